@@ -1,0 +1,106 @@
+//! A link only adds time: transmission plus propagation (DeepQueueNet Eq. 5).
+
+use crate::packet::Tau;
+use crate::units::{Bandwidth, ByteCount, Distance, Span, Speed};
+
+/// One direction of a cable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    /// How fast bits are put onto it.
+    pub bandwidth: Bandwidth,
+    /// How far it reaches.
+    pub length: Distance,
+    /// How fast a bit travels along it.
+    pub propagation_speed: Speed,
+    /// The propagation delay where it is known as such; it stands for `length / propagation_speed`.
+    pub delay: Option<Span>,
+    /// Bytes that each packet takes on the wire beyond its recorded length: 24 B of preamble, FCS
+    /// and gap on real Ethernet.
+    pub overhead: ByteCount,
+}
+
+impl Link {
+    /// A link of some length, without overhead.
+    pub fn new(bandwidth: Bandwidth, length: Distance, propagation_speed: Speed) -> Self {
+        Link { bandwidth, length, propagation_speed, delay: None, overhead: ByteCount::ZERO }
+    }
+
+    /// A link of known propagation delay, without overhead.
+    pub fn with_delay(bandwidth: Bandwidth, delay: Span) -> Self {
+        Link { delay: Some(delay), ..Link::new(bandwidth, Distance::default(), Speed::IN_CABLE) }
+    }
+
+    /// How long a packet of `length` bytes occupies the transmitter.
+    #[inline]
+    pub fn transmission_time(&self, length: ByteCount) -> Span {
+        self.bandwidth.transmission_time(ByteCount::new(length.get().saturating_add(self.overhead.get())))
+    }
+
+    /// How long a bit travels.
+    pub fn propagation_delay(&self) -> Span {
+        self.delay.unwrap_or_else(|| self.propagation_speed.travel_time(self.length))
+    }
+}
+
+/// The egress Tau of one device becomes the ingress Tau of the next:
+/// `t + L / bandwidth + length / propagation_speed`.
+///
+/// # Examples
+/// 50 bytes at 100 B/s over 1 m at 2 m/s take one second:
+/// ```
+/// use taunet::link::{Link, link_forward};
+/// use taunet::packet::{Packet, Tau};
+/// use taunet::units::Time;
+///
+/// let link = Link::new("100 B/s".parse()?, "1 m".parse()?, "2 m/s".parse()?);
+/// let tau = Tau { timestamp: Time::ZERO, packet: Packet { length: 50, ..Packet::default() } };
+/// assert_eq!(link_forward(tau, &link).timestamp.as_seconds_f64(), 1.0);
+/// # Ok::<(), taunet::units::UnitError>(())
+/// ```
+///
+/// # Source
+/// DeepQueueNet (SIGCOMM 2022), Eq. 5.
+#[inline]
+pub fn link_forward(tau: Tau, link: &Link) -> Tau {
+    let timestamp =
+        tau.timestamp + link.transmission_time(tau.packet.byte_count()) + link.propagation_delay();
+    Tau { timestamp, ..tau }
+}
+
+/// [`link_forward`] over a batch of Tau `[packets]`, in place.
+///
+/// # Examples
+/// A batch of 256 of the packets that left the link above at 1.0 s leaves a second one at 2.0 s:
+/// ```
+/// use taunet::link::{Link, link_forward, link_forward_batch};
+/// use taunet::packet::{Packet, Tau};
+/// use taunet::units::Time;
+///
+/// let link = Link::new("100 B/s".parse()?, "1 m".parse()?, "2 m/s".parse()?);
+/// let tau = Tau { timestamp: Time::ZERO, packet: Packet { length: 50, ..Packet::default() } };
+/// let mut batch = vec![link_forward(tau, &link); 256];
+/// link_forward_batch(&mut batch, &link);
+/// assert!(batch.iter().all(|tau| tau.timestamp.as_seconds_f64() == 2.0));
+/// # Ok::<(), taunet::units::UnitError>(())
+/// ```
+pub fn link_forward_batch(batch: &mut [Tau], link: &Link) {
+    let propagation = link.propagation_delay();
+    for tau in batch {
+        tau.timestamp = tau.timestamp + link.transmission_time(tau.packet.byte_count()) + propagation;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::Packet;
+    use crate::units::Time;
+
+    #[test]
+    fn overhead_and_delay_count() {
+        let mut link = Link::with_delay("8 bps".parse().unwrap(), Span::from_ps(7));
+        link.overhead = ByteCount::new(24);
+        let tau = Tau { timestamp: Time::ZERO, packet: Packet { length: 1, ..Packet::default() } };
+        assert_eq!(link_forward(tau, &link).timestamp, Time::from_ps(25_000_000_000_007));
+    }
+}

@@ -1,0 +1,169 @@
+//! What travels: [`Packet`], [`Tau`], and the [`FlowKey`] that tells flows apart.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::units::{ByteCount, Time};
+
+/// One packet, as the devices see it (DeepQueueNet's packet descriptor).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Packet {
+    /// Packet id: unique in a run, in order of injection from 0.
+    pub pid: u64,
+    /// Flow id: unique per [`FlowKey`], in order of first appearance from 0.
+    pub fid: u32,
+    /// Bytes on the wire: the frame's original length, never its captured length.
+    pub length: u32,
+    /// Transport protocol: the IP protocol number; 255 (reserved by IANA) where there is no IP.
+    pub trp: u8,
+    /// IP time to live (hop limit in IPv6); 255 where there is no IP.
+    pub ttl: u8,
+    /// IP differentiated services code point, 0 to 63.
+    pub dscp: u8,
+    /// Ingress port at the current device: its index among the device's ports.
+    pub in_port: u16,
+}
+
+impl Packet {
+    /// The length as a quantity.
+    #[inline]
+    pub fn byte_count(&self) -> ByteCount {
+        ByteCount::new(self.length.into())
+    }
+}
+
+/// A timestamped packet.
+///
+/// An *ingress Tau*: its last bit has arrived at a device. An *egress Tau*: its first bit starts
+/// onto the link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Tau {
+    /// The instant.
+    pub timestamp: Time,
+    /// The packet.
+    pub packet: Packet,
+}
+
+/// What makes two packets of one flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FlowKey {
+    /// The 5-tuple. A protocol without ports (ICMP, GRE, ...) has none.
+    Ip {
+        /// source address
+        source: IpAddr,
+        /// destination address
+        destination: IpAddr,
+        /// IP protocol number
+        protocol: u8,
+        /// source and destination transport port
+        ports: Option<(u16, u16)>,
+    },
+    /// A frame without IP: the pair of MAC addresses and the EtherType, where there are any.
+    Link {
+        /// source MAC address
+        source: Option<MacAddress>,
+        /// destination MAC address
+        destination: Option<MacAddress>,
+        /// EtherType
+        ether_type: Option<u16>,
+    },
+}
+
+impl FlowKey {
+    /// The IP source, where there is one.
+    pub fn source_address(&self) -> Option<IpAddr> {
+        match *self {
+            FlowKey::Ip { source, .. } => Some(source),
+            FlowKey::Link { .. } => None,
+        }
+    }
+
+    /// The IP destination, where there is one.
+    pub fn destination_address(&self) -> Option<IpAddr> {
+        match *self {
+            FlowKey::Ip { destination, .. } => Some(destination),
+            FlowKey::Link { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for FlowKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FlowKey::Ip { source, destination, protocol, ports: Some((from, to)) } => {
+                let socket = |address: IpAddr, port| std::net::SocketAddr::new(address, port);
+                write!(
+                    f,
+                    "{} > {} {}",
+                    socket(*source, *from),
+                    socket(*destination, *to),
+                    protocol_name(*protocol)
+                )
+            }
+            FlowKey::Ip { source, destination, protocol, ports: None } => {
+                write!(f, "{source} > {destination} {}", protocol_name(*protocol))
+            }
+            FlowKey::Link { source, destination, ether_type } => {
+                let mac =
+                    |address: &Option<MacAddress>| address.map_or("?".to_owned(), |mac| mac.to_string());
+                write!(f, "{} > {}", mac(source), mac(destination))?;
+                ether_type.map_or(Ok(()), |number| write!(f, " {number:#06x}"))
+            }
+        }
+    }
+}
+
+/// The name of an IP protocol number, or the number.
+pub fn protocol_name(number: u8) -> String {
+    match number {
+        1 => "ICMP",
+        2 => "IGMP",
+        6 => "TCP",
+        17 => "UDP",
+        47 => "GRE",
+        50 => "ESP",
+        58 => "ICMPv6",
+        89 => "OSPF",
+        132 => "SCTP",
+        _ => return format!("protocol {number}"),
+    }
+    .to_owned()
+}
+
+/// A 48-bit IEEE 802 MAC address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MacAddress(pub [u8; 6]);
+
+impl fmt::Display for MacAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tau_stays_small() {
+        assert_eq!(size_of::<Tau>(), 32);
+    }
+
+    #[test]
+    fn flows_are_shown_as_tcpdump_does() {
+        let key = FlowKey::Ip {
+            source: "10.0.0.1".parse().unwrap(),
+            destination: "fe80::1".parse().unwrap(),
+            protocol: 17,
+            ports: Some((1, 2)),
+        };
+        assert_eq!(key.to_string(), "10.0.0.1:1 > [fe80::1]:2 UDP");
+        let arp = FlowKey::Link {
+            source: Some(MacAddress([0, 1, 2, 3, 4, 5])),
+            destination: None,
+            ether_type: Some(0x0806),
+        };
+        assert_eq!(arp.to_string(), "00:01:02:03:04:05 > ? 0x0806");
+    }
+}

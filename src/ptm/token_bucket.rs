@@ -1,0 +1,14 @@
+//! A token bucket over a FIFO.
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use crate::units::{ByteCount, Rate};
+
+/// The parameters of a `token-bucket`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenBucketSpec {
+    /// How fast tokens come.
+    pub rate: Rate,
+    /// How many tokens the bucket holds.
+    pub burst: ByteCount,
+}

@@ -1,0 +1,100 @@
+//! A scenario: a topology, its traffic, the measured captures, and what a run must reach.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::topology::{PortId, Topology};
+use crate::traffic::TrafficSpec;
+use crate::units::{Span, Time};
+
+/// Where and in which direction a capture is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Vantage {
+    /// The port.
+    pub port: PortId,
+    /// Which of its directions.
+    pub direction: Direction,
+}
+
+/// The direction of a vantage, seen from its device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// The packet's last bit has arrived at the device.
+    Ingress,
+    /// The packet's first bit starts onto the link.
+    Egress,
+}
+
+/// What the delay at a measured vantage counts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DelayScope {
+    /// From the packet's injection into the simulation.
+    #[default]
+    Path,
+    /// From the packet's ingress at the device of the vantage: its injection there, or a measured
+    /// capture at one of the device's ingress ports.
+    Hop,
+}
+
+/// A resolved scenario.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// Its name.
+    pub name: String,
+    /// The network.
+    pub topology: Topology,
+    /// The seed of every random stream.
+    pub seed: u64,
+    /// When the simulation stops; without it, when the last packet has left.
+    pub until: Option<Time>,
+    /// The sources.
+    pub traffic: Vec<Traffic>,
+    /// The captures to compare with.
+    pub measured: Vec<Measured>,
+    /// Every file that it was read from, in the order of reading: scenario, topology, captures.
+    pub inputs: Vec<PathBuf>,
+}
+
+/// One source of traffic, resolved.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Traffic {
+    /// A capture replayed at a vantage.
+    Replay { capture: PathBuf, at: Vantage },
+    /// Evenly spaced packets between two hosts.
+    Cbr { from: crate::topology::DeviceId, to: crate::topology::DeviceId, size: crate::units::ByteCount, interval: Span, packets: u64, start: Span },
+}
+
+/// One measured capture, resolved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measured {
+    /// The file.
+    pub capture: PathBuf,
+    /// Where it was taken.
+    pub at: Vantage,
+    /// What its delays count from.
+    pub delay: DelayScope,
+    /// The bounds that its comparison must keep.
+    pub accept: Accept,
+}
+
+/// Bounds on a comparison; `run` and `compare` exit with 3 when one is missed.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Accept {
+    /// W1(simulated, measured) / mean(measured), at most.
+    pub w1_normalized: Option<f64>,
+    /// Pearson correlation of matched delays, at least.
+    pub pearson: Option<f64>,
+    /// Spearman correlation of matched delays, at least.
+    pub spearman: Option<f64>,
+    /// Kolmogorov-Smirnov distance, at most.
+    pub ks: Option<f64>,
+    /// Mean absolute error, at most.
+    pub mae: Option<Span>,
+    /// |simulated drops - measured drops| / measured drops, at most.
+    pub drops_relative_error: Option<f64>,
+}

@@ -1,0 +1,162 @@
+//! The network: devices with ports, joined by links. The petgraph stays behind [`DeviceId`],
+//! [`PortId`] and [`LinkId`].
+
+use ipnet::IpNet;
+use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
+
+use crate::link::Link;
+use crate::ptm::PtmSpec;
+use crate::units::Span;
+
+/// A device of a [`Topology`], in the order of its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeviceId(u32);
+
+/// A port of a [`Topology`]: ordered by device, then by port number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PortId(u32);
+
+/// One direction of a link of a [`Topology`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LinkId(u32);
+
+macro_rules! index {
+    ($($id:ident),+) => {$(
+        impl $id {
+            /// The id of the `index`th.
+            pub fn new(index: usize) -> Self {
+                $id(u32::try_from(index).expect("fewer than 2^32 of them"))
+            }
+
+            /// Its position: ids count from 0.
+            #[inline]
+            pub fn index(self) -> usize {
+                self.0 as usize
+            }
+        }
+    )+};
+}
+index!(DeviceId, PortId, LinkId);
+
+/// What a device does with packets that are not its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeviceKind {
+    /// Sends and receives; forwards nothing.
+    Host,
+    /// Forwards and leaves the time to live alone.
+    Switch,
+    /// Forwards and takes one from the time to live; drops a packet that has none left.
+    Router,
+}
+
+/// A static route: what goes to `destination` leaves by `port`, whatever the shortest path is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StaticRoute {
+    /// The addresses it holds for.
+    pub destination: IpNet,
+    /// The egress port.
+    pub port: PortId,
+}
+
+/// A host, switch or router.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Device {
+    /// Its name, unique in the topology.
+    pub name: String,
+    /// What it does with packets.
+    pub kind: DeviceKind,
+    /// Its addresses (hosts only).
+    pub addresses: Vec<IpNet>,
+    /// The time from ingress until the packet joins the egress port's PTM.
+    pub processing: Span,
+    /// Routes that overrule the shortest path.
+    pub routes: Vec<StaticRoute>,
+    /// Its ports, by number.
+    pub ports: Vec<PortId>,
+}
+
+/// One port of a device: the end of one link.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Port {
+    /// Whose it is.
+    pub device: DeviceId,
+    /// Its number at the device: the 1 of `r1:1`.
+    pub number: u16,
+    /// The link on which its packets leave.
+    pub egress: LinkId,
+    /// The link on which packets reach it.
+    pub ingress: LinkId,
+    /// The traffic management of its egress.
+    pub ptm: PtmSpec,
+}
+
+/// One direction of a link, with its ends.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DirectedLink {
+    /// The port that sends.
+    pub from: PortId,
+    /// The port that receives.
+    pub to: PortId,
+    /// Its timing.
+    pub link: Link,
+}
+
+/// The petgraph of devices and links.
+///
+/// A constructed topology is sound: device names are unique and not empty, each port is the end of
+/// exactly one link, a link joins two devices, routes name ports of their own device, and hosts
+/// alone have addresses.
+#[derive(Debug, Clone)]
+pub struct Topology {
+    name: String,
+    graph: DiGraph<Device, DirectedLink>,
+    ports: Vec<Port>,
+}
+
+impl Topology {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Every device, in the order of the file.
+    pub fn devices(&self) -> impl ExactSizeIterator<Item = (DeviceId, &Device)> {
+        self.graph.node_weights().enumerate().map(|(index, device)| (DeviceId::new(index), device))
+    }
+
+    /// Every port, by device and number.
+    pub fn ports(&self) -> impl ExactSizeIterator<Item = (PortId, &Port)> {
+        self.ports.iter().enumerate().map(|(index, port)| (PortId::new(index), port))
+    }
+
+    /// Every direction of every link, in the order of the file, forward before backward.
+    pub fn links(&self) -> impl ExactSizeIterator<Item = (LinkId, &DirectedLink)> {
+        self.graph.edge_weights().enumerate().map(|(index, link)| (LinkId::new(index), link))
+    }
+
+    /// One device.
+    pub fn device(&self, id: DeviceId) -> &Device {
+        &self.graph[NodeIndex::new(id.index())]
+    }
+
+    /// One port.
+    pub fn port(&self, id: PortId) -> &Port {
+        &self.ports[id.index()]
+    }
+
+    /// One direction of a link.
+    pub fn link(&self, id: LinkId) -> &DirectedLink {
+        &self.graph[EdgeIndex::new(id.index())]
+    }
+
+    /// The device of that name.
+    pub fn device_named(&self, name: &str) -> Option<DeviceId> {
+        self.graph.node_weights().position(|device| device.name == name).map(DeviceId::new)
+    }
+
+    /// The port as files name it: `r1:0`.
+    pub fn port_name(&self, id: PortId) -> String {
+        let port = self.port(id);
+        format!("{}:{}", self.device(port.device).name, port.number)
+    }
+}
