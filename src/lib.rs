@@ -4,4 +4,6 @@
 
 pub mod link;
 pub mod packet;
+pub mod ptm;
+pub mod topology;
 pub mod units;

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::topology::{PortId, Topology};
-use crate::traffic::TrafficSpec;
+
 use crate::units::{Span, Time};
 
 /// Where and in which direction a capture is taken.

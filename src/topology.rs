@@ -121,7 +121,7 @@ impl Topology {
 
     /// Every device, in the order of the file.
     pub fn devices(&self) -> impl ExactSizeIterator<Item = (DeviceId, &Device)> {
-        self.graph.node_weights().enumerate().map(|(index, device)| (DeviceId::new(index), device))
+        self.graph.raw_nodes().iter().enumerate().map(|(index, node)| (DeviceId::new(index), &node.weight))
     }
 
     /// Every port, by device and number.
@@ -131,7 +131,7 @@ impl Topology {
 
     /// Every direction of every link, in the order of the file, forward before backward.
     pub fn links(&self) -> impl ExactSizeIterator<Item = (LinkId, &DirectedLink)> {
-        self.graph.edge_weights().enumerate().map(|(index, link)| (LinkId::new(index), link))
+        self.graph.raw_edges().iter().enumerate().map(|(index, edge)| (LinkId::new(index), &edge.weight))
     }
 
     /// One device.
