@@ -2,6 +2,11 @@
 #![warn(missing_docs)]
 //! taunet: a discrete-event network simulator that is checked against recorded captures.
 
+pub mod config;
 pub mod link;
 pub mod packet;
+pub mod ptm;
+pub mod scenario;
+pub mod topology;
+pub mod traffic;
 pub mod units;

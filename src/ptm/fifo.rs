@@ -5,5 +5,4 @@ use serde::{Deserialize, Serialize};
 /// The parameters of a `fifo`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct FifoSpec {
-}
+pub struct FifoSpec {}

@@ -1,7 +1,7 @@
 //! A token bucket over a FIFO.
+use crate::units::{ByteCount, Rate};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use crate::units::{ByteCount, Rate};
 
 /// The parameters of a `token-bucket`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
