@@ -138,6 +138,17 @@ impl Document {
         }
     }
 
+    /// The mistake of a document of which nobody knows what it describes.
+    pub(crate) fn neither(&self) -> ConfigError {
+        let message = match self.tree() {
+            Ok(tree) if tree.is_empty() => "there is nothing in this file",
+            _ => "this is neither a topology nor a scenario",
+        };
+        self.error(0..0, message).with_help(
+            "a topology has [[device]] and [[link]] tables; a scenario has `topology` and [[traffic]]".to_owned(),
+        )
+    }
+
     fn syntax(&self) -> Result<DeTable<'_>, ConfigError> {
         let (tree, errors) = DeTable::parse_recoverable(&self.file.text);
         let errors = errors
