@@ -1,1 +1,7 @@
-fn main() {}
+//! The command `taunet`: see [`taunet::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    taunet::cli::main()
+}

@@ -5,28 +5,13 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::topology::{PortId, Topology};
+use crate::topology::{DeviceId, Topology};
+use crate::units::{ByteCount, Span, Time};
 
-use crate::units::{Span, Time};
+mod file;
 
-/// Where and in which direction a capture is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Vantage {
-    /// The port.
-    pub port: PortId,
-    /// Which of its directions.
-    pub direction: Direction,
-}
-
-/// The direction of a vantage, seen from its device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Direction {
-    /// The packet's last bit has arrived at the device.
-    Ingress,
-    /// The packet's first bit starts onto the link.
-    Egress,
-}
+pub use crate::topology::{Direction, Vantage, VantageSpec};
+pub use file::{MeasuredFile, ScenarioFile};
 
 /// What the delay at a measured vantage counts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
@@ -63,9 +48,27 @@ pub struct Scenario {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Traffic {
     /// A capture replayed at a vantage.
-    Replay { capture: PathBuf, at: Vantage },
+    Replay {
+        /// the file
+        capture: PathBuf,
+        /// where it is injected
+        at: Vantage,
+    },
     /// Evenly spaced packets between two hosts.
-    Cbr { from: crate::topology::DeviceId, to: crate::topology::DeviceId, size: crate::units::ByteCount, interval: Span, packets: u64, start: Span },
+    Cbr {
+        /// the host that sends
+        from: DeviceId,
+        /// the host that receives
+        to: DeviceId,
+        /// the length of each packet, above zero
+        size: ByteCount,
+        /// the time from one packet to the next
+        interval: Span,
+        /// how many packets, above zero
+        packets: u64,
+        /// when the first is sent
+        start: Span,
+    },
 }
 
 /// One measured capture, resolved.
@@ -86,15 +89,25 @@ pub struct Measured {
 #[serde(deny_unknown_fields)]
 pub struct Accept {
     /// W1(simulated, measured) / mean(measured), at most.
+    #[serde(default, deserialize_with = "file::size")]
+    #[schemars(range(min = 0))]
     pub w1_normalized: Option<f64>,
     /// Pearson correlation of matched delays, at least.
+    #[serde(default, deserialize_with = "file::correlation")]
+    #[schemars(range(min = -1, max = 1))]
     pub pearson: Option<f64>,
     /// Spearman correlation of matched delays, at least.
+    #[serde(default, deserialize_with = "file::correlation")]
+    #[schemars(range(min = -1, max = 1))]
     pub spearman: Option<f64>,
     /// Kolmogorov-Smirnov distance, at most.
+    #[serde(default, deserialize_with = "file::size")]
+    #[schemars(range(min = 0))]
     pub ks: Option<f64>,
     /// Mean absolute error, at most.
     pub mae: Option<Span>,
     /// |simulated drops - measured drops| / measured drops, at most.
+    #[serde(default, deserialize_with = "file::size")]
+    #[schemars(range(min = 0))]
     pub drops_relative_error: Option<f64>,
 }

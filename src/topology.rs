@@ -1,8 +1,23 @@
 //! The network: devices with ports, joined by links. The petgraph stays behind [`DeviceId`],
 //! [`PortId`] and [`LinkId`].
 
+mod build;
+mod error;
+mod file;
+mod names;
+
+pub use build::{DeviceSpec, LinkSpec, RouteSpec};
+pub use error::{Element, TopologyError};
+pub use file::{
+    DeviceFile, DirectionFile, LinkDefaults, LinkFile, RouteFile, TopologyDefaults, TopologyFile,
+};
+pub use names::{Direction, NameError, PortName, Prefix, Vantage, VantageSpec};
+
 use ipnet::IpNet;
 use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
+use rustc_hash::FxHashMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::link::Link;
 use crate::ptm::PtmSpec;
@@ -39,7 +54,8 @@ macro_rules! index {
 index!(DeviceId, PortId, LinkId);
 
 /// What a device does with packets that are not its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum DeviceKind {
     /// Sends and receives; forwards nothing.
     Host,
@@ -103,14 +119,13 @@ pub struct DirectedLink {
 
 /// The petgraph of devices and links.
 ///
-/// A constructed topology is sound: device names are unique and not empty, each port is the end of
-/// exactly one link, a link joins two devices, routes name ports of their own device, and hosts
-/// alone have addresses.
+/// A constructed topology is sound; [`Topology::new`] lists what that means.
 #[derive(Debug, Clone)]
 pub struct Topology {
     name: String,
     graph: DiGraph<Device, DirectedLink>,
     ports: Vec<Port>,
+    by_name: FxHashMap<String, DeviceId>,
 }
 
 impl Topology {
@@ -126,7 +141,8 @@ impl Topology {
 
     /// Every device, in the order of the file.
     pub fn devices(&self) -> impl ExactSizeIterator<Item = (DeviceId, &Device)> {
-        self.graph.raw_nodes().iter().enumerate().map(|(index, node)| (DeviceId::new(index), &node.weight))
+        let nodes = self.graph.raw_nodes().iter().enumerate();
+        nodes.map(|(index, node)| (DeviceId::new(index), &node.weight))
     }
 
     /// Every port, by device and number.
@@ -136,7 +152,8 @@ impl Topology {
 
     /// Every direction of every link, in the order of the file, forward before backward.
     pub fn links(&self) -> impl ExactSizeIterator<Item = (LinkId, &DirectedLink)> {
-        self.graph.raw_edges().iter().enumerate().map(|(index, edge)| (LinkId::new(index), &edge.weight))
+        let edges = self.graph.raw_edges().iter().enumerate();
+        edges.map(|(index, edge)| (LinkId::new(index), &edge.weight))
     }
 
     /// One device.
@@ -156,7 +173,7 @@ impl Topology {
 
     /// The device of that name.
     pub fn device_named(&self, name: &str) -> Option<DeviceId> {
-        self.graph.node_weights().position(|device| device.name == name).map(DeviceId::new)
+        self.by_name.get(name).copied()
     }
 
     /// The port as files name it: `r1:0`.

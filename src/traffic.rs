@@ -1,9 +1,33 @@
 //! Sources of Tau: what enters the network, when, and where.
 
-pub mod cbr;
-pub mod replay;
+//!
+//! To add a source: one file here with its parameters (`FooSpec`) and its [`Source`], one line in
+//! [`TrafficSpec`], one in [`crate::scenario::Traffic`], and one where a run opens its sources.
+
+mod cbr;
+mod replay;
+
+pub use cbr::{Cbr, CbrSpec, UDP};
+pub use replay::{Replay, ReplaySpec};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use crate::packet::{FlowKey, Tau};
+
+/// A source of traffic, as a scenario file names it: `[[traffic]]` with `kind = "replay"` and the
+/// other keys beside it.
+///
+/// [`crate::config`] reads the `kind` key as the variant, so that a mistake inside keeps its place.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(tag = "kind")]
+pub enum TrafficSpec {
+    /// A recorded capture, packet by packet at its times.
+    Replay(ReplaySpec),
+    /// Packets of one size at even intervals (constant bit rate).
+    Cbr(CbrSpec),
+}
 
 /// A packet that a source sends into the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

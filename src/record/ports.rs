@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, StringArray, UInt16Array, UInt64Array};
+use serde::Serialize;
 
 use super::flows::write_columns;
-use super::summary::DropCount;
 use crate::engine::Hop;
 use crate::link::Link;
 use crate::packet::DropReason;
@@ -26,6 +26,19 @@ struct PortRecord {
     sojourn_sum: u128,
     sojourn_max: Span,
     dropped: u64,
+}
+
+/// Packets lost at one place for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DropCount {
+    /// The device's name.
+    pub device: String,
+    /// The egress port; none for what was lost before one was picked.
+    pub port: Option<String>,
+    /// Why.
+    pub reason: &'static str,
+    /// How many.
+    pub packets: u64,
 }
 
 /// Collects the table `ports`, and the drops by place and reason.

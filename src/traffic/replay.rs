@@ -2,10 +2,27 @@
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 use super::{Emission, Source, TrafficError};
 use crate::capture::{CaptureError, FlowTable, Observation, Options, Sorted};
+use crate::config::Spanned;
 use crate::packet::{FlowKey, Packet, Tau};
+use crate::topology::VantageSpec;
 use crate::units::Timestamp;
+
+/// The parameters of a `replay`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplaySpec {
+    /// The capture file, relative to the scenario file.
+    #[schemars(with = "PathBuf")]
+    pub capture: Spanned<PathBuf>,
+    /// Where it was recorded, which is where it is injected.
+    pub at: VantageSpec,
+}
+
 
 /// Replays a capture.
 pub struct Replay {
@@ -69,14 +86,15 @@ impl Source for Replay {
     }
 
     fn flow(&self, fid: u32) -> FlowKey {
-        self.flows.keys()[fid as usize]
+        *self.flows.key(fid).expect("a flow that this source emitted")
     }
 
     fn progress(&self) -> Option<f64> {
-        self.capture.file_size().map(|size| self.capture.bytes_read() as f64 / size.max(1) as f64)
+        let reader = self.capture.reader();
+        reader.file_size().map(|size| reader.bytes_read() as f64 / size.max(1) as f64)
     }
 
     fn warnings(&self) -> Vec<String> {
-        self.capture.warnings().iter().map(ToString::to_string).collect()
+        self.capture.warnings().map(ToString::to_string).collect()
     }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::compare::{Agreement, Confusion, DelaySummary, MatchCounts};
 use crate::engine::PacketCounts;
+use crate::record::DropCount;
 use crate::table::Format;
 
 /// What a run shows: `summary.json`, and what `taunet run --json` prints.
@@ -37,19 +38,6 @@ pub struct Summary {
     pub accept: AcceptSummary,
     /// What was let pass.
     pub warnings: Vec<String>,
-}
-
-/// Packets lost at one place for one reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct DropCount {
-    /// The device's name.
-    pub device: String,
-    /// The egress port; none for what was lost before one was picked.
-    pub port: Option<String>,
-    /// Why.
-    pub reason: &'static str,
-    /// How many.
-    pub packets: u64,
 }
 
 /// A figure, simulated and measured.

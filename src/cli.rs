@@ -1,0 +1,98 @@
+//! The command line: arguments in, exit code out. It computes nothing that the library cannot.
+//!
+//! One file per verb. A verb is a [`clap::Args`] struct in a file of its own, a variant of
+//! [`Verb`], and its line in [`Verb::run`].
+//!
+//! stdout carries the result, stderr errors and the log. Exit codes: 0 fine, 1 failed, 2 bad usage
+//! or a bad input file, 3 an `[accept]` bound was missed.
+
+mod check;
+mod completions;
+mod error;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+pub use error::CliError;
+pub use output::Output;
+
+/// A discrete-event network simulator that is checked against recorded captures.
+#[derive(Debug, Parser)]
+#[command(name = "taunet", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What holds for every verb.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Flags that mean the same everywhere.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub struct Global {
+    /// Print the result as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Print more; twice for everything
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Draw a progress bar (auto: on a terminal only)
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Progress::Auto)]
+    pub progress: Progress,
+}
+
+/// When to draw a progress bar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Progress {
+    /// On a terminal.
+    Auto,
+    /// Not at all.
+    Never,
+}
+
+/// The verbs, in the order in which one needs them.
+#[derive(Debug, Subcommand)]
+#[non_exhaustive]
+pub enum Verb {
+    /// Check topology and scenario files
+    Check(check::Check),
+    /// Print the completion script of a shell
+    Completions(completions::Completions),
+}
+
+impl Verb {
+    fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
+        match self {
+            Verb::Check(check) => check.run(global, output),
+            Verb::Completions(completions) => completions.run(output),
+        }
+    }
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors to clap's exit code. A closed pipe is nobody's mistake.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let mut output = Output::stdout();
+    let result = cli.verb.run(&cli.global, &mut output).and_then(|()| Ok(output.flush()?));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error.print();
+            error.exit_code()
+        }
+    }
+}

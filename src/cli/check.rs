@@ -1,0 +1,162 @@
+//! `taunet check TOML...`
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::error::print_config;
+use super::{CliError, Global, Output};
+use crate::config::{ConfigError, Document};
+use crate::scenario::Scenario;
+use crate::topology::Topology;
+
+/// Check topology and scenario files
+///
+/// A file is a topology when it has [[device]] or [[link]] tables, and a scenario when it names a
+/// `topology` or has [[traffic]] or [[measured]] tables. Every mistake is shown with its line.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The files
+    #[arg(required = true, value_name = "TOML")]
+    files: Vec<PathBuf>,
+    /// Set one value of each scenario, such as traffic.0.capture=a.pcap
+    #[arg(long = "set", value_name = "PATH.TO.KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+/// What a file is, or what is wrong with it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase", tag = "kind")]
+enum Checked {
+    Topology(TopologySummary),
+    Scenario {
+        name: String,
+        topology: TopologySummary,
+        traffic: usize,
+        measured: usize,
+    },
+    Bad {
+        errors: Vec<Mistake>,
+    },
+}
+
+#[derive(Debug, Serialize)]
+struct TopologySummary {
+    name: String,
+    devices: usize,
+    ports: usize,
+    links: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Mistake {
+    file: String,
+    line: Option<usize>,
+    column: Option<usize>,
+    message: String,
+    help: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct CheckedFile {
+    file: PathBuf,
+    #[serde(flatten)]
+    checked: Checked,
+}
+
+impl Check {
+    pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
+        let mut results = Vec::new();
+        let mut bad = false;
+        for file in self.files {
+            let checked = match check(&file, &self.overrides) {
+                Ok(checked) => checked,
+                Err(error) => {
+                    bad = true;
+                    if !global.json {
+                        // Results and errors come in the order of the arguments.
+                        output.flush()?;
+                        print_config(&error);
+                    }
+                    Checked::Bad { errors: error.iter().map(mistake).collect() }
+                }
+            };
+            if global.json {
+                results.push(CheckedFile { file, checked });
+            } else if let (Some(line), false) = (described(&checked), global.quiet) {
+                output.line(format_args!("{}: {line}", file.display()))?;
+            }
+        }
+        if global.json {
+            output.json(&results)?;
+        }
+        output.flush()?;
+        if bad { Err(CliError::Told) } else { Ok(()) }
+    }
+}
+
+fn check(path: &Path, overrides: &[String]) -> Result<Checked, ConfigError> {
+    const SCENARIO: &[&str] = &["topology", "traffic", "measured", "accept", "seed", "until"];
+    const TOPOLOGY: &[&str] = &["device", "link", "defaults"];
+    let mut document = Document::read(path)?;
+    let has_any = |keys: &[&str]| keys.iter().any(|key| document.has_key(key));
+    if has_any(TOPOLOGY) && !has_any(&SCENARIO[..3]) {
+        return Ok(Checked::Topology(summary(&Topology::from_document(&document)?)));
+    }
+    if !has_any(SCENARIO) {
+        return Err(document.neither());
+    }
+    for text in overrides {
+        document.set(text)?;
+    }
+    let scenario = Scenario::from_document(&document, path, None)?;
+    Ok(Checked::Scenario {
+        topology: summary(&scenario.topology),
+        name: scenario.name,
+        traffic: scenario.traffic.len(),
+        measured: scenario.measured.len(),
+    })
+}
+
+fn summary(topology: &Topology) -> TopologySummary {
+    TopologySummary {
+        name: topology.name().to_owned(),
+        devices: topology.devices().len(),
+        ports: topology.ports().len(),
+        // A link of the file is two of the graph: one per direction.
+        links: topology.links().len() / 2,
+    }
+}
+
+fn described(checked: &Checked) -> Option<String> {
+    let network = |summary: &TopologySummary| {
+        let TopologySummary { devices, ports, links, .. } = *summary;
+        format!("{}, {}, {}", count(devices, "device"), count(ports, "port"), count(links, "link"))
+    };
+    match checked {
+        Checked::Topology(summary) => Some(format!("topology `{}`: {}", summary.name, network(summary))),
+        Checked::Scenario { name, topology, traffic, measured } => Some(format!(
+            "scenario `{name}`: {}; {}, {}",
+            network(topology),
+            count(*traffic, "traffic source"),
+            count(*measured, "measured capture"),
+        )),
+        Checked::Bad { .. } => None,
+    }
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+fn mistake(error: &ConfigError) -> Mistake {
+    let (line, column) = error.line_column().unzip();
+    Mistake {
+        file: error.source_text().name.clone(),
+        line,
+        column,
+        message: error.message().to_owned(),
+        help: error.help().map(str::to_owned),
+    }
+}

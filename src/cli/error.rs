@@ -1,0 +1,152 @@
+//! How the command line fails: what is printed, and the exit code.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, Severity, SourceCode};
+
+use crate::config::ConfigError;
+
+/// Why a verb did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CliError {
+    /// An input file is bad: exit code 2, with file, line and caret.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An input or an argument is bad: exit code 2.
+    #[error("{0}")]
+    Usage(String),
+    /// Anything else went wrong: exit code 1.
+    #[error(transparent)]
+    Failed(#[from] Box<dyn std::error::Error + Send + Sync>),
+    /// An `[accept]` bound was missed, as the result says: exit code 3.
+    #[error("{0}")]
+    AcceptMissed(String),
+    /// The result says what is wrong: exit code 2, and nothing more to print.
+    #[error("an input is bad")]
+    Told,
+    /// Standard output could not be written.
+    #[error("cannot write the result: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl CliError {
+    /// 1 failed, 2 bad usage or a bad input, 3 an `[accept]` bound was missed. A reader that has
+    /// seen enough, as in `taunet check *.toml | head -1`, is no failure: 0.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            CliError::Config(_) | CliError::Usage(_) | CliError::Told => 2,
+            CliError::Failed(_) => 1,
+            CliError::AcceptMissed(_) => 3,
+            CliError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            CliError::Output(_) => 1,
+        })
+    }
+
+    /// Prints it to standard error.
+    pub(super) fn print(&self) {
+        match self {
+            CliError::Told => {}
+            CliError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            CliError::Config(error) => print_config(error),
+            CliError::Failed(error) => {
+                let mut text = format!("error: {error}");
+                let mut cause = error.source();
+                while let Some(error) = cause {
+                    text.push_str(&format!("\n  because: {error}"));
+                    cause = error.source();
+                }
+                to_stderr(&text);
+            }
+            other => to_stderr(&format!("error: {other}")),
+        }
+    }
+}
+
+/// Prints every mistake to standard error, each with its line and a caret below it.
+pub(super) fn print_config(error: &ConfigError) {
+    for mistake in error.iter() {
+        to_stderr(rendered(mistake).trim_end_matches('\n'));
+        to_stderr("");
+    }
+}
+
+/// Nobody is left to tell when standard error is closed.
+fn to_stderr(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// A mistake, its line, and a caret: in colour on a terminal, and the same on every machine when not.
+fn rendered(error: &ConfigError) -> String {
+    // https://no-color.org: any value that is not empty.
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let handler = match (io::stderr().is_terminal(), no_color) {
+        (true, false) => GraphicalReportHandler::new_themed(GraphicalTheme::unicode()),
+        (true, true) => GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor()),
+        (false, _) => {
+            GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor()).with_wrap_lines(false)
+        }
+    };
+    let handler = handler.with_links(false).with_context_lines(1).without_syntax_highlighting();
+    let mut text = String::new();
+    match handler.render_report(&mut text, &Report(error)) {
+        Ok(()) => text,
+        Err(_) => format!("error: {error}"),
+    }
+}
+
+/// A [`ConfigError`] as miette wants it.
+#[derive(Debug)]
+struct Report<'a>(&'a ConfigError);
+
+impl std::fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Without a place there is no snippet to name the file.
+        match self.0.span() {
+            Some(_) => f.write_str(self.0.message()),
+            None => write!(f, "{}: {}", self.0.source_text().name, self.0.message()),
+        }
+    }
+}
+
+impl std::error::Error for Report<'_> {}
+
+impl Diagnostic for Report<'_> {
+    fn severity(&self) -> Option<Severity> {
+        Some(Severity::Error)
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        self.0.help().map(|help| Box::new(help) as Box<dyn std::fmt::Display>)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let span = self.0.span()?;
+        Some(Box::new(std::iter::once(LabeledSpan::new_primary_with_span(None, span))))
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.0.span().map(|_| self as &dyn SourceCode)
+    }
+}
+
+impl SourceCode for Report<'_> {
+    fn read_span<'a>(
+        &'a self,
+        span: &miette::SourceSpan,
+        before: usize,
+        after: usize,
+    ) -> Result<Box<dyn miette::SpanContents<'a> + 'a>, miette::MietteError> {
+        let source = self.0.source_text();
+        let contents = source.text.read_span(span, before, after)?;
+        Ok(Box::new(miette::MietteSpanContents::new_named(
+            source.name.clone(),
+            contents.data(),
+            *contents.span(),
+            contents.line(),
+            contents.column(),
+            contents.line_count(),
+        )))
+    }
+}

@@ -1,0 +1,54 @@
+//! Where results go.
+
+use std::fmt;
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+
+use serde::Serialize;
+
+use super::CliError;
+
+/// Standard output, buffered. What cannot be written is an error, never a panic.
+#[derive(Debug)]
+pub struct Output {
+    stdout: BufWriter<Stdout>,
+}
+
+impl Output {
+    pub(super) fn stdout() -> Self {
+        Output { stdout: BufWriter::new(io::stdout()) }
+    }
+
+    /// Whether somebody reads it as it comes.
+    pub fn is_terminal(&self) -> bool {
+        self.stdout.get_ref().is_terminal()
+    }
+
+    /// Writes a line.
+    ///
+    /// # Errors
+    /// Standard output is closed.
+    pub fn line(&mut self, line: impl fmt::Display) -> Result<(), CliError> {
+        Ok(writeln!(self.stdout, "{line}")?)
+    }
+
+    /// Writes text as it is.
+    ///
+    /// # Errors
+    /// Standard output is closed.
+    pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), CliError> {
+        Ok(self.stdout.write_all(bytes)?)
+    }
+
+    /// Writes a value as JSON, for people to read too.
+    ///
+    /// # Errors
+    /// Standard output is closed.
+    pub fn json(&mut self, value: &impl Serialize) -> Result<(), CliError> {
+        let text = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
+        self.line(text)
+    }
+
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.stdout.flush()
+    }
+}

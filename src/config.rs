@@ -1,0 +1,234 @@
+//! Reading TOML so that every mistake keeps its place: file, line, column, and what would be right.
+//!
+//! A [`Document`] is a text and the overrides (`--set path.to.key=value`) that change it. It is
+//! parsed to a tree in which each key and value knows its span; overrides are applied to the tree,
+//! tagged tables are rewritten (see [`tagged`]), and serde reads the result. What serde says about
+//! a mistake is turned into a [`ConfigError`] in the words of this crate.
+//!
+//! The crate `toml` is named in this module and its children only.
+
+mod error;
+mod message;
+mod overrides;
+mod tagged;
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+pub(crate) use error::why_unreadable;
+pub use error::{ConfigError, SourceText};
+pub use message::{did_you_mean, listed, nearest};
+pub use toml::Spanned;
+
+use overrides::Override;
+use serde::de::DeserializeOwned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+/// How many mistakes of one document are reported before reading gives up.
+const MOST_ERRORS: usize = 20;
+
+/// A TOML text with its overrides.
+#[derive(Debug, Clone)]
+pub struct Document {
+    file: Arc<SourceText>,
+    overrides: Vec<Override>,
+}
+
+impl Document {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is not UTF-8, or is not TOML; of the last, every mistake.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|error| error::unreadable(path, &error))?;
+        match String::from_utf8(bytes) {
+            Ok(text) => Self::parse(&name, &text),
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                let byte = error.as_bytes()[at];
+                let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                let file = Arc::new(SourceText { name, text });
+                let message = format!("not a text in UTF-8: byte {byte:#04x} at offset {at}");
+                Err(ConfigError::at(file, at..at + char::REPLACEMENT_CHARACTER.len_utf8(), message)
+                    .with_help("save the file as UTF-8".to_owned()))
+            }
+        }
+    }
+
+    /// Reads a text; `name` stands for its file in errors.
+    ///
+    /// # Errors
+    /// A text that is not TOML, with every mistake.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
+        let file = Arc::new(SourceText { name: name.to_owned(), text });
+        let document = Document { file, overrides: Vec::new() };
+        document.syntax()?;
+        Ok(document)
+    }
+
+    /// Sets one value: `path.to.key=value`, where an element of an array is named by its index from
+    /// 0 (`traffic.0.capture=a.pcap`). The value is TOML, or else taken as text.
+    ///
+    /// # Errors
+    /// Text without `=`, or a path that leads nowhere.
+    pub fn set(&mut self, text: &str) -> Result<(), ConfigError> {
+        // Spans beyond the file's text belong to the overrides, each in its own stretch.
+        let base = self.overrides.last().map_or(self.file.text.len() + 1, Override::end);
+        let parsed = Override::parse(text, base).map_err(|(source, span, message)| {
+            ConfigError::at(source, span, message).with_help(overrides::EXAMPLE.to_owned())
+        })?;
+        self.overrides.push(parsed);
+        self.tree().map(|_| ())
+    }
+
+    /// Whether the document has `key` at its top.
+    pub fn has_key(&self, key: &str) -> bool {
+        self.tree().is_ok_and(|tree| tree.contains_key(key))
+    }
+
+    /// The text that it was read from.
+    pub fn source(&self) -> &Arc<SourceText> {
+        &self.file
+    }
+
+    /// Reads the document as a `T`.
+    ///
+    /// # Errors
+    /// Every unknown key and every value that does not fit, as far as one does not hide another.
+    pub fn deserialize<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
+        let mut tree = self.tree()?;
+        let mut errors = Vec::new();
+        let mut removed = Vec::new();
+        for mistake in tagged::rewrite(&mut tree) {
+            removed.extend(remove(&mut tree, &mistake.span));
+            errors.push(self.error(mistake.span, mistake.message).with_help(mistake.help));
+        }
+        // serde stops at the first mistake. It is taken out of the tree, to find the next.
+        while errors.len() < MOST_ERRORS {
+            let error = match T::deserialize(toml::de::Deserializer::from(Spanned::new(0..0, tree.clone()))) {
+                Ok(value) if errors.is_empty() => return Ok(value),
+                Ok(_) => break,
+                Err(error) => error,
+            };
+            let span = error.span().unwrap_or(0..0);
+            let said = message::explain(error.message(), &tree, &span);
+            if said.follows_from(&removed) {
+                break;
+            }
+            errors.push(self.error(span.clone(), said.message).with_help(said.help));
+            match remove(&mut tree, &span) {
+                Some(key) => removed.push(key),
+                None => break,
+            }
+        }
+        Err(ConfigError::all(errors).unwrap_or_else(|| self.error(0..0, "cannot be read")))
+    }
+
+    /// A mistake at `span`, which serde gave for this document.
+    pub fn error(&self, span: Range<usize>, message: impl Into<String>) -> ConfigError {
+        let owner = self.overrides.iter().find(|set| (set.base..set.end()).contains(&span.start));
+        match owner {
+            Some(set) => {
+                ConfigError::at(Arc::clone(&set.source), span.start - set.base..span.end - set.base, message)
+            }
+            None => ConfigError::at(Arc::clone(&self.file), span, message),
+        }
+    }
+
+    /// The mistake of a document of which nobody knows what it describes.
+    pub(crate) fn neither(&self) -> ConfigError {
+        let message = match self.tree() {
+            Ok(tree) if tree.is_empty() => "there is nothing in this file",
+            _ => "this is neither a topology nor a scenario",
+        };
+        self.error(0..0, message).with_help(
+            "a topology has [[device]] and [[link]] tables; a scenario has `topology` and [[traffic]]".to_owned(),
+        )
+    }
+
+    fn syntax(&self) -> Result<DeTable<'_>, ConfigError> {
+        let (tree, errors) = DeTable::parse_recoverable(&self.file.text);
+        let errors = errors
+            .iter()
+            .take(MOST_ERRORS)
+            .map(|error| {
+                let end = self.file.text.len();
+                self.error(error.span().unwrap_or(end..end), message::syntax(error.message()))
+            })
+            .collect();
+        match ConfigError::all(errors) {
+            Some(error) => Err(error),
+            None => Ok(tree.into_inner()),
+        }
+    }
+
+    /// The tree with its overrides.
+    fn tree(&self) -> Result<DeTable<'_>, ConfigError> {
+        let mut tree = self.syntax()?;
+        for set in &self.overrides {
+            set.apply(&mut tree).map_err(|(span, message)| self.error(span, message))?;
+        }
+        Ok(tree)
+    }
+}
+
+/// What became of a search for the value to take out.
+enum Search {
+    /// It is not here.
+    Absent,
+    /// It is this value: who holds it takes it out.
+    Found,
+    /// It stood under this key and is gone; an element of an array has none.
+    Removed(String),
+}
+
+/// Takes the key or value at `span` out of the table; the key that went.
+fn remove(table: &mut DeTable<'_>, span: &Range<usize>) -> Option<String> {
+    let mut found = None;
+    for (key, value) in table.iter_mut() {
+        match remove_in(value, span) {
+            Search::Removed(key) => return Some(key),
+            Search::Absent if key.span() != *span => {}
+            Search::Absent | Search::Found => {
+                found = Some(key.get_ref().to_string());
+                break;
+            }
+        }
+    }
+    if let Some(key) = &found {
+        table.remove(key.as_str());
+    }
+    found
+}
+
+fn remove_in(value: &mut Spanned<DeValue<'_>>, span: &Range<usize>) -> Search {
+    match value.get_mut() {
+        DeValue::Table(table) => {
+            if let Some(key) = remove(table, span) {
+                return Search::Removed(key);
+            }
+        }
+        DeValue::Array(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                match remove_in(item, span) {
+                    Search::Absent => {}
+                    // One table of many can be missed; one end of a link cannot: the array goes.
+                    Search::Found if item.get_ref().is_table() => {
+                        let kept = std::mem::replace(items, DeArray::new()).into_iter().enumerate();
+                        *items = kept.filter(|(at, _)| *at != index).map(|(_, item)| item).collect();
+                        return Search::Removed(String::new());
+                    }
+                    done => return done,
+                }
+            }
+        }
+        _ => {}
+    }
+    if value.span() == *span { Search::Found } else { Search::Absent }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,269 @@
+//! A scenario file, as written, and how it becomes a [`Scenario`].
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, de};
+
+use super::{Accept, DelayScope, Measured, Scenario, Traffic};
+use crate::config::{ConfigError, Document, Spanned, why_unreadable};
+use crate::topology::{DeviceId, DeviceKind, NameError, Topology, Vantage, VantageSpec};
+use crate::traffic::{CbrSpec, TrafficSpec};
+use crate::units::{ByteCount, Span, Time};
+
+/// What is simulated: a topology, its traffic, and what was measured there.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScenarioFile {
+    /// The scenario's name.
+    pub name: String,
+    /// What it is, for readers.
+    pub description: Option<String>,
+    /// The topology file, relative to this file.
+    #[schemars(with = "PathBuf")]
+    pub topology: Spanned<PathBuf>,
+    /// The seed of every random stream (default: 1).
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// When the simulation stops (default: when the last packet has left).
+    pub until: Option<Span>,
+    /// The sources of traffic.
+    #[serde(default)]
+    pub traffic: Vec<TrafficSpec>,
+    /// The measured captures to compare with.
+    #[serde(default)]
+    pub measured: Vec<MeasuredFile>,
+    /// The bounds that every comparison must keep, unless its capture has its own.
+    #[schemars(with = "Option<Accept>")]
+    pub accept: Option<Spanned<Accept>>,
+}
+
+/// A measured capture to compare with.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MeasuredFile {
+    /// The capture file, relative to the scenario file.
+    #[schemars(with = "PathBuf")]
+    pub capture: Spanned<PathBuf>,
+    /// Where it was recorded.
+    pub at: VantageSpec,
+    /// What its delays count from (default: path).
+    #[serde(default)]
+    pub delay: DelayScope,
+    /// The bounds that this comparison must keep, instead of the scenario's.
+    pub accept: Option<Accept>,
+}
+
+fn default_seed() -> u64 {
+    1
+}
+
+/// Reads a bound that is zero or more.
+pub(super) fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    bound(deserializer, 0.0..=f64::MAX, "zero or more")
+}
+
+/// Reads a bound on a correlation.
+pub(super) fn correlation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    bound(deserializer, -1.0..=1.0, "from -1 to 1")
+}
+
+fn bound<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    range: std::ops::RangeInclusive<f64>,
+    words: &str,
+) -> Result<Option<f64>, D::Error> {
+    let bound = Option::<f64>::deserialize(deserializer)?;
+    match bound {
+        Some(number) if !range.contains(&number) => {
+            Err(de::Error::custom(format_args!("{number} cannot bound this; the bound must be {words}")))
+        }
+        _ => Ok(bound),
+    }
+}
+
+impl Scenario {
+    /// Reads a scenario file with its topology, and finds its captures.
+    ///
+    /// `overrides` are `path.to.key=value`, as [`Document::set`] reads them; `seed` overrules the
+    /// file's.
+    ///
+    /// # Errors
+    /// Every mistake in the scenario, its overrides and its topology, each with its place.
+    pub fn load(path: &Path, overrides: &[String], seed: Option<u64>) -> Result<Self, ConfigError> {
+        let mut document = Document::read(path)?;
+        for text in overrides {
+            document.set(text)?;
+        }
+        Self::from_document(&document, path, seed)
+    }
+
+    /// Reads a scenario from a document; paths in it are relative to the folder of `path`.
+    ///
+    /// # Errors
+    /// Every mistake in the scenario and its topology, each with its place.
+    pub fn from_document(document: &Document, path: &Path, seed: Option<u64>) -> Result<Self, ConfigError> {
+        let file: ScenarioFile = document.deserialize()?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let mut reader = Reader { document, folder, errors: Vec::new() };
+
+        let topology_path = reader.file(&file.topology);
+        let topology = match topology_path.as_deref().map(Topology::load) {
+            Some(Ok(topology)) => topology,
+            Some(Err(error)) => {
+                reader.errors.push(error);
+                return Err(reader.finish());
+            }
+            None => return Err(reader.finish()),
+        };
+
+        if file.traffic.is_empty() {
+            let error = document.error(0..0, "the scenario has no traffic");
+            reader.errors.push(error.with_help("add a [[traffic]] table".to_owned()));
+        }
+        let traffic =
+            file.traffic.iter().filter_map(|spec| reader.traffic(spec, &topology)).collect::<Vec<_>>();
+        let accept = file.accept.as_ref().map(|accept| *accept.get_ref());
+        let measured = file
+            .measured
+            .iter()
+            .filter_map(|spec| reader.measured(spec, accept.unwrap_or_default(), &topology))
+            .collect::<Vec<_>>();
+        if let (Some(accept), true) = (&file.accept, file.measured.is_empty()) {
+            let error =
+                document.error(accept.span(), "[accept] bounds nothing: there is no [[measured]] capture");
+            reader.errors.push(error.with_help("add a [[measured]] table, or leave [accept] out".to_owned()));
+        }
+        if !reader.errors.is_empty() {
+            return Err(reader.finish());
+        }
+
+        let captures = traffic.iter().filter_map(|source| match source {
+            Traffic::Replay { capture, .. } => Some(capture),
+            Traffic::Cbr { .. } => None,
+        });
+        let captures = captures.chain(measured.iter().map(|measured| &measured.capture));
+        let mut inputs = vec![path.to_owned()];
+        for input in topology_path.iter().chain(captures) {
+            if !inputs.contains(input) {
+                inputs.push(input.clone());
+            }
+        }
+        Ok(Scenario {
+            name: file.name,
+            topology,
+            seed: seed.unwrap_or(file.seed),
+            until: file.until.map(|until| Time::ZERO + until),
+            traffic,
+            measured,
+            inputs,
+        })
+    }
+}
+
+/// Resolves the names of a scenario and keeps the mistakes.
+struct Reader<'a> {
+    document: &'a Document,
+    folder: &'a Path,
+    errors: Vec<ConfigError>,
+}
+
+impl Reader<'_> {
+    fn finish(self) -> ConfigError {
+        ConfigError::all(self.errors).unwrap_or_else(|| self.document.error(0..0, "cannot be read"))
+    }
+
+    fn wrong(&mut self, span: Range<usize>, message: impl Into<String>, help: Option<String>) {
+        self.errors.push(self.document.error(span, message).with_help(help));
+    }
+
+    /// A file that the scenario names, from the scenario's folder.
+    fn file(&mut self, named: &Spanned<PathBuf>) -> Option<PathBuf> {
+        let path = self.folder.join(named.get_ref());
+        let opened = std::fs::File::open(&path);
+        let error = match opened.and_then(|file| file.metadata()) {
+            Ok(metadata) if !metadata.is_dir() => return Some(path),
+            Ok(_) => std::io::Error::other("directory"),
+            Err(error) => error,
+        };
+        let (message, help) = why_unreadable(&path, &error);
+        self.wrong(named.span(), format!("{message}: `{}`", path.display()), help);
+        None
+    }
+
+    fn vantage(&mut self, spec: &VantageSpec, topology: &Topology) -> Option<Vantage> {
+        match topology.port_named(spec.port.get_ref()) {
+            Ok(port) => Some(Vantage { port, direction: spec.direction }),
+            Err(error) => {
+                self.wrong(spec.port.span(), error.to_string(), Some(error.help().to_owned()));
+                None
+            }
+        }
+    }
+
+    fn traffic(&mut self, spec: &TrafficSpec, topology: &Topology) -> Option<Traffic> {
+        match spec {
+            TrafficSpec::Replay(replay) => {
+                let (capture, at) = (self.file(&replay.capture), self.vantage(&replay.at, topology));
+                Some(Traffic::Replay { capture: capture?, at: at? })
+            }
+            TrafficSpec::Cbr(cbr) => self.cbr(cbr, topology),
+        }
+    }
+
+    fn cbr(&mut self, spec: &CbrSpec, topology: &Topology) -> Option<Traffic> {
+        let (from, to) = (self.host(&spec.from, topology), self.host(&spec.to, topology));
+        if from.is_some() && from == to {
+            let message = format!("`{}` cannot send to itself", spec.to.get_ref());
+            self.wrong(spec.to.span(), message, None);
+        }
+        let size = *spec.size.get_ref();
+        if size == ByteCount::ZERO || u32::try_from(size.get()).is_err() {
+            let message = format!("a packet cannot have {size}");
+            self.wrong(spec.size.span(), message, Some("the length is from 1 B to 4294967295 B".to_owned()));
+        }
+        let packets = *spec.packets.get_ref();
+        if packets == 0 {
+            self.wrong(
+                spec.packets.span(),
+                "there are no packets to send",
+                Some("write 1 or more".to_owned()),
+            );
+        }
+        let (interval, start) = (spec.interval, spec.start);
+        Some(Traffic::Cbr { from: from?, to: to?, size, interval, packets, start })
+    }
+
+    fn host(&mut self, name: &Spanned<String>, topology: &Topology) -> Option<DeviceId> {
+        let hosts = || {
+            topology
+                .devices()
+                .map(|(_, device)| device)
+                .filter(|device| device.kind == DeviceKind::Host)
+                .map(|device| device.name.as_str())
+        };
+        match topology.device_named(name.get_ref()) {
+            Some(id) if topology.device(id).kind == DeviceKind::Host => Some(id),
+            Some(_) => {
+                let message = format!("`{}` is not a host: it forwards only", name.get_ref());
+                let names = hosts().collect::<Vec<_>>();
+                let help = format!("hosts: {}", crate::config::listed(names));
+                self.wrong(name.span(), message, Some(help));
+                None
+            }
+            None => {
+                let known = hosts().collect::<Vec<_>>();
+                let error = NameError::device(name.get_ref(), known.iter().copied());
+                self.wrong(name.span(), error.to_string(), Some(error.help().to_owned()));
+                None
+            }
+        }
+    }
+
+    fn measured(&mut self, spec: &MeasuredFile, accept: Accept, topology: &Topology) -> Option<Measured> {
+        let (capture, at) = (self.file(&spec.capture), self.vantage(&spec.at, topology));
+        let accept = spec.accept.unwrap_or(accept);
+        Some(Measured { capture: capture?, at: at?, delay: spec.delay, accept })
+    }
+}

@@ -1,0 +1,334 @@
+//! A topology file, as written.
+
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::build::{DeviceSpec, LinkSpec, RouteSpec, problems};
+use super::{DeviceKind, Element, PortName, Prefix, Topology};
+use crate::config::{ConfigError, Document, Spanned};
+use crate::link::Link;
+use crate::ptm::PtmSpec;
+use crate::units::{Bandwidth, ByteCount, Distance, Span, Speed};
+
+/// A network: devices, and links between their ports.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TopologyFile {
+    /// The topology's name.
+    pub name: String,
+    /// What it is, for readers.
+    pub description: Option<String>,
+    /// What holds for every link that says nothing else.
+    #[serde(default)]
+    pub defaults: TopologyDefaults,
+    /// The devices.
+    #[serde(default)]
+    pub device: Vec<DeviceFile>,
+    /// The links.
+    #[serde(default)]
+    pub link: Vec<LinkFile>,
+}
+
+/// What holds where nothing else is said.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TopologyDefaults {
+    /// For links.
+    #[serde(default)]
+    pub link: LinkDefaults,
+}
+
+/// The timing of links that say nothing else.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LinkDefaults {
+    /// How fast bits are put onto the link, or "unlimited".
+    pub bandwidth: Option<Bandwidth>,
+    /// The propagation delay; stands for `length / propagation_speed`.
+    #[schemars(with = "Option<Span>")]
+    pub delay: Option<Spanned<Span>>,
+    /// How far the link reaches.
+    #[schemars(with = "Option<Distance>")]
+    pub length: Option<Spanned<Distance>>,
+    /// How fast a bit travels (default: 2e8 m/s).
+    #[schemars(with = "Option<Speed>")]
+    pub propagation_speed: Option<Spanned<Speed>>,
+    /// Bytes that each packet takes on the wire beyond its recorded length (default: 0 B).
+    pub overhead: Option<ByteCount>,
+}
+
+/// A host, switch or router.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceFile {
+    /// Its name, unique in the file, without colons and spaces.
+    #[schemars(with = "String")]
+    pub name: Spanned<String>,
+    /// What it does with packets that are not its own.
+    pub kind: DeviceKind,
+    /// The addresses or prefixes that lead to it (hosts only).
+    #[serde(default)]
+    #[schemars(with = "Vec<Prefix>")]
+    pub addresses: Vec<Spanned<Prefix>>,
+    /// The time from ingress until the packet joins the egress port's PTM (default: 0 s).
+    #[serde(default)]
+    pub processing: Span,
+    /// The traffic management of each egress port that has none of its own (default: an unlimited
+    /// fifo).
+    #[serde(default)]
+    pub ptm: PtmSpec,
+    /// Routes that overrule the shortest path.
+    #[serde(default)]
+    pub routes: Vec<RouteFile>,
+}
+
+/// A static route.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RouteFile {
+    /// The addresses it holds for.
+    pub to: Prefix,
+    /// The number of the egress port.
+    #[schemars(with = "u16")]
+    pub port: Spanned<u16>,
+}
+
+/// A link between two ports.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LinkFile {
+    /// Its two ends.
+    #[schemars(with = "[PortName; 2]")]
+    pub between: Spanned<Vec<Spanned<PortName>>>,
+    /// How fast bits are put onto the link, or "unlimited".
+    pub bandwidth: Option<Bandwidth>,
+    /// The propagation delay; stands for `length / propagation_speed` (default: 0 s).
+    #[schemars(with = "Option<Span>")]
+    pub delay: Option<Spanned<Span>>,
+    /// How far the link reaches.
+    #[schemars(with = "Option<Distance>")]
+    pub length: Option<Spanned<Distance>>,
+    /// How fast a bit travels (default: 2e8 m/s).
+    #[schemars(with = "Option<Speed>")]
+    pub propagation_speed: Option<Spanned<Speed>>,
+    /// Bytes that each packet takes on the wire beyond its recorded length (default: 0 B).
+    pub overhead: Option<ByteCount>,
+    /// The traffic management of the first end's egress port, where it is not its device's.
+    pub ptm: Option<PtmSpec>,
+    /// What differs from the first end to the second.
+    #[serde(default)]
+    pub forward: DirectionFile,
+    /// What differs from the second end to the first.
+    #[serde(default)]
+    pub backward: DirectionFile,
+}
+
+/// What differs in one direction of a link.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DirectionFile {
+    /// How fast bits are put onto the link, or "unlimited".
+    pub bandwidth: Option<Bandwidth>,
+    /// The propagation delay; stands for `length / propagation_speed`.
+    #[schemars(with = "Option<Span>")]
+    pub delay: Option<Spanned<Span>>,
+    /// How far the link reaches.
+    #[schemars(with = "Option<Distance>")]
+    pub length: Option<Spanned<Distance>>,
+    /// How fast a bit travels.
+    #[schemars(with = "Option<Speed>")]
+    pub propagation_speed: Option<Spanned<Speed>>,
+    /// Bytes that each packet takes on the wire beyond its recorded length.
+    pub overhead: Option<ByteCount>,
+    /// The traffic management of the sending end's egress port, where it is not its device's.
+    pub ptm: Option<PtmSpec>,
+}
+
+/// The five keys that time a link, as far as one table gives them.
+#[derive(Debug, Clone, Default)]
+struct Timing {
+    bandwidth: Option<Bandwidth>,
+    delay: Option<Spanned<Span>>,
+    length: Option<Spanned<Distance>>,
+    propagation_speed: Option<Spanned<Speed>>,
+    overhead: Option<ByteCount>,
+}
+
+macro_rules! timed {
+    ($($table:ident),+) => {$(
+        impl $table {
+            fn timing(&self) -> Timing {
+                Timing {
+                    bandwidth: self.bandwidth,
+                    delay: self.delay.clone(),
+                    length: self.length.clone(),
+                    propagation_speed: self.propagation_speed.clone(),
+                    overhead: self.overhead,
+                }
+            }
+        }
+    )+};
+}
+timed!(LinkDefaults, LinkFile, DirectionFile);
+
+impl Timing {
+    /// This table's keys, and those of the table around it for the rest. A delay replaces the outer
+    /// table's length, and a length its delay.
+    fn over(self, outer: &Timing) -> Timing {
+        let outer = outer.clone();
+        let by_length = self.length.is_some() || (self.delay.is_none() && outer.length.is_some());
+        let inherited_speed = outer.propagation_speed.filter(|_| self.delay.is_none());
+        Timing {
+            bandwidth: self.bandwidth.or(outer.bandwidth),
+            delay: self.delay.or(outer.delay.filter(|_| !by_length)),
+            length: self.length.or(outer.length.filter(|_| by_length)),
+            propagation_speed: self.propagation_speed.or(inherited_speed),
+            overhead: self.overhead.or(outer.overhead),
+        }
+    }
+
+    /// What one table says that cannot hold together.
+    fn contradiction(&self, document: &Document) -> Option<ConfigError> {
+        let delay = self.delay.as_ref()?;
+        if let Some(length) = &self.length {
+            let message = "a link has a `delay` or a `length`, not both";
+            return Some(document.error(length.span(), message).with_help(
+                "`delay` is the time a bit travels; `length / propagation_speed` is another way to say it"
+                    .to_owned(),
+            ));
+        }
+        let speed = self.propagation_speed.as_ref()?;
+        let message = format!("`propagation_speed` says nothing beside a `delay` of {}", delay.get_ref());
+        Some(document.error(speed.span(), message).with_help("give a `length`, or leave it out".to_owned()))
+    }
+
+    fn link(&self) -> Option<Link> {
+        let bandwidth = self.bandwidth?;
+        let mut link = match &self.delay {
+            Some(delay) => Link::with_delay(bandwidth, *delay.get_ref()),
+            None => Link::new(
+                bandwidth,
+                self.length.as_ref().map_or(Distance::default(), |length| *length.get_ref()),
+                self.propagation_speed.as_ref().map_or(Speed::IN_CABLE, |speed| *speed.get_ref()),
+            ),
+        };
+        link.overhead = self.overhead.unwrap_or(ByteCount::ZERO);
+        Some(link)
+    }
+}
+
+impl Topology {
+    /// Reads a topology file.
+    ///
+    /// # Errors
+    /// Every mistake in the file, with its place.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::from_document(&Document::read(path)?)
+    }
+
+    /// Reads a topology from text; `name` stands for its file in errors.
+    ///
+    /// # Errors
+    /// Every mistake in the text, with its place.
+    ///
+    /// # Examples
+    /// ```
+    /// use taunet::topology::Topology;
+    ///
+    /// let text = r#"
+    ///     name = "pair"
+    ///     device = [{ name = "a", kind = "host" }, { name = "b", kind = "host" }]
+    ///     link = [{ between = ["a:0", "b:0"], bandwidth = "1 Gbps", length = "1 km" }]
+    /// "#;
+    /// let topology = Topology::from_toml("pair.toml", text)?;
+    /// assert_eq!(topology.links().len(), 2); // one per direction
+    ///
+    /// let error = Topology::from_toml("pair.toml", "nam = 1").unwrap_err();
+    /// assert_eq!(error.to_string().split(" (").next(), Some("pair.toml:1:1: unknown key `nam` at the top of the file"));
+    /// # Ok::<(), taunet::config::ConfigError>(())
+    /// ```
+    pub fn from_toml(name: &str, text: &str) -> Result<Self, ConfigError> {
+        Self::from_document(&Document::parse(name, text)?)
+    }
+
+    /// Reads a topology from a document.
+    ///
+    /// # Errors
+    /// Every mistake in the document, with its place.
+    pub fn from_document(document: &Document) -> Result<Self, ConfigError> {
+        let file: TopologyFile = document.deserialize()?;
+        let devices = file.device.iter().map(device_spec).collect::<Vec<_>>();
+        let mut errors = Vec::new();
+        let links = link_specs(&file, document, &mut errors);
+        // With a link missing, what hangs on it would seem wrong too.
+        let whole = links.len() == file.link.len();
+        for problem in if whole { problems(&devices, &links) } else { Vec::new() } {
+            let span = match problem.element() {
+                Element::Whole => 0..0,
+                Element::Device(device) => file.device[device].name.span(),
+                Element::Address(device, address) => file.device[device].addresses[address].span(),
+                Element::Route(device, route) => file.device[device].routes[route].port.span(),
+                Element::Link(link) => file.link[link].between.span(),
+                Element::LinkEnd(link, end) => file.link[link].between.get_ref()[end].span(),
+            };
+            errors.push(document.error(span, problem.to_string()).with_help(problem.help()));
+        }
+        if let Some(error) = ConfigError::all(errors) {
+            return Err(error);
+        }
+        Self::new(file.name, devices, links).map_err(|error| document.error(0..0, error.to_string()))
+    }
+}
+
+fn device_spec(device: &DeviceFile) -> DeviceSpec {
+    let route = |route: &RouteFile| RouteSpec { destination: route.to.0, port: *route.port.get_ref() };
+    DeviceSpec {
+        name: device.name.get_ref().clone(),
+        kind: device.kind,
+        addresses: device.addresses.iter().map(|prefix| prefix.get_ref().0).collect(),
+        processing: device.processing,
+        ptm: device.ptm.clone(),
+        routes: device.routes.iter().map(route).collect(),
+    }
+}
+
+/// The links of the file, without those that cannot be made: each of these is an error.
+fn link_specs(file: &TopologyFile, document: &Document, errors: &mut Vec<ConfigError>) -> Vec<LinkSpec> {
+    let defaults = file.defaults.link.timing();
+    errors.extend(defaults.contradiction(document));
+    file.link
+        .iter()
+        .filter_map(|link| {
+            let own = link.timing();
+            let directions = [&link.forward, &link.backward];
+            for table in [own.clone(), link.forward.timing(), link.backward.timing()] {
+                errors.extend(table.contradiction(document));
+            }
+            let common = own.over(&defaults);
+            let [forward, backward] = directions.map(|direction| direction.timing().over(&common).link());
+            let ends = link.between.get_ref();
+            let (forward, backward, [from, to]) = match (forward, backward, &ends[..]) {
+                (Some(forward), Some(backward), [from, to]) => (forward, backward, [from, to]),
+                (_, _, [_, _]) => {
+                    let message = "this link has no `bandwidth`";
+                    let help = "write for example bandwidth = \"1 Gbps\", here or in [defaults.link]";
+                    errors.push(document.error(link.between.span(), message).with_help(help.to_owned()));
+                    return None;
+                }
+                _ => {
+                    let message = format!("a link joins two ports, found {}", ends.len());
+                    let help = "write for example between = [\"a:0\", \"b:0\"]";
+                    errors.push(document.error(link.between.span(), message).with_help(help.to_owned()));
+                    return None;
+                }
+            };
+            let ptm = [link.forward.ptm.clone().or_else(|| link.ptm.clone()), link.backward.ptm.clone()];
+            Some(LinkSpec { between: [from.get_ref().clone(), to.get_ref().clone()], forward, backward, ptm })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+//! How files name things of a topology: ports, prefixes, vantages.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use super::{PortId, Topology};
+use crate::config::{Spanned, did_you_mean, listed, nearest};
+
+/// A port by name: `r1:0` is port 0 of the device `r1`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PortName {
+    /// The device's name.
+    pub device: String,
+    /// The port's number at the device.
+    pub port: u16,
+}
+
+impl PortName {
+    /// Port `port` of `device`.
+    pub fn new(device: impl Into<String>, port: u16) -> Self {
+        PortName { device: device.into(), port }
+    }
+}
+
+impl fmt::Display for PortName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.device, self.port)
+    }
+}
+
+/// Why a text names no port, or no prefix.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameTextError {
+    /// There is no device, no colon or no number.
+    #[error("`{0}` is not a port; write the device and the port's number, for example \"r1:0\"")]
+    NotAPort(String),
+    /// The number is too large.
+    #[error("`{text}` is not a port: {number} is too large; port numbers go from 0 to 65535")]
+    LargePort {
+        /// the text as given
+        text: String,
+        /// its number
+        number: String,
+    },
+    /// Neither an address nor a prefix.
+    #[error("`{0}` is not an address; write for example \"10.0.1.2\", \"10.0.1.0/24\" or \"fd00::/64\"")]
+    NotAPrefix(String),
+}
+
+impl FromStr for PortName {
+    type Err = NameTextError;
+    fn from_str(text: &str) -> Result<Self, NameTextError> {
+        let not_a_port = || NameTextError::NotAPort(text.to_owned());
+        let (device, number) = text.rsplit_once(':').ok_or_else(not_a_port)?;
+        let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        if device.is_empty() || !digits {
+            return Err(not_a_port());
+        }
+        let port = number
+            .parse()
+            .map_err(|_| NameTextError::LargePort { text: text.to_owned(), number: number.to_owned() })?;
+        Ok(PortName::new(device, port))
+    }
+}
+
+/// An address prefix: `10.0.1.0/24`, or one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Prefix(pub IpNet);
+
+impl FromStr for Prefix {
+    type Err = NameTextError;
+    fn from_str(text: &str) -> Result<Self, NameTextError> {
+        text.parse::<IpNet>()
+            .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
+            .map(Prefix)
+            .map_err(|_| NameTextError::NotAPrefix(text.to_owned()))
+    }
+}
+
+/// Reads a type from text, with the message of its `FromStr`.
+macro_rules! read_from_text {
+    ($($name:ident: $expecting:literal),+) => {$(
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Visitor;
+                impl de::Visitor<'_> for Visitor {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($expecting)
+                    }
+                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$name, E> {
+                        text.parse().map_err(E::custom)
+                    }
+                }
+                deserializer.deserialize_str(Visitor)
+            }
+        }
+    )+};
+}
+read_from_text!(
+    PortName: "a port as text, such as \"r1:0\"",
+    Prefix: "an address as text, such as \"10.0.1.2\" or \"10.0.1.0/24\""
+);
+
+impl JsonSchema for PortName {
+    fn schema_name() -> Cow<'static, str> {
+        "PortName".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "a port: its device's name and its number",
+            "examples": ["r1:0"],
+            "pattern": "^[^:\\s]+:[0-9]{1,5}$",
+        })
+    }
+}
+
+impl JsonSchema for Prefix {
+    fn schema_name() -> Cow<'static, str> {
+        "Prefix".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "an IPv4 or IPv6 address, or a prefix of addresses",
+            "examples": ["10.0.1.2", "10.0.1.0/24", "fd00::/64"],
+            "pattern": "^[0-9a-fA-F:.]+(/[0-9]{1,3})?$",
+        })
+    }
+}
+
+/// Where and in which direction a capture is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Vantage {
+    /// The port.
+    pub port: PortId,
+    /// Which of its directions.
+    pub direction: Direction,
+}
+
+/// The direction of a vantage, seen from its device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// The packet's last bit has arrived at the device.
+    Ingress,
+    /// The packet's first bit starts onto the link.
+    Egress,
+}
+
+/// A vantage as a scenario names it: `at = { port = "r1:0", direction = "ingress" }`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VantageSpec {
+    /// The port.
+    #[schemars(with = "PortName")]
+    pub port: Spanned<PortName>,
+    /// Which of its directions, seen from its device.
+    pub direction: Direction,
+}
+
+/// Why a name leads to nothing in a topology.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameError {
+    /// No device has that name.
+    #[error("no device is named `{name}`")]
+    UnknownDevice {
+        /// the name as given
+        name: String,
+        /// what would be right
+        help: String,
+    },
+    /// The device has no such port.
+    #[error("the device `{}` has no port {}", .name.device, .name.port)]
+    UnknownPort {
+        /// the name as given
+        name: PortName,
+        /// what would be right
+        help: String,
+    },
+}
+
+impl NameError {
+    /// No device of that name among `known`.
+    pub(crate) fn device<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Self {
+        let all = format!("devices: {}", listed(known.clone()));
+        let help = nearest(name, known).map_or(all.clone(), |near| format!("{} {all}", did_you_mean(near)));
+        NameError::UnknownDevice { name: name.to_owned(), help }
+    }
+
+    /// What would be right.
+    pub fn help(&self) -> &str {
+        match self {
+            NameError::UnknownDevice { help, .. } | NameError::UnknownPort { help, .. } => help,
+        }
+    }
+}
+
+impl Topology {
+    /// The port of that name.
+    ///
+    /// # Errors
+    /// No such device, or no such port at it; the error's help names those there are.
+    pub fn port_named(&self, name: &PortName) -> Result<PortId, NameError> {
+        let known = self.graph.raw_nodes().iter().map(|node| node.weight.name.as_str());
+        let id = self.device_named(&name.device).ok_or_else(|| NameError::device(&name.device, known))?;
+        let ports = &self.device(id).ports;
+        ports.iter().copied().find(|&port| self.port(port).number == name.port).ok_or_else(|| {
+            let names = ports.iter().map(|&port| self.port_name(port)).collect::<Vec<_>>();
+            let help = match names.is_empty() {
+                true => "no link reaches it".to_owned(),
+                false => format!("its ports: {}", listed(names.iter().map(String::as_str))),
+            };
+            NameError::UnknownPort { name: name.clone(), help }
+        })
+    }
+}
