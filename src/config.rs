@@ -145,7 +145,8 @@ impl Document {
             _ => "this is neither a topology nor a scenario",
         };
         self.error(0..0, message).with_help(
-            "a topology has [[device]] and [[link]] tables; a scenario has `topology` and [[traffic]]".to_owned(),
+            "a topology has [[device]] and [[link]] tables; a scenario has `topology` and [[traffic]]"
+                .to_owned(),
         )
     }
 

@@ -1,6 +1,5 @@
 //! One device at work: its processing delay and one PTM per egress port; the PFM picks the port.
 
-use crate::link::Link;
 use crate::packet::{DropReason, Tau};
 use crate::pfm::Pfm;
 use crate::ptm::{Departure, Loss, Ptm};
@@ -17,7 +16,6 @@ pub struct Device {
 /// One egress port with its link.
 pub(crate) struct EgressPort {
     pub(crate) id: PortId,
-    pub(crate) link: Link,
     pub(crate) ptm: Box<dyn Ptm>,
 }
 
@@ -41,7 +39,7 @@ impl Device {
             .iter()
             .map(|&port| {
                 let link = topology.link(topology.port(port).egress).link;
-                EgressPort { id: port, link, ptm: topology.port(port).ptm.build(&link) }
+                EgressPort { id: port, ptm: topology.port(port).ptm.build(&link) }
             })
             .collect();
         Device { id, processing: device.processing, ports }

@@ -72,7 +72,8 @@ impl<'t> Pfm<'t> {
     /// O(links x log devices) for the first flow to a host, else O(prefixes).
     pub fn add_flow(&mut self, destination: Option<IpAddr>) -> u32 {
         let fid = u32::try_from(self.flows.len()).expect("fewer than 2^32 flows");
-        let host = destination.and_then(|address| self.host_of(address)).map(|host| (host, self.table_to(host)));
+        let host =
+            destination.and_then(|address| self.host_of(address)).map(|host| (host, self.table_to(host)));
         self.flows.push(Destination { address: destination, host });
         fid
     }
@@ -149,13 +150,15 @@ impl<'t> Pfm<'t> {
         }
         let topology = self.topology;
         let graph = topology.graph();
-        let is_other_host = |device: DeviceId| device != host && topology.device(device).kind == DeviceKind::Host;
+        let is_other_host =
+            |device: DeviceId| device != host && topology.device(device).kind == DeviceKind::Host;
         // No link into another host is on a path.
         let passable = EdgeFiltered::from_fn(Reversed(graph), |edge| {
             !is_other_host(DeviceId::new(edge.source().index()))
         });
         let distances = dijkstra(&passable, petgraph::graph::NodeIndex::new(host.index()), None, |_| 1u32);
-        let distance = |device: DeviceId| distances.get(&petgraph::graph::NodeIndex::new(device.index())).copied();
+        let distance =
+            |device: DeviceId| distances.get(&petgraph::graph::NodeIndex::new(device.index())).copied();
         let table = topology
             .devices()
             .map(|(id, device)| {

@@ -146,7 +146,11 @@ fn properties(schema: &Schema) -> WriterProperties {
 ///
 /// # Errors
 /// The columns do not fit the schema.
-pub fn batch(path: &Path, schema: &Arc<Schema>, columns: Vec<arrow_array::ArrayRef>) -> Result<RecordBatch, TableError> {
+pub fn batch(
+    path: &Path,
+    schema: &Arc<Schema>,
+    columns: Vec<arrow_array::ArrayRef>,
+) -> Result<RecordBatch, TableError> {
     RecordBatch::try_new(Arc::clone(schema), columns)
         .map_err(|source| TableError::Arrow { path: path.to_owned(), source })
 }

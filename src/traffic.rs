@@ -69,7 +69,9 @@ pub enum TrafficError {
     #[error(transparent)]
     Capture(#[from] crate::capture::CaptureError),
     /// A packet lies further from the run's start than a run can reach.
-    #[error("record {record} of {path} is from {at}: a run reaches from its start, {start}, 213 days forward")]
+    #[error(
+        "record {record} of {path} is from {at}: a run reaches from its start, {start}, 213 days forward"
+    )]
     OutOfReach {
         /// the capture
         path: String,

@@ -43,7 +43,11 @@ pub struct CaptureComparison {
 ///
 /// # Complexity
 /// O(n log n) in the packets of both; both captures' keys and times are held in memory.
-pub fn compare_captures(first: &Path, second: &Path, options: &Options) -> Result<CaptureComparison, CaptureError> {
+pub fn compare_captures(
+    first: &Path,
+    second: &Path,
+    options: &Options,
+) -> Result<CaptureComparison, CaptureError> {
     let mut without_key = 0;
     let mut start = None;
     let mut flows = FlowTable::new();

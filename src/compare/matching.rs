@@ -174,7 +174,12 @@ mod tests {
 
     #[test]
     fn a_key_that_stands_twice_on_either_side_is_left_out() {
-        let simulated = vec![sighting(1, 0, Some(1)), sighting(1, 1, Some(2)), sighting(2, 2, Some(3)), sighting(3, 3, Some(4))];
+        let simulated = vec![
+            sighting(1, 0, Some(1)),
+            sighting(1, 1, Some(2)),
+            sighting(2, 2, Some(3)),
+            sighting(3, 3, Some(4)),
+        ];
         let seen = [(1, 1), (2, 3), (2, 4), (3, 5)];
         let measured = seen.map(|(key, at_ps)| Measurement { key, at_ps }).to_vec();
         let (matched, counts, _) = match_packets(simulated, measured);

@@ -216,7 +216,10 @@ mod tests {
 
     #[test]
     fn the_definitions_by_hand() {
-        let delays = Delays { simulated: vec![3 * US, US, 2 * US, 4 * US], measured: vec![4 * US, US, 3 * US, 4 * US] };
+        let delays = Delays {
+            simulated: vec![3 * US, US, 2 * US, 4 * US],
+            measured: vec![4 * US, US, 3 * US, 4 * US],
+        };
         let (simulated, measured, agreement) = super::agreement(&delays).unwrap();
         assert!(close(simulated.mean, 2.5e-6) && close(measured.mean, 3e-6));
         assert!(close(simulated.p50, 2.5e-6) && close(measured.p50, 3.5e-6));

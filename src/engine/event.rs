@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 
 use super::queue::EventQueue;
 use super::{
-    EngineError, Fingerprint, Hop, Injected, Injection, InjectionPoint, Observer, Outcome, PacketCounts, Progress,
+    EngineError, Fingerprint, Hop, Injected, Injection, InjectionPoint, Observer, Outcome, PacketCounts,
+    Progress,
 };
 use crate::device::Device;
 use crate::link::Link;
@@ -91,7 +92,11 @@ impl<'t> Simulation<'t> {
     ///
     /// # Errors
     /// A source whose first packet cannot be had.
-    pub fn new(topology: &'t Topology, injections: Vec<Injection>, until: Option<Time>) -> Result<Self, EngineError> {
+    pub fn new(
+        topology: &'t Topology,
+        injections: Vec<Injection>,
+        until: Option<Time>,
+    ) -> Result<Self, EngineError> {
         let devices: Vec<Device> = topology.devices().map(|(id, _)| Device::new(topology, id)).collect();
         let links = topology
             .links()
@@ -344,7 +349,14 @@ impl<'t> Simulation<'t> {
             let device = self.ports[port.index()].device;
             self.hops += 1;
             self.fingerprint.add(tau.packet.pid, device, tau.timestamp, start);
-            observer.hop(&Hop { packet: tau.packet, device, port, ingress: tau.timestamp, joined, egress: start });
+            observer.hop(&Hop {
+                packet: tau.packet,
+                device,
+                port,
+                ingress: tau.timestamp,
+                joined,
+                egress: start,
+            });
         }
         self.put_on_link(port, Tau { timestamp: start, ..tau });
     }
@@ -397,7 +409,8 @@ impl<'t> Simulation<'t> {
     /// Counts who is still inside, and checks that nobody came or went unseen.
     fn finish(&mut self) -> Result<Outcome, EngineError> {
         let on_links = self.links.iter().flat_map(|link| link.packets.iter().copied());
-        let waiting = self.devices.iter().flat_map(|device| device.ports()).flat_map(|port| port.ptm.waiting());
+        let waiting =
+            self.devices.iter().flat_map(|device| device.ports()).flat_map(|port| port.ptm.waiting());
         let inside: Vec<Tau> = on_links.chain(waiting).collect();
         for tau in inside {
             self.flows[tau.packet.fid as usize].inside += 1;

@@ -91,7 +91,9 @@ impl RunDirectory {
         if replaced {
             fs::rename(&place, &earlier).map_err(io)?;
         }
-        if let Err(source) = open_to_others(temporary.path()).and_then(|()| fs::rename(temporary.path(), &place)) {
+        if let Err(source) =
+            open_to_others(temporary.path()).and_then(|()| fs::rename(temporary.path(), &place))
+        {
             if replaced {
                 fs::rename(&earlier, &place).map_err(io)?;
             }
@@ -123,8 +125,10 @@ mod tests {
     use super::*;
 
     fn names(path: &Path) -> Vec<String> {
-        let mut names: Vec<String> =
-            fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = fs::read_dir(path)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }

@@ -98,29 +98,60 @@ impl FlowRecords {
             FlowKey::Link { .. } => None,
         };
         let end = |flow: &FlowRecord, source: bool| match flow.key {
-            FlowKey::Ip { source: from, destination: to, .. } => Some(if source { from } else { to }.to_string()),
-            FlowKey::Link { source: from, destination: to, .. } => if source { from } else { to }.map(|mac| mac.to_string()),
+            FlowKey::Ip { source: from, destination: to, .. } => {
+                Some(if source { from } else { to }.to_string())
+            }
+            FlowKey::Link { source: from, destination: to, .. } => {
+                if source { from } else { to }.map(|mac| mac.to_string())
+            }
         };
         let some = |flow: &FlowRecord, value: u64| (flow.delivered > 0).then_some(value);
         let columns: Vec<(&str, ArrayRef)> = vec![
             ("fid", Arc::new(UInt32Array::from_iter_values(0..flows.len() as u32))),
             ("source", Arc::new(StringArray::from_iter(flows.iter().map(|flow| end(flow, true))))),
             ("destination", Arc::new(StringArray::from_iter(flows.iter().map(|flow| end(flow, false))))),
-            ("protocol", Arc::new(UInt8Array::from_iter(flows.iter().map(|flow| ip(flow).map(|(number, _)| number))))),
-            ("source_port", Arc::new(UInt16Array::from_iter(flows.iter().map(|flow| ip(flow)?.1.map(|(from, _)| from))))),
-            ("destination_port", Arc::new(UInt16Array::from_iter(flows.iter().map(|flow| ip(flow)?.1.map(|(_, to)| to))))),
-            ("packets_injected", Arc::new(UInt64Array::from_iter_values(flows.iter().map(|flow| flow.injected)))),
-            ("bytes_injected", Arc::new(UInt64Array::from_iter_values(flows.iter().map(|flow| flow.injected_bytes)))),
-            ("packets_delivered", Arc::new(UInt64Array::from_iter_values(flows.iter().map(|flow| flow.delivered)))),
-            ("packets_dropped", Arc::new(UInt64Array::from_iter_values(flows.iter().map(|flow| flow.dropped)))),
+            (
+                "protocol",
+                Arc::new(UInt8Array::from_iter(flows.iter().map(|flow| ip(flow).map(|(number, _)| number)))),
+            ),
+            (
+                "source_port",
+                Arc::new(UInt16Array::from_iter(flows.iter().map(|flow| ip(flow)?.1.map(|(from, _)| from)))),
+            ),
+            (
+                "destination_port",
+                Arc::new(UInt16Array::from_iter(flows.iter().map(|flow| ip(flow)?.1.map(|(_, to)| to)))),
+            ),
+            (
+                "packets_injected",
+                Arc::new(UInt64Array::from_iter_values(flows.iter().map(|flow| flow.injected))),
+            ),
+            (
+                "bytes_injected",
+                Arc::new(UInt64Array::from_iter_values(flows.iter().map(|flow| flow.injected_bytes))),
+            ),
+            (
+                "packets_delivered",
+                Arc::new(UInt64Array::from_iter_values(flows.iter().map(|flow| flow.delivered))),
+            ),
+            (
+                "packets_dropped",
+                Arc::new(UInt64Array::from_iter_values(flows.iter().map(|flow| flow.dropped))),
+            ),
             (
                 "delay_mean_ps",
-                Arc::new(Float64Array::from_iter(
-                    flows.iter().map(|flow| (flow.delivered > 0).then(|| flow.delay_sum as f64 / flow.delivered as f64)),
-                )),
+                Arc::new(Float64Array::from_iter(flows.iter().map(|flow| {
+                    (flow.delivered > 0).then(|| flow.delay_sum as f64 / flow.delivered as f64)
+                }))),
             ),
-            ("delay_min_ps", Arc::new(UInt64Array::from_iter(flows.iter().map(|flow| some(flow, flow.delay_min))))),
-            ("delay_max_ps", Arc::new(UInt64Array::from_iter(flows.iter().map(|flow| some(flow, flow.delay_max))))),
+            (
+                "delay_min_ps",
+                Arc::new(UInt64Array::from_iter(flows.iter().map(|flow| some(flow, flow.delay_min)))),
+            ),
+            (
+                "delay_max_ps",
+                Arc::new(UInt64Array::from_iter(flows.iter().map(|flow| some(flow, flow.delay_max)))),
+            ),
             (
                 "jitter_ps",
                 Arc::new(Float64Array::from_iter(flows.iter().map(|flow| {
@@ -133,9 +164,15 @@ impl FlowRecords {
 }
 
 /// Writes one batch of named columns as a whole table.
-pub(super) fn write_columns(path: &Path, format: Format, columns: Vec<(&str, ArrayRef)>) -> Result<(), TableError> {
-    let fields: Vec<Field> =
-        columns.iter().map(|(name, array)| Field::new(*name, DataType::clone(array.data_type()), true)).collect();
+pub(super) fn write_columns(
+    path: &Path,
+    format: Format,
+    columns: Vec<(&str, ArrayRef)>,
+) -> Result<(), TableError> {
+    let fields: Vec<Field> = columns
+        .iter()
+        .map(|(name, array)| Field::new(*name, DataType::clone(array.data_type()), true))
+        .collect();
     let schema = Arc::new(Schema::new(fields));
     let mut table = TableWriter::create(path, &schema, format)?;
     table.write(&batch(path, &schema, columns.into_iter().map(|(_, array)| array).collect())?)?;

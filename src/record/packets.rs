@@ -102,8 +102,21 @@ impl PacketRows {
     /// # Errors
     /// The disk is full.
     pub fn push(&mut self, row: &PacketRow<'_>) -> Result<(), TableError> {
-        let Columns { pid, fid, source, record, length, injected_at, injected, ended, delay, hops, outcome, device, reason } =
-            &mut self.columns;
+        let Columns {
+            pid,
+            fid,
+            source,
+            record,
+            length,
+            injected_at,
+            injected,
+            ended,
+            delay,
+            hops,
+            outcome,
+            device,
+            reason,
+        } = &mut self.columns;
         let packet = &row.tau.packet;
         pid.push(packet.pid);
         fid.push(packet.fid);
@@ -115,7 +128,9 @@ impl PacketRows {
         hops.append_value(row.hops);
         let at = row.tau.timestamp.as_ps();
         let (name, ended_ps, delay_ps, why) = match row.end {
-            End::Delivered => ("delivered", Some(at), Some(row.tau.timestamp.since(row.injected).as_ps()), None),
+            End::Delivered => {
+                ("delivered", Some(at), Some(row.tau.timestamp.since(row.injected).as_ps()), None)
+            }
             End::Dropped(reason) => ("dropped", Some(at), None, Some(reason.name())),
             End::Inside => ("inside", None, None, None),
         };

@@ -109,26 +109,50 @@ impl PortRecords {
     ///
     /// # Errors
     /// The file system refuses.
-    pub fn write(&self, path: &Path, format: Format, topology: &Topology, end: Time) -> Result<(), TableError> {
+    pub fn write(
+        &self,
+        path: &Path,
+        format: Format,
+        topology: &Topology,
+        end: Time,
+    ) -> Result<(), TableError> {
         let ports = &self.ports;
         let names = || topology.ports().map(|(_, port)| topology.device(port.device).name.as_str());
-        let mean = |port: &PortRecord, sum: u128| (port.packets > 0).then(|| sum as f64 / port.packets as f64);
+        let mean =
+            |port: &PortRecord, sum: u128| (port.packets > 0).then(|| sum as f64 / port.packets as f64);
         let columns: Vec<(&str, ArrayRef)> = vec![
             ("device", Arc::new(StringArray::from_iter_values(names()))),
             ("port", Arc::new(UInt16Array::from_iter_values(topology.ports().map(|(_, port)| port.number)))),
             ("packets", Arc::new(UInt64Array::from_iter_values(ports.iter().map(|port| port.packets)))),
             ("bytes", Arc::new(UInt64Array::from_iter_values(ports.iter().map(|port| port.bytes)))),
-            ("packets_dropped", Arc::new(UInt64Array::from_iter_values(ports.iter().map(|port| port.dropped)))),
+            (
+                "packets_dropped",
+                Arc::new(UInt64Array::from_iter_values(ports.iter().map(|port| port.dropped))),
+            ),
             (
                 "utilization",
                 Arc::new(Float64Array::from_iter_values(
-                    ports.iter().map(|port| port.busy.as_seconds_f64() / end.as_seconds_f64().max(f64::MIN_POSITIVE)),
+                    ports
+                        .iter()
+                        .map(|port| port.busy.as_seconds_f64() / end.as_seconds_f64().max(f64::MIN_POSITIVE)),
                 )),
             ),
-            ("waiting_mean_ps", Arc::new(Float64Array::from_iter(ports.iter().map(|port| mean(port, port.waiting_sum))))),
-            ("waiting_max_ps", Arc::new(UInt64Array::from_iter_values(ports.iter().map(|port| port.waiting_max.as_ps())))),
-            ("sojourn_mean_ps", Arc::new(Float64Array::from_iter(ports.iter().map(|port| mean(port, port.sojourn_sum))))),
-            ("sojourn_max_ps", Arc::new(UInt64Array::from_iter_values(ports.iter().map(|port| port.sojourn_max.as_ps())))),
+            (
+                "waiting_mean_ps",
+                Arc::new(Float64Array::from_iter(ports.iter().map(|port| mean(port, port.waiting_sum)))),
+            ),
+            (
+                "waiting_max_ps",
+                Arc::new(UInt64Array::from_iter_values(ports.iter().map(|port| port.waiting_max.as_ps()))),
+            ),
+            (
+                "sojourn_mean_ps",
+                Arc::new(Float64Array::from_iter(ports.iter().map(|port| mean(port, port.sojourn_sum)))),
+            ),
+            (
+                "sojourn_max_ps",
+                Arc::new(UInt64Array::from_iter_values(ports.iter().map(|port| port.sojourn_max.as_ps()))),
+            ),
         ];
         write_columns(path, format, columns)
     }

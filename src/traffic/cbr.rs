@@ -31,7 +31,6 @@ pub struct CbrSpec {
     pub start: Span,
 }
 
-
 /// Evenly spaced packets of one flow.
 pub struct Cbr {
     flow: FlowKey,
@@ -56,7 +55,8 @@ impl Source for Cbr {
             return Ok(None);
         }
         let packet = Packet { length: self.length, trp: UDP, ttl: 64, ..Packet::default() };
-        let emission = Emission { tau: Tau { timestamp: self.next, packet }, record: self.sent, match_key: None };
+        let emission =
+            Emission { tau: Tau { timestamp: self.next, packet }, record: self.sent, match_key: None };
         self.next = self.next + self.interval;
         self.sent += 1;
         Ok(Some(emission))

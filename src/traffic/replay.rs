@@ -23,7 +23,6 @@ pub struct ReplaySpec {
     pub at: VantageSpec,
 }
 
-
 /// Replays a capture.
 pub struct Replay {
     path: PathBuf,
@@ -41,7 +40,13 @@ impl Replay {
     pub fn open(path: &Path, options: &Options) -> Result<Self, CaptureError> {
         let mut capture = Sorted::open(path, options)?;
         let first = capture.next_observation()?;
-        Ok(Replay { path: path.to_owned(), capture, flows: FlowTable::new(), first, start: Timestamp::default() })
+        Ok(Replay {
+            path: path.to_owned(),
+            capture,
+            flows: FlowTable::new(),
+            first,
+            start: Timestamp::default(),
+        })
     }
 
     /// When the capture's first packet was recorded; `None` for an empty capture.
