@@ -7,9 +7,13 @@
 //! or a bad input file, 3 an `[accept]` bound was missed.
 
 mod check;
+mod compare;
 mod completions;
 mod error;
 mod output;
+mod progress;
+mod run;
+mod text;
 
 use std::process::ExitCode;
 
@@ -63,6 +67,10 @@ pub enum Progress {
 pub enum Verb {
     /// Check topology and scenario files
     Check(check::Check),
+    /// Simulate a scenario and compare it with its measured captures
+    Run(run::Run),
+    /// Compare two captures of one path, packet by packet
+    Compare(compare::Compare),
     /// Print the completion script of a shell
     Completions(completions::Completions),
 }
@@ -71,6 +79,8 @@ impl Verb {
     fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
         match self {
             Verb::Check(check) => check.run(global, output),
+            Verb::Run(run) => run.run(global, output),
+            Verb::Compare(compare) => compare.run(global, output),
             Verb::Completions(completions) => completions.run(output),
         }
     }
