@@ -1,7 +1,7 @@
 //! Sources of Tau.
 
-mod cbr;
-mod replay;
+pub mod cbr;
+pub mod replay;
 
 pub use cbr::CbrSpec;
 pub use replay::ReplaySpec;

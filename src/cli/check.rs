@@ -30,15 +30,8 @@ pub struct Check {
 #[serde(rename_all = "lowercase", tag = "kind")]
 enum Checked {
     Topology(TopologySummary),
-    Scenario {
-        name: String,
-        topology: TopologySummary,
-        traffic: usize,
-        measured: usize,
-    },
-    Bad {
-        errors: Vec<Mistake>,
-    },
+    Scenario { name: String, topology: TopologySummary, traffic: usize, measured: usize },
+    Bad { errors: Vec<Mistake> },
 }
 
 #[derive(Debug, Serialize)]
