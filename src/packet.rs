@@ -44,6 +44,42 @@ pub struct Tau {
     pub packet: Packet,
 }
 
+/// Why a device dropped a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// The buffer of the egress port had no room (tail drop).
+    BufferFull,
+    /// The packet is longer than the token bucket is deep: it could never leave.
+    LargerThanBurst,
+    /// No host has the destination address, or no path leads there.
+    NoRoute,
+    /// The time to live was used up at a router.
+    TtlExpired,
+}
+
+impl DropReason {
+    /// Every reason, in the order of their numbers.
+    pub const ALL: [DropReason; 4] =
+        [DropReason::BufferFull, DropReason::LargerThanBurst, DropReason::NoRoute, DropReason::TtlExpired];
+
+    /// The name in files: `buffer-full`.
+    pub fn name(self) -> &'static str {
+        match self {
+            DropReason::BufferFull => "buffer-full",
+            DropReason::LargerThanBurst => "larger-than-burst",
+            DropReason::NoRoute => "no-route",
+            DropReason::TtlExpired => "ttl-expired",
+        }
+    }
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// What makes two packets of one flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FlowKey {

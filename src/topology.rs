@@ -134,6 +134,11 @@ impl Topology {
         &self.name
     }
 
+    /// The graph: nodes and edges have the numbers of [`DeviceId`] and [`LinkId`].
+    pub(crate) fn graph(&self) -> &DiGraph<Device, DirectedLink> {
+        &self.graph
+    }
+
     /// Every device, in the order of the file.
     pub fn devices(&self) -> impl ExactSizeIterator<Item = (DeviceId, &Device)> {
         let nodes = self.graph.raw_nodes().iter().enumerate();

@@ -1,8 +1,130 @@
-//! First in, first out.
+//! First in, first out: the Lindley recursion `s_n = max(t_n, s_{n-1} + L_{n-1} / C)`.
+
+use std::collections::VecDeque;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::buffer::{Backlog, Buffer};
+use super::{Arrival, Departure, Ptm};
+use crate::link::Link;
+use crate::packet::{DropReason, Tau};
+use crate::units::Time;
 
 /// The parameters of a `fifo`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct FifoSpec {}
+pub struct FifoSpec {
+    /// How much may wait, not counting the packet in transmission; without it, any number. A
+    /// packet that finds the link free needs no room.
+    #[serde(default)]
+    pub buffer: Option<Buffer>,
+}
+
+/// A work-conserving FIFO in front of a link, with tail drop.
+///
+/// A departure is known as its packet arrives.
+///
+/// # Source
+/// D. V. Lindley, "The theory of queues with a single server", 1952.
+pub struct Fifo {
+    link: Link,
+    buffer: Option<Buffer>,
+    /// When the link falls free of all that it was given.
+    free: Time,
+    /// Starts and lengths of those that may still wait; empty where the buffer is unlimited.
+    starts: VecDeque<(Time, u32)>,
+    backlog: Backlog,
+}
+
+impl Fifo {
+    /// An empty one.
+    pub fn new(spec: &FifoSpec, link: Link) -> Self {
+        Fifo {
+            link,
+            buffer: spec.buffer,
+            free: Time::ZERO,
+            starts: VecDeque::new(),
+            backlog: Backlog::default(),
+        }
+    }
+
+    /// Forgets who has started by `now`.
+    #[inline]
+    fn start_until(&mut self, now: Time) {
+        while let Some(&(start, length)) = self.starts.front()
+            && start <= now
+        {
+            self.backlog.remove(length);
+            self.starts.pop_front();
+        }
+    }
+}
+
+impl Ptm for Fifo {
+    #[inline]
+    fn arrive(&mut self, tau: &Tau) -> Arrival {
+        let start = tau.timestamp.max(self.free);
+        if let Some(buffer) = self.buffer {
+            self.start_until(tau.timestamp);
+            if start > tau.timestamp {
+                if !buffer.admits(self.backlog, tau.packet.length) {
+                    return Arrival::Dropped(DropReason::BufferFull);
+                }
+                self.backlog.add(tau.packet.length);
+                self.starts.push_back((start, tau.packet.length));
+            }
+        }
+        self.free = start + self.link.transmission_time(tau.packet.byte_count());
+        Arrival::Departs(start)
+    }
+
+    fn next_departure(&self) -> Option<Time> {
+        None
+    }
+
+    fn depart(&mut self) -> Option<Departure> {
+        None
+    }
+
+    fn waiting(&self) -> Vec<Tau> {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::Packet;
+    use crate::units::{ByteCount, Span};
+
+    /// Packets of 125 bytes take 1 ms at 1 Mbps.
+    fn starts(buffer: Option<Buffer>, milliseconds: &[u64]) -> Vec<Option<u64>> {
+        let link = Link::with_delay("1 Mbps".parse().unwrap(), Span::ZERO);
+        let mut fifo = Fifo::new(&FifoSpec { buffer }, link);
+        milliseconds
+            .iter()
+            .map(|&at| {
+                let timestamp = Time::from_ps(at * 1_000_000_000);
+                match fifo.arrive(&Tau { timestamp, packet: Packet { length: 125, ..Packet::default() } }) {
+                    Arrival::Departs(start) => Some(start.as_ps() / 1_000_000_000),
+                    _ => None,
+                }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_packet_waits_for_those_before_it() {
+        assert_eq!(starts(None, &[0, 0, 0, 10]), [Some(0), Some(1), Some(2), Some(10)]);
+    }
+
+    #[test]
+    fn a_full_buffer_drops_the_newcomer_and_only_waiting_packets_fill_it() {
+        let two = Some(Buffer::Packets(2));
+        assert_eq!(starts(two, &[0, 0, 0, 0, 1]), [Some(0), Some(1), Some(2), None, Some(3)]);
+        let bytes = Some(Buffer::Bytes(ByteCount::new(249)));
+        assert_eq!(starts(bytes, &[0, 0, 0, 1]), [Some(0), Some(1), None, Some(2)]);
+        assert_eq!(starts(Some(Buffer::Packets(0)), &[0, 0, 1]), [Some(0), None, Some(1)], "a loss system");
+    }
+}
