@@ -115,10 +115,10 @@ impl Document {
             };
             let span = error.span().unwrap_or(0..0);
             let said = message::explain(error.message(), &tree, &span);
-            if said.follows_from(&removed) {
-                break;
+            // What misses only what was taken out is no mistake of the file, and goes too.
+            if !said.follows_from(&mut removed) {
+                errors.push(self.error(span.clone(), said.message).with_help(said.help));
             }
-            errors.push(self.error(span.clone(), said.message).with_help(said.help));
             match remove(&mut tree, &span) {
                 Some(key) => removed.push(key),
                 None => break,
@@ -152,14 +152,19 @@ impl Document {
 
     fn syntax(&self) -> Result<DeTable<'_>, ConfigError> {
         let (tree, errors) = DeTable::parse_recoverable(&self.file.text);
-        let errors = errors
+        let end = self.file.text.len();
+        let mut errors = errors
             .iter()
             .take(MOST_ERRORS)
             .map(|error| {
-                let end = self.file.text.len();
-                self.error(error.span().unwrap_or(end..end), message::syntax(error.message()))
+                let span = error.span().unwrap_or(end..end);
+                let snippet = self.file.text.get(span.clone()).unwrap_or_default();
+                let (message, help) = message::syntax(error.message(), snippet);
+                self.error(span, message).with_help(help)
             })
-            .collect();
+            .collect::<Vec<_>>();
+        // What follows on the same line is mostly the first mistake again.
+        errors.dedup_by_key(|error| error.line_column().map(|(line, _)| line));
         match ConfigError::all(errors) {
             Some(error) => Err(error),
             None => Ok(tree.into_inner()),

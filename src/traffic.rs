@@ -4,8 +4,8 @@
 //! To add a source: one file here with its parameters (`FooSpec`) and its [`Source`], one line in
 //! [`TrafficSpec`], one in [`crate::scenario::Traffic`], and one where a run opens its sources.
 
-mod cbr;
-mod replay;
+pub mod cbr;
+pub mod replay;
 
 pub use cbr::{Cbr, CbrSpec, UDP};
 pub use replay::{Replay, ReplaySpec};

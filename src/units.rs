@@ -157,7 +157,7 @@ pub enum UnitError {
         units: String,
     },
     /// The unit is not one of this quantity's.
-    #[error("{unit:?} is not a unit of {what}{}; units: {units}", suggestion(.nearest))]
+    #[error("{unit:?} is not a unit of {what}; {}units: {units}", suggestion(.nearest))]
     UnknownUnit {
         /// the unit as given
         unit: String,
@@ -211,7 +211,7 @@ pub enum UnitError {
 }
 
 fn suggestion(nearest: &Option<&'static str>) -> String {
-    nearest.map_or(String::new(), |unit| format!("; did you mean {unit:?}?"))
+    nearest.map_or(String::new(), |unit| format!("did you mean {unit:?}? "))
 }
 
 /// Reads `text` as a whole count of the base unit, exactly.
@@ -235,14 +235,7 @@ fn parse(
     let Some(&(base, _)) = units.first() else { return Err(not_a_number()) };
     let factor =
         units.iter().find(|(name, _)| *name == unit).map(|&(_, factor)| factor).ok_or_else(|| {
-            let nearest = units
-                .iter()
-                .map(|&(name, _)| {
-                    (strsim::damerau_levenshtein(&name.to_lowercase(), &unit.to_lowercase()), name)
-                })
-                .min_by_key(|&(distance, _)| distance)
-                .filter(|&(distance, _)| distance <= 2)
-                .map(|(_, name)| name);
+            let nearest = nearest_unit(unit, units);
             UnitError::UnknownUnit { unit: unit.to_owned(), what, nearest, units: listed() }
         })?;
     if number.starts_with('-') {
@@ -267,6 +260,28 @@ fn parse(
         value /= 10;
     }
     u64::try_from(value).ok().filter(|&value| value != u64::MAX).ok_or_else(too_large)
+}
+
+/// The unit that `unit` is most likely meant to be.
+fn nearest_unit(unit: &str, units: &[(&'static str, u64)]) -> Option<&'static str> {
+    let lower = unit.to_lowercase();
+    let names = || units.iter().map(|&(name, _)| name);
+    // Bits per second have many spellings, and `Mb/s` must not become bytes for its looks.
+    let bits = ["bit/s", "bits/s", "b/s", "bits", "bit"].into_iter().find_map(|spelling| {
+        let prefix = unit.strip_suffix(spelling)?.to_lowercase();
+        names().find(|name| name.to_lowercase() == format!("{prefix}bps"))
+    });
+    let similar = || {
+        names()
+            .map(|name| (strsim::damerau_levenshtein(&name.to_lowercase(), &lower), name))
+            .min_by_key(|&(distance, _)| distance)
+            .filter(|&(distance, name)| distance <= 2 && distance < name.len().max(2))
+            .map(|(_, name)| name)
+    };
+    // `seconds`, `usec`, `bytes`
+    let spelt_out =
+        || names().filter(|name| lower.starts_with(&name.to_lowercase())).max_by_key(|name| name.len());
+    bits.or_else(|| if unit.len() > 3 { spelt_out().or_else(similar) } else { similar() })
 }
 
 /// The length of the decimal number that `text` starts with (`-1.5e-3`).
@@ -781,6 +796,13 @@ mod tests {
         assert!(message("1.2.3 s").contains("is not a span"));
         assert!("0 bps".parse::<Rate>().unwrap_err().to_string().contains("greater than zero"));
         assert!("10 MB".parse::<Rate>().unwrap_err().to_string().contains("did you mean"));
+        let meant = |text: &str| text.parse::<Rate>().unwrap_err().to_string();
+        for text in ["10 Mbit", "10mbit", "10 Mb/s", "10 Mbits/s", "10 MBPS"] {
+            assert!(meant(text).contains("did you mean \"Mbps\"?"), "{}", meant(text));
+        }
+        for (text, unit) in [("3 seconds", "s"), ("3 usec", "us"), ("3 minutes", "min"), ("3 Ms", "ms")] {
+            assert!(message(text).contains(&format!("did you mean {unit:?}?")), "{}", message(text));
+        }
     }
 
     #[test]

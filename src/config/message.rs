@@ -4,8 +4,13 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
+use super::tagged::is_tagged;
+
 /// How many names a message lists.
 const MOST_NAMES: usize = 12;
+
+/// What precedes the words that fit.
+const ONE_OF: &str = "it is one of";
 
 /// A message and what would be right.
 pub(super) struct Said {
@@ -19,8 +24,12 @@ pub(super) struct Said {
 
 impl Said {
     /// Whether it says no more than that the removed keys are gone.
-    pub fn follows_from(&self, removed: &[String]) -> bool {
-        self.hollow || self.missing.as_ref().is_some_and(|key| removed.contains(key))
+    pub fn follows_from(&self, removed: &mut Vec<String>) -> bool {
+        let missed = removed.iter().position(|key| self.missing.as_ref() == Some(key));
+        if let Some(index) = missed {
+            removed.remove(index);
+        }
+        self.hollow || missed.is_some()
     }
 }
 
@@ -51,9 +60,17 @@ pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
-/// The parser's message: it has no place in it, only words.
-pub(super) fn syntax(said: &str) -> String {
-    said.trim().to_owned()
+/// The parser's message, and what would be right.
+pub(super) fn syntax(said: &str, snippet: &str) -> (String, Option<String>) {
+    let (message, expected) = said.trim().split_once(", expected ").unwrap_or((said.trim(), "nothing"));
+    let help = match (message, expected) {
+        ("string values must be quoted", _) => {
+            return ("text must be in quotes".to_owned(), Some(format!("write {:?}", snippet.trim())));
+        }
+        (_, "nothing") => None,
+        _ => Some(format!("expected {expected}")),
+    };
+    (message.to_owned(), help)
 }
 
 /// Translates what serde said about the value at `span`.
@@ -67,12 +84,12 @@ pub(super) fn explain(said: &str, tree: &DeTable<'_>, span: &Range<usize>) -> Sa
     } else if let Some(rest) = said.strip_prefix("unknown variant ") {
         match quoted(rest) {
             (kind, known) if kind.is_empty() => {
-                let help = format!("kinds: {}", listed(known.iter().map(String::as_str)));
+                let help = format!("{ONE_OF}: {}", listed(known.iter().map(String::as_str)));
                 (format!("missing key `kind`{}", place.holder()), Some(help))
             }
             (word, known) => {
                 let what = if place.is_key { "kind" } else { place.key.as_str() };
-                (format!("unknown {what} `{word}`"), suggest(&word, &known, "words that fit"))
+                (format!("unknown {what} `{word}`"), suggest(&word, &known, ONE_OF))
             }
         }
     } else if let Some(rest) = said.strip_prefix("missing field ") {
@@ -85,7 +102,10 @@ pub(super) fn explain(said: &str, tree: &DeTable<'_>, span: &Range<usize>) -> Sa
         .or_else(|| said.strip_prefix("invalid value: "))
         .and_then(|rest| rest.split_once(", expected "))
     {
-        (format!("expected {}, found {}", expected_words(expected), found_words(found)), None)
+        // [device] where [[device]] is meant.
+        let help = (found == "map" && expected == "a sequence")
+            .then(|| format!("write [[{}]] for each of them", place.key));
+        (format!("expected {}, found {}", expected_words(expected), found_words(found)), help)
     } else {
         // Messages of this crate's own types: "what is wrong; what would be right".
         match said.split_once("; ") {
@@ -136,7 +156,9 @@ fn expected_words(expected: &str) -> String {
         "a sequence" => "an array".to_owned(),
         "a map" => "a table".to_owned(),
         "a string" | "path string" => "text in quotes".to_owned(),
-        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number of zero or more".to_owned(),
+        "u8" => "a whole number from 0 to 255".to_owned(),
+        "u16" => "a whole number from 0 to 65535".to_owned(),
+        "u32" | "u64" | "usize" => "a whole number of zero or more".to_owned(),
         "f32" | "f64" => "a number".to_owned(),
         _ if expected.starts_with("struct ") => "a table".to_owned(),
         _ => expected.to_owned(),
@@ -146,7 +168,7 @@ fn expected_words(expected: &str) -> String {
 /// Where in the tree a span stands.
 #[derive(Default)]
 struct Place {
-    /// The table that holds it, as the file names it; empty for the file itself.
+    /// The table that holds it: `a.b`, or `[[a]]` for an element; empty for the file itself.
     table: String,
     /// Its key.
     key: String,
@@ -161,7 +183,8 @@ impl Place {
     fn inside(&self) -> String {
         match self.table.as_str() {
             "" => " at the top of the file".to_owned(),
-            table => format!(" in {table}"),
+            element if element.starts_with('[') => format!(" in {element}"),
+            table => format!(" in `{table}`"),
         }
     }
 
@@ -180,6 +203,11 @@ impl Place {
     }
 }
 
+/// The last key of a dotted name.
+fn last(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
 fn place(table: &DeTable<'_>, span: &Range<usize>, name: &str) -> Option<Place> {
     table.iter().find_map(|(key, value)| {
         let key_text = key.get_ref().to_string();
@@ -195,7 +223,11 @@ fn place(table: &DeTable<'_>, span: &Range<usize>, name: &str) -> Option<Place> 
                 within(item.get_ref(), &format!("[[{key_text}]]"))
                     .or_else(|| (item.span() == *span).then(|| here(false, element)))
             }),
-            inner => within(inner, &format!("`{key_text}`")),
+            // The name of a tagged table is its kind: `token-bucket` says more than `ptm`.
+            inner if name.is_empty() || name.starts_with('[') || is_tagged(last(name)) => {
+                within(inner, &key_text)
+            }
+            inner => within(inner, &format!("{name}.{key_text}")),
         };
         deeper.or_else(|| {
             let is_key = key.span() == *span;

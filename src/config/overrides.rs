@@ -38,7 +38,11 @@ impl Override {
             let leading = part.len() - part.trim_start().len();
             let span = start + leading..start + leading + part.trim().len();
             if span.is_empty() {
-                return Err((source, 0..equals, format!("`{}` is not the path of a key", &text[..equals])));
+                let message = match text[..equals].trim() {
+                    "" => "there is no key before the `=`".to_owned(),
+                    path => format!("`{path}` is not the path of a key"),
+                };
+                return Err((source, 0..equals.max(1), message));
             }
             path.push(span);
             start += part.len() + 1;
@@ -101,7 +105,7 @@ impl Override {
             }
             other => {
                 let message =
-                    format!("`{key}` cannot be set: `{parent}` is not a table but {}", article(other));
+                    format!("`{key}` cannot be set: `{parent}` is not a table but {}", in_words(other));
                 Err((span, message))
             }
         }
@@ -123,7 +127,8 @@ impl Override {
     }
 }
 
-fn article(value: &DeValue<'_>) -> &'static str {
+/// What a value is.
+pub(super) fn in_words(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "text",
         DeValue::Integer(_) | DeValue::Float(_) => "a number",

@@ -9,8 +9,13 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// The keys whose value, or whose elements, are tagged tables.
-const TAGGED: &[&str] = &["ptm", "traffic"];
+use super::overrides::in_words;
+
+/// The keys whose value is a tagged table.
+const ONE: &[&str] = &["ptm"];
+
+/// The keys whose value is an array of tagged tables.
+const MANY: &[&str] = &["traffic"];
 
 /// The key that names the variant.
 const TAG: &str = "kind";
@@ -31,34 +36,50 @@ pub(super) fn rewrite(table: &mut DeTable<'_>) -> Vec<Mistake> {
 
 fn rewrite_table(table: &mut DeTable<'_>, mistakes: &mut Vec<Mistake>) {
     for (key, value) in table.iter_mut() {
-        let tagged = TAGGED.contains(&key.get_ref().as_ref());
-        rewrite_value(value, tagged.then(|| key.get_ref().as_ref()), mistakes);
+        let key = key.get_ref().as_ref();
+        let span = value.span();
+        match value.get_mut() {
+            DeValue::Array(items) => {
+                for item in items.iter_mut() {
+                    rewrite_item(item, key, mistakes);
+                }
+            }
+            DeValue::Table(table) => {
+                rewrite_table(table, mistakes);
+                if ONE.contains(&key) {
+                    mistakes.extend(rewrite_tagged(table, span).err());
+                }
+            }
+            other if ONE.contains(&key) => mistakes.push(not_a_table(key, other, span)),
+            _ => {}
+        }
     }
 }
 
-fn rewrite_value(value: &mut Spanned<DeValue<'_>>, tagged: Option<&str>, mistakes: &mut Vec<Mistake>) {
-    let span = value.span();
-    match value.get_mut() {
-        DeValue::Array(items) => {
-            for item in items.iter_mut() {
-                rewrite_value(item, tagged, mistakes);
-            }
-        }
+fn rewrite_item(item: &mut Spanned<DeValue<'_>>, key: &str, mistakes: &mut Vec<Mistake>) {
+    let span = item.span();
+    match item.get_mut() {
         DeValue::Table(table) => {
             rewrite_table(table, mistakes);
-            if tagged.is_some() {
+            if MANY.contains(&key) {
                 mistakes.extend(rewrite_tagged(table, span).err());
             }
         }
-        other => {
-            if let Some(key) = tagged {
-                let message = format!("`{key}` must be a table, found a {}", other.type_str());
-                let word = other.as_str().unwrap_or("...");
-                let help = Some(format!("write {{ kind = \"{word}\" }} and the other keys beside it"));
-                mistakes.push(Mistake { span, message, help });
-            }
-        }
+        other if MANY.contains(&key) => mistakes.push(not_a_table(key, other, span)),
+        _ => {}
     }
+}
+
+/// Whether `key` leads to tagged tables.
+pub(super) fn is_tagged(key: &str) -> bool {
+    ONE.contains(&key) || MANY.contains(&key)
+}
+
+fn not_a_table(key: &str, found: &DeValue<'_>, span: Range<usize>) -> Mistake {
+    let message = format!("`{key}` must be a table with a `kind`, found {}", in_words(found));
+    let word = found.as_str().unwrap_or("...");
+    let help = Some(format!("write {{ kind = \"{word}\" }} and the other keys beside it"));
+    Mistake { span, message, help }
 }
 
 fn rewrite_tagged(table: &mut DeTable<'_>, span: Range<usize>) -> Result<(), Mistake> {
@@ -70,7 +91,7 @@ fn rewrite_tagged(table: &mut DeTable<'_>, span: Range<usize>) -> Result<(), Mis
             match kind.into_inner() {
                 DeValue::String(name) => Spanned::new(kind_span, name),
                 other => {
-                    let message = format!("`{TAG}` must be text in quotes, found a {}", other.type_str());
+                    let message = format!("`{TAG}` must be text in quotes, found {}", in_words(&other));
                     return Err(Mistake { span, message, help: None });
                 }
             }

@@ -210,7 +210,7 @@ impl Topology {
     /// # Errors
     /// No such device, or no such port at it; the error's help names those there are.
     pub fn port_named(&self, name: &PortName) -> Result<PortId, NameError> {
-        let known = self.graph.raw_nodes().iter().map(|node| node.weight.name.as_str());
+        let known = self.graph().raw_nodes().iter().map(|node| node.weight.name.as_str());
         let id = self.device_named(&name.device).ok_or_else(|| NameError::device(&name.device, known))?;
         let ports = &self.device(id).ports;
         ports.iter().copied().find(|&port| self.port(port).number == name.port).ok_or_else(|| {

@@ -1,1 +1,131 @@
+use super::*;
+use crate::topology::LinkId;
 
+const TEXT: &str = r#"name = "t"
+[defaults.link]
+bandwidth = "1 Gbps"
+delay = "5 us"
+overhead = "24 B"
+
+[[device]]
+name = "a"
+kind = "host"
+addresses = ["10.0.1.0/24"]
+
+[[device]]
+name = "r1"
+kind = "router"
+ptm = { kind = "fifo", buffer = "64 KiB" }
+routes = [{ to = "10.9.0.0/16", port = 1 }]
+
+[[device]]
+name = "b"
+kind = "host"
+addresses = ["10.0.2.2", "fd00::/64"]
+
+[[link]]
+between = ["a:0", "r1:0"]
+
+[[link]]
+between = ["r1:1", "b:0"]
+bandwidth = "unlimited"
+ptm = { kind = "token-bucket", rate = "10 Mbps", burst = "2000 B" }
+backward = { length = "2 km", overhead = "1 B", ptm = { kind = "fifo", buffer = "3 packets" } }
+"#;
+
+/// `line:column message` of every mistake in the text in which `from` became `to`.
+fn told(from: &str, to: &str) -> Vec<String> {
+    assert!(TEXT.contains(from), "{from}");
+    let error = Topology::from_toml("t.toml", &TEXT.replacen(from, to, 1)).unwrap_err();
+    let place = |error: &ConfigError| error.line_column().unwrap();
+    error.iter().map(|error| format!("{}:{} {}", place(error).0, place(error).1, error.message())).collect()
+}
+
+#[test]
+fn tables_are_merged() {
+    let topology = Topology::from_toml("t.toml", TEXT).unwrap();
+    let link = |id| topology.link(LinkId::new(id)).link;
+    let gigabit: Bandwidth = "1 Gbps".parse().unwrap();
+    let overhead = ByteCount::new(24);
+    assert_eq!((link(0).bandwidth, link(0).delay), (gigabit, Some(Span::from_ns(5_000))));
+    assert_eq!(link(0), link(1));
+    assert_eq!((link(2).bandwidth, link(2).overhead), (Bandwidth::Unlimited, overhead));
+    // A length replaces the default delay; the rest stays.
+    assert_eq!((link(3).bandwidth, link(3).overhead), (Bandwidth::Unlimited, ByteCount::new(1)));
+    assert_eq!((link(3).delay, link(3).propagation_delay()), (None, Span::from_ns(10_000)));
+
+    let ptms = topology
+        .ports()
+        .map(|(id, port)| {
+            let ptm = match &port.ptm {
+                PtmSpec::TokenBucket(_) => "token-bucket".to_owned(),
+                PtmSpec::Fifo(fifo) => {
+                    format!("fifo {}", fifo.buffer.map_or("-".to_owned(), |buffer| buffer.to_string()))
+                }
+            };
+            format!("{} {ptm}", topology.port_name(id))
+        })
+        .collect::<Vec<_>>();
+    assert_eq!(ptms, ["a:0 fifo -", "r1:0 fifo 65.536 kB", "r1:1 token-bucket", "b:0 fifo 3 packets"]);
+}
+
+#[test]
+fn every_broken_property_has_its_place() {
+    let cases = [
+        ("name = \"a\"", "name = \"\"", "8:8 the device's name is empty"),
+        ("name = \"b\"", "name = \"a\"", "19:8 two devices are named `a`"),
+        (
+            "kind = \"router\"\n",
+            "kind = \"router\"\naddresses = [\"::1\"]\n",
+            "15:14 `r1` is a router: only a host has addresses",
+        ),
+        ("\"fd00::/64\"", "\"10.0.1.0/24\"", "21:26 `10.0.1.0/24` is already an address of `a`"),
+        ("\"b:0\"", "\"c:0\"", "27:20 no device is named `c`"),
+        ("\"r1:0\"", "\"a:0\"", "24:11 the link joins `a:0` with itself"),
+        ("\"r1:1\"", "\"r1:0\"", "27:12 the port `r1:0` is already the end of another link"),
+        ("port = 1", "port = 2", "16:40 `r1:2` is not a port: no link ends there"),
+        ("[\"a:0\", \"r1:0\"]", "[\"a:0\", \"r1:0\", \"b:1\"]", "24:11 a link joins two ports, found 3"),
+        ("[\"a:0\", \"r1:0\"]", "[]", "24:11 a link joins two ports, found 0"),
+        ("bandwidth = \"1 Gbps\"", "", "24:11 this link has no `bandwidth`"),
+        (
+            "length = \"2 km\"",
+            "length = \"2 km\", delay = \"1 s\"",
+            "30:23 a link has a `delay` or a `length`, not both",
+        ),
+        (
+            "bandwidth = \"unlimited\"",
+            "delay = \"1 s\"\npropagation_speed = \"1 m/s\"",
+            "29:21 `propagation_speed` says nothing beside a `delay` of 1 s",
+        ),
+        ("port = 1", "port = 65536", "16:40 expected a whole number from 0 to 65535, found `65536`"),
+        ("\"10.0.2.2\"", "\"10.0.2\"", "21:14 `10.0.2` is not an address"),
+        ("\"r1:0\"", "\"r1\"", "24:19 `r1` is not a port"),
+        ("\"r1:0\"", "3", "24:19 expected a port as text, such as \"r1:0\", found `3`"),
+        ("kind = \"router\"", "kind = \"ruter\"", "14:8 unknown kind `ruter`"),
+        ("kind = \"router\"", "", "12:1 missing key `kind` in [[device]]"),
+        ("buffer = \"64 KiB\"", "bufer = \"64 KiB\"", "15:24 unknown key `bufer` in `fifo`"),
+        ("kind = \"fifo\", buffer = \"3", "buffer = \"3", "30:55 missing key `kind` in `backward.ptm`"),
+        ("[defaults.link]", "[defaults.links]", "2:11 unknown key `links` in `defaults`"),
+        ("delay = \"5 us\"", "delai = \"5 us\"", "4:1 unknown key `delai` in `defaults.link`"),
+    ];
+    let mut wrong = Vec::new();
+    for (from, to, expected) in cases {
+        let told = told(from, to);
+        if told.len() > 2 || !told.iter().any(|line| line == expected) {
+            wrong.push(format!("{from} -> {to}: {told:#?}, not {expected}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn several_mistakes_are_told_at_once() {
+    let text = TEXT
+        .replace("\"1 Gbps\"", "1")
+        .replace("kind = \"host\"", "kind = \"hots\"")
+        .replace("burst", "brust")
+        .replace("\"2 km\"", "\"2 kms\"");
+    let error = Topology::from_toml("t.toml", &text).unwrap_err();
+    let lines = error.iter().map(|error| error.line_column().unwrap().0).collect::<Vec<_>>();
+    assert_eq!(lines, [3, 9, 20, 29, 29, 30]);
+}

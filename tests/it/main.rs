@@ -1,0 +1,6 @@
+//! The integration tests: one module per behaviour.
+
+mod commands;
+mod overrides;
+mod scenarios;
+mod schemas;

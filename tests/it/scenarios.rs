@@ -1,0 +1,215 @@
+//! Scenarios from files: what is resolved, and what a mistake is told.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use taunet::config::ConfigError;
+use taunet::scenario::{DelayScope, Direction, Scenario, Traffic};
+use taunet::units::{ByteCount, Span, Time};
+
+const TOPOLOGY: &str = r#"
+name = "line"
+device = [
+    { name = "a", kind = "host" },
+    { name = "r1", kind = "switch" },
+    { name = "b", kind = "host" },
+]
+link = [
+    { between = ["a:0", "r1:0"], bandwidth = "1 Gbps" },
+    { between = ["r1:1", "b:0"], bandwidth = "1 Gbps" },
+]
+"#;
+
+const SCENARIO: &str = r#"name = "s"
+topology = "line.toml"
+until = "2 s"
+
+[[traffic]]
+kind = "replay"
+capture = "in.pcap"
+at = { port = "r1:0", direction = "ingress" }
+
+[[traffic]]
+kind = "cbr"
+from = "a"
+to = "b"
+size = "1000 B"
+interval = "1 ms"
+packets = 10
+start = "1 s"
+
+[[measured]]
+capture = "out.pcap"
+at = { port = "r1:1", direction = "egress" }
+
+[[measured]]
+capture = "in.pcap"
+at = { port = "b:0", direction = "ingress" }
+delay = "hop"
+accept = { mae = "1 ms" }
+
+[accept]
+pearson = 0.99
+"#;
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = Folder(tempfile::tempdir().unwrap());
+        folder.write("line.toml", TOPOLOGY);
+        folder.write("in.pcap", "");
+        folder.write("out.pcap", "");
+        folder
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        fs::write(self.path(name), text).unwrap();
+        self.path(name)
+    }
+
+    fn load(&self, text: &str) -> Result<Scenario, ConfigError> {
+        Scenario::load(&self.write("s.toml", text), &[], None)
+    }
+
+    /// The mistakes of the scenario in which `from` became `to`: line and message.
+    fn told(&self, from: &str, to: &str) -> Vec<(usize, String)> {
+        assert!(SCENARIO.contains(from));
+        let error = self.load(&SCENARIO.replacen(from, to, 1)).unwrap_err();
+        let folder = format!("{}/", self.0.path().display());
+        error
+            .iter()
+            .map(|mistake| {
+                let line = mistake.line_column().map_or(0, |(line, _)| line);
+                let help = mistake.help().map_or(String::new(), |help| format!(" | {help}"));
+                (line, format!("{}{help}", mistake.message()).replace(&folder, ""))
+            })
+            .collect()
+    }
+}
+
+fn one(line: usize, message: &str) -> Vec<(usize, String)> {
+    vec![(line, message.to_owned())]
+}
+
+#[test]
+fn names_are_resolved() {
+    let folder = Folder::new();
+    let scenario = folder.load(SCENARIO).unwrap();
+    assert_eq!((scenario.name.as_str(), scenario.seed), ("s", 1));
+    assert_eq!(scenario.until, Some(Time::ZERO + Span::SECOND + Span::SECOND));
+    let Traffic::Replay { capture, at } = &scenario.traffic[0] else { panic!("a replay") };
+    assert_eq!(*capture, folder.path("in.pcap"));
+    assert_eq!((scenario.topology.port_name(at.port).as_str(), at.direction), ("r1:0", Direction::Ingress));
+    let Traffic::Cbr { from, to, size, packets, .. } = &scenario.traffic[1] else { panic!("a cbr") };
+    assert_eq!(scenario.topology.device(*from).name, "a");
+    assert_eq!(scenario.topology.device(*to).name, "b");
+    assert_eq!((*size, *packets), (ByteCount::new(1000), 10));
+
+    // [accept] holds for the first, the second has its own.
+    let [first, second] = &scenario.measured[..] else { panic!("two measured") };
+    assert_eq!((first.delay, first.accept.pearson, first.accept.mae), (DelayScope::Path, Some(0.99), None));
+    let millisecond = Some(Span::from_ns(1_000_000));
+    assert_eq!(
+        (second.delay, second.accept.pearson, second.accept.mae),
+        (DelayScope::Hop, None, millisecond)
+    );
+
+    let inputs = ["s.toml", "line.toml", "in.pcap", "out.pcap"].map(|name| folder.path(name));
+    assert_eq!(scenario.inputs, inputs);
+}
+
+#[test]
+fn a_seed_of_the_caller_overrules_the_files() {
+    let folder = Folder::new();
+    let path = folder.write("s.toml", &format!("seed = 7\n{SCENARIO}"));
+    assert_eq!(Scenario::load(&path, &[], None).unwrap().seed, 7);
+    assert_eq!(Scenario::load(&path, &[], Some(9)).unwrap().seed, 9);
+}
+
+#[test]
+fn every_name_that_leads_nowhere_is_told() {
+    let folder = Folder::new();
+    let cases = [
+        ("\"line.toml\"", "\"lien.toml\"", 2, "no such file: `lien.toml` | did you mean `line.toml`?"),
+        ("\"line.toml\"", "\".\"", 2, "this is a directory, not a file: `.`"),
+        ("\"in.pcap\"", "\"im.pcap\"", 7, "no such file: `im.pcap` | did you mean `in.pcap`?"),
+        ("\"in.pcap\"", "\"x/in.pcap\"", 7, "no such file: `x/in.pcap` | there is no folder `x`"),
+        ("r1:0", "r1:7", 8, "the device `r1` has no port 7 | its ports: `r1:0`, `r1:1`"),
+        ("r1:0", "rr1:0", 8, "no device is named `rr1` | did you mean `r1`? devices: `a`, `r1`, `b`"),
+        (
+            "ingress",
+            "ingres",
+            8,
+            "unknown direction `ingres` | did you mean `ingress`? it is one of: `ingress`, `egress`",
+        ),
+        ("\"a\"", "\"r1\"", 12, "`r1` is not a host: it forwards only | hosts: `a`, `b`"),
+        ("\"a\"", "\"c\"", 12, "no device is named `c` | did you mean `a`? devices: `a`, `b`"),
+        ("\"b\"", "\"a\"", 13, "`a` cannot send to itself"),
+        ("1000 B", "0 B", 14, "a packet cannot have 0 B | the length is from 1 B to 4294967295 B"),
+        ("packets = 10", "packets = 0", 16, "there are no packets to send | write 1 or more"),
+        ("\"hop\"", "\"hopp\"", 26, "unknown delay `hopp` | did you mean `hop`? it is one of: `path`, `hop`"),
+        ("0.99", "1.5", 30, "1.5 cannot bound this | the bound must be from -1 to 1"),
+        ("pearson = 0.99", "ks = nan", 30, "NaN cannot bound this | the bound must be zero or more"),
+        ("name = \"s\"", "", 1, "missing key `name` at the top of the file"),
+    ];
+    for (from, to, line, message) in cases {
+        assert_eq!(folder.told(from, to), one(line, message));
+    }
+}
+
+#[test]
+fn several_mistakes_are_told_at_once() {
+    let folder = Folder::new();
+    let told = folder.told("r1:0\", direction = \"ingress\"", "r1:7\", direction = \"ingress\"").len()
+        + folder
+            .told(
+                "[[traffic]]\nkind = \"replay\"\ncapture = \"in.pcap\"\nat",
+                "[[traffic]]\nkind = \"replay\"\ncapture = \"no\"\nxt",
+            )
+            .len();
+    assert_eq!(told, 1 + 2);
+}
+
+#[test]
+fn a_scenario_needs_traffic() {
+    let folder = Folder::new();
+    let error = folder.load("name = \"s\"\ntopology = \"line.toml\"\n").unwrap_err();
+    assert_eq!(error.message(), "the scenario has no traffic");
+}
+
+#[test]
+fn accept_without_measured_is_told() {
+    let folder = Folder::new();
+    let text = SCENARIO.split("[[measured]]").next().unwrap().to_owned() + "[accept]\npearson = 0.9\n";
+    let error = folder.load(&text).unwrap_err();
+    assert_eq!(error.message(), "[accept] bounds nothing: there is no [[measured]] capture");
+    assert_eq!(error.line_column(), Some((19, 1)));
+}
+
+#[test]
+fn a_mistake_in_the_topology_points_there() {
+    let folder = Folder::new();
+    folder.write("line.toml", "name = \"line\"\ndevices = []\n");
+    let error = folder.load(SCENARIO).unwrap_err();
+    assert!(error.source_text().name.ends_with("line.toml"), "{error}");
+    assert_eq!(error.line_column(), Some((2, 1)));
+    assert_eq!(error.message(), "unknown key `devices` at the top of the file");
+}
+
+#[test]
+fn the_examples_load() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml")
+            && let Err(error) = Scenario::load(&path, &[], None)
+        {
+            panic!("{error}");
+        }
+    }
+}
