@@ -515,7 +515,7 @@ mod tests {
         }
         assert_eq!(time(13, 123, 0), 12);
         assert_eq!(time(127, u64::MAX, 0), 0);
-        for exponent in 0..=63 {
+        for exponent in 0..=62 {
             assert_eq!(time(0x80 | exponent, 3 << exponent, 0), 3_000_000_000_000, "2^-{exponent}");
         }
         assert_eq!(time(0x80 | 10, 1, 0), 976_562_500);
