@@ -252,6 +252,9 @@ fn decimal_seconds(picoseconds: u128) -> String {
 
 /// A span in its own unit, rounded to four digits.
 fn time(picoseconds: u128) -> String {
+    if picoseconds == 0 {
+        return "0 s".to_owned();
+    }
     let mut step = 1;
     while picoseconds / step >= 10_000 {
         step *= 10;

@@ -117,6 +117,11 @@ fn an_unsupported_link_type() {
     let (count, error) = message(&file.bytes);
     assert_eq!(count, 1);
     assert!(error.contains(&format!("link type 9 (PPP) (at byte {offset})")), "{error}");
+    // and in a file that can have no other packets
+    let mut unusable = PcapNgFile::new(false);
+    unusable.interface(9, 0, &[]);
+    assert_eq!(read(&unusable.bytes).0, 0);
+    assert!(message(&unusable.bytes).1.contains("link type 9 (PPP) (at byte 40)"));
     // lenient: left out
     let mut reader = Reader::from_source(Cursor::new(file.bytes), "a".as_ref(), &LENIENT).unwrap();
     let mut indices = Vec::new();
