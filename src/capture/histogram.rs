@@ -104,6 +104,9 @@ impl Histogram {
             return None;
         }
         let rank = ((q.clamp(0.0, 1.0) * self.count as f64).ceil() as u64).clamp(1, self.count);
+        if rank == self.count {
+            return Some(self.max);
+        }
         let mut below = 0;
         for (bucket, count) in self.counts.iter().enumerate() {
             below += count;

@@ -81,16 +81,32 @@ pub fn inspect(args: &InspectArgs, json: bool, out: &mut impl Write) -> Result<(
         table.finish()?;
     }
     let summary = statistics.summary(LARGEST_FLOWS);
+    match report(args, json, &reader, summary, damage.as_ref(), out) {
+        // whoever reads it has seen enough
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        printed => printed?,
+    }
+    damage.map_or(Ok(()), |error| Err(error.into()))
+}
+
+fn report(
+    args: &InspectArgs,
+    json: bool,
+    reader: &Reader,
+    summary: Summary,
+    damage: Option<&CaptureError>,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let warnings: Vec<_> = reader.warnings().iter().map(ToString::to_string).collect();
     if json {
         let report = JsonReport {
             capture: args.capture.display().to_string(),
             summary,
             untimed_packets: reader.untimed(),
-            error: damage.as_ref().map(ToString::to_string),
+            error: damage.map(ToString::to_string),
             warnings,
         };
-        serde_json::to_writer_pretty(&mut *out, &report).map_err(io::Error::from)?;
+        serde_json::to_writer_pretty(&mut *out, &report)?;
         writeln!(out)?;
     } else {
         print(&summary, reader.untimed(), out)?;
@@ -98,8 +114,7 @@ pub fn inspect(args: &InspectArgs, json: bool, out: &mut impl Write) -> Result<(
             writeln!(out, "Warning: {warning}")?;
         }
     }
-    out.flush()?;
-    damage.map_or(Ok(()), |error| Err(error.into()))
+    out.flush()
 }
 
 #[derive(Serialize)]

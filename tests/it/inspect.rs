@@ -52,7 +52,7 @@ fn the_notebooks_first_lines() {
     assert_eq!(
         first,
         [
-            "Loaded 20000 packets of data covering 81.225010000 seconds starting at \
+            "Loaded 20000 packets of data covering 81.225012000 seconds starting at \
              2005-09-14 13:21:52.803171000 UTC",
             "Number of devices (distinct IP sources): 120",
             "Most ports (source MACs) on one device: 1",

@@ -62,7 +62,7 @@ fn csv_has_the_notebooks_columns_first() {
     assert_eq!(files(folder.path()), 1, "no temporary file stays");
     let rows = csv_rows(&out);
     assert_eq!(rows[0][..13], NOTEBOOK);
-    assert_eq!(rows.len(), 1 + 74);
+    assert_eq!(rows.len(), 1 + 72);
     // the first echo request, and an LLDP frame
     let echo = "1785127209.549970000 02:00:00:00:00:02 02:00:00:00:00:03 2048 10.9.1.1 10.9.200.2";
     let row = rows.iter().find(|row| row[12] == "1").unwrap();

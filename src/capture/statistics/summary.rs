@@ -96,7 +96,7 @@ pub struct SizeSummary {
     pub max_bytes: u64,
 }
 
-/// Times between packets in picoseconds; quantiles within 0.2 %, the others exact.
+/// Times between packets in picoseconds; quantiles within 1/8192 (0.012 %), the others exact.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 #[allow(missing_docs)]
