@@ -11,6 +11,7 @@ mod completions;
 mod error;
 mod output;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -48,6 +49,13 @@ pub struct Global {
     pub progress: Progress,
 }
 
+impl Global {
+    /// Whether to draw a progress bar on standard error.
+    pub fn draws_progress(&self) -> bool {
+        self.progress == Progress::Auto && !self.quiet && std::io::stderr().is_terminal()
+    }
+}
+
 /// When to draw a progress bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Progress {
@@ -60,10 +68,9 @@ pub enum Progress {
 /// The verbs, in the order in which one needs them.
 #[derive(Debug, Subcommand)]
 #[non_exhaustive]
+#[allow(missing_docs)] // A verb's help is the text at its own struct: text here would hide it.
 pub enum Verb {
-    /// Check topology and scenario files
     Check(check::Check),
-    /// Print the completion script of a shell
     Completions(completions::Completions),
 }
 

@@ -150,3 +150,32 @@ impl SourceCode for Report<'_> {
         )))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::topology::Topology;
+
+    const TEXT: &str = include_str!("../../topologies/dsl.toml");
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        /// Whatever is cut out of a good file and put in its place: an answer, and no panic.
+        #[test]
+        fn no_text_panics(at in 0..TEXT.len(), length in 0..40usize, put in "[\\PC\n\"=\\[\\]{}.]{0,6}") {
+            let cut = TEXT.char_indices().map(|(index, _)| index).filter(|index| (at..at + length).contains(index));
+            let cut = cut.collect::<Vec<_>>();
+            let (start, end) = (cut.first().copied().unwrap_or(0), cut.last().copied().unwrap_or(0));
+            let text = format!("{}{put}{}", &TEXT[..start], &TEXT[end..]);
+            if let Err(error) = Topology::from_toml("t.toml", &text) {
+                for mistake in error.iter() {
+                    prop_assert!(!rendered(mistake).is_empty());
+                    prop_assert!(!mistake.to_string().is_empty());
+                }
+            }
+        }
+    }
+}
