@@ -1,7 +1,7 @@
 //! The command line: arguments in, exit code out. It computes nothing that the library cannot.
 //!
 //! One file per verb. A verb is a [`clap::Args`] struct in a file of its own, a variant of
-//! [`Verb`], and its line in [`Verb::run`].
+//! [`Verb`], and its line in `Verb::run`.
 //!
 //! stdout carries the result, stderr errors and the log. Exit codes: 0 fine, 1 failed, 2 bad usage
 //! or a bad input file, 3 an `[accept]` bound was missed.
