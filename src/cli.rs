@@ -1,7 +1,7 @@
 //! The command line: arguments in, exit code out. It computes nothing that the library cannot.
 //!
 //! One file per verb. A verb is a [`clap::Args`] struct in a file of its own, a variant of
-//! [`Verb`], and its line in [`Verb::run`].
+//! [`Verb`], and its line in `Verb::run`.
 //!
 //! stdout carries the result, stderr errors and the log. Exit codes: 0 fine, 1 failed, 2 bad usage
 //! or a bad input file, 3 an `[accept]` bound was missed.
@@ -10,11 +10,13 @@ mod check;
 mod compare;
 mod completions;
 mod error;
+mod inspect;
 mod output;
 mod progress;
 mod run;
 mod text;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -52,6 +54,13 @@ pub struct Global {
     pub progress: Progress,
 }
 
+impl Global {
+    /// Whether to draw a progress bar on standard error.
+    pub fn draws_progress(&self) -> bool {
+        self.progress == Progress::Auto && !self.quiet && std::io::stderr().is_terminal()
+    }
+}
+
 /// When to draw a progress bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Progress {
@@ -64,14 +73,12 @@ pub enum Progress {
 /// The verbs, in the order in which one needs them.
 #[derive(Debug, Subcommand)]
 #[non_exhaustive]
+#[allow(missing_docs)] // A verb's help is the text at its own struct: text here would hide it.
 pub enum Verb {
-    /// Check topology and scenario files
+    Inspect(inspect::Inspect),
     Check(check::Check),
-    /// Simulate a scenario and compare it with its measured captures
     Run(run::Run),
-    /// Compare two captures of one path, packet by packet
     Compare(compare::Compare),
-    /// Print the completion script of a shell
     Completions(completions::Completions),
 }
 
@@ -79,6 +86,7 @@ impl Verb {
     fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
         match self {
             Verb::Check(check) => check.run(global, output),
+            Verb::Inspect(inspect) => inspect.run(global, output),
             Verb::Run(run) => run.run(global, output),
             Verb::Compare(compare) => compare.run(global, output),
             Verb::Completions(completions) => completions.run(output),

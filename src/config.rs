@@ -2,7 +2,7 @@
 //!
 //! A [`Document`] is a text and the overrides (`--set path.to.key=value`) that change it. It is
 //! parsed to a tree in which each key and value knows its span; overrides are applied to the tree,
-//! tagged tables are rewritten (see [`tagged`]), and serde reads the result. What serde says about
+//! tagged tables are rewritten (see `config/tagged.rs`), and serde reads the result. What serde says about
 //! a mistake is turned into a [`ConfigError`] in the words of this crate.
 //!
 //! The crate `toml` is named in this module and its children only.

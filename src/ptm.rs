@@ -29,7 +29,7 @@ use crate::units::Time;
 /// [`crate::config`] reads the `kind` key as the variant, so that a mistake inside keeps its place.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-#[schemars(tag = "kind")]
+#[schemars(tag = "kind", description = "The traffic management of an egress port.")]
 pub enum PtmSpec {
     /// First in, first out.
     Fifo(FifoSpec),

@@ -21,7 +21,7 @@ use crate::packet::{FlowKey, Tau};
 /// [`crate::config`] reads the `kind` key as the variant, so that a mistake inside keeps its place.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-#[schemars(tag = "kind")]
+#[schemars(tag = "kind", description = "A source of traffic.")]
 pub enum TrafficSpec {
     /// A recorded capture, packet by packet at its times.
     Replay(ReplaySpec),

@@ -100,12 +100,27 @@ fn rendered(error: &ConfigError) -> String {
 #[derive(Debug)]
 struct Report<'a>(&'a ConfigError);
 
+/// The longest line to draw a caret below: more would flood the terminal.
+const LONGEST_LINE: usize = 400;
+
+impl Report<'_> {
+    /// The place, unless its lines are too long to be shown.
+    fn snippet(&self) -> Option<std::ops::Range<usize>> {
+        let span = self.0.span()?;
+        let (line, _) = self.0.line_column()?;
+        let mut lines = self.0.source_text().text.lines().skip(line.saturating_sub(2)).take(3);
+        lines.all(|line| line.len() <= LONGEST_LINE).then_some(span)
+    }
+}
+
 impl std::fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Without a place there is no snippet to name the file.
-        match self.0.span() {
-            Some(_) => f.write_str(self.0.message()),
-            None => write!(f, "{}: {}", self.0.source_text().name, self.0.message()),
+        // Without a snippet nothing else names the place.
+        let (name, message) = (&self.0.source_text().name, self.0.message());
+        match (self.snippet(), self.0.line_column()) {
+            (Some(_), _) => f.write_str(message),
+            (None, Some((line, column))) => write!(f, "{name}:{line}:{column}: {message}"),
+            (None, None) => write!(f, "{name}: {message}"),
         }
     }
 }
@@ -122,12 +137,12 @@ impl Diagnostic for Report<'_> {
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let span = self.0.span()?;
+        let span = self.snippet()?;
         Some(Box::new(std::iter::once(LabeledSpan::new_primary_with_span(None, span))))
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.0.span().map(|_| self as &dyn SourceCode)
+        self.snippet().map(|_| self as &dyn SourceCode)
     }
 }
 
@@ -148,5 +163,34 @@ impl SourceCode for Report<'_> {
             contents.column(),
             contents.line_count(),
         )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::topology::Topology;
+
+    const TEXT: &str = include_str!("../../topologies/dsl.toml");
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        /// Whatever is cut out of a good file and put in its place: an answer, and no panic.
+        #[test]
+        fn no_text_panics(at in 0..TEXT.len(), length in 0..40usize, put in "[\\PC\n\"=\\[\\]{}.]{0,6}") {
+            let cut = TEXT.char_indices().map(|(index, _)| index).filter(|index| (at..at + length).contains(index));
+            let cut = cut.collect::<Vec<_>>();
+            let (start, end) = (cut.first().copied().unwrap_or(0), cut.last().copied().unwrap_or(0));
+            let text = format!("{}{put}{}", &TEXT[..start], &TEXT[end..]);
+            if let Err(error) = Topology::from_toml("t.toml", &text) {
+                for mistake in error.iter() {
+                    prop_assert!(!rendered(mistake).is_empty());
+                    prop_assert!(!mistake.to_string().is_empty());
+                }
+            }
+        }
     }
 }

@@ -6,91 +6,78 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use taunet::capture::{
+
+use super::{CliError, Global, Output};
+use crate::capture::{
     CaptureError, Frame, Options, Reader, Statistics, Summary, Table, TableError, TableFormat,
 };
-use taunet::units::{PS_PER_S, Span};
+use crate::units::{PS_PER_S, Span};
 
 /// Flows that the summary lists.
 const LARGEST_FLOWS: usize = 10;
 
-/// What is in a capture: packets, span, devices, flows, sizes, gaps.
+/// Say what is in a capture: packets, span, devices, flows, sizes, gaps
 ///
-/// The capture may be pcap or pcapng, plain or compressed with gzip, zstd or xz.
+/// The capture may be pcap or pcapng, plain or compressed with gzip, zstd or xz. What stands before the damage in a
+/// damaged file is printed before the error.
 #[derive(Debug, Args)]
-pub struct InspectArgs {
+pub struct Inspect {
     /// The capture
-    pub capture: PathBuf,
-
+    capture: PathBuf,
     /// Also write a table with one row per packet; the extension (.csv or .parquet) chooses the format
     #[arg(long, value_name = "OUT")]
-    pub packets: Option<PathBuf>,
-
+    packets: Option<PathBuf>,
     /// Read at most N packets
     #[arg(long, value_name = "N")]
-    pub max_packets: Option<u64>,
-
-    /// Take what stands before the damage in a damaged file, with a warning
+    max_packets: Option<u64>,
+    /// Take a damaged capture as ending where the damage begins
     #[arg(long)]
-    pub lenient: bool,
+    lenient: bool,
 }
 
-/// Why a capture cannot be inspected.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum InspectError {
-    /// The capture cannot be read, or not to its end.
-    #[error(transparent)]
-    Capture(#[from] CaptureError),
-    /// The table of packets cannot be written.
-    #[error(transparent)]
-    Table(#[from] TableError),
-    /// The result cannot be printed.
-    #[error("cannot print the result: {0}")]
-    Print(#[from] io::Error),
-}
-
-/// Prints what is in a capture to `out`, as text or as JSON.
-///
-/// # Errors
-///
-/// The capture cannot be read: what stands before the damage is printed first, and no table of
-/// packets is written. The table or `out` cannot be written.
-pub fn inspect(args: &InspectArgs, json: bool, out: &mut impl Write) -> Result<(), InspectError> {
-    if let Some(path) = &args.packets {
-        TableFormat::of(path)?;
-    }
-    let options = Options { lenient: args.lenient, max_packets: args.max_packets, ..Options::default() };
-    let mut reader = Reader::open(&args.capture, &options)?;
-    let mut table = args.packets.as_deref().map(Table::create).transpose()?;
-    let mut statistics = Statistics::new(&options);
-    let damage = loop {
-        match reader.next_record() {
-            Ok(Some(record)) => {
-                let frame = Frame::parse(record.link_type, record.bytes, record.original_length);
-                let fid = statistics.add(&record, &frame);
-                if let Some(table) = &mut table {
-                    table.add(&record, &frame, fid)?;
-                }
-            }
-            Ok(None) => break None,
-            Err(error) => break Some(error),
+impl Inspect {
+    pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
+        if let Some(path) = &self.packets {
+            TableFormat::of(path).map_err(bad_input)?;
         }
-    };
-    if let (Some(table), None) = (table, &damage) {
-        table.finish()?;
+        let options = Options { lenient: self.lenient, max_packets: self.max_packets, ..Options::default() };
+        let mut reader = Reader::open(&self.capture, &options).map_err(bad_input)?;
+        let mut table = self.packets.as_deref().map(Table::create).transpose().map_err(failed)?;
+        let mut statistics = Statistics::new(&options);
+        let damage = loop {
+            match reader.next_record() {
+                Ok(Some(record)) => {
+                    let frame = Frame::parse(record.link_type, record.bytes, record.original_length);
+                    let fid = statistics.add(&record, &frame);
+                    if let Some(table) = &mut table {
+                        table.add(&record, &frame, fid).map_err(failed)?;
+                    }
+                }
+                Ok(None) => break None,
+                Err(error) => break Some(error),
+            }
+        };
+        if let (Some(table), None) = (table, &damage) {
+            table.finish().map_err(failed)?;
+        }
+        if !global.quiet || global.json {
+            let summary = statistics.summary(LARGEST_FLOWS);
+            report(&self, global.json, &reader, summary, damage.as_ref(), output.writer())?;
+        }
+        damage.map_or(Ok(()), |error| Err(bad_input(error)))
     }
-    let summary = statistics.summary(LARGEST_FLOWS);
-    match report(args, json, &reader, summary, damage.as_ref(), out) {
-        // whoever reads it has seen enough
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        printed => printed?,
-    }
-    damage.map_or(Ok(()), |error| Err(error.into()))
+}
+
+fn bad_input(error: impl Display) -> CliError {
+    CliError::Usage(error.to_string())
+}
+
+fn failed(error: TableError) -> CliError {
+    CliError::Failed(Box::new(error))
 }
 
 fn report(
-    args: &InspectArgs,
+    args: &Inspect,
     json: bool,
     reader: &Reader,
     summary: Summary,
@@ -111,7 +98,7 @@ fn report(
     } else {
         print(&summary, reader.untimed(), out)?;
         for warning in warnings {
-            writeln!(out, "Warning: {warning}")?;
+            writeln!(out, "warning: {warning}")?;
         }
     }
     out.flush()

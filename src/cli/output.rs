@@ -39,6 +39,11 @@ impl Output {
         Ok(self.stdout.write_all(bytes)?)
     }
 
+    /// Where text is written piece by piece.
+    pub fn writer(&mut self) -> &mut impl Write {
+        &mut self.stdout
+    }
+
     /// Writes a value as JSON, for people to read too.
     ///
     /// # Errors

@@ -154,5 +154,5 @@ fn similar_file(path: &Path) -> Option<String> {
         .collect::<Vec<_>>();
     names.sort_unstable();
     let name = path.file_name()?.to_str()?;
-    nearest(name, names.iter().map(String::as_str)).map(|near| did_you_mean(near))
+    nearest(name, names.iter().map(String::as_str)).map(did_you_mean)
 }

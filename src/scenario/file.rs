@@ -181,10 +181,14 @@ impl Reader<'_> {
     /// A file that the scenario names, from the scenario's folder.
     fn file(&mut self, named: &Spanned<PathBuf>) -> Option<PathBuf> {
         let path = self.folder.join(named.get_ref());
-        let opened = std::fs::File::open(&path);
-        let error = match opened.and_then(|file| file.metadata()) {
-            Ok(metadata) if !metadata.is_dir() => return Some(path),
-            Ok(_) => std::io::Error::other("directory"),
+        // Only a plain file is opened: to open a named pipe is to wait for its writer.
+        let error = match std::fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => std::io::Error::other("directory"),
+            Ok(metadata) if !metadata.is_file() => return Some(path),
+            Ok(_) => match std::fs::File::open(&path) {
+                Ok(_) => return Some(path),
+                Err(error) => error,
+            },
             Err(error) => error,
         };
         let (message, help) = why_unreadable(&path, &error);

@@ -126,7 +126,12 @@ pub(super) fn problems(devices: &[DeviceSpec], links: &[LinkSpec]) -> Vec<Topolo
         return problems;
     }
     check_names(devices, &mut problems);
+    let named = problems.is_empty();
     check_addresses(devices, &mut problems);
+    if !named {
+        // What the links name would seem wrong too.
+        return problems;
+    }
     let ports = check_links(devices, links, &mut problems);
     check_routes(devices, &ports, &mut problems);
     problems

@@ -77,8 +77,7 @@ pub struct DeviceFile {
     pub processing: Span,
     /// The traffic management of each egress port that has none of its own (default: an unlimited
     /// fifo).
-    #[serde(default)]
-    pub ptm: PtmSpec,
+    pub ptm: Option<PtmSpec>,
     /// Routes that overrule the shortest path.
     #[serde(default)]
     pub routes: Vec<RouteFile>,
@@ -289,7 +288,7 @@ fn device_spec(device: &DeviceFile) -> DeviceSpec {
         kind: device.kind,
         addresses: device.addresses.iter().map(|prefix| prefix.get_ref().0).collect(),
         processing: device.processing,
-        ptm: device.ptm.clone(),
+        ptm: device.ptm.clone().unwrap_or_default(),
         routes: device.routes.iter().map(route).collect(),
     }
 }
