@@ -68,7 +68,7 @@ pub struct Table {
 }
 
 enum Rows {
-    Csv(CsvRows),
+    Csv(Box<CsvRows>),
     Parquet(Box<ParquetRows>),
 }
 
@@ -82,7 +82,7 @@ impl Table {
         let format = TableFormat::of(path)?;
         let rows = temporary_file(path)
             .and_then(|file| match format {
-                TableFormat::Csv => CsvRows::new(file).map(Rows::Csv),
+                TableFormat::Csv => CsvRows::new(file).map(|rows| Rows::Csv(Box::new(rows))),
                 TableFormat::Parquet => ParquetRows::new(file).map(|rows| Rows::Parquet(Box::new(rows))),
             })
             .map_err(|error| TableError::Write { path: path.to_owned(), error })?;

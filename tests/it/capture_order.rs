@@ -75,6 +75,16 @@ fn damage_comes_after_the_packets_held() {
     assert!(matches!(error, Some(CaptureError::CutOff { .. })));
 }
 
+#[test]
+fn no_more_than_so_many_packets_are_held() {
+    // the first packet is given when the 262,145th is held; after that, its time has passed
+    let mut times: Vec<u64> = (10..10 + 262_146).collect();
+    times.push(10);
+    let (seen, error) = read(&mut sorted(pcap(&times), false, 1_000_000_000));
+    assert_eq!(seen.len(), 262_146);
+    assert!(matches!(error, Some(CaptureError::OutOfOrder { record: 262_146, limit: 262_144, .. })));
+}
+
 proptest! {
     #[test]
     fn sorting_is_a_stable_sort(times in prop::collection::vec(0..1_000u64, 0..200)) {

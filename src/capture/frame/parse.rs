@@ -220,11 +220,12 @@ impl Parser<'_> {
         let frame = &mut *self.frame;
         frame.protocol = Some(protocol);
         let is_later_fragment = frame.is_later_fragment();
-        if !is_later_fragment && WITH_PORTS.contains(&protocol) {
-            if let Some(&[a, b, c, d]) = bytes.first_chunk() {
-                frame.source_port = Some(u16::from_be_bytes([a, b]));
-                frame.destination_port = Some(u16::from_be_bytes([c, d]));
-            }
+        if !is_later_fragment
+            && WITH_PORTS.contains(&protocol)
+            && let Some(&[a, b, c, d]) = bytes.first_chunk()
+        {
+            frame.source_port = Some(u16::from_be_bytes([a, b]));
+            frame.destination_port = Some(u16::from_be_bytes([c, d]));
         }
         let mut prefix = bytes;
         if !is_later_fragment && protocol == ip_number::TCP.0 {
