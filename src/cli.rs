@@ -7,11 +7,14 @@
 //! or a bad input file, 3 an `[accept]` bound was missed.
 
 mod check;
+mod compare;
 mod completions;
 mod error;
 mod output;
+mod progress;
+mod run;
+mod text;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -49,13 +52,6 @@ pub struct Global {
     pub progress: Progress,
 }
 
-impl Global {
-    /// Whether to draw a progress bar on standard error.
-    pub fn draws_progress(&self) -> bool {
-        self.progress == Progress::Auto && !self.quiet && std::io::stderr().is_terminal()
-    }
-}
-
 /// When to draw a progress bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Progress {
@@ -71,6 +67,8 @@ pub enum Progress {
 #[allow(missing_docs)] // A verb's help is the text at its own struct: text here would hide it.
 pub enum Verb {
     Check(check::Check),
+    Run(run::Run),
+    Compare(compare::Compare),
     Completions(completions::Completions),
 }
 
@@ -78,6 +76,8 @@ impl Verb {
     fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
         match self {
             Verb::Check(check) => check.run(global, output),
+            Verb::Run(run) => run.run(global, output),
+            Verb::Compare(compare) => compare.run(global, output),
             Verb::Completions(completions) => completions.run(output),
         }
     }

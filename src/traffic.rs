@@ -1,13 +1,19 @@
-//! Sources of Tau.
+//! Sources of Tau: what enters the network, when, and where.
+
+//!
+//! To add a source: one file here with its parameters (`FooSpec`) and its [`Source`], one line in
+//! [`TrafficSpec`], one in [`crate::scenario::Traffic`], and one where a run opens its sources.
 
 pub mod cbr;
 pub mod replay;
 
-pub use cbr::CbrSpec;
-pub use replay::ReplaySpec;
+pub use cbr::{Cbr, CbrSpec, UDP};
+pub use replay::{Replay, ReplaySpec};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use crate::packet::{FlowKey, Tau};
 
 /// A source of traffic, as a scenario file names it: `[[traffic]]` with `kind = "replay"` and the
 /// other keys beside it.
@@ -21,4 +27,59 @@ pub enum TrafficSpec {
     Replay(ReplaySpec),
     /// Packets of one size at even intervals (constant bit rate).
     Cbr(CbrSpec),
+}
+
+/// A packet that a source sends into the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Emission {
+    /// The packet and its instant. Its `fid` counts the source's own flows from 0, and its `pid` is 0: the
+    /// engine gives it those of the run.
+    pub tau: Tau,
+    /// Its number in the source, from 0: in a replay, the capture's record.
+    pub record: u64,
+    /// What recognizes it in another capture; `None` when nothing does.
+    pub match_key: Option<u64>,
+}
+
+/// A sequence of packets in the order of time.
+pub trait Source: Send {
+    /// The next packet; `None` at the end.
+    ///
+    /// # Errors
+    /// What the source is read from is damaged or out of order.
+    fn next_emission(&mut self) -> Result<Option<Emission>, TrafficError>;
+
+    /// What makes the source's flow number `fid`.
+    fn flow(&self, fid: u32) -> FlowKey;
+
+    /// The part of the source that has been read, 0 to 1, where its end is known.
+    fn progress(&self) -> Option<f64>;
+
+    /// What was let pass so far, in words.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Why a source stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrafficError {
+    /// The replayed capture cannot be read on.
+    #[error(transparent)]
+    Capture(#[from] crate::capture::CaptureError),
+    /// A packet lies further from the run's start than a run can reach.
+    #[error(
+        "record {record} of {path} is from {at}: a run reaches from its start, {start}, 213 days forward"
+    )]
+    OutOfReach {
+        /// the capture
+        path: String,
+        /// the record's number
+        record: u64,
+        /// its instant
+        at: crate::units::Timestamp,
+        /// the run's start
+        start: crate::units::Timestamp,
+    },
 }

@@ -1,0 +1,72 @@
+//! Captures: reading pcap and pcapng files, parsing their frames, telling flows apart, and the
+//! statistics and tables of `taunet inspect`.
+//!
+//! A capture passes through these stages, each streaming: memory does not grow with the file.
+//!
+//! 1. `compression`: gzip, Zstandard and xz are recognized by content and decompressed.
+//! 2. `format`: classic pcap and pcapng become records. It is the only file that names `pcap-file`.
+//! 3. [`Reader`]: a [`Record`] at a time, in file order.
+//! 4. [`Frame`]: the header fields of a record's bytes; `frame/parse.rs` is the only file that
+//!    names `etherparse`.
+//! 5. [`Sorted`]: an [`Observation`] at a time, in time order inside the reorder window.
+//! 6. [`FlowTable`], [`Statistics`], [`Table`]: what one wants to know of them.
+//!
+//! # What grows
+//!
+//! Two things grow with what a capture holds and not with its length: [`FlowTable`] with the number
+//! of distinct flows, and [`Statistics`] with that and the number of distinct IP sources (about
+//! 150 bytes each).
+//!
+//! # Damaged files
+//!
+//! A damaged file gives the records before the damage, then a [`CaptureError`] with the byte offset.
+//! With [`Options::lenient`] the error becomes a warning and the capture ends there.
+
+mod compression;
+mod error;
+mod flow;
+mod format;
+mod frame;
+//mod histogram;
+mod input;
+mod link_type;
+mod reader;
+mod sorted;
+//mod statistics;
+//mod table;
+mod writer;
+
+pub use error::{CaptureError, TableError, WriteError};
+pub use flow::FlowTable;
+pub use frame::Frame;
+//pub use histogram::Histogram;
+pub use link_type::LinkType;
+pub use reader::{Reader, Record};
+pub use sorted::{Observation, Sorted};
+/*pub use statistics::{
+    FlowSummary, GapSummary, ProtocolSummary, SizeSummary, Statistics, Summary, TimeOrderSummary,
+};*/
+//pub use table::{Table, TableFormat};
+pub use writer::{Resolution, Writer};
+
+use crate::units::Span;
+
+/// How to read a capture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Damage ends the capture with a warning instead of an error; a record out of order beyond
+    /// [`Options::reorder_window`] is taken at the latest time so far; records of a pcapng
+    /// interface with an unsupported link type are left out.
+    pub lenient: bool,
+    /// Read at most this many packets.
+    pub max_packets: Option<u64>,
+    /// [`Sorted`] accepts a record whose timestamp is at most this much before the latest one.
+    pub reorder_window: Span,
+}
+
+impl Default for Options {
+    /// Strict, every packet, a reorder window of one second.
+    fn default() -> Self {
+        Options { lenient: false, max_packets: None, reorder_window: Span::from_ps(crate::units::PS_PER_S) }
+    }
+}

@@ -1,0 +1,530 @@
+//! The two capture file formats, on `pcap-file`: the only file that names that crate.
+//!
+//! `pcap-file` frames records and blocks and knows their byte order. What stands inside a record is
+//! read here, because version 3.0.0-rc.3 refuses what real files hold: times finer than a nanosecond
+//! (`if_tsresol` above 9), options that are not UTF-8, microseconds above 999,999, captured lengths
+//! above the file's snap length. Its own reader has a window of 8 MB and no byte offsets, so the
+//! window is [`Input`]'s.
+//!
+//! # Source
+//!
+//! The drafts draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng.
+
+use std::ops::Range;
+use std::path::Path;
+
+use pcap_file::DataLink;
+use pcap_file::pcap::{PcapParseError, PcapParser, PcapTsResolution};
+use pcap_file::pcapng::PcapNgParser;
+
+use super::input::Input;
+use super::{CaptureError, LinkType};
+use crate::units::{PS_PER_S, Timestamp};
+
+/// The largest captured length that is accepted, in bytes, as in libpcap (`MAXIMUM_SNAPLEN`).
+pub(super) const MAX_CAPTURED: u32 = 262_144;
+/// The largest pcapng block that is read, in bytes. Blocks of unknown types may be larger: they are
+/// skipped without being held.
+const MAX_BLOCK: u32 = 16 << 20;
+/// The largest number of interfaces in one section.
+const MAX_INTERFACES: usize = 65_536;
+
+const FILE_HEADER: usize = 24;
+const RECORD_HEADER: usize = 16;
+/// Type, length, and length again.
+const BLOCK_FRAME: u32 = 12;
+
+const SECTION_HEADER: u32 = 0x0a0d_0d0a;
+const INTERFACE_DESCRIPTION: u32 = 1;
+const PACKET: u32 = 2;
+const SIMPLE_PACKET: u32 = 3;
+const ENHANCED_PACKET: u32 = 6;
+
+/// The registered name of a link type.
+pub(super) fn link_type_name(number: u16) -> Option<String> {
+    match DataLink::from(u32::from(number)) {
+        DataLink::Unknown(_) => None,
+        known => Some(format!("{known:?}")),
+    }
+}
+
+/// Where a record stands in the window, and what its header says.
+pub(super) struct RawRecord {
+    /// Offset of the record in the capture.
+    pub(super) offset: u64,
+    /// `None` in a Simple Packet Block.
+    pub(super) timestamp: Option<Timestamp>,
+    pub(super) original_length: u32,
+    pub(super) link_type: LinkType,
+    /// Index of the interface in the whole file.
+    pub(super) interface: u32,
+    /// The captured bytes, in the window.
+    pub(super) captured: Range<usize>,
+    /// Length of the whole record in the window.
+    pub(super) length: usize,
+}
+
+/// A capture file format, after its header.
+pub(super) enum Format {
+    Pcap(Pcap),
+    PcapNg(PcapNg),
+}
+
+impl Format {
+    /// Recognizes the format and reads its header.
+    pub(super) fn open(input: &mut Input, path: &Path) -> Result<Self, CaptureError> {
+        let read = |error, offset| CaptureError::Read { path: path.to_owned(), offset, error };
+        let is_long_enough = match input.fill(FILE_HEADER) {
+            Ok(is_long_enough) => is_long_enough,
+            Err(error) => return Err(read(error, input.bytes().len() as u64)),
+        };
+        let start = input.bytes();
+        if start.is_empty() {
+            return Err(CaptureError::Empty { path: path.to_owned() });
+        }
+        if start.starts_with(&SECTION_HEADER.to_be_bytes()) {
+            return Ok(Format::PcapNg(PcapNg::default()));
+        }
+        let is_pcap = matches!(
+            start,
+            [0xa1, 0xb2, 0xc3, 0xd4, ..]
+                | [0xa1, 0xb2, 0x3c, 0x4d, ..]
+                | [0xd4, 0xc3, 0xb2, 0xa1, ..]
+                | [0x4d, 0x3c, 0xb2, 0xa1, ..]
+        );
+        if !is_pcap {
+            let found: Vec<_> = start.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            return Err(CaptureError::NotACapture { path: path.to_owned(), found: found.join(" ") });
+        }
+        if !is_long_enough {
+            return Err(CaptureError::CutOff {
+                path: path.to_owned(),
+                offset: 0,
+                what: "file header",
+                needed: FILE_HEADER as u64,
+                present: start.len() as u64,
+            });
+        }
+        Pcap::open(input, path).map(Format::Pcap)
+    }
+
+    /// The next record, or `None` at the end of the file.
+    #[inline]
+    pub(super) fn next(&mut self, input: &mut Input, path: &Path) -> Result<Option<RawRecord>, CaptureError> {
+        match self {
+            Format::Pcap(pcap) => pcap.next(input, path),
+            Format::PcapNg(pcapng) => pcapng.next(input, path),
+        }
+    }
+}
+
+/// Classic pcap.
+pub(super) struct Pcap {
+    parser: PcapParser,
+    link_type: LinkType,
+    /// Picoseconds per unit of a timestamp's fraction.
+    fraction_ps: i128,
+}
+
+impl Pcap {
+    fn open(input: &mut Input, path: &Path) -> Result<Self, CaptureError> {
+        let damaged = |what: String| CaptureError::Damaged { path: path.to_owned(), offset: 0, what };
+        let (_, parser) =
+            PcapParser::new(input.bytes()).map_err(|error| damaged(format!("its header: {error}")))?;
+        let header = parser.header();
+        // Before 2.3 the two lengths of a record stood the other way round.
+        if header.version_major != 2 || header.version_minor < 3 {
+            return Err(CaptureError::UnknownVersion {
+                path: path.to_owned(),
+                offset: 0,
+                format: "pcap",
+                major: header.version_major,
+                minor: header.version_minor,
+                expected: "2.3 or 2.4",
+            });
+        }
+        // The high bits say whether frames carry a check sequence, and are otherwise reserved.
+        let link_type = LinkType((u32::from(header.datalink) & 0xffff) as u16);
+        if !link_type.is_supported() {
+            return Err(CaptureError::UnsupportedLinkType { path: path.to_owned(), offset: 0, link_type });
+        }
+        input.take(FILE_HEADER);
+        let fraction_ps = match header.ts_resolution {
+            PcapTsResolution::MicroSecond => 1_000_000,
+            PcapTsResolution::NanoSecond => 1_000,
+        };
+        Ok(Pcap { parser, link_type, fraction_ps })
+    }
+
+    #[inline]
+    fn next(&mut self, input: &mut Input, path: &Path) -> Result<Option<RawRecord>, CaptureError> {
+        loop {
+            let offset = input.offset();
+            let bytes = input.bytes();
+            let missing = match self.parser.next_raw_packet(bytes) {
+                Ok((rest, packet)) if packet.incl_len <= MAX_CAPTURED => {
+                    let length = bytes.len() - rest.len();
+                    let ps = i128::from(packet.ts_sec) * i128::from(PS_PER_S)
+                        + i128::from(packet.ts_frac) * self.fraction_ps;
+                    return Ok(Some(RawRecord {
+                        offset,
+                        timestamp: Some(Timestamp::from_ps(ps)),
+                        original_length: packet.orig_len,
+                        link_type: self.link_type,
+                        interface: 0,
+                        captured: RECORD_HEADER..length,
+                        length,
+                    }));
+                }
+                Ok((_, packet)) => packet.incl_len as usize,
+                Err(PcapParseError::IncompleteBuffer(missing, _)) => missing,
+                Err(PcapParseError::Validation(error)) => {
+                    return Err(CaptureError::Damaged {
+                        path: path.to_owned(),
+                        offset,
+                        what: error.to_string(),
+                    });
+                }
+            };
+            let (what, wanted) = if bytes.len() < RECORD_HEADER {
+                ("record header", RECORD_HEADER)
+            } else if missing > MAX_CAPTURED as usize {
+                return Err(absurd(path, offset, "record", missing as u64, MAX_CAPTURED));
+            } else {
+                ("record", RECORD_HEADER + missing)
+            };
+            if !fill(input, path, wanted)? {
+                if input.bytes().is_empty() {
+                    return Ok(None);
+                }
+                return Err(cut_off(input, path, what, wanted));
+            }
+        }
+    }
+}
+
+/// What an Interface Description Block says.
+#[derive(Clone, Copy)]
+struct Interface {
+    link_type: LinkType,
+    /// 0: no limit.
+    snap_length: u32,
+    /// `if_tsresol`: a power of 10, or of 2 where the highest bit is set.
+    resolution: u8,
+    /// `if_tsoffset`: seconds.
+    offset_s: i64,
+}
+
+impl Interface {
+    /// Rounded down to a picosecond.
+    fn timestamp(&self, high: u32, low: u32) -> Timestamp {
+        let count = (u128::from(high) << 32) | u128::from(low);
+        // 64 bits times 10^12 fit into 104 bits
+        let exponent = u32::from(self.resolution & 0x7f);
+        let ps = if self.resolution & 0x80 != 0 {
+            (count * u128::from(PS_PER_S)) >> exponent
+        } else if exponent <= 12 {
+            count * 10u128.pow(12 - exponent)
+        } else {
+            10u128.checked_pow(exponent - 12).map_or(0, |divisor| count / divisor)
+        };
+        Timestamp::from_ps(ps as i128 + i128::from(self.offset_s) * i128::from(PS_PER_S))
+    }
+}
+
+/// pcapng.
+#[derive(Default)]
+pub(super) struct PcapNg {
+    /// Of the current section.
+    parser: Option<PcapNgParser>,
+    is_big_endian: bool,
+    interfaces: Vec<Interface>,
+    /// Interfaces of the sections before.
+    earlier_interfaces: u32,
+}
+
+impl PcapNg {
+    fn next(&mut self, input: &mut Input, path: &Path) -> Result<Option<RawRecord>, CaptureError> {
+        loop {
+            if !fill(input, path, BLOCK_FRAME as usize)? {
+                if input.bytes().is_empty() {
+                    return Ok(None);
+                }
+                return Err(cut_off(input, path, "block header", BLOCK_FRAME as usize));
+            }
+            let offset = input.offset();
+            let damaged =
+                |what: &str| CaptureError::Damaged { path: path.to_owned(), offset, what: what.to_owned() };
+            let kind = self.u32(input.bytes(), 0);
+            if kind == SECTION_HEADER {
+                self.is_big_endian = match u32::from_be_bytes(chunk(input.bytes(), 8)) {
+                    0x1a2b_3c4d => true,
+                    0x4d3c_2b1a => false,
+                    _ => return Err(damaged("the byte-order magic of a section header is wrong")),
+                };
+            } else if self.parser.is_none() {
+                return Err(damaged("a block stands before any section header"));
+            }
+            let length = self.u32(input.bytes(), 4);
+            if length < BLOCK_FRAME || !length.is_multiple_of(4) {
+                return Err(damaged(&format!(
+                    "a block claims {length} bytes; expected a multiple of 4 from 12 on"
+                )));
+            }
+            match kind {
+                SECTION_HEADER | INTERFACE_DESCRIPTION | PACKET | SIMPLE_PACKET | ENHANCED_PACKET => {
+                    if length > MAX_BLOCK {
+                        return Err(absurd(path, offset, "block", length.into(), MAX_BLOCK));
+                    }
+                    if !fill(input, path, length as usize)? {
+                        return Err(cut_off(input, path, "block", length as usize));
+                    }
+                }
+                _ => {
+                    self.skip(input, path, length)?;
+                    continue;
+                }
+            }
+            let block = &input.bytes()[..length as usize];
+            match kind {
+                SECTION_HEADER => self.start_section(block, path, offset)?,
+                INTERFACE_DESCRIPTION => self.add_interface(block).map_err(damaged)?,
+                _ => return self.packet(kind, block, path, offset).map(Some),
+            }
+            input.take(length as usize);
+        }
+    }
+
+    /// Moves past a block without holding it.
+    fn skip(&self, input: &mut Input, path: &Path, length: u32) -> Result<(), CaptureError> {
+        let offset = input.offset();
+        let before_trailer = u64::from(length) - 4;
+        let skipped = input.skip(before_trailer).map_err(|error| read(input, path, error))?;
+        if skipped < before_trailer || !fill(input, path, 4)? {
+            return Err(CaptureError::CutOff {
+                path: path.to_owned(),
+                offset,
+                what: "block",
+                needed: length.into(),
+                present: skipped + input.bytes().len() as u64,
+            });
+        }
+        let trailer = self.u32(input.bytes(), 0);
+        input.take(4);
+        if trailer == length {
+            return Ok(());
+        }
+        let what = format!("a block starts with the length {length} and ends with the length {trailer}");
+        Err(CaptureError::Damaged { path: path.to_owned(), offset, what })
+    }
+
+    fn start_section(&mut self, block: &[u8], path: &Path, offset: u64) -> Result<(), CaptureError> {
+        let damaged = |what: String| CaptureError::Damaged { path: path.to_owned(), offset, what };
+        let length = block.len();
+        if length < 28 {
+            return Err(damaged(format!("a section header has {length} bytes; expected at least 28")));
+        }
+        if self.u32(block, length - 4) as usize != length {
+            return Err(damaged("the two lengths of a section header differ".to_owned()));
+        }
+        let (major, minor) = (self.u16(block, 12), self.u16(block, 14));
+        if major != 1 {
+            return Err(CaptureError::UnknownVersion {
+                path: path.to_owned(),
+                offset,
+                format: "pcapng",
+                major,
+                minor,
+                expected: "1.0 or 1.2",
+            });
+        }
+        // Without its options: pcap-file refuses comments that are not UTF-8.
+        let short = if self.is_big_endian { 28u32.to_be_bytes() } else { 28u32.to_le_bytes() };
+        let header = [&block[..4], &short, &block[8..24], &short].concat();
+        let (_, parser) = PcapNgParser::new(&header).map_err(|error| damaged(error.to_string()))?;
+        self.parser = Some(parser);
+        self.earlier_interfaces = self.earlier_interfaces.saturating_add(self.interfaces.len() as u32);
+        self.interfaces.clear();
+        Ok(())
+    }
+
+    fn add_interface(&mut self, block: &[u8]) -> Result<(), &'static str> {
+        let length = block.len();
+        if length < 20 {
+            return Err("an interface description is shorter than 20 bytes");
+        }
+        if self.u32(block, length - 4) as usize != length {
+            return Err("the two lengths of an interface description differ");
+        }
+        if self.interfaces.len() >= MAX_INTERFACES {
+            return Err("a section has more than 65536 interfaces");
+        }
+        let mut interface = Interface {
+            link_type: LinkType(self.u16(block, 8)),
+            snap_length: self.u32(block, 12),
+            resolution: 6,
+            offset_s: 0,
+        };
+        let mut options = &block[16..length - 4];
+        while options.len() >= 4 {
+            let (code, size) = (self.u16(options, 0), usize::from(self.u16(options, 2)));
+            let Some(value) = options.get(4..4 + size) else { break };
+            match (code, value) {
+                (0, _) => break,
+                (9, [resolution, ..]) => interface.resolution = *resolution,
+                (14, [_, _, _, _, _, _, _, _, ..]) => {
+                    let (first, second) = (self.u32(value, 0), self.u32(value, 4));
+                    let (high, low) = if self.is_big_endian { (first, second) } else { (second, first) };
+                    interface.offset_s = ((u64::from(high) << 32) | u64::from(low)) as i64;
+                }
+                _ => {}
+            }
+            options = options.get(4 + size.next_multiple_of(4)..).unwrap_or_default();
+        }
+        self.interfaces.push(interface);
+        Ok(())
+    }
+
+    /// `block` is a packet block of type `kind`, whole.
+    fn packet(
+        &mut self,
+        kind: u32,
+        block: &[u8],
+        path: &Path,
+        offset: u64,
+    ) -> Result<RawRecord, CaptureError> {
+        let damaged = |what: String| CaptureError::Damaged { path: path.to_owned(), offset, what };
+        let Some(parser) = &mut self.parser else {
+            return Err(damaged("a packet stands before any section header".to_owned()));
+        };
+        let body_length = match parser.next_raw_block(block) {
+            Ok((_, raw)) => raw.body.len(),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map_or(String::new(), |it| format!(": {it}"));
+                return Err(damaged(format!("{error}{cause}")));
+            }
+        };
+        let header_length = if kind == SIMPLE_PACKET { 4 } else { 20 };
+        let Some(room) = body_length.checked_sub(header_length) else {
+            return Err(damaged(format!(
+                "a packet block has {body_length} bytes; expected at least {header_length}"
+            )));
+        };
+        let index = match kind {
+            SIMPLE_PACKET => 0,
+            PACKET => u32::from(self.u16(block, 8)),
+            _ => self.u32(block, 8),
+        };
+        let Some(interface) = self.interfaces.get(index as usize) else {
+            let count = self.interfaces.len();
+            return Err(damaged(format!(
+                "a packet is of interface {index}, and the section has described {count} interfaces before it"
+            )));
+        };
+        let first = 8 + header_length;
+        let (timestamp, captured, original_length) = if kind == SIMPLE_PACKET {
+            let original = self.u32(block, 8);
+            let limit = if interface.snap_length == 0 { MAX_CAPTURED } else { interface.snap_length };
+            (None, original.min(limit).min(room as u32), original)
+        } else {
+            let time = interface.timestamp(self.u32(block, 12), self.u32(block, 16));
+            (Some(time), self.u32(block, 20), self.u32(block, 24))
+        };
+        if captured > MAX_CAPTURED {
+            return Err(absurd(path, offset, "packet block", captured.into(), MAX_CAPTURED));
+        }
+        if captured as usize > room {
+            return Err(damaged(format!(
+                "a packet claims {captured} captured bytes, and its block has room for {room}"
+            )));
+        }
+        Ok(RawRecord {
+            offset,
+            timestamp,
+            original_length,
+            link_type: interface.link_type,
+            interface: self.earlier_interfaces.saturating_add(index),
+            captured: first..first + captured as usize,
+            length: block.len(),
+        })
+    }
+
+    fn u32(&self, bytes: &[u8], at: usize) -> u32 {
+        let chunk = chunk(bytes, at);
+        if self.is_big_endian { u32::from_be_bytes(chunk) } else { u32::from_le_bytes(chunk) }
+    }
+
+    fn u16(&self, bytes: &[u8], at: usize) -> u16 {
+        let chunk = chunk(bytes, at);
+        if self.is_big_endian { u16::from_be_bytes(chunk) } else { u16::from_le_bytes(chunk) }
+    }
+}
+
+/// `N` bytes from `at` on; zeros where there are fewer, which callers have ruled out.
+fn chunk<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    bytes.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
+}
+
+fn fill(input: &mut Input, path: &Path, wanted: usize) -> Result<bool, CaptureError> {
+    input.fill(wanted).map_err(|error| read(input, path, error))
+}
+
+fn read(input: &Input, path: &Path, error: std::io::Error) -> CaptureError {
+    let offset = input.offset() + input.bytes().len() as u64;
+    CaptureError::Read { path: path.to_owned(), offset, error }
+}
+
+fn cut_off(input: &Input, path: &Path, what: &'static str, needed: usize) -> CaptureError {
+    CaptureError::CutOff {
+        path: path.to_owned(),
+        offset: input.offset(),
+        what,
+        needed: needed as u64,
+        present: input.bytes().len() as u64,
+    }
+}
+
+fn absurd(path: &Path, offset: u64, what: &'static str, claimed: u64, limit: u32) -> CaptureError {
+    CaptureError::AbsurdLength { path: path.to_owned(), offset, what, claimed, limit: limit.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn link_type_numbers_survive_pcap_file() {
+        for number in 0..=u16::MAX {
+            let through = u32::from(DataLink::from(u32::from(number)));
+            assert_eq!(through, u32::from(number), "{number}");
+        }
+    }
+
+    #[test]
+    fn every_time_resolution_is_exact() {
+        let time = |resolution, count: u64, offset_s| {
+            Interface { link_type: LinkType::ETHERNET, snap_length: 0, resolution, offset_s }
+                .timestamp((count >> 32) as u32, count as u32)
+                .as_ps()
+        };
+        for exponent in 0..=12 {
+            assert_eq!(
+                time(exponent, 123_456_789_012, 0),
+                123_456_789_012 * 10i128.pow(12 - u32::from(exponent))
+            );
+        }
+        assert_eq!(time(13, 123, 0), 12);
+        assert_eq!(time(127, u64::MAX, 0), 0);
+        for exponent in 0..=63 {
+            assert_eq!(time(0x80 | exponent, 3 << exponent, 0), 3_000_000_000_000, "2^-{exponent}");
+        }
+        assert_eq!(time(0x80 | 10, 1, 0), 976_562_500);
+        assert_eq!(time(0xff, u64::MAX, 0), 0);
+        assert_eq!(time(6, 1, 2), 2_000_001_000_000);
+        assert_eq!(time(6, 1, -2), -1_999_999_000_000);
+        assert_eq!(
+            time(0, u64::MAX, i64::MAX),
+            (i128::from(u64::MAX) + i128::from(i64::MAX)) * 1_000_000_000_000
+        );
+    }
+}

@@ -1,0 +1,139 @@
+//! [`Frame`]: the header fields of a captured frame.
+
+mod parse;
+
+use std::net::IpAddr;
+
+use twox_hash::XxHash3_64;
+
+use crate::packet::{FlowKey, MacAddress};
+
+/// The header fields of a frame. A field that the frame does not have, or whose bytes were not
+/// captured, is `None`.
+///
+/// Of nested IP headers (tunnels) it is the outermost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Frame {
+    /// Source MAC address.
+    pub source_mac: Option<MacAddress>,
+    /// Destination MAC address.
+    pub destination_mac: Option<MacAddress>,
+    /// EtherType after any VLAN tags. `None` for an IEEE 802.3 frame (a length stands there), unless
+    /// SNAP gives one.
+    pub ether_type: Option<u16>,
+    /// VLAN id of the first tag, 0 to 4095.
+    pub outer_vlan: Option<u16>,
+    /// VLAN id of the second tag, 0 to 4095.
+    pub inner_vlan: Option<u16>,
+    /// IP version: 4 or 6.
+    pub ip_version: Option<u8>,
+    /// IP source address.
+    pub source: Option<IpAddr>,
+    /// IP destination address.
+    pub destination: Option<IpAddr>,
+    /// IP identification: 16 bits in IPv4; 32 bits in IPv6, from the fragment header.
+    pub identification: Option<u32>,
+    /// Length of the IP packet with its header, in bytes. Where the header says 0 (segmentation
+    /// offload), what the frame has room for.
+    pub total_length: Option<u32>,
+    /// Payload length of the IPv6 header, in bytes, as it stands there.
+    pub ipv6_payload_length: Option<u16>,
+    /// IPv6 flow label, 20 bits.
+    pub ipv6_flow_label: Option<u32>,
+    /// Time to live, or IPv6 hop limit.
+    pub ttl: Option<u8>,
+    /// Differentiated services code point, 0 to 63.
+    pub dscp: Option<u8>,
+    /// Explicit congestion notification, 0 to 3.
+    pub ecn: Option<u8>,
+    /// The don't-fragment flag of IPv4.
+    pub dont_fragment: Option<bool>,
+    /// The more-fragments flag; false in an IPv6 packet without fragment header.
+    pub more_fragments: Option<bool>,
+    /// Fragment offset in units of 8 bytes; 0 in an IPv6 packet without fragment header.
+    pub fragment_offset: Option<u16>,
+    /// IP protocol number of the payload: after IPv6 extension headers and IP authentication headers.
+    pub protocol: Option<u8>,
+    /// Source port of TCP, UDP, UDP-Lite, SCTP or DCCP.
+    pub source_port: Option<u16>,
+    /// Destination port of TCP, UDP, UDP-Lite, SCTP or DCCP.
+    pub destination_port: Option<u16>,
+    /// TCP sequence number.
+    pub tcp_sequence: Option<u32>,
+    /// TCP acknowledgement number.
+    pub tcp_acknowledgement: Option<u32>,
+    /// TCP flags: CWR, ECE, URG, ACK, PSH, RST, SYN, FIN from the highest bit.
+    pub tcp_flags: Option<u8>,
+    /// The first bytes of the UDP payload, or of the IP payload of any protocol but TCP and UDP (and
+    /// of later fragments); zeros beyond [`Frame::prefix_length`].
+    pub prefix: [u8; 8],
+    /// How many bytes of [`Frame::prefix`] there are.
+    pub prefix_length: u8,
+}
+
+impl Frame {
+    /// Whether this is a fragment of an IP packet, and not its first: there are no ports in it.
+    pub fn is_later_fragment(&self) -> bool {
+        self.fragment_offset.is_some_and(|offset| offset > 0)
+    }
+
+    /// What makes two frames of one flow: the 5-tuple, or without IP the MAC addresses and the
+    /// EtherType. A later fragment has no ports; [`super::FlowTable`] joins it with its first one.
+    pub fn flow_key(&self) -> FlowKey {
+        match (self.source, self.destination, self.protocol) {
+            (Some(source), Some(destination), Some(protocol)) => FlowKey::Ip {
+                source,
+                destination,
+                protocol,
+                ports: self.source_port.zip(self.destination_port),
+            },
+            _ => FlowKey::Link {
+                source: self.source_mac,
+                destination: self.destination_mac,
+                ether_type: self.ether_type,
+            },
+        }
+    }
+
+    /// What identifies a packet at every point of its path; `None` without IP.
+    ///
+    /// It is a hash over the addresses, the protocol, the ports, the IP identification, the fragment
+    /// offset, and: of TCP the sequence and acknowledgement numbers and the flags; of UDP the first 8
+    /// bytes of payload; of others the first 8 bytes after the IP header. What a path changes (MAC
+    /// addresses, VLAN tags, TTL, DSCP, checksums) is left out.
+    ///
+    /// Both captures of a path must hold those bytes: 50 captured bytes of an Ethernet frame are
+    /// enough for UDP over IPv4.
+    pub fn match_key(&self) -> Option<u64> {
+        let (source, destination, protocol) = (self.source?, self.destination?, self.protocol?);
+        let mut bytes = [0u8; 72];
+        let mut length = 0;
+        let mut add = |field: &[u8]| {
+            bytes[length..length + field.len()].copy_from_slice(field);
+            length += field.len();
+        };
+        for address in [source, destination] {
+            match address {
+                IpAddr::V4(address) => add(&address.octets()),
+                IpAddr::V6(address) => add(&address.octets()),
+            }
+        }
+        add(&[protocol, self.prefix_length]);
+        // A field that is there never looks like one that is not: the tag has a bit for each.
+        let tag = u8::from(self.source_port.is_some())
+            | u8::from(self.identification.is_some()) << 1
+            | u8::from(self.tcp_sequence.is_some()) << 2
+            | u8::from(self.tcp_acknowledgement.is_some()) << 3
+            | u8::from(self.tcp_flags.is_some()) << 4;
+        add(&[tag, self.tcp_flags.unwrap_or(0)]);
+        add(&self.source_port.unwrap_or(0).to_be_bytes());
+        add(&self.destination_port.unwrap_or(0).to_be_bytes());
+        add(&self.identification.unwrap_or(0).to_be_bytes());
+        add(&self.fragment_offset.unwrap_or(0).to_be_bytes());
+        add(&self.tcp_sequence.unwrap_or(0).to_be_bytes());
+        add(&self.tcp_acknowledgement.unwrap_or(0).to_be_bytes());
+        add(&self.prefix);
+        Some(XxHash3_64::oneshot(&bytes[..length]))
+    }
+}

@@ -1,0 +1,250 @@
+//! From bytes to [`Frame`], on `etherparse`: the only file that names that crate.
+//!
+//! Captures are truncated, so the slicing is lax: every header gives the fields whose bytes are
+//! there. What etherparse wants whole (TCP with its options, IPv4 with its options) is read from the
+//! bytes where it is not.
+
+use etherparse::{
+    EtherType, Ethernet2HeaderSlice, Ipv4HeaderSlice, Ipv6ExtensionSlice, LaxIpSlice, SingleVlanSlice,
+    ether_type, ip_number,
+};
+
+use super::Frame;
+use crate::capture::LinkType;
+use crate::packet::MacAddress;
+
+const MPLS_UNICAST: EtherType = EtherType(0x8847);
+const MPLS_MULTICAST: EtherType = EtherType(0x8848);
+/// EtherTypes start here; below stands the length of an IEEE 802.3 frame.
+const FIRST_ETHER_TYPE: u16 = 0x0600;
+/// Protocols whose first four bytes are the ports: TCP, UDP, DCCP, SCTP, UDP-Lite.
+const WITH_PORTS: [u8; 5] = [6, 17, 33, 132, 136];
+
+impl Frame {
+    /// Parses the captured `bytes` of a frame of `original_length` bytes. It never fails: what cannot
+    /// be parsed is `None`.
+    pub fn parse(link_type: LinkType, bytes: &[u8], original_length: u32) -> Frame {
+        let mut frame = Frame::default();
+        // What stands before the IP header counts for a length of 0 in it.
+        let whole = usize::try_from(original_length).unwrap_or(usize::MAX).max(bytes.len());
+        let mut parser = Parser { frame: &mut frame, beyond: whole - bytes.len() };
+        match link_type {
+            LinkType::ETHERNET => parser.ethernet(bytes),
+            LinkType::LINUX_SLL => parser.linux_sll(bytes),
+            LinkType::LINUX_SLL2 => parser.linux_sll2(bytes),
+            LinkType::NULL | LinkType::LOOP => parser.loopback(bytes),
+            LinkType::RAW | LinkType::RAW_12 | LinkType::RAW_14 | LinkType::IPV4 | LinkType::IPV6 => {
+                parser.ip(bytes)
+            }
+            _ => {}
+        }
+        frame
+    }
+}
+
+struct Parser<'a> {
+    frame: &'a mut Frame,
+    /// Bytes of the frame that were not captured.
+    beyond: usize,
+}
+
+impl Parser<'_> {
+    #[inline]
+    fn ethernet(&mut self, bytes: &[u8]) {
+        let Ok(header) = Ethernet2HeaderSlice::from_slice(bytes) else {
+            self.frame.destination_mac = bytes.first_chunk().copied().map(MacAddress);
+            self.frame.source_mac =
+                bytes.get(6..).and_then(|rest| rest.first_chunk()).copied().map(MacAddress);
+            return;
+        };
+        self.frame.destination_mac = Some(MacAddress(header.destination()));
+        self.frame.source_mac = Some(MacAddress(header.source()));
+        self.network(header.ether_type(), &bytes[14..]);
+    }
+
+    /// Linux cooked capture, version 1: packet type, ARPHRD type, address length, address (8 bytes),
+    /// protocol.
+    fn linux_sll(&mut self, bytes: &[u8]) {
+        let Some((header, payload)) = bytes.split_first_chunk::<16>() else { return };
+        self.cooked([header[2], header[3]], [header[4], header[5]], &header[6..12]);
+        self.network(EtherType(u16::from_be_bytes([header[14], header[15]])), payload);
+    }
+
+    /// Linux cooked capture, version 2: protocol, reserved, interface index, ARPHRD type, packet
+    /// type, address length, address (8 bytes).
+    fn linux_sll2(&mut self, bytes: &[u8]) {
+        let Some((header, payload)) = bytes.split_first_chunk::<20>() else { return };
+        self.cooked([header[8], header[9]], [0, header[11]], &header[12..18]);
+        self.network(EtherType(u16::from_be_bytes([header[0], header[1]])), payload);
+    }
+
+    /// Takes the sender's address of a cooked capture where it is a MAC address: on Ethernet (1),
+    /// Wi-Fi (801 to 803) and the loopback interface (772), and 6 bytes long.
+    fn cooked(&mut self, hardware: [u8; 2], length: [u8; 2], address: &[u8]) {
+        let has_mac = matches!(u16::from_be_bytes(hardware), 1 | 772 | 801..=803);
+        if has_mac && u16::from_be_bytes(length) == 6 {
+            self.frame.source_mac = address.first_chunk().copied().map(MacAddress);
+        }
+    }
+
+    /// An address family in 4 bytes of either byte order, then IP.
+    fn loopback(&mut self, bytes: &[u8]) {
+        let Some((family, payload)) = bytes.split_first_chunk::<4>() else { return };
+        let family = u32::from_be_bytes(*family).min(u32::from_le_bytes(*family));
+        // AF_INET is 2 everywhere; AF_INET6 is 10 (Linux), 24 (NetBSD), 28 (FreeBSD) or 30 (macOS).
+        if matches!(family, 2 | 10 | 24 | 28 | 30) {
+            self.ip(payload);
+        }
+    }
+
+    /// What an EtherType announces, behind any number of VLAN tags.
+    #[inline]
+    fn network(&mut self, mut ether_type: EtherType, mut bytes: &[u8]) {
+        use ether_type::{IPV4, IPV6, PROVIDER_BRIDGING, VLAN_DOUBLE_TAGGED_FRAME, VLAN_TAGGED_FRAME};
+        while let VLAN_TAGGED_FRAME | PROVIDER_BRIDGING | VLAN_DOUBLE_TAGGED_FRAME = ether_type {
+            let Ok(tag) = SingleVlanSlice::from_slice(bytes) else { break };
+            let id = Some(tag.vlan_identifier().value());
+            if self.frame.outer_vlan.is_none() {
+                self.frame.outer_vlan = id;
+            } else if self.frame.inner_vlan.is_none() {
+                self.frame.inner_vlan = id;
+            }
+            ether_type = tag.ether_type();
+            bytes = &bytes[4..];
+        }
+        if ether_type.0 < FIRST_ETHER_TYPE {
+            // LLC with SNAP of organization 0 carries an EtherType.
+            let Some(([0xaa, 0xaa, 0x03, 0, 0, 0, high, low], rest)) = bytes.split_first_chunk() else {
+                return;
+            };
+            ether_type = EtherType(u16::from_be_bytes([*high, *low]));
+            bytes = rest;
+        }
+        self.frame.ether_type = Some(ether_type.0);
+        match ether_type {
+            IPV4 | IPV6 => self.ip(bytes),
+            MPLS_UNICAST | MPLS_MULTICAST => self.mpls(bytes),
+            _ => {}
+        }
+    }
+
+    /// A label stack; what follows has no type, so its first four bits decide (RFC 4928).
+    fn mpls(&mut self, mut bytes: &[u8]) {
+        while let Some((label, rest)) = bytes.split_first_chunk::<4>() {
+            bytes = rest;
+            let is_bottom = label[2] & 1 == 1;
+            if is_bottom {
+                self.ip(bytes);
+                return;
+            }
+        }
+    }
+
+    #[inline]
+    fn ip(&mut self, bytes: &[u8]) {
+        match LaxIpSlice::from_slice(bytes) {
+            Ok((LaxIpSlice::Ipv4(ip), _)) => {
+                self.ipv4(&ip.header(), bytes.len());
+                let payload = ip.payload();
+                self.transport(payload.ip_number.0, payload.payload);
+            }
+            Ok((LaxIpSlice::Ipv6(ip), _)) => {
+                let header = ip.header();
+                let frame = &mut *self.frame;
+                frame.ip_version = Some(6);
+                frame.source = Some(header.source_addr().into());
+                frame.destination = Some(header.destination_addr().into());
+                frame.ttl = Some(header.hop_limit());
+                frame.dscp = Some(header.dscp().value());
+                frame.ecn = Some(header.ecn().value());
+                frame.ipv6_flow_label = Some(header.flow_label().value());
+                frame.ipv6_payload_length = Some(header.payload_length());
+                frame.total_length = Some(match header.payload_length() {
+                    0 => saturate(bytes.len() + self.beyond),
+                    length => u32::from(length) + 40,
+                });
+                frame.more_fragments = Some(false);
+                frame.fragment_offset = Some(0);
+                for extension in ip.extensions().clone() {
+                    if let Ipv6ExtensionSlice::Fragment(fragment) = extension {
+                        frame.identification = Some(fragment.identification());
+                        frame.more_fragments = Some(fragment.more_fragments());
+                        frame.fragment_offset = Some(fragment.fragment_offset().value());
+                    }
+                }
+                let payload = ip.payload();
+                self.transport(payload.ip_number.0, payload.payload);
+            }
+            Err(_) => self.ipv4_without_options(bytes),
+        }
+    }
+
+    fn ipv4(&mut self, header: &Ipv4HeaderSlice<'_>, present: usize) {
+        let frame = &mut *self.frame;
+        frame.ip_version = Some(4);
+        frame.source = Some(header.source_addr().into());
+        frame.destination = Some(header.destination_addr().into());
+        frame.identification = Some(header.identification().into());
+        frame.ttl = Some(header.ttl());
+        frame.dscp = Some(header.dcp().value());
+        frame.ecn = Some(header.ecn().value());
+        frame.total_length = Some(match header.total_len() {
+            0 => saturate(present + self.beyond),
+            length => length.into(),
+        });
+        frame.dont_fragment = Some(header.dont_fragment());
+        frame.more_fragments = Some(header.more_fragments());
+        frame.fragment_offset = Some(header.fragments_offset().value());
+    }
+
+    /// An IPv4 header whose options were not captured.
+    fn ipv4_without_options(&mut self, bytes: &[u8]) {
+        let Some(fixed) = bytes.first_chunk::<20>() else { return };
+        if !(0x46..=0x4f).contains(&fixed[0]) {
+            return;
+        }
+        let mut fixed = *fixed;
+        fixed[0] = 0x45;
+        if let Ok(header) = Ipv4HeaderSlice::from_slice(&fixed) {
+            self.ipv4(&header, bytes.len());
+            self.transport(header.protocol().0, &[]);
+        }
+    }
+
+    /// Ports, TCP fields and the prefix, as far as they were captured.
+    #[inline]
+    fn transport(&mut self, protocol: u8, bytes: &[u8]) {
+        let frame = &mut *self.frame;
+        frame.protocol = Some(protocol);
+        let is_later_fragment = frame.is_later_fragment();
+        if !is_later_fragment && WITH_PORTS.contains(&protocol) {
+            if let Some(&[a, b, c, d]) = bytes.first_chunk() {
+                frame.source_port = Some(u16::from_be_bytes([a, b]));
+                frame.destination_port = Some(u16::from_be_bytes([c, d]));
+            }
+        }
+        let mut prefix = bytes;
+        if !is_later_fragment && protocol == ip_number::TCP.0 {
+            let number = |at: usize| {
+                bytes.get(at..).and_then(|rest| rest.first_chunk()).copied().map(u32::from_be_bytes)
+            };
+            frame.tcp_sequence = number(4);
+            frame.tcp_acknowledgement = number(8);
+            frame.tcp_flags = bytes.get(13).copied();
+            prefix = &[];
+        } else if !is_later_fragment && protocol == ip_number::UDP.0 {
+            // The length in the header excludes padding, which a path may change.
+            let length =
+                bytes.get(4..6).map_or(0, |pair| usize::from(u16::from_be_bytes([pair[0], pair[1]])));
+            let end = if length < 8 { bytes.len() } else { length.min(bytes.len()) };
+            prefix = bytes.get(8..end).unwrap_or_default();
+        }
+        let length = prefix.len().min(8);
+        frame.prefix[..length].copy_from_slice(&prefix[..length]);
+        frame.prefix_length = length as u8;
+    }
+}
+
+fn saturate(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,257 @@
+//! [`Sorted`]: the packets of a capture in order of time.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BinaryHeap, VecDeque};
+use std::path::Path;
+
+use super::{CaptureError, Frame, Options, Reader};
+use crate::units::{Span, Timestamp};
+
+/// The largest number of packets held for reordering: about 50 MB.
+const MAX_HELD: usize = 262_144;
+
+/// A captured packet, parsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Observation {
+    /// Index of its record in the capture, from 0.
+    pub record: u64,
+    /// When it was captured.
+    pub timestamp: Timestamp,
+    /// Length of the frame on the wire, in bytes (the record's original length).
+    pub length: u32,
+    /// Its header fields.
+    pub frame: Frame,
+}
+
+/// The packets of a capture in order of time; of equal times, in file order.
+///
+/// Writers with several queues or interfaces leave timestamps slightly out of order. A record is
+/// accepted up to [`Options::reorder_window`] before the latest one, so every packet is held until
+/// the capture is that much further. At most 262,144 packets are held: where a window has more of
+/// them, it is that much shorter.
+///
+/// # Examples
+///
+/// ```
+/// use taunet::capture::{Options, Sorted};
+///
+/// let mut sorted = Sorted::open("tests/captures/eth_micro_full.pcap".as_ref(), &Options::default())?;
+/// let mut latest = None;
+/// while let Some(observation) = sorted.next_observation()? {
+///     assert!(latest <= Some(observation.timestamp));
+///     latest = Some(observation.timestamp);
+/// }
+/// # Ok::<(), taunet::capture::CaptureError>(())
+/// ```
+#[derive(Debug)]
+pub struct Sorted {
+    reader: Reader,
+    window: Span,
+    lenient: bool,
+    /// In order of time: the records that were not earlier than the one before.
+    in_order: VecDeque<Observation>,
+    /// The others.
+    late: BinaryHeap<Reverse<ByTime>>,
+    latest: Option<Timestamp>,
+    /// No packet before this may come any more, because one of this time has been given.
+    given: Option<Timestamp>,
+    ended: bool,
+    /// Given after the packets before it.
+    error: Option<CaptureError>,
+    warnings: Vec<CaptureError>,
+    reordered: u64,
+    largest_step_back: Span,
+    beyond_window: u64,
+}
+
+impl Sorted {
+    /// Opens a capture and reads its header.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::open`].
+    pub fn open(path: &Path, options: &Options) -> Result<Self, CaptureError> {
+        Ok(Self::new(Reader::open(path, options)?, options))
+    }
+
+    /// The rest of `reader` in order of time.
+    pub fn new(reader: Reader, options: &Options) -> Self {
+        Sorted {
+            reader,
+            window: options.reorder_window,
+            lenient: options.lenient,
+            in_order: VecDeque::new(),
+            late: BinaryHeap::new(),
+            latest: None,
+            given: None,
+            ended: false,
+            error: None,
+            warnings: Vec::new(),
+            reordered: 0,
+            largest_step_back: Span::ZERO,
+            beyond_window: 0,
+        }
+    }
+
+    /// The next packet, or `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::next_record`], or a record is out of order beyond the window. The packets before
+    /// the error are given first. With [`Options::lenient`] such a record takes the latest time
+    /// so far, with a warning for the first one.
+    ///
+    /// # Complexity
+    ///
+    /// O(1) for a packet in order, O(log n) for one that is not, n such packets being in the window.
+    pub fn next_observation(&mut self) -> Result<Option<Observation>, CaptureError> {
+        loop {
+            if let Some(next) = self.next_time() {
+                let held = self.in_order.len() + self.late.len();
+                let is_due = self.ended
+                    || held > MAX_HELD
+                    || self.latest.is_some_and(|latest| next + self.window < latest);
+                if is_due {
+                    let observation = self.pop();
+                    self.given = observation.map(|observation| observation.timestamp).or(self.given);
+                    return Ok(observation);
+                }
+            } else if self.ended {
+                return self.error.take().map_or(Ok(None), Err);
+            }
+            if let Err(error) = self.read() {
+                self.ended = true;
+                self.error = Some(error);
+            }
+        }
+    }
+
+    /// Takes one record from the file.
+    fn read(&mut self) -> Result<(), CaptureError> {
+        let Some(record) = self.reader.next_record()? else {
+            self.ended = true;
+            return Ok(());
+        };
+        let mut observation = Observation {
+            record: record.index,
+            timestamp: record.timestamp,
+            length: record.original_length,
+            frame: Frame::parse(record.link_type, record.bytes, record.original_length),
+        };
+        let timestamp = observation.timestamp;
+        let Some(latest) = self.latest.filter(|&latest| timestamp < latest) else {
+            self.latest = Some(timestamp);
+            self.in_order.push_back(observation);
+            return Ok(());
+        };
+        self.reordered += 1;
+        self.largest_step_back = self.largest_step_back.max(span_between(timestamp, latest));
+        let is_too_late = timestamp + self.window < latest || Some(timestamp) < self.given;
+        if is_too_late {
+            self.beyond_window += 1;
+            let error = CaptureError::OutOfOrder {
+                path: self.reader.path().to_owned(),
+                record: observation.record,
+                timestamp,
+                latest,
+                window: self.window,
+                limit: MAX_HELD,
+            };
+            if !self.lenient {
+                return Err(error);
+            }
+            if self.beyond_window == 1 {
+                self.warnings.push(error);
+            }
+            observation.timestamp = latest;
+            self.in_order.push_back(observation);
+        } else {
+            self.late.push(Reverse(ByTime(observation)));
+        }
+        Ok(())
+    }
+
+    /// The time of the next packet among those held.
+    fn next_time(&self) -> Option<Timestamp> {
+        let in_order = self.in_order.front().map(|observation| observation.timestamp);
+        let late = self.late.peek().map(|Reverse(ByTime(observation))| observation.timestamp);
+        match (in_order, late) {
+            (Some(in_order), Some(late)) => Some(in_order.min(late)),
+            (in_order, late) => in_order.or(late),
+        }
+    }
+
+    fn pop(&mut self) -> Option<Observation> {
+        let key = |observation: &Observation| (observation.timestamp, observation.record);
+        let late_is_first = match (self.in_order.front(), self.late.peek()) {
+            (Some(in_order), Some(Reverse(ByTime(late)))) => key(late) < key(in_order),
+            (in_order, _) => in_order.is_none(),
+        };
+        if late_is_first {
+            self.late.pop().map(|Reverse(ByTime(observation))| observation)
+        } else {
+            self.in_order.pop_front()
+        }
+    }
+
+    /// Records so far whose time was before that of an earlier record.
+    pub fn reordered(&self) -> u64 {
+        self.reordered
+    }
+
+    /// The most that a record so far was before the latest one.
+    pub fn largest_step_back(&self) -> Span {
+        self.largest_step_back
+    }
+
+    /// Records so far that were beyond the window and took the latest time ([`Options::lenient`]).
+    pub fn beyond_window(&self) -> u64 {
+        self.beyond_window
+    }
+
+    /// What [`Options::lenient`] has let pass so far.
+    pub fn warnings(&self) -> impl Iterator<Item = &CaptureError> {
+        self.reader.warnings().iter().chain(&self.warnings)
+    }
+
+    /// The reader beneath: progress and counts.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+}
+
+/// The span between two instants, the earlier first; saturates after 213 days.
+pub(super) fn span_between(earlier: Timestamp, later: Timestamp) -> Span {
+    let picoseconds = later.as_ps().saturating_sub(earlier.as_ps()).max(0);
+    Span::from_ps(u64::try_from(picoseconds).unwrap_or(u64::MAX))
+}
+
+/// Ordered by time, then by place in the file.
+#[derive(Debug)]
+struct ByTime(Observation);
+
+impl ByTime {
+    fn key(&self) -> (Timestamp, u64) {
+        (self.0.timestamp, self.0.record)
+    }
+}
+
+impl Ord for ByTime {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl PartialOrd for ByTime {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for ByTime {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for ByTime {}

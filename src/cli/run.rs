@@ -1,0 +1,205 @@
+//! `taunet run SCENARIO`
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::progress::Bar;
+use super::text::{count, percent, seconds};
+use super::{CliError, Global, Output};
+use crate::capture::Options as CaptureOptions;
+use crate::run::{self, MeasuredSummary, RunOptions, Summary};
+use crate::scenario::{DelayScope, Scenario};
+use crate::table::Format;
+
+/// Simulate a scenario and compare it with its measured captures
+///
+/// Writes a run directory (packets, flows, ports and matched packets as tables, summary.json, meta.json) and
+/// prints how far the simulated delays are from the measured ones. Exit code 3: an [accept] bound was missed.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The scenario file
+    #[arg(value_name = "SCENARIO")]
+    scenario: PathBuf,
+    /// The run directory [default: runs/<name of the scenario>]
+    #[arg(short, long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Replace an earlier run
+    #[arg(long)]
+    force: bool,
+    /// The seed of every random stream, instead of the scenario's
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Set one value of the scenario, such as accept.pearson=0.99
+    #[arg(long = "set", value_name = "PATH.TO.KEY=VALUE")]
+    overrides: Vec<String>,
+    /// The format of the tables
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Take a damaged capture as ending where the damage begins
+    #[arg(long)]
+    lenient: bool,
+}
+
+impl Run {
+    pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
+        let scenario = Scenario::load(&self.scenario, &self.overrides, self.seed)?;
+        let out = self.out.unwrap_or_else(|| Path::new("runs").join(directory_name(&scenario.name)));
+        let options = RunOptions {
+            out: out.clone(),
+            replace: self.force,
+            format: self.format,
+            capture: CaptureOptions { lenient: self.lenient, ..CaptureOptions::default() },
+            overrides: self.overrides,
+        };
+        let bar = Bar::new(global, &scenario.name);
+        let result = run::run(&scenario, &options, |stage| bar.show(stage));
+        bar.clear();
+        let summary = result.map_err(|error| match error.is_bad_input() {
+            true => CliError::Usage(error.to_string()),
+            false => CliError::Failed(Box::new(error)),
+        })?;
+        if !global.quiet {
+            for warning in &summary.warnings {
+                eprintln!("warning: {warning}");
+            }
+        }
+        if global.json {
+            output.json(&summary)?;
+        } else if !global.quiet {
+            print(&summary, output)?;
+            output.line(format_args!("\nwritten to {}", out.display()))?;
+        }
+        if summary.accept.passed { Ok(()) } else { Err(CliError::AcceptMissed(missed(&summary))) }
+    }
+}
+
+/// A scenario's name as the name of a directory.
+fn directory_name(name: &str) -> String {
+    name.chars()
+        .map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' })
+        .collect::<String>()
+        .replace("..", "-")
+}
+
+fn print(summary: &Summary, output: &mut Output) -> Result<(), CliError> {
+    let packets = &summary.packets;
+    output.line(format_args!(
+        "{}: {} packets of {} flows over {}, simulated in {}",
+        summary.scenario,
+        count(packets.injected),
+        count(summary.flows),
+        seconds(summary.simulated_s),
+        seconds(summary.wall_s),
+    ))?;
+    output.line(format_args!(
+        "  {} delivered, {} dropped, {} still inside; {} hops",
+        count(packets.delivered),
+        count(packets.dropped),
+        count(packets.inside),
+        count(summary.hops),
+    ))?;
+    for drop in &summary.drops {
+        let place = drop.port.as_ref().unwrap_or(&drop.device);
+        output.line(format_args!("  {} dropped at {place}: {}", count(drop.packets), drop.reason))?;
+    }
+    output.line(format_args!("  fingerprint {}", summary.fingerprint))?;
+    for measured in &summary.measured {
+        print_measured(measured, output)?;
+    }
+    if summary.accept.bounds > 0 && summary.accept.passed {
+        output.line(format_args!("\nall {} bounds of [accept] kept", summary.accept.bounds))?;
+    }
+    Ok(())
+}
+
+fn print_measured(measured: &MeasuredSummary, output: &mut Output) -> Result<(), CliError> {
+    let from = match measured.delay {
+        DelayScope::Path => "from the injection",
+        DelayScope::Hop => "from the ingress at this device",
+    };
+    output.line(format_args!("\n{} against {}", measured.vantage, measured.capture.display()))?;
+    output.line(format_args!(
+        "  {} matched, {} ambiguous, {} only simulated, {} only measured",
+        count(measured.counts.matched),
+        count(measured.counts.ambiguous),
+        count(measured.counts.only_simulated),
+        count(measured.counts.only_measured),
+    ))?;
+    if measured.without_ingress > 0 {
+        output.line(format_args!(
+            "  {} matched without a measured ingress at this device: left out of the delays",
+            count(measured.without_ingress)
+        ))?;
+    }
+    let loss = &measured.loss;
+    output.line(format_args!(
+        "  lost: {} simulated, {} measured ({} the same packets)",
+        count(loss.simulated()),
+        count(loss.measured()),
+        count(loss.both)
+    ))?;
+    let (Some(delay), Some(error), Some(agreement)) =
+        (&measured.delay_s, &measured.relative_error, &measured.agreement)
+    else {
+        return output.line("  no packet was matched: there is nothing to compare");
+    };
+    let (simulated, real) = (&delay.simulated, &delay.measured);
+    output.line(format_args!("  delay {from}"))?;
+    output.line(format_args!("  {:<8}{:>14}{:>14}{:>12}", "", "simulated", "measured", "error"))?;
+    let rows = [
+        ("mean", simulated.mean, real.mean, error.mean),
+        ("p50", simulated.p50, real.p50, error.p50),
+        ("p90", simulated.p90, real.p90, error.p90),
+        ("p99", simulated.p99, real.p99, error.p99),
+        ("p99.9", simulated.p999, real.p999, error.p999),
+    ];
+    for (name, simulated, real, error) in rows {
+        output.line(format_args!(
+            "  {name:<8}{:>14}{:>14}{:>12}",
+            seconds(simulated),
+            seconds(real),
+            percent(error)
+        ))?;
+    }
+    if let (Some(simulated), Some(real)) = (measured.jitter_s.simulated, measured.jitter_s.measured) {
+        let error = (real != 0.0).then(|| (simulated - real) / real);
+        output.line(format_args!(
+            "  {:<8}{:>14}{:>14}{:>12}",
+            "jitter",
+            seconds(simulated),
+            seconds(real),
+            percent(error)
+        ))?;
+    }
+    let figure = |value: Option<f64>| value.map_or("undefined".to_owned(), |value| format!("{value:.6}"));
+    output.line(format_args!(
+        "  w1_normalized {}   pearson {}   spearman {}   ks {:.4}",
+        figure(agreement.w1_normalized),
+        figure(agreement.pearson),
+        figure(agreement.spearman),
+        agreement.ks
+    ))?;
+    output.line(format_args!(
+        "  absolute error per packet: mean {}, median {}, p99 {}",
+        seconds(agreement.mae_s),
+        seconds(agreement.median_abs_error_s),
+        seconds(agreement.p99_abs_error_s)
+    ))
+}
+
+fn missed(summary: &Summary) -> String {
+    let lines: Vec<String> = summary
+        .accept
+        .missed
+        .iter()
+        .map(|missed| {
+            let value = missed.value.map_or("undefined".to_owned(), |value| value.to_string());
+            format!(
+                "  {}: {} is {value}, {} {} was asked",
+                missed.vantage, missed.metric, missed.relation, missed.bound
+            )
+        })
+        .collect();
+    format!("{} of {} [accept] bounds missed\n{}", lines.len(), summary.accept.bounds, lines.join("\n"))
+}

@@ -1,0 +1,49 @@
+//! Numbers for people.
+
+/// `26740` as `26,740`.
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Seconds in the unit that fits: `620.67 us`.
+pub(super) fn seconds(seconds: f64) -> String {
+    let size = seconds.abs();
+    let (factor, unit) = match size {
+        _ if size >= 1.0 || size == 0.0 => (1.0, "s"),
+        _ if size >= 1e-3 => (1e3, "ms"),
+        _ if size >= 1e-6 => (1e6, "us"),
+        _ => (1e9, "ns"),
+    };
+    format!("{:.3} {unit}", seconds * factor)
+}
+
+/// A relative error as a percentage with its sign.
+pub(super) fn percent(part: Option<f64>) -> String {
+    part.map_or("undefined".to_owned(), |part| format!("{:+.3} %", part * 100.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(
+            [0, 999, 1_000, 26_740, 1_234_567].map(count),
+            ["0", "999", "1,000", "26,740", "1,234,567"]
+        );
+        assert_eq!(
+            [2.0, 0.0, 0.0205, -620.67e-6, 5e-9].map(seconds),
+            ["2.000 s", "0.000 s", "20.500 ms", "-620.670 us", "5.000 ns"]
+        );
+        assert_eq!(percent(Some(-0.0088)), "-0.880 %");
+    }
+}

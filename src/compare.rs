@@ -1,0 +1,12 @@
+//! Simulated against measured: who is the same packet, and how far apart its delays are.
+
+mod captures;
+mod matching;
+mod metrics;
+mod watch;
+
+pub(crate) use captures::ps_since;
+pub use captures::{CaptureComparison, compare_captures};
+pub use matching::{Confusion, MatchCounts, Matched, Measurement, Sighting, match_packets};
+pub use metrics::{Agreement, DelaySummary, Delays, agreement, jitter_ps, summarize};
+pub use watch::{PacketOrigin, Watch, WatchError, WatchedVantage};

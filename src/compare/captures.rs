@@ -1,0 +1,124 @@
+//! Two captures of one path, without a simulation: how long each packet took from the first to the second.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::matching::{MatchCounts, Measurement, Sighting, match_packets};
+use super::metrics::{DelaySummary, jitter_ps, summarize};
+use crate::capture::{CaptureError, FlowTable, Options, Sorted};
+use crate::units::{PS_PER_S, Timestamp};
+
+/// What two captures say of the path between them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CaptureComparison {
+    /// Packets in the first capture.
+    pub packets_first: u64,
+    /// Packets in the second capture.
+    pub packets_second: u64,
+    /// Packets that nothing recognizes (no IP), of both captures.
+    pub without_key: u64,
+    /// Packets in both captures.
+    pub matched: u64,
+    /// Packets of the first capture whose key is not theirs alone: left out.
+    pub ambiguous: u64,
+    /// Packets in the first capture alone.
+    pub only_first: u64,
+    /// Packets in the second capture alone.
+    pub only_second: u64,
+    /// Lost between the first and the last matched packet (RFC 7680).
+    pub lost: u64,
+    /// Matched packets that arrived after one that was sent later (RFC 4737).
+    pub reordered: u64,
+    /// One-way delay (RFC 7679): seconds by the clock of the second capture less those by that of the first.
+    pub delay_s: Option<DelaySummary>,
+    /// Mean |IPDV| (RFC 3393) within flows, in seconds.
+    pub jitter_s: Option<f64>,
+}
+
+/// Compares two captures packet by packet.
+///
+/// # Errors
+/// One of them cannot be read.
+///
+/// # Complexity
+/// O(n log n) in the packets of both; both captures' keys and times are held in memory.
+pub fn compare_captures(
+    first: &Path,
+    second: &Path,
+    options: &Options,
+) -> Result<CaptureComparison, CaptureError> {
+    let mut without_key = 0;
+    let mut start = None;
+    let mut flows = FlowTable::new();
+    let mut sent = Vec::new();
+    let packets_first = read(first, options, &mut start, &mut without_key, |key, at_ps, observation| {
+        sent.push(Sighting {
+            key,
+            pid: sent.len() as u64,
+            fid: flows.fid(&observation.frame),
+            injected_here: true,
+            injected_ps: at_ps,
+            from_ps: at_ps,
+            at_ps: Some(at_ps),
+        });
+    })?;
+    let mut received = Vec::new();
+    let packets_second = read(second, options, &mut start, &mut without_key, |key, at_ps, _| {
+        received.push(Measurement { key, at_ps });
+    })?;
+    let (matched, counts, confusion) = match_packets(sent, received);
+    let MatchCounts { matched: both, ambiguous, only_simulated, only_measured } = counts;
+    let delays: Vec<i64> = matched.iter().map(|packet| packet.measured_ps - packet.simulated_ps).collect();
+    let mut latest = i64::MIN;
+    let reordered = matched
+        .iter()
+        .filter(|packet| {
+            let late = packet.measured_ps < latest;
+            latest = latest.max(packet.measured_ps);
+            late
+        })
+        .count() as u64;
+    let in_flows = matched.iter().zip(&delays).map(|(packet, delay)| (packet.sighting.fid, *delay));
+    Ok(CaptureComparison {
+        packets_first,
+        packets_second,
+        without_key,
+        matched: both,
+        ambiguous,
+        only_first: only_simulated,
+        only_second: only_measured,
+        lost: confusion.only_measured,
+        reordered,
+        delay_s: summarize(&delays),
+        jitter_s: jitter_ps(in_flows).map(|jitter| jitter / PS_PER_S as f64),
+    })
+}
+
+/// Reads a capture; `take` gets each packet's key and its picoseconds since `start`, which the first packet of all
+/// sets. Gives the number of packets.
+fn read(
+    path: &Path,
+    options: &Options,
+    start: &mut Option<Timestamp>,
+    without_key: &mut u64,
+    mut take: impl FnMut(u64, i64, &crate::capture::Observation),
+) -> Result<u64, CaptureError> {
+    let mut capture = Sorted::open(path, options)?;
+    let mut packets = 0;
+    while let Some(observation) = capture.next_observation()? {
+        packets += 1;
+        let start = *start.get_or_insert(observation.timestamp);
+        match observation.frame.match_key() {
+            Some(key) => take(key, ps_since(observation.timestamp, start), &observation),
+            None => *without_key += 1,
+        }
+    }
+    Ok(packets)
+}
+
+/// Picoseconds from `start` to `at`; saturates 106 days away.
+pub(crate) fn ps_since(at: Timestamp, start: Timestamp) -> i64 {
+    let ps = at.as_ps().saturating_sub(start.as_ps());
+    i64::try_from(ps).unwrap_or(if ps < 0 { i64::MIN / 2 } else { i64::MAX / 2 })
+}

@@ -1,0 +1,264 @@
+//! The metrics of a comparison, defined so that they can be set beside the literature.
+
+use serde::Serialize;
+
+use crate::units::PS_PER_S;
+
+/// Delays in picoseconds `[packets]`: the same packets, simulated and measured. A measured delay is
+/// negative when the clocks of the two captures disagree.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Delays {
+    /// As simulated.
+    pub simulated: Vec<i64>,
+    /// As measured.
+    pub measured: Vec<i64>,
+}
+
+/// A distribution of delays, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct DelaySummary {
+    /// Arithmetic mean.
+    pub mean: f64,
+    /// Least.
+    pub min: f64,
+    /// Median. Quantiles interpolate linearly between the two nearest ranks.
+    pub p50: f64,
+    /// 90th percentile.
+    pub p90: f64,
+    /// 99th percentile.
+    pub p99: f64,
+    /// 99.9th percentile.
+    pub p999: f64,
+    /// Greatest.
+    pub max: f64,
+    /// Packet delay variation: the 99th percentile less the least (RFC 5481, section 4.2).
+    pub pdv_p99: f64,
+}
+
+/// How well simulated delays agree with measured ones. A correlation or a ratio that is not defined (one
+/// packet, a constant delay, a mean of zero) is `None`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Agreement {
+    /// W1(simulated, measured) / mean(measured): the Wasserstein-1 distance of the two
+    /// distributions over the mean.
+    ///
+    /// DeepQueueNet's definition, W1(y, y') / W1(0, y).
+    pub w1_normalized: Option<f64>,
+    /// Pearson's correlation over packets.
+    pub pearson: Option<f64>,
+    /// Spearman's rank correlation over packets; equal delays share their mean rank.
+    pub spearman: Option<f64>,
+    /// The Kolmogorov-Smirnov distance of the two distributions, 0 to 1.
+    pub ks: f64,
+    /// Mean absolute error, in seconds.
+    pub mae_s: f64,
+    /// Median absolute error, in seconds.
+    pub median_abs_error_s: f64,
+    /// 99th percentile of the absolute error, in seconds.
+    pub p99_abs_error_s: f64,
+}
+
+const SECONDS: f64 = 1.0 / PS_PER_S as f64;
+
+/// The distribution of `sorted` delays `[packets]` in picoseconds; `None` for none.
+fn summarize_sorted(sorted: &[i64]) -> Option<DelaySummary> {
+    let (min, max) = (*sorted.first()? as f64 * SECONDS, *sorted.last()? as f64 * SECONDS);
+    let p99 = quantile(sorted, 0.99);
+    Some(DelaySummary {
+        mean: mean(sorted),
+        min,
+        p50: quantile(sorted, 0.5),
+        p90: quantile(sorted, 0.9),
+        p99,
+        p999: quantile(sorted, 0.999),
+        max,
+        pdv_p99: p99 - min,
+    })
+}
+
+/// The distribution of delays `[packets]` in picoseconds; `None` for none.
+///
+/// # Complexity
+/// O(packets x log packets).
+pub fn summarize(delays: &[i64]) -> Option<DelaySummary> {
+    let mut sorted = delays.to_vec();
+    sorted.sort_unstable();
+    summarize_sorted(&sorted)
+}
+
+/// The mean of delays in picoseconds, in seconds. The sum is exact.
+fn mean(delays: &[i64]) -> f64 {
+    let sum: i128 = delays.iter().map(|&delay| i128::from(delay)).sum();
+    sum as f64 / delays.len().max(1) as f64 * SECONDS
+}
+
+/// The quantile `q` of sorted delays in picoseconds, in seconds.
+fn quantile(sorted: &[i64], q: f64) -> f64 {
+    let position = q * (sorted.len() - 1) as f64;
+    let below = position.floor() as usize;
+    let above = (below + 1).min(sorted.len() - 1);
+    let part = position - below as f64;
+    (sorted[below] as f64 * (1.0 - part) + sorted[above] as f64 * part) * SECONDS
+}
+
+/// The two distributions and how well they agree; `None` when no packet was matched.
+///
+/// # Complexity
+/// O(packets x log packets).
+pub fn agreement(delays: &Delays) -> Option<(DelaySummary, DelaySummary, Agreement)> {
+    let Delays { simulated, measured } = delays;
+    let simulated_ranks = Ranks::new(simulated);
+    let measured_ranks = Ranks::new(measured);
+    let simulated_summary = summarize_sorted(&simulated_ranks.sorted)?;
+    let measured_summary = summarize_sorted(&measured_ranks.sorted)?;
+    let mut errors: Vec<i64> =
+        simulated.iter().zip(measured).map(|(simulated, measured)| (simulated - measured).abs()).collect();
+    errors.sort_unstable();
+    let distance: i128 = simulated_ranks
+        .sorted
+        .iter()
+        .zip(&measured_ranks.sorted)
+        .map(|(simulated, measured)| i128::from(simulated - measured).abs())
+        .sum();
+    let w1 = distance as f64 / measured.len() as f64 * SECONDS;
+    let as_seconds = |delays: &[i64]| delays.iter().map(|&delay| delay as f64 * SECONDS).collect::<Vec<_>>();
+    let agreement = Agreement {
+        w1_normalized: (measured_summary.mean > 0.0).then(|| w1 / measured_summary.mean),
+        pearson: correlation(&as_seconds(simulated), &as_seconds(measured)),
+        spearman: correlation(&simulated_ranks.ranks, &measured_ranks.ranks),
+        ks: kolmogorov_smirnov(&simulated_ranks.sorted, &measured_ranks.sorted),
+        mae_s: mean(&errors),
+        median_abs_error_s: quantile(&errors, 0.5),
+        p99_abs_error_s: quantile(&errors, 0.99),
+    };
+    Some((simulated_summary, measured_summary, agreement))
+}
+
+/// Delays in order, and the rank of each.
+struct Ranks {
+    sorted: Vec<i64>,
+    ranks: Vec<f64>,
+}
+
+impl Ranks {
+    fn new(delays: &[i64]) -> Self {
+        let mut order: Vec<(i64, u32)> = delays.iter().copied().zip(0..).collect();
+        order.sort_unstable();
+        let mut ranks = vec![0.0; delays.len()];
+        let mut first = 0;
+        for group in order.chunk_by(|a, b| a.0 == b.0) {
+            let rank = first as f64 + (group.len() - 1) as f64 / 2.0;
+            for (_, index) in group {
+                ranks[*index as usize] = rank;
+            }
+            first += group.len();
+        }
+        Ranks { sorted: order.into_iter().map(|(delay, _)| delay).collect(), ranks }
+    }
+}
+
+/// Pearson's correlation; `None` where either side does not vary.
+fn correlation(a: &[f64], b: &[f64]) -> Option<f64> {
+    let n = a.len() as f64;
+    let (mean_a, mean_b) = (a.iter().sum::<f64>() / n, b.iter().sum::<f64>() / n);
+    let (mut aa, mut bb, mut ab) = (0.0, 0.0, 0.0);
+    for (x, y) in a.iter().zip(b) {
+        let (x, y) = (x - mean_a, y - mean_b);
+        aa += x * x;
+        bb += y * y;
+        ab += x * y;
+    }
+    let scale = (aa * bb).sqrt();
+    (scale > 0.0).then(|| ab / scale)
+}
+
+/// The greatest distance of two empirical distribution functions.
+fn kolmogorov_smirnov(a: &[i64], b: &[i64]) -> f64 {
+    let (mut i, mut j, mut greatest) = (0, 0, 0.0f64);
+    while i < a.len() && j < b.len() {
+        let here = a[i].min(b[j]);
+        while i < a.len() && a[i] == here {
+            i += 1;
+        }
+        while j < b.len() && b[j] == here {
+            j += 1;
+        }
+        greatest = greatest.max((i as f64 / a.len() as f64 - j as f64 / b.len() as f64).abs());
+    }
+    greatest
+}
+
+/// Jitter: the mean of |delay_i - delay_{i-1}| within a flow, over all flows, in picoseconds (the mean absolute
+/// IPDV of RFC 3393 over consecutive packets). `delays` are `(flow, delay)` in order of sending; `None` where no
+/// flow has two packets.
+pub fn jitter_ps(delays: impl Iterator<Item = (u32, i64)>) -> Option<f64> {
+    let mut last: rustc_hash::FxHashMap<u32, i64> = rustc_hash::FxHashMap::default();
+    let (mut sum, mut pairs) = (0u128, 0u64);
+    for (flow, delay) in delays {
+        if let Some(before) = last.insert(flow, delay) {
+            sum += u128::from(delay.abs_diff(before));
+            pairs += 1;
+        }
+    }
+    (pairs > 0).then(|| sum as f64 / pairs as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const US: i64 = 1_000_000;
+
+    fn close(a: f64, b: f64) -> bool {
+        (a - b).abs() < 1e-12 * (1.0 + b.abs())
+    }
+
+    #[test]
+    fn the_definitions_by_hand() {
+        let delays = Delays {
+            simulated: vec![3 * US, US, 2 * US, 4 * US],
+            measured: vec![4 * US, US, 3 * US, 4 * US],
+        };
+        let (simulated, measured, agreement) = super::agreement(&delays).unwrap();
+        assert!(close(simulated.mean, 2.5e-6) && close(measured.mean, 3e-6));
+        assert!(close(simulated.p50, 2.5e-6) && close(measured.p50, 3.5e-6));
+        assert!(close(simulated.p90, 3.7e-6), "as numpy.quantile([1, 2, 3, 4], 0.9)");
+        assert!(close(measured.max, 4e-6) && close(measured.pdv_p99, measured.p99 - 1e-6));
+        // sorted: 1 2 3 4 against 1 3 4 4, each 1, 1, 0, 0 apart but for the first
+        assert!(close(agreement.w1_normalized.unwrap(), 0.5 / 3.0));
+        assert!(close(agreement.mae_s, 0.5e-6) && close(agreement.median_abs_error_s, 0.5e-6));
+        assert!(close(agreement.ks, 0.25));
+        // scipy.stats.pearsonr and spearmanr of the same vectors
+        assert!(close(agreement.pearson.unwrap(), 0.912_870_929_175_276_8), "{:?}", agreement.pearson);
+        assert!(close(agreement.spearman.unwrap(), 0.948_683_298_050_513_8), "{:?}", agreement.spearman);
+    }
+
+    #[test]
+    fn what_is_not_defined_is_none() {
+        assert!(agreement(&Delays::default()).is_none());
+        let constant = Delays { simulated: vec![5, 5], measured: vec![0, 0] };
+        let (_, _, agreement) = agreement(&constant).unwrap();
+        assert_eq!((agreement.pearson, agreement.spearman, agreement.w1_normalized), (None, None, None));
+        assert_eq!(agreement.ks, 1.0);
+    }
+
+    #[test]
+    fn jitter_stays_within_flows() {
+        let delays = [(0, 10), (1, 500), (0, 14), (1, 500), (0, 12)];
+        assert_eq!(jitter_ps(delays.into_iter()), Some(2.0));
+        assert_eq!(jitter_ps([(0, 1), (1, 2)].into_iter()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_shift_is_its_own_distance(delays in prop::collection::vec(1..1_000_000_000i64, 2..50), shift in 0..1_000_000i64) {
+            let simulated: Vec<i64> = delays.iter().map(|delay| delay + shift).collect();
+            let (_, measured, agreement) = agreement(&Delays { simulated, measured: delays }).unwrap();
+            let shift = shift as f64 * SECONDS;
+            prop_assert!((agreement.w1_normalized.unwrap() * measured.mean - shift).abs() < 1e-15);
+            prop_assert!((agreement.mae_s - shift).abs() < 1e-15);
+            prop_assert!(agreement.spearman.is_none_or(|spearman| spearman > 1.0 - 1e-9));
+        }
+    }
+}

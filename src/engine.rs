@@ -1,0 +1,158 @@
+//! The engine: runs devices, PTMs and links over the traffic, and tells an [`Observer`] what happens.
+//!
+//! # The life of a packet
+//! 1. A [`Source`](crate::traffic::Source) emits it at its injection point; it gets its `pid` and `fid`.
+//! 2. It reaches a device (ingress), the PFM picks the egress port, the processing delay passes.
+//! 3. The port's PTM says when it starts onto the link (egress), or drops it.
+//! 4. The link delivers it to the next device; back to 2, until it reaches its destination host.
+//!
+//! # Simultaneous events
+//! At one instant, departures go before arrivals (a packet that leaves makes room for one that
+//! arrives), departures by port, arrivals by device, ingress port and order on the link, and a
+//! port's own injected packets after those that its link brings. Nothing depends on insertion
+//! order, so that the same scenario gives the same fingerprint everywhere.
+
+mod event;
+mod fingerprint;
+mod queue;
+
+pub use event::Simulation;
+pub use fingerprint::Fingerprint;
+
+use crate::packet::{DropReason, FlowKey, Packet, Tau};
+use crate::topology::{DeviceId, PortId};
+use crate::traffic::{Source, TrafficError};
+use crate::units::Time;
+
+/// Where a source's packets enter the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InjectionPoint {
+    /// They have just arrived at this port of its device.
+    Ingress(PortId),
+    /// They start onto this port's link.
+    Egress(PortId),
+    /// The host itself sends them.
+    Host(DeviceId),
+}
+
+/// A source and where its packets enter.
+pub struct Injection {
+    /// The packets.
+    pub source: Box<dyn Source>,
+    /// The place.
+    pub at: InjectionPoint,
+}
+
+/// A packet that enters the network.
+#[derive(Debug, Clone, Copy)]
+pub struct Injected<'a> {
+    /// The packet and the instant.
+    pub tau: Tau,
+    /// The number of its source, in the order of the scenario.
+    pub source: u32,
+    /// Its number in the source.
+    pub record: u64,
+    /// What recognizes it in a measured capture.
+    pub match_key: Option<u64>,
+    /// The egress ports on the way from here to its destination.
+    pub path: &'a [PortId],
+}
+
+/// A packet's passage through one device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hop {
+    /// The packet; `in_port` is the number of the ingress port.
+    pub packet: Packet,
+    /// The device.
+    pub device: DeviceId,
+    /// The egress port.
+    pub port: PortId,
+    /// When its last bit had arrived.
+    pub ingress: Time,
+    /// When it joined the PTM: ingress plus processing.
+    pub joined: Time,
+    /// When its first bit starts onto the link.
+    pub egress: Time,
+}
+
+/// Told what happens, in the order in which it is known; instants of one port come in order.
+pub trait Observer {
+    /// A flow appears; `fid` counts up from 0.
+    fn flow(&mut self, fid: u32, key: FlowKey);
+    /// A packet enters.
+    fn injected(&mut self, injected: &Injected<'_>);
+    /// A packet has its way through a device.
+    fn hop(&mut self, hop: &Hop);
+    /// A packet has arrived at its destination.
+    fn delivered(&mut self, tau: &Tau, host: DeviceId);
+    /// A packet is lost at a device: at one of its egress ports, or before.
+    fn dropped(&mut self, tau: &Tau, device: DeviceId, port: Option<PortId>, reason: DropReason);
+}
+
+/// How far a simulation is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// The simulated time.
+    pub time: Time,
+    /// Packets injected so far.
+    pub injected: u64,
+    /// The part of the traffic that has been injected, 0 to 1, where that is known.
+    pub fraction: Option<f64>,
+}
+
+/// Packets of a run or of a flow, by what became of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct PacketCounts {
+    /// Entered.
+    pub injected: u64,
+    /// Arrived.
+    pub delivered: u64,
+    /// Lost.
+    pub dropped: u64,
+    /// Still on the way.
+    pub inside: u64,
+}
+
+/// The end of a simulation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Outcome {
+    /// The packets of the whole run.
+    pub packets: PacketCounts,
+    /// Passages through devices.
+    pub hops: u64,
+    /// The last instant at which something happened.
+    pub end: Time,
+    /// Of everything that happened.
+    pub fingerprint: Fingerprint,
+}
+
+/// Why a simulation stopped before its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// A source failed.
+    #[error(transparent)]
+    Traffic(#[from] TrafficError),
+    /// An instant lies beyond what a run can reach.
+    #[error("the simulation passed 213 days: shorten the traffic, set `until`, or raise the slowest rate")]
+    TimeOverflow,
+    /// A flow's packets would circle for ever.
+    #[error(
+        "{flow} would circle for ever: {ports} (no router on the circle takes from its time to live); \
+         change the static routes"
+    )]
+    EndlessPath {
+        /// the flow
+        flow: String,
+        /// the egress ports on the circle
+        ports: String,
+    },
+    /// Packets appeared or vanished: a fault of taunet itself.
+    #[error("flow {fid} is not conserved: {counts:?}; this is a fault of taunet, please report it")]
+    NotConserved {
+        /// the flow
+        fid: u32,
+        /// its packets
+        counts: PacketCounts,
+    },
+}

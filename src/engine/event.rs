@@ -1,0 +1,469 @@
+//! The event engine: the reference. Each ingress Tau is an event that schedules its egress event by
+//! link and PTM.
+//!
+//! A link is first-in first-out, so that the queue needs one entry per busy link, keyed by its earliest
+//! arrival; a port whose PTM decides later has one too, keyed by its next departure; and a source has
+//! one, keyed by its next packet.
+
+use std::collections::VecDeque;
+
+use super::queue::EventQueue;
+use super::{
+    EngineError, Fingerprint, Hop, Injected, Injection, InjectionPoint, Observer, Outcome, PacketCounts,
+    Progress,
+};
+use crate::device::Device;
+use crate::link::Link;
+use crate::packet::{DropReason, FlowKey, Tau};
+use crate::pfm::{Path, Pfm};
+use crate::ptm::Arrival;
+use crate::topology::{DeviceId, DeviceKind, PortId, Topology};
+use crate::traffic::Emission;
+use crate::units::{Span, Time};
+
+/// Events between two calls of the progress function.
+const EVENTS_PER_REPORT: u64 = 1 << 16;
+
+/// The last instant that a run can reach.
+const LAST: Time = Time::from_ps(u64::MAX - 1);
+
+/// A network at work.
+pub struct Simulation<'t> {
+    topology: &'t Topology,
+    pfm: Pfm<'t>,
+    devices: Vec<Device>,
+    ports: Vec<PortState>,
+    links: Vec<LinkState>,
+    sources: Vec<SourceState>,
+    entities: Vec<Entity>,
+    queue: EventQueue,
+    flows: indexmap::IndexMap<FlowKey, PacketCounts, rustc_hash::FxBuildHasher>,
+    until: Time,
+    now: Time,
+    injected: u64,
+    hops: u64,
+    fingerprint: Fingerprint,
+}
+
+/// What an entry of the event queue stands for.
+#[derive(Debug, Clone, Copy)]
+enum Entity {
+    /// The port's PTM lets a packet go.
+    Departure(PortId),
+    /// The link into this port brings a packet.
+    Arrival(PortId),
+    /// The source sends a packet.
+    Emission(usize),
+}
+
+/// What the engine keeps per port, besides its PTM.
+struct PortState {
+    device: DeviceId,
+    position: usize,
+    number: u16,
+    egress: usize,
+    ingress: usize,
+    departure: u32,
+    arrival: u32,
+    /// What the event queue holds for the next departure.
+    scheduled: Option<Time>,
+}
+
+/// A link and the packets on it, each with the instant of its arrival.
+struct LinkState {
+    link: Link,
+    propagation: Span,
+    to: PortId,
+    packets: VecDeque<Tau>,
+}
+
+struct SourceState {
+    injection: Injection,
+    entity: u32,
+    next: Option<Emission>,
+    /// Between the instant of a packet and the event that sends it: the processing delay of the device.
+    processing: Span,
+    /// Per flow of the source: the run's flow and its way from here.
+    flows: Vec<(u32, Path)>,
+}
+
+impl<'t> Simulation<'t> {
+    /// A network in which nothing has happened yet.
+    ///
+    /// # Errors
+    /// A source whose first packet cannot be had.
+    pub fn new(
+        topology: &'t Topology,
+        injections: Vec<Injection>,
+        until: Option<Time>,
+    ) -> Result<Self, EngineError> {
+        let devices: Vec<Device> = topology.devices().map(|(id, _)| Device::new(topology, id)).collect();
+        let links = topology
+            .links()
+            .map(|(_, directed)| LinkState {
+                link: directed.link,
+                propagation: directed.link.propagation_delay(),
+                to: directed.to,
+                packets: VecDeque::new(),
+            })
+            .collect();
+        let (entities, ports, source_entities) = number_entities(topology, &injections);
+        let sources = injections
+            .into_iter()
+            .zip(source_entities)
+            .map(|(injection, entity)| {
+                let processing = match injection.at {
+                    InjectionPoint::Ingress(port) => devices[topology.port(port).device.index()].processing(),
+                    InjectionPoint::Host(host) => devices[host.index()].processing(),
+                    InjectionPoint::Egress(_) => Span::ZERO,
+                };
+                SourceState { injection, entity, next: None, processing, flows: Vec::new() }
+            })
+            .collect();
+        let mut simulation = Simulation {
+            topology,
+            pfm: Pfm::new(topology),
+            devices,
+            ports,
+            links,
+            sources,
+            entities,
+            queue: EventQueue::default(),
+            flows: indexmap::IndexMap::default(),
+            until: until.unwrap_or(LAST),
+            now: Time::ZERO,
+            injected: 0,
+            hops: 0,
+            fingerprint: Fingerprint::default(),
+        };
+        for source in 0..simulation.sources.len() {
+            simulation.read_source(source)?;
+        }
+        Ok(simulation)
+    }
+
+    /// Runs to the end, or to `until`, and checks that every flow's packets are conserved.
+    ///
+    /// # Errors
+    /// A source fails, a flow would circle for ever, or the time runs over.
+    pub fn run(
+        &mut self,
+        observer: &mut impl Observer,
+        mut progress: impl FnMut(&Progress),
+    ) -> Result<Outcome, EngineError> {
+        let mut events = 0u64;
+        while let Some((time, entity)) = self.queue.peek() {
+            if time > self.until {
+                if time == Time::NEVER && self.until == LAST {
+                    return Err(EngineError::TimeOverflow);
+                }
+                break;
+            }
+            self.now = time;
+            match self.entities[entity as usize] {
+                Entity::Departure(port) => self.depart(port, observer),
+                Entity::Arrival(port) => self.take_from_link(port, observer),
+                Entity::Emission(source) => self.emit(source, observer)?,
+            }
+            events += 1;
+            if events.is_multiple_of(EVENTS_PER_REPORT) {
+                progress(&self.progress());
+            }
+        }
+        self.emit_the_rest(observer)?;
+        progress(&self.progress());
+        self.finish()
+    }
+
+    /// What the sources let pass, in words.
+    pub fn warnings(&self) -> impl Iterator<Item = String> + '_ {
+        self.sources.iter().flat_map(|source| source.injection.source.warnings())
+    }
+
+    fn progress(&self) -> Progress {
+        let fractions = self.sources.iter().map(|source| source.injection.source.progress());
+        let fraction = fractions.reduce(|least, next| Some(least?.min(next?))).flatten();
+        Progress { time: self.now, injected: self.injected, fraction }
+    }
+
+    /// Reads the source's next packet and schedules it.
+    fn read_source(&mut self, index: usize) -> Result<(), EngineError> {
+        let source = &mut self.sources[index];
+        source.next = source.injection.source.next_emission()?;
+        match source.next {
+            Some(next) => self.queue.schedule(source.entity, next.tau.timestamp + source.processing),
+            None => self.queue.cancel(source.entity),
+        }
+        Ok(())
+    }
+
+    /// Sends the packet that the source holds, and reads its next one.
+    fn emit(&mut self, index: usize, observer: &mut impl Observer) -> Result<(), EngineError> {
+        let Some(tau) = self.inject(index, observer)? else { return Ok(()) };
+        match self.sources[index].injection.at {
+            InjectionPoint::Ingress(port) => self.arrive(self.ports[port.index()].device, tau, observer),
+            InjectionPoint::Host(host) => self.forward(host, tau, observer),
+            InjectionPoint::Egress(port) => self.put_on_link(port, tau),
+        }
+        self.read_source(index)
+    }
+
+    /// Gives the packet that the source holds its ids, and counts it.
+    fn inject(&mut self, index: usize, observer: &mut impl Observer) -> Result<Option<Tau>, EngineError> {
+        let Some(emission) = self.sources[index].next else { return Ok(None) };
+        let local = emission.tau.packet.fid as usize;
+        if local == self.sources[index].flows.len() {
+            self.add_flow(index, observer)?;
+        }
+        let source = &self.sources[index];
+        let (fid, path) = &source.flows[local];
+        let mut tau = emission.tau;
+        tau.packet.fid = *fid;
+        tau.packet.pid = self.injected;
+        tau.packet.in_port = match source.injection.at {
+            InjectionPoint::Ingress(port) => self.ports[port.index()].number,
+            InjectionPoint::Egress(_) | InjectionPoint::Host(_) => u16::MAX,
+        };
+        self.injected += 1;
+        self.flows[*fid as usize].injected += 1;
+        observer.injected(&Injected {
+            tau,
+            source: index as u32,
+            record: emission.record,
+            match_key: emission.match_key,
+            path: &path.ports,
+        });
+        Ok(Some(tau))
+    }
+
+    /// Takes in the next flow of a source.
+    fn add_flow(&mut self, index: usize, observer: &mut impl Observer) -> Result<(), EngineError> {
+        let source = &mut self.sources[index];
+        let key = source.injection.source.flow(source.flows.len() as u32);
+        let entry = self.flows.entry(key);
+        let fid = entry.index() as u32;
+        if let indexmap::map::Entry::Vacant(vacant) = entry {
+            vacant.insert(PacketCounts::default());
+            self.pfm.add_flow(key.destination_address());
+            observer.flow(fid, key);
+        }
+        let (first, from) = match source.injection.at {
+            InjectionPoint::Ingress(port) => (None, self.ports[port.index()].device),
+            InjectionPoint::Host(host) => (None, host),
+            InjectionPoint::Egress(port) => {
+                (Some(port), self.ports[self.links[self.ports[port.index()].egress].to.index()].device)
+            }
+        };
+        let mut path = self.pfm.path(fid, from);
+        if path.endless {
+            let ports: Vec<String> = path.ports.iter().map(|port| self.topology.port_name(*port)).collect();
+            return Err(EngineError::EndlessPath { flow: key.to_string(), ports: ports.join(" > ") });
+        }
+        path.ports.splice(0..0, first);
+        source.flows.push((fid, path));
+        Ok(())
+    }
+
+    /// The link into `port` has brought its first packet, and its device has processed it.
+    fn take_from_link(&mut self, port: PortId, observer: &mut impl Observer) {
+        let state = &self.ports[port.index()];
+        let (device, number, entity) = (state.device, state.number, state.arrival);
+        let packets = &mut self.links[state.ingress].packets;
+        let Some(mut tau) = packets.pop_front() else { return self.queue.cancel(entity) };
+        match packets.front() {
+            Some(next) => {
+                let processing = self.devices[device.index()].processing();
+                self.queue.schedule(entity, next.timestamp + processing);
+            }
+            None => self.queue.cancel(entity),
+        }
+        tau.packet.in_port = number;
+        self.arrive(device, tau, observer);
+    }
+
+    /// A packet has reached a device: it is at home, or goes on.
+    fn arrive(&mut self, device: DeviceId, tau: Tau, observer: &mut impl Observer) {
+        if self.pfm.ends_at(tau.packet.fid, device) {
+            self.flows[tau.packet.fid as usize].delivered += 1;
+            self.fingerprint.add(tau.packet.pid, device, tau.timestamp, tau.timestamp);
+            observer.delivered(&tau, device);
+        } else if self.topology.device(device).kind == DeviceKind::Host {
+            self.lose(tau, device, None, DropReason::NoRoute, observer);
+        } else {
+            self.forward(device, tau, observer);
+        }
+    }
+
+    /// PFM, then PTM. `tau` is the packet as it reached the device; now it joins the PTM.
+    fn forward(&mut self, device: DeviceId, mut tau: Tau, observer: &mut impl Observer) {
+        let at_work = &mut self.devices[device.index()];
+        let position = match at_work.route(&self.pfm, &mut tau) {
+            Ok(position) => position,
+            Err(reason) => return self.lose(tau, device, None, reason, observer),
+        };
+        let processing = at_work.processing();
+        let egress = at_work.port_mut(position);
+        let port = egress.id;
+        let joining = Tau { timestamp: tau.timestamp + processing, ..tau };
+        let arrival = egress.ptm.arrive(&joining);
+        match arrival {
+            Arrival::Departs(start) => self.pass(port, tau, joining.timestamp, start, observer),
+            Arrival::Queued => {}
+            Arrival::Dropped(reason) => self.lose(tau, device, Some(port), reason, observer),
+        }
+        self.reschedule(port);
+    }
+
+    /// The port's PTM lets its next packet go.
+    fn depart(&mut self, port: PortId, observer: &mut impl Observer) {
+        let state = &self.ports[port.index()];
+        let at_work = &mut self.devices[state.device.index()];
+        let processing = at_work.processing();
+        let departure = at_work.port_mut(state.position).ptm.depart();
+        if let Some(departure) = departure {
+            let joined = departure.tau.timestamp;
+            let tau = Tau { timestamp: joined - processing, ..departure.tau };
+            self.pass(port, tau, joined, departure.start, observer);
+        }
+        self.reschedule(port);
+    }
+
+    /// Brings the event queue up to date with the port's next departure.
+    #[inline]
+    fn reschedule(&mut self, port: PortId) {
+        let state = &mut self.ports[port.index()];
+        let next = self.devices[state.device.index()].port_mut(state.position).ptm.next_departure();
+        if next != state.scheduled {
+            state.scheduled = next;
+            match next {
+                Some(time) => self.queue.schedule(state.departure, time),
+                None => self.queue.cancel(state.departure),
+            }
+        }
+    }
+
+    /// A packet's way through a device is known: it starts onto the link at `start`.
+    #[inline]
+    fn pass(&mut self, port: PortId, tau: Tau, joined: Time, start: Time, observer: &mut impl Observer) {
+        if start <= self.until {
+            let device = self.ports[port.index()].device;
+            self.hops += 1;
+            self.fingerprint.add(tau.packet.pid, device, tau.timestamp, start);
+            observer.hop(&Hop {
+                packet: tau.packet,
+                device,
+                port,
+                ingress: tau.timestamp,
+                joined,
+                egress: start,
+            });
+        }
+        self.put_on_link(port, Tau { timestamp: start, ..tau });
+    }
+
+    /// The link takes an egress Tau and will bring it as an ingress Tau.
+    #[inline]
+    fn put_on_link(&mut self, port: PortId, tau: Tau) {
+        let link = &mut self.links[self.ports[port.index()].egress];
+        let transmission = link.link.transmission_time(tau.packet.byte_count());
+        let timestamp = tau.timestamp + transmission + link.propagation;
+        // A packet that a source starts onto the link may precede one whose start the PTM knew long before.
+        let place = match link.packets.back() {
+            Some(last) if last.timestamp > timestamp => {
+                link.packets.partition_point(|earlier| earlier.timestamp <= timestamp)
+            }
+            _ => link.packets.len(),
+        };
+        link.packets.insert(place, Tau { timestamp, ..tau });
+        if place == 0 {
+            let to = &self.ports[link.to.index()];
+            self.queue.schedule(to.arrival, timestamp + self.devices[to.device.index()].processing());
+        }
+    }
+
+    fn lose(
+        &mut self,
+        tau: Tau,
+        device: DeviceId,
+        port: Option<PortId>,
+        reason: DropReason,
+        observer: &mut impl Observer,
+    ) {
+        self.flows[tau.packet.fid as usize].dropped += 1;
+        self.fingerprint.add(tau.packet.pid, device, tau.timestamp, Time::NEVER);
+        observer.dropped(&tau, device, port, reason);
+    }
+
+    /// Injects what was emitted by `until` and would have been processed only after it.
+    fn emit_the_rest(&mut self, observer: &mut impl Observer) -> Result<(), EngineError> {
+        for index in 0..self.sources.len() {
+            while self.sources[index].next.is_some_and(|next| next.tau.timestamp <= self.until) {
+                let Some(tau) = self.inject(index, observer)? else { break };
+                self.flows[tau.packet.fid as usize].inside += 1;
+                self.read_source(index)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts who is still inside, and checks that nobody came or went unseen.
+    fn finish(&mut self) -> Result<Outcome, EngineError> {
+        let on_links = self.links.iter().flat_map(|link| link.packets.iter().copied());
+        let waiting =
+            self.devices.iter().flat_map(|device| device.ports()).flat_map(|port| port.ptm.waiting());
+        let inside: Vec<Tau> = on_links.chain(waiting).collect();
+        for tau in inside {
+            self.flows[tau.packet.fid as usize].inside += 1;
+        }
+        let mut packets = PacketCounts::default();
+        for (fid, counts) in self.flows.values().enumerate() {
+            if counts.injected != counts.delivered + counts.dropped + counts.inside {
+                return Err(EngineError::NotConserved { fid: fid as u32, counts: *counts });
+            }
+            packets.injected += counts.injected;
+            packets.delivered += counts.delivered;
+            packets.dropped += counts.dropped;
+            packets.inside += counts.inside;
+        }
+        Ok(Outcome { packets, hops: self.hops, end: self.now, fingerprint: self.fingerprint })
+    }
+}
+
+/// Numbers the entities of a network in the designed order of simultaneous events: departures by port,
+/// then arrivals by device and ingress port (the link's before those of sources at the port), what
+/// hosts send after what they receive, and what starts onto a link from outside last.
+///
+/// Gives the entities, the ports and the entity of each source.
+fn number_entities(topology: &Topology, injections: &[Injection]) -> (Vec<Entity>, Vec<PortState>, Vec<u32>) {
+    let mut entities: Vec<Entity> = topology.ports().map(|(id, _)| Entity::Departure(id)).collect();
+    let mut sources = vec![0; injections.len()];
+    let mut ports = Vec::new();
+    let add_sources = |entities: &mut Vec<Entity>, sources: &mut Vec<u32>, at: InjectionPoint| {
+        for (index, _) in injections.iter().enumerate().filter(|(_, injection)| injection.at == at) {
+            sources[index] = entities.len() as u32;
+            entities.push(Entity::Emission(index));
+        }
+    };
+    for (id, device) in topology.devices() {
+        for (position, &port) in device.ports.iter().enumerate() {
+            let ends = topology.port(port);
+            ports.push(PortState {
+                device: id,
+                position,
+                number: ends.number,
+                egress: ends.egress.index(),
+                ingress: ends.ingress.index(),
+                departure: port.index() as u32,
+                arrival: entities.len() as u32,
+                scheduled: None,
+            });
+            entities.push(Entity::Arrival(port));
+            add_sources(&mut entities, &mut sources, InjectionPoint::Ingress(port));
+        }
+        add_sources(&mut entities, &mut sources, InjectionPoint::Host(id));
+    }
+    for (port, _) in topology.ports() {
+        add_sources(&mut entities, &mut sources, InjectionPoint::Egress(port));
+    }
+    (entities, ports, sources)
+}

@@ -1,0 +1,180 @@
+//! `flows`: one row per flow, in order of first appearance.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Float64Array, StringArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array};
+use arrow_schema::{DataType, Field, Schema};
+
+use crate::packet::{FlowKey, Packet};
+use crate::table::{Format, TableError, TableWriter, batch};
+use crate::units::Span;
+
+/// What is kept of one flow.
+#[derive(Debug, Clone)]
+struct FlowRecord {
+    key: FlowKey,
+    injected: u64,
+    injected_bytes: u64,
+    delivered: u64,
+    dropped: u64,
+    delay_sum: u128,
+    delay_min: u64,
+    delay_max: u64,
+    last_delay: u64,
+    variation_sum: u128,
+}
+
+/// Collects the table `flows`.
+#[derive(Debug, Clone, Default)]
+pub struct FlowRecords {
+    flows: Vec<FlowRecord>,
+}
+
+impl FlowRecords {
+    /// The next flow; its `fid` counts up from 0.
+    pub fn flow(&mut self, key: FlowKey) {
+        self.flows.push(FlowRecord {
+            key,
+            injected: 0,
+            injected_bytes: 0,
+            delivered: 0,
+            dropped: 0,
+            delay_sum: 0,
+            delay_min: u64::MAX,
+            delay_max: 0,
+            last_delay: 0,
+            variation_sum: 0,
+        });
+    }
+
+    /// A packet entered.
+    #[inline]
+    pub fn injected(&mut self, packet: &Packet) {
+        let flow = &mut self.flows[packet.fid as usize];
+        flow.injected += 1;
+        flow.injected_bytes += u64::from(packet.length);
+    }
+
+    /// A packet arrived after `delay`.
+    #[inline]
+    pub fn delivered(&mut self, packet: &Packet, delay: Span) {
+        let flow = &mut self.flows[packet.fid as usize];
+        let delay = delay.as_ps();
+        if flow.delivered > 0 {
+            flow.variation_sum += u128::from(delay.abs_diff(flow.last_delay));
+        }
+        flow.delivered += 1;
+        flow.delay_sum += u128::from(delay);
+        flow.delay_min = flow.delay_min.min(delay);
+        flow.delay_max = flow.delay_max.max(delay);
+        flow.last_delay = delay;
+    }
+
+    /// A packet was lost.
+    #[inline]
+    pub fn dropped(&mut self, packet: &Packet) {
+        self.flows[packet.fid as usize].dropped += 1;
+    }
+
+    /// The number of flows.
+    pub fn len(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// Whether there is no flow.
+    pub fn is_empty(&self) -> bool {
+        self.flows.is_empty()
+    }
+
+    /// Writes the table. `jitter_ps` is the mean |delay_i - delay_{i-1}| within the flow.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub fn write(&self, path: &Path, format: Format) -> Result<(), TableError> {
+        let flows = &self.flows;
+        let ip = |flow: &FlowRecord| match flow.key {
+            FlowKey::Ip { protocol, ports, .. } => Some((protocol, ports)),
+            FlowKey::Link { .. } => None,
+        };
+        let end = |flow: &FlowRecord, source: bool| match flow.key {
+            FlowKey::Ip { source: from, destination: to, .. } => {
+                Some(if source { from } else { to }.to_string())
+            }
+            FlowKey::Link { source: from, destination: to, .. } => {
+                if source { from } else { to }.map(|mac| mac.to_string())
+            }
+        };
+        let some = |flow: &FlowRecord, value: u64| (flow.delivered > 0).then_some(value);
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("fid", Arc::new(UInt32Array::from_iter_values(0..flows.len() as u32))),
+            ("source", Arc::new(StringArray::from_iter(flows.iter().map(|flow| end(flow, true))))),
+            ("destination", Arc::new(StringArray::from_iter(flows.iter().map(|flow| end(flow, false))))),
+            (
+                "protocol",
+                Arc::new(UInt8Array::from_iter(flows.iter().map(|flow| ip(flow).map(|(number, _)| number)))),
+            ),
+            (
+                "source_port",
+                Arc::new(UInt16Array::from_iter(flows.iter().map(|flow| ip(flow)?.1.map(|(from, _)| from)))),
+            ),
+            (
+                "destination_port",
+                Arc::new(UInt16Array::from_iter(flows.iter().map(|flow| ip(flow)?.1.map(|(_, to)| to)))),
+            ),
+            (
+                "packets_injected",
+                Arc::new(UInt64Array::from_iter_values(flows.iter().map(|flow| flow.injected))),
+            ),
+            (
+                "bytes_injected",
+                Arc::new(UInt64Array::from_iter_values(flows.iter().map(|flow| flow.injected_bytes))),
+            ),
+            (
+                "packets_delivered",
+                Arc::new(UInt64Array::from_iter_values(flows.iter().map(|flow| flow.delivered))),
+            ),
+            (
+                "packets_dropped",
+                Arc::new(UInt64Array::from_iter_values(flows.iter().map(|flow| flow.dropped))),
+            ),
+            (
+                "delay_mean_ps",
+                Arc::new(Float64Array::from_iter(flows.iter().map(|flow| {
+                    (flow.delivered > 0).then(|| flow.delay_sum as f64 / flow.delivered as f64)
+                }))),
+            ),
+            (
+                "delay_min_ps",
+                Arc::new(UInt64Array::from_iter(flows.iter().map(|flow| some(flow, flow.delay_min)))),
+            ),
+            (
+                "delay_max_ps",
+                Arc::new(UInt64Array::from_iter(flows.iter().map(|flow| some(flow, flow.delay_max)))),
+            ),
+            (
+                "jitter_ps",
+                Arc::new(Float64Array::from_iter(flows.iter().map(|flow| {
+                    (flow.delivered > 1).then(|| flow.variation_sum as f64 / (flow.delivered - 1) as f64)
+                }))),
+            ),
+        ];
+        write_columns(path, format, columns)
+    }
+}
+
+/// Writes one batch of named columns as a whole table.
+pub(super) fn write_columns(
+    path: &Path,
+    format: Format,
+    columns: Vec<(&str, ArrayRef)>,
+) -> Result<(), TableError> {
+    let fields: Vec<Field> = columns
+        .iter()
+        .map(|(name, array)| Field::new(*name, DataType::clone(array.data_type()), true))
+        .collect();
+    let schema = Arc::new(Schema::new(fields));
+    let mut table = TableWriter::create(path, &schema, format)?;
+    table.write(&batch(path, &schema, columns.into_iter().map(|(_, array)| array).collect())?)?;
+    table.finish()
+}
