@@ -27,26 +27,26 @@ mod error;
 mod flow;
 mod format;
 mod frame;
-//mod histogram;
+mod histogram;
 mod input;
 mod link_type;
 mod reader;
 mod sorted;
-//mod statistics;
-//mod table;
+mod statistics;
+mod table;
 mod writer;
 
 pub use error::{CaptureError, TableError, WriteError};
 pub use flow::FlowTable;
 pub use frame::Frame;
-//pub use histogram::Histogram;
+pub use histogram::Histogram;
 pub use link_type::LinkType;
 pub use reader::{Reader, Record};
 pub use sorted::{Observation, Sorted};
-/*pub use statistics::{
+pub use statistics::{
     FlowSummary, GapSummary, ProtocolSummary, SizeSummary, Statistics, Summary, TimeOrderSummary,
-};*/
-//pub use table::{Table, TableFormat};
+};
+pub use table::{Table, TableFormat};
 pub use writer::{Resolution, Writer};
 
 use crate::units::Span;

@@ -116,6 +116,15 @@ impl Format {
             Format::PcapNg(pcapng) => pcapng.next(input, path),
         }
     }
+
+    /// A link type that no packet of this file could have been parsed with, as far as it is read, and
+    /// the offset where it stands.
+    pub(super) fn unsupported(&self) -> Option<(LinkType, u64)> {
+        match self {
+            Format::PcapNg(pcapng) if !pcapng.has_supported_interface => pcapng.first_unsupported,
+            _ => None,
+        }
+    }
 }
 
 /// Classic pcap.
@@ -241,6 +250,9 @@ pub(super) struct PcapNg {
     interfaces: Vec<Interface>,
     /// Interfaces of the sections before.
     earlier_interfaces: u32,
+    has_supported_interface: bool,
+    /// The first interface whose frames cannot be parsed, and the offset of its description.
+    first_unsupported: Option<(LinkType, u64)>,
 }
 
 impl PcapNg {
@@ -288,7 +300,7 @@ impl PcapNg {
             let block = &input.bytes()[..length as usize];
             match kind {
                 SECTION_HEADER => self.start_section(block, path, offset)?,
-                INTERFACE_DESCRIPTION => self.add_interface(block).map_err(damaged)?,
+                INTERFACE_DESCRIPTION => self.add_interface(block, offset).map_err(damaged)?,
                 _ => return self.packet(kind, block, path, offset).map(Some),
             }
             input.take(length as usize);
@@ -348,7 +360,7 @@ impl PcapNg {
         Ok(())
     }
 
-    fn add_interface(&mut self, block: &[u8]) -> Result<(), &'static str> {
+    fn add_interface(&mut self, block: &[u8], offset: u64) -> Result<(), &'static str> {
         let length = block.len();
         if length < 20 {
             return Err("an interface description is shorter than 20 bytes");
@@ -380,6 +392,11 @@ impl PcapNg {
                 _ => {}
             }
             options = options.get(4 + size.next_multiple_of(4)..).unwrap_or_default();
+        }
+        if interface.link_type.is_supported() {
+            self.has_supported_interface = true;
+        } else if self.first_unsupported.is_none() {
+            self.first_unsupported = Some((interface.link_type, offset));
         }
         self.interfaces.push(interface);
         Ok(())
@@ -515,7 +532,7 @@ mod tests {
         }
         assert_eq!(time(13, 123, 0), 12);
         assert_eq!(time(127, u64::MAX, 0), 0);
-        for exponent in 0..=63 {
+        for exponent in 0..=62 {
             assert_eq!(time(0x80 | exponent, 3 << exponent, 0), 3_000_000_000_000, "2^-{exponent}");
         }
         assert_eq!(time(0x80 | 10, 1, 0), 976_562_500);

@@ -55,7 +55,8 @@ pub struct Reader {
     index: u64,
     latest: Option<Timestamp>,
     untimed: u64,
-    skipped_link_types: Vec<LinkType>,
+    /// Unsupported link types of packets so far.
+    refused: Vec<LinkType>,
     warnings: Vec<CaptureError>,
     bytes_read: Arc<AtomicU64>,
     file_size: Option<u64>,
@@ -100,7 +101,7 @@ impl Reader {
             index: 0,
             latest: None,
             untimed: 0,
-            skipped_link_types: Vec::new(),
+            refused: Vec::new(),
             warnings: Vec::new(),
             bytes_read,
             file_size: None,
@@ -111,7 +112,8 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// The file is damaged or cannot be read, or (pcapng) the packet's link type is unsupported.
+    /// The file is damaged or cannot be read, or (pcapng) the link type of the packet, or of every
+    /// interface, is unsupported.
     /// After an error there are no more records. With [`Options::lenient`] damage is a warning, and
     /// packets of an unsupported link type are left out with one warning per link type.
     #[inline]
@@ -125,15 +127,17 @@ impl Reader {
                 Ok(Some(raw)) if raw.link_type.is_supported() => break raw,
                 Ok(Some(raw)) => self.refuse(&raw)?,
                 Ok(None) => {
+                    let unsupported = format.unsupported();
                     self.format = None;
+                    // as in classic pcap, where a file without packets is refused as well
+                    if let (Some((link_type, offset)), true) = (unsupported, self.refused.is_empty()) {
+                        self.fail(self.unsupported(link_type, offset))?;
+                    }
                     return Ok(None);
                 }
                 Err(error) => {
                     self.format = None;
-                    if !self.options.lenient {
-                        return Err(error);
-                    }
-                    self.warnings.push(error);
+                    self.fail(error)?;
                     return Ok(None);
                 }
             }
@@ -155,21 +159,30 @@ impl Reader {
         }))
     }
 
-    /// Ends at a packet of an unsupported link type, or leaves it out.
+    /// Leaves out a packet of an unsupported link type, or ends there.
     fn refuse(&mut self, raw: &RawRecord) -> Result<(), CaptureError> {
-        let link_type = raw.link_type;
-        let error =
-            CaptureError::UnsupportedLinkType { path: self.path.clone(), offset: raw.offset, link_type };
-        if !self.options.lenient {
-            self.format = None;
-            return Err(error);
-        }
-        if !self.skipped_link_types.contains(&link_type) {
-            self.skipped_link_types.push(link_type);
-            self.warnings.push(error);
+        if !self.refused.contains(&raw.link_type) {
+            self.refused.push(raw.link_type);
+            if !self.options.lenient {
+                self.format = None;
+            }
+            self.fail(self.unsupported(raw.link_type, raw.offset))?;
         }
         self.input.take(raw.length);
         Ok(())
+    }
+
+    /// An error, or with [`Options::lenient`] a warning.
+    fn fail(&mut self, error: CaptureError) -> Result<(), CaptureError> {
+        if !self.options.lenient {
+            return Err(error);
+        }
+        self.warnings.push(error);
+        Ok(())
+    }
+
+    fn unsupported(&self, link_type: LinkType, offset: u64) -> CaptureError {
+        CaptureError::UnsupportedLinkType { path: self.path.clone(), offset, link_type }
     }
 
     /// What [`Options::lenient`] has let pass so far.

@@ -124,7 +124,8 @@ mod tests {
 
     #[test]
     fn a_failing_sink_is_reported() {
-        let error = Writer::new([0u8; 3].as_mut_slice(), Resolution::Nanoseconds, LinkType::RAW, 60);
+        let mut full = [0; 3];
+        let error = Writer::new(full.as_mut_slice(), Resolution::Nanoseconds, LinkType::RAW, 60);
         assert!(matches!(error.unwrap_err(), WriteError::Write(_)));
     }
 }

@@ -1,6 +1,17 @@
 //! The integration tests: one module per behaviour.
 
+mod capture_damage;
+mod capture_formats;
+mod capture_frames;
+mod capture_order;
 mod commands;
+mod engine;
+mod inspect;
 mod overrides;
+mod packets_table;
+mod pcapng;
 mod scenarios;
 mod schemas;
+
+#[path = "../../benches/lookalike.rs"]
+mod lookalike;

@@ -200,7 +200,10 @@ impl Parser<'_> {
     /// An IPv4 header whose options were not captured.
     fn ipv4_without_options(&mut self, bytes: &[u8]) {
         let Some(fixed) = bytes.first_chunk::<20>() else { return };
-        if !(0x46..=0x4f).contains(&fixed[0]) {
+        let total_length = u16::from_be_bytes([fixed[2], fixed[3]]);
+        let header_length = u16::from(fixed[0] & 0x0f) * 4;
+        let is_plausible = total_length == 0 || total_length >= header_length;
+        if !(0x46..=0x4f).contains(&fixed[0]) || !is_plausible {
             return;
         }
         let mut fixed = *fixed;

@@ -1,0 +1,153 @@
+//! [`Histogram`]: quantiles of any number of values in bounded memory.
+
+/// A log-linear histogram of whole numbers.
+///
+/// Each octave is divided into `2^precision` buckets of equal width. Values below `2^(precision + 1)`
+/// are exact; larger ones have a relative error of at most `2^-(precision + 1)` in quantiles. The
+/// minimum, maximum and mean are exact.
+///
+/// # Examples
+///
+/// ```
+/// use taunet::capture::Histogram;
+///
+/// let mut sizes = Histogram::new(8);
+/// for size in [60, 60, 1514] {
+///     sizes.record(size);
+/// }
+/// assert_eq!((sizes.quantile(0.5), sizes.max()), (Some(60), Some(1514)));
+/// assert_eq!(sizes.quantile(0.99), Some(1514));
+/// ```
+///
+/// # Source
+///
+/// The bucket layout of HdrHistogram.
+#[derive(Debug, Clone)]
+pub struct Histogram {
+    precision: u32,
+    /// As long as the largest value needs.
+    counts: Vec<u64>,
+    count: u64,
+    sum: u128,
+    min: u64,
+    max: u64,
+}
+
+impl Histogram {
+    /// An empty histogram. `precision` is capped at 20: 8 MB per octave in use.
+    pub fn new(precision: u32) -> Self {
+        let precision = precision.min(20);
+        Histogram { precision, counts: Vec::new(), count: 0, sum: 0, min: u64::MAX, max: 0 }
+    }
+
+    /// Counts `value` once.
+    #[inline]
+    pub fn record(&mut self, value: u64) {
+        let bucket = self.bucket(value);
+        if bucket >= self.counts.len() {
+            self.counts.resize(bucket + 1, 0);
+        }
+        self.counts[bucket] += 1;
+        self.count += 1;
+        self.sum += u128::from(value);
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+    }
+
+    #[inline]
+    fn bucket(&self, value: u64) -> usize {
+        let octave = (value | 1).ilog2().saturating_sub(self.precision);
+        ((u64::from(octave) << self.precision) + (value >> octave)) as usize
+    }
+
+    /// The middle of a bucket.
+    fn middle(&self, bucket: usize) -> u64 {
+        let bucket = bucket as u64;
+        let octave = (bucket >> self.precision).saturating_sub(1);
+        let low = (bucket - (octave << self.precision)) << octave;
+        low + ((1 << octave) - 1) / 2
+    }
+
+    /// The number of values.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The smallest value; `None` without values.
+    pub fn min(&self) -> Option<u64> {
+        (self.count > 0).then_some(self.min)
+    }
+
+    /// The largest value; `None` without values.
+    pub fn max(&self) -> Option<u64> {
+        (self.count > 0).then_some(self.max)
+    }
+
+    /// The sum of the values.
+    pub fn sum(&self) -> u128 {
+        self.sum
+    }
+
+    /// The mean, rounded to a double; `None` without values.
+    pub fn mean(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.sum as f64 / self.count as f64)
+    }
+
+    /// The smallest value that at least the fraction `q` (0 to 1) of the values does not exceed,
+    /// within the relative error; `None` without values.
+    ///
+    /// # Complexity
+    ///
+    /// Linear in the buckets in use.
+    pub fn quantile(&self, q: f64) -> Option<u64> {
+        if self.count == 0 {
+            return None;
+        }
+        let rank = ((q.clamp(0.0, 1.0) * self.count as f64).ceil() as u64).clamp(1, self.count);
+        if rank == self.count {
+            return Some(self.max);
+        }
+        let mut below = 0;
+        for (bucket, count) in self.counts.iter().enumerate() {
+            below += count;
+            if below >= rank {
+                return Some(self.middle(bucket).clamp(self.min, self.max));
+            }
+        }
+        Some(self.max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn nothing_has_no_quantile() {
+        let empty = Histogram::new(8);
+        assert_eq!((empty.quantile(0.5), empty.min(), empty.max(), empty.mean()), (None, None, None, None));
+    }
+
+    proptest! {
+        #[test]
+        fn quantiles_are_within_the_stated_error(
+            mut values in prop::collection::vec((any::<u64>(), 0..64u32), 1..100),
+            q in 0.0..=1.0f64,
+        ) {
+            let mut histogram = Histogram::new(8);
+            for (value, shift) in &mut values {
+                *value >>= *shift;
+                histogram.record(*value);
+            }
+            let mut sorted: Vec<_> = values.iter().map(|(value, _)| *value).collect();
+            sorted.sort_unstable();
+            let rank = ((q * sorted.len() as f64).ceil() as usize).max(1);
+            let expected = sorted[rank - 1];
+            let quantile = histogram.quantile(q).unwrap();
+            prop_assert!(quantile.abs_diff(expected) as f64 <= expected as f64 / 512.0, "{quantile} {expected}");
+            prop_assert!(expected >= 512 || quantile == expected);
+            prop_assert_eq!(histogram.max(), sorted.last().copied());
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! [`Summary`]: what [`Statistics`] come to, as `taunet inspect --json` prints it.
+
+use serde::{Serialize, Serializer};
+
+use super::{Histogram, Statistics};
+use crate::packet::protocol_name;
+use crate::units::{PS_PER_S, Span, Timestamp};
+
+/// What a capture holds. Serialized, every name says its unit; times are seconds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Packets.
+    pub packets: u64,
+    /// Time of the earliest packet.
+    #[serde(serialize_with = "text_or_null")]
+    pub start: Option<Timestamp>,
+    /// From the earliest to the latest packet, in picoseconds.
+    #[serde(rename = "span_s", serialize_with = "seconds")]
+    pub span_ps: u128,
+    /// Distinct IP sources.
+    pub devices: usize,
+    /// The most source MAC addresses of one IP source.
+    pub most_ports_on_one_device: u32,
+    /// Lengths on the wire, summed.
+    pub original_bytes: u64,
+    /// Captured lengths, summed.
+    pub captured_bytes: u64,
+    /// Packets of which fewer bytes were captured than were on the wire.
+    pub truncated_packets: u64,
+    /// Packets over the span; `None` without a span.
+    pub packets_per_s: Option<f64>,
+    /// Bits on the wire over the span; `None` without a span.
+    pub bits_per_s: Option<f64>,
+    /// Lengths on the wire; `None` without packets.
+    pub size: Option<SizeSummary>,
+    /// Times between packets; `None` with fewer than two.
+    pub interarrival: Option<GapSummary>,
+    /// Distinct flows.
+    pub flows: usize,
+    /// The flows with the most bytes, largest first.
+    pub largest_flows: Vec<FlowSummary>,
+    /// IP protocols, the one with the most packets first.
+    pub protocols: Vec<ProtocolSummary>,
+    /// Packets of IPv4.
+    pub ipv4_packets: u64,
+    /// Packets of IPv6.
+    pub ipv6_packets: u64,
+    /// Fragments of IP packets.
+    pub fragments: u64,
+    /// Packets without IP (or with an IP header that cannot be parsed).
+    pub packets_without_ip: u64,
+    /// Those by EtherType (`0x0806`), `none` for frames that have none.
+    #[serde(serialize_with = "pairs")]
+    pub ether_types_without_ip: Vec<(String, u64)>,
+    /// Packets by VLAN id of the outermost tag.
+    #[serde(serialize_with = "pairs")]
+    pub vlans: Vec<(String, u64)>,
+    /// Packets with more than one VLAN tag.
+    pub double_tagged_packets: u64,
+    /// Packets by link type.
+    #[serde(serialize_with = "pairs")]
+    pub link_types: Vec<(String, u64)>,
+    /// Interfaces that captured a packet.
+    pub interfaces: usize,
+    /// Packets that are not in order of time.
+    pub time_order: TimeOrderSummary,
+}
+
+/// Packets that are not in order of time.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct TimeOrderSummary {
+    /// Packets before the latest time.
+    pub out_of_order_packets: u64,
+    /// The most that one is.
+    #[serde(rename = "largest_step_back_s", serialize_with = "span_seconds")]
+    pub largest_step_back: Span,
+    /// The reorder window: what replay accepts.
+    #[serde(rename = "reorder_window_s", serialize_with = "span_seconds")]
+    pub reorder_window: Span,
+    /// Packets further back than the window.
+    pub beyond_window_packets: u64,
+}
+
+/// Lengths of packets on the wire, in bytes; exact below 128 KiB.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+#[allow(missing_docs)]
+pub struct SizeSummary {
+    pub min_bytes: u64,
+    pub mean_bytes: f64,
+    pub p50_bytes: u64,
+    pub p90_bytes: u64,
+    pub p99_bytes: u64,
+    pub max_bytes: u64,
+}
+
+/// Times between packets in picoseconds; quantiles within 1/8192 (0.012 %), the others exact.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+#[allow(missing_docs)]
+pub struct GapSummary {
+    #[serde(rename = "min_s", serialize_with = "seconds")]
+    pub min_ps: u128,
+    #[serde(rename = "mean_s", serialize_with = "seconds")]
+    pub mean_ps: u128,
+    #[serde(rename = "p05_s", serialize_with = "seconds")]
+    pub p05_ps: u128,
+    #[serde(rename = "p50_s", serialize_with = "seconds")]
+    pub p50_ps: u128,
+    #[serde(rename = "p95_s", serialize_with = "seconds")]
+    pub p95_ps: u128,
+    #[serde(rename = "p99_s", serialize_with = "seconds")]
+    pub p99_ps: u128,
+    #[serde(rename = "p999_s", serialize_with = "seconds")]
+    pub p999_ps: u128,
+    #[serde(rename = "max_s", serialize_with = "seconds")]
+    pub max_ps: u128,
+}
+
+/// A flow.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct FlowSummary {
+    /// Flow id, in order of first appearance.
+    pub fid: u32,
+    /// The 5-tuple, or the MAC addresses and the EtherType.
+    pub flow: String,
+    /// Packets.
+    pub packets: u64,
+    /// Lengths on the wire, summed.
+    pub original_bytes: u64,
+}
+
+/// An IP protocol.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ProtocolSummary {
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Its name.
+    pub name: String,
+    /// Packets.
+    pub packets: u64,
+    /// Lengths on the wire, summed.
+    pub original_bytes: u64,
+}
+
+impl Statistics {
+    /// The statistics so far, with the `largest_flows` flows that have the most bytes.
+    ///
+    /// # Complexity
+    ///
+    /// Linear in the number of flows.
+    pub fn summary(&self, largest_flows: usize) -> Summary {
+        let span_ps = match (self.first, self.latest) {
+            (Some(first), Some(latest)) => latest.as_ps().abs_diff(first.as_ps()),
+            _ => 0,
+        };
+        let original_bytes = u64::try_from(self.sizes.sum()).unwrap_or(u64::MAX);
+        let per_second = |count: f64| (span_ps > 0).then(|| count / (span_ps as f64 / PS_PER_S as f64));
+        Summary {
+            packets: self.packets,
+            start: self.first,
+            span_ps,
+            devices: self.devices.len(),
+            most_ports_on_one_device: self.device_ports.iter().copied().max().unwrap_or(0),
+            original_bytes,
+            captured_bytes: self.captured_bytes,
+            truncated_packets: self.truncated,
+            packets_per_s: per_second(self.packets as f64),
+            bits_per_s: per_second(8.0 * original_bytes as f64),
+            size: size_summary(&self.sizes),
+            interarrival: gap_summary(&self.gaps),
+            flows: self.flows.len(),
+            largest_flows: self.largest_flows(largest_flows),
+            protocols: self.protocol_summaries(),
+            ipv4_packets: self.ipv4,
+            ipv6_packets: self.ipv6,
+            fragments: self.fragments,
+            packets_without_ip: self.without_ip.values().sum(),
+            ether_types_without_ip: self
+                .without_ip
+                .iter()
+                .map(|(number, &count)| {
+                    (number.map_or("none".to_owned(), |number| format!("{number:#06x}")), count)
+                })
+                .collect(),
+            vlans: self.vlans.iter().map(|(id, &count)| (id.to_string(), count)).collect(),
+            double_tagged_packets: self.double_tagged,
+            link_types: self.link_types.iter().map(|(it, &count)| (it.to_string(), count)).collect(),
+            interfaces: self.interfaces.len(),
+            time_order: TimeOrderSummary {
+                out_of_order_packets: self.out_of_order,
+                largest_step_back: self.largest_step_back,
+                reorder_window: self.reorder_window,
+                beyond_window_packets: self.beyond_window,
+            },
+        }
+    }
+
+    fn largest_flows(&self, number: usize) -> Vec<FlowSummary> {
+        let mut fids: Vec<u32> = (0..self.flow_counts.len() as u32).collect();
+        // the largest first; of equal ones the first to appear
+        let rank = |&fid: &u32| (std::cmp::Reverse(self.flow_counts[fid as usize].count.bytes), fid);
+        if number > 0 && number < fids.len() {
+            fids.select_nth_unstable_by_key(number - 1, rank);
+        }
+        fids.truncate(number);
+        fids.sort_unstable_by_key(rank);
+        let summary = |fid: u32| {
+            let count = self.flow_counts[fid as usize].count;
+            let flow = self.flows.key(fid)?.to_string();
+            Some(FlowSummary { fid, flow, packets: count.packets, original_bytes: count.bytes })
+        };
+        fids.into_iter().filter_map(summary).collect()
+    }
+
+    fn protocol_summaries(&self) -> Vec<ProtocolSummary> {
+        let mut protocols: Vec<_> = (0..=u8::MAX)
+            .zip(&self.protocols)
+            .filter(|(_, count)| count.packets > 0)
+            .map(|(protocol, count)| ProtocolSummary {
+                protocol,
+                name: protocol_name(protocol),
+                packets: count.packets,
+                original_bytes: count.bytes,
+            })
+            .collect();
+        protocols.sort_by_key(|it| std::cmp::Reverse(it.packets));
+        protocols
+    }
+}
+
+fn size_summary(sizes: &Histogram) -> Option<SizeSummary> {
+    Some(SizeSummary {
+        min_bytes: sizes.min()?,
+        mean_bytes: sizes.mean()?,
+        p50_bytes: sizes.quantile(0.5)?,
+        p90_bytes: sizes.quantile(0.9)?,
+        p99_bytes: sizes.quantile(0.99)?,
+        max_bytes: sizes.max()?,
+    })
+}
+
+fn gap_summary(gaps: &Histogram) -> Option<GapSummary> {
+    let quantile = |q| gaps.quantile(q).map(u128::from);
+    Some(GapSummary {
+        min_ps: gaps.min()?.into(),
+        mean_ps: gaps.sum() / u128::from(gaps.count().max(1)),
+        p05_ps: quantile(0.05)?,
+        p50_ps: quantile(0.5)?,
+        p95_ps: quantile(0.95)?,
+        p99_ps: quantile(0.99)?,
+        p999_ps: quantile(0.999)?,
+        max_ps: gaps.max()?.into(),
+    })
+}
+
+fn seconds<S: Serializer>(picoseconds: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(*picoseconds as f64 / PS_PER_S as f64)
+}
+
+fn span_seconds<S: Serializer>(span: &Span, serializer: S) -> Result<S::Ok, S::Error> {
+    seconds(&span.as_ps().into(), serializer)
+}
+
+fn text_or_null<S: Serializer>(timestamp: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    timestamp.map(|timestamp| timestamp.to_string()).serialize(serializer)
+}
+
+fn pairs<S: Serializer>(pairs: &[(String, u64)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, count)| (name, count)))
+}

@@ -1,0 +1,280 @@
+//! `taunet inspect`: what is in a capture.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use taunet::capture::{
+    CaptureError, Frame, Options, Reader, Statistics, Summary, Table, TableError, TableFormat,
+};
+use taunet::units::{PS_PER_S, Span};
+
+/// Flows that the summary lists.
+const LARGEST_FLOWS: usize = 10;
+
+/// What is in a capture: packets, span, devices, flows, sizes, gaps.
+///
+/// The capture may be pcap or pcapng, plain or compressed with gzip, zstd or xz.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// The capture
+    pub capture: PathBuf,
+
+    /// Also write a table with one row per packet; the extension (.csv or .parquet) chooses the format
+    #[arg(long, value_name = "OUT")]
+    pub packets: Option<PathBuf>,
+
+    /// Read at most N packets
+    #[arg(long, value_name = "N")]
+    pub max_packets: Option<u64>,
+
+    /// Take what stands before the damage in a damaged file, with a warning
+    #[arg(long)]
+    pub lenient: bool,
+}
+
+/// Why a capture cannot be inspected.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InspectError {
+    /// The capture cannot be read, or not to its end.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// The table of packets cannot be written.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// The result cannot be printed.
+    #[error("cannot print the result: {0}")]
+    Print(#[from] io::Error),
+}
+
+/// Prints what is in a capture to `out`, as text or as JSON.
+///
+/// # Errors
+///
+/// The capture cannot be read: what stands before the damage is printed first, and no table of
+/// packets is written. The table or `out` cannot be written.
+pub fn inspect(args: &InspectArgs, json: bool, out: &mut impl Write) -> Result<(), InspectError> {
+    if let Some(path) = &args.packets {
+        TableFormat::of(path)?;
+    }
+    let options = Options { lenient: args.lenient, max_packets: args.max_packets, ..Options::default() };
+    let mut reader = Reader::open(&args.capture, &options)?;
+    let mut table = args.packets.as_deref().map(Table::create).transpose()?;
+    let mut statistics = Statistics::new(&options);
+    let damage = loop {
+        match reader.next_record() {
+            Ok(Some(record)) => {
+                let frame = Frame::parse(record.link_type, record.bytes, record.original_length);
+                let fid = statistics.add(&record, &frame);
+                if let Some(table) = &mut table {
+                    table.add(&record, &frame, fid)?;
+                }
+            }
+            Ok(None) => break None,
+            Err(error) => break Some(error),
+        }
+    };
+    if let (Some(table), None) = (table, &damage) {
+        table.finish()?;
+    }
+    let summary = statistics.summary(LARGEST_FLOWS);
+    match report(args, json, &reader, summary, damage.as_ref(), out) {
+        // whoever reads it has seen enough
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        printed => printed?,
+    }
+    damage.map_or(Ok(()), |error| Err(error.into()))
+}
+
+fn report(
+    args: &InspectArgs,
+    json: bool,
+    reader: &Reader,
+    summary: Summary,
+    damage: Option<&CaptureError>,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let warnings: Vec<_> = reader.warnings().iter().map(ToString::to_string).collect();
+    if json {
+        let report = JsonReport {
+            capture: args.capture.display().to_string(),
+            summary,
+            untimed_packets: reader.untimed(),
+            error: damage.map(ToString::to_string),
+            warnings,
+        };
+        serde_json::to_writer_pretty(&mut *out, &report)?;
+        writeln!(out)?;
+    } else {
+        print(&summary, reader.untimed(), out)?;
+        for warning in warnings {
+            writeln!(out, "Warning: {warning}")?;
+        }
+    }
+    out.flush()
+}
+
+#[derive(Serialize)]
+struct JsonReport {
+    capture: String,
+    #[serde(flatten)]
+    summary: Summary,
+    untimed_packets: u64,
+    /// Why the capture could not be read to its end.
+    error: Option<String>,
+    warnings: Vec<String>,
+}
+
+fn print(summary: &Summary, untimed: u64, out: &mut impl Write) -> io::Result<()> {
+    let packets = summary.packets;
+    let Some(start) = summary.start else {
+        return writeln!(out, "Loaded 0 packets of data");
+    };
+    let seconds = decimal_seconds(summary.span_ps);
+    writeln!(out, "Loaded {packets} packets of data covering {seconds} seconds starting at {start}")?;
+    writeln!(out, "Number of devices (distinct IP sources): {}", summary.devices)?;
+    writeln!(out, "Most ports (source MACs) on one device: {}", summary.most_ports_on_one_device)?;
+    writeln!(out)?;
+    let (original, captured) = (summary.original_bytes, summary.captured_bytes);
+    line(out, "bytes", format_args!("{original} on the wire, {captured} captured"))?;
+    line(out, "truncated", format_args!("{} packets", summary.truncated_packets))?;
+    if let (Some(packets), Some(bits)) = (summary.packets_per_s, summary.bits_per_s) {
+        line(out, "rate", format_args!("{packets:.3} packets/s, {bits:.0} bit/s"))?;
+    }
+    if let Some(size) = &summary.size {
+        line(
+            out,
+            "packet size",
+            format_args!(
+                "mean {:.1} B; min {}, p50 {}, p90 {}, p99 {}, max {} B",
+                size.mean_bytes,
+                size.min_bytes,
+                size.p50_bytes,
+                size.p90_bytes,
+                size.p99_bytes,
+                size.max_bytes
+            ),
+        )?;
+    }
+    if let Some(gap) = &summary.interarrival {
+        line(
+            out,
+            "interarrival time",
+            format_args!("mean {}, median {}", time(gap.mean_ps), time(gap.p50_ps)),
+        )?;
+        line(
+            out,
+            "",
+            format_args!(
+                "min {}, p5 {}, p95 {}, p99 {}, p99.9 {}, max {}",
+                time(gap.min_ps),
+                time(gap.p05_ps),
+                time(gap.p95_ps),
+                time(gap.p99_ps),
+                time(gap.p999_ps),
+                time(gap.max_ps)
+            ),
+        )?;
+    }
+    let order = &summary.time_order;
+    line(
+        out,
+        "out of order",
+        format_args!(
+            "{} packets, the largest step back {}",
+            order.out_of_order_packets,
+            time(order.largest_step_back.as_ps().into())
+        ),
+    )?;
+    if order.beyond_window_packets > 0 {
+        line(
+            out,
+            "",
+            format_args!(
+                "{} of them beyond the reorder window of {}",
+                order.beyond_window_packets, order.reorder_window
+            ),
+        )?;
+    }
+    if untimed > 0 {
+        line(out, "without a time", format_args!("{untimed} packets took that of the packet before"))?;
+    }
+    line(out, "link types", list(&summary.link_types))?;
+    line(out, "interfaces", summary.interfaces)?;
+    print_frames(summary, out)?;
+    print_flows(summary, out)
+}
+
+fn print_frames(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
+    line(
+        out,
+        "IP",
+        format_args!(
+            "{} packets of IPv4, {} of IPv6; {} fragments",
+            summary.ipv4_packets, summary.ipv6_packets, summary.fragments
+        ),
+    )?;
+    line(out, "without IP", format_args!("{} packets", summary.packets_without_ip))?;
+    if summary.packets_without_ip > 0 {
+        line(out, "  by EtherType", list(&summary.ether_types_without_ip))?;
+    }
+    if !summary.vlans.is_empty() {
+        line(out, "VLANs", list(&summary.vlans))?;
+        line(out, "double-tagged", format_args!("{} packets", summary.double_tagged_packets))?;
+    }
+    for (index, protocol) in summary.protocols.iter().enumerate() {
+        line(
+            out,
+            if index == 0 { "protocols" } else { "" },
+            format_args!("{}: {} packets, {} B", protocol.name, protocol.packets, protocol.original_bytes),
+        )?;
+    }
+    Ok(())
+}
+
+fn print_flows(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
+    line(out, "flows", summary.flows)?;
+    if !summary.largest_flows.is_empty() {
+        writeln!(out, "\n{:>8} {:>10} {:>12}  the flows with the most bytes", "fid", "packets", "bytes")?;
+    }
+    for flow in &summary.largest_flows {
+        writeln!(out, "{:>8} {:>10} {:>12}  {}", flow.fid, flow.packets, flow.original_bytes, flow.flow)?;
+    }
+    Ok(())
+}
+
+fn line(out: &mut impl Write, name: &str, value: impl Display) -> io::Result<()> {
+    writeln!(out, "{name:<18} {value}")
+}
+
+fn list(pairs: &[(String, u64)]) -> String {
+    pairs.iter().map(|(name, count)| format!("{name}: {count}")).collect::<Vec<_>>().join(", ")
+}
+
+/// A span with nanosecond digits, or picosecond digits where it has them.
+fn decimal_seconds(picoseconds: u128) -> String {
+    let second = u128::from(PS_PER_S);
+    let (whole, fraction) = (picoseconds / second, picoseconds % second);
+    if fraction % 1_000 == 0 {
+        format!("{whole}.{:09}", fraction / 1_000)
+    } else {
+        format!("{whole}.{fraction:012}")
+    }
+}
+
+/// A span in its own unit, rounded to four digits.
+fn time(picoseconds: u128) -> String {
+    if picoseconds == 0 {
+        return "0 s".to_owned();
+    }
+    let mut step = 1;
+    while picoseconds / step >= 10_000 {
+        step *= 10;
+    }
+    let rounded = (picoseconds + step / 2) / step * step;
+    u64::try_from(rounded)
+        .map_or_else(|_| format!("{} s", rounded / u128::from(PS_PER_S)), |ps| Span::from_ps(ps).to_string())
+}
