@@ -16,7 +16,6 @@ mod progress;
 mod run;
 mod text;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -52,13 +51,6 @@ pub struct Global {
     /// Draw a progress bar (auto: on a terminal only)
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Progress::Auto)]
     pub progress: Progress,
-}
-
-impl Global {
-    /// Whether to draw a progress bar on standard error.
-    pub fn draws_progress(&self) -> bool {
-        self.progress == Progress::Auto && !self.quiet && std::io::stderr().is_terminal()
-    }
 }
 
 /// When to draw a progress bar.
