@@ -36,7 +36,7 @@ mod statistics;
 mod table;
 mod writer;
 
-pub use error::{CaptureError, TableError, WriteError};
+pub use error::{CaptureError, WriteError};
 pub use flow::FlowTable;
 pub use frame::Frame;
 pub use histogram::Histogram;
@@ -46,7 +46,7 @@ pub use sorted::{Observation, Sorted};
 pub use statistics::{
     FlowSummary, GapSummary, ProtocolSummary, SizeSummary, Statistics, Summary, TimeOrderSummary,
 };
-pub use table::{Table, TableFormat};
+pub use table::Table;
 pub use writer::{Resolution, Writer};
 
 use crate::units::Span;

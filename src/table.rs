@@ -1,17 +1,23 @@
 //! Tables on disk: batches of columns to Parquet or CSV.
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
-use arrow_schema::{DataType, Schema};
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, Encoding};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use serde::Serialize;
+use tempfile::NamedTempFile;
+
+/// Rows of a Parquet row group, which is held in memory, encoded, until it is complete: about 20 MB
+/// for thirty columns.
+const ROW_GROUP: usize = 1 << 18;
+/// Bytes handed to the operating system at a time.
+const CHUNK: usize = 1 << 16;
 
 /// The format of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, clap::ValueEnum)]
@@ -25,6 +31,17 @@ pub enum Format {
 }
 
 impl Format {
+    /// The format that a file name's extension chooses.
+    ///
+    /// # Errors
+    /// The extension is neither `csv` nor `parquet`.
+    pub fn of(path: &Path) -> Result<Self, TableError> {
+        [Format::Parquet, Format::Csv]
+            .into_iter()
+            .find(|format| path.extension().is_some_and(|extension| extension == format.extension()))
+            .ok_or_else(|| TableError::UnknownExtension { path: path.to_owned() })
+    }
+
     /// The file name extension.
     pub fn extension(self) -> &'static str {
         match self {
@@ -38,6 +55,12 @@ impl Format {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TableError {
+    /// The file name does not tell the format.
+    #[error("{} ends neither in .csv nor in .parquet: the extension chooses the format", path.display())]
+    UnknownExtension {
+        /// the file
+        path: PathBuf,
+    },
     /// The file system refused.
     #[error("cannot write {}: {source}", path.display())]
     Io {
@@ -64,30 +87,38 @@ pub enum TableError {
     },
 }
 
-/// A table being written.
+/// A table being written. The file appears when it is complete: until [`TableWriter::finish`] the
+/// rows stand in a temporary file beside it, which vanishes with the writer.
 pub struct TableWriter {
     path: PathBuf,
     writer: Writer,
 }
 
 enum Writer {
-    Parquet(Box<ArrowWriter<BufWriter<File>>>),
-    Csv(arrow_csv::Writer<BufWriter<File>>),
+    Parquet(Box<ArrowWriter<BufWriter<NamedTempFile>>>),
+    Csv(Box<arrow_csv::Writer<BufWriter<NamedTempFile>>>),
 }
 
 impl TableWriter {
-    /// Creates the file `path` for rows of `schema`.
+    /// Begins the file `path` for rows of `schema`.
     ///
     /// # Errors
-    /// The file cannot be created.
+    /// No file can be created in the folder of `path`.
     pub fn create(path: &Path, schema: &Arc<Schema>, format: Format) -> Result<Self, TableError> {
-        let file = File::create(path).map_err(|source| TableError::Io { path: path.to_owned(), source })?;
-        let file = BufWriter::with_capacity(1 << 16, file);
+        let file = temporary_file(path).map_err(|source| TableError::Io { path: path.to_owned(), source })?;
+        let file = BufWriter::with_capacity(CHUNK, file);
         let writer = match format {
             Format::Parquet => ArrowWriter::try_new(file, Arc::clone(schema), Some(properties(schema)))
                 .map(|writer| Writer::Parquet(Box::new(writer)))
                 .map_err(|source| TableError::Parquet { path: path.to_owned(), source })?,
-            Format::Csv => Writer::Csv(arrow_csv::WriterBuilder::new().with_header(true).build(file)),
+            Format::Csv => {
+                let mut writer = arrow_csv::WriterBuilder::new().with_header(true).build(file);
+                // The header comes with the first batch, and there may be none.
+                writer
+                    .write(&RecordBatch::new_empty(Arc::clone(schema)))
+                    .map_err(|source| TableError::Arrow { path: path.to_owned(), source })?;
+                Writer::Csv(Box::new(writer))
+            }
         };
         Ok(TableWriter { path: path.to_owned(), writer })
     }
@@ -107,10 +138,10 @@ impl TableWriter {
         }
     }
 
-    /// Writes what is left and closes the file.
+    /// Writes what is left and gives the file its name, replacing a file that has it.
     ///
     /// # Errors
-    /// The disk is full.
+    /// The disk is full, or the file cannot be renamed.
     pub fn finish(self) -> Result<(), TableError> {
         let TableWriter { path, writer } = self;
         let file = match writer {
@@ -119,15 +150,41 @@ impl TableWriter {
             }
             Writer::Csv(writer) => writer.into_inner(),
         };
-        let mut file = file;
-        file.flush().map_err(|source| TableError::Io { path, source })
+        file.into_inner()
+            .map_err(std::io::IntoInnerError::into_error)
+            .and_then(|mut file| file.flush().map(|()| file))
+            .and_then(|file| file.persist(&path).map_err(|error| error.error))
+            .map(drop)
+            .map_err(|source| TableError::Io { path, source })
     }
+}
+
+impl std::fmt::Debug for TableWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TableWriter").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// A file beside `path`, which vanishes unless it is given a name.
+fn temporary_file(path: &Path) -> std::io::Result<NamedTempFile> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".taunet-table-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // What a new file gets, less the umask.
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
 }
 
 /// Counts and instants grow slowly from row to row, which delta encoding stores in few bits; names are dictionaries.
 fn properties(schema: &Schema) -> WriterProperties {
     let mut properties = WriterProperties::builder()
-        .set_compression(Compression::SNAPPY)
+        // Tables take about 1.1 times as long to write as with Snappy, and 5 to 75 % less space.
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(ROW_GROUP))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_dictionary_enabled(false);
     for field in schema.fields() {
@@ -142,15 +199,112 @@ fn properties(schema: &Schema) -> WriterProperties {
     properties.build()
 }
 
+/// The schema of a table with these columns, by name; each may hold nulls.
+pub fn schema(columns: &[(&str, ArrayRef)]) -> Arc<Schema> {
+    let field = |(name, array): &(&str, ArrayRef)| Field::new(*name, array.data_type().clone(), true);
+    Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
+}
+
 /// A batch of `columns` for the table at `path`.
 ///
 /// # Errors
 /// The columns do not fit the schema.
-pub fn batch(
-    path: &Path,
-    schema: &Arc<Schema>,
-    columns: Vec<arrow_array::ArrayRef>,
-) -> Result<RecordBatch, TableError> {
+pub fn batch(path: &Path, schema: &Arc<Schema>, columns: Vec<ArrayRef>) -> Result<RecordBatch, TableError> {
     RecordBatch::try_new(Arc::clone(schema), columns)
         .map_err(|source| TableError::Arrow { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{StringArray, UInt64Array};
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+    use super::*;
+
+    fn columns(rows: u64) -> Vec<(&'static str, ArrayRef)> {
+        vec![("pid", Arc::new(UInt64Array::from_iter_values(0..rows)))]
+    }
+
+    /// A table of these rows, not finished.
+    fn begun(path: &Path, rows: u64) -> Result<TableWriter, TableError> {
+        let schema = schema(&columns(0));
+        let mut table = TableWriter::create(path, &schema, Format::of(path)?)?;
+        let arrays = columns(rows).into_iter().map(|(_, array)| array).collect();
+        table.write(&batch(path, &schema, arrays)?)?;
+        Ok(table)
+    }
+
+    #[test]
+    fn the_extension_chooses_the_format() {
+        for format in [Format::Parquet, Format::Csv] {
+            assert_eq!(Format::of(&Path::new("a.b").with_extension(format.extension())).unwrap(), format);
+        }
+        for name in ["a", "csv", "a.csv.gz", "a.CSV"] {
+            let error = Format::of(Path::new(name)).unwrap_err();
+            assert!(matches!(error, TableError::UnknownExtension { .. }), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_table_is_there_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = || std::fs::read_dir(folder.path()).unwrap().count();
+        for name in ["a.csv", "a.parquet"] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, "an earlier one").unwrap();
+            drop(begun(&path, 3).unwrap());
+            assert_eq!((std::fs::read(&path).unwrap().as_slice(), files()), (&b"an earlier one"[..], 1));
+            begun(&path, 3).unwrap().finish().unwrap();
+            assert_ne!(std::fs::read(&path).unwrap(), b"an earlier one");
+            assert_eq!(files(), 1);
+            std::fs::remove_file(&path).unwrap();
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_table_is_as_open_as_any_other_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (table, other) = (folder.path().join("a.csv"), folder.path().join("other"));
+        begun(&table, 1).unwrap().finish().unwrap();
+        std::fs::write(&other, "").unwrap();
+        let mode = |path| std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(table), mode(other));
+    }
+
+    #[test]
+    fn a_table_without_rows_has_its_columns() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        TableWriter::create(&path, &schema(&columns(0)), Format::Csv).unwrap().finish().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "pid\n");
+    }
+
+    #[test]
+    fn row_groups_are_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        begun(&path, ROW_GROUP as u64 + 1).unwrap().finish().unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(&path).unwrap()).unwrap();
+        let rows: Vec<_> = reader.metadata().row_groups().iter().map(|group| group.num_rows()).collect();
+        assert_eq!(rows, [ROW_GROUP as i64, 1]);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_an_error() {
+        let missing = begun(Path::new("no/such/folder/a.csv"), 1).unwrap_err();
+        assert!(matches!(missing, TableError::Io { .. }));
+        assert!(missing.to_string().starts_with("cannot write no/such/folder/a.csv: "), "{missing}");
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        let text: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
+        let misfit = batch(&path, &schema(&columns(0)), vec![Arc::clone(&text)]).unwrap_err();
+        assert!(matches!(misfit, TableError::Arrow { .. }));
+
+        let other = batch(&path, &schema(&[("pid", Arc::clone(&text))]), vec![text]).unwrap();
+        let refused = begun(&path, 1).unwrap().write(&other).unwrap_err();
+        assert!(matches!(refused, TableError::Parquet { .. }));
+    }
 }

@@ -167,23 +167,3 @@ pub enum WriteError {
         original: u32,
     },
 }
-
-/// Why a table of packets cannot be written.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TableError {
-    /// The file name does not tell the format.
-    #[error("{} ends neither in .csv nor in .parquet: the extension chooses the format", path.display())]
-    UnknownExtension {
-        /// the file
-        path: PathBuf,
-    },
-    /// The file cannot be created, written or renamed.
-    #[error("cannot write {}: {error}", path.display())]
-    Write {
-        /// the file
-        path: PathBuf,
-        /// what the operating system or the encoder says
-        error: io::Error,
-    },
-}

@@ -1,45 +1,20 @@
 //! [`Table`]: one row per packet, as CSV or Parquet.
 
 mod columns;
-mod csv_rows;
-mod parquet_rows;
 
-use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use tempfile::NamedTempFile;
+use arrow_schema::Schema;
 
-use super::{Frame, Record, TableError};
-use columns::Row;
-use csv_rows::CsvRows;
-use parquet_rows::ParquetRows;
+use super::{Frame, Record};
+use crate::table::{self, Format, TableError, TableWriter};
+use columns::{Row, columns};
 
-/// The file format of a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TableFormat {
-    /// Comma-separated values with a header line; a field that a frame does not have is empty.
-    Csv,
-    /// Apache Parquet, compressed with Zstandard.
-    Parquet,
-}
+/// Rows that are held before they are written: they stay in the second-level cache.
+const ROWS: usize = 1 << 12;
 
-impl TableFormat {
-    /// The format that a file name's extension chooses.
-    ///
-    /// # Errors
-    ///
-    /// The extension is neither `csv` nor `parquet`.
-    pub fn of(path: &Path) -> Result<Self, TableError> {
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("csv") => Ok(TableFormat::Csv),
-            Some("parquet") => Ok(TableFormat::Parquet),
-            _ => Err(TableError::UnknownExtension { path: path.to_owned() }),
-        }
-    }
-}
-
-/// A table of packets in the making. The file appears when it is complete: until
-/// [`Table::finish`] the rows stand in a temporary file beside it.
+/// A table of packets in the making. The file appears when it is complete, with [`Table::finish`].
 ///
 /// The first 13 columns are those of the notebook that taunet grew from, under their names:
 ///
@@ -59,17 +34,16 @@ impl TableFormat {
 /// Then follow `source_port`, `destination_port`, `fid`, `trp` (the protocol; 255 without IP),
 /// `record`, `original_length_bytes`, `captured_length_bytes`, `interface`, `outer_vlan`,
 /// `inner_vlan`, `ip_version`, `dscp`, `ecn`, `ipv6_flow_label`, `ipv6_payload_length_bytes`,
-/// `tcp_sequence`, `tcp_acknowledgement` and `tcp_flags`.
+/// `tcp_sequence`, `tcp_acknowledgement` and `tcp_flags`. A field that a frame does not have is null.
 ///
 /// Rows are written in batches: memory does not grow with their number.
+#[derive(Debug)]
 pub struct Table {
     path: PathBuf,
-    rows: Rows,
-}
-
-enum Rows {
-    Csv(Box<CsvRows>),
-    Parquet(Box<ParquetRows>),
+    format: Format,
+    schema: Arc<Schema>,
+    rows: Vec<Row>,
+    writer: TableWriter,
 }
 
 impl Table {
@@ -79,14 +53,10 @@ impl Table {
     ///
     /// The extension is unknown, or no file can be created in the folder of `path`.
     pub fn create(path: &Path) -> Result<Self, TableError> {
-        let format = TableFormat::of(path)?;
-        let rows = temporary_file(path)
-            .and_then(|file| match format {
-                TableFormat::Csv => CsvRows::new(file).map(|rows| Rows::Csv(Box::new(rows))),
-                TableFormat::Parquet => ParquetRows::new(file).map(|rows| Rows::Parquet(Box::new(rows))),
-            })
-            .map_err(|error| TableError::Write { path: path.to_owned(), error })?;
-        Ok(Table { path: path.to_owned(), rows })
+        let format = Format::of(path)?;
+        let schema = table::schema(&columns(&[], format));
+        let writer = TableWriter::create(path, &schema, format)?;
+        Ok(Table { path: path.to_owned(), format, schema, rows: Vec::with_capacity(ROWS), writer })
     }
 
     /// Adds the row of a packet.
@@ -94,13 +64,16 @@ impl Table {
     /// # Errors
     ///
     /// The file cannot be written.
+    #[inline]
     pub fn add(&mut self, record: &Record<'_>, frame: &Frame, fid: u32) -> Result<(), TableError> {
-        let row = Row { record, frame, fid };
-        match &mut self.rows {
-            Rows::Csv(rows) => rows.add(&row),
-            Rows::Parquet(rows) => rows.add(&row),
-        }
-        .map_err(|error| TableError::Write { path: self.path.clone(), error })
+        self.rows.push(Row::new(record, frame, fid));
+        if self.rows.len() == ROWS { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), TableError> {
+        let arrays = columns(&self.rows, self.format).into_iter().map(|(_, array)| array).collect();
+        self.rows.clear();
+        self.writer.write(&table::batch(&self.path, &self.schema, arrays)?)
     }
 
     /// Completes the table and gives it its name, replacing a file that has it.
@@ -108,33 +81,8 @@ impl Table {
     /// # Errors
     ///
     /// The file cannot be written or renamed.
-    pub fn finish(self) -> Result<(), TableError> {
-        match self.rows {
-            Rows::Csv(rows) => rows.finish(),
-            Rows::Parquet(rows) => rows.finish(),
-        }
-        .and_then(|file| file.persist(&self.path).map_err(|error| error.error))
-        .map(drop)
-        .map_err(|error| TableError::Write { path: self.path, error })
+    pub fn finish(mut self) -> Result<(), TableError> {
+        self.flush()?;
+        self.writer.finish()
     }
-}
-
-impl std::fmt::Debug for Table {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Table").field("path", &self.path).finish_non_exhaustive()
-    }
-}
-
-/// A file beside `path`, which vanishes if the table is never finished.
-fn temporary_file(path: &Path) -> io::Result<NamedTempFile> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".packets-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // what a new file gets, less the umask
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder)
 }

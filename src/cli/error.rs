@@ -54,7 +54,11 @@ impl CliError {
                 let mut text = format!("error: {error}");
                 let mut cause = error.source();
                 while let Some(error) = cause {
-                    text.push_str(&format!("\n  because: {error}"));
+                    let reason = error.to_string();
+                    // Most errors end with their cause.
+                    if !text.ends_with(&reason) {
+                        text.push_str(&format!("\n  because: {reason}"));
+                    }
                     cause = error.source();
                 }
                 to_stderr(&text);

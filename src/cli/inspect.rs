@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
+use super::text::counted;
 use super::{CliError, Global, Output};
-use crate::capture::{
-    CaptureError, Frame, Options, Reader, Statistics, Summary, Table, TableError, TableFormat,
-};
+use crate::capture::{CaptureError, Frame, Options, Reader, Statistics, Summary, Table};
+use crate::table::{Format, TableError};
 use crate::units::{PS_PER_S, Span};
 
 /// Flows that the summary lists.
@@ -38,7 +38,7 @@ pub struct Inspect {
 impl Inspect {
     pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
         if let Some(path) = &self.packets {
-            TableFormat::of(path).map_err(bad_input)?;
+            Format::of(path).map_err(bad_input)?;
         }
         let options = Options { lenient: self.lenient, max_packets: self.max_packets, ..Options::default() };
         let mut reader = Reader::open(&self.capture, &options).map_err(bad_input)?;
@@ -116,18 +116,18 @@ struct JsonReport {
 }
 
 fn print(summary: &Summary, untimed: u64, out: &mut impl Write) -> io::Result<()> {
-    let packets = summary.packets;
+    let packets = counted(summary.packets, "packet");
     let Some(start) = summary.start else {
         return writeln!(out, "Loaded 0 packets of data");
     };
     let seconds = decimal_seconds(summary.span_ps);
-    writeln!(out, "Loaded {packets} packets of data covering {seconds} seconds starting at {start}")?;
+    writeln!(out, "Loaded {packets} of data covering {seconds} seconds starting at {start}")?;
     writeln!(out, "Number of devices (distinct IP sources): {}", summary.devices)?;
     writeln!(out, "Most ports (source MACs) on one device: {}", summary.most_ports_on_one_device)?;
     writeln!(out)?;
     let (original, captured) = (summary.original_bytes, summary.captured_bytes);
     line(out, "bytes", format_args!("{original} on the wire, {captured} captured"))?;
-    line(out, "truncated", format_args!("{} packets", summary.truncated_packets))?;
+    line(out, "truncated", counted(summary.truncated_packets, "packet"))?;
     if let (Some(packets), Some(bits)) = (summary.packets_per_s, summary.bits_per_s) {
         line(out, "rate", format_args!("{packets:.3} packets/s, {bits:.0} bit/s"))?;
     }
@@ -171,8 +171,8 @@ fn print(summary: &Summary, untimed: u64, out: &mut impl Write) -> io::Result<()
         out,
         "out of order",
         format_args!(
-            "{} packets, the largest step back {}",
-            order.out_of_order_packets,
+            "{}, the largest step back {}",
+            counted(order.out_of_order_packets, "packet"),
             time(order.largest_step_back.as_ps().into())
         ),
     )?;
@@ -187,7 +187,11 @@ fn print(summary: &Summary, untimed: u64, out: &mut impl Write) -> io::Result<()
         )?;
     }
     if untimed > 0 {
-        line(out, "without a time", format_args!("{untimed} packets took that of the packet before"))?;
+        line(
+            out,
+            "without a time",
+            format_args!("{} took that of the packet before", counted(untimed, "packet")),
+        )?;
     }
     line(out, "link types", list(&summary.link_types))?;
     line(out, "interfaces", summary.interfaces)?;
@@ -200,23 +204,30 @@ fn print_frames(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
         out,
         "IP",
         format_args!(
-            "{} packets of IPv4, {} of IPv6; {} fragments",
-            summary.ipv4_packets, summary.ipv6_packets, summary.fragments
+            "{} of IPv4, {} of IPv6; {}",
+            counted(summary.ipv4_packets, "packet"),
+            summary.ipv6_packets,
+            counted(summary.fragments, "fragment")
         ),
     )?;
-    line(out, "without IP", format_args!("{} packets", summary.packets_without_ip))?;
+    line(out, "without IP", counted(summary.packets_without_ip, "packet"))?;
     if summary.packets_without_ip > 0 {
         line(out, "  by EtherType", list(&summary.ether_types_without_ip))?;
     }
     if !summary.vlans.is_empty() {
         line(out, "VLANs", list(&summary.vlans))?;
-        line(out, "double-tagged", format_args!("{} packets", summary.double_tagged_packets))?;
+        line(out, "double-tagged", counted(summary.double_tagged_packets, "packet"))?;
     }
     for (index, protocol) in summary.protocols.iter().enumerate() {
         line(
             out,
             if index == 0 { "protocols" } else { "" },
-            format_args!("{}: {} packets, {} B", protocol.name, protocol.packets, protocol.original_bytes),
+            format_args!(
+                "{}: {}, {} B",
+                protocol.name,
+                counted(protocol.packets, "packet"),
+                protocol.original_bytes
+            ),
         )?;
     }
     Ok(())

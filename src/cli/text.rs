@@ -13,6 +13,11 @@ pub(super) fn count(number: u64) -> String {
     text
 }
 
+/// `1 packet`, `2 packets`.
+pub(super) fn counted(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Seconds in the unit that fits: `620.67 us`.
 pub(super) fn seconds(seconds: f64) -> String {
     let size = seconds.abs();
@@ -44,6 +49,7 @@ mod tests {
             [2.0, 0.0, 0.0205, -620.67e-6, 5e-9].map(seconds),
             ["2.000 s", "0.000 s", "20.500 ms", "-620.670 us", "5.000 ns"]
         );
+        assert_eq!([0, 1, 2].map(|number| counted(number, "packet")), ["0 packets", "1 packet", "2 packets"]);
         assert_eq!(percent(Some(-0.0088)), "-0.880 %");
     }
 }

@@ -4,10 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, StringArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array};
-use arrow_schema::{DataType, Field, Schema};
 
 use crate::packet::{FlowKey, Packet};
-use crate::table::{Format, TableError, TableWriter, batch};
+use crate::table::{Format, TableError, TableWriter, batch, schema};
 use crate::units::Span;
 
 /// What is kept of one flow.
@@ -169,11 +168,7 @@ pub(super) fn write_columns(
     format: Format,
     columns: Vec<(&str, ArrayRef)>,
 ) -> Result<(), TableError> {
-    let fields: Vec<Field> = columns
-        .iter()
-        .map(|(name, array)| Field::new(*name, DataType::clone(array.data_type()), true))
-        .collect();
-    let schema = Arc::new(Schema::new(fields));
+    let schema = schema(&columns);
     let mut table = TableWriter::create(path, &schema, format)?;
     table.write(&batch(path, &schema, columns.into_iter().map(|(_, array)| array).collect())?)?;
     table.finish()

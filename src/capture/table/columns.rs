@@ -1,102 +1,153 @@
 //! The columns of a table of packets: the one list that both formats follow.
 
-use std::net::IpAddr;
+use std::fmt::Display;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use arrow_array::types::{ArrowPrimitiveType, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
+use arrow_array::{
+    ArrayRef, BooleanArray, Decimal128Array, DictionaryArray, PrimitiveArray, StringArray,
+    TimestampNanosecondArray, UInt16Array,
+};
+use arrow_schema::DataType;
+use indexmap::IndexSet;
+use rustc_hash::FxBuildHasher;
 
 use crate::capture::{Frame, Record};
-use crate::packet::MacAddress;
+use crate::table::Format;
 use crate::units::Timestamp;
 
 /// What a row is made of.
-pub(super) struct Row<'a> {
-    pub(super) record: &'a Record<'a>,
-    pub(super) frame: &'a Frame,
-    pub(super) fid: u32,
+#[derive(Debug)]
+pub(super) struct Row {
+    timestamp: Timestamp,
+    index: u64,
+    original_length: u32,
+    captured_length: u32,
+    interface: u32,
+    fid: u32,
+    frame: Frame,
 }
 
-/// The type of a column.
-#[derive(Clone, Copy)]
-pub(super) enum Kind {
-    Time,
-    Mac,
-    Address,
-    Flag,
-    U8,
-    U16,
-    U32,
-    U64,
-}
-
-/// A value of a column; its variant is that of the column's kind.
-#[derive(Clone, Copy)]
-pub(super) enum Cell {
-    Null,
-    Time(Timestamp),
-    Mac(MacAddress),
-    Address(IpAddr),
-    Flag(bool),
-    Number(u64),
-}
-
-pub(super) struct Column {
-    pub(super) name: &'static str,
-    pub(super) kind: Kind,
-    pub(super) value: fn(&Row<'_>) -> Cell,
-}
-
-const fn column(name: &'static str, kind: Kind, value: fn(&Row<'_>) -> Cell) -> Column {
-    Column { name, kind, value }
-}
-
-fn number<N: Into<u64>>(number: Option<N>) -> Cell {
-    number.map_or(Cell::Null, |number| Cell::Number(number.into()))
-}
-
-fn flag(flag: Option<bool>) -> Cell {
-    flag.map_or(Cell::Null, Cell::Flag)
-}
-
-fn mac(address: Option<MacAddress>) -> Cell {
-    address.map_or(Cell::Null, Cell::Mac)
-}
-
-fn address(address: Option<IpAddr>) -> Cell {
-    address.map_or(Cell::Null, Cell::Address)
+impl Row {
+    #[inline]
+    pub(super) fn new(record: &Record<'_>, frame: &Frame, fid: u32) -> Self {
+        Row {
+            timestamp: record.timestamp,
+            index: record.index,
+            original_length: record.original_length,
+            captured_length: u32::try_from(record.bytes.len()).unwrap_or(u32::MAX),
+            interface: record.interface,
+            fid,
+            frame: *frame,
+        }
+    }
 }
 
 /// The transport protocol where there is no IP, as in [`crate::packet::Packet::trp`].
-const NO_PROTOCOL: u64 = 255;
+const NO_PROTOCOL: u8 = 255;
 
-/// The notebook's 13 columns, then what a capture also has.
-pub(super) const COLUMNS: [Column; 31] = [
-    column("timestamp", Kind::Time, |row| Cell::Time(row.record.timestamp)),
-    column("i_port", Kind::Mac, |row| mac(row.frame.source_mac)),
-    column("e_port", Kind::Mac, |row| mac(row.frame.destination_mac)),
-    column("eth_type", Kind::U16, |row| number(row.frame.ether_type)),
-    column("src", Kind::Address, |row| address(row.frame.source)),
-    column("dst", Kind::Address, |row| address(row.frame.destination)),
-    column("id", Kind::U32, |row| number(row.frame.identification)),
-    column("pkt_len", Kind::U32, |row| number(row.frame.total_length)),
-    column("ttl", Kind::U8, |row| number(row.frame.ttl)),
-    column("df", Kind::Flag, |row| flag(row.frame.dont_fragment)),
-    column("mf", Kind::Flag, |row| flag(row.frame.more_fragments)),
-    column("offset", Kind::U16, |row| number(row.frame.fragment_offset)),
-    column("protocol", Kind::U8, |row| number(row.frame.protocol)),
-    column("source_port", Kind::U16, |row| number(row.frame.source_port)),
-    column("destination_port", Kind::U16, |row| number(row.frame.destination_port)),
-    column("fid", Kind::U32, |row| Cell::Number(row.fid.into())),
-    column("trp", Kind::U8, |row| Cell::Number(row.frame.protocol.map_or(NO_PROTOCOL, u64::from))),
-    column("record", Kind::U64, |row| Cell::Number(row.record.index)),
-    column("original_length_bytes", Kind::U32, |row| Cell::Number(row.record.original_length.into())),
-    column("captured_length_bytes", Kind::U32, |row| Cell::Number(row.record.bytes.len() as u64)),
-    column("interface", Kind::U32, |row| Cell::Number(row.record.interface.into())),
-    column("outer_vlan", Kind::U16, |row| number(row.frame.outer_vlan)),
-    column("inner_vlan", Kind::U16, |row| number(row.frame.inner_vlan)),
-    column("ip_version", Kind::U8, |row| number(row.frame.ip_version)),
-    column("dscp", Kind::U8, |row| number(row.frame.dscp)),
-    column("ecn", Kind::U8, |row| number(row.frame.ecn)),
-    column("ipv6_flow_label", Kind::U32, |row| number(row.frame.ipv6_flow_label)),
-    column("ipv6_payload_length_bytes", Kind::U16, |row| number(row.frame.ipv6_payload_length)),
-    column("tcp_sequence", Kind::U32, |row| number(row.frame.tcp_sequence)),
-    column("tcp_acknowledgement", Kind::U32, |row| number(row.frame.tcp_acknowledgement)),
-    column("tcp_flags", Kind::U8, |row| number(row.frame.tcp_flags)),
-];
+/// The notebook's 13 columns, then what a capture also has. There are at most 65,536 rows.
+pub(super) fn columns(rows: &[Row], format: Format) -> Vec<(&'static str, ArrayRef)> {
+    vec![
+        ("timestamp", instants(rows, format)),
+        ("i_port", names(rows, |row| row.frame.source_mac)),
+        ("e_port", names(rows, |row| row.frame.destination_mac)),
+        ("eth_type", numbers::<UInt16Type>(rows, |row| row.frame.ether_type)),
+        ("src", names(rows, |row| row.frame.source)),
+        ("dst", names(rows, |row| row.frame.destination)),
+        ("id", numbers::<UInt32Type>(rows, |row| row.frame.identification)),
+        ("pkt_len", numbers::<UInt32Type>(rows, |row| row.frame.total_length)),
+        ("ttl", numbers::<UInt8Type>(rows, |row| row.frame.ttl)),
+        ("df", flags(rows, format, |row| row.frame.dont_fragment)),
+        ("mf", flags(rows, format, |row| row.frame.more_fragments)),
+        ("offset", numbers::<UInt16Type>(rows, |row| row.frame.fragment_offset)),
+        ("protocol", numbers::<UInt8Type>(rows, |row| row.frame.protocol)),
+        ("source_port", numbers::<UInt16Type>(rows, |row| row.frame.source_port)),
+        ("destination_port", numbers::<UInt16Type>(rows, |row| row.frame.destination_port)),
+        ("fid", numbers::<UInt32Type>(rows, |row| Some(row.fid))),
+        ("trp", numbers::<UInt8Type>(rows, |row| Some(row.frame.protocol.unwrap_or(NO_PROTOCOL)))),
+        ("record", numbers::<UInt64Type>(rows, |row| Some(row.index))),
+        ("original_length_bytes", numbers::<UInt32Type>(rows, |row| Some(row.original_length))),
+        ("captured_length_bytes", numbers::<UInt32Type>(rows, |row| Some(row.captured_length))),
+        ("interface", numbers::<UInt32Type>(rows, |row| Some(row.interface))),
+        ("outer_vlan", numbers::<UInt16Type>(rows, |row| row.frame.outer_vlan)),
+        ("inner_vlan", numbers::<UInt16Type>(rows, |row| row.frame.inner_vlan)),
+        ("ip_version", numbers::<UInt8Type>(rows, |row| row.frame.ip_version)),
+        ("dscp", numbers::<UInt8Type>(rows, |row| row.frame.dscp)),
+        ("ecn", numbers::<UInt8Type>(rows, |row| row.frame.ecn)),
+        ("ipv6_flow_label", numbers::<UInt32Type>(rows, |row| row.frame.ipv6_flow_label)),
+        ("ipv6_payload_length_bytes", numbers::<UInt16Type>(rows, |row| row.frame.ipv6_payload_length)),
+        ("tcp_sequence", numbers::<UInt32Type>(rows, |row| row.frame.tcp_sequence)),
+        ("tcp_acknowledgement", numbers::<UInt32Type>(rows, |row| row.frame.tcp_acknowledgement)),
+        ("tcp_flags", numbers::<UInt8Type>(rows, |row| row.frame.tcp_flags)),
+    ]
+}
+
+fn numbers<T: ArrowPrimitiveType>(rows: &[Row], value: impl Fn(&Row) -> Option<T::Native>) -> ArrayRef {
+    Arc::new(rows.iter().map(value).collect::<PrimitiveArray<T>>())
+}
+
+/// Times, rounded down to a nanosecond. A decimal holds all of them and is written with its digits; a
+/// Parquet timestamp is null before 1677 and after 2262.
+fn instants(rows: &[Row], format: Format) -> ArrayRef {
+    let times = rows.iter().map(|row| row.timestamp);
+    match format {
+        Format::Parquet => {
+            let array: TimestampNanosecondArray = times.map(Timestamp::as_ns).collect();
+            Arc::new(array.with_timezone("UTC"))
+        }
+        Format::Csv => {
+            let array = Decimal128Array::from_iter_values(times.map(|time| time.as_ps().div_euclid(1_000)));
+            Arc::new(array.with_data_type(DataType::Decimal128(38, 9)))
+        }
+    }
+}
+
+/// True and false, in CSV as 1 and 0.
+fn flags(rows: &[Row], format: Format, value: impl Fn(&Row) -> Option<bool>) -> ArrayRef {
+    match format {
+        Format::Parquet => Arc::new(rows.iter().map(value).collect::<BooleanArray>()),
+        Format::Csv => numbers::<UInt8Type>(rows, |row| value(row).map(u8::from)),
+    }
+}
+
+/// Addresses as text: a dictionary, so that each is written out once a batch.
+fn names<T: Display + Eq + Hash>(rows: &[Row], value: impl Fn(&Row) -> Option<T>) -> ArrayRef {
+    let mut names = IndexSet::<T, FxBuildHasher>::default();
+    let key = |row: &Row| {
+        let (index, _) = names.insert_full(value(row)?);
+        Some(u16::try_from(index).expect("a batch has at most 65,536 rows"))
+    };
+    let keys: UInt16Array = rows.iter().map(key).collect();
+    let names = StringArray::from_iter_values(names.iter().map(T::to_string));
+    Arc::new(DictionaryArray::new(keys, Arc::new(names)))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::Array;
+    use arrow_array::cast::AsArray;
+
+    use super::*;
+
+    #[test]
+    fn an_instant_that_parquet_cannot_hold_is_exact_in_csv() {
+        let row = |timestamp| Row {
+            timestamp,
+            index: 0,
+            original_length: 0,
+            captured_length: 0,
+            interface: 0,
+            fid: 0,
+            frame: Frame::default(),
+        };
+        let rows = [-1, 0, 10_000_000_000_000_000_001].map(|ns| row(Timestamp::from_ns(ns)));
+        let csv = instants(&rows, Format::Csv);
+        let csv = csv.as_primitive::<arrow_array::types::Decimal128Type>();
+        let text = [0, 1, 2].map(|index| csv.value_as_string(index));
+        assert_eq!(text, ["-0.000000001", "0.000000000", "10000000000.000000001"]);
+        let parquet = instants(&rows, Format::Parquet);
+        assert_eq!([0, 1, 2].map(|index| parquet.is_null(index)), [false, false, true]);
+    }
+}
