@@ -245,7 +245,7 @@ fn open_traffic(
                 Some(Injection { source: Box::new(replay), at })
             }
             (&Traffic::Cbr { from, to, size, interval, packets, start }, _) => {
-                let flow = generated_flow(&scenario.topology, index, from, to)?;
+                let flow = generated_flow(&scenario.topology, index, from, to);
                 let source = Cbr::new(flow, size, interval, packets, Time::ZERO + start);
                 Some(Injection { source: Box::new(source), at: InjectionPoint::Host(from) })
             }
@@ -256,16 +256,18 @@ fn open_traffic(
 }
 
 /// The flow of a generated source: UDP between the hosts' first addresses, with a source port of its own.
-fn generated_flow(topology: &Topology, index: usize, from: DeviceId, to: DeviceId) -> Option<FlowKey> {
+fn generated_flow(topology: &Topology, index: usize, from: DeviceId, to: DeviceId) -> FlowKey {
     const FIRST_DYNAMIC_PORT: u16 = 49_152;
     const DISCARD_PORT: u16 = 9;
-    let address = |host: DeviceId| topology.device(host).addresses.first().map(|prefix| prefix.addr());
-    Some(FlowKey::Ip {
-        source: address(from)?,
-        destination: address(to)?,
+    let address = |host: DeviceId| {
+        topology.device(host).addresses.first().expect("every host of a topology has an address").addr()
+    };
+    FlowKey::Ip {
+        source: address(from),
+        destination: address(to),
         protocol: UDP,
         ports: Some((FIRST_DYNAMIC_PORT.wrapping_add(index as u16), DISCARD_PORT)),
-    })
+    }
 }
 
 /// When packets reached a device, where a capture measured that: by device and pid.
