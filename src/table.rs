@@ -72,7 +72,7 @@ pub struct TableWriter {
 
 enum Writer {
     Parquet(Box<ArrowWriter<BufWriter<File>>>),
-    Csv(arrow_csv::Writer<BufWriter<File>>),
+    Csv(Box<arrow_csv::Writer<BufWriter<File>>>),
 }
 
 impl TableWriter {
@@ -87,7 +87,9 @@ impl TableWriter {
             Format::Parquet => ArrowWriter::try_new(file, Arc::clone(schema), Some(properties(schema)))
                 .map(|writer| Writer::Parquet(Box::new(writer)))
                 .map_err(|source| TableError::Parquet { path: path.to_owned(), source })?,
-            Format::Csv => Writer::Csv(arrow_csv::WriterBuilder::new().with_header(true).build(file)),
+            Format::Csv => {
+                Writer::Csv(Box::new(arrow_csv::WriterBuilder::new().with_header(true).build(file)))
+            }
         };
         Ok(TableWriter { path: path.to_owned(), writer })
     }
