@@ -16,9 +16,10 @@ mod progress;
 mod run;
 mod text;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use error::CliError;
 pub use output::Output;
@@ -45,12 +46,19 @@ pub struct Global {
     /// Print errors only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Print more; twice for everything
-    #[arg(short, long, global = true, action = ArgAction::Count)]
-    pub verbose: u8,
+    /// Say on standard error what is being done
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
     /// Draw a progress bar (auto: on a terminal only)
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Progress::Auto)]
     pub progress: Progress,
+}
+
+impl Global {
+    /// Whether to draw a progress bar on standard error.
+    pub fn draws_progress(&self) -> bool {
+        self.progress == Progress::Auto && !self.quiet && std::io::stderr().is_terminal()
+    }
 }
 
 /// When to draw a progress bar.
@@ -77,8 +85,8 @@ pub enum Verb {
 impl Verb {
     fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
         match self {
-            Verb::Check(check) => check.run(global, output),
             Verb::Inspect(inspect) => inspect.run(global, output),
+            Verb::Check(check) => check.run(global, output),
             Verb::Run(run) => run.run(global, output),
             Verb::Compare(compare) => compare.run(global, output),
             Verb::Completions(completions) => completions.run(output),

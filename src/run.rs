@@ -1,7 +1,9 @@
 //! One simulation end to end: traffic, engine, tables, comparison with every measured capture, summary.
 
 mod accept;
+mod comparison;
 mod observer;
+mod sources;
 mod summary;
 
 pub use summary::{
@@ -10,27 +12,19 @@ pub use summary::{
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
-use arrow_array::{ArrayRef, Int64Array, StringArray, UInt16Array, UInt32Array, UInt64Array};
-use arrow_schema::{DataType, Field, Schema};
 use rustc_hash::FxHashMap;
 use sha2::{Digest, Sha256};
 
 use crate::capture::{CaptureError, Options as CaptureOptions, Sorted};
-use crate::compare::{
-    Delays, Matched, Measurement, Sighting, Watch, WatchError, WatchedVantage, agreement, jitter_ps,
-    match_packets, ps_since,
-};
-use crate::engine::{EngineError, Injection, InjectionPoint, Progress, Simulation};
-use crate::packet::FlowKey;
+use crate::compare::{Watch, WatchError, WatchedVantage};
+use crate::engine::{EngineError, Progress, Simulation};
 use crate::record::{DirectoryError, PacketRows, PortRecords, RunDirectory};
-use crate::scenario::{DelayScope, Direction, Measured, Scenario, Traffic};
-use crate::table::{Format, TableError, TableWriter, batch};
-use crate::topology::{DeviceId, Topology, Vantage};
-use crate::traffic::{Cbr, Replay, UDP};
-use crate::units::{PS_PER_S, Time, Timestamp};
+use crate::scenario::{Direction, Scenario};
+use crate::table::{Format, TableError};
+use crate::topology::{Topology, Vantage};
+use comparison::{MatchedRows, MeasuredIngress, compare_vantage};
 use observer::RunObserver;
 
 /// How a scenario is run.
@@ -114,7 +108,7 @@ pub fn run(
     let topology = &scenario.topology;
     let directory = RunDirectory::begin(&options.out, options.replace)?;
     let file = |name: &str| directory.file(&format!("{name}.{}", options.format.extension()));
-    let (start, injections) = open_traffic(scenario, &options.capture)?;
+    let (start, injections) = sources::open(scenario, &options.capture)?;
     let watch = Watch::new(topology, &scenario.measured)?;
     let mut observer = RunObserver {
         topology,
@@ -187,7 +181,7 @@ pub fn run(
             overrides: options.overrides.clone(),
             start: start.to_string(),
             start_ns: start.as_ns(),
-            sources: scenario.traffic.iter().map(|traffic| source_name(topology, traffic)).collect(),
+            sources: scenario.traffic.iter().map(|traffic| sources::name(topology, traffic)).collect(),
             inputs,
             format: options.format,
             fingerprint,
@@ -204,182 +198,6 @@ pub fn vantage_name(topology: &Topology, vantage: Vantage) -> String {
         Direction::Egress => "egress",
     };
     format!("{} {direction}", topology.port_name(vantage.port))
-}
-
-fn source_name(topology: &Topology, traffic: &Traffic) -> String {
-    match traffic {
-        Traffic::Replay { capture, at } => {
-            format!("replay of {} at {}", capture.display(), vantage_name(topology, *at))
-        }
-        Traffic::Cbr { from, to, .. } => {
-            format!("cbr from {} to {}", topology.device(*from).name, topology.device(*to).name)
-        }
-    }
-}
-
-/// Opens every source. The run starts at the first packet of all replayed captures, or in 1970 without any.
-fn open_traffic(
-    scenario: &Scenario,
-    options: &CaptureOptions,
-) -> Result<(Timestamp, Vec<Injection>), CaptureError> {
-    let mut replays = Vec::new();
-    for traffic in &scenario.traffic {
-        replays.push(match traffic {
-            Traffic::Replay { capture, .. } => Some(Replay::open(capture, options)?),
-            Traffic::Cbr { .. } => None,
-        });
-    }
-    let start = replays.iter().flatten().filter_map(Replay::first_timestamp).min().unwrap_or_default();
-    let injections = scenario
-        .traffic
-        .iter()
-        .zip(replays)
-        .enumerate()
-        .filter_map(|(index, (traffic, replay))| match (traffic, replay) {
-            (Traffic::Replay { at, .. }, Some(mut replay)) => {
-                replay.start_at(start);
-                let at = match at.direction {
-                    Direction::Ingress => InjectionPoint::Ingress(at.port),
-                    Direction::Egress => InjectionPoint::Egress(at.port),
-                };
-                Some(Injection { source: Box::new(replay), at })
-            }
-            (&Traffic::Cbr { from, to, size, interval, packets, start }, _) => {
-                let flow = generated_flow(&scenario.topology, index, from, to)?;
-                let source = Cbr::new(flow, size, interval, packets, Time::ZERO + start);
-                Some(Injection { source: Box::new(source), at: InjectionPoint::Host(from) })
-            }
-            (Traffic::Replay { .. }, None) => None,
-        })
-        .collect();
-    Ok((start, injections))
-}
-
-/// The flow of a generated source: UDP between the hosts' first addresses, with a source port of its own.
-fn generated_flow(topology: &Topology, index: usize, from: DeviceId, to: DeviceId) -> Option<FlowKey> {
-    const FIRST_DYNAMIC_PORT: u16 = 49_152;
-    const DISCARD_PORT: u16 = 9;
-    let address = |host: DeviceId| topology.device(host).addresses.first().map(|prefix| prefix.addr());
-    Some(FlowKey::Ip {
-        source: address(from)?,
-        destination: address(to)?,
-        protocol: UDP,
-        ports: Some((FIRST_DYNAMIC_PORT.wrapping_add(index as u16), DISCARD_PORT)),
-    })
-}
-
-/// When packets reached a device, where a capture measured that: by device and pid.
-type MeasuredIngress = FxHashMap<(DeviceId, u64), i64>;
-
-fn compare_vantage(
-    topology: &Topology,
-    target: &Measured,
-    sightings: Vec<Sighting>,
-    capture: &mut Sorted,
-    start: Timestamp,
-    measured_ingress: &mut MeasuredIngress,
-    rows: &mut MatchedRows,
-) -> Result<MeasuredSummary, RunError> {
-    let mut measurements = Vec::new();
-    let mut without_key = 0;
-    while let Some(observation) = capture.next_observation()? {
-        match observation.frame.match_key() {
-            Some(key) => {
-                measurements.push(Measurement { key, at_ps: ps_since(observation.timestamp, start) })
-            }
-            None => without_key += 1,
-        }
-    }
-    let (mut matched, mut counts, loss) = match_packets(sightings, measurements);
-    counts.only_measured += without_key;
-    let device = topology.port(target.at.port).device;
-    if target.at.direction == Direction::Ingress {
-        measured_ingress
-            .extend(matched.iter().map(|packet| ((device, packet.sighting.pid), packet.measured_ps)));
-    }
-    let measured_from = |packet: &Matched| match target.delay {
-        DelayScope::Hop if !packet.sighting.injected_here => {
-            measured_ingress.get(&(device, packet.sighting.pid)).copied()
-        }
-        _ => Some(packet.sighting.injected_ps),
-    };
-    let mut delays = Delays::default();
-    matched.retain(|packet| {
-        let Some(from) = measured_from(packet) else { return false };
-        delays.simulated.push(packet.simulated_ps - packet.sighting.from_ps);
-        delays.measured.push(packet.measured_ps - from);
-        true
-    });
-    let vantage = vantage_name(topology, target.at);
-    rows.write(&vantage, &matched, &delays)?;
-    let agreed = agreement(&delays);
-    let jitter = |delays: &[i64]| {
-        let in_flows = matched.iter().map(|packet| packet.sighting.fid).zip(delays.iter().copied());
-        jitter_ps(in_flows).map(|jitter| jitter / PS_PER_S as f64)
-    };
-    Ok(MeasuredSummary {
-        vantage,
-        capture: target.capture.clone(),
-        delay: target.delay,
-        counts,
-        without_ingress: counts.matched - matched.len() as u64,
-        delay_s: agreed.map(|(simulated, measured, _)| ByOrigin { simulated, measured }),
-        relative_error: agreed.map(|(simulated, measured, _)| RelativeError::new(&simulated, &measured)),
-        agreement: agreed.map(|(_, _, agreement)| agreement),
-        jitter_s: ByOrigin { simulated: jitter(&delays.simulated), measured: jitter(&delays.measured) },
-        loss,
-    })
-}
-
-/// The table `matched`: one row per packet matched with a measured capture.
-struct MatchedRows {
-    path: PathBuf,
-    schema: Arc<Schema>,
-    table: TableWriter,
-}
-
-impl MatchedRows {
-    fn create(path: &Path, format: Format) -> Result<Self, TableError> {
-        let name = DataType::Dictionary(Box::new(DataType::UInt16), Box::new(DataType::Utf8));
-        let schema = Arc::new(Schema::new(vec![
-            Field::new("vantage", name, false),
-            Field::new("pid", DataType::UInt64, false),
-            Field::new("fid", DataType::UInt32, false),
-            Field::new("simulated_ps", DataType::Int64, false),
-            Field::new("measured_ps", DataType::Int64, false),
-            Field::new("simulated_delay_ps", DataType::Int64, false),
-            Field::new("measured_delay_ps", DataType::Int64, false),
-        ]));
-        let table = TableWriter::create(path, &schema, format)?;
-        Ok(MatchedRows { path: path.to_owned(), schema, table })
-    }
-
-    fn write(&mut self, vantage: &str, matched: &[Matched], delays: &Delays) -> Result<(), TableError> {
-        const ROWS: usize = 1 << 15;
-        let names: ArrayRef = Arc::new(StringArray::from(vec![vantage]));
-        let simulated = delays.simulated.chunks(ROWS);
-        let measured = delays.measured.chunks(ROWS);
-        for ((packets, simulated), measured) in matched.chunks(ROWS).zip(simulated).zip(measured) {
-            let keys = UInt16Array::from(vec![0; packets.len()]);
-            let names = arrow_array::DictionaryArray::try_new(keys, Arc::clone(&names))
-                .map_err(|source| TableError::Arrow { path: self.path.clone(), source })?;
-            let columns: Vec<ArrayRef> = vec![
-                Arc::new(names),
-                Arc::new(UInt64Array::from_iter_values(packets.iter().map(|packet| packet.sighting.pid))),
-                Arc::new(UInt32Array::from_iter_values(packets.iter().map(|packet| packet.sighting.fid))),
-                Arc::new(Int64Array::from_iter_values(packets.iter().map(|packet| packet.simulated_ps))),
-                Arc::new(Int64Array::from_iter_values(packets.iter().map(|packet| packet.measured_ps))),
-                Arc::new(Int64Array::from(simulated.to_vec())),
-                Arc::new(Int64Array::from(measured.to_vec())),
-            ];
-            self.table.write(&batch(&self.path, &self.schema, columns)?)?;
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> Result<(), TableError> {
-        self.table.finish()
-    }
 }
 
 fn hash(path: &Path) -> Result<Input, RunError> {

@@ -74,14 +74,14 @@ pub struct StaticRoute {
     pub port: PortId,
 }
 
-/// A host, switch or router.
+/// A host, switch or router, as a node of the graph; [`crate::device::Device`] is one at work.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Device {
+pub struct DeviceNode {
     /// Its name, unique in the topology.
     pub name: String,
     /// What it does with packets.
     pub kind: DeviceKind,
-    /// Its addresses (hosts only).
+    /// Its addresses: one or more for a host, none for the others.
     pub addresses: Vec<IpNet>,
     /// The time from ingress until the packet joins the egress port's PTM.
     pub processing: Span,
@@ -123,7 +123,7 @@ pub struct DirectedLink {
 #[derive(Debug, Clone)]
 pub struct Topology {
     name: String,
-    graph: DiGraph<Device, DirectedLink>,
+    graph: DiGraph<DeviceNode, DirectedLink>,
     ports: Vec<Port>,
     by_name: FxHashMap<String, DeviceId>,
 }
@@ -135,12 +135,12 @@ impl Topology {
     }
 
     /// The graph: nodes and edges have the numbers of [`DeviceId`] and [`LinkId`].
-    pub(crate) fn graph(&self) -> &DiGraph<Device, DirectedLink> {
+    pub(crate) fn graph(&self) -> &DiGraph<DeviceNode, DirectedLink> {
         &self.graph
     }
 
     /// Every device, in the order of the file.
-    pub fn devices(&self) -> impl ExactSizeIterator<Item = (DeviceId, &Device)> {
+    pub fn devices(&self) -> impl ExactSizeIterator<Item = (DeviceId, &DeviceNode)> {
         let nodes = self.graph.raw_nodes().iter().enumerate();
         nodes.map(|(index, node)| (DeviceId::new(index), &node.weight))
     }
@@ -157,7 +157,7 @@ impl Topology {
     }
 
     /// One device.
-    pub fn device(&self, id: DeviceId) -> &Device {
+    pub fn device(&self, id: DeviceId) -> &DeviceNode {
         &self.graph[NodeIndex::new(id.index())]
     }
 

@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::packet::{FlowKey, Tau};
+use crate::units::Timestamp;
 
 /// A source of traffic, as a scenario file names it: `[[traffic]]` with `kind = "replay"` and the
 /// other keys beside it.
@@ -55,6 +56,14 @@ pub trait Source: Send {
     /// The part of the source that has been read, 0 to 1, where its end is known.
     fn progress(&self) -> Option<f64>;
 
+    /// When its first packet was recorded, for a source that replays a recording.
+    fn recorded_start(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// Says at which absolute instant the run starts; called once, before the first packet is asked for.
+    fn start_at(&mut self, _start: Timestamp) {}
+
     /// What was let pass so far, in words.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
@@ -78,8 +87,8 @@ pub enum TrafficError {
         /// the record's number
         record: u64,
         /// its instant
-        at: crate::units::Timestamp,
+        at: Timestamp,
         /// the run's start
-        start: crate::units::Timestamp,
+        start: Timestamp,
     },
 }

@@ -1,24 +1,33 @@
-//! The progress bar: on standard error, and only on a terminal.
+//! The progress bar, and what `-v` says instead: on standard error.
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Global, Progress};
+use super::Global;
 use crate::run::Stage;
 
-/// A progress bar, or nothing.
-pub(super) struct Bar(Option<ProgressBar>);
+/// How a run shows how far it is.
+pub(super) enum Bar {
+    /// Not at all.
+    Silent,
+    /// A line as each stage begins.
+    Lines { stage: String },
+    /// A bar.
+    Drawn(ProgressBar),
+}
 
 /// The bar counts parts of this many.
 const WHOLE: u64 = 10_000;
 
 impl Bar {
-    /// A bar for the run of `name`, where the user wants and can see one.
+    /// A bar for the run of `name` where the user wants and can see one; lines for `-v`.
     pub(super) fn new(global: &Global, name: &str) -> Self {
-        if global.quiet || global.progress == Progress::Never || !std::io::stderr().is_terminal() {
-            return Bar(None);
+        if global.verbose {
+            return Bar::Lines { stage: String::new() };
+        }
+        if !global.draws_progress() {
+            return Bar::Silent;
         }
         let bar = ProgressBar::with_draw_target(Some(WHOLE), ProgressDrawTarget::stderr());
         let template = "{prefix} [{bar:30}] {percent:>3} %  {msg}  {eta} left";
@@ -27,32 +36,48 @@ impl Bar {
         );
         bar.set_prefix(name.to_owned());
         bar.enable_steady_tick(Duration::from_millis(200));
-        Bar(Some(bar))
+        Bar::Drawn(bar)
     }
 
     /// Shows how far a run is.
-    pub(super) fn show(&self, stage: Stage<'_>) {
-        let Some(bar) = &self.0 else { return };
-        match stage {
-            Stage::Simulating(progress) => {
-                let rate = progress.injected as f64 / bar.elapsed().as_secs_f64().max(1e-3);
-                bar.set_message(format!(
-                    "{:.3} s simulated, {:.2} M packets/s",
-                    progress.time.as_seconds_f64(),
-                    rate / 1e6
-                ));
-                if let Some(fraction) = progress.fraction {
-                    bar.set_position((fraction.clamp(0.0, 1.0) * WHOLE as f64) as u64);
+    pub(super) fn show(&mut self, now: Stage<'_>) {
+        match self {
+            Bar::Silent => {}
+            Bar::Lines { stage } => {
+                let next = match now {
+                    Stage::Simulating(_) => "simulating".to_owned(),
+                    Stage::Comparing(capture) => format!("comparing with {}", capture.display()),
+                };
+                if *stage != next {
+                    eprintln!("{next}");
+                    *stage = next;
                 }
             }
-            Stage::Comparing(capture) => bar.set_message(format!("comparing with {}", capture.display())),
+            Bar::Drawn(bar) => draw(bar, now),
         }
     }
 
     /// Takes the bar off the terminal.
     pub(super) fn clear(&self) {
-        if let Some(bar) = &self.0 {
+        if let Bar::Drawn(bar) = self {
             bar.finish_and_clear();
         }
+    }
+}
+
+fn draw(bar: &ProgressBar, stage: Stage<'_>) {
+    match stage {
+        Stage::Simulating(progress) => {
+            let rate = progress.injected as f64 / bar.elapsed().as_secs_f64().max(1e-3);
+            bar.set_message(format!(
+                "{:.3} s simulated, {:.2} M packets/s",
+                progress.time.as_seconds_f64(),
+                rate / 1e6
+            ));
+            if let Some(fraction) = progress.fraction {
+                bar.set_position((fraction.clamp(0.0, 1.0) * WHOLE as f64) as u64);
+            }
+        }
+        Stage::Comparing(capture) => bar.set_message(format!("comparing with {}", capture.display())),
     }
 }

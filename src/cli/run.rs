@@ -52,7 +52,7 @@ impl Run {
             capture: CaptureOptions { lenient: self.lenient, ..CaptureOptions::default() },
             overrides: self.overrides,
         };
-        let bar = Bar::new(global, &scenario.name);
+        let mut bar = Bar::new(global, &scenario.name);
         let result = run::run(&scenario, &options, |stage| bar.show(stage));
         bar.clear();
         let summary = result.map_err(|error| match error.is_bad_input() {

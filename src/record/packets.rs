@@ -12,6 +12,9 @@ use crate::packet::{DropReason, Tau};
 use crate::table::{Format, TableError, TableWriter, batch};
 use crate::units::{Span, Time, Timestamp};
 
+/// The time zone as an offset, which every reader knows.
+const UTC: &str = "+00:00";
+
 /// Rows that are held before they are written.
 const ROWS: usize = 1 << 15;
 
@@ -84,7 +87,7 @@ impl PacketRows {
             Field::new("source", DataType::UInt32, false),
             Field::new("record", DataType::UInt64, false),
             Field::new("length_bytes", DataType::UInt32, false),
-            Field::new("injected_at", DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())), true),
+            Field::new("injected_at", DataType::Timestamp(TimeUnit::Nanosecond, Some(UTC.into())), true),
             Field::new("injected_ps", DataType::UInt64, false),
             Field::new("ended_ps", DataType::UInt64, true),
             Field::new("delay_ps", DataType::UInt64, true),
@@ -150,7 +153,7 @@ impl PacketRows {
             Arc::new(arrow_array::UInt32Array::from(columns.source)),
             Arc::new(arrow_array::UInt64Array::from(columns.record)),
             Arc::new(arrow_array::UInt32Array::from(columns.length)),
-            Arc::new(TimestampNanosecondArray::from(columns.injected_at).with_timezone("UTC")),
+            Arc::new(TimestampNanosecondArray::from(columns.injected_at).with_timezone(UTC)),
             Arc::new(arrow_array::UInt64Array::from(columns.injected)),
             Arc::new(columns.ended.finish()),
             Arc::new(columns.delay.finish()),

@@ -1,11 +1,13 @@
 //! From devices and links to a sound [`Topology`]: the one way to make one.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use ipnet::IpNet;
 use petgraph::graph::{DiGraph, NodeIndex};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
-    Device, DeviceId, DeviceKind, DirectedLink, LinkId, NameError, Port, PortId, PortName, StaticRoute,
+    DeviceId, DeviceKind, DeviceNode, DirectedLink, LinkId, NameError, Port, PortId, PortName, StaticRoute,
     Topology, TopologyError,
 };
 use crate::link::Link;
@@ -19,7 +21,7 @@ pub struct DeviceSpec {
     pub name: String,
     /// What it does with packets.
     pub kind: DeviceKind,
-    /// Its addresses (hosts only).
+    /// Its addresses (hosts only); a host without any gets one of its own.
     pub addresses: Vec<IpNet>,
     /// The time from ingress until the packet joins the egress port's PTM.
     pub processing: Span,
@@ -76,7 +78,8 @@ impl Topology {
     /// The topology of these devices and links.
     ///
     /// Devices keep their order, and so do links, forward before backward; ports are ordered by
-    /// device, then by number.
+    /// device, then by number. A host without an address gets one of its own: `fd00::1` as the first device,
+    /// `fd00::2` as the second, and so on.
     ///
     /// # Errors
     /// One variant of [`TopologyError`] for each of these properties that does not hold:
@@ -283,8 +286,11 @@ fn build(name: String, devices: Vec<DeviceSpec>, links: Vec<LinkSpec>) -> Topolo
             .iter()
             .map(|route| StaticRoute { destination: route.destination, port: port_numbered(route.port) })
             .collect();
-        let DeviceSpec { name, kind, addresses, processing, .. } = device;
-        graph.add_node(Device { name, kind, addresses, processing, routes, ports: device_ports });
+        let DeviceSpec { name, kind, mut addresses, processing, .. } = device;
+        if kind == DeviceKind::Host && addresses.is_empty() {
+            addresses.push(address_of_host(graph.node_count()));
+        }
+        graph.add_node(DeviceNode { name, kind, addresses, processing, routes, ports: device_ports });
     }
     for (link, (from, to)) in timings.into_iter().zip(sender.into_iter().zip(receiver)) {
         let (from, to) = (from.expect(SOUND), to.expect(SOUND));
@@ -292,6 +298,12 @@ fn build(name: String, devices: Vec<DeviceSpec>, links: Vec<LinkSpec>) -> Topolo
         graph.add_edge(node(from), node(to), DirectedLink { from, to, link });
     }
     Topology { name, graph, ports, by_name }
+}
+
+/// The address of a host that was given none: `fd00::1` for the first device, and so on (RFC 4193).
+fn address_of_host(index: usize) -> IpNet {
+    const FIRST: u128 = 0xfd00 << 112 | 1;
+    IpNet::from(IpAddr::V6(Ipv6Addr::from(FIRST + index as u128)))
 }
 
 #[cfg(test)]

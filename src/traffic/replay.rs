@@ -33,7 +33,7 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Opens `path` and reads its first packet. The run's start is the Unix epoch until [`Replay::start_at`].
+    /// Opens `path` and reads its first packet. The run's start is the Unix epoch until [`Source::start_at`].
     ///
     /// # Errors
     /// The file cannot be opened or its first packet cannot be read.
@@ -47,16 +47,6 @@ impl Replay {
             first,
             start: Timestamp::default(),
         })
-    }
-
-    /// When the capture's first packet was recorded; `None` for an empty capture.
-    pub fn first_timestamp(&self) -> Option<Timestamp> {
-        self.first.map(|observation| observation.timestamp)
-    }
-
-    /// Says when the run starts.
-    pub fn start_at(&mut self, start: Timestamp) {
-        self.start = start;
     }
 }
 
@@ -97,6 +87,14 @@ impl Source for Replay {
     fn progress(&self) -> Option<f64> {
         let reader = self.capture.reader();
         reader.file_size().map(|size| reader.bytes_read() as f64 / size.max(1) as f64)
+    }
+
+    fn recorded_start(&self) -> Option<Timestamp> {
+        self.first.map(|observation| observation.timestamp)
+    }
+
+    fn start_at(&mut self, start: Timestamp) {
+        self.start = start;
     }
 
     fn warnings(&self) -> Vec<String> {

@@ -378,14 +378,14 @@ impl Network {
         for index in 0..devices {
             let device = format!("d{index}");
             links.push(LinkSpec::new(
-                PortName::new(&format!("h{index}"), 0),
+                PortName::new(format!("h{index}"), 0),
                 PortName::new(&device, 0),
                 timing(index),
             ));
             if index > 0 {
                 let parent = self.parents[index] % index;
                 let (up, down) =
-                    (PortName::new(&device, 1), PortName::new(&format!("d{parent}"), 10 + index as u16));
+                    (PortName::new(&device, 1), PortName::new(format!("d{parent}"), 10 + index as u16));
                 links.push(LinkSpec::new(up, down, timing(index)));
             }
         }

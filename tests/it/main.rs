@@ -6,12 +6,14 @@ mod capture_frames;
 mod capture_order;
 mod commands;
 mod engine;
+mod house;
 mod inspect;
 mod overrides;
 mod packets_table;
 mod pcapng;
 mod scenarios;
 mod schemas;
+mod simulate;
 
 #[path = "../../benches/lookalike.rs"]
 mod lookalike;

@@ -1,0 +1,67 @@
+//! The rules of the house: data flows one way, and some crates are named in one file only.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The lines of code of a file: no comments.
+fn code(path: &Path) -> Vec<String> {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_module_uses_only_what_stands_above_it_in_lib_rs() {
+    let modules: Vec<String> = code(Path::new("src/lib.rs"))
+        .iter()
+        .filter_map(|line| Some(line.strip_prefix("pub mod ")?.strip_suffix(';')?.to_owned()))
+        .collect();
+    assert!(modules.len() > 10, "{modules:?}");
+    let mut uses = 0;
+    for (place, module) in modules.iter().enumerate() {
+        let root = Path::new("src").join(module);
+        let mut files = if root.is_dir() { sources(&root) } else { Vec::new() };
+        files.push(root.with_extension("rs"));
+        for file in files {
+            for line in code(&file) {
+                for used in line.split("crate::").skip(1) {
+                    let used: String =
+                        used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                    let Some(above) = modules.iter().position(|module| *module == used) else { continue };
+                    uses += 1;
+                    assert!(above <= place, "{} uses {used}, which stands below {module}", file.display());
+                }
+            }
+        }
+    }
+    assert!(uses > 100, "only {uses} uses were found");
+}
+
+#[test]
+fn third_party_crates_keep_to_their_file() {
+    let keepers = [
+        ("pcap_file::", "src/capture/format.rs"),
+        ("etherparse::", "src/capture/frame/parse.rs"),
+        ("priority_queue::", "src/engine/queue.rs"),
+    ];
+    for (name, keeper) in keepers {
+        let users: Vec<PathBuf> = sources(Path::new("src"))
+            .into_iter()
+            .filter(|path| code(path).iter().any(|line| line.contains(name)))
+            .collect();
+        assert_eq!(users, [PathBuf::from(keeper)], "{name}");
+    }
+}

@@ -1,0 +1,191 @@
+//! Every scenario that ships, from its files to its result.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use taunet::capture::Options as CaptureOptions;
+use taunet::run::{RunError, RunOptions, Summary, run};
+use taunet::scenario::Scenario;
+use taunet::table::Format;
+
+fn options(out: PathBuf) -> RunOptions {
+    RunOptions {
+        out,
+        replace: false,
+        format: Format::Parquet,
+        capture: CaptureOptions::default(),
+        overrides: Vec::new(),
+    }
+}
+
+fn load(path: &Path, overrides: &[&str]) -> Scenario {
+    let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
+    Scenario::load(path, &overrides, None).unwrap()
+}
+
+fn simulate(scenario: &Scenario) -> Summary {
+    let folder = tempfile::tempdir().unwrap();
+    run(scenario, &options(folder.path().join("run")), |_| ()).unwrap()
+}
+
+fn shipped() -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = fs::read_dir("scenarios")
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+/// The fingerprints are the same on every machine: times are integers.
+#[test]
+fn every_scenario_keeps_its_bounds() {
+    let mut table = String::new();
+    for path in shipped() {
+        let summary = simulate(&load(&path, &[]));
+        let packets = summary.packets;
+        writeln!(
+            table,
+            "{}: {} injected, {} delivered, {} dropped, {} hops, {}",
+            summary.scenario,
+            packets.injected,
+            packets.delivered,
+            packets.dropped,
+            summary.hops,
+            summary.fingerprint
+        )
+        .unwrap();
+        for measured in &summary.measured {
+            let agreement = measured.agreement.unwrap();
+            writeln!(
+                table,
+                "  {} ({:?}): {} matched, {} ambiguous, lost {} simulated, {} measured, w1_normalized {:.6}, pearson {:.6}",
+                measured.vantage,
+                measured.delay,
+                measured.counts.matched,
+                measured.counts.ambiguous,
+                measured.loss.simulated(),
+                measured.loss.measured(),
+                agreement.w1_normalized.unwrap(),
+                agreement.pearson.unwrap()
+            )
+            .unwrap();
+        }
+        assert!(summary.accept.passed, "{}: {:?}", summary.scenario, summary.accept.missed);
+        assert_eq!(
+            summary.accept.bounds > 0,
+            !summary.measured.is_empty(),
+            "{} proves nothing",
+            summary.scenario
+        );
+    }
+    insta::assert_snapshot!(table);
+}
+
+#[test]
+fn every_scenario_says_what_it_shows() {
+    for path in shipped().iter().chain(&topologies()) {
+        let text = fs::read_to_string(path).unwrap();
+        let first = text.lines().find(|line| !line.starts_with("#:schema")).unwrap();
+        assert!(first.starts_with("# "), "{} opens without a word", path.display());
+    }
+}
+
+fn topologies() -> Vec<PathBuf> {
+    fs::read_dir("topologies").unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+#[test]
+fn the_same_scenario_twice_has_the_same_fingerprint() {
+    let scenario = load(Path::new("scenarios/kernel-drops.toml"), &[]);
+    let (first, second) = (simulate(&scenario), simulate(&scenario));
+    assert_eq!(first.fingerprint, second.fingerprint);
+    assert_eq!(first.measured, second.measured);
+    let other = load(Path::new("scenarios/kernel-drops.toml"), &["until=10 s"]);
+    assert_ne!(simulate(&other).fingerprint, first.fingerprint);
+}
+
+#[test]
+fn the_notebooks_packet_takes_one_second() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let scenario = load(Path::new("scenarios/notebook.toml"), &[]);
+    let options = RunOptions { format: Format::Csv, ..options(out.clone()) };
+    let summary = run(&scenario, &options, |_| ()).unwrap();
+    assert_eq!((summary.packets.delivered, summary.packets.dropped), (256, 0));
+    let packets = fs::read_to_string(out.join("packets.csv")).unwrap();
+    let mut lines = packets.lines();
+    let column = lines.next().unwrap().split(',').position(|name| name == "delay_ps").unwrap();
+    let delays: Vec<&str> = lines.map(|line| line.split(',').nth(column).unwrap()).collect();
+    assert_eq!(delays, ["1000000000000"; 256]);
+}
+
+#[test]
+fn the_run_directory_is_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    for (format, extension) in [(Format::Parquet, "parquet"), (Format::Csv, "csv")] {
+        let out = folder.path().join(extension);
+        let scenario = load(Path::new("scenarios/kernel-tbf-70.toml"), &["until=2 s"]);
+        run(&scenario, &RunOptions { format, ..options(out.clone()) }, |_| ()).unwrap();
+        let mut names: Vec<String> = fs::read_dir(&out)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        let tables = ["flows", "matched", "packets", "ports"].map(|table| format!("{table}.{extension}"));
+        let mut expected = tables.to_vec();
+        expected.extend(["meta.json".to_owned(), "summary.json".to_owned()]);
+        expected.sort();
+        assert_eq!(names, expected);
+    }
+    let meta: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(folder.path().join("csv/meta.json")).unwrap()).unwrap();
+    // `sha256sum scenarios/captures/kernel-tbf-70/in1.pcap.xz`
+    let input = &meta["inputs"][2];
+    assert_eq!(input["sha256"], "a884b003b33ccc47fdfbd831f60c6ec3ebfddeced1414634e616a79bcf7ddb07");
+    assert_eq!(input["bytes"], 224_596);
+}
+
+#[test]
+fn what_fails_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let cut = folder.path().join("cut.pcap");
+    fs::copy("tests/captures/cut_in_record.pcap", &cut).unwrap();
+    let overrides = [format!("traffic.0.capture={}", cut.display())];
+    let overrides: Vec<&str> = overrides.iter().map(String::as_str).collect();
+    let scenario = load(Path::new("scenarios/kernel-tbf-70.toml"), &overrides);
+    let out = folder.path().join("runs/one");
+    let error = run(&scenario, &options(out.clone()), |_| ()).unwrap_err();
+    assert!(error.is_bad_input(), "{error}");
+    assert!(error.to_string().contains("cut.pcap"), "{error}");
+    assert_eq!(fs::read_dir(folder.path().join("runs")).unwrap().count(), 0);
+    let lenient = CaptureOptions { lenient: true, ..CaptureOptions::default() };
+    let summary = run(&scenario, &RunOptions { capture: lenient, ..options(out.clone()) }, |_| ()).unwrap();
+    assert!(summary.packets.injected > 0);
+    assert_eq!(summary.warnings.len(), 1, "{:?}", summary.warnings);
+    assert!(
+        matches!(run(&scenario, &options(out), |_| ()), Err(RunError::Directory(_))),
+        "an earlier run is kept"
+    );
+}
+
+#[test]
+fn a_hop_needs_the_measured_ingress() {
+    // Without the capture between the routers, only the cross traffic's ingress at r2 is known.
+    let folder = tempfile::tempdir().unwrap();
+    let text = fs::read_to_string("scenarios/kernel-tandem.toml").unwrap();
+    let between = text.find("# Between the routers").unwrap();
+    let after = text.find("# After the second router").unwrap();
+    let root = fs::canonicalize(".").unwrap();
+    let text = format!("{}{}", &text[..between], &text[after..])
+        .replace("../topologies", &root.join("topologies").display().to_string())
+        .replace("captures/", &format!("{}/", root.join("scenarios/captures").display()));
+    let path = folder.path().join("tandem.toml");
+    fs::write(&path, text).unwrap();
+    let summary = simulate(&load(&path, &[]));
+    assert_eq!(summary.measured[0].without_ingress, 60_869);
+    assert_eq!(summary.measured[0].counts.matched, 87_077);
+    assert_eq!(summary.measured[1].without_ingress, 0);
+}
