@@ -111,7 +111,7 @@ fn a_damaged_file_gives_what_stands_before() {
 
     let (code, stdout, _) = inspect(&[path, "--lenient"]);
     assert_eq!(code, 0);
-    assert!(stdout.contains("\nWarning: tests/captures/cut_in_record.pcap is cut off"), "{stdout}");
+    assert!(stdout.contains("\nwarning: tests/captures/cut_in_record.pcap is cut off"), "{stdout}");
 }
 
 #[test]
