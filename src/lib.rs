@@ -1,6 +1,81 @@
+//! taunet: a discrete-event network simulator that is checked against reality.
+//!
+//! A network is described in TOML; a recorded capture is replayed through it (or traffic is
+//! generated); the result says, packet by packet, when each packet leaves each device, and how far that is
+//! from what a second capture measured.
+//!
+//! ```
+//! use taunet::engine::{Hop, Injected, Injection, InjectionPoint, Observer, Simulation};
+//! use taunet::packet::{DropReason, FlowKey, Tau};
+//! use taunet::topology::{DeviceId, PortId, Topology};
+//! use taunet::traffic::Cbr;
+//! use taunet::units::Time;
+//!
+//! /// Prints when packets arrive.
+//! struct Arrivals;
+//! impl Observer for Arrivals {
+//!     fn flow(&mut self, _fid: u32, _key: FlowKey) {}
+//!     fn injected(&mut self, _injected: &Injected<'_>) {}
+//!     fn hop(&mut self, _hop: &Hop) {}
+//!     fn delivered(&mut self, tau: &Tau, _host: DeviceId) {
+//!         println!("packet {} at {}", tau.packet.pid, tau.timestamp);
+//!     }
+//!     fn dropped(&mut self, _tau: &Tau, _device: DeviceId, _port: Option<PortId>, _reason: DropReason) {}
+//! }
+//!
+//! let topology = Topology::from_toml("line.toml", r#"
+//!     name = "line"
+//!     device = [
+//!         { name = "a", kind = "host", addresses = ["10.0.0.1"] },
+//!         { name = "b", kind = "host", addresses = ["10.0.0.2"] },
+//!     ]
+//!     link = [{ between = ["a:0", "b:0"], bandwidth = "100 B/s", length = "1 m", propagation_speed = "2 m/s" }]
+//! "#)?;
+//! let flow = FlowKey::Ip { source: "10.0.0.1".parse()?, destination: "10.0.0.2".parse()?, protocol: 17, ports: None };
+//! let source = Cbr::new(flow, "50 B".parse()?, "500 ms".parse()?, 3, Time::ZERO);
+//! let at = InjectionPoint::Host(topology.device_named("a").unwrap());
+//! let mut simulation = Simulation::new(&topology, vec![Injection { source: Box::new(source), at }], None)?;
+//! let outcome = simulation.run(&mut Arrivals, |_| ())?;
+//! assert_eq!(outcome.end.as_seconds_f64(), 2.0); // sent at 1 s, half a second on each half of the way
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The house, in the order in which data flows
+//!
+//! A module uses only what stands above it; a test holds that.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`units`] | time, rate, size, distance, speed: exact integers inside, text with units outside |
+//! | [`packet`] | `Packet`, `Tau`, the key of a flow, the reasons to drop |
+//! | [`link`] | a link adds transmission and propagation: `link_forward` |
+//! | [`table`] | tables as Parquet or CSV |
+//! | [`config`] | TOML with the place of every mistake |
+//! | [`capture`] | pcap and pcapng: read, parse frames, statistics, a table of packets |
+//! | [`ptm`] | traffic management at an egress port: one file per discipline |
+//! | [`topology`] | the graph of devices and links, and its TOML |
+//! | [`pfm`] | forwarding: which egress port |
+//! | [`device`] | a device at work: PFM, processing delay, PTMs |
+//! | [`traffic`] | sources of Tau: replay of a capture, constant bit rate |
+//! | [`scenario`] | topology, traffic and measured captures, from TOML |
+//! | [`engine`] | the event queue that drives it all |
+//! | [`record`] | the tables of a run and its directory |
+//! | [`compare`] | matching packets across vantages; the metrics |
+//! | [`run`] | one simulation end to end |
+//! | [`cli`] | the command line: one file per verb |
+//!
+//! # Glossary
+//!
+//! - **Tau**: a timestamped packet. An *ingress Tau* has arrived at a device with its last bit; an *egress Tau*
+//!   starts onto a link with its first bit.
+//! - **PFM**, packet forwarding model: which egress port a packet takes.
+//! - **PTM**, packet traffic-management model: how long it waits there, or that it is dropped.
+//! - **Vantage**: the port and direction where a capture is taken.
+//! - **Waiting time**: from joining the PTM to the start of transmission. **Sojourn time**: from ingress to the
+//!   start of transmission. **One-way delay**: from injection to arrival (RFC 7679).
+//! - **Fingerprint**: 128 bits over all that happened in a run; the same for the same scenario everywhere.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
-//! taunet: a discrete-event network simulator that is checked against recorded captures.
 
 pub mod units;
 pub mod packet;
