@@ -10,7 +10,9 @@ pub use summary::{
     AcceptSummary, ByOrigin, Input, MeasuredSummary, Meta, MissedBound, RelativeError, Summary,
 };
 
+use std::collections::BTreeMap;
 use std::fs::File;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -20,7 +22,8 @@ use sha2::{Digest, Sha256};
 use crate::capture::{CaptureError, Options as CaptureOptions, Sorted};
 use crate::compare::{Watch, WatchError, WatchedVantage};
 use crate::engine::{EngineError, Progress, Simulation};
-use crate::record::{DirectoryError, PacketRows, PortRecords, RunDirectory};
+use crate::pfm::Pfm;
+use crate::record::{DirectoryError, FlowRecords, PacketRows, PortRecords, RunDirectory};
 use crate::scenario::{Direction, Scenario};
 use crate::table::{Format, TableError};
 use crate::topology::{Topology, Vantage};
@@ -124,6 +127,7 @@ pub fn run(
     let mut warnings: Vec<String> = simulation.warnings().collect();
     drop(simulation);
     let observer::Records { flows, ports, watch } = observer.finish()?;
+    warnings.extend(nobody_has(topology, &flows));
     flows.write(&file("flows"), options.format)?;
     ports.write(&file("ports"), options.format, topology, outcome.end)?;
 
@@ -198,6 +202,25 @@ pub fn vantage_name(topology: &Topology, vantage: Vantage) -> String {
         Direction::Egress => "egress",
     };
     format!("{} {direction}", topology.port_name(vantage.port))
+}
+
+/// A word on the packets whose destination no host has, if there are any.
+fn nobody_has(topology: &Topology, flows: &FlowRecords) -> Option<String> {
+    let pfm = Pfm::new(topology);
+    let homeless = flows.injected_per_flow().filter_map(|(key, packets)| {
+        let address = key.destination_address()?;
+        pfm.host_of(address).is_none().then_some((address, packets))
+    });
+    let homeless: BTreeMap<IpAddr, u64> = homeless.fold(BTreeMap::new(), |mut all, (address, packets)| {
+        *all.entry(address).or_default() += packets;
+        all
+    });
+    let (example, _) = homeless.iter().max_by_key(|(_, packets)| **packets)?;
+    Some(format!(
+        "{} packets go to {} addresses that no host has, such as {example}: give a host these `addresses`",
+        homeless.values().sum::<u64>(),
+        homeless.len(),
+    ))
 }
 
 fn hash(path: &Path) -> Result<Input, RunError> {

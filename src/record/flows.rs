@@ -76,6 +76,11 @@ impl FlowRecords {
         self.flows[packet.fid as usize].dropped += 1;
     }
 
+    /// What makes each flow, and how many packets of it entered, by `fid`.
+    pub fn injected_per_flow(&self) -> impl Iterator<Item = (&FlowKey, u64)> {
+        self.flows.iter().map(|flow| (&flow.key, flow.injected))
+    }
+
     /// The number of flows.
     pub fn len(&self) -> usize {
         self.flows.len()

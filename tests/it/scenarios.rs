@@ -200,16 +200,3 @@ fn a_mistake_in_the_topology_points_there() {
     assert_eq!(error.line_column(), Some((2, 1)));
     assert_eq!(error.message(), "unknown key `devices` at the top of the file");
 }
-
-#[test]
-fn the_examples_load() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "toml")
-            && let Err(error) = Scenario::load(&path, &[], None)
-        {
-            panic!("{error}");
-        }
-    }
-}
