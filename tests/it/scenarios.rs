@@ -1,7 +1,7 @@
 //! Scenarios from files: what is resolved, and what a mistake is told.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use taunet::config::ConfigError;
 use taunet::scenario::{DelayScope, Direction, Scenario, Traffic};

@@ -170,7 +170,7 @@ fn what_fails_leaves_nothing_behind() {
     let lenient = CaptureOptions { lenient: true, ..CaptureOptions::default() };
     let summary = run(&scenario, &RunOptions { capture: lenient, ..options(out.clone()) }, |_| ()).unwrap();
     assert!(summary.packets.injected > 0);
-    assert_eq!(summary.warnings.len(), 1, "{:?}", summary.warnings);
+    assert!(summary.warnings[0].contains("is cut off"), "{:?}", summary.warnings);
     assert!(
         matches!(run(&scenario, &options(out), |_| ()), Err(RunError::Directory(_))),
         "an earlier run is kept"
