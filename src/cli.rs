@@ -59,6 +59,13 @@ impl Global {
     pub fn draws_progress(&self) -> bool {
         self.progress == Progress::Auto && !self.quiet && std::io::stderr().is_terminal()
     }
+
+    /// Prints what was let pass.
+    fn warn<T: std::fmt::Display>(&self, warnings: &[T]) {
+        for warning in warnings.iter().filter(|_| !self.quiet) {
+            error::to_stderr(&format!("warning: {warning}"));
+        }
+    }
 }
 
 /// When to draw a progress bar.

@@ -76,8 +76,8 @@ pub(super) fn print_config(error: &ConfigError) {
     }
 }
 
-/// Nobody is left to tell when standard error is closed.
-fn to_stderr(text: &str) {
+/// Prints a line to standard error. Nobody is left to tell when that is closed.
+pub(super) fn to_stderr(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 

@@ -64,6 +64,7 @@ impl Inspect {
             let summary = statistics.summary(LARGEST_FLOWS);
             report(&self, global.json, &reader, summary, damage.as_ref(), output.writer())?;
         }
+        global.warn(reader.warnings());
         damage.map_or(Ok(()), |error| Err(bad_input(error)))
     }
 }
@@ -84,22 +85,18 @@ fn report(
     damage: Option<&CaptureError>,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let warnings: Vec<_> = reader.warnings().iter().map(ToString::to_string).collect();
     if json {
         let report = JsonReport {
             capture: args.capture.display().to_string(),
             summary,
             untimed_packets: reader.untimed(),
             error: damage.map(ToString::to_string),
-            warnings,
+            warnings: reader.warnings().iter().map(ToString::to_string).collect(),
         };
         serde_json::to_writer_pretty(&mut *out, &report)?;
         writeln!(out)?;
     } else {
         print(&summary, reader.untimed(), out)?;
-        for warning in warnings {
-            writeln!(out, "warning: {warning}")?;
-        }
     }
     out.flush()
 }

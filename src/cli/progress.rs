@@ -5,6 +5,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Global;
+use super::error::to_stderr;
 use crate::run::Stage;
 
 /// How a run shows how far it is.
@@ -49,7 +50,7 @@ impl Bar {
                     Stage::Comparing(capture) => format!("comparing with {}", capture.display()),
                 };
                 if *stage != next {
-                    eprintln!("{next}");
+                    to_stderr(&next);
                     *stage = next;
                 }
             }

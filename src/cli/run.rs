@@ -59,11 +59,7 @@ impl Run {
             true => CliError::Usage(error.to_string()),
             false => CliError::Failed(Box::new(error)),
         })?;
-        if !global.quiet {
-            for warning in &summary.warnings {
-                eprintln!("warning: {warning}");
-            }
-        }
+        global.warn(&summary.warnings);
         if global.json {
             output.json(&summary)?;
         } else if !global.quiet {
