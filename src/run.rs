@@ -150,7 +150,7 @@ pub fn run(
             &mut measured_ingress,
             &mut matched_rows,
         )?;
-        warnings.extend(capture.warnings().map(ToString::to_string));
+        warnings.extend(capture.remarks());
         measured.push((index, summary));
     }
     measured.sort_by_key(|(index, _)| *index);

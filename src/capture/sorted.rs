@@ -209,6 +209,19 @@ impl Sorted {
         self.beyond_window
     }
 
+    /// All that is worth a word about what was read so far: what was let pass, and packets put into order.
+    pub fn remarks(&self) -> Vec<String> {
+        let out_of_order = (self.reordered > 0).then(|| {
+            format!(
+                "{}: {} packets were out of order, by {} at most, and were put into order",
+                self.reader.path().display(),
+                self.reordered,
+                self.largest_step_back
+            )
+        });
+        self.warnings().map(ToString::to_string).chain(out_of_order).collect()
+    }
+
     /// What [`Options::lenient`] has let pass so far.
     pub fn warnings(&self) -> impl Iterator<Item = &CaptureError> {
         self.reader.warnings().iter().chain(&self.warnings)

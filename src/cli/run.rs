@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::progress::Bar;
-use super::text::{count, percent, seconds};
+use super::text::{count, counted, percent, seconds};
 use super::{CliError, Global, Output};
 use crate::capture::Options as CaptureOptions;
 use crate::run::{self, MeasuredSummary, RunOptions, Summary};
@@ -104,7 +104,7 @@ fn print(summary: &Summary, output: &mut Output) -> Result<(), CliError> {
         print_measured(measured, output)?;
     }
     if summary.accept.bounds > 0 && summary.accept.passed {
-        output.line(format_args!("\nall {} bounds of [accept] kept", summary.accept.bounds))?;
+        output.line(format_args!("\n[accept]: {} kept", counted(summary.accept.bounds as u64, "bound")))?;
     }
     Ok(())
 }
@@ -197,5 +197,6 @@ fn missed(summary: &Summary) -> String {
             )
         })
         .collect();
-    format!("{} of {} [accept] bounds missed\n{}", lines.len(), summary.accept.bounds, lines.join("\n"))
+    let bounds = counted(summary.accept.bounds as u64, "bound");
+    format!("[accept]: {} of {bounds} missed\n{}", lines.len(), lines.join("\n"))
 }

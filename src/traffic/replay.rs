@@ -98,6 +98,6 @@ impl Source for Replay {
     }
 
     fn warnings(&self) -> Vec<String> {
-        self.capture.warnings().map(ToString::to_string).collect()
+        self.capture.remarks()
     }
 }
