@@ -1,0 +1,209 @@
+//! Quantities as text, read and written without floating point.
+
+use std::fmt;
+
+/// Why a text is not a quantity.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnitError {
+    /// A number stands there without its unit.
+    #[error("{what} needs a unit: {text:?} has none; write for example {example:?} (units: {units})")]
+    NoUnit {
+        /// the text as given
+        text: String,
+        /// the quantity expected
+        what: &'static str,
+        /// a text that would be right
+        example: &'static str,
+        /// every unit that fits
+        units: String,
+    },
+    /// The unit is not one of this quantity's.
+    #[error("{unit:?} is not a unit of {what}; {}units: {units}", suggestion(.nearest))]
+    UnknownUnit {
+        /// the unit as given
+        unit: String,
+        /// the quantity expected
+        what: &'static str,
+        /// the unit that looks most like it
+        nearest: Option<&'static str>,
+        /// every unit that fits
+        units: String,
+    },
+    /// There is no number.
+    #[error("{text:?} is not {what}; write for example {example:?}")]
+    NotANumber {
+        /// the text as given
+        text: String,
+        /// the quantity expected
+        what: &'static str,
+        /// a text that would be right
+        example: &'static str,
+    },
+    /// The value is not a whole count of the base unit.
+    #[error("{text:?} is finer than {what} can be: the smallest step is {base}")]
+    TooFine {
+        /// the text as given
+        text: String,
+        /// the quantity expected
+        what: &'static str,
+        /// the smallest step
+        base: &'static str,
+    },
+    /// The value does not fit.
+    #[error("{text:?} is too large for {what}: the largest is {largest}")]
+    TooLarge {
+        /// the text as given
+        text: String,
+        /// the quantity expected
+        what: &'static str,
+        /// the largest value
+        largest: String,
+    },
+    /// Zero or less, where that makes no sense.
+    #[error("{text:?} is not {what}: it must be {bound}")]
+    OutOfRange {
+        /// the text as given
+        text: String,
+        /// the quantity expected
+        what: &'static str,
+        /// what the value must be
+        bound: &'static str,
+    },
+}
+
+fn suggestion(nearest: &Option<&'static str>) -> String {
+    nearest.map_or(String::new(), |unit| format!("did you mean {unit:?}? "))
+}
+
+/// Reads `text` as a whole count of the base unit, exactly.
+pub(super) fn parse(
+    text: &str,
+    what: &'static str,
+    example: &'static str,
+    units: &[(&'static str, u64)],
+) -> Result<u64, UnitError> {
+    let listed = || units.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    let not_a_number = || UnitError::NotANumber { text: text.to_owned(), what, example };
+    let trimmed = text.trim();
+    let number_len = number_prefix(trimmed);
+    let (number, unit) = (&trimmed[..number_len], trimmed[number_len..].trim_start());
+    if number.is_empty() {
+        return Err(not_a_number());
+    }
+    if unit.is_empty() {
+        return Err(UnitError::NoUnit { text: text.to_owned(), what, example, units: listed() });
+    }
+    let Some(&(base, _)) = units.first() else { return Err(not_a_number()) };
+    let factor =
+        units.iter().find(|(name, _)| *name == unit).map(|&(_, factor)| factor).ok_or_else(|| {
+            let nearest = nearest_unit(unit, units);
+            UnitError::UnknownUnit { unit: unit.to_owned(), what, nearest, units: listed() }
+        })?;
+    if number.starts_with('-') {
+        return Err(UnitError::OutOfRange { text: text.to_owned(), what, bound: "zero or more" });
+    }
+    let too_large = || {
+        let largest = format!("{} {base}", u64::MAX - 1);
+        UnitError::TooLarge { text: text.to_owned(), what, largest }
+    };
+    let (digits, exponent) = decimal(number).ok_or_else(not_a_number)?;
+    if digits == 0 {
+        return Ok(0);
+    }
+    let mut value = digits.checked_mul(factor.into()).ok_or_else(too_large)?;
+    for _ in 0..exponent.max(0) {
+        value = value.checked_mul(10).ok_or_else(too_large)?;
+    }
+    for _ in exponent..0 {
+        if value % 10 != 0 {
+            return Err(UnitError::TooFine { text: text.to_owned(), what, base: units[0].0 });
+        }
+        value /= 10;
+    }
+    u64::try_from(value).ok().filter(|&value| value != u64::MAX).ok_or_else(too_large)
+}
+
+/// The unit that `unit` is most likely meant to be.
+fn nearest_unit(unit: &str, units: &[(&'static str, u64)]) -> Option<&'static str> {
+    let lower = unit.to_lowercase();
+    let names = || units.iter().map(|&(name, _)| name);
+    // Bits per second have many spellings, and `Mb/s` must not become bytes for its looks.
+    let bits = ["bit/s", "bits/s", "b/s", "bits", "bit"].into_iter().find_map(|spelling| {
+        let prefix = unit.strip_suffix(spelling)?.to_lowercase();
+        names().find(|name| name.to_lowercase() == format!("{prefix}bps"))
+    });
+    let similar = || {
+        names()
+            .map(|name| (strsim::damerau_levenshtein(&name.to_lowercase(), &lower), name))
+            .min_by_key(|&(distance, _)| distance)
+            .filter(|&(distance, name)| distance <= 2 && distance < name.len().max(2))
+            .map(|(_, name)| name)
+    };
+    // `seconds`, `usec`, `bytes`
+    let spelt_out =
+        || names().filter(|name| lower.starts_with(&name.to_lowercase())).max_by_key(|name| name.len());
+    bits.or_else(|| if unit.len() > 3 { spelt_out().or_else(similar) } else { similar() })
+}
+
+/// The length of the decimal number that `text` starts with (`-1.5e-3`).
+fn number_prefix(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let digits = |mut at: usize| {
+        while bytes.get(at).is_some_and(|byte| byte.is_ascii_digit() || *byte == b'.' || *byte == b'_') {
+            at += 1;
+        }
+        at
+    };
+    let start = usize::from(matches!(bytes.first(), Some(b'-' | b'+')));
+    let mantissa = digits(start);
+    if mantissa == start {
+        return 0;
+    }
+    if matches!(bytes.get(mantissa), Some(b'e' | b'E')) {
+        let sign = usize::from(matches!(bytes.get(mantissa + 1), Some(b'-' | b'+')));
+        let exponent = mantissa + 1 + sign;
+        let end = digits(exponent);
+        if end > exponent {
+            return end;
+        }
+    }
+    mantissa
+}
+
+/// `"1.5e3"` as (15, 2): digits times a power of ten.
+fn decimal(number: &str) -> Option<(u128, i32)> {
+    let number = number.trim_start_matches('+').replace('_', "");
+    let (mantissa, exponent) = match number.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (number.as_str(), 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let fraction = fraction.trim_end_matches('0');
+    if whole.is_empty() && fraction.is_empty() && !mantissa.contains('0') {
+        return None;
+    }
+    let digits: u128 = format!("0{whole}{fraction}").parse().ok()?;
+    let exponent = exponent.checked_sub(i32::try_from(fraction.len()).ok()?)?;
+    (exponent.abs() < 100 || digits == 0).then_some((digits, exponent))
+}
+
+/// Writes `value / 10^places` without trailing zeros.
+pub(super) fn write_decimal(f: &mut fmt::Formatter<'_>, value: u128, places: u32) -> fmt::Result {
+    let scale = 10u128.pow(places);
+    write!(f, "{}", value / scale)?;
+    let fraction = value % scale;
+    if fraction != 0 {
+        let digits = format!("{fraction:0width$}", width = places as usize);
+        write!(f, ".{}", digits.trim_end_matches('0'))?;
+    }
+    Ok(())
+}
+
+/// Writes `value` in the largest of `units` (name, power of ten) that it reaches.
+pub(super) fn write_quantity(f: &mut fmt::Formatter<'_>, value: u64, units: &[(&str, u32)]) -> fmt::Result {
+    let (name, places) =
+        units.iter().rev().find(|(_, places)| value >= 10u64.pow(*places)).unwrap_or(&units[0]);
+    write_decimal(f, value.into(), *places)?;
+    write!(f, " {name}")
+}
