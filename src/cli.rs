@@ -11,6 +11,7 @@ mod compare;
 mod completions;
 mod error;
 mod inspect;
+mod interrupt;
 mod output;
 mod progress;
 mod run;
@@ -112,12 +113,12 @@ pub fn main() -> ExitCode {
         }
     };
     let mut output = Output::stdout();
-    let result = cli.verb.run(&cli.global, &mut output).and_then(|()| Ok(output.flush()?));
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            error.print();
-            error.exit_code()
-        }
+    let done = cli.verb.run(&cli.global, &mut output);
+    // The result comes before what is wrong with it.
+    let printed = output.flush().map_err(CliError::from);
+    let errors: Vec<CliError> = [done.err(), printed.err()].into_iter().flatten().collect();
+    for error in &errors {
+        error.print();
     }
+    errors.first().map_or(ExitCode::SUCCESS, CliError::exit_code)
 }

@@ -5,8 +5,8 @@ mod matching;
 mod metrics;
 mod watch;
 
-pub(crate) use captures::ps_since;
-pub use captures::{CaptureComparison, compare_captures};
+pub use captures::{CaptureComparison, CompareError, compare_captures};
+pub(crate) use captures::{REACH_PS, ps_since};
 pub use matching::{Confusion, MatchCounts, Matched, Measurement, Sighting, match_packets};
 pub use metrics::{Agreement, DelaySummary, Delays, agreement, jitter_ps, summarize};
 pub use watch::{PacketOrigin, Watch, WatchError, WatchedVantage};

@@ -1,7 +1,7 @@
 //! The engine: runs devices, PTMs and links over the traffic, and tells an [`Observer`] what happens.
 //!
 //! # The life of a packet
-//! 1. A [`Source`](crate::traffic::Source) emits it at its injection point; it gets its `pid` and `fid`.
+//! 1. A [`Source`] emits it at its injection point; it gets its `pid` and `fid`.
 //! 2. It reaches a device (ingress), the PFM picks the egress port, the processing delay passes.
 //! 3. The port's PTM says when it starts onto the link (egress), or drops it.
 //! 4. The link delivers it to the next device; back to 2, until it reaches its destination host.
@@ -120,7 +120,7 @@ pub struct Outcome {
     pub packets: PacketCounts,
     /// Passages through devices.
     pub hops: u64,
-    /// The last instant at which something happened.
+    /// When the simulation stopped: `until`, or the last event where none was left.
     pub end: Time,
     /// Of everything that happened.
     pub fingerprint: Fingerprint,
@@ -136,6 +136,9 @@ pub enum EngineError {
     /// An instant lies beyond what a run can reach.
     #[error("the simulation passed 213 days: shorten the traffic, set `until`, or raise the slowest rate")]
     TimeOverflow,
+    /// The progress function broke the simulation off.
+    #[error("interrupted: nothing was written")]
+    Interrupted,
     /// A flow's packets would circle for ever.
     #[error(
         "{flow} would circle for ever: {ports} (no router on the circle takes from its time to live); \

@@ -5,6 +5,7 @@
 //! from what a second capture measured.
 //!
 //! ```
+//! use std::ops::ControlFlow;
 //! use taunet::engine::{Hop, Injected, Injection, InjectionPoint, Observer, Simulation};
 //! use taunet::packet::{DropReason, FlowKey, Tau};
 //! use taunet::topology::{DeviceId, PortId, Topology};
@@ -35,7 +36,7 @@
 //! let source = Cbr::new(flow, "50 B".parse()?, "500 ms".parse()?, 3, Time::ZERO);
 //! let at = InjectionPoint::Host(topology.device_named("a").unwrap());
 //! let mut simulation = Simulation::new(&topology, vec![Injection { source: Box::new(source), at }], None)?;
-//! let outcome = simulation.run(&mut Arrivals, |_| ())?;
+//! let outcome = simulation.run(&mut Arrivals, |_| ControlFlow::Continue(()))?;
 //! assert_eq!(outcome.end.as_seconds_f64(), 2.0); // sent at 1 s, half a second on each half of the way
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

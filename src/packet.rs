@@ -8,7 +8,8 @@ use crate::units::{ByteCount, Time};
 /// One packet, as the devices see it (DeepQueueNet's packet descriptor).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Packet {
-    /// Packet id: unique in a run, in order of injection from 0.
+    /// Packet id: unique in a run, from 0, in the order in which packets pass the processing of the
+    /// device that they enter.
     pub pid: u64,
     /// Flow id: unique per [`FlowKey`], in order of first appearance from 0.
     pub fid: u32,

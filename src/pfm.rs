@@ -12,7 +12,7 @@ use petgraph::algo::dijkstra;
 use petgraph::visit::{EdgeFiltered, EdgeRef, Reversed};
 
 use crate::packet::{DropReason, Packet};
-use crate::topology::{DeviceId, DeviceKind, PortId, Topology};
+use crate::topology::{DeviceId, DeviceKind, DeviceNode, PortId, Topology};
 
 /// The forwarding of a whole topology: every device's tables.
 ///
@@ -29,10 +29,12 @@ pub struct Pfm<'t> {
 }
 
 /// Where a flow goes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Destination {
-    address: Option<IpAddr>,
+    /// The host, and the number of the table that leads to it.
     host: Option<(DeviceId, u32)>,
+    /// The static routes that hold for it: at most one per device.
+    routes: Box<[(DeviceId, PortId)]>,
 }
 
 /// The way of a flow through the network.
@@ -69,13 +71,23 @@ impl<'t> Pfm<'t> {
     /// Takes in the next flow: `fid` counts up from 0 with each call.
     ///
     /// # Complexity
-    /// O(links x log devices) for the first flow to a host, else O(prefixes).
+    /// O(links x log devices) for the first flow to a host, else O(prefixes + static routes).
     pub fn add_flow(&mut self, destination: Option<IpAddr>) -> u32 {
         let fid = u32::try_from(self.flows.len()).expect("fewer than 2^32 flows");
         let host =
             destination.and_then(|address| self.host_of(address)).map(|host| (host, self.table_to(host)));
-        self.flows.push(Destination { address: destination, host });
+        let routes = destination.map_or(Box::default(), |address| self.routes_to(address));
+        self.flows.push(Destination { host, routes });
         fid
+    }
+
+    /// The longest static route for `address` at each device that has one.
+    fn routes_to(&self, address: IpAddr) -> Box<[(DeviceId, PortId)]> {
+        let longest = |(id, device): (DeviceId, &DeviceNode)| {
+            let routes = device.routes.iter().filter(|route| route.destination.contains(&address));
+            routes.max_by_key(|route| route.destination.prefix_len()).map(|route| (id, route.port))
+        };
+        self.topology.devices().filter_map(longest).collect()
     }
 
     /// Whether the flow's packets have arrived once they reach `device`.
@@ -104,17 +116,8 @@ impl<'t> Pfm<'t> {
     #[inline]
     fn egress(&self, device: DeviceId, fid: u32) -> Option<PortId> {
         let flow = &self.flows[fid as usize];
-        let routes = &self.topology.device(device).routes;
-        if !routes.is_empty()
-            && let Some(address) = flow.address
-        {
-            let longest = routes
-                .iter()
-                .filter(|route| route.destination.contains(&address))
-                .max_by_key(|route| route.destination.prefix_len());
-            if let Some(route) = longest {
-                return Some(route.port);
-            }
+        if let Some((_, port)) = flow.routes.iter().find(|(at, _)| *at == device) {
+            return Some(*port);
         }
         flow.host.and_then(|(_, table)| self.tables[table as usize][device.index()])
     }

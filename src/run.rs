@@ -13,6 +13,7 @@ pub use summary::{
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -20,7 +21,7 @@ use rustc_hash::FxHashMap;
 use sha2::{Digest, Sha256};
 
 use crate::capture::{CaptureError, Options as CaptureOptions, Sorted};
-use crate::compare::{Watch, WatchError, WatchedVantage};
+use crate::compare::{CompareError, Watch, WatchError, WatchedVantage};
 use crate::engine::{EngineError, Progress, Simulation};
 use crate::pfm::Pfm;
 use crate::record::{DirectoryError, FlowRecords, PacketRows, PortRecords, RunDirectory};
@@ -70,9 +71,18 @@ pub enum RunError {
     /// The run directory cannot be written.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+    /// A measured capture and the simulation cannot be compared.
+    #[error(transparent)]
+    Compare(#[from] CompareError),
     /// The measured captures cannot be watched.
     #[error(transparent)]
     Watch(#[from] WatchError),
+    /// Generated traffic has no address to go to, or to come from.
+    #[error("no address leads to host {host}: other hosts have longer prefixes of all that were tried")]
+    NoAddress {
+        /// the host
+        host: String,
+    },
     /// An input cannot be read again for its hash.
     #[error("cannot read {}: {source}", path.display())]
     Input {
@@ -87,8 +97,12 @@ impl RunError {
     /// Whether an input is at fault, and not the machine or taunet.
     pub fn is_bad_input(&self) -> bool {
         match self {
-            RunError::Engine(error) => !matches!(error, EngineError::NotConserved { .. }),
-            RunError::Capture(_) | RunError::Watch(_) => true,
+            RunError::Engine(error) => {
+                !matches!(error, EngineError::NotConserved { .. } | EngineError::Interrupted)
+            }
+            RunError::Capture(_) | RunError::Compare(_) | RunError::Watch(_) | RunError::NoAddress { .. } => {
+                true
+            }
             RunError::Directory(error) => !matches!(error, DirectoryError::Io { .. }),
             RunError::Table(_) | RunError::Input { .. } => false,
         }
@@ -98,21 +112,25 @@ impl RunError {
 /// The name of the engine.
 const ENGINE: &str = "event";
 
-/// Runs a scenario and writes its directory, complete or not at all.
+/// Runs a scenario and writes its directory, complete or not at all. `progress` may break the run off.
 ///
 /// # Errors
 /// An input is bad, or the directory cannot be written; nothing is then left behind.
 pub fn run(
     scenario: &Scenario,
     options: &RunOptions,
-    mut progress: impl FnMut(Stage<'_>),
+    mut progress: impl FnMut(Stage<'_>) -> ControlFlow<()>,
 ) -> Result<Summary, RunError> {
     let clock = Instant::now();
     let topology = &scenario.topology;
-    let directory = RunDirectory::begin(&options.out, options.replace)?;
-    let file = |name: &str| directory.file(&format!("{name}.{}", options.format.extension()));
+    // Whatever cannot be opened is told before the simulation and before anything is written.
     let (start, injections) = sources::open(scenario, &options.capture)?;
     let watch = Watch::new(topology, &scenario.measured)?;
+    let captures = scenario.measured.iter().map(|measured| Sorted::open(&measured.capture, &options.capture));
+    let captures = captures.collect::<Result<Vec<_>, _>>()?;
+    let mut simulation = Simulation::new(topology, injections, scenario.until)?;
+    let directory = RunDirectory::begin(&options.out, options.replace)?;
+    let file = |name: &str| directory.file(&format!("{name}.{}", options.format.extension()));
     let mut observer = RunObserver {
         topology,
         packets: PacketRows::create(&file("packets"), options.format, start)?,
@@ -122,7 +140,6 @@ pub fn run(
         inside: FxHashMap::default(),
         failure: None,
     };
-    let mut simulation = Simulation::new(topology, injections, scenario.until)?;
     let outcome = simulation.run(&mut observer, |state| progress(Stage::Simulating(*state)))?;
     let mut warnings: Vec<String> = simulation.warnings().collect();
     drop(simulation);
@@ -135,12 +152,15 @@ pub fn run(
     let mut measured_ingress = MeasuredIngress::default();
     let mut measured = Vec::new();
     // Those at an ingress first: they say when packets reached the device of a vantage at its egress.
-    let mut order: Vec<(usize, WatchedVantage)> = watch.into_vantages().into_iter().enumerate().collect();
+    let mut order: Vec<(usize, (WatchedVantage, Sorted))> =
+        watch.into_vantages().into_iter().zip(captures).enumerate().collect();
     order.sort_by_key(|(index, _)| scenario.measured[*index].at.direction == Direction::Egress);
-    for (index, vantage) in order {
+    for (index, (vantage, mut capture)) in order {
         let target = &scenario.measured[index];
-        progress(Stage::Comparing(&target.capture));
-        let mut capture = Sorted::open(&target.capture, &options.capture)?;
+        if progress(Stage::Comparing(&target.capture)).is_break() {
+            return Err(EngineError::Interrupted.into());
+        }
+        let expected = vantage.expected;
         let summary = compare_vantage(
             topology,
             target,
@@ -151,6 +171,7 @@ pub fn run(
             &mut matched_rows,
         )?;
         warnings.extend(capture.remarks());
+        warnings.extend(summary.doubts(expected));
         measured.push((index, summary));
     }
     measured.sort_by_key(|(index, _)| *index);
@@ -225,9 +246,12 @@ fn nobody_has(topology: &Topology, flows: &FlowRecords) -> Option<String> {
 
 fn hash(path: &Path) -> Result<Input, RunError> {
     let failed = |source| RunError::Input { path: path.to_owned(), source };
+    if !path.is_file() {
+        return Ok(Input { path: path.to_owned(), bytes: None, sha256: None });
+    }
     let mut file = File::open(path).map_err(failed)?;
     let mut hasher = Sha256::new();
     let bytes = std::io::copy(&mut file, &mut hasher).map_err(failed)?;
     let sha256 = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Input { path: path.to_owned(), bytes, sha256 })
+    Ok(Input { path: path.to_owned(), bytes: Some(bytes), sha256: Some(sha256) })
 }

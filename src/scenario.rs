@@ -84,7 +84,7 @@ pub struct Measured {
     pub accept: Accept,
 }
 
-/// Bounds on a comparison; `run` and `compare` exit with 3 when one is missed.
+/// Bounds on a comparison; `run` exits with 3 when one is missed.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Accept {

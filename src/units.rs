@@ -217,6 +217,17 @@ impl Rate {
         }
     }
 
+    /// [`transmission_time`](Rate::transmission_time), rounded down: parts never add up to more than the whole.
+    #[inline]
+    pub fn transmission_time_rounded_down(self, length: ByteCount) -> Span {
+        match length.0.checked_mul(8 * PS_PER_S) {
+            Some(numerator) => Span(numerator / self.0.get()),
+            None => {
+                Span::from_wide(u128::from(length.0) * u128::from(8 * PS_PER_S) / u128::from(self.0.get()))
+            }
+        }
+    }
+
     fn from_count(count: u64) -> Option<Self> {
         Self::from_bps(count)
     }

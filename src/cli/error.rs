@@ -26,6 +26,9 @@ pub enum CliError {
     /// The result says what is wrong: exit code 2, and nothing more to print.
     #[error("an input is bad")]
     Told,
+    /// The user stopped it: exit code 130, as shells have it.
+    #[error("interrupted: nothing was written")]
+    Interrupted,
     /// Standard output could not be written.
     #[error("cannot write the result: {0}")]
     Output(#[from] io::Error),
@@ -39,6 +42,7 @@ impl CliError {
             CliError::Config(_) | CliError::Usage(_) | CliError::Told => 2,
             CliError::Failed(_) => 1,
             CliError::AcceptMissed(_) => 3,
+            CliError::Interrupted => 130,
             CliError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             CliError::Output(_) => 1,
         })

@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::interrupt::Interrupt;
 use super::progress::Bar;
 use super::text::{count, counted, percent, seconds};
 use super::{CliError, Global, Output};
 use crate::capture::Options as CaptureOptions;
-use crate::run::{self, MeasuredSummary, RunOptions, Summary};
+use crate::engine::EngineError;
+use crate::run::{self, MeasuredSummary, RunError, RunOptions, Summary};
 use crate::scenario::{DelayScope, Scenario};
 use crate::table::Format;
 
@@ -53,20 +55,28 @@ impl Run {
             overrides: self.overrides,
         };
         let mut bar = Bar::new(global, &scenario.name);
-        let result = run::run(&scenario, &options, |stage| bar.show(stage));
+        let interrupt = Interrupt::new()?;
+        let result = run::run(&scenario, &options, |stage| {
+            bar.show(stage);
+            interrupt.as_control_flow()
+        });
         bar.clear();
-        let summary = result.map_err(|error| match error.is_bad_input() {
-            true => CliError::Usage(error.to_string()),
-            false => CliError::Failed(Box::new(error)),
+        let summary = result.map_err(|error| match error {
+            RunError::Engine(EngineError::Interrupted) => CliError::Interrupted,
+            error if error.is_bad_input() => CliError::Usage(error.to_string()),
+            error => CliError::Failed(Box::new(error)),
         })?;
         global.warn(&summary.warnings);
-        if global.json {
-            output.json(&summary)?;
+        let printed = if global.json {
+            output.json(&summary)
         } else if !global.quiet {
-            print(&summary, output)?;
-            output.line(format_args!("\nwritten to {}", out.display()))?;
-        }
-        if summary.accept.passed { Ok(()) } else { Err(CliError::AcceptMissed(missed(&summary))) }
+            let printed = print(&summary, output);
+            printed.and_then(|()| output.line(format_args!("\nwritten to {}", out.display())))
+        } else {
+            Ok(())
+        };
+        // A missed bound outranks a reader that has gone.
+        if summary.accept.passed { printed } else { Err(CliError::AcceptMissed(missed(&summary))) }
     }
 }
 
@@ -116,11 +126,12 @@ fn print_measured(measured: &MeasuredSummary, output: &mut Output) -> Result<(),
     };
     output.line(format_args!("\n{} against {}", measured.vantage, measured.capture.display()))?;
     output.line(format_args!(
-        "  {} matched, {} ambiguous, {} only simulated, {} only measured",
+        "  {} matched, {} ambiguous, {} only simulated, {} only measured, {} measured without IP",
         count(measured.counts.matched),
         count(measured.counts.ambiguous),
         count(measured.counts.only_simulated),
         count(measured.counts.only_measured),
+        count(measured.without_key),
     ))?;
     if measured.without_ingress > 0 {
         output.line(format_args!(
@@ -142,7 +153,7 @@ fn print_measured(measured: &MeasuredSummary, output: &mut Output) -> Result<(),
     };
     let (simulated, real) = (&delay.simulated, &delay.measured);
     output.line(format_args!("  delay {from}"))?;
-    output.line(format_args!("  {:<8}{:>14}{:>14}{:>12}", "", "simulated", "measured", "error"))?;
+    output.line(format_args!("  {:<8} {:>13} {:>13} {:>11}", "", "simulated", "measured", "error"))?;
     let rows = [
         ("mean", simulated.mean, real.mean, error.mean),
         ("p50", simulated.p50, real.p50, error.p50),
@@ -152,7 +163,7 @@ fn print_measured(measured: &MeasuredSummary, output: &mut Output) -> Result<(),
     ];
     for (name, simulated, real, error) in rows {
         output.line(format_args!(
-            "  {name:<8}{:>14}{:>14}{:>12}",
+            "  {name:<8} {:>13} {:>13} {:>11}",
             seconds(simulated),
             seconds(real),
             percent(error)
@@ -161,7 +172,7 @@ fn print_measured(measured: &MeasuredSummary, output: &mut Output) -> Result<(),
     if let (Some(simulated), Some(real)) = (measured.jitter_s.simulated, measured.jitter_s.measured) {
         let error = (real != 0.0).then(|| (simulated - real) / real);
         output.line(format_args!(
-            "  {:<8}{:>14}{:>14}{:>12}",
+            "  {:<8} {:>13} {:>13} {:>11}",
             "jitter",
             seconds(simulated),
             seconds(real),

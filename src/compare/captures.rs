@@ -1,13 +1,60 @@
 //! Two captures of one path, without a simulation: how long each packet took from the first to the second.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::matching::{MatchCounts, Measurement, Sighting, match_packets};
 use super::metrics::{DelaySummary, jitter_ps, summarize};
-use crate::capture::{CaptureError, FlowTable, Options, Sorted};
+use crate::capture::{CaptureError, FlowTable, Observation, Options, Sorted};
 use crate::units::{PS_PER_S, Timestamp};
+
+/// Why two captures, or a capture and a simulation, cannot be compared.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompareError {
+    /// A capture cannot be read.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// A packet is from another time.
+    #[error(
+        "record {record} of {} is from {at}, and the comparison starts at {start}: it reaches 26 days either way; \
+         was one of the clocks wrong?",
+        path.display()
+    )]
+    AnotherTime {
+        /// the capture
+        path: PathBuf,
+        /// the record's number, from 0
+        record: u64,
+        /// its instant
+        at: Timestamp,
+        /// the first instant of the comparison
+        start: Timestamp,
+    },
+}
+
+/// The furthest instant from the start of a comparison, in picoseconds: the difference of two differences of such instants
+/// fits an `i64`.
+pub(crate) const REACH_PS: i64 = i64::MAX / 4;
+
+/// Picoseconds from `start` to the observation.
+///
+/// # Errors
+/// More than 26 days.
+pub(crate) fn ps_since(
+    start: Timestamp,
+    observation: &Observation,
+    capture: &Sorted,
+) -> Result<i64, CompareError> {
+    let ps = observation.timestamp.as_ps().saturating_sub(start.as_ps());
+    i64::try_from(ps).ok().filter(|ps| ps.abs() <= REACH_PS).ok_or_else(|| CompareError::AnotherTime {
+        path: capture.reader().path().to_owned(),
+        record: observation.record,
+        at: observation.timestamp,
+        start,
+    })
+}
 
 /// What two captures say of the path between them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -39,7 +86,7 @@ pub struct CaptureComparison {
 /// Compares two captures packet by packet.
 ///
 /// # Errors
-/// One of them cannot be read.
+/// One of them cannot be read, or they are more than 26 days apart.
 ///
 /// # Complexity
 /// O(n log n) in the packets of both; both captures' keys and times are held in memory.
@@ -47,7 +94,7 @@ pub fn compare_captures(
     first: &Path,
     second: &Path,
     options: &Options,
-) -> Result<CaptureComparison, CaptureError> {
+) -> Result<CaptureComparison, CompareError> {
     let mut without_key = 0;
     let mut start = None;
     let mut flows = FlowTable::new();
@@ -102,23 +149,17 @@ fn read(
     options: &Options,
     start: &mut Option<Timestamp>,
     without_key: &mut u64,
-    mut take: impl FnMut(u64, i64, &crate::capture::Observation),
-) -> Result<u64, CaptureError> {
+    mut take: impl FnMut(u64, i64, &Observation),
+) -> Result<u64, CompareError> {
     let mut capture = Sorted::open(path, options)?;
     let mut packets = 0;
     while let Some(observation) = capture.next_observation()? {
         packets += 1;
         let start = *start.get_or_insert(observation.timestamp);
         match observation.frame.match_key() {
-            Some(key) => take(key, ps_since(observation.timestamp, start), &observation),
+            Some(key) => take(key, ps_since(start, &observation, &capture)?, &observation),
             None => *without_key += 1,
         }
     }
     Ok(packets)
-}
-
-/// Picoseconds from `start` to `at`; saturates 106 days away.
-pub(crate) fn ps_since(at: Timestamp, start: Timestamp) -> i64 {
-    let ps = at.as_ps().saturating_sub(start.as_ps());
-    i64::try_from(ps).unwrap_or(if ps < 0 { i64::MIN / 2 } else { i64::MAX / 2 })
 }

@@ -55,7 +55,7 @@ pub struct MatchCounts {
 }
 
 /// Lost in the simulation against lost in reality: among the packets that the simulation sends
-/// towards the vantage, from the first to the last matched packet in order of injection.
+/// towards the vantage, injected from the first to the last matched packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Confusion {
     /// Lost in both.
@@ -81,7 +81,7 @@ impl Confusion {
 }
 
 /// Joins both sides by key. A key that stands twice on a side is ambiguous, and left out. The matched
-/// packets come in order of injection.
+/// packets come by packet id.
 ///
 /// # Complexity
 /// O(n log n) in the packets of both sides.
@@ -128,8 +128,9 @@ pub fn match_packets(
 
 fn confusion(matched: &[Matched], losses: &[(i64, bool, bool)]) -> Confusion {
     let mut confusion = Confusion { neither: matched.len() as u64, ..Confusion::default() };
-    let (Some(first), Some(last)) = (matched.first(), matched.last()) else { return confusion };
-    let window = first.sighting.injected_ps..=last.sighting.injected_ps;
+    let injected = || matched.iter().map(|packet| packet.sighting.injected_ps);
+    let (Some(first), Some(last)) = (injected().min(), injected().max()) else { return confusion };
+    let window = first..=last;
     for (injected_ps, in_simulation, in_reality) in losses {
         if window.contains(injected_ps) {
             match (in_simulation, in_reality) {

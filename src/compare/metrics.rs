@@ -121,10 +121,9 @@ pub fn agreement(delays: &Delays) -> Option<(DelaySummary, DelaySummary, Agreeme
         .map(|(simulated, measured)| i128::from(simulated - measured).abs())
         .sum();
     let w1 = distance as f64 / measured.len() as f64 * SECONDS;
-    let as_seconds = |delays: &[i64]| delays.iter().map(|&delay| delay as f64 * SECONDS).collect::<Vec<_>>();
     let agreement = Agreement {
         w1_normalized: (measured_summary.mean > 0.0).then(|| w1 / measured_summary.mean),
-        pearson: correlation(&as_seconds(simulated), &as_seconds(measured)),
+        pearson: correlation(simulated, measured),
         spearman: correlation(&simulated_ranks.ranks, &measured_ranks.ranks),
         ks: kolmogorov_smirnov(&simulated_ranks.sorted, &measured_ranks.sorted),
         mae_s: mean(&errors),
@@ -134,20 +133,20 @@ pub fn agreement(delays: &Delays) -> Option<(DelaySummary, DelaySummary, Agreeme
     Some((simulated_summary, measured_summary, agreement))
 }
 
-/// Delays in order, and the rank of each.
+/// Delays in order, and twice the rank of each, which is whole when equal delays share their mean rank.
 struct Ranks {
     sorted: Vec<i64>,
-    ranks: Vec<f64>,
+    ranks: Vec<i64>,
 }
 
 impl Ranks {
     fn new(delays: &[i64]) -> Self {
         let mut order: Vec<(i64, u32)> = delays.iter().copied().zip(0..).collect();
         order.sort_unstable();
-        let mut ranks = vec![0.0; delays.len()];
+        let mut ranks = vec![0; delays.len()];
         let mut first = 0;
         for group in order.chunk_by(|a, b| a.0 == b.0) {
-            let rank = first as f64 + (group.len() - 1) as f64 / 2.0;
+            let rank = 2 * first as i64 + (group.len() - 1) as i64;
             for (_, index) in group {
                 ranks[*index as usize] = rank;
             }
@@ -157,18 +156,29 @@ impl Ranks {
     }
 }
 
-/// Pearson's correlation; `None` where either side does not vary.
-fn correlation(a: &[f64], b: &[f64]) -> Option<f64> {
+/// Pearson's correlation; `None` where either side does not vary. Values are taken from that of the first packet,
+/// which is exact, so that a constant side has no variance left over from rounding.
+fn correlation(a: &[i64], b: &[i64]) -> Option<f64> {
+    let (first_a, first_b) = (*a.first()?, *b.first()?);
+    let varies = |values: &[i64], first: i64| values.iter().any(|value| *value != first);
+    if !varies(a, first_a) || !varies(b, first_b) {
+        return None;
+    }
     let n = a.len() as f64;
-    let (mean_a, mean_b) = (a.iter().sum::<f64>() / n, b.iter().sum::<f64>() / n);
+    let from = |values: &[i64], first: i64| {
+        let sum: i128 = values.iter().map(|&value| i128::from(value) - i128::from(first)).sum();
+        sum as f64 / n
+    };
+    let (mean_a, mean_b) = (from(a, first_a), from(b, first_b));
     let (mut aa, mut bb, mut ab) = (0.0, 0.0, 0.0);
-    for (x, y) in a.iter().zip(b) {
-        let (x, y) = (x - mean_a, y - mean_b);
+    for (&x, &y) in a.iter().zip(b) {
+        let x = (i128::from(x) - i128::from(first_a)) as f64 - mean_a;
+        let y = (i128::from(y) - i128::from(first_b)) as f64 - mean_b;
         aa += x * x;
         bb += y * y;
         ab += x * y;
     }
-    let scale = (aa * bb).sqrt();
+    let scale = aa.sqrt() * bb.sqrt();
     (scale > 0.0).then(|| ab / scale)
 }
 
@@ -238,9 +248,13 @@ mod tests {
     fn what_is_not_defined_is_none() {
         assert!(agreement(&Delays::default()).is_none());
         let constant = Delays { simulated: vec![5, 5], measured: vec![0, 0] };
-        let (_, _, agreement) = agreement(&constant).unwrap();
-        assert_eq!((agreement.pearson, agreement.spearman, agreement.w1_normalized), (None, None, None));
-        assert_eq!(agreement.ks, 1.0);
+        let (_, _, agreed) = agreement(&constant).unwrap();
+        assert_eq!((agreed.pearson, agreed.spearman, agreed.w1_normalized), (None, None, None));
+        assert_eq!(agreed.ks, 1.0);
+        for measured in [vec![33_333_000; 100], (0..100).collect()] {
+            let one_sided = Delays { simulated: vec![2 * US; 100], measured };
+            assert_eq!(agreement(&one_sided).unwrap().2.pearson, None, "rounding is not variance");
+        }
     }
 
     #[test]

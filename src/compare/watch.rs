@@ -2,6 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
+use super::REACH_PS;
 use super::matching::Sighting;
 use crate::engine::{Hop, Injected};
 use crate::packet::Tau;
@@ -31,6 +32,8 @@ pub struct PacketOrigin {
 pub struct WatchedVantage {
     device: DeviceId,
     scope: DelayScope,
+    /// Packets that were sent towards it.
+    pub expected: u64,
     /// Who was sent towards it and passed it or was lost, in no particular order.
     pub sightings: Vec<Sighting>,
 }
@@ -90,12 +93,8 @@ impl Watch {
                 }
             };
             side[measured.at.port.index()] |= 1 << number;
-            let scope = match measured.at.direction {
-                Direction::Egress => measured.delay,
-                // A packet at its ingress has spent no time in the device yet.
-                Direction::Ingress => DelayScope::Path,
-            };
-            watch.vantages.push(WatchedVantage { device: port.device, scope, sightings: Vec::new() });
+            let (device, scope) = (port.device, measured.delay);
+            watch.vantages.push(WatchedVantage { device, scope, expected: 0, sightings: Vec::new() });
         }
         Ok(watch)
     }
@@ -103,10 +102,10 @@ impl Watch {
     /// What to remember of a packet that enters.
     #[inline]
     pub fn origin(&mut self, injected: &Injected<'_>) -> PacketOrigin {
-        let expected = match self.vantages.is_empty() || injected.match_key.is_none() {
-            true => 0,
-            false => self.expected(injected),
-        };
+        let expected = if self.vantages.is_empty() { 0 } else { self.expected(injected) };
+        for number in ones(expected) {
+            self.vantages[number].expected += 1;
+        }
         PacketOrigin {
             injected: injected.tau.timestamp,
             source: injected.source,
@@ -153,11 +152,9 @@ impl Watch {
 
     fn sight(&mut self, which: u64, tau: &Tau, ingress: Time, at: Option<Time>, origin: &mut PacketOrigin) {
         let Some(key) = origin.match_key else { return };
-        let ps = |time: Time| i64::try_from(time.as_ps()).unwrap_or(i64::MAX);
-        let mut left = which;
-        while left != 0 {
-            let vantage = &mut self.vantages[left.trailing_zeros() as usize];
-            left &= left - 1;
+        let ps = |time: Time| i64::try_from(time.as_ps()).map_or(REACH_PS, |ps| ps.min(REACH_PS));
+        for number in ones(which) {
+            let vantage = &mut self.vantages[number];
             let from = match vantage.scope {
                 DelayScope::Path => origin.injected,
                 DelayScope::Hop => ingress,
@@ -179,4 +176,13 @@ impl Watch {
     pub fn into_vantages(self) -> Vec<WatchedVantage> {
         self.vantages
     }
+}
+
+/// The numbers of the bits that are set.
+fn ones(mut bits: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let number = (bits != 0).then(|| bits.trailing_zeros() as usize)?;
+        bits &= bits - 1;
+        Some(number)
+    })
 }

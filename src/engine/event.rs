@@ -6,6 +6,7 @@
 //! one, keyed by its next packet.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 
 use super::queue::EventQueue;
 use super::{
@@ -65,6 +66,8 @@ struct PortState {
     ingress: usize,
     departure: u32,
     arrival: u32,
+    /// Between the arrival of a packet and the event that takes it on: a host takes its own packets at once.
+    arrival_processing: Span,
     /// What the event queue holds for the next departure.
     scheduled: Option<Time>,
 }
@@ -74,7 +77,22 @@ struct LinkState {
     link: Link,
     propagation: Span,
     to: PortId,
+    /// What the PTM sent, in order.
     packets: VecDeque<Tau>,
+    /// What sources start onto the link, in order: the PTM may know of a later start long before.
+    injected: VecDeque<Tau>,
+}
+
+impl LinkState {
+    /// The packet that arrives next; the PTM's before an injected one at the same instant.
+    #[inline]
+    fn first(&mut self) -> &mut VecDeque<Tau> {
+        match (self.packets.front(), self.injected.front()) {
+            (Some(sent), Some(injected)) if injected.timestamp < sent.timestamp => &mut self.injected,
+            (None, Some(_)) => &mut self.injected,
+            _ => &mut self.packets,
+        }
+    }
 }
 
 struct SourceState {
@@ -105,6 +123,7 @@ impl<'t> Simulation<'t> {
                 propagation: directed.link.propagation_delay(),
                 to: directed.to,
                 packets: VecDeque::new(),
+                injected: VecDeque::new(),
             })
             .collect();
         let (entities, ports, source_entities) = number_entities(topology, &injections);
@@ -113,7 +132,7 @@ impl<'t> Simulation<'t> {
             .zip(source_entities)
             .map(|(injection, entity)| {
                 let processing = match injection.at {
-                    InjectionPoint::Ingress(port) => devices[topology.port(port).device.index()].processing(),
+                    InjectionPoint::Ingress(port) => ports[port.index()].arrival_processing,
                     InjectionPoint::Host(host) => devices[host.index()].processing(),
                     InjectionPoint::Egress(_) => Span::ZERO,
                 };
@@ -142,14 +161,14 @@ impl<'t> Simulation<'t> {
         Ok(simulation)
     }
 
-    /// Runs to the end, or to `until`, and checks that every flow's packets are conserved.
+    /// Runs to the end, or to `until`, and checks that every flow's packets are conserved. `progress` may break it off.
     ///
     /// # Errors
     /// A source fails, a flow would circle for ever, or the time runs over.
     pub fn run(
         &mut self,
         observer: &mut impl Observer,
-        mut progress: impl FnMut(&Progress),
+        mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<Outcome, EngineError> {
         let mut events = 0u64;
         while let Some((time, entity)) = self.queue.peek() {
@@ -157,6 +176,7 @@ impl<'t> Simulation<'t> {
                 if time == Time::NEVER && self.until == LAST {
                     return Err(EngineError::TimeOverflow);
                 }
+                self.now = self.until;
                 break;
             }
             self.now = time;
@@ -166,12 +186,14 @@ impl<'t> Simulation<'t> {
                 Entity::Emission(source) => self.emit(source, observer)?,
             }
             events += 1;
-            if events.is_multiple_of(EVENTS_PER_REPORT) {
-                progress(&self.progress());
+            if events.is_multiple_of(EVENTS_PER_REPORT) && progress(&self.progress()).is_break() {
+                return Err(EngineError::Interrupted);
             }
         }
         self.emit_the_rest(observer)?;
-        progress(&self.progress());
+        if progress(&self.progress()).is_break() {
+            return Err(EngineError::Interrupted);
+        }
         self.finish()
     }
 
@@ -199,18 +221,23 @@ impl<'t> Simulation<'t> {
 
     /// Sends the packet that the source holds, and reads its next one.
     fn emit(&mut self, index: usize, observer: &mut impl Observer) -> Result<(), EngineError> {
-        let Some(tau) = self.inject(index, observer)? else { return Ok(()) };
+        let Some(emission) = self.sources[index].next else { return Ok(()) };
+        let tau = self.inject(index, emission, observer)?;
         match self.sources[index].injection.at {
             InjectionPoint::Ingress(port) => self.arrive(self.ports[port.index()].device, tau, observer),
             InjectionPoint::Host(host) => self.forward(host, tau, observer),
-            InjectionPoint::Egress(port) => self.put_on_link(port, tau),
+            InjectionPoint::Egress(port) => self.put_on_link(port, tau, |link| &mut link.injected),
         }
         self.read_source(index)
     }
 
-    /// Gives the packet that the source holds its ids, and counts it.
-    fn inject(&mut self, index: usize, observer: &mut impl Observer) -> Result<Option<Tau>, EngineError> {
-        let Some(emission) = self.sources[index].next else { return Ok(None) };
+    /// Gives a source's packet its ids, and counts it.
+    fn inject(
+        &mut self,
+        index: usize,
+        emission: Emission,
+        observer: &mut impl Observer,
+    ) -> Result<Tau, EngineError> {
         let local = emission.tau.packet.fid as usize;
         if local == self.sources[index].flows.len() {
             self.add_flow(index, observer)?;
@@ -233,7 +260,7 @@ impl<'t> Simulation<'t> {
             match_key: emission.match_key,
             path: &path.ports,
         });
-        Ok(Some(tau))
+        Ok(tau)
     }
 
     /// Takes in the next flow of a source.
@@ -268,13 +295,10 @@ impl<'t> Simulation<'t> {
     fn take_from_link(&mut self, port: PortId, observer: &mut impl Observer) {
         let state = &self.ports[port.index()];
         let (device, number, entity) = (state.device, state.number, state.arrival);
-        let packets = &mut self.links[state.ingress].packets;
-        let Some(mut tau) = packets.pop_front() else { return self.queue.cancel(entity) };
-        match packets.front() {
-            Some(next) => {
-                let processing = self.devices[device.index()].processing();
-                self.queue.schedule(entity, next.timestamp + processing);
-            }
+        let link = &mut self.links[state.ingress];
+        let Some(mut tau) = link.first().pop_front() else { return self.queue.cancel(entity) };
+        match link.first().front() {
+            Some(next) => self.queue.schedule(entity, next.timestamp + state.arrival_processing),
             None => self.queue.cancel(entity),
         }
         tau.packet.in_port = number;
@@ -358,26 +382,20 @@ impl<'t> Simulation<'t> {
                 egress: start,
             });
         }
-        self.put_on_link(port, Tau { timestamp: start, ..tau });
+        self.put_on_link(port, Tau { timestamp: start, ..tau }, |link| &mut link.packets);
     }
 
-    /// The link takes an egress Tau and will bring it as an ingress Tau.
+    /// The link takes an egress Tau, of the PTM or of a source, and will bring it as an ingress Tau.
     #[inline]
-    fn put_on_link(&mut self, port: PortId, tau: Tau) {
+    fn put_on_link(&mut self, port: PortId, tau: Tau, queue: fn(&mut LinkState) -> &mut VecDeque<Tau>) {
         let link = &mut self.links[self.ports[port.index()].egress];
         let transmission = link.link.transmission_time(tau.packet.byte_count());
         let timestamp = tau.timestamp + transmission + link.propagation;
-        // A packet that a source starts onto the link may precede one whose start the PTM knew long before.
-        let place = match link.packets.back() {
-            Some(last) if last.timestamp > timestamp => {
-                link.packets.partition_point(|earlier| earlier.timestamp <= timestamp)
-            }
-            _ => link.packets.len(),
-        };
-        link.packets.insert(place, Tau { timestamp, ..tau });
-        if place == 0 {
+        let earlier = link.first().front().map(|first| first.timestamp);
+        queue(link).push_back(Tau { timestamp, ..tau });
+        if earlier.is_none_or(|earlier| timestamp < earlier) {
             let to = &self.ports[link.to.index()];
-            self.queue.schedule(to.arrival, timestamp + self.devices[to.device.index()].processing());
+            self.queue.schedule(to.arrival, timestamp + to.arrival_processing);
         }
     }
 
@@ -397,8 +415,10 @@ impl<'t> Simulation<'t> {
     /// Injects what was emitted by `until` and would have been processed only after it.
     fn emit_the_rest(&mut self, observer: &mut impl Observer) -> Result<(), EngineError> {
         for index in 0..self.sources.len() {
-            while self.sources[index].next.is_some_and(|next| next.tau.timestamp <= self.until) {
-                let Some(tau) = self.inject(index, observer)? else { break };
+            while let Some(emission) = self.sources[index].next
+                && emission.tau.timestamp <= self.until
+            {
+                let tau = self.inject(index, emission, observer)?;
                 self.flows[tau.packet.fid as usize].inside += 1;
                 self.read_source(index)?;
             }
@@ -408,7 +428,7 @@ impl<'t> Simulation<'t> {
 
     /// Counts who is still inside, and checks that nobody came or went unseen.
     fn finish(&mut self) -> Result<Outcome, EngineError> {
-        let on_links = self.links.iter().flat_map(|link| link.packets.iter().copied());
+        let on_links = self.links.iter().flat_map(|link| link.packets.iter().chain(&link.injected).copied());
         let waiting =
             self.devices.iter().flat_map(|device| device.ports()).flat_map(|port| port.ptm.waiting());
         let inside: Vec<Tau> = on_links.chain(waiting).collect();
@@ -455,6 +475,10 @@ fn number_entities(topology: &Topology, injections: &[Injection]) -> (Vec<Entity
                 ingress: ends.ingress.index(),
                 departure: port.index() as u32,
                 arrival: entities.len() as u32,
+                arrival_processing: match device.kind {
+                    DeviceKind::Host => Span::ZERO,
+                    DeviceKind::Switch | DeviceKind::Router => device.processing,
+                },
                 scheduled: None,
             });
             entities.push(Entity::Arrival(port));

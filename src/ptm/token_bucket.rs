@@ -30,7 +30,7 @@ pub struct TokenBucketSpec {
 /// A token bucket over a FIFO, as Linux `tbf` runs it.
 ///
 /// - A packet leaves as soon as the bucket holds its length in tokens. Tokens come at `rate`, up to
-///   `burst`; they are kept as the time that they took to come, as the kernel does.
+///   `burst`; they are kept as the time that they took to come, as the kernel does, rounded down.
 /// - A head that has to wait sets a timer for the instant at which its tokens will be there; it
 ///   fires `release_slack` late. An arrival in between runs the queue too, and lets the head go on time.
 /// - A newcomer is dropped when what waits and it together exceed `buffer`, whether or not the
@@ -61,7 +61,7 @@ pub struct TokenBucket {
 impl TokenBucket {
     /// An empty queue with a full bucket.
     pub fn new(spec: &TokenBucketSpec, link: Link) -> Self {
-        let depth = spec.rate.transmission_time(spec.burst);
+        let depth = spec.rate.transmission_time_rounded_down(spec.burst);
         TokenBucket {
             link,
             rate: spec.rate,
@@ -88,7 +88,7 @@ impl TokenBucket {
     fn run(&mut self, now: Time) {
         self.next = self.queue.front().map(|head| {
             let now = now.max(self.free);
-            let cost = self.rate.transmission_time(head.packet.byte_count());
+            let cost = self.rate.transmission_time_rounded_down(head.packet.byte_count());
             let tokens = self.tokens_at(now);
             if tokens >= cost { now } else { now + (cost - tokens) + self.release_slack }
         });
@@ -120,7 +120,8 @@ impl Ptm for TokenBucket {
         let start = self.next?;
         let tau = self.queue.pop_front()?;
         self.backlog.remove(tau.packet.length);
-        self.tokens = self.tokens_at(start) - self.rate.transmission_time(tau.packet.byte_count());
+        self.tokens =
+            self.tokens_at(start) - self.rate.transmission_time_rounded_down(tau.packet.byte_count());
         self.checked = start;
         self.free = start + self.link.transmission_time(tau.packet.byte_count());
         self.run(start);
@@ -170,6 +171,18 @@ mod tests {
         let packets = [(0, 125); 4];
         let got = starts(bucket(250, None, 0, "unlimited"), &packets);
         assert_eq!(got, [(0, 0), (1, 0), (2, MS), (3, 2 * MS)]);
+    }
+
+    #[test]
+    fn a_full_bucket_lets_its_burst_pass_whatever_the_rounding() {
+        let spec = TokenBucketSpec {
+            rate: "3 Mbps".parse().unwrap(), // a byte takes 2,666,666.67 ps
+            burst: ByteCount::new(2_000),
+            buffer: None,
+            release_slack: Span::from_ps(30_000_000),
+        };
+        let link = Link::with_delay("unlimited".parse().unwrap(), Span::ZERO);
+        assert_eq!(starts(TokenBucket::new(&spec, link), &[(0, 1_000); 2]), [(0, 0), (1, 0)]);
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use tempfile::TempDir;
 
+use crate::table::Format;
+
 /// Why a run directory cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -14,9 +16,17 @@ pub enum DirectoryError {
     /// A result stands there already.
     #[error("{} exists: choose another directory with --out, or replace it with --force", .0.display())]
     Exists(PathBuf),
-    /// What stands there is not a run, and is not replaced.
-    #[error("{} is not a run directory (no meta.json in it): it is not replaced", .0.display())]
-    NotARun(PathBuf),
+    /// What stands there is not a run alone, and is not replaced.
+    #[error("{} holds {found:?}, which no run writes: it is not replaced", place.display())]
+    NotARun {
+        /// the directory
+        place: PathBuf,
+        /// what was found in it
+        found: String,
+    },
+    /// What stands there is not a directory.
+    #[error("{} is not a directory", .0.display())]
+    NotADirectory(PathBuf),
     /// The file system refused.
     #[error("cannot write {}: {source}", path.display())]
     Io {
@@ -27,36 +37,47 @@ pub enum DirectoryError {
     },
 }
 
+/// The files of a run: these, and nothing else, are replaced.
+const TABLES: [&str; 5] = ["packets", "flows", "ports", "matched", "hops"];
+const OTHERS: [&str; 3] = ["summary.json", "meta.json", "report.html"];
+
+fn is_file_of_a_run(name: &str) -> bool {
+    OTHERS.contains(&name)
+        || [Format::Parquet, Format::Csv].into_iter().any(|format| {
+            let table = name.strip_suffix(format.extension()).and_then(|table| table.strip_suffix('.'));
+            table.is_some_and(|table| TABLES.contains(&table))
+        })
+}
+
 /// A run directory in the making. Dropped before [`commit`](RunDirectory::commit), it leaves nothing behind.
 #[derive(Debug)]
 pub struct RunDirectory {
     place: PathBuf,
+    replace: bool,
     temporary: TempDir,
 }
 
 impl RunDirectory {
-    /// Begins the directory `place`; with `replace` it will take the place of an earlier run.
+    /// Begins the directory `place`; with `replace` it will take the place of an earlier run. A symbolic link is
+    /// followed, and an empty directory is taken.
     ///
     /// # Errors
     /// Something stands there that may not be replaced, or the file system refuses.
     pub fn begin(place: &Path, replace: bool) -> Result<Self, DirectoryError> {
-        if place.exists() {
-            let is_run = place.join("meta.json").is_file()
-                || fs::read_dir(place).is_ok_and(|mut entries| entries.next().is_none());
-            match (replace, is_run) {
-                (false, _) => return Err(DirectoryError::Exists(place.to_owned())),
-                (true, false) => return Err(DirectoryError::NotARun(place.to_owned())),
-                (true, true) => {}
-            }
-        }
+        let io = |source| DirectoryError::Io { path: place.to_owned(), source };
+        // `.` and a link stand for another path, which is the one to rename.
+        let place = match place.is_symlink() || place.file_name().is_none() {
+            true => fs::canonicalize(place).map_err(io)?,
+            false => place.to_owned(),
+        };
+        check_replaceable(&place, replace)?;
         let parent = match place.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        let io = |source| DirectoryError::Io { path: place.to_owned(), source };
         fs::create_dir_all(parent).map_err(io)?;
         let temporary = tempfile::Builder::new().prefix(".taunet-run-").tempdir_in(parent).map_err(io)?;
-        Ok(RunDirectory { place: place.to_owned(), temporary })
+        Ok(RunDirectory { place, replace, temporary })
     }
 
     /// Where a file of the directory is written.
@@ -82,30 +103,54 @@ impl RunDirectory {
     /// Puts the directory in its place.
     ///
     /// # Errors
-    /// The file system refuses; an earlier run is then still there.
+    /// Something stands there by now that may not be replaced, or the file system refuses; what was there is
+    /// then still there.
     pub fn commit(self) -> Result<PathBuf, DirectoryError> {
-        let RunDirectory { place, temporary } = self;
+        let RunDirectory { place, replace, temporary } = self;
         let io = |source| DirectoryError::Io { path: place.clone(), source };
-        let earlier = place.with_extension(format!("replaced-{}", std::process::id()));
-        let replaced = place.exists();
-        if replaced {
+        open_to_others(temporary.path()).map_err(io)?;
+        let replaced = check_replaceable(&place, replace)?;
+        let earlier = temporary.path().with_extension("replaced");
+        if !replaced.is_empty() || place.exists() {
             fs::rename(&place, &earlier).map_err(io)?;
         }
-        if let Err(source) =
-            open_to_others(temporary.path()).and_then(|()| fs::rename(temporary.path(), &place))
-        {
-            if replaced {
+        if let Err(source) = fs::rename(temporary.path(), &place) {
+            if earlier.exists() {
                 fs::rename(&earlier, &place).map_err(io)?;
             }
             return Err(io(source));
         }
         // It has moved: nothing is left to remove.
         let _ = temporary.keep();
-        if replaced {
-            fs::remove_dir_all(&earlier).map_err(io)?;
+        if earlier.exists() {
+            for name in replaced {
+                fs::remove_file(earlier.join(name)).map_err(io)?;
+            }
+            fs::remove_dir(&earlier).map_err(io)?;
         }
         Ok(place)
     }
+}
+
+/// The files of the earlier run at `place`, if it may be replaced.
+fn check_replaceable(place: &Path, replace: bool) -> Result<Vec<String>, DirectoryError> {
+    let io = |source| DirectoryError::Io { path: place.to_owned(), source };
+    if fs::symlink_metadata(place).is_err() {
+        return Ok(Vec::new());
+    }
+    if !place.is_dir() {
+        return Err(DirectoryError::NotADirectory(place.to_owned()));
+    }
+    let mut names = Vec::new();
+    for entry in fs::read_dir(place).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !is_file_of_a_run(&name) || !entry.file_type().map_err(io)?.is_file() {
+            return Err(DirectoryError::NotARun { place: place.to_owned(), found: name });
+        }
+        names.push(name);
+    }
+    if names.is_empty() || replace { Ok(names) } else { Err(DirectoryError::Exists(place.to_owned())) }
 }
 
 /// Temporary directories are private; a result is as open as any other directory.
@@ -148,31 +193,65 @@ mod tests {
         assert_eq!(names(&place), ["meta.json"]);
     }
 
+    /// Writes a run of these files to `place`.
+    fn write(place: &Path, files: &[&str], replace: bool) -> Result<PathBuf, DirectoryError> {
+        let begun = RunDirectory::begin(place, replace)?;
+        for name in files {
+            begun.write_json(name, &1)?;
+        }
+        begun.commit()
+    }
+
     #[test]
     fn an_earlier_run_is_kept_unless_it_may_be_replaced() {
         let root = tempfile::tempdir().unwrap();
         let place = root.path().join("one");
-        let write = |name: &str, replace| {
-            let begun = RunDirectory::begin(&place, replace)?;
-            begun.write_json("meta.json", &1)?;
-            begun.write_json(name, &1)?;
-            begun.commit()
-        };
-        write("a.json", false).unwrap();
-        assert!(matches!(write("b.json", false), Err(DirectoryError::Exists(_))));
-        assert_eq!(names(&place), ["a.json", "meta.json"]);
-        write("b.json", true).unwrap();
-        assert_eq!(names(&place), ["b.json", "meta.json"]);
+        fs::create_dir(&place).unwrap();
+        write(&place, &["meta.json", "packets.csv"], false).unwrap();
+        let again = write(&place, &["meta.json"], false);
+        assert!(matches!(again, Err(DirectoryError::Exists(_))), "{again:?}");
+        assert_eq!(names(&place), ["meta.json", "packets.csv"]);
+        write(&place, &["meta.json", "flows.parquet"], true).unwrap();
+        assert_eq!(names(&place), ["flows.parquet", "meta.json"]);
         assert_eq!(names(root.path()), ["one"]);
     }
 
     #[test]
-    fn what_is_not_a_run_is_never_replaced() {
+    fn what_is_not_a_run_alone_is_never_replaced() {
         let root = tempfile::tempdir().unwrap();
         let place = root.path().join("thesis");
-        fs::create_dir(&place).unwrap();
+        write(&place, &["meta.json"], false).unwrap();
         fs::write(place.join("chapter"), "1").unwrap();
-        assert!(matches!(RunDirectory::begin(&place, true), Err(DirectoryError::NotARun(_))));
+        let error = write(&place, &["meta.json"], true).unwrap_err();
+        assert!(matches!(&error, DirectoryError::NotARun { found, .. } if found == "chapter"), "{error}");
+        assert_eq!(names(&place), ["chapter", "meta.json"]);
+        let error = write(&place.join("chapter"), &["meta.json"], true).unwrap_err();
+        assert!(matches!(error, DirectoryError::NotADirectory(_)), "{error}");
+    }
+
+    #[test]
+    fn what_appears_meanwhile_is_not_replaced_either() {
+        let root = tempfile::tempdir().unwrap();
+        let place = root.path().join("one");
+        let begun = RunDirectory::begin(&place, false).unwrap();
+        write(&place, &["meta.json"], false).unwrap();
+        assert!(matches!(begun.commit(), Err(DirectoryError::Exists(_))));
+        assert_eq!(names(root.path()), ["one"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_followed() {
+        let root = tempfile::tempdir().unwrap();
+        let (real, link) = (root.path().join("real"), root.path().join("link"));
+        write(&real, &["meta.json"], false).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        write(&link, &["summary.json"], true).unwrap();
+        assert_eq!(names(&real), ["summary.json"]);
+        assert!(link.is_symlink());
+        let dangling = root.path().join("dangling");
+        std::os::unix::fs::symlink(root.path().join("nowhere"), &dangling).unwrap();
+        assert!(matches!(RunDirectory::begin(&dangling, true), Err(DirectoryError::Io { .. })));
     }
 
     #[test]

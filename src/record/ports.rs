@@ -1,4 +1,5 @@
-//! `ports`: one row per egress port, by device and port number.
+//! `ports`: one row per egress port, by device and port number. What a replay starts onto a link, at an egress
+//! vantage, has not passed the port and is not counted.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ struct PortRecord {
     packets: u64,
     bytes: u64,
     busy: Span,
+    /// When the last transmission ends.
+    free: Time,
     waiting_sum: u128,
     waiting_max: Span,
     sojourn_sum: u128,
@@ -58,6 +61,7 @@ impl PortRecords {
                 packets: 0,
                 bytes: 0,
                 busy: Span::ZERO,
+                free: Time::ZERO,
                 waiting_sum: 0,
                 waiting_max: Span::ZERO,
                 sojourn_sum: 0,
@@ -75,7 +79,9 @@ impl PortRecords {
         let (waiting, sojourn) = (hop.egress.since(hop.joined), hop.egress.since(hop.ingress));
         port.packets += 1;
         port.bytes += u64::from(hop.packet.length);
-        port.busy += port.link.transmission_time(hop.packet.byte_count());
+        let transmission = port.link.transmission_time(hop.packet.byte_count());
+        port.busy += transmission;
+        port.free = hop.egress + transmission;
         port.waiting_sum += u128::from(waiting.as_ps());
         port.waiting_max = port.waiting_max.max(waiting);
         port.sojourn_sum += u128::from(sojourn.as_ps());
@@ -104,8 +110,8 @@ impl PortRecords {
     }
 
     /// Writes the table of a run that ended at `end`. Waiting is from joining the PTM to the start of transmission,
-    /// sojourn from ingress to the start of transmission; `utilization` is the part of the run during which the link
-    /// was transmitting (0 on an unlimited link).
+    /// sojourn from ingress to the start of transmission; `utilization` is the part of the run during which the port
+    /// was transmitting (0 on an unlimited link, null in a run of no length).
     ///
     /// # Errors
     /// The file system refuses.
@@ -131,11 +137,7 @@ impl PortRecords {
             ),
             (
                 "utilization",
-                Arc::new(Float64Array::from_iter_values(
-                    ports
-                        .iter()
-                        .map(|port| port.busy.as_seconds_f64() / end.as_seconds_f64().max(f64::MIN_POSITIVE)),
-                )),
+                Arc::new(Float64Array::from_iter(ports.iter().map(|port| utilization(port, end)))),
             ),
             (
                 "waiting_mean_ps",
@@ -156,4 +158,10 @@ impl PortRecords {
         ];
         write_columns(path, format, columns)
     }
+}
+
+/// The part of the run, up to `end`, during which the port was transmitting; only its last transmission can reach beyond.
+fn utilization(port: &PortRecord, end: Time) -> Option<f64> {
+    let busy = port.busy - port.free.since(end);
+    (end > Time::ZERO).then(|| busy.as_seconds_f64() / end.as_seconds_f64())
 }

@@ -34,13 +34,12 @@ pub(super) fn compare_vantage(
     while let Some(observation) = capture.next_observation()? {
         match observation.frame.match_key() {
             Some(key) => {
-                measurements.push(Measurement { key, at_ps: ps_since(observation.timestamp, start) })
+                measurements.push(Measurement { key, at_ps: ps_since(start, &observation, capture)? })
             }
             None => without_key += 1,
         }
     }
-    let (mut matched, mut counts, loss) = match_packets(sightings, measurements);
-    counts.only_measured += without_key;
+    let (mut matched, counts, loss) = match_packets(sightings, measurements);
     let device = topology.port(target.at.port).device;
     if target.at.direction == Direction::Ingress {
         measured_ingress
@@ -71,6 +70,7 @@ pub(super) fn compare_vantage(
         capture: target.capture.clone(),
         delay: target.delay,
         counts,
+        without_key,
         without_ingress: counts.matched - matched.len() as u64,
         delay_s: agreed.map(|(simulated, measured, _)| ByOrigin { simulated, measured }),
         relative_error: agreed.map(|(simulated, measured, _)| RelativeError::new(&simulated, &measured)),

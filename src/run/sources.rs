@@ -1,19 +1,19 @@
 //! The sources of a scenario, opened and placed.
 
-use super::vantage_name;
-use crate::capture::{CaptureError, Options};
+use std::net::IpAddr;
+
+use super::{RunError, vantage_name};
+use crate::capture::Options;
 use crate::engine::{Injection, InjectionPoint};
 use crate::packet::FlowKey;
+use crate::pfm::Pfm;
 use crate::scenario::{Direction, Scenario, Traffic};
 use crate::topology::{DeviceId, Topology};
 use crate::traffic::{Cbr, Replay, UDP};
 use crate::units::{Time, Timestamp};
 
 /// Opens every source. The run starts at the first packet of all replayed captures, or in 1970 without any.
-pub(super) fn open(
-    scenario: &Scenario,
-    options: &Options,
-) -> Result<(Timestamp, Vec<Injection>), CaptureError> {
+pub(super) fn open(scenario: &Scenario, options: &Options) -> Result<(Timestamp, Vec<Injection>), RunError> {
     let topology = &scenario.topology;
     let mut injections = Vec::new();
     for (index, traffic) in scenario.traffic.iter().enumerate() {
@@ -26,7 +26,7 @@ pub(super) fn open(
                 },
             },
             &Traffic::Cbr { from, to, size, interval, packets, start } => {
-                let flow = generated_flow(topology, index, from, to);
+                let flow = generated_flow(topology, index, from, to)?;
                 let source = Cbr::new(flow, size, interval, packets, Time::ZERO + start);
                 Injection { source: Box::new(source), at: InjectionPoint::Host(from) }
             }
@@ -40,19 +40,35 @@ pub(super) fn open(
     Ok((start, injections))
 }
 
-/// The flow of a generated source: UDP between the hosts' first addresses, with a source port of its own.
-fn generated_flow(topology: &Topology, index: usize, from: DeviceId, to: DeviceId) -> FlowKey {
+/// The flow of a generated source: UDP between addresses of the hosts, with a source port of its own.
+fn generated_flow(
+    topology: &Topology,
+    index: usize,
+    from: DeviceId,
+    to: DeviceId,
+) -> Result<FlowKey, RunError> {
     const FIRST_DYNAMIC_PORT: u16 = 49_152;
     const DISCARD_PORT: u16 = 9;
-    let address = |host: DeviceId| {
-        topology.device(host).addresses.first().expect("every host of a topology has an address").addr()
-    };
-    FlowKey::Ip {
-        source: address(from),
-        destination: address(to),
+    Ok(FlowKey::Ip {
+        source: address_of(topology, from)?,
+        destination: address_of(topology, to)?,
         protocol: UDP,
         ports: Some((FIRST_DYNAMIC_PORT.wrapping_add(index as u16), DISCARD_PORT)),
-    }
+    })
+}
+
+/// An address that leads to `host`, and not to one with a longer prefix.
+fn address_of(topology: &Topology, host: DeviceId) -> Result<IpAddr, RunError> {
+    /// Addresses of each prefix that are tried.
+    const TRIED: usize = 1 << 16;
+    let pfm = Pfm::new(topology);
+    let device = topology.device(host);
+    device
+        .addresses
+        .iter()
+        .flat_map(|prefix| [prefix.addr(), prefix.broadcast()].into_iter().chain(prefix.hosts().take(TRIED)))
+        .find(|address| pfm.host_of(*address) == Some(host))
+        .ok_or_else(|| RunError::NoAddress { host: device.name.clone() })
 }
 
 /// A source for people.

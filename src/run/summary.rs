@@ -90,6 +90,8 @@ pub struct MeasuredSummary {
     /// Who was matched.
     #[serde(flatten)]
     pub counts: MatchCounts,
+    /// Packets of the capture that nothing recognizes (no IP).
+    pub without_key: u64,
     /// Matched packets whose measured ingress at the device is not known (`delay = "hop"`): left out of delays.
     pub without_ingress: u64,
     /// The delays of matched packets, in seconds; none when no packet was matched.
@@ -103,6 +105,28 @@ pub struct MeasuredSummary {
     pub jitter_s: ByOrigin<Option<f64>>,
     /// Lost in the simulation against lost in reality.
     pub loss: Confusion,
+}
+
+impl MeasuredSummary {
+    /// Why the comparison may say little: `expected` packets were sent towards the vantage.
+    pub(super) fn doubts(&self, expected: u64) -> Option<String> {
+        let MatchCounts { matched, ambiguous, .. } = self.counts;
+        let vantage = &self.vantage;
+        if expected == 0 {
+            Some(format!("no packet of the traffic is on its way to {vantage}: is the vantage right?"))
+        } else if ambiguous > matched {
+            Some(format!(
+                "most packets at {vantage} look like another one, and were left out: is a capture replayed twice?"
+            ))
+        } else if matched == 0 && self.counts.only_measured > 0 {
+            Some(format!(
+                "no packet at {vantage} was recognized: captures of one path need the same addresses and ports, and \
+                 snap lengths that leave the same 8 bytes of payload"
+            ))
+        } else {
+            None
+        }
+    }
 }
 
 /// The bounds of a run.
@@ -163,8 +187,8 @@ pub struct Meta {
 pub struct Input {
     /// Its path as it was opened.
     pub path: PathBuf,
-    /// Its size.
-    pub bytes: u64,
+    /// Its size; none for what is not a regular file (a pipe cannot be read twice).
+    pub bytes: Option<u64>,
     /// Its SHA-256, in hexadecimal.
-    pub sha256: String,
+    pub sha256: Option<String>,
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
@@ -89,7 +90,8 @@ fn run(
     until: Option<Time>,
 ) -> Result<(Outcome, Log), EngineError> {
     let mut log = Log::default();
-    let outcome = Simulation::new(topology, injections, until)?.run(&mut log, |_| ())?;
+    let outcome =
+        Simulation::new(topology, injections, until)?.run(&mut log, |_| ControlFlow::Continue(()))?;
     Ok((outcome, log))
 }
 
@@ -245,6 +247,19 @@ fn until_leaves_packets_inside_and_nothing_after_it() {
         assert!(log.hops.iter().all(|hop| hop.egress <= limit));
         assert!(log.delivered.iter().all(|tau| tau.timestamp <= limit));
     }
+}
+
+#[test]
+fn a_host_takes_its_packets_at_once_whatever_its_processing() {
+    let mut b = host("b", "10.0.0.2/32");
+    b.processing = Span::from_ps(1_000 * MS);
+    let devices = vec![host("a", "10.0.0.1/32"), b];
+    let topology = Topology::new("pair", devices, vec![link(("a", 0), ("b", 0), "8 Mbps", "1 ms")]).unwrap();
+    let source = script(&[flow("10.0.0.1", "10.0.0.2")], &[(0, 100, 0)], 64);
+    let until = Time::from_ps(2 * MS);
+    let (outcome, log) = run(&topology, vec![at_host(&topology, "a", source)], Some(until)).unwrap();
+    assert_eq!((outcome.packets.delivered, outcome.end), (1, until.min(Time::from_ps(1_100 * US))));
+    assert_eq!(log.delivered[0].timestamp, Time::from_ps(1_100 * US));
 }
 
 #[test]

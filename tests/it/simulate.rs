@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use taunet::capture::Options as CaptureOptions;
@@ -28,7 +29,7 @@ fn load(path: &Path, overrides: &[&str]) -> Scenario {
 
 fn simulate(scenario: &Scenario) -> Summary {
     let folder = tempfile::tempdir().unwrap();
-    run(scenario, &options(folder.path().join("run")), |_| ()).unwrap()
+    run(scenario, &options(folder.path().join("run")), |_| ControlFlow::Continue(())).unwrap()
 }
 
 fn shipped() -> Vec<PathBuf> {
@@ -119,7 +120,7 @@ fn the_notebooks_packet_takes_one_second() {
     let out = folder.path().join("run");
     let scenario = load(Path::new("scenarios/notebook.toml"), &[]);
     let options = RunOptions { format: Format::Csv, ..options(out.clone()) };
-    let summary = run(&scenario, &options, |_| ()).unwrap();
+    let summary = run(&scenario, &options, |_| ControlFlow::Continue(())).unwrap();
     assert_eq!((summary.packets.delivered, summary.packets.dropped), (256, 0));
     let packets = fs::read_to_string(out.join("packets.csv")).unwrap();
     let mut lines = packets.lines();
@@ -134,7 +135,8 @@ fn the_run_directory_is_complete() {
     for (format, extension) in [(Format::Parquet, "parquet"), (Format::Csv, "csv")] {
         let out = folder.path().join(extension);
         let scenario = load(Path::new("scenarios/kernel-tbf-70.toml"), &["until=2 s"]);
-        run(&scenario, &RunOptions { format, ..options(out.clone()) }, |_| ()).unwrap();
+        run(&scenario, &RunOptions { format, ..options(out.clone()) }, |_| ControlFlow::Continue(()))
+            .unwrap();
         let mut names: Vec<String> = fs::read_dir(&out)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -163,16 +165,19 @@ fn what_fails_leaves_nothing_behind() {
     let overrides: Vec<&str> = overrides.iter().map(String::as_str).collect();
     let scenario = load(Path::new("scenarios/kernel-tbf-70.toml"), &overrides);
     let out = folder.path().join("runs/one");
-    let error = run(&scenario, &options(out.clone()), |_| ()).unwrap_err();
+    let error = run(&scenario, &options(out.clone()), |_| ControlFlow::Continue(())).unwrap_err();
     assert!(error.is_bad_input(), "{error}");
     assert!(error.to_string().contains("cut.pcap"), "{error}");
     assert_eq!(fs::read_dir(folder.path().join("runs")).unwrap().count(), 0);
     let lenient = CaptureOptions { lenient: true, ..CaptureOptions::default() };
-    let summary = run(&scenario, &RunOptions { capture: lenient, ..options(out.clone()) }, |_| ()).unwrap();
+    let summary = run(&scenario, &RunOptions { capture: lenient, ..options(out.clone()) }, |_| {
+        ControlFlow::Continue(())
+    })
+    .unwrap();
     assert!(summary.packets.injected > 0);
     assert!(summary.warnings[0].contains("is cut off"), "{:?}", summary.warnings);
     assert!(
-        matches!(run(&scenario, &options(out), |_| ()), Err(RunError::Directory(_))),
+        matches!(run(&scenario, &options(out), |_| ControlFlow::Continue(())), Err(RunError::Directory(_))),
         "an earlier run is kept"
     );
 }
@@ -194,4 +199,92 @@ fn a_hop_needs_the_measured_ingress() {
     assert_eq!(summary.measured[0].without_ingress, 60_869);
     assert_eq!(summary.measured[0].counts.matched, 87_077);
     assert_eq!(summary.measured[1].without_ingress, 0);
+}
+
+/// A topology of two hosts, and a scenario on it.
+fn between_hosts(folder: &Path, hosts: &str, scenario: &str) -> Scenario {
+    let topology = format!(
+        "name = \"pair\"\ndevice = [{hosts}]\n[[link]]\nbetween = [\"a:0\", \"b:0\"]\nbandwidth = \"8 Mbps\"\n\
+         delay = \"1 ms\"\n"
+    );
+    fs::write(folder.join("pair.toml"), topology).unwrap();
+    let path = folder.join("scenario.toml");
+    fs::write(&path, format!("name = \"s\"\ntopology = \"pair.toml\"\n{scenario}")).unwrap();
+    load(&path, &[])
+}
+
+const CBR: &str = r#"
+[[traffic]]
+kind = "cbr"
+from = "a"
+to = "b"
+size = "1000 B"
+interval = "1 ms"
+packets = 10
+"#;
+
+#[test]
+fn generated_traffic_reaches_the_host_that_it_names() {
+    let folder = tempfile::tempdir().unwrap();
+    // The first address of b is a's own.
+    let hosts = r#"{ name = "a", kind = "host", addresses = ["10.0.0.0/24"] },
+        { name = "b", kind = "host", addresses = ["10.0.0.0/8"] }"#;
+    let summary = simulate(&between_hosts(folder.path(), hosts, CBR));
+    assert_eq!((summary.packets.delivered, summary.hops), (10, 10));
+    // All addresses of b are a's own.
+    let hosts = r#"{ name = "a", kind = "host", addresses = ["10.0.0.0/25", "10.0.0.128/25"] },
+        { name = "b", kind = "host", addresses = ["10.0.0.0/24"] }"#;
+    let scenario = between_hosts(folder.path(), hosts, CBR);
+    let error =
+        run(&scenario, &options(folder.path().join("run")), |_| ControlFlow::Continue(())).unwrap_err();
+    assert!(matches!(&error, RunError::NoAddress { host } if host == "b"), "{error}");
+}
+
+#[test]
+fn utilization_counts_what_was_transmitted_by_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let hosts = r#"{ name = "a", kind = "host" }, { name = "b", kind = "host" }"#;
+    let utilization = |until: &str| {
+        let scenario = between_hosts(folder.path(), hosts, &format!("until = \"{until}\"\n{CBR}"));
+        let out = folder.path().join("run");
+        let options = RunOptions { format: Format::Csv, replace: true, ..options(out.clone()) };
+        run(&scenario, &options, |_| ControlFlow::Continue(())).unwrap();
+        let ports = fs::read_to_string(out.join("ports.csv")).unwrap();
+        let mut lines = ports.lines().map(|line| line.split(',').collect::<Vec<_>>());
+        let column = lines.next().unwrap().iter().position(|name| *name == "utilization").unwrap();
+        lines.next().unwrap()[column].to_owned()
+    };
+    // Ten packets of 1 ms each, back to back.
+    assert_eq!(utilization("0 s"), "");
+    assert_eq!(utilization("4500 us"), "1.0");
+    assert_eq!(utilization("20 ms"), (10.0 / 11.0).to_string(), "the last packet arrives at 11 ms");
+}
+
+#[test]
+fn an_interrupted_run_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = load(Path::new("scenarios/kernel-tbf-70.toml"), &[]);
+    let stopped = run(&scenario, &options(folder.path().join("run")), |_| ControlFlow::Break(()));
+    assert!(matches!(stopped, Err(RunError::Engine(taunet::engine::EngineError::Interrupted))));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_capture_of_another_time_is_refused() {
+    use taunet::capture::{LinkType, Resolution, Writer};
+    use taunet::units::Timestamp;
+    let folder = tempfile::tempdir().unwrap();
+    let frame = [&[0u8; 12][..], &[8, 0, 0x45], &[0; 25], &[0; 8]].concat();
+    let capture = |name: &str, day: i128| {
+        let path = folder.path().join(name);
+        let mut file = fs::File::create(&path).unwrap();
+        let mut writer = Writer::new(&mut file, Resolution::Nanoseconds, LinkType::ETHERNET, 96).unwrap();
+        writer.write(Timestamp::from_ns(day * 86_400_000_000_000), 100, &frame).unwrap();
+        path
+    };
+    let (first, second) = (capture("first.pcap", 19_000), capture("second.pcap", 0));
+    let error = taunet::compare::compare_captures(&first, &second, &CaptureOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("second.pcap is from 1970-01-01 00:00:00"), "{error}");
+    let same = taunet::compare::compare_captures(&first, &first, &CaptureOptions::default()).unwrap();
+    assert_eq!(same.matched, 1);
 }
