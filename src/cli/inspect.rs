@@ -190,6 +190,11 @@ fn print(summary: &Summary, untimed: u64, out: &mut impl Write) -> io::Result<()
                 time(gap.max_ps)
             ),
         )?;
+        let left_out = summary.time_order.out_of_order_packets;
+        if left_out > 0 {
+            let packets = counted(left_out, "packet");
+            line(out, "", format_args!("all but the mean leave out {packets} out of order"))?;
+        }
     }
     let order = &summary.time_order;
     line(
