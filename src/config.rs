@@ -89,6 +89,12 @@ impl Document {
         self.tree().is_ok_and(|tree| tree.contains_key(key))
     }
 
+    /// Whether it looks like a topology: it has what a topology alone has, and nothing that makes a scenario.
+    pub(crate) fn describes_topology(&self) -> bool {
+        let has_any = |keys: &[&str]| keys.iter().any(|key| self.has_key(key));
+        has_any(&["device", "link", "defaults"]) && !has_any(&["topology", "traffic", "measured"])
+    }
+
     /// The text that it was read from.
     pub fn source(&self) -> &Arc<SourceText> {
         &self.file

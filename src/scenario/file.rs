@@ -104,6 +104,11 @@ impl Scenario {
     /// # Errors
     /// Every mistake in the scenario and its topology, each with its place.
     pub fn from_document(document: &Document, path: &Path, seed: Option<u64>) -> Result<Self, ConfigError> {
+        if document.describes_topology() {
+            let help = "check it with `taunet check`; a scenario names its `topology` and has [[traffic]]";
+            let error = document.error(0..0, "this is a topology, not a scenario");
+            return Err(error.with_help(help.to_owned()));
+        }
         let file: ScenarioFile = document.deserialize()?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut reader = Reader { document, folder, errors: Vec::new() };

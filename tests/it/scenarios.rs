@@ -200,3 +200,13 @@ fn a_mistake_in_the_topology_points_there() {
     assert_eq!(error.line_column(), Some((2, 1)));
     assert_eq!(error.message(), "unknown key `devices` at the top of the file");
 }
+
+#[test]
+fn a_topology_is_no_scenario() {
+    let folder = Folder::new();
+    let error = Scenario::load(&folder.path("line.toml"), &[], None).unwrap_err();
+    assert_eq!(error.iter().count(), 1, "{:?}", error.iter().collect::<Vec<_>>());
+    assert_eq!(error.message(), "this is a topology, not a scenario");
+    let help = "check it with `taunet check`; a scenario names its `topology` and has [[traffic]]";
+    assert_eq!(error.help(), Some(help));
+}
