@@ -22,11 +22,26 @@ pub use message::{did_you_mean, listed, nearest};
 pub use toml::Spanned;
 
 use overrides::Override;
-use serde::de::DeserializeOwned;
+use serde::de::{self, DeserializeOwned};
+use serde::{Deserialize, Deserializer};
 use toml::de::{DeArray, DeTable, DeValue};
 
 /// How many mistakes of one document are reported before reading gives up.
 const MOST_ERRORS: usize = 20;
+
+/// Reads the name of a scenario or topology.
+pub(crate) fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    const HELP: &str =
+        "write for example \"two-routers\": the name of a scenario becomes that of a directory";
+    let name = String::deserialize(deserializer)?;
+    if name.is_empty() {
+        return Err(de::Error::custom(format_args!("a name may not be empty; {HELP}")));
+    }
+    if !name.contains(char::is_alphanumeric) {
+        return Err(de::Error::custom(format_args!("a name needs a letter or a digit; {HELP}")));
+    }
+    Ok(name)
+}
 
 /// A TOML text with its overrides.
 #[derive(Debug, Clone)]
