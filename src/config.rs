@@ -22,11 +22,26 @@ pub use message::{did_you_mean, listed, nearest};
 pub use toml::Spanned;
 
 use overrides::Override;
-use serde::de::DeserializeOwned;
+use serde::de::{self, DeserializeOwned};
+use serde::{Deserialize, Deserializer};
 use toml::de::{DeArray, DeTable, DeValue};
 
 /// How many mistakes of one document are reported before reading gives up.
 const MOST_ERRORS: usize = 20;
+
+/// Reads the name of a scenario or topology.
+pub(crate) fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    const HELP: &str =
+        "write for example \"two-routers\": the name of a scenario becomes that of a directory";
+    let name = String::deserialize(deserializer)?;
+    if name.is_empty() {
+        return Err(de::Error::custom(format_args!("a name may not be empty; {HELP}")));
+    }
+    if !name.contains(char::is_alphanumeric) {
+        return Err(de::Error::custom(format_args!("a name needs a letter or a digit; {HELP}")));
+    }
+    Ok(name)
+}
 
 /// A TOML text with its overrides.
 #[derive(Debug, Clone)]
@@ -87,6 +102,12 @@ impl Document {
     /// Whether the document has `key` at its top.
     pub fn has_key(&self, key: &str) -> bool {
         self.tree().is_ok_and(|tree| tree.contains_key(key))
+    }
+
+    /// Whether it looks like a topology: it has what a topology alone has, and nothing that makes a scenario.
+    pub(crate) fn describes_topology(&self) -> bool {
+        let has_any = |keys: &[&str]| keys.iter().any(|key| self.has_key(key));
+        has_any(&["device", "link", "defaults"]) && !has_any(&["topology", "traffic", "measured"])
     }
 
     /// The text that it was read from.

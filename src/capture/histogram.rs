@@ -4,7 +4,7 @@
 ///
 /// Each octave is divided into `2^precision` buckets of equal width. Values below `2^(precision + 1)`
 /// are exact; larger ones have a relative error of at most `2^-(precision + 1)` in quantiles. The
-/// minimum, maximum and mean are exact.
+/// minimum, maximum and mean are exact (the mean, as long as the sum of the values fits 128 bits).
 ///
 /// # Examples
 ///
@@ -29,40 +29,40 @@ pub struct Histogram {
     counts: Vec<u64>,
     count: u64,
     sum: u128,
-    min: u64,
-    max: u64,
+    min: u128,
+    max: u128,
 }
 
 impl Histogram {
     /// An empty histogram. `precision` is capped at 20: 8 MB per octave in use.
     pub fn new(precision: u32) -> Self {
         let precision = precision.min(20);
-        Histogram { precision, counts: Vec::new(), count: 0, sum: 0, min: u64::MAX, max: 0 }
+        Histogram { precision, counts: Vec::new(), count: 0, sum: 0, min: u128::MAX, max: 0 }
     }
 
     /// Counts `value` once.
     #[inline]
-    pub fn record(&mut self, value: u64) {
+    pub fn record(&mut self, value: u128) {
         let bucket = self.bucket(value);
         if bucket >= self.counts.len() {
             self.counts.resize(bucket + 1, 0);
         }
         self.counts[bucket] += 1;
         self.count += 1;
-        self.sum += u128::from(value);
+        self.sum = self.sum.saturating_add(value);
         self.min = self.min.min(value);
         self.max = self.max.max(value);
     }
 
     #[inline]
-    fn bucket(&self, value: u64) -> usize {
+    fn bucket(&self, value: u128) -> usize {
         let octave = (value | 1).ilog2().saturating_sub(self.precision);
-        ((u64::from(octave) << self.precision) + (value >> octave)) as usize
+        ((octave as usize) << self.precision) + (value >> octave) as usize
     }
 
     /// The middle of a bucket.
-    fn middle(&self, bucket: usize) -> u64 {
-        let bucket = bucket as u64;
+    fn middle(&self, bucket: usize) -> u128 {
+        let bucket = bucket as u128;
         let octave = (bucket >> self.precision).saturating_sub(1);
         let low = (bucket - (octave << self.precision)) << octave;
         low + ((1 << octave) - 1) / 2
@@ -74,12 +74,12 @@ impl Histogram {
     }
 
     /// The smallest value; `None` without values.
-    pub fn min(&self) -> Option<u64> {
+    pub fn min(&self) -> Option<u128> {
         (self.count > 0).then_some(self.min)
     }
 
     /// The largest value; `None` without values.
-    pub fn max(&self) -> Option<u64> {
+    pub fn max(&self) -> Option<u128> {
         (self.count > 0).then_some(self.max)
     }
 
@@ -99,7 +99,7 @@ impl Histogram {
     /// # Complexity
     ///
     /// Linear in the buckets in use.
-    pub fn quantile(&self, q: f64) -> Option<u64> {
+    pub fn quantile(&self, q: f64) -> Option<u128> {
         if self.count == 0 {
             return None;
         }
@@ -132,7 +132,7 @@ mod tests {
     proptest! {
         #[test]
         fn quantiles_are_within_the_stated_error(
-            mut values in prop::collection::vec((any::<u64>(), 0..64u32), 1..100),
+            mut values in prop::collection::vec((any::<u128>(), 0..128u32), 1..100),
             q in 0.0..=1.0f64,
         ) {
             let mut histogram = Histogram::new(8);

@@ -49,7 +49,7 @@ pub struct Statistics {
     beyond_window: u64,
     largest_step_back: Span,
     sizes: Histogram,
-    /// Picoseconds between a packet and the latest one before it.
+    /// Picoseconds between a packet and the latest one before it; a packet out of order has none.
     gaps: Histogram,
     flows: FlowTable,
     /// By fid.
@@ -164,7 +164,7 @@ impl Statistics {
             return;
         };
         if timestamp >= latest {
-            self.gaps.record(span_between(latest, timestamp).as_ps());
+            self.gaps.record(timestamp.as_ps().abs_diff(latest.as_ps()));
             self.latest = Some(timestamp);
             return;
         }

@@ -91,13 +91,11 @@ impl Check {
 
 fn check(path: &Path, overrides: &[String]) -> Result<Checked, ConfigError> {
     const SCENARIO: &[&str] = &["topology", "traffic", "measured", "accept", "seed", "until"];
-    const TOPOLOGY: &[&str] = &["device", "link", "defaults"];
     let mut document = Document::read(path)?;
-    let has_any = |keys: &[&str]| keys.iter().any(|key| document.has_key(key));
-    if has_any(TOPOLOGY) && !has_any(&SCENARIO[..3]) {
+    if document.describes_topology() {
         return Ok(Checked::Topology(summary(&Topology::from_document(&document)?)));
     }
-    if !has_any(SCENARIO) {
+    if !SCENARIO.iter().any(|key| document.has_key(key)) {
         return Err(document.neither());
     }
     for text in overrides {

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
@@ -27,6 +27,9 @@ pub struct Inspect {
     /// Also write a table with one row per packet; the extension (.csv or .parquet) chooses the format
     #[arg(long, value_name = "OUT")]
     packets: Option<PathBuf>,
+    /// Replace an earlier table
+    #[arg(long, requires = "packets")]
+    force: bool,
     /// Read at most N packets
     #[arg(long, value_name = "N")]
     max_packets: Option<u64>,
@@ -39,6 +42,7 @@ impl Inspect {
     pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
         if let Some(path) = &self.packets {
             Format::of(path).map_err(bad_input)?;
+            self.check_out(path)?;
         }
         let options = Options { lenient: self.lenient, max_packets: self.max_packets, ..Options::default() };
         let mut reader = Reader::open(&self.capture, &options).map_err(bad_input)?;
@@ -66,6 +70,30 @@ impl Inspect {
         }
         global.warn(reader.warnings());
         damage.map_or(Ok(()), |error| Err(bad_input(error)))
+    }
+
+    /// Refuses a table that would replace the capture, or, unless asked to, another file.
+    fn check_out(&self, out: &Path) -> Result<(), CliError> {
+        if out.symlink_metadata().is_err() {
+            return Ok(());
+        }
+        let is_capture = match (out.canonicalize(), self.capture.canonicalize()) {
+            (Ok(out), Ok(capture)) => out == capture,
+            _ => false,
+        };
+        if is_capture {
+            return Err(bad_input(format_args!(
+                "{} is the capture itself: choose another file",
+                out.display()
+            )));
+        }
+        if !self.force {
+            return Err(bad_input(format_args!(
+                "{} exists: choose another file, or replace it with --force",
+                out.display()
+            )));
+        }
+        Ok(())
     }
 }
 
@@ -162,6 +190,11 @@ fn print(summary: &Summary, untimed: u64, out: &mut impl Write) -> io::Result<()
                 time(gap.max_ps)
             ),
         )?;
+        let left_out = summary.time_order.out_of_order_packets;
+        if left_out > 0 {
+            let packets = counted(left_out, "packet");
+            line(out, "", format_args!("all but the mean leave out {packets} out of order"))?;
+        }
     }
     let order = &summary.time_order;
     line(

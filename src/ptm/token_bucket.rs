@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::buffer::{Backlog, Buffer};
 use super::{Arrival, Departure, Ptm};
@@ -18,6 +18,7 @@ pub struct TokenBucketSpec {
     /// How fast tokens come: the long-term rate of the port.
     pub rate: Rate,
     /// How many tokens (bytes) the bucket holds; it starts full. A longer packet is dropped.
+    #[serde(deserialize_with = "above_zero")]
     pub burst: ByteCount,
     /// How much may wait, the head that waits for tokens included; without it, any number.
     #[serde(default)]
@@ -25,6 +26,17 @@ pub struct TokenBucketSpec {
     /// How late the timer fires that releases a packet which waited for tokens: 20 to 45 us in the Linux kernel.
     #[serde(default)]
     pub release_slack: Span,
+}
+
+/// Reads a burst that lets packets pass.
+fn above_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteCount, D::Error> {
+    let burst = ByteCount::deserialize(deserializer)?;
+    if burst == ByteCount::ZERO {
+        let message = "a bucket of 0 B lets no packet through; \
+                       write at least the length of the longest packet, such as \"1514 B\"";
+        return Err(de::Error::custom(message));
+    }
+    Ok(burst)
 }
 
 /// A token bucket over a FIFO, as Linux `tbf` runs it.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
-use super::{Accept, DelayScope, Measured, Scenario, Traffic};
+use super::{Accept, DelayScope, Direction, Measured, Scenario, Traffic};
 use crate::config::{ConfigError, Document, Spanned, why_unreadable};
 use crate::topology::{DeviceId, DeviceKind, NameError, Topology, Vantage, VantageSpec};
 use crate::traffic::{CbrSpec, TrafficSpec};
@@ -16,7 +16,9 @@ use crate::units::{ByteCount, Span, Time};
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScenarioFile {
-    /// The scenario's name.
+    /// The scenario's name, with a letter or a digit in it.
+    #[serde(deserialize_with = "crate::config::name")]
+    #[schemars(length(min = 1))]
     pub name: String,
     /// What it is, for readers.
     pub description: Option<String>,
@@ -48,9 +50,9 @@ pub struct MeasuredFile {
     pub capture: Spanned<PathBuf>,
     /// Where it was recorded.
     pub at: VantageSpec,
-    /// What its delays count from (default: path).
-    #[serde(default)]
-    pub delay: DelayScope,
+    /// What its delays count from (default: path); "hop" is for egress vantages.
+    #[schemars(with = "Option<DelayScope>")]
+    pub delay: Option<Spanned<DelayScope>>,
     /// The bounds that this comparison must keep, instead of the scenario's.
     pub accept: Option<Accept>,
 }
@@ -104,6 +106,11 @@ impl Scenario {
     /// # Errors
     /// Every mistake in the scenario and its topology, each with its place.
     pub fn from_document(document: &Document, path: &Path, seed: Option<u64>) -> Result<Self, ConfigError> {
+        if document.describes_topology() {
+            let help = "check it with `taunet check`; a scenario names its `topology` and has [[traffic]]";
+            let error = document.error(0..0, "this is a topology, not a scenario");
+            return Err(error.with_help(help.to_owned()));
+        }
         let file: ScenarioFile = document.deserialize()?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut reader = Reader { document, folder, errors: Vec::new() };
@@ -128,7 +135,7 @@ impl Scenario {
         let measured = file
             .measured
             .iter()
-            .filter_map(|spec| reader.measured(spec, accept.unwrap_or_default(), &topology))
+            .filter_map(|spec| reader.measured(spec, accept.unwrap_or_default(), &traffic, &topology))
             .collect::<Vec<_>>();
         if let (Some(accept), true) = (&file.accept, file.measured.is_empty()) {
             let error =
@@ -265,9 +272,29 @@ impl Reader<'_> {
         }
     }
 
-    fn measured(&mut self, spec: &MeasuredFile, accept: Accept, topology: &Topology) -> Option<Measured> {
+    fn measured(
+        &mut self,
+        spec: &MeasuredFile,
+        accept: Accept,
+        traffic: &[Traffic],
+        topology: &Topology,
+    ) -> Option<Measured> {
         let (capture, at) = (self.file(&spec.capture), self.vantage(&spec.at, topology));
+        let is_replay =
+            |source: &Traffic| matches!(source, Traffic::Replay { at: entry, .. } if Some(*entry) == at);
+        if traffic.iter().any(is_replay) {
+            let message = "this would compare the replay with itself: it is where the replay enters";
+            let help = "compare at a vantage that its packets reach later";
+            self.wrong(spec.at.port.span(), message, Some(help.to_owned()));
+        }
+        let delay = spec.delay.as_ref().map_or(DelayScope::default(), |delay| *delay.get_ref());
+        if let (Some(written), DelayScope::Hop, Direction::Ingress) = (&spec.delay, delay, spec.at.direction)
+        {
+            let message = "a packet at its ingress has spent no time in the device";
+            let help = "delay = \"hop\" is for egress vantages";
+            self.wrong(written.span(), message, Some(help.to_owned()));
+        }
         let accept = spec.accept.unwrap_or(accept);
-        Some(Measured { capture: capture?, at: at?, delay: spec.delay, accept })
+        Some(Measured { capture: capture?, at: at?, delay, accept })
     }
 }

@@ -21,7 +21,7 @@ pub struct DeviceSpec {
     pub name: String,
     /// What it does with packets.
     pub kind: DeviceKind,
-    /// Its addresses (hosts only); a host without any gets one of its own.
+    /// Its addresses (hosts only); a host without any gets one that no other host has.
     pub addresses: Vec<IpNet>,
     /// The time from ingress until the packet joins the egress port's PTM.
     pub processing: Span,
@@ -79,7 +79,8 @@ impl Topology {
     ///
     /// Devices keep their order, and so do links, forward before backward; ports are ordered by
     /// device, then by number. A host without an address gets one of its own: `fd00::1` as the first device,
-    /// `fd00::2` as the second, and so on.
+    /// `fd00::2` as the second, and so on. An address that another host was given is passed over: the host
+    /// takes the next that is free, and hosts after it take later ones.
     ///
     /// # Errors
     /// One variant of [`TopologyError`] for each of these properties that does not hold:
@@ -276,6 +277,8 @@ fn build(name: String, devices: Vec<DeviceSpec>, links: Vec<LinkSpec>) -> Topolo
         ports.push(Port { device, number, egress, ingress, ptm });
     }
 
+    let given = devices.iter().flat_map(|device| &device.addresses).map(IpNet::trunc).collect();
+    let mut next_address = 0;
     let mut graph = DiGraph::with_capacity(devices.len(), timings.len());
     for (device, device_ports) in devices.into_iter().zip(ports_of) {
         let port_numbered = |number| {
@@ -288,7 +291,7 @@ fn build(name: String, devices: Vec<DeviceSpec>, links: Vec<LinkSpec>) -> Topolo
             .collect();
         let DeviceSpec { name, kind, mut addresses, processing, .. } = device;
         if kind == DeviceKind::Host && addresses.is_empty() {
-            addresses.push(address_of_host(graph.node_count()));
+            addresses.push(free_address(graph.node_count(), &mut next_address, &given));
         }
         graph.add_node(DeviceNode { name, kind, addresses, processing, routes, ports: device_ports });
     }
@@ -300,10 +303,19 @@ fn build(name: String, devices: Vec<DeviceSpec>, links: Vec<LinkSpec>) -> Topolo
     Topology { name, graph, ports, by_name }
 }
 
-/// The address of a host that was given none: `fd00::1` for the first device, and so on (RFC 4193).
-fn address_of_host(index: usize) -> IpNet {
+/// The address of a host that was given none: `fd00::1` for the first device, and so on (RFC 4193), or the next
+/// that is neither `given` nor below `next`, which becomes the one after it.
+fn free_address(index: usize, next: &mut u128, given: &FxHashSet<IpNet>) -> IpNet {
     const FIRST: u128 = 0xfd00 << 112 | 1;
-    IpNet::from(IpAddr::V6(Ipv6Addr::from(FIRST + index as u128)))
+    let mut offset = (index as u128).max(*next);
+    loop {
+        let address = IpNet::from(IpAddr::V6(Ipv6Addr::from(FIRST + offset)));
+        offset += 1;
+        if !given.contains(&address) {
+            *next = offset;
+            return address;
+        }
+    }
 }
 
 #[cfg(test)]

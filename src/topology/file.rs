@@ -16,7 +16,9 @@ use crate::units::{Bandwidth, ByteCount, Distance, Span, Speed};
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TopologyFile {
-    /// The topology's name.
+    /// The topology's name, with a letter or a digit in it.
+    #[serde(deserialize_with = "crate::config::name")]
+    #[schemars(length(min = 1))]
     pub name: String,
     /// What it is, for readers.
     pub description: Option<String>,

@@ -132,19 +132,49 @@ fn files_that_are_no_captures() {
     }
 }
 
-#[test]
-fn packets_out_of_order_are_counted() {
+/// A capture with a packet at each of these times (ns).
+fn packets_at(folder: &Path, times: &[i128]) -> PathBuf {
     use taunet::capture::{LinkType, Resolution, Writer};
     use taunet::units::Timestamp;
 
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("order.pcap");
+    let path = folder.join("times.pcap");
     let mut file = Vec::new();
     let mut writer = Writer::new(&mut file, Resolution::Nanoseconds, LinkType::ETHERNET, 96).unwrap();
-    for time in [10_000_000_000, 10_000_000_500, 10_000_000_100, 8_000_000_000] {
+    for &time in times {
         writer.write(Timestamp::from_ns(time), 60, &[0; 60]).unwrap();
     }
     std::fs::write(&path, file).unwrap();
+    path
+}
+
+#[test]
+fn gaps_of_years_are_not_cut_short() {
+    let folder = tempfile::tempdir().unwrap();
+    let second = 1_000_000_000;
+    let path = packets_at(folder.path(), &[second, 1_000_000_001 * second, 1_000_000_003 * second]);
+    let gaps = &json(&[path.to_str().unwrap()])["interarrival"];
+    assert_eq!((&gaps["min_s"], &gaps["mean_s"]), (&2.0.into(), &500_000_001.0.into()));
+    assert_eq!((&gaps["p99_s"], &gaps["max_s"]), (&1e9.into(), &1e9.into()));
+}
+
+#[test]
+fn the_mean_gap_is_of_the_whole_span() {
+    let folder = tempfile::tempdir().unwrap();
+    let second = 1_000_000_000;
+    let path = packets_at(folder.path(), &[1, 4, 2, 3, 5].map(|time| time * second));
+    let path = path.to_str().unwrap();
+    assert_eq!(json(&[path])["interarrival"]["mean_s"], 1.0);
+    let (_, stdout, _) = inspect(&[path]);
+    let told = "interarrival time  mean 1 s, median 1 s\n                   \
+                min 1 s, p5 1 s, p95 3 s, p99 3 s, p99.9 3 s, max 3 s\n                   \
+                all but the mean leave out 2 packets out of order\n";
+    assert!(stdout.contains(told), "{stdout}");
+}
+
+#[test]
+fn packets_out_of_order_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = packets_at(folder.path(), &[10_000_000_000, 10_000_000_500, 10_000_000_100, 8_000_000_000]);
     let order = &json(&[path.to_str().unwrap()])["time_order"];
     assert_eq!((&order["out_of_order_packets"], &order["beyond_window_packets"]), (&2.into(), &1.into()));
     assert_eq!(order["largest_step_back_s"], 2.000_000_5);

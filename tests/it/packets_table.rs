@@ -134,12 +134,32 @@ fn parquet_holds_the_same_as_csv() {
 }
 
 #[test]
-fn an_existing_table_is_replaced() {
+fn an_existing_table_is_replaced_only_by_force() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("packets.csv");
     std::fs::write(&out, "something else").unwrap();
-    assert_eq!(packets(CAPTURE, &out, &["--max-packets", "2"]).0, 0);
+    let (code, stderr) = packets(CAPTURE, &out, &["--max-packets", "2"]);
+    assert_eq!(code, 2);
+    let message = format!("{} exists: choose another file, or replace it with --force", out.display());
+    assert!(stderr.contains(&message), "{stderr}");
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "something else");
+    assert_eq!(packets(CAPTURE, &out, &["--max-packets", "2", "--force"]).0, 0);
     assert_eq!(csv_rows(&out).len(), 3);
+}
+
+#[test]
+fn the_capture_itself_is_never_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("capture.csv");
+    std::fs::copy(CAPTURE, &capture).unwrap();
+    std::fs::create_dir(folder.path().join("sub")).unwrap();
+    let roundabout = folder.path().join("sub/../capture.csv");
+    for more in [&[][..], &["--force"]] {
+        let (code, stderr) = packets(capture.to_str().unwrap(), &roundabout, more);
+        assert_eq!(code, 2);
+        assert!(stderr.contains("capture.csv is the capture itself: choose another file"), "{stderr}");
+        assert_eq!(std::fs::read(&capture).unwrap(), std::fs::read(CAPTURE).unwrap());
+    }
 }
 
 #[test]

@@ -44,13 +44,16 @@ at = { port = "r1:1", direction = "egress" }
 
 [[measured]]
 capture = "in.pcap"
-at = { port = "b:0", direction = "ingress" }
+at = { port = "a:0", direction = "egress" }
 delay = "hop"
 accept = { mae = "1 ms" }
 
 [accept]
 pearson = 0.99
 "#;
+
+const NAME_HELP: &str =
+    "write for example \"two-routers\": the name of a scenario becomes that of a directory";
 
 struct Folder(tempfile::TempDir);
 
@@ -155,6 +158,23 @@ fn every_name_that_leads_nowhere_is_told() {
         ("\"hop\"", "\"hopp\"", 26, "unknown delay `hopp` | did you mean `hop`? it is one of: `path`, `hop`"),
         ("0.99", "1.5", 30, "1.5 cannot bound this | the bound must be from -1 to 1"),
         ("pearson = 0.99", "ks = nan", 30, "NaN cannot bound this | the bound must be zero or more"),
+        (
+            "a:0\", direction = \"egress",
+            "b:0\", direction = \"ingress",
+            26,
+            "a packet at its ingress has spent no time in the device | delay = \"hop\" is for egress vantages",
+        ),
+        (
+            "r1:1\", direction = \"egress",
+            "r1:0\", direction = \"ingress",
+            21,
+            "this would compare the replay with itself: it is where the replay enters \
+             | compare at a vantage that its packets reach later",
+        ),
+        ("\"s\"", "\"\"", 1, &format!("a name may not be empty | {NAME_HELP}")),
+        ("\"s\"", "\".\"", 1, &format!("a name needs a letter or a digit | {NAME_HELP}")),
+        ("\"s\"", "\"..\"", 1, &format!("a name needs a letter or a digit | {NAME_HELP}")),
+        ("\"s\"", "\"- -\"", 1, &format!("a name needs a letter or a digit | {NAME_HELP}")),
         ("name = \"s\"", "", 1, "missing key `name` at the top of the file"),
     ];
     for (from, to, line, message) in cases {
@@ -199,4 +219,14 @@ fn a_mistake_in_the_topology_points_there() {
     assert!(error.source_text().name.ends_with("line.toml"), "{error}");
     assert_eq!(error.line_column(), Some((2, 1)));
     assert_eq!(error.message(), "unknown key `devices` at the top of the file");
+}
+
+#[test]
+fn a_topology_is_no_scenario() {
+    let folder = Folder::new();
+    let error = Scenario::load(&folder.path("line.toml"), &[], None).unwrap_err();
+    assert_eq!(error.iter().count(), 1, "{:?}", error.iter().collect::<Vec<_>>());
+    assert_eq!(error.message(), "this is a topology, not a scenario");
+    let help = "check it with `taunet check`; a scenario names its `topology` and has [[traffic]]";
+    assert_eq!(error.help(), Some(help));
 }

@@ -34,7 +34,7 @@ pub struct Summary {
     pub bits_per_s: Option<f64>,
     /// Lengths on the wire; `None` without packets.
     pub size: Option<SizeSummary>,
-    /// Times between packets; `None` with fewer than two.
+    /// Times between packets; `None` with fewer than two that are in order.
     pub interarrival: Option<GapSummary>,
     /// Distinct flows.
     pub flows: usize,
@@ -97,6 +97,9 @@ pub struct SizeSummary {
 }
 
 /// Times between packets in picoseconds; quantiles within 1/8192 (0.012 %), the others exact.
+///
+/// The mean is the span over one less than the packets. The rest is of the times from the latest packet to each
+/// packet that is in order: those out of order ([`TimeOrderSummary::out_of_order_packets`]) are left out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 #[allow(missing_docs)]
@@ -172,7 +175,10 @@ impl Statistics {
             packets_per_s: per_second(self.packets as f64),
             bits_per_s: per_second(8.0 * original_bytes as f64),
             size: size_summary(&self.sizes),
-            interarrival: gap_summary(&self.gaps),
+            interarrival: gap_summary(
+                &self.gaps,
+                span_ps / u128::from(self.packets.saturating_sub(1).max(1)),
+            ),
             flows: self.flows.len(),
             largest_flows: self.largest_flows(largest_flows),
             protocols: self.protocol_summaries(),
@@ -234,27 +240,28 @@ impl Statistics {
 }
 
 fn size_summary(sizes: &Histogram) -> Option<SizeSummary> {
+    let bytes = |value: u128| u64::try_from(value).ok();
+    let quantile = |q| sizes.quantile(q).and_then(bytes);
     Some(SizeSummary {
-        min_bytes: sizes.min()?,
+        min_bytes: bytes(sizes.min()?)?,
         mean_bytes: sizes.mean()?,
-        p50_bytes: sizes.quantile(0.5)?,
-        p90_bytes: sizes.quantile(0.9)?,
-        p99_bytes: sizes.quantile(0.99)?,
-        max_bytes: sizes.max()?,
+        p50_bytes: quantile(0.5)?,
+        p90_bytes: quantile(0.9)?,
+        p99_bytes: quantile(0.99)?,
+        max_bytes: bytes(sizes.max()?)?,
     })
 }
 
-fn gap_summary(gaps: &Histogram) -> Option<GapSummary> {
-    let quantile = |q| gaps.quantile(q).map(u128::from);
+fn gap_summary(gaps: &Histogram, mean_ps: u128) -> Option<GapSummary> {
     Some(GapSummary {
-        min_ps: gaps.min()?.into(),
-        mean_ps: gaps.sum() / u128::from(gaps.count().max(1)),
-        p05_ps: quantile(0.05)?,
-        p50_ps: quantile(0.5)?,
-        p95_ps: quantile(0.95)?,
-        p99_ps: quantile(0.99)?,
-        p999_ps: quantile(0.999)?,
-        max_ps: gaps.max()?.into(),
+        min_ps: gaps.min()?,
+        mean_ps,
+        p05_ps: gaps.quantile(0.05)?,
+        p50_ps: gaps.quantile(0.5)?,
+        p95_ps: gaps.quantile(0.95)?,
+        p99_ps: gaps.quantile(0.99)?,
+        p999_ps: gaps.quantile(0.999)?,
+        max_ps: gaps.max()?,
     })
 }
 

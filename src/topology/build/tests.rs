@@ -142,3 +142,28 @@ fn ids_follow_devices_port_numbers_and_links() {
     let node = |id: LinkId| topology.graph().edge_endpoints(petgraph::graph::EdgeIndex::new(id.index()));
     assert_eq!(node(LinkId::new(0)), Some((NodeIndex::new(1), NodeIndex::new(2))));
 }
+
+#[test]
+fn hosts_without_addresses_get_free_ones() {
+    let addresses = |devices: Vec<DeviceSpec>| {
+        let topology = Topology::new("t", devices, Vec::new()).unwrap();
+        topology.devices().map(|(_, device)| device.addresses[0].to_string()).collect::<Vec<_>>()
+    };
+    let given = |name: &str, address: &str| DeviceSpec { addresses: vec![prefix(address)], ..host(name) };
+    assert_eq!(addresses(vec![host("a"), given("b", "10.0.0.1/32"), host("c")])[2], "fd00::3/128");
+    assert_eq!(
+        addresses(vec![
+            host("a"),
+            given("b", "fd00::1/128"),
+            given("c", "fd00::2/128"),
+            host("d"),
+            host("e")
+        ]),
+        ["fd00::3/128", "fd00::1/128", "fd00::2/128", "fd00::4/128", "fd00::5/128"]
+    );
+    assert_eq!(
+        addresses(vec![host("a"), given("b", "fd00::/64")])[0],
+        "fd00::1/128",
+        "the longer prefix wins"
+    );
+}

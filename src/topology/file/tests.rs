@@ -73,6 +73,9 @@ fn tables_are_merged() {
 fn every_broken_property_has_its_place() {
     let cases = [
         ("name = \"a\"", "name = \"\"", "8:8 the device's name is empty"),
+        ("name = \"t\"", "name = \"\"", "1:8 a name may not be empty"),
+        ("name = \"t\"", "name = \"..\"", "1:8 a name needs a letter or a digit"),
+        ("\"2000 B\"", "\"0 B\"", "29:58 a bucket of 0 B lets no packet through"),
         ("name = \"b\"", "name = \"a\"", "19:8 two devices are named `a`"),
         (
             "kind = \"router\"\n",
