@@ -7,7 +7,7 @@ use crate::scenario::{Accept, Scenario};
 /// A figure and the bound that it must keep.
 struct Bound {
     metric: &'static str,
-    relation: &'static str,
+    relation: Relation,
     bound: Option<f64>,
     value: Option<f64>,
 }
@@ -18,14 +18,29 @@ impl Bound {
             (None, _) => true,
             // What is not defined keeps no bound.
             (Some(_), None) => false,
-            (Some(bound), Some(value)) if self.relation == AT_MOST => value <= bound,
-            (Some(bound), Some(value)) => value >= bound,
+            (Some(bound), Some(value)) => match self.relation {
+                Relation::AtMost => value <= bound,
+                Relation::AtLeast => value >= bound,
+            },
         }
     }
 }
 
-const AT_MOST: &str = "at most";
-const AT_LEAST: &str = "at least";
+/// On which side of its bound a figure must be.
+#[derive(Clone, Copy)]
+enum Relation {
+    AtMost,
+    AtLeast,
+}
+
+impl Relation {
+    fn name(self) -> &'static str {
+        match self {
+            Relation::AtMost => "at most",
+            Relation::AtLeast => "at least",
+        }
+    }
+}
 
 /// Holds every measured capture against its bounds.
 pub(super) fn check(scenario: &Scenario, measured: &[MeasuredSummary]) -> AcceptSummary {
@@ -38,7 +53,7 @@ pub(super) fn check(scenario: &Scenario, measured: &[MeasuredSummary]) -> Accept
                 summary.missed.push(MissedBound {
                     vantage: measured.vantage.clone(),
                     metric: bound.metric,
-                    relation: bound.relation,
+                    relation: bound.relation.name(),
                     bound: limit,
                     value: bound.value,
                 });
@@ -54,22 +69,32 @@ fn bounds(accept: &Accept, measured: &MeasuredSummary) -> [Bound; 6] {
     [
         bound(
             "w1_normalized",
-            AT_MOST,
+            Relation::AtMost,
             accept.w1_normalized,
             agreement.and_then(|agreement| agreement.w1_normalized),
         ),
-        bound("pearson", AT_LEAST, accept.pearson, agreement.and_then(|agreement| agreement.pearson)),
-        bound("spearman", AT_LEAST, accept.spearman, agreement.and_then(|agreement| agreement.spearman)),
-        bound("ks", AT_MOST, accept.ks, agreement.map(|agreement| agreement.ks)),
+        bound(
+            "pearson",
+            Relation::AtLeast,
+            accept.pearson,
+            agreement.and_then(|agreement| agreement.pearson),
+        ),
+        bound(
+            "spearman",
+            Relation::AtLeast,
+            accept.spearman,
+            agreement.and_then(|agreement| agreement.spearman),
+        ),
+        bound("ks", Relation::AtMost, accept.ks, agreement.map(|agreement| agreement.ks)),
         bound(
             "mae_s",
-            AT_MOST,
+            Relation::AtMost,
             accept.mae.map(|span| span.as_seconds_f64()),
             agreement.map(|agreement| agreement.mae_s),
         ),
         bound(
             "drops_relative_error",
-            AT_MOST,
+            Relation::AtMost,
             accept.drops_relative_error,
             drops_relative_error(&measured.loss),
         ),
@@ -92,8 +117,16 @@ mod tests {
     #[test]
     fn a_bound_is_kept_on_its_own_side_and_not_by_what_is_undefined() {
         let kept = |relation, value| Bound { metric: "m", relation, bound: Some(0.5), value }.is_kept();
-        assert!(kept(AT_MOST, Some(0.5)) && !kept(AT_MOST, Some(0.6)) && !kept(AT_MOST, None));
-        assert!(kept(AT_LEAST, Some(0.5)) && !kept(AT_LEAST, Some(0.4)) && !kept(AT_LEAST, Some(f64::NAN)));
+        assert!(
+            kept(Relation::AtMost, Some(0.5))
+                && !kept(Relation::AtMost, Some(0.6))
+                && !kept(Relation::AtMost, None)
+        );
+        assert!(
+            kept(Relation::AtLeast, Some(0.5))
+                && !kept(Relation::AtLeast, Some(0.4))
+                && !kept(Relation::AtLeast, Some(f64::NAN))
+        );
     }
 
     #[test]
