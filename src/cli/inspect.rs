@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
+use super::interrupt::Interrupt;
 use super::text::counted;
 use super::{CliError, Global, Output};
 use crate::capture::{CaptureError, Frame, Options, Reader, Statistics, Summary, Table};
@@ -48,7 +49,11 @@ impl Inspect {
         let mut reader = Reader::open(&self.capture, &options).map_err(bad_input)?;
         let mut table = self.packets.as_deref().map(Table::create).transpose().map_err(failed)?;
         let mut statistics = Statistics::new(&options);
+        let interrupt = Interrupt::new()?;
         let damage = loop {
+            if interrupt.as_control_flow().is_break() {
+                return Err(CliError::Interrupted);
+            }
             match reader.next_record() {
                 Ok(Some(record)) => {
                     let frame = Frame::parse(record.link_type, record.bytes, record.original_length);

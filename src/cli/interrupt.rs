@@ -1,24 +1,27 @@
 //! Ctrl-C and a polite kill: what is being written is removed before the process ends.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use super::CliError;
 
-/// Whether the user has asked to stop.
-pub(super) struct Interrupt(Arc<AtomicBool>);
+/// When the user asked to stop, if so.
+pub(super) struct Interrupt(Arc<OnceLock<Instant>>);
+
+/// A further signal in this time is the same wish: some senders signal a process and its group.
+const ONE_WISH: Duration = Duration::from_secs(1);
 
 impl Interrupt {
-    /// Listens from now on. A second signal does not wait.
+    /// Listens from now on. Who asks again, a second later, is not made to wait.
     ///
     /// # Errors
     /// The system has no signals to give.
     pub(super) fn new() -> Result<Self, CliError> {
-        let asked = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&asked);
+        let asked = Arc::new(OnceLock::new());
+        let since = Arc::clone(&asked);
         ctrlc::set_handler(move || {
-            if flag.swap(true, Ordering::Relaxed) {
+            if since.get_or_init(Instant::now).elapsed() > ONE_WISH {
                 std::process::exit(130);
             }
         })
@@ -28,6 +31,6 @@ impl Interrupt {
 
     /// Whether to go on.
     pub(super) fn as_control_flow(&self) -> ControlFlow<()> {
-        if self.0.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.0.get().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
