@@ -149,7 +149,7 @@ pub fn run(
     ports.write(&file("ports"), options.format, topology, outcome.end)?;
 
     let mut matched_rows = MatchedRows::create(&file("matched"), options.format)?;
-    let mut measured_ingress = MeasuredIngress::default();
+    let mut measured_ingress = MeasuredIngress::new(topology, &scenario.measured);
     let mut measured = Vec::new();
     // Those at an ingress first: they say when packets reached the device of a vantage at its egress.
     let mut order: Vec<(usize, (WatchedVantage, Sorted))> =

@@ -32,7 +32,8 @@ pub enum End {
 /// One row.
 #[derive(Debug, Clone, Copy)]
 pub struct PacketRow<'a> {
-    /// The packet and the instant of its end (for a packet still inside: of its injection).
+    /// The packet and the instant of its end: of a delivered packet, its arrival; of a dropped one, its ingress at the
+    /// device that lost it; of one still inside, its injection.
     pub tau: Tau,
     /// The number of its source.
     pub source: u32,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, StringArray, UInt16Array, UInt32Array, UInt64Array};
 use arrow_schema::{DataType, Field, Schema};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::summary::{ByOrigin, MeasuredSummary, RelativeError};
 use super::{RunError, vantage_name};
@@ -16,8 +16,21 @@ use crate::table::{Format, TableError, TableWriter, batch};
 use crate::topology::{DeviceId, Topology};
 use crate::units::{PS_PER_S, Timestamp};
 
-/// When packets reached a device, where a capture measured that: by device and pid.
-pub(super) type MeasuredIngress = FxHashMap<(DeviceId, u64), i64>;
+/// When packets reached a device, where a capture measured that and a vantage with `delay = "hop"` wants it.
+pub(super) struct MeasuredIngress {
+    wanted: FxHashSet<DeviceId>,
+    /// By device and pid, in picoseconds since the run's start.
+    at_ps: FxHashMap<(DeviceId, u64), i64>,
+}
+
+impl MeasuredIngress {
+    /// Nothing is measured yet.
+    pub(super) fn new(topology: &Topology, measured: &[Measured]) -> Self {
+        let hops = measured.iter().filter(|target| target.delay == DelayScope::Hop);
+        let wanted = hops.map(|target| topology.port(target.at.port).device).collect();
+        MeasuredIngress { wanted, at_ps: FxHashMap::default() }
+    }
+}
 
 /// Matches the packets of a capture with those seen in the simulation, writes them, and sums up.
 pub(super) fn compare_vantage(
@@ -41,13 +54,13 @@ pub(super) fn compare_vantage(
     }
     let (mut matched, counts, loss) = match_packets(sightings, measurements);
     let device = topology.port(target.at.port).device;
-    if target.at.direction == Direction::Ingress {
-        measured_ingress
-            .extend(matched.iter().map(|packet| ((device, packet.sighting.pid), packet.measured_ps)));
+    if target.at.direction == Direction::Ingress && measured_ingress.wanted.contains(&device) {
+        let ingress = matched.iter().map(|packet| ((device, packet.sighting.pid), packet.measured_ps));
+        measured_ingress.at_ps.extend(ingress);
     }
     let measured_from = |packet: &Matched| match target.delay {
         DelayScope::Hop if !packet.sighting.injected_here => {
-            measured_ingress.get(&(device, packet.sighting.pid)).copied()
+            measured_ingress.at_ps.get(&(device, packet.sighting.pid)).copied()
         }
         _ => Some(packet.sighting.injected_ps),
     };
