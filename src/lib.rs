@@ -48,6 +48,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`units`] | time, rate, size, distance, speed: exact integers inside, text with units outside |
+//! | [`random`] | one random stream per (seed, purpose, name) |
 //! | [`packet`] | `Packet`, `Tau`, the key of a flow, the reasons to drop |
 //! | [`link`] | a link adds transmission and propagation: `link_forward` |
 //! | [`table`] | tables as Parquet or CSV |
@@ -79,6 +80,7 @@
 #![warn(missing_docs)]
 
 pub mod units;
+pub mod random;
 pub mod packet;
 pub mod link;
 pub mod table;

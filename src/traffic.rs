@@ -1,5 +1,4 @@
 //! Sources of Tau: what enters the network, when, and where.
-
 //!
 //! To add a source: one file here with its parameters (`FooSpec`) and its [`Source`], one line in
 //! [`TrafficSpec`], one in [`crate::scenario::Traffic`], and one where a run opens its sources.
@@ -14,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::packet::{FlowKey, Tau};
-use crate::units::Timestamp;
+use crate::units::{Time, Timestamp};
 
 /// A source of traffic, as a scenario file names it: `[[traffic]]` with `kind = "replay"` and the
 /// other keys beside it.
@@ -50,7 +49,27 @@ pub trait Source: Send {
     /// What the source is read from is damaged or out of order.
     fn next_emission(&mut self) -> Result<Option<Emission>, TrafficError>;
 
-    /// What makes the source's flow number `fid`.
+    /// Moves every packet before `end` to `emissions`: first the one in `held`, which has been read before;
+    /// then `held` is the next packet. The same as calling [`next_emission`](Source::next_emission), in a batch.
+    ///
+    /// # Errors
+    /// As [`next_emission`](Source::next_emission).
+    fn emissions_before(
+        &mut self,
+        end: Time,
+        held: &mut Option<Emission>,
+        emissions: &mut Vec<Emission>,
+    ) -> Result<(), TrafficError> {
+        while let Some(emission) = *held
+            && emission.tau.timestamp < end
+        {
+            emissions.push(emission);
+            *held = self.next_emission()?;
+        }
+        Ok(())
+    }
+
+    /// What makes the source's flow number `fid`: its flows are numbered densely from 0, in any order.
     fn flow(&self, fid: u32) -> FlowKey;
 
     /// The part of the source that has been read, 0 to 1, where its end is known.
