@@ -1,8 +1,9 @@
 //! One device at work: its processing delay and one PTM per egress port; the PFM picks the port.
 
+use crate::flow::Flows;
 use crate::packet::{DropReason, Tau};
 use crate::pfm::Pfm;
-use crate::ptm::{Departure, Loss, Ptm};
+use crate::ptm::{Departure, Loss, Place, Ptm};
 use crate::topology::{DeviceId, PortId, Topology};
 use crate::units::{Span, Time};
 
@@ -31,15 +32,16 @@ pub struct PortTrace {
 }
 
 impl Device {
-    /// The device `id` of `topology`, idle.
-    pub fn new(topology: &Topology, id: DeviceId) -> Self {
+    /// The device `id` of `topology`, idle, in a run of this seed.
+    pub fn new(topology: &Topology, id: DeviceId, seed: u64) -> Self {
         let device = topology.device(id);
         let ports = device
             .ports
             .iter()
             .map(|&port| {
                 let link = topology.link(topology.port(port).egress).link;
-                EgressPort { id: port, ptm: topology.port(port).ptm.build(&link) }
+                let place = Place { link, seed, port: &topology.port_name(port) };
+                EgressPort { id: port, ptm: topology.port(port).ptm.build(&place) }
             })
             .collect();
         Device { id, processing: device.processing, ports }
@@ -69,7 +71,13 @@ impl Device {
     ///
     /// # Source
     /// `forward_trace`, which the DeepQueueNet notebook left to be written.
-    pub fn forward_trace(&mut self, pfm: &Pfm<'_>, ingress: &[Tau], until: Time) -> Vec<PortTrace> {
+    pub fn forward_trace(
+        &mut self,
+        pfm: &Pfm<'_>,
+        flows: &Flows,
+        ingress: &[Tau],
+        until: Time,
+    ) -> Vec<PortTrace> {
         let mut joining: Vec<Vec<Tau>> = vec![Vec::new(); self.ports.len()];
         let mut unrouted = Vec::new();
         for tau in ingress {
@@ -79,7 +87,7 @@ impl Device {
                     tau.timestamp = tau.timestamp + self.processing;
                     joining[position].push(tau);
                 }
-                Err(reason) => unrouted.push(Loss { tau, reason }),
+                Err(reason) => unrouted.push(Loss { tau, at: tau.timestamp, reason }),
             }
         }
         let processing = self.processing;
@@ -89,7 +97,7 @@ impl Device {
             .zip(&joining)
             .map(|(port, joining)| {
                 let (mut departures, mut losses) = (Vec::new(), Vec::new());
-                port.ptm.forward_trace(joining, until, &mut departures, &mut losses);
+                port.ptm.forward_trace(joining, flows, until, &mut departures, &mut losses);
                 for departure in &mut departures {
                     departure.tau.timestamp = departure.tau.timestamp - processing;
                 }

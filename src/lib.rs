@@ -50,6 +50,7 @@
 //! | [`units`] | time, rate, size, distance, speed: exact integers inside, text with units outside |
 //! | [`random`] | one random stream per (seed, purpose, name) |
 //! | [`packet`] | `Packet`, `Tau`, the key of a flow, the reasons to drop |
+//! | [`flow`] | the flows of a run |
 //! | [`link`] | a link adds transmission and propagation: `link_forward` |
 //! | [`table`] | tables as Parquet or CSV |
 //! | [`config`] | TOML with the place of every mistake |
@@ -82,6 +83,7 @@
 pub mod units;
 pub mod random;
 pub mod packet;
+pub mod flow;
 pub mod link;
 pub mod table;
 pub mod config;

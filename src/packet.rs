@@ -8,8 +8,8 @@ use crate::units::{ByteCount, Time};
 /// One packet, as the devices see it (DeepQueueNet's packet descriptor).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Packet {
-    /// Packet id: unique in a run, from 0, in the order in which packets pass the processing of the
-    /// device that they enter.
+    /// Packet id, unique in a run: its number in its source, times the number of sources, plus the number of
+    /// its source. With one source, packets count from 0.
     pub pid: u64,
     /// Flow id: unique per [`FlowKey`], in order of first appearance from 0.
     pub fid: u32,
@@ -21,6 +21,8 @@ pub struct Packet {
     pub ttl: u8,
     /// IP differentiated services code point, 0 to 63.
     pub dscp: u8,
+    /// Explicit congestion notification (RFC 3168): 0 not capable, 1 and 2 capable, 3 congestion experienced.
+    pub ecn: u8,
     /// Ingress port at the current device: its index among the device's ports.
     pub in_port: u16,
 }

@@ -6,20 +6,28 @@
 //! ([`forward_trace`](Ptm::forward_trace)). Both give the same departures; a property test holds
 //! every model to that.
 //!
+//! Most models are a queueing [`Discipline`] behind a [`Server`]; a model whose departures are known at
+//! arrival ([`Fifo`]) is a PTM of its own.
+//!
 //! To add a discipline: one file here with its parameters (`FooSpec`) and its model, one line in
-//! [`PtmSpec`] and one in [`PtmSpec::build`].
+//! [`PtmSpec`] and one in [`PtmSpec::discipline`].
 
 mod buffer;
+mod discipline;
 mod fifo;
+mod server;
 mod token_bucket;
 
-pub use buffer::Buffer;
-pub use fifo::{Fifo, FifoSpec};
+pub use buffer::{Backlog, Buffer};
+pub use discipline::{Discipline, Next};
+pub use fifo::{Fifo, FifoQueue, FifoSpec};
+pub use server::Server;
 pub use token_bucket::{TokenBucket, TokenBucketSpec};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::flow::Flows;
 use crate::link::Link;
 use crate::packet::{DropReason, Tau};
 use crate::units::Time;
@@ -43,12 +51,31 @@ impl Default for PtmSpec {
     }
 }
 
+/// Where a model is at work.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The link that it sends on.
+    pub link: Link,
+    /// The run's seed.
+    pub seed: u64,
+    /// The name of the port, for its random stream: `crate::random::stream(seed, "ptm", port)`.
+    pub port: &'a str,
+}
+
 impl PtmSpec {
-    /// The model at work in front of `link`.
-    pub fn build(&self, link: &Link) -> Box<dyn Ptm> {
+    /// The model at work.
+    pub fn build(&self, place: &Place<'_>) -> Box<dyn Ptm> {
         match self {
-            PtmSpec::Fifo(spec) => Box::new(Fifo::new(spec, *link)),
-            PtmSpec::TokenBucket(spec) => Box::new(TokenBucket::new(spec, *link)),
+            PtmSpec::Fifo(spec) => Box::new(Fifo::new(spec, place.link)),
+            _ => Box::new(Server::new(self.discipline(place), place.link)),
+        }
+    }
+
+    /// The model as a discipline, that a class of another can hold.
+    pub fn discipline(&self, _place: &Place<'_>) -> Box<dyn Discipline> {
+        match self {
+            PtmSpec::Fifo(spec) => Box::new(FifoQueue::new(spec.buffer)),
+            PtmSpec::TokenBucket(spec) => Box::new(TokenBucket::new(spec)),
         }
     }
 }
@@ -58,7 +85,7 @@ impl PtmSpec {
 pub enum Arrival {
     /// It leaves at this instant: the PTM keeps nothing of it, and [`Ptm::depart`] will not give it.
     Departs(Time),
-    /// It waits; [`Ptm::depart`] will give it.
+    /// It waits; [`Ptm::depart`] will give it, or [`Ptm::lost`].
     Queued,
     /// It is lost.
     Dropped(DropReason),
@@ -80,11 +107,13 @@ impl Departure {
     }
 }
 
-/// A packet that a PTM lost, as it arrived.
+/// A packet that a PTM lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loss {
-    /// The packet as it arrived.
+    /// The packet as it joined the PTM.
     pub tau: Tau,
+    /// When it was lost.
+    pub at: Time,
     /// Why it was lost.
     pub reason: DropReason,
 }
@@ -96,13 +125,20 @@ pub struct Loss {
 /// [`next_departure`](Ptm::next_departure) at or before `t`.
 pub trait Ptm: Send {
     /// A packet joins at `tau.timestamp`.
-    fn arrive(&mut self, tau: &Tau) -> Arrival;
+    fn arrive(&mut self, tau: &Tau, flows: &Flows) -> Arrival;
 
     /// When the next waiting packet leaves, as far as is known now: an arrival may bring it forward.
     fn next_departure(&self) -> Option<Time>;
 
-    /// Takes the packet that leaves at [`next_departure`](Ptm::next_departure); `None` when nothing waits.
+    /// Takes the packet that leaves at [`next_departure`](Ptm::next_departure); `None` when none does, after all: it
+    /// has been lost, or waits for a later instant.
     fn depart(&mut self) -> Option<Departure>;
+
+    /// A packet that was queued and has been lost since; asked until `None` after every
+    /// [`arrive`](Ptm::arrive) and [`depart`](Ptm::depart).
+    fn lost(&mut self) -> Option<Loss> {
+        None
+    }
 
     /// Every packet that waits for [`depart`](Ptm::depart), in no particular order.
     fn waiting(&self) -> Vec<Tau>;
@@ -116,29 +152,33 @@ pub trait Ptm: Send {
     fn forward_trace(
         &mut self,
         ingress: &[Tau],
+        flows: &Flows,
         until: Time,
         departures: &mut Vec<Departure>,
         losses: &mut Vec<Loss>,
     ) {
         for tau in ingress {
-            take_departures(self, tau.timestamp, departures);
-            match self.arrive(tau) {
+            take_departures(self, tau.timestamp, departures, losses);
+            match self.arrive(tau, flows) {
                 Arrival::Departs(start) => departures.push(Departure { tau: *tau, start }),
-                Arrival::Queued => {}
-                Arrival::Dropped(reason) => losses.push(Loss { tau: *tau, reason }),
+                Arrival::Queued => losses.extend(std::iter::from_fn(|| self.lost())),
+                Arrival::Dropped(reason) => losses.push(Loss { tau: *tau, at: tau.timestamp, reason }),
             }
         }
-        take_departures(self, until, departures);
+        take_departures(self, until, departures, losses);
     }
 }
 
 /// Takes every departure at or before `until`.
-fn take_departures<P: Ptm + ?Sized>(ptm: &mut P, until: Time, departures: &mut Vec<Departure>) {
+fn take_departures<P: Ptm + ?Sized>(
+    ptm: &mut P,
+    until: Time,
+    departures: &mut Vec<Departure>,
+    losses: &mut Vec<Loss>,
+) {
     while ptm.next_departure().is_some_and(|next| next <= until) {
-        match ptm.depart() {
-            Some(departure) => departures.push(departure),
-            None => return,
-        }
+        departures.extend(ptm.depart());
+        losses.extend(std::iter::from_fn(|| ptm.lost()));
     }
 }
 
@@ -193,21 +233,28 @@ mod tests {
             .prop_map(|bandwidth| Link::with_delay(bandwidth.parse().unwrap(), Span::ZERO))
     }
 
+    fn build(spec: &PtmSpec, link: Link) -> Box<dyn Ptm> {
+        spec.build(&Place { link, seed: 1, port: "r1:0" })
+    }
+
     /// The event form, exactly as the trait documents it.
     fn one_by_one(ptm: &mut dyn Ptm, ingress: &[Tau]) -> (Vec<Departure>, Vec<Loss>) {
         let (mut departures, mut losses) = (Vec::new(), Vec::new());
+        let flows = Flows::default();
         for tau in ingress {
             while ptm.next_departure().is_some_and(|next| next <= tau.timestamp) {
                 departures.extend(ptm.depart());
+                losses.extend(std::iter::from_fn(|| ptm.lost()));
             }
-            match ptm.arrive(tau) {
+            match ptm.arrive(tau, &flows) {
                 Arrival::Departs(start) => departures.push(Departure { tau: *tau, start }),
-                Arrival::Queued => {}
-                Arrival::Dropped(reason) => losses.push(Loss { tau: *tau, reason }),
+                Arrival::Queued => losses.extend(std::iter::from_fn(|| ptm.lost())),
+                Arrival::Dropped(reason) => losses.push(Loss { tau: *tau, at: tau.timestamp, reason }),
             }
         }
-        while let Some(departure) = ptm.depart() {
-            departures.push(departure);
+        while ptm.next_departure().is_some() {
+            departures.extend(ptm.depart());
+            losses.extend(std::iter::from_fn(|| ptm.lost()));
         }
         (departures, losses)
     }
@@ -215,19 +262,20 @@ mod tests {
     proptest! {
         #[test]
         fn both_forms_agree(spec in specs(), link in links(), taus in taus(), cut in 0..200usize) {
-            let expected = one_by_one(&mut *spec.build(&link), &taus);
-            let mut ptm = spec.build(&link);
+            let expected = one_by_one(&mut *build(&spec, link), &taus);
+            let mut ptm = build(&spec, link);
+            let flows = Flows::default();
             let (mut departures, mut losses) = (Vec::new(), Vec::new());
             let (first, second) = taus.split_at(cut.min(taus.len()));
             let until = first.last().map_or(Time::ZERO, |tau| tau.timestamp);
-            ptm.forward_trace(first, until, &mut departures, &mut losses);
-            ptm.forward_trace(second, Time::NEVER, &mut departures, &mut losses);
+            ptm.forward_trace(first, &flows, until, &mut departures, &mut losses);
+            ptm.forward_trace(second, &flows, Time::NEVER, &mut departures, &mut losses);
             prop_assert_eq!((departures, losses), expected);
         }
 
         #[test]
         fn packets_are_conserved_in_order_and_never_early(spec in specs(), link in links(), taus in taus()) {
-            let (departures, losses) = one_by_one(&mut *spec.build(&link), &taus);
+            let (departures, losses) = one_by_one(&mut *build(&spec, link), &taus);
             prop_assert_eq!(departures.len() + losses.len(), taus.len());
             let mut free = Time::ZERO;
             for departure in &departures {

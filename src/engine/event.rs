@@ -14,8 +14,9 @@ use super::{
     Progress,
 };
 use crate::device::Device;
+use crate::flow::Flows;
 use crate::link::Link;
-use crate::packet::{DropReason, FlowKey, Tau};
+use crate::packet::{DropReason, Tau};
 use crate::pfm::{Path, Pfm};
 use crate::ptm::Arrival;
 use crate::topology::{DeviceId, DeviceKind, PortId, Topology};
@@ -38,7 +39,8 @@ pub struct Simulation<'t> {
     sources: Vec<SourceState>,
     entities: Vec<Entity>,
     queue: EventQueue,
-    flows: indexmap::IndexMap<FlowKey, PacketCounts, rustc_hash::FxBuildHasher>,
+    flows: Flows,
+    counts: Vec<PacketCounts>,
     until: Time,
     now: Time,
     injected: u64,
@@ -115,7 +117,7 @@ impl<'t> Simulation<'t> {
         injections: Vec<Injection>,
         until: Option<Time>,
     ) -> Result<Self, EngineError> {
-        let devices: Vec<Device> = topology.devices().map(|(id, _)| Device::new(topology, id)).collect();
+        let devices: Vec<Device> = topology.devices().map(|(id, _)| Device::new(topology, id, 1)).collect();
         let links = topology
             .links()
             .map(|(_, directed)| LinkState {
@@ -148,7 +150,8 @@ impl<'t> Simulation<'t> {
             sources,
             entities,
             queue: EventQueue::default(),
-            flows: indexmap::IndexMap::default(),
+            flows: Flows::default(),
+            counts: Vec::new(),
             until: until.unwrap_or(LAST),
             now: Time::ZERO,
             injected: 0,
@@ -252,7 +255,7 @@ impl<'t> Simulation<'t> {
             InjectionPoint::Egress(_) | InjectionPoint::Host(_) => u16::MAX,
         };
         self.injected += 1;
-        self.flows[*fid as usize].injected += 1;
+        self.counts[*fid as usize].injected += 1;
         observer.injected(&Injected {
             tau,
             source: index as u32,
@@ -267,10 +270,9 @@ impl<'t> Simulation<'t> {
     fn add_flow(&mut self, index: usize, observer: &mut impl Observer) -> Result<(), EngineError> {
         let source = &mut self.sources[index];
         let key = source.injection.source.flow(source.flows.len() as u32);
-        let entry = self.flows.entry(key);
-        let fid = entry.index() as u32;
-        if let indexmap::map::Entry::Vacant(vacant) = entry {
-            vacant.insert(PacketCounts::default());
+        let (fid, new) = self.flows.add(key);
+        if new {
+            self.counts.push(PacketCounts::default());
             self.pfm.add_flow(key.destination_address());
             observer.flow(fid, key);
         }
@@ -308,7 +310,7 @@ impl<'t> Simulation<'t> {
     /// A packet has reached a device: it is at home, or goes on.
     fn arrive(&mut self, device: DeviceId, tau: Tau, observer: &mut impl Observer) {
         if self.pfm.ends_at(tau.packet.fid, device) {
-            self.flows[tau.packet.fid as usize].delivered += 1;
+            self.counts[tau.packet.fid as usize].delivered += 1;
             self.fingerprint.add(tau.packet.pid, device, tau.timestamp, tau.timestamp);
             observer.delivered(&tau, device);
         } else if self.topology.device(device).kind == DeviceKind::Host {
@@ -329,10 +331,10 @@ impl<'t> Simulation<'t> {
         let egress = at_work.port_mut(position);
         let port = egress.id;
         let joining = Tau { timestamp: tau.timestamp + processing, ..tau };
-        let arrival = egress.ptm.arrive(&joining);
+        let arrival = egress.ptm.arrive(&joining, &self.flows);
         match arrival {
             Arrival::Departs(start) => self.pass(port, tau, joining.timestamp, start, observer),
-            Arrival::Queued => {}
+            Arrival::Queued => self.take_losses(port, observer),
             Arrival::Dropped(reason) => self.lose(tau, device, Some(port), reason, observer),
         }
         self.reschedule(port);
@@ -349,7 +351,20 @@ impl<'t> Simulation<'t> {
             let tau = Tau { timestamp: joined - processing, ..departure.tau };
             self.pass(port, tau, joined, departure.start, observer);
         }
+        self.take_losses(port, observer);
         self.reschedule(port);
+    }
+
+    /// Whom the port's PTM has lost though they were queued.
+    fn take_losses(&mut self, port: PortId, observer: &mut impl Observer) {
+        let state = &self.ports[port.index()];
+        let (device, position) = (state.device, state.position);
+        loop {
+            let at_work = &mut self.devices[device.index()];
+            let Some(loss) = at_work.port_mut(position).ptm.lost() else { return };
+            let tau = Tau { timestamp: loss.tau.timestamp - at_work.processing(), ..loss.tau };
+            self.lose(tau, device, Some(port), loss.reason, observer);
+        }
     }
 
     /// Brings the event queue up to date with the port's next departure.
@@ -407,7 +422,7 @@ impl<'t> Simulation<'t> {
         reason: DropReason,
         observer: &mut impl Observer,
     ) {
-        self.flows[tau.packet.fid as usize].dropped += 1;
+        self.counts[tau.packet.fid as usize].dropped += 1;
         self.fingerprint.add(tau.packet.pid, device, tau.timestamp, Time::NEVER);
         observer.dropped(&tau, device, port, reason);
     }
@@ -419,7 +434,7 @@ impl<'t> Simulation<'t> {
                 && emission.tau.timestamp <= self.until
             {
                 let tau = self.inject(index, emission, observer)?;
-                self.flows[tau.packet.fid as usize].inside += 1;
+                self.counts[tau.packet.fid as usize].inside += 1;
                 self.read_source(index)?;
             }
         }
@@ -433,10 +448,10 @@ impl<'t> Simulation<'t> {
             self.devices.iter().flat_map(|device| device.ports()).flat_map(|port| port.ptm.waiting());
         let inside: Vec<Tau> = on_links.chain(waiting).collect();
         for tau in inside {
-            self.flows[tau.packet.fid as usize].inside += 1;
+            self.counts[tau.packet.fid as usize].inside += 1;
         }
         let mut packets = PacketCounts::default();
-        for (fid, counts) in self.flows.values().enumerate() {
+        for (fid, counts) in self.counts.iter().enumerate() {
             if counts.injected != counts.delivered + counts.dropped + counts.inside {
                 return Err(EngineError::NotConserved { fid: fid as u32, counts: *counts });
             }

@@ -20,7 +20,7 @@ pub enum Buffer {
 
 /// What waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Backlog {
+pub struct Backlog {
     /// Waiting packets.
     packets: u64,
     /// Waiting bytes.
@@ -28,16 +28,28 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
+    /// Waiting packets.
+    #[inline]
+    pub fn packets(&self) -> u64 {
+        self.packets
+    }
+
+    /// Waiting bytes.
+    #[inline]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// One packet of `length` bytes more.
     #[inline]
-    pub(super) fn add(&mut self, length: u32) {
+    pub fn add(&mut self, length: u32) {
         self.packets += 1;
         self.bytes += u64::from(length);
     }
 
     /// One packet of `length` bytes less.
     #[inline]
-    pub(super) fn remove(&mut self, length: u32) {
+    pub fn remove(&mut self, length: u32) {
         self.packets -= 1;
         self.bytes -= u64::from(length);
     }
@@ -46,7 +58,7 @@ impl Backlog {
 impl Buffer {
     /// Whether a packet of `length` bytes may join what waits (tail drop: no without room for all of it).
     #[inline]
-    pub(super) fn admits(self, backlog: Backlog, length: u32) -> bool {
+    pub fn admits(self, backlog: Backlog, length: u32) -> bool {
         match self {
             Buffer::Bytes(limit) => backlog.bytes + u64::from(length) <= limit.get(),
             Buffer::Packets(limit) => backlog.packets < limit,

@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::buffer::{Backlog, Buffer};
-use super::{Arrival, Departure, Ptm};
+use super::discipline::{Discipline, Next};
+use super::{Arrival, Departure, Loss, Ptm};
+use crate::flow::Flows;
 use crate::link::Link;
 use crate::packet::{DropReason, Tau};
 use crate::units::Time;
@@ -63,7 +65,7 @@ impl Fifo {
 
 impl Ptm for Fifo {
     #[inline]
-    fn arrive(&mut self, tau: &Tau) -> Arrival {
+    fn arrive(&mut self, tau: &Tau, _flows: &Flows) -> Arrival {
         let start = tau.timestamp.max(self.free);
         if let Some(buffer) = self.buffer {
             self.start_until(tau.timestamp);
@@ -92,6 +94,50 @@ impl Ptm for Fifo {
     }
 }
 
+/// A FIFO with tail drop as a discipline, for a class of another: a newcomer is dropped when what waits and it
+/// together exceed the buffer (Linux `pfifo` and `bfifo`).
+pub struct FifoQueue {
+    buffer: Option<Buffer>,
+    packets: VecDeque<Tau>,
+    backlog: Backlog,
+}
+
+impl FifoQueue {
+    /// An empty one.
+    pub fn new(buffer: Option<Buffer>) -> Self {
+        FifoQueue { buffer, packets: VecDeque::new(), backlog: Backlog::default() }
+    }
+}
+
+impl Discipline for FifoQueue {
+    fn enqueue(&mut self, tau: Tau, _flows: &Flows, losses: &mut Vec<Loss>) {
+        if self.buffer.is_some_and(|buffer| !buffer.admits(self.backlog, tau.packet.length)) {
+            losses.push(Loss { tau, at: tau.timestamp, reason: DropReason::BufferFull });
+        } else {
+            self.backlog.add(tau.packet.length);
+            self.packets.push_back(tau);
+        }
+    }
+
+    fn next(&mut self, _now: Time, _losses: &mut Vec<Loss>) -> Next {
+        self.packets.front().map_or(Next::Nothing, |head| Next::Ready(head.packet.length))
+    }
+
+    fn dequeue(&mut self, _now: Time, _losses: &mut Vec<Loss>) -> Option<Tau> {
+        let tau = self.packets.pop_front()?;
+        self.backlog.remove(tau.packet.length);
+        Some(tau)
+    }
+
+    fn backlog(&self) -> Backlog {
+        self.backlog
+    }
+
+    fn waiting(&self, waiting: &mut Vec<Tau>) {
+        waiting.extend(&self.packets);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,7 +152,10 @@ mod tests {
             .iter()
             .map(|&at| {
                 let timestamp = Time::from_ps(at * 1_000_000_000);
-                match fifo.arrive(&Tau { timestamp, packet: Packet { length: 125, ..Packet::default() } }) {
+                match fifo.arrive(
+                    &Tau { timestamp, packet: Packet { length: 125, ..Packet::default() } },
+                    &Flows::default(),
+                ) {
                     Arrival::Departs(start) => Some(start.as_ps() / 1_000_000_000),
                     _ => None,
                 }

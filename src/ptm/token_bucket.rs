@@ -1,13 +1,13 @@
 //! A token bucket over a FIFO: Linux `tbf` with a byte or packet limit.
 
-use std::collections::VecDeque;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use super::Loss;
 use super::buffer::{Backlog, Buffer};
-use super::{Arrival, Departure, Ptm};
-use crate::link::Link;
+use super::discipline::{Discipline, Next};
+use super::fifo::FifoQueue;
+use crate::flow::Flows;
 use crate::packet::{DropReason, Tau};
 use crate::units::{ByteCount, Rate, Span, Time};
 
@@ -53,40 +53,28 @@ fn above_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteCount, D
 /// Linux `net/sched/sch_tbf.c` (`tbf_enqueue`, `tbf_dequeue`) and `sch_fifo.c` (`bfifo_enqueue`);
 /// the lateness of the timer was measured on recordings.
 pub struct TokenBucket {
-    link: Link,
     rate: Rate,
     burst: ByteCount,
     depth: Span,
-    buffer: Option<Buffer>,
     release_slack: Span,
     tokens: Span,
     /// When `tokens` was true.
     checked: Time,
-    queue: VecDeque<Tau>,
-    backlog: Backlog,
-    /// When the link falls free.
-    free: Time,
-    /// When the head leaves, unless an arrival runs the queue before.
-    next: Option<Time>,
+    queue: FifoQueue,
 }
 
 impl TokenBucket {
     /// An empty queue with a full bucket.
-    pub fn new(spec: &TokenBucketSpec, link: Link) -> Self {
+    pub fn new(spec: &TokenBucketSpec) -> Self {
         let depth = spec.rate.transmission_time_rounded_down(spec.burst);
         TokenBucket {
-            link,
             rate: spec.rate,
             burst: spec.burst,
             depth,
-            buffer: spec.buffer,
             release_slack: spec.release_slack,
             tokens: depth,
             checked: Time::ZERO,
-            queue: VecDeque::new(),
-            backlog: Backlog::default(),
-            free: Time::ZERO,
-            next: None,
+            queue: FifoQueue::new(spec.buffer),
         }
     }
 
@@ -95,65 +83,60 @@ impl TokenBucket {
         (self.tokens + now.since(self.checked)).min(self.depth)
     }
 
-    /// Runs the queue at `now`: decides when its head leaves.
+    /// The tokens that a packet of `length` bytes takes.
     #[inline]
-    fn run(&mut self, now: Time) {
-        self.next = self.queue.front().map(|head| {
-            let now = now.max(self.free);
-            let cost = self.rate.transmission_time_rounded_down(head.packet.byte_count());
-            let tokens = self.tokens_at(now);
-            if tokens >= cost { now } else { now + (cost - tokens) + self.release_slack }
-        });
+    fn cost(&self, length: u32) -> Span {
+        self.rate.transmission_time_rounded_down(ByteCount::new(length.into()))
     }
 }
 
-impl Ptm for TokenBucket {
-    fn arrive(&mut self, tau: &Tau) -> Arrival {
-        let packet = &tau.packet;
-        let refused = if packet.byte_count() > self.burst {
-            Some(DropReason::LargerThanBurst)
-        } else if self.buffer.is_some_and(|buffer| !buffer.admits(self.backlog, packet.length)) {
-            Some(DropReason::BufferFull)
+impl Discipline for TokenBucket {
+    fn enqueue(&mut self, tau: Tau, flows: &Flows, losses: &mut Vec<Loss>) {
+        if tau.packet.byte_count() > self.burst {
+            losses.push(Loss { tau, at: tau.timestamp, reason: DropReason::LargerThanBurst });
         } else {
-            self.backlog.add(packet.length);
-            self.queue.push_back(*tau);
-            None
-        };
-        // The kernel runs the queue after every arrival, a dropped one too.
-        self.run(tau.timestamp);
-        refused.map_or(Arrival::Queued, Arrival::Dropped)
+            self.queue.enqueue(tau, flows, losses);
+        }
     }
 
-    fn next_departure(&self) -> Option<Time> {
-        self.next
+    #[inline]
+    fn next(&mut self, now: Time, losses: &mut Vec<Loss>) -> Next {
+        let Next::Ready(length) = self.queue.next(now, losses) else { return Next::Nothing };
+        let (tokens, cost) = (self.tokens_at(now), self.cost(length));
+        if tokens >= cost {
+            Next::Ready(length)
+        } else {
+            Next::Throttled(now + (cost - tokens) + self.release_slack)
+        }
     }
 
-    fn depart(&mut self) -> Option<Departure> {
-        let start = self.next?;
-        let tau = self.queue.pop_front()?;
-        self.backlog.remove(tau.packet.length);
-        self.tokens =
-            self.tokens_at(start) - self.rate.transmission_time_rounded_down(tau.packet.byte_count());
-        self.checked = start;
-        self.free = start + self.link.transmission_time(tau.packet.byte_count());
-        self.run(start);
-        Some(Departure { tau, start })
+    fn dequeue(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau> {
+        let Next::Ready(length) = self.next(now, losses) else { return None };
+        self.tokens = self.tokens_at(now) - self.cost(length);
+        self.checked = now;
+        self.queue.dequeue(now, losses)
     }
 
-    fn waiting(&self) -> Vec<Tau> {
-        self.queue.iter().copied().collect()
+    fn backlog(&self) -> Backlog {
+        self.queue.backlog()
+    }
+
+    fn waiting(&self, waiting: &mut Vec<Tau>) {
+        self.queue.waiting(waiting);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::Link;
     use crate::packet::Packet;
+    use crate::ptm::{Ptm, Server};
 
     const MS: u64 = 1_000_000_000;
 
     /// 1 Mbps: 125 bytes of tokens come in 1 ms.
-    fn bucket(burst: u64, buffer: Option<Buffer>, slack: u64, bandwidth: &str) -> TokenBucket {
+    fn bucket(burst: u64, buffer: Option<Buffer>, slack: u64, bandwidth: &str) -> Server {
         let rate = "1 Mbps".parse().unwrap();
         let spec = TokenBucketSpec {
             rate,
@@ -161,10 +144,11 @@ mod tests {
             buffer,
             release_slack: Span::from_ps(slack),
         };
-        TokenBucket::new(&spec, Link::with_delay(bandwidth.parse().unwrap(), Span::ZERO))
+        let link = Link::with_delay(bandwidth.parse().unwrap(), Span::ZERO);
+        Server::new(Box::new(TokenBucket::new(&spec)), link)
     }
 
-    fn starts(mut bucket: TokenBucket, arrivals: &[(u64, u32)]) -> Vec<(u64, u64)> {
+    fn starts(mut bucket: Server, arrivals: &[(u64, u32)]) -> Vec<(u64, u64)> {
         let ingress: Vec<Tau> = arrivals
             .iter()
             .zip(0..)
@@ -174,7 +158,7 @@ mod tests {
             })
             .collect();
         let (mut departures, mut losses) = (Vec::new(), Vec::new());
-        bucket.forward_trace(&ingress, Time::NEVER, &mut departures, &mut losses);
+        bucket.forward_trace(&ingress, &Flows::default(), Time::NEVER, &mut departures, &mut losses);
         departures.iter().map(|departure| (departure.tau.packet.pid, departure.start.as_ps())).collect()
     }
 
@@ -194,7 +178,8 @@ mod tests {
             release_slack: Span::from_ps(30_000_000),
         };
         let link = Link::with_delay("unlimited".parse().unwrap(), Span::ZERO);
-        assert_eq!(starts(TokenBucket::new(&spec, link), &[(0, 1_000); 2]), [(0, 0), (1, 0)]);
+        let bucket = Server::new(Box::new(TokenBucket::new(&spec)), link);
+        assert_eq!(starts(bucket, &[(0, 1_000); 2]), [(0, 0), (1, 0)]);
     }
 
     #[test]
@@ -234,7 +219,9 @@ mod tests {
     fn a_packet_longer_than_the_burst_never_leaves() {
         let mut bucket = bucket(1000, None, 0, "unlimited");
         let tau = Tau { timestamp: Time::ZERO, packet: Packet { length: 1001, ..Packet::default() } };
-        assert_eq!(bucket.arrive(&tau), Arrival::Dropped(DropReason::LargerThanBurst));
+        bucket.arrive(&tau, &Flows::default());
+        assert_eq!(bucket.lost().map(|loss| loss.reason), Some(DropReason::LargerThanBurst));
+        assert_eq!(bucket.next_departure(), None);
     }
 
     #[test]

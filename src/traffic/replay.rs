@@ -71,6 +71,7 @@ impl Source for Replay {
             trp: frame.protocol.unwrap_or(u8::MAX),
             ttl: frame.ttl.unwrap_or(u8::MAX),
             dscp: frame.dscp.unwrap_or(0),
+            ecn: frame.ecn.unwrap_or(0),
             ..Packet::default()
         };
         Ok(Some(Emission {

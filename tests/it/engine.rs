@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use taunet::device::Device;
 use taunet::engine::{EngineError, Hop, Injected, Injection, InjectionPoint, Observer, Outcome, Simulation};
+use taunet::flow::Flows;
 use taunet::link::Link;
 use taunet::packet::{DropReason, FlowKey, Packet, Tau};
 use taunet::pfm::Pfm;
@@ -509,7 +510,7 @@ proptest! {
             ingress.sort_by_key(|tau| (tau.timestamp, tau.packet.in_port, tau.packet.pid));
             let lost = log.dropped.iter().any(|(_, device, _, _)| *device == id);
             prop_assume!(!lost);
-            let traces = Device::new(&topology, id).forward_trace(&pfm, &ingress, Time::NEVER);
+            let traces = Device::new(&topology, id, 1).forward_trace(&pfm, &Flows::default(), &ingress, Time::NEVER);
             let mut got: Vec<(u64, Time)> = traces
                 .iter()
                 .flat_map(|trace| &trace.departures)

@@ -1,0 +1,42 @@
+//! A queueing discipline: who goes next when the link falls free. [`Server`](super::server::Server) makes a PTM of it.
+
+use super::Loss;
+use super::buffer::Backlog;
+use crate::flow::Flows;
+use crate::packet::Tau;
+use crate::units::Time;
+
+/// What a discipline would send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing waits.
+    Nothing,
+    /// A packet of this length in bytes; [`Discipline::dequeue`] gives it.
+    Ready(u32),
+    /// Something waits, and nothing may go before this instant, at which a timer fires: a token
+    /// bucket's head. An arrival asks again before.
+    Throttled(Time),
+}
+
+/// Packets that wait at an egress port, and the rule by which they go: a queueing discipline, as in Linux. A
+/// discipline may hold others, one per class.
+///
+/// The caller's instants never go back.
+pub trait Discipline: Send {
+    /// `tau` joins at its timestamp. Who is lost by it, the newcomer or another, goes to `losses`.
+    fn enqueue(&mut self, tau: Tau, flows: &Flows, losses: &mut Vec<Loss>);
+
+    /// What goes next at `now`. Whom the discipline drops instead (CoDel) goes to `losses`. Asked twice at one
+    /// instant, it says the same.
+    fn next(&mut self, now: Time, losses: &mut Vec<Loss>) -> Next;
+
+    /// Takes the packet that [`next`](Discipline::next) says is ready at `now`; `None` when none is. Its timestamp
+    /// is still that of its arrival; its ECN field may have been marked.
+    fn dequeue(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau>;
+
+    /// What waits.
+    fn backlog(&self) -> Backlog;
+
+    /// Appends every packet that waits to `waiting`, in no particular order.
+    fn waiting(&self, waiting: &mut Vec<Tau>);
+}

@@ -1,0 +1,90 @@
+//! The link as the server of a queueing discipline: one packet at a time, the next when it falls free.
+
+use super::discipline::{Discipline, Next};
+use super::{Arrival, Departure, Loss, Ptm};
+use crate::flow::Flows;
+use crate::link::Link;
+use crate::packet::Tau;
+use crate::units::Time;
+
+/// A [`Discipline`] in front of a link.
+///
+/// The discipline is asked who goes next when the link falls free, and when a packet arrives at a free link: as
+/// Linux runs a qdisc on every enqueue, on every finished transmission and when its timer fires (`__qdisc_run`).
+pub struct Server {
+    discipline: Box<dyn Discipline>,
+    link: Link,
+    /// When the link falls free of what it was given.
+    free: Time,
+    /// When the discipline is asked again; `None` while nothing waits.
+    next: Option<Time>,
+    losses: Vec<Loss>,
+    /// How many of `losses` have been told.
+    told: usize,
+}
+
+impl Server {
+    /// An idle link behind `discipline`.
+    pub fn new(discipline: Box<dyn Discipline>, link: Link) -> Self {
+        Server { discipline, link, free: Time::ZERO, next: None, losses: Vec::new(), told: 0 }
+    }
+
+    /// Asks the discipline at `now`, when the link is free.
+    #[inline]
+    fn ask(&mut self, now: Time) {
+        self.next = match self.discipline.next(now, &mut self.losses) {
+            Next::Nothing => None,
+            Next::Ready(_) => Some(now),
+            Next::Throttled(fires) => Some(fires.max(now)),
+        };
+    }
+}
+
+impl Ptm for Server {
+    fn arrive(&mut self, tau: &Tau, flows: &Flows) -> Arrival {
+        self.discipline.enqueue(*tau, flows, &mut self.losses);
+        if self.free <= tau.timestamp {
+            self.ask(tau.timestamp);
+        } else if self.next.is_none() && self.discipline.backlog().packets() > 0 {
+            self.next = Some(self.free);
+        }
+        Arrival::Queued
+    }
+
+    #[inline]
+    fn next_departure(&self) -> Option<Time> {
+        self.next
+    }
+
+    fn depart(&mut self) -> Option<Departure> {
+        let start = self.next?;
+        let Some(tau) = self.discipline.dequeue(start, &mut self.losses) else {
+            self.ask(start);
+            return None;
+        };
+        self.free = start + self.link.transmission_time(tau.packet.byte_count());
+        if self.free == start {
+            self.ask(start);
+        } else {
+            self.next = (self.discipline.backlog().packets() > 0).then_some(self.free);
+        }
+        Some(Departure { tau, start })
+    }
+
+    fn lost(&mut self) -> Option<Loss> {
+        let loss = self.losses.get(self.told).copied();
+        if loss.is_some() {
+            self.told += 1;
+        } else {
+            self.losses.clear();
+            self.told = 0;
+        }
+        loss
+    }
+
+    fn waiting(&self) -> Vec<Tau> {
+        let mut waiting = Vec::new();
+        self.discipline.waiting(&mut waiting);
+        waiting
+    }
+}
