@@ -14,10 +14,10 @@ pub struct Device {
     ports: Vec<EgressPort>,
 }
 
-/// One egress port with its link.
-pub(crate) struct EgressPort {
-    pub(crate) id: PortId,
-    pub(crate) ptm: Box<dyn Ptm>,
+/// One egress port.
+struct EgressPort {
+    id: PortId,
+    ptm: Box<dyn Ptm>,
 }
 
 /// What a batch of packets became at one egress port of a device, or at none.
@@ -47,21 +47,6 @@ impl Device {
         Device { id, processing: device.processing, ports }
     }
 
-    /// The time from ingress until a packet joins the PTM.
-    pub fn processing(&self) -> Span {
-        self.processing
-    }
-
-    /// An egress port by its position among the device's ports.
-    #[inline]
-    pub(crate) fn port_mut(&mut self, position: usize) -> &mut EgressPort {
-        &mut self.ports[position]
-    }
-
-    pub(crate) fn ports(&self) -> impl Iterator<Item = &EgressPort> {
-        self.ports.iter()
-    }
-
     /// From ingress to egress: the PFM picks each packet's egress port, the processing delay
     /// passes, and the port's PTM says when it leaves. Gives one [`PortTrace`] per port, in the
     /// order of the device's ports, and last one for what the PFM dropped.
@@ -82,7 +67,7 @@ impl Device {
         let mut unrouted = Vec::new();
         for tau in ingress {
             let mut tau = *tau;
-            match self.route(pfm, &mut tau) {
+            match self.route(pfm, flows, &mut tau) {
                 Ok(position) => {
                     tau.timestamp = tau.timestamp + self.processing;
                     joining[position].push(tau);
@@ -116,8 +101,8 @@ impl Device {
     /// # Errors
     /// The PFM's reason to drop it.
     #[inline]
-    pub(crate) fn route(&self, pfm: &Pfm<'_>, tau: &mut Tau) -> Result<usize, DropReason> {
-        let port = pfm.forward(self.id, &mut tau.packet)?;
+    fn route(&self, pfm: &Pfm<'_>, flows: &Flows, tau: &mut Tau) -> Result<usize, DropReason> {
+        let port = pfm.forward(flows, self.id, &mut tau.packet)?;
         // The ports of a device are numbered in one run; a route names a port of its own device.
         Ok(port.index() - self.ports[0].id.index())
     }

@@ -14,15 +14,26 @@
 
 mod event;
 mod fingerprint;
+mod network;
 mod queue;
+mod tally;
 
-pub use event::Simulation;
 pub use fingerprint::Fingerprint;
 
+use std::ops::ControlFlow;
+
 use crate::packet::{DropReason, FlowKey, Packet, Tau};
-use crate::topology::{DeviceId, PortId};
+use crate::topology::{DeviceId, PortId, Topology};
 use crate::traffic::{Source, TrafficError};
 use crate::units::Time;
+use event::EventEngine;
+use network::Network;
+
+/// Events between two calls of the progress function.
+const EVENTS_PER_REPORT: u64 = 1 << 16;
+
+/// The last instant that a run can reach.
+const LAST: Time = Time::from_ps(u64::MAX - 1);
 
 /// Where a source's packets enter the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,8 +86,12 @@ pub struct Hop {
     pub egress: Time,
 }
 
-/// Told what happens, in the order in which it is known; instants of one port come in order.
+/// Told what happens. Each port's hops come in order, and what happens to one packet comes in order; otherwise the
+/// order is the engine's own. What ends at an instant is known once [`settled`](Observer::settled) has passed it.
 pub trait Observer {
+    /// Whether anything is to be told but new flows: an engine is faster where not.
+    const WATCHES: bool = true;
+
     /// A flow appears; `fid` counts up from 0.
     fn flow(&mut self, fid: u32, key: FlowKey);
     /// A packet enters.
@@ -87,6 +102,21 @@ pub trait Observer {
     fn delivered(&mut self, tau: &Tau, host: DeviceId);
     /// A packet is lost at a device: at one of its egress ports, or before.
     fn dropped(&mut self, tau: &Tau, device: DeviceId, port: Option<PortId>, reason: DropReason);
+    /// Whatever has its end before this instant has been told.
+    fn settled(&mut self, _before: Time) {}
+}
+
+/// Watches nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unwatched;
+
+impl Observer for Unwatched {
+    const WATCHES: bool = false;
+    fn flow(&mut self, _fid: u32, _key: FlowKey) {}
+    fn injected(&mut self, _injected: &Injected<'_>) {}
+    fn hop(&mut self, _hop: &Hop) {}
+    fn delivered(&mut self, _tau: &Tau, _host: DeviceId) {}
+    fn dropped(&mut self, _tau: &Tau, _device: DeviceId, _port: Option<PortId>, _reason: DropReason) {}
 }
 
 /// How far a simulation is.
@@ -151,11 +181,85 @@ pub enum EngineError {
         ports: String,
     },
     /// Packets appeared or vanished: a fault of taunet itself.
-    #[error("flow {fid} is not conserved: {counts:?}; this is a fault of taunet, please report it")]
+    #[error("packets are not conserved: {counts:?}; this is a fault of taunet, please report it")]
     NotConserved {
-        /// the flow
-        fid: u32,
-        /// its packets
+        /// the run's packets
         counts: PacketCounts,
     },
+}
+
+/// Which engine runs a simulation.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// The stream engine wherever it is exact, else the event engine.
+    #[default]
+    Auto,
+    /// The network as sorted streams, port by port: fast.
+    Stream,
+    /// The event queue: the reference.
+    Event,
+}
+
+/// How a simulation is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Settings {
+    /// The last instant; without it, the simulation runs until the last packet has left.
+    pub until: Option<Time>,
+    /// The seed of every random stream.
+    pub seed: u64,
+    /// The engine.
+    pub engine: Engine,
+    /// Threads of the stream engine; 0 means one per core. The results are the same for any number.
+    pub threads: usize,
+}
+
+/// A network at work.
+pub struct Simulation<'t> {
+    network: Network<'t>,
+    injections: Vec<Injection>,
+    settings: Settings,
+}
+
+impl<'t> Simulation<'t> {
+    /// A network in which nothing has happened yet.
+    pub fn new(topology: &'t Topology, injections: Vec<Injection>, settings: Settings) -> Self {
+        let until = settings.until.unwrap_or(LAST).min(LAST);
+        Simulation {
+            network: Network::new(topology, &injections, until, settings.seed),
+            injections,
+            settings,
+        }
+    }
+
+    /// Runs to the end, or to `until`, and checks that every packet is conserved. `progress` may break it off.
+    ///
+    /// # Errors
+    /// A source fails, a flow would circle for ever, or the time runs over.
+    pub fn run(
+        &mut self,
+        observer: &mut impl Observer,
+        mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<Outcome, EngineError> {
+        let Simulation { network, injections, settings } = self;
+        let tally = EventEngine::new(network, injections, settings.seed)?.run(observer, &mut progress)?;
+        observer.settled(Time::NEVER);
+        let last = Progress { time: tally.now, injected: tally.packets.injected, fraction: None };
+        if progress(&last).is_break() {
+            return Err(EngineError::Interrupted);
+        }
+        Ok(Outcome {
+            packets: tally.packets,
+            hops: tally.hops,
+            end: tally.now,
+            fingerprint: tally.fingerprint,
+        })
+    }
+
+    /// What the sources let pass, in words.
+    pub fn warnings(&self) -> impl Iterator<Item = String> + '_ {
+        self.injections.iter().flat_map(|injection| injection.source.warnings())
+    }
 }

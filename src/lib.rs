@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use std::ops::ControlFlow;
-//! use taunet::engine::{Hop, Injected, Injection, InjectionPoint, Observer, Simulation};
+//! use taunet::engine::{Hop, Injected, Injection, InjectionPoint, Observer, Settings, Simulation};
 //! use taunet::packet::{DropReason, FlowKey, Tau};
 //! use taunet::topology::{DeviceId, PortId, Topology};
 //! use taunet::traffic::Cbr;
@@ -35,7 +35,7 @@
 //! let flow = FlowKey::Ip { source: "10.0.0.1".parse()?, destination: "10.0.0.2".parse()?, protocol: 17, ports: None };
 //! let source = Cbr::new(flow, "50 B".parse()?, "500 ms".parse()?, 3, Time::ZERO);
 //! let at = InjectionPoint::Host(topology.device_named("a").unwrap());
-//! let mut simulation = Simulation::new(&topology, vec![Injection { source: Box::new(source), at }], None)?;
+//! let mut simulation = Simulation::new(&topology, vec![Injection { source: Box::new(source), at }], Settings::default());
 //! let outcome = simulation.run(&mut Arrivals, |_| ControlFlow::Continue(()))?;
 //! assert_eq!(outcome.end.as_seconds_f64(), 2.0); // sent at 1 s, half a second on each half of the way
 //! # Ok::<(), Box<dyn std::error::Error>>(())

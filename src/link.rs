@@ -42,6 +42,31 @@ impl Link {
     }
 }
 
+/// The transmission times of a link; that of the last length is remembered, since packets come in few lengths.
+#[derive(Debug, Clone, Copy)]
+pub struct Transmission {
+    link: Link,
+    length: u32,
+    time: Span,
+}
+
+impl Transmission {
+    /// Those of `link`.
+    pub fn new(link: Link) -> Self {
+        Transmission { link, length: 0, time: link.transmission_time(ByteCount::ZERO) }
+    }
+
+    /// [`Link::transmission_time`].
+    #[inline]
+    pub fn time(&mut self, length: u32) -> Span {
+        if length != self.length {
+            self.length = length;
+            self.time = self.link.transmission_time(ByteCount::new(length.into()));
+        }
+        self.time
+    }
+}
+
 /// The egress Tau of one device becomes the ingress Tau of the next:
 /// `t + L / bandwidth + length / propagation_speed`.
 ///

@@ -1,99 +1,161 @@
 //! Packet forwarding: which egress port a packet takes.
 //!
-//! The destination address names a host by its longest matching prefix. A device sends towards
-//! that host along a shortest path (fewest links; among equals by the lowest port number), unless
-//! one of its static routes holds for the address. Hosts forward nothing, so that no path leads
-//! through one.
+//! The destination address names a host by its longest matching prefix. A device sends towards that host along a
+//! cheapest path ([`Weight`]); [`Multipath`] says which of several equally good ports. An explicit path
+//! that fits the flow comes first, then a static route of the device for the address. Hosts forward nothing, so
+//! that no path leads through one.
 
-use std::net::IpAddr;
+mod addresses;
+mod tables;
 
-use ipnet::IpNet;
-use petgraph::algo::dijkstra;
-use petgraph::visit::{EdgeFiltered, EdgeRef, Reversed};
+pub use addresses::Addresses;
 
-use crate::packet::{DropReason, Packet};
-use crate::topology::{DeviceId, DeviceKind, DeviceNode, PortId, Topology};
+use rustc_hash::FxHashMap;
 
-/// The forwarding of a whole topology: every device's tables.
+use crate::flow::Flows;
+use crate::packet::{DropReason, FlowKey, Packet};
+use crate::random::Draws;
+use crate::topology::{DeviceId, DeviceKind, ExplicitPath, Multipath, PortId, Topology};
+use tables::{Entry, Tables};
+
+/// The forwarding of a whole topology: every device's tables, and where each flow goes.
 ///
-/// Tables are made when a flow first asks for its destination: `[devices]` ports per destination in use.
+/// Tables are made when a flow first asks for its destination. Hosts on one access switch share a column of them:
+/// `[devices, access switches in use]` entries.
 pub struct Pfm<'t> {
     topology: &'t Topology,
-    /// Longest prefix first.
-    prefixes: Vec<(IpNet, DeviceId)>,
-    /// Per destination in use: the egress port of each device.
-    tables: Vec<Vec<Option<PortId>>>,
-    /// Per device: its table as a destination, once made.
-    table_of: Vec<Option<u32>>,
-    flows: Vec<Destination>,
+    addresses: Addresses,
+    tables: Tables<'t>,
+    classes: Vec<Class>,
+    class_of: FxHashMap<ClassKey, u32>,
+    /// Per flow: its class.
+    flows: Vec<u32>,
+    routers: Vec<bool>,
+    /// The devices that have static routes.
+    routed: Vec<DeviceId>,
+    multipath: Multipath,
+    /// Per device: how it picks one of several ports.
+    draws: Vec<Draws>,
 }
 
-/// Where a flow goes.
+/// Flows that are forwarded alike.
 #[derive(Debug, Clone)]
-struct Destination {
-    /// The host, and the number of the table that leads to it.
-    host: Option<(DeviceId, u32)>,
-    /// The static routes that hold for it: at most one per device.
-    routes: Box<[(DeviceId, PortId)]>,
+struct Class {
+    /// The destination.
+    host: Option<DeviceId>,
+    /// Where the destination hangs, for one with a single link, and the port there.
+    access: Option<(DeviceId, PortId)>,
+    /// The column of the tables; [`Tables::NONE`] without a destination.
+    column: u32,
+    /// The destination's number among the hosts.
+    number: u32,
+    /// The ports that are prescribed, by device.
+    prescribed: Box<[(DeviceId, PortId)]>,
 }
+
+type ClassKey = (Option<DeviceId>, Box<[(DeviceId, PortId)]>);
 
 /// The way of a flow through the network.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Path {
-    /// Egress port after egress port.
+    /// The egress ports that its packets may pass, in the order in which they are first reached.
     pub ports: Vec<PortId>,
     /// The way comes back to one of its devices, and no router on the circle would stop it.
     pub endless: bool,
 }
 
 impl<'t> Pfm<'t> {
-    /// The forwarding of `topology`, with no flow yet.
-    pub fn new(topology: &'t Topology) -> Self {
-        let mut prefixes: Vec<(IpNet, DeviceId)> = topology
-            .devices()
-            .flat_map(|(id, device)| device.addresses.iter().map(move |prefix| (*prefix, id)))
-            .collect();
-        prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.prefix_len()));
+    /// The forwarding of `topology`, with no flow yet, in a run of this seed.
+    pub fn new(topology: &'t Topology, seed: u64) -> Self {
+        let multipath = topology.forwarding().multipath;
+        let draws = match multipath {
+            Multipath::Ecmp | Multipath::Spray => {
+                topology.devices().map(|(_, device)| Draws::new(seed, "multipath", &device.name)).collect()
+            }
+            Multipath::LowestPort | Multipath::DModK => Vec::new(),
+        };
         Pfm {
             topology,
-            prefixes,
-            tables: Vec::new(),
-            table_of: vec![None; topology.devices().len()],
+            addresses: Addresses::new(topology),
+            tables: Tables::new(topology),
+            classes: Vec::new(),
+            class_of: FxHashMap::default(),
             flows: Vec::new(),
+            routers: topology.devices().map(|(_, device)| device.kind == DeviceKind::Router).collect(),
+            routed: topology
+                .devices()
+                .filter_map(|(id, device)| (!device.routes.is_empty()).then_some(id))
+                .collect(),
+            multipath,
+            draws,
         }
     }
 
     /// The host with the longest prefix that holds `address`.
-    pub fn host_of(&self, address: IpAddr) -> Option<DeviceId> {
-        self.prefixes.iter().find(|(prefix, _)| prefix.contains(&address)).map(|(_, host)| *host)
+    pub fn host_of(&self, address: std::net::IpAddr) -> Option<DeviceId> {
+        self.addresses.host_of(address)
     }
 
     /// Takes in the next flow: `fid` counts up from 0 with each call.
     ///
     /// # Complexity
-    /// O(links x log devices) for the first flow to a host, else O(prefixes + static routes).
-    pub fn add_flow(&mut self, destination: Option<IpAddr>) -> u32 {
+    /// O(links x log devices) for the first flow to an access switch, else O(static routes + explicit paths).
+    pub fn add_flow(&mut self, key: &FlowKey) -> u32 {
         let fid = u32::try_from(self.flows.len()).expect("fewer than 2^32 flows");
-        let host =
-            destination.and_then(|address| self.host_of(address)).map(|host| (host, self.table_to(host)));
-        let routes = destination.map_or(Box::default(), |address| self.routes_to(address));
-        self.flows.push(Destination { host, routes });
+        let host = key.destination_address().and_then(|address| self.addresses.host_of(address));
+        let class_key = (host, self.prescribed(key));
+        let class = match self.class_of.get(&class_key) {
+            Some(class) => *class,
+            None => self.add_class(class_key),
+        };
+        self.flows.push(class);
         fid
     }
 
-    /// The longest static route for `address` at each device that has one.
-    fn routes_to(&self, address: IpAddr) -> Box<[(DeviceId, PortId)]> {
-        let longest = |(id, device): (DeviceId, &DeviceNode)| {
-            let routes = device.routes.iter().filter(|route| route.destination.contains(&address));
-            routes.max_by_key(|route| route.destination.prefix_len()).map(|route| (id, route.port))
+    fn add_class(&mut self, key: ClassKey) -> u32 {
+        let (host, prescribed) = key.clone();
+        let access = host.and_then(|host| self.tables.access(host));
+        let column = host.map_or(Tables::NONE, |host| self.tables.column(host));
+        let number = host.map_or(0, |host| self.tables.host_number(host));
+        let class = self.classes.len() as u32;
+        self.classes.push(Class { host, access, column, number, prescribed });
+        self.class_of.insert(key, class);
+        class
+    }
+
+    /// The ports that explicit paths and static routes prescribe for a flow: at most one per device.
+    fn prescribed(&self, key: &FlowKey) -> Box<[(DeviceId, PortId)]> {
+        let Some(destination) = key.destination_address() else { return Box::default() };
+        let fits = |path: &&ExplicitPath| {
+            path.destinations.iter().any(|prefix| prefix.contains(&destination))
+                && (path.sources.is_empty()
+                    || key
+                        .source_address()
+                        .is_some_and(|source| path.sources.iter().any(|prefix| prefix.contains(&source))))
         };
-        self.topology.devices().filter_map(longest).collect()
+        let path = self.topology.forwarding().paths.iter().find(fits);
+        let mut prescribed: Vec<(DeviceId, PortId)> = path.map_or(Vec::new(), |path| path.egress.clone());
+        for &id in &self.routed {
+            let routes = &self.topology.device(id).routes;
+            let fitting = routes.iter().filter(|route| route.destination.contains(&destination));
+            if let Some(route) = fitting.max_by_key(|route| route.destination.prefix_len())
+                && prescribed.iter().all(|(device, _)| *device != id)
+            {
+                prescribed.push((id, route.port));
+            }
+        }
+        prescribed.into()
     }
 
     /// Whether the flow's packets have arrived once they reach `device`.
     #[inline]
     pub fn ends_at(&self, fid: u32, device: DeviceId) -> bool {
-        self.flows[fid as usize].host.is_some_and(|(host, _)| host == device)
+        self.class(fid).host == Some(device)
+    }
+
+    #[inline]
+    fn class(&self, fid: u32) -> &Class {
+        &self.classes[self.flows[fid as usize] as usize]
     }
 
     /// The egress port of `packet` at `device`; takes one from its time to live at a router.
@@ -101,9 +163,19 @@ impl<'t> Pfm<'t> {
     /// # Errors
     /// [`DropReason::NoRoute`] and [`DropReason::TtlExpired`], checked in this order (Linux `ip_forward`).
     #[inline]
-    pub fn forward(&self, device: DeviceId, packet: &mut Packet) -> Result<PortId, DropReason> {
-        let port = self.egress(device, packet.fid).ok_or(DropReason::NoRoute)?;
-        if self.topology.device(device).kind == DeviceKind::Router {
+    pub fn forward(
+        &self,
+        flows: &Flows,
+        device: DeviceId,
+        packet: &mut Packet,
+    ) -> Result<PortId, DropReason> {
+        let class = self.class(packet.fid);
+        let port = match self.entry(class, device) {
+            Entry::None => return Err(DropReason::NoRoute),
+            Entry::Port(port) => port,
+            Entry::Several(ports) => self.pick(flows, class, device, packet, ports),
+        };
+        if self.routers[device.index()] {
             if packet.ttl <= 1 {
                 return Err(DropReason::TtlExpired);
             }
@@ -112,70 +184,86 @@ impl<'t> Pfm<'t> {
         Ok(port)
     }
 
-    /// The egress port of a flow at `device`.
+    /// The egress port or ports of a class at `device`.
     #[inline]
-    fn egress(&self, device: DeviceId, fid: u32) -> Option<PortId> {
-        let flow = &self.flows[fid as usize];
-        if let Some((_, port)) = flow.routes.iter().find(|(at, _)| *at == device) {
-            return Some(*port);
+    fn entry(&self, class: &Class, device: DeviceId) -> Entry<'_> {
+        if !class.prescribed.is_empty()
+            && let Some((_, port)) = class.prescribed.iter().find(|(at, _)| *at == device)
+        {
+            return Entry::Port(*port);
         }
-        flow.host.and_then(|(_, table)| self.tables[table as usize][device.index()])
+        match class.access {
+            Some((access, port)) if access == device => Entry::Port(port),
+            _ => self.tables.entry(device, class.column),
+        }
     }
 
-    /// The egress ports that a flow passes from `device` on, up to its destination or to where it is lost.
-    pub fn path(&self, fid: u32, device: DeviceId) -> Path {
-        let mut path = Path::default();
-        let mut visited = vec![device];
-        let mut here = device;
-        while !self.ends_at(fid, here) {
-            if self.topology.device(here).kind == DeviceKind::Host && !path.ports.is_empty() {
-                break;
+    fn pick(
+        &self,
+        flows: &Flows,
+        class: &Class,
+        device: DeviceId,
+        packet: &Packet,
+        ports: &[PortId],
+    ) -> PortId {
+        let share = |bits: u64| ((u128::from(bits) * ports.len() as u128) >> 64) as usize;
+        match self.multipath {
+            Multipath::LowestPort => ports[0],
+            Multipath::Ecmp => ports[share(self.draws[device.index()].bits(flows.hash(packet.fid)))],
+            Multipath::Spray => ports[share(self.draws[device.index()].bits(packet.pid))],
+            Multipath::DModK => {
+                let width = ports.len() as u32;
+                let divisor = width.saturating_pow(self.tables.level(device));
+                ports[(class.number / divisor % width) as usize]
             }
-            let Some(port) = self.egress(here, fid) else { break };
-            path.ports.push(port);
-            let there = self.topology.link(self.topology.port(port).egress).to;
-            here = self.topology.port(there).device;
-            if let Some(first) = visited.iter().position(|device| *device == here) {
-                let circle = &visited[first..];
-                path.endless =
-                    circle.iter().all(|device| self.topology.device(*device).kind != DeviceKind::Router);
-                break;
-            }
-            visited.push(here);
         }
+    }
+
+    /// The egress ports that a flow's packets may take at `device`.
+    fn ways(&self, flows: &Flows, fid: u32, device: DeviceId) -> Vec<PortId> {
+        let class = self.class(fid);
+        match self.entry(class, device) {
+            Entry::None => Vec::new(),
+            Entry::Port(port) => vec![port],
+            Entry::Several(ports) if self.multipath == Multipath::Spray => ports.to_vec(),
+            Entry::Several(ports) => {
+                let packet = Packet { fid, ..Packet::default() };
+                vec![self.pick(flows, class, device, &packet, ports)]
+            }
+        }
+    }
+
+    /// Whether explicit paths or static routes lead the flow, so that it may come back to a device.
+    pub fn is_prescribed(&self, fid: u32) -> bool {
+        !self.class(fid).prescribed.is_empty()
+    }
+
+    /// The egress ports that a flow may pass from `device` on, up to its destination or to where it is lost.
+    pub fn path(&self, flows: &Flows, fid: u32, device: DeviceId) -> Path {
+        let mut path = Path::default();
+        let mut trail = Vec::new();
+        self.walk(flows, fid, device, &mut trail, &mut path);
         path
     }
 
-    /// The number of the table that leads to `host`.
-    fn table_to(&mut self, host: DeviceId) -> u32 {
-        if let Some(number) = self.table_of[host.index()] {
-            return number;
+    /// Follows every way from `here` on; `trail` are the devices up to it.
+    fn walk(&self, flows: &Flows, fid: u32, here: DeviceId, trail: &mut Vec<DeviceId>, path: &mut Path) {
+        if let Some(first) = trail.iter().position(|device| *device == here) {
+            path.endless |= trail[first..].iter().all(|device| !self.routers[device.index()]);
+            return;
         }
-        let topology = self.topology;
-        let graph = topology.graph();
-        let is_other_host =
-            |device: DeviceId| device != host && topology.device(device).kind == DeviceKind::Host;
-        // No link into another host is on a path.
-        let passable = EdgeFiltered::from_fn(Reversed(graph), |edge| {
-            !is_other_host(DeviceId::new(edge.source().index()))
-        });
-        let distances = dijkstra(&passable, petgraph::graph::NodeIndex::new(host.index()), None, |_| 1u32);
-        let distance =
-            |device: DeviceId| distances.get(&petgraph::graph::NodeIndex::new(device.index())).copied();
-        let table = topology
-            .devices()
-            .map(|(id, device)| {
-                let here = distance(id).filter(|_| id != host)?;
-                device.ports.iter().copied().find(|port| {
-                    let there = topology.link(topology.port(*port).egress).to;
-                    let next = topology.port(there).device;
-                    !is_other_host(next) && distance(next).is_some_and(|next| next + 1 == here)
-                })
-            })
-            .collect();
-        let number = u32::try_from(self.tables.len()).expect("fewer tables than devices");
-        self.tables.push(table);
-        self.table_of[host.index()] = Some(number);
-        number
+        let stuck = self.topology.device(here).kind == DeviceKind::Host && !trail.is_empty();
+        if self.ends_at(fid, here) || stuck {
+            return;
+        }
+        trail.push(here);
+        for port in self.ways(flows, fid, here) {
+            if !path.ports.contains(&port) {
+                path.ports.push(port);
+                let there = self.topology.link(self.topology.port(port).egress).to;
+                self.walk(flows, fid, self.topology.port(there).device, trail, path);
+            }
+        }
+        trail.pop();
     }
 }

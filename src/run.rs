@@ -22,8 +22,8 @@ use sha2::{Digest, Sha256};
 
 use crate::capture::{CaptureError, Options as CaptureOptions, Sorted};
 use crate::compare::{CompareError, Watch, WatchError, WatchedVantage};
-use crate::engine::{EngineError, Progress, Simulation};
-use crate::pfm::Pfm;
+use crate::engine::{EngineError, Progress, Settings, Simulation};
+use crate::pfm::Addresses;
 use crate::record::{DirectoryError, FlowRecords, PacketRows, PortRecords, RunDirectory};
 use crate::scenario::{Direction, Scenario};
 use crate::table::{Format, TableError};
@@ -128,7 +128,11 @@ pub fn run(
     let watch = Watch::new(topology, &scenario.measured)?;
     let captures = scenario.measured.iter().map(|measured| Sorted::open(&measured.capture, &options.capture));
     let captures = captures.collect::<Result<Vec<_>, _>>()?;
-    let mut simulation = Simulation::new(topology, injections, scenario.until)?;
+    let mut simulation = Simulation::new(
+        topology,
+        injections,
+        Settings { until: scenario.until, seed: scenario.seed, ..Settings::default() },
+    );
     let directory = RunDirectory::begin(&options.out, options.replace)?;
     let file = |name: &str| directory.file(&format!("{name}.{}", options.format.extension()));
     let mut observer = RunObserver {
@@ -227,10 +231,10 @@ pub fn vantage_name(topology: &Topology, vantage: Vantage) -> String {
 
 /// A word on the packets whose destination no host has, if there are any.
 fn nobody_has(topology: &Topology, flows: &FlowRecords) -> Option<String> {
-    let pfm = Pfm::new(topology);
+    let addresses = Addresses::new(topology);
     let homeless = flows.injected_per_flow().filter_map(|(key, packets)| {
         let address = key.destination_address()?;
-        pfm.host_of(address).is_none().then_some((address, packets))
+        addresses.host_of(address).is_none().then_some((address, packets))
     });
     let homeless: BTreeMap<IpAddr, u64> = homeless.fold(BTreeMap::new(), |mut all, (address, packets)| {
         *all.entry(address).or_default() += packets;

@@ -4,6 +4,7 @@
 mod build;
 mod error;
 mod file;
+mod forwarding;
 mod names;
 
 pub use build::{DeviceSpec, LinkSpec, RouteSpec};
@@ -11,6 +12,7 @@ pub use error::{Element, TopologyError};
 pub use file::{
     DeviceFile, DirectionFile, LinkDefaults, LinkFile, RouteFile, TopologyDefaults, TopologyFile,
 };
+pub use forwarding::{ExplicitPath, Forwarding, Multipath, Weight};
 pub use names::{Direction, NameError, PortName, Prefix, Vantage, VantageSpec};
 
 use ipnet::IpNet;
@@ -126,6 +128,7 @@ pub struct Topology {
     graph: DiGraph<DeviceNode, DirectedLink>,
     ports: Vec<Port>,
     by_name: FxHashMap<String, DeviceId>,
+    forwarding: Forwarding,
 }
 
 impl Topology {
@@ -137,6 +140,16 @@ impl Topology {
     /// The graph: nodes and edges have the numbers of [`DeviceId`] and [`LinkId`].
     pub(crate) fn graph(&self) -> &DiGraph<DeviceNode, DirectedLink> {
         &self.graph
+    }
+
+    /// How packets find their way.
+    pub fn forwarding(&self) -> &Forwarding {
+        &self.forwarding
+    }
+
+    /// The same network with another forwarding.
+    pub fn with_forwarding(self, forwarding: Forwarding) -> Self {
+        Topology { forwarding, ..self }
     }
 
     /// Every device, in the order of the file.

@@ -1,508 +1,337 @@
-//! The event engine: the reference. Each ingress Tau is an event that schedules its egress event by
-//! link and PTM.
+//! The event engine: the reference. Each ingress Tau is an event that schedules its egress event by link and PTM.
 //!
-//! A link is first-in first-out, so that the queue needs one entry per busy link, keyed by its earliest
-//! arrival; a port whose PTM decides later has one too, keyed by its next departure; and a source has
-//! one, keyed by its next packet.
+//! A link is first-in first-out, so that the queue of arrivals needs one entry per busy link, keyed by its earliest
+//! arrival; a source has one, keyed by its next packet; and a port whose PTM decides later has one in the queue of
+//! departures.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
-use super::queue::EventQueue;
+use super::network::{Egress, Feeder, Landing, Network, Wire};
+use super::queue::{ArrivalQueue, DepartureQueue};
+use super::tally::Tally;
 use super::{
-    EngineError, Fingerprint, Hop, Injected, Injection, InjectionPoint, Observer, Outcome, PacketCounts,
-    Progress,
+    EVENTS_PER_REPORT, EngineError, Hop, Injected, Injection, InjectionPoint, LAST, Observer, Progress,
 };
-use crate::device::Device;
-use crate::flow::Flows;
-use crate::link::Link;
 use crate::packet::{DropReason, Tau};
-use crate::pfm::{Path, Pfm};
 use crate::ptm::Arrival;
-use crate::topology::{DeviceId, DeviceKind, PortId, Topology};
+use crate::topology::PortId;
 use crate::traffic::Emission;
-use crate::units::{Span, Time};
+use crate::units::Time;
 
-/// Events between two calls of the progress function.
-const EVENTS_PER_REPORT: u64 = 1 << 16;
-
-/// The last instant that a run can reach.
-const LAST: Time = Time::from_ps(u64::MAX - 1);
-
-/// A network at work.
-pub struct Simulation<'t> {
-    topology: &'t Topology,
-    pfm: Pfm<'t>,
-    devices: Vec<Device>,
-    ports: Vec<PortState>,
-    links: Vec<LinkState>,
-    sources: Vec<SourceState>,
+/// A network at work, event by event.
+pub(super) struct EventEngine<'n, 't> {
+    network: &'n mut Network<'t>,
+    ports: Vec<Egress>,
+    /// Per feeder: what it will bring, each packet with the instant at which it joins a PTM.
+    feeders: Vec<VecDeque<Tau>>,
+    sources: Vec<SourceState<'n>>,
+    /// Per turn: what happens then.
     entities: Vec<Entity>,
-    queue: EventQueue,
-    flows: Flows,
-    counts: Vec<PacketCounts>,
-    until: Time,
-    now: Time,
-    injected: u64,
-    hops: u64,
-    fingerprint: Fingerprint,
+    arrivals: ArrivalQueue,
+    departures: DepartureQueue,
+    tally: Tally,
 }
 
-/// What an entry of the event queue stands for.
+/// What an entry of the queue of arrivals stands for.
 #[derive(Debug, Clone, Copy)]
 enum Entity {
-    /// The port's PTM lets a packet go.
-    Departure(PortId),
-    /// The link into this port brings a packet.
-    Arrival(PortId),
+    /// The feeder brings a packet.
+    Arrival(usize),
     /// The source sends a packet.
     Emission(usize),
 }
 
-/// What the engine keeps per port, besides its PTM.
-struct PortState {
-    device: DeviceId,
-    position: usize,
-    number: u16,
-    egress: usize,
-    ingress: usize,
-    departure: u32,
-    arrival: u32,
-    /// Between the arrival of a packet and the event that takes it on: a host takes its own packets at once.
-    arrival_processing: Span,
-    /// What the event queue holds for the next departure.
-    scheduled: Option<Time>,
-}
-
-/// A link and the packets on it, each with the instant of its arrival.
-struct LinkState {
-    link: Link,
-    propagation: Span,
-    to: PortId,
-    /// What the PTM sent, in order.
-    packets: VecDeque<Tau>,
-    /// What sources start onto the link, in order: the PTM may know of a later start long before.
-    injected: VecDeque<Tau>,
-}
-
-impl LinkState {
-    /// The packet that arrives next; the PTM's before an injected one at the same instant.
-    #[inline]
-    fn first(&mut self) -> &mut VecDeque<Tau> {
-        match (self.packets.front(), self.injected.front()) {
-            (Some(sent), Some(injected)) if injected.timestamp < sent.timestamp => &mut self.injected,
-            (None, Some(_)) => &mut self.injected,
-            _ => &mut self.packets,
-        }
-    }
-}
-
-struct SourceState {
-    injection: Injection,
-    entity: u32,
+struct SourceState<'n> {
+    injection: &'n mut Injection,
+    turn: u32,
     next: Option<Emission>,
-    /// Between the instant of a packet and the event that sends it: the processing delay of the device.
-    processing: Span,
-    /// Per flow of the source: the run's flow and its way from here.
-    flows: Vec<(u32, Path)>,
+    /// Of the injected link, where packets start onto one.
+    wire: Option<Wire>,
+    /// Per flow of the source: the run's flow, and where the observer wants it, its way from here.
+    flows: Vec<Option<(u32, Box<[PortId]>)>>,
+    sent: u64,
 }
 
-impl<'t> Simulation<'t> {
+impl<'n, 't> EventEngine<'n, 't> {
     /// A network in which nothing has happened yet.
     ///
     /// # Errors
     /// A source whose first packet cannot be had.
     pub fn new(
-        topology: &'t Topology,
-        injections: Vec<Injection>,
-        until: Option<Time>,
+        network: &'n mut Network<'t>,
+        injections: &'n mut [Injection],
+        seed: u64,
     ) -> Result<Self, EngineError> {
-        let devices: Vec<Device> = topology.devices().map(|(id, _)| Device::new(topology, id, 1)).collect();
-        let links = topology
-            .links()
-            .map(|(_, directed)| LinkState {
-                link: directed.link,
-                propagation: directed.link.propagation_delay(),
-                to: directed.to,
-                packets: VecDeque::new(),
-                injected: VecDeque::new(),
-            })
-            .collect();
-        let (entities, ports, source_entities) = number_entities(topology, &injections);
-        let sources = injections
-            .into_iter()
-            .zip(source_entities)
-            .map(|(injection, entity)| {
-                let processing = match injection.at {
-                    InjectionPoint::Ingress(port) => ports[port.index()].arrival_processing,
-                    InjectionPoint::Host(host) => devices[host.index()].processing(),
-                    InjectionPoint::Egress(_) => Span::ZERO,
-                };
-                SourceState { injection, entity, next: None, processing, flows: Vec::new() }
-            })
-            .collect();
-        let mut simulation = Simulation {
-            topology,
-            pfm: Pfm::new(topology),
-            devices,
+        let ports: Vec<Egress> = network.egress_ports(seed).collect();
+        // What starts onto a link goes first: it can cause an arrival at the same instant.
+        let starting = injections.iter().filter(|one| matches!(one.at, InjectionPoint::Egress(_))).count();
+        let mut entities = vec![Entity::Emission(0); starting + network.feeders.len()];
+        for (feeder, turn) in network.turns.iter().enumerate() {
+            entities[starting + *turn as usize] = Entity::Arrival(feeder);
+        }
+        let mut sources: Vec<SourceState<'n>> = Vec::new();
+        let mut started = 0;
+        for (index, injection) in injections.iter_mut().enumerate() {
+            let (turn, wire) = match injection.at {
+                InjectionPoint::Egress(port) => {
+                    started += 1;
+                    (started - 1, Some(network.wire(port)))
+                }
+                _ => (starting as u32 + network.turns[network.feeder_of(index)], None),
+            };
+            entities[turn as usize] = Entity::Emission(index);
+            sources.push(SourceState { injection, turn, next: None, wire, flows: Vec::new(), sent: 0 });
+        }
+        let mut engine = EventEngine {
+            feeders: vec![VecDeque::new(); network.feeders.len()],
+            arrivals: ArrivalQueue::new(entities.len()),
+            departures: DepartureQueue::default(),
+            tally: Tally::new(network.until),
+            network,
             ports,
-            links,
             sources,
             entities,
-            queue: EventQueue::default(),
-            flows: Flows::default(),
-            counts: Vec::new(),
-            until: until.unwrap_or(LAST),
-            now: Time::ZERO,
-            injected: 0,
-            hops: 0,
-            fingerprint: Fingerprint::default(),
         };
-        for source in 0..simulation.sources.len() {
-            simulation.read_source(source)?;
+        for source in 0..engine.sources.len() {
+            engine.read_source(source)?;
         }
-        Ok(simulation)
+        Ok(engine)
     }
 
-    /// Runs to the end, or to `until`, and checks that every flow's packets are conserved. `progress` may break it off.
+    /// Runs to the end, or to `until`. `progress` may break it off.
     ///
     /// # Errors
     /// A source fails, a flow would circle for ever, or the time runs over.
-    pub fn run(
-        &mut self,
-        observer: &mut impl Observer,
-        mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
-    ) -> Result<Outcome, EngineError> {
+    pub fn run<O: Observer>(
+        mut self,
+        observer: &mut O,
+        progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<Tally, EngineError> {
+        let until = self.network.until;
         let mut events = 0u64;
-        while let Some((time, entity)) = self.queue.peek() {
-            if time > self.until {
-                if time == Time::NEVER && self.until == LAST {
-                    return Err(EngineError::TimeOverflow);
+        loop {
+            let arrival = self.arrivals.earliest();
+            let now = match self.departures.peek() {
+                Some((departure, port)) if departure <= arrival && departure <= until => {
+                    self.depart(PortId::new(port as usize), observer);
+                    departure
                 }
-                self.now = self.until;
-                break;
-            }
-            self.now = time;
-            match self.entities[entity as usize] {
-                Entity::Departure(port) => self.depart(port, observer),
-                Entity::Arrival(port) => self.take_from_link(port, observer),
-                Entity::Emission(source) => self.emit(source, observer)?,
-            }
+                _ if arrival > until => break,
+                _ => {
+                    match self.entities[self.arrivals.first() as usize] {
+                        Entity::Arrival(feeder) => self.take_from(feeder, observer),
+                        Entity::Emission(source) => self.emit(source, observer)?,
+                    }
+                    arrival
+                }
+            };
+            self.tally.now = now;
             events += 1;
-            if events.is_multiple_of(EVENTS_PER_REPORT) && progress(&self.progress()).is_break() {
-                return Err(EngineError::Interrupted);
+            if events.is_multiple_of(EVENTS_PER_REPORT) {
+                observer.settled(now);
+                if progress(&self.progress()).is_break() {
+                    return Err(EngineError::Interrupted);
+                }
             }
         }
-        self.emit_the_rest(observer)?;
-        if progress(&self.progress()).is_break() {
-            return Err(EngineError::Interrupted);
+        let left = self.departures.peek().is_some()
+            || self.feeders.iter().any(|packets| !packets.is_empty())
+            || self.sources.iter().any(|source| source.next.is_some());
+        if until == LAST && left {
+            return Err(EngineError::TimeOverflow);
         }
-        self.finish()
-    }
-
-    /// What the sources let pass, in words.
-    pub fn warnings(&self) -> impl Iterator<Item = String> + '_ {
-        self.sources.iter().flat_map(|source| source.injection.source.warnings())
+        self.finish(observer)
     }
 
     fn progress(&self) -> Progress {
         let fractions = self.sources.iter().map(|source| source.injection.source.progress());
         let fraction = fractions.reduce(|least, next| Some(least?.min(next?))).flatten();
-        Progress { time: self.now, injected: self.injected, fraction }
+        Progress { time: self.tally.now, injected: self.tally.packets.injected, fraction }
     }
 
     /// Reads the source's next packet and schedules it.
     fn read_source(&mut self, index: usize) -> Result<(), EngineError> {
         let source = &mut self.sources[index];
         source.next = source.injection.source.next_emission()?;
-        match source.next {
-            Some(next) => self.queue.schedule(source.entity, next.tau.timestamp + source.processing),
-            None => self.queue.cancel(source.entity),
-        }
+        let time = source
+            .next
+            .map_or(Time::NEVER, |next| self.network.event_time(source.injection.at, index, &next));
+        self.arrivals.schedule(source.turn, time);
         Ok(())
     }
 
     /// Sends the packet that the source holds, and reads its next one.
-    fn emit(&mut self, index: usize, observer: &mut impl Observer) -> Result<(), EngineError> {
+    fn emit<O: Observer>(&mut self, index: usize, observer: &mut O) -> Result<(), EngineError> {
         let Some(emission) = self.sources[index].next else { return Ok(()) };
-        let tau = self.inject(index, emission, observer)?;
-        match self.sources[index].injection.at {
-            InjectionPoint::Ingress(port) => self.arrive(self.ports[port.index()].device, tau, observer),
-            InjectionPoint::Host(host) => self.forward(host, tau, observer),
-            InjectionPoint::Egress(port) => self.put_on_link(port, tau, |link| &mut link.injected),
+        let mut tau = self.inject(index, emission, observer)?;
+        let feeder = self.network.feeder_of(index);
+        match &mut self.sources[index].wire {
+            Some(wire) => {
+                let arrival = wire.carry(&tau.packet, tau.timestamp);
+                self.put(feeder, Tau { timestamp: arrival, ..tau });
+            }
+            None => {
+                tau.timestamp = tau.timestamp + self.network.feeders[feeder].processing;
+                self.arrive(feeder, tau, observer);
+            }
         }
         self.read_source(index)
     }
 
     /// Gives a source's packet its ids, and counts it.
-    fn inject(
+    fn inject<O: Observer>(
         &mut self,
         index: usize,
         emission: Emission,
-        observer: &mut impl Observer,
+        observer: &mut O,
     ) -> Result<Tau, EngineError> {
         let local = emission.tau.packet.fid as usize;
-        if local == self.sources[index].flows.len() {
-            self.add_flow(index, observer)?;
+        let source = &mut self.sources[index];
+        if source.flows.len() <= local {
+            source.flows.resize(local + 1, None);
         }
-        let source = &self.sources[index];
-        let (fid, path) = &source.flows[local];
+        if source.flows[local].is_none() {
+            let fid = self.network.add_flow(source.injection, local as u32, observer)?;
+            let path = if O::WATCHES { self.network.path(fid, source.injection.at) } else { Vec::new() };
+            source.flows[local] = Some((fid, path.into()));
+        }
+        let (fid, path) = source.flows[local].as_ref().expect("the flow was just added");
         let mut tau = emission.tau;
         tau.packet.fid = *fid;
-        tau.packet.pid = self.injected;
-        tau.packet.in_port = match source.injection.at {
-            InjectionPoint::Ingress(port) => self.ports[port.index()].number,
-            InjectionPoint::Egress(_) | InjectionPoint::Host(_) => u16::MAX,
-        };
-        self.injected += 1;
-        self.counts[*fid as usize].injected += 1;
-        observer.injected(&Injected {
-            tau,
-            source: index as u32,
-            record: emission.record,
-            match_key: emission.match_key,
-            path: &path.ports,
-        });
+        tau.packet.pid = self.network.pid(index, source.sent);
+        tau.packet.in_port = self.network.feeders[self.network.feeder_of(index)].in_port;
+        source.sent += 1;
+        self.tally.inject(tau.packet.pid);
+        if O::WATCHES {
+            let (record, match_key) = (emission.record, emission.match_key);
+            observer.injected(&Injected { tau, source: index as u32, record, match_key, path });
+        }
         Ok(tau)
     }
 
-    /// Takes in the next flow of a source.
-    fn add_flow(&mut self, index: usize, observer: &mut impl Observer) -> Result<(), EngineError> {
-        let source = &mut self.sources[index];
-        let key = source.injection.source.flow(source.flows.len() as u32);
-        let (fid, new) = self.flows.add(key);
-        if new {
-            self.counts.push(PacketCounts::default());
-            self.pfm.add_flow(key.destination_address());
-            observer.flow(fid, key);
-        }
-        let (first, from) = match source.injection.at {
-            InjectionPoint::Ingress(port) => (None, self.ports[port.index()].device),
-            InjectionPoint::Host(host) => (None, host),
-            InjectionPoint::Egress(port) => {
-                (Some(port), self.ports[self.links[self.ports[port.index()].egress].to.index()].device)
+    /// The feeder has brought its first packet, and its device has processed it.
+    #[inline]
+    fn take_from<O: Observer>(&mut self, index: usize, observer: &mut O) {
+        let packets = &mut self.feeders[index];
+        let Some(mut tau) = packets.pop_front() else { return };
+        let next = packets.front().map_or(Time::NEVER, |next| next.timestamp);
+        self.schedule(index, next);
+        tau.packet.in_port = self.network.feeders[index].in_port;
+        self.arrive(index, tau, observer);
+    }
+
+    /// A packet that a feeder brought is at home, or joins a PTM, now.
+    #[inline]
+    fn arrive<O: Observer>(&mut self, feeder: usize, mut tau: Tau, observer: &mut O) {
+        let Feeder { device, processing, .. } = self.network.feeders[feeder];
+        match self.network.land(&self.network.feeders[feeder], &mut tau.packet) {
+            Landing::Home => self.tally.deliver(&tau, device, observer),
+            Landing::Lost(reason) => {
+                self.tally.lose(
+                    Tau { timestamp: tau.timestamp - processing, ..tau },
+                    device,
+                    None,
+                    reason,
+                    observer,
+                );
             }
-        };
-        let mut path = self.pfm.path(fid, from);
-        if path.endless {
-            let ports: Vec<String> = path.ports.iter().map(|port| self.topology.port_name(*port)).collect();
-            return Err(EngineError::EndlessPath { flow: key.to_string(), ports: ports.join(" > ") });
-        }
-        path.ports.splice(0..0, first);
-        source.flows.push((fid, path));
-        Ok(())
-    }
-
-    /// The link into `port` has brought its first packet, and its device has processed it.
-    fn take_from_link(&mut self, port: PortId, observer: &mut impl Observer) {
-        let state = &self.ports[port.index()];
-        let (device, number, entity) = (state.device, state.number, state.arrival);
-        let link = &mut self.links[state.ingress];
-        let Some(mut tau) = link.first().pop_front() else { return self.queue.cancel(entity) };
-        match link.first().front() {
-            Some(next) => self.queue.schedule(entity, next.timestamp + state.arrival_processing),
-            None => self.queue.cancel(entity),
-        }
-        tau.packet.in_port = number;
-        self.arrive(device, tau, observer);
-    }
-
-    /// A packet has reached a device: it is at home, or goes on.
-    fn arrive(&mut self, device: DeviceId, tau: Tau, observer: &mut impl Observer) {
-        if self.pfm.ends_at(tau.packet.fid, device) {
-            self.counts[tau.packet.fid as usize].delivered += 1;
-            self.fingerprint.add(tau.packet.pid, device, tau.timestamp, tau.timestamp);
-            observer.delivered(&tau, device);
-        } else if self.topology.device(device).kind == DeviceKind::Host {
-            self.lose(tau, device, None, DropReason::NoRoute, observer);
-        } else {
-            self.forward(device, tau, observer);
+            Landing::Joins(port) => self.join(port, tau, observer),
         }
     }
 
-    /// PFM, then PTM. `tau` is the packet as it reached the device; now it joins the PTM.
-    fn forward(&mut self, device: DeviceId, mut tau: Tau, observer: &mut impl Observer) {
-        let at_work = &mut self.devices[device.index()];
-        let position = match at_work.route(&self.pfm, &mut tau) {
-            Ok(position) => position,
-            Err(reason) => return self.lose(tau, device, None, reason, observer),
-        };
-        let processing = at_work.processing();
-        let egress = at_work.port_mut(position);
-        let port = egress.id;
-        let joining = Tau { timestamp: tau.timestamp + processing, ..tau };
-        let arrival = egress.ptm.arrive(&joining, &self.flows);
-        match arrival {
-            Arrival::Departs(start) => self.pass(port, tau, joining.timestamp, start, observer),
-            Arrival::Queued => self.take_losses(port, observer),
-            Arrival::Dropped(reason) => self.lose(tau, device, Some(port), reason, observer),
+    #[inline]
+    fn join<O: Observer>(&mut self, port: PortId, tau: Tau, observer: &mut O) {
+        match self.ports[port.index()].ptm.arrive(&tau, &self.network.flows) {
+            Arrival::Departs(start) => self.pass(port, tau, start, observer),
+            Arrival::Queued => {
+                self.take_losses(port, observer);
+                self.reschedule(port);
+            }
+            Arrival::Dropped(reason) => self.lose(port, tau, reason, observer),
         }
-        self.reschedule(port);
     }
 
     /// The port's PTM lets its next packet go.
-    fn depart(&mut self, port: PortId, observer: &mut impl Observer) {
-        let state = &self.ports[port.index()];
-        let at_work = &mut self.devices[state.device.index()];
-        let processing = at_work.processing();
-        let departure = at_work.port_mut(state.position).ptm.depart();
-        if let Some(departure) = departure {
-            let joined = departure.tau.timestamp;
-            let tau = Tau { timestamp: joined - processing, ..departure.tau };
-            self.pass(port, tau, joined, departure.start, observer);
+    fn depart<O: Observer>(&mut self, port: PortId, observer: &mut O) {
+        if let Some(departure) = self.ports[port.index()].ptm.depart() {
+            self.pass(port, departure.tau, departure.start, observer);
         }
         self.take_losses(port, observer);
         self.reschedule(port);
     }
 
     /// Whom the port's PTM has lost though they were queued.
-    fn take_losses(&mut self, port: PortId, observer: &mut impl Observer) {
-        let state = &self.ports[port.index()];
-        let (device, position) = (state.device, state.position);
-        loop {
-            let at_work = &mut self.devices[device.index()];
-            let Some(loss) = at_work.port_mut(position).ptm.lost() else { return };
-            let tau = Tau { timestamp: loss.tau.timestamp - at_work.processing(), ..loss.tau };
-            self.lose(tau, device, Some(port), loss.reason, observer);
+    fn take_losses<O: Observer>(&mut self, port: PortId, observer: &mut O) {
+        while let Some(loss) = self.ports[port.index()].ptm.lost() {
+            self.lose(port, loss.tau, loss.reason, observer);
         }
     }
 
-    /// Brings the event queue up to date with the port's next departure.
+    fn lose<O: Observer>(&mut self, port: PortId, joined: Tau, reason: DropReason, observer: &mut O) {
+        let device = self.ports[port.index()].device;
+        let processing = self.network.nodes[device.index()].processing;
+        let tau = Tau { timestamp: joined.timestamp - processing, ..joined };
+        self.tally.lose(tau, device, Some(port), reason, observer);
+    }
+
+    /// Brings the queue of departures up to date.
     #[inline]
     fn reschedule(&mut self, port: PortId) {
-        let state = &mut self.ports[port.index()];
-        let next = self.devices[state.device.index()].port_mut(state.position).ptm.next_departure();
-        if next != state.scheduled {
-            state.scheduled = next;
-            match next {
-                Some(time) => self.queue.schedule(state.departure, time),
-                None => self.queue.cancel(state.departure),
-            }
-        }
+        let next = self.ports[port.index()].ptm.next_departure();
+        self.departures.schedule(port.index() as u32, next);
     }
 
     /// A packet's way through a device is known: it starts onto the link at `start`.
     #[inline]
-    fn pass(&mut self, port: PortId, tau: Tau, joined: Time, start: Time, observer: &mut impl Observer) {
-        if start <= self.until {
-            let device = self.ports[port.index()].device;
-            self.hops += 1;
-            self.fingerprint.add(tau.packet.pid, device, tau.timestamp, start);
-            observer.hop(&Hop {
-                packet: tau.packet,
-                device,
-                port,
-                ingress: tau.timestamp,
-                joined,
-                egress: start,
-            });
-        }
-        self.put_on_link(port, Tau { timestamp: start, ..tau }, |link| &mut link.packets);
+    fn pass<O: Observer>(&mut self, port: PortId, joined: Tau, start: Time, observer: &mut O) {
+        let egress = &mut self.ports[port.index()];
+        let ingress = joined.timestamp - self.network.nodes[egress.device.index()].processing;
+        let hop = Hop {
+            packet: joined.packet,
+            device: egress.device,
+            port,
+            ingress,
+            joined: joined.timestamp,
+            egress: start,
+        };
+        let arrival = egress.wire.carry(&joined.packet, start);
+        self.tally.pass(&hop, observer);
+        self.put(port.index(), Tau { timestamp: arrival, ..joined });
     }
 
-    /// The link takes an egress Tau, of the PTM or of a source, and will bring it as an ingress Tau.
+    /// A feeder will bring a packet that has arrived at `tau.timestamp`.
     #[inline]
-    fn put_on_link(&mut self, port: PortId, tau: Tau, queue: fn(&mut LinkState) -> &mut VecDeque<Tau>) {
-        let link = &mut self.links[self.ports[port.index()].egress];
-        let transmission = link.link.transmission_time(tau.packet.byte_count());
-        let timestamp = tau.timestamp + transmission + link.propagation;
-        let earlier = link.first().front().map(|first| first.timestamp);
-        queue(link).push_back(Tau { timestamp, ..tau });
-        if earlier.is_none_or(|earlier| timestamp < earlier) {
-            let to = &self.ports[link.to.index()];
-            self.queue.schedule(to.arrival, timestamp + to.arrival_processing);
+    fn put(&mut self, feeder: usize, tau: Tau) {
+        let timestamp = tau.timestamp + self.network.feeders[feeder].processing;
+        let packets = &mut self.feeders[feeder];
+        packets.push_back(Tau { timestamp, ..tau });
+        if packets.len() == 1 {
+            self.schedule(feeder, timestamp);
         }
     }
 
-    fn lose(
-        &mut self,
-        tau: Tau,
-        device: DeviceId,
-        port: Option<PortId>,
-        reason: DropReason,
-        observer: &mut impl Observer,
-    ) {
-        self.counts[tau.packet.fid as usize].dropped += 1;
-        self.fingerprint.add(tau.packet.pid, device, tau.timestamp, Time::NEVER);
-        observer.dropped(&tau, device, port, reason);
+    #[inline]
+    fn schedule(&mut self, feeder: usize, time: Time) {
+        let starting = self.entities.len() - self.network.feeders.len();
+        self.arrivals.schedule(starting as u32 + self.network.turns[feeder], time);
     }
 
-    /// Injects what was emitted by `until` and would have been processed only after it.
-    fn emit_the_rest(&mut self, observer: &mut impl Observer) -> Result<(), EngineError> {
+    /// Injects what was emitted by `until` and would have been taken on only after it, and counts who is still inside.
+    fn finish<O: Observer>(mut self, observer: &mut O) -> Result<Tally, EngineError> {
+        let until = self.network.until;
+        let mut waiting: Vec<Tau> = self.feeders.iter().flatten().copied().collect();
+        waiting.extend(self.ports.iter().flat_map(|port| port.ptm.waiting()));
         for index in 0..self.sources.len() {
             while let Some(emission) = self.sources[index].next
-                && emission.tau.timestamp <= self.until
+                && emission.tau.timestamp <= until
             {
-                let tau = self.inject(index, emission, observer)?;
-                self.counts[tau.packet.fid as usize].inside += 1;
+                waiting.push(self.inject(index, emission, observer)?);
                 self.read_source(index)?;
             }
         }
-        Ok(())
+        let more = !waiting.is_empty() || self.sources.iter().any(|source| source.next.is_some());
+        self.tally.finish(waiting.iter(), more)?;
+        Ok(self.tally)
     }
-
-    /// Counts who is still inside, and checks that nobody came or went unseen.
-    fn finish(&mut self) -> Result<Outcome, EngineError> {
-        let on_links = self.links.iter().flat_map(|link| link.packets.iter().chain(&link.injected).copied());
-        let waiting =
-            self.devices.iter().flat_map(|device| device.ports()).flat_map(|port| port.ptm.waiting());
-        let inside: Vec<Tau> = on_links.chain(waiting).collect();
-        for tau in inside {
-            self.counts[tau.packet.fid as usize].inside += 1;
-        }
-        let mut packets = PacketCounts::default();
-        for (fid, counts) in self.counts.iter().enumerate() {
-            if counts.injected != counts.delivered + counts.dropped + counts.inside {
-                return Err(EngineError::NotConserved { fid: fid as u32, counts: *counts });
-            }
-            packets.injected += counts.injected;
-            packets.delivered += counts.delivered;
-            packets.dropped += counts.dropped;
-            packets.inside += counts.inside;
-        }
-        Ok(Outcome { packets, hops: self.hops, end: self.now, fingerprint: self.fingerprint })
-    }
-}
-
-/// Numbers the entities of a network in the designed order of simultaneous events: departures by port,
-/// then arrivals by device and ingress port (the link's before those of sources at the port), what
-/// hosts send after what they receive, and what starts onto a link from outside last.
-///
-/// Gives the entities, the ports and the entity of each source.
-fn number_entities(topology: &Topology, injections: &[Injection]) -> (Vec<Entity>, Vec<PortState>, Vec<u32>) {
-    let mut entities: Vec<Entity> = topology.ports().map(|(id, _)| Entity::Departure(id)).collect();
-    let mut sources = vec![0; injections.len()];
-    let mut ports = Vec::new();
-    let add_sources = |entities: &mut Vec<Entity>, sources: &mut Vec<u32>, at: InjectionPoint| {
-        for (index, _) in injections.iter().enumerate().filter(|(_, injection)| injection.at == at) {
-            sources[index] = entities.len() as u32;
-            entities.push(Entity::Emission(index));
-        }
-    };
-    for (id, device) in topology.devices() {
-        for (position, &port) in device.ports.iter().enumerate() {
-            let ends = topology.port(port);
-            ports.push(PortState {
-                device: id,
-                position,
-                number: ends.number,
-                egress: ends.egress.index(),
-                ingress: ends.ingress.index(),
-                departure: port.index() as u32,
-                arrival: entities.len() as u32,
-                arrival_processing: match device.kind {
-                    DeviceKind::Host => Span::ZERO,
-                    DeviceKind::Switch | DeviceKind::Router => device.processing,
-                },
-                scheduled: None,
-            });
-            entities.push(Entity::Arrival(port));
-            add_sources(&mut entities, &mut sources, InjectionPoint::Ingress(port));
-        }
-        add_sources(&mut entities, &mut sources, InjectionPoint::Host(id));
-    }
-    for (port, _) in topology.ports() {
-        add_sources(&mut entities, &mut sources, InjectionPoint::Egress(port));
-    }
-    (entities, ports, sources)
 }

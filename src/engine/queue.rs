@@ -1,5 +1,5 @@
-//! The event queue: one entry per entity (a busy link, a waiting port, a source), keyed by its
-//! earliest event and re-keyed as that changes.
+//! The event queues: one entry per feeder (a busy link, a source) and one per waiting port, each keyed by its
+//! earliest event.
 
 use std::cmp::Reverse;
 
@@ -8,67 +8,125 @@ use rustc_hash::FxBuildHasher;
 
 use crate::units::Time;
 
-/// Which entity acts when. Entities that act at one instant act in the order of their numbers.
+/// Which port's PTM acts when. The next departure of a port changes and is cancelled, which is what
+/// `priority-queue` is for.
 #[derive(Default)]
-pub struct EventQueue {
+pub struct DepartureQueue {
     entries: PriorityQueue<u32, Reverse<(Time, u32)>, FxBuildHasher>,
 }
 
-impl EventQueue {
-    /// The entity's next event is at `time`, whatever it was before.
+impl DepartureQueue {
+    /// The port's next departure is at `time`, whatever it was before; or there is none.
     ///
     /// # Complexity
-    /// O(log entities).
+    /// O(log ports).
     #[inline]
-    pub fn schedule(&mut self, entity: u32, time: Time) {
-        self.entries.push(entity, Reverse((time, entity)));
+    pub fn schedule(&mut self, port: u32, time: Option<Time>) {
+        match time {
+            Some(time) => self.entries.push(port, Reverse((time, port))).map(|_| ()),
+            None => self.entries.remove(&port).map(|_| ()),
+        };
     }
 
-    /// The entity has no next event.
-    #[inline]
-    pub fn cancel(&mut self, entity: u32) {
-        self.entries.remove(&entity);
-    }
-
-    /// The earliest event; it stays until it is re-scheduled or cancelled.
+    /// The earliest departure; at one instant that of the lowest port.
     #[inline]
     pub fn peek(&self) -> Option<(Time, u32)> {
         self.entries.peek().map(|(_, Reverse(key))| *key)
     }
 }
 
+/// Which feeder brings a packet when: a winner tree over all of them.
+///
+/// A feeder's turn is its leaf, so that simultaneous events come in the order of turns without being compared.
+///
+/// # Source
+/// D. E. Knuth, The Art of Computer Programming 3, 5.4.1: a tree of winners.
+pub struct ArrivalQueue {
+    /// `[2 x leaves]`: the earliest instant below each node; the root is 1, the leaves are the second half.
+    times: Vec<Time>,
+    leaves: usize,
+}
+
+impl ArrivalQueue {
+    /// No event yet for any of `feeders`.
+    pub fn new(feeders: usize) -> Self {
+        let leaves = feeders.next_power_of_two();
+        ArrivalQueue { times: vec![Time::NEVER; 2 * leaves], leaves }
+    }
+
+    /// The next event of the feeder with this turn is at `time`; [`Time::NEVER`] means there is none.
+    ///
+    /// # Complexity
+    /// O(log feeders).
+    #[inline]
+    pub fn schedule(&mut self, turn: u32, time: Time) {
+        let mut node = self.leaves + turn as usize;
+        self.times[node] = time;
+        while node > 1 {
+            let earliest = self.times[node].min(self.times[node ^ 1]);
+            node /= 2;
+            if self.times[node] == earliest {
+                return;
+            }
+            self.times[node] = earliest;
+        }
+    }
+
+    /// When the earliest event is; [`Time::NEVER`] when there is none.
+    #[inline]
+    pub fn earliest(&self) -> Time {
+        self.times[1]
+    }
+
+    /// The turn of the earliest event: at one instant the lowest.
+    #[inline]
+    pub fn first(&self) -> u32 {
+        let mut node = 1;
+        while node < self.leaves {
+            node *= 2;
+            node += usize::from(self.times[node] > self.times[node ^ 1]);
+        }
+        (node - self.leaves) as u32
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
-    fn drain(queue: &mut EventQueue) -> Vec<(u64, u32)> {
+    #[test]
+    fn simultaneous_departures_come_by_port_whatever_the_insertion_order() {
+        let mut queue = DepartureQueue::default();
+        for (port, time) in [(3, 5), (1, 5), (2, 4), (0, 6), (4, 1)] {
+            queue.schedule(port, Some(Time::from_ps(time)));
+        }
+        queue.schedule(4, None);
+        queue.schedule(0, Some(Time::from_ps(3)));
         let mut events = Vec::new();
-        while let Some((time, entity)) = queue.peek() {
-            events.push((time.as_ps(), entity));
-            queue.cancel(entity);
+        while let Some((time, port)) = queue.peek() {
+            events.push((time.as_ps(), port));
+            queue.schedule(port, None);
         }
-        events
+        assert_eq!(events, [(3, 0), (4, 2), (5, 1), (5, 3)]);
     }
 
-    #[test]
-    fn simultaneous_events_come_by_number_whatever_the_insertion_order() {
-        let mut queue = EventQueue::default();
-        for (entity, time) in [(3, 5), (1, 5), (2, 4), (0, 6)] {
-            queue.schedule(entity, Time::from_ps(time));
+    proptest! {
+        #[test]
+        fn arrivals_come_by_time_and_turn(steps in prop::collection::vec((0..13u32, 0..20u64), 1..200)) {
+            let mut queue = ArrivalQueue::new(13);
+            let mut model = std::collections::BTreeMap::new();
+            for (turn, time) in steps {
+                // 0 stands for "no event".
+                let time = if time == 0 { Time::NEVER } else { Time::from_ps(time) };
+                queue.schedule(turn, time);
+                model.insert(turn, time);
+                let first = model.iter().min_by_key(|(turn, time)| (**time, **turn)).unwrap();
+                prop_assert_eq!(queue.earliest(), *first.1);
+                if *first.1 < Time::NEVER {
+                    prop_assert_eq!(queue.first(), *first.0);
+                }
+            }
         }
-        assert_eq!(drain(&mut queue), [(4, 2), (5, 1), (5, 3), (6, 0)]);
-    }
-
-    #[test]
-    fn an_entity_is_re_keyed_both_ways_and_cancelled() {
-        let mut queue = EventQueue::default();
-        queue.schedule(0, Time::from_ps(5));
-        queue.schedule(1, Time::from_ps(6));
-        queue.schedule(2, Time::from_ps(7));
-        queue.schedule(0, Time::from_ps(9));
-        queue.schedule(2, Time::from_ps(1));
-        queue.cancel(1);
-        queue.cancel(1);
-        assert_eq!(drain(&mut queue), [(1, 2), (9, 0)]);
     }
 }

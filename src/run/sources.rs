@@ -6,7 +6,7 @@ use super::{RunError, vantage_name};
 use crate::capture::Options;
 use crate::engine::{Injection, InjectionPoint};
 use crate::packet::FlowKey;
-use crate::pfm::Pfm;
+use crate::pfm::Addresses;
 use crate::scenario::{Direction, Scenario, Traffic};
 use crate::topology::{DeviceId, Topology};
 use crate::traffic::{Cbr, Replay, UDP};
@@ -61,13 +61,13 @@ fn generated_flow(
 fn address_of(topology: &Topology, host: DeviceId) -> Result<IpAddr, RunError> {
     /// Addresses of each prefix that are tried.
     const TRIED: usize = 1 << 16;
-    let pfm = Pfm::new(topology);
+    let addresses = Addresses::new(topology);
     let device = topology.device(host);
     device
         .addresses
         .iter()
         .flat_map(|prefix| [prefix.addr(), prefix.broadcast()].into_iter().chain(prefix.hosts().take(TRIED)))
-        .find(|address| pfm.host_of(*address) == Some(host))
+        .find(|address| addresses.host_of(*address) == Some(host))
         .ok_or_else(|| RunError::NoAddress { host: device.name.clone() })
 }
 

@@ -7,8 +7,8 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
-    DeviceId, DeviceKind, DeviceNode, DirectedLink, LinkId, NameError, Port, PortId, PortName, StaticRoute,
-    Topology, TopologyError,
+    DeviceId, DeviceKind, DeviceNode, DirectedLink, Forwarding, LinkId, NameError, Port, PortId, PortName,
+    StaticRoute, Topology, TopologyError,
 };
 use crate::link::Link;
 use crate::ptm::PtmSpec;
@@ -300,7 +300,7 @@ fn build(name: String, devices: Vec<DeviceSpec>, links: Vec<LinkSpec>) -> Topolo
         let node = |port: PortId| NodeIndex::new(ports[port.index()].device.index());
         graph.add_edge(node(from), node(to), DirectedLink { from, to, link });
     }
-    Topology { name, graph, ports, by_name }
+    Topology { name, graph, ports, by_name, forwarding: Forwarding::default() }
 }
 
 /// The address of a host that was given none: `fd00::1` for the first device, and so on (RFC 4193), or the next

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::build::{DeviceSpec, LinkSpec, RouteSpec, problems};
+use super::forwarding::{ForwardingFile, PathFile, forwarding};
 use super::{DeviceKind, Element, PortName, Prefix, Topology};
 use crate::config::{ConfigError, Document, Spanned};
 use crate::link::Link;
@@ -31,6 +32,12 @@ pub struct TopologyFile {
     /// The links.
     #[serde(default)]
     pub link: Vec<LinkFile>,
+    /// How packets find their way.
+    #[serde(default)]
+    pub forwarding: ForwardingFile,
+    /// Paths that overrule static routes and cheapest paths; the first that fits a flow holds.
+    #[serde(default)]
+    pub path: Vec<PathFile>,
 }
 
 /// What holds where nothing else is said.
@@ -279,7 +286,10 @@ impl Topology {
         if let Some(error) = ConfigError::all(errors) {
             return Err(error);
         }
-        Self::new(file.name, devices, links).map_err(|error| document.error(0..0, error.to_string()))
+        let topology = Self::new(file.name.clone(), devices, links)
+            .map_err(|error| document.error(0..0, error.to_string()))?;
+        let forwarding = forwarding(&file.forwarding, &file.path, &topology, document)?;
+        Ok(topology.with_forwarding(forwarding))
     }
 }
 

@@ -45,6 +45,7 @@ impl Time {
 
 impl Add<Span> for Time {
     type Output = Time;
+    #[inline]
     fn add(self, span: Span) -> Time {
         Time(self.0.saturating_add(span.0))
     }
@@ -52,6 +53,7 @@ impl Add<Span> for Time {
 
 impl Sub<Span> for Time {
     type Output = Time;
+    #[inline]
     fn sub(self, span: Span) -> Time {
         Time(self.0.saturating_sub(span.0))
     }
@@ -99,6 +101,7 @@ impl Timestamp {
 
 impl Add<Span> for Timestamp {
     type Output = Timestamp;
+    #[inline]
     fn add(self, span: Span) -> Timestamp {
         Timestamp(self.0.saturating_add(span.0.into()))
     }

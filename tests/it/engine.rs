@@ -9,7 +9,9 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use taunet::device::Device;
-use taunet::engine::{EngineError, Hop, Injected, Injection, InjectionPoint, Observer, Outcome, Simulation};
+use taunet::engine::{
+    EngineError, Hop, Injected, Injection, InjectionPoint, Observer, Outcome, Settings, Simulation,
+};
 use taunet::flow::Flows;
 use taunet::link::Link;
 use taunet::packet::{DropReason, FlowKey, Packet, Tau};
@@ -63,6 +65,7 @@ impl Source for Script {
 /// Writes down all that happens.
 #[derive(Default)]
 struct Log {
+    flows: Vec<FlowKey>,
     injected: Vec<Tau>,
     hops: Vec<Hop>,
     delivered: Vec<Tau>,
@@ -70,7 +73,10 @@ struct Log {
 }
 
 impl Observer for Log {
-    fn flow(&mut self, _fid: u32, _key: FlowKey) {}
+    fn flow(&mut self, fid: u32, key: FlowKey) {
+        assert_eq!(fid as usize, self.flows.len());
+        self.flows.push(key);
+    }
     fn injected(&mut self, injected: &Injected<'_>) {
         self.injected.push(injected.tau);
     }
@@ -91,8 +97,8 @@ fn run(
     until: Option<Time>,
 ) -> Result<(Outcome, Log), EngineError> {
     let mut log = Log::default();
-    let outcome =
-        Simulation::new(topology, injections, until)?.run(&mut log, |_| ControlFlow::Continue(()))?;
+    let outcome = Simulation::new(topology, injections, Settings { until, ..Settings::default() })
+        .run(&mut log, |_| ControlFlow::Continue(()))?;
     Ok((outcome, log))
 }
 
@@ -471,30 +477,13 @@ proptest! {
     fn forward_trace_does_what_the_engine_does(network in networks()) {
         let topology = network.topology();
         let (_, log) = run(&topology, network.injections(&topology), None).unwrap();
-        let mut pfm = Pfm::new(&topology);
-        let mut flows: Vec<IpAddr> = Vec::new();
-        // The engine's fids count flows in order of injection.
+        let mut pfm = Pfm::new(&topology, 1);
+        let mut flows = Flows::default();
+        for key in &log.flows {
+            flows.add(*key);
+            pfm.add_flow(key);
+        }
         let devices = network.parents.len();
-        for injections in [network.injections(&topology)] {
-            let mut order: Vec<(u64, usize, IpAddr)> = Vec::new();
-            for (host, injection) in injections.into_iter().enumerate() {
-                let mut source = injection.source;
-                while let Some(emission) = source.next_emission().unwrap() {
-                    let key = source.flow(emission.tau.packet.fid);
-                    order.push((emission.tau.timestamp.as_ps(), host, key.destination_address().unwrap()));
-                }
-            }
-            order.sort_by_key(|(at, host, _)| (*at, *host));
-            let mut seen = std::collections::BTreeSet::new();
-            for (_, host, to) in order {
-                if seen.insert((host, to)) {
-                    flows.push(to);
-                }
-            }
-        }
-        for to in flows {
-            pfm.add_flow(Some(to));
-        }
         for index in 0..devices {
             let id = topology.device_named(&format!("d{index}")).unwrap();
             let mut ingress: Vec<Tau> = log
@@ -510,7 +499,7 @@ proptest! {
             ingress.sort_by_key(|tau| (tau.timestamp, tau.packet.in_port, tau.packet.pid));
             let lost = log.dropped.iter().any(|(_, device, _, _)| *device == id);
             prop_assume!(!lost);
-            let traces = Device::new(&topology, id, 1).forward_trace(&pfm, &Flows::default(), &ingress, Time::NEVER);
+            let traces = Device::new(&topology, id, 1).forward_trace(&pfm, &flows, &ingress, Time::NEVER);
             let mut got: Vec<(u64, Time)> = traces
                 .iter()
                 .flat_map(|trace| &trace.departures)

@@ -1,0 +1,327 @@
+//! What both engines share: who feeds which device, in which order at one instant, and where packets go from there.
+
+use super::{EngineError, Injection, InjectionPoint, Observer};
+use crate::flow::Flows;
+use crate::link::{Link, Transmission};
+use crate::packet::{DropReason, Packet};
+use crate::pfm::Pfm;
+use crate::ptm::{Place, Ptm};
+use crate::topology::{DeviceId, DeviceKind, PortId, Topology};
+use crate::traffic::Emission;
+use crate::units::{Bandwidth, Span, Time};
+
+/// A network and its flows.
+pub(super) struct Network<'t> {
+    pub topology: &'t Topology,
+    pub pfm: Pfm<'t>,
+    pub flows: Flows,
+    /// Per device.
+    pub nodes: Vec<Node>,
+    /// One per egress port, whose link brings its packets, then one per source.
+    pub feeders: Vec<Feeder>,
+    /// Per feeder: its turn among those that bring a packet at one instant.
+    pub turns: Vec<u32>,
+    /// The last instant that is simulated.
+    pub until: Time,
+    sources: u64,
+}
+
+/// What the engines ask of a device all the time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Node {
+    pub processing: Span,
+    pub is_host: bool,
+    /// Its first egress port; the others follow.
+    pub first_port: usize,
+}
+
+/// What brings packets to a device: the link of an egress port, or a source.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Feeder {
+    /// The device.
+    pub device: DeviceId,
+    /// The number of the ingress port there; `u16::MAX` for what a host itself sends.
+    pub in_port: u16,
+    /// Between the ingress of a packet and its joining a PTM there: a host takes its own packets at once.
+    pub processing: Span,
+    /// Who goes first at one instant.
+    order: Order,
+}
+
+/// The designed order of feeders at one instant: packets over links without delay after those that can have caused
+/// them, then by device and ingress port, the link before what was injected there, and what the host sends last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Order {
+    /// How many links without delay can have been passed at this instant.
+    rank: u32,
+    device: DeviceId,
+    in_port: u16,
+    kind: u8,
+    source: usize,
+}
+
+/// Where a packet goes from a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Landing {
+    /// It has arrived.
+    Home,
+    /// It is lost.
+    Lost(DropReason),
+    /// It joins the PTM of this port.
+    Joins(PortId),
+}
+
+/// One egress port at work.
+pub(super) struct Egress {
+    pub device: DeviceId,
+    pub ptm: Box<dyn Ptm>,
+    pub wire: Wire,
+}
+
+/// A link at work.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wire {
+    transmission: Transmission,
+    propagation: Span,
+    /// When the last packet arrives: none comes before it.
+    last: Time,
+}
+
+impl Wire {
+    fn new(link: Link) -> Self {
+        Wire {
+            transmission: Transmission::new(link),
+            propagation: link.propagation_delay(),
+            last: Time::ZERO,
+        }
+    }
+
+    /// When a packet whose first bit starts at `start` has arrived with its last.
+    #[inline]
+    pub fn carry(&mut self, packet: &Packet, start: Time) -> Time {
+        let arrival = start + self.transmission.time(packet.length) + self.propagation;
+        self.last = self.last.max(arrival);
+        self.last
+    }
+}
+
+impl<'t> Network<'t> {
+    pub fn new(topology: &'t Topology, injections: &[Injection], until: Time, seed: u64) -> Self {
+        let nodes = topology
+            .devices()
+            .map(|(_, device)| Node {
+                processing: device.processing,
+                is_host: device.kind == DeviceKind::Host,
+                first_port: device.ports.first().map_or(0, |port| port.index()),
+            })
+            .collect::<Vec<_>>();
+        let feeders = feeders(topology, &nodes, injections);
+        let mut order: Vec<usize> = (0..feeders.len()).collect();
+        order.sort_by_key(|feeder| feeders[*feeder].order);
+        let mut turns = vec![0; feeders.len()];
+        for (turn, feeder) in order.into_iter().enumerate() {
+            turns[feeder] = turn as u32;
+        }
+        Network {
+            topology,
+            pfm: Pfm::new(topology, seed),
+            flows: Flows::default(),
+            nodes,
+            feeders,
+            turns,
+            until,
+            sources: injections.len() as u64,
+        }
+    }
+
+    /// The egress ports, idle.
+    pub fn egress_ports(&self, seed: u64) -> impl Iterator<Item = Egress> + use<'_, 't> {
+        self.topology.ports().map(move |(id, port)| {
+            let link = self.topology.link(port.egress).link;
+            let name = self.topology.port_name(id);
+            let ptm = port.ptm.build(&Place { link, seed, port: &name });
+            Egress { device: port.device, ptm, wire: Wire::new(link) }
+        })
+    }
+
+    /// The link at a port, idle.
+    pub fn wire(&self, port: PortId) -> Wire {
+        Wire::new(self.topology.link(self.topology.port(port).egress).link)
+    }
+
+    /// The number of a source's `record`th packet.
+    #[inline]
+    pub fn pid(&self, source: usize, record: u64) -> u64 {
+        record * self.sources + source as u64
+    }
+
+    /// The instant at which a source's packet is taken on, as an event: its ingress and the processing after it; what starts
+    /// onto a link does so at once.
+    #[inline]
+    pub fn event_time(&self, at: InjectionPoint, source: usize, emission: &Emission) -> Time {
+        match at {
+            InjectionPoint::Egress(_) => emission.tau.timestamp,
+            _ => emission.tau.timestamp + self.feeders[self.feeder_of(source)].processing,
+        }
+    }
+
+    /// The feeder of a source.
+    #[inline]
+    pub fn feeder_of(&self, source: usize) -> usize {
+        self.nodes_ports() + source
+    }
+
+    #[inline]
+    fn nodes_ports(&self) -> usize {
+        self.feeders.len() - self.sources as usize
+    }
+
+    /// Takes in a flow of a source, and tells the observer if it is new.
+    ///
+    /// # Errors
+    /// Its packets would circle for ever.
+    pub fn add_flow(
+        &mut self,
+        injection: &Injection,
+        local: u32,
+        observer: &mut impl Observer,
+    ) -> Result<u32, EngineError> {
+        let key = injection.source.flow(local);
+        let (fid, new) = self.flows.add(key);
+        if new {
+            self.pfm.add_flow(&key);
+            observer.flow(fid, key);
+        }
+        if self.pfm.is_prescribed(fid) {
+            let path = self.pfm.path(&self.flows, fid, self.first_device(injection.at));
+            if path.endless {
+                let ports: Vec<String> =
+                    path.ports.iter().map(|port| self.topology.port_name(*port)).collect();
+                return Err(EngineError::EndlessPath { flow: key.to_string(), ports: ports.join(" > ") });
+            }
+        }
+        Ok(fid)
+    }
+
+    /// The egress ports that a flow's packets may pass from where they enter.
+    pub fn path(&self, fid: u32, at: InjectionPoint) -> Vec<PortId> {
+        let mut ports = self.pfm.path(&self.flows, fid, self.first_device(at)).ports;
+        if let InjectionPoint::Egress(port) = at {
+            ports.insert(0, port);
+        }
+        ports
+    }
+
+    /// The device that takes a source's packets on.
+    fn first_device(&self, at: InjectionPoint) -> DeviceId {
+        match at {
+            InjectionPoint::Ingress(port) => self.topology.port(port).device,
+            InjectionPoint::Host(host) => host,
+            InjectionPoint::Egress(port) => self.feeders[port.index()].device,
+        }
+    }
+
+    /// What becomes of a packet at the device of its feeder.
+    #[inline]
+    pub fn land(&self, feeder: &Feeder, packet: &mut Packet) -> Landing {
+        let device = feeder.device;
+        // What a host itself sends goes out.
+        if feeder.in_port != u16::MAX {
+            if self.pfm.ends_at(packet.fid, device) {
+                return Landing::Home;
+            }
+            if self.nodes[device.index()].is_host {
+                return Landing::Lost(DropReason::NoRoute);
+            }
+        }
+        match self.pfm.forward(&self.flows, device, packet) {
+            Ok(port) => Landing::Joins(port),
+            Err(reason) => Landing::Lost(reason),
+        }
+    }
+}
+
+/// The feeders of a network: ports, then sources.
+fn feeders(topology: &Topology, nodes: &[Node], injections: &[Injection]) -> Vec<Feeder> {
+    let ranks = ranks(topology);
+    let into = |port: PortId, rank: u32, kind: u8, source: usize| {
+        let end = topology.port(port);
+        let node = &nodes[end.device.index()];
+        Feeder {
+            device: end.device,
+            in_port: end.number,
+            processing: if node.is_host { Span::ZERO } else { node.processing },
+            order: Order { rank, device: end.device, in_port: end.number, kind, source },
+        }
+    };
+    let far_end = |port: PortId| topology.link(topology.port(port).egress).to;
+    let links = topology.ports().map(|(port, _)| into(far_end(port), ranks[port.index()], 0, 0));
+    let sources = injections.iter().enumerate().map(|(source, injection)| match injection.at {
+        InjectionPoint::Egress(port) => into(far_end(port), u32::from(is_instant(topology, port)), 1, source),
+        InjectionPoint::Ingress(port) => into(port, 0, 2, source),
+        InjectionPoint::Host(device) => Feeder {
+            device,
+            in_port: u16::MAX,
+            processing: nodes[device.index()].processing,
+            order: Order { rank: 0, device, in_port: u16::MAX, kind: 3, source },
+        },
+    });
+    links.chain(sources).collect()
+}
+
+/// Whether a packet can arrive at the next device, and be taken on there, at the instant at which it starts at `port`.
+pub(super) fn is_instant(topology: &Topology, port: PortId) -> bool {
+    let directed = topology.link(topology.port(port).egress);
+    let device = topology.device(topology.port(directed.to).device);
+    let processed = device.kind != DeviceKind::Host && device.processing > Span::ZERO;
+    directed.link.propagation_delay() == Span::ZERO && !processed
+}
+
+/// Whether a packet of no length at all is the only one that arrives at the instant at which it starts.
+pub(super) fn takes_time(link: &Link) -> bool {
+    matches!(link.bandwidth, Bandwidth::Limited(_)) || link.propagation_delay() > Span::ZERO
+}
+
+/// The egress ports that packets from the link of `port` can take: all of the device there but back.
+pub(super) fn successors(topology: &Topology, port: PortId) -> impl Iterator<Item = PortId> + '_ {
+    let far = topology.link(topology.port(port).egress).to;
+    let device = topology.device(topology.port(far).device);
+    let turns_back = !device.routes.is_empty() || !topology.forwarding().paths.is_empty();
+    let forwards = device.kind != DeviceKind::Host;
+    device.ports.iter().copied().filter(move |next| forwards && (turns_back || *next != far))
+}
+
+/// Per port: the most links without delay that a packet can pass at one instant, up to the port's own; 0 for a link
+/// with a delay. On a circle of such links, from where the circle was entered first.
+fn ranks(topology: &Topology) -> Vec<u32> {
+    let instant: Vec<bool> = topology.ports().map(|(port, _)| is_instant(topology, port)).collect();
+    let mut ranks: Vec<u32> = instant.iter().map(|instant| u32::from(*instant)).collect();
+    // Longest paths by depth-first order: predecessors first.
+    for port in reverse_postorder(topology, &instant) {
+        for next in successors(topology, port).filter(|next| instant[next.index()]) {
+            ranks[next.index()] = ranks[next.index()].max(ranks[port.index()] + 1);
+        }
+    }
+    ranks
+}
+
+/// The ports with an instant link, each before those that it leads to, where there is no circle.
+fn reverse_postorder(topology: &Topology, instant: &[bool]) -> Vec<PortId> {
+    let mut seen = vec![false; instant.len()];
+    let mut order = Vec::new();
+    for (root, _) in topology.ports().filter(|(port, _)| instant[port.index()]) {
+        let mut stack = vec![(root, false)];
+        while let Some((port, finished)) = stack.pop() {
+            if finished {
+                order.push(port);
+            } else if !std::mem::replace(&mut seen[port.index()], true) {
+                stack.push((port, true));
+                stack.extend(
+                    successors(topology, port).filter(|next| instant[next.index()]).map(|next| (next, false)),
+                );
+            }
+        }
+    }
+    order.reverse();
+    order
+}

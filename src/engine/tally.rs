@@ -1,0 +1,112 @@
+//! What an engine counts.
+
+use super::fingerprint::PacketSum;
+use super::{EngineError, Fingerprint, Hop, Observer, PacketCounts};
+use crate::packet::{DropReason, Tau};
+use crate::topology::{DeviceId, PortId};
+use crate::units::Time;
+
+/// The counts of a run, or of a part of one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tally {
+    pub packets: PacketCounts,
+    pub hops: u64,
+    pub fingerprint: Fingerprint,
+    /// The last event so far.
+    pub now: Time,
+    until: Time,
+    entered: PacketSum,
+    left: PacketSum,
+}
+
+impl Tally {
+    pub fn new(until: Time) -> Self {
+        Tally {
+            packets: PacketCounts::default(),
+            hops: 0,
+            fingerprint: Fingerprint::default(),
+            now: Time::ZERO,
+            until,
+            entered: PacketSum::default(),
+            left: PacketSum::default(),
+        }
+    }
+
+    /// A packet enters.
+    #[inline]
+    pub fn inject(&mut self, pid: u64) {
+        self.packets.injected += 1;
+        self.entered.add(pid);
+    }
+
+    /// A packet's way through a device is known; it counts if it starts by the end of the run.
+    #[inline]
+    pub fn pass(&mut self, hop: &Hop, observer: &mut impl Observer) {
+        if hop.egress <= self.until {
+            self.hops += 1;
+            self.fingerprint.add(hop.packet.pid, hop.device, hop.ingress, hop.egress);
+            observer.hop(hop);
+        }
+    }
+
+    /// A packet has arrived.
+    #[inline]
+    pub fn deliver(&mut self, tau: &Tau, host: DeviceId, observer: &mut impl Observer) {
+        self.packets.delivered += 1;
+        self.left.add(tau.packet.pid);
+        self.fingerprint.add(tau.packet.pid, host, tau.timestamp, tau.timestamp);
+        observer.delivered(tau, host);
+    }
+
+    /// A packet is lost. `tau` is the packet as it reached the device.
+    pub fn lose(
+        &mut self,
+        tau: Tau,
+        device: DeviceId,
+        port: Option<PortId>,
+        reason: DropReason,
+        observer: &mut impl Observer,
+    ) {
+        self.packets.dropped += 1;
+        self.left.add(tau.packet.pid);
+        self.fingerprint.add(tau.packet.pid, device, tau.timestamp, Time::NEVER);
+        observer.dropped(&tau, device, port, reason);
+    }
+
+    /// Takes in what a part of the run counted.
+    pub fn merge(&mut self, part: &Tally) {
+        self.packets.injected += part.packets.injected;
+        self.packets.delivered += part.packets.delivered;
+        self.packets.dropped += part.packets.dropped;
+        self.hops += part.hops;
+        self.fingerprint.merge(part.fingerprint);
+        self.now = self.now.max(part.now);
+        self.entered.merge(part.entered);
+        self.left.merge(part.left);
+    }
+
+    /// Counts who is still inside, and checks that every packet that entered has left or is inside: nobody came
+    /// or went unseen. `more` says whether the run was cut off.
+    ///
+    /// # Errors
+    /// [`EngineError::NotConserved`].
+    pub fn finish<'a>(
+        &mut self,
+        inside: impl Iterator<Item = &'a Tau>,
+        more: bool,
+    ) -> Result<(), EngineError> {
+        let mut accounted = self.left;
+        for tau in inside {
+            self.packets.inside += 1;
+            accounted.add(tau.packet.pid);
+        }
+        if more {
+            self.now = self.until;
+        }
+        let PacketCounts { injected, delivered, dropped, inside } = self.packets;
+        if injected != delivered + dropped + inside || accounted != self.entered {
+            return Err(EngineError::NotConserved { counts: self.packets });
+        }
+        Ok(())
+    }
+}

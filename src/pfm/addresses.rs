@@ -1,0 +1,38 @@
+//! Which host an address leads to.
+
+use std::net::IpAddr;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use prefix_trie::PrefixMap;
+
+use crate::topology::{DeviceId, Topology};
+
+/// The prefixes of every host, searched for the longest that holds an address.
+pub struct Addresses {
+    v4: PrefixMap<Ipv4Net, DeviceId>,
+    v6: PrefixMap<Ipv6Net, DeviceId>,
+}
+
+impl Addresses {
+    /// Those of `topology`.
+    pub fn new(topology: &Topology) -> Self {
+        let mut addresses = Addresses { v4: PrefixMap::new(), v6: PrefixMap::new() };
+        for (id, device) in topology.devices() {
+            for prefix in &device.addresses {
+                match prefix {
+                    IpNet::V4(prefix) => addresses.v4.insert(*prefix, id),
+                    IpNet::V6(prefix) => addresses.v6.insert(*prefix, id),
+                };
+            }
+        }
+        addresses
+    }
+
+    /// The host with the longest prefix that holds `address`.
+    pub fn host_of(&self, address: IpAddr) -> Option<DeviceId> {
+        match address {
+            IpAddr::V4(address) => self.v4.get_lpm(&address.into()).map(|(_, host)| *host),
+            IpAddr::V6(address) => self.v6.get_lpm(&address.into()).map(|(_, host)| *host),
+        }
+    }
+}

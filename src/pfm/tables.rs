@@ -1,0 +1,234 @@
+//! Forwarding tables: the cheapest ways from every device to an access switch.
+
+use std::collections::VecDeque;
+
+use petgraph::algo::dijkstra;
+use petgraph::graph::NodeIndex;
+use petgraph::visit::{EdgeFiltered, EdgeRef, Reversed};
+use rustc_hash::FxHashMap;
+
+use crate::topology::{DeviceId, DeviceKind, DeviceNode, DirectedLink, PortId, Topology, Weight};
+use crate::units::{Bandwidth, ByteCount};
+
+/// What a table says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entry<'a> {
+    /// There is no way.
+    None,
+    /// One best port.
+    Port(PortId),
+    /// Several equally good ones, by number.
+    Several(&'a [PortId]),
+}
+
+/// The tables of every device.
+///
+/// A column leads to an access switch, and to all hosts that hang on it by a single link; or to a host
+/// with several links. A host with a single link needs no table of its own: what its switch can reach, it sends there.
+pub(super) struct Tables<'t> {
+    topology: &'t Topology,
+    /// `[devices][columns]`: a port's number, or a set's with [`Tables::SET`]. Empty for hosts with one link.
+    rows: Vec<Vec<u32>>,
+    columns: FxHashMap<DeviceId, u32>,
+    /// Equally good ports, kept once.
+    sets: Vec<Box<[PortId]>>,
+    set_of: FxHashMap<Box<[PortId]>, u32>,
+    /// Per host: its number among the hosts; per other device: how far above those next to hosts it stands.
+    ranks: Vec<u32>,
+    /// Per host with a single link: its port, and the device there.
+    uplinks: Vec<Option<(PortId, DeviceId)>>,
+}
+
+impl<'t> Tables<'t> {
+    /// No way, or no column.
+    pub(super) const NONE: u32 = u32::MAX;
+    /// The target itself.
+    const HERE: u32 = u32::MAX - 1;
+    /// Marks a set of ports.
+    const SET: u32 = 1 << 31;
+
+    pub(super) fn new(topology: &'t Topology) -> Self {
+        Tables {
+            topology,
+            rows: vec![Vec::new(); topology.devices().len()],
+            columns: FxHashMap::default(),
+            sets: Vec::new(),
+            set_of: FxHashMap::default(),
+            ranks: ranks(topology),
+            uplinks: topology.devices().map(|(_, device)| uplink(topology, device)).collect(),
+        }
+    }
+
+    /// The host's number among the hosts.
+    pub(super) fn host_number(&self, host: DeviceId) -> u32 {
+        self.ranks[host.index()]
+    }
+
+    /// How many links a switch is further from the nearest host than those next to one.
+    #[inline]
+    pub(super) fn level(&self, device: DeviceId) -> u32 {
+        self.ranks[device.index()]
+    }
+
+    /// Where a host with a single link hangs, and the port there that leads to it.
+    pub(super) fn access(&self, host: DeviceId) -> Option<(DeviceId, PortId)> {
+        let (port, switch) = self.uplinks[host.index()]?;
+        Some((switch, self.topology.link(self.topology.port(port).egress).to))
+    }
+
+    /// What `device` does with packets for a column.
+    #[inline]
+    pub(super) fn entry(&self, device: DeviceId, column: u32) -> Entry<'_> {
+        if column == Self::NONE {
+            return Entry::None;
+        }
+        match self.rows[device.index()].get(column as usize) {
+            Some(&(Self::NONE | Self::HERE)) => Entry::None,
+            Some(&set) if set & Self::SET != 0 => Entry::Several(&self.sets[(set & !Self::SET) as usize]),
+            Some(&port) => Entry::Port(PortId::new(port as usize)),
+            None => self.only_port(device, column),
+        }
+    }
+
+    /// A host with one link sends there what its switch can reach.
+    #[inline]
+    fn only_port(&self, host: DeviceId, column: u32) -> Entry<'_> {
+        match self.uplinks[host.index()] {
+            Some((port, switch))
+                if self.rows[switch.index()]
+                    .get(column as usize)
+                    .is_some_and(|entry| *entry != Self::NONE) =>
+            {
+                Entry::Port(port)
+            }
+            _ => Entry::None,
+        }
+    }
+
+    /// The column that leads to `host`, made if it is new.
+    pub(super) fn column(&mut self, host: DeviceId) -> u32 {
+        let target = match self.access(host) {
+            Some((access, _)) if self.topology.device(access).kind != DeviceKind::Host => access,
+            _ => host,
+        };
+        if let Some(column) = self.columns.get(&target) {
+            return *column;
+        }
+        let column = self.columns.len() as u32;
+        self.columns.insert(target, column);
+        self.add_column(target);
+        column
+    }
+
+    fn add_column(&mut self, target: DeviceId) {
+        let costs = self.costs_to(target);
+        let is_other_host =
+            |device: DeviceId| device != target && self.topology.device(device).kind == DeviceKind::Host;
+        let weight = self.topology.forwarding().weight;
+        for (id, device) in self.topology.devices() {
+            if device.kind == DeviceKind::Host && device.ports.len() < 2 {
+                continue;
+            }
+            let way = |port: &PortId| {
+                let link = self.topology.link(self.topology.port(*port).egress);
+                let next = self.topology.port(link.to).device;
+                let whole = costs[next.index()].filter(|_| !is_other_host(next))? + cost_of(weight, link);
+                Some((whole, *port))
+            };
+            let ways: Vec<(u128, PortId)> =
+                device.ports.iter().filter(|_| id != target).filter_map(way).collect();
+            let least = ways.iter().map(|(whole, _)| *whole).min();
+            let best: Vec<PortId> =
+                ways.iter().filter(|(whole, _)| Some(*whole) == least).map(|(_, port)| *port).collect();
+            let entry = match &best[..] {
+                _ if id == target => Self::HERE,
+                [] => Self::NONE,
+                [port] => port.index() as u32,
+                _ => Self::SET | intern(&mut self.sets, &mut self.set_of, best),
+            };
+            self.rows[id.index()].push(entry);
+        }
+    }
+
+    /// What it costs from every device that forwards to `target`.
+    fn costs_to(&self, target: DeviceId) -> Vec<Option<u128>> {
+        let topology = self.topology;
+        let forwards = |device: NodeIndex| {
+            let id = DeviceId::new(device.index());
+            id == target || topology.device(id).kind != DeviceKind::Host
+        };
+        // No path leads through a host.
+        let between = EdgeFiltered::from_fn(Reversed(topology.graph()), |edge| {
+            forwards(edge.source()) && forwards(edge.target())
+        });
+        let weight = topology.forwarding().weight;
+        let costs =
+            dijkstra(&between, NodeIndex::new(target.index()), None, |edge| cost_of(weight, edge.weight()));
+        let mut by_device = vec![None; topology.devices().len()];
+        for (device, cost) in costs {
+            by_device[device.index()] = Some(cost);
+        }
+        by_device
+    }
+}
+
+/// The port of a host with a single link, and the device at its other end.
+fn uplink(topology: &Topology, device: &DeviceNode) -> Option<(PortId, DeviceId)> {
+    match (device.kind, &device.ports[..]) {
+        (DeviceKind::Host, &[port]) => {
+            Some((port, topology.port(topology.link(topology.port(port).egress).to).device))
+        }
+        _ => None,
+    }
+}
+
+fn intern(
+    sets: &mut Vec<Box<[PortId]>>,
+    set_of: &mut FxHashMap<Box<[PortId]>, u32>,
+    set: Vec<PortId>,
+) -> u32 {
+    let set: Box<[PortId]> = set.into();
+    *set_of.entry(set).or_insert_with_key(|set| {
+        sets.push(set.clone());
+        sets.len() as u32 - 1
+    })
+}
+
+/// The cost of a link: by weight first, then by the number of links, so that every step comes closer.
+fn cost_of(weight: Weight, link: &DirectedLink) -> u128 {
+    /// Bits over which an unlimited link costs nothing: a second at 1 bps is 10^12 ps.
+    const REFERENCE: ByteCount = ByteCount::new(1 << 20);
+    let cost = match weight {
+        Weight::Hops => 0,
+        Weight::Delay => link.link.propagation_delay().as_ps(),
+        Weight::InverseCapacity => match link.link.bandwidth {
+            Bandwidth::Unlimited => 0,
+            Bandwidth::Limited(rate) => rate.transmission_time(REFERENCE).as_ps(),
+        },
+    };
+    (u128::from(cost) << 32) + 1
+}
+
+/// The number of each host, and of each other device its distance to the nearest host, less one, in links.
+fn ranks(topology: &Topology) -> Vec<u32> {
+    let mut ranks = vec![u32::MAX; topology.devices().len()];
+    let mut reached: VecDeque<DeviceId> = VecDeque::new();
+    for (number, (id, _)) in
+        topology.devices().filter(|(_, device)| device.kind == DeviceKind::Host).enumerate()
+    {
+        ranks[id.index()] = number as u32;
+        reached.push_back(id);
+    }
+    while let Some(here) = reached.pop_front() {
+        let device = topology.device(here);
+        let level = if device.kind == DeviceKind::Host { 0 } else { ranks[here.index()] + 1 };
+        for port in &device.ports {
+            let there = topology.port(topology.link(topology.port(*port).egress).to).device;
+            if ranks[there.index()] == u32::MAX {
+                ranks[there.index()] = level;
+                reached.push_back(there);
+            }
+        }
+    }
+    ranks
+}
