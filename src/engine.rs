@@ -16,6 +16,7 @@ mod event;
 mod fingerprint;
 mod network;
 mod queue;
+mod stream;
 mod tally;
 
 pub use fingerprint::Fingerprint;
@@ -27,7 +28,8 @@ use crate::topology::{DeviceId, PortId, Topology};
 use crate::traffic::{Source, TrafficError};
 use crate::units::Time;
 use event::EventEngine;
-use network::Network;
+use network::{Network, instant_circle};
+use stream::StreamEngine;
 
 /// Events between two calls of the progress function.
 const EVENTS_PER_REPORT: u64 = 1 << 16;
@@ -180,6 +182,18 @@ pub enum EngineError {
         /// the egress ports on the circle
         ports: String,
     },
+    /// Packets could go round without any time going by, so that no order of the ports is exact.
+    #[error(
+        "the stream engine cannot run this network: packets can circle through {port} without any delay; \
+         take the event engine, or give a link on the circle a delay"
+    )]
+    InstantCircle {
+        /// a port on the circle
+        port: String,
+    },
+    /// The threads cannot be had.
+    #[error("cannot start the threads: {0}")]
+    Threads(String),
     /// Packets appeared or vanished: a fault of taunet itself.
     #[error("packets are not conserved: {counts:?}; this is a fault of taunet, please report it")]
     NotConserved {
@@ -243,8 +257,19 @@ impl<'t> Simulation<'t> {
         observer: &mut impl Observer,
         mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<Outcome, EngineError> {
+        let (engine, _) = self.engine();
         let Simulation { network, injections, settings } = self;
-        let tally = EventEngine::new(network, injections, settings.seed)?.run(observer, &mut progress)?;
+        let threads = match settings.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
+        let tally = match engine {
+            Engine::Event | Engine::Auto => {
+                EventEngine::new(network, injections, settings.seed)?.run(observer, &mut progress)?
+            }
+            Engine::Stream => StreamEngine::new(network, injections, settings.seed, threads)?
+                .run(observer, &mut progress)?,
+        };
         observer.settled(Time::NEVER);
         let last = Progress { time: tally.now, injected: tally.packets.injected, fraction: None };
         if progress(&last).is_break() {
@@ -256,6 +281,17 @@ impl<'t> Simulation<'t> {
             end: tally.now,
             fingerprint: tally.fingerprint,
         })
+    }
+
+    /// The engine that runs it, and why: [`Engine::Stream`] or [`Engine::Event`].
+    pub fn engine(&self) -> (Engine, &'static str) {
+        match self.settings.engine {
+            Engine::Auto if instant_circle(self.network.topology).is_some() => {
+                (Engine::Event, "packets could circle without any delay, which only the event engine orders")
+            }
+            Engine::Auto => (Engine::Stream, "no packet can circle without delay, so that it is exact here"),
+            engine => (engine, "as asked for"),
+        }
     }
 
     /// What the sources let pass, in words.

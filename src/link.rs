@@ -56,6 +56,11 @@ impl Transmission {
         Transmission { link, length: 0, time: link.transmission_time(ByteCount::ZERO) }
     }
 
+    /// The link.
+    pub fn link(&self) -> &Link {
+        &self.link
+    }
+
     /// [`Link::transmission_time`].
     #[inline]
     pub fn time(&mut self, length: u32) -> Span {

@@ -219,18 +219,25 @@ impl<'t> Pfm<'t> {
         }
     }
 
-    /// The egress ports that a flow's packets may take at `device`.
-    fn ways(&self, flows: &Flows, fid: u32, device: DeviceId) -> Vec<PortId> {
+    /// Calls `visit` with every egress port that a flow's packets may take at `device`.
+    pub(crate) fn ways(&self, flows: &Flows, fid: u32, device: DeviceId, visit: &mut dyn FnMut(PortId)) {
         let class = self.class(fid);
         match self.entry(class, device) {
-            Entry::None => Vec::new(),
-            Entry::Port(port) => vec![port],
-            Entry::Several(ports) if self.multipath == Multipath::Spray => ports.to_vec(),
+            Entry::None => {}
+            Entry::Port(port) => visit(port),
+            Entry::Several(ports) if self.multipath == Multipath::Spray => {
+                ports.iter().for_each(|port| visit(*port));
+            }
             Entry::Several(ports) => {
                 let packet = Packet { fid, ..Packet::default() };
-                vec![self.pick(flows, class, device, &packet, ports)]
+                visit(self.pick(flows, class, device, &packet, ports));
             }
         }
+    }
+
+    /// Whether a flow's packets can come to one device on several ways, or again.
+    pub(crate) fn may_meet(&self, fid: u32) -> bool {
+        self.multipath == Multipath::Spray || self.is_prescribed(fid)
     }
 
     /// Whether explicit paths or static routes lead the flow, so that it may come back to a device.
@@ -257,13 +264,13 @@ impl<'t> Pfm<'t> {
             return;
         }
         trail.push(here);
-        for port in self.ways(flows, fid, here) {
+        self.ways(flows, fid, here, &mut |port| {
             if !path.ports.contains(&port) {
                 path.ports.push(port);
                 let there = self.topology.link(self.topology.port(port).egress).to;
                 self.walk(flows, fid, self.topology.port(there).device, trail, path);
             }
-        }
+        });
         trail.pop();
     }
 }

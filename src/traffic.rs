@@ -49,21 +49,23 @@ pub trait Source: Send {
     /// What the source is read from is damaged or out of order.
     fn next_emission(&mut self) -> Result<Option<Emission>, TrafficError>;
 
-    /// Moves every packet before `end` to `emissions`: first the one in `held`, which has been read before;
-    /// then `held` is the next packet. The same as calling [`next_emission`](Source::next_emission), in a batch.
+    /// Moves the packets before `end`, but no more than `most`, to `emissions`: first the one in `held`, which has been
+    /// read before; then `held` is the next packet. The same as [`next_emission`](Source::next_emission), in a batch.
     ///
     /// # Errors
     /// As [`next_emission`](Source::next_emission).
     fn emissions_before(
         &mut self,
         end: Time,
+        most: usize,
         held: &mut Option<Emission>,
         emissions: &mut Vec<Emission>,
     ) -> Result<(), TrafficError> {
-        while let Some(emission) = *held
-            && emission.tau.timestamp < end
-        {
-            emissions.push(emission);
+        for _ in 0..most {
+            match *held {
+                Some(emission) if emission.tau.timestamp < end => emissions.push(emission),
+                _ => return Ok(()),
+            }
             *held = self.next_emission()?;
         }
         Ok(())

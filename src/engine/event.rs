@@ -64,22 +64,18 @@ impl<'n, 't> EventEngine<'n, 't> {
         seed: u64,
     ) -> Result<Self, EngineError> {
         let ports: Vec<Egress> = network.egress_ports(seed).collect();
-        // What starts onto a link goes first: it can cause an arrival at the same instant.
-        let starting = injections.iter().filter(|one| matches!(one.at, InjectionPoint::Egress(_))).count();
+        let starting = network.starting as usize;
         let mut entities = vec![Entity::Emission(0); starting + network.feeders.len()];
         for (feeder, turn) in network.turns.iter().enumerate() {
             entities[starting + *turn as usize] = Entity::Arrival(feeder);
         }
         let mut sources: Vec<SourceState<'n>> = Vec::new();
-        let mut started = 0;
         for (index, injection) in injections.iter_mut().enumerate() {
-            let (turn, wire) = match injection.at {
-                InjectionPoint::Egress(port) => {
-                    started += 1;
-                    (started - 1, Some(network.wire(port)))
-                }
-                _ => (starting as u32 + network.turns[network.feeder_of(index)], None),
+            let wire = match injection.at {
+                InjectionPoint::Egress(port) => Some(network.wire(port)),
+                _ => None,
             };
+            let turn = network.source_turn(index);
             entities[turn as usize] = Entity::Emission(index);
             sources.push(SourceState { injection, turn, next: None, wire, flows: Vec::new(), sent: 0 });
         }
@@ -313,8 +309,7 @@ impl<'n, 't> EventEngine<'n, 't> {
 
     #[inline]
     fn schedule(&mut self, feeder: usize, time: Time) {
-        let starting = self.entities.len() - self.network.feeders.len();
-        self.arrivals.schedule(starting as u32 + self.network.turns[feeder], time);
+        self.arrivals.schedule(self.network.starting + self.network.turns[feeder], time);
     }
 
     /// Injects what was emitted by `until` and would have been taken on only after it, and counts who is still inside.

@@ -1,5 +1,8 @@
 //! What both engines share: who feeds which device, in which order at one instant, and where packets go from there.
 
+use petgraph::algo::tarjan_scc;
+use petgraph::graph::{DiGraph, NodeIndex};
+
 use super::{EngineError, Injection, InjectionPoint, Observer};
 use crate::flow::Flows;
 use crate::link::{Link, Transmission};
@@ -8,7 +11,7 @@ use crate::pfm::Pfm;
 use crate::ptm::{Place, Ptm};
 use crate::topology::{DeviceId, DeviceKind, PortId, Topology};
 use crate::traffic::Emission;
-use crate::units::{Bandwidth, Span, Time};
+use crate::units::{ByteCount, Span, Time};
 
 /// A network and its flows.
 pub(super) struct Network<'t> {
@@ -24,6 +27,8 @@ pub(super) struct Network<'t> {
     /// The last instant that is simulated.
     pub until: Time,
     sources: u64,
+    /// The sources that start packets onto a link.
+    pub starting: u32,
 }
 
 /// What the engines ask of a device all the time.
@@ -44,6 +49,8 @@ pub(super) struct Feeder {
     pub in_port: u16,
     /// Between the ingress of a packet and its joining a PTM there: a host takes its own packets at once.
     pub processing: Span,
+    /// A source that starts packets onto the link.
+    starts: bool,
     /// Who goes first at one instant.
     order: Order,
 }
@@ -96,6 +103,11 @@ impl Wire {
         }
     }
 
+    /// The least that a packet takes: one of a single byte.
+    pub fn least_delay(&self) -> Span {
+        self.transmission.link().transmission_time(ByteCount::new(1)) + self.propagation
+    }
+
     /// When a packet whose first bit starts at `start` has arrived with its last.
     #[inline]
     pub fn carry(&mut self, packet: &Packet, start: Time) -> Time {
@@ -127,10 +139,11 @@ impl<'t> Network<'t> {
             pfm: Pfm::new(topology, seed),
             flows: Flows::default(),
             nodes,
-            feeders,
             turns,
             until,
             sources: injections.len() as u64,
+            starting: feeders.iter().filter(|feeder| feeder.starts).count() as u32,
+            feeders,
         }
     }
 
@@ -162,6 +175,18 @@ impl<'t> Network<'t> {
         match at {
             InjectionPoint::Egress(_) => emission.tau.timestamp,
             _ => emission.tau.timestamp + self.feeders[self.feeder_of(source)].processing,
+        }
+    }
+
+    /// A source's turn among the events of one instant: those that start packets onto a link go first, since that can
+    /// cause an arrival at the same instant; the others go with the feeders.
+    pub fn source_turn(&self, source: usize) -> u32 {
+        let feeder = self.feeder_of(source);
+        let starts = |source: &usize| self.feeders[self.feeder_of(*source)].starts;
+        if self.feeders[feeder].starts {
+            (0..source).filter(starts).count() as u32
+        } else {
+            self.starting + self.turns[feeder]
         }
     }
 
@@ -251,6 +276,7 @@ fn feeders(topology: &Topology, nodes: &[Node], injections: &[Injection]) -> Vec
             device: end.device,
             in_port: end.number,
             processing: if node.is_host { Span::ZERO } else { node.processing },
+            starts: kind == 1,
             order: Order { rank, device: end.device, in_port: end.number, kind, source },
         }
     };
@@ -263,6 +289,7 @@ fn feeders(topology: &Topology, nodes: &[Node], injections: &[Injection]) -> Vec
             device,
             in_port: u16::MAX,
             processing: nodes[device.index()].processing,
+            starts: false,
             order: Order { rank: 0, device, in_port: u16::MAX, kind: 3, source },
         },
     });
@@ -277,9 +304,24 @@ pub(super) fn is_instant(topology: &Topology, port: PortId) -> bool {
     directed.link.propagation_delay() == Span::ZERO && !processed
 }
 
-/// Whether a packet of no length at all is the only one that arrives at the instant at which it starts.
-pub(super) fn takes_time(link: &Link) -> bool {
-    matches!(link.bandwidth, Bandwidth::Limited(_)) || link.propagation_delay() > Span::ZERO
+/// A port on a circle that a packet could pass without any time going by, if there is one.
+pub(super) fn instant_circle(topology: &Topology) -> Option<PortId> {
+    let takes_no_time = |port: PortId| {
+        let link = topology.link(topology.port(port).egress).link;
+        is_instant(topology, port) && link.transmission_time(ByteCount::new(1)) == Span::ZERO
+    };
+    let instant: Vec<bool> = topology.ports().map(|(port, _)| takes_no_time(port)).collect();
+    let mut graph: DiGraph<(), ()> = DiGraph::new();
+    for _ in &instant {
+        graph.add_node(());
+    }
+    for (port, _) in topology.ports().filter(|(port, _)| instant[port.index()]) {
+        for next in successors(topology, port).filter(|next| instant[next.index()]) {
+            graph.add_edge(NodeIndex::new(port.index()), NodeIndex::new(next.index()), ());
+        }
+    }
+    let on_circle = |circle: &Vec<NodeIndex>| circle.len() > 1 || graph.contains_edge(circle[0], circle[0]);
+    tarjan_scc(&graph).iter().find(|circle| on_circle(circle)).map(|circle| PortId::new(circle[0].index()))
 }
 
 /// The egress ports that packets from the link of `port` can take: all of the device there but back.

@@ -58,6 +58,13 @@ impl Tally {
         observer.delivered(tau, host);
     }
 
+    /// A packet is still inside when the run ends.
+    #[inline]
+    pub fn keep(&mut self, pid: u64) {
+        self.packets.inside += 1;
+        self.left.add(pid);
+    }
+
     /// A packet is lost. `tau` is the packet as it reached the device.
     pub fn lose(
         &mut self,
@@ -78,6 +85,7 @@ impl Tally {
         self.packets.injected += part.packets.injected;
         self.packets.delivered += part.packets.delivered;
         self.packets.dropped += part.packets.dropped;
+        self.packets.inside += part.packets.inside;
         self.hops += part.hops;
         self.fingerprint.merge(part.fingerprint);
         self.now = self.now.max(part.now);

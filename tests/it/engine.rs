@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use taunet::device::Device;
 use taunet::engine::{
-    EngineError, Hop, Injected, Injection, InjectionPoint, Observer, Outcome, Settings, Simulation,
+    Engine, EngineError, Hop, Injected, Injection, InjectionPoint, Observer, Outcome, Settings, Simulation,
 };
 use taunet::flow::Flows;
 use taunet::link::Link;
@@ -63,13 +63,23 @@ impl Source for Script {
 }
 
 /// Writes down all that happens.
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq)]
 struct Log {
     flows: Vec<FlowKey>,
     injected: Vec<Tau>,
     hops: Vec<Hop>,
     delivered: Vec<Tau>,
     dropped: Vec<(u64, DeviceId, Option<PortId>, DropReason)>,
+}
+
+impl Log {
+    /// Into an order that does not depend on the engine.
+    fn sort(&mut self) {
+        self.injected.sort_by_key(|tau| tau.packet.pid);
+        self.hops.sort_by_key(|hop| (hop.packet.pid, hop.egress, hop.device));
+        self.delivered.sort_by_key(|tau| tau.packet.pid);
+        self.dropped.sort_by_key(|dropped| dropped.0);
+    }
 }
 
 impl Observer for Log {
@@ -96,9 +106,20 @@ fn run(
     injections: Vec<Injection>,
     until: Option<Time>,
 ) -> Result<(Outcome, Log), EngineError> {
+    run_on(Engine::Event, 1, topology, injections, until)
+}
+
+fn run_on(
+    engine: Engine,
+    threads: usize,
+    topology: &Topology,
+    injections: Vec<Injection>,
+    until: Option<Time>,
+) -> Result<(Outcome, Log), EngineError> {
     let mut log = Log::default();
-    let outcome = Simulation::new(topology, injections, Settings { until, ..Settings::default() })
-        .run(&mut log, |_| ControlFlow::Continue(()))?;
+    let settings = Settings { until, engine, threads, seed: 1 };
+    let outcome =
+        Simulation::new(topology, injections, settings).run(&mut log, |_| ControlFlow::Continue(()))?;
     Ok((outcome, log))
 }
 
@@ -465,11 +486,19 @@ proptest! {
     }
 
     #[test]
-    fn the_same_network_has_the_same_fingerprint(network in networks()) {
+    fn both_engines_do_the_same(network in networks(), until in prop_oneof![Just(None), (0..200 * MS).prop_map(Some)]) {
         let topology = network.topology();
-        let (first, _) = run(&topology, network.injections(&topology), None).unwrap();
-        let (second, _) = run(&topology, network.injections(&topology), None).unwrap();
-        prop_assert_eq!(first, second);
+        let until = until.map(Time::from_ps);
+        let (event, mut event_log) = run(&topology, network.injections(&topology), until).unwrap();
+        for threads in [1, 2, 3] {
+            let injections = network.injections(&topology);
+            let (stream, mut log) = run_on(Engine::Stream, threads, &topology, injections, until).unwrap();
+            prop_assert_eq!(&stream, &event);
+            prop_assert_eq!(&log.flows, &event_log.flows);
+            log.sort();
+            event_log.sort();
+            prop_assert_eq!(&log, &event_log);
+        }
     }
 
     /// Each device alone, given what it received, sends what it sent in the network.

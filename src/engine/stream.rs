@@ -1,0 +1,483 @@
+//! The stream engine: the network as a dataflow over its egress ports.
+//!
+//! # A window of time
+//! 1. The sources are read up to the window's end; flows that appear get their numbers in the order of their
+//!    first packets, whatever the windows are.
+//! 2. The ports are visited in an order in which each comes after those that feed it ([`Plan`]). A port merges the
+//!    sorted streams of its feeders, runs [`forward_trace`](crate::ptm::Ptm::forward_trace), and appends to streams
+//!    of its own. What joins after the window's end waits there for the next one.
+//! 3. Ports that feed each other in a circle are visited together: the one with the earliest packet first, and as
+//!    far ahead of it as the least delay from its feeders on the circle allows (K. M. Chandy, J. Misra, "Distributed simulation", 1979).
+//!
+//! Ports that do not feed each other are visited by several threads at once. Nothing depends on where the
+//! windows end, nor on the number of threads.
+
+mod merge;
+mod plan;
+mod port;
+mod source;
+
+use std::ops::ControlFlow;
+
+use rayon::prelude::*;
+
+use super::network::Network;
+use super::queue::DepartureQueue;
+use super::tally::Tally;
+use super::{EngineError, Hop, Injected, Injection, LAST, Observer, Progress};
+use crate::packet::{DropReason, FlowKey, Tau};
+use crate::topology::{DeviceId, PortId};
+use crate::units::{Span, Time};
+use plan::{Edges, Plan};
+use port::{Circle, StreamPort, Streams, Worker};
+use source::{Sent, StreamSource};
+
+/// Packets that a window is to inject: few enough for the cache.
+const PACKETS_PER_WINDOW: u64 = 16_384;
+
+/// A network at work, window by window.
+pub(super) struct StreamEngine<'n, 't> {
+    network: &'n mut Network<'t>,
+    sources: Vec<StreamSource<'n>>,
+    /// Ports in the order of the plan, then those not in use.
+    ports: Vec<StreamPort>,
+    /// The streams of the sources, then those of the ports, in their order.
+    streams: Vec<Streams>,
+    /// Per port: its feeders, in the order of their turns.
+    inputs: Vec<Vec<u32>>,
+    edges: Edges,
+    plan: Plan,
+    pool: Option<rayon::ThreadPool>,
+}
+
+/// What a thread writes down for the observer.
+#[derive(Debug, Default)]
+struct Log<const WATCHES: bool>(Vec<Told>);
+
+#[derive(Debug, Clone, Copy)]
+enum Told {
+    Hop(Hop),
+    Delivered(Tau, DeviceId),
+    Dropped(Tau, DeviceId, Option<PortId>, DropReason),
+}
+
+impl<const WATCHES: bool> Observer for Log<WATCHES> {
+    const WATCHES: bool = WATCHES;
+    fn flow(&mut self, _fid: u32, _key: FlowKey) {}
+    fn injected(&mut self, _injected: &Injected<'_>) {}
+    #[inline]
+    fn hop(&mut self, hop: &Hop) {
+        if WATCHES {
+            self.0.push(Told::Hop(*hop));
+        }
+    }
+    #[inline]
+    fn delivered(&mut self, tau: &Tau, host: DeviceId) {
+        if WATCHES {
+            self.0.push(Told::Delivered(*tau, host));
+        }
+    }
+    #[inline]
+    fn dropped(&mut self, tau: &Tau, device: DeviceId, port: Option<PortId>, reason: DropReason) {
+        if WATCHES {
+            self.0.push(Told::Dropped(*tau, device, port, reason));
+        }
+    }
+}
+
+impl<'n, 't> StreamEngine<'n, 't> {
+    /// A network in which nothing has happened yet.
+    ///
+    /// # Errors
+    /// A source whose first packet cannot be had.
+    pub fn new(
+        network: &'n mut Network<'t>,
+        injections: &'n mut [Injection],
+        seed: u64,
+        threads: usize,
+    ) -> Result<Self, EngineError> {
+        let sources = injections
+            .iter_mut()
+            .enumerate()
+            .map(|(number, injection)| StreamSource::new(network, number, injection))
+            .collect::<Result<Vec<_>, _>>()?;
+        let ports: Vec<StreamPort> = network
+            .egress_ports(seed)
+            .enumerate()
+            .map(|(port, egress)| StreamPort::new(network, PortId::new(port), egress))
+            .collect();
+        let feeders = (0..sources.len()).map(|source| network.feeder_of(source)).chain(0..ports.len());
+        let streams = feeders.map(|feeder| Streams::new(network, feeder)).collect();
+        let pool = (threads > 1)
+            .then(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build())
+            .transpose()
+            .map_err(|error| EngineError::Threads(error.to_string()))?;
+        Ok(StreamEngine {
+            inputs: vec![Vec::new(); ports.len()],
+            network,
+            sources,
+            ports,
+            streams,
+            edges: Edges::default(),
+            plan: Plan::default(),
+            pool,
+        })
+    }
+
+    /// Runs to the end, or to `until`. `progress` may break it off.
+    ///
+    /// # Errors
+    /// A source fails, a flow would circle for ever, the time runs over, or packets could circle without any delay.
+    pub fn run<O: Observer>(
+        self,
+        observer: &mut O,
+        progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<Tally, EngineError> {
+        if O::WATCHES {
+            self.run_windows::<O, true>(observer, progress)
+        } else {
+            self.run_windows::<O, false>(observer, progress)
+        }
+    }
+
+    fn run_windows<O: Observer, const WATCHES: bool>(
+        mut self,
+        observer: &mut O,
+        progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<Tally, EngineError> {
+        let until = self.network.until;
+        let last = until + Span::from_ps(1);
+        let threads = self.pool.as_ref().map_or(1, rayon::ThreadPool::current_num_threads);
+        let mut workers: Vec<Worker<Log<WATCHES>>> =
+            (0..threads).map(|_| Worker::new(until, Log::default())).collect();
+        let mut sent: Vec<Vec<Sent>> = (0..self.sources.len()).map(|_| Vec::new()).collect();
+        let (mut start, mut length) = (Time::ZERO, Span::from_ps(1_000_000));
+        let (mut injected, mut busy) = (0u64, 1usize);
+        while start < last {
+            let next = self.sources.iter().filter_map(StreamSource::next).min();
+            let wished = match next {
+                Some(next) => start.max(next) + length,
+                None => last,
+            };
+            let most = (4 * PACKETS_PER_WINDOW as usize / busy).max(1024);
+            let end = self.read_sources(start, wished.min(last), most)?;
+            self.number_flows(observer, end)?;
+            let sources = self.sources.len();
+            self.streams[..sources].iter_mut().for_each(|streams| streams.forget_before(start));
+            self.send(&mut workers, &mut sent, end);
+            if WATCHES {
+                self.tell_sent(&mut sent, observer);
+            }
+            tell(&mut workers, observer);
+            for level in 0..self.plan.levels.len() {
+                self.visit(level, start, end, &mut workers);
+                tell(&mut workers, observer);
+            }
+            observer.settled(end);
+            let total: u64 = workers.iter().map(|worker| worker.tally.packets.injected).sum();
+            let window = total - injected;
+            injected = total;
+            busy = self.sources.iter().filter(|source| source.next().is_some()).count().max(1);
+            length = match window {
+                0..PACKETS_PER_WINDOW => Span::from_ps(length.as_ps().saturating_mul(2)),
+                packets if packets > 2 * PACKETS_PER_WINDOW => Span::from_ps((length.as_ps() / 2).max(1)),
+                _ => length,
+            };
+            start = end;
+            if progress(&self.progress(start, injected)).is_break() {
+                return Err(EngineError::Interrupted);
+            }
+        }
+        self.finish(workers, sent, observer)
+    }
+
+    fn progress(&self, time: Time, injected: u64) -> Progress {
+        let fractions = self.sources.iter().map(|source| source.injection.source.progress());
+        let fraction = fractions.reduce(|least, next| Some(least?.min(next?))).flatten();
+        Progress { time: time.min(self.network.until), injected, fraction }
+    }
+
+    /// Reads every source up to `end`, or less far where that would be too much; gives the end.
+    fn read_sources(&mut self, start: Time, end: Time, most: usize) -> Result<Time, EngineError> {
+        let read = |source: &mut StreamSource<'_>| source.read(start, end, most);
+        let ends: Result<Vec<Time>, EngineError> = match &self.pool {
+            Some(pool) => pool.install(|| self.sources.par_iter_mut().map(read).collect()),
+            None => self.sources.iter_mut().map(read).collect(),
+        };
+        Ok(ends?.into_iter().min().unwrap_or(end))
+    }
+
+    /// Numbers the flows that appear before `end`, in the order of their first packets, and plans anew where they
+    /// pass ports in a new order.
+    fn number_flows<O: Observer>(&mut self, observer: &mut O, end: Time) -> Result<(), EngineError> {
+        let mut fresh: Vec<(Time, u32, usize, u32)> = Vec::new();
+        for (number, source) in self.sources.iter_mut().enumerate() {
+            let turn = self.network.source_turn(number);
+            fresh.extend(source.take_fresh(end).map(|(time, local)| (time, turn, number, local)));
+        }
+        fresh.sort_by_key(|(time, turn, _, _)| (*time, *turn));
+        for (_, _, number, local) in fresh {
+            self.number_flow(observer, number, local)?;
+        }
+        if !self.edges.fresh.is_empty() {
+            self.replan()?;
+        }
+        Ok(())
+    }
+
+    /// Numbers a flow of a source, and follows its way.
+    fn number_flow<O: Observer>(
+        &mut self,
+        observer: &mut O,
+        number: usize,
+        local: u32,
+    ) -> Result<(), EngineError> {
+        let source = &mut self.sources[number];
+        let at = source.injection.at;
+        let fid = self.network.add_flow(source.injection, local, observer)?;
+        let path = O::WATCHES.then(|| self.network.path(fid, at));
+        source.number_flow(local, fid, path);
+        self.edges.add_flow(self.network, number, at, fid);
+        Ok(())
+    }
+
+    /// Makes the plan for the edges that are known now.
+    fn replan(&mut self) -> Result<(), EngineError> {
+        for (feeder, port) in std::mem::take(&mut self.edges.fresh) {
+            self.inputs[port.index()].push(feeder);
+        }
+        for inputs in &mut self.inputs {
+            inputs.sort_unstable_by_key(|feeder| self.network.turns[*feeder as usize]);
+        }
+        self.plan = Plan::new(&self.inputs);
+        let sources = self.sources.len();
+        // Ports not in use come last, by number.
+        let mut rank = vec![usize::MAX; self.ports.len()];
+        for (place, port) in self.plan.ports.iter().enumerate() {
+            rank[port.index()] = place;
+        }
+        let port_streams = self.streams.split_off(sources);
+        let mut both: Vec<(StreamPort, Streams)> =
+            std::mem::take(&mut self.ports).into_iter().zip(port_streams).collect();
+        both.sort_by_key(|(port, _)| (rank[port.id.index()], port.id));
+        let (ports, streams): (Vec<_>, Vec<_>) = both.into_iter().unzip();
+        self.ports = ports;
+        self.streams.extend(streams);
+        let count = self.ports.len();
+        let place_of = |feeder: u32| match (feeder as usize).checked_sub(count) {
+            Some(source) => source,
+            None => sources + rank[feeder as usize],
+        };
+        for task in &self.plan.tasks {
+            for place in task.clone() {
+                let feeders = &self.inputs[self.ports[place].id.index()];
+                let inputs: Vec<usize> = feeders.iter().map(|feeder| place_of(*feeder)).collect();
+                let feeding = inputs.iter().filter_map(|input| input.checked_sub(sources));
+                let on_circle = feeding.filter(|place| task.contains(place));
+                let lookahead = on_circle.map(|place| self.ports[place].least_delay).min();
+                if lookahead == Some(Span::ZERO) {
+                    let port = self.network.topology.port_name(self.ports[place].id);
+                    return Err(EngineError::InstantCircle { port });
+                }
+                self.ports[place].lookahead = lookahead.unwrap_or(Span::ZERO);
+                self.ports[place].inputs = inputs;
+            }
+        }
+        Ok(())
+    }
+
+    /// The sources send what they have for the window.
+    fn send<const WATCHES: bool>(
+        &mut self,
+        workers: &mut [Worker<Log<WATCHES>>],
+        sent: &mut [Vec<Sent>],
+        end: Time,
+    ) {
+        let network = &*self.network;
+        let (own, _) = self.streams.split_at_mut(self.sources.len());
+        let run = |sources: &mut [StreamSource<'_>],
+                   own: &mut [Streams],
+                   sent: &mut [Vec<Sent>],
+                   worker: &mut Worker<Log<WATCHES>>| {
+            for ((source, streams), sent) in sources.iter_mut().zip(own).zip(sent) {
+                source.send(network, end, streams, sent, worker);
+            }
+        };
+        match &self.pool {
+            None => run(&mut self.sources, own, sent, &mut workers[0]),
+            Some(pool) => {
+                let size = self.sources.len().div_ceil(workers.len()).max(1);
+                let sources = self.sources.par_chunks_mut(size);
+                let parts = sources.zip(own.par_chunks_mut(size)).zip(sent.par_chunks_mut(size));
+                let parts = parts.zip(workers.par_iter_mut());
+                pool.install(|| {
+                    parts.for_each(|(((sources, own), sent), worker)| run(sources, own, sent, worker));
+                });
+            }
+        }
+    }
+
+    /// Visits the ports of a level.
+    fn visit<const WATCHES: bool>(
+        &mut self,
+        level: usize,
+        start: Time,
+        end: Time,
+        workers: &mut [Worker<Log<WATCHES>>],
+    ) {
+        let network = &*self.network;
+        let tasks = &self.plan.tasks[self.plan.levels[level].clone()];
+        let (Some(first), Some(last)) = (tasks.first(), tasks.last()) else { return };
+        let places = first.start..last.end;
+        let sources = self.sources.len();
+        let (before, own) = self.streams.split_at_mut(sources + places.start);
+        let own = &mut own[..places.len()];
+        let ports = &mut self.ports[places.clone()];
+        let visit = Visit { network, before, sources, start, end };
+        match &self.pool {
+            Some(pool) if tasks.len() > 1 => {
+                let mut parts = Vec::with_capacity(workers.len());
+                let (mut ports, mut own) = (ports, own);
+                let size = tasks.len().div_ceil(workers.len());
+                for (tasks, worker) in tasks.chunks(size).zip(workers) {
+                    let count = tasks[tasks.len() - 1].end - tasks[0].start;
+                    let (ports_here, ports_rest) = ports.split_at_mut(count);
+                    let (own_here, own_rest) = own.split_at_mut(count);
+                    parts.push((tasks, ports_here, own_here, worker));
+                    (ports, own) = (ports_rest, own_rest);
+                }
+                pool.install(|| {
+                    parts
+                        .into_par_iter()
+                        .for_each(|(tasks, ports, own, worker)| visit.all(tasks, ports, own, worker));
+                });
+            }
+            _ => visit.all(tasks, ports, own, &mut workers[0]),
+        }
+    }
+
+    /// Tells the observer what the sources have sent.
+    fn tell_sent(&self, sent: &mut [Vec<Sent>], observer: &mut impl Observer) {
+        for (source, sent) in self.sources.iter().zip(sent) {
+            for Sent { tau, source: number, local, record, match_key } in sent.drain(..) {
+                let path = source.paths.get(local as usize).map_or(&[][..], |path| path);
+                observer.injected(&Injected { tau, source: number, record, match_key, path });
+            }
+        }
+    }
+
+    /// Counts who is still inside.
+    fn finish<O: Observer, const WATCHES: bool>(
+        mut self,
+        mut workers: Vec<Worker<Log<WATCHES>>>,
+        mut sent: Vec<Vec<Sent>>,
+        observer: &mut O,
+    ) -> Result<Tally, EngineError> {
+        let until = self.network.until;
+        for (number, sent) in sent.iter_mut().enumerate() {
+            self.sources[number].read_late(until)?;
+            let fresh: Vec<(Time, u32)> = self.sources[number].take_fresh(Time::NEVER).collect();
+            for (_, local) in fresh {
+                self.number_flow(observer, number, local)?;
+            }
+            self.sources[number].send_late(self.network, sent, &mut workers[0]);
+        }
+        if WATCHES {
+            self.tell_sent(&mut sent, observer);
+        }
+        let mut tally = Tally::new(until);
+        workers.iter().for_each(|worker| tally.merge(&worker.tally));
+        let inside: Vec<Tau> = self.ports.iter().flat_map(StreamPort::waiting).collect();
+        let more = !inside.is_empty()
+            || tally.packets.inside > 0
+            || self.sources.iter().any(|source| source.next().is_some());
+        if more && until == LAST {
+            return Err(EngineError::TimeOverflow);
+        }
+        tally.finish(inside.iter(), more)?;
+        Ok(tally)
+    }
+}
+
+/// What the visit to a level needs to know.
+#[derive(Clone, Copy)]
+struct Visit<'a, 't> {
+    network: &'a Network<'t>,
+    /// The streams of all before the level.
+    before: &'a [Streams],
+    sources: usize,
+    start: Time,
+    end: Time,
+}
+
+impl Visit<'_, '_> {
+    /// Visits some tasks of the level; `ports` and `own` are theirs.
+    fn all<L: Observer>(
+        &self,
+        tasks: &[std::ops::Range<usize>],
+        mut ports: &mut [StreamPort],
+        mut own: &mut [Streams],
+        worker: &mut Worker<L>,
+    ) {
+        own.iter_mut().for_each(|streams| streams.forget_before(self.start));
+        for task in tasks {
+            let (task_ports, rest) = ports.split_at_mut(task.len());
+            let (task_own, rest_own) = own.split_at_mut(task.len());
+            (ports, own) = (rest, rest_own);
+            match (task_ports, task_own) {
+                ([port], [own]) if port.lookahead == Span::ZERO => {
+                    port.run(self.network, self.before, self.end, own, worker);
+                }
+                (ports, own) => {
+                    let circle = Circle { before: self.before, own, first: self.sources + task.start };
+                    self.go_round(circle, ports, worker);
+                }
+            }
+        }
+    }
+
+    /// Ports that feed each other: the earliest goes first, and as far ahead as nothing can reach it before.
+    fn go_round<L: Observer>(
+        &self,
+        mut circle: Circle<'_>,
+        ports: &mut [StreamPort],
+        worker: &mut Worker<L>,
+    ) {
+        let mut successors = vec![Vec::new(); ports.len()];
+        let mut queue = DepartureQueue::default();
+        for (index, port) in ports.iter().enumerate() {
+            for feeder in port.inputs.iter().filter_map(|place| place.checked_sub(circle.first)) {
+                successors[feeder].push(index);
+            }
+            queue.schedule(index as u32, port.next(&circle));
+        }
+        while let Some((time, first)) = queue.peek()
+            && time < self.end
+        {
+            let first = first as usize;
+            let ahead = (time + ports[first].lookahead).min(self.end);
+            ports[first].run_on_circle(self.network, &mut circle, first, ahead, worker);
+            queue.schedule(first as u32, ports[first].next(&circle));
+            for &next in &successors[first] {
+                queue.schedule(next as u32, ports[next].next(&circle));
+            }
+        }
+        ports.iter_mut().for_each(|port| port.pass_to(self.end));
+    }
+}
+
+/// Tells the observer what the threads have written down.
+fn tell<O: Observer, const WATCHES: bool>(workers: &mut [Worker<Log<WATCHES>>], observer: &mut O) {
+    if !WATCHES {
+        return;
+    }
+    for worker in workers {
+        for told in worker.log.0.drain(..) {
+            match told {
+                Told::Hop(hop) => observer.hop(&hop),
+                Told::Delivered(tau, host) => observer.delivered(&tau, host),
+                Told::Dropped(tau, device, port, reason) => observer.dropped(&tau, device, port, reason),
+            }
+        }
+    }
+}

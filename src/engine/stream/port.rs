@@ -1,0 +1,292 @@
+//! A port's turn: it takes what its feeders brought, lets its PTM decide, and gives the next ports their packets.
+
+use super::merge::merge;
+use crate::engine::network::{Egress, Feeder, Landing, Network};
+use crate::engine::tally::Tally;
+use crate::engine::{Hop, Observer};
+use crate::packet::{DropReason, Tau};
+use crate::ptm::{Departure, Loss};
+use crate::topology::{DeviceId, PortId};
+use crate::units::{Span, Time};
+
+/// What a feeder brings: one sorted stream per egress port of the device that it feeds, each packet with the instant
+/// at which it joins the port's PTM.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    by_port: Vec<Vec<Tau>>,
+    first_port: usize,
+}
+
+impl Streams {
+    pub fn new(network: &Network<'_>, feeder: usize) -> Self {
+        let device = network.feeders[feeder].device;
+        let ports = network.topology.device(device).ports.len();
+        Streams {
+            by_port: (0..ports).map(|_| Vec::new()).collect(),
+            first_port: network.nodes[device.index()].first_port,
+        }
+    }
+
+    /// Forgets what every port has taken: all before `start`.
+    pub fn forget_before(&mut self, start: Time) {
+        for stream in &mut self.by_port {
+            let taken = stream.partition_point(|tau| tau.timestamp < start);
+            if taken == stream.len() {
+                stream.clear();
+            } else if taken > 0 {
+                stream.drain(..taken);
+            }
+        }
+    }
+
+    #[inline]
+    fn to(&self, port: PortId) -> &[Tau] {
+        &self.by_port[port.index() - self.first_port]
+    }
+
+    #[inline]
+    fn push(&mut self, port: PortId, tau: Tau) {
+        self.by_port[port.index() - self.first_port].push(tau);
+    }
+}
+
+/// What a thread counts and what it works with.
+pub(super) struct Worker<L> {
+    pub tally: Tally,
+    pub log: L,
+    scratch: [Vec<Tau>; 2],
+    ingress: Vec<Tau>,
+    departures: Vec<Departure>,
+    losses: Vec<Loss>,
+}
+
+impl<L: Observer> Worker<L> {
+    pub fn new(until: Time, log: L) -> Self {
+        let scratch = [Vec::new(), Vec::new()];
+        Worker {
+            tally: Tally::new(until),
+            log,
+            scratch,
+            ingress: Vec::new(),
+            departures: Vec::new(),
+            losses: Vec::new(),
+        }
+    }
+
+    /// A packet reaches the device of its feeder and joins a PTM at `tau.timestamp`, or ends.
+    #[inline]
+    pub fn land(&mut self, network: &Network<'_>, feeder: &Feeder, mut tau: Tau, streams: &mut Streams) {
+        if tau.timestamp > network.until {
+            return self.tally.keep(tau.packet.pid);
+        }
+        tau.packet.in_port = feeder.in_port;
+        self.tally.now = self.tally.now.max(tau.timestamp);
+        match network.land(feeder, &mut tau.packet) {
+            Landing::Joins(port) => streams.push(port, tau),
+            Landing::Home => self.tally.deliver(&tau, feeder.device, &mut self.log),
+            Landing::Lost(reason) => self.lose(feeder.device, feeder.processing, tau, None, reason),
+        }
+    }
+
+    fn lose(
+        &mut self,
+        device: DeviceId,
+        processing: Span,
+        joined: Tau,
+        port: Option<PortId>,
+        reason: DropReason,
+    ) {
+        let tau = Tau { timestamp: joined.timestamp - processing, ..joined };
+        self.tally.lose(tau, device, port, reason, &mut self.log);
+    }
+}
+
+/// A port and its feeders.
+pub(super) struct StreamPort {
+    pub id: PortId,
+    egress: Egress,
+    processing: Span,
+    /// The places of its feeders among all streams, in the order of their turns.
+    pub inputs: Vec<usize>,
+    /// It has taken all before this instant.
+    done: Time,
+    /// The least time from here to joining a PTM at the next device.
+    pub least_delay: Span,
+    /// In a circle: the least of its feeders on the circle.
+    pub lookahead: Span,
+}
+
+impl StreamPort {
+    pub fn new(network: &Network<'_>, id: PortId, egress: Egress) -> Self {
+        let processing = network.nodes[egress.device.index()].processing;
+        let least_delay = egress.wire.least_delay() + network.feeders[id.index()].processing;
+        StreamPort {
+            id,
+            egress,
+            processing,
+            inputs: Vec::new(),
+            done: Time::ZERO,
+            least_delay,
+            lookahead: Span::ZERO,
+        }
+    }
+
+    /// What its feeders bring before `end`: one stream, or the merge of several in `scratch`.
+    #[inline]
+    fn take<'a>(
+        &self,
+        streams: impl Fn(usize) -> &'a Streams,
+        end: Time,
+        scratch: &'a mut [Vec<Tau>; 2],
+    ) -> &'a [Tau] {
+        let mut parts: [&[Tau]; 16] = [&[]; 16];
+        let mut more: Vec<&[Tau]> = Vec::new();
+        let mut count = 0;
+        for &place in &self.inputs {
+            let stream = streams(place).to(self.id);
+            let part = between(stream, self.done, end);
+            if part.is_empty() {
+                continue;
+            }
+            if count < parts.len() {
+                parts[count] = part;
+                count += 1;
+            } else {
+                if more.is_empty() {
+                    more.extend(parts);
+                }
+                more.push(part);
+            }
+        }
+        match (&parts[..count], &more[..]) {
+            ([], _) => &[],
+            ([one], _) => one,
+            (parts, []) => merge(parts, scratch),
+            (_, more) => merge(more, scratch),
+        }
+    }
+
+    /// Its turn, where its feeders are all `before` it: everything before `end`.
+    pub fn run<L: Observer>(
+        &mut self,
+        network: &Network<'_>,
+        before: &[Streams],
+        end: Time,
+        own: &mut Streams,
+        worker: &mut Worker<L>,
+    ) {
+        let mut scratch = std::mem::take(&mut worker.scratch);
+        let ingress = self.take(|place| &before[place], end, &mut scratch);
+        self.forward(network, ingress, end, own, worker);
+        worker.scratch = scratch;
+    }
+
+    /// Its turn on a circle, of which it is the `own`th port.
+    pub fn run_on_circle<L: Observer>(
+        &mut self,
+        network: &Network<'_>,
+        circle: &mut Circle<'_>,
+        own: usize,
+        end: Time,
+        worker: &mut Worker<L>,
+    ) {
+        let mut scratch = std::mem::take(&mut worker.scratch);
+        let mut ingress = std::mem::take(&mut worker.ingress);
+        ingress.extend_from_slice(self.take(|place| circle.streams(place), end, &mut scratch));
+        worker.scratch = scratch;
+        self.forward(network, &ingress, end, &mut circle.own[own], worker);
+        ingress.clear();
+        worker.ingress = ingress;
+    }
+
+    /// Everything before `end` has been taken, since there is nothing.
+    pub fn pass_to(&mut self, end: Time) {
+        self.done = end;
+    }
+
+    /// The instant of what it has to do next on a circle.
+    pub fn next(&self, circle: &Circle<'_>) -> Option<Time> {
+        let first = |&place: &usize| {
+            let stream = circle.streams(place).to(self.id);
+            stream.get(stream.partition_point(|tau| tau.timestamp < self.done)).map(|tau| tau.timestamp)
+        };
+        self.inputs.iter().filter_map(first).chain(self.egress.ptm.next_departure()).min()
+    }
+
+    /// PTM, link, and the next device, for all that joins before `end`.
+    #[inline]
+    fn forward<L: Observer>(
+        &mut self,
+        network: &Network<'_>,
+        ingress: &[Tau],
+        end: Time,
+        own: &mut Streams,
+        worker: &mut Worker<L>,
+    ) {
+        self.done = end;
+        let last = end - Span::from_ps(1);
+        if ingress.is_empty() && self.egress.ptm.next_departure().is_none_or(|next| next > last) {
+            return;
+        }
+        let mut departures = std::mem::take(&mut worker.departures);
+        let mut losses = std::mem::take(&mut worker.losses);
+        self.egress.ptm.forward_trace(ingress, &network.flows, last, &mut departures, &mut losses);
+        let feeder = &network.feeders[self.id.index()];
+        for Departure { tau: joined, start } in departures.drain(..) {
+            worker.tally.pass(
+                &Hop {
+                    packet: joined.packet,
+                    device: self.egress.device,
+                    port: self.id,
+                    ingress: joined.timestamp - self.processing,
+                    joined: joined.timestamp,
+                    egress: start,
+                },
+                &mut worker.log,
+            );
+            let arrival = self.egress.wire.carry(&joined.packet, start);
+            worker.land(network, feeder, Tau { timestamp: arrival + feeder.processing, ..joined }, own);
+        }
+        for Loss { tau, at, reason } in losses.drain(..) {
+            worker.tally.now = worker.tally.now.max(at);
+            worker.lose(self.egress.device, self.processing, tau, Some(self.id), reason);
+        }
+        worker.departures = departures;
+        worker.losses = losses;
+    }
+
+    /// Who waits at the port.
+    pub fn waiting(&self) -> Vec<Tau> {
+        self.egress.ptm.waiting()
+    }
+}
+
+/// The streams that the ports on a circle take from.
+pub(super) struct Circle<'a> {
+    /// Those of all ports before it.
+    pub before: &'a [Streams],
+    /// Those of the ports on it.
+    pub own: &'a mut [Streams],
+    /// The place of the first of these.
+    pub first: usize,
+}
+
+impl Circle<'_> {
+    /// The streams at a place.
+    #[inline]
+    fn streams(&self, place: usize) -> &Streams {
+        if place < self.first { &self.before[place] } else { &self.own[place - self.first] }
+    }
+}
+
+/// The part of a sorted stream from `start` up to, and without, `end`.
+#[inline]
+fn between(stream: &[Tau], start: Time, end: Time) -> &[Tau] {
+    let first = match stream.first() {
+        None => return &[],
+        Some(tau) if tau.timestamp >= start => 0,
+        Some(_) => stream.partition_point(|tau| tau.timestamp < start),
+    };
+    let rest = &stream[first..];
+    &rest[..rest.partition_point(|tau| tau.timestamp < end)]
+}
