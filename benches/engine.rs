@@ -10,7 +10,8 @@
 //! Lindley recursion, a routing table; nothing is recorded, no rule can be changed. Every run is a process of
 //! its own, so that CPU time and peak memory are its own.
 //!
-//! `cargo bench --bench engine` runs all; `-- --workload ft4 --packets 2000000 --rounds 5 --threads 1` less.
+//! `cargo bench --bench engine` runs all; `-- --workload ft4 --packets 2000000 --rounds 5 --threads 1` less;
+//! `--no-delay` leaves out the run that watches the delays.
 
 mod workload;
 
@@ -75,6 +76,7 @@ fn in_own_process(runner: &str, workload: &str, packets: u64, threads: u64) -> S
     let output = Command::new(std::env::current_exe().expect("the path of this program"))
         .args(["--runner", runner, "--workload", workload])
         .args(["--packets", &packets.to_string(), "--threads", &threads.to_string()])
+        .args(std::env::args().filter(|argument| argument == "--no-delay"))
         .output()
         .expect("this program starts again");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -100,6 +102,7 @@ fn one(runner: &str, workload: &Workload, packets: u64, threads: usize) {
     let (cpu, wall, peak) = (cpu_seconds() - clock, wall.elapsed().as_secs_f64(), peak_rss_mib());
     let mean_delay_us = match runner {
         "reference" => result.delay_sum_ns as f64 / result.packets as f64 / 1e3,
+        _ if std::env::args().any(|argument| argument == "--no-delay") => f64::NAN,
         _ => watched_mean_delay_us(workload, each),
     };
     println!(

@@ -43,17 +43,18 @@ impl Link {
 }
 
 /// The transmission times of a link; that of the last length is remembered, since packets come in few lengths.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Transmission {
-    link: Link,
     length: u32,
     time: Span,
+    /// Apart, so that what is needed for every packet is close together.
+    link: Box<Link>,
 }
 
 impl Transmission {
     /// Those of `link`.
     pub fn new(link: Link) -> Self {
-        Transmission { link, length: 0, time: link.transmission_time(ByteCount::ZERO) }
+        Transmission { length: 0, time: link.transmission_time(ByteCount::ZERO), link: Box::new(link) }
     }
 
     /// The link.

@@ -16,7 +16,7 @@ use crate::flow::Flows;
 use crate::packet::{DropReason, FlowKey, Packet};
 use crate::random::Draws;
 use crate::topology::{DeviceId, DeviceKind, ExplicitPath, Multipath, PortId, Topology};
-use tables::{Entry, Tables};
+use tables::{Entry, Row, Tables};
 
 /// The forwarding of a whole topology: every device's tables, and where each flow goes.
 ///
@@ -27,6 +27,8 @@ pub struct Pfm<'t> {
     addresses: Addresses,
     tables: Tables<'t>,
     classes: Vec<Class>,
+    /// The ports that explicit paths and static routes prescribe, by device.
+    prescribed: Vec<Box<[(DeviceId, PortId)]>>,
     class_of: FxHashMap<ClassKey, u32>,
     /// Per flow: its class.
     flows: Vec<u32>,
@@ -39,18 +41,30 @@ pub struct Pfm<'t> {
 }
 
 /// Flows that are forwarded alike.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Class {
-    /// The destination.
-    host: Option<DeviceId>,
+    /// The destination; [`NONE`] without one.
+    host: u32,
     /// Where the destination hangs, for one with a single link, and the port there.
-    access: Option<(DeviceId, PortId)>,
+    access: u32,
+    access_port: u32,
     /// The column of the tables; [`Tables::NONE`] without a destination.
     column: u32,
     /// The destination's number among the hosts.
     number: u32,
-    /// The ports that are prescribed, by device.
-    prescribed: Box<[(DeviceId, PortId)]>,
+    /// The number of the prescribed ports; [`NONE`] where there are none.
+    prescribed: u32,
+}
+
+/// No device, or no prescribed ports.
+const NONE: u32 = u32::MAX;
+
+/// The forwarding of one device.
+pub(crate) struct At<'a, 't> {
+    pfm: &'a Pfm<'t>,
+    device: DeviceId,
+    row: Row<'a>,
+    is_router: bool,
 }
 
 type ClassKey = (Option<DeviceId>, Box<[(DeviceId, PortId)]>);
@@ -79,6 +93,7 @@ impl<'t> Pfm<'t> {
             addresses: Addresses::new(topology),
             tables: Tables::new(topology),
             classes: Vec::new(),
+            prescribed: Vec::new(),
             class_of: FxHashMap::default(),
             flows: Vec::new(),
             routers: topology.devices().map(|(_, device)| device.kind == DeviceKind::Router).collect(),
@@ -115,10 +130,19 @@ impl<'t> Pfm<'t> {
     fn add_class(&mut self, key: ClassKey) -> u32 {
         let (host, prescribed) = key.clone();
         let access = host.and_then(|host| self.tables.access(host));
-        let column = host.map_or(Tables::NONE, |host| self.tables.column(host));
-        let number = host.map_or(0, |host| self.tables.host_number(host));
-        let class = self.classes.len() as u32;
-        self.classes.push(Class { host, access, column, number, prescribed });
+        let class = Class {
+            host: host.map_or(NONE, |host| host.index() as u32),
+            access: access.map_or(NONE, |(device, _)| device.index() as u32),
+            access_port: access.map_or(NONE, |(_, port)| port.index() as u32),
+            column: host.map_or(Tables::NONE, |host| self.tables.column(host)),
+            number: host.map_or(0, |host| self.tables.host_number(host)),
+            prescribed: if prescribed.is_empty() { NONE } else { self.prescribed.len() as u32 },
+        };
+        if !prescribed.is_empty() {
+            self.prescribed.push(prescribed);
+        }
+        self.classes.push(class);
+        let class = self.classes.len() as u32 - 1;
         self.class_of.insert(key, class);
         class
     }
@@ -150,7 +174,7 @@ impl<'t> Pfm<'t> {
     /// Whether the flow's packets have arrived once they reach `device`.
     #[inline]
     pub fn ends_at(&self, fid: u32, device: DeviceId) -> bool {
-        self.class(fid).host == Some(device)
+        self.class(fid).host == device.index() as u32
     }
 
     #[inline]
@@ -169,33 +193,16 @@ impl<'t> Pfm<'t> {
         device: DeviceId,
         packet: &mut Packet,
     ) -> Result<PortId, DropReason> {
-        let class = self.class(packet.fid);
-        let port = match self.entry(class, device) {
-            Entry::None => return Err(DropReason::NoRoute),
-            Entry::Port(port) => port,
-            Entry::Several(ports) => self.pick(flows, class, device, packet, ports),
-        };
-        if self.routers[device.index()] {
-            if packet.ttl <= 1 {
-                return Err(DropReason::TtlExpired);
-            }
-            packet.ttl -= 1;
-        }
+        let at = self.at(device);
+        let port = at.forward(flows, packet)?;
+        packet.ttl = at.ttl_after(packet.ttl);
         Ok(port)
     }
 
-    /// The egress port or ports of a class at `device`.
+    /// The forwarding of one device.
     #[inline]
-    fn entry(&self, class: &Class, device: DeviceId) -> Entry<'_> {
-        if !class.prescribed.is_empty()
-            && let Some((_, port)) = class.prescribed.iter().find(|(at, _)| *at == device)
-        {
-            return Entry::Port(*port);
-        }
-        match class.access {
-            Some((access, port)) if access == device => Entry::Port(port),
-            _ => self.tables.entry(device, class.column),
-        }
+    pub(crate) fn at(&self, device: DeviceId) -> At<'_, 't> {
+        At { pfm: self, device, row: self.tables.row(device), is_router: self.routers[device.index()] }
     }
 
     fn pick(
@@ -222,7 +229,7 @@ impl<'t> Pfm<'t> {
     /// Calls `visit` with every egress port that a flow's packets may take at `device`.
     pub(crate) fn ways(&self, flows: &Flows, fid: u32, device: DeviceId, visit: &mut dyn FnMut(PortId)) {
         let class = self.class(fid);
-        match self.entry(class, device) {
+        match self.at(device).entry(class) {
             Entry::None => {}
             Entry::Port(port) => visit(port),
             Entry::Several(ports) if self.multipath == Multipath::Spray => {
@@ -242,7 +249,7 @@ impl<'t> Pfm<'t> {
 
     /// Whether explicit paths or static routes lead the flow, so that it may come back to a device.
     pub fn is_prescribed(&self, fid: u32) -> bool {
-        !self.class(fid).prescribed.is_empty()
+        self.class(fid).prescribed != NONE
     }
 
     /// The egress ports that a flow may pass from `device` on, up to its destination or to where it is lost.
@@ -272,5 +279,49 @@ impl<'t> Pfm<'t> {
             }
         });
         trail.pop();
+    }
+}
+
+impl At<'_, '_> {
+    /// Whether the flow's packets are at home here.
+    #[inline]
+    pub(crate) fn is_home(&self, fid: u32) -> bool {
+        self.pfm.ends_at(fid, self.device)
+    }
+
+    /// The time to live of a packet after this device.
+    #[inline]
+    pub(crate) fn ttl_after(&self, ttl: u8) -> u8 {
+        ttl - u8::from(self.is_router)
+    }
+
+    /// As [`Pfm::forward`], but for the time to live: [`ttl_after`](At::ttl_after).
+    #[inline]
+    pub(crate) fn forward(&self, flows: &Flows, packet: &Packet) -> Result<PortId, DropReason> {
+        let class = self.pfm.class(packet.fid);
+        let port = match self.entry(class) {
+            Entry::None => return Err(DropReason::NoRoute),
+            Entry::Port(port) => port,
+            Entry::Several(ports) => self.pfm.pick(flows, class, self.device, packet, ports),
+        };
+        if self.is_router && packet.ttl <= 1 {
+            return Err(DropReason::TtlExpired);
+        }
+        Ok(port)
+    }
+
+    /// The egress port or ports of a class.
+    #[inline]
+    fn entry(&self, class: &Class) -> Entry<'_> {
+        if class.prescribed != NONE
+            && let Some((_, port)) =
+                self.pfm.prescribed[class.prescribed as usize].iter().find(|(at, _)| *at == self.device)
+        {
+            return Entry::Port(*port);
+        }
+        if class.access == self.device.index() as u32 {
+            return Entry::Port(PortId::new(class.access_port as usize));
+        }
+        self.pfm.tables.entry(self.row, class.column)
     }
 }

@@ -157,16 +157,28 @@ pub trait Ptm: Send {
         departures: &mut Vec<Departure>,
         losses: &mut Vec<Loss>,
     ) {
-        for tau in ingress {
-            take_departures(self, tau.timestamp, departures, losses);
-            match self.arrive(tau, flows) {
-                Arrival::Departs(start) => departures.push(Departure { tau: *tau, start }),
-                Arrival::Queued => losses.extend(std::iter::from_fn(|| self.lost())),
-                Arrival::Dropped(reason) => losses.push(Loss { tau: *tau, at: tau.timestamp, reason }),
-            }
-        }
-        take_departures(self, until, departures, losses);
+        forward_one_by_one(self, ingress, flows, until, departures, losses);
     }
+}
+
+/// [`Ptm::forward_trace`] by the calls for one event at a time.
+fn forward_one_by_one<P: Ptm + ?Sized>(
+    ptm: &mut P,
+    ingress: &[Tau],
+    flows: &Flows,
+    until: Time,
+    departures: &mut Vec<Departure>,
+    losses: &mut Vec<Loss>,
+) {
+    for tau in ingress {
+        take_departures(ptm, tau.timestamp, departures, losses);
+        match ptm.arrive(tau, flows) {
+            Arrival::Departs(start) => departures.push(Departure { tau: *tau, start }),
+            Arrival::Queued => losses.extend(std::iter::from_fn(|| ptm.lost())),
+            Arrival::Dropped(reason) => losses.push(Loss { tau: *tau, at: tau.timestamp, reason }),
+        }
+    }
+    take_departures(ptm, until, departures, losses);
 }
 
 /// Takes every departure at or before `until`.

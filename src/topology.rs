@@ -41,6 +41,7 @@ macro_rules! index {
     ($($id:ident),+) => {$(
         impl $id {
             /// The id of the `index`th.
+            #[inline]
             pub fn new(index: usize) -> Self {
                 $id(u32::try_from(index).expect("fewer than 2^32 of them"))
             }

@@ -64,7 +64,7 @@ impl<'n, 't> EventEngine<'n, 't> {
         seed: u64,
     ) -> Result<Self, EngineError> {
         let ports: Vec<Egress> = network.egress_ports(seed).collect();
-        let starting = network.starting as usize;
+        let starting = network.starting.len();
         let mut entities = vec![Entity::Emission(0); starting + network.feeders.len()];
         for (feeder, turn) in network.turns.iter().enumerate() {
             entities[starting + *turn as usize] = Entity::Arrival(feeder);
@@ -164,7 +164,7 @@ impl<'n, 't> EventEngine<'n, 't> {
         let feeder = self.network.feeder_of(index);
         match &mut self.sources[index].wire {
             Some(wire) => {
-                let arrival = wire.carry(&tau.packet, tau.timestamp);
+                let arrival = wire.carry(tau.packet.length, tau.timestamp);
                 self.put(feeder, Tau { timestamp: arrival, ..tau });
             }
             None => {
@@ -221,7 +221,8 @@ impl<'n, 't> EventEngine<'n, 't> {
     #[inline]
     fn arrive<O: Observer>(&mut self, feeder: usize, mut tau: Tau, observer: &mut O) {
         let Feeder { device, processing, .. } = self.network.feeders[feeder];
-        match self.network.land(&self.network.feeders[feeder], &mut tau.packet) {
+        let place = self.network.landing(&self.network.feeders[feeder]);
+        match place.land(&tau.packet) {
             Landing::Home => self.tally.deliver(&tau, device, observer),
             Landing::Lost(reason) => {
                 self.tally.lose(
@@ -232,7 +233,10 @@ impl<'n, 't> EventEngine<'n, 't> {
                     observer,
                 );
             }
-            Landing::Joins(port) => self.join(port, tau, observer),
+            Landing::Joins(port) => {
+                tau.packet.ttl = place.ttl_after(tau.packet.ttl);
+                self.join(port, tau, observer);
+            }
         }
     }
 
@@ -291,7 +295,7 @@ impl<'n, 't> EventEngine<'n, 't> {
             joined: joined.timestamp,
             egress: start,
         };
-        let arrival = egress.wire.carry(&joined.packet, start);
+        let arrival = egress.wire.carry(joined.packet.length, start);
         self.tally.pass(&hop, observer);
         self.put(port.index(), Tau { timestamp: arrival, ..joined });
     }
@@ -309,7 +313,7 @@ impl<'n, 't> EventEngine<'n, 't> {
 
     #[inline]
     fn schedule(&mut self, feeder: usize, time: Time) {
-        self.arrivals.schedule(self.network.starting + self.network.turns[feeder], time);
+        self.arrivals.schedule(self.network.starting.len() as u32 + self.network.turns[feeder], time);
     }
 
     /// Injects what was emitted by `until` and would have been taken on only after it, and counts who is still inside.

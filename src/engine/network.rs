@@ -7,7 +7,7 @@ use super::{EngineError, Injection, InjectionPoint, Observer};
 use crate::flow::Flows;
 use crate::link::{Link, Transmission};
 use crate::packet::{DropReason, Packet};
-use crate::pfm::Pfm;
+use crate::pfm::{At, Pfm};
 use crate::ptm::{Place, Ptm};
 use crate::topology::{DeviceId, DeviceKind, PortId, Topology};
 use crate::traffic::Emission;
@@ -28,7 +28,7 @@ pub(super) struct Network<'t> {
     pub until: Time,
     sources: u64,
     /// The sources that start packets onto a link.
-    pub starting: u32,
+    pub starting: Vec<usize>,
 }
 
 /// What the engines ask of a device all the time.
@@ -49,10 +49,6 @@ pub(super) struct Feeder {
     pub in_port: u16,
     /// Between the ingress of a packet and its joining a PTM there: a host takes its own packets at once.
     pub processing: Span,
-    /// A source that starts packets onto the link.
-    starts: bool,
-    /// Who goes first at one instant.
-    order: Order,
 }
 
 /// The designed order of feeders at one instant: packets over links without delay after those that can have caused
@@ -86,7 +82,7 @@ pub(super) struct Egress {
 }
 
 /// A link at work.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Wire {
     transmission: Transmission,
     propagation: Span,
@@ -110,8 +106,8 @@ impl Wire {
 
     /// When a packet whose first bit starts at `start` has arrived with its last.
     #[inline]
-    pub fn carry(&mut self, packet: &Packet, start: Time) -> Time {
-        let arrival = start + self.transmission.time(packet.length) + self.propagation;
+    pub fn carry(&mut self, length: u32, start: Time) -> Time {
+        let arrival = start + self.transmission.time(length) + self.propagation;
         self.last = self.last.max(arrival);
         self.last
     }
@@ -127,9 +123,10 @@ impl<'t> Network<'t> {
                 first_port: device.ports.first().map_or(0, |port| port.index()),
             })
             .collect::<Vec<_>>();
-        let feeders = feeders(topology, &nodes, injections);
+        let (feeders, orders): (Vec<Feeder>, Vec<Order>) =
+            feeders(topology, &nodes, injections).into_iter().unzip();
         let mut order: Vec<usize> = (0..feeders.len()).collect();
-        order.sort_by_key(|feeder| feeders[*feeder].order);
+        order.sort_by_key(|feeder| orders[*feeder]);
         let mut turns = vec![0; feeders.len()];
         for (turn, feeder) in order.into_iter().enumerate() {
             turns[feeder] = turn as u32;
@@ -142,7 +139,9 @@ impl<'t> Network<'t> {
             turns,
             until,
             sources: injections.len() as u64,
-            starting: feeders.iter().filter(|feeder| feeder.starts).count() as u32,
+            starting: (0..injections.len())
+                .filter(|source| matches!(injections[*source].at, InjectionPoint::Egress(_)))
+                .collect(),
             feeders,
         }
     }
@@ -181,12 +180,9 @@ impl<'t> Network<'t> {
     /// A source's turn among the events of one instant: those that start packets onto a link go first, since that can
     /// cause an arrival at the same instant; the others go with the feeders.
     pub fn source_turn(&self, source: usize) -> u32 {
-        let feeder = self.feeder_of(source);
-        let starts = |source: &usize| self.feeders[self.feeder_of(*source)].starts;
-        if self.feeders[feeder].starts {
-            (0..source).filter(starts).count() as u32
-        } else {
-            self.starting + self.turns[feeder]
+        match self.starting.binary_search(&source) {
+            Ok(place) => place as u32,
+            Err(_) => self.starting.len() as u32 + self.turns[self.feeder_of(source)],
         }
     }
 
@@ -246,20 +242,43 @@ impl<'t> Network<'t> {
         }
     }
 
-    /// What becomes of a packet at the device of its feeder.
+    /// What becomes of packets at the device of a feeder.
     #[inline]
-    pub fn land(&self, feeder: &Feeder, packet: &mut Packet) -> Landing {
-        let device = feeder.device;
-        // What a host itself sends goes out.
-        if feeder.in_port != u16::MAX {
-            if self.pfm.ends_at(packet.fid, device) {
-                return Landing::Home;
-            }
-            if self.nodes[device.index()].is_host {
-                return Landing::Lost(DropReason::NoRoute);
-            }
+    pub fn landing<'a>(&'a self, feeder: &Feeder) -> LandingPlace<'a, 't> {
+        LandingPlace {
+            flows: &self.flows,
+            at: self.pfm.at(feeder.device),
+            // What a host itself sends goes out; what others send it, stays.
+            takes: feeder.in_port != u16::MAX && self.nodes[feeder.device.index()].is_host,
         }
-        match self.pfm.forward(&self.flows, device, packet) {
+    }
+}
+
+/// The device of a feeder, as packets reach it.
+pub(super) struct LandingPlace<'a, 't> {
+    flows: &'a Flows,
+    at: At<'a, 't>,
+    takes: bool,
+}
+
+impl LandingPlace<'_, '_> {
+    /// The time to live of a packet that goes on.
+    #[inline]
+    pub fn ttl_after(&self, ttl: u8) -> u8 {
+        self.at.ttl_after(ttl)
+    }
+
+    /// Where a packet goes. Where it joins a PTM, its time to live is [`ttl_after`](LandingPlace::ttl_after).
+    #[inline(always)]
+    pub fn land(&self, packet: &Packet) -> Landing {
+        if self.takes {
+            return if self.at.is_home(packet.fid) {
+                Landing::Home
+            } else {
+                Landing::Lost(DropReason::NoRoute)
+            };
+        }
+        match self.at.forward(self.flows, packet) {
             Ok(port) => Landing::Joins(port),
             Err(reason) => Landing::Lost(reason),
         }
@@ -267,31 +286,26 @@ impl<'t> Network<'t> {
 }
 
 /// The feeders of a network: ports, then sources.
-fn feeders(topology: &Topology, nodes: &[Node], injections: &[Injection]) -> Vec<Feeder> {
+fn feeders(topology: &Topology, nodes: &[Node], injections: &[Injection]) -> Vec<(Feeder, Order)> {
     let ranks = ranks(topology);
     let into = |port: PortId, rank: u32, kind: u8, source: usize| {
         let end = topology.port(port);
         let node = &nodes[end.device.index()];
-        Feeder {
-            device: end.device,
-            in_port: end.number,
-            processing: if node.is_host { Span::ZERO } else { node.processing },
-            starts: kind == 1,
-            order: Order { rank, device: end.device, in_port: end.number, kind, source },
-        }
+        let processing = if node.is_host { Span::ZERO } else { node.processing };
+        (
+            Feeder { device: end.device, in_port: end.number, processing },
+            Order { rank, device: end.device, in_port: end.number, kind, source },
+        )
     };
     let far_end = |port: PortId| topology.link(topology.port(port).egress).to;
     let links = topology.ports().map(|(port, _)| into(far_end(port), ranks[port.index()], 0, 0));
     let sources = injections.iter().enumerate().map(|(source, injection)| match injection.at {
         InjectionPoint::Egress(port) => into(far_end(port), u32::from(is_instant(topology, port)), 1, source),
         InjectionPoint::Ingress(port) => into(port, 0, 2, source),
-        InjectionPoint::Host(device) => Feeder {
-            device,
-            in_port: u16::MAX,
-            processing: nodes[device.index()].processing,
-            starts: false,
-            order: Order { rank: 0, device, in_port: u16::MAX, kind: 3, source },
-        },
+        InjectionPoint::Host(device) => (
+            Feeder { device, in_port: u16::MAX, processing: nodes[device.index()].processing },
+            Order { rank: 0, device, in_port: u16::MAX, kind: 3, source },
+        ),
     });
     links.chain(sources).collect()
 }

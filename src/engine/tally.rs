@@ -14,7 +14,7 @@ pub(super) struct Tally {
     pub fingerprint: Fingerprint,
     /// The last event so far.
     pub now: Time,
-    until: Time,
+    pub until: Time,
     entered: PacketSum,
     left: PacketSum,
 }

@@ -21,6 +21,14 @@ pub(super) enum Entry<'a> {
     Several(&'a [PortId]),
 }
 
+/// The table of one device.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row<'a> {
+    entries: &'a [u32],
+    /// The one port of a host with a single link: what its switch can reach, it sends there.
+    only: Option<PortId>,
+}
+
 /// The tables of every device.
 ///
 /// A column leads to an access switch, and to all hosts that hang on it by a single link; or to a host
@@ -76,32 +84,26 @@ impl<'t> Tables<'t> {
         Some((switch, self.topology.link(self.topology.port(port).egress).to))
     }
 
-    /// What `device` does with packets for a column.
+    /// The table of `device`; a host with one link uses its switch's.
     #[inline]
-    pub(super) fn entry(&self, device: DeviceId, column: u32) -> Entry<'_> {
-        if column == Self::NONE {
-            return Entry::None;
-        }
-        match self.rows[device.index()].get(column as usize) {
-            Some(&(Self::NONE | Self::HERE)) => Entry::None,
-            Some(&set) if set & Self::SET != 0 => Entry::Several(&self.sets[(set & !Self::SET) as usize]),
-            Some(&port) => Entry::Port(PortId::new(port as usize)),
-            None => self.only_port(device, column),
+    pub(super) fn row(&self, device: DeviceId) -> Row<'_> {
+        match self.uplinks[device.index()] {
+            None => Row { entries: &self.rows[device.index()], only: None },
+            Some((port, switch)) => Row { entries: &self.rows[switch.index()], only: Some(port) },
         }
     }
 
-    /// A host with one link sends there what its switch can reach.
+    /// What a table says of a column.
     #[inline]
-    fn only_port(&self, host: DeviceId, column: u32) -> Entry<'_> {
-        match self.uplinks[host.index()] {
-            Some((port, switch))
-                if self.rows[switch.index()]
-                    .get(column as usize)
-                    .is_some_and(|entry| *entry != Self::NONE) =>
-            {
-                Entry::Port(port)
+    pub(super) fn entry(&self, row: Row<'_>, column: u32) -> Entry<'_> {
+        match (row.entries.get(column as usize), row.only) {
+            (None | Some(&Self::NONE), _) => Entry::None,
+            (Some(_), Some(port)) => Entry::Port(port),
+            (Some(&Self::HERE), None) => Entry::None,
+            (Some(&set), None) if set & Self::SET != 0 => {
+                Entry::Several(&self.sets[(set & !Self::SET) as usize])
             }
-            _ => Entry::None,
+            (Some(&port), None) => Entry::Port(PortId::new(port as usize)),
         }
     }
 

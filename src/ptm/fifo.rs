@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::buffer::{Backlog, Buffer};
 use super::discipline::{Discipline, Next};
-use super::{Arrival, Departure, Loss, Ptm};
+use super::{Arrival, Departure, Loss, Ptm, forward_one_by_one};
 use crate::flow::Flows;
-use crate::link::Link;
+use crate::link::{Link, Transmission};
 use crate::packet::{DropReason, Tau};
 use crate::units::Time;
 
@@ -30,7 +30,7 @@ pub struct FifoSpec {
 /// # Source
 /// D. V. Lindley, "The theory of queues with a single server", 1952.
 pub struct Fifo {
-    link: Link,
+    transmission: Transmission,
     buffer: Option<Buffer>,
     /// When the link falls free of all that it was given.
     free: Time,
@@ -43,7 +43,7 @@ impl Fifo {
     /// An empty one.
     pub fn new(spec: &FifoSpec, link: Link) -> Self {
         Fifo {
-            link,
+            transmission: Transmission::new(link),
             buffer: spec.buffer,
             free: Time::ZERO,
             starts: VecDeque::new(),
@@ -77,8 +77,29 @@ impl Ptm for Fifo {
                 self.starts.push_back((start, tau.packet.length));
             }
         }
-        self.free = start + self.link.transmission_time(tau.packet.byte_count());
+        self.free = start + self.transmission.time(tau.packet.length);
         Arrival::Departs(start)
+    }
+
+    /// The Lindley recursion in one loop, where no packet can be lost.
+    fn forward_trace(
+        &mut self,
+        ingress: &[Tau],
+        flows: &Flows,
+        until: Time,
+        departures: &mut Vec<Departure>,
+        losses: &mut Vec<Loss>,
+    ) {
+        if self.buffer.is_some() {
+            return forward_one_by_one(self, ingress, flows, until, departures, losses);
+        }
+        let mut free = self.free;
+        departures.extend(ingress.iter().map(|&tau| {
+            let start = tau.timestamp.max(free);
+            free = start + self.transmission.time(tau.packet.length);
+            Departure { tau, start }
+        }));
+        self.free = free;
     }
 
     fn next_departure(&self) -> Option<Time> {

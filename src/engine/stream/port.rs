@@ -1,10 +1,10 @@
 //! A port's turn: it takes what its feeders brought, lets its PTM decide, and gives the next ports their packets.
 
 use super::merge::merge;
-use crate::engine::network::{Egress, Feeder, Landing, Network};
+use crate::engine::network::{Egress, Feeder, Landing, LandingPlace, Network};
 use crate::engine::tally::Tally;
 use crate::engine::{Hop, Observer};
-use crate::packet::{DropReason, Tau};
+use crate::packet::{DropReason, Packet, Tau};
 use crate::ptm::{Departure, Loss};
 use crate::topology::{DeviceId, PortId};
 use crate::units::{Span, Time};
@@ -30,11 +30,10 @@ impl Streams {
     /// Forgets what every port has taken: all before `start`.
     pub fn forget_before(&mut self, start: Time) {
         for stream in &mut self.by_port {
-            let taken = stream.partition_point(|tau| tau.timestamp < start);
-            if taken == stream.len() {
-                stream.clear();
-            } else if taken > 0 {
-                stream.drain(..taken);
+            // What is left is little: it is on its way while the window ends.
+            let left = stream.iter().rev().take_while(|tau| tau.timestamp >= start).count();
+            if left < stream.len() {
+                stream.drain(..stream.len() - left);
             }
         }
     }
@@ -73,18 +72,29 @@ impl<L: Observer> Worker<L> {
         }
     }
 
-    /// A packet reaches the device of its feeder and joins a PTM at `tau.timestamp`, or ends.
-    #[inline]
-    pub fn land(&mut self, network: &Network<'_>, feeder: &Feeder, mut tau: Tau, streams: &mut Streams) {
-        if tau.timestamp > network.until {
-            return self.tally.keep(tau.packet.pid);
+    /// A packet reaches the device of its feeder and joins a PTM at `joins`, or ends.
+    #[inline(always)]
+    pub fn land(
+        &mut self,
+        place: &LandingPlace<'_, '_>,
+        feeder: &Feeder,
+        joins: Time,
+        packet: &Packet,
+        streams: &mut Streams,
+    ) {
+        if joins > self.tally.until {
+            return self.tally.keep(packet.pid);
         }
-        tau.packet.in_port = feeder.in_port;
-        self.tally.now = self.tally.now.max(tau.timestamp);
-        match network.land(feeder, &mut tau.packet) {
-            Landing::Joins(port) => streams.push(port, tau),
-            Landing::Home => self.tally.deliver(&tau, feeder.device, &mut self.log),
-            Landing::Lost(reason) => self.lose(feeder.device, feeder.processing, tau, None, reason),
+        self.tally.now = self.tally.now.max(joins);
+        // The packet is put together where it goes: a copy on the way would be written in parts and read as a whole.
+        let arrived =
+            |ttl| Tau { timestamp: joins, packet: Packet { ttl, in_port: feeder.in_port, ..*packet } };
+        match place.land(packet) {
+            Landing::Joins(port) => streams.push(port, arrived(place.ttl_after(packet.ttl))),
+            Landing::Home => self.tally.deliver(&arrived(packet.ttl), feeder.device, &mut self.log),
+            Landing::Lost(reason) => {
+                self.lose(feeder.device, feeder.processing, arrived(packet.ttl), None, reason);
+            }
         }
     }
 
@@ -232,7 +242,8 @@ impl StreamPort {
         let mut losses = std::mem::take(&mut worker.losses);
         self.egress.ptm.forward_trace(ingress, &network.flows, last, &mut departures, &mut losses);
         let feeder = &network.feeders[self.id.index()];
-        for Departure { tau: joined, start } in departures.drain(..) {
+        let place = network.landing(feeder);
+        for Departure { tau: joined, start } in &departures {
             worker.tally.pass(
                 &Hop {
                     packet: joined.packet,
@@ -240,13 +251,14 @@ impl StreamPort {
                     port: self.id,
                     ingress: joined.timestamp - self.processing,
                     joined: joined.timestamp,
-                    egress: start,
+                    egress: *start,
                 },
                 &mut worker.log,
             );
-            let arrival = self.egress.wire.carry(&joined.packet, start);
-            worker.land(network, feeder, Tau { timestamp: arrival + feeder.processing, ..joined }, own);
+            let arrival = self.egress.wire.carry(joined.packet.length, *start);
+            worker.land(&place, feeder, arrival + feeder.processing, &joined.packet, own);
         }
+        departures.clear();
         for Loss { tau, at, reason } in losses.drain(..) {
             worker.tally.now = worker.tally.now.max(at);
             worker.lose(self.egress.device, self.processing, tau, Some(self.id), reason);

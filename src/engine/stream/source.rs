@@ -133,15 +133,16 @@ impl<'n> StreamSource<'n> {
         let before = end - self.processing;
         let count = self.ahead.partition_point(|emission| emission.tau.timestamp < before);
         let feeder = &network.feeders[network.feeder_of(self.number)];
+        let place = network.landing(feeder);
         let mut ahead = std::mem::take(&mut self.ahead);
         for emission in ahead.drain(..count) {
             let tau = self.inject(network, &emission, injected, worker);
             worker.tally.now = worker.tally.now.max(tau.timestamp + self.processing);
             let ingress = match &mut self.wire {
-                Some(wire) => wire.carry(&tau.packet, tau.timestamp),
+                Some(wire) => wire.carry(tau.packet.length, tau.timestamp),
                 None => tau.timestamp,
             };
-            worker.land(network, feeder, Tau { timestamp: ingress + feeder.processing, ..tau }, own);
+            worker.land(&place, feeder, ingress + feeder.processing, &tau.packet, own);
         }
         self.ahead = ahead;
     }
