@@ -4,6 +4,7 @@
 mod build;
 mod error;
 mod file;
+mod impairment;
 mod names;
 
 pub use build::{DeviceSpec, LinkSpec, RouteSpec};
@@ -11,6 +12,7 @@ pub use error::{Element, TopologyError};
 pub use file::{
     DeviceFile, DirectionFile, LinkDefaults, LinkFile, RouteFile, TopologyDefaults, TopologyFile,
 };
+pub use impairment::{JitterFile, JitterKind};
 pub use names::{Direction, NameError, PortName, Prefix, Vantage, VantageSpec};
 
 use ipnet::IpNet;
@@ -19,6 +21,7 @@ use rustc_hash::FxHashMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::impairment::ImpairmentSpec;
 use crate::link::Link;
 use crate::ptm::PtmSpec;
 use crate::units::Span;
@@ -115,6 +118,8 @@ pub struct DirectedLink {
     pub to: PortId,
     /// Its timing.
     pub link: Link,
+    /// What it does to packets beside carrying them.
+    pub impairment: ImpairmentSpec,
 }
 
 /// The petgraph of devices and links.
