@@ -194,7 +194,7 @@ fn dropped(tau: Tau, now: Time) -> Loss {
 /// however long its turn takes, as behind `qdisc_peek_dequeued` in Linux.
 ///
 /// # Source
-/// RFC 8289, Sections 5.4 to 5.6. It says nothing of ECN: a mark counts as a drop, and the packet leaves, as in Linux
+/// RFC 8289, Sections 5.4 to 5.6. Its pseudocode has no ECN: a mark counts as a drop, and the packet leaves, as in Linux
 /// (`include/net/codel_impl.h`). Linux differs in three places where the RFC is taken: it drops *after* the end of the
 /// first interval, not at it; its clock ticks in 1.024 us; and its `1 / sqrt(count)` is an approximation in 16 bits by
 /// one Newton step per drop.

@@ -133,9 +133,9 @@ impl Default for FqCodelSpec {
 /// O(1) per packet; O(flows) per batch of drops.
 ///
 /// # Source
-/// RFC 8290, Sections 4.1 and 4.2. As in Linux (`net/sched/sch_fq_codel.c`), and not said in the RFC: CoDel's check for
-/// one packet of bytes looks at all queues together, and dropped batches add to CoDel's count. Memory is counted in
-/// bytes on the wire; Linux counts its buffers' true size.
+/// RFC 8290, Sections 4.1 and 4.2. As in Linux (`net/sched/sch_fq_codel.c`), CoDel's check for one packet of bytes looks
+/// at all queues together, and dropped batches add to CoDel's count. Memory is counted in bytes on the wire; Linux counts
+/// its buffers' true size.
 pub struct FqCodel {
     law: Law,
     spec: FqCodelSpec,

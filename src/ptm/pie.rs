@@ -1,12 +1,12 @@
 //! PIE: a proportional integral controller of the waiting time. An arriving packet is dropped at random.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::buffer::{Backlog, Buffer};
 use super::discipline::{Discipline, Next};
 use super::fifo::FifoQueue;
-use super::parameter::{bytes_above_zero, not_negative, span_above_zero};
+use super::parameter::{bytes_above_zero, not_negative};
 use super::{Loss, Place};
 use crate::flow::Flows;
 use crate::packet::{DropReason, Tau};
@@ -23,8 +23,8 @@ pub struct PieSpec {
     /// The waiting time that is aimed at: QDELAY_REF (default: 15 ms).
     #[serde(default = "default_target")]
     pub target: Span,
-    /// How often the drop probability is set: T_UPDATE (default: 15 ms).
-    #[serde(default = "default_target", deserialize_with = "span_above_zero")]
+    /// How often the drop probability is set, 1 us or more: T_UPDATE (default: 15 ms).
+    #[serde(default = "default_target", deserialize_with = "t_update")]
     pub t_update: Span,
     /// How long a burst passes without drops: MAX_BURST (default: 150 ms).
     #[serde(default = "default_max_burst")]
@@ -70,6 +70,16 @@ fn default_mean_packet() -> ByteCount {
 
 fn default_mark_ecnth() -> Probability {
     const { Probability::new(0.1).expect("0.1 is a probability") }
+}
+
+/// Reads an update period that is no burden.
+fn t_update<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+    let period = Span::deserialize(deserializer)?;
+    if period < Span::from_ns(1_000) {
+        let message = "is too short between updates; write 1 us or more, such as \"15 ms\"";
+        return Err(de::Error::custom(format_args!("{period} {message}")));
+    }
+    Ok(period)
 }
 
 impl Default for PieSpec {

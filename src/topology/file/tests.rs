@@ -203,7 +203,7 @@ fn disciplines_that_cannot_be() {
         (r#"kind = "fq-codel", flows = 0"#, "0 queues do not do"),
         (r#"kind = "fq-codel", quantum = "255 B""#, "255 B is too small"),
         (r#"kind = "fq-codel", drop_batch = 0"#, "makes no room"),
-        (r#"kind = "pie", t_update = "0 s""#, "0 s does not do"),
+        (r#"kind = "pie", t_update = "999 ns""#, "999 ns is too short"),
         (r#"kind = "pie", alpha = -1.0"#, "-1 does not do"),
         (r#"kind = "pie", mark_ecnth = 2"#, "is not a probability"),
         (r#"kind = "pie", tupdate = "1 ms""#, "unknown key"),
