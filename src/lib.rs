@@ -52,6 +52,7 @@
 //! | [`packet`] | `Packet`, `Tau`, the key of a flow, the reasons to drop |
 //! | [`flow`] | the flows of a run |
 //! | [`link`] | a link adds transmission and propagation: `link_forward` |
+//! | [`impairment`] | a link loses packets and holds them up, at random |
 //! | [`table`] | tables as Parquet or CSV |
 //! | [`config`] | TOML with the place of every mistake |
 //! | [`capture`] | pcap and pcapng: read, parse frames, statistics, a table of packets |
@@ -85,6 +86,7 @@ pub mod random;
 pub mod packet;
 pub mod flow;
 pub mod link;
+pub mod impairment;
 pub mod table;
 pub mod config;
 pub mod capture;

@@ -33,6 +33,17 @@ impl Packet {
     pub fn byte_count(&self) -> ByteCount {
         ByteCount::new(self.length.into())
     }
+
+    /// Marks congestion experienced, where the packet is capable of it; whether it carries the mark now
+    /// (RFC 3168, Section 5).
+    #[inline]
+    pub fn mark_congestion(&mut self) -> bool {
+        let capable = self.ecn != 0;
+        if capable {
+            self.ecn = 3;
+        }
+        capable
+    }
 }
 
 /// A timestamped packet.
@@ -59,12 +70,28 @@ pub enum DropReason {
     NoRoute,
     /// The time to live was used up at a router.
     TtlExpired,
+    /// Active queue management drew the arriving packet, before the buffer was full (RED, PIE).
+    EarlyDrop,
+    /// Active queue management kept an average above its upper threshold: every arriving packet goes (RED).
+    AboveMaximum,
+    /// The packet had waited longer than the target for an interval or more (CoDel).
+    SojournAboveTarget,
+    /// The link lost it.
+    LostOnLink,
 }
 
 impl DropReason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [DropReason; 4] =
-        [DropReason::BufferFull, DropReason::LargerThanBurst, DropReason::NoRoute, DropReason::TtlExpired];
+    pub const ALL: [DropReason; 8] = [
+        DropReason::BufferFull,
+        DropReason::LargerThanBurst,
+        DropReason::NoRoute,
+        DropReason::TtlExpired,
+        DropReason::EarlyDrop,
+        DropReason::AboveMaximum,
+        DropReason::SojournAboveTarget,
+        DropReason::LostOnLink,
+    ];
 
     /// The name in files: `buffer-full`.
     pub fn name(self) -> &'static str {
@@ -73,6 +100,10 @@ impl DropReason {
             DropReason::LargerThanBurst => "larger-than-burst",
             DropReason::NoRoute => "no-route",
             DropReason::TtlExpired => "ttl-expired",
+            DropReason::EarlyDrop => "early-drop",
+            DropReason::AboveMaximum => "above-maximum",
+            DropReason::SojournAboveTarget => "sojourn-above-target",
+            DropReason::LostOnLink => "lost-on-link",
         }
     }
 }
@@ -187,6 +218,15 @@ mod tests {
     #[test]
     fn a_tau_stays_small() {
         assert_eq!(size_of::<Tau>(), 32);
+    }
+
+    #[test]
+    fn only_a_capable_packet_takes_the_mark() {
+        let marked = |ecn| {
+            let mut packet = Packet { ecn, ..Packet::default() };
+            (packet.mark_congestion(), packet.ecn)
+        };
+        assert_eq!([0, 1, 2, 3].map(marked), [(false, 0), (true, 3), (true, 3), (true, 3)]);
     }
 
     #[test]

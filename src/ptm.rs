@@ -13,14 +13,23 @@
 //! [`PtmSpec`] and one in [`PtmSpec::discipline`].
 
 mod buffer;
+mod codel;
 mod discipline;
 mod fifo;
+mod fq_codel;
+mod parameter;
+mod pie;
+mod red;
 mod server;
 mod token_bucket;
 
 pub use buffer::{Backlog, Buffer};
+pub use codel::{Codel, CodelSpec};
 pub use discipline::{Discipline, Next};
 pub use fifo::{Fifo, FifoQueue, FifoSpec};
+pub use fq_codel::{FqCodel, FqCodelSpec};
+pub use pie::{Pie, PieSpec};
+pub use red::{Red, RedSpec};
 pub use server::Server;
 pub use token_bucket::{TokenBucket, TokenBucketSpec};
 
@@ -43,6 +52,15 @@ pub enum PtmSpec {
     Fifo(FifoSpec),
     /// A token bucket over a FIFO: Linux `tbf`.
     TokenBucket(TokenBucketSpec),
+    /// Random early detection.
+    #[serde(deserialize_with = "red::checked")]
+    Red(RedSpec),
+    /// Controlled delay: Linux `codel`.
+    Codel(CodelSpec),
+    /// A CoDel queue per flow, served in turns: Linux `fq_codel`.
+    FqCodel(FqCodelSpec),
+    /// A proportional integral controller of the waiting time: Linux `pie`.
+    Pie(PieSpec),
 }
 
 impl Default for PtmSpec {
@@ -72,10 +90,14 @@ impl PtmSpec {
     }
 
     /// The model as a discipline, that a class of another can hold.
-    pub fn discipline(&self, _place: &Place<'_>) -> Box<dyn Discipline> {
+    pub fn discipline(&self, place: &Place<'_>) -> Box<dyn Discipline> {
         match self {
             PtmSpec::Fifo(spec) => Box::new(FifoQueue::new(spec.buffer)),
             PtmSpec::TokenBucket(spec) => Box::new(TokenBucket::new(spec)),
+            PtmSpec::Red(spec) => Box::new(Red::new(spec, place)),
+            PtmSpec::Codel(spec) => Box::new(Codel::new(spec)),
+            PtmSpec::FqCodel(spec) => Box::new(FqCodel::new(spec, place)),
+            PtmSpec::Pie(spec) => Box::new(Pie::new(spec, place)),
         }
     }
 }
@@ -198,7 +220,7 @@ fn take_departures<P: Ptm + ?Sized>(
 mod tests {
     use super::*;
     use crate::packet::Packet;
-    use crate::units::{ByteCount, Rate, Span};
+    use crate::units::{ByteCount, Probability, Rate, Span};
     use proptest::prelude::*;
 
     fn taus() -> impl Strategy<Value = Vec<Tau>> {
@@ -209,7 +231,15 @@ mod tests {
                     .enumerate()
                     .map(|(index, (gap, length))| {
                         timestamp = timestamp + Span::from_ps(gap);
-                        Tau { timestamp, packet: Packet { pid: index as u64, length, ..Packet::default() } }
+                        Tau {
+                            timestamp,
+                            packet: Packet {
+                                pid: index as u64,
+                                length,
+                                ecn: index as u8 % 4,
+                                ..Packet::default()
+                            },
+                        }
                     })
                     .collect()
             },
@@ -237,7 +267,71 @@ mod tests {
                     release_slack,
                 })
             });
-        prop_oneof![fifo, bucket]
+        prop_oneof![fifo, bucket, red(), codel(), fq_codel(), pie()]
+    }
+
+    fn red() -> impl Strategy<Value = PtmSpec> {
+        (1..6u64, 1..6u64, 0.01..1.0f64, any::<(bool, bool, bool, bool)>(), buffers()).prop_map(
+            |(min, range, probability, (gentle, ecn, hard_drop, bytes), buffer)| {
+                let threshold = |packets| match bytes {
+                    true => Buffer::Bytes(ByteCount::new(packets * 500)),
+                    false => Buffer::Packets(packets),
+                };
+                PtmSpec::Red(RedSpec {
+                    min: threshold(min),
+                    max: threshold(min + range),
+                    max_p: Probability::new(probability).unwrap(),
+                    weight: Probability::new(probability).unwrap(),
+                    gentle,
+                    ecn,
+                    hard_drop,
+                    mean_packet: ByteCount::new(500),
+                    bandwidth: None,
+                    buffer,
+                })
+            },
+        )
+    }
+
+    fn codel() -> impl Strategy<Value = PtmSpec> {
+        (0..5_000u64, 1..20_000u64, 0..3_000u64, any::<bool>(), buffers()).prop_map(
+            |(target, interval, mtu, ecn, buffer)| {
+                let (target, interval) = (Span::from_ns(target * 1_000), Span::from_ns(interval * 1_000));
+                PtmSpec::Codel(CodelSpec { buffer, target, interval, mtu: ByteCount::new(mtu), ecn })
+            },
+        )
+    }
+
+    fn fq_codel() -> impl Strategy<Value = PtmSpec> {
+        (0..30u64, 0..30_000u64, 1..5u64, 0..5_000u64, 1..20_000u64).prop_map(
+            |(limit, memory, drop_batch, target, interval)| {
+                PtmSpec::FqCodel(FqCodelSpec {
+                    limit,
+                    memory_limit: ByteCount::new(memory),
+                    drop_batch,
+                    target: Span::from_ns(target * 1_000),
+                    interval: Span::from_ns(interval * 1_000),
+                    ..FqCodelSpec::default()
+                })
+            },
+        )
+    }
+
+    fn pie() -> impl Strategy<Value = PtmSpec> {
+        (0..5_000u64, 1..20_000u64, 0..30_000u64, 0.0..20.0f64, any::<bool>(), buffers()).prop_map(
+            |(target, t_update, max_burst, gain, ecn, buffer)| {
+                PtmSpec::Pie(PieSpec {
+                    buffer,
+                    target: Span::from_ns(target * 1_000),
+                    t_update: Span::from_ns(t_update * 1_000),
+                    max_burst: Span::from_ns(max_burst * 1_000),
+                    alpha: gain,
+                    beta: gain * 10.0,
+                    ecn,
+                    ..PieSpec::default()
+                })
+            },
+        )
     }
 
     fn links() -> impl Strategy<Value = Link> {

@@ -4,6 +4,7 @@
 //! numbers. Where the order of asking is not the same in every engine (what a link does to a packet, which way a
 //! packet takes), a number is drawn for the packet itself: [`Draws`].
 
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use sha2::{Digest, Sha256};
@@ -28,6 +29,18 @@ pub fn stream(seed: u64, purpose: &str, name: &str) -> Stream {
     ChaCha8Rng::from_seed(key(seed, purpose, name))
 }
 
+/// The next number of `stream`, uniform in [0, 1) in steps of 2^-53.
+#[inline]
+pub fn unit(stream: &mut Stream) -> f64 {
+    unit_of(stream.next_u64())
+}
+
+/// Uniform in [0, 1) from 64 uniform bits: the upper 53 of them.
+#[inline]
+fn unit_of(bits: u64) -> f64 {
+    (bits >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
+}
+
 /// Random numbers by packet: the same for the same packet, whoever asks first.
 #[derive(Debug, Clone, Copy)]
 pub struct Draws(u64);
@@ -48,7 +61,7 @@ impl Draws {
     /// Uniform in [0, 1) for `number`, in steps of 2^-53.
     #[inline]
     pub fn unit(&self, number: u64) -> f64 {
-        (self.bits(number) >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
+        unit_of(self.bits(number))
     }
 }
 
@@ -64,7 +77,6 @@ fn key(seed: u64, purpose: &str, name: &str) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::Rng;
 
     #[test]
     fn streams_are_portable() {

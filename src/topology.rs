@@ -5,6 +5,7 @@ mod build;
 mod error;
 mod file;
 mod forwarding;
+mod impairment;
 mod names;
 
 pub use build::{DeviceSpec, LinkSpec, RouteSpec};
@@ -13,6 +14,7 @@ pub use file::{
     DeviceFile, DirectionFile, LinkDefaults, LinkFile, RouteFile, TopologyDefaults, TopologyFile,
 };
 pub use forwarding::{ExplicitPath, Forwarding, Multipath, Weight};
+pub use impairment::{JitterFile, JitterKind};
 pub use names::{Direction, NameError, PortName, Prefix, Vantage, VantageSpec};
 
 use ipnet::IpNet;
@@ -21,6 +23,7 @@ use rustc_hash::FxHashMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::impairment::ImpairmentSpec;
 use crate::link::Link;
 use crate::ptm::PtmSpec;
 use crate::units::Span;
@@ -118,6 +121,8 @@ pub struct DirectedLink {
     pub to: PortId,
     /// Its timing.
     pub link: Link,
+    /// What it does to packets beside carrying them.
+    pub impairment: ImpairmentSpec,
 }
 
 /// The petgraph of devices and links.

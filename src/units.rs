@@ -8,16 +8,19 @@
 //! | [`Rate`] | bits per second, above zero | `"10 Mbps"`, `"100 B/s"` |
 //! | [`ByteCount`] | bytes | `"64 KiB"` |
 //! | [`Distance`] | micrometres | `"1.5 km"` |
+//! | [`Probability`] | none: a number from 0 to 1 | `0.01` |
 //! | [`Speed`] | micrometres per second, above zero | `"2e8 m/s"` |
 //!
 //! Text is read without floating point: `"0.1 us"` is exactly 100,000 ps, and a value finer than
 //! the base unit is an error, not a rounding.
 
 mod bandwidth;
+mod probability;
 mod text;
 mod time;
 
 pub use bandwidth::Bandwidth;
+pub use probability::Probability;
 pub use text::UnitError;
 pub use time::{Time, Timestamp};
 

@@ -47,7 +47,7 @@ struct SourceState<'n> {
     turn: u32,
     next: Option<Emission>,
     /// Of the injected link, where packets start onto one.
-    wire: Option<Wire>,
+    wire: Option<(PortId, Wire)>,
     /// Per flow of the source: the run's flow, and where the observer wants it, its way from here.
     flows: Vec<Option<(u32, Box<[PortId]>)>>,
     sent: u64,
@@ -72,7 +72,7 @@ impl<'n, 't> EventEngine<'n, 't> {
         let mut sources: Vec<SourceState<'n>> = Vec::new();
         for (index, injection) in injections.iter_mut().enumerate() {
             let wire = match injection.at {
-                InjectionPoint::Egress(port) => Some(network.wire(port)),
+                InjectionPoint::Egress(port) => Some((port, network.wire(port, seed))),
                 _ => None,
             };
             let turn = network.source_turn(index);
@@ -122,7 +122,7 @@ impl<'n, 't> EventEngine<'n, 't> {
                     arrival
                 }
             };
-            self.tally.now = now;
+            self.tally.now = self.tally.now.max(now);
             events += 1;
             if events.is_multiple_of(EVENTS_PER_REPORT) {
                 observer.settled(now);
@@ -163,10 +163,13 @@ impl<'n, 't> EventEngine<'n, 't> {
         let mut tau = self.inject(index, emission, observer)?;
         let feeder = self.network.feeder_of(index);
         match &mut self.sources[index].wire {
-            Some(wire) => {
-                let arrival = wire.carry(tau.packet.length, tau.timestamp);
-                self.put(feeder, Tau { timestamp: arrival, ..tau });
-            }
+            Some((port, wire)) => match wire.carry(&tau.packet, tau.timestamp) {
+                Some(arrival) => self.put(feeder, Tau { timestamp: arrival, ..tau }),
+                None => {
+                    let (device, port) = (self.ports[port.index()].device, *port);
+                    self.tally.lose_on_link(tau, device, port, observer);
+                }
+            },
             None => {
                 tau.timestamp = tau.timestamp + self.network.feeders[feeder].processing;
                 self.arrive(feeder, tau, observer);
@@ -295,9 +298,14 @@ impl<'n, 't> EventEngine<'n, 't> {
             joined: joined.timestamp,
             egress: start,
         };
-        let arrival = egress.wire.carry(joined.packet.length, start);
         self.tally.pass(&hop, observer);
-        self.put(port.index(), Tau { timestamp: arrival, ..joined });
+        match egress.wire.carry(&joined.packet, start) {
+            Some(arrival) => self.put(port.index(), Tau { timestamp: arrival, ..joined }),
+            None => {
+                let tau = Tau { timestamp: start, ..joined };
+                self.tally.lose_on_link(tau, egress.device, port, observer);
+            }
+        }
     }
 
     /// A feeder will bring a packet that has arrived at `tau.timestamp`.
@@ -305,8 +313,13 @@ impl<'n, 't> EventEngine<'n, 't> {
     fn put(&mut self, feeder: usize, tau: Tau) {
         let timestamp = tau.timestamp + self.network.feeders[feeder].processing;
         let packets = &mut self.feeders[feeder];
-        packets.push_back(Tau { timestamp, ..tau });
-        if packets.len() == 1 {
+        let mut place = packets.len();
+        // Only on a link that breaks the order does a packet overtake another.
+        while place > 0 && packets[place - 1].timestamp > timestamp {
+            place -= 1;
+        }
+        packets.insert(place, Tau { timestamp, ..tau });
+        if place == 0 {
             self.schedule(feeder, timestamp);
         }
     }

@@ -5,11 +5,12 @@ use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::{EngineError, Injection, InjectionPoint, Observer};
 use crate::flow::Flows;
-use crate::link::{Link, Transmission};
+use crate::impairment::Impairment;
+use crate::link::Transmission;
 use crate::packet::{DropReason, Packet};
 use crate::pfm::{At, Pfm};
 use crate::ptm::{Place, Ptm};
-use crate::topology::{DeviceId, DeviceKind, PortId, Topology};
+use crate::topology::{DeviceId, DeviceKind, DirectedLink, PortId, Topology};
 use crate::traffic::Emission;
 use crate::units::{ByteCount, Span, Time};
 
@@ -86,16 +87,20 @@ pub(super) struct Egress {
 pub(super) struct Wire {
     transmission: Transmission,
     propagation: Span,
-    /// When the last packet arrives: none comes before it.
+    /// When the last packet arrives: none comes before it, unless the impairment breaks the order.
     last: Time,
+    impairment: Option<Box<Impairment>>,
 }
 
 impl Wire {
-    fn new(link: Link) -> Self {
+    fn new(topology: &Topology, port: PortId, seed: u64) -> Self {
+        let DirectedLink { link, impairment, .. } = topology.link(topology.port(port).egress);
+        let impairment = Impairment::new(impairment, seed, &topology.port_name(port));
         Wire {
-            transmission: Transmission::new(link),
+            transmission: Transmission::new(*link),
             propagation: link.propagation_delay(),
             last: Time::ZERO,
+            impairment: impairment.map(Box::new),
         }
     }
 
@@ -104,12 +109,24 @@ impl Wire {
         self.transmission.link().transmission_time(ByteCount::new(1)) + self.propagation
     }
 
-    /// When a packet whose first bit starts at `start` has arrived with its last.
+    /// When a packet whose first bit starts at `start` has arrived with its last; `None` where the link loses it.
     #[inline]
-    pub fn carry(&mut self, length: u32, start: Time) -> Time {
-        let arrival = start + self.transmission.time(length) + self.propagation;
+    pub fn carry(&mut self, packet: &Packet, start: Time) -> Option<Time> {
+        let mut arrival = start + self.transmission.time(packet.length) + self.propagation;
+        if let Some(impairment) = &self.impairment {
+            arrival = arrival + impairment.pass(packet.pid)?;
+            if !impairment.keeps_order() {
+                return Some(arrival);
+            }
+        }
         self.last = self.last.max(arrival);
-        self.last
+        Some(self.last)
+    }
+
+    /// Whether a packet may arrive before one that started earlier.
+    #[inline]
+    pub fn breaks_order(&self) -> bool {
+        self.impairment.as_ref().is_some_and(|impairment| !impairment.keeps_order())
     }
 }
 
@@ -152,13 +169,13 @@ impl<'t> Network<'t> {
             let link = self.topology.link(port.egress).link;
             let name = self.topology.port_name(id);
             let ptm = port.ptm.build(&Place { link, seed, port: &name });
-            Egress { device: port.device, ptm, wire: Wire::new(link) }
+            Egress { device: port.device, ptm, wire: Wire::new(self.topology, id, seed) }
         })
     }
 
     /// The link at a port, idle.
-    pub fn wire(&self, port: PortId) -> Wire {
-        Wire::new(self.topology.link(self.topology.port(port).egress).link)
+    pub fn wire(&self, port: PortId, seed: u64) -> Wire {
+        Wire::new(self.topology, port, seed)
     }
 
     /// The number of a source's `record`th packet.

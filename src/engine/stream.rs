@@ -99,7 +99,7 @@ impl<'n, 't> StreamEngine<'n, 't> {
         let sources = injections
             .iter_mut()
             .enumerate()
-            .map(|(number, injection)| StreamSource::new(network, number, injection))
+            .map(|(number, injection)| StreamSource::new(network, number, injection, seed))
             .collect::<Result<Vec<_>, _>>()?;
         let ports: Vec<StreamPort> = network
             .egress_ports(seed)

@@ -80,6 +80,15 @@ impl Tally {
         observer.dropped(&tau, device, port, reason);
     }
 
+    /// A packet that started at `tau.timestamp` is lost on its link; it counts if that was by the end of the run.
+    pub fn lose_on_link(&mut self, tau: Tau, device: DeviceId, port: PortId, observer: &mut impl Observer) {
+        if tau.timestamp > self.until {
+            return self.keep(tau.packet.pid);
+        }
+        self.now = self.now.max(tau.timestamp);
+        self.lose(tau, device, Some(port), DropReason::LostOnLink, observer);
+    }
+
     /// Takes in what a part of the run counted.
     pub fn merge(&mut self, part: &Tally) {
         self.packets.injected += part.packets.injected;

@@ -10,6 +10,7 @@ use super::{
     DeviceId, DeviceKind, DeviceNode, DirectedLink, Forwarding, LinkId, NameError, Port, PortId, PortName,
     StaticRoute, Topology, TopologyError,
 };
+use crate::impairment::ImpairmentSpec;
 use crate::link::Link;
 use crate::ptm::PtmSpec;
 use crate::units::Span;
@@ -65,12 +66,20 @@ pub struct LinkSpec {
     pub backward: Link,
     /// The traffic management of each end's egress port, where it is not the device's own.
     pub ptm: [Option<PtmSpec>; 2],
+    /// What each direction does to packets beside carrying them, the forward one first.
+    pub impairment: [ImpairmentSpec; 2],
 }
 
 impl LinkSpec {
-    /// A link that is the same both ways.
+    /// A link that is the same both ways, and loses and delays nothing at random.
     pub fn new(from: PortName, to: PortName, link: Link) -> Self {
-        LinkSpec { between: [from, to], forward: link, backward: link, ptm: [None, None] }
+        LinkSpec {
+            between: [from, to],
+            forward: link,
+            backward: link,
+            ptm: [None, None],
+            impairment: [ImpairmentSpec::default(); 2],
+        }
     }
 }
 
@@ -252,9 +261,9 @@ fn build(name: String, devices: Vec<DeviceSpec>, links: Vec<LinkSpec>) -> Topolo
         .collect::<FxHashMap<_, _>>();
     let mut ends = Vec::with_capacity(2 * links.len());
     let mut timings = Vec::with_capacity(2 * links.len());
-    for LinkSpec { between, forward, backward, ptm } in links {
+    for LinkSpec { between, forward, backward, ptm, impairment } in links {
         let links = [LinkId::new(timings.len()), LinkId::new(timings.len() + 1)];
-        timings.extend([forward, backward]);
+        timings.extend([forward, backward].into_iter().zip(impairment));
         for ((end, ptm), (egress, ingress)) in
             between.into_iter().zip(ptm).zip([(links[0], links[1]), (links[1], links[0])])
         {
@@ -295,10 +304,10 @@ fn build(name: String, devices: Vec<DeviceSpec>, links: Vec<LinkSpec>) -> Topolo
         }
         graph.add_node(DeviceNode { name, kind, addresses, processing, routes, ports: device_ports });
     }
-    for (link, (from, to)) in timings.into_iter().zip(sender.into_iter().zip(receiver)) {
+    for ((link, impairment), (from, to)) in timings.into_iter().zip(sender.into_iter().zip(receiver)) {
         let (from, to) = (from.expect(SOUND), to.expect(SOUND));
         let node = |port: PortId| NodeIndex::new(ports[port.index()].device.index());
-        graph.add_edge(node(from), node(to), DirectedLink { from, to, link });
+        graph.add_edge(node(from), node(to), DirectedLink { from, to, link, impairment });
     }
     Topology { name, graph, ports, by_name, forwarding: Forwarding::default() }
 }

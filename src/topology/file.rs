@@ -7,11 +7,12 @@ use serde::Deserialize;
 
 use super::build::{DeviceSpec, LinkSpec, RouteSpec, problems};
 use super::forwarding::{ForwardingFile, PathFile, forwarding};
+use super::impairment::{Impairing, JitterFile};
 use super::{DeviceKind, Element, PortName, Prefix, Topology};
 use crate::config::{ConfigError, Document, Spanned};
 use crate::link::Link;
 use crate::ptm::PtmSpec;
-use crate::units::{Bandwidth, ByteCount, Distance, Span, Speed};
+use crate::units::{Bandwidth, ByteCount, Distance, Probability, Span, Speed};
 
 /// A network: devices, and links between their ports.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -66,6 +67,11 @@ pub struct LinkDefaults {
     pub propagation_speed: Option<Spanned<Speed>>,
     /// Bytes that each packet takes on the wire beyond its recorded length (default: 0 B).
     pub overhead: Option<ByteCount>,
+    /// The probability with which the link loses a packet, each for itself (default: 0).
+    pub loss: Option<Probability>,
+    /// Extra delay of each packet at random (default: none).
+    #[schemars(with = "Option<JitterFile>")]
+    pub jitter: Option<Spanned<JitterFile>>,
 }
 
 /// A host, switch or router.
@@ -123,6 +129,11 @@ pub struct LinkFile {
     pub propagation_speed: Option<Spanned<Speed>>,
     /// Bytes that each packet takes on the wire beyond its recorded length (default: 0 B).
     pub overhead: Option<ByteCount>,
+    /// The probability with which the link loses a packet, each for itself (default: 0).
+    pub loss: Option<Probability>,
+    /// Extra delay of each packet at random (default: none).
+    #[schemars(with = "Option<JitterFile>")]
+    pub jitter: Option<Spanned<JitterFile>>,
     /// The traffic management of the first end's egress port, where it is not its device's.
     pub ptm: Option<PtmSpec>,
     /// What differs from the first end to the second.
@@ -150,6 +161,11 @@ pub struct DirectionFile {
     pub propagation_speed: Option<Spanned<Speed>>,
     /// Bytes that each packet takes on the wire beyond its recorded length.
     pub overhead: Option<ByteCount>,
+    /// The probability with which the link loses a packet, each for itself.
+    pub loss: Option<Probability>,
+    /// Extra delay of each packet at random.
+    #[schemars(with = "Option<JitterFile>")]
+    pub jitter: Option<Spanned<JitterFile>>,
     /// The traffic management of the sending end's egress port, where it is not its device's.
     pub ptm: Option<PtmSpec>,
 }
@@ -175,6 +191,10 @@ macro_rules! timed {
                     propagation_speed: self.propagation_speed.clone(),
                     overhead: self.overhead,
                 }
+            }
+
+            fn impairing(&self) -> Impairing {
+                Impairing { loss: self.loss, jitter: self.jitter.clone() }
             }
         }
     )+};
@@ -308,7 +328,9 @@ fn device_spec(device: &DeviceFile) -> DeviceSpec {
 /// The links of the file, without those that cannot be made: each of these is an error.
 fn link_specs(file: &TopologyFile, document: &Document, errors: &mut Vec<ConfigError>) -> Vec<LinkSpec> {
     let defaults = file.defaults.link.timing();
+    let impaired = file.defaults.link.impairing();
     errors.extend(defaults.contradiction(document));
+    errors.extend(impaired.mistakes(document));
     file.link
         .iter()
         .filter_map(|link| {
@@ -317,7 +339,14 @@ fn link_specs(file: &TopologyFile, document: &Document, errors: &mut Vec<ConfigE
             for table in [own.clone(), link.forward.timing(), link.backward.timing()] {
                 errors.extend(table.contradiction(document));
             }
+            for table in [link.impairing(), link.forward.impairing(), link.backward.impairing()] {
+                errors.extend(table.mistakes(document));
+            }
             let common = own.over(&defaults);
+            let impaired = link.impairing().over(&impaired);
+            // A mistake in them was noted above.
+            let impairment =
+                directions.map(|direction| direction.impairing().over(&impaired).spec().unwrap_or_default());
             let [forward, backward] = directions.map(|direction| direction.timing().over(&common).link());
             let ends = link.between.get_ref();
             let (forward, backward, [from, to]) = match (forward, backward, &ends[..]) {
@@ -336,7 +365,8 @@ fn link_specs(file: &TopologyFile, document: &Document, errors: &mut Vec<ConfigE
                 }
             };
             let ptm = [link.forward.ptm.clone().or_else(|| link.ptm.clone()), link.backward.ptm.clone()];
-            Some(LinkSpec { between: [from.get_ref().clone(), to.get_ref().clone()], forward, backward, ptm })
+            let between = [from.get_ref().clone(), to.get_ref().clone()];
+            Some(LinkSpec { between, forward, backward, ptm, impairment })
         })
         .collect()
 }

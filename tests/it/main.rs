@@ -6,6 +6,7 @@ mod capture_frames;
 mod capture_order;
 mod commands;
 mod engine;
+mod engines;
 mod house;
 mod inspect;
 mod overrides;

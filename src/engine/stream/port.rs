@@ -1,7 +1,7 @@
 //! A port's turn: it takes what its feeders brought, lets its PTM decide, and gives the next ports their packets.
 
 use super::merge::merge;
-use crate::engine::network::{Egress, Feeder, Landing, LandingPlace, Network};
+use crate::engine::network::{Egress, Feeder, Landing, LandingPlace, Network, Wire};
 use crate::engine::tally::Tally;
 use crate::engine::{Hop, Observer};
 use crate::packet::{DropReason, Packet, Tau};
@@ -47,6 +47,16 @@ impl Streams {
     fn push(&mut self, port: PortId, tau: Tau) {
         self.by_port[port.index() - self.first_port].push(tau);
     }
+
+    /// The last packet for a port overtakes those that arrive after it.
+    fn overtake(&mut self, port: PortId) {
+        let stream = &mut self.by_port[port.index() - self.first_port];
+        let mut place = stream.len() - 1;
+        while place > 0 && stream[place - 1].timestamp > stream[place].timestamp {
+            stream.swap(place - 1, place);
+            place -= 1;
+        }
+    }
 }
 
 /// What a thread counts and what it works with.
@@ -72,7 +82,30 @@ impl<L: Observer> Worker<L> {
         }
     }
 
-    /// A packet reaches the device of its feeder and joins a PTM at `joins`, or ends.
+    /// A packet starts onto a link of a port of a device at `tau.timestamp`, and lands behind it, or is lost.
+    #[inline(always)]
+    pub fn carry(
+        &mut self,
+        place: &LandingPlace<'_, '_>,
+        feeder: &Feeder,
+        (device, port, wire): (DeviceId, PortId, &mut Wire),
+        tau: Tau,
+        streams: &mut Streams,
+    ) {
+        match wire.carry(&tau.packet, tau.timestamp) {
+            Some(arrival) => {
+                let joined = self.land(place, feeder, arrival + feeder.processing, &tau.packet, streams);
+                if let Some(port) = joined
+                    && wire.breaks_order()
+                {
+                    streams.overtake(port);
+                }
+            }
+            None => self.tally.lose_on_link(tau, device, port, &mut self.log),
+        }
+    }
+
+    /// A packet reaches the device of its feeder and joins a PTM at `joins`, or ends; gives the port that it joins.
     #[inline(always)]
     pub fn land(
         &mut self,
@@ -81,21 +114,26 @@ impl<L: Observer> Worker<L> {
         joins: Time,
         packet: &Packet,
         streams: &mut Streams,
-    ) {
+    ) -> Option<PortId> {
         if joins > self.tally.until {
-            return self.tally.keep(packet.pid);
+            self.tally.keep(packet.pid);
+            return None;
         }
         self.tally.now = self.tally.now.max(joins);
         // The packet is put together where it goes: a copy on the way would be written in parts and read as a whole.
         let arrived =
             |ttl| Tau { timestamp: joins, packet: Packet { ttl, in_port: feeder.in_port, ..*packet } };
         match place.land(packet) {
-            Landing::Joins(port) => streams.push(port, arrived(place.ttl_after(packet.ttl))),
+            Landing::Joins(port) => {
+                streams.push(port, arrived(place.ttl_after(packet.ttl)));
+                return Some(port);
+            }
             Landing::Home => self.tally.deliver(&arrived(packet.ttl), feeder.device, &mut self.log),
             Landing::Lost(reason) => {
                 self.lose(feeder.device, feeder.processing, arrived(packet.ttl), None, reason);
             }
         }
+        None
     }
 
     fn lose(
@@ -255,8 +293,8 @@ impl StreamPort {
                 },
                 &mut worker.log,
             );
-            let arrival = self.egress.wire.carry(joined.packet.length, *start);
-            worker.land(&place, feeder, arrival + feeder.processing, &joined.packet, own);
+            let tau = Tau { timestamp: *start, packet: joined.packet };
+            worker.carry(&place, feeder, (self.egress.device, self.id, &mut self.egress.wire), tau, own);
         }
         departures.clear();
         for Loss { tau, at, reason } in losses.drain(..) {

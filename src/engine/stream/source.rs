@@ -19,7 +19,7 @@ pub(super) struct StreamSource<'n> {
     /// Between the instant of a packet and the event that takes it on.
     processing: Span,
     /// Of the injected link, where packets start onto one.
-    wire: Option<Wire>,
+    wire: Option<(PortId, Wire)>,
     /// Per flow of the source: the run's; [`UNSEEN`] or [`SEEN`] before it has one.
     fids: Vec<u32>,
     /// Flows that have been read and have no number yet: the event of the first packet, and the source's number.
@@ -40,10 +40,11 @@ impl<'n> StreamSource<'n> {
         network: &Network<'_>,
         number: usize,
         injection: &'n mut Injection,
+        seed: u64,
     ) -> Result<Self, EngineError> {
         let held = injection.source.next_emission()?;
         let (processing, wire) = match injection.at {
-            InjectionPoint::Egress(port) => (Span::ZERO, Some(network.wire(port))),
+            InjectionPoint::Egress(port) => (Span::ZERO, Some((port, network.wire(port, seed)))),
             _ => (network.feeders[network.feeder_of(number)].processing, None),
         };
         Ok(StreamSource {
@@ -138,11 +139,15 @@ impl<'n> StreamSource<'n> {
         for emission in ahead.drain(..count) {
             let tau = self.inject(network, &emission, injected, worker);
             worker.tally.now = worker.tally.now.max(tau.timestamp + self.processing);
-            let ingress = match &mut self.wire {
-                Some(wire) => wire.carry(tau.packet.length, tau.timestamp),
-                None => tau.timestamp,
-            };
-            worker.land(&place, feeder, ingress + feeder.processing, &tau.packet, own);
+            match &mut self.wire {
+                None => {
+                    worker.land(&place, feeder, tau.timestamp + feeder.processing, &tau.packet, own);
+                }
+                Some((port, wire)) => {
+                    let device = network.topology.port(*port).device;
+                    worker.carry(&place, feeder, (device, *port, wire), tau, own);
+                }
+            }
         }
         self.ahead = ahead;
     }

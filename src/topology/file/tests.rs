@@ -62,6 +62,7 @@ fn tables_are_merged() {
                 PtmSpec::Fifo(fifo) => {
                     format!("fifo {}", fifo.buffer.map_or("-".to_owned(), |buffer| buffer.to_string()))
                 }
+                _ => "another".to_owned(),
             };
             format!("{} {ptm}", topology.port_name(id))
         })
@@ -131,4 +132,83 @@ fn several_mistakes_are_told_at_once() {
     let error = Topology::from_toml("t.toml", &text).unwrap_err();
     let lines = error.iter().map(|error| error.line_column().unwrap().0).collect::<Vec<_>>();
     assert_eq!(lines, [3, 9, 20, 29, 29, 30]);
+}
+
+#[test]
+fn impairments_are_merged() {
+    use crate::impairment::{Distribution, ImpairmentSpec, Jitter, Order};
+
+    let loss = |value| Probability::new(value).unwrap();
+    let text = TEXT.replacen("overhead", "loss = 0.01\noverhead", 1).replacen(
+        "backward = {",
+        "loss = 1\njitter = { distribution = \"exponential\", mean = \"2 ms\", order = \"break\" }\nbackward = { loss = 0,",
+        1,
+    );
+    let topology = Topology::from_toml("t.toml", &text).unwrap();
+    let of = |id| topology.link(LinkId::new(id)).impairment;
+    let distribution = Distribution::Exponential { mean: Span::from_ns(2_000_000), max: None };
+    let jitter = Some(Jitter { distribution, order: Order::Break });
+    assert_eq!(of(0), ImpairmentSpec { loss: loss(0.01), jitter: None });
+    assert_eq!(of(2), ImpairmentSpec { loss: loss(1.0), jitter });
+    assert_eq!(of(3), ImpairmentSpec { loss: loss(0.0), jitter });
+    assert_eq!(
+        Topology::from_toml("t.toml", TEXT).unwrap().link(LinkId::new(0)).impairment,
+        ImpairmentSpec::default()
+    );
+}
+
+#[test]
+fn impairments_that_cannot_be() {
+    let link = |keys: &str| told("overhead = \"24 B\"", keys);
+    for (number, said) in [("1.5", "1.5"), ("-0.1", "-0.1"), ("nan", "NaN"), ("inf", "inf")] {
+        let told = link(&format!("loss = {number}"));
+        assert!(told[0].starts_with(&format!("5:8 {said} is not a probability")), "{told:?}");
+    }
+    assert!(link("loss = \"1 %\"")[0].contains("a probability"));
+    let jitter = |keys: &str| link(&format!("jitter = {{ distribution = {keys} }}"));
+    assert_eq!(jitter("\"uniform\""), ["5:10 a jitter that is uniform needs a `max`"]);
+    assert_eq!(
+        jitter("\"normal\", mean = \"1 ms\""),
+        ["5:10 a jitter that is normal needs a `mean` and a `std`"]
+    );
+    assert_eq!(jitter("\"exponential\""), ["5:10 a jitter that is exponential needs a `mean`"]);
+    assert_eq!(jitter("\"pareto\""), ["5:10 a jitter that is pareto needs a `mean`"]);
+    assert_eq!(
+        jitter("\"uniform\", max = \"1 ms\", mean = \"1 ms\""),
+        ["5:59 `mean` says nothing in a jitter that is uniform"]
+    );
+    assert_eq!(
+        jitter("\"pareto\", mean = \"1 ms\", std = \"1 ms\""),
+        ["5:58 `std` says nothing in a jitter that is pareto"]
+    );
+    let shape = jitter("\"pareto\", mean = \"1 ms\", shape = 1");
+    assert!(shape[0].contains("1 is no shape"), "{shape:?}");
+    assert!(jitter("\"gauss\"")[0].contains("gauss"));
+    assert!(jitter("\"normal\", sigma = \"1 ms\"")[0].contains("unknown key `sigma`"));
+    assert!(jitter("\"uniform\", max = \"1 ms\", order = \"lose\"")[0].contains("lose"));
+}
+
+#[test]
+fn disciplines_that_cannot_be() {
+    let ptm = |keys: &str| told("kind = \"fifo\", buffer = \"64 KiB\"", keys).join("; ");
+    for (keys, said) in [
+        (r#"kind = "red", min = "9 packets", max = "9 packets""#, "`min` must be less than `max`"),
+        (r#"kind = "red", min = "9 packets", max = "9 kB""#, "must both be in bytes or both in packets"),
+        (r#"kind = "red", min = "1 kB", max = "9 kB", max_p = 0"#, "0 does nothing"),
+        (r#"kind = "red", min = "1 kB", max = "9 kB", weight = 1.1"#, "is not a probability"),
+        (r#"kind = "red", min = "1 kB", max = "9 kB", mean_packet = "0 B""#, "more than 0 B"),
+        (r#"kind = "red", max = "9 kB""#, "min"),
+        (r#"kind = "codel", interval = "0 s""#, "0 s does not do"),
+        (r#"kind = "codel", target = 5"#, "unit"),
+        (r#"kind = "fq-codel", flows = 0"#, "0 queues do not do"),
+        (r#"kind = "fq-codel", quantum = "255 B""#, "255 B is too small"),
+        (r#"kind = "fq-codel", drop_batch = 0"#, "makes no room"),
+        (r#"kind = "pie", t_update = "999 ns""#, "999 ns is too short"),
+        (r#"kind = "pie", alpha = -1.0"#, "-1 does not do"),
+        (r#"kind = "pie", mark_ecnth = 2"#, "is not a probability"),
+        (r#"kind = "pie", tupdate = "1 ms""#, "unknown key"),
+    ] {
+        assert!(ptm(keys).contains(said), "{keys}: {}", ptm(keys));
+        assert!(ptm(keys).starts_with("15:"), "{keys}: {}", ptm(keys));
+    }
 }

@@ -1,0 +1,315 @@
+//! FQ-CoDel: a queue per flow, each with CoDel, served in turns in which new flows come first.
+
+use std::collections::VecDeque;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use super::Loss;
+use super::Place;
+use super::buffer::Backlog;
+use super::codel::{Law, Source, State, default_interval, default_mtu, default_target};
+use super::discipline::{Discipline, Next};
+use super::parameter::span_above_zero;
+use crate::flow::Flows;
+use crate::packet::{DropReason, Tau};
+use crate::random::Draws;
+use crate::units::{ByteCount, Span, Time};
+
+/// The parameters of an `fq-codel`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FqCodelSpec {
+    /// How many packets may wait in all (default: 10240).
+    #[serde(default = "default_limit")]
+    pub limit: u64,
+    /// How many bytes may wait in all (default: 32 MiB).
+    #[serde(default = "default_memory_limit")]
+    pub memory_limit: ByteCount,
+    /// The number of queues, 1 to 65536, over which flows are spread by their hash (default: 1024).
+    #[serde(default = "default_flows", deserialize_with = "queues")]
+    #[schemars(range(min = 1, max = 65_536))]
+    pub flows: u32,
+    /// The bytes that a queue may send in its turn, 256 B or more (default: 1514 B).
+    #[serde(default = "default_mtu", deserialize_with = "quantum")]
+    pub quantum: ByteCount,
+    /// How many packets the longest queue loses at most, when too many wait (default: 64).
+    #[serde(default = "default_drop_batch", deserialize_with = "drop_batch")]
+    #[schemars(range(min = 1))]
+    pub drop_batch: u64,
+    /// How long a packet may wait for ever (default: 5 ms).
+    #[serde(default = "default_target")]
+    pub target: Span,
+    /// How long packets wait longer than `target` before one is dropped (default: 100 ms).
+    #[serde(default = "default_interval", deserialize_with = "span_above_zero")]
+    pub interval: Span,
+    /// With no more than this waiting in all, CoDel drops nothing: the longest packet (default: 1514 B).
+    #[serde(default = "default_mtu")]
+    pub mtu: ByteCount,
+    /// Whether packets that are capable of ECN are marked instead of dropped (default: true).
+    #[serde(default = "default_ecn")]
+    pub ecn: bool,
+}
+
+fn default_limit() -> u64 {
+    10_240
+}
+
+fn default_memory_limit() -> ByteCount {
+    ByteCount::new(32 << 20)
+}
+
+fn default_flows() -> u32 {
+    1_024
+}
+
+fn default_drop_batch() -> u64 {
+    64
+}
+
+fn default_ecn() -> bool {
+    true
+}
+
+/// The smallest quantum that Linux takes: with less, a turn sends nothing too often.
+const LEAST_QUANTUM: u64 = 256;
+
+fn queues<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    match u32::deserialize(deserializer)? {
+        flows @ 1..=65_536 => Ok(flows),
+        flows => {
+            Err(de::Error::custom(format_args!("{flows} queues do not do; write 1 to 65536, such as 1024")))
+        }
+    }
+}
+
+fn quantum<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteCount, D::Error> {
+    let quantum = ByteCount::deserialize(deserializer)?;
+    if quantum.get() < LEAST_QUANTUM {
+        let message = format!("a quantum of {quantum} is too small: 256 B or more, such as \"1514 B\"");
+        return Err(de::Error::custom(message));
+    }
+    Ok(quantum)
+}
+
+fn drop_batch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    match u64::deserialize(deserializer)? {
+        0 => Err(de::Error::custom("a batch of 0 packets makes no room; write 1 or more, such as 64")),
+        packets => Ok(packets),
+    }
+}
+
+impl Default for FqCodelSpec {
+    fn default() -> Self {
+        FqCodelSpec {
+            limit: default_limit(),
+            memory_limit: default_memory_limit(),
+            flows: default_flows(),
+            quantum: default_mtu(),
+            drop_batch: default_drop_batch(),
+            target: default_target(),
+            interval: default_interval(),
+            mtu: default_mtu(),
+            ecn: default_ecn(),
+        }
+    }
+}
+
+/// FQ-CoDel.
+///
+/// - A packet goes to the queue that the hash of its 5-tuple leads to; the hash is another one for each seed and port.
+/// - When more than `limit` packets or `memory_limit` bytes wait with the newcomer, the queue with the most bytes
+///   loses packets from its head: half of its bytes, `drop_batch` packets at most. CoDel counts them as drops.
+/// - A queue that was empty joins the new queues, with a quantum of credit. The first of the new queues is served,
+///   and where there is none, the first of the old ones. One without credit gets a quantum and goes behind the old
+///   ones. A new one that is empty goes there too, so that it cannot become new at once; an old one that is empty
+///   leaves.
+/// - The queue that is served sends the packet that CoDel gives (see [`Codel`](super::Codel)) and pays its bytes of
+///   credit; the credit may fall below zero.
+///
+/// A packet that [`next`](Discipline::next) names is decided; it still counts against `limit`.
+///
+/// # Complexity
+/// O(1) per packet; O(flows) per batch of drops.
+///
+/// # Source
+/// RFC 8290, Sections 4.1 and 4.2. As in Linux (`net/sched/sch_fq_codel.c`), CoDel's check for one packet of bytes looks
+/// at all queues together, and dropped batches add to CoDel's count. Memory is counted in bytes on the wire; Linux counts
+/// its buffers' true size.
+pub struct FqCodel {
+    law: Law,
+    spec: FqCodelSpec,
+    draws: Draws,
+    /// By queue.
+    queues: Vec<Queue>,
+    /// Bytes by queue, side by side to find the longest.
+    bytes: Vec<u64>,
+    /// Queues that have just become active.
+    new: VecDeque<u32>,
+    /// The other active queues.
+    old: VecDeque<u32>,
+    /// What waits in the queues.
+    backlog: Backlog,
+    /// Taken from its queue to leave next.
+    head: Option<Tau>,
+}
+
+#[derive(Default)]
+struct Queue {
+    packets: VecDeque<Tau>,
+    state: State,
+    /// Bytes that it may send before its turn is over.
+    credit: i64,
+    /// Whether it is among the new or the old queues.
+    active: bool,
+}
+
+/// One queue, and what the discipline counts over all.
+struct Turn<'a> {
+    packets: &'a mut VecDeque<Tau>,
+    bytes: &'a mut u64,
+    backlog: &'a mut Backlog,
+}
+
+impl Source for Turn<'_> {
+    fn take(&mut self) -> Option<Tau> {
+        let tau = self.packets.pop_front()?;
+        *self.bytes -= u64::from(tau.packet.length);
+        self.backlog.remove(tau.packet.length);
+        Some(tau)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.backlog.bytes()
+    }
+}
+
+impl FqCodel {
+    /// An empty one.
+    pub fn new(spec: &FqCodelSpec, place: &Place<'_>) -> Self {
+        let law =
+            Law { target: spec.target, interval: spec.interval, maxpacket: spec.mtu.get(), ecn: spec.ecn };
+        let flows = spec.flows as usize;
+        FqCodel {
+            law,
+            spec: spec.clone(),
+            draws: Draws::new(place.seed, "ptm", place.port),
+            queues: std::iter::repeat_with(Queue::default).take(flows).collect(),
+            bytes: vec![0; flows],
+            new: VecDeque::new(),
+            old: VecDeque::new(),
+            backlog: Backlog::default(),
+            head: None,
+        }
+    }
+
+    /// The queue of a flow: its perturbed hash, scaled to the number of queues.
+    #[inline]
+    fn queue_of(&self, flow: u64) -> usize {
+        let scaled = u128::from(self.draws.bits(flow)) * self.queues.len() as u128;
+        (scaled >> 64) as usize
+    }
+
+    /// Makes room: drops from the head of the queue with the most bytes.
+    fn drop_batch(&mut self, now: Time, losses: &mut Vec<Loss>) {
+        let mut longest = 0;
+        for (index, &bytes) in self.bytes.iter().enumerate() {
+            if bytes > self.bytes[longest] {
+                longest = index;
+            }
+        }
+        let half = self.bytes[longest] / 2;
+        let Queue { packets, state, .. } = &mut self.queues[longest];
+        let mut turn = Turn { packets, bytes: &mut self.bytes[longest], backlog: &mut self.backlog };
+        let (mut dropped, mut bytes) = (0, 0);
+        while let Some(tau) = turn.take() {
+            losses.push(Loss { tau, at: now, reason: DropReason::BufferFull });
+            dropped += 1;
+            bytes += u64::from(tau.packet.length);
+            if dropped >= self.spec.drop_batch || bytes >= half {
+                break;
+            }
+        }
+        state.dropped_elsewhere(dropped);
+    }
+
+    /// Who leaves at `now`.
+    fn take(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau> {
+        loop {
+            let from_new = !self.new.is_empty();
+            let list = if from_new { &mut self.new } else { &mut self.old };
+            let index = *list.front()?;
+            let queue = &mut self.queues[index as usize];
+            if queue.credit <= 0 {
+                queue.credit = queue.credit.saturating_add_unsigned(self.spec.quantum.get());
+                list.pop_front();
+                self.old.push_back(index);
+                continue;
+            }
+            let mut turn = Turn {
+                packets: &mut queue.packets,
+                bytes: &mut self.bytes[index as usize],
+                backlog: &mut self.backlog,
+            };
+            if let Some(tau) = queue.state.dequeue(&self.law, now, &mut turn, losses) {
+                queue.credit -= i64::from(tau.packet.length);
+                return Some(tau);
+            }
+            list.pop_front();
+            if from_new && !self.old.is_empty() {
+                self.old.push_back(index);
+            } else {
+                queue.active = false;
+            }
+        }
+    }
+}
+
+impl Discipline for FqCodel {
+    fn enqueue(&mut self, tau: Tau, flows: &Flows, losses: &mut Vec<Loss>) {
+        let index = self.queue_of(flows.hash(tau.packet.fid));
+        let queue = &mut self.queues[index];
+        queue.packets.push_back(tau);
+        self.bytes[index] += u64::from(tau.packet.length);
+        self.backlog.add(tau.packet.length);
+        if !queue.active {
+            queue.active = true;
+            queue.credit = i64::try_from(self.spec.quantum.get()).unwrap_or(i64::MAX);
+            self.new.push_back(index as u32);
+        }
+        let waits = self.backlog();
+        if waits.packets() > self.spec.limit || self.backlog.bytes() > self.spec.memory_limit.get() {
+            self.drop_batch(tau.timestamp, losses);
+        }
+    }
+
+    fn next(&mut self, now: Time, losses: &mut Vec<Loss>) -> Next {
+        if self.head.is_none() {
+            self.head = self.take(now, losses);
+        }
+        self.head.map_or(Next::Nothing, |head| Next::Ready(head.packet.length))
+    }
+
+    fn dequeue(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau> {
+        self.next(now, losses);
+        self.head.take()
+    }
+
+    fn backlog(&self) -> Backlog {
+        let mut backlog = self.backlog;
+        if let Some(head) = self.head {
+            backlog.add(head.packet.length);
+        }
+        backlog
+    }
+
+    fn waiting(&self, waiting: &mut Vec<Tau>) {
+        waiting.extend(self.head);
+        for queue in &self.queues {
+            waiting.extend(&queue.packets);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,45 @@
+//! Parameters of disciplines that have to lie in a range: read with a message that says what would be right.
+
+use serde::{Deserialize, Deserializer, de};
+
+use crate::units::{ByteCount, Probability, Span};
+
+/// Reads a span above zero.
+pub(super) fn span_above_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+    let span = Span::deserialize(deserializer)?;
+    if span == Span::ZERO {
+        return Err(de::Error::custom("a span of 0 s does not do here; write for example \"100 ms\""));
+    }
+    Ok(span)
+}
+
+/// Reads a size above zero.
+pub(super) fn bytes_above_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteCount, D::Error> {
+    let bytes = ByteCount::deserialize(deserializer)?;
+    if bytes == ByteCount::ZERO {
+        return Err(de::Error::custom("a packet has more than 0 B; write for example \"1000 B\""));
+    }
+    Ok(bytes)
+}
+
+/// Reads a probability above zero.
+pub(super) fn probability_above_zero<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Probability, D::Error> {
+    let probability = Probability::deserialize(deserializer)?;
+    if probability == Probability::ZERO {
+        return Err(de::Error::custom("0 does nothing here; write a number above 0, such as 0.01"));
+    }
+    Ok(probability)
+}
+
+/// Reads a number that is zero or more.
+pub(super) fn not_negative<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let number = f64::deserialize(deserializer)?;
+    if !number.is_finite() || number < 0.0 {
+        return Err(de::Error::custom(format_args!(
+            "{number} does not do; write a number that is zero or more"
+        )));
+    }
+    Ok(number)
+}

@@ -1,0 +1,155 @@
+//! The keys of a link that impair it, and what they come to.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, de};
+
+use crate::config::{ConfigError, Document, Spanned};
+use crate::impairment::{Distribution, ImpairmentSpec, Jitter, Order};
+use crate::units::{Probability, Span};
+
+/// Extra delay at random: `jitter = { distribution = "normal", mean = "2 ms", std = "500 us" }`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JitterFile {
+    /// How it is distributed.
+    pub distribution: JitterKind,
+    /// The mean; not with "uniform".
+    #[schemars(with = "Option<Span>")]
+    pub mean: Option<Spanned<Span>>,
+    /// The standard deviation; with "normal" alone.
+    #[schemars(with = "Option<Span>")]
+    pub std: Option<Spanned<Span>>,
+    /// How fast large values become rare, above 1; with "pareto" alone (default: 3).
+    #[serde(default, deserialize_with = "shape")]
+    #[schemars(with = "Option<f64>")]
+    pub shape: Option<Spanned<f64>>,
+    /// The largest value; "uniform" needs it.
+    #[schemars(with = "Option<Span>")]
+    pub max: Option<Spanned<Span>>,
+    /// Whether packets arrive in the order in which they leave (default: "keep").
+    #[serde(default)]
+    pub order: Order,
+}
+
+/// How a jitter is distributed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum JitterKind {
+    /// Every value from zero to `max` alike.
+    Uniform,
+    /// The normal distribution, cut at zero.
+    Normal,
+    /// The exponential distribution.
+    Exponential,
+    /// The Pareto distribution.
+    Pareto,
+}
+
+const DEFAULT_SHAPE: f64 = 3.0;
+
+fn shape<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Spanned<f64>>, D::Error> {
+    let shape = Spanned::<f64>::deserialize(deserializer)?;
+    let number = *shape.get_ref();
+    if !(number.is_finite() && number > 1.0) {
+        let message = "no shape of a Pareto distribution with a mean; write a number above 1, such as 3";
+        return Err(de::Error::custom(format_args!("{number} is {message}")));
+    }
+    Ok(Some(shape))
+}
+
+/// The keys of one table.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Impairing {
+    pub loss: Option<Probability>,
+    pub jitter: Option<Spanned<JitterFile>>,
+}
+
+impl Impairing {
+    /// This table's keys, and those of the table around it for the rest.
+    pub fn over(self, outer: &Impairing) -> Impairing {
+        let jitter = self.jitter.or_else(|| outer.jitter.clone());
+        Impairing { loss: self.loss.or(outer.loss), jitter }
+    }
+
+    /// What the keys come to; `None` where [`mistakes`](Self::mistakes) has something to say.
+    pub fn spec(&self) -> Option<ImpairmentSpec> {
+        let jitter = match &self.jitter {
+            None => None,
+            Some(jitter) => {
+                let file = jitter.get_ref();
+                let distribution = file.distribution()?;
+                Some(Jitter { distribution, order: file.order })
+            }
+        };
+        Some(ImpairmentSpec { loss: self.loss.unwrap_or_default(), jitter })
+    }
+
+    /// The keys of a jitter that are missing, and those that say nothing.
+    pub fn mistakes(&self, document: &Document) -> Vec<ConfigError> {
+        let Some(jitter) = &self.jitter else { return Vec::new() };
+        let file = jitter.get_ref();
+        let (name, example) = file.distribution.described();
+        let mut mistakes = Vec::new();
+        for (key, span) in file.superfluous() {
+            let message = format!("`{key}` says nothing in a jitter that is {name}");
+            mistakes.push(document.error(span, message).with_help(format!("write for example {example}")));
+        }
+        if file.distribution().is_none() {
+            let message = format!("a jitter that is {name} needs {}", file.distribution.needs());
+            let error = document.error(jitter.span(), message);
+            mistakes.push(error.with_help(format!("write for example {example}")));
+        }
+        mistakes
+    }
+}
+
+impl JitterKind {
+    /// Its name, and a table that would be right.
+    fn described(self) -> (&'static str, &'static str) {
+        match self {
+            JitterKind::Uniform => ("uniform", "{ distribution = \"uniform\", max = \"4 ms\" }"),
+            JitterKind::Normal => {
+                ("normal", "{ distribution = \"normal\", mean = \"2 ms\", std = \"500 us\" }")
+            }
+            JitterKind::Exponential => ("exponential", "{ distribution = \"exponential\", mean = \"2 ms\" }"),
+            JitterKind::Pareto => ("pareto", "{ distribution = \"pareto\", mean = \"2 ms\", shape = 3 }"),
+        }
+    }
+
+    fn needs(self) -> &'static str {
+        match self {
+            JitterKind::Uniform => "a `max`",
+            JitterKind::Normal => "a `mean` and a `std`",
+            JitterKind::Exponential | JitterKind::Pareto => "a `mean`",
+        }
+    }
+}
+
+impl JitterFile {
+    fn distribution(&self) -> Option<Distribution> {
+        let value = |span: &Option<Spanned<Span>>| span.as_ref().map(|span| *span.get_ref());
+        let (mean, max) = (value(&self.mean), value(&self.max));
+        Some(match self.distribution {
+            JitterKind::Uniform => Distribution::Uniform { max: max? },
+            JitterKind::Normal => Distribution::Normal { mean: mean?, std: value(&self.std)?, max },
+            JitterKind::Exponential => Distribution::Exponential { mean: mean?, max },
+            JitterKind::Pareto => {
+                let shape = self.shape.as_ref().map_or(DEFAULT_SHAPE, |shape| *shape.get_ref());
+                Distribution::Pareto { mean: mean?, shape, max }
+            }
+        })
+    }
+
+    /// The keys that do not belong to the distribution, with their places.
+    fn superfluous(&self) -> Vec<(&'static str, std::ops::Range<usize>)> {
+        let kind = self.distribution;
+        let mean = self.mean.as_ref().filter(|_| kind == JitterKind::Uniform);
+        let std = self.std.as_ref().filter(|_| kind != JitterKind::Normal);
+        let shape = self.shape.as_ref().filter(|_| kind != JitterKind::Pareto);
+        let mut keys = Vec::new();
+        keys.extend(mean.map(|value| ("mean", value.span())));
+        keys.extend(std.map(|value| ("std", value.span())));
+        keys.extend(shape.map(|value| ("shape", value.span())));
+        keys
+    }
+}
