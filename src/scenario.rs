@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::topology::{DeviceId, Topology};
-use crate::units::{ByteCount, Span, Time};
+use crate::topology::Topology;
+use crate::traffic::Generator;
+use crate::units::{Span, Time};
 
 mod file;
+mod traffic;
 
 pub use crate::topology::{Direction, Vantage, VantageSpec};
 pub use file::{MeasuredFile, ScenarioFile};
@@ -36,7 +38,7 @@ pub struct Scenario {
     pub seed: u64,
     /// When the simulation stops; without it, when the last packet has left.
     pub until: Option<Time>,
-    /// The sources.
+    /// The sources, by entry.
     pub traffic: Vec<Traffic>,
     /// The captures to compare with.
     pub measured: Vec<Measured>,
@@ -44,8 +46,8 @@ pub struct Scenario {
     pub inputs: Vec<PathBuf>,
 }
 
-/// One source of traffic, resolved.
-#[derive(Debug, Clone, PartialEq)]
+/// One `[[traffic]]` entry, resolved.
+#[derive(Debug, Clone)]
 pub enum Traffic {
     /// A capture replayed at a vantage.
     Replay {
@@ -54,21 +56,8 @@ pub enum Traffic {
         /// where it is injected
         at: Vantage,
     },
-    /// Evenly spaced packets between two hosts.
-    Cbr {
-        /// the host that sends
-        from: DeviceId,
-        /// the host that receives
-        to: DeviceId,
-        /// the length of each packet, above zero
-        size: ByteCount,
-        /// the time from one packet to the next
-        interval: Span,
-        /// how many packets, above zero
-        packets: u64,
-        /// when the first is sent
-        start: Span,
-    },
+    /// Packets that a process generates, one source per sending host.
+    Generated(Generator),
 }
 
 /// One measured capture, resolved.
