@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::topology::Topology;
+use crate::topology::{DeviceId, Topology};
 use crate::traffic::Generator;
+use crate::traffic::replay::Speed;
 use crate::units::{Span, Time};
 
 mod file;
@@ -55,6 +57,19 @@ pub enum Traffic {
         capture: PathBuf,
         /// where it is injected
         at: Vantage,
+        /// how fast
+        speed: Speed,
+    },
+    /// A capture spread over hosts, one source per host.
+    ReplayByAddress {
+        /// the file
+        capture: PathBuf,
+        /// who sends and receives
+        hosts: Vec<DeviceId>,
+        /// the host of each prefix, by position, the longest prefix first; a hash without it
+        prefixes: Option<Vec<(IpNet, u32)>>,
+        /// how fast
+        speed: Speed,
     },
     /// Packets that a process generates, one source per sending host.
     Generated(Generator),

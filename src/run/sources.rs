@@ -6,9 +6,11 @@ use super::RunError;
 use crate::capture::Options;
 use crate::engine::{Injection, InjectionPoint};
 use crate::pfm::Pfm;
+use crate::random::Draws;
 use crate::scenario::{Direction, Scenario, Traffic};
 use crate::topology::{DeviceId, Topology};
 use crate::traffic::Replay;
+use crate::traffic::replay::{HostOfAddress, open_by_address};
 use crate::units::Timestamp;
 
 /// Opens every source. The run starts at the first packet of all replayed captures, or in 1970 without any.
@@ -16,15 +18,32 @@ pub(super) fn open(scenario: &Scenario, options: &Options) -> Result<(Timestamp,
     let topology = &scenario.topology;
     let mut addresses = Addresses::new(topology);
     let mut injections = Vec::new();
-    for traffic in &scenario.traffic {
+    for (index, traffic) in scenario.traffic.iter().enumerate() {
         match traffic {
-            Traffic::Replay { capture, at } => injections.push(Injection {
-                source: Box::new(Replay::open(capture, options)?),
+            Traffic::Replay { capture, at, speed } => injections.push(Injection {
+                source: Box::new(Replay::open_at(capture, options, speed)?),
                 at: match at.direction {
                     Direction::Ingress => InjectionPoint::Ingress(at.port),
                     Direction::Egress => InjectionPoint::Egress(at.port),
                 },
             }),
+            Traffic::ReplayByAddress { capture, hosts, prefixes, speed } => {
+                let host_of = match prefixes {
+                    Some(prefixes) => HostOfAddress::Table(prefixes.clone()),
+                    None => {
+                        let draws = Draws::new(scenario.seed, "traffic", &index.to_string());
+                        HostOfAddress::Hash(draws, hosts.len() as u32)
+                    }
+                };
+                let leading = hosts.iter().map(|host| addresses.of(*host)).collect::<Result<_, _>>()?;
+                let sources = open_by_address(capture, options, speed, host_of, leading)?;
+                injections.extend(
+                    sources
+                        .into_iter()
+                        .zip(hosts)
+                        .map(|(source, host)| Injection { source, at: InjectionPoint::Host(*host) }),
+                );
+            }
             Traffic::Generated(generator) => {
                 for sender in &generator.senders {
                     let host = &topology.device(sender.host).name;

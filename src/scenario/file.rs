@@ -149,7 +149,7 @@ impl Scenario {
         }
 
         let captures = traffic.iter().filter_map(|source| match source {
-            Traffic::Replay { capture, .. } => Some(capture),
+            Traffic::Replay { capture, .. } | Traffic::ReplayByAddress { capture, .. } => Some(capture),
             Traffic::Generated(_) => None,
         });
         let captures = captures.chain(&reader.inputs);
