@@ -190,7 +190,7 @@ fn several_mistakes_are_told_at_once() {
         + folder
             .told(
                 "[[traffic]]\nkind = \"replay\"\ncapture = \"in.pcap\"\nat",
-                "[[traffic]]\nkind = \"replay\"\ncapture = \"no\"\nxt",
+                "[[traffic]]\nkind = \"replay\"\ncaptre = \"no\"\nat",
             )
             .len();
     assert_eq!(told, 1 + 2);
