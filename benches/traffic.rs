@@ -1,7 +1,7 @@
 //! What a generated packet costs: nanoseconds per emission of each kind of source, and per logarithm.
 //!
 //! ```sh
-//! cargo bench --bench traffic
+//! cargo bench --bench traffic [WORD]     # only the kinds with this word
 //! ```
 
 use std::hint::black_box;
@@ -58,7 +58,9 @@ fn main() {
                     { name = \"b\", kind = \"host\", addresses = [\"10.0.0.2\"] }]\n\
                     link = [{ between = [\"a:0\", \"b:0\"], bandwidth = \"1 Gbps\" }]\n";
     std::fs::write(folder.path().join("pair.toml"), topology).expect("a topology");
-    for (name, entry) in KINDS {
+    let only = std::env::args().nth(1).filter(|word| !word.starts_with('-'));
+    let chosen = |name: &str| only.as_ref().is_none_or(|word| name.contains(word.as_str()));
+    for (name, entry) in KINDS.into_iter().filter(|(name, _)| chosen(name)) {
         let path = folder.path().join("s.toml");
         let text = format!(
             "name = \"s\"\ntopology = \"pair.toml\"\n[[traffic]]\n{entry}\nrate = \"10000 packets/s\"\npackets = {PACKETS}\n"
