@@ -210,14 +210,14 @@ fn stationary(generator: &Matrix) -> Vec<f64> {
     let order = generator.len();
     let mut rates = generator.clone();
     for last in (1..order).rev() {
-        let out: f64 = rates[last][..last].iter().sum();
-        for row in 0..last {
-            rates[row][last] /= out;
-            let part = rates[row][last];
-            for column in 0..last {
-                let through = part * rates[last][column];
-                rates[row][column] += through;
-            }
+        // Who goes to `last` goes on to where it leads.
+        let (earlier, later) = rates.split_at_mut(last);
+        let leads = &later[0][..last];
+        let out: f64 = leads.iter().sum();
+        for row in earlier {
+            row[last] /= out;
+            let part = row[last];
+            row.iter_mut().zip(leads).for_each(|(rate, lead)| *rate += part * lead);
         }
     }
     let mut weights = vec![1.0; order];

@@ -36,11 +36,11 @@ fn scenario(hosts: usize, entries: &str) -> Scenario {
 /// The source that sends from `host` in the entry named `label`.
 fn source(scenario: &Scenario, label: &str, host: &str) -> Box<dyn Source> {
     let topology = &scenario.topology;
-    let generators = scenario.traffic.iter().filter_map(|traffic| match traffic {
+    let mut generators = scenario.traffic.iter().filter_map(|traffic| match traffic {
         Traffic::Generated(generator) if generator.label == label => Some(generator),
         _ => None,
     });
-    let generator = generators.last().unwrap();
+    let generator = generators.next().unwrap();
     let id = topology.device_named(host).unwrap();
     let sender = generator.senders.iter().find(|sender| sender.host == id).unwrap();
     let address = |host| Ok::<IpAddr, ()>(topology.device(host).addresses[0].addr());
