@@ -17,23 +17,42 @@ generated!(
     }
 );
 
+/// How many gaps are drawn at once: a logarithm in a row of others costs a part of one on its own.
+const BLOCK: usize = 32;
+
 /// Poisson arrivals.
 pub struct Poisson {
     clock: Clock,
     gap_ps: f64,
+    /// Gaps to come, from `used` on.
+    gaps_ps: [f64; BLOCK],
+    used: usize,
 }
 
 impl Poisson {
     /// Arrivals after `start` with this mean gap.
     pub fn new(gap: Gap, start: Time) -> Self {
-        Poisson { clock: Clock::new(start), gap_ps: gap.as_ps_f64() }
+        Poisson { clock: Clock::new(start), gap_ps: gap.as_ps_f64(), gaps_ps: [0.0; BLOCK], used: BLOCK }
+    }
+
+    #[inline(never)]
+    fn draw(&mut self, random: &mut Stream) {
+        for gap in &mut self.gaps_ps {
+            *gap = exponential(random) * self.gap_ps;
+        }
+        self.used = 0;
     }
 }
 
 impl Arrivals for Poisson {
     #[inline]
     fn next_instant(&mut self, random: &mut Stream) -> Time {
-        self.clock.advance(exponential(random) * self.gap_ps)
+        if self.used == BLOCK {
+            self.draw(random);
+        }
+        let gap = self.gaps_ps[self.used];
+        self.used += 1;
+        self.clock.advance(gap)
     }
 }
 
