@@ -28,6 +28,7 @@ pub use cbr::{Cbr, CbrSpec, UDP};
 pub use generator::{Generator, Process};
 pub use markovian::MarkovianSpec;
 pub use mistake::Mistake;
+pub(crate) use mistake::positive;
 pub use on_off::OnOffSpec;
 pub use poisson::PoissonSpec;
 pub use replay::{Replay, ReplaySpec};

@@ -138,11 +138,11 @@ impl Reader<'_> {
         let generator = self
             .generator(entry, periods.map(|(on, off)| Process::OnOff(on, off)), pace, mean_over_peak)
             .ok()?;
-        self.long_enough(&generator, on)
+        self.long_enough(generator, on)
     }
 
     /// Whether an on period sends enough for the process to be what it is called.
-    fn long_enough(&mut self, generator: &Generator, on: Range<usize>) -> Option<Generator> {
+    fn long_enough(&mut self, generator: Generator, on: Range<usize>) -> Option<Generator> {
         const LEAST: f64 = 0.001;
         let Process::OnOff(periods, _) = &generator.process else { return None };
         let packets =
@@ -154,7 +154,7 @@ impl Reader<'_> {
             self.wrong(on, message, Some(help.to_owned()));
             return None;
         }
-        Some(generator.clone())
+        Some(generator)
     }
 
     fn markovian(&mut self, entry: Entry<'_>, spec: &MarkovianSpec) -> Option<Generator> {
@@ -216,7 +216,7 @@ impl Reader<'_> {
             let host = hosts[row.from];
             let gap = self.gap(&entry, &process, &pace, &row, (host, count), &sizes)?;
             let gap = gap.map(|gap| gap.of_part(1.0 / mean_over_peak));
-            if gap.is_some_and(|gap| gap.as_ps_f64() < 1.0) {
+            if gap.is_some_and(|gap| gap.as_ps_f64() <= 1.0) {
                 let span = if let Pace::Rate(rate) = &pace { rate.span() } else { entry.span.clone() };
                 return Err(self.told(Mistake::new(span, "more than one packet each picosecond")));
             }

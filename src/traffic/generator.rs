@@ -208,7 +208,7 @@ impl<A: Arrivals> GeneratedSource<A> {
             random,
             sizes,
             destinations,
-            fids: vec![NONE; keys.len() * flows as usize],
+            fids: vec![NONE; if A::HAS_FLOWS { flows as usize } else { keys.len() * flows as usize }],
             keys,
             flows,
             spread,
@@ -258,7 +258,9 @@ impl<A: Arrivals> GeneratedSource<A> {
     /// The flow id of a flow: the next one at its first packet.
     #[inline]
     fn fid(&mut self, slot: u32) -> u32 {
-        let fid = &mut self.fids[slot as usize];
+        // A flow of the process has one destination.
+        let place = if A::HAS_FLOWS { slot % self.flows } else { slot };
+        let fid = &mut self.fids[place as usize];
         if *fid == NONE {
             *fid = self.slots.len() as u32;
             self.slots.push(slot);

@@ -112,7 +112,7 @@ impl MmppSpec {
             let message = format!("{} rates for {} states", rates.len(), generator.len());
             return Err(Mistake::new(self.rates.span(), message).with_help("write one rate for each state"));
         }
-        if let Some(rate) = rates.iter().find(|rate| !(rate.is_finite() && **rate >= 0.0)) {
+        if let Some(rate) = rates.iter().find(|rate| !is_rate(**rate)) {
             return Err(Mistake::new(self.rates.span(), format!("a rate cannot be {rate}")));
         }
         let order = rates.len();
@@ -150,17 +150,22 @@ fn not_negative(matrix: &Spanned<Matrix>, name: &str, but_diagonal: bool) -> Res
     for (row, entries) in matrix.get_ref().iter().enumerate() {
         for (column, entry) in entries.iter().enumerate() {
             let may_be_negative = but_diagonal && row == column;
-            if !entry.is_finite() || (*entry < 0.0 && !may_be_negative) {
+            if !is_rate(entry.abs()) || (*entry < 0.0 && !may_be_negative) {
                 let message = format!("row {}, column {} of `{name}` cannot be {entry}", row + 1, column + 1);
                 let help = match but_diagonal {
-                    true => "off the diagonal stand rates of zero or more",
-                    false => "rates are zero or more",
+                    true => "off the diagonal stand rates: 0, or from 1e-9 to 1e12",
+                    false => "rates are 0, or from 1e-9 to 1e12",
                 };
                 return Err(Mistake::new(matrix.span(), message).with_help(help));
             }
         }
     }
     Ok(())
+}
+
+/// Whether it is 0, or a rate that a run can tell from 0 and from no time at all.
+fn is_rate(rate: f64) -> bool {
+    rate == 0.0 || (1e-9..=1e12).contains(&rate)
 }
 
 /// Whether each row adds up to 0, but for rounding.
@@ -262,8 +267,18 @@ impl Map {
             return Err(Mistake::new(at.span(), message)
                 .with_help("from every state there must be a way to every other (an irreducible chain)"));
         }
+        /// More would take a simulation for ever.
+        const MOST_CHANGES: f64 = 1e6;
         let stationary = stationary(&generator);
-        Ok(Map { d0, d1, stationary })
+        let map = Map { d0, d1, stationary };
+        let leaving =
+            map.stationary.iter().zip(&map.d0).enumerate().map(|(state, (part, row))| -part * row[state]);
+        let changes = leaving.sum::<f64>() / map.packets_per_s();
+        if changes.is_nan() || changes > MOST_CHANGES {
+            let message = format!("there are {changes:.1e} changes of state for each packet");
+            return Err(Mistake::new(at.span(), message).with_help("there may be a million on average"));
+        }
+        Ok(map)
     }
 
     /// Packets per second in the long run: `pi D1 1`.
@@ -475,6 +490,12 @@ mod tests {
         );
         let none: &[&[f64]] = &[&[0.0, 0.0], &[0.0, 0.0]];
         assert_eq!(told(map(&[&[-1.0, 1.0], &[1.0, -1.0]], none)), "there are no packets: every rate is 0");
+        assert_eq!(
+            told(mmpp(&[1e300, 1.0], &[&[-1.0, 1.0], &[1.0, -1.0]])),
+            format!("a rate cannot be {}", 1e300)
+        );
+        let busy: &[&[f64]] = &[&[-1e9, 1e9], &[1e9, -1e9]];
+        assert_eq!(told(mmpp(&[1.0, 1.0], busy)), "there are 1.0e9 changes of state for each packet");
         assert_eq!(told(mmpp(&[1.0], &[&[-1.0, 1.0], &[1.0, -1.0]])), "1 rates for 2 states");
         assert_eq!(told(mmpp(&[1.0, -1.0], &[&[-1.0, 1.0], &[1.0, -1.0]])), "a rate cannot be -1");
         assert_eq!(

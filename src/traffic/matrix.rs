@@ -234,7 +234,7 @@ pub fn read_demands(path: &Path) -> Result<Vec<Demand>, String> {
     for (number, demand) in reader.deserialize::<Demand>().enumerate() {
         let demand = demand.map_err(|error| format!("`{shown}`: {error}"))?;
         let bandwidth = demand.bandwidth_bps;
-        if !(bandwidth.is_finite() && bandwidth >= 0.0) {
+        if bandwidth != 0.0 && !(1e-6..=1e18).contains(&bandwidth) {
             return Err(format!("row {} of `{shown}`: a bandwidth of {bandwidth}", number + 1));
         }
         if demand.source == demand.destination && bandwidth > 0.0 {

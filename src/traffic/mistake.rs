@@ -27,14 +27,16 @@ impl Mistake {
     }
 }
 
-/// The number, when it is finite and above zero.
+/// The number, when it is above zero, and neither so small nor so large that sums and products of such
+/// numbers lose it.
 ///
 /// # Errors
 /// It is not; `what` names it.
-pub(super) fn positive(number: &Spanned<f64>, what: &str) -> Result<f64, Mistake> {
+pub(crate) fn positive(number: &Spanned<f64>, what: &str) -> Result<f64, Mistake> {
     let value = *number.get_ref();
-    if value.is_finite() && value > 0.0 {
+    if (1e-9..=1e15).contains(&value) {
         return Ok(value);
     }
-    Err(Mistake::new(number.span(), format!("{what} cannot be {value}")).with_help("it must be above zero"))
+    Err(Mistake::new(number.span(), format!("{what} cannot be {value}"))
+        .with_help("it must be above zero, from 1e-9 to 1e15"))
 }

@@ -9,8 +9,8 @@ use super::{Entry, Resolved, Told};
 use crate::config::{Spanned, listed};
 use crate::scenario::file::Reader;
 use crate::topology::{DeviceId, DeviceKind, NameError, Topology};
-use crate::traffic::Mistake;
 use crate::traffic::matrix::{self, GravityWeights, MatrixName, MatrixSpec, MatrixTable, Row};
+use crate::traffic::{Mistake, positive};
 use crate::units::Bandwidth;
 
 impl Reader<'_> {
@@ -132,13 +132,7 @@ impl Reader<'_> {
                 let message = format!("`{}` is not among `hosts`", name.get_ref());
                 return Err(self.told(Mistake::new(name.span(), message)));
             };
-            let value = *weight.get_ref();
-            if !(value.is_finite() && value > 0.0) {
-                let message = format!("a weight cannot be {value}");
-                return Err(
-                    self.told(Mistake::new(weight.span(), message).with_help("it must be above zero"))
-                );
-            }
+            let value = positive(weight, "a weight").map_err(|mistake| self.told(mistake))?;
             weights[position] = Some(value);
         }
         let missing = hosts.iter().zip(&weights).filter(|(_, weight)| weight.is_none());
