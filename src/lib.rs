@@ -60,7 +60,7 @@
 //! | [`topology`] | the graph of devices and links, and its TOML |
 //! | [`pfm`] | forwarding: which egress port |
 //! | [`device`] | a device at work: PFM, processing delay, PTMs |
-//! | [`traffic`] | sources of Tau: replay of a capture, constant bit rate |
+//! | [`traffic`] | sources of Tau: replay of a capture, Poisson, on-off, Markovian, ... |
 //! | [`scenario`] | topology, traffic and measured captures, from TOML |
 //! | [`engine`] | the event queue that drives it all |
 //! | [`record`] | the tables of a run and its directory |

@@ -210,7 +210,7 @@ pub fn run(
             overrides: options.overrides.clone(),
             start: start.to_string(),
             start_ns: start.as_ns(),
-            sources: scenario.traffic.iter().map(|traffic| sources::name(topology, traffic)).collect(),
+            sources: scenario.traffic.iter().flat_map(|traffic| traffic.source_names(topology)).collect(),
             inputs,
             format: options.format,
             fingerprint,

@@ -2,13 +2,17 @@
 
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::topology::{DeviceId, Topology};
-use crate::units::{ByteCount, Span, Time};
+use crate::traffic::Generator;
+use crate::traffic::replay::Speed;
+use crate::units::{Span, Time};
 
 mod file;
+mod traffic;
 
 pub use crate::topology::{Direction, Vantage, VantageSpec};
 pub use file::{MeasuredFile, ScenarioFile};
@@ -36,7 +40,7 @@ pub struct Scenario {
     pub seed: u64,
     /// When the simulation stops; without it, when the last packet has left.
     pub until: Option<Time>,
-    /// The sources.
+    /// The sources, by entry.
     pub traffic: Vec<Traffic>,
     /// The captures to compare with.
     pub measured: Vec<Measured>,
@@ -44,8 +48,8 @@ pub struct Scenario {
     pub inputs: Vec<PathBuf>,
 }
 
-/// One source of traffic, resolved.
-#[derive(Debug, Clone, PartialEq)]
+/// One `[[traffic]]` entry, resolved.
+#[derive(Debug, Clone)]
 pub enum Traffic {
     /// A capture replayed at a vantage.
     Replay {
@@ -53,22 +57,22 @@ pub enum Traffic {
         capture: PathBuf,
         /// where it is injected
         at: Vantage,
+        /// how fast
+        speed: Speed,
     },
-    /// Evenly spaced packets between two hosts.
-    Cbr {
-        /// the host that sends
-        from: DeviceId,
-        /// the host that receives
-        to: DeviceId,
-        /// the length of each packet, above zero
-        size: ByteCount,
-        /// the time from one packet to the next
-        interval: Span,
-        /// how many packets, above zero
-        packets: u64,
-        /// when the first is sent
-        start: Span,
+    /// A capture spread over hosts, one source per host.
+    ReplayByAddress {
+        /// the file
+        capture: PathBuf,
+        /// who sends and receives
+        hosts: Vec<DeviceId>,
+        /// the host of each prefix, by position, the longest prefix first; a hash without it
+        prefixes: Option<Vec<(IpNet, u32)>>,
+        /// how fast
+        speed: Speed,
     },
+    /// Packets that a process generates, one source per sending host.
+    Generated(Generator),
 }
 
 /// One measured capture, resolved.

@@ -1,13 +1,38 @@
 //! Sources of Tau: what enters the network, when, and where.
 //!
-//! To add a source: one file here with its parameters (`FooSpec`) and its [`Source`], one line in
-//! [`TrafficSpec`], one in [`crate::scenario::Traffic`], and one where a run opens its sources.
+//! A generated source is a process of arrivals ([`arrivals`]) with lengths ([`size`]), a rate ([`rate`]) and
+//! destinations ([`matrix`]); the replay of a capture brings its own.
+//!
+//! To add a process: one file here with its parameters (`FooSpec`) and its [`arrivals::Arrivals`], one line in
+//! [`TrafficSpec`], one in [`generator::Process`], and one where the scenario resolves it.
 
+pub mod arrivals;
 pub mod cbr;
+mod draw;
+pub mod generator;
+pub mod markovian;
+pub mod matrix;
+mod mistake;
+pub mod on_off;
+pub mod poisson;
+pub mod rate;
 pub mod replay;
+pub mod size;
+pub mod spec;
+#[cfg(test)]
+mod statistics;
+mod text_or_table;
+pub mod thin_streams;
 
 pub use cbr::{Cbr, CbrSpec, UDP};
+pub use generator::{Generator, Process};
+pub use markovian::MarkovianSpec;
+pub use mistake::Mistake;
+pub(crate) use mistake::positive;
+pub use on_off::OnOffSpec;
+pub use poisson::PoissonSpec;
 pub use replay::{Replay, ReplaySpec};
+pub use thin_streams::ThinStreamsSpec;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -25,8 +50,16 @@ use crate::units::{Time, Timestamp};
 pub enum TrafficSpec {
     /// A recorded capture, packet by packet at its times.
     Replay(ReplaySpec),
-    /// Packets of one size at even intervals (constant bit rate).
+    /// Packets at even intervals (constant bit rate).
     Cbr(CbrSpec),
+    /// Independent exponential gaps.
+    Poisson(PoissonSpec),
+    /// Bursts at a peak rate, and silence between them.
+    OnOff(OnOffSpec),
+    /// A Markovian arrival process, given by its matrices.
+    Markovian(MarkovianSpec),
+    /// Many slow flows of small packets, with log-normal gaps.
+    ThinStreams(ThinStreamsSpec),
 }
 
 /// A packet that a source sends into the network.

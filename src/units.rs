@@ -6,6 +6,7 @@
 //! | [`Timestamp`] | picoseconds since 1970-01-01 00:00 UTC | `2005-09-14 13:21:52.803170944 UTC` |
 //! | [`Span`] | picoseconds | `"20 us"` |
 //! | [`Rate`] | bits per second, above zero | `"10 Mbps"`, `"100 B/s"` |
+//! | [`PacketRate`] | millionths of a packet per second, above zero | `"5000 packets/s"` |
 //! | [`ByteCount`] | bytes | `"64 KiB"` |
 //! | [`Distance`] | micrometres | `"1.5 km"` |
 //! | [`Probability`] | none: a number from 0 to 1 | `0.01` |
@@ -15,11 +16,13 @@
 //! the base unit is an error, not a rounding.
 
 mod bandwidth;
+mod packet_rate;
 mod probability;
 mod text;
 mod time;
 
 pub use bandwidth::Bandwidth;
+pub use packet_rate::PacketRate;
 pub use probability::Probability;
 pub use text::UnitError;
 pub use time::{Time, Timestamp};

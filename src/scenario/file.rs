@@ -8,9 +8,9 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::{Accept, DelayScope, Direction, Measured, Scenario, Traffic};
 use crate::config::{ConfigError, Document, Spanned, why_unreadable};
-use crate::topology::{DeviceId, DeviceKind, NameError, Topology, Vantage, VantageSpec};
-use crate::traffic::{CbrSpec, TrafficSpec};
-use crate::units::{ByteCount, Span, Time};
+use crate::topology::{Topology, Vantage, VantageSpec};
+use crate::traffic::TrafficSpec;
+use crate::units::{Span, Time};
 
 /// What is simulated: a topology, its traffic, and what was measured there.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -32,7 +32,8 @@ pub struct ScenarioFile {
     pub until: Option<Span>,
     /// The sources of traffic.
     #[serde(default)]
-    pub traffic: Vec<TrafficSpec>,
+    #[schemars(with = "Vec<TrafficSpec>")]
+    pub traffic: Vec<Spanned<TrafficSpec>>,
     /// The measured captures to compare with.
     #[serde(default)]
     pub measured: Vec<MeasuredFile>,
@@ -113,7 +114,9 @@ impl Scenario {
         }
         let file: ScenarioFile = document.deserialize()?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let mut reader = Reader { document, folder, errors: Vec::new() };
+        let mut reader = Reader { document, folder, errors: Vec::new(), inputs: Vec::new() };
+        let seed = seed.unwrap_or(file.seed);
+        let until = file.until.map(|until| Time::ZERO + until);
 
         let topology_path = reader.file(&file.topology);
         let topology = match topology_path.as_deref().map(Topology::load) {
@@ -129,8 +132,7 @@ impl Scenario {
             let error = document.error(0..0, "the scenario has no traffic");
             reader.errors.push(error.with_help("add a [[traffic]] table".to_owned()));
         }
-        let traffic =
-            file.traffic.iter().filter_map(|spec| reader.traffic(spec, &topology)).collect::<Vec<_>>();
+        let traffic = reader.all_traffic(&file.traffic, &topology, seed, until);
         let accept = file.accept.as_ref().map(|accept| *accept.get_ref());
         let measured = file
             .measured
@@ -147,9 +149,10 @@ impl Scenario {
         }
 
         let captures = traffic.iter().filter_map(|source| match source {
-            Traffic::Replay { capture, .. } => Some(capture),
-            Traffic::Cbr { .. } => None,
+            Traffic::Replay { capture, .. } | Traffic::ReplayByAddress { capture, .. } => Some(capture),
+            Traffic::Generated(_) => None,
         });
+        let captures = captures.chain(&reader.inputs);
         let captures = captures.chain(measured.iter().map(|measured| &measured.capture));
         let mut inputs = vec![path.to_owned()];
         for input in topology_path.iter().chain(captures) {
@@ -157,23 +160,17 @@ impl Scenario {
                 inputs.push(input.clone());
             }
         }
-        Ok(Scenario {
-            name: file.name,
-            topology,
-            seed: seed.unwrap_or(file.seed),
-            until: file.until.map(|until| Time::ZERO + until),
-            traffic,
-            measured,
-            inputs,
-        })
+        Ok(Scenario { name: file.name, topology, seed, until, traffic, measured, inputs })
     }
 }
 
 /// Resolves the names of a scenario and keeps the mistakes.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     document: &'a Document,
     folder: &'a Path,
     errors: Vec<ConfigError>,
+    /// Files that traffic is read from, besides captures.
+    pub(super) inputs: Vec<PathBuf>,
 }
 
 impl Reader<'_> {
@@ -181,12 +178,12 @@ impl Reader<'_> {
         ConfigError::all(self.errors).unwrap_or_else(|| self.document.error(0..0, "cannot be read"))
     }
 
-    fn wrong(&mut self, span: Range<usize>, message: impl Into<String>, help: Option<String>) {
+    pub(super) fn wrong(&mut self, span: Range<usize>, message: impl Into<String>, help: Option<String>) {
         self.errors.push(self.document.error(span, message).with_help(help));
     }
 
     /// A file that the scenario names, from the scenario's folder.
-    fn file(&mut self, named: &Spanned<PathBuf>) -> Option<PathBuf> {
+    pub(super) fn file(&mut self, named: &Spanned<PathBuf>) -> Option<PathBuf> {
         let path = self.folder.join(named.get_ref());
         // Only a plain file is opened: to open a named pipe is to wait for its writer.
         let error = match std::fs::metadata(&path) {
@@ -203,70 +200,11 @@ impl Reader<'_> {
         None
     }
 
-    fn vantage(&mut self, spec: &VantageSpec, topology: &Topology) -> Option<Vantage> {
+    pub(super) fn vantage(&mut self, spec: &VantageSpec, topology: &Topology) -> Option<Vantage> {
         match topology.port_named(spec.port.get_ref()) {
             Ok(port) => Some(Vantage { port, direction: spec.direction }),
             Err(error) => {
                 self.wrong(spec.port.span(), error.to_string(), Some(error.help().to_owned()));
-                None
-            }
-        }
-    }
-
-    fn traffic(&mut self, spec: &TrafficSpec, topology: &Topology) -> Option<Traffic> {
-        match spec {
-            TrafficSpec::Replay(replay) => {
-                let (capture, at) = (self.file(&replay.capture), self.vantage(&replay.at, topology));
-                Some(Traffic::Replay { capture: capture?, at: at? })
-            }
-            TrafficSpec::Cbr(cbr) => self.cbr(cbr, topology),
-        }
-    }
-
-    fn cbr(&mut self, spec: &CbrSpec, topology: &Topology) -> Option<Traffic> {
-        let (from, to) = (self.host(&spec.from, topology), self.host(&spec.to, topology));
-        if from.is_some() && from == to {
-            let message = format!("`{}` cannot send to itself", spec.to.get_ref());
-            self.wrong(spec.to.span(), message, None);
-        }
-        let size = *spec.size.get_ref();
-        if size == ByteCount::ZERO || u32::try_from(size.get()).is_err() {
-            let message = format!("a packet cannot have {size}");
-            self.wrong(spec.size.span(), message, Some("the length is from 1 B to 4294967295 B".to_owned()));
-        }
-        let packets = *spec.packets.get_ref();
-        if packets == 0 {
-            self.wrong(
-                spec.packets.span(),
-                "there are no packets to send",
-                Some("write 1 or more".to_owned()),
-            );
-        }
-        let (interval, start) = (spec.interval, spec.start);
-        Some(Traffic::Cbr { from: from?, to: to?, size, interval, packets, start })
-    }
-
-    fn host(&mut self, name: &Spanned<String>, topology: &Topology) -> Option<DeviceId> {
-        let hosts = || {
-            topology
-                .devices()
-                .map(|(_, device)| device)
-                .filter(|device| device.kind == DeviceKind::Host)
-                .map(|device| device.name.as_str())
-        };
-        match topology.device_named(name.get_ref()) {
-            Some(id) if topology.device(id).kind == DeviceKind::Host => Some(id),
-            Some(_) => {
-                let message = format!("`{}` is not a host: it forwards only", name.get_ref());
-                let names = hosts().collect::<Vec<_>>();
-                let help = format!("hosts: {}", crate::config::listed(names));
-                self.wrong(name.span(), message, Some(help));
-                None
-            }
-            None => {
-                let known = hosts().collect::<Vec<_>>();
-                let error = NameError::device(name.get_ref(), known.iter().copied());
-                self.wrong(name.span(), error.to_string(), Some(error.help().to_owned()));
                 None
             }
         }

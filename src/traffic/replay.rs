@@ -1,16 +1,24 @@
-//! A recorded capture, packet by packet at its recorded instants.
+//! A recorded capture, packet by packet at its recorded instants: where it was recorded, or spread over hosts.
+
+mod by_address;
+mod recording;
 
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::rate::RateSpec;
 use super::{Emission, Source, TrafficError};
-use crate::capture::{CaptureError, FlowTable, Observation, Options, Sorted};
+use crate::capture::{CaptureError, FlowTable, Frame, Options};
 use crate::config::Spanned;
-use crate::packet::{FlowKey, Packet, Tau};
+use crate::link::Link;
+use crate::packet::{FlowKey, Packet};
 use crate::topology::VantageSpec;
 use crate::units::Timestamp;
+
+pub use by_address::{ByAddressSpec, HostOfAddress, open_by_address};
+use recording::Recording;
 
 /// The parameters of a `replay`.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -19,17 +27,36 @@ pub struct ReplaySpec {
     /// The capture file, relative to the scenario file.
     #[schemars(with = "PathBuf")]
     pub capture: Spanned<PathBuf>,
-    /// Where it was recorded, which is where it is injected.
-    pub at: VantageSpec,
+    /// Where it was recorded, which is where it is injected; or give `by_address`.
+    pub at: Option<VantageSpec>,
+    /// Which host sends a packet, and which receives it, by its addresses: "hash", or a table of prefixes; or
+    /// give `at`.
+    #[schemars(with = "Option<ByAddressSpec>")]
+    pub by_address: Option<Spanned<ByAddressSpec>>,
+    /// How much faster than recorded (default: 1); or give the `rate`.
+    #[schemars(with = "Option<f64>")]
+    pub speed: Option<Spanned<f64>>,
+    /// The mean rate to which it is sped up or slowed down; or give the `speed`.
+    #[schemars(with = "Option<RateSpec>")]
+    pub rate: Option<Spanned<RateSpec>>,
+}
+
+/// How fast a capture is replayed.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Speed {
+    /// As recorded.
+    #[default]
+    Recorded,
+    /// So many times as fast.
+    Times(f64),
+    /// To this mean rate; a load is that of the link of the named port.
+    To(RateSpec, Option<(Link, String)>),
 }
 
 /// Replays a capture.
 pub struct Replay {
-    path: PathBuf,
-    capture: Sorted,
+    recording: Recording,
     flows: FlowTable,
-    first: Option<Observation>,
-    start: Timestamp,
 }
 
 impl Replay {
@@ -38,44 +65,38 @@ impl Replay {
     /// # Errors
     /// The file cannot be opened or its first packet cannot be read.
     pub fn open(path: &Path, options: &Options) -> Result<Self, CaptureError> {
-        let mut capture = Sorted::open(path, options)?;
-        let first = capture.next_observation()?;
-        Ok(Replay {
-            path: path.to_owned(),
-            capture,
-            flows: FlowTable::new(),
-            first,
-            start: Timestamp::default(),
-        })
+        Self::open_at(path, options, &Speed::Recorded)
+    }
+
+    /// The same at some speed. To reach a rate, the capture is read once before.
+    ///
+    /// # Errors
+    /// As [`Replay::open`].
+    pub fn open_at(path: &Path, options: &Options, speed: &Speed) -> Result<Self, CaptureError> {
+        Ok(Replay { recording: Recording::open(path, options, speed)?, flows: FlowTable::new() })
+    }
+}
+
+/// A frame as a packet of the flow `fid`.
+fn packet(frame: &Frame, length: u32, fid: u32) -> Packet {
+    Packet {
+        fid,
+        length,
+        trp: frame.protocol.unwrap_or(u8::MAX),
+        ttl: frame.ttl.unwrap_or(u8::MAX),
+        dscp: frame.dscp.unwrap_or(0),
+        ecn: frame.ecn.unwrap_or(0),
+        ..Packet::default()
     }
 }
 
 impl Source for Replay {
     fn next_emission(&mut self) -> Result<Option<Emission>, TrafficError> {
-        let observation = match self.first.take() {
-            Some(first) => Some(first),
-            None => self.capture.next_observation()?,
-        };
-        let Some(observation) = observation else { return Ok(None) };
+        let Some((timestamp, observation)) = self.recording.next()? else { return Ok(None) };
         let frame = &observation.frame;
-        let timestamp =
-            observation.timestamp.relative_to(self.start).ok_or_else(|| TrafficError::OutOfReach {
-                path: self.path.display().to_string(),
-                record: observation.record,
-                at: observation.timestamp,
-                start: self.start,
-            })?;
-        let packet = Packet {
-            fid: self.flows.fid(frame),
-            length: observation.length,
-            trp: frame.protocol.unwrap_or(u8::MAX),
-            ttl: frame.ttl.unwrap_or(u8::MAX),
-            dscp: frame.dscp.unwrap_or(0),
-            ecn: frame.ecn.unwrap_or(0),
-            ..Packet::default()
-        };
+        let packet = packet(frame, observation.length, self.flows.fid(frame));
         Ok(Some(Emission {
-            tau: Tau { timestamp, packet },
+            tau: crate::packet::Tau { timestamp, packet },
             record: observation.record,
             match_key: frame.match_key(),
         }))
@@ -86,19 +107,18 @@ impl Source for Replay {
     }
 
     fn progress(&self) -> Option<f64> {
-        let reader = self.capture.reader();
-        reader.file_size().map(|size| reader.bytes_read() as f64 / size.max(1) as f64)
+        self.recording.progress()
     }
 
     fn recorded_start(&self) -> Option<Timestamp> {
-        self.first.map(|observation| observation.timestamp)
+        self.recording.recorded_start()
     }
 
     fn start_at(&mut self, start: Timestamp) {
-        self.start = start;
+        self.recording.start_at(start);
     }
 
     fn warnings(&self) -> Vec<String> {
-        self.capture.remarks()
+        self.recording.warnings()
     }
 }

@@ -15,6 +15,7 @@ mod pcapng;
 mod scenarios;
 mod schemas;
 mod simulate;
+mod traffic;
 
 #[path = "../../benches/lookalike.rs"]
 mod lookalike;

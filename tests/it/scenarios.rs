@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use taunet::config::ConfigError;
 use taunet::scenario::{DelayScope, Direction, Scenario, Traffic};
-use taunet::units::{ByteCount, Span, Time};
+use taunet::units::{Span, Time};
 
 const TOPOLOGY: &str = r#"
 name = "line"
@@ -105,13 +105,14 @@ fn names_are_resolved() {
     let scenario = folder.load(SCENARIO).unwrap();
     assert_eq!((scenario.name.as_str(), scenario.seed), ("s", 1));
     assert_eq!(scenario.until, Some(Time::ZERO + Span::SECOND + Span::SECOND));
-    let Traffic::Replay { capture, at } = &scenario.traffic[0] else { panic!("a replay") };
+    let Traffic::Replay { capture, at, .. } = &scenario.traffic[0] else { panic!("a replay") };
     assert_eq!(*capture, folder.path("in.pcap"));
     assert_eq!((scenario.topology.port_name(at.port).as_str(), at.direction), ("r1:0", Direction::Ingress));
-    let Traffic::Cbr { from, to, size, packets, .. } = &scenario.traffic[1] else { panic!("a cbr") };
-    assert_eq!(scenario.topology.device(*from).name, "a");
-    assert_eq!(scenario.topology.device(*to).name, "b");
-    assert_eq!((*size, *packets), (ByteCount::new(1000), 10));
+    let Traffic::Generated(generator) = &scenario.traffic[1] else { panic!("generated") };
+    assert_eq!(scenario.topology.device(generator.senders[0].host).name, "a");
+    assert_eq!(scenario.topology.device(generator.hosts[1]).name, "b");
+    assert_eq!((generator.sizes.mean(), generator.limits.packets), (1000.0, Some(10)));
+    assert_eq!(generator.start, Time::ZERO + Span::SECOND);
 
     // [accept] holds for the first, the second has its own.
     let [first, second] = &scenario.measured[..] else { panic!("two measured") };
@@ -189,7 +190,7 @@ fn several_mistakes_are_told_at_once() {
         + folder
             .told(
                 "[[traffic]]\nkind = \"replay\"\ncapture = \"in.pcap\"\nat",
-                "[[traffic]]\nkind = \"replay\"\ncapture = \"no\"\nxt",
+                "[[traffic]]\nkind = \"replay\"\ncaptre = \"no\"\nat",
             )
             .len();
     assert_eq!(told, 1 + 2);

@@ -1,0 +1,312 @@
+//! How the `[[traffic]]` of a scenario file becomes sources: names are looked up, rates become gaps.
+
+mod names;
+mod pace;
+mod parties;
+mod replay;
+
+use std::ops::Range;
+
+use super::Traffic;
+use super::file::Reader;
+use crate::config::Spanned;
+use crate::packet::Packet;
+use crate::topology::Topology;
+use crate::traffic::generator::{Limits, Sender, nth_port};
+use crate::traffic::rate::{Gap, LoadSpec, RateSpec};
+use crate::traffic::size::{SizeSpec, Sizes};
+use crate::traffic::spec::{CommonKeys, Protocol};
+use crate::traffic::{
+    CbrSpec, Generator, MarkovianSpec, Mistake, OnOffSpec, PoissonSpec, Process, ThinStreamsSpec,
+    TrafficSpec, UDP,
+};
+use crate::units::Time;
+use pace::{Pace, overload, overloads};
+
+/// The IP protocol number of TCP.
+const TCP: u8 = 6;
+
+/// The most flows of a pair of hosts: as many as there are source ports above the well-known.
+const MOST_FLOWS: u32 = 64_512;
+
+/// An entry on its way to a [`Generator`].
+struct Entry<'a> {
+    /// Where it stands.
+    span: Range<usize>,
+    kind: &'static str,
+    label: String,
+    keys: CommonKeys,
+    topology: &'a Topology,
+    seed: u64,
+    until: Option<Time>,
+    /// Flows of the entries before.
+    flows_before: u32,
+}
+
+/// What goes wrong without a place in the file: it has been told already.
+struct Told;
+
+type Resolved<T> = Result<T, Told>;
+
+impl Reader<'_> {
+    /// Every entry.
+    pub(super) fn all_traffic(
+        &mut self,
+        entries: &[Spanned<TrafficSpec>],
+        topology: &Topology,
+        seed: u64,
+        until: Option<Time>,
+    ) -> Vec<Traffic> {
+        let mut labels: Vec<String> = Vec::new();
+        let mut flows_before = 0u32;
+        let mut traffic = Vec::new();
+        for (index, spec) in entries.iter().enumerate() {
+            let (kind, keys) = match spec.get_ref() {
+                TrafficSpec::Replay(replay) => {
+                    labels.push(index.to_string());
+                    flows_before += 1;
+                    traffic.extend(self.replay(replay, spec.span(), topology).ok());
+                    continue;
+                }
+                TrafficSpec::Cbr(spec) => ("cbr", spec.common()),
+                TrafficSpec::Poisson(spec) => ("poisson", spec.common()),
+                TrafficSpec::OnOff(spec) => ("on-off", spec.common()),
+                TrafficSpec::Markovian(spec) => ("markovian", spec.common()),
+                TrafficSpec::ThinStreams(spec) => ("thin-streams", spec.common()),
+            };
+            let label = keys.name.as_ref().map_or(index.to_string(), |name| name.get_ref().clone());
+            if let Some(name) = &keys.name
+                && (labels.contains(&label) || label.is_empty())
+            {
+                let message = match label.is_empty() {
+                    true => "a name may not be empty".to_owned(),
+                    false => format!("another entry is named `{label}`"),
+                };
+                let help = "an entry's random numbers are by its name, or by its place from 0";
+                self.wrong(name.span(), message, Some(help.to_owned()));
+            }
+            labels.push(label.clone());
+            let flows = keys.flows.as_ref().map_or(1, |flows| (*flows.get_ref()).min(MOST_FLOWS));
+            let span = spec.span();
+            let entry = Entry { span, kind, label, keys, topology, seed, until, flows_before };
+            flows_before = flows_before.wrapping_add(flows);
+            let generator = match spec.get_ref() {
+                TrafficSpec::Replay(_) => continue,
+                TrafficSpec::Cbr(spec) => self.cbr(entry, spec),
+                TrafficSpec::Poisson(spec) => self.poisson(entry, spec),
+                TrafficSpec::OnOff(spec) => self.on_off(entry, spec),
+                TrafficSpec::Markovian(spec) => self.markovian(entry, spec),
+                TrafficSpec::ThinStreams(spec) => self.thin_streams(entry, spec),
+            };
+            traffic.extend(generator.map(Traffic::Generated));
+        }
+        traffic
+    }
+
+    fn poisson(&mut self, entry: Entry<'_>, spec: &PoissonSpec) -> Option<Generator> {
+        let pace = spec.rate.clone().map_or(Pace::Own, Pace::Rate);
+        self.generator(entry, Ok(Process::Poisson), Ok(pace), 1.0).ok()
+    }
+
+    fn cbr(&mut self, entry: Entry<'_>, spec: &CbrSpec) -> Option<Generator> {
+        let pace = match (&spec.rate, &spec.interval) {
+            (Some(rate), Some(interval)) => {
+                let message = format!("the `interval` of {} says the rate already", interval.get_ref());
+                Err(Mistake::new(rate.span(), message).with_help("give one of them"))
+            }
+            (_, Some(interval)) if interval.get_ref().as_ps() == 0 => {
+                Err(Mistake::new(interval.span(), "an interval cannot be zero"))
+            }
+            (_, Some(interval)) => Ok(Pace::Gap(Gap::new(interval.get_ref().as_ps().into(), 1))),
+            (rate, None) => Ok(rate.clone().map_or(Pace::Own, Pace::Rate)),
+        };
+        self.generator(entry, Ok(Process::Cbr(spec.phase)), pace, 1.0).ok()
+    }
+
+    fn on_off(&mut self, entry: Entry<'_>, spec: &OnOffSpec) -> Option<Generator> {
+        let periods = spec.on.get_ref().resolve().and_then(|on| Ok((on, spec.off.get_ref().resolve()?)));
+        let duty = periods.as_ref().map_or(1.0, |(on, off)| on.mean_ps() / (on.mean_ps() + off.mean_ps()));
+        let (pace, mean_over_peak) = match (&spec.rate, &spec.peak) {
+            (Some(_), Some(peak)) => {
+                let message = "the mean `rate` says the peak already";
+                (Err(Mistake::new(peak.span(), message).with_help("give one of them")), 1.0)
+            }
+            (None, Some(peak)) => (Ok(Pace::Rate(peak.clone())), 1.0),
+            (rate, None) => (Ok(rate.clone().map_or(Pace::Own, Pace::Rate)), duty),
+        };
+        let on = spec.on.span();
+        let generator = self
+            .generator(entry, periods.map(|(on, off)| Process::OnOff(on, off)), pace, mean_over_peak)
+            .ok()?;
+        self.long_enough(generator, on)
+    }
+
+    /// Whether an on period sends enough for the process to be what it is called.
+    fn long_enough(&mut self, generator: Generator, on: Range<usize>) -> Option<Generator> {
+        const LEAST: f64 = 0.001;
+        let Process::OnOff(periods, _) = &generator.process else { return None };
+        let packets =
+            |sender: &Sender| sender.gap.map_or(f64::MAX, |gap| periods.mean_ps() / gap.as_ps_f64());
+        let fewest = generator.senders.iter().map(packets).fold(f64::MAX, f64::min);
+        if fewest < LEAST {
+            let message = format!("an on period sends {fewest:.2e} packets on average");
+            let help = "make the periods longer, or the rate higher: less than 0.001 is no burst";
+            self.wrong(on, message, Some(help.to_owned()));
+            return None;
+        }
+        Some(generator)
+    }
+
+    fn markovian(&mut self, entry: Entry<'_>, spec: &MarkovianSpec) -> Option<Generator> {
+        let map = match (&spec.map_per_s, &spec.mmpp_per_s) {
+            (Some(map), None) => map.get_ref().resolve(),
+            (None, Some(mmpp)) => mmpp.get_ref().resolve(),
+            (map, _) => {
+                let span = map.as_ref().map_or(entry.span.clone(), Spanned::span);
+                Err(Mistake::new(span, "a markovian source has either `map_per_s` or `mmpp_per_s`").with_help(
+                    "write for example mmpp_per_s = { rates = [9000, 100], generator = [[-10, 10], [5, -5]] }",
+                ))
+            }
+        };
+        let pace = spec.rate.clone().map_or(Pace::Own, Pace::Rate);
+        self.generator(entry, map.map(Process::Markovian), Ok(pace), 1.0).ok()
+    }
+
+    fn thin_streams(&mut self, entry: Entry<'_>, spec: &ThinStreamsSpec) -> Option<Generator> {
+        let streams = entry.keys.flows.as_ref().map_or(1, |flows| *flows.get_ref()).max(1);
+        let pace = match (&spec.rate, &spec.gap) {
+            (Some(rate), Some(gap)) => {
+                let message = format!("the `gap` of {} says the rate already", gap.get_ref());
+                Err(Mistake::new(rate.span(), message).with_help("give one of them"))
+            }
+            (_, Some(gap)) if gap.get_ref().as_ps() == 0 => {
+                Err(Mistake::new(gap.span(), "a gap cannot be zero on average"))
+            }
+            (_, Some(gap)) => Ok(Pace::Gap(Gap::new(gap.get_ref().as_ps().into(), streams.into()))),
+            (rate, None) => Ok(rate.clone().map_or(Pace::Own, Pace::Rate)),
+        };
+        self.generator(entry, spec.sigma().map(Process::ThinStreams), pace, 1.0).ok()
+    }
+
+    fn told(&mut self, mistake: Mistake) -> Told {
+        self.wrong(mistake.span, mistake.message, mistake.help);
+        Told
+    }
+
+    /// Everything that the kinds have in common. The mean rate is `mean_over_peak` of that of the gaps.
+    fn generator(
+        &mut self,
+        entry: Entry<'_>,
+        process: Result<Process, Mistake>,
+        pace: Result<Pace, Mistake>,
+        mean_over_peak: f64,
+    ) -> Resolved<Generator> {
+        // Every part is looked at before the first mistake ends it, so that all are told.
+        let parties = self.parties(&entry);
+        let sizes = self.sizes(&entry.keys.size);
+        let template = self.template(&entry);
+        let limits = self.limits(&entry);
+        let process = process.map_err(|mistake| self.told(mistake));
+        let pace = pace.map_err(|mistake| self.told(mistake));
+        let (hosts, rows) = parties?;
+        let (sizes, template, limits, process, pace) = (sizes?, template?, limits?, process?, pace?);
+        let mut senders = Vec::new();
+        let count = rows.len();
+        for row in rows {
+            let host = hosts[row.from];
+            let gap = self.gap(&entry, &process, &pace, &row, (host, count), &sizes)?;
+            let gap = gap.map(|gap| gap.of_part(1.0 / mean_over_peak));
+            if gap.is_some_and(|gap| gap.as_ps_f64() <= 1.0) {
+                let span = if let Pace::Rate(rate) = &pace { rate.span() } else { entry.span.clone() };
+                return Err(self.told(Mistake::new(span, "more than one packet each picosecond")));
+            }
+            senders.push(Sender { host, gap, to: row.to, destinations: row.destinations });
+        }
+        let ports = entry.keys.ports.as_ref();
+        const FIRST_DYNAMIC_PORT: u16 = 49_152;
+        const DISCARD_PORT: u16 = 9;
+        let own_port = nth_port(FIRST_DYNAMIC_PORT, entry.flows_before);
+        let mut generator = Generator {
+            kind: entry.kind,
+            label: entry.label,
+            process,
+            sizes,
+            hosts,
+            senders,
+            flows: entry.keys.flows.as_ref().map_or(1, |flows| *flows.get_ref()),
+            spread: entry.keys.spread,
+            template,
+            source_port: ports.and_then(|ports| ports.source).unwrap_or(own_port),
+            destination_port: ports.and_then(|ports| ports.destination).unwrap_or(DISCARD_PORT),
+            start: Time::ZERO + entry.keys.start,
+            limits,
+            warnings: Vec::new(),
+        };
+        generator.warnings = overloads(&generator, entry.topology, mean_over_peak);
+        if let Pace::Rate(rate) = &pace
+            && let RateSpec::Load(LoadSpec { load, of: Some(of) }) = rate.get_ref()
+            && *load.get_ref() > 1.0
+        {
+            generator.warnings.push(overload(&of.get_ref().to_string(), *load.get_ref()));
+        }
+        Ok(generator)
+    }
+
+    fn sizes(&mut self, spec: &Spanned<SizeSpec>) -> Resolved<Sizes> {
+        let mut missing = false;
+        let sizes = Sizes::resolve(spec, &mut |file| {
+            let path = self.file(file);
+            self.inputs.extend(path.clone());
+            missing |= path.is_none();
+            path
+        });
+        match sizes {
+            Ok(_) if missing => Err(Told),
+            Ok(sizes) => Ok(sizes),
+            Err(mistake) => Err(self.told(mistake)),
+        }
+    }
+
+    fn template(&mut self, entry: &Entry<'_>) -> Resolved<Packet> {
+        let keys = &entry.keys;
+        let dscp = keys.dscp.as_ref().map_or(0, |dscp| *dscp.get_ref());
+        let mut result = Ok(());
+        if let Some(written) = keys.dscp.as_ref().filter(|_| dscp > 63) {
+            let message = format!("a code point cannot be {dscp}");
+            result = Err(self.told(Mistake::new(written.span(), message).with_help("it is from 0 to 63")));
+        }
+        if let Some(flows) = &keys.flows
+            && !(1..=MOST_FLOWS).contains(flows.get_ref())
+        {
+            let message = format!("a pair of hosts cannot have {} flows", flows.get_ref());
+            let help = format!("write 1 to {MOST_FLOWS}: each takes a source port");
+            result = Err(self.told(Mistake::new(flows.span(), message).with_help(help)));
+        }
+        let trp = match keys.protocol {
+            Protocol::Udp => UDP,
+            Protocol::Tcp => TCP,
+        };
+        result.map(|()| Packet { trp, ttl: 64, dscp, ..Packet::default() })
+    }
+
+    fn limits(&mut self, entry: &Entry<'_>) -> Resolved<Limits> {
+        let (keys, start) = (&entry.keys, Time::ZERO + entry.keys.start);
+        let mut result = Ok(());
+        let packets = keys.packets.as_ref().map(|packets| *packets.get_ref());
+        if let Some(written) = keys.packets.as_ref().filter(|packets| *packets.get_ref() == 0) {
+            let mistake = Mistake::new(written.span(), "there are no packets to send");
+            result = Err(self.told(mistake.with_help("write 1 or more")));
+        }
+        let stop = keys.stop.as_ref().map(|stop| Time::ZERO + *stop.get_ref());
+        if let Some(written) = keys.stop.as_ref().filter(|_| stop.is_some_and(|stop| stop <= start)) {
+            let message = format!("`stop` is not after `start`, {}", keys.start);
+            result = Err(self.told(Mistake::new(written.span(), message)));
+        }
+        if packets.is_none() && stop.is_none() && entry.until.is_none() {
+            let mistake = Mistake::new(entry.span.clone(), "this traffic would never end");
+            let help = "give it `packets` or `stop`, or the scenario `until`";
+            result = Err(self.told(mistake.with_help(help)));
+        }
+        result.map(|()| Limits { packets, stop, until: entry.until })
+    }
+}

@@ -1,0 +1,204 @@
+//! Who sends to whom: hosts by name, and matrices over them.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::pace::access;
+use super::{Entry, Resolved, Told};
+use crate::config::{Spanned, listed};
+use crate::scenario::file::Reader;
+use crate::topology::{DeviceId, DeviceKind, NameError, Topology};
+use crate::traffic::matrix::{self, GravityWeights, MatrixName, MatrixSpec, MatrixTable, Row};
+use crate::traffic::{Mistake, positive};
+use crate::units::Bandwidth;
+
+impl Reader<'_> {
+    /// Who sends to whom.
+    pub(super) fn parties(&mut self, entry: &Entry<'_>) -> Resolved<(Arc<[DeviceId]>, Vec<Row>)> {
+        let keys = &entry.keys;
+        match (&keys.from, &keys.to, &keys.matrix, &keys.hosts) {
+            (Some(from), Some(to), None, None) => {
+                let (source, destination) = (self.host(from, entry.topology), self.host(to, entry.topology));
+                if source.is_some() && source == destination {
+                    let message = format!("`{}` cannot send to itself", to.get_ref());
+                    return Err(self.told(Mistake::new(to.span(), message)));
+                }
+                let hosts = Arc::new([source.ok_or(Told)?, destination.ok_or(Told)?]);
+                let destinations = matrix::Destinations::One;
+                Ok((
+                    hosts,
+                    vec![Row { from: 0, to: Some(vec![1]), destinations, part: 1.0, demand_bps: None }],
+                ))
+            }
+            (None, None, Some(matrix), hosts) => self.matrix(entry, matrix, hosts.as_ref()),
+            (from, to, matrix, hosts) => {
+                let extra = hosts.as_ref().filter(|_| matrix.is_none()).map(Spanned::span);
+                let beside = matrix.as_ref().and(from.as_ref().or(to.as_ref())).map(Spanned::span);
+                let one = if to.is_some() { "`from` is" } else { "`to` is" };
+                let (span, message) = match (extra, beside) {
+                    (Some(span), _) => {
+                        (span, "`hosts` are those of a `matrix`, and there is none".to_owned())
+                    }
+                    (_, Some(span)) => (span, "the `matrix` says who sends to whom already".to_owned()),
+                    _ if from.is_some() || to.is_some() => (entry.span.clone(), format!("{one} missing")),
+                    _ => (entry.span.clone(), "nobody sends".to_owned()),
+                };
+                let help = "write `from` and `to`, or a `matrix` and, for some hosts only, `hosts`";
+                Err(self.told(Mistake::new(span, message).with_help(help)))
+            }
+        }
+    }
+
+    fn matrix(
+        &mut self,
+        entry: &Entry<'_>,
+        spec: &Spanned<MatrixSpec>,
+        named: Option<&Spanned<Vec<Spanned<String>>>>,
+    ) -> Resolved<(Arc<[DeviceId]>, Vec<Row>)> {
+        let topology = entry.topology;
+        let mut hosts: Vec<DeviceId> = Vec::new();
+        match named {
+            Some(names) => {
+                for name in names.get_ref() {
+                    let host = self.host(name, topology).ok_or(Told)?;
+                    if hosts.contains(&host) {
+                        let message = format!("`{}` is there twice", name.get_ref());
+                        return Err(self.told(Mistake::new(name.span(), message)));
+                    }
+                    hosts.push(host);
+                }
+            }
+            None => {
+                let all = topology.devices().filter(|(_, device)| device.kind == DeviceKind::Host);
+                hosts.extend(all.map(|(id, _)| id));
+            }
+        }
+        if hosts.len() < 2 {
+            let span = named.map_or(spec.span(), Spanned::span);
+            let message = format!("a matrix needs two hosts or more, and there is {}", hosts.len());
+            return Err(self.told(Mistake::new(span, message)));
+        }
+        let rows = match spec.get_ref() {
+            MatrixSpec::Named(MatrixName::Uniform) => matrix::uniform(hosts.len()),
+            MatrixSpec::Named(MatrixName::Permutation) => {
+                matrix::permutation(hosts.len(), entry.seed, &entry.label)
+            }
+            MatrixSpec::Named(MatrixName::Gravity) => {
+                let bandwidths = hosts.iter().map(|host| {
+                    let (port, link) = access(topology, *host);
+                    match (port, link.map(|link| link.bandwidth)) {
+                        (Some(_), Some(Bandwidth::Limited(rate))) => Ok(rate.as_bps() as f64),
+                        (Some(port), _) => {
+                            Err(format!("`{}` has unlimited bandwidth", topology.port_name(port)))
+                        }
+                        (None, _) => Err(format!("no link reaches `{}`", topology.device(*host).name)),
+                    }
+                });
+                let bandwidths: Vec<f64> = bandwidths.collect::<Result<_, _>>().map_err(|message| {
+                    let help = "give weights: matrix = { gravity = { h0 = 1, h1 = 2.5 } }";
+                    self.told(Mistake::new(spec.span(), message).with_help(help))
+                })?;
+                matrix::gravity(&bandwidths)
+            }
+            MatrixSpec::Table(MatrixTable { gravity: Some(weights), file: None, scale: None }) => {
+                let weights = self.weights(weights, &hosts, topology, spec.span())?;
+                matrix::gravity(&weights)
+            }
+            MatrixSpec::Table(MatrixTable { gravity: None, file: Some(file), .. }) => {
+                matrix::demanded(&self.demands(file, &hosts, topology)?)
+            }
+            MatrixSpec::Table(_) => {
+                let message =
+                    "a matrix is either a `file`, with or without a `scale`, or weights for `gravity`";
+                return Err(self.told(Mistake::new(spec.span(), message)));
+            }
+        };
+        Ok((hosts.into(), rows))
+    }
+
+    /// The weight of each host.
+    fn weights(
+        &mut self,
+        named: &GravityWeights,
+        hosts: &[DeviceId],
+        topology: &Topology,
+        span: Range<usize>,
+    ) -> Resolved<Vec<f64>> {
+        let mut weights = vec![None; hosts.len()];
+        for (name, weight) in &named.0 {
+            let host = self.host(name, topology).ok_or(Told)?;
+            let Some(position) = hosts.iter().position(|known| *known == host) else {
+                let message = format!("`{}` is not among `hosts`", name.get_ref());
+                return Err(self.told(Mistake::new(name.span(), message)));
+            };
+            let value = positive(weight, "a weight").map_err(|mistake| self.told(mistake))?;
+            weights[position] = Some(value);
+        }
+        let missing = hosts.iter().zip(&weights).filter(|(_, weight)| weight.is_none());
+        let missing: Vec<&str> = missing.map(|(host, _)| topology.device(*host).name.as_str()).collect();
+        if !missing.is_empty() {
+            let message = format!("there is no weight for {}", listed(missing));
+            let help = "give each of the entry's hosts its weight, or name fewer `hosts`";
+            return Err(self.told(Mistake::new(span, message).with_help(help)));
+        }
+        Ok(weights.into_iter().flatten().collect())
+    }
+
+    /// The demands of a file, by positions among the hosts.
+    fn demands(
+        &mut self,
+        file: &Spanned<PathBuf>,
+        hosts: &[DeviceId],
+        topology: &Topology,
+    ) -> Resolved<Vec<(usize, usize, f64)>> {
+        let path = self.file(file).ok_or(Told)?;
+        self.inputs.push(path.clone());
+        let help = "its columns are `source`, `destination` and `bandwidth_bps`";
+        let demands = matrix::read_demands(&path)
+            .map_err(|message| self.told(Mistake::new(file.span(), message).with_help(help)))?;
+        let position = |name: &str| {
+            let host = topology.device_named(name)?;
+            hosts.iter().position(|known| *known == host)
+        };
+        let mut resolved = Vec::with_capacity(demands.len());
+        for demand in &demands {
+            let pair = [&demand.source, &demand.destination].map(|name| position(name).ok_or(name));
+            match pair {
+                [Ok(from), Ok(to)] => resolved.push((from, to, demand.bandwidth_bps)),
+                [Err(name), _] | [_, Err(name)] => {
+                    let message =
+                        format!("`{}` names `{name}`, which is no host of this entry", path.display());
+                    return Err(self.told(Mistake::new(file.span(), message)));
+                }
+            }
+        }
+        Ok(resolved)
+    }
+
+    pub(super) fn host(&mut self, name: &Spanned<String>, topology: &Topology) -> Option<DeviceId> {
+        let hosts = || {
+            topology
+                .devices()
+                .map(|(_, device)| device)
+                .filter(|device| device.kind == DeviceKind::Host)
+                .map(|device| device.name.as_str())
+        };
+        match topology.device_named(name.get_ref()) {
+            Some(id) if topology.device(id).kind == DeviceKind::Host => Some(id),
+            Some(_) => {
+                let message = format!("`{}` is not a host: it forwards only", name.get_ref());
+                let names = hosts().collect::<Vec<_>>();
+                let help = format!("hosts: {}", listed(names));
+                self.wrong(name.span(), message, Some(help));
+                None
+            }
+            None => {
+                let known = hosts().collect::<Vec<_>>();
+                let error = NameError::device(name.get_ref(), known.iter().copied());
+                self.wrong(name.span(), error.to_string(), Some(error.help().to_owned()));
+                None
+            }
+        }
+    }
+}

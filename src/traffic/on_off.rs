@@ -1,0 +1,220 @@
+//! On-off: bursts at a peak rate, and silence between them.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::arrivals::{Arrivals, Clock};
+use super::draw::{exponential, pareto, unit};
+use super::mistake::Mistake;
+use super::rate::{Gap, RateSpec};
+use super::spec::generated;
+use crate::config::Spanned;
+use crate::random::Stream;
+use crate::units::{Span, Time};
+
+generated!(
+    /// The parameters of an `on-off`.
+    OnOffSpec {
+        /// The mean rate of each sending host over on and off periods; or give the `peak`.
+        #[schemars(with = "Option<RateSpec>")]
+        rate: Option<Spanned<RateSpec>>,
+        /// The rate of each sending host while it is on; or give the mean `rate`.
+        #[schemars(with = "Option<RateSpec>")]
+        peak: Option<Spanned<RateSpec>>,
+        /// How long it sends.
+        #[schemars(with = "PeriodSpec")]
+        on: Spanned<PeriodSpec>,
+        /// How long it is silent.
+        #[schemars(with = "PeriodSpec")]
+        off: Spanned<PeriodSpec>,
+    }
+);
+
+/// The lengths of on or off periods.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PeriodSpec {
+    /// The mean.
+    #[schemars(with = "Span")]
+    pub mean: Spanned<Span>,
+    /// Their distribution (default: exponential).
+    #[serde(default)]
+    pub distribution: PeriodDistribution,
+    /// The shape of a Pareto distribution, above 1; below 2 its variance is infinite (default: 1.5).
+    #[schemars(with = "Option<f64>")]
+    pub shape: Option<Spanned<f64>>,
+}
+
+/// The distribution of periods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PeriodDistribution {
+    /// Memoryless.
+    #[default]
+    Exponential,
+    /// Heavy-tailed (type I).
+    Pareto,
+    /// Always the mean.
+    Constant,
+}
+
+/// The lengths of periods, ready to draw from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Period {
+    mean_ps: f64,
+    distribution: PeriodDistribution,
+    shape: f64,
+}
+
+impl PeriodSpec {
+    /// The periods, checked.
+    ///
+    /// # Errors
+    /// No mean, or a shape without one.
+    pub fn resolve(&self) -> Result<Period, Mistake> {
+        const DEFAULT_SHAPE: f64 = 1.5;
+        let mean = *self.mean.get_ref();
+        if mean == Span::ZERO {
+            return Err(Mistake::new(self.mean.span(), "a period cannot have a mean of zero"));
+        }
+        if let Some(shape) = &self.shape {
+            if self.distribution != PeriodDistribution::Pareto {
+                return Err(Mistake::new(shape.span(), "`shape` is for `distribution = \"pareto\"`"));
+            }
+            if !(*shape.get_ref() > 1.0 && shape.get_ref().is_finite()) {
+                let message = format!("a Pareto distribution of shape {} has no mean", shape.get_ref());
+                return Err(Mistake::new(shape.span(), message).with_help("the shape must be above 1"));
+            }
+        }
+        let shape = self.shape.as_ref().map_or(DEFAULT_SHAPE, |shape| *shape.get_ref());
+        Ok(Period { mean_ps: mean.as_ps() as f64, distribution: self.distribution, shape })
+    }
+}
+
+impl Period {
+    /// The mean in picoseconds.
+    pub(crate) fn mean_ps(&self) -> f64 {
+        self.mean_ps
+    }
+
+    fn draw(&self, random: &mut Stream) -> f64 {
+        self.mean_ps
+            * match self.distribution {
+                PeriodDistribution::Exponential => exponential(random),
+                PeriodDistribution::Pareto => pareto(random, self.shape),
+                PeriodDistribution::Constant => 1.0,
+            }
+    }
+}
+
+/// On and off periods in turn, and even spacing within the on periods.
+///
+/// The packets are evenly spaced in the time that is spent on: what is left of a gap at the end of an on
+/// period goes on in the next. The mean rate is thus the peak rate times the part of time that is on, also where
+/// an on period holds few packets.
+///
+/// # Source
+/// Willinger, Taqqu, Sherman, Wilson, "Self-similarity through high-variability", 1997: many such sources
+/// with Pareto periods of shape below 2 add up to self-similar traffic.
+pub struct OnOff {
+    clock: Clock,
+    /// Between packets while on.
+    gap_ps: f64,
+    on: Period,
+    off: Period,
+    /// What is left of the on period.
+    left_ps: f64,
+    /// The first call begins: on or off.
+    begun: bool,
+}
+
+impl OnOff {
+    /// Periods from `start` on, with this gap while on. Whether it begins on is drawn, as likely as it is on.
+    pub fn new(peak_gap: Gap, on: Period, off: Period, start: Time) -> Self {
+        OnOff { clock: Clock::new(start), gap_ps: peak_gap.as_ps_f64(), on, off, left_ps: 0.0, begun: false }
+    }
+}
+
+impl Arrivals for OnOff {
+    #[inline]
+    fn next_instant(&mut self, random: &mut Stream) -> Time {
+        let mut gap = self.gap_ps;
+        let mut elapsed = 0.0;
+        if !self.begun {
+            self.begun = true;
+            gap *= unit(random);
+            if unit(random) <= self.on.mean_ps / (self.on.mean_ps + self.off.mean_ps) {
+                self.left_ps = self.on.draw(random);
+            }
+        }
+        while self.left_ps < gap {
+            gap -= self.left_ps;
+            elapsed += self.left_ps + self.off.draw(random);
+            self.left_ps = self.on.draw(random);
+        }
+        self.left_ps -= gap;
+        self.clock.advance(elapsed + gap)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::traffic::statistics::{gaps_s, moments};
+
+    fn period(mean_ps: f64, distribution: PeriodDistribution, shape: f64) -> Period {
+        Period { mean_ps, distribution, shape }
+    }
+
+    #[test]
+    fn the_duty_cycle_gives_the_mean_rate() {
+        use PeriodDistribution::{Constant, Exponential, Pareto};
+        for (distribution, shape, error) in
+            [(Constant, 0.0, 0.001), (Exponential, 0.0, 0.02), (Pareto, 2.5, 0.02)]
+        {
+            // On a third of the time, 10 packets per period; and half a packet per period.
+            for on_ps in [1e7, 5e5] {
+                let on = period(on_ps, distribution, shape);
+                let off = period(2.0 * on_ps, distribution, shape);
+                let mut on_off = OnOff::new(Gap::new(1_000_000, 1), on, off, Time::ZERO);
+                let (mean, _) = moments(&gaps_s(&mut on_off, 400_000));
+                assert!((mean / 3e-6 - 1.0).abs() < error, "{distribution:?}: {mean}");
+            }
+        }
+    }
+
+    #[test]
+    fn gaps_within_a_burst_are_even_and_bursts_have_their_length() {
+        let on = period(1e8, PeriodDistribution::Exponential, 0.0);
+        let off = period(3e8, PeriodDistribution::Exponential, 0.0);
+        let mut on_off = OnOff::new(Gap::new(1_000_000, 1), on, off, Time::ZERO);
+        let gaps = gaps_s(&mut on_off, 400_000);
+        let silences: Vec<f64> = gaps.iter().copied().filter(|gap| *gap > 1.001e-6).collect();
+        // One silence per 100 packets, exponential with a mean of 300 us.
+        assert!((400_000.0 / silences.len() as f64 / 100.0 - 1.0).abs() < 0.05, "{}", silences.len());
+        let (mean, variation) = moments(&silences);
+        assert!((mean / 301e-6 - 1.0).abs() < 0.05, "{mean}");
+        assert!((variation - 1.0).abs() < 0.1, "{variation}");
+        assert!(gaps[1..].iter().all(|gap| *gap >= 0.999e-6));
+    }
+
+    #[test]
+    fn periods_without_a_mean_are_told() {
+        let spec = |mean: &str, distribution, shape: Option<f64>| PeriodSpec {
+            mean: Spanned::new(1..2, mean.parse().unwrap()),
+            distribution,
+            shape: shape.map(|shape| Spanned::new(3..4, shape)),
+        };
+        let told = |spec: PeriodSpec| spec.resolve().unwrap_err();
+        let mistake = told(spec("0 s", PeriodDistribution::Constant, None));
+        assert_eq!((mistake.span, mistake.message.as_str()), (1..2, "a period cannot have a mean of zero"));
+        let mistake = told(spec("1 s", PeriodDistribution::Pareto, Some(1.0)));
+        assert_eq!(
+            (mistake.span, mistake.message.as_str()),
+            (3..4, "a Pareto distribution of shape 1 has no mean")
+        );
+        let mistake = told(spec("1 s", PeriodDistribution::Exponential, Some(2.0)));
+        assert_eq!(mistake.message, "`shape` is for `distribution = \"pareto\"`");
+        assert!(spec("1 s", PeriodDistribution::Pareto, None).resolve().is_ok());
+    }
+}

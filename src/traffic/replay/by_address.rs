@@ -1,0 +1,271 @@
+//! A capture spread over the hosts of a topology: the addresses of a packet say who sends it to whom.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer, de};
+
+use super::recording::Recording;
+use super::{Speed, packet};
+use crate::capture::{CaptureError, FlowTable, Options};
+use crate::config::Spanned;
+use crate::packet::{FlowKey, Tau};
+use crate::random::Draws;
+use crate::topology::Prefix;
+use crate::traffic::{Emission, Source, TrafficError};
+use crate::units::Timestamp;
+
+/// Which host has an address of the capture, as a scenario gives it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ByAddressSpec {
+    /// `"hash"`: every host of the topology, by a seeded hash of the address.
+    Hash,
+    /// The host of each prefix; the longest that fits counts.
+    Table(Vec<(Spanned<Prefix>, Spanned<String>)>),
+}
+
+const EXPECTING: &str = "\"hash\", or a table of hosts by address, such as { \"10.1.0.0/16\" = \"h0\" }";
+
+impl<'de> Deserialize<'de> for ByAddressSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = ByAddressSpec;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(EXPECTING)
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<ByAddressSpec, E> {
+                match text {
+                    "hash" => Ok(ByAddressSpec::Hash),
+                    _ => Err(E::custom(format_args!("`{text}` spreads nothing; write {EXPECTING}"))),
+                }
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<ByAddressSpec, A::Error> {
+                let mut table = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    table.push(entry);
+                }
+                Ok(ByAddressSpec::Table(table))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl schemars::JsonSchema for ByAddressSpec {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ByAddressSpec".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": EXPECTING,
+            "anyOf": [
+                { "const": "hash" },
+                { "type": "object", "additionalProperties": { "type": "string" } },
+            ],
+        })
+    }
+}
+
+/// Which of an entry's hosts has an address of the capture.
+#[derive(Debug, Clone)]
+pub enum HostOfAddress {
+    /// Any of so many, by a hash.
+    Hash(Draws, u32),
+    /// By prefix, the longest first.
+    Table(Vec<(IpNet, u32)>),
+}
+
+impl HostOfAddress {
+    /// The number of the host.
+    pub fn of(&self, address: IpAddr) -> Option<u32> {
+        match self {
+            HostOfAddress::Hash(draws, hosts) => {
+                let bits = match address {
+                    IpAddr::V4(address) => draws.bits(u64::from(address.to_bits())),
+                    IpAddr::V6(address) => {
+                        let bits = address.to_bits();
+                        draws.bits(draws.bits((bits >> 64) as u64) ^ bits as u64)
+                    }
+                };
+                Some(((u128::from(bits) * u128::from(*hosts)) >> 64) as u32)
+            }
+            HostOfAddress::Table(prefixes) => {
+                prefixes.iter().find(|(prefix, _)| prefix.contains(&address)).map(|(_, host)| *host)
+            }
+        }
+    }
+}
+
+/// Opens a capture as one source per host, in the order of `addresses`: an address that leads to each host.
+///
+/// The capture is read once. A host that sends seldom makes its source read ahead, and what the others send
+/// meanwhile is kept: up to the whole capture, 64 bytes each packet.
+///
+/// # Errors
+/// The file cannot be opened or its first packet cannot be read.
+pub fn open_by_address(
+    path: &Path,
+    options: &Options,
+    speed: &Speed,
+    host_of: HostOfAddress,
+    addresses: Vec<IpAddr>,
+) -> Result<Vec<Box<dyn Source>>, CaptureError> {
+    let hosts = addresses.len();
+    let shared = Arc::new(Mutex::new(Shared {
+        path: path.to_owned(),
+        recording: Recording::open(path, options, speed)?,
+        host_of,
+        senders: (0..hosts).map(|_| Sent::default()).collect(),
+        addresses,
+        ended: false,
+        homeless: 0,
+        within: 0,
+    }));
+    let source = |number| -> Box<dyn Source> { Box::new(HostReplay { shared: Arc::clone(&shared), number }) };
+    Ok((0..hosts).map(source).collect())
+}
+
+/// What a host sends.
+#[derive(Default)]
+struct Sent {
+    flows: FlowTable,
+    waiting: VecDeque<Emission>,
+}
+
+/// The capture, and what has been read of it for each host.
+struct Shared {
+    path: PathBuf,
+    recording: Recording,
+    host_of: HostOfAddress,
+    addresses: Vec<IpAddr>,
+    senders: Vec<Sent>,
+    ended: bool,
+    /// Packets with an address of no host.
+    homeless: u64,
+    /// Packets from a host to itself.
+    within: u64,
+}
+
+impl Shared {
+    /// Reads on until host `number` has a packet.
+    fn next_of(&mut self, number: usize) -> Result<Option<Emission>, TrafficError> {
+        loop {
+            if let Some(emission) = self.senders[number].waiting.pop_front() {
+                return Ok(Some(emission));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            let Some((timestamp, observation)) = self.recording.next()? else {
+                self.ended = true;
+                continue;
+            };
+            let mut frame = observation.frame;
+            let host = |address: Option<IpAddr>| self.host_of.of(address?).map(|host| host as usize);
+            let (Some(from), Some(to)) = (host(frame.source), host(frame.destination)) else {
+                self.homeless += 1;
+                continue;
+            };
+            if from == to {
+                self.within += 1;
+                continue;
+            }
+            let match_key = frame.match_key();
+            (frame.source, frame.destination) = (Some(self.addresses[from]), Some(self.addresses[to]));
+            let sender = &mut self.senders[from];
+            let packet = packet(&frame, observation.length, sender.flows.fid(&frame));
+            let tau = Tau { timestamp, packet };
+            sender.waiting.push_back(Emission { tau, record: observation.record, match_key });
+        }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.recording.warnings();
+        let path = self.path.display();
+        if self.homeless > 0 {
+            warnings
+                .push(format!("{} packets of {path} have an address of no host: left out", self.homeless));
+        }
+        if self.within > 0 {
+            let packets = self.within;
+            warnings.push(format!("{packets} packets of {path} go from a host to itself: left out"));
+        }
+        warnings
+    }
+}
+
+/// What one host sends of a capture.
+struct HostReplay {
+    shared: Arc<Mutex<Shared>>,
+    number: usize,
+}
+
+impl HostReplay {
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Source for HostReplay {
+    fn next_emission(&mut self) -> Result<Option<Emission>, TrafficError> {
+        self.shared().next_of(self.number)
+    }
+
+    fn flow(&self, fid: u32) -> FlowKey {
+        *self.shared().senders[self.number].flows.key(fid).expect("a flow that this source emitted")
+    }
+
+    fn progress(&self) -> Option<f64> {
+        self.shared().recording.progress()
+    }
+
+    fn recorded_start(&self) -> Option<Timestamp> {
+        self.shared().recording.recorded_start()
+    }
+
+    fn start_at(&mut self, start: Timestamp) {
+        self.shared().recording.start_at(start);
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        if self.number == 0 { self.shared().warnings() } else { Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_prefix_has_an_address() {
+        let table = HostOfAddress::Table(vec![
+            ("10.1.2.0/24".parse().unwrap(), 1),
+            ("10.1.0.0/16".parse().unwrap(), 0),
+        ]);
+        let of = |address: &str| table.of(address.parse().unwrap());
+        assert_eq!((of("10.1.2.3"), of("10.1.3.3"), of("10.2.0.1")), (Some(1), Some(0), None));
+    }
+
+    #[test]
+    fn a_hash_spreads_addresses_evenly_and_by_seed() {
+        let spread = |seed| -> Vec<u32> {
+            let hash = HostOfAddress::Hash(Draws::new(seed, "traffic", "0"), 4);
+            (0..4_000u32).map(|n| hash.of(IpAddr::from(n.to_be_bytes())).unwrap()).collect()
+        };
+        let first = spread(1);
+        for host in 0..4 {
+            let count = first.iter().filter(|found| **found == host).count();
+            assert!(count.abs_diff(1_000) < 150, "{count}");
+        }
+        assert_eq!(first, spread(1));
+        assert_ne!(first, spread(2));
+        let hash = HostOfAddress::Hash(Draws::new(1, "traffic", "0"), 1_000_000);
+        let of = |address: &str| hash.of(address.parse().unwrap());
+        assert_ne!(of("fd00::1"), of("fd00::2"));
+        assert_ne!(of("fd00::1"), of("fd00:1::1"));
+    }
+}

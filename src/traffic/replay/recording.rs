@@ -1,0 +1,140 @@
+//! The packets of a capture with the instants at which they are replayed.
+
+use std::path::{Path, PathBuf};
+
+use super::Speed;
+use crate::capture::{CaptureError, Observation, Options, Sorted};
+use crate::link::Link;
+use crate::traffic::TrafficError;
+use crate::traffic::rate::RateSpec;
+use crate::units::{ByteCount, Time, Timestamp};
+
+/// A speed of 1, as [`Recording`] counts it.
+const AS_RECORDED: u128 = 1_000_000_000;
+
+/// A capture that is read on and on.
+pub(super) struct Recording {
+    path: PathBuf,
+    capture: Sorted,
+    first: Option<Observation>,
+    start: Timestamp,
+    /// How fast, in billionths.
+    speed: u128,
+    /// No speed could be found.
+    timeless: bool,
+}
+
+impl Recording {
+    pub(super) fn open(path: &Path, options: &Options, speed: &Speed) -> Result<Self, CaptureError> {
+        let times = match speed {
+            Speed::Recorded => Some(1.0),
+            Speed::Times(times) => Some(*times),
+            Speed::To(rate, link) => {
+                let recorded = Recorded::of(path, options)?;
+                recorded.map(|recorded| recorded.speed_to(rate, link.as_ref().map(|(link, _)| link)))
+            }
+        };
+        let mut capture = Sorted::open(path, options)?;
+        let first = capture.next_observation()?;
+        Ok(Recording {
+            path: path.to_owned(),
+            capture,
+            first,
+            start: Timestamp::default(),
+            speed: times.map_or(AS_RECORDED, |times| (times * AS_RECORDED as f64).round().max(1.0) as u128),
+            timeless: times.is_none(),
+        })
+    }
+
+    pub(super) fn next(&mut self) -> Result<Option<(Time, Observation)>, TrafficError> {
+        let observation = match self.first.take() {
+            Some(first) => Some(first),
+            None => self.capture.next_observation()?,
+        };
+        let Some(observation) = observation else { return Ok(None) };
+        let timestamp =
+            observation.timestamp.relative_to(self.start).and_then(|recorded| self.replayed(recorded));
+        let timestamp = timestamp.ok_or_else(|| TrafficError::OutOfReach {
+            path: self.path.display().to_string(),
+            record: observation.record,
+            at: observation.timestamp,
+            start: self.start,
+        })?;
+        Ok(Some((timestamp, observation)))
+    }
+
+    /// When a packet is replayed: at its time since the run's start over the speed, rounded half up.
+    fn replayed(&self, recorded: Time) -> Option<Time> {
+        if self.speed == AS_RECORDED {
+            return Some(recorded);
+        }
+        let picoseconds = (u128::from(recorded.as_ps()) * AS_RECORDED + self.speed / 2) / self.speed;
+        u64::try_from(picoseconds).ok().filter(|ps| *ps != u64::MAX).map(Time::from_ps)
+    }
+
+    pub(super) fn progress(&self) -> Option<f64> {
+        let reader = self.capture.reader();
+        reader.file_size().map(|size| reader.bytes_read() as f64 / size.max(1) as f64)
+    }
+
+    pub(super) fn recorded_start(&self) -> Option<Timestamp> {
+        self.first.map(|observation| observation.timestamp)
+    }
+
+    pub(super) fn start_at(&mut self, start: Timestamp) {
+        self.start = start;
+    }
+
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.capture.remarks();
+        if self.timeless {
+            let path = self.path.display();
+            warnings
+                .push(format!("{path} is replayed as recorded: it has no two instants to take a rate from"));
+        }
+        warnings
+    }
+}
+
+/// What a capture holds, to take its rate from.
+#[derive(Debug, Clone, Copy)]
+struct Recorded {
+    mean_length: f64,
+    /// Between packets, in picoseconds.
+    mean_gap_ps: f64,
+}
+
+impl Recorded {
+    /// Reads the whole capture; `None` where it has no two instants.
+    fn of(path: &Path, options: &Options) -> Result<Option<Self>, CaptureError> {
+        let mut capture = Sorted::open(path, options)?;
+        let (mut packets, mut bytes) = (0u64, 0u64);
+        let mut ends: Option<(Timestamp, Timestamp)> = None;
+        while let Some(observation) = capture.next_observation()? {
+            packets += 1;
+            bytes += u64::from(observation.length);
+            let at = observation.timestamp;
+            ends = Some(ends.map_or((at, at), |(first, last)| (first.min(at), last.max(at))));
+        }
+        let Some((first, last)) = ends.filter(|(first, last)| last > first) else { return Ok(None) };
+        let lasts = (last.as_ps() - first.as_ps()) as f64;
+        let mean_length = bytes as f64 / packets as f64;
+        Ok(Some(Recorded { mean_length, mean_gap_ps: lasts / (packets - 1) as f64 }))
+    }
+
+    /// How much faster it must be to reach a rate.
+    fn speed_to(&self, rate: &RateSpec, link: Option<&Link>) -> f64 {
+        let wanted_ps = match rate {
+            RateSpec::Bandwidth(rate) => rate.gap(self.mean_length).as_ps_f64(),
+            RateSpec::Packets(rate) => rate.gap().as_ps_f64(),
+            RateSpec::Load(load) => {
+                let link = link.expect("the scenario finds the link of a load");
+                let overhead = link.overhead.get() as f64;
+                let whole = ByteCount::new(1_000_000);
+                let ps_per_byte = link.bandwidth.transmission_time(whole).as_ps() as f64 / 1e6;
+                (self.mean_length + overhead) * ps_per_byte / *load.load.get_ref()
+            }
+        };
+        self.mean_gap_ps / wanted_ps
+    }
+}

@@ -1,0 +1,154 @@
+//! The keys that every generated source has.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::matrix::MatrixSpec;
+use super::size::SizeSpec;
+use crate::config::Spanned;
+use crate::units::Span;
+
+/// Which of several flows between two hosts a packet belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Spread {
+    /// Each packet to a flow at random.
+    #[default]
+    Random,
+    /// One flow after the other.
+    RoundRobin,
+}
+
+/// The protocol of generated packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// IP protocol 17.
+    #[default]
+    Udp,
+    /// IP protocol 6; the packets alone, without TCP's control.
+    Tcp,
+}
+
+/// The transport ports of generated packets.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PortsSpec {
+    /// The source port of the first flow of each pair of hosts; further flows count up (default: a dynamic port
+    /// that no other entry uses).
+    pub source: Option<u16>,
+    /// The destination port (default: 9, discard).
+    pub destination: Option<u16>,
+}
+
+/// The keys that every generated source has, as written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CommonKeys {
+    /// The entry's name.
+    pub name: Option<Spanned<String>>,
+    /// The host that sends.
+    pub from: Option<Spanned<String>>,
+    /// The host that receives.
+    pub to: Option<Spanned<String>>,
+    /// Who sends to whom among several hosts.
+    pub matrix: Option<Spanned<MatrixSpec>>,
+    /// The hosts of the matrix.
+    pub hosts: Option<Spanned<Vec<Spanned<String>>>>,
+    /// The lengths of packets.
+    pub size: Spanned<SizeSpec>,
+    /// When it begins.
+    pub start: Span,
+    /// When it ends.
+    pub stop: Option<Spanned<Span>>,
+    /// Packets of each sending host.
+    pub packets: Option<Spanned<u64>>,
+    /// Flows between each pair of hosts.
+    pub flows: Option<Spanned<u32>>,
+    /// Which of them a packet belongs to.
+    pub spread: Spread,
+    /// The code point.
+    pub dscp: Option<Spanned<u8>>,
+    /// The transport protocol.
+    pub protocol: Protocol,
+    /// The transport ports.
+    pub ports: Option<PortsSpec>,
+}
+
+/// A struct of parameters with the keys that every generated source has, and its own.
+///
+/// serde can flatten one struct into another only by giving up unknown keys and the places of mistakes.
+macro_rules! generated {
+    ($(#[$about:meta])* $name:ident { $($(#[$own_about:meta])* $own:ident: $type:ty,)* }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, PartialEq, serde::Deserialize, schemars::JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            /// The entry's name: its random numbers are by this name (default: its place among the entries,
+            /// from 0).
+            #[schemars(with = "Option<String>")]
+            pub name: Option<crate::config::Spanned<String>>,
+            /// The host that sends; with `to`.
+            #[schemars(with = "Option<String>")]
+            pub from: Option<crate::config::Spanned<String>>,
+            /// The host that receives.
+            #[schemars(with = "Option<String>")]
+            pub to: Option<crate::config::Spanned<String>>,
+            /// Who sends to whom among several hosts; stands for `from` and `to`.
+            #[schemars(with = "Option<super::matrix::MatrixSpec>")]
+            pub matrix: Option<crate::config::Spanned<super::matrix::MatrixSpec>>,
+            /// The hosts of the matrix (default: every host of the topology).
+            #[schemars(with = "Option<Vec<String>>")]
+            pub hosts: Option<crate::config::Spanned<Vec<crate::config::Spanned<String>>>>,
+            /// The lengths of packets, on the wire.
+            #[schemars(with = "super::size::SizeSpec")]
+            pub size: crate::config::Spanned<super::size::SizeSpec>,
+            $($(#[$own_about])* pub $own: $type,)*
+            /// When it begins (default: 0 s).
+            #[serde(default)]
+            pub start: crate::units::Span,
+            /// When it ends: the last packet is sent before.
+            #[schemars(with = "Option<crate::units::Span>")]
+            pub stop: Option<crate::config::Spanned<crate::units::Span>>,
+            /// How many packets each sending host sends in all.
+            #[schemars(with = "Option<u64>", range(min = 1))]
+            pub packets: Option<crate::config::Spanned<u64>>,
+            /// How many flows there are from each host to each of its destinations (default: 1).
+            #[schemars(with = "Option<u32>", range(min = 1, max = 65535))]
+            pub flows: Option<crate::config::Spanned<u32>>,
+            /// Which of these flows a packet belongs to (default: random).
+            #[serde(default)]
+            pub spread: super::spec::Spread,
+            /// The differentiated services code point, 0 to 63 (default: 0).
+            #[schemars(with = "Option<u8>", range(max = 63))]
+            pub dscp: Option<crate::config::Spanned<u8>>,
+            /// The transport protocol (default: udp).
+            #[serde(default)]
+            pub protocol: super::spec::Protocol,
+            /// The transport ports.
+            pub ports: Option<super::spec::PortsSpec>,
+        }
+
+        impl $name {
+            /// The keys that every generated source has.
+            pub fn common(&self) -> super::spec::CommonKeys {
+                super::spec::CommonKeys {
+                    name: self.name.clone(),
+                    from: self.from.clone(),
+                    to: self.to.clone(),
+                    matrix: self.matrix.clone(),
+                    hosts: self.hosts.clone(),
+                    size: self.size.clone(),
+                    start: self.start,
+                    stop: self.stop.clone(),
+                    packets: self.packets.clone(),
+                    flows: self.flows.clone(),
+                    spread: self.spread,
+                    dscp: self.dscp.clone(),
+                    protocol: self.protocol,
+                    ports: self.ports.clone(),
+                }
+            }
+        }
+    };
+}
+pub(super) use generated;
