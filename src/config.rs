@@ -23,7 +23,7 @@ pub use toml::Spanned;
 
 use overrides::Override;
 use serde::de::{self, DeserializeOwned};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use toml::de::{DeArray, DeTable, DeValue};
 
 /// How many mistakes of one document are reported before reading gives up.
@@ -41,6 +41,15 @@ pub(crate) fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String,
         return Err(de::Error::custom(format_args!("a name needs a letter or a digit; {HELP}")));
     }
     Ok(name)
+}
+
+/// A value as TOML, on one line where it is no table: `text` as `"text"`.
+///
+/// # Panics
+/// A value that TOML cannot hold, such as a missing one.
+pub(crate) fn toml_value(value: &impl Serialize) -> String {
+    let value = toml::Value::try_from(value).expect("the value fits into TOML");
+    value.to_string()
 }
 
 /// A TOML text with its overrides.
@@ -107,7 +116,15 @@ impl Document {
     /// Whether it looks like a topology: it has what a topology alone has, and nothing that makes a scenario.
     pub(crate) fn describes_topology(&self) -> bool {
         let has_any = |keys: &[&str]| keys.iter().any(|key| self.has_key(key));
-        has_any(&["device", "link", "defaults"]) && !has_any(&["topology", "traffic", "measured"])
+        has_any(&["device", "link", "defaults", "generate"]) && !has_any(&["topology", "traffic", "measured"])
+    }
+
+    /// Where the value of `table.key` stands; the table, where it has no such key.
+    pub(crate) fn span_in_table(&self, table: &str, key: &str) -> Range<usize> {
+        let Ok(tree) = self.tree() else { return 0..0 };
+        let Some(holder) = tree.get(table) else { return 0..0 };
+        let value = holder.get_ref().as_table().and_then(|table| table.get(key));
+        value.map_or(holder.span(), Spanned::span)
     }
 
     /// The text that it was read from.
@@ -166,7 +183,7 @@ impl Document {
             _ => "this is neither a topology nor a scenario",
         };
         self.error(0..0, message).with_help(
-            "a topology has [[device]] and [[link]] tables; a scenario has `topology` and [[traffic]]"
+            "a topology has [[device]] and [[link]] tables, or [generate]; a scenario has `topology` and [[traffic]]"
                 .to_owned(),
         )
     }

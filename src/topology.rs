@@ -2,16 +2,22 @@
 //! [`PortId`] and [`LinkId`].
 
 mod build;
+mod draft;
 mod error;
 mod file;
+pub mod generate;
 mod names;
+mod position;
 
 pub use build::{DeviceSpec, LinkSpec, RouteSpec};
+pub use draft::{Draft, DraftDevice, DraftLink, DraftTiming};
 pub use error::{Element, TopologyError};
 pub use file::{
-    DeviceFile, DirectionFile, LinkDefaults, LinkFile, RouteFile, TopologyDefaults, TopologyFile,
+    DeviceDefaults, DeviceFile, DirectionFile, LinkDefaults, LinkFile, RouteFile, TopologyDefaults,
+    TopologyFile,
 };
 pub use names::{Direction, NameError, PortName, Prefix, Vantage, VantageSpec};
+pub use position::{Position, PositionFile};
 
 use ipnet::IpNet;
 use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
@@ -89,6 +95,8 @@ pub struct DeviceNode {
     pub routes: Vec<StaticRoute>,
     /// Its ports, by number.
     pub ports: Vec<PortId>,
+    /// Where it stands, if that is known: for pictures only.
+    pub position: Option<Position>,
 }
 
 /// One port of a device: the end of one link.

@@ -14,6 +14,7 @@ mod pcapng;
 mod scenarios;
 mod schemas;
 mod simulate;
+mod topologies;
 
 #[path = "../../benches/lookalike.rs"]
 mod lookalike;
