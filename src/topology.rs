@@ -6,8 +6,10 @@ mod draft;
 mod error;
 mod file;
 pub mod generate;
+pub mod import;
 mod names;
 mod position;
+mod write;
 
 pub use build::{DeviceSpec, LinkSpec, RouteSpec};
 pub use draft::{Draft, DraftDevice, DraftLink, DraftTiming};
@@ -18,6 +20,7 @@ pub use file::{
 };
 pub use names::{Direction, NameError, PortName, Prefix, Vantage, VantageSpec};
 pub use position::{Position, PositionFile};
+pub use write::{FileText, TimingText};
 
 use ipnet::IpNet;
 use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};

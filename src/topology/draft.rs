@@ -25,8 +25,8 @@ pub struct DraftDevice {
     pub name: String,
     /// What it does with packets.
     pub kind: DeviceKind,
-    /// Its address, if it has one.
-    pub address: Option<IpNet>,
+    /// Its addresses; a host without any gets one as the file is read.
+    pub addresses: Vec<IpNet>,
     /// Where it stands, if that is known.
     pub position: Option<Position>,
 }
@@ -69,7 +69,7 @@ impl DraftDevice {
             name: Spanned::new(span.clone(), self.name),
             kind: self.kind,
             addresses: self
-                .address
+                .addresses
                 .iter()
                 .map(|address| Spanned::new(span.clone(), Prefix(*address)))
                 .collect(),

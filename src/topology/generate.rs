@@ -237,13 +237,18 @@ impl Plan {
     }
 
     fn add_host(&mut self, host: u32, address: Ipv4Addr) {
-        let address = Some(IpNet::from(IpAddr::V4(address)));
+        let addresses = vec![IpNet::from(IpAddr::V4(address))];
         let name = format!("h{host}");
-        self.draft.devices.push(DraftDevice { name, kind: DeviceKind::Host, address, position: None });
+        self.draft.devices.push(DraftDevice { name, kind: DeviceKind::Host, addresses, position: None });
     }
 
     fn add_switch(&mut self, name: String, position: Option<Position>) {
-        self.draft.devices.push(DraftDevice { name, kind: DeviceKind::Switch, address: None, position });
+        self.draft.devices.push(DraftDevice {
+            name,
+            kind: DeviceKind::Switch,
+            addresses: Vec::new(),
+            position,
+        });
     }
 
     /// Joins host `host` to a port of a switch.

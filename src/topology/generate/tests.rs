@@ -296,7 +296,7 @@ fn every_bad_parameter_has_its_place() {
         ),
         (
             "kind = \"waxman\"\nswitches = 5\nside = 5",
-            "6:8 a distance needs a unit and \"5\" has none (write for example \"1.5 km\")",
+            "6:8 a distance needs a unit: \"5\" has none (write for example \"1.5 km\" (units: um, mm, cm, m, km))",
         ),
     ];
     let place = |error: &ConfigError| error.line_column().unwrap();
