@@ -43,6 +43,23 @@ pub(crate) fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String,
     Ok(name)
 }
 
+/// Reads a file as text.
+///
+/// # Errors
+/// A file that cannot be read or is not UTF-8.
+pub fn read_text(path: &Path) -> Result<String, ConfigError> {
+    let bytes = std::fs::read(path).map_err(|error| error::unreadable(path, &error))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let byte = error.as_bytes()[at];
+        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        let file = Arc::new(SourceText { name: path.display().to_string(), text });
+        let message = format!("not a text in UTF-8: byte {byte:#04x} at offset {at}");
+        ConfigError::at(file, at..at + char::REPLACEMENT_CHARACTER.len_utf8(), message)
+            .with_help("save the file as UTF-8".to_owned())
+    })
+}
+
 /// A value as TOML, on one line where it is no table: `text` as `"text"`.
 ///
 /// # Panics
@@ -65,20 +82,7 @@ impl Document {
     /// # Errors
     /// A file that cannot be read, is not UTF-8, or is not TOML; of the last, every mistake.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let name = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|error| error::unreadable(path, &error))?;
-        match String::from_utf8(bytes) {
-            Ok(text) => Self::parse(&name, &text),
-            Err(error) => {
-                let at = error.utf8_error().valid_up_to();
-                let byte = error.as_bytes()[at];
-                let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-                let file = Arc::new(SourceText { name, text });
-                let message = format!("not a text in UTF-8: byte {byte:#04x} at offset {at}");
-                Err(ConfigError::at(file, at..at + char::REPLACEMENT_CHARACTER.len_utf8(), message)
-                    .with_help("save the file as UTF-8".to_owned()))
-            }
-        }
+        Self::parse(&path.display().to_string(), &read_text(path)?)
     }
 
     /// Reads a text; `name` stands for its file in errors.

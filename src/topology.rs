@@ -4,11 +4,13 @@
 mod build;
 mod draft;
 mod error;
+pub mod export;
 mod file;
 pub mod generate;
 pub mod import;
 mod names;
 mod position;
+mod statistics;
 mod write;
 
 pub use build::{DeviceSpec, LinkSpec, RouteSpec};
@@ -20,6 +22,7 @@ pub use file::{
 };
 pub use names::{Direction, NameError, PortName, Prefix, Vantage, VantageSpec};
 pub use position::{Position, PositionFile};
+pub use statistics::{BandwidthCount, TopologyStatistics};
 pub use write::{FileText, TimingText};
 
 use ipnet::IpNet;
@@ -165,6 +168,16 @@ impl Topology {
     pub fn links(&self) -> impl ExactSizeIterator<Item = (LinkId, &DirectedLink)> {
         let edges = self.graph.raw_edges().iter().enumerate();
         edges.map(|(index, edge)| (LinkId::new(index), &edge.weight))
+    }
+
+    /// The forward direction of every link: its backward direction is the next link.
+    pub fn forward_links(&self) -> impl ExactSizeIterator<Item = (LinkId, &DirectedLink)> {
+        self.links().step_by(2)
+    }
+
+    /// The devices at the two ends of a link.
+    pub fn ends(&self, link: &DirectedLink) -> [DeviceId; 2] {
+        [link.from, link.to].map(|port| self.port(port).device)
     }
 
     /// One device.

@@ -180,6 +180,12 @@ impl GenerateSpec {
         }
     }
 
+    /// The name of its kind: `fat-tree`.
+    pub fn name(&self) -> String {
+        let value = serde_json::to_value(self).expect("parameters are numbers and texts");
+        value.as_object().and_then(|kinds| kinds.keys().next().cloned()).unwrap_or_default()
+    }
+
     /// Its kind and parameters, as lines of TOML below `[generate]`.
     pub(crate) fn toml_lines(&self) -> Vec<String> {
         let value = serde_json::to_value(self).expect("parameters are numbers and texts");

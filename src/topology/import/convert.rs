@@ -11,7 +11,7 @@ use super::network::{Edge, Network, at, shortened};
 use super::{Demand, ImportFormat, ImportOptions, Imported, Source};
 use crate::config::ConfigError;
 use crate::topology::{
-    DeviceKind, Draft, DraftDevice, DraftLink, DraftTiming, FileText, PortName, Position, TimingText,
+    DeviceKind, Draft, DraftDevice, DraftLink, DraftTiming, FileText, PortName, Position, Prefix, TimingText,
 };
 use crate::units::{Bandwidth, Rate, Span};
 
@@ -242,7 +242,7 @@ impl<'a> Import<'a> {
             let addresses = addresses
                 .into_iter()
                 .flat_map(str::split_whitespace)
-                .filter_map(|text| text.parse().ok())
+                .filter_map(|text| text.parse().ok().map(|Prefix(net)| net))
                 .collect();
             devices.push(DraftDevice { name: name.clone(), kind, addresses, position });
         }

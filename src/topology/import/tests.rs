@@ -232,7 +232,7 @@ fn dot() {
         ]
     );
     let host = topology.devices().find(|(_, device)| device.kind == DeviceKind::Host).unwrap().1;
-    assert_eq!((host.name.as_str(), host.addresses[0].to_string().as_str()), ("b-H-b", "10.1.2.3/32"));
+    assert_eq!((host.name.as_str(), host.addresses[0].to_string().as_str()), ("b-H-/b", "10.1.2.3/32"));
     assert!(
         imported.remarks.contains(&"4 links have one direction in the file: both taken".to_owned()),
         "{:?}",
