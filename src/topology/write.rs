@@ -73,7 +73,7 @@ impl DraftTiming {
     fn keys(self) -> Vec<String> {
         let keys = [
             self.bandwidth.map(|bandwidth| format!("bandwidth = {}", toml_value(&bandwidth))),
-            self.delay.map(|delay| format!("delay = {}", toml_value(&delay))),
+            self.delay.map(|delay| format!("delay = {}", delay_text(delay))),
             // A delay stands for the length, and a file may not say both.
             self.length
                 .filter(|_| self.delay.is_none())
@@ -81,6 +81,10 @@ impl DraftTiming {
         ];
         keys.into_iter().flatten().collect()
     }
+}
+
+fn delay_text(delay: Span) -> String {
+    if delay == Span::ZERO { toml_value(&"0 s") } else { toml_value(&delay) }
 }
 
 impl DraftDevice {

@@ -18,7 +18,7 @@ fn files() -> Vec<PathBuf> {
 #[test]
 fn every_one_loads_and_says_what_it_is() {
     let files = files();
-    assert!(files.len() >= 11, "{files:?}");
+    assert!(files.len() >= 13, "{files:?}");
     for path in files {
         let text = fs::read_to_string(&path).unwrap();
         let mut lines = text.lines();

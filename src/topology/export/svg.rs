@@ -49,6 +49,7 @@ pub(super) fn write(topology: &Topology, options: ExportOptions) -> String {
 
 fn write_links(text: &mut String, topology: &Topology, layout: &Layout, options: ExportOptions) {
     let avoids = topology.links().len() * topology.devices().len() <= MOST_CROSSINGS;
+    let center = layout.center();
     let mut parallel = rustc_hash::FxHashMap::default();
     let mut labels = String::new();
     for (_, link) in topology.forward_links() {
@@ -58,6 +59,9 @@ fn write_links(text: &mut String, topology: &Topology, layout: &Layout, options:
         // The first of parallel links is straight unless it would run through a device.
         let through = avoids && layout.runs_through(from, to);
         let bow = (if through { 0.18 * start.distance(end) } else { 0.0 }) + f64::from(*nth) * 14.0;
+        // Curves bend inwards, where the picture has room.
+        let outwards = |bow: f64| start.bowed_middle(end, bow).distance(center);
+        let bow = if outwards(bow) > outwards(-bow) { -bow } else { bow };
         *nth += 1;
         let middle = start.bowed_middle(end, bow);
         let _ = write!(text, "<path class=\"link\" stroke-width=\"{:.1}\" d=\"M{start}", line_width(link));

@@ -156,6 +156,13 @@ impl Layout {
         ((right + margin).max(420.0), bottom + margin)
     }
 
+    /// The middle of all devices.
+    pub fn center(&self) -> Point {
+        let count = self.places.len() as f64;
+        let sum = |coordinate: fn(&Point) -> f64| self.places.iter().map(coordinate).sum::<f64>() / count;
+        Point { x: sum(|place| place.x), y: sum(|place| place.y) }
+    }
+
     /// Whether a third device stands on the straight line between two.
     pub fn runs_through(&self, from: usize, to: usize) -> bool {
         const NEAR: f64 = 12.0;
