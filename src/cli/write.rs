@@ -10,7 +10,6 @@ pub(super) fn write_file(path: &Path, text: &str, force: bool) -> Result<(), Cli
     check_free(path, force)?;
     let cannot =
         |error: io::Error| CliError::Failed(format!("cannot write {}: {error}", path.display()).into());
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     builder.prefix(".taunet-");
     #[cfg(unix)]
@@ -19,7 +18,7 @@ pub(super) fn write_file(path: &Path, text: &str, force: bool) -> Result<(), Cli
         // What a new file gets, less the umask.
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    let mut file = builder.tempfile_in(folder).map_err(cannot)?;
+    let mut file = builder.tempfile_in(folder(path)).map_err(cannot)?;
     file.write_all(text.as_bytes()).map_err(cannot)?;
     match force {
         true => file.persist(path),
@@ -30,7 +29,12 @@ pub(super) fn write_file(path: &Path, text: &str, force: bool) -> Result<(), Cli
     .map_err(|error| cannot(error.error))
 }
 
-/// That nothing stands at `path` that may not be replaced.
+/// The folder of a file.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// That a file can stand at `path`: its folder is there, and nothing is in its place that may not be replaced.
 pub(super) fn check_free(path: &Path, force: bool) -> Result<(), CliError> {
     if path.is_dir() {
         return Err(CliError::Usage(format!("{} is a directory: name a file", path.display())));
@@ -40,6 +44,9 @@ pub(super) fn check_free(path: &Path, force: bool) -> Result<(), CliError> {
             "{} exists: choose another file, or replace it with --force",
             path.display()
         )));
+    }
+    if !folder(path).is_dir() {
+        return Err(CliError::Usage(format!("there is no folder `{}`", folder(path).display())));
     }
     Ok(())
 }

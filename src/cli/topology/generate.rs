@@ -47,10 +47,8 @@ pub struct Generate {
 
 impl Generate {
     pub(super) fn run(self, _global: &Global, output: &mut Output) -> Result<(), CliError> {
-        let draft = self
-            .kind
-            .draft()
-            .map_err(|error| CliError::Usage(format!("{error} ({})", error.help().replace(" = ", " "))))?;
+        let draft =
+            self.kind.draft().map_err(|error| CliError::Usage(format!("{error} ({})", error.help())))?;
         let file = FileText {
             comment: Vec::new(),
             name: self.name.unwrap_or_else(|| self.kind.name()),
