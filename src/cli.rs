@@ -16,6 +16,8 @@ mod output;
 mod progress;
 mod run;
 mod text;
+mod topology;
+mod write;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -85,6 +87,7 @@ pub enum Progress {
 pub enum Verb {
     Inspect(inspect::Inspect),
     Check(check::Check),
+    Topology(topology::TopologyVerb),
     Run(run::Run),
     Compare(compare::Compare),
     Completions(completions::Completions),
@@ -95,6 +98,7 @@ impl Verb {
         match self {
             Verb::Inspect(inspect) => inspect.run(global, output),
             Verb::Check(check) => check.run(global, output),
+            Verb::Topology(topology) => topology.run(global, output),
             Verb::Run(run) => run.run(global, output),
             Verb::Compare(compare) => compare.run(global, output),
             Verb::Completions(completions) => completions.run(output),

@@ -23,7 +23,7 @@ pub use toml::Spanned;
 
 use overrides::Override;
 use serde::de::{self, DeserializeOwned};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use toml::de::{DeArray, DeTable, DeValue};
 
 /// How many mistakes of one document are reported before reading gives up.
@@ -43,6 +43,32 @@ pub(crate) fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String,
     Ok(name)
 }
 
+/// Reads a file as text.
+///
+/// # Errors
+/// A file that cannot be read or is not UTF-8.
+pub fn read_text(path: &Path) -> Result<String, ConfigError> {
+    let bytes = std::fs::read(path).map_err(|error| error::unreadable(path, &error))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let byte = error.as_bytes()[at];
+        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        let file = Arc::new(SourceText { name: path.display().to_string(), text });
+        let message = format!("not a text in UTF-8: byte {byte:#04x} at offset {at}");
+        ConfigError::at(file, at..at + char::REPLACEMENT_CHARACTER.len_utf8(), message)
+            .with_help("save the file as UTF-8".to_owned())
+    })
+}
+
+/// A value as TOML, on one line where it is no table: `text` as `"text"`.
+///
+/// # Panics
+/// A value that TOML cannot hold, such as a missing one.
+pub(crate) fn toml_value(value: &impl Serialize) -> String {
+    let value = toml::Value::try_from(value).expect("the value fits into TOML");
+    value.to_string()
+}
+
 /// A TOML text with its overrides.
 #[derive(Debug, Clone)]
 pub struct Document {
@@ -56,20 +82,7 @@ impl Document {
     /// # Errors
     /// A file that cannot be read, is not UTF-8, or is not TOML; of the last, every mistake.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let name = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|error| error::unreadable(path, &error))?;
-        match String::from_utf8(bytes) {
-            Ok(text) => Self::parse(&name, &text),
-            Err(error) => {
-                let at = error.utf8_error().valid_up_to();
-                let byte = error.as_bytes()[at];
-                let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-                let file = Arc::new(SourceText { name, text });
-                let message = format!("not a text in UTF-8: byte {byte:#04x} at offset {at}");
-                Err(ConfigError::at(file, at..at + char::REPLACEMENT_CHARACTER.len_utf8(), message)
-                    .with_help("save the file as UTF-8".to_owned()))
-            }
-        }
+        Self::parse(&path.display().to_string(), &read_text(path)?)
     }
 
     /// Reads a text; `name` stands for its file in errors.
@@ -107,7 +120,15 @@ impl Document {
     /// Whether it looks like a topology: it has what a topology alone has, and nothing that makes a scenario.
     pub(crate) fn describes_topology(&self) -> bool {
         let has_any = |keys: &[&str]| keys.iter().any(|key| self.has_key(key));
-        has_any(&["device", "link", "defaults"]) && !has_any(&["topology", "traffic", "measured"])
+        has_any(&["device", "link", "defaults", "generate"]) && !has_any(&["topology", "traffic", "measured"])
+    }
+
+    /// Where the value of `table.key` stands; the table, where it has no such key.
+    pub(crate) fn span_in_table(&self, table: &str, key: &str) -> Range<usize> {
+        let Ok(tree) = self.tree() else { return 0..0 };
+        let Some(holder) = tree.get(table) else { return 0..0 };
+        let value = holder.get_ref().as_table().and_then(|table| table.get(key));
+        value.map_or(holder.span(), Spanned::span)
     }
 
     /// The text that it was read from.
@@ -166,7 +187,7 @@ impl Document {
             _ => "this is neither a topology nor a scenario",
         };
         self.error(0..0, message).with_help(
-            "a topology has [[device]] and [[link]] tables; a scenario has `topology` and [[traffic]]"
+            "a topology has [[device]] and [[link]] tables, or [generate]; a scenario has `topology` and [[traffic]]"
                 .to_owned(),
         )
     }

@@ -57,7 +57,7 @@
 //! | [`config`] | TOML with the place of every mistake |
 //! | [`capture`] | pcap and pcapng: read, parse frames, statistics, a table of packets |
 //! | [`ptm`] | traffic management at an egress port: one file per discipline |
-//! | [`topology`] | the graph of devices and links, and its TOML |
+//! | [`topology`] | the graph of devices and links, its TOML; generators, import, export |
 //! | [`pfm`] | forwarding: which egress port |
 //! | [`device`] | a device at work: PFM, processing delay, PTMs |
 //! | [`traffic`] | sources of Tau: replay of a capture, Poisson, on-off, Markovian, ... |

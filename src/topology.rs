@@ -2,20 +2,32 @@
 //! [`PortId`] and [`LinkId`].
 
 mod build;
+mod draft;
 mod error;
+pub mod export;
 mod file;
 mod forwarding;
 mod impairment;
+pub mod generate;
+pub mod import;
 mod names;
+mod position;
+mod statistics;
+mod write;
 
 pub use build::{DeviceSpec, LinkSpec, RouteSpec};
+pub use draft::{Draft, DraftDevice, DraftLink, DraftTiming};
 pub use error::{Element, TopologyError};
 pub use file::{
-    DeviceFile, DirectionFile, LinkDefaults, LinkFile, RouteFile, TopologyDefaults, TopologyFile,
+    DeviceDefaults, DeviceFile, DirectionFile, LinkDefaults, LinkFile, RouteFile, TopologyDefaults,
+    TopologyFile,
 };
 pub use forwarding::{ExplicitPath, Forwarding, Multipath, Weight};
 pub use impairment::{JitterFile, JitterKind};
 pub use names::{Direction, NameError, PortName, Prefix, Vantage, VantageSpec};
+pub use position::{Position, PositionFile};
+pub use statistics::{BandwidthCount, TopologyStatistics};
+pub use write::{FileText, TimingText};
 
 use ipnet::IpNet;
 use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
@@ -95,6 +107,8 @@ pub struct DeviceNode {
     pub routes: Vec<StaticRoute>,
     /// Its ports, by number.
     pub ports: Vec<PortId>,
+    /// Where it stands, if that is known: for pictures only.
+    pub position: Option<Position>,
 }
 
 /// One port of a device: the end of one link.
@@ -173,6 +187,16 @@ impl Topology {
     pub fn links(&self) -> impl ExactSizeIterator<Item = (LinkId, &DirectedLink)> {
         let edges = self.graph.raw_edges().iter().enumerate();
         edges.map(|(index, edge)| (LinkId::new(index), &edge.weight))
+    }
+
+    /// The forward direction of every link: its backward direction is the next link.
+    pub fn forward_links(&self) -> impl ExactSizeIterator<Item = (LinkId, &DirectedLink)> {
+        self.links().step_by(2)
+    }
+
+    /// The devices at the two ends of a link.
+    pub fn ends(&self, link: &DirectedLink) -> [DeviceId; 2] {
+        [link.from, link.to].map(|port| self.port(port).device)
     }
 
     /// One device.

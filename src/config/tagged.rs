@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 use super::overrides::in_words;
 
 /// The keys whose value is a tagged table.
-const ONE: &[&str] = &["ptm"];
+const ONE: &[&str] = &["ptm", "generate"];
 
 /// The keys whose value is an array of tagged tables.
 const MANY: &[&str] = &["traffic"];

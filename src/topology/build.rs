@@ -8,7 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
     DeviceId, DeviceKind, DeviceNode, DirectedLink, Forwarding, LinkId, NameError, Port, PortId, PortName,
-    StaticRoute, Topology, TopologyError,
+    Position, StaticRoute, Topology, TopologyError,
 };
 use crate::impairment::ImpairmentSpec;
 use crate::link::Link;
@@ -30,6 +30,8 @@ pub struct DeviceSpec {
     pub ptm: PtmSpec,
     /// Routes that overrule the shortest path.
     pub routes: Vec<RouteSpec>,
+    /// Where it stands, if that is known: for pictures only.
+    pub position: Option<Position>,
 }
 
 impl DeviceSpec {
@@ -42,6 +44,7 @@ impl DeviceSpec {
             processing: Span::ZERO,
             ptm: PtmSpec::default(),
             routes: Vec::new(),
+            position: None,
         }
     }
 }
@@ -232,7 +235,7 @@ fn check_routes(
         let mut destinations = FxHashSet::default();
         for (route, &RouteSpec { destination, port }) in spec.routes.iter().enumerate() {
             let name = spec.name.clone();
-            if !known.contains(&port) {
+            if known.binary_search(&port).is_err() {
                 let (port, known) = (PortName::new(name, port), known.to_vec());
                 problems.push(TopologyError::UnknownRoutePort { device, route, port, known });
             } else if !destinations.insert(destination.trunc()) {
@@ -291,18 +294,27 @@ fn build(name: String, devices: Vec<DeviceSpec>, links: Vec<LinkSpec>) -> Topolo
     let mut graph = DiGraph::with_capacity(devices.len(), timings.len());
     for (device, device_ports) in devices.into_iter().zip(ports_of) {
         let port_numbered = |number| {
-            device_ports.iter().copied().find(|id: &PortId| ports[id.index()].number == number).expect(SOUND)
+            let place = device_ports.binary_search_by_key(&number, |id: &PortId| ports[id.index()].number);
+            device_ports[place.expect(SOUND)]
         };
         let routes = device
             .routes
             .iter()
             .map(|route| StaticRoute { destination: route.destination, port: port_numbered(route.port) })
             .collect();
-        let DeviceSpec { name, kind, mut addresses, processing, .. } = device;
+        let DeviceSpec { name, kind, mut addresses, processing, position, .. } = device;
         if kind == DeviceKind::Host && addresses.is_empty() {
             addresses.push(free_address(graph.node_count(), &mut next_address, &given));
         }
-        graph.add_node(DeviceNode { name, kind, addresses, processing, routes, ports: device_ports });
+        graph.add_node(DeviceNode {
+            name,
+            kind,
+            addresses,
+            processing,
+            routes,
+            ports: device_ports,
+            position,
+        });
     }
     for ((link, impairment), (from, to)) in timings.into_iter().zip(sender.into_iter().zip(receiver)) {
         let (from, to) = (from.expect(SOUND), to.expect(SOUND));

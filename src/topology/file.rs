@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
+use rustc_hash::FxHashSet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::build::{DeviceSpec, LinkSpec, RouteSpec, problems};
 use super::forwarding::{ForwardingFile, PathFile, forwarding};
+use super::generate::GenerateSpec;
 use super::impairment::{Impairing, JitterFile};
+use super::position::PositionFile;
 use super::{DeviceKind, Element, PortName, Prefix, Topology};
 use crate::config::{ConfigError, Document, Spanned};
 use crate::link::Link;
@@ -24,9 +27,11 @@ pub struct TopologyFile {
     pub name: String,
     /// What it is, for readers.
     pub description: Option<String>,
-    /// What holds for every link that says nothing else.
+    /// What holds for every device and link that says nothing else.
     #[serde(default)]
     pub defaults: TopologyDefaults,
+    /// A network of a known shape, to which the devices and links below are added.
+    pub generate: Option<GenerateSpec>,
     /// The devices.
     #[serde(default)]
     pub device: Vec<DeviceFile>,
@@ -48,6 +53,46 @@ pub struct TopologyDefaults {
     /// For links.
     #[serde(default)]
     pub link: LinkDefaults,
+    /// For links with a host at an end; overrules `link`.
+    #[serde(default)]
+    pub access_link: LinkDefaults,
+    /// For devices.
+    #[serde(default)]
+    pub device: DeviceDefaults,
+    /// For hosts; overrules `device`.
+    #[serde(default)]
+    pub host: DeviceDefaults,
+    /// For switches; overrules `device`.
+    #[serde(default)]
+    pub switch: DeviceDefaults,
+    /// For routers; overrules `device`.
+    #[serde(default)]
+    pub router: DeviceDefaults,
+}
+
+/// What holds for devices that say nothing else.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceDefaults {
+    /// The time from ingress until the packet joins the egress port's PTM (default: 0 s).
+    pub processing: Option<Span>,
+    /// The traffic management of each egress port (default: an unlimited fifo).
+    pub ptm: Option<PtmSpec>,
+}
+
+impl TopologyDefaults {
+    /// What holds for devices of that kind.
+    fn of(&self, kind: DeviceKind) -> DeviceDefaults {
+        let own = match kind {
+            DeviceKind::Host => &self.host,
+            DeviceKind::Switch => &self.switch,
+            DeviceKind::Router => &self.router,
+        };
+        DeviceDefaults {
+            processing: own.processing.or(self.device.processing),
+            ptm: own.ptm.as_ref().or(self.device.ptm.as_ref()).cloned(),
+        }
+    }
 }
 
 /// The timing of links that say nothing else.
@@ -88,14 +133,16 @@ pub struct DeviceFile {
     #[schemars(with = "Vec<Prefix>")]
     pub addresses: Vec<Spanned<Prefix>>,
     /// The time from ingress until the packet joins the egress port's PTM (default: 0 s).
-    #[serde(default)]
-    pub processing: Span,
+    pub processing: Option<Span>,
     /// The traffic management of each egress port that has none of its own (default: an unlimited
     /// fifo).
     pub ptm: Option<PtmSpec>,
     /// Routes that overrule the shortest path.
     #[serde(default)]
     pub routes: Vec<RouteFile>,
+    /// Where it stands: for pictures only.
+    #[schemars(with = "Option<PositionFile>")]
+    pub position: Option<Spanned<PositionFile>>,
 }
 
 /// A static route.
@@ -286,9 +333,12 @@ impl Topology {
     /// # Errors
     /// Every mistake in the document, with its place.
     pub fn from_document(document: &Document) -> Result<Self, ConfigError> {
-        let file: TopologyFile = document.deserialize()?;
-        let devices = file.device.iter().map(device_spec).collect::<Vec<_>>();
+        let mut file: TopologyFile = document.deserialize()?;
+        expand(&mut file, document)?;
         let mut errors = Vec::new();
+        errors.extend(misplaced(&file, document));
+        let devices =
+            file.device.iter().map(|device| device_spec(device, &file.defaults)).collect::<Vec<_>>();
         let links = link_specs(&file, document, &mut errors);
         // With a link missing, what hangs on it would seem wrong too.
         let whole = links.len() == file.link.len();
@@ -313,24 +363,35 @@ impl Topology {
     }
 }
 
-fn device_spec(device: &DeviceFile) -> DeviceSpec {
+fn device_spec(device: &DeviceFile, defaults: &TopologyDefaults) -> DeviceSpec {
+    let defaults = defaults.of(device.kind);
     let route = |route: &RouteFile| RouteSpec { destination: route.to.0, port: *route.port.get_ref() };
     DeviceSpec {
         name: device.name.get_ref().clone(),
         kind: device.kind,
         addresses: device.addresses.iter().map(|prefix| prefix.get_ref().0).collect(),
-        processing: device.processing,
-        ptm: device.ptm.clone().unwrap_or_default(),
+        processing: device.processing.or(defaults.processing).unwrap_or_default(),
+        ptm: device.ptm.clone().or(defaults.ptm).unwrap_or_default(),
         routes: device.routes.iter().map(route).collect(),
+        position: device.position.as_ref().and_then(|position| position.get_ref().position().ok()),
     }
 }
 
 /// The links of the file, without those that cannot be made: each of these is an error.
 fn link_specs(file: &TopologyFile, document: &Document, errors: &mut Vec<ConfigError>) -> Vec<LinkSpec> {
-    let defaults = file.defaults.link.timing();
-    let impaired = file.defaults.link.impairing();
-    errors.extend(defaults.contradiction(document));
-    errors.extend(impaired.mistakes(document));
+    let [link, access] = [&file.defaults.link, &file.defaults.access_link];
+    for table in [link, access] {
+        errors.extend(table.timing().contradiction(document));
+        errors.extend(table.impairing().mistakes(document));
+    }
+    let access = (access.timing().over(&link.timing()), access.impairing().over(&link.impairing()));
+    let link = (link.timing(), link.impairing());
+    let hosts = file.device.iter().filter(|device| device.kind == DeviceKind::Host);
+    let hosts = hosts.map(|host| host.name.get_ref().as_str()).collect::<FxHashSet<_>>();
+    let defaults_of = |link_file: &LinkFile| {
+        let mut ends = link_file.between.get_ref().iter().map(|end| end.get_ref().device.as_str());
+        if ends.any(|end| hosts.contains(end)) { &access } else { &link }
+    };
     file.link
         .iter()
         .filter_map(|link| {
@@ -342,8 +403,9 @@ fn link_specs(file: &TopologyFile, document: &Document, errors: &mut Vec<ConfigE
             for table in [link.impairing(), link.forward.impairing(), link.backward.impairing()] {
                 errors.extend(table.mistakes(document));
             }
-            let common = own.over(&defaults);
-            let impaired = link.impairing().over(&impaired);
+            let (timing, impaired) = defaults_of(link);
+            let common = own.over(timing);
+            let impaired = link.impairing().over(impaired);
             // A mistake in them was noted above.
             let impairment =
                 directions.map(|direction| direction.impairing().over(&impaired).spec().unwrap_or_default());
@@ -369,6 +431,35 @@ fn link_specs(file: &TopologyFile, document: &Document, errors: &mut Vec<ConfigE
             Some(LinkSpec { between, forward, backward, ptm, impairment })
         })
         .collect()
+}
+
+/// Puts the devices and links of `[generate]` before those of the file. Each has the table's place.
+fn expand(file: &mut TopologyFile, document: &Document) -> Result<(), ConfigError> {
+    let Some(spec) = &file.generate else { return Ok(()) };
+    let draft = spec.draft().map_err(|error| {
+        let span = document.span_in_table("generate", error.parameter());
+        document.error(span, error.to_string()).with_help(error.help())
+    })?;
+    let span = document.span_in_table("generate", "kind");
+    let [link, access] = [&file.defaults.link, &file.defaults.access_link].map(|table| table.bandwidth);
+    if link.is_none() && (access.is_none() || draft.has_links_between_forwarders()) {
+        let message = "the generated links have no `bandwidth`";
+        let help = "write for example bandwidth = \"10 Gbps\" in [defaults.link]";
+        return Err(document.error(span, message).with_help(help.to_owned()));
+    }
+    let devices = draft.devices.into_iter().map(|device| device.into_file(&span));
+    file.device.splice(0..0, devices);
+    let links = draft.links.into_iter().map(|link| link.into_file(&span));
+    file.link.splice(0..0, links);
+    Ok(())
+}
+
+/// Positions that are none.
+fn misplaced(file: &TopologyFile, document: &Document) -> Vec<ConfigError> {
+    let positions = file.device.iter().filter_map(|device| device.position.as_ref());
+    let wrong =
+        positions.filter_map(|position| Some((position.span(), position.get_ref().position().err()?)));
+    wrong.map(|(span, (message, help))| document.error(span, message).with_help(help.to_owned())).collect()
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod scenarios;
 mod schemas;
 mod simulate;
 mod traffic;
+mod topologies;
 
 #[path = "../../benches/lookalike.rs"]
 mod lookalike;

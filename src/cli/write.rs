@@ -1,0 +1,52 @@
+//! Files that a verb writes: complete or not at all.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::CliError;
+
+/// Writes a file beside its place, then gives it its name. An existing file is kept without `force`.
+pub(super) fn write_file(path: &Path, text: &str, force: bool) -> Result<(), CliError> {
+    check_free(path, force)?;
+    let cannot =
+        |error: io::Error| CliError::Failed(format!("cannot write {}: {error}", path.display()).into());
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".taunet-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // What a new file gets, less the umask.
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(folder(path)).map_err(cannot)?;
+    file.write_all(text.as_bytes()).map_err(cannot)?;
+    match force {
+        true => file.persist(path),
+        // Somebody may have made one in the meantime.
+        false => file.persist_noclobber(path),
+    }
+    .map(drop)
+    .map_err(|error| cannot(error.error))
+}
+
+/// The folder of a file.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// That a file can stand at `path`: its folder is there, and nothing is in its place that may not be replaced.
+pub(super) fn check_free(path: &Path, force: bool) -> Result<(), CliError> {
+    if path.is_dir() {
+        return Err(CliError::Usage(format!("{} is a directory: name a file", path.display())));
+    }
+    if path.exists() && !force {
+        return Err(CliError::Usage(format!(
+            "{} exists: choose another file, or replace it with --force",
+            path.display()
+        )));
+    }
+    if !folder(path).is_dir() {
+        return Err(CliError::Usage(format!("there is no folder `{}`", folder(path).display())));
+    }
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! A picture in SVG, for light and dark screens.
+
+mod layout;
+mod places;
+mod stress;
+
+use std::fmt::Write;
+
+use super::{ExportOptions, addresses, bits_per_second, kind_name, xml_text};
+use crate::topology::{DeviceKind, DirectedLink, Topology};
+use layout::{Layout, Point};
+
+/// Space around the picture.
+const MARGIN: f64 = 48.0;
+/// The most pairs of links and devices that are looked at for links that run through a device.
+const MOST_CROSSINGS: usize = 4_000_000;
+
+const STYLE: &str = "\
+svg{--paper:#ffffff;--ink:#1f2933;--line:#9aa5b1;--host:#f0b429;--switch:#2680c2;--router:#0c8a7b;\
+font-family:system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}
+@media(prefers-color-scheme:dark){svg{--paper:#16191d;--ink:#e4e7eb;--line:#5f6b78;--host:#f7c948;--switch:#62b0e8;--router:#3ebd93}}
+.paper{fill:var(--paper)}
+.link{fill:none;stroke:var(--line)}
+.device{stroke:var(--paper);stroke-width:1.5}
+.host{fill:var(--host)}.switch{fill:var(--switch)}.router{fill:var(--router)}
+text{fill:var(--ink);font-size:11px;text-anchor:middle;paint-order:stroke;stroke:var(--paper);stroke-width:3px;stroke-linejoin:round}
+.small{font-size:9px}.title{font-size:15px;font-weight:600;text-anchor:start}.legend{text-anchor:start}";
+
+pub(super) fn write(topology: &Topology, options: ExportOptions) -> String {
+    let mut layout = Layout::of(topology);
+    let (width, height) = layout.move_to_margin(MARGIN);
+    let height = height + 30.0;
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" \
+         height=\"{height:.0}\" role=\"img\">\n<title>{}</title>\n<style>\n{STYLE}\n</style>\n\
+         <rect class=\"paper\" width=\"100%\" height=\"100%\"/>",
+        xml_text(topology.name())
+    );
+    let _ = writeln!(text, "<text class=\"title\" x=\"16\" y=\"26\">{}</text>", xml_text(topology.name()));
+    write_links(&mut text, topology, &layout, options);
+    write_devices(&mut text, topology, &layout);
+    write_legend(&mut text, topology, height);
+    text.push_str("</svg>\n");
+    text
+}
+
+fn write_links(text: &mut String, topology: &Topology, layout: &Layout, options: ExportOptions) {
+    let avoids = topology.links().len() * topology.devices().len() <= MOST_CROSSINGS;
+    let center = layout.center();
+    let mut parallel = rustc_hash::FxHashMap::default();
+    let mut labels = String::new();
+    for (_, link) in topology.forward_links() {
+        let [from, to] = topology.ends(link).map(|device| device.index());
+        let [start, end] = [layout.places[from], layout.places[to]];
+        let nth = parallel.entry([from.min(to), from.max(to)]).or_insert(0u32);
+        // The first of parallel links is straight unless it would run through a device.
+        let through = avoids && layout.runs_through(from, to);
+        let bow = (if through { 0.18 * start.distance(end) } else { 0.0 }) + f64::from(*nth) * 14.0;
+        // Curves bend inwards, where the picture has room.
+        let outwards = |bow: f64| start.bowed_middle(end, bow).distance(center);
+        let bow = if outwards(bow) > outwards(-bow) { -bow } else { bow };
+        *nth += 1;
+        let middle = start.bowed_middle(end, bow);
+        let _ = write!(text, "<path class=\"link\" stroke-width=\"{:.1}\" d=\"M{start}", line_width(link));
+        let _ = match bow {
+            0.0 => write!(text, "L{end}\">"),
+            // The control point of a curve lies twice as far out as its middle.
+            _ => write!(text, "Q{} {end}\">", start.bowed_middle(end, 2.0 * bow)),
+        };
+        let _ = writeln!(text, "<title>{}</title></path>", xml_text(&described(topology, link)));
+        if options.link_labels {
+            let (x, y) = (middle.x, middle.y);
+            let rate = link.link.bandwidth;
+            let _ = writeln!(labels, "<text class=\"small\" x=\"{x:.1}\" y=\"{:.1}\">{rate}</text>", y - 2.0);
+            let delay = link.link.propagation_delay();
+            if delay.as_ps() > 0 {
+                let _ = writeln!(
+                    labels,
+                    "<text class=\"small\" x=\"{x:.1}\" y=\"{:.1}\">{delay}</text>",
+                    y + 8.0
+                );
+            }
+        }
+    }
+    text.push_str(&labels);
+}
+
+/// Thicker for ten times the bandwidth.
+fn line_width(link: &DirectedLink) -> f64 {
+    let bits = bits_per_second(link.link.bandwidth).unwrap_or(1_000_000_000);
+    (1.4 + 0.5 * (bits as f64 / 1e9).log10()).clamp(0.7, 3.5)
+}
+
+/// `a:0 - b:1, 10 Gbps, 5 us`
+fn described(topology: &Topology, link: &DirectedLink) -> String {
+    let [from, to] = [link.from, link.to].map(|port| topology.port_name(port));
+    let way = |link: &DirectedLink| format!("{}, {}", link.link.bandwidth, link.link.propagation_delay());
+    let (forward, backward) = (way(link), way(topology.backward(link)));
+    match forward == backward {
+        true => format!("{from} - {to}: {forward}"),
+        false => format!("{from} - {to}: {forward}; back {backward}"),
+    }
+}
+
+fn write_devices(text: &mut String, topology: &Topology, layout: &Layout) {
+    for (id, device) in topology.devices() {
+        let place = layout.places[id.index()];
+        let name = xml_text(&device.name);
+        let _ = write!(text, "<g transform=\"translate({place})\"><title>{name}: {}", kind_name(device.kind));
+        if !device.addresses.is_empty() {
+            let _ = write!(text, " {}", xml_text(&addresses(device)));
+        }
+        let _ = write!(text, "</title>{}", symbol(device.kind));
+        let below = if device.kind == DeviceKind::Host { 18 } else { 23 };
+        let small = if device.kind == DeviceKind::Host { " class=\"small\"" } else { "" };
+        let _ = writeln!(text, "<text{small} y=\"{below}\">{name}</text></g>");
+    }
+}
+
+/// Hosts are small and square, switches wide, routers round.
+fn symbol(kind: DeviceKind) -> &'static str {
+    match kind {
+        DeviceKind::Host => {
+            "<rect class=\"device host\" x=\"-7\" y=\"-7\" width=\"14\" height=\"14\" rx=\"3\"/>"
+        }
+        DeviceKind::Switch => {
+            "<rect class=\"device switch\" x=\"-14\" y=\"-9\" width=\"28\" height=\"18\" rx=\"4\"/>"
+        }
+        DeviceKind::Router => "<circle class=\"device router\" r=\"11\"/>",
+    }
+}
+
+fn write_legend(text: &mut String, topology: &Topology, height: f64) {
+    let mut x = 28.0;
+    for kind in [DeviceKind::Host, DeviceKind::Switch, DeviceKind::Router] {
+        let count = topology.devices().filter(|(_, device)| device.kind == kind).count();
+        if count == 0 {
+            continue;
+        }
+        let name = kind_name(kind);
+        let plural = match (kind, count) {
+            (_, 1) => "",
+            (DeviceKind::Switch, _) => "es",
+            _ => "s",
+        };
+        let _ = writeln!(
+            text,
+            "<g transform=\"translate({x:.0} {:.0})\">{}<text class=\"legend\" x=\"20\" y=\"4\">{count} {name}{plural}</text></g>",
+            height - 22.0,
+            symbol(kind)
+        );
+        x += 130.0;
+    }
+}
+
+impl Point {
+    /// The point that lies `bow` beside the middle of the way to `end`.
+    fn bowed_middle(self, end: Point, bow: f64) -> Point {
+        let length = self.distance(end).max(1.0);
+        let (across_x, across_y) = ((end.y - self.y) / length, (self.x - end.x) / length);
+        Point { x: (self.x + end.x) / 2.0 + bow * across_x, y: (self.y + end.y) / 2.0 + bow * across_y }
+    }
+}

@@ -1,0 +1,225 @@
+//! Networks from elsewhere: GraphML, GML, DOT, SNDlib XML and node-link JSON become a topology file.
+//!
+//! A reader per format gives nodes, edges and demands with what the file says about them, as text;
+//! `attributes` understands it, and `convert` makes one router of each node, with a host at it. What a file does not say
+//! takes a default of [`ImportOptions`], and every such default is told in [`Imported::remarks`].
+//!
+//! To add a format: one file here that makes a `Network`, one line in [`ImportFormat`] and one in `read`.
+
+mod attributes;
+mod convert;
+mod dot;
+mod gml;
+mod graphml;
+mod names;
+mod network;
+mod node_link;
+mod sndlib;
+mod xml;
+
+use std::fmt::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Draft, FileText};
+use crate::config::{ConfigError, Document, SourceText};
+use crate::topology::Topology;
+use crate::units::{Bandwidth, Rate, Span};
+use network::Network;
+
+/// The format of a network to import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[non_exhaustive]
+pub enum ImportFormat {
+    /// GraphML, as of the Internet Topology Zoo
+    Graphml,
+    /// GML, as of the Internet Topology Zoo
+    Gml,
+    /// Graphviz
+    Dot,
+    /// SNDlib XML
+    Sndlib,
+    /// Node-link JSON, as of networkx and TopoHub
+    Json,
+}
+
+impl ImportFormat {
+    /// The format that a file's name and content tell: `.xml` may be GraphML or SNDlib.
+    pub fn of(path: &Path, text: &str) -> Option<Self> {
+        let extension = path.extension()?.to_str()?.to_lowercase();
+        Some(match extension.as_str() {
+            "graphml" => ImportFormat::Graphml,
+            "gml" => ImportFormat::Gml,
+            "dot" | "gv" => ImportFormat::Dot,
+            "json" => ImportFormat::Json,
+            "xml" if text.contains("<graphml") => ImportFormat::Graphml,
+            "xml" => ImportFormat::Sndlib,
+            _ => return None,
+        })
+    }
+
+    /// Its name, for people.
+    fn name(self) -> &'static str {
+        match self {
+            ImportFormat::Graphml => "GraphML",
+            ImportFormat::Gml => "GML",
+            ImportFormat::Dot => "DOT",
+            ImportFormat::Sndlib => "SNDlib XML",
+            ImportFormat::Json => "node-link JSON",
+        }
+    }
+}
+
+/// What holds where a file says nothing.
+#[derive(Debug, Clone)]
+pub struct ImportOptions {
+    /// The topology's name, instead of the file's.
+    pub name: Option<String>,
+    /// One host at each node.
+    pub hosts: bool,
+    /// The bandwidth of links that have none.
+    pub bandwidth: Bandwidth,
+    /// The propagation delay of links that have neither delay nor length, and whose ends have no coordinates.
+    pub delay: Span,
+    /// The bandwidth of the links to the hosts that are added.
+    pub access_bandwidth: Bandwidth,
+    /// What a capacity of 1 means, where the file gives no unit.
+    pub capacity_unit: Rate,
+    /// What a demand of 1 means: files give no unit.
+    pub demand_unit: Rate,
+}
+
+impl Default for ImportOptions {
+    fn default() -> Self {
+        let gigabits = |number: u64| {
+            Rate::from_bps(number * 1_000_000_000).map_or(Bandwidth::Unlimited, Bandwidth::Limited)
+        };
+        let megabit = const { Rate::from_bps(1_000_000).expect("above zero") };
+        ImportOptions {
+            name: None,
+            hosts: true,
+            bandwidth: gigabits(10),
+            delay: Span::ZERO,
+            access_bandwidth: gigabits(100),
+            capacity_unit: megabit,
+            demand_unit: megabit,
+        }
+    }
+}
+
+/// Traffic from one host to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demand {
+    /// The name of the host that sends.
+    pub source: String,
+    /// The name of the host that receives.
+    pub destination: String,
+    /// How much.
+    pub bandwidth: Rate,
+}
+
+/// An imported network.
+#[derive(Debug, Clone)]
+pub struct Imported {
+    /// The topology's name.
+    pub name: String,
+    /// Its devices and links.
+    pub draft: Draft,
+    /// Its demands, in the order of the file.
+    pub demands: Vec<Demand>,
+    /// What the file did not say and what was left out, for people.
+    pub remarks: Vec<String>,
+    file: FileText,
+}
+
+impl Imported {
+    /// The topology file.
+    pub fn to_toml(&self) -> String {
+        self.file.with(&self.draft)
+    }
+
+    /// The demands as CSV: `source,destination,bandwidth_bps`.
+    pub fn demands_csv(&self) -> String {
+        let mut text = "source,destination,bandwidth_bps\n".to_owned();
+        for Demand { source, destination, bandwidth } in &self.demands {
+            // Names have no commas and no quotes: the importer cleaned them.
+            let _ = writeln!(text, "{source},{destination},{}", bandwidth.as_bps());
+        }
+        text
+    }
+}
+
+/// Imports the network in `text`; `name` stands for its file in errors.
+///
+/// # Errors
+/// A text that is not of that format or describes no network, with its place.
+///
+/// # Examples
+/// ```
+/// use taunet::topology::Topology;
+/// use taunet::topology::import::{ImportFormat, ImportOptions, import};
+///
+/// let text = r#"graph { a -- b [bandwidth="1 Gbps", delay="2 ms"]; b -- c }"#;
+/// let imported = import("abc.dot", text, ImportFormat::Dot, &ImportOptions::default())?;
+/// assert!(imported.remarks.contains(&"1 link has no bandwidth: 10 Gbps taken".to_owned()));
+/// let topology = Topology::from_toml("abc.toml", &imported.to_toml())?;
+/// assert_eq!(topology.devices().len(), 6); // a router and a host for each node
+/// # Ok::<(), taunet::config::ConfigError>(())
+/// ```
+pub fn import(
+    name: &str,
+    text: &str,
+    format: ImportFormat,
+    options: &ImportOptions,
+) -> Result<Imported, ConfigError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
+    let source = Source(Arc::new(SourceText { name: name.to_owned(), text }));
+    let network = read(&source, format)?;
+    let imported = convert::convert(&source, network, format, options)?;
+    // What is written must read back; a mistake here is a network that no topology can hold.
+    Topology::from_document(&Document::parse(name, &imported.to_toml())?)
+        .map_err(|error| source.whole(format!("this network makes no topology: {}", error.message())))?;
+    Ok(imported)
+}
+
+fn read(source: &Source, format: ImportFormat) -> Result<Network, ConfigError> {
+    match format {
+        ImportFormat::Graphml => graphml::read(source),
+        ImportFormat::Gml => gml::read(source),
+        ImportFormat::Dot => dot::read(source),
+        ImportFormat::Sndlib => sndlib::read(source),
+        ImportFormat::Json => node_link::read(source),
+    }
+}
+
+/// The text that is imported.
+struct Source(Arc<SourceText>);
+
+impl Source {
+    fn text(&self) -> &str {
+        &self.0.text
+    }
+
+    /// A mistake at a place.
+    fn error(&self, span: std::ops::Range<usize>, message: impl Into<String>) -> ConfigError {
+        ConfigError::at(Arc::clone(&self.0), span, message)
+    }
+
+    /// A mistake of the file as such.
+    fn whole(&self, message: impl Into<String>) -> ConfigError {
+        ConfigError::whole(&self.0.name, message)
+    }
+
+    /// The offset of a line and column, both from 1, where columns count bytes.
+    fn offset(&self, line: usize, column: usize) -> usize {
+        let start: usize = self.text().split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+        let mut offset = (start + column.saturating_sub(1)).min(self.text().len());
+        while !self.text().is_char_boundary(offset) {
+            offset -= 1;
+        }
+        offset
+    }
+}
+
+#[cfg(test)]
+mod tests;

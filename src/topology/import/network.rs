@@ -1,0 +1,119 @@
+//! A network as a file tells it, before it is understood.
+
+use std::ops::Range;
+
+use rustc_hash::FxHashMap;
+
+use super::Source;
+use super::attributes::Attributes;
+use crate::config::ConfigError;
+
+/// The most nodes of an imported network.
+const MOST_NODES: usize = 200_000;
+/// The most edges of an imported network.
+const MOST_EDGES: usize = 1_000_000;
+
+/// Where something stands in the file, if its format tells.
+pub(super) type Place = Option<Range<usize>>;
+
+/// Nodes, edges and demands.
+#[derive(Debug, Default)]
+pub(super) struct Network {
+    pub name: Option<String>,
+    /// An edge is one direction of a link.
+    pub directed: bool,
+    pub nodes: Vec<Node>,
+    pub edges: Vec<Edge>,
+    pub demands: Vec<RawDemand>,
+    pub remarks: Vec<String>,
+    index: FxHashMap<String, usize>,
+}
+
+#[derive(Debug)]
+pub(super) struct Node {
+    pub id: String,
+    pub attributes: Attributes,
+    pub place: Place,
+    /// It stands for an edge of more than two ends, and is no place where traffic starts.
+    pub is_hyperedge: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Edge {
+    pub ends: [usize; 2],
+    pub attributes: Attributes,
+    pub place: Place,
+}
+
+#[derive(Debug)]
+pub(super) struct RawDemand {
+    pub ends: [usize; 2],
+    pub value: f64,
+}
+
+impl Network {
+    pub fn new(name: Option<String>, directed: bool) -> Self {
+        Network { name, directed, ..Network::default() }
+    }
+
+    /// Adds a node with an id of its own.
+    pub fn add_node(
+        &mut self,
+        source: &Source,
+        id: &str,
+        attributes: Attributes,
+        place: Place,
+    ) -> Result<usize, ConfigError> {
+        let index = self.nodes.len();
+        if self.index.insert(id.to_owned(), index).is_some() {
+            return Err(at(source, place, format!("two nodes have the id `{}`", shortened(id))));
+        }
+        if index >= MOST_NODES {
+            return Err(at(source, place, format!("there are more than {MOST_NODES} nodes")));
+        }
+        let is_hyperedge = attributes.get(&["hyperedge"]).is_some_and(|text| text == "1" || text == "true");
+        self.nodes.push(Node { id: id.to_owned(), attributes, place, is_hyperedge });
+        Ok(index)
+    }
+
+    pub fn add_edge(
+        &mut self,
+        source: &Source,
+        ends: [usize; 2],
+        attributes: Attributes,
+        place: Place,
+    ) -> Result<(), ConfigError> {
+        if self.edges.len() >= MOST_EDGES {
+            return Err(at(source, place, format!("there are more than {MOST_EDGES} edges")));
+        }
+        self.edges.push(Edge { ends, attributes, place });
+        Ok(())
+    }
+
+    /// The node of that id, if there is one.
+    pub fn find(&self, id: &str) -> Option<usize> {
+        self.index.get(id).copied()
+    }
+
+    /// The node of that id.
+    pub fn node(&self, source: &Source, id: &str, place: Place) -> Result<usize, ConfigError> {
+        self.find(id).ok_or_else(|| at(source, place, format!("no node has the id `{}`", shortened(id))))
+    }
+}
+
+/// A mistake at a place, or of the file where the format tells none.
+pub(super) fn at(source: &Source, place: Place, message: String) -> ConfigError {
+    match place {
+        Some(span) => source.error(span, message),
+        None => source.whole(message),
+    }
+}
+
+/// A text of the file, for a message.
+pub(super) fn shortened(text: &str) -> String {
+    const MOST: usize = 40;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,56 @@
+//! XML texts, as trees.
+
+use roxmltree::{Document, Node, ParsingOptions};
+
+use super::Source;
+use crate::config::ConfigError;
+
+/// The most nodes of a tree: elements, attributes, texts.
+const MOST_NODES: u32 = 20_000_000;
+
+/// An element of a tree.
+pub(super) type Element<'a> = Node<'a, 'a>;
+
+/// The tree of a text. A document type is refused, and with it everything that its entities could blow up to.
+pub(super) fn parse(source: &Source) -> Result<Document<'_>, ConfigError> {
+    let options = ParsingOptions { allow_dtd: false, nodes_limit: MOST_NODES, ..ParsingOptions::default() };
+    Document::parse_with_options(source.text(), options).map_err(|error| {
+        let place = error.pos();
+        // The parser's columns count characters.
+        let line = source.offset(place.row as usize, 1);
+        let column = source.text()[line..].chars().take(place.col.saturating_sub(1) as usize);
+        let offset = line + column.map(char::len_utf8).sum::<usize>();
+        let message = error.to_string();
+        let message = message.split(" at ").next().unwrap_or_default();
+        source.error(offset..offset, format!("not XML as it should be: {message}"))
+    })
+}
+
+/// The children of that name; namespaces do not count.
+pub(super) fn children<'a>(element: Element<'a>, name: &'static str) -> impl Iterator<Item = Element<'a>> {
+    element.children().filter(move |child| child.is_element() && child.tag_name().name() == name)
+}
+
+/// The text of the first child of that name.
+pub(super) fn child_text<'a>(element: Element<'a>, name: &'static str) -> Option<&'a str> {
+    children(element, name).next()?.text().map(str::trim)
+}
+
+/// An attribute that must be there.
+pub(super) fn required<'a>(
+    source: &Source,
+    element: Element<'a>,
+    name: &'static str,
+) -> Result<&'a str, ConfigError> {
+    element.attribute(name).ok_or_else(|| {
+        source.error(head(element), format!("<{}> has no attribute `{name}`", element.tag_name().name()))
+    })
+}
+
+/// Where an element begins: its first line.
+pub(super) fn head(element: Element<'_>) -> std::ops::Range<usize> {
+    let range = element.range();
+    let text = element.document().input_text();
+    let end = text[range.clone()].find(['>', '\n']).map_or(range.end, |end| range.start + end);
+    range.start..end
+}

@@ -1,0 +1,198 @@
+//! What a topology is like: counts, diameter, bandwidths.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{DeviceKind, Topology};
+use crate::units::{Bandwidth, Span};
+
+/// Counts and measures of a topology.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TopologyStatistics {
+    /// Devices of all kinds.
+    pub devices: usize,
+    /// Hosts.
+    pub hosts: usize,
+    /// Switches.
+    pub switches: usize,
+    /// Routers.
+    pub routers: usize,
+    /// Ports.
+    pub ports: usize,
+    /// Links, each of two directions.
+    pub links: usize,
+    /// Pieces that no link joins; 1 when everything can be reached.
+    pub pieces: usize,
+    /// The links on the longest of the shortest paths between two devices that can reach one another.
+    pub diameter: usize,
+    /// The bandwidths that there are, the highest first.
+    pub bandwidths: Vec<BandwidthCount>,
+    /// The shortest propagation delay of a link, in picoseconds.
+    pub min_delay_ps: Option<u64>,
+    /// The longest propagation delay of a link, in picoseconds.
+    pub max_delay_ps: Option<u64>,
+}
+
+/// How many directions of links have a bandwidth.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BandwidthCount {
+    /// The bandwidth.
+    pub bandwidth: Bandwidth,
+    /// How many directions of links have it: two for a link that is the same both ways.
+    pub directions: usize,
+}
+
+impl Topology {
+    /// What the topology is like.
+    ///
+    /// # Complexity
+    /// O(f · links), where f devices have more than one link.
+    pub fn statistics(&self) -> TopologyStatistics {
+        let count = |kind| self.devices().filter(|(_, device)| device.kind == kind).count();
+        let delays = || self.links().map(|(_, link)| link.link.propagation_delay());
+        let (pieces, diameter) = self.pieces_and_diameter();
+        TopologyStatistics {
+            devices: self.devices().len(),
+            hosts: count(DeviceKind::Host),
+            switches: count(DeviceKind::Switch),
+            routers: count(DeviceKind::Router),
+            ports: self.ports().len(),
+            links: self.forward_links().len(),
+            pieces,
+            diameter,
+            bandwidths: self.bandwidths(),
+            min_delay_ps: delays().min().map(Span::as_ps),
+            max_delay_ps: delays().max().map(Span::as_ps),
+        }
+    }
+
+    fn bandwidths(&self) -> Vec<BandwidthCount> {
+        let mut counts: BTreeMap<u64, BandwidthCount> = BTreeMap::new();
+        for (_, link) in self.links() {
+            let bandwidth = link.link.bandwidth;
+            let rate = match bandwidth {
+                Bandwidth::Limited(rate) => rate.as_bps(),
+                Bandwidth::Unlimited => u64::MAX,
+            };
+            counts.entry(rate).or_insert(BandwidthCount { bandwidth, directions: 0 }).directions += 1;
+        }
+        counts.into_values().rev().collect()
+    }
+
+    /// The devices that links join to each device, one for each link.
+    pub(super) fn neighbours(&self) -> Vec<Vec<usize>> {
+        let mut neighbours = vec![Vec::new(); self.devices().len()];
+        for (_, link) in self.links() {
+            let [from, to] = self.ends(link);
+            neighbours[from.index()].push(to.index());
+        }
+        neighbours
+    }
+
+    /// How many pieces there are, and the longest of the shortest paths.
+    fn pieces_and_diameter(&self) -> (usize, usize) {
+        let neighbours = self.neighbours();
+        // A device with one link lies one step behind its neighbour: searches need not start there.
+        let is_leaf =
+            |device: usize| neighbours[device].len() == 1 && neighbours[neighbours[device][0]].len() > 1;
+        let mut leaves = vec![0; neighbours.len()];
+        for device in (0..neighbours.len()).filter(|&device| is_leaf(device)) {
+            leaves[neighbours[device][0]] += 1;
+        }
+        let mut search = Search::new(neighbours.len());
+        let (mut pieces, mut diameter) = (0, 0);
+        let mut known = vec![false; neighbours.len()];
+        for from in (0..neighbours.len()).filter(|&device| !is_leaf(device)) {
+            if !known[from] {
+                pieces += 1;
+            }
+            let behind = |device: usize| usize::from(leaves[device] > 0);
+            for &(device, distance) in search.from(from, &neighbours, is_leaf) {
+                known[device] = true;
+                let around = if device == from { leaves[from].min(2) } else { behind(from) + behind(device) };
+                diameter = diameter.max(distance + around);
+            }
+        }
+        (pieces, diameter)
+    }
+}
+
+/// Breadth-first searches that share their memory.
+struct Search {
+    /// The search that reached a device last.
+    reached: Vec<usize>,
+    round: usize,
+    queue: Vec<(usize, usize)>,
+}
+
+impl Search {
+    fn new(devices: usize) -> Self {
+        Search { reached: vec![0; devices], round: 0, queue: Vec::new() }
+    }
+
+    /// Every device that is reached, with its distance, without leaves.
+    fn from(
+        &mut self,
+        from: usize,
+        neighbours: &[Vec<usize>],
+        is_leaf: impl Fn(usize) -> bool,
+    ) -> &[(usize, usize)] {
+        self.round += 1;
+        self.queue.clear();
+        self.queue.push((from, 0));
+        self.reached[from] = self.round;
+        let mut next = 0;
+        while let Some(&(device, distance)) = self.queue.get(next) {
+            next += 1;
+            for &neighbour in &neighbours[device] {
+                if self.reached[neighbour] != self.round && !is_leaf(neighbour) {
+                    self.reached[neighbour] = self.round;
+                    self.queue.push((neighbour, distance + 1));
+                }
+            }
+        }
+        &self.queue
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn statistics(generate: &str) -> TopologyStatistics {
+        let text = format!("name = \"t\"\ndefaults.link.bandwidth = \"1 Gbps\"\n{generate}");
+        Topology::from_toml("t.toml", &text).unwrap().statistics()
+    }
+
+    #[test]
+    fn diameters_and_pieces() {
+        for (text, pieces, diameter) in [
+            ("generate = { kind = \"fat-tree\", k = 4 }", 1, 6),
+            ("generate = { kind = \"ring\", switches = 6 }", 1, 5),
+            ("generate = { kind = \"ring\", switches = 7, hosts = 0 }", 1, 3),
+            ("generate = { kind = \"star\", hosts = 1 }", 1, 1),
+            ("generate = { kind = \"star\", hosts = 2 }", 1, 2),
+            ("generate = { kind = \"line\", switches = 1, hosts = 0 }", 1, 0),
+            ("generate = { kind = \"line\", switches = 2, hosts = 0 }", 1, 1),
+            ("generate = { kind = \"line\", switches = 5, hosts = 3, ends_only = true }", 1, 6),
+            ("generate = { kind = \"star\", hosts = 3 }\n[[device]]\nname = \"x\"\nkind = \"host\"", 2, 2),
+        ] {
+            let found = statistics(text);
+            assert_eq!((found.pieces, found.diameter), (pieces, diameter), "{text}");
+        }
+    }
+
+    #[test]
+    fn counts() {
+        let found = statistics(
+            "generate = { kind = \"dumbbell\", left = 2, right = 3 }\ndefaults.access_link = { bandwidth = \"10 Gbps\", delay = \"5 us\" }",
+        );
+        assert_eq!((found.devices, found.hosts, found.switches, found.routers), (7, 5, 2, 0));
+        assert_eq!((found.ports, found.links), (12, 6));
+        let bandwidths =
+            found.bandwidths.iter().map(|count| format!("{} {}", count.bandwidth, count.directions));
+        assert_eq!(bandwidths.collect::<Vec<_>>(), ["10 Gbps 10", "1 Gbps 2"]);
+        assert_eq!((found.min_delay_ps, found.max_delay_ps), (Some(0), Some(5_000_000)));
+    }
+}
