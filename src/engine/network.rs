@@ -304,7 +304,7 @@ impl LandingPlace<'_, '_> {
 
 /// The feeders of a network: ports, then sources.
 fn feeders(topology: &Topology, nodes: &[Node], injections: &[Injection]) -> Vec<(Feeder, Order)> {
-    let ranks = ranks(topology);
+    let ranks = ranks(topology, injections);
     let into = |port: PortId, rank: u32, kind: u8, source: usize| {
         let end = topology.port(port);
         let node = &nodes[end.device.index()];
@@ -327,21 +327,18 @@ fn feeders(topology: &Topology, nodes: &[Node], injections: &[Injection]) -> Vec
     links.chain(sources).collect()
 }
 
-/// Whether a packet can arrive at the next device, and be taken on there, at the instant at which it starts at `port`.
-pub(super) fn is_instant(topology: &Topology, port: PortId) -> bool {
+/// Whether a packet (of a byte or more) joins a PTM at the next device at the instant at which it starts at `port`.
+fn is_instant(topology: &Topology, port: PortId) -> bool {
     let directed = topology.link(topology.port(port).egress);
     let device = topology.device(topology.port(directed.to).device);
     let processed = device.kind != DeviceKind::Host && device.processing > Span::ZERO;
-    directed.link.propagation_delay() == Span::ZERO && !processed
+    let travels = directed.link.transmission_time(ByteCount::new(1)) + directed.link.propagation_delay();
+    travels == Span::ZERO && !processed
 }
 
 /// A port on a circle that a packet could pass without any time going by, if there is one.
 pub(super) fn instant_circle(topology: &Topology) -> Option<PortId> {
-    let takes_no_time = |port: PortId| {
-        let link = topology.link(topology.port(port).egress).link;
-        is_instant(topology, port) && link.transmission_time(ByteCount::new(1)) == Span::ZERO
-    };
-    let instant: Vec<bool> = topology.ports().map(|(port, _)| takes_no_time(port)).collect();
+    let instant: Vec<bool> = topology.ports().map(|(port, _)| is_instant(topology, port)).collect();
     let mut graph: DiGraph<(), ()> = DiGraph::new();
     for _ in &instant {
         graph.add_node(());
@@ -365,10 +362,19 @@ pub(super) fn successors(topology: &Topology, port: PortId) -> impl Iterator<Ite
 }
 
 /// Per port: the most links without delay that a packet can pass at one instant, up to the port's own; 0 for a link
-/// with a delay. On a circle of such links, from where the circle was entered first.
-fn ranks(topology: &Topology) -> Vec<u32> {
+/// with a delay. On a circle of such links the ranks are fixed, but packets may come round again.
+fn ranks(topology: &Topology, injections: &[Injection]) -> Vec<u32> {
     let instant: Vec<bool> = topology.ports().map(|(port, _)| is_instant(topology, port)).collect();
     let mut ranks: Vec<u32> = instant.iter().map(|instant| u32::from(*instant)).collect();
+    // What a source starts onto a link can turn back at once.
+    for injection in injections {
+        if let InjectionPoint::Egress(port) = injection.at
+            && instant[port.index()]
+        {
+            let back = topology.link(topology.port(port).egress).to;
+            ranks[back.index()] = if instant[back.index()] { 2 } else { 0 };
+        }
+    }
     // Longest paths by depth-first order: predecessors first.
     for port in reverse_postorder(topology, &instant) {
         for next in successors(topology, port).filter(|next| instant[next.index()]) {

@@ -267,6 +267,8 @@ proptest! {
                 }
                 other => other.unwrap(),
             };
+            let differ = stream.1.hops.iter().zip(&event.1.hops).find(|(stream, event)| stream != event);
+            prop_assert_eq!(differ, None, "{} threads", threads);
             prop_assert_eq!(&stream.0, &event.0, "{} threads", threads);
             prop_assert_eq!(&stream.1.flows, &event.1.flows);
             prop_assert_eq!(&stream.1.hops, &event.1.hops);
