@@ -25,6 +25,8 @@ pub(super) struct Network<'t> {
     pub feeders: Vec<Feeder>,
     /// Per feeder: its turn among those that bring a packet at one instant.
     pub turns: Vec<u32>,
+    /// Per feeder: how many links without delay its packets can have passed at one instant.
+    pub ranks: Vec<u32>,
     /// The last instant that is simulated.
     pub until: Time,
     sources: u64,
@@ -154,6 +156,7 @@ impl<'t> Network<'t> {
             flows: Flows::default(),
             nodes,
             turns,
+            ranks: orders.iter().map(|order| order.rank).collect(),
             until,
             sources: injections.len() as u64,
             starting: (0..injections.len())

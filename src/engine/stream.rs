@@ -7,7 +7,7 @@
 //!    sorted streams of its feeders, runs [`forward_trace`](crate::ptm::Ptm::forward_trace), and appends to streams
 //!    of its own. What joins after the window's end waits there for the next one.
 //! 3. Ports that feed each other in a circle are visited together: the one with the earliest packet first, and as
-//!    far ahead of it as the least delay from its feeders on the circle allows (K. M. Chandy, J. Misra, "Distributed simulation", 1979).
+//!    far ahead of that as the least delay from its feeders on the circle allows (K. M. Chandy, J. Misra, "Distributed simulation", 1979).
 //!
 //! Ports that do not feed each other are visited by several threads at once. Nothing depends on where the
 //! windows end, nor on the number of threads.
@@ -249,7 +249,10 @@ impl<'n, 't> StreamEngine<'n, 't> {
         for inputs in &mut self.inputs {
             inputs.sort_unstable_by_key(|feeder| self.network.turns[*feeder as usize]);
         }
-        self.plan = Plan::new(&self.inputs);
+        let rank = |feeder: &u32| self.network.ranks[*feeder as usize];
+        let depth: Vec<u32> =
+            self.inputs.iter().map(|inputs| inputs.iter().map(rank).max().unwrap_or(0)).collect();
+        self.plan = Plan::new(&self.inputs, &depth);
         let sources = self.sources.len();
         // Ports not in use come last, by number.
         let mut rank = vec![usize::MAX; self.ports.len()];
@@ -273,13 +276,14 @@ impl<'n, 't> StreamEngine<'n, 't> {
                 let feeders = &self.inputs[self.ports[place].id.index()];
                 let inputs: Vec<usize> = feeders.iter().map(|feeder| place_of(*feeder)).collect();
                 let feeding = inputs.iter().filter_map(|input| input.checked_sub(sources));
-                let on_circle = feeding.filter(|place| task.contains(place));
-                let lookahead = on_circle.map(|place| self.ports[place].least_delay).min();
-                if lookahead == Some(Span::ZERO) {
+                let on_circle: Vec<usize> = feeding.filter(|place| task.contains(place)).collect();
+                let at_once = |feeder: &&usize| self.ports[**feeder].least_delay == Span::ZERO;
+                if on_circle.iter().filter(at_once).any(|feeder| *feeder >= place) {
                     let port = self.network.topology.port_name(self.ports[place].id);
                     return Err(EngineError::InstantCircle { port });
                 }
-                self.ports[place].lookahead = lookahead.unwrap_or(Span::ZERO);
+                self.ports[place].lookahead =
+                    on_circle.iter().map(|feeder| self.ports[*feeder].least_delay).min();
                 self.ports[place].inputs = inputs;
             }
         }
@@ -425,7 +429,7 @@ impl Visit<'_, '_> {
             let (task_own, rest_own) = own.split_at_mut(task.len());
             (ports, own) = (rest, rest_own);
             match (task_ports, task_own) {
-                ([port], [own]) if port.lookahead == Span::ZERO => {
+                ([port], [own]) if port.lookahead.is_none() => {
                     port.run(self.network, self.before, self.end, own, worker);
                 }
                 (ports, own) => {
@@ -455,7 +459,9 @@ impl Visit<'_, '_> {
             && time < self.end
         {
             let first = first as usize;
-            let ahead = (time + ports[first].lookahead).min(self.end);
+            // Those that reach it without delay have had their turn at this instant: they stand before it.
+            let lookahead = ports[first].lookahead.unwrap_or_default().max(Span::from_ps(1));
+            let ahead = (time + lookahead).min(self.end);
             ports[first].run_on_circle(self.network, &mut circle, first, ahead, worker);
             queue.schedule(first as u32, ports[first].next(&circle));
             for &next in &successors[first] {

@@ -38,25 +38,28 @@ struct Network {
 }
 
 fn networks() -> impl Strategy<Value = Network> {
-    let shape = (2..7usize, prop::collection::vec((0..7usize, 0..7usize), 0..6), 2..6usize);
+    // Every other network is a ring with a host at each switch, where ports feed each other in a circle.
+    let shape = (2..8usize, prop::collection::vec((0..7usize, 0..7usize), 0..6), 2..6usize, any::<bool>());
     let link = (0..4usize, 0..5usize, 0..8usize);
     let links = prop::collection::vec(link, 20);
     let devices = prop::collection::vec((0..DISCIPLINES.len(), 0..3usize, any::<bool>()), 14);
     let forwarding = (0..4usize, 0..3usize);
     let until = prop_oneof![3 => Just(None), 1 => (0..60_000_000_000u64).prop_map(Some)];
     (shape, links, devices, forwarding, any::<u64>(), 0..400usize, until).prop_map(
-        |((switches, extra, hosts), links, devices, forwarding, seed, packets, until)| {
-            let toml = toml(switches, &extra, hosts, &links, &devices, forwarding);
+        |((switches, extra, hosts, ring), links, devices, forwarding, seed, packets, until)| {
+            let (extra, hosts) = if ring { (vec![(switches - 1, 0)], switches) } else { (extra, hosts) };
+            let toml = toml(switches, &extra, hosts, ring, &links, &devices, forwarding);
             Network { toml, switches, hosts, seed, packets, until }
         },
     )
 }
 
-/// Switches in a tree with further links between them, hosts at random switches.
+/// Switches in a tree with further links between them, or in a ring; hosts at some switches, or at all of a ring.
 fn toml(
     switches: usize,
     extra: &[(usize, usize)],
     hosts: usize,
+    ring: bool,
     links: &[(usize, usize, usize)],
     devices: &[(usize, usize, bool)],
     (multipath, weight): (usize, usize),
@@ -117,7 +120,7 @@ fn toml(
         number += 1;
     };
     for switch in 1..switches {
-        add(switch * 7 % switch, switch);
+        add(if ring { switch - 1 } else { (switch * switch + 3) % switch }, switch);
     }
     for (a, b) in extra {
         if a % switches != b % switches {
@@ -125,7 +128,7 @@ fn toml(
         }
     }
     for host in 0..hosts {
-        add(switches + host, host * 5 % switches);
+        add(switches + host, if ring { host } else { host * 5 % switches });
     }
     text
 }
@@ -251,7 +254,7 @@ impl Observer for Log {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn both_engines_do_the_same_on_random_networks(network in networks()) {

@@ -73,8 +73,8 @@ pub(super) struct Plan {
 
 impl Plan {
     /// The plan for ports with these feeders; `inputs[port]` are feeders, of which those below the number of ports
-    /// are ports themselves.
-    pub fn new(inputs: &[Vec<u32>]) -> Self {
+    /// are ports themselves. On a circle the ports go by their depth: after those that reach them without delay.
+    pub fn new(inputs: &[Vec<u32>], depth: &[u32]) -> Self {
         let used: Vec<usize> = (0..inputs.len()).filter(|port| !inputs[*port].is_empty()).collect();
         let mut graph: DiGraph<usize, ()> = DiGraph::with_capacity(used.len(), 4 * used.len());
         let mut node_of = vec![NodeIndex::end(); inputs.len()];
@@ -90,14 +90,16 @@ impl Plan {
         let mut circles = tarjan_scc(&graph);
         circles.reverse();
         let mut level_of = vec![0usize; inputs.len()];
+        let mut circle_of = vec![usize::MAX; inputs.len()];
         let mut tasks: Vec<(usize, Vec<usize>)> = circles
             .into_iter()
-            .map(|circle| {
+            .enumerate()
+            .map(|(number, circle)| {
                 let mut ports: Vec<usize> = circle.into_iter().map(|node| graph[node]).collect();
-                ports.sort_unstable();
+                ports.sort_unstable_by_key(|port| (depth[*port], *port));
                 let feeders = ports.iter().flat_map(|port| &inputs[*port]).map(|feeder| *feeder as usize);
-                let before =
-                    feeders.filter(|feeder| *feeder < inputs.len() && ports.binary_search(feeder).is_err());
+                ports.iter().for_each(|port| circle_of[*port] = number);
+                let before = feeders.filter(|feeder| *feeder < inputs.len() && circle_of[*feeder] != number);
                 let level = before.map(|feeder| level_of[feeder] + 1).max().unwrap_or(0);
                 ports.iter().for_each(|port| level_of[*port] = level);
                 (level, ports)
@@ -127,7 +129,7 @@ mod tests {
     fn feeders_come_first_and_circles_together() {
         // 9 is a source; 0 -> 1 -> 2 -> 1 (a circle), 2 -> 3, 9 -> 4.
         let inputs = vec![vec![9], vec![0, 2], vec![1], vec![2], vec![9], vec![]];
-        let plan = Plan::new(&inputs);
+        let plan = Plan::new(&inputs, &[0; 6]);
         assert_eq!(plan.ports.iter().map(|port| port.index()).collect::<Vec<_>>(), [0, 4, 1, 2, 3]);
         assert_eq!(plan.tasks, [0..1, 1..2, 2..4, 4..5]);
         assert_eq!(plan.levels, [0..2, 2..3, 3..4]);

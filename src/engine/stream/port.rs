@@ -160,8 +160,8 @@ pub(super) struct StreamPort {
     done: Time,
     /// The least time from here to joining a PTM at the next device.
     pub least_delay: Span,
-    /// In a circle: the least of its feeders on the circle.
-    pub lookahead: Span,
+    /// On a circle: the least delay of its feeders on the circle.
+    pub lookahead: Option<Span>,
 }
 
 impl StreamPort {
@@ -175,7 +175,7 @@ impl StreamPort {
             inputs: Vec::new(),
             done: Time::ZERO,
             least_delay,
-            lookahead: Span::ZERO,
+            lookahead: None,
         }
     }
 
