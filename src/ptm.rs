@@ -13,16 +13,37 @@
 //! [`PtmSpec`] and one in [`PtmSpec::discipline`].
 
 mod buffer;
+mod classes;
 mod discipline;
+mod drr;
+mod error;
 mod fifo;
+mod htb;
+mod priority;
+mod round_robin;
 mod server;
 mod token_bucket;
+mod wfq;
+mod wrr;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod testing;
 
 pub use buffer::{Backlog, Buffer};
+pub use classes::{AnyOf, ClassesBy, FlowName, Interval, Match, MatchTextError, Network, Protocol};
 pub use discipline::{Discipline, Next};
+pub use drr::{Drr, DrrClass, DrrSpec};
+pub use error::PtmError;
 pub use fifo::{Fifo, FifoQueue, FifoSpec};
+pub use htb::{Htb, HtbClass, HtbSpec};
+pub use priority::{Priority, PriorityClass, PrioritySpec};
+pub use round_robin::{Bytes, Cost, Packets, RoundRobin};
 pub use server::Server;
 pub use token_bucket::{TokenBucket, TokenBucketSpec};
+pub use wfq::{Wfq, WfqClass, WfqSpec};
+pub use wrr::{Wrr, WrrClass, WrrSpec};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -43,6 +64,16 @@ pub enum PtmSpec {
     Fifo(FifoSpec),
     /// A token bucket over a FIFO: Linux `tbf`.
     TokenBucket(TokenBucketSpec),
+    /// Strict priority.
+    Priority(PrioritySpec),
+    /// Hierarchical token buckets: Linux `htb`.
+    Htb(HtbSpec),
+    /// Deficit round robin.
+    Drr(DrrSpec),
+    /// Weighted round robin, by packets.
+    Wrr(WrrSpec),
+    /// Weighted fair queueing.
+    Wfq(WfqSpec),
 }
 
 impl Default for PtmSpec {
@@ -63,6 +94,22 @@ pub struct Place<'a> {
 }
 
 impl PtmSpec {
+    /// Whether the parameters hold together, and at that link.
+    ///
+    /// # Errors
+    /// The first thing that does not: a classful discipline without classes, a class that no packet reaches, a rule
+    /// that needs a link of limited bandwidth, and so on.
+    pub fn check(&self, link: &Link) -> Result<(), PtmError> {
+        match self {
+            PtmSpec::Priority(spec) => spec.check(link),
+            PtmSpec::Htb(spec) => spec.check(link),
+            PtmSpec::Drr(spec) => spec.check(link),
+            PtmSpec::Wrr(spec) => spec.check(link),
+            PtmSpec::Wfq(spec) => spec.check(link),
+            _ => Ok(()),
+        }
+    }
+
     /// The model at work.
     pub fn build(&self, place: &Place<'_>) -> Box<dyn Ptm> {
         match self {
@@ -72,10 +119,15 @@ impl PtmSpec {
     }
 
     /// The model as a discipline, that a class of another can hold.
-    pub fn discipline(&self, _place: &Place<'_>) -> Box<dyn Discipline> {
+    pub fn discipline(&self, place: &Place<'_>) -> Box<dyn Discipline> {
         match self {
             PtmSpec::Fifo(spec) => Box::new(FifoQueue::new(spec.buffer)),
             PtmSpec::TokenBucket(spec) => Box::new(TokenBucket::new(spec)),
+            PtmSpec::Priority(spec) => Box::new(Priority::new(spec, place)),
+            PtmSpec::Htb(spec) => Box::new(Htb::new(spec, place)),
+            PtmSpec::Drr(spec) => Box::new(Drr::of(spec, place)),
+            PtmSpec::Wrr(spec) => Box::new(Wrr::of(spec, place)),
+            PtmSpec::Wfq(spec) => Box::new(Wfq::new(spec, place)),
         }
     }
 }

@@ -79,7 +79,8 @@ pub struct DeviceFile {
     pub processing: Span,
     /// The traffic management of each egress port that has none of its own (default: an unlimited
     /// fifo).
-    pub ptm: Option<PtmSpec>,
+    #[schemars(with = "Option<PtmSpec>")]
+    pub ptm: Option<Spanned<PtmSpec>>,
     /// Routes that overrule the shortest path.
     #[serde(default)]
     pub routes: Vec<RouteFile>,
@@ -117,7 +118,8 @@ pub struct LinkFile {
     /// Bytes that each packet takes on the wire beyond its recorded length (default: 0 B).
     pub overhead: Option<ByteCount>,
     /// The traffic management of the first end's egress port, where it is not its device's.
-    pub ptm: Option<PtmSpec>,
+    #[schemars(with = "Option<PtmSpec>")]
+    pub ptm: Option<Spanned<PtmSpec>>,
     /// What differs from the first end to the second.
     #[serde(default)]
     pub forward: DirectionFile,
@@ -144,7 +146,8 @@ pub struct DirectionFile {
     /// Bytes that each packet takes on the wire beyond its recorded length.
     pub overhead: Option<ByteCount>,
     /// The traffic management of the sending end's egress port, where it is not its device's.
-    pub ptm: Option<PtmSpec>,
+    #[schemars(with = "Option<PtmSpec>")]
+    pub ptm: Option<Spanned<PtmSpec>>,
 }
 
 /// The five keys that time a link, as far as one table gives them.
@@ -273,6 +276,8 @@ impl Topology {
                 Element::Route(device, route) => file.device[device].routes[route].port.span(),
                 Element::Link(link) => file.link[link].between.span(),
                 Element::LinkEnd(link, end) => file.link[link].between.get_ref()[end].span(),
+                Element::DevicePtm(device) => span_of(file.device[device].ptm.as_ref()),
+                Element::LinkPtm(link, end) => span_of(link_ptm(&file.link[link], end)),
             };
             errors.push(document.error(span, problem.to_string()).with_help(problem.help()));
         }
@@ -283,6 +288,18 @@ impl Topology {
     }
 }
 
+/// The traffic management that a link gives to one of its ends.
+fn link_ptm(link: &LinkFile, end: usize) -> Option<&Spanned<PtmSpec>> {
+    match end {
+        0 => link.forward.ptm.as_ref().or(link.ptm.as_ref()),
+        _ => link.backward.ptm.as_ref(),
+    }
+}
+
+fn span_of(ptm: Option<&Spanned<PtmSpec>>) -> std::ops::Range<usize> {
+    ptm.map_or(0..0, Spanned::span)
+}
+
 fn device_spec(device: &DeviceFile) -> DeviceSpec {
     let route = |route: &RouteFile| RouteSpec { destination: route.to.0, port: *route.port.get_ref() };
     DeviceSpec {
@@ -290,7 +307,7 @@ fn device_spec(device: &DeviceFile) -> DeviceSpec {
         kind: device.kind,
         addresses: device.addresses.iter().map(|prefix| prefix.get_ref().0).collect(),
         processing: device.processing,
-        ptm: device.ptm.clone().unwrap_or_default(),
+        ptm: device.ptm.as_ref().map_or_else(PtmSpec::default, |ptm| ptm.get_ref().clone()),
         routes: device.routes.iter().map(route).collect(),
     }
 }
@@ -325,7 +342,7 @@ fn link_specs(file: &TopologyFile, document: &Document, errors: &mut Vec<ConfigE
                     return None;
                 }
             };
-            let ptm = [link.forward.ptm.clone().or_else(|| link.ptm.clone()), link.backward.ptm.clone()];
+            let ptm = [0, 1].map(|end| link_ptm(link, end).map(|ptm| ptm.get_ref().clone()));
             Some(LinkSpec { between: [from.get_ref().clone(), to.get_ref().clone()], forward, backward, ptm })
         })
         .collect()

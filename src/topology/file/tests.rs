@@ -62,6 +62,7 @@ fn tables_are_merged() {
                 PtmSpec::Fifo(fifo) => {
                     format!("fifo {}", fifo.buffer.map_or("-".to_owned(), |buffer| buffer.to_string()))
                 }
+                other => panic!("{other:?}"),
             };
             format!("{} {ptm}", topology.port_name(id))
         })
