@@ -68,9 +68,9 @@ impl PtmError {
     pub fn help(&self) -> String {
         match self {
             PtmError::NoClasses { per_flow: true, .. } => {
-                "add a [[device.ptm.class]] table for each class, or write classes = \"per-flow\"".to_owned()
+                "add a `class` table for each class, or write classes = \"per-flow\"".to_owned()
             }
-            PtmError::NoClasses { .. } => "add a [[device.ptm.class]] table for each class".to_owned(),
+            PtmError::NoClasses { .. } => "add a `class` table for each class".to_owned(),
             PtmError::TwoKindsOfClasses { .. } => "keep one of them".to_owned(),
             PtmError::IdleKey { help, .. } => (*help).to_owned(),
             PtmError::Unreachable { taker, .. } => {

@@ -148,7 +148,7 @@ fn a_discipline_in_a_leaf_may_hold_back() {
 #[test]
 fn what_does_not_hold_together_is_told() {
     let cases = [
-        ("", "`htb` has no classes", "add a [[device.ptm.class]] table for each class"),
+        ("", "`htb` has no classes", "add a `class` table for each class"),
         (
             "default = \"c\"\nclass = [{ name = \"a\", rate = \"1 Mbps\" }]",
             "`default` names no class without classes of its own: `c`",
