@@ -110,7 +110,7 @@ impl PtmSpec {
         }
     }
 
-    /// The model at work.
+    /// The model at work. The parameters are such that [`check`](Self::check) accepts them.
     pub fn build(&self, place: &Place<'_>) -> Box<dyn Ptm> {
         match self {
             PtmSpec::Fifo(spec) => Box::new(Fifo::new(spec, place.link)),

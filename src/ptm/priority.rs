@@ -14,7 +14,7 @@ use crate::packet::Tau;
 use crate::units::Time;
 
 /// The parameters of `priority`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PrioritySpec {
     /// How much may wait in all classes together; without it, any number.

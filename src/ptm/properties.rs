@@ -26,12 +26,30 @@ fn taus(longest_gap: u64) -> impl Strategy<Value = Vec<Tau>> {
 
 /// `class = [...]` with these keys in each class. The last takes the DSCPs from `CLASSES - 1`.
 fn classes(keys: &[String]) -> String {
+    format!("class = [{}]", class_tables(keys).join(", "))
+}
+
+fn class_tables(keys: &[String]) -> Vec<String> {
     let class = |(index, keys): (usize, &String)| match index + 1 < CLASSES {
         true => format!("{{ match = {{ dscp = {index} }}, {keys} }}"),
         false => format!("{{ {keys} }}"),
     };
-    let classes = keys.iter().enumerate().map(class).collect::<Vec<_>>();
-    format!("class = [{}]", classes.join(", "))
+    keys.iter().enumerate().map(class).collect()
+}
+
+/// The classes of `htb` side by side, in a class, or two of them in a class inside that.
+fn tree(keys: &[String], shape: usize) -> String {
+    let tables = class_tables(keys);
+    let inner = "rate = \"3 Mbps\", ceil = \"8 Mbps\", burst = \"2000 B\"";
+    match shape {
+        0 => classes(keys),
+        1 => format!("class = [{{ rate = \"8 Mbps\", class = [{}] }}]", tables.join(", ")),
+        _ => format!(
+            "class = [{{ rate = \"8 Mbps\", class = [{{ {inner}, class = [{}] }}, {}] }}]",
+            tables[..2].join(", "),
+            tables[2]
+        ),
+    }
 }
 
 /// What a discipline asks of each class, and a buffer or a discipline of its own.
@@ -71,8 +89,12 @@ fn disciplines(
             Just(String::new()),
             (1..40u64).prop_map(|most| format!("buffer = \"{most} packets\"\n"))
         ];
-        (prop::collection::vec(keys(kind, nested), CLASSES), shared)
-            .prop_map(move |(keys, shared)| (kind, format!("kind = \"{kind}\"\n{shared}{}", classes(&keys))))
+        (prop::collection::vec(keys(kind, nested), CLASSES), shared, 0..3usize).prop_map(
+            move |(keys, shared, shape)| {
+                let classes = if kind == "htb" { tree(&keys, shape) } else { classes(&keys) };
+                (kind, format!("kind = \"{kind}\"\n{shared}{classes}"))
+            },
+        )
     })
 }
 
@@ -147,6 +169,22 @@ proptest! {
             prop_assert_eq!(departure.start, free.max(earliest));
             free = departure.start + transmission(departure);
         }
+    }
+
+    /// Made when they are needed and given back, or there from the start: it is the same.
+    #[test]
+    fn a_class_per_flow_is_a_class_for_each_flow(
+        kind in prop::sample::select(&["wrr", "drr", "wfq"][..]),
+        shared in 1..40u64,
+        own in 0..12u64,
+        taus in taus(2_000_000_000),
+    ) {
+        let shared = format!("kind = \"{kind}\"\nbuffer = \"{shared} packets\"");
+        let class = |dscp: usize| format!("{{ match = {{ dscp = {dscp} }}, buffer = \"{own} packets\" }}");
+        let classes = (0..=CLASSES).map(class).collect::<Vec<_>>().join(", ");
+        let each = forward(&format!("{shared}\nclass = [{classes}]"), "10 Mbps", &taus);
+        let made = format!("{shared}\nclasses = \"per-flow\"\nflow_buffer = \"{own} packets\"");
+        prop_assert_eq!(forward(&made, "10 Mbps", &taus), each);
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub(super) struct Gps {
 #[derive(Clone, Copy)]
 struct Class {
     weight: u128,
+    /// Ticks of virtual time in 1 ps of its work.
+    share: u128,
     backlogged: bool,
     /// The virtual time at which its last packet is through.
     finish: u128,
@@ -51,14 +53,14 @@ impl Gps {
     /// An idle server.
     pub fn new(weights: impl Iterator<Item = u16> + Clone) -> Self {
         let multiple = weights.clone().map(u128::from).fold(1, least_common_multiple);
-        let class = |weight: u16| Class { weight: weight.into(), backlogged: false, finish: 0 };
+        let scale = multiple * FINENESS;
         Gps {
-            scale: multiple * FINENESS,
+            scale,
             now: 0,
             carried: 0,
             updated: Time::ZERO,
             weights: 0,
-            classes: weights.map(class).collect(),
+            classes: weights.map(|weight| Class::new(weight, scale)).collect(),
             ending: BinaryHeap::new(),
         }
     }
@@ -70,7 +72,7 @@ impl Gps {
 
     /// One class more, of weight 1.
     pub fn add(&mut self) {
-        self.classes.push(Class { weight: 1, backlogged: false, finish: 0 });
+        self.classes.push(Class::new(1, self.scale));
     }
 
     /// Whether a class is backlogged, as of the last arrival.
@@ -125,8 +127,8 @@ impl Gps {
     pub fn arrive(&mut self, class: usize, work: Span) -> u128 {
         let start =
             if self.classes[class].backlogged { self.classes[class].finish } else { self.virtual_time() };
-        let Class { weight, backlogged, .. } = self.classes[class];
-        let finish = start + u128::from(work.as_ps()) * self.scale / weight;
+        let Class { weight, share, backlogged, .. } = self.classes[class];
+        let finish = start + u128::from(work.as_ps()) * share;
         self.classes[class].finish = finish;
         if !backlogged {
             self.classes[class].backlogged = true;
@@ -139,10 +141,25 @@ impl Gps {
     /// The virtual time, rounded down to a tick; what is carried goes into it.
     fn virtual_time(&mut self) -> u128 {
         if self.weights > 0 && self.carried >= self.weights {
-            self.now += self.carried / self.weights;
-            self.carried %= self.weights;
+            let (whole, rest) = divide(self.carried, self.weights);
+            (self.now, self.carried) = (self.now + whole, rest);
         }
         self.now
+    }
+}
+
+impl Class {
+    fn new(weight: u16, scale: u128) -> Self {
+        Class { weight: weight.into(), share: scale / u128::from(weight), backlogged: false, finish: 0 }
+    }
+}
+
+/// Quotient and remainder; mostly they are small, and the machine divides 64 bits by itself.
+#[inline]
+fn divide(a: u128, b: u128) -> (u128, u128) {
+    match (u64::try_from(a), u64::try_from(b)) {
+        (Ok(a), Ok(b)) => ((a / b).into(), (a % b).into()),
+        _ => (a / b, a % b),
     }
 }
 
