@@ -8,13 +8,13 @@ use crate::units::{ByteCount, Rate, Time};
 pub(super) const LEVELS: usize = 8;
 
 /// A class does not remember more than this of having been idle or in debt: 60 s.
-const MOST_TOKENS: i64 = 60_000_000_000_000;
+const MOST_TOKENS: i128 = 60_000_000_000_000;
 
 /// How far ahead a level without events looks again: 1 s.
-const NOTHING_AHEAD: i64 = 1_000_000_000_000;
+const NOTHING_AHEAD: i128 = 1_000_000_000_000;
 
 /// How far ahead the timer is set at most: 5 s.
-const FARTHEST: i64 = 5_000_000_000_000;
+const FARTHEST: i128 = 5_000_000_000_000;
 
 /// What a class may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,16 +31,16 @@ pub(super) enum Mode {
 pub(super) struct Class {
     rate: Rate,
     ceil: Rate,
-    burst: i64,
-    cburst: i64,
+    burst: i128,
+    cburst: i128,
     prio: usize,
     pub quantum: i64,
     pub(super) level: usize,
     parent: Option<usize>,
-    tokens: i64,
-    ctokens: i64,
+    tokens: i128,
+    ctokens: i128,
     /// When the tokens were true.
-    checked: i64,
+    checked: i128,
     mode: Mode,
     /// One bit per priority for which it wants to send.
     wants: u8,
@@ -56,17 +56,20 @@ struct Level {
     /// One bit per priority whose row is not empty.
     busy: u8,
     /// (when, class), the earliest last.
-    events: Vec<(i64, usize)>,
+    events: Vec<(i128, usize)>,
     /// No event is before this.
-    nearest: i64,
+    nearest: i128,
 }
 
 /// The tree.
 pub(super) struct Tree {
     pub classes: Vec<Class>,
     levels: Vec<Level>,
+    /// The levels that have classes, from the leaves up, and the first of each gap between them: all levels of a gap
+    /// look again at the same instants.
+    used: Vec<usize>,
     /// The instant of the last look, for which modes are up to date.
-    now: i64,
+    now: i128,
 }
 
 /// Who holds a feed.
@@ -76,12 +79,8 @@ enum Holder {
     Class(usize),
 }
 
-fn tokens(rate: Rate, length: ByteCount) -> i64 {
-    i64::try_from(rate.transmission_time_rounded_down(length).as_ps()).unwrap_or(i64::MAX / 4)
-}
-
-fn instant(time: Time) -> i64 {
-    i64::try_from(time.as_ps()).unwrap_or(i64::MAX / 2)
+fn tokens(rate: Rate, length: ByteCount) -> i128 {
+    rate.transmission_time_rounded_down(length).as_ps().into()
 }
 
 impl Tree {
@@ -97,7 +96,10 @@ impl Tree {
         }
         let level =
             || Level { rows: vec![Feed::new(count); PRIORITIES], busy: 0, events: Vec::new(), nearest: 0 };
-        (Tree { classes, levels: (0..LEVELS).map(|_| level()).collect(), now: 0 }, leaves)
+        let has_classes = |level: usize| classes.iter().any(|class| class.level == level);
+        let looked_at = |&level: &usize| has_classes(level) || (level > 0 && has_classes(level - 1));
+        let used = (0..LEVELS).filter(looked_at).collect();
+        (Tree { classes, levels: (0..LEVELS).map(|_| level()).collect(), used, now: 0 }, leaves)
     }
 
     fn feed(&mut self, holder: Holder, level: usize, prio: usize) -> &mut Feed {
@@ -184,7 +186,7 @@ impl Tree {
     }
 
     /// The mode of a class `later` than its tokens were true, and the wait until that changes.
-    fn mode(&self, class: usize, later: i64) -> (Mode, i64) {
+    fn mode(&self, class: usize, later: i128) -> (Mode, i128) {
         let class = &self.classes[class];
         if class.ctokens + later < 0 {
             (Mode::CannotSend, -(class.ctokens + later))
@@ -196,7 +198,7 @@ impl Tree {
     }
 
     /// Puts a class into its mode; the wait until that changes.
-    fn change(&mut self, class: usize, later: i64) -> i64 {
+    fn change(&mut self, class: usize, later: i128) -> i128 {
         let (mode, wait) = self.mode(class, later);
         let old = self.classes[class].mode;
         if mode != old {
@@ -212,7 +214,7 @@ impl Tree {
         wait
     }
 
-    fn wait(&mut self, class: usize, wait: i64) {
+    fn wait(&mut self, class: usize, wait: i128) {
         let at = self.now + wait.max(1);
         let level = &mut self.levels[self.classes[class].level];
         level.nearest = level.nearest.min(at);
@@ -229,7 +231,7 @@ impl Tree {
     }
 
     /// Changes the modes at a level that are due; when the next is.
-    fn run_events(&mut self, level: usize) -> i64 {
+    fn run_events(&mut self, level: usize) -> i128 {
         while let Some(&(at, class)) = self.levels[level].events.last() {
             if at > self.now {
                 return at;
@@ -251,11 +253,12 @@ impl Tree {
         now: Time,
         mut send: impl FnMut(&mut Tree, usize, usize) -> Option<T>,
     ) -> Result<T, Time> {
-        self.now = instant(now);
+        self.now = now.as_ps().into();
         let mut next = self.now + FARTHEST;
-        for level in 0..LEVELS {
+        for index in 0..self.used.len() {
+            let level = self.used[index];
             if self.now >= self.levels[level].nearest {
-                self.levels[level].nearest = i64::MAX;
+                self.levels[level].nearest = i128::MAX;
                 let event = self.run_events(level);
                 self.levels[level].nearest = event;
             }
@@ -266,7 +269,7 @@ impl Tree {
                 }
             }
         }
-        Err(Time::from_ps(next as u64))
+        Err(Time::from_ps(u64::try_from(next).unwrap_or(u64::MAX)))
     }
 
     /// The leaf whose turn it is in a row.
@@ -310,12 +313,14 @@ impl Tree {
             let now = self.now;
             let class = &mut self.classes[index];
             let later = (now - class.checked).min(MOST_TOKENS);
+            let cost = tokens(class.ceil, length);
             if class.level >= level {
-                class.tokens = spend(class.tokens + later, class.burst, tokens(class.rate, length));
+                let own = if class.rate == class.ceil { cost } else { tokens(class.rate, length) };
+                class.tokens = spend(class.tokens + later, class.burst, own);
             } else {
                 class.tokens += later;
             }
-            class.ctokens = spend(class.ctokens + later, class.cburst, tokens(class.ceil, length));
+            class.ctokens = spend(class.ctokens + later, class.cburst, cost);
             class.checked = now;
             next = class.parent;
             let old = class.mode;
@@ -334,13 +339,18 @@ impl Tree {
 }
 
 /// What a bucket holds after `cost` has been taken from it.
-fn spend(tokens: i64, depth: i64, cost: i64) -> i64 {
+fn spend(tokens: i128, depth: i128, cost: i128) -> i128 {
     (tokens.min(depth) - cost).max(1 - MOST_TOKENS)
 }
 
 /// The priorities of a mask, the most urgent first.
 fn priorities(mask: u8) -> impl Iterator<Item = usize> {
-    (0..PRIORITIES).filter(move |prio| mask >> prio & 1 == 1)
+    let mut rest = mask;
+    std::iter::from_fn(move || {
+        let prio = (rest != 0).then_some(rest.trailing_zeros() as usize)?;
+        rest &= rest - 1;
+        Some(prio)
+    })
 }
 
 /// Adds classes and those in them, each before its own.
@@ -361,7 +371,7 @@ fn add(
             burst,
             cburst,
             prio: spec.prio.unwrap_or(0).into(),
-            quantum: spec.quantum() as i64,
+            quantum: i64::try_from(spec.quantum()).unwrap_or(i64::MAX),
             level: if is_leaf { 0 } else { level },
             parent,
             tokens: burst,
