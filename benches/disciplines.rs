@@ -91,6 +91,7 @@ fn disciplines(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(PACKETS)).sample_size(20);
     let (mut departures, mut losses) = (Vec::with_capacity(taus.len()), Vec::new());
     for (name, ptm) in DISCIPLINES {
+        departures.clear();
         group.bench_function(*name, |bencher| {
             bencher.iter_batched_ref(
                 || build(ptm),
@@ -101,7 +102,8 @@ fn disciplines(criterion: &mut Criterion) {
                 BatchSize::LargeInput,
             );
         });
-        assert_eq!((departures.len(), losses.len()), (taus.len(), 0), "{name}");
+        let left_out = departures.is_empty(); // by the command line's filter
+        assert!(left_out || departures.len() == taus.len() && losses.is_empty(), "{name}");
     }
     group.finish();
 }

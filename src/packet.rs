@@ -24,7 +24,7 @@ pub struct Packet {
     pub dscp: u8,
     /// Explicit congestion notification (RFC 3168): 0 not capable, 1 and 2 capable, 3 congestion experienced.
     pub ecn: u8,
-    /// Ingress port at the current device: its index among the device's ports.
+    /// Ingress port at the current device: its number; 65535 where the packet comes from no link.
     pub in_port: u16,
 }
 

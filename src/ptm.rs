@@ -10,7 +10,8 @@
 //! arrival ([`Fifo`]) is a PTM of its own.
 //!
 //! To add a discipline: one file here with its parameters (`FooSpec`) and its model, one line in
-//! [`PtmSpec`] and one in [`PtmSpec::discipline`].
+//! [`PtmSpec`] and one in [`PtmSpec::discipline`]; and one in [`PtmSpec::check`] where parameters may contradict each
+//! other. `docs/disciplines.md` has them all.
 
 mod buffer;
 mod classes;
