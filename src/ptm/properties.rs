@@ -176,14 +176,17 @@ proptest! {
     fn a_class_per_flow_is_a_class_for_each_flow(
         kind in prop::sample::select(&["wrr", "drr", "wfq"][..]),
         shared in 1..40u64,
-        own in 0..12u64,
+        own in prop_oneof![
+            (0..12u64).prop_map(|most| format!("{most} packets")),
+            (0..3_000u64).prop_map(|most| format!("{most} B")),
+        ],
         taus in taus(2_000_000_000),
     ) {
         let shared = format!("kind = \"{kind}\"\nbuffer = \"{shared} packets\"");
-        let class = |dscp: usize| format!("{{ match = {{ dscp = {dscp} }}, buffer = \"{own} packets\" }}");
+        let class = |dscp: usize| format!("{{ match = {{ dscp = {dscp} }}, buffer = \"{own}\" }}");
         let classes = (0..=CLASSES).map(class).collect::<Vec<_>>().join(", ");
         let each = forward(&format!("{shared}\nclass = [{classes}]"), "10 Mbps", &taus);
-        let made = format!("{shared}\nclasses = \"per-flow\"\nflow_buffer = \"{own} packets\"");
+        let made = format!("{shared}\nclasses = \"per-flow\"\nflow_buffer = \"{own}\"");
         prop_assert_eq!(forward(&made, "10 Mbps", &taus), each);
     }
 

@@ -68,6 +68,24 @@ fn borrowers_take_turns_by_quantum() {
 }
 
 #[test]
+fn the_turn_of_a_class_that_empties_goes_to_the_next() {
+    let borrower =
+        "rate = \"1 kbps\", ceil = \"1 Mbps\", burst = \"125 B\", cburst = \"125 B\", quantum = \"375 B\"";
+    let toml = format!(
+        "kind = \"htb\"\n[[ptm.class]]\nrate = \"1 Mbps\"\nburst = \"125 B\"\ncburst = \"125 B\"\nclass = [\n\
+         {{ match = {{ dscp = 1 }}, {borrower} }}, {{ match = {{ dscp = 2 }}, {borrower} }}, {{ {borrower} }}\n]"
+    );
+    // The second sends one packet of its own, one in its first turn, and with its fourth it empties amid its second turn.
+    let mut arrivals = vec![(0, 125, 1); 20];
+    arrivals.extend([(0, 125, 2); 4]);
+    arrivals.extend([(0, 125, 3); 20]);
+    let sent = departures(&toml, "unlimited", &arrivals);
+    let classes = sent.iter().map(|(pid, _)| arrivals[*pid as usize].2).collect::<Vec<_>>();
+    let last = classes.iter().rposition(|&class| class == 2).unwrap();
+    assert_eq!(classes[last - 1..=last + 1], [2, 2, 3], "{classes:?}");
+}
+
+#[test]
 fn inner_classes_share_first_among_their_own() {
     // Half of the link for each department; the second department has two classes.
     let toml = r#"
