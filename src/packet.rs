@@ -1,7 +1,8 @@
 //! What travels: [`Packet`], [`Tau`], and the [`FlowKey`] that tells flows apart.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 
 use crate::units::{ByteCount, Time};
 
@@ -23,7 +24,7 @@ pub struct Packet {
     pub dscp: u8,
     /// Explicit congestion notification (RFC 3168): 0 not capable, 1 and 2 capable, 3 congestion experienced.
     pub ecn: u8,
-    /// Ingress port at the current device: its index among the device's ports.
+    /// Ingress port at the current device: its number; 65535 where the packet comes from no link.
     pub in_port: u16,
 }
 
@@ -183,21 +184,63 @@ impl fmt::Display for FlowKey {
     }
 }
 
+/// A text is no flow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is not a flow; write it as \"10.0.0.1:5000 > 10.0.0.2:53 UDP\", \"10.0.0.1 > 10.0.0.2 ICMP\" \
+     or \"02:00:00:00:00:01 > 02:00:00:00:00:02 0x0806\""
+)]
+pub struct FlowTextError(String);
+
+impl FromStr for FlowKey {
+    type Err = FlowTextError;
+    /// Reads what [`Display`](fmt::Display) writes.
+    fn from_str(text: &str) -> Result<Self, FlowTextError> {
+        flow_from_text(text.trim()).ok_or_else(|| FlowTextError(text.to_owned()))
+    }
+}
+
+fn flow_from_text(text: &str) -> Option<FlowKey> {
+    let (source, rest) = text.split_once(" > ")?;
+    let (destination, last) = rest.split_once(' ').map_or((rest, None), |(to, last)| (to, Some(last)));
+    if let (Ok(from), Ok(to)) = (source.parse::<SocketAddr>(), destination.parse::<SocketAddr>()) {
+        let (protocol, ports) = (protocol_number(last?)?, Some((from.port(), to.port())));
+        return Some(FlowKey::Ip { source: from.ip(), destination: to.ip(), protocol, ports });
+    }
+    if let (Ok(source), Ok(destination)) = (source.parse(), destination.parse()) {
+        return Some(FlowKey::Ip { source, destination, protocol: protocol_number(last?)?, ports: None });
+    }
+    let mac = |text: &str| if text == "?" { Some(None) } else { text.parse().ok().map(Some) };
+    let ether_type = match last {
+        None => None,
+        Some(last) => Some(u16::from_str_radix(last.strip_prefix("0x")?, 16).ok()?),
+    };
+    Some(FlowKey::Link { source: mac(source)?, destination: mac(destination)?, ether_type })
+}
+
+/// The IP protocols that have a name here.
+const PROTOCOLS: [(u8, &str); 9] = [
+    (1, "ICMP"),
+    (2, "IGMP"),
+    (6, "TCP"),
+    (17, "UDP"),
+    (47, "GRE"),
+    (50, "ESP"),
+    (58, "ICMPv6"),
+    (89, "OSPF"),
+    (132, "SCTP"),
+];
+
+/// The number of an IP protocol: of its name, in any case, or of what [`protocol_name`] writes.
+pub fn protocol_number(text: &str) -> Option<u8> {
+    let named = PROTOCOLS.iter().find(|(_, name)| name.eq_ignore_ascii_case(text));
+    named.map(|&(number, _)| number).or_else(|| text.strip_prefix("protocol ")?.parse().ok())
+}
+
 /// The name of an IP protocol number, or the number.
 pub fn protocol_name(number: u8) -> String {
-    match number {
-        1 => "ICMP",
-        2 => "IGMP",
-        6 => "TCP",
-        17 => "UDP",
-        47 => "GRE",
-        50 => "ESP",
-        58 => "ICMPv6",
-        89 => "OSPF",
-        132 => "SCTP",
-        _ => return format!("protocol {number}"),
-    }
-    .to_owned()
+    let named = PROTOCOLS.iter().find(|&&(known, _)| known == number);
+    named.map_or_else(|| format!("protocol {number}"), |&(_, name)| name.to_owned())
 }
 
 /// A 48-bit IEEE 802 MAC address.
@@ -211,9 +254,55 @@ impl fmt::Display for MacAddress {
     }
 }
 
+impl FromStr for MacAddress {
+    type Err = FlowTextError;
+    fn from_str(text: &str) -> Result<Self, FlowTextError> {
+        let wrong = || FlowTextError(text.to_owned());
+        let mut bytes = [0; 6];
+        let mut parts = text.split(':');
+        for byte in &mut bytes {
+            let part = parts.next().filter(|part| part.len() == 2).ok_or_else(wrong)?;
+            *byte = u8::from_str_radix(part, 16).map_err(|_| wrong())?;
+        }
+        if parts.next().is_some() { Err(wrong()) } else { Ok(MacAddress(bytes)) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    fn keys() -> impl Strategy<Value = FlowKey> {
+        let ports = prop::option::of(any::<(u16, u16)>());
+        let ip = (any::<IpAddr>(), any::<IpAddr>(), any::<u8>(), ports).prop_map(
+            |(source, destination, protocol, ports)| FlowKey::Ip { source, destination, protocol, ports },
+        );
+        let mac = || prop::option::of(any::<[u8; 6]>().prop_map(MacAddress));
+        let link = (mac(), mac(), prop::option::of(any::<u16>()))
+            .prop_map(|(source, destination, ether_type)| FlowKey::Link { source, destination, ether_type });
+        prop_oneof![ip, link]
+    }
+
+    proptest! {
+        #[test]
+        fn a_flow_reads_back(key in keys()) {
+            prop_assert_eq!(key.to_string().parse(), Ok(key));
+        }
+
+        #[test]
+        fn no_text_panics(text in "\\PC*") {
+            let _ = text.parse::<FlowKey>();
+        }
+    }
+
+    #[test]
+    fn what_is_no_flow_is_told() {
+        for text in ["", "10.0.0.1", "10.0.0.1 > 10.0.0.2", "10.0.0.1:1 > 10.0.0.2:2 XYZ", "? > ? 17"] {
+            let told = text.parse::<FlowKey>().unwrap_err().to_string();
+            assert!(told.starts_with(&format!("`{text}` is not a flow; write it as")), "{told}");
+        }
+    }
 
     #[test]
     fn a_tau_stays_small() {

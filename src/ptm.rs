@@ -10,28 +10,50 @@
 //! arrival ([`Fifo`]) is a PTM of its own.
 //!
 //! To add a discipline: one file here with its parameters (`FooSpec`) and its model, one line in
-//! [`PtmSpec`] and one in [`PtmSpec::discipline`].
+//! [`PtmSpec`] and one in [`PtmSpec::discipline`]; and one in [`PtmSpec::check`] where parameters may contradict each
+//! other. `docs/disciplines.md` has them all.
 
 mod buffer;
 mod codel;
+mod classes;
 mod discipline;
+mod drr;
+mod error;
 mod fifo;
 mod fq_codel;
 mod parameter;
 mod pie;
 mod red;
+mod htb;
+mod priority;
+mod round_robin;
 mod server;
 mod token_bucket;
+mod wfq;
+mod wrr;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod testing;
 
 pub use buffer::{Backlog, Buffer};
+pub use classes::{AnyOf, ClassesBy, FlowName, Interval, Match, MatchTextError, Network, Protocol};
 pub use codel::{Codel, CodelSpec};
 pub use discipline::{Discipline, Next};
+pub use drr::{Drr, DrrClass, DrrSpec};
+pub use error::PtmError;
 pub use fifo::{Fifo, FifoQueue, FifoSpec};
 pub use fq_codel::{FqCodel, FqCodelSpec};
+pub use htb::{Htb, HtbClass, HtbSpec};
 pub use pie::{Pie, PieSpec};
+pub use priority::{Priority, PriorityClass, PrioritySpec};
 pub use red::{Red, RedSpec};
+pub use round_robin::{Bytes, Cost, Packets, RoundRobin};
 pub use server::Server;
 pub use token_bucket::{TokenBucket, TokenBucketSpec};
+pub use wfq::{Wfq, WfqClass, WfqSpec};
+pub use wrr::{Wrr, WrrClass, WrrSpec};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -61,6 +83,16 @@ pub enum PtmSpec {
     FqCodel(FqCodelSpec),
     /// A proportional integral controller of the waiting time: Linux `pie`.
     Pie(PieSpec),
+    /// Strict priority.
+    Priority(PrioritySpec),
+    /// Hierarchical token buckets: Linux `htb`.
+    Htb(HtbSpec),
+    /// Deficit round robin.
+    Drr(DrrSpec),
+    /// Weighted round robin, by packets.
+    Wrr(WrrSpec),
+    /// Weighted fair queueing.
+    Wfq(WfqSpec),
 }
 
 impl Default for PtmSpec {
@@ -81,7 +113,23 @@ pub struct Place<'a> {
 }
 
 impl PtmSpec {
-    /// The model at work.
+    /// Whether the parameters hold together, and at that link.
+    ///
+    /// # Errors
+    /// The first thing that does not: a classful discipline without classes, a class that no packet reaches, a rule
+    /// that needs a link of limited bandwidth, and so on.
+    pub fn check(&self, link: &Link) -> Result<(), PtmError> {
+        match self {
+            PtmSpec::Priority(spec) => spec.check(link),
+            PtmSpec::Htb(spec) => spec.check(link),
+            PtmSpec::Drr(spec) => spec.check(link),
+            PtmSpec::Wrr(spec) => spec.check(link),
+            PtmSpec::Wfq(spec) => spec.check(link),
+            _ => Ok(()),
+        }
+    }
+
+    /// The model at work. The parameters are such that [`check`](Self::check) accepts them.
     pub fn build(&self, place: &Place<'_>) -> Box<dyn Ptm> {
         match self {
             PtmSpec::Fifo(spec) => Box::new(Fifo::new(spec, place.link)),
@@ -98,6 +146,11 @@ impl PtmSpec {
             PtmSpec::Codel(spec) => Box::new(Codel::new(spec)),
             PtmSpec::FqCodel(spec) => Box::new(FqCodel::new(spec, place)),
             PtmSpec::Pie(spec) => Box::new(Pie::new(spec, place)),
+            PtmSpec::Priority(spec) => Box::new(Priority::new(spec, place)),
+            PtmSpec::Htb(spec) => Box::new(Htb::new(spec, place)),
+            PtmSpec::Drr(spec) => Box::new(Drr::of(spec, place)),
+            PtmSpec::Wrr(spec) => Box::new(Wrr::of(spec, place)),
+            PtmSpec::Wfq(spec) => Box::new(Wfq::new(spec, place)),
         }
     }
 }

@@ -53,6 +53,13 @@ impl Backlog {
         self.packets -= 1;
         self.bytes -= u64::from(length);
     }
+
+    /// A part of it was `before` and is `after`.
+    #[inline]
+    pub(super) fn replace(&mut self, before: Backlog, after: Backlog) {
+        self.packets = self.packets + after.packets - before.packets;
+        self.bytes = self.bytes + after.bytes - before.bytes;
+    }
 }
 
 impl Buffer {

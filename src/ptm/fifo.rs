@@ -131,6 +131,7 @@ impl FifoQueue {
 }
 
 impl Discipline for FifoQueue {
+    #[inline]
     fn enqueue(&mut self, tau: Tau, _flows: &Flows, losses: &mut Vec<Loss>) {
         if self.buffer.is_some_and(|buffer| !buffer.admits(self.backlog, tau.packet.length)) {
             losses.push(Loss { tau, at: tau.timestamp, reason: DropReason::BufferFull });
@@ -140,16 +141,19 @@ impl Discipline for FifoQueue {
         }
     }
 
+    #[inline]
     fn next(&mut self, _now: Time, _losses: &mut Vec<Loss>) -> Next {
         self.packets.front().map_or(Next::Nothing, |head| Next::Ready(head.packet.length))
     }
 
+    #[inline]
     fn dequeue(&mut self, _now: Time, _losses: &mut Vec<Loss>) -> Option<Tau> {
         let tau = self.packets.pop_front()?;
         self.backlog.remove(tau.packet.length);
         Some(tau)
     }
 
+    #[inline]
     fn backlog(&self) -> Backlog {
         self.backlog
     }

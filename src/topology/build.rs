@@ -101,7 +101,8 @@ impl Topology {
     /// - hosts alone have addresses, and no prefix occurs twice;
     /// - each end of a link names a device that exists;
     /// - each port is the end of one link only, and a link joins two ports;
-    /// - each route names a port of its own device, and has a destination of its own there.
+    /// - each route names a port of its own device, and has a destination of its own there;
+    /// - the parameters of each PTM hold together at its link.
     ///
     /// The first mistake is returned; a topology file is told all of them.
     ///
@@ -150,6 +151,7 @@ pub(super) fn problems(devices: &[DeviceSpec], links: &[LinkSpec]) -> Vec<Topolo
     }
     let ports = check_links(devices, links, &mut problems);
     check_routes(devices, &ports, &mut problems);
+    check_ptms(devices, links, &mut problems);
     problems
 }
 
@@ -240,6 +242,28 @@ fn check_routes(
                 problems.push(TopologyError::UnknownRoutePort { device, route, port, known });
             } else if !destinations.insert(destination.trunc()) {
                 problems.push(TopologyError::DuplicateRoute { device, route, name, destination });
+            }
+        }
+    }
+}
+
+/// Checks the traffic management of each port; a device's own once.
+fn check_ptms(devices: &[DeviceSpec], links: &[LinkSpec], problems: &mut Vec<TopologyError>) {
+    let by_name = devices.iter().enumerate().map(|(index, spec)| (spec.name.as_str(), index));
+    let by_name = by_name.collect::<FxHashMap<_, _>>();
+    let mut told = FxHashSet::default();
+    for (link, spec) in links.iter().enumerate() {
+        for (end, timing) in [&spec.forward, &spec.backward].into_iter().enumerate() {
+            let Some(&device) = by_name.get(spec.between[end].device.as_str()) else { continue };
+            match &spec.ptm[end] {
+                Some(ptm) => {
+                    let error = ptm.check(timing).err();
+                    problems.extend(error.map(|error| TopologyError::LinkPtm { link, end, error }));
+                }
+                None => {
+                    let error = devices[device].ptm.check(timing).err().filter(|_| told.insert(device));
+                    problems.extend(error.map(|error| TopologyError::DevicePtm { device, error }));
+                }
             }
         }
     }

@@ -3,6 +3,7 @@
 use ipnet::IpNet;
 
 use super::{DeviceKind, NameError, PortName};
+use crate::ptm::PtmError;
 
 /// Which part of a topology a mistake is about: indices into what [`super::Topology::new`] was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,10 @@ pub enum Element {
     Link(usize),
     /// An end of a link: 0 or 1.
     LinkEnd(usize, usize),
+    /// The traffic management of a device's egress ports.
+    DevicePtm(usize),
+    /// The traffic management of a link's end: 0 or 1.
+    LinkPtm(usize, usize),
 }
 
 /// Why devices and links make no topology: one variant for each property that
@@ -117,6 +122,24 @@ pub enum TopologyError {
         /// the numbers that there are
         known: Vec<u16>,
     },
+    /// A device's traffic management cannot be at one of its ports.
+    #[error("{error}")]
+    DevicePtm {
+        /// index of the device
+        device: usize,
+        /// why
+        error: PtmError,
+    },
+    /// The traffic management of a link's end cannot be.
+    #[error("{error}")]
+    LinkPtm {
+        /// index of the link
+        link: usize,
+        /// which end: 0 or 1
+        end: usize,
+        /// why
+        error: PtmError,
+    },
     /// Two routes of a device to one destination.
     #[error("`{name}` has two routes to `{destination}`")]
     DuplicateRoute {
@@ -145,6 +168,8 @@ impl TopologyError {
                 Element::LinkEnd(link, end)
             }
             TopologyError::LinkToItself { link, .. } => Element::Link(link),
+            TopologyError::DevicePtm { device, .. } => Element::DevicePtm(device),
+            TopologyError::LinkPtm { link, end, .. } => Element::LinkPtm(link, end),
             TopologyError::UnknownRoutePort { device, route, .. }
             | TopologyError::DuplicateRoute { device, route, .. } => Element::Route(device, route),
         }
@@ -177,6 +202,7 @@ impl TopologyError {
                 let known = known.iter().map(u16::to_string).collect::<Vec<_>>();
                 format!("its ports: {}", known.join(", "))
             }
+            TopologyError::DevicePtm { error, .. } | TopologyError::LinkPtm { error, .. } => error.help(),
             TopologyError::DuplicateRoute { .. } => "keep one of them".to_owned(),
         })
     }

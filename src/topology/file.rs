@@ -136,7 +136,8 @@ pub struct DeviceFile {
     pub processing: Option<Span>,
     /// The traffic management of each egress port that has none of its own (default: an unlimited
     /// fifo).
-    pub ptm: Option<PtmSpec>,
+    #[schemars(with = "Option<PtmSpec>")]
+    pub ptm: Option<Spanned<PtmSpec>>,
     /// Routes that overrule the shortest path.
     #[serde(default)]
     pub routes: Vec<RouteFile>,
@@ -182,7 +183,8 @@ pub struct LinkFile {
     #[schemars(with = "Option<JitterFile>")]
     pub jitter: Option<Spanned<JitterFile>>,
     /// The traffic management of the first end's egress port, where it is not its device's.
-    pub ptm: Option<PtmSpec>,
+    #[schemars(with = "Option<PtmSpec>")]
+    pub ptm: Option<Spanned<PtmSpec>>,
     /// What differs from the first end to the second.
     #[serde(default)]
     pub forward: DirectionFile,
@@ -214,7 +216,8 @@ pub struct DirectionFile {
     #[schemars(with = "Option<JitterFile>")]
     pub jitter: Option<Spanned<JitterFile>>,
     /// The traffic management of the sending end's egress port, where it is not its device's.
-    pub ptm: Option<PtmSpec>,
+    #[schemars(with = "Option<PtmSpec>")]
+    pub ptm: Option<Spanned<PtmSpec>>,
 }
 
 /// The five keys that time a link, as far as one table gives them.
@@ -350,6 +353,12 @@ impl Topology {
                 Element::Route(device, route) => file.device[device].routes[route].port.span(),
                 Element::Link(link) => file.link[link].between.span(),
                 Element::LinkEnd(link, end) => file.link[link].between.get_ref()[end].span(),
+                Element::DevicePtm(device) => {
+                    // Without one of its own it has that of the defaults.
+                    let device = &file.device[device];
+                    device.ptm.as_ref().map_or_else(|| device.name.span(), Spanned::span)
+                }
+                Element::LinkPtm(link, end) => span_of(link_ptm(&file.link[link], end)),
             };
             errors.push(document.error(span, problem.to_string()).with_help(problem.help()));
         }
@@ -363,6 +372,18 @@ impl Topology {
     }
 }
 
+/// The traffic management that a link gives to one of its ends.
+fn link_ptm(link: &LinkFile, end: usize) -> Option<&Spanned<PtmSpec>> {
+    match end {
+        0 => link.forward.ptm.as_ref().or(link.ptm.as_ref()),
+        _ => link.backward.ptm.as_ref(),
+    }
+}
+
+fn span_of(ptm: Option<&Spanned<PtmSpec>>) -> std::ops::Range<usize> {
+    ptm.map_or(0..0, Spanned::span)
+}
+
 fn device_spec(device: &DeviceFile, defaults: &TopologyDefaults) -> DeviceSpec {
     let defaults = defaults.of(device.kind);
     let route = |route: &RouteFile| RouteSpec { destination: route.to.0, port: *route.port.get_ref() };
@@ -371,7 +392,7 @@ fn device_spec(device: &DeviceFile, defaults: &TopologyDefaults) -> DeviceSpec {
         kind: device.kind,
         addresses: device.addresses.iter().map(|prefix| prefix.get_ref().0).collect(),
         processing: device.processing.or(defaults.processing).unwrap_or_default(),
-        ptm: device.ptm.clone().or(defaults.ptm).unwrap_or_default(),
+        ptm: device.ptm.as_ref().map(|ptm| ptm.get_ref().clone()).or(defaults.ptm).unwrap_or_default(),
         routes: device.routes.iter().map(route).collect(),
         position: device.position.as_ref().and_then(|position| position.get_ref().position().ok()),
     }
@@ -426,7 +447,7 @@ fn link_specs(file: &TopologyFile, document: &Document, errors: &mut Vec<ConfigE
                     return None;
                 }
             };
-            let ptm = [link.forward.ptm.clone().or_else(|| link.ptm.clone()), link.backward.ptm.clone()];
+            let ptm = [0, 1].map(|end| link_ptm(link, end).map(|ptm| ptm.get_ref().clone()));
             let between = [from.get_ref().clone(), to.get_ref().clone()];
             Some(LinkSpec { between, forward, backward, ptm, impairment })
         })

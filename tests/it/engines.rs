@@ -24,6 +24,13 @@ const DISCIPLINES: &[&str] = &[
     r#"{ kind = "codel", target = "100 us", interval = "1 ms", buffer = "30 packets" }"#,
     r#"{ kind = "fq-codel", target = "100 us", interval = "1 ms", limit = 30, flows = 4 }"#,
     r#"{ kind = "pie", target = "200 us", t_update = "500 us", buffer = "30 packets" }"#,
+    r#"{ kind = "priority", buffer = "20 packets", class = [{ match = { dscp = ["0-20"] } }, { match = { destination = "10.0.0.1" } }, {}] }"#,
+    r#"{ kind = "drr", class = [{ match = { dscp = ["0-20"] }, quantum = "600 B" }, { buffer = "6 packets" }] }"#,
+    r#"{ kind = "wrr", classes = "per-flow", buffer = "30 kB" }"#,
+    r#"{ kind = "wfq", class = [{ match = { dscp = ["0-20"] }, weight = 3 }, { buffer = "6 packets" }] }"#,
+    r#"{ kind = "drr", classes = "per-flow", flow_buffer = "5 packets" }"#,
+    r#"{ kind = "htb", class = [{ name = "a", match = { dscp = ["0-20"] }, rate = "5 Mbps", ceil = "20 Mbps" }, { name = "b", rate = "10 Mbps", ceil = "20 Mbps", prio = 1, buffer = "8 kB" }], release_slack = "30 us" }"#,
+    r#"{ kind = "priority", class = [{ match = { dscp = ["0-20"] }, ptm = { kind = "codel", target = "100 us", interval = "1 ms" } }, { ptm = { kind = "wrr", class = [{ match = { dscp = ["21-40"] }, weight = 2 }, { ptm = { kind = "red", min = "2 packets", max = "9 packets" } }] } }] }"#,
 ];
 
 /// A random network in TOML, and its traffic.
@@ -65,7 +72,10 @@ fn toml(
     (multipath, weight): (usize, usize),
 ) -> String {
     let processing = ["0 s", "3 us", "20 us"];
-    let rates = ["10 Mbps", "100 Mbps", "37 Mbps", "unlimited"];
+    // Weighted fair queueing needs a rate.
+    let is_fair = |(discipline, _, _): &(usize, usize, bool)| DISCIPLINES[*discipline].contains("wfq");
+    let fastest = if devices.iter().any(is_fair) { "1 Gbps" } else { "unlimited" };
+    let rates = ["10 Mbps", "100 Mbps", "37 Mbps", fastest];
     let delays = ["0 s", "0 s", "1 us", "50 us", "1 ms"];
     let impairments = [
         "",

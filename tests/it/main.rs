@@ -5,6 +5,7 @@ mod capture_formats;
 mod capture_frames;
 mod capture_order;
 mod commands;
+mod disciplines;
 mod engine;
 mod engines;
 mod house;

@@ -80,7 +80,18 @@ fn the_schema_refuses_what_the_reader_refuses() {
     let bucket = json!({ "kind": "token-bucket", "rate": "1 Mbps", "burst": "2000 B" });
     assert!(valid("topology", &topology(device(bucket), link())));
 
+    let classes = json!([
+        { "match": { "dscp": [46, "32-39"], "protocol": "udp", "ingress_ports": 0 }, "weight": 2 },
+        { "ptm": { "kind": "drr", "classes": "per-flow" } },
+    ]);
+    assert!(valid("topology", &topology(device(json!({ "kind": "wrr", "class": classes })), link())));
+
     for ptm in [
+        json!({ "kind": "wrr", "class": [{ "match": { "dscp": 64 } }] }),
+        json!({ "kind": "wrr", "class": [{ "match": { "dscp": [] } }] }),
+        json!({ "kind": "wrr", "class": [{ "match": { "port": 64 } }] }),
+        json!({ "kind": "wrr", "class": [{ "weight": 0 }] }),
+        json!({ "kind": "htb", "class": [{ "rate": "1 Mbps", "prio": 8 }] }),
         json!({ "kind": "fifo", "bufer": "1 B" }),
         json!({ "kind": "fiffo" }),
         json!({ "buffer": "1 B" }),

@@ -113,6 +113,21 @@ fn duplicate_route() {
 }
 
 #[test]
+fn device_ptm() {
+    let error = refused(|devices, _| devices[1].ptm = PtmSpec::Priority(Default::default()));
+    assert_eq!(error.to_string(), "`priority` has no classes");
+    assert_eq!(error.help().as_deref(), Some("add a `class` table for each class"));
+    assert_eq!(error.element(), Element::DevicePtm(1));
+}
+
+#[test]
+fn link_ptm() {
+    let error = refused(|_, links| links[1].ptm[0] = Some(PtmSpec::Drr(Default::default())));
+    assert_eq!(error.to_string(), "`drr` has no classes");
+    assert_eq!(error.element(), Element::LinkPtm(1, 0));
+}
+
+#[test]
 fn ids_follow_devices_port_numbers_and_links() {
     let devices = vec![host("a"), switch("r1"), host("b")];
     let mut links = vec![link(("r1", 9), ("b", 0)), link(("a", 0), ("r1", 2))];

@@ -1,0 +1,238 @@
+//! Which class a packet belongs to.
+
+use super::matching::{AnyOf, FlowName, Interval, Match, Network, Protocol};
+use crate::flow::Flows;
+use crate::packet::{FlowKey, Packet};
+
+/// The first class whose `match` fits a packet; the fallback for what fits none.
+///
+/// What a `match` says of the flow is asked once per flow and kept; what it says of the packet (its DSCP, its ingress
+/// port) is asked of every packet.
+pub(in crate::ptm) struct Classifier {
+    rules: Vec<Rule>,
+    /// Words of 64 bits that hold one bit per rule.
+    words: usize,
+    /// Whether any rule looks at the flow.
+    by_flow: bool,
+    /// Per flow, the rules that its key fits; all zero where it has not been asked, since the fallback fits all.
+    fitting: Vec<u64>,
+    /// The same for a flow without a key.
+    unknown: Vec<u64>,
+}
+
+struct Rule {
+    class: usize,
+    flow: Option<FlowRule>,
+    packet: Option<PacketRule>,
+}
+
+#[derive(Default)]
+struct FlowRule {
+    protocol: Option<AnyOf<Protocol>>,
+    source: Option<AnyOf<Network>>,
+    destination: Option<AnyOf<Network>>,
+    source_ports: Option<AnyOf<Interval<65_535>>>,
+    destination_ports: Option<AnyOf<Interval<65_535>>>,
+    flows: Option<AnyOf<FlowName>>,
+}
+
+struct PacketRule {
+    /// One bit per code point.
+    dscp: u64,
+    ingress_ports: Option<AnyOf<Interval<65_535>>>,
+}
+
+impl Classifier {
+    /// Classes by their number, in the order in which they are asked.
+    pub fn new<'a>(matches: impl Iterator<Item = (usize, Option<&'a Match>)>, fallback: usize) -> Self {
+        let mut rules = matches.map(|(class, matched)| Rule::new(class, matched)).collect::<Vec<_>>();
+        rules.push(Rule::new(fallback, None));
+        let words = rules.len().div_ceil(64);
+        let by_flow = rules.iter().any(|rule| rule.flow.is_some());
+        let mut unknown = vec![0; words];
+        fit(&rules, None, &mut unknown);
+        Classifier { rules, words, by_flow, fitting: Vec::new(), unknown }
+    }
+
+    /// The class of a packet.
+    #[inline]
+    pub fn classify(&mut self, packet: &Packet, flows: &Flows) -> usize {
+        let start = packet.fid as usize * self.words;
+        let known = self.by_flow && self.learn(packet.fid, start, flows);
+        let fitting = if known { &self.fitting[start..start + self.words] } else { &self.unknown[..] };
+        for (word, &bits) in fitting.iter().enumerate() {
+            let mut bits = bits;
+            while bits != 0 {
+                let rule = &self.rules[64 * word + bits.trailing_zeros() as usize];
+                if rule.packet.as_ref().is_none_or(|matched| matched.fits(packet)) {
+                    return rule.class;
+                }
+                bits &= bits - 1;
+            }
+        }
+        unreachable!("the fallback fits every packet")
+    }
+
+    /// Asks a flow's key once, and keeps the answer from `start`; whether there is a key.
+    #[inline]
+    fn learn(&mut self, fid: u32, start: usize, flows: &Flows) -> bool {
+        let end = start + self.words;
+        if self.fitting.get(start..end).is_some_and(|words| words.iter().any(|&word| word != 0)) {
+            return true;
+        }
+        let Some(key) = flows.key(fid) else { return false };
+        if self.fitting.len() < end {
+            self.fitting.resize(end, 0);
+        }
+        fit(&self.rules, Some(key), &mut self.fitting[start..end]);
+        true
+    }
+}
+
+/// Sets the bits of the rules that a flow's key fits.
+fn fit(rules: &[Rule], key: Option<&FlowKey>, words: &mut [u64]) {
+    for (index, rule) in rules.iter().enumerate() {
+        let fits = rule.flow.as_ref().is_none_or(|matched| key.is_some_and(|key| matched.fits(key)));
+        words[index / 64] |= u64::from(fits) << (index % 64);
+    }
+}
+
+impl Rule {
+    fn new(class: usize, matched: Option<&Match>) -> Self {
+        let matched = matched.cloned().unwrap_or_default();
+        let Match { dscp, protocol, source, destination, source_ports, destination_ports, .. } = matched;
+        let Match { ingress_ports, flows, .. } = matched;
+        let looks_at_packet = dscp.is_some() || ingress_ports.is_some();
+        let dscp = dscp.map_or(u64::MAX, |intervals| {
+            (0..64)
+                .filter(|&point| intervals.0.iter().any(|interval| interval.contains(point)))
+                .fold(0, |bits, point| bits | 1 << point)
+        });
+        let flow = FlowRule { protocol, source, destination, source_ports, destination_ports, flows };
+        Rule {
+            class,
+            flow: flow.asks().then_some(flow),
+            packet: looks_at_packet.then_some(PacketRule { dscp, ingress_ports }),
+        }
+    }
+}
+
+/// Whether any of the values fits; yes where no value is given.
+fn any<T>(values: &Option<AnyOf<T>>, fits: impl Fn(&T) -> bool) -> bool {
+    values.as_ref().is_none_or(|values| values.0.iter().any(fits))
+}
+
+impl FlowRule {
+    /// Whether it asks for anything.
+    fn asks(&self) -> bool {
+        let addresses = self.source.is_some() || self.destination.is_some();
+        let ports = self.source_ports.is_some() || self.destination_ports.is_some();
+        self.protocol.is_some() || addresses || ports || self.flows.is_some()
+    }
+
+    fn fits(&self, key: &FlowKey) -> bool {
+        let (protocol, ports) = match *key {
+            FlowKey::Ip { protocol, ports, .. } => (Some(protocol), ports),
+            FlowKey::Link { .. } => (None, None),
+        };
+        let within = |networks: &Network, address| networks.0.contains(&address);
+        any(&self.protocol, |wanted| protocol == Some(wanted.0))
+            && any(&self.source, |net| key.source_address().is_some_and(|address| within(net, address)))
+            && any(&self.destination, |net| {
+                key.destination_address().is_some_and(|address| within(net, address))
+            })
+            && any(&self.source_ports, |wanted| ports.is_some_and(|(port, _)| wanted.contains(port)))
+            && any(&self.destination_ports, |wanted| ports.is_some_and(|(_, port)| wanted.contains(port)))
+            && any(&self.flows, |wanted| wanted.0 == *key)
+    }
+}
+
+impl PacketRule {
+    #[inline]
+    fn fits(&self, packet: &Packet) -> bool {
+        self.dscp >> (packet.dscp & 63) & 1 == 1
+            && any(&self.ingress_ports, |wanted| wanted.contains(packet.in_port))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flow(text: &str, flows: &mut Flows) -> u32 {
+        flows.add(text.parse().unwrap()).0
+    }
+
+    fn matching(toml: &str) -> Match {
+        let document = crate::config::Document::parse("match.toml", toml).unwrap();
+        document.deserialize().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn classify(matches: &[Match], packets: &[Packet], flows: &Flows) -> Vec<usize> {
+        let fallback = matches.len();
+        let rules = || matches.iter().map(Some).enumerate();
+        let mut classifier = Classifier::new(rules(), fallback);
+        // Twice: the second time from what is kept.
+        let twice = [(); 2]
+            .map(|()| packets.iter().map(|packet| classifier.classify(packet, flows)).collect::<Vec<_>>());
+        assert_eq!(twice[0], twice[1]);
+        twice[0].clone()
+    }
+
+    #[test]
+    fn the_first_match_takes_a_packet_and_all_of_its_keys_hold() {
+        let mut flows = Flows::default();
+        let texts = [
+            "10.0.0.1:5000 > 10.9.200.2:80 UDP",
+            "10.0.0.1:5000 > 10.9.200.2:80 TCP",
+            "10.0.0.1:5000 > 10.9.200.3:5130 UDP",
+            "11.0.0.1:1 > 10.9.200.2:1 UDP",
+            "10.0.0.1 > 10.9.200.2 ICMP",
+            "? > ? 0x0806",
+        ];
+        let packets = texts.map(|text| Packet { fid: flow(text, &mut flows), ..Packet::default() });
+        let matches = [
+            matching("protocol = \"udp\"\ndestination_ports = [\"5120-5183\", 80]\nsource = \"10.0.0.0/8\""),
+            matching("source_ports = 5000"),
+            matching("destination = [\"10.9.200.2\", \"fd00::/16\"]\nprotocol = [1, \"tcp\"]"),
+            matching("flows = [\"? > ? 0x0806\"]"),
+        ];
+        assert_eq!(classify(&matches, &packets, &flows), [0, 1, 0, 4, 2, 3]);
+    }
+
+    #[test]
+    fn packets_of_one_flow_can_differ() {
+        let mut flows = Flows::default();
+        let fid = flow("10.0.0.1:1 > 10.0.0.2:2 UDP", &mut flows);
+        let packet = |dscp, in_port| Packet { fid, dscp, in_port, ..Packet::default() };
+        let matches = [
+            matching("dscp = [46, \"32-39\"]"),
+            matching("ingress_ports = [0, 1]\nprotocol = \"tcp\""),
+            matching("ingress_ports = \"1-2\"\nprotocol = \"udp\""),
+        ];
+        let packets = [packet(46, 0), packet(35, 0), packet(40, 0), packet(0, 1), packet(0, 2), packet(0, 3)];
+        assert_eq!(classify(&matches, &packets, &flows), [0, 0, 3, 2, 2, 3]);
+    }
+
+    #[test]
+    fn a_flow_without_a_key_fits_what_does_not_ask_for_it() {
+        let matches = [matching("protocol = \"udp\""), matching("dscp = 0")];
+        let packets = [Packet::default(), Packet { dscp: 1, ..Packet::default() }];
+        assert_eq!(classify(&matches, &packets, &Flows::default()), [1, 2]);
+    }
+
+    #[test]
+    fn there_may_be_more_classes_than_bits_in_a_word() {
+        let mut flows = Flows::default();
+        let packets: Vec<Packet> = (0..150)
+            .map(|port| Packet {
+                fid: flow(&format!("10.0.0.1:1 > 10.0.0.2:{port} UDP"), &mut flows),
+                ..Packet::default()
+            })
+            .collect();
+        let matches =
+            (0..140).map(|port| matching(&format!("destination_ports = {port}"))).collect::<Vec<_>>();
+        let expected = (0..150).map(|port: usize| port.min(140)).collect::<Vec<_>>();
+        assert_eq!(classify(&matches, &packets, &flows), expected);
+    }
+}

@@ -1,0 +1,188 @@
+//! Deficit round robin.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use super::buffer::Buffer;
+use super::classes::{Classes, ClassesBy, Match, as_class, check_classes_or_flows};
+use super::error::PtmError;
+use super::round_robin::{Bytes, RoundRobin};
+use super::{Place, PtmSpec};
+use crate::link::Link;
+use crate::units::ByteCount;
+
+/// The parameters of `drr`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DrrSpec {
+    /// How much may wait in all classes together; without it, any number.
+    #[serde(default)]
+    pub buffer: Option<Buffer>,
+    /// `"per-flow"` for a class per flow, in place of `class` tables.
+    #[serde(default)]
+    pub classes: Option<ClassesBy>,
+    /// With a class per flow: what is added to each flow's deficit in a round (default: 1514 B).
+    #[serde(default, deserialize_with = "quantum")]
+    #[schemars(with = "Option<ByteCount>")]
+    pub quantum: Option<ByteCount>,
+    /// With a class per flow: how much may wait of each; without it, any number.
+    #[serde(default)]
+    pub flow_buffer: Option<Buffer>,
+    /// The classes.
+    #[serde(default)]
+    pub class: Vec<DrrClass>,
+}
+
+/// A class of `drr`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DrrClass {
+    /// Its name, for messages.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// What belongs to it; without it, everything.
+    #[serde(default, rename = "match")]
+    pub matched: Option<Match>,
+    /// What is added to its deficit in a round (default: 1514 B). At least the length of the longest packet, or rounds
+    /// pass in which it sends nothing.
+    #[serde(default, deserialize_with = "quantum")]
+    #[schemars(with = "Option<ByteCount>")]
+    pub quantum: Option<ByteCount>,
+    /// How much may wait in it; without it, any number.
+    #[serde(default)]
+    pub buffer: Option<Buffer>,
+    /// Its own discipline; without it, a fifo.
+    #[serde(default)]
+    pub ptm: Option<Box<PtmSpec>>,
+}
+as_class!(DrrClass);
+
+/// The longest Ethernet frame without its FCS.
+const DEFAULT_QUANTUM: ByteCount = ByteCount::new(1_514);
+
+/// Reads a quantum that lets packets pass.
+fn quantum<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ByteCount>, D::Error> {
+    let quantum = ByteCount::deserialize(deserializer)?;
+    if quantum > ByteCount::ZERO {
+        return Ok(Some(quantum));
+    }
+    Err(de::Error::custom("a quantum of 0 B lets no packet through; write for example \"1514 B\""))
+}
+
+impl DrrSpec {
+    pub(super) fn check(&self, link: &Link) -> Result<(), PtmError> {
+        let flow_key = self.quantum.map(|_| "quantum").or(self.flow_buffer.map(|_| "flow_buffer"));
+        check_classes_or_flows("drr", self.classes, flow_key, &self.class, link)
+    }
+}
+
+/// Deficit round robin: classes with something to send take turns, and each may send a quantum of bytes per turn; what
+/// its next packet was too long for is kept for its next turn. See [`RoundRobin`].
+///
+/// # Complexity
+/// O(1) per packet where every quantum is at least the length of the longest packet.
+///
+/// # Source
+/// M. Shreedhar and G. Varghese, "Efficient fair queuing using deficit round-robin", IEEE/ACM Transactions on Networking
+/// 4 (3), 1996. A class leaves the list as its last packet starts onto the link, as in Linux
+/// `net/sched/sch_drr.c`; the paper's program, where sending takes time, leaves open when that is.
+pub type Drr = RoundRobin<Bytes>;
+
+impl Drr {
+    /// Empty classes.
+    pub fn of(spec: &DrrSpec, place: &Place<'_>) -> Self {
+        let quantum = |quantum: Option<ByteCount>| quantum.unwrap_or(DEFAULT_QUANTUM).get();
+        let classes = match spec.classes {
+            Some(ClassesBy::PerFlow) => Classes::per_flow(spec.flow_buffer, spec.buffer),
+            None => Classes::new(&spec.class, spec.buffer, place),
+        };
+        RoundRobin::new(classes, spec.class.iter().map(|class| quantum(class.quantum)), quantum(spec.quantum))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ptm::testing::{departures, drops, order, told};
+
+    #[test]
+    fn the_example_of_the_paper() {
+        // Shreedhar and Varghese 1996: with a quantum of 500, flow 1 holds packets of 200, 750 and 20 bytes. It sends
+        // the first and keeps 300; after the other flow's 500 it has 800, and sends 750 and 20.
+        let toml = "kind = \"drr\"\nclass = [{ match = { dscp = 1 }, quantum = \"500 B\" }, { quantum = \"500 B\" }]";
+        // Packet 0 keeps the link busy while the others come.
+        let arrivals = [(0, 64, 2), (0, 200, 1), (0, 750, 1), (0, 20, 1), (0, 500, 2), (0, 500, 2)];
+        assert_eq!(order(toml, &arrivals), [0, 1, 4, 2, 3, 5]);
+    }
+
+    #[test]
+    fn a_class_that_empties_loses_its_deficit() {
+        let toml = "kind = \"drr\"\nclass = [{ match = { dscp = 1 }, quantum = \"300 B\" }, { quantum = \"100 B\" }]";
+        // The first class sends 100 B of its 300 B and empties; when it comes back it has 300 B, not 500 B.
+        let back = 1_000_000_000;
+        let arrivals =
+            [(0, 100, 1), (0, 100, 2), (0, 100, 2), (back, 400, 1), (back, 100, 2), (back, 100, 2)];
+        // At 1 Mbps 100 B take 0.8 ms: at 1 ms packet 1 is on the link; the first class joins behind the second.
+        assert_eq!(order(toml, &arrivals), [0, 1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn shares_are_those_of_the_quanta() {
+        let toml = r#"
+            kind = "drr"
+            class = [
+                { match = { dscp = 1 }, quantum = "1500 B" },
+                { match = { dscp = 2 }, quantum = "3000 B" },
+                { quantum = "6000 B" },
+            ]
+        "#;
+        let lengths = [64, 1514, 576];
+        let arrivals =
+            (0..3_000).map(|index| (0, lengths[index % 7 % 3], index as u8 % 3 + 1)).collect::<Vec<_>>();
+        let mut sent = [0u64; 3];
+        for (pid, _) in departures(toml, "1 Mbps", &arrivals).iter().take(1_000) {
+            let (_, length, class) = arrivals[*pid as usize];
+            sent[usize::from(class) - 1] += u64::from(length);
+        }
+        let share = |class: usize| sent[class] as f64 / sent.iter().sum::<u64>() as f64;
+        for (class, expected) in [(0, 1.0 / 7.0), (1, 2.0 / 7.0), (2, 4.0 / 7.0)] {
+            assert!((share(class) - expected).abs() < 0.01, "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn a_quantum_may_be_shorter_than_a_packet() {
+        let toml =
+            "kind = \"drr\"\nclass = [{ match = { dscp = 1 }, quantum = \"1 B\" }, { quantum = \"2 B\" }]";
+        let arrivals = [(0, 100, 1), (0, 100, 1), (0, 100, 2), (0, 100, 2)];
+        assert_eq!(order(toml, &arrivals), [0, 2, 1, 3]);
+    }
+
+    #[test]
+    fn flows_can_be_classes_with_a_buffer_each() {
+        let toml = "kind = \"drr\"\nclasses = \"per-flow\"\nquantum = \"125 B\"\nflow_buffer = \"2 packets\"";
+        let arrivals = [(0, 125, 7), (0, 125, 7), (0, 125, 7), (0, 125, 7), (0, 125, 8), (0, 125, 9)];
+        assert_eq!(drops(toml, &arrivals), [3]);
+        assert_eq!(order(toml, &arrivals), [0, 1, 4, 5, 2]);
+    }
+
+    #[test]
+    fn what_does_not_hold_together_is_told() {
+        let cases = [
+            ("", "`drr` has no classes"),
+            (
+                "classes = \"per-flow\"\nclass = [{}]",
+                "`drr` has both `class` tables and classes = \"per-flow\"",
+            ),
+            ("quantum = \"1 B\"\nclass = [{}]", "`quantum` says nothing beside the classes of `drr`"),
+            ("flow_buffer = \"1 B\"\nclass = [{}]", "`flow_buffer` says nothing beside the classes of `drr`"),
+            (
+                "class = [{ buffer = \"1 B\", ptm = { kind = \"fifo\" } }]",
+                "`buffer` says nothing in the class 1, which has a `ptm`",
+            ),
+            ("class = [{ ptm = { kind = \"priority\" } }]", "`priority` has no classes"),
+        ];
+        for (toml, message) in cases {
+            assert_eq!(told(&format!("kind = \"drr\"\n{toml}"), "unlimited").0, message);
+        }
+    }
+}

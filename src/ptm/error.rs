@@ -1,0 +1,85 @@
+//! Why a PTM cannot be made of its parameters.
+
+/// Why the parameters of a PTM do not hold together, or not at their link.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PtmError {
+    /// A classful discipline without classes.
+    #[error("`{kind}` has no classes")]
+    NoClasses {
+        /// the discipline
+        kind: &'static str,
+        /// whether it can have a class per flow
+        per_flow: bool,
+    },
+    /// Classes by name and by flow.
+    #[error("`{kind}` has both `class` tables and classes = \"per-flow\"")]
+    TwoKindsOfClasses {
+        /// the discipline
+        kind: &'static str,
+    },
+    /// A key that says nothing here.
+    #[error("`{key}` says nothing {place}")]
+    IdleKey {
+        /// the key
+        key: &'static str,
+        /// where it stands, and why
+        place: String,
+        /// what would be right
+        help: &'static str,
+    },
+    /// No packet reaches a class.
+    #[error("no packet reaches the class {class}: the class {taker} before it takes everything")]
+    Unreachable {
+        /// the class
+        class: String,
+        /// the class without `match`
+        taker: String,
+    },
+    /// Two classes of one name.
+    #[error("two classes are named `{0}`")]
+    DuplicateClass(String),
+    /// The discipline needs to know how fast the link is.
+    #[error("`{kind}` needs a link of limited bandwidth: its rule is a share of the bandwidth")]
+    UnlimitedLink {
+        /// the discipline
+        kind: &'static str,
+    },
+    /// `default` names no class that can take packets.
+    #[error("`default` names no class without classes of its own: `{name}`")]
+    UnknownDefault {
+        /// the name as given
+        name: String,
+        /// what would be right
+        help: String,
+    },
+    /// Classes in classes, too deep.
+    #[error("classes are nested {levels} deep: `htb` has at most {most} levels")]
+    TooDeep {
+        /// how deep
+        levels: usize,
+        /// how deep they may be
+        most: usize,
+    },
+}
+
+impl PtmError {
+    /// What would be right.
+    pub fn help(&self) -> String {
+        match self {
+            PtmError::NoClasses { per_flow: true, .. } => {
+                "add a `class` table for each class, or write classes = \"per-flow\"".to_owned()
+            }
+            PtmError::NoClasses { .. } => "add a `class` table for each class".to_owned(),
+            PtmError::TwoKindsOfClasses { .. } => "keep one of them".to_owned(),
+            PtmError::IdleKey { help, .. } => (*help).to_owned(),
+            PtmError::Unreachable { taker, .. } => {
+                format!("give the class {taker} a `match`, or put it last")
+            }
+            PtmError::DuplicateClass(_) => "give each class its own name".to_owned(),
+            PtmError::UnlimitedLink { .. } => "give the link a `bandwidth`, such as \"1 Gbps\"".to_owned(),
+            PtmError::UnknownDefault { help, .. } => help.clone(),
+            PtmError::TooDeep { .. } => "put the inner classes further out".to_owned(),
+        }
+    }
+}

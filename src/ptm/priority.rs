@@ -1,0 +1,207 @@
+//! Strict priority.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::buffer::{Backlog, Buffer};
+use super::classes::{Classes, Match, as_class, check_classes};
+use super::discipline::{Discipline, Next};
+use super::error::PtmError;
+use super::{Loss, Place, PtmSpec};
+use crate::flow::Flows;
+use crate::link::Link;
+use crate::packet::Tau;
+use crate::units::Time;
+
+/// The parameters of `priority`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PrioritySpec {
+    /// How much may wait in all classes together; without it, any number.
+    #[serde(default)]
+    pub buffer: Option<Buffer>,
+    /// The classes, the most urgent first.
+    #[serde(default)]
+    pub class: Vec<PriorityClass>,
+}
+
+/// A class of `priority`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PriorityClass {
+    /// Its name, for messages.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// What belongs to it; without it, everything.
+    #[serde(default, rename = "match")]
+    pub matched: Option<Match>,
+    /// How much may wait in it; without it, any number.
+    #[serde(default)]
+    pub buffer: Option<Buffer>,
+    /// Its own discipline; without it, a fifo.
+    #[serde(default)]
+    pub ptm: Option<Box<PtmSpec>>,
+}
+as_class!(PriorityClass);
+
+impl PrioritySpec {
+    pub(super) fn check(&self, link: &Link) -> Result<(), PtmError> {
+        check_classes("priority", &self.class, link)
+    }
+}
+
+/// Strict priority, non-preemptive: when the link falls free, the first class with a packet to send sends.
+///
+/// A class whose own discipline holds its packets back (a token bucket) is passed over.
+///
+/// # Complexity
+/// O(1) per packet; O(classes) where a class holds its packets back.
+///
+/// # Source
+/// L. Kleinrock, "Queueing Systems", volume 2, 1976, section 3.4 (head of the line). Linux `net/sched/sch_prio.c` is the same.
+pub struct Priority {
+    classes: Classes,
+    /// One bit per class with packets, 64 to the word.
+    busy: Vec<u64>,
+}
+
+impl Priority {
+    /// Empty classes.
+    pub fn new(spec: &PrioritySpec, place: &Place<'_>) -> Self {
+        let busy = vec![0; spec.class.len().div_ceil(64)];
+        Priority { classes: Classes::new(&spec.class, spec.buffer, place), busy }
+    }
+
+    /// The first class with a packet to send, and its length; or why there is none.
+    #[inline]
+    fn first(&mut self, now: Time, losses: &mut Vec<Loss>) -> Result<(usize, u32), Next> {
+        let mut earliest = None;
+        for word in 0..self.busy.len() {
+            let mut bits = self.busy[word];
+            while bits != 0 {
+                let class = 64 * word + bits.trailing_zeros() as usize;
+                match self.classes.next(class, now, losses) {
+                    Next::Ready(length) => return Ok((class, length)),
+                    Next::Nothing => self.busy[word] &= !(1 << (class % 64)),
+                    Next::Throttled(fires) => {
+                        earliest = Some(earliest.map_or(fires, |earliest: Time| earliest.min(fires)));
+                    }
+                }
+                bits &= bits - 1;
+            }
+        }
+        Err(earliest.map_or(Next::Nothing, Next::Throttled))
+    }
+}
+
+impl Discipline for Priority {
+    fn enqueue(&mut self, tau: Tau, flows: &Flows, losses: &mut Vec<Loss>) {
+        if let Some(class) = self.classes.enqueue(tau, flows, losses) {
+            self.busy[class / 64] |= 1 << (class % 64);
+        }
+    }
+
+    fn next(&mut self, now: Time, losses: &mut Vec<Loss>) -> Next {
+        self.first(now, losses).map_or_else(|none| none, |(_, length)| Next::Ready(length))
+    }
+
+    fn dequeue(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau> {
+        let (class, _) = self.first(now, losses).ok()?;
+        let tau = self.classes.dequeue(class, now, losses);
+        if self.classes.is_empty(class) {
+            self.busy[class / 64] &= !(1 << (class % 64));
+        }
+        tau
+    }
+
+    fn backlog(&self) -> Backlog {
+        self.classes.backlog()
+    }
+
+    fn waiting(&self, waiting: &mut Vec<Tau>) {
+        self.classes.waiting(waiting);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ptm::testing::{MS, departures, drops, order};
+
+    /// At 1 Mbps, 125 bytes take 1 ms.
+    const TWO: &str = "kind = \"priority\"\nclass = [{ match = { dscp = 46 } }, {}]";
+
+    #[test]
+    fn the_first_class_goes_first_and_waits_for_no_more_than_the_packet_in_transmission() {
+        // (arrival, length, DSCP)
+        let arrivals = [(0, 125, 0), (0, 125, 0), (MS / 2, 125, 46), (MS / 2, 250, 46), (5 * MS, 125, 46)];
+        let starts = [(0, 0), (2, MS), (3, 2 * MS), (1, 4 * MS), (4, 5 * MS)];
+        assert_eq!(departures(TWO, "1 Mbps", &arrivals), starts);
+    }
+
+    #[test]
+    fn waiting_times_are_those_of_head_of_the_line_priority() {
+        // Cobham (1954): W1 = R / (1 - rho1), W2 = R / ((1 - rho1) (1 - rho1 - rho2)) for Poisson arrivals.
+        // Two M/D/1 classes of 1 ms each at rho = 0.3 and 0.4: R = 0.35 ms, W1 = 0.5 ms, W2 = 1.6667 ms.
+        use rand::Rng;
+        let mut random = crate::random::stream(1, "test", "cobham");
+        let mut arrivals = Vec::new();
+        for (rate, dscp) in [(0.3, 46), (0.4, 0)] {
+            let mut at = 0.0;
+            while at < 300_000.0 {
+                let uniform = (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+                at += -(1.0 - uniform).ln() / rate;
+                arrivals.push(((at * MS as f64) as u64, 125, dscp));
+            }
+        }
+        arrivals.sort_unstable();
+        let mut waited = [(0u128, 0u128); 2];
+        for (pid, start) in departures(TWO, "1 Mbps", &arrivals) {
+            let (arrival, _, dscp) = arrivals[pid as usize];
+            let class = &mut waited[usize::from(dscp == 0)];
+            *class = (class.0 + u128::from(start - arrival), class.1 + 1);
+        }
+        let mean = waited.map(|(sum, count)| sum as f64 / count as f64 / MS as f64);
+        assert!((mean[0] / 0.5 - 1.0).abs() < 0.02, "{mean:?}");
+        assert!((mean[1] / (0.35 / (0.7 * 0.3)) - 1.0).abs() < 0.03, "{mean:?}");
+    }
+
+    #[test]
+    fn there_may_be_more_classes_than_bits_in_a_word() {
+        let classes = (0..100).map(|port| format!("{{ match = {{ ingress_ports = {port} }} }}"));
+        let toml = format!("kind = \"priority\"\nclass = [{}]", classes.collect::<Vec<_>>().join(", "));
+        // The helper puts the third number into the ingress port as well.
+        let arrivals = [(0, 125, 0), (0, 125, 99), (0, 125, 3), (0, 125, 63), (0, 125, 64)];
+        assert_eq!(order(&toml, &arrivals), [0, 2, 3, 4, 1]);
+    }
+
+    #[test]
+    fn buffers_are_per_class_and_shared() {
+        let toml = r#"
+            kind = "priority"
+            buffer = "3 packets"
+            class = [{ match = { dscp = 46 }, buffer = "250 B" }, { buffer = "2 packets" }]
+        "#;
+        // One is sent at once: it needs room for no longer than that.
+        let arrivals = [(0, 125, 0), (0, 125, 46), (0, 125, 46), (0, 125, 46), (0, 125, 0), (0, 125, 0)];
+        assert_eq!(drops(toml, &arrivals), [3, 5]);
+        let arrivals = [(0, 125, 0), (0, 125, 0), (0, 125, 0), (0, 125, 0), (0, 125, 46)];
+        assert_eq!(drops(toml, &arrivals), [3], "the class of bulk is full, the port is not");
+    }
+
+    #[test]
+    fn a_class_that_holds_back_is_passed_over() {
+        let toml = r#"
+            kind = "priority"
+            class = [
+                { match = { dscp = 46 }, ptm = { kind = "token-bucket", rate = "500 kbps", burst = "125 B" } },
+                {},
+            ]
+        "#;
+        // The first class may send every 2 ms.
+        let arrivals = [(0, 125, 46), (0, 125, 46), (0, 125, 0), (0, 250, 0), (0, 125, 46)];
+        let starts = [(0, 0), (2, MS), (1, 2 * MS), (3, 3 * MS), (4, 5 * MS)];
+        assert_eq!(departures(toml, "1 Mbps", &arrivals), starts);
+        let alone = [(0, 125, 46), (0, 125, 46)];
+        assert_eq!(departures(toml, "1 Mbps", &alone), [(0, 0), (1, 2 * MS)], "the link waits for the timer");
+    }
+}

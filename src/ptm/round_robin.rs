@@ -1,0 +1,161 @@
+//! Turns among classes with something to send: what `drr` and `wrr` share.
+
+use std::collections::VecDeque;
+use std::marker::PhantomData;
+
+use super::Loss;
+use super::buffer::Backlog;
+use super::classes::Classes;
+use super::discipline::{Discipline, Next};
+use crate::flow::Flows;
+use crate::packet::Tau;
+use crate::units::Time;
+
+/// What a packet takes of its class's turn.
+pub trait Cost: Send {
+    /// The cost of a packet of `length` bytes.
+    fn of(length: u32) -> u64;
+}
+
+/// A packet costs its bytes: deficit round robin.
+pub struct Bytes;
+
+/// A packet costs one: weighted round robin.
+pub struct Packets;
+
+impl Cost for Bytes {
+    #[inline]
+    fn of(length: u32) -> u64 {
+        length.into()
+    }
+}
+
+impl Cost for Packets {
+    #[inline]
+    fn of(_length: u32) -> u64 {
+        1
+    }
+}
+
+/// What a class may send in its turn.
+#[derive(Clone, Copy)]
+struct Turn {
+    quantum: u64,
+    /// What is left of it.
+    deficit: u64,
+    /// Whether it is in the list of those with something to send.
+    active: bool,
+}
+
+/// Round robin among the classes with something to send.
+///
+/// A class joins at the tail of the list when its first packet comes, with nothing left from before. At the head of
+/// the list its quantum is added to what it may send; it sends while its next packet costs no more than that, then
+/// goes to the tail and keeps the rest. It leaves the list, and loses the rest, when nothing waits in it: as its last
+/// packet starts onto the link.
+///
+/// A class whose own discipline holds its packets back loses the rest of its turn, as if nothing waited in it.
+pub struct RoundRobin<C> {
+    classes: Classes,
+    turns: Vec<Turn>,
+    /// The quantum of a class that is made for a flow.
+    quantum: u64,
+    active: VecDeque<u32>,
+    /// Whether the head has got its quantum for this turn.
+    credited: bool,
+    cost: PhantomData<C>,
+}
+
+impl<C: Cost> RoundRobin<C> {
+    /// Empty classes with the quanta of those that are known; `quantum` for those that come with flows.
+    pub(super) fn new(classes: Classes, quanta: impl Iterator<Item = u64>, quantum: u64) -> Self {
+        let turns = quanta.map(|quantum| Turn { quantum, deficit: 0, active: false }).collect();
+        RoundRobin { classes, turns, quantum, active: VecDeque::new(), credited: false, cost: PhantomData }
+    }
+
+    /// Goes to the class that sends next, and stays there: it, and the length of its packet.
+    #[inline]
+    fn settle(&mut self, now: Time, losses: &mut Vec<Loss>) -> Result<(usize, u32), Next> {
+        let (mut held, mut earliest) = (0, Time::NEVER);
+        while let Some(&head) = self.active.front() {
+            let class = head as usize;
+            match self.classes.next(class, now, losses) {
+                Next::Ready(length) => {
+                    let turn = &mut self.turns[class];
+                    if !self.credited {
+                        turn.deficit += turn.quantum;
+                        self.credited = true;
+                    }
+                    if C::of(length) <= turn.deficit {
+                        return Ok((class, length));
+                    }
+                    held = 0;
+                    self.pass();
+                }
+                Next::Nothing => self.leave(class),
+                Next::Throttled(fires) => {
+                    self.turns[class].deficit = 0;
+                    (held, earliest) = (held + 1, earliest.min(fires));
+                    self.pass();
+                    if held >= self.active.len() {
+                        return Err(Next::Throttled(earliest));
+                    }
+                }
+            }
+        }
+        Err(Next::Nothing)
+    }
+
+    /// The head's turn is over.
+    #[inline]
+    fn pass(&mut self) {
+        self.active.rotate_left(1);
+        self.credited = false;
+    }
+
+    /// Nothing waits in the head.
+    #[inline]
+    fn leave(&mut self, class: usize) {
+        self.active.pop_front();
+        self.credited = false;
+        self.turns[class] = Turn { deficit: 0, active: false, ..self.turns[class] };
+    }
+}
+
+impl<C: Cost> Discipline for RoundRobin<C> {
+    fn enqueue(&mut self, tau: Tau, flows: &Flows, losses: &mut Vec<Loss>) {
+        let Some(class) = self.classes.enqueue(tau, flows, losses) else { return };
+        while self.turns.len() < self.classes.len() {
+            self.turns.push(Turn { quantum: self.quantum, deficit: 0, active: false });
+        }
+        if !self.turns[class].active {
+            self.turns[class].active = true;
+            self.active.push_back(class as u32);
+        }
+    }
+
+    fn next(&mut self, now: Time, losses: &mut Vec<Loss>) -> Next {
+        self.settle(now, losses).map_or_else(|none| none, |(_, length)| Next::Ready(length))
+    }
+
+    fn dequeue(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau> {
+        let (class, length) = self.settle(now, losses).ok()?;
+        let tau = self.classes.dequeue(class, now, losses);
+        self.turns[class].deficit -= C::of(length);
+        if self.classes.is_empty(class) {
+            self.leave(class);
+            if let Some(tau) = tau {
+                self.classes.release(class, tau.packet.fid);
+            }
+        }
+        tau
+    }
+
+    fn backlog(&self) -> Backlog {
+        self.classes.backlog()
+    }
+
+    fn waiting(&self, waiting: &mut Vec<Tau>) {
+        self.classes.waiting(waiting);
+    }
+}
