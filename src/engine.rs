@@ -19,6 +19,7 @@ mod queue;
 mod stream;
 mod tally;
 
+pub use crate::scenario::Engine;
 pub use fingerprint::Fingerprint;
 
 use std::ops::ControlFlow;
@@ -200,21 +201,6 @@ pub enum EngineError {
         /// the run's packets
         counts: PacketCounts,
     },
-}
-
-/// Which engine runs a simulation.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Engine {
-    /// The stream engine wherever it is exact, else the event engine.
-    #[default]
-    Auto,
-    /// The network as sorted streams, port by port: fast.
-    Stream,
-    /// The event queue: the reference.
-    Event,
 }
 
 /// How a simulation is run.

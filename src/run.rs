@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 
 use crate::capture::{CaptureError, Options as CaptureOptions, Sorted};
 use crate::compare::{CompareError, Watch, WatchError, WatchedVantage};
-use crate::engine::{EngineError, Progress, Settings, Simulation};
+use crate::engine::{Engine, EngineError, Progress, Settings, Simulation};
 use crate::pfm::Addresses;
 use crate::record::{DirectoryError, FlowRecords, PacketRows, PortRecords, RunDirectory};
 use crate::scenario::{Direction, Scenario};
@@ -44,6 +44,10 @@ pub struct RunOptions {
     pub capture: CaptureOptions,
     /// What the command line changed in the scenario, for the record.
     pub overrides: Vec<String>,
+    /// The engine, instead of the scenario's.
+    pub engine: Option<Engine>,
+    /// Threads of the stream engine; 0 means one per core.
+    pub threads: usize,
 }
 
 /// What a run is doing.
@@ -97,9 +101,10 @@ impl RunError {
     /// Whether an input is at fault, and not the machine or taunet.
     pub fn is_bad_input(&self) -> bool {
         match self {
-            RunError::Engine(error) => {
-                !matches!(error, EngineError::NotConserved { .. } | EngineError::Interrupted)
-            }
+            RunError::Engine(error) => !matches!(
+                error,
+                EngineError::NotConserved { .. } | EngineError::Interrupted | EngineError::Threads(_)
+            ),
             RunError::Capture(_) | RunError::Compare(_) | RunError::Watch(_) | RunError::NoAddress { .. } => {
                 true
             }
@@ -108,9 +113,6 @@ impl RunError {
         }
     }
 }
-
-/// The name of the engine.
-const ENGINE: &str = "event";
 
 /// Runs a scenario and writes its directory, complete or not at all. `progress` may break the run off.
 ///
@@ -131,8 +133,14 @@ pub fn run(
     let mut simulation = Simulation::new(
         topology,
         injections,
-        Settings { until: scenario.until, seed: scenario.seed, ..Settings::default() },
+        Settings {
+            until: scenario.until,
+            seed: scenario.seed,
+            engine: options.engine.unwrap_or(scenario.engine),
+            threads: options.threads,
+        },
     );
+    let (engine, engine_reason) = simulation.engine();
     let directory = RunDirectory::begin(&options.out, options.replace)?;
     let file = |name: &str| directory.file(&format!("{name}.{}", options.format.extension()));
     let mut observer = RunObserver {
@@ -186,7 +194,8 @@ pub fn run(
     let fingerprint = outcome.fingerprint.to_string();
     let summary = Summary {
         scenario: scenario.name.clone(),
-        engine: ENGINE,
+        engine: engine.name(),
+        engine_reason,
         seed: scenario.seed,
         fingerprint: fingerprint.clone(),
         packets: outcome.packets,
@@ -206,7 +215,7 @@ pub fn run(
             version: env!("CARGO_PKG_VERSION"),
             scenario: scenario.name.clone(),
             seed: scenario.seed,
-            engine: ENGINE,
+            engine: engine.name(),
             overrides: options.overrides.clone(),
             start: start.to_string(),
             start_ns: start.as_ns(),

@@ -17,6 +17,30 @@ mod traffic;
 pub use crate::topology::{Direction, Vantage, VantageSpec};
 pub use file::{MeasuredFile, ScenarioFile};
 
+/// Which engine runs a simulation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// The stream engine wherever it is exact, else the event engine
+    #[default]
+    Auto,
+    /// The network as sorted streams, port by port: fast
+    Stream,
+    /// The event queue: the reference
+    Event,
+}
+
+impl Engine {
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Engine::Auto => "auto",
+            Engine::Stream => "stream",
+            Engine::Event => "event",
+        }
+    }
+}
+
 /// What the delay at a measured vantage counts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -38,6 +62,8 @@ pub struct Scenario {
     pub topology: Topology,
     /// The seed of every random stream.
     pub seed: u64,
+    /// The engine.
+    pub engine: Engine,
     /// When the simulation stops; without it, when the last packet has left.
     pub until: Option<Time>,
     /// The sources, by entry.

@@ -9,7 +9,7 @@ use super::progress::Bar;
 use super::text::{count, counted, percent, seconds};
 use super::{CliError, Global, Output};
 use crate::capture::Options as CaptureOptions;
-use crate::engine::EngineError;
+use crate::engine::{Engine, EngineError};
 use crate::run::{self, MeasuredSummary, RunError, RunOptions, Summary};
 use crate::scenario::{DelayScope, Scenario};
 use crate::table::Format;
@@ -35,6 +35,12 @@ pub struct Run {
     /// Set one value of the scenario, such as accept.pearson=0.99
     #[arg(long = "set", value_name = "PATH.TO.KEY=VALUE")]
     overrides: Vec<String>,
+    /// The engine, instead of the scenario's; the results are the same
+    #[arg(long, value_enum)]
+    engine: Option<Engine>,
+    /// Threads of the stream engine; the results are the same for any number [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
     /// The format of the tables
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -53,6 +59,8 @@ impl Run {
             format: self.format,
             capture: CaptureOptions { lenient: self.lenient, ..CaptureOptions::default() },
             overrides: self.overrides,
+            engine: self.engine,
+            threads: self.threads.map_or(0, usize::from),
         };
         let mut bar = Bar::new(global, &scenario.name);
         let interrupt = Interrupt::new()?;
@@ -105,6 +113,7 @@ fn print(summary: &Summary, output: &mut Output) -> Result<(), CliError> {
         count(packets.inside),
         count(summary.hops),
     ))?;
+    output.line(format_args!("  {} engine: {}", summary.engine, summary.engine_reason))?;
     for drop in &summary.drops {
         let place = drop.port.as_ref().unwrap_or(&drop.device);
         output.line(format_args!("  {} dropped at {place}: {}", count(drop.packets), drop.reason))?;

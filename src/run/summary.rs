@@ -16,6 +16,8 @@ pub struct Summary {
     pub scenario: String,
     /// The engine that ran it.
     pub engine: &'static str,
+    /// Why that one.
+    pub engine_reason: &'static str,
     /// The seed.
     pub seed: u64,
     /// Of everything that happened: the same for the same scenario and seed, on every machine.

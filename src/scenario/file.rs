@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
+use super::Engine;
 use super::{Accept, DelayScope, Direction, Measured, Scenario, Traffic};
 use crate::config::{ConfigError, Document, Spanned, why_unreadable};
 use crate::topology::{Topology, Vantage, VantageSpec};
@@ -30,6 +31,9 @@ pub struct ScenarioFile {
     pub seed: u64,
     /// When the simulation stops (default: when the last packet has left).
     pub until: Option<Span>,
+    /// The engine (default: auto, which is the stream engine wherever that is exact). The results are the same.
+    #[serde(default)]
+    pub engine: Engine,
     /// The sources of traffic.
     #[serde(default)]
     #[schemars(with = "Vec<TrafficSpec>")]
@@ -160,7 +164,16 @@ impl Scenario {
                 inputs.push(input.clone());
             }
         }
-        Ok(Scenario { name: file.name, topology, seed, until, traffic, measured, inputs })
+        Ok(Scenario {
+            name: file.name,
+            topology,
+            seed,
+            engine: file.engine,
+            until,
+            traffic,
+            measured,
+            inputs,
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use taunet::capture::Options as CaptureOptions;
+use taunet::engine::Engine;
 use taunet::run::{RunError, RunOptions, Summary, run};
 use taunet::scenario::Scenario;
 use taunet::table::Format;
@@ -19,6 +20,8 @@ fn options(out: PathBuf) -> RunOptions {
         format: Format::Parquet,
         capture: CaptureOptions::default(),
         overrides: Vec::new(),
+        engine: None,
+        threads: 0,
     }
 }
 
@@ -28,8 +31,13 @@ fn load(path: &Path, overrides: &[&str]) -> Scenario {
 }
 
 fn simulate(scenario: &Scenario) -> Summary {
+    simulate_on(scenario, None, 0)
+}
+
+fn simulate_on(scenario: &Scenario, engine: Option<Engine>, threads: usize) -> Summary {
     let folder = tempfile::tempdir().unwrap();
-    run(scenario, &options(folder.path().join("run")), |_| ControlFlow::Continue(())).unwrap()
+    let options = RunOptions { engine, threads, ..options(folder.path().join("run")) };
+    run(scenario, &options, |_| ControlFlow::Continue(())).unwrap()
 }
 
 fn shipped() -> Vec<PathBuf> {
@@ -51,7 +59,14 @@ fn every_scenario_keeps_its_bounds() {
     for path in shipped() {
         // Its own trace may not be shipped.
         let overrides = if path.ends_with("any-capture.toml") { vec![trace.as_str()] } else { Vec::new() };
-        let summary = simulate(&load(&path, &overrides));
+        let scenario = load(&path, &overrides);
+        let summary = simulate(&scenario);
+        assert_eq!(summary.engine, "stream", "{}: {}", summary.scenario, summary.engine_reason);
+        for (engine, threads) in [(Engine::Event, 1), (Engine::Stream, 3)] {
+            let other = simulate_on(&scenario, Some(engine), threads);
+            assert_eq!(other.fingerprint, summary.fingerprint, "{} {engine:?}", summary.scenario);
+            assert_eq!((other.packets, other.hops), (summary.packets, summary.hops));
+        }
         let packets = summary.packets;
         writeln!(
             table,
@@ -97,7 +112,7 @@ fn scenarios_without_captures_are_sound() {
     let mut paths =
         fs::read_dir("scenarios/unshipped").unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
     paths.sort();
-    assert_eq!(paths.len(), 5);
+    assert_eq!(paths.len(), 6);
     for path in paths {
         match Scenario::load(&path, &[], None) {
             Ok(scenario) => {

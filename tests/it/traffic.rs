@@ -157,6 +157,8 @@ fn an_overload_is_told() {
             format: Format::Csv,
             capture: CaptureOptions::default(),
             overrides: Vec::new(),
+            engine: None,
+            threads: 0,
         };
         // The scenario's file is hashed at the end: it has to stay.
         fs::write(folder.path().join("star.toml"), star(2)).unwrap();
@@ -203,6 +205,8 @@ fn a_replay_by_address_keeps_every_packet_and_its_instant() {
         format: Format::Csv,
         capture: CaptureOptions::default(),
         overrides: Vec::new(),
+        engine: None,
+        threads: 0,
     };
     let summary = run(&scenario, &options, |_| ControlFlow::Continue(())).unwrap();
     let mut replay =
@@ -232,6 +236,8 @@ fn a_replay_by_hash_is_by_the_seed() {
             format: Format::Csv,
             capture: CaptureOptions::default(),
             overrides: Vec::new(),
+            engine: None,
+            threads: 0,
         };
         let summary = run(&scenario, &options, |_| ControlFlow::Continue(())).unwrap();
         (summary.fingerprint, summary.packets.injected)
