@@ -16,7 +16,7 @@ use crate::flow::Flows;
 use crate::packet::{DropReason, FlowKey, Packet};
 use crate::random::Draws;
 use crate::topology::{DeviceId, DeviceKind, ExplicitPath, Multipath, PortId, Topology};
-use tables::{Entry, Row, Tables};
+use tables::{Entry, Row, Several, Tables};
 
 /// The forwarding of a whole topology: every device's tables, and where each flow goes.
 ///
@@ -32,6 +32,8 @@ pub struct Pfm<'t> {
     class_of: FxHashMap<ClassKey, u32>,
     /// Per flow: its class.
     flows: Vec<u32>,
+    /// Per device and class: the port, where a flow of the class was followed and the packet has no say in it.
+    resolved: Vec<Vec<u32>>,
     routers: Vec<bool>,
     /// The devices that have static routes.
     routed: Vec<DeviceId>,
@@ -64,6 +66,7 @@ pub(crate) struct At<'a, 't> {
     pfm: &'a Pfm<'t>,
     device: DeviceId,
     row: Row<'a>,
+    resolved: &'a [u32],
     is_router: bool,
 }
 
@@ -96,6 +99,7 @@ impl<'t> Pfm<'t> {
             prescribed: Vec::new(),
             class_of: FxHashMap::default(),
             flows: Vec::new(),
+            resolved: vec![Vec::new(); topology.devices().len()],
             routers: topology.devices().map(|(_, device)| device.kind == DeviceKind::Router).collect(),
             routed: topology
                 .devices()
@@ -202,27 +206,67 @@ impl<'t> Pfm<'t> {
     /// The forwarding of one device.
     #[inline]
     pub(crate) fn at(&self, device: DeviceId) -> At<'_, 't> {
-        At { pfm: self, device, row: self.tables.row(device), is_router: self.routers[device.index()] }
+        At {
+            pfm: self,
+            device,
+            row: self.tables.row(device),
+            resolved: &self.resolved[device.index()],
+            is_router: self.routers[device.index()],
+        }
     }
 
+    #[inline]
     fn pick(
         &self,
         flows: &Flows,
         class: &Class,
         device: DeviceId,
         packet: &Packet,
-        ports: &[PortId],
+        several: &Several,
     ) -> PortId {
+        let ports = &several.ports;
         let share = |bits: u64| ((u128::from(bits) * ports.len() as u128) >> 64) as usize;
         match self.multipath {
+            Multipath::DModK => ports[(class.number / several.divisor) as usize % ports.len()],
             Multipath::LowestPort => ports[0],
             Multipath::Ecmp => ports[share(self.draws[device.index()].bits(flows.hash(packet.fid)))],
             Multipath::Spray => ports[share(self.draws[device.index()].bits(packet.pid))],
-            Multipath::DModK => {
-                let width = ports.len() as u32;
-                let divisor = width.saturating_pow(self.tables.level(device));
-                ports[(class.number / divisor % width) as usize]
+        }
+    }
+
+    /// Follows a flow from `device` on and keeps the port of its class at every switch, so that forwarding finds it at once.
+    ///
+    /// # Complexity
+    /// O(devices on the way); a class that was followed from here costs one look-up.
+    pub(crate) fn follow(&mut self, flows: &Flows, fid: u32, device: DeviceId) {
+        let class = self.flows[fid as usize] as usize;
+        let mut here = device;
+        loop {
+            let node = self.topology.device(here);
+            if node.kind != DeviceKind::Host {
+                if self.resolved[here.index()].get(class).is_some_and(|port| *port != NONE) {
+                    return;
+                }
+            } else if here != device || self.ends_at(fid, here) {
+                return;
             }
+            let port = match self.at(here).entry(self.class(fid)) {
+                Entry::None => return,
+                Entry::Port(port) => port,
+                Entry::Several(_) if matches!(self.multipath, Multipath::Ecmp | Multipath::Spray) => return,
+                Entry::Several(several) => {
+                    let packet = Packet { fid, ..Packet::default() };
+                    self.pick(flows, self.class(fid), here, &packet, several)
+                }
+            };
+            if node.kind != DeviceKind::Host {
+                let resolved = &mut self.resolved[here.index()];
+                if resolved.len() <= class {
+                    resolved.resize(class + 1, NONE);
+                }
+                resolved[class] = port.index() as u32;
+            }
+            here = self.topology.port(self.topology.link(self.topology.port(port).egress).to).device;
         }
     }
 
@@ -232,12 +276,12 @@ impl<'t> Pfm<'t> {
         match self.at(device).entry(class) {
             Entry::None => {}
             Entry::Port(port) => visit(port),
-            Entry::Several(ports) if self.multipath == Multipath::Spray => {
-                ports.iter().for_each(|port| visit(*port));
+            Entry::Several(several) if self.multipath == Multipath::Spray => {
+                several.ports.iter().for_each(|port| visit(*port));
             }
-            Entry::Several(ports) => {
+            Entry::Several(several) => {
                 let packet = Packet { fid, ..Packet::default() };
-                visit(self.pick(flows, class, device, &packet, ports));
+                visit(self.pick(flows, class, device, &packet, several));
             }
         }
     }
@@ -296,13 +340,13 @@ impl At<'_, '_> {
     }
 
     /// As [`Pfm::forward`], but for the time to live: [`ttl_after`](At::ttl_after).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn forward(&self, flows: &Flows, packet: &Packet) -> Result<PortId, DropReason> {
-        let class = self.pfm.class(packet.fid);
-        let port = match self.entry(class) {
-            Entry::None => return Err(DropReason::NoRoute),
-            Entry::Port(port) => port,
-            Entry::Several(ports) => self.pfm.pick(flows, class, self.device, packet, ports),
+        // One look-up without branches that cannot be foretold; whatever it does not know is worked out.
+        let class = self.pfm.flows[packet.fid as usize];
+        let port = match self.resolved.get(class as usize) {
+            Some(&port) if port != NONE => PortId::new(port as usize),
+            _ => self.work_out(flows, packet)?,
         };
         if self.is_router && packet.ttl <= 1 {
             return Err(DropReason::TtlExpired);
@@ -310,8 +354,16 @@ impl At<'_, '_> {
         Ok(port)
     }
 
+    fn work_out(&self, flows: &Flows, packet: &Packet) -> Result<PortId, DropReason> {
+        let class = self.pfm.class(packet.fid);
+        match self.entry(class) {
+            Entry::None => Err(DropReason::NoRoute),
+            Entry::Port(port) => Ok(port),
+            Entry::Several(several) => Ok(self.pfm.pick(flows, class, self.device, packet, several)),
+        }
+    }
+
     /// The egress port or ports of a class.
-    #[inline]
     fn entry(&self, class: &Class) -> Entry<'_> {
         if class.prescribed != NONE
             && let Some((_, port)) =

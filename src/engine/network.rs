@@ -9,7 +9,7 @@ use crate::impairment::Impairment;
 use crate::link::Transmission;
 use crate::packet::{DropReason, Packet};
 use crate::pfm::{At, Pfm};
-use crate::ptm::{Place, Ptm};
+use crate::ptm::{Departure, Place, Ptm};
 use crate::topology::{DeviceId, DeviceKind, DirectedLink, PortId, Topology};
 use crate::traffic::Emission;
 use crate::units::{ByteCount, Span, Time};
@@ -125,6 +125,22 @@ impl Wire {
         Some(self.last)
     }
 
+    /// [`carry`](Wire::carry) for every departure of an unimpaired link: `start` becomes the arrival and `processing` more.
+    #[inline]
+    pub fn carry_all(&mut self, departures: &mut [Departure], processing: Span) {
+        for Departure { tau, start } in departures {
+            let arrival = *start + self.transmission.time(tau.packet.length) + self.propagation;
+            self.last = self.last.max(arrival);
+            *start = self.last + processing;
+        }
+    }
+
+    /// Whether the link loses or delays packets at random.
+    #[inline]
+    pub fn is_impaired(&self) -> bool {
+        self.impairment.is_some()
+    }
+
     /// Whether a packet may arrive before one that started earlier.
     #[inline]
     pub fn breaks_order(&self) -> bool {
@@ -233,6 +249,7 @@ impl<'t> Network<'t> {
             self.pfm.add_flow(&key);
             observer.flow(fid, key);
         }
+        self.pfm.follow(&self.flows, fid, self.first_device(injection.at));
         if self.pfm.is_prescribed(fid) {
             let path = self.pfm.path(&self.flows, fid, self.first_device(injection.at));
             if path.endless {
@@ -282,6 +299,12 @@ pub(super) struct LandingPlace<'a, 't> {
 }
 
 impl LandingPlace<'_, '_> {
+    /// Whether packets end here, one way or another.
+    #[inline]
+    pub fn is_end(&self) -> bool {
+        self.takes
+    }
+
     /// The time to live of a packet that goes on.
     #[inline]
     pub fn ttl_after(&self, ttl: u8) -> u8 {

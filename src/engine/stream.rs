@@ -32,8 +32,10 @@ use plan::{Edges, Plan};
 use port::{Circle, StreamPort, Streams, Worker};
 use source::{Sent, StreamSource};
 
-/// Packets that a window is to inject: few enough for the cache.
-const PACKETS_PER_WINDOW: u64 = 16_384;
+/// Packets that a window is to inject for each port in use, and at most in all: few enough for the cache, and enough
+/// for a port's turn to pay.
+const PACKETS_PER_PORT: u64 = 64;
+const PACKETS_PER_WINDOW: u64 = 8_192;
 
 /// A network at work, window by window.
 pub(super) struct StreamEngine<'n, 't> {
@@ -159,7 +161,8 @@ impl<'n, 't> StreamEngine<'n, 't> {
                 Some(next) => start.max(next) + length,
                 None => last,
             };
-            let most = (4 * PACKETS_PER_WINDOW as usize / busy).max(1024);
+            let wanted = (self.plan.ports.len() as u64 * PACKETS_PER_PORT).clamp(1024, PACKETS_PER_WINDOW);
+            let most = (4 * wanted as usize / busy).max(1024);
             let end = self.read_sources(start, wished.min(last), most)?;
             self.number_flows(observer, end)?;
             let sources = self.sources.len();
@@ -179,8 +182,8 @@ impl<'n, 't> StreamEngine<'n, 't> {
             injected = total;
             busy = self.sources.iter().filter(|source| source.next().is_some()).count().max(1);
             length = match window {
-                0..PACKETS_PER_WINDOW => Span::from_ps(length.as_ps().saturating_mul(2)),
-                packets if packets > 2 * PACKETS_PER_WINDOW => Span::from_ps((length.as_ps() / 2).max(1)),
+                few if few < wanted => Span::from_ps(length.as_ps().saturating_mul(2)),
+                many if many > 2 * wanted => Span::from_ps((length.as_ps() / 2).max(1)),
                 _ => length,
             };
             start = end;

@@ -3,8 +3,9 @@
 use super::fingerprint::PacketSum;
 use super::{EngineError, Fingerprint, Hop, Observer, PacketCounts};
 use crate::packet::{DropReason, Tau};
+use crate::ptm::Departure;
 use crate::topology::{DeviceId, PortId};
-use crate::units::Time;
+use crate::units::{Span, Time};
 
 /// The counts of a run, or of a part of one.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +48,24 @@ impl Tally {
             self.fingerprint.add(hop.packet.pid, hop.device, hop.ingress, hop.egress);
             observer.hop(hop);
         }
+    }
+
+    /// [`pass`](Tally::pass) for every departure of a port, in order, without an observer.
+    #[inline]
+    pub fn pass_all(&mut self, departures: &[Departure], device: DeviceId, processing: Span) {
+        let until = self.until;
+        let counted = match departures.last() {
+            Some(last) if last.start > until => {
+                departures.partition_point(|departure| departure.start <= until)
+            }
+            _ => departures.len(),
+        };
+        let mut fingerprint = Fingerprint::default();
+        for Departure { tau, start } in &departures[..counted] {
+            fingerprint.add(tau.packet.pid, device, tau.timestamp - processing, *start);
+        }
+        self.fingerprint.merge(fingerprint);
+        self.hops += counted as u64;
     }
 
     /// A packet has arrived.

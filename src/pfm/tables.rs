@@ -18,7 +18,16 @@ pub(super) enum Entry<'a> {
     /// One best port.
     Port(PortId),
     /// Several equally good ones, by number.
-    Several(&'a [PortId]),
+    Several(&'a Several),
+}
+
+/// Equally good ports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Several {
+    /// By number.
+    pub ports: Box<[PortId]>,
+    /// For D-mod-k: the number of ports to the power of the device's level.
+    pub divisor: u32,
 }
 
 /// The table of one device.
@@ -39,7 +48,7 @@ pub(super) struct Tables<'t> {
     rows: Vec<Vec<u32>>,
     columns: FxHashMap<DeviceId, u32>,
     /// Equally good ports, kept once.
-    sets: Vec<Box<[PortId]>>,
+    sets: Vec<Several>,
     set_of: FxHashMap<Box<[PortId]>, u32>,
     /// Per host: its number among the hosts; per other device: how far above those next to hosts it stands.
     ranks: Vec<u32>,
@@ -72,12 +81,6 @@ impl<'t> Tables<'t> {
         self.ranks[host.index()]
     }
 
-    /// How many links a switch is further from the nearest host than those next to one.
-    #[inline]
-    pub(super) fn level(&self, device: DeviceId) -> u32 {
-        self.ranks[device.index()]
-    }
-
     /// Where a host with a single link hangs, and the port there that leads to it.
     pub(super) fn access(&self, host: DeviceId) -> Option<(DeviceId, PortId)> {
         let (port, switch) = self.uplinks[host.index()]?;
@@ -94,7 +97,7 @@ impl<'t> Tables<'t> {
     }
 
     /// What a table says of a column.
-    #[inline]
+    #[inline(always)]
     pub(super) fn entry(&self, row: Row<'_>, column: u32) -> Entry<'_> {
         match (row.entries.get(column as usize), row.only) {
             (None | Some(&Self::NONE), _) => Entry::None,
@@ -146,7 +149,7 @@ impl<'t> Tables<'t> {
                 _ if id == target => Self::HERE,
                 [] => Self::NONE,
                 [port] => port.index() as u32,
-                _ => Self::SET | intern(&mut self.sets, &mut self.set_of, best),
+                _ => Self::SET | intern(&mut self.sets, &mut self.set_of, best, self.ranks[id.index()]),
             };
             self.rows[id.index()].push(entry);
         }
@@ -184,14 +187,16 @@ fn uplink(topology: &Topology, device: &DeviceNode) -> Option<(PortId, DeviceId)
     }
 }
 
+/// The number of a set of ports of a device at this level.
 fn intern(
-    sets: &mut Vec<Box<[PortId]>>,
+    sets: &mut Vec<Several>,
     set_of: &mut FxHashMap<Box<[PortId]>, u32>,
-    set: Vec<PortId>,
+    ports: Vec<PortId>,
+    level: u32,
 ) -> u32 {
-    let set: Box<[PortId]> = set.into();
-    *set_of.entry(set).or_insert_with_key(|set| {
-        sets.push(set.clone());
+    let ports: Box<[PortId]> = ports.into();
+    *set_of.entry(ports).or_insert_with_key(|ports| {
+        sets.push(Several { ports: ports.clone(), divisor: (ports.len() as u32).saturating_pow(level) });
         sets.len() as u32 - 1
     })
 }
