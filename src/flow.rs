@@ -1,5 +1,7 @@
 //! The flows of a run: what makes each `fid`.
 
+use std::net::IpAddr;
+
 use indexmap::IndexMap;
 use rustc_hash::FxBuildHasher;
 use twox_hash::XxHash3_64;
@@ -49,9 +51,29 @@ impl Flows {
     }
 }
 
-/// The hash of a flow's text, as `tcpdump` would write it: what a person can check.
+/// XXH3-64 of the addresses as IPv6 (RFC 4291, mapped), the protocol and the ports, all in network order; of the text, where
+/// a flow has no addresses.
 fn hash(key: &FlowKey) -> u64 {
-    XxHash3_64::oneshot(key.to_string().as_bytes())
+    match *key {
+        FlowKey::Ip { source, destination, protocol, ports } => {
+            let (from, to) = ports.unwrap_or_default();
+            let mut bytes = [0; 37];
+            bytes[..16].copy_from_slice(&octets(source));
+            bytes[16..32].copy_from_slice(&octets(destination));
+            bytes[32] = protocol;
+            bytes[33..35].copy_from_slice(&from.to_be_bytes());
+            bytes[35..].copy_from_slice(&to.to_be_bytes());
+            XxHash3_64::oneshot(&bytes)
+        }
+        FlowKey::Link { .. } => XxHash3_64::oneshot(key.to_string().as_bytes()),
+    }
+}
+
+fn octets(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    }
 }
 
 #[cfg(test)]

@@ -48,10 +48,15 @@ struct SourceState<'n> {
     next: Option<Emission>,
     /// Of the injected link, where packets start onto one.
     wire: Option<(PortId, Wire)>,
-    /// Per flow of the source: the run's flow, and where the observer wants it, its way from here.
-    flows: Vec<Option<(u32, Box<[PortId]>)>>,
+    /// Per flow of the source: the run's; [`UNSEEN`] before its first packet.
+    fids: Vec<u32>,
+    /// Per flow of the source: its way from here, where the observer wants it.
+    paths: Vec<Box<[PortId]>>,
     sent: u64,
 }
+
+/// No packet of the flow has been sent.
+const UNSEEN: u32 = u32::MAX;
 
 impl<'n, 't> EventEngine<'n, 't> {
     /// A network in which nothing has happened yet.
@@ -77,7 +82,15 @@ impl<'n, 't> EventEngine<'n, 't> {
             };
             let turn = network.source_turn(index);
             entities[turn as usize] = Entity::Emission(index);
-            sources.push(SourceState { injection, turn, next: None, wire, flows: Vec::new(), sent: 0 });
+            sources.push(SourceState {
+                injection,
+                turn,
+                next: None,
+                wire,
+                fids: Vec::new(),
+                paths: Vec::new(),
+                sent: 0,
+            });
         }
         let mut engine = EventEngine {
             feeders: vec![VecDeque::new(); network.feeders.len()],
@@ -187,23 +200,26 @@ impl<'n, 't> EventEngine<'n, 't> {
     ) -> Result<Tau, EngineError> {
         let local = emission.tau.packet.fid as usize;
         let source = &mut self.sources[index];
-        if source.flows.len() <= local {
-            source.flows.resize(local + 1, None);
+        if source.fids.len() <= local {
+            source.fids.resize(local + 1, UNSEEN);
         }
-        if source.flows[local].is_none() {
+        if source.fids[local] == UNSEEN {
             let fid = self.network.add_flow(source.injection, local as u32, observer)?;
-            let path = if O::WATCHES { self.network.path(fid, source.injection.at) } else { Vec::new() };
-            source.flows[local] = Some((fid, path.into()));
+            source.fids[local] = fid;
+            if O::WATCHES {
+                source.paths.resize(source.paths.len().max(local + 1), Box::default());
+                source.paths[local] = self.network.path(fid, source.injection.at).into();
+            }
         }
-        let (fid, path) = source.flows[local].as_ref().expect("the flow was just added");
         let mut tau = emission.tau;
-        tau.packet.fid = *fid;
+        tau.packet.fid = source.fids[local];
         tau.packet.pid = self.network.pid(index, source.sent);
         tau.packet.in_port = self.network.feeders[self.network.feeder_of(index)].in_port;
         source.sent += 1;
         self.tally.inject(tau.packet.pid);
         if O::WATCHES {
             let (record, match_key) = (emission.record, emission.match_key);
+            let path = &self.sources[index].paths[local];
             observer.injected(&Injected { tau, source: index as u32, record, match_key, path });
         }
         Ok(tau)

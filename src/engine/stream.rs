@@ -32,10 +32,10 @@ use plan::{Edges, Plan};
 use port::{Circle, StreamPort, Streams, Worker};
 use source::{Sent, StreamSource};
 
-/// Packets that a window is to inject for each port in use, and at most in all: few enough for the cache, and enough
-/// for a port's turn to pay.
-const PACKETS_PER_PORT: u64 = 64;
-const PACKETS_PER_WINDOW: u64 = 8_192;
+/// Packets that a window is to inject: for each port in use, so that its turn pays; at least, and at most in all, for
+/// the memory.
+const PACKETS_PER_PORT: u64 = 16;
+const PACKETS_PER_WINDOW: std::ops::RangeInclusive<u64> = 1_024..=16_384;
 
 /// A network at work, window by window.
 pub(super) struct StreamEngine<'n, 't> {
@@ -161,7 +161,8 @@ impl<'n, 't> StreamEngine<'n, 't> {
                 Some(next) => start.max(next) + length,
                 None => last,
             };
-            let wanted = (self.plan.ports.len() as u64 * PACKETS_PER_PORT).clamp(1024, PACKETS_PER_WINDOW);
+            let wanted = (self.plan.ports.len() as u64 * PACKETS_PER_PORT)
+                .clamp(*PACKETS_PER_WINDOW.start(), *PACKETS_PER_WINDOW.end());
             let most = (4 * wanted as usize / busy).max(1024);
             let end = self.read_sources(start, wished.min(last), most)?;
             self.number_flows(observer, end)?;
