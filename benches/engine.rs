@@ -11,8 +11,10 @@
 //! its own, so that CPU time and peak memory are its own.
 //!
 //! `cargo bench --bench engine` runs all; `-- --workload ft4 --packets 2000000 --rounds 5 --threads 1` less;
-//! `--no-delay` leaves out the run that watches the delays.
+//! `--no-delay` leaves out the run that watches the delays. `--runner stream --arrivals FILE` writes when each packet reaches
+//! each node instead. `peers/` has the same workload in other simulators.
 
+mod arrivals;
 mod workload;
 
 use std::cmp::Reverse;
@@ -42,7 +44,11 @@ fn main() {
     let (threads, rounds) = (number("--threads", 1), number("--rounds", 5));
     if let Some(runner) = option("--runner") {
         let workload = Workload::named(&option("--workload").expect("--workload"), runner == "reference");
-        return one(&runner, &workload, number("--packets", 2_000_000), threads as usize);
+        let packets = number("--packets", 2_000_000);
+        if let Some(path) = option("--arrivals") {
+            return write_arrivals(&path, &runner, &workload, packets, threads as usize);
+        }
+        return one(&runner, &workload, packets, threads as usize);
     }
     let workloads =
         option("--workload").map_or(vec!["line1", "ft4", "ft8", "ft16"], |name| vec![&*name.leak()]);
@@ -116,6 +122,17 @@ fn one(runner: &str, workload: &Workload, packets: u64, threads: usize) {
         peak,
         result.fingerprint,
     );
+}
+
+fn write_arrivals(path: &str, runner: &str, workload: &Workload, packets: u64, threads: usize) {
+    let engine = match runner {
+        "event" => Engine::Event,
+        "stream" => Engine::Stream,
+        other => panic!("{other} keeps no arrivals: event or stream"),
+    };
+    let injections = injections(workload, packets / workload.senders.len() as u64);
+    let settings = Settings { engine, threads, ..Settings::default() };
+    arrivals::write(path, workload, injections, settings).expect("the arrivals are written");
 }
 
 struct Result {

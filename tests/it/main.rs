@@ -10,12 +10,15 @@ mod engine;
 mod engines;
 mod house;
 mod inspect;
+mod invariants;
 mod overrides;
 mod packets_table;
 mod pcapng;
+mod random_networks;
 mod scenarios;
 mod schemas;
 mod simulate;
+mod theory;
 mod traffic;
 mod topologies;
 
