@@ -16,7 +16,7 @@ use crate::flow::Flows;
 use crate::packet::{DropReason, FlowKey, Packet};
 use crate::random::Draws;
 use crate::topology::{DeviceId, DeviceKind, ExplicitPath, Multipath, PortId, Topology};
-use tables::{Entry, Row, Several, Tables};
+use tables::{Entry, Several, Tables};
 
 /// The forwarding of a whole topology: every device's tables, and where each flow goes.
 ///
@@ -65,7 +65,6 @@ const NONE: u32 = u32::MAX;
 pub(crate) struct At<'a, 't> {
     pfm: &'a Pfm<'t>,
     device: DeviceId,
-    row: Row<'a>,
     resolved: &'a [u32],
     is_router: bool,
 }
@@ -209,7 +208,6 @@ impl<'t> Pfm<'t> {
         At {
             pfm: self,
             device,
-            row: self.tables.row(device),
             resolved: &self.resolved[device.index()],
             is_router: self.routers[device.index()],
         }
@@ -374,6 +372,6 @@ impl At<'_, '_> {
         if class.access == self.device.index() as u32 {
             return Entry::Port(PortId::new(class.access_port as usize));
         }
-        self.pfm.tables.entry(self.row, class.column)
+        self.pfm.tables.entry(self.pfm.tables.row(self.device), class.column)
     }
 }

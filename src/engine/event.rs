@@ -120,21 +120,19 @@ impl<'n, 't> EventEngine<'n, 't> {
         let until = self.network.until;
         let mut events = 0u64;
         loop {
-            let arrival = self.arrivals.earliest();
-            let now = match self.departures.peek() {
-                Some((departure, port)) if departure <= arrival && departure <= until => {
-                    self.depart(PortId::new(port as usize), observer);
-                    departure
+            let (arrival, (departure, port)) = (self.arrivals.earliest(), self.departures.first());
+            let now = arrival.min(departure);
+            if now > until {
+                break;
+            }
+            if departure <= arrival {
+                self.depart(PortId::new(port as usize), observer);
+            } else {
+                match self.entities[self.arrivals.first() as usize] {
+                    Entity::Arrival(feeder) => self.take_from(feeder, observer),
+                    Entity::Emission(source) => self.emit(source, observer)?,
                 }
-                _ if arrival > until => break,
-                _ => {
-                    match self.entities[self.arrivals.first() as usize] {
-                        Entity::Arrival(feeder) => self.take_from(feeder, observer),
-                        Entity::Emission(source) => self.emit(source, observer)?,
-                    }
-                    arrival
-                }
-            };
+            }
             self.tally.now = self.tally.now.max(now);
             events += 1;
             if events.is_multiple_of(EVENTS_PER_REPORT) {
@@ -144,7 +142,7 @@ impl<'n, 't> EventEngine<'n, 't> {
                 }
             }
         }
-        let left = self.departures.peek().is_some()
+        let left = !self.departures.is_empty()
             || self.feeders.iter().any(|packets| !packets.is_empty())
             || self.sources.iter().any(|source| source.next.is_some());
         if until == LAST && left {
@@ -329,12 +327,9 @@ impl<'n, 't> EventEngine<'n, 't> {
     fn put(&mut self, feeder: usize, tau: Tau) {
         let timestamp = tau.timestamp + self.network.feeders[feeder].processing;
         let packets = &mut self.feeders[feeder];
-        let mut place = packets.len();
-        // Only on a link that breaks the order does a packet overtake another.
-        while place > 0 && packets[place - 1].timestamp > timestamp {
-            place -= 1;
-        }
-        packets.insert(place, Tau { timestamp, ..tau });
+        let overtakes = packets.back().is_some_and(|last| last.timestamp > timestamp);
+        packets.push_back(Tau { timestamp, ..tau });
+        let place = if overtakes { overtake(packets) } else { packets.len() - 1 };
         if place == 0 {
             self.schedule(feeder, timestamp);
         }
@@ -362,4 +357,15 @@ impl<'n, 't> EventEngine<'n, 't> {
         self.tally.finish(waiting.iter(), more)?;
         Ok(self.tally)
     }
+}
+
+/// The last packet overtakes those that arrive after it, on a link that breaks the order; gives its place.
+#[cold]
+fn overtake(packets: &mut VecDeque<Tau>) -> usize {
+    let mut place = packets.len() - 1;
+    while place > 0 && packets[place - 1].timestamp > packets[place].timestamp {
+        packets.swap(place - 1, place);
+        place -= 1;
+    }
+    place
 }

@@ -10,9 +10,18 @@ use crate::units::Time;
 
 /// Which port's PTM acts when. The next departure of a port changes and is cancelled, which is what
 /// `priority-queue` is for.
-#[derive(Default)]
 pub struct DepartureQueue {
     entries: PriorityQueue<u32, Reverse<(Time, u32)>, FxBuildHasher>,
+    first: (Time, u32),
+}
+
+/// No departure.
+const NOBODY: (Time, u32) = (Time::NEVER, u32::MAX);
+
+impl Default for DepartureQueue {
+    fn default() -> Self {
+        DepartureQueue { entries: PriorityQueue::default(), first: NOBODY }
+    }
 }
 
 impl DepartureQueue {
@@ -26,12 +35,19 @@ impl DepartureQueue {
             Some(time) => self.entries.push(port, Reverse((time, port))).map(|_| ()),
             None => self.entries.remove(&port).map(|_| ()),
         };
+        self.first = self.entries.peek().map_or(NOBODY, |(_, Reverse(key))| *key);
     }
 
-    /// The earliest departure; at one instant that of the lowest port.
+    /// The earliest departure; at one instant that of the lowest port. Where there is none, its time is
+    /// [`Time::NEVER`].
     #[inline]
-    pub fn peek(&self) -> Option<(Time, u32)> {
-        self.entries.peek().map(|(_, Reverse(key))| *key)
+    pub fn first(&self) -> (Time, u32) {
+        self.first
+    }
+
+    /// Whether any port has a next departure.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 }
 
@@ -61,9 +77,10 @@ impl ArrivalQueue {
     #[inline]
     pub fn schedule(&mut self, turn: u32, time: Time) {
         let mut node = self.leaves + turn as usize;
-        self.times[node] = time;
+        let mut earliest = time;
+        self.times[node] = earliest;
         while node > 1 {
-            let earliest = self.times[node].min(self.times[node ^ 1]);
+            earliest = earliest.min(self.times[node ^ 1]);
             node /= 2;
             if self.times[node] == earliest {
                 return;
@@ -104,7 +121,8 @@ mod tests {
         queue.schedule(4, None);
         queue.schedule(0, Some(Time::from_ps(3)));
         let mut events = Vec::new();
-        while let Some((time, port)) = queue.peek() {
+        while !queue.is_empty() {
+            let (time, port) = queue.first();
             events.push((time.as_ps(), port));
             queue.schedule(port, None);
         }

@@ -459,9 +459,11 @@ impl Visit<'_, '_> {
             }
             queue.schedule(index as u32, port.next(&circle));
         }
-        while let Some((time, first)) = queue.peek()
-            && time < self.end
-        {
+        loop {
+            let (time, first) = queue.first();
+            if time >= self.end {
+                break;
+            }
             let first = first as usize;
             // Those that reach it without delay have had their turn at this instant: they stand before it.
             let lookahead = ports[first].lookahead.unwrap_or_default().max(Span::from_ps(1));
