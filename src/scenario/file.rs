@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
-use super::{Accept, DelayScope, Direction, Measured, Scenario, Traffic};
+use super::{Accept, DelayScope, Direction, Measured, RecordFile, Scenario, Traffic};
 use crate::config::{ConfigError, Document, Spanned, why_unreadable};
 use crate::topology::{Topology, Vantage, VantageSpec};
 use crate::traffic::TrafficSpec;
@@ -40,6 +40,8 @@ pub struct ScenarioFile {
     /// The bounds that every comparison must keep, unless its capture has its own.
     #[schemars(with = "Option<Accept>")]
     pub accept: Option<Spanned<Accept>>,
+    /// What the run writes down (default: the packets).
+    pub record: Option<RecordFile>,
 }
 
 /// A measured capture to compare with.
@@ -144,6 +146,8 @@ impl Scenario {
                 document.error(accept.span(), "[accept] bounds nothing: there is no [[measured]] capture");
             reader.errors.push(error.with_help("add a [[measured]] table, or leave [accept] out".to_owned()));
         }
+        let record =
+            file.record.as_ref().map(|file| reader.record(file, &topology)).unwrap_or_default();
         if !reader.errors.is_empty() {
             return Err(reader.finish());
         }
@@ -160,7 +164,7 @@ impl Scenario {
                 inputs.push(input.clone());
             }
         }
-        Ok(Scenario { name: file.name, topology, seed, until, traffic, measured, inputs })
+        Ok(Scenario { name: file.name, topology, seed, until, traffic, measured, record, inputs })
     }
 }
 
@@ -201,13 +205,8 @@ impl Reader<'_> {
     }
 
     pub(super) fn vantage(&mut self, spec: &VantageSpec, topology: &Topology) -> Option<Vantage> {
-        match topology.port_named(spec.port.get_ref()) {
-            Ok(port) => Some(Vantage { port, direction: spec.direction }),
-            Err(error) => {
-                self.wrong(spec.port.span(), error.to_string(), Some(error.help().to_owned()));
-                None
-            }
-        }
+        let port = self.port(&spec.port, topology).ok()?;
+        Some(Vantage { port, direction: spec.direction })
     }
 
     fn measured(

@@ -3,8 +3,8 @@
 use super::merge::merge;
 use crate::engine::network::{Egress, Feeder, Landing, LandingPlace, Network, Wire};
 use crate::engine::tally::Tally;
-use crate::engine::{Hop, Observer};
-use crate::packet::{DropReason, Packet, Tau};
+use crate::engine::{Dropped, Hop, Observer};
+use crate::packet::{Packet, Tau};
 use crate::ptm::{Departure, Loss};
 use crate::topology::{DeviceId, PortId};
 use crate::units::{Span, Time};
@@ -130,22 +130,18 @@ impl<L: Observer> Worker<L> {
             }
             Landing::Home => self.tally.deliver(&arrived(packet.ttl), feeder.device, &mut self.log),
             Landing::Lost(reason) => {
-                self.lose(feeder.device, feeder.processing, arrived(packet.ttl), None, reason);
+                let tau = arrived(packet.ttl);
+                let loss = Loss { tau, at: joins, reason };
+                self.lose(feeder.device, feeder.processing, None, loss);
             }
         }
         None
     }
 
-    fn lose(
-        &mut self,
-        device: DeviceId,
-        processing: Span,
-        joined: Tau,
-        port: Option<PortId>,
-        reason: DropReason,
-    ) {
-        let tau = Tau { timestamp: joined.timestamp - processing, ..joined };
-        self.tally.lose(tau, device, port, reason, &mut self.log);
+    fn lose(&mut self, device: DeviceId, processing: Span, port: Option<PortId>, loss: Loss) {
+        let Loss { tau, at, reason } = loss;
+        let tau = Tau { timestamp: tau.timestamp - processing, ..tau };
+        self.tally.lose(&Dropped { tau, device, port, reason, at }, &mut self.log);
     }
 }
 
@@ -297,9 +293,9 @@ impl StreamPort {
             worker.carry(&place, feeder, (self.egress.device, self.id, &mut self.egress.wire), tau, own);
         }
         departures.clear();
-        for Loss { tau, at, reason } in losses.drain(..) {
-            worker.tally.now = worker.tally.now.max(at);
-            worker.lose(self.egress.device, self.processing, tau, Some(self.id), reason);
+        for loss in losses.drain(..) {
+            worker.tally.now = worker.tally.now.max(loss.at);
+            worker.lose(self.egress.device, self.processing, Some(self.id), loss);
         }
         worker.departures = departures;
         worker.losses = losses;
