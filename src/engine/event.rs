@@ -11,7 +11,8 @@ use super::network::{Egress, Feeder, Landing, Network, Wire};
 use super::queue::{ArrivalQueue, DepartureQueue};
 use super::tally::Tally;
 use super::{
-    Dropped, EVENTS_PER_REPORT, EngineError, Hop, Injected, Injection, InjectionPoint, LAST, Observer, Progress,
+    Dropped, EVENTS_PER_REPORT, EngineError, Hop, Injected, Injection, InjectionPoint, LAST, Observer,
+    Progress,
 };
 use crate::packet::Tau;
 use crate::ptm::{Arrival, Loss};

@@ -203,9 +203,7 @@ impl FlowRecords {
         let loss = flows.iter().map(|flow| ratio(flow.dropped, flow.dropped + flow.delivered));
         let reordering = flows.iter().map(|flow| ratio(flow.reordered, flow.delivered));
         let variation = |of: fn(&FlowRecord) -> i64| {
-            Arc::new(Int64Array::from_iter(
-                flows.iter().map(|flow| (flow.delivered > 1).then(|| of(flow))),
-            ))
+            Arc::new(Int64Array::from_iter(flows.iter().map(|flow| (flow.delivered > 1).then(|| of(flow)))))
         };
         columns.extend([
             ("pdv_p999_ps", Arc::new(UInt64Array::from_iter(pdv)) as ArrayRef),

@@ -195,8 +195,9 @@ impl PortRecords {
     /// The percentiles, Little's law and the drops by reason.
     fn metrics(&self, end: Time) -> Vec<(&'static str, ArrayRef)> {
         let ports = &self.ports;
-        let percentiles =
-            |of: fn(&PortRecord) -> &Quantiles| ports.iter().map(|port| of(port).percentiles()).collect::<Vec<_>>();
+        let percentiles = |of: fn(&PortRecord) -> &Quantiles| {
+            ports.iter().map(|port| of(port).percentiles()).collect::<Vec<_>>()
+        };
         let mut columns = percentile_columns(
             ["waiting_p50_ps", "waiting_p90_ps", "waiting_p99_ps", "waiting_p999_ps"],
             &percentiles(|port| &port.waiting),

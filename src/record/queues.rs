@@ -60,7 +60,13 @@ impl QueueLengths {
             places[port.index()] = Some(place);
         }
         let changes = vec![Vec::new(); samples.ports.len()];
-        QueueLengths { every: samples.every, ports: samples.ports.clone(), places, changes, waiting: Vec::new() }
+        QueueLengths {
+            every: samples.every,
+            ports: samples.ports.clone(),
+            places,
+            changes,
+            waiting: Vec::new(),
+        }
     }
 
     /// A packet of `length` bytes waited at a port from `joined` to `left`.

@@ -8,9 +8,9 @@ use rustc_hash::FxHashMap;
 
 use crate::capture::{LinkType, PcapngWriter, WriteError, headers};
 use crate::engine::Hop;
-use crate::packet::{FlowKey, Tau};
+use crate::packet::{FlowKey, Packet, Tau};
 use crate::scenario::{Direction, Vantage};
-use crate::topology::{DeviceId, PortId, Topology};
+use crate::topology::{DeviceId, DeviceKind, PortId, Topology};
 use crate::units::{Span, Timestamp};
 
 /// Why a capture cannot be written.
@@ -31,6 +31,8 @@ pub struct VantageRecords {
     /// Per ingress port, as packets name it: its place.
     ingress: FxHashMap<(DeviceId, u16), usize>,
     flows: Vec<FlowKey>,
+    /// Per device: whether it is a router.
+    routers: Vec<bool>,
 }
 
 impl VantageRecords {
@@ -45,7 +47,8 @@ impl VantageRecords {
             }
         }
         let vantages = vantages.iter().map(|vantage| (*vantage, Vec::new())).collect();
-        VantageRecords { vantages, egress, ingress, flows: Vec::new() }
+        let routers = topology.devices().map(|(_, device)| device.kind == DeviceKind::Router).collect();
+        VantageRecords { vantages, egress, ingress, flows: Vec::new(), routers }
     }
 
     /// The next flow.
@@ -61,17 +64,20 @@ impl VantageRecords {
         if self.vantages.is_empty() {
             return;
         }
-        self.reached(hop.device, &Tau { timestamp: hop.ingress, packet: hop.packet });
+        self.reached(hop.device, &Tau { timestamp: hop.ingress, packet: hop.packet }, true);
         if let Some(place) = self.egress.get(&hop.port) {
             self.vantages[*place].1.push(Tau { timestamp: hop.egress, packet: hop.packet });
         }
     }
 
-    /// A packet reached a device at `tau.timestamp`.
+    /// A packet reached a device at `tau.timestamp`; where the device `forwards` it, a router has taken from its time
+    /// to live since.
     #[inline]
-    pub fn reached(&mut self, device: DeviceId, tau: &Tau) {
+    pub fn reached(&mut self, device: DeviceId, tau: &Tau, forwards: bool) {
         if let Some(place) = self.ingress.get(&(device, tau.packet.in_port)) {
-            self.vantages[*place].1.push(*tau);
+            let taken = u8::from(forwards && self.routers[device.index()]);
+            let packet = Packet { ttl: tau.packet.ttl.saturating_add(taken), ..tau.packet };
+            self.vantages[*place].1.push(Tau { packet, ..*tau });
         }
     }
 

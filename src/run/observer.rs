@@ -64,8 +64,10 @@ impl<'t> RunObserver<'t> {
         format: Format,
         file: impl Fn(&str) -> PathBuf,
     ) -> Result<Self, RunError> {
-        let packets =
-            record.packets.then(|| PacketRows::create(&file("packets"), format, topology, start)).transpose()?;
+        let packets = record
+            .packets
+            .then(|| PacketRows::create(&file("packets"), format, topology, start))
+            .transpose()?;
         let hops = record.hops.then(|| HopRows::create(&file("hops"), format, topology)).transpose()?;
         Ok(RunObserver {
             topology,
@@ -115,7 +117,7 @@ impl Observer for RunObserver<'_> {
     fn delivered(&mut self, tau: &Tau, host: DeviceId) {
         let Some(mut inside) = self.inside.remove(&tau.packet.pid) else { return };
         self.watch.reached(tau, host, &mut inside.origin);
-        self.vantages.reached(host, tau);
+        self.vantages.reached(host, tau, false);
         self.ended.push(tau.timestamp, tau.packet.pid, inside.row(*tau, Some(host), End::Delivered));
     }
 
@@ -128,7 +130,7 @@ impl Observer for RunObserver<'_> {
         }
         // What is lost on a link had left the queue, and its ingress is known.
         if *reason != DropReason::LostOnLink {
-            self.vantages.reached(*device, tau);
+            self.vantages.reached(*device, tau, port.is_some());
             if let Some(port) = port {
                 self.waited(*port, &tau.packet, tau.timestamp + processing, *at);
             }
@@ -141,7 +143,7 @@ impl Observer for RunObserver<'_> {
     fn waits(&mut self, port: PortId, joined: &Tau) {
         let device = self.topology.port(port).device;
         let ingress = joined.timestamp - self.topology.device(device).processing;
-        self.vantages.reached(device, &Tau { timestamp: ingress, packet: joined.packet });
+        self.vantages.reached(device, &Tau { timestamp: ingress, packet: joined.packet }, true);
         self.ports.waits(port, joined);
         if let Some(queues) = &mut self.queues {
             queues.waits(port, joined.packet.length, joined.timestamp);

@@ -146,8 +146,7 @@ impl Scenario {
                 document.error(accept.span(), "[accept] bounds nothing: there is no [[measured]] capture");
             reader.errors.push(error.with_help("add a [[measured]] table, or leave [accept] out".to_owned()));
         }
-        let record =
-            file.record.as_ref().map(|file| reader.record(file, &topology)).unwrap_or_default();
+        let record = file.record.as_ref().map(|file| reader.record(file, &topology)).unwrap_or_default();
         if !reader.errors.is_empty() {
             return Err(reader.finish());
         }

@@ -81,7 +81,9 @@ impl std::str::FromStr for VantageText {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
-            format!("`{text}` is not a vantage; write the port and the direction, for example \"r1:1 egress\"")
+            format!(
+                "`{text}` is not a vantage; write the port and the direction, for example \"r1:1 egress\""
+            )
         };
         let (port, direction) = text.trim().rsplit_once(' ').ok_or_else(wrong)?;
         let direction = match direction {
@@ -100,7 +102,9 @@ impl<'de> Deserialize<'de> for VantageText {
         impl<'de> de::Visitor<'de> for Visitor {
             type Value = VantageText;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a vantage, such as \"r1:1 egress\" or { port = \"r1:1\", direction = \"egress\" }")
+                f.write_str(
+                    "a vantage, such as \"r1:1 egress\" or { port = \"r1:1\", direction = \"egress\" }",
+                )
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<VantageText, E> {
                 text.parse().map_err(E::custom)
@@ -144,7 +148,9 @@ fn yes() -> bool {
 fn above_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
     let span = Span::deserialize(deserializer)?;
     match span {
-        Span::ZERO => Err(de::Error::custom("the time between two samples is zero; write for example \"1 ms\"")),
+        Span::ZERO => {
+            Err(de::Error::custom("the time between two samples is zero; write for example \"1 ms\""))
+        }
         _ => Ok(span),
     }
 }

@@ -10,7 +10,8 @@ use rand_chacha::ChaCha8Rng;
 
 use taunet::device::Device;
 use taunet::engine::{
-    Dropped, Engine, EngineError, Hop, Injected, Injection, InjectionPoint, Observer, Outcome, Settings, Simulation,
+    Dropped, Engine, EngineError, Hop, Injected, Injection, InjectionPoint, Observer, Outcome, Settings,
+    Simulation,
 };
 use taunet::flow::Flows;
 use taunet::link::Link;

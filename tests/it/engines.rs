@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use rand::RngExt;
 
 use taunet::engine::{
-    Dropped, Engine, EngineError, Hop, Injected, Injection, InjectionPoint, Observer, Outcome, Settings, Simulation,
+    Dropped, Engine, EngineError, Hop, Injected, Injection, InjectionPoint, Observer, Outcome, Settings,
+    Simulation,
 };
 use taunet::packet::{FlowKey, Packet, Tau};
 use taunet::random::stream;

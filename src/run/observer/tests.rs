@@ -138,7 +138,8 @@ fn the_tables_are_the_same_whichever_engine_ran() {
         assert!(event.keys().eq(stream.keys()));
         for (name, bytes) in &event {
             let other = &stream[name];
-            let lines = |bytes: &[u8]| String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect::<Vec<_>>();
+            let lines =
+                |bytes: &[u8]| String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect::<Vec<_>>();
             let differ = lines(bytes).into_iter().zip(lines(other)).find(|(one, other)| one != other);
             assert!(bytes == other, "{name}, {threads} threads: {differ:?}");
         }
@@ -161,9 +162,8 @@ fn littles_law_holds_at_every_port() {
     let end = 200_000_000_000i128;
     let mut checked = 0;
     for port in rows(&files, "ports.csv") {
-        let here = |row: &&BTreeMap<String, String>| {
-            row["device"] == port["device"] && row["port"] == port["port"]
-        };
+        let here =
+            |row: &&BTreeMap<String, String>| row["device"] == port["device"] && row["port"] == port["port"];
         // Who comes and who goes; at one instant it does not matter who is first.
         let mut changes: BTreeMap<i128, i128> = BTreeMap::new();
         let mut count = 0;
@@ -224,5 +224,12 @@ fn a_vantage_is_a_capture_of_what_passed() {
         seen.push(record.timestamp.as_ps() / 1000);
     }
     assert!(seen.len() > 100);
+    let at_router = files["vantage-1-t-0-ingress.pcapng"].clone();
+    let mut reader =
+        Reader::from_source(std::io::Cursor::new(at_router), Path::new("b.pcapng"), &Options::default())
+            .unwrap();
+    let record = reader.next_record().unwrap().unwrap();
+    let frame = Frame::parse(record.link_type, record.bytes, record.original_length);
+    assert_eq!(frame.ttl, Some(64), "the router has not taken from it yet");
     assert_eq!(seen, passed.iter().map(|ps| ps / 1000).collect::<Vec<_>>());
 }
