@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
 
-use taunet::engine::{Hop, Injected, Injection, Observer, Settings, Simulation};
-use taunet::packet::{DropReason, FlowKey, Packet, Tau};
-use taunet::topology::{DeviceId, PortId};
+use taunet::engine::{Dropped, Hop, Injected, Injection, Observer, Settings, Simulation};
+use taunet::packet::{FlowKey, Packet, Tau};
+use taunet::topology::DeviceId;
 use taunet::units::Time;
 
 use crate::workload::Workload;
@@ -60,7 +60,7 @@ impl Observer for Arrivals<'_> {
     fn delivered(&mut self, tau: &Tau, host: DeviceId) {
         self.reached(&tau.packet, host, tau.timestamp);
     }
-    fn dropped(&mut self, _tau: &Tau, _device: DeviceId, _port: Option<PortId>, reason: DropReason) {
-        panic!("a packet of the workload is lost: {reason}");
+    fn dropped(&mut self, drop: &Dropped) {
+        panic!("a packet of the workload is lost: {}", drop.reason);
     }
 }

@@ -23,10 +23,10 @@ use std::ops::ControlFlow;
 use std::process::Command;
 
 use taunet::engine::{
-    Engine, Hop, Injected, Injection, InjectionPoint, Observer, Settings, Simulation, Unwatched,
+    Dropped, Engine, Hop, Injected, Injection, InjectionPoint, Observer, Settings, Simulation, Unwatched,
 };
-use taunet::packet::{DropReason, FlowKey, Packet, Tau};
-use taunet::topology::{DeviceId, PortId};
+use taunet::packet::{FlowKey, Packet, Tau};
+use taunet::topology::DeviceId;
 use taunet::traffic::{Emission, Source, TrafficError};
 use taunet::units::Time;
 use workload::{HOP_NS, Random, TRANSMISSION_NS, Workload};
@@ -308,8 +308,8 @@ impl Observer for Delays {
         self.sum_ps += i128::from(tau.timestamp.as_ps());
         self.delivered += 1;
     }
-    fn dropped(&mut self, _tau: &Tau, _device: DeviceId, _port: Option<PortId>, reason: DropReason) {
-        panic!("a packet of the workload is lost: {reason}");
+    fn dropped(&mut self, drop: &Dropped) {
+        panic!("a packet of the workload is lost: {}", drop.reason);
     }
 }
 

@@ -89,6 +89,21 @@ pub struct Hop {
     pub egress: Time,
 }
 
+/// A packet's loss at a device: at one of its egress ports, or before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dropped {
+    /// The packet as it reached the device; of one lost on a link, as it started onto it.
+    pub tau: Tau,
+    /// The device.
+    pub device: DeviceId,
+    /// The egress port; none where none was picked.
+    pub port: Option<PortId>,
+    /// Why.
+    pub reason: DropReason,
+    /// The instant of the loss: a packet may have waited before.
+    pub at: Time,
+}
+
 /// Told what happens. Each port's hops come in order, and what happens to one packet comes in order; otherwise the
 /// order is the engine's own. What ends at an instant is known once [`settled`](Observer::settled) has passed it.
 pub trait Observer {
@@ -103,8 +118,10 @@ pub trait Observer {
     fn hop(&mut self, hop: &Hop);
     /// A packet has arrived at its destination.
     fn delivered(&mut self, tau: &Tau, host: DeviceId);
-    /// A packet is lost at a device: at one of its egress ports, or before.
-    fn dropped(&mut self, tau: &Tau, device: DeviceId, port: Option<PortId>, reason: DropReason);
+    /// A packet is lost.
+    fn dropped(&mut self, drop: &Dropped);
+    /// A packet joined the PTM of a port at `joined.timestamp` and still waits when the run ends.
+    fn waits(&mut self, _port: PortId, _joined: &Tau) {}
     /// Whatever has its end before this instant has been told.
     fn settled(&mut self, _before: Time) {}
 }
@@ -119,7 +136,7 @@ impl Observer for Unwatched {
     fn injected(&mut self, _injected: &Injected<'_>) {}
     fn hop(&mut self, _hop: &Hop) {}
     fn delivered(&mut self, _tau: &Tau, _host: DeviceId) {}
-    fn dropped(&mut self, _tau: &Tau, _device: DeviceId, _port: Option<PortId>, _reason: DropReason) {}
+    fn dropped(&mut self, _drop: &Dropped) {}
 }
 
 /// How far a simulation is.

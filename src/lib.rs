@@ -6,9 +6,9 @@
 //!
 //! ```
 //! use std::ops::ControlFlow;
-//! use taunet::engine::{Hop, Injected, Injection, InjectionPoint, Observer, Settings, Simulation};
-//! use taunet::packet::{DropReason, FlowKey, Tau};
-//! use taunet::topology::{DeviceId, PortId, Topology};
+//! use taunet::engine::{Dropped, Hop, Injected, Injection, InjectionPoint, Observer, Settings, Simulation};
+//! use taunet::packet::{FlowKey, Tau};
+//! use taunet::topology::{DeviceId, Topology};
 //! use taunet::traffic::Cbr;
 //! use taunet::units::Time;
 //!
@@ -21,7 +21,7 @@
 //!     fn delivered(&mut self, tau: &Tau, _host: DeviceId) {
 //!         println!("packet {} at {}", tau.packet.pid, tau.timestamp);
 //!     }
-//!     fn dropped(&mut self, _tau: &Tau, _device: DeviceId, _port: Option<PortId>, _reason: DropReason) {}
+//!     fn dropped(&mut self, _drop: &Dropped) {}
 //! }
 //!
 //! let topology = Topology::from_toml("line.toml", r#"

@@ -94,6 +94,11 @@ impl DropReason {
         DropReason::LostOnLink,
     ];
 
+    /// The number: the place in [`ALL`](Self::ALL).
+    pub fn number(self) -> u32 {
+        self as u32
+    }
+
     /// The name in files: `buffer-full`.
     pub fn name(self) -> &'static str {
         match self {

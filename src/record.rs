@@ -2,10 +2,21 @@
 
 mod directory;
 mod flows;
+mod held;
+mod hops;
+mod names;
 mod packets;
 mod ports;
+mod quantiles;
+mod queues;
+mod vantages;
 
 pub use directory::{DirectoryError, RunDirectory};
 pub use flows::FlowRecords;
+pub use held::Held;
+pub use hops::HopRows;
 pub use packets::{End, PacketRow, PacketRows};
 pub use ports::{DropCount, PortRecords};
+pub use quantiles::{Percentiles, Quantiles};
+pub use queues::{QueueLengths, TooManySamples};
+pub use vantages::{VantageError, VantageRecords};

@@ -17,14 +17,13 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use rustc_hash::FxHashMap;
 use sha2::{Digest, Sha256};
 
 use crate::capture::{CaptureError, Options as CaptureOptions, Sorted};
 use crate::compare::{CompareError, Watch, WatchError, WatchedVantage};
 use crate::engine::{Engine, EngineError, Progress, Settings, Simulation};
 use crate::pfm::Addresses;
-use crate::record::{DirectoryError, FlowRecords, PacketRows, PortRecords, RunDirectory};
+use crate::record::{DirectoryError, FlowRecords, RunDirectory, TooManySamples, VantageError};
 use crate::scenario::{Direction, Scenario};
 use crate::table::{Format, TableError};
 use crate::topology::{Topology, Vantage};
@@ -81,6 +80,12 @@ pub enum RunError {
     /// The measured captures cannot be watched.
     #[error(transparent)]
     Watch(#[from] WatchError),
+    /// Queue lengths would be sampled too often.
+    #[error(transparent)]
+    Queues(#[from] TooManySamples),
+    /// A capture of a vantage cannot be written.
+    #[error(transparent)]
+    Vantage(#[from] VantageError),
     /// Generated traffic has no address to go to, or to come from.
     #[error("no address leads to host {host}: other hosts have longer prefixes of all that were tried")]
     NoAddress {
@@ -105,11 +110,13 @@ impl RunError {
                 error,
                 EngineError::NotConserved { .. } | EngineError::Interrupted | EngineError::Threads(_)
             ),
-            RunError::Capture(_) | RunError::Compare(_) | RunError::Watch(_) | RunError::NoAddress { .. } => {
-                true
-            }
+            RunError::Capture(_)
+            | RunError::Compare(_)
+            | RunError::Watch(_)
+            | RunError::Queues(_)
+            | RunError::NoAddress { .. } => true,
             RunError::Directory(error) => !matches!(error, DirectoryError::Io { .. }),
-            RunError::Table(_) | RunError::Input { .. } => false,
+            RunError::Table(_) | RunError::Vantage(_) | RunError::Input { .. } => false,
         }
     }
 }
@@ -143,22 +150,19 @@ pub fn run(
     let (engine, engine_reason) = simulation.engine();
     let directory = RunDirectory::begin(&options.out, options.replace)?;
     let file = |name: &str| directory.file(&format!("{name}.{}", options.format.extension()));
-    let mut observer = RunObserver {
-        topology,
-        packets: PacketRows::create(&file("packets"), options.format, start)?,
-        flows: Default::default(),
-        ports: PortRecords::new(topology),
-        watch,
-        inside: FxHashMap::default(),
-        failure: None,
-    };
+    let mut observer = RunObserver::create(topology, &scenario.record, watch, start, options.format, &file)?;
     let outcome = simulation.run(&mut observer, |state| progress(Stage::Simulating(*state)))?;
     let mut warnings: Vec<String> = simulation.warnings().collect();
     drop(simulation);
-    let observer::Records { flows, ports, watch } = observer.finish()?;
+    let observer::Records { flows, ports, queues, vantages, watch } = observer.finish()?;
     warnings.extend(nobody_has(topology, &flows));
     flows.write(&file("flows"), options.format)?;
     ports.write(&file("ports"), options.format, topology, outcome.end)?;
+    if let Some(mut queues) = queues {
+        queues.end(outcome.end)?;
+        queues.write(&file("queues"), options.format, topology, outcome.end)?;
+    }
+    vantages.write(topology, start, |name| directory.file(name))?;
 
     let mut matched_rows = MatchedRows::create(&file("matched"), options.format)?;
     let mut measured_ingress = MeasuredIngress::new(topology, &scenario.measured);

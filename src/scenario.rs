@@ -12,10 +12,12 @@ use crate::traffic::replay::Speed;
 use crate::units::{Span, Time};
 
 mod file;
+mod record;
 mod traffic;
 
 pub use crate::topology::{Direction, Vantage, VantageSpec};
 pub use file::{MeasuredFile, ScenarioFile};
+pub use record::{QueueSamples, QueuesFile, Record, RecordFile, VantageText};
 
 /// Which engine runs a simulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
@@ -70,6 +72,8 @@ pub struct Scenario {
     pub traffic: Vec<Traffic>,
     /// The captures to compare with.
     pub measured: Vec<Measured>,
+    /// What is written down.
+    pub record: Record,
     /// Every file that it was read from, in the order of reading: scenario, topology, captures.
     pub inputs: Vec<PathBuf>,
 }

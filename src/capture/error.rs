@@ -152,8 +152,8 @@ pub enum WriteError {
     /// The sink failed.
     #[error("cannot write the capture: {0}")]
     Write(#[from] io::Error),
-    /// Classic pcap holds the years 1970 to 2106.
-    #[error("cannot write the time {timestamp} into a pcap file: it holds 1970-01-01 to 2106-02-07")]
+    /// Classic pcap holds the years 1970 to 2106, pcapng those to 2554.
+    #[error("cannot write the time {timestamp}: pcap holds 1970-01-01 to 2106-02-07, pcapng to 2554-07-21")]
     TimeOutOfRange {
         /// the timestamp
         timestamp: Timestamp,

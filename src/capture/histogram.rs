@@ -25,8 +25,10 @@
 #[derive(Debug, Clone)]
 pub struct Histogram {
     precision: u32,
-    /// As long as the largest value needs.
+    /// Of the bucket of the smallest value up to that of the largest.
     counts: Vec<u64>,
+    /// The bucket of `counts[0]`.
+    first: usize,
     count: u64,
     sum: u128,
     min: u128,
@@ -37,21 +39,37 @@ impl Histogram {
     /// An empty histogram. `precision` is capped at 20: 8 MB per octave in use.
     pub fn new(precision: u32) -> Self {
         let precision = precision.min(20);
-        Histogram { precision, counts: Vec::new(), count: 0, sum: 0, min: u128::MAX, max: 0 }
+        Histogram { precision, counts: Vec::new(), first: 0, count: 0, sum: 0, min: u128::MAX, max: 0 }
     }
 
     /// Counts `value` once.
     #[inline]
     pub fn record(&mut self, value: u128) {
         let bucket = self.bucket(value);
-        if bucket >= self.counts.len() {
-            self.counts.resize(bucket + 1, 0);
+        let place = bucket.wrapping_sub(self.first);
+        if place >= self.counts.len() {
+            self.grow(bucket);
         }
-        self.counts[bucket] += 1;
+        self.counts[bucket - self.first] += 1;
         self.count += 1;
         self.sum = self.sum.saturating_add(value);
         self.min = self.min.min(value);
         self.max = self.max.max(value);
+    }
+
+    /// Makes room for a bucket.
+    #[cold]
+    fn grow(&mut self, bucket: usize) {
+        if self.counts.is_empty() {
+            self.first = bucket;
+        }
+        if bucket < self.first {
+            self.counts.splice(0..0, std::iter::repeat_n(0, self.first - bucket));
+            self.first = bucket;
+        }
+        if bucket - self.first >= self.counts.len() {
+            self.counts.resize(bucket - self.first + 1, 0);
+        }
     }
 
     #[inline]
@@ -111,7 +129,7 @@ impl Histogram {
         for (bucket, count) in self.counts.iter().enumerate() {
             below += count;
             if below >= rank {
-                return Some(self.middle(bucket).clamp(self.min, self.max));
+                return Some(self.middle(self.first + bucket).clamp(self.min, self.max));
             }
         }
         Some(self.max)

@@ -11,10 +11,11 @@ use super::network::{Egress, Feeder, Landing, Network, Wire};
 use super::queue::{ArrivalQueue, DepartureQueue};
 use super::tally::Tally;
 use super::{
-    EVENTS_PER_REPORT, EngineError, Hop, Injected, Injection, InjectionPoint, LAST, Observer, Progress,
+    Dropped, EVENTS_PER_REPORT, EngineError, Hop, Injected, Injection, InjectionPoint, LAST, Observer,
+    Progress,
 };
-use crate::packet::{DropReason, Tau};
-use crate::ptm::Arrival;
+use crate::packet::Tau;
+use crate::ptm::{Arrival, Loss};
 use crate::topology::PortId;
 use crate::traffic::Emission;
 use crate::units::Time;
@@ -242,13 +243,9 @@ impl<'n, 't> EventEngine<'n, 't> {
         match place.land(&tau.packet) {
             Landing::Home => self.tally.deliver(&tau, device, observer),
             Landing::Lost(reason) => {
-                self.tally.lose(
-                    Tau { timestamp: tau.timestamp - processing, ..tau },
-                    device,
-                    None,
-                    reason,
-                    observer,
-                );
+                let at = tau.timestamp;
+                let tau = Tau { timestamp: at - processing, ..tau };
+                self.tally.lose(&Dropped { tau, device, port: None, reason, at }, observer);
             }
             Landing::Joins(port) => {
                 tau.packet.ttl = place.ttl_after(tau.packet.ttl);
@@ -265,7 +262,7 @@ impl<'n, 't> EventEngine<'n, 't> {
                 self.take_losses(port, observer);
                 self.reschedule(port);
             }
-            Arrival::Dropped(reason) => self.lose(port, tau, reason, observer),
+            Arrival::Dropped(reason) => self.lose(port, Loss { tau, at: tau.timestamp, reason }, observer),
         }
     }
 
@@ -281,15 +278,16 @@ impl<'n, 't> EventEngine<'n, 't> {
     /// Whom the port's PTM has lost though they were queued.
     fn take_losses<O: Observer>(&mut self, port: PortId, observer: &mut O) {
         while let Some(loss) = self.ports[port.index()].ptm.lost() {
-            self.lose(port, loss.tau, loss.reason, observer);
+            self.lose(port, loss, observer);
         }
     }
 
-    fn lose<O: Observer>(&mut self, port: PortId, joined: Tau, reason: DropReason, observer: &mut O) {
+    fn lose<O: Observer>(&mut self, port: PortId, loss: Loss, observer: &mut O) {
         let device = self.ports[port.index()].device;
         let processing = self.network.nodes[device.index()].processing;
-        let tau = Tau { timestamp: joined.timestamp - processing, ..joined };
-        self.tally.lose(tau, device, Some(port), reason, observer);
+        let tau = Tau { timestamp: loss.tau.timestamp - processing, ..loss.tau };
+        let Loss { at, reason, .. } = loss;
+        self.tally.lose(&Dropped { tau, device, port: Some(port), reason, at }, observer);
     }
 
     /// Brings the queue of departures up to date.
@@ -344,7 +342,11 @@ impl<'n, 't> EventEngine<'n, 't> {
     fn finish<O: Observer>(mut self, observer: &mut O) -> Result<Tally, EngineError> {
         let until = self.network.until;
         let mut waiting: Vec<Tau> = self.feeders.iter().flatten().copied().collect();
-        waiting.extend(self.ports.iter().flat_map(|port| port.ptm.waiting()));
+        for (port, egress) in self.ports.iter().enumerate() {
+            let queued = egress.ptm.waiting();
+            queued.iter().for_each(|joined| observer.waits(PortId::new(port), joined));
+            waiting.extend(queued);
+        }
         for index in 0..self.sources.len() {
             while let Some(emission) = self.sources[index].next
                 && emission.tau.timestamp <= until

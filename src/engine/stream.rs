@@ -24,8 +24,8 @@ use rayon::prelude::*;
 use super::network::Network;
 use super::queue::DepartureQueue;
 use super::tally::Tally;
-use super::{EngineError, Hop, Injected, Injection, LAST, Observer, Progress};
-use crate::packet::{DropReason, FlowKey, Tau};
+use super::{Dropped, EngineError, Hop, Injected, Injection, LAST, Observer, Progress};
+use crate::packet::{FlowKey, Tau};
 use crate::topology::{DeviceId, PortId};
 use crate::units::{Span, Time};
 use plan::{Edges, Plan};
@@ -60,7 +60,8 @@ struct Log<const WATCHES: bool>(Vec<Told>);
 enum Told {
     Hop(Hop),
     Delivered(Tau, DeviceId),
-    Dropped(Tau, DeviceId, Option<PortId>, DropReason),
+    Dropped(Dropped),
+    Waits(PortId, Tau),
 }
 
 impl<const WATCHES: bool> Observer for Log<WATCHES> {
@@ -80,9 +81,15 @@ impl<const WATCHES: bool> Observer for Log<WATCHES> {
         }
     }
     #[inline]
-    fn dropped(&mut self, tau: &Tau, device: DeviceId, port: Option<PortId>, reason: DropReason) {
+    fn dropped(&mut self, drop: &Dropped) {
         if WATCHES {
-            self.0.push(Told::Dropped(*tau, device, port, reason));
+            self.0.push(Told::Dropped(*drop));
+        }
+    }
+    #[inline]
+    fn waits(&mut self, port: PortId, joined: &Tau) {
+        if WATCHES {
+            self.0.push(Told::Waits(port, *joined));
         }
     }
 }
@@ -395,7 +402,12 @@ impl<'n, 't> StreamEngine<'n, 't> {
         }
         let mut tally = Tally::new(until);
         workers.iter().for_each(|worker| tally.merge(&worker.tally));
-        let inside: Vec<Tau> = self.ports.iter().flat_map(StreamPort::waiting).collect();
+        let mut inside: Vec<Tau> = Vec::new();
+        for port in &self.ports {
+            let queued = port.waiting();
+            queued.iter().for_each(|joined| observer.waits(port.id, joined));
+            inside.extend(queued);
+        }
         let more = !inside.is_empty()
             || tally.packets.inside > 0
             || self.sources.iter().any(|source| source.next().is_some());
@@ -488,7 +500,8 @@ fn tell<O: Observer, const WATCHES: bool>(workers: &mut [Worker<Log<WATCHES>>], 
             match told {
                 Told::Hop(hop) => observer.hop(&hop),
                 Told::Delivered(tau, host) => observer.delivered(&tau, host),
-                Told::Dropped(tau, device, port, reason) => observer.dropped(&tau, device, port, reason),
+                Told::Dropped(drop) => observer.dropped(&drop),
+                Told::Waits(port, joined) => observer.waits(port, &joined),
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What an engine counts.
 
 use super::fingerprint::PacketSum;
-use super::{EngineError, Fingerprint, Hop, Observer, PacketCounts};
+use super::{Dropped, EngineError, Fingerprint, Hop, Observer, PacketCounts};
 use crate::packet::{DropReason, Tau};
 use crate::ptm::Departure;
 use crate::topology::{DeviceId, PortId};
@@ -47,6 +47,8 @@ impl Tally {
             self.hops += 1;
             self.fingerprint.add(hop.packet.pid, hop.device, hop.ingress, hop.egress);
             observer.hop(hop);
+        } else {
+            observer.waits(hop.port, &Tau { timestamp: hop.joined, packet: hop.packet });
         }
     }
 
@@ -84,19 +86,13 @@ impl Tally {
         self.left.add(pid);
     }
 
-    /// A packet is lost. `tau` is the packet as it reached the device.
-    pub fn lose(
-        &mut self,
-        tau: Tau,
-        device: DeviceId,
-        port: Option<PortId>,
-        reason: DropReason,
-        observer: &mut impl Observer,
-    ) {
+    /// A packet is lost.
+    pub fn lose(&mut self, drop: &Dropped, observer: &mut impl Observer) {
+        let Dropped { tau, device, .. } = drop;
         self.packets.dropped += 1;
         self.left.add(tau.packet.pid);
-        self.fingerprint.add(tau.packet.pid, device, tau.timestamp, Time::NEVER);
-        observer.dropped(&tau, device, port, reason);
+        self.fingerprint.add(tau.packet.pid, *device, tau.timestamp, Time::NEVER);
+        observer.dropped(drop);
     }
 
     /// A packet that started at `tau.timestamp` is lost on its link; it counts if that was by the end of the run.
@@ -105,7 +101,8 @@ impl Tally {
             return self.keep(tau.packet.pid);
         }
         self.now = self.now.max(tau.timestamp);
-        self.lose(tau, device, Some(port), DropReason::LostOnLink, observer);
+        let (reason, at) = (DropReason::LostOnLink, tau.timestamp);
+        self.lose(&Dropped { tau, device, port: Some(port), reason, at }, observer);
     }
 
     /// Takes in what a part of the run counted.

@@ -38,11 +38,12 @@ pub enum DirectoryError {
 }
 
 /// The files of a run: these, and nothing else, are replaced.
-const TABLES: [&str; 5] = ["packets", "flows", "ports", "matched", "hops"];
+const TABLES: [&str; 6] = ["packets", "flows", "ports", "matched", "hops", "queues"];
 const OTHERS: [&str; 3] = ["summary.json", "meta.json", "report.html"];
 
 fn is_file_of_a_run(name: &str) -> bool {
     OTHERS.contains(&name)
+        || (name.starts_with("vantage-") && name.ends_with(".pcapng"))
         || [Format::Parquet, Format::Csv].into_iter().any(|format| {
             let table = name.strip_suffix(format.extension()).and_then(|table| table.strip_suffix('.'));
             table.is_some_and(|table| TABLES.contains(&table))

@@ -3,11 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Float64Array, StringArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array};
+use arrow_array::{
+    ArrayRef, Float64Array, Int64Array, StringArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
+};
 
-use crate::packet::{FlowKey, Packet};
+use super::quantiles::{Percentiles, Quantiles};
+use crate::packet::{FlowKey, Packet, Tau};
 use crate::table::{Format, TableError, TableWriter, batch, schema};
-use crate::units::Span;
+use crate::units::Time;
 
 /// What is kept of one flow.
 #[derive(Debug, Clone)]
@@ -22,6 +25,12 @@ struct FlowRecord {
     delay_max: u64,
     last_delay: u64,
     variation_sum: u128,
+    variation_min: i64,
+    variation_max: i64,
+    delays: Quantiles,
+    /// The latest sent of those that have arrived: when, and its pid.
+    latest: (Time, u64),
+    reordered: u64,
 }
 
 /// Collects the table `flows`.
@@ -44,6 +53,11 @@ impl FlowRecords {
             delay_max: 0,
             last_delay: 0,
             variation_sum: 0,
+            variation_min: i64::MAX,
+            variation_max: i64::MIN,
+            delays: Quantiles::default(),
+            latest: (Time::ZERO, 0),
+            reordered: 0,
         });
     }
 
@@ -55,14 +69,21 @@ impl FlowRecords {
         flow.injected_bytes += u64::from(packet.length);
     }
 
-    /// A packet arrived after `delay`.
+    /// A packet arrived that was sent at `injected`; packets are told in the order in which they arrive.
     #[inline]
-    pub fn delivered(&mut self, packet: &Packet, delay: Span) {
-        let flow = &mut self.flows[packet.fid as usize];
-        let delay = delay.as_ps();
+    pub fn delivered(&mut self, tau: &Tau, injected: Time) {
+        let flow = &mut self.flows[tau.packet.fid as usize];
+        let delay = tau.timestamp.since(injected).as_ps();
         if flow.delivered > 0 {
             flow.variation_sum += u128::from(delay.abs_diff(flow.last_delay));
+            let variation = delay.wrapping_sub(flow.last_delay) as i64;
+            flow.variation_min = flow.variation_min.min(variation);
+            flow.variation_max = flow.variation_max.max(variation);
         }
+        let sent = (injected, tau.packet.pid);
+        flow.reordered += u64::from(sent < flow.latest);
+        flow.latest = flow.latest.max(sent);
+        flow.delays.record(delay);
         flow.delivered += 1;
         flow.delay_sum += u128::from(delay);
         flow.delay_min = flow.delay_min.min(delay);
@@ -91,7 +112,7 @@ impl FlowRecords {
         self.flows.is_empty()
     }
 
-    /// Writes the table. `jitter_ps` is the mean |delay_i - delay_{i-1}| within the flow.
+    /// Writes the table; `docs/results.md` says what its columns are.
     ///
     /// # Errors
     /// The file system refuses.
@@ -163,8 +184,52 @@ impl FlowRecords {
                 }))),
             ),
         ];
+        let columns = columns.into_iter().chain(self.metrics()).collect();
         write_columns(path, format, columns)
     }
+
+    /// The columns of RFC 7679, 5481, 3393, 7680 and 4737, beside those of the plain delays.
+    fn metrics(&self) -> Vec<(&'static str, ArrayRef)> {
+        let flows = &self.flows;
+        let percentiles: Vec<Option<Percentiles>> =
+            flows.iter().map(|flow| flow.delays.percentiles()).collect();
+        let mut columns = percentile_columns(
+            ["delay_p50_ps", "delay_p90_ps", "delay_p99_ps", "delay_p999_ps"],
+            &percentiles,
+        );
+        let pdv = flows.iter().zip(&percentiles);
+        let pdv = pdv.map(|(flow, found)| Some(found.as_ref()?.p999.saturating_sub(flow.delay_min)));
+        let ratio = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
+        let loss = flows.iter().map(|flow| ratio(flow.dropped, flow.dropped + flow.delivered));
+        let reordering = flows.iter().map(|flow| ratio(flow.reordered, flow.delivered));
+        let variation = |of: fn(&FlowRecord) -> i64| {
+            Arc::new(Int64Array::from_iter(flows.iter().map(|flow| (flow.delivered > 1).then(|| of(flow)))))
+        };
+        columns.extend([
+            ("pdv_p999_ps", Arc::new(UInt64Array::from_iter(pdv)) as ArrayRef),
+            ("ipdv_min_ps", variation(|flow| flow.variation_min)),
+            ("ipdv_max_ps", variation(|flow| flow.variation_max)),
+            ("loss_ratio", Arc::new(Float64Array::from_iter(loss))),
+            (
+                "packets_reordered",
+                Arc::new(UInt64Array::from_iter_values(flows.iter().map(|flow| flow.reordered))),
+            ),
+            ("reordered_ratio", Arc::new(Float64Array::from_iter(reordering))),
+        ]);
+        columns
+    }
+}
+
+/// A column per percentile.
+pub(super) fn percentile_columns(
+    names: [&'static str; 4],
+    percentiles: &[Option<Percentiles>],
+) -> Vec<(&'static str, ArrayRef)> {
+    let parts: [fn(&Percentiles) -> u64; 4] = [|p| p.p50, |p| p.p90, |p| p.p99, |p| p.p999];
+    let column = |part: fn(&Percentiles) -> u64| {
+        Arc::new(UInt64Array::from_iter(percentiles.iter().map(|found| found.as_ref().map(part)))) as ArrayRef
+    };
+    names.into_iter().zip(parts.map(column)).collect()
 }
 
 /// Writes one batch of named columns as a whole table.

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::builder::{StringDictionaryBuilder, UInt32Builder, UInt64Builder};
-use arrow_array::types::UInt16Type;
-use arrow_array::{ArrayRef, TimestampNanosecondArray};
+use arrow_array::builder::{UInt32Builder, UInt64Builder};
+use arrow_array::{ArrayRef, TimestampNanosecondArray, UInt32Array, UInt64Array};
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 
+use super::names::Names;
 use crate::packet::{DropReason, Tau};
 use crate::table::{Format, TableError, TableWriter, batch};
+use crate::topology::{DeviceId, Topology};
 use crate::units::{Span, Time, Timestamp};
 
 /// The time zone as an offset, which every reader knows.
@@ -31,7 +32,7 @@ pub enum End {
 
 /// One row.
 #[derive(Debug, Clone, Copy)]
-pub struct PacketRow<'a> {
+pub struct PacketRow {
     /// The packet and the instant of its end: of a delivered packet, its arrival; of a dropped one, its ingress at the
     /// device that lost it; of one still inside, its injection.
     pub tau: Tau,
@@ -43,8 +44,8 @@ pub struct PacketRow<'a> {
     pub injected: Time,
     /// The devices that it passed.
     pub hops: u32,
-    /// The device where it ended; empty for a packet still inside.
-    pub device: &'a str,
+    /// The device where it ended; none for a packet still inside.
+    pub device: Option<DeviceId>,
     /// What became of it.
     pub end: End,
 }
@@ -55,6 +56,9 @@ pub struct PacketRows {
     table: TableWriter,
     schema: Arc<Schema>,
     start: Timestamp,
+    outcomes: Names,
+    devices: Names,
+    reasons: Names,
     columns: Columns,
 }
 
@@ -69,10 +73,10 @@ struct Columns {
     injected: Vec<u64>,
     ended: UInt64Builder,
     delay: UInt64Builder,
-    hops: UInt32Builder,
-    outcome: StringDictionaryBuilder<UInt16Type>,
-    device: StringDictionaryBuilder<UInt16Type>,
-    reason: StringDictionaryBuilder<UInt16Type>,
+    hops: Vec<u32>,
+    outcome: Vec<u32>,
+    device: UInt32Builder,
+    reason: UInt32Builder,
 }
 
 impl PacketRows {
@@ -80,8 +84,12 @@ impl PacketRows {
     ///
     /// # Errors
     /// The file cannot be created.
-    pub fn create(path: &Path, format: Format, start: Timestamp) -> Result<Self, TableError> {
-        let name = || DataType::Dictionary(Box::new(DataType::UInt16), Box::new(DataType::Utf8));
+    pub fn create(
+        path: &Path,
+        format: Format,
+        topology: &Topology,
+        start: Timestamp,
+    ) -> Result<Self, TableError> {
         let schema = Arc::new(Schema::new(vec![
             Field::new("pid", DataType::UInt64, false),
             Field::new("fid", DataType::UInt32, false),
@@ -93,75 +101,68 @@ impl PacketRows {
             Field::new("ended_ps", DataType::UInt64, true),
             Field::new("delay_ps", DataType::UInt64, true),
             Field::new("hops", DataType::UInt32, false),
-            Field::new("outcome", name(), false),
-            Field::new("device", name(), true),
-            Field::new("reason", name(), true),
+            Field::new("outcome", Names::data_type(), false),
+            Field::new("device", Names::data_type(), true),
+            Field::new("reason", Names::data_type(), true),
         ]));
-        let table = TableWriter::create(path, &schema, format)?;
-        Ok(PacketRows { path: path.to_owned(), table, schema, start, columns: Columns::default() })
+        Ok(PacketRows {
+            path: path.to_owned(),
+            table: TableWriter::create(path, &schema, format)?,
+            schema,
+            start,
+            outcomes: Names::new(["delivered", "dropped", "inside"].into_iter()),
+            devices: Names::devices(topology),
+            reasons: Names::reasons(),
+            columns: Columns::default(),
+        })
     }
 
     /// Appends a row.
     ///
     /// # Errors
     /// The disk is full.
-    pub fn push(&mut self, row: &PacketRow<'_>) -> Result<(), TableError> {
-        let Columns {
-            pid,
-            fid,
-            source,
-            record,
-            length,
-            injected_at,
-            injected,
-            ended,
-            delay,
-            hops,
-            outcome,
-            device,
-            reason,
-        } = &mut self.columns;
+    #[inline]
+    pub fn push(&mut self, row: &PacketRow) -> Result<(), TableError> {
+        let columns = &mut self.columns;
         let packet = &row.tau.packet;
-        pid.push(packet.pid);
-        fid.push(packet.fid);
-        source.push(row.source);
-        record.push(row.record);
-        length.push(packet.length);
-        injected_at.push((self.start + Span::from_ps(row.injected.as_ps())).as_ns());
-        injected.push(row.injected.as_ps());
-        hops.append_value(row.hops);
+        columns.pid.push(packet.pid);
+        columns.fid.push(packet.fid);
+        columns.source.push(row.source);
+        columns.record.push(row.record);
+        columns.length.push(packet.length);
+        columns.injected_at.push((self.start + Span::from_ps(row.injected.as_ps())).as_ns());
+        columns.injected.push(row.injected.as_ps());
+        columns.hops.push(row.hops);
         let at = row.tau.timestamp.as_ps();
-        let (name, ended_ps, delay_ps, why) = match row.end {
-            End::Delivered => {
-                ("delivered", Some(at), Some(row.tau.timestamp.since(row.injected).as_ps()), None)
-            }
-            End::Dropped(reason) => ("dropped", Some(at), None, Some(reason.name())),
-            End::Inside => ("inside", None, None, None),
+        let (outcome, ended_ps, delay_ps, why) = match row.end {
+            End::Delivered => (0, Some(at), Some(row.tau.timestamp.since(row.injected).as_ps()), None),
+            End::Dropped(reason) => (1, Some(at), None, Some(reason.number())),
+            End::Inside => (2, None, None, None),
         };
-        ended.append_option(ended_ps);
-        delay.append_option(delay_ps);
-        outcome.append_value(name);
-        reason.append_option(why);
-        device.append_option((!row.device.is_empty()).then_some(row.device));
-        if pid.len() == ROWS { self.flush() } else { Ok(()) }
+        columns.outcome.push(outcome);
+        columns.ended.append_option(ended_ps);
+        columns.delay.append_option(delay_ps);
+        columns.reason.append_option(why);
+        columns.device.append_option(row.device.map(|device| device.index() as u32));
+        if columns.pid.len() == ROWS { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<(), TableError> {
         let mut columns = std::mem::take(&mut self.columns);
         let arrays: Vec<ArrayRef> = vec![
-            Arc::new(arrow_array::UInt64Array::from(columns.pid)),
-            Arc::new(arrow_array::UInt32Array::from(columns.fid)),
-            Arc::new(arrow_array::UInt32Array::from(columns.source)),
-            Arc::new(arrow_array::UInt64Array::from(columns.record)),
-            Arc::new(arrow_array::UInt32Array::from(columns.length)),
+            Arc::new(UInt64Array::from(columns.pid)),
+            Arc::new(UInt32Array::from(columns.fid)),
+            Arc::new(UInt32Array::from(columns.source)),
+            Arc::new(UInt64Array::from(columns.record)),
+            Arc::new(UInt32Array::from(columns.length)),
             Arc::new(TimestampNanosecondArray::from(columns.injected_at).with_timezone(UTC)),
-            Arc::new(arrow_array::UInt64Array::from(columns.injected)),
+            Arc::new(UInt64Array::from(columns.injected)),
             Arc::new(columns.ended.finish()),
             Arc::new(columns.delay.finish()),
-            Arc::new(columns.hops.finish()),
-            Arc::new(columns.outcome.finish()),
-            Arc::new(columns.device.finish()),
-            Arc::new(columns.reason.finish()),
+            Arc::new(UInt32Array::from(columns.hops)),
+            self.outcomes.column(UInt32Array::from(columns.outcome)),
+            self.devices.column(columns.device.finish()),
+            self.reasons.column(columns.reason.finish()),
         ];
         self.table.write(&batch(&self.path, &self.schema, arrays)?)
     }

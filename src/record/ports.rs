@@ -7,13 +7,14 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Float64Array, StringArray, UInt16Array, UInt64Array};
 use serde::Serialize;
 
-use super::flows::write_columns;
-use crate::engine::Hop;
+use super::flows::{percentile_columns, write_columns};
+use super::quantiles::Quantiles;
+use crate::engine::{Dropped, Hop};
 use crate::link::Link;
-use crate::packet::DropReason;
+use crate::packet::{DropReason, Tau};
 use crate::table::{Format, TableError};
 use crate::topology::{DeviceId, PortId, Topology};
-use crate::units::{Span, Time};
+use crate::units::{PS_PER_S, Span, Time};
 
 /// What is kept of one egress port.
 #[derive(Debug, Clone)]
@@ -28,7 +29,16 @@ struct PortRecord {
     waiting_max: Span,
     sojourn_sum: u128,
     sojourn_max: Span,
-    dropped: u64,
+    waiting: Quantiles,
+    sojourn: Quantiles,
+    /// By the number of the reason.
+    dropped: [u64; DropReason::ALL.len()],
+    /// Who joined the queue: those that passed, were lost from it or before it, or still wait.
+    joined: u64,
+    /// How long those waited that were lost.
+    lost_waiting_sum: u128,
+    /// Since when those have waited that wait at the run's end.
+    still: Vec<Time>,
 }
 
 /// Packets lost at one place for one reason.
@@ -66,7 +76,12 @@ impl PortRecords {
                 waiting_max: Span::ZERO,
                 sojourn_sum: 0,
                 sojourn_max: Span::ZERO,
-                dropped: 0,
+                waiting: Quantiles::default(),
+                sojourn: Quantiles::default(),
+                dropped: [0; DropReason::ALL.len()],
+                joined: 0,
+                lost_waiting_sum: 0,
+                still: Vec::new(),
             })
             .collect();
         PortRecords { ports, drops: std::collections::BTreeMap::new() }
@@ -78,6 +93,9 @@ impl PortRecords {
         let port = &mut self.ports[hop.port.index()];
         let (waiting, sojourn) = (hop.egress.since(hop.joined), hop.egress.since(hop.ingress));
         port.packets += 1;
+        port.joined += 1;
+        port.waiting.record(waiting.as_ps());
+        port.sojourn.record(sojourn.as_ps());
         port.bytes += u64::from(hop.packet.length);
         let transmission = port.link.transmission_time(hop.packet.byte_count());
         port.busy += transmission;
@@ -88,12 +106,26 @@ impl PortRecords {
         port.sojourn_max = port.sojourn_max.max(sojourn);
     }
 
-    /// A packet was lost.
-    pub fn dropped(&mut self, device: DeviceId, port: Option<PortId>, reason: DropReason) {
+    /// A packet was lost; at its device, packets take `processing` before they join a queue.
+    pub fn dropped(&mut self, drop: &Dropped, processing: Span) {
+        let Dropped { tau, device, port, reason, at } = *drop;
         if let Some(port) = port {
-            self.ports[port.index()].dropped += 1;
+            let record = &mut self.ports[port.index()];
+            record.dropped[reason.number() as usize] += 1;
+            // What is lost on a link has passed the port.
+            if reason != DropReason::LostOnLink {
+                record.joined += 1;
+                record.lost_waiting_sum += u128::from(at.since(tau.timestamp + processing).as_ps());
+            }
         }
         *self.drops.entry((device, port, reason)).or_default() += 1;
+    }
+
+    /// A packet waits at the run's end.
+    pub fn waits(&mut self, port: PortId, joined: &Tau) {
+        let record = &mut self.ports[port.index()];
+        record.joined += 1;
+        record.still.push(joined.timestamp);
     }
 
     /// The drops by place and reason, in the order of the topology.
@@ -109,7 +141,7 @@ impl PortRecords {
             .collect()
     }
 
-    /// Writes the table of a run that ended at `end`. Waiting is from joining the PTM to the start of transmission,
+    /// Writes the table of a run that ended at `end`; `docs/results.md` says what its columns are. Waiting is from joining the PTM to the start of transmission,
     /// sojourn from ingress to the start of transmission; `utilization` is the part of the run during which the port
     /// was transmitting (0 on an unlimited link, null in a run of no length).
     ///
@@ -133,7 +165,7 @@ impl PortRecords {
             ("bytes", Arc::new(UInt64Array::from_iter_values(ports.iter().map(|port| port.bytes)))),
             (
                 "packets_dropped",
-                Arc::new(UInt64Array::from_iter_values(ports.iter().map(|port| port.dropped))),
+                Arc::new(UInt64Array::from_iter_values(ports.iter().map(|port| port.dropped.iter().sum()))),
             ),
             (
                 "utilization",
@@ -156,7 +188,58 @@ impl PortRecords {
                 Arc::new(UInt64Array::from_iter_values(ports.iter().map(|port| port.sojourn_max.as_ps()))),
             ),
         ];
+        let columns = columns.into_iter().chain(self.metrics(end)).collect();
         write_columns(path, format, columns)
+    }
+
+    /// The percentiles, Little's law and the drops by reason.
+    fn metrics(&self, end: Time) -> Vec<(&'static str, ArrayRef)> {
+        let ports = &self.ports;
+        let percentiles = |of: fn(&PortRecord) -> &Quantiles| {
+            ports.iter().map(|port| of(port).percentiles()).collect::<Vec<_>>()
+        };
+        let mut columns = percentile_columns(
+            ["waiting_p50_ps", "waiting_p90_ps", "waiting_p99_ps", "waiting_p999_ps"],
+            &percentiles(|port| &port.waiting),
+        );
+        columns.extend(percentile_columns(
+            ["sojourn_p50_ps", "sojourn_p90_ps", "sojourn_p99_ps", "sojourn_p999_ps"],
+            &percentiles(|port| &port.sojourn),
+        ));
+        let over_run = |of: &dyn Fn(&PortRecord) -> f64| {
+            let length = end.as_seconds_f64();
+            let column = ports.iter().map(|port| (length > 0.0).then(|| of(port) / length));
+            Arc::new(Float64Array::from_iter(column)) as ArrayRef
+        };
+        let joined = UInt64Array::from_iter_values(ports.iter().map(|port| port.joined));
+        columns.extend([
+            ("throughput_bps", over_run(&|port| 8.0 * port.bytes as f64)),
+            ("packets_joined", Arc::new(joined) as ArrayRef),
+            ("joined_per_s", over_run(&|port| port.joined as f64)),
+            ("queue_mean_packets", over_run(&|port| port.waited(end) as f64 / PS_PER_S as f64)),
+        ]);
+        let reasons: [(&str, DropReason); 6] = [
+            ("dropped_buffer_full", DropReason::BufferFull),
+            ("dropped_larger_than_burst", DropReason::LargerThanBurst),
+            ("dropped_early_drop", DropReason::EarlyDrop),
+            ("dropped_above_maximum", DropReason::AboveMaximum),
+            ("dropped_sojourn_above_target", DropReason::SojournAboveTarget),
+            ("dropped_lost_on_link", DropReason::LostOnLink),
+        ];
+        columns.extend(reasons.map(|(name, reason)| {
+            let counts = ports.iter().map(|port| port.dropped[reason.number() as usize]);
+            (name, Arc::new(UInt64Array::from_iter_values(counts)) as ArrayRef)
+        }));
+        columns
+    }
+}
+
+impl PortRecord {
+    /// For how long packets waited by `end`, in all: the integral of their number over the run, in picoseconds.
+    fn waited(&self, end: Time) -> u128 {
+        let still = self.still.iter().map(|joined| u128::from(end.since(*joined).as_ps()));
+        // Packets whose egress was known beforehand have it by the end.
+        self.waiting_sum + self.lost_waiting_sum + still.sum::<u128>()
     }
 }
 

@@ -1,29 +1,42 @@
 //! Feeds what happens in a simulation to the tables and to the watch.
 
+use std::path::PathBuf;
+
 use rustc_hash::FxHashMap;
 
+use super::RunError;
 use crate::compare::{PacketOrigin, Watch};
-use crate::engine::{Hop, Injected, Observer};
+use crate::engine::{Dropped, Hop, Injected, Observer};
 use crate::packet::{DropReason, FlowKey, Packet, Tau};
-use crate::record::{End, FlowRecords, PacketRow, PacketRows, PortRecords};
-use crate::table::TableError;
+use crate::record::{
+    End, FlowRecords, Held, HopRows, PacketRow, PacketRows, PortRecords, QueueLengths, VantageRecords,
+};
+use crate::scenario::Record;
+use crate::table::Format;
 use crate::topology::{DeviceId, PortId, Topology};
+use crate::units::{Time, Timestamp};
 
-/// Everything that a run records.
+/// Everything that a run records. What an engine tells in an order of its own is held back until it can be handed on
+/// by instant and pid, so that the tables are the same whichever engine ran.
 pub(super) struct RunObserver<'t> {
-    pub(super) topology: &'t Topology,
-    pub(super) packets: PacketRows,
-    pub(super) flows: FlowRecords,
-    pub(super) ports: PortRecords,
-    pub(super) watch: Watch,
+    topology: &'t Topology,
+    packets: Option<PacketRows>,
+    hops: Option<HopRows<'t>>,
+    queues: Option<QueueLengths>,
+    vantages: VantageRecords,
+    flows: FlowRecords,
+    ports: PortRecords,
+    watch: Watch,
     /// The packets inside, by pid.
-    pub(super) inside: FxHashMap<u64, InsidePacket>,
-    /// The first row that could not be written.
-    pub(super) failure: Option<TableError>,
+    inside: FxHashMap<u64, InsidePacket>,
+    /// The packets that have ended.
+    ended: Held<PacketRow>,
+    /// The first thing that could not be written.
+    failure: Option<RunError>,
 }
 
 /// A packet inside.
-pub(super) struct InsidePacket {
+struct InsidePacket {
     packet: Packet,
     origin: PacketOrigin,
     hops: u32,
@@ -33,12 +46,49 @@ pub(super) struct InsidePacket {
 pub(super) struct Records {
     pub(super) flows: FlowRecords,
     pub(super) ports: PortRecords,
+    pub(super) queues: Option<QueueLengths>,
+    pub(super) vantages: VantageRecords,
     pub(super) watch: Watch,
+}
+
+impl<'t> RunObserver<'t> {
+    /// Begins the tables that `record` asks for, of a run that starts at `start`; `file` gives the path of a table.
+    ///
+    /// # Errors
+    /// A file cannot be created.
+    pub(super) fn create(
+        topology: &'t Topology,
+        record: &Record,
+        watch: Watch,
+        start: Timestamp,
+        format: Format,
+        file: impl Fn(&str) -> PathBuf,
+    ) -> Result<Self, RunError> {
+        let packets = record
+            .packets
+            .then(|| PacketRows::create(&file("packets"), format, topology, start))
+            .transpose()?;
+        let hops = record.hops.then(|| HopRows::create(&file("hops"), format, topology)).transpose()?;
+        Ok(RunObserver {
+            topology,
+            packets,
+            hops,
+            queues: record.queues.as_ref().map(|queues| QueueLengths::new(queues, topology)),
+            vantages: VantageRecords::new(topology, &record.vantages),
+            flows: FlowRecords::default(),
+            ports: PortRecords::new(topology),
+            watch,
+            inside: FxHashMap::default(),
+            ended: Held::default(),
+            failure: None,
+        })
+    }
 }
 
 impl Observer for RunObserver<'_> {
     fn flow(&mut self, _fid: u32, key: FlowKey) {
         self.flows.flow(key);
+        self.vantages.flow(key);
     }
 
     fn injected(&mut self, injected: &Injected<'_>) {
@@ -48,57 +98,109 @@ impl Observer for RunObserver<'_> {
         self.inside.insert(packet.pid, InsidePacket { packet, origin, hops: 0 });
     }
 
+    #[inline]
     fn hop(&mut self, hop: &Hop) {
         self.ports.hop(hop);
         if let Some(inside) = self.inside.get_mut(&hop.packet.pid) {
             inside.hops += 1;
             self.watch.hop(hop, &mut inside.origin);
         }
+        if let Some(hops) = &mut self.hops {
+            hops.hop(hop);
+        }
+        if self.queues.is_some() {
+            self.waited(hop.port, &hop.packet, hop.joined, hop.egress);
+        }
+        self.vantages.hop(hop);
     }
 
     fn delivered(&mut self, tau: &Tau, host: DeviceId) {
         let Some(mut inside) = self.inside.remove(&tau.packet.pid) else { return };
         self.watch.reached(tau, host, &mut inside.origin);
-        self.flows.delivered(&tau.packet, tau.timestamp.since(inside.origin.injected));
-        self.end(tau, Some(host), &inside, End::Delivered);
+        self.vantages.reached(host, tau, false);
+        self.ended.push(tau.timestamp, tau.packet.pid, inside.row(*tau, Some(host), End::Delivered));
     }
 
-    fn dropped(&mut self, tau: &Tau, device: DeviceId, port: Option<PortId>, reason: DropReason) {
-        self.ports.dropped(device, port, reason);
+    fn dropped(&mut self, drop: &Dropped) {
+        let Dropped { tau, device, port, reason, at } = drop;
+        let processing = self.topology.device(*device).processing;
+        self.ports.dropped(drop, processing);
+        if let Some(hops) = &mut self.hops {
+            hops.dropped(drop);
+        }
+        // What is lost on a link had left the queue, and its ingress is known.
+        if *reason != DropReason::LostOnLink {
+            self.vantages.reached(*device, tau, port.is_some());
+            if let Some(port) = port {
+                self.waited(*port, &tau.packet, tau.timestamp + processing, *at);
+            }
+        }
         let Some(mut inside) = self.inside.remove(&tau.packet.pid) else { return };
-        self.watch.dropped(tau, device, &mut inside.origin);
-        self.flows.dropped(&tau.packet);
-        self.end(tau, Some(device), &inside, End::Dropped(reason));
+        self.watch.dropped(tau, *device, &mut inside.origin);
+        self.ended.push(*at, tau.packet.pid, inside.row(*tau, Some(*device), End::Dropped(*reason)));
+    }
+
+    fn waits(&mut self, port: PortId, joined: &Tau) {
+        let device = self.topology.port(port).device;
+        let ingress = joined.timestamp - self.topology.device(device).processing;
+        self.vantages.reached(device, &Tau { timestamp: ingress, packet: joined.packet }, true);
+        self.ports.waits(port, joined);
+        if let Some(queues) = &mut self.queues {
+            queues.waits(port, joined.packet.length, joined.timestamp);
+        }
+    }
+
+    fn settled(&mut self, before: Time) {
+        let RunObserver { ended, flows, packets, hops, failure, .. } = self;
+        let mut written = ended.settle(before, |_, row| {
+            match row.end {
+                End::Delivered => flows.delivered(&row.tau, row.injected),
+                _ => flows.dropped(&row.tau.packet),
+            }
+            packets.as_mut().map_or(Ok(()), |packets| packets.push(&row))
+        });
+        if let Some(hops) = hops {
+            written = written.and(hops.settle(before));
+        }
+        if let (Err(error), None) = (written, &failure) {
+            *failure = Some(error.into());
+        }
+    }
+}
+
+impl InsidePacket {
+    fn row(&self, tau: Tau, device: Option<DeviceId>, end: End) -> PacketRow {
+        let PacketOrigin { source, record, injected, .. } = self.origin;
+        PacketRow { tau, source, record, injected, hops: self.hops, device, end }
     }
 }
 
 impl RunObserver<'_> {
-    fn end(&mut self, tau: &Tau, device: Option<DeviceId>, inside: &InsidePacket, end: End) {
-        let row = PacketRow {
-            tau: *tau,
-            source: inside.origin.source,
-            record: inside.origin.record,
-            injected: inside.origin.injected,
-            hops: inside.hops,
-            device: device.map_or("", |device| &self.topology.device(device).name),
-            end,
-        };
-        if self.failure.is_none() {
-            self.failure = self.packets.push(&row).err();
+    /// A packet has left the queue of a port.
+    fn waited(&mut self, port: PortId, packet: &Packet, joined: Time, left: Time) {
+        let Some(queues) = &mut self.queues else { return };
+        if let (Err(error), None) = (queues.waited(port, packet.length, joined, left), &self.failure) {
+            self.failure = Some(error.into());
         }
     }
 
-    /// Writes the packets that are still inside, and closes the table of packets.
-    pub(super) fn finish(mut self) -> Result<Records, TableError> {
+    /// Writes the packets that are still inside, and closes the tables of packets and hops.
+    pub(super) fn finish(mut self) -> Result<Records, RunError> {
         let mut left: Vec<InsidePacket> = std::mem::take(&mut self.inside).into_values().collect();
         left.sort_unstable_by_key(|inside| inside.packet.pid);
-        for inside in left {
-            let tau = Tau { timestamp: inside.origin.injected, packet: inside.packet };
-            self.end(&tau, None, &inside, End::Inside);
-        }
-        let RunObserver { packets, flows, ports, watch, failure, .. } = self;
+        let RunObserver { packets, hops, queues, vantages, flows, ports, watch, failure, .. } = self;
         failure.map_or(Ok(()), Err)?;
-        packets.finish()?;
-        Ok(Records { flows, ports, watch })
+        if let Some(mut packets) = packets {
+            for inside in left {
+                let tau = Tau { timestamp: inside.origin.injected, packet: inside.packet };
+                packets.push(&inside.row(tau, None, End::Inside))?;
+            }
+            packets.finish()?;
+        }
+        hops.map_or(Ok(()), HopRows::finish)?;
+        Ok(Records { flows, ports, queues, vantages, watch })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
-use super::Engine;
-use super::{Accept, DelayScope, Direction, Measured, Scenario, Traffic};
+use super::{Accept, DelayScope, Direction, Engine, Measured, RecordFile, Scenario, Traffic};
 use crate::config::{ConfigError, Document, Spanned, why_unreadable};
 use crate::topology::{Topology, Vantage, VantageSpec};
 use crate::traffic::TrafficSpec;
@@ -44,6 +43,8 @@ pub struct ScenarioFile {
     /// The bounds that every comparison must keep, unless its capture has its own.
     #[schemars(with = "Option<Accept>")]
     pub accept: Option<Spanned<Accept>>,
+    /// What the run writes down (default: the packets).
+    pub record: Option<RecordFile>,
 }
 
 /// A measured capture to compare with.
@@ -148,6 +149,7 @@ impl Scenario {
                 document.error(accept.span(), "[accept] bounds nothing: there is no [[measured]] capture");
             reader.errors.push(error.with_help("add a [[measured]] table, or leave [accept] out".to_owned()));
         }
+        let record = file.record.as_ref().map(|file| reader.record(file, &topology)).unwrap_or_default();
         if !reader.errors.is_empty() {
             return Err(reader.finish());
         }
@@ -172,6 +174,7 @@ impl Scenario {
             until,
             traffic,
             measured,
+            record,
             inputs,
         })
     }
@@ -214,13 +217,8 @@ impl Reader<'_> {
     }
 
     pub(super) fn vantage(&mut self, spec: &VantageSpec, topology: &Topology) -> Option<Vantage> {
-        match topology.port_named(spec.port.get_ref()) {
-            Ok(port) => Some(Vantage { port, direction: spec.direction }),
-            Err(error) => {
-                self.wrong(spec.port.span(), error.to_string(), Some(error.help().to_owned()));
-                None
-            }
-        }
+        let port = self.port(&spec.port, topology).ok()?;
+        Some(Vantage { port, direction: spec.direction })
     }
 
     fn measured(

@@ -44,9 +44,9 @@ struct Entry<'a> {
 }
 
 /// What goes wrong without a place in the file: it has been told already.
-struct Told;
+pub(super) struct Told;
 
-type Resolved<T> = Result<T, Told>;
+pub(super) type Resolved<T> = Result<T, Told>;
 
 impl Reader<'_> {
     /// Every entry.

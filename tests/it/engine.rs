@@ -10,7 +10,8 @@ use rand_chacha::ChaCha8Rng;
 
 use taunet::device::Device;
 use taunet::engine::{
-    Engine, EngineError, Hop, Injected, Injection, InjectionPoint, Observer, Outcome, Settings, Simulation,
+    Dropped, Engine, EngineError, Hop, Injected, Injection, InjectionPoint, Observer, Outcome, Settings,
+    Simulation,
 };
 use taunet::flow::Flows;
 use taunet::link::Link;
@@ -96,8 +97,8 @@ impl Observer for Log {
     fn delivered(&mut self, tau: &Tau, _host: DeviceId) {
         self.delivered.push(*tau);
     }
-    fn dropped(&mut self, tau: &Tau, device: DeviceId, port: Option<PortId>, reason: DropReason) {
-        self.dropped.push((tau.packet.pid, device, port, reason));
+    fn dropped(&mut self, drop: &Dropped) {
+        self.dropped.push((drop.tau.packet.pid, drop.device, drop.port, drop.reason));
     }
 }
 

@@ -34,6 +34,7 @@ proptest! {
             prop_assert_eq!(&stream.1.hops, &event.1.hops);
             prop_assert_eq!(&stream.1.delivered, &event.1.delivered);
             prop_assert_eq!(&stream.1.dropped, &event.1.dropped);
+            prop_assert_eq!(&stream.1.waiting, &event.1.waiting);
         }
     }
 }

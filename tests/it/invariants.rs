@@ -52,7 +52,7 @@ impl Run<'_> {
             assert_eq!(ends.insert(tau.packet.pid, 0), None, "packet {} entered twice", tau.packet.pid);
         }
         let delivered = self.log.delivered.iter().map(|(tau, _)| tau.packet.pid);
-        for pid in delivered.chain(self.log.dropped.iter().map(|dropped| dropped.0)) {
+        for pid in delivered.chain(self.log.dropped.iter().map(|drop| drop.tau.packet.pid)) {
             *ends.get_mut(&pid).expect("a packet that ends has entered") += 1;
         }
         assert!(ends.values().all(|ends| *ends <= 1), "a packet has two ends");

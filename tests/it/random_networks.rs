@@ -7,9 +7,10 @@ use proptest::prelude::*;
 use rand::RngExt;
 
 use taunet::engine::{
-    Engine, EngineError, Hop, Injected, Injection, InjectionPoint, Observer, Outcome, Settings, Simulation,
+    Dropped, Engine, EngineError, Hop, Injected, Injection, InjectionPoint, Observer, Outcome, Settings,
+    Simulation,
 };
-use taunet::packet::{DropReason, FlowKey, Packet, Tau};
+use taunet::packet::{FlowKey, Packet, Tau};
 use taunet::random::stream;
 use taunet::topology::{DeviceId, PortId, Topology};
 use taunet::traffic::{Emission, Source, TrafficError};
@@ -322,7 +323,8 @@ pub struct Log {
     pub injected: Vec<(Tau, u32, u64)>,
     pub hops: Vec<Hop>,
     pub delivered: Vec<(Tau, DeviceId)>,
-    pub dropped: Vec<(u64, Time, DeviceId, Option<PortId>, DropReason)>,
+    pub dropped: Vec<Dropped>,
+    pub waiting: Vec<(PortId, Tau)>,
     settled: Time,
 }
 
@@ -332,7 +334,8 @@ impl Log {
         self.injected.sort_by_key(|(tau, _, _)| tau.packet.pid);
         self.hops.sort_by_key(|hop| (hop.packet.pid, hop.egress, hop.ingress));
         self.delivered.sort_by_key(|(tau, _)| tau.packet.pid);
-        self.dropped.sort();
+        self.dropped.sort_by_key(|drop| drop.tau.packet.pid);
+        self.waiting.sort_by_key(|(_, joined)| joined.packet.pid);
     }
 }
 
@@ -351,8 +354,12 @@ impl Observer for Log {
         assert!(tau.timestamp >= self.settled, "told after it was settled");
         self.delivered.push((*tau, host));
     }
-    fn dropped(&mut self, tau: &Tau, device: DeviceId, port: Option<PortId>, reason: DropReason) {
-        self.dropped.push((tau.packet.pid, tau.timestamp, device, port, reason));
+    fn dropped(&mut self, drop: &Dropped) {
+        assert!(drop.at >= self.settled, "told after it was settled");
+        self.dropped.push(*drop);
+    }
+    fn waits(&mut self, port: PortId, joined: &Tau) {
+        self.waiting.push((port, *joined));
     }
     fn settled(&mut self, before: Time) {
         self.settled = before;

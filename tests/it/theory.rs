@@ -18,10 +18,12 @@ use std::fs;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
-use taunet::engine::{Engine, Hop, Injected, Injection, InjectionPoint, Observer, Settings, Simulation};
-use taunet::packet::{DropReason, FlowKey, Tau};
+use taunet::engine::{
+    Dropped, Engine, Hop, Injected, Injection, InjectionPoint, Observer, Settings, Simulation,
+};
+use taunet::packet::{FlowKey, Tau};
 use taunet::scenario::{Scenario, Traffic};
-use taunet::topology::{DeviceId, PortId};
+use taunet::topology::DeviceId;
 use taunet::units::Time;
 
 const REPLICATIONS: u64 = 20;
@@ -193,8 +195,8 @@ impl Observer for Passages {
         }
     }
     fn delivered(&mut self, _tau: &Tau, _host: DeviceId) {}
-    fn dropped(&mut self, _tau: &Tau, _device: DeviceId, _port: Option<PortId>, reason: DropReason) {
-        panic!("a packet is lost: {reason}");
+    fn dropped(&mut self, drop: &Dropped) {
+        panic!("a packet is lost: {}", drop.reason);
     }
 }
 

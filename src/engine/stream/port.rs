@@ -3,8 +3,8 @@
 use super::merge::merge;
 use crate::engine::network::{Egress, Feeder, Landing, LandingPlace, Network, Wire};
 use crate::engine::tally::Tally;
-use crate::engine::{Hop, Observer};
-use crate::packet::{DropReason, Packet, Tau};
+use crate::engine::{Dropped, Hop, Observer};
+use crate::packet::{Packet, Tau};
 use crate::ptm::{Departure, Loss};
 use crate::topology::{DeviceId, PortId};
 use crate::units::{Span, Time};
@@ -178,22 +178,19 @@ impl<L: Observer> Worker<L> {
                 return Some(port);
             }
             Landing::Home => self.tally.deliver(&arrived(), feeder.device, &mut self.log),
-            Landing::Lost(reason) => self.lose(feeder.device, feeder.processing, arrived(), None, reason),
+            Landing::Lost(reason) => {
+                let loss = Loss { tau: arrived(), at: joins, reason };
+                self.lose(feeder.device, feeder.processing, None, loss);
+            }
         }
         None
     }
 
     #[cold]
-    fn lose(
-        &mut self,
-        device: DeviceId,
-        processing: Span,
-        joined: Tau,
-        port: Option<PortId>,
-        reason: DropReason,
-    ) {
-        let tau = Tau { timestamp: joined.timestamp - processing, ..joined };
-        self.tally.lose(tau, device, port, reason, &mut self.log);
+    fn lose(&mut self, device: DeviceId, processing: Span, port: Option<PortId>, loss: Loss) {
+        let Loss { tau, at, reason } = loss;
+        let tau = Tau { timestamp: tau.timestamp - processing, ..tau };
+        self.tally.lose(&Dropped { tau, device, port, reason, at }, &mut self.log);
     }
 }
 
@@ -350,9 +347,9 @@ impl StreamPort {
             worker.land_all(&place, feeder, &departures, own);
         }
         departures.clear();
-        for Loss { tau, at, reason } in losses.drain(..) {
-            worker.tally.now = worker.tally.now.max(at);
-            worker.lose(self.egress.device, self.processing, tau, Some(self.id), reason);
+        for loss in losses.drain(..) {
+            worker.tally.now = worker.tally.now.max(loss.at);
+            worker.lose(self.egress.device, self.processing, Some(self.id), loss);
         }
         worker.departures = departures;
         worker.losses = losses;

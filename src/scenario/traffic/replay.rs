@@ -113,7 +113,11 @@ impl Reader<'_> {
         Ok(Speed::To(rate.get_ref().clone(), Some((link, name))))
     }
 
-    pub(super) fn port(&mut self, name: &Spanned<PortName>, topology: &Topology) -> Resolved<PortId> {
+    pub(in crate::scenario) fn port(
+        &mut self,
+        name: &Spanned<PortName>,
+        topology: &Topology,
+    ) -> Resolved<PortId> {
         topology
             .port_named(name.get_ref())
             .map_err(|error| self.told(Mistake::new(name.span(), error.to_string()).with_help(error.help())))

@@ -1,0 +1,115 @@
+//! [`Quantiles`]: percentiles of any number of times in bounded memory.
+
+use crate::capture::Histogram;
+
+/// So many values are kept as they are.
+const EXACT: usize = 128;
+
+/// Buckets per octave, as a power of two.
+const PRECISION: u32 = 7;
+
+/// Percentiles of times in picoseconds: exact for up to 128 values; of more, each is off by at most 1/256 of itself.
+///
+/// The percentile `q` is the smallest value that at least the part `q` of the values does not exceed.
+///
+/// # Memory
+/// At most 1 KiB for each octave between the smallest and the largest value.
+#[derive(Debug, Clone)]
+pub struct Quantiles(Kept);
+
+#[derive(Debug, Clone)]
+enum Kept {
+    Values(Vec<u64>),
+    Buckets(Box<Histogram>),
+}
+
+/// Some percentiles, in picoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Percentiles {
+    /// The median.
+    pub p50: u64,
+    /// 90 %.
+    pub p90: u64,
+    /// 99 %.
+    pub p99: u64,
+    /// 99.9 %.
+    pub p999: u64,
+}
+
+impl Default for Quantiles {
+    fn default() -> Self {
+        Quantiles(Kept::Values(Vec::new()))
+    }
+}
+
+impl Quantiles {
+    /// Takes in a value.
+    #[inline]
+    pub fn record(&mut self, value: u64) {
+        match &mut self.0 {
+            Kept::Buckets(histogram) => histogram.record(value.into()),
+            Kept::Values(values) if values.len() < EXACT => values.push(value),
+            Kept::Values(values) => {
+                let mut histogram = Histogram::new(PRECISION);
+                values.iter().for_each(|value| histogram.record((*value).into()));
+                histogram.record(value.into());
+                self.0 = Kept::Buckets(Box::new(histogram));
+            }
+        }
+    }
+
+    /// The percentiles; `None` without values.
+    pub fn percentiles(&self) -> Option<Percentiles> {
+        let of = |quantile: &dyn Fn(f64) -> Option<u64>| {
+            Some(Percentiles {
+                p50: quantile(0.5)?,
+                p90: quantile(0.9)?,
+                p99: quantile(0.99)?,
+                p999: quantile(0.999)?,
+            })
+        };
+        match &self.0 {
+            Kept::Buckets(histogram) => {
+                of(&|part| histogram.quantile(part).and_then(|value| u64::try_from(value).ok()))
+            }
+            Kept::Values(values) => {
+                let mut sorted = values.clone();
+                sorted.sort_unstable();
+                let rank = |part: f64| ((part * sorted.len() as f64).ceil() as usize).max(1);
+                of(&|part| sorted.get(rank(part) - 1).copied())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn nothing_has_no_percentiles() {
+        assert_eq!(Quantiles::default().percentiles(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn percentiles_are_within_the_stated_error(
+            mut values in prop::collection::vec((any::<u64>(), 0..64u32), 1..400),
+        ) {
+            let mut quantiles = Quantiles::default();
+            for (value, shift) in &mut values {
+                *value >>= *shift;
+                quantiles.record(*value);
+            }
+            let mut sorted: Vec<u64> = values.iter().map(|(value, _)| *value).collect();
+            sorted.sort_unstable();
+            let Percentiles { p50, p90, p99, p999 } = quantiles.percentiles().unwrap();
+            for (part, found) in [(0.5, p50), (0.9, p90), (0.99, p99), (0.999, p999)] {
+                let right = sorted[(part * sorted.len() as f64).ceil() as usize - 1];
+                let error = if sorted.len() <= EXACT { 0.0 } else { right as f64 / 256.0 };
+                prop_assert!(found.abs_diff(right) as f64 <= error, "{part}: {found}, not {right}");
+            }
+        }
+    }
+}
