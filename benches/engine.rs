@@ -15,6 +15,7 @@
 //! each node instead. `peers/` has the same workload in other simulators.
 
 mod arrivals;
+mod network;
 mod workload;
 
 use std::cmp::Reverse;

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# taunet beside ns-3 and ns.py: the same workload, in turn on one core.
+# taunet beside ns-3, ns.py and NeXosim: the same workload, in turn on one core.
 #
 #     benches/peers/run.sh [ROUNDS] [WORKLOAD]        five rounds of ft4 unless told
 #     benches/peers/run.sh arrivals [PACKETS]         when each packet reaches each node: taunet and ns-3 compared
 #
-# Installs what is missing: ns-3 from Debian (as root), ns.py from PyPI into the target folder. Prints a line per run and
-# the ratios over the rounds. CPU seconds are those of the run itself; for taunet they include the making of the network.
+# Installs what is missing: ns-3 from Debian (as root), ns.py from PyPI and NeXosim from crates.io into the target folder.
+# Prints a line per run, and the ratios over the rounds. CPU seconds are those of the run itself; for taunet they include the
+# making of the network.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -37,6 +38,10 @@ install_nspy() {
         python3 -m venv "$target/nspy"
         "$target/nspy/bin/pip" install --quiet ns.py==0.4.3
     fi
+}
+
+install_nexosim() {
+    cargo build --quiet --release --manifest-path benches/peers/nexosim/Cargo.toml --target-dir "$target/nexosim"
 }
 
 # Builds the bench of taunet, and gives its path.
@@ -78,6 +83,7 @@ if [ "${1:-}" = arrivals ]; then
 fi
 
 install_nspy
+install_nexosim
 rounds=${1:-5}
 workload=${2:-ft4}
 {
@@ -87,6 +93,7 @@ workload=${2:-ft4}
         done
         on_one_core "$target/ns3" full "$workload" 50000
         on_one_core "$target/ns3" raw "$workload" 200000
+        on_one_core "$target/nexosim/release/nexosim-bench" "$workload" 400000
         on_one_core "$target/nspy/bin/python" -B benches/peers/nspy/bench.py "$workload" 30000
     done
 } | python3 benches/peers/ratios.py

@@ -30,8 +30,8 @@ const REPLICATIONS: u64 = 20;
 /// Two-sided 99.9 % of Student's t with 19 degrees of freedom.
 const STUDENT_T: f64 = 3.883;
 /// How long packets are sent in a replication, and from when on it counts.
-const END: Time = Time::from_ps(20_000_000_000_000);
-const WARM_UP: Time = Time::from_ps(2_000_000_000_000);
+const END: Time = Time::from_ps(14_000_000_000_000);
+const WARM_UP: Time = Time::from_ps(1_000_000_000_000);
 
 /// At 8 Mbps, a byte takes a microsecond.
 const SERVER: &str = "8 Mbps";
@@ -67,7 +67,7 @@ fn topology(rates: &[&str], ptm: &str) -> String {
 fn poisson(from: &str, packets_per_s: f64, size: &str, dscp: u8) -> String {
     format!(
         "[[traffic]]\nkind = \"poisson\"\nname = \"{from}\"\nfrom = \"{from}\"\nto = \"sink\"\ndscp = {dscp}\n\
-         rate = \"{packets_per_s:.6} packets/s\"\nsize = {size}\nstop = \"20 s\"\n"
+         rate = \"{packets_per_s:.6} packets/s\"\nsize = {size}\nstop = \"14 s\"\n"
     )
 }
 
