@@ -1,7 +1,7 @@
 //! Packet forwarding: which egress port a packet takes.
 //!
 //! The destination address names a host by its longest matching prefix. A device sends towards that host along a
-//! cheapest path ([`Weight`]); [`Multipath`] says which of several equally good ports. An explicit path
+//! cheapest path ([`Weight`](crate::topology::Weight)); [`Multipath`] says which of several equally good ports. An explicit path
 //! that fits the flow comes first, then a static route of the device for the address. Hosts forward nothing, so
 //! that no path leads through one.
 

@@ -93,8 +93,7 @@ fn toml(
         ["lowest-port", "ecmp", "d-mod-k", "spray"][multipath],
         ["hops", "delay", "inverse-capacity"][weight],
     );
-    for switch in 0..switches {
-        let (discipline, delay, is_router) = devices[switch];
+    for (switch, &(discipline, delay, is_router)) in devices.iter().enumerate().take(switches) {
         text += &format!(
             "[[device]]\nname = \"s{switch}\"\nkind = \"{}\"\nprocessing = \"{}\"\nptm = {}\n",
             if is_router { "router" } else { "switch" },
