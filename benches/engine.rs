@@ -24,7 +24,7 @@ use taunet::engine::{
     Dropped, Engine, Hop, Injected, Injection, InjectionPoint, Observer, Settings, Simulation, Unwatched,
 };
 use taunet::packet::{FlowKey, Packet, Tau};
-use taunet::topology::{DeviceId, PortId};
+use taunet::topology::DeviceId;
 use taunet::traffic::{Emission, Source, TrafficError};
 use taunet::units::Time;
 use workload::{HOP_NS, Random, TRANSMISSION_NS, Workload};
