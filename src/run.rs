@@ -150,7 +150,7 @@ pub fn run(
     let (engine, engine_reason) = simulation.engine();
     let directory = RunDirectory::begin(&options.out, options.replace)?;
     let file = |name: &str| directory.file(&format!("{name}.{}", options.format.extension()));
-    let mut observer = RunObserver::create(topology, &scenario.record, watch, start, options.format, &file)?;
+    let mut observer = RunObserver::create(topology, &scenario.record, watch, start, options.format, file)?;
     let outcome = simulation.run(&mut observer, |state| progress(Stage::Simulating(*state)))?;
     let mut warnings: Vec<String> = simulation.warnings().collect();
     drop(simulation);

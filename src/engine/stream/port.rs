@@ -326,23 +326,23 @@ impl StreamPort {
         self.egress.ptm.forward_trace(ingress, &network.flows, last, &mut departures, &mut losses);
         let feeder = &network.feeders[self.id.index()];
         let place = network.landing(feeder);
-        if L::WATCHES {
+        let impaired = self.egress.wire.is_impaired();
+        if L::WATCHES || impaired {
             for Departure { tau: joined, start } in &departures {
                 let ingress = joined.timestamp - self.processing;
                 let (packet, device, port) = (joined.packet, self.egress.device, self.id);
                 let hop = Hop { packet, device, port, ingress, joined: joined.timestamp, egress: *start };
                 worker.tally.pass(&hop, &mut worker.log);
+                // What the link does to a packet is told next to its passage.
+                if impaired {
+                    let tau = Tau { timestamp: *start, packet };
+                    worker.carry(&place, feeder, (device, port, &mut self.egress.wire), tau, own);
+                }
             }
         } else {
             worker.tally.pass_all(&departures, self.egress.device, self.processing);
         }
-        if self.egress.wire.is_impaired() {
-            for Departure { tau: joined, start } in &departures {
-                let tau = Tau { timestamp: *start, packet: joined.packet };
-                let from = (self.egress.device, self.id, &mut self.egress.wire);
-                worker.carry(&place, feeder, from, tau, own);
-            }
-        } else {
+        if !impaired {
             self.egress.wire.carry_all(&mut departures, feeder.processing);
             worker.land_all(&place, feeder, &departures, own);
         }
