@@ -8,6 +8,7 @@ mod commands;
 mod disciplines;
 mod engine;
 mod engines;
+mod forwarding;
 mod house;
 mod inspect;
 mod invariants;
