@@ -62,7 +62,7 @@
 //! | [`device`] | a device at work: PFM, processing delay, PTMs |
 //! | [`traffic`] | sources of Tau: replay of a capture, Poisson, on-off, Markovian, ... |
 //! | [`scenario`] | topology, traffic and measured captures, from TOML |
-//! | [`engine`] | the event queue that drives it all |
+//! | [`engine`] | the event engine and the stream engine: two ways to the same answer |
 //! | [`record`] | the tables of a run and its directory |
 //! | [`compare`] | matching packets across vantages; the metrics |
 //! | [`run`] | one simulation end to end |
