@@ -50,6 +50,7 @@
 //! | [`units`] | time, rate, size, distance, speed: exact integers inside, text with units outside |
 //! | [`random`] | one random stream per (seed, purpose, name) |
 //! | [`packet`] | `Packet`, `Tau`, the key of a flow, the reasons to drop |
+//! | [`prefix`] | a prefix of IP addresses, as files write it |
 //! | [`flow`] | the flows of a run |
 //! | [`link`] | a link adds transmission and propagation: `link_forward` |
 //! | [`impairment`] | a link loses packets and holds them up, at random |
@@ -85,6 +86,7 @@ pub mod units;
 pub mod random;
 pub mod packet;
 pub mod flow;
+pub mod prefix;
 pub mod link;
 pub mod impairment;
 pub mod table;

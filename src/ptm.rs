@@ -38,7 +38,7 @@ mod properties;
 mod testing;
 
 pub use buffer::{Backlog, Buffer};
-pub use classes::{AnyOf, ClassesBy, FlowName, Interval, Match, MatchTextError, Network, Protocol};
+pub use classes::{AnyOf, ClassesBy, FlowName, Interval, Match, MatchTextError, Protocol};
 pub use codel::{Codel, CodelSpec};
 pub use discipline::{Discipline, Next};
 pub use drr::{Drr, DrrClass, DrrSpec};

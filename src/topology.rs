@@ -15,6 +15,7 @@ mod position;
 mod statistics;
 mod write;
 
+pub use crate::prefix::Prefix;
 pub use build::{DeviceSpec, LinkSpec, RouteSpec};
 pub use draft::{Draft, DraftDevice, DraftLink, DraftTiming};
 pub use error::{Element, TopologyError};
@@ -24,7 +25,7 @@ pub use file::{
 };
 pub use forwarding::{ExplicitPath, Forwarding, Multipath, Weight};
 pub use impairment::{JitterFile, JitterKind};
-pub use names::{Direction, NameError, PortName, Prefix, Vantage, VantageSpec};
+pub use names::{Direction, NameError, PortName, Vantage, VantageSpec};
 pub use position::{Position, PositionFile};
 pub use statistics::{BandwidthCount, TopologyStatistics};
 pub use write::{FileText, TimingText};

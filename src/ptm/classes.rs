@@ -11,7 +11,7 @@
 mod classifier;
 mod matching;
 
-pub use matching::{AnyOf, FlowName, Interval, Match, MatchTextError, Network, Protocol};
+pub use matching::{AnyOf, FlowName, Interval, Match, MatchTextError, Protocol};
 
 pub(super) use classifier::Classifier;
 

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -48,9 +47,6 @@ pub enum NameTextError {
         /// its number
         number: String,
     },
-    /// Neither an address nor a prefix.
-    #[error("`{0}` is not an address; write for example \"10.0.1.2\", \"10.0.1.0/24\" or \"fd00::/64\"")]
-    NotAPrefix(String),
 }
 
 impl FromStr for PortName {
@@ -66,20 +62,6 @@ impl FromStr for PortName {
             .parse()
             .map_err(|_| NameTextError::LargePort { text: text.to_owned(), number: number.to_owned() })?;
         Ok(PortName::new(device, port))
-    }
-}
-
-/// An address prefix: `10.0.1.0/24`, or one address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Prefix(pub IpNet);
-
-impl FromStr for Prefix {
-    type Err = NameTextError;
-    fn from_str(text: &str) -> Result<Self, NameTextError> {
-        text.parse::<IpNet>()
-            .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
-            .map(Prefix)
-            .map_err(|_| NameTextError::NotAPrefix(text.to_owned()))
     }
 }
 
@@ -104,8 +86,7 @@ macro_rules! read_from_text {
     )+};
 }
 read_from_text!(
-    PortName: "a port as text, such as \"r1:0\"",
-    Prefix: "an address as text, such as \"10.0.1.2\" or \"10.0.1.0/24\""
+    PortName: "a port as text, such as \"r1:0\""
 );
 
 impl JsonSchema for PortName {
@@ -118,20 +99,6 @@ impl JsonSchema for PortName {
             "description": "a port: its device's name and its number",
             "examples": ["r1:0"],
             "pattern": "^[^:\\s]+:[0-9]{1,5}$",
-        })
-    }
-}
-
-impl JsonSchema for Prefix {
-    fn schema_name() -> Cow<'static, str> {
-        "Prefix".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "description": "an IPv4 or IPv6 address, or a prefix of addresses",
-            "examples": ["10.0.1.2", "10.0.1.0/24", "fd00::/64"],
-            "pattern": "^[0-9a-fA-F:.]+(/[0-9]{1,3})?$",
         })
     }
 }

@@ -1,8 +1,9 @@
 //! Which class a packet belongs to.
 
-use super::matching::{AnyOf, FlowName, Interval, Match, Network, Protocol};
+use super::matching::{AnyOf, FlowName, Interval, Match, Protocol};
 use crate::flow::Flows;
 use crate::packet::{FlowKey, Packet};
+use crate::prefix::Prefix;
 
 /// The first class whose `match` fits a packet; the fallback for what fits none.
 ///
@@ -29,8 +30,8 @@ struct Rule {
 #[derive(Default)]
 struct FlowRule {
     protocol: Option<AnyOf<Protocol>>,
-    source: Option<AnyOf<Network>>,
-    destination: Option<AnyOf<Network>>,
+    source: Option<AnyOf<Prefix>>,
+    destination: Option<AnyOf<Prefix>>,
     source_ports: Option<AnyOf<Interval<65_535>>>,
     destination_ports: Option<AnyOf<Interval<65_535>>>,
     flows: Option<AnyOf<FlowName>>,
@@ -135,7 +136,7 @@ impl FlowRule {
             FlowKey::Ip { protocol, ports, .. } => (Some(protocol), ports),
             FlowKey::Link { .. } => (None, None),
         };
-        let within = |networks: &Network, address| networks.0.contains(&address);
+        let within = |networks: &Prefix, address| networks.0.contains(&address);
         any(&self.protocol, |wanted| protocol == Some(wanted.0))
             && any(&self.source, |net| key.source_address().is_some_and(|address| within(net, address)))
             && any(&self.destination, |net| {

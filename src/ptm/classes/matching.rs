@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::{I64Deserializer, SeqAccessDeserializer, StrDeserializer};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::packet::{FlowKey, protocol_name, protocol_number};
+use crate::prefix::Prefix;
 
 /// What a packet must be to belong to a class: all of these keys hold, each with any of its values. A key that is
 /// not given holds for every packet.
@@ -24,10 +24,10 @@ pub struct Match {
     pub protocol: Option<AnyOf<Protocol>>,
     /// The source address.
     #[serde(default)]
-    pub source: Option<AnyOf<Network>>,
+    pub source: Option<AnyOf<Prefix>>,
     /// The destination address.
     #[serde(default)]
-    pub destination: Option<AnyOf<Network>>,
+    pub destination: Option<AnyOf<Prefix>>,
     /// The source port of the transport protocol.
     #[serde(default)]
     pub source_ports: Option<AnyOf<Interval<65_535>>>,
@@ -105,9 +105,6 @@ pub enum MatchTextError {
         "`{0}` is not a protocol; write for example \"udp\", \"tcp\", \"icmp\", or a number from 0 to 255"
     )]
     NotAProtocol(String),
-    /// Neither an address nor a prefix.
-    #[error("`{0}` is not an address; write for example \"10.0.1.2\", \"10.0.1.0/24\" or \"fd00::/64\"")]
-    NotANetwork(String),
 }
 
 /// A number from 0 to `MOST`, or an interval of them, both ends included: `46`, `"32-39"`.
@@ -166,27 +163,6 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// An address, or a prefix of addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network(pub IpNet);
-
-impl FromStr for Network {
-    type Err = MatchTextError;
-    fn from_str(text: &str) -> Result<Self, MatchTextError> {
-        let text = text.trim();
-        text.parse::<IpNet>()
-            .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
-            .map(Network)
-            .map_err(|_| MatchTextError::NotANetwork(text.to_owned()))
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 /// A flow by what makes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowName(pub FlowKey);
@@ -235,7 +211,6 @@ macro_rules! as_text {
 as_text!(
     [const MOST: u16] Interval<MOST>: "a number, or an interval as text, such as \"32-39\"",
     [] Protocol: "a protocol as text, such as \"udp\"",
-    [] Network: "an address as text, such as \"10.0.1.0/24\"",
     [] FlowName: "a flow as text, such as \"10.0.0.1:5000 > 10.0.0.2:53 UDP\"",
 );
 
@@ -269,20 +244,6 @@ impl JsonSchema for Protocol {
     }
 }
 
-impl JsonSchema for Network {
-    fn schema_name() -> Cow<'static, str> {
-        "Network".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "description": "an IPv4 or IPv6 address, or a prefix of addresses",
-            "examples": ["10.0.1.2", "10.0.1.0/24", "fd00::/64"],
-            "pattern": "^[0-9a-fA-F:.]+(/[0-9]{1,3})?$",
-        })
-    }
-}
-
 impl JsonSchema for FlowName {
     fn schema_name() -> Cow<'static, str> {
         "FlowName".into()
@@ -306,7 +267,6 @@ mod tests {
         assert_eq!("46".parse::<Interval<63>>().unwrap().to_string(), "46");
         assert_eq!("1-2".parse::<Interval<63>>().unwrap().to_string(), "1-2");
         assert!(["Udp", "17", "protocol 17"].iter().all(|text| text.parse() == Ok(Protocol(17))));
-        assert_eq!("10.0.0.1".parse::<Network>().unwrap().to_string(), "10.0.0.1/32");
     }
 
     #[test]
@@ -318,6 +278,5 @@ mod tests {
         }
         assert!("updp".parse::<Protocol>().is_err());
         assert!("256".parse::<Protocol>().is_err());
-        assert!("10.0.0".parse::<Network>().is_err());
     }
 }
