@@ -222,7 +222,7 @@ struct Sender {
 }
 
 impl Source for Sender {
-    #[inline]
+    #[inline(always)]
     fn next_emission(&mut self) -> std::result::Result<Option<Emission>, TrafficError> {
         if self.left == 0 {
             return Ok(None);

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use taunet::scenario::{Scenario, Traffic};
+use taunet::traffic::Batch;
 use taunet::units::Time;
 
 const PACKETS: u32 = 5_000_000;
@@ -70,15 +71,11 @@ fn main() {
         let Some(Traffic::Generated(generator)) = scenario.traffic.first() else { continue };
         let address = |host| Ok::<IpAddr, ()>(scenario.topology.device(host).addresses[0].addr());
         let mut source = generator.source(&generator.senders[0], "a", 1, address).expect("addresses");
-        let mut held = source.next_emission().expect("no file to fail");
-        let mut batch = Vec::new();
+        let mut batch = Batch::default();
         let clock = Instant::now();
-        let mut end = Time::ZERO;
-        while held.is_some() {
-            batch.clear();
-            end = Time::from_ps(end.as_ps() + 100_000_000_000);
-            source.emissions_before(end, usize::MAX, &mut held, &mut batch).expect("no file to fail");
+        while source.read(Time::NEVER, 1024, &mut batch).expect("no file to fail") {
             black_box(&batch);
+            batch.taus.clear();
         }
         println!("{name:<32} {:>6.1} ns", clock.elapsed().as_secs_f64() * 1e9 / f64::from(PACKETS));
     }

@@ -255,9 +255,9 @@ impl<'t> Simulation<'t> {
     ///
     /// # Errors
     /// A source fails, a flow would circle for ever, or the time runs over.
-    pub fn run(
+    pub fn run<O: Observer>(
         &mut self,
-        observer: &mut impl Observer,
+        observer: &mut O,
         mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<Outcome, EngineError> {
         let (engine, _) = self.engine();
@@ -270,7 +270,7 @@ impl<'t> Simulation<'t> {
             Engine::Event | Engine::Auto => {
                 EventEngine::new(network, injections, settings.seed)?.run(observer, &mut progress)?
             }
-            Engine::Stream => StreamEngine::new(network, injections, settings.seed, threads)?
+            Engine::Stream => StreamEngine::new(network, injections, settings.seed, threads, O::WATCHES)?
                 .run(observer, &mut progress)?,
         };
         observer.settled(Time::NEVER);

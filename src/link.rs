@@ -1,7 +1,7 @@
 //! A link only adds time: transmission plus propagation (DeepQueueNet Eq. 5).
 
 use crate::packet::Tau;
-use crate::units::{Bandwidth, ByteCount, Distance, Span, Speed};
+use crate::units::{Bandwidth, ByteCount, Distance, PS_PER_S, Span, Speed};
 
 /// One direction of a cable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,19 +42,31 @@ impl Link {
     }
 }
 
-/// The transmission times of a link; that of the last length is remembered, since packets come in few lengths.
-#[derive(Debug, Clone)]
+/// The transmission times of a link, without a division where a byte takes a whole number of picoseconds.
+#[derive(Debug, Clone, Copy)]
 pub struct Transmission {
-    length: u32,
-    time: Span,
-    /// Apart, so that what is needed for every packet is close together.
-    link: Box<Link>,
+    /// Picoseconds per byte, where they are whole and no product of theirs runs over.
+    ps_per_byte: Option<u64>,
+    overhead: u64,
+    link: Link,
 }
 
 impl Transmission {
     /// Those of `link`.
     pub fn new(link: Link) -> Self {
-        Transmission { length: 0, time: link.transmission_time(ByteCount::ZERO), link: Box::new(link) }
+        // 2^32 bytes of packet, 2^32 of overhead, and 2^30 ps for each of them make less than 2^64 ps.
+        const MOST: u64 = 1 << 30;
+        const PS_PER_BYTE_AT_1_BPS: u64 = 8 * PS_PER_S;
+        let ps_per_byte = match link.bandwidth {
+            Bandwidth::Unlimited => Some(0),
+            Bandwidth::Limited(rate) => {
+                let whole = PS_PER_BYTE_AT_1_BPS.is_multiple_of(rate.as_bps());
+                whole.then_some(PS_PER_BYTE_AT_1_BPS / rate.as_bps())
+            }
+        };
+        let overhead = link.overhead.get();
+        let fits = |ps: &u64| *ps <= MOST && overhead <= u64::from(u32::MAX);
+        Transmission { ps_per_byte: ps_per_byte.filter(fits), overhead, link }
     }
 
     /// The link.
@@ -63,13 +75,12 @@ impl Transmission {
     }
 
     /// [`Link::transmission_time`].
-    #[inline]
-    pub fn time(&mut self, length: u32) -> Span {
-        if length != self.length {
-            self.length = length;
-            self.time = self.link.transmission_time(ByteCount::new(length.into()));
+    #[inline(always)]
+    pub fn time(&self, length: u32) -> Span {
+        match self.ps_per_byte {
+            Some(ps) => Span::from_ps((u64::from(length) + self.overhead) * ps),
+            None => self.link.transmission_time(ByteCount::new(length.into())),
         }
-        self.time
     }
 }
 
@@ -125,7 +136,22 @@ pub fn link_forward_batch(batch: &mut [Tau], link: &Link) {
 mod tests {
     use super::*;
     use crate::packet::Packet;
-    use crate::units::Time;
+    use crate::units::{Rate, Time};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_fast_transmission_time_is_the_exact_one(
+            bps in prop_oneof![1..=u64::MAX, (0..13u32).prop_map(|zeros| 10u64.pow(zeros)), Just(3), Just(1 << 40)],
+            overhead in prop_oneof![Just(0), Just(24), any::<u64>()],
+            length in prop_oneof![0..2000u32, any::<u32>()],
+        ) {
+            let rate = Rate::from_bps(bps).map_or(Bandwidth::Unlimited, Bandwidth::Limited);
+            let link = Link { overhead: ByteCount::new(overhead), ..Link::with_delay(rate, Span::ZERO) };
+            let exact = link.transmission_time(ByteCount::new(length.into()));
+            prop_assert_eq!(Transmission::new(link).time(length), exact);
+        }
+    }
 
     #[test]
     fn overhead_and_delay_count() {

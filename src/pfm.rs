@@ -62,9 +62,12 @@ struct Class {
 const NONE: u32 = u32::MAX;
 
 /// The forwarding of one device.
+#[derive(Clone, Copy)]
 pub(crate) struct At<'a, 't> {
     pfm: &'a Pfm<'t>,
     device: DeviceId,
+    /// Per flow: its class.
+    flows: &'a [u32],
     resolved: &'a [u32],
     is_router: bool,
 }
@@ -198,7 +201,7 @@ impl<'t> Pfm<'t> {
     ) -> Result<PortId, DropReason> {
         let at = self.at(device);
         let port = at.forward(flows, packet)?;
-        packet.ttl = at.ttl_after(packet.ttl);
+        packet.ttl -= at.hops_counted();
         Ok(port)
     }
 
@@ -208,6 +211,7 @@ impl<'t> Pfm<'t> {
         At {
             pfm: self,
             device,
+            flows: &self.flows,
             resolved: &self.resolved[device.index()],
             is_router: self.routers[device.index()],
         }
@@ -331,34 +335,41 @@ impl At<'_, '_> {
         self.pfm.ends_at(fid, self.device)
     }
 
-    /// The time to live of a packet after this device.
-    #[inline]
-    pub(crate) fn ttl_after(&self, ttl: u8) -> u8 {
-        ttl - u8::from(self.is_router)
+    /// What the device takes from the time to live of a packet that it forwards.
+    #[inline(always)]
+    pub(crate) fn hops_counted(&self) -> u8 {
+        u8::from(self.is_router)
     }
 
-    /// As [`Pfm::forward`], but for the time to live: [`ttl_after`](At::ttl_after).
+    /// The port of a packet that is surely forwarded, if it is found at once; otherwise [`forward`](At::forward) works it out.
+    /// The time to live counts at a router.
+    #[inline(always)]
+    pub(crate) fn known_port<const ROUTER: bool>(&self, packet: &Packet) -> Option<PortId> {
+        let class = self.flows[packet.fid as usize];
+        match self.resolved.get(class as usize) {
+            Some(&port) if port != NONE && (!ROUTER || packet.ttl > 1) => Some(PortId::new(port as usize)),
+            _ => None,
+        }
+    }
+
+    /// As [`Pfm::forward`], but for the time to live: less by [`hops_counted`](At::hops_counted).
     #[inline(always)]
     pub(crate) fn forward(&self, flows: &Flows, packet: &Packet) -> Result<PortId, DropReason> {
-        // One look-up without branches that cannot be foretold; whatever it does not know is worked out.
-        let class = self.pfm.flows[packet.fid as usize];
-        let port = match self.resolved.get(class as usize) {
-            Some(&port) if port != NONE => PortId::new(port as usize),
-            _ => self.work_out(flows, packet)?,
-        };
-        if self.is_router && packet.ttl <= 1 {
-            return Err(DropReason::TtlExpired);
+        match self.known_port::<true>(packet) {
+            Some(port) => Ok(port),
+            None => self.work_out(flows, packet),
         }
-        Ok(port)
     }
 
     fn work_out(&self, flows: &Flows, packet: &Packet) -> Result<PortId, DropReason> {
         let class = self.pfm.class(packet.fid);
-        match self.entry(class) {
-            Entry::None => Err(DropReason::NoRoute),
-            Entry::Port(port) => Ok(port),
-            Entry::Several(several) => Ok(self.pfm.pick(flows, class, self.device, packet, several)),
-        }
+        let port = match self.entry(class) {
+            Entry::None => return Err(DropReason::NoRoute),
+            Entry::Port(port) => port,
+            Entry::Several(several) => self.pfm.pick(flows, class, self.device, packet, several),
+        };
+        let expires = self.is_router && packet.ttl <= 1;
+        if expires { Err(DropReason::TtlExpired) } else { Ok(port) }
     }
 
     /// The egress port or ports of a class.

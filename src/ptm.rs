@@ -43,7 +43,7 @@ pub use codel::{Codel, CodelSpec};
 pub use discipline::{Discipline, Next};
 pub use drr::{Drr, DrrClass, DrrSpec};
 pub use error::PtmError;
-pub use fifo::{Fifo, FifoQueue, FifoSpec};
+pub use fifo::{Fifo, FifoQueue, FifoSpec, Lindley};
 pub use fq_codel::{FqCodel, FqCodelSpec};
 pub use htb::{Htb, HtbClass, HtbSpec};
 pub use pie::{Pie, PieSpec};
@@ -233,6 +233,12 @@ pub trait Ptm: Send {
         losses: &mut Vec<Loss>,
     ) {
         forward_one_by_one(self, ingress, flows, until, departures, losses);
+    }
+
+    /// The Lindley recursion, where that is all that the model is: it loses nobody, and every departure is known on
+    /// arrival. An engine may run it in a loop of its own.
+    fn lindley(&mut self) -> Option<&mut Lindley> {
+        None
     }
 }
 

@@ -74,6 +74,43 @@ pub struct Emission {
     pub match_key: Option<u64>,
 }
 
+/// Packets that have been read from a source, in order.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// The packets.
+    pub taus: Vec<Tau>,
+    /// Where they come from, `[packets]`, if that is wanted.
+    pub origins: Option<Vec<Origin>>,
+}
+
+/// Where a packet of a source comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// As in [`Emission`].
+    pub record: u64,
+    /// As in [`Emission`].
+    pub match_key: Option<u64>,
+}
+
+impl Batch {
+    /// Appends a packet.
+    #[inline(always)]
+    pub fn push(&mut self, emission: Emission) {
+        self.taus.push(emission.tau);
+        if let Some(origins) = &mut self.origins {
+            origins.push(Origin { record: emission.record, match_key: emission.match_key });
+        }
+    }
+
+    /// Forgets the first `count` packets.
+    pub fn forget(&mut self, count: usize) {
+        self.taus.drain(..count);
+        if let Some(origins) = &mut self.origins {
+            origins.drain(..count);
+        }
+    }
+}
+
 /// A sequence of packets in the order of time.
 pub trait Source: Send {
     /// The next packet; `None` at the end.
@@ -82,26 +119,20 @@ pub trait Source: Send {
     /// What the source is read from is damaged or out of order.
     fn next_emission(&mut self) -> Result<Option<Emission>, TrafficError>;
 
-    /// Moves the packets before `end`, but no more than `most`, to `emissions`: first the one in `held`, which has been
-    /// read before; then `held` is the next packet. The same as [`next_emission`](Source::next_emission), in a batch.
+    /// Appends packets to `batch` until one is at `end` or later, or there are `most` more; whether there may be more. The same
+    /// as [`next_emission`](Source::next_emission), in a batch.
     ///
     /// # Errors
     /// As [`next_emission`](Source::next_emission).
-    fn emissions_before(
-        &mut self,
-        end: Time,
-        most: usize,
-        held: &mut Option<Emission>,
-        emissions: &mut Vec<Emission>,
-    ) -> Result<(), TrafficError> {
+    fn read(&mut self, end: Time, most: usize, batch: &mut Batch) -> Result<bool, TrafficError> {
         for _ in 0..most {
-            match *held {
-                Some(emission) if emission.tau.timestamp < end => emissions.push(emission),
-                _ => return Ok(()),
+            let Some(emission) = self.next_emission()? else { return Ok(false) };
+            batch.push(emission);
+            if emission.tau.timestamp >= end {
+                return Ok(true);
             }
-            *held = self.next_emission()?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// What makes the source's flow number `fid`: its flows are numbered densely from 0, in any order.

@@ -248,7 +248,7 @@ impl<'n, 't> EventEngine<'n, 't> {
                 self.tally.lose(&Dropped { tau, device, port: None, reason, at }, observer);
             }
             Landing::Joins(port) => {
-                tau.packet.ttl = place.ttl_after(tau.packet.ttl);
+                tau.packet.ttl -= place.forwarding().hops_counted();
                 self.join(port, tau, observer);
             }
         }

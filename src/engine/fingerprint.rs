@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::topology::DeviceId;
-use crate::units::Time;
+use crate::units::{Span, Time};
 
 /// An order-independent 128-bit hash over all `(pid, device, ingress, egress)`: the sum of each one's hash. A
 /// delivered packet counts with its host and `egress = ingress`, a dropped one with `egress =` [`Time::NEVER`].
@@ -21,10 +21,15 @@ impl Fingerprint {
     /// Takes in one passage.
     #[inline]
     pub fn add(&mut self, pid: u64, device: DeviceId, ingress: Time, egress: Time) {
-        let place = (device.index() as u64 + 1).wrapping_mul(PI[3]);
-        let first = multiply(pid ^ PI[0], ingress.as_ps().wrapping_add(place) ^ PI[1]);
+        self.add_at(&Keys::of(device), pid, ingress, egress);
+    }
+
+    /// Takes in one passage through the device of these keys.
+    #[inline(always)]
+    pub(super) fn add_at(&mut self, keys: &Keys, pid: u64, ingress: Time, egress: Time) {
+        let first = multiply(pid.wrapping_add(keys.pid), ingress.as_ps().wrapping_add(keys.ingress));
         let folded = (first as u64) ^ (first >> 64) as u64;
-        let second = multiply(folded ^ PI[2], egress.as_ps().wrapping_add(place) ^ PI[0]);
+        let second = multiply(folded, egress.as_ps().wrapping_add(keys.egress));
         let (low, high) = (second as u64, (second >> 64) as u64);
         self.0 = self.0.wrapping_add(
             u128::from(low ^ high) << 64 | u128::from(folded.wrapping_add(low.rotate_left(32))),
@@ -34,6 +39,29 @@ impl Fingerprint {
     /// Takes in what another collected.
     pub fn merge(&mut self, other: Fingerprint) {
         self.0 = self.0.wrapping_add(other.0);
+    }
+}
+
+/// What a device adds to the numbers of a passage through it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Keys {
+    pid: u64,
+    ingress: u64,
+    egress: u64,
+}
+
+impl Keys {
+    /// Those of a device.
+    #[inline]
+    pub fn of(device: DeviceId) -> Self {
+        let place = (device.index() as u64 + 1).wrapping_mul(PI[3]);
+        let key = |of: u64| of.wrapping_add(place);
+        Keys { pid: key(PI[0]), ingress: key(PI[1]), egress: key(PI[2]) }
+    }
+
+    /// Those for packets that are given by the instant at which they join a PTM, `processing` after their ingress.
+    pub fn by_joining(self, processing: Span) -> Self {
+        Keys { ingress: self.ingress.wrapping_sub(processing.as_ps()), ..self }
     }
 }
 
@@ -106,6 +134,16 @@ mod tests {
             }
         }
         assert_eq!(seen.len(), count, "both halves tell them apart");
+    }
+
+    #[test]
+    fn a_packet_may_be_given_by_the_instant_at_which_it_joins() {
+        let device = DeviceId::new(3);
+        let [ingress, joined, egress] = [10, 17, 20].map(Time::from_ps);
+        let (mut one, mut other) = (Fingerprint::default(), Fingerprint::default());
+        one.add(5, device, ingress, egress);
+        other.add_at(&Keys::of(device).by_joining(Span::from_ps(7)), 5, joined, egress);
+        assert_eq!(one, other);
     }
 
     #[test]

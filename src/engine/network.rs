@@ -9,7 +9,7 @@ use crate::impairment::Impairment;
 use crate::link::Transmission;
 use crate::packet::{DropReason, Packet};
 use crate::pfm::{At, Pfm};
-use crate::ptm::{Departure, Place, Ptm};
+use crate::ptm::{Place, Ptm};
 use crate::topology::{DeviceId, DeviceKind, DirectedLink, PortId, Topology};
 use crate::traffic::Emission;
 use crate::units::{ByteCount, Span, Time};
@@ -125,14 +125,10 @@ impl Wire {
         Some(self.last)
     }
 
-    /// [`carry`](Wire::carry) for every departure of an unimpaired link: `start` becomes the arrival and `processing` more.
+    /// How long a bit travels.
     #[inline]
-    pub fn carry_all(&mut self, departures: &mut [Departure], processing: Span) {
-        for Departure { tau, start } in departures {
-            let arrival = *start + self.transmission.time(tau.packet.length) + self.propagation;
-            self.last = self.last.max(arrival);
-            *start = self.last + processing;
-        }
+    pub fn propagation(&self) -> Span {
+        self.propagation
     }
 
     /// Whether the link loses or delays packets at random.
@@ -279,6 +275,22 @@ impl<'t> Network<'t> {
         }
     }
 
+    /// The port that every packet of a flow joins at the device of a feeder, where there is one.
+    pub fn only_port(&self, feeder: usize, fid: u32) -> Option<PortId> {
+        let Feeder { device, .. } = self.feeders[feeder];
+        // Packets that reach a host end there, and may end at a router.
+        let ends = self.landing(&self.feeders[feeder]).is_end();
+        if ends || self.topology.device(device).kind == DeviceKind::Router {
+            return None;
+        }
+        let (mut port, mut ports) = (None, 0);
+        self.pfm.ways(&self.flows, fid, device, &mut |way| {
+            port = Some(way);
+            ports += 1;
+        });
+        port.filter(|_| ports == 1)
+    }
+
     /// What becomes of packets at the device of a feeder.
     #[inline]
     pub fn landing<'a>(&'a self, feeder: &Feeder) -> LandingPlace<'a, 't> {
@@ -305,21 +317,23 @@ impl LandingPlace<'_, '_> {
         self.takes
     }
 
-    /// The time to live of a packet that goes on.
-    #[inline]
-    pub fn ttl_after(&self, ttl: u8) -> u8 {
-        self.at.ttl_after(ttl)
+    /// Whether a packet that ends here has arrived.
+    #[inline(always)]
+    pub fn is_home(&self, packet: &Packet) -> bool {
+        self.at.is_home(packet.fid)
     }
 
-    /// Where a packet goes. Where it joins a PTM, its time to live is [`ttl_after`](LandingPlace::ttl_after).
+    /// How packets that do not end are forwarded.
+    #[inline(always)]
+    pub fn forwarding(&self) -> At<'_, '_> {
+        self.at
+    }
+
+    /// Where a packet goes. Where it joins a PTM, its time to live is less by [`At::hops_counted`].
     #[inline(always)]
     pub fn land(&self, packet: &Packet) -> Landing {
         if self.takes {
-            return if self.at.is_home(packet.fid) {
-                Landing::Home
-            } else {
-                Landing::Lost(DropReason::NoRoute)
-            };
+            return if self.is_home(packet) { Landing::Home } else { Landing::Lost(DropReason::NoRoute) };
         }
         match self.at.forward(self.flows, packet) {
             Ok(port) => Landing::Joins(port),

@@ -15,6 +15,7 @@
 mod merge;
 mod plan;
 mod port;
+mod recursion;
 mod source;
 
 use std::ops::ControlFlow;
@@ -34,7 +35,7 @@ use source::{Sent, StreamSource};
 
 /// Packets that a window is to inject: for each port in use, so that its turn pays; at least, and at most in all, for
 /// the memory.
-const PACKETS_PER_PORT: u64 = 16;
+const PACKETS_PER_PORT: u64 = 40;
 const PACKETS_PER_WINDOW: std::ops::RangeInclusive<u64> = 1_024..=16_384;
 
 /// A network at work, window by window.
@@ -95,7 +96,7 @@ impl<const WATCHES: bool> Observer for Log<WATCHES> {
 }
 
 impl<'n, 't> StreamEngine<'n, 't> {
-    /// A network in which nothing has happened yet.
+    /// A network in which nothing has happened yet; `watched` says whether an observer wants more than new flows.
     ///
     /// # Errors
     /// A source whose first packet cannot be had.
@@ -104,11 +105,12 @@ impl<'n, 't> StreamEngine<'n, 't> {
         injections: &'n mut [Injection],
         seed: u64,
         threads: usize,
+        watched: bool,
     ) -> Result<Self, EngineError> {
         let sources = injections
             .iter_mut()
             .enumerate()
-            .map(|(number, injection)| StreamSource::new(network, number, injection, seed))
+            .map(|(number, injection)| StreamSource::new(network, number, injection, seed, watched))
             .collect::<Result<Vec<_>, _>>()?;
         let ports: Vec<StreamPort> = network
             .egress_ports(seed)
@@ -247,7 +249,7 @@ impl<'n, 't> StreamEngine<'n, 't> {
         let at = source.injection.at;
         let fid = self.network.add_flow(source.injection, local, observer)?;
         let path = O::WATCHES.then(|| self.network.path(fid, at));
-        source.number_flow(local, fid, path);
+        source.number_flow(self.network, local, fid, path);
         self.edges.add_flow(self.network, number, at, fid);
         Ok(())
     }
@@ -391,11 +393,11 @@ impl<'n, 't> StreamEngine<'n, 't> {
         let until = self.network.until;
         for (number, sent) in sent.iter_mut().enumerate() {
             self.sources[number].read_late(until)?;
-            let fresh: Vec<(Time, u32)> = self.sources[number].take_fresh(Time::NEVER).collect();
+            let fresh: Vec<(Time, u32)> = self.sources[number].take_fresh_late(until).collect();
             for (_, local) in fresh {
                 self.number_flow(observer, number, local)?;
             }
-            self.sources[number].send_late(self.network, sent, &mut workers[0]);
+            self.sources[number].send_late(self.network, until, sent, &mut workers[0]);
         }
         if WATCHES {
             self.tell_sent(&mut sent, observer);

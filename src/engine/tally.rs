@@ -3,9 +3,8 @@
 use super::fingerprint::PacketSum;
 use super::{Dropped, EngineError, Fingerprint, Hop, Observer, PacketCounts};
 use crate::packet::{DropReason, Tau};
-use crate::ptm::Departure;
 use crate::topology::{DeviceId, PortId};
-use crate::units::{Span, Time};
+use crate::units::Time;
 
 /// The counts of a run, or of a part of one.
 #[derive(Debug, Clone, Copy)]
@@ -52,24 +51,6 @@ impl Tally {
         }
     }
 
-    /// [`pass`](Tally::pass) for every departure of a port, in order, without an observer.
-    #[inline]
-    pub fn pass_all(&mut self, departures: &[Departure], device: DeviceId, processing: Span) {
-        let until = self.until;
-        let counted = match departures.last() {
-            Some(last) if last.start > until => {
-                departures.partition_point(|departure| departure.start <= until)
-            }
-            _ => departures.len(),
-        };
-        let mut fingerprint = Fingerprint::default();
-        for Departure { tau, start } in &departures[..counted] {
-            fingerprint.add(tau.packet.pid, device, tau.timestamp - processing, *start);
-        }
-        self.fingerprint.merge(fingerprint);
-        self.hops += counted as u64;
-    }
-
     /// A packet has arrived.
     #[inline]
     pub fn deliver(&mut self, tau: &Tau, host: DeviceId, observer: &mut impl Observer) {
@@ -77,6 +58,12 @@ impl Tally {
         self.left.add(tau.packet.pid);
         self.fingerprint.add(tau.packet.pid, host, tau.timestamp, tau.timestamp);
         observer.delivered(tau, host);
+    }
+
+    /// Packets have arrived whose fingerprints have been taken in; `left` is their sum.
+    pub fn deliver_all(&mut self, packets: u64, left: PacketSum) {
+        self.packets.delivered += packets;
+        self.left.merge(left);
     }
 
     /// A packet is still inside when the run ends.

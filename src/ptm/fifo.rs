@@ -23,17 +23,44 @@ pub struct FifoSpec {
     pub buffer: Option<Buffer>,
 }
 
-/// A work-conserving FIFO in front of a link, with tail drop.
-///
-/// A departure is known as its packet arrives.
+/// A link that sends one packet after the other, each as soon as it can.
 ///
 /// # Source
 /// D. V. Lindley, "The theory of queues with a single server", 1952.
-pub struct Fifo {
+#[derive(Debug, Clone, Copy)]
+pub struct Lindley {
     transmission: Transmission,
-    buffer: Option<Buffer>,
     /// When the link falls free of all that it was given.
     free: Time,
+}
+
+impl Lindley {
+    /// An idle link.
+    pub fn new(link: Link) -> Self {
+        Lindley { transmission: Transmission::new(link), free: Time::ZERO }
+    }
+
+    /// When a packet that joins at `joined` would start.
+    #[inline(always)]
+    pub fn start(&self, joined: Time) -> Time {
+        joined.max(self.free)
+    }
+
+    /// Sends a packet of `length` that joins at `joined`: when its first bit starts, and when its last has started.
+    #[inline(always)]
+    pub fn send(&mut self, joined: Time, length: u32) -> (Time, Time) {
+        let start = self.start(joined);
+        self.free = start + self.transmission.time(length);
+        (start, self.free)
+    }
+}
+
+/// A work-conserving FIFO in front of a link, with tail drop.
+///
+/// A departure is known as its packet arrives.
+pub struct Fifo {
+    link: Lindley,
+    buffer: Option<Buffer>,
     /// Starts and lengths of those that may still wait; empty where the buffer is unlimited.
     starts: VecDeque<(Time, u32)>,
     backlog: Backlog,
@@ -43,9 +70,8 @@ impl Fifo {
     /// An empty one.
     pub fn new(spec: &FifoSpec, link: Link) -> Self {
         Fifo {
-            transmission: Transmission::new(link),
+            link: Lindley::new(link),
             buffer: spec.buffer,
-            free: Time::ZERO,
             starts: VecDeque::new(),
             backlog: Backlog::default(),
         }
@@ -66,9 +92,9 @@ impl Fifo {
 impl Ptm for Fifo {
     #[inline]
     fn arrive(&mut self, tau: &Tau, _flows: &Flows) -> Arrival {
-        let start = tau.timestamp.max(self.free);
         if let Some(buffer) = self.buffer {
             self.start_until(tau.timestamp);
+            let start = self.link.start(tau.timestamp);
             if start > tau.timestamp {
                 if !buffer.admits(self.backlog, tau.packet.length) {
                     return Arrival::Dropped(DropReason::BufferFull);
@@ -77,8 +103,7 @@ impl Ptm for Fifo {
                 self.starts.push_back((start, tau.packet.length));
             }
         }
-        self.free = start + self.transmission.time(tau.packet.length);
-        Arrival::Departs(start)
+        Arrival::Departs(self.link.send(tau.timestamp, tau.packet.length).0)
     }
 
     /// The Lindley recursion in one loop, where no packet can be lost.
@@ -93,13 +118,16 @@ impl Ptm for Fifo {
         if self.buffer.is_some() {
             return forward_one_by_one(self, ingress, flows, until, departures, losses);
         }
-        let mut free = self.free;
+        let mut link = self.link;
         departures.extend(ingress.iter().map(|&tau| {
-            let start = tau.timestamp.max(free);
-            free = start + self.transmission.time(tau.packet.length);
+            let (start, _) = link.send(tau.timestamp, tau.packet.length);
             Departure { tau, start }
         }));
-        self.free = free;
+        self.link = link;
+    }
+
+    fn lindley(&mut self) -> Option<&mut Lindley> {
+        self.buffer.is_none().then_some(&mut self.link)
     }
 
     fn next_departure(&self) -> Option<Time> {

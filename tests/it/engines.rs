@@ -16,6 +16,7 @@ proptest! {
             (outcome, log)
         };
         let event = sorted(network.run(Engine::Event, 1).unwrap());
+        prop_assert_eq!(&network.run_unwatched(Engine::Event, 1).unwrap(), &event.0);
         for threads in [1, 3] {
             let stream = match network.run(Engine::Stream, threads) {
                 // Only where links without any delay can be in a circle.
@@ -30,6 +31,8 @@ proptest! {
             let differ = stream.1.hops.iter().zip(&event.1.hops).find(|(stream, event)| stream != event);
             prop_assert_eq!(differ, None, "{} threads", threads);
             prop_assert_eq!(&stream.0, &event.0, "{} threads", threads);
+            let unwatched = network.run_unwatched(Engine::Stream, threads).unwrap();
+            prop_assert_eq!(&unwatched, &event.0, "{} threads, unwatched", threads);
             prop_assert_eq!(&stream.1.flows, &event.1.flows);
             prop_assert_eq!(&stream.1.hops, &event.1.hops);
             prop_assert_eq!(&stream.1.delivered, &event.1.delivered);

@@ -8,7 +8,7 @@ use rand::RngExt;
 
 use taunet::engine::{
     Dropped, Engine, EngineError, Hop, Injected, Injection, InjectionPoint, Observer, Outcome, Settings,
-    Simulation,
+    Simulation, Unwatched,
 };
 use taunet::packet::{FlowKey, Packet, Tau};
 use taunet::random::stream;
@@ -287,12 +287,26 @@ impl Network {
 
     /// What happens, as it is told.
     pub fn run(&self, engine: Engine, threads: usize) -> Result<(Outcome, Log), EngineError> {
-        let topology = self.topology();
         let mut log = Log::default();
+        let outcome = self.run_for(&mut log, engine, threads)?;
+        Ok((outcome, log))
+    }
+
+    /// What happens while nobody watches.
+    pub fn run_unwatched(&self, engine: Engine, threads: usize) -> Result<Outcome, EngineError> {
+        self.run_for(&mut Unwatched, engine, threads)
+    }
+
+    fn run_for<O: Observer>(
+        &self,
+        observer: &mut O,
+        engine: Engine,
+        threads: usize,
+    ) -> Result<Outcome, EngineError> {
+        let topology = self.topology();
         let settings = Settings { until: self.until.map(Time::from_ps), seed: self.seed, engine, threads };
         let mut simulation = Simulation::new(&topology, self.injections(&topology), settings);
-        let outcome = simulation.run(&mut log, |_| ControlFlow::Continue(()))?;
-        Ok((outcome, log))
+        simulation.run(observer, |_| ControlFlow::Continue(()))
     }
 }
 

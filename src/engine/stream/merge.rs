@@ -2,59 +2,118 @@
 
 use crate::packet::Tau;
 
-/// Merges streams `[streams][packets]`, each sorted by time; at one instant a stream goes before those after it.
-///
-/// The result is in the returned part of one of the two scratch buffers.
+/// Merges streams `[streams][packets]`, each sorted by time, down to two whose merge is that of all; at one instant a stream goes
+/// before those after it.
 ///
 /// # Complexity
-/// O(packets log streams), by merging neighbours pairwise.
-pub(super) fn merge<'s>(streams: &[&[Tau]], scratch: &'s mut [Vec<Tau>; 2]) -> &'s [Tau] {
-    let count = streams.iter().map(|stream| stream.len()).sum();
-    for buffer in scratch.iter_mut().filter(|buffer| buffer.len() < count) {
-        buffer.resize(count, Tau::default());
-    }
-    let [one, other] = scratch;
-    let (mut from, mut to) = (&mut one[..count], &mut other[..count]);
-    let mut ends = Vec::with_capacity(streams.len().div_ceil(2));
-    let mut end = 0;
-    for pair in streams.chunks(2) {
-        let second = pair.get(1).copied().unwrap_or_default();
-        let start = end;
-        end += pair[0].len() + second.len();
-        merge_two(pair[0], second, &mut to[start..end]);
-        ends.push(end);
-    }
-    while ends.len() > 1 {
-        std::mem::swap(&mut from, &mut to);
-        let mut start = 0;
-        let mut merged = Vec::with_capacity(ends.len().div_ceil(2));
-        for pair in ends.chunks(2) {
-            let (middle, end) = (pair[0], pair[pair.len() - 1]);
-            merge_two(&from[start..middle], &from[middle..end], &mut to[start..end]);
-            merged.push(end);
-            start = end;
+/// O(packets log streams), by merging neighbours pairwise; nothing is copied of two streams.
+#[inline]
+pub(super) fn merge_to_two<'s>(streams: &[&'s [Tau]], scratch: &'s mut Vec<Tau>) -> [&'s [Tau]; 2] {
+    match streams {
+        [] => [&[], &[]],
+        [one] => [one, &[]],
+        [one, other] => [one, other],
+        [first, second, third] => {
+            // Two of three are merged: the neighbours that are fewer.
+            let room = if first.len() < third.len() { first.len() } else { third.len() } + second.len();
+            let merged = take_room(scratch, room);
+            if first.len() < third.len() {
+                merge_two(first, second, merged);
+                [merged, third]
+            } else {
+                merge_two(second, third, merged);
+                [first, merged]
+            }
         }
-        ends = merged;
+        _ => merge_many(streams, scratch),
     }
-    to
+}
+
+fn take_room(scratch: &mut Vec<Tau>, room: usize) -> &mut [Tau] {
+    if scratch.len() < room {
+        scratch.resize(room, Tau::default());
+    }
+    &mut scratch[..room]
+}
+
+fn merge_many<'s>(streams: &[&'s [Tau]], scratch: &'s mut Vec<Tau>) -> [&'s [Tau]; 2] {
+    let packets: usize = streams.iter().map(|stream| stream.len()).sum();
+    let rounds = streams.len().next_power_of_two().ilog2() as usize - 1;
+    let mut free = take_room(scratch, packets * rounds);
+    let mut runs: Vec<&'s [Tau]> = streams.to_vec();
+    while runs.len() > 2 {
+        runs = runs
+            .chunks(2)
+            .map(|pair| {
+                let [one, other] = pair else { return pair[0] };
+                let (merged, rest) = std::mem::take(&mut free).split_at_mut(one.len() + other.len());
+                free = rest;
+                merge_two(one, other, merged);
+                &*merged
+            })
+            .collect();
+    }
+    [runs[0], runs[1]]
 }
 
 /// The merge of two sorted streams, which fill `merged` together; the first goes first at one instant.
-#[inline]
 fn merge_two(first: &[Tau], second: &[Tau], merged: &mut [Tau]) {
-    let (mut one, mut other) = (0, 0);
-    let mut slots = merged.iter_mut();
-    // Which is next cannot be foretold: selecting by index spares a branch that would be missed half the time.
-    while one < first.len() && other < second.len() {
-        let Some(slot) = slots.next() else { return };
-        let is_first = first[one].timestamp <= second[other].timestamp;
-        *slot = *if is_first { &first[one] } else { &second[other] };
-        one += usize::from(is_first);
-        other += usize::from(!is_first);
+    let (mut first, mut second, mut merged) = (first, second, merged);
+    // From both ends at once: neither waits for the comparisons of the other. Which packet is next cannot be foretold:
+    // selecting it spares a branch that would be missed half the time.
+    while first.len() > 1 && second.len() > 1 && merged.len() > 1 {
+        let (slots, last) = (merged.len(), first.len() + second.len() - 1);
+        let is_first = first[0].timestamp <= second[0].timestamp;
+        merged[0] = *if is_first { &first[0] } else { &second[0] };
+        let (first_end, second_end) = (first.len() - 1, second.len() - 1);
+        let is_second = first[first_end].timestamp <= second[second_end].timestamp;
+        debug_assert_eq!(slots, last + 1);
+        merged[slots - 1] = *if is_second { &second[second_end] } else { &first[first_end] };
+        first = &first[usize::from(is_first)..first.len() - usize::from(!is_second)];
+        second = &second[usize::from(!is_first)..second.len() - usize::from(is_second)];
+        merged = &mut merged[1..slots - 1];
     }
-    let rest = slots.into_slice();
-    rest[..first.len() - one].copy_from_slice(&first[one..]);
-    rest[first.len() - one..].copy_from_slice(&second[other..]);
+    merged.iter_mut().zip(Merged::new([first, second])).for_each(|(slot, tau)| *slot = *tau);
+}
+
+/// The merge of two sorted streams, packet by packet; the first goes first at one instant.
+pub(super) struct Merged<'a> {
+    first: &'a [Tau],
+    second: &'a [Tau],
+    one: usize,
+    other: usize,
+}
+
+impl<'a> Merged<'a> {
+    #[inline]
+    pub fn new([first, second]: [&'a [Tau]; 2]) -> Self {
+        Merged { first, second, one: 0, other: 0 }
+    }
+}
+
+impl<'a> Iterator for Merged<'a> {
+    type Item = &'a Tau;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<&'a Tau> {
+        let Merged { first, second, one, other } = self;
+        match (first.get(*one), second.get(*other)) {
+            (Some(a), Some(b)) => {
+                let is_first = a.timestamp <= b.timestamp;
+                *one += usize::from(is_first);
+                *other += usize::from(!is_first);
+                Some(if is_first { a } else { b })
+            }
+            (Some(a), None) => {
+                *one += 1;
+                Some(a)
+            }
+            (None, b) => {
+                *other += 1;
+                b
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -82,8 +141,9 @@ mod tests {
             let mut expected: Vec<Tau> = streams.concat();
             expected.sort_by_key(|tau| tau.timestamp);
             let slices: Vec<&[Tau]> = streams.iter().map(Vec::as_slice).collect();
-            let mut scratch = [Vec::new(), Vec::new()];
-            prop_assert_eq!(merge(&slices, &mut scratch), &expected[..]);
+            let mut scratch = Vec::new();
+            let merged: Vec<Tau> = Merged::new(merge_to_two(&slices, &mut scratch)).copied().collect();
+            prop_assert_eq!(merged, expected);
         }
     }
 }

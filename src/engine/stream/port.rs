@@ -1,6 +1,7 @@
 //! A port's turn: it takes what its feeders brought, lets its PTM decide, and gives the next ports their packets.
 
-use super::merge::merge;
+use super::merge::{Merged, merge_to_two};
+use super::recursion::Recursion;
 use crate::engine::network::{Egress, Feeder, Landing, LandingPlace, Network, Wire};
 use crate::engine::tally::Tally;
 use crate::engine::{Dropped, Hop, Observer};
@@ -45,21 +46,23 @@ impl Streams {
 
     /// A packet for a port, with what changes on its way there.
     #[inline(always)]
-    fn push_changed(
-        &mut self,
-        port: PortId,
-        joins: Time,
-        packet: &Packet,
-        place: &LandingPlace<'_, '_>,
-        in_port: u16,
-    ) {
-        let stream = &mut self.by_port[port.index() - self.first_port];
-        // Copied whole and then changed in place: copied field by field it would take three times as long.
-        stream.push(Tau { timestamp: joins, packet: *packet });
-        if let Some(tau) = stream.last_mut() {
-            tau.packet.in_port = in_port;
-            tau.packet.ttl = place.ttl_after(tau.packet.ttl);
+    pub fn push_changed(&mut self, port: PortId, joins: Time, tau: &Tau, hops_counted: u8, in_port: u16) {
+        let slot = self.push(port, tau);
+        slot.timestamp = joins;
+        slot.packet.in_port = in_port;
+        if hops_counted > 0 {
+            slot.packet.ttl = tau.packet.ttl - hops_counted;
         }
+    }
+
+    /// A packet for a port, and its place there: copied whole and then changed in place, since copied field by field it would
+    /// take three times as long.
+    #[inline(always)]
+    pub fn push(&mut self, port: PortId, tau: &Tau) -> &mut Tau {
+        let stream = &mut self.by_port[port.index() - self.first_port];
+        let count = stream.len();
+        stream.push(*tau);
+        &mut stream[count]
     }
 
     /// The last packet for a port overtakes those that arrive after it.
@@ -77,20 +80,21 @@ impl Streams {
 pub(super) struct Worker<L> {
     pub tally: Tally,
     pub log: L,
-    scratch: [Vec<Tau>; 2],
+    scratch: Vec<Tau>,
     ingress: Vec<Tau>,
+    merged: Vec<Tau>,
     departures: Vec<Departure>,
     losses: Vec<Loss>,
 }
 
 impl<L: Observer> Worker<L> {
     pub fn new(until: Time, log: L) -> Self {
-        let scratch = [Vec::new(), Vec::new()];
         Worker {
             tally: Tally::new(until),
             log,
-            scratch,
+            scratch: Vec::new(),
             ingress: Vec::new(),
+            merged: Vec::new(),
             departures: Vec::new(),
             losses: Vec::new(),
         }
@@ -108,7 +112,7 @@ impl<L: Observer> Worker<L> {
     ) {
         match wire.carry(&tau.packet, tau.timestamp) {
             Some(arrival) => {
-                let joined = self.land(place, feeder, arrival + feeder.processing, &tau.packet, streams);
+                let joined = self.land(place, feeder, arrival + feeder.processing, &tau, streams);
                 if let Some(port) = joined
                     && wire.breaks_order()
                 {
@@ -119,43 +123,6 @@ impl<L: Observer> Worker<L> {
         }
     }
 
-    /// [`land`](Worker::land) for every packet of a port, each joining at its `start`, in order.
-    fn land_all(
-        &mut self,
-        place: &LandingPlace<'_, '_>,
-        feeder: &Feeder,
-        packets: &[Departure],
-        streams: &mut Streams,
-    ) {
-        let until = self.tally.until;
-        let (packets, late) = match packets.last() {
-            Some(last) if last.start > until => {
-                packets.split_at(packets.partition_point(|packet| packet.start <= until))
-            }
-            Some(last) => {
-                self.tally.now = self.tally.now.max(last.start);
-                (packets, &[][..])
-            }
-            None => return,
-        };
-        if L::WATCHES || place.is_end() || !late.is_empty() {
-            for Departure { tau, start: joins } in packets.iter().chain(late) {
-                self.land(place, feeder, *joins, &tau.packet, streams);
-            }
-            return;
-        }
-        for Departure { tau, start: joins } in packets {
-            match place.land(&tau.packet) {
-                Landing::Joins(port) => {
-                    streams.push_changed(port, *joins, &tau.packet, place, feeder.in_port)
-                }
-                _ => {
-                    self.land(place, feeder, *joins, &tau.packet, streams);
-                }
-            }
-        }
-    }
-
     /// A packet reaches the device of its feeder and joins a PTM at `joins`, or ends; gives the port that it joins.
     #[inline(always)]
     pub fn land(
@@ -163,18 +130,18 @@ impl<L: Observer> Worker<L> {
         place: &LandingPlace<'_, '_>,
         feeder: &Feeder,
         joins: Time,
-        packet: &Packet,
+        tau: &Tau,
         streams: &mut Streams,
     ) -> Option<PortId> {
         if joins > self.tally.until {
-            self.tally.keep(packet.pid);
+            self.tally.keep(tau.packet.pid);
             return None;
         }
         self.tally.now = self.tally.now.max(joins);
-        let arrived = || Tau { timestamp: joins, packet: Packet { in_port: feeder.in_port, ..*packet } };
-        match place.land(packet) {
+        let arrived = || Tau { timestamp: joins, packet: Packet { in_port: feeder.in_port, ..tau.packet } };
+        match place.land(&tau.packet) {
             Landing::Joins(port) => {
-                streams.push_changed(port, joins, packet, place, feeder.in_port);
+                streams.push_changed(port, joins, tau, place.forwarding().hops_counted(), feeder.in_port);
                 return Some(port);
             }
             Landing::Home => self.tally.deliver(&arrived(), feeder.device, &mut self.log),
@@ -184,6 +151,20 @@ impl<L: Observer> Worker<L> {
             }
         }
         None
+    }
+
+    /// [`land`](Worker::land), apart from the loops of what is common.
+    #[cold]
+    #[inline(never)]
+    pub fn land_apart(
+        &mut self,
+        place: &LandingPlace<'_, '_>,
+        feeder: &Feeder,
+        joins: Time,
+        tau: &Tau,
+        streams: &mut Streams,
+    ) {
+        self.land(place, feeder, joins, tau, streams);
     }
 
     #[cold]
@@ -224,14 +205,14 @@ impl StreamPort {
         }
     }
 
-    /// What its feeders bring before `end`: one stream, or the merge of several in `scratch`.
+    /// What its feeders bring before `end`: two streams whose merge that is.
     #[inline]
     fn take<'a>(
         &self,
         streams: impl Fn(usize) -> &'a Streams,
         end: Time,
-        scratch: &'a mut [Vec<Tau>; 2],
-    ) -> &'a [Tau] {
+        scratch: &'a mut Vec<Tau>,
+    ) -> [&'a [Tau]; 2] {
         let mut parts: [&[Tau]; 16] = [&[]; 16];
         let mut more: Vec<&[Tau]> = Vec::new();
         let mut count = 0;
@@ -251,12 +232,8 @@ impl StreamPort {
                 more.push(part);
             }
         }
-        match (&parts[..count], &more[..]) {
-            ([], _) => &[],
-            ([one], _) => one,
-            (parts, []) => merge(parts, scratch),
-            (_, more) => merge(more, scratch),
-        }
+        let parts = if more.is_empty() { &parts[..count] } else { &more };
+        merge_to_two(parts, scratch)
     }
 
     /// Its turn, where its feeders are all `before` it: everything before `end`.
@@ -284,12 +261,13 @@ impl StreamPort {
         worker: &mut Worker<L>,
     ) {
         let mut scratch = std::mem::take(&mut worker.scratch);
-        let mut ingress = std::mem::take(&mut worker.ingress);
-        ingress.extend_from_slice(self.take(|place| circle.streams(place), end, &mut scratch));
+        let mut ingress = std::mem::take(&mut worker.merged);
+        let parts = self.take(|place| circle.streams(place), end, &mut scratch);
+        ingress.extend(Merged::new(parts));
         worker.scratch = scratch;
-        self.forward(network, &ingress, end, &mut circle.own[own], worker);
+        self.forward(network, [&ingress, &[]], end, &mut circle.own[own], worker);
         ingress.clear();
-        worker.ingress = ingress;
+        worker.merged = ingress;
     }
 
     /// Everything before `end` has been taken, since there is nothing.
@@ -306,51 +284,53 @@ impl StreamPort {
         self.inputs.iter().filter_map(first).chain(self.egress.ptm.next_departure()).min()
     }
 
-    /// PTM, link, and the next device, for all that joins before `end`.
+    /// PTM, link, and the next device, for all that joins before `end`: the merge of two streams.
     #[inline]
     fn forward<L: Observer>(
         &mut self,
         network: &Network<'_>,
-        ingress: &[Tau],
+        ingress: [&[Tau]; 2],
         end: Time,
         own: &mut Streams,
         worker: &mut Worker<L>,
     ) {
         self.done = end;
         let last = end - Span::from_ps(1);
-        if ingress.is_empty() && self.egress.ptm.next_departure().is_none_or(|next| next > last) {
+        let is_idle = ingress.iter().all(|stream| stream.is_empty());
+        if is_idle && self.egress.ptm.next_departure().is_none_or(|next| next > last) {
             return;
         }
-        let mut departures = std::mem::take(&mut worker.departures);
-        let mut losses = std::mem::take(&mut worker.losses);
-        self.egress.ptm.forward_trace(ingress, &network.flows, last, &mut departures, &mut losses);
         let feeder = &network.feeders[self.id.index()];
         let place = network.landing(feeder);
-        let impaired = self.egress.wire.is_impaired();
-        if L::WATCHES || impaired {
-            for Departure { tau: joined, start } in &departures {
-                let ingress = joined.timestamp - self.processing;
-                let (packet, device, port) = (joined.packet, self.egress.device, self.id);
-                let hop = Hop { packet, device, port, ingress, joined: joined.timestamp, egress: *start };
-                worker.tally.pass(&hop, &mut worker.log);
-                // What the link does to a packet is told next to its passage.
-                if impaired {
-                    let tau = Tau { timestamp: *start, packet };
-                    worker.carry(&place, feeder, (device, port, &mut self.egress.wire), tau, own);
-                }
-            }
-        } else {
-            worker.tally.pass_all(&departures, self.egress.device, self.processing);
+        let Egress { device, ptm, wire } = &mut self.egress;
+        let (device, processing) = (*device, self.processing);
+        if !L::WATCHES
+            && !wire.is_impaired()
+            && let Some(lindley) = ptm.lindley()
+        {
+            let propagation = wire.propagation();
+            let recursion = Recursion { device, processing, lindley, propagation, feeder, place };
+            return recursion.forward(ingress, own, worker);
         }
-        if !impaired {
-            self.egress.wire.carry_all(&mut departures, feeder.processing);
-            worker.land_all(&place, feeder, &departures, own);
+        let mut merged = std::mem::take(&mut worker.ingress);
+        merged.extend(Merged::new(ingress));
+        let mut departures = std::mem::take(&mut worker.departures);
+        let mut losses = std::mem::take(&mut worker.losses);
+        ptm.forward_trace(&merged, &network.flows, last, &mut departures, &mut losses);
+        merged.clear();
+        for Departure { tau: joined, start } in departures.drain(..) {
+            let ingress = joined.timestamp - processing;
+            let (packet, port) = (joined.packet, self.id);
+            let hop = Hop { packet, device, port, ingress, joined: joined.timestamp, egress: start };
+            worker.tally.pass(&hop, &mut worker.log);
+            let tau = Tau { timestamp: start, packet };
+            worker.carry(&place, feeder, (device, port, wire), tau, own);
         }
-        departures.clear();
         for loss in losses.drain(..) {
             worker.tally.now = worker.tally.now.max(loss.at);
-            worker.lose(self.egress.device, self.processing, Some(self.id), loss);
+            worker.lose(device, processing, Some(self.id), loss);
         }
+        worker.ingress = merged;
         worker.departures = departures;
         worker.losses = losses;
     }

@@ -5,27 +5,37 @@ use crate::engine::network::{Network, Wire};
 use crate::engine::{EngineError, Injection, InjectionPoint, Observer};
 use crate::packet::Tau;
 use crate::topology::PortId;
-use crate::traffic::Emission;
+use crate::traffic::{Batch, Origin};
 use crate::units::{Span, Time};
 
 /// A source and what has been read of it.
 pub(super) struct StreamSource<'n> {
     pub injection: &'n mut Injection,
     number: usize,
-    held: Option<Emission>,
     /// Read, and not yet sent.
-    ahead: Vec<Emission>,
+    ahead: Batch,
+    /// There is nothing more to read.
+    is_read: bool,
     sent: u64,
     /// Between the instant of a packet and the event that takes it on.
     processing: Span,
     /// Of the injected link, where packets start onto one.
     wire: Option<(PortId, Wire)>,
-    /// Per flow of the source: the run's; [`UNSEEN`] or [`SEEN`] before it has one.
-    fids: Vec<u32>,
+    /// Per flow of the source.
+    ways: Vec<Way>,
     /// Flows that have been read and have no number yet: the event of the first packet, and the source's number.
     fresh: Vec<(Time, u32)>,
     /// Per flow of the source: its way, where the observer wants it.
     pub paths: Vec<Box<[PortId]>>,
+}
+
+/// Where a flow of the source goes first.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    /// The run's number of the flow; [`UNSEEN`] or [`SEEN`] before it has one.
+    fid: u32,
+    /// The port that its packets join, where they all join one.
+    port: Option<PortId>,
 }
 
 /// No packet of the flow has been read.
@@ -34,6 +44,8 @@ const UNSEEN: u32 = u32::MAX;
 const SEEN: u32 = u32::MAX - 1;
 
 impl<'n> StreamSource<'n> {
+    /// A source of which the first packet has been read; `watched` says whether it is told where packets come from.
+    ///
     /// # Errors
     /// The first packet cannot be had.
     pub fn new(
@@ -41,29 +53,31 @@ impl<'n> StreamSource<'n> {
         number: usize,
         injection: &'n mut Injection,
         seed: u64,
+        watched: bool,
     ) -> Result<Self, EngineError> {
-        let held = injection.source.next_emission()?;
         let (processing, wire) = match injection.at {
             InjectionPoint::Egress(port) => (Span::ZERO, Some((port, network.wire(port, seed)))),
             _ => (network.feeders[network.feeder_of(number)].processing, None),
         };
-        Ok(StreamSource {
+        let mut source = StreamSource {
             injection,
             number,
-            held,
-            ahead: Vec::new(),
+            ahead: Batch { origins: watched.then(Vec::new), ..Batch::default() },
+            is_read: false,
             sent: 0,
             processing,
             wire,
-            fids: Vec::new(),
+            ways: Vec::new(),
             fresh: Vec::new(),
             paths: Vec::new(),
-        })
+        };
+        source.read_on(Time::ZERO, 1)?;
+        Ok(source)
     }
 
     /// The event of its next packet.
     pub fn next(&self) -> Option<Time> {
-        self.ahead.first().or(self.held.as_ref()).map(|next| next.tau.timestamp + self.processing)
+        self.ahead.taus.first().map(|next| next.timestamp + self.processing)
     }
 
     /// Reads ahead all events before `end`, but not many more than `most`; gives the instant before which everything
@@ -72,37 +86,35 @@ impl<'n> StreamSource<'n> {
     /// # Errors
     /// The source's own.
     pub fn read(&mut self, start: Time, end: Time, most: usize) -> Result<Time, EngineError> {
-        let read = self.ahead.len();
-        let mut limit = end;
+        let before = end - self.processing;
         loop {
-            let room = most.saturating_sub(self.ahead.len()).max(64);
-            let before = limit - self.processing;
-            let count = self.ahead.len();
-            self.injection.source.emissions_before(before, room, &mut self.held, &mut self.ahead)?;
-            let whole = self.held.is_none_or(|held| held.tau.timestamp >= before);
-            if whole || self.ahead.len() == count {
-                break;
-            }
-            // There is more: what is read ends before the next packet, if that is later than the start.
-            if let Some(held) = self.held
-                && self.ahead.len() >= most
-                && held.tau.timestamp + self.processing > start
-            {
-                limit = held.tau.timestamp + self.processing;
-                break;
+            match self.ahead.taus.last() {
+                Some(last) if last.timestamp >= before => return Ok(end),
+                // There is more: what is read ends before the last packet, if that is later than the start.
+                Some(last) if self.ahead.taus.len() > most && last.timestamp + self.processing > start => {
+                    return Ok(last.timestamp + self.processing);
+                }
+                _ if self.is_read => return Ok(end),
+                _ => self.read_on(before, most.saturating_sub(self.ahead.taus.len()).max(64))?,
             }
         }
-        for emission in &self.ahead[read..] {
-            let local = emission.tau.packet.fid as usize;
-            if self.fids.len() <= local {
-                self.fids.resize(local + 1, UNSEEN);
+    }
+
+    /// Reads up to the first packet at `end` or later, but no more than `most`, and looks for flows that appear.
+    fn read_on(&mut self, end: Time, most: usize) -> Result<(), EngineError> {
+        let read = self.ahead.taus.len();
+        self.is_read = !self.injection.source.read(end, most, &mut self.ahead)?;
+        for tau in &self.ahead.taus[read..] {
+            let local = tau.packet.fid as usize;
+            if self.ways.len() <= local {
+                self.ways.resize(local + 1, Way { fid: UNSEEN, port: None });
             }
-            if self.fids[local] == UNSEEN {
-                self.fids[local] = SEEN;
-                self.fresh.push((emission.tau.timestamp + self.processing, local as u32));
+            if self.ways[local].fid == UNSEEN {
+                self.ways[local].fid = SEEN;
+                self.fresh.push((tau.timestamp + self.processing, local as u32));
             }
         }
-        Ok(limit)
+        Ok(())
     }
 
     /// The flows whose first packet has its event before `end`, in order: the instant and the source's number.
@@ -112,8 +124,12 @@ impl<'n> StreamSource<'n> {
     }
 
     /// The run's number of a flow of the source.
-    pub fn number_flow(&mut self, local: u32, fid: u32, path: Option<Vec<PortId>>) {
-        self.fids[local as usize] = fid;
+    pub fn number_flow(&mut self, network: &Network<'_>, local: u32, fid: u32, path: Option<Vec<PortId>>) {
+        let port = match self.wire {
+            None => network.only_port(network.feeder_of(self.number), fid),
+            Some(_) => None,
+        };
+        self.ways[local as usize] = Way { fid, port };
         if let Some(path) = path {
             if self.paths.len() <= local as usize {
                 self.paths.resize(local as usize + 1, Box::default());
@@ -132,16 +148,32 @@ impl<'n> StreamSource<'n> {
         worker: &mut Worker<L>,
     ) {
         let before = end - self.processing;
-        let count = self.ahead.partition_point(|emission| emission.tau.timestamp < before);
+        let count = self.ahead.taus.partition_point(|tau| tau.timestamp < before);
+        let Some(last) = count.checked_sub(1) else { return };
+        worker.tally.now = worker.tally.now.max(self.ahead.taus[last].timestamp + self.processing);
         let feeder = &network.feeders[network.feeder_of(self.number)];
         let place = network.landing(feeder);
-        let mut ahead = std::mem::take(&mut self.ahead);
-        for emission in ahead.drain(..count) {
-            let tau = self.inject(network, &emission, injected, worker);
-            worker.tally.now = worker.tally.now.max(tau.timestamp + self.processing);
-            match &mut self.wire {
+        let mut wire = self.wire.take();
+        for number in 0..count {
+            let tau = &self.ahead.taus[number];
+            let Way { fid, port } = self.ways[tau.packet.fid as usize];
+            let pid = network.pid(self.number, self.sent);
+            if !L::WATCHES
+                && let Some(port) = port
+            {
+                self.sent += 1;
+                worker.tally.inject(pid);
+                let slot = own.push(port, tau);
+                slot.timestamp = tau.timestamp + feeder.processing;
+                slot.packet.fid = fid;
+                slot.packet.pid = pid;
+                slot.packet.in_port = feeder.in_port;
+                continue;
+            }
+            let tau = self.inject(network, number, injected, worker);
+            match &mut wire {
                 None => {
-                    worker.land(&place, feeder, tau.timestamp + feeder.processing, &tau.packet, own);
+                    worker.land(&place, feeder, tau.timestamp + feeder.processing, &tau, own);
                 }
                 Some((port, wire)) => {
                     let device = network.topology.port(*port).device;
@@ -149,27 +181,29 @@ impl<'n> StreamSource<'n> {
                 }
             }
         }
-        self.ahead = ahead;
+        self.wire = wire;
+        self.ahead.forget(count);
     }
 
-    /// Gives a packet its ids, and counts it.
-    #[inline]
+    /// Gives a packet that has been read its ids, and counts it.
     fn inject<L: Observer>(
         &mut self,
         network: &Network<'_>,
-        emission: &Emission,
+        number: usize,
         injected: &mut Vec<Sent>,
         worker: &mut Worker<L>,
     ) -> Tau {
-        let local = emission.tau.packet.fid;
-        let mut tau = emission.tau;
-        tau.packet.fid = self.fids[local as usize];
+        let mut tau = self.ahead.taus[number];
+        let local = tau.packet.fid;
+        tau.packet.fid = self.ways[local as usize].fid;
         tau.packet.pid = network.pid(self.number, self.sent);
         tau.packet.in_port = network.feeders[network.feeder_of(self.number)].in_port;
         self.sent += 1;
         worker.tally.inject(tau.packet.pid);
-        if L::WATCHES {
-            let (record, match_key) = (emission.record, emission.match_key);
+        if L::WATCHES
+            && let Some(origins) = &self.ahead.origins
+        {
+            let Origin { record, match_key } = origins[number];
             injected.push(Sent { tau, source: self.number as u32, local, record, match_key });
         }
         tau
@@ -184,17 +218,25 @@ impl<'n> StreamSource<'n> {
         self.read(end, end + self.processing, usize::MAX).map(|_| ())
     }
 
+    /// The flows of what [`read_late`](StreamSource::read_late) has read.
+    pub fn take_fresh_late(&mut self, until: Time) -> impl Iterator<Item = (Time, u32)> + '_ {
+        self.take_fresh(until + self.processing + Span::from_ps(1))
+    }
+
     /// Sends what [`read_late`](StreamSource::read_late) has read: it stays inside.
     pub fn send_late<L: Observer>(
         &mut self,
         network: &Network<'_>,
+        until: Time,
         injected: &mut Vec<Sent>,
         worker: &mut Worker<L>,
     ) {
-        for emission in std::mem::take(&mut self.ahead) {
-            let tau = self.inject(network, &emission, injected, worker);
+        let count = self.ahead.taus.partition_point(|tau| tau.timestamp <= until);
+        for number in 0..count {
+            let tau = self.inject(network, number, injected, worker);
             worker.tally.keep(tau.packet.pid);
         }
+        self.ahead.forget(count);
     }
 }
 
