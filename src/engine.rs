@@ -267,9 +267,8 @@ impl<'t> Simulation<'t> {
             threads => threads,
         };
         let tally = match engine {
-            Engine::Event | Engine::Auto => {
-                EventEngine::new(network, injections, settings.seed)?.run(observer, &mut progress)?
-            }
+            Engine::Event | Engine::Auto => EventEngine::new(network, injections, settings.seed, O::WATCHES)?
+                .run(observer, &mut progress)?,
             Engine::Stream => StreamEngine::new(network, injections, settings.seed, threads, O::WATCHES)?
                 .run(observer, &mut progress)?,
         };

@@ -47,13 +47,13 @@ impl Link {
 pub struct Transmission {
     /// Picoseconds per byte, where they are whole and no product of theirs runs over.
     ps_per_byte: Option<u64>,
+    bandwidth: Bandwidth,
     overhead: u64,
-    link: Link,
 }
 
 impl Transmission {
     /// Those of `link`.
-    pub fn new(link: Link) -> Self {
+    pub fn new(link: &Link) -> Self {
         // 2^32 bytes of packet, 2^32 of overhead, and 2^30 ps for each of them make less than 2^64 ps.
         const MOST: u64 = 1 << 30;
         const PS_PER_BYTE_AT_1_BPS: u64 = 8 * PS_PER_S;
@@ -66,12 +66,7 @@ impl Transmission {
         };
         let overhead = link.overhead.get();
         let fits = |ps: &u64| *ps <= MOST && overhead <= u64::from(u32::MAX);
-        Transmission { ps_per_byte: ps_per_byte.filter(fits), overhead, link }
-    }
-
-    /// The link.
-    pub fn link(&self) -> &Link {
-        &self.link
+        Transmission { ps_per_byte: ps_per_byte.filter(fits), bandwidth: link.bandwidth, overhead }
     }
 
     /// [`Link::transmission_time`].
@@ -79,7 +74,10 @@ impl Transmission {
     pub fn time(&self, length: u32) -> Span {
         match self.ps_per_byte {
             Some(ps) => Span::from_ps((u64::from(length) + self.overhead) * ps),
-            None => self.link.transmission_time(ByteCount::new(length.into())),
+            None => {
+                let bytes = self.overhead.saturating_add(length.into());
+                self.bandwidth.transmission_time(ByteCount::new(bytes))
+            }
         }
     }
 }
@@ -149,7 +147,7 @@ mod tests {
             let rate = Rate::from_bps(bps).map_or(Bandwidth::Unlimited, Bandwidth::Limited);
             let link = Link { overhead: ByteCount::new(overhead), ..Link::with_delay(rate, Span::ZERO) };
             let exact = link.transmission_time(ByteCount::new(length.into()));
-            prop_assert_eq!(Transmission::new(link).time(length), exact);
+            prop_assert_eq!(Transmission::new(&link).time(length), exact);
         }
     }
 

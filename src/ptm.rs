@@ -234,12 +234,6 @@ pub trait Ptm: Send {
     ) {
         forward_one_by_one(self, ingress, flows, until, departures, losses);
     }
-
-    /// The Lindley recursion, where that is all that the model is: it loses nobody, and every departure is known on
-    /// arrival. An engine may run it in a loop of its own.
-    fn lindley(&mut self) -> Option<&mut Lindley> {
-        None
-    }
 }
 
 /// [`Ptm::forward_trace`] by the calls for one event at a time.

@@ -93,6 +93,11 @@ pub struct Origin {
 }
 
 impl Batch {
+    /// An empty one; `with_origins` says whether they are wanted.
+    pub fn new(with_origins: bool) -> Self {
+        Batch { taus: Vec::new(), origins: with_origins.then(Vec::new) }
+    }
+
     /// Appends a packet.
     #[inline(always)]
     pub fn push(&mut self, emission: Emission) {

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
-use super::network::{Egress, Feeder, Landing, Network, Wire};
+use super::network::{Egress, Feeder, Landing, Network, Service, Wire};
 use super::queue::{ArrivalQueue, DepartureQueue};
 use super::tally::Tally;
 use super::{
@@ -17,15 +17,14 @@ use super::{
 use crate::packet::Tau;
 use crate::ptm::{Arrival, Loss};
 use crate::topology::PortId;
-use crate::traffic::Emission;
-use crate::units::Time;
+use crate::traffic::{Batch, Origin};
+use crate::units::{Span, Time};
 
 /// A network at work, event by event.
 pub(super) struct EventEngine<'n, 't> {
     network: &'n mut Network<'t>,
     ports: Vec<Egress>,
-    /// Per feeder: what it will bring, each packet with the instant at which it joins a PTM.
-    feeders: Vec<VecDeque<Tau>>,
+    feeders: Vec<FeederState>,
     sources: Vec<SourceState<'n>>,
     /// Per turn: what happens then.
     entities: Vec<Entity>,
@@ -43,10 +42,19 @@ enum Entity {
     Emission(usize),
 }
 
+struct FeederState {
+    feeder: Feeder,
+    turn: u32,
+    /// What it will bring, each packet with the instant at which it joins a PTM.
+    packets: VecDeque<Tau>,
+}
+
 struct SourceState<'n> {
     injection: &'n mut Injection,
     turn: u32,
-    next: Option<Emission>,
+    /// Read, and the place of the next to be sent.
+    ahead: Batch,
+    next: usize,
     /// Of the injected link, where packets start onto one.
     wire: Option<(PortId, Wire)>,
     /// Per flow of the source: the run's; [`UNSEEN`] before its first packet.
@@ -56,11 +64,14 @@ struct SourceState<'n> {
     sent: u64,
 }
 
+/// Packets that are read of a source at once.
+const READ_AHEAD: usize = 32;
+
 /// No packet of the flow has been sent.
 const UNSEEN: u32 = u32::MAX;
 
 impl<'n, 't> EventEngine<'n, 't> {
-    /// A network in which nothing has happened yet.
+    /// A network in which nothing has happened yet; `watched` says whether an observer wants more than new flows.
     ///
     /// # Errors
     /// A source whose first packet cannot be had.
@@ -68,6 +79,7 @@ impl<'n, 't> EventEngine<'n, 't> {
         network: &'n mut Network<'t>,
         injections: &'n mut [Injection],
         seed: u64,
+        watched: bool,
     ) -> Result<Self, EngineError> {
         let ports: Vec<Egress> = network.egress_ports(seed).collect();
         let starting = network.starting.len();
@@ -86,15 +98,21 @@ impl<'n, 't> EventEngine<'n, 't> {
             sources.push(SourceState {
                 injection,
                 turn,
-                next: None,
+                ahead: Batch::new(watched),
+                next: 0,
                 wire,
                 fids: Vec::new(),
                 paths: Vec::new(),
                 sent: 0,
             });
         }
+        let feeders = network.feeders.iter().zip(&network.turns).map(|(feeder, turn)| FeederState {
+            feeder: *feeder,
+            turn: starting as u32 + turn,
+            packets: VecDeque::new(),
+        });
         let mut engine = EventEngine {
-            feeders: vec![VecDeque::new(); network.feeders.len()],
+            feeders: feeders.collect(),
             arrivals: ArrivalQueue::new(entities.len()),
             departures: DepartureQueue::default(),
             tally: Tally::new(network.until),
@@ -144,8 +162,8 @@ impl<'n, 't> EventEngine<'n, 't> {
             }
         }
         let left = !self.departures.is_empty()
-            || self.feeders.iter().any(|packets| !packets.is_empty())
-            || self.sources.iter().any(|source| source.next.is_some());
+            || self.feeders.iter().any(|feeder| !feeder.packets.is_empty())
+            || self.sources.iter().any(|source| source.next().is_some());
         if until == LAST && left {
             return Err(EngineError::TimeOverflow);
         }
@@ -158,32 +176,40 @@ impl<'n, 't> EventEngine<'n, 't> {
         Progress { time: self.tally.now, injected: self.tally.packets.injected, fraction }
     }
 
-    /// Reads the source's next packet and schedules it.
+    /// Goes on to the source's next packet and schedules it.
     fn read_source(&mut self, index: usize) -> Result<(), EngineError> {
         let source = &mut self.sources[index];
-        source.next = source.injection.source.next_emission()?;
+        source.next += 1;
+        if source.next >= source.ahead.taus.len() {
+            source.ahead.forget(source.ahead.taus.len());
+            source.next = 0;
+            let end = self.network.until + Span::from_ps(1);
+            source.injection.source.read(end, READ_AHEAD, &mut source.ahead)?;
+        }
         let time = source
-            .next
-            .map_or(Time::NEVER, |next| self.network.event_time(source.injection.at, index, &next));
+            .next()
+            .map_or(Time::NEVER, |next| self.network.event_time(source.injection.at, index, next.timestamp));
         self.arrivals.schedule(source.turn, time);
         Ok(())
     }
 
-    /// Sends the packet that the source holds, and reads its next one.
+    /// Sends the packet that the source holds, and goes on to its next one.
     fn emit<O: Observer>(&mut self, index: usize, observer: &mut O) -> Result<(), EngineError> {
-        let Some(emission) = self.sources[index].next else { return Ok(()) };
-        let mut tau = self.inject(index, emission, observer)?;
+        if self.sources[index].next().is_none() {
+            return Ok(());
+        }
+        let mut tau = self.inject(index, observer)?;
         let feeder = self.network.feeder_of(index);
         match &mut self.sources[index].wire {
             Some((port, wire)) => match wire.carry(&tau.packet, tau.timestamp) {
-                Some(arrival) => self.put(feeder, Tau { timestamp: arrival, ..tau }),
+                Some(arrival) => self.put(feeder, &tau, arrival),
                 None => {
                     let (device, port) = (self.ports[port.index()].device, *port);
                     self.tally.lose_on_link(tau, device, port, observer);
                 }
             },
             None => {
-                tau.timestamp = tau.timestamp + self.network.feeders[feeder].processing;
+                tau.timestamp = tau.timestamp + self.feeders[feeder].feeder.processing;
                 self.arrive(feeder, tau, observer);
             }
         }
@@ -191,14 +217,10 @@ impl<'n, 't> EventEngine<'n, 't> {
     }
 
     /// Gives a source's packet its ids, and counts it.
-    fn inject<O: Observer>(
-        &mut self,
-        index: usize,
-        emission: Emission,
-        observer: &mut O,
-    ) -> Result<Tau, EngineError> {
-        let local = emission.tau.packet.fid as usize;
+    fn inject<O: Observer>(&mut self, index: usize, observer: &mut O) -> Result<Tau, EngineError> {
         let source = &mut self.sources[index];
+        let mut tau = source.ahead.taus[source.next];
+        let local = tau.packet.fid as usize;
         if source.fids.len() <= local {
             source.fids.resize(local + 1, UNSEEN);
         }
@@ -210,15 +232,16 @@ impl<'n, 't> EventEngine<'n, 't> {
                 source.paths[local] = self.network.path(fid, source.injection.at).into();
             }
         }
-        let mut tau = emission.tau;
         tau.packet.fid = source.fids[local];
         tau.packet.pid = self.network.pid(index, source.sent);
         tau.packet.in_port = self.network.feeders[self.network.feeder_of(index)].in_port;
         source.sent += 1;
         self.tally.inject(tau.packet.pid);
-        if O::WATCHES {
-            let (record, match_key) = (emission.record, emission.match_key);
-            let path = &self.sources[index].paths[local];
+        if O::WATCHES
+            && let Some(origins) = &source.ahead.origins
+        {
+            let Origin { record, match_key } = origins[source.next];
+            let path = &source.paths[local];
             observer.injected(&Injected { tau, source: index as u32, record, match_key, path });
         }
         Ok(tau)
@@ -227,28 +250,29 @@ impl<'n, 't> EventEngine<'n, 't> {
     /// The feeder has brought its first packet, and its device has processed it.
     #[inline]
     fn take_from<O: Observer>(&mut self, index: usize, observer: &mut O) {
-        let packets = &mut self.feeders[index];
-        let Some(mut tau) = packets.pop_front() else { return };
-        let next = packets.front().map_or(Time::NEVER, |next| next.timestamp);
-        self.schedule(index, next);
-        tau.packet.in_port = self.network.feeders[index].in_port;
+        let FeederState { packets, turn, .. } = &mut self.feeders[index];
+        let Some(tau) = packets.pop_front() else { return };
+        self.arrivals.schedule(*turn, packets.front().map_or(Time::NEVER, |next| next.timestamp));
         self.arrive(index, tau, observer);
     }
 
     /// A packet that a feeder brought is at home, or joins a PTM, now.
     #[inline]
-    fn arrive<O: Observer>(&mut self, feeder: usize, mut tau: Tau, observer: &mut O) {
-        let Feeder { device, processing, .. } = self.network.feeders[feeder];
-        let place = self.network.landing(&self.network.feeders[feeder]);
+    fn arrive<O: Observer>(&mut self, index: usize, mut tau: Tau, observer: &mut O) {
+        let FeederState { feeder, .. } = &self.feeders[index];
+        let place = self.network.landing(feeder);
         match place.land(&tau.packet) {
-            Landing::Home => self.tally.deliver(&tau, device, observer),
+            Landing::Home => self.tally.deliver(&tau, feeder.device, observer),
             Landing::Lost(reason) => {
                 let at = tau.timestamp;
-                let tau = Tau { timestamp: at - processing, ..tau };
-                self.tally.lose(&Dropped { tau, device, port: None, reason, at }, observer);
+                let tau = Tau { timestamp: at - feeder.processing, ..tau };
+                self.tally.lose(&Dropped { tau, device: feeder.device, port: None, reason, at }, observer);
             }
             Landing::Joins(port) => {
-                tau.packet.ttl -= place.forwarding().hops_counted();
+                let hops_counted = place.forwarding().hops_counted();
+                if hops_counted > 0 {
+                    tau.packet.ttl -= hops_counted;
+                }
                 self.join(port, tau, observer);
             }
         }
@@ -256,7 +280,14 @@ impl<'n, 't> EventEngine<'n, 't> {
 
     #[inline]
     fn join<O: Observer>(&mut self, port: PortId, tau: Tau, observer: &mut O) {
-        match self.ports[port.index()].ptm.arrive(&tau, &self.network.flows) {
+        let ptm = match &mut self.ports[port.index()].service {
+            Service::Model(ptm) => ptm,
+            Service::Lindley(lindley) => {
+                let (start, _) = lindley.send(tau.timestamp, tau.packet.length);
+                return self.pass(port, tau, start, observer);
+            }
+        };
+        match ptm.arrive(&tau, &self.network.flows) {
             Arrival::Departs(start) => self.pass(port, tau, start, observer),
             Arrival::Queued => {
                 self.take_losses(port, observer);
@@ -268,7 +299,9 @@ impl<'n, 't> EventEngine<'n, 't> {
 
     /// The port's PTM lets its next packet go.
     fn depart<O: Observer>(&mut self, port: PortId, observer: &mut O) {
-        if let Some(departure) = self.ports[port.index()].ptm.depart() {
+        if let Service::Model(ptm) = &mut self.ports[port.index()].service
+            && let Some(departure) = ptm.depart()
+        {
             self.pass(port, departure.tau, departure.start, observer);
         }
         self.take_losses(port, observer);
@@ -277,7 +310,9 @@ impl<'n, 't> EventEngine<'n, 't> {
 
     /// Whom the port's PTM has lost though they were queued.
     fn take_losses<O: Observer>(&mut self, port: PortId, observer: &mut O) {
-        while let Some(loss) = self.ports[port.index()].ptm.lost() {
+        while let Service::Model(ptm) = &mut self.ports[port.index()].service
+            && let Some(loss) = ptm.lost()
+        {
             self.lose(port, loss, observer);
         }
     }
@@ -293,7 +328,7 @@ impl<'n, 't> EventEngine<'n, 't> {
     /// Brings the queue of departures up to date.
     #[inline]
     fn reschedule(&mut self, port: PortId) {
-        let next = self.ports[port.index()].ptm.next_departure();
+        let next = self.ports[port.index()].service.next_departure();
         self.departures.schedule(port.index() as u32, next);
     }
 
@@ -312,7 +347,7 @@ impl<'n, 't> EventEngine<'n, 't> {
         };
         self.tally.pass(&hop, observer);
         match egress.wire.carry(&joined.packet, start) {
-            Some(arrival) => self.put(port.index(), Tau { timestamp: arrival, ..joined }),
+            Some(arrival) => self.put(port.index(), &joined, arrival),
             None => {
                 let tau = Tau { timestamp: start, ..joined };
                 self.tally.lose_on_link(tau, egress.device, port, observer);
@@ -320,44 +355,50 @@ impl<'n, 't> EventEngine<'n, 't> {
         }
     }
 
-    /// A feeder will bring a packet that has arrived at `tau.timestamp`.
+    /// A feeder will bring a packet that arrives at `arrival`.
     #[inline]
-    fn put(&mut self, feeder: usize, tau: Tau) {
-        let timestamp = tau.timestamp + self.network.feeders[feeder].processing;
-        let packets = &mut self.feeders[feeder];
+    fn put(&mut self, index: usize, tau: &Tau, arrival: Time) {
+        let FeederState { feeder, packets, turn } = &mut self.feeders[index];
+        let timestamp = arrival + feeder.processing;
         let overtakes = packets.back().is_some_and(|last| last.timestamp > timestamp);
-        packets.push_back(Tau { timestamp, ..tau });
+        // Copied whole and then changed in place.
+        packets.push_back(*tau);
+        if let Some(slot) = packets.back_mut() {
+            slot.timestamp = timestamp;
+            slot.packet.in_port = feeder.in_port;
+        }
         let place = if overtakes { overtake(packets) } else { packets.len() - 1 };
         if place == 0 {
-            self.schedule(feeder, timestamp);
+            self.arrivals.schedule(*turn, timestamp);
         }
-    }
-
-    #[inline]
-    fn schedule(&mut self, feeder: usize, time: Time) {
-        self.arrivals.schedule(self.network.starting.len() as u32 + self.network.turns[feeder], time);
     }
 
     /// Injects what was emitted by `until` and would have been taken on only after it, and counts who is still inside.
     fn finish<O: Observer>(mut self, observer: &mut O) -> Result<Tally, EngineError> {
         let until = self.network.until;
-        let mut waiting: Vec<Tau> = self.feeders.iter().flatten().copied().collect();
+        let mut waiting: Vec<Tau> = self.feeders.iter().flat_map(|feeder| &feeder.packets).copied().collect();
         for (port, egress) in self.ports.iter().enumerate() {
-            let queued = egress.ptm.waiting();
+            let queued = egress.service.waiting();
             queued.iter().for_each(|joined| observer.waits(PortId::new(port), joined));
             waiting.extend(queued);
         }
         for index in 0..self.sources.len() {
-            while let Some(emission) = self.sources[index].next
-                && emission.tau.timestamp <= until
-            {
-                waiting.push(self.inject(index, emission, observer)?);
+            while self.sources[index].next().is_some_and(|next| next.timestamp <= until) {
+                waiting.push(self.inject(index, observer)?);
                 self.read_source(index)?;
             }
         }
-        let more = !waiting.is_empty() || self.sources.iter().any(|source| source.next.is_some());
+        let more = !waiting.is_empty() || self.sources.iter().any(|source| source.next().is_some());
         self.tally.finish(waiting.iter(), more)?;
         Ok(self.tally)
+    }
+}
+
+impl SourceState<'_> {
+    /// The packet that it sends next.
+    #[inline]
+    fn next(&self) -> Option<&Tau> {
+        self.ahead.taus.get(self.next)
     }
 }
 

@@ -7,11 +7,10 @@ use super::{EngineError, Injection, InjectionPoint, Observer};
 use crate::flow::Flows;
 use crate::impairment::Impairment;
 use crate::link::Transmission;
-use crate::packet::{DropReason, Packet};
+use crate::packet::{DropReason, Packet, Tau};
 use crate::pfm::{At, Pfm};
-use crate::ptm::{Place, Ptm};
+use crate::ptm::{FifoSpec, Lindley, Place, Ptm, PtmSpec};
 use crate::topology::{DeviceId, DeviceKind, DirectedLink, PortId, Topology};
-use crate::traffic::Emission;
 use crate::units::{ByteCount, Span, Time};
 
 /// A network and its flows.
@@ -80,8 +79,42 @@ pub(super) enum Landing {
 /// One egress port at work.
 pub(super) struct Egress {
     pub device: DeviceId,
-    pub ptm: Box<dyn Ptm>,
+    pub service: Service,
     pub wire: Wire,
+}
+
+/// The traffic management of a port at work.
+pub(super) enum Service {
+    /// The bare Lindley recursion, of a `fifo` that never drops: most ports of most networks, so that the engines know it.
+    Lindley(Lindley),
+    /// Any other.
+    Model(Box<dyn Ptm>),
+}
+
+impl Service {
+    fn new(spec: &PtmSpec, place: &Place<'_>) -> Self {
+        match spec {
+            PtmSpec::Fifo(FifoSpec { buffer: None }) => Service::Lindley(Lindley::new(&place.link)),
+            _ => Service::Model(spec.build(place)),
+        }
+    }
+
+    /// When the next waiting packet leaves, as far as is known now.
+    #[inline]
+    pub fn next_departure(&self) -> Option<Time> {
+        match self {
+            Service::Lindley(_) => None,
+            Service::Model(ptm) => ptm.next_departure(),
+        }
+    }
+
+    /// Who waits for a departure that is not known yet.
+    pub fn waiting(&self) -> Vec<Tau> {
+        match self {
+            Service::Lindley(_) => Vec::new(),
+            Service::Model(ptm) => ptm.waiting(),
+        }
+    }
 }
 
 /// A link at work.
@@ -99,7 +132,7 @@ impl Wire {
         let DirectedLink { link, impairment, .. } = topology.link(topology.port(port).egress);
         let impairment = Impairment::new(impairment, seed, &topology.port_name(port));
         Wire {
-            transmission: Transmission::new(*link),
+            transmission: Transmission::new(link),
             propagation: link.propagation_delay(),
             last: Time::ZERO,
             impairment: impairment.map(Box::new),
@@ -108,7 +141,7 @@ impl Wire {
 
     /// The least that a packet takes: one of a single byte.
     pub fn least_delay(&self) -> Span {
-        self.transmission.link().transmission_time(ByteCount::new(1)) + self.propagation
+        self.transmission.time(1) + self.propagation
     }
 
     /// When a packet whose first bit starts at `start` has arrived with its last; `None` where the link loses it.
@@ -183,8 +216,8 @@ impl<'t> Network<'t> {
         self.topology.ports().map(move |(id, port)| {
             let link = self.topology.link(port.egress).link;
             let name = self.topology.port_name(id);
-            let ptm = port.ptm.build(&Place { link, seed, port: &name });
-            Egress { device: port.device, ptm, wire: Wire::new(self.topology, id, seed) }
+            let service = Service::new(&port.ptm, &Place { link, seed, port: &name });
+            Egress { device: port.device, service, wire: Wire::new(self.topology, id, seed) }
         })
     }
 
@@ -202,10 +235,10 @@ impl<'t> Network<'t> {
     /// The instant at which a source's packet is taken on, as an event: its ingress and the processing after it; what starts
     /// onto a link does so at once.
     #[inline]
-    pub fn event_time(&self, at: InjectionPoint, source: usize, emission: &Emission) -> Time {
+    pub fn event_time(&self, at: InjectionPoint, source: usize, emission: Time) -> Time {
         match at {
-            InjectionPoint::Egress(_) => emission.tau.timestamp,
-            _ => emission.tau.timestamp + self.feeders[self.feeder_of(source)].processing,
+            InjectionPoint::Egress(_) => emission,
+            _ => emission + self.feeders[self.feeder_of(source)].processing,
         }
     }
 

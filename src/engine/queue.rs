@@ -53,21 +53,31 @@ impl DepartureQueue {
 
 /// Which feeder brings a packet when: a winner tree over all of them.
 ///
-/// A feeder's turn is its leaf, so that simultaneous events come in the order of turns without being compared.
+/// A feeder's turn is its leaf, so that of simultaneous events the left one wins.
 ///
 /// # Source
 /// D. E. Knuth, The Art of Computer Programming 3, 5.4.1: a tree of winners.
 pub struct ArrivalQueue {
-    /// `[2 x leaves]`: the earliest instant below each node; the root is 1, the leaves are the second half.
+    /// Per turn: its next event.
     times: Vec<Time>,
-    leaves: usize,
+    /// `[2 x leaves]`: the turn of the earliest event below each node; the root is 1, the leaves are the second half.
+    winners: Vec<u32>,
+    /// The earliest event of all.
+    first: (Time, u32),
 }
 
 impl ArrivalQueue {
     /// No event yet for any of `feeders`.
     pub fn new(feeders: usize) -> Self {
-        let leaves = feeders.next_power_of_two();
-        ArrivalQueue { times: vec![Time::NEVER; 2 * leaves], leaves }
+        let leaves = feeders.next_power_of_two().max(2);
+        let mut winners = vec![0; 2 * leaves];
+        for node in (1..2 * leaves).rev() {
+            winners[node] = match node.checked_sub(leaves) {
+                Some(turn) => turn as u32,
+                None => winners[2 * node],
+            };
+        }
+        ArrivalQueue { times: vec![Time::NEVER; leaves], winners, first: (Time::NEVER, 0) }
     }
 
     /// The next event of the feeder with this turn is at `time`; [`Time::NEVER`] means there is none.
@@ -76,34 +86,37 @@ impl ArrivalQueue {
     /// O(log feeders).
     #[inline]
     pub fn schedule(&mut self, turn: u32, time: Time) {
-        let mut node = self.leaves + turn as usize;
-        let mut earliest = time;
-        self.times[node] = earliest;
+        let ArrivalQueue { times, winners, first } = self;
+        times[turn as usize] = time;
+        let (mut node, mut winner, mut earliest) = (times.len() + turn as usize, turn, time);
         while node > 1 {
-            earliest = earliest.min(self.times[node ^ 1]);
+            // Neither who wins nor when can be foretold: nothing branches on it.
+            let sibling = winners[node ^ 1];
+            let of_sibling = times[sibling as usize];
+            let is_right = node & 1 == 1;
+            let sibling_wins = (of_sibling < earliest) | ((of_sibling == earliest) & is_right);
+            winner = if sibling_wins { sibling } else { winner };
+            earliest = of_sibling.min(earliest);
             node /= 2;
-            if self.times[node] == earliest {
+            // Where another has won before and wins again, nothing changes above.
+            if winner != turn && winners[node] == winner {
                 return;
             }
-            self.times[node] = earliest;
+            winners[node] = winner;
         }
+        *first = (earliest, winner);
     }
 
     /// When the earliest event is; [`Time::NEVER`] when there is none.
     #[inline]
     pub fn earliest(&self) -> Time {
-        self.times[1]
+        self.first.0
     }
 
     /// The turn of the earliest event: at one instant the lowest.
     #[inline]
     pub fn first(&self) -> u32 {
-        let mut node = 1;
-        while node < self.leaves {
-            node *= 2;
-            node += usize::from(self.times[node] > self.times[node ^ 1]);
-        }
-        (node - self.leaves) as u32
+        self.first.1
     }
 }
 

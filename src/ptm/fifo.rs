@@ -36,7 +36,7 @@ pub struct Lindley {
 
 impl Lindley {
     /// An idle link.
-    pub fn new(link: Link) -> Self {
+    pub fn new(link: &Link) -> Self {
         Lindley { transmission: Transmission::new(link), free: Time::ZERO }
     }
 
@@ -70,7 +70,7 @@ impl Fifo {
     /// An empty one.
     pub fn new(spec: &FifoSpec, link: Link) -> Self {
         Fifo {
-            link: Lindley::new(link),
+            link: Lindley::new(&link),
             buffer: spec.buffer,
             starts: VecDeque::new(),
             backlog: Backlog::default(),
@@ -124,10 +124,6 @@ impl Ptm for Fifo {
             Departure { tau, start }
         }));
         self.link = link;
-    }
-
-    fn lindley(&mut self) -> Option<&mut Lindley> {
-        self.buffer.is_none().then_some(&mut self.link)
     }
 
     fn next_departure(&self) -> Option<Time> {

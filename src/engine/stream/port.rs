@@ -2,7 +2,7 @@
 
 use super::merge::{Merged, merge_to_two};
 use super::recursion::Recursion;
-use crate::engine::network::{Egress, Feeder, Landing, LandingPlace, Network, Wire};
+use crate::engine::network::{Egress, Feeder, Landing, LandingPlace, Network, Service, Wire};
 use crate::engine::tally::Tally;
 use crate::engine::{Dropped, Hop, Observer};
 use crate::packet::{Packet, Tau};
@@ -281,7 +281,7 @@ impl StreamPort {
             let stream = circle.streams(place).to(self.id);
             stream.get(stream.partition_point(|tau| tau.timestamp < self.done)).map(|tau| tau.timestamp)
         };
-        self.inputs.iter().filter_map(first).chain(self.egress.ptm.next_departure()).min()
+        self.inputs.iter().filter_map(first).chain(self.egress.service.next_departure()).min()
     }
 
     /// PTM, link, and the next device, for all that joins before `end`: the merge of two streams.
@@ -297,27 +297,35 @@ impl StreamPort {
         self.done = end;
         let last = end - Span::from_ps(1);
         let is_idle = ingress.iter().all(|stream| stream.is_empty());
-        if is_idle && self.egress.ptm.next_departure().is_none_or(|next| next > last) {
+        if is_idle && self.egress.service.next_departure().is_none_or(|next| next > last) {
             return;
         }
         let feeder = &network.feeders[self.id.index()];
         let place = network.landing(feeder);
-        let Egress { device, ptm, wire } = &mut self.egress;
+        let Egress { device, service, wire } = &mut self.egress;
         let (device, processing) = (*device, self.processing);
-        if !L::WATCHES
-            && !wire.is_impaired()
-            && let Some(lindley) = ptm.lindley()
-        {
-            let propagation = wire.propagation();
-            let recursion = Recursion { device, processing, lindley, propagation, feeder, place };
-            return recursion.forward(ingress, own, worker);
-        }
-        let mut merged = std::mem::take(&mut worker.ingress);
-        merged.extend(Merged::new(ingress));
         let mut departures = std::mem::take(&mut worker.departures);
         let mut losses = std::mem::take(&mut worker.losses);
-        ptm.forward_trace(&merged, &network.flows, last, &mut departures, &mut losses);
-        merged.clear();
+        match service {
+            Service::Lindley(lindley) if !L::WATCHES && !wire.is_impaired() => {
+                let propagation = wire.propagation();
+                let recursion = Recursion { device, processing, lindley, propagation, feeder, place: &place };
+                recursion.forward(ingress, own, worker);
+            }
+            Service::Lindley(lindley) => {
+                departures.extend(Merged::new(ingress).map(|&tau| {
+                    let (start, _) = lindley.send(tau.timestamp, tau.packet.length);
+                    Departure { tau, start }
+                }));
+            }
+            Service::Model(ptm) => {
+                let mut merged = std::mem::take(&mut worker.ingress);
+                merged.extend(Merged::new(ingress));
+                ptm.forward_trace(&merged, &network.flows, last, &mut departures, &mut losses);
+                merged.clear();
+                worker.ingress = merged;
+            }
+        }
         for Departure { tau: joined, start } in departures.drain(..) {
             let ingress = joined.timestamp - processing;
             let (packet, port) = (joined.packet, self.id);
@@ -330,14 +338,13 @@ impl StreamPort {
             worker.tally.now = worker.tally.now.max(loss.at);
             worker.lose(device, processing, Some(self.id), loss);
         }
-        worker.ingress = merged;
         worker.departures = departures;
         worker.losses = losses;
     }
 
     /// Who waits at the port.
     pub fn waiting(&self) -> Vec<Tau> {
-        self.egress.ptm.waiting()
+        self.egress.service.waiting()
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) struct Recursion<'a, 'n, 't> {
     pub propagation: Span,
     /// The next device, and what brings packets there.
     pub feeder: &'a Feeder,
-    pub place: LandingPlace<'n, 't>,
+    pub place: &'a LandingPlace<'n, 't>,
 }
 
 impl Recursion<'_, '_, '_> {
@@ -61,7 +61,7 @@ impl Recursion<'_, '_, '_> {
                     last = joins;
                     own.push_changed(port, joins, tau, u8::from(ROUTER), in_port);
                 }
-                _ => worker.land_apart(&place, feeder, joins, tau, own),
+                _ => worker.land_apart(place, feeder, joins, tau, own),
             }
         }
         *lindley = link;
@@ -94,7 +94,7 @@ impl Recursion<'_, '_, '_> {
                 left.add(tau.packet.pid);
                 fingerprint.add_at(&keys_at_host, tau.packet.pid, joins, joins);
             } else {
-                worker.land_apart(&place, feeder, joins, tau, own);
+                worker.land_apart(place, feeder, joins, tau, own);
             }
         }
         *lindley = link;

@@ -62,7 +62,7 @@ impl<'n> StreamSource<'n> {
         let mut source = StreamSource {
             injection,
             number,
-            ahead: Batch { origins: watched.then(Vec::new), ..Batch::default() },
+            ahead: Batch::new(watched),
             is_read: false,
             sent: 0,
             processing,
