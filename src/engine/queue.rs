@@ -58,13 +58,16 @@ impl DepartureQueue {
 /// # Source
 /// D. E. Knuth, The Art of Computer Programming 3, 5.4.1: a tree of winners.
 pub struct ArrivalQueue {
-    /// Per turn: its next event.
-    times: Vec<Time>,
+    /// Per turn: its next event in picoseconds, or [`NEVER`].
+    times: Vec<u64>,
     /// `[2 x leaves]`: the turn of the earliest event below each node; the root is 1, the leaves are the second half.
     winners: Vec<u32>,
     /// The earliest event of all.
-    first: (Time, u32),
+    first: (u64, u32),
 }
+
+/// No event: one less than the largest, so that one more does not run over.
+const NEVER: u64 = u64::MAX - 1;
 
 impl ArrivalQueue {
     /// No event yet for any of `feeders`.
@@ -77,7 +80,7 @@ impl ArrivalQueue {
                 None => winners[2 * node],
             };
         }
-        ArrivalQueue { times: vec![Time::NEVER; leaves], winners, first: (Time::NEVER, 0) }
+        ArrivalQueue { times: vec![NEVER; leaves], winners, first: (NEVER, 0) }
     }
 
     /// The next event of the feeder with this turn is at `time`; [`Time::NEVER`] means there is none.
@@ -87,16 +90,16 @@ impl ArrivalQueue {
     #[inline]
     pub fn schedule(&mut self, turn: u32, time: Time) {
         let ArrivalQueue { times, winners, first } = self;
-        times[turn as usize] = time;
-        let (mut node, mut winner, mut earliest) = (times.len() + turn as usize, turn, time);
+        let mut earliest = time.as_ps().min(NEVER);
+        times[turn as usize] = earliest;
+        let (mut node, mut winner) = (times.len() + turn as usize, turn);
         while node > 1 {
-            // Neither who wins nor when can be foretold: nothing branches on it.
+            // Who wins cannot be foretold: nothing branches on it. At one instant a right node loses.
             let sibling = winners[node ^ 1];
             let of_sibling = times[sibling as usize];
-            let is_right = node & 1 == 1;
-            let sibling_wins = (of_sibling < earliest) | ((of_sibling == earliest) & is_right);
+            let sibling_wins = of_sibling < earliest + (node as u64 & 1);
             winner = if sibling_wins { sibling } else { winner };
-            earliest = of_sibling.min(earliest);
+            earliest = if sibling_wins { of_sibling } else { earliest };
             node /= 2;
             // Where another has won before and wins again, nothing changes above.
             if winner != turn && winners[node] == winner {
@@ -110,7 +113,7 @@ impl ArrivalQueue {
     /// When the earliest event is; [`Time::NEVER`] when there is none.
     #[inline]
     pub fn earliest(&self) -> Time {
-        self.first.0
+        if self.first.0 == NEVER { Time::NEVER } else { Time::from_ps(self.first.0) }
     }
 
     /// The turn of the earliest event: at one instant the lowest.
