@@ -35,7 +35,7 @@ use source::{Sent, StreamSource};
 
 /// Packets that a window is to inject: for each port in use, so that its turn pays; at least, and at most in all, for
 /// the memory.
-const PACKETS_PER_PORT: u64 = 40;
+const PACKETS_PER_PORT: u64 = 48;
 const PACKETS_PER_WINDOW: std::ops::RangeInclusive<u64> = 1_024..=16_384;
 
 /// A network at work, window by window.

@@ -39,6 +39,12 @@ impl Tally {
         self.entered.add(pid);
     }
 
+    /// Packets enter; `entered` is their sum.
+    pub fn inject_all(&mut self, packets: u64, entered: PacketSum) {
+        self.packets.injected += packets;
+        self.entered.merge(entered);
+    }
+
     /// A packet's way through a device is known; it counts if it starts by the end of the run.
     #[inline]
     pub fn pass(&mut self, hop: &Hop, observer: &mut impl Observer) {

@@ -47,12 +47,9 @@ impl Streams {
     /// A packet for a port, with what changes on its way there.
     #[inline(always)]
     pub fn push_changed(&mut self, port: PortId, joins: Time, tau: &Tau, hops_counted: u8, in_port: u16) {
-        let slot = self.push(port, tau);
-        slot.timestamp = joins;
-        slot.packet.in_port = in_port;
-        if hops_counted > 0 {
-            slot.packet.ttl = tau.packet.ttl - hops_counted;
-        }
+        let packet = Packet { in_port, ttl: tau.packet.ttl - hops_counted, ..tau.packet };
+        let stream = &mut self.by_port[port.index() - self.first_port];
+        stream.push(Tau { timestamp: joins, packet });
     }
 
     /// A packet for a port, and its place there: copied whole and then changed in place, since copied field by field it would

@@ -1,9 +1,10 @@
 //! A source's turn: it is read ahead in batches, and gives its packets to the first ports.
 
 use super::port::{Streams, Worker};
+use crate::engine::fingerprint::PacketSum;
 use crate::engine::network::{Network, Wire};
 use crate::engine::{EngineError, Injection, InjectionPoint, Observer};
-use crate::packet::Tau;
+use crate::packet::{Packet, Tau};
 use crate::topology::PortId;
 use crate::traffic::{Batch, Origin};
 use crate::units::{Span, Time};
@@ -151,25 +152,65 @@ impl<'n> StreamSource<'n> {
         let count = self.ahead.taus.partition_point(|tau| tau.timestamp < before);
         let Some(last) = count.checked_sub(1) else { return };
         worker.tally.now = worker.tally.now.max(self.ahead.taus[last].timestamp + self.processing);
+        if L::WATCHES || self.wire.is_some() {
+            self.send_each(network, count, own, injected, worker);
+        } else {
+            self.send_all(network, count, own, worker);
+        }
+        self.ahead.forget(count);
+    }
+
+    /// Sends the first packets that have been read, while nobody watches.
+    fn send_all<L: Observer>(
+        &mut self,
+        network: &Network<'_>,
+        count: usize,
+        own: &mut Streams,
+        worker: &mut Worker<L>,
+    ) {
+        let feeder = &network.feeders[network.feeder_of(self.number)];
+        let place = network.landing(feeder);
+        let (first, second) = (network.pid(self.number, self.sent), network.pid(self.number, self.sent + 1));
+        let mut pid = first;
+        let mut entered = PacketSum::default();
+        let ways = &self.ways[..];
+        for tau in &self.ahead.taus[..count] {
+            let Way { fid, port } = ways[tau.packet.fid as usize];
+            entered.add(pid);
+            let joins = tau.timestamp + feeder.processing;
+            let in_port = feeder.in_port;
+            match port {
+                Some(port) => {
+                    let slot = own.push(port, tau);
+                    slot.timestamp = joins;
+                    slot.packet.pid = pid;
+                    slot.packet.fid = fid;
+                    slot.packet.in_port = in_port;
+                }
+                None => {
+                    let packet = Packet { pid, fid, in_port, ..tau.packet };
+                    worker.land_apart(&place, feeder, joins, &Tau { timestamp: tau.timestamp, packet }, own);
+                }
+            }
+            pid += second - first;
+        }
+        self.sent += count as u64;
+        worker.tally.inject_all(count as u64, entered);
+    }
+
+    /// Sends the first packets that have been read, one by one.
+    fn send_each<L: Observer>(
+        &mut self,
+        network: &Network<'_>,
+        count: usize,
+        own: &mut Streams,
+        injected: &mut Vec<Sent>,
+        worker: &mut Worker<L>,
+    ) {
         let feeder = &network.feeders[network.feeder_of(self.number)];
         let place = network.landing(feeder);
         let mut wire = self.wire.take();
         for number in 0..count {
-            let tau = &self.ahead.taus[number];
-            let Way { fid, port } = self.ways[tau.packet.fid as usize];
-            let pid = network.pid(self.number, self.sent);
-            if !L::WATCHES
-                && let Some(port) = port
-            {
-                self.sent += 1;
-                worker.tally.inject(pid);
-                let slot = own.push(port, tau);
-                slot.timestamp = tau.timestamp + feeder.processing;
-                slot.packet.fid = fid;
-                slot.packet.pid = pid;
-                slot.packet.in_port = feeder.in_port;
-                continue;
-            }
             let tau = self.inject(network, number, injected, worker);
             match &mut wire {
                 None => {
@@ -182,7 +223,6 @@ impl<'n> StreamSource<'n> {
             }
         }
         self.wire = wire;
-        self.ahead.forget(count);
     }
 
     /// Gives a packet that has been read its ids, and counts it.
