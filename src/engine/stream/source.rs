@@ -2,9 +2,9 @@
 
 use super::port::{Streams, Worker};
 use crate::engine::fingerprint::PacketSum;
-use crate::engine::network::{Network, Wire};
+use crate::engine::network::{Feeder, Network, Wire};
 use crate::engine::{EngineError, Injection, InjectionPoint, Observer};
-use crate::packet::{Packet, Tau};
+use crate::packet::Tau;
 use crate::topology::PortId;
 use crate::traffic::{Batch, Origin};
 use crate::units::{Span, Time};
@@ -22,21 +22,24 @@ pub(super) struct StreamSource<'n> {
     processing: Span,
     /// Of the injected link, where packets start onto one.
     wire: Option<(PortId, Wire)>,
-    /// Per flow of the source.
-    ways: Vec<Way>,
+    /// Per flow of the source: the run's number; [`UNSEEN`] or [`SEEN`] before it has one.
+    fids: Vec<u32>,
+    first_port: FirstPort,
     /// Flows that have been read and have no number yet: the event of the first packet, and the source's number.
     fresh: Vec<(Time, u32)>,
     /// Per flow of the source: its way, where the observer wants it.
     pub paths: Vec<Box<[PortId]>>,
 }
 
-/// Where a flow of the source goes first.
-#[derive(Debug, Clone, Copy)]
-struct Way {
-    /// The run's number of the flow; [`UNSEEN`] or [`SEEN`] before it has one.
-    fid: u32,
-    /// The port that its packets join, where they all join one.
-    port: Option<PortId>,
+/// Which port the packets of the source join first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FirstPort {
+    /// There is no flow yet.
+    Unknown,
+    /// All of them this one, as from a host with one link.
+    Always(PortId),
+    /// It depends on the packet.
+    Depends,
 }
 
 /// No packet of the flow has been read.
@@ -68,7 +71,8 @@ impl<'n> StreamSource<'n> {
             sent: 0,
             processing,
             wire,
-            ways: Vec::new(),
+            fids: Vec::new(),
+            first_port: FirstPort::Unknown,
             fresh: Vec::new(),
             paths: Vec::new(),
         };
@@ -107,11 +111,11 @@ impl<'n> StreamSource<'n> {
         self.is_read = !self.injection.source.read(end, most, &mut self.ahead)?;
         for tau in &self.ahead.taus[read..] {
             let local = tau.packet.fid as usize;
-            if self.ways.len() <= local {
-                self.ways.resize(local + 1, Way { fid: UNSEEN, port: None });
+            if self.fids.len() <= local {
+                self.fids.resize(local + 1, UNSEEN);
             }
-            if self.ways[local].fid == UNSEEN {
-                self.ways[local].fid = SEEN;
+            if self.fids[local] == UNSEEN {
+                self.fids[local] = SEEN;
                 self.fresh.push((tau.timestamp + self.processing, local as u32));
             }
         }
@@ -126,11 +130,12 @@ impl<'n> StreamSource<'n> {
 
     /// The run's number of a flow of the source.
     pub fn number_flow(&mut self, network: &Network<'_>, local: u32, fid: u32, path: Option<Vec<PortId>>) {
-        let port = match self.wire {
-            None => network.only_port(network.feeder_of(self.number), fid),
-            Some(_) => None,
+        self.fids[local as usize] = fid;
+        self.first_port = match (self.first_port, network.only_port(network.feeder_of(self.number), fid)) {
+            (FirstPort::Unknown, Some(port)) => FirstPort::Always(port),
+            (FirstPort::Always(known), Some(port)) if known == port => FirstPort::Always(port),
+            _ => FirstPort::Depends,
         };
-        self.ways[local as usize] = Way { fid, port };
         if let Some(path) = path {
             if self.paths.len() <= local as usize {
                 self.paths.resize(local as usize + 1, Box::default());
@@ -152,47 +157,38 @@ impl<'n> StreamSource<'n> {
         let count = self.ahead.taus.partition_point(|tau| tau.timestamp < before);
         let Some(last) = count.checked_sub(1) else { return };
         worker.tally.now = worker.tally.now.max(self.ahead.taus[last].timestamp + self.processing);
-        if L::WATCHES || self.wire.is_some() {
-            self.send_each(network, count, own, injected, worker);
-        } else {
-            self.send_all(network, count, own, worker);
+        match self.first_port {
+            FirstPort::Always(port) if !L::WATCHES && self.wire.is_none() => {
+                self.send_all(network, count, port, own, worker);
+            }
+            _ => self.send_each(network, count, own, injected, worker),
         }
         self.ahead.forget(count);
     }
 
-    /// Sends the first packets that have been read, while nobody watches.
+    /// Sends the first packets that have been read, all to one port, while nobody watches.
     fn send_all<L: Observer>(
         &mut self,
         network: &Network<'_>,
         count: usize,
+        port: PortId,
         own: &mut Streams,
         worker: &mut Worker<L>,
     ) {
-        let feeder = &network.feeders[network.feeder_of(self.number)];
-        let place = network.landing(feeder);
-        let (first, second) = (network.pid(self.number, self.sent), network.pid(self.number, self.sent + 1));
-        let mut pid = first;
+        let Feeder { processing, in_port, .. } = network.feeders[network.feeder_of(self.number)];
+        let mut pid = network.pid(self.number, self.sent);
+        let step = network.pid(self.number, self.sent + 1) - pid;
         let mut entered = PacketSum::default();
-        let ways = &self.ways[..];
-        for tau in &self.ahead.taus[..count] {
-            let Way { fid, port } = ways[tau.packet.fid as usize];
+        let (stream, fids) = (own.stream(port), &self.fids[..]);
+        let sent = stream.len();
+        stream.extend_from_slice(&self.ahead.taus[..count]);
+        for tau in &mut stream[sent..] {
             entered.add(pid);
-            let joins = tau.timestamp + feeder.processing;
-            let in_port = feeder.in_port;
-            match port {
-                Some(port) => {
-                    let slot = own.push(port, tau);
-                    slot.timestamp = joins;
-                    slot.packet.pid = pid;
-                    slot.packet.fid = fid;
-                    slot.packet.in_port = in_port;
-                }
-                None => {
-                    let packet = Packet { pid, fid, in_port, ..tau.packet };
-                    worker.land_apart(&place, feeder, joins, &Tau { timestamp: tau.timestamp, packet }, own);
-                }
-            }
-            pid += second - first;
+            tau.timestamp = tau.timestamp + processing;
+            tau.packet.pid = pid;
+            tau.packet.fid = fids[tau.packet.fid as usize];
+            tau.packet.in_port = in_port;
+            pid += step;
         }
         self.sent += count as u64;
         worker.tally.inject_all(count as u64, entered);
@@ -235,7 +231,7 @@ impl<'n> StreamSource<'n> {
     ) -> Tau {
         let mut tau = self.ahead.taus[number];
         let local = tau.packet.fid;
-        tau.packet.fid = self.ways[local as usize].fid;
+        tau.packet.fid = self.fids[local as usize];
         tau.packet.pid = network.pid(self.number, self.sent);
         tau.packet.in_port = network.feeders[network.feeder_of(self.number)].in_port;
         self.sent += 1;
