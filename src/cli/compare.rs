@@ -71,7 +71,7 @@ fn print(comparison: &CaptureComparison, output: &mut Output) -> Result<(), CliE
     output.line(format_args!(
         "  {} matched, {} ambiguous, {} only in the first, {} only in the second, {} without IP",
         count(counts.matched),
-        count(counts.ambiguous.max(counts.ambiguous_second)),
+        count(counts.ambiguous),
         count(counts.only_first),
         count(counts.only_second),
         count(counts.without_key - counts.cut_short),
@@ -128,6 +128,9 @@ fn seldom(counts: &JoinCounts) -> Vec<String> {
     let JoinCounts { copies_first, copies_second, segmented_first, segmented_second, .. } = *counts;
     let JoinCounts { missed_by_first, missed_by_second, .. } = *counts;
     let mut lines = Vec::new();
+    if counts.ambiguous_second > 0 {
+        lines.push(format!("{} ambiguous in the second", count(counts.ambiguous_second)));
+    }
     if copies_first + copies_second > 0 {
         lines.push(format!("copies of a frame (a mirror port?): {}", both(copies_first, copies_second)));
     }

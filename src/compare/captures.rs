@@ -130,7 +130,7 @@ pub struct CaptureComparison {
 /// As [`join_captures`].
 ///
 /// # Complexity
-/// As [`join_captures`], and O(n log n) in the matched packets, of which 40 bytes each are held in memory.
+/// As [`join_captures`], and O(n log n) in the matched packets.
 pub fn compare_captures(
     first: &Path,
     second: &Path,
@@ -138,23 +138,20 @@ pub fn compare_captures(
 ) -> Result<CaptureComparison, CompareError> {
     let joined = join_captures(first, second, options)?;
     let way = |fid: u32| joined.way(fid);
-    let (mut delays, mut backward) = (Vec::with_capacity(joined.pairs.len()), Vec::new());
+    let forward = || joined.pairs.iter().filter(|pair| way(pair.fid) != Way::Backward);
+    let delay = |pair: &Pair| pair.second_ps - pair.first_ps;
+    let delays: Vec<i64> = forward().map(delay).collect();
+    let jitter = jitter_ps(forward().map(|pair| (pair.fid, delay(pair))));
+    let backward = joined.pairs.iter().filter(|pair| way(pair.fid) == Way::Backward);
+    let backward: Vec<i64> = backward.map(|pair| -delay(pair)).collect();
     let mut latest = i64::MIN;
     let mut reordered = 0;
-    for pair in &joined.pairs {
-        if way(pair.fid) == Way::Backward {
-            backward.push(pair.first_ps - pair.second_ps);
-            continue;
-        }
-        delays.push((pair.fid, pair.second_ps - pair.first_ps));
+    for pair in forward() {
         reordered += u64::from(pair.second_ps < latest);
         latest = latest.max(pair.second_ps);
     }
-    let jitter = jitter_ps(delays.iter().copied());
-    let delays: Vec<i64> = delays.into_iter().map(|(_, delay)| delay).collect();
-    let forward =
-        || joined.pairs.iter().filter(|pair| way(pair.fid) != Way::Backward).map(|pair| pair.first_ps);
-    let lost = match (forward().min(), forward().max()) {
+    let instants = || forward().map(|pair| pair.first_ps);
+    let lost = match (instants().min(), instants().max()) {
         (Some(from), Some(to)) => joined
             .only_first
             .iter()

@@ -111,18 +111,18 @@ impl Clocks {
         let start = leading.first()?.first_ps;
         let mut starts = vec![start];
         starts.extend(resets(leading));
-        let within = |all: &[Passage], part: usize| -> Vec<Passage> {
+        let within = |all: &[Passage], part: usize| {
             let from = if part == 0 { 0 } else { all.partition_point(|at| at.first_ps < starts[part]) };
             let to =
                 starts.get(part + 1).map_or(all.len(), |end| all.partition_point(|at| at.first_ps < *end));
-            all[from..to].to_vec()
+            from..to
         };
         let mut half_round_trip_ps = None;
-        let parts: Vec<Sides> = (0..starts.len())
+        let parts: Vec<Sides<'_>> = (0..starts.len())
             .map(|part| Sides {
                 from_ps: starts[part],
-                forward: within(forward, part),
-                backward: within(backward, part).iter().map(turned).collect(),
+                forward: &forward[within(forward, part)],
+                backward: backward[within(backward, part)].iter().map(turned).collect(),
             })
             .collect();
         let longest = parts.iter().map(Sides::span_ps).max().unwrap_or(0);
@@ -140,7 +140,7 @@ impl Clocks {
                 let line = |at: &Passage| at.apparent_ps() - drifted(skew, at.first_ps - part.from_ps);
                 of.iter().map(line).min()
             };
-            let forward = least(&part.forward, skew.unwrap_or(0.0));
+            let forward = least(part.forward, skew.unwrap_or(0.0));
             let backward = least(&part.backward, -skew.unwrap_or(0.0)).map(|least| -least);
             let offset_ps = match (forward, backward) {
                 (Some(above), Some(below)) => {
@@ -223,9 +223,9 @@ fn turned(passage: &Passage) -> Passage {
 }
 
 /// The packets of a part between resets; those of the other direction are turned.
-struct Sides {
+struct Sides<'p> {
     from_ps: i64,
-    forward: Vec<Passage>,
+    forward: &'p [Passage],
     backward: Vec<Passage>,
 }
 
@@ -235,18 +235,18 @@ struct Drift {
     range: Option<(f64, f64)>,
 }
 
-impl Sides {
+impl Sides<'_> {
     fn span_ps(&self) -> i64 {
         let span = |of: &[Passage]| match (of.first(), of.last()) {
             (Some(first), Some(last)) => last.first_ps - first.first_ps,
             _ => 0,
         };
-        span(&self.forward).max(span(&self.backward))
+        span(self.forward).max(span(&self.backward))
     }
 
     /// The skew of both directions.
     fn drift(&self) -> Option<Drift> {
-        let forward = lower_line(&self.forward);
+        let forward = lower_line(self.forward);
         let backward = lower_line(&self.backward).map(|Drift { skew, range }| Drift {
             skew: -skew,
             range: range.map(|(low, high)| (-high, -low)),

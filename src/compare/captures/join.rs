@@ -179,6 +179,7 @@ pub fn join_captures(first: &Path, second: &Path, options: &CompareOptions) -> R
             fid,
             ttl: frame.ttl.unwrap_or(0),
             copies_show: has_identification || survey.is_mirrored[side as usize],
+            is_plain: !has_identification && frame.prefix_length < 8,
         };
         join.push(side, seen, &mut |verdict| joining.take(verdict, at_ps));
         joining.settle(at_ps);
@@ -483,10 +484,11 @@ impl Joining {
 impl Joined {
     /// Finds how the clocks run, and puts the second capture's times right where that is asked for.
     fn set_clocks(&mut self, options: &CompareOptions) {
-        let (backward, forward): (Vec<&Pair>, Vec<&Pair>) =
-            self.pairs.iter().partition(|pair| self.way(pair.fid) == Way::Backward);
-        let [forward, backward] =
-            [forward, backward].map(|pairs| pairs.into_iter().map(passage).collect::<Vec<_>>());
+        let passages = |is_backward: bool| -> Vec<_> {
+            let pairs = self.pairs.iter();
+            pairs.filter(|pair| (self.way(pair.fid) == Way::Backward) == is_backward).map(passage).collect()
+        };
+        let (forward, backward) = (passages(false), passages(true));
         let least_delay_ps = i64::try_from(options.min_delay.as_ps()).unwrap_or(i64::MAX);
         self.clocks = Clocks::estimate(&forward, &backward, least_delay_ps);
         if let (Some(clocks), CaptureClock::Skewed) = (&self.clocks, options.clock) {

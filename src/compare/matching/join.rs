@@ -39,6 +39,8 @@ pub(crate) struct Seen {
     pub(crate) ttl: u8,
     /// Whether the same key twice within a millisecond means the same frame twice.
     pub(crate) copies_show: bool,
+    /// Whether there is little in it that another packet of its flow does not have.
+    pub(crate) is_plain: bool,
 }
 
 /// What became of a packet.
@@ -76,6 +78,8 @@ pub(crate) struct Join {
     /// Two packets further apart are not one.
     reach_ps: i64,
     plausible: Plausible,
+    /// By packets that are not plain.
+    sure: Plausible,
     /// By key, its group.
     places: FxHashMap<u64, u32>,
     groups: Vec<Group>,
@@ -92,6 +96,7 @@ impl Join {
         Join {
             reach_ps,
             plausible: Plausible::new(within),
+            sure: Plausible::new(within),
             places: FxHashMap::default(),
             groups: Vec::new(),
             free: Vec::new(),
@@ -185,7 +190,16 @@ impl Join {
         if group.more.is_empty() {
             match (group.first.take(), group.second.take()) {
                 (Some(first), Some(second)) if (second.at_ps - first.at_ps).abs() <= self.reach_ps => {
-                    self.plausible.saw(second.at_ps - first.at_ps);
+                    let delay_ps = second.at_ps - first.at_ps;
+                    if !first.is_plain {
+                        self.sure.saw(delay_ps);
+                    } else if !self.sure.delays().has(delay_ps) {
+                        // Of plain packets one may come again just where a capture begins or ends.
+                        tell(Verdict::Ambiguous(Side::First, first));
+                        tell(Verdict::Ambiguous(Side::Second, second));
+                        return;
+                    }
+                    self.plausible.saw(delay_ps);
                     tell(Verdict::Pair(first, second));
                 }
                 (first, second) => {
@@ -330,6 +344,22 @@ mod tests {
             verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Pair(a, b) if a.order == b.order));
         assert_eq!(pairs.count(), 50_000);
         assert!(most < 1_000, "{most}");
+    }
+
+    #[test]
+    fn plain_packets_take_as_long_as_others() {
+        let first: Vec<Seen> = (0..400).map(|number| seen(number, number as i64 * MS, number)).collect();
+        let mut second: Vec<Seen> =
+            first.iter().map(|one| Seen { at_ps: one.at_ps + 2 * MS, ..*one }).collect();
+        // a keepalive before the second capture began, and one after the first had ended
+        let mut first = first;
+        first.insert(0, Seen { is_plain: true, ..seen(7777, 0, 900) });
+        second.push(Seen { is_plain: true, ..seen(7777, 60 * MS, 901) });
+        second.sort_by_key(|seen| seen.at_ps);
+        let (verdicts, _) = joined(&first, &second);
+        let count = |is: fn(&Verdict) -> bool| verdicts.iter().filter(|verdict| is(verdict)).count();
+        assert_eq!(count(|verdict| matches!(verdict, Verdict::Pair(..))), 400);
+        assert_eq!(count(|verdict| matches!(verdict, Verdict::Ambiguous(..))), 2);
     }
 
     #[test]
