@@ -66,8 +66,6 @@ pub struct Frame {
     pub tcp_acknowledgement: Option<u32>,
     /// TCP flags: CWR, ECE, URG, ACK, PSH, RST, SYN, FIN from the highest bit.
     pub tcp_flags: Option<u8>,
-    /// Bytes of TCP payload on the wire, captured or not.
-    pub tcp_payload: Option<u32>,
     /// The first bytes of the body; zeros beyond [`Frame::prefix_length`]. The body is the UDP payload, or the IP
     /// payload of any protocol but TCP and UDP (and of later fragments); of TCP it is the options and the payload, and
     /// of a SYN nothing, because routers change its options (MSS clamping).
@@ -76,6 +74,8 @@ pub struct Frame {
     pub prefix_length: u8,
     /// How many bytes of the body were captured, at most 254; 255 when that is all of it.
     pub(crate) body_captured: u8,
+    /// Where the TCP payload starts in the IP packet, in bytes; 0 where that is not known.
+    pub(crate) payload_offset: u8,
     /// Hashes of the first 16 and of the first 32 bytes of the body, or of all of a shorter one.
     pub(crate) body_hashes: [u32; 2],
 }
@@ -84,6 +84,12 @@ impl Frame {
     /// Whether this is a fragment of an IP packet, and not its first: there are no ports in it.
     pub fn is_later_fragment(&self) -> bool {
         self.fragment_offset.is_some_and(|offset| offset > 0)
+    }
+
+    /// Bytes of TCP payload on the wire, captured or not; `None` where the TCP header does not say where they start.
+    pub fn tcp_payload(&self) -> Option<u32> {
+        let headers = (self.payload_offset > 0).then_some(u32::from(self.payload_offset))?;
+        Some(self.total_length?.saturating_sub(headers))
     }
 
     /// What makes two frames of one flow: the 5-tuple, or without IP the MAC addresses and the

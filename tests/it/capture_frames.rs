@@ -244,7 +244,7 @@ fn a_syn_is_recognized_behind_a_router_that_clamps_its_segment_size() {
     let key = Frame::parse(LinkType::ETHERNET, &bytes, 74).match_key();
     bytes[56] = 0xee; // in the options
     assert_eq!(Frame::parse(LinkType::ETHERNET, &bytes, 74).match_key(), key);
-    assert_eq!(Frame::parse(LinkType::ETHERNET, &bytes, 74).tcp_payload, Some(8));
+    assert_eq!(Frame::parse(LinkType::ETHERNET, &bytes, 74).tcp_payload(), Some(8));
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn a_measured_capture_may_have_a_clock_of_its_own() {
     let clocks = folder.load(&with("skewed")).unwrap().measured.iter().map(|it| it.clock).collect::<Vec<_>>();
     assert_eq!(clocks, [CaptureClock::Same, CaptureClock::Skewed]);
     let mistakes = folder.told("delay = \"hop\"", "clock = \"own\"");
-    assert_eq!((mistakes.len(), mistakes[0].0), (1, 29));
+    assert_eq!((mistakes.len(), mistakes[0].0), (1, 26));
     assert!(mistakes[0].1.contains("own") && mistakes[0].1.contains("skewed"), "{mistakes:?}");
 }
 

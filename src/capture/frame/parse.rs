@@ -219,8 +219,9 @@ impl Parser<'_> {
     fn transport(&mut self, protocol: u8, bytes: &[u8], offset: usize) {
         let frame = &mut *self.frame;
         frame.protocol = Some(protocol);
-        let total = frame.total_length.map_or(usize::MAX, |total| total as usize).saturating_sub(offset);
-        // Padding is no part of the packet.
+        // Padding is no part of the packet, unless its length cannot be right.
+        let total =
+            frame.total_length.and_then(|total| (total as usize).checked_sub(offset)).unwrap_or(usize::MAX);
         let bytes = &bytes[..bytes.len().min(total)];
         let is_later_fragment = frame.is_later_fragment();
         if !is_later_fragment
@@ -239,7 +240,7 @@ impl Parser<'_> {
             frame.tcp_acknowledgement = number(8);
             frame.tcp_flags = bytes.get(13).copied();
             let header = bytes.get(12).map(|byte| usize::from(byte >> 4) * 4).filter(|header| *header >= 20);
-            frame.tcp_payload = header.map(|header| saturate(total.saturating_sub(header)));
+            frame.payload_offset = header.and_then(|header| u8::try_from(offset + header).ok()).unwrap_or(0);
             let is_syn = frame.tcp_flags.is_some_and(|flags| flags & 0x02 != 0);
             start = if is_syn { total } else { 20 };
         } else if !is_later_fragment && protocol == ip_number::UDP.0 {

@@ -332,7 +332,7 @@ impl Joining {
     fn tcp(&mut self, side: Side, fid: u32, frame: &Frame) -> (i64, u32) {
         let Some(sequence) = frame.tcp_sequence else { return (0, 0) };
         let position = self.streams.position(fid, sequence);
-        let payload = frame.tcp_payload.unwrap_or(0);
+        let payload = frame.tcp_payload().unwrap_or(0);
         if payload > 0 {
             self.streams.saw(side, fid, position, payload);
         }

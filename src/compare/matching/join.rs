@@ -348,17 +348,16 @@ mod tests {
 
     #[test]
     fn plain_packets_take_as_long_as_others() {
-        let first: Vec<Seen> = (0..400).map(|number| seen(number, number as i64 * MS, number)).collect();
+        let mut first: Vec<Seen> = (0..1000).map(|number| seen(number, number as i64 * MS, number)).collect();
         let mut second: Vec<Seen> =
             first.iter().map(|one| Seen { at_ps: one.at_ps + 2 * MS, ..*one }).collect();
-        // a keepalive before the second capture began, and one after the first had ended
-        let mut first = first;
-        first.insert(0, Seen { is_plain: true, ..seen(7777, 0, 900) });
-        second.push(Seen { is_plain: true, ..seen(7777, 60 * MS, 901) });
+        // a keepalive just before the first capture ends, and the next one before the second does
+        first.push(Seen { is_plain: true, ..seen(7777, 999 * MS, 1000) });
+        second.push(Seen { is_plain: true, ..seen(7777, 1060 * MS, 1001) });
         second.sort_by_key(|seen| seen.at_ps);
         let (verdicts, _) = joined(&first, &second);
         let count = |is: fn(&Verdict) -> bool| verdicts.iter().filter(|verdict| is(verdict)).count();
-        assert_eq!(count(|verdict| matches!(verdict, Verdict::Pair(..))), 400);
+        assert_eq!(count(|verdict| matches!(verdict, Verdict::Pair(..))), 1000);
         assert_eq!(count(|verdict| matches!(verdict, Verdict::Ambiguous(..))), 2);
     }
 
