@@ -74,8 +74,16 @@ fn write(first: &Path, second: &Path, packets: u64, seconds: f64, snap_length: u
     received.finish().unwrap().flush().unwrap();
 }
 
-/// Runs `taunet compare`: seconds, the greatest memory in MiB, and what it printed.
-fn compare(first: &Path, second: &Path, flags: &[&str]) -> (f64, u64, String) {
+/// What one `taunet compare` took.
+struct Took {
+    seconds: f64,
+    /// To a hundredth, and without the last 10 ms.
+    cpu_seconds: f64,
+    peak_mib: u64,
+}
+
+/// Runs `taunet compare`: what it took, and what it printed.
+fn compare(first: &Path, second: &Path, flags: &[&str]) -> (Took, String) {
     let clock = Instant::now();
     let child = Command::new(env!("CARGO_BIN_EXE_taunet"))
         .arg("compare")
@@ -84,23 +92,29 @@ fn compare(first: &Path, second: &Path, flags: &[&str]) -> (f64, u64, String) {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let status = format!("/proc/{}/status", child.id());
+    let [status, stat] = ["status", "stat"].map(|name| format!("/proc/{}/{name}", child.id()));
     let watcher = std::thread::spawn(move || {
-        let mut peak = 0;
+        let (mut peak, mut ticks) = (0, 0);
         while let Ok(text) = fs::read_to_string(&status) {
             let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
             let Some(kib) = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()) else {
                 break;
             };
             peak = peak.max(kib / 1024);
+            // utime and stime, the 12th and 13th field behind the name
+            let text = fs::read_to_string(&stat).unwrap_or_default();
+            let fields = text.rsplit(") ").next().unwrap_or_default().split(' ').skip(11).take(2);
+            ticks = ticks.max(fields.filter_map(|field| field.parse::<u64>().ok()).sum());
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
-        peak
+        (peak, ticks)
     });
     let output = child.wait_with_output().unwrap();
     let seconds = clock.elapsed().as_secs_f64();
     assert!(output.status.success());
-    (seconds, watcher.join().unwrap(), String::from_utf8(output.stdout).unwrap())
+    let (peak_mib, ticks) = watcher.join().unwrap();
+    let took = Took { seconds, cpu_seconds: ticks as f64 / 100.0, peak_mib };
+    (took, String::from_utf8(output.stdout).unwrap())
 }
 
 fn main() {
@@ -115,8 +129,9 @@ fn main() {
     write(&first, &second, packets, seconds, snap_length, has_repeated);
     println!("{packets} packets in {seconds} s, {snap_length} bytes of each");
     for flags in [&[][..], &["--max-delay", "1 s"], &["--clock", "skewed"], &["--nat"]] {
-        let (took, peak, text) = compare(&first, &second, flags);
-        println!("compare {}: {took:.2} s, at most {peak} MiB", flags.join(" "));
+        let (Took { seconds, cpu_seconds, peak_mib }, text) = compare(&first, &second, flags);
+        let flags = flags.join(" ");
+        println!("compare {flags}: {seconds:.2} s, {cpu_seconds:.2} s of CPU, at most {peak_mib} MiB");
         text.lines().take(2).for_each(|line| println!("    {line}"));
     }
 }

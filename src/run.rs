@@ -27,7 +27,7 @@ use crate::record::{DirectoryError, FlowRecords, RunDirectory, TooManySamples, V
 use crate::scenario::{Direction, Scenario};
 use crate::table::{Format, TableError};
 use crate::topology::{Topology, Vantage};
-use comparison::{MatchedRows, MeasuredIngress, compare_vantage};
+use comparison::{MatchedRows, MeasuredIngress, Reading, compare_vantage};
 use observer::RunObserver;
 
 /// How a scenario is run.
@@ -182,9 +182,7 @@ pub fn run(
             topology,
             target,
             vantage.sightings,
-            &mut capture,
-            &fields,
-            start,
+            Reading { capture: &mut capture, fields, start },
             &mut measured_ingress,
             &mut matched_rows,
         )?;

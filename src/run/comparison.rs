@@ -35,27 +35,43 @@ impl MeasuredIngress {
     }
 }
 
+/// A measured capture, opened.
+pub(super) struct Reading<'a> {
+    pub(super) capture: &'a mut Sorted,
+    /// What match keys cover.
+    pub(super) fields: MatchFields,
+    /// The run's start.
+    pub(super) start: Timestamp,
+}
+
+impl Reading<'_> {
+    /// All its packets, and how many nothing recognizes.
+    fn measurements(self) -> Result<(Vec<Measurement>, u64), RunError> {
+        let mut measurements = Vec::new();
+        let mut without_key = 0;
+        while let Some(observation) = self.capture.next_observation()? {
+            match observation.frame.match_key_over(&self.fields) {
+                Some(key) => {
+                    let at_ps = ps_since(self.start, &observation, self.capture)?;
+                    measurements.push(Measurement { key, at_ps });
+                }
+                None => without_key += 1,
+            }
+        }
+        Ok((measurements, without_key))
+    }
+}
+
 /// Matches the packets of a capture with those seen in the simulation, writes them, and sums up.
 pub(super) fn compare_vantage(
     topology: &Topology,
     target: &Measured,
     sightings: Vec<Sighting>,
-    capture: &mut Sorted,
-    fields: &MatchFields,
-    start: Timestamp,
+    reading: Reading<'_>,
     measured_ingress: &mut MeasuredIngress,
     rows: &mut MatchedRows,
 ) -> Result<MeasuredSummary, RunError> {
-    let mut measurements = Vec::new();
-    let mut without_key = 0;
-    while let Some(observation) = capture.next_observation()? {
-        match observation.frame.match_key_over(fields) {
-            Some(key) => {
-                measurements.push(Measurement { key, at_ps: ps_since(start, &observation, capture)? })
-            }
-            None => without_key += 1,
-        }
-    }
+    let (measurements, without_key) = reading.measurements()?;
     let (mut matched, counts, loss) = match_packets(sightings, measurements);
     let clock = (target.clock == CaptureClock::Skewed).then(|| put_right(&mut matched)).flatten();
     let device = topology.port(target.at.port).device;

@@ -612,7 +612,7 @@ fn the_command_takes_the_flags_and_says_what_is_wrong() {
 #[test]
 fn a_shorter_window_leaves_late_packets_alone() {
     let first: Vec<Record> = (0..100).map(|n| tcp(1000 * n, FORTH, n as u32, 1, 64, n as u16 + 1)).collect();
-    let late = |n: usize| if n % 10 == 0 { 900_000 } else { 200 };
+    let late = |n: usize| if n.is_multiple_of(10) { 900_000 } else { 200 };
     let second: Vec<Record> = first.iter().enumerate().map(|(n, record)| later(record, late(n))).collect();
     let made = Made::new(&first, &second);
     assert_eq!(made.joined().counts.matched, 100);
