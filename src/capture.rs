@@ -40,7 +40,7 @@ mod writer;
 
 pub use error::{CaptureError, WriteError};
 pub use flow::FlowTable;
-pub use frame::Frame;
+pub use frame::{Frame, MatchFields};
 pub use headers::headers;
 pub use histogram::Histogram;
 pub use link_type::LinkType;

@@ -65,7 +65,7 @@
 //! | [`scenario`] | topology, traffic and measured captures, from TOML |
 //! | [`engine`] | the event engine and the stream engine: two ways to the same answer |
 //! | [`record`] | the tables of a run and its directory |
-//! | [`compare`] | matching packets across vantages; the metrics |
+//! | [`compare`] | matching packets across vantages; clocks; the metrics |
 //! | [`run`] | one simulation end to end |
 //! | [`cli`] | the command line: one file per verb |
 //!

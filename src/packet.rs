@@ -154,6 +154,19 @@ impl FlowKey {
         }
     }
 
+    /// The flow of the other direction; `None` without IP.
+    pub fn reverse(&self) -> Option<FlowKey> {
+        match *self {
+            FlowKey::Ip { source, destination, protocol, ports } => Some(FlowKey::Ip {
+                source: destination,
+                destination: source,
+                protocol,
+                ports: ports.map(|(from, to)| (to, from)),
+            }),
+            FlowKey::Link { .. } => None,
+        }
+    }
+
     /// The IP destination, where there is one.
     pub fn destination_address(&self) -> Option<IpAddr> {
         match *self {

@@ -19,15 +19,15 @@ use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
-use crate::capture::{CaptureError, Options as CaptureOptions, Sorted};
+use crate::capture::{CaptureError, MatchFields, Options as CaptureOptions, Sorted};
 use crate::compare::{CompareError, Watch, WatchError, WatchedVantage};
-use crate::engine::{Engine, EngineError, Progress, Settings, Simulation};
+use crate::engine::{Engine, EngineError, Injection, Progress, Settings, Simulation};
 use crate::pfm::Addresses;
 use crate::record::{DirectoryError, FlowRecords, RunDirectory, TooManySamples, VantageError};
 use crate::scenario::{Direction, Scenario};
 use crate::table::{Format, TableError};
 use crate::topology::{Topology, Vantage};
-use comparison::{MatchedRows, MeasuredIngress, compare_vantage};
+use comparison::{MatchedRows, MeasuredIngress, Reading, compare_vantage};
 use observer::RunObserver;
 
 /// How a scenario is run.
@@ -133,10 +133,11 @@ pub fn run(
     let clock = Instant::now();
     let topology = &scenario.topology;
     // Whatever cannot be opened is told before the simulation and before anything is written.
-    let (start, injections) = sources::open(scenario, &options.capture)?;
+    let (start, mut injections) = sources::open(scenario, &options.capture)?;
     let watch = Watch::new(topology, &scenario.measured)?;
     let captures = scenario.measured.iter().map(|measured| Sorted::open(&measured.capture, &options.capture));
-    let captures = captures.collect::<Result<Vec<_>, _>>()?;
+    let mut captures = captures.collect::<Result<Vec<_>, _>>()?;
+    let fields = match_fields(&mut injections, &mut captures);
     let mut simulation = Simulation::new(
         topology,
         injections,
@@ -181,8 +182,7 @@ pub fn run(
             topology,
             target,
             vantage.sightings,
-            &mut capture,
-            start,
+            Reading { capture: &mut capture, fields, start },
             &mut measured_ingress,
             &mut matched_rows,
         )?;
@@ -231,6 +231,20 @@ pub fn run(
     )?;
     directory.commit()?;
     Ok(summary)
+}
+
+/// What match keys cover: what every replayed and every measured capture holds.
+fn match_fields(injections: &mut [Injection], captures: &mut [Sorted]) -> MatchFields {
+    if captures.is_empty() {
+        return MatchFields::ALL;
+    }
+    let replayed = injections.iter_mut().filter_map(|injection| injection.source.match_fields());
+    let measured = captures.iter_mut().map(Sorted::match_fields);
+    let fields = replayed.chain(measured).fold(MatchFields::ALL, MatchFields::and);
+    for injection in injections {
+        injection.source.match_over(fields);
+    }
+    fields
 }
 
 /// The name of a vantage: `r1:1 egress`.

@@ -55,6 +55,19 @@ pub enum DelayScope {
     Hop,
 }
 
+/// Whether a capture's clock is that of the others.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum CaptureClock {
+    /// The same clock, or one that is kept in step: its times are taken as they are
+    #[default]
+    Same,
+    /// A clock of its own: its offset and its skew are found from the delays, and taken away
+    Skewed,
+}
+
 /// A resolved scenario.
 #[derive(Debug, Clone)]
 pub struct Scenario {
@@ -114,6 +127,8 @@ pub struct Measured {
     pub at: Vantage,
     /// What its delays count from.
     pub delay: DelayScope,
+    /// Its clock.
+    pub clock: CaptureClock,
     /// The bounds that its comparison must keep.
     pub accept: Accept,
 }

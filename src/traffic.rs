@@ -37,6 +37,7 @@ pub use thin_streams::ThinStreamsSpec;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::capture::MatchFields;
 use crate::packet::{FlowKey, Tau};
 use crate::units::{Time, Timestamp};
 
@@ -153,6 +154,14 @@ pub trait Source: Send {
 
     /// Says at which absolute instant the run starts; called once, before the first packet is asked for.
     fn start_at(&mut self, _start: Timestamp) {}
+
+    /// What its frames hold for match keys, for a source that replays a recording.
+    fn match_fields(&mut self) -> Option<MatchFields> {
+        None
+    }
+
+    /// Says which fields the match keys of its packets cover; called once, before the first packet is asked for.
+    fn match_over(&mut self, _fields: MatchFields) {}
 
     /// What was let pass so far, in words.
     fn warnings(&self) -> Vec<String> {

@@ -117,6 +117,17 @@ impl Format {
         }
     }
 
+    /// Of each frame, at most so many bytes were kept, by what is read so far; `None`: no limit is known.
+    pub(super) fn snap_length(&self) -> Option<u32> {
+        match self {
+            Format::Pcap(pcap) => Some(pcap.snap_length),
+            Format::PcapNg(pcapng) => {
+                pcapng.interfaces.iter().map(|it| it.snap_length).filter(|it| *it > 0).min()
+            }
+        }
+        .filter(|length| *length > 0)
+    }
+
     /// A link type that no packet of this file could have been parsed with, as far as it is read, and
     /// the offset where it stands.
     pub(super) fn unsupported(&self) -> Option<(LinkType, u64)> {
@@ -131,6 +142,8 @@ impl Format {
 pub(super) struct Pcap {
     parser: PcapParser,
     link_type: LinkType,
+    /// 0: no limit.
+    snap_length: u32,
     /// Picoseconds per unit of a timestamp's fraction.
     fraction_ps: i128,
 }
@@ -162,7 +175,7 @@ impl Pcap {
             PcapTsResolution::MicroSecond => 1_000_000,
             PcapTsResolution::NanoSecond => 1_000,
         };
-        Ok(Pcap { parser, link_type, fraction_ps })
+        Ok(Pcap { parser, link_type, snap_length: header.snaplen, fraction_ps })
     }
 
     #[inline]

@@ -1,10 +1,11 @@
 //! [`Frame`]: the header fields of a captured frame.
 
+mod key;
 mod parse;
 
 use std::net::IpAddr;
 
-use twox_hash::XxHash3_64;
+pub use key::MatchFields;
 
 use crate::packet::{FlowKey, MacAddress};
 
@@ -65,17 +66,30 @@ pub struct Frame {
     pub tcp_acknowledgement: Option<u32>,
     /// TCP flags: CWR, ECE, URG, ACK, PSH, RST, SYN, FIN from the highest bit.
     pub tcp_flags: Option<u8>,
-    /// The first bytes of the UDP payload, or of the IP payload of any protocol but TCP and UDP (and
-    /// of later fragments); zeros beyond [`Frame::prefix_length`].
+    /// The first bytes of the body; zeros beyond [`Frame::prefix_length`]. The body is the UDP payload, or the IP
+    /// payload of any protocol but TCP and UDP (and of later fragments); of TCP it is the options and the payload, and
+    /// of a SYN nothing, because routers change its options (MSS clamping).
     pub prefix: [u8; 8],
     /// How many bytes of [`Frame::prefix`] there are.
     pub prefix_length: u8,
+    /// How many bytes of the body were captured, at most 254; 255 when that is all of it.
+    pub(crate) body_captured: u8,
+    /// Where the TCP payload starts in the IP packet, in bytes; 0 where that is not known.
+    pub(crate) payload_offset: u8,
+    /// Hashes of the first 16 and of the first 32 bytes of the body, or of all of a shorter one.
+    pub(crate) body_hashes: [u32; 2],
 }
 
 impl Frame {
     /// Whether this is a fragment of an IP packet, and not its first: there are no ports in it.
     pub fn is_later_fragment(&self) -> bool {
         self.fragment_offset.is_some_and(|offset| offset > 0)
+    }
+
+    /// Bytes of TCP payload on the wire, captured or not; `None` where the TCP header does not say where they start.
+    pub fn tcp_payload(&self) -> Option<u32> {
+        let headers = (self.payload_offset > 0).then_some(u32::from(self.payload_offset))?;
+        Some(self.total_length?.saturating_sub(headers))
     }
 
     /// What makes two frames of one flow: the 5-tuple, or without IP the MAC addresses and the
@@ -94,46 +108,5 @@ impl Frame {
                 ether_type: self.ether_type,
             },
         }
-    }
-
-    /// What identifies a packet at every point of its path; `None` without IP.
-    ///
-    /// It is a hash over the addresses, the protocol, the ports, the IP identification, the fragment
-    /// offset, and: of TCP the sequence and acknowledgement numbers and the flags; of UDP the first 8
-    /// bytes of payload; of others the first 8 bytes after the IP header. What a path changes (MAC
-    /// addresses, VLAN tags, TTL, DSCP, checksums) is left out.
-    ///
-    /// Both captures of a path must hold those bytes: 50 captured bytes of an Ethernet frame are
-    /// enough for UDP over IPv4.
-    pub fn match_key(&self) -> Option<u64> {
-        let (source, destination, protocol) = (self.source?, self.destination?, self.protocol?);
-        let mut bytes = [0u8; 72];
-        let mut length = 0;
-        let mut add = |field: &[u8]| {
-            bytes[length..length + field.len()].copy_from_slice(field);
-            length += field.len();
-        };
-        for address in [source, destination] {
-            match address {
-                IpAddr::V4(address) => add(&address.octets()),
-                IpAddr::V6(address) => add(&address.octets()),
-            }
-        }
-        add(&[protocol, self.prefix_length]);
-        // A field that is there never looks like one that is not: the tag has a bit for each.
-        let tag = u8::from(self.source_port.is_some())
-            | u8::from(self.identification.is_some()) << 1
-            | u8::from(self.tcp_sequence.is_some()) << 2
-            | u8::from(self.tcp_acknowledgement.is_some()) << 3
-            | u8::from(self.tcp_flags.is_some()) << 4;
-        add(&[tag, self.tcp_flags.unwrap_or(0)]);
-        add(&self.source_port.unwrap_or(0).to_be_bytes());
-        add(&self.destination_port.unwrap_or(0).to_be_bytes());
-        add(&self.identification.unwrap_or(0).to_be_bytes());
-        add(&self.fragment_offset.unwrap_or(0).to_be_bytes());
-        add(&self.tcp_sequence.unwrap_or(0).to_be_bytes());
-        add(&self.tcp_acknowledgement.unwrap_or(0).to_be_bytes());
-        add(&self.prefix);
-        Some(XxHash3_64::oneshot(&bytes[..length]))
     }
 }

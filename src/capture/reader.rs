@@ -190,6 +190,11 @@ impl Reader {
         &self.warnings
     }
 
+    /// Of each frame, at most so many bytes were kept, as the file says so far; `None` where it names no limit.
+    pub fn snap_length(&self) -> Option<u32> {
+        self.format.as_ref().and_then(Format::snap_length)
+    }
+
     /// Records so far that have no time of their own (pcapng Simple Packet Blocks).
     pub fn untimed(&self) -> u64 {
         self.untimed

@@ -4,7 +4,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, VecDeque};
 use std::path::Path;
 
-use super::{CaptureError, Frame, Options, Reader};
+use super::{CaptureError, Frame, MatchFields, Options, Reader};
 use crate::units::{Span, Timestamp};
 
 /// The largest number of packets held for reordering: about 50 MB.
@@ -124,6 +124,27 @@ impl Sorted {
                 self.error = Some(error);
             }
         }
+    }
+
+    /// The packets that come next, without taking them: at least `packets` where the capture has so many and they can
+    /// be held, in no particular order.
+    pub fn look_ahead(&mut self, packets: usize) -> impl Iterator<Item = &Observation> {
+        while !self.ended && self.in_order.len() + self.late.len() < packets.min(MAX_HELD) {
+            if let Err(error) = self.read() {
+                self.ended = true;
+                self.error = Some(error);
+            }
+        }
+        self.in_order.iter().chain(self.late.iter().map(|Reverse(ByTime(observation))| observation))
+    }
+
+    /// What its frames hold for their match keys, by the next packets and the file's snap length.
+    pub fn match_fields(&mut self) -> MatchFields {
+        /// Packets that are looked at.
+        const SAMPLE: usize = 32_768;
+        self.look_ahead(SAMPLE).for_each(drop);
+        let snap_length = self.reader.snap_length();
+        MatchFields::of(self.look_ahead(SAMPLE).map(|observation| &observation.frame), snap_length)
     }
 
     /// Takes one record from the file.

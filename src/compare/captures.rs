@@ -1,13 +1,19 @@
 //! Two captures of one path, without a simulation: how long each packet took from the first to the second.
 
+mod join;
+mod survey;
+
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::matching::{MatchCounts, Measurement, Sighting, match_packets};
+use super::clocks::{ClockSummary, Passage};
 use super::metrics::{DelaySummary, jitter_ps, summarize};
-use crate::capture::{CaptureError, FlowTable, Observation, Options, Sorted};
-use crate::units::{PS_PER_S, Timestamp};
+use crate::capture::{CaptureError, Observation, Options, Sorted};
+use crate::scenario::CaptureClock;
+use crate::units::{PS_PER_S, Span, Timestamp};
+
+pub use join::{JoinCounts, Joined, Pair, Unpaired, Way, join_captures};
 
 /// Why two captures, or a capture and a simulation, cannot be compared.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +37,12 @@ pub enum CompareError {
         at: Timestamp,
         /// the first instant of the comparison
         start: Timestamp,
+    },
+    /// Address translation is learnt in a first reading, and a pipe can be read only once.
+    #[error("{} is no regular file: to see through address translation, captures are read twice", path.display())]
+    ReadTwice {
+        /// the capture
+        path: PathBuf,
     },
 }
 
@@ -56,6 +68,36 @@ pub(crate) fn ps_since(
     })
 }
 
+/// How two captures are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompareOptions {
+    /// How they are read.
+    pub capture: Options,
+    /// Whether a router between them translates addresses or ports: which flow is which is then learnt in a first
+    /// reading.
+    pub nat: bool,
+    /// By how much a packet's delay may be above or below the usual one, as the two clocks show it. The packets of so
+    /// much time, and as much again, are held in memory.
+    pub max_delay: Span,
+    /// Whether the second capture has a clock of its own.
+    pub clock: CaptureClock,
+    /// The least delay of a packet, to which the offset of a clock of its own is relative.
+    pub min_delay: Span,
+}
+
+impl Default for CompareOptions {
+    /// Strict reading, no address translation, 10 s, one clock, no least delay.
+    fn default() -> Self {
+        CompareOptions {
+            capture: Options::default(),
+            nat: false,
+            max_delay: Span::from_ps(10 * PS_PER_S),
+            clock: CaptureClock::Same,
+            min_delay: Span::ZERO,
+        }
+    }
+}
+
 /// What two captures say of the path between them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CaptureComparison {
@@ -63,17 +105,10 @@ pub struct CaptureComparison {
     pub packets_first: u64,
     /// Packets in the second capture.
     pub packets_second: u64,
-    /// Packets that nothing recognizes (no IP), of both captures.
-    pub without_key: u64,
-    /// Packets in both captures.
-    pub matched: u64,
-    /// Packets of the first capture whose key is not theirs alone: left out.
-    pub ambiguous: u64,
-    /// Packets in the first capture alone.
-    pub only_first: u64,
-    /// Packets in the second capture alone.
-    pub only_second: u64,
-    /// Lost between the first and the last matched packet (RFC 7680).
+    /// Who was recognized, and who not.
+    #[serde(flatten)]
+    pub counts: JoinCounts,
+    /// Lost on the way, between the first and the last matched packet (RFC 7680).
     pub lost: u64,
     /// Matched packets that arrived after one that was sent later (RFC 4737).
     pub reordered: u64,
@@ -81,85 +116,65 @@ pub struct CaptureComparison {
     pub delay_s: Option<DelaySummary>,
     /// Mean |IPDV| (RFC 3393) within flows, in seconds.
     pub jitter_s: Option<f64>,
+    /// One-way delay of the packets from the second capture to the first.
+    pub backward_delay_s: Option<DelaySummary>,
+    /// How the clocks run against each other, as the delays show it; none without matched packets.
+    pub clock: Option<ClockSummary>,
+    /// What was let pass.
+    pub warnings: Vec<String>,
 }
 
 /// Compares two captures packet by packet.
 ///
 /// # Errors
-/// One of them cannot be read, or they are more than 26 days apart.
+/// As [`join_captures`].
 ///
 /// # Complexity
-/// O(n log n) in the packets of both; both captures' keys and times are held in memory.
+/// As [`join_captures`], and O(n log n) in the matched packets.
 pub fn compare_captures(
     first: &Path,
     second: &Path,
-    options: &Options,
+    options: &CompareOptions,
 ) -> Result<CaptureComparison, CompareError> {
-    let mut without_key = 0;
-    let mut start = None;
-    let mut flows = FlowTable::new();
-    let mut sent = Vec::new();
-    let packets_first = read(first, options, &mut start, &mut without_key, |key, at_ps, observation| {
-        sent.push(Sighting {
-            key,
-            pid: sent.len() as u64,
-            fid: flows.fid(&observation.frame),
-            injected_here: true,
-            injected_ps: at_ps,
-            from_ps: at_ps,
-            at_ps: Some(at_ps),
-        });
-    })?;
-    let mut received = Vec::new();
-    let packets_second = read(second, options, &mut start, &mut without_key, |key, at_ps, _| {
-        received.push(Measurement { key, at_ps });
-    })?;
-    let (matched, counts, confusion) = match_packets(sent, received);
-    let MatchCounts { matched: both, ambiguous, only_simulated, only_measured } = counts;
-    let delays: Vec<i64> = matched.iter().map(|packet| packet.measured_ps - packet.simulated_ps).collect();
+    let joined = join_captures(first, second, options)?;
+    let way = |fid: u32| joined.way(fid);
+    let forward = || joined.pairs.iter().filter(|pair| way(pair.fid) != Way::Backward);
+    let delay = |pair: &Pair| pair.second_ps - pair.first_ps;
+    let delays: Vec<i64> = forward().map(delay).collect();
+    let jitter = jitter_ps(forward().map(|pair| (pair.fid, delay(pair))));
+    let backward = joined.pairs.iter().filter(|pair| way(pair.fid) == Way::Backward);
+    let backward: Vec<i64> = backward.map(|pair| -delay(pair)).collect();
     let mut latest = i64::MIN;
-    let reordered = matched
-        .iter()
-        .filter(|packet| {
-            let late = packet.measured_ps < latest;
-            latest = latest.max(packet.measured_ps);
-            late
-        })
-        .count() as u64;
-    let in_flows = matched.iter().zip(&delays).map(|(packet, delay)| (packet.sighting.fid, *delay));
+    let mut reordered = 0;
+    for pair in forward() {
+        reordered += u64::from(pair.second_ps < latest);
+        latest = latest.max(pair.second_ps);
+    }
+    let instants = || forward().map(|pair| pair.first_ps);
+    let lost = match (instants().min(), instants().max()) {
+        (Some(from), Some(to)) => joined
+            .only_first
+            .iter()
+            .filter(|packet| (from..=to).contains(&packet.at_ps) && way(packet.fid) != Way::Backward)
+            .filter(|packet| !packet.is_missed)
+            .count() as u64,
+        _ => 0,
+    };
     Ok(CaptureComparison {
-        packets_first,
-        packets_second,
-        without_key,
-        matched: both,
-        ambiguous,
-        only_first: only_simulated,
-        only_second: only_measured,
-        lost: confusion.only_measured,
+        packets_first: joined.packets_first,
+        packets_second: joined.packets_second,
+        counts: joined.counts,
+        lost,
         reordered,
         delay_s: summarize(&delays),
-        jitter_s: jitter_ps(in_flows).map(|jitter| jitter / PS_PER_S as f64),
+        jitter_s: jitter.map(|jitter| jitter / PS_PER_S as f64),
+        backward_delay_s: summarize(&backward),
+        clock: joined.clocks.map(|clocks| clocks.summary(options.clock == CaptureClock::Skewed)),
+        warnings: joined.warnings,
     })
 }
 
-/// Reads a capture; `take` gets each packet's key and its picoseconds since `start`, which the first packet of all
-/// sets. Gives the number of packets.
-fn read(
-    path: &Path,
-    options: &Options,
-    start: &mut Option<Timestamp>,
-    without_key: &mut u64,
-    mut take: impl FnMut(u64, i64, &Observation),
-) -> Result<u64, CompareError> {
-    let mut capture = Sorted::open(path, options)?;
-    let mut packets = 0;
-    while let Some(observation) = capture.next_observation()? {
-        packets += 1;
-        let start = *start.get_or_insert(observation.timestamp);
-        match observation.frame.match_key() {
-            Some(key) => take(key, ps_since(start, &observation, &capture)?, &observation),
-            None => *without_key += 1,
-        }
-    }
-    Ok(packets)
+/// A passage with its two readings.
+fn passage(pair: &Pair) -> Passage {
+    Passage { first_ps: pair.first_ps, second_ps: pair.second_ps }
 }

@@ -1,6 +1,20 @@
-//! Joins the packets of a simulation with those of a measured capture, by what no device changes.
+//! Who is the same packet at another place, by what no device changes.
+//!
+//! - `assign`: the packets of one key, which is all there is to decide;
+//! - `join`: two captures as streams, in bounded memory;
+//! - `tcp`: what byte ranges say of segmentation offload and of packets that a capture missed;
+//! - `translation`: flows behind address translation;
+//! - [`match_packets`]: a simulation and a capture.
+
+pub(crate) mod assign;
+pub(crate) mod join;
+pub(crate) mod tcp;
+pub(crate) mod translation;
 
 use serde::Serialize;
+
+use assign::{Assigned, Feasible, Plausible, assign};
+use join::COPY_WITHIN_PS;
 
 /// A packet that the simulation sends towards a vantage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,12 +60,14 @@ pub struct Matched {
 pub struct MatchCounts {
     /// Packets at the vantage in the simulation and in the capture.
     pub matched: u64,
-    /// Packets of the simulation whose key is not theirs alone on both sides: left out.
+    /// Packets of the simulation that cannot be told from others: left out.
     pub ambiguous: u64,
     /// Packets at the vantage in the simulation alone.
     pub only_simulated: u64,
     /// Packets in the capture alone.
     pub only_measured: u64,
+    /// Copies in the capture of a frame that it has already, as mirror ports make them: left out.
+    pub copies: u64,
 }
 
 /// Lost in the simulation against lost in reality: among the packets that the simulation sends
@@ -80,8 +96,9 @@ impl Confusion {
     }
 }
 
-/// Joins both sides by key. A key that stands twice on a side is ambiguous, and left out. The matched
-/// packets come by packet id.
+/// Joins both sides by key. Packets of one key are assigned in order, as far as that is clear: their delays must be
+/// such as those of the packets whose key is their own, and as many of them must be on either side. Others are
+/// ambiguous, and left out. The matched packets come by packet id.
 ///
 /// # Complexity
 /// O(n log n) in the packets of both sides.
@@ -89,41 +106,96 @@ pub fn match_packets(
     mut simulated: Vec<Sighting>,
     mut measured: Vec<Measurement>,
 ) -> (Vec<Matched>, MatchCounts, Confusion) {
-    simulated.sort_unstable_by_key(|sighting| (sighting.key, sighting.pid));
+    simulated.sort_unstable_by_key(|sighting| (sighting.key, sighting.injected_ps, sighting.pid));
     measured.sort_unstable_by_key(|measurement| (measurement.key, measurement.at_ps));
-    let mut matched = Vec::with_capacity(simulated.len().min(measured.len()));
-    let mut counts = MatchCounts::default();
-    // Who was expected and unambiguous: injected when, lost in the simulation, lost in reality.
-    let mut losses: Vec<(i64, bool, bool)> = Vec::new();
-    let mut rest = measured.as_slice();
-    for group in simulated.chunk_by(|a, b| a.key == b.key) {
-        let key = group[0].key;
-        let before = rest.iter().take_while(|other| other.key < key).count();
-        counts.only_measured += before as u64;
-        rest = &rest[before..];
-        let (same, after) = rest.split_at(rest.iter().take_while(|other| other.key == key).count());
-        rest = after;
-        let ([sighting], [] | [_]) = (group, same) else {
-            counts.ambiguous += group.len() as u64;
-            continue;
-        };
-        match (sighting.at_ps, same.first()) {
-            (Some(simulated_ps), Some(measurement)) => {
-                matched.push(Matched { sighting: *sighting, simulated_ps, measured_ps: measurement.at_ps });
+    let mut plausible = Plausible::new(Feasible::ANY);
+    by_key(&simulated, &measured, |sightings, measurements| {
+        if let ([sighting], [measurement]) = (sightings, measurements) {
+            plausible.saw(measurement.at_ps - sighting.injected_ps);
+        }
+    });
+    let mut matching = Matching {
+        matched: Vec::with_capacity(simulated.len().min(measured.len())),
+        counts: MatchCounts::default(),
+        losses: Vec::new(),
+    };
+    let (mut sent, mut seen) = (Vec::new(), Vec::new());
+    by_key(&simulated, &measured, |sightings, measurements| match (sightings, measurements) {
+        ([sighting], [] | [_]) => matching.add(sighting, measurements.first()),
+        ([], _) => matching.counts.only_measured += measurements.len() as u64,
+        _ => {
+            sent.clear();
+            sent.extend(sightings.iter().map(|sighting| sighting.injected_ps));
+            let sent_together = sent.windows(2).any(|pair| pair[1] - pair[0] <= COPY_WITHIN_PS);
+            seen.clear();
+            for Measurement { at_ps, .. } in measurements {
+                if !sent_together && seen.last().is_some_and(|last| at_ps - last <= COPY_WITHIN_PS) {
+                    matching.counts.copies += 1;
+                } else {
+                    seen.push(*at_ps);
+                }
             }
-            (Some(_), None) => counts.only_simulated += 1,
-            (None, Some(_)) => counts.only_measured += 1,
-            (None, None) => {}
+            assign(&sent, &seen, plausible.delays(), |assigned| match assigned {
+                Assigned::Pair(i, j) => {
+                    matching.add(&sightings[i], Some(&Measurement { key: sightings[i].key, at_ps: seen[j] }));
+                }
+                Assigned::OnlyFirst(i) => matching.add(&sightings[i], None),
+                Assigned::OnlySecond(_) => matching.counts.only_measured += 1,
+                Assigned::Ambiguous(i, _) => matching.counts.ambiguous += i.len() as u64,
+            });
         }
-        if sighting.at_ps.is_none() || same.is_empty() {
-            losses.push((sighting.injected_ps, sighting.at_ps.is_none(), same.is_empty()));
-        }
-    }
-    counts.only_measured += rest.len() as u64;
+    });
+    let Matching { mut matched, mut counts, losses } = matching;
     counts.matched = matched.len() as u64;
     matched.sort_unstable_by_key(|matched| matched.sighting.pid);
     let confusion = confusion(&matched, &losses);
     (matched, counts, confusion)
+}
+
+/// Gives the packets of either side that have one key, key by key; both sides are in order of it.
+fn by_key(
+    simulated: &[Sighting],
+    measured: &[Measurement],
+    mut give: impl FnMut(&[Sighting], &[Measurement]),
+) {
+    let mut rest = measured;
+    for group in simulated.chunk_by(|a, b| a.key == b.key) {
+        let key = group[0].key;
+        let before = rest.iter().take_while(|other| other.key < key).count();
+        if before > 0 {
+            give(&[], &rest[..before]);
+        }
+        let same = rest[before..].iter().take_while(|other| other.key == key).count();
+        give(group, &rest[before..before + same]);
+        rest = &rest[before + same..];
+    }
+    if !rest.is_empty() {
+        give(&[], rest);
+    }
+}
+
+/// What has been matched so far.
+struct Matching {
+    matched: Vec<Matched>,
+    counts: MatchCounts,
+    /// Who was expected and unambiguous: injected when, lost in the simulation, lost in reality.
+    losses: Vec<(i64, bool, bool)>,
+}
+
+impl Matching {
+    fn add(&mut self, sighting: &Sighting, measurement: Option<&Measurement>) {
+        match (sighting.at_ps, measurement) {
+            (Some(simulated_ps), Some(Measurement { at_ps, .. })) => {
+                self.matched.push(Matched { sighting: *sighting, simulated_ps, measured_ps: *at_ps });
+            }
+            (Some(_), None) => self.counts.only_simulated += 1,
+            (None, Some(_)) => self.counts.only_measured += 1,
+            (None, None) => {}
+        }
+        if sighting.at_ps.is_none() || measurement.is_none() {
+            self.losses.push((sighting.injected_ps, sighting.at_ps.is_none(), measurement.is_none()));
+        }
+    }
 }
 
 fn confusion(matched: &[Matched], losses: &[(i64, bool, bool)]) -> Confusion {
@@ -168,23 +240,54 @@ mod tests {
         let (matched, counts, confusion) = match_packets(simulated, measured);
         let pairs: Vec<_> = matched.iter().map(|m| (m.sighting.pid, m.simulated_ps, m.measured_ps)).collect();
         assert_eq!(pairs, [(0, 1, 2), (1, 11, 12), (5, 51, 53)]);
-        assert_eq!(counts, MatchCounts { matched: 3, ambiguous: 0, only_simulated: 1, only_measured: 3 });
+        assert_eq!(
+            counts,
+            MatchCounts { matched: 3, only_simulated: 1, only_measured: 3, ..MatchCounts::default() }
+        );
         assert_eq!(confusion, Confusion { both: 1, only_simulated: 1, only_measured: 1, neither: 3 });
         assert_eq!((confusion.simulated(), confusion.measured()), (2, 2));
     }
 
-    #[test]
-    fn a_key_that_stands_twice_on_either_side_is_left_out() {
-        let simulated = vec![
-            sighting(1, 0, Some(1)),
-            sighting(1, 1, Some(2)),
-            sighting(2, 2, Some(3)),
-            sighting(3, 3, Some(4)),
-        ];
-        let seen = [(1, 1), (2, 3), (2, 4), (3, 5)];
-        let measured = seen.map(|(key, at_ps)| Measurement { key, at_ps }).to_vec();
+    fn counts(simulated: Vec<Sighting>, measured: &[(u64, i64)]) -> (Vec<(u64, i64)>, MatchCounts) {
+        let measured = measured.iter().map(|&(key, at_ps)| Measurement { key, at_ps }).collect();
         let (matched, counts, _) = match_packets(simulated, measured);
-        assert_eq!(matched.len(), 1);
-        assert_eq!(counts, MatchCounts { matched: 1, ambiguous: 3, only_simulated: 0, only_measured: 0 });
+        (matched.iter().map(|packet| (packet.sighting.pid, packet.measured_ps)).collect(), counts)
+    }
+
+    #[test]
+    fn a_repeated_key_is_assigned_in_order_or_left_out() {
+        let simulated = || vec![sighting(1, 0, Some(1)), sighting(1, 1, Some(12)), sighting(3, 3, Some(31))];
+        let (pairs, found) = counts(simulated(), &[(1, 2), (1, 13), (3, 32)]);
+        assert_eq!(pairs, [(0, 2), (1, 13), (3, 32)]);
+        assert_eq!(found.ambiguous, 0);
+        let (pairs, found) = counts(simulated(), &[(1, 13), (3, 32)]);
+        assert_eq!((pairs, found.matched, found.ambiguous), (vec![(3, 32)], 1, 2), "one of two was lost");
+    }
+
+    #[test]
+    fn delays_of_others_tell_repeated_keys_apart() {
+        const MS: i64 = 1_000_000_000;
+        let at = |pid: u64, key: u64, injected_ps: i64| Sighting {
+            injected_ps,
+            at_ps: Some(injected_ps + MS),
+            ..sighting(key, pid, None)
+        };
+        let mut simulated: Vec<Sighting> =
+            (0..300).map(|pid| at(pid, 1000 + pid, pid as i64 * 10 * MS)).collect();
+        let mut measured: Vec<(u64, i64)> =
+            simulated.iter().map(|sighting| (sighting.key, sighting.injected_ps + MS)).collect();
+        // a key of two packets, 100 ms apart, the first of them lost
+        simulated.extend([at(300, 7, 500 * MS), at(301, 7, 600 * MS)]);
+        measured.push((7, 601 * MS));
+        let (pairs, found) = counts(simulated, &measured);
+        assert_eq!(pairs.last(), Some(&(301, 601 * MS)));
+        assert_eq!((found.matched, found.only_simulated, found.ambiguous), (301, 1, 0));
+    }
+
+    #[test]
+    fn copies_of_a_frame_in_the_capture_count_once() {
+        let simulated = vec![sighting(1, 0, Some(1)), sighting(2, 1, Some(11))];
+        let (pairs, found) = counts(simulated, &[(1, 2), (1, 3), (2, 12)]);
+        assert_eq!((pairs, found.copies, found.ambiguous), (vec![(0, 2), (1, 12)], 1, 0));
     }
 }

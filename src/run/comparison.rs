@@ -9,9 +9,12 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::summary::{ByOrigin, MeasuredSummary, RelativeError};
 use super::{RunError, vantage_name};
-use crate::capture::Sorted;
-use crate::compare::{Delays, Matched, Measurement, Sighting, agreement, jitter_ps, match_packets, ps_since};
-use crate::scenario::{DelayScope, Direction, Measured};
+use crate::capture::{MatchFields, Sorted};
+use crate::compare::{
+    ClockSummary, Clocks, Delays, Matched, Measurement, Passage, Sighting, agreement, jitter_ps,
+    match_packets, ps_since,
+};
+use crate::scenario::{CaptureClock, DelayScope, Direction, Measured};
 use crate::table::{Format, TableError, TableWriter, batch};
 use crate::topology::{DeviceId, Topology};
 use crate::units::{PS_PER_S, Timestamp};
@@ -32,27 +35,45 @@ impl MeasuredIngress {
     }
 }
 
+/// A measured capture, opened.
+pub(super) struct Reading<'a> {
+    pub(super) capture: &'a mut Sorted,
+    /// What match keys cover.
+    pub(super) fields: MatchFields,
+    /// The run's start.
+    pub(super) start: Timestamp,
+}
+
+impl Reading<'_> {
+    /// All its packets, and how many nothing recognizes.
+    fn measurements(self) -> Result<(Vec<Measurement>, u64), RunError> {
+        let mut measurements = Vec::new();
+        let mut without_key = 0;
+        while let Some(observation) = self.capture.next_observation()? {
+            match observation.frame.match_key_over(&self.fields) {
+                Some(key) => {
+                    let at_ps = ps_since(self.start, &observation, self.capture)?;
+                    measurements.push(Measurement { key, at_ps });
+                }
+                None => without_key += 1,
+            }
+        }
+        Ok((measurements, without_key))
+    }
+}
+
 /// Matches the packets of a capture with those seen in the simulation, writes them, and sums up.
 pub(super) fn compare_vantage(
     topology: &Topology,
     target: &Measured,
     sightings: Vec<Sighting>,
-    capture: &mut Sorted,
-    start: Timestamp,
+    reading: Reading<'_>,
     measured_ingress: &mut MeasuredIngress,
     rows: &mut MatchedRows,
 ) -> Result<MeasuredSummary, RunError> {
-    let mut measurements = Vec::new();
-    let mut without_key = 0;
-    while let Some(observation) = capture.next_observation()? {
-        match observation.frame.match_key() {
-            Some(key) => {
-                measurements.push(Measurement { key, at_ps: ps_since(start, &observation, capture)? })
-            }
-            None => without_key += 1,
-        }
-    }
+    let (measurements, without_key) = reading.measurements()?;
     let (mut matched, counts, loss) = match_packets(sightings, measurements);
+    let clock = (target.clock == CaptureClock::Skewed).then(|| put_right(&mut matched)).flatten();
     let device = topology.port(target.at.port).device;
     if target.at.direction == Direction::Ingress && measured_ingress.wanted.contains(&device) {
         let ingress = matched.iter().map(|packet| ((device, packet.sighting.pid), packet.measured_ps));
@@ -83,6 +104,7 @@ pub(super) fn compare_vantage(
         capture: target.capture.clone(),
         delay: target.delay,
         counts,
+        clock,
         without_key,
         without_ingress: counts.matched - matched.len() as u64,
         delay_s: agreed.map(|(simulated, measured, _)| ByOrigin { simulated, measured }),
@@ -91,6 +113,22 @@ pub(super) fn compare_vantage(
         jitter_s: ByOrigin { simulated: jitter(&delays.simulated), measured: jitter(&delays.measured) },
         loss,
     })
+}
+
+/// Takes away how the capture's clock runs against the run's, as the delays from injection to the vantage show it. The
+/// least of them is taken to be the least simulated one.
+fn put_right(matched: &mut [Matched]) -> Option<ClockSummary> {
+    let mut passages: Vec<Passage> = matched
+        .iter()
+        .map(|packet| Passage { first_ps: packet.sighting.injected_ps, second_ps: packet.measured_ps })
+        .collect();
+    passages.sort_unstable_by_key(|passage| (passage.first_ps, passage.second_ps));
+    let least = matched.iter().map(|packet| packet.simulated_ps - packet.sighting.injected_ps).min()?;
+    let clocks = Clocks::estimate(&passages, &[], least)?;
+    for packet in matched {
+        packet.measured_ps = clocks.corrected_ps(packet.sighting.injected_ps, packet.measured_ps);
+    }
+    Some(clocks.summary(true))
 }
 
 /// The table `matched`: one row per packet matched with a measured capture.

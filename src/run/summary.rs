@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::compare::{Agreement, Confusion, DelaySummary, MatchCounts};
+use crate::compare::{Agreement, ClockSummary, Confusion, DelaySummary, MatchCounts};
 use crate::engine::PacketCounts;
 use crate::record::DropCount;
 use crate::table::Format;
@@ -92,7 +92,9 @@ pub struct MeasuredSummary {
     /// Who was matched.
     #[serde(flatten)]
     pub counts: MatchCounts,
-    /// Packets of the capture that nothing recognizes (no IP).
+    /// How the capture's clock ran, where it has one of its own (`clock = "skewed"`): taken away before all else.
+    pub clock: Option<ClockSummary>,
+    /// Packets of the capture that nothing recognizes (no IP, or less captured than of the others).
     pub without_key: u64,
     /// Matched packets whose measured ingress at the device is not known (`delay = "hop"`): left out of delays.
     pub without_ingress: u64,
@@ -124,6 +126,12 @@ impl MeasuredSummary {
             Some(format!(
                 "no packet at {vantage} was recognized: captures of one path need the same addresses and ports, and \
                  snap lengths that leave the same 8 bytes of payload"
+            ))
+        } else if let (None, Some(ByOrigin { measured, .. })) = (&self.clock, &self.delay_s)
+            && measured.min < 0.0
+        {
+            Some(format!(
+                "delays measured at {vantage} are negative: if the capture has a clock of its own, say clock = \"skewed\""
             ))
         } else {
             None

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
-use super::{Accept, DelayScope, Direction, Engine, Measured, RecordFile, Scenario, Traffic};
+use super::{Accept, CaptureClock, DelayScope, Direction, Engine, Measured, RecordFile, Scenario, Traffic};
 use crate::config::{ConfigError, Document, Spanned, why_unreadable};
 use crate::topology::{Topology, Vantage, VantageSpec};
 use crate::traffic::TrafficSpec;
@@ -59,6 +59,10 @@ pub struct MeasuredFile {
     /// What its delays count from (default: path); "hop" is for egress vantages.
     #[schemars(with = "Option<DelayScope>")]
     pub delay: Option<Spanned<DelayScope>>,
+    /// Its clock against that of the traffic's captures (default: same). With "skewed", offset and skew are found from
+    /// the delays and taken away; the least delay is then taken to be the simulated one.
+    #[serde(default)]
+    pub clock: CaptureClock,
     /// The bounds that this comparison must keep, instead of the scenario's.
     pub accept: Option<Accept>,
 }
@@ -244,6 +248,6 @@ impl Reader<'_> {
             self.wrong(written.span(), message, Some(help.to_owned()));
         }
         let accept = spec.accept.unwrap_or(accept);
-        Some(Measured { capture: capture?, at: at?, delay, accept })
+        Some(Measured { capture: capture?, at: at?, delay, clock: spec.clock, accept })
     }
 }

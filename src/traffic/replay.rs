@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::rate::RateSpec;
 use super::{Emission, Source, TrafficError};
-use crate::capture::{CaptureError, FlowTable, Frame, Options};
+use crate::capture::{CaptureError, FlowTable, Frame, MatchFields, Options};
 use crate::config::Spanned;
 use crate::link::Link;
 use crate::packet::{FlowKey, Packet};
@@ -98,7 +98,7 @@ impl Source for Replay {
         Ok(Some(Emission {
             tau: crate::packet::Tau { timestamp, packet },
             record: observation.record,
-            match_key: frame.match_key(),
+            match_key: self.recording.match_key(frame),
         }))
     }
 
@@ -116,6 +116,14 @@ impl Source for Replay {
 
     fn start_at(&mut self, start: Timestamp) {
         self.recording.start_at(start);
+    }
+
+    fn match_fields(&mut self) -> Option<MatchFields> {
+        Some(self.recording.match_fields())
+    }
+
+    fn match_over(&mut self, fields: MatchFields) {
+        self.recording.match_over(fields);
     }
 
     fn warnings(&self) -> Vec<String> {

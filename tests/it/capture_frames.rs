@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use taunet::capture::{FlowTable, Frame, LinkType, Options, Reader};
+use taunet::capture::{FlowTable, Frame, LinkType, MatchFields, Options, Reader};
 
 /// (original length, frame) of every record.
 fn frames(path: &Path) -> Vec<(u32, Frame)> {
@@ -110,7 +110,10 @@ fn tcp_fields_survive_truncation() {
         (Some(5), Some(9), Some(0x18))
     );
     assert_eq!((frame.dscp, frame.ecn), (Some(46), Some(1)));
-    assert_eq!(frame.match_key(), Frame::parse(LinkType::ETHERNET, &tcp()[..54], 74).match_key());
+    let truncated = Frame::parse(LinkType::ETHERNET, &tcp()[..54], 74);
+    let fields = MatchFields::of([&frame], None).and(MatchFields::of([&truncated], None));
+    assert_eq!(frame.match_key_over(&fields), truncated.match_key_over(&fields));
+    assert_eq!(truncated.match_key_over(&MatchFields::ALL), None);
     let ports_only = Frame::parse(LinkType::ETHERNET, &tcp()[..38], 74);
     assert_eq!((ports_only.source_port, ports_only.tcp_sequence), (Some(8080), None));
 }
@@ -180,6 +183,68 @@ fn padding_after_a_short_datagram_is_no_part_of_its_match_key() {
     assert_eq!((&frame.prefix[..], frame.prefix_length), ([1, 2, 3, 4, 0, 0, 0, 0].as_slice(), 4));
     bytes.extend([0xee; 14]);
     assert_eq!(Frame::parse(LinkType::ETHERNET, &bytes, 60).match_key(), frame.match_key());
+}
+
+/// A datagram of 60 bytes of payload.
+fn datagram(identification: u8) -> Vec<u8> {
+    let mut bytes = tcp()[..14].to_vec();
+    bytes.extend([0x45, 0, 0, 88, 0, identification, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    bytes.extend([0x1f, 0x90, 0, 80, 0, 68, 0, 0]);
+    bytes.extend(0..60);
+    bytes
+}
+
+#[test]
+fn match_keys_of_every_two_snap_lengths_agree() {
+    for bytes in [tcp(), datagram(7)] {
+        let frames: Vec<Frame> = (34..=bytes.len())
+            .map(|snap| Frame::parse(LinkType::ETHERNET, &bytes[..snap], bytes.len() as u32))
+            .collect();
+        for one in frames.iter().skip(4) {
+            for other in frames.iter().skip(4) {
+                let fields = MatchFields::of([one], None).and(MatchFields::of([other], None));
+                let [a, b] = [one, other].map(|frame| frame.match_key_over(&fields));
+                assert!(a.is_some() && a == b, "{fields:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_match_key_covers_the_payload_as_far_as_it_may() {
+    let parse = |bytes: &[u8]| Frame::parse(LinkType::ETHERNET, bytes, bytes.len() as u32);
+    let plain = parse(&datagram(7));
+    let with = |at: usize| {
+        let mut bytes = datagram(7);
+        bytes[at] ^= 1;
+        parse(&bytes)
+    };
+    let of_snap = |snap: u32| MatchFields::of([], Some(snap));
+    for (snap, first, last) in [(262_144, 42, 73), (96, 42, 73), (65, 42, 57), (50, 42, 49)] {
+        for at in 42..102 {
+            let is_covered = with(at).match_key_over(&of_snap(snap)) != plain.match_key_over(&of_snap(snap));
+            assert_eq!(is_covered, (first..=last).contains(&at), "byte {at} of {snap}");
+        }
+    }
+}
+
+#[test]
+fn identifications_count_where_there_are_any() {
+    let frames = [datagram(0), datagram(9)].map(|bytes| Frame::parse(LinkType::ETHERNET, &bytes, 102));
+    assert!(MatchFields::of(&frames, None).identification);
+    assert!(!MatchFields::of([&frames[0]], None).identification);
+    let keys = frames.map(|frame| frame.match_key_over(&MatchFields::ALL.without_identification()));
+    assert_eq!(keys[0], keys[1]);
+}
+
+#[test]
+fn a_syn_is_recognized_behind_a_router_that_clamps_its_segment_size() {
+    let mut bytes = tcp();
+    bytes[47] = 0x02;
+    let key = Frame::parse(LinkType::ETHERNET, &bytes, 74).match_key();
+    bytes[56] = 0xee; // in the options
+    assert_eq!(Frame::parse(LinkType::ETHERNET, &bytes, 74).match_key(), key);
+    assert_eq!(Frame::parse(LinkType::ETHERNET, &bytes, 74).tcp_payload(), Some(8));
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod forwarding;
 mod house;
 mod inspect;
 mod invariants;
+mod matching;
 mod overrides;
 mod packets_table;
 mod pcapng;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use taunet::config::ConfigError;
-use taunet::scenario::{DelayScope, Direction, Scenario, Traffic};
+use taunet::scenario::{CaptureClock, DelayScope, Direction, Scenario, Traffic};
 use taunet::units::{Span, Time};
 
 const TOPOLOGY: &str = r#"
@@ -97,6 +97,17 @@ impl Folder {
 
 fn one(line: usize, message: &str) -> Vec<(usize, String)> {
     vec![(line, message.to_owned())]
+}
+
+#[test]
+fn a_measured_capture_may_have_a_clock_of_its_own() {
+    let folder = Folder::new();
+    let with = |clock: &str| SCENARIO.replacen("delay = \"hop\"", &format!("clock = \"{clock}\""), 1);
+    let clocks = folder.load(&with("skewed")).unwrap().measured.iter().map(|it| it.clock).collect::<Vec<_>>();
+    assert_eq!(clocks, [CaptureClock::Same, CaptureClock::Skewed]);
+    let mistakes = folder.told("delay = \"hop\"", "clock = \"own\"");
+    assert_eq!((mistakes.len(), mistakes[0].0), (1, 26));
+    assert!(mistakes[0].1.contains("own") && mistakes[0].1.contains("skewed"), "{mistakes:?}");
 }
 
 #[test]

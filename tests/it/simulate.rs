@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use taunet::capture::Options as CaptureOptions;
+use taunet::compare::CompareOptions;
 use taunet::engine::Engine;
 use taunet::run::{RunError, RunOptions, Summary, run};
 use taunet::scenario::Scenario;
@@ -321,8 +322,8 @@ fn a_capture_of_another_time_is_refused() {
         path
     };
     let (first, second) = (capture("first.pcap", 19_000), capture("second.pcap", 0));
-    let error = taunet::compare::compare_captures(&first, &second, &CaptureOptions::default()).unwrap_err();
+    let error = taunet::compare::compare_captures(&first, &second, &CompareOptions::default()).unwrap_err();
     assert!(error.to_string().contains("second.pcap is from 1970-01-01 00:00:00"), "{error}");
-    let same = taunet::compare::compare_captures(&first, &first, &CaptureOptions::default()).unwrap();
-    assert_eq!(same.matched, 1);
+    let same = taunet::compare::compare_captures(&first, &first, &CompareOptions::default()).unwrap();
+    assert_eq!(same.counts.matched, 1);
 }

@@ -146,7 +146,7 @@ impl Parser<'_> {
             Ok((LaxIpSlice::Ipv4(ip), _)) => {
                 self.ipv4(&ip.header(), bytes.len());
                 let payload = ip.payload();
-                self.transport(payload.ip_number.0, payload.payload);
+                self.transport(payload.ip_number.0, payload.payload, offset(bytes, payload.payload));
             }
             Ok((LaxIpSlice::Ipv6(ip), _)) => {
                 let header = ip.header();
@@ -173,7 +173,7 @@ impl Parser<'_> {
                     }
                 }
                 let payload = ip.payload();
-                self.transport(payload.ip_number.0, payload.payload);
+                self.transport(payload.ip_number.0, payload.payload, offset(bytes, payload.payload));
             }
             Err(_) => self.ipv4_without_options(bytes),
         }
@@ -210,15 +210,19 @@ impl Parser<'_> {
         fixed[0] = 0x45;
         if let Ok(header) = Ipv4HeaderSlice::from_slice(&fixed) {
             self.ipv4(&header, bytes.len());
-            self.transport(header.protocol().0, &[]);
+            self.transport(header.protocol().0, &[], header_length.into());
         }
     }
 
-    /// Ports, TCP fields and the prefix, as far as they were captured.
+    /// Ports, TCP fields and the body, as far as they were captured; `bytes` start at `offset` of the IP packet.
     #[inline]
-    fn transport(&mut self, protocol: u8, bytes: &[u8]) {
+    fn transport(&mut self, protocol: u8, bytes: &[u8], offset: usize) {
         let frame = &mut *self.frame;
         frame.protocol = Some(protocol);
+        // Padding is no part of the packet, unless its length cannot be right.
+        let total =
+            frame.total_length.and_then(|total| (total as usize).checked_sub(offset)).unwrap_or(usize::MAX);
+        let bytes = &bytes[..bytes.len().min(total)];
         let is_later_fragment = frame.is_later_fragment();
         if !is_later_fragment
             && WITH_PORTS.contains(&protocol)
@@ -227,7 +231,7 @@ impl Parser<'_> {
             frame.source_port = Some(u16::from_be_bytes([a, b]));
             frame.destination_port = Some(u16::from_be_bytes([c, d]));
         }
-        let mut prefix = bytes;
+        let (mut start, mut end) = (0, total);
         if !is_later_fragment && protocol == ip_number::TCP.0 {
             let number = |at: usize| {
                 bytes.get(at..).and_then(|rest| rest.first_chunk()).copied().map(u32::from_be_bytes)
@@ -235,18 +239,24 @@ impl Parser<'_> {
             frame.tcp_sequence = number(4);
             frame.tcp_acknowledgement = number(8);
             frame.tcp_flags = bytes.get(13).copied();
-            prefix = &[];
+            let header = bytes.get(12).map(|byte| usize::from(byte >> 4) * 4).filter(|header| *header >= 20);
+            frame.payload_offset = header.and_then(|header| u8::try_from(offset + header).ok()).unwrap_or(0);
+            let is_syn = frame.tcp_flags.is_some_and(|flags| flags & 0x02 != 0);
+            start = if is_syn { total } else { 20 };
         } else if !is_later_fragment && protocol == ip_number::UDP.0 {
             // The length in the header excludes padding, which a path may change.
-            let length =
-                bytes.get(4..6).map_or(0, |pair| usize::from(u16::from_be_bytes([pair[0], pair[1]])));
-            let end = if length < 8 { bytes.len() } else { length.min(bytes.len()) };
-            prefix = bytes.get(8..end).unwrap_or_default();
+            let length = bytes.get(4..6).map(|pair| usize::from(u16::from_be_bytes([pair[0], pair[1]])));
+            start = 8;
+            end = length.filter(|length| *length >= 8).map_or(total, |length| length.min(total));
         }
-        let length = prefix.len().min(8);
-        frame.prefix[..length].copy_from_slice(&prefix[..length]);
-        frame.prefix_length = length as u8;
+        let body = bytes.get(start.min(bytes.len())..end.min(bytes.len())).unwrap_or_default();
+        frame.set_body(body, bytes.len() >= end.max(start.min(total)));
     }
+}
+
+/// Where `part` starts in `bytes`, which it is a part of.
+fn offset(bytes: &[u8], part: &[u8]) -> usize {
+    (part.as_ptr() as usize).wrapping_sub(bytes.as_ptr() as usize).min(bytes.len())
 }
 
 fn saturate(length: usize) -> u32 {

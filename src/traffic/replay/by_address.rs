@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::recording::Recording;
 use super::{Speed, packet};
-use crate::capture::{CaptureError, FlowTable, Options};
+use crate::capture::{CaptureError, FlowTable, MatchFields, Options};
 use crate::config::Spanned;
 use crate::packet::{FlowKey, Tau};
 use crate::random::Draws;
@@ -174,7 +174,7 @@ impl Shared {
                 self.within += 1;
                 continue;
             }
-            let match_key = frame.match_key();
+            let match_key = self.recording.match_key(&frame);
             (frame.source, frame.destination) = (Some(self.addresses[from]), Some(self.addresses[to]));
             let sender = &mut self.senders[from];
             let packet = packet(&frame, observation.length, sender.flows.fid(&frame));
@@ -229,6 +229,14 @@ impl Source for HostReplay {
 
     fn start_at(&mut self, start: Timestamp) {
         self.shared().recording.start_at(start);
+    }
+
+    fn match_fields(&mut self) -> Option<MatchFields> {
+        (self.number == 0).then(|| self.shared().recording.match_fields())
+    }
+
+    fn match_over(&mut self, fields: MatchFields) {
+        self.shared().recording.match_over(fields);
     }
 
     fn warnings(&self) -> Vec<String> {

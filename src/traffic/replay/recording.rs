@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Speed;
-use crate::capture::{CaptureError, Observation, Options, Sorted};
+use crate::capture::{CaptureError, Frame, MatchFields, Observation, Options, Sorted};
 use crate::link::Link;
 use crate::traffic::TrafficError;
 use crate::traffic::rate::RateSpec;
@@ -18,6 +18,8 @@ pub(super) struct Recording {
     capture: Sorted,
     first: Option<Observation>,
     start: Timestamp,
+    /// What the match keys of its packets cover; without it, all that was captured of each.
+    fields: Option<MatchFields>,
     /// How fast, in billionths.
     speed: u128,
     /// No speed could be found.
@@ -41,6 +43,7 @@ impl Recording {
             capture,
             first,
             start: Timestamp::default(),
+            fields: None,
             speed: times.map_or(AS_RECORDED, |times| (times * AS_RECORDED as f64).round().max(1.0) as u128),
             timeless: times.is_none(),
         })
@@ -83,6 +86,26 @@ impl Recording {
 
     pub(super) fn start_at(&mut self, start: Timestamp) {
         self.start = start;
+    }
+
+    /// What its frames hold for match keys.
+    pub(super) fn match_fields(&mut self) -> MatchFields {
+        let first = MatchFields::of(self.first.iter().map(|first| &first.frame), None);
+        let rest = self.capture.match_fields();
+        let mut fields = first.and(rest);
+        fields.identification = first.identification || rest.identification;
+        fields
+    }
+
+    pub(super) fn match_over(&mut self, fields: MatchFields) {
+        self.fields = Some(fields);
+    }
+
+    pub(super) fn match_key(&self, frame: &Frame) -> Option<u64> {
+        match &self.fields {
+            Some(fields) => frame.match_key_over(fields),
+            None => frame.match_key(),
+        }
     }
 
     pub(super) fn warnings(&self) -> Vec<String> {

@@ -1,0 +1,130 @@
+//! A look at the starts of two captures, before they are joined: [`Survey`].
+
+use std::path::Path;
+
+use rustc_hash::FxHashMap;
+
+use super::CompareError;
+use crate::capture::{Frame, MatchFields, Options, Sorted};
+use crate::compare::matching::join::COPY_WITHIN_PS;
+use crate::units::Timestamp;
+
+/// Packets of either capture that are looked at.
+const SAMPLE: usize = 32_768;
+/// From so many packets in both samples on, they say how the clocks stand.
+const ENOUGH: usize = 10;
+/// No more are looked for.
+const PLENTY: usize = 1_000;
+
+/// What two captures have in common.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Survey {
+    /// What match keys cover.
+    pub(super) fields: MatchFields,
+    /// What the second clock usually shows more than the first, in picoseconds.
+    pub(super) usual_ps: i128,
+    /// Whether each capture has most frames twice within a moment.
+    pub(super) is_mirrored: [bool; 2],
+}
+
+/// A packet of a sample: when, its identification, and how often its key stands there.
+type Sample = FxHashMap<u64, (Timestamp, Option<u32>, u32)>;
+
+/// Looks at the next packets of two captures. Where the samples have too few packets in common, because one capture
+/// began long before the other, the files are searched for more.
+///
+/// # Errors
+/// A capture cannot be read on.
+pub(super) fn survey(
+    first: &mut Sorted,
+    second: &mut Sorted,
+    is_translated: bool,
+    options: &Options,
+) -> Result<Survey, CompareError> {
+    let mut fields = first.match_fields().and(second.match_fields());
+    let key = |frame: &Frame, fields: &MatchFields| match is_translated {
+        true => frame.translated_key(fields),
+        false => frame.match_key_over(fields),
+    };
+    let without = fields.without_identification();
+    let samples = [&mut *first, &mut *second].map(|capture| sample(capture, |frame| key(frame, &without)));
+    let common = |one: &Sample, other: &Sample| -> Vec<(i128, bool)> {
+        let alone = |sample: &Sample, key: &u64| sample.get(key).filter(|(.., times)| *times == 1).copied();
+        one.keys()
+            .filter_map(|key| Some((alone(one, key)?, alone(other, key)?)))
+            .map(|(a, b)| (b.0.as_ps() - a.0.as_ps(), a.1 == b.1))
+            .collect()
+    };
+    let both = common(&samples[0], &samples[1]);
+    let kept = both.iter().filter(|(_, is_kept)| *is_kept).count();
+    if both.len() >= ENOUGH && kept * 10 < both.len() * 9 {
+        fields = without;
+    }
+    let mut delays: Vec<i128> = both.into_iter().map(|(delay, _)| delay).collect();
+    if delays.len() < ENOUGH {
+        let of_second = search(second.reader().path(), &samples[0], options, |frame| key(frame, &without))?;
+        delays = of_second.into_iter().map(|(known, found)| found - known).collect();
+    }
+    if delays.len() < ENOUGH {
+        let of_first = search(first.reader().path(), &samples[1], options, |frame| key(frame, &without))?;
+        delays = of_first.into_iter().map(|(known, found)| known - found).collect();
+    }
+    let usual_ps = match delays.len() {
+        0 => 0,
+        count => *delays.select_nth_unstable(count / 2).1,
+    };
+    let is_mirrored = [first, second].map(|capture| is_mirrored(capture, |frame| key(frame, &fields)));
+    Ok(Survey { fields, usual_ps, is_mirrored })
+}
+
+fn sample(capture: &mut Sorted, key: impl Fn(&Frame) -> Option<u64>) -> Sample {
+    let mut sample = Sample::default();
+    for observation in capture.look_ahead(SAMPLE) {
+        if let Some(key) = key(&observation.frame) {
+            let place =
+                sample.entry(key).or_insert((observation.timestamp, observation.frame.identification, 0));
+            place.2 += 1;
+        }
+    }
+    sample
+}
+
+/// Searches a file for the packets of the other's sample: the instants there and here.
+fn search(
+    path: &Path,
+    sample: &Sample,
+    options: &Options,
+    key: impl Fn(&Frame) -> Option<u64>,
+) -> Result<Vec<(i128, i128)>, CompareError> {
+    let mut found = Vec::new();
+    if !path.is_file() {
+        return Ok(found);
+    }
+    let mut capture = Sorted::open(path, options)?;
+    while found.len() < PLENTY
+        && let Some(observation) = capture.next_observation()?
+    {
+        if let Some((at, _, 1)) = key(&observation.frame).and_then(|key| sample.get(&key)) {
+            found.push((at.as_ps(), observation.timestamp.as_ps()));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether most of the next packets come exactly twice within a moment.
+fn is_mirrored(capture: &mut Sorted, key: impl Fn(&Frame) -> Option<u64>) -> bool {
+    /// From so many on.
+    const ENOUGH: usize = 16;
+    let mut packets: Vec<(u64, i128)> = capture
+        .look_ahead(SAMPLE)
+        .filter_map(|observation| Some((key(&observation.frame)?, observation.timestamp.as_ps())))
+        .collect();
+    packets.sort_unstable();
+    let together = |a: &(u64, i128), b: &(u64, i128)| a.0 == b.0 && b.1 - a.1 <= i128::from(COPY_WITHIN_PS);
+    let (mut all, mut twice) = (0, 0);
+    for group in packets.chunk_by(together) {
+        all += 1;
+        twice += usize::from(group.len() == 2);
+    }
+    twice >= ENOUGH && twice * 2 >= all
+}
