@@ -146,6 +146,8 @@ pub struct Trial {
     pub discipline: DisciplineKind,
     /// What sets the pace.
     pub bottleneck: Bottleneck,
+    /// Whether the first class is sure of most of the rate.
+    pub top_owns_rate: bool,
     /// On the half that it was fitted on.
     pub fitted: Score,
     /// On the other half.
@@ -251,7 +253,9 @@ pub fn calibrate(
             true => fitted,
             false => replays.score(&simulated, second.clone()),
         };
-        let trial = Trial { discipline: model.discipline, bottleneck: model.bottleneck, fitted, held_out };
+        let (discipline, bottleneck, top_owns_rate) =
+            (model.discipline, model.bottleneck, model.top_owns_rate());
+        let trial = Trial { discipline, bottleneck, top_owns_rate, fitted, held_out };
         trials.push((trial, model));
     }
     // A stable sort: of equals, the simpler one comes first.
@@ -295,7 +299,8 @@ fn halves(joined: &Joined) -> (Range<i64>, Range<i64>) {
 }
 
 fn seen(joined: &Joined) -> PacketsSeen {
-    let count = |is: fn(&Fate) -> bool| joined.passages.iter().filter(|passage| is(&passage.fate)).count() as u64;
+    let count =
+        |is: fn(&Fate) -> bool| joined.passages.iter().filter(|passage| is(&passage.fate)).count() as u64;
     PacketsSeen {
         ingress: joined.passages.len() as u64,
         egress: joined.egress,

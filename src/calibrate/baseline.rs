@@ -25,7 +25,12 @@ fn loss(joined: &Joined, window: Range<i64>, packets: usize) -> Confusion {
 }
 
 /// The least sojourn and the packet's own transmission at the rate: no queue. `service_us` of a length in bytes.
-pub(super) fn no_queue(joined: &Joined, window: Range<i64>, least_us: f64, service_us: impl Fn(f64) -> f64) -> Score {
+pub(super) fn no_queue(
+    joined: &Joined,
+    window: Range<i64>,
+    least_us: f64,
+    service_us: impl Fn(f64) -> f64,
+) -> Score {
     let mut delays = Delays::default();
     for (passage, measured) in departed(joined, window.clone()) {
         let simulated = least_us + service_us(passage.packet.length.into());

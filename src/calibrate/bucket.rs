@@ -7,7 +7,7 @@
 use serde::Serialize;
 
 use super::rate::RateEstimate;
-use super::sample::{Sample, deviation, quantile};
+use super::sample::{Sample, deviation, quantile, roundest};
 
 /// A figure and how far off it may be.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -23,7 +23,9 @@ pub struct Figure {
 pub struct BurstEstimate {
     /// Bytes that leave at once after idleness: 0 at a plain link.
     pub bytes: Option<Figure>,
-    /// How late the head leaves that waited, in microseconds.
+    /// The roundest burst within the uncertainty: what the topology gets.
+    pub taken_bytes: Option<f64>,
+    /// How late the head leaves that waited, by the burst that was taken, in microseconds.
     pub slack_us: Option<Figure>,
     /// Bytes less slack, as time at the rate, in microseconds: what overload shows of both.
     pub head_start_us: f64,
@@ -35,8 +37,12 @@ pub struct BurstEstimate {
     pub misfits: u64,
 }
 
-/// Packets on either side of the border without which it is not seen.
+/// Packets that waited without which nothing is said.
 const LEAST: usize = 20;
+
+/// Packets that left at once on credit without which the border is not seen: overload shows a few, and not that it lies
+/// there.
+const LEAST_AT_ONCE: usize = 200;
 
 /// One packet against the fluid bottleneck.
 struct Step {
@@ -59,12 +65,8 @@ fn steps(sample: &Sample, rate: &RateEstimate, processing: f64, guard: f64) -> V
                 + if rate.waits_for_own_length { service } else { 0.0 };
             let step = Step { fluid: served - joined, ahead: served - at, waited };
             // A pause of the device longer than the bucket is lost; noise of the stamps is not.
-            let began = match waited {
-                true if at > done + guard => at,
-                true => done,
-                false => done.max(joined.min(at)),
-            };
-            done = began + service;
+            let began = done.max(joined.min(at));
+            done = service + if at > began + 10.0 * guard { at } else { began };
             step
         })
         .collect()
@@ -87,36 +89,43 @@ impl BurstEstimate {
         near.sort_by(|a, b| a.0.total_cmp(&b.0));
         let at_once = near.iter().filter(|(_, waited)| !waited).count();
         let mut misfits = at_once;
-        let (mut least, mut border) = (misfits, 0.0);
+        let mut borders = vec![(0.0, misfits)];
         for (fluid, waited) in &near {
-            if *waited { misfits += 1 } else { misfits -= 1 }
-            if misfits < least {
-                (least, border) = (misfits, *fluid);
+            if *waited {
+                misfits += 1
+            } else {
+                misfits -= 1
             }
+            borders.push((*fluid, misfits));
         }
-        let bytes_per_us = rate.bps / 8e6;
+        let (border, least) = borders.iter().copied().min_by_key(|(_, misfits)| *misfits)?;
+        let as_good = borders.iter().filter(|(_, misfits)| *misfits <= least + 2 + least / 10);
+        let (low, high) =
+            as_good.fold((border, border), |(low, high), (fluid, _)| (low.min(*fluid), high.max(*fluid)));
+        let bytes_per_us = rate.taken_bps / 8e6;
         let below = near.iter().filter(|(fluid, waited)| !waited && *fluid <= border).count();
         // At a link nothing leaves at once while it is busy: the border is 0, and that is seen too.
-        let seen = (below >= LEAST && 10 * least <= at_once.min(waited).max(LEAST)) || head_start.abs() <= guard;
-        let border = if head_start.abs() <= guard { 0.0 } else { border };
+        let is_link = head_start.abs() <= guard;
+        let border = if is_link { 0.0 } else { border };
         let noise = (0.5 * guard).max(spread);
-        let (bytes, slack_us) = match seen {
-            true => {
-                let mut late: Vec<f64> = steps
-                    .iter()
-                    .filter(|step| step.waited && step.fluid > border)
-                    .map(|step| border - step.ahead)
-                    .collect();
-                let slack = quantile(&mut late, 0.5).unwrap_or(0.0);
-                (
-                    Some(Figure { value: border * bytes_per_us, uncertainty: noise * bytes_per_us }),
-                    Some(Figure { value: slack.max(0.0), uncertainty: noise }),
-                )
-            }
-            false => (None, None),
-        };
+        let width = if is_link { noise } else { noise.max(high - border).max(border - low) };
+        let burst = Figure { value: border * bytes_per_us, uncertainty: width * bytes_per_us };
+        let taken = roundest(burst.value, burst.uncertainty);
+        let mut late: Vec<f64> = steps
+            .iter()
+            .filter(|step| step.waited && step.fluid > border)
+            .map(|step| taken / bytes_per_us - step.ahead)
+            .collect();
+        let slack = quantile(&mut late, 0.5).unwrap_or(0.0);
+        let told = below >= LEAST_AT_ONCE && 10 * least <= at_once.min(waited);
+        // Nobody leaves before the tokens are there, nor long after: else the border was not at the burst.
+        let seen = is_link || (told && slack > -noise && slack < 0.2 * border);
+        let bytes = seen.then_some(burst);
+        let taken_bytes = seen.then_some(taken);
+        let slack_us = seen.then_some(Figure { value: slack.max(0.0), uncertainty: noise });
         Some(BurstEstimate {
             bytes,
+            taken_bytes,
             slack_us,
             head_start_us: head_start,
             waited: waited as u64,

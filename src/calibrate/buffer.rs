@@ -73,7 +73,11 @@ fn found(sample: &Sample, processing: f64, counts_in: impl Fn(usize) -> bool) ->
         }
         let lost = crossing.departure.is_none();
         // Who left faster than most has been taken off before it was put on: nobody waits below nothing.
-        all.push(Found { bytes: f64::max(bytes, 0.0) + crossing.length, packets: f64::max(packets, 0.0) + 1.0, lost });
+        all.push(Found {
+            bytes: f64::max(bytes, 0.0) + crossing.length,
+            packets: f64::max(packets, 0.0) + 1.0,
+            lost,
+        });
         if !lost {
             bytes += crossing.length;
             packets += 1.0;

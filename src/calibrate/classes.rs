@@ -199,8 +199,12 @@ impl Classification {
                 .zip(flows)
                 .map(|(passage, key)| passage.map_or(0, |passage| value(field, key, passage)))
                 .collect();
-            let mut values: Vec<u128> =
-                of_flow.iter().zip(&first).filter(|(_, seen)| seen.is_some()).map(|(value, _)| *value).collect();
+            let mut values: Vec<u128> = of_flow
+                .iter()
+                .zip(&first)
+                .filter(|(_, seen)| seen.is_some())
+                .map(|(value, _)| *value)
+                .collect();
             values.sort_unstable();
             values.dedup();
             if !(2..=MOST_VALUES).contains(&values.len()) {
@@ -218,7 +222,8 @@ impl Classification {
             }
             let classes = field.classes(&values, &ends, &of_flow, &first);
             let class_of = |value: u128| ends.partition_point(|end| values[*end - 1] < value);
-            let of_flow: Vec<usize> = of_flow.iter().map(|value| class_of(*value).min(ends.len() - 1)).collect();
+            let of_flow: Vec<usize> =
+                of_flow.iter().map(|value| class_of(*value).min(ends.len() - 1)).collect();
             let mut between = vec![vec![0; ends.len()]; ends.len()];
             for (&(who, whom), count) in &counts {
                 between[of_flow[who as usize]][of_flow[whom as usize]] += count;
@@ -249,7 +254,9 @@ impl Classification {
 impl Field {
     fn text(self, value: u128) -> String {
         match self {
-            Field::Protocol => u8::try_from(value).map_or_else(|_| value.to_string(), protocol_name).to_lowercase(),
+            Field::Protocol => {
+                u8::try_from(value).map_or_else(|_| value.to_string(), protocol_name).to_lowercase()
+            }
             Field::Destination | Field::Source => match u32::try_from(value) {
                 Ok(address) => IpAddr::from(address.to_be_bytes()).to_string(),
                 Err(_) => IpAddr::from(value.to_be_bytes()).to_string(),
@@ -312,42 +319,81 @@ impl Field {
     }
 }
 
-/// Bytes that each class sends in a turn while others wait too, with two standard errors: the quanta of a round robin.
-/// None for a class that did so too rarely.
-pub(super) fn quanta(sample: &Sample, classes: usize, guard: f64) -> Vec<Option<(f64, f64)>> {
-    let mut waiting: Vec<std::collections::VecDeque<f64>> = vec![Default::default(); classes];
-    let mut by_class: Vec<Vec<(f64, f64)>> = vec![Vec::new(); classes];
-    for (crossing, at) in sample.departures() {
-        by_class[crossing.class].push((crossing.arrival, at));
+/// What waits in each class, as departures go by.
+struct Waiting {
+    /// Per class: arrivals and departures, by departure.
+    crossings: Vec<Vec<(f64, f64)>>,
+    /// Per class: how many have left.
+    left: Vec<usize>,
+    guard: f64,
+}
+
+impl Waiting {
+    fn new(sample: &Sample, classes: usize, guard: f64) -> Self {
+        let mut crossings = vec![Vec::new(); classes];
+        for (crossing, at) in sample.departures() {
+            crossings[crossing.class].push((crossing.arrival, at));
+        }
+        Waiting { crossings, left: vec![0; classes], guard }
     }
+
+    /// Whether a packet of `class` waits at `at`, that has not left before the last call of [`Waiting::leave`].
+    fn is_busy(&self, class: usize, at: f64) -> bool {
+        self.crossings[class].get(self.left[class]).is_some_and(|(arrival, _)| *arrival < at - self.guard)
+    }
+
+    fn leave(&mut self, class: usize) {
+        self.left[class] += 1;
+    }
+}
+
+/// Bytes that each class sends in its turn while others wait too, with two standard errors: the quanta of a round robin.
+/// None for a class that did so too rarely.
+///
+/// One class gives the size: that whose turns are seen best. The others are to it as what both send while both wait, which
+/// holds whoever is served between them.
+pub(super) fn quanta(sample: &Sample, classes: usize, guard: f64) -> Vec<Option<(f64, f64)>> {
+    let turns = turns(sample, classes, guard);
+    let seen = turns.iter().enumerate().filter_map(|(class, turn)| Some((class, (*turn)?)));
+    let Some((reference, size)) = seen.min_by(|(_, a), (_, b)| (a.1 / a.0).total_cmp(&(b.1 / b.0))) else {
+        return turns;
+    };
+    (0..classes)
+        .map(|class| match class == reference {
+            true => Some(size),
+            false => {
+                let (ratio, error) = ratio(sample, classes, (class, reference), guard)?;
+                Some((ratio * size.0, ratio * size.0 * (error + size.1 / size.0)))
+            }
+        })
+        .collect()
+}
+
+/// Bytes per turn, where the class was waiting as it began and still as it ended.
+fn turns(sample: &Sample, classes: usize, guard: f64) -> Vec<Option<(f64, f64)>> {
+    let mut waiting = Waiting::new(sample, classes, guard);
     let mut turns: Vec<Vec<f64>> = vec![Vec::new(); classes];
-    let mut joined = vec![0; classes];
+    // Whole turns of each class since it last had nothing to send.
+    let mut streak = vec![0; classes];
     // Class, bytes, whether it was waiting as the turn began.
     let mut turn: Option<(usize, f64, bool)> = None;
     for (crossing, at) in sample.departures() {
-        for class in 0..classes {
-            while let Some((_, leaves)) = by_class[class].get(joined[class]).filter(|(arrival, _)| *arrival < at - guard) {
-                waiting[class].push_back(*leaves);
-                joined[class] += 1;
-            }
-            while waiting[class].front().is_some_and(|leaves| *leaves < at) {
-                waiting[class].pop_front();
-            }
-        }
-        let busy = |class: usize| !waiting[class].is_empty();
-        let others = (0..classes).any(|class| class != crossing.class && busy(class));
         match &mut turn {
             Some((class, bytes, _)) if *class == crossing.class => *bytes += crossing.length,
             _ => {
-                if let Some((class, bytes, whole)) = turn
-                    && whole
-                    && busy(class)
-                {
-                    turns[class].push(bytes);
+                if let Some((class, bytes, whole)) = turn {
+                    streak[class] =
+                        if waiting.is_busy(class, at) { streak[class] + usize::from(whole) } else { 0 };
+                    if whole && streak[class] > SETTLING {
+                        turns[class].push(bytes);
+                    }
                 }
-                turn = Some((crossing.class, crossing.length, busy(crossing.class) && others));
+                let others = (0..classes).any(|class| class != crossing.class && waiting.is_busy(class, at));
+                let whole = others && waiting.is_busy(crossing.class, at);
+                turn = Some((crossing.class, crossing.length, whole));
             }
         }
+        waiting.leave(crossing.class);
     }
     turns
         .into_iter()
@@ -364,6 +410,39 @@ pub(super) fn quanta(sample: &Sample, classes: usize, guard: f64) -> Vec<Option<
             Some((mean, 2.0 * (variance / n).sqrt()))
         })
         .collect()
+}
+
+/// Turns after idleness that say little: a class has credit of its own then.
+const SETTLING: usize = 4;
+
+/// What `pair.0` sends to what `pair.1` sends while both wait all the time, and its relative error.
+fn ratio(sample: &Sample, classes: usize, pair: (usize, usize), guard: f64) -> Option<(f64, f64)> {
+    let mut waiting = Waiting::new(sample, classes, guard);
+    let (mut sent, mut rounds) = ([0.0; 2], 0usize);
+    // Whose turns they are and how many bytes they have, in the stretch in which both wait.
+    let mut stretch: Vec<(usize, f64)> = Vec::new();
+    let mut end = |stretch: &mut Vec<(usize, f64)>| {
+        // Neither the first turns nor the last, which may be cut short; and as many of one as of the other.
+        let whole = stretch.len().saturating_sub(1).saturating_sub(SETTLING) / 2 * 2;
+        for (which, bytes) in stretch.iter().skip(SETTLING).take(whole) {
+            sent[*which] += bytes;
+        }
+        rounds += whole / 2;
+        stretch.clear();
+    };
+    for (crossing, at) in sample.departures() {
+        if !(waiting.is_busy(pair.0, at) && waiting.is_busy(pair.1, at)) {
+            end(&mut stretch);
+        } else if let Some(which) = [pair.0, pair.1].iter().position(|class| *class == crossing.class) {
+            match stretch.last_mut() {
+                Some((last, bytes)) if *last == which => *bytes += crossing.length,
+                _ => stretch.push((which, crossing.length)),
+            }
+        }
+        waiting.leave(crossing.class);
+    }
+    end(&mut stretch);
+    (rounds >= 30 && sent[1] > 0.0).then(|| (sent[0] / sent[1], 2.0 / (rounds as f64).sqrt()))
 }
 
 #[cfg(test)]

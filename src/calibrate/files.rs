@@ -34,7 +34,8 @@ pub fn write(calibration: &Calibration, place: &Path, replace: bool) -> Result<P
     let from = match place.exists() {
         true => fs::canonicalize(place),
         false => {
-            let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let parent =
+                place.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
             fs::canonicalize(parent).map(|parent| parent.join(place.file_name().unwrap_or_default()))
         }
     };
@@ -42,7 +43,9 @@ pub fn write(calibration: &Calibration, place: &Path, replace: bool) -> Result<P
     let name = name(&from);
     write_text(&directory, TOPOLOGY, &topology_text(calibration, &name))?;
     let scenario = scenario_text(calibration, &name, |capture| {
-        fs::canonicalize(capture).map(|capture| relative(&from, &capture)).map_err(|error| io_error(capture, error))
+        fs::canonicalize(capture)
+            .map(|capture| relative(&from, &capture))
+            .map_err(|error| io_error(capture, error))
     })?;
     write_text(&directory, SCENARIO, &scenario)?;
     directory.write_json(FIGURES, calibration)?;
@@ -67,7 +70,8 @@ fn name(place: &Path) -> String {
 
 /// The path that leads from the directory `from` to `to`, both absolute.
 fn relative(from: &Path, to: &Path) -> PathBuf {
-    let (from, to): (Vec<Component<'_>>, Vec<Component<'_>>) = (from.components().collect(), to.components().collect());
+    let (from, to): (Vec<Component<'_>>, Vec<Component<'_>>) =
+        (from.components().collect(), to.components().collect());
     let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
     if common == 0 {
         return to.iter().collect();
@@ -103,7 +107,10 @@ fn scenario_text(
         true => format!("{{ port = \"{SINK}:0\", direction = \"ingress\" }}"),
         false => format!("{{ port = \"{DEVICE}:{EGRESS_PORT}\", direction = \"egress\" }}"),
     };
-    text.push_str(&format!("\n[[measured]]\ncapture = {}\nat = {at}\n", path_text(&path(&calibration.egress)?)));
+    text.push_str(&format!(
+        "\n[[measured]]\ncapture = {}\nat = {at}\n",
+        path_text(&path(&calibration.egress)?)
+    ));
     Ok(text)
 }
 
@@ -165,7 +172,8 @@ const FIRST_KEYS: [&str; 8] = ["name", "match", "rate", "ceil", "burst", "cburst
 /// Appends the keys of a table: its values, then its arrays of tables.
 fn table(text: &mut String, path: &str, keys: &serde_json::Map<String, Value>) {
     let mut ordered: Vec<(&String, &Value)> = keys.iter().collect();
-    ordered.sort_by_key(|(key, _)| FIRST_KEYS.iter().position(|first| first == key).unwrap_or(FIRST_KEYS.len()));
+    ordered
+        .sort_by_key(|(key, _)| FIRST_KEYS.iter().position(|first| first == key).unwrap_or(FIRST_KEYS.len()));
     for (key, value) in ordered {
         match value {
             Value::Null => {}
@@ -221,7 +229,11 @@ fn buffer(buffer: &BufferEstimate) -> String {
 fn evidence(calibration: &Calibration) -> Vec<String> {
     let Calibration { model, estimates, packets, .. } = calibration;
     let mut lines = vec![
-        format!("A device calibrated from captures: {}, {}.", model.discipline.words(), model.bottleneck.words()),
+        format!(
+            "A device calibrated from captures: {}, {}.",
+            model.discipline.words(),
+            model.bottleneck.words()
+        ),
         String::new(),
         format!(
             "{} packets came in, {} left, {} were lost, {} are left out.",
@@ -276,13 +288,13 @@ fn evidence(calibration: &Calibration) -> Vec<String> {
         ));
         for (index, class) in model.classes.iter().enumerate() {
             let quantum = estimates.quanta.get(index).and_then(|quantum| quantum.bytes);
-            let quantum = quantum.map_or(String::new(), |bytes| format!(", {} B in its turn", figure(&bytes)));
+            let quantum =
+                quantum.map_or(String::new(), |bytes| format!(", {} B in its turn", figure(&bytes)));
             let limit = class.buffer.map_or(String::new(), |limit| format!(", buffer {}", buffer(&limit)));
             line(format!(
-                "  class {}: {} to {}, priority {}{quantum}{limit}",
+                "  class {}: {}, priority {}{quantum}{limit}",
                 10 * (index + 1),
-                class.range.first,
-                class.range.last,
+                model.takes(index),
                 class.prio
             ));
         }

@@ -10,12 +10,15 @@ use super::classes::{Classification, Field, quanta};
 use super::model::{Bottleneck, ClassModel, DisciplineKind, Model};
 use super::passage::Joined;
 use super::rate::RateEstimate;
-use super::sample::{Crossing, Sample, quantile, roundest};
+use super::sample::{Alone, Crossing, Sample, quantile, roundest};
 use super::simulate::Replays;
 use super::{Baselines, CalibrateError, baseline};
 
 /// Noise of stamps, in us, where nothing tells it: that of captures of a software router.
 const USUAL_GUARD: f64 = 30.0;
+
+/// By how much the cost must fall for a parameter to be moved from what was seen directly.
+const WORTH_IT: f64 = 0.01;
 
 /// How long a packet takes through an idle device.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -72,19 +75,49 @@ pub(super) struct Fitting {
     window: Range<i64>,
 }
 
-/// The largest sojourn, in us, that is noise and no waiting: from the packets that found nobody inside.
-fn guard(alone: &[(f64, f64)]) -> f64 {
-    if alone.len() < 20 {
+/// The largest sojourn, in us, that is noise and no waiting: from the packets that found nobody inside, for the longest.
+fn guard(alone: &[Alone]) -> f64 {
+    if alone.len() < 40 {
         return USUAL_GUARD;
     }
-    let mut sojourns: Vec<f64> = alone.iter().map(|(sojourn, _)| *sojourn).collect();
+    let mut idle: Vec<f64> = alone.iter().map(|alone| alone.idle).collect();
+    let long = quantile(&mut idle, 0.75).unwrap_or(0.0);
+    let mut sojourns: Vec<f64> =
+        alone.iter().filter(|alone| alone.idle >= long).map(|alone| alone.sojourn).collect();
+    let middle = quantile(&mut sojourns, 0.5).unwrap_or(0.0);
+    let high = quantile(&mut sojourns, 0.95).unwrap_or(middle);
+    let tail = high + 0.25 * (high - middle) + 0.5;
+    // Under load even the longest idleness may not fill a bucket, and some of them waited: not more than the lower quarter
+    // of all lets expect.
+    let mut sojourns: Vec<f64> = alone.iter().map(|alone| alone.sojourn).collect();
     let least = quantile(&mut sojourns, 0.01).unwrap_or(0.0);
     let quarter = quantile(&mut sojourns, 0.25).unwrap_or(0.0);
-    quarter.max(least) + 5.0 * (quarter - least) + 1.0
+    tail.min((quarter + 5.0 * (quarter - least) + 1.0).max(USUAL_GUARD / 2.0))
 }
 
-fn processing(alone: &[(f64, f64)], guard: f64) -> Option<ProcessingEstimate> {
-    let mut sojourns: Vec<f64> = alone.iter().map(|(sojourn, _)| *sojourn).filter(|us| *us <= guard).collect();
+/// The same from the packets that would find a fluid bottleneck of that rate idle, which a full bucket lets pass as well:
+/// they are more, and none of them waited.
+fn guard_by(sample: &Sample, rate: &RateEstimate, guard: f64) -> f64 {
+    let mut done = f64::NEG_INFINITY;
+    let mut sojourns = Vec::new();
+    for crossing in &sample.crossings {
+        let Some(sojourn) = crossing.sojourn() else { continue };
+        if crossing.arrival > done {
+            sojourns.push(sojourn);
+        }
+        done = done.max(crossing.arrival) + rate.service(crossing.length);
+    }
+    if sojourns.len() < 100 {
+        return guard;
+    }
+    let middle = quantile(&mut sojourns, 0.5).unwrap_or(0.0);
+    let high = quantile(&mut sojourns, 0.97).unwrap_or(middle);
+    // Where the device pauses, or loses tokens, some of them waited after all.
+    (high + 0.25 * (high - middle) + 0.5).min(2.0 * guard)
+}
+
+fn processing(alone: &[Alone], guard: f64) -> Option<ProcessingEstimate> {
+    let mut sojourns: Vec<f64> = alone.iter().map(|alone| alone.sojourn).filter(|us| *us <= guard).collect();
     let typical_us = quantile(&mut sojourns, 0.5)?;
     let least_us = quantile(&mut sojourns, 0.01)?;
     let quartiles = quantile(&mut sojourns, 0.75)? - quantile(&mut sojourns, 0.25)?;
@@ -94,15 +127,15 @@ fn processing(alone: &[(f64, f64)], guard: f64) -> Option<ProcessingEstimate> {
 
 /// Us per byte that the sojourn through the idle device grows with a packet's length, where it does so beyond its noise:
 /// the egress capture was then taken behind a link.
-fn transmission(alone: &[(f64, f64)]) -> Option<f64> {
+fn transmission(alone: &[Alone]) -> Option<f64> {
     let mut by_length = alone.to_vec();
-    by_length.sort_by(|a, b| a.1.total_cmp(&b.1));
+    by_length.sort_by(|a, b| a.length.total_cmp(&b.length));
     let groups: Vec<(f64, f64, f64)> = by_length
-        .chunk_by(|a, b| (a.1 / 16.0).floor() == (b.1 / 16.0).floor())
+        .chunk_by(|a, b| (a.length / 16.0).floor() == (b.length / 16.0).floor())
         .filter(|group| group.len() >= 10)
         .filter_map(|group| {
-            let mut sojourns: Vec<f64> = group.iter().map(|(sojourn, _)| *sojourn).collect();
-            let lengths = group.iter().map(|(_, length)| *length).sum::<f64>() / group.len() as f64;
+            let mut sojourns: Vec<f64> = group.iter().map(|alone| alone.sojourn).collect();
+            let lengths = group.iter().map(|alone| alone.length).sum::<f64>() / group.len() as f64;
             let low = quantile(&mut sojourns, 0.05)?;
             Some((lengths, low, quantile(&mut sojourns, 0.25)? - low))
         })
@@ -115,7 +148,10 @@ fn transmission(alone: &[(f64, f64)]) -> Option<f64> {
     }
     let slope = us / bytes;
     // All lengths lie on one line.
-    let off = groups.iter().map(|group| (group.1 - first.1 - slope * (group.0 - first.0)).abs()).fold(0.0, f64::max);
+    let off = groups
+        .iter()
+        .map(|group| (group.1 - first.1 - slope * (group.0 - first.0)).abs())
+        .fold(0.0, f64::max);
     (us > 5.0 * noise.max(0.1) && off < 0.2 * us).then_some(slope)
 }
 
@@ -127,26 +163,32 @@ impl Fitting {
         let transmission = transmission(&sample.alone());
         if let Some(us_per_byte) = transmission {
             let before = sample.shifted(|crossing| us_per_byte * crossing.length);
-            let rate = RateEstimate::of(&before, guard(&before.alone()));
+            let rate = RateEstimate::of(&before, guard(&before.alone()), true);
             // The same rate as while packets wait, or none waited that would tell.
-            at_far_end = rate.is_none_or(|rate| (0.8..1.25).contains(&(us_per_byte * rate.bps / 8e6)));
+            at_far_end = rate.is_none_or(|rate| (0.8..1.25).contains(&(us_per_byte * rate.taken_bps / 8e6)));
             if at_far_end {
-                let us_per_byte = rate.map_or(us_per_byte, |rate| 8e6 / rate.bps);
+                let us_per_byte = rate.map_or(us_per_byte, |rate| 8e6 / rate.taken_bps);
                 sample = sample.shifted(|crossing| us_per_byte * crossing.length);
             }
         }
         let alone = sample.alone();
-        let guard_us = guard(&alone);
+        let mut guard_us = guard(&alone);
+        if let Some(rate) = RateEstimate::of(&sample, guard_us, false) {
+            guard_us = guard_by(&sample, &rate, guard_us);
+        }
         let processing = processing(&alone, guard_us);
         let typical = processing.map_or(0.0, |processing| processing.typical_us);
-        let mut rate = RateEstimate::of(&sample, guard_us);
+        let classes = Classification::of(&sample, &joined.passages, &joined.flows, guard_us);
+        // Where packets of several classes alternate, gaps do not go with single packets.
+        let frames = classes.is_none();
+        let mut rate = RateEstimate::of(&sample, guard_us, frames);
         if let (true, None, Some(us_per_byte)) = (at_far_end, rate, transmission) {
             rate = Some(RateEstimate::of_transmission(us_per_byte));
         }
         let burst = rate.and_then(|rate| BurstEstimate::of(&sample, &rate, typical, guard_us));
-        let classes = Classification::of(&sample, &joined.passages, &joined.flows, guard_us);
         if let Some(classes) = &classes {
-            let classed = |crossing: &Crossing| Crossing { class: classes.of_flow[crossing.fid as usize], ..*crossing };
+            let classed =
+                |crossing: &Crossing| Crossing { class: classes.of_flow[crossing.fid as usize], ..*crossing };
             sample = Sample::of(sample.crossings.iter().map(classed).collect());
         }
         let count = classes.as_ref().map_or(1, |classes| classes.classes.len());
@@ -162,8 +204,17 @@ impl Fitting {
             })
             .collect();
         let longest = sample.crossings.iter().map(|crossing| crossing.length).fold(0.0, f64::max);
-        let estimates =
-            Estimates { guard_us, processing, rate, burst, losses, class_losses, classes, quanta, at_far_end };
+        let estimates = Estimates {
+            guard_us,
+            processing,
+            rate,
+            burst,
+            losses,
+            class_losses,
+            classes,
+            quanta,
+            at_far_end,
+        };
         Fitting { sample, estimates, routes: joined.routes, longest, window }
     }
 
@@ -197,12 +248,12 @@ impl Fitting {
         };
         let Some(rate) = rate else { return model };
         model.discipline = DisciplineKind::Fifo;
-        model.rate_bps = roundest(rate.bps, rate.uncertainty_bps).round() as u64;
+        model.rate_bps = rate.taken_bps.round() as u64;
         model.overhead_bytes = rate.overhead_bytes as u64;
-        let bytes_per_us = rate.bps / 8e6;
+        let bytes_per_us = rate.taken_bps / 8e6;
         let (bytes, slack) = match burst {
-            Some(BurstEstimate { bytes: Some(bytes), slack_us, .. }) => {
-                (roundest(bytes.value, bytes.uncertainty), slack_us.map_or(0.0, |slack| slack.value))
+            Some(BurstEstimate { taken_bytes: Some(bytes), slack_us, .. }) => {
+                (*bytes, slack_us.map_or(0.0, |slack| slack.value))
             }
             Some(burst) => {
                 let bytes = burst.head_start_us.max(0.0) * bytes_per_us;
@@ -210,7 +261,8 @@ impl Fitting {
             }
             None => (0.0, 0.0),
         };
-        let is_link = *at_far_end || (!rate.waits_for_own_length && bytes / bytes_per_us <= self.estimates.guard_us);
+        let is_link =
+            *at_far_end || (!rate.waits_for_own_length && bytes / bytes_per_us <= self.estimates.guard_us);
         if is_link {
             model.bottleneck = Bottleneck::Link;
             return model;
@@ -240,7 +292,8 @@ impl Fitting {
         let misfits = |losses: &LossFinding| losses.buffer().map_or(u64::MAX, |buffer| buffer.misfits);
         let by_class: u64 =
             class_losses.iter().filter_map(|losses| losses.buffer()).map(|buffer| buffer.misfits).sum();
-        let shared = misfits(losses) < by_class || class_losses.iter().all(|losses| losses.buffer().is_none());
+        let shared =
+            misfits(losses) < by_class || class_losses.iter().all(|losses| losses.buffer().is_none());
         if !shared {
             model.buffer = None;
         }
@@ -293,10 +346,9 @@ impl Fitting {
 
     /// The model of the same kind as `other`, of this part of the recording.
     pub fn like(&self, other: &Model) -> Model {
-        let top_owns_rate = other.classes.iter().any(|class| class.own_rate_bps > other.rate_bps / 2);
         let own = match other.classes.is_empty() {
             true => Some(self.plain()),
-            false => self.with_classes(other.discipline, top_owns_rate),
+            false => self.with_classes(other.discipline, other.top_owns_rate()),
         };
         own.unwrap_or_else(|| other.clone())
     }
@@ -314,29 +366,28 @@ impl Fitting {
         }
     }
 
+    /// Of classes the head's lateness is not seen alone: slack, and with it the burst where that is known less the slack.
     fn refine_burst(
         &self,
         model: Model,
         cost: &impl Fn(&Model) -> Result<f64, CalibrateError>,
     ) -> Result<Model, CalibrateError> {
-        let Estimates { rate: Some(rate), burst: Some(BurstEstimate { bytes: None, head_start_us, .. }), .. } =
-            &self.estimates
-        else {
+        let Estimates { rate: Some(rate), burst: Some(burst), .. } = &self.estimates else {
             return Ok(model);
         };
         if model.bottleneck != Bottleneck::DebtBucket {
             return Ok(model);
         }
-        let mut best = (f64::INFINITY, model.clone());
+        let mut best = (cost(&model)?, model);
         for slack_us in [0.0, 10.0, 20.0, 30.0, 40.0, 50.0] {
-            let bytes = (head_start_us + slack_us) * rate.bps / 8e6;
-            let tried = Model {
-                burst_bytes: roundest(bytes, 0.01 * bytes).max(0.0) as u64,
-                release_slack_ps: slack_us as u64 * 1_000_000,
-                ..model.clone()
-            };
+            let mut tried = best.1.clone();
+            if burst.bytes.is_none() {
+                let bytes = (burst.head_start_us + slack_us) * rate.taken_bps / 8e6;
+                tried.burst_bytes = roundest(bytes, 0.01 * bytes).max(0.0) as u64;
+            }
+            tried.release_slack_ps = slack_us as u64 * 1_000_000;
             let found = cost(&tried)?;
-            if found < best.0 {
+            if found < (1.0 - WORTH_IT) * best.0 {
                 best = (found, tried);
             }
         }
@@ -371,13 +422,33 @@ impl Fitting {
             )),
             _ => {}
         }
+        let late = 1e-6 * model.release_slack_ps as f64 * model.rate_bps as f64 / 8e6;
+        if model.bottleneck == Bottleneck::TokenBucket
+            && (model.burst_bytes as f64) < self.longest + late + 8.0
+        {
+            say("the rate of the tokens: the bucket is so shallow that a late timer loses some of them, and the rate is \
+                 what gets through"
+                .to_owned());
+        }
         match losses {
+            LossFinding::TailDrop(_) | LossFinding::Unexplained { .. }
+                if model.buffer.is_none() && model.classes.iter().any(|class| class.buffer.is_some()) =>
+            {
+                for (index, _) in model.classes.iter().enumerate().filter(|(_, class)| class.buffer.is_none())
+                {
+                    say(format!("the buffer of class {}: nothing of it was lost", 10 * (index + 1)));
+                }
+            }
             LossFinding::NoneLost { waiting_bytes } if rate.is_some() => {
                 say(format!("the buffer: nothing was lost, with up to {waiting_bytes:.0} B waiting"));
             }
             LossFinding::NoneLost { .. } => say("the buffer: nothing was lost".to_owned()),
-            LossFinding::Unexplained { lost, .. } if model.classes.iter().all(|class| class.buffer.is_none()) => {
-                say(format!("why {lost} packets were lost: no limit of what waits tells them from the others"));
+            LossFinding::Unexplained { lost, .. }
+                if model.classes.iter().all(|class| class.buffer.is_none()) =>
+            {
+                say(format!(
+                    "why {lost} packets were lost: no limit of what waits tells them from the others"
+                ));
             }
             _ => {}
         }
@@ -395,7 +466,10 @@ impl Fitting {
         }
         if matches!(model.discipline, DisciplineKind::Sharing | DisciplineKind::PriorityAndSharing) {
             for quantum in quanta.iter().filter(|quantum| quantum.bytes.is_none()) {
-                say(format!("the quantum of class {}: it rarely waited with others", 10 * (quantum.class + 1)));
+                say(format!(
+                    "the quantum of class {}: it rarely waited with others",
+                    10 * (quantum.class + 1)
+                ));
             }
         }
         unknown
@@ -417,7 +491,7 @@ fn refine_quanta(
                 let mut tried = best.1.clone();
                 tried.classes[class].quantum_bytes = Some(roundest(bytes, 0.02 * bytes) as u64);
                 let found = cost(&tried)?;
-                if found < best.0 {
+                if found < (1.0 - WORTH_IT) * best.0 {
                     best = (found, tried);
                 }
             }
@@ -437,9 +511,8 @@ fn priorities(found: &Classification, discipline: DisciplineKind) -> Vec<u8> {
     };
     (0..count)
         .map(|class| {
-            let before = (0..count).filter(|other| {
-                *other != class && found.precedence(*other, class) > clearly
-            });
+            let before =
+                (0..count).filter(|other| *other != class && found.precedence(*other, class) > clearly);
             before.count().min(7) as u8
         })
         .collect()

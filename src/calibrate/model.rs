@@ -10,8 +10,8 @@ use super::classes::{ClassRange, Field};
 use crate::link::Link;
 use crate::prefix::Prefix;
 use crate::ptm::{
-    AnyOf, Buffer, DrrClass, DrrSpec, FifoSpec, HtbClass, HtbSpec, Interval, Match, PriorityClass, PrioritySpec,
-    PtmSpec, TokenBucketSpec,
+    AnyOf, Buffer, DrrClass, DrrSpec, FifoSpec, HtbClass, HtbSpec, Interval, Match, PriorityClass,
+    PrioritySpec, PtmSpec, TokenBucketSpec,
 };
 use crate::topology::{DeviceKind, DeviceSpec, LinkSpec, PortName, Topology};
 use crate::units::{Bandwidth, ByteCount, Rate, Span};
@@ -73,7 +73,7 @@ impl Bottleneck {
             Bottleneck::None => "none seen",
             Bottleneck::Link => "link",
             Bottleneck::TokenBucket => "token bucket",
-            Bottleneck::DebtBucket => "token bucket that may go below zero",
+            Bottleneck::DebtBucket => "bucket with debt",
         }
     }
 }
@@ -157,6 +157,18 @@ impl ClassModel {
 }
 
 impl Model {
+    /// The values that a class takes, in words: the last one takes what fits no other, too.
+    pub fn takes(&self, class: usize) -> String {
+        let ClassRange { first, last, .. } = &self.classes[class].range;
+        let others = if class + 1 == self.classes.len() { " and all others" } else { "" };
+        format!("{first} to {last}{others}")
+    }
+
+    /// Whether the first of its classes is sure of most of the rate.
+    pub fn top_owns_rate(&self) -> bool {
+        self.classes.iter().any(|class| class.own_rate_bps > self.rate_bps / 2)
+    }
+
     fn rate(&self) -> Rate {
         rate(self.rate_bps)
     }
@@ -167,7 +179,8 @@ impl Model {
             Bottleneck::Link => Bandwidth::Limited(self.rate()),
             _ => Bandwidth::Unlimited,
         };
-        let overhead = ByteCount::new(if self.bottleneck == Bottleneck::Link { self.overhead_bytes } else { 0 });
+        let overhead =
+            ByteCount::new(if self.bottleneck == Bottleneck::Link { self.overhead_bytes } else { 0 });
         Link { overhead, ..Link::with_delay(bandwidth, Span::ZERO) }
     }
 

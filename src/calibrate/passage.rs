@@ -153,11 +153,7 @@ struct Matching {
 }
 
 /// Gives every packet its fate. The one place that knows how packets are matched.
-fn match_fates(
-    passages: &mut [Passage],
-    keys: &[Option<(u64, Option<u8>)>],
-    egress: &Egress,
-) -> Matching {
+fn match_fates(passages: &mut [Passage], keys: &[Option<(u64, Option<u8>)>], egress: &Egress) -> Matching {
     let sightings = passages.iter().zip(keys).enumerate().filter_map(|(index, (passage, key))| {
         let (key, _) = (*key)?;
         let at = passage.arrival_ps;
@@ -182,7 +178,8 @@ fn match_fates(
     let first = matched.iter().map(|packet| packet.sighting.injected_ps).min().unwrap_or(i64::MAX);
     let last = matched.iter().map(|packet| packet.sighting.injected_ps).max().unwrap_or(i64::MIN);
     for (passage, key) in passages.iter_mut().zip(keys) {
-        let alone = key.is_some_and(|(key, _)| times.get(&key).is_some_and(|&(sent, seen)| sent == 1 && seen == 0));
+        let alone =
+            key.is_some_and(|(key, _)| times.get(&key).is_some_and(|&(sent, seen)| sent == 1 && seen == 0));
         if alone && (first..=last).contains(&passage.arrival_ps) {
             passage.fate = Fate::Lost;
         }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::sample::{Sample, deviation, quantile};
+use super::sample::{Sample, deviation, quantile, roundest};
 
 /// How packets pass a bottleneck that never idles.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -11,11 +11,13 @@ pub struct RateEstimate {
     pub bps: f64,
     /// Two standard errors of the regression and one part in 10,000 for what it does not see, in bits per second.
     pub uncertainty_bps: f64,
+    /// The roundest rate within the uncertainty: what the topology gets.
+    pub taken_bps: f64,
     /// Bytes that each packet takes beyond its recorded length; what is not told from 0 is 0.
     pub overhead_bytes: f64,
     /// As the regression has it.
     pub overhead_measured_bytes: f64,
-    /// Three standard errors, in bytes.
+    /// Three standard errors and half the noise of the stamps, in bytes.
     pub overhead_uncertainty_bytes: f64,
     /// Departures that were used.
     pub departures: u64,
@@ -120,10 +122,13 @@ fn roughly(periods: &[Vec<Point>]) -> Option<f64> {
     slopes.sort_by(|a, b| a.0.total_cmp(&b.0));
     let half = slopes.iter().map(|(_, sent)| sent).sum::<f64>() / 2.0;
     let mut below = 0.0;
-    slopes.into_iter().find(|(_, sent)| {
-        below += sent;
-        below >= half
-    }).map(|(slope, _)| slope)
+    slopes
+        .into_iter()
+        .find(|(_, sent)| {
+            below += sent;
+            below >= half
+        })
+        .map(|(slope, _)| slope)
 }
 
 /// Whether gaps go with the length of the packet that leaves, rather than with that of the one before.
@@ -202,12 +207,18 @@ fn fit(periods: &[Vec<Point>], own_length: bool, overhead: f64, guard: f64) -> O
 }
 
 /// Bytes that a packet takes beyond its length, and three standard errors: a line through gaps and lengths.
-fn overhead(periods: &[Vec<Point>], own_length: bool, us_per_byte: f64) -> Option<(f64, f64)> {
-    let gaps: Vec<(f64, f64)> = periods
+fn overhead(periods: &[Vec<Point>], own_length: bool, us_per_byte: f64, guard: f64) -> Option<(f64, f64)> {
+    let all: Vec<(f64, f64)> = periods
         .iter()
         .flat_map(|period| period.windows(2))
         .map(|pair| (if own_length { pair[1].length } else { pair[1].before }, pair[1].at - pair[0].at))
         .collect();
+    // A timer does not fire again at once: several short packets leave when it does.
+    let long = |(length, _): &&(f64, f64)| length * us_per_byte > 4.0 * guard;
+    let gaps: Vec<(f64, f64)> = match 3 * all.iter().filter(long).count() > all.len() {
+        true => all.iter().filter(long).copied().collect(),
+        false => all,
+    };
     let mut rests: Vec<f64> = gaps.iter().map(|(length, gap)| gap - length * us_per_byte).collect();
     let mut middle = quantile(&mut rests, 0.5)?;
     let mut slope = us_per_byte;
@@ -215,8 +226,12 @@ fn overhead(periods: &[Vec<Point>], own_length: bool, us_per_byte: f64) -> Optio
     for _ in 0..6 {
         let rests: Vec<f64> = gaps.iter().map(|(length, gap)| gap - length * slope).collect();
         let near = 6.0 * deviation(&rests, middle).max(1e-3);
-        let near: Vec<(f64, f64)> =
-            gaps.iter().zip(&rests).filter(|(_, rest)| (*rest - middle).abs() <= near).map(|(p, _)| *p).collect();
+        let near: Vec<(f64, f64)> = gaps
+            .iter()
+            .zip(&rests)
+            .filter(|(_, rest)| (*rest - middle).abs() <= near)
+            .map(|(p, _)| *p)
+            .collect();
         let mut regression = Regression::default();
         regression.add(&near);
         let (found, standard_error) = regression.slope()?;
@@ -227,17 +242,21 @@ fn overhead(periods: &[Vec<Point>], own_length: bool, us_per_byte: f64) -> Optio
         // Of the intercept, at length 0.
         error = standard_error * (x * x + regression.xx / n).sqrt();
     }
-    Some((middle / slope, 3.0 * error / slope))
+    // The lateness of timers goes with lengths too, within the noise of the stamps.
+    Some((middle / slope, (3.0 * error + 0.5 * guard) / slope))
 }
 
 impl RateEstimate {
     /// From the departures while packets waited for more than `guard` us; none where too few did.
-    pub(super) fn of(sample: &Sample, guard: f64) -> Option<Self> {
+    /// Framing is looked for where that is wanted.
+    pub(super) fn of(sample: &Sample, guard: f64, frames: bool) -> Option<Self> {
         let periods = periods(sample, guard);
         let own_length = waits_for_own_length(&periods)?;
         let mut fitted = fit(&periods, own_length, 0.0, guard)?;
-        let (measured, uncertainty) =
-            overhead(&periods, own_length, fitted.us_per_byte).unwrap_or((0.0, f64::INFINITY));
+        let (measured, uncertainty) = frames
+            .then(|| overhead(&periods, own_length, fitted.us_per_byte, guard))
+            .flatten()
+            .unwrap_or((0.0, f64::INFINITY));
         // More than any framing takes is something else.
         let told = measured > uncertainty.max(2.0) && measured < MOST_OVERHEAD;
         let overhead_bytes = if told { measured.round() } else { 0.0 };
@@ -249,6 +268,7 @@ impl RateEstimate {
         Some(RateEstimate {
             bps,
             uncertainty_bps: bps * relative,
+            taken_bps: roundest(bps, bps * relative),
             overhead_bytes,
             overhead_measured_bytes: measured,
             overhead_uncertainty_bytes: uncertainty,
@@ -264,6 +284,7 @@ impl RateEstimate {
         RateEstimate {
             bps,
             uncertainty_bps: 0.01 * bps,
+            taken_bps: roundest(bps, 0.01 * bps),
             overhead_bytes: 0.0,
             overhead_measured_bytes: 0.0,
             overhead_uncertainty_bytes: f64::INFINITY,
@@ -275,6 +296,6 @@ impl RateEstimate {
 
     /// Us that a packet of `length` bytes takes at the bottleneck.
     pub(super) fn service(&self, length: f64) -> f64 {
-        (length + self.overhead_bytes) * 8e6 / self.bps
+        (length + self.overhead_bytes) * 8e6 / self.taken_bps
     }
 }

@@ -26,6 +26,17 @@ impl Crossing {
     }
 }
 
+/// A packet that found nobody inside.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Alone {
+    /// From arrival to departure, in us.
+    pub sojourn: f64,
+    /// Its length, in bytes.
+    pub length: f64,
+    /// How long nobody had been inside, in us.
+    pub idle: f64,
+}
+
 /// Packets of known fate, by arrival, and those that left, by departure.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sample {
@@ -56,8 +67,11 @@ impl Sample {
 
     /// Those crossings.
     pub fn of(crossings: Vec<Crossing>) -> Self {
-        let mut order: Vec<usize> = (0..crossings.len()).filter(|&i| crossings[i].departure.is_some()).collect();
-        order.sort_by(|&a, &b| crossings[a].departure.partial_cmp(&crossings[b].departure).unwrap_or(std::cmp::Ordering::Equal));
+        let mut order: Vec<usize> =
+            (0..crossings.len()).filter(|&i| crossings[i].departure.is_some()).collect();
+        order.sort_by(|&a, &b| {
+            crossings[a].departure.partial_cmp(&crossings[b].departure).unwrap_or(std::cmp::Ordering::Equal)
+        });
         Sample { crossings, order }
     }
 
@@ -78,15 +92,18 @@ impl Sample {
         Sample::of(shifted.collect())
     }
 
-
-    /// Sojourns of those that found nobody inside, in us, with their lengths in bytes.
-    pub fn alone(&self) -> Vec<(f64, f64)> {
+    /// Those that found nobody inside.
+    pub fn alone(&self) -> Vec<Alone> {
         let mut latest = f64::NEG_INFINITY;
         let mut alone = Vec::new();
         for crossing in &self.crossings {
             if let Some(departure) = crossing.departure {
                 if crossing.arrival > latest {
-                    alone.push((departure - crossing.arrival, crossing.length));
+                    alone.push(Alone {
+                        sojourn: departure - crossing.arrival,
+                        length: crossing.length,
+                        idle: crossing.arrival - latest,
+                    });
                 }
                 latest = latest.max(departure);
             }

@@ -69,7 +69,8 @@ impl Replays {
             at_ps: vec![None; self.passages.len()],
         };
         let settings = Settings { threads: 1, ..Settings::default() };
-        Simulation::new(&topology, injections, settings).run(&mut departures, |_| ControlFlow::Continue(()))?;
+        Simulation::new(&topology, injections, settings)
+            .run(&mut departures, |_| ControlFlow::Continue(()))?;
         if model.at_far_end {
             let link = model.link();
             for (at, passage) in departures.at_ps.iter_mut().zip(self.passages.iter()) {
@@ -140,7 +141,9 @@ impl Score {
     /// What candidates are chosen by: the mean error of a packet's delay over the mean delay, and the part of the packets
     /// whose loss is wrong.
     pub(super) fn cost(&self) -> f64 {
-        let (Some(agreement), Some(measured)) = (self.agreement, self.measured_s) else { return f64::INFINITY };
+        let (Some(agreement), Some(measured)) = (self.agreement, self.measured_s) else {
+            return f64::INFINITY;
+        };
         let all = self.packets + self.loss.only_simulated + self.loss.only_measured + self.loss.both;
         let wrong = (self.loss.only_simulated + self.loss.only_measured) as f64 / all.max(1) as f64;
         agreement.mae_s / measured.mean.max(f64::MIN_POSITIVE) + wrong

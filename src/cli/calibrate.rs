@@ -9,8 +9,8 @@ use super::interrupt::Interrupt;
 use super::text::{count, seconds};
 use super::{CliError, Global, Output};
 use crate::calibrate::{
-    BufferEstimate, CalibrateError, CalibrateOptions, CalibrateStage, Calibration, Counts, LossFinding, Score,
-    calibrate, write,
+    Bottleneck, BufferEstimate, CalibrateError, CalibrateOptions, CalibrateStage, Calibration, Counts,
+    Figure, LossFinding, Score, calibrate, write,
 };
 use crate::capture::Options as CaptureOptions;
 
@@ -100,20 +100,30 @@ fn print(calibration: &Calibration, output: &mut Output) -> Result<(), CliError>
             rate.uncertainty_bps / 1e6,
             model.rate_bps as f64 / 1e6
         ))?;
-        output.line(format_args!(
-            "  overhead     {:.1} +- {:.1} B per packet, taken as {} B",
-            rate.overhead_measured_bytes, rate.overhead_uncertainty_bytes, model.overhead_bytes
-        ))?;
-    }
-    if let Some(burst) = &estimates.burst {
-        if let Some(bytes) = &burst.bytes {
+        if rate.overhead_uncertainty_bytes.is_finite() {
             output.line(format_args!(
-                "  burst        {:.0} +- {:.0} B, taken as {} B",
-                bytes.value, bytes.uncertainty, model.burst_bytes
+                "  overhead     {:.1} +- {:.1} B per packet, taken as {} B",
+                rate.overhead_measured_bytes, rate.overhead_uncertainty_bytes, model.overhead_bytes
             ))?;
         }
-        if let Some(slack) = &burst.slack_us {
-            output.line(format_args!("  slack        {:.1} +- {:.1} us", slack.value, slack.uncertainty))?;
+    }
+    if let Some(burst) = &estimates.burst {
+        let figure = |figure: &Option<Figure>, unit: &str| {
+            figure.map_or("not seen alone".to_owned(), |figure| {
+                format!("{:.1} +- {:.1} {unit}", figure.value, figure.uncertainty)
+            })
+        };
+        if model.bottleneck != Bottleneck::Link {
+            output.line(format_args!(
+                "  burst        {}, taken as {} B",
+                figure(&burst.bytes, "B"),
+                model.burst_bytes
+            ))?;
+            output.line(format_args!(
+                "  slack        {}, taken as {:.1} us",
+                figure(&burst.slack_us, "us"),
+                model.release_slack_ps as f64 / 1e6
+            ))?;
         }
     }
     if let LossFinding::TailDrop(buffer) = &estimates.losses {
@@ -123,11 +133,10 @@ fn print(calibration: &Calibration, output: &mut Output) -> Result<(), CliError>
         let quantum = class.quantum_bytes.map_or(String::new(), |bytes| format!(", quantum {bytes} B"));
         let buffer = class.buffer.map_or(String::new(), |buffer| format!(", buffer {}", limit(&buffer)));
         output.line(format_args!(
-            "  class {}     {} {} to {}: priority {}{quantum}{buffer}",
+            "  class {}     {} {}: priority {}{quantum}{buffer}",
             10 * (index + 1),
             model.field.map_or("", |field| field.key()),
-            class.range.first,
-            class.range.last,
+            model.takes(index),
             class.prio
         ))?;
     }
@@ -148,7 +157,7 @@ fn print_scores(calibration: &Calibration, output: &mut Output) -> Result<(), Cl
         None => "fitted on all packets, on the same",
     };
     output.line(format_args!(
-        "\n  {which:<44} {:>13} {:>9} {:>13} {:>10} {:>10}",
+        "\n  {which:<56} {:>13} {:>9} {:>13} {:>10} {:>10}",
         "w1_normalized", "pearson", "mean delay", "lost", "measured"
     ))?;
     let row = |name: &str, score: &Score, output: &mut Output| {
@@ -157,7 +166,7 @@ fn print_scores(calibration: &Calibration, output: &mut Output) -> Result<(), Cl
         };
         let agreement = score.agreement;
         output.line(format_args!(
-            "  {name:<44} {:>13} {:>9} {:>13} {:>10} {:>10}",
+            "  {name:<56} {:>13} {:>9} {:>13} {:>10} {:>10}",
             figure(agreement.and_then(|agreement| agreement.w1_normalized), 6),
             figure(agreement.and_then(|agreement| agreement.pearson), 5),
             score.simulated_s.map_or("undefined".to_owned(), |delays| seconds(delays.mean)),
@@ -166,7 +175,12 @@ fn print_scores(calibration: &Calibration, output: &mut Output) -> Result<(), Cl
         ))
     };
     for trial in &calibration.trials {
-        row(&format!("{}, {}", trial.discipline.words(), trial.bottleneck.words()), &trial.held_out, output)?;
+        let own = if trial.top_owns_rate { ", the first sure of 95 %" } else { "" };
+        row(
+            &format!("{}, {}{own}", trial.discipline.words(), trial.bottleneck.words()),
+            &trial.held_out,
+            output,
+        )?;
     }
     let baselines = &calibration.baselines;
     row("propagation + serialization only", &baselines.no_queue, output)?;

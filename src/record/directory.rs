@@ -74,7 +74,11 @@ impl RunDirectory {
     ///
     /// # Errors
     /// As [`RunDirectory::begin`].
-    pub fn begin_with(place: &Path, replace: bool, is_ours: fn(&str) -> bool) -> Result<Self, DirectoryError> {
+    pub fn begin_with(
+        place: &Path,
+        replace: bool,
+        is_ours: fn(&str) -> bool,
+    ) -> Result<Self, DirectoryError> {
         let io = |source| DirectoryError::Io { path: place.to_owned(), source };
         // `.` and a link stand for another path, which is the one to rename.
         let place = match place.is_symlink() || place.file_name().is_none() {
