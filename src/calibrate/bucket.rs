@@ -99,9 +99,15 @@ impl BurstEstimate {
             borders.push((*fluid, misfits));
         }
         let (border, least) = borders.iter().copied().min_by_key(|(_, misfits)| *misfits)?;
-        let as_good = borders.iter().filter(|(_, misfits)| *misfits <= least + 2 + least / 10);
-        let (low, high) =
-            as_good.fold((border, border), |(low, high), (fluid, _)| (low.min(*fluid), high.max(*fluid)));
+        let as_good = least + 2 + least / 10;
+        let (mut low, mut high) = (border, border);
+        for (index, (fluid, misfits)) in borders.iter().enumerate() {
+            if *misfits <= as_good {
+                // The border lies anywhere up to the next packet.
+                let next = borders.get(index + 1).map_or(*fluid, |next| next.0);
+                (low, high) = (low.min(*fluid), high.max(next));
+            }
+        }
         let bytes_per_us = rate.taken_bps / 8e6;
         let below = near.iter().filter(|(fluid, waited)| !waited && *fluid <= border).count();
         // At a link nothing leaves at once while it is busy: the border is 0, and that is seen too.
@@ -110,7 +116,13 @@ impl BurstEstimate {
         let noise = (0.5 * guard).max(spread);
         let width = if is_link { noise } else { noise.max(high - border).max(border - low) };
         let burst = Figure { value: border * bytes_per_us, uncertainty: width * bytes_per_us };
-        let taken = roundest(burst.value, burst.uncertainty);
+        let round = roundest(burst.value, burst.uncertainty);
+        // A bucket that must hold a whole packet is as deep as the longest that passed.
+        let longest = sample.crossings.iter().map(|crossing| crossing.length).fold(0.0, f64::max);
+        let taken = match rate.waits_for_own_length && round < longest {
+            true => burst.value.round().max(longest),
+            false => round,
+        };
         let mut late: Vec<f64> = steps
             .iter()
             .filter(|step| step.waited && step.fluid > border)

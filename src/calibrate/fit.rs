@@ -116,10 +116,14 @@ fn guard_by(sample: &Sample, rate: &RateEstimate, guard: f64) -> f64 {
     (high + 0.25 * (high - middle) + 0.5).min(2.0 * guard)
 }
 
+/// Packets that found the device idle without which their median says nothing.
+const LEAST_IDLE: usize = 20;
+
 fn processing(alone: &[Alone], guard: f64) -> Option<ProcessingEstimate> {
     let mut sojourns: Vec<f64> = alone.iter().map(|alone| alone.sojourn).filter(|us| *us <= guard).collect();
-    let typical_us = quantile(&mut sojourns, 0.5)?;
     let least_us = quantile(&mut sojourns, 0.01)?;
+    // A few that found an overloaded device idle are not typical.
+    let typical_us = if sojourns.len() < LEAST_IDLE { least_us } else { quantile(&mut sojourns, 0.5)? };
     let quartiles = quantile(&mut sojourns, 0.75)? - quantile(&mut sojourns, 0.25)?;
     let packets = sojourns.len() as u64;
     Some(ProcessingEstimate { typical_us, least_us, uncertainty_us: quartiles / 2.0, packets })
@@ -353,20 +357,22 @@ impl Fitting {
         own.unwrap_or_else(|| other.clone())
     }
 
-    /// Finds by simulation what is not seen directly: burst and slack where only their difference is known, and the quanta,
-    /// which turns show too small where a class is rarely kept waiting.
+    /// Finds by simulation what is not seen directly: burst and slack where only their difference is known, and the quanta
+    /// of classes that are rarely kept waiting.
     pub fn refine(&self, model: Model, replays: &Replays) -> Result<Model, CalibrateError> {
         let cost = |model: &Model| -> Result<f64, CalibrateError> {
             Ok(replays.score(&replays.simulate(model)?, self.window.clone()).cost())
         };
         let model = self.refine_burst(model, &cost)?;
-        match model.classes.iter().any(|class| class.quantum_bytes.is_some()) {
-            true => refine_quanta(model, self.longest, &cost),
-            false => Ok(model),
-        }
+        let unseen = |class: &usize| {
+            model.classes[*class].quantum_bytes.is_some()
+                && self.estimates.quanta.get(*class).is_none_or(|quantum| quantum.bytes.is_none())
+        };
+        let unseen: Vec<usize> = (0..model.classes.len()).filter(unseen).collect();
+        refine_quanta(model, &unseen, self.longest, &cost)
     }
 
-    /// Of classes the head's lateness is not seen alone: slack, and with it the burst where that is known less the slack.
+    /// Slack and burst by simulation, where only the burst less the slack was seen.
     fn refine_burst(
         &self,
         model: Model,
@@ -375,16 +381,14 @@ impl Fitting {
         let Estimates { rate: Some(rate), burst: Some(burst), .. } = &self.estimates else {
             return Ok(model);
         };
-        if model.bottleneck != Bottleneck::DebtBucket {
+        if model.bottleneck != Bottleneck::DebtBucket || burst.bytes.is_some() {
             return Ok(model);
         }
         let mut best = (cost(&model)?, model);
         for slack_us in [0.0, 10.0, 20.0, 30.0, 40.0, 50.0] {
             let mut tried = best.1.clone();
-            if burst.bytes.is_none() {
-                let bytes = (burst.head_start_us + slack_us) * rate.taken_bps / 8e6;
-                tried.burst_bytes = roundest(bytes, 0.01 * bytes).max(0.0) as u64;
-            }
+            let bytes = (burst.head_start_us + slack_us) * rate.taken_bps / 8e6;
+            tried.burst_bytes = roundest(bytes, 0.01 * bytes).max(0.0) as u64;
             tried.release_slack_ps = slack_us as u64 * 1_000_000;
             let found = cost(&tried)?;
             if found < (1.0 - WORTH_IT) * best.0 {
@@ -409,8 +413,15 @@ impl Fitting {
         let Estimates { processing, rate, burst, losses, classes, quanta, .. } = &self.estimates;
         let mut unknown = Vec::new();
         let mut say = |text: String| unknown.push(text);
-        if processing.is_none() {
-            say("the processing delay: the device was never idle".to_owned());
+        match processing {
+            None => say("the processing delay: the device was never idle".to_owned()),
+            Some(processing) if (processing.packets as usize) < LEAST_IDLE => {
+                say(format!(
+                    "the usual processing delay: only {} packets found the device idle",
+                    processing.packets
+                ));
+            }
+            Some(_) => {}
         }
         if rate.is_none() {
             say("the rate, the burst, the discipline: too few packets waited for another".to_owned());
@@ -476,15 +487,19 @@ impl Fitting {
     }
 }
 
-/// One quantum after the other, by steps that get finer: coordinate descent.
+/// The quanta of these classes, one after the other, by steps that get finer: coordinate descent.
 fn refine_quanta(
     model: Model,
+    unseen: &[usize],
     longest: f64,
     cost: &impl Fn(&Model) -> Result<f64, CalibrateError>,
 ) -> Result<Model, CalibrateError> {
+    if unseen.is_empty() {
+        return Ok(model);
+    }
     let mut best = (cost(&model)?, model);
     for factors in [[0.5, 2.0], [0.5, 2.0], [0.7, 1.4], [0.8, 1.25], [0.9, 1.1], [0.95, 1.05]] {
-        for class in 0..best.1.classes.len() {
+        for &class in unseen {
             let Some(quantum) = best.1.classes[class].quantum_bytes else { continue };
             for factor in factors {
                 let bytes = (quantum as f64 * factor).clamp(0.5 * longest, 200_000.0);

@@ -123,10 +123,13 @@ pub struct Model {
 }
 
 fn rounded(buffer: &BufferEstimate) -> Buffer {
-    let limit = super::sample::roundest(buffer.limit, buffer.uncertainty);
     match buffer.counts {
-        Counts::Bytes => Buffer::Bytes(ByteCount::new(limit.round() as u64)),
-        Counts::Packets => Buffer::Packets(limit.floor().max(1.0) as u64),
+        Counts::Bytes => {
+            let limit = super::sample::roundest(buffer.limit, buffer.uncertainty);
+            Buffer::Bytes(ByteCount::new(limit.round() as u64))
+        }
+        // From this many on, below the next.
+        Counts::Packets => Buffer::Packets(buffer.limit.floor().max(1.0) as u64),
     }
 }
 

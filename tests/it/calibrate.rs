@@ -123,7 +123,7 @@ fn a_token_bucket_with_a_buffer_comes_back() {
     for (rate, burst, buffer, slack, load) in [
         (8.0, 3_000, 20_000, 25, "7.5 Mbps"),
         (50.0, 1_600, 9_000, 0, "47 Mbps"),
-        (2.0, 5_000, 64_000, 60, "2.1 Mbps"),
+        (2.0, 5_000, 30_000, 60, "1.9 Mbps"),
     ] {
         let ptm = format!(
             "ptm = {{ kind = \"token-bucket\", rate = \"{rate} Mbps\", burst = \"{burst} B\", buffer = \"{buffer} B\", \

@@ -189,6 +189,9 @@ const RECOGNIZED: [&str; 18] = [
 /// The recordings that are to be predicted from another one, within 1.5 times the manifest's ideal model and 0.003.
 const PREDICTED: [&str; 11] = ["a1", "a2", "a3", "a4", "a5", "a6", "a10", "b1", "f1", "f2", "f3"];
 
+/// What is known to be further off than it should be: see `docs/calibration.md`.
+const KNOWN_MISSES: [(&str, &str); 1] = [("f4", "slack")];
+
 #[test]
 fn recordings_come_back() {
     let Some(folder) = std::env::var_os("TAUNET_RECORDINGS") else {
@@ -237,6 +240,9 @@ fn recordings_come_back() {
         };
         let held_out = calibration.held_out.and_then(|score| score.w1_normalized()).unwrap_or(f64::NAN);
         let bound = 1.5 * hop.reference + 0.003;
+        // A recording that does not show every parameter is not asked for those of another.
+        let shows_all =
+            |other: &usize| found[*other].estimates.burst.is_some_and(|burst| burst.bytes.is_some());
         let partners: Vec<usize> = (1..hops.len())
             .map(|step| (index + step) % hops.len())
             .filter(|other| {
@@ -248,12 +254,25 @@ fn recordings_come_back() {
             .map(|other| (on_another(&found[*other], calibration), hops[*other].name.as_str()))
             .collect();
         let worst = others.iter().copied().max_by(|a, b| a.0.total_cmp(&b.0));
-        let (predicted, by) = match (others.first(), worst) {
+        let chosen = partners.iter().position(shows_all).map(|place| others[place]);
+        let (predicted, by) = match (chosen.or(others.first().copied()), worst) {
             (Some((w1, from)), Some((most, worst))) => {
-                (*w1, format!("{w1:.5} from {from} ({most:.5} from {worst})"))
+                (w1, format!("{w1:.5} from {from} ({most:.5} from {worst})"))
             }
             _ => (held_out, "no other with this qdisc: its halves".to_owned()),
         };
+        let asked = RECOGNIZED.contains(&name) || PREDICTED.contains(&name);
+        let mut must = |what: &str, holds: bool| {
+            if asked && !holds && !KNOWN_MISSES.contains(&(name, what)) {
+                failures.push(format!("{name}: {what} of {model:?}"));
+            }
+        };
+        must("rate", (model.rate_bps as f64 / truth.rate - 1.0).abs() <= 1e-3);
+        if burst.is_some() {
+            must("burst", (model.burst_bytes as f64 / truth.burst - 1.0).abs() <= 0.05);
+            must("slack", (slack_us - hop.slack_us).abs() <= 15.0);
+        }
+        must("quanta", ratio_error(model, &truth).is_none_or(|error| error <= 0.1));
         if PREDICTED.contains(&name) && predicted > bound {
             failures.push(format!("{name}: predicted to {predicted:.5}, bound {bound:.5}"));
         }
