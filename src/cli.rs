@@ -6,6 +6,7 @@
 //! stdout carries the result, stderr errors and the log. Exit codes: 0 fine, 1 failed, 2 bad usage
 //! or a bad input file, 3 an `[accept]` bound was missed.
 
+mod calibrate;
 mod check;
 mod compare;
 mod completions;
@@ -90,6 +91,7 @@ pub enum Verb {
     Topology(topology::TopologyVerb),
     Run(run::Run),
     Compare(compare::Compare),
+    Calibrate(calibrate::Calibrate),
     Completions(completions::Completions),
 }
 
@@ -101,6 +103,7 @@ impl Verb {
             Verb::Topology(topology) => topology.run(global, output),
             Verb::Run(run) => run.run(global, output),
             Verb::Compare(compare) => compare.run(global, output),
+            Verb::Calibrate(calibrate) => calibrate.run(global, output),
             Verb::Completions(completions) => completions.run(output),
         }
     }

@@ -67,6 +67,7 @@
 //! | [`record`] | the tables of a run and its directory |
 //! | [`compare`] | matching packets across vantages; clocks; the metrics |
 //! | [`run`] | one simulation end to end |
+//! | [`calibrate`] | from captures alone to a device that reproduces them |
 //! | [`cli`] | the command line: one file per verb |
 //!
 //! # Glossary
@@ -102,4 +103,5 @@ pub mod engine;
 pub mod record;
 pub mod compare;
 pub mod run;
+pub mod calibrate;
 pub mod cli;

@@ -17,7 +17,7 @@ pub enum DirectoryError {
     #[error("{} exists: choose another directory with --out, or replace it with --force", .0.display())]
     Exists(PathBuf),
     /// What stands there is not a run alone, and is not replaced.
-    #[error("{} holds {found:?}, which no run writes: it is not replaced", place.display())]
+    #[error("{} holds {found:?}, which taunet does not write there: it is not replaced", place.display())]
     NotARun {
         /// the directory
         place: PathBuf,
@@ -56,6 +56,8 @@ pub struct RunDirectory {
     place: PathBuf,
     replace: bool,
     temporary: TempDir,
+    /// Whether a file of that name may be replaced.
+    is_ours: fn(&str) -> bool,
 }
 
 impl RunDirectory {
@@ -65,20 +67,32 @@ impl RunDirectory {
     /// # Errors
     /// Something stands there that may not be replaced, or the file system refuses.
     pub fn begin(place: &Path, replace: bool) -> Result<Self, DirectoryError> {
+        Self::begin_with(place, replace, is_file_of_a_run)
+    }
+
+    /// The same for a directory of other files: those of which `is_ours` says so, by name, may be replaced.
+    ///
+    /// # Errors
+    /// As [`RunDirectory::begin`].
+    pub fn begin_with(
+        place: &Path,
+        replace: bool,
+        is_ours: fn(&str) -> bool,
+    ) -> Result<Self, DirectoryError> {
         let io = |source| DirectoryError::Io { path: place.to_owned(), source };
         // `.` and a link stand for another path, which is the one to rename.
         let place = match place.is_symlink() || place.file_name().is_none() {
             true => fs::canonicalize(place).map_err(io)?,
             false => place.to_owned(),
         };
-        check_replaceable(&place, replace)?;
+        check_replaceable(&place, replace, is_ours)?;
         let parent = match place.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
         fs::create_dir_all(parent).map_err(io)?;
         let temporary = tempfile::Builder::new().prefix(".taunet-run-").tempdir_in(parent).map_err(io)?;
-        Ok(RunDirectory { place, replace, temporary })
+        Ok(RunDirectory { place, replace, temporary, is_ours })
     }
 
     /// Where a file of the directory is written.
@@ -107,10 +121,10 @@ impl RunDirectory {
     /// Something stands there by now that may not be replaced, or the file system refuses; what was there is
     /// then still there.
     pub fn commit(self) -> Result<PathBuf, DirectoryError> {
-        let RunDirectory { place, replace, temporary } = self;
+        let RunDirectory { place, replace, temporary, is_ours } = self;
         let io = |source| DirectoryError::Io { path: place.clone(), source };
         open_to_others(temporary.path()).map_err(io)?;
-        let replaced = check_replaceable(&place, replace)?;
+        let replaced = check_replaceable(&place, replace, is_ours)?;
         let earlier = temporary.path().with_extension("replaced");
         if !replaced.is_empty() || place.exists() {
             fs::rename(&place, &earlier).map_err(io)?;
@@ -133,8 +147,12 @@ impl RunDirectory {
     }
 }
 
-/// The files of the earlier run at `place`, if it may be replaced.
-fn check_replaceable(place: &Path, replace: bool) -> Result<Vec<String>, DirectoryError> {
+/// The files of the earlier result at `place`, if it may be replaced.
+fn check_replaceable(
+    place: &Path,
+    replace: bool,
+    is_ours: fn(&str) -> bool,
+) -> Result<Vec<String>, DirectoryError> {
     let io = |source| DirectoryError::Io { path: place.to_owned(), source };
     if fs::symlink_metadata(place).is_err() {
         return Ok(Vec::new());
@@ -146,7 +164,7 @@ fn check_replaceable(place: &Path, replace: bool) -> Result<Vec<String>, Directo
     for entry in fs::read_dir(place).map_err(io)? {
         let entry = entry.map_err(io)?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if !is_file_of_a_run(&name) || !entry.file_type().map_err(io)?.is_file() {
+        if !is_ours(&name) || !entry.file_type().map_err(io)?.is_file() {
             return Err(DirectoryError::NotARun { place: place.to_owned(), found: name });
         }
         names.push(name);

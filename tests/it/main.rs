@@ -1,5 +1,7 @@
 //! The integration tests: one module per behaviour.
 
+mod calibrate;
+mod calibrate_recordings;
 mod capture_damage;
 mod capture_formats;
 mod capture_frames;

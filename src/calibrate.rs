@@ -1,0 +1,338 @@
+//! From captures alone to a device that reproduces them: its parameters, how far off each may be, and what the captures
+//! do not show.
+//!
+//! One recording: a capture per ingress port of a device, and one behind its egress port. Parameters are read off the
+//! departures directly, one after the other, each from the packets that show it; candidates for the discipline are then
+//! simulated by the engine, fitted on the first half of the recording and scored on the second. See
+//! `docs/calibration.md`.
+//!
+//! 1. `passage`: the captures joined into arrivals, departures and losses.
+//! 2. `rate`, `bucket`, `buffer`, `classes`: the direct estimates.
+//! 3. `fit`: a model of the device from the estimates.
+//! 4. `simulate`, `baseline`: models and rules of thumb against the recording.
+//! 5. `files`: the topology, the scenario and `calibration.json`.
+
+mod baseline;
+mod bucket;
+mod buffer;
+mod classes;
+mod files;
+mod fit;
+mod model;
+mod passage;
+mod rate;
+mod sample;
+mod simulate;
+
+pub use bucket::{BurstEstimate, Figure};
+pub use buffer::{BufferEstimate, Counts, LossFinding};
+pub use classes::{ClassRange, Classification, Field};
+pub use files::write;
+pub use fit::{Estimates, ProcessingEstimate};
+pub use model::{Bottleneck, ClassModel, DisciplineKind, Model};
+pub use rate::RateEstimate;
+pub use simulate::Score;
+
+use std::ops::{ControlFlow, Range};
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::capture::{CaptureError, Options as CaptureOptions};
+use crate::compare::CompareError;
+use crate::engine::EngineError;
+use crate::record::DirectoryError;
+use passage::{Fate, Joined};
+use simulate::Replays;
+
+/// What is calibrated.
+#[derive(Debug, Clone)]
+pub struct CalibrateOptions {
+    /// The captures of the ingress ports, one each.
+    pub ingress: Vec<PathBuf>,
+    /// The capture behind the egress port.
+    pub egress: PathBuf,
+    /// How captures are read.
+    pub capture: CaptureOptions,
+}
+
+/// What a calibration is doing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum CalibrateStage {
+    /// Captures are read and joined.
+    Reading,
+    /// Parameters are read off.
+    Estimating,
+    /// A candidate is simulated: its number from 1, and how many there are.
+    Trying(usize, usize),
+}
+
+/// Why captures cannot be calibrated.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CalibrateError {
+    /// A capture cannot be read.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// A capture is from another time.
+    #[error(transparent)]
+    Compare(#[from] CompareError),
+    /// A simulation stopped.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The result cannot be written.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// No ingress capture was given.
+    #[error("no ingress capture was given: name one per ingress port of the device")]
+    NoIngress,
+    /// More captures than a device has ports.
+    #[error("more than 65,534 ingress captures: a device has no more ports")]
+    TooManyCaptures,
+    /// A capture holds nothing to calibrate by.
+    #[error("{} holds no packet that can be recognized: a calibration needs IP packets", path.display())]
+    Empty {
+        /// the capture
+        path: PathBuf,
+    },
+    /// Not a packet is in an ingress and in the egress capture.
+    #[error(
+        "no packet is in both: {ingress} in the ingress captures, {egress} in the egress capture; were they taken at \
+         the same device at the same time, and in this direction?"
+    )]
+    NothingShared {
+        /// packets in the ingress captures
+        ingress: u64,
+        /// packets in the egress capture
+        egress: u64,
+    },
+    /// The egress comes before the ingress.
+    #[error(
+        "{negative} of {matched} packets leave before they arrive, {:.6} s at most: are the ingress and the egress \
+         capture swapped? If not, their clocks differ: correct one of them first",
+        -least_s
+    )]
+    LeavesBeforeItArrives {
+        /// packets with a negative delay
+        negative: u64,
+        /// packets in both
+        matched: u64,
+        /// the least delay, in seconds
+        least_s: f64,
+    },
+    /// The parameters make no topology: a fault of taunet itself.
+    #[error("the calibrated device is not sound: {0}; this is a fault of taunet, please report it")]
+    Model(String),
+    /// The user stopped it.
+    #[error("interrupted: nothing was written")]
+    Interrupted,
+}
+
+impl CalibrateError {
+    /// Whether an input is at fault, and not the machine or taunet.
+    pub fn is_bad_input(&self) -> bool {
+        match self {
+            CalibrateError::Engine(_) | CalibrateError::Model(_) | CalibrateError::Interrupted => false,
+            CalibrateError::Directory(error) => !matches!(error, DirectoryError::Io { .. }),
+            _ => true,
+        }
+    }
+}
+
+/// A candidate and how well it did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Trial {
+    /// Which discipline.
+    pub discipline: DisciplineKind,
+    /// What sets the pace.
+    pub bottleneck: Bottleneck,
+    /// Whether the first class is sure of most of the rate.
+    pub top_owns_rate: bool,
+    /// On the half that it was fitted on.
+    pub fitted: Score,
+    /// On the other half.
+    pub held_out: Score,
+}
+
+/// A rule of thumb on the second half of the recording.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Baselines {
+    /// The least sojourn and the packet's own transmission.
+    pub no_queue: Score,
+    /// M/M/1 at the measured load; none at a load of 1 or more, or without a rate.
+    pub mm1: Option<Score>,
+    /// The measured load of the second half.
+    pub load: Option<f64>,
+}
+
+/// Packets of a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct PacketsSeen {
+    /// In the ingress captures.
+    pub ingress: u64,
+    /// In the egress capture.
+    pub egress: u64,
+    /// In both.
+    pub matched: u64,
+    /// Lost in the device.
+    pub lost: u64,
+    /// In the egress capture alone.
+    pub only_egress: u64,
+    /// Packets that nothing recognizes alone, or that arrived when the egress capture was not running.
+    pub unknown: u64,
+    /// Packets that leave before they arrive.
+    pub negative_delays: u64,
+}
+
+/// What was found: `calibration.json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Calibration {
+    /// The ingress captures, as given.
+    pub ingress: Vec<PathBuf>,
+    /// The egress capture, as given.
+    pub egress: PathBuf,
+    /// Who was seen where.
+    pub packets: PacketsSeen,
+    /// The device, fitted on the whole recording.
+    pub model: Model,
+    /// The estimates that it comes from.
+    pub estimates: Estimates,
+    /// The device, fitted on the first half.
+    pub fitted_on_half: Model,
+    /// The first half's device on the second half; none where the recording is too short for halves.
+    pub held_out: Option<Score>,
+    /// The whole recording's device on the whole recording.
+    pub in_sample: Score,
+    /// Rules of thumb on the second half.
+    pub baselines: Baselines,
+    /// Every candidate, the best first.
+    pub trials: Vec<Trial>,
+    /// What the recording does not show, in words.
+    pub not_identified: Vec<String>,
+    /// What may be wrong with the captures, in words.
+    pub warnings: Vec<String>,
+}
+
+/// Packets of known fate without which a recording is not cut in halves.
+const LEAST_FOR_HALVES: usize = 400;
+
+/// Finds the device between the captures. `progress` may break it off.
+///
+/// # Errors
+/// A capture is bad, or they are not those of one device.
+///
+/// # Complexity
+/// O(n log n) in the packets, times the candidates; all packets' times are held in memory.
+pub fn calibrate(
+    options: &CalibrateOptions,
+    mut progress: impl FnMut(CalibrateStage) -> ControlFlow<()>,
+) -> Result<Calibration, CalibrateError> {
+    let mut go_on = |stage| match progress(stage) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(CalibrateError::Interrupted),
+    };
+    if options.ingress.is_empty() {
+        return Err(CalibrateError::NoIngress);
+    }
+    go_on(CalibrateStage::Reading)?;
+    let joined = passage::join(&options.ingress, &options.egress, &options.capture)?;
+    go_on(CalibrateStage::Estimating)?;
+    let replays = Replays::new(&joined, options.ingress.len());
+    let (first, second) = halves(&joined);
+    let whole = i64::MIN..i64::MAX;
+    let train = if second.is_empty() { whole.clone() } else { first };
+    let on_half = fit::Fitting::new(&joined, train.clone());
+    let models = on_half.candidates();
+    let mut trials = Vec::new();
+    for (number, model) in models.into_iter().enumerate() {
+        go_on(CalibrateStage::Trying(number + 1, on_half.candidate_count()))?;
+        let model = on_half.refine(model, &replays)?;
+        let simulated = replays.simulate(&model)?;
+        let fitted = replays.score(&simulated, train.clone());
+        let held_out = match second.is_empty() {
+            true => fitted,
+            false => replays.score(&simulated, second.clone()),
+        };
+        let (discipline, bottleneck, top_owns_rate) =
+            (model.discipline, model.bottleneck, model.top_owns_rate());
+        let trial = Trial { discipline, bottleneck, top_owns_rate, fitted, held_out };
+        trials.push((trial, model));
+    }
+    // A stable sort: of equals, the simpler one comes first.
+    trials.sort_by(|(a, _), (b, _)| a.held_out.cost().total_cmp(&b.held_out.cost()));
+    let fitted_on_half = trials[0].1.clone();
+    let on_whole = fit::Fitting::new(&joined, whole.clone());
+    let model = on_whole.refine(on_whole.like(&fitted_on_half), &replays)?;
+    let in_sample = replays.score(&replays.simulate(&model)?, whole.clone());
+    let window = if second.is_empty() { whole } else { second.clone() };
+    let baselines = on_half.baselines(&joined, window);
+    let held_out = (!second.is_empty()).then_some(trials[0].0.held_out);
+    let mut not_identified = on_whole.not_identified(&model);
+    if second.is_empty() {
+        not_identified
+            .push("how good it is on packets that it has not seen: too few for two halves".to_owned());
+    }
+    Ok(Calibration {
+        ingress: options.ingress.clone(),
+        egress: options.egress.clone(),
+        packets: seen(&joined),
+        warnings: warnings(&joined),
+        not_identified,
+        model,
+        estimates: on_whole.into_estimates(),
+        fitted_on_half,
+        held_out,
+        in_sample,
+        baselines,
+        trials: trials.into_iter().map(|(trial, _)| trial).collect(),
+    })
+}
+
+/// The two halves of the recording by packets; the second is empty where there are too few.
+fn halves(joined: &Joined) -> (Range<i64>, Range<i64>) {
+    let known = joined.passages.iter().filter(|passage| passage.fate != Fate::Unknown).count();
+    if known < LEAST_FOR_HALVES {
+        return (i64::MIN..i64::MAX, 0..0);
+    }
+    let middle = joined.passages[joined.passages.len() / 2].arrival_ps;
+    (i64::MIN..middle, middle..i64::MAX)
+}
+
+fn seen(joined: &Joined) -> PacketsSeen {
+    let count =
+        |is: fn(&Fate) -> bool| joined.passages.iter().filter(|passage| is(&passage.fate)).count() as u64;
+    PacketsSeen {
+        ingress: joined.passages.len() as u64,
+        egress: joined.egress,
+        matched: count(|fate| matches!(fate, Fate::Departed(_))),
+        lost: count(|fate| *fate == Fate::Lost),
+        only_egress: joined.only_egress,
+        unknown: count(|fate| *fate == Fate::Unknown),
+        negative_delays: joined.negative,
+    }
+}
+
+fn warnings(joined: &Joined) -> Vec<String> {
+    let mut warnings = joined.remarks.clone();
+    let PacketsSeen { egress, matched, only_egress, unknown, negative_delays, ingress, .. } = seen(joined);
+    if only_egress * 1_000 > egress {
+        warnings.push(format!(
+            "{only_egress} of {egress} packets of the egress capture are in no ingress capture: is the capture of an \
+             ingress port missing? What they took of the rate is not accounted for"
+        ));
+    }
+    if unknown * 100 > ingress {
+        warnings.push(format!(
+            "{unknown} of {ingress} ingress packets are left out: nothing recognizes them alone, or the egress capture \
+             was not running"
+        ));
+    }
+    if negative_delays > 0 {
+        warnings.push(format!(
+            "{negative_delays} of {matched} packets leave before they arrive, by {:.3} us at most: the clocks of the \
+             captures differ",
+            -joined.least_delay_ps as f64 / 1e6
+        ));
+    }
+    warnings
+}

@@ -1,0 +1,148 @@
+//! The burst that leaves at once after idleness, and how late the head leaves that waited for its tokens.
+//!
+//! The instant at which a fluid bottleneck of the measured rate would have sent everything so far is compared with what
+//! happened: a packet that would have to stay longer than `burst / rate` waits, the others leave at once. The border
+//! between both is the burst; what the waiting ones leave later than it says is the slack.
+
+use serde::Serialize;
+
+use super::rate::RateEstimate;
+use super::sample::{Sample, deviation, quantile, roundest};
+
+/// A figure and how far off it may be.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Figure {
+    /// The figure.
+    pub value: f64,
+    /// Half the width of the interval that the data leave.
+    pub uncertainty: f64,
+}
+
+/// What is known of the bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct BurstEstimate {
+    /// Bytes that leave at once after idleness: 0 at a plain link.
+    pub bytes: Option<Figure>,
+    /// The roundest burst within the uncertainty: what the topology gets.
+    pub taken_bytes: Option<f64>,
+    /// How late the head leaves that waited, by the burst that was taken, in microseconds.
+    pub slack_us: Option<Figure>,
+    /// Bytes less slack, as time at the rate, in microseconds: what overload shows of both.
+    pub head_start_us: f64,
+    /// Packets that waited.
+    pub waited: u64,
+    /// Packets that left at once although the fluid bottleneck was busy.
+    pub at_once: u64,
+    /// Packets on the wrong side of the border.
+    pub misfits: u64,
+}
+
+/// Packets that waited without which nothing is said.
+const LEAST: usize = 20;
+
+/// Packets that left at once on credit without which the border is not seen: overload shows a few, and not that it lies
+/// there.
+const LEAST_AT_ONCE: usize = 200;
+
+/// One packet against the fluid bottleneck.
+struct Step {
+    /// How long after its arrival the fluid bottleneck serves it.
+    fluid: f64,
+    /// How much before that it left.
+    ahead: f64,
+    waited: bool,
+}
+
+fn steps(sample: &Sample, rate: &RateEstimate, processing: f64, guard: f64) -> Vec<Step> {
+    let mut done = f64::NEG_INFINITY;
+    sample
+        .departures()
+        .map(|(crossing, at)| {
+            let service = rate.service(crossing.length);
+            let joined = crossing.arrival + processing;
+            let waited = at - crossing.arrival > guard;
+            let served = done.max(if rate.waits_for_own_length { joined } else { done })
+                + if rate.waits_for_own_length { service } else { 0.0 };
+            let step = Step { fluid: served - joined, ahead: served - at, waited };
+            // A pause of the device longer than the bucket is lost; noise of the stamps is not.
+            let began = done.max(joined.min(at));
+            done = service + if at > began + 10.0 * guard { at } else { began };
+            step
+        })
+        .collect()
+}
+
+impl BurstEstimate {
+    /// From a sample with a known rate; none where nothing waited.
+    pub(super) fn of(sample: &Sample, rate: &RateEstimate, processing: f64, guard: f64) -> Option<Self> {
+        let steps = steps(sample, rate, processing, guard);
+        let mut ahead: Vec<f64> =
+            steps.iter().filter(|step| step.waited && step.fluid > 0.0).map(|step| step.ahead).collect();
+        let waited = ahead.len();
+        if waited < LEAST {
+            return None;
+        }
+        let head_start = quantile(&mut ahead, 0.5)?;
+        let spread = deviation(&ahead, head_start);
+        let mut near: Vec<(f64, bool)> =
+            steps.iter().filter(|step| step.fluid > 0.0).map(|step| (step.fluid, step.waited)).collect();
+        near.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let at_once = near.iter().filter(|(_, waited)| !waited).count();
+        let mut misfits = at_once;
+        let mut borders = vec![(0.0, misfits)];
+        for (fluid, waited) in &near {
+            if *waited {
+                misfits += 1
+            } else {
+                misfits -= 1
+            }
+            borders.push((*fluid, misfits));
+        }
+        let (border, least) = borders.iter().copied().min_by_key(|(_, misfits)| *misfits)?;
+        let as_good = least + 2 + least / 10;
+        let (mut low, mut high) = (border, border);
+        for (index, (fluid, misfits)) in borders.iter().enumerate() {
+            if *misfits <= as_good {
+                // The border lies anywhere up to the next packet.
+                let next = borders.get(index + 1).map_or(*fluid, |next| next.0);
+                (low, high) = (low.min(*fluid), high.max(next));
+            }
+        }
+        let bytes_per_us = rate.taken_bps / 8e6;
+        let below = near.iter().filter(|(fluid, waited)| !waited && *fluid <= border).count();
+        // At a link nothing leaves at once while it is busy: the border is 0, and that is seen too.
+        let is_link = head_start.abs() <= guard;
+        let border = if is_link { 0.0 } else { border };
+        let noise = (0.5 * guard).max(spread);
+        let width = if is_link { noise } else { noise.max(high - border).max(border - low) };
+        let burst = Figure { value: border * bytes_per_us, uncertainty: width * bytes_per_us };
+        let round = roundest(burst.value, burst.uncertainty);
+        // A bucket that must hold a whole packet is as deep as the longest that passed.
+        let longest = sample.crossings.iter().map(|crossing| crossing.length).fold(0.0, f64::max);
+        let taken = match rate.waits_for_own_length && round < longest {
+            true => burst.value.round().max(longest),
+            false => round,
+        };
+        let mut late: Vec<f64> = steps
+            .iter()
+            .filter(|step| step.waited && step.fluid > border)
+            .map(|step| taken / bytes_per_us - step.ahead)
+            .collect();
+        let slack = quantile(&mut late, 0.5).unwrap_or(0.0);
+        let told = below >= LEAST_AT_ONCE && 10 * least <= at_once.min(waited);
+        // Nobody leaves before the tokens are there, nor long after: else the border was not at the burst.
+        let seen = is_link || (told && slack > -noise && slack < 0.2 * border);
+        let bytes = seen.then_some(burst);
+        let taken_bytes = seen.then_some(taken);
+        let slack_us = seen.then_some(Figure { value: slack.max(0.0), uncertainty: noise });
+        Some(BurstEstimate {
+            bytes,
+            taken_bytes,
+            slack_us,
+            head_start_us: head_start,
+            waited: waited as u64,
+            at_once: below as u64,
+            misfits: least as u64,
+        })
+    }
+}

@@ -1,0 +1,169 @@
+//! The buffer and its rule, from what waits when packets are lost and when they are not.
+
+use serde::Serialize;
+
+use super::sample::Sample;
+
+/// What a full buffer counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Counts {
+    /// Waiting bytes, the newcomer's included.
+    Bytes,
+    /// Waiting packets, the newcomer included.
+    Packets,
+}
+
+/// A buffer with tail drop.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct BufferEstimate {
+    /// Bytes or packets.
+    pub counts: Counts,
+    /// The most that may wait.
+    pub limit: f64,
+    /// Half the width of the interval of limits that fit as well.
+    pub uncertainty: f64,
+    /// Losses that were used.
+    pub lost: u64,
+    /// Packets that were lost with room for them, or not lost without.
+    pub misfits: u64,
+}
+
+/// What is known of losses.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LossFinding {
+    /// Nothing was lost: the buffer holds at least this many bytes.
+    NoneLost {
+        /// the most bytes that waited
+        waiting_bytes: f64,
+    },
+    /// A full buffer explains the losses.
+    TailDrop(BufferEstimate),
+    /// Packets were lost, and no limit tells them from the others.
+    Unexplained {
+        /// how many
+        lost: u64,
+        /// how many of all packets the best limit gets wrong
+        misfits: u64,
+    },
+}
+
+/// What waited as a packet arrived, with it.
+struct Found {
+    bytes: f64,
+    packets: f64,
+    lost: bool,
+}
+
+/// Looks at every arrival that `counts_in` takes; `processing` us pass before a packet joins the queue.
+fn found(sample: &Sample, processing: f64, counts_in: impl Fn(usize) -> bool) -> Vec<Found> {
+    let mut leaving = sample
+        .departures()
+        .filter(|(crossing, _)| counts_in(crossing.class))
+        .map(|(crossing, at)| (at, crossing.length))
+        .peekable();
+    let (mut bytes, mut packets) = (0.0, 0.0);
+    let mut all = Vec::new();
+    for crossing in sample.crossings.iter().filter(|crossing| counts_in(crossing.class)) {
+        let joins = crossing.arrival + processing;
+        while let Some((_, length)) = leaving.next_if(|(at, _)| *at <= joins) {
+            bytes -= length;
+            packets -= 1.0;
+        }
+        let lost = crossing.departure.is_none();
+        // Who left faster than most has been taken off before it was put on: nobody waits below nothing.
+        all.push(Found {
+            bytes: f64::max(bytes, 0.0) + crossing.length,
+            packets: f64::max(packets, 0.0) + 1.0,
+            lost,
+        });
+        if !lost {
+            bytes += crossing.length;
+            packets += 1.0;
+        }
+    }
+    all
+}
+
+/// The limit with the fewest misfits, that number, and half the width of the interval of limits that are as good.
+fn limit(mut found: Vec<(f64, bool)>) -> (f64, usize, f64) {
+    found.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let kept = found.iter().filter(|(_, lost)| !lost).count();
+    let mut misfits = kept;
+    // (limit, misfits): what is at or below the limit is kept.
+    let mut best = (0.0, misfits);
+    let mut steps = vec![best];
+    for group in found.chunk_by(|a, b| a.0 == b.0) {
+        for (_, lost) in group {
+            if *lost { misfits += 1 } else { misfits -= 1 }
+        }
+        steps.push((group[0].0, misfits));
+        if misfits < best.1 {
+            best = (group[0].0, misfits);
+        }
+    }
+    let lost = found.len() - kept;
+    let as_good = best.1 + 1 + lost / 50;
+    let (mut low, mut high) = (f64::INFINITY, 0.0f64);
+    for (index, (limit, misfits)) in steps.iter().enumerate() {
+        if *misfits <= as_good {
+            low = low.min(*limit);
+            high = high.max(steps.get(index + 1).map_or(*limit, |next| next.0));
+        }
+    }
+    let middle = (low + high) / 2.0;
+    (middle, best.1, (high - low) / 2.0)
+}
+
+/// Losses that are too few to say anything.
+const LEAST: usize = 3;
+
+impl LossFinding {
+    /// Of the classes that `counts_in` takes.
+    pub(super) fn of(sample: &Sample, processing: f64, counts_in: impl Fn(usize) -> bool) -> Self {
+        let found = found(sample, processing, counts_in);
+        let lost = found.iter().filter(|found| found.lost).count();
+        if lost == 0 {
+            let waiting_bytes = found.iter().map(|found| found.bytes).fold(0.0, f64::max);
+            return LossFinding::NoneLost { waiting_bytes };
+        }
+        let by = |counts: Counts| {
+            let of = |found: &Found| match counts {
+                Counts::Bytes => (found.bytes, found.lost),
+                Counts::Packets => (found.packets, found.lost),
+            };
+            let (limit, misfits, uncertainty) = limit(found.iter().map(of).collect());
+            let (lost, misfits) = (lost as u64, misfits as u64);
+            BufferEstimate { counts, limit, uncertainty, lost, misfits }
+        };
+        let (bytes, packets) = (by(Counts::Bytes), by(Counts::Packets));
+        let better = if packets.misfits < bytes.misfits { packets } else { bytes };
+        if lost < LEAST || 2 * better.misfits as usize > lost {
+            return LossFinding::Unexplained { lost: lost as u64, misfits: better.misfits };
+        }
+        LossFinding::TailDrop(better)
+    }
+
+    /// The buffer, where there is one.
+    pub fn buffer(&self) -> Option<&BufferEstimate> {
+        match self {
+            LossFinding::TailDrop(buffer) => Some(buffer),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_parts_the_lost_from_the_kept() {
+        let found: Vec<(f64, bool)> = (1..=100).map(|n| (f64::from(n) * 100.0, n > 60)).collect();
+        let (limit, misfits, uncertainty) = limit(found);
+        assert_eq!(misfits, 0);
+        assert!((limit - uncertainty..=limit + uncertainty).contains(&6_050.0), "{limit} {uncertainty}");
+        assert!(uncertainty < 200.0);
+    }
+}

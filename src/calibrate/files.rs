@@ -1,0 +1,323 @@
+//! What a calibration writes: a topology, a scenario that runs right away, and all figures.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Component, Path, PathBuf};
+
+use serde_json::Value;
+
+use super::bucket::Figure;
+use super::buffer::{BufferEstimate, Counts, LossFinding};
+use super::model::{Bottleneck, DEVICE, EGRESS_PORT, SINK, host};
+use super::{CalibrateError, Calibration};
+use crate::config::toml_value;
+use crate::record::{DirectoryError, RunDirectory};
+use crate::units::{Rate, Span};
+
+const TOPOLOGY: &str = "topology.toml";
+const SCENARIO: &str = "scenario.toml";
+const FIGURES: &str = "calibration.json";
+
+fn is_file_of_a_calibration(name: &str) -> bool {
+    [TOPOLOGY, SCENARIO, FIGURES].contains(&name)
+}
+
+/// Writes the directory of a calibration, complete or not at all: `topology.toml`, `scenario.toml`, `calibration.json`.
+/// The captures are named by their paths from there, and not copied. With `replace`, an earlier calibration there is
+/// replaced.
+///
+/// # Errors
+/// Something stands there that may not be replaced, or the file system refuses.
+pub fn write(calibration: &Calibration, place: &Path, replace: bool) -> Result<PathBuf, CalibrateError> {
+    let directory = RunDirectory::begin_with(place, replace, is_file_of_a_calibration)?;
+    // Where it will stand: its parent is there by now.
+    let from = match place.exists() {
+        true => fs::canonicalize(place),
+        false => {
+            let parent =
+                place.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            fs::canonicalize(parent).map(|parent| parent.join(place.file_name().unwrap_or_default()))
+        }
+    };
+    let from = from.map_err(|source| io_error(place, source))?;
+    let name = name(&from);
+    write_text(&directory, TOPOLOGY, &topology_text(calibration, &name))?;
+    let scenario = scenario_text(calibration, &name, |capture| {
+        fs::canonicalize(capture)
+            .map(|capture| relative(&from, &capture))
+            .map_err(|error| io_error(capture, error))
+    })?;
+    write_text(&directory, SCENARIO, &scenario)?;
+    directory.write_json(FIGURES, calibration)?;
+    Ok(directory.commit()?)
+}
+
+fn io_error(path: &Path, source: io::Error) -> CalibrateError {
+    DirectoryError::Io { path: path.to_owned(), source }.into()
+}
+
+fn write_text(directory: &RunDirectory, name: &str, text: &str) -> Result<(), CalibrateError> {
+    let path = directory.file(name);
+    let write = || fs::File::create(&path)?.write_all(text.as_bytes());
+    write().map_err(|source| io_error(&path, source))
+}
+
+/// The name of the topology and the scenario: that of their directory, as far as it can be one.
+fn name(place: &Path) -> String {
+    let name = place.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    if name.chars().any(char::is_alphanumeric) { name } else { "calibrated".to_owned() }
+}
+
+/// The path that leads from the directory `from` to `to`, both absolute.
+fn relative(from: &Path, to: &Path) -> PathBuf {
+    let (from, to): (Vec<Component<'_>>, Vec<Component<'_>>) =
+        (from.components().collect(), to.components().collect());
+    let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+    if common == 0 {
+        return to.iter().collect();
+    }
+    let up = from[common..].iter().map(|_| Component::ParentDir);
+    up.chain(to[common..].iter().copied()).collect()
+}
+
+/// A path as files write it on every machine.
+fn path_text(path: &Path) -> String {
+    toml_value(&path.to_string_lossy().replace('\\', "/"))
+}
+
+fn scenario_text(
+    calibration: &Calibration,
+    name: &str,
+    path: impl Fn(&Path) -> Result<PathBuf, CalibrateError>,
+) -> Result<String, CalibrateError> {
+    let mut text = format!(
+        "# The recorded packets through the calibrated device, beside what was measured behind it.\n\
+         name = {}\ntopology = {}\n",
+        toml_value(&name),
+        toml_value(&TOPOLOGY)
+    );
+    for (index, capture) in calibration.ingress.iter().enumerate() {
+        text.push_str(&format!(
+            "\n[[traffic]]\nkind = \"replay\"\ncapture = {}\nat = {{ port = \"{DEVICE}:{}\", direction = \"ingress\" }}\n",
+            path_text(&path(capture)?),
+            index + 1
+        ));
+    }
+    let at = match calibration.model.at_far_end {
+        true => format!("{{ port = \"{SINK}:0\", direction = \"ingress\" }}"),
+        false => format!("{{ port = \"{DEVICE}:{EGRESS_PORT}\", direction = \"egress\" }}"),
+    };
+    text.push_str(&format!(
+        "\n[[measured]]\ncapture = {}\nat = {at}\n",
+        path_text(&path(&calibration.egress)?)
+    ));
+    Ok(text)
+}
+
+fn topology_text(calibration: &Calibration, name: &str) -> String {
+    let model = &calibration.model;
+    let mut text = String::new();
+    for line in evidence(calibration) {
+        text.push_str(format!("# {line}").trim_end());
+        text.push('\n');
+    }
+    text.push_str(&format!(
+        "name = {}\n\n[defaults.link]\nbandwidth = \"unlimited\"\ndelay = \"0 s\"\n",
+        toml_value(&name)
+    ));
+    for number in 1..=calibration.ingress.len() {
+        text.push_str(&format!("\n[[device]]\nname = \"{}\"\nkind = \"host\"\n", host(number)));
+    }
+    let kind = if model.routes { "router" } else { "switch" };
+    text.push_str(&format!(
+        "\n[[device]]\nname = \"{DEVICE}\"\nkind = \"{kind}\"\nprocessing = {}\n",
+        span(model.processing_ps)
+    ));
+    text.push_str(&format!(
+        "\n# Every destination lies behind the one egress port.\n[[device]]\nname = \"{SINK}\"\nkind = \"host\"\n\
+         addresses = [\"0.0.0.0/0\", \"::/0\"]\n"
+    ));
+    for number in 1..=calibration.ingress.len() {
+        text.push_str(&format!("\n[[link]]\nbetween = [\"{}:0\", \"{DEVICE}:{number}\"]\n", host(number)));
+    }
+    text.push_str(&format!("\n[[link]]\nbetween = [\"{DEVICE}:{EGRESS_PORT}\", \"{SINK}:0\"]\n"));
+    if model.bottleneck == Bottleneck::Link {
+        let rate = Rate::from_bps(model.rate_bps.max(1)).expect("one or more");
+        let overhead = match model.overhead_bytes {
+            0 => String::new(),
+            bytes => format!(", overhead = \"{bytes} B\""),
+        };
+        text.push_str(&format!("forward = {{ bandwidth = {}{overhead} }}\n", toml_value(&rate)));
+    }
+    // Written as the reader reads it, whatever the discipline.
+    if let Ok(Value::Object(spec)) = serde_json::to_value(model.ptm())
+        && let Some((kind, Value::Object(keys))) = spec.into_iter().next()
+    {
+        text.push_str(&format!("\n[link.ptm]\nkind = {}\n", toml_value(&kind)));
+        table(&mut text, "link.ptm", &keys);
+    }
+    text
+}
+
+fn span(picoseconds: u64) -> String {
+    match picoseconds {
+        0 => "\"0 s\"".to_owned(),
+        picoseconds => toml_value(&Span::from_ps(picoseconds)),
+    }
+}
+
+/// The keys that a reader looks for first.
+const FIRST_KEYS: [&str; 8] = ["name", "match", "rate", "ceil", "burst", "cburst", "prio", "quantum"];
+
+/// Appends the keys of a table: its values, then its arrays of tables.
+fn table(text: &mut String, path: &str, keys: &serde_json::Map<String, Value>) {
+    let mut ordered: Vec<(&String, &Value)> = keys.iter().collect();
+    ordered
+        .sort_by_key(|(key, _)| FIRST_KEYS.iter().position(|first| first == key).unwrap_or(FIRST_KEYS.len()));
+    for (key, value) in ordered {
+        match value {
+            Value::Null => {}
+            Value::Array(items) if items.is_empty() || items.iter().all(Value::is_object) => {}
+            value => text.push_str(&format!("{key} = {}\n", inline(value))),
+        }
+    }
+    for (key, value) in keys {
+        for item in value.as_array().into_iter().flatten() {
+            if let Value::Object(keys) = item {
+                let path = format!("{path}.{key}");
+                text.push_str(&format!("\n[[{path}]]\n"));
+                table(text, &path, keys);
+            }
+        }
+    }
+}
+
+fn inline(value: &Value) -> String {
+    match value {
+        Value::Object(keys) => {
+            let keys: Vec<String> = keys
+                .iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(key, value)| format!("{key} = {}", inline(value)))
+                .collect();
+            format!("{{ {} }}", keys.join(", "))
+        }
+        Value::Array(items) => match &items[..] {
+            [item] => inline(item),
+            items => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
+        },
+        Value::String(string) if string == "0 ps" => toml_value(&"0 s"),
+        Value::String(string) => toml_value(string),
+        other => other.to_string(),
+    }
+}
+
+/// `9.998 ± 0.003`.
+fn figure(figure: &Figure) -> String {
+    format!("{:.1} +- {:.1}", figure.value, figure.uncertainty)
+}
+
+fn buffer(buffer: &BufferEstimate) -> String {
+    let unit = if buffer.counts == Counts::Bytes { "B" } else { "packets" };
+    format!(
+        "{:.0} +- {:.0} {unit} ({} losses, {} packets do not fit)",
+        buffer.limit, buffer.uncertainty, buffer.lost, buffer.misfits
+    )
+}
+
+/// What the parameters come from, line by line.
+fn evidence(calibration: &Calibration) -> Vec<String> {
+    let Calibration { model, estimates, packets, .. } = calibration;
+    let mut lines = vec![
+        format!(
+            "A device calibrated from captures: {}, {}.",
+            model.discipline.words(),
+            model.bottleneck.words()
+        ),
+        String::new(),
+        format!(
+            "{} packets came in, {} left, {} were lost, {} are left out.",
+            packets.ingress, packets.matched, packets.lost, packets.unknown
+        ),
+    ];
+    let mut line = |text: String| lines.push(text);
+    if let Some(processing) = &estimates.processing {
+        line(format!(
+            "processing: {:.2} +- {:.2} us in the median, {:.2} us at least ({} packets that found it idle)",
+            processing.typical_us, processing.uncertainty_us, processing.least_us, processing.packets
+        ));
+    }
+    if let Some(rate) = &estimates.rate {
+        line(format!(
+            "rate: {:.6} +- {:.6} Mbps ({} departures in {} backlogged periods)",
+            rate.bps / 1e6,
+            rate.uncertainty_bps / 1e6,
+            rate.departures,
+            rate.periods
+        ));
+        if rate.overhead_uncertainty_bytes.is_finite() {
+            line(format!(
+                "overhead per packet: {:.1} +- {:.1} B, taken as {:.0} B",
+                rate.overhead_measured_bytes, rate.overhead_uncertainty_bytes, rate.overhead_bytes
+            ));
+        }
+    }
+    if let Some(burst) = &estimates.burst {
+        if let Some(bytes) = &burst.bytes {
+            line(format!(
+                "burst: {} B ({} packets left at once on credit, {} waited, {} do not fit)",
+                figure(bytes),
+                burst.at_once,
+                burst.waited,
+                burst.misfits
+            ));
+        }
+        if let Some(slack) = &burst.slack_us {
+            line(format!("release slack: {} us (median lateness of the head)", figure(slack)));
+        }
+    }
+    if let LossFinding::TailDrop(all) = &estimates.losses {
+        line(format!("buffer: {}", buffer(all)));
+    }
+    if let (Some(classes), false) = (&estimates.classes, model.classes.is_empty()) {
+        line(format!(
+            "classes by {}: {} packets overtook one of another class, {} one of their own",
+            classes.field.key(),
+            classes.overtaking_between,
+            classes.overtaking_within
+        ));
+        for (index, class) in model.classes.iter().enumerate() {
+            let quantum = estimates.quanta.get(index).and_then(|quantum| quantum.bytes);
+            let quantum =
+                quantum.map_or(String::new(), |bytes| format!(", {} B in its turn", figure(&bytes)));
+            let limit = class.buffer.map_or(String::new(), |limit| format!(", buffer {}", buffer(&limit)));
+            line(format!(
+                "  class {}: {}, priority {}{quantum}{limit}",
+                10 * (index + 1),
+                model.takes(index),
+                class.prio
+            ));
+        }
+    }
+    if let Some(score) = &calibration.held_out
+        && let Some(w1) = score.w1_normalized()
+    {
+        line(format!("fitted on the first half, it has w1_normalized {w1:.6} on the second."));
+    }
+    for unknown in &calibration.not_identified {
+        line(format!("not identified: {unknown}"));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_lead_from_the_directory() {
+        let of = |from: &str, to: &str| relative(Path::new(from), Path::new(to));
+        assert_eq!(of("/a/b/out", "/a/captures/in.pcap"), Path::new("../../captures/in.pcap"));
+        assert_eq!(of("/a", "/a/in.pcap"), Path::new("in.pcap"));
+    }
+}

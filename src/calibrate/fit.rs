@@ -1,0 +1,549 @@
+//! Estimates from a part of the recording, and the models that they make.
+
+use std::ops::Range;
+
+use serde::Serialize;
+
+use super::bucket::{BurstEstimate, Figure};
+use super::buffer::LossFinding;
+use super::classes::{Classification, Field, quanta};
+use super::model::{Bottleneck, ClassModel, DisciplineKind, Model};
+use super::passage::Joined;
+use super::rate::RateEstimate;
+use super::sample::{Alone, Crossing, Sample, quantile, roundest};
+use super::simulate::Replays;
+use super::{Baselines, CalibrateError, baseline};
+
+/// Noise of stamps, in us, where nothing tells it: that of captures of a software router.
+const USUAL_GUARD: f64 = 30.0;
+
+/// By how much the cost must fall for a parameter to be moved from what was seen directly.
+const WORTH_IT: f64 = 0.01;
+
+/// How long a packet takes through an idle device.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ProcessingEstimate {
+    /// The median sojourn of packets that found the device empty and did not wait, in microseconds: what the
+    /// topology gets.
+    pub typical_us: f64,
+    /// The first percentile of these sojourns, in microseconds.
+    pub least_us: f64,
+    /// Half the distance of their quartiles, in microseconds.
+    pub uncertainty_us: f64,
+    /// Those packets.
+    pub packets: u64,
+}
+
+/// Quanta of a class.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct QuantumEstimate {
+    /// The class, by number from 0.
+    pub class: usize,
+    /// Mean bytes in a turn of it while other classes wait.
+    pub bytes: Option<Figure>,
+}
+
+/// All that was read off the captures.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Estimates {
+    /// Sojourns longer than this are waiting, in microseconds.
+    pub guard_us: f64,
+    /// Through the idle device; none where it never was.
+    pub processing: Option<ProcessingEstimate>,
+    /// The bottleneck; none where nothing waited.
+    pub rate: Option<RateEstimate>,
+    /// The bucket.
+    pub burst: Option<BurstEstimate>,
+    /// Losses of all packets together.
+    pub losses: LossFinding,
+    /// Losses by class.
+    pub class_losses: Vec<LossFinding>,
+    /// The classes; none where no packet overtook another.
+    pub classes: Option<Classification>,
+    /// What each class sends in its turn.
+    pub quanta: Vec<QuantumEstimate>,
+    /// Whether the egress capture was taken behind the link.
+    pub at_far_end: bool,
+}
+
+/// A part of the recording and what it shows.
+pub(super) struct Fitting {
+    sample: Sample,
+    estimates: Estimates,
+    routes: bool,
+    longest: f64,
+    window: Range<i64>,
+}
+
+/// The largest sojourn, in us, that is noise and no waiting: from the packets that found nobody inside, for the longest.
+fn guard(alone: &[Alone]) -> f64 {
+    if alone.len() < 40 {
+        return USUAL_GUARD;
+    }
+    let mut idle: Vec<f64> = alone.iter().map(|alone| alone.idle).collect();
+    let long = quantile(&mut idle, 0.75).unwrap_or(0.0);
+    let mut sojourns: Vec<f64> =
+        alone.iter().filter(|alone| alone.idle >= long).map(|alone| alone.sojourn).collect();
+    let middle = quantile(&mut sojourns, 0.5).unwrap_or(0.0);
+    let high = quantile(&mut sojourns, 0.95).unwrap_or(middle);
+    let tail = high + 0.25 * (high - middle) + 0.5;
+    // Under load even the longest idleness may not fill a bucket, and some of them waited: not more than the lower quarter
+    // of all lets expect.
+    let mut sojourns: Vec<f64> = alone.iter().map(|alone| alone.sojourn).collect();
+    let least = quantile(&mut sojourns, 0.01).unwrap_or(0.0);
+    let quarter = quantile(&mut sojourns, 0.25).unwrap_or(0.0);
+    tail.min((quarter + 5.0 * (quarter - least) + 1.0).max(USUAL_GUARD / 2.0))
+}
+
+/// The same from the packets that would find a fluid bottleneck of that rate idle, which a full bucket lets pass as well:
+/// they are more, and none of them waited.
+fn guard_by(sample: &Sample, rate: &RateEstimate, guard: f64) -> f64 {
+    let mut done = f64::NEG_INFINITY;
+    let mut sojourns = Vec::new();
+    for crossing in &sample.crossings {
+        let Some(sojourn) = crossing.sojourn() else { continue };
+        if crossing.arrival > done {
+            sojourns.push(sojourn);
+        }
+        done = done.max(crossing.arrival) + rate.service(crossing.length);
+    }
+    if sojourns.len() < 100 {
+        return guard;
+    }
+    let middle = quantile(&mut sojourns, 0.5).unwrap_or(0.0);
+    let high = quantile(&mut sojourns, 0.97).unwrap_or(middle);
+    // Where the device pauses, or loses tokens, some of them waited after all.
+    (high + 0.25 * (high - middle) + 0.5).min(2.0 * guard)
+}
+
+/// Packets that found the device idle without which their median says nothing.
+const LEAST_IDLE: usize = 20;
+
+fn processing(alone: &[Alone], guard: f64) -> Option<ProcessingEstimate> {
+    let mut sojourns: Vec<f64> = alone.iter().map(|alone| alone.sojourn).filter(|us| *us <= guard).collect();
+    let least_us = quantile(&mut sojourns, 0.01)?;
+    // A few that found an overloaded device idle are not typical.
+    let typical_us = if sojourns.len() < LEAST_IDLE { least_us } else { quantile(&mut sojourns, 0.5)? };
+    let quartiles = quantile(&mut sojourns, 0.75)? - quantile(&mut sojourns, 0.25)?;
+    let packets = sojourns.len() as u64;
+    Some(ProcessingEstimate { typical_us, least_us, uncertainty_us: quartiles / 2.0, packets })
+}
+
+/// Us per byte that the sojourn through the idle device grows with a packet's length, where it does so beyond its noise:
+/// the egress capture was then taken behind a link.
+fn transmission(alone: &[Alone]) -> Option<f64> {
+    let mut by_length = alone.to_vec();
+    by_length.sort_by(|a, b| a.length.total_cmp(&b.length));
+    let groups: Vec<(f64, f64, f64)> = by_length
+        .chunk_by(|a, b| (a.length / 16.0).floor() == (b.length / 16.0).floor())
+        .filter(|group| group.len() >= 10)
+        .filter_map(|group| {
+            let mut sojourns: Vec<f64> = group.iter().map(|alone| alone.sojourn).collect();
+            let lengths = group.iter().map(|alone| alone.length).sum::<f64>() / group.len() as f64;
+            let low = quantile(&mut sojourns, 0.05)?;
+            Some((lengths, low, quantile(&mut sojourns, 0.25)? - low))
+        })
+        .collect();
+    let (first, last) = (groups.first()?, groups.last()?);
+    let (bytes, us) = (last.0 - first.0, last.1 - first.1);
+    let noise = groups.iter().map(|group| group.2).fold(0.0, f64::max);
+    if bytes < 100.0 || us <= 0.0 {
+        return None;
+    }
+    let slope = us / bytes;
+    // All lengths lie on one line.
+    let off = groups
+        .iter()
+        .map(|group| (group.1 - first.1 - slope * (group.0 - first.0)).abs())
+        .fold(0.0, f64::max);
+    (us > 5.0 * noise.max(0.1) && off < 0.2 * us).then_some(slope)
+}
+
+impl Fitting {
+    /// Reads everything off the packets that arrive in `window`.
+    pub fn new(joined: &Joined, window: Range<i64>) -> Self {
+        let mut sample = Sample::new(&joined.passages, window.start, window.end);
+        let mut at_far_end = false;
+        let transmission = transmission(&sample.alone());
+        if let Some(us_per_byte) = transmission {
+            let before = sample.shifted(|crossing| us_per_byte * crossing.length);
+            let rate = RateEstimate::of(&before, guard(&before.alone()), true);
+            // The same rate as while packets wait, or none waited that would tell.
+            at_far_end = rate.is_none_or(|rate| (0.8..1.25).contains(&(us_per_byte * rate.taken_bps / 8e6)));
+            if at_far_end {
+                let us_per_byte = rate.map_or(us_per_byte, |rate| 8e6 / rate.taken_bps);
+                sample = sample.shifted(|crossing| us_per_byte * crossing.length);
+            }
+        }
+        let alone = sample.alone();
+        let mut guard_us = guard(&alone);
+        if let Some(rate) = RateEstimate::of(&sample, guard_us, false) {
+            guard_us = guard_by(&sample, &rate, guard_us);
+        }
+        let processing = processing(&alone, guard_us);
+        let typical = processing.map_or(0.0, |processing| processing.typical_us);
+        let classes = Classification::of(&sample, &joined.passages, &joined.flows, guard_us);
+        // Where packets of several classes alternate, gaps do not go with single packets.
+        let frames = classes.is_none();
+        let mut rate = RateEstimate::of(&sample, guard_us, frames);
+        if let (true, None, Some(us_per_byte)) = (at_far_end, rate, transmission) {
+            rate = Some(RateEstimate::of_transmission(us_per_byte));
+        }
+        let burst = rate.and_then(|rate| BurstEstimate::of(&sample, &rate, typical, guard_us));
+        if let Some(classes) = &classes {
+            let classed =
+                |crossing: &Crossing| Crossing { class: classes.of_flow[crossing.fid as usize], ..*crossing };
+            sample = Sample::of(sample.crossings.iter().map(classed).collect());
+        }
+        let count = classes.as_ref().map_or(1, |classes| classes.classes.len());
+        let losses = LossFinding::of(&sample, typical, |_| true);
+        let class_losses =
+            (0..count).map(|class| LossFinding::of(&sample, typical, |of| of == class)).collect();
+        let quanta = quanta(&sample, count, guard_us)
+            .into_iter()
+            .enumerate()
+            .map(|(class, found)| {
+                let bytes = found.map(|(value, uncertainty)| Figure { value, uncertainty });
+                QuantumEstimate { class, bytes }
+            })
+            .collect();
+        let longest = sample.crossings.iter().map(|crossing| crossing.length).fold(0.0, f64::max);
+        let estimates = Estimates {
+            guard_us,
+            processing,
+            rate,
+            burst,
+            losses,
+            class_losses,
+            classes,
+            quanta,
+            at_far_end,
+        };
+        Fitting { sample, estimates, routes: joined.routes, longest, window }
+    }
+
+    /// What was read off.
+    pub fn into_estimates(self) -> Estimates {
+        self.estimates
+    }
+
+    /// The device without a discipline of classes.
+    fn plain(&self) -> Model {
+        let Estimates { processing, rate, burst, losses, at_far_end, .. } = &self.estimates;
+        let sojourns = || {
+            let mut sojourns: Vec<f64> = self.sample.crossings.iter().filter_map(Crossing::sojourn).collect();
+            quantile(&mut sojourns, 0.0).unwrap_or(0.0)
+        };
+        let processing_us = processing.map_or_else(sojourns, |processing| processing.typical_us).max(0.0);
+        let mut model = Model {
+            discipline: DisciplineKind::Unlimited,
+            bottleneck: Bottleneck::None,
+            // To 10 ns: stamps are no finer.
+            processing_ps: (processing_us * 100.0).round() as u64 * 10_000,
+            rate_bps: 0,
+            overhead_bytes: 0,
+            burst_bytes: 0,
+            release_slack_ps: 0,
+            buffer: losses.buffer().copied(),
+            field: None,
+            classes: Vec::new(),
+            at_far_end: *at_far_end,
+            routes: self.routes,
+        };
+        let Some(rate) = rate else { return model };
+        model.discipline = DisciplineKind::Fifo;
+        model.rate_bps = rate.taken_bps.round() as u64;
+        model.overhead_bytes = rate.overhead_bytes as u64;
+        let bytes_per_us = rate.taken_bps / 8e6;
+        let (bytes, slack) = match burst {
+            Some(BurstEstimate { taken_bytes: Some(bytes), slack_us, .. }) => {
+                (*bytes, slack_us.map_or(0.0, |slack| slack.value))
+            }
+            Some(burst) => {
+                let bytes = burst.head_start_us.max(0.0) * bytes_per_us;
+                (roundest(bytes, 0.02 * bytes), 0.0)
+            }
+            None => (0.0, 0.0),
+        };
+        let is_link =
+            *at_far_end || (!rate.waits_for_own_length && bytes / bytes_per_us <= self.estimates.guard_us);
+        if is_link {
+            model.bottleneck = Bottleneck::Link;
+            return model;
+        }
+        model.release_slack_ps = (slack * 10.0).round() as u64 * 100_000;
+        model.bottleneck =
+            if rate.waits_for_own_length { Bottleneck::TokenBucket } else { Bottleneck::DebtBucket };
+        // A bucket that must hold a whole packet is as deep as the longest that passed.
+        let least = if rate.waits_for_own_length { self.longest } else { 0.0 };
+        model.burst_bytes = bytes.max(least).round() as u64;
+        model
+    }
+
+    /// The classes of a model, in the order of their field.
+    fn with_classes(&self, discipline: DisciplineKind, top_owns_rate: bool) -> Option<Model> {
+        let Estimates { classes, class_losses, quanta, losses, .. } = &self.estimates;
+        let found = classes.as_ref()?;
+        let mut model = self.plain();
+        if model.bottleneck == Bottleneck::None {
+            return None;
+        }
+        if model.bottleneck == Bottleneck::TokenBucket {
+            model.bottleneck = Bottleneck::DebtBucket;
+        }
+        let count = found.classes.len();
+        let prio = priorities(found, discipline);
+        let misfits = |losses: &LossFinding| losses.buffer().map_or(u64::MAX, |buffer| buffer.misfits);
+        let by_class: u64 =
+            class_losses.iter().filter_map(|losses| losses.buffer()).map(|buffer| buffer.misfits).sum();
+        let shared =
+            misfits(losses) < by_class || class_losses.iter().all(|losses| losses.buffer().is_none());
+        if !shared {
+            model.buffer = None;
+        }
+        let shares = discipline != DisciplineKind::Priority;
+        let known: Vec<f64> = quanta.iter().filter_map(|quantum| Some(quantum.bytes?.value)).collect();
+        let quantum = |class: usize| {
+            let known_least = known.iter().copied().fold(f64::INFINITY, f64::min);
+            let fallback = if known.is_empty() { self.longest } else { known_least };
+            let (bytes, uncertainty) = match quanta.get(class).and_then(|quantum| quantum.bytes) {
+                Some(Figure { value, uncertainty }) => (value, uncertainty.max(0.03 * value)),
+                None => (fallback, 0.0),
+            };
+            roundest(bytes, uncertainty).round().max(1.0) as u64
+        };
+        model.discipline = discipline;
+        model.field = Some(found.field);
+        model.classes = (0..count)
+            .map(|class| ClassModel {
+                range: found.classes[class].clone(),
+                prio: prio[class],
+                quantum_bytes: shares.then(|| quantum(class)),
+                own_rate_bps: match top_owns_rate && prio[class] == 0 {
+                    true => model.rate_bps * 95 / 100,
+                    false => (model.rate_bps / 200).max(1),
+                },
+                buffer: class_losses[class].buffer().filter(|_| !shared).copied(),
+            })
+            .collect();
+        Some(model)
+    }
+
+    /// Models to try, the simplest first.
+    pub fn candidates(&self) -> Vec<Model> {
+        let mut models = vec![self.plain()];
+        models.extend(self.with_classes(DisciplineKind::Priority, false));
+        if models.last().is_some_and(|model| model.bottleneck == Bottleneck::DebtBucket) {
+            models.extend(self.with_classes(DisciplineKind::Priority, true));
+        }
+        models.extend(self.with_classes(DisciplineKind::Sharing, false));
+        if self.estimates.classes.as_ref().is_some_and(|classes| classes.classes.len() > 2) {
+            models.extend(self.with_classes(DisciplineKind::PriorityAndSharing, false));
+        }
+        models
+    }
+
+    /// How many there are.
+    pub fn candidate_count(&self) -> usize {
+        self.candidates().len()
+    }
+
+    /// The model of the same kind as `other`, of this part of the recording.
+    pub fn like(&self, other: &Model) -> Model {
+        let own = match other.classes.is_empty() {
+            true => Some(self.plain()),
+            false => self.with_classes(other.discipline, other.top_owns_rate()),
+        };
+        own.unwrap_or_else(|| other.clone())
+    }
+
+    /// Finds by simulation what is not seen directly: burst and slack where only their difference is known, and the quanta
+    /// of classes that are rarely kept waiting.
+    pub fn refine(&self, model: Model, replays: &Replays) -> Result<Model, CalibrateError> {
+        let cost = |model: &Model| -> Result<f64, CalibrateError> {
+            Ok(replays.score(&replays.simulate(model)?, self.window.clone()).cost())
+        };
+        let model = self.refine_burst(model, &cost)?;
+        let unseen = |class: &usize| {
+            model.classes[*class].quantum_bytes.is_some()
+                && self.estimates.quanta.get(*class).is_none_or(|quantum| quantum.bytes.is_none())
+        };
+        let unseen: Vec<usize> = (0..model.classes.len()).filter(unseen).collect();
+        refine_quanta(model, &unseen, self.longest, &cost)
+    }
+
+    /// Slack and burst by simulation, where only the burst less the slack was seen.
+    fn refine_burst(
+        &self,
+        model: Model,
+        cost: &impl Fn(&Model) -> Result<f64, CalibrateError>,
+    ) -> Result<Model, CalibrateError> {
+        let Estimates { rate: Some(rate), burst: Some(burst), .. } = &self.estimates else {
+            return Ok(model);
+        };
+        if model.bottleneck != Bottleneck::DebtBucket || burst.bytes.is_some() {
+            return Ok(model);
+        }
+        let mut best = (cost(&model)?, model);
+        for slack_us in [0.0, 10.0, 20.0, 30.0, 40.0, 50.0] {
+            let mut tried = best.1.clone();
+            let bytes = (burst.head_start_us + slack_us) * rate.taken_bps / 8e6;
+            tried.burst_bytes = roundest(bytes, 0.01 * bytes).max(0.0) as u64;
+            tried.release_slack_ps = slack_us as u64 * 1_000_000;
+            let found = cost(&tried)?;
+            if found < (1.0 - WORTH_IT) * best.0 {
+                best = (found, tried);
+            }
+        }
+        Ok(best.1)
+    }
+
+    /// Rules of thumb, with this part's least sojourn and rate, on `window`.
+    pub fn baselines(&self, joined: &Joined, window: Range<i64>) -> Baselines {
+        let least = self.estimates.processing.map_or(0.0, |processing| processing.least_us);
+        let rate = self.estimates.rate;
+        let service = |length: f64| rate.map_or(0.0, |rate| rate.service(length));
+        let no_queue = baseline::no_queue(joined, window.clone(), least, service);
+        let mm1 = rate.and_then(|_| baseline::mm1(joined, window, least, service));
+        Baselines { no_queue, load: mm1.as_ref().map(|(load, _)| *load), mm1: mm1.map(|(_, score)| score) }
+    }
+
+    /// What this part of the recording does not show, in words.
+    pub fn not_identified(&self, model: &Model) -> Vec<String> {
+        let Estimates { processing, rate, burst, losses, classes, quanta, .. } = &self.estimates;
+        let mut unknown = Vec::new();
+        let mut say = |text: String| unknown.push(text);
+        match processing {
+            None => say("the processing delay: the device was never idle".to_owned()),
+            Some(processing) if (processing.packets as usize) < LEAST_IDLE => {
+                say(format!(
+                    "the usual processing delay: only {} packets found the device idle",
+                    processing.packets
+                ));
+            }
+            Some(_) => {}
+        }
+        if rate.is_none() {
+            say("the rate, the burst, the discipline: too few packets waited for another".to_owned());
+        }
+        match burst {
+            Some(burst) if burst.bytes.is_none() && model.bottleneck != Bottleneck::Link => say(format!(
+                "burst and release slack apart: only the burst less the slack is seen, {:.1} us at the rate",
+                burst.head_start_us
+            )),
+            _ => {}
+        }
+        let late = 1e-6 * model.release_slack_ps as f64 * model.rate_bps as f64 / 8e6;
+        if model.bottleneck == Bottleneck::TokenBucket
+            && (model.burst_bytes as f64) < self.longest + late + 8.0
+        {
+            say("the rate of the tokens: the bucket is so shallow that a late timer loses some of them, and the rate is \
+                 what gets through"
+                .to_owned());
+        }
+        match losses {
+            LossFinding::TailDrop(_) | LossFinding::Unexplained { .. }
+                if model.buffer.is_none() && model.classes.iter().any(|class| class.buffer.is_some()) =>
+            {
+                for (index, _) in model.classes.iter().enumerate().filter(|(_, class)| class.buffer.is_none())
+                {
+                    say(format!("the buffer of class {}: nothing of it was lost", 10 * (index + 1)));
+                }
+            }
+            LossFinding::NoneLost { waiting_bytes } if rate.is_some() => {
+                say(format!("the buffer: nothing was lost, with up to {waiting_bytes:.0} B waiting"));
+            }
+            LossFinding::NoneLost { .. } => say("the buffer: nothing was lost".to_owned()),
+            LossFinding::Unexplained { lost, .. }
+                if model.classes.iter().all(|class| class.buffer.is_none()) =>
+            {
+                say(format!(
+                    "why {lost} packets were lost: no limit of what waits tells them from the others"
+                ));
+            }
+            _ => {}
+        }
+        if rate.is_some() && classes.is_none() {
+            say("classes: no packet overtook another; they may be there without showing".to_owned());
+        }
+        if model.overhead_bytes > 0 && model.bottleneck != Bottleneck::Link {
+            say(format!(
+                "a device that fits the overhead of {} B per packet: a bucket counts recorded lengths",
+                model.overhead_bytes
+            ));
+        }
+        if !model.classes.is_empty() && model.bottleneck == Bottleneck::DebtBucket {
+            say("what each class is sure of on its own: a small part of the rate is assumed".to_owned());
+        }
+        if matches!(model.discipline, DisciplineKind::Sharing | DisciplineKind::PriorityAndSharing) {
+            for quantum in quanta.iter().filter(|quantum| quantum.bytes.is_none()) {
+                say(format!(
+                    "the quantum of class {}: it rarely waited with others",
+                    10 * (quantum.class + 1)
+                ));
+            }
+        }
+        unknown
+    }
+}
+
+/// The quanta of these classes, one after the other, by steps that get finer: coordinate descent.
+fn refine_quanta(
+    model: Model,
+    unseen: &[usize],
+    longest: f64,
+    cost: &impl Fn(&Model) -> Result<f64, CalibrateError>,
+) -> Result<Model, CalibrateError> {
+    if unseen.is_empty() {
+        return Ok(model);
+    }
+    let mut best = (cost(&model)?, model);
+    for factors in [[0.5, 2.0], [0.5, 2.0], [0.7, 1.4], [0.8, 1.25], [0.9, 1.1], [0.95, 1.05]] {
+        for &class in unseen {
+            let Some(quantum) = best.1.classes[class].quantum_bytes else { continue };
+            for factor in factors {
+                let bytes = (quantum as f64 * factor).clamp(0.5 * longest, 200_000.0);
+                let mut tried = best.1.clone();
+                tried.classes[class].quantum_bytes = Some(roundest(bytes, 0.02 * bytes) as u64);
+                let found = cost(&tried)?;
+                if found < (1.0 - WORTH_IT) * best.0 {
+                    best = (found, tried);
+                }
+            }
+        }
+    }
+    Ok(best.1)
+}
+
+/// The priority of each class: 0 goes first.
+fn priorities(found: &Classification, discipline: DisciplineKind) -> Vec<u8> {
+    let count = found.classes.len();
+    // A class goes after all that clearly precede it.
+    let clearly = match discipline {
+        DisciplineKind::Priority => 0.5,
+        DisciplineKind::PriorityAndSharing => 0.95,
+        _ => return vec![0; count],
+    };
+    (0..count)
+        .map(|class| {
+            let before =
+                (0..count).filter(|other| *other != class && found.precedence(*other, class) > clearly);
+            before.count().min(7) as u8
+        })
+        .collect()
+}
+
+impl Field {
+    /// As a `match` names it.
+    pub fn key(self) -> &'static str {
+        match self {
+            Field::Dscp => "dscp",
+            Field::DestinationPort => "destination_ports",
+            Field::SourcePort => "source_ports",
+            Field::Protocol => "protocol",
+            Field::IngressPort => "ingress_ports",
+            Field::Destination => "destination",
+            Field::Source => "source",
+        }
+    }
+}

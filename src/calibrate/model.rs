@@ -1,0 +1,326 @@
+//! A device as calibration knows it: parameters, and the topology that they make.
+
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use super::CalibrateError;
+use super::buffer::{BufferEstimate, Counts};
+use super::classes::{ClassRange, Field};
+use crate::link::Link;
+use crate::prefix::Prefix;
+use crate::ptm::{
+    AnyOf, Buffer, DrrClass, DrrSpec, FifoSpec, HtbClass, HtbSpec, Interval, Match, PriorityClass,
+    PrioritySpec, PtmSpec, TokenBucketSpec,
+};
+use crate::topology::{DeviceKind, DeviceSpec, LinkSpec, PortName, Topology};
+use crate::units::{Bandwidth, ByteCount, Rate, Span};
+
+/// The name of the device in the topology.
+pub(super) const DEVICE: &str = "r1";
+/// The name of the host behind its egress port.
+pub(super) const SINK: &str = "sink";
+/// The number of its egress port; that of the ingress port of a capture is one more than the capture's.
+pub(super) const EGRESS_PORT: u16 = 0;
+
+/// How the device decides who goes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DisciplineKind {
+    /// Packets pass without a bottleneck that shows.
+    Unlimited,
+    /// First in, first out.
+    Fifo,
+    /// Strict priority between classes.
+    Priority,
+    /// Classes share by their quanta.
+    Sharing,
+    /// Priorities, and sharing within each.
+    PriorityAndSharing,
+}
+
+impl DisciplineKind {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            DisciplineKind::Unlimited => "no bottleneck seen",
+            DisciplineKind::Fifo => "fifo",
+            DisciplineKind::Priority => "strict priority",
+            DisciplineKind::Sharing => "sharing by quanta",
+            DisciplineKind::PriorityAndSharing => "priorities, and sharing within",
+        }
+    }
+}
+
+/// What sets the pace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bottleneck {
+    /// Nothing that shows.
+    None,
+    /// The link: a packet waits until the one before is out.
+    Link,
+    /// A token bucket that must hold the whole packet: Linux `tbf`.
+    TokenBucket,
+    /// A token bucket that may go below zero: Linux `htb`.
+    DebtBucket,
+}
+
+impl Bottleneck {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Bottleneck::None => "none seen",
+            Bottleneck::Link => "link",
+            Bottleneck::TokenBucket => "token bucket",
+            Bottleneck::DebtBucket => "bucket with debt",
+        }
+    }
+}
+
+/// A class of the device.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClassModel {
+    /// What it takes.
+    pub range: ClassRange,
+    /// Its priority: 0 goes first.
+    pub prio: u8,
+    /// What it sends in its turn, in bytes.
+    pub quantum_bytes: Option<u64>,
+    /// What it is sure of, in bits per second: bounds how long it can be kept waiting.
+    pub own_rate_bps: u64,
+    /// Its buffer.
+    pub buffer: Option<BufferEstimate>,
+}
+
+/// A device: what calibration writes into the topology.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Model {
+    /// Who goes next.
+    pub discipline: DisciplineKind,
+    /// What sets the pace.
+    pub bottleneck: Bottleneck,
+    /// From ingress to joining the queue, in picoseconds.
+    pub processing_ps: u64,
+    /// The bottleneck's rate, in bits per second.
+    pub rate_bps: u64,
+    /// Bytes on the wire beyond the recorded length.
+    pub overhead_bytes: u64,
+    /// How much leaves at once after idleness, in bytes.
+    pub burst_bytes: u64,
+    /// How late the head leaves that waited for tokens, in picoseconds.
+    pub release_slack_ps: u64,
+    /// What may wait in all classes together.
+    pub buffer: Option<BufferEstimate>,
+    /// The field that tells the classes apart.
+    pub field: Option<Field>,
+    /// The classes; none for a single queue.
+    pub classes: Vec<ClassModel>,
+    /// Whether the egress capture was taken behind the link, where the last bit has arrived.
+    pub at_far_end: bool,
+    /// Whether the device takes one from the time to live.
+    pub routes: bool,
+}
+
+fn rounded(buffer: &BufferEstimate) -> Buffer {
+    match buffer.counts {
+        Counts::Bytes => {
+            let limit = super::sample::roundest(buffer.limit, buffer.uncertainty);
+            Buffer::Bytes(ByteCount::new(limit.round() as u64))
+        }
+        // From this many on, below the next.
+        Counts::Packets => Buffer::Packets(buffer.limit.floor().max(1.0) as u64),
+    }
+}
+
+fn any<T: FromStr>(texts: impl IntoIterator<Item = String>) -> Option<AnyOf<T>> {
+    let values = texts.into_iter().map(|text| text.parse().ok()).collect::<Option<Vec<T>>>()?;
+    Some(AnyOf(values))
+}
+
+impl ClassModel {
+    fn matched(&self, field: Field) -> Match {
+        let ClassRange { first, last, protocol, values } = &self.range;
+        let interval = || [format!("{first}-{last}")];
+        let mut matched = Match::default();
+        match field {
+            Field::Dscp => matched.dscp = any(interval()),
+            Field::DestinationPort => matched.destination_ports = any(interval()),
+            Field::SourcePort => matched.source_ports = any(interval()),
+            Field::IngressPort => matched.ingress_ports = any::<Interval<65_535>>(values.clone()),
+            Field::Protocol => matched.protocol = any(values.clone()),
+            Field::Destination => matched.destination = any::<Prefix>(values.clone()),
+            Field::Source => matched.source = any::<Prefix>(values.clone()),
+        }
+        if let Some(protocol) = protocol {
+            matched.protocol = any([protocol.clone()]);
+        }
+        matched
+    }
+}
+
+impl Model {
+    /// The values that a class takes, in words: the last one takes what fits no other, too.
+    pub fn takes(&self, class: usize) -> String {
+        let ClassRange { first, last, .. } = &self.classes[class].range;
+        let others = if class + 1 == self.classes.len() { " and all others" } else { "" };
+        format!("{first} to {last}{others}")
+    }
+
+    /// Whether the first of its classes is sure of most of the rate.
+    pub fn top_owns_rate(&self) -> bool {
+        self.classes.iter().any(|class| class.own_rate_bps > self.rate_bps / 2)
+    }
+
+    fn rate(&self) -> Rate {
+        rate(self.rate_bps)
+    }
+
+    /// The link behind the egress port.
+    pub(super) fn link(&self) -> Link {
+        let bandwidth = match self.bottleneck {
+            Bottleneck::Link => Bandwidth::Limited(self.rate()),
+            _ => Bandwidth::Unlimited,
+        };
+        let overhead =
+            ByteCount::new(if self.bottleneck == Bottleneck::Link { self.overhead_bytes } else { 0 });
+        Link { overhead, ..Link::with_delay(bandwidth, Span::ZERO) }
+    }
+
+    /// The traffic management of the egress port.
+    pub(super) fn ptm(&self) -> PtmSpec {
+        let buffer = self.buffer.as_ref().map(rounded);
+        let classful = !self.classes.is_empty();
+        match (self.bottleneck, self.discipline) {
+            (Bottleneck::None, _) => PtmSpec::Fifo(FifoSpec::default()),
+            (Bottleneck::Link, DisciplineKind::Priority | DisciplineKind::PriorityAndSharing) if classful => {
+                PtmSpec::Priority(PrioritySpec { buffer, class: self.priority_classes() })
+            }
+            (Bottleneck::Link, DisciplineKind::Sharing) if classful => {
+                PtmSpec::Drr(DrrSpec { buffer, class: self.drr_classes(), ..DrrSpec::default() })
+            }
+            (Bottleneck::Link, _) => PtmSpec::Fifo(FifoSpec { buffer }),
+            (Bottleneck::TokenBucket, _) if !classful => PtmSpec::TokenBucket(TokenBucketSpec {
+                rate: self.rate(),
+                burst: ByteCount::new(self.burst_bytes.max(1)),
+                buffer,
+                release_slack: Span::from_ps(self.release_slack_ps),
+            }),
+            _ => PtmSpec::Htb(self.htb(buffer)),
+        }
+    }
+
+    /// The classes with what each takes: the last takes what no other does.
+    fn matches(&self) -> impl Iterator<Item = (String, Option<Match>, &ClassModel)> {
+        let last = self.classes.len().saturating_sub(1);
+        let field = self.field;
+        self.classes.iter().enumerate().map(move |(index, class)| {
+            let matched = field.filter(|_| index < last).map(|field| class.matched(field));
+            (format!("{}", 10 * (index + 1)), matched, class)
+        })
+    }
+
+    fn priority_classes(&self) -> Vec<PriorityClass> {
+        let mut classes: Vec<(u8, PriorityClass)> = self
+            .classes
+            .iter()
+            .enumerate()
+            .map(|(index, class)| {
+                let matched = self.field.map(|field| class.matched(field));
+                let name = Some(format!("{}", 10 * (index + 1)));
+                let buffer = class.buffer.as_ref().map(rounded);
+                (class.prio, PriorityClass { name, matched, buffer, ptm: None })
+            })
+            .collect();
+        classes.sort_by_key(|(prio, _)| *prio);
+        classes.into_iter().map(|(_, class)| class).collect()
+    }
+
+    fn drr_classes(&self) -> Vec<DrrClass> {
+        self.matches()
+            .map(|(name, matched, class)| DrrClass {
+                name: Some(name),
+                matched,
+                quantum: class.quantum_bytes.map(ByteCount::new),
+                buffer: class.buffer.as_ref().map(rounded),
+                ptm: None,
+            })
+            .collect()
+    }
+
+    fn htb(&self, buffer: Option<Buffer>) -> HtbSpec {
+        let burst = Some(ByteCount::new(self.burst_bytes));
+        let class = |name: String, own: Rate| HtbClass {
+            name: Some(name),
+            rate: own,
+            ceil: None,
+            burst,
+            cburst: burst,
+            prio: None,
+            quantum: None,
+            matched: None,
+            buffer: None,
+            ptm: None,
+            class: Vec::new(),
+        };
+        let leaves: Vec<HtbClass> = self
+            .matches()
+            .map(|(name, matched, leaf)| HtbClass {
+                matched,
+                ceil: Some(self.rate()),
+                prio: Some(leaf.prio),
+                quantum: leaf.quantum_bytes.map(ByteCount::new),
+                buffer: leaf.buffer.as_ref().map(rounded),
+                ..class(name, rate(leaf.own_rate_bps))
+            })
+            .collect();
+        HtbSpec {
+            default: None,
+            buffer,
+            direct_buffer: None,
+            release_slack: Span::from_ps(self.release_slack_ps),
+            class: vec![HtbClass { class: leaves, ..class("1".to_owned(), self.rate()) }],
+        }
+    }
+
+    /// The device between as many hosts as there are ingress captures, and the sink.
+    ///
+    /// # Errors
+    /// The parameters do not hold together.
+    pub(super) fn topology(&self, captures: usize) -> Result<Topology, CalibrateError> {
+        let everything = ["0.0.0.0/0", "::/0"].map(|text| text.parse::<Prefix>().map(|prefix| prefix.0));
+        let addresses = everything.into_iter().flatten().collect();
+        let device = DeviceSpec {
+            processing: Span::from_ps(self.processing_ps),
+            ..DeviceSpec::new(DEVICE, self.device_kind())
+        };
+        let sink = DeviceSpec { addresses, ..DeviceSpec::new(SINK, DeviceKind::Host) };
+        let cable = Link::with_delay(Bandwidth::Unlimited, Span::ZERO);
+        let hosts = (1..=captures).map(|number| DeviceSpec::new(host(number), DeviceKind::Host));
+        let devices = hosts.chain([device, sink]).collect();
+        let ports = (1..=captures).map(|number| {
+            LinkSpec::new(PortName::new(host(number), 0), PortName::new(DEVICE, number as u16), cable)
+        });
+        let egress = LinkSpec {
+            backward: cable,
+            ptm: [Some(self.ptm()), None],
+            ..LinkSpec::new(PortName::new(DEVICE, EGRESS_PORT), PortName::new(SINK, 0), self.link())
+        };
+        let links = ports.chain([egress]).collect();
+        Topology::new("calibrated", devices, links).map_err(|error| CalibrateError::Model(error.to_string()))
+    }
+
+    /// A router where it takes from the time to live, else a switch.
+    pub(super) fn device_kind(&self) -> DeviceKind {
+        if self.routes { DeviceKind::Router } else { DeviceKind::Switch }
+    }
+}
+
+/// The name of the host at the ingress port `number`.
+pub(super) fn host(number: usize) -> String {
+    format!("source{number}")
+}
+
+fn rate(bps: u64) -> Rate {
+    Rate::from_bps(bps.max(1)).expect("one or more")
+}

@@ -1,0 +1,223 @@
+//! The packets of the captures, each with its arrival at the device and with its departure, or its loss.
+
+use std::path::{Path, PathBuf};
+
+use rustc_hash::FxHashMap;
+
+use super::CalibrateError;
+use crate::capture::{FlowTable, Options, Sorted};
+use crate::compare::{Measurement, Sighting, match_packets, ps_since};
+use crate::packet::{FlowKey, Packet};
+use crate::units::{PS_PER_S, Timestamp};
+
+/// What became of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// The egress capture has it at this instant, in picoseconds since the start.
+    Departed(i64),
+    /// The egress capture does not have it, and has packets that arrived before and after it.
+    Lost,
+    /// Nothing recognizes it alone, or it arrived when the egress capture was not running.
+    Unknown,
+}
+
+/// A packet on its way through the device.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Passage {
+    /// The number of its ingress capture.
+    pub capture: u16,
+    /// Its flow, over all captures.
+    pub fid: u32,
+    /// Its length and header fields, as the engine wants them.
+    pub packet: Packet,
+    /// When the ingress capture has it, in picoseconds since the start.
+    pub arrival_ps: i64,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// All packets of the recording, by arrival.
+#[derive(Debug)]
+pub(super) struct Joined {
+    pub passages: Vec<Passage>,
+    pub flows: Vec<FlowKey>,
+    /// Packets of the egress capture that no ingress capture has.
+    pub only_egress: u64,
+    /// Packets of the egress capture.
+    pub egress: u64,
+    /// Matched packets that leave before they arrive.
+    pub negative: u64,
+    /// The least delay, in picoseconds.
+    pub least_delay_ps: i64,
+    /// Whether the device takes one from the time to live.
+    pub routes: bool,
+    /// What was let pass while reading.
+    pub remarks: Vec<String>,
+}
+
+/// Reads the captures and joins them.
+///
+/// # Errors
+/// A capture cannot be read, no packet is in both, or packets leave before they arrive.
+pub(super) fn join(ingress: &[PathBuf], egress: &Path, options: &Options) -> Result<Joined, CalibrateError> {
+    let mut captures =
+        ingress.iter().map(|path| Sorted::open(path, options)).collect::<Result<Vec<_>, _>>()?;
+    let mut flows = FlowTable::new();
+    let mut read = Vec::new();
+    for (capture, sorted) in captures.iter_mut().enumerate() {
+        let capture = u16::try_from(capture).map_err(|_| CalibrateError::TooManyCaptures)?;
+        while let Some(observation) = sorted.next_observation()? {
+            let fid = flows.fid(&observation.frame);
+            read.push((capture, fid, observation));
+        }
+    }
+    let start = read.iter().map(|(_, _, observation)| observation.timestamp).min();
+    let Some(start) = start else {
+        return Err(CalibrateError::Empty { path: ingress[0].clone() });
+    };
+    read.sort_by_key(|(capture, _, observation)| (observation.timestamp, *capture, observation.record));
+    let mut passages = Vec::with_capacity(read.len());
+    let mut keys = Vec::with_capacity(read.len());
+    for (capture, fid, observation) in read {
+        let frame = &observation.frame;
+        keys.push(frame.match_key().zip(Some(frame.ttl)));
+        passages.push(Passage {
+            capture,
+            fid,
+            packet: Packet {
+                fid,
+                length: observation.length,
+                trp: frame.protocol.unwrap_or(u8::MAX),
+                ttl: u8::MAX,
+                dscp: frame.dscp.unwrap_or(0),
+                ecn: frame.ecn.unwrap_or(0),
+                ..Packet::default()
+            },
+            arrival_ps: ps_since(start, &observation, &captures[usize::from(capture)])?,
+            fate: Fate::Unknown,
+        });
+    }
+    let egress = Egress::read(egress, start, options)?;
+    let matching = match_fates(&mut passages, &keys, &egress);
+    let remarks = captures.iter().flat_map(Sorted::remarks).chain(egress.remarks).collect();
+    let joined = Joined {
+        passages,
+        flows: flows.keys().copied().collect(),
+        only_egress: matching.only_egress,
+        egress: egress.measurements.len() as u64,
+        negative: matching.negative,
+        least_delay_ps: matching.least_delay_ps,
+        routes: matching.routes,
+        remarks,
+    };
+    check(joined, matching.matched)
+}
+
+/// The egress capture.
+struct Egress {
+    measurements: Vec<Measurement>,
+    /// The time to live of the first packets.
+    ttl: FxHashMap<u64, Option<u8>>,
+    remarks: Vec<String>,
+}
+
+/// How many packets say whether the device takes one from the time to live.
+const TTL_SAMPLE: usize = 1 << 12;
+
+impl Egress {
+    fn read(path: &Path, start: Timestamp, options: &Options) -> Result<Self, CalibrateError> {
+        let mut capture = Sorted::open(path, options)?;
+        let (mut measurements, mut ttl) = (Vec::new(), FxHashMap::default());
+        while let Some(observation) = capture.next_observation()? {
+            if let Some(key) = observation.frame.match_key() {
+                measurements.push(Measurement { key, at_ps: ps_since(start, &observation, &capture)? });
+                if ttl.len() < TTL_SAMPLE {
+                    ttl.insert(key, observation.frame.ttl);
+                }
+            }
+        }
+        if measurements.is_empty() {
+            return Err(CalibrateError::Empty { path: path.to_owned() });
+        }
+        Ok(Egress { measurements, ttl, remarks: capture.remarks() })
+    }
+}
+
+/// What matching found.
+struct Matching {
+    matched: u64,
+    only_egress: u64,
+    negative: u64,
+    least_delay_ps: i64,
+    routes: bool,
+}
+
+/// Gives every packet its fate. The one place that knows how packets are matched.
+fn match_fates(passages: &mut [Passage], keys: &[Option<(u64, Option<u8>)>], egress: &Egress) -> Matching {
+    let sightings = passages.iter().zip(keys).enumerate().filter_map(|(index, (passage, key))| {
+        let (key, _) = (*key)?;
+        let at = passage.arrival_ps;
+        Some(Sighting {
+            key,
+            pid: index as u64,
+            fid: passage.fid,
+            injected_here: true,
+            injected_ps: at,
+            from_ps: at,
+            at_ps: Some(at),
+        })
+    });
+    let mut times: FxHashMap<u64, (u32, u32)> = FxHashMap::default();
+    for (key, _) in keys.iter().flatten() {
+        times.entry(*key).or_default().0 += 1;
+    }
+    for measurement in &egress.measurements {
+        times.entry(measurement.key).or_default().1 += 1;
+    }
+    let (matched, counts, _) = match_packets(sightings.collect(), egress.measurements.clone());
+    let first = matched.iter().map(|packet| packet.sighting.injected_ps).min().unwrap_or(i64::MAX);
+    let last = matched.iter().map(|packet| packet.sighting.injected_ps).max().unwrap_or(i64::MIN);
+    for (passage, key) in passages.iter_mut().zip(keys) {
+        let alone =
+            key.is_some_and(|(key, _)| times.get(&key).is_some_and(|&(sent, seen)| sent == 1 && seen == 0));
+        if alone && (first..=last).contains(&passage.arrival_ps) {
+            passage.fate = Fate::Lost;
+        }
+    }
+    let (mut negative, mut least_delay_ps, mut hops) = (0, i64::MAX, 0i64);
+    for packet in &matched {
+        let index = packet.sighting.pid as usize;
+        passages[index].fate = Fate::Departed(packet.measured_ps);
+        let delay = packet.measured_ps - packet.sighting.injected_ps;
+        negative += u64::from(delay < 0);
+        least_delay_ps = least_delay_ps.min(delay);
+        if let Some((key, Some(before))) = keys[index]
+            && let Some(Some(after)) = egress.ttl.get(&key)
+        {
+            hops += if before.checked_sub(1) == Some(*after) { 1 } else { -1 };
+        }
+    }
+    Matching {
+        matched: counts.matched,
+        only_egress: counts.only_measured,
+        negative,
+        least_delay_ps,
+        routes: hops > 0,
+    }
+}
+
+/// Whether the captures can be those of one device.
+fn check(joined: Joined, matched: u64) -> Result<Joined, CalibrateError> {
+    let ingress = joined.passages.len() as u64;
+    if matched == 0 {
+        return Err(CalibrateError::NothingShared { ingress, egress: joined.egress });
+    }
+    if 2 * joined.negative > matched {
+        return Err(CalibrateError::LeavesBeforeItArrives {
+            negative: joined.negative,
+            matched,
+            least_s: joined.least_delay_ps as f64 / PS_PER_S as f64,
+        });
+    }
+    Ok(joined)
+}

@@ -1,0 +1,171 @@
+//! What the estimators look at: arrivals and departures in microseconds.
+
+use super::passage::{Fate, Passage};
+
+const PS_PER_US: f64 = 1e6;
+
+/// A packet, for the estimators.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Crossing {
+    /// When it arrived, in us.
+    pub arrival: f64,
+    /// When it left, in us; none for a lost one.
+    pub departure: Option<f64>,
+    /// Its length, in bytes.
+    pub length: f64,
+    /// Its flow.
+    pub fid: u32,
+    /// Its class.
+    pub class: usize,
+}
+
+impl Crossing {
+    /// From arrival to departure, in us.
+    pub fn sojourn(&self) -> Option<f64> {
+        Some(self.departure? - self.arrival)
+    }
+}
+
+/// A packet that found nobody inside.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Alone {
+    /// From arrival to departure, in us.
+    pub sojourn: f64,
+    /// Its length, in bytes.
+    pub length: f64,
+    /// How long nobody had been inside, in us.
+    pub idle: f64,
+}
+
+/// Packets of known fate, by arrival, and those that left, by departure.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sample {
+    pub crossings: Vec<Crossing>,
+    pub order: Vec<usize>,
+}
+
+impl Sample {
+    /// The packets that arrive from `from_ps` on and before `to_ps`.
+    pub fn new(passages: &[Passage], from_ps: i64, to_ps: i64) -> Self {
+        let within = passages.iter().filter(|passage| (from_ps..to_ps).contains(&passage.arrival_ps));
+        let crossings = within.filter_map(|passage| {
+            let departure = match passage.fate {
+                Fate::Departed(at) => Some(at as f64 / PS_PER_US),
+                Fate::Lost => None,
+                Fate::Unknown => return None,
+            };
+            Some(Crossing {
+                arrival: passage.arrival_ps as f64 / PS_PER_US,
+                departure,
+                length: passage.packet.length.into(),
+                fid: passage.fid,
+                class: 0,
+            })
+        });
+        Sample::of(crossings.collect())
+    }
+
+    /// Those crossings.
+    pub fn of(crossings: Vec<Crossing>) -> Self {
+        let mut order: Vec<usize> =
+            (0..crossings.len()).filter(|&i| crossings[i].departure.is_some()).collect();
+        order.sort_by(|&a, &b| {
+            crossings[a].departure.partial_cmp(&crossings[b].departure).unwrap_or(std::cmp::Ordering::Equal)
+        });
+        Sample { crossings, order }
+    }
+
+    /// The crossings that left, by departure: the crossing and its departure.
+    pub fn departures(&self) -> impl ExactSizeIterator<Item = (&Crossing, f64)> + Clone {
+        self.order.iter().map(|&index| {
+            let crossing = &self.crossings[index];
+            (crossing, crossing.departure.unwrap_or(f64::NAN))
+        })
+    }
+
+    /// Those that left, all later departures so much earlier as `shift` says.
+    pub fn shifted(&self, shift: impl Fn(&Crossing) -> f64) -> Self {
+        let shifted = self.crossings.iter().map(|crossing| Crossing {
+            departure: crossing.departure.map(|at| at - shift(crossing)),
+            ..*crossing
+        });
+        Sample::of(shifted.collect())
+    }
+
+    /// Those that found nobody inside.
+    pub fn alone(&self) -> Vec<Alone> {
+        let mut latest = f64::NEG_INFINITY;
+        let mut alone = Vec::new();
+        for crossing in &self.crossings {
+            if let Some(departure) = crossing.departure {
+                if crossing.arrival > latest {
+                    alone.push(Alone {
+                        sojourn: departure - crossing.arrival,
+                        length: crossing.length,
+                        idle: crossing.arrival - latest,
+                    });
+                }
+                latest = latest.max(departure);
+            }
+        }
+        alone
+    }
+}
+
+/// The quantile `q` of values in any order; none of none.
+pub(super) fn quantile(values: &mut [f64], q: f64) -> Option<f64> {
+    let last = values.len().checked_sub(1)?;
+    let place = (q * last as f64).round() as usize;
+    let (_, value, _) = values.select_nth_unstable_by(place.min(last), f64::total_cmp);
+    Some(*value)
+}
+
+/// The median absolute deviation from `middle`.
+pub(super) fn deviation(values: &[f64], middle: f64) -> f64 {
+    let mut deviations: Vec<f64> = values.iter().map(|value| (value - middle).abs()).collect();
+    quantile(&mut deviations, 0.5).unwrap_or(0.0)
+}
+
+/// The value with the fewest significant digits within `uncertainty` of `value`, the nearest of several.
+pub(super) fn roundest(value: f64, uncertainty: f64) -> f64 {
+    if value <= 0.0 || !value.is_finite() {
+        return value;
+    }
+    let magnitude = value.log10().floor() as i32;
+    for digits in 0..15 {
+        let exponent = magnitude - digits;
+        // Powers of ten below one are no doubles: divide by their inverse.
+        let rounded = if exponent >= 0 {
+            let step = 10f64.powi(exponent);
+            (value / step).round() * step
+        } else {
+            let parts = 10f64.powi(-exponent);
+            (value * parts).round() / parts
+        };
+        if (rounded - value).abs() <= uncertainty {
+            return rounded;
+        }
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_roundest_value_has_the_fewest_digits() {
+        assert_eq!(roundest(9.9983, 0.003), 10.0);
+        assert_eq!(roundest(1538.8, 12.5), 1540.0);
+        assert_eq!(roundest(2005.0, 1.0), 2005.0);
+        assert_eq!(roundest(0.0123, 0.0001), 0.0123);
+        assert_eq!(roundest(0.0, 1.0), 0.0);
+    }
+
+    #[test]
+    fn quantiles_are_of_values_in_any_order() {
+        assert_eq!(quantile(&mut [3.0, 1.0, 2.0], 0.5), Some(2.0));
+        assert_eq!(quantile(&mut [], 0.5), None);
+        assert_eq!(deviation(&[1.0, 2.0, 4.0], 2.0), 1.0);
+    }
+}

@@ -1,0 +1,201 @@
+//! A model at work on the recorded arrivals, by the engine, and how close it comes to what was measured.
+
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::CalibrateError;
+use super::model::{DEVICE, EGRESS_PORT, Model};
+use super::passage::{Fate, Joined, Passage};
+use crate::compare::{Agreement, Confusion, DelaySummary, Delays, agreement};
+use crate::engine::{Dropped, Hop, Injected, Injection, InjectionPoint, Observer, Settings, Simulation};
+use crate::packet::{FlowKey, Tau};
+use crate::topology::{DeviceId, PortId};
+use crate::traffic::{Emission, Source, TrafficError};
+use crate::units::{ByteCount, Time};
+
+/// The recorded arrivals, ready to be replayed from memory.
+pub(super) struct Replays {
+    /// Per ingress capture: its packets, as numbers of passages.
+    by_capture: Vec<Arc<Vec<usize>>>,
+    passages: Arc<Vec<Passage>>,
+    flows: Arc<Vec<FlowKey>>,
+}
+
+impl Replays {
+    pub fn new(joined: &Joined, captures: usize) -> Self {
+        let mut by_capture = vec![Vec::new(); captures];
+        for (index, passage) in joined.passages.iter().enumerate() {
+            by_capture[usize::from(passage.capture)].push(index);
+        }
+        Replays {
+            by_capture: by_capture.into_iter().map(Arc::new).collect(),
+            passages: Arc::new(joined.passages.clone()),
+            flows: Arc::new(joined.flows.clone()),
+        }
+    }
+
+    /// When each passage leaves by the model, in picoseconds; none for a lost one.
+    ///
+    /// # Errors
+    /// The model does not hold together, or the simulation stops.
+    pub fn simulate(&self, model: &Model) -> Result<Vec<Option<i64>>, CalibrateError> {
+        let topology = model.topology(self.by_capture.len())?;
+        let device = topology.device_named(DEVICE).expect("the model names its device");
+        let port = |number: u16| -> PortId {
+            let ports = &topology.device(device).ports;
+            *ports.iter().find(|port| topology.port(**port).number == number).expect("a port of the model")
+        };
+        let egress = port(EGRESS_PORT);
+        let injections = self
+            .by_capture
+            .iter()
+            .enumerate()
+            .map(|(capture, indices)| Injection {
+                source: Box::new(FromMemory {
+                    indices: Arc::clone(indices),
+                    passages: Arc::clone(&self.passages),
+                    flows: Arc::clone(&self.flows),
+                    next: 0,
+                }),
+                at: InjectionPoint::Ingress(port(capture as u16 + 1)),
+            })
+            .collect();
+        let mut departures = Departures {
+            captures: self.by_capture.len() as u64,
+            by_capture: &self.by_capture,
+            egress,
+            at_ps: vec![None; self.passages.len()],
+        };
+        let settings = Settings { threads: 1, ..Settings::default() };
+        Simulation::new(&topology, injections, settings)
+            .run(&mut departures, |_| ControlFlow::Continue(()))?;
+        if model.at_far_end {
+            let link = model.link();
+            for (at, passage) in departures.at_ps.iter_mut().zip(self.passages.iter()) {
+                let transmission = link.transmission_time(ByteCount::new(passage.packet.length.into()));
+                *at = at.map(|at| at + transmission.as_ps() as i64);
+            }
+        }
+        Ok(departures.at_ps)
+    }
+
+    /// How close simulated departures come, over the packets that arrive in `window`, in picoseconds.
+    pub fn score(&self, simulated: &[Option<i64>], window: Range<i64>) -> Score {
+        let mut delays = Delays::default();
+        let mut lost = Confusion::default();
+        for (passage, simulated) in self.passages.iter().zip(simulated) {
+            if !window.contains(&passage.arrival_ps) {
+                continue;
+            }
+            match (passage.fate, simulated) {
+                (Fate::Departed(measured), Some(simulated)) => {
+                    delays.simulated.push(simulated - passage.arrival_ps);
+                    delays.measured.push(measured - passage.arrival_ps);
+                    lost.neither += 1;
+                }
+                (Fate::Departed(_), None) => lost.only_simulated += 1,
+                (Fate::Lost, Some(_)) => lost.only_measured += 1,
+                (Fate::Lost, None) => lost.both += 1,
+                (Fate::Unknown, _) => {}
+            }
+        }
+        Score::of(&delays, lost)
+    }
+}
+
+/// How close a simulation, or a formula, comes to the measured delays.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Score {
+    /// Packets with a simulated and a measured delay.
+    pub packets: u64,
+    /// As simulated, in seconds.
+    pub simulated_s: Option<DelaySummary>,
+    /// As measured, in seconds.
+    pub measured_s: Option<DelaySummary>,
+    /// The metrics; none without packets.
+    #[serde(flatten)]
+    pub agreement: Option<Agreement>,
+    /// Lost in the simulation against lost in reality.
+    pub loss: Confusion,
+}
+
+impl Score {
+    pub(super) fn of(delays: &Delays, loss: Confusion) -> Self {
+        let agreed = agreement(delays);
+        Score {
+            packets: delays.measured.len() as u64,
+            simulated_s: agreed.map(|(simulated, _, _)| simulated),
+            measured_s: agreed.map(|(_, measured, _)| measured),
+            agreement: agreed.map(|(_, _, agreement)| agreement),
+            loss,
+        }
+    }
+
+    /// W1 over the mean measured delay.
+    pub fn w1_normalized(&self) -> Option<f64> {
+        self.agreement?.w1_normalized
+    }
+
+    /// What candidates are chosen by: the mean error of a packet's delay over the mean delay, and the part of the packets
+    /// whose loss is wrong.
+    pub(super) fn cost(&self) -> f64 {
+        let (Some(agreement), Some(measured)) = (self.agreement, self.measured_s) else {
+            return f64::INFINITY;
+        };
+        let all = self.packets + self.loss.only_simulated + self.loss.only_measured + self.loss.both;
+        let wrong = (self.loss.only_simulated + self.loss.only_measured) as f64 / all.max(1) as f64;
+        agreement.mae_s / measured.mean.max(f64::MIN_POSITIVE) + wrong
+    }
+}
+
+/// The packets of one ingress capture.
+struct FromMemory {
+    indices: Arc<Vec<usize>>,
+    passages: Arc<Vec<Passage>>,
+    flows: Arc<Vec<FlowKey>>,
+    next: usize,
+}
+
+impl Source for FromMemory {
+    fn next_emission(&mut self) -> Result<Option<Emission>, TrafficError> {
+        let Some(index) = self.indices.get(self.next) else { return Ok(None) };
+        let passage = &self.passages[*index];
+        let record = self.next as u64;
+        self.next += 1;
+        let timestamp = Time::from_ps(passage.arrival_ps.unsigned_abs());
+        Ok(Some(Emission { tau: Tau { timestamp, packet: passage.packet }, record, match_key: None }))
+    }
+
+    fn flow(&self, fid: u32) -> FlowKey {
+        self.flows[fid as usize]
+    }
+
+    fn progress(&self) -> Option<f64> {
+        Some(self.next as f64 / self.indices.len().max(1) as f64)
+    }
+}
+
+/// Notes when packets leave by the egress port.
+struct Departures<'r> {
+    captures: u64,
+    by_capture: &'r [Arc<Vec<usize>>],
+    egress: PortId,
+    at_ps: Vec<Option<i64>>,
+}
+
+impl Observer for Departures<'_> {
+    fn flow(&mut self, _fid: u32, _key: FlowKey) {}
+    fn injected(&mut self, _injected: &Injected<'_>) {}
+    fn hop(&mut self, hop: &Hop) {
+        if hop.port == self.egress {
+            // A packet id is the packet's number in its source, times the sources, plus the source's number.
+            let (record, capture) = (hop.packet.pid / self.captures, hop.packet.pid % self.captures);
+            let index = self.by_capture[capture as usize][record as usize];
+            self.at_ps[index] = i64::try_from(hop.egress.as_ps()).ok();
+        }
+    }
+    fn delivered(&mut self, _tau: &Tau, _host: DeviceId) {}
+    fn dropped(&mut self, _drop: &Dropped) {}
+}
