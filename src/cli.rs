@@ -14,6 +14,7 @@ mod inspect;
 mod interrupt;
 mod output;
 mod progress;
+mod report;
 mod run;
 mod text;
 mod topology;
@@ -90,6 +91,7 @@ pub enum Verb {
     Topology(topology::TopologyVerb),
     Run(run::Run),
     Compare(compare::Compare),
+    Report(report::Report),
     Completions(completions::Completions),
 }
 
@@ -101,6 +103,7 @@ impl Verb {
             Verb::Topology(topology) => topology.run(global, output),
             Verb::Run(run) => run.run(global, output),
             Verb::Compare(compare) => compare.run(global, output),
+            Verb::Report(report) => report.run(global, output),
             Verb::Completions(completions) => completions.run(output),
         }
     }

@@ -66,6 +66,7 @@
 //! | [`engine`] | the event engine and the stream engine: two ways to the same answer |
 //! | [`record`] | the tables of a run and its directory |
 //! | [`compare`] | matching packets across vantages; the metrics |
+//! | [`report`] | a run as a page to look at |
 //! | [`run`] | one simulation end to end |
 //! | [`cli`] | the command line: one file per verb |
 //!
@@ -101,5 +102,6 @@ pub mod scenario;
 pub mod engine;
 pub mod record;
 pub mod compare;
+pub mod report;
 pub mod run;
 pub mod cli;

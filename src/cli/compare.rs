@@ -1,24 +1,45 @@
 //! `taunet compare A B`
 
+mod path;
+mod run;
+mod runs;
+
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::de::DeserializeOwned;
 
-use super::text::{count, seconds};
 use super::{CliError, Global, Output};
 use crate::capture::Options as CaptureOptions;
-use crate::compare::{CaptureComparison, compare_captures};
+use crate::config::Document;
+use crate::scenario::VantageText;
 
-/// Compare two captures of one path, packet by packet
+/// Compare two captures of one path, a run with a capture, or two runs, packet by packet
 ///
-/// Packets are recognized by what no router changes: addresses, protocol, ports, IP identification, and the
-/// protocol's own sequence. Prints one-way delays from the first capture to the second, losses and reordering.
+/// Two captures: packets are recognized by what no router changes (addresses, protocol, ports, IP identification, and
+/// the protocol's own sequence); one-way delays from the first capture to the second, losses and reordering.
+///
+/// A run directory and a capture taken --at a port of its network: how far the simulation is from it. The run is simulated
+/// again from its inputs, which must not have changed.
+///
+/// Two run directories of the same traffic: what became of each packet in the first and in the second.
+///
+/// Exit code 3: a bound of --accept was missed.
 #[derive(Debug, Args)]
 pub struct Compare {
-    /// The capture that packets pass first
+    /// The capture that packets pass first, or a run directory
     first: PathBuf,
-    /// The capture that they pass then
+    /// The capture that they pass then, or a run directory
     second: PathBuf,
+    /// Where the capture was taken, such as "r1:1 egress": for a run and a capture
+    #[arg(long, value_name = "VANTAGE")]
+    at: Option<VantageText>,
+    /// Count delays from the ingress at the device of the vantage, and not from the injection
+    #[arg(long, requires = "at")]
+    hop: bool,
+    /// Bounds to keep, such as w1_normalized=0.05 mae=1ms; of two captures, such as delay_p99=5ms loss_ratio=0.01
+    #[arg(long, value_name = "METRIC=BOUND", num_args = 1..)]
+    accept: Vec<String>,
     /// Take a damaged capture as ending where the damage begins
     #[arg(long)]
     lenient: bool,
@@ -26,59 +47,39 @@ pub struct Compare {
 
 impl Compare {
     pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
-        let options = CaptureOptions { lenient: self.lenient, ..CaptureOptions::default() };
-        let comparison = compare_captures(&self.first, &self.second, &options)
-            .map_err(|error| CliError::Usage(error.to_string()))?;
-        if global.json {
-            output.json(&comparison)
-        } else if global.quiet {
-            Ok(())
-        } else {
-            print(&comparison, output)
+        match (self.first.is_dir(), self.second.is_dir(), &self.at) {
+            (true, true, None) => runs::compare(&self, global, output),
+            (true, false, Some(at)) => run::compare(&self, at, global, output),
+            (true, false, None) => Err(CliError::Usage(format!(
+                "where was {} taken? write for example --at \"r1:1 egress\"",
+                self.second.display()
+            ))),
+            (false, true, _) => Err(CliError::Usage("write the run first, and then the capture".to_owned())),
+            (_, _, Some(_)) => Err(CliError::Usage("--at is for a run directory and a capture".to_owned())),
+            (false, false, None) => path::compare(&self, global, output),
         }
     }
-}
 
-fn print(comparison: &CaptureComparison, output: &mut Output) -> Result<(), CliError> {
-    let CaptureComparison {
-        packets_first, packets_second, matched, ambiguous, only_first, only_second, ..
-    } = comparison;
-    output.line(format_args!(
-        "{} packets in the first capture, {} in the second",
-        count(*packets_first),
-        count(*packets_second)
-    ))?;
-    output.line(format_args!(
-        "  {} matched, {} ambiguous, {} only in the first, {} only in the second, {} without IP",
-        count(*matched),
-        count(*ambiguous),
-        count(*only_first),
-        count(*only_second),
-        count(comparison.without_key),
-    ))?;
-    output.line(format_args!(
-        "  {} lost between the first and the last matched packet, {} reordered",
-        count(comparison.lost),
-        count(comparison.reordered)
-    ))?;
-    let Some(delay) = &comparison.delay_s else {
-        return output.line("  no packet was matched: are these two captures of one path?");
-    };
-    output.line("  one-way delay, by the two clocks as they are")?;
-    let rows = [
-        ("mean", delay.mean),
-        ("min", delay.min),
-        ("p50", delay.p50),
-        ("p90", delay.p90),
-        ("p99", delay.p99),
-        ("p99.9", delay.p999),
-        ("max", delay.max),
-    ];
-    for (name, value) in rows {
-        output.line(format_args!("  {name:<8}{:>14}", seconds(value)))?;
+    fn options(&self) -> CaptureOptions {
+        CaptureOptions { lenient: self.lenient, ..CaptureOptions::default() }
     }
-    if let Some(jitter) = comparison.jitter_s {
-        output.line(format_args!("  {:<8}{:>14}", "jitter", seconds(jitter)))?;
+
+    /// The bounds, as a scenario's `[accept]` has them.
+    fn bounds<T: DeserializeOwned>(&self) -> Result<T, CliError> {
+        let mut text = String::new();
+        for bound in &self.accept {
+            let Some((metric, value)) = bound.split_once('=') else {
+                return Err(CliError::Usage(format!(
+                    "`{bound}` is no bound: write for example --accept w1_normalized=0.05"
+                )));
+            };
+            let (metric, value) = (metric.trim(), value.trim().trim_matches('"'));
+            // A quantity is a text to TOML.
+            match value.parse::<f64>() {
+                Ok(_) => text.push_str(&format!("{metric} = {value}\n")),
+                Err(_) => text.push_str(&format!("{metric} = {value:?}\n")),
+            }
+        }
+        Ok(Document::parse("--accept", &text)?.deserialize()?)
     }
-    Ok(())
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::matching::{MatchCounts, Measurement, Sighting, match_packets};
 use super::metrics::{DelaySummary, jitter_ps, summarize};
+use super::one_way::{OneWay, one_way};
 use crate::capture::{CaptureError, FlowTable, Observation, Options, Sorted};
 use crate::units::{PS_PER_S, Timestamp};
 
@@ -81,6 +82,9 @@ pub struct CaptureComparison {
     pub delay_s: Option<DelaySummary>,
     /// Mean |IPDV| (RFC 3393) within flows, in seconds.
     pub jitter_s: Option<f64>,
+    /// How delays vary, and how sure that is.
+    #[serde(flatten)]
+    pub one_way: Option<OneWay>,
 }
 
 /// Compares two captures packet by packet.
@@ -114,7 +118,7 @@ pub fn compare_captures(
     let packets_second = read(second, options, &mut start, &mut without_key, |key, at_ps, _| {
         received.push(Measurement { key, at_ps });
     })?;
-    let (matched, counts, confusion) = match_packets(sent, received);
+    let (matched, counts, confusion, _) = match_packets(sent, received);
     let MatchCounts { matched: both, ambiguous, only_simulated, only_measured } = counts;
     let delays: Vec<i64> = matched.iter().map(|packet| packet.measured_ps - packet.simulated_ps).collect();
     let mut latest = i64::MIN;
@@ -127,6 +131,7 @@ pub fn compare_captures(
         })
         .count() as u64;
     let in_flows = matched.iter().zip(&delays).map(|(packet, delay)| (packet.sighting.fid, *delay));
+    let fids: Vec<u32> = matched.iter().map(|packet| packet.sighting.fid).collect();
     Ok(CaptureComparison {
         packets_first,
         packets_second,
@@ -139,6 +144,7 @@ pub fn compare_captures(
         reordered,
         delay_s: summarize(&delays),
         jitter_s: jitter_ps(in_flows).map(|jitter| jitter / PS_PER_S as f64),
+        one_way: one_way(delays, &fids),
     })
 }
 

@@ -68,6 +68,21 @@ pub struct Confusion {
     pub neither: u64,
 }
 
+/// A packet that the simulation sends towards the vantage and that was lost, in the simulation or in reality.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loss {
+    /// Its packet id in the run.
+    pub pid: u64,
+    /// Its flow id in the run.
+    pub fid: u32,
+    /// When it was injected, in picoseconds since the run's start.
+    pub injected_ps: i64,
+    /// Whether the simulation lost it.
+    pub simulated: bool,
+    /// Whether reality lost it.
+    pub measured: bool,
+}
+
 impl Confusion {
     /// Packets that the simulation lost.
     pub fn simulated(&self) -> u64 {
@@ -81,20 +96,20 @@ impl Confusion {
 }
 
 /// Joins both sides by key. A key that stands twice on a side is ambiguous, and left out. The matched
-/// packets come by packet id.
+/// packets come by packet id, and so do the losses that are counted: those inside the common window.
 ///
 /// # Complexity
 /// O(n log n) in the packets of both sides.
 pub fn match_packets(
     mut simulated: Vec<Sighting>,
     mut measured: Vec<Measurement>,
-) -> (Vec<Matched>, MatchCounts, Confusion) {
+) -> (Vec<Matched>, MatchCounts, Confusion, Vec<Loss>) {
     simulated.sort_unstable_by_key(|sighting| (sighting.key, sighting.pid));
     measured.sort_unstable_by_key(|measurement| (measurement.key, measurement.at_ps));
     let mut matched = Vec::with_capacity(simulated.len().min(measured.len()));
     let mut counts = MatchCounts::default();
-    // Who was expected and unambiguous: injected when, lost in the simulation, lost in reality.
-    let mut losses: Vec<(i64, bool, bool)> = Vec::new();
+    // Who was expected and unambiguous.
+    let mut losses: Vec<Loss> = Vec::new();
     let mut rest = measured.as_slice();
     for group in simulated.chunk_by(|a, b| a.key == b.key) {
         let key = group[0].key;
@@ -116,28 +131,38 @@ pub fn match_packets(
             (None, None) => {}
         }
         if sighting.at_ps.is_none() || same.is_empty() {
-            losses.push((sighting.injected_ps, sighting.at_ps.is_none(), same.is_empty()));
+            let Sighting { pid, fid, injected_ps, .. } = *sighting;
+            losses.push(Loss {
+                pid,
+                fid,
+                injected_ps,
+                simulated: sighting.at_ps.is_none(),
+                measured: same.is_empty(),
+            });
         }
     }
     counts.only_measured += rest.len() as u64;
     counts.matched = matched.len() as u64;
     matched.sort_unstable_by_key(|matched| matched.sighting.pid);
-    let confusion = confusion(&matched, &losses);
-    (matched, counts, confusion)
+    let confusion = confusion(&matched, &mut losses);
+    (matched, counts, confusion, losses)
 }
 
-fn confusion(matched: &[Matched], losses: &[(i64, bool, bool)]) -> Confusion {
+/// Keeps the losses inside the common window, and counts them.
+fn confusion(matched: &[Matched], losses: &mut Vec<Loss>) -> Confusion {
     let mut confusion = Confusion { neither: matched.len() as u64, ..Confusion::default() };
     let injected = || matched.iter().map(|packet| packet.sighting.injected_ps);
-    let (Some(first), Some(last)) = (injected().min(), injected().max()) else { return confusion };
-    let window = first..=last;
-    for (injected_ps, in_simulation, in_reality) in losses {
-        if window.contains(injected_ps) {
-            match (in_simulation, in_reality) {
-                (true, true) => confusion.both += 1,
-                (true, false) => confusion.only_simulated += 1,
-                (false, _) => confusion.only_measured += 1,
-            }
+    let (Some(first), Some(last)) = (injected().min(), injected().max()) else {
+        losses.clear();
+        return confusion;
+    };
+    losses.retain(|loss| (first..=last).contains(&loss.injected_ps));
+    losses.sort_unstable_by_key(|loss| loss.pid);
+    for loss in losses {
+        match (loss.simulated, loss.measured) {
+            (true, true) => confusion.both += 1,
+            (true, false) => confusion.only_simulated += 1,
+            (false, _) => confusion.only_measured += 1,
         }
     }
     confusion
@@ -165,12 +190,14 @@ mod tests {
         ];
         let seen = [(20, 12), (10, 53), (30, 2), (50, 40), (99, 7), (1, 7)];
         let measured = seen.map(|(key, at_ps)| Measurement { key, at_ps }).to_vec();
-        let (matched, counts, confusion) = match_packets(simulated, measured);
+        let (matched, counts, confusion, losses) = match_packets(simulated, measured);
         let pairs: Vec<_> = matched.iter().map(|m| (m.sighting.pid, m.simulated_ps, m.measured_ps)).collect();
         assert_eq!(pairs, [(0, 1, 2), (1, 11, 12), (5, 51, 53)]);
         assert_eq!(counts, MatchCounts { matched: 3, ambiguous: 0, only_simulated: 1, only_measured: 3 });
         assert_eq!(confusion, Confusion { both: 1, only_simulated: 1, only_measured: 1, neither: 3 });
         assert_eq!((confusion.simulated(), confusion.measured()), (2, 2));
+        let each: Vec<_> = losses.iter().map(|loss| (loss.pid, loss.simulated, loss.measured)).collect();
+        assert_eq!(each, [(2, true, false), (3, false, true), (4, true, true)]);
     }
 
     #[test]
@@ -183,7 +210,7 @@ mod tests {
         ];
         let seen = [(1, 1), (2, 3), (2, 4), (3, 5)];
         let measured = seen.map(|(key, at_ps)| Measurement { key, at_ps }).to_vec();
-        let (matched, counts, _) = match_packets(simulated, measured);
+        let (matched, counts, _, _) = match_packets(simulated, measured);
         assert_eq!(matched.len(), 1);
         assert_eq!(counts, MatchCounts { matched: 1, ambiguous: 3, only_simulated: 0, only_measured: 0 });
     }

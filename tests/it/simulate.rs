@@ -80,7 +80,7 @@ fn every_scenario_keeps_its_bounds() {
         )
         .unwrap();
         for measured in &summary.measured {
-            let agreement = measured.agreement.unwrap();
+            let agreement = measured.delays.unwrap().agreement;
             writeln!(
                 table,
                 "  {} ({:?}): {} matched, {} ambiguous, lost {} simulated, {} measured, w1_normalized {:.6}, pearson {:.6}",
