@@ -254,6 +254,3 @@ fn read_measured(run: &Path, vantage: &str, of: usize) -> Result<MeasuredCharts,
         losses: losses.into_bars(),
     })
 }
-
-#[cfg(test)]
-mod tests;

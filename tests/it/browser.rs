@@ -25,7 +25,9 @@ pub struct Browser {
 pub fn installed() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let names = ["chromium", "chromium-browser", "google-chrome"];
-    std::env::split_paths(&path).flat_map(|folder| names.map(|name| folder.join(name))).find(|path| path.is_file())
+    std::env::split_paths(&path)
+        .flat_map(|folder| names.map(|name| folder.join(name)))
+        .find(|path| path.is_file())
 }
 
 impl Browser {
@@ -80,7 +82,8 @@ impl Browser {
         };
         let target = browser.call("Target.createTarget", json!({ "url": "about:blank" }));
         let attach = json!({ "targetId": target["targetId"], "flatten": true });
-        browser.session = browser.call("Target.attachToTarget", attach)["sessionId"].as_str().unwrap().to_owned();
+        browser.session =
+            browser.call("Target.attachToTarget", attach)["sessionId"].as_str().unwrap().to_owned();
         for domain in ["Page.enable", "Runtime.enable", "Log.enable"] {
             browser.call(domain, json!({}));
         }
@@ -112,7 +115,9 @@ impl Browser {
     fn note(&mut self, event: &Value) {
         let parameters = &event["params"];
         match event["method"].as_str() {
-            Some("Runtime.exceptionThrown") => self.complaints.push(parameters["exceptionDetails"].to_string()),
+            Some("Runtime.exceptionThrown") => {
+                self.complaints.push(parameters["exceptionDetails"].to_string())
+            }
             Some("Runtime.consoleAPICalled") => self.complaints.push(parameters["args"].to_string()),
             Some("Log.entryAdded") => self.complaints.push(parameters["entry"].to_string()),
             _ => {}
@@ -169,7 +174,8 @@ impl Browser {
 
     fn mouse(&mut self, kind: &str, (x, y): (f64, f64)) {
         let buttons = u8::from(kind != "mouseReleased");
-        let event = json!({ "type": kind, "x": x, "y": y, "button": "left", "buttons": buttons, "clickCount": 1 });
+        let event =
+            json!({ "type": kind, "x": x, "y": y, "button": "left", "buttons": buttons, "clickCount": 1 });
         self.call("Input.dispatchMouseEvent", event);
     }
 
@@ -185,7 +191,10 @@ impl Browser {
     pub fn drag(&mut self, selector: &str, reach: f64) {
         let (x, y) = self.middle(selector);
         let move_to = |browser: &mut Self, at| {
-            browser.call("Input.dispatchMouseEvent", json!({ "type": "mouseMoved", "x": at, "y": y, "buttons": 0 }));
+            browser.call(
+                "Input.dispatchMouseEvent",
+                json!({ "type": "mouseMoved", "x": at, "y": y, "buttons": 0 }),
+            );
         };
         move_to(self, x - reach);
         self.mouse("mousePressed", (x - reach, y));
@@ -219,7 +228,8 @@ impl Browser {
 
     /// The page on paper, as a PDF in base64.
     pub fn print(&mut self) -> String {
-        let printed = self.call("Page.printToPDF", json!({ "printBackground": true, "preferCSSPageSize": true }));
+        let printed =
+            self.call("Page.printToPDF", json!({ "printBackground": true, "preferCSSPageSize": true }));
         printed["data"].as_str().unwrap().to_owned()
     }
 

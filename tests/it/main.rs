@@ -1,5 +1,6 @@
 //! The integration tests: one module per behaviour.
 
+mod browser;
 mod capture_damage;
 mod capture_formats;
 mod capture_frames;
@@ -16,6 +17,7 @@ mod overrides;
 mod packets_table;
 mod pcapng;
 mod random_networks;
+mod report;
 mod scenarios;
 mod schemas;
 mod simulate;
