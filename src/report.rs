@@ -23,6 +23,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::table::{Kind, ReadError, read_columns};
+use distribution::Distribution;
 use model::{Meta, Summary};
 use series::Reservoir;
 
@@ -106,7 +107,7 @@ struct Report {
 
 /// The charts of all packets of a run.
 struct PacketCharts {
-    distribution: distribution::Distribution,
+    distribution: Distribution,
     delays: series::Series,
     rate: series::Bars,
     drops: series::Bars,
@@ -115,7 +116,7 @@ struct PacketCharts {
 /// The charts of a comparison; those without packets are empty.
 #[derive(Default)]
 struct MeasuredCharts {
-    distribution: distribution::Distribution,
+    distribution: Distribution,
     delays: series::Series,
     rate: series::Bars,
     losses: series::Bars,
@@ -127,10 +128,9 @@ fn read_run(run: &Path) -> Result<Report, ReportError> {
     let picture = std::fs::read_to_string(run.join("topology.svg")).ok();
     let end = summary.simulated_s;
     let packets = read_packets(run, end)?;
-    let mut measured: Vec<MeasuredCharts> = Vec::new();
-    for number in 0..summary.measured.len() {
-        // The same capture twice at a vantage is told apart by nothing in the tables: both get all of it.
-        measured.push(read_measured(run, &summary.measured[number].vantage, summary.measured.len())?);
+    let mut measured = read_matched(run, summary.measured.len())?;
+    for (number, charts) in measured.iter_mut().enumerate() {
+        read_over_time(run, number, charts)?;
     }
     Ok(Report {
         flows: rows::flows(run)?,
@@ -179,36 +179,77 @@ fn read_packets(run: &Path, end_s: f64) -> Result<Option<PacketCharts>, ReportEr
         }
     })?;
     Ok(found.then(|| PacketCharts {
-        distribution: distribution::Distribution::of_one(delays),
+        distribution: Distribution::of_one(delays),
         delays: points.into_series(),
         rate: rate.into_bars(),
         drops: drops.into_bars(),
     }))
 }
 
-/// The charts of the vantage of that name, one of `of`.
-fn read_measured(run: &Path, vantage: &str, of: usize) -> Result<MeasuredCharts, ReportError> {
+/// The delays of one vantage in the making.
+struct Delays {
+    simulated: Vec<i64>,
+    measured: Vec<i64>,
+    points: Reservoir<2>,
+}
+
+impl Delays {
+    fn new(charts: usize) -> Self {
+        Delays { simulated: Vec::new(), measured: Vec::new(), points: Reservoir::new(charts) }
+    }
+
+    fn into_charts(self) -> MeasuredCharts {
+        MeasuredCharts {
+            distribution: Distribution::of_two(self.simulated, self.measured),
+            delays: self.points.into_series(),
+            ..MeasuredCharts::default()
+        }
+    }
+}
+
+/// The delays of each of so many comparisons. The table has the rows of one after those of another, so that one at a
+/// time is held.
+fn read_matched(run: &Path, comparisons: usize) -> Result<Vec<MeasuredCharts>, ReportError> {
     let wanted = [
-        ("vantage", Kind::Texts),
+        ("comparison", Kind::Integers),
         ("simulated_ps", Kind::Integers),
         ("simulated_delay_ps", Kind::Integers),
         ("measured_delay_ps", Kind::Integers),
     ];
-    let (mut simulated, mut measured) = (Vec::new(), Vec::new());
-    let mut points = Reservoir::new(of);
+    let mut found: Vec<MeasuredCharts> = Vec::new();
+    found.resize_with(comparisons, MeasuredCharts::default);
+    let mut now: Option<(usize, Delays)> = None;
+    let mut end = |ended: Option<(usize, Delays)>| {
+        if let Some((number, delays)) = ended
+            && let Some(charts) = found.get_mut(number)
+        {
+            *charts = delays.into_charts();
+        }
+    };
     read_columns(&run.join("matched"), &wanted, |batch| {
-        let [names, at, simulated_delay, measured_delay] = batch else { return };
+        let [numbers, at, simulated_delay, measured_delay] = batch else { return };
         let delays = simulated_delay.integers().iter().zip(measured_delay.integers());
         for (row, (at, delays)) in at.integers().iter().zip(delays).enumerate() {
-            if let (Some(at), (Some(x), Some(y)), true) = (at, delays, names.text(row) == Some(vantage)) {
-                simulated.push(*x);
-                measured.push(*y);
-                points.push(at - x, [*x, *y]);
+            let number = numbers.integers()[row].and_then(|number| usize::try_from(number).ok());
+            let (Some(number), Some(at), (Some(x), Some(y))) = (number, at, delays) else { continue };
+            if now.as_ref().is_none_or(|(current, _)| *current != number) {
+                end(now.replace((number, Delays::new(comparisons))));
+            }
+            if let Some((_, delays)) = &mut now {
+                delays.simulated.push(*x);
+                delays.measured.push(*y);
+                delays.points.push(at - x, [*x, *y]);
             }
         }
     })?;
+    end(now);
+    Ok(found)
+}
+
+/// Adds rate and losses over time of the comparison of that number.
+fn read_over_time(run: &Path, number: usize, charts: &mut MeasuredCharts) -> Result<(), ReportError> {
     let wanted = [
-        ("vantage", Kind::Texts),
+        ("comparison", Kind::Integers),
         ("start_ps", Kind::Integers),
         ("length_ps", Kind::Integers),
         ("simulated_packets", Kind::Integers),
@@ -216,10 +257,10 @@ fn read_measured(run: &Path, vantage: &str, of: usize) -> Result<MeasuredCharts,
     ];
     let mut rate = series::Bars::default();
     read_columns(&run.join("windows"), &wanted, |batch| {
-        let [names, start, length, simulated, measured] = batch else { return };
+        let [numbers, start, length, simulated, measured] = batch else { return };
         for row in 0..start.integers().len() {
             let cell = |column: &crate::table::Column| column.integers().get(row).copied().flatten();
-            if names.text(row) == Some(vantage) {
+            if cell(numbers) == Some(number as i64) {
                 if let (Some(start), Some(length)) = (cell(start), cell(length)) {
                     let counts = [cell(simulated), cell(measured)].map(|count| count.unwrap_or(0) as u64);
                     rate.push(start, length, &counts);
@@ -228,17 +269,17 @@ fn read_measured(run: &Path, vantage: &str, of: usize) -> Result<MeasuredCharts,
         }
     })?;
     let wanted = [
-        ("vantage", Kind::Texts),
+        ("comparison", Kind::Integers),
         ("injected_ps", Kind::Integers),
         ("simulated", Kind::Integers),
         ("measured", Kind::Integers),
     ];
     let mut losses = series::Counts::like(&rate, 2);
     read_columns(&run.join("losses"), &wanted, |batch| {
-        let [names, at, simulated, measured] = batch else { return };
+        let [numbers, at, simulated, measured] = batch else { return };
         let sides = [simulated, measured];
         for (row, at) in at.integers().iter().enumerate() {
-            if let (Some(at), true) = (at, names.text(row) == Some(vantage)) {
+            if let (Some(at), true) = (at, numbers.integers()[row] == Some(number as i64)) {
                 for (side, column) in sides.iter().enumerate() {
                     if column.integers().get(row).copied().flatten() == Some(1) {
                         losses.count(*at, side);
@@ -247,10 +288,7 @@ fn read_measured(run: &Path, vantage: &str, of: usize) -> Result<MeasuredCharts,
             }
         }
     })?;
-    Ok(MeasuredCharts {
-        distribution: distribution::Distribution::of_two(simulated, measured),
-        delays: points.into_series(),
-        rate,
-        losses: losses.into_bars(),
-    })
+    charts.rate = rate;
+    charts.losses = losses.into_bars();
+    Ok(())
 }

@@ -185,7 +185,7 @@ pub fn run(
         let expected = vantage.expected;
         let summary = compare_vantage(
             topology,
-            target,
+            (index, target),
             vantage.sightings,
             &mut capture,
             start,

@@ -13,10 +13,12 @@ use crate::scenario::DelayScope;
 
 const STYLE: &str = include_str!("report.css");
 const SCRIPT: &str = include_str!("report.js");
-/// uPlot 1.6.32, as published on npm.
+/// uPlot as published on npm, unchanged.
 const UPLOT: &str = include_str!("uplot/uPlot.iife.min.js");
 const UPLOT_STYLE: &str = include_str!("uplot/uPlot.min.css");
 const UPLOT_LICENCE: &str = include_str!("uplot/LICENSE");
+
+const UPLOT_VERSION: &str = "1.6.32";
 
 /// A chart of the page: its kind for the script, its title, and how to read it.
 struct Chart {
@@ -108,7 +110,7 @@ fn write_page(html: &mut String, report: &Report) -> std::fmt::Result {
     html.push_str("</main>\n");
     write!(
         html,
-        "<footer><details><summary>Charts are drawn by uPlot 1.6.32 (MIT)</summary><pre>{}</pre></details></footer>\n\
+        "<footer><details><summary>Charts are drawn by uPlot {UPLOT_VERSION} (MIT)</summary><pre>{}</pre></details></footer>\n\
          <script type=\"application/json\" id=\"points\">{}</script>\n\
          <script>{UPLOT}</script>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
         escaped(UPLOT_LICENCE),
@@ -495,4 +497,20 @@ fn write_origin(html: &mut String, report: &Report) -> std::fmt::Result {
     }
     html.push_str("</tbody></table></div></section>\n");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_embedded_is_what_the_page_says() {
+        assert!(UPLOT.starts_with(&format!("/*! https://github.com/leeoniya/uPlot (v{UPLOT_VERSION}) */")));
+        assert!(UPLOT_LICENCE.starts_with("The MIT License (MIT)"), "{UPLOT_LICENCE}");
+        // Nothing that is embedded ends its element, and nothing is fetched.
+        assert!([UPLOT, SCRIPT].iter().all(|script| !script.contains("</script")));
+        assert!(
+            [STYLE, UPLOT_STYLE].iter().all(|style| !style.contains("</style") && !style.contains("url("))
+        );
+    }
 }

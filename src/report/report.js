@@ -31,6 +31,8 @@
       const x = scaled(delays, factor);
       const lines = distribution.cumulated.map(singles);
       const from = log ? x.findIndex((n) => n > 0) : 0;
+      // No packet is faster than the fastest.
+      if (!log) { x.unshift(x[0]); lines.forEach((line) => line.unshift(0)); }
       return {
         lines: sides(lines.length), x: `delay (${unit})`, y: "part of the packets", yRange: [0, 1], log,
         canLog: x[x.length - 1] > 0, stepped: true,

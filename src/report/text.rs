@@ -1,5 +1,8 @@
 //! Numbers and names in HTML.
 
+/// Between a number and its unit no line is broken.
+const SPACE: char = '\u{a0}';
+
 /// A text between tags or in a quoted attribute. What HTML cannot write becomes the replacement character.
 pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -39,13 +42,13 @@ pub(super) fn count(number: u64) -> String {
 /// Seconds in the unit that fits: `620.7 us`.
 pub(super) fn seconds(seconds: f64) -> String {
     let (factor, unit) = second_unit(seconds);
-    format!("{} {unit}", four_digits(seconds * factor))
+    format!("{}{SPACE}{unit}", four_digits(seconds * factor))
 }
 
 /// An interval of seconds, in one unit.
 pub(super) fn seconds_between(low: f64, high: f64) -> String {
     let (factor, unit) = second_unit(low.abs().max(high.abs()));
-    format!("{} to {} {unit}", four_digits(low * factor), four_digits(high * factor))
+    format!("{} to {}{SPACE}{unit}", four_digits(low * factor), four_digits(high * factor))
 }
 
 fn second_unit(seconds: f64) -> (f64, &'static str) {
@@ -73,7 +76,7 @@ pub(super) fn four_digits(number: f64) -> String {
 /// A part with its sign: `-0.87 %`.
 pub(super) fn percent(part: f64) -> String {
     let digits = if part.abs() < 0.1 { 3 } else { 1 };
-    format!("{:+.digits$} %", part * 100.0)
+    format!("{:+.digits$}{SPACE}%", part * 100.0)
 }
 
 /// Bytes with their unit.
@@ -114,9 +117,13 @@ mod tests {
     #[test]
     fn numbers_read_well() {
         assert_eq!([0, 999, 1_234_567].map(count), ["0", "999", "1,234,567"]);
-        assert_eq!([0.0, 2.0, 0.62067e-3, -5e-9].map(seconds), ["0 s", "2.000 s", "620.7 us", "-5.000 ns"]);
-        assert_eq!(seconds_between(-5e-7, 2e-6), "-0.5000 to 2.000 us");
-        assert_eq!([-0.0087, 1.5].map(percent), ["-0.870 %", "+150.0 %"]);
+        let plain = |text: String| text.replace(SPACE, " ");
+        assert_eq!(
+            [0.0, 2.0, 0.62067e-3, -5e-9].map(seconds).map(plain),
+            ["0 s", "2.000 s", "620.7 us", "-5.000 ns"]
+        );
+        assert_eq!(plain(seconds_between(-5e-7, 2e-6)), "-0.5000 to 2.000 us");
+        assert_eq!([-0.0087, 1.5].map(percent).map(plain), ["-0.870 %", "+150.0 %"]);
         assert_eq!([12, 1_500, 2_500_000].map(bytes), ["12 B", "1.500 kB", "2.500 MB"]);
         assert_eq!(bits_per_second(9.87e6), "9.870 Mbps");
     }

@@ -48,7 +48,7 @@ pub(super) struct Entries {
 /// Matches the packets of a capture with those seen in the simulation, writes them, and sums up.
 pub(super) fn compare_vantage(
     topology: &Topology,
-    target: &Measured,
+    (number, target): (usize, &Measured),
     sightings: Vec<Sighting>,
     capture: &mut Sorted,
     start: Timestamp,
@@ -90,8 +90,9 @@ pub(super) fn compare_vantage(
         true
     });
     let vantage = target.at.name(topology);
-    tables.matched.write(&vantage, &matched, &delays)?;
-    tables.losses.push((vantage.clone(), losses));
+    let label = Label { number: number as u16, vantage: vantage.clone() };
+    tables.matched.write(&label, &matched, &delays)?;
+    tables.losses.push((label.clone(), losses));
     let fids: Vec<u32> = matched.iter().map(|packet| packet.sighting.fid).collect();
     let at_ps = Delays {
         simulated: matched.iter().map(|packet| packet.simulated_ps).collect(),
@@ -104,8 +105,8 @@ pub(super) fn compare_vantage(
     let windows = Windows::new(&at_ps, &delays);
     drop(at_ps);
     let over_time = windows.as_ref().map(Windows::summarize);
-    tables.windows.extend(windows.map(|windows| (vantage.clone(), windows)));
-    tables.flows.push((vantage.clone(), compare_groups(&delays, &fids, &fids)));
+    tables.windows.extend(windows.map(|windows| (label.clone(), windows)));
+    tables.flows.push((label, compare_groups(&delays, &fids, &fids)));
     let groups: Vec<u32> = fids.iter().map(|fid| entries.sources[*fid as usize]).collect();
     let paths = compare_groups(&delays, &groups, &fids).into_iter().map(|(source, metrics)| {
         let from = entries.names.get(source as usize).cloned().unwrap_or_default();
@@ -126,12 +127,20 @@ pub(super) fn compare_vantage(
     })
 }
 
+/// Which comparison a row is of: several may be at one vantage.
+#[derive(Clone)]
+struct Label {
+    /// The number of the `[[measured]]` entry; there are at most 64.
+    number: u16,
+    vantage: String,
+}
+
 /// The tables of the comparisons of a run.
 pub(super) struct ComparisonTables {
     matched: MatchedRows,
-    flows: Vec<(String, Vec<(u32, GroupComparison)>)>,
-    losses: Vec<(String, Vec<Loss>)>,
-    windows: Vec<(String, Windows)>,
+    flows: Vec<(Label, Vec<(u32, GroupComparison)>)>,
+    losses: Vec<(Label, Vec<Loss>)>,
+    windows: Vec<(Label, Windows)>,
 }
 
 impl ComparisonTables {
@@ -156,17 +165,18 @@ fn numbers<T>(rows: &[T], of: impl Fn(&T) -> Option<f64>) -> ArrayRef {
 }
 
 /// The columns of `agreement`: a row per vantage and flow.
-fn flow_columns(vantages: &[(String, Vec<(u32, GroupComparison)>)]) -> Vec<(&'static str, ArrayRef)> {
+fn flow_columns(vantages: &[(Label, Vec<(u32, GroupComparison)>)]) -> Vec<(&'static str, ArrayRef)> {
     const PS: f64 = crate::units::PS_PER_S as f64;
-    type Row<'a> = (&'a str, u32, &'a GroupComparison);
+    type Row<'a> = (&'a Label, u32, &'a GroupComparison);
     let rows: Vec<Row<'_>> = vantages
         .iter()
-        .flat_map(|(vantage, flows)| flows.iter().map(|(fid, found)| (vantage.as_str(), *fid, found)))
+        .flat_map(|(vantage, flows)| flows.iter().map(move |(fid, found)| (vantage, *fid, found)))
         .collect();
     let number = |of: fn(&GroupComparison) -> Option<f64>| numbers(&rows, |(_, _, found)| of(found));
     let matched = rows.iter().map(|(_, _, found)| found.matched);
     vec![
-        ("vantage", Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.0)))),
+        ("comparison", Arc::new(UInt16Array::from_iter_values(rows.iter().map(|row| row.0.number)))),
+        ("vantage", Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.0.vantage.as_str())))),
         ("fid", Arc::new(UInt32Array::from_iter_values(rows.iter().map(|row| row.1)))),
         ("packets_matched", Arc::new(UInt64Array::from_iter_values(matched))),
         ("simulated_delay_mean_ps", number(|found| Some(found.delay_s.simulated.mean * PS))),
@@ -184,14 +194,15 @@ fn flow_columns(vantages: &[(String, Vec<(u32, GroupComparison)>)]) -> Vec<(&'st
 }
 
 /// The columns of `losses`: a row per packet that either side lost.
-fn loss_columns(vantages: &[(String, Vec<Loss>)]) -> Vec<(&'static str, ArrayRef)> {
-    let rows: Vec<(&str, Loss)> = vantages
+fn loss_columns(vantages: &[(Label, Vec<Loss>)]) -> Vec<(&'static str, ArrayRef)> {
+    let rows: Vec<(&Label, Loss)> = vantages
         .iter()
-        .flat_map(|(vantage, losses)| losses.iter().map(move |loss| (vantage.as_str(), *loss)))
+        .flat_map(|(vantage, losses)| losses.iter().map(move |loss| (vantage, *loss)))
         .collect();
     let losses = || rows.iter().map(|(_, loss)| loss);
     vec![
-        ("vantage", Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.0)))),
+        ("comparison", Arc::new(UInt16Array::from_iter_values(rows.iter().map(|row| row.0.number)))),
+        ("vantage", Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.0.vantage.as_str())))),
         ("pid", Arc::new(UInt64Array::from_iter_values(losses().map(|loss| loss.pid)))),
         ("fid", Arc::new(UInt32Array::from_iter_values(losses().map(|loss| loss.fid)))),
         ("injected_ps", Arc::new(Int64Array::from_iter_values(losses().map(|loss| loss.injected_ps)))),
@@ -201,16 +212,13 @@ fn loss_columns(vantages: &[(String, Vec<Loss>)]) -> Vec<(&'static str, ArrayRef
 }
 
 /// The columns of `windows`: a row per vantage and window of time.
-fn window_columns(vantages: &[(String, Windows)]) -> Vec<(&'static str, ArrayRef)> {
+fn window_columns(vantages: &[(Label, Windows)]) -> Vec<(&'static str, ArrayRef)> {
     const PS: f64 = crate::units::PS_PER_S as f64;
     let rows: Vec<_> = vantages
         .iter()
         .flat_map(|(vantage, Windows { start_ps, length_ps, windows })| {
             let starts = (0i64..).map(move |number| start_ps + number * length_ps);
-            windows
-                .iter()
-                .zip(starts)
-                .map(move |(window, start)| (vantage.as_str(), start, *length_ps, window))
+            windows.iter().zip(starts).map(move |(window, start)| (vantage, start, *length_ps, window))
         })
         .collect();
     let mean = |simulated: bool| {
@@ -221,7 +229,8 @@ fn window_columns(vantages: &[(String, Windows)]) -> Vec<(&'static str, ArrayRef
     };
     let packets = rows.iter().map(|row| row.3.packets);
     vec![
-        ("vantage", Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.0)))),
+        ("comparison", Arc::new(UInt16Array::from_iter_values(rows.iter().map(|row| row.0.number)))),
+        ("vantage", Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.0.vantage.as_str())))),
         ("start_ps", Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1)))),
         ("length_ps", Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.2)))),
         (
@@ -248,6 +257,7 @@ impl MatchedRows {
     fn create(path: &Path, format: Format) -> Result<Self, TableError> {
         let name = DataType::Dictionary(Box::new(DataType::UInt16), Box::new(DataType::Utf8));
         let schema = Arc::new(Schema::new(vec![
+            Field::new("comparison", DataType::UInt16, false),
             Field::new("vantage", name, false),
             Field::new("pid", DataType::UInt64, false),
             Field::new("fid", DataType::UInt32, false),
@@ -260,9 +270,9 @@ impl MatchedRows {
         Ok(MatchedRows { path: path.to_owned(), schema, table })
     }
 
-    fn write(&mut self, vantage: &str, matched: &[Matched], delays: &Delays) -> Result<(), TableError> {
+    fn write(&mut self, label: &Label, matched: &[Matched], delays: &Delays) -> Result<(), TableError> {
         const ROWS: usize = 1 << 15;
-        let names: ArrayRef = Arc::new(StringArray::from(vec![vantage]));
+        let names: ArrayRef = Arc::new(StringArray::from(vec![label.vantage.as_str()]));
         let simulated = delays.simulated.chunks(ROWS);
         let measured = delays.measured.chunks(ROWS);
         for ((packets, simulated), measured) in matched.chunks(ROWS).zip(simulated).zip(measured) {
@@ -270,6 +280,7 @@ impl MatchedRows {
             let names = arrow_array::DictionaryArray::try_new(keys, Arc::clone(&names))
                 .map_err(|source| TableError::Arrow { path: self.path.clone(), source })?;
             let columns: Vec<ArrayRef> = vec![
+                Arc::new(UInt16Array::from(vec![label.number; packets.len()])),
                 Arc::new(names),
                 Arc::new(UInt64Array::from_iter_values(packets.iter().map(|packet| packet.sighting.pid))),
                 Arc::new(UInt32Array::from_iter_values(packets.iter().map(|packet| packet.sighting.fid))),

@@ -6,6 +6,7 @@ mod capture_formats;
 mod capture_frames;
 mod capture_order;
 mod commands;
+mod compare_runs;
 mod disciplines;
 mod engine;
 mod engines;

@@ -232,6 +232,7 @@ fn the_page_works_in_a_browser() {
     blank(&mut browser, "phone");
     keep(&mut browser, "phone");
 
+    browser.screen(1280, 900, 1, true);
     let pdf = decoded(&browser.print());
     assert!(pdf.starts_with(b"%PDF") && pdf.len() > 100_000, "{} bytes", pdf.len());
     if let Some(folder) = std::env::var_os("TAUNET_SCREENSHOTS") {

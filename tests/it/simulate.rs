@@ -179,9 +179,10 @@ fn the_run_directory_is_complete() {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         names.sort();
-        let tables = ["flows", "matched", "packets", "ports"].map(|table| format!("{table}.{extension}"));
+        let tables = ["agreement", "flows", "losses", "matched", "packets", "ports", "windows"]
+            .map(|table| format!("{table}.{extension}"));
         let mut expected = tables.to_vec();
-        expected.extend(["meta.json".to_owned(), "summary.json".to_owned()]);
+        expected.extend(["meta.json", "report.html", "summary.json", "topology.svg"].map(str::to_owned));
         expected.sort();
         assert_eq!(names, expected);
     }

@@ -108,11 +108,12 @@ fn write_links(
         };
         let _ = writeln!(text, "<title>{}{loaded}</title></path>", xml_text(&described(topology, link)));
         if let Some(load) = load.filter(|load| *load >= 0.005 && topology.links().len() / 2 <= MOST_LABELS) {
+            let beside = start.bowed_middle(end, bow + 16.0);
             let _ = writeln!(
                 labels,
                 "<text class=\"small\" x=\"{:.1}\" y=\"{:.1}\">{:.0} %</text>",
-                middle.x,
-                middle.y - 4.0,
+                beside.x,
+                beside.y + 3.0,
                 load * 100.0
             );
         }
