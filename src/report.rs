@@ -260,11 +260,11 @@ fn read_over_time(run: &Path, number: usize, charts: &mut MeasuredCharts) -> Res
         let [numbers, start, length, simulated, measured] = batch else { return };
         for row in 0..start.integers().len() {
             let cell = |column: &crate::table::Column| column.integers().get(row).copied().flatten();
-            if cell(numbers) == Some(number as i64) {
-                if let (Some(start), Some(length)) = (cell(start), cell(length)) {
-                    let counts = [cell(simulated), cell(measured)].map(|count| count.unwrap_or(0) as u64);
-                    rate.push(start, length, &counts);
-                }
+            if let (Some(start), Some(length), true) =
+                (cell(start), cell(length), cell(numbers) == Some(number as i64))
+            {
+                let counts = [cell(simulated), cell(measured)].map(|count| count.unwrap_or(0) as u64);
+                rate.push(start, length, &counts);
             }
         }
     })?;

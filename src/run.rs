@@ -170,7 +170,7 @@ pub fn run(
     let source_names: Vec<String> =
         scenario.traffic.iter().flat_map(|traffic| traffic.source_names(topology)).collect();
     let entries = Entries { sources: flows.sources(), names: scenario.entries() };
-    let mut tables = ComparisonTables::create(file, options.format)?;
+    let mut tables = ComparisonTables::create(file, options.format, entries)?;
     let mut measured_ingress = MeasuredIngress::new(topology, &scenario.measured);
     let mut measured = Vec::new();
     // Those at an ingress first: they say when packets reached the device of a vantage at its egress.
@@ -189,7 +189,6 @@ pub fn run(
             vantage.sightings,
             &mut capture,
             start,
-            &entries,
             &mut measured_ingress,
             &mut tables,
         )?;

@@ -136,7 +136,7 @@ pub(super) fn confidence(
     let by_bins = segments.iter().fold(Segment::default(), |sum, segment| sum.plus(segment)).figures(&bins);
     let exact = Figures::exact(summaries, agreement, jitter_s);
     let mut random = stream(0, "bootstrap", "blocks");
-    let mut found: Vec<Vec<f64>> = vec![Vec::with_capacity(RESAMPLES); FIGURES];
+    let mut found: Vec<Vec<f64>> = vec![Vec::new(); FIGURES];
     for _ in 0..RESAMPLES {
         let mut sum = Segment::default();
         for _ in 0..segments.len().div_ceil(length) {

@@ -309,10 +309,10 @@ fn write_losses(html: &mut String, measured: &Measured) -> std::fmt::Result {
         count(loss.only_measured),
         count(loss.neither)
     )?;
-    write!(
+    writeln!(
         html,
         "<div><h3>Reordering</h3><p>{} packets in the simulation and {} in reality arrived after one that was sent later \
-         (RFC 4737).</p></div></div>\n",
+         (RFC 4737).</p></div></div>",
         count(measured.reordered.simulated),
         count(measured.reordered.measured)
     )

@@ -227,7 +227,9 @@ mod tests {
     #[test]
     fn counts_fall_into_their_windows() {
         let mut counts = Counts::new(0.9, 2);
-        [0, 4_999_999_999, 5_000_000_000, 99_000_000_000_000].map(|at| counts.count(at, 1));
+        for at in [0, 4_999_999_999, 5_000_000_000, 99_000_000_000_000] {
+            counts.count(at, 1);
+        }
         let Bars { width, counts, .. } = counts.into_bars();
         assert_eq!((width, counts[1].len()), (0.005, 181));
         assert_eq!((counts[1][0], counts[1][1], counts[1][180], counts[0][0]), (2, 1, 1, 0));

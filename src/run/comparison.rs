@@ -52,7 +52,6 @@ pub(super) fn compare_vantage(
     sightings: Vec<Sighting>,
     capture: &mut Sorted,
     start: Timestamp,
-    entries: &Entries,
     measured_ingress: &mut MeasuredIngress,
     tables: &mut ComparisonTables,
 ) -> Result<MeasuredSummary, RunError> {
@@ -107,9 +106,9 @@ pub(super) fn compare_vantage(
     let over_time = windows.as_ref().map(Windows::summarize);
     tables.windows.extend(windows.map(|windows| (label.clone(), windows)));
     tables.flows.push((label, compare_groups(&delays, &fids, &fids)));
-    let groups: Vec<u32> = fids.iter().map(|fid| entries.sources[*fid as usize]).collect();
+    let groups: Vec<u32> = fids.iter().map(|fid| tables.entries.sources[*fid as usize]).collect();
     let paths = compare_groups(&delays, &groups, &fids).into_iter().map(|(source, metrics)| {
-        let from = entries.names.get(source as usize).cloned().unwrap_or_default();
+        let from = tables.entries.names.get(source as usize).cloned().unwrap_or_default();
         PathComparison { from, to: vantage.clone(), metrics }
     });
     Ok(MeasuredSummary {
@@ -137,6 +136,7 @@ struct Label {
 
 /// The tables of the comparisons of a run.
 pub(super) struct ComparisonTables {
+    entries: Entries,
     matched: MatchedRows,
     flows: Vec<(Label, Vec<(u32, GroupComparison)>)>,
     losses: Vec<(Label, Vec<Loss>)>,
@@ -144,10 +144,14 @@ pub(super) struct ComparisonTables {
 }
 
 impl ComparisonTables {
-    /// Begins them; `file` gives the path of a table.
-    pub(super) fn create(file: impl Fn(&str) -> PathBuf, format: Format) -> Result<Self, TableError> {
+    /// Begins them; `file` gives the path of a table, `entries` say where flows come from.
+    pub(super) fn create(
+        file: impl Fn(&str) -> PathBuf,
+        format: Format,
+        entries: Entries,
+    ) -> Result<Self, TableError> {
         let matched = MatchedRows::create(&file("matched"), format)?;
-        Ok(ComparisonTables { matched, flows: Vec::new(), losses: Vec::new(), windows: Vec::new() })
+        Ok(ComparisonTables { entries, matched, flows: Vec::new(), losses: Vec::new(), windows: Vec::new() })
     }
 
     /// Writes what is left.
