@@ -21,8 +21,8 @@
 
   // What a chart is: its lines, the labels of its axes, the range of x, and the points to draw between two x.
   // Measured is drawn first and broad, simulated over it and fine, so that both are seen where they agree.
-  const sides = (count) => (count === 2
-    ? [["measured", "--measured", 5, "80"], ["simulated", "--simulated", 1, ""]] : [["delay", "--simulated", 1, ""]]);
+  const sides = (count, broad) => (count === 2
+    ? [["measured", "--measured", broad, "80"], ["simulated", "--simulated", 2, ""]] : [["delay", "--simulated", 2, ""]]);
   const measuredFirst = (lines) => [...lines].reverse();
   const kinds = {
     cumulated({ distribution }, log) {
@@ -34,7 +34,7 @@
       // No packet is faster than the fastest.
       if (!log) { x.unshift(x[0]); lines.forEach((line) => line.unshift(0)); }
       return {
-        lines: sides(lines.length), x: `delay (${unit})`, y: "part of the packets", yRange: [0, 1], log,
+        lines: sides(lines.length, 6), x: `delay (${unit})`, y: "part of the packets", yRange: [0, 1], log,
         canLog: x[x.length - 1] > 0, stepped: true,
         data: [x.slice(from), ...measuredFirst(lines).map((line) => line.slice(from))],
       };
@@ -65,7 +65,7 @@
     delays({ delays }) {
       const levels = delays.times ? pointLevels(delays) : bucketLevels(delays);
       return {
-        lines: sides(levels.lines).map(([label, colour]) => [label, colour, 1, levels.lines > 1 ? "b0" : ""]), x: "time sent (s)", y: `delay (${levels.unit})`, zero: levels.zero, tall: true,
+        lines: sides(levels.lines, 1).map(([label, colour]) => [label, colour, 1, levels.lines > 1 ? "b0" : ""]), x: "time sent (s)", y: `delay (${levels.unit})`, zero: levels.zero, tall: true,
         range: levels.range, dataFor: levels.dataFor,
       };
     },
@@ -77,7 +77,7 @@
   function counts({ start, width, counts }, y, factor, one) {
     const x = counts[0].map((_, window) => start + (window + 0.5) * width);
     return {
-      lines: counts.length === 2 ? sides(2) : [one], x: "time (s)", y, zero: true, margin: width / 2,
+      lines: counts.length === 2 ? sides(2, 4) : [one], x: "time (s)", y, zero: true, margin: width / 2,
       data: [x, ...measuredFirst(counts).map((side) => side.map((count) => count * factor))],
     };
   }
