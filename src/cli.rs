@@ -15,6 +15,7 @@ mod inspect;
 mod interrupt;
 mod output;
 mod progress;
+mod report;
 mod run;
 mod text;
 mod topology;
@@ -92,6 +93,7 @@ pub enum Verb {
     Run(run::Run),
     Compare(compare::Compare),
     Calibrate(calibrate::Calibrate),
+    Report(report::Report),
     Completions(completions::Completions),
 }
 
@@ -104,6 +106,7 @@ impl Verb {
             Verb::Run(run) => run.run(global, output),
             Verb::Compare(compare) => compare.run(global, output),
             Verb::Calibrate(calibrate) => calibrate.run(global, output),
+            Verb::Report(report) => report.run(global, output),
             Verb::Completions(completions) => completions.run(output),
         }
     }

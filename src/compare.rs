@@ -1,17 +1,34 @@
 //! Simulated against measured, or two captures: who is the same packet, by whose clock, and how far apart its delays are.
 
+mod accept;
+mod bootstrap;
 mod captures;
 mod clocks;
+mod groups;
 mod matching;
 mod metrics;
+mod one_way;
+mod over_time;
+mod runs;
+mod variation;
 mod watch;
 
+pub use accept::{AcceptSummary, MissedBound, PathAccept};
+pub use bootstrap::{Confidence, Interval, StatisticIntervals};
 pub use captures::{
     CaptureComparison, CompareError, CompareOptions, JoinCounts, Joined, Pair, Unpaired, Way,
     compare_captures, join_captures,
 };
 pub(crate) use captures::{REACH_PS, ps_since};
 pub use clocks::{ClockPart, ClockSummary, Clocks, Passage};
-pub use matching::{Confusion, MatchCounts, Matched, Measurement, Sighting, match_packets};
-pub use metrics::{Agreement, DelaySummary, Delays, agreement, jitter_ps, summarize};
+pub use groups::{GroupComparison, PathComparison, compare_groups};
+pub use matching::{Confusion, Loss, MatchCounts, Matched, Measurement, Sighting, match_packets};
+pub use metrics::{
+    Agreement, ByOrigin, DelayComparison, DelaySummary, Delays, RelativeError, agreement, compare_delays,
+    jitter_ps, summarize,
+};
+pub use one_way::{OneWay, OneWayConfidence, one_way};
+pub use over_time::{OverTime, Window, Windows};
+pub use runs::{RunsComparison, RunsError, compare_runs};
+pub use variation::{Ipdv, Pdv, Predecessors, reordered};
 pub use watch::{PacketOrigin, Watch, WatchError, WatchedVantage};

@@ -66,6 +66,7 @@
 //! | [`engine`] | the event engine and the stream engine: two ways to the same answer |
 //! | [`record`] | the tables of a run and its directory |
 //! | [`compare`] | matching packets across vantages; clocks; the metrics |
+//! | [`report`] | a run as a page to look at |
 //! | [`run`] | one simulation end to end |
 //! | [`calibrate`] | from captures alone to a device that reproduces them |
 //! | [`cli`] | the command line: one file per verb |
@@ -102,6 +103,7 @@ pub mod scenario;
 pub mod engine;
 pub mod record;
 pub mod compare;
+pub mod report;
 pub mod run;
 pub mod calibrate;
 pub mod cli;

@@ -61,7 +61,7 @@ use serde::{Deserialize, Serialize};
 use crate::flow::Flows;
 use crate::link::Link;
 use crate::packet::{DropReason, Tau};
-use crate::units::Time;
+use crate::units::{Bandwidth, Time};
 
 /// The traffic management of an egress port, as a topology file names it: `ptm = { kind = "fifo", ... }`.
 ///
@@ -127,6 +127,21 @@ impl PtmSpec {
             PtmSpec::Wfq(spec) => spec.check(link),
             _ => Ok(()),
         }
+    }
+
+    /// What the port can send in the long run, in bits per second: the bandwidth of its link, or the rate of a token
+    /// bucket or the ceilings of `htb`'s outermost classes where that is less. `None` without a bound.
+    pub fn capacity_bps(&self, link: &Link) -> Option<u64> {
+        let shaped = match self {
+            PtmSpec::TokenBucket(spec) => Some(spec.rate.as_bps()),
+            PtmSpec::Htb(spec) => spec.most_bps(),
+            _ => None,
+        };
+        let link = match link.bandwidth {
+            Bandwidth::Limited(rate) => Some(rate.as_bps()),
+            Bandwidth::Unlimited => None,
+        };
+        [shaped, link].into_iter().flatten().min()
     }
 
     /// The model at work. The parameters are such that [`check`](Self::check) accepts them.

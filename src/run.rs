@@ -1,14 +1,13 @@
 //! One simulation end to end: traffic, engine, tables, comparison with every measured capture, summary.
 
-mod accept;
+mod again;
 mod comparison;
 mod observer;
 mod sources;
 mod summary;
 
-pub use summary::{
-    AcceptSummary, ByOrigin, Input, MeasuredSummary, Meta, MissedBound, RelativeError, Summary,
-};
+pub use again::{AgainError, Against, AgainstCapture, compare_run};
+pub use summary::{Input, MeasuredSummary, Meta, Summary};
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,14 +19,15 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 
 use crate::capture::{CaptureError, MatchFields, Options as CaptureOptions, Sorted};
-use crate::compare::{CompareError, Watch, WatchError, WatchedVantage};
+use crate::compare::{AcceptSummary, CompareError, Watch, WatchError, WatchedVantage};
 use crate::engine::{Engine, EngineError, Injection, Progress, Settings, Simulation};
 use crate::pfm::Addresses;
 use crate::record::{DirectoryError, FlowRecords, RunDirectory, TooManySamples, VantageError};
+use crate::report::{ReportError, write_report};
 use crate::scenario::{Direction, Scenario};
 use crate::table::{Format, TableError};
-use crate::topology::{Topology, Vantage};
-use comparison::{MatchedRows, MeasuredIngress, Reading, compare_vantage};
+use crate::topology::Topology;
+use comparison::{ComparisonTables, Entries, MeasuredIngress, Reading, compare_vantage};
 use observer::RunObserver;
 
 /// How a scenario is run.
@@ -86,6 +86,9 @@ pub enum RunError {
     /// A capture of a vantage cannot be written.
     #[error(transparent)]
     Vantage(#[from] VantageError),
+    /// The report cannot be written.
+    #[error(transparent)]
+    Report(#[from] ReportError),
     /// Generated traffic has no address to go to, or to come from.
     #[error("no address leads to host {host}: other hosts have longer prefixes of all that were tried")]
     NoAddress {
@@ -116,7 +119,7 @@ impl RunError {
             | RunError::Queues(_)
             | RunError::NoAddress { .. } => true,
             RunError::Directory(error) => !matches!(error, DirectoryError::Io { .. }),
-            RunError::Table(_) | RunError::Vantage(_) | RunError::Input { .. } => false,
+            RunError::Table(_) | RunError::Vantage(_) | RunError::Report(_) | RunError::Input { .. } => false,
         }
     }
 }
@@ -165,7 +168,10 @@ pub fn run(
     }
     vantages.write(topology, start, |name| directory.file(name))?;
 
-    let mut matched_rows = MatchedRows::create(&file("matched"), options.format)?;
+    let source_names: Vec<String> =
+        scenario.traffic.iter().flat_map(|traffic| traffic.source_names(topology)).collect();
+    let entries = Entries { sources: flows.sources(), names: scenario.entries() };
+    let mut tables = ComparisonTables::create(file, options.format, entries)?;
     let mut measured_ingress = MeasuredIngress::new(topology, &scenario.measured);
     let mut measured = Vec::new();
     // Those at an ingress first: they say when packets reached the device of a vantage at its egress.
@@ -180,11 +186,11 @@ pub fn run(
         let expected = vantage.expected;
         let summary = compare_vantage(
             topology,
-            target,
+            (index, target),
             vantage.sightings,
             Reading { capture: &mut capture, fields, start },
             &mut measured_ingress,
-            &mut matched_rows,
+            &mut tables,
         )?;
         warnings.extend(capture.remarks());
         warnings.extend(summary.doubts(expected));
@@ -192,8 +198,12 @@ pub fn run(
     }
     measured.sort_by_key(|(index, _)| *index);
     let measured: Vec<MeasuredSummary> = measured.into_iter().map(|(_, summary)| summary).collect();
-    matched_rows.finish()?;
+    tables.finish(file, options.format)?;
 
+    let mut accept = AcceptSummary::default();
+    for (target, measured) in scenario.measured.iter().zip(&measured) {
+        accept.check(&measured.vantage, &target.accept, measured.delays.as_ref(), &measured.loss);
+    }
     let inputs = scenario.inputs.iter().map(|path| hash(path)).collect::<Result<Vec<_>, _>>()?;
     let fingerprint = outcome.fingerprint.to_string();
     let summary = Summary {
@@ -208,7 +218,7 @@ pub fn run(
         simulated_s: outcome.end.as_seconds_f64(),
         wall_s: clock.elapsed().as_secs_f64(),
         drops: ports.drops(topology),
-        accept: accept::check(scenario, &measured),
+        accept,
         measured,
         warnings,
     };
@@ -223,12 +233,14 @@ pub fn run(
             overrides: options.overrides.clone(),
             start: start.to_string(),
             start_ns: start.as_ns(),
-            sources: scenario.traffic.iter().flat_map(|traffic| traffic.source_names(topology)).collect(),
+            sources: source_names,
             inputs,
             format: options.format,
             fingerprint,
         },
     )?;
+    directory.write_text("topology.svg", &topology.picture(&ports.loads(outcome.end)))?;
+    write_report(directory.path())?;
     directory.commit()?;
     Ok(summary)
 }
@@ -245,15 +257,6 @@ fn match_fields(injections: &mut [Injection], captures: &mut [Sorted]) -> MatchF
         injection.source.match_over(fields);
     }
     fields
-}
-
-/// The name of a vantage: `r1:1 egress`.
-pub fn vantage_name(topology: &Topology, vantage: Vantage) -> String {
-    let direction = match vantage.direction {
-        Direction::Ingress => "ingress",
-        Direction::Egress => "egress",
-    };
-    format!("{} {direction}", topology.port_name(vantage.port))
 }
 
 /// A word on the packets whose destination no host has, if there are any.

@@ -155,6 +155,34 @@ pub struct Accept {
     pub ks: Option<f64>,
     /// Mean absolute error, at most.
     pub mae: Option<Span>,
+    /// Median absolute error, at most.
+    pub median_abs_error: Option<Span>,
+    /// 99th percentile of the absolute error, at most.
+    pub p99_abs_error: Option<Span>,
+    /// |simulated mean - measured mean| / measured mean, at most.
+    #[serde(default, deserialize_with = "file::size")]
+    #[schemars(range(min = 0))]
+    pub mean_relative_error: Option<f64>,
+    /// The same of the medians.
+    #[serde(default, deserialize_with = "file::size")]
+    #[schemars(range(min = 0))]
+    pub p50_relative_error: Option<f64>,
+    /// The same of the 90th percentiles.
+    #[serde(default, deserialize_with = "file::size")]
+    #[schemars(range(min = 0))]
+    pub p90_relative_error: Option<f64>,
+    /// The same of the 99th percentiles.
+    #[serde(default, deserialize_with = "file::size")]
+    #[schemars(range(min = 0))]
+    pub p99_relative_error: Option<f64>,
+    /// The same of the 99.9th percentiles.
+    #[serde(default, deserialize_with = "file::size")]
+    #[schemars(range(min = 0))]
+    pub p999_relative_error: Option<f64>,
+    /// The same of the jitter.
+    #[serde(default, deserialize_with = "file::size")]
+    #[schemars(range(min = 0))]
+    pub jitter_relative_error: Option<f64>,
     /// |simulated drops - measured drops| / measured drops, at most.
     #[serde(default, deserialize_with = "file::size")]
     #[schemars(range(min = 0))]

@@ -1,5 +1,9 @@
 //! Tables on disk: batches of columns to Parquet or CSV.
 
+mod read;
+
+pub use read::{Column, Kind, ReadError, read_columns};
+
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -212,6 +216,17 @@ pub fn schema(columns: &[(&str, ArrayRef)]) -> Arc<Schema> {
 pub fn batch(path: &Path, schema: &Arc<Schema>, columns: Vec<ArrayRef>) -> Result<RecordBatch, TableError> {
     RecordBatch::try_new(Arc::clone(schema), columns)
         .map_err(|source| TableError::Arrow { path: path.to_owned(), source })
+}
+
+/// Writes one batch of named columns as a whole table.
+///
+/// # Errors
+/// The file system refuses, or the columns are not of one length.
+pub fn write_columns(path: &Path, format: Format, columns: Vec<(&str, ArrayRef)>) -> Result<(), TableError> {
+    let schema = schema(&columns);
+    let mut table = TableWriter::create(path, &schema, format)?;
+    table.write(&batch(path, &schema, columns.into_iter().map(|(_, array)| array).collect())?)?;
+    table.finish()
 }
 
 #[cfg(test)]

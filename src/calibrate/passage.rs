@@ -174,7 +174,7 @@ fn match_fates(passages: &mut [Passage], keys: &[Option<(u64, Option<u8>)>], egr
     for measurement in &egress.measurements {
         times.entry(measurement.key).or_default().1 += 1;
     }
-    let (matched, counts, _) = match_packets(sightings.collect(), egress.measurements.clone());
+    let (matched, counts, _, _) = match_packets(sightings.collect(), egress.measurements.clone());
     let first = matched.iter().map(|packet| packet.sighting.injected_ps).min().unwrap_or(i64::MAX);
     let last = matched.iter().map(|packet| packet.sighting.injected_ps).max().unwrap_or(i64::MIN);
     for (passage, key) in passages.iter_mut().zip(keys) {

@@ -1,27 +1,48 @@
 //! `taunet compare A B`
 
+mod path;
+mod run;
+mod runs;
+
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::de::DeserializeOwned;
 
-use super::text::{count, seconds};
 use super::{CliError, Global, Output};
 use crate::capture::Options as CaptureOptions;
-use crate::compare::{CaptureComparison, ClockSummary, CompareOptions, JoinCounts, compare_captures};
-use crate::scenario::CaptureClock;
+use crate::compare::CompareOptions;
+use crate::config::Document;
+use crate::scenario::{CaptureClock, VantageText};
 use crate::units::Span;
 
-/// Compare two captures of one path, packet by packet
+/// Compare two captures of one path, a run with a capture, or two runs, packet by packet
 ///
-/// Packets are recognized by what no router changes: addresses, protocol, ports, IP identification, length, the
-/// protocol's own sequence, and the payload as far as both captures have it. Prints one-way delays from the first
-/// capture to the second, losses and reordering, and how the two clocks run against each other.
+/// Two captures: packets are recognized by what no router changes (addresses, protocol, ports, IP identification, length,
+/// the protocol's own sequence, and the payload as far as both captures have it); one-way delays from the first capture to
+/// the second, losses and reordering, and how the two clocks run against each other.
+///
+/// A run directory and a capture taken --at a port of its network: how far the simulation is from it. The run is simulated
+/// again from its inputs, which must not have changed.
+///
+/// Two run directories of the same traffic: what became of each packet in the first and in the second.
+///
+/// Exit code 3: a bound of --accept was missed.
 #[derive(Debug, Args)]
 pub struct Compare {
-    /// The capture that packets pass first
+    /// The capture that packets pass first, or a run directory
     first: PathBuf,
-    /// The capture that they pass then
+    /// The capture that they pass then, or a run directory
     second: PathBuf,
+    /// Where the capture was taken, such as "r1:1 egress": for a run and a capture
+    #[arg(long, value_name = "VANTAGE")]
+    at: Option<VantageText>,
+    /// Count delays from the ingress at the device of the vantage, and not from the injection
+    #[arg(long, requires = "at")]
+    hop: bool,
+    /// Bounds to keep, such as w1_normalized=0.05 mae=1ms; of two captures, such as delay_p99=5ms loss_ratio=0.01
+    #[arg(long, value_name = "METRIC=BOUND", num_args = 1..)]
+    accept: Vec<String>,
     /// Take a damaged capture as ending where the damage begins
     #[arg(long)]
     lenient: bool,
@@ -41,133 +62,45 @@ pub struct Compare {
 
 impl Compare {
     pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
-        let options = CompareOptions {
+        match (self.first.is_dir(), self.second.is_dir(), &self.at) {
+            (true, true, None) => runs::compare(&self, global, output),
+            (true, false, Some(at)) => run::compare(&self, at, global, output),
+            (true, false, None) => Err(CliError::Usage(format!(
+                "where was {} taken? write for example --at \"r1:1 egress\"",
+                self.second.display()
+            ))),
+            (false, true, _) => Err(CliError::Usage("write the run first, and then the capture".to_owned())),
+            (_, _, Some(_)) => Err(CliError::Usage("--at is for a run directory and a capture".to_owned())),
+            (false, false, None) => path::compare(&self, global, output),
+        }
+    }
+
+    fn options(&self) -> CompareOptions {
+        CompareOptions {
             capture: CaptureOptions { lenient: self.lenient, ..CaptureOptions::default() },
             nat: self.nat,
             max_delay: self.max_delay,
             clock: self.clock,
             min_delay: self.min_delay,
-        };
-        let comparison = compare_captures(&self.first, &self.second, &options)
-            .map_err(|error| CliError::Usage(error.to_string()))?;
-        global.warn(&comparison.warnings);
-        if global.json {
-            output.json(&comparison)
-        } else if global.quiet {
-            Ok(())
-        } else {
-            print(&comparison, output)
         }
     }
-}
 
-fn print(comparison: &CaptureComparison, output: &mut Output) -> Result<(), CliError> {
-    let CaptureComparison { packets_first, packets_second, counts, .. } = comparison;
-    output.line(format_args!(
-        "{} packets in the first capture, {} in the second",
-        count(*packets_first),
-        count(*packets_second)
-    ))?;
-    output.line(format_args!(
-        "  {} matched, {} ambiguous, {} only in the first, {} only in the second, {} without IP",
-        count(counts.matched),
-        count(counts.ambiguous),
-        count(counts.only_first),
-        count(counts.only_second),
-        count(counts.without_key - counts.cut_short),
-    ))?;
-    for line in seldom(counts) {
-        output.line(format_args!("  {line}"))?;
-    }
-    output.line(format_args!(
-        "  {} lost between the first and the last matched packet, {} reordered",
-        count(comparison.lost),
-        count(comparison.reordered)
-    ))?;
-    let Some(delay) = &comparison.delay_s else {
-        return output.line("  no packet was matched: are these two captures of one path?");
-    };
-    let clock = comparison.clock.as_ref();
-    match clock {
-        Some(clock) if clock.corrected => {
-            output.line("  one-way delay, the second clock put right")?;
+    /// The bounds, as a scenario's `[accept]` has them.
+    fn bounds<T: DeserializeOwned>(&self) -> Result<T, CliError> {
+        let mut text = String::new();
+        for bound in &self.accept {
+            let Some((metric, value)) = bound.split_once('=') else {
+                return Err(CliError::Usage(format!(
+                    "`{bound}` is no bound: write for example --accept w1_normalized=0.05"
+                )));
+            };
+            let (metric, value) = (metric.trim(), value.trim().trim_matches('"'));
+            // A quantity is a text to TOML.
+            match value.parse::<f64>() {
+                Ok(_) => text.push_str(&format!("{metric} = {value}\n")),
+                Err(_) => text.push_str(&format!("{metric} = {value:?}\n")),
+            }
         }
-        _ => output.line("  one-way delay, by the two clocks as they are")?,
+        Ok(Document::parse("--accept", &text)?.deserialize()?)
     }
-    let rows = [
-        ("mean", delay.mean),
-        ("min", delay.min),
-        ("p50", delay.p50),
-        ("p90", delay.p90),
-        ("p99", delay.p99),
-        ("p99.9", delay.p999),
-        ("max", delay.max),
-    ];
-    for (name, value) in rows {
-        output.line(format_args!("  {name:<8}{:>14}", seconds(value)))?;
-    }
-    if let Some(jitter) = comparison.jitter_s {
-        output.line(format_args!("  {:<8}{:>14}", "jitter", seconds(jitter)))?;
-    }
-    if let Some(delay) = &comparison.backward_delay_s {
-        output.line(format_args!(
-            "  the other way: {} packets, mean {}, min {}, max {}",
-            count(counts.matched_backward),
-            seconds(delay.mean),
-            seconds(delay.min),
-            seconds(delay.max)
-        ))?;
-    }
-    clock.map_or(Ok(()), |clock| print_clock(clock, output))
-}
-
-/// What does not happen in most captures, where it did.
-fn seldom(counts: &JoinCounts) -> Vec<String> {
-    let both =
-        |first: u64, second: u64| format!("{} in the first, {} in the second", count(first), count(second));
-    let JoinCounts { copies_first, copies_second, segmented_first, segmented_second, .. } = *counts;
-    let JoinCounts { missed_by_first, missed_by_second, .. } = *counts;
-    let mut lines = Vec::new();
-    if counts.ambiguous_second > 0 {
-        lines.push(format!("{} ambiguous in the second", count(counts.ambiguous_second)));
-    }
-    if copies_first + copies_second > 0 {
-        lines.push(format!("copies of a frame (a mirror port?): {}", both(copies_first, copies_second)));
-    }
-    if segmented_first + segmented_second > 0 {
-        let frames = both(segmented_first, segmented_second);
-        lines.push(format!("frames cut differently (segmentation offload): {frames}"));
-    }
-    if missed_by_first + missed_by_second > 0 {
-        let missed = both(missed_by_first, missed_by_second);
-        lines.push(format!("missed by a capture, as TCP proves: {missed}"));
-    }
-    if counts.cut_short > 0 {
-        lines.push(format!(
-            "of {} packets too little was captured to recognize them",
-            count(counts.cut_short)
-        ));
-    }
-    if let Some(flows) = counts.translated_flows {
-        lines.push(format!("{} flows translated on the way", count(flows)));
-    }
-    lines
-}
-
-fn print_clock(clock: &ClockSummary, output: &mut Output) -> Result<(), CliError> {
-    let relation = match (clock.least_delay_s, clock.half_round_trip_s) {
-        (_, Some(half)) => format!("from both directions, right within {}", seconds(half)),
-        (least, None) => format!("relative to a least delay of {}", seconds(least.unwrap_or(0.0))),
-    };
-    output.line(format_args!("  second clock against the first, {relation}"))?;
-    for part in &clock.parts {
-        let skew = part
-            .skew_ppm
-            .map_or("skew not to be told from delays".to_owned(), |skew| format!("{skew:+.3} ppm"));
-        let range =
-            part.skew_range_ppm.map_or(String::new(), |(low, high)| format!(" ({low:+.3} to {high:+.3})"));
-        let at = format!("{:.6} s", part.from_s);
-        output.line(format_args!("  from {at:>16}: ahead by {:.6} s, {skew}{range}", part.offset_s))?;
-    }
-    Ok(())
 }

@@ -9,6 +9,7 @@ use super::progress::Bar;
 use super::text::{count, counted, percent, seconds};
 use super::{CliError, Global, Output};
 use crate::capture::Options as CaptureOptions;
+use crate::compare::{AcceptSummary, DelayComparison, Interval, MissedBound};
 use crate::engine::{Engine, EngineError};
 use crate::run::{self, MeasuredSummary, RunError, RunOptions, Summary};
 use crate::scenario::{DelayScope, Scenario};
@@ -16,8 +17,8 @@ use crate::table::Format;
 
 /// Simulate a scenario and compare it with its measured captures
 ///
-/// Writes a run directory (packets, flows, ports and matched packets as tables, summary.json, meta.json) and
-/// prints how far the simulated delays are from the measured ones. Exit code 3: an [accept] bound was missed.
+/// Writes a run directory (packets, flows, ports and matched packets as tables, summary.json, meta.json, and
+/// report.html to look at) and prints how far the simulated delays are from the measured ones. Exit code 3: an [accept] bound was missed.
 #[derive(Debug, Args)]
 pub struct Run {
     /// The scenario file
@@ -83,8 +84,7 @@ impl Run {
         } else {
             Ok(())
         };
-        // A missed bound outranks a reader that has gone.
-        if summary.accept.passed { printed } else { Err(CliError::AcceptMissed(missed(&summary))) }
+        judged("[accept]", &summary.accept, printed)
     }
 }
 
@@ -122,13 +122,11 @@ fn print(summary: &Summary, output: &mut Output) -> Result<(), CliError> {
     for measured in &summary.measured {
         print_measured(measured, output)?;
     }
-    if summary.accept.bounds > 0 && summary.accept.passed {
-        output.line(format_args!("\n[accept]: {} kept", counted(summary.accept.bounds as u64, "bound")))?;
-    }
-    Ok(())
+    print_kept("[accept]", &summary.accept, output)
 }
 
-fn print_measured(measured: &MeasuredSummary, output: &mut Output) -> Result<(), CliError> {
+/// Prints how a measured capture compares.
+pub(super) fn print_measured(measured: &MeasuredSummary, output: &mut Output) -> Result<(), CliError> {
     let from = match measured.delay {
         DelayScope::Path => "from the injection",
         DelayScope::Hop => "from the ingress at this device",
@@ -155,14 +153,30 @@ fn print_measured(measured: &MeasuredSummary, output: &mut Output) -> Result<(),
         count(loss.measured()),
         count(loss.both)
     ))?;
-    let (Some(delay), Some(error), Some(agreement)) =
-        (&measured.delay_s, &measured.relative_error, &measured.agreement)
-    else {
+    let Some(delays) = &measured.delays else {
         return output.line("  no packet was matched: there is nothing to compare");
     };
-    let (simulated, real) = (&delay.simulated, &delay.measured);
     output.line(format_args!("  delay {from}"))?;
-    output.line(format_args!("  {:<8} {:>13} {:>13} {:>11}", "", "simulated", "measured", "error"))?;
+    print_delays(delays, Sides { simulated: "simulated", measured: "measured" }, output)
+}
+
+/// What the two sides of a comparison are called.
+pub(super) struct Sides {
+    pub simulated: &'static str,
+    pub measured: &'static str,
+}
+
+/// Prints the metrics of delays.
+pub(super) fn print_delays(
+    delays: &DelayComparison,
+    sides: Sides,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let DelayComparison { delay_s: delay, relative_error: error, agreement, jitter_s, confidence, .. } =
+        delays;
+    let (simulated, real) = (&delay.simulated, &delay.measured);
+    output
+        .line(format_args!("  {:<8} {:>13} {:>13} {:>11}", "", sides.simulated, sides.measured, "error"))?;
     let rows = [
         ("mean", simulated.mean, real.mean, error.mean),
         ("p50", simulated.p50, real.p50, error.p50),
@@ -178,7 +192,7 @@ fn print_measured(measured: &MeasuredSummary, output: &mut Output) -> Result<(),
             percent(error)
         ))?;
     }
-    if let (Some(simulated), Some(real)) = (measured.jitter_s.simulated, measured.jitter_s.measured) {
+    if let (Some(simulated), Some(real)) = (jitter_s.simulated, jitter_s.measured) {
         let error = (real != 0.0).then(|| (simulated - real) / real);
         output.line(format_args!(
             "  {:<8} {:>13} {:>13} {:>11}",
@@ -201,22 +215,46 @@ fn print_measured(measured: &MeasuredSummary, output: &mut Output) -> Result<(),
         seconds(agreement.mae_s),
         seconds(agreement.median_abs_error_s),
         seconds(agreement.p99_abs_error_s)
+    ))?;
+    let Some(confidence) = confidence else { return Ok(()) };
+    let interval = |interval: Option<Interval>| {
+        interval.map_or("undefined".to_owned(), |found| format!("{:.6} to {:.6}", found.low, found.high))
+    };
+    output.line(format_args!(
+        "  {:.0} % intervals (blocks of {} packets): w1_normalized {}, pearson {}",
+        confidence.level * 100.0,
+        count(confidence.block_packets as u64),
+        interval(confidence.w1_normalized),
+        interval(confidence.pearson)
     ))
 }
 
-fn missed(summary: &Summary) -> String {
-    let lines: Vec<String> = summary
-        .accept
-        .missed
-        .iter()
-        .map(|missed| {
-            let value = missed.value.map_or("undefined".to_owned(), |value| value.to_string());
-            format!(
-                "  {}: {} is {value}, {} {} was asked",
-                missed.vantage, missed.metric, missed.relation, missed.bound
-            )
-        })
-        .collect();
-    let bounds = counted(summary.accept.bounds as u64, "bound");
-    format!("[accept]: {} of {bounds} missed\n{}", lines.len(), lines.join("\n"))
+/// Says that all bounds were kept, if there are any.
+pub(super) fn print_kept(name: &str, accept: &AcceptSummary, output: &mut Output) -> Result<(), CliError> {
+    match accept.bounds > 0 && accept.passed {
+        true => output.line(format_args!("\n{name}: {} kept", counted(accept.bounds as u64, "bound"))),
+        false => Ok(()),
+    }
+}
+
+/// The verdict: a missed bound outranks a reader that has gone.
+pub(super) fn judged(
+    name: &str,
+    accept: &AcceptSummary,
+    printed: Result<(), CliError>,
+) -> Result<(), CliError> {
+    if accept.passed { printed } else { Err(CliError::AcceptMissed(missed(name, accept))) }
+}
+
+fn missed(name: &str, accept: &AcceptSummary) -> String {
+    let line = |missed: &MissedBound| {
+        let value = missed.value.map_or("undefined".to_owned(), |value| value.to_string());
+        format!(
+            "  {}: {} is {value}, {} {} was asked",
+            missed.vantage, missed.metric, missed.relation, missed.bound
+        )
+    };
+    let lines: Vec<String> = accept.missed.iter().map(line).collect();
+    let bounds = counted(accept.bounds as u64, "bound");
+    format!("{name}: {} of {bounds} missed\n{}", lines.len(), lines.join("\n"))
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::clocks::{ClockSummary, Passage};
 use super::metrics::{DelaySummary, jitter_ps, summarize};
+use super::one_way::{OneWay, one_way};
 use crate::capture::{CaptureError, Observation, Options, Sorted};
 use crate::scenario::CaptureClock;
 use crate::units::{PS_PER_S, Span, Timestamp};
@@ -116,6 +117,9 @@ pub struct CaptureComparison {
     pub delay_s: Option<DelaySummary>,
     /// Mean |IPDV| (RFC 3393) within flows, in seconds.
     pub jitter_s: Option<f64>,
+    /// How delays vary, and how sure that is.
+    #[serde(flatten)]
+    pub one_way: Option<OneWay>,
     /// One-way delay of the packets from the second capture to the first.
     pub backward_delay_s: Option<DelaySummary>,
     /// How the clocks run against each other, as the delays show it; none without matched packets.
@@ -141,6 +145,7 @@ pub fn compare_captures(
     let forward = || joined.pairs.iter().filter(|pair| way(pair.fid) != Way::Backward);
     let delay = |pair: &Pair| pair.second_ps - pair.first_ps;
     let delays: Vec<i64> = forward().map(delay).collect();
+    let fids: Vec<u32> = forward().map(|pair| pair.fid).collect();
     let jitter = jitter_ps(forward().map(|pair| (pair.fid, delay(pair))));
     let backward = joined.pairs.iter().filter(|pair| way(pair.fid) == Way::Backward);
     let backward: Vec<i64> = backward.map(|pair| -delay(pair)).collect();
@@ -168,6 +173,7 @@ pub fn compare_captures(
         reordered,
         delay_s: summarize(&delays),
         jitter_s: jitter.map(|jitter| jitter / PS_PER_S as f64),
+        one_way: one_way(delays, &fids),
         backward_delay_s: summarize(&backward),
         clock: joined.clocks.map(|clocks| clocks.summary(options.clock == CaptureClock::Skewed)),
         warnings: joined.warnings,

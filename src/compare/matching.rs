@@ -84,6 +84,21 @@ pub struct Confusion {
     pub neither: u64,
 }
 
+/// A packet that the simulation sends towards the vantage and that was lost, in the simulation or in reality.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loss {
+    /// Its packet id in the run.
+    pub pid: u64,
+    /// Its flow id in the run.
+    pub fid: u32,
+    /// When it was injected, in picoseconds since the run's start.
+    pub injected_ps: i64,
+    /// Whether the simulation lost it.
+    pub simulated: bool,
+    /// Whether reality lost it.
+    pub measured: bool,
+}
+
 impl Confusion {
     /// Packets that the simulation lost.
     pub fn simulated(&self) -> u64 {
@@ -98,14 +113,15 @@ impl Confusion {
 
 /// Joins both sides by key. Packets of one key are assigned in order, as far as that is clear: their delays must be
 /// such as those of the packets whose key is their own, and as many of them must be on either side. Others are
-/// ambiguous, and left out. The matched packets come by packet id.
+/// ambiguous, and left out. The matched packets come by packet id, and so do the losses that are counted: those inside
+/// the common window.
 ///
 /// # Complexity
 /// O(n log n) in the packets of both sides.
 pub fn match_packets(
     mut simulated: Vec<Sighting>,
     mut measured: Vec<Measurement>,
-) -> (Vec<Matched>, MatchCounts, Confusion) {
+) -> (Vec<Matched>, MatchCounts, Confusion, Vec<Loss>) {
     simulated.sort_unstable_by_key(|sighting| (sighting.key, sighting.injected_ps, sighting.pid));
     measured.sort_unstable_by_key(|measurement| (measurement.key, measurement.at_ps));
     let mut plausible = Plausible::new(Feasible::ANY);
@@ -145,11 +161,11 @@ pub fn match_packets(
             });
         }
     });
-    let Matching { mut matched, mut counts, losses } = matching;
+    let Matching { mut matched, mut counts, mut losses } = matching;
     counts.matched = matched.len() as u64;
     matched.sort_unstable_by_key(|matched| matched.sighting.pid);
-    let confusion = confusion(&matched, &losses);
-    (matched, counts, confusion)
+    let confusion = confusion(&matched, &mut losses);
+    (matched, counts, confusion, losses)
 }
 
 /// Gives the packets of either side that have one key, key by key; both sides are in order of it.
@@ -178,8 +194,8 @@ fn by_key(
 struct Matching {
     matched: Vec<Matched>,
     counts: MatchCounts,
-    /// Who was expected and unambiguous: injected when, lost in the simulation, lost in reality.
-    losses: Vec<(i64, bool, bool)>,
+    /// Who was expected and unambiguous.
+    losses: Vec<Loss>,
 }
 
 impl Matching {
@@ -193,23 +209,28 @@ impl Matching {
             (None, None) => {}
         }
         if sighting.at_ps.is_none() || measurement.is_none() {
-            self.losses.push((sighting.injected_ps, sighting.at_ps.is_none(), measurement.is_none()));
+            let Sighting { pid, fid, injected_ps, .. } = *sighting;
+            let (simulated, measured) = (sighting.at_ps.is_none(), measurement.is_none());
+            self.losses.push(Loss { pid, fid, injected_ps, simulated, measured });
         }
     }
 }
 
-fn confusion(matched: &[Matched], losses: &[(i64, bool, bool)]) -> Confusion {
+/// Keeps the losses inside the common window, and counts them.
+fn confusion(matched: &[Matched], losses: &mut Vec<Loss>) -> Confusion {
     let mut confusion = Confusion { neither: matched.len() as u64, ..Confusion::default() };
     let injected = || matched.iter().map(|packet| packet.sighting.injected_ps);
-    let (Some(first), Some(last)) = (injected().min(), injected().max()) else { return confusion };
-    let window = first..=last;
-    for (injected_ps, in_simulation, in_reality) in losses {
-        if window.contains(injected_ps) {
-            match (in_simulation, in_reality) {
-                (true, true) => confusion.both += 1,
-                (true, false) => confusion.only_simulated += 1,
-                (false, _) => confusion.only_measured += 1,
-            }
+    let (Some(first), Some(last)) = (injected().min(), injected().max()) else {
+        losses.clear();
+        return confusion;
+    };
+    losses.retain(|loss| (first..=last).contains(&loss.injected_ps));
+    losses.sort_unstable_by_key(|loss| loss.pid);
+    for loss in losses {
+        match (loss.simulated, loss.measured) {
+            (true, true) => confusion.both += 1,
+            (true, false) => confusion.only_simulated += 1,
+            (false, _) => confusion.only_measured += 1,
         }
     }
     confusion
@@ -237,7 +258,7 @@ mod tests {
         ];
         let seen = [(20, 12), (10, 53), (30, 2), (50, 40), (99, 7), (1, 7)];
         let measured = seen.map(|(key, at_ps)| Measurement { key, at_ps }).to_vec();
-        let (matched, counts, confusion) = match_packets(simulated, measured);
+        let (matched, counts, confusion, losses) = match_packets(simulated, measured);
         let pairs: Vec<_> = matched.iter().map(|m| (m.sighting.pid, m.simulated_ps, m.measured_ps)).collect();
         assert_eq!(pairs, [(0, 1, 2), (1, 11, 12), (5, 51, 53)]);
         assert_eq!(
@@ -246,11 +267,13 @@ mod tests {
         );
         assert_eq!(confusion, Confusion { both: 1, only_simulated: 1, only_measured: 1, neither: 3 });
         assert_eq!((confusion.simulated(), confusion.measured()), (2, 2));
+        let each: Vec<_> = losses.iter().map(|loss| (loss.pid, loss.simulated, loss.measured)).collect();
+        assert_eq!(each, [(2, true, false), (3, false, true), (4, true, true)]);
     }
 
     fn counts(simulated: Vec<Sighting>, measured: &[(u64, i64)]) -> (Vec<(u64, i64)>, MatchCounts) {
         let measured = measured.iter().map(|&(key, at_ps)| Measurement { key, at_ps }).collect();
-        let (matched, counts, _) = match_packets(simulated, measured);
+        let (matched, counts, _, _) = match_packets(simulated, measured);
         (matched.iter().map(|packet| (packet.sighting.pid, packet.measured_ps)).collect(), counts)
     }
 

@@ -1,7 +1,9 @@
 //! The metrics of a comparison, defined so that they can be set beside the literature.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::bootstrap::{Confidence, Sample, confidence};
+use super::variation::{Ipdv, Pdv, Predecessors};
 use crate::units::PS_PER_S;
 
 /// Delays in picoseconds `[packets]`: the same packets, simulated and measured. A measured delay is
@@ -15,7 +17,7 @@ pub struct Delays {
 }
 
 /// A distribution of delays, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct DelaySummary {
     /// Arithmetic mean.
     pub mean: f64,
@@ -37,7 +39,7 @@ pub struct DelaySummary {
 
 /// How well simulated delays agree with measured ones. A correlation or a ratio that is not defined (one
 /// packet, a constant delay, a mean of zero) is `None`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Agreement {
     /// W1(simulated, measured) / mean(measured): the Wasserstein-1 distance of the two
     /// distributions over the mean.
@@ -58,10 +60,68 @@ pub struct Agreement {
     pub p99_abs_error_s: f64,
 }
 
+/// A figure, simulated and measured.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ByOrigin<T> {
+    /// As simulated.
+    pub simulated: T,
+    /// As measured.
+    pub measured: T,
+}
+
+/// (simulated - measured) / measured of some statistics.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct RelativeError {
+    /// Of the mean.
+    pub mean: Option<f64>,
+    /// Of the median.
+    pub p50: Option<f64>,
+    /// Of the 90th percentile.
+    pub p90: Option<f64>,
+    /// Of the 99th percentile.
+    pub p99: Option<f64>,
+    /// Of the 99.9th percentile.
+    pub p999: Option<f64>,
+}
+
+impl RelativeError {
+    /// Of each statistic.
+    pub fn new(simulated: &DelaySummary, measured: &DelaySummary) -> Self {
+        let of = |simulated: f64, measured: f64| (measured != 0.0).then(|| (simulated - measured) / measured);
+        RelativeError {
+            mean: of(simulated.mean, measured.mean),
+            p50: of(simulated.p50, measured.p50),
+            p90: of(simulated.p90, measured.p90),
+            p99: of(simulated.p99, measured.p99),
+            p999: of(simulated.p999, measured.p999),
+        }
+    }
+}
+
+/// Everything that the delays of the same packets, simulated and measured, say.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct DelayComparison {
+    /// The two distributions, in seconds.
+    pub delay_s: ByOrigin<DelaySummary>,
+    /// Of the distributions' statistics.
+    pub relative_error: RelativeError,
+    /// How well they agree.
+    #[serde(flatten)]
+    pub agreement: Agreement,
+    /// Mean |IPDV| within flows (RFC 3393), in seconds; `None` where no flow has two packets.
+    pub jitter_s: ByOrigin<Option<f64>>,
+    /// Inter-packet delay variation.
+    pub ipdv_s: ByOrigin<Option<Ipdv>>,
+    /// Packet delay variation.
+    pub pdv_s: ByOrigin<Pdv>,
+    /// Confidence intervals; `None` for few packets.
+    pub confidence: Option<Confidence>,
+}
+
 const SECONDS: f64 = 1.0 / PS_PER_S as f64;
 
 /// The distribution of `sorted` delays `[packets]` in picoseconds; `None` for none.
-fn summarize_sorted(sorted: &[i64]) -> Option<DelaySummary> {
+pub(super) fn summarize_sorted(sorted: &[i64]) -> Option<DelaySummary> {
     let (min, max) = (*sorted.first()? as f64 * SECONDS, *sorted.last()? as f64 * SECONDS);
     let p99 = quantile(sorted, 0.99);
     Some(DelaySummary {
@@ -87,13 +147,13 @@ pub fn summarize(delays: &[i64]) -> Option<DelaySummary> {
 }
 
 /// The mean of delays in picoseconds, in seconds. The sum is exact.
-fn mean(delays: &[i64]) -> f64 {
+pub(super) fn mean(delays: &[i64]) -> f64 {
     let sum: i128 = delays.iter().map(|&delay| i128::from(delay)).sum();
     sum as f64 / delays.len().max(1) as f64 * SECONDS
 }
 
 /// The quantile `q` of sorted delays in picoseconds, in seconds.
-fn quantile(sorted: &[i64], q: f64) -> f64 {
+pub(super) fn quantile(sorted: &[i64], q: f64) -> f64 {
     let position = q * (sorted.len() - 1) as f64;
     let below = position.floor() as usize;
     let above = (below + 1).min(sorted.len() - 1);
@@ -106,31 +166,79 @@ fn quantile(sorted: &[i64], q: f64) -> f64 {
 /// # Complexity
 /// O(packets x log packets).
 pub fn agreement(delays: &Delays) -> Option<(DelaySummary, DelaySummary, Agreement)> {
-    let Delays { simulated, measured } = delays;
-    let simulated_ranks = Ranks::new(simulated);
-    let measured_ranks = Ranks::new(measured);
-    let simulated_summary = summarize_sorted(&simulated_ranks.sorted)?;
-    let measured_summary = summarize_sorted(&measured_ranks.sorted)?;
-    let mut errors: Vec<i64> =
-        simulated.iter().zip(measured).map(|(simulated, measured)| (simulated - measured).abs()).collect();
-    errors.sort_unstable();
-    let distance: i128 = simulated_ranks
-        .sorted
-        .iter()
-        .zip(&measured_ranks.sorted)
-        .map(|(simulated, measured)| i128::from(simulated - measured).abs())
-        .sum();
-    let w1 = distance as f64 / measured.len() as f64 * SECONDS;
-    let agreement = Agreement {
-        w1_normalized: (measured_summary.mean > 0.0).then(|| w1 / measured_summary.mean),
-        pearson: correlation(simulated, measured),
-        spearman: correlation(&simulated_ranks.ranks, &measured_ranks.ranks),
-        ks: kolmogorov_smirnov(&simulated_ranks.sorted, &measured_ranks.sorted),
-        mae_s: mean(&errors),
-        median_abs_error_s: quantile(&errors, 0.5),
-        p99_abs_error_s: quantile(&errors, 0.99),
+    Ordered::new(delays).agreement(delays)
+}
+
+/// All metrics of delays `[packets]` in order of sending, of the flows `fids` `[packets]`; `None` when no packet was
+/// matched.
+///
+/// # Complexity
+/// O(packets x log packets).
+pub fn compare_delays(delays: &Delays, fids: &[u32]) -> Option<DelayComparison> {
+    let ordered = Ordered::new(delays);
+    let (simulated, measured, agreement) = ordered.agreement(delays)?;
+    let predecessors = Predecessors::new(fids.iter().copied());
+    let variation = [&delays.simulated, &delays.measured].map(|delays| predecessors.variation(delays));
+    let jitter_s = variation.map(|found| found.map(|(jitter, _)| jitter));
+    let ipdv_s = variation.map(|found| found.map(|(_, ipdv)| ipdv));
+    let Ordered { simulated: x, measured: y, errors } = &ordered;
+    let sample = Sample {
+        delays,
+        ranks: [&x.ranks, &y.ranks],
+        sorted: [&x.sorted, &y.sorted, errors],
+        predecessors: &predecessors,
     };
-    Some((simulated_summary, measured_summary, agreement))
+    Some(DelayComparison {
+        delay_s: ByOrigin { simulated, measured },
+        relative_error: RelativeError::new(&simulated, &measured),
+        agreement,
+        jitter_s: ByOrigin { simulated: jitter_s[0], measured: jitter_s[1] },
+        ipdv_s: ByOrigin { simulated: ipdv_s[0], measured: ipdv_s[1] },
+        pdv_s: ByOrigin { simulated: Pdv::of(&simulated), measured: Pdv::of(&measured) },
+        confidence: confidence(&sample, [&simulated, &measured], &agreement, jitter_s),
+    })
+}
+
+/// Delays of both sides and their absolute errors, sorted.
+struct Ordered {
+    simulated: Ranks,
+    measured: Ranks,
+    errors: Vec<i64>,
+}
+
+impl Ordered {
+    fn new(delays: &Delays) -> Self {
+        let pairs = delays.simulated.iter().zip(&delays.measured);
+        let mut errors: Vec<i64> = pairs.map(|(simulated, measured)| (simulated - measured).abs()).collect();
+        errors.sort_unstable();
+        Ordered { simulated: Ranks::new(&delays.simulated), measured: Ranks::new(&delays.measured), errors }
+    }
+
+    fn agreement(&self, delays: &Delays) -> Option<(DelaySummary, DelaySummary, Agreement)> {
+        let Ordered { simulated, measured, errors } = self;
+        let simulated_summary = summarize_sorted(&simulated.sorted)?;
+        let measured_summary = summarize_sorted(&measured.sorted)?;
+        let agreement = Agreement {
+            w1_normalized: w1_normalized(&simulated.sorted, &measured.sorted),
+            pearson: correlation(&delays.simulated, &delays.measured),
+            spearman: correlation(&simulated.ranks, &measured.ranks),
+            ks: kolmogorov_smirnov(&simulated.sorted, &measured.sorted),
+            mae_s: mean(errors),
+            median_abs_error_s: quantile(errors, 0.5),
+            p99_abs_error_s: quantile(errors, 0.99),
+        };
+        Some((simulated_summary, measured_summary, agreement))
+    }
+}
+
+/// W1(simulated, measured) / mean(measured) of as many sorted delays on both sides; `None` where the mean is not
+/// above zero.
+pub(super) fn w1_normalized(simulated: &[i64], measured: &[i64]) -> Option<f64> {
+    let pairs = simulated.iter().zip(measured);
+    let distance: i128 = pairs.map(|(simulated, measured)| i128::from(simulated - measured).abs()).sum();
+    let w1 = distance as f64 / measured.len() as f64 * SECONDS;
+    let mean = mean(measured);
+    (mean > 0.0).then(|| w1 / mean)
 }
 
 /// Delays in order, and twice the rank of each, which is whole when equal delays share their mean rank.
@@ -158,7 +266,7 @@ impl Ranks {
 
 /// Pearson's correlation; `None` where either side does not vary. Values are taken from that of the first packet,
 /// which is exact, so that a constant side has no variance left over from rounding.
-fn correlation(a: &[i64], b: &[i64]) -> Option<f64> {
+pub(super) fn correlation(a: &[i64], b: &[i64]) -> Option<f64> {
     let (first_a, first_b) = (*a.first()?, *b.first()?);
     let varies = |values: &[i64], first: i64| values.iter().any(|value| *value != first);
     if !varies(a, first_a) || !varies(b, first_b) {

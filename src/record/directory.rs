@@ -38,8 +38,9 @@ pub enum DirectoryError {
 }
 
 /// The files of a run: these, and nothing else, are replaced.
-const TABLES: [&str; 6] = ["packets", "flows", "ports", "matched", "hops", "queues"];
-const OTHERS: [&str; 3] = ["summary.json", "meta.json", "report.html"];
+const TABLES: [&str; 9] =
+    ["packets", "flows", "ports", "matched", "agreement", "losses", "windows", "hops", "queues"];
+const OTHERS: [&str; 4] = ["summary.json", "meta.json", "topology.svg", "report.html"];
 
 fn is_file_of_a_run(name: &str) -> bool {
     OTHERS.contains(&name)
@@ -93,6 +94,20 @@ impl RunDirectory {
         fs::create_dir_all(parent).map_err(io)?;
         let temporary = tempfile::Builder::new().prefix(".taunet-run-").tempdir_in(parent).map_err(io)?;
         Ok(RunDirectory { place, replace, temporary, is_ours })
+    }
+
+    /// The directory as it is until it is committed.
+    pub fn path(&self) -> &Path {
+        self.temporary.path()
+    }
+
+    /// Writes a text.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub fn write_text(&self, name: &str, text: &str) -> Result<(), DirectoryError> {
+        fs::write(self.file(name), text)
+            .map_err(|source| DirectoryError::Io { path: self.place.join(name), source })
     }
 
     /// Where a file of the directory is written.

@@ -9,13 +9,15 @@ use arrow_array::{
 
 use super::quantiles::{Percentiles, Quantiles};
 use crate::packet::{FlowKey, Packet, Tau};
-use crate::table::{Format, TableError, TableWriter, batch, schema};
+use crate::table::{Format, TableError, write_columns};
 use crate::units::Time;
 
 /// What is kept of one flow.
 #[derive(Debug, Clone)]
 struct FlowRecord {
     key: FlowKey,
+    /// The source of its first packet.
+    source: u32,
     injected: u64,
     injected_bytes: u64,
     delivered: u64,
@@ -44,6 +46,7 @@ impl FlowRecords {
     pub fn flow(&mut self, key: FlowKey) {
         self.flows.push(FlowRecord {
             key,
+            source: 0,
             injected: 0,
             injected_bytes: 0,
             delivered: 0,
@@ -61,10 +64,13 @@ impl FlowRecords {
         });
     }
 
-    /// A packet entered.
+    /// A packet entered, from the source of that number.
     #[inline]
-    pub fn injected(&mut self, packet: &Packet) {
+    pub fn injected(&mut self, packet: &Packet, source: u32) {
         let flow = &mut self.flows[packet.fid as usize];
+        if flow.injected == 0 {
+            flow.source = source;
+        }
         flow.injected += 1;
         flow.injected_bytes += u64::from(packet.length);
     }
@@ -100,6 +106,11 @@ impl FlowRecords {
     /// What makes each flow, and how many packets of it entered, by `fid`.
     pub fn injected_per_flow(&self) -> impl Iterator<Item = (&FlowKey, u64)> {
         self.flows.iter().map(|flow| (&flow.key, flow.injected))
+    }
+
+    /// The number of the source of each flow's first packet, by `fid`.
+    pub fn sources(&self) -> Vec<u32> {
+        self.flows.iter().map(|flow| flow.source).collect()
     }
 
     /// The number of flows.
@@ -230,16 +241,4 @@ pub(super) fn percentile_columns(
         Arc::new(UInt64Array::from_iter(percentiles.iter().map(|found| found.as_ref().map(part)))) as ArrayRef
     };
     names.into_iter().zip(parts.map(column)).collect()
-}
-
-/// Writes one batch of named columns as a whole table.
-pub(super) fn write_columns(
-    path: &Path,
-    format: Format,
-    columns: Vec<(&str, ArrayRef)>,
-) -> Result<(), TableError> {
-    let schema = schema(&columns);
-    let mut table = TableWriter::create(path, &schema, format)?;
-    table.write(&batch(path, &schema, columns.into_iter().map(|(_, array)| array).collect())?)?;
-    table.finish()
 }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Float64Array, StringArray, UInt16Array, UInt64Array};
 use serde::Serialize;
 
-use super::flows::{percentile_columns, write_columns};
+use super::flows::percentile_columns;
 use super::quantiles::Quantiles;
 use crate::engine::{Dropped, Hop};
 use crate::link::Link;
 use crate::packet::{DropReason, Tau};
-use crate::table::{Format, TableError};
+use crate::table::{Format, TableError, write_columns};
 use crate::topology::{DeviceId, PortId, Topology};
 use crate::units::{PS_PER_S, Span, Time};
 
@@ -20,6 +20,8 @@ use crate::units::{PS_PER_S, Span, Time};
 #[derive(Debug, Clone)]
 struct PortRecord {
     link: Link,
+    /// What it can send in the long run, in bits per second; `None` without a bound.
+    capacity: Option<u64>,
     packets: u64,
     bytes: u64,
     busy: Span,
@@ -68,6 +70,7 @@ impl PortRecords {
             .ports()
             .map(|(_, port)| PortRecord {
                 link: topology.link(port.egress).link,
+                capacity: port.ptm.capacity_bps(&topology.link(port.egress).link),
                 packets: 0,
                 bytes: 0,
                 busy: Span::ZERO,
@@ -139,6 +142,16 @@ impl PortRecords {
                 packets,
             })
             .collect()
+    }
+
+    /// What each port sent over what it can send (its link's bandwidth, or the rate of its shaper where that is
+    /// less), by port; `None` where there is no bound, and in a run of no length.
+    pub fn loads(&self, end: Time) -> Vec<Option<f64>> {
+        let load = |port: &PortRecord| {
+            let sent = 8.0 * port.bytes as f64 / port.capacity? as f64;
+            (end > Time::ZERO).then(|| sent / end.as_seconds_f64())
+        };
+        self.ports.iter().map(load).collect()
     }
 
     /// Writes the table of a run that ended at `end`; `docs/results.md` says what its columns are. Waiting is from joining the PTM to the start of transmission,
@@ -214,6 +227,11 @@ impl PortRecords {
         let joined = UInt64Array::from_iter_values(ports.iter().map(|port| port.joined));
         columns.extend([
             ("throughput_bps", over_run(&|port| 8.0 * port.bytes as f64)),
+            (
+                "capacity_bps",
+                Arc::new(UInt64Array::from_iter(ports.iter().map(|port| port.capacity))) as ArrayRef,
+            ),
+            ("load", Arc::new(Float64Array::from_iter(self.loads(end)))),
             ("packets_joined", Arc::new(joined) as ArrayRef),
             ("joined_per_s", over_run(&|port| port.joined as f64)),
             ("queue_mean_packets", over_run(&|port| port.waited(end) as f64 / PS_PER_S as f64)),

@@ -93,7 +93,7 @@ impl Observer for RunObserver<'_> {
 
     fn injected(&mut self, injected: &Injected<'_>) {
         let packet = injected.tau.packet;
-        self.flows.injected(&packet);
+        self.flows.injected(&packet, injected.source);
         let origin = self.watch.origin(injected);
         self.inside.insert(packet.pid, InsidePacket { packet, origin, hops: 0 });
     }

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::compare::{Agreement, ClockSummary, Confusion, DelaySummary, MatchCounts};
+use crate::compare::{
+    AcceptSummary, ByOrigin, ClockSummary, Confusion, DelayComparison, MatchCounts, OverTime, PathComparison,
+};
 use crate::engine::PacketCounts;
 use crate::record::DropCount;
 use crate::table::Format;
@@ -30,7 +32,7 @@ pub struct Summary {
     pub hops: u64,
     /// From the run's start to the last event, in seconds.
     pub simulated_s: f64,
-    /// How long the run took, in seconds: reading, simulating, comparing and writing.
+    /// How long the run took, in seconds: reading, simulating, comparing and writing the tables.
     pub wall_s: f64,
     /// Losses by place and reason.
     pub drops: Vec<DropCount>,
@@ -40,44 +42,6 @@ pub struct Summary {
     pub accept: AcceptSummary,
     /// What was let pass.
     pub warnings: Vec<String>,
-}
-
-/// A figure, simulated and measured.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct ByOrigin<T> {
-    /// As simulated.
-    pub simulated: T,
-    /// As measured.
-    pub measured: T,
-}
-
-/// (simulated - measured) / measured of some statistics.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct RelativeError {
-    /// Of the mean.
-    pub mean: Option<f64>,
-    /// Of the median.
-    pub p50: Option<f64>,
-    /// Of the 90th percentile.
-    pub p90: Option<f64>,
-    /// Of the 99th percentile.
-    pub p99: Option<f64>,
-    /// Of the 99.9th percentile.
-    pub p999: Option<f64>,
-}
-
-impl RelativeError {
-    /// Of each statistic.
-    pub fn new(simulated: &DelaySummary, measured: &DelaySummary) -> Self {
-        let of = |simulated: f64, measured: f64| (measured != 0.0).then(|| (simulated - measured) / measured);
-        RelativeError {
-            mean: of(simulated.mean, measured.mean),
-            p50: of(simulated.p50, measured.p50),
-            p90: of(simulated.p90, measured.p90),
-            p99: of(simulated.p99, measured.p99),
-            p999: of(simulated.p999, measured.p999),
-        }
-    }
 }
 
 /// A measured capture against the simulation.
@@ -98,15 +62,15 @@ pub struct MeasuredSummary {
     pub without_key: u64,
     /// Matched packets whose measured ingress at the device is not known (`delay = "hop"`): left out of delays.
     pub without_ingress: u64,
-    /// The delays of matched packets, in seconds; none when no packet was matched.
-    pub delay_s: Option<ByOrigin<DelaySummary>>,
-    /// Of the delays' statistics.
-    pub relative_error: Option<RelativeError>,
-    /// How well they agree.
+    /// The delays of matched packets and all metrics of them; none when no packet was matched.
     #[serde(flatten)]
-    pub agreement: Option<Agreement>,
-    /// Mean |delay_i - delay_{i-1}| within flows, in seconds.
-    pub jitter_s: ByOrigin<Option<f64>>,
+    pub delays: Option<DelayComparison>,
+    /// Matched packets that arrived after one that was sent later (RFC 4737).
+    pub reordered: ByOrigin<u64>,
+    /// How delay and rate follow each other over time; none when no packet was matched.
+    pub over_time: Option<OverTime>,
+    /// By where packets came from.
+    pub paths: Vec<PathComparison>,
     /// Lost in the simulation against lost in reality.
     pub loss: Confusion,
 }
@@ -127,8 +91,8 @@ impl MeasuredSummary {
                 "no packet at {vantage} was recognized: captures of one path need the same addresses and ports, and \
                  snap lengths that leave the same 8 bytes of payload"
             ))
-        } else if let (None, Some(ByOrigin { measured, .. })) = (&self.clock, &self.delay_s)
-            && measured.min < 0.0
+        } else if let (None, Some(delays)) = (&self.clock, &self.delays)
+            && delays.delay_s.measured.min < 0.0
         {
             Some(format!(
                 "delays measured at {vantage} are negative: if the capture has a clock of its own, say clock = \"skewed\""
@@ -137,32 +101,6 @@ impl MeasuredSummary {
             None
         }
     }
-}
-
-/// The bounds of a run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct AcceptSummary {
-    /// How many bounds there are.
-    pub bounds: usize,
-    /// Whether all were kept.
-    pub passed: bool,
-    /// Those that were not.
-    pub missed: Vec<MissedBound>,
-}
-
-/// A bound that was missed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct MissedBound {
-    /// Where.
-    pub vantage: String,
-    /// The metric.
-    pub metric: &'static str,
-    /// `at most` or `at least`.
-    pub relation: &'static str,
-    /// The bound.
-    pub bound: f64,
-    /// The figure; none where it is not defined.
-    pub value: Option<f64>,
 }
 
 /// How a run came about: `meta.json`.

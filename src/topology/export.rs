@@ -66,8 +66,14 @@ impl Topology {
         match format {
             ExportFormat::Dot => dot::write(self),
             ExportFormat::Graphml => graphml::write(self),
-            ExportFormat::Svg => svg::write(self, options),
+            ExportFormat::Svg => svg::write(self, options, None),
         }
+    }
+
+    /// The topology as an SVG picture, its links coloured by the load of their ports: what each sent over what it
+    /// can send, by port, `None` where that is not bounded.
+    pub fn picture(&self, loads: &[Option<f64>]) -> String {
+        svg::write(self, ExportOptions::default(), Some(loads))
     }
 
     /// Whether the two directions of every link are the same.

@@ -112,6 +112,17 @@ pub struct Vantage {
     pub direction: Direction,
 }
 
+impl Vantage {
+    /// Its name: `r1:1 egress`.
+    pub fn name(self, topology: &Topology) -> String {
+        let direction = match self.direction {
+            Direction::Ingress => "ingress",
+            Direction::Egress => "egress",
+        };
+        format!("{} {direction}", topology.port_name(self.port))
+    }
+}
+
 /// The direction of a vantage, seen from its device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

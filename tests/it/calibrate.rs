@@ -144,7 +144,7 @@ fn a_token_bucket_with_a_buffer_comes_back() {
         within(buffer_found.limit, buffer.into(), 0.02);
         assert!(w1(&found) < 0.02, "{}", w1(&found));
         let again = known.written(&found);
-        let agreement = again.measured[0].agreement.unwrap();
+        let agreement = again.measured[0].delays.as_ref().unwrap().agreement;
         assert!(agreement.w1_normalized.unwrap() < 0.02, "{agreement:?}");
     }
 }
@@ -163,7 +163,9 @@ fn a_link_with_framing_and_a_buffer_of_packets_comes_back() {
     let buffer = model.buffer.expect("a buffer");
     assert_eq!((buffer.counts, buffer.limit.floor()), (Counts::Packets, 12.0));
     assert!(w1(&found) < 0.005, "{}", w1(&found));
-    assert!(known.written(&found).measured[0].agreement.unwrap().w1_normalized.unwrap() < 0.005);
+    assert!(
+        known.written(&found).measured[0].delays.as_ref().unwrap().agreement.w1_normalized.unwrap() < 0.005
+    );
 }
 
 /// Where the last bit has arrived behind the link, each sojourn has the transmission in it.
@@ -184,7 +186,9 @@ fn an_egress_capture_behind_the_link_is_told() {
     assert_eq!(found.model.bottleneck, Bottleneck::Link);
     within(found.model.rate_bps as f64, 10e6, 1e-3);
     assert!(w1(&found) < 0.005, "{}", w1(&found));
-    assert!(known.written(&found).measured[0].agreement.unwrap().w1_normalized.unwrap() < 0.005);
+    assert!(
+        known.written(&found).measured[0].delays.as_ref().unwrap().agreement.w1_normalized.unwrap() < 0.005
+    );
 }
 
 fn two_classes(kind: &str, keys: [&str; 2]) -> String {
@@ -210,7 +214,9 @@ fn two_priorities_come_back() {
         found.model.classes.iter().map(|class| (class.range.last.as_str(), class.prio)).collect();
     assert_eq!(prios, [("5183", 0), ("5190", 1)]);
     assert!(w1(&found) < 0.01, "{}", w1(&found));
-    assert!(known.written(&found).measured[0].agreement.unwrap().w1_normalized.unwrap() < 0.01);
+    assert!(
+        known.written(&found).measured[0].delays.as_ref().unwrap().agreement.w1_normalized.unwrap() < 0.01
+    );
 }
 
 #[test]
@@ -315,7 +321,7 @@ fn a_recorded_router_comes_back() {
     let place = tempfile::tempdir().unwrap();
     write(&found, &place.path().join("found"), false).unwrap();
     let again = simulate(&place.path().join("found/scenario.toml"), place.path().join("run"));
-    let agreement = again.measured[0].agreement.unwrap();
+    let agreement = again.measured[0].delays.as_ref().unwrap().agreement;
     // The engine told calibration the same.
     assert_eq!(agreement.w1_normalized, found.in_sample.w1_normalized());
 }

@@ -150,7 +150,7 @@ fn on_another(device: &Calibration, recording: &Calibration) -> f64 {
         threads: 1,
     };
     let summary = run(&scenario, &options, |_| ControlFlow::Continue(())).unwrap();
-    summary.measured[0].agreement.unwrap().w1_normalized.unwrap()
+    summary.measured[0].delays.as_ref().unwrap().agreement.w1_normalized.unwrap()
 }
 
 /// Whether the discipline, the classes and the order or the shares are those of the manifest.

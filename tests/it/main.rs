@@ -1,5 +1,6 @@
 //! The integration tests: one module per behaviour.
 
+mod browser;
 mod calibrate;
 mod calibrate_recordings;
 mod capture_damage;
@@ -7,6 +8,7 @@ mod capture_formats;
 mod capture_frames;
 mod capture_order;
 mod commands;
+mod compare_runs;
 mod disciplines;
 mod engine;
 mod engines;
@@ -19,6 +21,7 @@ mod overrides;
 mod packets_table;
 mod pcapng;
 mod random_networks;
+mod report;
 mod scenarios;
 mod schemas;
 mod simulate;

@@ -409,11 +409,12 @@ fn a_run_puts_the_clock_of_a_capture_right() {
     let (truth, _) = simulate(&case.join("out.pcap.xz"), "");
     let (corrected, warnings) = simulate(&skewed, "clock = \"skewed\"");
     assert_eq!((corrected.counts, warnings.len()), (truth.counts, 0), "{warnings:?}");
-    let clock = corrected.clock.unwrap();
+    let clock = corrected.clock.as_ref().unwrap();
     assert!((clock.parts[0].skew_ppm.unwrap() - 35.0).abs() < 0.5 && clock.relative);
     assert!((clock.parts[0].offset_s - 1.7).abs() < 20e-6);
-    let [truth_s, found_s] = [truth.delay_s, corrected.delay_s].map(|delay| delay.unwrap().measured);
-    let [truth, found] = [truth.agreement, corrected.agreement].map(Option::unwrap);
+    let both = [&truth, &corrected].map(|summary| summary.delays.as_ref().unwrap());
+    let [truth_s, found_s] = both.map(|delays| delays.delay_s.measured);
+    let [truth, found] = both.map(|delays| delays.agreement);
     println!(
         "w1 {:?} of {:?}, mae {} of {}",
         found.w1_normalized, truth.w1_normalized, found.mae_s, truth.mae_s

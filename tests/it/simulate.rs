@@ -81,7 +81,7 @@ fn every_scenario_keeps_its_bounds() {
         )
         .unwrap();
         for measured in &summary.measured {
-            let agreement = measured.agreement.unwrap();
+            let agreement = measured.delays.unwrap().agreement;
             writeln!(
                 table,
                 "  {} ({:?}): {} matched, {} ambiguous, lost {} simulated, {} measured, w1_normalized {:.6}, pearson {:.6}",
@@ -180,9 +180,10 @@ fn the_run_directory_is_complete() {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         names.sort();
-        let tables = ["flows", "matched", "packets", "ports"].map(|table| format!("{table}.{extension}"));
+        let tables = ["agreement", "flows", "losses", "matched", "packets", "ports", "windows"]
+            .map(|table| format!("{table}.{extension}"));
         let mut expected = tables.to_vec();
-        expected.extend(["meta.json".to_owned(), "summary.json".to_owned()]);
+        expected.extend(["meta.json", "report.html", "summary.json", "topology.svg"].map(str::to_owned));
         expected.sort();
         assert_eq!(names, expected);
     }

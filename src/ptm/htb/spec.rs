@@ -125,6 +125,12 @@ fn default_burst(rate: Rate) -> ByteCount {
 }
 
 impl HtbSpec {
+    /// What all classes together may reach, in bits per second; `None` where packets may pass unshaped.
+    pub(in crate::ptm) fn most_bps(&self) -> Option<u64> {
+        let ceilings = self.class.iter().map(|class| class.ceil.unwrap_or(class.rate).as_bps());
+        (self.default.as_deref() != Some(DIRECT)).then(|| ceilings.fold(0, u64::saturating_add))
+    }
+
     /// Whether the default is the queue that is not shaped.
     pub(super) fn is_direct(&self) -> bool {
         self.default.as_deref() == Some(DIRECT)

@@ -1,23 +1,31 @@
 //! Sources for people.
 
-use crate::scenario::{Direction, Traffic};
+use crate::scenario::{Scenario, Traffic};
 use crate::topology::{DeviceId, Topology};
 use crate::traffic::generator::Sender;
+
+impl Scenario {
+    /// Where the packets of each source enter, for people, in the order of the sources' numbers: `r1:0 ingress`, or
+    /// the host that sends them.
+    pub fn entries(&self) -> Vec<String> {
+        let host = |host: DeviceId| self.topology.device(host).name.clone();
+        let of = |traffic: &Traffic| match traffic {
+            Traffic::Replay { at, .. } => vec![at.name(&self.topology)],
+            Traffic::ReplayByAddress { hosts, .. } => hosts.iter().map(|sender| host(*sender)).collect(),
+            Traffic::Generated(generator) => {
+                generator.senders.iter().map(|sender| host(sender.host)).collect()
+            }
+        };
+        self.traffic.iter().flat_map(of).collect()
+    }
+}
 
 impl Traffic {
     /// Its sources for people, in the order of their numbers.
     pub fn source_names(&self, topology: &Topology) -> Vec<String> {
         match self {
             Traffic::Replay { capture, at, .. } => {
-                let direction = match at.direction {
-                    Direction::Ingress => "ingress",
-                    Direction::Egress => "egress",
-                };
-                vec![format!(
-                    "replay of {} at {} {direction}",
-                    capture.display(),
-                    topology.port_name(at.port)
-                )]
+                vec![format!("replay of {} at {}", capture.display(), at.name(topology))]
             }
             Traffic::ReplayByAddress { capture, hosts, .. } => {
                 let name = |host: &DeviceId| {

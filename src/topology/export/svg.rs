@@ -7,7 +7,7 @@ mod stress;
 use std::fmt::Write;
 
 use super::{ExportOptions, addresses, bits_per_second, kind_name, xml_text};
-use crate::topology::{DeviceKind, DirectedLink, Topology};
+use crate::topology::{DeviceKind, DirectedLink, PortId, Topology};
 use layout::{Layout, Point};
 
 /// Space around the picture.
@@ -16,38 +16,61 @@ const MARGIN: f64 = 48.0;
 const MOST_CROSSINGS: usize = 4_000_000;
 
 const STYLE: &str = "\
-svg{--paper:#ffffff;--ink:#1f2933;--line:#9aa5b1;--host:#f0b429;--switch:#2680c2;--router:#0c8a7b;\
+.network{--paper:#ffffff;--ink:#1f2933;--line:#9aa5b1;--host:#f0b429;--switch:#2680c2;--router:#0c8a7b;\
 font-family:system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}
-@media(prefers-color-scheme:dark){svg{--paper:#16191d;--ink:#e4e7eb;--line:#5f6b78;--host:#f7c948;--switch:#62b0e8;--router:#3ebd93}}
-.paper{fill:var(--paper)}
-.link{fill:none;stroke:var(--line)}
-.device{stroke:var(--paper);stroke-width:1.5}
-.host{fill:var(--host)}.switch{fill:var(--switch)}.router{fill:var(--router)}
-text{fill:var(--ink);font-size:11px;text-anchor:middle;paint-order:stroke;stroke:var(--paper);stroke-width:3px;stroke-linejoin:round}
-.small{font-size:9px}.title{font-size:15px;font-weight:600;text-anchor:start}.legend{text-anchor:start}";
+@media(prefers-color-scheme:dark){.network{--paper:#16191d;--ink:#e4e7eb;--line:#5f6b78;--host:#f7c948;--switch:#62b0e8;--router:#3ebd93}}
+.network .paper{fill:var(--paper)}
+.network .link{fill:none;stroke:var(--line)}
+.network .device{stroke:var(--paper);stroke-width:1.5}
+.network .host{fill:var(--host)}.network .switch{fill:var(--switch)}.network .router{fill:var(--router)}
+.network text{fill:var(--ink);font-size:11px;text-anchor:middle;paint-order:stroke;stroke:var(--paper);stroke-width:3px;stroke-linejoin:round}
+.network .small{font-size:9px}.network .title{font-size:15px;font-weight:600;text-anchor:start}.network .legend{text-anchor:start}";
 
-pub(super) fn write(topology: &Topology, options: ExportOptions) -> String {
+/// The colours of loads, from idle to full: one hue that grows darker, so that they differ without colours too.
+const LOAD_STYLE: &str = "\
+.network{--load0:#c6cdd5;--load1:#f3c06b;--load2:#e8853a;--load3:#cf4520;--load4:#8f1414}
+@media(prefers-color-scheme:dark){.network{--load0:#4a545f;--load1:#8a5a17;--load2:#c96f1e;--load3:#f08a4b;--load4:#ffc2a3}}
+.network .load0{stroke:var(--load0)}.network .load1{stroke:var(--load1)}.network .load2{stroke:var(--load2)}\
+.network .load3{stroke:var(--load3)}.network .load4{stroke:var(--load4)}";
+
+/// Upper ends of the classes of load, and how they are called; the last has no end.
+const LOADS: [(f64, &str); 5] =
+    [(0.05, "idle"), (0.5, "to 50 %"), (0.8, "to 80 %"), (0.95, "to 95 %"), (f64::INFINITY, "above")];
+/// The most links whose loads are written beside them.
+const MOST_LABELS: usize = 60;
+
+pub(super) fn write(topology: &Topology, options: ExportOptions, loads: Option<&[Option<f64>]>) -> String {
     let mut layout = Layout::of(topology);
     let (width, height) = layout.move_to_margin(MARGIN);
-    let height = height + 30.0;
+    let height = height + if loads.is_some() { 56.0 } else { 30.0 };
+    let loads_style = loads.map_or(String::new(), |_| format!("\n{LOAD_STYLE}"));
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = writeln!(
         text,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" \
-         height=\"{height:.0}\" role=\"img\">\n<title>{}</title>\n<style>\n{STYLE}\n</style>\n\
+        "<svg class=\"network\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" \
+         height=\"{height:.0}\" role=\"img\">\n<title>{}</title>\n<style>\n{STYLE}{loads_style}\n</style>\n\
          <rect class=\"paper\" width=\"100%\" height=\"100%\"/>",
         xml_text(topology.name())
     );
     let _ = writeln!(text, "<text class=\"title\" x=\"16\" y=\"26\">{}</text>", xml_text(topology.name()));
-    write_links(&mut text, topology, &layout, options);
+    write_links(&mut text, topology, &layout, options, loads);
     write_devices(&mut text, topology, &layout);
     write_legend(&mut text, topology, height);
+    if loads.is_some() {
+        write_load_legend(&mut text, height);
+    }
     text.push_str("</svg>\n");
     text
 }
 
-fn write_links(text: &mut String, topology: &Topology, layout: &Layout, options: ExportOptions) {
+fn write_links(
+    text: &mut String,
+    topology: &Topology,
+    layout: &Layout,
+    options: ExportOptions,
+    loads: Option<&[Option<f64>]>,
+) {
     let avoids = topology.links().len() * topology.devices().len() <= MOST_CROSSINGS;
     let center = layout.center();
     let mut parallel = rustc_hash::FxHashMap::default();
@@ -64,13 +87,36 @@ fn write_links(text: &mut String, topology: &Topology, layout: &Layout, options:
         let bow = if outwards(bow) > outwards(-bow) { -bow } else { bow };
         *nth += 1;
         let middle = start.bowed_middle(end, bow);
-        let _ = write!(text, "<path class=\"link\" stroke-width=\"{:.1}\" d=\"M{start}", line_width(link));
+        let of = |port: PortId| loads.and_then(|loads| *loads.get(port.index())?);
+        let (there, back) = (of(link.from), of(link.to));
+        let load = there.into_iter().chain(back).reduce(f64::max);
+        let (class, width) = match (load, loads) {
+            (Some(load), _) => (format!("link load{}", load_class(load)), line_width(link).max(3.0)),
+            (None, _) => ("link".to_owned(), line_width(link)),
+        };
+        let _ = write!(text, "<path class=\"{class}\" stroke-width=\"{width:.1}\" d=\"M{start}");
         let _ = match bow {
             0.0 => write!(text, "L{end}\">"),
             // The control point of a curve lies twice as far out as its middle.
             _ => write!(text, "Q{} {end}\">", start.bowed_middle(end, 2.0 * bow)),
         };
-        let _ = writeln!(text, "<title>{}</title></path>", xml_text(&described(topology, link)));
+        let percent =
+            |load: Option<f64>| load.map_or("no bound".to_owned(), |load| format!("{:.0} %", load * 100.0));
+        let loaded = match loads {
+            Some(_) => format!("; load {}, back {}", percent(there), percent(back)),
+            None => String::new(),
+        };
+        let _ = writeln!(text, "<title>{}{loaded}</title></path>", xml_text(&described(topology, link)));
+        if let Some(load) = load.filter(|load| *load >= 0.005 && topology.links().len() / 2 <= MOST_LABELS) {
+            let beside = start.bowed_middle(end, bow + 16.0);
+            let _ = writeln!(
+                labels,
+                "<text class=\"small\" x=\"{:.1}\" y=\"{:.1}\">{:.0} %</text>",
+                beside.x,
+                beside.y + 3.0,
+                load * 100.0
+            );
+        }
         if options.link_labels {
             let (x, y) = (middle.x, middle.y);
             let rate = link.link.bandwidth;
@@ -153,6 +199,25 @@ fn write_legend(text: &mut String, topology: &Topology, height: f64) {
             symbol(kind)
         );
         x += 130.0;
+    }
+}
+
+fn load_class(load: f64) -> usize {
+    LOADS.iter().position(|(end, _)| load < *end).unwrap_or(LOADS.len() - 1)
+}
+
+fn write_load_legend(text: &mut String, height: f64) {
+    let _ = writeln!(text, "<text class=\"legend\" x=\"20\" y=\"{:.0}\">load:</text>", height - 44.0);
+    for (class, (_, name)) in LOADS.iter().enumerate() {
+        let x = 56 + 68 * class;
+        let _ = writeln!(
+            text,
+            "<path class=\"link load{class}\" stroke-width=\"4\" d=\"M{x},{:.0}h16\"/>\
+             <text class=\"legend\" x=\"{}\" y=\"{:.0}\">{name}</text>",
+            height - 48.0,
+            x + 20,
+            height - 44.0
+        );
     }
 }
 

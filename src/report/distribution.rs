@@ -1,0 +1,155 @@
+//! Distributions in a bounded number of points: cumulative, quantile against quantile, histogram of errors.
+
+use serde_json::{Value, json};
+
+use super::base64::singles;
+use crate::units::PS_PER_S;
+
+const SECONDS: f64 = 1.0 / PS_PER_S as f64;
+
+/// Bins of the histogram of errors.
+const BINS: usize = 80;
+
+/// Delays of one or two sides, in seconds.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Distribution {
+    /// Packets.
+    pub packets: usize,
+    /// Some delays, ascending.
+    pub delays: Vec<f64>,
+    /// Per side: the part of the packets whose delay does not exceed each.
+    pub cumulated: Vec<Vec<f64>>,
+    /// Quantiles of the second side and of the first, at the same parts; empty for one side.
+    pub quantiles: [Vec<f64>; 2],
+    /// The lower end of the first bin, and the width of each.
+    pub errors_from: f64,
+    /// The width of a bin.
+    pub errors_width: f64,
+    /// Errors per bin; what is outside counts in the outermost. Empty for one side.
+    pub errors: Vec<u64>,
+}
+
+/// Parts from 0 to 1, closer towards 1.
+fn levels() -> impl Iterator<Item = f64> {
+    let even = (0..=200).map(|step| f64::from(step) / 200.0);
+    let tail = |from: f64| (1..50).map(move |step| from + (1.0 - from) * f64::from(step) / 50.0);
+    even.chain(tail(0.95)).chain(tail(0.995)).chain(tail(0.9995))
+}
+
+fn nearest(sorted: &[i64], part: f64) -> i64 {
+    sorted[(part * (sorted.len() - 1) as f64).round() as usize]
+}
+
+impl Distribution {
+    /// Of one side, in picoseconds.
+    pub fn of_one(mut delays: Vec<i64>) -> Self {
+        if delays.is_empty() {
+            return Distribution::default();
+        }
+        delays.sort_unstable();
+        Distribution { packets: delays.len(), ..cumulated(&[&delays]) }
+    }
+
+    /// Of two sides `[packets]` of the same packets, in picoseconds.
+    pub fn of_two(mut simulated: Vec<i64>, mut measured: Vec<i64>) -> Self {
+        if simulated.is_empty() {
+            return Distribution::default();
+        }
+        let mut errors: Vec<i64> =
+            simulated.iter().zip(&measured).map(|(simulated, measured)| simulated - measured).collect();
+        let (errors_from, errors_width, errors) = histogram(&mut errors);
+        simulated.sort_unstable();
+        measured.sort_unstable();
+        let mut parts: Vec<f64> = levels().collect();
+        parts.sort_by(f64::total_cmp);
+        let mut pairs: Vec<(i64, i64)> =
+            parts.iter().map(|part| (nearest(&measured, *part), nearest(&simulated, *part))).collect();
+        pairs.dedup();
+        let side = |of: fn(&(i64, i64)) -> i64| pairs.iter().map(|pair| of(pair) as f64 * SECONDS).collect();
+        Distribution {
+            packets: simulated.len(),
+            quantiles: [side(|pair| pair.0), side(|pair| pair.1)],
+            errors_from,
+            errors_width,
+            errors,
+            ..cumulated(&[&simulated, &measured])
+        }
+    }
+
+    /// As the page's script reads it.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "delays": singles(self.delays.iter().copied()),
+            "cumulated": self.cumulated.iter().map(|side| singles(side.iter().copied())).collect::<Vec<_>>(),
+            "quantiles": self.quantiles.iter().map(|side| singles(side.iter().copied())).collect::<Vec<_>>(),
+            "errors_from": self.errors_from,
+            "errors_width": self.errors_width,
+            "errors": self.errors,
+        })
+    }
+}
+
+fn cumulated(sides: &[&[i64]]) -> Distribution {
+    let mut delays: Vec<i64> =
+        sides.iter().flat_map(|side| levels().map(|part| nearest(side, part))).collect();
+    delays.sort_unstable();
+    delays.dedup();
+    let of = |side: &&[i64]| {
+        let up_to = |delay: &i64| side.partition_point(|other| other <= delay) as f64 / side.len() as f64;
+        delays.iter().map(up_to).collect()
+    };
+    Distribution {
+        cumulated: sides.iter().map(of).collect(),
+        delays: delays.iter().map(|delay| *delay as f64 * SECONDS).collect(),
+        ..Distribution::default()
+    }
+}
+
+/// Where the first bin begins, how wide bins are, in seconds, and their counts: over the 0.5th to the 99.5th
+/// percentile of the errors, with zero at the edge of a bin.
+fn histogram(errors: &mut [i64]) -> (f64, f64, Vec<u64>) {
+    let last = errors.len() - 1;
+    let mut at = |part: f64| *errors.select_nth_unstable((part * last as f64).round() as usize).1;
+    let (low, high) = (at(0.005), at(0.995));
+    let width = ((high - low) / BINS as i64 + 1).max(1);
+    let from = low.div_euclid(width) * width;
+    let bins = ((high - from) / width + 1) as usize;
+    let mut counts = vec![0u64; bins];
+    for error in errors {
+        let bin = (*error - from).div_euclid(width).clamp(0, bins as i64 - 1);
+        counts[bin as usize] += 1;
+    }
+    (from as f64 * SECONDS, width as f64 * SECONDS, counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_distribution_goes_from_its_least_to_its_greatest() {
+        let one = Distribution::of_one((1..=100_000).rev().collect());
+        assert_eq!((one.delays[0], one.delays[one.delays.len() - 1]), (1.0 * SECONDS, 100_000.0 * SECONDS));
+        assert_eq!(*one.cumulated[0].last().unwrap(), 1.0);
+        for (delay, part) in one.delays.iter().zip(&one.cumulated[0]) {
+            assert!((delay / SECONDS / 100_000.0 - part).abs() < 1e-9, "{delay} {part}");
+        }
+        assert!(one.delays.len() < 400 && one.errors.is_empty());
+        assert_eq!(Distribution::of_one(Vec::new()), Distribution::default());
+    }
+
+    #[test]
+    fn every_error_is_counted_once() {
+        let measured: Vec<i64> = (0..10_000).map(|packet| packet * 1_000).collect();
+        let simulated: Vec<i64> = measured.iter().map(|delay| delay + delay % 7_919 - 4_000).collect();
+        let two = Distribution::of_two(simulated.clone(), measured.clone());
+        assert_eq!(two.errors.iter().sum::<u64>(), 10_000);
+        let bin = (two.errors_from / two.errors_width).round();
+        assert!((bin * two.errors_width - two.errors_from).abs() < 1e-15, "zero is the edge of a bin");
+        assert_eq!(two.quantiles[0].len(), two.quantiles[1].len());
+        let greatest = |delays: &[i64]| *delays.iter().max().unwrap() as f64 * SECONDS;
+        assert_eq!(two.quantiles[1].last().copied(), Some(greatest(&simulated)));
+        let same = Distribution::of_two(measured.clone(), measured);
+        assert_eq!(same.errors, [10_000]);
+    }
+}

@@ -1,0 +1,98 @@
+//! `summary.json` and `meta.json` as the page wants them.
+
+use serde::Deserialize;
+
+use crate::compare::{ByOrigin, DelayComparison, OverTime, PathComparison};
+
+/// `summary.json`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Summary {
+    pub scenario: String,
+    pub engine: String,
+    pub engine_reason: String,
+    pub seed: u64,
+    pub fingerprint: String,
+    pub packets: Packets,
+    pub flows: u64,
+    pub hops: u64,
+    pub simulated_s: f64,
+    pub drops: Vec<Drops>,
+    pub measured: Vec<Measured>,
+    pub accept: Accept,
+    pub warnings: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Packets {
+    pub injected: u64,
+    pub delivered: u64,
+    pub dropped: u64,
+    pub inside: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Drops {
+    pub device: String,
+    pub port: Option<String>,
+    pub reason: String,
+    pub packets: u64,
+}
+
+/// A measured capture against the simulation.
+#[derive(Debug, Deserialize)]
+pub(super) struct Measured {
+    pub vantage: String,
+    pub capture: String,
+    pub delay: crate::scenario::DelayScope,
+    pub matched: u64,
+    pub ambiguous: u64,
+    pub only_simulated: u64,
+    pub only_measured: u64,
+    #[serde(flatten)]
+    pub delays: Option<DelayComparison>,
+    pub reordered: ByOrigin<u64>,
+    pub over_time: Option<OverTime>,
+    pub paths: Vec<PathComparison>,
+    pub loss: Loss,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Loss {
+    pub both: u64,
+    pub only_simulated: u64,
+    pub only_measured: u64,
+    pub neither: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Accept {
+    pub bounds: usize,
+    pub passed: bool,
+    pub missed: Vec<Missed>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Missed {
+    pub vantage: String,
+    pub metric: String,
+    pub relation: String,
+    pub bound: f64,
+    pub value: Option<f64>,
+}
+
+/// `meta.json`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Meta {
+    pub version: String,
+    pub overrides: Vec<String>,
+    pub start: String,
+    pub sources: Vec<String>,
+    pub inputs: Vec<Input>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Input {
+    pub path: String,
+    pub bytes: Option<u64>,
+    pub sha256: Option<String>,
+}

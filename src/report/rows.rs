@@ -1,0 +1,242 @@
+//! The tables of flows and ports, as rows of a page.
+
+use std::path::Path;
+
+use super::ReportError;
+use super::text::{bits_per_second, bytes, count, four_digits, seconds};
+use crate::table::{Column, Kind, read_columns};
+
+/// Rows of one table in the page; the files hold all.
+const MOST: usize = 1_000;
+
+/// One cell: what is shown, and what it is sorted by.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Cell {
+    pub text: String,
+    /// For numbers; a text sorts as text.
+    pub key: Option<f64>,
+}
+
+/// A table of the page.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Table {
+    /// The heads of the columns, and what each means.
+    pub columns: Vec<(&'static str, &'static str)>,
+    pub rows: Vec<Vec<Cell>>,
+    /// Rows in the file.
+    pub total: usize,
+}
+
+impl Cell {
+    fn text(text: impl Into<String>) -> Self {
+        Cell { text: text.into(), key: None }
+    }
+
+    fn number(value: Option<f64>, show: impl Fn(f64) -> String) -> Self {
+        match value {
+            Some(value) => Cell { text: show(value), key: Some(value) },
+            None => Cell::text(""),
+        }
+    }
+
+    fn count(value: Option<i64>) -> Self {
+        Cell::number(value.map(|value| value as f64), |value| count(value as u64))
+    }
+}
+
+fn ps(value: f64) -> String {
+    seconds(value * 1e-12)
+}
+
+fn part(value: f64) -> String {
+    format!("{} %", four_digits(value * 100.0))
+}
+
+/// What a row is read from: by column, the value in that row.
+struct Row<'a> {
+    columns: &'a [Column],
+    row: usize,
+}
+
+impl Row<'_> {
+    fn integer(&self, column: usize) -> Option<i64> {
+        self.columns[column].integers().get(self.row).copied().flatten()
+    }
+
+    fn number(&self, column: usize) -> Option<f64> {
+        match &self.columns[column] {
+            Column::Integers(values) => values.get(self.row).copied().flatten().map(|value| value as f64),
+            column => column.numbers().get(self.row).copied().flatten(),
+        }
+    }
+
+    fn text(&self, column: usize) -> String {
+        self.columns[column].text(self.row).unwrap_or_default().to_owned()
+    }
+}
+
+/// The table of flows: those of the most packets.
+pub(super) fn flows(run: &Path) -> Result<Table, ReportError> {
+    use Kind::{Integers, Numbers, Texts};
+    let wanted = [
+        ("fid", Integers),
+        ("source", Texts),
+        ("destination", Texts),
+        ("protocol", Integers),
+        ("source_port", Integers),
+        ("destination_port", Integers),
+        ("packets_injected", Integers),
+        ("bytes_injected", Integers),
+        ("packets_delivered", Integers),
+        ("packets_dropped", Integers),
+        ("delay_mean_ps", Numbers),
+        ("delay_p50_ps", Integers),
+        ("delay_p99_ps", Integers),
+        ("jitter_ps", Numbers),
+        ("loss_ratio", Numbers),
+        ("packets_reordered", Integers),
+    ];
+    let columns = vec![
+        ("flow", "Number of the flow (fid)"),
+        ("from", "Source address and port"),
+        ("to", "Destination address and port"),
+        ("protocol", "Transport protocol"),
+        ("packets", "Packets injected"),
+        ("bytes", "Bytes injected"),
+        ("dropped", "Packets dropped"),
+        ("loss", "Dropped / (dropped + delivered)"),
+        ("mean delay", "Mean one-way delay of delivered packets"),
+        ("p50", "Median one-way delay"),
+        ("p99", "99th percentile of the one-way delay"),
+        ("jitter", "Mean difference of the delays of one packet and the next"),
+        ("reordered", "Packets that arrived after one that was sent later"),
+    ];
+    let row = |row: Row<'_>| {
+        let end = |address: usize, port: usize| match (row.text(address), row.integer(port)) {
+            (address, Some(port)) if address.contains(':') => format!("[{address}]:{port}"),
+            (address, Some(port)) => format!("{address}:{port}"),
+            (address, None) => address,
+        };
+        vec![
+            Cell::count(row.integer(0)),
+            Cell::text(end(1, 4)),
+            Cell::text(end(2, 5)),
+            Cell::text(row.integer(3).map_or(String::new(), protocol)),
+            Cell::count(row.integer(6)),
+            Cell::number(row.number(7), |value| bytes(value as u64)),
+            Cell::count(row.integer(9)),
+            Cell::number(row.number(14), part),
+            Cell::number(row.number(10), ps),
+            Cell::number(row.number(11), ps),
+            Cell::number(row.number(12), ps),
+            Cell::number(row.number(13), ps),
+            Cell::count(row.integer(15)),
+        ]
+    };
+    read(run, "flows", &wanted, columns, 4, row)
+}
+
+fn protocol(number: i64) -> String {
+    match number {
+        1 => "icmp".to_owned(),
+        6 => "tcp".to_owned(),
+        17 => "udp".to_owned(),
+        58 => "icmpv6".to_owned(),
+        132 => "sctp".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// The table of ports: those of the most packets.
+pub(super) fn ports(run: &Path) -> Result<Table, ReportError> {
+    use Kind::{Integers, Numbers, Texts};
+    let wanted = [
+        ("device", Texts),
+        ("port", Integers),
+        ("packets", Integers),
+        ("bytes", Integers),
+        ("packets_dropped", Integers),
+        ("throughput_bps", Numbers),
+        ("capacity_bps", Integers),
+        ("load", Numbers),
+        ("waiting_mean_ps", Numbers),
+        ("waiting_p50_ps", Integers),
+        ("waiting_p99_ps", Integers),
+        ("waiting_max_ps", Integers),
+        ("queue_mean_packets", Numbers),
+    ];
+    let columns = vec![
+        ("port", "Egress port: device and number"),
+        ("packets", "Packets that passed"),
+        ("bytes", "Bytes that passed"),
+        ("dropped", "Packets lost here"),
+        ("throughput", "Bytes over the length of the run"),
+        ("capacity", "Bandwidth of the link, or rate of the shaper where that is less"),
+        ("load", "Throughput over capacity"),
+        ("mean wait", "Mean waiting time in the queue"),
+        ("p50", "Median waiting time"),
+        ("p99", "99th percentile of the waiting time"),
+        ("max", "Longest waiting time"),
+        ("queue", "Packets that waited, on average over the run"),
+    ];
+    let row = |row: Row<'_>| {
+        vec![
+            Cell::text(format!("{}:{}", row.text(0), row.integer(1).unwrap_or_default())),
+            Cell::count(row.integer(2)),
+            Cell::number(row.number(3), |value| bytes(value as u64)),
+            Cell::count(row.integer(4)),
+            Cell::number(row.number(5), bits_per_second),
+            Cell::number(row.number(6), bits_per_second),
+            Cell::number(row.number(7), part),
+            Cell::number(row.number(8), ps),
+            Cell::number(row.number(9), ps),
+            Cell::number(row.number(10), ps),
+            Cell::number(row.number(11), ps),
+            Cell::number(row.number(12), four_digits),
+        ]
+    };
+    read(run, "ports", &wanted, columns, 1, row)
+}
+
+/// Reads a table, and keeps the rows that are greatest by one of its cells, in the table's own order.
+fn read(
+    run: &Path,
+    name: &str,
+    wanted: &[(&str, Kind)],
+    columns: Vec<(&'static str, &'static str)>,
+    by: usize,
+    make: impl Fn(Row<'_>) -> Vec<Cell>,
+) -> Result<Table, ReportError> {
+    let mut rows: Vec<Vec<Cell>> = Vec::new();
+    let mut total = 0;
+    let key = |row: &Vec<Cell>| row[by].key.unwrap_or(0.0);
+    read_columns(&run.join(name), wanted, |batch| {
+        let count = batch.iter().map(column_length).max().unwrap_or(0);
+        for row in 0..count {
+            rows.push(make(Row { columns: batch, row }));
+            total += 1;
+        }
+        if rows.len() > MOST {
+            let mut keys: Vec<f64> = rows.iter().map(key).collect();
+            keys.sort_by(|a, b| b.total_cmp(a));
+            let least = keys[MOST - 1];
+            // Of those that are equal, the first.
+            let mut equal = keys[..MOST].iter().filter(|key| **key == least).count();
+            rows.retain(|row| {
+                let is_equal = key(row) == least;
+                let keep = key(row) > least || (is_equal && equal > 0);
+                equal -= usize::from(is_equal && keep);
+                keep
+            });
+        }
+    })?;
+    Ok(Table { columns, rows, total })
+}
+
+fn column_length(column: &Column) -> usize {
+    match column {
+        Column::Integers(values) => values.len(),
+        Column::Numbers(values) => values.len(),
+        Column::Texts(keys, _) => keys.len(),
+    }
+}

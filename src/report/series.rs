@@ -1,0 +1,238 @@
+//! Points over time in bounded number, with their extremes.
+
+use serde_json::{Value, json};
+
+use super::base64::{doubles, singles};
+use crate::units::PS_PER_S;
+
+const SECONDS: f64 = 1.0 / PS_PER_S as f64;
+
+/// Points that are kept as they are, of all charts of a kind together; more become buckets.
+const MOST_POINTS: usize = 60_000;
+/// Buckets of one chart of many points, likewise shared.
+const MOST_BUCKETS: usize = 16_384;
+/// Bars of a chart of counts, about.
+const BARS: f64 = 400.0;
+
+/// Takes in points: a time and `N` values, in picoseconds, in any order.
+pub(super) struct Reservoir<const N: usize> {
+    points: Vec<(i64, [i64; N])>,
+    most_points: usize,
+    most_buckets: usize,
+}
+
+/// Points of one chart, in seconds.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Series {
+    /// Every point: times `[points]`, and values of each line `[points]`.
+    Points { times: Vec<f64>, lines: Vec<Vec<f64>> },
+    /// The least and the greatest value of each line in each of as many equal parts of the time; NaN where there is none.
+    Buckets { start: f64, width: f64, least: Vec<Vec<f64>>, greatest: Vec<Vec<f64>> },
+}
+
+impl Default for Series {
+    fn default() -> Self {
+        Series::Points { times: Vec::new(), lines: Vec::new() }
+    }
+}
+
+impl<const N: usize> Reservoir<N> {
+    /// For one of `charts` in a page.
+    pub fn new(charts: usize) -> Self {
+        let share = |most: usize| (most / charts.max(1)).max(2_048);
+        Reservoir { points: Vec::new(), most_points: share(MOST_POINTS), most_buckets: share(MOST_BUCKETS) }
+    }
+
+    #[inline]
+    pub fn push(&mut self, time: i64, values: [i64; N]) {
+        self.points.push((time, values));
+    }
+
+    pub fn into_series(self) -> Series {
+        let Reservoir { mut points, most_points, most_buckets } = self;
+        if points.len() <= most_points {
+            points.sort_by_key(|(time, _)| *time);
+            let line = |line: usize| points.iter().map(|(_, values)| values[line] as f64 * SECONDS).collect();
+            return Series::Points {
+                times: points.iter().map(|(time, _)| *time as f64 * SECONDS).collect(),
+                lines: (0..N).map(line).collect(),
+            };
+        }
+        let times = || points.iter().map(|(time, _)| *time);
+        let (first, last) = (times().min().unwrap_or(0), times().max().unwrap_or(0));
+        let width = ((last - first) as u64 / most_buckets as u64 + 1) as i64;
+        let buckets = ((last - first) / width + 1) as usize;
+        let mut least = vec![[i64::MAX; N]; buckets];
+        let mut greatest = vec![[i64::MIN; N]; buckets];
+        for (time, values) in &points {
+            let bucket = ((time - first) / width) as usize;
+            for line in 0..N {
+                least[bucket][line] = least[bucket][line].min(values[line]);
+                greatest[bucket][line] = greatest[bucket][line].max(values[line]);
+            }
+        }
+        let value = |value: i64| match value {
+            i64::MAX | i64::MIN => f64::NAN,
+            value => value as f64 * SECONDS,
+        };
+        let lines = |buckets: &[[i64; N]]| {
+            (0..N).map(|line| buckets.iter().map(|values| value(values[line])).collect()).collect()
+        };
+        Series::Buckets {
+            start: first as f64 * SECONDS,
+            width: width as f64 * SECONDS,
+            least: lines(&least),
+            greatest: lines(&greatest),
+        }
+    }
+}
+
+impl Series {
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Series::Points { times, .. } if times.is_empty())
+    }
+
+    /// As the page's script reads it.
+    pub fn to_json(&self) -> Value {
+        let all = |lines: &[Vec<f64>]| -> Vec<String> {
+            lines.iter().map(|line| singles(line.iter().copied())).collect()
+        };
+        match self {
+            Series::Points { times, lines } => json!({
+                "times": doubles(times.iter().copied()),
+                "lines": all(lines),
+            }),
+            Series::Buckets { start, width, least, greatest } => json!({
+                "start": start,
+                "width": width,
+                "least": all(least),
+                "greatest": all(greatest),
+            }),
+        }
+    }
+}
+
+/// Counts of each side per window of time.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Bars {
+    /// In seconds.
+    pub start: f64,
+    /// In seconds.
+    pub width: f64,
+    /// By side, by window.
+    pub counts: Vec<Vec<u64>>,
+}
+
+impl Bars {
+    /// The next window.
+    pub fn push(&mut self, start_ps: i64, length_ps: i64, counts: &[u64]) {
+        if self.counts.is_empty() {
+            self.start = start_ps as f64 * SECONDS;
+            self.width = length_ps as f64 * SECONDS;
+            self.counts = vec![Vec::new(); counts.len()];
+        }
+        self.counts.iter_mut().zip(counts).for_each(|(counts, count)| counts.push(*count));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.counts.iter().flatten().all(|count| *count == 0)
+    }
+
+    pub fn to_json(&self) -> Value {
+        json!({ "start": self.start, "width": self.width, "counts": self.counts })
+    }
+}
+
+/// Bars in the making.
+pub(super) struct Counts(Bars);
+
+impl Counts {
+    /// About 400 windows from 0 to `end` seconds, 1, 2 or 5 times a power of ten long, for each of `sides`.
+    pub fn new(end: f64, sides: usize) -> Self {
+        let width = nice(end / BARS);
+        let windows = (end / width).floor() as usize + 1;
+        Counts(Bars { start: 0.0, width, counts: vec![vec![0; windows]; sides] })
+    }
+
+    /// The windows of others.
+    pub fn like(bars: &Bars, sides: usize) -> Self {
+        let windows = bars.counts.first().map_or(0, Vec::len);
+        Counts(Bars { counts: vec![vec![0; windows]; sides], ..bars.clone() })
+    }
+
+    /// Counts something at a time in picoseconds; what is outside counts in the nearest window.
+    #[inline]
+    pub fn count(&mut self, at_ps: i64, side: usize) {
+        let Bars { start, width, counts } = &mut self.0;
+        let counts = &mut counts[side];
+        let window = ((at_ps as f64 * SECONDS - *start) / *width).max(0.0) as usize;
+        if let Some(last) = counts.len().checked_sub(1) {
+            counts[window.min(last)] += 1;
+        }
+    }
+
+    pub fn into_bars(self) -> Bars {
+        self.0
+    }
+}
+
+/// The least of 1, 2, 5, 10, 20, ... times a power of ten that is not below `least`; 1 for nothing.
+fn nice(least: f64) -> f64 {
+    if least.is_nan() || least <= 0.0 {
+        return 1.0;
+    }
+    let power = 10f64.powf(least.log10().floor());
+    [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .map(|factor| factor * power)
+        .find(|length| *length >= least)
+        .unwrap_or(least)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_points_stay_as_they_are_in_order_of_time() {
+        let mut points = Reservoir::new(1);
+        points.push(2_000_000_000_000, [5_000_000_000, 1]);
+        points.push(1_000_000_000_000, [7_000_000_000, 2]);
+        let Series::Points { times, lines } = points.into_series() else { panic!("points") };
+        assert_eq!((times, lines[0].clone()), (vec![1.0, 2.0], vec![0.007, 0.005]));
+    }
+
+    #[test]
+    fn of_many_points_the_extremes_are_kept() {
+        let mut points = Reservoir::new(1);
+        let value = |number: i64| if number == 700_001 { 9_000_000 } else { number % 1_000 };
+        for number in 0..1_000_000 {
+            // Nothing happens in the second quarter.
+            if !(250_000..500_000).contains(&number) {
+                points.push(number * 1_000, [value(number)]);
+            }
+        }
+        let Series::Buckets { start, width, least, greatest } = points.into_series() else {
+            panic!("buckets")
+        };
+        assert!(least[0].len() <= MOST_BUCKETS && least[0].len() > MOST_BUCKETS / 2);
+        let most = greatest[0].iter().copied().fold(0.0, f64::max);
+        assert_eq!(most, 9e-6);
+        let bucket = greatest[0].iter().position(|value| *value == most).unwrap();
+        let at = start + width * (bucket as f64 + 0.5);
+        assert!((at - 700_001e3 * SECONDS).abs() <= width, "{at}");
+        assert!(least[0][5_000].is_nan() && greatest[0][5_000].is_nan());
+    }
+
+    #[test]
+    fn counts_fall_into_their_windows() {
+        let mut counts = Counts::new(0.9, 2);
+        for at in [0, 4_999_999_999, 5_000_000_000, 99_000_000_000_000] {
+            counts.count(at, 1);
+        }
+        let Bars { width, counts, .. } = counts.into_bars();
+        assert_eq!((width, counts[1].len()), (0.005, 181));
+        assert_eq!((counts[1][0], counts[1][1], counts[1][180], counts[0][0]), (2, 1, 1, 0));
+        assert_eq!([0.0, 0.03, 0.05, 6.0].map(nice), [1.0, 0.05, 0.05, 10.0]);
+    }
+}
