@@ -76,6 +76,9 @@ pub struct Classification {
 }
 
 /// How often a flow's packet left before an earlier one of another flow, by (who, whom).
+///
+/// # Complexity
+/// O(packets x (log flows + flows that a packet overtakes)).
 pub(super) fn overtaking(sample: &Sample, guard: f64) -> FxHashMap<(u32, u32), u64> {
     let flows = sample.crossings.iter().map(|crossing| crossing.fid as usize + 1).max().unwrap_or(0);
     // Per flow, those that are to leave, by arrival; and the heads of all flows.
@@ -117,7 +120,7 @@ pub(super) fn overtaking(sample: &Sample, guard: f64) -> FxHashMap<(u32, u32), u
 /// A flow's value of a field, in an order in which neighbours may belong together.
 fn value(field: Field, key: &FlowKey, passage: &Passage) -> u128 {
     let address = |address: Option<IpAddr>| match address {
-        Some(IpAddr::V4(address)) => u128::from(u32::from(address)),
+        Some(IpAddr::V4(address)) => u128::from(address.to_ipv6_mapped()),
         Some(IpAddr::V6(address)) => u128::from(address),
         None => 0,
     };
@@ -257,10 +260,9 @@ impl Field {
             Field::Protocol => {
                 u8::try_from(value).map_or_else(|_| value.to_string(), protocol_name).to_lowercase()
             }
-            Field::Destination | Field::Source => match u32::try_from(value) {
-                Ok(address) => IpAddr::from(address.to_be_bytes()).to_string(),
-                Err(_) => IpAddr::from(value.to_be_bytes()).to_string(),
-            },
+            Field::Destination | Field::Source => {
+                IpAddr::from(value.to_be_bytes()).to_canonical().to_string()
+            }
             _ => value.to_string(),
         }
     }

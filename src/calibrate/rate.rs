@@ -17,7 +17,8 @@ pub struct RateEstimate {
     pub overhead_bytes: f64,
     /// As the regression has it.
     pub overhead_measured_bytes: f64,
-    /// Three standard errors and half the noise of the stamps, in bytes.
+    /// Three standard errors and half the noise of the stamps, in bytes; infinite (`null` in JSON) where it was not
+    /// looked for.
     pub overhead_uncertainty_bytes: f64,
     /// Departures that were used.
     pub departures: u64,

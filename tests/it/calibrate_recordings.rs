@@ -176,6 +176,12 @@ fn ratio_error(model: &Model, truth: &Truth) -> Option<f64> {
     errors.reduce(f64::max)
 }
 
+/// The error of what was read off, and of what was taken for it.
+fn measured_and_taken(measured: f64, taken: f64, truth: f64, digits: usize) -> String {
+    let off = |found: f64| (found / truth - 1.0) * 100.0;
+    format!("{:+.digits$} % ({:+.digits$} %)", off(measured), off(taken))
+}
+
 fn percent(found: f64, truth: f64) -> String {
     format!("{:+.2} %", (found / truth - 1.0) * 100.0)
 }
@@ -267,9 +273,14 @@ fn recordings_come_back() {
                 failures.push(format!("{name}: {what} of {model:?}"));
             }
         };
-        must("rate", (model.rate_bps as f64 / truth.rate - 1.0).abs() <= 1e-3);
-        if burst.is_some() {
-            must("burst", (model.burst_bytes as f64 / truth.burst - 1.0).abs() <= 0.05);
+        let rate = calibration.estimates.rate.map_or(f64::NAN, |rate| rate.bps);
+        for rate in [rate, model.rate_bps as f64] {
+            must("rate", (rate / truth.rate - 1.0).abs() <= 1e-3);
+        }
+        if let Some(burst) = burst {
+            for bytes in [burst.value, model.burst_bytes as f64] {
+                must("burst", (bytes / truth.burst - 1.0).abs() <= 0.05);
+            }
             must("slack", (slack_us - hop.slack_us).abs() <= 15.0);
         }
         must("quanta", ratio_error(model, &truth).is_none_or(|error| error <= 0.1));
@@ -282,15 +293,16 @@ fn recordings_come_back() {
             "| {name} | {}{} | {} | {} | {} ({}) | {} | {quanta} | {held_out:.5} | {by} | {bound:.5} {kept} |",
             model.discipline.words(),
             if recognized { "" } else { " (not the truth)" },
-            percent(model.rate_bps as f64, truth.rate),
-            burst.map_or(format!("not seen; {}", percent(model.burst_bytes as f64, truth.burst)), |_| {
-                percent(model.burst_bytes as f64, truth.burst)
-            }),
+            measured_and_taken(rate, model.rate_bps as f64, truth.rate, 3),
+            match burst {
+                Some(burst) => measured_and_taken(burst.value, model.burst_bytes as f64, truth.burst, 1),
+                None => format!("not seen ({})", percent(model.burst_bytes as f64, truth.burst)),
+            },
             calibration
                 .estimates
                 .burst
                 .and_then(|burst| burst.slack_us)
-                .map_or(format!("not seen; {slack_us:.1}"), |_| format!("{slack_us:.1}")),
+                .map_or(format!("not seen: {slack_us:.1}"), |_| format!("{slack_us:.1}")),
             hop.slack_us,
             buffers.join(", "),
         )
