@@ -106,7 +106,7 @@ fn hops() -> Vec<Hop> {
         };
         let hops: Vec<Hop> =
             cases.iter().flat_map(|case| ways.iter().filter_map(|way| hop(case, way))).collect();
-        assert_eq!((cases.len(), hops.len()), (6, 11));
+        assert_eq!((cases.len(), hops.len()), (5, 10));
         return hops;
     };
     let mut hops = Vec::new();
