@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rustc_hash::FxHashMap;
 
 use super::CalibrateError;
-use crate::capture::{FlowTable, Options, Sorted};
+use crate::capture::{FlowTable, MatchFields, Options, Sorted};
 use crate::compare::{Measurement, Sighting, match_packets, ps_since};
 use crate::packet::{FlowKey, Packet};
 use crate::units::{PS_PER_S, Timestamp};
@@ -62,6 +62,10 @@ pub(super) struct Joined {
 pub(super) fn join(ingress: &[PathBuf], egress: &Path, options: &Options) -> Result<Joined, CalibrateError> {
     let mut captures =
         ingress.iter().map(|path| Sorted::open(path, options)).collect::<Result<Vec<_>, _>>()?;
+    let mut egress = Sorted::open(egress, options)?;
+    // Captures of one path may hold more or less of each packet: keys cover what all of them hold.
+    let both = captures.iter_mut().chain([&mut egress]);
+    let fields = both.map(Sorted::match_fields).fold(MatchFields::ALL, MatchFields::and);
     let mut flows = FlowTable::new();
     let mut read = Vec::new();
     for (capture, sorted) in captures.iter_mut().enumerate() {
@@ -80,7 +84,7 @@ pub(super) fn join(ingress: &[PathBuf], egress: &Path, options: &Options) -> Res
     let mut keys = Vec::with_capacity(read.len());
     for (capture, fid, observation) in read {
         let frame = &observation.frame;
-        keys.push(frame.match_key().zip(Some(frame.ttl)));
+        keys.push(frame.match_key_over(&fields).zip(Some(frame.ttl)));
         passages.push(Passage {
             capture,
             fid,
@@ -97,7 +101,7 @@ pub(super) fn join(ingress: &[PathBuf], egress: &Path, options: &Options) -> Res
             fate: Fate::Unknown,
         });
     }
-    let egress = Egress::read(egress, start, options)?;
+    let egress = Egress::read(egress, start, &fields)?;
     let matching = match_fates(&mut passages, &keys, &egress);
     let remarks = captures.iter().flat_map(Sorted::remarks).chain(egress.remarks).collect();
     let joined = Joined {
@@ -125,11 +129,10 @@ struct Egress {
 const TTL_SAMPLE: usize = 1 << 12;
 
 impl Egress {
-    fn read(path: &Path, start: Timestamp, options: &Options) -> Result<Self, CalibrateError> {
-        let mut capture = Sorted::open(path, options)?;
+    fn read(mut capture: Sorted, start: Timestamp, fields: &MatchFields) -> Result<Self, CalibrateError> {
         let (mut measurements, mut ttl) = (Vec::new(), FxHashMap::default());
         while let Some(observation) = capture.next_observation()? {
-            if let Some(key) = observation.frame.match_key() {
+            if let Some(key) = observation.frame.match_key_over(fields) {
                 measurements.push(Measurement { key, at_ps: ps_since(start, &observation, &capture)? });
                 if ttl.len() < TTL_SAMPLE {
                     ttl.insert(key, observation.frame.ttl);
@@ -137,7 +140,7 @@ impl Egress {
             }
         }
         if measurements.is_empty() {
-            return Err(CalibrateError::Empty { path: path.to_owned() });
+            return Err(CalibrateError::Empty { path: capture.reader().path().to_owned() });
         }
         Ok(Egress { measurements, ttl, remarks: capture.remarks() })
     }
