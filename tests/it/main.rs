@@ -16,6 +16,7 @@ mod overrides;
 mod packets_table;
 mod pcapng;
 mod random_networks;
+mod rtt;
 mod scenarios;
 mod schemas;
 mod simulate;
