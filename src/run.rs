@@ -20,7 +20,7 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 
 use crate::capture::{CaptureError, Options as CaptureOptions, Sorted};
-use crate::compare::{CompareError, Watch, WatchError, WatchedVantage};
+use crate::compare::{CompareError, RttWatch, Watch, WatchError, WatchedVantage, compare_rtts};
 use crate::engine::{Engine, EngineError, Progress, Settings, Simulation};
 use crate::pfm::Addresses;
 use crate::record::{DirectoryError, FlowRecords, RunDirectory, TooManySamples, VantageError};
@@ -137,6 +137,11 @@ pub fn run(
     let watch = Watch::new(topology, &scenario.measured)?;
     let captures = scenario.measured.iter().map(|measured| Sorted::open(&measured.capture, &options.capture));
     let captures = captures.collect::<Result<Vec<_>, _>>()?;
+    let rtts = RttWatch::new(topology, &scenario.rtts);
+    let entries = injections.iter().map(|injection| injection.at).collect();
+    for measured in &scenario.rtts {
+        Sorted::open(&measured.capture, &options.capture)?;
+    }
     let mut simulation = Simulation::new(
         topology,
         injections,
@@ -150,11 +155,12 @@ pub fn run(
     let (engine, engine_reason) = simulation.engine();
     let directory = RunDirectory::begin(&options.out, options.replace)?;
     let file = |name: &str| directory.file(&format!("{name}.{}", options.format.extension()));
-    let mut observer = RunObserver::create(topology, &scenario.record, watch, start, options.format, file)?;
+    let mut observer =
+        RunObserver::create(topology, &scenario.record, (watch, rtts, entries), start, options.format, file)?;
     let outcome = simulation.run(&mut observer, |state| progress(Stage::Simulating(*state)))?;
     let mut warnings: Vec<String> = simulation.warnings().collect();
     drop(simulation);
-    let observer::Records { flows, ports, queues, vantages, watch } = observer.finish()?;
+    let observer::Records { flows, ports, queues, vantages, watch, rtts } = observer.finish()?;
     warnings.extend(nobody_has(topology, &flows));
     flows.write(&file("flows"), options.format)?;
     ports.write(&file("ports"), options.format, topology, outcome.end)?;
@@ -194,6 +200,17 @@ pub fn run(
     let measured: Vec<MeasuredSummary> = measured.into_iter().map(|(_, summary)| summary).collect();
     matched_rows.finish()?;
 
+    let mut rtt_comparisons = Vec::new();
+    for (measured, port) in scenario.rtts.iter().zip(rtts.into_ports()) {
+        if progress(Stage::Comparing(&measured.capture)).is_break() {
+            return Err(EngineError::Interrupted.into());
+        }
+        let name = topology.port_name(measured.at);
+        let (comparison, doubts) = compare_rtts(name, measured, &port, &options.capture)?;
+        warnings.extend(doubts);
+        rtt_comparisons.push(comparison);
+    }
+
     let inputs = scenario.inputs.iter().map(|path| hash(path)).collect::<Result<Vec<_>, _>>()?;
     let fingerprint = outcome.fingerprint.to_string();
     let summary = Summary {
@@ -210,6 +227,7 @@ pub fn run(
         drops: ports.drops(topology),
         accept: accept::check(scenario, &measured),
         measured,
+        rtts: rtt_comparisons,
         warnings,
     };
     directory.write_json("summary.json", &summary)?;

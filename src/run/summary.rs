@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::compare::{Agreement, Confusion, DelaySummary, MatchCounts};
+use crate::compare::{Agreement, Confusion, DelaySummary, MatchCounts, RttComparison};
 use crate::engine::PacketCounts;
 use crate::record::DropCount;
 use crate::table::Format;
@@ -36,6 +36,9 @@ pub struct Summary {
     pub drops: Vec<DropCount>,
     /// One entry per measured capture.
     pub measured: Vec<MeasuredSummary>,
+    /// One entry per capture with round-trip times.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rtts: Vec<RttComparison>,
     /// The bounds.
     pub accept: AcceptSummary,
     /// What was let pass.
