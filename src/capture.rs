@@ -14,9 +14,10 @@
 //!
 //! # What grows
 //!
-//! Two things grow with what a capture holds and not with its length: [`FlowTable`] with the number
-//! of distinct flows, and [`Statistics`] with that and the number of distinct IP sources: a million
-//! flows, each of its own source, take 200 MB; a thousand take nothing worth mentioning.
+//! Three things grow with what a capture holds and not with its length: [`FlowTable`] with the number
+//! of distinct flows, [`Statistics`] with that and the number of distinct IP sources, and
+//! [`RttEstimator`] with the number of TCP connections. For the first two, a million flows, each of
+//! its own source, take 200 MB; a thousand take nothing worth mentioning.
 //!
 //! # Damaged files
 //!
