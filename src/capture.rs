@@ -9,13 +9,15 @@
 //! 4. [`Frame`]: the header fields of a record's bytes; `frame/parse.rs` is the only file that
 //!    names `etherparse`.
 //! 5. [`Sorted`]: an [`Observation`] at a time, in time order inside the reorder window.
-//! 6. [`FlowTable`], [`Statistics`], [`Table`]: what one wants to know of them.
+//! 6. [`FlowTable`], [`Statistics`], [`Table`]: what one wants to know of them. [`RttEstimator`] reads
+//!    [`TcpSegment`]s: round-trip times of one capture alone.
 //!
 //! # What grows
 //!
-//! Two things grow with what a capture holds and not with its length: [`FlowTable`] with the number
-//! of distinct flows, and [`Statistics`] with that and the number of distinct IP sources: a million
-//! flows, each of its own source, take 200 MB; a thousand take nothing worth mentioning.
+//! Three things grow with what a capture holds and not with its length: [`FlowTable`] with the number
+//! of distinct flows, [`Statistics`] with that and the number of distinct IP sources, and
+//! [`RttEstimator`] with the number of TCP connections. For the first two, a million flows, each of
+//! its own source, take 200 MB; a thousand take nothing worth mentioning.
 //!
 //! # Damaged files
 //!
@@ -33,9 +35,11 @@ mod input;
 mod link_type;
 mod pcapng;
 mod reader;
+mod rtt;
 mod sorted;
 mod statistics;
 mod table;
+mod tcp;
 mod writer;
 
 pub use error::{CaptureError, WriteError};
@@ -46,11 +50,15 @@ pub use histogram::Histogram;
 pub use link_type::LinkType;
 pub use pcapng::PcapngWriter;
 pub use reader::{Reader, Record};
+pub use rtt::{
+    ConnectionRtts, Rtt, RttCounts, RttEstimator, RttMethod, RttQuantiles, RttTable, SideRtts, Signs,
+};
 pub use sorted::{Observation, Sorted};
 pub use statistics::{
     FlowSummary, GapSummary, ProtocolSummary, SizeSummary, Statistics, Summary, TimeOrderSummary,
 };
 pub use table::Table;
+pub use tcp::{TcpSegment, TcpTimestamps};
 pub use writer::{Resolution, Writer};
 
 use crate::units::Span;

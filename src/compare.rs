@@ -9,6 +9,7 @@ mod matching;
 mod metrics;
 mod one_way;
 mod over_time;
+mod rtt;
 mod runs;
 mod variation;
 mod watch;
@@ -29,6 +30,7 @@ pub use metrics::{
 };
 pub use one_way::{OneWay, OneWayConfidence, one_way};
 pub use over_time::{OverTime, Window, Windows};
+pub use rtt::{ConnectionAgreement, RttAgreement, RttComparison, RttPort, RttWatch, compare_rtts};
 pub use runs::{RunsComparison, RunsError, compare_runs};
 pub use variation::{Ipdv, Pdv, Predecessors, reordered};
 pub use watch::{PacketOrigin, Watch, WatchError, WatchedVantage};

@@ -19,7 +19,9 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 
 use crate::capture::{CaptureError, MatchFields, Options as CaptureOptions, Sorted};
-use crate::compare::{AcceptSummary, CompareError, Watch, WatchError, WatchedVantage};
+use crate::compare::{
+    AcceptSummary, CompareError, RttWatch, Watch, WatchError, WatchedVantage, compare_rtts,
+};
 use crate::engine::{Engine, EngineError, Injection, Progress, Settings, Simulation};
 use crate::pfm::Addresses;
 use crate::record::{DirectoryError, FlowRecords, RunDirectory, TooManySamples, VantageError};
@@ -140,7 +142,12 @@ pub fn run(
     let watch = Watch::new(topology, &scenario.measured)?;
     let captures = scenario.measured.iter().map(|measured| Sorted::open(&measured.capture, &options.capture));
     let mut captures = captures.collect::<Result<Vec<_>, _>>()?;
-    let fields = match_fields(&mut injections, &mut captures);
+    let rtt_captures = scenario.rtts.iter().map(|measured| Sorted::open(&measured.capture, &options.capture));
+    let mut rtt_captures = rtt_captures.collect::<Result<Vec<_>, _>>()?;
+    let fields = match_fields(&mut injections, captures.iter_mut().chain(&mut rtt_captures).collect());
+    drop(rtt_captures);
+    let rtts = RttWatch::new(topology, &scenario.rtts);
+    let entries = injections.iter().map(|injection| injection.at).collect();
     let mut simulation = Simulation::new(
         topology,
         injections,
@@ -154,11 +161,12 @@ pub fn run(
     let (engine, engine_reason) = simulation.engine();
     let directory = RunDirectory::begin(&options.out, options.replace)?;
     let file = |name: &str| directory.file(&format!("{name}.{}", options.format.extension()));
-    let mut observer = RunObserver::create(topology, &scenario.record, watch, start, options.format, file)?;
+    let mut observer =
+        RunObserver::create(topology, &scenario.record, (watch, rtts, entries), start, options.format, file)?;
     let outcome = simulation.run(&mut observer, |state| progress(Stage::Simulating(*state)))?;
     let mut warnings: Vec<String> = simulation.warnings().collect();
     drop(simulation);
-    let observer::Records { flows, ports, queues, vantages, watch } = observer.finish()?;
+    let observer::Records { flows, ports, queues, vantages, watch, rtts } = observer.finish()?;
     warnings.extend(nobody_has(topology, &flows));
     flows.write(&file("flows"), options.format)?;
     ports.write(&file("ports"), options.format, topology, outcome.end)?;
@@ -200,6 +208,16 @@ pub fn run(
     let measured: Vec<MeasuredSummary> = measured.into_iter().map(|(_, summary)| summary).collect();
     tables.finish(file, options.format)?;
 
+    let mut rtt_comparisons = Vec::new();
+    for (measured, port) in scenario.rtts.iter().zip(rtts.into_ports()) {
+        if progress(Stage::Comparing(&measured.capture)).is_break() {
+            return Err(EngineError::Interrupted.into());
+        }
+        let name = topology.port_name(measured.at);
+        let (comparison, doubts) = compare_rtts(name, measured, &port, &fields, &options.capture)?;
+        warnings.extend(doubts);
+        rtt_comparisons.push(comparison);
+    }
     let mut accept = AcceptSummary::default();
     for (target, measured) in scenario.measured.iter().zip(&measured) {
         accept.check(&measured.vantage, &target.accept, measured.delays.as_ref(), &measured.loss);
@@ -220,6 +238,7 @@ pub fn run(
         drops: ports.drops(topology),
         accept,
         measured,
+        rtts: rtt_comparisons,
         warnings,
     };
     directory.write_json("summary.json", &summary)?;
@@ -246,12 +265,12 @@ pub fn run(
 }
 
 /// What match keys cover: what every replayed and every measured capture holds.
-fn match_fields(injections: &mut [Injection], captures: &mut [Sorted]) -> MatchFields {
+fn match_fields(injections: &mut [Injection], captures: Vec<&mut Sorted>) -> MatchFields {
     if captures.is_empty() {
         return MatchFields::ALL;
     }
     let replayed = injections.iter_mut().filter_map(|injection| injection.source.match_fields());
-    let measured = captures.iter_mut().map(Sorted::match_fields);
+    let measured = captures.into_iter().map(Sorted::match_fields);
     let fields = replayed.chain(measured).fold(MatchFields::ALL, MatchFields::and);
     for injection in injections {
         injection.source.match_over(fields);

@@ -13,11 +13,13 @@ use crate::units::{Span, Time};
 
 mod file;
 mod record;
+mod rtt;
 mod traffic;
 
 pub use crate::topology::{Direction, Vantage, VantageSpec};
 pub use file::{MeasuredFile, ScenarioFile};
 pub use record::{QueueSamples, QueuesFile, Record, RecordFile, VantageText};
+pub use rtt::{MeasuredRtts, RttFile};
 
 /// Which engine runs a simulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
@@ -85,6 +87,8 @@ pub struct Scenario {
     pub traffic: Vec<Traffic>,
     /// The captures to compare with.
     pub measured: Vec<Measured>,
+    /// The captures whose round-trip times are compared.
+    pub rtts: Vec<MeasuredRtts>,
     /// What is written down.
     pub record: Record,
     /// Every file that it was read from, in the order of reading: scenario, topology, captures.

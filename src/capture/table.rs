@@ -9,6 +9,7 @@ use arrow_schema::Schema;
 
 use super::{Frame, Record};
 use crate::table::{self, Format, TableError, TableWriter};
+pub(super) use columns::instants;
 use columns::{Row, columns};
 
 /// Rows that are held before they are written: they stay in the second-level cache.

@@ -1,5 +1,7 @@
 //! `taunet inspect`: what is in a capture.
 
+mod rtt;
+
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -13,6 +15,7 @@ use super::{CliError, Global, Output};
 use crate::capture::{CaptureError, Frame, Options, Reader, Statistics, Summary, Table};
 use crate::table::{Format, TableError};
 use crate::units::{PS_PER_S, Span};
+use rtt::{RttReport, Rtts};
 
 /// Flows that the summary lists.
 const LARGEST_FLOWS: usize = 10;
@@ -28,8 +31,14 @@ pub struct Inspect {
     /// Also write a table with one row per packet; the extension (.csv or .parquet) chooses the format
     #[arg(long, value_name = "OUT")]
     packets: Option<PathBuf>,
+    /// Also give the round-trip times of TCP connections, from data to acknowledgement and by timestamps
+    #[arg(long)]
+    rtt: bool,
+    /// Write a table with one row per round-trip time, and imply --rtt; .csv or .parquet, as with --packets
+    #[arg(long, value_name = "OUT")]
+    rtt_samples: Option<PathBuf>,
     /// Replace an earlier table
-    #[arg(long, requires = "packets")]
+    #[arg(long)]
     force: bool,
     /// Read at most N packets
     #[arg(long, value_name = "N")]
@@ -41,13 +50,22 @@ pub struct Inspect {
 
 impl Inspect {
     pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
-        if let Some(path) = &self.packets {
+        for path in [&self.packets, &self.rtt_samples].into_iter().flatten() {
             Format::of(path).map_err(bad_input)?;
             self.check_out(path)?;
+        }
+        if self.packets.is_some() && self.packets == self.rtt_samples {
+            return Err(bad_input("--packets and --rtt-samples name the same file: two tables need two"));
+        }
+        if self.force && self.packets.is_none() && self.rtt_samples.is_none() {
+            return Err(bad_input("--force replaces a table: name one with --packets or --rtt-samples"));
         }
         let options = Options { lenient: self.lenient, max_packets: self.max_packets, ..Options::default() };
         let mut reader = Reader::open(&self.capture, &options).map_err(bad_input)?;
         let mut table = self.packets.as_deref().map(Table::create).transpose().map_err(failed)?;
+        let mut rtts = (self.rtt || self.rtt_samples.is_some())
+            .then(|| Rtts::begin(self.rtt_samples.as_deref()))
+            .transpose()?;
         let mut statistics = Statistics::new(&options);
         let interrupt = Interrupt::new()?;
         let damage = loop {
@@ -61,6 +79,9 @@ impl Inspect {
                     if let Some(table) = &mut table {
                         table.add(&record, &frame, fid).map_err(failed)?;
                     }
+                    if let Some(rtts) = &mut rtts {
+                        rtts.add(&record, &frame)?;
+                    }
                 }
                 Ok(None) => break None,
                 Err(error) => break Some(error),
@@ -69,9 +90,10 @@ impl Inspect {
         if let (Some(table), None) = (table, &damage) {
             table.finish().map_err(failed)?;
         }
+        let rtts = rtts.map(|rtts| rtts.finish(damage.is_some())).transpose()?;
         if !global.quiet || global.json {
             let summary = statistics.summary(LARGEST_FLOWS);
-            report(&self, global.json, &reader, summary, damage.as_ref(), output.writer())?;
+            report(&self, global.json, &reader, summary, rtts, damage.as_ref(), output.writer())?;
         }
         global.warn(reader.warnings());
         damage.map_or(Ok(()), |error| Err(bad_input(error)))
@@ -115,6 +137,7 @@ fn report(
     json: bool,
     reader: &Reader,
     summary: Summary,
+    rtt: Option<RttReport>,
     damage: Option<&CaptureError>,
     out: &mut impl Write,
 ) -> io::Result<()> {
@@ -122,6 +145,7 @@ fn report(
         let report = JsonReport {
             capture: args.capture.display().to_string(),
             summary,
+            rtt,
             untimed_packets: reader.untimed(),
             error: damage.map(ToString::to_string),
             warnings: reader.warnings().iter().map(ToString::to_string).collect(),
@@ -130,6 +154,7 @@ fn report(
         writeln!(out)?;
     } else {
         print(&summary, reader.untimed(), out)?;
+        rtt.map_or(Ok(()), |rtt| rtt.print(out))?;
     }
     out.flush()
 }
@@ -139,6 +164,8 @@ struct JsonReport {
     capture: String,
     #[serde(flatten)]
     summary: Summary,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rtt: Option<RttReport>,
     untimed_packets: u64,
     /// Why the capture could not be read to its end.
     error: Option<String>,

@@ -9,7 +9,7 @@ use super::progress::Bar;
 use super::text::{count, counted, percent, seconds};
 use super::{CliError, Global, Output};
 use crate::capture::Options as CaptureOptions;
-use crate::compare::{AcceptSummary, DelayComparison, Interval, MissedBound};
+use crate::compare::{AcceptSummary, DelayComparison, Interval, MissedBound, RttAgreement, RttComparison};
 use crate::engine::{Engine, EngineError};
 use crate::run::{self, MeasuredSummary, RunError, RunOptions, Summary};
 use crate::scenario::{DelayScope, Scenario};
@@ -121,6 +121,9 @@ fn print(summary: &Summary, output: &mut Output) -> Result<(), CliError> {
     output.line(format_args!("  fingerprint {}", summary.fingerprint))?;
     for measured in &summary.measured {
         print_measured(measured, output)?;
+    }
+    for rtts in &summary.rtts {
+        print_rtts(rtts, output)?;
     }
     print_kept("[accept]", &summary.accept, output)
 }
@@ -257,4 +260,43 @@ fn missed(name: &str, accept: &AcceptSummary) -> String {
     let lines: Vec<String> = accept.missed.iter().map(line).collect();
     let bounds = counted(accept.bounds as u64, "bound");
     format!("{name}: {} of {bounds} missed\n{}", lines.len(), lines.join("\n"))
+}
+
+/// Connections whose round-trip times are listed.
+const LISTED: usize = 10;
+
+fn print_rtts(rtts: &RttComparison, output: &mut Output) -> Result<(), CliError> {
+    output.line(format_args!("\nround-trip times at {} against {}", rtts.port, rtts.capture.display()))?;
+    output.line(format_args!(
+        "  {} measured: {} compared, {} not simulated, {} answered at the port itself; turnaround {}",
+        count(rtts.measured),
+        count(rtts.compared),
+        count(rtts.not_simulated),
+        count(rtts.answered_here),
+        seconds(rtts.turnaround_s),
+    ))?;
+    let Some(all) = &rtts.all else { return Ok(()) };
+    print_rtt_agreement("all", all, output)?;
+    for side in rtts.connections.iter().take(LISTED) {
+        let name =
+            format!("connection {}, from {} answered by {}", side.connection, side.sender, side.responder);
+        print_rtt_agreement(&name, &side.agreement, output)?;
+    }
+    match rtts.connections.len().saturating_sub(LISTED) {
+        0 => Ok(()),
+        more => output.line(format_args!("  {} more: see --json", counted(more as u64, "side"))),
+    }
+}
+
+fn print_rtt_agreement(name: &str, rtts: &RttAgreement, output: &mut Output) -> Result<(), CliError> {
+    output.line(format_args!("  {name}: {} round trips", count(rtts.samples)))?;
+    let (simulated, real) = (&rtts.simulated_s, &rtts.measured_s);
+    for (name, line) in [("simulated", simulated), ("measured", real)] {
+        let figures =
+            [("min", line.min), ("p50", line.p50), ("p90", line.p90), ("p99", line.p99), ("max", line.max)];
+        let figures = figures.map(|(name, value)| format!("  {name} {:>11}", seconds(value)));
+        output.line(format_args!("    {name:<10}{}", figures.concat()))?;
+    }
+    let figure = rtts.agreement.w1_normalized.map_or("undefined".to_owned(), |value| format!("{value:.6}"));
+    output.line(format_args!("    w1_normalized {figure}"))
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use rustc_hash::FxHashMap;
 
 use super::RunError;
-use crate::compare::{PacketOrigin, Watch};
-use crate::engine::{Dropped, Hop, Injected, Observer};
+use crate::compare::{PacketOrigin, RttWatch, Watch};
+use crate::engine::{Dropped, Hop, Injected, InjectionPoint, Observer};
 use crate::packet::{DropReason, FlowKey, Packet, Tau};
 use crate::record::{
     End, FlowRecords, Held, HopRows, PacketRow, PacketRows, PortRecords, QueueLengths, VantageRecords,
@@ -27,6 +27,9 @@ pub(super) struct RunObserver<'t> {
     flows: FlowRecords,
     ports: PortRecords,
     watch: Watch,
+    rtts: RttWatch,
+    /// By source: where its packets enter.
+    entries: Vec<InjectionPoint>,
     /// The packets inside, by pid.
     inside: FxHashMap<u64, InsidePacket>,
     /// The packets that have ended.
@@ -49,6 +52,7 @@ pub(super) struct Records {
     pub(super) queues: Option<QueueLengths>,
     pub(super) vantages: VantageRecords,
     pub(super) watch: Watch,
+    pub(super) rtts: RttWatch,
 }
 
 impl<'t> RunObserver<'t> {
@@ -59,7 +63,7 @@ impl<'t> RunObserver<'t> {
     pub(super) fn create(
         topology: &'t Topology,
         record: &Record,
-        watch: Watch,
+        (watch, rtts, entries): (Watch, RttWatch, Vec<InjectionPoint>),
         start: Timestamp,
         format: Format,
         file: impl Fn(&str) -> PathBuf,
@@ -78,6 +82,8 @@ impl<'t> RunObserver<'t> {
             flows: FlowRecords::default(),
             ports: PortRecords::new(topology),
             watch,
+            rtts,
+            entries,
             inside: FxHashMap::default(),
             ended: Held::default(),
             failure: None,
@@ -95,12 +101,14 @@ impl Observer for RunObserver<'_> {
         let packet = injected.tau.packet;
         self.flows.injected(&packet, injected.source);
         let origin = self.watch.origin(injected);
+        self.rtts.injected(injected, self.entries[injected.source as usize]);
         self.inside.insert(packet.pid, InsidePacket { packet, origin, hops: 0 });
     }
 
     #[inline]
     fn hop(&mut self, hop: &Hop) {
         self.ports.hop(hop);
+        self.rtts.hop(hop);
         if let Some(inside) = self.inside.get_mut(&hop.packet.pid) {
             inside.hops += 1;
             self.watch.hop(hop, &mut inside.origin);
@@ -117,6 +125,7 @@ impl Observer for RunObserver<'_> {
     fn delivered(&mut self, tau: &Tau, host: DeviceId) {
         let Some(mut inside) = self.inside.remove(&tau.packet.pid) else { return };
         self.watch.reached(tau, host, &mut inside.origin);
+        self.rtts.delivered(tau, host);
         self.vantages.reached(host, tau, false);
         self.ended.push(tau.timestamp, tau.packet.pid, inside.row(*tau, Some(host), End::Delivered));
     }
@@ -137,6 +146,7 @@ impl Observer for RunObserver<'_> {
         }
         let Some(mut inside) = self.inside.remove(&tau.packet.pid) else { return };
         self.watch.dropped(tau, *device, &mut inside.origin);
+        self.rtts.dropped(tau.packet.pid);
         self.ended.push(*at, tau.packet.pid, inside.row(*tau, Some(*device), End::Dropped(*reason)));
     }
 
@@ -188,7 +198,7 @@ impl RunObserver<'_> {
     pub(super) fn finish(mut self) -> Result<Records, RunError> {
         let mut left: Vec<InsidePacket> = std::mem::take(&mut self.inside).into_values().collect();
         left.sort_unstable_by_key(|inside| inside.packet.pid);
-        let RunObserver { packets, hops, queues, vantages, flows, ports, watch, failure, .. } = self;
+        let RunObserver { packets, hops, queues, vantages, flows, ports, watch, rtts, failure, .. } = self;
         failure.map_or(Ok(()), Err)?;
         if let Some(mut packets) = packets {
             for inside in left {
@@ -198,7 +208,7 @@ impl RunObserver<'_> {
             packets.finish()?;
         }
         hops.map_or(Ok(()), HopRows::finish)?;
-        Ok(Records { flows, ports, queues, vantages, watch })
+        Ok(Records { flows, ports, queues, vantages, watch, rtts })
     }
 }
 

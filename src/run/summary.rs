@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::compare::{
     AcceptSummary, ByOrigin, ClockSummary, Confusion, DelayComparison, MatchCounts, OverTime, PathComparison,
+    RttComparison,
 };
 use crate::engine::PacketCounts;
 use crate::record::DropCount;
@@ -38,6 +39,9 @@ pub struct Summary {
     pub drops: Vec<DropCount>,
     /// One entry per measured capture.
     pub measured: Vec<MeasuredSummary>,
+    /// One entry per capture with round-trip times.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rtts: Vec<RttComparison>,
     /// The bounds.
     pub accept: AcceptSummary,
     /// What was let pass.

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
-use super::{Accept, CaptureClock, DelayScope, Direction, Engine, Measured, RecordFile, Scenario, Traffic};
+use super::{
+    Accept, CaptureClock, DelayScope, Direction, Engine, Measured, RecordFile, RttFile, Scenario, Traffic,
+};
 use crate::config::{ConfigError, Document, Spanned, why_unreadable};
 use crate::topology::{Topology, Vantage, VantageSpec};
 use crate::traffic::TrafficSpec;
@@ -40,6 +42,9 @@ pub struct ScenarioFile {
     /// The measured captures to compare with.
     #[serde(default)]
     pub measured: Vec<MeasuredFile>,
+    /// The captures of both directions, whose round-trip times are compared with simulated ones.
+    #[serde(default)]
+    pub rtt: Vec<RttFile>,
     /// The bounds that every comparison must keep, unless its capture has its own.
     #[schemars(with = "Option<Accept>")]
     pub accept: Option<Spanned<Accept>>,
@@ -148,6 +153,7 @@ impl Scenario {
             .iter()
             .filter_map(|spec| reader.measured(spec, accept.unwrap_or_default(), &traffic, &topology))
             .collect::<Vec<_>>();
+        let rtts: Vec<_> = file.rtt.iter().filter_map(|spec| reader.rtts(spec, &topology)).collect();
         if let (Some(accept), true) = (&file.accept, file.measured.is_empty()) {
             let error =
                 document.error(accept.span(), "[accept] bounds nothing: there is no [[measured]] capture");
@@ -164,6 +170,7 @@ impl Scenario {
         });
         let captures = captures.chain(&reader.inputs);
         let captures = captures.chain(measured.iter().map(|measured| &measured.capture));
+        let captures = captures.chain(rtts.iter().map(|measured| &measured.capture));
         let mut inputs = vec![path.to_owned()];
         for input in topology_path.iter().chain(captures) {
             if !inputs.contains(input) {
@@ -178,6 +185,7 @@ impl Scenario {
             until,
             traffic,
             measured,
+            rtts,
             record,
             inputs,
         })

@@ -22,6 +22,7 @@ mod packets_table;
 mod pcapng;
 mod random_networks;
 mod report;
+mod rtt;
 mod scenarios;
 mod schemas;
 mod simulate;

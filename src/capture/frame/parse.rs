@@ -24,10 +24,20 @@ impl Frame {
     /// Parses the captured `bytes` of a frame of `original_length` bytes. It never fails: what cannot
     /// be parsed is `None`.
     pub fn parse(link_type: LinkType, bytes: &[u8], original_length: u32) -> Frame {
+        Self::parse_with_offsets(link_type, bytes, original_length).0
+    }
+
+    /// The same, and where in `bytes` the headers stand.
+    pub(in crate::capture) fn parse_with_offsets(
+        link_type: LinkType,
+        bytes: &[u8],
+        original_length: u32,
+    ) -> (Frame, Offsets) {
         let mut frame = Frame::default();
         // What stands before the IP header counts for a length of 0 in it.
         let whole = usize::try_from(original_length).unwrap_or(usize::MAX).max(bytes.len());
-        let mut parser = Parser { frame: &mut frame, beyond: whole - bytes.len() };
+        let beyond = whole - bytes.len();
+        let mut parser = Parser { frame: &mut frame, beyond, network: None, transport: None };
         match link_type {
             LinkType::ETHERNET => parser.ethernet(bytes),
             LinkType::LINUX_SLL => parser.linux_sll(bytes),
@@ -38,14 +48,30 @@ impl Frame {
             }
             _ => {}
         }
-        frame
+        let start = bytes.as_ptr().addr();
+        let offset = |address: Option<usize>| address.map(|address| address - start);
+        let offsets = Offsets { network: offset(parser.network), transport: offset(parser.transport) };
+        (frame, offsets)
     }
+}
+
+/// Where the headers of a frame begin in its captured bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::capture) struct Offsets {
+    /// The IP header.
+    pub(in crate::capture) network: Option<usize>,
+    /// What follows the IP header and its extensions.
+    pub(in crate::capture) transport: Option<usize>,
 }
 
 struct Parser<'a> {
     frame: &'a mut Frame,
     /// Bytes of the frame that were not captured.
     beyond: usize,
+    /// The address in memory of the IP header.
+    network: Option<usize>,
+    /// The address in memory of what the IP packet carries, where any of it was captured.
+    transport: Option<usize>,
 }
 
 impl Parser<'_> {
@@ -142,6 +168,7 @@ impl Parser<'_> {
 
     #[inline]
     fn ip(&mut self, bytes: &[u8]) {
+        self.network = Some(bytes.as_ptr().addr());
         match LaxIpSlice::from_slice(bytes) {
             Ok((LaxIpSlice::Ipv4(ip), _)) => {
                 self.ipv4(&ip.header(), bytes.len());
@@ -217,6 +244,7 @@ impl Parser<'_> {
     /// Ports, TCP fields and the body, as far as they were captured; `bytes` start at `offset` of the IP packet.
     #[inline]
     fn transport(&mut self, protocol: u8, bytes: &[u8], offset: usize) {
+        self.transport = (!bytes.is_empty()).then(|| bytes.as_ptr().addr());
         let frame = &mut *self.frame;
         frame.protocol = Some(protocol);
         // Padding is no part of the packet, unless its length cannot be right.

@@ -50,7 +50,7 @@ const NO_PROTOCOL: u8 = 255;
 /// The notebook's 13 columns, then what a capture also has. There are at most 65,536 rows.
 pub(super) fn columns(rows: &[Row], format: Format) -> Vec<(&'static str, ArrayRef)> {
     vec![
-        ("timestamp", instants(rows, format)),
+        ("timestamp", instants(rows.iter().map(|row| row.timestamp), format)),
         ("i_port", names(rows, |row| row.frame.source_mac)),
         ("e_port", names(rows, |row| row.frame.destination_mac)),
         ("eth_type", numbers::<UInt16Type>(rows, |row| row.frame.ether_type)),
@@ -90,8 +90,7 @@ fn numbers<T: ArrowPrimitiveType>(rows: &[Row], value: impl Fn(&Row) -> Option<T
 
 /// Times, rounded down to a nanosecond. A decimal holds all of them and is written with its digits; a
 /// Parquet timestamp is null before 1677 and after 2262.
-fn instants(rows: &[Row], format: Format) -> ArrayRef {
-    let times = rows.iter().map(|row| row.timestamp);
+pub(in crate::capture) fn instants(times: impl Iterator<Item = Timestamp>, format: Format) -> ArrayRef {
     match format {
         Format::Parquet => {
             let array: TimestampNanosecondArray = times.map(Timestamp::as_ns).collect();
@@ -143,11 +142,12 @@ mod tests {
             frame: Frame::default(),
         };
         let rows = [-1, 0, 10_000_000_000_000_000_001].map(|ns| row(Timestamp::from_ns(ns)));
-        let csv = instants(&rows, Format::Csv);
+        let times = || rows.iter().map(|row| row.timestamp);
+        let csv = instants(times(), Format::Csv);
         let csv = csv.as_primitive::<arrow_array::types::Decimal128Type>();
         let text = [0, 1, 2].map(|index| csv.value_as_string(index));
         assert_eq!(text, ["-0.000000001", "0.000000000", "10000000000.000000001"]);
-        let parquet = instants(&rows, Format::Parquet);
+        let parquet = instants(times(), Format::Parquet);
         assert_eq!([0, 1, 2].map(|index| parquet.is_null(index)), [false, false, true]);
     }
 }

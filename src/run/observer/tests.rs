@@ -97,13 +97,21 @@ fn files(engine: Engine, threads: usize) -> BTreeMap<String, Vec<u8>> {
     let topology = &scenario.topology;
     let (start, injections) = sources::open(&scenario, &Options::default()).unwrap();
     let settings = Settings { until: scenario.until, seed: 1, engine, threads };
+    let entries: Vec<_> = injections.iter().map(|injection| injection.at).collect();
     let mut simulation = Simulation::new(topology, injections, settings);
     let out = folder.path().join("out");
     fs::create_dir(&out).unwrap();
     let file = |name: &str| out.join(format!("{name}.csv"));
     let watch = Watch::new(topology, &[]).unwrap();
-    let mut observer =
-        RunObserver::create(topology, &scenario.record, watch, start, Format::Csv, file).unwrap();
+    let mut observer = RunObserver::create(
+        topology,
+        &scenario.record,
+        (watch, RttWatch::default(), entries),
+        start,
+        Format::Csv,
+        file,
+    )
+    .unwrap();
     let outcome = simulation.run(&mut observer, |_| ControlFlow::Continue(())).unwrap();
     let Records { flows, ports, queues, vantages, .. } = observer.finish().unwrap();
     flows.write(&file("flows"), Format::Csv).unwrap();

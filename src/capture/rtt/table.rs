@@ -1,0 +1,91 @@
+//! [`RttTable`]: one row per round-trip time, as CSV or Parquet.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, StringArray, UInt32Array, UInt64Array};
+use arrow_schema::Schema;
+
+use super::Rtt;
+use crate::capture::table::instants;
+use crate::table::{self, Format, TableError, TableWriter};
+
+/// Rows that are held before they are written.
+const ROWS: usize = 1 << 12;
+
+/// A table of round-trip times in the making. The file appears when it is complete, with [`RttTable::finish`].
+///
+/// | column | unit | |
+/// |---|---|---|
+/// | `timestamp` | s (CSV), ns UTC (Parquet) | when the answer passed the capture point |
+/// | `connection` | | its number, from 0 |
+/// | `sender` | | whose segment was answered: address and port |
+/// | `responder` | | who answered: the round trip is from the capture point to here |
+/// | `method` | | `handshake`, `ack` or `timestamp` |
+/// | `rtt_ps` | ps | the round-trip time |
+/// | `sent_record`, `answer_record` | | the segment's record in the capture, and its answer's, from 0 |
+#[derive(Debug)]
+pub struct RttTable {
+    path: PathBuf,
+    format: Format,
+    schema: Arc<Schema>,
+    rows: Vec<Rtt>,
+    writer: TableWriter,
+}
+
+impl RttTable {
+    /// Starts a table; the extension of `path` chooses the format.
+    ///
+    /// # Errors
+    /// The extension is unknown, or no file can be created in the folder of `path`.
+    pub fn create(path: &Path) -> Result<Self, TableError> {
+        let format = Format::of(path)?;
+        let schema = table::schema(&columns(&[], format));
+        let writer = TableWriter::create(path, &schema, format)?;
+        Ok(RttTable { path: path.to_owned(), format, schema, rows: Vec::with_capacity(ROWS), writer })
+    }
+
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn add(&mut self, rtt: Rtt) -> Result<(), TableError> {
+        self.rows.push(rtt);
+        if self.rows.len() == ROWS { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), TableError> {
+        let arrays = columns(&self.rows, self.format).into_iter().map(|(_, array)| array).collect();
+        self.rows.clear();
+        self.writer.write(&table::batch(&self.path, &self.schema, arrays)?)
+    }
+
+    /// Completes the table and gives it its name, replacing a file that has it.
+    ///
+    /// # Errors
+    /// The file cannot be written or renamed.
+    pub fn finish(mut self) -> Result<(), TableError> {
+        self.flush()?;
+        self.writer.finish()
+    }
+}
+
+fn columns(rows: &[Rtt], format: Format) -> Vec<(&'static str, ArrayRef)> {
+    let numbers =
+        |value: fn(&Rtt) -> u64| Arc::new(UInt64Array::from_iter_values(rows.iter().map(value))) as ArrayRef;
+    vec![
+        ("timestamp", instants(rows.iter().map(|row| row.at), format)),
+        ("connection", Arc::new(UInt32Array::from_iter_values(rows.iter().map(|row| row.connection)))),
+        ("sender", names(rows, |row| row.sender)),
+        ("responder", names(rows, |row| row.responder)),
+        ("method", names(rows, |row| row.method.name())),
+        ("rtt_ps", numbers(|row| row.rtt.as_ps())),
+        ("sent_record", numbers(|row| row.sent_record)),
+        ("answer_record", numbers(|row| row.answer_record)),
+    ]
+}
+
+fn names<T: Display>(rows: &[Rtt], value: impl Fn(&Rtt) -> T) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(rows.iter().map(|row| value(row).to_string())))
+}

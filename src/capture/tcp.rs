@@ -1,0 +1,128 @@
+//! [`TcpSegment`]: what a captured frame says of its TCP connection.
+
+use std::net::SocketAddr;
+
+use super::{Frame, LinkType};
+
+/// The TCP flags, as [`Frame::tcp_flags`] has them.
+const FIN: u8 = 0x01;
+const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
+const ACK: u8 = 0x10;
+const TCP: u8 = 6;
+/// The TCP header without options, in bytes.
+const FIXED_HEADER: usize = 20;
+
+/// A TCP segment, as its header has it.
+///
+/// # Source
+/// RFC 9293, section 3.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TcpSegment {
+    /// Who sent it.
+    pub source: SocketAddr,
+    /// To whom.
+    pub destination: SocketAddr,
+    /// The sequence number of its first byte, or of its SYN.
+    pub sequence: u32,
+    /// What it acknowledges, where its ACK flag is set.
+    pub acknowledgement: Option<u32>,
+    /// SYN: it opens the connection.
+    pub syn: bool,
+    /// FIN: it closes the connection.
+    pub fin: bool,
+    /// RST: it breaks the connection off.
+    pub rst: bool,
+    /// Bytes of payload on the wire, whether captured or not.
+    pub payload_length: u32,
+    /// The timestamps option, where it was captured.
+    pub timestamps: Option<TcpTimestamps>,
+}
+
+/// The TCP timestamps option (RFC 7323, section 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TcpTimestamps {
+    /// TSval: the sender's timestamp clock.
+    pub value: u32,
+    /// TSecr: the other side's TSval that it echoes; without meaning where the segment has no ACK flag.
+    pub echo_reply: u32,
+}
+
+impl TcpSegment {
+    /// The segment in the captured `bytes` of a frame of `original_length` bytes. `None` where there is none: another
+    /// protocol, a fragment (of which nobody knows how long the segment is), or a header that was not captured up to
+    /// its flags (14 bytes of it) or says what cannot be.
+    pub fn parse(link_type: LinkType, bytes: &[u8], original_length: u32) -> Option<Self> {
+        let (frame, offsets) = Frame::parse_with_offsets(link_type, bytes, original_length);
+        let is_fragment = frame.is_later_fragment() || frame.more_fragments == Some(true);
+        if frame.protocol != Some(TCP) || is_fragment {
+            return None;
+        }
+        let (network, transport) = (offsets.network?, offsets.transport?);
+        let header = &bytes[transport..];
+        let header_length = usize::from(header.get(12)? >> 4) * 4;
+        let ip_length = usize::try_from(frame.total_length?).ok()?;
+        let before_payload = (transport - network).checked_add(header_length)?;
+        let payload_length = ip_length.checked_sub(before_payload)?;
+        if header_length < FIXED_HEADER {
+            return None;
+        }
+        let flags = frame.tcp_flags?;
+        Some(TcpSegment {
+            source: SocketAddr::new(frame.source?, frame.source_port?),
+            destination: SocketAddr::new(frame.destination?, frame.destination_port?),
+            sequence: frame.tcp_sequence?,
+            acknowledgement: frame.tcp_acknowledgement.filter(|_| flags & ACK != 0),
+            syn: flags & SYN != 0,
+            fin: flags & FIN != 0,
+            rst: flags & RST != 0,
+            payload_length: u32::try_from(payload_length).ok()?,
+            timestamps: timestamps(
+                header.get(FIXED_HEADER..header_length.min(header.len())).unwrap_or_default(),
+            ),
+        })
+    }
+
+    /// How much of the sequence space it takes: its payload, and one each for SYN and FIN.
+    pub fn sequence_length(&self) -> u32 {
+        self.payload_length.saturating_add(u32::from(self.syn)).saturating_add(u32::from(self.fin))
+    }
+}
+
+/// The timestamps among TCP options; `options` may be cut off.
+fn timestamps(mut options: &[u8]) -> Option<TcpTimestamps> {
+    const END: u8 = 0;
+    const NO_OPERATION: u8 = 1;
+    const TIMESTAMPS: u8 = 8;
+    loop {
+        match options {
+            [NO_OPERATION, rest @ ..] => options = rest,
+            [END, ..] => return None,
+            [TIMESTAMPS, 10, a, b, c, d, e, f, g, h, ..] => {
+                return Some(TcpTimestamps {
+                    value: u32::from_be_bytes([*a, *b, *c, *d]),
+                    echo_reply: u32::from_be_bytes([*e, *f, *g, *h]),
+                });
+            }
+            [_, length @ 2..=u8::MAX, ..] => options = options.get(usize::from(*length)..)?,
+            _ => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_that_contradict_themselves_end_the_list() {
+        let mine = [8, 10, 0, 0, 0, 1, 0, 0, 0, 2];
+        let found = Some(TcpTimestamps { value: 1, echo_reply: 2 });
+        assert_eq!(timestamps(&[&[1, 1][..], &mine].concat()), found);
+        assert_eq!(timestamps(&[&[2, 4, 5, 180][..], &mine].concat()), found);
+        for before in [&[0][..], &[3, 0], &[3, 1], &[3, 40]] {
+            assert_eq!(timestamps(&[before, &mine].concat()), None, "{before:?}");
+        }
+        assert_eq!(timestamps(&mine[..9]), None);
+    }
+}
