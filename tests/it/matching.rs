@@ -196,7 +196,7 @@ fn every_packet_of_the_recordings_is_matched() {
     }
     println!("{packets} packets of {} recordings", cases.len());
     assert!(packets > 100_000);
-    assert_eq!(cases.len(), if folder().is_some() { 29 } else { 6 });
+    assert_eq!(cases.len(), if folder().is_some() { 29 } else { 5 });
 }
 
 /// Rewrites both captures of every hop, and asks for at least 99.9 % of the packets and no false match.
