@@ -171,7 +171,7 @@ impl<'n, 't> StreamEngine<'n, 't> {
                 None => last,
             };
             let wanted = (self.plan.ports.len() as u64 * PACKETS_PER_PORT)
-                .clamp(*PACKETS_PER_WINDOW.start(), *PACKETS_PER_WINDOW.end());
+                .clamp(*PACKETS_PER_WINDOW.start(), *PACKETS_PER_WINDOW.end() * threads as u64);
             let most = (4 * wanted as usize / busy).max(1024);
             let end = self.read_sources(start, wished.min(last), most)?;
             self.number_flows(observer, end)?;
