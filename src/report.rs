@@ -3,9 +3,9 @@
 //! The page is made from the files of the run directory alone (`summary.json`, `meta.json`, `topology.svg`, the tables), so that
 //! `taunet report` makes it again from any run. Tables that a run has not written leave their charts out.
 //!
-//! 1. [`model`] reads the two JSON files, [`series`] and [`distribution`] turn the tables of packets into a bounded
-//!    number of points, [`tables`] into rows.
-//! 2. [`page`] writes HTML; `report.css` and `report.js` stand beside it and are embedded, as is uPlot, which draws.
+//! 1. `model` reads the two JSON files, `series` and `distribution` turn the tables of packets into a bounded
+//!    number of points, `rows` into rows.
+//! 2. `page` writes HTML; `report.css` and `report.js` stand beside it and are embedded, as is uPlot, which draws.
 //!
 //! Charts of time keep the extremes: points are kept as they are up to a bound, and beyond it as the least and the greatest of
 //! each of 16,384 buckets, from which the page makes coarser levels as one zooms.
@@ -18,6 +18,8 @@ mod page;
 mod rows;
 mod series;
 mod text;
+
+pub(crate) use text::count;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

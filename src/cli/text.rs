@@ -1,17 +1,6 @@
 //! Numbers for people.
 
-/// `26740` as `26,740`.
-pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
+pub(super) use crate::report::count;
 
 /// `1 packet`, `2 packets`.
 pub(super) fn counted(number: u64, noun: &str) -> String {

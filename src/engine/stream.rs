@@ -33,8 +33,8 @@ use plan::{Edges, Plan};
 use port::{Circle, StreamPort, Streams, Worker};
 use source::{Sent, StreamSource};
 
-/// Packets that a window is to inject: for each port in use, so that its turn pays; at least, and at most in all, for
-/// the memory.
+/// Packets that a window is to inject: for each port in use, so that its turn pays; at least, and for each thread at most,
+/// for the memory.
 const PACKETS_PER_PORT: u64 = 48;
 const PACKETS_PER_WINDOW: std::ops::RangeInclusive<u64> = 1_024..=16_384;
 

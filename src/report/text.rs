@@ -27,7 +27,7 @@ pub(super) fn json_in_script(value: &serde_json::Value) -> String {
 }
 
 /// `26740` as `26,740`.
-pub(super) fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
