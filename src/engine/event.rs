@@ -55,6 +55,8 @@ struct SourceState<'n> {
     /// Read, and the place of the next to be sent.
     ahead: Batch,
     next: usize,
+    /// There is nothing more to read.
+    is_read: bool,
     /// Of the injected link, where packets start onto one.
     wire: Option<(PortId, Wire)>,
     /// Per flow of the source: the run's; [`UNSEEN`] before its first packet.
@@ -100,6 +102,7 @@ impl<'n, 't> EventEngine<'n, 't> {
                 turn,
                 ahead: Batch::new(watched),
                 next: 0,
+                is_read: false,
                 wire,
                 fids: Vec::new(),
                 paths: Vec::new(),
@@ -180,11 +183,11 @@ impl<'n, 't> EventEngine<'n, 't> {
     fn read_source(&mut self, index: usize) -> Result<(), EngineError> {
         let source = &mut self.sources[index];
         source.next += 1;
-        if source.next >= source.ahead.taus.len() {
+        if source.next >= source.ahead.taus.len() && !source.is_read {
             source.ahead.forget(source.ahead.taus.len());
             source.next = 0;
             let end = self.network.until + Span::from_ps(1);
-            source.injection.source.read(end, READ_AHEAD, &mut source.ahead)?;
+            source.is_read = !source.injection.source.read(end, READ_AHEAD, &mut source.ahead)?;
         }
         let time = source
             .next()

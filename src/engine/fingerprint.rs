@@ -40,11 +40,6 @@ impl Fingerprint {
     pub fn merge(&mut self, other: Fingerprint) {
         self.0 = self.0.wrapping_add(other.0);
     }
-
-    /// Takes back what another collected.
-    pub(super) fn unmerge(&mut self, other: Fingerprint) {
-        self.0 = self.0.wrapping_sub(other.0);
-    }
 }
 
 /// What a device adds to the numbers of a passage through it.

@@ -61,17 +61,14 @@ fn merge_two(first: &[Tau], second: &[Tau], merged: &mut [Tau]) {
     let (mut first, mut second, mut merged) = (first, second, merged);
     // From both ends at once: neither waits for the comparisons of the other. Which packet is next cannot be foretold:
     // selecting it spares a branch that would be missed half the time.
-    while first.len() > 1 && second.len() > 1 && merged.len() > 1 {
-        let (slots, last) = (merged.len(), first.len() + second.len() - 1);
-        let is_first = first[0].timestamp <= second[0].timestamp;
-        merged[0] = *if is_first { &first[0] } else { &second[0] };
-        let (first_end, second_end) = (first.len() - 1, second.len() - 1);
-        let is_second = first[first_end].timestamp <= second[second_end].timestamp;
-        debug_assert_eq!(slots, last + 1);
-        merged[slots - 1] = *if is_second { &second[second_end] } else { &first[first_end] };
+    while let ([a, .., z], [b, .., y]) = (first, second) {
+        let [front, rest @ .., back] = merged else { return };
+        let (is_first, is_second) = (a.timestamp <= b.timestamp, z.timestamp <= y.timestamp);
+        *front = *if is_first { a } else { b };
+        *back = *if is_second { y } else { z };
         first = &first[usize::from(is_first)..first.len() - usize::from(!is_second)];
         second = &second[usize::from(!is_first)..second.len() - usize::from(is_second)];
-        merged = &mut merged[1..slots - 1];
+        merged = rest;
     }
     merged.iter_mut().zip(Merged::new([first, second])).for_each(|(slot, tau)| *slot = *tau);
 }

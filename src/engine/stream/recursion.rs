@@ -22,19 +22,6 @@ pub(super) struct Recursion<'a, 'n, 't> {
     pub place: &'a LandingPlace<'n, 't>,
 }
 
-impl Fingerprint {
-    /// Takes a passage back if it starts after the end of the run; how many that are.
-    #[inline]
-    fn take_back_late(&mut self, keys: &Keys, tau: &Tau, start: Time, until: Time) -> u64 {
-        if start > until {
-            let mut late = Fingerprint::default();
-            late.add_at(keys, tau.packet.pid, tau.timestamp, start);
-            self.unmerge(late);
-        }
-        u64::from(start > until)
-    }
-}
-
 impl Recursion<'_, '_, '_> {
     /// Forwards the merge of two streams to the next device.
     pub fn forward<L: Observer>(self, ingress: [&[Tau]; 2], own: &mut Streams, worker: &mut Worker<L>) {
@@ -64,14 +51,18 @@ impl Recursion<'_, '_, '_> {
         for tau in Merged::new(ingress) {
             let (start, end) = link.send(tau.timestamp, tau.packet.length);
             let joins = end + beyond;
-            fingerprint.add_at(&keys, tau.packet.pid, tau.timestamp, start);
             match forwarding.known_port::<ROUTER>(&tau.packet) {
                 Some(port) if joins <= until => {
                     last = joins;
+                    fingerprint.add_at(&keys, tau.packet.pid, tau.timestamp, start);
                     own.push_changed(port, joins, tau, u8::from(ROUTER), in_port);
                 }
                 _ => {
-                    late += fingerprint.take_back_late(&keys, tau, start, until);
+                    if start > until {
+                        late += 1;
+                    } else {
+                        fingerprint.add_at(&keys, tau.packet.pid, tau.timestamp, start);
+                    }
                     worker.land_apart(place, feeder, joins, tau, own);
                 }
             }
@@ -95,14 +86,17 @@ impl Recursion<'_, '_, '_> {
         for tau in Merged::new(ingress) {
             let (start, end) = link.send(tau.timestamp, tau.packet.length);
             let joins = end + beyond;
-            fingerprint.add_at(&keys, tau.packet.pid, tau.timestamp, start);
+            if start > until {
+                late += 1;
+            } else {
+                fingerprint.add_at(&keys, tau.packet.pid, tau.timestamp, start);
+            }
             if joins <= until && place.is_home(&tau.packet) {
                 last = joins;
                 delivered += 1;
                 left.add(tau.packet.pid);
                 fingerprint.add_at(&keys_at_host, tau.packet.pid, joins, joins);
             } else {
-                late += fingerprint.take_back_late(&keys, tau, start, until);
                 worker.land_apart(place, feeder, joins, tau, own);
             }
         }
