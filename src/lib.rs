@@ -69,6 +69,7 @@
 //! | [`report`] | a run as a page to look at |
 //! | [`run`] | one simulation end to end |
 //! | [`calibrate`] | from captures alone to a device that reproduces them |
+//! | [`learn`] | training a learned PTM |
 //! | [`cli`] | the command line: one file per verb |
 //!
 //! # Glossary
@@ -106,4 +107,5 @@ pub mod compare;
 pub mod report;
 pub mod run;
 pub mod calibrate;
+pub mod learn;
 pub mod cli;

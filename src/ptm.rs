@@ -25,6 +25,7 @@ mod parameter;
 mod pie;
 mod red;
 mod htb;
+pub mod neural;
 mod priority;
 mod round_robin;
 mod server;
@@ -46,6 +47,7 @@ pub use error::PtmError;
 pub use fifo::{Fifo, FifoQueue, FifoSpec, Lindley};
 pub use fq_codel::{FqCodel, FqCodelSpec};
 pub use htb::{Htb, HtbClass, HtbSpec};
+pub use neural::{ModelCache, NeuralSpec};
 pub use pie::{Pie, PieSpec};
 pub use priority::{Priority, PriorityClass, PrioritySpec};
 pub use red::{Red, RedSpec};
@@ -54,6 +56,8 @@ pub use server::Server;
 pub use token_bucket::{TokenBucket, TokenBucketSpec};
 pub use wfq::{Wfq, WfqClass, WfqSpec};
 pub use wrr::{Wrr, WrrClass, WrrSpec};
+
+use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -93,6 +97,8 @@ pub enum PtmSpec {
     Wrr(WrrSpec),
     /// Weighted fair queueing.
     Wfq(WfqSpec),
+    /// Learned from data.
+    Neural(NeuralSpec),
 }
 
 impl Default for PtmSpec {
@@ -125,6 +131,7 @@ impl PtmSpec {
             PtmSpec::Drr(spec) => spec.check(link),
             PtmSpec::Wrr(spec) => spec.check(link),
             PtmSpec::Wfq(spec) => spec.check(link),
+            PtmSpec::Neural(spec) => spec.check(link),
             _ => Ok(()),
         }
     }
@@ -135,6 +142,7 @@ impl PtmSpec {
         let shaped = match self {
             PtmSpec::TokenBucket(spec) => Some(spec.rate.as_bps()),
             PtmSpec::Htb(spec) => spec.most_bps(),
+            PtmSpec::Neural(spec) => spec.shaped_bps(),
             _ => None,
         };
         let link = match link.bandwidth {
@@ -142,6 +150,19 @@ impl PtmSpec {
             Bandwidth::Unlimited => None,
         };
         [shaped, link].into_iter().flatten().min()
+    }
+
+    /// Reads the learned models in it, their paths relative to `base`. What fails is told by [`check`](Self::check).
+    pub fn load_models(&mut self, base: &Path, cache: &mut ModelCache) {
+        match self {
+            PtmSpec::Neural(spec) => spec.load(base, cache),
+            PtmSpec::Priority(spec) => nested(spec.class.iter_mut().map(|class| &mut class.ptm), base, cache),
+            PtmSpec::Drr(spec) => nested(spec.class.iter_mut().map(|class| &mut class.ptm), base, cache),
+            PtmSpec::Wrr(spec) => nested(spec.class.iter_mut().map(|class| &mut class.ptm), base, cache),
+            PtmSpec::Wfq(spec) => nested(spec.class.iter_mut().map(|class| &mut class.ptm), base, cache),
+            PtmSpec::Htb(spec) => spec.each_leaf(&mut |leaf| nested([&mut leaf.ptm].into_iter(), base, cache)),
+            _ => {}
+        }
     }
 
     /// The model at work. The parameters are such that [`check`](Self::check) accepts them.
@@ -166,7 +187,18 @@ impl PtmSpec {
             PtmSpec::Drr(spec) => Box::new(Drr::of(spec, place)),
             PtmSpec::Wrr(spec) => Box::new(Wrr::of(spec, place)),
             PtmSpec::Wfq(spec) => Box::new(Wfq::new(spec, place)),
+            PtmSpec::Neural(spec) => spec.discipline(place),
         }
+    }
+}
+
+fn nested<'a>(
+    classes: impl Iterator<Item = &'a mut Option<Box<PtmSpec>>>,
+    base: &Path,
+    cache: &mut ModelCache,
+) {
+    for ptm in classes.flatten() {
+        ptm.load_models(base, cache);
     }
 }
 

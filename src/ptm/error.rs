@@ -12,6 +12,9 @@ pub enum PtmError {
         /// whether it can have a class per flow
         per_flow: bool,
     },
+    /// A learned model cannot be used here.
+    #[error("{0}")]
+    Model(String),
     /// Classes by name and by flow.
     #[error("`{kind}` has both `class` tables and classes = \"per-flow\"")]
     TwoKindsOfClasses {
@@ -76,6 +79,7 @@ impl PtmError {
             PtmError::Unreachable { taker, .. } => {
                 format!("give the class {taker} a `match`, or put it last")
             }
+            PtmError::Model(_) => "`taunet train` makes models; a model is a .safetensors file with its card, a .toml, beside it".to_owned(),
             PtmError::DuplicateClass(_) => "give each class its own name".to_owned(),
             PtmError::UnlimitedLink { .. } => "give the link a `bandwidth`, such as \"1 Gbps\"".to_owned(),
             PtmError::UnknownDefault { help, .. } => help.clone(),

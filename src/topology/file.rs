@@ -14,7 +14,7 @@ use super::position::PositionFile;
 use super::{DeviceKind, Element, PortName, Prefix, Topology};
 use crate::config::{ConfigError, Document, Spanned};
 use crate::link::Link;
-use crate::ptm::PtmSpec;
+use crate::ptm::{ModelCache, PtmSpec};
 use crate::units::{Bandwidth, ByteCount, Distance, Probability, Span, Speed};
 
 /// A network: devices, and links between their ports.
@@ -81,6 +81,11 @@ pub struct DeviceDefaults {
 }
 
 impl TopologyDefaults {
+    fn ptms_mut(&mut self) -> impl Iterator<Item = &mut PtmSpec> {
+        let defaults = [&mut self.device, &mut self.host, &mut self.switch, &mut self.router];
+        defaults.into_iter().filter_map(|defaults| defaults.ptm.as_mut())
+    }
+
     /// What holds for devices of that kind.
     fn of(&self, kind: DeviceKind) -> DeviceDefaults {
         let own = match kind {
@@ -338,6 +343,7 @@ impl Topology {
     pub fn from_document(document: &Document) -> Result<Self, ConfigError> {
         let mut file: TopologyFile = document.deserialize()?;
         expand(&mut file, document)?;
+        load_models(&mut file, document);
         let mut errors = Vec::new();
         errors.extend(misplaced(&file, document));
         let devices =
@@ -369,6 +375,20 @@ impl Topology {
             .map_err(|error| document.error(0..0, error.to_string()))?;
         let forwarding = forwarding(&file.forwarding, &file.path, &topology, document)?;
         Ok(topology.with_forwarding(forwarding))
+    }
+}
+
+/// Reads the learned models that it names; paths are relative to the file.
+fn load_models(file: &mut TopologyFile, document: &Document) {
+    let base = Path::new(&document.source().name).parent().unwrap_or(Path::new(""));
+    let links = file.link.iter_mut().flat_map(|link| {
+        [&mut link.forward.ptm, &mut link.ptm, &mut link.backward.ptm]
+    });
+    let devices = file.device.iter_mut().map(|device| &mut device.ptm);
+    let ptms = devices.chain(links).flatten().map(Spanned::get_mut);
+    let mut cache = ModelCache::default();
+    for ptm in ptms.chain(file.defaults.ptms_mut()) {
+        ptm.load_models(base, &mut cache);
     }
 }
 

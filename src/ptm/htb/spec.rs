@@ -152,6 +152,20 @@ impl HtbSpec {
         leaves
     }
 
+    /// Shows every leaf to `look`.
+    pub(in crate::ptm) fn each_leaf(&mut self, look: &mut impl FnMut(&mut HtbClass)) {
+        fn walk(classes: &mut [HtbClass], look: &mut impl FnMut(&mut HtbClass)) {
+            for class in classes {
+                if class.class.is_empty() {
+                    look(class);
+                } else {
+                    walk(&mut class.class, look);
+                }
+            }
+        }
+        walk(&mut self.class, look);
+    }
+
     /// The leaf that takes what fits no other.
     pub(super) fn fallback(&self, leaves: &[&HtbClass]) -> Option<usize> {
         match self.default.as_deref() {
