@@ -21,6 +21,7 @@ mod fit;
 mod model;
 mod passage;
 mod rate;
+mod recording;
 mod sample;
 mod simulate;
 
@@ -31,6 +32,7 @@ pub use files::write;
 pub use fit::{Estimates, ProcessingEstimate};
 pub use model::{Bottleneck, ClassModel, DisciplineKind, Model};
 pub use rate::RateEstimate;
+pub use recording::{RecordedPassage, Recording};
 pub use simulate::Score;
 
 use std::ops::{ControlFlow, Range};

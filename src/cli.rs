@@ -19,6 +19,7 @@ mod report;
 mod run;
 mod text;
 mod topology;
+mod train;
 mod write;
 
 use std::io::IsTerminal;
@@ -93,6 +94,7 @@ pub enum Verb {
     Run(run::Run),
     Compare(compare::Compare),
     Calibrate(calibrate::Calibrate),
+    Train(train::Train),
     Report(report::Report),
     Completions(completions::Completions),
 }
@@ -106,6 +108,7 @@ impl Verb {
             Verb::Run(run) => run.run(global, output),
             Verb::Compare(compare) => compare.run(global, output),
             Verb::Calibrate(calibrate) => calibrate.run(global, output),
+            Verb::Train(train) => train.run(global, output),
             Verb::Report(report) => report.run(global, output),
             Verb::Completions(completions) => completions.run(output),
         }

@@ -43,6 +43,11 @@ pub(crate) fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String,
     Ok(name)
 }
 
+/// A value as TOML.
+pub(crate) fn to_text<T: Serialize>(value: &T) -> String {
+    toml::to_string(value).expect("what is written here can be told in TOML")
+}
+
 /// Reads a file as text.
 ///
 /// # Errors

@@ -1,3 +1,80 @@
 //! Training a learned PTM: data, the networks in a framework, and how good they are.
 
+pub mod data;
+pub mod evaluate;
+#[cfg(feature = "train")]
+pub mod residual;
+pub mod samples;
+pub mod shares;
+pub mod spec;
 pub mod trace;
+pub mod train;
+
+use std::path::PathBuf;
+
+use crate::calibrate::CalibrateError;
+use crate::config::ConfigError;
+use crate::engine::EngineError;
+use crate::ptm::PtmError;
+use crate::ptm::neural::ModelError;
+use crate::run::RunError;
+
+/// Why no model comes of it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LearnError {
+    /// The training file, or a scenario, is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Captures cannot be joined.
+    #[error(transparent)]
+    Captures(#[from] CalibrateError),
+    /// A scenario's sources cannot be opened.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A scenario stopped.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A file cannot be read.
+    #[error("{}: {}", .0.display(), .1)]
+    Read(PathBuf, std::io::Error),
+    /// A file cannot be written.
+    #[error("{}: {}", .0.display(), .1)]
+    Write(PathBuf, std::io::Error),
+    /// A model cannot be used.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A model cannot be at a port of the data.
+    #[error("{0}: {1}")]
+    Unfit(String, PtmError),
+    /// A scenario has no such port.
+    #[error("{0}")]
+    Port(String),
+    /// No packets.
+    #[error("`{0}` holds no packet that passes the port")]
+    Nothing(String),
+    /// No data for the training part.
+    #[error(
+        "there is nothing to train on: every [[data]] is for the test, or `split` leaves nothing to `train`"
+    )]
+    NothingToTrainOn,
+    /// Nothing waits.
+    #[error("`{0}` shows no bottleneck: nothing waits in it, and there is nothing to learn")]
+    NoBottleneck(String),
+    /// A class is not in order.
+    #[error(
+        "{packets} of {of} packets of `{name}` overtake others of their class: the device keeps more classes apart; give \
+         them as `class`"
+    )]
+    Overtaking {
+        /// the trace
+        name: String,
+        /// how many
+        packets: u64,
+        /// of how many
+        of: u64,
+    },
+    /// Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+}

@@ -160,7 +160,9 @@ impl PtmSpec {
             PtmSpec::Drr(spec) => nested(spec.class.iter_mut().map(|class| &mut class.ptm), base, cache),
             PtmSpec::Wrr(spec) => nested(spec.class.iter_mut().map(|class| &mut class.ptm), base, cache),
             PtmSpec::Wfq(spec) => nested(spec.class.iter_mut().map(|class| &mut class.ptm), base, cache),
-            PtmSpec::Htb(spec) => spec.each_leaf(&mut |leaf| nested([&mut leaf.ptm].into_iter(), base, cache)),
+            PtmSpec::Htb(spec) => {
+                spec.each_leaf(&mut |leaf| nested([&mut leaf.ptm].into_iter(), base, cache))
+            }
             _ => {}
         }
     }

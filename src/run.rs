@@ -4,6 +4,8 @@ mod again;
 mod comparison;
 mod observer;
 mod sources;
+
+pub(crate) use sources::open as open_sources;
 mod summary;
 
 pub use again::{AgainError, Against, AgainstCapture, compare_run};

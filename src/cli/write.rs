@@ -7,6 +7,11 @@ use super::CliError;
 
 /// Writes a file beside its place, then gives it its name. An existing file is kept without `force`.
 pub(super) fn write_file(path: &Path, text: &str, force: bool) -> Result<(), CliError> {
+    write_bytes(path, text.as_bytes(), force)
+}
+
+/// The same for bytes.
+pub(super) fn write_bytes(path: &Path, bytes: &[u8], force: bool) -> Result<(), CliError> {
     check_free(path, force)?;
     let cannot =
         |error: io::Error| CliError::Failed(format!("cannot write {}: {error}", path.display()).into());
@@ -19,7 +24,7 @@ pub(super) fn write_file(path: &Path, text: &str, force: bool) -> Result<(), Cli
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     let mut file = builder.tempfile_in(folder(path)).map_err(cannot)?;
-    file.write_all(text.as_bytes()).map_err(cannot)?;
+    file.write_all(bytes).map_err(cannot)?;
     match force {
         true => file.persist(path),
         // Somebody may have made one in the meantime.

@@ -21,12 +21,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use super::classes::{AsClass, ClassParts, Match};
-use super::error::PtmError;
 use super::Place;
+use super::classes::{Classifier, Match};
 use super::discipline::Discipline;
+use super::error::PtmError;
 use crate::config::Document;
+use crate::flow::Flows;
 use crate::link::Link;
+use crate::packet::Packet;
 use crate::units::Rate;
 
 /// What a learned model's distribution becomes.
@@ -76,17 +78,28 @@ pub struct NeuralClass {
     /// Its share of the rate while all classes have something to send, relative to the others'.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
-    /// Bytes that it sends in a row while others wait, on average.
+    /// Bytes that it sends in a turn: the quantum of deficit round robin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_bytes: Option<f64>,
-    /// Packets that it sends in a row while others wait, on average.
+    /// Packets that it sends in a turn: the weight of weighted round robin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_packets: Option<f64>,
 }
 
-impl AsClass for NeuralClass {
-    fn parts(&self) -> ClassParts<'_> {
-        ClassParts { name: self.name.as_deref(), matched: self.matched.as_ref(), buffer: None, ptm: None }
+/// Which class packets belong to.
+pub struct Classing(Classifier);
+
+impl Classing {
+    /// The first class whose `match` fits takes a packet, the last one what fits none; a single class without any.
+    pub fn new(classes: &[NeuralClass]) -> Self {
+        let matches = classes.iter().map(|class| class.matched.as_ref()).enumerate();
+        Classing(Classifier::new(matches, classes.len().saturating_sub(1)))
+    }
+
+    /// The class of a packet, from 0.
+    #[inline]
+    pub fn class(&mut self, packet: &Packet, flows: &Flows) -> usize {
+        self.0.classify(packet, flows)
     }
 }
 
@@ -200,7 +213,7 @@ pub struct Model {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Network {
     /// Corrections to a mechanistic estimate.
-    Residual(residual::Network),
+    Residual(Arc<residual::Network>),
     /// The published network.
     DeepQueueNet(deepqueuenet::Network),
 }
@@ -211,8 +224,9 @@ impl Model {
     /// # Errors
     /// A file is missing, damaged, of another program, or does not fit the other.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
-        let bytes = std::fs::read(path)
-            .map_err(|error| ModelError::Unreadable(path.to_owned(), crate::config::why_unreadable(path, &error).0))?;
+        let bytes = std::fs::read(path).map_err(|error| {
+            ModelError::Unreadable(path.to_owned(), crate::config::why_unreadable(path, &error).0)
+        })?;
         let card = path.with_extension("toml");
         let document = Document::read(&card).map_err(|error| ModelError::Card(error.to_string()))?;
         let card: Card = document.deserialize().map_err(|error| ModelError::Card(error.to_string()))?;
@@ -232,14 +246,15 @@ impl Model {
         if found != card.weights_sha256 {
             return Err(ModelError::OtherWeights { expected: card.weights_sha256.clone(), found });
         }
-        let network = match &card.architecture {
-            Architecture::Residual(residual) => {
-                Network::Residual(residual::Network::from_tensors(residual, card.class.len(), tensors)?)
-            }
-            Architecture::DeepQueueNet(deepqueuenet) => {
-                Network::DeepQueueNet(deepqueuenet::Network::from_tensors(deepqueuenet, tensors)?)
-            }
-        };
+        let network =
+            match &card.architecture {
+                Architecture::Residual(residual) => Network::Residual(Arc::new(
+                    residual::Network::from_tensors(residual, card.class.len(), tensors)?,
+                )),
+                Architecture::DeepQueueNet(deepqueuenet) => {
+                    Network::DeepQueueNet(deepqueuenet::Network::from_tensors(deepqueuenet, tensors)?)
+                }
+            };
         Ok(Model { card, network })
     }
 }

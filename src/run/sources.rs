@@ -14,7 +14,7 @@ use crate::traffic::replay::{HostOfAddress, open_by_address};
 use crate::units::Timestamp;
 
 /// Opens every source. The run starts at the first packet of all replayed captures, or in 1970 without any.
-pub(super) fn open(scenario: &Scenario, options: &Options) -> Result<(Timestamp, Vec<Injection>), RunError> {
+pub(crate) fn open(scenario: &Scenario, options: &Options) -> Result<(Timestamp, Vec<Injection>), RunError> {
     let topology = &scenario.topology;
     let mut addresses = Addresses::new(topology);
     let mut injections = Vec::new();

@@ -381,9 +381,8 @@ impl Topology {
 /// Reads the learned models that it names; paths are relative to the file.
 fn load_models(file: &mut TopologyFile, document: &Document) {
     let base = Path::new(&document.source().name).parent().unwrap_or(Path::new(""));
-    let links = file.link.iter_mut().flat_map(|link| {
-        [&mut link.forward.ptm, &mut link.ptm, &mut link.backward.ptm]
-    });
+    let links =
+        file.link.iter_mut().flat_map(|link| [&mut link.forward.ptm, &mut link.ptm, &mut link.backward.ptm]);
     let devices = file.device.iter_mut().map(|device| &mut device.ptm);
     let ptms = devices.chain(links).flatten().map(Spanned::get_mut);
     let mut cache = ModelCache::default();

@@ -25,11 +25,21 @@ impl Network {
         todo!()
     }
 
-    pub(in crate::ptm) fn check(&self, _spec: &NeuralSpec, _card: &Card, _link: &Link) -> Result<(), PtmError> {
+    pub(in crate::ptm) fn check(
+        &self,
+        _spec: &NeuralSpec,
+        _card: &Card,
+        _link: &Link,
+    ) -> Result<(), PtmError> {
         todo!()
     }
 
-    pub(in crate::ptm) fn discipline(&self, _spec: &NeuralSpec, _card: &Card, _place: &Place<'_>) -> Box<dyn Discipline> {
+    pub(in crate::ptm) fn discipline(
+        &self,
+        _spec: &NeuralSpec,
+        _card: &Card,
+        _place: &Place<'_>,
+    ) -> Box<dyn Discipline> {
         todo!()
     }
 }

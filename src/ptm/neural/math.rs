@@ -2,6 +2,8 @@
 //!
 //! Only additions, multiplications and divisions in a fixed order, so that every machine gives the same bits.
 
+use super::{ModelError, Tensors};
+
 /// e^x, within 2 units in the last place; 0 and infinity beyond the range of 32-bit floats.
 ///
 /// # Source
@@ -40,6 +42,9 @@ pub fn tanh(x: f32) -> f32 {
     2.0 / (1.0 + exp(-2.0 * x)) - 1.0
 }
 
+/// Outputs that are summed side by side.
+const BLOCK: usize = 16;
+
 /// A linear layer `[inputs] -> [outputs]`: `y = x W + b`, with `W` `[inputs, outputs]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Linear {
@@ -50,6 +55,20 @@ pub struct Linear {
 }
 
 impl Linear {
+    /// The layer `name` of a model: `name.weight` `[inputs, outputs]` and `name.bias` `[outputs]`.
+    ///
+    /// # Errors
+    /// They are missing, or of another shape.
+    pub fn take(
+        tensors: &mut Tensors,
+        name: &str,
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<Self, ModelError> {
+        let weight = tensors.take(&format!("{name}.weight"), &[inputs, outputs])?;
+        Ok(Linear { weight, bias: tensors.take(&format!("{name}.bias"), &[outputs])? })
+    }
+
     /// A layer of these weights `[inputs, outputs]` and biases `[outputs]`.
     pub fn new(weight: Vec<f32>, bias: Vec<f32>) -> Self {
         debug_assert_eq!(weight.len() % bias.len(), 0);
@@ -69,18 +88,24 @@ impl Linear {
     /// Writes its outputs for `x` `[inputs]` to `y` `[outputs]`.
     #[inline]
     pub fn forward(&self, x: &[f32], y: &mut [f32]) {
-        y.copy_from_slice(&self.bias);
-        self.add(x, y);
-    }
-
-    /// Adds `x W` to `y`, without the biases.
-    #[inline]
-    pub fn add(&self, x: &[f32], y: &mut [f32]) {
-        let outputs = y.len();
-        for (&x, row) in x.iter().zip(self.weight.chunks_exact(outputs)) {
-            for (y, &weight) in y.iter_mut().zip(row) {
-                *y += x * weight;
+        let outputs = self.bias.len();
+        debug_assert_eq!((x.len(), y.len()), (self.inputs(), outputs));
+        let whole = outputs - outputs % BLOCK;
+        for block in (0..whole).step_by(BLOCK) {
+            let mut sums: [f32; BLOCK] = self.bias[block..block + BLOCK].try_into().expect("a block");
+            for (&x, row) in x.iter().zip(self.weight.chunks_exact(outputs)) {
+                let row: &[f32; BLOCK] = row[block..block + BLOCK].try_into().expect("a block");
+                for (sum, &weight) in sums.iter_mut().zip(row) {
+                    *sum += x * weight;
+                }
             }
+            y[block..block + BLOCK].copy_from_slice(&sums);
+        }
+        for output in whole..outputs {
+            y[output] = x
+                .iter()
+                .zip(self.weight[output..].iter().step_by(outputs))
+                .fold(self.bias[output], |sum, (&x, &weight)| sum + x * weight);
         }
     }
 }

@@ -61,6 +61,11 @@ impl Tensors {
         safetensors::serialize(views, None).expect("names are unique")
     }
 
+    /// How many numbers they hold.
+    pub fn count(&self) -> u64 {
+        self.0.values().map(|tensor| tensor.values.len() as u64).sum()
+    }
+
     /// Adds an array.
     pub fn insert(&mut self, name: impl Into<String>, shape: impl Into<Vec<usize>>, values: Vec<f32>) {
         let shape = shape.into();

@@ -1,0 +1,87 @@
+//! A recording for others: its packets, and what sets the pace of its device.
+
+use std::ops::{ControlFlow, Range};
+
+use super::fit::Fitting;
+use super::model::Model;
+use super::passage::{Fate, Joined, join};
+use super::simulate::Replays;
+use super::{CalibrateError, CalibrateOptions};
+use crate::packet::{FlowKey, Packet};
+
+/// The captures around a device, joined.
+pub struct Recording {
+    joined: Joined,
+    captures: usize,
+}
+
+/// A packet of a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordedPassage {
+    /// The number of its ingress capture, from 0.
+    pub capture: u16,
+    /// Its length and header fields; its flow is one of [`Recording::flows`].
+    pub packet: Packet,
+    /// When the ingress capture has it, in picoseconds since the start of the recording.
+    pub arrival_ps: i64,
+    /// When the egress capture has it; none for a lost packet.
+    pub departure_ps: Option<i64>,
+}
+
+impl Recording {
+    /// Reads and joins the captures.
+    ///
+    /// # Errors
+    /// A capture is bad, or they are not those of one device.
+    pub fn read(options: &CalibrateOptions) -> Result<Self, CalibrateError> {
+        if options.ingress.is_empty() {
+            return Err(CalibrateError::NoIngress);
+        }
+        let joined = join(&options.ingress, &options.egress, &options.capture)?;
+        Ok(Recording { joined, captures: options.ingress.len() })
+    }
+
+    /// Every packet of known fate, by arrival.
+    pub fn passages(&self) -> impl Iterator<Item = RecordedPassage> {
+        self.joined.passages.iter().filter_map(|passage| {
+            let departure_ps = match passage.fate {
+                Fate::Departed(at) => Some(at),
+                Fate::Lost => None,
+                Fate::Unknown => return None,
+            };
+            let (capture, packet) = (passage.capture, passage.packet);
+            Some(RecordedPassage { capture, packet, arrival_ps: passage.arrival_ps, departure_ps })
+        })
+    }
+
+    /// The flows, by their number.
+    pub fn flows(&self) -> &[FlowKey] {
+        &self.joined.flows
+    }
+
+    /// The calibrated device that comes closest on the packets that arrive in `window`, in picoseconds since the start;
+    /// nothing else of the recording is looked at.
+    ///
+    /// # Errors
+    /// A simulation stops, or `progress` breaks it off.
+    pub fn model(
+        &self,
+        window: Range<i64>,
+        mut progress: impl FnMut() -> ControlFlow<()>,
+    ) -> Result<Model, CalibrateError> {
+        let replays = Replays::new(&self.joined, self.captures);
+        let fitting = Fitting::new(&self.joined, window.clone());
+        let mut best: Option<(f64, Model)> = None;
+        for model in fitting.candidates() {
+            if progress().is_break() {
+                return Err(CalibrateError::Interrupted);
+            }
+            let model = fitting.refine(model, &replays)?;
+            let cost = replays.score(&replays.simulate(&model)?, window.clone()).cost();
+            if best.as_ref().is_none_or(|(least, _)| cost < *least) {
+                best = Some((cost, model));
+            }
+        }
+        Ok(best.expect("there is always a candidate").1)
+    }
+}

@@ -1,0 +1,194 @@
+//! `taunet train FILE -o MODEL`
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::error::to_stderr;
+use super::interrupt::Interrupt;
+use super::text::count;
+use super::write::{check_free, write_bytes};
+use super::{CliError, Global, Output};
+use crate::learn::LearnError;
+use crate::learn::data::{Source, load};
+use crate::learn::evaluate::Evaluation;
+use crate::learn::spec::TrainingFile;
+use crate::learn::train::{evaluate, scores};
+use crate::ptm::neural::Model;
+
+/// Learn a device from captures, scenarios or tables: a model for `ptm = { kind = "neural" }`
+///
+/// Reads a training file, which names the data and the architecture. Writes the weights (.safetensors) and the model's
+/// card (.toml) beside them, and prints how good the model is on each part of the data, run as a sample, a median and a
+/// mean. With --evaluate it trains nothing, and prints the same of a model that is there.
+#[derive(Debug, Args)]
+pub struct Train {
+    /// The training file
+    file: PathBuf,
+    /// The model to write: the file of its weights
+    #[arg(short, long, value_name = "MODEL", required_unless_present = "evaluate")]
+    out: Option<PathBuf>,
+    /// Train nothing: print how good this model is on the data
+    #[arg(long, value_name = "MODEL", conflicts_with = "out")]
+    evaluate: Option<PathBuf>,
+    /// Train on all other data, and test on these
+    #[arg(long, value_name = "NAME")]
+    leave_out: Option<String>,
+    /// Replace an earlier model
+    #[arg(long)]
+    force: bool,
+}
+
+fn told(error: LearnError) -> CliError {
+    match error {
+        LearnError::Interrupted => CliError::Interrupted,
+        LearnError::Config(error) => CliError::Config(error),
+        error @ (LearnError::Write(..) | LearnError::Engine(_)) => CliError::Failed(Box::new(error)),
+        error => CliError::Usage(error.to_string()),
+    }
+}
+
+impl Train {
+    pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
+        let mut file = TrainingFile::load(&self.file)?;
+        if let Some(name) = &self.leave_out {
+            file.leave_out(name).map_err(CliError::Usage)?;
+        }
+        if let Some(out) = &self.out {
+            let card = out.with_extension("toml");
+            if card == self.file || *out == self.file {
+                return Err(CliError::Usage(format!(
+                    "the model's card would replace the training file {}: give the model another name",
+                    self.file.display()
+                )));
+            }
+            for path in [out.clone(), card] {
+                check_free(&path, self.force)?;
+            }
+        }
+        let interrupt = Interrupt::new()?;
+        let says = global.verbose || global.draws_progress();
+        let say = |text: &str| {
+            if says {
+                to_stderr(text);
+            }
+        };
+        let (sources, contexts) = load(&file, |name| {
+            say(&format!("reading {name}"));
+            interrupt.as_control_flow()
+        })
+        .map_err(told)?;
+        let model = match (&self.evaluate, &self.out) {
+            (Some(path), _) => {
+                Arc::new(Model::load(path).map_err(|error| CliError::Usage(error.to_string()))?)
+            }
+            (None, Some(out)) => {
+                let model = train(&file, &sources, &contexts, out, global, &interrupt)?;
+                Arc::new(model)
+            }
+            (None, None) => unreachable!("clap asks for one of them"),
+        };
+        say("evaluating");
+        let evaluations =
+            evaluate(&model, &file.split, &sources, || interrupt.as_control_flow()).map_err(told)?;
+        if let Some(out) = &self.out {
+            let mut card = model.card.clone();
+            card.scores = scores(&evaluations);
+            let text = crate::config::to_text(&card);
+            write_bytes(&out.with_extension("toml"), text.as_bytes(), true)?;
+        }
+        if global.json {
+            return output.json(&evaluations);
+        }
+        if !global.quiet {
+            print(&evaluations, output)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(not(feature = "train"))]
+fn train(
+    _file: &TrainingFile,
+    _sources: &[Source],
+    _contexts: &[String],
+    _out: &Path,
+    _global: &Global,
+    _interrupt: &Interrupt,
+) -> Result<Model, CliError> {
+    Err(CliError::Usage(
+        "this taunet was built without training: build it with `cargo install --path . --features train`; --evaluate \
+         works as it is"
+            .to_owned(),
+    ))
+}
+
+#[cfg(feature = "train")]
+fn train(
+    file: &TrainingFile,
+    sources: &[Source],
+    contexts: &[String],
+    out: &Path,
+    global: &Global,
+    interrupt: &Interrupt,
+) -> Result<Model, CliError> {
+    use crate::learn::train::{card, train_residual};
+    use crate::ptm::neural::Architecture;
+
+    let command =
+        std::env::args().skip(1).fold("taunet".to_owned(), |text, argument| format!("{text} {argument}"));
+    let mut stopped = false;
+    let progress = |epoch: &crate::learn::residual::Epoch| {
+        if global.verbose {
+            to_stderr(&format!(
+                "epoch {}: loss {:.5}, validation {:.5}{}",
+                epoch.number,
+                epoch.loss,
+                epoch.validation_loss,
+                if epoch.best { " *" } else { "" }
+            ));
+        }
+        stopped |= interrupt.as_control_flow().is_break();
+        if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let (residual, training, tensors) = train_residual(file, sources, contexts, progress).map_err(told)?;
+    let (card, bytes) = card(file, sources, Architecture::Residual(residual), training, &tensors, command);
+    write_bytes(out, &bytes, true)?;
+    write_bytes(&out.with_extension("toml"), crate::config::to_text(&card).as_bytes(), true)?;
+    Model::from_bytes(card, &bytes).map_err(|error| CliError::Failed(Box::new(error)))
+}
+
+fn print(evaluations: &[Evaluation], output: &mut Output) -> Result<(), CliError> {
+    let width = evaluations.iter().map(|evaluation| evaluation.data.len()).max().unwrap_or(4).max(4);
+    output.line(format_args!(
+        "{:width$}  {:10}  {:6}  {:>9}  {:>8}  {:>8}  {:>10}  {:>10}  {:>13}  {:>9}",
+        "data",
+        "part",
+        "output",
+        "packets",
+        "pearson",
+        "w1_norm",
+        "mae [us]",
+        "mean [us]",
+        "lost (truth)",
+        "packets/s"
+    ))?;
+    for evaluation in evaluations {
+        let Evaluation { data, part, output: way, score, packets_per_s } = evaluation;
+        let figure =
+            |value: Option<f64>, digits| value.map_or("-".to_owned(), |value| format!("{value:.digits$}"));
+        output.line(format_args!(
+            "{data:width$}  {part:10}  {way:6}  {:>9}  {:>8}  {:>8}  {:>10.2}  {:>10.2}  {:>13}  {:>9}",
+            count(score.packets),
+            figure(score.pearson, 5),
+            figure(score.w1_normalized, 5),
+            score.mae_us,
+            score.mean_us,
+            format!("{} ({})", score.lost_simulated, score.lost),
+            count(packets_per_s.round() as u64),
+        ))?;
+    }
+    Ok(())
+}

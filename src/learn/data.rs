@@ -1,0 +1,243 @@
+//! Training data: captures, scenarios and tables become traces.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::LearnError;
+use super::spec::{CapturesFile, DataFile, PartOfData, TrainingFile};
+use super::trace::{Passage, Trace};
+use crate::calibrate::{Bottleneck, CalibrateOptions, Model as CalibratedModel, Recording};
+use crate::capture::Options as CaptureOptions;
+use crate::engine::{Dropped, Hop, Injected, Observer, Settings, Simulation};
+use crate::flow::Flows;
+use crate::link::Link;
+use crate::packet::{FlowKey, Tau};
+use crate::ptm::neural::residual::Pace;
+use crate::ptm::neural::{Classing, NeuralClass, sha256};
+use crate::run::open_sources;
+use crate::scenario::Scenario;
+use crate::topology::{DeviceId, PortId, PortName};
+use crate::units::{Bandwidth, ByteCount, Rate, Span, Time};
+
+/// One source of data.
+pub struct Source {
+    /// What it is called.
+    pub name: String,
+    /// What it is used for.
+    pub part: PartOfData,
+    /// Its files, and the SHA-256 of each.
+    pub files: BTreeMap<String, String>,
+    /// What happened, one per egress port.
+    pub traces: Vec<Trace>,
+    /// What sets the pace, where the data do not say: as calibrated on the part to train on.
+    pub pace: Option<Pace>,
+}
+
+/// Reads everything that a training file names. The names of the contexts come beside, in order of appearance.
+///
+/// # Errors
+/// A file cannot be read, or says nothing.
+pub fn load(
+    file: &TrainingFile,
+    mut progress: impl FnMut(&str) -> ControlFlow<()>,
+) -> Result<(Vec<Source>, Vec<String>), LearnError> {
+    let mut contexts: Vec<String> = Vec::new();
+    let mut sources = Vec::new();
+    for data in &file.data {
+        let data = data.get_ref();
+        if progress(&data.title()).is_break() {
+            return Err(LearnError::Interrupted);
+        }
+        let name = data.context.clone().unwrap_or_else(|| "device".to_owned());
+        let context = contexts.iter().position(|known| *known == name).unwrap_or_else(|| {
+            contexts.push(name);
+            contexts.len() - 1
+        });
+        let mut source = read(data, file)?;
+        source.traces.iter_mut().for_each(|trace| trace.context = context);
+        if source.traces.iter().all(|trace| trace.passages.is_empty()) {
+            return Err(LearnError::Nothing(source.name));
+        }
+        sources.push(source);
+    }
+    Ok((sources, contexts))
+}
+
+fn read(data: &DataFile, file: &TrainingFile) -> Result<Source, LearnError> {
+    let mut source = Source {
+        name: data.title(),
+        part: data.part,
+        files: BTreeMap::new(),
+        traces: Vec::new(),
+        pace: None,
+    };
+    if let Some(captures) = &data.captures {
+        read_captures(captures, file, &mut source)?;
+        hash(captures.ingress.iter().chain([&captures.egress]), &mut source.files)?;
+    }
+    if let Some(path) = &data.scenario {
+        let scenario = Scenario::load(path, &data.set, None)?;
+        source.traces = simulate(&scenario, &data.ports, &file.class, &source.name)?;
+        hash(scenario.inputs.iter(), &mut source.files)?;
+    }
+    Ok(source)
+}
+
+fn hash<'a>(
+    paths: impl Iterator<Item = &'a PathBuf>,
+    files: &mut BTreeMap<String, String>,
+) -> Result<(), LearnError> {
+    for path in paths {
+        let bytes = std::fs::read(path).map_err(|error| LearnError::Read(path.clone(), error))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let folder = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+        files.insert(format!("{folder}/{name}"), sha256(&bytes));
+    }
+    Ok(())
+}
+
+fn classed(passages: &mut [Passage], classes: &[NeuralClass], flows: &Flows) {
+    let mut classing = Classing::new(classes);
+    for passage in passages {
+        passage.class = classing.class(&passage.packet, flows) as u16;
+    }
+}
+
+fn read_captures(
+    captures: &CapturesFile,
+    file: &TrainingFile,
+    source: &mut Source,
+) -> Result<(), LearnError> {
+    let options = CalibrateOptions {
+        ingress: captures.ingress.clone(),
+        egress: captures.egress.clone(),
+        capture: CaptureOptions::default(),
+    };
+    let recording = Recording::read(&options)?;
+    let mut flows = Flows::default();
+    for key in recording.flows() {
+        flows.add(*key);
+    }
+    let passages = recording.passages();
+    let at = |ps: i64| Time::from_ps(ps.max(0) as u64);
+    let mut passages: Vec<Passage> = passages
+        .map(|passage| {
+            let arrival = at(passage.arrival_ps);
+            let packet = crate::packet::Packet { in_port: passage.capture + 1, ..passage.packet };
+            // Clocks that differ by less than a delay may put a departure before the arrival.
+            let start = passage.departure_ps.map(|ps| at(ps).max(arrival));
+            Passage { arrival, packet, class: 0, start }
+        })
+        .collect();
+    classed(&mut passages, &file.class, &flows);
+    let mut trace = Trace {
+        name: source.name.clone(),
+        context: 0,
+        link: Link::with_delay(Bandwidth::Unlimited, Span::ZERO),
+        flows: Arc::new(flows),
+        passages,
+    };
+    if source.part != PartOfData::Test && file.pace.is_none() {
+        let until = match source.part {
+            PartOfData::ByTime => file.split.train,
+            _ => 1.0,
+        };
+        let until = trace.part(0.0, until).end;
+        let end = trace.passages.get(until).map_or(i64::MAX, |passage| passage.arrival.as_ps() as i64);
+        let model = recording.model(i64::MIN..end, || ControlFlow::Continue(()))?;
+        let several = file.class.len() > 1;
+        source.pace = Some(pace_of(&model, several, &source.name)?);
+        if model.bottleneck == Bottleneck::Link {
+            trace.link = link_of(&model);
+        }
+    }
+    source.traces.push(trace);
+    Ok(())
+}
+
+fn rate_of(model: &CalibratedModel) -> Rate {
+    Rate::from_bps(model.rate_bps.max(1)).expect("one or more")
+}
+
+fn link_of(model: &CalibratedModel) -> Link {
+    let overhead = ByteCount::new(model.overhead_bytes);
+    Link { overhead, ..Link::with_delay(Bandwidth::Limited(rate_of(model)), Span::ZERO) }
+}
+
+/// What sets the pace of a calibrated device.
+fn pace_of(model: &CalibratedModel, several: bool, name: &str) -> Result<Pace, LearnError> {
+    let rate = rate_of(model);
+    let (burst, overhead) = (ByteCount::new(model.burst_bytes), ByteCount::new(model.overhead_bytes));
+    match model.bottleneck {
+        Bottleneck::None => Err(LearnError::NoBottleneck(name.to_owned())),
+        Bottleneck::Link => Ok(Pace::Link),
+        Bottleneck::TokenBucket if !several => Ok(Pace::TokenBucket { rate, burst, overhead }),
+        Bottleneck::TokenBucket | Bottleneck::DebtBucket => Ok(Pace::DebtBucket { rate, burst, overhead }),
+    }
+}
+
+/// Sees what the ports of interest do.
+struct Ports {
+    ports: Vec<PortId>,
+    /// Of their devices.
+    processing: Vec<Span>,
+    flows: Flows,
+    passages: Vec<Vec<Passage>>,
+}
+
+impl Observer for Ports {
+    fn flow(&mut self, _fid: u32, key: FlowKey) {
+        self.flows.add(key);
+    }
+    fn injected(&mut self, _injected: &Injected<'_>) {}
+    fn hop(&mut self, hop: &Hop) {
+        if let Some(port) = self.ports.iter().position(|port| *port == hop.port) {
+            let (packet, start) = (hop.packet, Some(hop.egress));
+            self.passages[port].push(Passage { arrival: hop.joined, packet, class: 0, start });
+        }
+    }
+    fn delivered(&mut self, _tau: &Tau, _host: DeviceId) {}
+    fn dropped(&mut self, drop: &Dropped) {
+        if let Some(port) = self.ports.iter().position(|port| Some(*port) == drop.port) {
+            let Tau { timestamp, packet } = drop.tau;
+            let arrival = timestamp + self.processing[port];
+            self.passages[port].push(Passage { arrival, packet, class: 0, start: None });
+        }
+    }
+}
+
+/// Runs a scenario, and takes down what its ports do.
+fn simulate(
+    scenario: &Scenario,
+    ports: &[PortName],
+    classes: &[NeuralClass],
+    name: &str,
+) -> Result<Vec<Trace>, LearnError> {
+    let topology = &scenario.topology;
+    let find = |name: &PortName| {
+        topology.port_named(name).map_err(|error| LearnError::Port(format!("{error}; {}", error.help())))
+    };
+    let found = ports.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+    let (_, injections) = open_sources(scenario, &CaptureOptions::default())?;
+    let passages = vec![Vec::new(); found.len()];
+    let processing =
+        found.iter().map(|port| topology.device(topology.port(*port).device).processing).collect();
+    let mut observer = Ports { ports: found, processing, flows: Flows::default(), passages };
+    let settings =
+        Settings { until: scenario.until, seed: scenario.seed, engine: scenario.engine, threads: 0 };
+    Simulation::new(topology, injections, settings).run(&mut observer, |_| ControlFlow::Continue(()))?;
+    let flows = Arc::new(observer.flows);
+    let traces = observer.ports.iter().zip(observer.passages).map(|(port, mut passages)| {
+        passages.sort_by_key(|passage| (passage.arrival, passage.packet.pid));
+        classed(&mut passages, classes, &flows);
+        let name = match ports.len() {
+            1 => name.to_owned(),
+            _ => format!("{name} {}", topology.port_name(*port)),
+        };
+        let link = topology.link(topology.port(*port).egress).link;
+        Trace { name, context: 0, link, flows: Arc::clone(&flows), passages }
+    });
+    Ok(traces.collect())
+}

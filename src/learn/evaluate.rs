@@ -1,0 +1,87 @@
+//! How close a model comes to what happened.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::trace::Trace;
+use crate::compare::{Delays, agreement};
+use crate::packet::Tau;
+use crate::ptm::neural::card::ScoreCard;
+use crate::ptm::{Place, PtmSpec};
+use crate::units::Time;
+
+/// When each packet of a trace starts by a PTM, by its number; none for a lost one. And how long that took, in seconds.
+pub fn starts(trace: &Trace, spec: &PtmSpec, seed: u64) -> (Vec<Option<Time>>, f64) {
+    let mut ptm = spec.build(&Place { link: trace.link, seed, port: &trace.name });
+    let taus = trace.passages.iter().enumerate().map(|(index, passage)| {
+        let packet = crate::packet::Packet { pid: index as u64, ..passage.packet };
+        Tau { timestamp: passage.arrival, packet }
+    });
+    let taus: Vec<Tau> = taus.collect();
+    let (mut departures, mut losses) = (Vec::with_capacity(taus.len()), Vec::new());
+    let clock = Instant::now();
+    ptm.forward_trace(&taus, &trace.flows, Time::NEVER, &mut departures, &mut losses);
+    let seconds = clock.elapsed().as_secs_f64();
+    let mut starts = vec![None; taus.len()];
+    for departure in departures {
+        starts[departure.tau.packet.pid as usize] = Some(departure.start);
+    }
+    (starts, seconds)
+}
+
+/// The delays of the packets of some parts of traces, as they were and as a model has them.
+#[derive(Debug, Clone, Default)]
+pub struct Comparison {
+    /// From arrival until the last bit is sent, in picoseconds, of packets that left in both.
+    pub delays: Delays,
+    /// Packets lost in the data.
+    pub lost: u64,
+    /// Packets that the model loses.
+    pub lost_simulated: u64,
+}
+
+impl Comparison {
+    /// Adds the packets `range` of a trace.
+    pub fn add(&mut self, trace: &Trace, simulated: &[Option<Time>], range: Range<usize>) {
+        for (passage, simulated) in trace.passages[range.clone()].iter().zip(&simulated[range]) {
+            self.lost += u64::from(passage.start.is_none());
+            self.lost_simulated += u64::from(simulated.is_none());
+            if let (Some(measured), Some(simulated)) = (passage.start, *simulated) {
+                self.delays.measured.push(trace.delay(passage, measured).as_ps() as i64);
+                self.delays.simulated.push(trace.delay(passage, simulated).as_ps() as i64);
+            }
+        }
+    }
+
+    /// How close it is.
+    pub fn score(&self) -> ScoreCard {
+        let found = agreement(&self.delays);
+        ScoreCard {
+            packets: self.delays.measured.len() as u64,
+            pearson: found.and_then(|(_, _, agreement)| agreement.pearson),
+            w1_normalized: found.and_then(|(_, _, agreement)| agreement.w1_normalized),
+            mae_us: found.map_or(0.0, |(_, _, agreement)| agreement.mae_s * 1e6),
+            mean_us: found.map_or(0.0, |(_, measured, _)| measured.mean * 1e6),
+            lost: self.lost,
+            lost_simulated: self.lost_simulated,
+        }
+    }
+}
+
+/// How good a model is on a source of data, in one way to run it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// The source.
+    pub data: String,
+    /// The part: `train`, `validation`, `test`.
+    pub part: &'static str,
+    /// The way to run it: `sample`, `median`, `mean`.
+    pub output: &'static str,
+    /// How good it is.
+    #[serde(flatten)]
+    pub score: ScoreCard,
+    /// Packets per second through the model alone.
+    pub packets_per_s: f64,
+}

@@ -1,0 +1,222 @@
+//! What a network is trained on: what a port's observer knew at each packet, and what then happened.
+
+use std::ops::Range;
+
+use super::trace::{Event, Trace};
+use crate::packet::Tau;
+use crate::ptm::neural::residual::{
+    CHOICE_FEATURES, ClassShare, DROP_FEATURES, LATENESS_FEATURES, Limits, Pace, Port, SENT_FEATURES,
+};
+use crate::units::Time;
+
+/// The samples of a trace: one per packet sent, and one per packet that arrived.
+#[derive(Debug, Clone, Default)]
+pub struct Samples {
+    /// What is told of the packet once it is sent `[sent, SENT_FEATURES + classes]`.
+    pub sent: Vec<f32>,
+    /// What is told as the port is asked `[sent, LATENESS_FEATURES + classes]`.
+    pub lateness: Vec<f32>,
+    /// How late it was, as the network sees it `[sent]`.
+    pub late: Vec<f32>,
+    /// What is told as a class is chosen `[sent, CHOICE_FEATURES x classes]`.
+    pub choice: Vec<f32>,
+    /// Whether something waits in each class `[sent, classes]`.
+    pub waits: Vec<bool>,
+    /// The class that was chosen `[sent]`.
+    pub chosen: Vec<u16>,
+    /// The packet, by its number in the trace `[sent]`.
+    pub packet: Vec<usize>,
+    /// What is told of an arriving packet `[arrived, DROP_FEATURES + classes]`.
+    pub drop: Vec<f32>,
+    /// Whether it was lost `[arrived]`.
+    pub dropped: Vec<bool>,
+    /// Packets that overtook another of their class.
+    pub overtaking: u64,
+}
+
+/// How a port is looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// What sets the pace.
+    pub pace: &'a Pace,
+    /// The mean packet, in bytes.
+    pub mean_length: f64,
+    /// The classes.
+    pub shares: &'a [ClassShare],
+    /// The unit of lateness, in service times.
+    pub lateness_unit: f64,
+    /// The largest backlogs; none where nothing is ever dropped.
+    pub limits: Option<&'a Limits>,
+}
+
+/// Who looks on as a port is taken through what happened.
+trait Watch {
+    /// Packet `index` arrives; it is not in yet.
+    fn arrives(&mut self, _port: &Port, _index: usize) {}
+    /// It was let in.
+    fn joined(&mut self, _port: &Port, _index: usize) {}
+    /// The port is asked at `now` when it sends, may from `eligible` on, and did so `late` service times after that.
+    /// How late that is, as the network sees it.
+    fn asked(&mut self, _port: &mut Port, _now: Time, _eligible: Time, _late: f64) -> f32 {
+        0.0
+    }
+    /// Packet `index` is about to start.
+    fn starts(&mut self, _port: &Port, _index: usize, _now: Time) {}
+    /// It has; whether it overtook another of its class.
+    fn started(&mut self, _features: &[f32], _overtook: bool) {}
+}
+
+/// Takes a port through what happened. It is asked as the link falls free and something waits, and as a packet arrives at
+/// a free link, as [`Server`](crate::ptm::Server) asks a discipline.
+fn replay(trace: &Trace, view: &View<'_>, watch: &mut impl Watch) {
+    let mut port = Port::new(view.pace, &trace.link, view.mean_length, view.shares);
+    let mut features = vec![0.0; SENT_FEATURES + view.shares.len()];
+    let starts = trace.starts();
+    let mut pending = starts.iter().map(|&index| trace.passages[index].start.unwrap_or_default());
+    let mut start = pending.next();
+    let mut free = Time::ZERO;
+    // How late the next packet is, once the port has been asked.
+    let mut lateness = None;
+    for event in trace.events() {
+        match event {
+            Event::Arrives(index) => {
+                let passage = &trace.passages[index];
+                let now = passage.arrival;
+                if now >= free && port.packets() > 0 && lateness.is_none() {
+                    lateness = Some(ask_at(&mut port, free, start, watch));
+                }
+                watch.arrives(&port, index);
+                if passage.start.is_some() {
+                    port.arrive(usize::from(passage.class), Tau { timestamp: now, packet: passage.packet });
+                    watch.joined(&port, index);
+                    if now >= free && lateness.is_none() {
+                        lateness = Some(ask_at(&mut port, now, start, watch));
+                    }
+                }
+            }
+            Event::Starts(index) => {
+                let passage = &trace.passages[index];
+                let class = usize::from(passage.class);
+                let now = passage.start.unwrap_or_default();
+                let late = match lateness.take() {
+                    Some(late) => late,
+                    None => ask_at(&mut port, free, start, watch),
+                };
+                watch.starts(&port, index, now);
+                let overtook = port.head(class).is_some_and(|head| head.timestamp < passage.arrival);
+                port.send(class, now, late, &mut features);
+                watch.started(&features, overtook);
+                free = now + trace.link.transmission_time(passage.packet.byte_count());
+                start = pending.next();
+            }
+        }
+    }
+}
+
+/// Asks a port that has something to send, at `now`; it sends at `start`.
+fn ask_at(port: &mut Port, now: Time, start: Option<Time>, watch: &mut impl Watch) -> f32 {
+    let Some(start) = start else { return 0.0 };
+    let eligible = port.eligible(now);
+    let late_ps = start.as_ps() as f64 - eligible.as_ps() as f64;
+    let late = late_ps / f64::from(port.unit_ps());
+    watch.asked(port, now, eligible, late)
+}
+
+/// How late each packet sent is behind the estimate, in service times; by start.
+pub fn lateness(trace: &Trace, view: &View<'_>) -> Vec<f64> {
+    struct Lateness(Vec<f64>);
+    impl Watch for Lateness {
+        fn asked(&mut self, _port: &mut Port, _now: Time, _eligible: Time, late: f64) -> f32 {
+            self.0.push(late);
+            0.0
+        }
+    }
+    let mut watch = Lateness(Vec::new());
+    replay(trace, view, &mut watch);
+    watch.0
+}
+
+/// The largest backlogs, in bytes, that packets before number `until` made.
+pub fn limits(trace: &Trace, view: &View<'_>, until: usize) -> Limits {
+    struct Most<'a>(&'a Trace, usize, Limits);
+    impl Watch for Most<'_> {
+        fn joined(&mut self, port: &Port, index: usize) {
+            let Most(trace, until, limits) = self;
+            if index < *until {
+                let class = usize::from(trace.passages[index].class);
+                limits.port = limits.port.max(port.bytes() as f64);
+                limits.class[class] = limits.class[class].max(port.bytes_in(class) as f64);
+            }
+        }
+    }
+    let none = Limits { port: 0.0, class: vec![0.0; view.shares.len()] };
+    let mut watch = Most(trace, until, none);
+    replay(trace, view, &mut watch);
+    watch.2
+}
+
+impl Samples {
+    /// Those of a trace.
+    pub fn of(trace: &Trace, view: &View<'_>) -> Self {
+        let mut recorder = Recorder { trace, view: *view, samples: Samples::default() };
+        replay(trace, view, &mut recorder);
+        recorder.samples
+    }
+
+    /// The samples of the packets that arrived as those numbers of the trace: `(sent, arrived)`. Packets that were sent
+    /// in between but arrived at another time are in.
+    pub fn part(&self, packets: &Range<usize>) -> (Range<usize>, Range<usize>) {
+        let first = self.packet.iter().position(|index| packets.contains(index)).unwrap_or(0);
+        let last =
+            self.packet.iter().rposition(|index| packets.contains(index)).map_or(first, |last| last + 1);
+        (first..last, packets.clone())
+    }
+}
+
+struct Recorder<'a> {
+    trace: &'a Trace,
+    view: View<'a>,
+    samples: Samples,
+}
+
+/// Appends `size` zeros, and gives them out to be filled.
+fn room(values: &mut Vec<f32>, size: usize) -> &mut [f32] {
+    let start = values.len();
+    values.resize(start + size, 0.0);
+    &mut values[start..]
+}
+
+impl Watch for Recorder<'_> {
+    fn arrives(&mut self, port: &Port, index: usize) {
+        let Some(limits) = self.view.limits else { return };
+        let passage = &self.trace.passages[index];
+        let class = usize::from(passage.class);
+        let x = room(&mut self.samples.drop, DROP_FEATURES + self.view.shares.len());
+        let (features, one_hot) = x.split_at_mut(DROP_FEATURES);
+        port.drop_features(class, passage.packet.length, [limits.port, limits.class[class]], features);
+        one_hot[class] = 1.0;
+        self.samples.dropped.push(passage.start.is_none());
+    }
+
+    fn asked(&mut self, port: &mut Port, now: Time, eligible: Time, late: f64) -> f32 {
+        let classes = self.view.shares.len();
+        let x = room(&mut self.samples.lateness, LATENESS_FEATURES + classes);
+        port.lateness_features(now, eligible, x);
+        let late = libm::asinh(late / self.view.lateness_unit) as f32;
+        self.samples.late.push(late);
+        late
+    }
+
+    fn starts(&mut self, port: &Port, index: usize, now: Time) {
+        let classes = self.view.shares.len();
+        port.choice_features(now, room(&mut self.samples.choice, CHOICE_FEATURES * classes));
+        self.samples.waits.extend((0..classes).map(|class| port.packets_in(class) > 0));
+        self.samples.chosen.push(self.trace.passages[index].class);
+        self.samples.packet.push(index);
+    }
+
+    fn started(&mut self, features: &[f32], overtook: bool) {
+        self.samples.sent.extend_from_slice(features);
+        self.samples.overtaking += u64::from(overtook);
+    }
+}

@@ -1,0 +1,241 @@
+//! What each class gets of a port, as the data show it.
+//!
+//! A turn is taken as round robin takes it: by packets, by bytes with a deficit that is lost as the class empties
+//! (deficit round robin), or by bytes with one that is kept (Linux `htb`). For each of these the size is the one that
+//! explains most often whether a class goes on, while it and another have more to send.
+
+use super::trace::{Event, Trace};
+use crate::ptm::neural::residual::ClassShare;
+
+/// The longest turn that is looked for, in mean packets.
+const LONG_TURN: f64 = 64.0;
+/// The least share that a class can have.
+const LEAST_SHARE: f64 = 0.01;
+/// Sizes that are tried at first, and around the best again.
+const SIZES: usize = 48;
+
+/// A packet that was sent.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    length: f64,
+    /// Whether another class was served before it.
+    begins: bool,
+    /// Whether its class had nothing more.
+    empties: bool,
+    /// The next packet of its class, in bytes, and whether that went next: where another class waited too.
+    next: Option<(f64, bool)>,
+}
+
+/// The shares of `classes` classes in the passages before number `until`, whose mean length is `mean_length` bytes.
+pub fn shares(trace: &Trace, classes: usize, until: usize, mean_length: f64) -> Vec<ClassShare> {
+    if classes == 1 {
+        return vec![ClassShare::ALONE];
+    }
+    let (sent, contested) = services(trace, classes, until);
+    let all: f64 = contested.iter().sum();
+    let mut shares: Vec<ClassShare> = sent
+        .iter()
+        .zip(&contested)
+        .map(|(sent, contested)| ClassShare {
+            share: (if all > 0.0 { contested / all } else { 1.0 / classes as f64 }).max(LEAST_SHARE),
+            turn_packets: best(1.0, LONG_TURN, |size| by_packets(sent, size.round())).round(),
+            turn_bytes: best(mean_length / 4.0, LONG_TURN * mean_length, |size| by_bytes(sent, size)),
+            kept_turn_bytes: best(mean_length / 4.0, LONG_TURN * mean_length, |size| {
+                by_kept_bytes(sent, size)
+            }),
+        })
+        .collect();
+    let sum: f64 = shares.iter().map(|share| share.share).sum();
+    shares.iter_mut().for_each(|share| share.share /= sum);
+    shares
+}
+
+/// What each class sent, and its bytes while every class had something to send.
+fn services(trace: &Trace, classes: usize, until: usize) -> (Vec<Vec<Sent>>, Vec<f64>) {
+    let mut waiting = vec![std::collections::VecDeque::new(); classes];
+    let mut sent: Vec<Vec<Sent>> = vec![Vec::new(); classes];
+    let mut contested = vec![0.0; classes];
+    let mut last: Option<usize> = None;
+    for event in trace.events() {
+        match event {
+            Event::Arrives(index) if index >= until => break,
+            Event::Arrives(index) => {
+                let passage = &trace.passages[index];
+                if passage.start.is_some() {
+                    waiting[usize::from(passage.class)].push_back(f64::from(passage.packet.length));
+                }
+            }
+            Event::Starts(index) => {
+                let passage = &trace.passages[index];
+                let (class, length) = (usize::from(passage.class), f64::from(passage.packet.length));
+                let backlogged = waiting.iter().filter(|queue| !queue.is_empty()).count();
+                if backlogged == classes {
+                    contested[class] += length;
+                }
+                // What the one before did next is known now, with all that had arrived.
+                if let Some(last) = last
+                    && let Some(head) = waiting[last].front()
+                    && backlogged > 1
+                    && let Some(sent) = sent[last].last_mut()
+                    && !sent.empties
+                {
+                    sent.next = Some((*head, last == class));
+                }
+                waiting[class].pop_front();
+                let empties = waiting[class].is_empty();
+                sent[class].push(Sent { length, begins: last != Some(class), empties, next: None });
+                last = Some(class);
+            }
+        }
+    }
+    (sent, contested)
+}
+
+/// The middle of the sizes from `least` to `most` that explain most.
+fn best(least: f64, most: f64, explains: impl Fn(f64) -> f64) -> f64 {
+    let (mut least, mut most) = (least.ln(), most.ln());
+    for _ in 0..4 {
+        let step = (most - least) / (SIZES - 1) as f64;
+        let sizes: Vec<f64> = (0..SIZES).map(|index| least + step * index as f64).collect();
+        let found: Vec<f64> = sizes.iter().map(|size| explains(size.exp())).collect();
+        let top = found.iter().copied().fold(0.0, f64::max);
+        let first = found.iter().position(|count| *count == top).unwrap_or(0);
+        let length = found[first..].iter().take_while(|count| **count == top).count();
+        let last = first + length - 1;
+        if length > 3 {
+            return (0.5 * (sizes[first] + sizes[last])).exp();
+        }
+        (least, most) = (sizes[first] - step, sizes[last] + step);
+    }
+    (0.5 * (least + most)).exp()
+}
+
+/// Which decisions a rule explains, so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct Explained {
+    /// Decisions to go on, and to give the turn up.
+    decisions: [f64; 2],
+    explained: [f64; 2],
+}
+
+impl Explained {
+    /// Counts a decision; whether the rule was wrong.
+    fn count(&mut self, went_on: bool, goes_on: bool) -> bool {
+        let kind = usize::from(!went_on);
+        self.decisions[kind] += 1.0;
+        self.explained[kind] += if went_on == goes_on { 1.0 } else { 0.0 };
+        went_on != goes_on
+    }
+
+    /// The part of both kinds, each for itself: one of them may be rare.
+    fn part(&self) -> f64 {
+        let part = |kind: usize| self.explained[kind] / self.decisions[kind].max(1.0);
+        part(0) + part(1)
+    }
+}
+
+/// What turns of so many packets explain.
+fn by_packets(sent: &[Sent], size: f64) -> f64 {
+    let mut explained = Explained::default();
+    let mut packets = 0.0;
+    for sent in sent {
+        if sent.begins || packets >= size {
+            packets = 0.0;
+        }
+        packets += 1.0;
+        if let Some((_, went_on)) = sent.next {
+            explained.count(went_on, packets < size);
+        }
+    }
+    explained.part()
+}
+
+/// What deficit round robin of that quantum explains. Where it is wrong, the deficit is put where it would not be.
+fn by_bytes(sent: &[Sent], size: f64) -> f64 {
+    let mut explained = Explained::default();
+    let mut deficit = 0.0;
+    for sent in sent {
+        if sent.begins || deficit < sent.length {
+            deficit += size;
+        }
+        deficit -= sent.length;
+        if sent.empties {
+            deficit = 0.0;
+        }
+        if let Some((head, went_on)) = sent.next
+            && explained.count(went_on, deficit >= head)
+        {
+            deficit = if went_on { head } else { 0.5 * head };
+        }
+    }
+    explained.part()
+}
+
+/// What `htb`'s round robin of that quantum explains; likewise.
+fn by_kept_bytes(sent: &[Sent], size: f64) -> f64 {
+    let mut explained = Explained::default();
+    let mut deficit = 0.0;
+    for sent in sent {
+        deficit -= sent.length;
+        let goes_on = deficit >= 0.0;
+        if !goes_on {
+            deficit = (deficit + size).max(-size);
+        }
+        if let Some((_, went_on)) = sent.next
+            && explained.count(went_on, goes_on)
+        {
+            deficit = if went_on { 0.0 } else { size - 0.5 * sent.length };
+        }
+    }
+    explained.part()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_of_turns_is_found() {
+        // Packets of 100 to 1500 bytes that are never alone, in turns by each rule.
+        let mut state = 1u64;
+        let mut length = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (100 + (state >> 33) % 1_401) as f64
+        };
+        let lengths: Vec<f64> = (0..4_000).map(|_| length()).collect();
+        let sent = |mut goes_on: Box<dyn FnMut(f64, f64) -> bool>| -> Vec<Sent> {
+            let mut begins = true;
+            let pairs = lengths.windows(2).map(|pair| {
+                let on = goes_on(pair[0], pair[1]);
+                let sent = Sent { length: pair[0], begins, empties: false, next: Some((pair[1], on)) };
+                begins = !on;
+                sent
+            });
+            pairs.collect()
+        };
+        let mut deficit = 4_000.0;
+        let drr = sent(Box::new(move |length, head| {
+            deficit -= length;
+            let on = deficit >= head;
+            deficit += if on { 0.0 } else { 4_000.0 };
+            on
+        }));
+        let mut kept = 0.0;
+        let htb = sent(Box::new(move |length, _| {
+            kept -= length;
+            let on = kept >= 0.0;
+            kept += if on { 0.0 } else { 6_000.0 };
+            on
+        }));
+        let mut packets = 0;
+        let wrr = sent(Box::new(move |_, _| {
+            packets += 1;
+            packets % 3 != 0
+        }));
+        let found = best(200.0, 51_200.0, |size| by_bytes(&drr, size));
+        assert!((found - 4_000.0).abs() < 5.0, "{found}");
+        let found = best(200.0, 51_200.0, |size| by_kept_bytes(&htb, size));
+        assert!((found - 6_000.0).abs() < 5.0, "{found}");
+        assert_eq!(best(1.0, 64.0, |size| by_packets(&wrr, size.round())).round(), 3.0);
+    }
+}

@@ -1,0 +1,284 @@
+//! A training file: what a model is trained on, and how.
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{ConfigError, Document, Spanned, listed};
+use crate::ptm::neural::NeuralClass;
+use crate::ptm::neural::residual::Pace;
+use crate::topology::PortName;
+use crate::units::Rate;
+
+/// The file.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "taunet training")]
+pub struct TrainingFile {
+    /// The architecture (default: residual).
+    #[serde(default)]
+    pub architecture: ArchitectureKind,
+    /// The seed of the training (default: 1).
+    #[serde(default = "one")]
+    pub seed: u64,
+    /// The classes that the model tells apart, in order; without them, one queue.
+    #[serde(default)]
+    pub class: Vec<NeuralClass>,
+    /// What sets the pace; without it, that is read off the training data.
+    #[serde(default)]
+    pub pace: Option<Pace>,
+    /// How each source of data is cut in parts by time.
+    #[serde(default)]
+    pub split: Split,
+    /// How the network is trained.
+    #[serde(default)]
+    pub training: TrainingPlan,
+    /// The data.
+    #[schemars(with = "Vec<DataFile>")]
+    pub data: Vec<Spanned<DataFile>>,
+}
+
+fn one() -> u64 {
+    1
+}
+
+/// An architecture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ArchitectureKind {
+    /// Corrections to a mechanistic estimate.
+    #[default]
+    Residual,
+    /// The published network.
+    DeepQueueNet,
+}
+
+/// How data are cut by time: what is left after both parts is the test.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Split {
+    /// The part of the packets to train on, from the first (default: 0.6).
+    #[serde(default = "six_tenths")]
+    pub train: f64,
+    /// The part after that, which tells when to stop (default: 0.2).
+    #[serde(default = "two_tenths")]
+    pub validation: f64,
+}
+
+impl Default for Split {
+    fn default() -> Self {
+        Split { train: six_tenths(), validation: two_tenths() }
+    }
+}
+
+fn six_tenths() -> f64 {
+    0.6
+}
+
+fn two_tenths() -> f64 {
+    0.2
+}
+
+/// How a network is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingPlan {
+    /// Passes over the training data, at most.
+    pub epochs: u32,
+    /// Passes without a better loss on the validation part after which the learning rate falls; after the fifth such fall
+    /// the training ends.
+    pub patience: u32,
+    /// `residual`: outputs of each hidden layer.
+    pub hidden: usize,
+    /// `residual`: numbers that are carried from packet to packet.
+    pub recurrent: usize,
+    /// `residual`: stretches of the data that are trained on side by side.
+    pub streams: usize,
+    /// `residual`: packets of each stretch through which gradients go back.
+    pub steps: usize,
+    /// The first learning rate.
+    pub learning_rate: f64,
+    /// `deepqueuenet`: windows of packets per pass.
+    pub windows_per_epoch: usize,
+}
+
+impl Default for TrainingPlan {
+    fn default() -> Self {
+        TrainingPlan {
+            epochs: 40,
+            patience: 2,
+            hidden: 32,
+            recurrent: 16,
+            streams: 128,
+            steps: 32,
+            learning_rate: 3e-3,
+            windows_per_epoch: 10_000,
+        }
+    }
+}
+
+/// A source of data: captures, a scenario, or a table of DeepQueueNet's.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DataFile {
+    /// What to call it; without it, the name of its file.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Every ingress port and the egress port of a device, recorded.
+    #[serde(default)]
+    pub captures: Option<CapturesFile>,
+    /// A scenario; its exact disciplines say what happens.
+    #[serde(default)]
+    pub scenario: Option<PathBuf>,
+    /// With a scenario: the egress port, or ports, that are learned.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub ports: Vec<PortName>,
+    /// With a scenario: values to change in it, as `--set` of `taunet run` takes them.
+    #[serde(default)]
+    pub set: Vec<String>,
+    /// A table of DeepQueueNet's, with `timestamp (sec)`, `pkt len (byte)`, `priority`, `src`, `dst` and `time_in_sys`; a
+    /// priority is taken as the DSCP.
+    #[serde(default)]
+    pub deepqueuenet: Option<PathBuf>,
+    /// With such a table: the rate of the ports.
+    #[serde(default)]
+    pub rate: Option<Rate>,
+    /// What it is used for (default: all parts, by time).
+    #[serde(default)]
+    pub part: PartOfData,
+    /// Which of several devices it is of, where the model learns several.
+    #[serde(default)]
+    pub context: Option<String>,
+}
+
+/// The captures around a device.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CapturesFile {
+    /// One per ingress port.
+    pub ingress: Vec<PathBuf>,
+    /// Behind the egress port.
+    pub egress: PathBuf,
+}
+
+/// What data are used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PartOfData {
+    /// Cut by time.
+    #[default]
+    ByTime,
+    /// To train on, and, the end of it, to tell when to stop.
+    Train,
+    /// To say how good the model is.
+    Test,
+}
+
+impl PartOfData {
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            PartOfData::ByTime => "by-time",
+            PartOfData::Train => "train",
+            PartOfData::Test => "test",
+        }
+    }
+}
+
+impl TrainingFile {
+    /// Reads a training file; paths in it become relative to where it is.
+    ///
+    /// # Errors
+    /// Every mistake in it, with its place.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let document = Document::read(path)?;
+        let mut file: TrainingFile = document.deserialize()?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let mut errors = Vec::new();
+        let mut wrong = |span, message: String, help: &str| {
+            errors.push(document.error(span, message).with_help(help.to_owned()));
+        };
+        let Split { train, validation } = file.split;
+        if !(train > 0.0 && validation >= 0.0 && train + validation <= 1.0) {
+            let help = "`train` is above 0, `validation` 0 or more, and both sum to 1 at most";
+            wrong(
+                document.span_in_table("split", "train"),
+                "the parts are not parts of a whole".to_owned(),
+                help,
+            );
+        }
+        let plan = file.training;
+        let whole = [plan.epochs as usize, plan.hidden, plan.streams, plan.steps, plan.windows_per_epoch];
+        if whole.contains(&0) || !(plan.learning_rate > 0.0 && plan.learning_rate.is_finite()) {
+            let help =
+                "`epochs`, `hidden`, `streams`, `steps`, `windows_per_epoch` and `learning_rate` are above 0";
+            wrong(document.span_in_table("training", "epochs"), "nothing can be trained so".to_owned(), help);
+        }
+        if file.data.is_empty() {
+            wrong(0..0, "no data to train on".to_owned(), "add a [[data]] table");
+        }
+        for data in &mut file.data {
+            let span = data.span();
+            let data = data.get_mut();
+            let kinds = [data.captures.is_some(), data.scenario.is_some(), data.deepqueuenet.is_some()];
+            if kinds.iter().filter(|given| **given).count() != 1 {
+                let message =
+                    "a [[data]] table has one of `captures`, `scenario` and `deepqueuenet`".to_owned();
+                wrong(span.clone(), message, "keep or add one of them");
+            }
+            if data.scenario.is_some() == data.ports.is_empty() {
+                let help =
+                    "with a `scenario`, write for example ports = [\"switch:0\"]; else leave `ports` out";
+                wrong(span.clone(), "`ports` belongs to a `scenario`, and it to `ports`".to_owned(), help);
+            }
+            if data.deepqueuenet.is_some() != data.rate.is_some() {
+                let help = "with a table of DeepQueueNet's, write for example rate = \"2621440 B/s\"; else leave it out";
+                wrong(span, "`rate` belongs to `deepqueuenet`, and it to `rate`".to_owned(), help);
+            }
+            let captures = data.captures.iter_mut();
+            let captures =
+                captures.flat_map(|captures| captures.ingress.iter_mut().chain([&mut captures.egress]));
+            for path in captures.chain(&mut data.scenario).chain(&mut data.deepqueuenet) {
+                *path = folder.join(&*path);
+            }
+        }
+        match ConfigError::all(errors) {
+            Some(error) => Err(error),
+            None => Ok(file),
+        }
+    }
+
+    /// Uses the data of that name for the test alone, and all others to train.
+    ///
+    /// # Errors
+    /// No data are called so.
+    pub fn leave_out(&mut self, name: &str) -> Result<(), String> {
+        let names: Vec<String> = self.data.iter().map(|data| data.get_ref().title()).collect();
+        if !names.iter().any(|known| known == name) {
+            return Err(format!(
+                "no data are called `{name}`: there is {}",
+                listed(names.iter().map(String::as_str))
+            ));
+        }
+        for data in &mut self.data {
+            let data = data.get_mut();
+            data.part = if data.title() == name { PartOfData::Test } else { PartOfData::Train };
+        }
+        Ok(())
+    }
+}
+
+impl DataFile {
+    /// What to call it.
+    pub fn title(&self) -> String {
+        let file = [
+            self.captures.as_ref().map(|captures| &captures.egress),
+            self.scenario.as_ref(),
+            self.deepqueuenet.as_ref(),
+        ];
+        let stem = file.into_iter().flatten().next().and_then(|path| path.file_stem());
+        self.name.clone().unwrap_or_else(|| stem.unwrap_or_default().to_string_lossy().into_owned())
+    }
+}

@@ -1,0 +1,428 @@
+//! A port as a causal observer of its packets knows it, and what it tells a network: every number in O(1) per packet,
+//! in units of the port's service time and of the mean packet.
+
+use std::collections::VecDeque;
+
+use super::super::math::exp;
+use super::{ClassShare, Pace};
+use crate::link::{Link, Transmission};
+use crate::packet::Tau;
+use crate::units::{Bandwidth, Span, Time};
+
+/// What is told when the port is asked when it will send, beside one number per class.
+pub const LATENESS_FEATURES: usize = 9;
+/// What is told of each class when one is chosen.
+pub const CHOICE_FEATURES: usize = 12;
+/// What is told of a packet that has been sent, beside one number per class.
+pub const SENT_FEATURES: usize = 4;
+/// What is told of a packet that arrives.
+pub const DROP_FEATURES: usize = 6;
+
+/// Over how many service times rates are taken.
+const WINDOWS: [f32; 2] = [8.0, 128.0];
+/// Beyond this, a quantity says no more.
+const MOST: f32 = 4.0;
+
+/// What sets the pace of the port: the instant from which it may send.
+///
+/// Tokens are kept as the instant at which the bucket will be full; a link is a bucket without depth that may go below
+/// zero by one packet. Late packets are paid back: tokens come at the rate, whenever they are taken.
+#[derive(Debug, Clone, Copy)]
+struct Pacer {
+    transmission: Transmission,
+    /// The depth of the bucket, as time.
+    depth: Span,
+    /// Whether the whole packet must be in the bucket.
+    whole: bool,
+    full: Time,
+}
+
+impl Pacer {
+    fn new(pace: &Pace, link: &Link) -> Self {
+        let bucket = |rate, overhead| {
+            Transmission::new(&Link { overhead, ..Link::with_delay(Bandwidth::Limited(rate), Span::ZERO) })
+        };
+        let (transmission, depth, whole) = match *pace {
+            Pace::Link => (Transmission::new(link), Span::ZERO, false),
+            Pace::TokenBucket { rate, burst, overhead } => {
+                let transmission = bucket(rate, overhead);
+                (transmission, time_of(&transmission, burst.get()), true)
+            }
+            Pace::DebtBucket { rate, burst, overhead } => {
+                let transmission = bucket(rate, overhead);
+                (transmission, time_of(&transmission, burst.get()), false)
+            }
+        };
+        Pacer { transmission, depth, whole, full: Time::ZERO }
+    }
+
+    /// From when on a packet of `length` may go.
+    #[inline]
+    fn eligible(&self, length: u32) -> Time {
+        let needed = if self.whole { self.transmission.time(length) } else { Span::ZERO };
+        self.full + needed - self.depth
+    }
+
+    #[inline]
+    fn send(&mut self, at: Time, length: u32) {
+        self.full = self.full.max(at) + self.transmission.time(length);
+    }
+}
+
+/// How long `bytes` take without framing.
+fn time_of(transmission: &Transmission, bytes: u64) -> Span {
+    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+    Span::from_ps(transmission.time(bytes).as_ps() - transmission.time(0).as_ps())
+}
+
+/// A packet that waits.
+struct Waiting {
+    tau: Tau,
+    /// Its finish tag in self-clocked fair queueing by the classes' shares.
+    tag: f64,
+}
+
+/// A class of the port.
+struct Class {
+    share: ClassShare,
+    queue: VecDeque<Waiting>,
+    bytes: u64,
+    /// Packets of its turn, and what is left of it in bytes, as deficit round robin counts.
+    turn_packets: f64,
+    deficit: f64,
+    /// What is left of its turn where a deficit is kept as it empties, and whether its last packet ended a turn.
+    kept_deficit: f64,
+    turn_ended: bool,
+    last_length: f64,
+    /// Its service so far less that of a fluid server that shares by the classes' shares, since it was last empty.
+    lag: f64,
+    last_tag: f64,
+}
+
+/// A port: who waits, and what was sent.
+pub struct Port {
+    pacer: Pacer,
+    /// The mean packet, in bytes.
+    mean_length: f32,
+    /// The service time of the mean packet, in picoseconds.
+    unit: f32,
+    classes: Vec<Class>,
+    /// What waits.
+    packets: u64,
+    bytes: u64,
+    /// Whose turn it is: the class that was served last.
+    turn: Option<usize>,
+    /// The tag of the packet that was sent last.
+    virtual_time: f64,
+    last_sent: Time,
+    /// How late the last packet was, as the network sees it.
+    last_lateness: f32,
+    /// Arrived work per service time, over each of [`WINDOWS`], and when that was.
+    rates: [f32; 2],
+    rates_at: Time,
+}
+
+impl Port {
+    /// An idle port.
+    pub fn new(pace: &Pace, link: &Link, mean_length: f64, shares: &[ClassShare]) -> Self {
+        let pacer = Pacer::new(pace, link);
+        let unit = time_of(&pacer.transmission, mean_length.round() as u64).as_ps() as f32;
+        let class = |share: &ClassShare| Class {
+            share: *share,
+            queue: VecDeque::new(),
+            bytes: 0,
+            turn_packets: 0.0,
+            deficit: 0.0,
+            kept_deficit: 0.0,
+            turn_ended: false,
+            last_length: 0.0,
+            lag: 0.0,
+            last_tag: 0.0,
+        };
+        Port {
+            pacer,
+            mean_length: mean_length as f32,
+            unit: unit.max(1.0),
+            classes: shares.iter().map(class).collect(),
+            packets: 0,
+            bytes: 0,
+            turn: None,
+            virtual_time: 0.0,
+            last_sent: Time::ZERO,
+            last_lateness: 0.0,
+            rates: [0.0; 2],
+            rates_at: Time::ZERO,
+        }
+    }
+
+    /// The service time of the mean packet, in picoseconds.
+    pub fn unit_ps(&self) -> f32 {
+        self.unit
+    }
+
+    /// Packets that wait.
+    pub fn packets(&self) -> u64 {
+        self.packets
+    }
+
+    /// Bytes that wait.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Packets that wait in a class.
+    pub fn packets_in(&self, class: usize) -> usize {
+        self.classes[class].queue.len()
+    }
+
+    /// Bytes that wait in a class.
+    pub fn bytes_in(&self, class: usize) -> u64 {
+        self.classes[class].bytes
+    }
+
+    /// The packet that goes first in a class.
+    pub fn head(&self, class: usize) -> Option<&Tau> {
+        self.classes[class].queue.front().map(|waiting| &waiting.tau)
+    }
+
+    /// Everything that waits.
+    pub fn waiting(&self) -> impl Iterator<Item = &Tau> {
+        self.classes.iter().flat_map(|class| &class.queue).map(|waiting| &waiting.tau)
+    }
+
+    /// How many classes have something to send.
+    pub fn backlogged(&self) -> usize {
+        self.classes.iter().filter(|class| !class.queue.is_empty()).count()
+    }
+
+    /// From when on the port may send, asked at `now`: what only one class, or any, may send.
+    pub fn eligible(&self, now: Time) -> Time {
+        let head = match self.pacer.whole {
+            true => self.classes.iter().find_map(|class| class.queue.front()),
+            false => None,
+        };
+        self.pacer.eligible(head.map_or(0, |head| head.tau.packet.length)).max(now)
+    }
+
+    /// A span in service times.
+    #[inline]
+    fn units(&self, span: Span) -> f32 {
+        span.as_ps() as f32 / self.unit
+    }
+
+    #[inline]
+    fn lengths(&self, bytes: f64) -> f32 {
+        bytes as f32 / self.mean_length
+    }
+
+    /// A packet of `length` bytes arrives and may be dropped: what the port is like then. `limits` are the largest
+    /// backlogs in bytes of the port and of the class that were seen with such a packet in.
+    pub fn drop_features(&self, class: usize, length: u32, limits: [f64; 2], x: &mut [f32]) {
+        let class = &self.classes[class];
+        let length = f64::from(length);
+        let [room, room_in_class] =
+            [limits[0] - self.bytes as f64 - length, limits[1] - class.bytes as f64 - length]
+                .map(|room| self.lengths(room).clamp(-MOST, MOST));
+        x.copy_from_slice(&[
+            room,
+            room_in_class,
+            self.lengths(length),
+            log(self.lengths(self.bytes as f64)),
+            log(self.rates[0]),
+            log(self.rates[1]),
+        ]);
+    }
+
+    /// A packet joins a class.
+    pub fn arrive(&mut self, class: usize, tau: Tau) {
+        let length = f64::from(tau.packet.length);
+        self.pass_time(tau.timestamp);
+        let work = self.lengths(length);
+        for (rate, window) in self.rates.iter_mut().zip(WINDOWS) {
+            *rate += work / window;
+        }
+        if self.packets == 0 {
+            self.virtual_time = 0.0;
+            self.classes.iter_mut().for_each(|class| class.last_tag = 0.0);
+        }
+        let virtual_time = self.virtual_time;
+        let class = &mut self.classes[class];
+        class.last_tag = class.last_tag.max(virtual_time) + length / class.share.share;
+        class.queue.push_back(Waiting { tau, tag: class.last_tag });
+        class.bytes += u64::from(tau.packet.length);
+        self.packets += 1;
+        self.bytes += u64::from(tau.packet.length);
+    }
+
+    fn pass_time(&mut self, now: Time) {
+        let passed = self.units(now.since(self.rates_at));
+        for (rate, window) in self.rates.iter_mut().zip(WINDOWS) {
+            *rate *= exp(-passed / window);
+        }
+        self.rates_at = now;
+    }
+
+    /// What the port is like when it is asked at `now`, and may send from `eligible` on: [`LATENESS_FEATURES`], and one
+    /// per class.
+    pub fn lateness_features(&mut self, now: Time, eligible: Time, x: &mut [f32]) {
+        self.pass_time(now);
+        let head = self
+            .classes
+            .iter()
+            .find_map(|class| class.queue.front())
+            .map_or(0, |head| head.tau.packet.length);
+        let tokens = self.pacer.depth.as_ps() as f32 - self.pacer.full.since(now).as_ps() as f32;
+        let (general, classes) = x.split_at_mut(LATENESS_FEATURES);
+        general.copy_from_slice(&[
+            if eligible > now { 1.0 } else { 0.0 },
+            log(self.units(eligible.since(now))),
+            (tokens / self.unit).clamp(-MOST, MOST),
+            self.lengths(f64::from(head)),
+            log(self.packets as f32),
+            log(self.units(now.since(self.last_sent))),
+            self.last_lateness,
+            log(self.rates[0]),
+            log(self.rates[1]),
+        ]);
+        for (x, class) in classes.iter_mut().zip(&self.classes) {
+            *x = if class.queue.is_empty() { 0.0 } else { 1.0 };
+        }
+    }
+
+    /// What the classes are like when one of them is chosen at `now`: [`CHOICE_FEATURES`] each.
+    pub fn choice_features(&self, now: Time, x: &mut [f32]) {
+        let heads = self.classes.iter().filter_map(|class| class.queue.front());
+        let least_tag = heads.map(|head| head.tag).fold(f64::INFINITY, f64::min);
+        for (index, (x, class)) in x.chunks_exact_mut(CHOICE_FEATURES).zip(&self.classes).enumerate() {
+            let Some(head) = class.queue.front() else {
+                x.fill(0.0);
+                continue;
+            };
+            let length = f64::from(head.tau.packet.length);
+            let flag = |value: bool| if value { 1.0 } else { 0.0 };
+            let left = class.share.turn_packets - class.turn_packets;
+            x.copy_from_slice(&[
+                1.0,
+                flag(self.turn == Some(index)),
+                self.lengths(length),
+                log(self.units(now.since(head.tau.timestamp))),
+                log(self.lengths(class.bytes as f64)),
+                (left as f32).clamp(-MOST, MOST),
+                self.lengths(class.deficit).clamp(-MOST, MOST),
+                self.lengths(class.deficit - length).clamp(-MOST, MOST),
+                self.lengths(class.kept_deficit).clamp(-MOST, MOST),
+                flag(class.turn_ended),
+                self.lengths(class.lag).clamp(-MOST, MOST),
+                self.lengths(head.tag - least_tag).clamp(0.0, MOST),
+            ]);
+        }
+    }
+
+    /// The head of `class` starts at `now`, `lateness` late as the network sees it: [`SENT_FEATURES`], and one per class.
+    ///
+    /// # Panics
+    /// When nothing waits in the class.
+    pub fn send(&mut self, class: usize, now: Time, lateness: f32, x: &mut [f32]) -> Tau {
+        let Waiting { tau, tag } =
+            self.classes[class].queue.pop_front().expect("something waits in the class");
+        let bytes = tau.packet.length;
+        let length = f64::from(bytes);
+        let (general, one_hot) = x.split_at_mut(SENT_FEATURES);
+        general.copy_from_slice(&[
+            self.lengths(length),
+            lateness,
+            log(self.units(now.since(self.last_sent))),
+            log(self.units(now.since(tau.timestamp))),
+        ]);
+        one_hot.fill(0.0);
+        one_hot[class] = 1.0;
+        self.take_turn(class, length);
+        self.pay(class, length);
+        self.virtual_time = tag;
+        self.packets -= 1;
+        self.bytes -= u64::from(bytes);
+        let served = &mut self.classes[class];
+        served.bytes -= u64::from(bytes);
+        if served.queue.is_empty() {
+            served.deficit = 0.0;
+            served.lag = 0.0;
+        }
+        self.pacer.send(now, bytes);
+        self.last_sent = now;
+        self.last_lateness = lateness;
+        tau
+    }
+
+    /// Turns as weighted round robin counts them (by packets), deficit round robin (by bytes, from the start of a turn), and
+    /// `htb` (by bytes, kept as a class empties). Where a count is proved wrong, it is put where it would not be.
+    fn take_turn(&mut self, class: usize, length: f64) {
+        let before = self.turn.replace(class);
+        let contested = self.backlogged() > 1;
+        if let Some(before) = before.filter(|before| *before != class) {
+            let gave_up = &mut self.classes[before];
+            if !gave_up.queue.is_empty() && !gave_up.turn_ended {
+                gave_up.turn_ended = true;
+                gave_up.kept_deficit = gave_up.share.kept_turn_bytes - 0.5 * gave_up.last_length;
+            }
+            if let Some(head) = gave_up.queue.front().map(|head| f64::from(head.tau.packet.length))
+                && gave_up.deficit >= head
+            {
+                gave_up.deficit = 0.5 * head;
+            }
+        }
+        let begins = before != Some(class);
+        let class = &mut self.classes[class];
+        let share = class.share;
+        if !begins && contested {
+            if class.turn_ended {
+                class.kept_deficit = 0.0;
+            }
+            class.deficit = class.deficit.max(length);
+        }
+        if begins || class.turn_packets >= share.turn_packets {
+            class.turn_packets = 0.0;
+        }
+        class.turn_packets += 1.0;
+        if begins || class.deficit < length {
+            class.deficit += share.turn_bytes;
+        }
+        class.deficit -= length;
+        class.kept_deficit -= length;
+        class.turn_ended = class.kept_deficit < 0.0;
+        if class.turn_ended {
+            class.kept_deficit = (class.kept_deficit + share.kept_turn_bytes).max(-share.kept_turn_bytes);
+        }
+        class.last_length = length;
+    }
+
+    /// The fluid server gives every class that waits its share; the class that is served is ahead by the packet.
+    fn pay(&mut self, class: usize, length: f64) {
+        let waits = |index: usize, other: &Class| index == class || !other.queue.is_empty();
+        let shares: f64 = self
+            .classes
+            .iter()
+            .enumerate()
+            .filter(|(index, other)| waits(*index, other))
+            .map(|(_, other)| other.share.share)
+            .sum();
+        for (index, other) in self.classes.iter_mut().enumerate() {
+            if waits(index, other) {
+                other.lag += length * other.share.share / shares;
+            }
+        }
+        self.classes[class].lag -= length;
+    }
+}
+
+/// ln(1 + x) of 0 or more, to about 1 part in 10^4: what a network needs of a quantity whose magnitude matters.
+#[inline]
+fn log(x: f32) -> f32 {
+    let x = 1.0 + x.max(0.0);
+    let bits = x.to_bits();
+    let exponent = (bits >> 23) as i32 - 127;
+    let m = f32::from_bits((bits & 0x007f_ffff) | 0x3f80_0000);
+    // A polynomial of log2 on [1, 2) that is 0 at 1 and 1 at 2, fitted at Chebyshev nodes: within 2e-5.
+    let t = m - 1.0;
+    let log2 = t * (1.441_836 + t * (-0.708_372 + t * (0.413_555 + t * (-0.191_263 + t * 0.044_244))));
+    (exponent as f32 + log2) * std::f32::consts::LN_2
+}
