@@ -1,5 +1,6 @@
 //! Training a learned PTM: data, the networks in a framework, and how good they are.
 
+pub mod checkpoint;
 pub mod data;
 pub mod evaluate;
 #[cfg(feature = "train")]
@@ -74,6 +75,12 @@ pub enum LearnError {
         /// of how many
         of: u64,
     },
+    /// A checkpoint cannot be used.
+    #[error("{}: {}", .0.display(), .1)]
+    Checkpoint(PathBuf, String),
+    /// There is no such device to train on.
+    #[error("{0}")]
+    Device(String),
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,

@@ -82,3 +82,66 @@ fn draw(bar: &ProgressBar, stage: Stage<'_>) {
         Stage::Comparing(capture) => bar.set_message(format!("comparing with {}", capture.display())),
     }
 }
+/// How a training shows how far it is.
+#[cfg(feature = "train")]
+pub(super) enum TrainingBar {
+    /// Not at all.
+    Silent,
+    /// A line per pass.
+    Lines,
+    /// A bar over all passes, were none left out.
+    Drawn(ProgressBar, Option<f64>),
+}
+
+#[cfg(feature = "train")]
+impl TrainingBar {
+    /// A bar for so many passes.
+    pub(super) fn new(global: &Global, epochs: u32) -> Self {
+        if global.verbose {
+            return TrainingBar::Lines;
+        }
+        if !global.draws_progress() {
+            return TrainingBar::Silent;
+        }
+        let bar =
+            ProgressBar::with_draw_target(Some(u64::from(epochs) * WHOLE), ProgressDrawTarget::stderr());
+        let template = "[{bar:30}] {msg}  {eta} left at most";
+        bar.set_style(
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+        );
+        bar.enable_steady_tick(Duration::from_millis(200));
+        TrainingBar::Drawn(bar, None)
+    }
+
+    /// Shows how far the training is.
+    pub(super) fn show(&mut self, progress: crate::learn::residual::Progress) {
+        use crate::learn::residual::Progress;
+        match (self, progress) {
+            (TrainingBar::Silent, _) | (TrainingBar::Lines, Progress::Batch(..)) => {}
+            (TrainingBar::Lines, Progress::Epoch(epoch)) => to_stderr(&format!(
+                "pass {}: loss {:.5}, validation {:.5}{}",
+                epoch.number,
+                epoch.loss,
+                epoch.validation_loss,
+                if epoch.best { ", the best so far" } else { "" }
+            )),
+            (TrainingBar::Drawn(bar, validation), Progress::Batch(done, of, loss)) => {
+                let passes = bar.position() / WHOLE;
+                bar.set_position(passes * WHOLE + (done as u64 * (WHOLE - 1)) / of.max(1) as u64);
+                let validation = validation.map_or("-".to_owned(), |loss| format!("{loss:.5}"));
+                bar.set_message(format!("pass {}: loss {loss:.5}, validation {validation}", passes + 1));
+            }
+            (TrainingBar::Drawn(bar, validation), Progress::Epoch(epoch)) => {
+                bar.set_position(u64::from(epoch.number) * WHOLE);
+                *validation = Some(epoch.validation_loss);
+            }
+        }
+    }
+
+    /// Takes the bar away.
+    pub(super) fn clear(&self) {
+        if let TrainingBar::Drawn(bar, _) = self {
+            bar.finish_and_clear();
+        }
+    }
+}

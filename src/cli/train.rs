@@ -1,6 +1,5 @@
 //! `taunet train FILE -o MODEL`
 
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,6 +7,8 @@ use clap::Args;
 
 use super::error::to_stderr;
 use super::interrupt::Interrupt;
+#[cfg(feature = "train")]
+use super::progress::TrainingBar;
 use super::text::count;
 use super::write::{check_free, write_bytes};
 use super::{CliError, Global, Output};
@@ -15,7 +16,7 @@ use crate::learn::LearnError;
 use crate::learn::data::{Source, load};
 use crate::learn::evaluate::Evaluation;
 use crate::learn::spec::TrainingFile;
-use crate::learn::train::{evaluate, scores};
+use crate::learn::train::{Processor, evaluate, scores};
 use crate::ptm::neural::Model;
 
 /// Learn a device from captures, scenarios or tables: a model for `ptm = { kind = "neural" }`
@@ -36,6 +37,12 @@ pub struct Train {
     /// Train on all other data, and test on these
     #[arg(long, value_name = "NAME")]
     leave_out: Option<String>,
+    /// Where to train
+    #[arg(long, value_enum, default_value_t = Processor::Cpu)]
+    device: Processor,
+    /// Go on with a training that was broken off, from MODEL with the ending .checkpoint
+    #[arg(long, conflicts_with = "evaluate")]
+    resume: bool,
     /// Replace an earlier model
     #[arg(long)]
     force: bool,
@@ -81,18 +88,14 @@ impl Train {
         })
         .map_err(told)?;
         let model = match (&self.evaluate, &self.out) {
-            (Some(path), _) => {
-                Arc::new(Model::load(path).map_err(|error| CliError::Usage(error.to_string()))?)
-            }
-            (None, Some(out)) => {
-                let model = train(&file, &sources, &contexts, out, global, &interrupt)?;
-                Arc::new(model)
-            }
+            (Some(path), _) => Model::load(path).map_err(|error| CliError::Usage(error.to_string()))?,
+            (None, Some(out)) => self.train(&file, &sources, &contexts, out, global, &interrupt)?,
             (None, None) => unreachable!("clap asks for one of them"),
         };
+        let model = Arc::new(model);
         say("evaluating");
-        let evaluations =
-            evaluate(&model, &file.split, &sources, || interrupt.as_control_flow()).map_err(told)?;
+        let evaluations = evaluate(&model, &file.split, &sources, &contexts, || interrupt.as_control_flow())
+            .map_err(told)?;
         if let Some(out) = &self.out {
             let mut card = model.card.clone();
             card.scores = scores(&evaluations);
@@ -110,54 +113,65 @@ impl Train {
 }
 
 #[cfg(not(feature = "train"))]
-fn train(
-    _file: &TrainingFile,
-    _sources: &[Source],
-    _contexts: &[String],
-    _out: &Path,
-    _global: &Global,
-    _interrupt: &Interrupt,
-) -> Result<Model, CliError> {
-    Err(CliError::Usage(
-        "this taunet was built without training: build it with `cargo install --path . --features train`; --evaluate \
-         works as it is"
-            .to_owned(),
-    ))
+impl Train {
+    fn train(
+        &self,
+        _file: &TrainingFile,
+        _sources: &[Source],
+        _contexts: &[String],
+        _out: &Path,
+        _global: &Global,
+        _interrupt: &Interrupt,
+    ) -> Result<Model, CliError> {
+        Err(CliError::Usage(
+            "this taunet was built without training: build it with `cargo install --path . --features train`; --evaluate \
+             works as it is"
+                .to_owned(),
+        ))
+    }
 }
 
 #[cfg(feature = "train")]
-fn train(
-    file: &TrainingFile,
-    sources: &[Source],
-    contexts: &[String],
-    out: &Path,
-    global: &Global,
-    interrupt: &Interrupt,
-) -> Result<Model, CliError> {
-    use crate::learn::train::{card, train_residual};
-    use crate::ptm::neural::Architecture;
+impl Train {
+    fn train(
+        &self,
+        file: &TrainingFile,
+        sources: &[Source],
+        contexts: &[String],
+        out: &Path,
+        global: &Global,
+        interrupt: &Interrupt,
+    ) -> Result<Model, CliError> {
+        use crate::learn::train::{Run, card, train_residual};
+        use crate::ptm::neural::Architecture;
 
-    let command =
-        std::env::args().skip(1).fold("taunet".to_owned(), |text, argument| format!("{text} {argument}"));
-    let mut stopped = false;
-    let progress = |epoch: &crate::learn::residual::Epoch| {
-        if global.verbose {
-            to_stderr(&format!(
-                "epoch {}: loss {:.5}, validation {:.5}{}",
-                epoch.number,
-                epoch.loss,
-                epoch.validation_loss,
-                if epoch.best { " *" } else { "" }
-            ));
-        }
-        stopped |= interrupt.as_control_flow().is_break();
-        if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    let (residual, training, tensors) = train_residual(file, sources, contexts, progress).map_err(told)?;
-    let (card, bytes) = card(file, sources, Architecture::Residual(residual), training, &tensors, command);
-    write_bytes(out, &bytes, true)?;
-    write_bytes(&out.with_extension("toml"), crate::config::to_text(&card).as_bytes(), true)?;
-    Model::from_bytes(card, &bytes).map_err(|error| CliError::Failed(Box::new(error)))
+        let arguments = std::env::args().skip(1);
+        let command = arguments.fold("taunet".to_owned(), |text, argument| format!("{text} {argument}"));
+        let checkpoint = out.with_extension("checkpoint");
+        let mut bar = TrainingBar::new(global, file.training.epochs);
+        let run = Run { device: self.device, checkpoint: Some(&checkpoint), resume: self.resume };
+        let trained = train_residual(file, sources, contexts, &run, |progress| {
+            bar.show(progress);
+            interrupt.as_control_flow()
+        });
+        bar.clear();
+        let (residual, training, tensors) = trained.map_err(|error| {
+            if matches!(error, LearnError::Interrupted) && checkpoint.exists() {
+                to_stderr(&format!(
+                    "the passes so far are in {}: --resume goes on from there",
+                    checkpoint.display()
+                ));
+            }
+            told(error)
+        })?;
+        let (card, bytes) =
+            card(file, sources, Architecture::Residual(residual), training, &tensors, command);
+        write_bytes(out, &bytes, true)?;
+        write_bytes(&out.with_extension("toml"), crate::config::to_text(&card).as_bytes(), true)?;
+        // It has done its work; one that stays does no harm.
+        let _ = std::fs::remove_file(&checkpoint);
+        Model::from_bytes(card, &bytes).map_err(|error| CliError::Failed(Box::new(error)))
+    }
 }
 
 fn print(evaluations: &[Evaluation], output: &mut Output) -> Result<(), CliError> {

@@ -1,19 +1,55 @@
 //! The `residual` networks in a framework, and their training.
 
 use std::ops::{ControlFlow, Range};
+use std::path::Path;
 
-use burn::module::{Module, Param};
+use burn::module::{Module, Param, ParamId};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::activation::{log_softmax, relu, sigmoid, tanh};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Bytes, Device, Tensor, TensorData};
 use rand::Rng;
 
+use super::LearnError;
+use super::checkpoint::{Checkpoint, Epoch, State};
 use super::samples::Samples;
 use crate::ptm::neural::Tensors;
 use crate::ptm::neural::residual::{
     CHOICE_FEATURES, DROP_FEATURES, LATENESS_FEATURES, LEVELS, ResidualCard, SENT_FEATURES,
 };
 use crate::random::{Stream, stream, unit};
+
+/// Where weights come from at first.
+struct Weights<'a> {
+    from: From<'a>,
+    ids: u64,
+}
+
+enum From<'a> {
+    /// Drawn uniformly within the inverse root of a layer's inputs.
+    Drawn(Stream),
+    /// Known; of the right shapes.
+    Known(&'a mut Tensors),
+}
+
+impl Weights<'_> {
+    fn take(&mut self, name: &str, shape: &[usize], inputs: usize) -> Vec<f32> {
+        match &mut self.from {
+            From::Drawn(random) => {
+                let most = (1.0 / inputs as f64).sqrt();
+                let count = shape.iter().product();
+                (0..count).map(|_| ((2.0 * unit(random) - 1.0) * most) as f32).collect()
+            }
+            From::Known(tensors) => {
+                tensors.take(name, shape).expect("the checkpoint is of this architecture")
+            }
+        }
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.ids += 1;
+        self.ids
+    }
+}
 
 /// A linear layer.
 #[derive(Module, Debug)]
@@ -25,15 +61,17 @@ struct Linear {
 }
 
 impl Linear {
-    /// Weights and biases uniform within the inverse root of the inputs.
-    fn new(inputs: usize, outputs: usize, random: &mut Stream, device: &Device) -> Self {
-        let most = (1.0 / inputs as f64).sqrt();
-        let mut draw = |count: usize| -> Vec<f32> {
-            (0..count).map(|_| ((2.0 * unit(random) - 1.0) * most) as f32).collect()
-        };
-        let weight = TensorData::new(draw(inputs * outputs), [inputs, outputs]);
-        let bias = TensorData::new(draw(outputs), [outputs]);
-        Linear { weight: Param::from_data(weight, device), bias: Param::from_data(bias, device) }
+    /// The layer `name`, its numbers from `source`.
+    fn new(name: &str, inputs: usize, outputs: usize, source: &mut Weights<'_>, device: &Device) -> Self {
+        let weight = source.take(&format!("{name}.weight"), &[inputs, outputs], inputs);
+        let bias = source.take(&format!("{name}.bias"), &[outputs], inputs);
+        let weight = Tensor::from_data(TensorData::new(weight, [inputs, outputs]), device);
+        let bias = Tensor::from_data(TensorData::new(bias, [outputs]), device);
+        // The optimizer remembers by these numbers, in a checkpoint too.
+        Linear {
+            weight: Param::initialized(ParamId::from(source.next_id()), weight.require_grad()),
+            bias: Param::initialized(ParamId::from(source.next_id()), bias.require_grad()),
+        }
     }
 
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
@@ -58,9 +96,16 @@ struct Perceptron {
 }
 
 impl Perceptron {
-    fn new([inputs, hidden, outputs]: [usize; 3], random: &mut Stream, device: &Device) -> Self {
+    fn new(
+        name: &str,
+        [inputs, hidden, outputs]: [usize; 3],
+        source: &mut Weights<'_>,
+        device: &Device,
+    ) -> Self {
         let sizes = [[inputs, hidden], [hidden, hidden], [hidden, outputs]];
-        let layers = sizes.iter().map(|[inputs, outputs]| Linear::new(*inputs, *outputs, random, device));
+        let layers = sizes.iter().enumerate().map(|(index, [inputs, outputs])| {
+            Linear::new(&format!("{name}.{}", index + 1), *inputs, *outputs, source, device)
+        });
         Perceptron { layers: layers.collect() }
     }
 
@@ -88,18 +133,20 @@ struct Networks {
 }
 
 impl Networks {
-    fn new(card: &ResidualCard, classes: usize, seed: u64, device: &Device) -> Self {
+    fn new(card: &ResidualCard, classes: usize, from: From<'_>, device: &Device) -> Self {
         let (hidden, recurrent) = (card.hidden, card.recurrent);
         let carried = recurrent + card.contexts();
-        let random = &mut stream(seed, "learn", "residual");
-        let mut gate = |inputs| (recurrent > 0).then(|| Linear::new(inputs, 3 * recurrent, random, device));
-        let (gru_input, gru_state) = (gate(SENT_FEATURES + classes), gate(recurrent));
+        let source = &mut Weights { from, ids: 0 };
+        let mut gate =
+            |name, inputs| (recurrent > 0).then(|| Linear::new(name, inputs, 3 * recurrent, source, device));
+        let gru_input = gate("gru.input", SENT_FEATURES + classes);
+        let gru_state = gate("gru.state", recurrent);
         let lateness = [LATENESS_FEATURES + classes + carried, hidden, LEVELS.len()];
-        let lateness = Perceptron::new(lateness, random, device);
+        let lateness = Perceptron::new("lateness", lateness, source, device);
         let choice = [CHOICE_FEATURES * classes + carried, hidden, classes];
-        let choice = (classes > 1).then(|| Perceptron::new(choice, random, device));
+        let choice = (classes > 1).then(|| Perceptron::new("choice", choice, source, device));
         let drop = [DROP_FEATURES + classes, hidden, 1];
-        let drop = card.limits.as_ref().map(|_| Perceptron::new(drop, random, device));
+        let drop = card.limits.as_ref().map(|_| Perceptron::new("drop", drop, source, device));
         Networks { gru_input, gru_state, lateness, choice, drop }
     }
 
@@ -141,6 +188,9 @@ impl Networks {
     }
 }
 
+/// The learning rate falls so often; then the training ends.
+const MOST_FALLS: u32 = 4;
+
 /// How a network is trained.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Plan {
@@ -156,17 +206,13 @@ pub struct Plan {
     pub learning_rate: f64,
 }
 
-/// The end of a pass over the training data.
+/// How far a training is.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Epoch {
-    /// Its number, from 1.
-    pub number: u32,
-    /// Mean loss on the training part.
-    pub loss: f64,
-    /// Mean loss on the validation part.
-    pub validation_loss: f64,
-    /// Whether that is the best so far.
-    pub best: bool,
+pub enum Progress {
+    /// Batches of the pass that are done, and how many there are; the mean loss so far.
+    Batch(usize, usize, f64),
+    /// A pass is over.
+    Epoch(Epoch),
 }
 
 /// What came of a training.
@@ -258,7 +304,8 @@ impl<'a> Training<'a> {
     /// Untrained networks.
     pub fn new(card: &'a ResidualCard, classes: usize, plan: Plan, seed: u64, device: Device) -> Self {
         let device = device.autodiff();
-        let networks = Networks::new(card, classes, seed, &device);
+        let drawn = From::Drawn(stream(seed, "learn", "residual"));
+        let networks = Networks::new(card, classes, drawn, &device);
         Training { networks, card, classes, plan, seed, device }
     }
 
@@ -353,53 +400,87 @@ impl<'a> Training<'a> {
         sum / batches.len().max(1) as f64
     }
 
-    /// Trains until the validation loss no longer falls. `progress` is told of every pass, and may end it.
+    /// Trains until the validation loss no longer falls. After every pass a checkpoint is written to the file, where one is
+    /// given; with `resume` the training goes on from it. `progress` is told of every batch and pass, and may end it.
+    ///
+    /// # Errors
+    /// The checkpoint cannot be written or read, is of another training, or `progress` ends it.
     pub fn run(
         mut self,
         training: &[Part<'_>],
         validation: &[Part<'_>],
-        mut progress: impl FnMut(&Epoch) -> ControlFlow<()>,
-    ) -> Trained {
+        checkpoint: Option<(&Path, &str)>,
+        resume: bool,
+        mut progress: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Trained, LearnError> {
         let batches = Batches::new(training, &self.plan);
         let held_out = Batches::new(validation, &self.plan);
         let mut optimizer = AdamConfig::new().with_epsilon(1e-8).init();
-        let mut random = stream(self.seed, "learn", "order");
-        let mut rate = self.plan.learning_rate;
-        let mut best = (f64::INFINITY, self.networks.tensors());
-        let (mut stale, mut falls) = (0, 0);
-        let mut epochs = Vec::new();
-        for number in 1..=self.plan.epochs {
-            let mut state = self.start(&batches);
-            let mut sum = 0.0;
-            for batch in 0..batches.len() {
-                let (loss, after) = self.loss(&self.networks, &batches, batch, state.detach(), &mut random);
-                let gradients = GradientsParams::from_grads(loss.backward(), &self.networks);
-                sum += f64::from(loss.into_scalar::<f32>());
-                self.networks = optimizer.step(rate, self.networks, gradients);
-                state = after;
-            }
-            let loss = sum / batches.len().max(1) as f64;
-            let validation_loss =
-                if held_out.len() == 0 { loss } else { self.measure(&self.networks, &held_out) };
-            let better = validation_loss < best.0;
-            if better {
-                best = (validation_loss, self.networks.tensors());
-                stale = 0;
-            } else {
-                stale += 1;
-            }
-            let epoch = Epoch { number, loss, validation_loss, best: better };
-            epochs.push(epoch);
-            if progress(&epoch).is_break() {
+        let key = checkpoint.map_or(String::new(), |(_, key)| key.to_owned());
+        let mut state = State {
+            key,
+            rate: self.plan.learning_rate,
+            best_loss: f64::MAX,
+            stale: 0,
+            falls: 0,
+            epoch: Vec::new(),
+        };
+        let mut best = self.networks.tensors();
+        if resume && let Some((path, key)) = checkpoint {
+            let mut found = Checkpoint::read(path, key)?;
+            self.networks =
+                Networks::new(self.card, self.classes, From::Known(&mut found.weights), &self.device);
+            let wrong = |error| LearnError::Checkpoint(path.to_owned(), format!("it is damaged: {error}"));
+            optimizer = optimizer.from_bytes(Bytes::from_bytes_vec(found.optimizer)).map_err(wrong)?;
+            (state, best) = (found.state, found.best);
+        }
+        let first = state.epoch.len() as u32 + 1;
+        for number in first..=self.plan.epochs {
+            if state.falls > MOST_FALLS {
                 break;
             }
-            if stale >= self.plan.patience {
-                (stale, falls, rate) = (0, falls + 1, rate / 3.0);
-                if falls > 4 {
-                    break;
+            let mut random = stream(self.seed, "learn", &format!("epoch {number}"));
+            let mut carried = self.start(&batches);
+            let mut sum = 0.0;
+            for batch in 0..batches.len() {
+                let (loss, after) = self.loss(&self.networks, &batches, batch, carried.detach(), &mut random);
+                let gradients = GradientsParams::from_grads(loss.backward(), &self.networks);
+                sum += f64::from(loss.into_scalar::<f32>());
+                self.networks = optimizer.step(state.rate, self.networks, gradients);
+                carried = after;
+                let done = Progress::Batch(batch + 1, batches.len(), sum / (batch + 1) as f64);
+                if progress(done).is_break() {
+                    return Err(LearnError::Interrupted);
                 }
             }
+            let loss = sum / batches.len().max(1) as f64;
+            let validation_loss = match held_out.len() {
+                0 => loss,
+                _ => self.measure(&self.networks, &held_out),
+            };
+            let better = validation_loss < state.best_loss;
+            if better {
+                (state.best_loss, state.stale) = (validation_loss, 0);
+                best = self.networks.tensors();
+            } else {
+                state.stale += 1;
+            }
+            if state.stale >= self.plan.patience {
+                (state.stale, state.falls, state.rate) = (0, state.falls + 1, state.rate / 3.0);
+            }
+            let epoch = Epoch { number, loss, validation_loss, best: better };
+            state.epoch.push(epoch);
+            if let Some((path, _)) = checkpoint {
+                let optimizer = optimizer.into_bytes();
+                let optimizer =
+                    optimizer.map_err(|error| LearnError::Checkpoint(path.to_owned(), error.to_string()))?;
+                let (weights, optimizer) = (self.networks.tensors(), optimizer.to_vec());
+                Checkpoint { state: state.clone(), weights, best: best.clone(), optimizer }.write(path)?;
+            }
+            if progress(Progress::Epoch(epoch)).is_break() {
+                return Err(LearnError::Interrupted);
+            }
         }
-        Trained { tensors: best.1, epochs }
+        Ok(Trained { tensors: best, epochs: state.epoch })
     }
 }

@@ -26,25 +26,30 @@ struct Sent {
     next: Option<(f64, bool)>,
 }
 
-/// The shares of `classes` classes in the passages before number `until`, whose mean length is `mean_length` bytes.
-pub fn shares(trace: &Trace, classes: usize, until: usize, mean_length: f64) -> Vec<ClassShare> {
+/// The shares of `classes` classes at a device, of which `traces` are ports, each up to the passage of a number;
+/// `mean_length` is the mean of theirs, in bytes.
+pub fn shares(traces: &[(&Trace, usize)], classes: usize, mean_length: f64) -> Vec<ClassShare> {
     if classes == 1 {
         return vec![ClassShare::ALONE];
     }
-    let (sent, contested) = services(trace, classes, until);
-    let all: f64 = contested.iter().sum();
-    let mut shares: Vec<ClassShare> = sent
-        .iter()
-        .zip(&contested)
-        .map(|(sent, contested)| ClassShare {
-            share: (if all > 0.0 { contested / all } else { 1.0 / classes as f64 }).max(LEAST_SHARE),
-            turn_packets: best(1.0, LONG_TURN, |size| by_packets(sent, size.round())).round(),
-            turn_bytes: best(mean_length / 4.0, LONG_TURN * mean_length, |size| by_bytes(sent, size)),
-            kept_turn_bytes: best(mean_length / 4.0, LONG_TURN * mean_length, |size| {
-                by_kept_bytes(sent, size)
-            }),
-        })
-        .collect();
+    let ports: Vec<_> = traces.iter().map(|(trace, until)| services(trace, classes, *until)).collect();
+    let contested = |class: usize| ports.iter().map(|(_, contested)| contested[class]).sum::<f64>();
+    let all: f64 = (0..classes).map(contested).sum();
+    let of_class = |class: usize| {
+        let pooled = |rule: fn(&[Sent], f64, &mut Explained), size: f64| {
+            let mut explained = Explained::default();
+            ports.iter().for_each(|(sent, _)| rule(&sent[class], size, &mut explained));
+            explained.part()
+        };
+        let (least, most) = (mean_length / 4.0, LONG_TURN * mean_length);
+        ClassShare {
+            share: (if all > 0.0 { contested(class) / all } else { 1.0 / classes as f64 }).max(LEAST_SHARE),
+            turn_packets: best(1.0, LONG_TURN, |size| pooled(by_packets, size.round())).round(),
+            turn_bytes: best(least, most, |size| pooled(by_bytes, size)),
+            kept_turn_bytes: best(least, most, |size| pooled(by_kept_bytes, size)),
+        }
+    };
+    let mut shares: Vec<ClassShare> = (0..classes).map(of_class).collect();
     let sum: f64 = shares.iter().map(|share| share.share).sum();
     shares.iter_mut().for_each(|share| share.share /= sum);
     shares
@@ -135,8 +140,7 @@ impl Explained {
 }
 
 /// What turns of so many packets explain.
-fn by_packets(sent: &[Sent], size: f64) -> f64 {
-    let mut explained = Explained::default();
+fn by_packets(sent: &[Sent], size: f64, explained: &mut Explained) {
     let mut packets = 0.0;
     for sent in sent {
         if sent.begins || packets >= size {
@@ -147,12 +151,10 @@ fn by_packets(sent: &[Sent], size: f64) -> f64 {
             explained.count(went_on, packets < size);
         }
     }
-    explained.part()
 }
 
 /// What deficit round robin of that quantum explains. Where it is wrong, the deficit is put where it would not be.
-fn by_bytes(sent: &[Sent], size: f64) -> f64 {
-    let mut explained = Explained::default();
+fn by_bytes(sent: &[Sent], size: f64, explained: &mut Explained) {
     let mut deficit = 0.0;
     for sent in sent {
         if sent.begins || deficit < sent.length {
@@ -168,12 +170,10 @@ fn by_bytes(sent: &[Sent], size: f64) -> f64 {
             deficit = if went_on { head } else { 0.5 * head };
         }
     }
-    explained.part()
 }
 
 /// What `htb`'s round robin of that quantum explains; likewise.
-fn by_kept_bytes(sent: &[Sent], size: f64) -> f64 {
-    let mut explained = Explained::default();
+fn by_kept_bytes(sent: &[Sent], size: f64, explained: &mut Explained) {
     let mut deficit = 0.0;
     for sent in sent {
         deficit -= sent.length;
@@ -187,7 +187,6 @@ fn by_kept_bytes(sent: &[Sent], size: f64) -> f64 {
             deficit = if went_on { 0.0 } else { size - 0.5 * sent.length };
         }
     }
-    explained.part()
 }
 
 #[cfg(test)]
@@ -232,10 +231,15 @@ mod tests {
             packets += 1;
             packets % 3 != 0
         }));
-        let found = best(200.0, 51_200.0, |size| by_bytes(&drr, size));
+        let part = |rule: fn(&[Sent], f64, &mut Explained), sent: &[Sent], size| {
+            let mut explained = Explained::default();
+            rule(sent, size, &mut explained);
+            explained.part()
+        };
+        let found = best(200.0, 51_200.0, |size| part(by_bytes, &drr, size));
         assert!((found - 4_000.0).abs() < 5.0, "{found}");
-        let found = best(200.0, 51_200.0, |size| by_kept_bytes(&htb, size));
+        let found = best(200.0, 51_200.0, |size| part(by_kept_bytes, &htb, size));
         assert!((found - 6_000.0).abs() < 5.0, "{found}");
-        assert_eq!(best(1.0, 64.0, |size| by_packets(&wrr, size.round())).round(), 3.0);
+        assert_eq!(best(1.0, 64.0, |size| part(by_packets, &wrr, size.round())).round(), 3.0);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::LearnError;
@@ -13,7 +14,7 @@ use super::spec::{PartOfData, Split, TrainingFile};
 use super::trace::Trace;
 use crate::ptm::PtmSpec;
 use crate::ptm::neural::card::{DataCard, FORMAT, ScoreCard, TrainingCard};
-use crate::ptm::neural::residual::{ClassShare, Context, Limits, Pace, ResidualCard};
+use crate::ptm::neural::residual::{Context, Limits, Pace, ResidualCard};
 use crate::ptm::neural::{Architecture, Card, Model, ModelFile, NeuralSpec, Output, Tensors, sha256};
 
 /// A lateness below this, in service times, is none.
@@ -89,29 +90,20 @@ pub fn prepare(file: &TrainingFile, sources: &[Source], contexts: &[String]) -> 
     let mean_length = bytes / packets;
     let found = sources.iter().find_map(|source| source.pace);
     let pace = file.pace.or(found).unwrap_or(Pace::Link);
-    // Every trace has the shares that its own part to train on shows; without one, those of its device's.
-    let mut shares_of: Vec<Option<Vec<ClassShare>>> = Vec::new();
-    let mut by_context: Vec<Vec<Vec<ClassShare>>> = vec![Vec::new(); contexts.len()];
-    for (source, trace) in traces() {
-        let range = training(source, trace);
-        let found = (!range.is_empty()).then(|| shares(trace, classes, range.end, mean_length));
-        by_context[trace.context].extend(found.clone());
-        shares_of.push(found);
-    }
-    let context = contexts
-        .iter()
-        .zip(&by_context)
-        .map(|(name, all)| Context { name: name.clone(), class: mean_share(all, classes) });
+    let context = contexts.iter().enumerate().map(|(number, name)| {
+        let of_device: Vec<(&Trace, usize)> = traces()
+            .filter(|(_, trace)| trace.context == number)
+            .map(|(source, trace)| (trace, training(source, trace).end))
+            .collect();
+        Context { name: name.clone(), class: shares(&of_device, classes, mean_length) }
+    });
     let context: Vec<Context> = context.collect();
-    let shares_of: Vec<Vec<ClassShare>> = traces()
-        .zip(shares_of)
-        .map(|((_, trace), found)| found.unwrap_or_else(|| context[trace.context].class.clone()))
-        .collect();
     let view = |shares| View { pace: &pace, mean_length, shares, lateness_unit: 1.0, limits: None };
     let mut late = Vec::new();
     let mut most: Option<Limits> = None;
-    for ((source, trace), shares) in traces().zip(&shares_of) {
+    for (source, trace) in traces() {
         let range = training(source, trace);
+        let shares = &context[trace.context].class;
         let order = trace.starts();
         let found = lateness(trace, &view(shares));
         let of_part = order.iter().zip(&found).filter(|(index, _)| range.contains(*index));
@@ -131,8 +123,8 @@ pub fn prepare(file: &TrainingFile, sources: &[Source], contexts: &[String]) -> 
         false => *late.select_nth_unstable_by(middle, f64::total_cmp).1,
     };
     let samples = traces()
-        .zip(&shares_of)
-        .map(|((_, trace), shares)| {
+        .map(|(_, trace)| {
+            let shares = &context[trace.context].class;
             Samples::of(trace, &View { lateness_unit, limits: most.as_ref(), ..view(shares) })
         })
         .collect::<Vec<_>>();
@@ -148,27 +140,6 @@ pub fn prepare(file: &TrainingFile, sources: &[Source], contexts: &[String]) -> 
     let (hidden, recurrent) = (file.training.hidden, file.training.recurrent);
     let card = ResidualCard { pace, mean_length, lateness_unit, hidden, recurrent, limits: most, context };
     Ok(Prepared { card, samples })
-}
-
-/// The mean of several ports' shares.
-fn mean_share(all: &[Vec<ClassShare>], classes: usize) -> Vec<ClassShare> {
-    let count = all.len().max(1) as f64;
-    (0..classes)
-        .map(|class| match all.is_empty() {
-            true => ClassShare { share: 1.0 / classes as f64, ..ClassShare::ALONE },
-            false => {
-                let mean = |of: fn(&ClassShare) -> f64| {
-                    all.iter().map(|shares| of(&shares[class])).sum::<f64>() / count
-                };
-                ClassShare {
-                    share: mean(|share| share.share),
-                    turn_packets: mean(|share| share.turn_packets),
-                    turn_bytes: mean(|share| share.turn_bytes),
-                    kept_turn_bytes: mean(|share| share.kept_turn_bytes),
-                }
-            }
-        })
-        .collect()
 }
 
 /// The card of a model.
@@ -202,7 +173,7 @@ pub fn card(
     (card, bytes)
 }
 
-/// How good a model is on every source, part and in every way to run it; and over all sources, per part and way.
+/// How good a model is on every source and part, in every way to run it; `contexts` are the names of the devices.
 ///
 /// # Errors
 /// `progress` breaks it off, or the model cannot be at the port of a trace.
@@ -210,13 +181,11 @@ pub fn evaluate(
     model: &Arc<Model>,
     split: &Split,
     sources: &[Source],
+    contexts: &[String],
     mut progress: impl FnMut() -> ControlFlow<()>,
 ) -> Result<Vec<Evaluation>, LearnError> {
     let outputs = [(Output::Sample, "sample"), (Output::Median, "median"), (Output::Mean, "mean")];
-    let contexts = match &model.card.architecture {
-        Architecture::Residual(card) => card.context.iter().map(|context| context.name.clone()).collect(),
-        Architecture::DeepQueueNet(_) => Vec::new(),
-    };
+    let several = matches!(&model.card.architecture, Architecture::Residual(card) if card.context.len() > 1);
     let mut evaluations = Vec::new();
     for (output, way) in outputs {
         for source in sources {
@@ -230,7 +199,7 @@ pub fn evaluate(
                     model: ModelFile::of(Arc::clone(model)),
                     output,
                     rate: None,
-                    context: contexts.get(trace.context).filter(|_| contexts.len() > 1).cloned(),
+                    context: several.then(|| contexts[trace.context].clone()),
                     class: Vec::new(),
                 });
                 spec.check(&trace.link).map_err(|error| LearnError::Unfit(trace.name.clone(), error))?;
@@ -268,6 +237,54 @@ pub fn scores(evaluations: &[Evaluation]) -> BTreeMap<String, ScoreCard> {
     scores
 }
 
+/// Where networks are trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Processor {
+    /// On the processor
+    #[default]
+    Cpu,
+    /// On a graphics processor; in a taunet built with the feature `train-gpu`
+    Gpu,
+}
+
+#[cfg(feature = "train")]
+impl Processor {
+    fn open(self) -> Result<burn::tensor::Device, LearnError> {
+        match self {
+            Processor::Cpu => Ok(burn::tensor::Device::flex()),
+            #[cfg(feature = "train-gpu")]
+            Processor::Gpu => Ok(burn::tensor::Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
+            #[cfg(not(feature = "train-gpu"))]
+            Processor::Gpu => Err(LearnError::Device(
+                "this taunet was built without graphics processors: build it with `--features train-gpu`"
+                    .to_owned(),
+            )),
+        }
+    }
+}
+
+/// How a training is run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Run<'a> {
+    /// Where.
+    pub device: Processor,
+    /// The file to write where it stands.
+    pub checkpoint: Option<&'a Path>,
+    /// Whether to go on from there.
+    pub resume: bool,
+}
+
+/// What is trained on what, and how, in one number; but for how long.
+#[cfg(feature = "train")]
+fn key(file: &TrainingFile, sources: &[Source]) -> String {
+    let data: Vec<_> = sources.iter().map(|source| (&source.name, source.part, &source.files)).collect();
+    let plan = super::spec::TrainingPlan { epochs: 0, ..file.training };
+    sha256(
+        format!("{:?}", (file.architecture, file.seed, &file.class, file.pace, file.split, plan, data))
+            .as_bytes(),
+    )
+}
+
 /// Trains the `residual` architecture.
 ///
 /// # Errors
@@ -277,7 +294,8 @@ pub fn train_residual(
     file: &TrainingFile,
     sources: &[Source],
     contexts: &[String],
-    mut progress: impl FnMut(&super::residual::Epoch) -> ControlFlow<()>,
+    run: &Run<'_>,
+    mut progress: impl FnMut(super::residual::Progress) -> ControlFlow<()>,
 ) -> Result<(ResidualCard, TrainingCard, Tensors), LearnError> {
     use super::residual::{Part as Samples, Plan, Training};
 
@@ -302,9 +320,12 @@ pub fn train_residual(
         steps: plan.steps,
         learning_rate: plan.learning_rate,
     };
-    let device = burn::tensor::Device::flex();
+    let device = run.device.open()?;
+    let key = key(file, sources);
+    let checkpoint = run.checkpoint.map(|path| (path, key.as_str()));
     let training = Training::new(&card, file.class.len().max(1), plan, file.seed, device);
-    let trained = training.run(&part(Part::Train), &part(Part::Validation), &mut progress);
+    let trained =
+        training.run(&part(Part::Train), &part(Part::Validation), checkpoint, run.resume, &mut progress)?;
     let best = trained.epochs.iter().filter(|epoch| epoch.best).next_back();
     let training = TrainingCard {
         epochs: best.map_or(0, |epoch| epoch.number),

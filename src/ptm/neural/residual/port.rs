@@ -12,7 +12,7 @@ use crate::units::{Bandwidth, Span, Time};
 /// What is told when the port is asked when it will send, beside one number per class.
 pub const LATENESS_FEATURES: usize = 9;
 /// What is told of each class when one is chosen.
-pub const CHOICE_FEATURES: usize = 12;
+pub const CHOICE_FEATURES: usize = 13;
 /// What is told of a packet that has been sent, beside one number per class.
 pub const SENT_FEATURES: usize = 4;
 /// What is told of a packet that arrives.
@@ -78,6 +78,8 @@ fn time_of(transmission: &Transmission, bytes: u64) -> Span {
 /// A packet that waits.
 struct Waiting {
     tau: Tau,
+    /// How many arrived before it.
+    number: u64,
     /// Its finish tag in self-clocked fair queueing by the classes' shares.
     tag: f64,
 }
@@ -107,6 +109,8 @@ pub struct Port {
     /// The service time of the mean packet, in picoseconds.
     unit: f32,
     classes: Vec<Class>,
+    /// Packets that arrived so far.
+    arrived: u64,
     /// What waits.
     packets: u64,
     bytes: u64,
@@ -144,6 +148,7 @@ impl Port {
             mean_length: mean_length as f32,
             unit: unit.max(1.0),
             classes: shares.iter().map(class).collect(),
+            arrived: 0,
             packets: 0,
             bytes: 0,
             turn: None,
@@ -248,7 +253,8 @@ impl Port {
         let virtual_time = self.virtual_time;
         let class = &mut self.classes[class];
         class.last_tag = class.last_tag.max(virtual_time) + length / class.share.share;
-        class.queue.push_back(Waiting { tau, tag: class.last_tag });
+        class.queue.push_back(Waiting { tau, number: self.arrived, tag: class.last_tag });
+        self.arrived += 1;
         class.bytes += u64::from(tau.packet.length);
         self.packets += 1;
         self.bytes += u64::from(tau.packet.length);
@@ -292,7 +298,8 @@ impl Port {
     /// What the classes are like when one of them is chosen at `now`: [`CHOICE_FEATURES`] each.
     pub fn choice_features(&self, now: Time, x: &mut [f32]) {
         let heads = self.classes.iter().filter_map(|class| class.queue.front());
-        let least_tag = heads.map(|head| head.tag).fold(f64::INFINITY, f64::min);
+        let least_tag = heads.clone().map(|head| head.tag).fold(f64::INFINITY, f64::min);
+        let oldest = heads.map(|head| head.number).min();
         for (index, (x, class)) in x.chunks_exact_mut(CHOICE_FEATURES).zip(&self.classes).enumerate() {
             let Some(head) = class.queue.front() else {
                 x.fill(0.0);
@@ -304,6 +311,7 @@ impl Port {
             x.copy_from_slice(&[
                 1.0,
                 flag(self.turn == Some(index)),
+                flag(oldest == Some(head.number)),
                 self.lengths(length),
                 log(self.units(now.since(head.tau.timestamp))),
                 log(self.lengths(class.bytes as f64)),
@@ -323,7 +331,7 @@ impl Port {
     /// # Panics
     /// When nothing waits in the class.
     pub fn send(&mut self, class: usize, now: Time, lateness: f32, x: &mut [f32]) -> Tau {
-        let Waiting { tau, tag } =
+        let Waiting { tau, tag, .. } =
             self.classes[class].queue.pop_front().expect("something waits in the class");
         let bytes = tau.packet.length;
         let length = f64::from(bytes);
