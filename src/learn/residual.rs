@@ -484,3 +484,119 @@ impl<'a> Training<'a> {
         Ok(Trained { tensors: best, epochs: state.epoch })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ptm::neural::residual::{Context, ClassShare, Limits, Network, Pace};
+
+    fn card(limits: Option<Limits>, contexts: usize) -> ResidualCard {
+        let share = ClassShare { share: 0.5, ..ClassShare::ALONE };
+        let context = |number: usize| Context { name: number.to_string(), class: vec![share; 2] };
+        ResidualCard {
+            pace: Pace::Link,
+            mean_length: 700.0,
+            lateness_unit: 0.1,
+            hidden: 24,
+            recurrent: 7,
+            limits,
+            context: (0..contexts).map(context).collect(),
+        }
+    }
+
+    /// What the framework says and what inference says, on random weights and inputs.
+    #[test]
+    fn inference_equals_the_framework() {
+        const CLASSES: usize = 2;
+        const STEPS: usize = 40;
+        let card = card(Some(Limits { port: 5_000.0, class: vec![3_000.0; 2] }), 3);
+        let device = Device::flex();
+        let networks = Networks::new(&card, CLASSES, From::Drawn(stream(7, "test", "weights")), &device);
+        let mut network = Network::from_tensors(&card, CLASSES, networks.tensors()).unwrap();
+        let mut random = stream(7, "test", "inputs");
+        let mut inputs = |size: usize| -> Vec<f32> {
+            (0..STEPS * size).map(|_| (6.0 * unit(&mut random) - 3.0) as f32).collect()
+        };
+        let sizes = [
+            SENT_FEATURES + CLASSES,
+            LATENESS_FEATURES + CLASSES,
+            CHOICE_FEATURES * CLASSES,
+            DROP_FEATURES + CLASSES,
+        ];
+        let [sent, lateness, choice, drop] = sizes.map(|size| (inputs(size), size));
+        let tensor = |(values, size): &(Vec<f32>, usize)| {
+            Tensor::<2>::from_data(TensorData::new(values.clone(), [STEPS, *size]), &device)
+        };
+        let (before, _) = networks.carry(tensor(&sent), Tensor::zeros([1, card.recurrent], &device), STEPS);
+        let hot = [0.0f32, 1.0, 0.0];
+        let context = Tensor::<1>::from_floats(hot, &device).unsqueeze::<2>().expand([STEPS, 3]);
+        let with = |x: Tensor<2>| Tensor::cat(vec![x, before.clone().unwrap(), context.clone()], 1);
+        let expected = [
+            values(networks.lateness.forward(with(tensor(&lateness)))),
+            values(networks.choice.as_ref().unwrap().forward(with(tensor(&choice)))),
+            values(networks.drop.as_ref().unwrap().forward(tensor(&drop))),
+        ];
+        let mut found = [Vec::new(), Vec::new(), Vec::new()];
+        let (network, scratch) = (&mut network.clone(), &mut network.scratch());
+        let mut state = vec![0.0; card.recurrent];
+        let row = |(values, size): &(Vec<f32>, usize), step: usize| values[step * size..][..*size].to_vec();
+        for step in 0..STEPS {
+            let (mut quantiles, mut scores) = ([0.0; LEVELS.len()], [0.0; CLASSES]);
+            network.lateness(&row(&lateness, step), &state, &hot, scratch, &mut quantiles);
+            network.choice(&row(&choice, step), &state, &hot, scratch, &mut scores);
+            found[0].extend(quantiles);
+            found[1].extend(scores);
+            found[2].push(network.loss(&row(&drop, step), scratch));
+            network.carry(&row(&sent, step), &mut state, scratch);
+        }
+        for (expected, found) in expected.iter().zip(&found) {
+            assert_eq!(expected.len(), found.len());
+            for (expected, found) in expected.iter().zip(found) {
+                assert!((expected - found).abs() < 1e-5, "{expected} {found}");
+            }
+        }
+    }
+
+    /// Samples of a rule that can be learned: the class with the larger first feature goes next, and it is late by it.
+    fn samples(count: usize) -> Samples {
+        let mut random = stream(3, "test", "samples");
+        let mut samples = Samples::default();
+        for index in 0..count {
+            let features: Vec<f32> = (0..CHOICE_FEATURES * 2).map(|_| unit(&mut random) as f32).collect();
+            let late = features[0];
+            samples.chosen.push(u16::from(features[CHOICE_FEATURES] > features[0]));
+            samples.choice.extend(features);
+            samples.waits.extend([true, true]);
+            samples.lateness.extend((0..LATENESS_FEATURES + 2).map(|place| if place == 0 { late } else { 0.0 }));
+            samples.late.push(late);
+            samples.sent.extend([0.0; SENT_FEATURES + 2]);
+            samples.packet.push(index);
+        }
+        samples
+    }
+
+    #[test]
+    fn a_broken_training_goes_on_to_the_same_weights() {
+        let card = card(None, 1);
+        let data = samples(600);
+        let part = |range: Range<usize>| [Part { samples: &data, context: 0, ranges: (range, 0..0) }];
+        let plan = Plan { epochs: 6, patience: 2, streams: 4, steps: 8, learning_rate: 3e-3 };
+        let (train, validation) = (part(0..500), part(500..600));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.checkpoint");
+        let run = |resume: bool, stop: u32| {
+            let training = Training::new(&card, 2, plan, 5, Device::flex());
+            training.run(&train, &validation, Some((&path, "key")), resume, |progress| match progress {
+                Progress::Epoch(epoch) if epoch.number == stop => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            })
+        };
+        let whole = run(false, 0).unwrap();
+        assert!(whole.epochs.last().unwrap().loss < 0.8 * whole.epochs[0].loss);
+        assert!(matches!(run(false, 3), Err(LearnError::Interrupted)));
+        let resumed = run(true, 0).unwrap();
+        assert_eq!(resumed.tensors, whole.tensors);
+        assert_eq!(resumed.epochs, whole.epochs);
+        assert_eq!(run(false, 0).unwrap().tensors, whole.tensors, "the same seed gives the same weights");
+    }
+}

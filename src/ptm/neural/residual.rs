@@ -617,3 +617,6 @@ fn mean(quantiles: &mut [f32; LEVELS.len()]) -> f32 {
     }
     libm::asinh(sum.into()) as f32
 }
+
+#[cfg(test)]
+mod tests;
