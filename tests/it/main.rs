@@ -13,10 +13,12 @@ mod disciplines;
 mod engine;
 mod engines;
 mod forwarding;
+mod generated;
 mod house;
 mod inspect;
 mod invariants;
 mod matching;
+mod no_resequencing;
 mod overrides;
 mod packets_table;
 mod pcapng;
@@ -28,6 +30,7 @@ mod schemas;
 mod simulate;
 mod theory;
 mod traffic;
+mod training;
 mod topologies;
 
 #[path = "../../benches/lookalike.rs"]

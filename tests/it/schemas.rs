@@ -61,7 +61,14 @@ fn valid(name: &str, value: &Value) -> bool {
 
 #[test]
 fn every_example_is_valid() {
-    for (name, folder) in [("topology", "topologies"), ("scenario", "scenarios")] {
+    let folders = [
+        ("topology", "topologies"),
+        ("scenario", "scenarios"),
+        ("topology", "training/topologies"),
+        ("scenario", "training"),
+        ("scenario", "training/networks"),
+    ];
+    for (name, folder) in folders {
         for (path, value) in examples(folder) {
             let validator = jsonschema::validator_for(schema(name).as_value()).unwrap();
             let errors = validator.iter_errors(&value).map(|error| error.to_string()).collect::<Vec<_>>();

@@ -15,16 +15,15 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::IpAddr;
 use std::ops::ControlFlow;
 
-use taunet::engine::{
-    Dropped, Engine, Hop, Injected, Injection, InjectionPoint, Observer, Settings, Simulation,
-};
+use taunet::engine::{Dropped, Engine, Hop, Injected, Observer, Settings, Simulation};
 use taunet::packet::{FlowKey, Tau};
-use taunet::scenario::{Scenario, Traffic};
+use taunet::scenario::Scenario;
 use taunet::topology::DeviceId;
 use taunet::units::Time;
+
+use crate::generated::injections;
 
 const REPLICATIONS: u64 = 20;
 /// Two-sided 99.9 % of Student's t with 19 degrees of freedom.
@@ -139,25 +138,10 @@ impl Experiment {
             first_switch: topology.device_named("s0").unwrap(),
             switches: vec![Vec::new(); topology.devices().len() - 4],
         };
-        Simulation::new(topology, self.injections(seed), settings)
+        Simulation::new(topology, injections(&self.0, seed), settings)
             .run(&mut passages, |_| ControlFlow::Continue(()))
             .unwrap();
         passages
-    }
-
-    fn injections(&self, seed: u64) -> Vec<Injection> {
-        let topology = &self.0.topology;
-        let address = |host: DeviceId| Ok::<IpAddr, ()>(topology.device(host).addresses[0].addr());
-        let mut injections = Vec::new();
-        for traffic in &self.0.traffic {
-            let Traffic::Generated(generator) = traffic else { unreachable!("all traffic is generated") };
-            for sender in &generator.senders {
-                let name = &topology.device(sender.host).name;
-                let source = generator.source(sender, name, seed, address).unwrap();
-                injections.push(Injection { source, at: InjectionPoint::Host(sender.host) });
-            }
-        }
-        injections
     }
 
     /// `statistics` of each replication of both engines, each held to what theory expects.

@@ -1,0 +1,339 @@
+//! Networks with the PTMs that their files name beside the same networks with another PTM at every switch and router: how far the
+//! delays end to end are apart, and what both cost.
+//!
+//! ```sh
+//! cargo bench --bench learned -- --ptm 'kind = "fifo", buffer = "1 GB"'
+//! cargo bench --bench learned -- --ptm 'kind = "wfq", classes = "per-flow"' --only torus
+//! ```
+//!
+//! `training/networks/` at two loads, and the single switches of `training/` with seed 2. `--ptm` is the other PTM, as a topology file
+//! writes it between the braces; `--only` chooses what has a text in its name; `--discipline` is the file in
+//! `training/topologies/` whose switch is the exact one (`fifo`).
+//!
+//! A path is a pair of source and destination host with 50 packets or more. Its errors are |other - exact| / exact of the mean and the
+//! 99th percentile of its one-way delays, and of its mean waiting time at switches, and are averaged over paths. Costs are transmissions
+//! of hosts and switches per CPU-second, of runs that nobody watches, on one thread of the stream engine.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use taunet::compare::{Delays, agreement, summarize};
+use taunet::engine::{
+    Dropped, Engine, Hop, Injected, Injection, InjectionPoint, Observer, Outcome, Settings, Simulation,
+    Unwatched,
+};
+use taunet::packet::{FlowKey, Tau};
+use taunet::ptm::PtmSpec;
+use taunet::scenario::{Scenario, Traffic};
+use taunet::topology::{
+    DeviceId, DeviceKind, DeviceSpec, LinkId, LinkSpec, PortId, PortName, RouteSpec, Topology,
+};
+use taunet::units::Time;
+
+/// The networks, and by what the busiest link has a load of 0.8; as the files are it is 0.5.
+const NETWORKS: &[(&str, [&str; 2])] = &[
+    ("fat-tree-16", ["traffic.0.rate=16.8 Mbps", "until=4.4 s"]),
+    ("torus-4x4", ["traffic.0.rate=18.1 Mbps", "until=4.1 s"]),
+    ("abilene", ["traffic.0.rate=7.8 Mbps", "until=12.8 s"]),
+];
+const ARRIVALS: &[&str] = &["map", "poisson", "on-off"];
+/// Switches that are not those of the training: name, file, and what is set in it.
+const OTHER_SWITCHES: &[(&str, &str, &[&str])] = &[
+    ("map, 8 ports", "8-ports", &[]),
+    ("map, 10 times the rate", "map", &["topology=topologies/fifo-10-times.toml", "until=9 s"]),
+];
+const SEED: u64 = 2;
+const FEWEST_PACKETS: usize = 50;
+/// For how long costs are measured.
+const LEAST_CPU_S: f64 = 0.5;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let option = |name: &str| {
+        let place = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(place + 1).cloned()
+    };
+    let ptm_text = option("--ptm").unwrap_or("kind = \"fifo\"".to_owned());
+    let ptm = ptm(&ptm_text);
+    let only = option("--only").unwrap_or_default();
+    let discipline = option("--discipline").unwrap_or("fifo".to_owned());
+
+    let topology = format!("topology=topologies/{discipline}.toml");
+    let mut switches = String::new();
+    let trained = ARRIVALS.iter().map(|name| (*name, *name, vec![topology.as_str()]));
+    let others = OTHER_SWITCHES.iter().map(|(name, file, set)| (*name, *file, set.to_vec()));
+    let others = others.filter(|_| discipline == "fifo");
+    for (name, file, set) in
+        trained.chain(others).filter(|(name, ..)| format!("switch {name}").contains(&only))
+    {
+        let scenario = load(&format!("training/{file}.toml"), &set);
+        let row = compare_switch(name, &scenario, &ptm);
+        eprint!("{row}");
+        switches += &row;
+    }
+    let mut networks = String::new();
+    for (network, high) in NETWORKS {
+        for arrivals in ARRIVALS.iter().filter(|arrivals| format!("{network}-{arrivals}").contains(&only)) {
+            for (load, set) in [(0.5, &[][..]), (0.8, &high[..])] {
+                let path = format!("training/networks/{network}-{arrivals}.toml");
+                let scenario = self::load(&path, set);
+                let row = compare_network(&format!("| {network} | {arrivals} | {load} "), &scenario, &ptm);
+                eprint!("{row}");
+                networks += &row;
+            }
+        }
+    }
+    println!("`{{ {ptm_text} }}` at every switch and router, beside the exact PTMs; seed {SEED}.\n");
+    if !switches.is_empty() {
+        println!(
+            "Sojourn at the egress ports of one switch, `{discipline}`, from the ingress to the last bit:\n\n\
+             | arrivals | port | load | packets | pearson | w1_normalized | mean, exact [us] | mean, other [us] | Mtrans/CPU-s, exact | other |\n\
+             |---|---|---|---|---|---|---|---|---|---|\n{switches}"
+        );
+    }
+    if !networks.is_empty() {
+        println!(
+            "One-way delays through networks, errors averaged over paths:\n\n\
+             | network | arrivals | load | busiest | packets | lost, other | paths | error of the mean | of the 99th percentile | of the waiting \
+             time | Mtrans/CPU-s, exact | other |\n\
+             |---|---|---|---|---|---|---|---|---|---|---|---|\n{networks}"
+        );
+    }
+}
+
+fn load(path: &str, set: &[&str]) -> Scenario {
+    let set: Vec<String> = set.iter().map(|&set| set.to_owned()).collect();
+    Scenario::load(&PathBuf::from(path), &set, Some(SEED)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The PTM that the text between the braces names.
+fn ptm(text: &str) -> PtmSpec {
+    let topology = format!(
+        "name = \"ptm\"\nlink = [{{ between = [\"a:0\", \"b:0\"], bandwidth = \"1 Gbps\" }}]\n\
+         device = [{{ name = \"a\", kind = \"host\", ptm = {{ {text} }} }}, {{ name = \"b\", kind = \"host\" }}]"
+    );
+    let topology = Topology::from_toml("ptm.toml", &topology).unwrap_or_else(|error| panic!("{error}"));
+    topology.ports().next().expect("two ports").1.ptm.clone()
+}
+
+/// The same network with `ptm` at every port that is not a host's.
+fn with_ptm(topology: &Topology, ptm: &PtmSpec) -> Topology {
+    let devices = topology.devices().map(|(_, device)| DeviceSpec {
+        addresses: device.addresses.clone(),
+        processing: device.processing,
+        routes: device
+            .routes
+            .iter()
+            .map(|route| RouteSpec { destination: route.destination, port: topology.port(route.port).number })
+            .collect(),
+        ..DeviceSpec::new(&device.name, device.kind)
+    });
+    let links = topology.forward_links().map(|(id, forward)| {
+        let backward = topology.link(LinkId::new(id.index() + 1));
+        let ends = [forward.from, forward.to].map(|end| topology.port(end));
+        LinkSpec {
+            between: ends.map(|port| PortName::new(&topology.device(port.device).name, port.number)),
+            forward: forward.link,
+            backward: backward.link,
+            ptm: ends.map(|port| {
+                let is_host = topology.device(port.device).kind == DeviceKind::Host;
+                Some(if is_host { port.ptm.clone() } else { ptm.clone() })
+            }),
+            impairment: [forward.impairment, backward.impairment],
+        }
+    });
+    Topology::new(topology.name(), devices.collect(), links.collect())
+        .unwrap_or_else(|error| panic!("{error}"))
+        .with_forwarding(topology.forwarding().clone())
+}
+
+/// What becomes of packets, by `pid`.
+struct Passages<'t> {
+    topology: &'t Topology,
+    flows: Vec<FlowKey>,
+    /// The flow of a packet, and when it was injected; none where no packet has the number.
+    injected: Vec<Option<(u32, Time)>>,
+    /// From the injection to the arrival, in picoseconds.
+    delays: Vec<Option<i64>>,
+    /// At switches, in picoseconds.
+    waiting: Vec<i64>,
+    /// At its last switch: the port, and the time from the ingress to the last bit in picoseconds.
+    sojourns: Vec<Option<(PortId, i64)>>,
+    /// For how many picoseconds each switch port sends.
+    busy: Vec<u64>,
+    lost: u64,
+}
+
+impl<'t> Passages<'t> {
+    fn new(topology: &'t Topology) -> Self {
+        Passages {
+            topology,
+            flows: Vec::new(),
+            injected: Vec::new(),
+            delays: Vec::new(),
+            waiting: Vec::new(),
+            sojourns: Vec::new(),
+            busy: vec![0; topology.ports().len()],
+            lost: 0,
+        }
+    }
+
+    /// The part of the time until the last injection in which each switch port sends.
+    fn loads(&self) -> Vec<f64> {
+        let end = self.injected.iter().flatten().map(|(_, at)| at.as_ps()).max().unwrap_or(1);
+        self.busy.iter().map(|busy| *busy as f64 / end as f64).collect()
+    }
+}
+
+impl Observer for Passages<'_> {
+    fn flow(&mut self, _fid: u32, key: FlowKey) {
+        self.flows.push(key);
+    }
+    fn injected(&mut self, injected: &Injected<'_>) {
+        let pid = injected.tau.packet.pid as usize;
+        if self.injected.len() <= pid {
+            self.injected.resize(pid + 1, None);
+            self.delays.resize(pid + 1, None);
+            self.waiting.resize(pid + 1, 0);
+            self.sojourns.resize(pid + 1, None);
+        }
+        self.injected[pid] = Some((injected.tau.packet.fid, injected.tau.timestamp));
+    }
+    fn hop(&mut self, hop: &Hop) {
+        let port = self.topology.port(hop.port);
+        if self.topology.device(port.device).kind == DeviceKind::Host {
+            return;
+        }
+        let pid = hop.packet.pid as usize;
+        let transmission = self.topology.link(port.egress).link.transmission_time(hop.packet.byte_count());
+        self.busy[hop.port.index()] += transmission.as_ps();
+        self.waiting[pid] += hop.egress.since(hop.joined).as_ps() as i64;
+        let sojourn = (hop.egress + transmission).since(hop.ingress);
+        self.sojourns[pid] = Some((hop.port, sojourn.as_ps() as i64));
+    }
+    fn delivered(&mut self, tau: &Tau, _host: DeviceId) {
+        let pid = tau.packet.pid as usize;
+        self.delays[pid] = self.injected[pid].map(|(_, at)| tau.timestamp.since(at).as_ps() as i64);
+    }
+    fn dropped(&mut self, _drop: &Dropped) {
+        self.lost += 1;
+    }
+}
+
+/// The passages of all packets, and the transmissions of a CPU-second in millions, by runs that nobody watches.
+fn simulate<'t>(scenario: &Scenario, topology: &'t Topology) -> (Passages<'t>, f64) {
+    let mut passages = Passages::new(topology);
+    let watched = run(scenario, topology, &mut passages).0;
+    let (mut hops, mut cpu) = (0, 0.0);
+    while cpu < LEAST_CPU_S {
+        let (unwatched, more) = run(scenario, topology, &mut Unwatched);
+        assert_eq!(watched, unwatched, "another run");
+        hops += unwatched.hops;
+        cpu += more;
+    }
+    (passages, hops as f64 / cpu / 1e6)
+}
+
+fn run(scenario: &Scenario, topology: &Topology, observer: &mut impl Observer) -> (Outcome, f64) {
+    let address = |host: DeviceId| Ok::<IpAddr, ()>(topology.device(host).addresses[0].addr());
+    let mut injections = Vec::new();
+    for traffic in &scenario.traffic {
+        let Traffic::Generated(generator) = traffic else { panic!("a replay among the generated traffic") };
+        for sender in &generator.senders {
+            let name = &topology.device(sender.host).name;
+            let source = generator.source(sender, name, SEED, address).expect("hosts have addresses");
+            injections.push(Injection { source, at: InjectionPoint::Host(sender.host) });
+        }
+    }
+    let settings = Settings { until: scenario.until, seed: SEED, engine: Engine::Stream, threads: 1 };
+    let mut simulation = Simulation::new(topology, injections, settings);
+    let clock = cpu_seconds();
+    let outcome =
+        simulation.run(observer, |_| ControlFlow::Continue(())).unwrap_or_else(|error| panic!("{error}"));
+    (outcome, cpu_seconds() - clock)
+}
+
+/// A row for each loaded port of the switch.
+fn compare_switch(name: &str, scenario: &Scenario, ptm: &PtmSpec) -> String {
+    let (exact, exact_rate) = simulate(scenario, &scenario.topology);
+    let topology = with_ptm(&scenario.topology, ptm);
+    let (other, other_rate) = simulate(scenario, &topology);
+    let loads = exact.loads();
+    let mut rows = String::new();
+    for (port, _) in topology.ports().filter(|(port, _)| loads[port.index()] > 0.0) {
+        let mut delays = Delays::default();
+        for (exact, other) in exact.sojourns.iter().zip(&other.sojourns) {
+            if let (Some((at, exact)), Some((_, other))) = (exact, other)
+                && *at == port
+            {
+                delays.measured.push(*exact);
+                delays.simulated.push(*other);
+            }
+        }
+        let Some((other, exact, agreement)) = agreement(&delays) else { continue };
+        rows += &format!(
+            "| {name} | {} | {:.3} | {} | {:.5} | {:.5} | {:.1} | {:.1} | {exact_rate:.2} | {other_rate:.2} |\n",
+            topology.port_name(port),
+            loads[port.index()],
+            delays.measured.len(),
+            agreement.pearson.unwrap_or(f64::NAN),
+            agreement.w1_normalized.unwrap_or(f64::NAN),
+            exact.mean * 1e6,
+            other.mean * 1e6,
+        );
+    }
+    rows
+}
+
+/// The row of a network.
+fn compare_network(columns: &str, scenario: &Scenario, ptm: &PtmSpec) -> String {
+    let (exact, exact_rate) = simulate(scenario, &scenario.topology);
+    let topology = with_ptm(&scenario.topology, ptm);
+    let (other, other_rate) = simulate(scenario, &topology);
+    let mut paths: HashMap<_, usize> = HashMap::new();
+    // Of each path: delays and waiting times, of both.
+    let mut times: Vec<[[Vec<i64>; 2]; 2]> = Vec::new();
+    for (pid, injected) in exact.injected.iter().enumerate() {
+        let Some((fid, _)) = injected else { continue };
+        let flow = &exact.flows[*fid as usize];
+        let next = paths.len();
+        let path = *paths.entry((flow.source_address(), flow.destination_address())).or_insert(next);
+        if path == times.len() {
+            times.push(Default::default());
+        }
+        for (times, passages) in times[path].iter_mut().zip([&exact, &other]) {
+            if let Some(delay) = passages.delays[pid] {
+                times[0].push(delay);
+                times[1].push(passages.waiting[pid]);
+            }
+        }
+    }
+    times.retain(|both| both.iter().all(|[delays, _]| delays.len() >= FEWEST_PACKETS));
+    let mut errors = [0.0; 3];
+    for both in &times {
+        let [exact, other] = both.each_ref().map(|[delays, waiting]| {
+            let [delays, waiting] =
+                [delays, waiting].map(|times| summarize(times).expect("50 packets or more"));
+            [delays.mean, delays.p99, waiting.mean]
+        });
+        for ((error, exact), other) in errors.iter_mut().zip(exact).zip(other) {
+            *error += (other - exact).abs() / exact / times.len() as f64;
+        }
+    }
+    let busiest = exact.loads().into_iter().fold(0.0, f64::max);
+    let [mean, p99, waiting] = errors.map(|error| format!("{:.2} %", error * 100.0));
+    format!(
+        "{columns}| {busiest:.3} | {} | {} | {} | {mean} | {p99} | {waiting} | {exact_rate:.2} | {other_rate:.2} |\n",
+        exact.injected.iter().flatten().count(),
+        other.lost,
+        times.len(),
+    )
+}
+
+/// CPU seconds of this thread.
+fn cpu_seconds() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split(' ').next().and_then(|word| word.parse::<f64>().ok()).unwrap_or(f64::NAN) / 1e9
+}
