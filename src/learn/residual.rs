@@ -488,7 +488,7 @@ impl<'a> Training<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ptm::neural::residual::{Context, ClassShare, Limits, Network, Pace};
+    use crate::ptm::neural::residual::{ClassShare, Context, Limits, Network, Pace};
 
     fn card(limits: Option<Limits>, contexts: usize) -> ResidualCard {
         let share = ClassShare { share: 0.5, ..ClassShare::ALONE };
@@ -510,9 +510,9 @@ mod tests {
         const CLASSES: usize = 2;
         const STEPS: usize = 40;
         let card = card(Some(Limits { port: 5_000.0, class: vec![3_000.0; 2] }), 3);
-        let device = Device::flex();
+        let device = Device::flex().autodiff();
         let networks = Networks::new(&card, CLASSES, From::Drawn(stream(7, "test", "weights")), &device);
-        let mut network = Network::from_tensors(&card, CLASSES, networks.tensors()).unwrap();
+        let network = Network::from_tensors(&card, CLASSES, networks.tensors()).unwrap();
         let mut random = stream(7, "test", "inputs");
         let mut inputs = |size: usize| -> Vec<f32> {
             (0..STEPS * size).map(|_| (6.0 * unit(&mut random) - 3.0) as f32).collect()
@@ -537,7 +537,7 @@ mod tests {
             values(networks.drop.as_ref().unwrap().forward(tensor(&drop))),
         ];
         let mut found = [Vec::new(), Vec::new(), Vec::new()];
-        let (network, scratch) = (&mut network.clone(), &mut network.scratch());
+        let scratch = &mut network.scratch();
         let mut state = vec![0.0; card.recurrent];
         let row = |(values, size): &(Vec<f32>, usize), step: usize| values[step * size..][..*size].to_vec();
         for step in 0..STEPS {
@@ -567,7 +567,9 @@ mod tests {
             samples.chosen.push(u16::from(features[CHOICE_FEATURES] > features[0]));
             samples.choice.extend(features);
             samples.waits.extend([true, true]);
-            samples.lateness.extend((0..LATENESS_FEATURES + 2).map(|place| if place == 0 { late } else { 0.0 }));
+            samples
+                .lateness
+                .extend((0..LATENESS_FEATURES + 2).map(|place| if place == 0 { late } else { 0.0 }));
             samples.late.push(late);
             samples.sent.extend([0.0; SENT_FEATURES + 2]);
             samples.packet.push(index);

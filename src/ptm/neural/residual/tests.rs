@@ -12,10 +12,7 @@ use crate::random::stream;
 /// A card of three classes by DSCP, and random weights that fit it.
 pub(crate) fn parts(pace: Pace, drops: bool, contexts: usize) -> (Card, Tensors) {
     const CLASSES: usize = 3;
-    let class = |dscp: usize| NeuralClass {
-        matched: Some(toml_match(dscp)),
-        ..NeuralClass::default()
-    };
+    let class = |dscp: usize| NeuralClass { matched: Some(toml_match(dscp)), ..NeuralClass::default() };
     let share =
         ClassShare { share: 1.0 / 3.0, turn_packets: 2.0, turn_bytes: 1500.0, kept_turn_bytes: 1500.0 };
     let context = |number: usize| Context { name: format!("device {number}"), class: vec![share; CLASSES] };
@@ -227,7 +224,7 @@ fn quantiles_are_put_in_order_and_between() {
     let mut quantiles = [0.0; LEVELS.len()];
     quantiles[7] = 1.0; // the median
     assert_eq!(at_level(&mut quantiles.clone(), 0.5), 1.0);
-    assert_eq!(at_level(&mut quantiles.clone(), 0.45), 0.5);
+    assert!((at_level(&mut quantiles.clone(), 0.45) - 0.5).abs() < 1e-5);
     assert_eq!(at_level(&mut quantiles.clone(), 0.0), 0.0);
     // All above the median are at least it.
     assert_eq!(at_level(&mut quantiles.clone(), 0.9999), 1.0);
