@@ -182,7 +182,7 @@ impl NeuralSpec {
     pub(super) fn shaped_bps(&self) -> Option<u64> {
         match &self.model.model()?.network {
             Network::Residual(network) => network.shaped_bps(self),
-            Network::DeepQueueNet(_) => None,
+            Network::DeepQueueNet(network) => network.shaped_bps(self),
         }
     }
 }
@@ -237,7 +237,8 @@ impl Model {
                 Network::Residual(residual::Network::from_tensors(residual, card.class.len(), tensors)?)
             }
             Architecture::DeepQueueNet(deepqueuenet) => {
-                Network::DeepQueueNet(deepqueuenet::Network::from_tensors(deepqueuenet, tensors)?)
+                let classes = card.class.len().max(1);
+                Network::DeepQueueNet(deepqueuenet::Network::from_tensors(deepqueuenet, classes, tensors)?)
             }
         };
         Ok(Model { card, network })
