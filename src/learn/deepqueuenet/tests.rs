@@ -95,6 +95,17 @@ fn a_training_is_reproducible_and_what_it_gives_can_be_used() {
 }
 
 #[test]
+fn classes_are_told_apart() {
+    let mut part = queue(60, 1);
+    part.passages.iter_mut().step_by(2).for_each(|passage| passage.class = 1);
+    let budget = Budget { epochs: 1, ..short() };
+    let trained = train(&[part], &[queue(60, 2)], 2, None, 3, &budget, &mut quietly).unwrap();
+    assert_eq!(trained.card.scale.greatest[..3], [trained.card.scale.greatest[0], 1.0, 3.0]);
+    assert!(Network::from_tensors(&trained.card, 2, trained.tensors.clone()).is_ok());
+    assert!(Network::from_tensors(&trained.card, 1, trained.tensors).is_err());
+}
+
+#[test]
 fn who_watches_can_end_it() {
     let (part, validation) = ([queue(60, 1)], [queue(60, 2)]);
     let budget = Budget { epochs: 9, ..short() };

@@ -25,7 +25,8 @@ const PADDED: usize = WINDOW.next_multiple_of(8);
 /// Outputs that are computed together: what fits the registers.
 const TILE: usize = 16;
 
-/// A linear layer, its weights in the order in which they are used.
+/// A linear layer like [`Linear`](super::super::math::Linear), for a whole window at a time: outputs are computed in
+/// tiles that stay in registers, with the weights in the order in which that needs them.
 #[derive(Debug, Clone, PartialEq)]
 struct Dense {
     /// `[outputs / TILE, inputs]`, filled up with zeros.

@@ -263,9 +263,16 @@ fn what_does_not_fit_a_port_is_told() {
 }
 
 #[test]
-fn a_card_reads_back() {
-    let written = toml::to_string(&card(2)).unwrap();
-    assert_eq!(toml::from_str::<DeepQueueNetCard>(&written).unwrap(), card(2));
+fn a_model_is_loaded_from_its_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.safetensors");
+    let model = model(CLASSES);
+    std::fs::write(&path, tensors(CLASSES).to_bytes()).unwrap();
+    std::fs::write(path.with_extension("toml"), toml::to_string(&model.card).unwrap()).unwrap();
+    assert_eq!(Model::load(&path).as_ref(), Ok(&*model));
+    std::fs::write(&path, tensors(1).to_bytes()).unwrap();
+    let told = Model::load(&path).unwrap_err().to_string();
+    assert!(told.contains("x.safetensors: the weights are not those of the card"), "{told}");
 }
 
 /// Packets per second of CPU: `cargo test --release --lib -- --ignored deepqueuenet --nocapture`.
