@@ -1,7 +1,10 @@
 //! Training a learned PTM: data, the networks in a framework, and how good they are.
 
 pub mod checkpoint;
+pub mod csv;
 pub mod data;
+#[cfg(feature = "train")]
+pub mod deepqueuenet;
 pub mod evaluate;
 #[cfg(feature = "train")]
 pub mod residual;
@@ -75,6 +78,13 @@ pub enum LearnError {
         /// of how many
         of: u64,
     },
+    /// A table of DeepQueueNet's is wrong.
+    #[error(transparent)]
+    Csv(#[from] csv::CsvError),
+    /// The published network cannot be trained.
+    #[cfg(feature = "train")]
+    #[error(transparent)]
+    DeepQueueNet(#[from] deepqueuenet::TrainError),
     /// A checkpoint cannot be used.
     #[error("{}: {}", .0.display(), .1)]
     Checkpoint(PathBuf, String),

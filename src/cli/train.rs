@@ -142,7 +142,8 @@ impl Train {
         global: &Global,
         interrupt: &Interrupt,
     ) -> Result<Model, CliError> {
-        use crate::learn::train::{Run, card, train_residual};
+        use crate::learn::spec::ArchitectureKind;
+        use crate::learn::train::{Run, card, train_deepqueuenet, train_residual};
         use crate::ptm::neural::Architecture;
 
         let arguments = std::env::args().skip(1);
@@ -150,22 +151,24 @@ impl Train {
         let checkpoint = out.with_extension("checkpoint");
         let mut bar = TrainingBar::new(global, file.training.epochs);
         let run = Run { device: self.device, checkpoint: Some(&checkpoint), resume: self.resume };
-        let trained = train_residual(file, sources, contexts, &run, |progress| {
+        let progress = |progress| {
             bar.show(progress);
             interrupt.as_control_flow()
-        });
+        };
+        let trained = match file.architecture {
+            ArchitectureKind::Residual => train_residual(file, sources, contexts, &run, progress)
+                .map(|(card, training, tensors)| (Architecture::Residual(card), training, tensors)),
+            ArchitectureKind::DeepQueueNet => train_deepqueuenet(file, sources, progress)
+                .map(|(card, training, tensors)| (Architecture::DeepQueueNet(card), training, tensors)),
+        };
         bar.clear();
-        let (residual, training, tensors) = trained.map_err(|error| {
+        let (architecture, training, tensors) = trained.map_err(|error| {
             if matches!(error, LearnError::Interrupted) && checkpoint.exists() {
-                to_stderr(&format!(
-                    "the passes so far are in {}: --resume goes on from there",
-                    checkpoint.display()
-                ));
+                to_stderr(&format!("the passes so far are in {}: --resume goes on from there", checkpoint.display()));
             }
             told(error)
         })?;
-        let (card, bytes) =
-            card(file, sources, Architecture::Residual(residual), training, &tensors, command);
+        let (card, bytes) = card(file, sources, architecture, training, &tensors, command);
         write_bytes(out, &bytes, true)?;
         write_bytes(&out.with_extension("toml"), crate::config::to_text(&card).as_bytes(), true)?;
         // It has done its work; one that stays does no harm.

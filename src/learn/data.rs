@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::LearnError;
+use super::csv::read_device;
 use super::spec::{CapturesFile, DataFile, PartOfData, TrainingFile};
 use super::trace::{Passage, Trace};
 use crate::calibrate::{Bottleneck, CalibrateOptions, Model as CalibratedModel, Recording};
@@ -81,6 +82,13 @@ fn read(data: &DataFile, file: &TrainingFile) -> Result<Source, LearnError> {
         let scenario = Scenario::load(path, &data.set, None)?;
         source.traces = simulate(&scenario, &data.ports, &file.class, &source.name)?;
         hash(scenario.inputs.iter(), &mut source.files)?;
+    }
+    if let Some((path, rate)) = data.deepqueuenet.as_ref().zip(data.rate) {
+        for (_, mut trace) in read_device(path, rate)? {
+            classed(&mut trace.passages, &file.class, &trace.flows);
+            source.traces.push(trace);
+        }
+        hash([path].into_iter(), &mut source.files)?;
     }
     Ok(source)
 }

@@ -78,6 +78,11 @@ impl Trace {
         events
     }
 
+    /// The same port with those packets alone.
+    pub fn cut(&self, range: Range<usize>) -> Trace {
+        Trace { passages: self.passages[range].to_vec(), flows: Arc::clone(&self.flows), name: self.name.clone(), ..*self }
+    }
+
     /// The packets of the part of the time from `from` to `to`, both from 0 to 1 of all packets.
     pub fn part(&self, from: f64, to: f64) -> Range<usize> {
         let count = self.passages.len() as f64;

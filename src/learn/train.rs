@@ -337,3 +337,49 @@ pub fn train_residual(
     };
     Ok((card, training, trained.tensors))
 }
+
+/// Trains the `deepqueuenet` architecture.
+///
+/// # Errors
+/// There is nothing to train on, or `progress` breaks it off.
+#[cfg(feature = "train")]
+pub fn train_deepqueuenet(
+    file: &TrainingFile,
+    sources: &[Source],
+    mut progress: impl FnMut(super::residual::Progress) -> ControlFlow<()>,
+) -> Result<(crate::ptm::neural::deepqueuenet::DeepQueueNetCard, TrainingCard, Tensors), LearnError> {
+    use super::checkpoint::Epoch;
+    use super::deepqueuenet::{Budget, train};
+    use super::residual::Progress;
+
+    let cut = |part: Part| -> Vec<Trace> {
+        let traces = sources.iter().flat_map(|source| source.traces.iter().map(move |trace| (source, trace)));
+        let traces = traces.map(|(source, trace)| trace.cut(part.of(trace, source.part, &file.split)));
+        traces.filter(|trace| !trace.passages.is_empty()).collect()
+    };
+    let plan = &file.training;
+    let budget = Budget { epochs: plan.epochs, windows_per_epoch: plan.windows_per_epoch, patience: plan.patience };
+    let pace = file.pace.or(sources.iter().find_map(|source| source.pace));
+    let mut interrupted = false;
+    let mut least = f64::INFINITY;
+    let trained = train(
+        &cut(Part::Train),
+        &cut(Part::Validation),
+        file.class.len(),
+        pace.and_then(|pace| pace.rate()),
+        file.seed,
+        &budget,
+        &mut |epoch| {
+            let best = epoch.validation_loss < least;
+            least = least.min(epoch.validation_loss);
+            let (number, loss, validation_loss) = (epoch.number, epoch.loss, epoch.validation_loss);
+            let flow = progress(Progress::Epoch(Epoch { number, loss, validation_loss, best }));
+            interrupted |= flow.is_break();
+            flow
+        },
+    )?;
+    match interrupted {
+        true => Err(LearnError::Interrupted),
+        false => Ok((trained.card, trained.training, trained.tensors)),
+    }
+}

@@ -22,7 +22,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use super::Place;
-use super::classes::{Classifier, Match};
+use super::classes::{AsClass, ClassParts, Classifier, Match};
 use super::discipline::Discipline;
 use super::error::PtmError;
 use crate::config::Document;
@@ -84,6 +84,12 @@ pub struct NeuralClass {
     /// Packets that it sends in a turn: the weight of weighted round robin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_packets: Option<f64>,
+}
+
+impl AsClass for NeuralClass {
+    fn parts(&self) -> ClassParts<'_> {
+        ClassParts { name: self.name.as_deref(), matched: self.matched.as_ref(), buffer: None, ptm: None }
+    }
 }
 
 /// Which class packets belong to.
@@ -195,7 +201,7 @@ impl NeuralSpec {
     pub(super) fn shaped_bps(&self) -> Option<u64> {
         match &self.model.model()?.network {
             Network::Residual(network) => network.shaped_bps(self),
-            Network::DeepQueueNet(_) => None,
+            Network::DeepQueueNet(network) => network.shaped_bps(self),
         }
     }
 }
@@ -252,7 +258,8 @@ impl Model {
                     residual::Network::from_tensors(residual, card.class.len(), tensors)?,
                 )),
                 Architecture::DeepQueueNet(deepqueuenet) => {
-                    Network::DeepQueueNet(deepqueuenet::Network::from_tensors(deepqueuenet, tensors)?)
+                    let classes = card.class.len().max(1);
+                    Network::DeepQueueNet(deepqueuenet::Network::from_tensors(deepqueuenet, classes, tensors)?)
                 }
             };
         Ok(Model { card, network })

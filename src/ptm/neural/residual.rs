@@ -25,6 +25,7 @@ use crate::config::listed;
 use crate::flow::Flows;
 use crate::link::Link;
 use crate::packet::{DropReason, Tau};
+use crate::ptm::classes::check_classes;
 use crate::ptm::{Backlog, Discipline, Loss, Next, Place, PtmError};
 use crate::random::{Stream, stream, unit};
 use crate::units::{Bandwidth, ByteCount, Rate, Span, Time};
@@ -383,6 +384,9 @@ impl Network {
             return Err(PtmError::Model(
                 "`share`, `turn_bytes` and `turn_packets` are positive numbers".to_owned(),
             ));
+        }
+        if !spec.class.is_empty() {
+            check_classes("neural", &spec.class, link)?;
         }
         match (self.card.pace, link.bandwidth, spec.rate) {
             (Pace::Link, Bandwidth::Unlimited, _) => Err(PtmError::UnlimitedLink { kind: "neural" }),

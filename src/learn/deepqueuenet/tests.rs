@@ -1,0 +1,153 @@
+use super::samples::Batch;
+use super::*;
+use crate::learn::trace::Passage;
+use crate::link::Link;
+use crate::packet::Packet;
+use crate::ptm::neural::deepqueuenet::Network;
+use crate::ptm::neural::deepqueuenet::network::{GATES, Scratch, WINDOW, Weights};
+use crate::random;
+use crate::units::{Span, Time};
+
+const FEATURES: usize = 12;
+
+/// A FIFO of 10 Mbps, 80% busy, with packets of 100 to 1,400 bytes from four ports.
+fn queue(packets: usize, seed: u64) -> Trace {
+    let link = Link::with_delay("10 Mbps".parse().unwrap(), Span::ZERO);
+    let mut random = stream(seed, "test", "queue");
+    let (mut arrival, mut free) = (Time::ZERO, Time::ZERO);
+    let passages = (0..packets).map(|pid| {
+        let mut draw = |below: f64| random::unit(&mut random) * below;
+        let gap = -(1.0 - draw(1.0)).ln() * 750e-6;
+        arrival = arrival + Span::from_ps((gap * 1e12) as u64);
+        let (length, in_port) = (100 + draw(1_300.0) as u32, draw(4.0) as u16);
+        let packet = Packet { pid: pid as u64, length, in_port, ..Packet::default() };
+        let start = arrival.max(free);
+        free = start + link.transmission_time(packet.byte_count());
+        Passage { arrival, packet, class: 0, start: Some(start) }
+    });
+    Trace { name: "queue".to_owned(), context: 0, link, flows: Default::default(), passages: passages.collect() }
+}
+
+fn short() -> Budget {
+    Budget { epochs: 2, windows_per_epoch: 16, patience: 2 }
+}
+
+fn quietly(_: Epoch) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+#[test]
+fn inference_gives_what_the_framework_does() {
+    let mut random = stream(1, "test", "inputs");
+    let mut uniform =
+        |count: usize| (0..count).map(|_| random::unit(&mut random) as f32 * 2.0 - 1.0).collect();
+    let mut weights = network::initial(FEATURES, 7);
+    for (name, shape) in network::shapes(FEATURES) {
+        if let [size] = shape[..] {
+            weights.insert(name, shape, uniform(size));
+        }
+    }
+    let windows = 9;
+    let steps: Vec<Vec<f32>> = (0..WINDOW).map(|_| uniform(windows * FEATURES)).collect();
+    let batch = Batch { steps, targets: vec![0.0; windows] };
+    let mut outputs = Vec::new();
+    let training = Training::new(weights.clone(), FEATURES);
+    training.predict(&batch, &mut outputs);
+    assert_eq!(training.weights(), weights);
+
+    let own = Weights::take(&mut weights, FEATURES).unwrap();
+    let mut scratch = Scratch::default();
+    for (window, output) in outputs.iter().enumerate() {
+        for (step, gates) in batch.steps.iter().zip(scratch.gates.chunks_exact_mut(GATES)) {
+            own.project(&step[window * FEATURES..(window + 1) * FEATURES], gates);
+        }
+        let inferred = own.forward(&mut scratch);
+        assert!((inferred - output).abs() < 1e-5, "{inferred} and {output}");
+    }
+    assert!(outputs.windows(2).any(|two| (two[0] - two[1]).abs() > 1e-3), "{outputs:?}");
+}
+
+#[test]
+fn a_training_is_reproducible_and_what_it_gives_can_be_used() {
+    let (part, validation) = ([queue(200, 1)], [queue(60, 2)]);
+    let mut epochs = Vec::new();
+    let mut note = |epoch: Epoch| {
+        epochs.push(epoch.number);
+        ControlFlow::Continue(())
+    };
+    let first = train(&part, &validation, 1, None, 3, &short(), &mut note).unwrap();
+    assert_eq!(epochs, [1, 2]);
+    let again = train(&part, &validation, 1, None, 3, &short(), &mut quietly).unwrap();
+    assert_eq!((&first.card, &first.tensors), (&again.card, &again.tensors));
+    assert_eq!(first.training.loss, again.training.loss);
+    let other = train(&part, &validation, 1, None, 4, &short(), &mut quietly).unwrap();
+    assert_ne!(first.tensors, other.tensors);
+
+    assert_eq!((first.card.ports, first.training.epochs_in_all), (PORTS, 2));
+    assert_eq!(first.training.parameters, 662_053);
+    let network = Network::from_tensors(&first.card, 1, first.tensors).unwrap();
+    let mut predictor = network.predictor("10 Mbps".parse().unwrap());
+    let predicted = part[0]
+        .passages
+        .iter()
+        .map(|passage| predictor.waiting_s(passage.arrival, &passage.packet, passage.class.into()));
+    assert!(predicted.into_iter().all(f32::is_finite));
+}
+
+#[test]
+fn classes_are_told_apart() {
+    let mut part = queue(60, 1);
+    part.passages.iter_mut().step_by(2).for_each(|passage| passage.class = 1);
+    let budget = Budget { epochs: 1, ..short() };
+    let trained = train(&[part], &[queue(60, 2)], 2, None, 3, &budget, &mut quietly).unwrap();
+    assert_eq!(trained.card.scale.greatest[..3], [trained.card.scale.greatest[0], 1.0, 3.0]);
+    assert!(Network::from_tensors(&trained.card, 2, trained.tensors.clone()).is_ok());
+    assert!(Network::from_tensors(&trained.card, 1, trained.tensors).is_err());
+}
+
+#[test]
+fn who_watches_can_end_it() {
+    let (part, validation) = ([queue(60, 1)], [queue(60, 2)]);
+    let budget = Budget { epochs: 9, ..short() };
+    let trained = train(&part, &validation, 1, None, 3, &budget, &mut |_| ControlFlow::Break(())).unwrap();
+    assert_eq!((trained.training.epochs_in_all, trained.training.loss.len()), (1, 1));
+}
+
+#[test]
+fn traces_that_do_not_fit_are_told() {
+    let told = |part: Trace, validation: Trace, classes: usize| {
+        train(&[part], &[validation], classes, None, 1, &short(), &mut quietly).unwrap_err().to_string()
+    };
+    let mut lost = queue(10, 1);
+    lost.passages.iter_mut().for_each(|passage| passage.start = None);
+    let empty = "part has no packets that left: give it more of the traces";
+    assert_eq!(told(lost.clone(), queue(10, 2), 1), format!("the training {empty}"));
+    assert_eq!(told(queue(10, 2), lost, 1), format!("the validation {empty}"));
+    let mut unlimited = queue(10, 1);
+    unlimited.link = Link::with_delay("unlimited".parse().unwrap(), Span::ZERO);
+    let text = told(unlimited, queue(10, 2), 1);
+    assert_eq!(text, "`queue` has a link of unlimited bandwidth: give the rate at which its port serves");
+    let mut second = queue(10, 1);
+    second.passages[3].class = 2;
+    let text = told(queue(10, 2), second, 2);
+    assert_eq!(text, "`queue` has a packet of class 2, and there are 2 classes, from 0");
+    let mut many = queue(PORTS_AT_MOST + 1, 1);
+    many.passages.iter_mut().zip(0..).for_each(|(passage, port)| passage.packet.in_port = port);
+    let text = told(many, queue(10, 1), 1);
+    assert_eq!(text, "`queue` has packets from 1025 ingress ports, and there may be 1024");
+}
+
+/// Seconds of training, and what comes of it: `cargo test --release --features train --lib -- --ignored --nocapture
+/// training_takes_time`.
+#[test]
+#[ignore = "a measurement"]
+fn training_takes_time() {
+    let (part, validation) = ([queue(60_000, 1)], [queue(10_000, 2)]);
+    let budget = Budget { epochs: 4, windows_per_epoch: 2_560, patience: 4 };
+    let mut note = |epoch: Epoch| {
+        println!("{epoch:?}");
+        ControlFlow::Continue(())
+    };
+    let trained = train(&part, &validation, 1, None, 3, &budget, &mut note).unwrap();
+    println!("{:.1} s", trained.training.seconds);
+}
