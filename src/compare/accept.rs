@@ -216,7 +216,7 @@ fn path_bounds(accept: &PathAccept, found: &CaptureComparison) -> Vec<Bound> {
         most("delay_p99_s", seconds(accept.delay_p99), delay.map(|delay| delay.p99)),
         most("delay_p999_s", seconds(accept.delay_p999), delay.map(|delay| delay.p999)),
         most("jitter_s", seconds(accept.jitter), found.jitter_s),
-        most("loss_ratio", accept.loss_ratio, ratio(found.lost, found.lost + found.counts.matched)),
+        most("loss_ratio", accept.loss_ratio, found.loss_ratio.map(|lost| lost.ratio)),
         most("reordered_ratio", accept.reordered_ratio, ratio(found.reordered, found.counts.matched)),
     ]
 }
