@@ -15,10 +15,10 @@ mod variation;
 mod watch;
 
 pub use accept::{AcceptSummary, MissedBound, PathAccept};
-pub use bootstrap::{Confidence, Interval, StatisticIntervals};
+pub use bootstrap::{Confidence, Interval, Share, StatisticIntervals};
 pub use captures::{
-    CaptureComparison, CompareError, CompareOptions, JoinCounts, Joined, Pair, Unpaired, Way,
-    compare_captures, join_captures,
+    CaptureComparison, CompareError, CompareOptions, FlowPassage, JoinCounts, Joined, Pair, Unpaired, Way,
+    compare_captures, join_captures, write_flows,
 };
 pub(crate) use captures::{REACH_PS, ps_since};
 pub use clocks::{ClockPart, ClockSummary, Clocks, Passage};

@@ -13,6 +13,7 @@ mod vantages;
 
 pub use directory::{DirectoryError, RunDirectory};
 pub use flows::FlowRecords;
+pub(crate) use flows::key_columns;
 pub use held::Held;
 pub use hops::HopRows;
 pub use packets::{End, PacketRow, PacketRows};

@@ -112,6 +112,8 @@ struct PacketCharts {
     distribution: Distribution,
     delays: series::Series,
     rate: series::Bars,
+    /// Bytes.
+    bits: series::Bars,
     drops: series::Bars,
 }
 
@@ -121,6 +123,8 @@ struct MeasuredCharts {
     distribution: Distribution,
     delays: series::Series,
     rate: series::Bars,
+    /// Bytes.
+    bits: series::Bars,
     losses: series::Bars,
 }
 
@@ -159,13 +163,15 @@ fn read_packets(run: &Path, end_s: f64) -> Result<Option<PacketCharts>, ReportEr
         ("ended_ps", Kind::Integers),
         ("delay_ps", Kind::Integers),
         ("outcome", Kind::Texts),
+        ("length_bytes", Kind::Integers),
     ];
     let mut delays = Vec::new();
     let mut points = Reservoir::new(1);
     let mut rate = series::Counts::new(end_s, 1);
+    let mut bits = series::Counts::new(end_s, 1);
     let mut drops = series::Counts::new(end_s, 1);
     let found = read_columns(&run.join("packets"), &wanted, |batch| {
-        let [injected, ended, delay, outcome] = batch else { return };
+        let [injected, ended, delay, outcome, length] = batch else { return };
         for (row, (injected, (ended, delay))) in
             injected.integers().iter().zip(ended.integers().iter().zip(delay.integers())).enumerate()
         {
@@ -173,9 +179,11 @@ fn read_packets(run: &Path, end_s: f64) -> Result<Option<PacketCharts>, ReportEr
                 (Some(injected), Some(ended), Some(delay)) => {
                     delays.push(*delay);
                     points.push(*injected, [*delay]);
-                    rate.count(*ended, 0);
+                    rate.count(*ended, 0, 1);
+                    let bytes = length.integers().get(row).copied().flatten().unwrap_or(0);
+                    bits.count(*ended, 0, bytes.unsigned_abs());
                 }
-                (_, Some(ended), None) if outcome.text(row) == Some("dropped") => drops.count(*ended, 0),
+                (_, Some(ended), None) if outcome.text(row) == Some("dropped") => drops.count(*ended, 0, 1),
                 _ => {}
             }
         }
@@ -184,6 +192,7 @@ fn read_packets(run: &Path, end_s: f64) -> Result<Option<PacketCharts>, ReportEr
         distribution: Distribution::of_one(delays),
         delays: points.into_series(),
         rate: rate.into_bars(),
+        bits: bits.into_bars(),
         drops: drops.into_bars(),
     }))
 }
@@ -256,17 +265,23 @@ fn read_over_time(run: &Path, number: usize, charts: &mut MeasuredCharts) -> Res
         ("length_ps", Kind::Integers),
         ("simulated_packets", Kind::Integers),
         ("measured_packets", Kind::Integers),
+        ("simulated_bytes", Kind::Integers),
+        ("measured_bytes", Kind::Integers),
     ];
     let mut rate = series::Bars::default();
+    let mut bits = series::Bars::default();
     read_columns(&run.join("windows"), &wanted, |batch| {
-        let [numbers, start, length, simulated, measured] = batch else { return };
+        let [numbers, start, length, counts @ ..] = batch else { return };
         for row in 0..start.integers().len() {
             let cell = |column: &crate::table::Column| column.integers().get(row).copied().flatten();
             if let (Some(start), Some(length), true) =
                 (cell(start), cell(length), cell(numbers) == Some(number as i64))
             {
-                let counts = [cell(simulated), cell(measured)].map(|count| count.unwrap_or(0) as u64);
-                rate.push(start, length, &counts);
+                let counts: Vec<u64> =
+                    counts.iter().map(|count| cell(count).unwrap_or(0).unsigned_abs()).collect();
+                let (packets, bytes) = counts.split_at(2);
+                rate.push(start, length, packets);
+                bits.push(start, length, bytes);
             }
         }
     })?;
@@ -284,13 +299,14 @@ fn read_over_time(run: &Path, number: usize, charts: &mut MeasuredCharts) -> Res
             if let (Some(at), true) = (at, numbers.integers()[row] == Some(number as i64)) {
                 for (side, column) in sides.iter().enumerate() {
                     if column.integers().get(row).copied().flatten() == Some(1) {
-                        losses.count(*at, side);
+                        losses.count(*at, side, 1);
                     }
                 }
             }
         }
     })?;
     charts.rate = rate;
+    charts.bits = bits;
     charts.losses = losses.into_bars();
     Ok(())
 }

@@ -224,6 +224,9 @@ pub fn run(
     for (target, measured) in scenario.measured.iter().zip(&measured) {
         accept.check(&measured.vantage, &target.accept, measured.delays.as_ref(), &measured.loss);
     }
+    for (target, found) in scenario.rtts.iter().zip(&rtt_comparisons) {
+        accept.check_rtts(&target.accept, found);
+    }
     let inputs = scenario.inputs.iter().map(|path| hash(path)).collect::<Result<Vec<_>, _>>()?;
     let fingerprint = outcome.fingerprint.to_string();
     let summary = Summary {

@@ -192,3 +192,11 @@ pub struct Accept {
     #[schemars(range(min = 0))]
     pub drops_relative_error: Option<f64>,
 }
+
+impl Accept {
+    /// The first bound that is none of round-trip times.
+    fn of_packets_alone(&self) -> Option<&'static str> {
+        let jitter = self.jitter_relative_error.map(|_| "jitter_relative_error");
+        jitter.or(self.drops_relative_error.map(|_| "drops_relative_error"))
+    }
+}

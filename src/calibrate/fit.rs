@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use super::bucket::{BurstEstimate, Figure};
+use super::bucket::{BurstEstimate, Figure, loses_tokens};
 use super::buffer::LossFinding;
 use super::classes::{Classification, Field, quanta};
 use super::model::{Bottleneck, ClassModel, DisciplineKind, Model};
@@ -433,9 +433,9 @@ impl Fitting {
             )),
             _ => {}
         }
-        let late = 1e-6 * model.release_slack_ps as f64 * model.rate_bps as f64 / 8e6;
+        let slack_us = 1e-6 * model.release_slack_ps as f64;
         if model.bottleneck == Bottleneck::TokenBucket
-            && (model.burst_bytes as f64) < self.longest + late + 8.0
+            && loses_tokens(model.burst_bytes as f64, slack_us, self.longest, model.rate_bps as f64)
         {
             say("the rate of the tokens: the bucket is so shallow that a late timer loses some of them, and the rate is \
                  what gets through"

@@ -164,6 +164,7 @@ fn match_fates(passages: &mut [Passage], keys: &[Option<(u64, Option<u8>)>], egr
             key,
             pid: index as u64,
             fid: passage.fid,
+            length: passage.packet.length,
             injected_here: true,
             injected_ps: at,
             from_ps: at,

@@ -58,10 +58,20 @@ pub struct Compare {
     /// The least delay of a packet: with packets of one direction only, the offset of the clocks is relative to it
     #[arg(long, value_name = "TIME", default_value = "0 s")]
     min_delay: Span,
+    /// Of two captures: write a table with one row per flow; the extension (.csv or .parquet) chooses the format
+    #[arg(long, value_name = "OUT")]
+    flows: Option<PathBuf>,
+    /// Replace an earlier table
+    #[arg(long, requires = "flows")]
+    force: bool,
 }
 
 impl Compare {
     pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
+        if self.flows.is_some() && (self.first.is_dir() || self.second.is_dir()) {
+            let message = "--flows is for two captures: a run has the tables `flows` and `agreement`";
+            return Err(CliError::Usage(message.to_owned()));
+        }
         match (self.first.is_dir(), self.second.is_dir(), &self.at) {
             (true, true, None) => runs::compare(&self, global, output),
             (true, false, Some(at)) => run::compare(&self, at, global, output),

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::captures::CaptureComparison;
 use super::matching::Confusion;
-use super::metrics::DelayComparison;
+use super::metrics::{Agreement, DelayComparison, RelativeError};
+use super::rtt::RttComparison;
 use crate::scenario::Accept;
 use crate::units::Span;
 
@@ -91,6 +92,13 @@ impl AcceptSummary {
         self.hold(vantage, agreement_bounds(accept, delays, loss));
     }
 
+    /// Holds the round-trip times at a port against their bounds.
+    pub fn check_rtts(&mut self, accept: &Accept, found: &RttComparison) {
+        let agreement = found.all.map(|all| all.agreement);
+        let error = found.all.map(|all| RelativeError::new(&all.simulated_s, &all.measured_s));
+        self.hold(&format!("round trips at {}", found.port), delay_bounds(accept, agreement, error));
+    }
+
     /// Holds the path between two captures against its bounds.
     pub fn check_path(&mut self, path: &str, accept: &PathAccept, found: &CaptureComparison) {
         self.hold(path, path_bounds(accept, found));
@@ -127,11 +135,20 @@ fn seconds(span: Option<Span>) -> Option<f64> {
 
 fn agreement_bounds(accept: &Accept, delays: Option<&DelayComparison>, loss: &Confusion) -> Vec<Bound> {
     let agreement = delays.map(|delays| delays.agreement);
-    let error = delays.map(|delays| delays.relative_error);
+    let mut bounds = delay_bounds(accept, agreement, delays.map(|delays| delays.relative_error));
     let jitter_error = delays.and_then(|delays| {
         let (simulated, measured) = (delays.jitter_s.simulated?, delays.jitter_s.measured?);
         (measured != 0.0).then(|| (simulated - measured) / measured)
     });
+    bounds.extend([
+        most("jitter_relative_error", accept.jitter_relative_error, jitter_error.map(f64::abs)),
+        most("drops_relative_error", accept.drops_relative_error, drops_relative_error(loss)),
+    ]);
+    bounds
+}
+
+/// The bounds on delays, or on round-trip times.
+fn delay_bounds(accept: &Accept, agreement: Option<Agreement>, error: Option<RelativeError>) -> Vec<Bound> {
     let size = |value: Option<f64>| value.map(f64::abs);
     let least = |metric, limit, value| bound(metric, Relation::AtLeast, limit, value);
     vec![
@@ -155,8 +172,6 @@ fn agreement_bounds(accept: &Accept, delays: Option<&DelayComparison>, loss: &Co
         most("p90_relative_error", accept.p90_relative_error, size(error.and_then(|error| error.p90))),
         most("p99_relative_error", accept.p99_relative_error, size(error.and_then(|error| error.p99))),
         most("p999_relative_error", accept.p999_relative_error, size(error.and_then(|error| error.p999))),
-        most("jitter_relative_error", accept.jitter_relative_error, size(jitter_error)),
-        most("drops_relative_error", accept.drops_relative_error, drops_relative_error(loss)),
     ]
 }
 
@@ -201,7 +216,7 @@ fn path_bounds(accept: &PathAccept, found: &CaptureComparison) -> Vec<Bound> {
         most("delay_p99_s", seconds(accept.delay_p99), delay.map(|delay| delay.p99)),
         most("delay_p999_s", seconds(accept.delay_p999), delay.map(|delay| delay.p999)),
         most("jitter_s", seconds(accept.jitter), found.jitter_s),
-        most("loss_ratio", accept.loss_ratio, ratio(found.lost, found.lost + found.counts.matched)),
+        most("loss_ratio", accept.loss_ratio, found.loss_ratio.map(|lost| lost.ratio)),
         most("reordered_ratio", accept.reordered_ratio, ratio(found.reordered, found.counts.matched)),
     ]
 }

@@ -1,5 +1,6 @@
 //! Two captures of one path, without a simulation: how long each packet took from the first to the second.
 
+mod flows;
 mod join;
 mod survey;
 
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::bootstrap::{Share, share};
 use super::clocks::{ClockSummary, Passage};
 use super::metrics::{DelaySummary, jitter_ps, summarize};
 use super::one_way::{OneWay, one_way};
@@ -14,6 +16,7 @@ use crate::capture::{CaptureError, Observation, Options, Sorted};
 use crate::scenario::CaptureClock;
 use crate::units::{PS_PER_S, Span, Timestamp};
 
+pub use flows::{FlowPassage, write_flows};
 pub use join::{JoinCounts, Joined, Pair, Unpaired, Way, join_captures};
 
 /// Why two captures, or a capture and a simulation, cannot be compared.
@@ -111,6 +114,8 @@ pub struct CaptureComparison {
     pub counts: JoinCounts,
     /// Lost on the way, between the first and the last matched packet (RFC 7680).
     pub lost: u64,
+    /// Lost packets over those lost or matched, in order of sending (RFC 7680); none without either.
+    pub loss_ratio: Option<Share>,
     /// Matched packets that arrived after one that was sent later (RFC 4737).
     pub reordered: u64,
     /// One-way delay (RFC 7679): seconds by the clock of the second capture less those by that of the first.
@@ -124,6 +129,9 @@ pub struct CaptureComparison {
     pub backward_delay_s: Option<DelaySummary>,
     /// How the clocks run against each other, as the delays show it; none without matched packets.
     pub clock: Option<ClockSummary>,
+    /// The flows from the first capture to the second: the rows of [`write_flows`].
+    #[serde(skip)]
+    pub flows: Vec<FlowPassage>,
     /// What was let pass.
     pub warnings: Vec<String>,
 }
@@ -156,26 +164,32 @@ pub fn compare_captures(
         latest = latest.max(pair.second_ps);
     }
     let instants = || forward().map(|pair| pair.first_ps);
-    let lost = match (instants().min(), instants().max()) {
+    let lost: Vec<&Unpaired> = match (instants().min(), instants().max()) {
         (Some(from), Some(to)) => joined
             .only_first
             .iter()
             .filter(|packet| (from..=to).contains(&packet.at_ps) && way(packet.fid) != Way::Backward)
             .filter(|packet| !packet.is_missed)
-            .count() as u64,
-        _ => 0,
+            .collect(),
+        _ => Vec::new(),
     };
+    let mut sent: Vec<(i64, bool)> = instants().map(|at_ps| (at_ps, false)).collect();
+    sent.extend(lost.iter().map(|packet| (packet.at_ps, true)));
+    sent.sort_unstable();
+    let is_lost: Vec<bool> = sent.into_iter().map(|(_, is_lost)| is_lost).collect();
     Ok(CaptureComparison {
         packets_first: joined.packets_first,
         packets_second: joined.packets_second,
         counts: joined.counts,
-        lost,
+        lost: lost.len() as u64,
+        loss_ratio: share(&is_lost),
         reordered,
         delay_s: summarize(&delays),
         jitter_s: jitter.map(|jitter| jitter / PS_PER_S as f64),
         one_way: one_way(delays, &fids),
         backward_delay_s: summarize(&backward),
-        clock: joined.clocks.map(|clocks| clocks.summary(options.clock == CaptureClock::Skewed)),
+        flows: flows::flows(&joined, &lost),
+        clock: joined.clocks.as_ref().map(|clocks| clocks.summary(options.clock == CaptureClock::Skewed)),
         warnings: joined.warnings,
     })
 }

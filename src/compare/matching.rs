@@ -25,6 +25,8 @@ pub struct Sighting {
     pub pid: u64,
     /// Its flow id in the run.
     pub fid: u32,
+    /// Its bytes on the wire.
+    pub length: u32,
     /// Whether it was injected at the device of the vantage.
     pub injected_here: bool,
     /// When it was injected, in picoseconds since the run's start.
@@ -242,7 +244,16 @@ mod tests {
 
     fn sighting(key: u64, pid: u64, at_ps: Option<i64>) -> Sighting {
         let injected_ps = pid as i64 * 10;
-        Sighting { key, pid, fid: 0, injected_here: true, injected_ps, from_ps: injected_ps, at_ps }
+        Sighting {
+            key,
+            pid,
+            fid: 0,
+            length: 100,
+            injected_here: true,
+            injected_ps,
+            from_ps: injected_ps,
+            at_ps,
+        }
     }
 
     #[test]

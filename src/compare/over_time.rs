@@ -14,6 +14,8 @@ const SECONDS: f64 = 1.0 / PS_PER_S as f64;
 pub struct Window {
     /// Packets that pass the vantage in it.
     pub packets: ByOrigin<u64>,
+    /// Their bytes on the wire.
+    pub bytes: ByOrigin<u64>,
     /// The sum of their delays, in picoseconds.
     pub delay_sum: ByOrigin<i128>,
 }
@@ -62,11 +64,16 @@ pub struct OverTime {
     pub rate_pearson: Option<f64>,
     /// The mean of |simulated - measured| packets per window, over their mean.
     pub rate_relative_mae: Option<f64>,
+    /// The correlation of the bits per window.
+    pub bit_rate_pearson: Option<f64>,
+    /// The mean of |simulated - measured| bits per window, over their mean.
+    pub bit_rate_relative_mae: Option<f64>,
 }
 
 impl Windows {
-    /// Puts packets `[packets]` into windows: when each passes the vantage, simulated and measured. `None` for none.
-    pub fn new(at_ps: &Delays, delays: &Delays) -> Option<Self> {
+    /// Puts packets `[packets]` of so many bytes into windows: when each passes the vantage, simulated and measured. `None`
+    /// for none.
+    pub fn new(at_ps: &Delays, delays: &Delays, lengths: &[u32]) -> Option<Self> {
         let sides = [(&at_ps.simulated, &delays.simulated), (&at_ps.measured, &delays.measured)];
         let all = || sides.iter().flat_map(|(at, _)| at.iter().copied());
         let (first, last) = (all().min()?, all().max()?);
@@ -75,13 +82,15 @@ impl Windows {
         let count = ((last - start_ps) / length_ps + 1) as usize;
         let mut windows = vec![Window::default(); count];
         for (side, (at, delays)) in sides.into_iter().enumerate() {
-            for (at, delay) in at.iter().zip(delays) {
-                let Window { packets, delay_sum } = &mut windows[((at - start_ps) / length_ps) as usize];
-                let (packets, sum) = match side {
-                    0 => (&mut packets.simulated, &mut delay_sum.simulated),
-                    _ => (&mut packets.measured, &mut delay_sum.measured),
+            for ((at, delay), length) in at.iter().zip(delays).zip(lengths) {
+                let Window { packets, bytes, delay_sum } =
+                    &mut windows[((at - start_ps) / length_ps) as usize];
+                let (packets, bytes, sum) = match side {
+                    0 => (&mut packets.simulated, &mut bytes.simulated, &mut delay_sum.simulated),
+                    _ => (&mut packets.measured, &mut bytes.measured, &mut delay_sum.measured),
                 };
                 *packets += 1;
+                *bytes += u64::from(*length);
                 *sum += i128::from(*delay);
             }
         }
@@ -95,23 +104,28 @@ impl Windows {
             Some((mean.simulated?, mean.measured?))
         };
         let delays: Vec<(f64, f64)> = self.windows.iter().filter_map(both).collect();
-        let rates = self
-            .windows
-            .iter()
-            .map(|window| (window.packets.simulated as f64, window.packets.measured as f64));
-        let rates: Vec<(f64, f64)> = rates.collect();
+        let of = |count: fn(&Window) -> ByOrigin<u64>| -> Vec<(f64, f64)> {
+            let counts = self.windows.iter().map(count);
+            counts.map(|count| (count.simulated as f64, count.measured as f64)).collect()
+        };
+        let (packets, bytes) = (of(|window| window.packets), of(|window| window.bytes));
         let mean_error = |pairs: &[(f64, f64)]| {
             let sum: f64 = pairs.iter().map(|(x, y)| (x - y).abs()).sum();
             (!pairs.is_empty()).then(|| sum / pairs.len() as f64)
         };
-        let measured: f64 = rates.iter().map(|(_, measured)| measured).sum::<f64>() / rates.len() as f64;
+        let relative_error = |rates: &[(f64, f64)]| {
+            let measured = rates.iter().map(|(_, measured)| measured).sum::<f64>() / rates.len() as f64;
+            mean_error(rates).filter(|_| measured > 0.0).map(|error| error / measured)
+        };
         OverTime {
             window_s: self.length_ps as f64 * SECONDS,
             windows: self.windows.len(),
             delay_pearson: correlation(&delays),
             delay_mae_s: mean_error(&delays),
-            rate_pearson: correlation(&rates),
-            rate_relative_mae: mean_error(&rates).filter(|_| measured > 0.0).map(|error| error / measured),
+            rate_pearson: correlation(&packets),
+            rate_relative_mae: relative_error(&packets),
+            bit_rate_pearson: correlation(&bytes),
+            bit_rate_relative_mae: relative_error(&bytes),
         }
     }
 }
@@ -162,15 +176,17 @@ mod tests {
         let at = |shift: i64| (0..1_000).map(|packet| 7 + packet * 10 + shift).collect::<Vec<i64>>();
         let at_ps = Delays { simulated: at(0), measured: at(3) };
         let delays = Delays { simulated: vec![4; 1_000], measured: (0..1_000).collect() };
-        let windows = Windows::new(&at_ps, &delays).unwrap();
+        let lengths: Vec<u32> = (0..1_000).collect();
+        let windows = Windows::new(&at_ps, &delays, &lengths).unwrap();
         assert_eq!((windows.start_ps, windows.length_ps, windows.windows.len()), (0, 50, 201));
         let second = windows.windows[1];
         assert_eq!(second.packets, ByOrigin { simulated: 5, measured: 5 });
+        assert_eq!(second.bytes, ByOrigin { simulated: 5 + 6 + 7 + 8 + 9, measured: 4 + 5 + 6 + 7 + 8 });
         assert_eq!(second.delay_sum, ByOrigin { simulated: 20, measured: 4 + 5 + 6 + 7 + 8 });
         let summary = windows.summarize();
         assert_eq!(summary.delay_pearson, None, "the simulated delay is constant");
         assert_eq!(summary.window_s, 50e-12);
-        assert!(Windows::new(&Delays::default(), &Delays::default()).is_none());
+        assert!(Windows::new(&Delays::default(), &Delays::default(), &[]).is_none());
     }
 
     #[test]
@@ -178,9 +194,12 @@ mod tests {
         let at: Vec<i64> = (0..5_000).map(|packet| packet * packet).collect();
         let delay: Vec<i64> = (0..5_000).map(|packet| packet % 700).collect();
         let same = |values: &[i64]| Delays { simulated: values.to_vec(), measured: values.to_vec() };
-        let summary = Windows::new(&same(&at), &same(&delay)).unwrap().summarize();
+        let lengths: Vec<u32> = (0..5_000).map(|packet| 64 + packet % 1_400).collect();
+        let summary = Windows::new(&same(&at), &same(&delay), &lengths).unwrap().summarize();
         assert!((summary.delay_pearson.unwrap() - 1.0).abs() < 1e-12);
         assert!((summary.rate_pearson.unwrap() - 1.0).abs() < 1e-12);
+        assert!((summary.bit_rate_pearson.unwrap() - 1.0).abs() < 1e-12);
         assert_eq!((summary.delay_mae_s, summary.rate_relative_mae), (Some(0.0), Some(0.0)));
+        assert_eq!(summary.bit_rate_relative_mae, Some(0.0));
     }
 }

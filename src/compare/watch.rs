@@ -163,6 +163,7 @@ impl Watch {
                 key,
                 pid: tau.packet.pid,
                 fid: tau.packet.fid,
+                length: tau.packet.length,
                 injected_here: origin.device == Some(vantage.device),
                 injected_ps: ps(origin.injected),
                 from_ps: ps(from),

@@ -129,35 +129,12 @@ impl FlowRecords {
     /// The file system refuses.
     pub fn write(&self, path: &Path, format: Format) -> Result<(), TableError> {
         let flows = &self.flows;
-        let ip = |flow: &FlowRecord| match flow.key {
-            FlowKey::Ip { protocol, ports, .. } => Some((protocol, ports)),
-            FlowKey::Link { .. } => None,
-        };
-        let end = |flow: &FlowRecord, source: bool| match flow.key {
-            FlowKey::Ip { source: from, destination: to, .. } => {
-                Some(if source { from } else { to }.to_string())
-            }
-            FlowKey::Link { source: from, destination: to, .. } => {
-                if source { from } else { to }.map(|mac| mac.to_string())
-            }
-        };
         let some = |flow: &FlowRecord, value: u64| (flow.delivered > 0).then_some(value);
-        let columns: Vec<(&str, ArrayRef)> = vec![
-            ("fid", Arc::new(UInt32Array::from_iter_values(0..flows.len() as u32))),
-            ("source", Arc::new(StringArray::from_iter(flows.iter().map(|flow| end(flow, true))))),
-            ("destination", Arc::new(StringArray::from_iter(flows.iter().map(|flow| end(flow, false))))),
-            (
-                "protocol",
-                Arc::new(UInt8Array::from_iter(flows.iter().map(|flow| ip(flow).map(|(number, _)| number)))),
-            ),
-            (
-                "source_port",
-                Arc::new(UInt16Array::from_iter(flows.iter().map(|flow| ip(flow)?.1.map(|(from, _)| from)))),
-            ),
-            (
-                "destination_port",
-                Arc::new(UInt16Array::from_iter(flows.iter().map(|flow| ip(flow)?.1.map(|(_, to)| to)))),
-            ),
+        let keys: Vec<&FlowKey> = flows.iter().map(|flow| &flow.key).collect();
+        let mut columns: Vec<(&str, ArrayRef)> =
+            vec![("fid", Arc::new(UInt32Array::from_iter_values(0..flows.len() as u32)))];
+        columns.extend(key_columns(&keys));
+        let of_packets: Vec<(&str, ArrayRef)> = vec![
             (
                 "packets_injected",
                 Arc::new(UInt64Array::from_iter_values(flows.iter().map(|flow| flow.injected))),
@@ -195,7 +172,8 @@ impl FlowRecords {
                 }))),
             ),
         ];
-        let columns = columns.into_iter().chain(self.metrics()).collect();
+        columns.extend(of_packets);
+        columns.extend(self.metrics());
         write_columns(path, format, columns)
     }
 
@@ -229,6 +207,30 @@ impl FlowRecords {
         ]);
         columns
     }
+}
+
+/// What makes each flow: addresses, protocol, ports; null where there is none.
+pub(crate) fn key_columns(keys: &[&FlowKey]) -> Vec<(&'static str, ArrayRef)> {
+    let ip = |key: &FlowKey| match *key {
+        FlowKey::Ip { protocol, ports, .. } => Some((protocol, ports)),
+        FlowKey::Link { .. } => None,
+    };
+    let end = |key: &FlowKey, source: bool| match *key {
+        FlowKey::Ip { source: from, destination: to, .. } => Some(if source { from } else { to }.to_string()),
+        FlowKey::Link { source: from, destination: to, .. } => {
+            if source { from } else { to }.map(|mac| mac.to_string())
+        }
+    };
+    let protocols = keys.iter().map(|key| ip(key).map(|(number, _)| number));
+    let source_ports = keys.iter().map(|key| ip(key)?.1.map(|(from, _)| from));
+    let destination_ports = keys.iter().map(|key| ip(key)?.1.map(|(_, to)| to));
+    vec![
+        ("source", Arc::new(StringArray::from_iter(keys.iter().map(|key| end(key, true))))),
+        ("destination", Arc::new(StringArray::from_iter(keys.iter().map(|key| end(key, false))))),
+        ("protocol", Arc::new(UInt8Array::from_iter(protocols))),
+        ("source_port", Arc::new(UInt16Array::from_iter(source_ports))),
+        ("destination_port", Arc::new(UInt16Array::from_iter(destination_ports))),
+    ]
 }
 
 /// A column per percentile.

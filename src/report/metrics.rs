@@ -108,6 +108,12 @@ pub(super) fn agreement(measured: &Measured) -> Vec<Metric> {
                 interval: None,
                 meaning: "Correlation of the packets per window of time that pass here.",
             },
+            Metric {
+                name: "bit rate over time",
+                value: number(over_time.bit_rate_pearson),
+                interval: None,
+                meaning: "Correlation of the bits per window of time that pass here.",
+            },
         ]);
     }
     metrics

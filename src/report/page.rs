@@ -58,6 +58,12 @@ const RATE: Chart = Chart {
     note: "Packets per second that pass, in windows of equal length.",
     wide: false,
 };
+const BIT_RATE: Chart = Chart {
+    kind: "bits",
+    title: "Bit rate over time",
+    note: "Bits per second that pass, of lengths on the wire, in the same windows.",
+    wide: false,
+};
 const LOSSES: Chart = Chart {
     kind: "losses",
     title: "Losses over time",
@@ -125,6 +131,7 @@ fn points(report: &Report) -> Value {
             "distribution": charts.distribution.to_json(),
             "delays": charts.delays.to_json(),
             "rate": charts.rate.to_json(),
+            "bits": charts.bits.to_json(),
             "losses": charts.losses.to_json(),
         })
     };
@@ -133,6 +140,7 @@ fn points(report: &Report) -> Value {
             "distribution": charts.distribution.to_json(),
             "delays": charts.delays.to_json(),
             "rate": charts.rate.to_json(),
+            "bits": charts.bits.to_json(),
             "drops": charts.drops.to_json(),
         })
     });
@@ -244,10 +252,9 @@ fn write_measured(
         );
         return Ok(());
     };
-    write_charts(html, &format!("measured.{number}"), &[CUMULATED, QUANTILES, OVER_TIME, ERRORS, RATE])?;
-    if !charts.losses.is_empty() {
-        write_charts(html, &format!("measured.{number}"), &[LOSSES])?;
-    }
+    let all = [CUMULATED, QUANTILES, OVER_TIME, ERRORS, RATE, BIT_RATE, LOSSES];
+    let shown = if charts.losses.is_empty() { &all[..all.len() - 1] } else { &all };
+    write_charts(html, &format!("measured.{number}"), shown)?;
 
     html.push_str(
         "<div class=\"columns metrics\"><div><h3>How well they agree</h3><div class=\"scroll\"><table><thead><tr>\
@@ -365,12 +372,11 @@ fn write_packets(html: &mut String, report: &Report) -> std::fmt::Result {
     html.push_str("<section id=\"packets\"><h2>All packets</h2>\n<p>Simulated one-way delays, from injection to delivery.</p>\n");
     if charts.delays.is_empty() {
         html.push_str("<p class=\"warning\">No packet was delivered.</p>\n");
-    } else {
-        write_charts(html, "packets", &[CUMULATED, RATE, OVER_TIME])?;
     }
-    if !charts.drops.is_empty() {
-        write_charts(html, "packets", &[DROPS])?;
-    }
+    let all = [CUMULATED, RATE, OVER_TIME, BIT_RATE, DROPS];
+    let from = if charts.delays.is_empty() { all.len() - 1 } else { 0 };
+    let to = if charts.drops.is_empty() { all.len() - 1 } else { all.len() };
+    write_charts(html, "packets", &all[from..to])?;
     if !report.summary.drops.is_empty() {
         html.push_str(
             "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">dropped at</th><th scope=\"col\">reason</th>\

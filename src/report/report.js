@@ -15,6 +15,9 @@
     if (most >= 1e-6) return [1e6, "us"];
     return [1e9, "ns"];
   };
+  // [how many bits per second the unit is, its name], for rates up to `most` of them.
+  const bitRateUnitOf = (most) =>
+    [[1e12, "Tbps"], [1e9, "Gbps"], [1e6, "Mbps"], [1e3, "kbps"]].find(([size]) => most >= size) ?? [1, "bps"];
   const most = (numbers) => numbers.reduce((a, b) => (Number.isFinite(b) && Math.abs(b) > a ? Math.abs(b) : a), 0);
   const scaled = (numbers, factor) => numbers.map((n) => (Number.isFinite(n) ? n * factor : null));
   const short = (n) => (n == null ? "-" : Number(n.toPrecision(5)).toLocaleString("en", { maximumSignificantDigits: 5 }));
@@ -70,6 +73,11 @@
       };
     },
     rate: ({ rate }) => counts(rate, "packets per second", 1 / rate.width, ["packets", "--simulated"]),
+    bits({ bits }) {
+      const perSecond = 8 / bits.width;
+      const [size, unit] = bitRateUnitOf(most(bits.counts.flat()) * perSecond);
+      return counts(bits, unit, perSecond / size, ["bits", "--simulated"]);
+    },
     losses: ({ losses }) => counts(losses, `packets lost per ${short(losses.width)} s`, 1),
     drops: ({ drops }) => counts(drops, `packets dropped per ${short(drops.width)} s`, 1, ["dropped", "--measured"]),
   };

@@ -160,14 +160,14 @@ impl Counts {
         Counts(Bars { counts: vec![vec![0; windows]; sides], ..bars.clone() })
     }
 
-    /// Counts something at a time in picoseconds; what is outside counts in the nearest window.
+    /// Counts so much at a time in picoseconds; what is outside counts in the nearest window.
     #[inline]
-    pub fn count(&mut self, at_ps: i64, side: usize) {
+    pub fn count(&mut self, at_ps: i64, side: usize, amount: u64) {
         let Bars { start, width, counts } = &mut self.0;
         let counts = &mut counts[side];
         let window = ((at_ps as f64 * SECONDS - *start) / *width).max(0.0) as usize;
         if let Some(last) = counts.len().checked_sub(1) {
-            counts[window.min(last)] += 1;
+            counts[window.min(last)] += amount;
         }
     }
 
@@ -228,11 +228,11 @@ mod tests {
     fn counts_fall_into_their_windows() {
         let mut counts = Counts::new(0.9, 2);
         for at in [0, 4_999_999_999, 5_000_000_000, 99_000_000_000_000] {
-            counts.count(at, 1);
+            counts.count(at, 1, 3);
         }
         let Bars { width, counts, .. } = counts.into_bars();
         assert_eq!((width, counts[1].len()), (0.005, 181));
-        assert_eq!((counts[1][0], counts[1][1], counts[1][180], counts[0][0]), (2, 1, 1, 0));
+        assert_eq!((counts[1][0], counts[1][1], counts[1][180], counts[0][0]), (6, 3, 3, 0));
         assert_eq!([0.0, 0.03, 0.05, 6.0].map(nice), [1.0, 0.05, 0.05, 10.0]);
     }
 }

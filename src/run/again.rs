@@ -141,6 +141,7 @@ pub fn compare_run(
     let (capture, delay, clock) = (against.capture.to_owned(), against.delay, against.clock);
     measured.push(Measured { capture, at, delay, clock, accept: against.accept });
     scenario.measured = measured;
+    scenario.rtts.clear();
     scenario.record = Record { packets: false, hops: false, queues: None, vantages: Vec::new() };
 
     let folder =

@@ -14,7 +14,8 @@ use super::summary::MeasuredSummary;
 use crate::capture::{MatchFields, Sorted};
 use crate::compare::{
     ByOrigin, ClockSummary, Clocks, Delays, GroupComparison, Loss, Matched, Measurement, Passage,
-    PathComparison, Sighting, Windows, compare_delays, compare_groups, match_packets, ps_since, reordered,
+    PathComparison, Sighting, Window, Windows, compare_delays, compare_groups, match_packets, ps_since,
+    reordered,
 };
 use crate::scenario::{CaptureClock, DelayScope, Direction, Measured};
 use crate::table::{Format, TableError, TableWriter, batch, write_columns};
@@ -115,11 +116,12 @@ pub(super) fn compare_vantage(
         simulated: matched.iter().map(|packet| packet.simulated_ps).collect(),
         measured: matched.iter().map(|packet| packet.measured_ps).collect(),
     };
+    let lengths: Vec<u32> = matched.iter().map(|packet| packet.sighting.length).collect();
     let without_ingress = counts.matched - matched.len() as u64;
     drop(matched);
     let arrivals = |at: &[i64]| reordered(at.iter().copied());
     let reordered = ByOrigin { simulated: arrivals(&at_ps.simulated), measured: arrivals(&at_ps.measured) };
-    let windows = Windows::new(&at_ps, &delays);
+    let windows = Windows::new(&at_ps, &delays, &lengths);
     drop(at_ps);
     let over_time = windows.as_ref().map(Windows::summarize);
     tables.windows.extend(windows.map(|windows| (label.clone(), windows)));
@@ -266,20 +268,18 @@ fn window_columns(vantages: &[(Label, Windows)]) -> Vec<(&'static str, ArrayRef)
             if simulated { mean.simulated } else { mean.measured }.map(|mean| mean * PS)
         })
     };
-    let packets = rows.iter().map(|row| row.3.packets);
+    let count = |of: fn(&Window) -> u64| -> ArrayRef {
+        Arc::new(UInt64Array::from_iter_values(rows.iter().map(|row| of(row.3))))
+    };
     vec![
         ("comparison", Arc::new(UInt16Array::from_iter_values(rows.iter().map(|row| row.0.number)))),
         ("vantage", Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.0.vantage.as_str())))),
         ("start_ps", Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1)))),
         ("length_ps", Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.2)))),
-        (
-            "simulated_packets",
-            Arc::new(UInt64Array::from_iter_values(packets.clone().map(|packets| packets.simulated))),
-        ),
-        (
-            "measured_packets",
-            Arc::new(UInt64Array::from_iter_values(packets.map(|packets| packets.measured))),
-        ),
+        ("simulated_packets", count(|window| window.packets.simulated)),
+        ("measured_packets", count(|window| window.packets.measured)),
+        ("simulated_bytes", count(|window| window.bytes.simulated)),
+        ("measured_bytes", count(|window| window.bytes.measured)),
         ("simulated_delay_mean_ps", mean(true)),
         ("measured_delay_mean_ps", mean(false)),
     ]

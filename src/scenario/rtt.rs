@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::Accept;
 use super::file::Reader;
 use crate::config::Spanned;
 use crate::topology::{PortId, PortName, Topology};
@@ -22,10 +23,14 @@ pub struct RttFile {
     pub at: Spanned<PortName>,
     /// How long a host takes to answer, added to every simulated round trip (default: 0 s).
     pub turnaround: Option<Span>,
+    /// The bounds that its round-trip times must keep; those of the scenario do not bound them. Jitter and drops are not
+    /// theirs.
+    #[schemars(with = "Option<Accept>")]
+    pub accept: Option<Spanned<Accept>>,
 }
 
 /// A capture whose round-trip times are compared, resolved.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct MeasuredRtts {
     /// The file.
     pub capture: PathBuf,
@@ -33,11 +38,20 @@ pub struct MeasuredRtts {
     pub at: PortId,
     /// How long a host takes to answer.
     pub turnaround: Span,
+    /// The bounds that its round-trip times must keep.
+    pub accept: Accept,
 }
 
 impl Reader<'_> {
     pub(super) fn rtts(&mut self, spec: &RttFile, topology: &Topology) -> Option<MeasuredRtts> {
         let (capture, at) = (self.file(&spec.capture), self.port(&spec.at, topology).ok());
-        Some(MeasuredRtts { capture: capture?, at: at?, turnaround: spec.turnaround.unwrap_or(Span::ZERO) })
+        let accept = spec.accept.as_ref().map(|accept| *accept.get_ref()).unwrap_or_default();
+        if let (Some(written), Some(key)) = (&spec.accept, accept.of_packets_alone()) {
+            let message = format!("`{key}` bounds nothing here: it is of packets, and not of round trips");
+            let help = "leave it out, or write it in [accept] or in a [[measured]] table";
+            self.wrong(written.span(), message, Some(help.to_owned()));
+        }
+        let turnaround = spec.turnaround.unwrap_or(Span::ZERO);
+        Some(MeasuredRtts { capture: capture?, at: at?, turnaround, accept })
     }
 }

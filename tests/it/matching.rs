@@ -611,6 +611,68 @@ fn the_command_takes_the_flags_and_says_what_is_wrong() {
 }
 
 #[test]
+fn each_flow_has_its_row() {
+    let case = Path::new("scenarios/captures/kernel-drops");
+    let [first, second] = ["in1", "out"].map(|point| case.join(format!("{point}.pcap.xz")));
+    let found = compare_captures(&first, &second, &CompareOptions::default()).unwrap();
+    assert!(found.lost > 100 && found.flows.len() == 8, "{} {}", found.lost, found.flows.len());
+    let sum = |of: fn(&taunet::compare::FlowPassage) -> u64| found.flows.iter().map(of).sum::<u64>();
+    assert_eq!((sum(|flow| flow.matched), sum(|flow| flow.lost)), (found.counts.matched, found.lost));
+    let loss = found.loss_ratio.unwrap();
+    let interval = loss.interval.unwrap();
+    assert_eq!(loss.ratio, found.lost as f64 / (found.lost + found.counts.matched) as f64);
+    assert!(interval.low < loss.ratio && loss.ratio < interval.high, "{interval:?}");
+
+    // By hand: the first time of each key in the second capture, by destination port.
+    let mut left: HashMap<Vec<u8>, Timestamp> = HashMap::new();
+    read(&second).into_iter().for_each(|record| {
+        left.insert(record.key(), record.at);
+    });
+    let mut delays: HashMap<u16, Vec<f64>> = HashMap::new();
+    for record in read(&first) {
+        let port = u16::from_be_bytes([record.bytes[36], record.bytes[37]]);
+        if let Some(at) = left.get(&record.key()) {
+            delays.entry(port).or_default().push((at.as_ps() - record.at.as_ps()) as f64 / 1e12);
+        }
+    }
+    for flow in &found.flows {
+        let taunet::packet::FlowKey::Ip { ports: Some((_, port)), .. } = flow.flow else {
+            panic!("{flow:?}")
+        };
+        let delays = &delays[&port];
+        let mean = delays.iter().sum::<f64>() / delays.len() as f64;
+        assert_eq!(flow.matched, delays.len() as u64);
+        assert!((flow.delay_s.unwrap().mean - mean).abs() < 1e-9, "{flow:?} {mean}");
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let table = folder.path().join("flows.csv");
+    let taunet = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_taunet"));
+        command.arg("compare").args([&first, &second]).arg("--flows").arg(&table).args(more);
+        let output = command.output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap(), output.stderr)
+    };
+    let (code, stdout, _) = taunet(&[]);
+    assert_eq!(code, 0);
+    assert!(stdout.contains("loss ratio") && stdout.contains("jitter  flow\n"), "{stdout}");
+    let rows = fs::read_to_string(&table).unwrap();
+    let mut lines = rows.lines();
+    assert!(lines.next().unwrap().starts_with(
+        "fid,source,destination,protocol,source_port,destination_port,packets_matched,packets_lost,loss_ratio,"
+    ));
+    for (line, flow) in lines.by_ref().zip(&found.flows) {
+        let cells: Vec<&str> = line.split(',').collect();
+        assert_eq!((cells[0], cells[6]), (flow.fid.to_string().as_str(), flow.matched.to_string().as_str()));
+    }
+    assert_eq!((rows.lines().count(), lines.next()), (9, None));
+    let (code, _, stderr) = taunet(&[]);
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert!(code == 2 && stderr.contains("flows.csv exists: choose another file"), "{stderr}");
+    assert_eq!(taunet(&["--force", "--quiet"]).0, 0);
+}
+
+#[test]
 fn a_shorter_window_leaves_late_packets_alone() {
     let first: Vec<Record> = (0..100).map(|n| tcp(1000 * n, FORTH, n as u32, 1, 64, n as u16 + 1)).collect();
     let late = |n: usize| if n.is_multiple_of(10) { 900_000 } else { 200 };

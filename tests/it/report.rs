@@ -193,10 +193,12 @@ fn the_page_works_in_a_browser() {
         "measured.0 delays",
         "measured.0 errors",
         "measured.0 rate",
+        "measured.0 bits",
         "measured.0 losses",
         "packets cumulated",
         "packets rate",
         "packets delays",
+        "packets bits",
         "packets drops",
     ];
     assert_eq!(kinds, json!(expected));
@@ -249,7 +251,7 @@ fn the_page_works_in_a_browser() {
         "</script><script>alert('scenario')</script>"
     );
     assert_eq!(browser.value("document.querySelectorAll('img, b').length"), 0);
-    assert_eq!(browser.value("taunet.charts.length"), 4);
+    assert_eq!(browser.value("taunet.charts.length"), 5);
     keep(&mut browser, "hostile");
     assert_eq!(browser.complaints, Vec::<String>::new());
 }

@@ -742,6 +742,35 @@ at = "r1:1"
 }
 
 #[test]
+fn round_trips_have_bounds_of_their_own() {
+    let run = |at: &str, bounds: &str| {
+        run_at_server(&format!(
+            "{BY_ADDRESS}[[rtt]]\ncapture = \"both.pcap\"\nat = \"{at}\"\nturnaround = \"2 ms\"\naccept = {{ {bounds} }}\n"
+        ))
+    };
+    // Simulated: 12.02 ms; measured: 12 and 13 ms.
+    let bounds = "w1_normalized = 0.05, mae = \"600 us\", p50_relative_error = 0.05";
+    let (code, summary, plain, _) = run("server:0", bounds);
+    assert_eq!((code, &summary["accept"]["bounds"]), (0, &3.into()));
+    assert!(plain.contains("[accept]: 3 bounds kept"), "{plain}");
+    let (code, summary, _, stderr) = run("server:0", "w1_normalized = 0.05, mae = \"400 us\"");
+    assert_eq!((code, &summary["accept"]["bounds"]), (3, &2.into()));
+    let missed = summary["accept"]["missed"].as_array().unwrap();
+    assert_eq!((missed.len(), &missed[0]["metric"]), (1, &"mae_s".into()));
+    assert!(
+        stderr.contains("round trips at server:0: mae_s is 0.0005, at most 0.0004 was asked"),
+        "{stderr}"
+    );
+    // All simulated round trips are alike: no correlation is defined.
+    let (code, _, _, stderr) = run("r1:1", "pearson = 0.5");
+    assert_eq!(code, 3);
+    assert!(stderr.contains("round trips at r1:1: pearson is undefined, at least 0.5 was asked"), "{stderr}");
+    let (code, _, _, stderr) = run("server:0", "ks = 0.5, jitter_relative_error = 0.1");
+    assert_eq!(code, 2);
+    assert!(stderr.contains("`jitter_relative_error` bounds nothing here"), "{stderr}");
+}
+
+#[test]
 fn packets_that_pass_elsewhere_are_told() {
     let entries =
         format!("{}[[rtt]]\ncapture = \"both.pcap\"\nat = \"r1:0\"\n", BY_ADDRESS.replace("both", "server"));

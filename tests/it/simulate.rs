@@ -1,5 +1,6 @@
 //! Every scenario that ships, from its files to its result.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::ops::ControlFlow;
@@ -193,6 +194,32 @@ fn the_run_directory_is_complete() {
     let input = &meta["inputs"][2];
     assert_eq!(input["sha256"], "a884b003b33ccc47fdfbd831f60c6ec3ebfddeced1414634e616a79bcf7ddb07");
     assert_eq!(input["bytes"], 224_596);
+}
+
+#[test]
+fn windows_hold_every_matched_packet_and_its_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let scenario = load(Path::new("scenarios/kernel-tbf-70.toml"), &["until=2 s"]);
+    let options = RunOptions { format: Format::Csv, ..options(out.clone()) };
+    let summary = run(&scenario, &options, |_| ControlFlow::Continue(())).unwrap();
+    let column = |table: &str, column: &str| -> Vec<u64> {
+        let text = fs::read_to_string(out.join(format!("{table}.csv"))).unwrap();
+        let mut lines = text.lines();
+        let place = lines.next().unwrap().split(',').position(|name| name == column).unwrap();
+        lines.map(|line| line.split(',').nth(place).unwrap().parse().unwrap()).collect()
+    };
+    let lengths: HashMap<u64, u64> =
+        column("packets", "pid").into_iter().zip(column("packets", "length_bytes")).collect();
+    let bytes: u64 = column("matched", "pid").iter().map(|pid| lengths[pid]).sum();
+    for side in ["simulated", "measured"] {
+        let packets: u64 = column("windows", &format!("{side}_packets")).iter().sum();
+        assert_eq!(packets, summary.measured[0].counts.matched);
+        assert_eq!(column("windows", &format!("{side}_bytes")).iter().sum::<u64>(), bytes);
+    }
+    let over_time = summary.measured[0].over_time.unwrap();
+    assert!(over_time.bit_rate_pearson.unwrap() > 0.9, "{over_time:?}");
+    assert!(over_time.bit_rate_relative_mae.unwrap() < 0.1, "{over_time:?}");
 }
 
 #[test]

@@ -1,11 +1,19 @@
 //! Two captures.
 
+use std::cmp::Reverse;
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::Compare;
 use crate::cli::text::{count, seconds};
+use crate::cli::write::check_free;
 use crate::cli::{CliError, Global, Output, run};
-use crate::compare::{AcceptSummary, CaptureComparison, ClockSummary, JoinCounts, compare_captures};
+use crate::compare::{
+    AcceptSummary, CaptureComparison, ClockSummary, FlowPassage, Interval, JoinCounts, Share,
+    compare_captures, write_flows,
+};
+use crate::table::Format;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -17,9 +25,13 @@ struct Printed<'a> {
 
 pub(super) fn compare(arguments: &Compare, global: &Global, output: &mut Output) -> Result<(), CliError> {
     let bounds = arguments.bounds()?;
+    let table = arguments.flows.as_deref().map(|path| table(path, arguments)).transpose()?;
     let comparison = compare_captures(&arguments.first, &arguments.second, &arguments.options())
         .map_err(|error| CliError::Usage(error.to_string()))?;
     global.warn(&comparison.warnings);
+    if let Some((path, format)) = table {
+        write_flows(path, format, &comparison.flows).map_err(|error| CliError::Failed(Box::new(error)))?;
+    }
     let mut accept = AcceptSummary::default();
     let path = format!("{} to {}", arguments.first.display(), arguments.second.display());
     accept.check_path(&path, &bounds, &comparison);
@@ -31,6 +43,22 @@ pub(super) fn compare(arguments: &Compare, global: &Global, output: &mut Output)
         print(&comparison, output).and_then(|()| run::print_kept("--accept", &accept, output))
     };
     run::judged("--accept", &accept, printed)
+}
+
+/// The table of flows: its place, which must be free and neither capture, and its format.
+fn table<'a>(path: &'a Path, arguments: &Compare) -> Result<(&'a Path, Format), CliError> {
+    let format = Format::of(path).map_err(|error| CliError::Usage(error.to_string()))?;
+    let same = |capture: &Path| {
+        path.canonicalize().is_ok_and(|path| capture.canonicalize().is_ok_and(|capture| capture == path))
+    };
+    if same(&arguments.first) || same(&arguments.second) {
+        return Err(CliError::Usage(format!(
+            "{} is one of the captures: choose another file",
+            path.display()
+        )));
+    }
+    check_free(path, arguments.force)?;
+    Ok((path, format))
 }
 
 fn print(comparison: &CaptureComparison, output: &mut Output) -> Result<(), CliError> {
@@ -56,6 +84,10 @@ fn print(comparison: &CaptureComparison, output: &mut Output) -> Result<(), CliE
         count(comparison.lost),
         count(comparison.reordered)
     ))?;
+    if let Some(Share { ratio, interval: Some(Interval { low, high }), .. }) = comparison.loss_ratio {
+        let [ratio, low, high] = [ratio, low, high].map(|part| 100.0 * part);
+        output.line(format_args!("  loss ratio {ratio:.3} %, 95 % interval {low:.3} to {high:.3} %"))?;
+    }
     let Some(delay) = &comparison.delay_s else {
         return output.line("  no packet was matched: are these two captures of one path?");
     };
@@ -106,7 +138,39 @@ fn print(comparison: &CaptureComparison, output: &mut Output) -> Result<(), CliE
             seconds(delay.max)
         ))?;
     }
-    clock.map_or(Ok(()), |clock| print_clock(clock, output))
+    if let Some(clock) = clock {
+        print_clock(clock, output)?;
+    }
+    print_flows(&comparison.flows, output)
+}
+
+/// Flows that are listed.
+const LISTED: usize = 10;
+
+fn print_flows(flows: &[FlowPassage], output: &mut Output) -> Result<(), CliError> {
+    let mut most: Vec<&FlowPassage> = flows.iter().collect();
+    most.sort_by_key(|flow| Reverse(flow.matched + flow.lost));
+    let title = match flows.len() > LISTED {
+        true => format!("the {LISTED} of {} flows with the most packets", count(flows.len() as u64)),
+        false => "flow".to_owned(),
+    };
+    output.line(format_args!(
+        "\n{:>10} {:>8} {:>11} {:>11} {:>11}  {title}",
+        "matched", "lost", "mean", "p99", "jitter"
+    ))?;
+    for flow in most.into_iter().take(LISTED) {
+        let time = |value: Option<f64>| value.map_or("undefined".to_owned(), seconds);
+        output.line(format_args!(
+            "{:>10} {:>8} {:>11} {:>11} {:>11}  {}",
+            count(flow.matched),
+            count(flow.lost),
+            time(flow.delay_s.map(|delay| delay.mean)),
+            time(flow.delay_s.map(|delay| delay.p99)),
+            time(flow.jitter_s),
+            flow.flow
+        ))?;
+    }
+    Ok(())
 }
 
 /// What does not happen in most captures, where it did.
