@@ -83,6 +83,10 @@ fn a_training_is_reproducible_and_what_it_gives_can_be_used() {
     let other = train(&part, &validation, 1, None, 4, &short(), &mut quietly).unwrap();
     assert_ne!(first.tensors, other.tensors);
 
+    let (mut initial, mut moved) = (network::initial(FEATURES, 3), first.tensors.clone());
+    for (name, shape) in network::shapes(FEATURES) {
+        assert_ne!(initial.take(&name, &shape), moved.take(&name, &shape), "`{name}` has no gradient");
+    }
     assert_eq!((first.card.ports, first.training.epochs_in_all), (PORTS, 2));
     assert_eq!(first.training.parameters, 662_053);
     let network = Network::from_tensors(&first.card, 1, first.tensors).unwrap();

@@ -149,16 +149,17 @@ impl Network {
         if spec.context.is_some() {
             return idle("context", "leave it out: such a model is of one device");
         }
-        let classes = classes(spec, card);
-        if classes.iter().any(|class| class.share.is_some()) {
+        let given = &spec.class;
+        if given.iter().any(|class| class.share.is_some()) {
             return idle("share", "leave it out: the network has learned how classes share the port");
         }
-        if classes.iter().any(|class| class.turn_bytes.is_some()) {
+        if given.iter().any(|class| class.turn_bytes.is_some()) {
             return idle("turn_bytes", "leave it out: the network has learned how classes take turns");
         }
-        if classes.iter().any(|class| class.turn_packets.is_some()) {
+        if given.iter().any(|class| class.turn_packets.is_some()) {
             return idle("turn_packets", "leave it out: the network has learned how classes take turns");
         }
+        let classes = classes(spec, card);
         let learned = self.trained.classes;
         if !(classes.is_empty() && learned == 1) {
             if classes.len() != learned {
