@@ -17,6 +17,7 @@ mod generated;
 mod house;
 mod inspect;
 mod invariants;
+mod learned;
 mod matching;
 mod no_resequencing;
 mod overrides;

@@ -25,6 +25,11 @@ const PTMS: &[&str] = &[
     r#"{ kind = "fifo", buffer = "5 packets" }"#,
     r#"{ kind = "drr", buffer = "20 packets", class = [{ match = { dscp = 46 }, quantum = "3000 B" }, { quantum = "1500 B" }] }"#,
     r#"{ kind = "token-bucket", rate = "9 Mbps", burst = "3000 B", buffer = "10 kB", release_slack = "30 us" }"#,
+    concat!(
+        r#"{ kind = "neural", context = "drr", model = ""#,
+        env!("CARGO_MANIFEST_DIR"),
+        r#"/models/general.safetensors" }"#
+    ),
 ];
 
 const SEED: u64 = 1;

@@ -15,6 +15,7 @@ fn root() -> &'static Path {
 fn schema(name: &str) -> Schema {
     match name {
         "topology" => schemars::schema_for!(taunet::topology::TopologyFile),
+        "training" => schemars::schema_for!(taunet::learn::spec::TrainingFile),
         _ => schemars::schema_for!(taunet::scenario::ScenarioFile),
     }
 }
@@ -37,6 +38,11 @@ fn the_topology_schema_is_fresh() {
 #[test]
 fn the_scenario_schema_is_fresh() {
     fresh("scenario");
+}
+
+#[test]
+fn the_training_schema_is_fresh() {
+    fresh("training");
 }
 
 /// Every example of a folder, as JSON.
@@ -67,6 +73,7 @@ fn every_example_is_valid() {
         ("topology", "training/topologies"),
         ("scenario", "training"),
         ("scenario", "training/networks"),
+        ("training", "training/models"),
     ];
     for (name, folder) in folders {
         for (path, value) in examples(folder) {

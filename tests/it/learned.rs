@@ -1,0 +1,137 @@
+//! The models that ship: in a network, by both engines, and how good they are.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use assert_cmd::Command;
+use taunet::engine::{Engine, Settings, Simulation, Unwatched};
+use taunet::learn::data::load;
+use taunet::learn::spec::TrainingFile;
+use taunet::learn::train::evaluate;
+use taunet::ptm::neural::{Architecture, Model};
+use taunet::scenario::Scenario;
+
+use crate::generated::injections;
+
+fn root(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn go_on(_: &str) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+/// The switch with deficit round robin, but learned, for 3 s of Markovian arrivals.
+fn learned_switch(folder: &Path, output: &str) -> Scenario {
+    let text = fs::read_to_string(root("training/topologies/drr.toml")).unwrap();
+    let (before, rest) = text.split_once("[defaults.switch.ptm]").unwrap();
+    let (_, after) = rest.split_once("\n]\n").unwrap();
+    let model = root("models/general.safetensors");
+    let ptm = format!(
+        "[defaults.switch.ptm]\nkind = \"neural\"\nmodel = {model:?}\ncontext = \"drr\"\noutput = \"{output}\"\n"
+    );
+    let topology = folder.join("learned.toml");
+    fs::write(&topology, [before, &ptm, after].concat()).unwrap();
+    let set = [format!("topology={}", topology.display()), "until=3 s".to_owned()];
+    Scenario::load(&root("training/map.toml"), &set, Some(3)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn both_engines_do_the_same_with_learned_ports() {
+    let folder = tempfile::tempdir().unwrap();
+    for output in ["sample", "median", "mean"] {
+        let scenario = learned_switch(folder.path(), output);
+        let outcome = |engine, threads| {
+            let settings = Settings { until: scenario.until, seed: scenario.seed, engine, threads };
+            let mut simulation = Simulation::new(&scenario.topology, injections(&scenario, scenario.seed), settings);
+            simulation.run(&mut Unwatched, |_| ControlFlow::Continue(())).unwrap()
+        };
+        let event = outcome(Engine::Event, 1);
+        assert!(event.hops > 30_000);
+        assert_eq!(outcome(Engine::Stream, 1), event, "{output}");
+        assert_eq!(outcome(Engine::Stream, 2), event, "{output}, two threads");
+    }
+}
+
+#[test]
+fn the_general_model_is_close_on_what_it_has_not_seen() {
+    let text = fs::read_to_string(root("training/models/general-test.toml")).unwrap();
+    let short = text.replace("until=24 s", "until=4 s").replace("\"seed=2\"", "\"seed=5\", \"until=400 ms\"");
+    let short = short.replace("\"until=4 s\", \"seed=5\", \"until=400 ms\"", "\"until=4 s\", \"seed=5\"");
+    let short = short.replace("\"until=2400 ms\", ", "");
+    let short = short.replace("scenario = \"../", &format!("scenario = \"{}/", root("training").display()));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("short.toml");
+    fs::write(&path, short).unwrap();
+    let file = TrainingFile::load(&path).unwrap_or_else(|error| panic!("{error}"));
+    let (sources, contexts) = load(&file, go_on).unwrap_or_else(|error| panic!("{error}"));
+    let model = Arc::new(Model::load(&root("models/general.safetensors")).unwrap());
+    let evaluations =
+        evaluate(&model, &file.split, &sources, &contexts, || ControlFlow::Continue(())).unwrap();
+    assert_eq!(evaluations.len(), 3 * sources.len());
+    for evaluation in evaluations {
+        let (pearson, w1) = (evaluation.score.pearson.unwrap(), evaluation.score.w1_normalized.unwrap());
+        let (least, most) = match evaluation.data.starts_with("fifo") {
+            true => (0.999, 0.005),
+            false => (0.98, 0.012),
+        };
+        assert!(pearson >= least && w1 <= most, "{} {}: {pearson} {w1}", evaluation.data, evaluation.output);
+        assert_eq!((evaluation.score.lost, evaluation.score.lost_simulated), (0, 0));
+    }
+}
+
+#[test]
+fn the_model_of_the_recorded_device_found_its_quanta() {
+    let model = Model::load(&root("models/htb-drr.safetensors")).unwrap();
+    let Architecture::Residual(card) = &model.card.architecture else { panic!("a residual model") };
+    let found = card.context[0].class.iter().map(|share| share.kept_turn_bytes);
+    for (found, quantum) in found.zip([1500.0, 3000.0, 6000.0]) {
+        assert!((found - quantum).abs() < 0.005 * quantum, "{found} for {quantum}");
+    }
+    assert_eq!(card.pace.rate().unwrap().as_bps(), 20_000_000);
+}
+
+fn taunet() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_taunet"))
+}
+
+#[test]
+fn mistakes_are_told_with_their_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("training.toml");
+    let told = |text: &str, out: &str| {
+        fs::write(&path, text).unwrap();
+        let out = folder.path().join(out);
+        let output = taunet().args(["train".as_ref(), path.as_os_str(), "-o".as_ref(), out.as_os_str()]).output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(!out.exists());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let two = "[[data]]\nscenario = \"a.toml\"\nports = [\"r1:0\"]\ndeepqueuenet = \"b.csv\"\nrate = \"1 Mbps\"";
+    let text = told(two, "model.safetensors");
+    assert!(text.contains("training.toml:1:1") && text.contains("has one of `captures`, `scenario`"), "{text}");
+    let typo = "[[data]]\nscenari = \"a.toml\"";
+    assert!(told(typo, "model.safetensors").contains("did you mean `scenario`"), "{typo}");
+    let parts = "[split]\ntrain = 0.9\nvalidation = 0.2\n[[data]]\nscenario = \"a.toml\"\nports = [\"r1:0\"]";
+    assert!(told(parts, "model.safetensors").contains("not parts of a whole"));
+    assert!(told(parts, "training.safetensors").contains("not parts of a whole"));
+    let missing = "[[data]]\nscenario = \"a.toml\"\nports = [\"r1:0\"]";
+    assert!(told(missing, "training.safetensors").contains("would replace the training file"));
+    assert!(told(missing, "model.safetensors").contains("no such file"));
+}
+
+#[test]
+fn a_missing_model_is_told_at_the_port() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("topology.toml");
+    let text = "name = \"t\"\n[[device]]\nname = \"a\"\nkind = \"switch\"\n[[device]]\nname = \"b\"\nkind = \"host\"\n\
+                [[link]]\nbetween = [\"a:0\", \"b:0\"]\nbandwidth = \"1 Mbps\"\nptm = { kind = \"neural\", model = \"no.safetensors\" }\n";
+    fs::write(&path, text).unwrap();
+    let output = taunet().args(["check".as_ref(), path.as_os_str()]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("topology.toml:11:") && text.contains("no.safetensors: no such file"), "{text}");
+}
