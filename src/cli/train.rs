@@ -164,7 +164,10 @@ impl Train {
         bar.clear();
         let (architecture, training, tensors) = trained.map_err(|error| {
             if matches!(error, LearnError::Interrupted) && checkpoint.exists() {
-                to_stderr(&format!("the passes so far are in {}: --resume goes on from there", checkpoint.display()));
+                to_stderr(&format!(
+                    "the passes so far are in {}: --resume goes on from there",
+                    checkpoint.display()
+                ));
             }
             told(error)
         })?;

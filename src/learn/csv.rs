@@ -126,7 +126,10 @@ pub fn read_device(path: &Path, rate: Rate) -> Result<Vec<(u16, Trace)>, CsvErro
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let trace = |(port, mut passages): (u16, Vec<Passage>)| {
         passages.sort_by_key(|passage| passage.arrival);
-        (port, Trace { name: format!("{name}:{port}"), context: 0, link, flows: Default::default(), passages })
+        (
+            port,
+            Trace { name: format!("{name}:{port}"), context: 0, link, flows: Default::default(), passages },
+        )
     };
     Ok(ports.into_iter().map(trace).collect())
 }

@@ -80,7 +80,12 @@ impl Trace {
 
     /// The same port with those packets alone.
     pub fn cut(&self, range: Range<usize>) -> Trace {
-        Trace { passages: self.passages[range].to_vec(), flows: Arc::clone(&self.flows), name: self.name.clone(), ..*self }
+        Trace {
+            passages: self.passages[range].to_vec(),
+            flows: Arc::clone(&self.flows),
+            name: self.name.clone(),
+            ..*self
+        }
     }
 
     /// The packets of the part of the time from `from` to `to`, both from 0 to 1 of all packets.

@@ -358,7 +358,8 @@ pub fn train_deepqueuenet(
         traces.filter(|trace| !trace.passages.is_empty()).collect()
     };
     let plan = &file.training;
-    let budget = Budget { epochs: plan.epochs, windows_per_epoch: plan.windows_per_epoch, patience: plan.patience };
+    let budget =
+        Budget { epochs: plan.epochs, windows_per_epoch: plan.windows_per_epoch, patience: plan.patience };
     let pace = file.pace.or(sources.iter().find_map(|source| source.pace));
     let mut interrupted = false;
     let mut least = f64::INFINITY;

@@ -252,16 +252,17 @@ impl Model {
         if found != card.weights_sha256 {
             return Err(ModelError::OtherWeights { expected: card.weights_sha256.clone(), found });
         }
-        let network =
-            match &card.architecture {
-                Architecture::Residual(residual) => Network::Residual(Arc::new(
-                    residual::Network::from_tensors(residual, card.class.len(), tensors)?,
-                )),
-                Architecture::DeepQueueNet(deepqueuenet) => {
-                    let classes = card.class.len().max(1);
-                    Network::DeepQueueNet(deepqueuenet::Network::from_tensors(deepqueuenet, classes, tensors)?)
-                }
-            };
+        let network = match &card.architecture {
+            Architecture::Residual(residual) => Network::Residual(Arc::new(residual::Network::from_tensors(
+                residual,
+                card.class.len(),
+                tensors,
+            )?)),
+            Architecture::DeepQueueNet(deepqueuenet) => {
+                let classes = card.class.len().max(1);
+                Network::DeepQueueNet(deepqueuenet::Network::from_tensors(deepqueuenet, classes, tensors)?)
+            }
+        };
         Ok(Model { card, network })
     }
 }

@@ -45,7 +45,8 @@ fn both_engines_do_the_same_with_learned_ports() {
         let scenario = learned_switch(folder.path(), output);
         let outcome = |engine, threads| {
             let settings = Settings { until: scenario.until, seed: scenario.seed, engine, threads };
-            let mut simulation = Simulation::new(&scenario.topology, injections(&scenario, scenario.seed), settings);
+            let mut simulation =
+                Simulation::new(&scenario.topology, injections(&scenario, scenario.seed), settings);
             simulation.run(&mut Unwatched, |_| ControlFlow::Continue(())).unwrap()
         };
         let event = outcome(Engine::Event, 1);
@@ -104,15 +105,20 @@ fn mistakes_are_told_with_their_place() {
     let told = |text: &str, out: &str| {
         fs::write(&path, text).unwrap();
         let out = folder.path().join(out);
-        let output = taunet().args(["train".as_ref(), path.as_os_str(), "-o".as_ref(), out.as_os_str()]).output();
+        let output =
+            taunet().args(["train".as_ref(), path.as_os_str(), "-o".as_ref(), out.as_os_str()]).output();
         let output = output.unwrap();
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         assert!(!out.exists());
         String::from_utf8(output.stderr).unwrap()
     };
-    let two = "[[data]]\nscenario = \"a.toml\"\nports = [\"r1:0\"]\ndeepqueuenet = \"b.csv\"\nrate = \"1 Mbps\"";
+    let two =
+        "[[data]]\nscenario = \"a.toml\"\nports = [\"r1:0\"]\ndeepqueuenet = \"b.csv\"\nrate = \"1 Mbps\"";
     let text = told(two, "model.safetensors");
-    assert!(text.contains("training.toml:1:1") && text.contains("has one of `captures`, `scenario`"), "{text}");
+    assert!(
+        text.contains("training.toml:1:1") && text.contains("has one of `captures`, `scenario`"),
+        "{text}"
+    );
     let typo = "[[data]]\nscenari = \"a.toml\"";
     assert!(told(typo, "model.safetensors").contains("did you mean `scenario`"), "{typo}");
     let parts = "[split]\ntrain = 0.9\nvalidation = 0.2\n[[data]]\nscenario = \"a.toml\"\nports = [\"r1:0\"]";
@@ -131,7 +137,8 @@ fn a_missing_model_is_told_at_the_port() {
                 [[link]]\nbetween = [\"a:0\", \"b:0\"]\nbandwidth = \"1 Mbps\"\nptm = { kind = \"neural\", model = \"no.safetensors\" }\n";
     fs::write(&path, text).unwrap();
     let output = taunet().args(["check".as_ref(), path.as_os_str()]).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    let text =
+        String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(text.contains("topology.toml:11:") && text.contains("no.safetensors: no such file"), "{text}");
 }

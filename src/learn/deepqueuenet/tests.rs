@@ -25,7 +25,13 @@ fn queue(packets: usize, seed: u64) -> Trace {
         free = start + link.transmission_time(packet.byte_count());
         Passage { arrival, packet, class: 0, start: Some(start) }
     });
-    Trace { name: "queue".to_owned(), context: 0, link, flows: Default::default(), passages: passages.collect() }
+    Trace {
+        name: "queue".to_owned(),
+        context: 0,
+        link,
+        flows: Default::default(),
+        passages: passages.collect(),
+    }
 }
 
 fn short() -> Budget {
