@@ -26,7 +26,7 @@ struct Weights<'a> {
 
 enum From<'a> {
     /// Drawn uniformly within the inverse root of a layer's inputs.
-    Drawn(Stream),
+    Drawn(Box<Stream>),
     /// Known; of the right shapes.
     Known(&'a mut Tensors),
 }
@@ -304,7 +304,7 @@ impl<'a> Training<'a> {
     /// Untrained networks.
     pub fn new(card: &'a ResidualCard, classes: usize, plan: Plan, seed: u64, device: Device) -> Self {
         let device = device.autodiff();
-        let drawn = From::Drawn(stream(seed, "learn", "residual"));
+        let drawn = From::Drawn(Box::new(stream(seed, "learn", "residual")));
         let networks = Networks::new(card, classes, drawn, &device);
         Training { networks, card, classes, plan, seed, device }
     }
@@ -511,7 +511,8 @@ mod tests {
         const STEPS: usize = 40;
         let card = card(Some(Limits { port: 5_000.0, class: vec![3_000.0; 2] }), 3);
         let device = Device::flex().autodiff();
-        let networks = Networks::new(&card, CLASSES, From::Drawn(stream(7, "test", "weights")), &device);
+        let networks =
+            Networks::new(&card, CLASSES, From::Drawn(Box::new(stream(7, "test", "weights"))), &device);
         let network = Network::from_tensors(&card, CLASSES, networks.tensors()).unwrap();
         let mut random = stream(7, "test", "inputs");
         let mut inputs = |size: usize| -> Vec<f32> {

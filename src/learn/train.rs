@@ -326,7 +326,7 @@ pub fn train_residual(
     let training = Training::new(&card, file.class.len().max(1), plan, file.seed, device);
     let trained =
         training.run(&part(Part::Train), &part(Part::Validation), checkpoint, run.resume, &mut progress)?;
-    let best = trained.epochs.iter().filter(|epoch| epoch.best).next_back();
+    let best = trained.epochs.iter().rfind(|epoch| epoch.best);
     let training = TrainingCard {
         epochs: best.map_or(0, |epoch| epoch.number),
         epochs_in_all: trained.epochs.len() as u32,

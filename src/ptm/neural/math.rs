@@ -101,11 +101,10 @@ impl Linear {
             }
             y[block..block + BLOCK].copy_from_slice(&sums);
         }
-        for output in whole..outputs {
-            y[output] = x
-                .iter()
-                .zip(self.weight[output..].iter().step_by(outputs))
-                .fold(self.bias[output], |sum, (&x, &weight)| sum + x * weight);
+        let rest = y.iter_mut().zip(&self.bias).enumerate().skip(whole);
+        for (output, (y, &bias)) in rest {
+            let column = self.weight[output..].iter().step_by(outputs);
+            *y = x.iter().zip(column).fold(bias, |sum, (&x, &weight)| sum + x * weight);
         }
     }
 }
