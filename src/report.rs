@@ -18,8 +18,10 @@ mod page;
 mod rows;
 mod series;
 mod text;
+mod training;
 
 pub(crate) use text::count;
+pub use training::{Scatter, training_page};
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -18,11 +18,12 @@ use crate::learn::evaluate::Evaluation;
 use crate::learn::spec::TrainingFile;
 use crate::learn::train::{Processor, evaluate, scores};
 use crate::ptm::neural::Model;
+use crate::report::{Scatter, training_page};
 
 /// Learn a device from captures, scenarios or tables: a model for `ptm = { kind = "neural" }`
 ///
-/// Reads a training file, which names the data and the architecture. Writes the weights (.safetensors) and the model's
-/// card (.toml) beside them, and prints how good the model is on each part of the data, run as a sample, a median and a
+/// Reads a training file, which names the data and the architecture. Writes the weights (.safetensors), and beside them the
+/// model's card (.toml) and a report to look at (.html), and prints how good the model is on each part of the data, run as a sample, a median and a
 /// mean. With --evaluate it trains nothing, and prints the same of a model that is there.
 #[derive(Debug, Args)]
 pub struct Train {
@@ -71,7 +72,7 @@ impl Train {
                     self.file.display()
                 )));
             }
-            for path in [out.clone(), card] {
+            for path in [out.clone(), card, out.with_extension("html")] {
                 check_free(&path, self.force)?;
             }
         }
@@ -101,6 +102,8 @@ impl Train {
             card.scores = scores(&evaluations);
             let text = crate::config::to_text(&card);
             write_bytes(&out.with_extension("toml"), text.as_bytes(), true)?;
+            let page = training_page(out, &card, &dots(&evaluations));
+            write_bytes(&out.with_extension("html"), page.as_bytes(), true)?;
         }
         if global.json {
             return output.json(&evaluations);
@@ -180,6 +183,17 @@ impl Train {
     }
 }
 
+/// What the page shows packet by packet: each source's test, or else its training part, run as a sample.
+fn dots(evaluations: &[Evaluation]) -> Vec<Scatter> {
+    let samples = || evaluations.iter().filter(|evaluation| evaluation.output == "sample");
+    let tested = |data: &str| samples().any(|other| other.data == data && other.part == "test");
+    let shown = samples().filter(|evaluation| match tested(&evaluation.data) {
+        true => evaluation.part == "test",
+        false => evaluation.part == "train",
+    });
+    shown.map(|evaluation| evaluation.some.clone()).collect()
+}
+
 fn print(evaluations: &[Evaluation], output: &mut Output) -> Result<(), CliError> {
     let width = evaluations.iter().map(|evaluation| evaluation.data.len()).max().unwrap_or(4).max(4);
     output.line(format_args!(
@@ -196,7 +210,7 @@ fn print(evaluations: &[Evaluation], output: &mut Output) -> Result<(), CliError
         "packets/s"
     ))?;
     for evaluation in evaluations {
-        let Evaluation { data, part, output: way, score, packets_per_s } = evaluation;
+        let Evaluation { data, part, output: way, score, packets_per_s, .. } = evaluation;
         let figure =
             |value: Option<f64>, digits| value.map_or("-".to_owned(), |value| format!("{value:.digits$}"));
         output.line(format_args!(

@@ -10,6 +10,7 @@ use crate::compare::{Delays, agreement};
 use crate::packet::Tau;
 use crate::ptm::neural::card::ScoreCard;
 use crate::ptm::{Place, PtmSpec};
+use crate::report::Scatter;
 use crate::units::Time;
 
 /// When each packet of a trace starts by a PTM, by its number; none for a lost one. And how long that took, in seconds.
@@ -55,6 +56,18 @@ impl Comparison {
         }
     }
 
+    /// At most `most` packets, evenly taken.
+    pub fn some(&self, most: usize, title: String) -> Scatter {
+        let Delays { measured, simulated } = &self.delays;
+        let step = measured.len().div_ceil(most).max(1);
+        let mut pairs: Vec<(i64, i64)> =
+            measured.iter().copied().zip(simulated.iter().copied()).step_by(step).collect();
+        pairs.sort_unstable();
+        let in_seconds = |ps: i64| ps as f64 * 1e-12;
+        let (measured_s, predicted_s) = pairs.iter().map(|(x, y)| (in_seconds(*x), in_seconds(*y))).unzip();
+        Scatter { title, measured_s, predicted_s }
+    }
+
     /// How close it is.
     pub fn score(&self) -> ScoreCard {
         let found = agreement(&self.delays);
@@ -84,4 +97,7 @@ pub struct Evaluation {
     pub score: ScoreCard,
     /// Packets per second through the model alone.
     pub packets_per_s: f64,
+    /// Delays of some of the packets, evenly taken.
+    #[serde(skip)]
+    pub some: Scatter,
 }

@@ -20,6 +20,9 @@ use crate::ptm::neural::{Architecture, Card, Model, ModelFile, NeuralSpec, Outpu
 /// A lateness below this, in service times, is none.
 const NO_LATENESS: f64 = 1e-6;
 
+/// Dots of a chart.
+const MOST_DOTS: usize = 3_000;
+
 /// A part of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
@@ -220,6 +223,7 @@ pub fn evaluate(
                     output: way,
                     score: comparison.score(),
                     packets_per_s: packets as f64 / f64::max(seconds, 1e-9),
+                    some: comparison.some(MOST_DOTS, format!("{}, {}", source.name, part.name())),
                 });
             }
         }

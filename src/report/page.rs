@@ -21,11 +21,11 @@ const UPLOT_LICENCE: &str = include_str!("uplot/LICENSE");
 const UPLOT_VERSION: &str = "1.6.32";
 
 /// A chart of the page: its kind for the script, its title, and how to read it.
-struct Chart {
-    kind: &'static str,
-    title: &'static str,
-    note: &'static str,
-    wide: bool,
+pub(super) struct Chart {
+    pub kind: &'static str,
+    pub title: &'static str,
+    pub note: &'static str,
+    pub wide: bool,
 }
 
 const CUMULATED: Chart = Chart {
@@ -86,7 +86,28 @@ pub(super) fn write(report: &Report) -> String {
 
 fn write_page(html: &mut String, report: &Report) -> std::fmt::Result {
     let Report { summary, meta, .. } = report;
-    let name = escaped(&summary.scenario);
+    let from = format!("taunet {} - simulated from {}", meta.version, meta.start);
+    write_head(html, &summary.scenario, &from)?;
+    write_navigation(html, report)?;
+    html.push_str(MAIN);
+    write_overview(html, report)?;
+    for (number, (measured, charts)) in summary.measured.iter().zip(&report.measured).enumerate() {
+        write_measured(html, number, measured, charts)?;
+    }
+    write_packets(html, report)?;
+    write_network(html, report)?;
+    write_table(html, "ports", "Egress ports", "ports", &report.ports)?;
+    write_table(html, "flows", "Flows", "flows", &report.flows)?;
+    write_origin(html, report)?;
+    write_foot(html, &points(report))
+}
+
+/// The beginning of the content.
+pub(super) const MAIN: &str = "<main id=\"main\">\n<noscript><p class=\"warning\">Charts need JavaScript; tables do not.</p></noscript>\n";
+
+/// Everything before the navigation: `name` is the page's title, `from` stands below it.
+pub(super) fn write_head(html: &mut String, name: &str, from: &str) -> std::fmt::Result {
+    let name = escaped(name);
     write!(
         html,
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -97,30 +118,21 @@ fn write_page(html: &mut String, report: &Report) -> std::fmt::Result {
          <link rel=\"icon\" href=\"data:,\">\n\
          <title>{name} - taunet report</title>\n<style>\n{UPLOT_STYLE}\n{STYLE}</style>\n</head>\n<body>\n\
          <a class=\"skip\" href=\"#main\">Skip to the content</a>\n\
-         <header>\n<div><h1>{name}</h1>\n<p>taunet {} - simulated from {}</p></div>\n\
+         <header>\n<div><h1>{name}</h1>\n<p>{}</p></div>\n\
          <button type=\"button\" id=\"theme\" hidden>Dark</button>\n</header>\n",
-        escaped(&meta.version),
-        escaped(&meta.start),
-    )?;
-    write_navigation(html, report)?;
-    html.push_str("<main id=\"main\">\n<noscript><p class=\"warning\">Charts need JavaScript; tables do not.</p></noscript>\n");
-    write_overview(html, report)?;
-    for (number, (measured, charts)) in summary.measured.iter().zip(&report.measured).enumerate() {
-        write_measured(html, number, measured, charts)?;
-    }
-    write_packets(html, report)?;
-    write_network(html, report)?;
-    write_table(html, "ports", "Egress ports", "ports", &report.ports)?;
-    write_table(html, "flows", "Flows", "flows", &report.flows)?;
-    write_origin(html, report)?;
-    html.push_str("</main>\n");
+        escaped(from),
+    )
+}
+
+/// Everything after the content; the script draws `points`.
+pub(super) fn write_foot(html: &mut String, points: &Value) -> std::fmt::Result {
     write!(
         html,
-        "<footer><details><summary>Charts are drawn by uPlot {UPLOT_VERSION} (MIT)</summary><pre>{}</pre></details></footer>\n\
+        "</main>\n<footer><details><summary>Charts are drawn by uPlot {UPLOT_VERSION} (MIT)</summary><pre>{}</pre></details></footer>\n\
          <script type=\"application/json\" id=\"points\">{}</script>\n\
          <script>{UPLOT}</script>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
         escaped(UPLOT_LICENCE),
-        json_in_script(&points(report)),
+        json_in_script(points),
     )
 }
 
@@ -404,7 +416,7 @@ fn write_network(html: &mut String, report: &Report) -> std::fmt::Result {
     )
 }
 
-fn write_charts(html: &mut String, of: &str, charts: &[Chart]) -> std::fmt::Result {
+pub(super) fn write_charts(html: &mut String, of: &str, charts: &[Chart]) -> std::fmt::Result {
     html.push_str("<div class=\"charts\">\n");
     for Chart { kind, title, note, wide } in charts {
         let class = if *wide { "chart wide" } else { "chart" };
@@ -435,7 +447,7 @@ fn write_table(html: &mut String, id: &str, title: &str, file: &str, table: &Tab
 }
 
 /// A table that the script makes sortable and filters.
-fn write_rows(html: &mut String, title: &str, table: &Table) -> std::fmt::Result {
+pub(super) fn write_rows(html: &mut String, title: &str, table: &Table) -> std::fmt::Result {
     write!(
         html,
         "<div class=\"rows\"><div class=\"tools\" hidden><label>Filter <input type=\"search\" placeholder=\"words\"></label>\

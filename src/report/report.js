@@ -79,6 +79,22 @@
       return counts(bits, unit, perSecond / size, ["bits", "--simulated"]);
     },
     losses: ({ losses }) => counts(losses, `packets lost per ${short(losses.width)} s`, 1),
+    loss: ({ training, validation }) => ({
+      lines: [["training", "--simulated", 2], ["validation", "--measured", 2]], x: "pass", y: "loss",
+      data: [training.map((_, pass) => pass + 1), training, validation],
+    }),
+    scatter({ measured, simulated }, log) {
+      const [factor, unit] = unitOf(Math.max(most(measured), most(simulated)));
+      let [x, y] = [scaled(measured, factor), scaled(simulated, factor)];
+      if (log) {
+        const positive = x.map((n, i) => n > 0 && y[i] > 0);
+        [x, y] = [x, y].map((all) => all.filter((_, i) => positive[i]));
+      }
+      return {
+        lines: [["predicted", "--simulated"], ["equal", "--diagonal"]], x: `measured delay (${unit})`,
+        y: `predicted delay (${unit})`, dots: [0], dashed: [1], log, logY: log, canLog: most(measured) > 0, data: [x, y, x],
+      };
+    },
     drops: ({ drops }) => counts(drops, `packets dropped per ${short(drops.width)} s`, 1, ["dropped", "--measured"]),
   };
 

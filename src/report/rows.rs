@@ -28,11 +28,11 @@ pub(super) struct Table {
 }
 
 impl Cell {
-    fn text(text: impl Into<String>) -> Self {
+    pub(super) fn text(text: impl Into<String>) -> Self {
         Cell { text: text.into(), key: None }
     }
 
-    fn number(value: Option<f64>, show: impl Fn(f64) -> String) -> Self {
+    pub(super) fn number(value: Option<f64>, show: impl Fn(f64) -> String) -> Self {
         match value {
             Some(value) => Cell { text: show(value), key: Some(value) },
             None => Cell::text(""),

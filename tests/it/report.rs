@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use taunet::capture::Options as CaptureOptions;
-use taunet::report::{ReportError, write_report};
+use taunet::ptm::neural::Model;
+use taunet::report::{ReportError, Scatter, training_page, write_report};
 use taunet::run::{RunOptions, run};
 use taunet::scenario::Scenario;
 use taunet::table::Format;
@@ -319,4 +320,37 @@ fn tables_sort_and_filter(browser: &mut Browser) {
     );
     browser.text("no such flow");
     assert_eq!(browser.value("document.querySelectorAll('#flows tbody tr').length"), 0);
+}
+
+/// The page of a training, with dots of its own making.
+#[test]
+fn the_page_of_a_training_draws_its_charts() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/htb-drr.safetensors");
+    let card = Model::load(&path).unwrap().card;
+    let measured_s: Vec<f64> = (0..500).map(|index| f64::from(index) * 1e-5).collect();
+    let predicted_s = measured_s.iter().map(|delay| delay * 1.01).collect();
+    let scatter = Scatter { title: "drr <90>, test".to_owned(), measured_s, predicted_s };
+    let html = training_page(&path, &card, &[scatter]);
+    for text in
+        ["htb-drr - taunet report", "drr &lt;90&gt;, test", "w1_normalized", "kernel-drr-90/out.pcap.xz"]
+    {
+        assert!(html.contains(text), "{text}");
+    }
+    let Some(program) = installed() else {
+        eprintln!(
+            "SKIPPED: no chromium on the PATH; install the package `chromium` to test the page in a browser"
+        );
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("training.html");
+    fs::write(&page, html).unwrap();
+    let mut browser = Browser::start(&program);
+    browser.screen(1280, 900, 1, false);
+    browser.open(&page);
+    let kinds = browser.value("taunet.charts.map(chart => chart.of + ' ' + chart.kind)");
+    assert_eq!(kinds, json!(["loss loss", "scatters.0 scatter"]));
+    let ink = browser.value(INK);
+    assert!(ink.as_array().unwrap().iter().all(|ink| ink.as_u64().unwrap() > 150), "{ink}");
+    assert_eq!(browser.complaints, [] as [String; 0]);
 }

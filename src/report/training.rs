@@ -1,0 +1,139 @@
+//! A training as a page to look at: how the losses fell, how good the model is, and predicted against measured delays.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::page::{Chart, MAIN, write_charts, write_foot, write_head, write_rows};
+use super::rows::{Cell, Table};
+use super::text::{count, escaped, seconds};
+use crate::ptm::neural::Card;
+
+const LOSS: Chart = Chart {
+    kind: "loss",
+    title: "Loss",
+    note: "The mean loss of each pass over the training part, and after it on the validation part.",
+    wide: true,
+};
+const SCATTER: Chart = Chart {
+    kind: "scatter",
+    title: "Predicted against measured delay",
+    note: "A dot is a packet; on the diagonal both are equal.",
+    wide: false,
+};
+
+/// Delays of some packets of a source of data, as measured and as predicted.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Scatter {
+    /// Which source and part.
+    pub title: String,
+    /// Measured delays in seconds, ascending.
+    pub measured_s: Vec<f64>,
+    /// Predicted delays in seconds, of the same packets.
+    pub predicted_s: Vec<f64>,
+}
+
+/// The page of the training of the model `path`, whose card is `card`.
+pub fn training_page(path: &Path, card: &Card, scatters: &[Scatter]) -> String {
+    let mut html = String::with_capacity(1 << 18);
+    // Writing to a String cannot fail.
+    let _ = write(&mut html, path, card, scatters);
+    html
+}
+
+fn write(html: &mut String, path: &Path, card: &Card, scatters: &[Scatter]) -> std::fmt::Result {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    write_head(
+        html,
+        &name,
+        &format!("taunet {} - a model of the architecture {}", card.taunet, card.architecture.name()),
+    )?;
+    html.push_str(MAIN);
+    let training = &card.training;
+    write!(
+        html,
+        "<section id=\"training\"><h2>Training</h2>\n<p><code>{}</code>, seed {}: {} weights, {} passes in {}; the weights are those of pass \
+         {}.</p>\n",
+        escaped(&card.command),
+        card.seed,
+        count(training.parameters),
+        training.epochs_in_all,
+        seconds(training.seconds),
+        training.epochs,
+    )?;
+    write_charts(html, "loss", &[LOSS])?;
+    html.push_str("</section>\n<section id=\"scores\"><h2>Scores</h2>\n");
+    write_rows(html, "Scores", &scores(card))?;
+    html.push_str("</section>\n<section id=\"packets\"><h2>Packets</h2>\n");
+    for (number, scatter) in scatters.iter().enumerate() {
+        writeln!(html, "<h3>{}</h3>", escaped(&scatter.title))?;
+        write_charts(html, &format!("scatters.{number}"), &[SCATTER])?;
+    }
+    html.push_str("</section>\n<section id=\"data\"><h2>Data</h2>\n");
+    write_rows(html, "Data", &data(card))?;
+    html.push_str("</section>\n");
+    let scatters = scatters
+        .iter()
+        .map(|scatter| json!({ "measured": scatter.measured_s, "simulated": scatter.predicted_s }));
+    write_foot(
+        html,
+        &json!({
+            "loss": { "training": training.loss, "validation": training.validation_loss },
+            "scatters": scatters.collect::<Vec<_>>(),
+        }),
+    )
+}
+
+/// The scores of the card; a name is that of the data, the part and the output.
+fn scores(card: &Card) -> Table {
+    let figure = |value: Option<f64>| Cell::number(value, |value| format!("{value:.5}"));
+    let whole = |value: u64| Cell::number(Some(value as f64), |value| count(value as u64));
+    let rows: Vec<Vec<Cell>> = card
+        .scores
+        .iter()
+        .map(|(name, score)| {
+            vec![
+                Cell::text(name.as_str()),
+                whole(score.packets),
+                figure(score.pearson),
+                figure(score.w1_normalized),
+                Cell::number(Some(score.mae_us), |us| seconds(us * 1e-6)),
+                Cell::number(Some(score.mean_us), |us| seconds(us * 1e-6)),
+                whole(score.lost_simulated),
+                whole(score.lost),
+            ]
+        })
+        .collect();
+    let columns = vec![
+        ("data", "Source of data, part, and how the model was run"),
+        ("packets", "Packets that left in both"),
+        ("pearson", "Pearson's correlation of predicted and measured delays"),
+        ("w1_normalized", "Wasserstein-1 distance of both distributions over the mean measured delay"),
+        ("mean error", "Mean absolute error of single packets"),
+        ("mean delay", "Mean measured delay"),
+        ("lost, predicted", "Packets that the model loses"),
+        ("lost, measured", "Packets that were lost"),
+    ];
+    Table { columns, total: rows.len(), rows }
+}
+
+/// What the model was trained and tested on.
+fn data(card: &Card) -> Table {
+    let rows: Vec<Vec<Cell>> = card
+        .data
+        .iter()
+        .flat_map(|data| {
+            data.files.iter().map(|(file, sha256)| {
+                [data.name.as_str(), data.part.as_str(), file, sha256].map(Cell::text).to_vec()
+            })
+        })
+        .collect();
+    let columns = vec![
+        ("data", "Its name in the training file"),
+        ("part", "What it was used for"),
+        ("file", "Folder and file"),
+        ("SHA-256", "Of the file"),
+    ];
+    Table { columns, total: rows.len(), rows }
+}
