@@ -65,6 +65,12 @@ pub enum LearnError {
     /// Nothing waits.
     #[error("`{0}` shows no bottleneck: nothing waits in it, and there is nothing to learn")]
     NoBottleneck(String),
+    /// Captured where the last bit has arrived.
+    #[error(
+        "the egress capture of `{0}` was taken behind the link, where the last bit of a packet arrives: take it at the device's \
+         egress port"
+    )]
+    FarEnd(String),
     /// A class is not in order.
     #[error(
         "{packets} of {of} packets of `{name}` overtake others of their class: the device keeps more classes apart; give \

@@ -227,7 +227,7 @@ pub fn run(
     for (target, found) in scenario.rtts.iter().zip(&rtt_comparisons) {
         accept.check_rtts(&target.accept, found);
     }
-    let inputs = scenario.inputs.iter().map(|path| hash(path)).collect::<Result<Vec<_>, _>>()?;
+    let inputs = scenario.inputs.iter().map(|path| hash_input(path)).collect::<Result<Vec<_>, _>>()?;
     let fingerprint = outcome.fingerprint.to_string();
     let summary = Summary {
         scenario: scenario.name.clone(),
@@ -302,7 +302,8 @@ fn nobody_has(topology: &Topology, flows: &FlowRecords) -> Option<String> {
     ))
 }
 
-fn hash(path: &Path) -> Result<Input, RunError> {
+/// An input file, and the SHA-256 of what is in it.
+pub(crate) fn hash_input(path: &Path) -> Result<Input, RunError> {
     let failed = |source| RunError::Input { path: path.to_owned(), source };
     if !path.is_file() {
         return Ok(Input { path: path.to_owned(), bytes: None, sha256: None });

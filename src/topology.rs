@@ -31,6 +31,8 @@ pub use statistics::{BandwidthCount, TopologyStatistics};
 pub use write::{FileText, TimingText};
 
 use ipnet::IpNet;
+use std::path::PathBuf;
+
 use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
 use rustc_hash::FxHashMap;
 use schemars::JsonSchema;
@@ -150,6 +152,7 @@ pub struct Topology {
     ports: Vec<Port>,
     by_name: FxHashMap<String, DeviceId>,
     forwarding: Forwarding,
+    models: Vec<PathBuf>,
 }
 
 impl Topology {
@@ -166,6 +169,11 @@ impl Topology {
     /// How packets find their way.
     pub fn forwarding(&self) -> &Forwarding {
         &self.forwarding
+    }
+
+    /// The files of the learned models that its file names, each with its card.
+    pub fn models(&self) -> &[PathBuf] {
+        &self.models
     }
 
     /// The same network with another forwarding.

@@ -172,7 +172,8 @@ impl Model {
         self.classes.iter().any(|class| class.own_rate_bps > self.rate_bps / 2)
     }
 
-    fn rate(&self) -> Rate {
+    /// The bottleneck's rate.
+    pub fn rate(&self) -> Rate {
         rate(self.rate_bps)
     }
 

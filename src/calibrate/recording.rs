@@ -1,6 +1,6 @@
 //! A recording for others: its packets, and what sets the pace of its device.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 
 use super::fit::Fitting;
 use super::model::Model;
@@ -63,19 +63,12 @@ impl Recording {
     /// nothing else of the recording is looked at.
     ///
     /// # Errors
-    /// A simulation stops, or `progress` breaks it off.
-    pub fn model(
-        &self,
-        window: Range<i64>,
-        mut progress: impl FnMut() -> ControlFlow<()>,
-    ) -> Result<Model, CalibrateError> {
+    /// A simulation stops.
+    pub fn model(&self, window: Range<i64>) -> Result<Model, CalibrateError> {
         let replays = Replays::new(&self.joined, self.captures);
         let fitting = Fitting::new(&self.joined, window.clone());
         let mut best: Option<(f64, Model)> = None;
         for model in fitting.candidates() {
-            if progress().is_break() {
-                return Err(CalibrateError::Interrupted);
-            }
             let model = fitting.refine(model, &replays)?;
             let cost = replays.score(&replays.simulate(&model)?, window.clone()).cost();
             if best.as_ref().is_none_or(|(least, _)| cost < *least) {

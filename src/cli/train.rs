@@ -22,9 +22,9 @@ use crate::report::{Scatter, training_page};
 
 /// Learn a device from captures, scenarios or tables: a model for `ptm = { kind = "neural" }`
 ///
-/// Reads a training file, which names the data and the architecture. Writes the weights (.safetensors), and beside them the
-/// model's card (.toml) and a report to look at (.html), and prints how good the model is on each part of the data, run as a sample, a median and a
-/// mean. With --evaluate it trains nothing, and prints the same of a model that is there.
+/// Reads a training file, which names the data and the architecture. Writes the weights (.safetensors), and beside them
+/// the model's card (.toml) and a report to look at (.html), and prints how good the model is on each part of the data,
+/// run as a sample, a median and a mean. With --evaluate it trains nothing, and prints the same of a model that is there.
 #[derive(Debug, Args)]
 pub struct Train {
     /// The training file
@@ -149,6 +149,13 @@ impl Train {
         use crate::learn::train::{Run, card, train_deepqueuenet, train_residual};
         use crate::ptm::neural::Architecture;
 
+        let is_reference = file.architecture == ArchitectureKind::DeepQueueNet;
+        if is_reference && (self.resume || self.device != Processor::Cpu) {
+            return Err(CliError::Usage(
+                "`deepqueuenet` writes no checkpoint to --resume from, and trains on the processor alone"
+                    .to_owned(),
+            ));
+        }
         let arguments = std::env::args().skip(1);
         let command = arguments.fold("taunet".to_owned(), |text, argument| format!("{text} {argument}"));
         let checkpoint = out.with_extension("checkpoint");

@@ -7,20 +7,20 @@ use std::sync::Arc;
 
 use super::LearnError;
 use super::csv::read_device;
-use super::spec::{CapturesFile, DataFile, PartOfData, TrainingFile};
+use super::spec::{CapturesFile, DataFile, Part, PartOfData, TrainingFile};
 use super::trace::{Passage, Trace};
 use crate::calibrate::{Bottleneck, CalibrateOptions, Model as CalibratedModel, Recording};
 use crate::capture::Options as CaptureOptions;
 use crate::engine::{Dropped, Hop, Injected, Observer, Settings, Simulation};
 use crate::flow::Flows;
 use crate::link::Link;
-use crate::packet::{FlowKey, Tau};
+use crate::packet::{FlowKey, Packet, Tau};
 use crate::ptm::neural::residual::Pace;
-use crate::ptm::neural::{Classing, NeuralClass, sha256};
-use crate::run::open_sources;
+use crate::ptm::neural::{Classing, NeuralClass};
+use crate::run::{hash_input, open_sources};
 use crate::scenario::Scenario;
 use crate::topology::{DeviceId, PortId, PortName};
-use crate::units::{Bandwidth, ByteCount, Rate, Span, Time};
+use crate::units::{Bandwidth, ByteCount, Span, Time};
 
 /// One source of data.
 pub struct Source {
@@ -98,10 +98,10 @@ fn hash<'a>(
     files: &mut BTreeMap<String, String>,
 ) -> Result<(), LearnError> {
     for path in paths {
-        let bytes = std::fs::read(path).map_err(|error| LearnError::Read(path.clone(), error))?;
+        let input = hash_input(path)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let folder = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
-        files.insert(format!("{folder}/{name}"), sha256(&bytes));
+        files.insert(format!("{folder}/{name}"), input.sha256.unwrap_or_default());
     }
     Ok(())
 }
@@ -133,14 +133,14 @@ fn read_captures(
     let mut passages: Vec<Passage> = passages
         .map(|passage| {
             let arrival = at(passage.arrival_ps);
-            let packet = crate::packet::Packet { in_port: passage.capture + 1, ..passage.packet };
+            let packet = Packet { in_port: passage.capture + 1, ..passage.packet };
             // Clocks that differ by less than a delay may put a departure before the arrival.
             let start = passage.departure_ps.map(|ps| at(ps).max(arrival));
             Passage { arrival, packet, class: 0, start }
         })
         .collect();
     classed(&mut passages, &file.class, &flows);
-    let mut trace = Trace {
+    let trace = Trace {
         name: source.name.clone(),
         context: 0,
         link: Link::with_delay(Bandwidth::Unlimited, Span::ZERO),
@@ -148,39 +148,25 @@ fn read_captures(
         passages,
     };
     if source.part != PartOfData::Test && file.pace.is_none() {
-        let until = match source.part {
-            PartOfData::ByTime => file.split.train,
-            _ => 1.0,
-        };
-        let until = trace.part(0.0, until).end;
+        let until = Part::Train.of(&trace, source.part, &file.split).end;
         let end = trace.passages.get(until).map_or(i64::MAX, |passage| passage.arrival.as_ps() as i64);
-        let model = recording.model(i64::MIN..end, || ControlFlow::Continue(()))?;
-        let several = file.class.len() > 1;
-        source.pace = Some(pace_of(&model, several, &source.name)?);
-        if model.bottleneck == Bottleneck::Link {
-            trace.link = link_of(&model);
+        let model = recording.model(i64::MIN..end)?;
+        if model.at_far_end {
+            return Err(LearnError::FarEnd(source.name.clone()));
         }
+        source.pace = Some(pace_of(&model, file.class.len() > 1, &source.name)?);
     }
     source.traces.push(trace);
     Ok(())
 }
 
-fn rate_of(model: &CalibratedModel) -> Rate {
-    Rate::from_bps(model.rate_bps.max(1)).expect("one or more")
-}
-
-fn link_of(model: &CalibratedModel) -> Link {
-    let overhead = ByteCount::new(model.overhead_bytes);
-    Link { overhead, ..Link::with_delay(Bandwidth::Limited(rate_of(model)), Span::ZERO) }
-}
-
-/// What sets the pace of a calibrated device.
+/// What sets the pace of a calibrated device. A link is a bucket without depth: what is behind it is not simulated.
 fn pace_of(model: &CalibratedModel, several: bool, name: &str) -> Result<Pace, LearnError> {
-    let rate = rate_of(model);
+    let rate = model.rate();
     let (burst, overhead) = (ByteCount::new(model.burst_bytes), ByteCount::new(model.overhead_bytes));
     match model.bottleneck {
         Bottleneck::None => Err(LearnError::NoBottleneck(name.to_owned())),
-        Bottleneck::Link => Ok(Pace::Link),
+        Bottleneck::Link => Ok(Pace::DebtBucket { rate, burst: ByteCount::ZERO, overhead }),
         Bottleneck::TokenBucket if !several => Ok(Pace::TokenBucket { rate, burst, overhead }),
         Bottleneck::TokenBucket | Bottleneck::DebtBucket => Ok(Pace::DebtBucket { rate, burst, overhead }),
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::trace::Trace;
 use crate::compare::{Delays, agreement};
-use crate::packet::Tau;
+use crate::packet::{Packet, Tau};
 use crate::ptm::neural::card::ScoreCard;
 use crate::ptm::{Place, PtmSpec};
 use crate::report::Scatter;
@@ -17,7 +17,7 @@ use crate::units::Time;
 pub fn starts(trace: &Trace, spec: &PtmSpec, seed: u64) -> (Vec<Option<Time>>, f64) {
     let mut ptm = spec.build(&Place { link: trace.link, seed, port: &trace.name });
     let taus = trace.passages.iter().enumerate().map(|(index, passage)| {
-        let packet = crate::packet::Packet { pid: index as u64, ..passage.packet };
+        let packet = Packet { pid: index as u64, ..passage.packet };
         Tau { timestamp: passage.arrival, packet }
     });
     let taus: Vec<Tau> = taus.collect();

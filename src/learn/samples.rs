@@ -82,7 +82,7 @@ fn replay(trace: &Trace, view: &View<'_>, watch: &mut impl Watch) {
             Event::Arrives(index) => {
                 let passage = &trace.passages[index];
                 let now = passage.arrival;
-                if now >= free && port.packets() > 0 && lateness.is_none() {
+                if now >= free && port.backlog().packets() > 0 && lateness.is_none() {
                     lateness = Some(ask_at(&mut port, free, start, watch));
                 }
                 watch.arrives(&port, index);
@@ -144,7 +144,7 @@ pub fn limits(trace: &Trace, view: &View<'_>, until: usize) -> Limits {
             let Most(trace, until, limits) = self;
             if index < *until {
                 let class = usize::from(trace.passages[index].class);
-                limits.port = limits.port.max(port.bytes() as f64);
+                limits.port = limits.port.max(port.backlog().bytes() as f64);
                 limits.class[class] = limits.class[class].max(port.bytes_in(class) as f64);
             }
         }

@@ -1,10 +1,12 @@
 //! A training file: what a model is trained on, and how.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::trace::Trace;
 use crate::config::{ConfigError, Document, Spanned, listed};
 use crate::ptm::neural::NeuralClass;
 use crate::ptm::neural::residual::Pace;
@@ -183,6 +185,48 @@ impl PartOfData {
             PartOfData::ByTime => "by-time",
             PartOfData::Train => "train",
             PartOfData::Test => "test",
+        }
+    }
+}
+
+/// A part of the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// To learn from.
+    Train,
+    /// To tell when to stop.
+    Validation,
+    /// Never seen in training.
+    Test,
+}
+
+impl Part {
+    /// All of them.
+    pub const ALL: [Part; 3] = [Part::Train, Part::Validation, Part::Test];
+
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::Train => "train",
+            Part::Validation => "validation",
+            Part::Test => "test",
+        }
+    }
+
+    /// Its packets in a trace.
+    pub fn of(self, trace: &Trace, used: PartOfData, split: &Split) -> Range<usize> {
+        let Split { train, validation } = *split;
+        let (train, validation) = match used {
+            PartOfData::ByTime => (train, validation),
+            // What would be the test is trained on too.
+            PartOfData::Train => (train / (train + validation), validation / (train + validation)),
+            PartOfData::Test => (0.0, 0.0),
+        };
+        match self {
+            Part::Train => trace.part(0.0, train),
+            Part::Validation => trace.part(train, train + validation),
+            Part::Test if used == PartOfData::Train => 0..0,
+            Part::Test => trace.part(train + validation, 1.0),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! From data to a model: what a port is like, the training, and the scores.
 
 use std::collections::BTreeMap;
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::data::Source;
 use super::evaluate::{Comparison, Evaluation, starts};
 use super::samples::{Samples, View, lateness, limits};
 use super::shares::shares;
-use super::spec::{PartOfData, Split, TrainingFile};
+use super::spec::{Part, Split, TrainingFile};
 use super::trace::Trace;
 use crate::ptm::PtmSpec;
 use crate::ptm::neural::card::{DataCard, FORMAT, ScoreCard, TrainingCard};
@@ -22,48 +22,6 @@ const NO_LATENESS: f64 = 1e-6;
 
 /// Dots of a chart.
 const MOST_DOTS: usize = 3_000;
-
-/// A part of the data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// To learn from.
-    Train,
-    /// To tell when to stop.
-    Validation,
-    /// Never seen in training.
-    Test,
-}
-
-impl Part {
-    /// All of them.
-    pub const ALL: [Part; 3] = [Part::Train, Part::Validation, Part::Test];
-
-    /// Its name in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Part::Train => "train",
-            Part::Validation => "validation",
-            Part::Test => "test",
-        }
-    }
-
-    /// Its packets in a trace.
-    pub fn of(self, trace: &Trace, used: PartOfData, split: &Split) -> Range<usize> {
-        let Split { train, validation } = *split;
-        let (train, validation) = match used {
-            PartOfData::ByTime => (train, validation),
-            // What would be the test is trained on too.
-            PartOfData::Train => (train / (train + validation), validation / (train + validation)),
-            PartOfData::Test => (0.0, 0.0),
-        };
-        match self {
-            Part::Train => trace.part(0.0, train),
-            Part::Validation => trace.part(train, train + validation),
-            Part::Test if used == PartOfData::Train => 0..0,
-            Part::Test => trace.part(train + validation, 1.0),
-        }
-    }
-}
 
 /// What is known of the data before any network is trained: read off the part to train on alone.
 pub struct Prepared {
@@ -231,14 +189,10 @@ pub fn evaluate(
     Ok(evaluations)
 }
 
-/// The scores for a card: each part over all sources, weighed by packets, run as a sample.
+/// The scores for a card: one for each source, part and way to run the model.
 pub fn scores(evaluations: &[Evaluation]) -> BTreeMap<String, ScoreCard> {
-    let mut scores: BTreeMap<String, ScoreCard> = BTreeMap::new();
-    for evaluation in evaluations {
-        let name = format!("{} {} {}", evaluation.data, evaluation.part, evaluation.output);
-        scores.insert(name, evaluation.score);
-    }
-    scores
+    let name = |of: &Evaluation| format!("{} {} {}", of.data, of.part, of.output);
+    evaluations.iter().map(|evaluation| (name(evaluation), evaluation.score)).collect()
 }
 
 /// Where networks are trained.

@@ -165,6 +165,15 @@ impl JsonSchema for ModelFile {
 #[derive(Debug, Default)]
 pub struct ModelCache(FxHashMap<PathBuf, Result<Arc<Model>, Arc<str>>>);
 
+impl ModelCache {
+    /// The files of the models, each with its card, by name.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut weights: Vec<&PathBuf> = self.0.keys().collect();
+        weights.sort_unstable();
+        weights.into_iter().flat_map(|path| [path.clone(), path.with_extension("toml")]).collect()
+    }
+}
+
 impl NeuralSpec {
     /// Reads the model; its path is relative to `base`. What fails is told by the check of the port.
     pub fn load(&mut self, base: &Path, cache: &mut ModelCache) {

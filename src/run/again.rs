@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{MeasuredSummary, RunError, RunOptions, Stage, hash, run};
+use super::{MeasuredSummary, RunError, RunOptions, Stage, hash_input, run};
 use crate::capture::Options as CaptureOptions;
 use crate::compare::AcceptSummary;
 use crate::config::ConfigError;
@@ -117,7 +117,7 @@ pub fn compare_run(
         .map_err(|error| not_a_run(format!("meta.json cannot be read: {error}")))?;
     let meta: Meta = serde_json::from_str(&text).map_err(|error| not_a_run(format!("meta.json: {error}")))?;
     for input in &meta.inputs {
-        let now = hash(&input.path).map_err(|_| AgainError::Changed(input.path.clone()))?;
+        let now = hash_input(&input.path).map_err(|_| AgainError::Changed(input.path.clone()))?;
         if now.sha256 != input.sha256 {
             return Err(AgainError::Changed(input.path.clone()));
         }

@@ -172,7 +172,7 @@ impl Scenario {
         let captures = captures.chain(measured.iter().map(|measured| &measured.capture));
         let captures = captures.chain(rtts.iter().map(|measured| &measured.capture));
         let mut inputs = vec![path.to_owned()];
-        for input in topology_path.iter().chain(captures) {
+        for input in topology_path.iter().chain(topology.models()).chain(captures) {
             if !inputs.contains(input) {
                 inputs.push(input.clone());
             }

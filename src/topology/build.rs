@@ -345,7 +345,7 @@ fn build(name: String, devices: Vec<DeviceSpec>, links: Vec<LinkSpec>) -> Topolo
         let node = |port: PortId| NodeIndex::new(ports[port.index()].device.index());
         graph.add_edge(node(from), node(to), DirectedLink { from, to, link, impairment });
     }
-    Topology { name, graph, ports, by_name, forwarding: Forwarding::default() }
+    Topology { name, graph, ports, by_name, forwarding: Forwarding::default(), models: Vec::new() }
 }
 
 /// The address of a host that was given none: `fd00::1` for the first device, and so on (RFC 4193), or the next

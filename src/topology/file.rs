@@ -1,6 +1,6 @@
 //! A topology file, as written.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashSet;
 use schemars::JsonSchema;
@@ -343,7 +343,7 @@ impl Topology {
     pub fn from_document(document: &Document) -> Result<Self, ConfigError> {
         let mut file: TopologyFile = document.deserialize()?;
         expand(&mut file, document)?;
-        load_models(&mut file, document);
+        let models = load_models(&mut file, document);
         let mut errors = Vec::new();
         errors.extend(misplaced(&file, document));
         let devices =
@@ -374,12 +374,12 @@ impl Topology {
         let topology = Self::new(file.name.clone(), devices, links)
             .map_err(|error| document.error(0..0, error.to_string()))?;
         let forwarding = forwarding(&file.forwarding, &file.path, &topology, document)?;
-        Ok(topology.with_forwarding(forwarding))
+        Ok(Topology { models, ..topology.with_forwarding(forwarding) })
     }
 }
 
-/// Reads the learned models that it names; paths are relative to the file.
-fn load_models(file: &mut TopologyFile, document: &Document) {
+/// Reads the learned models that it names; paths are relative to the file. The files that make them.
+fn load_models(file: &mut TopologyFile, document: &Document) -> Vec<PathBuf> {
     let base = Path::new(&document.source().name).parent().unwrap_or(Path::new(""));
     let links =
         file.link.iter_mut().flat_map(|link| [&mut link.forward.ptm, &mut link.ptm, &mut link.backward.ptm]);
@@ -389,6 +389,7 @@ fn load_models(file: &mut TopologyFile, document: &Document) {
     for ptm in ptms.chain(file.defaults.ptms_mut()) {
         ptm.load_models(base, &mut cache);
     }
+    cache.files()
 }
 
 /// The traffic management that a link gives to one of its ends.

@@ -21,11 +21,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::card::Card;
-use super::{ModelError, NeuralClass, NeuralSpec, Output, Tensors};
+use super::{Classing, ModelError, NeuralClass, NeuralSpec, Output, Tensors};
 use crate::flow::Flows;
 use crate::link::Link;
 use crate::packet::{Packet, Tau};
-use crate::ptm::classes::{Classifier, check_classes};
+use crate::ptm::classes::check_classes;
 use crate::ptm::{Backlog, Discipline, Loss, Next, Place, PtmError};
 use crate::random::{Stream, stream};
 use crate::units::{Bandwidth, PS_PER_S, Rate, Span, Time};
@@ -187,10 +187,8 @@ impl Network {
         place: &Place<'_>,
     ) -> Box<dyn Discipline> {
         let rate = self.rate(spec, &place.link).expect("the spec was checked");
-        let classes = classes(spec, card);
-        let matches = classes.iter().map(|class| class.matched.as_ref()).enumerate();
         Box::new(DeepQueueNet {
-            classifier: Classifier::new(matches, self.trained.classes - 1),
+            classing: Classing::new(classes(spec, card)),
             predictor: self.predictor(rate),
             output: spec.output,
             random: stream(place.seed, "ptm", place.port),
@@ -275,7 +273,7 @@ impl Predictor {
 /// that came before it. It loses none.
 struct DeepQueueNet {
     predictor: Predictor,
-    classifier: Classifier,
+    classing: Classing,
     output: Output,
     random: Stream,
     /// Per class, when the newest packet is released.
@@ -288,7 +286,7 @@ struct DeepQueueNet {
 
 impl Discipline for DeepQueueNet {
     fn enqueue(&mut self, tau: Tau, flows: &Flows, _losses: &mut Vec<Loss>) {
-        let class = self.classifier.classify(&tau.packet, flows);
+        let class = self.classing.class(&tau.packet, flows);
         let predicted = self.predictor.waiting_s(tau.timestamp, &tau.packet, class);
         let correction = &self.predictor.trained.correction;
         let waiting_s = correction.correct(class, predicted, self.output, &mut self.random);

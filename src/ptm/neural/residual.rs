@@ -436,7 +436,6 @@ impl Network {
             state: vec![0.0; self.card.recurrent],
             release: None,
             chosen: None,
-            backlog: Backlog::default(),
             x: vec![0.0; (CHOICE_FEATURES * shares.len()).max(LATENESS_FEATURES + shares.len())],
             scores: vec![0.0; shares.len()],
             scratch: self.scratch(),
@@ -458,7 +457,6 @@ struct Residual {
     release: Option<(Time, f32)>,
     /// Which class then goes.
     chosen: Option<usize>,
-    backlog: Backlog,
     x: Vec<f32>,
     scores: Vec<f32>,
     scratch: Scratch,
@@ -539,12 +537,11 @@ impl Discipline for Residual {
             losses.push(Loss { tau, at: tau.timestamp, reason: DropReason::BufferFull });
             return;
         }
-        self.backlog.add(tau.packet.length);
         self.port.arrive(class, tau);
     }
 
     fn next(&mut self, now: Time, _losses: &mut Vec<Loss>) -> Next {
-        if self.port.packets() == 0 {
+        if self.port.backlog().packets() == 0 {
             return Next::Nothing;
         }
         let release = match self.release {
@@ -568,12 +565,11 @@ impl Discipline for Residual {
         let x = &mut self.x[..SENT_FEATURES + self.scores.len()];
         let tau = self.port.send(class, now, lateness, x);
         self.network.carry(x, &mut self.state, &mut self.scratch);
-        self.backlog.remove(tau.packet.length);
         Some(tau)
     }
 
     fn backlog(&self) -> Backlog {
-        self.backlog
+        self.port.backlog()
     }
 
     fn waiting(&self, waiting: &mut Vec<Tau>) {

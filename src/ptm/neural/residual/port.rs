@@ -7,6 +7,7 @@ use super::super::math::exp;
 use super::{ClassShare, Pace};
 use crate::link::{Link, Transmission};
 use crate::packet::Tau;
+use crate::ptm::Backlog;
 use crate::units::{Bandwidth, Span, Time};
 
 /// What is told when the port is asked when it will send, beside one number per class.
@@ -88,7 +89,7 @@ struct Waiting {
 struct Class {
     share: ClassShare,
     queue: VecDeque<Waiting>,
-    bytes: u64,
+    backlog: Backlog,
     /// Packets of its turn, and what is left of it in bytes, as deficit round robin counts.
     turn_packets: f64,
     deficit: f64,
@@ -112,8 +113,7 @@ pub struct Port {
     /// Packets that arrived so far.
     arrived: u64,
     /// What waits.
-    packets: u64,
-    bytes: u64,
+    backlog: Backlog,
     /// Whose turn it is: the class that was served last.
     turn: Option<usize>,
     /// The tag of the packet that was sent last.
@@ -134,7 +134,7 @@ impl Port {
         let class = |share: &ClassShare| Class {
             share: *share,
             queue: VecDeque::new(),
-            bytes: 0,
+            backlog: Backlog::default(),
             turn_packets: 0.0,
             deficit: 0.0,
             kept_deficit: 0.0,
@@ -149,8 +149,7 @@ impl Port {
             unit: unit.max(1.0),
             classes: shares.iter().map(class).collect(),
             arrived: 0,
-            packets: 0,
-            bytes: 0,
+            backlog: Backlog::default(),
             turn: None,
             virtual_time: 0.0,
             last_sent: Time::ZERO,
@@ -165,14 +164,9 @@ impl Port {
         self.unit
     }
 
-    /// Packets that wait.
-    pub fn packets(&self) -> u64 {
-        self.packets
-    }
-
-    /// Bytes that wait.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
+    /// What waits.
+    pub fn backlog(&self) -> Backlog {
+        self.backlog
     }
 
     /// Packets that wait in a class.
@@ -182,7 +176,7 @@ impl Port {
 
     /// Bytes that wait in a class.
     pub fn bytes_in(&self, class: usize) -> u64 {
-        self.classes[class].bytes
+        self.classes[class].backlog.bytes()
     }
 
     /// The packet that goes first in a class.
@@ -225,14 +219,16 @@ impl Port {
     pub fn drop_features(&self, class: usize, length: u32, limits: [f64; 2], x: &mut [f32]) {
         let class = &self.classes[class];
         let length = f64::from(length);
-        let [room, room_in_class] =
-            [limits[0] - self.bytes as f64 - length, limits[1] - class.bytes as f64 - length]
-                .map(|room| self.lengths(room).clamp(-MOST, MOST));
+        let [room, room_in_class] = [
+            limits[0] - self.backlog.bytes() as f64 - length,
+            limits[1] - class.backlog.bytes() as f64 - length,
+        ]
+        .map(|room| self.lengths(room).clamp(-MOST, MOST));
         x.copy_from_slice(&[
             room,
             room_in_class,
             self.lengths(length),
-            log(self.lengths(self.bytes as f64)),
+            log(self.lengths(self.backlog.bytes() as f64)),
             log(self.rates[0]),
             log(self.rates[1]),
         ]);
@@ -246,7 +242,7 @@ impl Port {
         for (rate, window) in self.rates.iter_mut().zip(WINDOWS) {
             *rate += work / window;
         }
-        if self.packets == 0 {
+        if self.backlog.packets() == 0 {
             self.virtual_time = 0.0;
             self.classes.iter_mut().for_each(|class| class.last_tag = 0.0);
         }
@@ -255,9 +251,8 @@ impl Port {
         class.last_tag = class.last_tag.max(virtual_time) + length / class.share.share;
         class.queue.push_back(Waiting { tau, number: self.arrived, tag: class.last_tag });
         self.arrived += 1;
-        class.bytes += u64::from(tau.packet.length);
-        self.packets += 1;
-        self.bytes += u64::from(tau.packet.length);
+        class.backlog.add(tau.packet.length);
+        self.backlog.add(tau.packet.length);
     }
 
     fn pass_time(&mut self, now: Time) {
@@ -284,7 +279,7 @@ impl Port {
             log(self.units(eligible.since(now))),
             (tokens / self.unit).clamp(-MOST, MOST),
             self.lengths(f64::from(head)),
-            log(self.packets as f32),
+            log(self.backlog.packets() as f32),
             log(self.units(now.since(self.last_sent))),
             self.last_lateness,
             log(self.rates[0]),
@@ -314,7 +309,7 @@ impl Port {
                 flag(oldest == Some(head.number)),
                 self.lengths(length),
                 log(self.units(now.since(head.tau.timestamp))),
-                log(self.lengths(class.bytes as f64)),
+                log(self.lengths(class.backlog.bytes() as f64)),
                 (left as f32).clamp(-MOST, MOST),
                 self.lengths(class.deficit).clamp(-MOST, MOST),
                 self.lengths(class.deficit - length).clamp(-MOST, MOST),
@@ -347,10 +342,9 @@ impl Port {
         self.take_turn(class, length);
         self.pay(class, length);
         self.virtual_time = tag;
-        self.packets -= 1;
-        self.bytes -= u64::from(bytes);
+        self.backlog.remove(bytes);
         let served = &mut self.classes[class];
-        served.bytes -= u64::from(bytes);
+        served.backlog.remove(bytes);
         if served.queue.is_empty() {
             served.deficit = 0.0;
             served.lag = 0.0;
