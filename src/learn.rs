@@ -7,6 +7,8 @@ pub mod data;
 pub mod deepqueuenet;
 pub mod evaluate;
 #[cfg(feature = "train")]
+pub mod passes;
+#[cfg(feature = "train")]
 pub mod residual;
 pub mod samples;
 pub mod shares;
@@ -91,6 +93,9 @@ pub enum LearnError {
     #[cfg(feature = "train")]
     #[error(transparent)]
     DeepQueueNet(#[from] deepqueuenet::TrainError),
+    /// The loss is no number any more.
+    #[error("the training has diverged in pass {0}: its loss is no number; a lower `learning_rate` may help")]
+    Diverged(u32),
     /// A checkpoint cannot be used.
     #[error("{}: {}", .0.display(), .1)]
     Checkpoint(PathBuf, String),

@@ -48,7 +48,7 @@ impl Calibrate {
         };
         let interrupt = Interrupt::new()?;
         let told = |error: CalibrateError| match error {
-            CalibrateError::Interrupted => CliError::Interrupted,
+            CalibrateError::Interrupted => CliError::interrupted(),
             error if error.is_bad_input() => CliError::Usage(error.to_string()),
             error => CliError::Failed(Box::new(error)),
         };

@@ -26,15 +26,20 @@ pub enum CliError {
     /// The result says what is wrong: exit code 2, and nothing more to print.
     #[error("an input is bad")]
     Told,
-    /// The user stopped it: exit code 130, as shells have it.
-    #[error("interrupted: nothing was written")]
-    Interrupted,
+    /// The user stopped it: exit code 130, as shells have it. With what has become of the output.
+    #[error("interrupted: {0}")]
+    Interrupted(String),
     /// Standard output could not be written.
     #[error("cannot write the result: {0}")]
     Output(#[from] io::Error),
 }
 
 impl CliError {
+    /// The user stopped it before anything was written.
+    pub(super) fn interrupted() -> Self {
+        CliError::Interrupted("nothing was written".to_owned())
+    }
+
     /// 1 failed, 2 bad usage or a bad input, 3 an `[accept]` bound was missed. A reader that has
     /// seen enough, as in `taunet check *.toml | head -1`, is no failure: 0.
     pub fn exit_code(&self) -> ExitCode {
@@ -42,7 +47,7 @@ impl CliError {
             CliError::Config(_) | CliError::Usage(_) | CliError::Told => 2,
             CliError::Failed(_) => 1,
             CliError::AcceptMissed(_) => 3,
-            CliError::Interrupted => 130,
+            CliError::Interrupted(_) => 130,
             CliError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             CliError::Output(_) => 1,
         })

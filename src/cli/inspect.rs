@@ -70,7 +70,7 @@ impl Inspect {
         let interrupt = Interrupt::new()?;
         let damage = loop {
             if interrupt.as_control_flow().is_break() {
-                return Err(CliError::Interrupted);
+                return Err(CliError::interrupted());
             }
             match reader.next_record() {
                 Ok(Some(record)) => {

@@ -114,8 +114,8 @@ impl TrainingBar {
     }
 
     /// Shows how far the training is.
-    pub(super) fn show(&mut self, progress: crate::learn::residual::Progress) {
-        use crate::learn::residual::Progress;
+    pub(super) fn show(&mut self, progress: crate::learn::passes::Progress) {
+        use crate::learn::passes::Progress;
         match (self, progress) {
             (TrainingBar::Silent, _) | (TrainingBar::Lines, Progress::Batch(..)) => {}
             (TrainingBar::Lines, Progress::Epoch(epoch)) => to_stderr(&format!(

@@ -71,7 +71,7 @@ impl Run {
         });
         bar.clear();
         let summary = result.map_err(|error| match error {
-            RunError::Engine(EngineError::Interrupted) => CliError::Interrupted,
+            RunError::Engine(EngineError::Interrupted) => CliError::interrupted(),
             error if error.is_bad_input() => CliError::Usage(error.to_string()),
             error => CliError::Failed(Box::new(error)),
         })?;

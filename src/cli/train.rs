@@ -14,10 +14,10 @@ use super::write::{check_free, write_bytes};
 use super::{CliError, Global, Output};
 use crate::learn::LearnError;
 use crate::learn::data::{Source, load};
-use crate::learn::evaluate::Evaluation;
+use crate::learn::evaluate::{Evaluation, evaluate, scores};
 use crate::learn::spec::TrainingFile;
-use crate::learn::train::{Processor, evaluate, scores};
-use crate::ptm::neural::Model;
+use crate::learn::train::Processor;
+use crate::ptm::neural::{Model, Output as NeuralOutput};
 use crate::report::{Scatter, training_page};
 
 /// Learn a device from captures, scenarios or tables: a model for `ptm = { kind = "neural" }`
@@ -38,6 +38,15 @@ pub struct Train {
     /// Train on all other data, and test on these
     #[arg(long, value_name = "NAME")]
     leave_out: Option<String>,
+    /// Use the data of this name alone; may be given several times
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Set one value of the training file, such as training.epochs=10
+    #[arg(long = "set", value_name = "PATH.TO.KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Evaluate the model run in this way alone; may be given several times [default: all]
+    #[arg(long = "output", value_enum, value_name = "OUTPUT")]
+    outputs: Vec<NeuralOutput>,
     /// Where to train
     #[arg(long, value_enum, default_value_t = Processor::Cpu)]
     device: Processor,
@@ -51,7 +60,7 @@ pub struct Train {
 
 fn told(error: LearnError) -> CliError {
     match error {
-        LearnError::Interrupted => CliError::Interrupted,
+        LearnError::Interrupted => CliError::interrupted(),
         LearnError::Config(error) => CliError::Config(error),
         error @ (LearnError::Write(..) | LearnError::Engine(_)) => CliError::Failed(Box::new(error)),
         error => CliError::Usage(error.to_string()),
@@ -60,7 +69,10 @@ fn told(error: LearnError) -> CliError {
 
 impl Train {
     pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
-        let mut file = TrainingFile::load(&self.file)?;
+        let mut file = TrainingFile::load(&self.file, &self.overrides)?;
+        if !self.only.is_empty() {
+            file.only(&self.only).map_err(CliError::Usage)?;
+        }
         if let Some(name) = &self.leave_out {
             file.leave_out(name).map_err(CliError::Usage)?;
         }
@@ -95,8 +107,19 @@ impl Train {
         };
         let model = Arc::new(model);
         say("evaluating");
-        let evaluations = evaluate(&model, &file.split, &sources, &contexts, || interrupt.as_control_flow())
-            .map_err(told)?;
+        let outputs = match &self.outputs[..] {
+            [] => &NeuralOutput::ALL,
+            outputs => outputs,
+        };
+        let evaluations =
+            evaluate(&model, &file.split, &sources, &contexts, outputs, || interrupt.as_control_flow())
+                .map_err(|error| match (error, &self.out) {
+                    (LearnError::Interrupted, Some(out)) => CliError::Interrupted(format!(
+                        "{} is written, but its scores are not: --evaluate gives them",
+                        out.display()
+                    )),
+                    (error, _) => told(error),
+                })?;
         if let Some(out) = &self.out {
             let mut card = model.card.clone();
             card.scores = scores(&evaluations);
@@ -149,13 +172,6 @@ impl Train {
         use crate::learn::train::{Run, card, train_deepqueuenet, train_residual};
         use crate::ptm::neural::Architecture;
 
-        let is_reference = file.architecture == ArchitectureKind::DeepQueueNet;
-        if is_reference && (self.resume || self.device != Processor::Cpu) {
-            return Err(CliError::Usage(
-                "`deepqueuenet` writes no checkpoint to --resume from, and trains on the processor alone"
-                    .to_owned(),
-            ));
-        }
         let arguments = std::env::args().skip(1);
         let command = arguments.fold("taunet".to_owned(), |text, argument| format!("{text} {argument}"));
         let checkpoint = out.with_extension("checkpoint");
@@ -168,18 +184,16 @@ impl Train {
         let trained = match file.architecture {
             ArchitectureKind::Residual => train_residual(file, sources, contexts, &run, progress)
                 .map(|(card, training, tensors)| (Architecture::Residual(card), training, tensors)),
-            ArchitectureKind::DeepQueueNet => train_deepqueuenet(file, sources, progress)
+            ArchitectureKind::DeepQueueNet => train_deepqueuenet(file, sources, &run, progress)
                 .map(|(card, training, tensors)| (Architecture::DeepQueueNet(card), training, tensors)),
         };
         bar.clear();
-        let (architecture, training, tensors) = trained.map_err(|error| {
-            if matches!(error, LearnError::Interrupted) && checkpoint.exists() {
-                to_stderr(&format!(
-                    "the passes so far are in {}: --resume goes on from there",
-                    checkpoint.display()
-                ));
-            }
-            told(error)
+        let (architecture, training, tensors) = trained.map_err(|error| match error {
+            LearnError::Interrupted if checkpoint.exists() => CliError::Interrupted(format!(
+                "the passes so far are in {}: --resume goes on from there",
+                checkpoint.display()
+            )),
+            error => told(error),
         })?;
         let (card, bytes) = card(file, sources, architecture, training, &tensors, command);
         write_bytes(out, &bytes, true)?;

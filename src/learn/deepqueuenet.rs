@@ -1,7 +1,7 @@
 //! Training the published network of DeepQueueNet.
 //!
-//! As published: mean squared error, Adam with a rate of 0.001, batches of 256 windows of 42 packets, everything scaled
-//! by the least and the greatest of the training part. Where the publication trains for a fixed number of passes, the
+//! As published: mean squared error, Adam (with a rate of 0.001, where the training file names no other), batches of 256
+//! windows of 42 packets, everything scaled by the least and the greatest of the training part. Where the publication trains for a fixed number of passes, the
 //! weights of the least loss on the validation part are kept here.
 
 mod framework;
@@ -11,16 +11,17 @@ mod samples;
 mod tests;
 
 use std::ops::ControlFlow;
-use std::time::Instant;
 
+use burn::tensor::Device;
+
+use super::passes::{Learner, Told};
 use super::trace::Trace;
 use crate::ptm::neural::Tensors;
-use crate::ptm::neural::card::TrainingCard;
 use crate::ptm::neural::deepqueuenet::correction::Correction;
-use crate::ptm::neural::deepqueuenet::{DeepQueueNetCard, PORTS, PORTS_AT_MOST, features, network};
+use crate::ptm::neural::deepqueuenet::{DeepQueueNetCard, PORTS, PORTS_AT_MOST, Scale, features, network};
 use crate::random::stream;
 use crate::units::Rate;
-use framework::Training;
+use framework::Framework;
 use samples::{Chooser, Samples};
 
 /// Windows whose losses are averaged before a step.
@@ -28,41 +29,6 @@ const BATCH: usize = 256;
 
 /// Windows of the training part whose errors become the correction, at least, where there are as many.
 const CORRECTED: usize = 10_000;
-
-/// How much a training may cost.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Budget {
-    /// Epochs, at most.
-    pub epochs: u32,
-    /// Windows of an epoch, at most. Epochs go through the training part in turn, in random order.
-    pub windows_per_epoch: usize,
-    /// Epochs without a lesser loss on the validation part, after which the training ends.
-    pub patience: u32,
-}
-
-/// What a training reports after each epoch. Losses are mean squared errors of the scaled waiting time.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Epoch {
-    /// Its number, from 1.
-    pub number: u32,
-    /// The loss on its windows.
-    pub loss: f64,
-    /// The loss on the validation part.
-    pub validation_loss: f64,
-    /// Since the training began, in seconds.
-    pub seconds: f64,
-}
-
-/// What a training gives.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Trained {
-    /// The architecture's part of the card.
-    pub card: DeepQueueNetCard,
-    /// The weights and the correction.
-    pub tensors: Tensors,
-    /// How it went.
-    pub training: TrainingCard,
-}
 
 /// Why a network cannot be trained.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -98,91 +64,109 @@ pub enum TrainError {
         /// how many there are
         classes: usize,
     },
-    /// The loss is no number any more.
-    #[error("the training has diverged in epoch {0}: its loss is no number")]
-    Diverged(u32),
 }
 
-/// Trains a network for so many classes on the traces of `train`, until it gets no better on those of `validation`,
-/// the budget is used up, or `progress` breaks. `rate` is that of the port's shaper, where its link does not set the
-/// pace.
-///
-/// The same arguments give the same network on the same machine.
-///
-/// # Errors
-/// The traces do not hold together, or the training diverges.
-pub fn train(
-    train: &[Trace],
-    validation: &[Trace],
+/// A network in training. The same arguments give the same network on the same machine.
+pub struct Training {
+    framework: Framework,
+    samples: Samples,
+    validation: Samples,
+    /// The windows of the validation part that are looked at.
+    validated: Vec<usize>,
+    chooser: Chooser,
+    windows_per_pass: usize,
     classes: usize,
-    rate: Option<Rate>,
-    seed: u64,
-    budget: &Budget,
-    progress: &mut dyn FnMut(Epoch) -> ControlFlow<()>,
-) -> Result<Trained, TrainError> {
-    let began = Instant::now();
-    let classes = classes.max(1);
-    let ports = samples::ports(train.iter().chain(validation))?.max(PORTS);
-    let mut samples = Samples::of(train, "training", ports, classes, rate)?;
-    let mut validation = Samples::of(validation, "validation", ports, classes, rate)?;
-    let scale = samples.scale(&features::kinds(ports, classes));
-    samples.apply(&scale);
-    validation.apply(&scale);
-
-    let windows_per_epoch = budget.windows_per_epoch.max(1);
-    let validated = validation.evenly(windows_per_epoch.div_ceil(4).max(BATCH));
-    let mut chooser = Chooser::new(samples.len(), stream(seed, "train", "windows"));
-    let features = features::count(ports, classes);
-    let mut training = Training::new(network::initial(features, seed), features);
-    let mut card = TrainingCard { parameters: network::parameters(features), ..TrainingCard::default() };
-    let (mut best, mut least) = (training.weights(), f64::INFINITY);
-    for number in 1..=budget.epochs {
-        let chosen = chooser.next(windows_per_epoch);
-        let mut sum = 0.0;
-        for batch in chosen.chunks(BATCH) {
-            sum += training.step(&samples.batch(batch)) * batch.len() as f64;
-        }
-        let loss = sum / chosen.len() as f64;
-        let validation_loss = loss_on(&training, &validation, &validated);
-        if !(loss.is_finite() && validation_loss.is_finite()) {
-            return Err(TrainError::Diverged(number));
-        }
-        card.loss.push(loss);
-        card.validation_loss.push(validation_loss);
-        card.epochs_in_all = number;
-        if validation_loss < least {
-            (best, least, card.epochs) = (training.weights(), validation_loss, number);
-        }
-        let seconds = began.elapsed().as_secs_f64();
-        let goes_on = progress(Epoch { number, loss, validation_loss, seconds }).is_continue();
-        if !goes_on || number - card.epochs >= budget.patience.max(1) {
-            break;
-        }
-    }
-
-    let training = Training::new(best.clone(), features);
-    let mut pairs = vec![Vec::new(); classes];
-    let (mut outputs, mut tensors) = (Vec::new(), best);
-    for batch in samples.evenly(windows_per_epoch.max(CORRECTED)).chunks(BATCH) {
-        training.predict(&samples.batch(batch), &mut outputs);
-        for (&sample, &output) in batch.iter().zip(&outputs) {
-            let (class, waiting_s) = samples.truth(sample);
-            pairs[class].push((scale.waiting_s(output), waiting_s));
-        }
-    }
-    Correction::of(&pairs).insert(&mut tensors);
-    card.seconds = began.elapsed().as_secs_f64();
-    Ok(Trained { card: DeepQueueNetCard { ports, rate, scale }, tensors, training: card })
+    card: DeepQueueNetCard,
 }
 
-/// The mean squared error on these samples.
-fn loss_on(training: &Training, samples: &Samples, chosen: &[usize]) -> f64 {
-    let (mut sum, mut outputs) = (0.0, Vec::new());
-    for batch in chosen.chunks(BATCH) {
-        let batch = samples.batch(batch);
-        training.predict(&batch, &mut outputs);
-        let errors = outputs.iter().zip(&batch.targets).map(|(output, target)| f64::from(output - target));
-        sum += errors.map(|error| error * error).sum::<f64>();
+impl Training {
+    /// An untrained network for so many classes, and the traces that it will learn from. `rate` is that of the port's
+    /// shaper, where its link does not set the pace. A pass goes through `windows_per_pass` windows at most: passes go
+    /// through the training part in turn, in random order.
+    ///
+    /// # Errors
+    /// The traces do not hold together.
+    pub fn new(
+        train: &[Trace],
+        validation: &[Trace],
+        classes: usize,
+        rate: Option<Rate>,
+        seed: u64,
+        windows_per_pass: usize,
+        device: Device,
+    ) -> Result<Self, TrainError> {
+        let classes = classes.max(1);
+        let ports = samples::ports(train.iter().chain(validation))?.max(PORTS);
+        let mut samples = Samples::of(train, "training", ports, classes, rate)?;
+        let mut validation = Samples::of(validation, "validation", ports, classes, rate)?;
+        let scale = samples.scale(&features::kinds(ports, classes));
+        samples.apply(&scale);
+        validation.apply(&scale);
+        let windows_per_pass = windows_per_pass.max(1);
+        let validated = validation.evenly(windows_per_pass.div_ceil(4).max(BATCH));
+        let chooser = Chooser::new(samples.len(), stream(seed, "train", "windows"));
+        let features = features::count(ports, classes);
+        let framework = Framework::new(network::initial(features, seed), features, device);
+        let card = DeepQueueNetCard { ports, rate, scale };
+        Ok(Training { framework, samples, validation, validated, chooser, windows_per_pass, classes, card })
     }
-    sum / chosen.len() as f64
+
+    /// With these weights: the card, and the weights with the correction of their errors on the training part.
+    pub fn corrected(mut self, mut weights: Tensors) -> (DeepQueueNetCard, Tensors) {
+        self.framework.set(weights.clone());
+        let scale: &Scale = &self.card.scale;
+        let mut pairs = vec![Vec::new(); self.classes];
+        let mut outputs = Vec::new();
+        for batch in self.samples.evenly(self.windows_per_pass.max(CORRECTED)).chunks(BATCH) {
+            self.framework.predict(&self.samples.batch(batch), &mut outputs);
+            for (&sample, &output) in batch.iter().zip(&outputs) {
+                let (class, waiting_s) = self.samples.truth(sample);
+                pairs[class].push((scale.waiting_s(output), waiting_s));
+            }
+        }
+        Correction::of(&pairs).insert(&mut weights);
+        (self.card, weights)
+    }
+}
+
+impl Learner for Training {
+    fn pass(&mut self, _number: u32, rate: f64, told: Told<'_>) -> ControlFlow<(), f64> {
+        let chosen = self.chooser.next(self.windows_per_pass);
+        let batches = chosen.chunks(BATCH);
+        let (mut sum, mut windows, of) = (0.0, 0, batches.len());
+        for (done, batch) in batches.enumerate() {
+            sum += self.framework.step(&self.samples.batch(batch), rate) * batch.len() as f64;
+            windows += batch.len();
+            told(done + 1, of, sum / windows as f64)?;
+        }
+        ControlFlow::Continue(sum / windows as f64)
+    }
+
+    /// The mean squared error of scaled waiting times.
+    fn validate(&self) -> Option<f64> {
+        let (mut sum, mut outputs) = (0.0, Vec::new());
+        for batch in self.validated.chunks(BATCH) {
+            let batch = self.validation.batch(batch);
+            self.framework.predict(&batch, &mut outputs);
+            let errors = outputs.iter().zip(&batch.targets);
+            sum += errors.map(|(output, target)| f64::from(output - target).powi(2)).sum::<f64>();
+        }
+        Some(sum / self.validated.len() as f64)
+    }
+
+    fn weights(&self) -> Tensors {
+        self.framework.weights()
+    }
+
+    fn optimizer(&self) -> Result<Vec<u8>, String> {
+        self.framework.optimizer()
+    }
+
+    fn restore(&mut self, passes: u32, weights: Tensors, optimizer: Vec<u8>) -> Result<(), String> {
+        for _ in 0..passes {
+            self.chooser.next(self.windows_per_pass);
+        }
+        self.framework.set(weights);
+        self.framework.set_optimizer(optimizer)
+    }
 }

@@ -1,17 +1,26 @@
 //! How close a model comes to what happened.
 
-use std::ops::Range;
+use std::collections::BTreeMap;
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
 
+use super::LearnError;
+use super::data::Source;
+use super::spec::{Part, Split};
 use super::trace::Trace;
 use crate::compare::{Delays, agreement};
 use crate::packet::{Packet, Tau};
 use crate::ptm::neural::card::ScoreCard;
+use crate::ptm::neural::{Architecture, Model, ModelFile, NeuralSpec, Output};
 use crate::ptm::{Place, PtmSpec};
 use crate::report::Scatter;
 use crate::units::Time;
+
+/// Dots of a chart.
+const MOST_DOTS: usize = 3_000;
 
 /// When each packet of a trace starts by a PTM, by its number; none for a lost one. And how long that took, in seconds.
 pub fn starts(trace: &Trace, spec: &PtmSpec, seed: u64) -> (Vec<Option<Time>>, f64) {
@@ -100,4 +109,65 @@ pub struct Evaluation {
     /// Delays of some of the packets, evenly taken.
     #[serde(skip)]
     pub some: Scatter,
+}
+
+/// How good a model is on every source and part, in each of these ways to run it; `contexts` are the names of the devices.
+///
+/// # Errors
+/// `progress` breaks it off, or the model cannot be at the port of a trace.
+pub fn evaluate(
+    model: &Arc<Model>,
+    split: &Split,
+    sources: &[Source],
+    contexts: &[String],
+    outputs: &[Output],
+    mut progress: impl FnMut() -> ControlFlow<()>,
+) -> Result<Vec<Evaluation>, LearnError> {
+    let several = matches!(&model.card.architecture, Architecture::Residual(card) if card.context.len() > 1);
+    let mut evaluations = Vec::new();
+    for &output in outputs {
+        for source in sources {
+            let mut parts = Part::ALL.map(|part| (part, Comparison::default()));
+            let (mut packets, mut seconds) = (0, 0.0);
+            for trace in &source.traces {
+                if progress().is_break() {
+                    return Err(LearnError::Interrupted);
+                }
+                let spec = PtmSpec::Neural(NeuralSpec {
+                    model: ModelFile::of(Arc::clone(model)),
+                    output,
+                    rate: None,
+                    context: several.then(|| contexts[trace.context].clone()),
+                    class: Vec::new(),
+                });
+                spec.check(&trace.link).map_err(|error| LearnError::Unfit(trace.name.clone(), error))?;
+                let (simulated, took) = starts(trace, &spec, 1);
+                packets += trace.passages.len();
+                seconds += took;
+                for (part, comparison) in &mut parts {
+                    comparison.add(trace, &simulated, part.of(trace, source.part, split));
+                }
+            }
+            for (part, comparison) in parts {
+                if comparison.delays.measured.is_empty() {
+                    continue;
+                }
+                evaluations.push(Evaluation {
+                    data: source.name.clone(),
+                    part: part.name(),
+                    output: output.name(),
+                    score: comparison.score(),
+                    packets_per_s: packets as f64 / f64::max(seconds, 1e-9),
+                    some: comparison.some(MOST_DOTS, format!("{}, {}", source.name, part.name())),
+                });
+            }
+        }
+    }
+    Ok(evaluations)
+}
+
+/// The scores for a card: one for each source, part and way to run the model.
+pub fn scores(evaluations: &[Evaluation]) -> BTreeMap<String, ScoreCard> {
+    let name = |of: &Evaluation| format!("{} {} {}", of.data, of.part, of.output);
+    evaluations.iter().map(|evaluation| (name(evaluation), evaluation.score)).collect()
 }

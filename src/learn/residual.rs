@@ -1,16 +1,14 @@
 //! The `residual` networks in a framework, and their training.
 
 use std::ops::{ControlFlow, Range};
-use std::path::Path;
 
 use burn::module::{Module, Param, ParamId};
-use burn::optim::{AdamConfig, GradientsParams};
+use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::{log_softmax, relu, sigmoid, tanh};
 use burn::tensor::{Bytes, Device, Tensor, TensorData};
 use rand::Rng;
 
-use super::LearnError;
-use super::checkpoint::{Checkpoint, Epoch, State};
+use super::passes::{Learner, Told};
 use super::samples::Samples;
 use crate::ptm::neural::Tensors;
 use crate::ptm::neural::residual::{
@@ -188,40 +186,13 @@ impl Networks {
     }
 }
 
-/// The learning rate falls so often; then the training ends.
-const MOST_FALLS: u32 = 4;
-
-/// How a network is trained.
+/// How the data are gone through.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Plan {
-    /// Passes over the training data, at most.
-    pub epochs: u32,
-    /// Passes without a better loss on the validation part after which the rate falls, and after four falls the end.
-    pub patience: u32,
     /// Streams side by side.
     pub streams: usize,
     /// Packets of each stream through which gradients go back.
     pub steps: usize,
-    /// The first learning rate of Adam.
-    pub learning_rate: f64,
-}
-
-/// How far a training is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Progress {
-    /// Batches of the pass that are done, and how many there are; the mean loss so far.
-    Batch(usize, usize, f64),
-    /// A pass is over.
-    Epoch(Epoch),
-}
-
-/// What came of a training.
-#[derive(Debug, Clone)]
-pub struct Trained {
-    /// The weights with the least loss on the validation part.
-    pub tensors: Tensors,
-    /// Every pass.
-    pub epochs: Vec<Epoch>,
 }
 
 /// Data of one part: samples, and the device that they are of, and which of them.
@@ -293,32 +264,42 @@ impl<'a> Batches<'a> {
 /// Networks in training.
 pub struct Training<'a> {
     networks: Networks,
+    optimizer: ModuleOptimizer,
     card: &'a ResidualCard,
     classes: usize,
-    plan: Plan,
     seed: u64,
     device: Device,
+    training: Batches<'a>,
+    validation: Batches<'a>,
 }
 
 impl<'a> Training<'a> {
-    /// Untrained networks.
-    pub fn new(card: &'a ResidualCard, classes: usize, plan: Plan, seed: u64, device: Device) -> Self {
+    /// Untrained networks, and what they will learn from.
+    pub fn new(
+        card: &'a ResidualCard,
+        classes: usize,
+        plan: &Plan,
+        seed: u64,
+        device: Device,
+        [training, validation]: [&'a [Part<'a>]; 2],
+    ) -> Self {
         let device = device.autodiff();
         let drawn = From::Drawn(Box::new(stream(seed, "learn", "residual")));
         let networks = Networks::new(card, classes, drawn, &device);
-        Training { networks, card, classes, plan, seed, device }
+        let optimizer = AdamConfig::new().with_epsilon(1e-8).init();
+        let [training, validation] = [training, validation].map(|parts| Batches::new(parts, plan));
+        Training { networks, optimizer, card, classes, seed, device, training, validation }
     }
 
     /// The mean loss of a batch, and the state after it.
     fn loss(
         &self,
-        networks: &Networks,
         batches: &Batches<'_>,
         batch: usize,
         state: Tensor<2>,
         random: &mut Stream,
     ) -> (Tensor<1>, Tensor<2>) {
-        let (classes, device) = (self.classes, &self.device);
+        let (networks, classes, device) = (&self.networks, self.classes, &self.device);
         let rows = batches.steps * batches.streams;
         let sent = batches.rows(batch, SENT_FEATURES + classes, |samples| &samples.sent, device);
         let (before, after) = networks.carry(sent, state, batches.steps);
@@ -386,108 +367,58 @@ impl<'a> Training<'a> {
     fn start(&self, batches: &Batches<'_>) -> Tensor<2> {
         Tensor::zeros([batches.streams, self.card.recurrent.max(1)], &self.device)
     }
+}
 
-    /// The mean loss over all batches, without learning.
-    fn measure(&self, networks: &Networks, batches: &Batches<'_>) -> f64 {
+impl Learner for Training<'_> {
+    fn pass(&mut self, number: u32, rate: f64, told: Told<'_>) -> ControlFlow<(), f64> {
+        let mut random = stream(self.seed, "learn", &format!("epoch {number}"));
+        let mut carried = self.start(&self.training);
+        let mut sum = 0.0;
+        for batch in 0..self.training.len() {
+            let (loss, after) = self.loss(&self.training, batch, carried.detach(), &mut random);
+            let gradients = GradientsParams::from_grads(loss.backward(), &self.networks);
+            sum += f64::from(loss.into_scalar::<f32>());
+            self.networks = self.optimizer.step(rate, self.networks.clone(), gradients);
+            carried = after;
+            told(batch + 1, self.training.len(), sum / (batch + 1) as f64)?;
+        }
+        ControlFlow::Continue(sum / self.training.len().max(1) as f64)
+    }
+
+    fn validate(&self) -> Option<f64> {
+        let batches = &self.validation;
         let mut random = stream(self.seed, "learn", "validation");
         let mut state = self.start(batches);
         let mut sum = 0.0;
         for batch in 0..batches.len() {
-            let (loss, after) = self.loss(networks, batches, batch, state.detach(), &mut random);
+            let (loss, after) = self.loss(batches, batch, state.detach(), &mut random);
             sum += f64::from(loss.into_scalar::<f32>());
             state = after;
         }
-        sum / batches.len().max(1) as f64
+        (batches.len() > 0).then(|| sum / batches.len() as f64)
     }
 
-    /// Trains until the validation loss no longer falls. After every pass a checkpoint is written to the file, where one is
-    /// given; with `resume` the training goes on from it. `progress` is told of every batch and pass, and may end it.
-    ///
-    /// # Errors
-    /// The checkpoint cannot be written or read, is of another training, or `progress` ends it.
-    pub fn run(
-        mut self,
-        training: &[Part<'_>],
-        validation: &[Part<'_>],
-        checkpoint: Option<(&Path, &str)>,
-        resume: bool,
-        mut progress: impl FnMut(Progress) -> ControlFlow<()>,
-    ) -> Result<Trained, LearnError> {
-        let batches = Batches::new(training, &self.plan);
-        let held_out = Batches::new(validation, &self.plan);
-        let mut optimizer = AdamConfig::new().with_epsilon(1e-8).init();
-        let key = checkpoint.map_or(String::new(), |(_, key)| key.to_owned());
-        let mut state = State {
-            key,
-            rate: self.plan.learning_rate,
-            best_loss: f64::MAX,
-            stale: 0,
-            falls: 0,
-            epoch: Vec::new(),
-        };
-        let mut best = self.networks.tensors();
-        if resume && let Some((path, key)) = checkpoint {
-            let mut found = Checkpoint::read(path, key)?;
-            self.networks =
-                Networks::new(self.card, self.classes, From::Known(&mut found.weights), &self.device);
-            let wrong = |error| LearnError::Checkpoint(path.to_owned(), format!("it is damaged: {error}"));
-            optimizer = optimizer.from_bytes(Bytes::from_bytes_vec(found.optimizer)).map_err(wrong)?;
-            (state, best) = (found.state, found.best);
-        }
-        let first = state.epoch.len() as u32 + 1;
-        for number in first..=self.plan.epochs {
-            if state.falls > MOST_FALLS {
-                break;
-            }
-            let mut random = stream(self.seed, "learn", &format!("epoch {number}"));
-            let mut carried = self.start(&batches);
-            let mut sum = 0.0;
-            for batch in 0..batches.len() {
-                let (loss, after) = self.loss(&self.networks, &batches, batch, carried.detach(), &mut random);
-                let gradients = GradientsParams::from_grads(loss.backward(), &self.networks);
-                sum += f64::from(loss.into_scalar::<f32>());
-                self.networks = optimizer.step(state.rate, self.networks, gradients);
-                carried = after;
-                let done = Progress::Batch(batch + 1, batches.len(), sum / (batch + 1) as f64);
-                if progress(done).is_break() {
-                    return Err(LearnError::Interrupted);
-                }
-            }
-            let loss = sum / batches.len().max(1) as f64;
-            let validation_loss = match held_out.len() {
-                0 => loss,
-                _ => self.measure(&self.networks, &held_out),
-            };
-            let better = validation_loss < state.best_loss;
-            if better {
-                (state.best_loss, state.stale) = (validation_loss, 0);
-                best = self.networks.tensors();
-            } else {
-                state.stale += 1;
-            }
-            if state.stale >= self.plan.patience {
-                (state.stale, state.falls, state.rate) = (0, state.falls + 1, state.rate / 3.0);
-            }
-            let epoch = Epoch { number, loss, validation_loss, best: better };
-            state.epoch.push(epoch);
-            if let Some((path, _)) = checkpoint {
-                let optimizer = optimizer.into_bytes();
-                let optimizer =
-                    optimizer.map_err(|error| LearnError::Checkpoint(path.to_owned(), error.to_string()))?;
-                let (weights, optimizer) = (self.networks.tensors(), optimizer.to_vec());
-                Checkpoint { state: state.clone(), weights, best: best.clone(), optimizer }.write(path)?;
-            }
-            if progress(Progress::Epoch(epoch)).is_break() {
-                return Err(LearnError::Interrupted);
-            }
-        }
-        Ok(Trained { tensors: best, epochs: state.epoch })
+    fn weights(&self) -> Tensors {
+        self.networks.tensors()
+    }
+
+    fn optimizer(&self) -> Result<Vec<u8>, String> {
+        self.optimizer.into_bytes().map(|bytes| bytes.to_vec()).map_err(|error| error.to_string())
+    }
+
+    fn restore(&mut self, _passes: u32, mut weights: Tensors, optimizer: Vec<u8>) -> Result<(), String> {
+        self.networks = Networks::new(self.card, self.classes, From::Known(&mut weights), &self.device);
+        let optimizer = self.optimizer.clone().from_bytes(Bytes::from_bytes_vec(optimizer));
+        self.optimizer = optimizer.map_err(|error| error.to_string())?;
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::learn::LearnError;
+    use crate::learn::passes::{Bookmark, Passes, Progress, train};
     use crate::ptm::neural::residual::{ClassShare, Context, Limits, Network, Pace};
 
     fn card(limits: Option<Limits>, contexts: usize) -> ResidualCard {
@@ -583,13 +514,16 @@ mod tests {
         let card = card(None, 1);
         let data = samples(600);
         let part = |range: Range<usize>| [Part { samples: &data, context: 0, ranges: (range, 0..0) }];
-        let plan = Plan { epochs: 6, patience: 2, streams: 4, steps: 8, learning_rate: 3e-3 };
-        let (train, validation) = (part(0..500), part(500..600));
+        let plan = Plan { streams: 4, steps: 8 };
+        let passes = Passes { most: 6, patience: 2, most_falls: 4, learning_rate: 3e-3 };
+        let (training, validation) = (part(0..500), part(500..600));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.checkpoint");
         let run = |resume: bool, stop: u32| {
-            let training = Training::new(&card, 2, plan, 5, Device::flex());
-            training.run(&train, &validation, Some((&path, "key")), resume, |progress| match progress {
+            let parts: [&[Part<'_>]; 2] = [&training, &validation];
+            let mut training = Training::new(&card, 2, &plan, 5, Device::flex(), parts);
+            let bookmark = Bookmark { path: &path, key: "key", resume };
+            train(&mut training, &passes, Some(bookmark), |progress| match progress {
                 Progress::Epoch(epoch) if epoch.number == stop => ControlFlow::Break(()),
                 _ => ControlFlow::Continue(()),
             })

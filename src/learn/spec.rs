@@ -88,8 +88,8 @@ fn two_tenths() -> f64 {
 pub struct TrainingPlan {
     /// Passes over the training data, at most.
     pub epochs: u32,
-    /// Passes without a better loss on the validation part after which the learning rate falls; after the fifth such fall
-    /// the training ends.
+    /// Passes without a better loss on the validation part after which the learning rate falls; at the fifth such fall the
+    /// training ends, that of `deepqueuenet` at the first.
     pub patience: u32,
     /// `residual`: outputs of each hidden layer.
     pub hidden: usize,
@@ -99,8 +99,8 @@ pub struct TrainingPlan {
     pub streams: usize,
     /// `residual`: packets of each stretch through which gradients go back.
     pub steps: usize,
-    /// The first learning rate.
-    pub learning_rate: f64,
+    /// The first learning rate (default: 0.003; `deepqueuenet`: 0.001, as published).
+    pub learning_rate: Option<f64>,
     /// `deepqueuenet`: windows of packets per pass.
     pub windows_per_epoch: usize,
 }
@@ -114,7 +114,7 @@ impl Default for TrainingPlan {
             recurrent: 16,
             streams: 128,
             steps: 32,
-            learning_rate: 3e-3,
+            learning_rate: None,
             windows_per_epoch: 10_000,
         }
     }
@@ -232,12 +232,15 @@ impl Part {
 }
 
 impl TrainingFile {
-    /// Reads a training file; paths in it become relative to where it is.
+    /// Reads a training file, with values set in it as by [`Document::set`]; paths in it become relative to where it is.
     ///
     /// # Errors
     /// Every mistake in it, with its place.
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let document = Document::read(path)?;
+    pub fn load(path: &Path, set: &[String]) -> Result<Self, ConfigError> {
+        let mut document = Document::read(path)?;
+        for text in set {
+            document.set(text)?;
+        }
         let mut file: TrainingFile = document.deserialize()?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut errors = Vec::new();
@@ -255,7 +258,7 @@ impl TrainingFile {
         }
         let plan = file.training;
         let whole = [plan.epochs as usize, plan.hidden, plan.streams, plan.steps, plan.windows_per_epoch];
-        if whole.contains(&0) || !(plan.learning_rate > 0.0 && plan.learning_rate.is_finite()) {
+        if whole.contains(&0) || plan.learning_rate.is_some_and(|rate| !(rate > 0.0 && rate.is_finite())) {
             let help =
                 "`epochs`, `hidden`, `streams`, `steps`, `windows_per_epoch` and `learning_rate` are above 0";
             wrong(document.span_in_table("training", "epochs"), "nothing can be trained so".to_owned(), help);
@@ -294,18 +297,33 @@ impl TrainingFile {
         }
     }
 
+    /// Keeps the data of these names alone.
+    ///
+    /// # Errors
+    /// No data are called so.
+    pub fn only(&mut self, names: &[String]) -> Result<(), String> {
+        names.iter().try_for_each(|name| self.must_have(name))?;
+        self.data.retain(|data| names.contains(&data.get_ref().title()));
+        Ok(())
+    }
+
+    fn must_have(&self, name: &str) -> Result<(), String> {
+        let names: Vec<String> = self.data.iter().map(|data| data.get_ref().title()).collect();
+        match names.iter().any(|known| known == name) {
+            true => Ok(()),
+            false => Err(format!(
+                "no data are called `{name}`: there is {}",
+                listed(names.iter().map(String::as_str))
+            )),
+        }
+    }
+
     /// Uses the data of that name for the test alone, and all others to train.
     ///
     /// # Errors
     /// No data are called so.
     pub fn leave_out(&mut self, name: &str) -> Result<(), String> {
-        let names: Vec<String> = self.data.iter().map(|data| data.get_ref().title()).collect();
-        if !names.iter().any(|known| known == name) {
-            return Err(format!(
-                "no data are called `{name}`: there is {}",
-                listed(names.iter().map(String::as_str))
-            ));
-        }
+        self.must_have(name)?;
         for data in &mut self.data {
             let data = data.get_mut();
             data.part = if data.title() == name { PartOfData::Test } else { PartOfData::Train };

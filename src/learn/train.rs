@@ -1,27 +1,28 @@
-//! From data to a model: what a port is like, the training, and the scores.
+//! From data to a model: what a port is like, and the training.
 
 use std::collections::BTreeMap;
+#[cfg(feature = "train")]
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
 
 use super::LearnError;
 use super::data::Source;
-use super::evaluate::{Comparison, Evaluation, starts};
+#[cfg(feature = "train")]
+use super::passes::{self, Bookmark, Passes, Progress};
 use super::samples::{Samples, View, lateness, limits};
 use super::shares::shares;
-use super::spec::{Part, Split, TrainingFile};
+#[cfg(feature = "train")]
+use super::spec::{ArchitectureKind, TrainingPlan};
+use super::spec::{Part, TrainingFile};
 use super::trace::Trace;
-use crate::ptm::PtmSpec;
-use crate::ptm::neural::card::{DataCard, FORMAT, ScoreCard, TrainingCard};
+use crate::ptm::neural::card::{DataCard, FORMAT, TrainingCard};
+#[cfg(feature = "train")]
+use crate::ptm::neural::deepqueuenet::DeepQueueNetCard;
 use crate::ptm::neural::residual::{Context, Limits, Pace, ResidualCard};
-use crate::ptm::neural::{Architecture, Card, Model, ModelFile, NeuralSpec, Output, Tensors, sha256};
+use crate::ptm::neural::{Architecture, Card, Tensors, sha256};
 
 /// A lateness below this, in service times, is none.
 const NO_LATENESS: f64 = 1e-6;
-
-/// Dots of a chart.
-const MOST_DOTS: usize = 3_000;
 
 /// What is known of the data before any network is trained: read off the part to train on alone.
 pub struct Prepared {
@@ -134,67 +135,6 @@ pub fn card(
     (card, bytes)
 }
 
-/// How good a model is on every source and part, in every way to run it; `contexts` are the names of the devices.
-///
-/// # Errors
-/// `progress` breaks it off, or the model cannot be at the port of a trace.
-pub fn evaluate(
-    model: &Arc<Model>,
-    split: &Split,
-    sources: &[Source],
-    contexts: &[String],
-    mut progress: impl FnMut() -> ControlFlow<()>,
-) -> Result<Vec<Evaluation>, LearnError> {
-    let outputs = [(Output::Sample, "sample"), (Output::Median, "median"), (Output::Mean, "mean")];
-    let several = matches!(&model.card.architecture, Architecture::Residual(card) if card.context.len() > 1);
-    let mut evaluations = Vec::new();
-    for (output, way) in outputs {
-        for source in sources {
-            let mut parts = Part::ALL.map(|part| (part, Comparison::default()));
-            let (mut packets, mut seconds) = (0, 0.0);
-            for trace in &source.traces {
-                if progress().is_break() {
-                    return Err(LearnError::Interrupted);
-                }
-                let spec = PtmSpec::Neural(NeuralSpec {
-                    model: ModelFile::of(Arc::clone(model)),
-                    output,
-                    rate: None,
-                    context: several.then(|| contexts[trace.context].clone()),
-                    class: Vec::new(),
-                });
-                spec.check(&trace.link).map_err(|error| LearnError::Unfit(trace.name.clone(), error))?;
-                let (simulated, took) = starts(trace, &spec, 1);
-                packets += trace.passages.len();
-                seconds += took;
-                for (part, comparison) in &mut parts {
-                    comparison.add(trace, &simulated, part.of(trace, source.part, split));
-                }
-            }
-            for (part, comparison) in parts {
-                if comparison.delays.measured.is_empty() {
-                    continue;
-                }
-                evaluations.push(Evaluation {
-                    data: source.name.clone(),
-                    part: part.name(),
-                    output: way,
-                    score: comparison.score(),
-                    packets_per_s: packets as f64 / f64::max(seconds, 1e-9),
-                    some: comparison.some(MOST_DOTS, format!("{}, {}", source.name, part.name())),
-                });
-            }
-        }
-    }
-    Ok(evaluations)
-}
-
-/// The scores for a card: one for each source, part and way to run the model.
-pub fn scores(evaluations: &[Evaluation]) -> BTreeMap<String, ScoreCard> {
-    let name = |of: &Evaluation| format!("{} {} {}", of.data, of.part, of.output);
-    evaluations.iter().map(|evaluation| (name(evaluation), evaluation.score)).collect()
-}
-
 /// Where networks are trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Processor {
@@ -232,11 +172,18 @@ pub struct Run<'a> {
     pub resume: bool,
 }
 
+#[cfg(feature = "train")]
+impl<'a> Run<'a> {
+    fn bookmark(&self, key: &'a str) -> Option<Bookmark<'a>> {
+        self.checkpoint.map(|path| Bookmark { path, key, resume: self.resume })
+    }
+}
+
 /// What is trained on what, and how, in one number; but for how long.
 #[cfg(feature = "train")]
 fn key(file: &TrainingFile, sources: &[Source]) -> String {
     let data: Vec<_> = sources.iter().map(|source| (&source.name, source.part, &source.files)).collect();
-    let plan = super::spec::TrainingPlan { epochs: 0, ..file.training };
+    let plan = TrainingPlan { epochs: 0, ..file.training };
     sha256(
         format!("{:?}", (file.architecture, file.seed, &file.class, file.pace, file.split, plan, data))
             .as_bytes(),
@@ -253,7 +200,7 @@ pub fn train_residual(
     sources: &[Source],
     contexts: &[String],
     run: &Run<'_>,
-    mut progress: impl FnMut(super::residual::Progress) -> ControlFlow<()>,
+    progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<(ResidualCard, TrainingCard, Tensors), LearnError> {
     use super::residual::{Part as Samples, Plan, Training};
 
@@ -270,29 +217,19 @@ pub fn train_residual(
             })
             .collect()
     };
-    let plan = file.training;
-    let plan = Plan {
-        epochs: plan.epochs,
-        patience: plan.patience,
-        streams: plan.streams,
-        steps: plan.steps,
-        learning_rate: plan.learning_rate,
-    };
-    let device = run.device.open()?;
+    let plan = Plan { streams: file.training.streams, steps: file.training.steps };
+    let (training, validation) = (part(Part::Train), part(Part::Validation));
+    let mut training = Training::new(
+        &card,
+        file.class.len().max(1),
+        &plan,
+        file.seed,
+        run.device.open()?,
+        [&training, &validation],
+    );
     let key = key(file, sources);
-    let checkpoint = run.checkpoint.map(|path| (path, key.as_str()));
-    let training = Training::new(&card, file.class.len().max(1), plan, file.seed, device);
-    let trained =
-        training.run(&part(Part::Train), &part(Part::Validation), checkpoint, run.resume, &mut progress)?;
-    let best = trained.epochs.iter().rfind(|epoch| epoch.best);
-    let training = TrainingCard {
-        epochs: best.map_or(0, |epoch| epoch.number),
-        epochs_in_all: trained.epochs.len() as u32,
-        parameters: trained.tensors.count(),
-        seconds: clock.elapsed().as_secs_f64(),
-        loss: trained.epochs.iter().map(|epoch| epoch.loss).collect(),
-        validation_loss: trained.epochs.iter().map(|epoch| epoch.validation_loss).collect(),
-    };
+    let trained = passes::train(&mut training, &passes_of(file), run.bookmark(&key), progress)?;
+    let training = how_it_went(&trained, trained.tensors.count(), clock);
     Ok((card, training, trained.tensors))
 }
 
@@ -304,41 +241,54 @@ pub fn train_residual(
 pub fn train_deepqueuenet(
     file: &TrainingFile,
     sources: &[Source],
-    mut progress: impl FnMut(super::residual::Progress) -> ControlFlow<()>,
-) -> Result<(crate::ptm::neural::deepqueuenet::DeepQueueNetCard, TrainingCard, Tensors), LearnError> {
-    use super::checkpoint::Epoch;
-    use super::deepqueuenet::{Budget, train};
-    use super::residual::Progress;
+    run: &Run<'_>,
+    progress: impl FnMut(Progress) -> ControlFlow<()>,
+) -> Result<(DeepQueueNetCard, TrainingCard, Tensors), LearnError> {
+    use super::deepqueuenet::Training;
 
+    let clock = std::time::Instant::now();
     let cut = |part: Part| -> Vec<Trace> {
         let traces = sources.iter().flat_map(|source| source.traces.iter().map(move |trace| (source, trace)));
         let traces = traces.map(|(source, trace)| trace.cut(part.of(trace, source.part, &file.split)));
         traces.filter(|trace| !trace.passages.is_empty()).collect()
     };
-    let plan = &file.training;
-    let budget =
-        Budget { epochs: plan.epochs, windows_per_epoch: plan.windows_per_epoch, patience: plan.patience };
     let pace = file.pace.or(sources.iter().find_map(|source| source.pace));
-    let mut interrupted = false;
-    let mut least = f64::INFINITY;
-    let trained = train(
+    let mut training = Training::new(
         &cut(Part::Train),
         &cut(Part::Validation),
         file.class.len(),
         pace.and_then(|pace| pace.rate()),
         file.seed,
-        &budget,
-        &mut |epoch| {
-            let best = epoch.validation_loss < least;
-            least = least.min(epoch.validation_loss);
-            let (number, loss, validation_loss) = (epoch.number, epoch.loss, epoch.validation_loss);
-            let flow = progress(Progress::Epoch(Epoch { number, loss, validation_loss, best }));
-            interrupted |= flow.is_break();
-            flow
-        },
+        file.training.windows_per_epoch,
+        run.device.open()?,
     )?;
-    match interrupted {
-        true => Err(LearnError::Interrupted),
-        false => Ok((trained.card, trained.training, trained.tensors)),
+    let key = key(file, sources);
+    let trained = passes::train(&mut training, &passes_of(file), run.bookmark(&key), progress)?;
+    let parameters = trained.tensors.count();
+    let (card, tensors) = training.corrected(trained.tensors.clone());
+    Ok((card, how_it_went(&trained, parameters, clock), tensors))
+}
+
+#[cfg(feature = "train")]
+fn passes_of(file: &TrainingFile) -> Passes {
+    let TrainingPlan { epochs, patience, learning_rate, .. } = file.training;
+    // Those of the publication, for its network.
+    let (most_falls, usual_rate) = match file.architecture {
+        ArchitectureKind::Residual => (4, 3e-3),
+        ArchitectureKind::DeepQueueNet => (0, 1e-3),
+    };
+    Passes { most: epochs, patience, most_falls, learning_rate: learning_rate.unwrap_or(usual_rate) }
+}
+
+#[cfg(feature = "train")]
+fn how_it_went(trained: &passes::Trained, parameters: u64, clock: std::time::Instant) -> TrainingCard {
+    let best = trained.epochs.iter().rfind(|epoch| epoch.best);
+    TrainingCard {
+        epochs: best.map_or(0, |epoch| epoch.number),
+        epochs_in_all: trained.epochs.len() as u32,
+        parameters,
+        seconds: clock.elapsed().as_secs_f64(),
+        loss: trained.epochs.iter().map(|epoch| epoch.loss).collect(),
+        validation_loss: trained.epochs.iter().map(|epoch| epoch.validation_loss).collect(),
     }
 }

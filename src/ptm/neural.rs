@@ -32,7 +32,7 @@ use crate::packet::Packet;
 use crate::units::Rate;
 
 /// What a learned model's distribution becomes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Output {
     /// Drawn from it, seeded: the distribution of delays comes out right.
@@ -42,6 +42,20 @@ pub enum Output {
     Median,
     /// Its mean: packet by packet, the smallest squared error.
     Mean,
+}
+
+impl Output {
+    /// All of them.
+    pub const ALL: [Output; 3] = [Output::Sample, Output::Median, Output::Mean];
+
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Output::Sample => "sample",
+            Output::Median => "median",
+            Output::Mean => "mean",
+        }
+    }
 }
 
 /// The parameters of `neural`.

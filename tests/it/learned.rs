@@ -8,9 +8,9 @@ use std::sync::Arc;
 use assert_cmd::Command;
 use taunet::engine::{Engine, Settings, Simulation, Unwatched};
 use taunet::learn::data::load;
+use taunet::learn::evaluate::evaluate;
 use taunet::learn::spec::TrainingFile;
-use taunet::learn::train::evaluate;
-use taunet::ptm::neural::{Architecture, Model};
+use taunet::ptm::neural::{Architecture, Model, Output};
 use taunet::scenario::Scenario;
 
 use crate::generated::injections;
@@ -61,7 +61,7 @@ fn both_engines_do_the_same_with_learned_ports() {
 
 #[test]
 fn the_general_model_is_close_on_what_it_has_not_seen() {
-    let mut file = TrainingFile::load(&root("training/models/general-test.toml")).unwrap();
+    let mut file = TrainingFile::load(&root("training/models/general-test.toml"), &[]).unwrap();
     for data in &mut file.data {
         let data = data.get_mut();
         // Less of it, and another seed.
@@ -71,7 +71,8 @@ fn the_general_model_is_close_on_what_it_has_not_seen() {
     let (sources, contexts) = load(&file, go_on).unwrap_or_else(|error| panic!("{error}"));
     let model = Arc::new(Model::load(&root("models/general.safetensors")).unwrap());
     let evaluations =
-        evaluate(&model, &file.split, &sources, &contexts, || ControlFlow::Continue(())).unwrap();
+        evaluate(&model, &file.split, &sources, &contexts, &Output::ALL, || ControlFlow::Continue(()))
+            .unwrap();
     assert_eq!(evaluations.len(), 3 * sources.len());
     for evaluation in evaluations {
         let (pearson, w1) = (evaluation.score.pearson.unwrap(), evaluation.score.w1_normalized.unwrap());

@@ -46,7 +46,7 @@ fn told(error: AgainError) -> CliError {
     match error {
         AgainError::Config(error) => error.into(),
         AgainError::Run(error) => match *error {
-            RunError::Engine(EngineError::Interrupted) => CliError::Interrupted,
+            RunError::Engine(EngineError::Interrupted) => CliError::interrupted(),
             error if error.is_bad_input() => CliError::Usage(error.to_string()),
             error => CliError::Failed(Box::new(error)),
         },

@@ -1,16 +1,13 @@
 //! The network in a framework that knows its gradients.
 
-use burn::module::{Module, Param};
+use burn::module::{Module, Param, ParamId};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::activation::{sigmoid, softmax, tanh};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::activation::{sigmoid, softmax};
+use burn::tensor::{Bytes, Device, Tensor, TensorData};
 
 use super::samples::Batch;
 use crate::ptm::neural::Tensors;
 use crate::ptm::neural::deepqueuenet::network::{HEAD, HEADS, LSTM, WINDOW, shapes};
-
-/// The published learning rate.
-const RATE: f64 = 1e-3;
 
 /// A layer of long short-term memory; the gates are input, forget, cell, output.
 #[derive(Module, Debug)]
@@ -45,6 +42,11 @@ impl Lstm {
         }
         states
     }
+}
+
+/// The hyperbolic tangent; by this way half as long as the back-end's own.
+fn tanh(x: Tensor<2>) -> Tensor<2> {
+    sigmoid(x * 2.0) * 2.0 - 1.0
 }
 
 #[derive(Module, Debug)]
@@ -104,26 +106,49 @@ impl Network {
     }
 }
 
-/// A network in training.
-pub struct Training {
+/// A network, and what moves its weights.
+pub struct Framework {
     network: Network,
     optimizer: ModuleOptimizer,
     device: Device,
     features: usize,
 }
 
-impl Training {
+impl Framework {
     /// From weights of the right names and shapes, before the first step.
-    pub fn new(weights: Tensors, features: usize) -> Self {
-        let device = Device::flex().autodiff();
+    pub fn new(weights: Tensors, features: usize, device: Device) -> Self {
+        let device = device.autodiff();
         let network = of_tensors(weights, features, &device);
         // Epsilon is that of Adam's authors, and of the published training.
         let optimizer = AdamConfig::new().with_epsilon(1e-8).init();
-        Training { network, optimizer, device, features }
+        Framework { network, optimizer, device, features }
     }
 
-    /// One step down the gradient; the loss before it.
-    pub fn step(&mut self, batch: &Batch) -> f64 {
+    /// Puts other weights in.
+    pub fn set(&mut self, weights: Tensors) {
+        self.network = of_tensors(weights, self.features, &self.device);
+    }
+
+    /// What the optimizer remembers.
+    ///
+    /// # Errors
+    /// What the framework says.
+    pub fn optimizer(&self) -> Result<Vec<u8>, String> {
+        self.optimizer.into_bytes().map(|bytes| bytes.to_vec()).map_err(|error| error.to_string())
+    }
+
+    /// Has the optimizer remember that.
+    ///
+    /// # Errors
+    /// It is no optimizer's memory.
+    pub fn set_optimizer(&mut self, bytes: Vec<u8>) -> Result<(), String> {
+        let optimizer = self.optimizer.clone().from_bytes(Bytes::from_bytes_vec(bytes));
+        self.optimizer = optimizer.map_err(|error| error.to_string())?;
+        Ok(())
+    }
+
+    /// One step of this rate down the gradient; the loss before it.
+    pub fn step(&mut self, batch: &Batch, rate: f64) -> f64 {
         let windows = batch.targets.len();
         let targets = TensorData::new(batch.targets.clone(), [windows, 1]);
         let targets = Tensor::<2>::from_data(targets, &self.device);
@@ -131,7 +156,7 @@ impl Training {
         let loss = (errors.clone() * errors).mean();
         let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
         let loss: f32 = loss.into_scalar();
-        self.network = self.optimizer.step(RATE, self.network.clone(), gradients);
+        self.network = self.optimizer.step(rate, self.network.clone(), gradients);
         f64::from(loss)
     }
 
@@ -173,19 +198,20 @@ impl Training {
 
 /// A network of arrays by the names and shapes of [`shapes`].
 fn of_tensors(mut tensors: Tensors, features: usize, device: &Device) -> Network {
-    let mut arrays = shapes(features).into_iter().map(|(name, shape)| {
+    let mut arrays = shapes(features).into_iter().zip(1..).map(|((name, shape), id)| {
         let values = tensors.take(&name, &shape).expect("weights of this network");
-        TensorData::new(values, shape)
+        (TensorData::new(values, shape), ParamId::from(id))
     });
+    // The optimizer remembers by these numbers, in a checkpoint too.
     let mut next = || arrays.next().expect("as many arrays as the network has");
-    let mut lstm = || Lstm {
-        input: Param::from_data(next(), device),
-        hidden: Param::from_data(next(), device),
-        bias: Param::from_data(next(), device),
-    };
+    let mut lstm =
+        || Lstm { input: param(next(), device), hidden: param(next(), device), bias: param(next(), device) };
     let (encoder, decoder) = ([lstm(), lstm()], [lstm(), lstm()]);
-    let mut linear =
-        || Linear { weight: Param::from_data(next(), device), bias: Param::from_data(next(), device) };
+    let mut linear = || Linear { weight: param(next(), device), bias: param(next(), device) };
     let (attention, attended, last) = (linear(), linear(), linear());
     Network { encoder, decoder, attention, attended, last }
+}
+
+fn param<const D: usize>((data, id): (TensorData, ParamId), device: &Device) -> Param<Tensor<D>> {
+    Param::initialized(id, Tensor::from_data(data, device).require_grad())
 }

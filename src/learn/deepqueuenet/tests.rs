@@ -1,5 +1,7 @@
 use super::samples::Batch;
 use super::*;
+use crate::learn::LearnError;
+use crate::learn::passes::{Bookmark, Passes, Progress, Trained, train};
 use crate::learn::trace::Passage;
 use crate::link::Link;
 use crate::packet::Packet;
@@ -34,12 +36,17 @@ fn queue(packets: usize, seed: u64) -> Trace {
     }
 }
 
-fn short() -> Budget {
-    Budget { epochs: 2, windows_per_epoch: 16, patience: 2 }
+fn training(part: Trace, validation: Trace, classes: usize, seed: u64, windows: usize) -> Training {
+    Training::new(&[part], &[validation], classes, None, seed, windows, Device::flex()).unwrap()
 }
 
-fn quietly(_: Epoch) -> ControlFlow<()> {
-    ControlFlow::Continue(())
+fn passes(most: u32) -> Passes {
+    Passes { most, patience: most, most_falls: 0, learning_rate: 1e-3 }
+}
+
+/// What two passes over 16 windows give.
+fn briefly(training: &mut Training) -> Trained {
+    train(training, &passes(2), None, |_| ControlFlow::Continue(())).unwrap()
 }
 
 #[test]
@@ -57,7 +64,7 @@ fn inference_gives_what_the_framework_does() {
     let steps: Vec<Vec<f32>> = (0..WINDOW).map(|_| uniform(windows * FEATURES)).collect();
     let batch = Batch { steps, targets: vec![0.0; windows] };
     let mut outputs = Vec::new();
-    let training = Training::new(weights.clone(), FEATURES);
+    let training = Framework::new(weights.clone(), FEATURES, Device::flex());
     training.predict(&batch, &mut outputs);
     assert_eq!(training.weights(), weights);
 
@@ -75,58 +82,67 @@ fn inference_gives_what_the_framework_does() {
 
 #[test]
 fn a_training_is_reproducible_and_what_it_gives_can_be_used() {
-    let (part, validation) = ([queue(200, 1)], [queue(60, 2)]);
-    let mut epochs = Vec::new();
-    let mut note = |epoch: Epoch| {
-        epochs.push(epoch.number);
-        ControlFlow::Continue(())
+    let whole = |seed: u64| {
+        let mut training = training(queue(200, 1), queue(60, 2), 1, seed, 16);
+        let trained = briefly(&mut training);
+        let (card, tensors) = training.corrected(trained.tensors);
+        (card, tensors, trained.epochs)
     };
-    let first = train(&part, &validation, 1, None, 3, &short(), &mut note).unwrap();
-    assert_eq!(epochs, [1, 2]);
-    let again = train(&part, &validation, 1, None, 3, &short(), &mut quietly).unwrap();
-    assert_eq!((&first.card, &first.tensors), (&again.card, &again.tensors));
-    assert_eq!(first.training.loss, again.training.loss);
-    let other = train(&part, &validation, 1, None, 4, &short(), &mut quietly).unwrap();
-    assert_ne!(first.tensors, other.tensors);
+    let (card, tensors, epochs) = whole(3);
+    assert_eq!(epochs.iter().map(|epoch| epoch.number).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(whole(3), (card.clone(), tensors.clone(), epochs));
+    assert_ne!(whole(4).1, tensors);
 
-    let (mut initial, mut moved) = (network::initial(FEATURES, 3), first.tensors.clone());
+    let (mut initial, mut moved) = (network::initial(FEATURES, 3), tensors.clone());
     for (name, shape) in network::shapes(FEATURES) {
         assert_ne!(initial.take(&name, &shape), moved.take(&name, &shape), "`{name}` has no gradient");
     }
-    assert_eq!((first.card.ports, first.training.epochs_in_all), (PORTS, 2));
-    assert_eq!(first.training.parameters, 662_053);
-    let network = Network::from_tensors(&first.card, 1, first.tensors).unwrap();
+    assert_eq!(card.ports, PORTS);
+    let network = Network::from_tensors(&card, 1, tensors).unwrap();
     let mut predictor = network.predictor("10 Mbps".parse().unwrap());
-    let predicted = part[0]
+    let predicted = queue(200, 1)
         .passages
-        .iter()
-        .map(|passage| predictor.waiting_s(passage.arrival, &passage.packet, passage.class.into()));
+        .into_iter()
+        .map(|passage| predictor.waiting_s(passage.arrival, &passage.packet, passage.class.into()))
+        .collect::<Vec<_>>();
     assert!(predicted.into_iter().all(f32::is_finite));
+}
+
+#[test]
+fn a_broken_training_goes_on_to_the_same_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.checkpoint");
+    let run = |resume: bool, stop: u32| {
+        let bookmark = Bookmark { path: &path, key: "key", resume };
+        let mut training = training(queue(40, 1), queue(60, 2), 1, 3, 16);
+        train(&mut training, &passes(5), Some(bookmark), |progress| match progress {
+            Progress::Epoch(epoch) if epoch.number == stop => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        })
+    };
+    let whole = run(false, 0).unwrap();
+    assert!(matches!(run(false, 3), Err(LearnError::Interrupted)));
+    let resumed = run(true, 0).unwrap();
+    assert_eq!((resumed.epochs, resumed.tensors), (whole.epochs, whole.tensors));
 }
 
 #[test]
 fn classes_are_told_apart() {
     let mut part = queue(60, 1);
     part.passages.iter_mut().step_by(2).for_each(|passage| passage.class = 1);
-    let budget = Budget { epochs: 1, ..short() };
-    let trained = train(&[part], &[queue(60, 2)], 2, None, 3, &budget, &mut quietly).unwrap();
-    assert_eq!(trained.card.scale.greatest[..3], [trained.card.scale.greatest[0], 1.0, 3.0]);
-    assert!(Network::from_tensors(&trained.card, 2, trained.tensors.clone()).is_ok());
-    assert!(Network::from_tensors(&trained.card, 1, trained.tensors).is_err());
-}
-
-#[test]
-fn who_watches_can_end_it() {
-    let (part, validation) = ([queue(60, 1)], [queue(60, 2)]);
-    let budget = Budget { epochs: 9, ..short() };
-    let trained = train(&part, &validation, 1, None, 3, &budget, &mut |_| ControlFlow::Break(())).unwrap();
-    assert_eq!((trained.training.epochs_in_all, trained.training.loss.len()), (1, 1));
+    let mut training = training(part, queue(60, 2), 2, 3, 16);
+    let trained = briefly(&mut training);
+    let (card, tensors) = training.corrected(trained.tensors);
+    assert_eq!(card.scale.greatest[..3], [card.scale.greatest[0], 1.0, 3.0]);
+    assert!(Network::from_tensors(&card, 2, tensors.clone()).is_ok());
+    assert!(Network::from_tensors(&card, 1, tensors).is_err());
 }
 
 #[test]
 fn traces_that_do_not_fit_are_told() {
     let told = |part: Trace, validation: Trace, classes: usize| {
-        train(&[part], &[validation], classes, None, 1, &short(), &mut quietly).unwrap_err().to_string()
+        let training = Training::new(&[part], &[validation], classes, None, 1, 16, Device::flex());
+        training.err().unwrap().to_string()
     };
     let mut lost = queue(10, 1);
     lost.passages.iter_mut().for_each(|passage| passage.start = None);
@@ -152,12 +168,13 @@ fn traces_that_do_not_fit_are_told() {
 #[test]
 #[ignore = "a measurement"]
 fn training_takes_time() {
-    let (part, validation) = ([queue(60_000, 1)], [queue(10_000, 2)]);
-    let budget = Budget { epochs: 4, windows_per_epoch: 2_560, patience: 4 };
-    let mut note = |epoch: Epoch| {
-        println!("{epoch:?}");
+    let mut training = training(queue(60_000, 1), queue(10_000, 2), 1, 3, 2_560);
+    let clock = std::time::Instant::now();
+    let note = |progress| {
+        if let Progress::Epoch(epoch) = progress {
+            println!("{epoch:?} {:.1} s", clock.elapsed().as_secs_f64());
+        }
         ControlFlow::Continue(())
     };
-    let trained = train(&part, &validation, 1, None, 3, &budget, &mut note).unwrap();
-    println!("{:.1} s", trained.training.seconds);
+    train(&mut training, &passes(4), None, note).unwrap();
 }
