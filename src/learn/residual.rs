@@ -419,7 +419,7 @@ mod tests {
     use super::*;
     use crate::learn::LearnError;
     use crate::learn::passes::{Bookmark, Passes, Progress, train};
-    use crate::ptm::neural::residual::{ClassShare, Context, Limits, Network, Pace};
+    use crate::ptm::neural::residual::{ClassShare, Context, Limits, Network, Pace, Ranges};
 
     fn card(limits: Option<Limits>, contexts: usize) -> ResidualCard {
         let share = ClassShare { share: 0.5, ..ClassShare::ALONE };
@@ -428,6 +428,7 @@ mod tests {
             pace: Pace::Link,
             mean_length: 700.0,
             lateness_unit: 0.1,
+            lateness_range: [-1e4, 1e4],
             hidden: 24,
             recurrent: 7,
             limits,
@@ -444,7 +445,16 @@ mod tests {
         let device = Device::flex().autodiff();
         let networks =
             Networks::new(&card, CLASSES, From::Drawn(Box::new(stream(7, "test", "weights"))), &device);
-        let network = Network::from_tensors(&card, CLASSES, networks.tensors()).unwrap();
+        let mut tensors = networks.tensors();
+        let mut ranges = Ranges::new(CLASSES);
+        for end in [-3.0, 3.0] {
+            ranges.sent.see(&[end; SENT_FEATURES + CLASSES]);
+            ranges.lateness.see(&[end; LATENESS_FEATURES + CLASSES]);
+            ranges.choice.see(&[end; CHOICE_FEATURES * CLASSES]);
+            ranges.drop.see(&[end; DROP_FEATURES + CLASSES]);
+        }
+        ranges.insert(CLASSES, &mut tensors);
+        let network = Network::from_tensors(&card, CLASSES, tensors).unwrap();
         let mut random = stream(7, "test", "inputs");
         let mut inputs = |size: usize| -> Vec<f32> {
             (0..STEPS * size).map(|_| (6.0 * unit(&mut random) - 3.0) as f32).collect()

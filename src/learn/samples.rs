@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::trace::{Event, Trace};
 use crate::packet::Tau;
 use crate::ptm::neural::residual::{
-    CHOICE_FEATURES, ClassShare, DROP_FEATURES, LATENESS_FEATURES, Limits, Pace, Port, SENT_FEATURES,
+    CHOICE_FEATURES, ClassShare, DROP_FEATURES, LATENESS_FEATURES, Limits, Pace, Port, Ranges, SENT_FEATURES,
 };
 use crate::units::Time;
 
@@ -161,6 +161,25 @@ impl Samples {
         let mut recorder = Recorder { trace, view: *view, samples: Samples::default() };
         replay(trace, view, &mut recorder);
         recorder.samples
+    }
+
+    /// Widens the ranges to a part.
+    pub fn widen(&self, (sent, arrived): &(Range<usize>, Range<usize>), classes: usize, ranges: &mut Ranges) {
+        let rows = |size: usize, of: &Range<usize>| of.start * size..of.end * size;
+        ranges.sent.see(&self.sent[rows(SENT_FEATURES + classes, sent)]);
+        ranges.lateness.see(&self.lateness[rows(LATENESS_FEATURES + classes, sent)]);
+        ranges.choice.see(&self.choice[rows(CHOICE_FEATURES * classes, sent)]);
+        if !self.drop.is_empty() {
+            ranges.drop.see(&self.drop[rows(DROP_FEATURES + classes, arrived)]);
+        }
+    }
+
+    /// Holds all features to the ranges, as a network at work does.
+    pub fn hold(&mut self, ranges: &Ranges) {
+        ranges.sent.hold(&mut self.sent);
+        ranges.lateness.hold(&mut self.lateness);
+        ranges.choice.hold(&mut self.choice);
+        ranges.drop.hold(&mut self.drop);
     }
 
     /// The samples of the packets that arrived as those numbers of the trace: `(sent, arrived)`. Packets that were sent

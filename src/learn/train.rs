@@ -18,7 +18,7 @@ use super::trace::Trace;
 use crate::ptm::neural::card::{DataCard, FORMAT, TrainingCard};
 #[cfg(feature = "train")]
 use crate::ptm::neural::deepqueuenet::DeepQueueNetCard;
-use crate::ptm::neural::residual::{Context, Limits, Pace, ResidualCard};
+use crate::ptm::neural::residual::{Context, Limits, Pace, Ranges, ResidualCard};
 use crate::ptm::neural::{Architecture, Card, Tensors, sha256};
 
 /// A lateness below this, in service times, is none.
@@ -28,8 +28,10 @@ const NO_LATENESS: f64 = 1e-6;
 pub struct Prepared {
     /// What inference needs.
     pub card: ResidualCard,
-    /// Of each trace, in the order of the sources: its samples.
+    /// Of each trace, in the order of the sources: its samples, held to the ranges.
     pub samples: Vec<Samples>,
+    /// What the part to train on shows.
+    pub ranges: Ranges,
 }
 
 /// Looks at the data for the `residual` architecture.
@@ -62,14 +64,17 @@ pub fn prepare(file: &TrainingFile, sources: &[Source], contexts: &[String]) -> 
     let context: Vec<Context> = context.collect();
     let view = |shares| View { pace: &pace, mean_length, shares, lateness_unit: 1.0, limits: None };
     let mut late = Vec::new();
+    let mut lateness_range = [0.0f64; 2];
     let mut most: Option<Limits> = None;
     for (source, trace) in traces() {
         let range = training(source, trace);
         let shares = &context[trace.context].class;
         let order = trace.starts();
         let found = lateness(trace, &view(shares));
-        let of_part = order.iter().zip(&found).filter(|(index, _)| range.contains(*index));
-        late.extend(of_part.map(|(_, late)| *late).filter(|late| *late > NO_LATENESS));
+        for (_, found) in order.iter().zip(&found).filter(|(index, _)| range.contains(*index)) {
+            lateness_range = [lateness_range[0].min(*found), lateness_range[1].max(*found)];
+            late.extend(Some(*found).filter(|late| *late > NO_LATENESS));
+        }
         if trace.passages[range.clone()].iter().any(|passage| passage.start.is_none()) {
             let found = limits(trace, &view(shares), range.end);
             let most = most.get_or_insert_with(|| Limits { port: 0.0, class: vec![0.0; classes] });
@@ -84,7 +89,7 @@ pub fn prepare(file: &TrainingFile, sources: &[Source], contexts: &[String]) -> 
         true => NO_LATENESS,
         false => *late.select_nth_unstable_by(middle, f64::total_cmp).1,
     };
-    let samples = traces()
+    let mut samples = traces()
         .map(|(_, trace)| {
             let shares = &context[trace.context].class;
             Samples::of(trace, &View { lateness_unit, limits: most.as_ref(), ..view(shares) })
@@ -99,9 +104,24 @@ pub fn prepare(file: &TrainingFile, sources: &[Source], contexts: &[String]) -> 
             });
         }
     }
+    let mut ranges = Ranges::new(classes);
+    for ((source, trace), samples) in traces().zip(&samples) {
+        let part = samples.part(&training(source, trace));
+        samples.widen(&part, classes, &mut ranges);
+    }
+    samples.iter_mut().for_each(|samples| samples.hold(&ranges));
     let (hidden, recurrent) = (file.training.hidden, file.training.recurrent);
-    let card = ResidualCard { pace, mean_length, lateness_unit, hidden, recurrent, limits: most, context };
-    Ok(Prepared { card, samples })
+    let card = ResidualCard {
+        pace,
+        mean_length,
+        lateness_unit,
+        lateness_range,
+        hidden,
+        recurrent,
+        limits: most,
+        context,
+    };
+    Ok(Prepared { card, samples, ranges })
 }
 
 /// The card of a model.
@@ -205,7 +225,7 @@ pub fn train_residual(
     use super::residual::{Part as Samples, Plan, Training};
 
     let clock = std::time::Instant::now();
-    let Prepared { card, samples } = prepare(file, sources, contexts)?;
+    let Prepared { card, samples, ranges } = prepare(file, sources, contexts)?;
     let part = |part: Part| -> Vec<Samples<'_>> {
         let traces = sources.iter().flat_map(|source| source.traces.iter().map(move |trace| (source, trace)));
         traces
@@ -219,18 +239,15 @@ pub fn train_residual(
     };
     let plan = Plan { streams: file.training.streams, steps: file.training.steps };
     let (training, validation) = (part(Part::Train), part(Part::Validation));
-    let mut training = Training::new(
-        &card,
-        file.class.len().max(1),
-        &plan,
-        file.seed,
-        run.device.open()?,
-        [&training, &validation],
-    );
+    let classes = file.class.len().max(1);
+    let mut training =
+        Training::new(&card, classes, &plan, file.seed, run.device.open()?, [&training, &validation]);
     let key = key(file, sources);
     let trained = passes::train(&mut training, &passes_of(file), run.bookmark(&key), progress)?;
     let training = how_it_went(&trained, trained.tensors.count(), clock);
-    Ok((card, training, trained.tensors))
+    let mut tensors = trained.tensors;
+    ranges.insert(classes, &mut tensors);
+    Ok((card, training, tensors))
 }
 
 /// Trains the `deepqueuenet` architecture.

@@ -10,8 +10,11 @@
 //! A recurrent state is carried from packet to packet. See `docs/neural.md`.
 
 mod port;
+mod ranges;
 
 pub use port::{CHOICE_FEATURES, DROP_FEATURES, LATENESS_FEATURES, Port, SENT_FEATURES};
+
+pub use ranges::Ranges;
 
 use std::sync::Arc;
 
@@ -120,6 +123,9 @@ pub struct ResidualCard {
     pub mean_length: f64,
     /// The unit of lateness, in service times: the network sees the inverse hyperbolic sine of the quotient.
     pub lateness_unit: f64,
+    /// The least and the greatest lateness in training, in service times: what the network says is held to them, so that it
+    /// cannot run away where it has seen nothing.
+    pub lateness_range: [f64; 2],
     /// Outputs of each hidden layer.
     pub hidden: usize,
     /// Numbers that are carried from packet to packet.
@@ -162,6 +168,10 @@ impl ResidualCard {
             || !fine(self.lateness_unit)
         {
             return wrong("shares, turns, `mean_length` and `lateness_unit` are positive numbers");
+        }
+        let [least, most] = self.lateness_range;
+        if !(least <= most && least.is_finite() && most.is_finite()) {
+            return wrong("`lateness_range` is two numbers, the lesser first");
         }
         if self.hidden == 0 || self.hidden > 4096 || self.recurrent > 4096 {
             return wrong("`hidden` is from 1 to 4096, `recurrent` up to 4096");
@@ -247,6 +257,7 @@ pub struct Network {
     lateness: Perceptron,
     choice: Option<Perceptron>,
     drop: Option<Perceptron>,
+    ranges: Ranges,
 }
 
 /// Room for intermediate results.
@@ -291,8 +302,9 @@ impl Network {
             None => None,
             Some(_) => Some(Perceptron::take(tensors, "drop", [DROP_FEATURES + classes, hidden, 1])?),
         };
+        let ranges = Ranges::take(classes, tensors)?;
         std::mem::take(tensors).finish()?;
-        Ok(Network { card: card.clone(), gru, lateness, choice, drop })
+        Ok(Network { card: card.clone(), gru, lateness, choice, drop, ranges })
     }
 
     /// Its card.
@@ -311,7 +323,9 @@ impl Network {
     pub fn lateness(&self, x: &[f32], h: &[f32], context: &[f32], scratch: &mut Scratch, y: &mut [f32]) {
         let Scratch { x: all, hidden, .. } = scratch;
         all.clear();
-        all.extend(x.iter().chain(h).chain(context));
+        all.extend(x);
+        self.ranges.lateness.hold(all);
+        all.extend(h.iter().chain(context));
         self.lateness.forward(all, hidden, y);
     }
 
@@ -319,7 +333,9 @@ impl Network {
     pub fn choice(&self, x: &[f32], h: &[f32], context: &[f32], scratch: &mut Scratch, y: &mut [f32]) {
         let Scratch { x: all, hidden, .. } = scratch;
         all.clear();
-        all.extend(x.iter().chain(h).chain(context));
+        all.extend(x);
+        self.ranges.choice.hold(all);
+        all.extend(h.iter().chain(context));
         match &self.choice {
             Some(choice) => choice.forward(all, hidden, y),
             None => y.fill(0.0),
@@ -330,7 +346,11 @@ impl Network {
     pub fn loss(&self, x: &[f32], scratch: &mut Scratch) -> f32 {
         let mut y = [f32::NEG_INFINITY];
         if let Some(drop) = &self.drop {
-            drop.forward(x, &mut scratch.hidden, &mut y);
+            let Scratch { x: all, hidden, .. } = scratch;
+            all.clear();
+            all.extend(x);
+            self.ranges.drop.hold(all);
+            drop.forward(all, hidden, &mut y);
         }
         y[0]
     }
@@ -338,7 +358,11 @@ impl Network {
     /// Carries the state `h` `[recurrent]` over the packet that `x` `[features + classes]` tells of.
     pub fn carry(&self, x: &[f32], h: &mut [f32], scratch: &mut Scratch) {
         if let Some(gru) = &self.gru {
-            gru.step(x, h, &mut scratch.gates);
+            let Scratch { x: all, gates, .. } = scratch;
+            all.clear();
+            all.extend(x);
+            self.ranges.sent.hold(all);
+            gru.step(all, h, gates);
         }
     }
 
@@ -431,6 +455,10 @@ impl Network {
             port: Port::new(&pace, &place.link, self.card.mean_length, &shares),
             classing: Classing::new(classes),
             output: spec.output,
+            lateness_range: self
+                .card
+                .lateness_range
+                .map(|late| libm::asinh(late / self.card.lateness_unit) as f32),
             random: stream(place.seed, "ptm", place.port),
             context: one_hot,
             state: vec![0.0; self.card.recurrent],
@@ -450,10 +478,12 @@ struct Residual {
     port: Port,
     classing: Classing,
     output: Output,
+    /// As the network sees it.
+    lateness_range: [f32; 2],
     random: Stream,
     context: Vec<f32>,
     state: Vec<f32>,
-    /// When the port sends next, and how late that is, as the network sees it.
+    /// When the port sends next, and how late the network is told that this is.
     release: Option<(Time, f32)>,
     /// Which class then goes.
     chosen: Option<usize>,
@@ -486,15 +516,24 @@ impl Residual {
         self.port.lateness_features(now, eligible, x);
         let mut quantiles = [0.0; LEVELS.len()];
         self.network.lateness(x, &self.state, &self.context, &mut self.scratch, &mut quantiles);
-        let lateness = match self.output {
-            Output::Sample => at_level(&mut quantiles, unit(&mut self.random) as f32),
-            Output::Median => at_level(&mut quantiles, 0.5),
-            Output::Mean => mean(&mut quantiles),
+        let [least, most] = self.lateness_range;
+        quantiles.iter_mut().for_each(|quantile| *quantile = quantile.clamp(least, most));
+        let (lateness, told) = match self.output {
+            Output::Sample => {
+                let drawn = at_level(&mut quantiles, unit(&mut self.random) as f32);
+                (drawn, drawn)
+            }
+            Output::Median => {
+                let median = at_level(&mut quantiles, 0.5);
+                (median, median)
+            }
+            // Packet after packet late by the mean is what no device does: the network would not know it.
+            Output::Mean => (mean(&mut quantiles), at_level(&mut quantiles, 0.5)),
         };
         let unit_ps = f64::from(self.port.unit_ps()) * self.network.card.lateness_unit;
         let late_ps = f64::from(sinh(lateness)) * unit_ps;
         let release = eligible + Span::from_ps(late_ps.max(0.0).round() as u64);
-        self.release = Some((release, lateness));
+        self.release = Some((release, told));
         release
     }
 

@@ -20,6 +20,7 @@ pub(crate) fn parts(pace: Pace, drops: bool, contexts: usize) -> (Card, Tensors)
         pace,
         mean_length: 700.0,
         lateness_unit: 0.1,
+        lateness_range: [-1e4, 1e4],
         hidden: 20,
         recurrent: 5,
         limits: drops.then(|| Limits { port: 6_000.0, class: vec![3_000.0; CLASSES] }),
@@ -46,6 +47,7 @@ pub(crate) fn parts(pace: Pace, drops: bool, contexts: usize) -> (Card, Tensors)
     if drops {
         perceptron("drop", DROP_FEATURES + CLASSES, 1);
     }
+    wide(CLASSES).insert(CLASSES, &mut tensors);
     let card = Card {
         format: FORMAT,
         taunet: "0.1.0".to_owned(),
@@ -59,6 +61,17 @@ pub(crate) fn parts(pace: Pace, drops: bool, contexts: usize) -> (Card, Tensors)
         scores: Default::default(),
     };
     (card, tensors)
+}
+
+/// Ranges that hold nothing back.
+pub(crate) fn wide(classes: usize) -> Ranges {
+    let mut ranges = Ranges::new(classes);
+    let ends = |size: usize| [vec![-1e9; size], vec![1e9; size]].concat();
+    ranges.sent.see(&ends(SENT_FEATURES + classes));
+    ranges.lateness.see(&ends(LATENESS_FEATURES + classes));
+    ranges.choice.see(&ends(CHOICE_FEATURES * classes));
+    ranges.drop.see(&ends(DROP_FEATURES + classes));
+    ranges
 }
 
 fn toml_match(dscp: usize) -> crate::ptm::Match {
@@ -230,4 +243,36 @@ fn quantiles_are_put_in_order_and_between() {
     assert_eq!(at_level(&mut quantiles.clone(), 0.9999), 1.0);
     let late = mean(&mut quantiles);
     assert!((f64::from(late).sinh() - 0.55 * 1f64.sinh()).abs() < 1e-3, "{late}");
+}
+
+#[test]
+fn a_network_is_held_to_what_it_was_shown() {
+    let (mut card, mut tensors) = parts(Pace::Link, false, 1);
+    let Architecture::Residual(residual) = &mut card.architecture else { unreachable!() };
+    // It never was late.
+    residual.lateness_range = [0.0, 0.0];
+    let prompt = Arc::new(Model::from_bytes(card.clone(), &tensors.to_bytes()).unwrap());
+    let taus: Vec<Tau> = (0..50)
+        .map(|pid| Tau { timestamp: Time::ZERO, packet: Packet { pid, length: 700, ..Packet::default() } })
+        .collect();
+    for output in Output::ALL {
+        let (departures, _) = forward(&spec(&prompt, output), &[&taus]);
+        let last = departures.last().unwrap().start;
+        assert_eq!(last.as_ps(), 49 * link().transmission_time(ByteCount::new(700)).as_ps());
+    }
+
+    let mut ranges = wide(3);
+    ranges.lateness = Ranges::new(3).lateness;
+    ranges.lateness.see(&[0.25; LATENESS_FEATURES + 3]);
+    ranges.insert(3, &mut tensors);
+    card.weights_sha256 = sha256(&tensors.to_bytes());
+    let Architecture::Residual(residual) = &card.architecture else { unreachable!() };
+    let network = Network::from_tensors(residual, 3, tensors).unwrap();
+    let said = |x: f32| {
+        let mut y = [0.0; LEVELS.len()];
+        network.lateness(&[x; LATENESS_FEATURES + 3], &[0.0; 5], &[], &mut network.scratch(), &mut y);
+        y
+    };
+    assert_eq!(said(1e6), said(-3.0));
+    assert_eq!(said(1e6), said(0.25));
 }
