@@ -362,6 +362,31 @@ impl TrainingFile {
         ConfigError::in_order(errors).map_or(Ok(()), Err)
     }
 
+    /// The file in `folder` for each source's table of DeepQueueNet's, by its name.
+    ///
+    /// # Errors
+    /// Two sources have the same; there are more classes than such a table tells apart.
+    pub fn tables(&self, folder: &Path) -> Result<Vec<PathBuf>, String> {
+        const MOST_CLASSES: usize = 64;
+        if self.class.len() > MOST_CLASSES {
+            return Err(format!("a table has {MOST_CLASSES} classes at most, not {}", self.class.len()));
+        }
+        let mut paths = Vec::new();
+        for data in &self.data {
+            let title = data.get_ref().title();
+            let plain = |sign: char| if sign.is_alphanumeric() || "-_.".contains(sign) { sign } else { '-' };
+            let path = folder.join(title.chars().map(plain).chain(".csv".chars()).collect::<String>());
+            if paths.contains(&path) {
+                return Err(format!(
+                    "two sources of data would be written to {}: give each [[data]] table a `name`",
+                    path.display()
+                ));
+            }
+            paths.push(path);
+        }
+        Ok(paths)
+    }
+
     /// Uses the data of that name for the test alone, and all others to train.
     ///
     /// # Errors
