@@ -94,6 +94,23 @@ fn a_network_is_written_as_its_hops_say() {
 }
 
 #[test]
+fn a_replay_comes_from_the_host_on_the_link() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let file = root("tests/cmd/run.in/replay.toml");
+    let arguments = ["run", file.to_str().unwrap(), "-o", out.to_str().unwrap()];
+    taunet(0, &[&arguments[..], &["--set", "record.deepqueuenet=true"]].concat());
+    let rows = read_network(&out.join("deepqueuenet.csv")).unwrap();
+    assert!(rows.iter().all(|row| row.source == 0 && row.path == [(0, 1)] && row.end > row.timestamp));
+    // On the last link no device is left to pass.
+    let set = ["record.deepqueuenet=true", "traffic.0.at={ port = \"r1:1\", direction = \"egress\" }"];
+    let measured = "measured.0.at={ port = \"far:0\", direction = \"ingress\" }";
+    let set = ["--set", set[0], "--set", set[1], "--set", measured, "--force"];
+    taunet(0, &[&arguments[..], &set].concat());
+    assert!(read_network(&out.join("deepqueuenet.csv")).unwrap_err().to_string().contains("has no packets"));
+}
+
+#[test]
 fn training_data_are_written_and_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("training.toml");
