@@ -1,18 +1,20 @@
-//! Networks with the PTMs that their files name beside the same networks with another PTM at every switch and router: how far the
-//! delays end to end are apart, and what both cost.
+//! Networks with exact PTMs beside the same networks with another PTM at every switch and router: how far the delays end to end are
+//! apart, and what both cost.
 //!
 //! ```sh
 //! cargo bench --bench learned -- --ptm 'kind = "fifo", buffer = "1 GB"'
 //! cargo bench --bench learned -- --ptm 'kind = "wfq", classes = "per-flow"' --only torus
+//! cargo bench --bench learned -- --discipline drr --ptm 'kind = "neural", model = "models/general.safetensors", context = "drr"'
 //! ```
 //!
 //! `training/networks/` at two loads, and the single switches of `training/` with seed 2. `--ptm` is the other PTM, as a topology file
-//! writes it between the braces; `--only` chooses what has a text in its name; `--discipline` is the file in
-//! `training/topologies/` whose switch is the exact one (`fifo`).
+//! writes it between the braces; `--only` chooses what has a text in its name; `--times` makes the networks' runs so many times as long. `--discipline` is the file in `training/topologies/`
+//! whose switch is the exact one (`fifo`): the single switch is that, and every switch and router of the networks has its PTM.
 //!
-//! A path is a pair of source and destination host with 50 packets or more. Its errors are |other - exact| / exact of the mean and the
-//! 99th percentile of its one-way delays, and of its mean waiting time at switches, and are averaged over paths. Costs are transmissions
-//! of hosts and switches per CPU-second, of runs that nobody watches, on one thread of the stream engine.
+//! A path is a pair of source and destination host with 50 packets or more; with a discipline that tells classes apart, which delays
+//! them differently, a pair and a DSCP. Its errors are |other - exact| / exact of the mean and the 99th percentile of its one-way delays,
+//! and of its mean waiting time at switches, and are averaged over paths. Costs are transmissions of hosts and switches per CPU-second, of
+//! runs that nobody watches, on one thread of the stream engine.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -24,7 +26,7 @@ use taunet::engine::{
     Dropped, Engine, Hop, Injected, Injection, InjectionPoint, Observer, Outcome, Settings, Simulation,
     Unwatched,
 };
-use taunet::packet::{FlowKey, Tau};
+use taunet::packet::{FlowKey, Packet, Tau};
 use taunet::ptm::PtmSpec;
 use taunet::scenario::{Scenario, Traffic};
 use taunet::topology::{
@@ -33,10 +35,19 @@ use taunet::topology::{
 use taunet::units::Time;
 
 /// The networks, and by what the busiest link has a load of 0.8; as the files are it is 0.5.
-const NETWORKS: &[(&str, [&str; 2])] = &[
-    ("fat-tree-16", ["traffic.0.rate=16.8 Mbps", "until=4.4 s"]),
-    ("torus-4x4", ["traffic.0.rate=18.1 Mbps", "until=4.1 s"]),
-    ("abilene", ["traffic.0.rate=7.8 Mbps", "until=12.8 s"]),
+const NETWORKS: &[(&str, [&str; 4])] = &[
+    (
+        "fat-tree-16",
+        ["traffic.0.rate=3.36 Mbps", "traffic.1.rate=5.04 Mbps", "traffic.2.rate=8.4 Mbps", "until=4.4 s"],
+    ),
+    (
+        "torus-4x4",
+        ["traffic.0.rate=4.48 Mbps", "traffic.1.rate=6.72 Mbps", "traffic.2.rate=11.2 Mbps", "until=3.3 s"],
+    ),
+    (
+        "abilene",
+        ["traffic.0.rate=1.56 Mbps", "traffic.1.rate=2.34 Mbps", "traffic.2.rate=3.9 Mbps", "until=12.8 s"],
+    ),
 ];
 const ARRIVALS: &[&str] = &["map", "poisson", "on-off"];
 /// Switches that are not those of the training: name, file, and what is set in it.
@@ -59,6 +70,7 @@ fn main() {
     let ptm = ptm(&ptm_text);
     let only = option("--only").unwrap_or_default();
     let discipline = option("--discipline").unwrap_or("fifo".to_owned());
+    let times: u64 = option("--times").map_or(1, |text| text.parse().expect("--times is a whole number"));
 
     let topology = format!("topology=topologies/{discipline}.toml");
     let mut switches = String::new();
@@ -73,17 +85,26 @@ fn main() {
         eprint!("{row}");
         switches += &row;
     }
+    let exact = exact_ptm(&discipline);
     let mut networks = String::new();
+    let mut means = String::new();
     for (network, high) in NETWORKS {
+        let mut runs = Vec::new();
         for arrivals in ARRIVALS.iter().filter(|arrivals| format!("{network}-{arrivals}").contains(&only)) {
-            for (load, set) in [(0.5, &[][..]), (0.8, &high[..])] {
+            for (busy, set) in [(0.5, &[][..]), (0.8, &high[..])] {
                 let path = format!("training/networks/{network}-{arrivals}.toml");
-                let scenario = self::load(&path, set);
-                let row = compare_network(&format!("| {network} | {arrivals} | {load} "), &scenario, &ptm);
+                let until = load(&path, set).until.expect("their traffic is endless");
+                let longer = format!("until={} ps", until.as_ps() * times);
+                let mut scenario = load(&path, &[set, &[longer.as_str()]].concat());
+                scenario.topology = with_ptm(&scenario.topology, &exact);
+                let (row, run) =
+                    compare_network(&format!("| {network} | {arrivals} | {busy} "), &scenario, &ptm);
                 eprint!("{row}");
                 networks += &row;
+                runs.push(run);
             }
         }
+        means += &mean_and_worst(&format!("| {discipline} | {network} "), &runs);
     }
     println!("`{{ {ptm_text} }}` at every switch and router, beside the exact PTMs; seed {SEED}.\n");
     if !switches.is_empty() {
@@ -100,12 +121,28 @@ fn main() {
              time | Mtrans/CPU-s, exact | other |\n\
              |---|---|---|---|---|---|---|---|---|---|---|---|\n{networks}"
         );
+        println!(
+            "The same, averaged over the runs of a network, with the worst run in brackets:\n\n\
+             | discipline | network | runs | error of the mean | of the 99th percentile | of the waiting time | Mtrans/CPU-s, exact | other |\n\
+             |---|---|---|---|---|---|---|---|\n{means}"
+        );
     }
 }
 
 fn load(path: &str, set: &[&str]) -> Scenario {
     let set: Vec<String> = set.iter().map(|&set| set.to_owned()).collect();
     Scenario::load(&PathBuf::from(path), &set, Some(SEED)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The PTM of the switch of a file in `training/topologies/`.
+fn exact_ptm(discipline: &str) -> PtmSpec {
+    let path = format!("training/topologies/{discipline}.toml");
+    let topology = Topology::load(path.as_ref()).unwrap_or_else(|error| panic!("{error}"));
+    let (_, port) = topology
+        .ports()
+        .find(|(_, port)| topology.device(port.device).kind == DeviceKind::Switch)
+        .unwrap_or_else(|| panic!("no switch in {path}"));
+    port.ptm.clone()
 }
 
 /// The PTM that the text between the braces names.
@@ -149,12 +186,20 @@ fn with_ptm(topology: &Topology, ptm: &PtmSpec) -> Topology {
         .with_forwarding(topology.forwarding().clone())
 }
 
+/// A packet as it was injected.
+#[derive(Clone, Copy)]
+struct Sent {
+    fid: u32,
+    dscp: u8,
+    at: Time,
+}
+
 /// What becomes of packets, by `pid`.
 struct Passages<'t> {
     topology: &'t Topology,
     flows: Vec<FlowKey>,
-    /// The flow of a packet, and when it was injected; none where no packet has the number.
-    injected: Vec<Option<(u32, Time)>>,
+    /// None where no packet has the number.
+    injected: Vec<Option<Sent>>,
     /// From the injection to the arrival, in picoseconds.
     delays: Vec<Option<i64>>,
     /// At switches, in picoseconds.
@@ -182,7 +227,7 @@ impl<'t> Passages<'t> {
 
     /// The part of the time until the last injection in which each switch port sends.
     fn loads(&self) -> Vec<f64> {
-        let end = self.injected.iter().flatten().map(|(_, at)| at.as_ps()).max().unwrap_or(1);
+        let end = self.injected.iter().flatten().map(|sent| sent.at.as_ps()).max().unwrap_or(1);
         self.busy.iter().map(|busy| *busy as f64 / end as f64).collect()
     }
 }
@@ -199,7 +244,8 @@ impl Observer for Passages<'_> {
             self.waiting.resize(pid + 1, 0);
             self.sojourns.resize(pid + 1, None);
         }
-        self.injected[pid] = Some((injected.tau.packet.fid, injected.tau.timestamp));
+        let Packet { fid, dscp, .. } = injected.tau.packet;
+        self.injected[pid] = Some(Sent { fid, dscp, at: injected.tau.timestamp });
     }
     fn hop(&mut self, hop: &Hop) {
         let port = self.topology.port(hop.port);
@@ -215,7 +261,7 @@ impl Observer for Passages<'_> {
     }
     fn delivered(&mut self, tau: &Tau, _host: DeviceId) {
         let pid = tau.packet.pid as usize;
-        self.delays[pid] = self.injected[pid].map(|(_, at)| tau.timestamp.since(at).as_ps() as i64);
+        self.delays[pid] = self.injected[pid].map(|sent| tau.timestamp.since(sent.at).as_ps() as i64);
     }
     fn dropped(&mut self, _drop: &Dropped) {
         self.lost += 1;
@@ -287,8 +333,16 @@ fn compare_switch(name: &str, scenario: &Scenario, ptm: &PtmSpec) -> String {
     rows
 }
 
+/// The errors of a run, averaged over paths, of the mean, the 99th percentile and the waiting time; and millions of transmissions per
+/// CPU-second, exact and other.
+struct Run {
+    errors: [f64; 3],
+    rates: [f64; 2],
+}
+
 /// The row of a network.
-fn compare_network(columns: &str, scenario: &Scenario, ptm: &PtmSpec) -> String {
+fn compare_network(columns: &str, scenario: &Scenario, ptm: &PtmSpec) -> (String, Run) {
+    let has_classes = scenario.topology.ports().any(|(_, port)| !matches!(port.ptm, PtmSpec::Fifo(_)));
     let (exact, exact_rate) = simulate(scenario, &scenario.topology);
     let topology = with_ptm(&scenario.topology, ptm);
     let (other, other_rate) = simulate(scenario, &topology);
@@ -296,10 +350,12 @@ fn compare_network(columns: &str, scenario: &Scenario, ptm: &PtmSpec) -> String 
     // Of each path: delays and waiting times, of both.
     let mut times: Vec<[[Vec<i64>; 2]; 2]> = Vec::new();
     for (pid, injected) in exact.injected.iter().enumerate() {
-        let Some((fid, _)) = injected else { continue };
+        let Some(Sent { fid, dscp, .. }) = injected else { continue };
         let flow = &exact.flows[*fid as usize];
         let next = paths.len();
-        let path = *paths.entry((flow.source_address(), flow.destination_address())).or_insert(next);
+        let class = if has_classes { *dscp } else { 0 };
+        let path = (flow.source_address(), flow.destination_address(), class);
+        let path = *paths.entry(path).or_insert(next);
         if path == times.len() {
             times.push(Default::default());
         }
@@ -324,12 +380,27 @@ fn compare_network(columns: &str, scenario: &Scenario, ptm: &PtmSpec) -> String 
     }
     let busiest = exact.loads().into_iter().fold(0.0, f64::max);
     let [mean, p99, waiting] = errors.map(|error| format!("{:.2} %", error * 100.0));
-    format!(
+    let row = format!(
         "{columns}| {busiest:.3} | {} | {} | {} | {mean} | {p99} | {waiting} | {exact_rate:.2} | {other_rate:.2} |\n",
         exact.injected.iter().flatten().count(),
         other.lost,
         times.len(),
-    )
+    );
+    (row, Run { errors, rates: [exact_rate, other_rate] })
+}
+
+/// The row of all runs of a network.
+fn mean_and_worst(columns: &str, runs: &[Run]) -> String {
+    if runs.is_empty() {
+        return String::new();
+    }
+    let mean = |value: &dyn Fn(&Run) -> f64| runs.iter().map(value).sum::<f64>() / runs.len() as f64;
+    let [delay, p99, waiting] = [0, 1, 2].map(|at| {
+        let worst = runs.iter().map(|run| run.errors[at]).fold(0.0, f64::max);
+        format!("{:.2} % ({:.2} %)", mean(&|run| run.errors[at]) * 100.0, worst * 100.0)
+    });
+    let [exact, other] = [0, 1].map(|at| mean(&|run| run.rates[at]));
+    format!("{columns}| {} | {delay} | {p99} | {waiting} | {exact:.2} | {other:.2} |\n", runs.len())
 }
 
 /// CPU seconds of this thread.

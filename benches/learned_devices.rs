@@ -65,11 +65,7 @@ fn main() {
         let other = reference(name);
         for seed in 1..=seeds {
             let mut file = read(&path, &[format!("seed={seed}")]);
-            let there = |path: &PathBuf| path.exists();
-            file.data.retain(|data| {
-                let captures = data.get_ref().captures.as_ref();
-                captures.is_none_or(|it| it.ingress.iter().all(there) && there(&it.egress))
-            });
+            file.data.retain(|data| data.get_ref().files().all(|path| path.get_ref().exists()));
             if file.data.is_empty() {
                 eprintln!("{name}: its captures are not there");
                 break;

@@ -16,8 +16,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-pub(crate) use error::why_unreadable;
 pub use error::{ConfigError, SourceText};
+pub(crate) use error::{find_file, why_unreadable};
 pub use message::{did_you_mean, listed, nearest};
 pub use toml::Spanned;
 
@@ -128,6 +128,13 @@ impl Document {
         has_any(&["device", "link", "defaults", "generate"]) && !has_any(&["topology", "traffic", "measured"])
     }
 
+    /// Whether it looks like a training file: it has what such a file alone has, and nothing that makes a scenario.
+    pub(crate) fn describes_training(&self) -> bool {
+        let has_any = |keys: &[&str]| keys.iter().any(|key| self.has_key(key));
+        has_any(&["data", "architecture", "training", "split"])
+            && !has_any(&["topology", "traffic", "measured"])
+    }
+
     /// Where the value of `table.key` stands; the table, where it has no such key.
     pub(crate) fn span_in_table(&self, table: &str, key: &str) -> Range<usize> {
         let Ok(tree) = self.tree() else { return 0..0 };
@@ -189,10 +196,11 @@ impl Document {
     pub(crate) fn neither(&self) -> ConfigError {
         let message = match self.tree() {
             Ok(tree) if tree.is_empty() => "there is nothing in this file",
-            _ => "this is neither a topology nor a scenario",
+            _ => "this is neither a topology nor a scenario nor a training file",
         };
         self.error(0..0, message).with_help(
-            "a topology has [[device]] and [[link]] tables, or [generate]; a scenario has `topology` and [[traffic]]"
+            "a topology has [[device]] and [[link]] tables, or [generate]; a scenario has `topology` and [[traffic]]; a \
+             training file has [[data]]"
                 .to_owned(),
         )
     }

@@ -1,5 +1,6 @@
 //! What a run writes: its tables, and the directory that holds them, complete or not at all.
 
+mod deepqueuenet;
 mod directory;
 mod flows;
 mod held;
@@ -11,6 +12,8 @@ mod quantiles;
 mod queues;
 mod vantages;
 
+pub(crate) use deepqueuenet::seconds;
+pub use deepqueuenet::{NETWORK, NetworkRow, NetworkRows, NetworkWriter};
 pub use directory::{DirectoryError, RunDirectory};
 pub use flows::FlowRecords;
 pub(crate) use flows::key_columns;

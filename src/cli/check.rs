@@ -8,13 +8,16 @@ use serde::Serialize;
 use super::error::print_config;
 use super::{CliError, Global, Output};
 use crate::config::{ConfigError, Document};
+use crate::learn::spec::{ArchitectureKind, DataFile, PartOfData, TrainingFile};
 use crate::scenario::Scenario;
 use crate::topology::Topology;
 
-/// Check topology and scenario files
+/// Check topology, scenario and training files
 ///
-/// A file is a topology when it has [[device]] or [[link]] tables, and a scenario when it names a
-/// `topology` or has [[traffic]] or [[measured]] tables. Every mistake is shown with its line.
+/// A file is a topology when it has [[device]] or [[link]] tables, a scenario when it names a
+/// `topology` or has [[traffic]] or [[measured]] tables, and a training file when it has [[data]]
+/// tables. Every mistake is shown with its line. Of a training file, every scenario is checked that
+/// it names; none is simulated.
 #[derive(Debug, Args)]
 pub struct Check {
     /// The files
@@ -31,6 +34,7 @@ pub struct Check {
 enum Checked {
     Topology(TopologySummary),
     Scenario { name: String, topology: TopologySummary, traffic: usize, measured: usize },
+    Training { architecture: ArchitectureKind, classes: usize, data: Vec<DataSummary> },
     Bad { errors: Vec<Mistake> },
 }
 
@@ -40,6 +44,15 @@ struct TopologySummary {
     devices: usize,
     ports: usize,
     links: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct DataSummary {
+    name: String,
+    part: PartOfData,
+    context: Option<String>,
+    files: Vec<PathBuf>,
+    ports: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -95,6 +108,15 @@ fn check(path: &Path, overrides: &[String]) -> Result<Checked, ConfigError> {
     if document.describes_topology() {
         return Ok(Checked::Topology(summary(&Topology::from_document(&document)?)));
     }
+    if document.describes_training() {
+        let file = TrainingFile::from_document(&document, path)?;
+        file.find_data(&document)?;
+        return Ok(Checked::Training {
+            architecture: file.architecture,
+            classes: file.class.len(),
+            data: file.data.iter().map(|data| data_summary(data.get_ref())).collect(),
+        });
+    }
     if !SCENARIO.iter().any(|key| document.has_key(key)) {
         return Err(document.neither());
     }
@@ -120,6 +142,16 @@ fn summary(topology: &Topology) -> TopologySummary {
     }
 }
 
+fn data_summary(data: &DataFile) -> DataSummary {
+    DataSummary {
+        name: data.title(),
+        part: data.part,
+        context: data.context.clone(),
+        files: data.files().map(|path| path.get_ref().clone()).collect(),
+        ports: data.ports.iter().map(|port| port.get_ref().to_string()).collect(),
+    }
+}
+
 fn described(checked: &Checked) -> Option<String> {
     let network = |summary: &TopologySummary| {
         let TopologySummary { devices, ports, links, .. } = *summary;
@@ -133,6 +165,23 @@ fn described(checked: &Checked) -> Option<String> {
             count(*traffic, "traffic source"),
             count(*measured, "measured capture"),
         )),
+        Checked::Training { architecture, classes, data } => {
+            let mut text = format!("training of `{}`: ", architecture.name());
+            text += &match classes {
+                0 => "one queue".to_owned(),
+                1 => "1 class".to_owned(),
+                several => format!("{several} classes"),
+            };
+            text += &format!("; {}", count(data.len(), "data source"));
+            for part in [PartOfData::Train, PartOfData::ByTime, PartOfData::Test] {
+                let of_part = data.iter().filter(|data| data.part == part);
+                let names: Vec<String> = of_part.map(|data| format!("`{}`", data.name)).collect();
+                if !names.is_empty() {
+                    text += &format!("; {} {}", part.name(), names.join(", "));
+                }
+            }
+            Some(text)
+        }
         Checked::Bad { .. } => None,
     }
 }

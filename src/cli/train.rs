@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::error::to_stderr;
 use super::interrupt::Interrupt;
@@ -12,7 +13,9 @@ use super::progress::TrainingBar;
 use super::text::count;
 use super::write::{check_free, write_bytes};
 use super::{CliError, Global, Output};
+use crate::config::Document;
 use crate::learn::LearnError;
+use crate::learn::csv::write_device;
 use crate::learn::data::{Source, load};
 use crate::learn::evaluate::{Evaluation, evaluate, scores};
 use crate::learn::spec::TrainingFile;
@@ -30,11 +33,14 @@ pub struct Train {
     /// The training file
     file: PathBuf,
     /// The model to write: the file of its weights
-    #[arg(short, long, value_name = "MODEL", required_unless_present = "evaluate")]
+    #[arg(short, long, value_name = "MODEL", required_unless_present_any = ["evaluate", "export"])]
     out: Option<PathBuf>,
     /// Train nothing: print how good this model is on the data
     #[arg(long, value_name = "MODEL", conflicts_with = "out")]
     evaluate: Option<PathBuf>,
+    /// Train nothing: write each source of data to this folder, as a CSV table of DeepQueueNet's
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["out", "evaluate", "leave_out", "resume"])]
+    export: Option<PathBuf>,
     /// Train on all other data, and test on these
     #[arg(long, value_name = "NAME")]
     leave_out: Option<String>,
@@ -53,7 +59,7 @@ pub struct Train {
     /// Go on with a training that was broken off, from MODEL with the ending .checkpoint
     #[arg(long, conflicts_with = "evaluate")]
     resume: bool,
-    /// Replace an earlier model
+    /// Replace earlier files
     #[arg(long)]
     force: bool,
 }
@@ -69,7 +75,11 @@ fn told(error: LearnError) -> CliError {
 
 impl Train {
     pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
-        let mut file = TrainingFile::load(&self.file, &self.overrides)?;
+        let mut document = Document::read(&self.file)?;
+        for text in &self.overrides {
+            document.set(text)?;
+        }
+        let mut file = TrainingFile::from_document(&document, &self.file)?;
         if !self.only.is_empty() {
             file.only(&self.only).map_err(CliError::Usage)?;
         }
@@ -88,6 +98,8 @@ impl Train {
                 check_free(&path, self.force)?;
             }
         }
+        let tables = self.export.as_deref().map(|folder| self.tables(&file, folder)).transpose()?;
+        file.find_data(&document)?;
         let interrupt = Interrupt::new()?;
         let says = global.verbose || global.draws_progress();
         let say = |text: &str| {
@@ -100,6 +112,9 @@ impl Train {
             interrupt.as_control_flow()
         })
         .map_err(told)?;
+        if let Some(tables) = tables {
+            return self.export(sources, &tables, global, output);
+        }
         let model = match (&self.evaluate, &self.out) {
             (Some(path), _) => Model::load(path).map_err(|error| CliError::Usage(error.to_string()))?,
             (None, Some(out)) => self.train(&file, &sources, &contexts, out, global, &interrupt)?,
@@ -136,6 +151,61 @@ impl Train {
         }
         Ok(())
     }
+
+    /// The files to export to, which may be written; the folder is made.
+    fn tables(&self, file: &TrainingFile, folder: &Path) -> Result<Vec<PathBuf>, CliError> {
+        let failed = |error| CliError::Failed(format!("cannot make {}: {error}", folder.display()).into());
+        let tables = file.tables(folder).map_err(CliError::Usage)?;
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        tables.iter().try_for_each(|path| check_free(path, self.force))?;
+        Ok(tables)
+    }
+
+    /// Writes each source to its table.
+    fn export(
+        &self,
+        sources: Vec<Source>,
+        tables: &[PathBuf],
+        global: &Global,
+        output: &mut Output,
+    ) -> Result<(), CliError> {
+        let mut written = Vec::new();
+        for (source, path) in sources.into_iter().zip(tables) {
+            let ports: Vec<_> = (0..=u16::MAX).zip(source.traces).collect();
+            let mut text = Vec::new();
+            write_device(&mut text, &ports).map_err(|error| CliError::Failed(Box::new(error)))?;
+            write_bytes(path, &text, self.force)?;
+            let passages = || ports.iter().flat_map(|(_, trace)| &trace.passages);
+            written.push(Exported {
+                data: source.name,
+                file: path.clone(),
+                ports: ports.len(),
+                packets: passages().count() as u64,
+                lost: passages().filter(|passage| passage.start.is_none()).count() as u64,
+            });
+        }
+        if global.json {
+            return output.json(&written);
+        }
+        for Exported { file, ports, packets, lost, .. } in written.iter().filter(|_| !global.quiet) {
+            let (packets, lost) = (count(*packets), count(*lost));
+            output.line(format_args!(
+                "{}: {packets} packets, {lost} of them lost; ports: {ports}",
+                file.display()
+            ))?;
+        }
+        Ok(())
+    }
+}
+
+/// A table that was written.
+#[derive(Serialize)]
+struct Exported {
+    data: String,
+    file: PathBuf,
+    ports: usize,
+    packets: u64,
+    lost: u64,
 }
 
 #[cfg(not(feature = "train"))]

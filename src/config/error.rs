@@ -69,10 +69,24 @@ impl ConfigError {
     /// Several as one, in the order of the text; `None` without any.
     pub(crate) fn all(mut errors: Vec<ConfigError>) -> Option<Self> {
         errors.sort_by_key(|error| error.0.span.as_ref().map_or(0, |span| span.start));
+        Self::in_order(errors)
+    }
+
+    /// Several as one, as they are; `None` without any.
+    pub(crate) fn in_order(errors: Vec<ConfigError>) -> Option<Self> {
         let mut errors = errors.into_iter();
         let mut first = errors.next()?;
         first.0.others.extend(errors);
         Some(first)
+    }
+
+    /// Every mistake, each for itself.
+    pub(crate) fn each(&self) -> impl Iterator<Item = ConfigError> {
+        self.iter().map(|error| {
+            let mut alone = error.clone();
+            alone.0.others.clear();
+            alone
+        })
     }
 
     /// What is wrong, without its place.
@@ -125,6 +139,22 @@ impl std::error::Error for ConfigError {}
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> ConfigError {
     let (message, help) = why_unreadable(path, error);
     ConfigError::whole(&path.display().to_string(), message).with_help(help)
+}
+
+/// That a file can be opened; where not, what is wrong, and the file that may be meant.
+pub(crate) fn find_file(path: &Path) -> Result<(), (String, Option<String>)> {
+    // Only a plain file is opened: to open a named pipe is to wait for its writer.
+    let error = match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => std::io::Error::other("directory"),
+        Ok(metadata) if !metadata.is_file() => return Ok(()),
+        Ok(_) => match std::fs::File::open(path) {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        },
+        Err(error) => error,
+    };
+    let (message, help) = why_unreadable(path, &error);
+    Err((format!("{message}: `{}`", path.display()), help))
 }
 
 /// What is wrong with a path that cannot be read, and the file that may be meant.

@@ -28,14 +28,12 @@ use std::path::{Path, PathBuf};
 use super::trace::{Passage, Trace};
 use crate::link::Link;
 use crate::packet::Packet;
-use crate::units::{Bandwidth, ByteCount, PS_PER_S, Rate, Span, Time};
+use crate::record::seconds;
+pub use crate::record::{NETWORK, NetworkRow, NetworkWriter};
+use crate::units::{Bandwidth, ByteCount, Rate, Span, Time};
 
 /// The columns of the device form.
 pub const DEVICE: [&str; 6] = ["timestamp (sec)", "pkt len (byte)", "priority", "src", "dst", "time_in_sys"];
-
-/// The columns of the network form.
-pub const NETWORK: [&str; 7] =
-    ["index", "timestamp (sec)", "pkt len (byte)", "priority", "src_pc", "path", "etime"];
 
 /// By how much a packet may have been faster than its transmission: digits that a file does not give.
 const ROUNDED: Span = Span::from_ns(1_000);
@@ -135,21 +133,21 @@ pub fn read_device(path: &Path, rate: Rate) -> Result<Vec<(u16, Trace)>, CsvErro
 }
 
 /// Writes the device form: the packets of a device's ports, by arrival. Each port has a number, for `dst`, and serves
-/// at `rate`.
+/// at the rate of its link; where that is unlimited, transmission takes no time.
 ///
 /// # Errors
 /// `out` takes no more.
-pub fn write_device(out: impl io::Write, ports: &[(u16, Trace)], rate: Rate) -> io::Result<()> {
-    let mut rows: Vec<(u16, &Passage)> = ports
+pub fn write_device(out: impl io::Write, ports: &[(u16, Trace)]) -> io::Result<()> {
+    let mut rows: Vec<(u16, &Link, &Passage)> = ports
         .iter()
-        .flat_map(|(port, trace)| trace.passages.iter().map(|passage| (*port, passage)))
+        .flat_map(|(port, trace)| trace.passages.iter().map(|passage| (*port, &trace.link, passage)))
         .collect();
-    rows.sort_by_key(|(_, passage)| (passage.arrival, passage.packet.pid));
+    rows.sort_by_key(|(.., passage)| (passage.arrival, passage.packet.pid));
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record(DEVICE)?;
-    for (port, passage) in rows {
+    for (port, link, passage) in rows {
         let Packet { length, in_port, .. } = passage.packet;
-        let transmission = rate.transmission_time(ByteCount::new(length.into()));
+        let transmission = link.transmission_time(ByteCount::new(length.into()));
         let in_system = passage.start.map(|start| start.since(passage.arrival) + transmission);
         writer.write_record([
             seconds(passage.arrival.as_ps()),
@@ -161,27 +159,6 @@ pub fn write_device(out: impl io::Write, ports: &[(u16, Trace)], rate: Rate) -> 
         ])?;
     }
     writer.flush()
-}
-
-/// A packet's way through a network: a row of the network form.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NetworkRow {
-    /// `index`: its number.
-    pub index: u64,
-    /// `timestamp (sec)`: when it arrived at the first device.
-    pub timestamp: Time,
-    /// `pkt len (byte)`: its length.
-    pub length: u32,
-    /// `priority`: its class, from 0 to 63.
-    pub class: u8,
-    /// `src_pc`: the number of the host that sent it. In the published fat tree of 20 switches, host n stands at port
-    /// n modulo 2 of the switch 12 + n / 2.
-    pub source: u32,
-    /// `path`, such as `12_2-4_2-0_1`: the number and the egress port of every device on its way, in order.
-    pub path: Vec<(u32, u16)>,
-    /// `etime`: when its last bit left the last device. Links of the original have no length; with propagation, that
-    /// of the last link is not in it.
-    pub end: Time,
 }
 
 /// Reads the network form.
@@ -209,28 +186,6 @@ pub fn read_network(path: &Path) -> Result<Vec<NetworkRow>, CsvError> {
         Ok(())
     })?;
     Ok(rows)
-}
-
-/// Writes the network form, in the given order.
-///
-/// # Errors
-/// `out` takes no more.
-pub fn write_network(out: impl io::Write, rows: &[NetworkRow]) -> io::Result<()> {
-    let mut writer = csv::Writer::from_writer(out);
-    writer.write_record(NETWORK)?;
-    for row in rows {
-        let hops: Vec<String> = row.path.iter().map(|(device, port)| format!("{device}_{port}")).collect();
-        writer.write_record([
-            row.index.to_string(),
-            seconds(row.timestamp.as_ps()),
-            row.length.to_string(),
-            row.class.to_string(),
-            row.source.to_string(),
-            hops.join("-"),
-            seconds(row.end.as_ps()),
-        ])?;
-    }
-    writer.flush()
 }
 
 /// A line of a file, and where it stands.
@@ -342,15 +297,6 @@ fn scaled(text: &str, places: i64) -> Option<u64> {
         value = value / divisor + u128::from(value % divisor * 2 >= divisor);
     }
     u64::try_from(value).ok()
-}
-
-/// Picoseconds as seconds, exactly.
-fn seconds(picoseconds: u64) -> String {
-    let (whole, fraction) = (picoseconds / PS_PER_S, picoseconds % PS_PER_S);
-    let text = format!("{whole}.{fraction:012}");
-    let shortest = text.trim_end_matches('0');
-    // As Python writes it: 1.0, not 1.
-    if shortest.ends_with('.') { format!("{shortest}0") } else { shortest.to_owned() }
 }
 
 #[cfg(test)]

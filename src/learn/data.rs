@@ -11,6 +11,7 @@ use super::spec::{CapturesFile, DataFile, Part, PartOfData, TrainingFile};
 use super::trace::{Passage, Trace};
 use crate::calibrate::{Bottleneck, CalibrateOptions, Model as CalibratedModel, Recording};
 use crate::capture::Options as CaptureOptions;
+use crate::config::Spanned;
 use crate::engine::{Dropped, Hop, Injected, Observer, Settings, Simulation};
 use crate::flow::Flows;
 use crate::link::Link;
@@ -76,19 +77,19 @@ fn read(data: &DataFile, file: &TrainingFile) -> Result<Source, LearnError> {
     };
     if let Some(captures) = &data.captures {
         read_captures(captures, file, &mut source)?;
-        hash(captures.ingress.iter().chain([&captures.egress]), &mut source.files)?;
+        hash(data.files().map(Spanned::get_ref), &mut source.files)?;
     }
     if let Some(path) = &data.scenario {
-        let scenario = Scenario::load(path, &data.set, None)?;
+        let scenario = Scenario::load(path.get_ref(), &data.set, None)?;
         source.traces = simulate(&scenario, &data.ports, &file.class, &source.name)?;
         hash(scenario.inputs.iter(), &mut source.files)?;
     }
     if let Some((path, rate)) = data.deepqueuenet.as_ref().zip(data.rate) {
-        for (_, mut trace) in read_device(path, rate)? {
+        for (_, mut trace) in read_device(path.get_ref(), rate)? {
             classed(&mut trace.passages, &file.class, &trace.flows);
             source.traces.push(trace);
         }
-        hash([path].into_iter(), &mut source.files)?;
+        hash(data.files().map(Spanned::get_ref), &mut source.files)?;
     }
     Ok(source)
 }
@@ -119,8 +120,8 @@ fn read_captures(
     source: &mut Source,
 ) -> Result<(), LearnError> {
     let options = CalibrateOptions {
-        ingress: captures.ingress.clone(),
-        egress: captures.egress.clone(),
+        ingress: captures.ingress.iter().map(|path| path.get_ref().clone()).collect(),
+        egress: captures.egress.get_ref().clone(),
         capture: CaptureOptions::default(),
     };
     let recording = Recording::read(&options)?;
@@ -205,13 +206,15 @@ impl Observer for Ports {
 /// Runs a scenario, and takes down what its ports do.
 fn simulate(
     scenario: &Scenario,
-    ports: &[PortName],
+    ports: &[Spanned<PortName>],
     classes: &[NeuralClass],
     name: &str,
 ) -> Result<Vec<Trace>, LearnError> {
     let topology = &scenario.topology;
-    let find = |name: &PortName| {
-        topology.port_named(name).map_err(|error| LearnError::Port(format!("{error}; {}", error.help())))
+    let find = |name: &Spanned<PortName>| {
+        topology
+            .port_named(name.get_ref())
+            .map_err(|error| LearnError::Port(format!("{error}; {}", error.help())))
     };
     let found = ports.iter().map(find).collect::<Result<Vec<_>, _>>()?;
     let (_, injections) = open_sources(scenario, &CaptureOptions::default())?;

@@ -7,9 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::trace::Trace;
-use crate::config::{ConfigError, Document, Spanned, listed};
+use crate::config::{ConfigError, Document, Spanned, find_file, listed};
 use crate::ptm::neural::NeuralClass;
 use crate::ptm::neural::residual::Pace;
+use crate::scenario::Scenario;
 use crate::topology::PortName;
 use crate::units::Rate;
 
@@ -54,6 +55,16 @@ pub enum ArchitectureKind {
     Residual,
     /// The published network.
     DeepQueueNet,
+}
+
+impl ArchitectureKind {
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            ArchitectureKind::Residual => "residual",
+            ArchitectureKind::DeepQueueNet => "deepqueuenet",
+        }
+    }
 }
 
 /// How data are cut by time: what is left after both parts is the test.
@@ -132,18 +143,20 @@ pub struct DataFile {
     pub captures: Option<CapturesFile>,
     /// A scenario; its exact disciplines say what happens.
     #[serde(default)]
-    pub scenario: Option<PathBuf>,
+    #[schemars(with = "Option<PathBuf>")]
+    pub scenario: Option<Spanned<PathBuf>>,
     /// With a scenario: the egress port, or ports, that are learned.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
-    pub ports: Vec<PortName>,
+    pub ports: Vec<Spanned<PortName>>,
     /// With a scenario: values to change in it, as `--set` of `taunet run` takes them.
     #[serde(default)]
     pub set: Vec<String>,
     /// A table of DeepQueueNet's, with `timestamp (sec)`, `pkt len (byte)`, `priority`, `src`, `dst` and `time_in_sys`; a
     /// priority is taken as the DSCP.
     #[serde(default)]
-    pub deepqueuenet: Option<PathBuf>,
+    #[schemars(with = "Option<PathBuf>")]
+    pub deepqueuenet: Option<Spanned<PathBuf>>,
     /// With such a table: the rate of the ports.
     #[serde(default)]
     pub rate: Option<Rate>,
@@ -160,9 +173,11 @@ pub struct DataFile {
 #[serde(deny_unknown_fields)]
 pub struct CapturesFile {
     /// One per ingress port.
-    pub ingress: Vec<PathBuf>,
+    #[schemars(with = "Vec<PathBuf>")]
+    pub ingress: Vec<Spanned<PathBuf>>,
     /// Behind the egress port.
-    pub egress: PathBuf,
+    #[schemars(with = "PathBuf")]
+    pub egress: Spanned<PathBuf>,
 }
 
 /// What data are used for.
@@ -241,6 +256,14 @@ impl TrainingFile {
         for text in set {
             document.set(text)?;
         }
+        Self::from_document(&document, path)
+    }
+
+    /// Reads a training file from a document; paths in it become relative to the folder of `path`.
+    ///
+    /// # Errors
+    /// Every mistake in it, with its place.
+    pub fn from_document(document: &Document, path: &Path) -> Result<Self, ConfigError> {
         let mut file: TrainingFile = document.deserialize()?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut errors = Vec::new();
@@ -288,13 +311,84 @@ impl TrainingFile {
             let captures =
                 captures.flat_map(|captures| captures.ingress.iter_mut().chain([&mut captures.egress]));
             for path in captures.chain(&mut data.scenario).chain(&mut data.deepqueuenet) {
-                *path = folder.join(&*path);
+                *path.get_mut() = folder.join(path.get_ref());
             }
         }
         match ConfigError::all(errors) {
             Some(error) => Err(error),
             None => Ok(file),
         }
+    }
+
+    /// That everything is there that it names: every file, every scenario with what is set in it, every port.
+    /// `document` is what it was read from.
+    ///
+    /// # Errors
+    /// Every mistake, with its place.
+    pub fn find_data(&self, document: &Document) -> Result<(), ConfigError> {
+        let mut errors: Vec<ConfigError> = Vec::new();
+        for table in &self.data {
+            let data = table.get_ref();
+            for path in data.files() {
+                if let Err((message, help)) = find_file(path.get_ref()) {
+                    errors.push(document.error(path.span(), message).with_help(help));
+                    continue;
+                }
+                if data.scenario.is_none() {
+                    continue;
+                }
+                let scenario = match Scenario::load(path.get_ref(), &data.set, None) {
+                    Ok(scenario) => scenario,
+                    Err(error) => {
+                        for mut error in error.each() {
+                            // What is set has no place in a file but this table.
+                            if data.set.contains(&error.source_text().text) {
+                                let text = format!("`{}`: {}", error.source_text().text, error.message());
+                                let help = error.help().map(str::to_owned);
+                                error = document.error(table.span(), text).with_help(help);
+                            }
+                            // Several tables may name the same scenario.
+                            if !errors.contains(&error) {
+                                errors.push(error);
+                            }
+                        }
+                        continue;
+                    }
+                };
+                for port in &data.ports {
+                    if let Err(error) = scenario.topology.port_named(port.get_ref()) {
+                        let help = error.help().to_owned();
+                        errors.push(document.error(port.span(), error.to_string()).with_help(help));
+                    }
+                }
+            }
+        }
+        ConfigError::in_order(errors).map_or(Ok(()), Err)
+    }
+
+    /// The file in `folder` for each source's table of DeepQueueNet's, by its name.
+    ///
+    /// # Errors
+    /// Two sources have the same; there are more classes than such a table tells apart.
+    pub fn tables(&self, folder: &Path) -> Result<Vec<PathBuf>, String> {
+        const MOST_CLASSES: usize = 64;
+        if self.class.len() > MOST_CLASSES {
+            return Err(format!("a table has {MOST_CLASSES} classes at most, not {}", self.class.len()));
+        }
+        let mut paths = Vec::new();
+        for data in &self.data {
+            let title = data.get_ref().title();
+            let plain = |sign: char| if sign.is_alphanumeric() || "-_.".contains(sign) { sign } else { '-' };
+            let path = folder.join(title.chars().map(plain).chain(".csv".chars()).collect::<String>());
+            if paths.contains(&path) {
+                return Err(format!(
+                    "two sources of data would be written to {}: give each [[data]] table a `name`",
+                    path.display()
+                ));
+            }
+            paths.push(path);
+        }
+        Ok(paths)
     }
 
     /// Keeps the data of these names alone.
@@ -333,14 +427,16 @@ impl TrainingFile {
 }
 
 impl DataFile {
+    /// The files that it names; of captures, the egress comes last.
+    pub fn files(&self) -> impl Iterator<Item = &Spanned<PathBuf>> {
+        let captures = self.captures.iter();
+        let captures = captures.flat_map(|captures| captures.ingress.iter().chain([&captures.egress]));
+        captures.chain(&self.scenario).chain(&self.deepqueuenet)
+    }
+
     /// What to call it.
     pub fn title(&self) -> String {
-        let file = [
-            self.captures.as_ref().map(|captures| &captures.egress),
-            self.scenario.as_ref(),
-            self.deepqueuenet.as_ref(),
-        ];
-        let stem = file.into_iter().flatten().next().and_then(|path| path.file_stem());
+        let stem = self.files().last().and_then(|path| path.get_ref().file_stem());
         self.name.clone().unwrap_or_else(|| stem.unwrap_or_default().to_string_lossy().into_owned())
     }
 }

@@ -1,4 +1,4 @@
-//! What a port did with its packets: the data of training, wherever it comes from.
+//! What a port did with its packets: the data of training, from anywhere.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -142,7 +142,7 @@ pub fn compare_run(
     measured.push(Measured { capture, at, delay, clock, accept: against.accept });
     scenario.measured = measured;
     scenario.rtts.clear();
-    scenario.record = Record { packets: false, hops: false, queues: None, vantages: Vec::new() };
+    scenario.record = Record { packets: false, ..Record::default() };
 
     let folder =
         tempfile::tempdir().map_err(|error| not_a_run(format!("there is no temporary folder: {error}")))?;

@@ -9,7 +9,8 @@ use crate::compare::{PacketOrigin, RttWatch, Watch};
 use crate::engine::{Dropped, Hop, Injected, InjectionPoint, Observer};
 use crate::packet::{DropReason, FlowKey, Packet, Tau};
 use crate::record::{
-    End, FlowRecords, Held, HopRows, PacketRow, PacketRows, PortRecords, QueueLengths, VantageRecords,
+    End, FlowRecords, Held, HopRows, NetworkRows, PacketRow, PacketRows, PortRecords, QueueLengths,
+    VantageRecords,
 };
 use crate::scenario::Record;
 use crate::table::Format;
@@ -22,6 +23,7 @@ pub(super) struct RunObserver<'t> {
     topology: &'t Topology,
     packets: Option<PacketRows>,
     hops: Option<HopRows<'t>>,
+    deepqueuenet: Option<NetworkRows<'t>>,
     queues: Option<QueueLengths>,
     vantages: VantageRecords,
     flows: FlowRecords,
@@ -73,10 +75,14 @@ impl<'t> RunObserver<'t> {
             .then(|| PacketRows::create(&file("packets"), format, topology, start))
             .transpose()?;
         let hops = record.hops.then(|| HopRows::create(&file("hops"), format, topology)).transpose()?;
+        // Its readers want CSV.
+        let deepqueuenet = || NetworkRows::create(&file("deepqueuenet").with_extension("csv"), topology);
+        let deepqueuenet = record.deepqueuenet.then(deepqueuenet).transpose()?;
         Ok(RunObserver {
             topology,
             packets,
             hops,
+            deepqueuenet,
             queues: record.queues.as_ref().map(|queues| QueueLengths::new(queues, topology)),
             vantages: VantageRecords::new(topology, &record.vantages),
             flows: FlowRecords::default(),
@@ -101,7 +107,11 @@ impl Observer for RunObserver<'_> {
         let packet = injected.tau.packet;
         self.flows.injected(&packet, injected.source);
         let origin = self.watch.origin(injected);
-        self.rtts.injected(injected, self.entries[injected.source as usize]);
+        let entry = self.entries[injected.source as usize];
+        self.rtts.injected(injected, entry);
+        if let Some(deepqueuenet) = &mut self.deepqueuenet {
+            deepqueuenet.injected(&packet, entry);
+        }
         self.inside.insert(packet.pid, InsidePacket { packet, origin, hops: 0 });
     }
 
@@ -116,6 +126,9 @@ impl Observer for RunObserver<'_> {
         if let Some(hops) = &mut self.hops {
             hops.hop(hop);
         }
+        if let Some(deepqueuenet) = &mut self.deepqueuenet {
+            deepqueuenet.hop(hop);
+        }
         if self.queues.is_some() {
             self.waited(hop.port, &hop.packet, hop.joined, hop.egress);
         }
@@ -127,6 +140,9 @@ impl Observer for RunObserver<'_> {
         self.watch.reached(tau, host, &mut inside.origin);
         self.rtts.delivered(tau, host);
         self.vantages.reached(host, tau, false);
+        if let Some(deepqueuenet) = &mut self.deepqueuenet {
+            deepqueuenet.delivered(tau.packet.pid, tau.timestamp);
+        }
         self.ended.push(tau.timestamp, tau.packet.pid, inside.row(*tau, Some(host), End::Delivered));
     }
 
@@ -136,6 +152,9 @@ impl Observer for RunObserver<'_> {
         self.ports.dropped(drop, processing);
         if let Some(hops) = &mut self.hops {
             hops.dropped(drop);
+        }
+        if let Some(deepqueuenet) = &mut self.deepqueuenet {
+            deepqueuenet.dropped(tau.packet.pid);
         }
         // What is lost on a link had left the queue, and its ingress is known.
         if *reason != DropReason::LostOnLink {
@@ -161,7 +180,7 @@ impl Observer for RunObserver<'_> {
     }
 
     fn settled(&mut self, before: Time) {
-        let RunObserver { ended, flows, packets, hops, failure, .. } = self;
+        let RunObserver { ended, flows, packets, hops, deepqueuenet, failure, .. } = self;
         let mut written = ended.settle(before, |_, row| {
             match row.end {
                 End::Delivered => flows.delivered(&row.tau, row.injected),
@@ -171,6 +190,9 @@ impl Observer for RunObserver<'_> {
         });
         if let Some(hops) = hops {
             written = written.and(hops.settle(before));
+        }
+        if let Some(deepqueuenet) = deepqueuenet {
+            written = written.and(deepqueuenet.settle(before));
         }
         if let (Err(error), None) = (written, &failure) {
             *failure = Some(error.into());
@@ -198,7 +220,19 @@ impl RunObserver<'_> {
     pub(super) fn finish(mut self) -> Result<Records, RunError> {
         let mut left: Vec<InsidePacket> = std::mem::take(&mut self.inside).into_values().collect();
         left.sort_unstable_by_key(|inside| inside.packet.pid);
-        let RunObserver { packets, hops, queues, vantages, flows, ports, watch, rtts, failure, .. } = self;
+        let RunObserver {
+            packets,
+            hops,
+            deepqueuenet,
+            queues,
+            vantages,
+            flows,
+            ports,
+            watch,
+            rtts,
+            failure,
+            ..
+        } = self;
         failure.map_or(Ok(()), Err)?;
         if let Some(mut packets) = packets {
             for inside in left {
@@ -208,6 +242,7 @@ impl RunObserver<'_> {
             packets.finish()?;
         }
         hops.map_or(Ok(()), HopRows::finish)?;
+        deepqueuenet.map_or(Ok(()), NetworkRows::finish)?;
         Ok(Records { flows, ports, queues, vantages, watch, rtts })
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, de};
 use super::{
     Accept, CaptureClock, DelayScope, Direction, Engine, Measured, RecordFile, RttFile, Scenario, Traffic,
 };
-use crate::config::{ConfigError, Document, Spanned, why_unreadable};
+use crate::config::{ConfigError, Document, Spanned, find_file};
 use crate::topology::{Topology, Vantage, VantageSpec};
 use crate::traffic::TrafficSpec;
 use crate::units::{Span, Time};
@@ -213,19 +213,13 @@ impl Reader<'_> {
     /// A file that the scenario names, from the scenario's folder.
     pub(super) fn file(&mut self, named: &Spanned<PathBuf>) -> Option<PathBuf> {
         let path = self.folder.join(named.get_ref());
-        // Only a plain file is opened: to open a named pipe is to wait for its writer.
-        let error = match std::fs::metadata(&path) {
-            Ok(metadata) if metadata.is_dir() => std::io::Error::other("directory"),
-            Ok(metadata) if !metadata.is_file() => return Some(path),
-            Ok(_) => match std::fs::File::open(&path) {
-                Ok(_) => return Some(path),
-                Err(error) => error,
-            },
-            Err(error) => error,
-        };
-        let (message, help) = why_unreadable(&path, &error);
-        self.wrong(named.span(), format!("{message}: `{}`", path.display()), help);
-        None
+        match find_file(&path) {
+            Ok(()) => Some(path),
+            Err((message, help)) => {
+                self.wrong(named.span(), message, help);
+                None
+            }
+        }
     }
 
     pub(super) fn vantage(&mut self, spec: &VantageSpec, topology: &Topology) -> Option<Vantage> {

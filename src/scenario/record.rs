@@ -20,6 +20,8 @@ pub struct Record {
     pub queues: Option<QueueSamples>,
     /// Where captures are written, each place once.
     pub vantages: Vec<Vantage>,
+    /// DeepQueueNet's table of a network.
+    pub deepqueuenet: bool,
 }
 
 /// At which ports queue lengths are sampled, and how often.
@@ -34,7 +36,7 @@ pub struct QueueSamples {
 impl Default for Record {
     /// The packets alone.
     fn default() -> Self {
-        Record { packets: true, hops: false, queues: None, vantages: Vec::new() }
+        Record { packets: true, hops: false, queues: None, vantages: Vec::new(), deepqueuenet: false }
     }
 }
 
@@ -54,6 +56,9 @@ pub struct RecordFile {
     #[serde(default)]
     #[schemars(with = "Vec<VantageText>")]
     pub vantages: Vec<Spanned<VantageText>>,
+    /// DeepQueueNet's table of a network: one row per packet that arrived, with its way (default: false).
+    #[serde(default)]
+    pub deepqueuenet: bool,
 }
 
 /// How queue lengths are sampled.
@@ -182,6 +187,7 @@ impl Reader<'_> {
                 vantages.push(vantage);
             }
         }
-        Record { packets: file.packets, hops: file.hops, queues, vantages }
+        let RecordFile { packets, hops, deepqueuenet, .. } = *file;
+        Record { packets, hops, queues, vantages, deepqueuenet }
     }
 }

@@ -132,6 +132,27 @@ fn mistakes_are_told_with_their_place() {
 }
 
 #[test]
+fn check_says_what_a_training_file_holds() {
+    let path = root("training/models/general.toml");
+    let check = |options: &[&str]| {
+        let output = taunet().arg("check").args(options).arg(&path).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let line =
+        "training of `residual`: 3 classes; 5 data sources; train `fifo`, `priority`, `wrr`, `drr`, `wfq`";
+    assert_eq!(check(&[]), format!("{}: {line}\n", path.display()));
+    let json: serde_json::Value = serde_json::from_str(&check(&["--json"])).unwrap();
+    let data = &json[0]["data"][4];
+    assert_eq!((&json[0]["kind"], &json[0]["architecture"]), (&"training".into(), &"residual".into()));
+    assert_eq!(
+        (&data["name"], &data["part"], &data["context"]),
+        (&"wfq".into(), &"train".into(), &"wfq".into())
+    );
+    assert_eq!((data["files"].as_array().unwrap().len(), &data["ports"][3]), (1, &"s0:7".into()));
+}
+
+#[test]
 fn a_missing_model_is_told_at_the_port() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("topology.toml");

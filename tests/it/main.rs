@@ -9,6 +9,7 @@ mod capture_frames;
 mod capture_order;
 mod commands;
 mod compare_runs;
+mod deepqueuenet;
 mod disciplines;
 mod engine;
 mod engines;

@@ -149,7 +149,7 @@ proptest! {
         let trace = |(port, passages)| (port, Trace { name: String::new(), context: 0, link, flows: Default::default(), passages });
         let traces: Vec<_> = ports.into_iter().map(trace).collect();
         let mut text = Vec::new();
-        write_device(&mut text, &traces, rate).unwrap();
+        write_device(&mut text, &traces).unwrap();
         let read = device(std::str::from_utf8(&text).unwrap()).unwrap();
         prop_assert_eq!(read.len(), traces.len());
         for ((port, trace), (read_port, read_trace)) in traces.iter().zip(&read) {
@@ -167,7 +167,9 @@ proptest! {
         };
         let rows: Vec<NetworkRow> = rows.into_iter().map(row).collect();
         let mut text = Vec::new();
-        write_network(&mut text, &rows).unwrap();
+        let mut writer = NetworkWriter::new(&mut text).unwrap();
+        rows.iter().for_each(|row| writer.push(row).unwrap());
+        writer.finish().unwrap();
         prop_assert_eq!(network(std::str::from_utf8(&text).unwrap()), Ok(rows));
     }
 

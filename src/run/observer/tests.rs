@@ -83,6 +83,7 @@ size = { min = "64 B", max = "1500 B" }
 
 [record]
 hops = true
+deepqueuenet = true
 queues = { every = "1 ms" }
 vantages = ["s:2 egress", { port = "t:0", direction = "ingress" }, "d:0 ingress"]
 "#;
@@ -140,7 +141,7 @@ fn number(row: &BTreeMap<String, String>, column: &str) -> Option<i128> {
 #[test]
 fn the_tables_are_the_same_whichever_engine_ran() {
     let event = files(Engine::Event, 1);
-    assert_eq!(event.len(), 8, "{:?}", event.keys());
+    assert_eq!(event.len(), 9, "{:?}", event.keys());
     for threads in [1, 2] {
         let stream = files(Engine::Stream, threads);
         assert!(event.keys().eq(stream.keys()));
