@@ -70,7 +70,7 @@ fn main() {
     let ptm = ptm(&ptm_text);
     let only = option("--only").unwrap_or_default();
     let discipline = option("--discipline").unwrap_or("fifo".to_owned());
-    let times: u64 = option("--times").map_or(1, |text| text.parse().expect("--times is a whole number"));
+    let times: f64 = option("--times").map_or(1.0, |text| text.parse().expect("--times is a number"));
 
     let topology = format!("topology=topologies/{discipline}.toml");
     let mut switches = String::new();
@@ -94,7 +94,7 @@ fn main() {
             for (busy, set) in [(0.5, &[][..]), (0.8, &high[..])] {
                 let path = format!("training/networks/{network}-{arrivals}.toml");
                 let until = load(&path, set).until.expect("their traffic is endless");
-                let longer = format!("until={} ps", until.as_ps() * times);
+                let longer = format!("until={} ps", (until.as_ps() as f64 * times) as u64);
                 let mut scenario = load(&path, &[set, &[longer.as_str()]].concat());
                 scenario.topology = with_ptm(&scenario.topology, &exact);
                 let (row, run) =
