@@ -171,7 +171,7 @@ impl Processor {
         match self {
             Processor::Cpu => Ok(burn::tensor::Device::flex()),
             #[cfg(feature = "train-gpu")]
-            Processor::Gpu => Ok(burn::tensor::Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
+            Processor::Gpu => graphics(),
             #[cfg(not(feature = "train-gpu"))]
             Processor::Gpu => Err(LearnError::Device(
                 "this taunet was built without graphics processors: build it with `--features train-gpu`"
@@ -179,6 +179,25 @@ impl Processor {
             )),
         }
     }
+}
+
+/// The graphics processor. The framework says that there is none by a panic, at the first tensor.
+#[cfg(feature = "train-gpu")]
+fn graphics() -> Result<burn::tensor::Device, LearnError> {
+    use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+
+    let device = burn::tensor::Device::wgpu(burn::tensor::DeviceKind::DefaultDevice);
+    let hook = take_hook();
+    set_hook(Box::new(|_| {}));
+    let tried = catch_unwind(AssertUnwindSafe(|| {
+        burn::tensor::Tensor::<1>::from_floats([1.0], &device).into_data();
+    }));
+    set_hook(hook);
+    tried.map(|()| device).map_err(|_| {
+        LearnError::Device(
+            "no graphics processor was found: install its driver, or train with `--device cpu`".to_owned(),
+        )
+    })
 }
 
 /// How a training is run.
