@@ -117,6 +117,14 @@ impl Document {
         self.tree().map(|_| ())
     }
 
+    /// Sets several values, one after the other.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set) has them, of the first that is wrong.
+    pub fn set_all(&mut self, texts: &[String]) -> Result<(), ConfigError> {
+        texts.iter().try_for_each(|text| self.set(text))
+    }
+
     /// Whether the document has `key` at its top.
     pub fn has_key(&self, key: &str) -> bool {
         self.tree().is_ok_and(|tree| tree.contains_key(key))

@@ -23,7 +23,7 @@ pub struct Check {
     /// The files
     #[arg(required = true, value_name = "TOML")]
     files: Vec<PathBuf>,
-    /// Set one value of each scenario, such as traffic.0.capture=a.pcap
+    /// Set one value of each scenario and training file, such as traffic.0.capture=a.pcap
     #[arg(long = "set", value_name = "PATH.TO.KEY=VALUE")]
     overrides: Vec<String>,
 }
@@ -108,7 +108,12 @@ fn check(path: &Path, overrides: &[String]) -> Result<Checked, ConfigError> {
     if document.describes_topology() {
         return Ok(Checked::Topology(summary(&Topology::from_document(&document)?)));
     }
-    if document.describes_training() {
+    let is_training = document.describes_training();
+    if !is_training && !SCENARIO.iter().any(|key| document.has_key(key)) {
+        return Err(document.neither());
+    }
+    document.set_all(overrides)?;
+    if is_training {
         let file = TrainingFile::from_document(&document, path)?;
         file.find_data(&document)?;
         return Ok(Checked::Training {
@@ -116,12 +121,6 @@ fn check(path: &Path, overrides: &[String]) -> Result<Checked, ConfigError> {
             classes: file.class.len(),
             data: file.data.iter().map(|data| data_summary(data.get_ref())).collect(),
         });
-    }
-    if !SCENARIO.iter().any(|key| document.has_key(key)) {
-        return Err(document.neither());
-    }
-    for text in overrides {
-        document.set(text)?;
     }
     let scenario = Scenario::from_document(&document, path, None)?;
     Ok(Checked::Scenario {

@@ -76,9 +76,7 @@ fn told(error: LearnError) -> CliError {
 impl Train {
     pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
         let mut document = Document::read(&self.file)?;
-        for text in &self.overrides {
-            document.set(text)?;
-        }
+        document.set_all(&self.overrides)?;
         let mut file = TrainingFile::from_document(&document, &self.file)?;
         if !self.only.is_empty() {
             file.only(&self.only).map_err(CliError::Usage)?;

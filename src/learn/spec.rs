@@ -253,9 +253,7 @@ impl TrainingFile {
     /// Every mistake in it, with its place.
     pub fn load(path: &Path, set: &[String]) -> Result<Self, ConfigError> {
         let mut document = Document::read(path)?;
-        for text in set {
-            document.set(text)?;
-        }
+        document.set_all(set)?;
         Self::from_document(&document, path)
     }
 

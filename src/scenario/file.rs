@@ -110,9 +110,7 @@ impl Scenario {
     /// Every mistake in the scenario, its overrides and its topology, each with its place.
     pub fn load(path: &Path, overrides: &[String], seed: Option<u64>) -> Result<Self, ConfigError> {
         let mut document = Document::read(path)?;
-        for text in overrides {
-            document.set(text)?;
-        }
+        document.set_all(overrides)?;
         Self::from_document(&document, path, seed)
     }
 

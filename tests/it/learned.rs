@@ -9,7 +9,7 @@ use assert_cmd::Command;
 use taunet::engine::{Engine, Settings, Simulation, Unwatched};
 use taunet::learn::data::load;
 use taunet::learn::evaluate::evaluate;
-use taunet::learn::spec::TrainingFile;
+use taunet::learn::spec::{ArchitectureKind, TrainingFile};
 use taunet::ptm::neural::{Architecture, Model, Output};
 use taunet::scenario::Scenario;
 
@@ -84,6 +84,26 @@ fn the_general_model_is_close_on_what_it_has_not_seen() {
         assert!(pearson >= least && w1 <= most, "{} {}: {pearson} {w1}", evaluation.data, evaluation.output);
         assert_eq!((evaluation.score.lost, evaluation.score.lost_simulated), (0, 0));
     }
+}
+
+#[test]
+fn a_training_file_can_be_changed_and_cut_down() {
+    let set = ["training.epochs=3", "architecture=deepqueuenet"].map(str::to_owned);
+    let path = root("training/models/general.toml");
+    let mut file = TrainingFile::load(&path, &set).unwrap();
+    assert_eq!((file.training.epochs, file.architecture), (3, ArchitectureKind::DeepQueueNet));
+    file.only(&["drr".to_owned()]).unwrap();
+    assert_eq!(file.data.iter().map(|data| data.get_ref().title()).collect::<Vec<_>>(), ["drr"]);
+    assert_eq!(file.only(&["wrr".to_owned()]).unwrap_err(), "no data are called `wrr`: there is `drr`");
+
+    let check = |set: &str| {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_taunet")).arg("check").arg(&path).args(["--set", set]).output();
+        let output = output.unwrap();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    assert!(check("architecture=deepqueuenet").contains("training of `deepqueuenet`"));
+    assert!(check("architecture=deepqueunet").contains("did you mean `deepqueuenet`?"));
 }
 
 #[test]
