@@ -54,7 +54,7 @@ fn build(ptm: &str) -> Box<dyn Ptm> {
     let topology = Topology::from_toml("bench.toml", &text).unwrap_or_else(|error| panic!("{error}"));
     let port = topology.ports().next().expect("two ports").1;
     let link = topology.link(port.egress).link;
-    port.ptm.build(&Place { link, seed: 1, port: "a:0" })
+    port.ptm.build(&Place { link, seed: 1, port: "a:0", start: taunet::units::Timestamp::default() })
 }
 
 /// Poisson arrivals at 90 % of 1 Gbps, 64 to 1514 bytes, 64 flows.

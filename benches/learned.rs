@@ -293,7 +293,13 @@ fn run(scenario: &Scenario, topology: &Topology, observer: &mut impl Observer) -
             injections.push(Injection { source, at: InjectionPoint::Host(sender.host) });
         }
     }
-    let settings = Settings { until: scenario.until, seed: SEED, engine: Engine::Stream, threads: 1 };
+    let settings = Settings {
+        until: scenario.until,
+        seed: SEED,
+        engine: Engine::Stream,
+        threads: 1,
+        ..Settings::default()
+    };
     let mut simulation = Simulation::new(topology, injections, settings);
     let clock = cpu_seconds();
     let outcome =

@@ -5,7 +5,7 @@ use crate::packet::{DropReason, Tau};
 use crate::pfm::Pfm;
 use crate::ptm::{Departure, Loss, Place, Ptm};
 use crate::topology::{DeviceId, PortId, Topology};
-use crate::units::{Span, Time};
+use crate::units::{Span, Time, Timestamp};
 
 /// A host, switch or router that forwards packets.
 pub struct Device {
@@ -32,7 +32,7 @@ pub struct PortTrace {
 }
 
 impl Device {
-    /// The device `id` of `topology`, idle, in a run of this seed.
+    /// The device `id` of `topology`, idle, in a run of this seed that starts in 1970.
     pub fn new(topology: &Topology, id: DeviceId, seed: u64) -> Self {
         let device = topology.device(id);
         let ports = device
@@ -40,7 +40,8 @@ impl Device {
             .iter()
             .map(|&port| {
                 let link = topology.link(topology.port(port).egress).link;
-                let place = Place { link, seed, port: &topology.port_name(port) };
+                let place =
+                    Place { link, seed, port: &topology.port_name(port), start: Timestamp::default() };
                 EgressPort { id: port, ptm: topology.port(port).ptm.build(&place) }
             })
             .collect();

@@ -27,7 +27,7 @@ use std::ops::ControlFlow;
 use crate::packet::{DropReason, FlowKey, Packet, Tau};
 use crate::topology::{DeviceId, PortId, Topology};
 use crate::traffic::{Source, TrafficError};
-use crate::units::Time;
+use crate::units::{Time, Timestamp};
 use event::EventEngine;
 use network::{Network, instant_circle};
 use stream::StreamEngine;
@@ -231,6 +231,8 @@ pub struct Settings {
     pub engine: Engine,
     /// Threads of the stream engine; 0 means one per core. The results are the same for any number.
     pub threads: usize,
+    /// The absolute time at which the run starts, for models that go by the ticks of a clock.
+    pub start: Timestamp,
 }
 
 /// A network at work.
@@ -244,11 +246,7 @@ impl<'t> Simulation<'t> {
     /// A network in which nothing has happened yet.
     pub fn new(topology: &'t Topology, injections: Vec<Injection>, settings: Settings) -> Self {
         let until = settings.until.unwrap_or(LAST).min(LAST);
-        Simulation {
-            network: Network::new(topology, &injections, until, settings.seed),
-            injections,
-            settings,
-        }
+        Simulation { network: Network::new(topology, &injections, until, &settings), injections, settings }
     }
 
     /// Runs to the end, or to `until`, and checks that every packet is conserved. `progress` may break it off.

@@ -19,16 +19,23 @@ mod classes;
 mod discipline;
 mod drr;
 mod error;
+mod ets;
 mod fifo;
+mod flow_queues;
 mod fq_codel;
+mod fq;
+mod framing;
+mod held;
 mod parameter;
 mod pie;
 mod red;
 mod htb;
 pub mod neural;
 mod priority;
+mod psched;
 mod round_robin;
 mod server;
+mod sfq;
 mod token_bucket;
 mod wfq;
 mod wrr;
@@ -44,8 +51,12 @@ pub use codel::{Codel, CodelSpec};
 pub use discipline::{Discipline, Next};
 pub use drr::{Drr, DrrClass, DrrSpec};
 pub use error::PtmError;
+pub use ets::{Ets, EtsClass, EtsSpec};
 pub use fifo::{Fifo, FifoQueue, FifoSpec, Lindley};
+pub use flow_queues::SameQueue;
+pub use fq::{Fq, FqSpec};
 pub use fq_codel::{FqCodel, FqCodelSpec};
+pub use framing::{LinkLayer, Overhead};
 pub use htb::{Htb, HtbClass, HtbSpec};
 pub use neural::{ModelCache, NeuralSpec};
 pub use pie::{Pie, PieSpec};
@@ -53,6 +64,7 @@ pub use priority::{Priority, PriorityClass, PrioritySpec};
 pub use red::{Red, RedSpec};
 pub use round_robin::{Bytes, Cost, Packets, RoundRobin};
 pub use server::Server;
+pub use sfq::{Sfq, SfqSpec};
 pub use token_bucket::{TokenBucket, TokenBucketSpec};
 pub use wfq::{Wfq, WfqClass, WfqSpec};
 pub use wrr::{Wrr, WrrClass, WrrSpec};
@@ -62,10 +74,12 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use held::Held;
+
 use crate::flow::Flows;
 use crate::link::Link;
 use crate::packet::{DropReason, Tau};
-use crate::units::{Bandwidth, Time};
+use crate::units::{Bandwidth, Time, Timestamp};
 
 /// The traffic management of an egress port, as a topology file names it: `ptm = { kind = "fifo", ... }`.
 ///
@@ -85,6 +99,10 @@ pub enum PtmSpec {
     Codel(CodelSpec),
     /// A CoDel queue per flow, served in turns: Linux `fq_codel`.
     FqCodel(FqCodelSpec),
+    /// A queue per flow, served by credit, with pacing: Linux `fq`.
+    Fq(FqSpec),
+    /// A queue per flow, served in turns of bytes: Linux `sfq`.
+    Sfq(SfqSpec),
     /// A proportional integral controller of the waiting time: Linux `pie`.
     Pie(PieSpec),
     /// Strict priority.
@@ -93,6 +111,8 @@ pub enum PtmSpec {
     Htb(HtbSpec),
     /// Deficit round robin.
     Drr(DrrSpec),
+    /// Enhanced transmission selection, strict classes before a deficit round robin: Linux `ets`.
+    Ets(EtsSpec),
     /// Weighted round robin, by packets.
     Wrr(WrrSpec),
     /// Weighted fair queueing.
@@ -116,6 +136,8 @@ pub struct Place<'a> {
     pub seed: u64,
     /// The name of the port, for its random stream: `crate::random::stream(seed, "ptm", port)`.
     pub port: &'a str,
+    /// The run's start, for models that go by the ticks of a clock.
+    pub start: Timestamp,
 }
 
 impl PtmSpec {
@@ -126,9 +148,14 @@ impl PtmSpec {
     /// that needs a link of limited bandwidth, and so on.
     pub fn check(&self, link: &Link) -> Result<(), PtmError> {
         match self {
+            PtmSpec::TokenBucket(spec) => spec.check(link),
+            PtmSpec::FqCodel(spec) => spec.check(),
+            PtmSpec::Fq(spec) => spec.check(),
+            PtmSpec::Sfq(spec) => spec.check(),
             PtmSpec::Priority(spec) => spec.check(link),
             PtmSpec::Htb(spec) => spec.check(link),
             PtmSpec::Drr(spec) => spec.check(link),
+            PtmSpec::Ets(spec) => spec.check(link),
             PtmSpec::Wrr(spec) => spec.check(link),
             PtmSpec::Wfq(spec) => spec.check(link),
             PtmSpec::Neural(spec) => spec.check(link),
@@ -156,8 +183,10 @@ impl PtmSpec {
     pub fn load_models(&mut self, base: &Path, cache: &mut ModelCache) {
         match self {
             PtmSpec::Neural(spec) => spec.load(base, cache),
+            PtmSpec::TokenBucket(spec) => nested([&mut spec.ptm].into_iter(), base, cache),
             PtmSpec::Priority(spec) => nested(spec.class.iter_mut().map(|class| &mut class.ptm), base, cache),
             PtmSpec::Drr(spec) => nested(spec.class.iter_mut().map(|class| &mut class.ptm), base, cache),
+            PtmSpec::Ets(spec) => nested(spec.class.iter_mut().map(|class| &mut class.ptm), base, cache),
             PtmSpec::Wrr(spec) => nested(spec.class.iter_mut().map(|class| &mut class.ptm), base, cache),
             PtmSpec::Wfq(spec) => nested(spec.class.iter_mut().map(|class| &mut class.ptm), base, cache),
             PtmSpec::Htb(spec) => {
@@ -179,18 +208,26 @@ impl PtmSpec {
     pub fn discipline(&self, place: &Place<'_>) -> Box<dyn Discipline> {
         match self {
             PtmSpec::Fifo(spec) => Box::new(FifoQueue::new(spec.buffer)),
-            PtmSpec::TokenBucket(spec) => Box::new(TokenBucket::new(spec)),
+            PtmSpec::TokenBucket(spec) => spec.discipline(place),
             PtmSpec::Red(spec) => Box::new(Red::new(spec, place)),
-            PtmSpec::Codel(spec) => Box::new(Codel::new(spec)),
+            PtmSpec::Codel(spec) => Box::new(Codel::new(spec, place)),
             PtmSpec::FqCodel(spec) => Box::new(FqCodel::new(spec, place)),
+            PtmSpec::Fq(spec) => Box::new(Fq::new(spec, place)),
+            PtmSpec::Sfq(spec) => Box::new(Sfq::new(spec, place)),
             PtmSpec::Pie(spec) => Box::new(Pie::new(spec, place)),
             PtmSpec::Priority(spec) => Box::new(Priority::new(spec, place)),
-            PtmSpec::Htb(spec) => Box::new(Htb::new(spec, place)),
-            PtmSpec::Drr(spec) => Box::new(Drr::of(spec, place)),
+            PtmSpec::Htb(spec) => spec.discipline(place),
+            PtmSpec::Drr(spec) => Box::new(Held::new(Drr::of(spec, place))),
+            PtmSpec::Ets(spec) => Box::new(Held::new(spec.discipline(place))),
             PtmSpec::Wrr(spec) => Box::new(Wrr::of(spec, place)),
             PtmSpec::Wfq(spec) => Box::new(Wfq::new(spec, place)),
             PtmSpec::Neural(spec) => spec.discipline(place),
         }
+    }
+
+    /// The model as the discipline inside another that has no classes, with random numbers of its own.
+    fn inside(&self, place: &Place<'_>) -> Box<dyn Discipline> {
+        self.discipline(&Place { port: &format!("{} inside", place.port), ..*place })
     }
 }
 
@@ -363,10 +400,8 @@ mod tests {
         let bucket =
             (rate, 500..4_000u64, buffers(), slack).prop_map(|(rate, burst, buffer, release_slack)| {
                 PtmSpec::TokenBucket(TokenBucketSpec {
-                    rate,
-                    burst: ByteCount::new(burst),
-                    buffer,
                     release_slack,
+                    ..TokenBucketSpec::new(rate, ByteCount::new(burst), buffer)
                 })
             });
         prop_oneof![fifo, bucket, red(), codel(), fq_codel(), pie()]
@@ -390,6 +425,8 @@ mod tests {
                     mean_packet: ByteCount::new(500),
                     bandwidth: None,
                     buffer,
+                    adaptive: ecn,
+                    hz: psched::DEFAULT_HZ,
                 })
             },
         )
@@ -399,7 +436,14 @@ mod tests {
         (0..5_000u64, 1..20_000u64, 0..3_000u64, any::<bool>(), buffers()).prop_map(
             |(target, interval, mtu, ecn, buffer)| {
                 let (target, interval) = (Span::from_ns(target * 1_000), Span::from_ns(interval * 1_000));
-                PtmSpec::Codel(CodelSpec { buffer, target, interval, mtu: ByteCount::new(mtu), ecn })
+                PtmSpec::Codel(CodelSpec {
+                    buffer,
+                    target,
+                    interval,
+                    mtu: ByteCount::new(mtu),
+                    ecn,
+                    ce_threshold: Some(target),
+                })
             },
         )
     }
@@ -442,7 +486,7 @@ mod tests {
     }
 
     fn build(spec: &PtmSpec, link: Link) -> Box<dyn Ptm> {
-        spec.build(&Place { link, seed: 1, port: "r1:0" })
+        spec.build(&Place { link, seed: 1, port: "r1:0", start: Timestamp::default() })
     }
 
     /// The event form, exactly as the trait documents it.

@@ -158,6 +158,7 @@ pub fn run(
             seed: scenario.seed,
             engine: options.engine.unwrap_or(scenario.engine),
             threads: options.threads,
+            start,
         },
     );
     let (engine, engine_reason) = simulation.engine();

@@ -202,10 +202,8 @@ impl Model {
             }
             (Bottleneck::Link, _) => PtmSpec::Fifo(FifoSpec { buffer }),
             (Bottleneck::TokenBucket, _) if !classful => PtmSpec::TokenBucket(TokenBucketSpec {
-                rate: self.rate(),
-                burst: ByteCount::new(self.burst_bytes.max(1)),
-                buffer,
                 release_slack: Span::from_ps(self.release_slack_ps),
+                ..TokenBucketSpec::new(self.rate(), ByteCount::new(self.burst_bytes.max(1)), buffer)
             }),
             _ => PtmSpec::Htb(self.htb(buffer)),
         }
@@ -276,11 +274,10 @@ impl Model {
             })
             .collect();
         HtbSpec {
-            default: None,
             buffer,
-            direct_buffer: None,
             release_slack: Span::from_ps(self.release_slack_ps),
             class: vec![HtbClass { class: leaves, ..class("1".to_owned(), self.rate()) }],
+            ..HtbSpec::default()
         }
     }
 

@@ -3,7 +3,7 @@
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
-use super::{EngineError, Injection, InjectionPoint, Observer};
+use super::{EngineError, Injection, InjectionPoint, Observer, Settings};
 use crate::flow::Flows;
 use crate::impairment::Impairment;
 use crate::link::Transmission;
@@ -11,7 +11,7 @@ use crate::packet::{DropReason, Packet, Tau};
 use crate::pfm::{At, Pfm};
 use crate::ptm::{FifoSpec, Lindley, Place, Ptm, PtmSpec};
 use crate::topology::{DeviceId, DeviceKind, DirectedLink, PortId, Topology};
-use crate::units::{ByteCount, Span, Time};
+use crate::units::{ByteCount, Span, Time, Timestamp};
 
 /// A network and its flows.
 pub(super) struct Network<'t> {
@@ -28,6 +28,8 @@ pub(super) struct Network<'t> {
     pub ranks: Vec<u32>,
     /// The last instant that is simulated.
     pub until: Time,
+    /// The absolute time of the run's start.
+    start: Timestamp,
     sources: u64,
     /// The sources that start packets onto a link.
     pub starting: Vec<usize>,
@@ -178,7 +180,7 @@ impl Wire {
 }
 
 impl<'t> Network<'t> {
-    pub fn new(topology: &'t Topology, injections: &[Injection], until: Time, seed: u64) -> Self {
+    pub fn new(topology: &'t Topology, injections: &[Injection], until: Time, settings: &Settings) -> Self {
         let nodes = topology
             .devices()
             .map(|(_, device)| Node {
@@ -197,12 +199,13 @@ impl<'t> Network<'t> {
         }
         Network {
             topology,
-            pfm: Pfm::new(topology, seed),
+            pfm: Pfm::new(topology, settings.seed),
             flows: Flows::default(),
             nodes,
             turns,
             ranks: orders.iter().map(|order| order.rank).collect(),
             until,
+            start: settings.start,
             sources: injections.len() as u64,
             starting: (0..injections.len())
                 .filter(|source| matches!(injections[*source].at, InjectionPoint::Egress(_)))
@@ -216,7 +219,7 @@ impl<'t> Network<'t> {
         self.topology.ports().map(move |(id, port)| {
             let link = self.topology.link(port.egress).link;
             let name = self.topology.port_name(id);
-            let service = Service::new(&port.ptm, &Place { link, seed, port: &name });
+            let service = Service::new(&port.ptm, &Place { link, seed, port: &name, start: self.start });
             Egress { device: port.device, service, wire: Wire::new(self.topology, id, seed) }
         })
     }

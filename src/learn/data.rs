@@ -217,13 +217,13 @@ fn simulate(
             .map_err(|error| LearnError::Port(format!("{error}; {}", error.help())))
     };
     let found = ports.iter().map(find).collect::<Result<Vec<_>, _>>()?;
-    let (_, injections) = open_sources(scenario, &CaptureOptions::default())?;
+    let (start, injections) = open_sources(scenario, &CaptureOptions::default())?;
     let passages = vec![Vec::new(); found.len()];
     let processing =
         found.iter().map(|port| topology.device(topology.port(*port).device).processing).collect();
     let mut observer = Ports { ports: found, processing, flows: Flows::default(), passages };
     let settings =
-        Settings { until: scenario.until, seed: scenario.seed, engine: scenario.engine, threads: 0 };
+        Settings { until: scenario.until, seed: scenario.seed, engine: scenario.engine, threads: 0, start };
     Simulation::new(topology, injections, settings).run(&mut observer, |_| ControlFlow::Continue(()))?;
     let flows = Arc::new(observer.flows);
     let traces = observer.ports.iter().zip(observer.passages).map(|(port, mut passages)| {

@@ -17,14 +17,15 @@ use crate::ptm::neural::card::ScoreCard;
 use crate::ptm::neural::{Architecture, Model, ModelFile, NeuralSpec, Output};
 use crate::ptm::{Place, PtmSpec};
 use crate::report::Scatter;
-use crate::units::Time;
+use crate::units::{Time, Timestamp};
 
 /// Dots of a chart.
 const MOST_DOTS: usize = 3_000;
 
 /// When each packet of a trace starts by a PTM, by its number; none for a lost one. And how long that took, in seconds.
 pub fn starts(trace: &Trace, spec: &PtmSpec, seed: u64) -> (Vec<Option<Time>>, f64) {
-    let mut ptm = spec.build(&Place { link: trace.link, seed, port: &trace.name });
+    let mut ptm =
+        spec.build(&Place { link: trace.link, seed, port: &trace.name, start: Timestamp::default() });
     let taus = trace.passages.iter().enumerate().map(|(index, passage)| {
         let packet = Packet { pid: index as u64, ..passage.packet };
         Tau { timestamp: passage.arrival, packet }

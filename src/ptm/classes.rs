@@ -171,6 +171,8 @@ impl FlowClasses {
 pub(super) struct Classes {
     selector: Selector,
     queues: Vec<ClassQueue>,
+    /// The classes with disciplines of their own, in order.
+    nested: Vec<usize>,
     buffer: Option<Buffer>,
     backlog: Backlog,
 }
@@ -200,9 +202,12 @@ impl Classes {
                 ClassQueue::Nested(ptm.discipline(&Place { port, ..*place }))
             }
         };
+        let queues = parts.iter().enumerate().map(queue).collect::<Vec<_>>();
+        let is_nested = |class: &usize| matches!(queues[*class], ClassQueue::Nested(_));
         Classes {
             selector: Selector::Matches(classifier),
-            queues: parts.iter().enumerate().map(queue).collect(),
+            nested: (0..queues.len()).filter(is_nested).collect(),
+            queues,
             buffer,
             backlog: Backlog::default(),
         }
@@ -217,6 +222,7 @@ impl Classes {
                 free: Vec::new(),
             }),
             queues: Vec::new(),
+            nested: Vec::new(),
             buffer,
             backlog: Backlog::default(),
         }
@@ -309,6 +315,18 @@ impl Classes {
                 let tau = queue.dequeue(now, losses);
                 self.backlog.replace(before, queue.backlog());
                 tau
+            }
+        }
+    }
+
+    /// The empty ones of the first `count` classes have been asked for a packet at `now`; see [`Discipline::idle`].
+    #[inline]
+    pub fn idle_below(&mut self, count: usize, now: Time) {
+        for &class in self.nested.iter().take_while(|class| **class < count) {
+            if let ClassQueue::Nested(queue) = &mut self.queues[class]
+                && queue.backlog().packets() == 0
+            {
+                queue.idle(now);
             }
         }
     }

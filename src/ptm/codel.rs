@@ -5,10 +5,11 @@ use std::collections::VecDeque;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Loss;
 use super::buffer::{Backlog, Buffer};
 use super::discipline::{Discipline, Next};
 use super::parameter::span_above_zero;
+use super::psched::{Clock, span_ns};
+use super::{Loss, Place};
 use crate::flow::Flows;
 use crate::packet::{DropReason, Tau};
 use crate::units::{ByteCount, Span, Time};
@@ -32,6 +33,9 @@ pub struct CodelSpec {
     /// Whether packets that are capable of ECN are marked instead of dropped (default: false).
     #[serde(default)]
     pub ecn: bool,
+    /// Marks every capable packet that has waited for longer than this.
+    #[serde(default)]
+    pub ce_threshold: Option<Span>,
 }
 
 pub(super) fn default_target() -> Span {
@@ -54,30 +58,63 @@ const INTERVAL: Span = Span::from_ns(100_000_000);
 
 impl Default for CodelSpec {
     fn default() -> Self {
-        CodelSpec { buffer: None, target: TARGET, interval: INTERVAL, mtu: default_mtu(), ecn: false }
+        CodelSpec {
+            buffer: None,
+            target: TARGET,
+            interval: INTERVAL,
+            mtu: default_mtu(),
+            ecn: false,
+            ce_threshold: None,
+        }
     }
 }
 
-/// What CoDel goes by; the names are those of RFC 8289.
+/// Instants and spans of CoDel's clock: ticks of 1,024 ns, in 32 bits that wrap.
+type Ticks = u32;
+
+/// A tick is 2^10 ns.
+const TICK_SHIFT: u32 = 10;
+
+/// Whether tick `a` is after tick `b`: they are less than 2^31 ticks (2,199 s) apart.
+#[inline]
+fn is_after(a: Ticks, b: Ticks) -> bool {
+    (a.wrapping_sub(b) as i32) > 0
+}
+
+/// What CoDel goes by.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Law {
-    pub target: Span,
-    pub interval: Span,
-    pub maxpacket: u64,
-    pub ecn: bool,
+    clock: Clock,
+    target: Ticks,
+    interval: Ticks,
+    /// From this sojourn time on, every capable packet is marked.
+    ce_threshold: Option<Ticks>,
+    mtu: u64,
+    ecn: bool,
 }
 
 impl Law {
-    /// The next drop after one at `t`: `t + interval / sqrt(count)`.
-    ///
-    /// In integers: the square root of the whole part of `interval^2 / count`, rounded down, which is
-    /// `interval / sqrt(count)` rounded down to 1 ps.
-    fn control_law(&self, t: Time, count: u64) -> Time {
-        let interval = u128::from(self.interval.as_ps());
-        let step = (interval * interval / u128::from(count.max(1))).isqrt();
-        t + Span::from_ps(u64::try_from(step).unwrap_or(u64::MAX))
+    pub fn new(spec: &CodelSpec, place: &Place<'_>) -> Self {
+        let ticks =
+            |span| u32::try_from(span_ns(span) >> TICK_SHIFT).map_or(LONGEST, |span| span.min(LONGEST));
+        Law {
+            clock: Clock::new(place.start),
+            target: ticks(spec.target),
+            interval: ticks(spec.interval),
+            ce_threshold: spec.ce_threshold.map(ticks),
+            mtu: spec.mtu.get(),
+            ecn: spec.ecn,
+        }
+    }
+
+    #[inline]
+    fn ticks(&self, time: Time) -> Ticks {
+        (self.clock.ns(time) >> TICK_SHIFT) as Ticks
     }
 }
+
+/// Longer spans make no difference: the clock cannot tell them apart from the past.
+const LONGEST: Ticks = i32::MAX as u32;
 
 /// The queue whose head CoDel judges.
 pub(super) trait Source {
@@ -87,35 +124,64 @@ pub(super) trait Source {
     fn bytes(&self) -> u64;
 }
 
-/// The state of RFC 8289, Section 5.3, under its names.
+/// The state of CoDel, under the names of RFC 8289, Section 5.3.
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
-    /// When the sojourn time will have been above the target for an interval.
-    first_above_time: Option<Time>,
+    /// When the sojourn time will have been above the target for an interval; 0 where it is below.
+    first_above_time: Ticks,
     /// When the next packet goes, in drop state.
-    drop_next: Time,
-    /// Packets dropped in this drop state; the drop rate grows with its square root.
-    count: u64,
+    drop_next: Ticks,
+    /// Packets dropped in this drop state.
+    count: u32,
     /// `count` as drop state was entered.
-    lastcount: u64,
+    lastcount: u32,
     /// Whether it is in drop state.
     dropping: bool,
+    /// About `2^16 / sqrt(count)`.
+    inverse_sqrt: u16,
+    /// The sojourn time of the packet that was judged last.
+    sojourn: Ticks,
 }
 
 impl State {
-    /// Takes the head, and says whether it is right to drop it.
-    fn dodequeue(&mut self, law: &Law, now: Time, source: &mut impl Source) -> (Option<Tau>, bool) {
-        let head = source.take();
-        let above = head.is_some_and(|tau| now.since(tau.timestamp) >= law.target);
-        if !above || source.bytes() <= law.maxpacket {
-            self.first_above_time = None;
-            return (head, false);
-        }
-        let first_above_time = *self.first_above_time.get_or_insert(now + law.interval);
-        (head, now >= first_above_time)
+    /// One step of Newton's method towards `1 / sqrt(count)`, from the value of the last step: in 32 bits after the point, of
+    /// which 16 are kept.
+    #[inline]
+    fn newton_step(&mut self) {
+        let inverse = u64::from(self.inverse_sqrt) << 16;
+        let square = (inverse * inverse) >> 32;
+        // 3 - count * inverse^2, halved below; the kernel's shifts keep it within 64 bits.
+        let rest = (3u64 << 32).wrapping_sub(u64::from(self.count).wrapping_mul(square));
+        self.inverse_sqrt = ((((rest >> 2).wrapping_mul(inverse)) >> (32 - 2 + 1)) >> 16) as u16;
     }
 
-    /// The packet that leaves at `now`; whom CoDel drops before it goes to `losses`.
+    /// The next drop after one at `t`: `t + interval / sqrt(count)`.
+    #[inline]
+    fn control_law(&self, law: &Law, t: Ticks) -> Ticks {
+        let step = (u64::from(law.interval) * (u64::from(self.inverse_sqrt) << 16)) >> 32;
+        t.wrapping_add(step as Ticks)
+    }
+
+    /// Takes the head, and says whether it is right to drop it.
+    #[inline]
+    fn judge(&mut self, law: &Law, now: Ticks, source: &mut impl Source) -> (Option<Tau>, bool) {
+        let Some(head) = source.take() else {
+            self.first_above_time = 0;
+            return (None, false);
+        };
+        self.sojourn = now.wrapping_sub(law.ticks(head.timestamp));
+        if is_after(law.target, self.sojourn) || source.bytes() <= law.mtu {
+            self.first_above_time = 0;
+            return (Some(head), false);
+        }
+        if self.first_above_time == 0 {
+            self.first_above_time = now.wrapping_add(law.interval);
+            return (Some(head), false);
+        }
+        (Some(head), is_after(now, self.first_above_time))
+    }
+
+    /// The packet that leaves at `now`; packets that CoDel drops before it go to `losses`.
     pub fn dequeue(
         &mut self,
         law: &Law,
@@ -123,22 +189,28 @@ impl State {
         source: &mut impl Source,
         losses: &mut Vec<Loss>,
     ) -> Option<Tau> {
-        let (mut head, mut ok_to_drop) = self.dodequeue(law, now, source);
+        let ticks = law.ticks(now);
+        let (mut head, mut ok_to_drop) = self.judge(law, ticks, source);
+        if head.is_none() {
+            self.dropping = false;
+            return None;
+        }
         if self.dropping {
             self.dropping = ok_to_drop;
             while self.dropping
-                && now >= self.drop_next
+                && !is_after(self.drop_next, ticks)
                 && let Some(tau) = &mut head
             {
-                self.count += 1;
+                self.count = self.count.wrapping_add(1);
+                self.newton_step();
                 if law.ecn && tau.packet.mark_congestion() {
-                    self.drop_next = law.control_law(self.drop_next, self.count);
+                    self.drop_next = self.control_law(law, self.drop_next);
                     break;
                 }
                 losses.push(dropped(*tau, now));
-                (head, ok_to_drop) = self.dodequeue(law, now, source);
+                (head, ok_to_drop) = self.judge(law, ticks, source);
                 if ok_to_drop {
-                    self.drop_next = law.control_law(self.drop_next, self.count);
+                    self.drop_next = self.control_law(law, self.drop_next);
                 } else {
                     self.dropping = false;
                 }
@@ -146,31 +218,42 @@ impl State {
         } else if ok_to_drop && let Some(tau) = &mut head {
             if !(law.ecn && tau.packet.mark_congestion()) {
                 losses.push(dropped(*tau, now));
-                (head, _) = self.dodequeue(law, now, source);
+                (head, _) = self.judge(law, ticks, source);
             }
-            self.enter_drop_state(law, now);
+            self.enter_drop_state(law, ticks);
+        }
+        if let (Some(threshold), Some(tau)) = (law.ce_threshold, &mut head)
+            && is_after(self.sojourn, threshold)
+        {
+            tau.packet.mark_congestion();
         }
         head
     }
 
     /// Starts from the rate of the last drop state where that ended not long ago.
-    fn enter_drop_state(&mut self, law: &Law, now: Time) {
+    fn enter_drop_state(&mut self, law: &Law, now: Ticks) {
         self.dropping = true;
-        let delta = self.count - self.lastcount;
-        let recent = now.since(self.drop_next).as_ps() / 16 < law.interval.as_ps();
-        self.count = if delta > 1 && recent { delta } else { 1 };
+        let gained = self.count.wrapping_sub(self.lastcount);
+        let since = now.wrapping_sub(self.drop_next);
+        if gained > 1 && is_after(law.interval.wrapping_mul(16), since) {
+            self.count = gained;
+            self.newton_step();
+        } else {
+            self.count = 1;
+            self.inverse_sqrt = u16::MAX;
+        }
         self.lastcount = self.count;
-        self.drop_next = law.control_law(now, self.count);
+        self.drop_next = self.control_law(law, now);
     }
 
-    /// Tells that `packets` were dropped for another reason, so that the next drop state is a stronger one.
+    /// `packets` of the queue were dropped by another rule: they count as drops.
     pub fn dropped_elsewhere(&mut self, packets: u64) {
-        self.count += packets;
+        self.count = self.count.wrapping_add(packets as u32);
     }
 
     /// `count`, for the tests of who tells it.
     #[cfg(test)]
-    pub fn count_for_tests(&self) -> u64 {
+    pub fn count_for_tests(&self) -> u32 {
         self.count
     }
 }
@@ -179,25 +262,28 @@ fn dropped(tau: Tau, now: Time) -> Loss {
     Loss { tau, at: now, reason: DropReason::SojournAboveTarget }
 }
 
-/// CoDel over a FIFO.
+/// CoDel over a FIFO, as Linux runs it.
 ///
 /// - A newcomer is dropped where `buffer` has no room for it.
 /// - A packet that leaves is *above* when it has waited for `target` or longer and more than `mtu` bytes stay
-///   behind. When packets have been above for an `interval`, drop state begins: this packet is dropped, and the
+///   behind. When packets have been above for longer than an `interval`, drop state begins: this packet is dropped, and the
 ///   next ones `interval / sqrt(count)` apart, `count` being the number of drops so far. A packet that is not above
 ///   ends it.
 /// - A drop state that begins less than 16 intervals after the last one's next drop would have been due starts with
 ///   the `count` that the last one gained.
-/// - With `ecn`, a packet that can carry the mark gets it and leaves where another would be dropped.
+/// - With `ecn`, a packet that can carry the mark gets it and leaves where another would be dropped. With
+///   `ce_threshold`, every capable packet that has waited for longer is marked.
+/// - Time goes in ticks of 1,024 ns, of the absolute time of the run. `1 / sqrt(count)` has 16 bits; each drop, and each drop state
+///   that starts from an earlier one, takes one step of Newton's method from the last value, which may lag behind `count`.
 ///
 /// A packet that [`next`](Discipline::next) names is decided: it has been taken from the queue and leaves next,
-/// however long its turn takes, as behind `qdisc_peek_dequeued` in Linux.
+/// however long its turn takes (`qdisc_peek_dequeued`).
 ///
 /// # Source
-/// RFC 8289, Sections 5.4 to 5.6. Its pseudocode has no ECN: a mark counts as a drop, and the packet leaves, as in Linux
-/// (`include/net/codel_impl.h`). Linux differs in three places where the RFC is taken: it drops *after* the end of the
-/// first interval, not at it; its clock ticks in 1.024 us; and its `1 / sqrt(count)` is an approximation in 16 bits by
-/// one Newton step per drop.
+/// Linux 6.1 `include/net/codel.h`, `include/net/codel_impl.h` (`codel_should_drop`, `codel_dequeue`, `codel_Newton_step`,
+/// `codel_control_law`), `net/sched/sch_codel.c`; the algorithm is that of RFC 8289, Sections 5.4 to 5.6. The
+/// RFC's differs in three places: it drops at the end of the first interval, not after it; it knows neither ticks nor the
+/// approximation; and it has no ECN.
 pub struct Codel {
     law: Law,
     buffer: Option<Buffer>,
@@ -230,9 +316,8 @@ impl Source for Queue {
 
 impl Codel {
     /// An empty one.
-    pub fn new(spec: &CodelSpec) -> Self {
-        let law =
-            Law { target: spec.target, interval: spec.interval, maxpacket: spec.mtu.get(), ecn: spec.ecn };
+    pub fn new(spec: &CodelSpec, place: &Place<'_>) -> Self {
+        let law = Law::new(spec, place);
         Codel { law, buffer: spec.buffer, queue: Queue::default(), state: State::default(), head: None }
     }
 }

@@ -26,17 +26,44 @@ pub trait Discipline: Send {
     /// `tau` joins at its timestamp. Who is lost by it, the newcomer or another, goes to `losses`.
     fn enqueue(&mut self, tau: Tau, flows: &Flows, losses: &mut Vec<Loss>);
 
-    /// What goes next at `now`. Whom the discipline drops instead (CoDel) goes to `losses`. Asked twice at one
-    /// instant, it says the same.
+    /// What goes next at `now`: Linux's `peek`. A discipline that only shows its head (`fifo`, `priority`, `red`) may
+    /// name another packet at a later instant; the others take the packet out and hold it until it is dequeued
+    /// (`qdisc_peek_dequeued`). Packets dropped on the way (CoDel) go to `losses`. Asked twice at one instant, it says
+    /// the same.
     fn next(&mut self, now: Time, losses: &mut Vec<Loss>) -> Next;
 
     /// Takes the packet that [`next`](Discipline::next) says is ready at `now`; `None` when none is. Its timestamp
     /// is still that of its arrival; its ECN field may have been marked.
     fn dequeue(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau>;
 
+    /// Nothing waits, and the parent has asked for a packet at `now`: for RED, an idle period begins. Not every
+    /// parent asks: the link does, and `priority` and the strict classes of `ets`; `token-bucket`, `htb` and `drr` do not.
+    fn idle(&mut self, _now: Time) {}
+
     /// What waits.
     fn backlog(&self) -> Backlog;
 
     /// Appends every packet that waits to `waiting`, in no particular order.
     fn waiting(&self, waiting: &mut Vec<Tau>);
+}
+
+impl Discipline for Box<dyn Discipline> {
+    fn enqueue(&mut self, tau: Tau, flows: &Flows, losses: &mut Vec<Loss>) {
+        (**self).enqueue(tau, flows, losses);
+    }
+    fn next(&mut self, now: Time, losses: &mut Vec<Loss>) -> Next {
+        (**self).next(now, losses)
+    }
+    fn dequeue(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau> {
+        (**self).dequeue(now, losses)
+    }
+    fn idle(&mut self, now: Time) {
+        (**self).idle(now);
+    }
+    fn backlog(&self) -> Backlog {
+        (**self).backlog()
+    }
+    fn waiting(&self, waiting: &mut Vec<Tau>) {
+        (**self).waiting(waiting);
+    }
 }

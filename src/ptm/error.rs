@@ -42,6 +42,21 @@ pub enum PtmError {
     /// Two classes of one name.
     #[error("two classes are named `{0}`")]
     DuplicateClass(String),
+    /// A strict class of `ets` behind one that shares.
+    #[error("the class {class} of `ets` is strict and comes after one with a `quantum`")]
+    StrictBehindShared {
+        /// its number, from 1
+        class: usize,
+    },
+    /// A `limit` of `sfq` that the kernel refuses.
+    #[error("a `limit` of fewer than 2 packets keeps `sfq` from queueing")]
+    LimitOfOne,
+    /// A group of `same_queue` with a flow alone, or none.
+    #[error("a group of `same_queue` shares a queue with no other flow: [{0}]")]
+    LoneFlow(String),
+    /// A flow in two groups of `same_queue`, or twice in one.
+    #[error("`same_queue` names the flow `{0}` twice")]
+    FlowTwice(String),
     /// The discipline needs to know how fast the link is.
     #[error("`{kind}` needs a link of limited bandwidth: its rule is a share of the bandwidth")]
     UnlimitedLink {
@@ -74,6 +89,14 @@ impl PtmError {
                 "add a `class` table for each class, or write classes = \"per-flow\"".to_owned()
             }
             PtmError::NoClasses { .. } => "add a `class` table for each class".to_owned(),
+            PtmError::StrictBehindShared { .. } => {
+                "give it a `quantum`, such as \"1514 B\", or put it before those that have one".to_owned()
+            }
+            PtmError::LimitOfOne => "write 2 or more, such as 127".to_owned(),
+            PtmError::LoneFlow(_) => {
+                "name two flows or more; flows that are not named have a queue of their own".to_owned()
+            }
+            PtmError::FlowTwice(_) => "put all flows that share a queue into one group".to_owned(),
             PtmError::TwoKindsOfClasses { .. } => "keep one of them".to_owned(),
             PtmError::IdleKey { help, .. } => (*help).to_owned(),
             PtmError::Unreachable { taker, .. } => {

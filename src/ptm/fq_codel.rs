@@ -5,15 +5,15 @@ use std::collections::VecDeque;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::Loss;
-use super::Place;
 use super::buffer::Backlog;
-use super::codel::{Law, Source, State, default_interval, default_mtu, default_target};
+use super::codel::{CodelSpec, Law, Source, State, default_interval, default_mtu, default_target};
 use super::discipline::{Discipline, Next};
+use super::error::PtmError;
+use super::flow_queues::{FlowQueues, SameQueue};
 use super::parameter::span_above_zero;
+use super::{Loss, Place};
 use crate::flow::Flows;
 use crate::packet::{DropReason, Tau};
-use crate::random::Draws;
 use crate::units::{ByteCount, Span, Time};
 
 /// The parameters of an `fq-codel`.
@@ -49,6 +49,12 @@ pub struct FqCodelSpec {
     /// Whether packets that are capable of ECN are marked instead of dropped (default: true).
     #[serde(default = "default_ecn")]
     pub ecn: bool,
+    /// Marks every capable packet that has waited for longer than this.
+    #[serde(default)]
+    pub ce_threshold: Option<Span>,
+    /// Which flows share a queue, where that is known: all others have one of their own. Without it, their hashes decide.
+    #[serde(default)]
+    pub same_queue: Option<SameQueue>,
 }
 
 fn default_limit() -> u64 {
@@ -111,13 +117,22 @@ impl Default for FqCodelSpec {
             interval: default_interval(),
             mtu: default_mtu(),
             ecn: default_ecn(),
+            ce_threshold: None,
+            same_queue: None,
         }
+    }
+}
+
+impl FqCodelSpec {
+    pub(super) fn check(&self) -> Result<(), PtmError> {
+        self.same_queue.as_ref().map_or(Ok(()), SameQueue::check)
     }
 }
 
 /// FQ-CoDel.
 ///
-/// - A packet goes to the queue that the hash of its 5-tuple leads to; the hash is another one for each seed and port.
+/// - A packet goes to the queue that the hash of its 5-tuple leads to; the hash is another one for each seed and port. With
+///   `same_queue`, flows are told to queues instead.
 /// - When more than `limit` packets or `memory_limit` bytes wait with the newcomer, the queue with the most bytes
 ///   loses packets from its head: half of its bytes, `drop_batch` packets at most. CoDel counts them as drops.
 /// - A queue that was empty joins the new queues, with a quantum of credit. The first of the new queues is served,
@@ -133,13 +148,13 @@ impl Default for FqCodelSpec {
 /// O(1) per packet; O(flows) per batch of drops.
 ///
 /// # Source
-/// RFC 8290, Sections 4.1 and 4.2. As in Linux (`net/sched/sch_fq_codel.c`), CoDel's check for one packet of bytes looks
-/// at all queues together, and dropped batches add to CoDel's count. Memory is counted in bytes on the wire; Linux counts
-/// its buffers' true size.
+/// Linux 6.1 `net/sched/sch_fq_codel.c` (`fq_codel_enqueue`, `fq_codel_drop`, `fq_codel_dequeue`); RFC 8290, Sections 4.1 and 4.2.
+/// CoDel's check for one packet of bytes looks at all queues together. Memory is counted in bytes on the wire; Linux counts its
+/// buffers' true size.
 pub struct FqCodel {
     law: Law,
     spec: FqCodelSpec,
-    draws: Draws,
+    queue_of: FlowQueues,
     /// By queue.
     queues: Vec<Queue>,
     /// Bytes by queue, side by side to find the longest.
@@ -187,13 +202,19 @@ impl Source for Turn<'_> {
 impl FqCodel {
     /// An empty one.
     pub fn new(spec: &FqCodelSpec, place: &Place<'_>) -> Self {
-        let law =
-            Law { target: spec.target, interval: spec.interval, maxpacket: spec.mtu.get(), ecn: spec.ecn };
+        let codel = CodelSpec {
+            buffer: None,
+            target: spec.target,
+            interval: spec.interval,
+            mtu: spec.mtu,
+            ecn: spec.ecn,
+            ce_threshold: spec.ce_threshold,
+        };
         let flows = spec.flows as usize;
         FqCodel {
-            law,
+            law: Law::new(&codel, place),
             spec: spec.clone(),
-            draws: Draws::new(place.seed, "ptm", place.port),
+            queue_of: FlowQueues::new(spec.flows, spec.same_queue.as_ref(), place),
             queues: std::iter::repeat_with(Queue::default).take(flows).collect(),
             bytes: vec![0; flows],
             new: VecDeque::new(),
@@ -201,13 +222,6 @@ impl FqCodel {
             backlog: Backlog::default(),
             head: None,
         }
-    }
-
-    /// The queue of a flow: its perturbed hash, scaled to the number of queues.
-    #[inline]
-    fn queue_of(&self, flow: u64) -> usize {
-        let scaled = u128::from(self.draws.bits(flow)) * self.queues.len() as u128;
-        (scaled >> 64) as usize
     }
 
     /// Makes room: drops from the head of the queue with the most bytes.
@@ -267,7 +281,7 @@ impl FqCodel {
 
 impl Discipline for FqCodel {
     fn enqueue(&mut self, tau: Tau, flows: &Flows, losses: &mut Vec<Loss>) {
-        let index = self.queue_of(flows.hash(tau.packet.fid));
+        let index = self.queue_of.queue(tau.packet.fid, flows);
         let queue = &mut self.queues[index];
         queue.packets.push_back(tau);
         self.bytes[index] += u64::from(tau.packet.length);

@@ -9,6 +9,8 @@ pub use spec::{HtbClass, HtbSpec};
 use super::buffer::Backlog;
 use super::classes::{AsClass, ClassParts, Classes, Classifier};
 use super::discipline::{Discipline, Next};
+use super::framing::Framing;
+use super::held::Held;
 use super::{Loss, Place};
 use crate::flow::Flows;
 use crate::packet::Tau;
@@ -26,10 +28,10 @@ use tree::Tree;
 /// - Inner classes pay with those that borrow from them, and their `ceil` bucket always.
 /// - Where nobody may send, a timer is set for the first instant at which a class changes its mode; it fires
 ///   `release_slack` late. An arrival in between runs the queue too.
-/// - Tokens are kept as the time that they took to come, rounded down to 1 ps (the kernel: 1 ns).
+/// - Tokens are kept as the time that they took to come, in whole nanoseconds. Bursts are whole microseconds of their rate, in
+///   ticks of 64 ns, as `tc` tells the kernel.
 ///
-/// Deviation: a class whose own discipline holds its packets back is passed over, and asked again when that wants; the
-/// kernel waits for the next event of its own.
+/// A class whose own discipline holds its packets back is passed over, and asked again when that wants.
 ///
 /// # Complexity
 /// O(levels) per packet, and O(classes that wait at a level) when a class changes its mode.
@@ -150,6 +152,13 @@ fn whose_turn(
     }
 }
 
+impl HtbSpec {
+    pub(super) fn discipline(&self, place: &Place<'_>) -> Box<dyn Discipline> {
+        let framing = Framing::of(self.overhead, self.mpu, self.linklayer);
+        framing.around(Box::new(Held::new(Htb::new(self, place))))
+    }
+}
+
 impl Discipline for Htb {
     fn enqueue(&mut self, tau: Tau, flows: &Flows, losses: &mut Vec<Loss>) {
         self.found = None;
@@ -167,10 +176,16 @@ impl Discipline for Htb {
     fn dequeue(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau> {
         let found = self.find(now, losses).ok()?;
         self.found = None;
+        let lost = losses.len();
         let tau = self.classes.dequeue(found.queue, now, losses)?;
         let Some((leaf, level, prio)) = found.turn else { return Some(tau) };
         let class = &mut self.tree.classes[leaf];
         class.deficit[level] -= i64::from(tau.packet.length);
+        if losses.len() > lost && self.classes.is_empty(found.queue) {
+            // What dropped its last packets said so at once, and the turn went on from there.
+            self.tree.deactivate(leaf);
+        }
+        let class = &mut self.tree.classes[leaf];
         if class.deficit[level] < 0 {
             class.deficit[level] += class.quantum;
             self.tree.pass_turn(leaf, level, prio);

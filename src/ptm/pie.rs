@@ -1,5 +1,8 @@
 //! PIE: a proportional integral controller of the waiting time. An arriving packet is dropped at random.
 
+use std::num::NonZeroU32;
+
+use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -7,10 +10,11 @@ use super::buffer::{Backlog, Buffer};
 use super::discipline::{Discipline, Next};
 use super::fifo::FifoQueue;
 use super::parameter::{bytes_above_zero, not_negative};
+use super::psched::{self, Clock};
 use super::{Loss, Place};
 use crate::flow::Flows;
 use crate::packet::{DropReason, Tau};
-use crate::random::{self, Stream, stream};
+use crate::random::{Stream, stream};
 use crate::units::{ByteCount, Probability, Span, Time};
 
 /// The parameters of a `pie`.
@@ -23,7 +27,7 @@ pub struct PieSpec {
     /// The waiting time that is aimed at: QDELAY_REF (default: 15 ms).
     #[serde(default = "default_target")]
     pub target: Span,
-    /// How often the drop probability is set, 1 us or more: T_UPDATE (default: 15 ms).
+    /// How often the drop probability is set, 1 us or more: T_UPDATE; rounded up to jiffies, and one more (default: 15 ms).
     #[serde(default = "default_target", deserialize_with = "t_update")]
     pub t_update: Span,
     /// How long a burst passes without drops: MAX_BURST (default: 150 ms).
@@ -37,15 +41,18 @@ pub struct PieSpec {
     #[serde(default = "default_beta", deserialize_with = "not_negative")]
     #[schemars(range(min = 0))]
     pub beta: f64,
-    /// With two of these waiting, or less, nothing is dropped: MEAN_PKTSIZE (default: 1024 B).
-    #[serde(default = "default_mean_packet", deserialize_with = "bytes_above_zero")]
-    pub mean_packet: ByteCount,
+    /// With less than two of these waiting, nothing is dropped: the longest packet (default: 1514 B).
+    #[serde(default = "default_mtu", deserialize_with = "bytes_above_zero")]
+    pub mtu: ByteCount,
     /// Whether packets that are capable of ECN are marked instead of dropped (default: false).
     #[serde(default)]
     pub ecn: bool,
-    /// The drop probability from which on they are dropped, too (default: 0.1).
+    /// The drop probability above which they are dropped, too (default: 0.1).
     #[serde(default = "default_mark_ecnth")]
     pub mark_ecnth: Probability,
+    /// The kernel's timer interrupts per second: jiffies (default: 250).
+    #[serde(default = "default_hz")]
+    pub hz: NonZeroU32,
 }
 
 fn default_target() -> Span {
@@ -64,12 +71,16 @@ fn default_beta() -> f64 {
     1.25
 }
 
-fn default_mean_packet() -> ByteCount {
-    ByteCount::new(1_024)
+fn default_mtu() -> ByteCount {
+    ByteCount::new(1_514)
 }
 
 fn default_mark_ecnth() -> Probability {
     const { Probability::new(0.1).expect("0.1 is a probability") }
+}
+
+fn default_hz() -> NonZeroU32 {
+    psched::DEFAULT_HZ
 }
 
 /// Reads an update period that is no burden.
@@ -91,53 +102,79 @@ impl Default for PieSpec {
             max_burst: default_max_burst(),
             alpha: default_alpha(),
             beta: default_beta(),
-            mean_packet: default_mean_packet(),
+            mtu: default_mtu(),
             ecn: false,
             mark_ecnth: default_mark_ecnth(),
+            hz: default_hz(),
         }
     }
 }
 
-/// PIE over a FIFO.
+/// A probability in steps of 2^-56.
+type Fraction = u64;
+
+/// The probability 1.
+const ONE: Fraction = u64::MAX >> 8;
+
+/// Waiting times are in ticks of 64 ns.
+const TICK_SHIFT: u32 = 6;
+
+/// Ticks in a second.
+const TICKS_PER_S: u64 = 1_000_000_000 >> TICK_SHIFT;
+
+/// A waiting time above which the probability grows faster [ticks]: 250 ms.
+const LONG_DELAY: i64 = 250_000_000 >> TICK_SHIFT;
+
+/// PIE over a FIFO, as Linux runs it.
 ///
 /// - The current waiting time is that of the packet which left last, and zero when it left nothing behind
 ///   (the variant with timestamps).
-/// - Every `t_update`, counted from the run's start, the drop probability grows by
-///   `alpha * (current - target) + beta * (current - last)`, in seconds, divided by 2048 to 2 while the probability is
-///   below 0.000001 to 0.1, and capped at 0.02 above that. When the waiting time was zero twice, the probability
-///   falls to 98% as well.
-/// - A newcomer passes while there is burst allowance: `max_burst` at first, `t_update` less per update, and anew when
+/// - The drop probability grows by `alpha * (current - target) + beta * (current - last)`, in seconds, divided by 2048 to 2 while
+///   the probability is below 0.000001 to 0.1, and capped at 0.02 above that; with a waiting time above 250 ms, by 0.02 more. When
+///   the waiting time was zero twice, it falls to 63/64 as well, unless packets wait or it overflowed.
+/// - That update comes every `t_update`, rounded up to jiffies, and one jiffy later; its phase is drawn.
+/// - A newcomer passes while there is burst allowance: `max_burst` at first, less by the time between departures, and anew when
 ///   the probability is zero and the waiting time was below half the target, now and at the update before.
-/// - It passes when the waiting time was below half the target and the probability is below 0.2, and when no more than
-///   two `mean_packet` wait.
+/// - It passes when the waiting time is below half the target and the probability is below 0.2, and when less than
+///   two `mtu` wait.
 /// - Otherwise it is dropped with that probability, but not before the probabilities of the arrivals since the last drop
-///   add up to 0.85, and for certain when they reach 8.5.
-/// - With `ecn` and a probability below `mark_ecnth`, a packet that can carry the mark gets it and joins instead.
+///   add up to 0.85, and for certain when they reach 8.5. A newcomer without room in `buffer` starts the sum anew.
+/// - With `ecn` and a probability up to `mark_ecnth`, a packet that can carry the mark gets it and joins instead.
 ///
 /// The update is worked out when the discipline is next asked, with what held at its instant; at one instant, it
-/// comes before arrivals and departures.
+/// comes before arrivals and departures. A packet that [`next`](Discipline::next) names has been taken from the queue.
 ///
 /// # Complexity
 /// O(1) per packet and update; a long time without packets ends in a state that no update changes.
 ///
 /// # Source
-/// RFC 8033, Sections 4 and 5.1, 5.4 and 5.5, and the pseudocode of its Appendices A and B; not taken are the optional
-/// inactive state of Section 5.3 and the estimation of the departure rate of Section 5.2, of which timestamps take the
-/// place, as in Linux (`net/sched/sch_pie.c`). Where Linux differs the RFC is taken: Linux takes the burst allowance
-/// down as packets leave, marks up to and with a probability of 0.1, forgets the sum when the buffer is full, and adds 0.02
-/// above 250 ms. The probability falls to 98% by the rule of Section 4.2, which Linux and FreeBSD follow; with that of
-/// Appendix A (below half the target twice), the delay of a noisy queue settles above the target.
+/// Linux 6.1 `net/sched/sch_pie.c` (`pie_drop_early`, `pie_process_dequeue`, `pie_calculate_probability`, `pie_timer`) and
+/// `include/net/pie.h`, without its options `bytemode` and `dq_rate_estimator`. RFC 8033 differs: its burst allowance goes down
+/// with each update, it looks at the last update's waiting time, marks below 0.1, and has no rule for 250 ms.
 pub struct Pie {
     spec: PieSpec,
+    clock: Clock,
+    /// [ticks]
+    target: i64,
+    /// Per tick of waiting time.
+    alpha: u64,
+    beta: u64,
+    mark_ecnth: Fraction,
+    period: Span,
     queue: FifoQueue,
-    drop_prob: f64,
+    /// Taken from the queue to leave next.
+    head: Option<Tau>,
+    prob: Fraction,
     /// The sum of the drop probabilities since the last drop.
-    accu_prob: f64,
-    /// The waiting time of the packet that left last.
-    current_qdelay: Span,
-    /// The same, as of the last update.
-    qdelay_old: Span,
-    burst_allowance: Span,
+    accu_prob: Fraction,
+    /// The waiting time of the packet that left last [ticks].
+    qdelay: i64,
+    /// The same, as of the last update [ticks].
+    qdelay_old: i64,
+    /// What is left of the burst allowance [ticks].
+    burst_time: i64,
+    /// When a packet left last [ticks]; `None` since the burst allowance is new.
+    left: Option<i64>,
     /// When the drop probability is set next.
     update: Time,
     random: Stream,
@@ -146,107 +183,147 @@ pub struct Pie {
 impl Pie {
     /// An empty one.
     pub fn new(spec: &PieSpec, place: &Place<'_>) -> Self {
+        let mut random = stream(place.seed, "ptm", place.port);
+        let period = psched::timer_period(spec.t_update, spec.hz);
+        let phase = (u128::from(random.next_u64()) * u128::from(period.as_ps())) >> 64;
+        // The weights of `tc` are sixteenths of these.
+        let weight = |per_second: f64| (per_second * (ONE / TICKS_PER_S) as f64) as u64;
         Pie {
-            queue: FifoQueue::new(spec.buffer),
-            drop_prob: 0.0,
-            accu_prob: 0.0,
-            current_qdelay: Span::ZERO,
-            qdelay_old: Span::ZERO,
-            burst_allowance: spec.max_burst,
-            update: Time::ZERO + spec.t_update,
-            random: stream(place.seed, "ptm", place.port),
+            clock: Clock::new(place.start),
+            target: span_ticks(spec.target),
+            alpha: weight(spec.alpha),
+            beta: weight(spec.beta),
+            mark_ecnth: (spec.mark_ecnth.get() * ONE as f64) as Fraction,
+            period,
+            queue: FifoQueue::new(None),
+            head: None,
+            prob: 0,
+            accu_prob: 0,
+            qdelay: 0,
+            qdelay_old: 0,
+            burst_time: span_ticks(spec.max_burst),
+            left: None,
+            update: Time::ZERO + Span::from_ps(phase as u64),
+            random,
             spec: spec.clone(),
         }
+    }
+
+    #[inline]
+    fn ticks(&self, time: Time) -> i64 {
+        (self.clock.ns(time) >> TICK_SHIFT) as i64
     }
 
     /// The updates that are due by `now`.
     #[inline]
     fn update_until(&mut self, now: Time) {
         while self.update <= now && self.update != Time::NEVER {
-            let before = (self.drop_prob.to_bits(), self.qdelay_old, self.burst_allowance);
+            let before = (self.prob, self.qdelay_old, self.burst_time, self.accu_prob, self.left);
             self.update_probability();
-            self.update = self.update + self.spec.t_update;
-            if before == (self.drop_prob.to_bits(), self.qdelay_old, self.burst_allowance) {
+            self.update = self.update + self.period;
+            if before == (self.prob, self.qdelay_old, self.burst_time, self.accu_prob, self.left) {
                 // Nor will those that follow change anything.
-                let (period, late) = (self.spec.t_update.as_ps(), now.since(self.update).as_ps());
+                let (period, late) = (self.period.as_ps(), now.since(self.update).as_ps());
                 self.update = self.update + Span::from_ps(late - late % period);
                 if self.update <= now {
-                    self.update = self.update + self.spec.t_update;
+                    self.update = self.update + self.period;
                 }
             }
         }
     }
 
-    /// `calculate_drop_prob` of the RFC.
     fn update_probability(&mut self) {
-        let seconds = Span::as_seconds_f64;
-        let current = seconds(self.current_qdelay);
-        let mut change = self.spec.alpha * (current - seconds(self.spec.target))
-            + self.spec.beta * (current - seconds(self.qdelay_old));
-        change *= scale(self.drop_prob);
-        if self.drop_prob >= 0.1 && change > 0.02 {
-            change = 0.02;
+        let waits = self.backlog().bytes() > 0;
+        let (mut alpha, mut beta) = (self.alpha, self.beta);
+        if self.prob < ONE / 10 {
+            (alpha, beta) = (alpha >> 1, beta >> 1);
+            let mut power = 100;
+            while self.prob < ONE / power && power <= 1_000_000 {
+                (alpha, beta) = (alpha >> 2, beta >> 2);
+                power *= 10;
+            }
         }
-        self.drop_prob += change;
-        if self.current_qdelay == Span::ZERO && self.qdelay_old == Span::ZERO {
-            self.drop_prob *= 0.98;
+        let weighed = |weight: u64, ticks: i64| i128::from(weight) * i128::from(ticks);
+        let mut change =
+            weighed(alpha, self.qdelay - self.target) + weighed(beta, self.qdelay - self.qdelay_old);
+        if self.prob >= ONE / 10 {
+            change = change.min(i128::from(ONE / 50));
         }
-        self.drop_prob = self.drop_prob.clamp(0.0, 1.0);
-        self.qdelay_old = self.current_qdelay;
-        self.burst_allowance = self.burst_allowance - self.spec.t_update;
-        if self.drop_prob == 0.0 && self.low() {
-            self.burst_allowance = self.spec.max_burst;
+        if self.qdelay > LONG_DELAY {
+            change += i128::from(ONE / 50);
         }
+        let prob = i128::from(self.prob) + change;
+        // The kernel's sum has 64 bits, and may exceed 1.
+        let overflows = prob > i128::from(u64::MAX);
+        self.prob = if overflows { ONE } else { prob.max(0) as Fraction };
+        if self.qdelay == 0 && self.qdelay_old == 0 && !waits && !overflows {
+            self.prob -= self.prob / 64;
+        }
+        if self.prob == 0 && self.is_low(self.qdelay) && self.is_low(self.qdelay_old) {
+            self.burst_time = span_ticks(self.spec.max_burst);
+            self.accu_prob = 0;
+            self.left = None;
+        }
+        self.qdelay_old = self.qdelay;
     }
 
-    /// Whether the waiting time was below half the target, now and at the last update.
-    fn low(&self) -> bool {
-        let half = |delay: Span| delay.as_ps().saturating_mul(2) < self.spec.target.as_ps();
-        half(self.current_qdelay) && half(self.qdelay_old)
+    /// Whether a waiting time is below half the target.
+    #[inline]
+    fn is_low(&self, qdelay: i64) -> bool {
+        qdelay < self.target / 2
     }
 
-    /// `drop_early` of the RFC.
     fn drops_early(&mut self) -> bool {
-        let short = self.qdelay_old.as_ps().saturating_mul(2) < self.spec.target.as_ps();
-        if (short && self.drop_prob < 0.2)
-            || self.queue.backlog().bytes() <= self.spec.mean_packet.get().saturating_mul(2)
+        if self.burst_time > 0
+            || (self.is_low(self.qdelay) && self.prob < ONE / 5)
+            || self.backlog().bytes() < self.spec.mtu.get().saturating_mul(2)
         {
             return false;
         }
-        if self.drop_prob == 0.0 {
-            self.accu_prob = 0.0;
-        }
-        self.accu_prob += self.drop_prob;
-        if self.accu_prob < 0.85 {
+        self.accu_prob = if self.prob == 0 { 0 } else { self.accu_prob.saturating_add(self.prob) };
+        if self.accu_prob < ONE / 100 * 85 {
             return false;
         }
-        let drop = self.accu_prob >= 8.5 || random::unit(&mut self.random) < self.drop_prob;
+        if self.accu_prob >= ONE / 2 * 17 {
+            return true;
+        }
+        let drop = self.random.next_u64() >> 8 < self.prob;
         if drop {
-            self.accu_prob = 0.0;
+            self.accu_prob = 0;
         }
         drop
     }
+
+    /// Takes the packet that leaves at `now` from the queue.
+    fn take(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau> {
+        self.update_until(now);
+        let tau = self.queue.dequeue(now, losses)?;
+        let clock = self.ticks(now);
+        let left_behind = self.queue.backlog().packets() > 0;
+        self.qdelay = if left_behind { clock - self.ticks(tau.timestamp) } else { 0 };
+        if let Some(left) = self.left.replace(clock) {
+            self.burst_time = (self.burst_time - (clock - left)).max(0);
+        }
+        Some(tau)
+    }
 }
 
-/// By how much a change of the drop probability is scaled down while it is small.
-fn scale(drop_prob: f64) -> f64 {
-    const STEPS: [(f64, f64); 6] = [
-        (0.000001, 1.0 / 2048.0),
-        (0.00001, 1.0 / 512.0),
-        (0.0001, 1.0 / 128.0),
-        (0.001, 1.0 / 32.0),
-        (0.01, 1.0 / 8.0),
-        (0.1, 1.0 / 2.0),
-    ];
-    STEPS.iter().find(|(below, _)| drop_prob < *below).map_or(1.0, |(_, scale)| *scale)
+fn span_ticks(span: Span) -> i64 {
+    psched::span_ns(span) >> TICK_SHIFT
 }
 
 impl Discipline for Pie {
     fn enqueue(&mut self, mut tau: Tau, flows: &Flows, losses: &mut Vec<Loss>) {
         self.update_until(tau.timestamp);
-        if self.burst_allowance == Span::ZERO && self.drops_early() {
-            let may_mark = self.spec.ecn && self.drop_prob < self.spec.mark_ecnth.get();
+        if self.spec.buffer.is_some_and(|buffer| !buffer.admits(self.backlog(), tau.packet.length)) {
+            self.accu_prob = 0;
+            losses.push(Loss { tau, at: tau.timestamp, reason: DropReason::BufferFull });
+            return;
+        }
+        if self.drops_early() {
+            let may_mark = self.spec.ecn && self.prob <= self.mark_ecnth;
             if !(may_mark && tau.packet.mark_congestion()) {
+                self.accu_prob = 0;
                 losses.push(Loss { tau, at: tau.timestamp, reason: DropReason::EarlyDrop });
                 return;
             }
@@ -255,22 +332,29 @@ impl Discipline for Pie {
     }
 
     fn next(&mut self, now: Time, losses: &mut Vec<Loss>) -> Next {
-        self.queue.next(now, losses)
+        if self.head.is_none() {
+            self.head = self.take(now, losses);
+        }
+        self.head.map_or(Next::Nothing, |head| Next::Ready(head.packet.length))
     }
 
     fn dequeue(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau> {
-        self.update_until(now);
-        let tau = self.queue.dequeue(now, losses)?;
-        let left_behind = self.queue.backlog().packets() > 0;
-        self.current_qdelay = if left_behind { now.since(tau.timestamp) } else { Span::ZERO };
-        Some(tau)
+        match self.head.take() {
+            None => self.take(now, losses),
+            head => head,
+        }
     }
 
     fn backlog(&self) -> Backlog {
-        self.queue.backlog()
+        let mut backlog = self.queue.backlog();
+        if let Some(head) = self.head {
+            backlog.add(head.packet.length);
+        }
+        backlog
     }
 
     fn waiting(&self, waiting: &mut Vec<Tau>) {
+        waiting.extend(self.head);
         self.queue.waiting(waiting);
     }
 }

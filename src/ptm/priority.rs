@@ -108,10 +108,15 @@ impl Discipline for Priority {
     fn dequeue(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau> {
         let (class, _) = self.first(now, losses).ok()?;
         let tau = self.classes.dequeue(class, now, losses);
+        self.classes.idle_below(class, now);
         if self.classes.is_empty(class) {
             self.busy[class / 64] &= !(1 << (class % 64));
         }
         tau
+    }
+
+    fn idle(&mut self, now: Time) {
+        self.classes.idle_below(self.classes.len(), now);
     }
 
     fn backlog(&self) -> Backlog {

@@ -56,6 +56,7 @@ fn tree(keys: &[String], shape: usize) -> String {
 fn keys(kind: &'static str, nested: bool) -> impl Strategy<Value = String> {
     let own = match kind {
         "drr" => (40..4_000u64).prop_map(|quantum| format!("quantum = \"{quantum} B\", ")).boxed(),
+        "ets" => (256..4_000u64).prop_map(|quantum| format!("quantum = \"{quantum} B\", ")).boxed(),
         "wrr" | "wfq" => (1..9u64).prop_map(|weight| format!("weight = {weight}, ")).boxed(),
         "htb" => (100..9_000u64, 1_600..4_000u64, 0..3u8, 1..4_000u64)
             .prop_map(|(rate, burst, prio, quantum)| {
@@ -98,8 +99,8 @@ fn disciplines(
     })
 }
 
-const ALL: &[&str] = &["priority", "wrr", "drr", "wfq", "htb"];
-const WORK_CONSERVING: &[&str] = &["priority", "wrr", "drr", "wfq"];
+const ALL: &[&str] = &["priority", "wrr", "drr", "ets", "wfq", "htb"];
+const WORK_CONSERVING: &[&str] = &["priority", "wrr", "drr", "ets", "wfq"];
 
 fn class_of(tau: &Tau) -> usize {
     usize::from(tau.packet.dscp).min(CLASSES - 1)

@@ -1,5 +1,7 @@
 //! RED: random early detection. An arriving packet is dropped at random as the average queue grows.
 
+use std::num::NonZeroU32;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
@@ -7,17 +9,19 @@ use super::buffer::{Backlog, Buffer};
 use super::discipline::{Discipline, Next};
 use super::fifo::FifoQueue;
 use super::parameter::{bytes_above_zero, probability_above_zero};
+use super::psched;
 use super::{Loss, Place};
 use crate::flow::Flows;
 use crate::packet::{DropReason, Tau};
 use crate::random::{self, Stream, stream};
-use crate::units::{ByteCount, Probability, Rate, Span, Time};
+use crate::units::{Bandwidth, ByteCount, Probability, Rate, Span, Time};
 
 /// The parameters of a `red`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RedSpec {
-    /// The average queue below which no packet is dropped, in bytes or in packets.
+    /// The average queue below which no packet is dropped, in bytes or in packets. With `max` the same, as DCTCP wants it,
+    /// every packet is marked or dropped from there on.
     pub min: Buffer,
     /// The average queue from which every packet is dropped; in the unit of `min`.
     pub max: Buffer,
@@ -45,6 +49,13 @@ pub struct RedSpec {
     /// How much may wait; without it, any number.
     #[serde(default)]
     pub buffer: Option<Buffer>,
+    /// Whether `max_p` is adjusted every half second, by 1% to 50%, so that the average stays between 40% and 60% of the way
+    /// from `min` to `max` (default: false).
+    #[serde(default)]
+    pub adaptive: bool,
+    /// The kernel's timer interrupts per second, for `adaptive`: jiffies (default: 250).
+    #[serde(default = "default_hz")]
+    pub hz: NonZeroU32,
 }
 
 fn default_max_p() -> Probability {
@@ -63,12 +74,16 @@ fn default_mean_packet() -> ByteCount {
     ByteCount::new(500)
 }
 
+fn default_hz() -> NonZeroU32 {
+    psched::DEFAULT_HZ
+}
+
 /// Reads the parameters, and holds the thresholds against each other.
 pub(super) fn checked<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RedSpec, D::Error> {
     let spec = RedSpec::deserialize(deserializer)?;
     let rising = match (spec.min, spec.max) {
-        (Buffer::Bytes(min), Buffer::Bytes(max)) => min < max,
-        (Buffer::Packets(min), Buffer::Packets(max)) => min < max,
+        (Buffer::Bytes(min), Buffer::Bytes(max)) => min <= max,
+        (Buffer::Packets(min), Buffer::Packets(max)) => min <= max,
         (min, max) => {
             let message = "`min` and `max` must both be in bytes or both in packets";
             return Err(de::Error::custom(format_args!("{message}, found {min} and {max}")));
@@ -76,7 +91,7 @@ pub(super) fn checked<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RedS
     };
     if !rising {
         let RedSpec { min, max, .. } = spec;
-        let message = "`min` must be less than `max`";
+        let message = "`min` must not be more than `max`";
         return Err(de::Error::custom(format_args!(
             "{message}, found {min} and {max}; max = 3 * min is usual"
         )));
@@ -84,41 +99,48 @@ pub(super) fn checked<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RedS
     Ok(spec)
 }
 
-/// RED over a FIFO.
+/// RED over a FIFO, as Linux runs it.
 ///
 /// - Every arrival averages what waits, in the unit of the thresholds:
-///   `average += weight * (waiting - average)`. An arrival that finds nothing waiting lets the average decay instead
-///   as if `m` packets had found an empty queue: `average *= (1 - weight)^m`, `m` being how many packets of
-///   `mean_packet` bytes the link could have sent since the last one left the queue, rounded down.
-/// - Below `min` no packet is dropped. Between `min` and `max` one is with
-///   `p_a = p_b / (1 - count * p_b)`, `p_b = max_p * (average - min) / (max - min)`, where `count` is the number of
-///   arrivals in this range since the last drop: gaps between drops are uniform, not geometric. From `max` on
-///   every packet is.
+///   `average += weight * (waiting - average)`. The first arrival of an idle period lets the average decay instead, by about
+///   `(1 - weight)^m`, `m` being how many packets of `mean_packet` bytes could have been sent meanwhile: see [`Decay`].
+/// - An idle period begins when the parent asks for a packet and none waits; see [`Discipline::idle`].
+/// - Below `min` no packet is dropped. As the average enters the range from `min` to `max`, and after every drop there, a number `u` is
+///   drawn from [0, 1); the `count`th packet after that is dropped with which `count * p_b` reaches `u`,
+///   `p_b = max_p * (average - min) / (max - min)`: gaps between drops are uniform, not geometric. From `max` on every packet is.
 /// - `gentle`: from `max` to twice `max`, `p_b` grows from `max_p` to 1; every packet is dropped from there on.
 /// - `ecn`: a packet that can carry the mark gets it and joins where another would be dropped at random. Where every
 ///   packet is dropped, it is too, unless `hard_drop` is false.
+/// - `adaptive`: every half second, `max_p` grows by 1%, a quarter of it at most, while the average is above 60% of the way from `min` to `max`,
+///   and falls to 90% below 40% of it; between about 1% and 50%.
 /// - Where `buffer` has no room for it, a packet is dropped whatever the average.
 ///
-/// The variant: the average is in the unit of the thresholds (packet or byte mode), and the probability does not
-/// depend on the packet's length (packet mode), as RFC 7141 recommends and Linux does.
+/// The variant: the average is in the unit of the thresholds (packet or byte mode; Linux: bytes), and the probability does not
+/// depend on the packet's length (packet mode), as RFC 7141 recommends and Linux does. `gentle` is not in Linux.
 ///
 /// # Source
-/// S. Floyd and V. Jacobson, "Random Early Detection Gateways for Congestion Avoidance", IEEE/ACM Transactions on
-/// Networking 1(4), 1993, Figure 2; S. Floyd, "Recommendation on using the gentle variant of RED", 2000; RFC 3168,
-/// Section 7 (routers drop rather than mark above the upper threshold). Linux (`include/net/red.h`) marks there unless
-/// told `harddrop`, takes weights that are powers of two, and decays the average by a table.
+/// Linux 6.1 `include/net/red.h` (`red_action`, `red_calc_qavg`, `red_adaptative_algo`) and `net/sched/sch_red.c`; the algorithms are
+/// those of S. Floyd and V. Jacobson, "Random Early Detection Gateways for Congestion Avoidance", IEEE/ACM Transactions on
+/// Networking 1(4), 1993; S. Floyd, "Recommendation on using the gentle variant of RED", 2000; S. Floyd, R. Gummadi and
+/// S. Shenker, "Adaptive RED", 2001. RFC 3168, Section 7, drops rather than marks above the upper threshold; Linux does so when told
+/// `harddrop`.
 pub struct Red {
     spec: RedSpec,
     min: f64,
     max: f64,
+    max_p: f64,
     queue: FifoQueue,
     average: f64,
-    /// Arrivals between the thresholds since the last drop or mark there, less one at first.
+    /// Arrivals between the thresholds since the last number was drawn; -1 outside.
     count: i64,
-    /// Since when nothing has waited; `None` while something does.
-    empty_since: Option<Time>,
-    /// How long the link takes for a packet of mean length.
-    mean_time: Span,
+    /// The drawn number, in units of `max_p` as it was then.
+    drawn: f64,
+    /// Since when it has been idle.
+    idle_since: Option<Time>,
+    /// How the average falls while it is idle; `None` where any number of packets passes in any time.
+    decay: Option<Decay>,
+    /// When `max_p` is adjusted next, and every how long.
+    adaptation: Option<(Time, Span)>,
     random: Stream,
 }
 
@@ -130,59 +152,139 @@ enum Verdict {
     Every,
 }
 
+/// How the average falls in idle time: by powers of two from a table, and linearly before the first halving.
+///
+/// `tc` makes the table for times in ticks of 64 ns, and the kernel looks it up by microseconds: the average falls 15.6 times as
+/// slowly as the literature's.
+///
+/// # Source
+/// iproute2 6.1 `tc/tc_red.c` (`tc_red_eval_idle_damping`); Linux 6.1 `include/net/red.h` (`red_calc_qavg_from_idle_time`).
+struct Decay {
+    /// By how many bits the average is shifted, by cell of time.
+    shifts: [u8; CELLS],
+    /// A cell is 2^this long.
+    cell_log: u32,
+}
+
+/// Entries of the table.
+const CELLS: usize = 256;
+
+/// The most that an average is shifted.
+const MOST_SHIFT: u8 = 31;
+
+impl Decay {
+    /// For a weight, and the time that a packet takes [ticks].
+    fn new(weight: f64, packet: u64) -> Self {
+        let per_tick = -libm::log(1.0 - weight) / packet as f64;
+        let longest = f64::from(MOST_SHIFT) / per_tick;
+        let cell_log = (0..31).find(|log| longest / f64::from(1u32 << log) < 512.0).unwrap_or(31);
+        let mut shifts = [MOST_SHIFT; CELLS];
+        for (cell, shift) in shifts.iter_mut().enumerate().take(CELLS - 1) {
+            *shift = (((cell as u64) << cell_log) as f64 * per_tick).min(MOST_SHIFT.into()) as u8;
+        }
+        shifts[0] = 0;
+        Decay { shifts, cell_log }
+    }
+
+    /// What is left of an average after `idle`.
+    fn left(&self, average: f64, idle: Span) -> f64 {
+        let most = (CELLS as u64 - 1) << self.cell_log;
+        let us = (idle.as_ps() / 1_000_000).min(most);
+        match self.shifts[(us >> self.cell_log) as usize] {
+            0 => average - (average * us as f64 / (1u64 << self.cell_log) as f64).min(average / 2.0),
+            shift => average / f64::from(1u32 << shift),
+        }
+    }
+}
+
 impl Red {
     /// An empty one.
     pub fn new(spec: &RedSpec, place: &Place<'_>) -> Self {
-        let mean_time = match spec.bandwidth {
-            Some(rate) => rate.transmission_time(spec.mean_packet),
-            None => place.link.transmission_time(spec.mean_packet),
-        };
+        let mut random = stream(place.seed, "ptm", place.port);
+        let rate = spec.bandwidth.or(match place.link.bandwidth {
+            Bandwidth::Limited(rate) => Some(rate),
+            Bandwidth::Unlimited => None,
+        });
+        let adaptation = spec.adaptive.then(|| {
+            let period = psched::timer_period(HALF_A_SECOND, spec.hz);
+            let phase = random::unit(&mut random) * period.as_ps() as f64;
+            (Time::ZERO + Span::from_ps(phase as u64), period)
+        });
         Red {
             min: threshold(spec.min),
             max: threshold(spec.max),
+            max_p: spec.max_p.get(),
             queue: FifoQueue::new(spec.buffer),
             average: 0.0,
             count: -1,
-            empty_since: Some(Time::ZERO),
-            mean_time,
-            random: stream(place.seed, "ptm", place.port),
+            drawn: 0.0,
+            idle_since: Some(Time::ZERO),
+            decay: rate.map(|rate| Decay::new(spec.weight.get(), psched::ticks(rate, spec.mean_packet))),
+            adaptation,
+            random,
             spec: spec.clone(),
         }
     }
 
+    /// The average at `now`, if it is idle until then.
+    fn idle_average(&self, since: Time, now: Time) -> f64 {
+        let idle = now.since(since);
+        match &self.decay {
+            Some(decay) => decay.left(self.average, idle),
+            None if idle > Span::ZERO => 0.0,
+            None => self.average,
+        }
+    }
+
     fn update_average(&mut self, now: Time) {
-        let weight = self.spec.weight.get();
-        match self.empty_since {
+        self.average = match self.idle_since.take() {
+            Some(since) => self.idle_average(since, now),
             None => {
                 let backlog = self.queue.backlog();
                 let waiting = match self.spec.min {
                     Buffer::Bytes(_) => backlog.bytes(),
                     Buffer::Packets(_) => backlog.packets(),
                 };
-                self.average += weight * (waiting as f64 - self.average);
+                self.average + self.spec.weight.get() * (waiting as f64 - self.average)
             }
-            Some(since) => {
-                let idle = now.since(since);
-                // On an unlimited link any number of packets could have passed in any time.
-                match idle.as_ps().checked_div(self.mean_time.as_ps()) {
-                    Some(packets) => self.average *= power(1.0 - weight, packets),
-                    None if idle > Span::ZERO => self.average = 0.0,
-                    None => {}
-                }
+        };
+    }
+
+    /// The adjustments of `max_p` that are due by `now`.
+    fn adapt_until(&mut self, now: Time) {
+        while let Some((due, period)) = self.adaptation.filter(|(due, _)| *due <= now && *due != Time::NEVER)
+        {
+            let average = self.idle_since.map_or(self.average, |since| self.idle_average(since, due));
+            let fifth = (self.max - self.min) / 5.0;
+            if average > self.min + 3.0 * fifth && self.max_p <= MOST_MAX_P {
+                self.max_p += (self.max_p / 4.0).min(LEAST_MAX_P);
+            } else if average < self.min + 2.0 * fifth && self.max_p >= LEAST_MAX_P {
+                self.max_p *= 0.9;
             }
+            self.adaptation = Some((due + period, period));
         }
     }
 
     /// The probability `p_b` at the average, or `None` where every packet is dropped.
     fn probability(&self) -> Option<f64> {
-        let (average, max_p) = (self.average, self.spec.max_p.get());
+        let (average, max_p) = (self.average, self.max_p);
         if average < self.max {
-            Some(max_p * ((average - self.min) / (self.max - self.min)))
+            // Whole bytes, as in the kernel.
+            let above = match self.spec.min {
+                Buffer::Bytes(_) => (average - self.min).floor(),
+                Buffer::Packets(_) => average - self.min,
+            };
+            Some(max_p * (above / (self.max - self.min)))
         } else if self.spec.gentle && average < 2.0 * self.max {
             Some(max_p + (1.0 - max_p) * ((average - self.max) / self.max))
         } else {
             None
         }
+    }
+
+    fn draw(&mut self) {
+        self.count = 0;
+        self.drawn = random::unit(&mut self.random) / self.max_p;
     }
 
     fn verdict(&mut self) -> Verdict {
@@ -191,20 +293,30 @@ impl Red {
             return Verdict::Pass;
         }
         let Some(p_b) = self.probability() else {
-            self.count = 0;
+            self.count = -1;
             return Verdict::Every;
         };
         self.count += 1;
-        let rest = 1.0 - self.count as f64 * p_b;
-        let p_a = if rest > p_b { p_b / rest } else { 1.0 };
-        if random::unit(&mut self.random) < p_a {
-            self.count = 0;
+        if self.count == 0 {
+            self.draw();
+            Verdict::Pass
+        } else if self.count as f64 * (p_b / self.max_p) >= self.drawn {
+            self.draw();
             Verdict::AtRandom
         } else {
             Verdict::Pass
         }
     }
 }
+
+/// Between adjustments of `max_p`.
+const HALF_A_SECOND: Span = Span::from_ns(500_000_000);
+
+/// Below this, `max_p` falls no more; and it grows by no more at a time.
+const LEAST_MAX_P: f64 = 0.01;
+
+/// Above this, `max_p` grows no more.
+const MOST_MAX_P: f64 = 0.5;
 
 fn threshold(threshold: Buffer) -> f64 {
     match threshold {
@@ -213,21 +325,9 @@ fn threshold(threshold: Buffer) -> f64 {
     }
 }
 
-/// `base` to the power of `exponent` by squaring: products alone, so that every machine gives the same.
-fn power(mut base: f64, mut exponent: u64) -> f64 {
-    let mut result = 1.0;
-    while exponent > 0 {
-        if exponent & 1 == 1 {
-            result *= base;
-        }
-        base *= base;
-        exponent >>= 1;
-    }
-    result
-}
-
 impl Discipline for Red {
     fn enqueue(&mut self, mut tau: Tau, flows: &Flows, losses: &mut Vec<Loss>) {
+        self.adapt_until(tau.timestamp);
         self.update_average(tau.timestamp);
         let verdict = self.verdict();
         let reason = match verdict {
@@ -243,9 +343,6 @@ impl Discipline for Red {
             }
         }
         self.queue.enqueue(tau, flows, losses);
-        if self.queue.backlog().packets() > 0 {
-            self.empty_since = None;
-        }
     }
 
     fn next(&mut self, now: Time, losses: &mut Vec<Loss>) -> Next {
@@ -253,11 +350,12 @@ impl Discipline for Red {
     }
 
     fn dequeue(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau> {
-        let tau = self.queue.dequeue(now, losses)?;
-        if self.queue.backlog().packets() == 0 {
-            self.empty_since = Some(now);
-        }
-        Some(tau)
+        self.queue.dequeue(now, losses)
+    }
+
+    fn idle(&mut self, now: Time) {
+        self.adapt_until(now);
+        self.idle_since.get_or_insert(now);
     }
 
     fn backlog(&self) -> Backlog {

@@ -1,4 +1,4 @@
-//! Turns among classes with something to send: what `drr` and `wrr` share.
+//! Turns among classes with something to send: what `drr`, `ets` and `wrr` share.
 
 use std::collections::VecDeque;
 use std::marker::PhantomData;
@@ -55,8 +55,12 @@ struct Turn {
 /// packet starts onto the link.
 ///
 /// A class whose own discipline holds its packets back loses the rest of its turn, as if nothing waited in it.
+///
+/// The first classes may be strict: each goes before all that follow it, and takes no turns.
 pub struct RoundRobin<C> {
     classes: Classes,
+    /// How many classes are strict.
+    strict: usize,
     turns: Vec<Turn>,
     /// The quantum of a class that is made for a flow.
     quantum: u64,
@@ -70,12 +74,44 @@ impl<C: Cost> RoundRobin<C> {
     /// Empty classes with the quanta of those that are known; `quantum` for those that come with flows.
     pub(super) fn new(classes: Classes, quanta: impl Iterator<Item = u64>, quantum: u64) -> Self {
         let turns = quanta.map(|quantum| Turn { quantum, deficit: 0, active: false }).collect();
-        RoundRobin { classes, turns, quantum, active: VecDeque::new(), credited: false, cost: PhantomData }
+        RoundRobin {
+            classes,
+            strict: 0,
+            turns,
+            quantum,
+            active: VecDeque::new(),
+            credited: false,
+            cost: PhantomData,
+        }
     }
 
-    /// Goes to the class that sends next, and stays there: it, and the length of its packet.
+    /// The same with the first `strict` classes before the round.
+    pub(super) fn behind_strict(mut self, strict: usize) -> Self {
+        self.strict = strict;
+        self
+    }
+
+    /// The class that sends next, and the length of its packet.
     #[inline]
     fn settle(&mut self, now: Time, losses: &mut Vec<Loss>) -> Result<(usize, u32), Next> {
+        let mut earliest = Time::NEVER;
+        for class in 0..self.strict {
+            match self.classes.next(class, now, losses) {
+                Next::Ready(length) => return Ok((class, length)),
+                Next::Nothing => {}
+                Next::Throttled(fires) => earliest = earliest.min(fires),
+            }
+        }
+        self.settle_round(now, losses).map_err(|wait| match wait {
+            Next::Throttled(fires) => Next::Throttled(fires.min(earliest)),
+            _ if earliest < Time::NEVER => Next::Throttled(earliest),
+            nothing => nothing,
+        })
+    }
+
+    /// Goes to the class that sends next in the round, and stays there: it, and the length of its packet.
+    #[inline]
+    fn settle_round(&mut self, now: Time, losses: &mut Vec<Loss>) -> Result<(usize, u32), Next> {
         let (mut held, mut earliest) = (0, Time::NEVER);
         while let Some(&head) = self.active.front() {
             let class = head as usize;
@@ -128,7 +164,7 @@ impl<C: Cost> Discipline for RoundRobin<C> {
         while self.turns.len() < self.classes.len() {
             self.turns.push(Turn { quantum: self.quantum, deficit: 0, active: false });
         }
-        if !self.turns[class].active {
+        if class >= self.strict && !self.turns[class].active {
             self.turns[class].active = true;
             self.active.push_back(class as u32);
         }
@@ -141,6 +177,11 @@ impl<C: Cost> Discipline for RoundRobin<C> {
     fn dequeue(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau> {
         let (class, length) = self.settle(now, losses).ok()?;
         let tau = self.classes.dequeue(class, now, losses);
+        // Strict classes are asked one after the other, whether or not something waits in them.
+        self.classes.idle_below(class.min(self.strict), now);
+        if class < self.strict {
+            return tau;
+        }
         self.turns[class].deficit -= C::of(length);
         if self.classes.is_empty(class) {
             self.leave(class);
@@ -149,6 +190,10 @@ impl<C: Cost> Discipline for RoundRobin<C> {
             }
         }
         tau
+    }
+
+    fn idle(&mut self, now: Time) {
+        self.classes.idle_below(self.strict, now);
     }
 
     fn backlog(&self) -> Backlog {

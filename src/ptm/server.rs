@@ -33,10 +33,22 @@ impl Server {
     #[inline]
     fn ask(&mut self, now: Time) {
         self.next = match self.discipline.next(now, &mut self.losses) {
-            Next::Nothing => None,
+            Next::Nothing => {
+                self.discipline.idle(now);
+                None
+            }
             Next::Ready(_) => Some(now),
             Next::Throttled(fires) => Some(fires.max(now)),
         };
+    }
+
+    /// The link is busy from `now` until it falls free; then the discipline is asked again, if something waits.
+    #[inline]
+    fn wait(&mut self, now: Time) {
+        self.next = (self.discipline.backlog().packets() > 0).then_some(self.free);
+        if self.next.is_none() {
+            self.discipline.idle(now);
+        }
     }
 }
 
@@ -45,8 +57,8 @@ impl Ptm for Server {
         self.discipline.enqueue(*tau, flows, &mut self.losses);
         if self.free <= tau.timestamp {
             self.ask(tau.timestamp);
-        } else if self.next.is_none() && self.discipline.backlog().packets() > 0 {
-            self.next = Some(self.free);
+        } else if self.next.is_none() {
+            self.wait(tau.timestamp);
         }
         Arrival::Queued
     }
@@ -66,7 +78,7 @@ impl Ptm for Server {
         if self.free == start {
             self.ask(start);
         } else {
-            self.next = (self.discipline.backlog().packets() > 0).then_some(self.free);
+            self.wait(start);
         }
         Some(Departure { tau, start })
     }

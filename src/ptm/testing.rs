@@ -4,7 +4,7 @@ use super::{Departure, Loss, Place, Ptm, PtmSpec};
 use crate::flow::Flows;
 use crate::link::Link;
 use crate::packet::{FlowKey, Packet, Tau};
-use crate::units::{Span, Time};
+use crate::units::{Span, Time, Timestamp};
 
 /// A millisecond in picoseconds; at 1 Mbps, 125 bytes take it.
 pub(super) const MS: u64 = 1_000_000_000;
@@ -29,7 +29,12 @@ pub(super) fn link(bandwidth: &str) -> Link {
 pub(super) fn ptm(toml: &str, bandwidth: &str) -> Box<dyn Ptm> {
     let (spec, link) = (spec(toml), link(bandwidth));
     spec.check(&link).unwrap_or_else(|error| panic!("{error}"));
-    spec.build(&Place { link, seed: 1, port: "r1:0" })
+    spec.build(&Place { link, ..place(bandwidth) })
+}
+
+/// Where the models of tests are at work.
+pub(super) fn place(bandwidth: &str) -> Place<'static> {
+    Place { link: link(bandwidth), seed: 1, port: "r1:0", start: Timestamp::default() }
 }
 
 /// What a PTM is told that does not hold together: message and help.

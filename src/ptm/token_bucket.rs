@@ -1,13 +1,18 @@
-//! A token bucket over a FIFO: Linux `tbf` with a byte or packet limit.
+//! A token bucket: Linux `tbf`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::Loss;
 use super::buffer::{Backlog, Buffer};
 use super::discipline::{Discipline, Next};
+use super::error::PtmError;
 use super::fifo::FifoQueue;
+use super::framing::{Framing, LinkLayer, Overhead};
+use super::held::Held;
+use super::psched::{RateNs, instant, nanoseconds};
+use super::{Loss, Place, PtmSpec};
 use crate::flow::Flows;
+use crate::link::Link;
 use crate::packet::{DropReason, Tau};
 use crate::units::{ByteCount, Rate, Span, Time};
 
@@ -26,6 +31,18 @@ pub struct TokenBucketSpec {
     /// How late the timer fires that releases a packet which waited for tokens: 20 to 45 us in the Linux kernel.
     #[serde(default)]
     pub release_slack: Span,
+    /// What the link adds to each packet; tokens and `buffer` count it (default: 0 B).
+    #[serde(default)]
+    pub overhead: Overhead,
+    /// No packet counts less than this (default: 0 B).
+    #[serde(default)]
+    pub mpu: ByteCount,
+    /// How the link carries packets (default: ethernet).
+    #[serde(default)]
+    pub linklayer: LinkLayer,
+    /// The discipline of what waits; without it, a fifo.
+    #[serde(default)]
+    pub ptm: Option<Box<PtmSpec>>,
 }
 
 /// Reads a burst that lets packets pass.
@@ -39,58 +56,107 @@ fn above_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteCount, D
     Ok(burst)
 }
 
-/// A token bucket over a FIFO, as Linux `tbf` runs it.
+impl TokenBucketSpec {
+    /// A bucket over a FIFO, without framing; its timer is on time.
+    pub fn new(rate: Rate, burst: ByteCount, buffer: Option<Buffer>) -> Self {
+        TokenBucketSpec {
+            rate,
+            burst,
+            buffer,
+            release_slack: Span::ZERO,
+            overhead: Overhead::default(),
+            mpu: ByteCount::ZERO,
+            linklayer: LinkLayer::default(),
+            ptm: None,
+        }
+    }
+
+    pub(super) fn framing(&self) -> Framing {
+        Framing::of(self.overhead, self.mpu, self.linklayer)
+    }
+
+    pub(super) fn check(&self, link: &Link) -> Result<(), PtmError> {
+        match &self.ptm {
+            Some(_) if self.buffer.is_some() => Err(PtmError::IdleKey {
+                key: "buffer",
+                place: "in a `token-bucket` that has a `ptm`".to_owned(),
+                help: "give the buffer to the `ptm`",
+            }),
+            Some(ptm) => ptm.check(link),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A token bucket over a FIFO or another discipline, as Linux `tbf` runs it.
 ///
 /// - A packet leaves as soon as the bucket holds its length in tokens. Tokens come at `rate`, up to
-///   `burst`; they are kept as the time that they took to come, as the kernel does, rounded down.
+///   `burst`; they are kept as the time that they took to come, as the kernel does, in whole nanoseconds.
 /// - A head that has to wait sets a timer for the instant at which its tokens will be there; it
 ///   fires `release_slack` late. An arrival in between runs the queue too, and lets the head go on time.
 /// - A newcomer is dropped when what waits and it together exceed `buffer`, whether or not the
 ///   link is free; and when it is longer than `burst`, since it could never leave.
+/// - Before it knows whether there are tokens it asks the discipline inside for the next packet: most decide
+///   then (see [`Discipline::next`]), as the packet before it leaves.
 /// - On a link of limited bandwidth a packet also waits until the link is free.
 ///
 /// # Source
-/// Linux `net/sched/sch_tbf.c` (`tbf_enqueue`, `tbf_dequeue`) and `sch_fifo.c` (`bfifo_enqueue`);
-/// the lateness of the timer was measured on recordings.
-pub struct TokenBucket {
-    rate: Rate,
+/// Linux `net/sched/sch_tbf.c` (`tbf_enqueue`, `tbf_dequeue`) and `sch_fifo.c` (`bfifo_enqueue`). The burst is not in ticks: `tc` gives
+/// it in bytes as well, and the kernel takes these. The lateness of the timer was measured on recordings.
+pub struct TokenBucket<Q = FifoQueue> {
+    rate: RateNs,
     burst: ByteCount,
-    depth: Span,
+    /// What the bucket holds [ns].
+    depth: i64,
     release_slack: Span,
-    tokens: Span,
-    /// When `tokens` was true.
-    checked: Time,
-    queue: FifoQueue,
+    /// [ns]
+    tokens: i64,
+    /// When `tokens` was true [ns].
+    checked: i64,
+    queue: Q,
 }
 
 impl TokenBucket {
-    /// An empty queue with a full bucket.
+    /// An empty queue with a full bucket, in front of a FIFO.
     pub fn new(spec: &TokenBucketSpec) -> Self {
-        let depth = spec.rate.transmission_time_rounded_down(spec.burst);
+        TokenBucket::over(spec, FifoQueue::new(spec.buffer))
+    }
+}
+
+impl<Q: Discipline> TokenBucket<Q> {
+    /// A full bucket in front of an empty discipline.
+    pub(super) fn over(spec: &TokenBucketSpec, queue: Q) -> Self {
+        let rate = RateNs::new(spec.rate);
+        let depth = rate.time(spec.burst.get());
         TokenBucket {
-            rate: spec.rate,
+            rate,
             burst: spec.burst,
             depth,
             release_slack: spec.release_slack,
             tokens: depth,
-            checked: Time::ZERO,
-            queue: FifoQueue::new(spec.buffer),
+            checked: 0,
+            queue,
         }
     }
 
+    /// What is in the bucket at `now` [ns].
     #[inline]
-    fn tokens_at(&self, now: Time) -> Span {
-        (self.tokens + now.since(self.checked)).min(self.depth)
-    }
-
-    /// The tokens that a packet of `length` bytes takes.
-    #[inline]
-    fn cost(&self, length: u32) -> Span {
-        self.rate.transmission_time_rounded_down(ByteCount::new(length.into()))
+    fn tokens_at(&self, now: i64) -> i64 {
+        (self.tokens + (now - self.checked).min(self.depth)).min(self.depth)
     }
 }
 
-impl Discipline for TokenBucket {
+impl TokenBucketSpec {
+    pub(super) fn discipline(&self, place: &Place<'_>) -> Box<dyn Discipline> {
+        let bucket: Box<dyn Discipline> = match &self.ptm {
+            None => Box::new(Held::new(TokenBucket::new(self))),
+            Some(ptm) => Box::new(Held::new(TokenBucket::over(self, ptm.inside(place)))),
+        };
+        self.framing().around(bucket)
+    }
+}
+
+impl<Q: Discipline> Discipline for TokenBucket<Q> {
     fn enqueue(&mut self, tau: Tau, flows: &Flows, losses: &mut Vec<Loss>) {
         if tau.packet.byte_count() > self.burst {
             losses.push(Loss { tau, at: tau.timestamp, reason: DropReason::LargerThanBurst });
@@ -101,19 +167,24 @@ impl Discipline for TokenBucket {
 
     #[inline]
     fn next(&mut self, now: Time, losses: &mut Vec<Loss>) -> Next {
-        let Next::Ready(length) = self.queue.next(now, losses) else { return Next::Nothing };
-        let (tokens, cost) = (self.tokens_at(now), self.cost(length));
-        if tokens >= cost {
+        let length = match self.queue.next(now, losses) {
+            Next::Ready(length) => length,
+            wait => return wait,
+        };
+        let now = nanoseconds(now);
+        let missing = self.rate.time(length.into()) - self.tokens_at(now);
+        if missing <= 0 {
             Next::Ready(length)
         } else {
-            Next::Throttled(now + (cost - tokens) + self.release_slack)
+            Next::Throttled(instant(now.saturating_add(missing)) + self.release_slack)
         }
     }
 
     fn dequeue(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau> {
         let Next::Ready(length) = self.next(now, losses) else { return None };
-        self.tokens = self.tokens_at(now) - self.cost(length);
-        self.checked = now;
+        let clock = nanoseconds(now);
+        self.tokens = self.tokens_at(clock) - self.rate.time(length.into());
+        self.checked = clock;
         self.queue.dequeue(now, losses)
     }
 
@@ -139,10 +210,8 @@ mod tests {
     fn bucket(burst: u64, buffer: Option<Buffer>, slack: u64, bandwidth: &str) -> Server {
         let rate = "1 Mbps".parse().unwrap();
         let spec = TokenBucketSpec {
-            rate,
-            burst: ByteCount::new(burst),
-            buffer,
             release_slack: Span::from_ps(slack),
+            ..TokenBucketSpec::new(rate, ByteCount::new(burst), buffer)
         };
         let link = Link::with_delay(bandwidth.parse().unwrap(), Span::ZERO);
         Server::new(Box::new(TokenBucket::new(&spec)), link)
@@ -171,11 +240,10 @@ mod tests {
 
     #[test]
     fn a_full_bucket_lets_its_burst_pass_whatever_the_rounding() {
+        // A byte takes 2,666.67 ns.
         let spec = TokenBucketSpec {
-            rate: "3 Mbps".parse().unwrap(), // a byte takes 2,666,666.67 ps
-            burst: ByteCount::new(2_000),
-            buffer: None,
             release_slack: Span::from_ps(30_000_000),
+            ..TokenBucketSpec::new("3 Mbps".parse().unwrap(), ByteCount::new(2_000), None)
         };
         let link = Link::with_delay("unlimited".parse().unwrap(), Span::ZERO);
         let bucket = Server::new(Box::new(TokenBucket::new(&spec)), link);

@@ -74,7 +74,8 @@ fn taunet(ptm: &str) -> Vec<f64> {
     let topology = Topology::from_toml("switch.toml", &text).unwrap_or_else(|error| panic!("{error}"));
     let port = topology.port(topology.port_named(&PortName::new("r1", 4)).unwrap());
     let link = topology.link(port.egress).link;
-    let mut ptm = port.ptm.build(&Place { link, seed: 1, port: "r1:4" });
+    let mut ptm =
+        port.ptm.build(&Place { link, seed: 1, port: "r1:4", start: taunet::units::Timestamp::default() });
     let ingress: Vec<Tau> = schedule()
         .iter()
         .zip(0..)

@@ -118,7 +118,7 @@ fn run_on(
     until: Option<Time>,
 ) -> Result<(Outcome, Log), EngineError> {
     let mut log = Log::default();
-    let settings = Settings { until, engine, threads, seed: 1 };
+    let settings = Settings { until, engine, threads, seed: 1, ..Settings::default() };
     let outcome =
         Simulation::new(topology, injections, settings).run(&mut log, |_| ControlFlow::Continue(()))?;
     Ok((outcome, log))
@@ -371,10 +371,12 @@ fn networks() -> impl Strategy<Value = Network> {
         (0..5u64).prop_map(|packets| PtmSpec::Fifo(FifoSpec { buffer: Some(Buffer::Packets(packets)) })),
         (1_000..9_000u64, 0..30_000_000u64).prop_map(|(bytes, slack)| {
             PtmSpec::TokenBucket(TokenBucketSpec {
-                rate: "6 Mbps".parse().unwrap(),
-                burst: ByteCount::new(2_000),
-                buffer: Some(Buffer::Bytes(ByteCount::new(bytes))),
                 release_slack: Span::from_ps(slack),
+                ..TokenBucketSpec::new(
+                    "6 Mbps".parse().unwrap(),
+                    ByteCount::new(2_000),
+                    Some(Buffer::Bytes(ByteCount::new(bytes))),
+                )
             })
         }),
     ];

@@ -47,7 +47,13 @@ fn both_engines_do_the_same_with_learned_ports() {
             assert!(scenario.inputs.contains(&root(file)), "{file} is no input: {:?}", scenario.inputs);
         }
         let outcome = |engine, threads| {
-            let settings = Settings { until: scenario.until, seed: scenario.seed, engine, threads };
+            let settings = Settings {
+                until: scenario.until,
+                seed: scenario.seed,
+                engine,
+                threads,
+                ..Settings::default()
+            };
             let mut simulation =
                 Simulation::new(&scenario.topology, injections(&scenario, scenario.seed), settings);
             simulation.run(&mut Unwatched, |_| ControlFlow::Continue(())).unwrap()

@@ -109,6 +109,7 @@ fn alone(topology: &Topology, flows: &Flows, port: PortId, ingress: &[Tau]) -> (
         link: topology.link(topology.port(port).egress).link,
         seed: SEED,
         port: &topology.port_name(port),
+        start: taunet::units::Timestamp::default(),
     };
     let (mut departures, mut losses) = (Vec::new(), Vec::new());
     let mut ptm = topology.port(port).ptm.build(&place);

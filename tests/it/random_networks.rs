@@ -304,7 +304,13 @@ impl Network {
         threads: usize,
     ) -> Result<Outcome, EngineError> {
         let topology = self.topology();
-        let settings = Settings { until: self.until.map(Time::from_ps), seed: self.seed, engine, threads };
+        let settings = Settings {
+            until: self.until.map(Time::from_ps),
+            seed: self.seed,
+            engine,
+            threads,
+            ..Settings::default()
+        };
         let mut simulation = Simulation::new(&topology, self.injections(&topology), settings);
         simulation.run(observer, |_| ControlFlow::Continue(()))
     }

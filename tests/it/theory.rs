@@ -133,7 +133,7 @@ impl Experiment {
     /// The passages through switches in one replication, each port's in order.
     fn run(&self, engine: Engine, seed: u64) -> Passages {
         let topology = &self.0.topology;
-        let settings = Settings { engine, threads: 1, seed, until: None };
+        let settings = Settings { engine, threads: 1, seed, ..Settings::default() };
         let mut passages = Passages {
             first_switch: topology.device_named("s0").unwrap(),
             switches: vec![Vec::new(); topology.devices().len() - 4],

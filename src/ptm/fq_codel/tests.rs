@@ -2,6 +2,7 @@ use super::*;
 use crate::link::Link;
 use crate::packet::{FlowKey, Packet};
 use crate::ptm::{Departure, Ptm, Server};
+use crate::units::Timestamp;
 use proptest::prelude::*;
 
 const MS: u64 = 1_000_000_000;
@@ -25,7 +26,7 @@ fn link() -> Link {
 }
 
 fn place(link: Link, seed: u64) -> Place<'static> {
-    Place { link, seed, port: "r1:0" }
+    Place { link, seed, port: "r1:0", start: Timestamp::default() }
 }
 
 fn tau(at: u64, pid: u64, fid: u32, length: u32) -> Tau {
@@ -118,7 +119,7 @@ fn too_many_packets_cost_the_longest_queue_half_of_its_bytes() {
     assert_eq!(lost, [0, 1, 2, 3], "from the head, though the newcomer is another flow's");
     assert!(losses.iter().all(|loss| loss.reason == DropReason::BufferFull));
     assert_eq!((queue.backlog().packets(), queue.backlog().bytes()), (7, 7_000));
-    let index = queue.queue_of(flows.hash(0));
+    let index = queue.queue_of.queue(0, &flows);
     assert_eq!(queue.queues[index].state.count_for_tests(), 4, "CoDel is told");
 }
 
@@ -141,9 +142,10 @@ fn memory_is_bounded_in_bytes() {
 #[test]
 fn the_seed_and_the_port_spread_the_flows() {
     let spec = FqCodelSpec::default();
+    let flows = flows(100);
     let spread = |seed, port| {
-        let queue = FqCodel::new(&spec, &Place { link: link(), seed, port });
-        (0..100).map(|hash| queue.queue_of(hash)).collect::<Vec<_>>()
+        let mut queue = FqCodel::new(&spec, &Place { link: link(), seed, port, start: Timestamp::default() });
+        (0..100).map(|fid| queue.queue_of.queue(fid, &flows)).collect::<Vec<_>>()
     };
     assert_eq!(spread(1, "a:0"), spread(1, "a:0"));
     assert_ne!(spread(1, "a:0"), spread(2, "a:0"));

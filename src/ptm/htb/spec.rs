@@ -9,6 +9,7 @@ use crate::ptm::PtmSpec;
 use crate::ptm::buffer::Buffer;
 use crate::ptm::classes::{ClassParts, Match, as_class, check_class};
 use crate::ptm::error::PtmError;
+use crate::ptm::framing::{LinkLayer, Overhead};
 use crate::units::{ByteCount, Rate, Span};
 
 /// How many priorities there are: 0, the most urgent, to 7.
@@ -18,7 +19,7 @@ pub(super) const PRIORITIES: usize = 8;
 const DIRECT: &str = "direct";
 
 /// The parameters of `htb`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HtbSpec {
     /// The class without classes of its own that takes what fits no other (default: the last one); `"direct"` for a
@@ -35,6 +36,15 @@ pub struct HtbSpec {
     /// How late the timer fires that releases a packet which waited for tokens: 20 to 45 us in the Linux kernel.
     #[serde(default)]
     pub release_slack: Span,
+    /// What the link adds to each packet; tokens, quanta and buffers count it (default: 0 B).
+    #[serde(default)]
+    pub overhead: Overhead,
+    /// No packet counts less than this (default: 0 B).
+    #[serde(default)]
+    pub mpu: ByteCount,
+    /// How the link carries packets (default: ethernet).
+    #[serde(default)]
+    pub linklayer: LinkLayer,
     /// The classes; each can have classes of its own.
     #[serde(default)]
     pub class: Vec<HtbClass>,
@@ -52,7 +62,8 @@ pub struct HtbClass {
     /// What it may reach by borrowing (default: `rate`).
     #[serde(default)]
     pub ceil: Option<Rate>,
-    /// How much it may send at once beyond `rate` (default: 1600 B and what `rate` carries in 1 ns).
+    /// How much it may send at once beyond `rate`, in whole microseconds of it and ticks of 64 ns, as `tc` tells the
+    /// kernel (default: 1600 B and what `rate` carries in 1 ns).
     #[serde(default)]
     pub burst: Option<ByteCount>,
     /// How much it may send at once beyond `ceil` (default: 1600 B and what `ceil` carries in 1 ns).

@@ -2,19 +2,20 @@
 
 use super::members::Feed;
 use super::spec::{HtbClass, HtbSpec, PRIORITIES};
-use crate::units::{ByteCount, Rate, Time};
+use crate::ptm::psched::{RateNs, depth_in_ticks, instant, nanoseconds};
+use crate::units::Time;
 
 /// How many levels of classes there are at most; leaves are at level 0, the outermost inner classes at the highest.
 pub(super) const LEVELS: usize = 8;
 
-/// A class does not remember more than this of having been idle or in debt: 60 s.
-const MOST_TOKENS: i128 = 60_000_000_000_000;
+/// A class does not remember more than this of having been idle or in debt [ns]: 60 s.
+const MOST_TOKENS: i64 = 60_000_000_000;
 
-/// How far ahead a level without events looks again: 1 s.
-const NOTHING_AHEAD: i128 = 1_000_000_000_000;
+/// How far ahead a level without events looks again [ns]: 1 s.
+const NOTHING_AHEAD: i64 = 1_000_000_000;
 
-/// How far ahead the timer is set at most: 5 s.
-const FARTHEST: i128 = 5_000_000_000_000;
+/// How far ahead the timer is set at most [ns]: 5 s.
+const FARTHEST: i64 = 5_000_000_000;
 
 /// What a class may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,20 +28,20 @@ pub(super) enum Mode {
     CanSend,
 }
 
-/// A class, inner or leaf. Tokens are times in ps, as the kernel keeps them in ns.
+/// A class, inner or leaf. Tokens are times in whole nanoseconds.
 pub(super) struct Class {
-    rate: Rate,
-    ceil: Rate,
-    burst: i128,
-    cburst: i128,
+    rate: RateNs,
+    ceil: RateNs,
+    burst: i64,
+    cburst: i64,
     prio: usize,
     pub quantum: i64,
     pub(super) level: usize,
     parent: Option<usize>,
-    tokens: i128,
-    ctokens: i128,
+    tokens: i64,
+    ctokens: i64,
     /// When the tokens were true.
-    checked: i128,
+    checked: i64,
     mode: Mode,
     /// One bit per priority for which it wants to send.
     wants: u8,
@@ -56,9 +57,9 @@ struct Level {
     /// One bit per priority whose row is not empty.
     busy: u8,
     /// (when, class), the earliest last.
-    events: Vec<(i128, usize)>,
+    events: Vec<(i64, usize)>,
     /// No event is before this.
-    nearest: i128,
+    nearest: i64,
 }
 
 /// The tree.
@@ -69,7 +70,7 @@ pub(super) struct Tree {
     /// look again at the same instants.
     used: Vec<usize>,
     /// The instant of the last look, for which modes are up to date.
-    now: i128,
+    now: i64,
 }
 
 /// Who holds a feed.
@@ -77,10 +78,6 @@ pub(super) struct Tree {
 enum Holder {
     Row,
     Class(usize),
-}
-
-fn tokens(rate: Rate, length: ByteCount) -> i128 {
-    rate.transmission_time_rounded_down(length).as_ps().into()
 }
 
 impl Tree {
@@ -186,7 +183,7 @@ impl Tree {
     }
 
     /// The mode of a class `later` than its tokens were true, and the wait until that changes.
-    fn mode(&self, class: usize, later: i128) -> (Mode, i128) {
+    fn mode(&self, class: usize, later: i64) -> (Mode, i64) {
         let class = &self.classes[class];
         if class.ctokens + later < 0 {
             (Mode::CannotSend, -(class.ctokens + later))
@@ -198,7 +195,7 @@ impl Tree {
     }
 
     /// Puts a class into its mode; the wait until that changes.
-    fn change(&mut self, class: usize, later: i128) -> i128 {
+    fn change(&mut self, class: usize, later: i64) -> i64 {
         let (mode, wait) = self.mode(class, later);
         let old = self.classes[class].mode;
         if mode != old {
@@ -214,7 +211,7 @@ impl Tree {
         wait
     }
 
-    fn wait(&mut self, class: usize, wait: i128) {
+    fn wait(&mut self, class: usize, wait: i64) {
         let at = self.now + wait.max(1);
         let level = &mut self.levels[self.classes[class].level];
         level.nearest = level.nearest.min(at);
@@ -231,7 +228,7 @@ impl Tree {
     }
 
     /// Changes the modes at a level that are due; when the next is.
-    fn run_events(&mut self, level: usize) -> i128 {
+    fn run_events(&mut self, level: usize) -> i64 {
         while let Some(&(at, class)) = self.levels[level].events.last() {
             if at > self.now {
                 return at;
@@ -253,12 +250,12 @@ impl Tree {
         now: Time,
         mut send: impl FnMut(&mut Tree, usize, usize) -> Option<T>,
     ) -> Result<T, Time> {
-        self.now = now.as_ps().into();
+        self.now = nanoseconds(now);
         let mut next = self.now + FARTHEST;
         for index in 0..self.used.len() {
             let level = self.used[index];
             if self.now >= self.levels[level].nearest {
-                self.levels[level].nearest = i128::MAX;
+                self.levels[level].nearest = i64::MAX;
                 let event = self.run_events(level);
                 self.levels[level].nearest = event;
             }
@@ -269,7 +266,7 @@ impl Tree {
                 }
             }
         }
-        Err(Time::from_ps(u64::try_from(next).unwrap_or(u64::MAX)))
+        Err(instant(next))
     }
 
     /// The leaf whose turn it is in a row.
@@ -307,20 +304,18 @@ impl Tree {
 
     /// `length` bytes of a leaf went at the expense of its ancestor at `level`.
     pub fn charge(&mut self, leaf: usize, level: usize, length: u32) {
-        let length = ByteCount::new(length.into());
+        let length = u64::from(length);
         let mut next = Some(leaf);
         while let Some(index) = next {
             let now = self.now;
             let class = &mut self.classes[index];
             let later = (now - class.checked).min(MOST_TOKENS);
-            let cost = tokens(class.ceil, length);
             if class.level >= level {
-                let own = if class.rate == class.ceil { cost } else { tokens(class.rate, length) };
-                class.tokens = spend(class.tokens + later, class.burst, own);
+                class.tokens = spend(class.tokens + later, class.burst, class.rate.time(length));
             } else {
                 class.tokens += later;
             }
-            class.ctokens = spend(class.ctokens + later, class.cburst, cost);
+            class.ctokens = spend(class.ctokens + later, class.cburst, class.ceil.time(length));
             class.checked = now;
             next = class.parent;
             let old = class.mode;
@@ -339,7 +334,7 @@ impl Tree {
 }
 
 /// What a bucket holds after `cost` has been taken from it.
-fn spend(tokens: i128, depth: i128, cost: i128) -> i128 {
+fn spend(tokens: i64, depth: i64, cost: i64) -> i64 {
     (tokens.min(depth) - cost).max(1 - MOST_TOKENS)
 }
 
@@ -364,10 +359,12 @@ fn add(
     for spec in specs {
         let index = classes.len();
         let is_leaf = spec.class.is_empty();
-        let (burst, cburst) = (tokens(spec.rate, spec.burst()), tokens(spec.ceil(), spec.cburst()));
+        // A burst reaches the kernel in ticks, which `tc` works out.
+        let burst = depth_in_ticks(spec.rate, spec.burst());
+        let cburst = depth_in_ticks(spec.ceil(), spec.cburst());
         classes.push(Class {
-            rate: spec.rate,
-            ceil: spec.ceil(),
+            rate: RateNs::new(spec.rate),
+            ceil: RateNs::new(spec.ceil()),
             burst,
             cburst,
             prio: spec.prio.unwrap_or(0).into(),

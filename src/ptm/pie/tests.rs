@@ -1,7 +1,8 @@
 use super::*;
-use crate::link::Link;
 use crate::packet::Packet;
+use crate::ptm::testing::place;
 use crate::ptm::{Departure, Ptm, Server};
+use crate::random;
 
 const MS: u64 = 1_000_000_000;
 
@@ -13,13 +14,25 @@ fn at(milliseconds: u64) -> Time {
     Time::from_ps(milliseconds * MS)
 }
 
-fn place() -> Place<'static> {
-    let link = Link::with_delay("8 Mbps".parse().unwrap(), Span::ZERO);
-    Place { link, seed: 1, port: "r1:0" }
+/// A waiting time of whole milliseconds [ticks].
+fn ticks(milliseconds: u64) -> i64 {
+    span_ticks(ms(milliseconds))
+}
+
+fn fraction(probability: f64) -> Fraction {
+    (probability * ONE as f64) as Fraction
+}
+
+/// The probability, as a number.
+fn prob(pie: &Pie) -> f64 {
+    pie.prob as f64 / ONE as f64
 }
 
 fn pie(spec: &PieSpec) -> Pie {
-    Pie::new(spec, &place())
+    let mut pie = Pie::new(spec, &place("8 Mbps"));
+    // No update comes between.
+    pie.update = Time::NEVER;
+    pie
 }
 
 /// One that has no burst allowance left and is far from the bypasses.
@@ -28,9 +41,9 @@ fn loaded(spec: &PieSpec, drop_prob: f64, ecn: u8) -> Pie {
     for _ in 0..10 {
         join(&mut pie, 0, ecn);
     }
-    pie.burst_allowance = Span::ZERO;
-    (pie.current_qdelay, pie.qdelay_old) = (ms(15), ms(15));
-    pie.drop_prob = drop_prob;
+    pie.burst_time = 0;
+    (pie.qdelay, pie.qdelay_old) = (ticks(15), ticks(15));
+    pie.prob = fraction(drop_prob);
     pie
 }
 
@@ -48,89 +61,97 @@ fn drops(pie: &mut Pie, ecn: u8) -> usize {
 #[test]
 fn the_probability_follows_the_delay_and_its_change() {
     let mut pie = loaded(&PieSpec::default(), 0.5, 0);
-    (pie.current_qdelay, pie.qdelay_old) = (ms(20), ms(30));
+    (pie.qdelay, pie.qdelay_old) = (ticks(20), ticks(30));
     pie.update_probability();
     // 0.125 * 5 ms - 1.25 * 10 ms
-    assert!((pie.drop_prob - (0.5 + 0.000_625 - 0.012_5)).abs() < 1e-12, "{}", pie.drop_prob);
-    assert_eq!(pie.qdelay_old, ms(20));
+    assert!((prob(&pie) - (0.5 + 0.000_625 - 0.012_5)).abs() < 1e-8, "{}", prob(&pie));
+    assert_eq!(pie.qdelay_old, ticks(20));
 }
 
 #[test]
 fn small_probabilities_change_in_small_steps() {
-    let steps = [0.0, 0.000_005, 0.000_05, 0.000_5, 0.005, 0.05, 0.1].map(|drop_prob| 1.0 / scale(drop_prob));
+    let change = |drop_prob| {
+        let mut pie = loaded(&PieSpec::default(), drop_prob, 0);
+        (pie.qdelay, pie.qdelay_old) = (ticks(25), ticks(25));
+        pie.update_probability();
+        0.125 * 0.01 / (prob(&pie) - drop_prob)
+    };
+    let steps = [0.0, 0.000_005, 0.000_05, 0.000_5, 0.005, 0.05, 0.1].map(|prob| change(prob).round());
     assert_eq!(steps, [2048.0, 512.0, 128.0, 32.0, 8.0, 2.0, 1.0]);
 }
 
 #[test]
-fn a_rise_is_capped_at_2_percent_above_10() {
-    let rise = |drop_prob| {
+fn a_rise_is_capped_at_2_percent_above_10_and_grows_by_2_percent_above_250_ms() {
+    let rise = |drop_prob, milliseconds| {
         let mut pie = loaded(&PieSpec::default(), drop_prob, 0);
-        (pie.current_qdelay, pie.qdelay_old) = (ms(500), ms(15));
+        (pie.qdelay, pie.qdelay_old) = (ticks(milliseconds), ticks(15));
         pie.update_probability();
-        pie.drop_prob - drop_prob
+        prob(&pie) - drop_prob
     };
-    assert!((rise(0.1) - 0.02).abs() < 1e-12);
-    assert!((rise(0.05) - (0.125 * 0.485 + 1.25 * 0.485) / 2.0).abs() < 1e-12, "not below");
+    assert!((rise(0.1, 200) - 0.02).abs() < 1e-8);
+    assert!((rise(0.1, 500) - 0.04).abs() < 1e-8);
+    assert!((rise(0.05, 200) - (0.125 + 1.25) * 0.185 / 2.0).abs() < 1e-7, "not below");
 }
 
 #[test]
-fn the_probability_decays_when_the_delay_was_zero_twice() {
-    let fall = |now, before| {
+fn the_probability_decays_by_a_64th_when_the_delay_was_zero_twice_and_nothing_waits() {
+    let fall = |now, before, waits| {
         let spec = PieSpec { alpha: 0.0, beta: 0.0, ..PieSpec::default() };
-        let mut pie = loaded(&spec, 0.5, 0);
-        (pie.current_qdelay, pie.qdelay_old) = (ms(now), ms(before));
+        let mut pie = if waits { loaded(&spec, 0.0, 0) } else { pie(&spec) };
+        (pie.prob, pie.qdelay, pie.qdelay_old) = (ONE / 2, ticks(now), ticks(before));
         pie.update_probability();
-        pie.drop_prob
+        pie.prob
     };
-    assert_eq!([fall(0, 0), fall(1, 0), fall(0, 1)], [0.49, 0.5, 0.5]);
+    assert_eq!(fall(0, 0, false), ONE / 2 - ONE / 2 / 64);
+    assert_eq!([fall(1, 0, false), fall(0, 1, false), fall(0, 0, true)], [ONE / 2; 3]);
 }
 
 #[test]
-fn the_probability_stays_between_0_and_1() {
-    let mut pie = loaded(&PieSpec::default(), 0.99, 0);
-    pie.current_qdelay = ms(500);
-    pie.update_probability();
-    assert_eq!(pie.drop_prob, 1.0);
+fn the_probability_is_never_below_0() {
     let mut pie = loaded(&PieSpec::default(), 0.0, 0);
-    pie.current_qdelay = ms(1);
+    pie.qdelay = ticks(1);
     pie.update_probability();
-    assert_eq!(pie.drop_prob, 0.0);
+    assert_eq!(pie.prob, 0);
 }
 
 #[test]
-fn a_burst_passes_while_there_is_allowance() {
+fn a_burst_passes_while_there_is_allowance_which_departures_take_down() {
     let mut pie = loaded(&PieSpec::default(), 1.0, 0);
-    pie.burst_allowance = ms(15);
+    pie.burst_time = ticks(15);
     assert_eq!(drops(&mut pie, 0), 0);
-    pie.update_probability();
-    assert_eq!(pie.burst_allowance, Span::ZERO, "an update takes its period");
+    for milliseconds in [100, 110, 116] {
+        assert!(pie.burst_time > 0);
+        pie.dequeue(at(milliseconds), &mut Vec::new());
+    }
+    assert_eq!(pie.burst_time, 0);
+    (pie.qdelay, pie.prob) = (ticks(15), ONE);
     assert!(drops(&mut pie, 0) > 900);
 }
 
 #[test]
 fn the_allowance_returns_when_congestion_is_gone() {
-    let mut pie = loaded(&PieSpec::default(), 0.0, 0);
-    (pie.current_qdelay, pie.qdelay_old) = (ms(7), ms(8));
-    pie.update_probability();
-    assert_eq!(pie.burst_allowance, ms(150), "7 ms now, and 7 ms as of this update");
-    let mut pie = loaded(&PieSpec::default(), 0.0, 0);
-    (pie.current_qdelay, pie.qdelay_old) = (ms(8), ms(7));
-    pie.update_probability();
-    assert_eq!(pie.burst_allowance, Span::ZERO);
+    let burst = |now, before| {
+        let mut pie = loaded(&PieSpec::default(), 0.0, 0);
+        (pie.qdelay, pie.qdelay_old) = (ticks(now), ticks(before));
+        pie.update_probability();
+        pie.burst_time
+    };
+    assert_eq!(burst(7, 7), ticks(150));
+    assert_eq!([burst(8, 7), burst(7, 8)], [0, 0]);
 }
 
 #[test]
 fn a_short_delay_with_a_low_probability_and_a_short_queue_pass() {
     let mut short = loaded(&PieSpec::default(), 0.19, 0);
-    short.qdelay_old = ms(7);
+    short.qdelay = ticks(7);
     assert_eq!(drops(&mut short, 0), 0);
-    short.drop_prob = 0.2;
+    short.prob = fraction(0.21);
     assert!(drops(&mut short, 0) > 100);
     let mut few = pie(&PieSpec::default());
-    few.burst_allowance = Span::ZERO;
-    (few.drop_prob, few.qdelay_old) = (1.0, ms(100));
-    let fates = [0; 4].map(|at| join(&mut few, at, 0).is_some());
-    assert_eq!(fates, [false, false, false, true], "2000 B wait, no more than 2 * 1024; then 3000 B");
+    few.burst_time = 0;
+    (few.prob, few.qdelay) = (ONE, ticks(100));
+    let fates = [0; 5].map(|at| join(&mut few, at, 0).is_some());
+    assert_eq!(fates, [false, false, false, false, true], "3000 B wait, less than 2 * 1514; then 4000 B");
 }
 
 #[test]
@@ -142,12 +163,12 @@ fn drops_keep_their_distance() {
     // 0.1 nine times is above 0.85; 85 times is 8.5 (or a rounding below).
     assert!(gaps.iter().all(|gap| (9..=86).contains(gap)), "{:?}", gaps.iter().max());
     assert!(gaps.contains(&9));
-    pie.accu_prob = 8.5;
+    pie.accu_prob = ONE / 2 * 17;
     assert!(pie.drops_early(), "for certain");
 }
 
 #[test]
-fn capable_packets_are_marked_below_the_threshold() {
+fn capable_packets_are_marked_up_to_the_threshold() {
     let spec = PieSpec { ecn: true, ..PieSpec::default() };
     let mut low = loaded(&spec, 0.09, 1);
     assert_eq!(drops(&mut low, 1), 0);
@@ -155,39 +176,44 @@ fn capable_packets_are_marked_below_the_threshold() {
     low.waiting(&mut waiting);
     assert!(waiting.iter().filter(|tau| tau.packet.ecn == 3).count() > 30);
     assert!(drops(&mut loaded(&spec, 0.09, 0), 0) > 30, "one that is not capable is dropped");
-    assert!(drops(&mut loaded(&spec, 0.1, 1), 1) > 30, "from the threshold on, all are");
+    assert!(drops(&mut loaded(&spec, 0.11, 1), 1) > 30, "above the threshold, all are");
 }
 
 #[test]
-fn the_waiting_time_is_that_of_who_left_last() {
+fn the_waiting_time_is_that_of_the_packet_that_left_last() {
     let mut pie = pie(&PieSpec::default());
     join(&mut pie, 0, 0);
     join(&mut pie, 1, 0);
     pie.dequeue(at(5), &mut Vec::new());
-    assert_eq!(pie.current_qdelay, ms(5));
+    assert_eq!(pie.qdelay, ticks(5));
     pie.dequeue(at(9), &mut Vec::new());
-    assert_eq!(pie.current_qdelay, Span::ZERO, "nothing is left behind");
+    assert_eq!(pie.qdelay, 0, "nothing is left behind");
 }
 
-/// Lazy updates are those of a timer that fires at each multiple of the period.
+/// Lazy updates are those of a timer that fires each period, 20 ms with 250 jiffies per second.
 #[test]
 fn lazy_updates_are_those_of_a_timer() {
-    for milliseconds in [14, 15, 16, 151, 3_000, 100_000, 3_600_000] {
-        let mut lazy = loaded(&PieSpec::default(), 0.7, 0);
-        lazy.current_qdelay = Span::ZERO;
-        let mut timer = loaded(&PieSpec::default(), 0.7, 0);
-        timer.current_qdelay = Span::ZERO;
+    for milliseconds in [19, 20, 21, 151, 3_000, 100_000, 3_600_000] {
+        let new = || {
+            let mut pie = pie(&PieSpec::default());
+            (pie.prob, pie.update) = (fraction(0.7), at(20));
+            pie
+        };
+        let (mut lazy, mut timer) = (new(), new());
         lazy.update_until(at(milliseconds));
-        for _ in 0..milliseconds / 15 {
+        for _ in 0..milliseconds / 20 {
             timer.update_probability();
         }
-        assert_eq!(
-            (lazy.drop_prob, lazy.qdelay_old, lazy.burst_allowance),
-            (timer.drop_prob, timer.qdelay_old, timer.burst_allowance),
-            "{milliseconds} ms"
-        );
-        assert_eq!(lazy.update, at((milliseconds / 15 + 1) * 15));
+        assert_eq!((lazy.prob, lazy.qdelay_old), (timer.prob, timer.qdelay_old), "{milliseconds} ms");
+        assert_eq!(lazy.update, at((milliseconds / 20 + 1) * 20));
     }
+}
+
+#[test]
+fn the_phase_of_the_timer_is_drawn() {
+    let update = |seed| Pie::new(&PieSpec::default(), &Place { seed, ..place("8 Mbps") }).update;
+    assert_ne!(update(1), update(2));
+    assert!((1..100).all(|seed| update(seed) < at(20)));
 }
 
 #[test]
@@ -199,7 +225,7 @@ fn a_full_buffer_drops_the_newcomer() {
 /// A Poisson stream of 1.25 times the link's rate, 80 Mbps: the delay settles at the target, and a fifth is lost.
 #[test]
 fn under_overload_the_delay_settles_at_the_target() {
-    let place = Place { link: Link::with_delay("80 Mbps".parse().unwrap(), Span::ZERO), ..place() };
+    let place = place("80 Mbps");
     let mut random = stream(7, "test", "");
     let mut now = 0;
     let ingress: Vec<Tau> = (0..500_000)

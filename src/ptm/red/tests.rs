@@ -1,6 +1,6 @@
 use super::*;
-use crate::link::Link;
 use crate::packet::Packet;
+use crate::ptm::testing::place;
 use crate::ptm::{Departure, Ptm, Server};
 
 const MS: u64 = 1_000_000_000;
@@ -21,16 +21,13 @@ fn spec() -> RedSpec {
         mean_packet: ByteCount::new(1_000),
         bandwidth: None,
         buffer: None,
+        adaptive: false,
+        hz: psched::DEFAULT_HZ,
     }
 }
 
-/// 8 Mbps: 1000 bytes take 1 ms.
-fn link(bandwidth: &str) -> Link {
-    Link::with_delay(bandwidth.parse().unwrap(), Span::ZERO)
-}
-
 fn red(spec: &RedSpec) -> Red {
-    Red::new(spec, &Place { link: link("8 Mbps"), seed: 1, port: "r1:0" })
+    Red::new(spec, &place("8 Mbps"))
 }
 
 fn tau(at: u64, ecn: u8) -> Tau {
@@ -63,28 +60,84 @@ fn the_average_is_in_the_unit_of_the_thresholds() {
     assert_eq!(red.average, 2_125.0);
 }
 
-#[test]
-fn an_idle_link_lets_the_average_decay_by_the_packets_that_could_have_passed() {
-    let idle = |spec: &RedSpec, bandwidth| {
-        let mut red = Red::new(spec, &Place { link: link(bandwidth), seed: 1, port: "r1:0" });
-        join(&mut red, 0, 0);
-        red.dequeue(Time::from_ps(10 * MS), &mut Vec::new());
-        red.average = 8.0;
-        join(&mut red, 13 * MS + MS / 2, 0);
-        red.average
-    };
-    let half = RedSpec { weight: probability(0.5), ..spec() };
-    assert_eq!(idle(&half, "8 Mbps"), 1.0, "3.5 ms: three packets");
-    assert_eq!(idle(&half, "800 kbps"), 8.0, "not one");
-    assert_eq!(idle(&half, "unlimited"), 0.0);
-    let shaped = RedSpec { bandwidth: Rate::from_bps(8_000_000), ..half };
-    assert_eq!(idle(&shaped, "unlimited"), 1.0);
+/// What is left of an average of 8 packets after an idle time.
+fn after_idle(spec: &RedSpec, bandwidth: &str, idle: Span) -> f64 {
+    let mut red = Red::new(spec, &place(bandwidth));
+    join(&mut red, 0, 0);
+    red.dequeue(Time::from_ps(10 * MS), &mut Vec::new());
+    red.idle(Time::from_ps(10 * MS));
+    red.average = 8.0;
+    join(&mut red, 10 * MS + idle.as_ps(), 0);
+    red.average
 }
 
 #[test]
-fn powers_are_products() {
-    assert_eq!([power(0.5, 0), power(0.5, 1), power(0.5, 10)], [1.0, 0.5, 1.0 / 1024.0]);
-    assert_eq!(power(0.998, u64::MAX), 0.0);
+fn an_idle_period_lets_the_average_decay_by_the_table_of_tc() {
+    // A packet of 1000 B takes 1 ms, 15625 ticks, that are looked up as microseconds; a weight of 1/2 halves the average in that.
+    let half = RedSpec { weight: probability(0.5), ..spec() };
+    let us = |us: u64| Span::from_ns(us * 1_000);
+    assert_eq!(after_idle(&half, "8 Mbps", us(15_700)), 4.0);
+    assert_eq!(after_idle(&half, "8 Mbps", us(31_500)), 2.0);
+    // Before the first halving it falls along a line, by half of it at most: cells are 1,024 us long.
+    assert_eq!(after_idle(&half, "8 Mbps", us(256)), 6.0);
+    assert_eq!(after_idle(&half, "8 Mbps", us(2_048)), 4.0);
+    assert_eq!(after_idle(&half, "unlimited", us(1)), 0.0);
+    let shaped = RedSpec { bandwidth: Rate::from_bps(8_000_000), ..half };
+    assert_eq!(after_idle(&shaped, "unlimited", us(31_500)), 2.0);
+}
+
+#[test]
+fn a_parent_that_does_not_ask_leaves_the_average_as_it_is() {
+    let mut red = red(&RedSpec { weight: probability(0.5), ..spec() });
+    join(&mut red, 0, 0);
+    red.dequeue(Time::from_ps(10 * MS), &mut Vec::new());
+    red.average = 8.0;
+    join(&mut red, 1_000 * MS, 0);
+    assert_eq!(red.average, 4.0, "half of the way to the empty queue, however long that was");
+}
+
+#[test]
+fn the_link_asks_and_so_does_a_priority_class_that_a_later_one_goes_past() {
+    let red = "kind = \"red\", min = \"1 packets\", max = \"3 packets\", weight = 0.5, max_p = 1.0";
+    let priority =
+        format!("kind = \"priority\"\nclass = [{{ match = {{ dscp = 1 }}, ptm = {{ {red} }} }}, {{}}]");
+    let bucket = format!("kind = \"token-bucket\"\nrate = \"1 Mbps\"\nburst = \"125 B\"\nptm = {{ {red} }}");
+    // Five packets raise the average to 3 and more; long after, three more come one by one.
+    let arrivals: Vec<(u64, u32, u8)> =
+        (0..6).map(|_| (0, 125, 1)).chain((0..3).map(|n| (100_000 * MS + n * 10 * MS, 125, 1))).collect();
+    let late_drops =
+        |toml: &str| crate::ptm::testing::drops(toml, &arrivals).iter().filter(|pid| **pid > 5).count();
+    assert_eq!(late_drops(&priority), 0, "the average has decayed");
+    assert!(
+        crate::ptm::testing::drops(&bucket, &arrivals).len()
+            >= crate::ptm::testing::drops(&priority, &arrivals).len()
+    );
+}
+
+#[test]
+fn an_adaptive_probability_keeps_the_average_in_the_middle() {
+    let adapt = |average| {
+        let mut red = red(&RedSpec { adaptive: true, max_p: probability(0.1), ..spec() });
+        (red.average, red.idle_since) = (average, None);
+        red.adapt_until(Time::from_ps(520 * MS));
+        red.max_p
+    };
+    // From 20 to 60: above 44 it grows, below 36 it falls.
+    assert!((adapt(45.0) - 0.11).abs() < 1e-12, "{}", adapt(45.0));
+    assert!((adapt(35.0) - 0.09).abs() < 1e-12, "{}", adapt(35.0));
+    assert_eq!(adapt(40.0), 0.1);
+}
+
+#[test]
+fn equal_thresholds_are_a_step() {
+    let step = RedSpec { max: Buffer::Packets(20), ..spec() };
+    let mut red = red(&step);
+    red.average = 19.9;
+    assert_eq!(red.verdict(), Verdict::Pass);
+    red.average = 20.0;
+    assert_eq!(red.verdict(), Verdict::Every);
+    let toml = "kind = \"red\"\nmin = \"20 packets\"\nmax = \"20 packets\"";
+    crate::ptm::testing::ptm(toml, "1 Mbps");
 }
 
 #[test]
@@ -106,17 +159,17 @@ fn below_min_nothing_is_dropped_and_from_max_on_everything() {
     assert_eq!(red.count, -1);
     red.average = 60.0;
     assert!((0..1_000).all(|_| red.verdict() == Verdict::Every));
-    assert_eq!(red.count, 0);
+    assert_eq!(red.count, -1);
 }
 
-/// With a probability of 1/n, the pseudocode's gaps are uniform on 1 to n - 1: n / 2 on average.
+/// With a probability of 1/n, gaps are uniform on 1 to n.
 #[test]
 fn gaps_between_drops_are_uniform() {
     let mut red = red(&spec());
     red.average = 40.0; // p_b = 0.05 = 1/20
     let (mut gaps, mut gap) = ([0u32; 40], 0);
     while red.verdict() == Verdict::Pass {}
-    for _ in 0..190_000 {
+    for _ in 0..210_000 {
         gap += 1;
         if red.verdict() == Verdict::AtRandom {
             gaps[gap] += 1;
@@ -124,11 +177,11 @@ fn gaps_between_drops_are_uniform() {
         }
     }
     let drops: u32 = gaps.iter().sum();
-    assert!(gaps[0] == 0 && gaps[20..].iter().all(|&many| many == 0), "{gaps:?}");
-    assert!((f64::from(drops) / 19_000.0 - 1.0).abs() < 0.02, "every tenth on average: {drops}");
-    let expected = f64::from(drops) / 19.0;
-    let chi_square: f64 = gaps[1..20].iter().map(|&n| (f64::from(n) - expected).powi(2) / expected).sum();
-    assert!(chi_square < 42.3, "18 degrees of freedom, 0.1%: {chi_square}");
+    assert!(gaps[0] == 0 && gaps[21..].iter().all(|&many| many == 0), "{gaps:?}");
+    assert!((f64::from(drops) / 20_000.0 - 1.0).abs() < 0.02, "(n + 1) / 2 on average: {drops}");
+    let expected = f64::from(drops) / 20.0;
+    let chi_square: f64 = gaps[1..21].iter().map(|&n| (f64::from(n) - expected).powi(2) / expected).sum();
+    assert!(chi_square < 43.8, "19 degrees of freedom, 0.1%: {chi_square}");
 }
 
 #[test]
@@ -175,7 +228,7 @@ fn under_overload_the_average_settles_where_the_drops_balance_it() {
             tau(at, 0)
         })
         .collect();
-    let place = Place { link: link("8 Mbps"), seed: 1, port: "r1:0" };
+    let place = place("8 Mbps");
     let mut server = Server::new(Box::new(Red::new(&spec(), &place)), place.link);
     let (mut departures, mut losses): (Vec<Departure>, _) = (Vec::new(), Vec::new());
     server.forward_trace(&ingress, &Flows::default(), Time::NEVER, &mut departures, &mut losses);

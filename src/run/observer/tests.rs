@@ -97,7 +97,7 @@ fn files(engine: Engine, threads: usize) -> BTreeMap<String, Vec<u8>> {
     let scenario = Scenario::load(&path, &[], None).unwrap_or_else(|error| panic!("{error}"));
     let topology = &scenario.topology;
     let (start, injections) = sources::open(&scenario, &Options::default()).unwrap();
-    let settings = Settings { until: scenario.until, seed: 1, engine, threads };
+    let settings = Settings { until: scenario.until, seed: 1, engine, threads, start };
     let entries: Vec<_> = injections.iter().map(|injection| injection.at).collect();
     let mut simulation = Simulation::new(topology, injections, settings);
     let out = folder.path().join("out");

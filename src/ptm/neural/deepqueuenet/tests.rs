@@ -72,7 +72,7 @@ fn ptm(model: &Arc<Model>, output: Output, seed: u64) -> Box<dyn Ptm> {
     let spec = PtmSpec::Neural(spec(model, output));
     let link = link("10 Mbps");
     spec.check(&link).unwrap();
-    spec.build(&Place { link, seed, port: "r1:0" })
+    spec.build(&Place { link, seed, port: "r1:0", start: crate::units::Timestamp::default() })
 }
 
 fn forward(mut ptm: Box<dyn Ptm>, ingress: &[Tau]) -> Vec<Departure> {

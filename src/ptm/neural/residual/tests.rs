@@ -126,7 +126,8 @@ fn taus() -> impl Strategy<Value = Vec<Tau>> {
 }
 
 fn forward(spec: &PtmSpec, parts: &[&[Tau]]) -> (Vec<Departure>, Vec<Loss>) {
-    let mut ptm = spec.build(&Place { link: link(), seed: 1, port: "r1:0" });
+    let mut ptm =
+        spec.build(&Place { link: link(), seed: 1, port: "r1:0", start: crate::units::Timestamp::default() });
     let (mut departures, mut losses) = (Vec::new(), Vec::new());
     for (index, part) in parts.iter().enumerate() {
         let last = index + 1 == parts.len();

@@ -1,0 +1,181 @@
+//! The arithmetic of Linux's packet schedulers: lengths as whole nanoseconds, the ticks of `tc`, and timers in jiffies.
+
+use std::num::NonZeroU32;
+
+use crate::units::{ByteCount, Rate, Span, Time, Timestamp};
+
+/// Picoseconds in a nanosecond.
+const PS_PER_NS: u64 = 1_000;
+
+/// What the kernel's clock shows at `time`: whole nanoseconds.
+#[inline]
+pub(super) fn nanoseconds(time: Time) -> i64 {
+    // 2^64 ps are fewer than 2^63 ns.
+    (time.as_ps() / PS_PER_NS) as i64
+}
+
+/// The whole nanoseconds of a span.
+pub(super) fn span_ns(span: Span) -> i64 {
+    (span.as_ps() / PS_PER_NS) as i64
+}
+
+/// The instant at which the kernel's clock turns to `nanoseconds`; [`Time::NEVER`] where that is out of range.
+#[inline]
+pub(super) fn instant(nanoseconds: i64) -> Time {
+    match u64::try_from(nanoseconds) {
+        Ok(ns) => ns.checked_mul(PS_PER_NS).map_or(Time::NEVER, Time::from_ps),
+        Err(_) => Time::ZERO,
+    }
+}
+
+/// The kernel's clock, for rules that go by its ticks.
+///
+/// The phase of the ticks is that of the run's absolute start, as if the machine had booted at a whole multiple of 2 s;
+/// it has been up for 1,000 s as the run starts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    /// What it shows at the run's start [ns].
+    start_ns: u64,
+    /// What is left of the start below that [ps].
+    rest_ps: u64,
+}
+
+/// How long the machine has been up as the run starts [ns].
+const UP_NS: u64 = 1_000_000_000_000;
+
+/// A multiple of every tick: of 1,024 ns, and of two jiffies at the usual rates [ps].
+const PHASE_PS: i128 = 2_000_000_000_000;
+
+impl Clock {
+    /// The clock of a run that starts at `start`.
+    pub fn new(start: Timestamp) -> Self {
+        let phase = start.as_ps().rem_euclid(PHASE_PS) as u64;
+        Clock { start_ns: UP_NS + phase / PS_PER_NS, rest_ps: phase % PS_PER_NS }
+    }
+
+    /// What it shows at `time` [ns].
+    #[inline]
+    pub fn ns(self, time: Time) -> u64 {
+        self.start_ns + time.as_ps().saturating_add(self.rest_ps) / PS_PER_NS
+    }
+}
+
+/// A rate as the kernel divides by it: a multiplication by 32 bits and a shift.
+///
+/// # Source
+/// Linux `net/sched/sch_generic.c` (`psched_ratecfg_precompute__`) and `include/net/sch_generic.h`
+/// (`psched_l2t_ns`): rates are whole bytes per second.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RateNs {
+    factor: u64,
+    shift: u32,
+}
+
+impl RateNs {
+    pub fn new(rate: Rate) -> Self {
+        let bytes_per_second = (rate.as_bps() / 8).max(1);
+        let mut numerator: u64 = 1_000_000_000;
+        let mut shift = 0;
+        loop {
+            let factor = numerator / bytes_per_second;
+            if factor & (1 << 31) != 0 || numerator & (1 << 63) != 0 {
+                return RateNs { factor, shift };
+            }
+            numerator <<= 1;
+            shift += 1;
+        }
+    }
+
+    /// How long `bytes` take [ns], rounded down; at most [`LONGEST_NS`].
+    #[inline]
+    pub fn time(self, bytes: u64) -> i64 {
+        let ns = match bytes.checked_mul(self.factor) {
+            Some(product) => product >> self.shift,
+            None => {
+                u64::try_from((u128::from(bytes) * u128::from(self.factor)) >> self.shift).unwrap_or(u64::MAX)
+            }
+        };
+        ns.min(LONGEST_NS as u64) as i64
+    }
+}
+
+/// 73 years, beyond which nothing is told apart: four of them can be added up.
+pub(super) const LONGEST_NS: i64 = i64::MAX / 4;
+
+/// Ticks in a microsecond: 64 ns each.
+const TICKS_PER_US: f64 = 15.625;
+
+/// Nanoseconds in a tick.
+const NS_PER_TICK: u64 = 64;
+
+/// How deep a bucket of `bytes` is at `rate` [ns], as `tc` tells the kernel: in ticks.
+pub(super) fn depth_in_ticks(rate: Rate, bytes: ByteCount) -> i64 {
+    ticks(rate, bytes).saturating_mul(NS_PER_TICK).min(LONGEST_NS as u64) as i64
+}
+
+/// How long `bytes` take at `rate` in ticks of 64 ns, as `tc` works it out: whole microseconds first.
+///
+/// # Source
+/// iproute2 6.1 `tc/tc_core.c` (`tc_calc_xmittime`, `tc_core_time2tick`).
+pub(super) fn ticks(rate: Rate, bytes: ByteCount) -> u64 {
+    let us = u128::from(bytes.get()) * 1_000_000 / u128::from((rate.as_bps() / 8).max(1));
+    (u64::try_from(us).unwrap_or(u64::MAX) as f64 * TICKS_PER_US) as u64
+}
+
+/// The kernel's timer interrupts per second, unless a discipline says otherwise.
+pub(super) const DEFAULT_HZ: NonZeroU32 = NonZeroU32::new(250).expect("250 is not 0");
+
+/// The period of a timer that sets itself again `delay` after it has fired.
+///
+/// The delay is rounded up to jiffies, and fires at the next boundary of the timer wheel *after* it: of 1 jiffy below 63 jiffies,
+/// of 8 below 504, and so on.
+///
+/// # Source
+/// Linux `kernel/time/time.c` (`usecs_to_jiffies`) and `kernel/time/timer.c` (`calc_wheel_index`, `calc_index`).
+pub(super) fn timer_period(delay: Span, hz: NonZeroU32) -> Span {
+    let jiffy = 1_000_000_000_000 / u64::from(hz.get());
+    let jiffies = delay.as_ps().div_ceil(jiffy.max(1)).max(1);
+    let mut granularity = 1;
+    // The wheel has 9 levels at most; the clock is already one jiffy on as a timer's function runs.
+    while granularity < 1 << 24 && jiffies - 1 >= 63 * granularity {
+        granularity *= 8;
+    }
+    // From a multiple of the granularity, where the timer last fired.
+    Span::from_ps(((jiffies / granularity + 1) * granularity).saturating_mul(jiffy))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rate(text: &str) -> RateNs {
+        RateNs::new(text.parse().unwrap())
+    }
+
+    #[test]
+    fn lengths_take_whole_nanoseconds() {
+        assert_eq!(rate("10 Mbps").time(1514), 1_211_200);
+        // 76 B take 32 us exactly at 19 Mbps; the factor is rounded down, and so is the product.
+        assert_eq!(rate("19 Mbps").time(76), 31_999);
+        assert_eq!(rate("19 Mbps").time(1514), 637_473);
+        assert_eq!(rate("100 Gbps").time(64), 5);
+        assert_eq!(rate("1 bps").time(1), 1_000_000_000);
+        assert_eq!(rate("10 Mbps").time(u64::MAX), LONGEST_NS);
+    }
+
+    #[test]
+    fn tc_counts_whole_microseconds_and_then_ticks() {
+        let ticks = |rate: &str, bytes| ticks(rate.parse().unwrap(), ByteCount::new(bytes));
+        assert_eq!(ticks("10 Mbps", 2_000), 25_000);
+        assert_eq!(ticks("30 Mbps", 2_000), 8_328, "533.33 us: 8328.125 ticks of 533 us");
+    }
+
+    #[test]
+    fn timers_fire_after_their_delay_on_the_wheel() {
+        let period = |ms: u64, hz| timer_period(Span::from_ns(ms * 1_000_000), NonZeroU32::new(hz).unwrap());
+        assert_eq!(period(15, 1_000), Span::from_ns(16_000_000));
+        assert_eq!(period(15, 250), Span::from_ns(20_000_000));
+        assert_eq!(period(500, 1_000), Span::from_ns(504_000_000));
+        assert_eq!(period(500, 250), Span::from_ns(512_000_000));
+    }
+}

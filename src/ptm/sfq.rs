@@ -1,0 +1,452 @@
+//! Stochastic fairness queueing: a queue per flow, served in turns of bytes. Linux `sfq`.
+
+use std::collections::VecDeque;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use super::buffer::Backlog;
+use super::discipline::{Discipline, Next};
+use super::error::PtmError;
+use super::flow_queues::{FlowQueues, SameQueue};
+use super::parameter::span_above_zero;
+use super::{Loss, Place};
+use crate::flow::Flows;
+use crate::packet::{DropReason, Tau};
+use crate::units::{ByteCount, Span, Time};
+
+/// The parameters of an `sfq`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SfqSpec {
+    /// How many packets may wait in all, 2 or more; no more than `depth` times `flows` (default: 127).
+    #[serde(default = "default_many")]
+    pub limit: u32,
+    /// How many packets of a flow may wait, 1 to 127 (default: 127).
+    #[serde(default = "default_many", deserialize_with = "depth")]
+    #[schemars(range(min = 1, max = 127))]
+    pub depth: u32,
+    /// How many flows may wait at a time, 1 to 65408 (default: 127).
+    #[serde(default = "default_many", deserialize_with = "flows")]
+    #[schemars(range(min = 1, max = 65_408))]
+    pub flows: u32,
+    /// Over how many values flows are spread by their hash: a power of 2, up to 65536 (default: 1024).
+    #[serde(default = "default_divisor", deserialize_with = "divisor")]
+    #[schemars(range(min = 1, max = 65_536))]
+    pub divisor: u32,
+    /// The bytes of a turn, 256 B to 1 MiB (default: 1514 B).
+    #[serde(default = "default_quantum", deserialize_with = "quantum")]
+    pub quantum: ByteCount,
+    /// Whether a queue loses its oldest packet where there is no room, instead of its newest (default: false).
+    #[serde(default)]
+    pub head_drop: bool,
+    /// How often flows are spread anew; without it, never.
+    #[serde(default, deserialize_with = "perturb")]
+    #[schemars(with = "Option<Span>")]
+    pub perturb: Option<Span>,
+    /// Which flows share a queue, where that is known: all others have one of their own. Without it, their hashes decide.
+    #[serde(default)]
+    pub same_queue: Option<SameQueue>,
+}
+
+fn default_many() -> u32 {
+    127
+}
+
+fn default_divisor() -> u32 {
+    1_024
+}
+
+fn default_quantum() -> ByteCount {
+    ByteCount::new(1_514)
+}
+
+fn depth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    match u32::deserialize(deserializer)? {
+        depth @ 1..=127 => Ok(depth),
+        depth => {
+            Err(de::Error::custom(format_args!("a depth of {depth} packets does not do; write 1 to 127")))
+        }
+    }
+}
+
+fn flows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    match u32::deserialize(deserializer)? {
+        flows @ 1..=65_408 => Ok(flows),
+        flows => {
+            Err(de::Error::custom(format_args!("{flows} flows do not do; write 1 to 65408, such as 127")))
+        }
+    }
+}
+
+fn divisor<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let divisor = u32::deserialize(deserializer)?;
+    if divisor.is_power_of_two() && divisor <= 65_536 {
+        return Ok(divisor);
+    }
+    Err(de::Error::custom(format_args!("{divisor} is not a power of 2 up to 65536; write for example 1024")))
+}
+
+/// Reads a quantum that the kernel leaves as it is.
+fn quantum<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteCount, D::Error> {
+    let quantum = ByteCount::deserialize(deserializer)?;
+    if (256..=1 << 20).contains(&quantum.get()) {
+        return Ok(quantum);
+    }
+    Err(de::Error::custom(format_args!(
+        "a quantum of {quantum} is out of range: 256 B to 1 MiB, such as \"1514 B\""
+    )))
+}
+
+fn perturb<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Span>, D::Error> {
+    span_above_zero(deserializer).map(Some)
+}
+
+impl Default for SfqSpec {
+    fn default() -> Self {
+        SfqSpec {
+            limit: default_many(),
+            depth: default_many(),
+            flows: default_many(),
+            divisor: default_divisor(),
+            quantum: default_quantum(),
+            head_drop: false,
+            perturb: None,
+            same_queue: None,
+        }
+    }
+}
+
+impl SfqSpec {
+    pub(super) fn check(&self) -> Result<(), PtmError> {
+        if self.limit < 2 {
+            return Err(PtmError::LimitOfOne);
+        }
+        if let Some(same_queue) = &self.same_queue {
+            if self.perturb.is_some() {
+                return Err(PtmError::IdleKey {
+                    key: "perturb",
+                    place: "beside `same_queue` of `sfq`".to_owned(),
+                    help: "leave it out: queues that are known are not spread anew",
+                });
+            }
+            same_queue.check()?;
+        }
+        Ok(())
+    }
+}
+
+/// SFQ.
+///
+/// - A packet goes to the queue that the hash of its 5-tuple leads to, among `divisor` values; the hash is another one for each seed
+///   and port, and anew every `perturb`. With `same_queue`, flows are told to queues instead.
+/// - A newcomer is lost where `flows` other queues have packets, and where `depth` packets wait in its queue: with `head_drop`, the
+///   oldest of these goes instead.
+/// - When more than `limit` packets wait with the newcomer, the queue with the most packets loses its newest, or its oldest with
+///   `head_drop`; among several such queues, the one whose length changed last. Where every queue has one packet, it is that
+///   of the queue whose turn it is.
+/// - Queues with packets take turns. A queue that was empty joins at the tail, with a quantum. One whose allotment is used up
+///   gets a quantum and goes to the tail; otherwise it sends, and pays the bytes, also below zero.
+///
+/// A packet that [`next`](Discipline::next) names has been taken from its queue; it still counts against `limit`.
+///
+/// # Complexity
+/// O(1) per packet; O(packets) when flows are spread anew.
+///
+/// # Source
+/// P. McKenney, "Stochastic Fairness Queueing", 1990; Linux 6.1 `net/sched/sch_sfq.c` (`sfq_enqueue`, `sfq_drop`,
+/// `sfq_dequeue`, `sfq_rehash`), without its RED mode.
+pub struct Sfq {
+    spec: SfqSpec,
+    limit: u64,
+    most_queues: usize,
+    queue_of: Spread,
+    /// By hash value.
+    queues: Vec<Queue>,
+    /// Queues with packets, the one whose turn it is first.
+    round: VecDeque<u32>,
+    /// Per number of packets, the queues with as many; the one that came to it last is last. Entries of queues that
+    /// have changed since are stale.
+    by_length: Vec<Vec<(u32, u64)>>,
+    /// No queue is longer.
+    longest: usize,
+    changes: u64,
+    backlog: Backlog,
+    head: Option<Tau>,
+}
+
+/// How flows are spread.
+struct Spread {
+    queues: FlowQueues,
+    place: (u64, String),
+    divisor: u32,
+    /// How often flows have been spread anew.
+    times: u64,
+    /// When they are next.
+    next: Time,
+}
+
+#[derive(Default)]
+struct Queue {
+    packets: VecDeque<Tau>,
+    allotment: i64,
+    /// When its length changed last, among all changes.
+    changed: u64,
+}
+
+impl Sfq {
+    /// An empty one.
+    pub fn new(spec: &SfqSpec, place: &Place<'_>) -> Self {
+        let limit =
+            u64::from(spec.limit).min(u64::from(spec.depth) * u64::from(spec.flows.min(spec.divisor)));
+        Sfq {
+            limit,
+            most_queues: spec.flows.min(spec.divisor).min(spec.limit) as usize,
+            queue_of: Spread {
+                queues: FlowQueues::new(spec.divisor, spec.same_queue.as_ref(), place),
+                place: (place.seed, place.port.to_owned()),
+                divisor: spec.divisor,
+                times: 0,
+                next: spec.perturb.map_or(Time::NEVER, |period| Time::ZERO + period),
+            },
+            queues: std::iter::repeat_with(Queue::default).take(spec.divisor as usize).collect(),
+            round: VecDeque::new(),
+            by_length: vec![Vec::new(); spec.depth as usize + 1],
+            longest: 0,
+            changes: 0,
+            backlog: Backlog::default(),
+            head: None,
+            spec: spec.clone(),
+        }
+    }
+
+    /// The length of a queue has changed.
+    fn note(&mut self, index: usize) {
+        self.changes += 1;
+        let queue = &mut self.queues[index];
+        queue.changed = self.changes;
+        let length = queue.packets.len();
+        if length > 0 {
+            self.by_length[length].push((index as u32, self.changes));
+            self.longest = self.longest.max(length);
+        }
+    }
+
+    /// The queue with the most packets; among several, the one whose length changed last.
+    fn longest(&mut self) -> Option<usize> {
+        while self.longest > 0 {
+            while let Some(&(index, changed)) = self.by_length[self.longest].last() {
+                if self.queues[index as usize].changed == changed {
+                    return Some(index as usize);
+                }
+                self.by_length[self.longest].pop();
+            }
+            self.longest -= 1;
+        }
+        None
+    }
+
+    fn join(&mut self, index: usize, tau: Tau) {
+        let queue = &mut self.queues[index];
+        queue.packets.push_back(tau);
+        self.backlog.add(tau.packet.length);
+        if queue.packets.len() == 1 {
+            queue.allotment = self.spec.quantum.get() as i64;
+            self.round.push_back(index as u32);
+        }
+        self.note(index);
+    }
+
+    /// Takes the oldest packet of a queue, or its newest.
+    fn pull(&mut self, index: usize, oldest: bool) -> Option<Tau> {
+        let packets = &mut self.queues[index].packets;
+        let tau = if oldest { packets.pop_front() } else { packets.pop_back() }?;
+        self.backlog.remove(tau.packet.length);
+        self.note(index);
+        Some(tau)
+    }
+
+    /// Makes room for one packet.
+    fn drop_one(&mut self) -> Option<Tau> {
+        let mut index = self.longest()?;
+        if self.queues[index].packets.len() == 1 {
+            index = self.round.pop_front()? as usize;
+        }
+        self.pull(index, self.spec.head_drop)
+    }
+
+    /// Spreads flows anew where that is due.
+    fn perturb_until(&mut self, now: Time, flows: &Flows, losses: &mut Vec<Loss>) {
+        while let Some(period) = self.spec.perturb.filter(|_| self.queue_of.next <= now) {
+            let at = self.queue_of.next;
+            self.queue_of.next = at + period;
+            self.queue_of.times += 1;
+            let (seed, port) = &self.queue_of.place;
+            let port = &format!("{port} spread {}", self.queue_of.times);
+            let draws = crate::random::Draws::new(*seed, "ptm", port);
+            self.queue_of.queues = FlowQueues::Hashed { draws, queues: self.queue_of.divisor };
+            let mut packets = Vec::new();
+            for queue in &mut self.queues {
+                packets.extend(queue.packets.drain(..));
+                queue.changed = 0;
+            }
+            self.round.clear();
+            self.backlog = Backlog::default();
+            for tau in packets {
+                let index = self.queue_of.queues.queue(tau.packet.fid, flows);
+                let queue = &self.queues[index].packets;
+                let is_full = queue.len() >= self.spec.depth as usize
+                    || (queue.is_empty() && self.round.len() >= self.most_queues);
+                if is_full {
+                    losses.push(Loss { tau, at, reason: DropReason::BufferFull });
+                } else {
+                    self.join(index, tau);
+                }
+            }
+        }
+    }
+
+    /// Takes the packet that leaves next from its queue.
+    fn take(&mut self) -> Option<Tau> {
+        loop {
+            let index = *self.round.front()? as usize;
+            let queue = &mut self.queues[index];
+            if queue.allotment <= 0 {
+                queue.allotment += self.spec.quantum.get() as i64;
+                self.round.rotate_left(1);
+                continue;
+            }
+            let tau = self.pull(index, true)?;
+            let queue = &mut self.queues[index];
+            if queue.packets.is_empty() {
+                self.round.pop_front();
+            } else {
+                queue.allotment -= i64::from(tau.packet.length);
+            }
+            return Some(tau);
+        }
+    }
+}
+
+impl Discipline for Sfq {
+    fn enqueue(&mut self, tau: Tau, flows: &Flows, losses: &mut Vec<Loss>) {
+        let at = tau.timestamp;
+        self.perturb_until(at, flows, losses);
+        let mut lost = |tau| losses.push(Loss { tau, at, reason: DropReason::BufferFull });
+        let index = self.queue_of.queues.queue(tau.packet.fid, flows);
+        let waiting = self.queues[index].packets.len();
+        if waiting == 0 && self.round.len() >= self.most_queues {
+            return lost(tau);
+        }
+        if waiting >= self.spec.depth as usize {
+            if !self.spec.head_drop {
+                return lost(tau);
+            }
+            // Its length stays as it is.
+            let queue = &mut self.queues[index].packets;
+            if let Some(oldest) = queue.pop_front() {
+                self.backlog.remove(oldest.packet.length);
+                lost(oldest);
+            }
+            queue.push_back(tau);
+            self.backlog.add(tau.packet.length);
+            return;
+        }
+        self.join(index, tau);
+        if self.backlog().packets() > self.limit {
+            self.drop_one().map(lost);
+        }
+    }
+
+    fn next(&mut self, _now: Time, _losses: &mut Vec<Loss>) -> Next {
+        if self.head.is_none() {
+            self.head = self.take();
+        }
+        self.head.map_or(Next::Nothing, |head| Next::Ready(head.packet.length))
+    }
+
+    fn dequeue(&mut self, _now: Time, _losses: &mut Vec<Loss>) -> Option<Tau> {
+        match self.head.take() {
+            None => self.take(),
+            head => head,
+        }
+    }
+
+    fn backlog(&self) -> Backlog {
+        let mut backlog = self.backlog;
+        if let Some(head) = self.head {
+            backlog.add(head.packet.length);
+        }
+        backlog
+    }
+
+    fn waiting(&self, waiting: &mut Vec<Tau>) {
+        waiting.extend(self.head);
+        for queue in &self.queues {
+            waiting.extend(&queue.packets);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ptm::testing::{drops, order, told};
+
+    /// Packet 0 keeps the link busy while the others come; the third number is the flow.
+    const TWO_FLOWS: [(u64, u32, u8); 6] =
+        [(0, 1_000, 1), (0, 1_000, 2), (0, 1_000, 2), (0, 1_000, 2), (0, 1_000, 3), (0, 1_000, 3)];
+
+    fn toml(keys: &str) -> String {
+        format!("kind = \"sfq\"\nsame_queue = []\n{keys}")
+    }
+
+    #[test]
+    fn flows_take_turns_of_a_quantum() {
+        // With 1514 B of credit a flow sends two packets of 1000 B, and then owes 486 B.
+        assert_eq!(order(&toml(""), &TWO_FLOWS), [0, 1, 2, 4, 5, 3]);
+        assert_eq!(order(&toml("quantum = \"1000 B\""), &TWO_FLOWS), [0, 1, 4, 2, 5, 3]);
+    }
+
+    #[test]
+    fn the_longest_queue_loses_its_newest_packet_or_its_oldest() {
+        // Three packets of flow 2 wait, then one of flow 3: the fourth is one too many.
+        assert_eq!(drops(&toml("limit = 3"), &TWO_FLOWS[..5]), [3]);
+        assert_eq!(drops(&toml("limit = 3\nhead_drop = true"), &TWO_FLOWS[..5]), [1]);
+    }
+
+    #[test]
+    fn among_queues_of_one_length_the_one_that_changed_last_loses() {
+        // Two packets of each wait as the limit of 3 is passed: flow 3 has just grown.
+        let arrivals = [(0, 1_000, 1), (0, 1_000, 2), (0, 1_000, 2), (0, 1_000, 3), (0, 1_000, 3)];
+        assert_eq!(drops(&toml("limit = 3"), &arrivals), [4]);
+    }
+
+    #[test]
+    fn where_every_queue_has_one_packet_the_one_whose_turn_it_is_loses_it() {
+        let arrivals = [(0, 1_000, 1), (0, 1_000, 2), (0, 1_000, 3), (0, 1_000, 4)];
+        assert_eq!(drops(&toml("limit = 2"), &arrivals), [1]);
+    }
+
+    #[test]
+    fn a_queue_takes_no_more_than_its_depth_and_flows_no_more_than_their_number() {
+        assert_eq!(drops(&toml("depth = 2"), &TWO_FLOWS), [3]);
+        assert_eq!(drops(&toml("depth = 2\nhead_drop = true"), &TWO_FLOWS), [1]);
+        assert_eq!(drops(&toml("flows = 1"), &TWO_FLOWS), [4, 5]);
+    }
+
+    #[test]
+    fn spreading_anew_keeps_packets() {
+        let arrivals: Vec<_> = (0..50u64).map(|at| (at * 1_000_000_000, 500, (at % 7) as u8)).collect();
+        let toml = "kind = \"sfq\"\nperturb = \"10 ms\"";
+        assert_eq!(order(toml, &arrivals).len() + drops(toml, &arrivals).len(), 50);
+    }
+
+    #[test]
+    fn what_does_not_hold_together_is_told() {
+        assert_eq!(
+            told("kind = \"sfq\"\nlimit = 1", "1 Mbps").0,
+            "a `limit` of fewer than 2 packets keeps `sfq` from queueing"
+        );
+        assert!(told(&toml("perturb = \"1 s\""), "1 Mbps").0.contains("`perturb` says nothing"));
+    }
+}
