@@ -154,8 +154,8 @@ enum Verdict {
 
 /// How the average falls in idle time: by powers of two from a table, and linearly before the first halving.
 ///
-/// `tc` makes the table for times in ticks of 64 ns, and the kernel looks it up by microseconds: the average falls 15.6 times as
-/// slowly as the literature's.
+/// `tc` makes the table for times in ticks of 64 ns and for powers of e; the kernel looks it up by microseconds and takes powers
+/// of 2. So the average falls 22.5 times as slowly as the literature's.
 ///
 /// # Source
 /// iproute2 6.1 `tc/tc_red.c` (`tc_red_eval_idle_damping`); Linux 6.1 `include/net/red.h` (`red_calc_qavg_from_idle_time`).

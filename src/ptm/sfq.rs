@@ -390,7 +390,7 @@ impl Discipline for Sfq {
 
 #[cfg(test)]
 mod tests {
-    use crate::ptm::testing::{drops, order, told};
+    use crate::ptm::testing::{drops, forward, order, taus, told};
 
     /// Packet 0 keeps the link busy while the others come; the third number is the flow.
     const TWO_FLOWS: [(u64, u32, u8); 6] =
@@ -424,7 +424,12 @@ mod tests {
     #[test]
     fn where_every_queue_has_one_packet_the_one_whose_turn_it_is_loses_it() {
         let arrivals = [(0, 1_000, 1), (0, 1_000, 2), (0, 1_000, 3), (0, 1_000, 4)];
-        assert_eq!(drops(&toml("limit = 2"), &arrivals), [1]);
+        assert_eq!(drops(&toml("limit = 2"), &arrivals), [3], "there are no more flows than packets");
+        // The bucket holds the packet of flow 2: it counts, and those of flows 3 and 4 are two.
+        let bucket = "kind = \"token-bucket\"\nrate = \"1 Mbps\"\nburst = \"1000 B\"";
+        let bucket = format!("{bucket}\nptm = {{ kind = \"sfq\", same_queue = [], limit = 2 }}");
+        let (_, losses) = forward(&bucket, "unlimited", &taus(&arrivals));
+        assert_eq!(losses.iter().map(|loss| loss.tau.packet.pid).collect::<Vec<_>>(), [2]);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod generated;
 mod house;
 mod inspect;
 mod invariants;
+mod lab;
 mod learned;
 mod matching;
 mod no_resequencing;

@@ -119,6 +119,31 @@ pub const DISCIPLINES: &[Discipline] = &[
         Classes::Dscp(&[20, 40]),
         true,
     ),
+    Discipline::new(
+        r#"{ kind = "ets", class = [{ match = { dscp = ["0-20"] }, buffer = "6 packets" }, { match = { dscp = ["21-40"] }, quantum = "600 B" }, { quantum = "3000 B", ptm = { kind = "red", min = "2 packets", max = "2 packets", adaptive = true } }] }"#,
+        Classes::Dscp(&[20, 40]),
+        true,
+    ),
+    Discipline::new(
+        r#"{ kind = "sfq", limit = 12, depth = 5, flows = 6, divisor = 8, quantum = "700 B", perturb = "3 ms" }"#,
+        Classes::Flow,
+        true,
+    ),
+    Discipline::new(
+        r#"{ kind = "fq", flow_limit = 6, initial_quantum = "800 B", max_rate = "8 Mbps", refill_delay = "1 ms", same_queue = [] }"#,
+        Classes::Flow,
+        false,
+    ),
+    Discipline::new(
+        r#"{ kind = "token-bucket", rate = "20 Mbps", burst = "3000 B", overhead = "24 B", linklayer = "atm", ptm = { kind = "fq-codel", target = "100 us", interval = "1 ms", limit = 30, flows = 8 } }"#,
+        Classes::Flow,
+        false,
+    ),
+    Discipline::new(
+        r#"{ kind = "netem", delay = "200 us", loss = 0.05, rate = "15 Mbps", limit = 20 }"#,
+        Classes::One,
+        false,
+    ),
 ];
 
 /// A random network in TOML, and its traffic.

@@ -73,17 +73,18 @@ fn after_idle(spec: &RedSpec, bandwidth: &str, idle: Span) -> f64 {
 
 #[test]
 fn an_idle_period_lets_the_average_decay_by_the_table_of_tc() {
-    // A packet of 1000 B takes 1 ms, 15625 ticks, that are looked up as microseconds; a weight of 1/2 halves the average in that.
+    // A packet of 1000 B takes 1 ms, 15625 ticks, that are looked up as microseconds. With a weight of 1/2 the average is halved in
+    // 1 / ln 2 times that, 22.5 ms, in cells of 2,048 us.
     let half = RedSpec { weight: probability(0.5), ..spec() };
     let us = |us: u64| Span::from_ns(us * 1_000);
-    assert_eq!(after_idle(&half, "8 Mbps", us(15_700)), 4.0);
-    assert_eq!(after_idle(&half, "8 Mbps", us(31_500)), 2.0);
-    // Before the first halving it falls along a line, by half of it at most: cells are 1,024 us long.
-    assert_eq!(after_idle(&half, "8 Mbps", us(256)), 6.0);
-    assert_eq!(after_idle(&half, "8 Mbps", us(2_048)), 4.0);
+    assert_eq!(after_idle(&half, "8 Mbps", us(24_600)), 4.0);
+    assert_eq!(after_idle(&half, "8 Mbps", us(47_200)), 2.0);
+    // Before the first halving it falls along a line, by half of it at most.
+    assert_eq!(after_idle(&half, "8 Mbps", us(512)), 6.0);
+    assert_eq!(after_idle(&half, "8 Mbps", us(4_096)), 4.0);
     assert_eq!(after_idle(&half, "unlimited", us(1)), 0.0);
     let shaped = RedSpec { bandwidth: Rate::from_bps(8_000_000), ..half };
-    assert_eq!(after_idle(&shaped, "unlimited", us(31_500)), 2.0);
+    assert_eq!(after_idle(&shaped, "unlimited", us(47_200)), 2.0);
 }
 
 #[test]

@@ -1,0 +1,444 @@
+//! Linux's own queueing code in virtual time, packet by packet: `TAUNET_LAB=FOLDER`, where the folder holds
+//! `manifest.toml` and the captures that it names; `TAUNET_LAB_CASES=a,b` takes some of them.
+//!
+//! `TAUNET_LAB=... cargo test --release --test it lab -- --nocapture` prints the tables of
+//! `docs/verifying-disciplines.md`. Every PTM is made by [`taunet::topology::tc`] from the commands of the
+//! recording, and nothing is fitted. Which flows the kernel hashes into one queue is found by trying, where a recording
+//! needs it.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use taunet::capture::{Options as CaptureOptions, Sorted};
+use taunet::flow::Flows;
+use taunet::link::Link;
+use taunet::packet::{FlowKey, Tau};
+use taunet::ptm::{FlowName, Place, PtmSpec, SameQueue};
+use taunet::topology::tc::{TcOptions, convert};
+use taunet::traffic::{Replay, Source};
+use taunet::units::{Span, Time, Timestamp};
+use toml::Table;
+
+/// Seeds of disciplines that draw numbers.
+const SEEDS: u64 = 40;
+
+/// Packets on which pairs of flows are tried.
+const TRIED: usize = 6_000;
+
+/// A packet of a recording: what reached the device, and what became of it there.
+struct Passage {
+    tau: Tau,
+    /// When it left, and its ECN field then; `None` where it was lost.
+    left: Option<(Time, u8)>,
+}
+
+/// One recorded device.
+struct Case {
+    name: String,
+    commands: String,
+    start: Timestamp,
+    passages: Vec<Passage>,
+    flows: Flows,
+}
+
+/// What a simulation makes of each packet: as in [`Passage::left`].
+type Fates = Vec<Option<(Time, u8)>>;
+
+impl Case {
+    fn read(folder: &Path, case: &Table) -> Case {
+        let name = case["name"].as_str().unwrap().to_owned();
+        let file = |point: &str| folder.join(&name).join(format!("{point}.pcap.xz"));
+        let options = CaptureOptions::default();
+        let mut source = Replay::open(&file("in1"), &options).unwrap();
+        let mut out = Sorted::open(&file("out"), &options).unwrap();
+        let fields = source.match_fields().unwrap().and(out.match_fields());
+        source.match_over(fields);
+        let start = source.recorded_start().unwrap();
+        source.start_at(start);
+        let mut departures: HashMap<u64, VecDeque<(Time, u8)>> = HashMap::new();
+        while let Some(seen) = out.next_observation().unwrap() {
+            let key = seen.frame.match_key_over(&fields).expect("a packet with a key");
+            let at = seen.timestamp.relative_to(start).unwrap();
+            departures.entry(key).or_default().push_back((at, seen.frame.ecn.unwrap_or(0)));
+        }
+        let (mut passages, mut flows) = (Vec::new(), Flows::default());
+        while let Some(emission) = source.next_emission().unwrap() {
+            let mut tau = emission.tau;
+            tau.packet.pid = passages.len() as u64;
+            tau.packet.fid = flows.add(source.flow(tau.packet.fid)).0;
+            let key = emission.match_key.expect("a packet with a key");
+            let left = departures.get_mut(&key).and_then(VecDeque::pop_front);
+            passages.push(Passage { tau, left });
+        }
+        let commands = case["qdisc_r1"].as_array().unwrap().iter().map(|line| line.as_str().unwrap());
+        Case { commands: commands.collect::<Vec<_>>().join("\n"), name, start, passages, flows }
+    }
+
+    /// The PTM that its commands mean; the refusal where taunet has none.
+    fn ptm(&self) -> Result<PtmSpec, String> {
+        #[derive(serde::Deserialize)]
+        struct Holder {
+            ptm: PtmSpec,
+        }
+        let options = TcOptions { hz: 1_000.try_into().unwrap(), ..TcOptions::default() };
+        let converted =
+            convert(&self.name, &self.commands, &options).map_err(|error| error.message().to_owned())?;
+        let document = taunet::config::Document::parse("ptm.toml", &converted.to_toml()).unwrap();
+        Ok(document.deserialize::<Holder>().unwrap_or_else(|error| panic!("{error}")).ptm)
+    }
+
+    /// The first `count` packets through a PTM.
+    fn simulate(&self, ptm: &PtmSpec, seed: u64, count: usize) -> Fates {
+        let link = Link::with_delay("unlimited".parse().unwrap(), Span::ZERO);
+        let mut ptm = ptm.build(&Place { link, seed, port: "r1:0", start: self.start });
+        let taus: Vec<Tau> = self.passages[..count].iter().map(|passage| passage.tau).collect();
+        let (mut departures, mut losses) = (Vec::new(), Vec::new());
+        ptm.forward_trace(&taus, &self.flows, Time::NEVER, &mut departures, &mut losses);
+        assert_eq!(departures.len() + losses.len(), count, "packets are conserved");
+        let mut fates = vec![None; count];
+        for departure in departures {
+            fates[departure.tau.packet.pid as usize] = Some((departure.start, departure.tau.packet.ecn));
+        }
+        fates
+    }
+
+    fn kernel(&self) -> Fates {
+        self.passages.iter().map(|passage| passage.left).collect()
+    }
+
+    /// How a simulation differs from the kernel.
+    fn difference(&self, fates: &Fates) -> Difference {
+        let mut difference = Difference::default();
+        // What is still inside as the tried packets end is not known to leave as it would.
+        let horizon = match fates.len() < self.passages.len() {
+            true => self.passages[fates.len()].tau.timestamp,
+            false => Time::NEVER,
+        };
+        for (passage, fate) in self.passages.iter().zip(fates) {
+            match (passage.left, fate) {
+                (None, None) => {}
+                (Some((kernel, marked)), Some((simulated, ecn))) => {
+                    if kernel >= horizon || *simulated >= horizon {
+                        continue;
+                    }
+                    let error = kernel.since(*simulated).max(simulated.since(kernel));
+                    difference.longest = difference.longest.max(error);
+                    difference.late += usize::from(error > MICROSECOND);
+                    difference.marks += usize::from(marked != *ecn);
+                }
+                _ if horizon < Time::NEVER => {}
+                _ => difference.drops += 1,
+            }
+        }
+        difference
+    }
+}
+
+const MICROSECOND: Span = Span::from_ns(1_000);
+
+/// Where a simulation and the kernel differ.
+#[derive(Debug, Default)]
+struct Difference {
+    /// Packets that one of them lost.
+    drops: usize,
+    /// Packets that one of them marked.
+    marks: usize,
+    /// Packets that left more than 1 us apart.
+    late: usize,
+    /// The largest difference of the sojourn times.
+    longest: Span,
+}
+
+impl Difference {
+    fn is_exact(&self, within: Span) -> bool {
+        self.drops + self.marks == 0 && self.longest <= within
+    }
+
+    fn packets(&self) -> usize {
+        self.drops + self.marks + self.late
+    }
+}
+
+/// Shows every discipline in `ptm` to `look`.
+fn walk(ptm: &mut PtmSpec, look: &mut impl FnMut(&mut PtmSpec)) {
+    look(ptm);
+    let mut inner = |ptm: &mut Option<Box<PtmSpec>>| {
+        if let Some(ptm) = ptm {
+            walk(ptm, look);
+        }
+    };
+    match ptm {
+        PtmSpec::TokenBucket(spec) => inner(&mut spec.ptm),
+        PtmSpec::Netem(spec) => inner(&mut spec.ptm),
+        PtmSpec::Priority(spec) => spec.class.iter_mut().for_each(|class| inner(&mut class.ptm)),
+        PtmSpec::Drr(spec) => spec.class.iter_mut().for_each(|class| inner(&mut class.ptm)),
+        PtmSpec::Ets(spec) => spec.class.iter_mut().for_each(|class| inner(&mut class.ptm)),
+        PtmSpec::Htb(spec) => spec.each_leaf(&mut |leaf| inner(&mut leaf.ptm)),
+        _ => {}
+    }
+}
+
+/// Whether numbers are drawn, other than to hash flows.
+fn draws(ptm: &PtmSpec) -> bool {
+    let mut draws = false;
+    walk(&mut ptm.clone(), &mut |ptm| {
+        draws |= match ptm {
+            PtmSpec::Red(_) | PtmSpec::Pie(_) => true,
+            PtmSpec::Netem(spec) => spec.draws(),
+            PtmSpec::Sfq(spec) => spec.perturb.is_some(),
+            _ => false,
+        };
+    });
+    draws
+}
+
+/// Whether flows are hashed into queues.
+fn hashes(ptm: &PtmSpec) -> bool {
+    let mut hashes = false;
+    walk(&mut ptm.clone(), &mut |ptm| {
+        hashes |= matches!(ptm, PtmSpec::FqCodel(_) | PtmSpec::Fq(_) | PtmSpec::Sfq(_));
+    });
+    hashes
+}
+
+/// Whether a packet's time goes by CoDel's clock or by hashes: 1 us is then asked for, else 2 ns.
+fn bound(ptm: &PtmSpec) -> Span {
+    let mut codel = false;
+    walk(&mut ptm.clone(), &mut |ptm| codel |= matches!(ptm, PtmSpec::Codel(_)));
+    if codel || hashes(ptm) { MICROSECOND } else { Span::from_ns(2) }
+}
+
+/// The same PTM with these groups of flows sharing a queue, and all others alone.
+fn with_queues(ptm: &PtmSpec, groups: &[Vec<FlowKey>]) -> PtmSpec {
+    let groups = groups.iter().map(|group| group.iter().map(|flow| FlowName(*flow)).collect());
+    let same_queue = Some(SameQueue(groups.collect()));
+    let mut ptm = ptm.clone();
+    walk(&mut ptm, &mut |ptm| match ptm {
+        PtmSpec::FqCodel(spec) => spec.same_queue = same_queue.clone(),
+        PtmSpec::Fq(spec) => spec.same_queue = same_queue.clone(),
+        PtmSpec::Sfq(spec) => spec.same_queue = same_queue.clone(),
+        _ => {}
+    });
+    ptm
+}
+
+/// Groups of flows with which the recording is exact: none, or pairs found one after the other as those that leave the
+/// fewest packets different. A true pair makes all packets right; a wrong one does not.
+fn groups(case: &Case, ptm: &PtmSpec, within: Span) -> (Vec<Vec<FlowKey>>, Difference) {
+    let whole = case.passages.len();
+    let differ = |groups: &[Vec<FlowKey>], count: usize| {
+        case.difference(&case.simulate(&with_queues(ptm, groups), 1, count))
+    };
+    let mut groups: Vec<Vec<FlowKey>> = Vec::new();
+    let mut best = differ(&groups, whole);
+    let flows: Vec<FlowKey> =
+        (0..case.flows.len() as u32).filter_map(|fid| case.flows.key(fid).copied()).collect();
+    for _ in 0..3 {
+        if best.is_exact(within) {
+            break;
+        }
+        let free = |flow: &FlowKey| !groups.iter().flatten().any(|member| member == flow);
+        let free: Vec<FlowKey> = flows.iter().copied().filter(free).collect();
+        let pairs =
+            free.iter().enumerate().flat_map(|(first, a)| free[first + 1..].iter().map(|b| vec![*a, *b]));
+        let tried = pairs.map(|pair| {
+            let with = groups.iter().cloned().chain([pair.clone()]).collect::<Vec<_>>();
+            (differ(&with, whole.min(TRIED)).packets(), pair)
+        });
+        let Some((_, pair)) = tried.min_by_key(|(packets, _)| *packets) else { break };
+        groups.push(pair);
+        best = differ(&groups, whole);
+    }
+    (groups, best)
+}
+
+/// What is compared of a simulation: losses, marks, mean and 99th percentile of the sojourn time, lengths of runs of losses, and
+/// how many packets were overtaken and by how much.
+struct Figures {
+    values: [f64; FIGURES.len()],
+    /// Sojourn times [us], sorted.
+    sojourns: Vec<f64>,
+}
+
+const FIGURES: [&str; 7] = ["lost", "marked", "mean_us", "p99_us", "loss_run", "overtaken", "overtaken_by"];
+
+/// Seeds that agree to this, or to a thousandth, count as one.
+const EQUAL: f64 = 1.0;
+
+impl Figures {
+    fn new(case: &Case, fates: &Fates) -> Figures {
+        let mut sojourns = Vec::new();
+        let (mut lost, mut runs, mut marked) = (0u32, 0u32, 0u32);
+        let mut in_run = false;
+        let (mut latest, mut overtaken, mut extent) = (Time::ZERO, 0u32, 0.0);
+        for (passage, fate) in case.passages.iter().zip(fates) {
+            let Some((at, ecn)) = fate else {
+                lost += 1;
+                runs += u32::from(!in_run);
+                in_run = true;
+                continue;
+            };
+            in_run = false;
+            marked += u32::from(*ecn == 3 && passage.tau.packet.ecn != 3);
+            sojourns.push(at.since(passage.tau.timestamp).as_ps() as f64 / 1e6);
+            if *at < latest {
+                overtaken += 1;
+                extent += latest.since(*at).as_ps() as f64 / 1e6;
+            }
+            latest = latest.max(*at);
+        }
+        sojourns.sort_by(f64::total_cmp);
+        let mean = sojourns.iter().sum::<f64>() / sojourns.len() as f64;
+        let p99 = sojourns[(sojourns.len() as f64 * 0.99) as usize];
+        let values = [
+            lost.into(),
+            marked.into(),
+            mean,
+            p99,
+            f64::from(lost) / f64::from(runs.max(1)),
+            overtaken.into(),
+            extent / f64::from(overtaken.max(1)),
+        ];
+        Figures { values, sojourns }
+    }
+}
+
+/// The 1-Wasserstein distance of two sorted samples, by their quantiles.
+fn w1(a: &[f64], b: &[f64]) -> f64 {
+    const QUANTILES: usize = 4_000;
+    let at = |sample: &[f64], index: usize| {
+        sample[((index as f64 + 0.5) / QUANTILES as f64 * sample.len() as f64) as usize]
+    };
+    (0..QUANTILES).map(|index| (at(a, index) - at(b, index)).abs()).sum::<f64>() / QUANTILES as f64
+}
+
+/// How the kernel's run lies among those of seeds.
+struct Band {
+    /// Per figure: its distance from the mean of the seeds in standard deviations, and whether it is in their range.
+    figures: Vec<(f64, bool)>,
+    /// The distance of sojourn times between the kernel and seeds, over that between seeds.
+    w1: f64,
+}
+
+fn band(case: &Case, ptm: &PtmSpec) -> Band {
+    let kernel = Figures::new(case, &case.kernel());
+    let whole = case.passages.len();
+    let seeds: Vec<Figures> =
+        (1..=SEEDS).map(|seed| Figures::new(case, &case.simulate(ptm, seed, whole))).collect();
+    let figures = (0..FIGURES.len()).map(|index| {
+        let values: Vec<f64> = seeds.iter().map(|seed| seed.values[index]).collect();
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let variance =
+            values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64;
+        let (least, most) = values.iter().fold((f64::MAX, f64::MIN), |(a, b), v| (a.min(*v), b.max(*v)));
+        let found = kernel.values[index];
+        let equal = EQUAL.max(mean.abs() / 1_000.0);
+        if most - least <= equal && (found - mean).abs() <= equal {
+            return (0.0, true);
+        }
+        ((found - mean) / variance.sqrt().max(f64::MIN_POSITIVE), (least..=most).contains(&found))
+    });
+    let average = |distances: Vec<f64>| distances.iter().sum::<f64>() / distances.len() as f64;
+    let to_seeds = average(seeds.iter().map(|seed| w1(&kernel.sojourns, &seed.sojourns)).collect());
+    let pairs = (0..seeds.len()).flat_map(|a| (0..a).map(move |b| (a, b)));
+    let among = average(pairs.map(|(a, b)| w1(&seeds[a].sojourns, &seeds[b].sojourns)).collect());
+    // Distances below a nanosecond are those of the timers.
+    Band { figures: figures.collect(), w1: to_seeds.max(0.001) / among.max(0.001) }
+}
+
+fn cases() -> Option<Vec<Case>> {
+    let folder = PathBuf::from(std::env::var_os("TAUNET_LAB")?);
+    let wanted = std::env::var("TAUNET_LAB_CASES").ok();
+    let wanted: Option<Vec<&str>> = wanted.as_deref().map(|names| names.split(',').collect());
+    let manifest: Table = fs::read_to_string(folder.join("manifest.toml")).unwrap().parse().unwrap();
+    let cases = manifest["case"].as_array().unwrap().iter().map(|case| case.as_table().unwrap());
+    let chosen = cases.filter(|case| {
+        let name = case["name"].as_str().unwrap();
+        !case["tcp"].as_bool().unwrap() && wanted.as_ref().is_none_or(|wanted| wanted.contains(&name))
+    });
+    Some(chosen.map(|case| Case::read(&folder, case)).collect())
+}
+
+#[test]
+fn recordings_of_linux_in_virtual_time() {
+    let Some(cases) = cases() else { return };
+    let mut exact = "| recording | packets | lost | marked | other drops | other marks | largest difference | bound | queues shared |\n|---|---|---|---|---|---|---|---|---|\n".to_owned();
+    let mut bands =
+        format!("| recording | {} | w1 |\n|---{}|---|\n", FIGURES.join(" | "), "|---".repeat(FIGURES.len()));
+    let (mut refused, mut failed, mut ratios) = (String::new(), Vec::new(), Vec::new());
+    let (mut inside, mut all) = (0, 0);
+    for case in &cases {
+        let ptm = match case.ptm() {
+            Ok(ptm) => ptm,
+            Err(message) => {
+                writeln!(refused, "| {} | {message} |", case.name).unwrap();
+                continue;
+            }
+        };
+        let random = draws(&ptm);
+        if !random {
+            let within = bound(&ptm);
+            let (groups, difference) = match hashes(&ptm) {
+                true => groups(case, &ptm, within),
+                false => (Vec::new(), case.difference(&case.simulate(&ptm, 1, case.passages.len()))),
+            };
+            let figures = Figures::new(case, &case.kernel()).values;
+            let shared: Vec<String> = groups
+                .iter()
+                .map(|group| group.iter().map(ToString::to_string).collect::<Vec<_>>().join(" with "))
+                .collect();
+            writeln!(
+                exact,
+                "| {} | {} | {} | {} | {} | {} | {} | {within} | {} |",
+                case.name,
+                case.passages.len(),
+                figures[0],
+                figures[1],
+                difference.drops,
+                difference.marks,
+                difference.longest,
+                shared.join(", ")
+            )
+            .unwrap();
+            if !difference.is_exact(within) {
+                failed.push(format!("{}: {difference:?}", case.name));
+            }
+            if groups.is_empty() {
+                continue;
+            }
+        }
+        // Where numbers are drawn, and where hashes decide and flows have met.
+        let band = band(case, &ptm);
+        let cells: Vec<String> = band
+            .figures
+            .iter()
+            .map(|(z, inside)| format!("{z:+.1}{}", if *inside { "" } else { " out" }))
+            .collect();
+        writeln!(bands, "| {} | {} | {:.2} |", case.name, cells.join(" | "), band.w1).unwrap();
+        for ((z, within), figure) in band.figures.iter().zip(FIGURES) {
+            inside += u32::from(*within);
+            all += 1;
+            if z.abs() > 4.0 {
+                failed.push(format!("{}: {figure} is {z:.1} standard deviations away", case.name));
+            }
+        }
+        if band.w1 > 2.0 {
+            failed.push(format!("{}: w1 is {:.2} times that among seeds", case.name, band.w1));
+        }
+        ratios.push(band.w1);
+    }
+    println!("{exact}\n{bands}\n{inside} of {all} figures inside the range of the seeds\n\n{refused}");
+    ratios.sort_by(f64::total_cmp);
+    if !ratios.is_empty() {
+        let median = ratios[ratios.len() / 2];
+        println!("w1 in the median: {median:.2}");
+        assert!(median <= 1.3, "w1 in the median: {median}");
+        assert!(
+            f64::from(inside) >= 0.85 * f64::from(all),
+            "{inside} of {all} figures inside the seeds' range"
+        );
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
+}
