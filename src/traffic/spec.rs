@@ -30,6 +30,33 @@ pub enum Protocol {
     Tcp,
 }
 
+/// The codepoint in the ECN field of generated packets.
+///
+/// # Source
+/// RFC 3168, Section 5, Figure 1. CE (`0b11`) is not among them: a queue sets it, and no sender does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ecn {
+    /// `0b00`: not capable, so that a queue drops instead of marking.
+    #[default]
+    NotEct,
+    /// `0b10`: capable, as classic senders say it.
+    Ect0,
+    /// `0b01`: capable; RFC 9331 gives it to senders that expect many marks (L4S).
+    Ect1,
+}
+
+impl Ecn {
+    /// The two bits of the field, 0 to 2.
+    pub fn bits(self) -> u8 {
+        match self {
+            Ecn::NotEct => 0b00,
+            Ecn::Ect1 => 0b01,
+            Ecn::Ect0 => 0b10,
+        }
+    }
+}
+
 /// The transport ports of generated packets.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -68,6 +95,8 @@ pub struct CommonKeys {
     pub spread: Spread,
     /// The code point.
     pub dscp: Option<Spanned<u8>>,
+    /// The ECN codepoint.
+    pub ecn: Ecn,
     /// The transport protocol.
     pub protocol: Protocol,
     /// The transport ports.
@@ -121,6 +150,9 @@ macro_rules! generated {
             /// The differentiated services code point, 0 to 63 (default: 0).
             #[schemars(with = "Option<u8>", range(max = 63))]
             pub dscp: Option<crate::config::Spanned<u8>>,
+            /// The ECN codepoint: `ect0` or `ect1` lets queues mark a packet instead of dropping it (default: not-ect).
+            #[serde(default)]
+            pub ecn: super::spec::Ecn,
             /// The transport protocol (default: udp).
             #[serde(default)]
             pub protocol: super::spec::Protocol,
@@ -144,6 +176,7 @@ macro_rules! generated {
                     flows: self.flows.clone(),
                     spread: self.spread,
                     dscp: self.dscp.clone(),
+                    ecn: self.ecn,
                     protocol: self.protocol,
                     ports: self.ports.clone(),
                 }
@@ -152,3 +185,16 @@ macro_rules! generated {
     };
 }
 pub(super) use generated;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::Packet;
+
+    #[test]
+    fn a_codepoint_has_the_bits_of_the_rfc() {
+        assert_eq!([Ecn::NotEct, Ecn::Ect1, Ecn::Ect0].map(Ecn::bits), [0b00, 0b01, 0b10]);
+        let marked = |ecn: Ecn| Packet { ecn: ecn.bits(), ..Packet::default() }.mark_congestion();
+        assert_eq!([Ecn::NotEct, Ecn::Ect1, Ecn::Ect0].map(marked), [false, true, true]);
+    }
+}
