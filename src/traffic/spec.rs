@@ -1,7 +1,9 @@
 //! The keys that every generated source has.
 
+use std::fmt;
+
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 use super::matrix::MatrixSpec;
 use super::size::SizeSpec;
@@ -30,19 +32,16 @@ pub enum Protocol {
     Tcp,
 }
 
-/// The codepoint in the ECN field of generated packets.
-///
-/// # Source
-/// RFC 3168, Section 5, Figure 1. CE (`0b11`) is not among them: a queue sets it, and no sender does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+/// The codepoint in the ECN field of generated packets (RFC 3168, Section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
 pub enum Ecn {
-    /// `0b00`: not capable, so that a queue drops instead of marking.
+    /// Bits 00: not capable, so that queues drop the packet and never mark it.
     #[default]
     NotEct,
-    /// `0b10`: capable, as classic senders say it.
+    /// Bits 10: capable.
     Ect0,
-    /// `0b01`: capable; RFC 9331 gives it to senders that expect many marks (L4S).
+    /// Bits 01: capable; RFC 9331 gives it to low-latency, low-loss traffic (L4S).
     Ect1,
 }
 
@@ -54,6 +53,34 @@ impl Ecn {
             Ecn::Ect1 => 0b01,
             Ecn::Ect0 => 0b10,
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Ecn {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = Ecn;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"not-ect\", \"ect0\" or \"ect1\"")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Ecn, E> {
+                match text {
+                    "not-ect" => Ok(Ecn::NotEct),
+                    "ect0" => Ok(Ecn::Ect0),
+                    "ect1" => Ok(Ecn::Ect1),
+                    _ if text.eq_ignore_ascii_case("ce") => Err(E::custom(
+                        "congestion experienced is a mark that queues set, and no sender; write \"ect0\" or \"ect1\", which \
+                         lets them",
+                    )),
+                    "" => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+                    _ => Err(E::unknown_variant(text, &["not-ect", "ect0", "ect1"])),
+                }
+            }
+        }
+        deserializer.deserialize_str(Visitor)
     }
 }
 
