@@ -41,11 +41,14 @@ impl Packet {
     pub fn mark_congestion(&mut self) -> bool {
         let capable = self.ecn != 0;
         if capable {
-            self.ecn = 3;
+            self.ecn = CE;
         }
         capable
     }
 }
+
+/// The ECN field of a packet that experienced congestion: the codepoint CE of RFC 3168, Section 5.
+pub const CE: u8 = 0b11;
 
 /// A timestamped packet.
 ///

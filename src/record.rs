@@ -20,7 +20,7 @@ pub(crate) use flows::key_columns;
 pub use held::Held;
 pub use hops::HopRows;
 pub use packets::{End, PacketRow, PacketRows};
-pub use ports::{DropCount, PortRecords};
+pub use ports::{DropCount, MarkCount, PortRecords};
 pub use quantiles::{Percentiles, Quantiles};
 pub use queues::{QueueLengths, TooManySamples};
 pub use vantages::{VantageError, VantageRecords};

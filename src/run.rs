@@ -230,6 +230,7 @@ pub fn run(
     }
     let inputs = scenario.inputs.iter().map(|path| hash_input(path)).collect::<Result<Vec<_>, _>>()?;
     let fingerprint = outcome.fingerprint.to_string();
+    let marks = ports.marks(topology);
     let summary = Summary {
         scenario: scenario.name.clone(),
         engine: engine.name(),
@@ -242,6 +243,8 @@ pub fn run(
         simulated_s: outcome.end.as_seconds_f64(),
         wall_s: clock.elapsed().as_secs_f64(),
         drops: ports.drops(topology),
+        marked: marks.iter().map(|marks| marks.packets).sum(),
+        marks,
         accept,
         measured,
         rtts: rtt_comparisons,

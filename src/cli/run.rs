@@ -118,6 +118,13 @@ fn print(summary: &Summary, output: &mut Output) -> Result<(), CliError> {
         let place = drop.port.as_ref().unwrap_or(&drop.device);
         output.line(format_args!("  {} dropped at {place}: {}", count(drop.packets), drop.reason))?;
     }
+    for marks in &summary.marks {
+        output.line(format_args!(
+            "  {} marked at {}: congestion-experienced",
+            count(marks.packets),
+            marks.port
+        ))?;
+    }
     output.line(format_args!("  fingerprint {}", summary.fingerprint))?;
     for measured in &summary.measured {
         print_measured(measured, output)?;

@@ -22,6 +22,7 @@ struct FlowRecord {
     injected_bytes: u64,
     delivered: u64,
     dropped: u64,
+    marked: u64,
     delay_sum: u128,
     delay_min: u64,
     delay_max: u64,
@@ -51,6 +52,7 @@ impl FlowRecords {
             injected_bytes: 0,
             delivered: 0,
             dropped: 0,
+            marked: 0,
             delay_sum: 0,
             delay_min: u64::MAX,
             delay_max: 0,
@@ -103,6 +105,12 @@ impl FlowRecords {
         self.flows[packet.fid as usize].dropped += 1;
     }
 
+    /// A queue of the network marked a packet: congestion experienced (RFC 3168).
+    #[inline]
+    pub fn marked(&mut self, packet: &Packet) {
+        self.flows[packet.fid as usize].marked += 1;
+    }
+
     /// What makes each flow, and how many packets of it entered, by `fid`.
     pub fn injected_per_flow(&self) -> impl Iterator<Item = (&FlowKey, u64)> {
         self.flows.iter().map(|flow| (&flow.key, flow.injected))
@@ -151,6 +159,7 @@ impl FlowRecords {
                 "packets_dropped",
                 Arc::new(UInt64Array::from_iter_values(flows.iter().map(|flow| flow.dropped))),
             ),
+            ("packets_marked", Arc::new(UInt64Array::from_iter_values(flows.iter().map(|flow| flow.marked)))),
             (
                 "delay_mean_ps",
                 Arc::new(Float64Array::from_iter(flows.iter().map(|flow| {

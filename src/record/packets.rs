@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::builder::{UInt32Builder, UInt64Builder};
-use arrow_array::{ArrayRef, TimestampNanosecondArray, UInt32Array, UInt64Array};
+use arrow_array::{ArrayRef, TimestampNanosecondArray, UInt8Array, UInt32Array, UInt64Array};
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 
 use super::names::Names;
@@ -34,7 +34,7 @@ pub enum End {
 #[derive(Debug, Clone, Copy)]
 pub struct PacketRow {
     /// The packet and the instant of its end: of a delivered packet, its arrival; of a dropped one, its ingress at the
-    /// device that lost it; of one still inside, its injection.
+    /// device that lost it; of one still inside, its injection. Its ECN field is as the last port that it passed left it.
     pub tau: Tau,
     /// The number of its source.
     pub source: u32,
@@ -74,6 +74,7 @@ struct Columns {
     ended: UInt64Builder,
     delay: UInt64Builder,
     hops: Vec<u32>,
+    ecn: Vec<u8>,
     outcome: Vec<u32>,
     device: UInt32Builder,
     reason: UInt32Builder,
@@ -101,6 +102,7 @@ impl PacketRows {
             Field::new("ended_ps", DataType::UInt64, true),
             Field::new("delay_ps", DataType::UInt64, true),
             Field::new("hops", DataType::UInt32, false),
+            Field::new("ecn", DataType::UInt8, false),
             Field::new("outcome", Names::data_type(), false),
             Field::new("device", Names::data_type(), true),
             Field::new("reason", Names::data_type(), true),
@@ -133,6 +135,7 @@ impl PacketRows {
         columns.injected_at.push((self.start + Span::from_ps(row.injected.as_ps())).as_ns());
         columns.injected.push(row.injected.as_ps());
         columns.hops.push(row.hops);
+        columns.ecn.push(packet.ecn);
         let at = row.tau.timestamp.as_ps();
         let (outcome, ended_ps, delay_ps, why) = match row.end {
             End::Delivered => (0, Some(at), Some(row.tau.timestamp.since(row.injected).as_ps()), None),
@@ -160,6 +163,7 @@ impl PacketRows {
             Arc::new(columns.ended.finish()),
             Arc::new(columns.delay.finish()),
             Arc::new(UInt32Array::from(columns.hops)),
+            Arc::new(UInt8Array::from(columns.ecn)),
             self.outcomes.column(UInt32Array::from(columns.outcome)),
             self.devices.column(columns.device.finish()),
             self.reasons.column(columns.reason.finish()),

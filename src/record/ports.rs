@@ -35,6 +35,7 @@ struct PortRecord {
     sojourn: Quantiles,
     /// By the number of the reason.
     dropped: [u64; DropReason::ALL.len()],
+    marked: u64,
     /// Who joined the queue: those that passed, were lost from it or before it, or still wait.
     joined: u64,
     /// How long those waited that were lost.
@@ -56,7 +57,18 @@ pub struct DropCount {
     pub packets: u64,
 }
 
-/// Collects the table `ports`, and the drops by place and reason.
+/// Packets marked at one egress port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MarkCount {
+    /// The device's name.
+    pub device: String,
+    /// The egress port.
+    pub port: String,
+    /// How many.
+    pub packets: u64,
+}
+
+/// Collects the table `ports`, the drops by place and reason, and the marks by place.
 #[derive(Debug, Clone)]
 pub struct PortRecords {
     ports: Vec<PortRecord>,
@@ -82,6 +94,7 @@ impl PortRecords {
                 waiting: Quantiles::default(),
                 sojourn: Quantiles::default(),
                 dropped: [0; DropReason::ALL.len()],
+                marked: 0,
                 joined: 0,
                 lost_waiting_sum: 0,
                 still: Vec::new(),
@@ -107,6 +120,12 @@ impl PortRecords {
         port.waiting_max = port.waiting_max.max(waiting);
         port.sojourn_sum += u128::from(sojourn.as_ps());
         port.sojourn_max = port.sojourn_max.max(sojourn);
+    }
+
+    /// A packet that passed carries a mark from here: its ECN field was not CE before, and is now (RFC 3168).
+    #[inline]
+    pub fn marked(&mut self, port: PortId) {
+        self.ports[port.index()].marked += 1;
     }
 
     /// A packet was lost; at its device, packets take `processing` before they join a queue.
@@ -141,6 +160,19 @@ impl PortRecords {
                 reason: reason.name(),
                 packets,
             })
+            .collect()
+    }
+
+    /// The ports that marked packets, in the order of the topology.
+    pub fn marks(&self, topology: &Topology) -> Vec<MarkCount> {
+        topology
+            .ports()
+            .map(|(id, port)| MarkCount {
+                device: topology.device(port.device).name.clone(),
+                port: topology.port_name(id),
+                packets: self.ports[id.index()].marked,
+            })
+            .filter(|marks| marks.packets > 0)
             .collect()
     }
 
@@ -180,6 +212,7 @@ impl PortRecords {
                 "packets_dropped",
                 Arc::new(UInt64Array::from_iter_values(ports.iter().map(|port| port.dropped.iter().sum()))),
             ),
+            ("packets_marked", Arc::new(UInt64Array::from_iter_values(ports.iter().map(|port| port.marked)))),
             (
                 "utilization",
                 Arc::new(Float64Array::from_iter(ports.iter().map(|port| utilization(port, end)))),
@@ -265,4 +298,26 @@ impl PortRecord {
 fn utilization(port: &PortRecord, end: Time) -> Option<f64> {
     let busy = port.busy - port.free.since(end);
     (end > Time::ZERO).then(|| busy.as_seconds_f64() / end.as_seconds_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_ports_that_marked_are_named() {
+        let topology = Topology::from_toml(
+            "line.toml",
+            "name = \"line\"\ndevice = [{ name = \"a\", kind = \"host\" }, { name = \"b\", kind = \"host\" }]\n\
+             link = [{ between = [\"a:0\", \"b:0\"], bandwidth = \"1 Mbps\" }]\n",
+        )
+        .unwrap();
+        let mut ports = PortRecords::new(&topology);
+        assert_eq!(ports.marks(&topology), []);
+        let (port, _) = topology.ports().find(|(id, _)| topology.port_name(*id) == "b:0").unwrap();
+        ports.marked(port);
+        ports.marked(port);
+        let marks = MarkCount { device: "b".to_owned(), port: "b:0".to_owned(), packets: 2 };
+        assert_eq!(ports.marks(&topology), [marks]);
+    }
 }

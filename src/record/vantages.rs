@@ -58,13 +58,14 @@ impl VantageRecords {
         }
     }
 
-    /// A packet passed a device.
+    /// A packet passed a device, with `ecn` in its ECN field as it came: a queue there may have marked it since.
     #[inline]
-    pub fn hop(&mut self, hop: &Hop) {
+    pub fn hop(&mut self, hop: &Hop, ecn: u8) {
         if self.vantages.is_empty() {
             return;
         }
-        self.reached(hop.device, &Tau { timestamp: hop.ingress, packet: hop.packet }, true);
+        let packet = Packet { ecn, ..hop.packet };
+        self.reached(hop.device, &Tau { timestamp: hop.ingress, packet }, true);
         if let Some(place) = self.egress.get(&hop.port) {
             self.vantages[*place].1.push(Tau { timestamp: hop.egress, packet: hop.packet });
         }

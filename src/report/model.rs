@@ -17,6 +17,8 @@ pub(super) struct Summary {
     pub hops: u64,
     pub simulated_s: f64,
     pub drops: Vec<Drops>,
+    pub marked: u64,
+    pub marks: Vec<Marks>,
     pub measured: Vec<Measured>,
     pub accept: Accept,
     pub warnings: Vec<String>,
@@ -35,6 +37,12 @@ pub(super) struct Drops {
     pub device: String,
     pub port: Option<String>,
     pub reason: String,
+    pub packets: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Marks {
+    pub port: String,
     pub packets: u64,
 }
 

@@ -199,6 +199,9 @@ fn write_overview(html: &mut String, report: &Report) -> std::fmt::Result {
     tile("packets injected", &count(packets.injected), "")?;
     tile("delivered", &count(packets.delivered), "")?;
     tile("dropped", &count(packets.dropped), "")?;
+    if summary.marked > 0 {
+        tile("marked", &count(summary.marked), "")?;
+    }
     tile("still inside", &count(packets.inside), "")?;
     tile("flows", &count(summary.flows), "")?;
     tile("hops", &count(summary.hops), "")?;
@@ -389,6 +392,13 @@ fn write_packets(html: &mut String, report: &Report) -> std::fmt::Result {
     let from = if charts.delays.is_empty() { all.len() - 1 } else { 0 };
     let to = if charts.drops.is_empty() { all.len() - 1 } else { all.len() };
     write_charts(html, "packets", &all[from..to])?;
+    write_drops(html, report)?;
+    write_marks(html, report)?;
+    html.push_str("</section>\n");
+    Ok(())
+}
+
+fn write_drops(html: &mut String, report: &Report) -> std::fmt::Result {
     if !report.summary.drops.is_empty() {
         html.push_str(
             "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">dropped at</th><th scope=\"col\">reason</th>\
@@ -402,7 +412,21 @@ fn write_packets(html: &mut String, report: &Report) -> std::fmt::Result {
         }
         html.push_str("</tbody></table></div>\n");
     }
-    html.push_str("</section>\n");
+    Ok(())
+}
+
+fn write_marks(html: &mut String, report: &Report) -> std::fmt::Result {
+    if !report.summary.marks.is_empty() {
+        html.push_str(
+            "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">marked at</th>\
+             <th scope=\"col\" class=\"number\">packets</th></tr></thead><tbody>\n",
+        );
+        for marks in &report.summary.marks {
+            let (place, packets) = (escaped(&marks.port), count(marks.packets));
+            writeln!(html, "<tr><td>{place}</td><td class=\"number\">{packets}</td></tr>")?;
+        }
+        html.push_str("</tbody></table></div>\n");
+    }
     Ok(())
 }
 

@@ -95,6 +95,7 @@ pub(super) fn flows(run: &Path) -> Result<Table, ReportError> {
         ("jitter_ps", Numbers),
         ("loss_ratio", Numbers),
         ("packets_reordered", Integers),
+        ("packets_marked", Integers),
     ];
     let columns = vec![
         ("flow", "Number of the flow (fid)"),
@@ -104,6 +105,7 @@ pub(super) fn flows(run: &Path) -> Result<Table, ReportError> {
         ("packets", "Packets injected"),
         ("bytes", "Bytes injected"),
         ("dropped", "Packets dropped"),
+        ("marked", "Packets that a queue marked: congestion experienced (ECN)"),
         ("loss", "Dropped / (dropped + delivered)"),
         ("mean delay", "Mean one-way delay of delivered packets"),
         ("p50", "Median one-way delay"),
@@ -125,6 +127,7 @@ pub(super) fn flows(run: &Path) -> Result<Table, ReportError> {
             Cell::count(row.integer(6)),
             Cell::number(row.number(7), |value| bytes(value as u64)),
             Cell::count(row.integer(9)),
+            Cell::count(row.integer(16)),
             Cell::number(row.number(14), part),
             Cell::number(row.number(10), ps),
             Cell::number(row.number(11), ps),
@@ -164,12 +167,14 @@ pub(super) fn ports(run: &Path) -> Result<Table, ReportError> {
         ("waiting_p99_ps", Integers),
         ("waiting_max_ps", Integers),
         ("queue_mean_packets", Numbers),
+        ("packets_marked", Integers),
     ];
     let columns = vec![
         ("port", "Egress port: device and number"),
         ("packets", "Packets that passed"),
         ("bytes", "Bytes that passed"),
         ("dropped", "Packets lost here"),
+        ("marked", "Packets marked here: congestion experienced (ECN)"),
         ("throughput", "Bytes over the length of the run"),
         ("capacity", "Bandwidth of the link, or rate of the shaper where that is less"),
         ("load", "Throughput over capacity"),
@@ -185,6 +190,7 @@ pub(super) fn ports(run: &Path) -> Result<Table, ReportError> {
             Cell::count(row.integer(2)),
             Cell::number(row.number(3), |value| bytes(value as u64)),
             Cell::count(row.integer(4)),
+            Cell::count(row.integer(13)),
             Cell::number(row.number(5), bits_per_second),
             Cell::number(row.number(6), bits_per_second),
             Cell::number(row.number(7), part),

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use super::RunError;
 use crate::compare::{PacketOrigin, RttWatch, Watch};
 use crate::engine::{Dropped, Hop, Injected, InjectionPoint, Observer};
-use crate::packet::{DropReason, FlowKey, Packet, Tau};
+use crate::packet::{CE, DropReason, FlowKey, Packet, Tau};
 use crate::record::{
     End, FlowRecords, Held, HopRows, NetworkRows, PacketRow, PacketRows, PortRecords, QueueLengths,
     VantageRecords,
@@ -42,6 +42,7 @@ pub(super) struct RunObserver<'t> {
 
 /// A packet inside.
 struct InsidePacket {
+    /// As it entered; its ECN field, as the last port that it passed left it.
     packet: Packet,
     origin: PacketOrigin,
     hops: u32,
@@ -119,9 +120,15 @@ impl Observer for RunObserver<'_> {
     fn hop(&mut self, hop: &Hop) {
         self.ports.hop(hop);
         self.rtts.hop(hop);
+        let mut arrived = hop.packet.ecn;
         if let Some(inside) = self.inside.get_mut(&hop.packet.pid) {
             inside.hops += 1;
+            arrived = std::mem::replace(&mut inside.packet.ecn, hop.packet.ecn);
             self.watch.hop(hop, &mut inside.origin);
+        }
+        if hop.packet.ecn == CE && arrived != CE {
+            self.ports.marked(hop.port);
+            self.flows.marked(&hop.packet);
         }
         if let Some(hops) = &mut self.hops {
             hops.hop(hop);
@@ -132,7 +139,7 @@ impl Observer for RunObserver<'_> {
         if self.queues.is_some() {
             self.waited(hop.port, &hop.packet, hop.joined, hop.egress);
         }
-        self.vantages.hop(hop);
+        self.vantages.hop(hop, arrived);
     }
 
     fn delivered(&mut self, tau: &Tau, host: DeviceId) {
@@ -158,7 +165,7 @@ impl Observer for RunObserver<'_> {
         }
         // What is lost on a link had left the queue, and its ingress is known.
         if *reason != DropReason::LostOnLink {
-            self.vantages.reached(*device, tau, port.is_some());
+            self.vantages.reached(*device, &self.unmarked(tau), port.is_some());
             if let Some(port) = port {
                 self.waited(*port, &tau.packet, tau.timestamp + processing, *at);
             }
@@ -172,7 +179,8 @@ impl Observer for RunObserver<'_> {
     fn waits(&mut self, port: PortId, joined: &Tau) {
         let device = self.topology.port(port).device;
         let ingress = joined.timestamp - self.topology.device(device).processing;
-        self.vantages.reached(device, &Tau { timestamp: ingress, packet: joined.packet }, true);
+        let reached = Tau { timestamp: ingress, packet: joined.packet };
+        self.vantages.reached(device, &self.unmarked(&reached), true);
         self.ports.waits(port, joined);
         if let Some(queues) = &mut self.queues {
             queues.waits(port, joined.packet.length, joined.timestamp);
@@ -203,11 +211,19 @@ impl Observer for RunObserver<'_> {
 impl InsidePacket {
     fn row(&self, tau: Tau, device: Option<DeviceId>, end: End) -> PacketRow {
         let PacketOrigin { source, record, injected, .. } = self.origin;
+        // A mark of the queue that then lost the packet has left no port, and counts nowhere.
+        let tau = Tau { packet: Packet { ecn: self.packet.ecn, ..tau.packet }, ..tau };
         PacketRow { tau, source, record, injected, hops: self.hops, device, end }
     }
 }
 
 impl RunObserver<'_> {
+    /// A packet of a queue as it came there: without a mark of that queue, which leaves with the packet or not at all.
+    fn unmarked(&self, tau: &Tau) -> Tau {
+        let ecn = self.inside.get(&tau.packet.pid).map_or(tau.packet.ecn, |inside| inside.packet.ecn);
+        Tau { packet: Packet { ecn, ..tau.packet }, ..*tau }
+    }
+
     /// A packet has left the queue of a port.
     fn waited(&mut self, port: PortId, packet: &Packet, joined: Time, left: Time) {
         let Some(queues) = &mut self.queues else { return };

@@ -9,7 +9,7 @@ use crate::compare::{
     RttComparison,
 };
 use crate::engine::PacketCounts;
-use crate::record::DropCount;
+use crate::record::{DropCount, MarkCount};
 use crate::table::Format;
 
 /// What a run shows: `summary.json`, and what `taunet run --json` prints.
@@ -37,6 +37,10 @@ pub struct Summary {
     pub wall_s: f64,
     /// Losses by place and reason.
     pub drops: Vec<DropCount>,
+    /// Packets that left a port with a mark from its queue, congestion experienced; each counts once.
+    pub marked: u64,
+    /// The same by place.
+    pub marks: Vec<MarkCount>,
     /// One entry per measured capture.
     pub measured: Vec<MeasuredSummary>,
     /// One entry per capture with round-trip times.

@@ -286,7 +286,7 @@ impl Reader<'_> {
             Protocol::Udp => UDP,
             Protocol::Tcp => TCP,
         };
-        result.map(|()| Packet { trp, ttl: 64, dscp, ..Packet::default() })
+        result.map(|()| Packet { trp, ttl: 64, dscp, ecn: keys.ecn.bits(), ..Packet::default() })
     }
 
     fn limits(&mut self, entry: &Entry<'_>) -> Resolved<Limits> {

@@ -1,7 +1,9 @@
 //! The keys that every generated source has.
 
+use std::fmt;
+
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 use super::matrix::MatrixSpec;
 use super::size::SizeSpec;
@@ -28,6 +30,58 @@ pub enum Protocol {
     Udp,
     /// IP protocol 6; the packets alone, without TCP's control.
     Tcp,
+}
+
+/// The codepoint in the ECN field of generated packets (RFC 3168, Section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+pub enum Ecn {
+    /// Bits 00: not capable, so that queues drop the packet and never mark it.
+    #[default]
+    NotEct,
+    /// Bits 10: capable.
+    Ect0,
+    /// Bits 01: capable; RFC 9331 gives it to low-latency, low-loss traffic (L4S).
+    Ect1,
+}
+
+impl Ecn {
+    /// The two bits of the field, 0 to 2.
+    pub fn bits(self) -> u8 {
+        match self {
+            Ecn::NotEct => 0b00,
+            Ecn::Ect1 => 0b01,
+            Ecn::Ect0 => 0b10,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Ecn {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = Ecn;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"not-ect\", \"ect0\" or \"ect1\"")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Ecn, E> {
+                match text {
+                    "not-ect" => Ok(Ecn::NotEct),
+                    "ect0" => Ok(Ecn::Ect0),
+                    "ect1" => Ok(Ecn::Ect1),
+                    _ if text.eq_ignore_ascii_case("ce") => Err(E::custom(
+                        "congestion experienced is a mark that queues set, and no sender; write \"ect0\" or \"ect1\", which \
+                         lets them",
+                    )),
+                    "" => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+                    _ => Err(E::unknown_variant(text, &["not-ect", "ect0", "ect1"])),
+                }
+            }
+        }
+        deserializer.deserialize_str(Visitor)
+    }
 }
 
 /// The transport ports of generated packets.
@@ -68,6 +122,8 @@ pub struct CommonKeys {
     pub spread: Spread,
     /// The code point.
     pub dscp: Option<Spanned<u8>>,
+    /// The ECN codepoint.
+    pub ecn: Ecn,
     /// The transport protocol.
     pub protocol: Protocol,
     /// The transport ports.
@@ -121,6 +177,9 @@ macro_rules! generated {
             /// The differentiated services code point, 0 to 63 (default: 0).
             #[schemars(with = "Option<u8>", range(max = 63))]
             pub dscp: Option<crate::config::Spanned<u8>>,
+            /// The ECN codepoint: `ect0` or `ect1` lets queues mark a packet instead of dropping it (default: not-ect).
+            #[serde(default)]
+            pub ecn: super::spec::Ecn,
             /// The transport protocol (default: udp).
             #[serde(default)]
             pub protocol: super::spec::Protocol,
@@ -144,6 +203,7 @@ macro_rules! generated {
                     flows: self.flows.clone(),
                     spread: self.spread,
                     dscp: self.dscp.clone(),
+                    ecn: self.ecn,
                     protocol: self.protocol,
                     ports: self.ports.clone(),
                 }
@@ -152,3 +212,16 @@ macro_rules! generated {
     };
 }
 pub(super) use generated;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::Packet;
+
+    #[test]
+    fn a_codepoint_has_the_bits_of_the_rfc() {
+        assert_eq!([Ecn::NotEct, Ecn::Ect1, Ecn::Ect0].map(Ecn::bits), [0b00, 0b01, 0b10]);
+        let marked = |ecn: Ecn| Packet { ecn: ecn.bits(), ..Packet::default() }.mark_congestion();
+        assert_eq!([Ecn::NotEct, Ecn::Ect1, Ecn::Ect0].map(marked), [false, true, true]);
+    }
+}

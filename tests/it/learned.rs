@@ -6,12 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use assert_cmd::Command;
+use taunet::capture::Options as CaptureOptions;
+use taunet::compare::compare_runs;
 use taunet::engine::{Engine, Settings, Simulation, Unwatched};
 use taunet::learn::data::load;
 use taunet::learn::evaluate::evaluate;
 use taunet::learn::spec::{ArchitectureKind, TrainingFile};
 use taunet::ptm::neural::{Architecture, Model, Output};
+use taunet::run::{RunOptions, run};
 use taunet::scenario::Scenario;
+use taunet::table::Format;
 
 use crate::generated::injections;
 
@@ -90,6 +94,41 @@ fn the_general_model_is_close_on_what_it_has_not_seen() {
         assert!(pearson >= least && w1 <= most, "{} {}: {pearson} {w1}", evaluation.data, evaluation.output);
         assert_eq!((evaluation.score.lost, evaluation.score.lost_simulated), (0, 0));
     }
+}
+
+/// The scenario that ships, against the discipline that its model learned.
+#[test]
+fn the_learned_switch_does_what_its_discipline_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = fs::read_to_string(root("topologies/learned-switch.toml")).unwrap();
+    let learned = "ptm = { kind = \"neural\", model = \"../models/general.safetensors\", context = \"drr\" }";
+    let exact = "ptm = { kind = \"drr\", class = [{ match = { dscp = 0 }, quantum = \"4500 B\" }, \
+                 { match = { dscp = 1 }, quantum = \"3000 B\" }, { match = { dscp = 2 }, quantum = \"1500 B\" }] }";
+    assert!(text.contains(learned));
+    let topology = folder.path().join("exact.toml");
+    fs::write(&topology, text.replace(learned, exact)).unwrap();
+    let simulate = |name: &str, set: &[String]| {
+        let scenario = Scenario::load(&root("scenarios/learned-switch.toml"), set, None).unwrap();
+        let out = folder.path().join(name);
+        let options = RunOptions {
+            out: out.clone(),
+            replace: false,
+            format: Format::Parquet,
+            capture: CaptureOptions::default(),
+            overrides: Vec::new(),
+            engine: None,
+            threads: 0,
+        };
+        run(&scenario, &options, |_| ControlFlow::Continue(())).unwrap();
+        out
+    };
+    let learned = simulate("learned", &[]);
+    let exact = simulate("exact", &[format!("topology={}", topology.display())]);
+    let comparison = compare_runs(&learned, &exact).unwrap();
+    assert_eq!((comparison.matched, comparison.only_first, comparison.only_second), (40_140, 0, 0));
+    let agreement = comparison.delays.unwrap().agreement;
+    let (w1, pearson) = (agreement.w1_normalized.unwrap(), agreement.pearson.unwrap());
+    assert!(w1 < 0.004 && pearson > 0.9995, "w1_normalized {w1}, pearson {pearson}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod commands;
 mod compare_runs;
 mod deepqueuenet;
 mod disciplines;
+mod ecn;
 mod engine;
 mod engines;
 mod forwarding;
