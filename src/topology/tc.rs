@@ -318,6 +318,16 @@ impl<'a> Converter<'a> {
         self.keep(fifo::limit(&qdisc, self.options)).map(Queue::Buffer)
     }
 
+    /// Reads all qdiscs below one that is refused: their mistakes count.
+    fn visit_below(&mut self, major: u16) {
+        for index in 0..self.script.qdiscs.len() {
+            let is_below = self.script.qdiscs[index].parent.is_some_and(|(_, (parent, _))| parent == major);
+            if is_below && !self.placed_qdiscs[index] {
+                self.queue(index);
+            }
+        }
+    }
+
     /// The classes of a qdisc.
     fn take_classes(&mut self, major: u16) -> Vec<Class<'a>> {
         let classes = self.script.classes.iter().enumerate().filter(|(_, class)| class.id.0 == major);

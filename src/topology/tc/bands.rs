@@ -41,8 +41,11 @@ impl<'a> Converter<'a> {
     pub(super) fn bands(&mut self, qdisc: &Qdisc<'a>) -> Option<Table> {
         let is_ets = qdisc.kind.text == "ets";
         let read = if is_ets { ets(qdisc, self.options.frame()) } else { prio(qdisc) };
-        let bands = self.keep(read)?;
         let major = qdisc.handle.unwrap_or(0);
+        let Some(bands) = self.keep(read) else {
+            self.visit_below(major);
+            return None;
+        };
         let ids = (1..=bands.quanta.len()).map(|band| (major, band as u16)).collect::<Vec<Handle>>();
         let is_band = |id: Handle| if ids.contains(&id) { Ok(()) } else { Err("bands count from 1") };
         let rules = self.rules(qdisc, is_band);
@@ -50,7 +53,10 @@ impl<'a> Converter<'a> {
             self.by_priority(&bands)
         } else {
             let assigned = assign(self.text, &rules, &ids);
-            let mut selections = self.keep_all(assigned)?;
+            let Some(mut selections) = self.keep_all(assigned) else {
+                self.visit_below(major);
+                return None;
+            };
             self.unmatched(qdisc, &bands, &mut selections);
             selections
         };
@@ -136,7 +142,10 @@ impl<'a> Converter<'a> {
         };
         let rules = self.rules(qdisc, is_class);
         let assigned = assign(self.text, &rules, &ids);
-        let selections = self.keep_all(assigned)?;
+        let Some(selections) = self.keep_all(assigned) else {
+            self.visit_below(qdisc.handle.unwrap_or(0));
+            return None;
+        };
         let takes_all = selections.iter().flatten().any(Selection::is_everything);
         let last = selections.iter().rposition(|selection| selection.is_some());
         let mut table = Table::of_kind("drr");

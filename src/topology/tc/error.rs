@@ -20,6 +20,14 @@ pub enum TcError {
     /// More than one network device.
     #[error("the commands are for several devices: {}", listed(.0.iter().map(String::as_str)))]
     Devices(Vec<String>),
+    /// No command is for the network device that is asked for.
+    #[error("no command is for the device `{name}`")]
+    NoDevice {
+        /// the device
+        name: String,
+        /// those that there are
+        known: Vec<String>,
+    },
     /// A command ends too early.
     #[error("`{after}` needs {what} behind it")]
     Incomplete {
@@ -130,6 +138,9 @@ impl TcError {
             TcError::Devices(devices) => {
                 let first = devices.first().map_or("eth0", String::as_str);
                 format!("name one of them: --dev {first}")
+            }
+            TcError::NoDevice { known, .. } => {
+                format!("the commands are for {}", listed(known.iter().map(String::as_str)))
             }
             TcError::BadValue { example, .. } => format!("write for example {example}"),
             TcError::UnknownWord { word, known, .. } => match nearest(word, known.iter().copied()) {

@@ -41,7 +41,9 @@ impl<'a> Converter<'a> {
     /// `htb` with its classes in the order of their ids, in which the kernel serves equals.
     pub(super) fn htb(&mut self, qdisc: &Qdisc<'a>) -> Option<Table> {
         let options = options(qdisc, self.options.txqueuelen);
-        let options = self.keep(options)?;
+        // Mistakes further in are told, too.
+        let default = Options { default: 0, r2q: 10, direct_qlen: 0 };
+        let options = self.keep(options).unwrap_or(default);
         let major = qdisc.handle.unwrap_or(0);
         let classes = self.take_classes(major);
         let is_leaf = |id: Handle| classes.iter().all(|class| class.parent != id);
@@ -91,7 +93,15 @@ impl<'a> Converter<'a> {
     /// A class, unless no packet reaches it.
     fn htb_class(&mut self, node: &Node<'a>, options: &Options, default: Option<Handle>) -> Option<Table> {
         let Node { class, inner, selection } = node;
-        let rates = self.keep(rates(class))?;
+        let rates = self.keep(rates(class));
+        let Some(rates) = rates else {
+            // What hangs below it is read, too: its mistakes count.
+            self.leaf(class.id, &mut Table::default());
+            for node in inner {
+                self.htb_class(node, options, default);
+            }
+            return None;
+        };
         let mut table = Table::default().with("name", &format!("{:x}", class.id.1));
         if let Some(selection) = selection {
             table.set_text("match", selection.to_toml());
@@ -105,7 +115,7 @@ impl<'a> Converter<'a> {
             table.set("prio", &rates.prio.min(7));
             let quantum = rates.quantum.unwrap_or_else(|| default_quantum(rates.rate, options.r2q));
             table.set_size("quantum", quantum);
-            // What hangs below an unused class is read, too: its mistakes count.
+            // Also below an unused class mistakes count.
             self.leaf(class.id, &mut table);
             if selection.is_none() && default != Some(class.id) {
                 self.unused("class", class.id);

@@ -65,9 +65,14 @@ impl<'a> Script<'a> {
                 devices.push((name, word));
             }
         }
+        let names = || devices.iter().map(|(name, _)| (*name).to_owned()).collect();
         if let (None, Some((_, second))) = (device, devices.get(1)) {
-            let names = devices.iter().map(|(name, _)| (*name).to_owned()).collect();
-            return Err(vec![second.refuse(TcError::Devices(names))]);
+            return Err(vec![second.refuse(TcError::Devices(names()))]);
+        }
+        if let (Some(name), Some((_, first))) = (device, devices.first())
+            && devices.iter().all(|(known, _)| *known != name)
+        {
+            return Err(vec![first.refuse(TcError::NoDevice { name: name.to_owned(), known: names() })]);
         }
         let mut script = Script::default();
         let mut refusals = Vec::new();

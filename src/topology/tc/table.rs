@@ -119,9 +119,9 @@ impl Table {
 /// A size as people write it: 1514 B, 60 kB, 32 MiB.
 fn size_text(bytes: u64) -> String {
     match bytes {
-        10_000.. if bytes % (1 << 20) == 0 => format!("{} MiB", bytes >> 20),
-        10_000.. if bytes % 1_000 == 0 => ByteCount::new(bytes).to_string(),
-        10_000.. if bytes % 1_024 == 0 => format!("{} KiB", bytes >> 10),
+        10_000.. if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
+        10_000.. if bytes.is_multiple_of(1_000) => ByteCount::new(bytes).to_string(),
+        10_000.. if bytes.is_multiple_of(1_024) => format!("{} KiB", bytes >> 10),
         _ => format!("{bytes} B"),
     }
 }

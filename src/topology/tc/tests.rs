@@ -401,7 +401,8 @@ fn a_device_is_chosen() {
     let limit = |device| read("test", text, &of(device)).unwrap().0.table.to_toml("ptm");
     assert!(limit("a").contains("1 packet\"") && limit("c").contains("3 packets"));
     let error = convert("test", text, &of("d")).unwrap_err();
-    assert_eq!(error.message(), "there is no queueing discipline in this file");
+    assert_eq!(error.message(), "no command is for the device `d`");
+    assert_eq!(error.help(), Some("the commands are for `a`, `b`, `c`"));
 }
 
 #[test]
@@ -422,6 +423,25 @@ fn a_router_stands_around_the_table() {
     assert_eq!((topology.devices().len(), topology.forward_links().len()), (4, 3));
     let twice = RouterOptions { destination: "10.9.1.0/24".parse().unwrap(), ..options };
     assert!(converted.to_router(&twice).unwrap_err().message().contains("already an address"));
+}
+
+#[test]
+fn all_refusals_are_told_at_once() {
+    let text = "qdisc add root handle 1: htb defualt 10
+                class add parent 1: classid 1:1 htb rate 10%
+                class add parent 1:1 classid 1:10 htb rate 1mbit prio x
+                qdisc add parent 1:10 handle 10: prio bands 1
+                qdisc add parent 10:1 codel limit many
+                filter add parent 1: protocol ip prio 1 u32 match ip tos 0x10 0xff flowid 1:10
+                filter add parent 1: protocol ip prio 1 u32 match ip dport 5120 0xffc0 flowid 1:20";
+    let error = convert("test", text, &TcOptions::default()).unwrap_err();
+    let lines = error.iter().map(|mistake| mistake.line_column().unwrap().0).collect::<Vec<_>>();
+    assert_eq!(
+        lines,
+        [1, 2, 3, 4, 5, 6, 7],
+        "{:?}",
+        error.iter().map(|error| error.message()).collect::<Vec<_>>()
+    );
 }
 
 mod random {

@@ -135,7 +135,7 @@ pub(super) fn handle_text((major, minor): (u16, u16)) -> String {
 
 /// The value in base units, rounded down; `None` where it is no whole number of them that a computer holds.
 fn whole(value: f64) -> Option<u64> {
-    (value >= 0.0 && value < 9e15).then_some(value as u64)
+    (0.0..9e15).contains(&value).then_some(value as u64)
 }
 
 /// The number times its unit, whose case does not count; `None` where either is wrong.
