@@ -240,7 +240,7 @@ impl<'a> Converter<'a> {
             "codel" => aqm::codel(&qdisc, self.options),
             "fq_codel" => aqm::fq_codel(&qdisc, self.options),
             "pie" => aqm::pie(&qdisc, self.options),
-            "red" => aqm::red(&qdisc),
+            "red" => aqm::red(&qdisc, self.options),
             "sfq" => fair::sfq(&qdisc, self.options),
             "fq" => fair::fq(&qdisc, self.options, &mut self.remarks),
             "noqueue" => {

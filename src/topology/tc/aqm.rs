@@ -99,7 +99,7 @@ pub(super) fn fq_codel(qdisc: &Qdisc<'_>, options: &TcOptions) -> Result<Table, 
 
 /// # Source
 /// iproute2 6.1 `tc/q_pie.c`; Linux 6.1 `net/sched/sch_pie.c` (`pie_change`, `pie_drop_early`) and `include/net/pie.h`
-/// (`pie_params_init`): alpha and beta count sixteenths, and with two of the longest frames waiting nothing is dropped.
+/// (`pie_params_init`): alpha and beta count sixteenths, and with less than two of the longest frames waiting nothing is dropped.
 pub(super) fn pie(qdisc: &Qdisc<'_>, options: &TcOptions) -> Result<Table, Refusal> {
     const WORDS: &[&str] = &["limit", "target", "tupdate", "alpha", "beta", "ecn", "noecn"];
     let mut limit = 1_000;
@@ -135,7 +135,7 @@ pub(super) fn pie(qdisc: &Qdisc<'_>, options: &TcOptions) -> Result<Table, Refus
         .with_span("max_burst", Span::from_ns(150 * MILLISECOND))
         .with("alpha", &(f64::from(alpha) / 16.0))
         .with("beta", &(f64::from(beta) / 16.0))
-        .with_size("mean_packet", ByteCount::new(options.frame()))
+        .with_size("mtu", ByteCount::new(options.frame()))
         .with("ecn", &ecn)
         .with("hz", &options.hz))
 }
@@ -153,7 +153,7 @@ struct Red {
 /// # Source
 /// iproute2 6.1 `tc/q_red.c` (`red_parse_opt`): without `max` a quarter of the limit, or three times `min`; without `min` a
 /// third of `max`; without `burst` (2 min + max) / (3 avpkt).
-pub(super) fn red(qdisc: &Qdisc<'_>) -> Result<Table, Refusal> {
+pub(super) fn red(qdisc: &Qdisc<'_>, options: &TcOptions) -> Result<Table, Refusal> {
     const WORDS: &[&str] =
         &["limit", "min", "max", "avpkt", "burst", "probability", "bandwidth", "ecn", "harddrop", "adaptive"];
     let mut red = Red { limit: 0, min: 0, max: 0, mean: 0, burst: 0, probability: 0.02 };
@@ -189,8 +189,8 @@ pub(super) fn red(qdisc: &Qdisc<'_>) -> Result<Table, Refusal> {
         return Err(required("avpkt"));
     }
     red.fill();
-    if red.min >= red.max {
-        let what = format!("`red` from {} to {} bytes drops nothing at random", red.min, red.max);
+    if red.min > red.max {
+        let what = format!("`min` of `red`, {} bytes, is above `max`, {} bytes", red.min, red.max);
         return Err(qdisc
             .kind
             .refuse(TcError::Refused { what, help: "write a `max` above `min`: 3 times is usual" }));
@@ -212,7 +212,7 @@ pub(super) fn red(qdisc: &Qdisc<'_>) -> Result<Table, Refusal> {
         .with_size("mean_packet", ByteCount::new(red.mean))
         .with("bandwidth", &bandwidth)
         .with_size("buffer", ByteCount::new(red.limit));
-    Ok(if adaptive { table.with("adaptive", &true) } else { table })
+    Ok(if adaptive { table.with("adaptive", &true).with("hz", &options.hz) } else { table })
 }
 
 fn probability(word: Word<'_>) -> Result<f64, Refusal> {
@@ -254,6 +254,9 @@ impl Red {
     /// iproute2 6.1 `tc/q_red.c` and `tc/tc_red.c` (`tc_red_eval_P`); Linux 6.1 `include/net/red.h` (`red_set_parms`).
     fn max_p(&self) -> Option<f64> {
         let width = (self.max - self.min) as f64;
+        if width == 0.0 {
+            return Some(self.probability).filter(|probability| *probability > 0.0);
+        }
         let log = (0..32).find(|log| self.probability / width * 2_f64.powi(*log) > 1.0)?;
         Some(if self.probability == 1.0 { width / 2_f64.powi(log) } else { self.probability })
     }

@@ -79,7 +79,7 @@ pub(super) fn sfq(qdisc: &Qdisc<'_>, options: &TcOptions) -> Result<Table, Refus
 
 /// # Source
 /// iproute2 6.1 `tc/q_fq.c`; Linux 6.1 `net/sched/sch_fq.c` (`fq_init`, `fq_change`). A forwarded packet has no departure time
-/// of its own, so that `horizon` says nothing.
+/// of its own, so that `horizon` says nothing; `buckets` only makes the kernel faster.
 pub(super) fn fq(
     qdisc: &Qdisc<'_>,
     options: &TcOptions,
@@ -101,7 +101,7 @@ pub(super) fn fq(
         "pacing",
         "nopacing",
     ];
-    let (mut limit, mut flow_limit, mut buckets, mut orphan_mask) = (10_000, 100, 1_024_u32, 1_023);
+    let (mut limit, mut flow_limit, mut orphan_mask) = (10_000, 100, 1_023);
     let (mut quantum, mut initial) = (2 * options.frame(), 10 * options.frame());
     let (mut max_rate, mut paced, mut ce_threshold) = (None::<Rate>, true, None);
     let mut low_rate = const { Rate::from_bps(550_000).expect("above zero") };
@@ -126,13 +126,17 @@ pub(super) fn fq(
             "ce_threshold" => ce_threshold = Some(time(words.value("a time")?)?),
             "buckets" => {
                 let value = words.value("a number")?;
-                // tc rounds up to a power of two.
-                buckets = count(value)?.checked_next_power_of_two().unwrap_or(u32::MAX);
-                if !(2..=262_144).contains(&buckets) {
+                if !(2..=262_144).contains(&count(value)?) {
                     return Err(value.bad("a number of buckets from 2 to 262144", "1024"));
                 }
             }
-            "orphan_mask" => orphan_mask = count(words.value("a number")?)?,
+            "orphan_mask" => {
+                let value = words.value("a number")?;
+                orphan_mask = count(value)?;
+                if orphan_mask >= 65_536 || !(orphan_mask + 1).is_power_of_two() {
+                    return Err(value.bad("a mask of trailing ones, 65535 at most", "1023"));
+                }
+            }
             "horizon" => {
                 time(words.value("a time")?)?;
             }
@@ -149,14 +153,13 @@ pub(super) fn fq(
     Ok(Table::of_kind("fq")
         .with("limit", &limit)
         .with("flow_limit", &flow_limit)
+        .with("flows", &(orphan_mask + 1))
         .with_size("quantum", ByteCount::new(quantum))
         .with_size("initial_quantum", ByteCount::new(initial))
         .with_some("max_rate", max_rate.filter(|_| paced).as_ref())
         .with("low_rate_threshold", &low_rate)
         .with_span("refill_delay", refill)
         .with_span("timer_slack", slack)
-        .with("buckets", &buckets)
-        .with("orphan_mask", &orphan_mask)
         .with("hz", &options.hz)
         .with_some("ce_threshold", ce_threshold.as_ref()))
 }
