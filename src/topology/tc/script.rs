@@ -125,42 +125,14 @@ impl<'a> Script<'a> {
         self.lines.clear();
     }
 
-    fn add_qdisc(&mut self, text: &str, mut words: Words<'a>, replace: bool) -> Result<(), Refusal> {
-        let (mut number, mut parent, mut root, mut stab) = (None, None, None, None);
-        let kind = loop {
-            let word = words.value("a kind of qdisc, such as `tbf`")?;
-            match word.text {
-                "dev" => drop(words.value("a device")?),
-                "root" => root = Some(word),
-                "handle" => {
-                    let value = words.value("a handle, such as `1:`")?;
-                    number = Some((value, handle(value)?.0)).filter(|(_, number)| *number != 0);
-                }
-                "parent" => {
-                    let value = words.value("a class, such as `1:10`")?;
-                    parent = Some((value, handle(value)?));
-                }
-                "stab" => stab = Some(Words::behind(word, stab_words(&mut words))),
-                "ingress" | "clsact" => {
-                    return Err(
-                        word.no_counterpart("it is no queue", "leave it out: a port queues at its egress")
-                    );
-                }
-                "estimator" | "est" | "ingress_block" | "egress_block" => {
-                    return Err(word.no_counterpart("it does not queue", "leave it out"));
-                }
-                _ => break word,
-            }
-        };
-        let Some(at) = root.or(parent.map(|(word, _)| word)) else {
-            let key = "root` or `parent";
-            return Err(kind.refuse(TcError::Required { kind: "qdisc add", key }));
-        };
+    fn add_qdisc(&mut self, text: &str, words: Words<'a>, replace: bool) -> Result<(), Refusal> {
+        let (at, qdisc, number) = read_qdisc(words)?;
+        let parent = qdisc.parent;
         if let Some((word, (major, _))) = parent {
             self.qdisc_with(word, major)?;
         }
         let place = parent.map(|(_, class)| class);
-        let there = self.qdiscs.iter().position(|qdisc| qdisc.parent.map(|(_, class)| class) == place);
+        let there = self.qdiscs.iter().position(|there| there.parent.map(|(_, class)| class) == place);
         match there {
             Some(_) if replace && place.is_none() => self.forget_but_last_line(),
             Some(index) if replace => self.remove(index),
@@ -170,13 +142,12 @@ impl<'a> Script<'a> {
             }
             None => {}
         }
-        if let Some((word, number)) = number
-            && let Some(other) = self.qdiscs.iter().find(|qdisc| qdisc.handle == Some(number))
+        if let (Some(word), Some(number)) = (number, qdisc.handle)
+            && let Some(other) = self.qdiscs.iter().find(|other| other.handle == Some(number))
         {
             return Err(twice(text, word, "a qdisc", handle_text((number, 0)), other.kind));
         }
-        let handle = number.map(|(_, number)| number);
-        self.qdiscs.push(Qdisc { kind, handle, parent, stab, options: Words::behind(kind, words.rest()) });
+        self.qdiscs.push(qdisc);
         Ok(())
     }
 
@@ -286,7 +257,19 @@ impl<'a> Script<'a> {
             let known = &["u32", "flower", "matchall"];
             return Err(kind.refuse(TcError::NoKind { what: "filter", kind: kind.text.to_owned(), known }));
         }
-        let prio = prio.unwrap_or_else(|| self.next_prio(parent.map(|(_, (major, _))| major)));
+        let qdisc = parent.map(|(_, (major, _))| major);
+        let prio = prio.unwrap_or_else(|| self.next_prio(qdisc));
+        let same =
+            |filter: &&Filter<'_>| filter.prio == prio && filter.parent.map(|(_, (major, _))| major) == qdisc;
+        let text_of = |word: Option<Word<'a>>| word.map_or("all", |word| word.text);
+        if let Some(other) = self.filters.iter().find(same)
+            && (other.kind.text != kind.text || text_of(other.protocol) != text_of(protocol))
+        {
+            let what = format!(
+                "the kernel takes one kind of filter and one protocol for each prio, and {prio} has others"
+            );
+            return Err(kind.refuse(TcError::Refused { what, help: "write another `prio`" }));
+        }
         let options = Words::behind(kind, words.rest());
         self.filters.push(Filter { kind, parent, protocol, prio, options });
         Ok(())
@@ -307,6 +290,44 @@ impl<'a> Script<'a> {
             word.refuse(TcError::NotDefined { what: "the qdisc", name: handle_text((number, 0)) })
         })
     }
+}
+
+/// Reads the words behind `qdisc add`: where it stands, the qdisc, and the word of its handle.
+fn read_qdisc<'a>(mut words: Words<'a>) -> Result<(Word<'a>, Qdisc<'a>, Option<Word<'a>>), Refusal> {
+    let (mut number, mut parent, mut root, mut stab) = (None, None, None, None);
+    let kind = loop {
+        let word = words.value("a kind of qdisc, such as `tbf`")?;
+        match word.text {
+            "dev" => drop(words.value("a device")?),
+            "root" => root = Some(word),
+            "handle" => {
+                let value = words.value("a handle, such as `1:`")?;
+                number = Some((value, handle(value)?.0)).filter(|(_, number)| *number != 0);
+            }
+            "parent" => {
+                let value = words.value("a class, such as `1:10`")?;
+                parent = Some((value, handle(value)?));
+            }
+            "stab" => stab = Some(Words::behind(word, stab_words(&mut words))),
+            "ingress" | "clsact" => {
+                return Err(
+                    word.no_counterpart("it is no queue", "leave it out: a port queues at its egress")
+                );
+            }
+            "estimator" | "est" | "ingress_block" | "egress_block" => {
+                return Err(word.no_counterpart("it does not queue", "leave it out"));
+            }
+            _ => break word,
+        }
+    };
+    let Some(at) = root.or(parent.map(|(word, _)| word)) else {
+        let key = "root` or `parent";
+        return Err(kind.refuse(TcError::Required { kind: "qdisc add", key }));
+    };
+    let handle = number.map(|(_, number)| number);
+    let word = number.map(|(word, _)| word);
+    let options = Words::behind(kind, words.rest());
+    Ok((at, Qdisc { kind, handle, parent, stab, options }, word))
 }
 
 /// The device of a command.

@@ -373,6 +373,21 @@ fn filters_that_no_match_can_be_are_refused() {
 }
 
 #[test]
+fn filters_of_one_prio_are_of_one_kind() {
+    let text = "qdisc add root handle 1: prio\nfilter add parent 1: protocol ip prio 1 matchall flowid 1:1\n";
+    for other in [
+        "protocol ipv6 prio 1 matchall flowid 1:2",
+        "protocol ip prio 1 u32 match ip dport 80 ffff flowid 1:2",
+    ] {
+        let outcome = outcome(&format!("{text}filter add parent 1: {other}"));
+        assert!(
+            outcome.contains("the kernel takes one kind of filter and one protocol for each prio"),
+            "{outcome}"
+        );
+    }
+}
+
+#[test]
 fn the_last_command_counts() {
     let text = "qdisc add dev a root handle 1: prio\nqdisc add dev a parent 1:1 handle 2: codel\nqdisc del dev a root\n\
                 qdisc add dev a root handle 1: tbf rate 1mbit burst 2000 limit 9000\n\
