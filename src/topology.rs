@@ -13,6 +13,7 @@ pub mod import;
 mod names;
 mod position;
 mod statistics;
+pub mod tc;
 mod write;
 
 pub use crate::prefix::Prefix;

@@ -1,15 +1,16 @@
-//! `taunet topology show|generate|import|export`
+//! `taunet topology show|generate|import|export|tc`
 
 mod export;
 mod generate;
 mod import;
 mod show;
+mod tc;
 
 use clap::{Args, Subcommand};
 
 use super::{CliError, Global, Output};
 
-/// Show, generate, import or export a topology
+/// Show, generate, import or export a topology; read the commands of tc
 #[derive(Debug, Args)]
 pub struct TopologyVerb {
     /// What to do with it.
@@ -24,6 +25,7 @@ enum Action {
     Generate(generate::Generate),
     Import(import::ImportFile),
     Export(export::Export),
+    Tc(tc::Tc),
 }
 
 impl TopologyVerb {
@@ -33,6 +35,7 @@ impl TopologyVerb {
             Action::Generate(generate) => generate.run(global, output),
             Action::Import(import) => import.run(global, output),
             Action::Export(export) => export.run(global, output),
+            Action::Tc(tc) => tc.run(global, output),
         }
     }
 }

@@ -1,0 +1,183 @@
+//! Why a line of tc has no counterpart.
+
+use std::ops::Range;
+
+use crate::config::{did_you_mean, listed, nearest};
+
+/// Why a line of tc has no counterpart in a `[ptm]` table.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TcError {
+    /// The file builds no queueing discipline.
+    #[error("there is no queueing discipline in this file")]
+    Nothing,
+    /// A word for the shell.
+    #[error("`{0}` is for the shell, not for tc")]
+    Shell(String),
+    /// A line that builds nothing.
+    #[error("`{0}` builds no queueing discipline")]
+    NotACommand(String),
+    /// More than one network device.
+    #[error("the commands are for several devices: {}", listed(.0.iter().map(String::as_str)))]
+    Devices(Vec<String>),
+    /// No command is for the network device that is asked for.
+    #[error("no command is for the device `{name}`")]
+    NoDevice {
+        /// the device
+        name: String,
+        /// those that there are
+        known: Vec<String>,
+    },
+    /// A command ends too early.
+    #[error("`{after}` needs {what} behind it")]
+    Incomplete {
+        /// the last word
+        after: String,
+        /// what is missing
+        what: &'static str,
+    },
+    /// A value that cannot be read.
+    #[error("`{text}` is not {what}")]
+    BadValue {
+        /// the value as given
+        text: String,
+        /// what it should be
+        what: &'static str,
+        /// a value that would be right
+        example: &'static str,
+    },
+    /// A word that tc does not know there.
+    #[error("`{word}` is no word of {place}")]
+    UnknownWord {
+        /// the word
+        word: String,
+        /// where it stands
+        place: String,
+        /// the words that there are
+        known: &'static [&'static str],
+    },
+    /// A kind of qdisc, class or filter that taunet does not have.
+    #[error("taunet has no {what} like `{kind}`")]
+    NoKind {
+        /// `qdisc`, `class` or `filter`
+        what: &'static str,
+        /// the kind as given
+        kind: String,
+        /// the kinds that there are
+        known: &'static [&'static str],
+    },
+    /// Something of tc that taunet does not have.
+    #[error("`{word}` has no counterpart in taunet: {why}")]
+    NoCounterpart {
+        /// the word
+        word: String,
+        /// what it would do
+        why: &'static str,
+        /// what would be right
+        help: &'static str,
+    },
+    /// A parameter without which tc makes nothing.
+    #[error("`{kind}` needs `{key}`")]
+    Required {
+        /// the kind of qdisc or class
+        kind: &'static str,
+        /// the parameter
+        key: &'static str,
+    },
+    /// Parameters that the kernel refuses.
+    #[error("{what}")]
+    Refused {
+        /// what is wrong
+        what: String,
+        /// what would be right
+        help: &'static str,
+    },
+    /// A parent, class or qdisc that no line before has made.
+    #[error("no line before this one makes {what} `{name}`")]
+    NotDefined {
+        /// what it would be
+        what: &'static str,
+        /// its handle as given
+        name: String,
+    },
+    /// Two things at one place.
+    #[error("{what} `{name}` is there already, by line {line}")]
+    Twice {
+        /// what it is
+        what: &'static str,
+        /// its handle
+        name: String,
+        /// the line of the first
+        line: usize,
+    },
+    /// Filters that one `match` cannot hold.
+    #[error("this filter and that of line {line} lead to one class, and no one `match` holds both")]
+    TwoMatches {
+        /// the line of the other filter
+        line: usize,
+    },
+    /// Filters that are asked in an order which classes cannot have.
+    #[error("the filter of line {line} takes some of the same packets first, and leads to a later class")]
+    Order {
+        /// the line of the other filter
+        line: usize,
+    },
+    /// The table is none.
+    #[error("these commands make no [ptm] table: {0}")]
+    NoTable(String),
+}
+
+impl TcError {
+    /// What would be right.
+    pub fn help(&self) -> Option<String> {
+        Some(match self {
+            TcError::Nothing | TcError::NotACommand(_) => {
+                "write `qdisc add`, `class add` or `filter add`, one a line".to_owned()
+            }
+            TcError::Shell(_) => "write what the shell makes of it: plain words, one command a line".to_owned(),
+            TcError::Devices(devices) => {
+                let first = devices.first().map_or("eth0", String::as_str);
+                format!("name one of them: --dev {first}")
+            }
+            TcError::NoDevice { known, .. } => {
+                format!("the commands are for {}", listed(known.iter().map(String::as_str)))
+            }
+            TcError::BadValue { example, .. } => format!("write for example {example}"),
+            TcError::UnknownWord { word, known, .. } => match nearest(word, known.iter().copied()) {
+                Some(near) => did_you_mean(near),
+                None => format!("its words: {}", known.join(", ")),
+            },
+            TcError::NoKind { kind, known, .. } => match nearest(kind, known.iter().copied()) {
+                Some(near) => did_you_mean(near),
+                None => format!("it has {}", known.join(", ")),
+            },
+            TcError::NoCounterpart { help, .. } | TcError::Refused { help, .. } => (*help).to_owned(),
+            TcError::Required { key, .. } => format!("add `{key}` and its value"),
+            TcError::NotDefined { .. } => "make it first, or correct the handle".to_owned(),
+            TcError::Twice { .. } => "keep one of them, or write `replace`".to_owned(),
+            TcError::TwoMatches { .. } => {
+                "write filters that differ in one thing only, or give each of them a class".to_owned()
+            }
+            TcError::Order { .. } => {
+                "a packet goes to the first class that fits it, in the order of bands or class ids: number the \
+                 classes in the order of their filters"
+                    .to_owned()
+            }
+            TcError::Incomplete { .. } | TcError::NoTable(_) => return None,
+        })
+    }
+}
+
+/// A [`TcError`] and the bytes that are wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub span: Range<usize>,
+    /// Boxed, since most results are none.
+    pub error: Box<TcError>,
+}
+
+impl Refusal {
+    pub fn new(span: Range<usize>, error: TcError) -> Self {
+        Refusal { span, error: Box::new(error) }
+    }
+}

@@ -1,0 +1,64 @@
+//! `stab`: what a link adds to each packet.
+
+use super::error::{Refusal, TcError};
+use super::script::Qdisc;
+use super::table::Table;
+use super::units::{signed, size};
+use crate::units::ByteCount;
+
+/// The words of `stab`; each has a value.
+pub(super) const WORDS: &[&str] = &["overhead", "mpu", "linklayer", "mtu", "tsize"];
+
+/// Sets the keys `overhead`, `mpu` and `linklayer` of a shaper. What the kernel's table rounds is told.
+///
+/// # Source
+/// iproute2 6.1 `tc/tc_stab.c` and `tc/tc_core.c` (`tc_calc_size_table`).
+pub(super) fn stab(qdisc: &Qdisc<'_>, table: &mut Table, remarks: &mut Vec<String>) -> Result<(), Refusal> {
+    let Some(mut words) = qdisc.stab.clone() else { return Ok(()) };
+    let (mut mpu, mut mtu, mut slots, mut atm) = (ByteCount::ZERO, 0, 0, false);
+    while let Some(word) = words.next() {
+        let value = words.value("a value")?;
+        match word.text {
+            "overhead" => {
+                let bytes = signed(value)?;
+                if bytes.abs() > 2_048 {
+                    return Err(value.bad("an overhead from -2048 to 2048 bytes", "24"));
+                }
+                table.set("overhead", &format!("{bytes} B"));
+            }
+            "mpu" => mpu = size(value)?,
+            "mtu" => mtu = size(value)?.get(),
+            "tsize" => slots = size(value)?.get(),
+            "linklayer" => match value.text {
+                "ethernet" => atm = false,
+                "atm" | "adsl" => atm = true,
+                _ => return Err(value.bad("a link layer", "ethernet, atm or adsl")),
+            },
+            _ => return Err(word.unknown("stab", WORDS)),
+        }
+    }
+    if mpu != ByteCount::ZERO {
+        table.set_size("mpu", mpu);
+    }
+    table.set("linklayer", &if atm { "atm" } else { "ethernet" });
+    if atm || mpu != ByteCount::ZERO {
+        let mtu = if mtu == 0 { 2_047 } else { mtu };
+        let slots = if slots == 0 { 512 } else { slots };
+        let step = (0..32).find(|log| (mtu >> log) < slots).unwrap_or(32);
+        if step > 0 {
+            let bytes = 1_u64 << step;
+            remarks.push(format!(
+                "the kernel rounds lengths up to {bytes} B by the size table of `stab`; the table here counts bytes"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses `stab` where no shaper counts it.
+pub(super) fn none(qdisc: &Qdisc<'_>) -> Result<(), Refusal> {
+    let Some(words) = &qdisc.stab else { return Ok(()) };
+    let what = format!("`stab` at `{}` has no counterpart in taunet", qdisc.kind.text);
+    let at = words.peek().unwrap_or(qdisc.kind);
+    Err(at.refuse(TcError::Refused { what, help: "give it to a `tbf` or `htb` at the root" }))
+}

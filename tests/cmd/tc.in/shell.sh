@@ -1,0 +1,2 @@
+DEV=eth0
+tc qdisc add dev $DEV root cake
