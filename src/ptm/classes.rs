@@ -319,6 +319,11 @@ impl Classes {
         }
     }
 
+    /// The classes with disciplines of their own, in order.
+    pub fn nested(&self) -> &[usize] {
+        &self.nested
+    }
+
     /// The empty ones of the first `count` classes have been asked for a packet at `now`; see [`Discipline::idle`].
     #[inline]
     pub fn idle_below(&mut self, count: usize, now: Time) {

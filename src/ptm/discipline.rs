@@ -29,15 +29,16 @@ pub trait Discipline: Send {
     /// What goes next at `now`: Linux's `peek`. A discipline that only shows its head (`fifo`, `priority`, `red`) may
     /// name another packet at a later instant; the others take the packet out and hold it until it is dequeued
     /// (`qdisc_peek_dequeued`). Packets dropped on the way (CoDel) go to `losses`. Asked twice at one instant, it says
-    /// the same.
+    /// the same. To be asked while nothing waits matters to some: CoDel leaves drop state, and `fq-codel` strikes empty
+    /// queues off its lists.
     fn next(&mut self, now: Time, losses: &mut Vec<Loss>) -> Next;
 
     /// Takes the packet that [`next`](Discipline::next) says is ready at `now`; `None` when none is. Its timestamp
     /// is still that of its arrival; its ECN field may have been marked.
     fn dequeue(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau>;
 
-    /// Nothing waits, and the parent has asked for a packet at `now`: for RED, an idle period begins. Not every
-    /// parent asks: the link does, and `priority` and the strict classes of `ets`; `token-bucket`, `htb` and `drr` do not.
+    /// Nothing waits, and the parent has tried to dequeue at `now`: for RED, an idle period begins. Not every
+    /// parent tries: the link does, and `priority` and the strict classes of `ets`; `token-bucket`, `htb` and `drr` do not.
     fn idle(&mut self, _now: Time) {}
 
     /// What waits.

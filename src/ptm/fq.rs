@@ -148,7 +148,8 @@ impl FqSpec {
 /// O(1) per packet; O(log queues) with `max_rate`.
 ///
 /// # Source
-/// Linux 6.1 `net/sched/sch_fq.c` (`fq_enqueue`, `fq_dequeue`, `fq_check_throttled`). What sockets of the same host say (their own
+/// Linux 6.1 `net/sched/sch_fq.c` (`fq_enqueue`, `fq_dequeue`, `fq_check_throttled`) and `sch_api.c`
+/// (`qdisc_watchdog_schedule_range_ns`). What sockets of the same host say (their own
 /// rates, departure times, control traffic) is not there for what is forwarded. Queues are never forgotten; the kernel forgets
 /// those of 3 s and older when there are more than twice as many as buckets.
 pub struct Fq {
@@ -165,6 +166,8 @@ pub struct Fq {
     /// Queues that wait, by when that ends [ns] and in which order they came.
     throttled: BTreeSet<(i64, u64, u32)>,
     throttles: u64,
+    /// What the timer is set for; it fires up to `timer_slack` later [ns].
+    timer: i64,
     backlog: Backlog,
     head: Option<Tau>,
 }
@@ -197,6 +200,7 @@ impl Fq {
             old: VecDeque::new(),
             throttled: BTreeSet::new(),
             throttles: 0,
+            timer: i64::MIN / 2,
             backlog: Backlog::default(),
             head: None,
             spec: spec.clone(),
@@ -219,6 +223,10 @@ impl Fq {
 
     /// Takes the packet that leaves at `now` from its queue; or when one may, if any waits.
     fn take(&mut self, now: Time) -> Result<Tau, Next> {
+        if self.backlog.packets() == 0 {
+            // The lists stay as they are.
+            return Err(Next::Nothing);
+        }
         let clock = nanoseconds(now);
         let quantum = i64::try_from(self.spec.quantum.get()).unwrap_or(i64::MAX);
         self.release(clock);
@@ -226,8 +234,8 @@ impl Fq {
             let from_new = !self.new.is_empty();
             let list = if from_new { &mut self.new } else { &mut self.old };
             let Some(&index) = list.front() else {
-                return Err(self.throttled.first().map_or(Next::Nothing, |(due, ..)| {
-                    Next::Throttled((instant(*due) + self.spec.timer_slack).max(now))
+                return Err(self.throttled.first().map(|(due, ..)| *due).map_or(Next::Nothing, |due| {
+                    Next::Throttled(self.set_timer(clock, due).max(now))
                 }));
             };
             let queue = &mut self.queues[index as usize];
@@ -258,6 +266,16 @@ impl Fq {
             queue.packets.pop_front();
             return Ok(self.send(index as usize, head, clock, due));
         }
+    }
+
+    /// Sets the timer for `due`, and says when it fires. One that is set for up to a slack after that stays.
+    fn set_timer(&mut self, clock: i64, due: i64) -> Time {
+        let slack = span_ns(self.spec.timer_slack);
+        let is_set = self.timer + slack > clock;
+        if !(is_set && (due..=due + slack).contains(&self.timer)) {
+            self.timer = due;
+        }
+        instant(self.timer + slack)
     }
 
     /// A packet of a queue leaves at `clock`, that may have left at `due`.

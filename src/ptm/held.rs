@@ -33,6 +33,11 @@ impl<D: Discipline> Discipline for Held<D> {
         if self.head.is_none() {
             match self.inner.next(now, losses) {
                 Next::Ready(_) => self.head = self.inner.dequeue(now, losses),
+                Next::Nothing => {
+                    // To be asked is to be dequeued.
+                    self.inner.idle(now);
+                    return Next::Nothing;
+                }
                 wait => return wait,
             }
         }

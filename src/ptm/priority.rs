@@ -61,15 +61,22 @@ impl PrioritySpec {
 /// L. Kleinrock, "Queueing Systems", volume 2, 1976, section 3.4 (head of the line). Linux `net/sched/sch_prio.c` is the same.
 pub struct Priority {
     classes: Classes,
-    /// One bit per class with packets, 64 to the word.
+    /// One bit per class that is asked, 64 to the word: those with packets, and those with a discipline of their own, to
+    /// which it matters to be asked (see [`Discipline::next`]).
     busy: Vec<u64>,
+    /// The same for those with a discipline of their own.
+    nested: Vec<u64>,
 }
 
 impl Priority {
     /// Empty classes.
     pub fn new(spec: &PrioritySpec, place: &Place<'_>) -> Self {
-        let busy = vec![0; spec.class.len().div_ceil(64)];
-        Priority { classes: Classes::new(&spec.class, spec.buffer, place), busy }
+        let classes = Classes::new(&spec.class, spec.buffer, place);
+        let mut nested = vec![0; spec.class.len().div_ceil(64)];
+        for &class in classes.nested() {
+            nested[class / 64] |= 1 << (class % 64);
+        }
+        Priority { classes, busy: nested.clone(), nested }
     }
 
     /// The first class with a packet to send, and its length; or why there is none.
@@ -82,7 +89,7 @@ impl Priority {
                 let class = 64 * word + bits.trailing_zeros() as usize;
                 match self.classes.next(class, now, losses) {
                     Next::Ready(length) => return Ok((class, length)),
-                    Next::Nothing => self.busy[word] &= !(1 << (class % 64)),
+                    Next::Nothing => self.busy[word] &= !(1 << (class % 64)) | self.nested[word],
                     Next::Throttled(fires) => {
                         earliest = Some(earliest.map_or(fires, |earliest: Time| earliest.min(fires)));
                     }
@@ -110,7 +117,7 @@ impl Discipline for Priority {
         let tau = self.classes.dequeue(class, now, losses);
         self.classes.idle_below(class, now);
         if self.classes.is_empty(class) {
-            self.busy[class / 64] &= !(1 << (class % 64));
+            self.busy[class / 64] &= !(1 << (class % 64)) | self.nested[class / 64];
         }
         tau
     }

@@ -42,12 +42,14 @@ impl Server {
         };
     }
 
-    /// The link is busy from `now` until it falls free; then the discipline is asked again, if something waits.
+    /// The link is busy from `now` until it falls free; then the discipline is asked again, if something waits. An empty one
+    /// is asked at once, as Linux does while the driver has room.
     #[inline]
     fn wait(&mut self, now: Time) {
-        self.next = (self.discipline.backlog().packets() > 0).then_some(self.free);
-        if self.next.is_none() {
-            self.discipline.idle(now);
+        if self.discipline.backlog().packets() > 0 {
+            self.next = Some(self.free);
+        } else {
+            self.ask(now);
         }
     }
 }
