@@ -42,6 +42,11 @@ const DISCIPLINES: &[(&str, &str)] = &[
         "htb",
         r#"kind = "htb", class = [{ rate = "900 Mbps", class = [{ match = { dscp = 1 }, rate = "100 Mbps", ceil = "900 Mbps" }, { match = { dscp = 2 }, rate = "100 Mbps", ceil = "900 Mbps" }, { rate = "100 Mbps", ceil = "900 Mbps" }] }]"#,
     ),
+    ("netem", r#"kind = "netem", delay = "1 ms", rate = "950 Mbps", limit = 1000000"#),
+    (
+        "netem-jitter",
+        r#"kind = "netem", delay = "1 ms", jitter = "500 us", distribution = "normal", limit = 1000000"#,
+    ),
 ];
 
 const PACKETS: u64 = 100_000;

@@ -82,11 +82,13 @@ pub enum DropReason {
     SojournAboveTarget,
     /// The link lost it.
     LostOnLink,
+    /// The egress port lost it at random (netem).
+    RandomLoss,
 }
 
 impl DropReason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [DropReason; 8] = [
+    pub const ALL: [DropReason; 9] = [
         DropReason::BufferFull,
         DropReason::LargerThanBurst,
         DropReason::NoRoute,
@@ -95,6 +97,7 @@ impl DropReason {
         DropReason::AboveMaximum,
         DropReason::SojournAboveTarget,
         DropReason::LostOnLink,
+        DropReason::RandomLoss,
     ];
 
     /// The number: the place in [`ALL`](Self::ALL).
@@ -113,6 +116,7 @@ impl DropReason {
             DropReason::AboveMaximum => "above-maximum",
             DropReason::SojournAboveTarget => "sojourn-above-target",
             DropReason::LostOnLink => "lost-on-link",
+            DropReason::RandomLoss => "random-loss",
         }
     }
 }

@@ -30,6 +30,7 @@ mod parameter;
 mod pie;
 mod red;
 mod htb;
+mod netem;
 pub mod neural;
 mod priority;
 mod psched;
@@ -58,6 +59,10 @@ pub use fq::{Fq, FqSpec};
 pub use fq_codel::{FqCodel, FqCodelSpec};
 pub use framing::{LinkLayer, Overhead};
 pub use htb::{Htb, HtbClass, HtbSpec};
+pub use netem::{
+    DelayDistribution, FourStateLoss, GilbertElliottLoss, LossModel, LossSpec, Netem, NetemError, NetemSpec,
+    SlotSpec,
+};
 pub use neural::{ModelCache, NeuralSpec};
 pub use pie::{Pie, PieSpec};
 pub use priority::{Priority, PriorityClass, PrioritySpec};
@@ -117,6 +122,8 @@ pub enum PtmSpec {
     Wrr(WrrSpec),
     /// Weighted fair queueing.
     Wfq(WfqSpec),
+    /// A network emulator: Linux `netem`.
+    Netem(Box<NetemSpec>),
     /// Learned from data.
     Neural(NeuralSpec),
 }
@@ -158,17 +165,19 @@ impl PtmSpec {
             PtmSpec::Ets(spec) => spec.check(link),
             PtmSpec::Wrr(spec) => spec.check(link),
             PtmSpec::Wfq(spec) => spec.check(link),
+            PtmSpec::Netem(spec) => spec.check(link),
             PtmSpec::Neural(spec) => spec.check(link),
             _ => Ok(()),
         }
     }
 
     /// What the port can send in the long run, in bits per second: the bandwidth of its link, or the rate of a token
-    /// bucket or the ceilings of `htb`'s outermost classes where that is less. `None` without a bound.
+    /// bucket or of `netem` or the ceilings of `htb`'s outermost classes where that is less. `None` without a bound.
     pub fn capacity_bps(&self, link: &Link) -> Option<u64> {
         let shaped = match self {
             PtmSpec::TokenBucket(spec) => Some(spec.rate.as_bps()),
             PtmSpec::Htb(spec) => spec.most_bps(),
+            PtmSpec::Netem(spec) => spec.most_bps(link),
             PtmSpec::Neural(spec) => spec.shaped_bps(),
             _ => None,
         };
@@ -184,6 +193,7 @@ impl PtmSpec {
         match self {
             PtmSpec::Neural(spec) => spec.load(base, cache),
             PtmSpec::TokenBucket(spec) => nested([&mut spec.ptm].into_iter(), base, cache),
+            PtmSpec::Netem(spec) => nested([&mut spec.ptm].into_iter(), base, cache),
             PtmSpec::Priority(spec) => nested(spec.class.iter_mut().map(|class| &mut class.ptm), base, cache),
             PtmSpec::Drr(spec) => nested(spec.class.iter_mut().map(|class| &mut class.ptm), base, cache),
             PtmSpec::Ets(spec) => nested(spec.class.iter_mut().map(|class| &mut class.ptm), base, cache),
@@ -221,6 +231,7 @@ impl PtmSpec {
             PtmSpec::Ets(spec) => Box::new(Held::new(spec.discipline(place))),
             PtmSpec::Wrr(spec) => Box::new(Wrr::of(spec, place)),
             PtmSpec::Wfq(spec) => Box::new(Wfq::new(spec, place)),
+            PtmSpec::Netem(spec) => Box::new(Netem::new(spec, place)),
             PtmSpec::Neural(spec) => spec.discipline(place),
         }
     }
@@ -480,6 +491,83 @@ mod tests {
         )
     }
 
+    fn probability() -> impl Strategy<Value = Probability> {
+        (0.0..=1.0f64).prop_map(|value| Probability::new(value).unwrap())
+    }
+
+    fn loss() -> impl Strategy<Value = LossSpec> {
+        prop_oneof![
+            probability().prop_map(LossSpec::Random),
+            (probability(), probability(), probability(), probability()).prop_map(
+                |(p, r, loss_in_bad, loss_in_good)| {
+                    LossSpec::Model(LossModel::Gemodel(GilbertElliottLoss {
+                        p,
+                        r: Some(r),
+                        loss_in_bad,
+                        loss_in_good,
+                    }))
+                }
+            ),
+        ]
+    }
+
+    fn slot() -> impl Strategy<Value = Option<SlotSpec>> {
+        let spaced =
+            (0..5_000u64, 1..5_000u64, 1..5u32, 40..5_000u64).prop_map(|(min, range, packets, bytes)| {
+                SlotSpec {
+                    min_delay: Some(Span::from_ns(min * 1_000)),
+                    max_delay: Some(Span::from_ns((min + range) * 1_000)),
+                    packets: packets.try_into().ok(),
+                    bytes: Some(ByteCount::new(bytes)),
+                    ..SlotSpec::default()
+                }
+            });
+        prop::option::of(spaced)
+    }
+
+    /// The one discipline here that does not keep the order.
+    fn netem() -> impl Strategy<Value = PtmSpec> {
+        let distribution = prop::sample::select(vec![
+            DelayDistribution::Uniform,
+            DelayDistribution::Normal,
+            DelayDistribution::Pareto,
+            DelayDistribution::ParetoNormal,
+        ]);
+        let delay = (0..20_000u64, 0..20_000u64, probability(), distribution);
+        let rate = prop::option::of((1_000_000..50_000_000u64).prop_map(|bps| Rate::from_bps(bps).unwrap()));
+        let inside = prop::option::of(prop_oneof![codel(), fq_codel(), red()].prop_map(Box::new));
+        let reorder = (probability(), 1..5u32);
+        (0..60u64, delay, loss(), any::<bool>(), reorder, rate, slot(), inside).prop_map(
+            |(
+                limit,
+                (delay, jitter, correlation, distribution),
+                loss,
+                ecn,
+                (reorder, gap),
+                rate,
+                slot,
+                ptm,
+            )| {
+                PtmSpec::Netem(Box::new(NetemSpec {
+                    limit,
+                    delay: Span::from_ns(delay * 1_000),
+                    jitter: Span::from_ns(jitter * 1_000),
+                    correlation,
+                    distribution,
+                    loss,
+                    ecn,
+                    reorder,
+                    reorder_correlation: correlation,
+                    gap: gap.try_into().ok(),
+                    rate,
+                    slot,
+                    ptm,
+                    ..NetemSpec::default()
+                }))
+            },
+        )
+    }
+
     fn links() -> impl Strategy<Value = Link> {
         prop_oneof![Just("unlimited"), Just("10 Mbps"), Just("3 Mbps")]
             .prop_map(|bandwidth| Link::with_delay(bandwidth.parse().unwrap(), Span::ZERO))
@@ -513,7 +601,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn both_forms_agree(spec in specs(), link in links(), taus in taus(), cut in 0..200usize) {
+        fn both_forms_agree(spec in prop_oneof![6 => specs(), 2 => netem()], link in links(), taus in taus(), cut in 0..200usize) {
             let expected = one_by_one(&mut *build(&spec, link), &taus);
             let mut ptm = build(&spec, link);
             let flows = Flows::default();
@@ -526,7 +614,9 @@ mod tests {
         }
 
         #[test]
-        fn packets_are_conserved_in_order_and_never_early(spec in specs(), link in links(), taus in taus()) {
+        fn packets_are_conserved_and_never_early(
+            spec in prop_oneof![6 => specs(), 2 => netem()], link in links(), taus in taus(),
+        ) {
             let (departures, losses) = one_by_one(&mut *build(&spec, link), &taus);
             prop_assert_eq!(departures.len() + losses.len(), taus.len());
             let mut free = Time::ZERO;
@@ -535,6 +625,14 @@ mod tests {
                 prop_assert!(departure.start >= free, "two packets on the link at once");
                 free = departure.start + link.transmission_time(departure.tau.packet.byte_count());
             }
+            for loss in &losses {
+                prop_assert!(loss.at >= loss.tau.timestamp);
+            }
+        }
+
+        #[test]
+        fn packets_keep_their_order(spec in specs(), link in links(), taus in taus()) {
+            let (departures, _) = one_by_one(&mut *build(&spec, link), &taus);
             prop_assert!(departures.windows(2).all(|pair| pair[0].tau.packet.pid < pair[1].tau.packet.pid));
         }
     }

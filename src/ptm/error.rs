@@ -1,5 +1,7 @@
 //! Why a PTM cannot be made of its parameters.
 
+use super::netem::NetemError;
+
 /// Why the parameters of a PTM do not hold together, or not at their link.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -79,6 +81,9 @@ pub enum PtmError {
         /// how deep they may be
         most: usize,
     },
+    /// The parameters of `netem` do not hold together.
+    #[error(transparent)]
+    Netem(#[from] NetemError),
 }
 
 impl PtmError {
@@ -106,6 +111,7 @@ impl PtmError {
             PtmError::DuplicateClass(_) => "give each class its own name".to_owned(),
             PtmError::UnlimitedLink { .. } => "give the link a `bandwidth`, such as \"1 Gbps\"".to_owned(),
             PtmError::UnknownDefault { help, .. } => help.clone(),
+            PtmError::Netem(error) => error.help(),
             PtmError::TooDeep { .. } => "put the inner classes further out".to_owned(),
         }
     }

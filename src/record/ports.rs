@@ -269,13 +269,14 @@ impl PortRecords {
             ("joined_per_s", over_run(&|port| port.joined as f64)),
             ("queue_mean_packets", over_run(&|port| port.waited(end) as f64 / PS_PER_S as f64)),
         ]);
-        let reasons: [(&str, DropReason); 6] = [
+        let reasons: [(&str, DropReason); 7] = [
             ("dropped_buffer_full", DropReason::BufferFull),
             ("dropped_larger_than_burst", DropReason::LargerThanBurst),
             ("dropped_early_drop", DropReason::EarlyDrop),
             ("dropped_above_maximum", DropReason::AboveMaximum),
             ("dropped_sojourn_above_target", DropReason::SojournAboveTarget),
             ("dropped_lost_on_link", DropReason::LostOnLink),
+            ("dropped_random_loss", DropReason::RandomLoss),
         ];
         columns.extend(reasons.map(|(name, reason)| {
             let counts = ports.iter().map(|port| port.dropped[reason.number() as usize]);

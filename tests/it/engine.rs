@@ -17,10 +17,10 @@ use taunet::flow::Flows;
 use taunet::link::Link;
 use taunet::packet::{DropReason, FlowKey, Packet, Tau};
 use taunet::pfm::Pfm;
-use taunet::ptm::{Buffer, FifoSpec, PtmSpec, TokenBucketSpec};
+use taunet::ptm::{Buffer, FifoSpec, FqCodelSpec, LossSpec, NetemSpec, PtmSpec, SlotSpec, TokenBucketSpec};
 use taunet::topology::{DeviceId, DeviceKind, DeviceSpec, LinkSpec, PortId, PortName, RouteSpec, Topology};
 use taunet::traffic::{Emission, Source, TrafficError};
-use taunet::units::{ByteCount, Span, Time};
+use taunet::units::{ByteCount, Probability, Span, Time};
 
 /// A source that sends what it is told to: `(picoseconds, bytes, flow)`.
 struct Script {
@@ -379,6 +379,26 @@ fn networks() -> impl Strategy<Value = Network> {
                 )
             })
         }),
+        (0..3_000u64, 0..3_000u64, any::<bool>(), any::<bool>()).prop_map(
+            |(delay, jitter, paced, inside)| {
+                PtmSpec::Netem(Box::new(NetemSpec {
+                    limit: 20,
+                    delay: Span::from_ps((delay + 1) * US),
+                    jitter: Span::from_ps(jitter * US),
+                    loss: LossSpec::Random(Probability::new(0.05).unwrap()),
+                    reorder: Probability::new(0.1).unwrap(),
+                    rate: paced.then(|| "6 Mbps".parse().unwrap()),
+                    slot: paced.then(|| SlotSpec {
+                        min_delay: Some(Span::from_ps(US)),
+                        max_delay: Some(Span::from_ps(MS)),
+                        packets: 2.try_into().ok(),
+                        ..SlotSpec::default()
+                    }),
+                    ptm: inside.then(|| Box::new(PtmSpec::FqCodel(FqCodelSpec::default()))),
+                    ..NetemSpec::default()
+                }))
+            }
+        ),
     ];
     let packet = (0..40u64, 64..1_500u32, 0..6usize, 0..6usize);
     (2..6usize).prop_flat_map(move |devices| {

@@ -15,10 +15,10 @@ use taunet::capture::{Options as CaptureOptions, Sorted};
 use taunet::flow::Flows;
 use taunet::link::Link;
 use taunet::packet::{FlowKey, Tau};
-use taunet::ptm::{FlowName, Place, PtmSpec, SameQueue};
+use taunet::ptm::{FlowName, HtbClass, LossSpec, Place, PtmSpec, SameQueue};
 use taunet::topology::tc::{TcOptions, convert};
 use taunet::traffic::{Replay, Source};
-use taunet::units::{Span, Time, Timestamp};
+use taunet::units::{Probability, Span, Time, Timestamp};
 use toml::Table;
 
 /// Seeds of disciplines that draw numbers.
@@ -175,8 +175,17 @@ fn walk(ptm: &mut PtmSpec, look: &mut impl FnMut(&mut PtmSpec)) {
         PtmSpec::Priority(spec) => spec.class.iter_mut().for_each(|class| inner(&mut class.ptm)),
         PtmSpec::Drr(spec) => spec.class.iter_mut().for_each(|class| inner(&mut class.ptm)),
         PtmSpec::Ets(spec) => spec.class.iter_mut().for_each(|class| inner(&mut class.ptm)),
-        PtmSpec::Htb(spec) => spec.each_leaf(&mut |leaf| inner(&mut leaf.ptm)),
+        PtmSpec::Htb(spec) => htb(&mut spec.class, look),
         _ => {}
+    }
+}
+
+fn htb(classes: &mut [HtbClass], look: &mut impl FnMut(&mut PtmSpec)) {
+    for class in classes {
+        if let Some(ptm) = &mut class.ptm {
+            walk(ptm, look);
+        }
+        htb(&mut class.class, look);
     }
 }
 
@@ -186,7 +195,12 @@ fn draws(ptm: &PtmSpec) -> bool {
     walk(&mut ptm.clone(), &mut |ptm| {
         draws |= match ptm {
             PtmSpec::Red(_) | PtmSpec::Pie(_) => true,
-            PtmSpec::Netem(spec) => spec.draws(),
+            PtmSpec::Netem(spec) => {
+                spec.jitter > Span::ZERO
+                    || spec.reorder > Probability::ZERO
+                    || spec.loss != LossSpec::default()
+                    || spec.slot.is_some()
+            }
             PtmSpec::Sfq(spec) => spec.perturb.is_some(),
             _ => false,
         };

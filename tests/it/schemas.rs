@@ -100,7 +100,19 @@ fn the_schema_refuses_what_the_reader_refuses() {
     ]);
     assert!(valid("topology", &topology(device(json!({ "kind": "wrr", "class": classes })), link())));
 
+    let netem = json!({
+        "kind": "netem", "delay": "10 ms", "loss": { "model": "gemodel", "p": 0.01, "1-h": 0.7 }, "rate": "1 Mbps",
+        "packet_overhead": "-14 B", "slot": { "min_delay": "1 ms", "packets": 3 }, "ptm": { "kind": "codel" },
+    });
+    assert!(valid("topology", &topology(device(netem), link())));
+    assert!(valid("topology", &topology(device(json!({ "kind": "netem", "loss": 0.01 })), link())));
+
     for ptm in [
+        json!({ "kind": "netem", "duplicate": 0.01 }),
+        json!({ "kind": "netem", "loss": "2%" }),
+        json!({ "kind": "netem", "loss": { "model": "gemodel", "p": 0.01, "h": 0.3 } }),
+        json!({ "kind": "netem", "gap": 0 }),
+        json!({ "kind": "netem", "packet_overhead": -14 }),
         json!({ "kind": "wrr", "class": [{ "match": { "dscp": 64 } }] }),
         json!({ "kind": "wrr", "class": [{ "match": { "dscp": [] } }] }),
         json!({ "kind": "wrr", "class": [{ "match": { "port": 64 } }] }),

@@ -1,0 +1,229 @@
+//! The parameters of netem as a file writes them.
+
+use std::num::NonZeroU32;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use super::distribution::{DelayDistribution, modelled};
+use super::error::NetemError;
+use super::loss::LossSpec;
+use super::rate::bytes_per_second;
+use super::slot::SlotSpec;
+use crate::link::Link;
+use crate::ptm::{Overhead, PtmError, PtmSpec};
+use crate::units::{ByteCount, Probability, Rate, Span};
+
+/// The parameters of a `netem`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NetemSpec {
+    /// How many packets may be inside, delayed ones included (default: 1000).
+    #[serde(default = "default_limit")]
+    pub limit: u64,
+    /// How long a packet is delayed, in whole nanoseconds (default: 0 s).
+    #[serde(default)]
+    pub delay: Span,
+    /// How far the delay varies, at most 2.147483647 s (default: 0 s).
+    #[serde(default)]
+    pub jitter: Span,
+    /// How much of a delay's random number is that of the delay before (default: 0).
+    #[serde(default)]
+    pub correlation: Probability,
+    /// How the jitter is distributed (default: uniformly).
+    #[serde(default, deserialize_with = "modelled")]
+    pub distribution: DelayDistribution,
+    /// How packets are lost (default: 0).
+    #[serde(default)]
+    pub loss: LossSpec,
+    /// How much of a loss's random number is that of the packet before; of a `loss` that is a number (default: 0).
+    #[serde(default)]
+    pub loss_correlation: Probability,
+    /// Whether packets that are capable of ECN are marked instead of lost (default: false).
+    #[serde(default)]
+    pub ecn: bool,
+    /// The probability that a packet leaves at once, where the gap allows it (default: 0).
+    #[serde(default)]
+    pub reorder: Probability,
+    /// How much of its random number is that of the one before (default: 0).
+    #[serde(default)]
+    pub reorder_correlation: Probability,
+    /// One packet of so many may be reordered (default: 1, every packet).
+    #[serde(default)]
+    pub gap: Option<NonZeroU32>,
+    /// The rate at which packets are sent one after the other; without it, each is delayed for itself.
+    #[serde(default)]
+    pub rate: Option<Rate>,
+    /// The bytes that the layers below add to a packet at that rate; a negative number takes some away (default: 0 B).
+    #[serde(default)]
+    pub packet_overhead: Overhead,
+    /// The size of the cells that a packet is divided into at that rate; 0 B for none (default: 0 B).
+    #[serde(default)]
+    pub cell_size: ByteCount,
+    /// The bytes that are added to each cell (default: 0 B).
+    #[serde(default)]
+    pub cell_overhead: Overhead,
+    /// Slots in which delayed packets leave; without it, each leaves when it is due.
+    #[serde(default)]
+    pub slot: Option<SlotSpec>,
+    /// The discipline that packets join when they are due; without it, they leave.
+    #[serde(default)]
+    pub ptm: Option<Box<PtmSpec>>,
+    /// Not here: reading it is an error.
+    #[doc(hidden)]
+    #[serde(default, skip_serializing, deserialize_with = "no_duplicates")]
+    #[schemars(skip)]
+    pub duplicate: (),
+    /// Not here: reading it is an error.
+    #[doc(hidden)]
+    #[serde(default, skip_serializing, deserialize_with = "no_corruption")]
+    #[schemars(skip)]
+    pub corrupt: (),
+}
+
+fn default_limit() -> u64 {
+    1_000
+}
+
+fn no_duplicates<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
+    Err(de::Error::custom("netem does not duplicate packets here: a packet exists once; remove `duplicate`"))
+}
+
+fn no_corruption<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
+    Err(de::Error::custom(
+        "netem does not corrupt packets here: a packet has no contents; remove `corrupt`, or write it as a `loss`, if \
+         receivers drop what is corrupted",
+    ))
+}
+
+impl Default for NetemSpec {
+    fn default() -> Self {
+        NetemSpec {
+            limit: default_limit(),
+            delay: Span::ZERO,
+            jitter: Span::ZERO,
+            correlation: Probability::ZERO,
+            distribution: DelayDistribution::default(),
+            loss: LossSpec::default(),
+            loss_correlation: Probability::ZERO,
+            ecn: false,
+            reorder: Probability::ZERO,
+            reorder_correlation: Probability::ZERO,
+            gap: None,
+            rate: None,
+            packet_overhead: Overhead::default(),
+            cell_size: ByteCount::ZERO,
+            cell_overhead: Overhead::default(),
+            slot: None,
+            ptm: None,
+            duplicate: (),
+            corrupt: (),
+        }
+    }
+}
+
+/// A key that says nothing where it stands.
+pub(super) fn idle(key: &'static str, place: &str, help: &'static str) -> PtmError {
+    PtmError::IdleKey { key, place: place.to_owned(), help }
+}
+
+/// Whether a span is one of the kernel's.
+pub(super) fn whole_nanoseconds(key: &'static str, span: Span) -> Result<(), NetemError> {
+    if span.as_ps().is_multiple_of(1_000) {
+        Ok(())
+    } else {
+        Err(NetemError::NotWholeNanoseconds { key, span })
+    }
+}
+
+impl NetemSpec {
+    /// Whether the parameters hold together, and those of the discipline inside at `link`.
+    pub(in crate::ptm) fn check(&self, link: &Link) -> Result<(), PtmError> {
+        self.check_delay()?;
+        self.check_loss()?;
+        self.check_reorder()?;
+        self.check_rate()?;
+        self.slot.as_ref().map_or(Ok(()), SlotSpec::check)?;
+        self.ptm.as_ref().map_or(Ok(()), |ptm| ptm.check(link))
+    }
+
+    /// What it lets pass in the long run, in bits per second; `None` without a bound.
+    pub(in crate::ptm) fn most_bps(&self, link: &Link) -> Option<u64> {
+        let rate = self.rate.map(|rate| rate.as_bps());
+        let inside = self.ptm.as_ref().and_then(|ptm| ptm.capacity_bps(link));
+        rate.into_iter().chain(inside).min()
+    }
+
+    fn check_delay(&self) -> Result<(), PtmError> {
+        whole_nanoseconds("delay", self.delay)?;
+        whole_nanoseconds("jitter", self.jitter)?;
+        NetemError::check_jitter("jitter", self.jitter)?;
+        let help = "add a `jitter`, such as \"1 ms\"";
+        if self.jitter != Span::ZERO {
+            Ok(())
+        } else if self.correlation != Probability::ZERO {
+            Err(idle("correlation", "without a `jitter`", help))
+        } else if self.distribution != DelayDistribution::Uniform {
+            Err(idle("distribution", "without a `jitter`", help))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn check_loss(&self) -> Result<(), PtmError> {
+        self.loss.check()?;
+        let random = matches!(self.loss, LossSpec::Random(_)) && !self.loss.is_none();
+        if self.loss_correlation != Probability::ZERO && !random {
+            let help = "write a `loss` that is a number above 0, such as 0.01; models have their own bursts";
+            return Err(idle("loss_correlation", "without a random `loss`", help));
+        }
+        if self.ecn && self.loss.is_none() {
+            return Err(idle("ecn", "without a `loss`", "add a `loss`: packets are marked instead of lost"));
+        }
+        Ok(())
+    }
+
+    fn check_reorder(&self) -> Result<(), PtmError> {
+        let help = "add a `reorder` above 0, such as 0.25";
+        if self.reorder != Probability::ZERO {
+            if self.delay == Span::ZERO {
+                return Err(NetemError::ReorderWithoutDelay.into());
+            }
+        } else if self.gap.is_some() {
+            return Err(idle("gap", "without a `reorder`", help));
+        } else if self.reorder_correlation != Probability::ZERO {
+            return Err(idle("reorder_correlation", "without a `reorder`", help));
+        }
+        Ok(())
+    }
+
+    fn check_rate(&self) -> Result<(), PtmError> {
+        let Some(rate) = self.rate else {
+            let keys = [
+                ("packet_overhead", self.packet_overhead.bytes() != 0),
+                ("cell_size", self.cell_size != ByteCount::ZERO),
+                ("cell_overhead", self.cell_overhead.bytes() != 0),
+            ];
+            return match keys.into_iter().find(|&(_, given)| given) {
+                Some((key, _)) => Err(idle(key, "without a `rate`", "add a `rate`, such as \"10 Mbps\"")),
+                None => Ok(()),
+            };
+        };
+        if bytes_per_second(rate) == 0 {
+            return Err(NetemError::RateTooLow { rate }.into());
+        }
+        let overhead = i128::from(self.cell_overhead.bytes());
+        if self.cell_size == ByteCount::ZERO {
+            if overhead != 0 {
+                return Err(idle(
+                    "cell_overhead",
+                    "without a `cell_size`",
+                    "add a `cell_size`, such as \"48 B\"",
+                ));
+            }
+        } else if i128::from(self.cell_size.get()) + overhead <= 0 {
+            return Err(NetemError::CellWithoutBytes.into());
+        }
+        Ok(())
+    }
+}
