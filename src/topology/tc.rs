@@ -112,7 +112,7 @@ impl Converted {
 /// let text = "tc qdisc add dev eth0 root tbf rate 10mbit burst 2000 latency 50ms";
 /// let converted = convert("slow.sh", text, &TcOptions::default())?;
 /// assert!(converted.to_toml().ends_with(
-///     "[ptm]\nkind = \"token-bucket\"\nrate = \"10 Mbps\"\nburst = \"2000 B\"\nbuffer = \"64.5 kB\"\n"
+///     "[ptm]\nkind = \"token-bucket\"\nrate = \"10 Mbps\"\nburst = \"2000 B\"\nbuffer = \"64500 B\"\n"
 /// ));
 ///
 /// let error = convert("cake.sh", "tc qdisc add dev eth0 root cake", &TcOptions::default()).unwrap_err();
