@@ -8,7 +8,7 @@ use crate::units::Probability;
 /// A probability as a fraction of 2^32 - 1, rounded to the nearest.
 ///
 /// # Source
-/// iproute2 `lib/utils.c` (`set_percent` in `tc/q_netem.c`).
+/// iproute2 `tc/q_netem.c` (`set_percent`).
 pub(super) fn fraction(probability: f64) -> u32 {
     (probability * f64::from(u32::MAX)).round_ties_even() as u32
 }

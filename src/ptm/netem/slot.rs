@@ -42,6 +42,11 @@ pub struct SlotSpec {
 }
 
 impl SlotSpec {
+    /// Whether the time to the next slot varies.
+    pub(super) fn draws(&self) -> bool {
+        self.distribution.is_some() || self.max_delay.is_some_and(|max| Some(max) != self.min_delay)
+    }
+
     /// Whether the keys hold together.
     pub(super) fn check(&self) -> Result<(), PtmError> {
         let spans = [

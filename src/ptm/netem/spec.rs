@@ -137,6 +137,13 @@ pub(super) fn whole_nanoseconds(key: &'static str, span: Span) -> Result<(), Net
 }
 
 impl NetemSpec {
+    /// Whether random numbers decide anything; the discipline inside is not asked.
+    pub fn draws(&self) -> bool {
+        let reorders_some = self.reorder.get() > 0.0 && self.reorder.get() < 1.0;
+        let slots_vary = self.slot.as_ref().is_some_and(SlotSpec::draws);
+        self.jitter != Span::ZERO || !self.loss.is_none() || reorders_some || slots_vary
+    }
+
     /// Whether the parameters hold together, and those of the discipline inside at `link`.
     pub(in crate::ptm) fn check(&self, link: &Link) -> Result<(), PtmError> {
         self.check_delay()?;

@@ -446,6 +446,26 @@ fn a_spec_is_written_as_it_is_read() {
 }
 
 #[test]
+fn a_spec_says_whether_it_draws_numbers() {
+    let of = |toml: &str| match spec(&format!("kind = \"netem\"\n{toml}")) {
+        PtmSpec::Netem(spec) => spec.draws(),
+        _ => unreachable!("a netem"),
+    };
+    let fixed = "delay = \"1 ms\"\nrate = \"1 Mbps\"\nreorder = 1\ngap = 5\nslot = { min_delay = \"1 ms\" }";
+    assert!(!of(fixed));
+    for toml in [
+        "jitter = \"1 ms\"",
+        "loss = 0.1",
+        "loss = { model = \"state\", p13 = 0.1 }",
+        "reorder = 0.5",
+        "slot = { min_delay = \"1 ms\", max_delay = \"2 ms\" }",
+        "slot = { distribution = \"normal\", delay = \"1 ms\", jitter = \"1 ms\" }",
+    ] {
+        assert!(of(toml), "{toml}");
+    }
+}
+
+#[test]
 fn the_capacity_is_the_least_of_rate_link_and_inner_discipline() {
     let of = |toml: &str| spec(&format!("kind = \"netem\"\n{toml}")).capacity_bps(&link("9 Mbps"));
     assert_eq!(of("rate = \"5 Mbps\""), Some(5_000_000));
