@@ -234,9 +234,11 @@ impl Fq {
             let from_new = !self.new.is_empty();
             let list = if from_new { &mut self.new } else { &mut self.old };
             let Some(&index) = list.front() else {
-                return Err(self.throttled.first().map(|(due, ..)| *due).map_or(Next::Nothing, |due| {
-                    Next::Throttled(self.set_timer(clock, due).max(now))
-                }));
+                return Err(self
+                    .throttled
+                    .first()
+                    .map(|(due, ..)| *due)
+                    .map_or(Next::Nothing, |due| Next::Throttled(self.set_timer(clock, due).max(now))));
             };
             let queue = &mut self.queues[index as usize];
             if queue.credit <= 0 {

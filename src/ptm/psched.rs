@@ -137,7 +137,7 @@ pub(super) fn timer_period(delay: Span, hz: NonZeroU32) -> Span {
     let jiffies = delay.as_ps().div_ceil(jiffy.max(1)).max(1);
     let mut granularity = 1;
     // The wheel has 9 levels at most; the clock is already one jiffy on as a timer's function runs.
-    while granularity < 1 << 24 && jiffies - 1 >= 63 * granularity {
+    while granularity < 1 << 24 && jiffies > 63 * granularity {
         granularity *= 8;
     }
     // From a multiple of the granularity, where the timer last fired.

@@ -103,7 +103,7 @@ pub(super) fn checked<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RedS
 ///
 /// - Every arrival averages what waits, in the unit of the thresholds:
 ///   `average += weight * (waiting - average)`. The first arrival of an idle period lets the average decay instead, by about
-///   `(1 - weight)^m`, `m` being how many packets of `mean_packet` bytes could have been sent meanwhile: see [`Decay`].
+///   `(1 - weight)^m`, `m` being how many packets of `mean_packet` bytes could have been sent meanwhile; by a table that `tc` makes.
 /// - An idle period begins when the parent asks for a packet and none waits; see [`Discipline::idle`].
 /// - Below `min` no packet is dropped. As the average enters the range from `min` to `max`, and after every drop there, a number `u` is
 ///   drawn from [0, 1); the `count`th packet after that is dropped with which `count * p_b` reaches `u`,

@@ -240,7 +240,7 @@ impl<'a> Converter<'a> {
             "codel" => aqm::codel(&qdisc, self.options),
             "fq_codel" => aqm::fq_codel(&qdisc, self.options),
             "pie" => aqm::pie(&qdisc, self.options),
-            "red" => aqm::red(&qdisc, self.options),
+            "red" => aqm::red(&qdisc, &mut self.remarks),
             "sfq" => fair::sfq(&qdisc, self.options),
             "fq" => fair::fq(&qdisc, self.options, &mut self.remarks),
             "noqueue" => {
@@ -265,8 +265,8 @@ impl<'a> Converter<'a> {
         let mut table = self.keep(table);
         if let Some(table) = &mut table {
             let stab = match qdisc.parent {
-                None => stab::stab(qdisc, table, &mut self.remarks),
-                Some(_) => Ok(()),
+                None => stab::stab(qdisc, table),
+                Some(_) => stab::none(qdisc),
             };
             self.keep(stab);
         }
@@ -280,7 +280,8 @@ impl<'a> Converter<'a> {
 
     fn netem(&mut self, qdisc: &Qdisc<'a>) -> Option<Table> {
         let child = self.only_child(qdisc).and_then(|child| self.qdisc(child));
-        let mut table = self.keep(netem::netem(qdisc))?;
+        let table = netem::netem(qdisc, &mut self.remarks);
+        let mut table = self.keep(table)?;
         if let Some(child) = child {
             table.set_ptm(child);
         }

@@ -153,7 +153,7 @@ struct Red {
 /// # Source
 /// iproute2 6.1 `tc/q_red.c` (`red_parse_opt`): without `max` a quarter of the limit, or three times `min`; without `min` a
 /// third of `max`; without `burst` (2 min + max) / (3 avpkt).
-pub(super) fn red(qdisc: &Qdisc<'_>, options: &TcOptions) -> Result<Table, Refusal> {
+pub(super) fn red(qdisc: &Qdisc<'_>, remarks: &mut Vec<String>) -> Result<Table, Refusal> {
     const WORDS: &[&str] =
         &["limit", "min", "max", "avpkt", "burst", "probability", "bandwidth", "ecn", "harddrop", "adaptive"];
     let mut red = Red { limit: 0, min: 0, max: 0, mean: 0, burst: 0, probability: 0.02 };
@@ -202,7 +202,10 @@ pub(super) fn red(qdisc: &Qdisc<'_>, options: &TcOptions) -> Result<Table, Refus
     let max_p = red.max_p().ok_or_else(|| {
         refused("tc finds no logarithm of this `probability`", "write a larger one, such as 0.02")
     })?;
-    let table = Table::of_kind("red")
+    if adaptive {
+        remarks.push(ADAPTIVE.to_owned());
+    }
+    Ok(Table::of_kind("red")
         .with_size("min", ByteCount::new(red.min))
         .with_size("max", ByteCount::new(red.max))
         .with("max_p", &max_p)
@@ -211,9 +214,13 @@ pub(super) fn red(qdisc: &Qdisc<'_>, options: &TcOptions) -> Result<Table, Refus
         .with("hard_drop", &hard_drop)
         .with_size("mean_packet", ByteCount::new(red.mean))
         .with("bandwidth", &bandwidth)
-        .with_size("buffer", ByteCount::new(red.limit));
-    Ok(if adaptive { table.with("adaptive", &true).with("hz", &options.hz) } else { table })
+        .with_size("buffer", ByteCount::new(red.limit)))
 }
+
+/// tc passes the flag in an attribute since iproute2 5.7; the kernel stores it, and starts the timer only where it stands in the
+/// older structure (`net/sched/sch_red.c`, `__red_change`).
+const ADAPTIVE: &str = "`adaptive` of `red` has no effect with iproute2 5.7 and later: the kernel does not start its timer; \
+    write adaptive = true for the rule";
 
 fn probability(word: Word<'_>) -> Result<f64, Refusal> {
     let number = word.text.parse::<f64>().ok().filter(|number| (0.0..=1.0).contains(number));

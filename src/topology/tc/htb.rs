@@ -75,7 +75,7 @@ impl<'a> Converter<'a> {
                 table.set("direct_buffer", &Buffer::Packets(options.direct_qlen.into()));
             }
         }
-        let stab = super::stab::stab(qdisc, &mut table, &mut self.remarks);
+        let stab = super::stab::stab(qdisc, &mut table);
         self.keep(stab);
         for node in &nodes {
             if let Some(class) = self.htb_class(node, &options, default) {

@@ -3,7 +3,7 @@
 use super::error::{Refusal, TcError};
 use super::script::Qdisc;
 use super::table::Table;
-use super::units::{above_zero, count, percent, rate, signed, size, time_ns};
+use super::units::{above_zero, count, percent, rate, signed, size, time, time_ns};
 use super::words::{Word, Words};
 use crate::units::{ByteCount, Span};
 
@@ -34,13 +34,13 @@ struct Netem<'a> {
 
 /// # Source
 /// iproute2 6.1 `tc/q_netem.c` (`netem_parse_opt`).
-pub(super) fn netem(qdisc: &Qdisc<'_>) -> Result<Table, Refusal> {
+pub(super) fn netem(qdisc: &Qdisc<'_>, remarks: &mut Vec<String>) -> Result<Table, Refusal> {
     let mut netem = Netem::default();
     let mut words = qdisc.options.clone();
     while let Some(word) = words.next() {
         match word.text {
             "limit" => netem.limit = Some(size(words.value("a number of packets")?)?.get()),
-            "delay" | "latency" => netem.read_delay(&mut words)?,
+            "delay" | "latency" => netem.read_delay(&mut words, remarks)?,
             "distribution" => netem.distribution = Some(words.value("a distribution, such as `normal`")?),
             "loss" | "drop" => netem.read_loss(&mut words)?,
             "ecn" => netem.ecn = Some(word),
@@ -61,10 +61,24 @@ pub(super) fn netem(qdisc: &Qdisc<'_>) -> Result<Table, Refusal> {
     Ok(netem.into_table())
 }
 
+/// A delay as tc tells the kernel: whole microseconds, in whole ticks of 64 ns.
+///
+/// # Source
+/// iproute2 6.1 `tc/q_netem.c` (`get_ticks`), `tc/tc_core.c` (`tc_core_time2tick`).
+fn in_ticks(word: Word<'_>, remarks: &mut Vec<String>) -> Result<Span, Refusal> {
+    let whole_us = time(word)?;
+    let ticks = u128::from(whole_us.as_ps() / 1_000_000) * 125 / 8;
+    let told = Span::from_ns(u64::try_from(ticks * 64).unwrap_or(u64::MAX));
+    if told != whole_us {
+        remarks.push(format!("tc tells the kernel {told} for `{}`: whole ticks of 64 ns", word.text));
+    }
+    Ok(told)
+}
+
 impl<'a> Netem<'a> {
-    fn read_delay(&mut self, words: &mut Words<'a>) -> Result<(), Refusal> {
-        self.delay = Some(time_ns(words.value("a time")?)?);
-        self.jitter = words.number().map(time_ns).transpose()?;
+    fn read_delay(&mut self, words: &mut Words<'a>, remarks: &mut Vec<String>) -> Result<(), Refusal> {
+        self.delay = Some(in_ticks(words.value("a time")?, remarks)?);
+        self.jitter = words.number().map(|word| in_ticks(word, remarks)).transpose()?;
         if self.jitter.is_some() {
             self.correlation = words.number().map(percent).transpose()?;
         }
@@ -86,7 +100,7 @@ impl<'a> Netem<'a> {
             }
             "gemodel" => {
                 let p = percent(words.value("a percentage")?)?;
-                let r = words.number().map(percent).transpose()?.unwrap_or(1.0);
+                let r = words.number().map(percent).transpose()?.unwrap_or(1.0 - p);
                 let loss_in_bad = words.number().map(percent).transpose()?.unwrap_or(1.0);
                 let loss_in_good = words.number().map(percent).transpose()?.unwrap_or(0.0);
                 let table = Table::default().with("model", &"gemodel").with("p", &p).with("r", &r);

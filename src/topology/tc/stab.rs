@@ -9,13 +9,14 @@ use crate::units::ByteCount;
 /// The words of `stab`; each has a value.
 pub(super) const WORDS: &[&str] = &["overhead", "mpu", "linklayer", "mtu", "tsize"];
 
-/// Sets the keys `overhead`, `mpu` and `linklayer` of a shaper. What the kernel's table rounds is told.
+/// Sets the keys `overhead`, `mpu` and `linklayer` of a shaper.
 ///
 /// # Source
 /// iproute2 6.1 `tc/tc_stab.c` and `tc/tc_core.c` (`tc_calc_size_table`).
-pub(super) fn stab(qdisc: &Qdisc<'_>, table: &mut Table, remarks: &mut Vec<String>) -> Result<(), Refusal> {
+pub(super) fn stab(qdisc: &Qdisc<'_>, table: &mut Table) -> Result<(), Refusal> {
     let Some(mut words) = qdisc.stab.clone() else { return Ok(()) };
     let (mut mpu, mut mtu, mut slots, mut atm) = (ByteCount::ZERO, 0, 0, false);
+    let mut sized = None;
     while let Some(word) = words.next() {
         let value = words.value("a value")?;
         match word.text {
@@ -27,8 +28,8 @@ pub(super) fn stab(qdisc: &Qdisc<'_>, table: &mut Table, remarks: &mut Vec<Strin
                 table.set("overhead", &format!("{bytes} B"));
             }
             "mpu" => mpu = size(value)?,
-            "mtu" => mtu = size(value)?.get(),
-            "tsize" => slots = size(value)?.get(),
+            "mtu" => (mtu, sized) = (size(value)?.get(), Some(word)),
+            "tsize" => (slots, sized) = (size(value)?.get(), Some(word)),
             "linklayer" => match value.text {
                 "ethernet" => atm = false,
                 "atm" | "adsl" => atm = true,
@@ -44,12 +45,11 @@ pub(super) fn stab(qdisc: &Qdisc<'_>, table: &mut Table, remarks: &mut Vec<Strin
     if atm || mpu != ByteCount::ZERO {
         let mtu = if mtu == 0 { 2_047 } else { mtu };
         let slots = if slots == 0 { 512 } else { slots };
-        let step = (0..32).find(|log| (mtu >> log) < slots).unwrap_or(32);
-        if step > 0 {
-            let bytes = 1_u64 << step;
-            remarks.push(format!(
-                "the kernel rounds lengths up to {bytes} B by the size table of `stab`; the table here counts bytes"
-            ));
+        let is_default = (mtu, slots) == (2_047, 512);
+        if let Some(word) = sized.filter(|_| !is_default) {
+            return Err(
+                word.no_counterpart("a table of lengths of another size", "leave `mtu` and `tsize` out")
+            );
         }
     }
     Ok(())
