@@ -197,8 +197,6 @@ fn draws(ptm: &PtmSpec) -> bool {
             PtmSpec::Red(_) | PtmSpec::Pie(_) => true,
             PtmSpec::Netem(spec) => spec.draws(),
             PtmSpec::Sfq(spec) => spec.perturb.is_some(),
-            // Pacing adds up the nanoseconds by which the lab's timers are late, and their order decides.
-            PtmSpec::Fq(spec) => spec.max_rate.is_some(),
             _ => false,
         };
     });
@@ -412,92 +410,127 @@ fn cases() -> Option<Vec<Case>> {
     Some(chosen.map(|case| Case::read(&folder, case)).collect())
 }
 
-#[test]
-fn recordings_of_linux_in_virtual_time() {
-    let Some(cases) = cases() else { return };
-    let mut exact = "| recording | packets | lost | marked | other drops | other marks | largest difference | bound | queues shared |\n|---|---|---|---|---|---|---|---|---|\n".to_owned();
-    let mut bands =
-        format!("| recording | {} | w1 |\n|---{}|---|\n", FIGURES.join(" | "), "|---".repeat(FIGURES.len()));
-    let (mut refused, mut failed, mut ratios) = (String::new(), Vec::new(), Vec::new());
-    let (mut inside, mut all) = (0, 0);
-    for case in &cases {
-        let ptm = match case.ptm() {
-            Ok(ptm) => ptm,
-            Err(message) => {
-                writeln!(refused, "| {} | {message} |", case.name).unwrap();
-                continue;
+/// Whether an `fq` paces: that adds up the nanoseconds by which the lab's timers are late, until two flows change places.
+fn paces(ptm: &PtmSpec) -> bool {
+    let mut paces = false;
+    walk(&mut ptm.clone(), &mut |ptm| {
+        paces |= matches!(ptm, PtmSpec::Fq(spec) if spec.max_rate.is_some());
+    });
+    paces
+}
+
+/// The share of packets that must be within 1 us where an `fq` paces.
+const PACED: f64 = 0.85;
+
+/// What has been found so far.
+#[derive(Default)]
+struct Findings {
+    exact: String,
+    bands: String,
+    refused: String,
+    failed: Vec<String>,
+    ratios: Vec<f64>,
+    inside: u32,
+    all: u32,
+}
+
+impl Findings {
+    /// Compares packet by packet; whether flows share a queue.
+    fn compare(&mut self, case: &Case, ptm: &PtmSpec) -> bool {
+        let within = bound(ptm);
+        let (groups, difference) = match (hashes(ptm), paces(ptm)) {
+            (true, false) => groups(case, ptm, within),
+            _ => {
+                let alone = with_queues(ptm, &[]);
+                (Vec::new(), case.difference(&case.simulate(&alone, 1, case.passages.len())))
             }
         };
-        let random = draws(&ptm);
-        if !random {
-            let within = bound(&ptm);
-            let (groups, difference) = match hashes(&ptm) {
-                true => groups(case, &ptm, within),
-                false => (Vec::new(), case.difference(&case.simulate(&ptm, 1, case.passages.len()))),
-            };
-            let figures = Figures::new(case, &case.kernel()).values;
-            let shared: Vec<String> = groups
-                .iter()
-                .map(|group| group.iter().map(ToString::to_string).collect::<Vec<_>>().join(" with "))
-                .collect();
-            writeln!(
-                exact,
-                "| {} | {} | {} | {} | {} | {} | {} | {within} | {} |",
-                case.name,
-                case.passages.len(),
-                figures[0],
-                figures[1],
-                difference.drops,
-                difference.marks,
-                difference.longest,
-                shared.join(", ")
-            )
-            .unwrap();
-            if !difference.is_exact(within) {
-                failed.push(format!("{}: {difference:?}", case.name));
-            }
-            if groups.is_empty() || !meets_often(case) {
-                continue;
-            }
+        let figures = Figures::new(case, &case.kernel()).values;
+        let shared = groups.iter().map(|group| group.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let shared = shared.map(|group| group.join(" with ")).collect::<Vec<_>>().join(", ");
+        let Difference { drops, marks, longest, .. } = difference;
+        writeln!(
+            self.exact,
+            "| {} | {} | {} | {} | {drops} | {marks} | {longest} | {within} | {shared} |",
+            case.name,
+            case.passages.len(),
+            figures[0],
+            figures[1],
+        )
+        .unwrap();
+        let is_right = match paces(ptm) {
+            true => (difference.packets() as f64) < (1.0 - PACED) * case.passages.len() as f64,
+            false => difference.is_exact(within),
+        };
+        if !is_right {
+            self.failed.push(format!("{}: {difference:?}", case.name));
         }
-        // Where numbers are drawn, and where hashes decide and flows have met.
-        let band = band(case, &ptm);
+        !groups.is_empty()
+    }
+
+    /// Compares with seeds.
+    fn place(&mut self, case: &Case, ptm: &PtmSpec) {
+        let band = band(case, ptm);
         let cell = |standing: &Standing| match standing {
             Standing::Equal => "=".to_owned(),
             Standing::Away(away, true) => format!("{away:+.1}"),
             Standing::Away(away, false) => format!("{away:+.1} out"),
         };
         let cells: Vec<String> = band.figures.iter().map(cell).collect();
-        writeln!(bands, "| {} | {} | {:.2} |", case.name, cells.join(" | "), band.w1).unwrap();
+        writeln!(self.bands, "| {} | {} | {:.2} |", case.name, cells.join(" | "), band.w1).unwrap();
         for (standing, figure) in band.figures.iter().zip(FIGURES) {
             // Those on which all agree would only make the share look better.
             let Standing::Away(away, within) = *standing else { continue };
-            inside += u32::from(within);
-            all += 1;
+            self.inside += u32::from(within);
+            self.all += 1;
             if away.abs() > 4.0 {
-                failed.push(format!("{}: {figure} is {away:.1} standard deviations away", case.name));
+                self.failed.push(format!("{}: {figure} is {away:.1} standard deviations away", case.name));
             }
         }
-        if let Some(late) = late_of_constant_delay(case, &ptm) {
-            failed.push(format!("{}: {late} packets are not delayed as netem says", case.name));
+        if let Some(late) = late_of_constant_delay(case, ptm) {
+            self.failed.push(format!("{}: {late} packets are not delayed as netem says", case.name));
         }
         if band.w1 > 2.0 {
-            failed.push(format!("{}: w1 is {:.2} times that among seeds", case.name, band.w1));
+            self.failed.push(format!("{}: w1 is {:.2} times that among seeds", case.name, band.w1));
         }
-        ratios.push(band.w1);
+        self.ratios.push(band.w1);
     }
+}
+
+#[test]
+fn recordings_of_linux_in_virtual_time() {
+    let Some(cases) = cases() else { return };
+    let mut findings = Findings::default();
+    for case in &cases {
+        match case.ptm() {
+            Err(message) => writeln!(findings.refused, "| {} | {message} |", case.name).unwrap(),
+            Ok(ptm) if draws(&ptm) => findings.place(case, &ptm),
+            Ok(ptm) => {
+                // Where hashes decide and flows have met, seeds have to say the same.
+                if findings.compare(case, &ptm) && meets_often(case) {
+                    findings.place(case, &ptm);
+                }
+            }
+        }
+    }
+    let Findings { exact, bands, refused, mut failed, mut ratios, inside, all } = findings;
     println!(
-        "{exact}\n{bands}\n{inside} of {all} figures that differ among seeds are in their range\n\n{refused}"
+        "| recording | packets | lost | marked | other drops | other marks | largest difference | bound | queues shared |\n\
+         |---|---|---|---|---|---|---|---|---|\n{exact}\n\
+         | recording | {} | w1 |\n|---{}|---|\n{bands}\n\
+         {inside} of {all} figures that differ among seeds are in their range\n\n{refused}",
+        FIGURES.join(" | "),
+        "|---".repeat(FIGURES.len()),
     );
     ratios.sort_by(f64::total_cmp);
-    if !ratios.is_empty() {
-        let median = ratios[ratios.len() / 2];
+    if let Some(median) = ratios.get(ratios.len() / 2) {
         println!("w1 in the median: {median:.2}");
-        assert!(median <= 1.3, "w1 in the median: {median}");
-        assert!(
-            f64::from(inside) >= 0.85 * f64::from(all),
-            "{inside} of {all} figures inside the seeds' range"
-        );
+        if *median > 1.3 {
+            failed.push(format!("w1 in the median: {median}"));
+        }
+        if f64::from(inside) < 0.85 * f64::from(all) {
+            failed.push(format!("{inside} of {all} figures in the range of the seeds"));
+        }
     }
     assert!(failed.is_empty(), "{failed:#?}");
 }
