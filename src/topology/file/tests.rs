@@ -192,7 +192,7 @@ fn impairments_that_cannot_be() {
 fn disciplines_that_cannot_be() {
     let ptm = |keys: &str| told("kind = \"fifo\", buffer = \"64 KiB\"", keys).join("; ");
     for (keys, said) in [
-        (r#"kind = "red", min = "9 packets", max = "9 packets""#, "`min` must be less than `max`"),
+        (r#"kind = "red", min = "9 packets", max = "8 packets""#, "`min` must not be more than `max`"),
         (r#"kind = "red", min = "9 packets", max = "9 kB""#, "must both be in bytes or both in packets"),
         (r#"kind = "red", min = "1 kB", max = "9 kB", max_p = 0"#, "0 does nothing"),
         (r#"kind = "red", min = "1 kB", max = "9 kB", weight = 1.1"#, "is not a probability"),

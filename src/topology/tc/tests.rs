@@ -298,7 +298,7 @@ fn what_is_not_understood_is_refused_by_line_and_word() {
         ("qdisc add root sfq ecn", "1: `ecn`: `ecn` has no counterpart"),
         ("qdisc add root sfq divisor 1000", "1: `1000`: `1000` is not a power of two up to 65536"),
         ("qdisc add root fq buckets 1", "1: `1`: `1` is not a number of buckets from 2 to 262144"),
-        ("qdisc add root netem delay 100", "1: `100`: `100` is not a time with its unit: s, ms, us or ns"),
+        ("qdisc add root netem slot 100", "1: `100`: `100` is not a time with its unit: s, ms, us or ns"),
         ("qdisc add root netem reorder 5%", "1: `netem`: `reorder` needs a delay"),
         ("qdisc add root netem gap 5", "1: `gap`: `gap` needs `reorder`"),
         ("qdisc add root netem ecn", "1: `ecn`: `ecn` marks instead of losing"),
