@@ -58,6 +58,7 @@ pub use flow_queues::SameQueue;
 pub use fq::{Fq, FqSpec};
 pub use fq_codel::{FqCodel, FqCodelSpec};
 pub use framing::{LinkLayer, Overhead};
+pub use held::{Held, Queueing};
 pub use htb::{Htb, HtbClass, HtbSpec};
 pub use netem::{
     DelayDistribution, FourStateLoss, GilbertElliottLoss, LossModel, LossSpec, Netem, NetemError, NetemSpec,
@@ -78,8 +79,6 @@ use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use held::Held;
 
 use crate::flow::Flows;
 use crate::link::Link;
@@ -220,18 +219,18 @@ impl PtmSpec {
             PtmSpec::Fifo(spec) => Box::new(FifoQueue::new(spec.buffer)),
             PtmSpec::TokenBucket(spec) => spec.discipline(place),
             PtmSpec::Red(spec) => Box::new(Red::new(spec, place)),
-            PtmSpec::Codel(spec) => Box::new(Codel::new(spec, place)),
-            PtmSpec::FqCodel(spec) => Box::new(FqCodel::new(spec, place)),
-            PtmSpec::Fq(spec) => Box::new(Fq::new(spec, place)),
-            PtmSpec::Sfq(spec) => Box::new(Sfq::new(spec, place)),
-            PtmSpec::Pie(spec) => Box::new(Pie::new(spec, place)),
+            PtmSpec::Codel(spec) => Box::new(Held::new(Codel::new(spec, place))),
+            PtmSpec::FqCodel(spec) => Box::new(Held::new(FqCodel::new(spec, place))),
+            PtmSpec::Fq(spec) => Box::new(Held::new(Fq::new(spec, place))),
+            PtmSpec::Sfq(spec) => Box::new(Held::new(Sfq::new(spec, place))),
+            PtmSpec::Pie(spec) => Box::new(Held::new(Pie::new(spec, place))),
             PtmSpec::Priority(spec) => Box::new(Priority::new(spec, place)),
             PtmSpec::Htb(spec) => spec.discipline(place),
             PtmSpec::Drr(spec) => Box::new(Held::new(Drr::of(spec, place))),
             PtmSpec::Ets(spec) => Box::new(Held::new(spec.discipline(place))),
-            PtmSpec::Wrr(spec) => Box::new(Wrr::of(spec, place)),
+            PtmSpec::Wrr(spec) => Box::new(Held::new(Wrr::of(spec, place))),
             PtmSpec::Wfq(spec) => Box::new(Wfq::new(spec, place)),
-            PtmSpec::Netem(spec) => Box::new(Netem::new(spec, place)),
+            PtmSpec::Netem(spec) => Box::new(Held::new(Netem::new(spec, place))),
             PtmSpec::Neural(spec) => spec.discipline(place),
         }
     }

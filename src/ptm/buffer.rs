@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Add;
 use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -59,6 +60,13 @@ impl Backlog {
     pub(super) fn replace(&mut self, before: Backlog, after: Backlog) {
         self.packets = self.packets + after.packets - before.packets;
         self.bytes = self.bytes + after.bytes - before.bytes;
+    }
+}
+
+impl Add for Backlog {
+    type Output = Backlog;
+    fn add(self, other: Backlog) -> Backlog {
+        Backlog { packets: self.packets + other.packets, bytes: self.bytes + other.bytes }
     }
 }
 

@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::buffer::{Backlog, Buffer};
-use super::discipline::{Discipline, Next};
+use super::discipline::Next;
+use super::held::Queueing;
 use super::parameter::span_above_zero;
 use super::psched::{Clock, span_ns};
 use super::{Loss, Place};
@@ -276,8 +277,7 @@ fn dropped(tau: Tau, now: Time) -> Loss {
 /// - Time goes in ticks of 1,024 ns, of the absolute time of the run. `1 / sqrt(count)` has 16 bits; each drop, and each drop state
 ///   that starts from an earlier one, takes one step of Newton's method from the last value, which may lag behind `count`.
 ///
-/// A packet that [`next`](Discipline::next) names is decided: it has been taken from the queue and leaves next,
-/// however long its turn takes (`qdisc_peek_dequeued`).
+/// A packet that has been taken is decided: it leaves next, however long its turn takes.
 ///
 /// # Source
 /// Linux 6.1 `include/net/codel.h`, `include/net/codel_impl.h` (`codel_should_drop`, `codel_dequeue`, `codel_Newton_step`,
@@ -289,8 +289,6 @@ pub struct Codel {
     buffer: Option<Buffer>,
     queue: Queue,
     state: State,
-    /// Taken from the queue to leave next.
-    head: Option<Tau>,
 }
 
 #[derive(Default)]
@@ -318,13 +316,14 @@ impl Codel {
     /// An empty one.
     pub fn new(spec: &CodelSpec, place: &Place<'_>) -> Self {
         let law = Law::new(spec, place);
-        Codel { law, buffer: spec.buffer, queue: Queue::default(), state: State::default(), head: None }
+        Codel { law, buffer: spec.buffer, queue: Queue::default(), state: State::default() }
     }
 }
 
-impl Discipline for Codel {
-    fn enqueue(&mut self, tau: Tau, _flows: &Flows, losses: &mut Vec<Loss>) {
-        if self.buffer.is_some_and(|buffer| !buffer.admits(self.backlog(), tau.packet.length)) {
+impl Queueing for Codel {
+    fn enqueue(&mut self, tau: Tau, _flows: &Flows, held: Backlog, losses: &mut Vec<Loss>) {
+        let waits = held + self.queue.backlog;
+        if self.buffer.is_some_and(|buffer| !buffer.admits(waits, tau.packet.length)) {
             losses.push(Loss { tau, at: tau.timestamp, reason: DropReason::BufferFull });
         } else {
             self.queue.backlog.add(tau.packet.length);
@@ -332,28 +331,15 @@ impl Discipline for Codel {
         }
     }
 
-    fn next(&mut self, now: Time, losses: &mut Vec<Loss>) -> Next {
-        if self.head.is_none() {
-            self.head = self.state.dequeue(&self.law, now, &mut self.queue, losses);
-        }
-        self.head.map_or(Next::Nothing, |head| Next::Ready(head.packet.length))
-    }
-
-    fn dequeue(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau> {
-        self.next(now, losses);
-        self.head.take()
+    fn take(&mut self, now: Time, losses: &mut Vec<Loss>) -> Result<Tau, Next> {
+        self.state.dequeue(&self.law, now, &mut self.queue, losses).ok_or(Next::Nothing)
     }
 
     fn backlog(&self) -> Backlog {
-        let mut backlog = self.queue.backlog;
-        if let Some(head) = self.head {
-            backlog.add(head.packet.length);
-        }
-        backlog
+        self.queue.backlog
     }
 
     fn waiting(&self, waiting: &mut Vec<Tau>) {
-        waiting.extend(self.head);
         waiting.extend(&self.queue.packets);
     }
 }

@@ -7,9 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::buffer::Backlog;
-use super::discipline::{Discipline, Next};
+use super::discipline::Next;
 use super::error::PtmError;
 use super::flow_queues::{FlowQueues, SameQueue};
+use super::held::Queueing;
 use super::parameter::bytes_above_zero;
 use super::psched::{self, Clock, instant, nanoseconds, span_ns};
 use super::{Loss, Place};
@@ -142,7 +143,7 @@ impl FqSpec {
 ///   is then behind the old ones. At `low_rate_threshold` or less it waits so after every packet. Lateness of the timer is made up for,
 ///   by half of the time at most.
 ///
-/// A packet that [`next`](Discipline::next) names has been taken from its queue; it still counts against `limit`.
+/// A packet that has been taken still counts against `limit`.
 ///
 /// # Complexity
 /// O(1) per packet; O(log queues) with `max_rate`.
@@ -169,7 +170,6 @@ pub struct Fq {
     /// What the timer is set for; it fires up to `timer_slack` later [ns].
     timer: i64,
     backlog: Backlog,
-    head: Option<Tau>,
 }
 
 struct Queue {
@@ -202,7 +202,6 @@ impl Fq {
             throttles: 0,
             timer: i64::MIN / 2,
             backlog: Backlog::default(),
-            head: None,
             spec: spec.clone(),
         }
     }
@@ -222,7 +221,7 @@ impl Fq {
     }
 
     /// Takes the packet that leaves at `now` from its queue; or when one may, if any waits.
-    fn take(&mut self, now: Time) -> Result<Tau, Next> {
+    fn next_packet(&mut self, now: Time) -> Result<Tau, Next> {
         if self.backlog.packets() == 0 {
             // The lists stay as they are.
             return Err(Next::Nothing);
@@ -309,10 +308,10 @@ impl Fq {
     }
 }
 
-impl Discipline for Fq {
-    fn enqueue(&mut self, tau: Tau, flows: &Flows, losses: &mut Vec<Loss>) {
+impl Queueing for Fq {
+    fn enqueue(&mut self, tau: Tau, flows: &Flows, held: Backlog, losses: &mut Vec<Loss>) {
         let lost = Loss { tau, at: tau.timestamp, reason: DropReason::BufferFull };
-        if self.backlog().packets() >= self.spec.limit {
+        if (held + self.backlog).packets() >= self.spec.limit {
             losses.push(lost);
             return;
         }
@@ -333,33 +332,15 @@ impl Discipline for Fq {
         self.backlog.add(tau.packet.length);
     }
 
-    fn next(&mut self, now: Time, _losses: &mut Vec<Loss>) -> Next {
-        if self.head.is_none() {
-            match self.take(now) {
-                Ok(tau) => self.head = Some(tau),
-                Err(wait) => return wait,
-            }
-        }
-        self.head.map_or(Next::Nothing, |head| Next::Ready(head.packet.length))
-    }
-
-    fn dequeue(&mut self, now: Time, _losses: &mut Vec<Loss>) -> Option<Tau> {
-        match self.head.take() {
-            None => self.take(now).ok(),
-            head => head,
-        }
+    fn take(&mut self, now: Time, _losses: &mut Vec<Loss>) -> Result<Tau, Next> {
+        self.next_packet(now)
     }
 
     fn backlog(&self) -> Backlog {
-        let mut backlog = self.backlog;
-        if let Some(head) = self.head {
-            backlog.add(head.packet.length);
-        }
-        backlog
+        self.backlog
     }
 
     fn waiting(&self, waiting: &mut Vec<Tau>) {
-        waiting.extend(self.head);
         for queue in &self.queues {
             waiting.extend(&queue.packets);
         }

@@ -7,9 +7,10 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::buffer::Backlog;
 use super::codel::{CodelSpec, Law, Source, State, default_interval, default_mtu, default_target};
-use super::discipline::{Discipline, Next};
+use super::discipline::Next;
 use super::error::PtmError;
 use super::flow_queues::{FlowQueues, SameQueue};
+use super::held::Queueing;
 use super::parameter::span_above_zero;
 use super::{Loss, Place};
 use crate::flow::Flows;
@@ -142,7 +143,7 @@ impl FqCodelSpec {
 /// - The queue that is served sends the packet that CoDel gives (see [`Codel`](super::Codel)) and pays its bytes of
 ///   credit; the credit may fall below zero.
 ///
-/// A packet that [`next`](Discipline::next) names is decided; it still counts against `limit`.
+/// A packet that has been taken is decided; it still counts against `limit`.
 ///
 /// # Complexity
 /// O(1) per packet; O(flows) per batch of drops.
@@ -165,8 +166,6 @@ pub struct FqCodel {
     old: VecDeque<u32>,
     /// What waits in the queues.
     backlog: Backlog,
-    /// Taken from its queue to leave next.
-    head: Option<Tau>,
 }
 
 #[derive(Default)]
@@ -220,7 +219,6 @@ impl FqCodel {
             new: VecDeque::new(),
             old: VecDeque::new(),
             backlog: Backlog::default(),
-            head: None,
         }
     }
 
@@ -247,8 +245,8 @@ impl FqCodel {
         state.dropped_elsewhere(dropped);
     }
 
-    /// Who leaves at `now`.
-    fn take(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau> {
+    /// The packet that leaves at `now`.
+    fn next_packet(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau> {
         loop {
             let from_new = !self.new.is_empty();
             let list = if from_new { &mut self.new } else { &mut self.old };
@@ -279,8 +277,8 @@ impl FqCodel {
     }
 }
 
-impl Discipline for FqCodel {
-    fn enqueue(&mut self, tau: Tau, flows: &Flows, losses: &mut Vec<Loss>) {
+impl Queueing for FqCodel {
+    fn enqueue(&mut self, tau: Tau, flows: &Flows, held: Backlog, losses: &mut Vec<Loss>) {
         let index = self.queue_of.queue(tau.packet.fid, flows);
         let queue = &mut self.queues[index];
         queue.packets.push_back(tau);
@@ -291,34 +289,21 @@ impl Discipline for FqCodel {
             queue.credit = i64::try_from(self.spec.quantum.get()).unwrap_or(i64::MAX);
             self.new.push_back(index as u32);
         }
-        let waits = self.backlog();
+        let waits = held + self.backlog;
         if waits.packets() > self.spec.limit || self.backlog.bytes() > self.spec.memory_limit.get() {
             self.drop_batch(tau.timestamp, losses);
         }
     }
 
-    fn next(&mut self, now: Time, losses: &mut Vec<Loss>) -> Next {
-        if self.head.is_none() {
-            self.head = self.take(now, losses);
-        }
-        self.head.map_or(Next::Nothing, |head| Next::Ready(head.packet.length))
-    }
-
-    fn dequeue(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau> {
-        self.next(now, losses);
-        self.head.take()
+    fn take(&mut self, now: Time, losses: &mut Vec<Loss>) -> Result<Tau, Next> {
+        self.next_packet(now, losses).ok_or(Next::Nothing)
     }
 
     fn backlog(&self) -> Backlog {
-        let mut backlog = self.backlog;
-        if let Some(head) = self.head {
-            backlog.add(head.packet.length);
-        }
-        backlog
+        self.backlog
     }
 
     fn waiting(&self, waiting: &mut Vec<Tau>) {
-        waiting.extend(self.head);
         for queue in &self.queues {
             waiting.extend(&queue.packets);
         }

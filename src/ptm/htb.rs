@@ -10,7 +10,7 @@ use super::buffer::Backlog;
 use super::classes::{AsClass, ClassParts, Classes, Classifier};
 use super::discipline::{Discipline, Next};
 use super::framing::Framing;
-use super::held::Held;
+use super::held::{Held, Queueing};
 use super::{Loss, Place};
 use crate::flow::Flows;
 use crate::packet::Tau;
@@ -47,16 +47,11 @@ pub struct Htb {
     /// The queue, per class in the tree.
     queues: Vec<usize>,
     release_slack: Span,
-    /// What [`Discipline::next`] found, while that holds.
-    found: Option<Found>,
 }
 
 /// Who sends next at an instant.
-#[derive(Clone, Copy)]
 struct Found {
-    at: Time,
     queue: usize,
-    length: u32,
     /// The class in the tree, at whose expense (level), and for which priority.
     turn: Option<(usize, usize, usize)>,
 }
@@ -80,7 +75,7 @@ impl Htb {
             queues[leaf] = queue;
         }
         let classes = Classes::with(classifier, &parts, spec.buffer, place);
-        Htb { tree, classes, leaves, queues, release_slack: spec.release_slack, found: None }
+        Htb { tree, classes, leaves, queues, release_slack: spec.release_slack }
     }
 
     /// The queue that is not shaped.
@@ -89,34 +84,28 @@ impl Htb {
     }
 
     fn find(&mut self, now: Time, losses: &mut Vec<Loss>) -> Result<Found, Next> {
-        if let Some(found) = self.found.filter(|found| found.at == now) {
-            return Ok(found);
-        }
         if self.classes.backlog().packets() == 0 {
             return Err(Next::Nothing);
         }
         let direct = self.direct();
-        if let Next::Ready(length) = self.classes.next(direct, now, losses) {
-            return Ok(Found { at: now, queue: direct, length, turn: None });
+        if let Next::Ready(_) = self.classes.next(direct, now, losses) {
+            return Ok(Found { queue: direct, turn: None });
         }
         let mut held = Time::NEVER;
         let Htb { tree, classes, queues, .. } = self;
         let found = tree.look(now, |tree, level, prio| {
-            let (leaf, length) = whose_turn(tree, classes, queues, (level, prio), now, &mut held, losses)?;
-            Some(Found { at: now, queue: queues[leaf], length, turn: Some((leaf, level, prio)) })
+            let leaf = whose_turn(tree, classes, queues, (level, prio), now, &mut held, losses)?;
+            Some(Found { queue: queues[leaf], turn: Some((leaf, level, prio)) })
         });
         match found {
-            Ok(found) => {
-                self.found = Some(found);
-                Ok(found)
-            }
+            Ok(found) => Ok(found),
             Err(_) if self.classes.backlog().packets() == 0 => Err(Next::Nothing),
             Err(event) => Err(Next::Throttled((event + self.release_slack).min(held))),
         }
     }
 }
 
-/// The leaf whose turn it is in a row and that has a packet to send, and its length. `held` is the first instant at
+/// The leaf whose turn it is in a row and that has a packet to send. `held` is the first instant at
 /// which a discipline in a leaf wants to be asked again.
 fn whose_turn(
     tree: &mut Tree,
@@ -126,12 +115,12 @@ fn whose_turn(
     now: Time,
     held: &mut Time,
     losses: &mut Vec<Loss>,
-) -> Option<(usize, u32)> {
+) -> Option<usize> {
     let mut first = tree.leaf(level, prio)?;
     let mut leaf = first;
     loop {
         match classes.next(queues[leaf], now, losses) {
-            Next::Ready(length) => return Some((leaf, length)),
+            Next::Ready(_) => return Some(leaf),
             Next::Nothing => {
                 tree.deactivate(leaf);
                 let next = tree.leaf(level, prio)?;
@@ -159,9 +148,8 @@ impl HtbSpec {
     }
 }
 
-impl Discipline for Htb {
-    fn enqueue(&mut self, tau: Tau, flows: &Flows, losses: &mut Vec<Loss>) {
-        self.found = None;
+impl Queueing for Htb {
+    fn enqueue(&mut self, tau: Tau, flows: &Flows, _held: Backlog, losses: &mut Vec<Loss>) {
         if let Some(queue) = self.classes.enqueue(tau, flows, losses)
             && let Some(&leaf) = self.leaves.get(queue)
         {
@@ -169,16 +157,11 @@ impl Discipline for Htb {
         }
     }
 
-    fn next(&mut self, now: Time, losses: &mut Vec<Loss>) -> Next {
-        self.find(now, losses).map_or_else(|none| none, |found| Next::Ready(found.length))
-    }
-
-    fn dequeue(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau> {
-        let found = self.find(now, losses).ok()?;
-        self.found = None;
+    fn take(&mut self, now: Time, losses: &mut Vec<Loss>) -> Result<Tau, Next> {
+        let found = self.find(now, losses)?;
         let lost = losses.len();
-        let tau = self.classes.dequeue(found.queue, now, losses)?;
-        let Some((leaf, level, prio)) = found.turn else { return Some(tau) };
+        let tau = self.classes.dequeue(found.queue, now, losses).ok_or(Next::Nothing)?;
+        let Some((leaf, level, prio)) = found.turn else { return Ok(tau) };
         let class = &mut self.tree.classes[leaf];
         class.deficit[level] -= i64::from(tau.packet.length);
         if losses.len() > lost && self.classes.is_empty(found.queue) {
@@ -194,7 +177,7 @@ impl Discipline for Htb {
             self.tree.deactivate(leaf);
         }
         self.tree.charge(leaf, level, tau.packet.length);
-        Some(tau)
+        Ok(tau)
     }
 
     fn backlog(&self) -> Backlog {

@@ -2,7 +2,6 @@
 
 mod chance;
 mod child;
-mod clock;
 mod distribution;
 mod error;
 mod loss;
@@ -19,9 +18,9 @@ pub use spec::NetemSpec;
 
 use std::collections::VecDeque;
 
+use super::psched::{LATEST, instant, nanoseconds, span_ns};
 use chance::{Correlated, fraction};
 use child::Child;
-use clock::{LATEST, instant, nanoseconds, span_nanoseconds};
 use distribution::drawn_around;
 use loss::LossProcess;
 use rate::Pace;
@@ -29,7 +28,8 @@ use slot::Slots;
 use time_fifo::TimeFifo;
 
 use super::buffer::Backlog;
-use super::discipline::{Discipline, Next};
+use super::discipline::Next;
+use super::held::Queueing;
 use super::{Loss, Place};
 use crate::flow::Flows;
 use crate::packet::{DropReason, Tau};
@@ -84,8 +84,6 @@ pub struct Netem {
     front: VecDeque<(i64, Tau)>,
     delayed: TimeFifo,
     child: Option<Child>,
-    /// The packet that was named as the next.
-    held: Option<Tau>,
     /// When nothing could go, and what was answered; forgotten at an arrival.
     answered: Option<(Time, Next)>,
     /// All but what the child holds.
@@ -99,8 +97,8 @@ impl Netem {
         let mut random = stream(place.seed, "ptm", place.port);
         Netem {
             limit: spec.limit,
-            delay: span_nanoseconds(spec.delay),
-            jitter: i32::try_from(span_nanoseconds(spec.jitter)).unwrap_or(i32::MAX),
+            delay: span_ns(spec.delay),
+            jitter: i32::try_from(span_ns(spec.jitter)).unwrap_or(i32::MAX),
             delay_chance: Correlated::new(spec.correlation, &mut random),
             distribution: spec.distribution.table(),
             loss: LossProcess::new(&spec.loss, spec.loss_correlation, &mut random),
@@ -117,7 +115,6 @@ impl Netem {
             front: VecDeque::new(),
             delayed: TimeFifo::default(),
             child: spec.ptm.as_ref().map(|ptm| Child::new(ptm.inside(place))),
-            held: None,
             answered: None,
             own: Backlog::default(),
             random,
@@ -145,8 +142,8 @@ impl Netem {
         from.saturating_add(delay).saturating_add(pace.transmission_time(length)).min(LATEST)
     }
 
-    /// Takes the packet that leaves at `now`, or says when to ask again.
-    fn take(&mut self, now: Time, losses: &mut Vec<Loss>) -> Result<Tau, Option<Time>> {
+    /// The packet that leaves at `now`, or when to ask again.
+    fn next_packet(&mut self, now: Time, losses: &mut Vec<Loss>) -> Result<Tau, Option<Time>> {
         if let Some((_, tau)) = self.front.pop_front() {
             self.own.remove(tau.packet.length);
             return Ok(tau);
@@ -181,15 +178,15 @@ impl Netem {
     }
 }
 
-impl Discipline for Netem {
-    fn enqueue(&mut self, mut tau: Tau, flows: &Flows, losses: &mut Vec<Loss>) {
+impl Queueing for Netem {
+    fn enqueue(&mut self, mut tau: Tau, flows: &Flows, held: Backlog, losses: &mut Vec<Loss>) {
         self.answered = None;
         let at = tau.timestamp;
         if self.loss.strikes(&mut self.random) && !(self.ecn && tau.packet.mark_congestion()) {
             losses.push(Loss { tau, at, reason: DropReason::RandomLoss });
             return;
         }
-        if self.backlog().packets() >= self.limit {
+        if (held + self.backlog()).packets() >= self.limit {
             losses.push(Loss { tau, at, reason: DropReason::BufferFull });
             return;
         }
@@ -208,30 +205,17 @@ impl Discipline for Netem {
         }
     }
 
-    fn next(&mut self, now: Time, losses: &mut Vec<Loss>) -> Next {
-        if let Some(tau) = &self.held {
-            return Next::Ready(tau.packet.length);
-        }
+    fn take(&mut self, now: Time, losses: &mut Vec<Loss>) -> Result<Tau, Next> {
         if let Some((at, answer)) = self.answered
             && at == now
         {
-            return answer;
+            return Err(answer);
         }
-        let answer = match self.take(now, losses) {
-            Ok(tau) => {
-                self.held = Some(tau);
-                return Next::Ready(tau.packet.length);
-            }
-            Err(Some(timer)) => Next::Throttled(timer),
-            Err(None) => Next::Nothing,
-        };
-        self.answered = Some((now, answer));
-        answer
-    }
-
-    fn dequeue(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau> {
-        self.next(now, losses);
-        self.held.take()
+        self.next_packet(now, losses).map_err(|timer| {
+            let answer = timer.map_or(Next::Nothing, Next::Throttled);
+            self.answered = Some((now, answer));
+            answer
+        })
     }
 
     fn idle(&mut self, now: Time) {
@@ -241,18 +225,10 @@ impl Discipline for Netem {
     }
 
     fn backlog(&self) -> Backlog {
-        let mut backlog = self.own;
-        if let Some(child) = &self.child {
-            backlog.replace(Backlog::default(), child.backlog());
-        }
-        if let Some(tau) = &self.held {
-            backlog.add(tau.packet.length);
-        }
-        backlog
+        self.own + self.child.as_ref().map_or(Backlog::default(), Child::backlog)
     }
 
     fn waiting(&self, waiting: &mut Vec<Tau>) {
-        waiting.extend(self.held);
         waiting.extend(self.front.iter().map(|&(_, tau)| tau));
         self.delayed.waiting(waiting);
         if let Some(child) = &self.child {

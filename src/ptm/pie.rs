@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use super::buffer::{Backlog, Buffer};
 use super::discipline::{Discipline, Next};
 use super::fifo::FifoQueue;
+use super::held::Queueing;
 use super::parameter::{bytes_above_zero, not_negative};
 use super::psched::{self, Clock};
 use super::{Loss, Place};
@@ -142,7 +143,7 @@ const LONG_DELAY: i64 = 250_000_000 >> TICK_SHIFT;
 /// - With `ecn` and a probability up to `mark_ecnth`, a packet that can carry the mark gets it and joins instead.
 ///
 /// The update is worked out when the discipline is next asked, with what held at its instant; at one instant, it
-/// comes before arrivals and departures. A packet that [`next`](Discipline::next) names has been taken from the queue.
+/// comes before arrivals and departures.
 ///
 /// # Complexity
 /// O(1) per packet and update; a long time without packets ends in a state that no update changes.
@@ -162,8 +163,8 @@ pub struct Pie {
     mark_ecnth: Fraction,
     period: Span,
     queue: FifoQueue,
-    /// Taken from the queue to leave next.
-    head: Option<Tau>,
+    /// What has been taken out and still waits.
+    held: Backlog,
     prob: Fraction,
     /// The sum of the drop probabilities since the last drop.
     accu_prob: Fraction,
@@ -196,7 +197,7 @@ impl Pie {
             mark_ecnth: (spec.mark_ecnth.get() * ONE as f64) as Fraction,
             period,
             queue: FifoQueue::new(None),
-            head: None,
+            held: Backlog::default(),
             prob: 0,
             accu_prob: 0,
             qdelay: 0,
@@ -212,6 +213,12 @@ impl Pie {
     #[inline]
     fn ticks(&self, time: Time) -> i64 {
         (self.clock.ns(time) >> TICK_SHIFT) as i64
+    }
+
+    /// What waits, and what has been taken out and still does.
+    #[inline]
+    fn waits(&self) -> Backlog {
+        self.held + self.queue.backlog()
     }
 
     /// The updates that are due by `now`.
@@ -233,7 +240,7 @@ impl Pie {
     }
 
     fn update_probability(&mut self) {
-        let waits = self.backlog().bytes() > 0;
+        let waits = self.waits().bytes() > 0;
         let (mut alpha, mut beta) = (self.alpha, self.beta);
         if self.prob < ONE / 10 {
             (alpha, beta) = (alpha >> 1, beta >> 1);
@@ -276,7 +283,7 @@ impl Pie {
     fn drops_early(&mut self) -> bool {
         if self.burst_time > 0
             || (self.is_low(self.qdelay) && self.prob < ONE / 5)
-            || self.backlog().bytes() < self.spec.mtu.get().saturating_mul(2)
+            || self.waits().bytes() < self.spec.mtu.get().saturating_mul(2)
         {
             return false;
         }
@@ -293,29 +300,17 @@ impl Pie {
         }
         drop
     }
-
-    /// Takes the packet that leaves at `now` from the queue.
-    fn take(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau> {
-        self.update_until(now);
-        let tau = self.queue.dequeue(now, losses)?;
-        let clock = self.ticks(now);
-        let left_behind = self.queue.backlog().packets() > 0;
-        self.qdelay = if left_behind { clock - self.ticks(tau.timestamp) } else { 0 };
-        if let Some(left) = self.left.replace(clock) {
-            self.burst_time = (self.burst_time - (clock - left)).max(0);
-        }
-        Some(tau)
-    }
 }
 
 fn span_ticks(span: Span) -> i64 {
     psched::span_ns(span) >> TICK_SHIFT
 }
 
-impl Discipline for Pie {
-    fn enqueue(&mut self, mut tau: Tau, flows: &Flows, losses: &mut Vec<Loss>) {
+impl Queueing for Pie {
+    fn enqueue(&mut self, mut tau: Tau, flows: &Flows, held: Backlog, losses: &mut Vec<Loss>) {
+        self.held = held;
         self.update_until(tau.timestamp);
-        if self.spec.buffer.is_some_and(|buffer| !buffer.admits(self.backlog(), tau.packet.length)) {
+        if self.spec.buffer.is_some_and(|buffer| !buffer.admits(self.waits(), tau.packet.length)) {
             self.accu_prob = 0;
             losses.push(Loss { tau, at: tau.timestamp, reason: DropReason::BufferFull });
             return;
@@ -331,30 +326,25 @@ impl Discipline for Pie {
         self.queue.enqueue(tau, flows, losses);
     }
 
-    fn next(&mut self, now: Time, losses: &mut Vec<Loss>) -> Next {
-        if self.head.is_none() {
-            self.head = self.take(now, losses);
+    fn take(&mut self, now: Time, losses: &mut Vec<Loss>) -> Result<Tau, Next> {
+        // Nothing is held when a packet is taken.
+        self.held = Backlog::default();
+        self.update_until(now);
+        let tau = self.queue.dequeue(now, losses).ok_or(Next::Nothing)?;
+        let clock = self.ticks(now);
+        let left_behind = self.queue.backlog().packets() > 0;
+        self.qdelay = if left_behind { clock - self.ticks(tau.timestamp) } else { 0 };
+        if let Some(left) = self.left.replace(clock) {
+            self.burst_time = (self.burst_time - (clock - left)).max(0);
         }
-        self.head.map_or(Next::Nothing, |head| Next::Ready(head.packet.length))
-    }
-
-    fn dequeue(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau> {
-        match self.head.take() {
-            None => self.take(now, losses),
-            head => head,
-        }
+        Ok(tau)
     }
 
     fn backlog(&self) -> Backlog {
-        let mut backlog = self.queue.backlog();
-        if let Some(head) = self.head {
-            backlog.add(head.packet.length);
-        }
-        backlog
+        self.queue.backlog()
     }
 
     fn waiting(&self, waiting: &mut Vec<Tau>) {
-        waiting.extend(self.head);
         self.queue.waiting(waiting);
     }
 }

@@ -19,13 +19,13 @@ pub(super) fn span_ns(span: Span) -> i64 {
     (span.as_ps() / PS_PER_NS) as i64
 }
 
-/// The instant at which the kernel's clock turns to `nanoseconds`; [`Time::NEVER`] where that is out of range.
+/// The last nanosecond of a run; it stands for [`Time::NEVER`].
+pub(super) const LATEST: i64 = (u64::MAX / PS_PER_NS) as i64;
+
+/// The instant at which the kernel's clock turns to `nanoseconds`: the run's start for those before it.
 #[inline]
 pub(super) fn instant(nanoseconds: i64) -> Time {
-    match u64::try_from(nanoseconds) {
-        Ok(ns) => ns.checked_mul(PS_PER_NS).map_or(Time::NEVER, Time::from_ps),
-        Err(_) => Time::ZERO,
-    }
+    if nanoseconds >= LATEST { Time::NEVER } else { Time::from_ps(nanoseconds.max(0) as u64 * PS_PER_NS) }
 }
 
 /// The kernel's clock, for rules that go by its ticks.
@@ -150,6 +150,13 @@ mod tests {
 
     fn rate(text: &str) -> RateNs {
         RateNs::new(text.parse().unwrap())
+    }
+
+    #[test]
+    fn the_present_is_rounded_down_and_the_last_nanosecond_is_never() {
+        assert_eq!(nanoseconds(Time::from_ps(1_999)), 1);
+        assert_eq!((instant(1), instant(-1)), (Time::from_ps(1_000), Time::ZERO));
+        assert_eq!((nanoseconds(Time::NEVER), instant(LATEST)), (LATEST, Time::NEVER));
     }
 
     #[test]

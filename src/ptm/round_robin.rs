@@ -6,7 +6,8 @@ use std::marker::PhantomData;
 use super::Loss;
 use super::buffer::Backlog;
 use super::classes::Classes;
-use super::discipline::{Discipline, Next};
+use super::discipline::Next;
+use super::held::Queueing;
 use crate::flow::Flows;
 use crate::packet::Tau;
 use crate::units::Time;
@@ -158,8 +159,8 @@ impl<C: Cost> RoundRobin<C> {
     }
 }
 
-impl<C: Cost> Discipline for RoundRobin<C> {
-    fn enqueue(&mut self, tau: Tau, flows: &Flows, losses: &mut Vec<Loss>) {
+impl<C: Cost> Queueing for RoundRobin<C> {
+    fn enqueue(&mut self, tau: Tau, flows: &Flows, _held: Backlog, losses: &mut Vec<Loss>) {
         let Some(class) = self.classes.enqueue(tau, flows, losses) else { return };
         while self.turns.len() < self.classes.len() {
             self.turns.push(Turn { quantum: self.quantum, deficit: 0, active: false });
@@ -170,26 +171,20 @@ impl<C: Cost> Discipline for RoundRobin<C> {
         }
     }
 
-    fn next(&mut self, now: Time, losses: &mut Vec<Loss>) -> Next {
-        self.settle(now, losses).map_or_else(|none| none, |(_, length)| Next::Ready(length))
-    }
-
-    fn dequeue(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau> {
-        let (class, length) = self.settle(now, losses).ok()?;
-        let tau = self.classes.dequeue(class, now, losses);
+    fn take(&mut self, now: Time, losses: &mut Vec<Loss>) -> Result<Tau, Next> {
+        let (class, length) = self.settle(now, losses)?;
+        let tau = self.classes.dequeue(class, now, losses).ok_or(Next::Nothing)?;
         // Strict classes are asked one after the other, whether or not something waits in them.
         self.classes.idle_below(class.min(self.strict), now);
         if class < self.strict {
-            return tau;
+            return Ok(tau);
         }
         self.turns[class].deficit -= C::of(length);
         if self.classes.is_empty(class) {
             self.leave(class);
-            if let Some(tau) = tau {
-                self.classes.release(class, tau.packet.fid);
-            }
+            self.classes.release(class, tau.packet.fid);
         }
-        tau
+        Ok(tau)
     }
 
     fn idle(&mut self, now: Time) {

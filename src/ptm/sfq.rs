@@ -6,9 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::buffer::Backlog;
-use super::discipline::{Discipline, Next};
+use super::discipline::Next;
 use super::error::PtmError;
 use super::flow_queues::{FlowQueues, SameQueue};
+use super::held::Queueing;
 use super::parameter::span_above_zero;
 use super::{Loss, Place};
 use crate::flow::Flows;
@@ -148,7 +149,7 @@ impl SfqSpec {
 /// - Queues with packets take turns. A queue that was empty joins at the tail, with a quantum. One whose allotment is used up
 ///   gets a quantum and goes to the tail; otherwise it sends, and pays the bytes, also below zero.
 ///
-/// A packet that [`next`](Discipline::next) names has been taken from its queue; it still counts against `limit`.
+/// A packet that has been taken still counts against `limit`.
 ///
 /// # Complexity
 /// O(1) per packet; O(packets) when flows are spread anew.
@@ -172,7 +173,6 @@ pub struct Sfq {
     longest: usize,
     changes: u64,
     backlog: Backlog,
-    head: Option<Tau>,
 }
 
 /// How flows are spread.
@@ -215,7 +215,6 @@ impl Sfq {
             longest: 0,
             changes: 0,
             backlog: Backlog::default(),
-            head: None,
             spec: spec.clone(),
         }
     }
@@ -307,7 +306,7 @@ impl Sfq {
     }
 
     /// Takes the packet that leaves next from its queue.
-    fn take(&mut self) -> Option<Tau> {
+    fn next_packet(&mut self) -> Option<Tau> {
         loop {
             let index = *self.round.front()? as usize;
             let queue = &mut self.queues[index];
@@ -328,8 +327,8 @@ impl Sfq {
     }
 }
 
-impl Discipline for Sfq {
-    fn enqueue(&mut self, tau: Tau, flows: &Flows, losses: &mut Vec<Loss>) {
+impl Queueing for Sfq {
+    fn enqueue(&mut self, tau: Tau, flows: &Flows, held: Backlog, losses: &mut Vec<Loss>) {
         let at = tau.timestamp;
         self.perturb_until(at, flows, losses);
         let mut lost = |tau| losses.push(Loss { tau, at, reason: DropReason::BufferFull });
@@ -353,35 +352,20 @@ impl Discipline for Sfq {
             return;
         }
         self.join(index, tau);
-        if self.backlog().packets() > self.limit {
+        if (held + self.backlog).packets() > self.limit {
             self.drop_one().map(lost);
         }
     }
 
-    fn next(&mut self, _now: Time, _losses: &mut Vec<Loss>) -> Next {
-        if self.head.is_none() {
-            self.head = self.take();
-        }
-        self.head.map_or(Next::Nothing, |head| Next::Ready(head.packet.length))
-    }
-
-    fn dequeue(&mut self, _now: Time, _losses: &mut Vec<Loss>) -> Option<Tau> {
-        match self.head.take() {
-            None => self.take(),
-            head => head,
-        }
+    fn take(&mut self, _now: Time, _losses: &mut Vec<Loss>) -> Result<Tau, Next> {
+        self.next_packet().ok_or(Next::Nothing)
     }
 
     fn backlog(&self) -> Backlog {
-        let mut backlog = self.backlog;
-        if let Some(head) = self.head {
-            backlog.add(head.packet.length);
-        }
-        backlog
+        self.backlog
     }
 
     fn waiting(&self, waiting: &mut Vec<Tau>) {
-        waiting.extend(self.head);
         for queue in &self.queues {
             waiting.extend(&queue.packets);
         }

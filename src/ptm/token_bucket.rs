@@ -8,7 +8,7 @@ use super::discipline::{Discipline, Next};
 use super::error::PtmError;
 use super::fifo::FifoQueue;
 use super::framing::{Framing, LinkLayer, Overhead};
-use super::held::Held;
+use super::held::{Held, Queueing};
 use super::psched::{RateNs, instant, nanoseconds};
 use super::{Loss, Place, PtmSpec};
 use crate::flow::Flows;
@@ -156,8 +156,8 @@ impl TokenBucketSpec {
     }
 }
 
-impl<Q: Discipline> Discipline for TokenBucket<Q> {
-    fn enqueue(&mut self, tau: Tau, flows: &Flows, losses: &mut Vec<Loss>) {
+impl<Q: Discipline> Queueing for TokenBucket<Q> {
+    fn enqueue(&mut self, tau: Tau, flows: &Flows, _held: Backlog, losses: &mut Vec<Loss>) {
         if tau.packet.byte_count() > self.burst {
             losses.push(Loss { tau, at: tau.timestamp, reason: DropReason::LargerThanBurst });
         } else {
@@ -166,26 +166,18 @@ impl<Q: Discipline> Discipline for TokenBucket<Q> {
     }
 
     #[inline]
-    fn next(&mut self, now: Time, losses: &mut Vec<Loss>) -> Next {
+    fn take(&mut self, now: Time, losses: &mut Vec<Loss>) -> Result<Tau, Next> {
         let length = match self.queue.next(now, losses) {
             Next::Ready(length) => length,
-            wait => return wait,
+            wait => return Err(wait),
         };
-        let now = nanoseconds(now);
-        let missing = self.rate.time(length.into()) - self.tokens_at(now);
-        if missing <= 0 {
-            Next::Ready(length)
-        } else {
-            Next::Throttled(instant(now.saturating_add(missing)) + self.release_slack)
-        }
-    }
-
-    fn dequeue(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau> {
-        let Next::Ready(length) = self.next(now, losses) else { return None };
         let clock = nanoseconds(now);
-        self.tokens = self.tokens_at(clock) - self.rate.time(length.into());
-        self.checked = clock;
-        self.queue.dequeue(now, losses)
+        let left = self.tokens_at(clock) - self.rate.time(length.into());
+        if left < 0 {
+            return Err(Next::Throttled(instant(clock.saturating_sub(left)) + self.release_slack));
+        }
+        (self.tokens, self.checked) = (left, clock);
+        self.queue.dequeue(now, losses).ok_or(Next::Nothing)
     }
 
     fn backlog(&self) -> Backlog {
@@ -214,7 +206,7 @@ mod tests {
             ..TokenBucketSpec::new(rate, ByteCount::new(burst), buffer)
         };
         let link = Link::with_delay(bandwidth.parse().unwrap(), Span::ZERO);
-        Server::new(Box::new(TokenBucket::new(&spec)), link)
+        Server::new(Box::new(Held::new(TokenBucket::new(&spec))), link)
     }
 
     fn starts(mut bucket: Server, arrivals: &[(u64, u32)]) -> Vec<(u64, u64)> {
@@ -246,7 +238,7 @@ mod tests {
             ..TokenBucketSpec::new("3 Mbps".parse().unwrap(), ByteCount::new(2_000), None)
         };
         let link = Link::with_delay("unlimited".parse().unwrap(), Span::ZERO);
-        let bucket = Server::new(Box::new(TokenBucket::new(&spec)), link);
+        let bucket = Server::new(Box::new(Held::new(TokenBucket::new(&spec))), link);
         assert_eq!(starts(bucket, &[(0, 1_000); 2]), [(0, 0), (1, 0)]);
     }
 

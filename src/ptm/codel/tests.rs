@@ -2,7 +2,7 @@ use super::*;
 use crate::link::Link;
 use crate::packet::Packet;
 use crate::ptm::testing::place;
-use crate::ptm::{Departure, Ptm, Server};
+use crate::ptm::{Departure, Discipline, Held, Ptm, Server};
 
 const MS: u64 = 1_000_000_000;
 
@@ -13,7 +13,7 @@ fn tau(at: u64, pid: u64, ecn: u8) -> Tau {
 /// What becomes of packets of 1000 bytes, one each `gap` from 0 on, at 8 Mbps: 1 ms each on the link.
 fn run(spec: &CodelSpec, packets: u64, gap: u64, ecn: u8) -> (Vec<Departure>, Vec<Loss>) {
     let link = Link::with_delay("8 Mbps".parse().unwrap(), Span::ZERO);
-    let mut server = Server::new(Box::new(Codel::new(spec, &place("8 Mbps"))), link);
+    let mut server = Server::new(Box::new(Held::new(Codel::new(spec, &place("8 Mbps")))), link);
     let ingress: Vec<Tau> = (0..packets).map(|pid| tau(pid * gap, pid, ecn)).collect();
     let (mut departures, mut losses) = (Vec::new(), Vec::new());
     server.forward_trace(&ingress, &Flows::default(), Time::NEVER, &mut departures, &mut losses);
@@ -21,8 +21,8 @@ fn run(spec: &CodelSpec, packets: u64, gap: u64, ecn: u8) -> (Vec<Departure>, Ve
 }
 
 /// A queue with packets that came at 0, each a `ms` of sojourn older as time goes on.
-fn filled(packets: u64, ecn: u8, spec: &CodelSpec) -> Codel {
-    let mut codel = Codel::new(spec, &place("8 Mbps"));
+fn filled(packets: u64, ecn: u8, spec: &CodelSpec) -> Held<Codel> {
+    let mut codel = Held::new(Codel::new(spec, &place("8 Mbps")));
     for pid in 0..packets {
         codel.enqueue(tau(0, pid, ecn), &Flows::default(), &mut Vec::new());
     }
@@ -30,7 +30,7 @@ fn filled(packets: u64, ecn: u8, spec: &CodelSpec) -> Codel {
 }
 
 /// Dequeues at `at` ms: who left, and who was dropped before it.
-fn leave(codel: &mut Codel, at: u64) -> (Option<u64>, Vec<u64>) {
+fn leave(codel: &mut Held<Codel>, at: u64) -> (Option<u64>, Vec<u64>) {
     let mut losses = Vec::new();
     let left = codel.dequeue(Time::from_ps(at * MS), &mut losses);
     (left.map(|tau| tau.packet.pid), losses.iter().map(|loss| loss.tau.packet.pid).collect())
@@ -81,7 +81,7 @@ fn newtons_steps_follow_the_square_root_of_a_growing_count() {
 fn nothing_is_dropped_below_the_target() {
     // A burst of 5 waits 4 ms at most, for ever.
     let spec = CodelSpec { mtu: ByteCount::ZERO, ..CodelSpec::default() };
-    let mut codel = Codel::new(&spec, &place("8 Mbps"));
+    let mut codel = Held::new(Codel::new(&spec, &place("8 Mbps")));
     for round in 0..1_000u64 {
         for pid in 0..5 {
             codel.enqueue(tau(round * 5 * MS, pid, 0), &Flows::default(), &mut Vec::new());
@@ -99,11 +99,11 @@ fn nothing_is_dropped_with_no_more_than_one_packet_behind() {
     for round in 0..500 {
         codel.enqueue(tau(0, round, 0), &Flows::default(), &mut Vec::new());
         leave(&mut codel, 200 + round);
-        assert!(codel.state.first_above_time != 0, "two stay behind");
+        assert!(codel.queue.state.first_above_time != 0, "two stay behind");
         codel.enqueue(tau(0, round, 0), &Flows::default(), &mut Vec::new());
         leave(&mut codel, 200 + round);
         assert_eq!(leave(&mut codel, 200 + round).1, [0u64; 0]);
-        assert_eq!(codel.state.first_above_time, 0);
+        assert_eq!(codel.queue.state.first_above_time, 0);
         codel.enqueue(tau(0, round, 0), &Flows::default(), &mut Vec::new());
     }
 }
@@ -117,7 +117,7 @@ fn the_first_drop_comes_more_than_an_interval_after_the_target_was_passed() {
     let mut leave = |tick: u64| {
         let mut losses = Vec::new();
         let left = codel.dequeue(Time::ZERO + ns(tick), &mut losses).unwrap().packet.pid;
-        (left, losses.iter().map(|loss| loss.tau.packet.pid).collect::<Vec<_>>(), codel.state.clone())
+        (left, losses.iter().map(|loss| loss.tau.packet.pid).collect::<Vec<_>>(), codel.queue.state.clone())
     };
     assert_eq!((leave(4).0, leave(4).2.first_above_time), (0, 0));
     assert_ne!(leave(5).2.first_above_time, 0, "at the target: above from here");
@@ -136,7 +136,7 @@ fn late_by_several_drops_it_drops_several_at_once() {
     leave(&mut codel, 106);
     // Due at 206, and about 50 and 56 ms after that: the first steps of the approximation.
     assert_eq!(leave(&mut codel, 335).1.len(), 3);
-    assert_eq!(codel.state.count, 4);
+    assert_eq!(codel.queue.state.count, 4);
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn drop_state_ends_below_the_target() {
     }
     while leave(&mut codel, 110).0 < Some(100) {}
     assert!(leave(&mut codel, 300).1.is_empty());
-    assert!(!codel.state.dropping);
+    assert!(!codel.queue.state.dropping);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use super::*;
 use crate::link::Link;
 use crate::packet::{FlowKey, Packet};
-use crate::ptm::{Departure, Ptm, Server};
+use crate::ptm::{Departure, Discipline, Held, Ptm, Server};
 use crate::units::Timestamp;
 use proptest::prelude::*;
 
@@ -34,7 +34,7 @@ fn tau(at: u64, pid: u64, fid: u32, length: u32) -> Tau {
 }
 
 fn run(spec: &FqCodelSpec, ingress: &[Tau], flows: &Flows) -> (Vec<Departure>, Vec<Loss>) {
-    let mut server = Server::new(Box::new(FqCodel::new(spec, &place(link(), 1))), link());
+    let mut server = Server::new(Box::new(Held::new(FqCodel::new(spec, &place(link(), 1)))), link());
     let (mut departures, mut losses) = (Vec::new(), Vec::new());
     server.forward_trace(ingress, flows, Time::NEVER, &mut departures, &mut losses);
     (departures, losses)
@@ -42,7 +42,7 @@ fn run(spec: &FqCodelSpec, ingress: &[Tau], flows: &Flows) -> (Vec<Departure>, V
 
 /// The flows of who leaves an fq-codel that these (flow, length) joined at one instant.
 fn order(spec: &FqCodelSpec, packets: &[(u32, u32)]) -> Vec<u32> {
-    let mut queue = FqCodel::new(spec, &place(link(), 1));
+    let mut queue = Held::new(FqCodel::new(spec, &place(link(), 1)));
     let (flows, mut losses) = (flows(8), Vec::new());
     for &(fid, length) in packets {
         queue.enqueue(tau(0, 0, fid, length), &flows, &mut losses);
@@ -74,21 +74,23 @@ fn credit_below_zero_is_paid_back() {
 #[test]
 fn a_new_queue_goes_before_old_ones() {
     let (flows, mut losses) = (flows(8), Vec::new());
-    let mut queue = FqCodel::new(&quantum(500), &place(link(), 1));
+    let mut queue = Held::new(FqCodel::new(&quantum(500), &place(link(), 1)));
     for fid in [0, 0, 0, 1, 1, 1] {
         queue.enqueue(tau(0, 0, fid, 500), &flows, &mut losses);
     }
-    let mut leaves = |queue: &mut FqCodel| queue.dequeue(Time::ZERO, &mut losses).map(|tau| tau.packet.fid);
+    let mut leaves =
+        |queue: &mut Held<FqCodel>| queue.dequeue(Time::ZERO, &mut losses).map(|tau| tau.packet.fid);
     assert_eq!([leaves(&mut queue), leaves(&mut queue), leaves(&mut queue)], [Some(0), Some(1), Some(0)]);
     queue.enqueue(tau(0, 0, 2, 500), &flows, &mut Vec::new());
-    let mut leaves = |queue: &mut FqCodel| queue.dequeue(Time::ZERO, &mut losses).map(|tau| tau.packet.fid);
+    let mut leaves =
+        |queue: &mut Held<FqCodel>| queue.dequeue(Time::ZERO, &mut losses).map(|tau| tau.packet.fid);
     assert_eq!([leaves(&mut queue), leaves(&mut queue)], [Some(2), Some(1)]);
 }
 
 #[test]
 fn an_empty_new_queue_becomes_old_before_it_leaves() {
     let (flows, mut losses) = (flows(8), Vec::new());
-    let mut queue = FqCodel::new(&quantum(1_000), &place(link(), 1));
+    let mut queue = Held::new(FqCodel::new(&quantum(1_000), &place(link(), 1)));
     for fid in [0, 0, 0, 0, 1] {
         queue.enqueue(tau(0, 0, fid, 600), &flows, &mut losses);
     }
@@ -96,19 +98,19 @@ fn an_empty_new_queue_becomes_old_before_it_leaves() {
     for _ in 0..4 {
         queue.dequeue(Time::ZERO, &mut losses);
     }
-    assert_eq!((queue.new.len(), queue.old.len()), (0, 2));
+    assert_eq!((queue.queue.new.len(), queue.queue.old.len()), (0, 2));
     queue.enqueue(tau(0, 0, 1, 600), &flows, &mut losses);
-    assert_eq!((queue.new.len(), queue.old.len()), (0, 2), "not new again");
+    assert_eq!((queue.queue.new.len(), queue.queue.old.len()), (0, 2), "not new again");
     while queue.dequeue(Time::ZERO, &mut losses).is_some() {}
-    assert_eq!((queue.new.len(), queue.old.len()), (0, 0));
-    assert!(queue.queues.iter().all(|queue| !queue.active));
+    assert_eq!((queue.queue.new.len(), queue.queue.old.len()), (0, 0));
+    assert!(queue.queue.queues.iter().all(|queue| !queue.active));
 }
 
 #[test]
 fn too_many_packets_cost_the_longest_queue_half_of_its_bytes() {
     let spec = FqCodelSpec { limit: 10, ..FqCodelSpec::default() };
     let (flows, mut losses) = (flows(8), Vec::new());
-    let mut queue = FqCodel::new(&spec, &place(link(), 1));
+    let mut queue = Held::new(FqCodel::new(&spec, &place(link(), 1)));
     for pid in 0..8 {
         queue.enqueue(tau(0, pid, 0, 1_000), &flows, &mut losses);
     }
@@ -119,8 +121,8 @@ fn too_many_packets_cost_the_longest_queue_half_of_its_bytes() {
     assert_eq!(lost, [0, 1, 2, 3], "from the head, though the newcomer is another flow's");
     assert!(losses.iter().all(|loss| loss.reason == DropReason::BufferFull));
     assert_eq!((queue.backlog().packets(), queue.backlog().bytes()), (7, 7_000));
-    let index = queue.queue_of.queue(0, &flows);
-    assert_eq!(queue.queues[index].state.count_for_tests(), 4, "CoDel is told");
+    let index = queue.queue.queue_of.queue(0, &flows);
+    assert_eq!(queue.queue.queues[index].state.count_for_tests(), 4, "CoDel is told");
 }
 
 #[test]
@@ -232,7 +234,7 @@ proptest! {
         }).collect();
         let flows = flows(4);
         let whole = run(&spec, &ingress, &flows);
-        let mut server = Server::new(Box::new(FqCodel::new(&spec, &place(link(), 1))), link());
+        let mut server = Server::new(Box::new(Held::new(FqCodel::new(&spec, &place(link(), 1)))), link());
         let (mut departures, mut losses) = (Vec::new(), Vec::new());
         let (first, second) = ingress.split_at(cut.min(ingress.len()));
         let until = first.last().map_or(Time::ZERO, |tau| tau.timestamp);

@@ -1,7 +1,7 @@
 //! The rate of netem: how long a packet takes at it, with what the layers below add.
 
-use super::clock::LATEST;
 use super::spec::NetemSpec;
+use crate::ptm::psched::LATEST;
 use crate::units::Rate;
 
 /// The bytes per second of `rate`, rounded down: the kernel counts no bits.

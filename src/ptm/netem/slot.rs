@@ -6,11 +6,11 @@ use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::clock::{LATEST, span_nanoseconds};
 use super::distribution::{DelayDistribution, drawn_around, modelled_option};
 use super::error::NetemError;
 use super::spec::{idle, whole_nanoseconds};
 use crate::ptm::PtmError;
+use crate::ptm::psched::{LATEST, span_ns};
 use crate::random::Stream;
 use crate::units::{ByteCount, Span};
 
@@ -122,7 +122,7 @@ pub(super) struct Slots {
 impl Slots {
     /// The first slot opens at the run's start.
     pub fn new(spec: &SlotSpec) -> Self {
-        let ns = |span: Option<Span>| span_nanoseconds(span.unwrap_or_default());
+        let ns = |span: Option<Span>| span_ns(span.unwrap_or_default());
         let spacing = match spec.distribution {
             Some(distribution) => Spacing::Around {
                 delay: ns(spec.delay),

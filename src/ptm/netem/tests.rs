@@ -2,13 +2,13 @@ use super::*;
 use crate::config::Document;
 use crate::packet::Packet;
 use crate::ptm::testing::{MS, departures, flows, forward, link, place, ptm, spec, taus, told};
-use crate::ptm::{Arrival, PtmSpec};
+use crate::ptm::{Arrival, Discipline, Held, PtmSpec};
 
 /// The model of a spec in TOML, alone.
-fn netem(toml: &str) -> Netem {
+fn netem(toml: &str) -> Held<Netem> {
     let PtmSpec::Netem(spec) = spec(&format!("kind = \"netem\"\n{toml}")) else { panic!("a netem") };
     spec.check(&link("unlimited")).unwrap();
-    Netem::new(&spec, &place("unlimited"))
+    Held::new(Netem::new(&spec, &place("unlimited")))
 }
 
 /// Packet id and departure [ps] on a link that takes no time.
@@ -236,12 +236,12 @@ fn asked_twice_at_one_instant_nothing_is_drawn_anew() {
     netem.enqueue(taus(&[(0, 125, 0)])[0], &Flows::default(), &mut losses);
     let answer = netem.next(now, &mut losses);
     assert_eq!(answer, Next::Throttled(Time::from_ps(100 * MS)));
-    let drawn = netem.random.get_word_pos();
+    let drawn = netem.queue.random.get_word_pos();
     assert_eq!(netem.dequeue(now, &mut losses), None);
     assert_eq!(netem.next(now, &mut losses), answer);
-    assert_eq!(netem.random.get_word_pos(), drawn);
+    assert_eq!(netem.queue.random.get_word_pos(), drawn);
     netem.next(Time::from_ps(MS), &mut losses);
-    assert_eq!(netem.random.get_word_pos(), drawn + 1, "the slot before the packet is due is skipped");
+    assert_eq!(netem.queue.random.get_word_pos(), drawn + 1, "the slot before the packet is due is skipped");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use super::*;
 use crate::packet::Packet;
 use crate::ptm::testing::place;
-use crate::ptm::{Departure, Ptm, Server};
+use crate::ptm::{Departure, Held, Ptm, Server};
 use crate::random;
 
 const MS: u64 = 1_000_000_000;
@@ -50,7 +50,12 @@ fn loaded(spec: &PieSpec, drop_prob: f64, ecn: u8) -> Pie {
 fn join(pie: &mut Pie, milliseconds: u64, ecn: u8) -> Option<DropReason> {
     let packet = Packet { length: 1_000, ecn, ..Packet::default() };
     let mut losses = Vec::new();
-    pie.enqueue(Tau { timestamp: at(milliseconds), packet }, &Flows::default(), &mut losses);
+    pie.enqueue(
+        Tau { timestamp: at(milliseconds), packet },
+        &Flows::default(),
+        Backlog::default(),
+        &mut losses,
+    );
     losses.first().map(|loss| loss.reason)
 }
 
@@ -121,7 +126,7 @@ fn a_burst_passes_while_there_is_allowance_which_departures_take_down() {
     assert_eq!(drops(&mut pie, 0), 0);
     for milliseconds in [100, 110, 116] {
         assert!(pie.burst_time > 0);
-        pie.dequeue(at(milliseconds), &mut Vec::new());
+        pie.take(at(milliseconds), &mut Vec::new()).unwrap();
     }
     assert_eq!(pie.burst_time, 0);
     (pie.qdelay, pie.prob) = (ticks(15), ONE);
@@ -184,9 +189,9 @@ fn the_waiting_time_is_that_of_the_packet_that_left_last() {
     let mut pie = pie(&PieSpec::default());
     join(&mut pie, 0, 0);
     join(&mut pie, 1, 0);
-    pie.dequeue(at(5), &mut Vec::new());
+    pie.take(at(5), &mut Vec::new()).unwrap();
     assert_eq!(pie.qdelay, ticks(5));
-    pie.dequeue(at(9), &mut Vec::new());
+    pie.take(at(9), &mut Vec::new()).unwrap();
     assert_eq!(pie.qdelay, 0, "nothing is left behind");
 }
 
@@ -234,7 +239,7 @@ fn under_overload_the_delay_settles_at_the_target() {
             Tau { timestamp: Time::from_ps(now), packet: Packet { length: 1_000, ..Packet::default() } }
         })
         .collect();
-    let mut server = Server::new(Box::new(Pie::new(&PieSpec::default(), &place)), place.link);
+    let mut server = Server::new(Box::new(Held::new(Pie::new(&PieSpec::default(), &place))), place.link);
     let (mut departures, mut losses): (Vec<Departure>, _) = (Vec::new(), Vec::new());
     server.forward_trace(&ingress, &Flows::default(), Time::NEVER, &mut departures, &mut losses);
     let settled = |time: Time| time > at(15_000);
