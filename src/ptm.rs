@@ -7,7 +7,8 @@
 //! every model to that.
 //!
 //! Most models are a queueing [`Discipline`] behind a [`Server`]; a model whose departures are known at
-//! arrival ([`Fifo`]) is a PTM of its own.
+//! arrival ([`Fifo`]) is a PTM of its own. A discipline that takes a packet out when it is asked which one goes next is a
+//! [`Queueing`], [`Held`].
 //!
 //! To add a discipline: one file here with its parameters (`FooSpec`) and its model, one line in
 //! [`PtmSpec`] and one in [`PtmSpec::discipline`]; and one in [`PtmSpec::check`] where parameters may contradict each
@@ -407,14 +408,52 @@ mod tests {
         let fifo = buffers().prop_map(|buffer| PtmSpec::Fifo(FifoSpec { buffer }));
         let rate = (1_000_000..50_000_000u64).prop_map(|bps| Rate::from_bps(bps).unwrap());
         let slack = prop_oneof![Just(0u64), 0..100_000_000u64].prop_map(Span::from_ps);
-        let bucket =
-            (rate, 500..4_000u64, buffers(), slack).prop_map(|(rate, burst, buffer, release_slack)| {
+        let inside = prop::option::of(prop_oneof![codel(), sfq(), pie()].prop_map(Box::new));
+        let bucket = (rate, 500..4_000u64, buffers(), slack, inside).prop_map(
+            |(rate, burst, buffer, release_slack, ptm)| {
                 PtmSpec::TokenBucket(TokenBucketSpec {
+                    overhead: Overhead::new(burst as i32 % 50 - 20).unwrap(),
+                    linklayer: if burst % 3 == 0 { LinkLayer::Atm } else { LinkLayer::Ethernet },
+                    ptm,
                     release_slack,
                     ..TokenBucketSpec::new(rate, ByteCount::new(burst), buffer)
                 })
-            });
-        prop_oneof![fifo, bucket, red(), codel(), fq_codel(), pie()]
+            },
+        );
+        prop_oneof![fifo, bucket, red(), codel(), fq_codel(), pie(), sfq(), fq()]
+    }
+
+    fn sfq() -> impl Strategy<Value = PtmSpec> {
+        (2..30u32, 1..20u32, 1..9u32, any::<(bool, bool)>(), 1..20_000u64).prop_map(
+            |(limit, depth, flows, (head_drop, perturbs), period)| {
+                PtmSpec::Sfq(SfqSpec {
+                    limit,
+                    depth,
+                    flows,
+                    divisor: 8,
+                    head_drop,
+                    perturb: perturbs.then(|| Span::from_ns(period * 1_000)),
+                    ..SfqSpec::default()
+                })
+            },
+        )
+    }
+
+    fn fq() -> impl Strategy<Value = PtmSpec> {
+        (1..30u64, 1..20u64, 1..6_000u64, prop::option::of(300_000..20_000_000u64), any::<bool>()).prop_map(
+            |(limit, flow_limit, quantum, rate, stated)| {
+                PtmSpec::Fq(FqSpec {
+                    limit,
+                    flow_limit,
+                    quantum: ByteCount::new(quantum),
+                    initial_quantum: ByteCount::new(2 * quantum),
+                    max_rate: rate.and_then(Rate::from_bps),
+                    ce_threshold: Some(Span::from_ns(quantum)),
+                    same_queue: stated.then(SameQueue::default),
+                    ..FqSpec::default()
+                })
+            },
+        )
     }
 
     fn red() -> impl Strategy<Value = PtmSpec> {
