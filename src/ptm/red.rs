@@ -261,7 +261,13 @@ impl Red {
             } else if average < self.min + 2.0 * fifth && self.max_p >= LEAST_MAX_P {
                 self.max_p *= 0.9;
             }
-            self.adaptation = Some((due + period, period));
+            let mut next = due + period;
+            if self.idle_since.is_some() && self.max_p < LEAST_MAX_P {
+                // The average falls, and nothing changes until a packet comes.
+                let late = now.since(next).as_ps();
+                next = next + Span::from_ps(late - late % period.as_ps());
+            }
+            self.adaptation = Some((next, period));
         }
     }
 

@@ -1,5 +1,7 @@
 //! Stochastic fairness queueing: a queue per flow, served in turns of bytes. Linux `sfq`.
 
+mod lengths;
+
 use std::collections::VecDeque;
 
 use schemars::JsonSchema;
@@ -15,6 +17,7 @@ use super::{Loss, Place};
 use crate::flow::Flows;
 use crate::packet::{DropReason, Tau};
 use crate::units::{ByteCount, Span, Time};
+use lengths::Lengths;
 
 /// The parameters of an `sfq`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -166,12 +169,7 @@ pub struct Sfq {
     queues: Vec<Queue>,
     /// Queues with packets, the one whose turn it is first.
     round: VecDeque<u32>,
-    /// Per number of packets, the queues with as many; the one that came to it last is last. Entries of queues that
-    /// have changed since are stale.
-    by_length: Vec<Vec<(u32, u64)>>,
-    /// No queue is longer.
-    longest: usize,
-    changes: u64,
+    lengths: Lengths,
     backlog: Backlog,
 }
 
@@ -190,8 +188,6 @@ struct Spread {
 struct Queue {
     packets: VecDeque<Tau>,
     allotment: i64,
-    /// When its length changed last, among all changes.
-    changed: u64,
 }
 
 impl Sfq {
@@ -211,49 +207,22 @@ impl Sfq {
             },
             queues: std::iter::repeat_with(Queue::default).take(spec.divisor as usize).collect(),
             round: VecDeque::new(),
-            by_length: vec![Vec::new(); spec.depth as usize + 1],
-            longest: 0,
-            changes: 0,
+            lengths: Lengths::new(spec.divisor as usize, spec.depth as usize),
             backlog: Backlog::default(),
             spec: spec.clone(),
         }
-    }
-
-    /// The length of a queue has changed.
-    fn note(&mut self, index: usize) {
-        self.changes += 1;
-        let queue = &mut self.queues[index];
-        queue.changed = self.changes;
-        let length = queue.packets.len();
-        if length > 0 {
-            self.by_length[length].push((index as u32, self.changes));
-            self.longest = self.longest.max(length);
-        }
-    }
-
-    /// The queue with the most packets; among several, the one whose length changed last.
-    fn longest(&mut self) -> Option<usize> {
-        while self.longest > 0 {
-            while let Some(&(index, changed)) = self.by_length[self.longest].last() {
-                if self.queues[index as usize].changed == changed {
-                    return Some(index as usize);
-                }
-                self.by_length[self.longest].pop();
-            }
-            self.longest -= 1;
-        }
-        None
     }
 
     fn join(&mut self, index: usize, tau: Tau) {
         let queue = &mut self.queues[index];
         queue.packets.push_back(tau);
         self.backlog.add(tau.packet.length);
-        if queue.packets.len() == 1 {
+        let now = queue.packets.len();
+        if now == 1 {
             queue.allotment = self.spec.quantum.get() as i64;
             self.round.push_back(index as u32);
         }
-        self.note(index);
+        self.lengths.change(index, now - 1, now);
     }
 
     /// Takes the oldest packet of a queue, or its newest.
@@ -261,46 +230,47 @@ impl Sfq {
         let packets = &mut self.queues[index].packets;
         let tau = if oldest { packets.pop_front() } else { packets.pop_back() }?;
         self.backlog.remove(tau.packet.length);
-        self.note(index);
+        let now = packets.len();
+        self.lengths.change(index, now + 1, now);
         Some(tau)
     }
 
     /// Makes room for one packet.
     fn drop_one(&mut self) -> Option<Tau> {
-        let mut index = self.longest()?;
+        let mut index = self.lengths.longest()?;
         if self.queues[index].packets.len() == 1 {
             index = self.round.pop_front()? as usize;
         }
         self.pull(index, self.spec.head_drop)
     }
 
-    /// Spreads flows anew where that is due.
+    /// Spreads flows anew where that has become due since the last arrival.
     fn perturb_until(&mut self, now: Time, flows: &Flows, losses: &mut Vec<Loss>) {
-        while let Some(period) = self.spec.perturb.filter(|_| self.queue_of.next <= now) {
-            let at = self.queue_of.next;
-            self.queue_of.next = at + period;
-            self.queue_of.times += 1;
-            let (seed, port) = &self.queue_of.place;
-            let port = &format!("{port} spread {}", self.queue_of.times);
-            let draws = crate::random::Draws::new(*seed, "ptm", port);
-            self.queue_of.queues = FlowQueues::Hashed { draws, queues: self.queue_of.divisor };
-            let mut packets = Vec::new();
-            for queue in &mut self.queues {
-                packets.extend(queue.packets.drain(..));
-                queue.changed = 0;
-            }
-            self.round.clear();
-            self.backlog = Backlog::default();
-            for tau in packets {
-                let index = self.queue_of.queues.queue(tau.packet.fid, flows);
-                let queue = &self.queues[index].packets;
-                let is_full = queue.len() >= self.spec.depth as usize
-                    || (queue.is_empty() && self.round.len() >= self.most_queues);
-                if is_full {
-                    losses.push(Loss { tau, at, reason: DropReason::BufferFull });
-                } else {
-                    self.join(index, tau);
-                }
+        let Some(period) = self.spec.perturb.filter(|_| self.queue_of.next <= now) else { return };
+        // Of several times the last one counts.
+        let times = now.since(self.queue_of.next).as_ps() / period.as_ps() + 1;
+        self.queue_of.times += times;
+        self.queue_of.next = self.queue_of.next + Span::from_ps(period.as_ps().saturating_mul(times));
+        let (seed, port) = &self.queue_of.place;
+        let port = &format!("{port} spread {}", self.queue_of.times);
+        let draws = crate::random::Draws::new(*seed, "ptm", port);
+        self.queue_of.queues = FlowQueues::Hashed { draws, queues: self.queue_of.divisor };
+        let mut packets = Vec::new();
+        for queue in &mut self.queues {
+            packets.extend(queue.packets.drain(..));
+        }
+        self.lengths = Lengths::new(self.queues.len(), self.spec.depth as usize);
+        self.round.clear();
+        self.backlog = Backlog::default();
+        for tau in packets {
+            let index = self.queue_of.queues.queue(tau.packet.fid, flows);
+            let queue = &self.queues[index].packets;
+            let is_full = queue.len() >= self.spec.depth as usize
+                || (queue.is_empty() && self.round.len() >= self.most_queues);
+            if is_full {
+                losses.push(Loss { tau, at: now, reason: DropReason::BufferFull });
+            } else {
+                self.join(index, tau);
             }
         }
     }
