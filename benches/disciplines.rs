@@ -37,7 +37,17 @@ const DISCIPLINES: &[(&str, &str)] = &[
         "wfq",
         r#"kind = "wfq", class = [{ match = { dscp = 1 }, weight = 4 }, { match = { dscp = 2 }, weight = 3 }, { match = { dscp = 3 }, weight = 2 }, {}]"#,
     ),
+    (
+        "ets",
+        r#"kind = "ets", class = [{ match = { dscp = 1 } }, { match = { dscp = 2 }, quantum = "4500 B" }, { match = { dscp = 3 }, quantum = "3000 B" }, { quantum = "1514 B" }]"#,
+    ),
     ("wfq-per-flow", r#"kind = "wfq", classes = "per-flow""#),
+    ("red", r#"kind = "red", min = "5 kB", max = "15 kB""#),
+    ("codel", r#"kind = "codel", target = "100 us", interval = "2 ms""#),
+    ("fq-codel", r#"kind = "fq-codel""#),
+    ("sfq", r#"kind = "sfq""#),
+    ("fq", r#"kind = "fq""#),
+    ("pie", r#"kind = "pie", target = "100 us""#),
     (
         "htb",
         r#"kind = "htb", class = [{ rate = "900 Mbps", class = [{ match = { dscp = 1 }, rate = "100 Mbps", ceil = "900 Mbps" }, { match = { dscp = 2 }, rate = "100 Mbps", ceil = "900 Mbps" }, { rate = "100 Mbps", ceil = "900 Mbps" }] }]"#,
