@@ -189,24 +189,24 @@ pub enum EngineError {
     /// The progress function broke the simulation off.
     #[error("interrupted: nothing was written")]
     Interrupted,
-    /// A flow's packets would circle for ever.
+    /// A flow's packets would never leave a forwarding loop.
     #[error(
-        "{flow} would circle for ever: {ports} (no router on the circle takes from its time to live); \
+        "{flow} is in a forwarding loop: {ports} (no router on it decrements the time to live); \
          change the static routes"
     )]
     EndlessPath {
         /// the flow
         flow: String,
-        /// the egress ports on the circle
+        /// the egress ports of the loop
         ports: String,
     },
     /// Packets could go round without any time going by, so that no order of the ports is exact.
     #[error(
-        "the stream engine cannot run this network: packets can circle through {port} without any delay; \
-         take the event engine, or give a link on the circle a delay"
+        "the stream engine cannot run this network: {port} is in a forwarding loop without any delay; \
+         take the event engine, or give a link of the loop a delay"
     )]
     InstantCircle {
-        /// a port on the circle
+        /// a port of the loop
         port: String,
     },
     /// The threads cannot be had.
@@ -252,7 +252,7 @@ impl<'t> Simulation<'t> {
     /// Runs to the end, or to `until`, and checks that every packet is conserved. `progress` may break it off.
     ///
     /// # Errors
-    /// A source fails, a flow would circle for ever, or the time runs over.
+    /// A source fails, a flow is in an endless forwarding loop, or the time runs over.
     pub fn run<O: Observer>(
         &mut self,
         observer: &mut O,
@@ -287,9 +287,9 @@ impl<'t> Simulation<'t> {
     pub fn engine(&self) -> (Engine, &'static str) {
         match self.settings.engine {
             Engine::Auto if instant_circle(self.network.topology).is_some() => {
-                (Engine::Event, "packets could circle without any delay, which only the event engine orders")
+                (Engine::Event, "a forwarding loop could have zero delay, which only the event engine orders")
             }
-            Engine::Auto => (Engine::Stream, "no packet can circle without delay, so that it is exact here"),
+            Engine::Auto => (Engine::Stream, "no forwarding loop has zero delay, so it is exact"),
             engine => (engine, "as asked for"),
         }
     }

@@ -34,7 +34,7 @@ mod htb;
 mod netem;
 pub mod neural;
 mod priority;
-mod psched;
+pub(crate) mod psched;
 mod round_robin;
 mod server;
 mod sfq;

@@ -133,7 +133,7 @@ impl<'n, 't> EventEngine<'n, 't> {
     /// Runs to the end, or to `until`. `progress` may break it off.
     ///
     /// # Errors
-    /// A source fails, a flow would circle for ever, or the time runs over.
+    /// A source fails, a flow is in an endless forwarding loop, or the time runs over.
     pub fn run<O: Observer>(
         mut self,
         observer: &mut O,

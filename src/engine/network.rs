@@ -268,7 +268,7 @@ impl<'t> Network<'t> {
     /// Takes in a flow of a source, and tells the observer if it is new.
     ///
     /// # Errors
-    /// Its packets would circle for ever.
+    /// Its packets would never leave a forwarding loop.
     pub fn add_flow(
         &mut self,
         injection: &Injection,

@@ -88,7 +88,7 @@ pub(super) struct Law {
     clock: Clock,
     target: Ticks,
     interval: Ticks,
-    /// From this sojourn time on, every capable packet is marked.
+    /// Above this sojourn time every capable packet is marked.
     ce_threshold: Option<Ticks>,
     mtu: u64,
     ecn: bool,

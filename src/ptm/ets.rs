@@ -1,13 +1,13 @@
 //! Enhanced transmission selection: strict classes before a deficit round robin. Linux `ets`.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::buffer::Buffer;
 use super::classes::{Classes, Match, as_class, check_classes};
 use super::error::PtmError;
 use super::round_robin::{Bytes, RoundRobin};
-use super::{Place, PtmSpec};
+use super::{Place, PtmSpec, parameter};
 use crate::link::Link;
 use crate::units::ByteCount;
 
@@ -46,15 +46,8 @@ pub struct EtsClass {
 }
 as_class!(EtsClass);
 
-/// Reads a quantum that the kernel leaves as it is.
 fn quantum<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ByteCount>, D::Error> {
-    let quantum = ByteCount::deserialize(deserializer)?;
-    if (256..=1 << 20).contains(&quantum.get()) {
-        return Ok(Some(quantum));
-    }
-    Err(de::Error::custom(format_args!(
-        "a quantum of {quantum} is out of range: 256 B to 1 MiB, such as \"1514 B\""
-    )))
+    parameter::quantum(deserializer).map(Some)
 }
 
 impl EtsSpec {

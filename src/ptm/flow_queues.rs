@@ -1,7 +1,6 @@
 //! Which queue a flow goes to, in disciplines with a fixed number of queues: `fq-codel`, `sfq`, `fq`.
 
-use indexmap::IndexMap;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,13 +22,13 @@ impl SameQueue {
     /// # Errors
     /// A group of fewer than two flows; a flow in two groups.
     pub(super) fn check(&self) -> Result<(), PtmError> {
-        let mut seen: IndexMap<FlowKey, ()> = IndexMap::new();
+        let mut seen: FxHashSet<FlowKey> = FxHashSet::default();
         for group in &self.0 {
             if group.len() < 2 {
                 return Err(PtmError::LoneFlow(group.first().map(ToString::to_string).unwrap_or_default()));
             }
             for flow in group {
-                if seen.insert(flow.0, ()).is_some() {
+                if !seen.insert(flow.0) {
                     return Err(PtmError::FlowTwice(flow.to_string()));
                 }
             }

@@ -4,14 +4,14 @@ use std::collections::{BTreeSet, VecDeque};
 use std::num::NonZeroU32;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
 
 use super::buffer::Backlog;
 use super::discipline::Next;
 use super::error::PtmError;
 use super::flow_queues::{FlowQueues, SameQueue};
 use super::held::Queueing;
-use super::parameter::bytes_above_zero;
+use super::parameter::{bytes_above_zero, hash_values};
 use super::psched::{self, Clock, instant, nanoseconds, span_ns};
 use super::{Loss, Place};
 use crate::flow::Flows;
@@ -35,7 +35,7 @@ pub struct FqSpec {
     #[serde(default = "default_initial_quantum")]
     pub initial_quantum: ByteCount,
     /// How many hash values flows are spread over: Linux's `orphan_mask` plus one, a power of 2 (default: 1024).
-    #[serde(default = "default_flows", deserialize_with = "flows")]
+    #[serde(default = "default_flows", deserialize_with = "hash_values")]
     #[schemars(range(min = 1, max = 65_536))]
     pub flows: u32,
     /// No flow sends faster than this; without it, as fast as its turns allow.
@@ -97,14 +97,6 @@ fn default_hz() -> NonZeroU32 {
     psched::DEFAULT_HZ
 }
 
-fn flows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    let flows = u32::deserialize(deserializer)?;
-    if flows.is_power_of_two() && flows <= 65_536 {
-        return Ok(flows);
-    }
-    Err(de::Error::custom(format_args!("{flows} is not a power of 2 up to 65536; write for example 1024")))
-}
-
 impl Default for FqSpec {
     fn default() -> Self {
         FqSpec {
@@ -132,8 +124,8 @@ impl FqSpec {
 
 /// FQ, for packets that a router forwards.
 ///
-/// - A packet goes to the queue that the hash of its 5-tuple leads to; the hash is another one for each seed and port. With
-///   `same_queue`, flows are told to queues instead. It is dropped where `limit` packets wait in all, or `flow_limit` in its queue.
+/// - A packet goes to the queue that the hash of its 5-tuple leads to; the hash is another one for each seed and port.
+///   `same_queue` assigns flows to queues instead. It is dropped where `limit` packets wait in all, or `flow_limit` in its queue.
 /// - A queue that was empty joins the new queues. Its credit is what it was, and a quantum at least after `refill_delay` without
 ///   packets; at first it is `initial_quantum`.
 /// - The first of the new queues is served, and where there is none, the first of the old ones. One without credit gets a quantum

@@ -132,8 +132,8 @@ impl FqCodelSpec {
 
 /// FQ-CoDel.
 ///
-/// - A packet goes to the queue that the hash of its 5-tuple leads to; the hash is another one for each seed and port. With
-///   `same_queue`, flows are told to queues instead.
+/// - A packet goes to the queue that the hash of its 5-tuple leads to; the hash is another one for each seed and port.
+///   `same_queue` assigns flows to queues instead.
 /// - When more than `limit` packets or `memory_limit` bytes wait with the newcomer, the queue with the most bytes
 ///   loses packets from its head: half of its bytes, `drop_batch` packets at most. CoDel counts them as drops.
 /// - A queue that was empty joins the new queues, with a quantum of credit. The first of the new queues is served,

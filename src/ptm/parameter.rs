@@ -22,6 +22,26 @@ pub(super) fn bytes_above_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Re
     Ok(bytes)
 }
 
+/// Reads a quantum that the kernel leaves as it is.
+pub(super) fn quantum<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteCount, D::Error> {
+    let quantum = ByteCount::deserialize(deserializer)?;
+    if (256..=1 << 20).contains(&quantum.get()) {
+        return Ok(quantum);
+    }
+    Err(de::Error::custom(format_args!(
+        "a quantum of {quantum} is out of range: 256 B to 1 MiB, such as \"1514 B\""
+    )))
+}
+
+/// Reads how many values a hash has.
+pub(super) fn hash_values<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let values = u32::deserialize(deserializer)?;
+    if values.is_power_of_two() && values <= 65_536 {
+        return Ok(values);
+    }
+    Err(de::Error::custom(format_args!("{values} is not a power of 2 up to 65536; write for example 1024")))
+}
+
 /// Reads a probability above zero.
 pub(super) fn probability_above_zero<'de, D: Deserializer<'de>>(
     deserializer: D,

@@ -99,27 +99,31 @@ impl RateNs {
     }
 }
 
-/// 73 years, beyond which nothing is told apart: four of them can be added up.
+/// 73 years, beyond which nothing is distinguished: four of them can be added up.
 pub(super) const LONGEST_NS: i64 = i64::MAX / 4;
 
-/// Ticks in a microsecond: 64 ns each.
-const TICKS_PER_US: f64 = 15.625;
+/// Nanoseconds in a tick, the unit of time between `tc` and the kernel.
+pub(crate) const NS_PER_TICK: u64 = 64;
 
-/// Nanoseconds in a tick.
-const NS_PER_TICK: u64 = 64;
+/// Microseconds in whole ticks.
+///
+/// # Source
+/// iproute2 6.1 `tc/tc_core.c` (`tc_core_time2tick`).
+pub(crate) fn whole_ticks(us: u128) -> u64 {
+    u64::try_from(us * 1_000 / u128::from(NS_PER_TICK)).unwrap_or(u64::MAX)
+}
 
 /// How deep a bucket of `bytes` is at `rate` [ns], as `tc` tells the kernel: in ticks.
 pub(super) fn depth_in_ticks(rate: Rate, bytes: ByteCount) -> i64 {
     ticks(rate, bytes).saturating_mul(NS_PER_TICK).min(LONGEST_NS as u64) as i64
 }
 
-/// How long `bytes` take at `rate` in ticks of 64 ns, as `tc` works it out: whole microseconds first.
+/// How long `bytes` take at `rate` in ticks, as `tc` works it out: whole microseconds first.
 ///
 /// # Source
-/// iproute2 6.1 `tc/tc_core.c` (`tc_calc_xmittime`, `tc_core_time2tick`).
+/// iproute2 6.1 `tc/tc_core.c` (`tc_calc_xmittime`).
 pub(super) fn ticks(rate: Rate, bytes: ByteCount) -> u64 {
-    let us = u128::from(bytes.get()) * 1_000_000 / u128::from((rate.as_bps() / 8).max(1));
-    (u64::try_from(us).unwrap_or(u64::MAX) as f64 * TICKS_PER_US) as u64
+    whole_ticks(u128::from(bytes.get()) * 1_000_000 / u128::from((rate.as_bps() / 8).max(1)))
 }
 
 /// The kernel's timer interrupts per second, unless a discipline says otherwise.

@@ -256,14 +256,15 @@ impl Red {
         {
             let average = self.idle_since.map_or(self.average, |since| self.idle_average(since, due));
             let fifth = (self.max - self.min) / 5.0;
+            let low = average < self.min + 2.0 * fifth;
             if average > self.min + 3.0 * fifth && self.max_p <= MOST_MAX_P {
                 self.max_p += (self.max_p / 4.0).min(LEAST_MAX_P);
-            } else if average < self.min + 2.0 * fifth && self.max_p >= LEAST_MAX_P {
+            } else if low && self.max_p >= LEAST_MAX_P {
                 self.max_p *= 0.9;
             }
             let mut next = due + period;
-            if self.idle_since.is_some() && self.max_p < LEAST_MAX_P {
-                // The average falls, and nothing changes until a packet comes.
+            if self.idle_since.is_some() && low && self.max_p < LEAST_MAX_P {
+                // The average is low and falls on: nothing changes until a packet comes.
                 let late = now.since(next).as_ps();
                 next = next + Span::from_ps(late - late % period.as_ps());
             }

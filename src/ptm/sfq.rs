@@ -12,7 +12,7 @@ use super::discipline::Next;
 use super::error::PtmError;
 use super::flow_queues::{FlowQueues, SameQueue};
 use super::held::Queueing;
-use super::parameter::span_above_zero;
+use super::parameter::{hash_values, quantum, span_above_zero};
 use super::{Loss, Place};
 use crate::flow::Flows;
 use crate::packet::{DropReason, Tau};
@@ -35,7 +35,7 @@ pub struct SfqSpec {
     #[schemars(range(min = 1, max = 65_408))]
     pub flows: u32,
     /// Over how many values flows are spread by their hash: a power of 2, up to 65536 (default: 1024).
-    #[serde(default = "default_divisor", deserialize_with = "divisor")]
+    #[serde(default = "default_divisor", deserialize_with = "hash_values")]
     #[schemars(range(min = 1, max = 65_536))]
     pub divisor: u32,
     /// The bytes of a turn, 256 B to 1 MiB (default: 1514 B).
@@ -83,25 +83,6 @@ fn flows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     }
 }
 
-fn divisor<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    let divisor = u32::deserialize(deserializer)?;
-    if divisor.is_power_of_two() && divisor <= 65_536 {
-        return Ok(divisor);
-    }
-    Err(de::Error::custom(format_args!("{divisor} is not a power of 2 up to 65536; write for example 1024")))
-}
-
-/// Reads a quantum that the kernel leaves as it is.
-fn quantum<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteCount, D::Error> {
-    let quantum = ByteCount::deserialize(deserializer)?;
-    if (256..=1 << 20).contains(&quantum.get()) {
-        return Ok(quantum);
-    }
-    Err(de::Error::custom(format_args!(
-        "a quantum of {quantum} is out of range: 256 B to 1 MiB, such as \"1514 B\""
-    )))
-}
-
 fn perturb<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Span>, D::Error> {
     span_above_zero(deserializer).map(Some)
 }
@@ -143,7 +124,7 @@ impl SfqSpec {
 /// SFQ.
 ///
 /// - A packet goes to the queue that the hash of its 5-tuple leads to, among `divisor` values; the hash is another one for each seed
-///   and port, and anew every `perturb`. With `same_queue`, flows are told to queues instead.
+///   and port, and anew every `perturb`. `same_queue` assigns flows to queues instead.
 /// - A newcomer is lost where `flows` other queues have packets, and where `depth` packets wait in its queue: with `head_drop`, the
 ///   oldest of these goes instead.
 /// - When more than `limit` packets wait with the newcomer, the queue with the most packets loses its newest, or its oldest with

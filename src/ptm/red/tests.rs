@@ -99,20 +99,17 @@ fn a_parent_that_does_not_ask_leaves_the_average_as_it_is() {
 
 #[test]
 fn the_link_asks_and_so_does_a_priority_class_that_a_later_one_goes_past() {
-    let red = "kind = \"red\", min = \"1 packets\", max = \"3 packets\", weight = 0.5, max_p = 1.0";
+    let red = "kind = \"red\", min = \"1 packets\", max = \"1 packets\", weight = 0.25";
     let priority =
         format!("kind = \"priority\"\nclass = [{{ match = {{ dscp = 1 }}, ptm = {{ {red} }} }}, {{}}]");
     let bucket = format!("kind = \"token-bucket\"\nrate = \"1 Mbps\"\nburst = \"125 B\"\nptm = {{ {red} }}");
-    // Five packets raise the average to 3 and more; long after, three more come one by one.
+    // A burst raises the average above the step; long after, more come one by one.
     let arrivals: Vec<(u64, u32, u8)> =
-        (0..6).map(|_| (0, 125, 1)).chain((0..3).map(|n| (100_000 * MS + n * 10 * MS, 125, 1))).collect();
+        (0..16).map(|_| (0, 125, 1)).chain((0..3).map(|n| (100_000 * MS + n * 10 * MS, 125, 1))).collect();
     let late_drops =
-        |toml: &str| crate::ptm::testing::drops(toml, &arrivals).iter().filter(|pid| **pid > 5).count();
-    assert_eq!(late_drops(&priority), 0, "the average has decayed");
-    assert!(
-        crate::ptm::testing::drops(&bucket, &arrivals).len()
-            >= crate::ptm::testing::drops(&priority, &arrivals).len()
-    );
+        |toml: &str| crate::ptm::testing::drops(toml, &arrivals).iter().filter(|pid| **pid >= 16).count();
+    assert_eq!(late_drops(&priority), 0, "the class has been asked in vain: its average has decayed");
+    assert_ne!(late_drops(&bucket), 0, "the bucket asks only while it holds nothing: the average stands");
 }
 
 #[test]
@@ -127,6 +124,30 @@ fn an_adaptive_probability_keeps_the_average_in_the_middle() {
     assert!((adapt(45.0) - 0.11).abs() < 1e-12, "{}", adapt(45.0));
     assert!((adapt(35.0) - 0.09).abs() < 1e-12, "{}", adapt(35.0));
     assert_eq!(adapt(40.0), 0.1);
+}
+
+#[test]
+fn adjustments_worked_out_late_are_those_of_a_timer() {
+    let idle = || {
+        let mut red = red(&RedSpec {
+            adaptive: true,
+            max_p: probability(0.005),
+            weight: probability(0.00001),
+            ..spec()
+        });
+        (red.average, red.idle_since) = (58.0, Some(Time::ZERO));
+        red
+    };
+    let (mut late, mut timer) = (idle(), idle());
+    late.adapt_until(Time::from_ps(120_000 * MS));
+    let mut highest = 0.0_f64;
+    for tenths in 1..=1_200 {
+        timer.adapt_until(Time::from_ps(tenths * 100 * MS));
+        highest = highest.max(timer.max_p);
+    }
+    // It rises while the average, which falls slowly, is high; then it falls below its least value.
+    assert!(highest > 0.01 && timer.max_p < LEAST_MAX_P, "{highest}, {}", timer.max_p);
+    assert_eq!((late.max_p, late.adaptation), (timer.max_p, timer.adaptation));
 }
 
 #[test]

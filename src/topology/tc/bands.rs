@@ -63,22 +63,34 @@ impl<'a> Converter<'a> {
         let mut table = Table::of_kind(if is_ets { "ets" } else { "priority" });
         let last = selections.iter().rposition(|selection| selection.is_some());
         for (band, selection) in selections.iter().enumerate() {
-            let mut class = Table::default().with("name", &format!("{:x}", band + 1));
-            if let Some(selection) = selection
-                && !(Some(band) == last && selection.is_everything())
-            {
-                class.set_text("match", selection.to_toml());
-            }
-            if let Some(quantum) = bands.quanta[band] {
-                class.set_size("quantum", quantum);
-            }
-            self.leaf(ids[band], &mut class);
+            let class = self.class(ids[band], selection.as_ref(), Some(band) == last, bands.quanta[band]);
             match selection {
                 Some(_) => table.push_class(class),
                 None => self.unused("band", ids[band]),
             }
         }
         Some(table)
+    }
+
+    /// A class that takes `selection`. The last one that packets reach needs no `match` for what is left.
+    fn class(
+        &mut self,
+        id: Handle,
+        selection: Option<&Selection>,
+        is_last: bool,
+        quantum: Option<ByteCount>,
+    ) -> Table {
+        let mut class = Table::default().with("name", &format!("{:x}", id.1));
+        if let Some(selection) = selection
+            && !(is_last && selection.is_everything())
+        {
+            class.set_text("match", selection.to_toml());
+        }
+        if let Some(quantum) = quantum {
+            class.set_size("quantum", quantum);
+        }
+        self.leaf(id, &mut class);
+        class
     }
 
     /// What each band takes without filters. The last one that packets reach takes all that is left.
@@ -159,14 +171,7 @@ impl<'a> Converter<'a> {
                 };
                 quantum = self.keep(read)?;
             }
-            let mut class_table = Table::default().with("name", &format!("{:x}", class.id.1));
-            if let Some(selection) = selection
-                && !(Some(index) == last && selection.is_everything())
-            {
-                class_table.set_text("match", selection.to_toml());
-            }
-            class_table.set_size("quantum", quantum);
-            self.leaf(class.id, &mut class_table);
+            let class_table = self.class(class.id, selection.as_ref(), Some(index) == last, Some(quantum));
             match selection {
                 Some(_) => table.push_class(class_table),
                 None => self.unused("class", class.id),

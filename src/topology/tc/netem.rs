@@ -5,6 +5,7 @@ use super::script::Qdisc;
 use super::table::Table;
 use super::units::{above_zero, count, percent, rate, signed, size, time, time_ns};
 use super::words::{Word, Words};
+use crate::ptm::psched::{NS_PER_TICK, whole_ticks};
 use crate::units::{ByteCount, Span};
 
 const WORDS: &[&str] =
@@ -64,11 +65,11 @@ pub(super) fn netem(qdisc: &Qdisc<'_>, remarks: &mut Vec<String>) -> Result<Tabl
 /// A delay as tc tells the kernel: whole microseconds, in whole ticks of 64 ns.
 ///
 /// # Source
-/// iproute2 6.1 `tc/q_netem.c` (`get_ticks`), `tc/tc_core.c` (`tc_core_time2tick`).
+/// iproute2 6.1 `tc/q_netem.c` (`get_ticks`).
 fn in_ticks(word: Word<'_>, remarks: &mut Vec<String>) -> Result<Span, Refusal> {
     let whole_us = time(word)?;
-    let ticks = u128::from(whole_us.as_ps() / 1_000_000) * 125 / 8;
-    let told = Span::from_ns(u64::try_from(ticks * 64).unwrap_or(u64::MAX));
+    let ticks = whole_ticks((whole_us.as_ps() / 1_000_000).into());
+    let told = Span::from_ns(ticks * NS_PER_TICK);
     if told != whole_us {
         remarks.push(format!("tc tells the kernel {told} for `{}`: whole ticks of 64 ns", word.text));
     }
