@@ -12,6 +12,7 @@
 //! 4. `simulate`, `baseline`: models and rules of thumb against the recording.
 //! 5. `files`: the topology, the scenario and `calibration.json`.
 
+mod aqm;
 mod baseline;
 mod bucket;
 mod buffer;
@@ -20,17 +21,22 @@ mod files;
 mod fit;
 mod model;
 mod passage;
+mod path;
+mod queue;
 mod rate;
 mod recording;
 mod sample;
 mod simulate;
 
+pub use aqm::{AqmEstimate, AqmKind, Parameter};
 pub use bucket::{BurstEstimate, Figure};
 pub use buffer::{BufferEstimate, Counts, LossFinding};
 pub use classes::{ClassRange, Classification, Field};
+pub(crate) use files::{framing_text, parameters, path_lines};
 pub use files::write;
 pub use fit::{Estimates, ProcessingEstimate};
 pub use model::{Bottleneck, ClassModel, DisciplineKind, Model};
+pub use path::{JitterEstimate, PathEstimate, ReorderEstimate};
 pub use rate::RateEstimate;
 pub use recording::{RecordedPassage, Recording};
 pub use simulate::Score;
@@ -146,14 +152,33 @@ impl CalibrateError {
 pub struct Trial {
     /// Which discipline.
     pub discipline: DisciplineKind,
+    /// Why packets are lost or marked.
+    pub aqm: Option<AqmKind>,
     /// What sets the pace.
     pub bottleneck: Bottleneck,
+    /// What that rule leaves open of the losses and marks of the other half, in nats.
+    pub log_loss_nats: Option<f64>,
     /// Whether the first class is sure of most of the rate.
     pub top_owns_rate: bool,
     /// On the half that it was fitted on.
     pub fitted: Score,
     /// On the other half.
     pub held_out: Score,
+}
+
+impl Trial {
+    /// Who goes next, and who is lost, in words.
+    pub fn words(&self) -> String {
+        model::words(self.discipline, self.aqm)
+    }
+}
+
+impl Calibration {
+    /// The rule by which the device loses or marks packets, as fitted on the whole recording.
+    pub fn chosen_aqm(&self) -> Option<&AqmEstimate> {
+        let chosen = self.model.aqm.filter(|kind| *kind != AqmKind::TailDrop);
+        self.aqms_on_whole.iter().find(|aqm| Some(aqm.kind) == chosen)
+    }
 }
 
 /// A rule of thumb on the second half of the recording.
@@ -199,6 +224,14 @@ pub struct Calibration {
     pub model: Model,
     /// The estimates that it comes from.
     pub estimates: Estimates,
+    /// The path before and behind the device.
+    pub path: PathEstimate,
+    /// Why packets are lost or marked: every rule, fitted on the first half, the likeliest on the second first.
+    pub aqms: Vec<AqmEstimate>,
+    /// The same rules, fitted on the whole recording.
+    pub aqms_on_whole: Vec<AqmEstimate>,
+    /// Rules that are about as likely as the first.
+    pub not_apart: Vec<AqmKind>,
     /// The device, fitted on the first half.
     pub fitted_on_half: Model,
     /// The first half's device on the second half; none where the recording is too short for halves.
@@ -237,17 +270,24 @@ pub fn calibrate(
         return Err(CalibrateError::NoIngress);
     }
     go_on(CalibrateStage::Reading)?;
-    let joined = passage::join(&options.ingress, &options.egress, &options.capture)?;
+    let mut joined = passage::join(&options.ingress, &options.egress, &options.capture)?;
     go_on(CalibrateStage::Estimating)?;
-    let replays = Replays::new(&joined, options.ingress.len());
     let (first, second) = halves(&joined);
     let whole = i64::MIN..i64::MAX;
     let train = if second.is_empty() { whole.clone() } else { first };
+    let path = path::take_off(&mut joined, options.ingress.len(), train.clone());
+    let replays = Replays::new(&joined, options.ingress.len());
     let on_half = fit::Fitting::new(&joined, train.clone());
-    let models = on_half.candidates();
+    let aqms = on_half.aqms(&joined, second.clone());
+    let classful = on_half.classful();
+    let single = match aqms.is_empty() {
+        true => vec![on_half.plain()],
+        false => aqms.iter().map(|aqm| on_half.with_aqm(aqm)).collect(),
+    };
+    let count = single.len() + classful.len();
     let mut trials = Vec::new();
-    for (number, model) in models.into_iter().enumerate() {
-        go_on(CalibrateStage::Trying(number + 1, on_half.candidate_count()))?;
+    for (number, model) in single.into_iter().chain(classful).enumerate() {
+        go_on(CalibrateStage::Trying(number + 1, count))?;
         let model = on_half.refine(model, &replays)?;
         let simulated = replays.simulate(&model)?;
         let fitted = replays.score(&simulated, train.clone());
@@ -257,14 +297,17 @@ pub fn calibrate(
         };
         let (discipline, bottleneck, top_owns_rate) =
             (model.discipline, model.bottleneck, model.top_owns_rate());
-        let trial = Trial { discipline, bottleneck, top_owns_rate, fitted, held_out };
+        let aqm = aqms.get(number);
+        let log_loss_nats = aqm.map(|aqm| aqm.held_out_nats);
+        let aqm = model.aqm;
+        let trial = Trial { discipline, aqm, bottleneck, top_owns_rate, fitted, held_out, log_loss_nats };
         trials.push((trial, model));
     }
-    // A stable sort: of equals, the simpler one comes first.
-    trials.sort_by(|(a, _), (b, _)| a.held_out.cost().total_cmp(&b.held_out.cost()));
+    rank(&mut trials);
     let fitted_on_half = trials[0].1.clone();
     let on_whole = fit::Fitting::new(&joined, whole.clone());
-    let model = on_whole.refine(on_whole.like(&fitted_on_half), &replays)?;
+    let aqms_on_whole = on_whole.aqms(&joined, 0..0);
+    let model = on_whole.refine(on_whole.like(&fitted_on_half, &aqms_on_whole), &replays)?;
     let in_sample = replays.score(&replays.simulate(&model)?, whole.clone());
     let window = if second.is_empty() { whole } else { second.clone() };
     let baselines = on_half.baselines(&joined, window);
@@ -281,6 +324,10 @@ pub fn calibrate(
         warnings: warnings(&joined),
         not_identified,
         model,
+        path,
+        not_apart: aqm::not_apart(if aqms.is_empty() { &aqms_on_whole } else { &aqms }).iter().map(|aqm| aqm.kind).collect(),
+        aqms,
+        aqms_on_whole,
         estimates: on_whole.into_estimates(),
         fitted_on_half,
         held_out,
@@ -288,6 +335,21 @@ pub fn calibrate(
         baselines,
         trials: trials.into_iter().map(|(trial, _)| trial).collect(),
     })
+}
+
+/// Puts the best first. A queue without classes loses packets by the rule that finds the second half likeliest, and goes
+/// among those with classes by the cost of that rule.
+fn rank(trials: &mut [(Trial, Model)]) {
+    let cost_of_single = trials[0].0.held_out.cost();
+    let key = |(trial, model): &(Trial, Model)| match model.classes.is_empty() {
+        true => (cost_of_single, trial.log_loss_nats.unwrap_or(0.0)),
+        false => (trial.held_out.cost(), 0.0),
+    };
+    // A stable sort: of equals, the simpler one comes first.
+    trials.sort_by(|a, b| {
+        let (a, b) = (key(a), key(b));
+        a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1))
+    });
 }
 
 /// The two halves of the recording by packets; the second is empty where there are too few.

@@ -67,6 +67,11 @@ pub enum LearnError {
     /// Nothing waits.
     #[error("`{0}` shows no bottleneck: nothing waits in it, and there is nothing to learn")]
     NoBottleneck(String),
+    /// Cells, a shortest length, or bytes that the framing takes away.
+    #[error(
+        "{0}: its bottleneck counts packets with a framing that is more than an overhead; give the pace with `pace`"
+    )]
+    Framing(String),
     /// Captured where the last bit has arrived.
     #[error(
         "the egress capture of `{0}` was taken behind the link, where the last bit of a packet arrives: take it at the device's \

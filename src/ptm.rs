@@ -50,6 +50,7 @@ mod testing;
 pub use buffer::{Backlog, Buffer};
 pub use classes::{AnyOf, ClassesBy, FlowName, Interval, Match, MatchTextError, Protocol};
 pub use codel::{Codel, CodelSpec};
+pub(crate) use codel::{Law as CodelLaw, Source as CodelSource, State as CodelState};
 pub use discipline::{Discipline, Next};
 pub use drr::{Drr, DrrClass, DrrSpec};
 pub use error::PtmError;
@@ -58,7 +59,7 @@ pub use fifo::{Fifo, FifoQueue, FifoSpec, Lindley};
 pub use flow_queues::SameQueue;
 pub use fq::{Fq, FqSpec};
 pub use fq_codel::{FqCodel, FqCodelSpec};
-pub use framing::{LinkLayer, Overhead};
+pub use framing::{Framing, LinkLayer, Overhead};
 pub use held::{Held, Queueing};
 pub use htb::{Htb, HtbClass, HtbSpec};
 pub use netem::{
@@ -68,6 +69,8 @@ pub use netem::{
 pub use neural::{ModelCache, NeuralSpec};
 pub use pie::{Pie, PieSpec};
 pub use priority::{Priority, PriorityClass, PrioritySpec};
+pub(crate) use psched::DEFAULT_HZ;
+pub(crate) use red::Decay as RedDecay;
 pub use red::{Red, RedSpec};
 pub use round_robin::{Bytes, Cost, Packets, RoundRobin};
 pub use server::Server;

@@ -10,7 +10,7 @@
 
 use serde::Serialize;
 
-use super::rate::RateEstimate;
+use super::rate::{RateEstimate, framed};
 use super::sample::{Sample, deviation, quantile, roundest};
 
 /// A figure and how far off it may be.
@@ -93,6 +93,7 @@ impl BurstEstimate {
     pub(super) fn of(sample: &Sample, rate: &RateEstimate, processing: f64, guard: f64) -> Option<Self> {
         let steps = steps(sample, rate, processing, guard);
         let longest = sample.crossings.iter().map(|crossing| crossing.length).fold(0.0, f64::max);
+        let longest = framed(&rate.framing, longest);
         let by = |those: &[&Step]| BurstEstimate::by(those, rate, longest, guard);
         let of_all = by(&steps.iter().collect::<Vec<_>>())?;
         let slack = of_all.slack_us.map_or(0.0, |slack| slack.value);
@@ -212,7 +213,7 @@ mod tests {
                 tokens = (tokens + (at - checked) * RATE).min(BURST) - length;
                 checked = at;
                 let departure = Some(at + 3.0);
-                crossings.push(Crossing { arrival, departure, length, fid: 0, class: 0 });
+                crossings.push(Crossing { arrival, departure, length, fid: 0, class: 0, capable: false, marked: false });
             }
         }
         Sample::of(crossings)
@@ -224,7 +225,7 @@ mod tests {
             bps: 8e6 * RATE,
             uncertainty_bps: 0.0,
             taken_bps: 8e6 * RATE,
-            overhead_bytes: 0.0,
+            framing: crate::ptm::Framing::default(),
             overhead_measured_bytes: 0.0,
             overhead_uncertainty_bytes: f64::INFINITY,
             departures: 0,

@@ -116,6 +116,27 @@ fn limit(mut found: Vec<(f64, bool)>) -> (f64, usize, f64) {
     (middle, best.1, (high - low) / 2.0)
 }
 
+/// The limit that explains the losses best, in bytes or in packets.
+fn best(found: &[Found]) -> BufferEstimate {
+    let lost = found.iter().filter(|found| found.lost).count();
+    let by = |counts: Counts| {
+        let of = |found: &Found| match counts {
+            Counts::Bytes => (found.bytes, found.lost),
+            Counts::Packets => (found.packets, found.lost),
+        };
+        let (limit, misfits, uncertainty) = limit(found.iter().map(of).collect());
+        let (lost, misfits) = (lost as u64, misfits as u64);
+        BufferEstimate { counts, limit, uncertainty, lost, misfits }
+    };
+    let (bytes, packets) = (by(Counts::Bytes), by(Counts::Packets));
+    if packets.misfits < bytes.misfits { packets } else { bytes }
+}
+
+/// The same of `(bytes, packets, lost)` with the newcomer.
+pub(super) fn best_limit(found: impl Iterator<Item = (f64, f64, bool)>) -> BufferEstimate {
+    best(&found.map(|(bytes, packets, lost)| Found { bytes, packets, lost }).collect::<Vec<_>>())
+}
+
 /// Losses that are too few to say anything.
 const LEAST: usize = 3;
 
@@ -128,17 +149,7 @@ impl LossFinding {
             let waiting_bytes = found.iter().map(|found| found.bytes).fold(0.0, f64::max);
             return LossFinding::NoneLost { waiting_bytes };
         }
-        let by = |counts: Counts| {
-            let of = |found: &Found| match counts {
-                Counts::Bytes => (found.bytes, found.lost),
-                Counts::Packets => (found.packets, found.lost),
-            };
-            let (limit, misfits, uncertainty) = limit(found.iter().map(of).collect());
-            let (lost, misfits) = (lost as u64, misfits as u64);
-            BufferEstimate { counts, limit, uncertainty, lost, misfits }
-        };
-        let (bytes, packets) = (by(Counts::Bytes), by(Counts::Packets));
-        let better = if packets.misfits < bytes.misfits { packets } else { bytes };
+        let better = best(&found);
         if lost < LEAST || 2 * better.misfits as usize > lost {
             return LossFinding::Unexplained { lost: lost as u64, misfits: better.misfits };
         }

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use super::passage::Passage;
-use super::sample::{Sample, quantile};
+use super::sample::{Crossing, Sample, quantile};
 use crate::packet::{FlowKey, protocol_name};
 
 /// The field that tells classes apart.
@@ -245,6 +245,13 @@ impl Classification {
             ));
         }
         best.map(|(_, found)| found)
+    }
+
+    /// A sample with the classes of its flows.
+    pub(super) fn applied(&self, sample: &Sample) -> Sample {
+        let classed =
+            |crossing: &Crossing| Crossing { class: self.of_flow[crossing.fid as usize], ..*crossing };
+        Sample::of(sample.crossings.iter().map(classed).collect())
     }
 
     /// How much class `a` goes before class `b`: 1 always, 0 never.

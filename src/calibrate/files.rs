@@ -6,13 +6,16 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::Value;
 
+use super::aqm::{AqmEstimate, Parameter};
 use super::bucket::Figure;
 use super::buffer::{BufferEstimate, Counts, LossFinding};
+use super::path::PathEstimate;
 use super::model::{Bottleneck, DEVICE, EGRESS_PORT, SINK, host};
 use super::{CalibrateError, Calibration};
 use crate::config::toml_value;
+use crate::ptm::{Framing, LinkLayer};
 use crate::record::{DirectoryError, RunDirectory};
-use crate::units::{Rate, Span};
+use crate::units::{ByteCount, Rate, Span};
 
 const TOPOLOGY: &str = "topology.toml";
 const SCENARIO: &str = "scenario.toml";
@@ -143,9 +146,9 @@ fn topology_text(calibration: &Calibration, name: &str) -> String {
     text.push_str(&format!("\n[[link]]\nbetween = [\"{DEVICE}:{EGRESS_PORT}\", \"{SINK}:0\"]\n"));
     if model.bottleneck == Bottleneck::Link {
         let rate = Rate::from_bps(model.rate_bps.max(1)).expect("one or more");
-        let overhead = match model.overhead_bytes {
-            0 => String::new(),
-            bytes => format!(", overhead = \"{bytes} B\""),
+        let overhead = match model.link().overhead {
+            ByteCount::ZERO => String::new(),
+            bytes => format!(", overhead = {}", toml_value(&bytes)),
         };
         text.push_str(&format!("forward = {{ bandwidth = {}{overhead} }}\n", toml_value(&rate)));
     }
@@ -212,6 +215,65 @@ fn inline(value: &Value) -> String {
     }
 }
 
+/// A framing in words: `24 B`, `24 B, 64 B at least, in ATM cells`.
+pub(crate) fn framing_text(framing: &Framing) -> String {
+    let mut text = format!("{} B", framing.overhead.bytes());
+    if framing.mpu > 0 {
+        text.push_str(&format!(", {} B at least", framing.mpu));
+    }
+    if framing.link_layer == LinkLayer::Atm {
+        text.push_str(", in ATM cells");
+    }
+    text
+}
+
+/// What was found of the path, line by line.
+pub(crate) fn path_lines(path: &PathEstimate) -> Vec<String> {
+    let mut lines = Vec::new();
+    if path.delay_us > 0.0 {
+        lines.push(format!(
+            "path         {:.3} ms, to {:.0} us: the device's own forwarding is not told from it",
+            path.delay_us / 1e3,
+            path.delay_uncertainty_us
+        ));
+    }
+    for (capture, us) in path.before_us.iter().enumerate().filter(|(_, us)| **us > 0.0) {
+        lines.push(format!("path         {:.3} ms more before ingress capture {}", us / 1e3, capture + 1));
+    }
+    if let Some(jitter) = &path.jitter {
+        lines.push(format!(
+            "jitter       {:.3} ms in the mean, {:.3} ms of standard deviation, {:.3} ms at most; {} packets overtook \
+             one of their own flow",
+            jitter.mean_us / 1e3,
+            jitter.std_us / 1e3,
+            jitter.most_us / 1e3,
+            jitter.overtaking
+        ));
+    }
+    if let Some(found) = &path.reordering {
+        lines.push(format!(
+            "reordering   {:.1} % of packets go at once, one of {} at most; the others take {:.3} ms",
+            100.0 * found.part,
+            found.gap,
+            found.delay_us / 1e3
+        ));
+    }
+    lines
+}
+
+/// The parameters of a rule in words.
+pub(crate) fn parameters(aqm: &AqmEstimate) -> String {
+    let texts = aqm.parameters.iter().map(|parameter| {
+        let Parameter { name, value, uncertainty, unit } = parameter;
+        let digits = match uncertainty.abs() {
+            small if small <= 0.0 => 3,
+            small => (1.0 - small.log10().floor()).clamp(0.0, 6.0) as usize,
+        };
+        format!("{name} {value:.digits$} +- {uncertainty:.digits$} {unit}").trim_end().to_owned()
+    });
+    texts.collect::<Vec<_>>().join(", ")
+}
+
 /// `9.998 ± 0.003`.
 fn figure(figure: &Figure) -> String {
     format!("{:.1} +- {:.1}", figure.value, figure.uncertainty)
@@ -257,8 +319,10 @@ fn evidence(calibration: &Calibration) -> Vec<String> {
         ));
         if rate.overhead_uncertainty_bytes.is_finite() {
             line(format!(
-                "overhead per packet: {:.1} +- {:.1} B, taken as {:.0} B",
-                rate.overhead_measured_bytes, rate.overhead_uncertainty_bytes, rate.overhead_bytes
+                "overhead per packet: {:.1} +- {:.1} B, taken as {}",
+                rate.overhead_measured_bytes,
+                rate.overhead_uncertainty_bytes,
+                framing_text(&model.framing)
             ));
         }
     }

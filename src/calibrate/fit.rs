@@ -4,18 +4,25 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use super::aqm::{self, AqmEstimate, AqmKind, Setting};
 use super::bucket::{BurstEstimate, Figure, loses_tokens};
 use super::buffer::LossFinding;
 use super::classes::{Classification, Field, quanta};
 use super::model::{Bottleneck, ClassModel, DisciplineKind, Model};
 use super::passage::Joined;
-use super::rate::RateEstimate;
+use super::queue::Queue;
+use super::rate::{RateEstimate, framed};
 use super::sample::{Alone, Crossing, Sample, quantile, roundest};
 use super::simulate::Replays;
 use super::{Baselines, CalibrateError, baseline};
+use crate::ptm::Framing;
+use crate::units::Timestamp;
 
 /// Noise of stamps, in us, where nothing tells it: that of captures of a software router.
 const USUAL_GUARD: f64 = 30.0;
+
+/// An overhead that is not seen, and could not be larger than this [B], is none.
+const WELL_KNOWN_OVERHEAD: f64 = 4.0;
 
 /// By how much the cost must fall for a parameter to be moved from what was seen directly.
 const WORTH_IT: f64 = 0.01;
@@ -73,6 +80,8 @@ pub(super) struct Fitting {
     routes: bool,
     longest: f64,
     window: Range<i64>,
+    /// When the recording starts.
+    start: Timestamp,
 }
 
 /// The largest sojourn, in us, that is noise and no waiting: from the packets that found nobody inside, for the longest.
@@ -131,7 +140,7 @@ fn processing(alone: &[Alone], guard: f64) -> Option<ProcessingEstimate> {
 
 /// Us per byte that the sojourn through the idle device grows with a packet's length, where it does so beyond its noise:
 /// the egress capture was then taken behind a link.
-fn transmission(alone: &[Alone]) -> Option<f64> {
+pub(super) fn transmission(alone: &[Alone]) -> Option<f64> {
     let mut by_length = alone.to_vec();
     by_length.sort_by(|a, b| a.length.total_cmp(&b.length));
     let groups: Vec<(f64, f64, f64)> = by_length
@@ -159,6 +168,25 @@ fn transmission(alone: &[Alone]) -> Option<f64> {
     (us > 5.0 * noise.max(0.1) && off < 0.2 * us).then_some(slope)
 }
 
+/// What leaves at once after idleness, as far as it is seen, in bytes.
+fn burst_bytes(rate: &RateEstimate, burst: Option<&BurstEstimate>) -> f64 {
+    match burst {
+        Some(BurstEstimate { taken_bytes: Some(bytes), .. }) => *bytes,
+        Some(burst) => {
+            let bytes = burst.head_start_us.max(0.0) * rate.taken_bps / 8e6;
+            roundest(bytes, 0.02 * bytes)
+        }
+        None => 0.0,
+    }
+}
+
+/// Whether a link sets the pace, and no bucket.
+fn is_link(rate: &RateEstimate, burst: Option<&BurstEstimate>, at_far_end: bool, guard: f64) -> bool {
+    let head_start = burst_bytes(rate, burst) * 8e6 / rate.taken_bps;
+    let has_framing_of_a_link = Model::link_overhead(&rate.framing).is_some();
+    at_far_end || (has_framing_of_a_link && !rate.waits_for_own_length && head_start <= guard)
+}
+
 impl Fitting {
     /// Reads everything off the packets that arrive in `window`.
     pub fn new(joined: &Joined, window: Range<i64>) -> Self {
@@ -169,10 +197,12 @@ impl Fitting {
             let before = sample.shifted(|crossing| us_per_byte * crossing.length);
             let rate = RateEstimate::of(&before, guard(&before.alone()), true);
             // The same rate as while packets wait, or none waited that would tell.
-            at_far_end = rate.is_none_or(|rate| (0.8..1.25).contains(&(us_per_byte * rate.taken_bps / 8e6)));
+            at_far_end = rate.as_ref().is_none_or(|rate| (0.8..1.25).contains(&(us_per_byte * rate.taken_bps / 8e6)));
             if at_far_end {
-                let us_per_byte = rate.map_or(us_per_byte, |rate| 8e6 / rate.taken_bps);
-                sample = sample.shifted(|crossing| us_per_byte * crossing.length);
+                sample = sample.shifted(|crossing| match &rate {
+                    Some(rate) => rate.service(crossing.length),
+                    None => us_per_byte * crossing.length,
+                });
             }
         }
         let alone = sample.alone();
@@ -183,17 +213,17 @@ impl Fitting {
         let processing = processing(&alone, guard_us);
         let typical = processing.map_or(0.0, |processing| processing.typical_us);
         let classes = Classification::of(&sample, &joined.passages, &joined.flows, guard_us);
-        // Where packets of several classes alternate, gaps do not go with single packets.
-        let frames = classes.is_none();
-        let mut rate = RateEstimate::of(&sample, guard_us, frames);
+        let mut rate = RateEstimate::of(&sample, guard_us, true);
         if let (true, None, Some(us_per_byte)) = (at_far_end, rate, transmission) {
             rate = Some(RateEstimate::of_transmission(us_per_byte));
         }
         let burst = rate.and_then(|rate| BurstEstimate::of(&sample, &rate, typical, guard_us));
+        // A bucket counts what it sends with its framing, and so do the queues behind it; a link adds it later.
+        if let Some(rate) = rate.as_ref().filter(|rate| !is_link(rate, burst.as_ref(), at_far_end, guard_us)) {
+            sample = sample.with_lengths(|length| framed(&rate.framing, length));
+        }
         if let Some(classes) = &classes {
-            let classed =
-                |crossing: &Crossing| Crossing { class: classes.of_flow[crossing.fid as usize], ..*crossing };
-            sample = Sample::of(sample.crossings.iter().map(classed).collect());
+            sample = classes.applied(&sample);
         }
         let count = classes.as_ref().map_or(1, |classes| classes.classes.len());
         let losses = LossFinding::of(&sample, typical, |_| true);
@@ -219,7 +249,56 @@ impl Fitting {
             quanta,
             at_far_end,
         };
-        Fitting { sample, estimates, routes: joined.routes, longest, window }
+        let (routes, start) = (joined.routes, joined.start);
+        Fitting { sample, estimates, routes, longest, window, start }
+    }
+
+    /// The passages of the whole recording as this part has them: without the link's transmission, with its framing and
+    /// its classes.
+    fn as_found(&self, joined: &Joined) -> Sample {
+        let Estimates { rate, burst, classes, at_far_end, guard_us, .. } = &self.estimates;
+        let mut sample = Sample::new(&joined.passages, i64::MIN, i64::MAX);
+        if let Some(rate) = rate {
+            if *at_far_end {
+                sample = sample.shifted(|crossing| rate.service(crossing.length));
+            }
+            if !is_link(rate, burst.as_ref(), *at_far_end, *guard_us) {
+                sample = sample.with_lengths(|length| framed(&rate.framing, length));
+            }
+        }
+        if let Some(classes) = classes {
+            sample = classes.applied(&sample);
+        }
+        sample
+    }
+
+    /// Why the queue of the device without classes loses packets: every rule, fitted on this part, the likeliest on
+    /// `score` first. Without `score` it is as likely as on this part, less a nat for each of its parameters.
+    pub fn aqms(&self, joined: &Joined, score: Range<i64>) -> Vec<AqmEstimate> {
+        let model = self.plain();
+        let us = |ps: i64| ps as f64 / 1e6;
+        let window = |range: &Range<i64>| us(range.start)..us(range.end);
+        let processing = us(model.processing_ps as i64);
+        let peeks = model.bottleneck == Bottleneck::TokenBucket;
+        let sample = self.as_found(joined);
+        let queue = Queue::new(&sample, |_| true, processing, peeks, window(&self.window), window(&score));
+        let setting = Setting {
+            start: self.start,
+            rate_bps: model.rate_bps.max(1) as f64,
+            asks_when_empty: model.bottleneck != Bottleneck::DebtBucket,
+        };
+        aqm::fit(&queue, &setting)
+    }
+
+    /// The device without classes, with that rule.
+    pub fn with_aqm(&self, aqm: &AqmEstimate) -> Model {
+        let mut model = self.plain();
+        model.aqm = Some(aqm.kind);
+        if aqm.kind != AqmKind::TailDrop {
+            model.buffer = None;
+            model.queue = aqm.spec.clone();
+        }
+        model
     }
 
     /// What was read off.
@@ -228,7 +307,7 @@ impl Fitting {
     }
 
     /// The device without a discipline of classes.
-    fn plain(&self) -> Model {
+    pub fn plain(&self) -> Model {
         let Estimates { processing, rate, burst, losses, at_far_end, .. } = &self.estimates;
         let sojourns = || {
             let mut sojourns: Vec<f64> = self.sample.crossings.iter().filter_map(Crossing::sojourn).collect();
@@ -241,10 +320,12 @@ impl Fitting {
             // To 10 ns: stamps are no finer.
             processing_ps: (processing_us * 100.0).round() as u64 * 10_000,
             rate_bps: 0,
-            overhead_bytes: 0,
+            framing: Framing::default(),
             burst_bytes: 0,
             release_slack_ps: 0,
             buffer: losses.buffer().copied(),
+            aqm: losses.buffer().map(|_| AqmKind::TailDrop),
+            queue: None,
             field: None,
             classes: Vec::new(),
             at_far_end: *at_far_end,
@@ -253,21 +334,10 @@ impl Fitting {
         let Some(rate) = rate else { return model };
         model.discipline = DisciplineKind::Fifo;
         model.rate_bps = rate.taken_bps.round() as u64;
-        model.overhead_bytes = rate.overhead_bytes as u64;
-        let bytes_per_us = rate.taken_bps / 8e6;
-        let (bytes, slack) = match burst {
-            Some(BurstEstimate { taken_bytes: Some(bytes), slack_us, .. }) => {
-                (*bytes, slack_us.map_or(0.0, |slack| slack.value))
-            }
-            Some(burst) => {
-                let bytes = burst.head_start_us.max(0.0) * bytes_per_us;
-                (roundest(bytes, 0.02 * bytes), 0.0)
-            }
-            None => (0.0, 0.0),
-        };
-        let is_link =
-            *at_far_end || (!rate.waits_for_own_length && bytes / bytes_per_us <= self.estimates.guard_us);
-        if is_link {
+        model.framing = rate.framing;
+        let bytes = burst_bytes(rate, burst.as_ref());
+        let slack = burst.and_then(|burst| burst.slack_us).map_or(0.0, |slack| slack.value);
+        if is_link(rate, burst.as_ref(), *at_far_end, self.estimates.guard_us) {
             model.bottleneck = Bottleneck::Link;
             return model;
         }
@@ -329,9 +399,9 @@ impl Fitting {
         Some(model)
     }
 
-    /// Models to try, the simplest first.
-    pub fn candidates(&self) -> Vec<Model> {
-        let mut models = vec![self.plain()];
+    /// Models with classes to try, the simplest first.
+    pub fn classful(&self) -> Vec<Model> {
+        let mut models = Vec::new();
         models.extend(self.with_classes(DisciplineKind::Priority, false));
         if models.last().is_some_and(|model| model.bottleneck == Bottleneck::DebtBucket) {
             models.extend(self.with_classes(DisciplineKind::Priority, true));
@@ -343,18 +413,15 @@ impl Fitting {
         models
     }
 
-    /// How many there are.
-    pub fn candidate_count(&self) -> usize {
-        self.candidates().len()
-    }
-
     /// The model of the same kind as `other`, of this part of the recording.
-    pub fn like(&self, other: &Model) -> Model {
-        let own = match other.classes.is_empty() {
-            true => Some(self.plain()),
-            false => self.with_classes(other.discipline, other.top_owns_rate()),
-        };
-        own.unwrap_or_else(|| other.clone())
+    pub fn like(&self, other: &Model, aqms: &[AqmEstimate]) -> Model {
+        if !other.classes.is_empty() {
+            return self.with_classes(other.discipline, other.top_owns_rate()).unwrap_or_else(|| other.clone());
+        }
+        match aqms.iter().find(|aqm| Some(aqm.kind) == other.aqm).or(aqms.first()) {
+            Some(aqm) => self.with_aqm(aqm),
+            None => self.plain(),
+        }
     }
 
     /// Finds by simulation what is not seen directly: burst and slack where only their difference is known, and the quanta
@@ -455,7 +522,7 @@ impl Fitting {
             }
             LossFinding::NoneLost { .. } => say("the buffer: nothing was lost".to_owned()),
             LossFinding::Unexplained { lost, .. }
-                if model.classes.iter().all(|class| class.buffer.is_none()) =>
+                if model.classes.iter().all(|class| class.buffer.is_none()) && model.aqm.is_none() =>
             {
                 say(format!(
                     "why {lost} packets were lost: no limit of what waits tells them from the others"
@@ -466,11 +533,19 @@ impl Fitting {
         if rate.is_some() && classes.is_none() {
             say("classes: no packet overtook another; they may be there without showing".to_owned());
         }
-        if model.overhead_bytes > 0 && model.bottleneck != Bottleneck::Link {
-            say(format!(
-                "a device that fits the overhead of {} B per packet: a bucket counts recorded lengths",
-                model.overhead_bytes
-            ));
+        if let Some(rate) = rate {
+            let unseen = rate.overhead_uncertainty_bytes;
+            if unseen.is_infinite() {
+                say("the framing overhead: packets of one length do not show it; the rate is that of recorded lengths"
+                    .to_owned());
+            } else if unseen > WELL_KNOWN_OVERHEAD && model.framing == Framing::default() {
+                say(format!(
+                    "a framing overhead below {unseen:.1} B per packet: the rate is that of recorded lengths"
+                ));
+            }
+        }
+        if model.bottleneck == Bottleneck::Link && Model::link_overhead(&model.framing).is_none() {
+            say("a link that fits the framing: a link adds bytes to a packet, and knows no cells".to_owned());
         }
         if !model.classes.is_empty() && model.bottleneck == Bottleneck::DebtBucket {
             say("what each class is sure of on its own: a small part of the rate is assumed".to_owned());

@@ -5,12 +5,13 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use super::CalibrateError;
+use super::aqm::AqmKind;
 use super::buffer::{BufferEstimate, Counts};
 use super::classes::{ClassRange, Field};
 use crate::link::Link;
 use crate::prefix::Prefix;
 use crate::ptm::{
-    AnyOf, Buffer, DrrClass, DrrSpec, FifoSpec, HtbClass, HtbSpec, Interval, Match, PriorityClass,
+    AnyOf, Buffer, DrrClass, DrrSpec, FifoSpec, Framing, HtbClass, HtbSpec, Interval, LinkLayer, Match, PriorityClass,
     PrioritySpec, PtmSpec, TokenBucketSpec,
 };
 use crate::topology::{DeviceKind, DeviceSpec, LinkSpec, PortName, Topology};
@@ -104,14 +105,18 @@ pub struct Model {
     pub processing_ps: u64,
     /// The bottleneck's rate, in bits per second.
     pub rate_bps: u64,
-    /// Bytes on the wire beyond the recorded length.
-    pub overhead_bytes: u64,
+    /// What a packet takes at the bottleneck beyond its recorded length.
+    pub framing: Framing,
     /// How much leaves at once after idleness, in bytes.
     pub burst_bytes: u64,
     /// How late the head leaves that waited for tokens, in picoseconds.
     pub release_slack_ps: u64,
     /// What may wait in all classes together.
     pub buffer: Option<BufferEstimate>,
+    /// Why packets are lost, or marked; none where none are, or their classes have rules of their own.
+    pub aqm: Option<AqmKind>,
+    /// The discipline of what waits, where it is more than a FIFO.
+    pub queue: Option<PtmSpec>,
     /// The field that tells the classes apart.
     pub field: Option<Field>,
     /// The classes; none for a single queue.
@@ -160,6 +165,11 @@ impl ClassModel {
 }
 
 impl Model {
+    /// Who goes next, and who is lost, in words.
+    pub fn words(&self) -> String {
+        words(self.discipline, self.aqm)
+    }
+
     /// The values that a class takes, in words: the last one takes what fits no other, too.
     pub fn takes(&self, class: usize) -> String {
         let ClassRange { first, last, .. } = &self.classes[class].range;
@@ -177,15 +187,27 @@ impl Model {
         rate(self.rate_bps)
     }
 
+    /// What is added to each packet; none where the framing is more than that.
+    pub fn overhead(&self) -> Option<ByteCount> {
+        Model::link_overhead(&self.framing)
+    }
+
     /// The link behind the egress port.
     pub(super) fn link(&self) -> Link {
         let bandwidth = match self.bottleneck {
             Bottleneck::Link => Bandwidth::Limited(self.rate()),
             _ => Bandwidth::Unlimited,
         };
-        let overhead =
-            ByteCount::new(if self.bottleneck == Bottleneck::Link { self.overhead_bytes } else { 0 });
+        let overhead = self.overhead().filter(|_| self.bottleneck == Bottleneck::Link);
+        let overhead = overhead.unwrap_or(ByteCount::ZERO);
         Link { overhead, ..Link::with_delay(bandwidth, Span::ZERO) }
+    }
+
+    /// The framing as the overhead of a link; none where a link has no such framing.
+    pub(super) fn link_overhead(framing: &Framing) -> Option<ByteCount> {
+        let bytes = u64::try_from(framing.overhead.bytes()).ok()?;
+        let plain = framing.mpu == 0 && framing.link_layer == LinkLayer::Ethernet;
+        plain.then_some(ByteCount::new(bytes))
     }
 
     /// The traffic management of the egress port.
@@ -193,16 +215,20 @@ impl Model {
         let buffer = self.buffer.as_ref().map(rounded);
         let classful = !self.classes.is_empty();
         match (self.bottleneck, self.discipline) {
-            (Bottleneck::None, _) => PtmSpec::Fifo(FifoSpec::default()),
+            (Bottleneck::None, _) => self.queue.clone().unwrap_or_default(),
             (Bottleneck::Link, DisciplineKind::Priority | DisciplineKind::PriorityAndSharing) if classful => {
                 PtmSpec::Priority(PrioritySpec { buffer, class: self.priority_classes() })
             }
             (Bottleneck::Link, DisciplineKind::Sharing) if classful => {
                 PtmSpec::Drr(DrrSpec { buffer, class: self.drr_classes(), ..DrrSpec::default() })
             }
-            (Bottleneck::Link, _) => PtmSpec::Fifo(FifoSpec { buffer }),
+            (Bottleneck::Link, _) => self.queue.clone().unwrap_or(PtmSpec::Fifo(FifoSpec { buffer })),
             (Bottleneck::TokenBucket, _) if !classful => PtmSpec::TokenBucket(TokenBucketSpec {
+                ptm: self.queue.clone().map(Box::new),
                 release_slack: Span::from_ps(self.release_slack_ps),
+                overhead: self.framing.overhead,
+                mpu: ByteCount::new(self.framing.mpu.into()),
+                linklayer: self.framing.link_layer,
                 ..TokenBucketSpec::new(self.rate(), ByteCount::new(self.burst_bytes.max(1)), buffer)
             }),
             _ => PtmSpec::Htb(self.htb(buffer)),
@@ -276,7 +302,14 @@ impl Model {
         HtbSpec {
             buffer,
             release_slack: Span::from_ps(self.release_slack_ps),
-            class: vec![HtbClass { class: leaves, ..class("1".to_owned(), self.rate()) }],
+            overhead: self.framing.overhead,
+            mpu: ByteCount::new(self.framing.mpu.into()),
+            linklayer: self.framing.link_layer,
+            class: vec![HtbClass {
+                ptm: self.queue.clone().filter(|_| leaves.is_empty()).map(Box::new),
+                class: leaves,
+                ..class("1".to_owned(), self.rate())
+            }],
             ..HtbSpec::default()
         }
     }
@@ -311,6 +344,14 @@ impl Model {
     /// A router where it takes from the time to live, else a switch.
     pub(super) fn device_kind(&self) -> DeviceKind {
         if self.routes { DeviceKind::Router } else { DeviceKind::Switch }
+    }
+}
+
+/// Who goes next, and who is lost, in words.
+pub(super) fn words(discipline: DisciplineKind, aqm: Option<AqmKind>) -> String {
+    match aqm.filter(|aqm| *aqm != AqmKind::TailDrop) {
+        Some(aqm) => format!("{} with {}", discipline.words(), aqm.words()),
+        None => discipline.words().to_owned(),
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::CalibrateError;
 use crate::capture::{FlowTable, MatchFields, Options, Sorted};
 use crate::compare::{Measurement, Sighting, match_packets, ps_since};
-use crate::packet::{FlowKey, Packet};
+use crate::packet::{CE, FlowKey, Packet};
 use crate::units::{PS_PER_S, Timestamp};
 
 /// What became of a packet.
@@ -34,6 +34,8 @@ pub(super) struct Passage {
     pub arrival_ps: i64,
     /// What became of it.
     pub fate: Fate,
+    /// Whether it got the mark of congestion on its way.
+    pub marked: bool,
 }
 
 /// All packets of the recording, by arrival.
@@ -41,6 +43,10 @@ pub(super) struct Passage {
 pub(super) struct Joined {
     pub passages: Vec<Passage>,
     pub flows: Vec<FlowKey>,
+    /// When the first packet arrived: instants are counted from it.
+    pub start: Timestamp,
+    /// Packets that the egress capture has twice, and no more than one of them is a copy by a mirror port.
+    pub duplicated: u64,
     /// Packets of the egress capture that no ingress capture has.
     pub only_egress: u64,
     /// Packets of the egress capture.
@@ -99,6 +105,7 @@ pub(super) fn join(ingress: &[PathBuf], egress: &Path, options: &Options) -> Res
             },
             arrival_ps: ps_since(start, &observation, &captures[usize::from(capture)])?,
             fate: Fate::Unknown,
+            marked: false,
         });
     }
     let egress = Egress::read(egress, start, &fields)?;
@@ -107,6 +114,8 @@ pub(super) fn join(ingress: &[PathBuf], egress: &Path, options: &Options) -> Res
     let joined = Joined {
         passages,
         flows: flows.keys().copied().collect(),
+        start,
+        duplicated: matching.duplicated,
         only_egress: matching.only_egress,
         egress: egress.measurements.len() as u64,
         negative: matching.negative,
@@ -122,6 +131,8 @@ struct Egress {
     measurements: Vec<Measurement>,
     /// The time to live of the first packets.
     ttl: FxHashMap<u64, Option<u8>>,
+    /// The packets with the mark of congestion.
+    marked: FxHashSet<u64>,
     remarks: Vec<String>,
 }
 
@@ -131,9 +142,13 @@ const TTL_SAMPLE: usize = 1 << 12;
 impl Egress {
     fn read(mut capture: Sorted, start: Timestamp, fields: &MatchFields) -> Result<Self, CalibrateError> {
         let (mut measurements, mut ttl) = (Vec::new(), FxHashMap::default());
+        let mut marked = FxHashSet::default();
         while let Some(observation) = capture.next_observation()? {
             if let Some(key) = observation.frame.match_key_over(fields) {
                 measurements.push(Measurement { key, at_ps: ps_since(start, &observation, &capture)? });
+                if observation.frame.ecn == Some(CE) {
+                    marked.insert(key);
+                }
                 if ttl.len() < TTL_SAMPLE {
                     ttl.insert(key, observation.frame.ttl);
                 }
@@ -142,7 +157,7 @@ impl Egress {
         if measurements.is_empty() {
             return Err(CalibrateError::Empty { path: capture.reader().path().to_owned() });
         }
-        Ok(Egress { measurements, ttl, remarks: capture.remarks() })
+        Ok(Egress { measurements, ttl, marked, remarks: capture.remarks() })
     }
 }
 
@@ -150,6 +165,7 @@ impl Egress {
 struct Matching {
     matched: u64,
     only_egress: u64,
+    duplicated: u64,
     negative: u64,
     least_delay_ps: i64,
     routes: bool,
@@ -192,6 +208,8 @@ fn match_fates(passages: &mut [Passage], keys: &[Option<(u64, Option<u8>)>], egr
     for packet in &matched {
         let index = packet.sighting.pid as usize;
         passages[index].fate = Fate::Departed(packet.measured_ps);
+        passages[index].marked = passages[index].packet.ecn != CE
+            && keys[index].is_some_and(|(key, _)| egress.marked.contains(&key));
         let delay = packet.measured_ps - packet.sighting.injected_ps;
         negative += u64::from(delay < 0);
         least_delay_ps = least_delay_ps.min(delay);
@@ -204,6 +222,7 @@ fn match_fates(passages: &mut [Passage], keys: &[Option<(u64, Option<u8>)>], egr
     Matching {
         matched: counts.matched,
         only_egress: counts.only_measured,
+        duplicated: times.values().filter(|times| **times == (1, 2)).count() as u64,
         negative,
         least_delay_ps,
         routes: hops > 0,

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::sample::{Sample, deviation, quantile, roundest};
+use crate::ptm::{Framing, LinkLayer, Overhead};
 
 /// How packets pass a bottleneck that never idles.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -13,12 +14,11 @@ pub struct RateEstimate {
     pub uncertainty_bps: f64,
     /// The roundest rate within the uncertainty: what the topology gets.
     pub taken_bps: f64,
-    /// Bytes that each packet takes beyond its recorded length; what is not told from 0 is 0.
-    pub overhead_bytes: f64,
-    /// As the regression has it.
+    /// What each packet takes beyond its recorded length; an overhead that is not told from 0 is 0.
+    pub framing: Framing,
+    /// The overhead as the regression has it, in bytes.
     pub overhead_measured_bytes: f64,
-    /// Three standard errors and half the noise of the stamps, in bytes; infinite (`null` in JSON) where it was not
-    /// looked for.
+    /// Three standard errors of it; infinite (`null` in JSON) where packets of one length do not show it.
     pub overhead_uncertainty_bytes: f64,
     /// Departures that were used.
     pub departures: u64,
@@ -75,6 +75,11 @@ fn periods(sample: &Sample, guard: f64) -> Vec<Vec<Point>> {
     periods
 }
 
+/// A length as the bottleneck counts it.
+pub(super) fn framed(framing: &Framing, length: f64) -> f64 {
+    f64::from(framing.length(length as u32))
+}
+
 /// Sums of a regression within groups: each group has an intercept of its own.
 #[derive(Default)]
 struct Regression {
@@ -111,11 +116,11 @@ impl Regression {
 }
 
 /// Us per byte by the median period.
-fn roughly(periods: &[Vec<Point>]) -> Option<f64> {
+fn roughly(periods: &[Vec<Point>], framing: &Framing) -> Option<f64> {
     let mut slopes: Vec<(f64, f64)> = periods
         .iter()
         .map(|period| {
-            let sent: f64 = period[1..].iter().map(|point| point.before).sum();
+            let sent: f64 = period[1..].iter().map(|point| framed(framing, point.before)).sum();
             ((period[period.len() - 1].at - period[0].at) / sent, sent)
         })
         .collect();
@@ -134,7 +139,7 @@ fn roughly(periods: &[Vec<Point>]) -> Option<f64> {
 
 /// Whether gaps go with the length of the packet that leaves, rather than with that of the one before.
 fn waits_for_own_length(periods: &[Vec<Point>]) -> Option<bool> {
-    let us_per_byte = roughly(periods)?;
+    let us_per_byte = roughly(periods, &Framing::default())?;
     let spread = |length: fn(&[Point]) -> f64| {
         let mut rests: Vec<f64> = periods
             .iter()
@@ -156,9 +161,9 @@ struct Fit {
 }
 
 /// Fits lines of one slope to the periods. A pause of the device is a step in time: the period is cut there.
-fn fit(periods: &[Vec<Point>], own_length: bool, overhead: f64, guard: f64) -> Option<Fit> {
-    let bytes = |point: &Point| overhead + if own_length { point.length } else { point.before };
-    let mut us_per_byte = roughly(periods)?;
+fn fit(periods: &[Vec<Point>], own_length: bool, framing: &Framing, guard: f64) -> Option<Fit> {
+    let bytes = |point: &Point| framed(framing, if own_length { point.length } else { point.before });
+    let mut us_per_byte = roughly(periods, framing)?;
     let mut found = None;
     for _ in 0..4 {
         let mut pieces: Vec<Vec<(f64, f64)>> = Vec::new();
@@ -207,44 +212,181 @@ fn fit(periods: &[Vec<Point>], own_length: bool, overhead: f64, guard: f64) -> O
     found.filter(|fit| fit.us_per_byte > 0.0 && fit.points >= LEAST)
 }
 
-/// Bytes that a packet takes beyond its length, and three standard errors: a line through gaps and lengths.
-fn overhead(periods: &[Vec<Point>], own_length: bool, us_per_byte: f64, guard: f64) -> Option<(f64, f64)> {
-    let all: Vec<(f64, f64)> = periods
-        .iter()
-        .flat_map(|period| period.windows(2))
-        .map(|pair| (if own_length { pair[1].length } else { pair[1].before }, pair[1].at - pair[0].at))
-        .collect();
-    // A timer does not fire again at once: several short packets leave when it does.
-    let long = |(length, _): &&(f64, f64)| length * us_per_byte > 4.0 * guard;
-    let gaps: Vec<(f64, f64)> = match 3 * all.iter().filter(long).count() > all.len() {
-        true => all.iter().filter(long).copied().collect(),
-        false => all,
-    };
-    let mut rests: Vec<f64> = gaps.iter().map(|(length, gap)| gap - length * us_per_byte).collect();
-    let mut middle = quantile(&mut rests, 0.5)?;
-    let mut slope = us_per_byte;
-    let mut error = f64::INFINITY;
-    for _ in 0..6 {
-        let rests: Vec<f64> = gaps.iter().map(|(length, gap)| gap - length * slope).collect();
-        let near = 6.0 * deviation(&rests, middle).max(1e-3);
-        let near: Vec<(f64, f64)> = gaps
-            .iter()
-            .zip(&rests)
-            .filter(|(_, rest)| (*rest - middle).abs() <= near)
-            .map(|(p, _)| *p)
-            .collect();
-        let mut regression = Regression::default();
-        regression.add(&near);
-        let (found, standard_error) = regression.slope()?;
-        let n = near.len() as f64;
-        let (x, y) = near.iter().fold((0.0, 0.0), |(sx, sy), (x, y)| (sx + x / n, sy + y / n));
-        slope = found;
-        middle = y - slope * x;
-        // Of the intercept, at length 0.
-        error = standard_error * (x * x + regression.xx / n).sqrt();
+/// Departures of one backlogged stretch: how many bytes and packets left before each, and when it left.
+struct Stretch {
+    lengths: Vec<f64>,
+    at: Vec<f64>,
+}
+
+/// The longest stretch: over longer ones the rate of a device may drift.
+const STRETCH: usize = 256;
+
+/// The periods in stretches without pauses.
+fn stretches(periods: &[Vec<Point>], own_length: bool, us_per_byte: f64, guard: f64) -> Vec<Stretch> {
+    let mut stretches = Vec::new();
+    for period in periods {
+        let mut stretch = Stretch { lengths: vec![0.0], at: vec![period[0].at] };
+        for pair in period.windows(2) {
+            let length = if own_length { pair[1].length } else { pair[1].before };
+            let late = pair[1].at - pair[0].at - length * us_per_byte;
+            if late.abs() > 10.0 * guard + MOST_OVERHEAD * us_per_byte || stretch.at.len() == STRETCH {
+                stretches.push(std::mem::replace(&mut stretch, Stretch { lengths: vec![0.0], at: vec![pair[1].at] }));
+            } else {
+                stretch.lengths.push(length);
+                stretch.at.push(pair[1].at);
+            }
+        }
+        stretches.push(stretch);
     }
-    // The lateness of timers goes with lengths too, within the noise of the stamps.
-    Some((middle / slope, (3.0 * error + 0.5 * guard) / slope))
+    stretches.retain(|stretch| stretch.at.len() > 8);
+    stretches
+}
+
+/// Sums of a regression of two variables, each stretch with its own intercept.
+#[derive(Clone, Copy, Default)]
+struct Plane {
+    bb: f64,
+    bn: f64,
+    nn: f64,
+    by: f64,
+    ny: f64,
+    yy: f64,
+    points: f64,
+}
+
+impl Plane {
+    /// Of one stretch, with lengths as `framed` makes them.
+    fn of(stretch: &Stretch, framed: impl Fn(f64) -> f64) -> Self {
+        let count = stretch.at.len() as f64;
+        let mut bytes = 0.0;
+        let mut points = Vec::with_capacity(stretch.at.len());
+        let (mut sum_b, mut sum_y) = (0.0, 0.0);
+        for (place, (length, at)) in stretch.lengths.iter().zip(&stretch.at).enumerate() {
+            bytes += if place == 0 { 0.0 } else { framed(*length) };
+            let y = at - stretch.at[0];
+            sum_b += bytes;
+            sum_y += y;
+            points.push((bytes, place as f64, y));
+        }
+        let (mean_b, mean_n, mean_y) = (sum_b / count, (count - 1.0) / 2.0, sum_y / count);
+        let mut plane = Plane { points: count - 1.0, ..Plane::default() };
+        for (b, n, y) in points {
+            let (b, n, y) = (b - mean_b, n - mean_n, y - mean_y);
+            plane.bb += b * b;
+            plane.bn += b * n;
+            plane.nn += n * n;
+            plane.by += b * y;
+            plane.ny += n * y;
+            plane.yy += y * y;
+        }
+        plane
+    }
+
+    fn plus(self, other: Plane, sign: f64) -> Self {
+        Plane {
+            bb: self.bb + sign * other.bb,
+            bn: self.bn + sign * other.bn,
+            nn: self.nn + sign * other.nn,
+            by: self.by + sign * other.by,
+            ny: self.ny + sign * other.ny,
+            yy: self.yy + sign * other.yy,
+            points: self.points + sign * other.points,
+        }
+    }
+
+    /// Us per byte, and us per packet; none where all packets are of one length.
+    fn solve(&self) -> Option<(f64, f64)> {
+        let determinant = self.bb * self.nn - self.bn * self.bn;
+        if determinant <= 1e-9 * self.bb * self.nn {
+            return None;
+        }
+        let per_byte = (self.by * self.nn - self.ny * self.bn) / determinant;
+        let per_packet = (self.ny * self.bb - self.by * self.bn) / determinant;
+        (per_byte > 0.0).then_some((per_byte, per_packet))
+    }
+
+    /// The mean square that a rate alone leaves [us^2].
+    fn left_by_rate(&self) -> f64 {
+        ((self.yy - self.by * self.by / self.bb) / self.points).max(0.0)
+    }
+
+    /// The mean square that a rate and a time per packet leave [us^2].
+    fn left_by_both(&self) -> Option<f64> {
+        let (per_byte, per_packet) = self.solve()?;
+        Some(((self.yy - per_byte * self.by - per_packet * self.ny) / self.points).max(0.0))
+    }
+}
+
+/// Parts in which the stretches are left out in turn, for the standard error.
+const PARTS: usize = 20;
+
+/// Bytes that a packet takes beyond its length, and three standard errors: departures go with the bytes and with the
+/// packets that have left. The standard error is that of the jackknife over parts of the recording.
+fn overhead(stretches: &[Stretch]) -> Option<(f64, f64)> {
+    if stretches.len() < PARTS {
+        return None;
+    }
+    let mut parts = [Plane::default(); PARTS];
+    for (place, stretch) in stretches.iter().enumerate() {
+        let part = &mut parts[place * PARTS / stretches.len()];
+        *part = part.plus(Plane::of(stretch, |length| length), 1.0);
+    }
+    let all = parts.iter().fold(Plane::default(), |all, part| all.plus(*part, 1.0));
+    let bytes = |plane: Plane| plane.solve().map(|(per_byte, per_packet)| per_packet / per_byte);
+    let found = bytes(all)?;
+    let mut squares = 0.0;
+    for part in parts {
+        squares += (bytes(all.plus(part, -1.0))? - found).powi(2);
+    }
+    let error = (squares * (PARTS - 1) as f64 / PARTS as f64).sqrt();
+    Some((found, 3.0 * error + LEAST_UNCERTAINTY))
+}
+
+/// No overhead is known better than to this [B]: stamps are whole nanoseconds at best.
+const LEAST_UNCERTAINTY: f64 = 0.05;
+
+/// Less is no framing [B]: a tag has 4.
+const LEAST_OVERHEAD: f64 = 2.0;
+
+/// How much less a shortest length or cells must leave than an overhead does, to be taken.
+const MUCH_LESS: f64 = 0.25;
+
+/// Departures on which shortest lengths and cells are tried.
+const TRIED: usize = 6_000;
+
+/// Cells, or a shortest length, where they explain the departures much better than any overhead does.
+fn cells_or_shortest(stretches: &[Stretch]) -> Option<Framing> {
+    let mut count = 0;
+    let tried: Vec<&Stretch> = stretches
+        .iter()
+        .take_while(|stretch| {
+            count += stretch.at.len();
+            count < TRIED + STRETCH
+        })
+        .collect();
+    let sum = |framed: &dyn Fn(f64) -> f64| {
+        tried.iter().fold(Plane::default(), |sum, stretch| sum.plus(Plane::of(stretch, framed), 1.0))
+    };
+    let straight = sum(&|length| length).left_by_both()?;
+    let shortest = tried
+        .iter()
+        .flat_map(|stretch| &stretch.lengths[1..])
+        .fold(f64::INFINITY, |least, length| least.min(*length));
+    let overheads = -16..=64;
+    let cells = overheads.clone().map(|bytes| (bytes, 0, LinkLayer::Atm));
+    let least = (shortest as u32 / 4 + 1) * 4;
+    let lengths = (least..least + 128).step_by(4);
+    let shortest = lengths.flat_map(|mpu| overheads.clone().map(move |bytes| (bytes, mpu, LinkLayer::Ethernet)));
+    let (left, framing) = cells
+        .chain(shortest)
+        .filter_map(|(bytes, mpu, link_layer)| {
+            let framing = Framing { overhead: Overhead::new(bytes)?, mpu, link_layer };
+            // The table has few entries: one for each length that occurs.
+            let framed = |length: f64| f64::from(framing.length(length as u32));
+            Some((sum(&framed).left_by_rate(), framing))
+        })
+        .min_by(|a, b| a.0.total_cmp(&b.0))?;
+    (left < MUCH_LESS * straight).then_some(framing)
 }
 
 impl RateEstimate {
@@ -253,16 +395,23 @@ impl RateEstimate {
     pub(super) fn of(sample: &Sample, guard: f64, frames: bool) -> Option<Self> {
         let periods = periods(sample, guard);
         let own_length = waits_for_own_length(&periods)?;
-        let mut fitted = fit(&periods, own_length, 0.0, guard)?;
-        let (measured, uncertainty) = frames
-            .then(|| overhead(&periods, own_length, fitted.us_per_byte, guard))
-            .flatten()
-            .unwrap_or((0.0, f64::INFINITY));
+        let mut framing = Framing::default();
+        let mut fitted = fit(&periods, own_length, &framing, guard)?;
+        let stretches = match frames {
+            true => stretches(&periods, own_length, fitted.us_per_byte, guard),
+            false => Vec::new(),
+        };
+        let (measured, uncertainty) = overhead(&stretches).unwrap_or((0.0, f64::INFINITY));
         // More than any framing takes is something else.
-        let told = measured > uncertainty.max(2.0) && measured < MOST_OVERHEAD;
-        let overhead_bytes = if told { measured.round() } else { 0.0 };
+        let told = measured.abs() > uncertainty.max(LEAST_OVERHEAD) && measured.abs() < MOST_OVERHEAD;
         if told {
-            fitted = fit(&periods, own_length, overhead_bytes, guard)?;
+            framing.overhead = Overhead::new(measured.round() as i32).unwrap_or_default();
+        }
+        if let Some(found) = cells_or_shortest(&stretches) {
+            framing = found;
+        }
+        if framing != Framing::default() {
+            fitted = fit(&periods, own_length, &framing, guard)?;
         }
         let bps = 8e6 / fitted.us_per_byte;
         let relative = 2.0 * fitted.standard_error / fitted.us_per_byte + 1e-4;
@@ -270,7 +419,7 @@ impl RateEstimate {
             bps,
             uncertainty_bps: bps * relative,
             taken_bps: roundest(bps, bps * relative),
-            overhead_bytes,
+            framing,
             overhead_measured_bytes: measured,
             overhead_uncertainty_bytes: uncertainty,
             departures: fitted.points as u64,
@@ -286,7 +435,7 @@ impl RateEstimate {
             bps,
             uncertainty_bps: 0.01 * bps,
             taken_bps: roundest(bps, 0.01 * bps),
-            overhead_bytes: 0.0,
+            framing: Framing::default(),
             overhead_measured_bytes: 0.0,
             overhead_uncertainty_bytes: f64::INFINITY,
             departures: 0,
@@ -297,6 +446,6 @@ impl RateEstimate {
 
     /// Us that a packet of `length` bytes takes at the bottleneck.
     pub(super) fn service(&self, length: f64) -> f64 {
-        (length + self.overhead_bytes) * 8e6 / self.taken_bps
+        framed(&self.framing, length) * 8e6 / self.taken_bps
     }
 }

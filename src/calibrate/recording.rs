@@ -67,8 +67,12 @@ impl Recording {
     pub fn model(&self, window: Range<i64>) -> Result<Model, CalibrateError> {
         let replays = Replays::new(&self.joined, self.captures);
         let fitting = Fitting::new(&self.joined, window.clone());
+        let plain = match fitting.aqms(&self.joined, 0..0).first() {
+            Some(aqm) => fitting.with_aqm(aqm),
+            None => fitting.plain(),
+        };
         let mut best: Option<(f64, Model)> = None;
-        for model in fitting.candidates() {
+        for model in std::iter::once(plain).chain(fitting.classful()) {
             let model = fitting.refine(model, &replays)?;
             let cost = replays.score(&replays.simulate(&model)?, window.clone()).cost();
             if best.as_ref().is_none_or(|(least, _)| cost < *least) {

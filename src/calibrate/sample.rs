@@ -17,6 +17,10 @@ pub(super) struct Crossing {
     pub fid: u32,
     /// Its class.
     pub class: usize,
+    /// Whether it is capable of ECN.
+    pub capable: bool,
+    /// Whether it got the mark of congestion.
+    pub marked: bool,
 }
 
 impl Crossing {
@@ -60,6 +64,8 @@ impl Sample {
                 length: passage.packet.length.into(),
                 fid: passage.fid,
                 class: 0,
+                capable: passage.packet.ecn != 0,
+                marked: passage.marked,
             })
         });
         Sample::of(crossings.collect())
@@ -90,6 +96,13 @@ impl Sample {
             ..*crossing
         });
         Sample::of(shifted.collect())
+    }
+
+    /// The same with other lengths.
+    pub fn with_lengths(&self, length: impl Fn(f64) -> f64) -> Self {
+        let crossings =
+            self.crossings.iter().map(|crossing| Crossing { length: length(crossing.length), ..*crossing });
+        Sample { crossings: crossings.collect(), order: self.order.clone() }
     }
 
     /// Those that found nobody inside.

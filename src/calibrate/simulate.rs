@@ -13,7 +13,7 @@ use crate::engine::{Dropped, Hop, Injected, Injection, InjectionPoint, Observer,
 use crate::packet::{FlowKey, Tau};
 use crate::topology::{DeviceId, PortId};
 use crate::traffic::{Emission, Source, TrafficError};
-use crate::units::{ByteCount, Time};
+use crate::units::{ByteCount, Time, Timestamp};
 
 /// The recorded arrivals, ready to be replayed from memory.
 pub(super) struct Replays {
@@ -21,6 +21,7 @@ pub(super) struct Replays {
     by_capture: Vec<Arc<Vec<usize>>>,
     passages: Arc<Vec<Passage>>,
     flows: Arc<Vec<FlowKey>>,
+    start: Timestamp,
 }
 
 impl Replays {
@@ -33,6 +34,7 @@ impl Replays {
             by_capture: by_capture.into_iter().map(Arc::new).collect(),
             passages: Arc::new(joined.passages.clone()),
             flows: Arc::new(joined.flows.clone()),
+            start: joined.start,
         }
     }
 
@@ -68,7 +70,7 @@ impl Replays {
             egress,
             at_ps: vec![None; self.passages.len()],
         };
-        let settings = Settings { threads: 1, ..Settings::default() };
+        let settings = Settings { threads: 1, start: self.start, ..Settings::default() };
         Simulation::new(&topology, injections, settings)
             .run(&mut departures, |_| ControlFlow::Continue(()))?;
         if model.at_far_end {

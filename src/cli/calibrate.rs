@@ -10,7 +10,7 @@ use super::text::{count, seconds};
 use super::{CliError, Global, Output};
 use crate::calibrate::{
     Bottleneck, BufferEstimate, CalibrateError, CalibrateOptions, CalibrateStage, Calibration, Counts,
-    Figure, LossFinding, Score, calibrate, write,
+    Figure, LossFinding, Score, calibrate, framing_text, parameters, path_lines, write,
 };
 use crate::capture::Options as CaptureOptions;
 
@@ -85,7 +85,7 @@ fn print(calibration: &Calibration, output: &mut Output) -> Result<(), CliError>
         count(packets.lost),
         count(packets.unknown)
     ))?;
-    output.line(format_args!("  discipline   {}", model.discipline.words()))?;
+    output.line(format_args!("  discipline   {}", model.words()))?;
     output.line(format_args!("  bottleneck   {}", model.bottleneck.words()))?;
     if let Some(processing) = &estimates.processing {
         output.line(format_args!(
@@ -102,8 +102,10 @@ fn print(calibration: &Calibration, output: &mut Output) -> Result<(), CliError>
         ))?;
         if rate.overhead_uncertainty_bytes.is_finite() {
             output.line(format_args!(
-                "  overhead     {:.1} +- {:.1} B per packet, taken as {} B",
-                rate.overhead_measured_bytes, rate.overhead_uncertainty_bytes, model.overhead_bytes
+                "  overhead     {:.1} +- {:.1} B per packet, taken as {}",
+                rate.overhead_measured_bytes,
+                rate.overhead_uncertainty_bytes,
+                framing_text(&model.framing)
             ))?;
         }
     }
@@ -126,7 +128,15 @@ fn print(calibration: &Calibration, output: &mut Output) -> Result<(), CliError>
             ))?;
         }
     }
-    if let LossFinding::TailDrop(buffer) = &estimates.losses {
+    for line in path_lines(&calibration.path) {
+        output.line(format_args!("  {line}"))?;
+    }
+    if let Some(aqm) = calibration.chosen_aqm() {
+        output.line(format_args!("  {:<12} {}", aqm.kind.words(), parameters(aqm)))?;
+    }
+    if let LossFinding::TailDrop(buffer) = &estimates.losses
+        && model.buffer.is_some()
+    {
         output.line(format_args!("  buffer       {}", limit(buffer)))?;
     }
     for (index, class) in model.classes.iter().enumerate() {
@@ -177,7 +187,7 @@ fn print_scores(calibration: &Calibration, output: &mut Output) -> Result<(), Cl
     for trial in &calibration.trials {
         let own = if trial.top_owns_rate { ", the first sure of 95 %" } else { "" };
         row(
-            &format!("{}, {}{own}", trial.discipline.words(), trial.bottleneck.words()),
+            &format!("{}, {}{own}", trial.words(), trial.bottleneck.words()),
             &trial.held_out,
             output,
         )?;

@@ -164,7 +164,8 @@ fn read_captures(
 /// What sets the pace of a calibrated device. A link is a bucket without depth: what is behind it is not simulated.
 fn pace_of(model: &CalibratedModel, several: bool, name: &str) -> Result<Pace, LearnError> {
     let rate = model.rate();
-    let (burst, overhead) = (ByteCount::new(model.burst_bytes), ByteCount::new(model.overhead_bytes));
+    let burst = ByteCount::new(model.burst_bytes);
+    let overhead = model.overhead().ok_or_else(|| LearnError::Framing(name.to_owned()))?;
     match model.bottleneck {
         Bottleneck::None => Err(LearnError::NoBottleneck(name.to_owned())),
         Bottleneck::Link => Ok(Pace::DebtBucket { rate, burst: ByteCount::ZERO, overhead }),

@@ -84,7 +84,7 @@ fn is_after(a: Ticks, b: Ticks) -> bool {
 
 /// What CoDel goes by.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Law {
+pub(crate) struct Law {
     clock: Clock,
     target: Ticks,
     interval: Ticks,
@@ -118,7 +118,7 @@ impl Law {
 const LONGEST: Ticks = i32::MAX as u32;
 
 /// The queue whose head CoDel judges.
-pub(super) trait Source {
+pub(crate) trait Source {
     /// Takes the head.
     fn take(&mut self) -> Option<Tau>;
     /// The bytes that wait.
@@ -127,7 +127,7 @@ pub(super) trait Source {
 
 /// The state of CoDel, under the names of RFC 8289, Section 5.3.
 #[derive(Debug, Clone, Default)]
-pub(super) struct State {
+pub(crate) struct State {
     /// When the sojourn time will have been above the target for an interval; 0 where it is below.
     first_above_time: Ticks,
     /// When the next packet goes, in drop state.

@@ -90,11 +90,13 @@ impl JsonSchema for Overhead {
 /// # Source
 /// Linux `net/sched/sch_api.c` (`__qdisc_calculate_pkt_len`); iproute2 6.1 `tc/tc_core.c` (`tc_calc_size_table`): without `mpu`
 /// and cells the overhead is just added; with them a table of 512 lengths is used, in steps of 4 bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Framing {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Framing {
+    /// What is added to each packet.
     pub overhead: Overhead,
     /// The shortest length [B].
     pub mpu: u32,
+    /// How the link carries it.
     pub link_layer: LinkLayer,
 }
 
@@ -108,12 +110,12 @@ const ENTRIES: i64 = 512;
 const CELL: (i64, i64) = (48, 53);
 
 impl Framing {
-    pub fn of(overhead: Overhead, mpu: ByteCount, link_layer: LinkLayer) -> Self {
+    pub(super) fn of(overhead: Overhead, mpu: ByteCount, link_layer: LinkLayer) -> Self {
         Framing { overhead, mpu: u32::try_from(mpu.get()).unwrap_or(u32::MAX), link_layer }
     }
 
     /// Shows packets to `inner` as long as their framing makes them.
-    pub fn around(self, inner: Box<dyn Discipline>) -> Box<dyn Discipline> {
+    pub(super) fn around(self, inner: Box<dyn Discipline>) -> Box<dyn Discipline> {
         if self == Framing::default() { inner } else { Box::new(Framed::new(inner, self)) }
     }
 

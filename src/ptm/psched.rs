@@ -127,7 +127,7 @@ pub(super) fn ticks(rate: Rate, bytes: ByteCount) -> u64 {
 }
 
 /// The kernel's timer interrupts per second, unless a discipline says otherwise.
-pub(super) const DEFAULT_HZ: NonZeroU32 = NonZeroU32::new(250).expect("250 is not 0");
+pub(crate) const DEFAULT_HZ: NonZeroU32 = NonZeroU32::new(250).expect("250 is not 0");
 
 /// The period of a timer that sets itself again `delay` after it has fired.
 ///

@@ -159,7 +159,7 @@ enum Verdict {
 ///
 /// # Source
 /// iproute2 6.1 `tc/tc_red.c` (`tc_red_eval_idle_damping`); Linux 6.1 `include/net/red.h` (`red_calc_qavg_from_idle_time`).
-struct Decay {
+pub(crate) struct Decay {
     /// By how many bits the average is shifted, by cell of time.
     shifts: [u8; CELLS],
     /// A cell is 2^this long.
@@ -174,7 +174,7 @@ const MOST_SHIFT: u8 = 31;
 
 impl Decay {
     /// For a weight, and the time that a packet takes [ticks].
-    fn new(weight: f64, packet: u64) -> Self {
+    pub fn new(weight: f64, packet: u64) -> Self {
         let per_tick = -libm::log(1.0 - weight) / packet as f64;
         let longest = f64::from(MOST_SHIFT) / per_tick;
         let cell_log = (0..31).find(|log| longest / f64::from(1u32 << log) < 512.0).unwrap_or(31);
@@ -187,7 +187,7 @@ impl Decay {
     }
 
     /// What is left of an average after `idle`.
-    fn left(&self, average: f64, idle: Span) -> f64 {
+    pub fn left(&self, average: f64, idle: Span) -> f64 {
         let most = (CELLS as u64 - 1) << self.cell_log;
         let us = (idle.as_ps() / 1_000_000).min(most);
         match self.shifts[(us >> self.cell_log) as usize] {

@@ -1,0 +1,230 @@
+//! Why a queue loses packets, or marks them: tail drop, chance, or active queue management.
+//!
+//! Each rule is given what the queue held and did, packet by packet, and asked for the probability that it loses or marks the
+//! next one. Its parameters are those with which what happened is likeliest in the first half of the recording; its
+//! score is how likely it finds the second half: the log loss, in nats. The rule sees what was recorded before each
+//! packet, and not what it would have done itself: one different decision does not spoil those that follow.
+
+mod chance;
+mod codel;
+mod pie;
+mod red;
+
+use serde::Serialize;
+
+use super::buffer::{self, BufferEstimate, Counts};
+use super::queue::Queue;
+use crate::ptm::PtmSpec;
+use crate::units::{Span, Timestamp};
+
+/// A rule by which a queue loses or marks packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AqmKind {
+    /// A full buffer.
+    TailDrop,
+    /// Chance, each packet for itself.
+    RandomLoss,
+    /// Chance in bursts: the model of Gilbert and Elliott.
+    BurstyLoss,
+    /// Random early detection.
+    Red,
+    /// A proportional integral controller of the waiting time.
+    Pie,
+    /// Controlled delay.
+    Codel,
+}
+
+impl AqmKind {
+    /// As a topology names it.
+    pub fn words(self) -> &'static str {
+        match self {
+            AqmKind::TailDrop => "tail drop",
+            AqmKind::RandomLoss => "random loss",
+            AqmKind::BurstyLoss => "loss in bursts",
+            AqmKind::Red => "red",
+            AqmKind::Pie => "pie",
+            AqmKind::Codel => "codel",
+        }
+    }
+}
+
+/// A parameter of a rule.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Parameter {
+    /// Its name, as in a topology.
+    pub name: &'static str,
+    /// As found.
+    pub value: f64,
+    /// Half the width of the interval of values that are as likely, give or take.
+    pub uncertainty: f64,
+    /// Its unit.
+    pub unit: &'static str,
+}
+
+/// A rule fitted to a queue.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AqmEstimate {
+    /// Which rule.
+    pub kind: AqmKind,
+    /// Its parameters.
+    pub parameters: Vec<Parameter>,
+    /// Nats that it leaves open of the part that it was fitted on.
+    pub fitted_nats: f64,
+    /// The same of the other part; of the same part where there is no other.
+    pub held_out_nats: f64,
+    /// What the recording does not show of it, in words.
+    pub not_shown: Vec<String>,
+    /// The buffer of tail drop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buffer: Option<BufferEstimate>,
+    /// The discipline as a topology has it; none for tail drop.
+    #[serde(skip)]
+    pub(super) spec: Option<PtmSpec>,
+}
+
+/// What a rule is told beside the queue.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Setting {
+    /// When the recording starts.
+    pub start: Timestamp,
+    /// The bottleneck's rate, in bits per second.
+    pub rate_bps: f64,
+    /// Whether the queue is asked for a packet while it is empty: a class of `htb` is not.
+    pub asks_when_empty: bool,
+}
+
+/// Losses and marks without which nothing is said.
+const LEAST_HITS: usize = 1;
+
+/// All rules fitted to a queue, the likeliest on the second half first; none where it loses and marks nothing.
+pub(super) fn fit(queue: &Queue, setting: &Setting) -> Vec<AqmEstimate> {
+    if queue.hits(&queue.fit) < LEAST_HITS {
+        return Vec::new();
+    }
+    let score = Scoring { queue };
+    let mut fitted = vec![tail_drop(&score)];
+    fitted.push(chance::random(&score));
+    fitted.extend(chance::bursty(&score));
+    if queue.joined.iter().any(|joined| joined.packets > 1.0) {
+        fitted.extend(red::fit(&score, setting));
+        fitted.extend(pie::fit(&score, setting));
+        fitted.extend(codel::fit(&score, setting));
+    }
+    // A stable sort: of equals, the simpler one comes first.
+    fitted.sort_by(|a, b| a.held_out_nats.total_cmp(&b.held_out_nats));
+    fitted
+}
+
+/// Odds of a hundred to one, in nats: rules closer than that are not told apart.
+const NOT_APART: f64 = 4.6;
+
+/// The rules that are about as likely as the first.
+pub(super) fn not_apart(fitted: &[AqmEstimate]) -> &[AqmEstimate] {
+    let Some(best) = fitted.first() else { return fitted };
+    let end = fitted.partition_point(|other| other.held_out_nats <= best.held_out_nats + NOT_APART);
+    &fitted[..end]
+}
+
+/// A queue with the making of estimates.
+pub(super) struct Scoring<'q> {
+    pub queue: &'q Queue,
+}
+
+impl Scoring<'_> {
+    /// An estimate from the probabilities that a rule gives.
+    fn estimate(
+        &self,
+        kind: AqmKind,
+        parameters: Vec<Parameter>,
+        predicted: &[f64],
+        spec: Option<PtmSpec>,
+    ) -> AqmEstimate {
+        let queue = self.queue;
+        let fitted_nats = queue.log_loss(predicted, &queue.fit);
+        let held_out_nats = match queue.score.is_empty() {
+            true => fitted_nats,
+            false => queue.log_loss(predicted, &queue.score),
+        };
+        AqmEstimate { kind, parameters, fitted_nats, held_out_nats, not_shown: Vec::new(), buffer: None, spec }
+    }
+}
+
+fn tail_drop(score: &Scoring<'_>) -> AqmEstimate {
+    let queue = score.queue;
+    let found = queue.joined[queue.fit.clone()].iter().map(|joined| {
+        (joined.bytes + joined.length, joined.packets + 1.0, joined.taken.is_none())
+    });
+    let buffer = buffer::best_limit(found);
+    let signal: Vec<usize> = queue
+        .joined
+        .iter()
+        .map(|joined| {
+            let waits = match buffer.counts {
+                Counts::Bytes => joined.bytes + joined.length,
+                Counts::Packets => joined.packets + 1.0,
+            };
+            match waits {
+                waits if waits > buffer.limit + buffer.uncertainty => 2,
+                waits if waits >= buffer.limit - buffer.uncertainty => 1,
+                _ => 0,
+            }
+        })
+        .collect();
+    let unit = if buffer.counts == Counts::Bytes { "B" } else { "packets" };
+    let limit = Parameter { name: "buffer", value: buffer.limit, uncertainty: buffer.uncertainty, unit };
+    let mut found = score.estimate(AqmKind::TailDrop, vec![limit], &queue.by_counts(&signal), None);
+    found.buffer = Some(buffer);
+    found
+}
+
+/// The least cost by coordinate descent in factors of each parameter, that get finer.
+pub(super) fn descend<const N: usize>(
+    mut at: [f64; N],
+    factors: &[f64],
+    mut cost: impl FnMut(&[f64; N]) -> f64,
+) -> ([f64; N], f64) {
+    let mut least = cost(&at);
+    for factor in factors {
+        // As long as it gets better, but not for ever.
+        for _ in 0..8 {
+            let before = least;
+            for parameter in 0..N {
+                for by in [1.0 / factor, *factor] {
+                    let mut tried = at;
+                    tried[parameter] *= by;
+                    let found = cost(&tried);
+                    if found < least {
+                        (at, least) = (tried, found);
+                    }
+                }
+            }
+            if least >= before {
+                break;
+            }
+        }
+    }
+    (at, least)
+}
+
+/// Half the width of the interval around `at` in which one parameter costs no more than `most`.
+pub(super) fn width(at: f64, most: f64, cost: impl Fn(f64) -> f64) -> f64 {
+    let reach = |direction: f64| {
+        let mut reached = 0.0;
+        for step in 1..=60 {
+            let part = 0.001 * 1.12f64.powi(step);
+            if cost(at * (1.0 + direction * part)) > most {
+                break;
+            }
+            reached = part;
+        }
+        reached
+    };
+    let (down, up) = (reach(-1.0), reach(1.0));
+    at * f64::max((down + up) / 2.0, 0.001)
+}
+
+/// A span of so many microseconds.
+pub(super) fn span(us: f64) -> Span {
+    Span::from_ns((us * 1_000.0).round() as u64)
+}

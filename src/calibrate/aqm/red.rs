@@ -1,0 +1,160 @@
+//! RED from its drops: how likely each was, by the average of what was recorded to wait.
+
+use super::{AqmEstimate, AqmKind, Parameter, Scoring, Setting, descend, width};
+use crate::calibrate::queue::Queue;
+use crate::calibrate::sample::{quantile, roundest};
+use crate::ptm::{Buffer, PtmSpec, RedDecay, RedSpec};
+use crate::units::{ByteCount, Probability, Rate, Span};
+
+/// Weights that Linux knows: 2 to the power of minus these.
+const WEIGHTS: std::ops::RangeInclusive<i32> = 1..=14;
+
+/// The average as each packet comes.
+fn averages(queue: &Queue, weight: f64, mean_packet: f64, setting: &Setting) -> Vec<f64> {
+    let packet_ticks = (mean_packet * 8e9 / setting.rate_bps / 64.0).max(1.0) as u64;
+    let decay = RedDecay::new(weight, packet_ticks);
+    let mut average = 0.0;
+    queue
+        .joined
+        .iter()
+        .map(|joined| {
+            average = match joined.idle_since.filter(|_| setting.asks_when_empty) {
+                Some(since) if since.is_finite() => {
+                    decay.left(average, Span::from_ps(((joined.at - since).max(0.0) * 1e6) as u64))
+                }
+                Some(_) => 0.0,
+                None => average + weight * (joined.bytes - average),
+            };
+            average
+        })
+        .collect()
+}
+
+/// Thresholds [B], and the probability at the upper one.
+#[derive(Debug, Clone, Copy)]
+struct Ramp {
+    min: f64,
+    max: f64,
+    max_p: f64,
+}
+
+impl Ramp {
+    /// The probability of a hit, packet by packet: gaps between hits are uniform.
+    fn predict(&self, queue: &Queue, averages: &[f64]) -> Vec<f64> {
+        // Packets since the last hit between the thresholds, and the largest count * p_b of them.
+        let (mut count, mut passed) = (-1.0f64, 0.0f64);
+        queue
+            .joined
+            .iter()
+            .zip(averages)
+            .map(|(joined, average)| {
+                if *average < self.min || *average >= self.max {
+                    count = -1.0;
+                    return if *average < self.min { 0.0 } else { 1.0 };
+                }
+                count += 1.0;
+                if count == 0.0 {
+                    passed = 0.0;
+                    return if joined.is_hit() { 0.01 } else { 0.0 };
+                }
+                let reached = count * self.max_p * (average - self.min) / (self.max - self.min);
+                let hit = if reached > passed { (reached - passed) / (1.0 - passed).max(1e-9) } else { 0.0 };
+                passed = passed.max(reached).min(1.0);
+                if joined.is_hit() {
+                    (count, passed) = (0.0, 0.0);
+                }
+                hit.min(1.0)
+            })
+            .collect()
+    }
+}
+
+/// Fits thresholds, probability and weight; none where the average says nothing.
+pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate> {
+    let queue = score.queue;
+    let mut lengths: Vec<f64> = queue.joined[queue.fit.clone()].iter().map(|joined| joined.length).collect();
+    let mean_packet = lengths.iter().sum::<f64>() / lengths.len() as f64;
+    let longest = quantile(&mut lengths, 1.0)?;
+    let cost = |at: &[f64; 3], averages: &[f64]| {
+        let [min, above, max_p] = *at;
+        if max_p > 1.0 {
+            return f64::INFINITY;
+        }
+        let ramp = Ramp { min, max: min + above, max_p };
+        queue.log_loss(&queue.softened(ramp.predict(queue, averages)), &queue.fit)
+    };
+    let mut best: Option<(f64, [f64; 3], f64, Vec<f64>)> = None;
+    for log in WEIGHTS {
+        let weight = 0.5f64.powi(log);
+        let averages = averages(queue, weight, mean_packet, setting);
+        let within = |hit: bool| {
+            let of = |place: &usize| queue.joined[*place].is_hit() == hit;
+            queue.fit.clone().filter(of).map(|place| averages[place]).collect::<Vec<f64>>()
+        };
+        let (mut hit, mut passed) = (within(true), within(false));
+        let (Some(low), Some(high)) = (quantile(&mut hit, 0.02), quantile(&mut passed, 0.999)) else { continue };
+        let rate = hit.len() as f64 / (hit.len() + passed.len()) as f64;
+        let min = low.max(longest);
+        for above in [(high - min).max(longest), 2.0 * min] {
+            let start = [min, above, (2.0 * rate).clamp(0.001, 0.5)];
+            let (at, least) = descend(start, &[1.5, 1.2, 1.07, 1.02], |at| cost(at, &averages));
+            if best.as_ref().is_none_or(|(cost, ..)| least < *cost) {
+                best = Some((least, at, weight, averages.clone()));
+            }
+        }
+    }
+    let (_, at, weight, averages) = best?;
+    let (at, least) = descend(at, &[1.02, 1.005], |at| cost(at, &averages));
+    let [min, above, max_p] = at;
+    // Two standard deviations of a parameter cost 2 nats.
+    let of = |parameter: usize| {
+        width(at[parameter], least + 2.0, |value| {
+            let mut tried = at;
+            tried[parameter] = value;
+            cost(&tried, &averages)
+        })
+    };
+    let (min_off, above_off, max_p_off) = (of(0), of(1), of(2));
+    let max = min + above;
+    let forced = queue.fit.clone().filter(|place| averages[*place] >= max).count();
+    let parameters = vec![
+        Parameter { name: "min", value: min, uncertainty: min_off, unit: "B" },
+        Parameter { name: "max", value: max, uncertainty: min_off + above_off, unit: "B" },
+        Parameter { name: "max_p", value: max_p, uncertainty: max_p_off, unit: "" },
+        Parameter { name: "weight", value: weight, uncertainty: weight / 2.0, unit: "" },
+    ];
+    let hits = queue.joined[..].iter();
+    let ecn = hits.clone().any(|joined| joined.marked);
+    // What is capable and lost, of those that would be lost at any average.
+    let hard_drop = hits
+        .zip(&averages)
+        .any(|(joined, average)| joined.capable && joined.taken.is_none() && *average >= max && ecn);
+    let bytes = |value: f64, off: f64| Buffer::Bytes(ByteCount::new(roundest(value, off).round().max(1.0) as u64));
+    let spec = RedSpec {
+        min: bytes(min, min_off),
+        max: bytes(max, min_off + above_off),
+        max_p: Probability::new(roundest(max_p, max_p_off).clamp(1e-6, 1.0))?,
+        weight: Probability::new(weight)?,
+        gentle: false,
+        ecn,
+        hard_drop: hard_drop || !ecn,
+        mean_packet: ByteCount::new(mean_packet.round().max(1.0) as u64),
+        bandwidth: Rate::from_bps(setting.rate_bps.round().max(1.0) as u64),
+        buffer: None,
+        adaptive: false,
+        hz: crate::ptm::DEFAULT_HZ,
+    };
+    let ramp = Ramp { min, max, max_p };
+    let predicted = queue.softened(ramp.predict(queue, &averages));
+    let mut found = score.estimate(AqmKind::Red, parameters, &predicted, Some(PtmSpec::Red(spec)));
+    if forced < LEAST_FORCED {
+        found.not_shown.push(format!(
+            "`max` and `max_p` apart: the average reached {max:.0} B for {forced} packets only; what is seen is the \
+             slope between the thresholds"
+        ));
+    }
+    Some(found)
+}
+
+/// Packets above the upper threshold without which it is not seen.
+const LEAST_FORCED: usize = 10;

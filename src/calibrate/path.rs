@@ -1,0 +1,402 @@
+//! The way to the device and from it: a constant delay, its jitter, and what it does to single packets.
+//!
+//! What is found is taken off the passages, so that everything behind it sees the device alone. See
+//! `docs/calibration.md`, "Behind a path".
+
+use std::ops::Range;
+
+use rustc_hash::FxHashMap;
+use serde::Serialize;
+
+use super::fit::transmission;
+use super::passage::{Fate, Joined, Passage};
+use super::sample::{Sample, quantile};
+
+const PS_PER_US: f64 = 1e6;
+
+/// No device takes so long to forward a packet [us]: a constant sojourn above it is a path's delay.
+const LEAST_DELAY: f64 = 200.0;
+
+/// How far the sojourns of packets that met nobody lie apart [us], and how long a device may take to forward them:
+/// a delay is rounded down to the roundest one within it.
+const FORWARDING: f64 = 30.0;
+
+/// Packets at the least sojourn without which it may be a queue that never empties.
+const LEAST_AT_FLOOR: usize = 10;
+
+/// The part of packets that overtake one of their own flow, from which on a path varies from packet to packet.
+const LEAST_OVERTAKING: f64 = 0.002;
+
+/// How a path's delay varies from packet to packet.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct JitterEstimate {
+    /// The mean beyond the constant delay, in microseconds.
+    pub mean_us: f64,
+    /// The standard deviation, in microseconds.
+    pub std_us: f64,
+    /// The median beyond the constant delay, in microseconds.
+    pub p50_us: f64,
+    /// The 99th percentile beyond the constant delay, in microseconds.
+    pub p99_us: f64,
+    /// The most beyond the constant delay, in microseconds.
+    pub most_us: f64,
+    /// The fourth moment over the squared variance: 1.8 of a uniform distribution, 3 of a normal one.
+    pub kurtosis: f64,
+    /// Packets that overtook one of their own flow.
+    pub overtaking: u64,
+    /// The rate of the bottleneck with which the delays vary least, in bits per second; none without a bottleneck.
+    pub rate_bps: Option<f64>,
+    /// How far the halves of what was looked at differ in that rate, and one part in 10,000, in bits per second.
+    pub rate_uncertainty_bps: f64,
+}
+
+/// Packets that go at once while others are delayed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ReorderEstimate {
+    /// The part that goes at once.
+    pub part: f64,
+    /// One packet of so many, at most, goes at once.
+    pub gap: u32,
+    /// The delay of the others, in microseconds.
+    pub delay_us: f64,
+}
+
+/// What was found of the path.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PathEstimate {
+    /// The constant delay of all packets, in microseconds; 0 where there is none.
+    pub delay_us: f64,
+    /// How far it may be off: the device's own forwarding is not told from it.
+    pub delay_uncertainty_us: f64,
+    /// The delay beyond that of each ingress capture, in microseconds.
+    pub before_us: Vec<f64>,
+    /// How it varies.
+    pub jitter: Option<JitterEstimate>,
+    /// Whether some packets go at once.
+    pub reordering: Option<ReorderEstimate>,
+}
+
+impl PathEstimate {
+    /// Whether there is a path beside the device.
+    pub fn is_seen(&self) -> bool {
+        self.delay_us > 0.0
+            || self.before_us.iter().any(|us| *us > 0.0)
+            || self.jitter.is_some()
+            || self.reordering.is_some()
+    }
+
+    /// The delay to write, in picoseconds.
+    pub(super) fn delay_ps(&self) -> u64 {
+        (self.delay_us * PS_PER_US).round() as u64
+    }
+
+    /// The delay before each ingress port, in picoseconds.
+    pub(super) fn before_ps(&self) -> Vec<u64> {
+        self.before_us.iter().map(|us| (us * PS_PER_US).round() as u64).collect()
+    }
+}
+
+/// Finds the path by the packets that arrive in `window`, and takes it off all passages.
+pub(super) fn take_off(joined: &mut Joined, captures: usize, window: Range<i64>) -> PathEstimate {
+    let mut path = PathEstimate {
+        delay_us: 0.0,
+        delay_uncertainty_us: 0.0,
+        before_us: vec![0.0; captures],
+        jitter: None,
+        reordering: None,
+    };
+    let overtaking = overtaking_in_flows(&joined.passages, &window);
+    let matched = delays(&joined.passages, &window).count();
+    if matched > 0 && overtaking >= 20 && overtaking as f64 > LEAST_OVERTAKING * matched as f64 {
+        path.reordering = reordering(joined, &window);
+        match path.reordering {
+            Some(found) => still(joined, &found),
+            None => steady(joined, &window, overtaking, &mut path),
+        }
+    } else {
+        constant(joined, captures, &window, &mut path);
+    }
+    path
+}
+
+/// The packets that left, with their delays [us], by arrival.
+fn delays<'j>(passages: &'j [Passage], window: &Range<i64>) -> impl Iterator<Item = (&'j Passage, f64)> {
+    let window = window.clone();
+    passages.iter().filter(move |passage| window.contains(&passage.arrival_ps)).filter_map(|passage| {
+        match passage.fate {
+            Fate::Departed(at) => Some((passage, (at - passage.arrival_ps) as f64 / PS_PER_US)),
+            _ => None,
+        }
+    })
+}
+
+/// Packets that left before an earlier one of their own flow: no device of one queue per flow does that.
+fn overtaking_in_flows(passages: &[Passage], window: &Range<i64>) -> u64 {
+    let mut latest: FxHashMap<u32, f64> = FxHashMap::default();
+    let mut count = 0;
+    for (passage, delay) in delays(passages, window) {
+        let at = passage.arrival_ps as f64 / PS_PER_US + delay;
+        let latest = latest.entry(passage.fid).or_insert(f64::NEG_INFINITY);
+        count += u64::from(at < *latest - 1.0);
+        *latest = latest.max(at);
+    }
+    count
+}
+
+/// The least of the delays that many packets share; none where the least ones are a queue that never empties.
+fn floor(delays: &mut [f64]) -> Option<f64> {
+    let first: Vec<f64> = delays.iter().take(3).copied().collect();
+    let place = if delays.len() >= 1_000 { 2 } else { 0 };
+    if delays.len() <= place {
+        return None;
+    }
+    let (_, floor, _) = delays.select_nth_unstable_by(place, f64::total_cmp);
+    let floor = *floor;
+    let at_floor = delays.iter().filter(|delay| **delay <= floor + FORWARDING).count();
+    let began_idle = first.iter().any(|delay| *delay <= floor + FORWARDING);
+    (at_floor >= LEAST_AT_FLOOR || began_idle).then_some(floor)
+}
+
+/// The roundest value from `total - FORWARDING` to `total`, the largest of several.
+fn roundest_below(total: f64) -> f64 {
+    if total <= 0.0 {
+        return 0.0;
+    }
+    let mut step = 10f64.powi(total.log10().floor() as i32);
+    loop {
+        // Steps of nanoseconds are as fine as stamps.
+        let rounded = (total / step + 1e-9).floor() * step;
+        if total - rounded <= FORWARDING || step <= 1e-3 {
+            return rounded;
+        }
+        step /= 10.0;
+    }
+}
+
+/// A delay that is the same for all packets of a capture.
+fn constant(joined: &mut Joined, captures: usize, window: &Range<i64>, path: &mut PathEstimate) {
+    let floors: Vec<Option<f64>> = (0..captures)
+        .map(|capture| {
+            let of = |(passage, _): &(&Passage, f64)| usize::from(passage.capture) == capture;
+            let mut of_capture: Vec<f64> =
+                delays(&joined.passages, window).filter(of).map(|(_, delay)| delay).collect();
+            floor(&mut of_capture)
+        })
+        .collect();
+    let Some(least) = floors.iter().flatten().copied().min_by(f64::total_cmp) else { return };
+    let before: Vec<f64> = floors
+        .iter()
+        .map(|floor| floor.map_or(0.0, |floor| floor - least))
+        .map(|more| if more > LEAST_DELAY { roundest_below(more) } else { 0.0 })
+        .collect();
+    if least < LEAST_DELAY && before.iter().all(|us| *us == 0.0) {
+        return;
+    }
+    // What a link takes for the packet itself, and the device to forward it, is not the path's.
+    let shifted: Vec<Passage> =
+        joined.passages.iter().map(|passage| moved(passage, before[usize::from(passage.capture)], least)).collect();
+    let alone = Sample::new(&shifted, window.start, window.end).alone();
+    let within = match transmission(&alone) {
+        Some(us_per_byte) => {
+            let mut rest: Vec<f64> =
+                alone.iter().map(|alone| alone.sojourn - us_per_byte * alone.length).collect();
+            quantile(&mut rest, 0.02).unwrap_or(0.0)
+        }
+        None => {
+            let mut sojourns: Vec<f64> =
+                alone.iter().map(|alone| alone.sojourn).filter(|us| *us <= FORWARDING).collect();
+            quantile(&mut sojourns, 0.5).unwrap_or(0.0)
+        }
+    };
+    let total = least + within;
+    if total >= LEAST_DELAY {
+        path.delay_us = roundest_below(total);
+        path.delay_uncertainty_us = FORWARDING;
+    }
+    path.before_us = before;
+    for passage in &mut joined.passages {
+        *passage = moved(passage, path.before_us[usize::from(passage.capture)], path.delay_us);
+    }
+    joined.passages.sort_by_key(|passage| passage.arrival_ps);
+}
+
+/// A passage without the delays before the device and behind it [us].
+fn moved(passage: &Passage, before: f64, behind: f64) -> Passage {
+    let ps = |us: f64| (us * PS_PER_US).round() as i64;
+    let fate = match passage.fate {
+        Fate::Departed(at) => Fate::Departed(at - ps(behind)),
+        fate => fate,
+    };
+    Passage { arrival_ps: passage.arrival_ps + ps(before), fate, ..*passage }
+}
+
+/// Some packets go at once, and all others are delayed alike: `netem reorder`.
+fn reordering(joined: &Joined, window: &Range<i64>) -> Option<ReorderEstimate> {
+    let all: Vec<f64> = delays(&joined.passages, window).map(|(_, delay)| delay).collect();
+    let middle = quantile(&mut all.clone(), 0.5)?;
+    let border = middle / 2.0;
+    let mut slow: Vec<f64> = all.iter().copied().filter(|delay| *delay > border).collect();
+    let mut fast: Vec<f64> = all.iter().copied().filter(|delay| *delay <= border).collect();
+    let range = |values: &mut [f64]| Some(quantile(values, 0.95)? - quantile(values, 0.05)?);
+    if fast.len() < 20 || range(&mut slow)? > 0.05 * middle || range(&mut fast)? > 0.05 * middle {
+        return None;
+    }
+    let part = fast.len() as f64 / all.len() as f64;
+    // The shortest distance between two that went at once. One in so many that is a draw, and not a rule, comes closer.
+    let places: Vec<usize> =
+        all.iter().enumerate().filter(|(_, delay)| **delay <= border).map(|(place, _)| place).collect();
+    let gap = places.windows(2).map(|pair| pair[1] - pair[0]).min().unwrap_or(1).max(1) as u32;
+    let at_once = quantile(&mut fast, 0.5)?;
+    Some(ReorderEstimate { part, gap, delay_us: quantile(&mut slow, 0.5)? - at_once })
+}
+
+/// Takes the delay off those that had it.
+fn still(joined: &mut Joined, found: &ReorderEstimate) {
+    for passage in &mut joined.passages {
+        if let Fate::Departed(at) = passage.fate {
+            let delayed = (at - passage.arrival_ps) as f64 / PS_PER_US > found.delay_us / 2.0;
+            let delay = if delayed { (found.delay_us * PS_PER_US).round() as i64 } else { 0 };
+            passage.fate = Fate::Departed(at - delay);
+        }
+    }
+}
+
+/// A FIFO of one rate, seen at the start or at the end of each packet's transmission.
+struct Pace {
+    us_per_byte: f64,
+    at_end: bool,
+}
+
+impl Pace {
+    /// How long each of the packets `(arrival, length)` stays [us].
+    fn stays<'p>(&'p self, packets: impl Iterator<Item = (f64, f64)> + 'p) -> impl Iterator<Item = f64> + 'p {
+        let mut done = f64::NEG_INFINITY;
+        packets.map(move |(arrival, length)| {
+            let start = arrival.max(done);
+            done = start + length * self.us_per_byte;
+            (if self.at_end { done } else { start }) - arrival
+        })
+    }
+
+    /// How far the rest of the delays spreads: the distance of its quartiles.
+    fn spread(&self, packets: &[(f64, f64, f64)]) -> f64 {
+        let stays = self.stays(packets.iter().map(|(arrival, length, _)| (*arrival, *length)));
+        let mut rest: Vec<f64> = stays.zip(packets).map(|(stay, (_, _, delay))| delay - stay).collect();
+        let quartile = |rest: &mut [f64], q| quantile(rest, q).unwrap_or(0.0);
+        quartile(&mut rest, 0.75) - quartile(&mut rest, 0.25)
+    }
+}
+
+/// Rates that are tried, each so much above the one before.
+const STEP: f64 = 1.02;
+
+/// How much less the delays must vary behind a bottleneck than without.
+const BOTTLENECK_TELLS: f64 = 0.9;
+
+/// The pace with which the delays of `(arrival, length, delay)` vary least; none where no pace tells.
+fn pace(packets: &[(f64, f64, f64)]) -> Option<Pace> {
+    let (first, last) = (packets.first()?, packets.last()?);
+    let bytes: f64 = packets.iter().map(|(_, length, _)| length).sum();
+    // No bottleneck lets less through than passed.
+    let slowest = 1.02 * (last.0 - first.0) / bytes;
+    let spread = |us_per_byte: f64, at_end: bool| Pace { us_per_byte, at_end }.spread(packets);
+    let none = spread(0.0, false);
+    let tried = (0..200).flat_map(|step| [(slowest / STEP.powi(step), false), (slowest / STEP.powi(step), true)]);
+    let (least, us_per_byte, at_end) = tried
+        .map(|(us_per_byte, at_end)| (spread(us_per_byte, at_end), us_per_byte, at_end))
+        .min_by(|a, b| a.0.total_cmp(&b.0))?;
+    if least > BOTTLENECK_TELLS * none {
+        return None;
+    }
+    // Between its neighbours, by thirds: what is left out cannot be the least of a function that falls and rises.
+    let (mut low, mut high) = (us_per_byte / STEP, us_per_byte * STEP);
+    while (high - low) / low > 1e-6 {
+        let (a, b) = (low + (high - low) / 3.0, high - (high - low) / 3.0);
+        if spread(a, at_end) <= spread(b, at_end) { high = b } else { low = a }
+    }
+    Some(Pace { us_per_byte: (low + high) / 2.0, at_end })
+}
+
+/// A delay that varies from packet to packet: what is left when the queue of a bottleneck is taken off.
+fn steady(joined: &mut Joined, window: &Range<i64>, overtaking: u64, path: &mut PathEstimate) {
+    let packets = |window: &Range<i64>| -> Vec<(f64, f64, f64)> {
+        delays(&joined.passages, window)
+            .map(|(passage, delay)| {
+                (passage.arrival_ps as f64 / PS_PER_US, f64::from(passage.packet.length), delay)
+            })
+            .collect()
+    };
+    let seen = packets(window);
+    let pace = pace(&seen);
+    let all = packets(&(i64::MIN..i64::MAX));
+    let stays: Vec<f64> = match &pace {
+        Some(pace) => pace.stays(all.iter().map(|(arrival, length, _)| (*arrival, *length))).collect(),
+        None => vec![0.0; all.len()],
+    };
+    let mut rest: Vec<f64> = stays.iter().zip(&all).map(|(stay, (_, _, delay))| delay - stay).collect();
+    path.jitter = jitter(&mut rest, overtaking, path);
+    if let (Some(jitter), Some(pace)) = (&mut path.jitter, pace) {
+        let (early, late) = seen.split_at(seen.len() / 2);
+        let halves = [early, late].map(|half| self::pace(half).map(|pace| 8e6 / pace.us_per_byte));
+        let bps = 8e6 / pace.us_per_byte;
+        let apart = halves.iter().flatten().map(|half| (half - bps).abs()).fold(0.0, f64::max);
+        jitter.rate_bps = Some(bps);
+        jitter.rate_uncertainty_bps = apart + 1e-4 * bps;
+    }
+    let mut stays = stays.into_iter();
+    for passage in &mut joined.passages {
+        if matches!(passage.fate, Fate::Departed(_)) {
+            let stay = stays.next().unwrap_or(0.0);
+            passage.fate = Fate::Departed(passage.arrival_ps + (stay * PS_PER_US).round() as i64);
+        }
+    }
+}
+
+/// The constant part and the varying one.
+fn jitter(rest: &mut [f64], overtaking: u64, path: &mut PathEstimate) -> Option<JitterEstimate> {
+    let least = quantile(rest, 0.001)?;
+    path.delay_us = roundest_below(least.max(0.0) + FORWARDING / 2.0).max(0.0);
+    let of = |q: f64, rest: &mut [f64]| quantile(rest, q).map(|us| us - path.delay_us);
+    let count = rest.len() as f64;
+    let mean = rest.iter().sum::<f64>() / count;
+    let moment = |power: i32| rest.iter().map(|us| (us - mean).powi(power)).sum::<f64>() / count;
+    let variance = moment(2);
+    let kurtosis = moment(4) / variance.max(f64::MIN_POSITIVE).powi(2);
+    path.delay_uncertainty_us = (0.01 * variance.sqrt()).max(FORWARDING);
+    Some(JitterEstimate {
+        mean_us: mean - path.delay_us,
+        std_us: variance.sqrt(),
+        p50_us: of(0.5, rest)?,
+        p99_us: of(0.99, rest)?,
+        most_us: of(1.0, rest)?,
+        kurtosis,
+        overtaking,
+        rate_bps: None,
+        rate_uncertainty_bps: 0.0,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delay_is_the_roundest_that_leaves_some_forwarding() {
+        assert_eq!(roundest_below(5_002.8), 5_000.0);
+        assert_eq!(roundest_below(25_020.0), 25_000.0);
+        assert_eq!(roundest_below(100_000.0), 100_000.0);
+        assert_eq!(roundest_below(12_343.0), 12_340.0);
+    }
+
+    #[test]
+    fn a_queue_that_never_empties_is_no_delay() {
+        let mut growing: Vec<f64> = (0..2_000).map(|n| 5_000.0 + 20.0 * f64::from((n * 7) % 2_000)).collect();
+        growing[0] = 40_000.0;
+        growing[1] = 40_000.0;
+        growing[2] = 40_000.0;
+        assert_eq!(floor(&mut growing), None);
+        let mut settled = vec![5_003.0; 100];
+        settled.extend((0..2_000).map(|n| 5_003.0 + f64::from(n)));
+        assert_eq!(floor(&mut settled), Some(5_003.0));
+    }
+}

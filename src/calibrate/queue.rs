@@ -1,0 +1,147 @@
+//! What one queue saw: who joined it, what waited then, and what became of each packet.
+
+use std::ops::Range;
+
+use super::sample::{Crossing, Sample};
+
+/// A packet that joined.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Joined {
+    /// When, in us.
+    pub at: f64,
+    /// Its length as the queue counts it, in bytes.
+    pub length: f64,
+    /// Whether it is capable of ECN.
+    pub capable: bool,
+    /// When it was taken out, in us; none for a lost one.
+    pub taken: Option<f64>,
+    /// Whether it got the mark of congestion.
+    pub marked: bool,
+    /// What waited as it came, of those that were not lost, in bytes.
+    pub bytes: f64,
+    /// The same in packets.
+    pub packets: f64,
+    /// Since when nothing had waited, in us; none while something did.
+    pub idle_since: Option<f64>,
+}
+
+impl Joined {
+    /// Whether it was lost, or marked instead.
+    pub fn is_hit(&self) -> bool {
+        self.taken.is_none() || self.marked
+    }
+}
+
+/// A queue of one class, served in order.
+#[derive(Debug, Clone)]
+pub(super) struct Queue {
+    /// Those that joined, in order.
+    pub joined: Vec<Joined>,
+    /// The part that parameters are read off.
+    pub fit: Range<usize>,
+    /// The part that they are scored on; empty where there is none.
+    pub score: Range<usize>,
+}
+
+impl Queue {
+    /// The packets of `class`; `processing` us pass before a packet joins. `peeks`: a packet is taken out as the one
+    /// before it leaves. Parameters are read off what arrives in the window `fit` [us], and scored on `score`.
+    pub fn new(
+        sample: &Sample,
+        class: impl Fn(usize) -> bool,
+        processing: f64,
+        peeks: bool,
+        fit: Range<f64>,
+        score: Range<f64>,
+    ) -> Self {
+        let own: Vec<&Crossing> = sample.crossings.iter().filter(|crossing| class(crossing.class)).collect();
+        let mut leaving =
+            sample.departures().filter(|(crossing, _)| class(crossing.class)).map(|(c, at)| (at, c.length)).peekable();
+        let (mut bytes, mut packets, mut inside) = (0.0, 0.0, 0i64);
+        let mut idle_since = Some(f64::NEG_INFINITY);
+        let mut left_before = f64::NEG_INFINITY;
+        let mut joined = Vec::with_capacity(own.len());
+        for crossing in &own {
+            // Nobody joins after it has left: some are forwarded faster than most.
+            let at = crossing.departure.map_or(crossing.arrival + processing, |departure| {
+                (crossing.arrival + processing).min(departure)
+            });
+            while let Some((left, length)) = leaving.next_if(|(left, _)| *left <= at) {
+                bytes -= length;
+                packets -= 1.0;
+                inside -= 1;
+                if inside <= 0 {
+                    idle_since = Some(left);
+                }
+            }
+            let (waiting_bytes, waiting_packets) = (f64::max(bytes, 0.0), f64::max(packets, 0.0));
+            let taken = crossing.departure.map(|departure| if peeks { left_before.clamp(at, departure) } else { departure });
+            joined.push(Joined {
+                at,
+                length: crossing.length,
+                capable: crossing.capable,
+                taken,
+                marked: crossing.marked,
+                bytes: waiting_bytes,
+                packets: waiting_packets,
+                idle_since: if inside <= 0 { idle_since } else { None },
+            });
+            if let Some(departure) = crossing.departure {
+                bytes += crossing.length;
+                packets += 1.0;
+                inside += 1;
+                left_before = departure;
+            }
+        }
+        let place = |us: f64| own.partition_point(|crossing| crossing.arrival < us);
+        Queue {
+            fit: place(fit.start)..place(fit.end),
+            score: place(score.start)..place(score.end).max(place(score.start)),
+            joined,
+        }
+    }
+
+    /// Packets of a part that were lost or marked.
+    pub fn hits(&self, part: &Range<usize>) -> usize {
+        self.joined[part.clone()].iter().filter(|joined| joined.is_hit()).count()
+    }
+
+    /// What a prediction leaves open of a part: the negative logarithm of the probability that it gave to what
+    /// happened, in nats. `predicted` is the probability of a hit, packet by packet.
+    pub fn log_loss(&self, predicted: &[f64], part: &Range<usize>) -> f64 {
+        let of = |joined: &Joined, predicted: &f64| {
+            let hit = predicted.clamp(SURE, 1.0 - SURE);
+            -libm::log(if joined.is_hit() { hit } else { 1.0 - hit })
+        };
+        self.joined[part.clone()].iter().zip(&predicted[part.clone()]).map(|(joined, hit)| of(joined, hit)).sum()
+    }
+
+    /// Probabilities from a prediction in few values: how often each value was followed by a hit, in the part that
+    /// parameters are read off.
+    pub fn by_counts(&self, signal: &[usize]) -> Vec<f64> {
+        let values = signal.iter().max().map_or(0, |most| most + 1);
+        let mut counts = vec![(0.0, 0.0); values];
+        for place in self.fit.clone() {
+            let (all, hits) = &mut counts[signal[place]];
+            *all += 1.0;
+            *hits += f64::from(u8::from(self.joined[place].is_hit()));
+        }
+        let mean = (self.hits(&self.fit) as f64 + 0.5) / (self.fit.len() as f64 + 1.0);
+        signal.iter().map(|value| (counts[*value].1 + mean) / (counts[*value].0 + 1.0)).collect()
+    }
+
+    /// A prediction that allows for something else now and then.
+    pub fn softened(&self, mut predicted: Vec<f64>) -> Vec<f64> {
+        let mean = (self.hits(&self.fit) as f64 + 0.5) / (self.fit.len() as f64 + 1.0);
+        for hit in &mut predicted {
+            *hit = (1.0 - ELSE) * *hit + ELSE * mean;
+        }
+        predicted
+    }
+}
+
+/// Nothing is surer than this.
+const SURE: f64 = 1e-6;
+
+/// The part of packets that something else may decide.
+const ELSE: f64 = 0.01;
