@@ -18,6 +18,7 @@ mod bucket;
 mod buffer;
 mod classes;
 mod files;
+mod flow_queues;
 mod fit;
 mod model;
 mod passage;
@@ -279,14 +280,15 @@ pub fn calibrate(
     let replays = Replays::new(&joined, options.ingress.len());
     let on_half = fit::Fitting::new(&joined, train.clone());
     let aqms = on_half.aqms(&joined, second.clone());
-    let classful = on_half.classful();
+    let mut several = on_half.classful();
+    several.extend(on_half.per_flow());
     let single = match aqms.is_empty() {
         true => vec![on_half.plain()],
         false => aqms.iter().map(|aqm| on_half.with_aqm(aqm)).collect(),
     };
-    let count = single.len() + classful.len();
+    let count = single.len() + several.len();
     let mut trials = Vec::new();
-    for (number, model) in single.into_iter().chain(classful).enumerate() {
+    for (number, model) in single.into_iter().chain(several).enumerate() {
         go_on(CalibrateStage::Trying(number + 1, count))?;
         let model = on_half.refine(model, &replays)?;
         let simulated = replays.simulate(&model)?;
@@ -297,8 +299,7 @@ pub fn calibrate(
         };
         let (discipline, bottleneck, top_owns_rate) =
             (model.discipline, model.bottleneck, model.top_owns_rate());
-        let aqm = aqms.get(number);
-        let log_loss_nats = aqm.map(|aqm| aqm.held_out_nats);
+        let log_loss_nats = aqms.get(number).map(|aqm| aqm.held_out_nats);
         let aqm = model.aqm;
         let trial = Trial { discipline, aqm, bottleneck, top_owns_rate, fitted, held_out, log_loss_nats };
         trials.push((trial, model));
@@ -341,15 +342,12 @@ pub fn calibrate(
 /// among those with classes by the cost of that rule.
 fn rank(trials: &mut [(Trial, Model)]) {
     let cost_of_single = trials[0].0.held_out.cost();
-    let key = |(trial, model): &(Trial, Model)| match model.classes.is_empty() {
-        true => (cost_of_single, trial.log_loss_nats.unwrap_or(0.0)),
-        false => (trial.held_out.cost(), 0.0),
+    let key = |(trial, _): &(Trial, Model)| match trial.discipline.is_single() {
+        true => cost_of_single,
+        false => trial.held_out.cost(),
     };
-    // A stable sort: of equals, the simpler one comes first.
-    trials.sort_by(|a, b| {
-        let (a, b) = (key(a), key(b));
-        a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1))
-    });
+    // A stable sort: those without classes stay in the order of their likelihood.
+    trials.sort_by(|a, b| key(a).total_cmp(&key(b)));
 }
 
 /// The two halves of the recording by packets; the second is empty where there are too few.

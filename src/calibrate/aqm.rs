@@ -88,6 +88,8 @@ pub struct AqmEstimate {
 pub(super) struct Setting {
     /// When the recording starts.
     pub start: Timestamp,
+    /// Whether anything waits.
+    pub has_bottleneck: bool,
     /// The bottleneck's rate, in bits per second.
     pub rate_bps: f64,
     /// Whether the queue is asked for a packet while it is empty: a class of `htb` is not.
@@ -97,22 +99,25 @@ pub(super) struct Setting {
 /// Losses and marks without which nothing is said.
 const LEAST_HITS: usize = 1;
 
-/// All rules fitted to a queue, the likeliest on the second half first; none where it loses and marks nothing.
+/// All rules fitted to a queue; none where it loses and marks nothing. The likeliest on the second half comes first, and
+/// of those that are about as likely the one with the fewest parameters.
 pub(super) fn fit(queue: &Queue, setting: &Setting) -> Vec<AqmEstimate> {
     if queue.hits(&queue.fit) < LEAST_HITS {
         return Vec::new();
     }
-    let score = Scoring { queue };
+    let score = Scoring { queue, seen: &queue.up_to_fit() };
     let mut fitted = vec![tail_drop(&score)];
     fitted.push(chance::random(&score));
     fitted.extend(chance::bursty(&score));
-    if queue.joined.iter().any(|joined| joined.packets > 1.0) {
+    if setting.has_bottleneck {
         fitted.extend(red::fit(&score, setting));
         fitted.extend(pie::fit(&score, setting));
         fitted.extend(codel::fit(&score, setting));
     }
     // A stable sort: of equals, the simpler one comes first.
     fitted.sort_by(|a, b| a.held_out_nats.total_cmp(&b.held_out_nats));
+    let about_as_likely = not_apart(&fitted).len();
+    fitted[..about_as_likely].sort_by_key(|aqm| aqm.parameters.len());
     fitted
 }
 
@@ -121,14 +126,16 @@ const NOT_APART: f64 = 4.6;
 
 /// The rules that are about as likely as the first.
 pub(super) fn not_apart(fitted: &[AqmEstimate]) -> &[AqmEstimate] {
-    let Some(best) = fitted.first() else { return fitted };
-    let end = fitted.partition_point(|other| other.held_out_nats <= best.held_out_nats + NOT_APART);
-    &fitted[..end]
+    let best = fitted.iter().map(|aqm| aqm.held_out_nats).fold(f64::INFINITY, f64::min);
+    let apart = |aqm: &AqmEstimate| aqm.held_out_nats > best + NOT_APART;
+    &fitted[..fitted.iter().position(apart).unwrap_or(fitted.len())]
 }
 
 /// A queue with the making of estimates.
 pub(super) struct Scoring<'q> {
     pub queue: &'q Queue,
+    /// What parameters are read off.
+    pub seen: &'q Queue,
 }
 
 impl Scoring<'_> {
@@ -142,8 +149,10 @@ impl Scoring<'_> {
     ) -> AqmEstimate {
         let queue = self.queue;
         let fitted_nats = queue.log_loss(predicted, &queue.fit);
+        // With nothing held out, a parameter costs a nat: H. Akaike, "A New Look at the Statistical Model Identification",
+        // IEEE Transactions on Automatic Control 19(6), 1974.
         let held_out_nats = match queue.score.is_empty() {
-            true => fitted_nats,
+            true => fitted_nats + parameters.len() as f64,
             false => queue.log_loss(predicted, &queue.score),
         };
         AqmEstimate { kind, parameters, fitted_nats, held_out_nats, not_shown: Vec::new(), buffer: None, spec }

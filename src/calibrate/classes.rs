@@ -117,6 +117,12 @@ pub(super) fn overtaking(sample: &Sample, guard: f64) -> FxHashMap<(u32, u32), u
     counts
 }
 
+/// Whether packets overtake others more often than stamps of several captures cross by chance.
+pub(super) fn is_more_than_chance(counts: &FxHashMap<(u32, u32), u64>, sample: &Sample) -> bool {
+    let total: u64 = counts.values().sum();
+    total >= 20 && total * 1_000 >= sample.order.len() as u64
+}
+
 /// A flow's value of a field, in an order in which neighbours may belong together.
 fn value(field: Field, key: &FlowKey, passage: &Passage) -> u128 {
     let address = |address: Option<IpAddr>| match address {
@@ -182,14 +188,13 @@ fn most_even(low: u128, high: u128) -> u128 {
 }
 
 impl Classification {
-    /// Finds the classes; none where no packet overtakes another.
-    pub(super) fn of(sample: &Sample, passages: &[Passage], flows: &[FlowKey], guard: f64) -> Option<Self> {
-        let counts = overtaking(sample, guard);
+    /// Finds the classes from who overtook whom; none where no field tells.
+    pub(super) fn of(
+        counts: &FxHashMap<(u32, u32), u64>,
+        passages: &[Passage],
+        flows: &[FlowKey],
+    ) -> Option<Self> {
         let total: u64 = counts.values().sum();
-        // Stamps of several captures cross by chance.
-        if total < 20 || total * 1_000 < sample.order.len() as u64 {
-            return None;
-        }
         let cost_of_class = (0.005 * total as f64).max(10.0);
         let mut first: Vec<Option<&Passage>> = vec![None; flows.len()];
         for passage in passages {
@@ -215,7 +220,7 @@ impl Classification {
             }
             let place = |fid: u32| values.binary_search(&of_flow[fid as usize]).unwrap_or(0);
             let mut overtaken = vec![vec![0; values.len()]; values.len()];
-            for (&(who, whom), count) in &counts {
+            for (&(who, whom), count) in counts {
                 overtaken[place(who)][place(whom)] += count;
             }
             let (ends, cost) = cut(&overtaken, cost_of_class);
@@ -228,7 +233,7 @@ impl Classification {
             let of_flow: Vec<usize> =
                 of_flow.iter().map(|value| class_of(*value).min(ends.len() - 1)).collect();
             let mut between = vec![vec![0; ends.len()]; ends.len()];
-            for (&(who, whom), count) in &counts {
+            for (&(who, whom), count) in counts {
                 between[of_flow[who as usize]][of_flow[whom as usize]] += count;
             }
             let within = (0..ends.len()).map(|class| between[class][class]).sum();

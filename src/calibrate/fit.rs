@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::aqm::{self, AqmEstimate, AqmKind, Setting};
 use super::bucket::{BurstEstimate, Figure, loses_tokens};
 use super::buffer::LossFinding;
-use super::classes::{Classification, Field, quanta};
+use super::classes::{self, Classification, Field, quanta};
+use super::flow_queues;
 use super::model::{Bottleneck, ClassModel, DisciplineKind, Model};
 use super::passage::Joined;
 use super::queue::Queue;
@@ -65,6 +66,8 @@ pub struct Estimates {
     pub losses: LossFinding,
     /// Losses by class.
     pub class_losses: Vec<LossFinding>,
+    /// Whether packets overtook those of other flows, more than stamps cross by chance.
+    pub overtakes: bool,
     /// The classes; none where no packet overtook another.
     pub classes: Option<Classification>,
     /// What each class sends in its turn.
@@ -212,7 +215,12 @@ impl Fitting {
         }
         let processing = processing(&alone, guard_us);
         let typical = processing.map_or(0.0, |processing| processing.typical_us);
-        let classes = Classification::of(&sample, &joined.passages, &joined.flows, guard_us);
+        let overtaking = classes::overtaking(&sample, guard_us);
+        let overtakes = classes::is_more_than_chance(&overtaking, &sample);
+        let classes = match overtakes {
+            true => Classification::of(&overtaking, &joined.passages, &joined.flows),
+            false => None,
+        };
         let mut rate = RateEstimate::of(&sample, guard_us, true);
         if let (true, None, Some(us_per_byte)) = (at_far_end, rate, transmission) {
             rate = Some(RateEstimate::of_transmission(us_per_byte));
@@ -245,6 +253,7 @@ impl Fitting {
             burst,
             losses,
             class_losses,
+            overtakes,
             classes,
             quanta,
             at_far_end,
@@ -284,6 +293,7 @@ impl Fitting {
         let queue = Queue::new(&sample, |_| true, processing, peeks, window(&self.window), window(&score));
         let setting = Setting {
             start: self.start,
+            has_bottleneck: model.bottleneck != Bottleneck::None,
             rate_bps: model.rate_bps.max(1) as f64,
             asks_when_empty: model.bottleneck != Bottleneck::DebtBucket,
         };
@@ -413,8 +423,20 @@ impl Fitting {
         models
     }
 
+    /// Models with a queue per flow to try; none where no packet overtook one of another flow.
+    pub fn per_flow(&self) -> Vec<Model> {
+        let model = self.plain();
+        match self.estimates.overtakes && model.bottleneck != Bottleneck::None {
+            true => flow_queues::candidates(&model, &self.sample),
+            false => Vec::new(),
+        }
+    }
+
     /// The model of the same kind as `other`, of this part of the recording.
     pub fn like(&self, other: &Model, aqms: &[AqmEstimate]) -> Model {
+        if other.discipline.is_per_flow() {
+            return Model { discipline: other.discipline, queue: other.queue.clone(), aqm: None, buffer: None, ..self.plain() };
+        }
         if !other.classes.is_empty() {
             return self.with_classes(other.discipline, other.top_owns_rate()).unwrap_or_else(|| other.clone());
         }
@@ -431,6 +453,9 @@ impl Fitting {
             Ok(replays.score(&replays.simulate(model)?, self.window.clone()).cost())
         };
         let model = self.refine_burst(model, &cost)?;
+        if model.discipline.is_per_flow() {
+            return flow_queues::refine(model, &cost);
+        }
         let unseen = |class: &usize| {
             model.classes[*class].quantum_bytes.is_some()
                 && self.estimates.quanta.get(*class).is_none_or(|quantum| quantum.bytes.is_none())

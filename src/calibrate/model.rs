@@ -38,9 +38,25 @@ pub enum DisciplineKind {
     Sharing,
     /// Priorities, and sharing within each.
     PriorityAndSharing,
+    /// A queue per flow, each with CoDel.
+    FqCodel,
+    /// A queue per flow, served in turns of bytes.
+    Sfq,
+    /// A queue per flow, served by credit.
+    Fq,
 }
 
 impl DisciplineKind {
+    /// Whether there is one queue for all.
+    pub fn is_single(self) -> bool {
+        matches!(self, DisciplineKind::Unlimited | DisciplineKind::Fifo)
+    }
+
+    /// Whether each flow has a queue of its own.
+    pub fn is_per_flow(self) -> bool {
+        matches!(self, DisciplineKind::FqCodel | DisciplineKind::Sfq | DisciplineKind::Fq)
+    }
+
     /// In words.
     pub fn words(self) -> &'static str {
         match self {
@@ -49,6 +65,9 @@ impl DisciplineKind {
             DisciplineKind::Priority => "strict priority",
             DisciplineKind::Sharing => "sharing by quanta",
             DisciplineKind::PriorityAndSharing => "priorities, and sharing within",
+            DisciplineKind::FqCodel => "fq-codel",
+            DisciplineKind::Sfq => "sfq",
+            DisciplineKind::Fq => "fq",
         }
     }
 }

@@ -278,12 +278,15 @@ impl Pace {
         })
     }
 
-    /// How far the rest of the delays spreads: the distance of its quartiles.
+    /// How far the rest of the delays spreads: the standard deviation without the outermost.
     fn spread(&self, packets: &[(f64, f64, f64)]) -> f64 {
         let stays = self.stays(packets.iter().map(|(arrival, length, _)| (*arrival, *length)));
         let mut rest: Vec<f64> = stays.zip(packets).map(|(stay, (_, _, delay))| delay - stay).collect();
-        let quartile = |rest: &mut [f64], q| quantile(rest, q).unwrap_or(0.0);
-        quartile(&mut rest, 0.75) - quartile(&mut rest, 0.25)
+        let (Some(low), Some(high)) = (quantile(&mut rest, 0.002), quantile(&mut rest, 0.998)) else { return 0.0 };
+        let within = rest.iter().filter(|us| (low..=high).contains(*us));
+        let (count, sum) = within.clone().fold((0.0, 0.0), |(count, sum), us| (count + 1.0, sum + us));
+        let mean = sum / count;
+        (within.map(|us| (us - mean).powi(2)).sum::<f64>() / count).sqrt()
     }
 }
 

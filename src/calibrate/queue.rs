@@ -101,6 +101,11 @@ impl Queue {
         }
     }
 
+    /// The queue up to the end of the part that parameters are read off: what comes later is not looked at.
+    pub fn up_to_fit(&self) -> Queue {
+        Queue { joined: self.joined[..self.fit.end].to_vec(), fit: self.fit.clone(), score: 0..0 }
+    }
+
     /// Packets of a part that were lost or marked.
     pub fn hits(&self, part: &Range<usize>) -> usize {
         self.joined[part.clone()].iter().filter(|joined| joined.is_hit()).count()

@@ -391,28 +391,22 @@ fn cells_or_shortest(stretches: &[Stretch]) -> Option<Framing> {
 
 impl RateEstimate {
     /// From the departures while packets waited for more than `guard` us; none where too few did.
-    /// Framing is looked for where that is wanted.
-    pub(super) fn of(sample: &Sample, guard: f64, frames: bool) -> Option<Self> {
+    /// Cells and shortest lengths are looked for where that is wanted.
+    pub(super) fn of(sample: &Sample, guard: f64, cells: bool) -> Option<Self> {
         let periods = periods(sample, guard);
         let own_length = waits_for_own_length(&periods)?;
         let mut framing = Framing::default();
-        let mut fitted = fit(&periods, own_length, &framing, guard)?;
-        let stretches = match frames {
-            true => stretches(&periods, own_length, fitted.us_per_byte, guard),
-            false => Vec::new(),
-        };
+        let stretches = stretches(&periods, own_length, roughly(&periods, &framing)?, guard);
         let (measured, uncertainty) = overhead(&stretches).unwrap_or((0.0, f64::INFINITY));
         // More than any framing takes is something else.
         let told = measured.abs() > uncertainty.max(LEAST_OVERHEAD) && measured.abs() < MOST_OVERHEAD;
         if told {
             framing.overhead = Overhead::new(measured.round() as i32).unwrap_or_default();
         }
-        if let Some(found) = cells_or_shortest(&stretches) {
+        if let Some(found) = cells.then(|| cells_or_shortest(&stretches)).flatten() {
             framing = found;
         }
-        if framing != Framing::default() {
-            fitted = fit(&periods, own_length, &framing, guard)?;
-        }
+        let fitted = fit(&periods, own_length, &framing, guard)?;
         let bps = 8e6 / fitted.us_per_byte;
         let relative = 2.0 * fitted.standard_error / fitted.us_per_byte + 1e-4;
         Some(RateEstimate {

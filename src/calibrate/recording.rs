@@ -72,7 +72,7 @@ impl Recording {
             None => fitting.plain(),
         };
         let mut best: Option<(f64, Model)> = None;
-        for model in std::iter::once(plain).chain(fitting.classful()) {
+        for model in std::iter::once(plain).chain(fitting.classful()).chain(fitting.per_flow()) {
             let model = fitting.refine(model, &replays)?;
             let cost = replays.score(&replays.simulate(&model)?, window.clone()).cost();
             if best.as_ref().is_none_or(|(least, _)| cost < *least) {

@@ -92,13 +92,13 @@ impl<'q> Turns<'q> {
     }
 
     /// The control law at work on the recorded waiting times, with its own decisions.
-    fn predict(&self, spec: &CodelSpec, setting: &Setting, until: usize) -> Predicted {
+    fn predict(&self, spec: &CodelSpec, setting: &Setting) -> Predicted {
         let link = Link::with_delay(Bandwidth::Unlimited, Span::ZERO);
         let law = CodelLaw::new(spec, &Place { link, seed: 0, port: "", start: setting.start });
         let mut state = CodelState::default();
         let mut losses = Vec::new();
         let mut predicted = Predicted { hits: Vec::new(), were: Vec::new() };
-        for turn in self.turns.iter().take_while(|turn| turn.first < until) {
+        for turn in &self.turns {
             let mut waiting =
                 Waiting { taus: &self.taus, before: &self.before, next: turn.first, end: turn.end };
             losses.clear();
@@ -113,7 +113,7 @@ impl<'q> Turns<'q> {
 
     /// How far a prediction is off: by the drops so far, and turn by turn; over all drops.
     fn cost(&self, spec: &CodelSpec, setting: &Setting) -> f64 {
-        let Predicted { hits, were } = self.predict(spec, setting, self.queue.fit.end);
+        let Predicted { hits, were } = self.predict(spec, setting);
         let (mut so_far, mut off, mut wrong) = (0i64, 0.0, 0.0);
         for (hits, were) in hits.iter().zip(&were) {
             let difference = i64::from(*hits) - i64::from(*were);
@@ -128,7 +128,7 @@ impl<'q> Turns<'q> {
     /// The probability of a hit, packet by packet: by what is predicted for it, and by how many more than happened were
     /// predicted of late.
     fn probabilities(&self, spec: &CodelSpec, setting: &Setting) -> Vec<f64> {
-        let Predicted { hits, were } = self.predict(spec, setting, usize::MAX);
+        let Predicted { hits, were } = self.predict(spec, setting);
         let mut signal = vec![0; self.queue.joined.len()];
         let mut owed = 0i64;
         for (place, turn) in self.turns.iter().enumerate() {
@@ -155,7 +155,7 @@ const LATE: usize = 50;
 /// Fits `target` and `interval`; none where nothing was taken out.
 pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate> {
     let queue = score.queue;
-    let turns = Turns::new(queue);
+    let turns = Turns::new(score.seen);
     if turns.turns.is_empty() || queue.fit.is_empty() {
         return None;
     }
@@ -195,6 +195,6 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
         Parameter { name: "interval", value: taken[1] / 1e3, uncertainty: interval / 1e3, unit: "ms" },
     ];
     let spec = spec(&taken);
-    let predicted = turns.probabilities(&spec, setting);
+    let predicted = Turns::new(queue).probabilities(&spec, setting);
     Some(score.estimate(AqmKind::Codel, parameters, &predicted, Some(PtmSpec::Codel(spec))))
 }

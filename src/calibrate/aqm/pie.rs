@@ -146,16 +146,17 @@ const PHASES: [f64; 4] = [0.0, 0.25, 0.5, 0.75];
 /// Fits `target` and `t_update`; none where nothing was taken out.
 pub(super) fn fit(score: &Scoring<'_>, _setting: &Setting) -> Option<AqmEstimate> {
     let queue = score.queue;
-    let taken = taken(queue);
-    if taken.is_empty() {
+    let seen = score.seen;
+    let taken_so_far = taken(seen);
+    if taken_so_far.is_empty() {
         return None;
     }
     let cost = |[target, period]: &[f64; 2]| {
         PHASES
             .iter()
             .map(|phase| {
-                let predicted = predict(queue, &taken, target / 1e6, period / 1e6, *phase);
-                queue.log_loss(&queue.softened(predicted), &queue.fit)
+                let predicted = predict(seen, &taken_so_far, target / 1e6, period / 1e6, *phase);
+                seen.log_loss(&seen.softened(predicted), &seen.fit)
             })
             .fold(f64::INFINITY, f64::min)
     };
@@ -178,6 +179,7 @@ pub(super) fn fit(score: &Scoring<'_>, _setting: &Setting) -> Option<AqmEstimate
     let taken_target = roundest(at[0], target);
     let taken_period = roundest(at[1], period);
     let ecn = queue.joined.iter().any(|joined| joined.marked);
+    let taken = taken(queue);
     let phase = PHASES.into_iter().map(|phase| {
         let predicted = queue.softened(predict(queue, &taken, at[0] / 1e6, at[1] / 1e6, phase));
         (queue.log_loss(&predicted, &queue.fit), predicted)

@@ -75,35 +75,43 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
     let mut lengths: Vec<f64> = queue.joined[queue.fit.clone()].iter().map(|joined| joined.length).collect();
     let mean_packet = lengths.iter().sum::<f64>() / lengths.len() as f64;
     let longest = quantile(&mut lengths, 1.0)?;
+    let seen = score.seen;
     let cost = |at: &[f64; 3], averages: &[f64]| {
         let [min, above, max_p] = *at;
         if max_p > 1.0 {
             return f64::INFINITY;
         }
         let ramp = Ramp { min, max: min + above, max_p };
-        queue.log_loss(&queue.softened(ramp.predict(queue, averages)), &queue.fit)
+        seen.log_loss(&seen.softened(ramp.predict(seen, averages)), &seen.fit)
     };
-    let mut best: Option<(f64, [f64; 3], f64, Vec<f64>)> = None;
+    let mut starts: Vec<(f64, [f64; 3], f64)> = Vec::new();
     for log in WEIGHTS {
         let weight = 0.5f64.powi(log);
-        let averages = averages(queue, weight, mean_packet, setting);
+        let averages = averages(seen, weight, mean_packet, setting);
         let within = |hit: bool| {
-            let of = |place: &usize| queue.joined[*place].is_hit() == hit;
-            queue.fit.clone().filter(of).map(|place| averages[place]).collect::<Vec<f64>>()
+            let of = |place: &usize| seen.joined[*place].is_hit() == hit;
+            seen.fit.clone().filter(of).map(|place| averages[place]).collect::<Vec<f64>>()
         };
-        let (mut hit, mut passed) = (within(true), within(false));
-        let (Some(low), Some(high)) = (quantile(&mut hit, 0.02), quantile(&mut passed, 0.999)) else { continue };
-        let rate = hit.len() as f64 / (hit.len() + passed.len()) as f64;
-        let min = low.max(longest);
-        for above in [(high - min).max(longest), 2.0 * min] {
-            let start = [min, above, (2.0 * rate).clamp(0.001, 0.5)];
-            let (at, least) = descend(start, &[1.5, 1.2, 1.07, 1.02], |at| cost(at, &averages));
-            if best.as_ref().is_none_or(|(cost, ..)| least < *cost) {
-                best = Some((least, at, weight, averages.clone()));
-            }
-        }
+        let (Some(low), Some(high)) = (quantile(&mut within(true), 0.01), quantile(&mut within(false), 0.999)) else {
+            continue;
+        };
+        let mins = [0.3, 0.6, 1.0].map(|part| (part * low).max(longest));
+        let at = mins.into_iter().flat_map(|min| {
+            let widths = [high - min, 2.0 * min, 4.0 * min].map(|above| above.max(longest));
+            let max_ps = [0.01, 0.02, 0.05, 0.1, 0.3];
+            widths.into_iter().flat_map(move |above| max_ps.into_iter().map(move |max_p| [min, above, max_p]))
+        });
+        let best = at.map(|at| (cost(&at, &averages), at)).min_by(|a, b| a.0.total_cmp(&b.0));
+        starts.extend(best.map(|(least, at)| (least, at, weight)));
     }
-    let (_, at, weight, averages) = best?;
+    starts.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let descended = starts.into_iter().take(4).map(|(_, at, weight)| {
+        let averages = averages(seen, weight, mean_packet, setting);
+        let (at, least) = descend(at, &[1.5, 1.2, 1.07, 1.02], |at| cost(at, &averages));
+        (least, at, weight)
+    });
+    let (_, at, weight) = descended.min_by(|a, b| a.0.total_cmp(&b.0))?;
+    let averages = averages(queue, weight, mean_packet, setting);
     let (at, least) = descend(at, &[1.02, 1.005], |at| cost(at, &averages));
     let [min, above, max_p] = at;
     // Two standard deviations of a parameter cost 2 nats.

@@ -1,0 +1,211 @@
+//! Disciplines with a queue per flow: candidates with the defaults of Linux, and what of their parameters the recording
+//! shows by simulation.
+
+use super::CalibrateError;
+use super::model::{DisciplineKind, Model};
+use super::sample::{Sample, roundest};
+use crate::ptm::{FqCodelSpec, FqSpec, PtmSpec, SameQueue, SfqSpec};
+use crate::units::{ByteCount, Span};
+
+/// By how much the cost must fall for a parameter to be moved from its default.
+const WORTH_IT: f64 = 0.01;
+
+/// The most packets that waited at once, in all and of one flow.
+fn most_waiting(sample: &Sample) -> (u64, u64) {
+    let mut leaving = sample.departures().map(|(crossing, at)| (at, crossing.fid)).peekable();
+    let flows = sample.crossings.iter().map(|crossing| crossing.fid as usize + 1).max().unwrap_or(0);
+    let mut of_flow = vec![0i64; flows];
+    let (mut all, mut most, mut most_of_flow) = (0i64, 0, 0);
+    for crossing in sample.crossings.iter().filter(|crossing| crossing.departure.is_some()) {
+        while let Some((_, fid)) = leaving.next_if(|(at, _)| *at <= crossing.arrival) {
+            all -= 1;
+            of_flow[fid as usize] -= 1;
+        }
+        all += 1;
+        of_flow[crossing.fid as usize] += 1;
+        most = most.max(all);
+        most_of_flow = most_of_flow.max(of_flow[crossing.fid as usize]);
+    }
+    (most.max(1) as u64, most_of_flow.max(1) as u64)
+}
+
+/// No two flows share a queue, as far as is known.
+fn alone() -> Option<SameQueue> {
+    Some(SameQueue(Vec::new()))
+}
+
+/// The disciplines, with the bottleneck of `plain`.
+pub(super) fn candidates(plain: &Model, sample: &Sample) -> Vec<Model> {
+    let (most, most_of_flow) = most_waiting(sample);
+    let with = |discipline: DisciplineKind, queue: PtmSpec| Model {
+        discipline,
+        aqm: None,
+        buffer: None,
+        queue: Some(queue),
+        ..plain.clone()
+    };
+    let depth = most_of_flow.clamp(1, 127) as u32;
+    vec![
+        with(
+            DisciplineKind::FqCodel,
+            PtmSpec::FqCodel(FqCodelSpec { same_queue: alone(), ..FqCodelSpec::default() }),
+        ),
+        with(
+            DisciplineKind::FqCodel,
+            PtmSpec::FqCodel(FqCodelSpec { limit: most, same_queue: alone(), ..FqCodelSpec::default() }),
+        ),
+        with(
+            DisciplineKind::Sfq,
+            PtmSpec::Sfq(SfqSpec {
+                limit: u32::try_from(most).unwrap_or(u32::MAX).clamp(2, depth * 127),
+                depth: 127,
+                same_queue: alone(),
+                ..SfqSpec::default()
+            }),
+        ),
+        with(
+            DisciplineKind::Fq,
+            PtmSpec::Fq(FqSpec { flow_limit: most_of_flow, same_queue: alone(), ..FqSpec::default() }),
+        ),
+    ]
+}
+
+/// A parameter that a discipline has, as a number.
+struct Knob {
+    get: fn(&PtmSpec) -> Option<f64>,
+    set: fn(&mut PtmSpec, f64),
+    /// From where to where.
+    range: (f64, f64),
+}
+
+fn us(span: Span) -> f64 {
+    span.as_ps() as f64 / 1e6
+}
+
+fn of_us(us: f64) -> Span {
+    Span::from_ns((us * 1e3).round() as u64)
+}
+
+fn bytes(bytes: f64) -> ByteCount {
+    ByteCount::new(bytes.round() as u64)
+}
+
+/// What may be moved.
+const KNOBS: [Knob; 7] = [
+    Knob {
+        get: |spec| match spec {
+            PtmSpec::FqCodel(spec) => Some(us(spec.target)),
+            _ => None,
+        },
+        set: |spec, value| {
+            if let PtmSpec::FqCodel(spec) = spec {
+                spec.target = of_us(value);
+            }
+        },
+        range: (100.0, 1e6),
+    },
+    Knob {
+        get: |spec| match spec {
+            PtmSpec::FqCodel(spec) => Some(us(spec.interval)),
+            _ => None,
+        },
+        set: |spec, value| {
+            if let PtmSpec::FqCodel(spec) = spec {
+                spec.interval = of_us(value);
+            }
+        },
+        range: (1e3, 1e7),
+    },
+    Knob {
+        get: |spec| match spec {
+            PtmSpec::FqCodel(spec) => Some(spec.quantum.get() as f64),
+            PtmSpec::Sfq(spec) => Some(spec.quantum.get() as f64),
+            PtmSpec::Fq(spec) => Some(spec.quantum.get() as f64),
+            _ => None,
+        },
+        set: |spec, value| match spec {
+            PtmSpec::FqCodel(spec) => spec.quantum = bytes(value),
+            PtmSpec::Sfq(spec) => spec.quantum = bytes(value),
+            PtmSpec::Fq(spec) => spec.quantum = bytes(value),
+            _ => {}
+        },
+        range: (256.0, 65_536.0),
+    },
+    Knob {
+        get: |spec| match spec {
+            PtmSpec::Fq(spec) => Some(spec.initial_quantum.get() as f64),
+            _ => None,
+        },
+        set: |spec, value| {
+            if let PtmSpec::Fq(spec) = spec {
+                spec.initial_quantum = bytes(value);
+            }
+        },
+        range: (256.0, 1e6),
+    },
+    Knob {
+        get: |spec| match spec {
+            PtmSpec::Fq(spec) => Some(spec.flow_limit as f64),
+            _ => None,
+        },
+        set: |spec, value| {
+            if let PtmSpec::Fq(spec) = spec {
+                spec.flow_limit = value.round() as u64;
+            }
+        },
+        range: (1.0, 1e6),
+    },
+    Knob {
+        get: |spec| match spec {
+            PtmSpec::FqCodel(spec) => Some(spec.limit as f64),
+            PtmSpec::Sfq(spec) => Some(spec.limit.into()),
+            _ => None,
+        },
+        set: |spec, value| match spec {
+            PtmSpec::FqCodel(spec) => spec.limit = value.round() as u64,
+            PtmSpec::Sfq(spec) => spec.limit = value.round() as u32,
+            _ => {}
+        },
+        range: (2.0, 65_535.0),
+    },
+    Knob {
+        get: |spec| match spec {
+            PtmSpec::Sfq(spec) => Some(spec.depth.into()),
+            _ => None,
+        },
+        set: |spec, value| {
+            if let PtmSpec::Sfq(spec) = spec {
+                spec.depth = value.round() as u32;
+            }
+        },
+        range: (1.0, 127.0),
+    },
+];
+
+/// Factors by which a parameter is moved, ever finer.
+const FACTORS: [&[f64]; 4] = [&[0.25, 0.5, 2.0, 4.0], &[0.7, 1.4], &[0.85, 1.18], &[0.95, 1.05]];
+
+/// Moves each parameter as long as the simulation comes closer: coordinate descent.
+pub(super) fn refine(
+    model: Model,
+    cost: &impl Fn(&Model) -> Result<f64, CalibrateError>,
+) -> Result<Model, CalibrateError> {
+    let mut best = (cost(&model)?, model);
+    for factors in FACTORS {
+        for knob in &KNOBS {
+            let Some(value) = best.1.queue.as_ref().and_then(knob.get) else { continue };
+            for factor in factors {
+                let mut tried = best.1.clone();
+                let moved = roundest(value * factor, 0.02 * value * factor).clamp(knob.range.0, knob.range.1);
+                if let Some(spec) = &mut tried.queue {
+                    (knob.set)(spec, moved);
+                }
+                let found = cost(&tried)?;
+                if found < (1.0 - WORTH_IT) * best.0 {
+                    best = (found, tried);
+                }
+            }
+        }
+    }
+    Ok(best.1)
+}
