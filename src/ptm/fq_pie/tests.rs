@@ -23,8 +23,8 @@ fn new(spec: &FqPieSpec) -> FqPie {
 fn new_queues_go_first_and_old_ones_take_turns() {
     let arrivals =
         [(0, 1_000, 1), (0, 1_000, 1), (0, 1_000, 1), (0, 1_000, 2), (0, 1_000, 2), (8 * MS, 500, 3)];
-    // Packet 1 leaves at 8 ms, as the last one joins.
-    assert_eq!(order(&toml("quantum = \"1000 B\""), &arrivals), [0, 3, 5, 1, 4, 2]);
+    // The link asks the empty discipline once more, so that packet 1 makes flow 1 new again. A packet of 1000 B takes 8 ms.
+    assert_eq!(order(&toml("quantum = \"1000 B\""), &arrivals), [0, 1, 3, 5, 2, 4]);
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn flows_share_a_queue_where_that_is_known() {
         same_queue = [[\"10.0.0.1:1 > 10.0.0.1:1 UDP\", \"10.0.0.1:1 > 10.0.0.1:2 UDP\"]]";
     let arrivals = [(0, 1_000, 1), (0, 1_000, 1), (0, 1_000, 1), (0, 1_000, 2)];
     assert_eq!(order(both, &arrivals), [0, 1, 2, 3]);
-    assert_eq!(order(&toml("quantum = \"1000 B\""), &arrivals), [0, 3, 1, 2]);
+    assert_eq!(order(&toml("quantum = \"1000 B\""), &arrivals), [0, 1, 3, 2]);
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_queue_drops_by_its_own_probability() {
     let mut arrivals: Vec<(u64, u32, u8)> = (0..6_000).map(|index| (index * MS / 2, 125, 1)).collect();
     arrivals.extend((0..300).map(|index| (index * 10 * MS + 1, 125, 2)));
     arrivals.sort_unstable();
-    let keys = toml("mtu = \"125 B\"");
+    let keys = toml("mtu = \"125 B\"\nquantum = \"256 B\"");
     let (_, losses) = forward(&keys, "1 Mbps", &taus(&arrivals));
     assert!(losses.len() > 1_000, "{}", losses.len());
     assert!(losses.iter().all(|loss| loss.reason == DropReason::EarlyDrop && loss.tau.packet.fid == 1));
@@ -61,11 +61,14 @@ fn a_queue_drops_by_its_own_probability() {
         .into_iter()
         .filter(|(pid, _)| arrivals[*pid as usize].2 == 2)
         .map(|(pid, start)| start - arrivals[pid as usize].0);
-    assert!(waits.max().unwrap() <= 2 * MS, "no more than the packet on the link and one that is taken");
+    assert!(
+        waits.max().unwrap() <= 3 * MS,
+        "no more than a turn of the other queue and the packet on the link"
+    );
 }
 
 #[test]
-fn what_waits_in_other_queues_does_not_count_for_pie() {
+fn bytes_are_counted_by_queue_without_what_is_held() {
     let mut queue = new(&FqPieSpec::default());
     for _ in 0..4 {
         assert_eq!(join(&mut queue, 1, Backlog::default()), None);
