@@ -242,3 +242,4 @@ CASES |= {k: sd(v, X + s) for k, s, v in (
     ("fq_pie_ecn_light", 420, udp(under_htb(10, "fq_pie ecn quantum 3000"), G("poisson", 6, "tri", 2, tos=ECT0), G("poisson", 4.6, "tri", 2, dport=5184))),
     ("fq_pie_slow_timer", 421, udp(under_htb(10, "fq_pie tupdate 70ms limit 250"), G("poisson", 8, "tri", 2), G("onoff", 5, "tri", 3, duty=0.3, on=0.3, dport=5184))),
 )}
+CASES["fq_pie_steps"] = sd(udp(under_htb(10, "fq_pie flows 65536 tupdate 1ms target 10ms"), G("poisson", 9, "tri", 2), G("onoff", 4, "tri", 2, duty=0.3, on=0.3, dport=5184)), X + 422)
