@@ -48,6 +48,7 @@ const DISCIPLINES: &[(&str, &str)] = &[
     ("sfq", r#"kind = "sfq", limit = 8000"#),
     ("fq", r#"kind = "fq""#),
     ("pie", r#"kind = "pie""#),
+    ("fq-pie", r#"kind = "fq-pie""#),
     (
         "htb",
         r#"kind = "htb", class = [{ rate = "900 Mbps", class = [{ match = { dscp = 1 }, rate = "100 Mbps", ceil = "900 Mbps" }, { match = { dscp = 2 }, rate = "100 Mbps", ceil = "900 Mbps" }, { rate = "100 Mbps", ceil = "900 Mbps" }] }]"#,

@@ -22,9 +22,11 @@ mod drr;
 mod error;
 mod ets;
 mod fifo;
+mod flow_lists;
 mod flow_queues;
 mod fq_codel;
 mod fq;
+mod fq_pie;
 mod framing;
 mod held;
 mod parameter;
@@ -59,6 +61,7 @@ pub use fifo::{Fifo, FifoQueue, FifoSpec, Lindley};
 pub use flow_queues::SameQueue;
 pub use fq::{Fq, FqSpec};
 pub use fq_codel::{FqCodel, FqCodelSpec};
+pub use fq_pie::{FqPie, FqPieSpec};
 pub use framing::{Framing, LinkLayer, Overhead};
 pub use held::{Held, Queueing};
 pub use htb::{Htb, HtbClass, HtbSpec};
@@ -67,6 +70,7 @@ pub use netem::{
     SlotSpec,
 };
 pub use neural::{ModelCache, NeuralSpec};
+pub(crate) use pie::{Law as PieLaw, State as PieState};
 pub use pie::{Pie, PieSpec};
 pub use priority::{Priority, PriorityClass, PrioritySpec};
 pub(crate) use psched::DEFAULT_HZ;
@@ -113,6 +117,8 @@ pub enum PtmSpec {
     Sfq(SfqSpec),
     /// A proportional integral controller of the waiting time: Linux `pie`.
     Pie(PieSpec),
+    /// A PIE queue per flow, served in turns: Linux `fq_pie`.
+    FqPie(FqPieSpec),
     /// Strict priority.
     Priority(PrioritySpec),
     /// Hierarchical token buckets: Linux `htb`.
@@ -162,6 +168,7 @@ impl PtmSpec {
             PtmSpec::FqCodel(spec) => spec.check(),
             PtmSpec::Fq(spec) => spec.check(),
             PtmSpec::Sfq(spec) => spec.check(),
+            PtmSpec::FqPie(spec) => spec.check(),
             PtmSpec::Priority(spec) => spec.check(link),
             PtmSpec::Htb(spec) => spec.check(link),
             PtmSpec::Drr(spec) => spec.check(link),
@@ -228,6 +235,7 @@ impl PtmSpec {
             PtmSpec::Fq(spec) => Box::new(Held::new(Fq::new(spec, place))),
             PtmSpec::Sfq(spec) => Box::new(Held::new(Sfq::new(spec, place))),
             PtmSpec::Pie(spec) => Box::new(Held::new(Pie::new(spec, place))),
+            PtmSpec::FqPie(spec) => Box::new(Held::new(FqPie::new(spec, place))),
             PtmSpec::Priority(spec) => Box::new(Priority::new(spec, place)),
             PtmSpec::Htb(spec) => spec.discipline(place),
             PtmSpec::Drr(spec) => Box::new(Held::new(Drr::of(spec, place))),
@@ -423,7 +431,7 @@ mod tests {
                 })
             },
         );
-        prop_oneof![fifo, bucket, red(), codel(), fq_codel(), pie(), sfq(), fq()]
+        prop_oneof![fifo, bucket, red(), codel(), fq_codel(), pie(), fq_pie(), sfq(), fq()]
     }
 
     fn sfq() -> impl Strategy<Value = PtmSpec> {
@@ -527,6 +535,24 @@ mod tests {
                     beta: gain * 10.0,
                     ecn,
                     ..PieSpec::default()
+                })
+            },
+        )
+    }
+
+    fn fq_pie() -> impl Strategy<Value = PtmSpec> {
+        (1..30u64, 0..5_000u64, 1..20_000u64, 0..30_000u64, 0.0..20.0f64, any::<bool>()).prop_map(
+            |(limit, target, t_update, max_burst, gain, ecn)| {
+                PtmSpec::FqPie(FqPieSpec {
+                    limit,
+                    flows: 4_097,
+                    target: Span::from_ns(target * 1_000),
+                    t_update: Span::from_ns(t_update * 1_000),
+                    max_burst: Span::from_ns(max_burst * 1_000),
+                    alpha: gain,
+                    beta: gain * 10.0,
+                    ecn,
+                    ..FqPieSpec::default()
                 })
             },
         )

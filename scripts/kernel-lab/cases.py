@@ -233,3 +233,13 @@ CASES |= {k: sd(v, X + 200 + i) for i, (k, v) in enumerate({
 }.items())}
 CASES["z_tbf_burst"] = sd(udp(tbf(30, 30000, 2000), G("onoff", 20, MIX), dur=6), X + 301)
 CASES["z_htb_burst"] = sd(udp(["qdisc add DEV root handle 1: htb default 10", "class add DEV parent 1: classid 1:10 htb rate 7700kbit ceil 33mbit burst 3100 cburst 2300", "qdisc add DEV parent 1:10 handle 10: bfifo limit 40000"], G("onoff", 7, MIX), dur=8), X + 302)
+CASES |= {k: sd(v, X + s) for k, s, v in (
+    ("fq_pie_ecn", 400, udp(under_htb(10, "fq_pie limit 300 target 10ms tupdate 30ms alpha 4 beta 30 ecn ecn_prob 20"), G("poisson", 6, "tri", 3, tos=ECT0), G("poisson", 6, "tri", 3, dport=5184))),
+    ("fq_pie_onoff", 401, udp(under_htb(10, "fq_pie quantum 600"), G("onoff", 9, "tri", 6, duty=0.25, on=0.08), G("game_up", .5, "game:140:30", 10, dport=5184))),
+    ("fq_pie_flows", 402, udp(under_htb(10, "fq_pie flows 5000 target 5ms tupdate 5ms limit 120"), G("poisson", 12, "tri", 5), G("onoff", 3, "tri", 3, dport=5184))),
+    ("fq_pie_memory", 403, udp(under_htb(10, "fq_pie memory_limit 20k target 100ms"), G("poisson", 12, "tri", 4))),
+    ("fq_pie_tbf", 404, udp(under_tbf(10, "fq_pie target 5ms tupdate 10ms"), G("cbr", 11, MTU, 3, jitter=0.02), G("poisson", 2, "tri", 3, dport=5184))),
+    ("fq_pie_ecn_light", 420, udp(under_htb(10, "fq_pie ecn quantum 3000"), G("poisson", 6, "tri", 2, tos=ECT0), G("poisson", 4.6, "tri", 2, dport=5184))),
+    ("fq_pie_slow_timer", 421, udp(under_htb(10, "fq_pie tupdate 70ms limit 250"), G("poisson", 8, "tri", 2), G("onoff", 5, "tri", 3, duty=0.3, on=0.3, dport=5184))),
+)}
+CASES["fq_pie_steps"] = sd(udp(under_htb(10, "fq_pie flows 65536 tupdate 1ms target 10ms"), G("poisson", 9, "tri", 2), G("onoff", 4, "tri", 2, duty=0.3, on=0.3, dport=5184)), X + 422)

@@ -216,22 +216,19 @@ pub(super) fn descend<const N: usize>(
     (at, least)
 }
 
-/// Half the width of the interval around `at` in which one parameter costs no more than `most`.
+/// Half the width of the interval around `at` in which one parameter costs no more than `most`: the outermost of the values
+/// tried on either side that do.
 pub(super) fn width(at: f64, most: f64, cost: impl Fn(f64) -> f64) -> f64 {
     let reach = |direction: f64| {
-        let mut reached = 0.0;
-        for step in 1..=60 {
-            let part = 0.001 * 1.12f64.powi(step);
-            if cost(at * (1.0 + direction * part)) > most {
-                break;
-            }
-            reached = part;
-        }
-        reached
+        let steps = (1..=STEPS).rev().map(|step| 0.0005 * 1.2f64.powi(step));
+        steps.into_iter().find(|part| cost(at * (1.0 + direction * part)) <= most).unwrap_or(0.0)
     };
     let (down, up) = (reach(-1.0), reach(1.0));
-    at * f64::max((down + up) / 2.0, 0.001)
+    at * f64::max((down + up) / 2.0, 0.0005)
 }
+
+/// Steps from 0.06 % to 95 % of a parameter.
+const STEPS: i32 = 41;
 
 /// A span of so many microseconds.
 pub(super) fn span(us: f64) -> Span {

@@ -167,21 +167,22 @@ fn print_scores(calibration: &Calibration, output: &mut Output) -> Result<(), Cl
         None => "fitted on all packets, on the same",
     };
     output.line(format_args!(
-        "\n  {which:<56} {:>13} {:>9} {:>13} {:>10} {:>10}",
-        "w1_normalized", "pearson", "mean delay", "lost", "measured"
+        "\n  {which:<56} {:>13} {:>9} {:>13} {:>10} {:>10} {:>13}",
+        "w1_normalized", "pearson", "mean delay", "lost", "measured", "log loss"
     ))?;
-    let row = |name: &str, score: &Score, output: &mut Output| {
+    let row = |name: &str, score: &Score, log_loss: Option<f64>, output: &mut Output| {
         let figure = |value: Option<f64>, digits: usize| {
             value.map_or("undefined".to_owned(), |value| format!("{value:.digits$}"))
         };
         let agreement = score.agreement;
         output.line(format_args!(
-            "  {name:<56} {:>13} {:>9} {:>13} {:>10} {:>10}",
+            "  {name:<56} {:>13} {:>9} {:>13} {:>10} {:>10} {:>13}",
             figure(agreement.and_then(|agreement| agreement.w1_normalized), 6),
             figure(agreement.and_then(|agreement| agreement.pearson), 5),
             score.simulated_s.map_or("undefined".to_owned(), |delays| seconds(delays.mean)),
             count(score.loss.simulated()),
             count(score.loss.measured()),
+            log_loss.map_or("-".to_owned(), |nats| format!("{nats:.1} nats")),
         ))
     };
     for trial in &calibration.trials {
@@ -189,13 +190,14 @@ fn print_scores(calibration: &Calibration, output: &mut Output) -> Result<(), Cl
         row(
             &format!("{}, {}{own}", trial.words(), trial.bottleneck.words()),
             &trial.held_out,
+            trial.log_loss_nats,
             output,
         )?;
     }
     let baselines = &calibration.baselines;
-    row("propagation + serialization only", &baselines.no_queue, output)?;
+    row("propagation + serialization only", &baselines.no_queue, None, output)?;
     match (&baselines.mm1, baselines.load) {
-        (Some(score), Some(load)) => row(&format!("M/M/1 at the measured load, {load:.3}"), score, output),
+        (Some(score), Some(load)) => row(&format!("M/M/1 at the measured load, {load:.3}"), score, None, output),
         _ => output.line("  M/M/1: not defined without a rate, or at a load of 1 or more"),
     }
 }

@@ -1,4 +1,4 @@
-//! Which queue a flow goes to, in disciplines with a fixed number of queues: `fq-codel`, `sfq`, `fq`.
+//! Which queue a flow goes to, in disciplines with a fixed number of queues: `fq-codel`, `fq-pie`, `sfq`, `fq`.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use schemars::JsonSchema;

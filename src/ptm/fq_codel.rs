@@ -9,6 +9,7 @@ use super::buffer::Backlog;
 use super::codel::{CodelSpec, Law, Source, State, default_interval, default_mtu, default_target};
 use super::discipline::Next;
 use super::error::PtmError;
+use super::flow_lists::FlowLists;
 use super::flow_queues::{FlowQueues, SameQueue};
 use super::held::Queueing;
 use super::parameter::span_above_zero;
@@ -58,7 +59,7 @@ pub struct FqCodelSpec {
     pub same_queue: Option<SameQueue>,
 }
 
-fn default_limit() -> u64 {
+pub(super) fn default_limit() -> u64 {
     10_240
 }
 
@@ -66,7 +67,7 @@ fn default_memory_limit() -> ByteCount {
     ByteCount::new(32 << 20)
 }
 
-fn default_flows() -> u32 {
+pub(super) fn default_flows() -> u32 {
     1_024
 }
 
@@ -81,7 +82,8 @@ fn default_ecn() -> bool {
 /// The smallest quantum that Linux takes: with less, a turn sends nothing too often.
 const LEAST_QUANTUM: u64 = 256;
 
-fn queues<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+/// Reads a number of queues.
+pub(super) fn queues<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     match u32::deserialize(deserializer)? {
         flows @ 1..=65_536 => Ok(flows),
         flows => {
@@ -160,10 +162,7 @@ pub struct FqCodel {
     queues: Vec<Queue>,
     /// Bytes by queue, side by side to find the longest.
     bytes: Vec<u64>,
-    /// Queues that have just become active.
-    new: VecDeque<u32>,
-    /// The other active queues.
-    old: VecDeque<u32>,
+    lists: FlowLists,
     /// What waits in the queues.
     backlog: Backlog,
 }
@@ -172,10 +171,6 @@ pub struct FqCodel {
 struct Queue {
     packets: VecDeque<Tau>,
     state: State,
-    /// Bytes that it may send before its turn is over.
-    credit: i64,
-    /// Whether it is among the new or the old queues.
-    active: bool,
 }
 
 /// One queue, and what the discipline counts over all.
@@ -216,8 +211,7 @@ impl FqCodel {
             queue_of: FlowQueues::new(spec.flows, spec.same_queue.as_ref(), place),
             queues: std::iter::repeat_with(Queue::default).take(flows).collect(),
             bytes: vec![0; flows],
-            new: VecDeque::new(),
-            old: VecDeque::new(),
+            lists: FlowLists::new(spec.flows, spec.quantum),
             backlog: Backlog::default(),
         }
     }
@@ -231,7 +225,7 @@ impl FqCodel {
             }
         }
         let half = self.bytes[longest] / 2;
-        let Queue { packets, state, .. } = &mut self.queues[longest];
+        let Queue { packets, state } = &mut self.queues[longest];
         let mut turn = Turn { packets, bytes: &mut self.bytes[longest], backlog: &mut self.backlog };
         let (mut dropped, mut bytes) = (0, 0);
         while let Some(tau) = turn.take() {
@@ -244,51 +238,15 @@ impl FqCodel {
         }
         state.dropped_elsewhere(dropped);
     }
-
-    /// The packet that leaves at `now`.
-    fn next_packet(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau> {
-        loop {
-            let from_new = !self.new.is_empty();
-            let list = if from_new { &mut self.new } else { &mut self.old };
-            let index = *list.front()?;
-            let queue = &mut self.queues[index as usize];
-            if queue.credit <= 0 {
-                queue.credit = queue.credit.saturating_add_unsigned(self.spec.quantum.get());
-                list.pop_front();
-                self.old.push_back(index);
-                continue;
-            }
-            let mut turn = Turn {
-                packets: &mut queue.packets,
-                bytes: &mut self.bytes[index as usize],
-                backlog: &mut self.backlog,
-            };
-            if let Some(tau) = queue.state.dequeue(&self.law, now, &mut turn, losses) {
-                queue.credit -= i64::from(tau.packet.length);
-                return Some(tau);
-            }
-            list.pop_front();
-            if from_new && !self.old.is_empty() {
-                self.old.push_back(index);
-            } else {
-                queue.active = false;
-            }
-        }
-    }
 }
 
 impl Queueing for FqCodel {
     fn enqueue(&mut self, tau: Tau, flows: &Flows, held: Backlog, losses: &mut Vec<Loss>) {
         let index = self.queue_of.queue(tau.packet.fid, flows);
-        let queue = &mut self.queues[index];
-        queue.packets.push_back(tau);
+        self.queues[index].packets.push_back(tau);
         self.bytes[index] += u64::from(tau.packet.length);
         self.backlog.add(tau.packet.length);
-        if !queue.active {
-            queue.active = true;
-            queue.credit = i64::try_from(self.spec.quantum.get()).unwrap_or(i64::MAX);
-            self.new.push_back(index as u32);
-        }
+        self.lists.join(index);
         let waits = held + self.backlog;
         if waits.packets() > self.spec.limit || self.backlog.bytes() > self.spec.memory_limit.get() {
             self.drop_batch(tau.timestamp, losses);
@@ -296,7 +254,13 @@ impl Queueing for FqCodel {
     }
 
     fn take(&mut self, now: Time, losses: &mut Vec<Loss>) -> Result<Tau, Next> {
-        self.next_packet(now, losses).ok_or(Next::Nothing)
+        let FqCodel { law, queues, bytes, backlog, .. } = self;
+        let tau = self.lists.next(|index| {
+            let Queue { packets, state } = &mut queues[index];
+            let mut turn = Turn { packets, bytes: &mut bytes[index], backlog };
+            state.dequeue(law, now, &mut turn, losses)
+        });
+        tau.ok_or(Next::Nothing)
     }
 
     fn backlog(&self) -> Backlog {

@@ -35,7 +35,7 @@ pub trait Queueing: Send {
 ///
 /// # Source
 /// Linux `include/net/sch_generic.h` (`qdisc_peek_dequeued`, `qdisc_dequeue_peeked`), the `peek` of `codel`, `drr`, `ets`, `fq`,
-/// `fq_codel`, `htb`, `netem`, `pie`, `sfq` and `tbf`.
+/// `fq_codel`, `fq_pie`, `htb`, `netem`, `pie`, `sfq` and `tbf`.
 pub struct Held<Q> {
     pub(super) queue: Q,
     head: Option<Tau>,

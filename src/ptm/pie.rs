@@ -56,36 +56,36 @@ pub struct PieSpec {
     pub hz: NonZeroU32,
 }
 
-fn default_target() -> Span {
+pub(super) fn default_target() -> Span {
     Span::from_ns(15_000_000)
 }
 
-fn default_max_burst() -> Span {
+pub(super) fn default_max_burst() -> Span {
     Span::from_ns(150_000_000)
 }
 
-fn default_alpha() -> f64 {
+pub(super) fn default_alpha() -> f64 {
     0.125
 }
 
-fn default_beta() -> f64 {
+pub(super) fn default_beta() -> f64 {
     1.25
 }
 
-fn default_mtu() -> ByteCount {
+pub(super) fn default_mtu() -> ByteCount {
     ByteCount::new(1_514)
 }
 
-fn default_mark_ecnth() -> Probability {
+pub(super) fn default_mark_ecnth() -> Probability {
     const { Probability::new(0.1).expect("0.1 is a probability") }
 }
 
-fn default_hz() -> NonZeroU32 {
+pub(super) fn default_hz() -> NonZeroU32 {
     psched::DEFAULT_HZ
 }
 
 /// Reads an update period that is no burden.
-fn t_update<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+pub(super) fn t_update<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
     let period = Span::deserialize(deserializer)?;
     if period < Span::from_ns(1_000) {
         let message = "is too short between updates; write 1 us or more, such as \"15 ms\"";
@@ -126,6 +126,232 @@ const TICKS_PER_S: u64 = 1_000_000_000 >> TICK_SHIFT;
 /// A waiting time above which the probability grows faster [ticks]: 250 ms.
 const LONG_DELAY: i64 = 250_000_000 >> TICK_SHIFT;
 
+/// The parameters of PIE, in the units that it counts in.
+pub(crate) struct Law {
+    clock: Clock,
+    /// [ticks]
+    target: i64,
+    /// [ticks]
+    max_burst: i64,
+    /// Per tick of waiting time.
+    alpha: u64,
+    beta: u64,
+    /// Twice the longest packet [bytes].
+    two_packets: u64,
+    ecn: bool,
+    mark_ecnth: Fraction,
+    /// The time between updates.
+    period: Span,
+}
+
+impl Law {
+    /// An update comes every `period`.
+    pub fn new(spec: &PieSpec, period: Span, place: &Place<'_>) -> Self {
+        // The weights of `tc` are sixteenths of these.
+        let weight = |per_second: f64| (per_second * (ONE / TICKS_PER_S) as f64) as u64;
+        Law {
+            clock: Clock::new(place.start),
+            target: span_ticks(spec.target),
+            max_burst: span_ticks(spec.max_burst),
+            alpha: weight(spec.alpha),
+            beta: weight(spec.beta),
+            two_packets: spec.mtu.get().saturating_mul(2),
+            ecn: spec.ecn,
+            mark_ecnth: (spec.mark_ecnth.get() * ONE as f64) as Fraction,
+            period,
+        }
+    }
+
+    /// A phase of the updates, less than a period.
+    pub fn draw_phase(&self, random: &mut Stream) -> Span {
+        let phase = (u128::from(random.next_u64()) * u128::from(self.period.as_ps())) >> 64;
+        Span::from_ps(phase as u64)
+    }
+
+    #[inline]
+    fn ticks(&self, time: Time) -> i64 {
+        (self.clock.ns(time) >> TICK_SHIFT) as i64
+    }
+
+    /// Whether a waiting time is below half the target.
+    #[inline]
+    fn is_low(&self, qdelay: i64) -> bool {
+        qdelay < self.target / 2
+    }
+}
+
+fn span_ticks(span: Span) -> i64 {
+    psched::span_ns(span) >> TICK_SHIFT
+}
+
+/// How likely PIE drops a newcomer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Odds {
+    /// It does not.
+    Never,
+    /// It does.
+    Always,
+    /// With this probability.
+    Chance(Fraction),
+}
+
+impl Odds {
+    /// As a number from 0 to 1.
+    pub fn probability(self) -> f64 {
+        match self {
+            Odds::Never => 0.0,
+            Odds::Always => 1.0,
+            Odds::Chance(prob) => prob as f64 / ONE as f64,
+        }
+    }
+}
+
+/// The state of PIE over one queue, under the names of RFC 8033.
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    prob: Fraction,
+    /// The sum of the drop probabilities since the last drop.
+    accu_prob: Fraction,
+    /// The waiting time of the packet that left last [ticks].
+    qdelay: i64,
+    /// The same, as of the last update [ticks].
+    qdelay_old: i64,
+    /// What is left of the burst allowance [ticks].
+    burst_time: i64,
+    /// When a packet left last [ticks]; `None` since the burst allowance is new.
+    left: Option<i64>,
+    /// When the drop probability is set next.
+    update: Time,
+}
+
+impl State {
+    /// That of an empty queue, whose first update comes `phase` after the run's start.
+    pub fn new(law: &Law, phase: Span) -> Self {
+        State {
+            prob: 0,
+            accu_prob: 0,
+            qdelay: 0,
+            qdelay_old: 0,
+            burst_time: law.max_burst,
+            left: None,
+            update: Time::ZERO + phase,
+        }
+    }
+
+    /// Works out the updates that are due by `now`. Since the last one that was worked out, `bytes` have been waiting.
+    #[inline]
+    pub fn update_until(&mut self, law: &Law, now: Time, bytes: u64) {
+        while self.update <= now && self.update != Time::NEVER {
+            let before = (self.prob, self.qdelay_old, self.burst_time, self.accu_prob, self.left);
+            self.update_probability(law, bytes > 0);
+            self.update = self.update + law.period;
+            if before == (self.prob, self.qdelay_old, self.burst_time, self.accu_prob, self.left) {
+                // Nor will those that follow change anything.
+                let (period, late) = (law.period.as_ps(), now.since(self.update).as_ps());
+                self.update = self.update + Span::from_ps(late - late % period);
+                if self.update <= now {
+                    self.update = self.update + law.period;
+                }
+            }
+        }
+    }
+
+    /// When the next update is due, for the tests of who sets it.
+    #[cfg(test)]
+    pub fn next_update(&self) -> Time {
+        self.update
+    }
+
+    fn update_probability(&mut self, law: &Law, waits: bool) {
+        let (mut alpha, mut beta) = (law.alpha, law.beta);
+        if self.prob < ONE / 10 {
+            (alpha, beta) = (alpha >> 1, beta >> 1);
+            let mut power = 100;
+            while self.prob < ONE / power && power <= 1_000_000 {
+                (alpha, beta) = (alpha >> 2, beta >> 2);
+                power *= 10;
+            }
+        }
+        let weighed = |weight: u64, ticks: i64| i128::from(weight) * i128::from(ticks);
+        let mut change =
+            weighed(alpha, self.qdelay - law.target) + weighed(beta, self.qdelay - self.qdelay_old);
+        if self.prob >= ONE / 10 {
+            change = change.min(i128::from(ONE / 50));
+        }
+        if self.qdelay > LONG_DELAY {
+            change += i128::from(ONE / 50);
+        }
+        let prob = i128::from(self.prob) + change;
+        // The kernel's sum has 64 bits, and may exceed 1.
+        let overflows = prob > i128::from(u64::MAX);
+        self.prob = if overflows { ONE } else { prob.max(0) as Fraction };
+        if self.qdelay == 0 && self.qdelay_old == 0 && !waits && !overflows {
+            self.prob -= self.prob / 64;
+        }
+        if self.prob == 0 && law.is_low(self.qdelay) && law.is_low(self.qdelay_old) {
+            self.burst_time = law.max_burst;
+            self.accu_prob = 0;
+            self.left = None;
+        }
+        self.qdelay_old = self.qdelay;
+    }
+
+    /// Whether a newcomer joins the `bytes` that wait; it may be marked.
+    pub fn admits(&mut self, law: &Law, tau: &mut Tau, bytes: u64, random: &mut Stream) -> bool {
+        if !self.drops_early(law, bytes, random) {
+            return true;
+        }
+        let marked = law.ecn && self.prob <= law.mark_ecnth && tau.packet.mark_congestion();
+        if !marked {
+            self.dropped();
+        }
+        marked
+    }
+
+    fn drops_early(&mut self, law: &Law, bytes: u64, random: &mut Stream) -> bool {
+        match self.odds(law, bytes) {
+            Odds::Never => false,
+            Odds::Always => true,
+            Odds::Chance(prob) => {
+                let drop = random.next_u64() >> 8 < prob;
+                if drop {
+                    self.accu_prob = 0;
+                }
+                drop
+            }
+        }
+    }
+
+    /// How likely a newcomer is dropped while `bytes` wait; it counts for those that follow.
+    pub fn odds(&mut self, law: &Law, bytes: u64) -> Odds {
+        if self.burst_time > 0 || (law.is_low(self.qdelay) && self.prob < ONE / 5) || bytes < law.two_packets
+        {
+            return Odds::Never;
+        }
+        self.accu_prob = if self.prob == 0 { 0 } else { self.accu_prob.saturating_add(self.prob) };
+        match self.accu_prob {
+            sum if sum < ONE / 100 * 85 => Odds::Never,
+            sum if sum >= ONE / 2 * 17 => Odds::Always,
+            _ => Odds::Chance(self.prob),
+        }
+    }
+
+    /// A newcomer has been dropped, for whatever reason.
+    #[inline]
+    pub fn dropped(&mut self) {
+        self.accu_prob = 0;
+    }
+
+    /// A packet that arrived at `arrival` leaves at `now`, and leaves `bytes` behind.
+    pub fn depart(&mut self, law: &Law, arrival: Time, now: Time, bytes: u64) {
+        let clock = law.ticks(now);
+        self.qdelay = if bytes > 0 { clock - law.ticks(arrival) } else { 0 };
+        if let Some(left) = self.left.replace(clock) {
+            self.burst_time = (self.burst_time - (clock - left)).max(0);
+        }
+    }
+}
+
 /// PIE over a FIFO, as Linux runs it.
 ///
 /// - The current waiting time is that of the packet which left last, and zero when it left nothing behind
@@ -153,31 +379,10 @@ const LONG_DELAY: i64 = 250_000_000 >> TICK_SHIFT;
 /// `include/net/pie.h`, without its options `bytemode` and `dq_rate_estimator`. RFC 8033 differs: its burst allowance goes down
 /// with each update, it looks at the last update's waiting time, marks below 0.1, and has no rule for 250 ms.
 pub struct Pie {
-    spec: PieSpec,
-    clock: Clock,
-    /// [ticks]
-    target: i64,
-    /// Per tick of waiting time.
-    alpha: u64,
-    beta: u64,
-    mark_ecnth: Fraction,
-    period: Span,
+    law: Law,
+    buffer: Option<Buffer>,
     queue: FifoQueue,
-    /// What has been taken out and still waits.
-    held: Backlog,
-    prob: Fraction,
-    /// The sum of the drop probabilities since the last drop.
-    accu_prob: Fraction,
-    /// The waiting time of the packet that left last [ticks].
-    qdelay: i64,
-    /// The same, as of the last update [ticks].
-    qdelay_old: i64,
-    /// What is left of the burst allowance [ticks].
-    burst_time: i64,
-    /// When a packet left last [ticks]; `None` since the burst allowance is new.
-    left: Option<i64>,
-    /// When the drop probability is set next.
-    update: Time,
+    state: State,
     random: Stream,
 }
 
@@ -185,158 +390,32 @@ impl Pie {
     /// An empty one.
     pub fn new(spec: &PieSpec, place: &Place<'_>) -> Self {
         let mut random = stream(place.seed, "ptm", place.port);
-        let period = psched::timer_period(spec.t_update, spec.hz);
-        let phase = (u128::from(random.next_u64()) * u128::from(period.as_ps())) >> 64;
-        // The weights of `tc` are sixteenths of these.
-        let weight = |per_second: f64| (per_second * (ONE / TICKS_PER_S) as f64) as u64;
-        Pie {
-            clock: Clock::new(place.start),
-            target: span_ticks(spec.target),
-            alpha: weight(spec.alpha),
-            beta: weight(spec.beta),
-            mark_ecnth: (spec.mark_ecnth.get() * ONE as f64) as Fraction,
-            period,
-            queue: FifoQueue::new(None),
-            held: Backlog::default(),
-            prob: 0,
-            accu_prob: 0,
-            qdelay: 0,
-            qdelay_old: 0,
-            burst_time: span_ticks(spec.max_burst),
-            left: None,
-            update: Time::ZERO + Span::from_ps(phase as u64),
-            random,
-            spec: spec.clone(),
-        }
+        let law = Law::new(spec, psched::timer_period(spec.t_update, spec.hz), place);
+        let state = State::new(&law, law.draw_phase(&mut random));
+        Pie { law, buffer: spec.buffer, queue: FifoQueue::new(None), state, random }
     }
-
-    #[inline]
-    fn ticks(&self, time: Time) -> i64 {
-        (self.clock.ns(time) >> TICK_SHIFT) as i64
-    }
-
-    /// What waits, and what has been taken out and still does.
-    #[inline]
-    fn waits(&self) -> Backlog {
-        self.held + self.queue.backlog()
-    }
-
-    /// The updates that are due by `now`.
-    #[inline]
-    fn update_until(&mut self, now: Time) {
-        while self.update <= now && self.update != Time::NEVER {
-            let before = (self.prob, self.qdelay_old, self.burst_time, self.accu_prob, self.left);
-            self.update_probability();
-            self.update = self.update + self.period;
-            if before == (self.prob, self.qdelay_old, self.burst_time, self.accu_prob, self.left) {
-                // Nor will those that follow change anything.
-                let (period, late) = (self.period.as_ps(), now.since(self.update).as_ps());
-                self.update = self.update + Span::from_ps(late - late % period);
-                if self.update <= now {
-                    self.update = self.update + self.period;
-                }
-            }
-        }
-    }
-
-    fn update_probability(&mut self) {
-        let waits = self.waits().bytes() > 0;
-        let (mut alpha, mut beta) = (self.alpha, self.beta);
-        if self.prob < ONE / 10 {
-            (alpha, beta) = (alpha >> 1, beta >> 1);
-            let mut power = 100;
-            while self.prob < ONE / power && power <= 1_000_000 {
-                (alpha, beta) = (alpha >> 2, beta >> 2);
-                power *= 10;
-            }
-        }
-        let weighed = |weight: u64, ticks: i64| i128::from(weight) * i128::from(ticks);
-        let mut change =
-            weighed(alpha, self.qdelay - self.target) + weighed(beta, self.qdelay - self.qdelay_old);
-        if self.prob >= ONE / 10 {
-            change = change.min(i128::from(ONE / 50));
-        }
-        if self.qdelay > LONG_DELAY {
-            change += i128::from(ONE / 50);
-        }
-        let prob = i128::from(self.prob) + change;
-        // The kernel's sum has 64 bits, and may exceed 1.
-        let overflows = prob > i128::from(u64::MAX);
-        self.prob = if overflows { ONE } else { prob.max(0) as Fraction };
-        if self.qdelay == 0 && self.qdelay_old == 0 && !waits && !overflows {
-            self.prob -= self.prob / 64;
-        }
-        if self.prob == 0 && self.is_low(self.qdelay) && self.is_low(self.qdelay_old) {
-            self.burst_time = span_ticks(self.spec.max_burst);
-            self.accu_prob = 0;
-            self.left = None;
-        }
-        self.qdelay_old = self.qdelay;
-    }
-
-    /// Whether a waiting time is below half the target.
-    #[inline]
-    fn is_low(&self, qdelay: i64) -> bool {
-        qdelay < self.target / 2
-    }
-
-    fn drops_early(&mut self) -> bool {
-        if self.burst_time > 0
-            || (self.is_low(self.qdelay) && self.prob < ONE / 5)
-            || self.waits().bytes() < self.spec.mtu.get().saturating_mul(2)
-        {
-            return false;
-        }
-        self.accu_prob = if self.prob == 0 { 0 } else { self.accu_prob.saturating_add(self.prob) };
-        if self.accu_prob < ONE / 100 * 85 {
-            return false;
-        }
-        if self.accu_prob >= ONE / 2 * 17 {
-            return true;
-        }
-        let drop = self.random.next_u64() >> 8 < self.prob;
-        if drop {
-            self.accu_prob = 0;
-        }
-        drop
-    }
-}
-
-fn span_ticks(span: Span) -> i64 {
-    psched::span_ns(span) >> TICK_SHIFT
 }
 
 impl Queueing for Pie {
     fn enqueue(&mut self, mut tau: Tau, flows: &Flows, held: Backlog, losses: &mut Vec<Loss>) {
-        self.held = held;
-        self.update_until(tau.timestamp);
-        if self.spec.buffer.is_some_and(|buffer| !buffer.admits(self.waits(), tau.packet.length)) {
-            self.accu_prob = 0;
-            losses.push(Loss { tau, at: tau.timestamp, reason: DropReason::BufferFull });
-            return;
+        let now = tau.timestamp;
+        let waits = held + self.queue.backlog();
+        self.state.update_until(&self.law, now, waits.bytes());
+        if self.buffer.is_some_and(|buffer| !buffer.admits(waits, tau.packet.length)) {
+            self.state.dropped();
+            losses.push(Loss { tau, at: now, reason: DropReason::BufferFull });
+        } else if !self.state.admits(&self.law, &mut tau, waits.bytes(), &mut self.random) {
+            losses.push(Loss { tau, at: now, reason: DropReason::EarlyDrop });
+        } else {
+            self.queue.enqueue(tau, flows, losses);
         }
-        if self.drops_early() {
-            let may_mark = self.spec.ecn && self.prob <= self.mark_ecnth;
-            if !(may_mark && tau.packet.mark_congestion()) {
-                self.accu_prob = 0;
-                losses.push(Loss { tau, at: tau.timestamp, reason: DropReason::EarlyDrop });
-                return;
-            }
-        }
-        self.queue.enqueue(tau, flows, losses);
     }
 
     fn take(&mut self, now: Time, losses: &mut Vec<Loss>) -> Result<Tau, Next> {
         // Nothing is held when a packet is taken.
-        self.held = Backlog::default();
-        self.update_until(now);
+        self.state.update_until(&self.law, now, self.queue.backlog().bytes());
         let tau = self.queue.dequeue(now, losses).ok_or(Next::Nothing)?;
-        let clock = self.ticks(now);
-        let left_behind = self.queue.backlog().packets() > 0;
-        self.qdelay = if left_behind { clock - self.ticks(tau.timestamp) } else { 0 };
-        if let Some(left) = self.left.replace(clock) {
-            self.burst_time = (self.burst_time - (clock - left)).max(0);
-        }
+        self.state.depart(&self.law, tau.timestamp, now, self.queue.backlog().bytes());
         Ok(tau)
     }
 

@@ -129,23 +129,33 @@ pub(super) fn ticks(rate: Rate, bytes: ByteCount) -> u64 {
 /// The kernel's timer interrupts per second, unless a discipline says otherwise.
 pub(crate) const DEFAULT_HZ: NonZeroU32 = NonZeroU32::new(250).expect("250 is not 0");
 
+/// A jiffy.
+pub(super) fn jiffy(hz: NonZeroU32) -> Span {
+    Span::from_ps(1_000_000_000_000 / u64::from(hz.get()))
+}
+
 /// The period of a timer that sets itself again `delay` after it has fired.
+pub(super) fn timer_period(delay: Span, hz: NonZeroU32) -> Span {
+    stepped_timer_period(delay, 0, hz)
+}
+
+/// The same of a timer that fires in each of the next `steps` jiffies too, before it waits for the delay.
 ///
 /// The delay is rounded up to jiffies, and fires at the next boundary of the timer wheel *after* it: of 1 jiffy below 63 jiffies,
 /// of 8 below 504, and so on.
 ///
 /// # Source
 /// Linux `kernel/time/time.c` (`usecs_to_jiffies`) and `kernel/time/timer.c` (`calc_wheel_index`, `calc_index`).
-pub(super) fn timer_period(delay: Span, hz: NonZeroU32) -> Span {
-    let jiffy = 1_000_000_000_000 / u64::from(hz.get());
+pub(super) fn stepped_timer_period(delay: Span, steps: u64, hz: NonZeroU32) -> Span {
+    let jiffy = jiffy(hz).as_ps();
     let jiffies = delay.as_ps().div_ceil(jiffy.max(1)).max(1);
     let mut granularity = 1;
     // The wheel has 9 levels at most; the clock is already one jiffy on as a timer's function runs.
     while granularity < 1 << 24 && jiffies > 63 * granularity {
         granularity *= 8;
     }
-    // From a multiple of the granularity, where the timer last fired.
-    Span::from_ps(((jiffies / granularity + 1) * granularity).saturating_mul(jiffy))
+    // Its first step is at a multiple of the granularity.
+    Span::from_ps((((steps + jiffies) / granularity + 1) * granularity).saturating_mul(jiffy))
 }
 
 #[cfg(test)]
@@ -188,5 +198,7 @@ mod tests {
         assert_eq!(period(15, 250), Span::from_ns(20_000_000));
         assert_eq!(period(500, 1_000), Span::from_ns(504_000_000));
         assert_eq!(period(500, 250), Span::from_ns(512_000_000));
+        let hz = NonZeroU32::new(1_000).unwrap();
+        assert_eq!(stepped_timer_period(Span::from_ns(15_000_000), 2, hz), Span::from_ns(18_000_000));
     }
 }

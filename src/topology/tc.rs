@@ -178,8 +178,8 @@ fn check(table: &Table) -> Result<(), String> {
 
 /// The disciplines that there are.
 const QDISCS: &[&str] = &[
-    "pfifo", "bfifo", "tbf", "htb", "prio", "ets", "drr", "codel", "fq_codel", "pie", "red", "sfq", "fq",
-    "netem",
+    "pfifo", "bfifo", "tbf", "htb", "prio", "ets", "drr", "codel", "fq_codel", "pie", "fq_pie", "red", "sfq",
+    "fq", "netem",
 ];
 
 /// A script on its way to a table.
@@ -240,6 +240,7 @@ impl<'a> Converter<'a> {
             "codel" => aqm::codel(&qdisc, self.options),
             "fq_codel" => aqm::fq_codel(&qdisc, self.options),
             "pie" => aqm::pie(&qdisc, self.options),
+            "fq_pie" => aqm::fq_pie(&qdisc, self.options, &mut self.remarks),
             "red" => aqm::red(&qdisc, &mut self.remarks),
             "sfq" => fair::sfq(&qdisc, self.options),
             "fq" => fair::fq(&qdisc, self.options, &mut self.remarks),

@@ -4,9 +4,9 @@
 //! `TAUNET_LAB=... cargo test --release --test it lab -- --nocapture` prints the tables of
 //! `docs/verifying-disciplines.md`. Every PTM is made by [`taunet::topology::tc`] from the commands of the
 //! recording, and nothing is fitted. Which flows the kernel hashes into one queue is found by trying, where a recording
-//! needs it.
+//! needs it; where numbers are drawn as well, the order of packets shows it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -194,7 +194,7 @@ fn draws(ptm: &PtmSpec) -> bool {
     let mut draws = false;
     walk(&mut ptm.clone(), &mut |ptm| {
         draws |= match ptm {
-            PtmSpec::Red(_) | PtmSpec::Pie(_) => true,
+            PtmSpec::Red(_) | PtmSpec::Pie(_) | PtmSpec::FqPie(_) => true,
             PtmSpec::Netem(spec) => spec.draws(),
             PtmSpec::Sfq(spec) => spec.perturb.is_some(),
             _ => false,
@@ -207,7 +207,7 @@ fn draws(ptm: &PtmSpec) -> bool {
 fn hashes(ptm: &PtmSpec) -> bool {
     let mut hashes = false;
     walk(&mut ptm.clone(), &mut |ptm| {
-        hashes |= matches!(ptm, PtmSpec::FqCodel(_) | PtmSpec::Fq(_) | PtmSpec::Sfq(_));
+        hashes |= matches!(ptm, PtmSpec::FqCodel(_) | PtmSpec::FqPie(_) | PtmSpec::Fq(_) | PtmSpec::Sfq(_));
     });
     hashes
 }
@@ -237,6 +237,7 @@ fn with_queues(ptm: &PtmSpec, groups: &[Vec<FlowKey>]) -> PtmSpec {
     let mut ptm = ptm.clone();
     walk(&mut ptm, &mut |ptm| match ptm {
         PtmSpec::FqCodel(spec) => spec.same_queue = same_queue.clone(),
+        PtmSpec::FqPie(spec) => spec.same_queue = same_queue.clone(),
         PtmSpec::Fq(spec) => spec.same_queue = same_queue.clone(),
         PtmSpec::Sfq(spec) => spec.same_queue = same_queue.clone(),
         _ => {}
@@ -272,6 +273,45 @@ fn groups(case: &Case, ptm: &PtmSpec, within: Span) -> (Vec<Vec<FlowKey>>, Diffe
         best = differ(&groups, whole);
     }
     (groups, best)
+}
+
+/// How many packets must find one of another flow waiting before their order says that both are in one queue.
+const MEETINGS: u32 = 1_000;
+
+/// Groups of flows that share a queue, as their order shows: no packet of one overtakes a packet of another, though many find
+/// one waiting. Flows with few packets may share a queue without being found.
+fn groups_by_order(case: &Case) -> Vec<Vec<FlowKey>> {
+    let mut pairs: BTreeMap<(u32, u32), (u32, bool)> = BTreeMap::new();
+    let mut waiting: Vec<(u32, Time)> = Vec::new();
+    for Passage { tau, left } in &case.passages {
+        let Some((left, _)) = *left else { continue };
+        let flow = tau.packet.fid;
+        waiting.retain(|(_, leaves)| *leaves > tau.timestamp);
+        for &(other, leaves) in waiting.iter().filter(|(other, _)| *other != flow) {
+            let (meetings, overtaken) = pairs.entry((flow.min(other), flow.max(other))).or_default();
+            *meetings += 1;
+            *overtaken |= left < leaves;
+        }
+        waiting.push((flow, left));
+    }
+    let together = pairs.iter().filter(|(_, (meetings, overtaken))| *meetings >= MEETINGS && !overtaken);
+    let mut groups: Vec<Vec<FlowKey>> = Vec::new();
+    for (&(a, b), _) in together {
+        let [a, b] = [a, b].map(|fid| *case.flows.key(fid).expect("a flow of the case"));
+        match groups.iter_mut().find(|group| group.contains(&a) || group.contains(&b)) {
+            Some(group) if !group.contains(&a) => group.push(a),
+            Some(group) if !group.contains(&b) => group.push(b),
+            Some(_) => {}
+            None => groups.push(vec![a, b]),
+        }
+    }
+    groups
+}
+
+fn names(groups: &[Vec<FlowKey>]) -> String {
+    let group =
+        |group: &Vec<FlowKey>| group.iter().map(ToString::to_string).collect::<Vec<_>>().join(" with ");
+    groups.iter().map(group).collect::<Vec<_>>().join(", ")
 }
 
 /// What is compared of a simulation: losses, marks, mean and 99th percentile of the sojourn time, lengths of runs of losses, and
@@ -446,8 +486,7 @@ impl Findings {
             }
         };
         let figures = Figures::new(case, &case.kernel()).values;
-        let shared = groups.iter().map(|group| group.iter().map(ToString::to_string).collect::<Vec<_>>());
-        let shared = shared.map(|group| group.join(" with ")).collect::<Vec<_>>().join(", ");
+        let shared = names(&groups);
         let Difference { drops, marks, longest, .. } = difference;
         writeln!(
             self.exact,
@@ -468,8 +507,12 @@ impl Findings {
         !groups.is_empty()
     }
 
-    /// Compares with seeds.
+    /// Compares with seeds; where the order of packets shows that flows share a queue, they do with every seed.
     fn place(&mut self, case: &Case, ptm: &PtmSpec) {
+        let groups = if hashes(ptm) && draws(ptm) { groups_by_order(case) } else { Vec::new() };
+        let shared = names(&groups);
+        let known = (!groups.is_empty()).then(|| with_queues(ptm, &groups));
+        let ptm = known.as_ref().unwrap_or(ptm);
         let band = band(case, ptm);
         let cell = |standing: &Standing| match standing {
             Standing::Equal => "=".to_owned(),
@@ -477,7 +520,8 @@ impl Findings {
             Standing::Away(away, false) => format!("{away:+.1} out"),
         };
         let cells: Vec<String> = band.figures.iter().map(cell).collect();
-        writeln!(self.bands, "| {} | {} | {:.2} |", case.name, cells.join(" | "), band.w1).unwrap();
+        writeln!(self.bands, "| {} | {} | {:.2} | {shared} |", case.name, cells.join(" | "), band.w1)
+            .unwrap();
         for (standing, figure) in band.figures.iter().zip(FIGURES) {
             // Those on which all agree would only make the share look better.
             let Standing::Away(away, within) = *standing else { continue };
@@ -517,7 +561,7 @@ fn recordings_of_linux_in_virtual_time() {
     println!(
         "| recording | packets | lost | marked | other drops | other marks | largest difference | bound | queues shared |\n\
          |---|---|---|---|---|---|---|---|---|\n{exact}\n\
-         | recording | {} | w1 |\n|---{}|---|\n{bands}\n\
+         | recording | {} | w1 | queues shared |\n|---{}|---|---|\n{bands}\n\
          {inside} of {all} figures that differ among seeds are in their range\n\n{refused}",
         FIGURES.join(" | "),
         "|---".repeat(FIGURES.len()),

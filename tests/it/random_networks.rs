@@ -89,6 +89,11 @@ pub const DISCIPLINES: &[Discipline] = &[
         true,
     ),
     Discipline::new(
+        r#"{ kind = "fq-pie", target = "200 us", t_update = "500 us", limit = 30, flows = 4 }"#,
+        Classes::Flow,
+        true,
+    ),
+    Discipline::new(
         r#"{ kind = "priority", buffer = "20 packets", class = [{ match = { dscp = ["0-20"] } }, { match = { destination = "10.0.0.1" } }, {}] }"#,
         Classes::DscpThenHost1,
         true,

@@ -3,159 +3,101 @@
 use super::{AqmEstimate, AqmKind, Parameter, Scoring, Setting, descend, span, width};
 use crate::calibrate::queue::Queue;
 use crate::calibrate::sample::roundest;
-use crate::ptm::{PieSpec, PtmSpec};
+use crate::link::Link;
+use crate::ptm::{PieLaw, PieSpec, PieState, Place, PtmSpec};
+use crate::units::{Bandwidth, Span, Time, Timestamp};
 
-/// Weights and bounds of Linux, in seconds and per second.
-///
-/// # Source
-/// Linux 6.1 `net/sched/sch_pie.c` (`pie_drop_early`, `pie_process_dequeue`, `pie_calculate_probability`) and
-/// `include/net/pie.h`.
-const ALPHA: f64 = 0.125;
-const BETA: f64 = 1.25;
-const MAX_BURST: f64 = 0.15;
-const LONG_DELAY: f64 = 0.25;
-const MTU: f64 = 1_514.0;
-
-/// What the controller holds.
-struct Controller {
-    target: f64,
-    prob: f64,
-    accumulated: f64,
-    delay: f64,
-    delay_before: f64,
-    burst: f64,
-    left: Option<f64>,
-}
-
-impl Controller {
-    fn is_low(&self, delay: f64) -> bool {
-        delay < self.target / 2.0
-    }
-
-    fn update(&mut self, waits: bool) {
-        let mut part = 1.0;
-        if self.prob < 0.1 {
-            part /= 2.0;
-            let mut below = 0.01;
-            while self.prob < below && below >= 1e-6 {
-                part /= 4.0;
-                below /= 10.0;
-            }
-        }
-        let mut change =
-            part * (ALPHA * (self.delay - self.target) + BETA * (self.delay - self.delay_before));
-        if self.prob >= 0.1 {
-            change = change.min(0.02);
-        }
-        if self.delay > LONG_DELAY {
-            change += 0.02;
-        }
-        self.prob = (self.prob + change).clamp(0.0, 1.0);
-        if self.delay == 0.0 && self.delay_before == 0.0 && !waits {
-            self.prob *= 63.0 / 64.0;
-        }
-        if self.prob == 0.0 && self.is_low(self.delay) && self.is_low(self.delay_before) {
-            self.burst = MAX_BURST;
-            self.accumulated = 0.0;
-            self.left = None;
-        }
-        self.delay_before = self.delay;
-    }
-
-    /// The probability that a newcomer is hit while `bytes` wait.
-    fn hit(&mut self, bytes: f64) -> f64 {
-        if self.burst > 0.0 || (self.is_low(self.delay) && self.prob < 0.2) || bytes < 2.0 * MTU {
-            return 0.0;
-        }
-        self.accumulated = if self.prob == 0.0 { 0.0 } else { self.accumulated + self.prob };
-        match self.accumulated {
-            sum if sum < 0.85 => 0.0,
-            sum if sum >= 8.5 => 1.0,
-            _ => self.prob,
-        }
-    }
-}
-
-/// What the queue gave away: when a packet was taken out, how long it had waited, and whether others stayed [s].
+/// A packet that was taken out: when it had joined, when it was taken, and what stayed.
 struct Taken {
-    at: f64,
-    waited: f64,
-    others: bool,
+    joined: Time,
+    at: Time,
+    stayed: u64,
+}
+
+fn time(us: f64) -> Time {
+    Time::from_ps((us.max(0.0) * 1e6).round() as u64)
 }
 
 fn taken(queue: &Queue) -> Vec<Taken> {
-    let all: Vec<(f64, f64)> =
-        queue.joined.iter().filter_map(|joined| Some((joined.at, joined.taken?))).collect();
-    all.iter()
-        .enumerate()
-        .map(|(place, (joined, at))| Taken {
-            at: at / 1e6,
-            waited: (at - joined) / 1e6,
-            others: all.get(place + 1).is_some_and(|(next, _)| next <= at),
+    let admitted: Vec<(f64, f64, f64)> = queue
+        .joined
+        .iter()
+        .filter_map(|joined| Some((joined.at, joined.length, joined.taken?)))
+        .collect();
+    let (mut next, mut stayed) = (0, 0.0);
+    admitted
+        .iter()
+        .map(|&(joined, length, at)| {
+            while let Some((_, length, _)) = admitted.get(next).filter(|(joined, ..)| *joined <= at) {
+                stayed += length;
+                next += 1;
+            }
+            stayed -= length;
+            Taken { joined: time(joined), at: time(at), stayed: f64::max(stayed, 0.0) as u64 }
         })
         .collect()
 }
 
-/// The probability of a hit, packet by packet, with updates every `period` from `phase` on [s].
-fn predict(queue: &Queue, taken: &[Taken], target: f64, period: f64, phase: f64) -> Vec<f64> {
-    let mut controller = Controller {
-        target,
-        prob: 0.0,
-        accumulated: 0.0,
-        delay: 0.0,
-        delay_before: 0.0,
-        burst: MAX_BURST,
-        left: None,
-    };
-    let mut update = phase * period;
-    let mut next = 0;
-    queue
-        .joined
-        .iter()
-        .map(|joined| {
-            let now = joined.at / 1e6;
-            loop {
-                let leaves = taken.get(next).map_or(f64::INFINITY, |taken| taken.at);
-                if update <= now && update <= leaves {
-                    let waits = next.checked_sub(1).is_some_and(|last| taken[last].others);
-                    controller.update(waits);
-                    update += period;
-                } else if leaves <= now {
-                    let Taken { at, waited, others } = taken[next];
-                    controller.delay = if others { waited } else { 0.0 };
-                    if let Some(left) = controller.left.replace(at) {
-                        controller.burst = (controller.burst - (at - left)).max(0.0);
-                    }
+/// What is tried.
+struct Try<'q> {
+    queue: &'q Queue,
+    taken: Vec<Taken>,
+    start: Timestamp,
+}
+
+impl<'q> Try<'q> {
+    fn new(queue: &'q Queue, setting: &Setting) -> Self {
+        Try { queue, taken: taken(queue), start: setting.start }
+    }
+
+    /// The probability of a hit, packet by packet, with updates every `period` [us] from a part `phase` of it on.
+    fn predict(&self, target: f64, period: f64, phase: f64) -> Vec<f64> {
+        let link = Link::with_delay(Bandwidth::Unlimited, Span::ZERO);
+        let place = Place { link, seed: 0, port: "", start: self.start };
+        let spec = PieSpec { target: span(target), ..PieSpec::default() };
+        let law = PieLaw::new(&spec, span(period), &place);
+        let mut state = PieState::new(&law, span(phase * period));
+        let mut next = 0;
+        self.queue
+            .joined
+            .iter()
+            .map(|joined| {
+                let now = time(joined.at);
+                while let Some(Taken { joined, at, stayed }) = self.taken.get(next).filter(|taken| taken.at <= now)
+                {
+                    let before = if next == 0 { 0 } else { self.taken[next - 1].stayed };
+                    state.update_until(&law, *at, before);
+                    state.depart(&law, *joined, *at, *stayed);
                     next += 1;
-                } else {
-                    break;
                 }
-            }
-            let hit = controller.hit(joined.bytes);
-            if joined.is_hit() {
-                controller.accumulated = 0.0;
-            }
-            hit
-        })
-        .collect()
+                let bytes = joined.bytes as u64;
+                state.update_until(&law, now, bytes);
+                let odds = state.odds(&law, bytes);
+                if joined.is_hit() {
+                    state.dropped();
+                }
+                odds.probability()
+            })
+            .collect()
+    }
 }
 
 /// Phases of the update that are tried: nobody knows when its timer was set.
 const PHASES: [f64; 4] = [0.0, 0.25, 0.5, 0.75];
 
 /// Fits `target` and `t_update`; none where nothing was taken out.
-pub(super) fn fit(score: &Scoring<'_>, _setting: &Setting) -> Option<AqmEstimate> {
+pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate> {
     let queue = score.queue;
     let seen = score.seen;
-    let taken_so_far = taken(seen);
-    if taken_so_far.is_empty() {
+    let tried = Try::new(seen, setting);
+    if tried.taken.is_empty() {
         return None;
     }
     let cost = |[target, period]: &[f64; 2]| {
         PHASES
             .iter()
             .map(|phase| {
-                let predicted = predict(seen, &taken_so_far, target / 1e6, period / 1e6, *phase);
+                let predicted = tried.predict(*target, *period, *phase);
                 seen.log_loss(&seen.softened(predicted), &seen.fit)
             })
             .fold(f64::INFINITY, f64::min)
@@ -179,9 +121,9 @@ pub(super) fn fit(score: &Scoring<'_>, _setting: &Setting) -> Option<AqmEstimate
     let taken_target = roundest(at[0], target);
     let taken_period = roundest(at[1], period);
     let ecn = queue.joined.iter().any(|joined| joined.marked);
-    let taken = taken(queue);
+    let whole = Try::new(queue, setting);
     let phase = PHASES.into_iter().map(|phase| {
-        let predicted = queue.softened(predict(queue, &taken, at[0] / 1e6, at[1] / 1e6, phase));
+        let predicted = queue.softened(whole.predict(at[0], at[1], phase));
         (queue.log_loss(&predicted, &queue.fit), predicted)
     });
     let (_, predicted) = phase.min_by(|a, b| a.0.total_cmp(&b.0))?;

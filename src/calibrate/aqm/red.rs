@@ -14,11 +14,15 @@ fn averages(queue: &Queue, weight: f64, mean_packet: f64, setting: &Setting) -> 
     let packet_ticks = (mean_packet * 8e9 / setting.rate_bps / 64.0).max(1.0) as u64;
     let decay = RedDecay::new(weight, packet_ticks);
     let mut average = 0.0;
+    // A newcomer ends the idle period, lost or not.
+    let mut last = f64::NEG_INFINITY;
     queue
         .joined
         .iter()
         .map(|joined| {
-            average = match joined.idle_since.filter(|_| setting.asks_when_empty) {
+            let idle_since = joined.idle_since.filter(|since| setting.asks_when_empty && *since >= last);
+            last = joined.at;
+            average = match idle_since {
                 Some(since) if since.is_finite() => {
                     decay.left(average, Span::from_ps(((joined.at - since).max(0.0) * 1e6) as u64))
                 }
@@ -77,11 +81,11 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
     let longest = quantile(&mut lengths, 1.0)?;
     let seen = score.seen;
     let cost = |at: &[f64; 3], averages: &[f64]| {
-        let [min, above, max_p] = *at;
-        if max_p > 1.0 {
+        let [min, max, max_p] = *at;
+        if max_p > 1.0 || max < 1.01 * min {
             return f64::INFINITY;
         }
-        let ramp = Ramp { min, max: min + above, max_p };
+        let ramp = Ramp { min, max, max_p };
         seen.log_loss(&seen.softened(ramp.predict(seen, averages)), &seen.fit)
     };
     let mut starts: Vec<(f64, [f64; 3], f64)> = Vec::new();
@@ -97,9 +101,9 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
         };
         let mins = [0.3, 0.6, 1.0].map(|part| (part * low).max(longest));
         let at = mins.into_iter().flat_map(|min| {
-            let widths = [high - min, 2.0 * min, 4.0 * min].map(|above| above.max(longest));
+            let maxs = [high, 3.0 * min, 5.0 * min].map(|max| max.max(min + longest));
             let max_ps = [0.01, 0.02, 0.05, 0.1, 0.3];
-            widths.into_iter().flat_map(move |above| max_ps.into_iter().map(move |max_p| [min, above, max_p]))
+            maxs.into_iter().flat_map(move |max| max_ps.into_iter().map(move |max_p| [min, max, max_p]))
         });
         let best = at.map(|at| (cost(&at, &averages), at)).min_by(|a, b| a.0.total_cmp(&b.0));
         starts.extend(best.map(|(least, at)| (least, at, weight)));
@@ -107,13 +111,13 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
     starts.sort_by(|a, b| a.0.total_cmp(&b.0));
     let descended = starts.into_iter().take(4).map(|(_, at, weight)| {
         let averages = averages(seen, weight, mean_packet, setting);
-        let (at, least) = descend(at, &[1.5, 1.2, 1.07, 1.02], |at| cost(at, &averages));
+        let (at, least) = descend(at, &[1.5, 1.2, 1.07, 1.02, 1.005, 1.001], |at| cost(at, &averages));
         (least, at, weight)
     });
     let (_, at, weight) = descended.min_by(|a, b| a.0.total_cmp(&b.0))?;
     let averages = averages(queue, weight, mean_packet, setting);
-    let (at, least) = descend(at, &[1.02, 1.005], |at| cost(at, &averages));
-    let [min, above, max_p] = at;
+    let (at, least) = descend(at, &[1.02, 1.005, 1.001], |at| cost(at, &averages));
+    let [min, max, max_p] = at;
     // Two standard deviations of a parameter cost 2 nats.
     let of = |parameter: usize| {
         width(at[parameter], least + 2.0, |value| {
@@ -122,12 +126,11 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
             cost(&tried, &averages)
         })
     };
-    let (min_off, above_off, max_p_off) = (of(0), of(1), of(2));
-    let max = min + above;
+    let (min_off, max_off, max_p_off) = (of(0), of(1), of(2));
     let forced = queue.fit.clone().filter(|place| averages[*place] >= max).count();
     let parameters = vec![
         Parameter { name: "min", value: min, uncertainty: min_off, unit: "B" },
-        Parameter { name: "max", value: max, uncertainty: min_off + above_off, unit: "B" },
+        Parameter { name: "max", value: max, uncertainty: max_off, unit: "B" },
         Parameter { name: "max_p", value: max_p, uncertainty: max_p_off, unit: "" },
         Parameter { name: "weight", value: weight, uncertainty: weight / 2.0, unit: "" },
     ];
@@ -140,7 +143,7 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
     let bytes = |value: f64, off: f64| Buffer::Bytes(ByteCount::new(roundest(value, off).round().max(1.0) as u64));
     let spec = RedSpec {
         min: bytes(min, min_off),
-        max: bytes(max, min_off + above_off),
+        max: bytes(max, max_off),
         max_p: Probability::new(roundest(max_p, max_p_off).clamp(1e-6, 1.0))?,
         weight: Probability::new(weight)?,
         gentle: false,

@@ -88,25 +88,6 @@ fn a_new_queue_goes_before_old_ones() {
 }
 
 #[test]
-fn an_empty_new_queue_becomes_old_before_it_leaves() {
-    let (flows, mut losses) = (flows(8), Vec::new());
-    let mut queue = Held::new(FqCodel::new(&quantum(1_000), &place(link(), 1)));
-    for fid in [0, 0, 0, 0, 1] {
-        queue.enqueue(tau(0, 0, fid, 600), &flows, &mut losses);
-    }
-    // 0 and 0 make flow 0 old; 1 leaves; then flow 1 is empty, and goes behind flow 0.
-    for _ in 0..4 {
-        queue.dequeue(Time::ZERO, &mut losses);
-    }
-    assert_eq!((queue.queue.new.len(), queue.queue.old.len()), (0, 2));
-    queue.enqueue(tau(0, 0, 1, 600), &flows, &mut losses);
-    assert_eq!((queue.queue.new.len(), queue.queue.old.len()), (0, 2), "not new again");
-    while queue.dequeue(Time::ZERO, &mut losses).is_some() {}
-    assert_eq!((queue.queue.new.len(), queue.queue.old.len()), (0, 0));
-    assert!(queue.queue.queues.iter().all(|queue| !queue.active));
-}
-
-#[test]
 fn too_many_packets_cost_the_longest_queue_half_of_its_bytes() {
     let spec = FqCodelSpec { limit: 10, ..FqCodelSpec::default() };
     let (flows, mut losses) = (flows(8), Vec::new());

@@ -25,13 +25,13 @@ fn fraction(probability: f64) -> Fraction {
 
 /// The probability, as a number.
 fn prob(pie: &Pie) -> f64 {
-    pie.prob as f64 / ONE as f64
+    pie.state.prob as f64 / ONE as f64
 }
 
 fn pie(spec: &PieSpec) -> Pie {
     let mut pie = Pie::new(spec, &place("8 Mbps"));
     // No update comes between.
-    pie.update = Time::NEVER;
+    pie.state.update = Time::NEVER;
     pie
 }
 
@@ -41,9 +41,9 @@ fn loaded(spec: &PieSpec, drop_prob: f64, ecn: u8) -> Pie {
     for _ in 0..10 {
         join(&mut pie, 0, ecn);
     }
-    pie.burst_time = 0;
-    (pie.qdelay, pie.qdelay_old) = (ticks(15), ticks(15));
-    pie.prob = fraction(drop_prob);
+    pie.state.burst_time = 0;
+    (pie.state.qdelay, pie.state.qdelay_old) = (ticks(15), ticks(15));
+    pie.state.prob = fraction(drop_prob);
     pie
 }
 
@@ -59,6 +59,11 @@ fn join(pie: &mut Pie, milliseconds: u64, ecn: u8) -> Option<DropReason> {
     losses.first().map(|loss| loss.reason)
 }
 
+fn update(pie: &mut Pie) {
+    let waits = pie.queue.backlog().bytes() > 0;
+    pie.state.update_probability(&pie.law, waits);
+}
+
 fn drops(pie: &mut Pie, ecn: u8) -> usize {
     (0..1_000).filter(|_| join(pie, 1, ecn).is_some()).count()
 }
@@ -66,19 +71,19 @@ fn drops(pie: &mut Pie, ecn: u8) -> usize {
 #[test]
 fn the_probability_follows_the_delay_and_its_change() {
     let mut pie = loaded(&PieSpec::default(), 0.5, 0);
-    (pie.qdelay, pie.qdelay_old) = (ticks(20), ticks(30));
-    pie.update_probability();
+    (pie.state.qdelay, pie.state.qdelay_old) = (ticks(20), ticks(30));
+    update(&mut pie);
     // 0.125 * 5 ms - 1.25 * 10 ms
     assert!((prob(&pie) - (0.5 + 0.000_625 - 0.012_5)).abs() < 1e-8, "{}", prob(&pie));
-    assert_eq!(pie.qdelay_old, ticks(20));
+    assert_eq!(pie.state.qdelay_old, ticks(20));
 }
 
 #[test]
 fn small_probabilities_change_in_small_steps() {
     let change = |drop_prob| {
         let mut pie = loaded(&PieSpec::default(), drop_prob, 0);
-        (pie.qdelay, pie.qdelay_old) = (ticks(25), ticks(25));
-        pie.update_probability();
+        (pie.state.qdelay, pie.state.qdelay_old) = (ticks(25), ticks(25));
+        update(&mut pie);
         0.125 * 0.01 / (prob(&pie) - drop_prob)
     };
     let steps = [0.0, 0.000_005, 0.000_05, 0.000_5, 0.005, 0.05, 0.1].map(|prob| change(prob).round());
@@ -89,8 +94,8 @@ fn small_probabilities_change_in_small_steps() {
 fn a_rise_is_capped_at_2_percent_above_10_and_grows_by_2_percent_above_250_ms() {
     let rise = |drop_prob, milliseconds| {
         let mut pie = loaded(&PieSpec::default(), drop_prob, 0);
-        (pie.qdelay, pie.qdelay_old) = (ticks(milliseconds), ticks(15));
-        pie.update_probability();
+        (pie.state.qdelay, pie.state.qdelay_old) = (ticks(milliseconds), ticks(15));
+        update(&mut pie);
         prob(&pie) - drop_prob
     };
     assert!((rise(0.1, 200) - 0.02).abs() < 1e-8);
@@ -103,9 +108,9 @@ fn the_probability_decays_by_a_64th_when_the_delay_was_zero_twice_and_nothing_wa
     let fall = |now, before, waits| {
         let spec = PieSpec { alpha: 0.0, beta: 0.0, ..PieSpec::default() };
         let mut pie = if waits { loaded(&spec, 0.0, 0) } else { pie(&spec) };
-        (pie.prob, pie.qdelay, pie.qdelay_old) = (ONE / 2, ticks(now), ticks(before));
-        pie.update_probability();
-        pie.prob
+        (pie.state.prob, pie.state.qdelay, pie.state.qdelay_old) = (ONE / 2, ticks(now), ticks(before));
+        update(&mut pie);
+        pie.state.prob
     };
     assert_eq!(fall(0, 0, false), ONE / 2 - ONE / 2 / 64);
     assert_eq!([fall(1, 0, false), fall(0, 1, false), fall(0, 0, true)], [ONE / 2; 3]);
@@ -114,22 +119,22 @@ fn the_probability_decays_by_a_64th_when_the_delay_was_zero_twice_and_nothing_wa
 #[test]
 fn the_probability_is_never_below_0() {
     let mut pie = loaded(&PieSpec::default(), 0.0, 0);
-    pie.qdelay = ticks(1);
-    pie.update_probability();
-    assert_eq!(pie.prob, 0);
+    pie.state.qdelay = ticks(1);
+    update(&mut pie);
+    assert_eq!(pie.state.prob, 0);
 }
 
 #[test]
 fn a_burst_passes_while_there_is_allowance_which_departures_take_down() {
     let mut pie = loaded(&PieSpec::default(), 1.0, 0);
-    pie.burst_time = ticks(15);
+    pie.state.burst_time = ticks(15);
     assert_eq!(drops(&mut pie, 0), 0);
     for milliseconds in [100, 110, 116] {
-        assert!(pie.burst_time > 0);
+        assert!(pie.state.burst_time > 0);
         pie.take(at(milliseconds), &mut Vec::new()).unwrap();
     }
-    assert_eq!(pie.burst_time, 0);
-    (pie.qdelay, pie.prob) = (ticks(15), ONE);
+    assert_eq!(pie.state.burst_time, 0);
+    (pie.state.qdelay, pie.state.prob) = (ticks(15), ONE);
     assert!(drops(&mut pie, 0) > 900);
 }
 
@@ -137,9 +142,9 @@ fn a_burst_passes_while_there_is_allowance_which_departures_take_down() {
 fn the_allowance_returns_when_congestion_is_gone() {
     let burst = |now, before| {
         let mut pie = loaded(&PieSpec::default(), 0.0, 0);
-        (pie.qdelay, pie.qdelay_old) = (ticks(now), ticks(before));
-        pie.update_probability();
-        pie.burst_time
+        (pie.state.qdelay, pie.state.qdelay_old) = (ticks(now), ticks(before));
+        update(&mut pie);
+        pie.state.burst_time
     };
     assert_eq!(burst(7, 7), ticks(150));
     assert_eq!([burst(8, 7), burst(7, 8)], [0, 0]);
@@ -148,13 +153,13 @@ fn the_allowance_returns_when_congestion_is_gone() {
 #[test]
 fn a_short_delay_with_a_low_probability_and_a_short_queue_pass() {
     let mut short = loaded(&PieSpec::default(), 0.19, 0);
-    short.qdelay = ticks(7);
+    short.state.qdelay = ticks(7);
     assert_eq!(drops(&mut short, 0), 0);
-    short.prob = fraction(0.21);
+    short.state.prob = fraction(0.21);
     assert!(drops(&mut short, 0) > 100);
     let mut few = pie(&PieSpec::default());
-    few.burst_time = 0;
-    (few.prob, few.qdelay) = (ONE, ticks(100));
+    few.state.burst_time = 0;
+    (few.state.prob, few.state.qdelay) = (ONE, ticks(100));
     let fates = [0; 5].map(|at| join(&mut few, at, 0).is_some());
     assert_eq!(fates, [false, false, false, false, true], "3000 B wait, less than 2 * 1514; then 4000 B");
 }
@@ -168,8 +173,8 @@ fn drops_keep_their_distance() {
     // 0.1 nine times is above 0.85; 85 times is 8.5 (or a rounding below).
     assert!(gaps.iter().all(|gap| (9..=86).contains(gap)), "{:?}", gaps.iter().max());
     assert!(gaps.contains(&9));
-    pie.accu_prob = ONE / 2 * 17;
-    assert!(pie.drops_early(), "for certain");
+    pie.state.accu_prob = ONE / 2 * 17;
+    assert!(pie.state.drops_early(&pie.law, pie.queue.backlog().bytes(), &mut pie.random), "for certain");
 }
 
 #[test]
@@ -190,9 +195,9 @@ fn the_waiting_time_is_that_of_the_packet_that_left_last() {
     join(&mut pie, 0, 0);
     join(&mut pie, 1, 0);
     pie.take(at(5), &mut Vec::new()).unwrap();
-    assert_eq!(pie.qdelay, ticks(5));
+    assert_eq!(pie.state.qdelay, ticks(5));
     pie.take(at(9), &mut Vec::new()).unwrap();
-    assert_eq!(pie.qdelay, 0, "nothing is left behind");
+    assert_eq!(pie.state.qdelay, 0, "nothing is left behind");
 }
 
 /// Lazy updates are those of a timer that fires each period, 20 ms with 250 jiffies per second.
@@ -201,22 +206,26 @@ fn lazy_updates_are_those_of_a_timer() {
     for milliseconds in [19, 20, 21, 151, 3_000, 100_000, 3_600_000] {
         let new = || {
             let mut pie = pie(&PieSpec::default());
-            (pie.prob, pie.update) = (fraction(0.7), at(20));
+            (pie.state.prob, pie.state.update) = (fraction(0.7), at(20));
             pie
         };
         let (mut lazy, mut timer) = (new(), new());
-        lazy.update_until(at(milliseconds));
+        lazy.state.update_until(&lazy.law, at(milliseconds), 0);
         for _ in 0..milliseconds / 20 {
-            timer.update_probability();
+            update(&mut timer);
         }
-        assert_eq!((lazy.prob, lazy.qdelay_old), (timer.prob, timer.qdelay_old), "{milliseconds} ms");
-        assert_eq!(lazy.update, at((milliseconds / 20 + 1) * 20));
+        assert_eq!(
+            (lazy.state.prob, lazy.state.qdelay_old),
+            (timer.state.prob, timer.state.qdelay_old),
+            "{milliseconds} ms"
+        );
+        assert_eq!(lazy.state.update, at((milliseconds / 20 + 1) * 20));
     }
 }
 
 #[test]
 fn the_phase_of_the_timer_is_drawn() {
-    let update = |seed| Pie::new(&PieSpec::default(), &Place { seed, ..place("8 Mbps") }).update;
+    let update = |seed| Pie::new(&PieSpec::default(), &Place { seed, ..place("8 Mbps") }).state.update;
     assert_ne!(update(1), update(2));
     assert!((1..100).all(|seed| update(seed) < at(20)));
 }

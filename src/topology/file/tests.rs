@@ -206,6 +206,10 @@ fn disciplines_that_cannot_be() {
         (r#"kind = "pie", t_update = "999 ns""#, "999 ns is too short"),
         (r#"kind = "pie", alpha = -1.0"#, "-1 does not do"),
         (r#"kind = "pie", mark_ecnth = 2"#, "is not a probability"),
+        (r#"kind = "fq-pie", flows = 0"#, "0 queues do not do"),
+        (r#"kind = "fq-pie", quantum = "2 MiB""#, "is out of range: 256 B to 1 MiB"),
+        (r#"kind = "fq-pie", t_update = "0 s""#, "too short"),
+        (r#"kind = "fq-pie", memory_limit = "1 MiB""#, "unknown key"),
         (r#"kind = "pie", tupdate = "1 ms""#, "unknown key"),
     ] {
         assert!(ptm(keys).contains(said), "{keys}: {}", ptm(keys));

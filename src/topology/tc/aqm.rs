@@ -1,4 +1,4 @@
-//! `codel`, `fq_codel`, `pie` and `red`: queues that drop before they are full.
+//! `codel`, `fq_codel`, `pie`, `fq_pie` and `red`: queues that drop before they are full.
 
 use super::TcOptions;
 use super::error::{Refusal, TcError};
@@ -6,7 +6,7 @@ use super::fifo::packets;
 use super::script::Qdisc;
 use super::table::Table;
 use super::units::{above_zero, count, rate, size, time};
-use super::words::Word;
+use super::words::{Word, Words};
 use crate::ptm::Buffer;
 use crate::units::{ByteCount, Rate, Span};
 
@@ -97,27 +97,33 @@ pub(super) fn fq_codel(qdisc: &Qdisc<'_>, options: &TcOptions) -> Result<Table, 
         .with_some("ce_threshold", ce_threshold.as_ref()))
 }
 
-/// # Source
-/// iproute2 6.1 `tc/q_pie.c`; Linux 6.1 `net/sched/sch_pie.c` (`pie_change`, `pie_drop_early`) and `include/net/pie.h`
-/// (`pie_params_init`): alpha and beta count sixteenths, and with less than two of the longest frames waiting nothing is dropped.
-pub(super) fn pie(qdisc: &Qdisc<'_>, options: &TcOptions) -> Result<Table, Refusal> {
-    const WORDS: &[&str] = &["limit", "target", "tupdate", "alpha", "beta", "ecn", "noecn"];
-    let mut limit = 1_000;
-    let (mut target, mut update) = (Span::from_ns(15 * MILLISECOND), Span::from_ns(15 * MILLISECOND));
-    let (mut alpha, mut beta, mut ecn) = (2, 20, false);
-    let mut words = qdisc.options.clone();
-    while let Some(word) = words.next() {
+/// The words that `pie` and `fq_pie` share. tc passes no 0 on, so that the kernel's default stays.
+struct Pie {
+    limit: u32,
+    target: Span,
+    update: Span,
+    alpha: u32,
+    beta: u32,
+    ecn: bool,
+}
+
+impl Pie {
+    /// The kernel's defaults, but for the limit [packets].
+    fn new(limit: u32) -> Self {
+        let target = Span::from_ns(15 * MILLISECOND);
+        Pie { limit, target, update: target, alpha: 2, beta: 20, ecn: false }
+    }
+
+    /// Reads a word; whether it is one of these.
+    fn read(&mut self, word: Word<'_>, words: &mut Words<'_>) -> Result<bool, Refusal> {
         match word.text {
-            "limit" => limit = packets(&mut words)?,
-            "target" => target = time(words.value("a time")?)?,
-            "tupdate" => {
-                let value = words.value("a time")?;
-                update = above_zero(value, time(value)?, "a time above 0", "15ms")?;
-            }
-            "alpha" => alpha = count(words.value("a number")?)?,
-            "beta" => beta = count(words.value("a number")?)?,
-            "ecn" => ecn = true,
-            "noecn" => ecn = false,
+            "limit" => unless_zero(&mut self.limit, packets(words)?),
+            "target" => unless_zero(&mut self.target, time(words.value("a time")?)?),
+            "tupdate" => unless_zero(&mut self.update, time(words.value("a time")?)?),
+            "alpha" => unless_zero(&mut self.alpha, weight(words.value("a number")?)?),
+            "beta" => unless_zero(&mut self.beta, weight(words.value("a number")?)?),
+            "ecn" => self.ecn = true,
+            "noecn" => self.ecn = false,
             "nobytemode" | "no_dq_rate_estimator" => {}
             "bytemode" => {
                 return Err(word.no_counterpart("a drop probability by the packet's length", "leave it out"));
@@ -125,20 +131,118 @@ pub(super) fn pie(qdisc: &Qdisc<'_>, options: &TcOptions) -> Result<Table, Refus
             "dq_rate_estimator" => {
                 return Err(word.no_counterpart("a waiting time from the rate of departures", "leave it out"));
             }
-            _ => return Err(word.unknown("pie", WORDS)),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Adds its keys, but for the limit.
+    fn add_to(&self, table: Table, options: &TcOptions) -> Table {
+        table
+            .with_span("target", self.target)
+            .with_span("t_update", self.update)
+            .with_span("max_burst", Span::from_ns(150 * MILLISECOND))
+            .with("alpha", &(f64::from(self.alpha) / 16.0))
+            .with("beta", &(f64::from(self.beta) / 16.0))
+            .with_size("mtu", ByteCount::new(options.frame()))
+            .with("ecn", &self.ecn)
+    }
+}
+
+fn unless_zero<T: PartialEq + Default>(parameter: &mut T, given: T) {
+    if given != T::default() {
+        *parameter = given;
+    }
+}
+
+/// A weight of PIE, in sixteenths.
+fn weight(word: Word<'_>) -> Result<u32, Refusal> {
+    Some(count(word)?).filter(|weight| *weight <= 32).ok_or_else(|| word.bad("a number up to 32", "2"))
+}
+
+/// # Source
+/// iproute2 6.1 `tc/q_pie.c`; Linux 6.1 `net/sched/sch_pie.c` (`pie_change`, `pie_drop_early`) and `include/net/pie.h`
+/// (`pie_params_init`): alpha and beta count sixteenths, and with less than two of the longest frames waiting nothing is dropped.
+pub(super) fn pie(qdisc: &Qdisc<'_>, options: &TcOptions) -> Result<Table, Refusal> {
+    const WORDS: &[&str] = &["limit", "target", "tupdate", "alpha", "beta", "ecn", "noecn"];
+    let mut pie = Pie::new(1_000);
+    let mut words = qdisc.options.clone();
+    while let Some(word) = words.next() {
+        if !pie.read(word, &mut words)? {
+            return Err(word.unknown("pie", WORDS));
         }
     }
-    Ok(Table::of_kind("pie")
-        .with("buffer", &Buffer::Packets(limit.into()))
-        .with_span("target", target)
-        .with_span("t_update", update)
-        .with_span("max_burst", Span::from_ns(150 * MILLISECOND))
-        .with("alpha", &(f64::from(alpha) / 16.0))
-        .with("beta", &(f64::from(beta) / 16.0))
-        .with_size("mtu", ByteCount::new(options.frame()))
-        .with("ecn", &ecn)
+    let table = Table::of_kind("pie").with("buffer", &Buffer::Packets(pie.limit.into()));
+    Ok(pie.add_to(table, options).with("hz", &options.hz))
+}
+
+/// # Source
+/// iproute2 6.1 `tc/q_fq_pie.c`; Linux 6.1 `net/sched/sch_fq_pie.c` (`fq_pie_init`, `fq_pie_change`).
+pub(super) fn fq_pie(
+    qdisc: &Qdisc<'_>,
+    options: &TcOptions,
+    remarks: &mut Vec<String>,
+) -> Result<Table, Refusal> {
+    const WORDS: &[&str] = &[
+        "limit",
+        "flows",
+        "target",
+        "tupdate",
+        "alpha",
+        "beta",
+        "quantum",
+        "memory_limit",
+        "ecn_prob",
+        "ecn",
+        "noecn",
+    ];
+    const MOST_FLOWS: u32 = 65_536;
+    const MOST_QUANTUM: u64 = 1 << 20;
+    let mut pie = Pie::new(10_240);
+    let (mut flows, mut quantum, mut ecn_percent) = (1_024, options.frame().clamp(256, MOST_QUANTUM), 10);
+    let mut words = qdisc.options.clone();
+    while let Some(word) = words.next() {
+        match word.text {
+            "flows" => {
+                let value = words.value("a number")?;
+                let given = Some(count(value)?).filter(|flows| *flows <= MOST_FLOWS);
+                unless_zero(&mut flows, given.ok_or_else(|| value.bad("a number up to 65536", "1024"))?);
+            }
+            "quantum" => {
+                let value = words.value("a size")?;
+                let bytes = size(value)?.get();
+                if bytes > MOST_QUANTUM {
+                    return Err(value.bad("a quantum up to 1 MiB", "1514"));
+                }
+                // The kernel takes 256 for less.
+                unless_zero(&mut quantum, if bytes == 0 { 0 } else { bytes.max(256) });
+            }
+            "memory_limit" => {
+                if size(words.value("a size")?)? > ByteCount::ZERO {
+                    remarks.push(MEMORY_LIMIT.to_owned());
+                }
+            }
+            "ecn_prob" => {
+                let value = words.value("a percentage")?;
+                let percent = Some(count(value)?).filter(|percent| *percent < 100);
+                unless_zero(&mut ecn_percent, percent.ok_or_else(|| value.bad("a number up to 99", "10"))?);
+            }
+            _ if pie.read(word, &mut words)? => {}
+            _ => return Err(word.unknown("fq_pie", WORDS)),
+        }
+    }
+    let table = Table::of_kind("fq-pie")
+        .with("limit", &pie.limit)
+        .with("flows", &flows)
+        .with_size("quantum", ByteCount::new(quantum));
+    Ok(pie
+        .add_to(table, options)
+        .with("mark_ecnth", &(f64::from(ecn_percent) / 100.0))
         .with("hz", &options.hz))
 }
+
+const MEMORY_LIMIT: &str =
+    "`memory_limit` of `fq_pie` is left out: the kernel counts the packets above it, and drops none";
 
 /// The parameters of `red` as tc works them out.
 struct Red {

@@ -288,6 +288,11 @@ fn what_is_not_understood_is_refused_by_line_and_word() {
         ),
         ("qdisc add root codel interval 0", "1: `0`: `0` is not a time above 0"),
         ("qdisc add root pie bytemode", "1: `bytemode`: `bytemode` has no counterpart"),
+        ("qdisc add root pie beta 33", "1: `33`: `33` is not a number up to 32"),
+        ("qdisc add root fq_pie bytemode", "1: `bytemode`: `bytemode` has no counterpart"),
+        ("qdisc add root fq_pie ecn_prob 100", "1: `100`: `100` is not a number up to 99"),
+        ("qdisc add root fq_pie quantum 2m", "1: `2m`: `2m` is not a quantum up to 1 MiB"),
+        ("qdisc add root fq_pie flows 70000", "1: `70000`: `70000` is not a number up to 65536"),
         ("qdisc add root red avpkt 1000", "1: `red`: `red` needs `limit`"),
         (
             "qdisc add root red limit 9000 avpkt 1000 min 6 max 5",
@@ -316,6 +321,19 @@ fn what_is_not_understood_is_refused_by_line_and_word() {
         let outcome = outcome(text);
         assert!(outcome.starts_with(expected), "{text}\n  {outcome}");
     }
+}
+
+#[test]
+fn tc_passes_no_0_of_fq_pie_on_and_the_kernel_widens_a_quantum() {
+    let zeros = "limit 0 flows 0 target 0 tupdate 0 alpha 0 beta 0 quantum 0 memory_limit 0 ecn_prob 0";
+    assert_eq!(outcome(&format!("qdisc add root fq_pie {zeros}")), outcome("qdisc add root fq_pie"));
+    assert!(outcome("qdisc add root fq_pie quantum 100").contains("quantum = \"256 B\""));
+}
+
+#[test]
+fn a_memory_limit_of_fq_pie_is_remarked_on() {
+    let outcome = outcome("qdisc add root fq_pie memory_limit 1m");
+    assert!(outcome.starts_with("# - `memory_limit` of `fq_pie` is left out"), "{outcome}");
 }
 
 #[test]
