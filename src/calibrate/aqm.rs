@@ -92,7 +92,7 @@ pub(super) struct Setting {
     pub has_bottleneck: bool,
     /// The bottleneck's rate, in bits per second.
     pub rate_bps: f64,
-    /// Whether the queue is asked for a packet while it is empty: a class of `htb` is not.
+    /// Whether the queue is asked for a packet while it is empty: a link asks, `htb` and `tbf` do not.
     pub asks_when_empty: bool,
 }
 

@@ -295,7 +295,7 @@ impl Fitting {
             start: self.start,
             has_bottleneck: model.bottleneck != Bottleneck::None,
             rate_bps: model.rate_bps.max(1) as f64,
-            asks_when_empty: model.bottleneck != Bottleneck::DebtBucket,
+            asks_when_empty: model.bottleneck == Bottleneck::Link,
         };
         aqm::fit(&queue, &setting)
     }
