@@ -202,6 +202,8 @@ pub struct PacketsSeen {
     pub egress: u64,
     /// In both.
     pub matched: u64,
+    /// Twice in the egress capture, and once in an ingress capture.
+    pub duplicated: u64,
     /// Lost in the device.
     pub lost: u64,
     /// In the egress capture alone.
@@ -278,7 +280,7 @@ pub fn calibrate(
     let train = if second.is_empty() { whole.clone() } else { first };
     let path = path::take_off(&mut joined, options.ingress.len(), train.clone());
     let replays = Replays::new(&joined, options.ingress.len());
-    let on_half = fit::Fitting::new(&joined, train.clone());
+    let on_half = fit::Fitting::new(&joined, &path, train.clone());
     let aqms = on_half.aqms(&joined, second.clone());
     let mut several = on_half.classful();
     several.extend(on_half.per_flow());
@@ -306,17 +308,25 @@ pub fn calibrate(
     }
     rank(&mut trials);
     let fitted_on_half = trials[0].1.clone();
-    let on_whole = fit::Fitting::new(&joined, whole.clone());
+    let on_whole = fit::Fitting::new(&joined, &path, whole.clone());
     let aqms_on_whole = on_whole.aqms(&joined, 0..0);
     let model = on_whole.refine(on_whole.like(&fitted_on_half, &aqms_on_whole), &replays)?;
     let in_sample = replays.score(&replays.simulate(&model)?, whole.clone());
     let window = if second.is_empty() { whole } else { second.clone() };
     let baselines = on_half.baselines(&joined, window);
     let held_out = (!second.is_empty()).then_some(trials[0].0.held_out);
-    let mut not_identified = on_whole.not_identified(&model);
+    let mut not_identified = on_whole.not_identified(&model, &path);
     if second.is_empty() {
         not_identified
             .push("how good it is on packets that it has not seen: too few for two halves".to_owned());
+    }
+    let not_apart: Vec<AqmKind> =
+        aqm::not_apart(if aqms.is_empty() { &aqms_on_whole } else { &aqms }).iter().map(|aqm| aqm.kind).collect();
+    if model.discipline.is_single() && not_apart.len() > 1 {
+        not_identified.push(format!(
+            "which rule loses packets: the odds between {} are less than a hundred to one",
+            listed(not_apart.iter().map(|kind| kind.words()))
+        ));
     }
     Ok(Calibration {
         ingress: options.ingress.clone(),
@@ -326,7 +336,7 @@ pub fn calibrate(
         not_identified,
         model,
         path,
-        not_apart: aqm::not_apart(if aqms.is_empty() { &aqms_on_whole } else { &aqms }).iter().map(|aqm| aqm.kind).collect(),
+        not_apart,
         aqms,
         aqms_on_whole,
         estimates: on_whole.into_estimates(),
@@ -360,6 +370,16 @@ fn halves(joined: &Joined) -> (Range<i64>, Range<i64>) {
     (i64::MIN..middle, middle..i64::MAX)
 }
 
+/// `a, b and c`.
+fn listed<'w>(words: impl Iterator<Item = &'w str>) -> String {
+    let words: Vec<&str> = words.collect();
+    match words.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
+
 fn seen(joined: &Joined) -> PacketsSeen {
     let count =
         |is: fn(&Fate) -> bool| joined.passages.iter().filter(|passage| is(&passage.fate)).count() as u64;
@@ -368,6 +388,7 @@ fn seen(joined: &Joined) -> PacketsSeen {
         egress: joined.egress,
         matched: count(|fate| matches!(fate, Fate::Departed(_))),
         lost: count(|fate| *fate == Fate::Lost),
+        duplicated: joined.duplicated,
         only_egress: joined.only_egress,
         unknown: count(|fate| *fate == Fate::Unknown),
         negative_delays: joined.negative,
@@ -376,11 +397,17 @@ fn seen(joined: &Joined) -> PacketsSeen {
 
 fn warnings(joined: &Joined) -> Vec<String> {
     let mut warnings = joined.remarks.clone();
-    let PacketsSeen { egress, matched, only_egress, unknown, negative_delays, ingress, .. } = seen(joined);
+    let PacketsSeen { egress, matched, duplicated, only_egress, unknown, negative_delays, ingress, .. } = seen(joined);
     if only_egress * 1_000 > egress {
         warnings.push(format!(
             "{only_egress} of {egress} packets of the egress capture are in no ingress capture: is the capture of an \
              ingress port missing? What they took of the rate is not accounted for"
+        ));
+    }
+    if duplicated > 0 {
+        warnings.push(format!(
+            "{duplicated} packets are in the egress capture twice: the path duplicates them, or the capture does; no \
+             device of taunet does"
         ));
     }
     if unknown * 100 > ingress {

@@ -6,16 +6,17 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::Value;
 
-use super::aqm::{AqmEstimate, Parameter};
+use super::aqm::{AqmEstimate, AqmKind, Parameter};
 use super::bucket::Figure;
 use super::buffer::{BufferEstimate, Counts, LossFinding};
 use super::path::PathEstimate;
 use super::model::{Bottleneck, DEVICE, EGRESS_PORT, SINK, host};
 use super::{CalibrateError, Calibration};
 use crate::config::toml_value;
-use crate::ptm::{Framing, LinkLayer};
+use crate::impairment::{Distribution, Jitter};
+use crate::ptm::{Framing, LinkLayer, NetemSpec, PtmSpec};
 use crate::record::{DirectoryError, RunDirectory};
-use crate::units::{ByteCount, Rate, Span};
+use crate::units::{ByteCount, Span};
 
 const TOPOLOGY: &str = "topology.toml";
 const SCENARIO: &str = "scenario.toml";
@@ -99,14 +100,18 @@ fn scenario_text(
         toml_value(&name),
         toml_value(&TOPOLOGY)
     );
+    let way = Way::of(calibration);
     for (index, capture) in calibration.ingress.iter().enumerate() {
+        let at = match way.before[index] {
+            0 => format!("{{ port = \"{DEVICE}:{}\", direction = \"ingress\" }}", index + 1),
+            _ => format!("{{ port = \"{}:0\", direction = \"egress\" }}", host(index + 1)),
+        };
         text.push_str(&format!(
-            "\n[[traffic]]\nkind = \"replay\"\ncapture = {}\nat = {{ port = \"{DEVICE}:{}\", direction = \"ingress\" }}\n",
-            path_text(&path(capture)?),
-            index + 1
+            "\n[[traffic]]\nkind = \"replay\"\ncapture = {}\nat = {at}\n",
+            path_text(&path(capture)?)
         ));
     }
-    let at = match calibration.model.at_far_end {
+    let at = match calibration.model.at_far_end || way.behind > 0 || way.jitter.is_some() {
         true => format!("{{ port = \"{SINK}:0\", direction = \"ingress\" }}"),
         false => format!("{{ port = \"{DEVICE}:{EGRESS_PORT}\", direction = \"egress\" }}"),
     };
@@ -115,6 +120,54 @@ fn scenario_text(
         path_text(&path(&calibration.egress)?)
     ));
     Ok(text)
+}
+
+/// The path as the topology has it.
+struct Way {
+    /// The delay of the link before each ingress port, in picoseconds.
+    before: Vec<u64>,
+    /// The delay of the link behind the device, in picoseconds.
+    behind: u64,
+    /// Its jitter.
+    jitter: Option<Jitter>,
+}
+
+impl Way {
+    /// A delay behind a link begins when the packet is through: where the egress capture shows its start, the delay is put
+    /// before the device.
+    fn of(calibration: &Calibration) -> Self {
+        let Calibration { path, model, .. } = calibration;
+        let ps = |us: f64| (us * 1e6).round() as u64;
+        let mut before: Vec<u64> = path.before_us.iter().map(|us| ps(*us)).collect();
+        let shows_start = model.bottleneck == Bottleneck::Link && !model.at_far_end;
+        let mut behind = match model.bottleneck == Bottleneck::None && path.netem().is_some() {
+            true => 0,
+            false => ps(path.delay_us),
+        };
+        if shows_start {
+            for delay in &mut before {
+                *delay += behind;
+            }
+            behind = 0;
+        }
+        Way { before, behind, jitter: path.link_jitter().filter(|_| !shows_start) }
+    }
+}
+
+fn jitter_text(jitter: &Jitter) -> String {
+    let distribution = match jitter.distribution {
+        Distribution::Uniform { max } => format!("distribution = \"uniform\", max = {}", toml_value(&max)),
+        Distribution::Normal { mean, std, .. } => format!(
+            "distribution = \"normal\", mean = {}, std = {}",
+            toml_value(&mean),
+            toml_value(&std)
+        ),
+        // No path is found to have another.
+        Distribution::Exponential { mean, .. } | Distribution::Pareto { mean, .. } => {
+            format!("distribution = \"exponential\", mean = {}", toml_value(&mean))
+        }
+    };
+    format!("{{ {distribution}, order = \"break\" }}")
 }
 
 fn topology_text(calibration: &Calibration, name: &str) -> String {
@@ -140,20 +193,40 @@ fn topology_text(calibration: &Calibration, name: &str) -> String {
         "\n# Every destination lies behind the one egress port.\n[[device]]\nname = \"{SINK}\"\nkind = \"host\"\n\
          addresses = [\"0.0.0.0/0\", \"::/0\"]\n"
     ));
+    let way = Way::of(calibration);
     for number in 1..=calibration.ingress.len() {
         text.push_str(&format!("\n[[link]]\nbetween = [\"{}:0\", \"{DEVICE}:{number}\"]\n", host(number)));
+        if way.before[number - 1] > 0 {
+            text.push_str(&format!("delay = {}\n", span(way.before[number - 1])));
+        }
     }
     text.push_str(&format!("\n[[link]]\nbetween = [\"{DEVICE}:{EGRESS_PORT}\", \"{SINK}:0\"]\n"));
+    let mut forward = Vec::new();
     if model.bottleneck == Bottleneck::Link {
-        let rate = Rate::from_bps(model.rate_bps.max(1)).expect("one or more");
-        let overhead = match model.link().overhead {
-            ByteCount::ZERO => String::new(),
-            bytes => format!(", overhead = {}", toml_value(&bytes)),
-        };
-        text.push_str(&format!("forward = {{ bandwidth = {}{overhead} }}\n", toml_value(&rate)));
+        let link = model.link();
+        forward.push(format!("bandwidth = {}", toml_value(&model.rate())));
+        if link.overhead > ByteCount::ZERO {
+            forward.push(format!("overhead = {}", toml_value(&link.overhead)));
+        }
     }
+    if way.behind > 0 {
+        forward.push(format!("delay = {}", span(way.behind)));
+    }
+    if let Some(jitter) = way.jitter {
+        forward.push(format!("jitter = {}", jitter_text(&jitter)));
+    }
+    if !forward.is_empty() {
+        text.push_str(&format!("forward = {{ {} }}\n", forward.join(", ")));
+    }
+    let ptm = match (model.bottleneck, calibration.path.netem(), &model.queue) {
+        (Bottleneck::None, Some(netem), Some(PtmSpec::Netem(queue))) => {
+            PtmSpec::Netem(Box::new(NetemSpec { loss: queue.loss, ..netem }))
+        }
+        (Bottleneck::None, Some(netem), _) => PtmSpec::Netem(Box::new(netem)),
+        _ => model.ptm(),
+    };
     // Written as the reader reads it, whatever the discipline.
-    if let Ok(Value::Object(spec)) = serde_json::to_value(model.ptm())
+    if let Ok(Value::Object(spec)) = serde_json::to_value(ptm)
         && let Some((kind, Value::Object(keys))) = spec.into_iter().next()
     {
         text.push_str(&format!("\n[link.ptm]\nkind = {}\n", toml_value(&kind)));
@@ -293,7 +366,7 @@ fn evidence(calibration: &Calibration) -> Vec<String> {
     let mut lines = vec![
         format!(
             "A device calibrated from captures: {}, {}.",
-            model.discipline.words(),
+            model.words(),
             model.bottleneck.words()
         ),
         String::new(),
@@ -302,6 +375,7 @@ fn evidence(calibration: &Calibration) -> Vec<String> {
             packets.ingress, packets.matched, packets.lost, packets.unknown
         ),
     ];
+    lines.extend(path_lines(&calibration.path));
     let mut line = |text: String| lines.push(text);
     if let Some(processing) = &estimates.processing {
         line(format!(
@@ -340,8 +414,13 @@ fn evidence(calibration: &Calibration) -> Vec<String> {
             line(format!("release slack: {} us (median lateness of the head)", figure(slack)));
         }
     }
-    if let LossFinding::TailDrop(all) = &estimates.losses {
+    if let LossFinding::TailDrop(all) = &estimates.losses
+        && model.aqm == Some(AqmKind::TailDrop)
+    {
         line(format!("buffer: {}", buffer(all)));
+    }
+    if let Some(aqm) = calibration.chosen_aqm() {
+        line(format!("{}: {}", aqm.kind.words(), parameters(aqm)));
     }
     if let (Some(classes), false) = (&estimates.classes, model.classes.is_empty()) {
         line(format!(

@@ -11,6 +11,7 @@ use super::classes::{self, Classification, Field, quanta};
 use super::flow_queues;
 use super::model::{Bottleneck, ClassModel, DisciplineKind, Model};
 use super::passage::Joined;
+use super::path::PathEstimate;
 use super::queue::Queue;
 use super::rate::{RateEstimate, framed};
 use super::sample::{Alone, Crossing, Sample, quantile, roundest};
@@ -192,7 +193,7 @@ fn is_link(rate: &RateEstimate, burst: Option<&BurstEstimate>, at_far_end: bool,
 
 impl Fitting {
     /// Reads everything off the packets that arrive in `window`.
-    pub fn new(joined: &Joined, window: Range<i64>) -> Self {
+    pub fn new(joined: &Joined, path: &PathEstimate, window: Range<i64>) -> Self {
         let mut sample = Sample::new(&joined.passages, window.start, window.end);
         let mut at_far_end = false;
         let transmission = transmission(&sample.alone());
@@ -222,6 +223,9 @@ impl Fitting {
             false => None,
         };
         let mut rate = RateEstimate::of(&sample, guard_us, true);
+        if let (Some(rate), Some(jitter)) = (&mut rate, &path.jitter) {
+            rate.blurred(jitter.rate_uncertainty_bps);
+        }
         if let (true, None, Some(us_per_byte)) = (at_far_end, rate, transmission) {
             rate = Some(RateEstimate::of_transmission(us_per_byte));
         }
@@ -361,7 +365,12 @@ impl Fitting {
     }
 
     /// The classes of a model, in the order of their field.
-    fn with_classes(&self, discipline: DisciplineKind, top_owns_rate: bool) -> Option<Model> {
+    fn with_classes(
+        &self,
+        discipline: DisciplineKind,
+        top_owns_rate: bool,
+        prio: &[u8],
+    ) -> Option<Model> {
         let Estimates { classes, class_losses, quanta, losses, .. } = &self.estimates;
         let found = classes.as_ref()?;
         let mut model = self.plain();
@@ -372,7 +381,9 @@ impl Fitting {
             model.bottleneck = Bottleneck::DebtBucket;
         }
         let count = found.classes.len();
-        let prio = priorities(found, discipline);
+        if prio.len() != count {
+            return None;
+        }
         let misfits = |losses: &LossFinding| losses.buffer().map_or(u64::MAX, |buffer| buffer.misfits);
         let by_class: u64 =
             class_losses.iter().filter_map(|losses| losses.buffer()).map(|buffer| buffer.misfits).sum();
@@ -411,14 +422,26 @@ impl Fitting {
 
     /// Models with classes to try, the simplest first.
     pub fn classful(&self) -> Vec<Model> {
+        let Some(found) = &self.estimates.classes else { return Vec::new() };
+        let count = found.classes.len();
+        let order = strict_order(found);
         let mut models = Vec::new();
-        models.extend(self.with_classes(DisciplineKind::Priority, false));
+        models.extend(self.with_classes(DisciplineKind::Priority, false, &order));
         if models.last().is_some_and(|model| model.bottleneck == Bottleneck::DebtBucket) {
-            models.extend(self.with_classes(DisciplineKind::Priority, true));
+            models.extend(self.with_classes(DisciplineKind::Priority, true, &order));
         }
-        models.extend(self.with_classes(DisciplineKind::Sharing, false));
-        if self.estimates.classes.as_ref().is_some_and(|classes| classes.classes.len() > 2) {
-            models.extend(self.with_classes(DisciplineKind::PriorityAndSharing, false));
+        models.extend(self.with_classes(DisciplineKind::Sharing, false, &vec![0; count]));
+        // The first few go strictly first, and the others share.
+        let mut shared: Vec<Vec<u8>> = vec![loose_order(found)];
+        for strict in 1..count.saturating_sub(1) {
+            shared.push(order.iter().map(|place| (*place).min(strict as u8)).collect());
+        }
+        shared.retain(|prio| prio.iter().any(|place| *place > 0));
+        shared.dedup();
+        if count > 2 {
+            for prio in shared {
+                models.extend(self.with_classes(DisciplineKind::PriorityAndSharing, false, &prio));
+            }
         }
         models
     }
@@ -438,7 +461,9 @@ impl Fitting {
             return Model { discipline: other.discipline, queue: other.queue.clone(), aqm: None, buffer: None, ..self.plain() };
         }
         if !other.classes.is_empty() {
-            return self.with_classes(other.discipline, other.top_owns_rate()).unwrap_or_else(|| other.clone());
+            let prio: Vec<u8> = other.classes.iter().map(|class| class.prio).collect();
+            let own = self.with_classes(other.discipline, other.top_owns_rate(), &prio);
+            return own.unwrap_or_else(|| other.clone());
         }
         match aqms.iter().find(|aqm| Some(aqm.kind) == other.aqm).or(aqms.first()) {
             Some(aqm) => self.with_aqm(aqm),
@@ -501,7 +526,7 @@ impl Fitting {
     }
 
     /// What this part of the recording does not show, in words.
-    pub fn not_identified(&self, model: &Model) -> Vec<String> {
+    pub fn not_identified(&self, model: &Model, path: &PathEstimate) -> Vec<String> {
         let Estimates { processing, rate, burst, losses, classes, quanta, .. } = &self.estimates;
         let mut unknown = Vec::new();
         let mut say = |text: String| unknown.push(text);
@@ -517,6 +542,18 @@ impl Fitting {
         }
         if rate.is_none() {
             say("the rate, the burst, the discipline: too few packets waited for another".to_owned());
+        }
+        if let Some(jitter) = &path.jitter {
+            say(format!(
+                "burst, release slack and framing, and the order of packets less than {:.1} ms apart: the path's jitter \
+                 hides them",
+                (jitter.most_us - jitter.p50_us).max(jitter.p50_us) / 1e3
+            ));
+        }
+        if path.delay_us > 0.0 {
+            say("whether the constant delay lies before the device or behind it, and how long the device forwards \
+                 beside it"
+                .to_owned());
         }
         match burst {
             Some(burst) if burst.bytes.is_none() && model.bottleneck != Bottleneck::Link => say(format!(
@@ -615,15 +652,19 @@ fn refine_quanta(
     Ok(best.1)
 }
 
-/// The priority of each class: 0 goes first.
-fn priorities(found: &Classification, discipline: DisciplineKind) -> Vec<u8> {
+/// The place of each class in the order of who goes before whom: 0 goes first, classes that go before as many others share
+/// a place.
+fn strict_order(found: &Classification) -> Vec<u8> {
+    order(found, 0.5)
+}
+
+/// The same, of classes that go before others all but always.
+fn loose_order(found: &Classification) -> Vec<u8> {
+    order(found, 0.95)
+}
+
+fn order(found: &Classification, clearly: f64) -> Vec<u8> {
     let count = found.classes.len();
-    // A class goes after all that clearly precede it.
-    let clearly = match discipline {
-        DisciplineKind::Priority => 0.5,
-        DisciplineKind::PriorityAndSharing => 0.95,
-        _ => return vec![0; count],
-    };
     (0..count)
         .map(|class| {
             let before =

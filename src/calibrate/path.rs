@@ -3,6 +3,7 @@
 //! What is found is taken off the passages, so that everything behind it sees the device alone. See
 //! `docs/calibration.md`, "Behind a path".
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 
 use rustc_hash::FxHashMap;
@@ -11,6 +12,9 @@ use serde::Serialize;
 use super::fit::transmission;
 use super::passage::{Fate, Joined, Passage};
 use super::sample::{Sample, quantile};
+use crate::impairment::{Distribution, Jitter, Order};
+use crate::ptm::{DelayDistribution, NetemSpec};
+use crate::units::{Probability, Span};
 
 const PS_PER_US: f64 = 1e6;
 
@@ -50,6 +54,18 @@ pub struct JitterEstimate {
     pub rate_uncertainty_bps: f64,
 }
 
+impl JitterEstimate {
+    /// Whether it is distributed as evenly as a uniform one rather than as a normal one.
+    fn is_uniform(&self) -> bool {
+        self.kurtosis < 2.3
+    }
+}
+
+/// A span in whole microseconds.
+fn whole_us(us: f64) -> Span {
+    Span::from_ns(us.round().max(0.0) as u64 * 1_000)
+}
+
 /// Packets that go at once while others are delayed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ReorderEstimate {
@@ -77,6 +93,17 @@ pub struct PathEstimate {
 }
 
 impl PathEstimate {
+    /// No path beside the device.
+    pub(super) fn none(captures: usize) -> Self {
+        PathEstimate {
+            delay_us: 0.0,
+            delay_uncertainty_us: 0.0,
+            before_us: vec![0.0; captures],
+            jitter: None,
+            reordering: None,
+        }
+    }
+
     /// Whether there is a path beside the device.
     pub fn is_seen(&self) -> bool {
         self.delay_us > 0.0
@@ -85,26 +112,46 @@ impl PathEstimate {
             || self.reordering.is_some()
     }
 
-    /// The delay to write, in picoseconds.
-    pub(super) fn delay_ps(&self) -> u64 {
-        (self.delay_us * PS_PER_US).round() as u64
+    /// The path as a `netem`, where packets are delayed one by one and nothing is queued; none where that is not so.
+    pub(super) fn netem(&self) -> Option<NetemSpec> {
+        let limit = u64::from(u32::MAX);
+        if let Some(found) = &self.reordering {
+            return Some(NetemSpec {
+                limit,
+                delay: whole_us(found.delay_us),
+                // One of `gap` may go at once, and does so with this probability.
+                reorder: Probability::new((found.part * f64::from(found.gap)).min(1.0))?,
+                gap: NonZeroU32::new(found.gap),
+                ..NetemSpec::default()
+            });
+        }
+        let jitter = self.jitter.filter(|jitter| jitter.rate_bps.is_none())?;
+        let mean = whole_us(self.delay_us + jitter.mean_us);
+        let (distribution, width) = match jitter.is_uniform() {
+            true => (DelayDistribution::Uniform, 3f64.sqrt() * jitter.std_us),
+            false => (DelayDistribution::Normal, jitter.std_us),
+        };
+        Some(NetemSpec { limit, delay: mean, jitter: whole_us(width), distribution, ..NetemSpec::default() })
     }
 
-    /// The delay before each ingress port, in picoseconds.
-    pub(super) fn before_ps(&self) -> Vec<u64> {
-        self.before_us.iter().map(|us| (us * PS_PER_US).round() as u64).collect()
+    /// Its jitter as that of a link; none where it has none beside a bottleneck.
+    pub(super) fn link_jitter(&self) -> Option<Jitter> {
+        let jitter = self.jitter.filter(|jitter| jitter.rate_bps.is_some())?;
+        let distribution = match jitter.is_uniform() {
+            true => Distribution::Uniform { max: whole_us(2.0 * jitter.mean_us) },
+            false => Distribution::Normal {
+                mean: whole_us(jitter.mean_us),
+                std: whole_us(jitter.std_us),
+                max: None,
+            },
+        };
+        Some(Jitter { distribution, order: Order::Break })
     }
 }
 
 /// Finds the path by the packets that arrive in `window`, and takes it off all passages.
 pub(super) fn take_off(joined: &mut Joined, captures: usize, window: Range<i64>) -> PathEstimate {
-    let mut path = PathEstimate {
-        delay_us: 0.0,
-        delay_uncertainty_us: 0.0,
-        before_us: vec![0.0; captures],
-        jitter: None,
-        reordering: None,
-    };
+    let mut path = PathEstimate::none(captures);
     let overtaking = overtaking_in_flows(&joined.passages, &window);
     let matched = delays(&joined.passages, &window).count();
     if matched > 0 && overtaking >= 20 && overtaking as f64 > LEAST_OVERTAKING * matched as f64 {

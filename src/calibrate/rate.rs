@@ -422,6 +422,14 @@ impl RateEstimate {
         })
     }
 
+    /// The same of departures that jitter hides: a rate is known so well, and framing not at all.
+    pub(super) fn blurred(&mut self, uncertainty_bps: f64) {
+        self.uncertainty_bps = uncertainty_bps;
+        self.taken_bps = roundest(self.bps, uncertainty_bps);
+        self.framing = Framing::default();
+        (self.overhead_measured_bytes, self.overhead_uncertainty_bytes) = (0.0, f64::INFINITY);
+    }
+
     /// From the transmission times of packets that met no other, where none waited.
     pub(super) fn of_transmission(us_per_byte: f64) -> Self {
         let bps = 8e6 / us_per_byte;

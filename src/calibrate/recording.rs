@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::fit::Fitting;
 use super::model::Model;
 use super::passage::{Fate, Joined, join};
+use super::path::PathEstimate;
 use super::simulate::Replays;
 use super::{CalibrateError, CalibrateOptions};
 use crate::packet::{FlowKey, Packet};
@@ -66,7 +67,7 @@ impl Recording {
     /// A simulation stops.
     pub fn model(&self, window: Range<i64>) -> Result<Model, CalibrateError> {
         let replays = Replays::new(&self.joined, self.captures);
-        let fitting = Fitting::new(&self.joined, window.clone());
+        let fitting = Fitting::new(&self.joined, &PathEstimate::none(self.captures), window.clone());
         let plain = match fitting.aqms(&self.joined, 0..0).first() {
             Some(aqm) => fitting.with_aqm(aqm),
             None => fitting.plain(),
