@@ -161,6 +161,8 @@ pub struct Trial {
     pub log_loss_nats: Option<f64>,
     /// Whether the first class is sure of most of the rate.
     pub top_owns_rate: bool,
+    /// Whether each class has a queue per flow.
+    pub flow_queues_in_classes: bool,
     /// On the half that it was fitted on.
     pub fitted: Score,
     /// On the other half.
@@ -170,7 +172,7 @@ pub struct Trial {
 impl Trial {
     /// Who goes next, and who is lost, in words.
     pub fn words(&self) -> String {
-        model::words(self.discipline, self.aqm)
+        model::words(self.discipline, self.aqm, self.flow_queues_in_classes)
     }
 }
 
@@ -299,11 +301,16 @@ pub fn calibrate(
             true => fitted,
             false => replays.score(&simulated, second.clone()),
         };
-        let (discipline, bottleneck, top_owns_rate) =
-            (model.discipline, model.bottleneck, model.top_owns_rate());
-        let log_loss_nats = aqms.get(number).map(|aqm| aqm.held_out_nats);
-        let aqm = model.aqm;
-        let trial = Trial { discipline, aqm, bottleneck, top_owns_rate, fitted, held_out, log_loss_nats };
+        let trial = Trial {
+            discipline: model.discipline,
+            aqm: model.aqm,
+            bottleneck: model.bottleneck,
+            log_loss_nats: aqms.get(number).map(|aqm| aqm.held_out_nats),
+            top_owns_rate: model.top_owns_rate(),
+            flow_queues_in_classes: model.has_flow_queues(),
+            fitted,
+            held_out,
+        };
         trials.push((trial, model));
     }
     rank(&mut trials);

@@ -13,7 +13,7 @@ mod red;
 use serde::Serialize;
 
 use super::buffer::{self, BufferEstimate, Counts};
-use super::queue::Queue;
+use super::queue::{Joined, Queue};
 use crate::ptm::PtmSpec;
 use crate::units::{Span, Timestamp};
 
@@ -60,6 +60,13 @@ pub struct Parameter {
     pub uncertainty: f64,
     /// Its unit.
     pub unit: &'static str,
+}
+
+impl Parameter {
+    /// How many packets may wait.
+    fn limit(packets: u64) -> Self {
+        Parameter { name: "buffer", value: packets as f64, uncertainty: 0.0, unit: "packets" }
+    }
 }
 
 /// A rule fitted to a queue.
@@ -186,6 +193,37 @@ fn tail_drop(score: &Scoring<'_>) -> AqmEstimate {
     found.buffer = Some(buffer);
     found
 }
+
+/// How many packets may wait beside a rule that does not predict some losses: they come as the most packets wait. Such losses
+/// are predicted then; none where there is no such limit.
+fn limit(queue: &Queue, predicted: &mut [f64]) -> Option<u64> {
+    let admitted = queue.joined[queue.fit.clone()].iter().filter(|joined| joined.taken.is_some());
+    let most = admitted.map(|joined| joined.packets).fold(0.0, f64::max);
+    let full = |joined: &Joined| joined.packets >= most;
+    let (mut unpredicted, mut at_full, mut passed) = (0, 0, 0);
+    for place in queue.fit.clone() {
+        let joined = &queue.joined[place];
+        if joined.taken.is_none() && predicted[place] < 0.2 {
+            unpredicted += 1;
+            at_full += usize::from(full(joined));
+        } else if joined.taken.is_some() && full(joined) {
+            passed += 1;
+        }
+    }
+    if at_full < LEAST_AT_LIMIT || 2 * at_full < unpredicted || passed > at_full {
+        return None;
+    }
+    for (joined, hit) in queue.joined.iter().zip(predicted) {
+        if full(joined) {
+            *hit = hit.max(at_full as f64 / (at_full + passed) as f64);
+        }
+    }
+    // The most that waited as one was let in, and that one.
+    Some(most as u64 + 1)
+}
+
+/// Losses from a full queue without which it has no limit.
+const LEAST_AT_LIMIT: usize = 10;
 
 /// The least cost by coordinate descent in factors of each parameter, that get finer.
 pub(super) fn descend<const N: usize>(

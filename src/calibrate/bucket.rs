@@ -89,6 +89,12 @@ pub(super) fn loses_tokens(burst_bytes: f64, slack_us: f64, longest: f64, bps: f
 }
 
 impl BurstEstimate {
+    /// Whether all that is seen is a bucket with no more than the longest packet.
+    pub(super) fn holds_one_packet(&self, rate: &RateEstimate, sample: &Sample) -> bool {
+        let longest = sample.crossings.iter().map(|crossing| crossing.length).fold(0.0, f64::max);
+        self.bytes.is_none() && self.head_start_us <= rate.service(longest) * (1.0 + 1e-3)
+    }
+
     /// From a sample with a known rate; none where nothing waited.
     pub(super) fn of(sample: &Sample, rate: &RateEstimate, processing: f64, guard: f64) -> Option<Self> {
         let steps = steps(sample, rate, processing, guard);

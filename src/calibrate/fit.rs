@@ -26,6 +26,9 @@ const USUAL_GUARD: f64 = 30.0;
 /// An overhead that is not seen, and could not be larger than this [B], is none.
 const WELL_KNOWN_OVERHEAD: f64 = 4.0;
 
+/// The part of all overtaking that is between packets of one class, from which on its flows have queues of their own.
+const WITHIN_CLASSES: f64 = 0.02;
+
 /// By how much the cost must fall for a parameter to be moved from what was seen directly.
 const WORTH_IT: f64 = 0.01;
 
@@ -229,7 +232,19 @@ impl Fitting {
         if let (true, None, Some(us_per_byte)) = (at_far_end, rate, transmission) {
             rate = Some(RateEstimate::of_transmission(us_per_byte));
         }
-        let burst = rate.and_then(|rate| BurstEstimate::of(&sample, &rate, typical, guard_us));
+        let mut burst = rate.and_then(|rate| BurstEstimate::of(&sample, &rate, typical, guard_us));
+        if let (Some(of_rate), Some(of_burst)) = (&rate, &burst)
+            && !at_far_end
+            && path.delay_us > 0.0
+            && of_rate.waits_for_own_length
+            && of_burst.holds_one_packet(of_rate, &sample)
+        {
+            // Behind a path that hides the idle device: a bucket that holds one packet, or a link of that rate seen at its
+            // far end, which is likelier.
+            at_far_end = true;
+            sample = sample.shifted(|crossing| of_rate.service(crossing.length));
+            burst = None;
+        }
         // A bucket counts what it sends with its framing, and so do the queues behind it; a link adds it later.
         if let Some(rate) = rate.as_ref().filter(|rate| !is_link(rate, burst.as_ref(), at_far_end, guard_us)) {
             sample = sample.with_lengths(|length| framed(&rate.framing, length));
@@ -415,6 +430,7 @@ impl Fitting {
                     false => (model.rate_bps / 200).max(1),
                 },
                 buffer: class_losses[class].buffer().filter(|_| !shared).copied(),
+                queue: None,
             })
             .collect();
         Some(model)
@@ -443,6 +459,11 @@ impl Fitting {
                 models.extend(self.with_classes(DisciplineKind::PriorityAndSharing, false, &prio));
             }
         }
+        let within = found.overtaking_within as f64;
+        if within > WITHIN_CLASSES * (within + found.overtaking_between as f64) {
+            let with_queues: Vec<Model> = models.iter().map(flow_queues::in_classes).collect();
+            models.extend(with_queues);
+        }
         models
     }
 
@@ -463,7 +484,11 @@ impl Fitting {
         if !other.classes.is_empty() {
             let prio: Vec<u8> = other.classes.iter().map(|class| class.prio).collect();
             let own = self.with_classes(other.discipline, other.top_owns_rate(), &prio);
-            return own.unwrap_or_else(|| other.clone());
+            return match own {
+                Some(own) if other.classes[0].queue.is_some() => flow_queues::in_classes(&own),
+                Some(own) => own,
+                None => other.clone(),
+            };
         }
         match aqms.iter().find(|aqm| Some(aqm.kind) == other.aqm).or(aqms.first()) {
             Some(aqm) => self.with_aqm(aqm),

@@ -4,7 +4,7 @@
 use super::CalibrateError;
 use super::model::{DisciplineKind, Model};
 use super::sample::{Sample, roundest};
-use crate::ptm::{FqCodelSpec, FqSpec, PtmSpec, SameQueue, SfqSpec};
+use crate::ptm::{FqCodelSpec, FqPieSpec, FqSpec, PtmSpec, SameQueue, SfqSpec};
 use crate::units::{ByteCount, Span};
 
 /// By how much the cost must fall for a parameter to be moved from its default.
@@ -64,10 +64,25 @@ pub(super) fn candidates(plain: &Model, sample: &Sample) -> Vec<Model> {
             }),
         ),
         with(
+            DisciplineKind::FqPie,
+            PtmSpec::FqPie(FqPieSpec { same_queue: alone(), ..FqPieSpec::default() }),
+        ),
+        with(
             DisciplineKind::Fq,
             PtmSpec::Fq(FqSpec { flow_limit: most_of_flow, same_queue: alone(), ..FqSpec::default() }),
         ),
     ]
+}
+
+/// The same classes, each with a queue per flow and the defaults of Linux: FQ-CoDel.
+pub(super) fn in_classes(model: &Model) -> Model {
+    let mut model = model.clone();
+    model.buffer = None;
+    for class in &mut model.classes {
+        class.buffer = None;
+        class.queue = Some(PtmSpec::FqCodel(FqCodelSpec { same_queue: alone(), ..FqCodelSpec::default() }));
+    }
+    model
 }
 
 /// A parameter that a discipline has, as a number.
@@ -95,12 +110,13 @@ const KNOBS: [Knob; 7] = [
     Knob {
         get: |spec| match spec {
             PtmSpec::FqCodel(spec) => Some(us(spec.target)),
+            PtmSpec::FqPie(spec) => Some(us(spec.target)),
             _ => None,
         },
-        set: |spec, value| {
-            if let PtmSpec::FqCodel(spec) = spec {
-                spec.target = of_us(value);
-            }
+        set: |spec, value| match spec {
+            PtmSpec::FqCodel(spec) => spec.target = of_us(value),
+            PtmSpec::FqPie(spec) => spec.target = of_us(value),
+            _ => {}
         },
         range: (100.0, 1e6),
     },
@@ -121,12 +137,14 @@ const KNOBS: [Knob; 7] = [
             PtmSpec::FqCodel(spec) => Some(spec.quantum.get() as f64),
             PtmSpec::Sfq(spec) => Some(spec.quantum.get() as f64),
             PtmSpec::Fq(spec) => Some(spec.quantum.get() as f64),
+            PtmSpec::FqPie(spec) => Some(spec.quantum.get() as f64),
             _ => None,
         },
         set: |spec, value| match spec {
             PtmSpec::FqCodel(spec) => spec.quantum = bytes(value),
             PtmSpec::Sfq(spec) => spec.quantum = bytes(value),
             PtmSpec::Fq(spec) => spec.quantum = bytes(value),
+            PtmSpec::FqPie(spec) => spec.quantum = bytes(value),
             _ => {}
         },
         range: (256.0, 65_536.0),

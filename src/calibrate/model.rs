@@ -44,6 +44,8 @@ pub enum DisciplineKind {
     Sfq,
     /// A queue per flow, served by credit.
     Fq,
+    /// A queue per flow, each with PIE.
+    FqPie,
 }
 
 impl DisciplineKind {
@@ -54,7 +56,10 @@ impl DisciplineKind {
 
     /// Whether each flow has a queue of its own.
     pub fn is_per_flow(self) -> bool {
-        matches!(self, DisciplineKind::FqCodel | DisciplineKind::Sfq | DisciplineKind::Fq)
+        matches!(
+            self,
+            DisciplineKind::FqCodel | DisciplineKind::Sfq | DisciplineKind::Fq | DisciplineKind::FqPie
+        )
     }
 
     /// In words.
@@ -68,6 +73,7 @@ impl DisciplineKind {
             DisciplineKind::FqCodel => "fq-codel",
             DisciplineKind::Sfq => "sfq",
             DisciplineKind::Fq => "fq",
+            DisciplineKind::FqPie => "fq-pie",
         }
     }
 }
@@ -111,6 +117,8 @@ pub struct ClassModel {
     pub own_rate_bps: u64,
     /// Its buffer.
     pub buffer: Option<BufferEstimate>,
+    /// The discipline of what waits in it, where it is more than a FIFO.
+    pub queue: Option<PtmSpec>,
 }
 
 /// A device: what calibration writes into the topology.
@@ -186,7 +194,7 @@ impl ClassModel {
 impl Model {
     /// Who goes next, and who is lost, in words.
     pub fn words(&self) -> String {
-        words(self.discipline, self.aqm)
+        words(self.discipline, self.aqm, self.has_flow_queues())
     }
 
     /// The values that a class takes, in words: the last one takes what fits no other, too.
@@ -194,6 +202,11 @@ impl Model {
         let ClassRange { first, last, .. } = &self.classes[class].range;
         let others = if class + 1 == self.classes.len() { " and all others" } else { "" };
         format!("{first} to {last}{others}")
+    }
+
+    /// Whether each flow has a queue of its own within its class.
+    pub fn has_flow_queues(&self) -> bool {
+        self.classes.iter().any(|class| class.queue.is_some())
     }
 
     /// Whether the first of its classes is sure of most of the rate.
@@ -273,7 +286,8 @@ impl Model {
                 let matched = self.field.map(|field| class.matched(field));
                 let name = Some(format!("{}", 10 * (index + 1)));
                 let buffer = class.buffer.as_ref().map(rounded);
-                (class.prio, PriorityClass { name, matched, buffer, ptm: None })
+                let ptm = class.queue.clone().map(Box::new);
+                (class.prio, PriorityClass { name, matched, buffer, ptm })
             })
             .collect();
         classes.sort_by_key(|(prio, _)| *prio);
@@ -287,7 +301,7 @@ impl Model {
                 matched,
                 quantum: class.quantum_bytes.map(ByteCount::new),
                 buffer: class.buffer.as_ref().map(rounded),
-                ptm: None,
+                ptm: class.queue.clone().map(Box::new),
             })
             .collect()
     }
@@ -315,6 +329,7 @@ impl Model {
                 prio: Some(leaf.prio),
                 quantum: leaf.quantum_bytes.map(ByteCount::new),
                 buffer: leaf.buffer.as_ref().map(rounded),
+                ptm: leaf.queue.clone().map(Box::new),
                 ..class(name, rate(leaf.own_rate_bps))
             })
             .collect();
@@ -367,7 +382,10 @@ impl Model {
 }
 
 /// Who goes next, and who is lost, in words.
-pub(super) fn words(discipline: DisciplineKind, aqm: Option<AqmKind>) -> String {
+pub(super) fn words(discipline: DisciplineKind, aqm: Option<AqmKind>, flow_queues: bool) -> String {
+    if flow_queues {
+        return format!("{}, fq-codel in each class", discipline.words());
+    }
     match aqm.filter(|aqm| *aqm != AqmKind::TailDrop) {
         Some(aqm) => format!("{} with {}", discipline.words(), aqm.words()),
         None => discipline.words().to_owned(),

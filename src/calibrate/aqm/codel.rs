@@ -1,12 +1,14 @@
 //! CoDel from its drops: the kernel's own control law on the waiting times that were recorded.
 
+use std::collections::VecDeque;
+
 use super::{AqmEstimate, AqmKind, Parameter, Scoring, Setting, descend, span, width};
 use crate::calibrate::queue::Queue;
 use crate::calibrate::sample::roundest;
 use crate::link::Link;
 use crate::packet::{CE, Packet, Tau};
-use crate::ptm::{CodelLaw, CodelSource, CodelSpec, CodelState, Place, PtmSpec};
-use crate::units::{Bandwidth, Span, Time};
+use crate::ptm::{Buffer, CodelLaw, CodelSource, CodelSpec, CodelState, Place, PtmSpec};
+use crate::units::{Bandwidth, ByteCount, Span, Time};
 
 /// Packets that wait, in order, at an instant.
 struct Waiting<'q> {
@@ -58,6 +60,71 @@ struct Predicted {
 fn time(us: f64) -> Time {
     Time::from_ps((us.max(0.0) * 1e6).round() as u64)
 }
+
+/// A limit on what waits, and the newcomers for whom there was no room: CoDel never saw them.
+struct Limit {
+    /// How many packets may wait.
+    packets: f64,
+    /// Who was refused.
+    refused: Vec<bool>,
+    /// Whether the queue was full as each packet came.
+    full: Vec<bool>,
+}
+
+impl Limit {
+    /// By the losses that the law does not predict, where they come as the most packets wait; none where they do not.
+    fn find(turns: &Turns<'_>, spec: &CodelSpec, setting: &Setting) -> Option<Self> {
+        let queue = turns.queue;
+        // When each packet was gone: a loss that is not predicted never joined.
+        let mut gone: Vec<Option<f64>> = queue.joined.iter().map(|joined| joined.taken).collect();
+        for (turn, hits) in turns.turns.iter().zip(turns.predict(spec, setting).hits) {
+            for lost in (turn.first..turn.left).take(hits as usize) {
+                gone[lost] = queue.joined[turn.left].taken;
+            }
+        }
+        // They leave in the order in which they came.
+        let mut inside = VecDeque::new();
+        let mut waited = Vec::with_capacity(gone.len());
+        for (joined, gone) in queue.joined.iter().zip(&gone) {
+            while inside.front().is_some_and(|gone| *gone <= joined.at) {
+                inside.pop_front();
+            }
+            waited.push(inside.len() as f64);
+            inside.extend(*gone);
+        }
+        let admitted = waited.iter().zip(&gone).filter(|(_, gone)| gone.is_some());
+        let most = admitted.map(|(waited, _)| *waited).fold(0.0, f64::max);
+        let full: Vec<bool> = waited.iter().map(|waited| *waited >= NEARLY * most).collect();
+        let unpredicted = gone.iter().filter(|gone| gone.is_none()).count();
+        let refused: Vec<bool> = gone.iter().zip(&full).map(|(gone, full)| gone.is_none() && *full).collect();
+        let at_full = refused.iter().filter(|refused| **refused).count();
+        (at_full >= LEAST_REFUSED && 2 * at_full >= unpredicted).then_some(Limit {
+            packets: most + 1.0,
+            refused,
+            full,
+        })
+    }
+
+    /// The queue without those that were refused.
+    fn admitted(&self, queue: &Queue) -> Queue {
+        let kept = |range: &std::ops::Range<usize>| {
+            let count = |until: usize| self.refused[..until].iter().filter(|refused| !**refused).count();
+            count(range.start)..count(range.end)
+        };
+        let admitted = queue.joined.iter().zip(&self.refused).filter(|(_, refused)| !**refused);
+        Queue {
+            joined: admitted.map(|(joined, _)| *joined).collect(),
+            fit: kept(&queue.fit),
+            score: kept(&queue.score),
+        }
+    }
+}
+
+/// A queue that is as full as this part of the most that waited is full.
+const NEARLY: f64 = 0.98;
+
+/// Newcomers without room without which there is no limit.
+const LEAST_REFUSED: usize = 10;
 
 impl<'q> Turns<'q> {
     fn new(queue: &'q Queue) -> Self {
@@ -152,49 +219,108 @@ impl<'q> Turns<'q> {
 /// Turns after which a drop that was predicted and did not happen is not expected any more.
 const LATE: usize = 50;
 
-/// Fits `target` and `interval`; none where nothing was taken out.
+/// A target and an interval [us], how far each may be off, and whether packets are marked.
+struct Fit {
+    at: [f64; 2],
+    off: [f64; 2],
+    ecn: bool,
+    /// The longest packet [B].
+    longest: u64,
+}
+
+impl Fit {
+    fn spec(&self, [target, interval]: [f64; 2]) -> CodelSpec {
+        CodelSpec {
+            target: span(target),
+            interval: span(interval.max(1.0)),
+            mtu: ByteCount::new(self.longest.max(1_514)),
+            ecn: self.ecn,
+            ..CodelSpec::default()
+        }
+    }
+
+    /// The parameters with which the turns are predicted best.
+    fn of(turns: &Turns<'_>, setting: &Setting) -> Option<Self> {
+        let joined = &turns.queue.joined;
+        let mut fit = Fit {
+            at: [0.0; 2],
+            off: [0.0; 2],
+            ecn: joined.iter().any(|joined| joined.marked),
+            longest: joined.iter().map(|joined| joined.length).fold(0.0, f64::max) as u64,
+        };
+        let cost = |at: &[f64; 2]| turns.cost(&fit.spec(*at), setting);
+        let mut starts: Vec<(f64, [f64; 2])> = Vec::new();
+        for target in [1e3, 2e3, 3e3, 5e3, 7e3, 10e3, 15e3, 20e3, 30e3, 50e3] {
+            for interval in [10e3, 20e3, 30e3, 50e3, 75e3, 100e3, 150e3, 200e3, 300e3, 500e3] {
+                if interval >= 2.0 * target {
+                    let at = [target, interval];
+                    starts.push((cost(&at), at));
+                }
+            }
+        }
+        starts.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let (at, least) = starts
+            .iter()
+            .take(3)
+            .map(|(_, at)| descend(*at, &[1.2, 1.08, 1.03, 1.01, 1.003], cost))
+            .min_by(|a, b| a.1.total_cmp(&b.1))?;
+        let most = 1.1 * least + 0.01;
+        let off = [
+            width(at[0], most, |target| cost(&[target, at[1]])),
+            width(at[1], most, |interval| cost(&[at[0], interval])),
+        ];
+        // People configure round figures; the rounder one is taken where it does no worse.
+        let round = [0, 1].map(|which: usize| roundest(at[which], off[which].max(0.03 * at[which])));
+        let at = if cost(&round) <= most { round } else { at };
+        (fit.at, fit.off) = (at, off);
+        Some(fit)
+    }
+}
+
+/// Fits `target` and `interval`, and the limit where newcomers were refused; none where nothing was taken out.
 pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate> {
     let queue = score.queue;
     let turns = Turns::new(score.seen);
     if turns.turns.is_empty() || queue.fit.is_empty() {
         return None;
     }
-    let ecn = queue.joined.iter().any(|joined| joined.marked);
-    let longest = queue.joined.iter().map(|joined| joined.length).fold(0.0, f64::max);
-    let spec = |[target, interval]: &[f64; 2]| CodelSpec {
-        target: span(*target),
-        interval: span(interval.max(1.0)),
-        mtu: crate::units::ByteCount::new((longest as u64).max(1_514)),
-        ecn,
-        ..CodelSpec::default()
-    };
-    let cost = |at: &[f64; 2]| turns.cost(&spec(at), setting);
-    let mut starts: Vec<(f64, [f64; 2])> = Vec::new();
-    for target in [1e3, 2e3, 3e3, 5e3, 7e3, 10e3, 15e3, 20e3, 30e3, 50e3] {
-        for interval in [10e3, 20e3, 30e3, 50e3, 75e3, 100e3, 150e3, 200e3, 300e3, 500e3] {
-            if interval >= 2.0 * target {
-                let at = [target, interval];
-                starts.push((cost(&at), at));
-            }
-        }
+    let mut fit = Fit::of(&turns, setting)?;
+    let limit = Limit::find(&turns, &fit.spec(fit.at), setting);
+    if let Some(limit) = &limit {
+        let admitted = limit.admitted(score.seen);
+        fit = Fit::of(&Turns::new(&admitted), setting)?;
     }
-    starts.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let (at, least) = starts
-        .iter()
-        .take(3)
-        .map(|(_, at)| descend(*at, &[1.2, 1.08, 1.03, 1.01, 1.003], cost))
-        .min_by(|a, b| a.1.total_cmp(&b.1))?;
-    let most = 1.1 * least + 0.01;
-    let target = width(at[0], most, |target| cost(&[target, at[1]]));
-    let interval = width(at[1], most, |interval| cost(&[at[0], interval]));
-    // People configure round figures; the rounder one is taken where it does no worse.
-    let round = [roundest(at[0], target.max(0.03 * at[0])), roundest(at[1], interval.max(0.03 * at[1]))];
-    let taken = if cost(&round) <= most { round } else { at };
-    let parameters = vec![
-        Parameter { name: "target", value: taken[0] / 1e3, uncertainty: target / 1e3, unit: "ms" },
-        Parameter { name: "interval", value: taken[1] / 1e3, uncertainty: interval / 1e3, unit: "ms" },
+    let mut spec = fit.spec(fit.at);
+    let mut parameters = vec![
+        Parameter { name: "target", value: fit.at[0] / 1e3, uncertainty: fit.off[0] / 1e3, unit: "ms" },
+        Parameter { name: "interval", value: fit.at[1] / 1e3, uncertainty: fit.off[1] / 1e3, unit: "ms" },
     ];
-    let spec = spec(&taken);
-    let predicted = Turns::new(queue).probabilities(&spec, setting);
+    let predicted = match limit {
+        None => Turns::new(queue).probabilities(&spec, setting),
+        Some(limit) => {
+            spec.buffer = Some(Buffer::Packets(limit.packets as u64));
+            parameters.push(Parameter {
+                name: "buffer",
+                value: limit.packets,
+                uncertainty: (1.0 - NEARLY) * limit.packets,
+                unit: "packets",
+            });
+            within_limit(queue, &spec, setting)?
+        }
+    };
     Some(score.estimate(AqmKind::Codel, parameters, &predicted, Some(PtmSpec::Codel(spec))))
+}
+
+/// The probability of a hit, packet by packet, of a queue with a limit.
+fn within_limit(queue: &Queue, spec: &CodelSpec, setting: &Setting) -> Option<Vec<f64>> {
+    let limit = Limit::find(&Turns::new(queue), spec, setting)?;
+    let admitted = limit.admitted(queue);
+    let mut of_law = Turns::new(&admitted).probabilities(spec, setting).into_iter();
+    let full: Vec<usize> = limit.full.iter().map(|full| usize::from(*full)).collect();
+    let of_limit = queue.by_counts(&full);
+    let predicted = (0..queue.joined.len()).map(|packet| {
+        let law = if limit.refused[packet] { 0.0 } else { of_law.next().unwrap_or(0.0) };
+        if limit.full[packet] { of_limit[packet].max(law) } else { law }
+    });
+    Some(predicted.collect())
 }

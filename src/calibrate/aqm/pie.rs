@@ -1,10 +1,10 @@
 //! PIE from its drops: how likely each was, by the waiting times that were recorded.
 
-use super::{AqmEstimate, AqmKind, Parameter, Scoring, Setting, descend, span, width};
+use super::{AqmEstimate, AqmKind, Parameter, Scoring, Setting, descend, limit, span, width};
 use crate::calibrate::queue::Queue;
 use crate::calibrate::sample::roundest;
 use crate::link::Link;
-use crate::ptm::{PieLaw, PieSpec, PieState, Place, PtmSpec};
+use crate::ptm::{Buffer, PieLaw, PieSpec, PieState, Place, PtmSpec};
 use crate::units::{Bandwidth, Span, Time, Timestamp};
 
 /// A packet that was taken out: when it had joined, when it was taken, and what stayed.
@@ -126,16 +126,19 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
         let predicted = queue.softened(whole.predict(at[0], at[1], phase));
         (queue.log_loss(&predicted, &queue.fit), predicted)
     });
-    let (_, predicted) = phase.min_by(|a, b| a.0.total_cmp(&b.0))?;
-    let parameters = vec![
+    let (_, mut predicted) = phase.min_by(|a, b| a.0.total_cmp(&b.0))?;
+    let limit = limit(queue, &mut predicted);
+    let mut parameters = vec![
         Parameter { name: "target", value: at[0] / 1e3, uncertainty: target / 1e3, unit: "ms" },
         Parameter { name: "t_update", value: at[1] / 1e3, uncertainty: period / 1e3, unit: "ms" },
     ];
+    parameters.extend(limit.map(Parameter::limit));
     // The kernel adds a jiffy to the period: 1 ms at the rate that is written.
     let spec = PieSpec {
         target: span(taken_target),
         t_update: span((taken_period - 1e3).max(1e3)),
         ecn,
+        buffer: limit.map(Buffer::Packets),
         hz: std::num::NonZeroU32::new(1_000)?,
         ..PieSpec::default()
     };

@@ -1,6 +1,6 @@
 //! RED from its drops: how likely each was, by the average of what was recorded to wait.
 
-use super::{AqmEstimate, AqmKind, Parameter, Scoring, Setting, descend, width};
+use super::{AqmEstimate, AqmKind, Parameter, Scoring, Setting, descend, limit, width};
 use crate::calibrate::queue::Queue;
 use crate::calibrate::sample::{quantile, roundest};
 use crate::ptm::{Buffer, PtmSpec, RedDecay, RedSpec};
@@ -128,12 +128,16 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
     };
     let (min_off, max_off, max_p_off) = (of(0), of(1), of(2));
     let forced = queue.fit.clone().filter(|place| averages[*place] >= max).count();
-    let parameters = vec![
+    let ramp = Ramp { min, max, max_p };
+    let mut predicted = queue.softened(ramp.predict(queue, &averages));
+    let limit = limit(queue, &mut predicted);
+    let mut parameters = vec![
         Parameter { name: "min", value: min, uncertainty: min_off, unit: "B" },
         Parameter { name: "max", value: max, uncertainty: max_off, unit: "B" },
         Parameter { name: "max_p", value: max_p, uncertainty: max_p_off, unit: "" },
         Parameter { name: "weight", value: weight, uncertainty: weight / 2.0, unit: "" },
     ];
+    parameters.extend(limit.map(Parameter::limit));
     let hits = queue.joined[..].iter();
     let ecn = hits.clone().any(|joined| joined.marked);
     // What is capable and lost, of those that would be lost at any average.
@@ -151,12 +155,10 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
         hard_drop: hard_drop || !ecn,
         mean_packet: ByteCount::new(mean_packet.round().max(1.0) as u64),
         bandwidth: Rate::from_bps(setting.rate_bps.round().max(1.0) as u64),
-        buffer: None,
+        buffer: limit.map(Buffer::Packets),
         adaptive: false,
         hz: crate::ptm::DEFAULT_HZ,
     };
-    let ramp = Ramp { min, max, max_p };
-    let predicted = queue.softened(ramp.predict(queue, &averages));
     let mut found = score.estimate(AqmKind::Red, parameters, &predicted, Some(PtmSpec::Red(spec)));
     if forced < LEAST_FORCED {
         found.not_shown.push(format!(
