@@ -194,7 +194,7 @@ fn draws(ptm: &PtmSpec) -> bool {
     let mut draws = false;
     walk(&mut ptm.clone(), &mut |ptm| {
         draws |= match ptm {
-            PtmSpec::Red(_) | PtmSpec::Pie(_) => true,
+            PtmSpec::Red(_) | PtmSpec::Pie(_) | PtmSpec::Cake(_) => true,
             PtmSpec::Netem(spec) => spec.draws(),
             PtmSpec::Sfq(spec) => spec.perturb.is_some(),
             _ => false,
