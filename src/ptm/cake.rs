@@ -1,6 +1,8 @@
-//! CAKE: a shaper, tins by code point, a queue per flow with shares per host, and CoDel with BLUE. Linux `cake`.
+//! CAKE: a shaper, tins by code point, a queue per flow with shares per host, and CoDel with BLUE. Linux
+//! `cake`.
 //!
-//! `shaper` has the clock, `diffserv` the tins, `ways` the hash, `tin` the turns of queues, and `cobalt` the drops.
+//! `shaper` has the clock, `diffserv` the tins, `ways` the hash, `tin` the turns of queues, and `cobalt` the
+//! drops.
 
 mod cobalt;
 mod diffserv;
@@ -29,40 +31,46 @@ use ways::Hashes;
 
 /// CAKE, as Linux runs it.
 ///
-/// **Shaper.** A packet may go when the clock of the shaper has passed; it moves that on by its time at `bandwidth`, whenever it
-/// left. An idle clock starts anew. Lengths are those of the link: `overhead`, `mpu`, `linklayer`.
+/// **Shaper.** A packet may leave when the shaper's clock has passed. It moves the clock on by its time at
+/// `bandwidth`, however late it leaves. An idle clock starts anew. Lengths are those on the link: `overhead`,
+/// `mpu`, `linklayer`.
 ///
-/// **Tins.** A packet's code point chooses its tin. Each has a clock like the shaper's, at its part of the rate. Of those with packets,
-/// the last goes whose clock has passed; where none has, the one whose clock passes first. Without a `bandwidth`, tins take
-/// turns of their quantum.
+/// **Tins.** A packet's code point chooses its tin. Each tin has a clock like the shaper's, at its part of
+/// the rate. Of the tins with packets, the last one goes whose clock has passed; where none has, the one
+/// whose clock passes first. Without a `bandwidth`, tins take turns of their quantum.
 ///
-/// **Queues.** A hash leads to one of 1,024 places and the seven beside it. A flow takes the place that it had, or the first that is
-/// free; only where all eight are in use does it share one. A queue without packets joins the new ones, which go first.
-/// Whose turn is used up gets another and goes behind the old ones. A turn is a quantum, divided by the number of
-/// bulk flows of the source or destination, as `isolation` says; its fraction of a byte is drawn.
+/// **Queues.** A hash leads to one of 1,024 places and the seven beside it. A flow takes the place that it
+/// had, or the first free one; it shares a place only where all eight are in use. A queue that was empty
+/// joins the new queues, which go first. A queue whose turn is used up gets another turn and goes behind the
+/// old queues. A turn is a quantum, divided by the number of bulk flows of the source or destination, as
+/// `isolation` says. Its fraction of a byte is drawn.
 ///
 /// **COBALT.** Each queue has CoDel and BLUE.
-/// - CoDel drops or marks a packet that leaves, while packets wait for longer than the target. The first drop comes an
-///   interval after that began, the next ones `interval / sqrt(count)` apart. As packets wait for less, `count` goes down at the
-///   same pace.
-/// - The target is 1/20 of `rtt`, and 1.5 times the time of the longest packet at the tin's rate at least.
-///   What waits for less than four times that time is not dropped, nor is the last packet of a queue.
-/// - A queue that has never dropped starts with a first interval of 0: the kernel's root of its `count` is 0.
-/// - BLUE drops at random, with a probability that goes up by 1/256 when the queue overflows, and down by 1/4096 when
-///   it is empty in its turn, each at most once a target.
-/// - An empty queue stays until CoDel's and BLUE's state have decayed. One of these is looked at whenever a packet leaves.
+/// - CoDel drops or marks a packet that leaves, while packets wait for longer than the target. The first drop
+///   comes an interval after that began, the next ones `interval / sqrt(count)` apart. While packets wait for
+///   less, `count` goes down at the same pace.
+/// - The target is 1/20 of `rtt`, and at least 1.5 times the time of the longest packet at the tin's rate. A
+///   packet that has waited for no more than four times that time is not dropped, nor is the last one of a
+///   queue.
+/// - The first interval of a queue that has never dropped is 0: the kernel's root of its `count` starts at 0.
+/// - BLUE drops at random. Its probability goes up by 1/256 when the queue overflows, and down by 1/4096 when
+///   the queue has its turn and is empty, each at most once a target.
+/// - An empty queue keeps its place until the state of CoDel and BLUE has decayed. One such queue is checked
+///   at each departure.
 ///
-/// **Memory.** Packets count as the buffers that they take. Beyond `memory_limit`, the queue with the most bytes loses
-/// its oldest packet; of several, any.
+/// **Memory.** A packet counts as the buffer that it takes. Beyond `memory_limit`, the queue with the most
+/// bytes loses its oldest packet; among several such queues, any.
 ///
 /// With `ingress`, dropped packets count as sent.
 ///
 /// # Complexity
-/// O(tins) per packet. O(queues) per packet that overflows, and O(decaying queues) as one of these comes back.
+/// O(tins) per packet; O(queues) per packet that overflows; O(decaying queues) when one of them gets a
+/// packet.
 ///
 /// # Source
-/// Linux 6.1 `net/sched/sch_cake.c` (`cake_enqueue`, `cake_dequeue`, `cake_drop`, `cake_reconfigure`, and those named in the
-/// parts). Its filters, marks of the firewall, `ack-filter`, `nat` and `autorate-ingress` are not here.
+/// Linux 6.1 `net/sched/sch_cake.c` (`cake_enqueue`, `cake_dequeue`, `cake_drop`, `cake_reconfigure`, and the
+/// functions that each part names). Filters, firewall marks, `ack-filter`, `nat` and `autorate-ingress` are
+/// not modelled.
 pub struct Cake {
     tins: Vec<Tin>,
     diffserv: Diffserv,

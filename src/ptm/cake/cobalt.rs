@@ -18,7 +18,8 @@ pub(super) struct Law {
 }
 
 impl Law {
-    /// For a tin at whose rate the longest packet takes `longest`: at a low rate, target and interval grow with it [ns].
+    /// For a tin at whose rate the longest packet takes `longest`: at a low rate, target and interval grow
+    /// with it [ns].
     ///
     /// # Source
     /// Linux 6.1 `net/sched/sch_cake.c` (`cake_set_rate`).
@@ -53,7 +54,7 @@ const LONG_AGO: i64 = i64::MIN / 4;
 
 impl Default for Cobalt {
     fn default() -> Self {
-        // The root is 0 until `count` first changes: as the kernel has it, so that the first interval of a queue is empty.
+        // As in the kernel, the root is 0 until `count` first changes: the first interval of a queue is 0.
         Cobalt {
             count: 0,
             inverse_sqrt: 0,
@@ -123,8 +124,8 @@ impl Cobalt {
         self.count > 0 && now >= self.drop_next
     }
 
-    /// Judges a packet that would leave: marks it, or says why to drop it. `bulk_flows` raise the sojourn time that is
-    /// allowed.
+    /// Judges a packet that would leave: marks it, or says why to drop it. `bulk_flows` raise the sojourn
+    /// time that is allowed.
     pub fn judge(
         &mut self,
         law: &Law,

@@ -2,7 +2,7 @@
 
 use super::Diffserv;
 
-/// Expedited forwarding and other code points [0 to 63].
+/// Code points by name.
 mod dscp {
     /// Lower effort (RFC 8622).
     pub const LE: u8 = 1;
@@ -39,7 +39,8 @@ impl Diffserv {
     /// The tin of a code point.
     ///
     /// # Source
-    /// Linux 6.1 `net/sched/sch_cake.c` (`precedence`, `diffserv3`, `diffserv4`, `diffserv8`): RFC 4594's classes.
+    /// Linux 6.1 `net/sched/sch_cake.c` (`precedence`, `diffserv3`, `diffserv4`, `diffserv8`): RFC 4594's
+    /// classes.
     pub(super) fn tin(self, dscp: u8) -> usize {
         use dscp::{DELAY, EF, LE, THROUGHPUT, VA, cs, is_af};
         let is_bulk = dscp == LE || dscp == cs(1);
@@ -76,8 +77,8 @@ impl Diffserv {
     /// The tins, the least urgent of eight first; of three or four, best effort and then bulk.
     ///
     /// # Source
-    /// Linux 6.1 `net/sched/sch_cake.c` (`cake_config_besteffort`, `cake_config_precedence`, `cake_config_diffserv3`,
-    /// `cake_config_diffserv4`, `cake_config_diffserv8`).
+    /// Linux 6.1 `net/sched/sch_cake.c` (`cake_config_besteffort`, `cake_config_precedence`,
+    /// `cake_config_diffserv3`, `cake_config_diffserv4`, `cake_config_diffserv8`).
     pub(super) fn shares(self, rate: u64) -> Vec<Share> {
         let parts = |shifts: &[u32]| {
             let share = |shift: &u32| Share { threshold: rate >> shift, quantum: 1_024 >> shift };

@@ -55,15 +55,15 @@ impl Framing {
     }
 }
 
-/// The kernel's description of a packet, `struct sk_buff`, and what stands behind its bytes, `struct skb_shared_info` [B].
+/// The kernel's `struct sk_buff` beside a packet, and `struct skb_shared_info` behind its bytes [B].
 const DESCRIPTION: (u32, u32) = (256, 320);
 
-/// What a packet takes of the kernel's memory: `skb->truesize`, where a UDP socket of a 64-bit machine made it. Network
-/// cards take other buffers.
+/// What a packet takes of the kernel's memory: the `truesize` of a packet that a UDP socket of a 64-bit machine
+/// made. Network cards use other buffers.
 ///
 /// # Source
-/// Linux 6.1 `net/core/skbuff.c` (`__alloc_skb`), `net/ipv4/ip_output.c` (`__ip_append_data`): room for the link's header
-/// in front, whole cache lines, and buffers of powers of two, or of 96 and 192 bytes.
+/// Linux 6.1 `net/core/skbuff.c` (`__alloc_skb`), `net/ipv4/ip_output.c` (`__ip_append_data`): room for the
+/// link's header in front, whole cache lines, and buffers of powers of two.
 pub(super) fn memory(length: u32) -> u32 {
     // 16 bytes for the Ethernet header, of which the frame has 14, and 15 to align it.
     let bytes = length.saturating_add(2 + 15).next_multiple_of(64).saturating_add(DESCRIPTION.1);

@@ -40,10 +40,12 @@ impl ByteTime {
     }
 }
 
-/// When the next packet may go. A packet moves that on by its time at the rate, whenever the packet left: lateness does not add up.
+/// When the next packet may go. Each packet moves that on by its time at the rate, however late it leaves: lateness
+/// does not add up.
 ///
 /// # Source
-/// Linux 6.1 `net/sched/sch_cake.c` (`cake_advance_shaper`, and `time_next_packet` and `failsafe_next_packet` elsewhere).
+/// Linux 6.1 `net/sched/sch_cake.c` (`cake_advance_shaper`, and `time_next_packet` and `failsafe_next_packet`
+/// elsewhere).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shaper {
     rate: ByteTime,

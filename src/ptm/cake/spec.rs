@@ -13,7 +13,8 @@ use crate::units::{ByteCount, Rate, Span};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CakeSpec {
-    /// The rate at which packets are sent, in whole bytes per second; without it, as fast as the link takes them.
+    /// The rate at which packets are sent, in whole bytes per second; without it, as fast as the link takes
+    /// them.
     #[serde(default)]
     pub bandwidth: Option<Rate>,
     /// The round-trip time of the flows; a packet may wait for a twentieth of it (default: 100 ms).
@@ -34,12 +35,12 @@ pub struct CakeSpec {
     /// How the link carries packets (default: ethernet).
     #[serde(default)]
     pub linklayer: CakeLinkLayer,
-    /// How much memory of the kernel waiting packets may take (default: what `bandwidth` carries in four times `rtt`,
-    /// 4 MiB at least).
+    /// How much of the kernel's memory waiting packets may take (default: what `bandwidth` carries in four times
+    /// `rtt`, 4 MiB at least).
     #[serde(default, deserialize_with = "memory_limit")]
     #[schemars(with = "Option<ByteCount>")]
     pub memory_limit: Option<ByteCount>,
-    /// Whether a packet that is dropped as it leaves counts as sent: for a shaper behind the bottleneck (default: false).
+    /// Whether dropped packets count as sent: for a shaper behind the bottleneck (default: false).
     #[serde(default)]
     pub ingress: bool,
     /// Whether the code point of each packet is set to 0 (default: false).
@@ -92,9 +93,7 @@ fn no_autorate<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
 }
 
 fn no_nat<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
-    Err(de::Error::custom(
-        "cake knows no addresses before or behind a NAT but those of the packet; remove `nat`",
-    ))
+    Err(de::Error::custom("cake has the addresses of the packet here, not those before a NAT; remove `nat`"))
 }
 
 impl Default for CakeSpec {

@@ -68,8 +68,8 @@ fn a_new_flow_goes_before_bulk_ones() {
     assert_eq!(order(&at_1_mbps("diffserv = \"besteffort\""), &arrivals), [0, 1, 2, 6, 3, 4, 5]);
 }
 
-/// Packets of 1000 B of (code point, flow), one each 4 ms of each, for `seconds`: twice the rate of 1 Mbps by two of
-/// them. Code points stand for flows.
+/// Packets of 1000 B of (code point, flow), one each 4 ms of each, for `seconds`: twice the rate of 1 Mbps by
+/// two of them. Code points stand for flows.
 fn load(points: &[u8], seconds: u64) -> Vec<(u64, u32, u8)> {
     let instants = (0..seconds * 250).map(|n| n * 4 * MS);
     instants.flat_map(|at| points.iter().map(move |point| (at, 1_000, *point))).collect()

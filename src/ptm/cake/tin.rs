@@ -159,7 +159,9 @@ impl Tin {
         match self.queues[index].standing {
             standing @ (Standing::Idle | Standing::Decaying) => {
                 if standing == Standing::Decaying {
-                    self.lists[List::Decaying as usize].retain(|queue| usize::from(*queue) != index);
+                    let decaying = &mut self.lists[List::Decaying as usize];
+                    let at = decaying.iter().position(|queue| usize::from(*queue) == index);
+                    at.and_then(|at| decaying.remove(at));
                 }
                 self.lists[List::New as usize].push_back(index as u16);
                 self.sparse_flows += 1;
@@ -228,8 +230,8 @@ impl Tin {
         self.joins_hosts(index, isolation);
     }
 
-    /// The bytes of a queue's turn: a quantum, divided by the number of bulk flows of its busier host. A part of a byte is
-    /// one with the probability that makes the mean right.
+    /// The bytes of a queue's turn: a quantum, divided by the number of bulk flows of its busier host. A part
+    /// of a byte is one with the probability that makes the mean right.
     fn turn(&self, index: usize, shared: &mut Shared) -> i64 {
         let Queue { source, destination, .. } = self.queues[index];
         let mut load = 1;
@@ -277,8 +279,8 @@ impl Tin {
         length.into()
     }
 
-    /// The packet that leaves at `at`; `None` where a queue had its turn and was empty. Empty queues whose past matters
-    /// come first, where `decaying` says so: it holds for one turn.
+    /// The packet that leaves at `at`; `None` where a queue had its turn and was empty. Empty queues whose
+    /// past matters come first, where `decaying` says so: it holds for one turn.
     pub fn serve(
         &mut self,
         at: Time,

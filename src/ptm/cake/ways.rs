@@ -100,7 +100,8 @@ impl Tags {
         Tags(vec![0; QUEUES])
     }
 
-    /// The place of `hash`, reserved for it: the one that it has had, or else the first that is not in use, or else its own.
+    /// The place of `hash`, reserved for it: the one that it has had, or else the first that is not in use,
+    /// or else its own.
     ///
     /// # Source
     /// Linux 6.1 `net/sched/sch_cake.c` (`cake_hash`).
@@ -128,7 +129,8 @@ impl Hosts {
         Hosts { tags: vec![0; QUEUES], bulk_flows: vec![0; QUEUES] }
     }
 
-    /// The place of a host, reserved for it: the one that it has had, or else the first without bulk flows, or else its own.
+    /// The place of a host, reserved for it: the one that it has had, or else the first without bulk flows,
+    /// or else its own.
     pub fn find(&mut self, hash: u32) -> u16 {
         let known = places(hash).find(|place| self.tags[*place] == hash);
         let place = known.or_else(|| places(hash).find(|place| self.bulk_flows[*place] == 0));

@@ -87,7 +87,8 @@ impl Default for Cake {
 }
 
 /// # Source
-/// iproute2 6.1 `tc/q_cake.c` (`cake_parse_opt`) and tc-cake(8); Linux 6.1 `net/sched/sch_cake.c` (`cake_init`, `cake_change`).
+/// iproute2 6.1 `tc/q_cake.c` (`cake_parse_opt`) and tc-cake(8); Linux 6.1 `net/sched/sch_cake.c`
+/// (`cake_init`, `cake_change`).
 pub(super) fn cake(qdisc: &Qdisc<'_>, options: &TcOptions) -> Result<Table, Refusal> {
     let mut cake = Cake::default();
     let mut words = qdisc.options.clone();
