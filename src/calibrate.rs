@@ -332,6 +332,8 @@ pub fn calibrate(
         not_identified
             .push("how good it is on packets that it has not seen: too few for two halves".to_owned());
     }
+    let chosen = aqms_on_whole.iter().find(|aqm| Some(aqm.kind) == model.aqm);
+    not_identified.extend(chosen.iter().flat_map(|aqm| aqm.not_shown.iter().cloned()));
     let not_apart: Vec<AqmKind> =
         aqm::not_apart(if aqms.is_empty() { &aqms_on_whole } else { &aqms }).iter().map(|aqm| aqm.kind).collect();
     if model.discipline.is_single() && not_apart.len() > 1 {

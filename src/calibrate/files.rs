@@ -16,7 +16,7 @@ use crate::config::toml_value;
 use crate::impairment::{Distribution, Jitter};
 use crate::ptm::{Framing, LinkLayer, NetemSpec, PtmSpec};
 use crate::record::{DirectoryError, RunDirectory};
-use crate::units::{ByteCount, Span};
+use crate::units::{Bandwidth, ByteCount, Span};
 
 const TOPOLOGY: &str = "topology.toml";
 const SCENARIO: &str = "scenario.toml";
@@ -202,8 +202,8 @@ fn topology_text(calibration: &Calibration, name: &str) -> String {
     }
     text.push_str(&format!("\n[[link]]\nbetween = [\"{DEVICE}:{EGRESS_PORT}\", \"{SINK}:0\"]\n"));
     let mut forward = Vec::new();
-    if model.bottleneck == Bottleneck::Link {
-        let link = model.link();
+    let link = model.link();
+    if link.bandwidth != Bandwidth::Unlimited {
         forward.push(format!("bandwidth = {}", toml_value(&model.rate())));
         if link.overhead > ByteCount::ZERO {
             forward.push(format!("overhead = {}", toml_value(&link.overhead)));

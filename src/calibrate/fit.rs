@@ -408,6 +408,11 @@ impl Fitting {
             model.buffer = None;
         }
         let shares = discipline != DisciplineKind::Priority;
+        // A turn that a class with a higher priority interrupts is one turn.
+        let quanta = match discipline {
+            DisciplineKind::PriorityAndSharing => &self.quanta_among_equals(prio),
+            _ => quanta,
+        };
         let known: Vec<f64> = quanta.iter().filter_map(|quantum| Some(quantum.bytes?.value)).collect();
         let quantum = |class: usize| {
             let known_least = known.iter().copied().fold(f64::INFINITY, f64::min);
@@ -434,6 +439,21 @@ impl Fitting {
             })
             .collect();
         Some(model)
+    }
+
+    /// The quanta of classes among those of their own priority.
+    fn quanta_among_equals(&self, prio: &[u8]) -> Vec<QuantumEstimate> {
+        let mut found: Vec<QuantumEstimate> =
+            (0..prio.len()).map(|class| QuantumEstimate { class, bytes: None }).collect();
+        for place in 0..=prio.iter().copied().max().unwrap_or(0) {
+            let own = |crossing: &&Crossing| prio[crossing.class] == place;
+            let sample = Sample::of(self.sample.crossings.iter().filter(own).copied().collect());
+            let bytes = quanta(&sample, prio.len(), self.estimates.guard_us);
+            for (class, bytes) in bytes.into_iter().enumerate().filter(|(class, _)| prio[*class] == place) {
+                found[class].bytes = bytes.map(|(value, uncertainty)| Figure { value, uncertainty });
+            }
+        }
+        found
     }
 
     /// Models with classes to try, the simplest first.
@@ -503,7 +523,10 @@ impl Fitting {
             Ok(replays.score(&replays.simulate(model)?, self.window.clone()).cost())
         };
         let model = self.refine_burst(model, &cost)?;
-        if model.discipline.is_per_flow() {
+        if model.discipline.is_per_flow() && !model.discipline.draws() {
+            return flow_queues::refine(model, &cost);
+        }
+        if model.discipline.draws() {
             return flow_queues::refine(model, &|model: &Model| {
                 Ok(replays.cost_by_flow(&replays.simulate(model)?, self.window.clone()))
             });

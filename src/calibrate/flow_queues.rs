@@ -1,10 +1,15 @@
 //! Disciplines with a queue per flow: candidates with the defaults of Linux, and what of their parameters the recording
 //! shows by simulation.
 
+use std::num::NonZeroU32;
+
 use super::CalibrateError;
 use super::model::{DisciplineKind, Model};
 use super::sample::{Sample, roundest};
-use crate::ptm::{FqCodelSpec, FqPieSpec, FqSpec, PtmSpec, SameQueue, SfqSpec};
+use crate::ptm::{
+    CakeLinkLayer, CakeSpec, Diffserv, FqCodelSpec, FqPieSpec, FqSpec, Framing, Isolation, LinkLayer, Overhead,
+    PtmSpec, SameQueue, SfqSpec,
+};
 use crate::units::{ByteCount, Span};
 
 /// By how much the cost must fall for a parameter to be moved from its default.
@@ -34,6 +39,57 @@ fn alone() -> Option<SameQueue> {
     Some(SameQueue(Vec::new()))
 }
 
+/// RFC 8290, Section 5.2.4, for slow links.
+const SLOW_QUANTUM: ByteCount = ByteCount::new(300);
+
+/// Jiffies of a millisecond: the period of a timer is then read off to a millisecond.
+const HZ: NonZeroU32 = NonZeroU32::new(1_000).expect("1000 is not 0");
+
+/// Bytes of an Ethernet header, which CAKE's overhead does not count.
+const ETHERNET_HEADER: i32 = 14;
+
+/// CAKE with the rate of the bottleneck, where that is CAKE itself.
+fn cake(plain: &Model) -> CakeSpec {
+    let framing = plain.framing;
+    let shapes = plain.cake_shapes();
+    CakeSpec {
+        bandwidth: shapes.then(|| plain.rate()),
+        diffserv: Diffserv::Besteffort,
+        isolation: Isolation::Flows,
+        overhead: Some(framing.overhead.bytes() + ETHERNET_HEADER)
+            .filter(|_| shapes && framing != Framing::default())
+            .and_then(Overhead::new),
+        linklayer: match framing.link_layer {
+            LinkLayer::Atm if shapes => CakeLinkLayer::Atm,
+            _ => CakeLinkLayer::Ethernet,
+        },
+        ..CakeSpec::default()
+    }
+}
+
+/// The same discipline in its other modes.
+fn other_modes(spec: &PtmSpec) -> Vec<PtmSpec> {
+    let PtmSpec::Cake(spec) = spec else { return Vec::new() };
+    let tins = [
+        Diffserv::Besteffort,
+        Diffserv::Diffserv3,
+        Diffserv::Diffserv4,
+        Diffserv::Diffserv8,
+        Diffserv::Precedence,
+    ];
+    let isolations = [
+        Isolation::Flows,
+        Isolation::TripleIsolate,
+        Isolation::DualSrchost,
+        Isolation::DualDsthost,
+        Isolation::Hosts,
+        Isolation::Flowblind,
+    ];
+    let by_tin = tins.into_iter().map(|diffserv| CakeSpec { diffserv, ..spec.clone() });
+    let by_host = isolations.into_iter().map(|isolation| CakeSpec { isolation, ..spec.clone() });
+    by_tin.chain(by_host).filter(|other| other != spec).map(PtmSpec::Cake).collect()
+}
+
 /// The disciplines, with the bottleneck of `plain`.
 pub(super) fn candidates(plain: &Model, sample: &Sample) -> Vec<Model> {
     let (most, most_of_flow) = most_waiting(sample);
@@ -55,6 +111,15 @@ pub(super) fn candidates(plain: &Model, sample: &Sample) -> Vec<Model> {
             PtmSpec::FqCodel(FqCodelSpec { limit: most, same_queue: alone(), ..FqCodelSpec::default() }),
         ),
         with(
+            DisciplineKind::FqCodel,
+            PtmSpec::FqCodel(FqCodelSpec {
+                limit: most,
+                quantum: SLOW_QUANTUM,
+                same_queue: alone(),
+                ..FqCodelSpec::default()
+            }),
+        ),
+        with(
             DisciplineKind::Sfq,
             PtmSpec::Sfq(SfqSpec {
                 limit: u32::try_from(most).unwrap_or(u32::MAX).clamp(2, depth * 127),
@@ -65,8 +130,9 @@ pub(super) fn candidates(plain: &Model, sample: &Sample) -> Vec<Model> {
         ),
         with(
             DisciplineKind::FqPie,
-            PtmSpec::FqPie(FqPieSpec { same_queue: alone(), ..FqPieSpec::default() }),
+            PtmSpec::FqPie(FqPieSpec { same_queue: alone(), hz: HZ, ..FqPieSpec::default() }),
         ),
+        with(DisciplineKind::Cake, PtmSpec::Cake(cake(plain))),
         with(
             DisciplineKind::Fq,
             PtmSpec::Fq(FqSpec { flow_limit: most_of_flow, same_queue: alone(), ..FqSpec::default() }),
@@ -123,12 +189,15 @@ const KNOBS: [Knob; 7] = [
     Knob {
         get: |spec| match spec {
             PtmSpec::FqCodel(spec) => Some(us(spec.interval)),
+            PtmSpec::FqPie(spec) => Some(us(spec.t_update)),
+            PtmSpec::Cake(spec) => Some(us(spec.rtt)),
             _ => None,
         },
-        set: |spec, value| {
-            if let PtmSpec::FqCodel(spec) = spec {
-                spec.interval = of_us(value);
-            }
+        set: |spec, value| match spec {
+            PtmSpec::FqCodel(spec) => spec.interval = of_us(value),
+            PtmSpec::FqPie(spec) => spec.t_update = of_us(value),
+            PtmSpec::Cake(spec) => spec.rtt = of_us(value),
+            _ => {}
         },
         range: (1e3, 1e7),
     },
@@ -209,6 +278,16 @@ pub(super) fn refine(
     cost: &impl Fn(&Model) -> Result<f64, CalibrateError>,
 ) -> Result<Model, CalibrateError> {
     let mut best = (cost(&model)?, model);
+    // Tins first, then hosts: each mode is tried with the best so far.
+    for _ in 0..2 {
+        for spec in best.1.queue.iter().flat_map(other_modes).collect::<Vec<_>>() {
+            let tried = Model { queue: Some(spec), ..best.1.clone() };
+            let found = cost(&tried)?;
+            if found < (1.0 - WORTH_IT) * best.0 {
+                best = (found, tried);
+            }
+        }
+    }
     for factors in FACTORS {
         for knob in &KNOBS {
             let Some(value) = best.1.queue.as_ref().and_then(knob.get) else { continue };

@@ -46,6 +46,8 @@ pub enum DisciplineKind {
     Fq,
     /// A queue per flow, each with PIE.
     FqPie,
+    /// A queue per flow and host in tins, with a shaper.
+    Cake,
 }
 
 impl DisciplineKind {
@@ -56,10 +58,12 @@ impl DisciplineKind {
 
     /// Whether each flow has a queue of its own.
     pub fn is_per_flow(self) -> bool {
-        matches!(
-            self,
-            DisciplineKind::FqCodel | DisciplineKind::Sfq | DisciplineKind::Fq | DisciplineKind::FqPie
-        )
+        matches!(self, DisciplineKind::FqCodel | DisciplineKind::Sfq | DisciplineKind::Fq) || self.draws()
+    }
+
+    /// Whether its packets depend on random numbers.
+    pub fn draws(self) -> bool {
+        matches!(self, DisciplineKind::FqPie | DisciplineKind::Cake)
     }
 
     /// In words.
@@ -74,6 +78,7 @@ impl DisciplineKind {
             DisciplineKind::Sfq => "sfq",
             DisciplineKind::Fq => "fq",
             DisciplineKind::FqPie => "fq-pie",
+            DisciplineKind::Cake => "cake",
         }
     }
 }
@@ -224,9 +229,17 @@ impl Model {
         Model::link_overhead(&self.framing)
     }
 
+    /// Whether a CAKE here has the rate itself: what it sends is seen as it starts, as at a link's near end.
+    pub(super) fn cake_shapes(&self) -> bool {
+        self.bottleneck == Bottleneck::Link && !self.at_far_end
+    }
+
     /// The link behind the egress port.
     pub(super) fn link(&self) -> Link {
         let bandwidth = match self.bottleneck {
+            Bottleneck::Link if self.discipline == DisciplineKind::Cake && self.cake_shapes() => {
+                return Link::with_delay(Bandwidth::Unlimited, Span::ZERO);
+            }
             Bottleneck::Link => Bandwidth::Limited(self.rate()),
             _ => Bandwidth::Unlimited,
         };

@@ -82,6 +82,20 @@ impl<'q> Try<'q> {
     }
 }
 
+impl Try<'_> {
+    /// Nats that a target and a period [us] leave open, with the phase that goes with them.
+    fn cost(&self, [target, period]: &[f64; 2]) -> f64 {
+        let of = |phase: &f64| {
+            let predicted = self.predict(*target, *period, *phase);
+            self.queue.log_loss(&self.queue.softened(predicted), &self.queue.fit)
+        };
+        PHASES.iter().map(of).fold(f64::INFINITY, f64::min)
+    }
+}
+
+/// What the kernel adds to the period, at the timer rate that is written [us].
+const JIFFY: f64 = 1e3;
+
 /// Phases of the update that are tried: nobody knows when its timer was set.
 const PHASES: [f64; 6] = [0.0, 1.0 / 6.0, 2.0 / 6.0, 3.0 / 6.0, 4.0 / 6.0, 5.0 / 6.0];
 
@@ -93,36 +107,22 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
     if tried.taken.is_empty() {
         return None;
     }
-    let cost = |[target, period]: &[f64; 2]| {
-        PHASES
-            .iter()
-            .map(|phase| {
-                let predicted = tried.predict(*target, *period, *phase);
-                seen.log_loss(&seen.softened(predicted), &seen.fit)
-            })
-            .fold(f64::INFINITY, f64::min)
+    let cost = |at: &[f64; 2]| tried.cost(at);
+    // Updates come at ticks of the kernel's clock, and a period that is a little off soon misses them all: every one is
+    // tried.
+    let ticks = || (2..=64).map(|ms| f64::from(ms) * 1e3);
+    let targets = [2e3, 5e3, 10e3, 15e3, 20e3, 30e3, 60e3];
+    let starts = targets.into_iter().flat_map(|target| ticks().map(move |period| [target, period]));
+    let mut starts: Vec<(f64, [f64; 2])> = starts.map(|at| (cost(&at), at)).collect();
+    starts.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let target_at = |[from, period]: [f64; 2]| {
+        let ([target], least) = descend([from], &[1.3, 1.1, 1.03, 1.01], |[target]| cost(&[*target, period]));
+        (least, [target, period])
     };
-    // The period first, roughly, by the target that goes with it.
-    let mut starts = Vec::new();
-    for target in [2e3, 5e3, 10e3, 15e3, 20e3, 30e3, 50e3, 100e3] {
-        for period in [8e3, 16e3, 32e3] {
-            let at = [target, period];
-            starts.push((cost(&at), at));
-        }
-    }
-    let (_, start) = starts.into_iter().min_by(|a, b| a.0.total_cmp(&b.0))?;
-    let target_at = |from: f64, period: f64| descend([from], &[1.3, 1.1, 1.03, 1.01], |[target]| cost(&[*target, period]));
-    let ([rough], _) = target_at(start[0], start[1]);
-    // Updates come at ticks of the kernel's clock, and a period that is a little off soon misses them all.
-    let period_at = |target: f64| {
-        let ticks = (2..=64).map(|ms| f64::from(ms) * 1e3);
-        ticks.map(|period| (cost(&[target, period]), period)).min_by(|a, b| a.0.total_cmp(&b.0))
-    };
-    let (_, period) = period_at(rough)?;
-    let ([finer], _) = target_at(rough, period);
-    let (_, period) = period_at(finer)?;
-    let ([target], least) = target_at(finer, period);
-    let at = [target, period];
+    let least = |tried: &mut dyn Iterator<Item = (f64, [f64; 2])>| tried.min_by(|a, b| a.0.total_cmp(&b.0));
+    let (_, [target, _]) = least(&mut starts.iter().take(5).map(|(_, at)| target_at(*at)))?;
+    let (_, at) = least(&mut ticks().map(|period| (cost(&[target, period]), [target, period])))?;
+    let (least, at) = target_at(at);
     let target = width(at[0], least + 2.0, |target| cost(&[target, at[1]]));
     let period = width(at[1], least + 2.0, |period| if period < 500.0 { f64::INFINITY } else { cost(&[at[0], period]) });
     let taken_target = roundest(at[0], target);
@@ -137,17 +137,21 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
     let limit = limit(queue, &mut predicted);
     let mut parameters = vec![
         Parameter { name: "target", value: at[0] / 1e3, uncertainty: target / 1e3, unit: "ms" },
-        Parameter { name: "t_update", value: at[1] / 1e3, uncertainty: period / 1e3, unit: "ms" },
+        Parameter { name: "t_update", value: (at[1] - JIFFY) / 1e3, uncertainty: period / 1e3, unit: "ms" },
     ];
     parameters.extend(limit.map(Parameter::limit));
-    // The kernel adds a jiffy to the period: 1 ms at the rate that is written.
     let spec = PieSpec {
         target: span(taken_target),
-        t_update: span((taken_period - 1e3).max(1e3)),
+        t_update: span((taken_period - JIFFY).max(JIFFY)),
         ecn,
         buffer: limit.map(Buffer::Packets),
         hz: std::num::NonZeroU32::new(1_000)?,
         ..PieSpec::default()
     };
-    Some(score.estimate(AqmKind::Pie, parameters, &predicted, Some(PtmSpec::Pie(spec))))
+    let mut found = score.estimate(AqmKind::Pie, parameters, &predicted, Some(PtmSpec::Pie(spec)));
+    found.not_shown.push(
+        "the kernel's timer interrupts per second: `t_update` is what is left of the period after one of 1 ms"
+            .to_owned(),
+    );
+    Some(found)
 }
