@@ -37,7 +37,7 @@ pub(crate) use files::{framing_text, parameters, path_lines};
 pub use files::write;
 pub use fit::{Estimates, ProcessingEstimate};
 pub use model::{Bottleneck, ClassModel, DisciplineKind, Model};
-pub use path::{JitterEstimate, PathEstimate, ReorderEstimate};
+pub use path::{JitterBehind, JitterEstimate, PathEstimate, ReorderEstimate};
 pub use rate::RateEstimate;
 pub use recording::{RecordedPassage, Recording};
 pub use simulate::Score;

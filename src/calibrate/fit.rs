@@ -11,7 +11,7 @@ use super::classes::{self, Classification, Field, quanta};
 use super::flow_queues;
 use super::model::{Bottleneck, ClassModel, DisciplineKind, Model};
 use super::passage::Joined;
-use super::path::PathEstimate;
+use super::path::{JitterBehind, PathEstimate};
 use super::queue::Queue;
 use super::rate::{RateEstimate, framed};
 use super::sample::{Alone, Crossing, Sample, quantile, roundest};
@@ -217,17 +217,19 @@ impl Fitting {
         if let Some(rate) = RateEstimate::of(&sample, guard_us, false) {
             guard_us = guard_by(&sample, &rate, guard_us);
         }
+        // What several queues do beneath a jitter is not told from it: all of it is the path's.
+        let is_hidden = path.jitter.is_some_and(|jitter| jitter.behind == JitterBehind::Queues);
         let processing = processing(&alone, guard_us);
         let typical = processing.map_or(0.0, |processing| processing.typical_us);
         let overtaking = classes::overtaking(&sample, guard_us);
-        let overtakes = classes::is_more_than_chance(&overtaking, &sample);
+        let overtakes = !is_hidden && classes::is_more_than_chance(&overtaking, &sample);
         let classes = match overtakes {
             true => Classification::of(&overtaking, &joined.passages, &joined.flows),
             false => None,
         };
-        let mut rate = RateEstimate::of(&sample, guard_us, true);
+        let mut rate = if is_hidden { None } else { RateEstimate::of(&sample, guard_us, true) };
         if let (Some(rate), Some(jitter)) = (&mut rate, &path.jitter) {
-            rate.blurred(jitter.rate_uncertainty_bps);
+            rate.blurred(jitter.rate_uncertainty_bps.max(rate.uncertainty_bps));
         }
         if let (true, None, Some(us_per_byte)) = (at_far_end, rate, transmission) {
             rate = Some(RateEstimate::of_transmission(us_per_byte));
@@ -590,7 +592,9 @@ impl Fitting {
             }
             Some(_) => {}
         }
-        if rate.is_none() {
+        if path.jitter.is_some_and(|jitter| jitter.behind == JitterBehind::Queues) {
+            say("the device: it has several queues, and the path's jitter hides which packet waited in which".to_owned());
+        } else if rate.is_none() {
             say("the rate, the burst, the discipline: too few packets waited for another".to_owned());
         }
         if let Some(jitter) = &path.jitter {

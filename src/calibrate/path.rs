@@ -48,10 +48,28 @@ pub struct JitterEstimate {
     pub kurtosis: f64,
     /// Packets that overtook one of their own flow.
     pub overtaking: u64,
-    /// The rate of the bottleneck with which the delays vary least, in bits per second; none without a bottleneck.
-    pub rate_bps: Option<f64>,
-    /// How far the halves of what was looked at differ in that rate, and one part in 10,000, in bits per second.
+    /// What is between the packets and it.
+    pub behind: JitterBehind,
+    /// How far the halves of what was looked at differ in the rate of that, and one part in 10,000, in bits per second.
     pub rate_uncertainty_bps: f64,
+}
+
+/// What delays packets beside a path that varies.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JitterBehind {
+    /// Nothing: each packet is delayed for itself.
+    NoQueue,
+    /// One queue: its waiting times are taken off, and what is left is the jitter.
+    Fifo {
+        /// the rate with which the delays vary least, in bits per second
+        rate_bps: f64,
+        /// what leaves at once, in bytes
+        burst_bytes: f64,
+    },
+    /// Queues that are not told apart beneath the jitter: it is known by how far packets of one flow overtake, and taken to
+    /// be uniform.
+    Queues,
 }
 
 impl JitterEstimate {
@@ -125,7 +143,7 @@ impl PathEstimate {
                 ..NetemSpec::default()
             });
         }
-        let jitter = self.jitter.filter(|jitter| jitter.rate_bps.is_none())?;
+        let jitter = self.jitter.filter(|jitter| jitter.behind == JitterBehind::NoQueue)?;
         let mean = whole_us(self.delay_us + jitter.mean_us);
         let (distribution, width) = match jitter.is_uniform() {
             true => (DelayDistribution::Uniform, 3f64.sqrt() * jitter.std_us),
@@ -136,7 +154,7 @@ impl PathEstimate {
 
     /// Its jitter as that of a link; none where it has none beside a bottleneck.
     pub(super) fn link_jitter(&self) -> Option<Jitter> {
-        let jitter = self.jitter.filter(|jitter| jitter.rate_bps.is_some())?;
+        let jitter = self.jitter.filter(|jitter| jitter.behind != JitterBehind::NoQueue)?;
         let distribution = match jitter.is_uniform() {
             true => Distribution::Uniform { max: whole_us(2.0 * jitter.mean_us) },
             false => Distribution::Normal {
@@ -154,11 +172,11 @@ pub(super) fn take_off(joined: &mut Joined, captures: usize, window: Range<i64>)
     let mut path = PathEstimate::none(captures);
     let overtaking = overtaking_in_flows(&joined.passages, &window);
     let matched = delays(&joined.passages, &window).count();
-    if matched > 0 && overtaking >= 20 && overtaking as f64 > LEAST_OVERTAKING * matched as f64 {
+    if overtaking.len() >= 20 && overtaking.len() as f64 > LEAST_OVERTAKING * matched as f64 {
         path.reordering = reordering(joined, &window);
         match path.reordering {
             Some(found) => still(joined, &found),
-            None => steady(joined, &window, overtaking, &mut path),
+            None => steady(joined, &window, &overtaking, &mut path),
         }
     } else {
         constant(joined, captures, &window, &mut path);
@@ -177,17 +195,19 @@ fn delays<'j>(passages: &'j [Passage], window: &Range<i64>) -> impl Iterator<Ite
     })
 }
 
-/// Packets that left before an earlier one of their own flow: no device of one queue per flow does that.
-fn overtaking_in_flows(passages: &[Passage], window: &Range<i64>) -> u64 {
+/// How much earlier packets left than one of their own flow that came before [us]: no device of one queue per flow does that.
+fn overtaking_in_flows(passages: &[Passage], window: &Range<i64>) -> Vec<f64> {
     let mut latest: FxHashMap<u32, f64> = FxHashMap::default();
-    let mut count = 0;
+    let mut by = Vec::new();
     for (passage, delay) in delays(passages, window) {
         let at = passage.arrival_ps as f64 / PS_PER_US + delay;
         let latest = latest.entry(passage.fid).or_insert(f64::NEG_INFINITY);
-        count += u64::from(at < *latest - 1.0);
+        if at < *latest - 1.0 {
+            by.push(*latest - at);
+        }
         *latest = latest.max(at);
     }
-    count
+    by
 }
 
 /// The least of the delays that many packets share; none where the least ones are a queue that never empties.
@@ -308,27 +328,33 @@ fn still(joined: &mut Joined, found: &ReorderEstimate) {
     }
 }
 
-/// A FIFO of one rate, seen at the start or at the end of each packet's transmission.
+/// A FIFO behind a bucket of one rate, seen at the start or at the end of each packet's transmission.
+#[derive(Debug, Clone, Copy)]
 struct Pace {
     us_per_byte: f64,
+    /// What leaves at once [us at the rate].
+    burst: f64,
     at_end: bool,
 }
 
+/// A packet that left: when it came [us], its length [B], and its delay [us].
+type Delayed = (f64, f64, f64);
+
 impl Pace {
-    /// How long each of the packets `(arrival, length)` stays [us].
-    fn stays<'p>(&'p self, packets: impl Iterator<Item = (f64, f64)> + 'p) -> impl Iterator<Item = f64> + 'p {
+    /// How long each packet stays [us].
+    fn stays<'p>(&'p self, packets: &'p [Delayed]) -> impl Iterator<Item = f64> + 'p {
         let mut done = f64::NEG_INFINITY;
-        packets.map(move |(arrival, length)| {
+        packets.iter().map(move |(arrival, length, _)| {
             let start = arrival.max(done);
             done = start + length * self.us_per_byte;
-            (if self.at_end { done } else { start }) - arrival
+            ((if self.at_end { done } else { start }) - arrival - self.burst).max(0.0)
         })
     }
 
     /// How far the rest of the delays spreads: the standard deviation without the outermost.
-    fn spread(&self, packets: &[(f64, f64, f64)]) -> f64 {
-        let stays = self.stays(packets.iter().map(|(arrival, length, _)| (*arrival, *length)));
-        let mut rest: Vec<f64> = stays.zip(packets).map(|(stay, (_, _, delay))| delay - stay).collect();
+    fn spread(&self, packets: &[Delayed]) -> f64 {
+        let mut rest: Vec<f64> =
+            self.stays(packets).zip(packets).map(|(stay, (_, _, delay))| delay - stay).collect();
         let (Some(low), Some(high)) = (quantile(&mut rest, 0.002), quantile(&mut rest, 0.998)) else { return 0.0 };
         let within = rest.iter().filter(|us| (low..=high).contains(*us));
         let (count, sum) = within.clone().fold((0.0, 0.0), |(count, sum), us| (count + 1.0, sum + us));
@@ -338,38 +364,61 @@ impl Pace {
 }
 
 /// Rates that are tried, each so much above the one before.
-const STEP: f64 = 1.02;
+const STEP: f64 = 1.03;
+
+/// Packets on which all paces are tried.
+const TRIED: usize = 6_000;
 
 /// How much less the delays must vary behind a bottleneck than without.
-const BOTTLENECK_TELLS: f64 = 0.9;
+const BOTTLENECK_TELLS: f64 = 0.985;
 
-/// The pace with which the delays of `(arrival, length, delay)` vary least; none where no pace tells.
-fn pace(packets: &[(f64, f64, f64)]) -> Option<Pace> {
+/// The least of a function that falls and rises, between `low` and `high`, to a part in a million: by thirds.
+fn least(mut low: f64, mut high: f64, of: impl Fn(f64) -> f64) -> f64 {
+    while high - low > 1e-6 * high {
+        let (a, b) = (low + (high - low) / 3.0, high - (high - low) / 3.0);
+        if of(a) <= of(b) { high = b } else { low = a }
+    }
+    (low + high) / 2.0
+}
+
+/// The pace with which the delays vary least; none where no pace tells.
+fn pace(packets: &[Delayed]) -> Option<Pace> {
     let (first, last) = (packets.first()?, packets.last()?);
     let bytes: f64 = packets.iter().map(|(_, length, _)| length).sum();
     // No bottleneck lets less through than passed.
     let slowest = 1.02 * (last.0 - first.0) / bytes;
-    let spread = |us_per_byte: f64, at_end: bool| Pace { us_per_byte, at_end }.spread(packets);
-    let none = spread(0.0, false);
-    let tried = (0..200).flat_map(|step| [(slowest / STEP.powi(step), false), (slowest / STEP.powi(step), true)]);
-    let (least, us_per_byte, at_end) = tried
-        .map(|(us_per_byte, at_end)| (spread(us_per_byte, at_end), us_per_byte, at_end))
+    let beginning = &packets[..packets.len().min(TRIED)];
+    let none = Pace { us_per_byte: 0.0, burst: 0.0, at_end: false }.spread(beginning);
+    let rates = (0..130).map(|step| slowest / STEP.powi(step));
+    let bursts = (0..10).map(|step| if step == 0 { 0.0 } else { 150.0 * 1.7f64.powi(step) });
+    let tried = rates.flat_map(|us_per_byte| {
+        let with = move |burst| [false, true].map(|at_end| Pace { us_per_byte, burst, at_end });
+        bursts.clone().flat_map(with)
+    });
+    let (found, mut pace) = tried
+        .map(|pace| (pace.spread(beginning), pace))
         .min_by(|a, b| a.0.total_cmp(&b.0))?;
-    if least > BOTTLENECK_TELLS * none {
+    if found > BOTTLENECK_TELLS * none {
         return None;
     }
-    // Between its neighbours, by thirds: what is left out cannot be the least of a function that falls and rises.
-    let (mut low, mut high) = (us_per_byte / STEP, us_per_byte * STEP);
-    while (high - low) / low > 1e-6 {
-        let (a, b) = (low + (high - low) / 3.0, high - (high - low) / 3.0);
-        if spread(a, at_end) <= spread(b, at_end) { high = b } else { low = a }
+    for _ in 0..3 {
+        pace.us_per_byte = least(pace.us_per_byte / STEP, pace.us_per_byte * STEP, |us_per_byte| {
+            Pace { us_per_byte, ..pace }.spread(packets)
+        });
+        if pace.burst > 0.0 {
+            let burst = least(pace.burst / 1.7, pace.burst * 1.7, |burst| Pace { burst, ..pace }.spread(packets));
+            pace.burst = burst;
+        }
     }
-    Some(Pace { us_per_byte: (low + high) / 2.0, at_end })
+    Some(pace)
 }
 
+/// How far a FIFO's rest may spread, in the most by which packets of one flow overtake: 0.29 of a uniform jitter.
+const MOST_SPREAD: f64 = 0.7;
+
 /// A delay that varies from packet to packet: what is left when the queue of a bottleneck is taken off.
-fn steady(joined: &mut Joined, window: &Range<i64>, overtaking: u64, path: &mut PathEstimate) {
-    let packets = |window: &Range<i64>| -> Vec<(f64, f64, f64)> {
+fn steady(joined: &mut Joined, window: &Range<i64>, overtaking: &[f64], path: &mut PathEstimate) {
+    let packets = |window: &Range<i64>| -> Vec<Delayed> {
         delays(&joined.passages, window)
             .map(|(passage, delay)| {
                 (passage.arrival_ps as f64 / PS_PER_US, f64::from(passage.packet.length), delay)
@@ -378,20 +427,29 @@ fn steady(joined: &mut Joined, window: &Range<i64>, overtaking: u64, path: &mut 
     };
     let seen = packets(window);
     let pace = pace(&seen);
+    let farthest = quantile(&mut overtaking.to_vec(), 1.0).unwrap_or(0.0);
+    let none = Pace { us_per_byte: 0.0, burst: 0.0, at_end: false };
+    let left = pace.unwrap_or(none).spread(&seen);
+    if left > MOST_SPREAD * farthest && pace.is_some() {
+        queues(joined, window, overtaking, farthest, path);
+        return;
+    }
     let all = packets(&(i64::MIN..i64::MAX));
-    let stays: Vec<f64> = match &pace {
-        Some(pace) => pace.stays(all.iter().map(|(arrival, length, _)| (*arrival, *length))).collect(),
-        None => vec![0.0; all.len()],
-    };
+    let pace_or_none = pace.unwrap_or(none);
+    let stays: Vec<f64> = pace_or_none.stays(&all).collect();
     let mut rest: Vec<f64> = stays.iter().zip(&all).map(|(stay, (_, _, delay))| delay - stay).collect();
-    path.jitter = jitter(&mut rest, overtaking, path);
+    path.jitter = jitter(&mut rest, overtaking.len() as u64, path);
     if let (Some(jitter), Some(pace)) = (&mut path.jitter, pace) {
         let (early, late) = seen.split_at(seen.len() / 2);
-        let halves = [early, late].map(|half| self::pace(half).map(|pace| 8e6 / pace.us_per_byte));
-        let bps = 8e6 / pace.us_per_byte;
-        let apart = halves.iter().flatten().map(|half| (half - bps).abs()).fold(0.0, f64::max);
-        jitter.rate_bps = Some(bps);
-        jitter.rate_uncertainty_bps = apart + 1e-4 * bps;
+        let bps = |us_per_byte: f64| 8e6 / us_per_byte;
+        let halves = [early, late].map(|half| {
+            let of = |us_per_byte| Pace { us_per_byte, ..pace }.spread(half);
+            bps(least(pace.us_per_byte / STEP, pace.us_per_byte * STEP, of))
+        });
+        let rate_bps = bps(pace.us_per_byte);
+        let apart = halves.iter().map(|half| (half - rate_bps).abs()).fold(0.0, f64::max);
+        jitter.behind = JitterBehind::Fifo { rate_bps, burst_bytes: pace.burst / pace.us_per_byte };
+        jitter.rate_uncertainty_bps = apart + 1e-4 * rate_bps;
     }
     let mut stays = stays.into_iter();
     for passage in &mut joined.passages {
@@ -399,6 +457,28 @@ fn steady(joined: &mut Joined, window: &Range<i64>, overtaking: u64, path: &mut 
             let stay = stays.next().unwrap_or(0.0);
             passage.fate = Fate::Departed(passage.arrival_ps + (stay * PS_PER_US).round() as i64);
         }
+    }
+}
+
+/// A delay that varies before or behind several queues: its constant part is taken off, and no more.
+fn queues(joined: &mut Joined, window: &Range<i64>, overtaking: &[f64], most: f64, path: &mut PathEstimate) {
+    let mut all: Vec<f64> = delays(&joined.passages, window).map(|(_, delay)| delay).collect();
+    let Some(least) = quantile(&mut all, 0.001) else { return };
+    path.delay_us = roundest_below(least);
+    path.delay_uncertainty_us = FORWARDING + 0.05 * most;
+    path.jitter = Some(JitterEstimate {
+        mean_us: most / 2.0,
+        std_us: most / 12f64.sqrt(),
+        p50_us: most / 2.0,
+        p99_us: 0.99 * most,
+        most_us: most,
+        kurtosis: 1.8,
+        overtaking: overtaking.len() as u64,
+        behind: JitterBehind::Queues,
+        rate_uncertainty_bps: 0.0,
+    });
+    for passage in &mut joined.passages {
+        *passage = moved(passage, 0.0, path.delay_us);
     }
 }
 
@@ -412,7 +492,7 @@ fn jitter(rest: &mut [f64], overtaking: u64, path: &mut PathEstimate) -> Option<
     let moment = |power: i32| rest.iter().map(|us| (us - mean).powi(power)).sum::<f64>() / count;
     let variance = moment(2);
     let kurtosis = moment(4) / variance.max(f64::MIN_POSITIVE).powi(2);
-    path.delay_uncertainty_us = (0.01 * variance.sqrt()).max(FORWARDING);
+    path.delay_uncertainty_us = (0.02 * variance.sqrt()).max(FORWARDING);
     Some(JitterEstimate {
         mean_us: mean - path.delay_us,
         std_us: variance.sqrt(),
@@ -421,7 +501,7 @@ fn jitter(rest: &mut [f64], overtaking: u64, path: &mut PathEstimate) -> Option<
         most_us: of(1.0, rest)?,
         kurtosis,
         overtaking,
-        rate_bps: None,
+        behind: JitterBehind::NoQueue,
         rate_uncertainty_bps: 0.0,
     })
 }
