@@ -11,6 +11,7 @@
 //! each of 16,384 buckets, from which the page makes coarser levels as one zooms.
 
 mod base64;
+mod calibration;
 mod distribution;
 mod metrics;
 mod model;
@@ -20,6 +21,9 @@ mod series;
 mod text;
 mod training;
 
+pub use calibration::calibration_page;
+pub(crate) use distribution::Distribution;
+pub(crate) use series::{Reservoir, Series};
 pub(crate) use text::count;
 pub use training::{Scatter, training_page};
 
@@ -27,9 +31,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::table::{Kind, ReadError, read_columns};
-use distribution::Distribution;
 use model::{Meta, Summary};
-use series::Reservoir;
 
 /// Why a report cannot be written.
 #[derive(Debug, thiserror::Error)]

@@ -302,7 +302,7 @@ fn an_earlier_calibration_is_kept_unless_it_may_be_replaced() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(names, ["calibration.json", "notes.txt", "scenario.toml", "topology.toml"]);
+    assert_eq!(names, ["calibration.json", "notes.txt", "report.html", "scenario.toml", "topology.toml"]);
 }
 
 /// A shipped recording: four ingress ports, a token bucket of 20 Mbps.

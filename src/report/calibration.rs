@@ -1,0 +1,551 @@
+//! A calibration as a page to look at: what was found, what each figure rests on, and how well the device does.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::base64::singles;
+use super::page::{Chart, MAIN, write_charts, write_foot, write_head, write_rows};
+use super::rows::{Cell, Table};
+use super::text::{bits_per_second, count, escaped, four_digits, seconds};
+use crate::calibrate::{
+    AqmEstimate, AqmKind, BufferEstimate, Calibration, Counts, Curves, Figure, LossFinding, Model, Score, Trial,
+    framing_text, taken_buffer,
+};
+
+const SOJOURNS: Chart = Chart {
+    kind: "sojourns",
+    title: "Sojourn time against backlog",
+    note: "A dot is a packet: the bytes that it found waiting, and its sojourn time. The line is the backlog at the rate found.",
+    wide: true,
+};
+const LOSSES: Chart = Chart {
+    kind: "chance",
+    title: "Probability of loss against backlog",
+    note: "Packets lost or marked, as a fraction of those that found as much waiting, with the binomial 95 % interval.",
+    wide: true,
+};
+const CUMULATED: Chart = Chart {
+    kind: "cumulated",
+    title: "Sojourn distribution",
+    note: "The fraction of the packets that stay no longer than the time on the axis below.",
+    wide: false,
+};
+const TAIL: Chart = Chart {
+    kind: "tail",
+    title: "Tail of the distribution",
+    note: "The fraction of the packets that stay longer, on a logarithmic axis.",
+    wide: false,
+};
+const OVER_TIME: Chart = Chart {
+    kind: "delays",
+    title: "Sojourn time over time",
+    note: "Each packet at the time it arrived; where there are too many, from the least to the greatest. Drag to zoom.",
+    wide: true,
+};
+
+/// The page of a calibration that is called `name`.
+pub fn calibration_page(name: &str, calibration: &Calibration) -> String {
+    let mut html = String::with_capacity(1 << 18);
+    // Writing to a String cannot fail.
+    let _ = write(&mut html, name, calibration);
+    html
+}
+
+fn write(html: &mut String, name: &str, calibration: &Calibration) -> std::fmt::Result {
+    let version = env!("CARGO_PKG_VERSION");
+    write_head(html, name, &format!("taunet {version} - calibrated from captures"))?;
+    html.push_str("<nav aria-label=\"Sections\">");
+    for (id, title) in SECTIONS {
+        if *id != "classes" || !calibration.model.classes.is_empty() {
+            write!(html, "<a href=\"#{id}\">{title}</a>")?;
+        }
+    }
+    html.push_str("</nav>\n");
+    html.push_str(MAIN);
+    write_overview(html, calibration)?;
+    html.push_str("<section id=\"figures\"><h2>Figures</h2>\n");
+    write_rows(html, "Figures", &figures(calibration))?;
+    html.push_str(
+        "<p class=\"note\">Taken as: the roundest value within the uncertainty, which the topology has.</p></section>\n",
+    );
+    write_curves(html, calibration)?;
+    write_classes(html, calibration)?;
+    html.push_str("<section id=\"candidates\"><h2>Candidates</h2>\n");
+    write_rows(html, "Candidates", &candidates(calibration))?;
+    html.push_str(
+        "<p class=\"note\">Every candidate is simulated on the recorded arrivals. The log loss is what its rule leaves open of \
+         the losses and marks, in nats: less is better. Rules less than 4.6 nats apart are not distinguished.</p></section>\n",
+    );
+    write_origin(html, calibration)?;
+    write_foot(html, &json!({ "curves": points(&calibration.curves) }))
+}
+
+const SECTIONS: &[(&str, &str)] = &[
+    ("overview", "Overview"),
+    ("figures", "Figures"),
+    ("curves", "Device and recording"),
+    ("classes", "Classes"),
+    ("candidates", "Candidates"),
+    ("origin", "Inputs"),
+];
+
+/// What the script draws.
+fn points(curves: &Curves) -> Value {
+    let numbers = |values: &[f64]| singles(values.iter().copied());
+    let dots = |dots: &crate::calibrate::Dots| json!([numbers(&dots.waiting), numbers(&dots.sojourns)]);
+    let losses = curves.losses.as_ref().map(|losses| {
+        json!({
+            "waiting": numbers(&losses.waiting),
+            "measured": numbers(&losses.measured),
+            "low": numbers(&losses.low),
+            "high": numbers(&losses.high),
+            "rule": numbers(&losses.by_rule),
+            "simulated": numbers(&losses.simulated),
+        })
+    });
+    json!({
+        "measured": dots(&curves.measured),
+        "simulated": dots(&curves.simulated),
+        "rate": dots(&curves.at_rate),
+        "losses": losses,
+        "distribution": curves.distribution.to_json(),
+        "delays": curves.over_time.to_json(),
+    })
+}
+
+/// The device in words: `fifo with red at 10.00 Mbps (bucket with debt)`.
+fn device(model: &Model) -> String {
+    match model.rate_bps {
+        0 => model.words(),
+        bps => format!("{} at {} ({})", model.words(), bits_per_second(bps as f64), model.bottleneck.words()),
+    }
+}
+
+fn file(path: &std::path::Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn number(value: Option<f64>, digits: usize) -> String {
+    value.map_or("undefined".to_owned(), |value| format!("{value:.digits$}"))
+}
+
+/// Where the scores come from.
+fn scored_on(calibration: &Calibration) -> &'static str {
+    match calibration.held_out {
+        Some(_) => "fitted on the first half of the recording and scored on the second",
+        None => "fitted and scored on the same packets: the recording is too short for two halves",
+    }
+}
+
+fn write_overview(html: &mut String, calibration: &Calibration) -> std::fmt::Result {
+    let Calibration { packets, model, held_out, in_sample, baselines, .. } = calibration;
+    let score = held_out.as_ref().unwrap_or(in_sample);
+    html.push_str("<section id=\"overview\" class=\"first\"><h2>Overview</h2>\n");
+    let ingress: Vec<String> = calibration.ingress.iter().map(|path| file(path)).collect();
+    write!(
+        html,
+        "<p>Between <code>{}</code> and <code>{}</code>: <strong>{}</strong>. The scores here are of the device {}.</p>\n\
+         <dl class=\"tiles\">",
+        escaped(&ingress.join(", ")),
+        escaped(&file(&calibration.egress)),
+        escaped(&device(model)),
+        scored_on(calibration),
+    )?;
+    let mut tile = |name: &str, value: &str, class: &str| {
+        write!(html, "<div class=\"{class}\"><dt>{name}</dt><dd>{value}</dd></div>")
+    };
+    tile("w1_normalized", &number(score.w1_normalized(), 4), "key")?;
+    tile("pearson", &number(score.agreement.and_then(|agreement| agreement.pearson), 4), "")?;
+    tile("w1_normalized without a queue", &number(baselines.no_queue.w1_normalized(), 4), "")?;
+    if let Some(mm1) = &baselines.mm1 {
+        tile("w1_normalized of M/M/1", &number(mm1.w1_normalized(), 4), "")?;
+    }
+    tile("packets in", &count(packets.ingress), "")?;
+    tile("out", &count(packets.matched), "")?;
+    tile("lost", &count(packets.lost), "")?;
+    if calibration.curves.marked > 0 {
+        tile("marked", &count(calibration.curves.marked), "")?;
+    }
+    tile("left out", &count(packets.unknown), "")?;
+    html.push_str("</dl>\n");
+    for warning in &calibration.warnings {
+        writeln!(html, "<p class=\"warning\">{}</p>", escaped(warning))?;
+    }
+    if !calibration.not_identified.is_empty() {
+        html.push_str("<h3>What the recording does not show</h3>\n<ul>");
+        for unknown in &calibration.not_identified {
+            write!(html, "<li>{}</li>", escaped(unknown))?;
+        }
+        html.push_str("</ul>\n");
+    }
+    html.push_str("</section>\n");
+    Ok(())
+}
+
+/// A row of the table of figures: what, value, uncertainty, taken as, what it rests on.
+type Row = [String; 5];
+
+/// A value and its uncertainty, both to two digits of the latter.
+fn both(value: f64, uncertainty: f64, unit: &str) -> [String; 2] {
+    let digits = match uncertainty.abs() {
+        small if !small.is_finite() => return [with_unit(four_digits(value), unit), "not seen".to_owned()],
+        small if small <= 0.0 => 3,
+        small => (1.0 - small.log10().floor()).clamp(0.0, 6.0) as usize,
+    };
+    [with_unit(format!("{value:.digits$}"), unit), with_unit(format!("{uncertainty:.digits$}"), unit)]
+}
+
+fn with_unit(number: String, unit: &str) -> String {
+    if unit.is_empty() { number } else { format!("{number} {unit}") }
+}
+
+fn row(what: &str, [value, uncertainty]: [String; 2], taken: String, rests_on: String) -> Row {
+    [what.to_owned(), value, uncertainty, taken, rests_on]
+}
+
+/// A figure, or why there is none.
+fn seen(figure: Option<Figure>, unit: &str) -> [String; 2] {
+    match figure {
+        Some(Figure { value, uncertainty }) => both(value, uncertainty, unit),
+        None => ["not seen alone".to_owned(), String::new()],
+    }
+}
+
+fn packets(number: u64, which: &str) -> String {
+    let packets = if number == 1 { "packet" } else { "packets" };
+    format!("{} {packets} {which}", count(number))
+}
+
+fn figures(calibration: &Calibration) -> Table {
+    let mut rows = path_rows(calibration);
+    rows.extend(bottleneck_rows(calibration));
+    rows.extend(loss_rows(calibration));
+    rows.extend(class_rows(calibration));
+    let rows: Vec<Vec<Cell>> = rows.into_iter().map(|row| row.map(Cell::text).to_vec()).collect();
+    let columns = vec![
+        ("figure", "What was estimated"),
+        ("value", "As estimated"),
+        ("uncertainty", "Half the width of the interval that the recording leaves"),
+        ("taken as", "What the topology has"),
+        ("rests on", "The packets that show it"),
+    ];
+    Table { columns, total: rows.len(), rows }
+}
+
+fn path_rows(calibration: &Calibration) -> Vec<Row> {
+    let path = &calibration.path;
+    let mut rows = Vec::new();
+    let passed = || packets(calibration.packets.matched, "that passed");
+    if path.delay_us > 0.0 {
+        let values = both(path.delay_us / 1e3, path.delay_uncertainty_us / 1e3, "ms");
+        rows.push(row("path delay", values, seconds(path.delay_us * 1e-6), passed()));
+    }
+    for (capture, us) in path.before_us.iter().enumerate().filter(|(_, us)| **us > 0.0) {
+        let what = format!("path delay, ingress capture {}", capture + 1);
+        let values = both(us / 1e3, path.delay_uncertainty_us / 1e3, "ms more");
+        rows.push(row(&what, values, seconds(us * 1e-6), passed()));
+    }
+    if let Some(jitter) = &path.jitter {
+        let overtook = || packets(jitter.overtaking, "that overtook one of their own flow");
+        for (what, us) in [
+            ("jitter, mean", jitter.mean_us),
+            ("jitter, standard deviation", jitter.std_us),
+            ("jitter, most", jitter.most_us),
+        ] {
+            rows.push(row(what, [seconds(us * 1e-6), String::new()], String::new(), overtook()));
+        }
+    }
+    if let Some(found) = &path.reordering {
+        let value = format!("{:.1} %, one of {} at most", 100.0 * found.part, found.gap);
+        rows.push(row("packets that go at once", [value, String::new()], String::new(), passed()));
+        let delay = [seconds(found.delay_us * 1e-6), String::new()];
+        rows.push(row("delay of the others", delay, String::new(), passed()));
+    }
+    rows
+}
+
+fn bottleneck_rows(calibration: &Calibration) -> Vec<Row> {
+    let Calibration { model, estimates, .. } = calibration;
+    let mut rows = Vec::new();
+    if let Some(found) = &estimates.processing {
+        rows.push(row(
+            "processing delay",
+            both(found.typical_us, found.uncertainty_us, "us"),
+            seconds(model.processing_ps as f64 * 1e-12),
+            packets(found.packets, "that found the device idle"),
+        ));
+    }
+    let Some(rate) = &estimates.rate else { return rows };
+    let departures =
+        || format!("{} departures in {} backlogged periods", count(rate.departures), count(rate.periods));
+    rows.push(row(
+        "rate",
+        both(rate.bps / 1e6, rate.uncertainty_bps / 1e6, "Mbps"),
+        format!("{} Mbps", model.rate_bps as f64 / 1e6),
+        departures(),
+    ));
+    let overhead = match rate.overhead_uncertainty_bytes.is_finite() {
+        true => both(rate.overhead_measured_bytes, rate.overhead_uncertainty_bytes, "B"),
+        false => ["not seen: packets of one length".to_owned(), String::new()],
+    };
+    rows.push(row("framing overhead", overhead, framing_text(&model.framing), departures()));
+    if let Some(burst) = estimates.burst.as_ref().filter(|_| model.burst_bytes > 0) {
+        let border = format!(
+            "{} left at once on credit, {} waited, {} do not fit",
+            count(burst.at_once),
+            count(burst.waited),
+            count(burst.misfits)
+        );
+        rows.push(row("burst", seen(burst.bytes, "B"), format!("{} B", model.burst_bytes), border));
+        let slack = seconds(model.release_slack_ps as f64 * 1e-12);
+        rows.push(row("release slack", seen(burst.slack_us, "us"), slack, packets(burst.waited, "that waited")));
+    }
+    rows
+}
+
+fn buffer_row(what: &str, buffer: &BufferEstimate) -> Row {
+    let unit = if buffer.counts == Counts::Bytes { "B" } else { "packets" };
+    let rests_on = format!("{} losses, {}", count(buffer.lost), packets(buffer.misfits, "do not fit"));
+    row(what, both(buffer.limit, buffer.uncertainty, unit), text(&taken_buffer(buffer)), rests_on)
+}
+
+/// A value as the topology writes it.
+fn text(value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(text)) => text,
+        Ok(Value::Null) | Err(_) => String::new(),
+        Ok(other) => other.to_string(),
+    }
+}
+
+fn loss_rows(calibration: &Calibration) -> Vec<Row> {
+    let Calibration { model, estimates, .. } = calibration;
+    if let Some(aqm) = calibration.chosen_aqm().filter(|_| model.discipline.is_single()) {
+        return rule_rows(aqm, calibration);
+    }
+    match &estimates.losses {
+        LossFinding::TailDrop(buffer) if model.buffer.is_some() => vec![buffer_row("buffer", buffer)],
+        LossFinding::NoneLost { waiting_bytes } => {
+            let value = format!("more than {waiting_bytes:.0} B");
+            let nothing = "nothing was lost".to_owned();
+            vec![row("buffer", [value, String::new()], "no limit".to_owned(), nothing)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The parameters of a rule, and of its specification what the topology has.
+fn rule_rows(aqm: &AqmEstimate, calibration: &Calibration) -> Vec<Row> {
+    let hits = format!(
+        "{} lost and {} marked of {}",
+        count(calibration.packets.lost),
+        count(calibration.curves.marked),
+        count(calibration.packets.ingress)
+    );
+    let spec = calibration.model.queue.as_ref().and_then(|queue| serde_json::to_value(queue).ok());
+    let taken = |name: &str| {
+        let keys = spec.as_ref()?.as_object()?.values().next()?;
+        Some(text(keys.get(name)?))
+    };
+    aqm.parameters
+        .iter()
+        .map(|parameter| {
+            let what = format!("{} {}", aqm.kind.words(), parameter.name);
+            let values = both(parameter.value, parameter.uncertainty, parameter.unit);
+            row(&what, values, taken(parameter.name).unwrap_or_default(), hits.clone())
+        })
+        .collect()
+}
+
+fn class_rows(calibration: &Calibration) -> Vec<Row> {
+    let Calibration { model, estimates, .. } = calibration;
+    let Some(found) = estimates.classes.as_ref() else { return Vec::new() };
+    let mut rows = Vec::new();
+    for (index, class) in model.classes.iter().enumerate() {
+        let name = format!("class {}", 10 * (index + 1));
+        let who = format!("{} {}", found.field.key(), model.takes(index));
+        let of_class = |counts: &[Vec<u64>]| -> (u64, u64) {
+            let over = counts[index].iter().sum::<u64>() - counts[index][index];
+            let under = counts.iter().map(|row| row[index]).sum::<u64>() - counts[index][index];
+            (over, under)
+        };
+        let (over, under) = of_class(&found.overtaken);
+        let rests_on = format!("overtook {} of other classes, {} overtook it", count(over), count(under));
+        rows.push(row(&name, [who, String::new()], format!("priority {}", class.prio), rests_on));
+        if let Some(quantum) = class.quantum_bytes {
+            let figure = estimates.quanta.get(index).and_then(|quantum| quantum.bytes);
+            let rests_on = match figure {
+                Some(_) => "its turns while other classes wait",
+                None => "simulations of the first half: it rarely waited with others",
+            };
+            let what = format!("{name}, quantum");
+            rows.push(row(&what, seen(figure, "B"), format!("{quantum} B"), rests_on.to_owned()));
+        }
+        rows.extend(class.buffer.map(|buffer| buffer_row(&format!("{name}, buffer"), &buffer)));
+    }
+    rows
+}
+
+fn write_curves(html: &mut String, calibration: &Calibration) -> std::fmt::Result {
+    let curves = &calibration.curves;
+    html.push_str("<section id=\"curves\"><h2>Device and recording</h2>\n");
+    write!(html, "<p>The chosen device, {}.", scored_on(calibration))?;
+    if let Some(next) = &curves.next_best {
+        write!(html, " The next-best candidate is {}.", escaped(next))?;
+    }
+    if calibration.path.is_seen() {
+        html.push_str(" What the path adds is taken off the measured times.");
+    }
+    html.push_str("</p>\n");
+    if curves.distribution.packets == 0 {
+        html.push_str("<p class=\"warning\">No packet left both in the recording and in the simulation.</p></section>\n");
+        return Ok(());
+    }
+    let mut shown = vec![SOJOURNS];
+    shown.extend(curves.losses.as_ref().map(|_| LOSSES));
+    shown.extend([CUMULATED, TAIL, OVER_TIME]);
+    write_charts(html, "curves", &shown)?;
+    html.push_str("<p class=\"note\">Dots are packets at equal distances in the order of what they found waiting. ");
+    html.push_str("Dots below the line left on the credit of a burst, or before packets that waited already. ");
+    match &curves.losses {
+        None => html.push_str("Nothing was lost or marked here: there is no probability of loss to draw."),
+        Some(losses) => {
+            write!(html, "{} here.", packets(losses.hits, "were lost or marked"))?;
+            if !losses.by_rule.is_empty() {
+                html.push_str(
+                    " The rule gives a probability to each packet from what was recorded before it; the simulation makes its \
+                     own decisions.",
+                );
+            }
+            if curves.marked > 0 {
+                html.push_str(" Marks of the simulation are not counted, so that it has no line.");
+            }
+        }
+    }
+    html.push_str("</p></section>\n");
+    Ok(())
+}
+
+fn write_classes(html: &mut String, calibration: &Calibration) -> std::fmt::Result {
+    let (Some(found), false) = (&calibration.estimates.classes, calibration.model.classes.is_empty()) else {
+        return Ok(());
+    };
+    write!(
+        html,
+        "<section id=\"classes\"><h2>Classes</h2>\n<p>Classes by <code>{}</code>. How often a packet of the class in the row left \
+         before an earlier packet of the class in the column. Within a class nothing should overtake.</p>\n\
+         <div class=\"scroll\"><table><thead><tr><td></td>",
+        escaped(found.field.key())
+    )?;
+    for class in 1..=found.classes.len() {
+        write!(html, "<th scope=\"col\" class=\"number\">class {}</th>", 10 * class)?;
+    }
+    html.push_str("</tr></thead><tbody>\n");
+    for (index, counts) in found.overtaken.iter().enumerate() {
+        let takes = if index < calibration.model.classes.len() {
+            calibration.model.takes(index)
+        } else {
+            String::new()
+        };
+        let name = 10 * (index + 1);
+        write!(html, "<tr><th scope=\"row\">class {name}: {}</th>", escaped(&takes))?;
+        for overtaken in counts {
+            write!(html, "<td class=\"number\">{}</td>", count(*overtaken))?;
+        }
+        html.push_str("</tr>\n");
+    }
+    html.push_str("</tbody></table></div></section>\n");
+    Ok(())
+}
+
+fn candidates(calibration: &Calibration) -> Table {
+    let figure = |value: Option<f64>, digits: usize| {
+        Cell { text: number(value, digits), key: value }
+    };
+    let losses = |packets: u64| Cell::number(Some(packets as f64), |packets| count(packets as u64));
+    let scores = |score: &Score, log_loss: Option<f64>| {
+        vec![
+            figure(score.w1_normalized(), 6),
+            figure(score.agreement.and_then(|agreement| agreement.pearson), 5),
+            losses(score.loss.simulated()),
+            losses(score.loss.measured()),
+            Cell::number(log_loss, |nats| format!("{nats:.1}")),
+        ]
+    };
+    let rank = |place: usize| Cell::number(Some(place as f64 + 1.0), |place| format!("{place:.0}"));
+    let mut rows: Vec<Vec<Cell>> = Vec::new();
+    for (place, trial) in calibration.trials.iter().enumerate() {
+        let words =
+            [discipline(trial), trial.aqm.map_or("-", AqmKind::words).to_owned(), trial.bottleneck.words().to_owned()];
+        let mut row = vec![rank(place)];
+        row.extend(words.map(Cell::text));
+        row.extend(scores(&trial.held_out, trial.log_loss_nats));
+        row.push(Cell::text(remark(calibration, place)));
+        rows.push(row);
+    }
+    let Calibration { baselines, .. } = calibration;
+    let mm1 = baselines.mm1.as_ref().map(|score| ("M/M/1 at the measured load", score));
+    for (name, score) in [("propagation + serialization only", &baselines.no_queue)].into_iter().chain(mm1) {
+        let mut row = vec![rank(rows.len())];
+        row.extend([name, "-", "-"].map(Cell::text));
+        row.extend(scores(score, None));
+        row.push(Cell::text("rule of thumb"));
+        rows.push(row);
+    }
+    let columns = vec![
+        ("rank", "By the cost on the packets that they are scored on"),
+        ("discipline", "Who goes next"),
+        ("rule", "Why packets are lost or marked"),
+        ("bottleneck", "What sets the pace"),
+        ("w1_normalized", "Wasserstein-1 distance of both distributions over the mean measured sojourn"),
+        ("pearson", "Correlation of simulated and measured sojourns over packets"),
+        ("lost", "Packets that the simulation loses"),
+        ("measured lost", "Packets that were lost"),
+        ("log loss (nats)", "What the rule leaves open of the losses and marks"),
+        ("remark", "Chosen, or not distinguished from the chosen"),
+    ];
+    Table { columns, total: rows.len(), rows }
+}
+
+fn discipline(trial: &Trial) -> String {
+    let mut words = trial.discipline.words().to_owned();
+    if trial.flow_queues_in_classes {
+        words.push_str(", fq-codel in each class");
+    }
+    if trial.top_owns_rate {
+        words.push_str(", the first sure of 95 %");
+    }
+    words
+}
+
+/// Whether a candidate is the chosen one, or its rule is not distinguished from that one's.
+fn remark(calibration: &Calibration, place: usize) -> &'static str {
+    let (chosen, trial) = (&calibration.trials[0], &calibration.trials[place]);
+    let is_close = trial.aqm.is_some_and(|aqm| calibration.not_apart.contains(&aqm));
+    match place {
+        0 => "chosen",
+        _ if chosen.discipline.is_single() && trial.discipline.is_single() && is_close => {
+            "not distinguished from the chosen"
+        }
+        _ => "",
+    }
+}
+
+fn write_origin(html: &mut String, calibration: &Calibration) -> std::fmt::Result {
+    html.push_str("<section id=\"origin\"><h2>Inputs</h2>\n<dl class=\"origin\">");
+    for (number, path) in calibration.ingress.iter().enumerate() {
+        write!(
+            html,
+            "<dt>ingress capture {}</dt><dd><code>{}</code></dd>",
+            number + 1,
+            escaped(&file(path))
+        )?;
+    }
+    write!(html, "<dt>egress capture</dt><dd><code>{}</code></dd>", escaped(&file(&calibration.egress)))?;
+    html.push_str(
+        "<dt>files</dt><dd><code>topology.toml</code>: the device, with the evidence. <code>scenario.toml</code>: the captures \
+         through it. <code>calibration.json</code>: every figure.</dd></dl></section>\n",
+    );
+    Ok(())
+}
