@@ -11,7 +11,8 @@
 //! 3. `fit`: a model of the device from the estimates.
 //! 4. `simulate`, `baseline`: models and rules of thumb against the recording.
 //! 5. `curves`: what the page of a calibration draws.
-//! 6. `files`: the topology, the scenario, `calibration.json` and the page.
+//! 6. `report`: that page.
+//! 7. `files`: the topology, the scenario, `calibration.json` and the page.
 
 mod aqm;
 mod baseline;
@@ -28,6 +29,7 @@ mod path;
 mod queue;
 mod rate;
 mod recording;
+mod report;
 mod sample;
 mod simulate;
 
@@ -36,11 +38,9 @@ pub use bucket::{BurstEstimate, Figure};
 pub use buffer::{BufferEstimate, Counts, LossFinding};
 pub use classes::{ClassRange, Classification, Field};
 pub use curves::Curves;
-pub(crate) use curves::Dots;
 pub(crate) use files::{framing_text, parameters, path_lines};
 pub use files::write;
 pub use fit::{Estimates, ProcessingEstimate};
-pub(crate) use model::rounded as taken_buffer;
 pub use model::{Bottleneck, ClassModel, DisciplineKind, Model};
 pub use path::{JitterEstimate, PathEstimate, ReorderEstimate};
 pub use rate::RateEstimate;

@@ -11,7 +11,6 @@
 //! each of 16,384 buckets, from which the page makes coarser levels as one zooms.
 
 mod base64;
-mod calibration;
 mod distribution;
 mod metrics;
 mod model;
@@ -21,10 +20,12 @@ mod series;
 mod text;
 mod training;
 
-pub use calibration::calibration_page;
+pub(crate) use base64::singles;
 pub(crate) use distribution::Distribution;
+pub(crate) use page::{Chart, MAIN, write_charts, write_foot, write_head, write_rows};
+pub(crate) use rows::{Cell, Table};
 pub(crate) use series::{Reservoir, Series};
-pub(crate) use text::count;
+pub(crate) use text::{bits_per_second, count, escaped, four_digits, seconds};
 pub use training::{Scatter, training_page};
 
 use std::io::Write;

@@ -33,26 +33,26 @@ const SHARES: usize = 32;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Curves {
     /// The next-best candidate, in words; none where there is one alone.
-    pub(crate) next_best: Option<String>,
+    pub(super) next_best: Option<String>,
     /// Packets of the recording that were marked.
-    pub(crate) marked: u64,
+    pub(super) marked: u64,
     /// Sojourns against what waited, as measured.
-    pub(crate) measured: Dots,
+    pub(super) measured: Dots,
     /// The same as the chosen device has them.
-    pub(crate) simulated: Dots,
+    pub(super) simulated: Dots,
     /// The sojourn at the rate that was found: the first and the last point of a line; empty without a bottleneck.
-    pub(crate) at_rate: Dots,
+    pub(super) at_rate: Dots,
     /// Losses and marks against what waited; none where there were none.
-    pub(crate) losses: Option<LossCurve>,
+    pub(super) losses: Option<LossCurve>,
     /// Sojourns of the packets that left in all: measured, chosen, and next best, in the reverse order.
-    pub(crate) distribution: Distribution,
+    pub(super) distribution: Distribution,
     /// Sojourns over time: chosen and measured.
-    pub(crate) over_time: Series,
+    pub(super) over_time: Series,
 }
 
 /// Packets: what each found waiting, and its sojourn.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Dots {
+pub(super) struct Dots {
     /// In bytes, ascending.
     pub waiting: Vec<f64>,
     /// In seconds.
@@ -61,7 +61,7 @@ pub(crate) struct Dots {
 
 /// How often packets are lost or marked, by what they found waiting.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct LossCurve {
+pub(super) struct LossCurve {
     /// Packets lost or marked.
     pub hits: u64,
     /// The mean of what waited, per bin, in bytes, ascending.
@@ -74,7 +74,7 @@ pub(crate) struct LossCurve {
     pub high: Vec<f64>,
     /// The probability that the chosen rule gives to the same packets; empty without a rule.
     pub by_rule: Vec<f64>,
-    /// The part of the packets that the chosen device loses of those that find as much waiting; NaN where none do. Empty
+    /// The part of the packets that the chosen device loses of those that find as much waiting; NaN where few do. Empty
     /// where the recording has marks, which a simulation does not report.
     pub simulated: Vec<f64>,
 }
@@ -142,6 +142,9 @@ fn bins(found: &[Found]) -> Vec<&[Found]> {
     while let Some(first) = rest.first() {
         let full = rest.partition_point(|found| found.waiting <= first.waiting + width);
         let mut end = full.max(LEAST_IN_BIN).min(rest.len());
+        if rest.len() - end < LEAST_IN_BIN {
+            end = rest.len();
+        }
         // Packets that found the same stay together.
         while end < rest.len() && rest[end].waiting <= rest[end - 1].waiting {
             end += 1;
@@ -174,7 +177,8 @@ impl LossCurve {
                 let from = simulated.partition_point(|found| found.waiting < first.waiting);
                 let to = simulated.partition_point(|found| found.waiting <= last.waiting);
                 let same = &simulated[from..to];
-                curve.simulated.push(hits(same) as f64 / same.len() as f64);
+                let enough = same.len() >= LEAST_IN_BIN / 4;
+                curve.simulated.push(if enough { hits(same) as f64 / same.len() as f64 } else { f64::NAN });
             }
         }
         if curve.by_rule.iter().all(|part| part.is_nan()) {
@@ -253,10 +257,7 @@ impl Source<'_> {
         let sojourn = |waiting: f64| {
             model.processing_ps as f64 * 1e-12 + framing * waiting * 8.0 / model.rate_bps.max(1) as f64
         };
-        Dots {
-            waiting: vec![0.0, most.waiting],
-            sojourns: vec![sojourn(0.0), sojourn(most.waiting)],
-        }
+        Dots { waiting: vec![0.0, most.waiting], sojourns: vec![sojourn(0.0), sojourn(most.waiting)] }
     }
 
     /// The sojourns of packets that left in the recording and in each simulation: distributions, and over time.
@@ -264,7 +265,8 @@ impl Source<'_> {
         let mut sides = vec![Vec::new(); 2 + usize::from(next.is_some())];
         let mut over_time = Reservoir::new(SHARES);
         for (place, passage) in self.joined.passages.iter().enumerate() {
-            let (Fate::Departed(measured), true) = (passage.fate, self.window.contains(&passage.arrival_ps)) else {
+            let (Fate::Departed(measured), true) = (passage.fate, self.window.contains(&passage.arrival_ps))
+            else {
                 continue;
             };
             let sojourn = |at: i64| at - passage.arrival_ps;

@@ -10,13 +10,13 @@ use super::aqm::{AqmEstimate, AqmKind, Parameter};
 use super::bucket::Figure;
 use super::buffer::{BufferEstimate, Counts, LossFinding};
 use super::path::PathEstimate;
+use super::report;
 use super::model::{Bottleneck, DEVICE, EGRESS_PORT, SINK, host};
 use super::{CalibrateError, Calibration};
 use crate::config::toml_value;
 use crate::impairment::{Distribution, Jitter};
 use crate::ptm::{Framing, LinkLayer, NetemSpec, PtmSpec};
 use crate::record::{DirectoryError, RunDirectory};
-use crate::report::calibration_page;
 use crate::units::{ByteCount, Span};
 
 const TOPOLOGY: &str = "topology.toml";
@@ -56,7 +56,7 @@ pub fn write(calibration: &Calibration, place: &Path, replace: bool) -> Result<P
     })?;
     write_text(&directory, SCENARIO, &scenario)?;
     directory.write_json(FIGURES, calibration)?;
-    write_text(&directory, PAGE, &calibration_page(&name, calibration))?;
+    write_text(&directory, PAGE, &report::page(&name, calibration))?;
     Ok(directory.commit()?)
 }
 

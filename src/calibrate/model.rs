@@ -155,7 +155,7 @@ pub struct Model {
 }
 
 /// The limit that the topology has.
-pub(crate) fn rounded(buffer: &BufferEstimate) -> Buffer {
+pub(super) fn rounded(buffer: &BufferEstimate) -> Buffer {
     match buffer.counts {
         Counts::Bytes => {
             let limit = super::sample::roundest(buffer.limit, buffer.uncertainty);

@@ -25,7 +25,7 @@
   // What a chart is: its lines, the labels of its axes, the range of x, and the points to draw between two x.
   // Measured is drawn first and broad, simulated over it and fine, so that both are seen where they agree.
   const sides = (count, broad) => (count === 3
-    ? [["measured", "--measured", broad, "80"], ["chosen", "--simulated", 2, ""], ["next best", "--other", 1, ""]] : count === 2
+    ? [["measured", "--measured", broad, "80"], ["simulated", "--simulated", 2, ""], ["next best", "--other", 1, ""]] : count === 2
     ? [["measured", "--measured", broad, "80"], ["simulated", "--simulated", 2, ""]] : [["delay", "--simulated", 2, ""]]);
   const measuredFirst = (lines) => [...lines].reverse();
   const kinds = {
@@ -107,12 +107,12 @@
       };
     },
     sojourns({ measured, simulated, rate }) {
-      const all = [measured, simulated, rate].map((dots) => dots.map(singles));
+      const all = [rate, measured, simulated].map((dots) => dots.map(singles));
       const [factor, unit] = unitOf(Math.max(...all.map(([, sojourns]) => most(sojourns))));
       const shown = all.map(([waiting, sojourns]) => [waiting, scaled(sojourns, factor)]);
       return {
-        lines: [["measured", "--measured"], ["chosen", "--simulated"], ["backlog / rate", "--ink", 2]],
-        x: "waiting as the packet arrives (B)", y: `sojourn time (${unit})`, dots: [0, 1], gaps: [2], tall: true, zero: true,
+        lines: [["backlog / rate", "--diagonal", 2], ["measured", "--measured"], ["simulated", "--simulated"]],
+        x: "waiting as the packet arrives (B)", y: `sojourn time (${unit})`, dots: [1, 2], gaps: [0], tall: true, zero: true,
         data: joined(shown),
       };
     },

@@ -37,10 +37,10 @@ fn find(ingress: &[PathBuf], egress: &Path) -> Result<Calibration, CalibrateErro
 }
 
 /// A device between two hosts, traffic through it, and the captures on either side.
-struct Known {
+pub struct Known {
     folder: tempfile::TempDir,
-    ingress: PathBuf,
-    egress: PathBuf,
+    pub ingress: PathBuf,
+    pub egress: PathBuf,
 }
 
 impl Known {
@@ -204,10 +204,14 @@ fn two_flows() -> String {
     [poisson("4 Mbps", "first", 5_121, 12_000), poisson("5.7 Mbps", "second", 5_190, 17_000)].concat()
 }
 
+/// A link with two classes, one strictly first.
+pub fn two_classes_in_order() -> Known {
+    Known::new("processing = \"3 us\"", &two_classes("priority", ["", ""]), &two_flows(), "r1:0 egress")
+}
+
 #[test]
 fn two_priorities_come_back() {
-    let known =
-        Known::new("processing = \"3 us\"", &two_classes("priority", ["", ""]), &two_flows(), "r1:0 egress");
+    let known = two_classes_in_order();
     let found = known.find();
     assert_eq!(found.model.discipline, DisciplineKind::Priority, "{:#?}", found.trials);
     let prios: Vec<(&str, u8)> =

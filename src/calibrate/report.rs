@@ -4,13 +4,17 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::base64::singles;
-use super::page::{Chart, MAIN, write_charts, write_foot, write_head, write_rows};
-use super::rows::{Cell, Table};
-use super::text::{bits_per_second, count, escaped, four_digits, seconds};
-use crate::calibrate::{
-    AqmEstimate, AqmKind, BufferEstimate, Calibration, Counts, Curves, Figure, LossFinding, Model, Score, Trial,
-    framing_text, taken_buffer,
+use super::aqm::{AqmEstimate, AqmKind};
+use super::bucket::Figure;
+use super::buffer::{BufferEstimate, Counts, LossFinding};
+use super::curves::{Curves, Dots};
+use super::files::framing_text;
+use super::model::{Model, rounded};
+use super::simulate::Score;
+use super::{Calibration, Trial};
+use crate::report::{
+    Cell, Chart, MAIN, Table, bits_per_second, count, escaped, four_digits, seconds, singles, write_charts,
+    write_foot, write_head, write_rows,
 };
 
 const SOJOURNS: Chart = Chart {
@@ -45,7 +49,7 @@ const OVER_TIME: Chart = Chart {
 };
 
 /// The page of a calibration that is called `name`.
-pub fn calibration_page(name: &str, calibration: &Calibration) -> String {
+pub(super) fn page(name: &str, calibration: &Calibration) -> String {
     let mut html = String::with_capacity(1 << 18);
     // Writing to a String cannot fail.
     let _ = write(&mut html, name, calibration);
@@ -93,7 +97,7 @@ const SECTIONS: &[(&str, &str)] = &[
 /// What the script draws.
 fn points(curves: &Curves) -> Value {
     let numbers = |values: &[f64]| singles(values.iter().copied());
-    let dots = |dots: &crate::calibrate::Dots| json!([numbers(&dots.waiting), numbers(&dots.sojourns)]);
+    let dots = |dots: &Dots| json!([numbers(&dots.waiting), numbers(&dots.sojourns)]);
     let losses = curves.losses.as_ref().map(|losses| {
         json!({
             "waiting": numbers(&losses.waiting),
@@ -138,6 +142,26 @@ fn scored_on(calibration: &Calibration) -> &'static str {
     }
 }
 
+/// How well the device does, in words.
+fn verdict(calibration: &Calibration, score: &Score) -> String {
+    let part = |w1: f64| format!("{} %", four_digits(100.0 * w1));
+    let Some(w1) = score.w1_normalized() else {
+        return "There is no delay to compare.".to_owned();
+    };
+    let which = match calibration.held_out {
+        Some(_) => "Fitted on the first half of the recording, on the second half",
+        None => "The recording is too short for two halves: on the packets that it was fitted on",
+    };
+    let mean = score.measured_s.map_or(String::new(), |measured| seconds(measured.mean));
+    let without = calibration.baselines.no_queue.w1_normalized();
+    let without =
+        without.map_or(String::new(), |w1| format!("; a device without a queue misses it by {}", part(w1)));
+    format!(
+        "{which} it misses the measured distribution of sojourn times by {} of their mean, {mean}{without}.",
+        part(w1)
+    )
+}
+
 fn write_overview(html: &mut String, calibration: &Calibration) -> std::fmt::Result {
     let Calibration { packets, model, held_out, in_sample, baselines, .. } = calibration;
     let score = held_out.as_ref().unwrap_or(in_sample);
@@ -145,12 +169,11 @@ fn write_overview(html: &mut String, calibration: &Calibration) -> std::fmt::Res
     let ingress: Vec<String> = calibration.ingress.iter().map(|path| file(path)).collect();
     write!(
         html,
-        "<p>Between <code>{}</code> and <code>{}</code>: <strong>{}</strong>. The scores here are of the device {}.</p>\n\
-         <dl class=\"tiles\">",
+        "<p>Between <code>{}</code> and <code>{}</code>: <strong>{}</strong>. {}</p>\n<dl class=\"tiles\">",
         escaped(&ingress.join(", ")),
         escaped(&file(&calibration.egress)),
         escaped(&device(model)),
-        scored_on(calibration),
+        verdict(calibration, score),
     )?;
     let mut tile = |name: &str, value: &str, class: &str| {
         write!(html, "<div class=\"{class}\"><dt>{name}</dt><dd>{value}</dd></div>")
@@ -193,6 +216,8 @@ fn both(value: f64, uncertainty: f64, unit: &str) -> [String; 2] {
         small if small <= 0.0 => 3,
         small => (1.0 - small.log10().floor()).clamp(0.0, 6.0) as usize,
     };
+    // Not -0.000.
+    let value = if value.abs() < 0.5 * 0.1f64.powi(digits as i32) { 0.0 } else { value };
     [with_unit(format!("{value:.digits$}"), unit), with_unit(format!("{uncertainty:.digits$}"), unit)]
 }
 
@@ -277,8 +302,12 @@ fn bottleneck_rows(calibration: &Calibration) -> Vec<Row> {
         ));
     }
     let Some(rate) = &estimates.rate else { return rows };
-    let departures =
-        || format!("{} departures in {} backlogged periods", count(rate.departures), count(rate.periods));
+    let periods = if rate.periods == 1 {
+        "1 backlogged period"
+    } else {
+        &*format!("{} backlogged periods", count(rate.periods))
+    };
+    let departures = || format!("{} departures in {periods}", count(rate.departures));
     rows.push(row(
         "rate",
         both(rate.bps / 1e6, rate.uncertainty_bps / 1e6, "Mbps"),
@@ -299,7 +328,12 @@ fn bottleneck_rows(calibration: &Calibration) -> Vec<Row> {
         );
         rows.push(row("burst", seen(burst.bytes, "B"), format!("{} B", model.burst_bytes), border));
         let slack = seconds(model.release_slack_ps as f64 * 1e-12);
-        rows.push(row("release slack", seen(burst.slack_us, "us"), slack, packets(burst.waited, "that waited")));
+        rows.push(row(
+            "release slack",
+            seen(burst.slack_us, "us"),
+            slack,
+            packets(burst.waited, "that waited"),
+        ));
     }
     rows
 }
@@ -307,7 +341,7 @@ fn bottleneck_rows(calibration: &Calibration) -> Vec<Row> {
 fn buffer_row(what: &str, buffer: &BufferEstimate) -> Row {
     let unit = if buffer.counts == Counts::Bytes { "B" } else { "packets" };
     let rests_on = format!("{} losses, {}", count(buffer.lost), packets(buffer.misfits, "do not fit"));
-    row(what, both(buffer.limit, buffer.uncertainty, unit), text(&taken_buffer(buffer)), rests_on)
+    row(what, both(buffer.limit, buffer.uncertainty, unit), text(&rounded(buffer)), rests_on)
 }
 
 /// A value as the topology writes it.
@@ -323,6 +357,9 @@ fn loss_rows(calibration: &Calibration) -> Vec<Row> {
     let Calibration { model, estimates, .. } = calibration;
     if let Some(aqm) = calibration.chosen_aqm().filter(|_| model.discipline.is_single()) {
         return rule_rows(aqm, calibration);
+    }
+    if model.discipline.is_per_flow() {
+        return flow_queue_rows(model);
     }
     match &estimates.losses {
         LossFinding::TailDrop(buffer) if model.buffer.is_some() => vec![buffer_row("buffer", buffer)],
@@ -354,6 +391,20 @@ fn rule_rows(aqm: &AqmEstimate, calibration: &Calibration) -> Vec<Row> {
             let what = format!("{} {}", aqm.kind.words(), parameter.name);
             let values = both(parameter.value, parameter.uncertainty, parameter.unit);
             row(&what, values, taken(parameter.name).unwrap_or_default(), hits.clone())
+        })
+        .collect()
+}
+
+/// The parameters of a queue per flow: by simulation, with the defaults of Linux to begin with.
+fn flow_queue_rows(model: &Model) -> Vec<Row> {
+    let spec = model.queue.as_ref().and_then(|queue| serde_json::to_value(queue).ok());
+    let Some(Value::Object(spec)) = spec else { return Vec::new() };
+    let keys = spec.values().filter_map(Value::as_object).flatten();
+    keys.filter(|(_, value)| value.is_string() || value.is_number())
+        .map(|(key, value)| {
+            let what = format!("{} {key}", model.discipline.words());
+            let rests_on = "simulation; the default of Linux where it makes no difference".to_owned();
+            row(&what, ["not seen alone".to_owned(), String::new()], text(value), rests_on)
         })
         .collect()
 }
@@ -390,7 +441,7 @@ fn class_rows(calibration: &Calibration) -> Vec<Row> {
 fn write_curves(html: &mut String, calibration: &Calibration) -> std::fmt::Result {
     let curves = &calibration.curves;
     html.push_str("<section id=\"curves\"><h2>Device and recording</h2>\n");
-    write!(html, "<p>The chosen device, {}.", scored_on(calibration))?;
+    write!(html, "<p>Simulated is the chosen device, {}.", scored_on(calibration))?;
     if let Some(next) = &curves.next_best {
         write!(html, " The next-best candidate is {}.", escaped(next))?;
     }
@@ -402,17 +453,38 @@ fn write_curves(html: &mut String, calibration: &Calibration) -> std::fmt::Resul
         html.push_str("<p class=\"warning\">No packet left both in the recording and in the simulation.</p></section>\n");
         return Ok(());
     }
-    let mut shown = vec![SOJOURNS];
-    shown.extend(curves.losses.as_ref().map(|_| LOSSES));
-    shown.extend([CUMULATED, TAIL, OVER_TIME]);
+    // Where nothing waits, there is nothing to draw it against.
+    let waits = curves.measured.waiting.last().is_some_and(|most| *most > 0.0);
+    let varies = curves.distribution.delays.len() > 2;
+    let losses = curves.losses.as_ref().filter(|losses| losses.waiting.len() > 1);
+    let shown: Vec<Chart> = [
+        waits.then_some(SOJOURNS),
+        losses.map(|_| LOSSES),
+        Some(CUMULATED),
+        varies.then_some(TAIL),
+        Some(OVER_TIME),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     write_charts(html, "curves", &shown)?;
-    html.push_str("<p class=\"note\">Dots are packets at equal distances in the order of what they found waiting. ");
-    html.push_str("Dots below the line left on the credit of a burst, or before packets that waited already. ");
+    html.push_str("<p class=\"note\">");
+    if waits {
+        html.push_str(
+            "Dots are packets at equal distances in the order of what they found waiting. Dots below the line left on the \
+             credit of a burst, or before packets that waited already. ",
+        );
+    } else {
+        html.push_str("No packet found another waiting. ");
+    }
     match &curves.losses {
         None => html.push_str("Nothing was lost or marked here: there is no probability of loss to draw."),
         Some(losses) => {
             write!(html, "{} here.", packets(losses.hits, "were lost or marked"))?;
-            if !losses.by_rule.is_empty() {
+            if let ([part], [low], [high]) = (&losses.measured[..], &losses.low[..], &losses.high[..]) {
+                let percent = |part: f64| four_digits(100.0 * part);
+                write!(html, " These are {} % ({} to {}).", percent(*part), percent(*low), percent(*high))?;
+            } else if !losses.by_rule.is_empty() {
                 html.push_str(
                     " The rule gives a probability to each packet from what was recorded before it; the simulation makes its \
                      own decisions.",
@@ -460,9 +532,7 @@ fn write_classes(html: &mut String, calibration: &Calibration) -> std::fmt::Resu
 }
 
 fn candidates(calibration: &Calibration) -> Table {
-    let figure = |value: Option<f64>, digits: usize| {
-        Cell { text: number(value, digits), key: value }
-    };
+    let figure = |value: Option<f64>, digits: usize| Cell { text: number(value, digits), key: value };
     let losses = |packets: u64| Cell::number(Some(packets as f64), |packets| count(packets as u64));
     let scores = |score: &Score, log_loss: Option<f64>| {
         vec![
@@ -476,25 +546,28 @@ fn candidates(calibration: &Calibration) -> Table {
     let rank = |place: usize| Cell::number(Some(place as f64 + 1.0), |place| format!("{place:.0}"));
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     for (place, trial) in calibration.trials.iter().enumerate() {
-        let words =
-            [discipline(trial), trial.aqm.map_or("-", AqmKind::words).to_owned(), trial.bottleneck.words().to_owned()];
+        let words = [
+            discipline(trial),
+            trial.aqm.map_or("-", AqmKind::words).to_owned(),
+            trial.bottleneck.words().to_owned(),
+        ];
         let mut row = vec![rank(place)];
+        row.push(Cell::text(remark(calibration, place)));
         row.extend(words.map(Cell::text));
         row.extend(scores(&trial.held_out, trial.log_loss_nats));
-        row.push(Cell::text(remark(calibration, place)));
         rows.push(row);
     }
     let Calibration { baselines, .. } = calibration;
     let mm1 = baselines.mm1.as_ref().map(|score| ("M/M/1 at the measured load", score));
     for (name, score) in [("propagation + serialization only", &baselines.no_queue)].into_iter().chain(mm1) {
         let mut row = vec![rank(rows.len())];
-        row.extend([name, "-", "-"].map(Cell::text));
+        row.extend(["rule of thumb", name, "-", "-"].map(Cell::text));
         row.extend(scores(score, None));
-        row.push(Cell::text("rule of thumb"));
         rows.push(row);
     }
     let columns = vec![
         ("rank", "By the cost on the packets that they are scored on"),
+        ("remark", "Chosen, or not distinguished from the chosen"),
         ("discipline", "Who goes next"),
         ("rule", "Why packets are lost or marked"),
         ("bottleneck", "What sets the pace"),
@@ -503,7 +576,6 @@ fn candidates(calibration: &Calibration) -> Table {
         ("lost", "Packets that the simulation loses"),
         ("measured lost", "Packets that were lost"),
         ("log loss (nats)", "What the rule leaves open of the losses and marks"),
-        ("remark", "Chosen, or not distinguished from the chosen"),
     ];
     Table { columns, total: rows.len(), rows }
 }
@@ -525,9 +597,7 @@ fn remark(calibration: &Calibration, place: usize) -> &'static str {
     let is_close = trial.aqm.is_some_and(|aqm| calibration.not_apart.contains(&aqm));
     match place {
         0 => "chosen",
-        _ if chosen.discipline.is_single() && trial.discipline.is_single() && is_close => {
-            "not distinguished from the chosen"
-        }
+        _ if chosen.discipline.is_single() && trial.discipline.is_single() && is_close => "not distinguished",
         _ => "",
     }
 }
