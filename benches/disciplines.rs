@@ -45,6 +45,7 @@ const DISCIPLINES: &[(&str, &str)] = &[
     ("red", r#"kind = "red", min = "1 MB", max = "3 MB""#),
     ("codel", r#"kind = "codel""#),
     ("fq-codel", r#"kind = "fq-codel""#),
+    ("cake", r#"kind = "cake""#),
     ("sfq", r#"kind = "sfq", limit = 8000"#),
     ("fq", r#"kind = "fq""#),
     ("pie", r#"kind = "pie""#),

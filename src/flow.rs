@@ -69,6 +69,11 @@ fn hash(key: &FlowKey) -> u64 {
     }
 }
 
+/// XXH3-64 of an address as IPv6: the same in every run, on every machine.
+pub(crate) fn address_hash(address: IpAddr) -> u64 {
+    XxHash3_64::oneshot(&octets(address))
+}
+
 fn octets(address: IpAddr) -> [u8; 16] {
     match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().octets(),

@@ -74,7 +74,7 @@ pub enum DropReason {
     NoRoute,
     /// The time to live was used up at a router.
     TtlExpired,
-    /// Active queue management drew the arriving packet, before the buffer was full (RED, PIE).
+    /// Active queue management drew the packet, before the buffer was full (RED, PIE, BLUE).
     EarlyDrop,
     /// Active queue management kept an average above its upper threshold: every arriving packet goes (RED).
     AboveMaximum,

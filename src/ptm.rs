@@ -15,6 +15,7 @@
 //! other. `docs/disciplines.md` has them all.
 
 mod buffer;
+mod cake;
 mod codel;
 mod classes;
 mod discipline;
@@ -50,6 +51,7 @@ mod properties;
 mod testing;
 
 pub use buffer::{Backlog, Buffer};
+pub use cake::{Cake, CakeLinkLayer, CakeSpec, Diffserv, Isolation};
 pub use classes::{AnyOf, ClassesBy, FlowName, Interval, Match, MatchTextError, Protocol};
 pub use codel::{Codel, CodelSpec};
 pub(crate) use codel::{Law as CodelLaw, Source as CodelSource, State as CodelState};
@@ -111,6 +113,8 @@ pub enum PtmSpec {
     Codel(CodelSpec),
     /// A CoDel queue per flow, served in turns: Linux `fq_codel`.
     FqCodel(FqCodelSpec),
+    /// A shaper with a CoDel queue per flow, shares per host, and tins by code point: Linux `cake`.
+    Cake(CakeSpec),
     /// A queue per flow, served by credit, with pacing: Linux `fq`.
     Fq(FqSpec),
     /// A queue per flow, served in turns of bytes: Linux `sfq`.
@@ -182,10 +186,11 @@ impl PtmSpec {
     }
 
     /// What the port can send in the long run, in bits per second: the bandwidth of its link, or the rate of a token
-    /// bucket or of `netem` or the ceilings of `htb`'s outermost classes where that is less. `None` without a bound.
+    /// bucket, of `cake` or of `netem` or the ceilings of `htb`'s outermost classes where that is less. `None` without a bound.
     pub fn capacity_bps(&self, link: &Link) -> Option<u64> {
         let shaped = match self {
             PtmSpec::TokenBucket(spec) => Some(spec.rate.as_bps()),
+            PtmSpec::Cake(spec) => spec.bandwidth.map(|rate| rate.as_bps()),
             PtmSpec::Htb(spec) => spec.most_bps(),
             PtmSpec::Netem(spec) => spec.most_bps(link),
             PtmSpec::Neural(spec) => spec.shaped_bps(),
@@ -232,6 +237,7 @@ impl PtmSpec {
             PtmSpec::Red(spec) => Box::new(Red::new(spec, place)),
             PtmSpec::Codel(spec) => Box::new(Held::new(Codel::new(spec, place))),
             PtmSpec::FqCodel(spec) => Box::new(Held::new(FqCodel::new(spec, place))),
+            PtmSpec::Cake(spec) => Box::new(Held::new(Cake::new(spec, place))),
             PtmSpec::Fq(spec) => Box::new(Held::new(Fq::new(spec, place))),
             PtmSpec::Sfq(spec) => Box::new(Held::new(Sfq::new(spec, place))),
             PtmSpec::Pie(spec) => Box::new(Held::new(Pie::new(spec, place))),
@@ -431,7 +437,7 @@ mod tests {
                 })
             },
         );
-        prop_oneof![fifo, bucket, red(), codel(), fq_codel(), pie(), fq_pie(), sfq(), fq()]
+        prop_oneof![fifo, bucket, red(), codel(), fq_codel(), cake(), pie(), fq_pie(), sfq(), fq()]
     }
 
     fn sfq() -> impl Strategy<Value = PtmSpec> {
@@ -518,6 +524,42 @@ mod tests {
                     target: Span::from_ns(target * 1_000),
                     interval: Span::from_ns(interval * 1_000),
                     ..FqCodelSpec::default()
+                })
+            },
+        )
+    }
+
+    fn cake() -> impl Strategy<Value = PtmSpec> {
+        let rate = prop::option::of((1_000_000..50_000_000u64).prop_map(|bps| Rate::from_bps(bps).unwrap()));
+        let link_layer =
+            prop::sample::select(vec![CakeLinkLayer::Ethernet, CakeLinkLayer::Atm, CakeLinkLayer::Ptm]);
+        let diffserv = prop::sample::select(vec![
+            Diffserv::Besteffort,
+            Diffserv::Precedence,
+            Diffserv::Diffserv3,
+            Diffserv::Diffserv4,
+            Diffserv::Diffserv8,
+        ]);
+        let isolation = prop::sample::select(vec![
+            Isolation::Flowblind,
+            Isolation::Hosts,
+            Isolation::Flows,
+            Isolation::DualSrchost,
+            Isolation::TripleIsolate,
+        ]);
+        let memory = prop::option::of((1..60_000u64).prop_map(ByteCount::new));
+        (rate, 1..50_000u64, -64..64i32, link_layer, diffserv, isolation, memory, any::<bool>()).prop_map(
+            |(bandwidth, rtt, overhead, linklayer, diffserv, isolation, memory_limit, ingress)| {
+                PtmSpec::Cake(CakeSpec {
+                    bandwidth,
+                    rtt: Span::from_ns(rtt * 1_000),
+                    diffserv,
+                    isolation,
+                    overhead: Overhead::new(overhead),
+                    linklayer,
+                    memory_limit,
+                    ingress,
+                    ..CakeSpec::default()
                 })
             },
         )

@@ -243,3 +243,45 @@ CASES |= {k: sd(v, X + s) for k, s, v in (
     ("fq_pie_slow_timer", 421, udp(under_htb(10, "fq_pie tupdate 70ms limit 250"), G("poisson", 8, "tri", 2), G("onoff", 5, "tri", 3, duty=0.3, on=0.3, dport=5184))),
 )}
 CASES["fq_pie_steps"] = sd(udp(under_htb(10, "fq_pie flows 65536 tupdate 1ms target 10ms"), G("poisson", 9, "tri", 2), G("onoff", 4, "tri", 2, duty=0.3, on=0.3, dport=5184)), X + 422)
+
+
+def cake(s, *g, **k):
+    return udp([f"qdisc add DEV root cake {s}"], *g, qstats_ms=100, **k)
+
+
+# Three source and three destination addresses.
+SIP = [f"10.9.1.{n}" for n in (3, 4, 5)]
+DIP = [f"10.9.200.{n}" for n in (3, 4, 5)]
+CASES |= {k: sd(v, 20263300 + i) for i, (k, v) in enumerate({
+    "cake_dual_dst": cake("bandwidth 10mbit besteffort dual-dsthost raw", *[G("poisson", 5, "tri", n, dport=5120 + 64 * i, dip=DIP[i]) for i, n in enumerate((1, 4, 7))], G("game_up", 1, "game:140:30", 10, dport=5400, dip=DIP[0])),
+    "cake_triple": cake("bandwidth 10mbit besteffort", *[G("poisson", 3, "tri", 3, dport=5120 + 64 * (3 * i + j), sip=SIP[i], dip=DIP[j]) for i in range(2) for j in range(2)], G("onoff", 3, "tri", 4, dport=5440, sip=SIP[2], dip=DIP[2])),
+    "cake_diffserv8": cake("bandwidth 10mbit diffserv8 flows", *[G("poisson", 2.2, "tri", 3, dport=5120 + 64 * i, tos=t) for i, t in enumerate((0x00, 0x20, 0x28, 0x48, 0x88, 0xb8))]),
+    "cake_ecn": cake("bandwidth 10mbit besteffort flows", G("poisson", 5, "tri", 4, tos=ECT0), G("poisson", 5, "tri", 4, dport=5184), G("onoff", 3, "tri", 3, dport=5248, tos=ECT0)),
+    "cake_memlimit": cake("bandwidth 10mbit besteffort flows memlimit 120000", G("poisson", 8, "tri", 5), G("poisson", 3, MIX, 4, dport=5184), G("onoff", 5, "tri", 3, dport=5248)),
+    "cake_atm": cake("bandwidth 10mbit besteffort flows overhead 24 mpu 64 atm", G("poisson", 9.5, MIX, 6)),
+    "cake_ptm": cake("bandwidth 10mbit besteffort flows bridged-ptm ether-vlan", G("poisson", 8, MIX, 6), G("onoff", 3, "tri", 3, dport=5248)),
+    "cake_slow": cake("bandwidth 600kbit rtt 50ms diffserv3", G("poisson", .4, "tri", 3), G("onoff", .4, "tri", 2, dport=5184, tos=0x20), G("game_up", .1, "game:140:30", 5, dport=5248, tos=0xb8), dur=40),
+    "cake_htb_diffserv4": udp(under_htb(10, "cake diffserv4"), G("poisson", 6, "tri", 6), G("poisson", 2, MIX, 6, dport=5184, tos=0xb8), G("onoff", 4, "tri", 6, dport=5248, tos=0x20), qstats_ms=100),
+    "cake_tbf": udp(under_tbf(10, "cake besteffort rtt 20ms"), G("poisson", 10, "tri", 6), G("onoff", 3, "tri", 3, dport=5184), qstats_ms=100),
+    "cake_ingress": cake("bandwidth 10mbit besteffort flows ingress", G("poisson", 9, "tri", 6), G("onoff", 5, "tri", 3, dport=5184)),
+    "cake_precedence": cake("bandwidth 10mbit precedence wash flows lan", *[G("poisson", 2.5, "tri", 3, dport=5120 + 64 * i, tos=t) for i, t in enumerate((0x00, 0x20, 0x40, 0x80, 0xc0))]),
+    "cake_hosts": cake("bandwidth 10mbit besteffort hosts metro", *[G("poisson", 4, "tri", 3, dport=5120 + 64 * (3 * i + j), sip=SIP[i], dip=DIP[j]) for i in range(2) for j in range(2)]),
+    "cake_flowblind": cake("bandwidth 10mbit besteffort flowblind", G("poisson", 11, "tri", 6)),
+}.items())}
+
+# Nothing random decides in these: lengths are multiples of a turn of 300 B and its parts, or a tin has one queue.
+M300 = "mix:300=3,600=2,900=2,1500=3"
+CASES |= {k: sd(v, 20263400 + i) for i, (k, v) in enumerate({
+    "cake_exact_flows": cake("bandwidth 8mbit besteffort flows", G("poisson", 7, M300, 5), G("onoff", 4, M300, 4, dport=5184), G("poisson", .2, "fixed:300", 12, dport=5248), G("poisson", 1, M300, 2, dport=5312, tos=ECT0)),
+    "cake_exact_triple": cake("bandwidth 8mbit besteffort", *[G("poisson", 2.5, M300, n, dport=5120 + 64 * (3 * i + j), sip=SIP[i], dip=DIP[j]) for (i, j), n in zip(((0, 0), (0, 1), (1, 1)), (2, 2, 1))], G("onoff", 3, M300, 2, dport=5440, sip=SIP[2], dip=DIP[2])),
+    "cake_exact_dual_dst": cake("bandwidth 8mbit diffserv4 dual-dsthost", *[G("poisson", 3, M300, n, dport=5120 + 64 * i, dip=DIP[i]) for i, n in enumerate((1, 3, 4))], G("onoff", 3, M300, 2, dport=5440, dip=DIP[2], tos=0xb8)),
+    "cake_exact_diffserv4": cake("bandwidth 10mbit diffserv4 flowblind", G("poisson", 6, "tri", 6), G("poisson", 2, MIX, 6, dport=5184, tos=0xb8), G("onoff", 3, "tri", 6, dport=5248, tos=0x22), G("poisson", 2, "tri", 3, dport=5312, tos=0x88)),
+    "cake_exact_diffserv8": cake("bandwidth 9999kbit diffserv8 flowblind", *[G("poisson", 2.2, "tri", 3, dport=5120 + 64 * i, tos=t) for i, t in enumerate((0x00, 0x20, 0x28, 0x4a, 0x88, 0xb8))]),
+    "cake_exact_precedence": cake("bandwidth 10mbit precedence wash flowblind lan", *[G("poisson", 2.5, "tri", 3, dport=5120 + 64 * i, tos=t) for i, t in enumerate((0x00, 0x20, 0x40, 0x80, 0xc0))]),
+    "cake_exact_atm": cake("bandwidth 10mbit besteffort flowblind overhead 24 mpu 64 atm", G("poisson", 9.5, MIX, 6), G("onoff", 2, MIX, 2, dport=5184, tos=ECT0)),
+    "cake_exact_ptm": cake("bandwidth 10mbit besteffort flowblind bridged-ptm ether-vlan metro", G("poisson", 8, MIX, 6), G("onoff", 3, "tri", 3, dport=5248)),
+    "cake_exact_slow": cake("bandwidth 600kbit rtt 50ms diffserv3 flowblind", G("poisson", .4, "tri", 3), G("onoff", .4, "tri", 2, dport=5184, tos=0x20), G("game_up", .1, "game:140:30", 5, dport=5248, tos=0xb8), dur=40),
+    "cake_exact_htb": udp(under_htb(10, "cake diffserv4 flowblind"), G("poisson", 6, "tri", 6), G("poisson", 2, MIX, 6, dport=5184, tos=0xb8), G("onoff", 4, "tri", 6, dport=5248, tos=0x20), qstats_ms=100),
+    "cake_exact_tbf": udp(under_tbf(10, "cake bandwidth 9mbit besteffort flowblind rtt 20ms"), G("poisson", 9, "tri", 6), G("onoff", 3, "tri", 3, dport=5184), qstats_ms=100),
+    "cake_exact_ingress": cake("bandwidth 10mbit besteffort flowblind ingress", G("poisson", 9, "tri", 6), G("onoff", 3, "tri", 3, dport=5184)),
+}.items())}

@@ -504,7 +504,9 @@ impl Fitting {
         };
         let model = self.refine_burst(model, &cost)?;
         if model.discipline.is_per_flow() {
-            return flow_queues::refine(model, &cost);
+            return flow_queues::refine(model, &|model: &Model| {
+                Ok(replays.cost_by_flow(&replays.simulate(model)?, self.window.clone()))
+            });
         }
         let unseen = |class: &usize| {
             model.classes[*class].quantum_bytes.is_some()

@@ -11,6 +11,7 @@
 
 mod aqm;
 mod bands;
+mod cake;
 mod error;
 mod fair;
 mod fifo;
@@ -115,8 +116,8 @@ impl Converted {
 ///     "[ptm]\nkind = \"token-bucket\"\nrate = \"10 Mbps\"\nburst = \"2000 B\"\nbuffer = \"64500 B\"\n"
 /// ));
 ///
-/// let error = convert("cake.sh", "tc qdisc add dev eth0 root cake", &TcOptions::default()).unwrap_err();
-/// assert_eq!(error.message(), "taunet has no qdisc like `cake`");
+/// let error = convert("hfsc.sh", "tc qdisc add dev eth0 root hfsc", &TcOptions::default()).unwrap_err();
+/// assert_eq!(error.message(), "taunet has no qdisc like `hfsc`");
 /// # Ok::<(), taunet::config::ConfigError>(())
 /// ```
 pub fn convert(name: &str, text: &str, options: &TcOptions) -> Result<Converted, ConfigError> {
@@ -179,7 +180,7 @@ fn check(table: &Table) -> Result<(), String> {
 /// The disciplines that there are.
 const QDISCS: &[&str] = &[
     "pfifo", "bfifo", "tbf", "htb", "prio", "ets", "drr", "codel", "fq_codel", "pie", "fq_pie", "red", "sfq",
-    "fq", "netem",
+    "fq", "cake", "netem",
 ];
 
 /// A script on its way to a table.
@@ -243,6 +244,7 @@ impl<'a> Converter<'a> {
             "fq_pie" => aqm::fq_pie(&qdisc, self.options, &mut self.remarks),
             "red" => aqm::red(&qdisc, &mut self.remarks),
             "sfq" => fair::sfq(&qdisc, self.options),
+            "cake" => cake::cake(&qdisc, self.options),
             "fq" => fair::fq(&qdisc, self.options, &mut self.remarks),
             "noqueue" => {
                 Err(qdisc.kind.no_counterpart("no queue at all", "leave `ptm` out on an unlimited link"))

@@ -84,6 +84,11 @@ pub const DISCIPLINES: &[Discipline] = &[
         true,
     ),
     Discipline::new(
+        r#"{ kind = "cake", bandwidth = "20 Mbps", rtt = "1 ms", diffserv = "besteffort", memory_limit = "30 kB" }"#,
+        Classes::Flow,
+        false,
+    ),
+    Discipline::new(
         r#"{ kind = "pie", target = "200 us", t_update = "500 us", buffer = "30 packets" }"#,
         Classes::One,
         true,

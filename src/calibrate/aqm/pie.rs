@@ -83,7 +83,7 @@ impl<'q> Try<'q> {
 }
 
 /// Phases of the update that are tried: nobody knows when its timer was set.
-const PHASES: [f64; 4] = [0.0, 0.25, 0.5, 0.75];
+const PHASES: [f64; 6] = [0.0, 1.0 / 6.0, 2.0 / 6.0, 3.0 / 6.0, 4.0 / 6.0, 5.0 / 6.0];
 
 /// Fits `target` and `t_update`; none where nothing was taken out.
 pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate> {
@@ -102,22 +102,29 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
             })
             .fold(f64::INFINITY, f64::min)
     };
+    // The period first, roughly, by the target that goes with it.
     let mut starts = Vec::new();
     for target in [2e3, 5e3, 10e3, 15e3, 20e3, 30e3, 50e3, 100e3] {
-        for period in [8e3, 16e3, 24e3, 32e3] {
+        for period in [8e3, 16e3, 32e3] {
             let at = [target, period];
             starts.push((cost(&at), at));
         }
     }
-    starts.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let bounded = |at: &[f64; 2]| if at[1] < 500.0 { f64::INFINITY } else { cost(at) };
-    let (at, least) = starts
-        .iter()
-        .take(2)
-        .map(|(_, at)| descend(*at, &[1.2, 1.07, 1.02], bounded))
-        .min_by(|a, b| a.1.total_cmp(&b.1))?;
+    let (_, start) = starts.into_iter().min_by(|a, b| a.0.total_cmp(&b.0))?;
+    let target_at = |from: f64, period: f64| descend([from], &[1.3, 1.1, 1.03, 1.01], |[target]| cost(&[*target, period]));
+    let ([rough], _) = target_at(start[0], start[1]);
+    // Updates come at ticks of the kernel's clock, and a period that is a little off soon misses them all.
+    let period_at = |target: f64| {
+        let ticks = (2..=64).map(|ms| f64::from(ms) * 1e3);
+        ticks.map(|period| (cost(&[target, period]), period)).min_by(|a, b| a.0.total_cmp(&b.0))
+    };
+    let (_, period) = period_at(rough)?;
+    let ([finer], _) = target_at(rough, period);
+    let (_, period) = period_at(finer)?;
+    let ([target], least) = target_at(finer, period);
+    let at = [target, period];
     let target = width(at[0], least + 2.0, |target| cost(&[target, at[1]]));
-    let period = width(at[1], least + 2.0, |period| bounded(&[at[0], period]));
+    let period = width(at[1], least + 2.0, |period| if period < 500.0 { f64::INFINITY } else { cost(&[at[0], period]) });
     let taken_target = roundest(at[0], target);
     let taken_period = roundest(at[1], period);
     let ecn = queue.joined.iter().any(|joined| joined.marked);

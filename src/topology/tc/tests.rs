@@ -303,6 +303,24 @@ fn what_is_not_understood_is_refused_by_line_and_word() {
         ("qdisc add root sfq ecn", "1: `ecn`: `ecn` has no counterpart"),
         ("qdisc add root sfq divisor 1000", "1: `1000`: `1000` is not a power of two up to 65536"),
         ("qdisc add root fq buckets 1", "1: `1`: `1` is not a number of buckets from 2 to 262144"),
+        ("qdisc add root cake bandwidth", "1: `bandwidth`: `bandwidth` needs a rate behind it"),
+        ("qdisc add root cake flow", "1: `flow`: `flow` is no word of `cake` (did you mean `flows`?)"),
+        ("qdisc add root cake overhead 257", "1: `257`: `257` is not an overhead from -64 to 256 bytes"),
+        ("qdisc add root cake mpu -1", "1: `-1`: `-1` is not a length from 0 to 256 bytes"),
+        ("qdisc add root cake rtt 0", "1: `0`: `0` is not a time above 0"),
+        (
+            "qdisc add root cake nat",
+            "1: `nat`: `nat` has no counterpart in taunet: a packet has the addresses",
+        ),
+        (
+            "qdisc add root cake ack-filter",
+            "1: `ack-filter`: `ack-filter` has no counterpart in taunet: packets",
+        ),
+        (
+            "qdisc add root cake autorate-ingress",
+            "1: `autorate-ingress`: `autorate-ingress` has no counterpart",
+        ),
+        ("qdisc add root cake fwmark 0xff", "1: `fwmark`: `fwmark` has no counterpart"),
         ("qdisc add root netem slot 100", "1: `100`: `100` is not a time with its unit: s, ms, us or ns"),
         ("qdisc add root netem reorder 5%", "1: `netem`: `reorder` needs a delay"),
         ("qdisc add root netem gap 5", "1: `gap`: `gap` needs `reorder`"),
@@ -399,6 +417,44 @@ fn filters_of_one_prio_are_of_one_kind() {
 }
 
 #[test]
+fn cake_has_the_names_of_tc() {
+    let cake = |words: &str| keys(&format!("qdisc add root cake {words}"));
+    assert_eq!(
+        cake(""),
+        "kind = \"cake\"; rtt = \"100 ms\"; diffserv = \"diffserv3\"; isolation = \"triple-isolate\"; mpu = \"0 B\"; \
+         linklayer = \"ethernet\"; ingress = false; wash = false; mtu = \"1514 B\""
+    );
+    assert_eq!(
+        cake(
+            "bandwidth 10mbit diffserv4 flows rtt 50ms overhead 24 mpu 64 atm memlimit 4m ingress wash nonat split-gso"
+        ),
+        "kind = \"cake\"; bandwidth = \"10 Mbps\"; rtt = \"50 ms\"; diffserv = \"diffserv4\"; isolation = \"flows\"; \
+         overhead = \"24 B\"; mpu = \"64 B\"; linklayer = \"atm\"; ingress = true; wash = true; mtu = \"1514 B\"; \
+         memory_limit = \"4 MiB\""
+    );
+    let of = |words: &str, key: &str| {
+        let keys = cake(words);
+        let value =
+            keys.split("; ").find_map(|pair| pair.strip_prefix(&format!("{key} = ")).map(str::to_owned));
+        value.unwrap_or_default().trim_matches('"').to_owned()
+    };
+    assert_eq!(
+        ["lan", "satellite", "internet rtt 5ms"].map(|words| of(words, "rtt")),
+        ["1 ms", "1 s", "5 ms"]
+    );
+    assert_eq!(of("bandwidth 1mbit unlimited", "bandwidth"), "");
+    assert_eq!(of("besteffort dual-srchost", "isolation"), "dual-srchost");
+    let link = |words: &str| ["overhead", "mpu", "linklayer"].map(|key| of(words, key)).join(", ");
+    assert_eq!(link("ethernet ether-vlan"), "42 B, 84 B, ethernet");
+    assert_eq!(link("docsis"), "18 B, 64 B, ethernet");
+    assert_eq!(link("pppoe-ptm ether-vlan"), "34 B, 0 B, ptm");
+    assert_eq!(link("conservative"), "48 B, 0 B, atm");
+    assert_eq!(link("pppoa-vcmux overhead -4 noatm"), "-4 B, 0 B, ethernet");
+    assert_eq!(link("overhead 4 atm raw"), ", 0 B, ethernet");
+    assert_eq!(link("raw overhead 4"), "18 B, 0 B, ethernet", "the frame's header counts");
+}
+
+#[test]
 fn the_last_command_counts() {
     let text = "qdisc add dev a root handle 1: prio\nqdisc add dev a parent 1:1 handle 2: codel\nqdisc del dev a root\n\
                 qdisc add dev a root handle 1: tbf rate 1mbit burst 2000 limit 9000\n\
@@ -411,7 +467,7 @@ fn the_last_command_counts() {
 #[test]
 fn a_device_is_chosen() {
     let text =
-        "qdisc add dev a root pfifo limit 1\nqdisc add dev b root cake\nqdisc add dev c root pfifo limit 3";
+        "qdisc add dev a root pfifo limit 1\nqdisc add dev b root hfsc\nqdisc add dev c root pfifo limit 3";
     let of = |device: &str| TcOptions { device: Some(device.to_owned()), ..TcOptions::default() };
     let limit = |device| read("test", text, &of(device)).unwrap().0.table.to_toml("ptm");
     assert!(limit("a").contains("1 packet\"") && limit("c").contains("3 packets"));
@@ -470,7 +526,7 @@ mod random {
         /// Whatever the words are: an answer, and no panic.
         #[test]
         fn no_words_panic(words in proptest::collection::vec(
-            "(qdisc|class|filter|add|replace|del|root|parent|handle|classid|1:|1:1|1:10|2:|htb|tbf|prio|ets|drr|netem|sfq|fq|red|\
+            "(qdisc|class|filter|add|replace|del|root|parent|handle|classid|1:|1:1|1:10|2:|htb|tbf|prio|ets|drr|netem|sfq|fq|red|cake|\
               codel|pie|fq_codel|u32|flower|matchall|match|ip|dport|80|0xffc0|flowid|rate|1mbit|burst|limit|latency|5ms|loss|\
               gemodel|1%|bands|3|priomap|quanta|stab|overhead|-4|99999999999|\n|\\\\\n|é|#)", 0..40)) {
             let _ = outcome(&words.join(" "));
