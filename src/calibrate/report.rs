@@ -259,12 +259,11 @@ fn write_curves(html: &mut String, calibration: &Calibration) -> std::fmt::Resul
                 write!(html, " These are {} % ({} to {}).", percent(*part), percent(*low), percent(*high))?;
             } else if !losses.by_rule.is_empty() {
                 html.push_str(
-                    " The rule gives a probability to each packet from what was recorded before it; the simulation makes its \
-                     own decisions.",
+                    " The rule gives a probability to each packet from what was recorded before it.",
                 );
             }
             if curves.marked > 0 {
-                html.push_str(" Marks of the simulation are not counted, so that it has no line.");
+                html.push_str(" The simulation has no line: its marks are not counted.");
             }
         }
     }
