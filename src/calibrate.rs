@@ -10,13 +10,16 @@
 //! 2. `rate`, `bucket`, `buffer`, `classes`: the direct estimates.
 //! 3. `fit`: a model of the device from the estimates.
 //! 4. `simulate`, `baseline`: models and rules of thumb against the recording.
-//! 5. `files`: the topology, the scenario and `calibration.json`.
+//! 5. `curves`: what the page of a calibration draws.
+//! 6. `report`: that page.
+//! 7. `files`: the topology, the scenario, `calibration.json` and the page.
 
 mod aqm;
 mod baseline;
 mod bucket;
 mod buffer;
 mod classes;
+mod curves;
 mod files;
 mod flow_queues;
 mod fit;
@@ -26,6 +29,7 @@ mod path;
 mod queue;
 mod rate;
 mod recording;
+mod report;
 mod sample;
 mod simulate;
 
@@ -33,6 +37,7 @@ pub use aqm::{AqmEstimate, AqmKind, Parameter};
 pub use bucket::{BurstEstimate, Figure};
 pub use buffer::{BufferEstimate, Counts, LossFinding};
 pub use classes::{ClassRange, Classification, Field};
+pub use curves::Curves;
 pub(crate) use files::{framing_text, parameters, path_lines};
 pub use files::write;
 pub use fit::{Estimates, ProcessingEstimate};
@@ -51,6 +56,7 @@ use crate::capture::{CaptureError, Options as CaptureOptions};
 use crate::compare::CompareError;
 use crate::engine::EngineError;
 use crate::record::DirectoryError;
+use curves::Source;
 use passage::{Fate, Joined};
 use simulate::Replays;
 
@@ -253,6 +259,9 @@ pub struct Calibration {
     pub not_identified: Vec<String>,
     /// What may be wrong with the captures, in words.
     pub warnings: Vec<String>,
+    /// What the page draws.
+    #[serde(skip)]
+    pub curves: Curves,
 }
 
 /// Packets of known fate without which a recording is not cut in halves.
@@ -325,7 +334,11 @@ pub fn calibrate(
     let model = on_whole.refine(on_whole.like(&fitted_on_half, &aqms_on_whole), &replays)?;
     let in_sample = replays.score(&replays.simulate(&model)?, whole.clone());
     let window = if second.is_empty() { whole } else { second.clone() };
-    let baselines = on_half.baselines(&joined, window);
+    let baselines = on_half.baselines(&joined, window.clone());
+    let aqm = aqms.iter().find(|aqm| Some(aqm.kind) == fitted_on_half.aqm);
+    let source =
+        Source { joined: &joined, replays: &replays, fitting: &on_half, aqm, trials: &trials, window };
+    let curves = source.curves()?;
     let held_out = (!second.is_empty()).then_some(trials[0].0.held_out);
     let mut not_identified = on_whole.not_identified(&model, &path);
     if second.is_empty() {
@@ -359,6 +372,7 @@ pub fn calibrate(
         in_sample,
         baselines,
         trials: trials.into_iter().map(|(trial, _)| trial).collect(),
+        curves,
     })
 }
 

@@ -20,16 +20,19 @@ mod series;
 mod text;
 mod training;
 
-pub(crate) use text::count;
+pub(crate) use base64::singles;
+pub(crate) use distribution::Distribution;
+pub(crate) use page::{Chart, MAIN, write_charts, write_foot, write_head, write_rows};
+pub(crate) use rows::{Cell, Table};
+pub(crate) use series::{Reservoir, Series};
+pub(crate) use text::{bits_per_second, count, escaped, four_digits, seconds};
 pub use training::{Scatter, training_page};
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::table::{Kind, ReadError, read_columns};
-use distribution::Distribution;
 use model::{Meta, Summary};
-use series::Reservoir;
 
 /// Why a report cannot be written.
 #[derive(Debug, thiserror::Error)]

@@ -88,6 +88,9 @@ pub struct AqmEstimate {
     /// The discipline as a topology has it; none for tail drop.
     #[serde(skip)]
     pub(super) spec: Option<PtmSpec>,
+    /// The probability that it gives to the loss or mark of each packet of the recording.
+    #[serde(skip)]
+    pub(super) predicted: Vec<f64>,
 }
 
 /// What a rule is told beside the queue.
@@ -162,7 +165,17 @@ impl Scoring<'_> {
             true => fitted_nats + parameters.len() as f64,
             false => queue.log_loss(predicted, &queue.score),
         };
-        AqmEstimate { kind, parameters, fitted_nats, held_out_nats, not_shown: Vec::new(), buffer: None, spec }
+        let predicted = predicted.to_vec();
+        AqmEstimate {
+            kind,
+            parameters,
+            fitted_nats,
+            held_out_nats,
+            not_shown: Vec::new(),
+            buffer: None,
+            spec,
+            predicted,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::aqm::{AqmEstimate, AqmKind, Parameter};
 use super::bucket::Figure;
 use super::buffer::{BufferEstimate, Counts, LossFinding};
 use super::path::PathEstimate;
+use super::report;
 use super::model::{Bottleneck, DEVICE, EGRESS_PORT, SINK, host};
 use super::{CalibrateError, Calibration};
 use crate::config::toml_value;
@@ -21,12 +22,14 @@ use crate::units::{Bandwidth, ByteCount, Span};
 const TOPOLOGY: &str = "topology.toml";
 const SCENARIO: &str = "scenario.toml";
 const FIGURES: &str = "calibration.json";
+const PAGE: &str = "report.html";
 
 fn is_file_of_a_calibration(name: &str) -> bool {
-    [TOPOLOGY, SCENARIO, FIGURES].contains(&name)
+    [TOPOLOGY, SCENARIO, FIGURES, PAGE].contains(&name)
 }
 
-/// Writes the directory of a calibration, complete or not at all: `topology.toml`, `scenario.toml`, `calibration.json`.
+/// Writes the directory of a calibration, complete or not at all: `topology.toml`, `scenario.toml`, `calibration.json`,
+/// `report.html`.
 /// The captures are named by their paths from there, and not copied. With `replace`, an earlier calibration there is
 /// replaced.
 ///
@@ -53,6 +56,7 @@ pub fn write(calibration: &Calibration, place: &Path, replace: bool) -> Result<P
     })?;
     write_text(&directory, SCENARIO, &scenario)?;
     directory.write_json(FIGURES, calibration)?;
+    write_text(&directory, PAGE, &report::page(&name, calibration))?;
     Ok(directory.commit()?)
 }
 

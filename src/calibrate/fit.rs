@@ -10,7 +10,7 @@ use super::buffer::LossFinding;
 use super::classes::{self, Classification, Field, quanta};
 use super::flow_queues;
 use super::model::{Bottleneck, ClassModel, DisciplineKind, Model};
-use super::passage::Joined;
+use super::passage::{Joined, Passage};
 use super::path::{JitterBehind, PathEstimate};
 use super::queue::Queue;
 use super::rate::{RateEstimate, framed};
@@ -285,9 +285,9 @@ impl Fitting {
 
     /// The passages of the whole recording as this part has them: without the link's transmission, with its framing and
     /// its classes.
-    fn as_found(&self, joined: &Joined) -> Sample {
+    pub fn as_found(&self, passages: &[Passage]) -> Sample {
         let Estimates { rate, burst, classes, at_far_end, guard_us, .. } = &self.estimates;
-        let mut sample = Sample::new(&joined.passages, i64::MIN, i64::MAX);
+        let mut sample = Sample::new(passages, i64::MIN, i64::MAX);
         if let Some(rate) = rate {
             if *at_far_end {
                 sample = sample.shifted(|crossing| rate.service(crossing.length));
@@ -310,7 +310,7 @@ impl Fitting {
         let window = |range: &Range<i64>| us(range.start)..us(range.end);
         let processing = us(model.processing_ps as i64);
         let peeks = model.bottleneck == Bottleneck::TokenBucket;
-        let sample = self.as_found(joined);
+        let sample = self.as_found(&joined.passages);
         let queue = Queue::new(&sample, |_| true, processing, peeks, window(&self.window), window(&score));
         let setting = Setting {
             start: self.start,

@@ -159,7 +159,8 @@ pub struct Model {
     pub routes: bool,
 }
 
-fn rounded(buffer: &BufferEstimate) -> Buffer {
+/// The limit that the topology has.
+pub(super) fn rounded(buffer: &BufferEstimate) -> Buffer {
     match buffer.counts {
         Counts::Bytes => {
             let limit = super::sample::roundest(buffer.limit, buffer.uncertainty);

@@ -17,8 +17,8 @@ use crate::capture::Options as CaptureOptions;
 /// Find the device between captures: its rate, burst, buffer and discipline
 ///
 /// Takes a capture per ingress port of a device and one behind its egress port, of the same time. Writes
-/// topology.toml, with the device and the evidence, scenario.toml, which replays the captures through it, and
-/// calibration.json, with every figure. Prints what was found, and how well a device fitted on the first half of the
+/// topology.toml, with the device and the evidence, scenario.toml, which replays the captures through it,
+/// calibration.json, with every figure, and report.html, which explains what was found. Prints what was found, and how well a device fitted on the first half of the
 /// recording does on the second.
 #[derive(Debug, Args)]
 pub struct Calibrate {
@@ -71,7 +71,11 @@ impl Calibrate {
             Ok(())
         } else {
             print(&calibration, output)?;
-            output.line(format_args!("\nwritten to {}", place.display()))
+            output.line(format_args!(
+                "\nwritten to {}; look at {}",
+                place.display(),
+                place.join("report.html").display()
+            ))
         }
     }
 }

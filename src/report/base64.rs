@@ -3,7 +3,7 @@
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// Single precision: seven digits.
-pub(super) fn singles(values: impl IntoIterator<Item = f64>) -> String {
+pub(crate) fn singles(values: impl IntoIterator<Item = f64>) -> String {
     let bytes: Vec<u8> = values.into_iter().flat_map(|value| (value as f32).to_le_bytes()).collect();
     encode(&bytes)
 }

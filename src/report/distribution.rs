@@ -12,7 +12,7 @@ const BINS: usize = 80;
 
 /// Delays of one or two sides, in seconds.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Distribution {
+pub(crate) struct Distribution {
     /// Packets.
     pub packets: usize,
     /// Some delays, ascending.
@@ -48,6 +48,17 @@ impl Distribution {
         }
         delays.sort_unstable();
         Distribution { packets: delays.len(), ..cumulated(&[&delays]) }
+    }
+
+    /// Of several sides, each of its own packets, in picoseconds: how they are cumulated alone. Empty where a side is.
+    pub fn of_several(mut sides: Vec<Vec<i64>>) -> Self {
+        if sides.iter().any(Vec::is_empty) {
+            return Distribution::default();
+        }
+        sides.iter_mut().for_each(|side| side.sort_unstable());
+        let packets = sides.last().map_or(0, Vec::len);
+        let sides: Vec<&[i64]> = sides.iter().map(Vec::as_slice).collect();
+        Distribution { packets, ..cumulated(&sides) }
     }
 
     /// Of two sides `[packets]` of the same packets, in picoseconds.

@@ -21,7 +21,7 @@ const UPLOT_LICENCE: &str = include_str!("uplot/LICENSE");
 const UPLOT_VERSION: &str = "1.6.32";
 
 /// A chart of the page: its kind for the script, its title, and how to read it.
-pub(super) struct Chart {
+pub(crate) struct Chart {
     pub kind: &'static str,
     pub title: &'static str,
     pub note: &'static str,
@@ -103,10 +103,10 @@ fn write_page(html: &mut String, report: &Report) -> std::fmt::Result {
 }
 
 /// The beginning of the content.
-pub(super) const MAIN: &str = "<main id=\"main\">\n<noscript><p class=\"warning\">Charts need JavaScript; tables do not.</p></noscript>\n";
+pub(crate) const MAIN: &str = "<main id=\"main\">\n<noscript><p class=\"warning\">Charts need JavaScript; tables do not.</p></noscript>\n";
 
 /// Everything before the navigation: `name` is the page's title, `from` stands below it.
-pub(super) fn write_head(html: &mut String, name: &str, from: &str) -> std::fmt::Result {
+pub(crate) fn write_head(html: &mut String, name: &str, from: &str) -> std::fmt::Result {
     let name = escaped(name);
     write!(
         html,
@@ -125,7 +125,7 @@ pub(super) fn write_head(html: &mut String, name: &str, from: &str) -> std::fmt:
 }
 
 /// Everything after the content; the script draws `points`.
-pub(super) fn write_foot(html: &mut String, points: &Value) -> std::fmt::Result {
+pub(crate) fn write_foot(html: &mut String, points: &Value) -> std::fmt::Result {
     write!(
         html,
         "</main>\n<footer><details><summary>Charts are drawn by uPlot {UPLOT_VERSION} (MIT)</summary><pre>{}</pre></details></footer>\n\
@@ -440,7 +440,7 @@ fn write_network(html: &mut String, report: &Report) -> std::fmt::Result {
     )
 }
 
-pub(super) fn write_charts(html: &mut String, of: &str, charts: &[Chart]) -> std::fmt::Result {
+pub(crate) fn write_charts(html: &mut String, of: &str, charts: &[Chart]) -> std::fmt::Result {
     html.push_str("<div class=\"charts\">\n");
     for Chart { kind, title, note, wide } in charts {
         let class = if *wide { "chart wide" } else { "chart" };
@@ -471,7 +471,7 @@ fn write_table(html: &mut String, id: &str, title: &str, file: &str, table: &Tab
 }
 
 /// A table that the script makes sortable and filters.
-pub(super) fn write_rows(html: &mut String, title: &str, table: &Table) -> std::fmt::Result {
+pub(crate) fn write_rows(html: &mut String, title: &str, table: &Table) -> std::fmt::Result {
     write!(
         html,
         "<div class=\"rows\"><div class=\"tools\" hidden><label>Filter <input type=\"search\" placeholder=\"words\"></label>\

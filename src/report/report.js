@@ -24,7 +24,8 @@
 
   // What a chart is: its lines, the labels of its axes, the range of x, and the points to draw between two x.
   // Measured is drawn first and broad, simulated over it and fine, so that both are seen where they agree.
-  const sides = (count, broad) => (count === 2
+  const sides = (count, broad) => (count === 3
+    ? [["measured", "--measured", broad, "80"], ["simulated", "--simulated", 2, ""], ["next best", "--other", 1, ""]] : count === 2
     ? [["measured", "--measured", broad, "80"], ["simulated", "--simulated", 2, ""]] : [["delay", "--simulated", 2, ""]]);
   const measuredFirst = (lines) => [...lines].reverse();
   const kinds = {
@@ -95,8 +96,48 @@
         y: `predicted delay (${unit})`, dots: [0], dashed: [1], log, logY: log, canLog: most(measured) > 0, data: [x, y, x],
       };
     },
+    // What is cumulated above each delay.
+    tail({ distribution }) {
+      const delays = singles(distribution.delays);
+      const [factor, unit] = unitOf(most(delays));
+      const above = distribution.cumulated.map((line) => singles(line).map((part) => (part < 1 ? 1 - part : null)));
+      return {
+        lines: sides(above.length, 6), x: `delay (${unit})`, y: "part of the packets beyond", logY: true, stepped: true,
+        data: [scaled(delays, factor), ...measuredFirst(above)],
+      };
+    },
+    sojourns({ measured, simulated, rate }) {
+      const all = [rate, measured, simulated].map((dots) => dots.map(singles));
+      const [factor, unit] = unitOf(Math.max(...all.map(([, sojourns]) => most(sojourns))));
+      const shown = all.map(([waiting, sojourns]) => [waiting, scaled(sojourns, factor)]);
+      return {
+        lines: [["backlog / rate", "--diagonal", 2], ["measured", "--measured"], ["simulated", "--simulated"]],
+        x: "waiting as the packet arrives (B)", y: `sojourn time (${unit})`, dots: [1, 2], gaps: [0], tall: true, zero: true,
+        data: joined(shown),
+      };
+    },
+    chance({ losses }) {
+      const [waiting, measured, low, high, rule, simulated] =
+        ["waiting", "measured", "low", "high", "rule", "simulated"].map((key) => singles(losses[key]));
+      const lines = [["95 % from", "--measured", 0], ["to", "--measured", 0], ["measured", "--measured", 2]];
+      const data = [waiting, low, high, measured];
+      for (const [name, colour, line] of [["rule", "--other", rule], ["simulated", "--simulated", simulated]]) {
+        if (line.length) { lines.push([name, colour, 2]); data.push(scaled(line, 1)); }
+      }
+      return {
+        lines, x: "waiting as the packet arrives (B)", y: "part lost or marked", zero: true, data, dotted: [2],
+        bands: [{ series: [2, 1], colour: "--measured" }],
+      };
+    },
     drops: ({ drops }) => counts(drops, `packets dropped per ${short(drops.width)} s`, 1, ["dropped", "--measured"]),
   };
+
+  // Lines with points of their own on one axis: where a line has none, there is a gap.
+  function joined(lines) {
+    const points = lines.flatMap(([x, y], line) => x.map((at, i) => [at, line, y[i]]));
+    points.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+    return [points.map(([at]) => at), ...lines.map((_, line) => points.map(([, of, y]) => (of === line ? y : null)))];
+  }
 
   function counts({ start, width, counts }, y, factor, one) {
     const x = counts[0].map((_, window) => start + (window + 0.5) * width);
@@ -259,7 +300,8 @@
       const series = spec.lines.map(([label, colour, width = 1, alpha = ""], line) => ({
         label, stroke: () => css(colour) + alpha, width, value: (_, n) => short(n),
         dash: spec.dashed?.includes(line) ? [6, 4] : undefined,
-        points: { show: spec.dots?.includes(line) ?? false, size: 5, fill: () => css(colour) },
+        points: { show: (spec.dots ?? spec.dotted)?.includes(line) ?? false, size: spec.gaps ? 3 : 5, fill: () => css(colour) },
+        spanGaps: spec.gaps?.includes(line) ?? false,
         paths: spec.bars ? uPlot.paths.bars({ size: [1, Infinity] }) : spec.dots?.includes(line) ? () => null
           : spec.stepped ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear(),
         fill: spec.bars ? () => css(colour) + "80" : undefined,
@@ -272,6 +314,7 @@
         };
       return {
         width: width(), height: height(), padding: [8, 12, 0, 0],
+        bands: spec.bands?.map(({ series, colour }) => ({ series, fill: () => css(colour) + "40" })),
         series: [{ label: spec.x, value: (_, n) => short(n) }, ...series],
         scales: {
           x: { time: false, distr: spec.log ? 3 : 1, range: (_, min, max) => [min ?? 0, max ?? 1] },

@@ -11,7 +11,7 @@ const MOST: usize = 1_000;
 
 /// One cell: what is shown, and what it is sorted by.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Cell {
+pub(crate) struct Cell {
     pub text: String,
     /// For numbers; a text sorts as text.
     pub key: Option<f64>,
@@ -19,7 +19,7 @@ pub(super) struct Cell {
 
 /// A table of the page.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Table {
+pub(crate) struct Table {
     /// The heads of the columns, and what each means.
     pub columns: Vec<(&'static str, &'static str)>,
     pub rows: Vec<Vec<Cell>>,
@@ -28,11 +28,11 @@ pub(super) struct Table {
 }
 
 impl Cell {
-    pub(super) fn text(text: impl Into<String>) -> Self {
+    pub(crate) fn text(text: impl Into<String>) -> Self {
         Cell { text: text.into(), key: None }
     }
 
-    pub(super) fn number(value: Option<f64>, show: impl Fn(f64) -> String) -> Self {
+    pub(crate) fn number(value: Option<f64>, show: impl Fn(f64) -> String) -> Self {
         match value {
             Some(value) => Cell { text: show(value), key: Some(value) },
             None => Cell::text(""),

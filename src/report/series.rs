@@ -15,7 +15,7 @@ const MOST_BUCKETS: usize = 16_384;
 const BARS: f64 = 400.0;
 
 /// Takes in points: a time and `N` values, in picoseconds, in any order.
-pub(super) struct Reservoir<const N: usize> {
+pub(crate) struct Reservoir<const N: usize> {
     points: Vec<(i64, [i64; N])>,
     most_points: usize,
     most_buckets: usize,
@@ -23,7 +23,7 @@ pub(super) struct Reservoir<const N: usize> {
 
 /// Points of one chart, in seconds.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Series {
+pub(crate) enum Series {
     /// Every point: times `[points]`, and values of each line `[points]`.
     Points { times: Vec<f64>, lines: Vec<Vec<f64>> },
     /// The least and the greatest value of each line in each of as many equal parts of the time; NaN where there is none.

@@ -4,7 +4,7 @@
 const SPACE: char = '\u{a0}';
 
 /// A text between tags or in a quoted attribute. What HTML cannot write becomes the replacement character.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -40,7 +40,7 @@ pub(crate) fn count(number: u64) -> String {
 }
 
 /// Seconds in the unit that fits: `620.7 us`.
-pub(super) fn seconds(seconds: f64) -> String {
+pub(crate) fn seconds(seconds: f64) -> String {
     let (factor, unit) = second_unit(seconds);
     format!("{}{SPACE}{unit}", four_digits(seconds * factor))
 }
@@ -61,7 +61,7 @@ fn second_unit(seconds: f64) -> (f64, &'static str) {
 }
 
 /// A number in four digits, or more before the point.
-pub(super) fn four_digits(number: f64) -> String {
+pub(crate) fn four_digits(number: f64) -> String {
     let size = number.abs();
     let digits = match size {
         _ if size >= 1_000.0 || size == 0.0 => 0,
@@ -90,7 +90,7 @@ pub(super) fn bytes(number: u64) -> String {
 }
 
 /// Bits per second with their unit.
-pub(super) fn bits_per_second(number: f64) -> String {
+pub(crate) fn bits_per_second(number: f64) -> String {
     match number {
         size if size >= 1e9 => format!("{} Gbps", four_digits(size / 1e9)),
         size if size >= 1e6 => format!("{} Mbps", four_digits(size / 1e6)),

@@ -12,6 +12,7 @@ use taunet::capture::Options as CaptureOptions;
 use taunet::run::{RunOptions, Summary, run};
 use taunet::scenario::Scenario;
 use taunet::table::Format;
+use taunet::units::ByteCount;
 
 fn simulate(scenario: &Path, out: PathBuf) -> Summary {
     let scenario = Scenario::load(scenario, &[], None).unwrap();
@@ -37,10 +38,10 @@ fn find(ingress: &[PathBuf], egress: &Path) -> Result<Calibration, CalibrateErro
 }
 
 /// A device between two hosts, traffic through it, and the captures on either side.
-struct Known {
+pub struct Known {
     folder: tempfile::TempDir,
-    ingress: PathBuf,
-    egress: PathBuf,
+    pub ingress: PathBuf,
+    pub egress: PathBuf,
 }
 
 impl Known {
@@ -138,7 +139,7 @@ fn a_token_bucket_with_a_buffer_comes_back() {
         within(model.burst_bytes as f64, burst.into(), 0.05);
         assert_eq!(model.processing_ps, 5_000_000);
         assert!((model.release_slack_ps as f64 / 1e6 - f64::from(slack)).abs() <= 15.0, "{model:?}");
-        assert_eq!(model.overhead_bytes, 0);
+        assert_eq!(model.overhead(), Some(ByteCount::ZERO));
         let buffer_found = model.buffer.expect("a buffer");
         assert_eq!(buffer_found.counts, Counts::Bytes);
         within(buffer_found.limit, buffer.into(), 0.02);
@@ -159,7 +160,7 @@ fn a_link_with_framing_and_a_buffer_of_packets_comes_back() {
     let model = &found.model;
     assert_eq!((model.discipline, model.bottleneck), (DisciplineKind::Fifo, Bottleneck::Link));
     within(model.rate_bps as f64, 10e6, 1e-3);
-    assert_eq!((model.overhead_bytes, model.burst_bytes), (24, 0));
+    assert_eq!((model.overhead(), model.burst_bytes), (Some(ByteCount::new(24)), 0));
     let buffer = model.buffer.expect("a buffer");
     assert_eq!((buffer.counts, buffer.limit.floor()), (Counts::Packets, 12.0));
     assert!(w1(&found) < 0.005, "{}", w1(&found));
@@ -204,10 +205,14 @@ fn two_flows() -> String {
     [poisson("4 Mbps", "first", 5_121, 12_000), poisson("5.7 Mbps", "second", 5_190, 17_000)].concat()
 }
 
+/// A link with two classes, one strictly first.
+pub fn two_classes_in_order() -> Known {
+    Known::new("processing = \"3 us\"", &two_classes("priority", ["", ""]), &two_flows(), "r1:0 egress")
+}
+
 #[test]
 fn two_priorities_come_back() {
-    let known =
-        Known::new("processing = \"3 us\"", &two_classes("priority", ["", ""]), &two_flows(), "r1:0 egress");
+    let known = two_classes_in_order();
     let found = known.find();
     assert_eq!(found.model.discipline, DisciplineKind::Priority, "{:#?}", found.trials);
     let prios: Vec<(&str, u8)> =
@@ -302,7 +307,7 @@ fn an_earlier_calibration_is_kept_unless_it_may_be_replaced() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(names, ["calibration.json", "notes.txt", "scenario.toml", "topology.toml"]);
+    assert_eq!(names, ["calibration.json", "notes.txt", "report.html", "scenario.toml", "topology.toml"]);
 }
 
 /// A shipped recording: four ingress ports, a token bucket of 20 Mbps.

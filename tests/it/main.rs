@@ -3,6 +3,7 @@
 mod browser;
 mod calibrate;
 mod calibrate_recordings;
+mod calibration_page;
 mod capture_damage;
 mod capture_formats;
 mod capture_frames;

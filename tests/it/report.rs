@@ -33,7 +33,7 @@ fn run_to(scenario: &Path, overrides: &[&str], out: PathBuf, format: Format) -> 
 }
 
 /// What the page's script is given.
-fn points(html: &str) -> Value {
+pub fn points(html: &str) -> Value {
     let start = html.find("<script type=\"application/json\" id=\"points\">").unwrap();
     let text = &html[start..];
     let text = &text[text.find('>').unwrap() + 1..];
@@ -154,7 +154,7 @@ fn decoded(text: &str) -> Vec<u8> {
 }
 
 /// Keeps a picture, where somebody wants to look at it.
-fn keep(browser: &mut Browser, name: &str) {
+pub fn keep(browser: &mut Browser, name: &str) {
     if let Some(folder) = std::env::var_os("TAUNET_SCREENSHOTS") {
         let picture = browser.picture();
         fs::write(Path::new(&folder).join(format!("{name}.png")), decoded(&picture)).unwrap();
@@ -162,7 +162,7 @@ fn keep(browser: &mut Browser, name: &str) {
 }
 
 /// For each chart: how many pixels of its canvas are neither see-through nor of the axes' grey.
-const INK: &str = "[...document.querySelectorAll('figure.chart canvas')].map(canvas => { \
+pub const INK: &str = "[...document.querySelectorAll('figure.chart canvas')].map(canvas => { \
     const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', { willReadFrequently: true }); \
     copy.drawImage(canvas, 0, 0); \
     const all = copy.getImageData(0, 0, canvas.width, canvas.height).data; let ink = 0; \

@@ -1,0 +1,393 @@
+//! A calibration as a page to look at: what was found, what each figure rests on, and how well the device does.
+
+mod figures;
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::aqm::AqmKind;
+use super::curves::{Curves, Dots};
+use super::model::Model;
+use super::simulate::Score;
+use super::{Calibration, Trial};
+use crate::report::{
+    Cell, Chart, MAIN, Table, bits_per_second, count, escaped, four_digits, seconds, singles, write_charts,
+    write_foot, write_head, write_rows,
+};
+use figures::figures;
+
+const SOJOURNS: Chart = Chart {
+    kind: "sojourns",
+    title: "Sojourn time against backlog",
+    note: "A dot is a packet: the bytes that it found waiting, and its sojourn time. The line is the backlog at the rate found.",
+    wide: true,
+};
+const LOSSES: Chart = Chart {
+    kind: "chance",
+    title: "Probability of loss against backlog",
+    note: "Packets lost or marked, as a fraction of those that found as much waiting, with the binomial 95 % interval.",
+    wide: true,
+};
+const CUMULATED: Chart = Chart {
+    kind: "cumulated",
+    title: "Sojourn distribution",
+    note: "The fraction of the packets that stay no longer than the time on the axis below.",
+    wide: false,
+};
+const TAIL: Chart = Chart {
+    kind: "tail",
+    title: "Tail of the distribution",
+    note: "The fraction of the packets that stay longer, on a logarithmic axis.",
+    wide: false,
+};
+const OVER_TIME: Chart = Chart {
+    kind: "delays",
+    title: "Sojourn time over time",
+    note: "Each packet at the time it arrived; where there are too many, from the least to the greatest. Drag to zoom.",
+    wide: true,
+};
+
+/// The page of a calibration that is called `name`.
+pub(super) fn page(name: &str, calibration: &Calibration) -> String {
+    let mut html = String::with_capacity(1 << 18);
+    // Writing to a String cannot fail.
+    let _ = write(&mut html, name, calibration);
+    html
+}
+
+fn write(html: &mut String, name: &str, calibration: &Calibration) -> std::fmt::Result {
+    let version = env!("CARGO_PKG_VERSION");
+    write_head(html, name, &format!("taunet {version} - calibrated from captures"))?;
+    html.push_str("<nav aria-label=\"Sections\">");
+    for (id, title) in SECTIONS {
+        if *id != "classes" || !calibration.model.classes.is_empty() {
+            write!(html, "<a href=\"#{id}\">{title}</a>")?;
+        }
+    }
+    html.push_str("</nav>\n");
+    html.push_str(MAIN);
+    write_overview(html, calibration)?;
+    html.push_str("<section id=\"figures\"><h2>Figures</h2>\n");
+    write_rows(html, "Figures", &figures(calibration))?;
+    html.push_str(
+        "<p class=\"note\">Taken as: the roundest value within the uncertainty, which the topology has.</p></section>\n",
+    );
+    write_curves(html, calibration)?;
+    write_classes(html, calibration)?;
+    html.push_str("<section id=\"candidates\"><h2>Candidates</h2>\n");
+    write_rows(html, "Candidates", &candidates(calibration))?;
+    html.push_str(
+        "<p class=\"note\">Every candidate is simulated on the recorded arrivals. The log loss is what its rule leaves open of \
+         the losses and marks, in nats: less is better. Rules less than 4.6 nats apart are not distinguished.</p></section>\n",
+    );
+    write_origin(html, calibration)?;
+    write_foot(html, &json!({ "curves": points(&calibration.curves) }))
+}
+
+const SECTIONS: &[(&str, &str)] = &[
+    ("overview", "Overview"),
+    ("figures", "Figures"),
+    ("curves", "Device and recording"),
+    ("classes", "Classes"),
+    ("candidates", "Candidates"),
+    ("origin", "Inputs"),
+];
+
+/// What the script draws.
+fn points(curves: &Curves) -> Value {
+    let numbers = |values: &[f64]| singles(values.iter().copied());
+    let dots = |dots: &Dots| json!([numbers(&dots.waiting), numbers(&dots.sojourns)]);
+    let losses = curves.losses.as_ref().map(|losses| {
+        json!({
+            "waiting": numbers(&losses.waiting),
+            "measured": numbers(&losses.measured),
+            "low": numbers(&losses.low),
+            "high": numbers(&losses.high),
+            "rule": numbers(&losses.by_rule),
+            "simulated": numbers(&losses.simulated),
+        })
+    });
+    json!({
+        "measured": dots(&curves.measured),
+        "simulated": dots(&curves.simulated),
+        "rate": dots(&curves.at_rate),
+        "losses": losses,
+        "distribution": curves.distribution.to_json(),
+        "delays": curves.over_time.to_json(),
+    })
+}
+
+/// The device in words: `fifo with red at 10.00 Mbps (bucket with debt)`.
+fn device(model: &Model) -> String {
+    match model.rate_bps {
+        0 => model.words(),
+        bps => format!("{} at {} ({})", model.words(), bits_per_second(bps as f64), model.bottleneck.words()),
+    }
+}
+
+fn file(path: &std::path::Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn number(value: Option<f64>, digits: usize) -> String {
+    value.map_or("undefined".to_owned(), |value| format!("{value:.digits$}"))
+}
+
+/// Where the scores come from.
+fn scored_on(calibration: &Calibration) -> &'static str {
+    match calibration.held_out {
+        Some(_) => "fitted on the first half of the recording and scored on the second",
+        None => "fitted and scored on the same packets: the recording is too short for two halves",
+    }
+}
+
+/// How well the device does, in words.
+fn verdict(calibration: &Calibration, score: &Score) -> String {
+    let part = |w1: f64| format!("{} %", four_digits(100.0 * w1));
+    let Some(w1) = score.w1_normalized() else {
+        return "There is no delay to compare.".to_owned();
+    };
+    let which = match calibration.held_out {
+        Some(_) => "Fitted on the first half of the recording, on the second half",
+        None => "The recording is too short for two halves: on the packets that it was fitted on",
+    };
+    let mean = score.measured_s.map_or(String::new(), |measured| seconds(measured.mean));
+    let without = calibration.baselines.no_queue.w1_normalized();
+    let without =
+        without.map_or(String::new(), |w1| format!("; a device without a queue misses it by {}", part(w1)));
+    format!(
+        "{which} it misses the measured distribution of sojourn times by {} of their mean, {mean}{without}.",
+        part(w1)
+    )
+}
+
+fn write_overview(html: &mut String, calibration: &Calibration) -> std::fmt::Result {
+    let Calibration { packets, model, held_out, in_sample, baselines, .. } = calibration;
+    let score = held_out.as_ref().unwrap_or(in_sample);
+    html.push_str("<section id=\"overview\" class=\"first\"><h2>Overview</h2>\n");
+    let ingress: Vec<String> = calibration.ingress.iter().map(|path| file(path)).collect();
+    write!(
+        html,
+        "<p>Between <code>{}</code> and <code>{}</code>: <strong>{}</strong>. {}</p>\n<dl class=\"tiles\">",
+        escaped(&ingress.join(", ")),
+        escaped(&file(&calibration.egress)),
+        escaped(&device(model)),
+        verdict(calibration, score),
+    )?;
+    let mut tile = |name: &str, value: &str, class: &str| {
+        write!(html, "<div class=\"{class}\"><dt>{name}</dt><dd>{value}</dd></div>")
+    };
+    tile("w1_normalized", &number(score.w1_normalized(), 4), "key")?;
+    tile("pearson", &number(score.agreement.and_then(|agreement| agreement.pearson), 4), "")?;
+    tile("w1_normalized without a queue", &number(baselines.no_queue.w1_normalized(), 4), "")?;
+    if let Some(mm1) = &baselines.mm1 {
+        tile("w1_normalized of M/M/1", &number(mm1.w1_normalized(), 4), "")?;
+    }
+    tile("packets in", &count(packets.ingress), "")?;
+    tile("out", &count(packets.matched), "")?;
+    tile("lost", &count(packets.lost), "")?;
+    if calibration.curves.marked > 0 {
+        tile("marked", &count(calibration.curves.marked), "")?;
+    }
+    tile("left out", &count(packets.unknown), "")?;
+    html.push_str("</dl>\n");
+    for warning in &calibration.warnings {
+        writeln!(html, "<p class=\"warning\">{}</p>", escaped(warning))?;
+    }
+    if !calibration.not_identified.is_empty() {
+        html.push_str("<h3>What the recording does not show</h3>\n<ul>");
+        for unknown in &calibration.not_identified {
+            write!(html, "<li>{}</li>", escaped(unknown))?;
+        }
+        html.push_str("</ul>\n");
+    }
+    html.push_str("</section>\n");
+    Ok(())
+}
+
+fn packets(number: u64, which: &str) -> String {
+    let packets = if number == 1 { "packet" } else { "packets" };
+    format!("{} {packets} {which}", count(number))
+}
+
+fn write_curves(html: &mut String, calibration: &Calibration) -> std::fmt::Result {
+    let curves = &calibration.curves;
+    html.push_str("<section id=\"curves\"><h2>Device and recording</h2>\n");
+    write!(html, "<p>Simulated is the chosen device, {}.", scored_on(calibration))?;
+    if let Some(next) = &curves.next_best {
+        write!(html, " The next-best candidate is {}.", escaped(next))?;
+    }
+    if calibration.path.is_seen() {
+        html.push_str(" What the path adds is taken off the measured times.");
+    }
+    html.push_str("</p>\n");
+    if curves.distribution.packets == 0 {
+        html.push_str("<p class=\"warning\">No packet left both in the recording and in the simulation.</p></section>\n");
+        return Ok(());
+    }
+    // Where nothing waits, there is nothing to draw it against.
+    let waits = curves.measured.waiting.last().is_some_and(|most| *most > 0.0);
+    let varies = curves.distribution.delays.len() > 2;
+    let losses = curves.losses.as_ref().filter(|losses| losses.waiting.len() > 1);
+    let shown: Vec<Chart> = [
+        waits.then_some(SOJOURNS),
+        losses.map(|_| LOSSES),
+        Some(CUMULATED),
+        varies.then_some(TAIL),
+        Some(OVER_TIME),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    write_charts(html, "curves", &shown)?;
+    html.push_str("<p class=\"note\">");
+    if waits {
+        html.push_str(
+            "Dots are packets at equal distances in the order of what they found waiting. Dots below the line left on the \
+             credit of a burst, or before packets that waited already. ",
+        );
+    } else {
+        html.push_str("No packet found another waiting. ");
+    }
+    match &curves.losses {
+        None => html.push_str("Nothing was lost or marked here: there is no probability of loss to draw."),
+        Some(losses) => {
+            write!(html, "{} here.", packets(losses.hits, "were lost or marked"))?;
+            if let ([part], [low], [high]) = (&losses.measured[..], &losses.low[..], &losses.high[..]) {
+                let percent = |part: f64| four_digits(100.0 * part);
+                write!(html, " These are {} % ({} to {}).", percent(*part), percent(*low), percent(*high))?;
+            } else if !losses.by_rule.is_empty() {
+                html.push_str(
+                    " The rule gives a probability to each packet from what was recorded before it.",
+                );
+            }
+            if curves.marked > 0 {
+                html.push_str(" The simulation has no line: its marks are not counted.");
+            }
+        }
+    }
+    html.push_str("</p></section>\n");
+    Ok(())
+}
+
+fn write_classes(html: &mut String, calibration: &Calibration) -> std::fmt::Result {
+    let (Some(found), false) = (&calibration.estimates.classes, calibration.model.classes.is_empty()) else {
+        return Ok(());
+    };
+    write!(
+        html,
+        "<section id=\"classes\"><h2>Classes</h2>\n<p>Classes by <code>{}</code>. How often a packet of the class in the row left \
+         before an earlier packet of the class in the column. Within a class nothing should overtake.</p>\n\
+         <div class=\"scroll\"><table><thead><tr><td></td>",
+        escaped(found.field.key())
+    )?;
+    for class in 1..=found.classes.len() {
+        write!(html, "<th scope=\"col\" class=\"number\">class {}</th>", 10 * class)?;
+    }
+    html.push_str("</tr></thead><tbody>\n");
+    for (index, counts) in found.overtaken.iter().enumerate() {
+        let takes = if index < calibration.model.classes.len() {
+            calibration.model.takes(index)
+        } else {
+            String::new()
+        };
+        let name = 10 * (index + 1);
+        write!(html, "<tr><th scope=\"row\">class {name}: {}</th>", escaped(&takes))?;
+        for overtaken in counts {
+            write!(html, "<td class=\"number\">{}</td>", count(*overtaken))?;
+        }
+        html.push_str("</tr>\n");
+    }
+    html.push_str("</tbody></table></div></section>\n");
+    Ok(())
+}
+
+fn candidates(calibration: &Calibration) -> Table {
+    let figure = |value: Option<f64>, digits: usize| Cell { text: number(value, digits), key: value };
+    let losses = |packets: u64| Cell::number(Some(packets as f64), |packets| count(packets as u64));
+    let scores = |score: &Score, log_loss: Option<f64>| {
+        vec![
+            figure(score.w1_normalized(), 6),
+            figure(score.agreement.and_then(|agreement| agreement.pearson), 5),
+            losses(score.loss.simulated()),
+            losses(score.loss.measured()),
+            Cell::number(log_loss, |nats| format!("{nats:.1}")),
+        ]
+    };
+    let rank = |place: usize| Cell::number(Some(place as f64 + 1.0), |place| format!("{place:.0}"));
+    let mut rows: Vec<Vec<Cell>> = Vec::new();
+    for (place, trial) in calibration.trials.iter().enumerate() {
+        let words = [
+            discipline(trial),
+            trial.aqm.map_or("-", AqmKind::words).to_owned(),
+            trial.bottleneck.words().to_owned(),
+        ];
+        let mut row = vec![rank(place)];
+        row.push(Cell::text(remark(calibration, place)));
+        row.extend(words.map(Cell::text));
+        row.extend(scores(&trial.held_out, trial.log_loss_nats));
+        rows.push(row);
+    }
+    let Calibration { baselines, .. } = calibration;
+    let mm1 = baselines.mm1.as_ref().map(|score| ("M/M/1 at the measured load", score));
+    for (name, score) in [("propagation + serialization only", &baselines.no_queue)].into_iter().chain(mm1) {
+        let mut row = vec![rank(rows.len())];
+        row.extend(["rule of thumb", name, "-", "-"].map(Cell::text));
+        row.extend(scores(score, None));
+        rows.push(row);
+    }
+    let columns = vec![
+        ("rank", "By the cost on the packets that they are scored on"),
+        ("remark", "Chosen, or not distinguished from the chosen"),
+        ("discipline", "Who goes next"),
+        ("rule", "Why packets are lost or marked"),
+        ("bottleneck", "What sets the pace"),
+        ("w1_normalized", "Wasserstein-1 distance of both distributions over the mean measured sojourn"),
+        ("pearson", "Correlation of simulated and measured sojourns over packets"),
+        ("lost", "Packets that the simulation loses"),
+        ("measured", "Packets that were lost in the recording"),
+        ("log loss", "What the rule leaves open of the losses and marks, in nats"),
+    ];
+    Table { columns, total: rows.len(), rows }
+}
+
+fn discipline(trial: &Trial) -> String {
+    let mut words = trial.discipline.words().to_owned();
+    if trial.flow_queues_in_classes {
+        words.push_str(", fq-codel in each class");
+    }
+    if trial.top_owns_rate {
+        words.push_str(", the first sure of 95 %");
+    }
+    words
+}
+
+/// Whether a candidate is the chosen one, or its rule is not distinguished from that one's.
+fn remark(calibration: &Calibration, place: usize) -> &'static str {
+    let (chosen, trial) = (&calibration.trials[0], &calibration.trials[place]);
+    let is_close = trial.aqm.is_some_and(|aqm| calibration.not_apart.contains(&aqm));
+    match place {
+        0 => "chosen",
+        _ if chosen.discipline.is_single() && trial.discipline.is_single() && is_close => "not distinguished",
+        _ => "",
+    }
+}
+
+fn write_origin(html: &mut String, calibration: &Calibration) -> std::fmt::Result {
+    html.push_str("<section id=\"origin\"><h2>Inputs</h2>\n<dl class=\"origin\">");
+    for (number, path) in calibration.ingress.iter().enumerate() {
+        write!(
+            html,
+            "<dt>ingress capture {}</dt><dd><code>{}</code></dd>",
+            number + 1,
+            escaped(&file(path))
+        )?;
+    }
+    write!(html, "<dt>egress capture</dt><dd><code>{}</code></dd>", escaped(&file(&calibration.egress)))?;
+    html.push_str(
+        "<dt>files</dt><dd><code>topology.toml</code>: the device, with the evidence. <code>scenario.toml</code>: the captures \
+         through it. <code>calibration.json</code>: every figure.</dd></dl></section>\n",
+    );
+    Ok(())
+}
