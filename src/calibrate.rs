@@ -241,7 +241,7 @@ pub struct Calibration {
     pub path: PathEstimate,
     /// Why packets are lost or marked: every rule, fitted on the first half, the likeliest on the second first.
     pub aqms: Vec<AqmEstimate>,
-    /// The same rules, fitted on the whole recording.
+    /// The likeliest of them, fitted on the whole recording.
     pub aqms_on_whole: Vec<AqmEstimate>,
     /// Rules that are about as likely as the first.
     pub not_apart: Vec<AqmKind>,
@@ -294,7 +294,7 @@ pub fn calibrate(
     let path = path::take_off(&mut joined, options.ingress.len(), train.clone());
     let replays = Replays::new(&joined, options.ingress.len());
     let on_half = fit::Fitting::new(&joined, &path, train.clone());
-    let aqms = on_half.aqms(&joined, second.clone());
+    let aqms = on_half.aqms(&joined, second.clone(), None);
     let mut several = on_half.classful();
     several.extend(on_half.per_flow());
     let single = match aqms.is_empty() {
@@ -330,7 +330,9 @@ pub fn calibrate(
     rank(&mut trials);
     let fitted_on_half = trials[0].1.clone();
     let on_whole = fit::Fitting::new(&joined, &path, whole.clone());
-    let aqms_on_whole = on_whole.aqms(&joined, 0..0);
+    let likely: Vec<AqmKind> = aqm::not_apart(&aqms).iter().map(|aqm| aqm.kind).collect();
+    let kinds = (!likely.is_empty()).then_some(&likely[..]);
+    let aqms_on_whole = on_whole.aqms(&joined, 0..0, kinds);
     let model = on_whole.refine(on_whole.like(&fitted_on_half, &aqms_on_whole), &replays)?;
     let in_sample = replays.score(&replays.simulate(&model)?, whole.clone());
     let window = if second.is_empty() { whole } else { second.clone() };

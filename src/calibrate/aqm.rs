@@ -111,19 +111,23 @@ const LEAST_HITS: usize = 1;
 
 /// All rules fitted to a queue; none where it loses and marks nothing. The likeliest on the second half comes first, and
 /// of those that are about as likely the one with the fewest parameters.
-pub(super) fn fit(queue: &Queue, setting: &Setting) -> Vec<AqmEstimate> {
+/// With `kinds`, no others are fitted.
+pub(super) fn fit(queue: &Queue, setting: &Setting, kinds: Option<&[AqmKind]>) -> Vec<AqmEstimate> {
     if queue.hits(&queue.fit) < LEAST_HITS {
         return Vec::new();
     }
     let score = Scoring { queue, seen: &queue.up_to_fit() };
-    let mut fitted = vec![tail_drop(&score)];
-    fitted.push(chance::random(&score));
-    fitted.extend(chance::bursty(&score));
-    if setting.has_bottleneck {
-        fitted.extend(red::fit(&score, setting));
-        fitted.extend(pie::fit(&score, setting));
-        fitted.extend(codel::fit(&score, setting));
-    }
+    let wanted = |kind: AqmKind| kinds.is_none_or(|kinds| kinds.contains(&kind));
+    let behind_bottleneck = |kind: AqmKind| setting.has_bottleneck && wanted(kind);
+    let fitted = [
+        wanted(AqmKind::TailDrop).then(|| tail_drop(&score)),
+        wanted(AqmKind::RandomLoss).then(|| chance::random(&score)),
+        wanted(AqmKind::BurstyLoss).then(|| chance::bursty(&score)).flatten(),
+        behind_bottleneck(AqmKind::Red).then(|| red::fit(&score, setting)).flatten(),
+        behind_bottleneck(AqmKind::Pie).then(|| pie::fit(&score, setting)).flatten(),
+        behind_bottleneck(AqmKind::Codel).then(|| codel::fit(&score, setting)).flatten(),
+    ];
+    let mut fitted: Vec<AqmEstimate> = fitted.into_iter().flatten().collect();
     // A stable sort: of equals, the simpler one comes first.
     fitted.sort_by(|a, b| a.held_out_nats.total_cmp(&b.held_out_nats));
     let about_as_likely = not_apart(&fitted).len();

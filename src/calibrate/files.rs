@@ -329,9 +329,11 @@ pub(crate) fn path_lines(path: &PathEstimate) -> Vec<String> {
     }
     if let Some(found) = &path.reordering {
         lines.push(format!(
-            "reordering   {:.1} % of packets go at once, one of {} at most; the others take {:.3} ms",
+            "reordering   {:.1} % of packets go at once, one of {} at most with a probability of {:.3}; the others take \
+             {:.3} ms",
             100.0 * found.part,
             found.gap,
+            found.probability(),
             found.delay_us / 1e3
         ));
     }

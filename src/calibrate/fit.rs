@@ -26,6 +26,9 @@ const USUAL_GUARD: f64 = 30.0;
 /// An overhead that is not seen, and could not be larger than this [B], is none.
 const WELL_KNOWN_OVERHEAD: f64 = 4.0;
 
+/// Packets overtaken, as a part of all, from which on there are several queues.
+const SEVERAL_QUEUES: f64 = 0.02;
+
 /// The part of all overtaking that is between packets of one class, from which on its flows have queues of their own.
 const WITHIN_CLASSES: f64 = 0.02;
 
@@ -70,8 +73,8 @@ pub struct Estimates {
     pub losses: LossFinding,
     /// Losses by class.
     pub class_losses: Vec<LossFinding>,
-    /// Whether packets overtook those of other flows, more than stamps cross by chance.
-    pub overtakes: bool,
+    /// Packets that overtook one of another flow.
+    pub overtaking: u64,
     /// The classes; none where no packet overtook another.
     pub classes: Option<Classification>,
     /// What each class sends in its turn.
@@ -223,6 +226,7 @@ impl Fitting {
         let typical = processing.map_or(0.0, |processing| processing.typical_us);
         let overtaking = classes::overtaking(&sample, guard_us);
         let overtakes = !is_hidden && classes::is_more_than_chance(&overtaking, &sample);
+        let overtaken = if overtakes { overtaking.values().sum() } else { 0 };
         let classes = match overtakes {
             true => Classification::of(&overtaking, &joined.passages, &joined.flows),
             false => None,
@@ -274,7 +278,7 @@ impl Fitting {
             burst,
             losses,
             class_losses,
-            overtakes,
+            overtaking: overtaken,
             classes,
             quanta,
             at_far_end,
@@ -304,7 +308,11 @@ impl Fitting {
 
     /// Why the queue of the device without classes loses packets: every rule, fitted on this part, the likeliest on
     /// `score` first. Without `score` it is as likely as on this part, less a nat for each of its parameters.
-    pub fn aqms(&self, joined: &Joined, score: Range<i64>) -> Vec<AqmEstimate> {
+    pub fn aqms(&self, joined: &Joined, score: Range<i64>, kinds: Option<&[AqmKind]>) -> Vec<AqmEstimate> {
+        // Where packets overtake others there is more than one queue.
+        if self.estimates.overtaking as f64 > SEVERAL_QUEUES * self.sample.order.len() as f64 {
+            return Vec::new();
+        }
         let model = self.plain();
         let us = |ps: i64| ps as f64 / 1e6;
         let window = |range: &Range<i64>| us(range.start)..us(range.end);
@@ -318,7 +326,7 @@ impl Fitting {
             rate_bps: model.rate_bps.max(1) as f64,
             asks_when_empty: model.bottleneck == Bottleneck::Link,
         };
-        aqm::fit(&queue, &setting)
+        aqm::fit(&queue, &setting, kinds)
     }
 
     /// The device without classes, with that rule.
@@ -492,7 +500,7 @@ impl Fitting {
     /// Models with a queue per flow to try; none where no packet overtook one of another flow.
     pub fn per_flow(&self) -> Vec<Model> {
         let model = self.plain();
-        match self.estimates.overtakes && model.bottleneck != Bottleneck::None {
+        match self.estimates.overtaking > 0 && model.bottleneck != Bottleneck::None {
             true => flow_queues::candidates(&model, &self.sample),
             false => Vec::new(),
         }

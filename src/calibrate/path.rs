@@ -95,6 +95,14 @@ pub struct ReorderEstimate {
     pub delay_us: f64,
 }
 
+impl ReorderEstimate {
+    /// The probability with which a packet that may go at once does: after `gap - 1` others the next ones may, until one
+    /// does (Linux 6.1 `net/sched/sch_netem.c`, `netem_enqueue`).
+    pub fn probability(&self) -> f64 {
+        (1.0 / (1.0 / self.part - f64::from(self.gap - 1))).clamp(0.0, 1.0)
+    }
+}
+
 /// What was found of the path.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PathEstimate {
@@ -137,8 +145,7 @@ impl PathEstimate {
             return Some(NetemSpec {
                 limit,
                 delay: whole_us(found.delay_us),
-                // One of `gap` may go at once, and does so with this probability.
-                reorder: Probability::new((found.part * f64::from(found.gap)).min(1.0))?,
+                reorder: Probability::new(found.probability())?,
                 gap: NonZeroU32::new(found.gap),
                 ..NetemSpec::default()
             });

@@ -149,4 +149,4 @@ impl Queue {
 const SURE: f64 = 1e-6;
 
 /// The part of packets that something else may decide.
-const ELSE: f64 = 0.01;
+const ELSE: f64 = 0.001;

@@ -68,7 +68,7 @@ impl Recording {
     pub fn model(&self, window: Range<i64>) -> Result<Model, CalibrateError> {
         let replays = Replays::new(&self.joined, self.captures);
         let fitting = Fitting::new(&self.joined, &PathEstimate::none(self.captures), window.clone());
-        let plain = match fitting.aqms(&self.joined, 0..0).first() {
+        let plain = match fitting.aqms(&self.joined, 0..0, None).first() {
             Some(aqm) => fitting.with_aqm(aqm),
             None => fitting.plain(),
         };

@@ -2,6 +2,7 @@
 
 mod browser;
 mod calibrate;
+mod calibrate_lab;
 mod calibrate_recordings;
 mod calibration_page;
 mod capture_damage;
