@@ -38,8 +38,8 @@ pub use bucket::{BurstEstimate, Figure};
 pub use buffer::{BufferEstimate, Counts, LossFinding};
 pub use classes::{ClassRange, Classification, Field};
 pub use curves::Curves;
-pub(crate) use files::{framing_text, parameters, path_lines};
 pub use files::write;
+pub(crate) use files::{framing_text, parameters, path_lines};
 pub use fit::{Estimates, ProcessingEstimate};
 pub use model::{Bottleneck, ClassModel, DisciplineKind, Model};
 pub use path::{JitterBehind, JitterEstimate, PathEstimate, ReorderEstimate};
@@ -318,7 +318,8 @@ pub fn calibrate(
             bottleneck: model.bottleneck,
             log_loss_nats: aqms.get(number).map(|aqm| aqm.held_out_nats),
             cost_by_flow: model.discipline.is_per_flow().then(|| {
-                replays.cost_by_flow(&simulated, if second.is_empty() { train.clone() } else { second.clone() })
+                replays
+                    .cost_by_flow(&simulated, if second.is_empty() { train.clone() } else { second.clone() })
             }),
             top_owns_rate: model.top_owns_rate(),
             flow_queues_in_classes: model.has_flow_queues(),
@@ -349,8 +350,10 @@ pub fn calibrate(
     }
     let chosen = aqms_on_whole.iter().find(|aqm| Some(aqm.kind) == model.aqm);
     not_identified.extend(chosen.iter().flat_map(|aqm| aqm.not_shown.iter().cloned()));
-    let not_apart: Vec<AqmKind> =
-        aqm::not_apart(if aqms.is_empty() { &aqms_on_whole } else { &aqms }).iter().map(|aqm| aqm.kind).collect();
+    let not_apart: Vec<AqmKind> = aqm::not_apart(if aqms.is_empty() { &aqms_on_whole } else { &aqms })
+        .iter()
+        .map(|aqm| aqm.kind)
+        .collect();
     if model.discipline.is_single() && not_apart.len() > 1 {
         not_identified.push(format!(
             "which rule loses packets: the odds between {} are less than a hundred to one",
@@ -441,7 +444,8 @@ fn seen(joined: &Joined) -> PacketsSeen {
 
 fn warnings(joined: &Joined) -> Vec<String> {
     let mut warnings = joined.remarks.clone();
-    let PacketsSeen { egress, matched, duplicated, only_egress, unknown, negative_delays, ingress, .. } = seen(joined);
+    let PacketsSeen { egress, matched, duplicated, only_egress, unknown, negative_delays, ingress, .. } =
+        seen(joined);
     if only_egress * 1_000 > egress {
         warnings.push(format!(
             "{only_egress} of {egress} packets of the egress capture are in no ingress capture: is the capture of an \

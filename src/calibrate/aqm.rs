@@ -23,6 +23,8 @@ use crate::units::{Span, Timestamp};
 pub enum AqmKind {
     /// A full buffer.
     TailDrop,
+    /// A limit on the packets that wait and those on the path behind: `netem`'s.
+    PathLimit,
     /// Chance, each packet for itself.
     RandomLoss,
     /// Chance in bursts: the model of Gilbert and Elliott.
@@ -40,6 +42,7 @@ impl AqmKind {
     pub fn words(self) -> &'static str {
         match self {
             AqmKind::TailDrop => "tail drop",
+            AqmKind::PathLimit => "netem's limit",
             AqmKind::RandomLoss => "random loss",
             AqmKind::BurstyLoss => "loss in bursts",
             AqmKind::Red => "red",
@@ -98,6 +101,8 @@ pub struct AqmEstimate {
 pub(super) struct Setting {
     /// When the recording starts.
     pub start: Timestamp,
+    /// Whether packets are delayed by a path behind the queue.
+    pub has_path: bool,
     /// Whether anything waits.
     pub has_bottleneck: bool,
     /// The bottleneck's rate, in bits per second.
@@ -121,6 +126,7 @@ pub(super) fn fit(queue: &Queue, setting: &Setting, kinds: Option<&[AqmKind]>) -
     let behind_bottleneck = |kind: AqmKind| setting.has_bottleneck && wanted(kind);
     let fitted = [
         wanted(AqmKind::TailDrop).then(|| tail_drop(&score)),
+        (setting.has_path && wanted(AqmKind::PathLimit)).then(|| path_limit(&score)),
         wanted(AqmKind::RandomLoss).then(|| chance::random(&score)),
         wanted(AqmKind::BurstyLoss).then(|| chance::bursty(&score)).flatten(),
         behind_bottleneck(AqmKind::Red).then(|| red::fit(&score, setting)).flatten(),
@@ -185,9 +191,9 @@ impl Scoring<'_> {
 
 fn tail_drop(score: &Scoring<'_>) -> AqmEstimate {
     let queue = score.queue;
-    let found = queue.joined[queue.fit.clone()].iter().map(|joined| {
-        (joined.bytes + joined.length, joined.packets + 1.0, joined.taken.is_none())
-    });
+    let found = queue.joined[queue.fit.clone()]
+        .iter()
+        .map(|joined| (joined.bytes + joined.length, joined.packets + 1.0, joined.taken.is_none()));
     let buffer = buffer::best_limit(found);
     let signal: Vec<usize> = queue
         .joined
@@ -209,6 +215,24 @@ fn tail_drop(score: &Scoring<'_>) -> AqmEstimate {
     let mut found = score.estimate(AqmKind::TailDrop, vec![limit], &queue.by_counts(&signal), None);
     found.buffer = Some(buffer);
     found
+}
+
+/// The limit of `netem` counts the packets that it delays, too.
+fn path_limit(score: &Scoring<'_>) -> AqmEstimate {
+    let queue = score.queue;
+    let found = queue.joined[queue.fit.clone()].iter().map(|joined| {
+        let packets = joined.packets_and_path + 1.0;
+        // In bytes it is no limit at all.
+        (0.0, packets, joined.taken.is_none())
+    });
+    let buffer = buffer::best_limit(found);
+    let signal: Vec<usize> = queue
+        .joined
+        .iter()
+        .map(|joined| usize::from(joined.packets_and_path + 1.0 > buffer.limit + buffer.uncertainty))
+        .collect();
+    let limit = Parameter::limit(buffer.limit.floor().max(1.0) as u64);
+    score.estimate(AqmKind::PathLimit, vec![limit], &queue.by_counts(&signal), None)
 }
 
 /// How many packets may wait beside a rule that does not predict some losses: they come as the most packets wait. Such losses

@@ -219,7 +219,15 @@ mod tests {
                 tokens = (tokens + (at - checked) * RATE).min(BURST) - length;
                 checked = at;
                 let departure = Some(at + 3.0);
-                crossings.push(Crossing { arrival, departure, length, fid: 0, class: 0, capable: false, marked: false });
+                crossings.push(Crossing {
+                    arrival,
+                    departure,
+                    length,
+                    fid: 0,
+                    class: 0,
+                    capable: false,
+                    marked: false,
+                });
             }
         }
         Sample::of(crossings)

@@ -9,9 +9,9 @@ use serde_json::Value;
 use super::aqm::{AqmEstimate, AqmKind, Parameter};
 use super::bucket::Figure;
 use super::buffer::{BufferEstimate, Counts, LossFinding};
+use super::model::{Bottleneck, DEVICE, EGRESS_PORT, SINK, host};
 use super::path::PathEstimate;
 use super::report;
-use super::model::{Bottleneck, DEVICE, EGRESS_PORT, SINK, host};
 use super::{CalibrateError, Calibration};
 use crate::config::toml_value;
 use crate::impairment::{Distribution, Jitter};
@@ -115,7 +115,7 @@ fn scenario_text(
             path_text(&path(capture)?)
         ));
     }
-    let at = match calibration.model.at_far_end || way.behind > 0 || way.jitter.is_some() {
+    let at = match calibration.model.is_seen_at_far_end() || way.behind > 0 || way.jitter.is_some() {
         true => format!("{{ port = \"{SINK}:0\", direction = \"ingress\" }}"),
         false => format!("{{ port = \"{DEVICE}:{EGRESS_PORT}\", direction = \"egress\" }}"),
     };
@@ -144,10 +144,9 @@ impl Way {
         let ps = |us: f64| (us * 1e6).round() as u64;
         let mut before: Vec<u64> = path.before_us.iter().map(|us| ps(*us)).collect();
         let shows_start = model.bottleneck == Bottleneck::Link && !model.at_far_end;
-        let mut behind = match model.bottleneck == Bottleneck::None && path.netem().is_some() {
-            true => 0,
-            false => ps(path.delay_us),
-        };
+        let netem_delays =
+            model.path_limit.is_some() || (model.bottleneck == Bottleneck::None && path.netem().is_some());
+        let mut behind = if netem_delays { 0 } else { ps(path.delay_us) };
         if shows_start {
             for delay in &mut before {
                 *delay += behind;
@@ -161,11 +160,9 @@ impl Way {
 fn jitter_text(jitter: &Jitter) -> String {
     let distribution = match jitter.distribution {
         Distribution::Uniform { max } => format!("distribution = \"uniform\", max = {}", toml_value(&max)),
-        Distribution::Normal { mean, std, .. } => format!(
-            "distribution = \"normal\", mean = {}, std = {}",
-            toml_value(&mean),
-            toml_value(&std)
-        ),
+        Distribution::Normal { mean, std, .. } => {
+            format!("distribution = \"normal\", mean = {}, std = {}", toml_value(&mean), toml_value(&std))
+        }
         // No path is found to have another.
         Distribution::Exponential { mean, .. } | Distribution::Pareto { mean, .. } => {
             format!("distribution = \"exponential\", mean = {}", toml_value(&mean))
@@ -370,11 +367,7 @@ fn buffer(buffer: &BufferEstimate) -> String {
 fn evidence(calibration: &Calibration) -> Vec<String> {
     let Calibration { model, estimates, packets, .. } = calibration;
     let mut lines = vec![
-        format!(
-            "A device calibrated from captures: {}, {}.",
-            model.words(),
-            model.bottleneck.words()
-        ),
+        format!("A device calibrated from captures: {}, {}.", model.words(), model.bottleneck.words()),
         String::new(),
         format!(
             "{} packets came in, {} left, {} were lost, {} are left out.",

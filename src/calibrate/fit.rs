@@ -9,7 +9,7 @@ use super::bucket::{BurstEstimate, Figure, loses_tokens};
 use super::buffer::LossFinding;
 use super::classes::{self, Classification, Field, quanta};
 use super::flow_queues;
-use super::model::{Bottleneck, ClassModel, DisciplineKind, Model};
+use super::model::{Bottleneck, ClassModel, DisciplineKind, Model, PathLimit};
 use super::passage::{Joined, Passage};
 use super::path::{JitterBehind, PathEstimate};
 use super::queue::Queue;
@@ -92,6 +92,8 @@ pub(super) struct Fitting {
     window: Range<i64>,
     /// When the recording starts.
     start: Timestamp,
+    /// The constant delay of the path, in us.
+    path_delay_us: f64,
 }
 
 /// The largest sojourn, in us, that is noise and no waiting: from the packets that found nobody inside, for the longest.
@@ -207,7 +209,8 @@ impl Fitting {
             let before = sample.shifted(|crossing| us_per_byte * crossing.length);
             let rate = RateEstimate::of(&before, guard(&before.alone()), true);
             // The same rate as while packets wait, or none waited that would tell.
-            at_far_end = rate.as_ref().is_none_or(|rate| (0.8..1.25).contains(&(us_per_byte * rate.taken_bps / 8e6)));
+            at_far_end =
+                rate.as_ref().is_none_or(|rate| (0.8..1.25).contains(&(us_per_byte * rate.taken_bps / 8e6)));
             if at_far_end {
                 sample = sample.shifted(|crossing| match &rate {
                     Some(rate) => rate.service(crossing.length),
@@ -252,7 +255,8 @@ impl Fitting {
             burst = None;
         }
         // A bucket counts what it sends with its framing, and so do the queues behind it; a link adds it later.
-        if let Some(rate) = rate.as_ref().filter(|rate| !is_link(rate, burst.as_ref(), at_far_end, guard_us)) {
+        if let Some(rate) = rate.as_ref().filter(|rate| !is_link(rate, burst.as_ref(), at_far_end, guard_us))
+        {
             sample = sample.with_lengths(|length| framed(&rate.framing, length));
         }
         if let Some(classes) = &classes {
@@ -284,7 +288,7 @@ impl Fitting {
             at_far_end,
         };
         let (routes, start) = (joined.routes, joined.start);
-        Fitting { sample, estimates, routes, longest, window, start }
+        Fitting { sample, estimates, routes, longest, window, start, path_delay_us: path.delay_us }
     }
 
     /// The passages of the whole recording as this part has them: without the link's transmission, with its framing and
@@ -319,9 +323,18 @@ impl Fitting {
         let processing = us(model.processing_ps as i64);
         let peeks = model.bottleneck == Bottleneck::TokenBucket;
         let sample = self.as_found(&joined.passages);
-        let queue = Queue::new(&sample, |_| true, processing, peeks, window(&self.window), window(&score));
+        let queue = Queue::new(
+            &sample,
+            |_| true,
+            processing,
+            peeks,
+            self.path_delay_us,
+            window(&self.window),
+            window(&score),
+        );
         let setting = Setting {
             start: self.start,
+            has_path: self.path_delay_us > 0.0,
             has_bottleneck: model.bottleneck != Bottleneck::None,
             rate_bps: model.rate_bps.max(1) as f64,
             asks_when_empty: model.bottleneck == Bottleneck::Link,
@@ -336,6 +349,11 @@ impl Fitting {
         if aqm.kind != AqmKind::TailDrop {
             model.buffer = None;
             model.queue = aqm.spec.clone();
+        }
+        if aqm.kind == AqmKind::PathLimit {
+            let packets = aqm.parameters.first().map_or(0, |limit| limit.value as u64);
+            model.path_limit =
+                Some(PathLimit { packets, delay_ps: (self.path_delay_us * 1e6).round() as u64 });
         }
         model
     }
@@ -365,6 +383,7 @@ impl Fitting {
             buffer: losses.buffer().copied(),
             aqm: losses.buffer().map(|_| AqmKind::TailDrop),
             queue: None,
+            path_limit: None,
             field: None,
             classes: Vec::new(),
             at_far_end: *at_far_end,
@@ -390,12 +409,7 @@ impl Fitting {
     }
 
     /// The classes of a model, in the order of their field.
-    fn with_classes(
-        &self,
-        discipline: DisciplineKind,
-        top_owns_rate: bool,
-        prio: &[u8],
-    ) -> Option<Model> {
+    fn with_classes(&self, discipline: DisciplineKind, top_owns_rate: bool, prio: &[u8]) -> Option<Model> {
         let Estimates { classes, class_losses, quanta, losses, .. } = &self.estimates;
         let found = classes.as_ref()?;
         let mut model = self.plain();
@@ -509,7 +523,13 @@ impl Fitting {
     /// The model of the same kind as `other`, of this part of the recording.
     pub fn like(&self, other: &Model, aqms: &[AqmEstimate]) -> Model {
         if other.discipline.is_per_flow() {
-            return Model { discipline: other.discipline, queue: other.queue.clone(), aqm: None, buffer: None, ..self.plain() };
+            return Model {
+                discipline: other.discipline,
+                queue: other.queue.clone(),
+                aqm: None,
+                buffer: None,
+                ..self.plain()
+            };
         }
         if !other.classes.is_empty() {
             let prio: Vec<u8> = other.classes.iter().map(|class| class.prio).collect();
@@ -601,7 +621,10 @@ impl Fitting {
             Some(_) => {}
         }
         if path.jitter.is_some_and(|jitter| jitter.behind == JitterBehind::Queues) {
-            say("the device: it has several queues, and the path's jitter hides which packet waited in which".to_owned());
+            say(
+                "the device: it has several queues, and the path's jitter hides which packet waited in which"
+                    .to_owned(),
+            );
         } else if rate.is_none() {
             say("the rate, the burst, the discipline: too few packets waited for another".to_owned());
         }

@@ -7,8 +7,8 @@ use super::CalibrateError;
 use super::model::{DisciplineKind, Model};
 use super::sample::{Sample, roundest};
 use crate::ptm::{
-    CakeLinkLayer, CakeSpec, Diffserv, FqCodelSpec, FqPieSpec, FqSpec, Framing, Isolation, LinkLayer, Overhead,
-    PtmSpec, SameQueue, SfqSpec,
+    CakeLinkLayer, CakeSpec, Diffserv, FqCodelSpec, FqPieSpec, FqSpec, Framing, Isolation, LinkLayer,
+    Overhead, PtmSpec, SameQueue, SfqSpec,
 };
 use crate::units::{ByteCount, Span};
 

@@ -11,8 +11,8 @@ use super::classes::{ClassRange, Field};
 use crate::link::Link;
 use crate::prefix::Prefix;
 use crate::ptm::{
-    AnyOf, Buffer, DrrClass, DrrSpec, FifoSpec, Framing, HtbClass, HtbSpec, Interval, LinkLayer, Match, PriorityClass,
-    PrioritySpec, PtmSpec, TokenBucketSpec,
+    AnyOf, Buffer, DrrClass, DrrSpec, FifoSpec, Framing, HtbClass, HtbSpec, Interval, LinkLayer, Match,
+    NetemSpec, Overhead, PriorityClass, PrioritySpec, PtmSpec, TokenBucketSpec,
 };
 use crate::topology::{DeviceKind, DeviceSpec, LinkSpec, PortName, Topology};
 use crate::units::{Bandwidth, ByteCount, Rate, Span};
@@ -126,6 +126,15 @@ pub struct ClassModel {
     pub queue: Option<PtmSpec>,
 }
 
+/// A limit on the packets that wait and those that are delayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct PathLimit {
+    /// How many packets there may be.
+    pub packets: u64,
+    /// How long each is delayed, in picoseconds.
+    pub delay_ps: u64,
+}
+
 /// A device: what calibration writes into the topology.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Model {
@@ -149,6 +158,8 @@ pub struct Model {
     pub aqm: Option<AqmKind>,
     /// The discipline of what waits, where it is more than a FIFO.
     pub queue: Option<PtmSpec>,
+    /// A limit that counts the packets on the path, too: the device delays them itself, as `netem` does.
+    pub path_limit: Option<PathLimit>,
     /// The field that tells the classes apart.
     pub field: Option<Field>,
     /// The classes; none for a single queue.
@@ -235,10 +246,41 @@ impl Model {
         self.bottleneck == Bottleneck::Link && !self.at_far_end
     }
 
+    /// Whether a `netem` sends at the rate of the bottleneck: each packet is through when it leaves.
+    pub(super) fn has_netem_rate(&self) -> bool {
+        self.path_limit.is_some() && self.bottleneck == Bottleneck::Link && self.at_far_end
+    }
+
+    /// Whether the egress capture is taken where the link ends.
+    pub(super) fn is_seen_at_far_end(&self) -> bool {
+        self.at_far_end && !self.has_netem_rate()
+    }
+
+    /// The `netem` that delays packets.
+    fn netem(&self, limit: PathLimit) -> PtmSpec {
+        let rate = self.has_netem_rate().then(|| self.rate());
+        PtmSpec::Netem(Box::new(NetemSpec {
+            limit: limit.packets,
+            // Whole nanoseconds, as the kernel has them.
+            delay: Span::from_ns(limit.delay_ps / 1_000),
+            rate,
+            packet_overhead: if rate.is_some() { self.framing.overhead } else { Overhead::default() },
+            ..NetemSpec::default()
+        }))
+    }
+
+    /// The discipline of what waits.
+    fn inner(&self) -> Option<PtmSpec> {
+        self.path_limit.map(|limit| self.netem(limit)).or_else(|| self.queue.clone())
+    }
+
     /// The link behind the egress port.
     pub(super) fn link(&self) -> Link {
         let bandwidth = match self.bottleneck {
-            Bottleneck::Link if self.discipline == DisciplineKind::Cake && self.cake_shapes() => {
+            Bottleneck::Link
+                if self.has_netem_rate()
+                    || (self.discipline == DisciplineKind::Cake && self.cake_shapes()) =>
+            {
                 return Link::with_delay(Bandwidth::Unlimited, Span::ZERO);
             }
             Bottleneck::Link => Bandwidth::Limited(self.rate()),
@@ -268,9 +310,9 @@ impl Model {
             (Bottleneck::Link, DisciplineKind::Sharing) if classful => {
                 PtmSpec::Drr(DrrSpec { buffer, class: self.drr_classes(), ..DrrSpec::default() })
             }
-            (Bottleneck::Link, _) => self.queue.clone().unwrap_or(PtmSpec::Fifo(FifoSpec { buffer })),
+            (Bottleneck::Link, _) => self.inner().unwrap_or(PtmSpec::Fifo(FifoSpec { buffer })),
             (Bottleneck::TokenBucket, _) if !classful => PtmSpec::TokenBucket(TokenBucketSpec {
-                ptm: self.queue.clone().map(Box::new),
+                ptm: self.inner().map(Box::new),
                 release_slack: Span::from_ps(self.release_slack_ps),
                 overhead: self.framing.overhead,
                 mpu: ByteCount::new(self.framing.mpu.into()),
@@ -354,7 +396,7 @@ impl Model {
             mpu: ByteCount::new(self.framing.mpu.into()),
             linklayer: self.framing.link_layer,
             class: vec![HtbClass {
-                ptm: self.queue.clone().filter(|_| leaves.is_empty()).map(Box::new),
+                ptm: self.inner().filter(|_| leaves.is_empty()).map(Box::new),
                 class: leaves,
                 ..class("1".to_owned(), self.rate())
             }],

@@ -267,8 +267,11 @@ fn constant(joined: &mut Joined, captures: usize, window: &Range<i64>, path: &mu
         return;
     }
     // What a link takes for the packet itself, and the device to forward it, is not the path's.
-    let shifted: Vec<Passage> =
-        joined.passages.iter().map(|passage| moved(passage, before[usize::from(passage.capture)], least)).collect();
+    let shifted: Vec<Passage> = joined
+        .passages
+        .iter()
+        .map(|passage| moved(passage, before[usize::from(passage.capture)], least))
+        .collect();
     let alone = Sample::new(&shifted, window.start, window.end).alone();
     let within = match transmission(&alone) {
         Some(us_per_byte) => {
@@ -362,7 +365,9 @@ impl Pace {
     fn spread(&self, packets: &[Delayed]) -> f64 {
         let mut rest: Vec<f64> =
             self.stays(packets).zip(packets).map(|(stay, (_, _, delay))| delay - stay).collect();
-        let (Some(low), Some(high)) = (quantile(&mut rest, 0.002), quantile(&mut rest, 0.998)) else { return 0.0 };
+        let (Some(low), Some(high)) = (quantile(&mut rest, 0.002), quantile(&mut rest, 0.998)) else {
+            return 0.0;
+        };
         let within = rest.iter().filter(|us| (low..=high).contains(*us));
         let (count, sum) = within.clone().fold((0.0, 0.0), |(count, sum), us| (count + 1.0, sum + us));
         let mean = sum / count;
@@ -402,9 +407,8 @@ fn pace(packets: &[Delayed]) -> Option<Pace> {
         let with = move |burst| [false, true].map(|at_end| Pace { us_per_byte, burst, at_end });
         bursts.clone().flat_map(with)
     });
-    let (found, mut pace) = tried
-        .map(|pace| (pace.spread(beginning), pace))
-        .min_by(|a, b| a.0.total_cmp(&b.0))?;
+    let (found, mut pace) =
+        tried.map(|pace| (pace.spread(beginning), pace)).min_by(|a, b| a.0.total_cmp(&b.0))?;
     if found > BOTTLENECK_TELLS * none {
         return None;
     }
@@ -413,7 +417,8 @@ fn pace(packets: &[Delayed]) -> Option<Pace> {
             Pace { us_per_byte, ..pace }.spread(packets)
         });
         if pace.burst > 0.0 {
-            let burst = least(pace.burst / 1.7, pace.burst * 1.7, |burst| Pace { burst, ..pace }.spread(packets));
+            let burst =
+                least(pace.burst / 1.7, pace.burst * 1.7, |burst| Pace { burst, ..pace }.spread(packets));
             pace.burst = burst;
         }
     }

@@ -21,6 +21,8 @@ pub(super) struct Joined {
     pub bytes: f64,
     /// The same in packets.
     pub packets: f64,
+    /// The packets that waited or were on the path behind.
+    pub packets_and_path: f64,
     /// Since when nothing had waited, in us; none while something did.
     pub idle_since: Option<f64>,
 }
@@ -44,19 +46,25 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// The packets of `class`; `processing` us pass before a packet joins. `peeks`: a packet is taken out as the one
-    /// before it leaves. Parameters are read off what arrives in the window `fit` [us], and scored on `score`.
+    /// The packets of `class`; `processing` us pass before a packet joins, and `path` us behind the queue. `peeks`: a
+    /// packet is taken out as the one before it leaves. Parameters are read off what arrives in the window `fit` [us], and scored on `score`.
     pub fn new(
         sample: &Sample,
         class: impl Fn(usize) -> bool,
         processing: f64,
         peeks: bool,
+        path: f64,
         fit: Range<f64>,
         score: Range<f64>,
     ) -> Self {
         let own: Vec<&Crossing> = sample.crossings.iter().filter(|crossing| class(crossing.class)).collect();
-        let mut leaving =
-            sample.departures().filter(|(crossing, _)| class(crossing.class)).map(|(c, at)| (at, c.length)).peekable();
+        let mut leaving = sample
+            .departures()
+            .filter(|(crossing, _)| class(crossing.class))
+            .map(|(c, at)| (at, c.length))
+            .peekable();
+        let mut arriving = leaving.clone();
+        let mut on_path = 0.0;
         let (mut bytes, mut packets, mut inside) = (0.0, 0.0, 0i64);
         let mut idle_since = Some(f64::NEG_INFINITY);
         let mut left_before = f64::NEG_INFINITY;
@@ -74,8 +82,13 @@ impl Queue {
                     idle_since = Some(left);
                 }
             }
+            while arriving.next_if(|(left, _)| *left + path <= at).is_some() {
+                on_path -= 1.0;
+            }
             let (waiting_bytes, waiting_packets) = (f64::max(bytes, 0.0), f64::max(packets, 0.0));
-            let taken = crossing.departure.map(|departure| if peeks { left_before.clamp(at, departure) } else { departure });
+            let taken = crossing
+                .departure
+                .map(|departure| if peeks { left_before.clamp(at, departure) } else { departure });
             joined.push(Joined {
                 at,
                 length: crossing.length,
@@ -84,11 +97,13 @@ impl Queue {
                 marked: crossing.marked,
                 bytes: waiting_bytes,
                 packets: waiting_packets,
+                packets_and_path: f64::max(on_path, 0.0),
                 idle_since: if inside <= 0 { idle_since } else { None },
             });
             if let Some(departure) = crossing.departure {
                 bytes += crossing.length;
                 packets += 1.0;
+                on_path += 1.0;
                 inside += 1;
                 left_before = departure;
             }
@@ -118,7 +133,11 @@ impl Queue {
             let hit = predicted.clamp(SURE, 1.0 - SURE);
             -libm::log(if joined.is_hit() { hit } else { 1.0 - hit })
         };
-        self.joined[part.clone()].iter().zip(&predicted[part.clone()]).map(|(joined, hit)| of(joined, hit)).sum()
+        self.joined[part.clone()]
+            .iter()
+            .zip(&predicted[part.clone()])
+            .map(|(joined, hit)| of(joined, hit))
+            .sum()
     }
 
     /// Probabilities from a prediction in few values: how often each value was followed by a hit, in the part that

@@ -230,7 +230,10 @@ fn stretches(periods: &[Vec<Point>], own_length: bool, us_per_byte: f64, guard: 
             let length = if own_length { pair[1].length } else { pair[1].before };
             let late = pair[1].at - pair[0].at - length * us_per_byte;
             if late.abs() > 10.0 * guard + MOST_OVERHEAD * us_per_byte || stretch.at.len() == STRETCH {
-                stretches.push(std::mem::replace(&mut stretch, Stretch { lengths: vec![0.0], at: vec![pair[1].at] }));
+                stretches.push(std::mem::replace(
+                    &mut stretch,
+                    Stretch { lengths: vec![0.0], at: vec![pair[1].at] },
+                ));
             } else {
                 stretch.lengths.push(length);
                 stretch.at.push(pair[1].at);
@@ -322,7 +325,7 @@ const PARTS: usize = 20;
 
 /// Bytes that a packet takes beyond its length, and three standard errors: departures go with the bytes and with the
 /// packets that have left. The standard error is that of the jackknife over parts of the recording.
-fn overhead(stretches: &[Stretch]) -> Option<(f64, f64)> {
+fn overhead(stretches: &[Stretch]) -> Option<OverheadEstimate> {
     if stretches.len() < PARTS {
         return None;
     }
@@ -339,8 +342,20 @@ fn overhead(stretches: &[Stretch]) -> Option<(f64, f64)> {
         squares += (bytes(all.plus(part, -1.0))? - found).powi(2);
     }
     let error = (squares * (PARTS - 1) as f64 / PARTS as f64).sqrt();
-    Some((found, 3.0 * error + LEAST_UNCERTAINTY))
+    let explains = all.left_by_both()? < EXPLAINS * all.left_by_rate();
+    Some(OverheadEstimate { bytes: found, uncertainty: 3.0 * error + LEAST_UNCERTAINTY, explains })
 }
+
+/// Bytes per packet.
+struct OverheadEstimate {
+    bytes: f64,
+    uncertainty: f64,
+    /// Whether the departures are explained much better with it than without.
+    explains: bool,
+}
+
+/// The part of the mean square that may be left with an overhead of what is left without.
+const EXPLAINS: f64 = 0.5;
 
 /// No overhead is known better than to this [B]: stamps are whole nanoseconds at best.
 const LEAST_UNCERTAINTY: f64 = 0.05;
@@ -379,7 +394,8 @@ fn cells_or_shortest(stretches: &[Stretch]) -> Option<Framing> {
     let cells = overheads.clone().map(|bytes| (bytes, 0, LinkLayer::Atm));
     let least = (shortest as u32 / 4 + 1) * 4;
     let lengths = (least..least + 128).step_by(4);
-    let shortest = lengths.flat_map(|mpu| overheads.clone().map(move |bytes| (bytes, mpu, LinkLayer::Ethernet)));
+    let shortest =
+        lengths.flat_map(|mpu| overheads.clone().map(move |bytes| (bytes, mpu, LinkLayer::Ethernet)));
     let (left, framing) = cells
         .chain(shortest)
         .filter_map(|(bytes, mpu, link_layer)| {
@@ -400,11 +416,13 @@ impl RateEstimate {
         let own_length = waits_for_own_length(&periods)?;
         let mut framing = Framing::default();
         let stretches = stretches(&periods, own_length, roughly(&periods, &framing)?, guard);
-        let (measured, uncertainty) = overhead(&stretches).unwrap_or((0.0, f64::INFINITY));
+        let OverheadEstimate { bytes: measured, uncertainty, explains } = overhead(&stretches)
+            .unwrap_or(OverheadEstimate { bytes: 0.0, uncertainty: f64::INFINITY, explains: false });
         // Timers are late by what goes a little with lengths: a part of the noise of the stamps is no noise.
         let uncertainty = uncertainty + TIMERS * guard / roughly(&periods, &framing)?;
         // More than any framing takes is something else.
-        let told = measured.abs() > uncertainty.max(LEAST_OVERHEAD) && measured.abs() < MOST_OVERHEAD;
+        let told =
+            explains && measured.abs() > uncertainty.max(LEAST_OVERHEAD) && measured.abs() < MOST_OVERHEAD;
         if told {
             framing.overhead = Overhead::new(measured.round() as i32).unwrap_or_default();
         }

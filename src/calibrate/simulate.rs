@@ -73,7 +73,12 @@ impl Replays {
         let settings = Settings { threads: 1, start: self.start, ..Settings::default() };
         Simulation::new(&topology, injections, settings)
             .run(&mut departures, |_| ControlFlow::Continue(()))?;
-        if model.at_far_end {
+        if let Some(limit) = model.path_limit {
+            for at in departures.at_ps.iter_mut().flatten() {
+                *at -= limit.delay_ps as i64;
+            }
+        }
+        if model.is_seen_at_far_end() {
             let link = model.link();
             for (at, passage) in departures.at_ps.iter_mut().zip(self.passages.iter()) {
                 let transmission = link.transmission_time(ByteCount::new(passage.packet.length.into()));

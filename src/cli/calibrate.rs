@@ -201,7 +201,9 @@ fn print_scores(calibration: &Calibration, output: &mut Output) -> Result<(), Cl
     let baselines = &calibration.baselines;
     row("propagation + serialization only", &baselines.no_queue, None, output)?;
     match (&baselines.mm1, baselines.load) {
-        (Some(score), Some(load)) => row(&format!("M/M/1 at the measured load, {load:.3}"), score, None, output),
+        (Some(score), Some(load)) => {
+            row(&format!("M/M/1 at the measured load, {load:.3}"), score, None, output)
+        }
         _ => output.line("  M/M/1: not defined without a rate, or at a load of 1 or more"),
     }
 }

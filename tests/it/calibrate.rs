@@ -28,7 +28,7 @@ fn simulate(scenario: &Path, out: PathBuf) -> Summary {
     run(&scenario, &options, |_| ControlFlow::Continue(())).unwrap()
 }
 
-fn find(ingress: &[PathBuf], egress: &Path) -> Result<Calibration, CalibrateError> {
+pub fn find(ingress: &[PathBuf], egress: &Path) -> Result<Calibration, CalibrateError> {
     let options = CalibrateOptions {
         ingress: ingress.to_vec(),
         egress: egress.to_owned(),
@@ -39,14 +39,14 @@ fn find(ingress: &[PathBuf], egress: &Path) -> Result<Calibration, CalibrateErro
 
 /// A device between two hosts, traffic through it, and the captures on either side.
 pub struct Known {
-    folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
     pub ingress: PathBuf,
     pub egress: PathBuf,
 }
 
 impl Known {
     /// `device` are keys of the router, `link` those of its egress link; `egress` is where the second capture is taken.
-    fn new(device: &str, link: &str, traffic: &str, egress: &str) -> Self {
+    pub fn new(device: &str, link: &str, traffic: &str, egress: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let topology = format!(
             r#"name = "known"
@@ -90,12 +90,12 @@ delay = "0 s"
         Known { folder, ingress, egress }
     }
 
-    fn find(&self) -> Calibration {
+    pub fn find(&self) -> Calibration {
         find(std::slice::from_ref(&self.ingress), &self.egress).unwrap()
     }
 
     /// Writes the calibration, and runs what was written at once.
-    fn written(&self, calibration: &Calibration) -> Summary {
+    pub fn written(&self, calibration: &Calibration) -> Summary {
         let place = self.folder.path().join("found");
         write(calibration, &place, false).unwrap();
         simulate(&place.join("scenario.toml"), self.folder.path().join("again"))
@@ -104,18 +104,18 @@ delay = "0 s"
 
 const MIXED: &str = r#"size = { mixture = [{ size = "64 B", weight = 4 }, { size = "576 B", weight = 3 }, { size = "1514 B", weight = 3 }] }"#;
 
-fn poisson(rate: &str, name: &str, ports: u16, packets: u32) -> String {
+pub fn poisson(rate: &str, name: &str, ports: u16, packets: u32) -> String {
     format!(
         "[[traffic]]\nkind = \"poisson\"\nname = \"{name}\"\nfrom = \"a\"\nto = \"b\"\nrate = \"{rate}\"\n\
          {MIXED}\npackets = {packets}\nports = {{ source = 4000, destination = {ports} }}\n"
     )
 }
 
-fn within(found: f64, truth: f64, part: f64) {
+pub fn within(found: f64, truth: f64, part: f64) {
     assert!((found - truth).abs() <= part * truth, "{found} is not {truth} to {part}");
 }
 
-fn w1(calibration: &Calibration) -> f64 {
+pub fn w1(calibration: &Calibration) -> f64 {
     calibration.held_out.expect("two halves").w1_normalized().expect("delays")
 }
 

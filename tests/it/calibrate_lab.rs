@@ -45,7 +45,9 @@ struct Truth {
 /// The value behind a word, as milliseconds, bytes or a plain number.
 fn after(line: &str, word: &str) -> Option<f64> {
     let value = line.split_whitespace().skip_while(|token| *token != word).nth(1)?;
-    for (unit, factor) in [("ms", 1.0), ("us", 1e-3), ("%", 1e-2), ("mbit", 1e6), ("kbit", 1e3), ("k", 1024.0)] {
+    for (unit, factor) in
+        [("ms", 1.0), ("us", 1e-3), ("%", 1e-2), ("mbit", 1e6), ("kbit", 1e3), ("k", 1024.0)]
+    {
         if let Some(number) = value.strip_suffix(unit).and_then(|number| number.parse::<f64>().ok()) {
             return Some(number * factor);
         }
@@ -105,7 +107,8 @@ fn truth(commands: &[String]) -> Truth {
         figure("delay", after(&line, "delay"));
         let words: Vec<&str> = line.split_whitespace().collect();
         let next = |word: &str| words.iter().skip_while(|other| **other != word).nth(1).copied();
-        let jitters = words.iter().skip_while(|word| **word != "delay").nth(2).is_some_and(|w| w.ends_with("ms"));
+        let jitters =
+            words.iter().skip_while(|word| **word != "delay").nth(2).is_some_and(|w| w.ends_with("ms"));
         if words.contains(&"rate") {
             figure("rate", after(&line, "rate").map(|bps| bps / 1e6));
             if !jitters {
@@ -194,7 +197,8 @@ fn recognizes(found: &Calibration, kind: Kind) -> bool {
         }
         Kind::Discipline(discipline) => model.discipline == discipline,
         Kind::Fifo => {
-            model.discipline == DisciplineKind::Fifo && matches!(model.aqm, None | Some(AqmKind::TailDrop))
+            let limits = matches!(model.aqm, None | Some(AqmKind::TailDrop | AqmKind::PathLimit));
+            model.discipline == DisciplineKind::Fifo && limits
         }
         Kind::Jitter => {
             model.bottleneck == Bottleneck::None
@@ -263,7 +267,8 @@ fn kinds_come_back() {
                 "rate" => off > 0.0002,
                 _ => shown && off > SHOWN && found.not_apart.len() <= 1,
             };
-            write!(row, "{key} {value:.4} ({true_value}){}; ", if shown { "" } else { " not shown" }).unwrap();
+            write!(row, "{key} {value:.4} ({true_value}){}; ", if shown { "" } else { " not shown" })
+                .unwrap();
             if fails {
                 wrong.push(format!("{name}: {key} {value} +- {uncertainty:?} is not {true_value}"));
             }

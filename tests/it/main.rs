@@ -2,7 +2,9 @@
 
 mod browser;
 mod calibrate;
+mod calibrate_aqm;
 mod calibrate_lab;
+mod calibrate_path;
 mod calibrate_recordings;
 mod calibration_page;
 mod capture_damage;

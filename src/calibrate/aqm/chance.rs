@@ -98,9 +98,8 @@ impl Chain {
                     if from == to { stays[from] += taken } else { moves[from] += taken }
                 }
             }
-            behind = [0, 1].map(|from: usize| {
-                (0..2).map(|to| go[from][to] * seen[to] * behind[to]).sum::<f64>() / all
-            });
+            behind = [0, 1]
+                .map(|from: usize| (0..2).map(|to| go[from][to] * seen[to] * behind[to]).sum::<f64>() / all);
         }
         let part = |of: f64, all: f64| (of / all.max(f64::MIN_POSITIVE)).clamp(1e-6, 1.0 - 1e-6);
         Chain {

@@ -19,11 +19,8 @@ fn time(us: f64) -> Time {
 }
 
 fn taken(queue: &Queue) -> Vec<Taken> {
-    let admitted: Vec<(f64, f64, f64)> = queue
-        .joined
-        .iter()
-        .filter_map(|joined| Some((joined.at, joined.length, joined.taken?)))
-        .collect();
+    let admitted: Vec<(f64, f64, f64)> =
+        queue.joined.iter().filter_map(|joined| Some((joined.at, joined.length, joined.taken?))).collect();
     let (mut next, mut stayed) = (0, 0.0);
     admitted
         .iter()
@@ -63,7 +60,8 @@ impl<'q> Try<'q> {
             .iter()
             .map(|joined| {
                 let now = time(joined.at);
-                while let Some(Taken { joined, at, stayed }) = self.taken.get(next).filter(|taken| taken.at <= now)
+                while let Some(Taken { joined, at, stayed }) =
+                    self.taken.get(next).filter(|taken| taken.at <= now)
                 {
                     let before = if next == 0 { 0 } else { self.taken[next - 1].stayed };
                     state.update_until(&law, *at, before);
@@ -124,7 +122,12 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
     let (_, at) = least(&mut ticks().map(|period| (cost(&[target, period]), [target, period])))?;
     let (least, at) = target_at(at);
     let target = width(at[0], least + 2.0, |target| cost(&[target, at[1]]));
-    let period = width(at[1], least + 2.0, |period| if period < 500.0 { f64::INFINITY } else { cost(&[at[0], period]) });
+    let period =
+        width(
+            at[1],
+            least + 2.0,
+            |period| if period < 500.0 { f64::INFINITY } else { cost(&[at[0], period]) },
+        );
     let taken_target = roundest(at[0], target);
     let taken_period = roundest(at[1], period);
     let ecn = queue.joined.iter().any(|joined| joined.marked);

@@ -96,7 +96,9 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
             let of = |place: &usize| seen.joined[*place].is_hit() == hit;
             seen.fit.clone().filter(of).map(|place| averages[place]).collect::<Vec<f64>>()
         };
-        let (Some(low), Some(high)) = (quantile(&mut within(true), 0.01), quantile(&mut within(false), 0.999)) else {
+        let (Some(low), Some(high)) =
+            (quantile(&mut within(true), 0.01), quantile(&mut within(false), 0.999))
+        else {
             continue;
         };
         let mins = [0.3, 0.6, 1.0].map(|part| (part * low).max(longest));
@@ -144,7 +146,8 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
     let hard_drop = hits
         .zip(&averages)
         .any(|(joined, average)| joined.capable && joined.taken.is_none() && *average >= max && ecn);
-    let bytes = |value: f64, off: f64| Buffer::Bytes(ByteCount::new(roundest(value, off).round().max(1.0) as u64));
+    let bytes =
+        |value: f64, off: f64| Buffer::Bytes(ByteCount::new(roundest(value, off).round().max(1.0) as u64));
     let spec = RedSpec {
         min: bytes(min, min_off),
         max: bytes(max, max_off),
