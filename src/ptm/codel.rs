@@ -231,6 +231,27 @@ impl State {
         head
     }
 
+    /// The same where it is known that `hits` packets are dropped or marked at `now`, whatever the law says, which starts
+    /// anew from there: by how much later it would have dropped the first of them, where it is in drop state.
+    pub fn follow(&mut self, law: &Law, now: Time, source: &mut impl Source, hits: u32) -> Option<Span> {
+        let ticks = law.ticks(now);
+        let (head, above) = self.judge(law, ticks, source);
+        self.dropping &= head.is_some() && (above || hits > 0);
+        let early = self.dropping && is_after(self.drop_next, ticks);
+        let by = early.then(|| Span::from_ns(u64::from(self.drop_next.wrapping_sub(ticks)) << TICK_SHIFT));
+        for _ in 0..hits {
+            if self.dropping {
+                self.count = self.count.wrapping_add(1);
+                self.newton_step();
+                self.drop_next = self.control_law(law, ticks);
+            } else {
+                self.enter_drop_state(law, ticks);
+            }
+            self.judge(law, ticks, source);
+        }
+        by
+    }
+
     /// Starts from the rate of the last drop state where that ended not long ago.
     fn enter_drop_state(&mut self, law: &Law, now: Ticks) {
         self.dropping = true;

@@ -95,8 +95,8 @@ fn beneath_jitter_the_rate_and_the_buffer_come_back() {
 #[test]
 fn queues_beneath_jitter_are_not_told() {
     // Two classes, the longer queue of the second, and a link that delays each packet for itself.
-    let link = "bandwidth = \"10 Mbps\"\ndelay = \"25 ms\"\n\
-                jitter = { distribution = \"uniform\", max = \"3 ms\", order = \"break\" }\n\
+    let link = "forward = { bandwidth = \"10 Mbps\", delay = \"25 ms\", \
+                jitter = { distribution = \"uniform\", max = \"3 ms\", order = \"break\" } }\n\
                 [link.ptm]\nkind = \"priority\"\n\
                 [[link.ptm.class]]\nmatch = { destination_ports = \"5120-5183\" }\n[[link.ptm.class]]\n";
     let traffic =
@@ -116,7 +116,7 @@ fn queues_beneath_jitter_are_not_told() {
 fn the_delay_is_written_as_that_of_a_link() {
     let known = Known::new(
         "processing = \"3 us\"",
-        "delay = \"5 ms\"\nbandwidth = \"10 Mbps\"\nptm = { kind = \"fifo\", buffer = \"20 packets\" }",
+        "forward = { delay = \"5 ms\", bandwidth = \"10 Mbps\" }\nptm = { kind = \"fifo\", buffer = \"20 packets\" }",
         &poisson("9.5 Mbps", "main", 5_000, 20_000),
         "b:0 ingress",
     );

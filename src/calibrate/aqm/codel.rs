@@ -49,6 +49,18 @@ struct Turns<'q> {
     turns: Vec<Turn>,
 }
 
+/// What the law predicts of a turn, and what happened.
+struct Told {
+    /// Packets that it would have dropped or marked.
+    hits: u32,
+    /// Packets that were.
+    were: u32,
+    /// Turns for which it has predicted one that did not happen.
+    early: u32,
+    /// How much later it would have dropped one that was dropped.
+    late: Option<Span>,
+}
+
 /// What CoDel would have done in the turns.
 struct Predicted {
     /// Per turn: packets it would have dropped or marked.
@@ -178,6 +190,52 @@ impl<'q> Turns<'q> {
         predicted
     }
 
+    /// The law turn by turn, told after each what happened: `see` gets the turn and [`Told`].
+    fn follow(&self, spec: &CodelSpec, setting: &Setting, mut see: impl FnMut(&Turn, Told)) {
+        let link = Link::with_delay(Bandwidth::Unlimited, Span::ZERO);
+        let law = CodelLaw::new(spec, &Place { link, seed: 0, port: "", start: setting.start });
+        let mut state = CodelState::default();
+        let mut losses = Vec::new();
+        let mut early = 0;
+        for turn in &self.turns {
+            let waiting =
+                || Waiting { taus: &self.taus, before: &self.before, next: turn.first, end: turn.end };
+            let were = (turn.left - turn.first) as u32 + u32::from(self.queue.joined[turn.left].marked);
+            let before = state.clone();
+            losses.clear();
+            let head = state.dequeue(&law, turn.at, &mut waiting(), &mut losses);
+            let hits = losses.len() as u32 + u32::from(head.is_some_and(|tau| tau.packet.ecn == CE));
+            let mut late = None;
+            if hits != were || (early > 0 && were > 0) {
+                state = before;
+                late = state.follow(&law, turn.at, &mut waiting(), were);
+            }
+            see(turn, Told { hits, were, early, late });
+            early = if were > 0 { 0 } else { early + u32::from(hits > 0) };
+        }
+    }
+
+    /// How far the law is off drop by drop, where it is told of each: turns that it is early or late, per drop.
+    fn cost_of_each(&self, spec: &CodelSpec, setting: &Setting) -> f64 {
+        let lasts = match (self.turns.first(), self.turns.last()) {
+            (Some(first), Some(last)) => last.at.since(first.at).as_ps() as f64,
+            _ => return f64::INFINITY,
+        };
+        let turn_ps = lasts / self.turns.len() as f64;
+        let (mut off, mut all) = (0.0, 0.0);
+        self.follow(spec, setting, |_, told| {
+            all += f64::from(told.were);
+            if told.hits > told.were && told.early < FAR {
+                // It is early by a turn more.
+                off += 1.0;
+            } else if told.hits < told.were {
+                let late = told.late.map_or(f64::INFINITY, |late| late.as_ps() as f64 / turn_ps);
+                off += late.min(FAR.into());
+            }
+        });
+        off / f64::max(all, 1.0)
+    }
+
     /// How far a prediction is off: by the drops so far, and turn by turn; over all drops.
     fn cost(&self, spec: &CodelSpec, setting: &Setting) -> f64 {
         let Predicted { hits, were } = self.predict(spec, setting);
@@ -192,32 +250,24 @@ impl<'q> Turns<'q> {
         off / (were.len().max(1) as f64 * all) + 0.1 * wrong / all
     }
 
-    /// The probability of a hit, packet by packet: by what is predicted for it, and by how many more than happened were
-    /// predicted of late.
+    /// The probability of a hit, packet by packet: by whether the law, told of all before, predicts it, and since how many turns it
+    /// has.
     fn probabilities(&self, spec: &CodelSpec, setting: &Setting) -> Vec<f64> {
-        let Predicted { hits, were } = self.predict(spec, setting);
         let mut signal = vec![0; self.queue.joined.len()];
-        let mut owed = 0i64;
-        for (place, turn) in self.turns.iter().enumerate() {
-            if place >= LATE {
-                owed -= i64::from(hits[place - LATE]) - i64::from(were[place - LATE]);
+        self.follow(spec, setting, |turn, told| {
+            for (place, packet) in (turn.first..=turn.left).enumerate() {
+                signal[packet] = match place < told.hits as usize {
+                    true => 1 + told.early.min(3) as usize,
+                    false => 0,
+                };
             }
-            let mut left = i64::from(hits[place]);
-            let mut due = owed;
-            for packet in turn.first..=turn.left {
-                let predicted = left > 0;
-                signal[packet] = (due.clamp(-2, 2) + 2) as usize * 2 + usize::from(predicted);
-                left -= i64::from(predicted);
-                due += i64::from(predicted) - i64::from(self.queue.joined[packet].is_hit());
-            }
-            owed += i64::from(hits[place]) - i64::from(were[place]);
-        }
+        });
         self.queue.by_counts(&signal)
     }
 }
 
-/// Turns after which a drop that was predicted and did not happen is not expected any more.
-const LATE: usize = 50;
+/// Turns by which a drop may be early or late: beyond, it makes no difference.
+const FAR: u32 = 20;
 
 /// A target and an interval [us], how far each may be off, and whether packets are marked.
 struct Fit {
@@ -258,24 +308,48 @@ impl Fit {
                 }
             }
         }
+        let each = |at: &[f64; 2]| turns.cost_of_each(&fit.spec(*at), setting);
+        let least =
+            |tried: &mut dyn Iterator<Item = ([f64; 2], f64)>| tried.min_by(|a, b| a.1.total_cmp(&b.1));
+        let mut by_each: Vec<(f64, [f64; 2])> = starts.iter().map(|(_, at)| (each(at), *at)).collect();
+        by_each.sort_by(|a, b| a.0.total_cmp(&b.0));
         starts.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let (at, least) = starts
-            .iter()
-            .take(3)
-            .map(|(_, at)| descend(*at, &[1.2, 1.08, 1.03, 1.01, 1.003], cost))
-            .min_by(|a, b| a.1.total_cmp(&b.1))?;
-        let most = 1.1 * least + 0.01;
-        let off = [
-            width(at[0], most, |target| cost(&[target, at[1]])),
-            width(at[1], most, |interval| cost(&[at[0], interval])),
-        ];
-        // People configure round figures; the rounder one is taken where it does no worse.
-        let round = [0, 1].map(|which: usize| roundest(at[which], off[which].max(0.03 * at[which])));
-        let at = if cost(&round) <= most { round } else { at };
+        // The drops one by one lead near; all together are right for the very parameters, and say little beside them.
+        let factors = [1.2, 1.08, 1.03, 1.01, 1.003];
+        let near = least(&mut by_each.iter().take(3).map(|(_, at)| descend(*at, &factors, each)))?;
+        let exact = least(&mut starts.iter().take(2).map(|(_, at)| descend(*at, &factors, cost)))?;
+        let round = least(&mut round_figures(near.0).map(|at| (at, cost(&at))))?;
+        let exact = if round.1 <= exact.1 { round } else { exact };
+        let (at, off) = if exact.1 < EXACT {
+            let most = 1.1 * exact.1 + 0.01;
+            let target = width(exact.0[0], most, |target| cost(&[target, exact.0[1]]));
+            let interval = width(exact.0[1], most, |interval| cost(&[exact.0[0], interval]));
+            let round = [0, 1].map(|which: usize| {
+                roundest(exact.0[which], [target, interval][which].max(0.03 * exact.0[which]))
+            });
+            (if cost(&round) <= most { round } else { exact.0 }, [target, interval])
+        } else {
+            let most = 1.05 * near.1;
+            let target = width(near.0[0], most, |target| each(&[target, near.0[1]]));
+            let interval = width(near.0[1], most, |interval| each(&[near.0[0], interval]));
+            ([roundest(near.0[0], target), roundest(near.0[1], interval)], [target, interval])
+        };
         (fit.at, fit.off) = (at, off);
         Some(fit)
     }
 }
+
+/// Whole milliseconds near by: targets to a third, intervals to a twelfth.
+fn round_figures([target, interval]: [f64; 2]) -> impl Iterator<Item = [f64; 2]> {
+    let whole = |us: f64, part: f64| {
+        let (low, high) = ((us * (1.0 - part) / 1e3).floor() as u32, (us * (1.0 + part) / 1e3).ceil() as u32);
+        (low.max(1)..=high).step_by(((high - low) / 24).max(1) as usize).map(|ms| f64::from(ms) * 1e3)
+    };
+    whole(target, 0.34).flat_map(move |target| whole(interval, 0.08).map(move |interval| [target, interval]))
+}
+
+/// Below this the law predicts the drops, and did not come near by chance.
+const EXACT: f64 = 0.1;
 
 /// Fits `target` and `interval`, and the limit where newcomers were refused; none where nothing was taken out.
 pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate> {

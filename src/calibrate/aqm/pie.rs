@@ -2,7 +2,7 @@
 
 use super::{AqmEstimate, AqmKind, Parameter, Scoring, Setting, descend, limit, span, width};
 use crate::calibrate::queue::Queue;
-use crate::calibrate::sample::roundest;
+use crate::calibrate::sample::{quantile, roundest};
 use crate::link::Link;
 use crate::ptm::{Buffer, PieLaw, PieSpec, PieState, Place, PtmSpec};
 use crate::units::{Bandwidth, Span, Time, Timestamp};
@@ -109,12 +109,27 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
     // Updates come at ticks of the kernel's clock, and a period that is a little off soon misses them all: every one is
     // tried.
     let ticks = || (2..=64).map(|ms| f64::from(ms) * 1e3);
-    let targets = [2e3, 5e3, 10e3, 15e3, 20e3, 30e3, 60e3];
-    let starts = targets.into_iter().flat_map(|target| ticks().map(move |period| [target, period]));
+    // The controller adds up how far the waiting times are from the target: with one that is a little off it runs away,
+    // whatever the period. It keeps the waiting times near the right one.
+    let mut waited: Vec<f64> =
+        seen.joined[seen.fit.clone()].iter().filter_map(|joined| Some(joined.taken? - joined.at)).collect();
+    let middle = quantile(&mut waited, 0.5).unwrap_or(0.0).max(1e3);
+    let around = (-12..=12).map(|step| middle * 1.05f64.powi(step));
+    let usual = [2e3, 5e3, 7.5e3, 10e3, 12.5e3, 15e3, 17.5e3, 20e3, 25e3, 30e3, 40e3, 50e3, 75e3, 100e3];
+    let mut targets: Vec<(f64, f64)> = around
+        .chain(usual)
+        .map(|target| {
+            let periods = [6e3, 11e3, 16e3, 20e3, 31e3];
+            (periods.iter().map(|period| cost(&[target, *period])).fold(f64::INFINITY, f64::min), target)
+        })
+        .collect();
+    targets.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let starts = targets.iter().take(6).flat_map(|(_, target)| ticks().map(move |period| [*target, period]));
     let mut starts: Vec<(f64, [f64; 2])> = starts.map(|at| (cost(&at), at)).collect();
     starts.sort_by(|a, b| a.0.total_cmp(&b.0));
     let target_at = |[from, period]: [f64; 2]| {
-        let ([target], least) = descend([from], &[1.3, 1.1, 1.03, 1.01], |[target]| cost(&[*target, period]));
+        let ([target], least) =
+            descend([from], &[1.05, 1.02, 1.01, 1.003], |[target]| cost(&[*target, period]));
         (least, [target, period])
     };
     let least = |tried: &mut dyn Iterator<Item = (f64, [f64; 2])>| tried.min_by(|a, b| a.0.total_cmp(&b.0));
