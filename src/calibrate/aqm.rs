@@ -229,7 +229,7 @@ fn path_limit(score: &Scoring<'_>) -> AqmEstimate {
     let signal: Vec<usize> = queue
         .joined
         .iter()
-        .map(|joined| usize::from(joined.packets_and_path + 1.0 > buffer.limit + buffer.uncertainty))
+        .map(|joined| usize::from(joined.packets_and_path + 1.0 > buffer.limit.floor()))
         .collect();
     let limit = Parameter::limit(buffer.limit.floor().max(1.0) as u64);
     score.estimate(AqmKind::PathLimit, vec![limit], &queue.by_counts(&signal), None)

@@ -69,7 +69,19 @@ fn cake(plain: &Model) -> CakeSpec {
 
 /// The same discipline in its other modes.
 fn other_modes(spec: &PtmSpec) -> Vec<PtmSpec> {
-    let PtmSpec::Cake(spec) = spec else { return Vec::new() };
+    let spec = match spec {
+        PtmSpec::Cake(spec) => spec,
+        PtmSpec::FqCodel(spec) => {
+            let with = |(target, interval): (u64, u64)| FqCodelSpec {
+                target: Span::from_ns(target * 1_000_000),
+                interval: Span::from_ns(interval * 1_000_000),
+                ..spec.clone()
+            };
+            let usual = [(5, 100), (10, 50), (10, 200), (20, 100), (20, 400), (2, 20), (50, 500)];
+            return usual.into_iter().map(with).map(PtmSpec::FqCodel).collect();
+        }
+        _ => return Vec::new(),
+    };
     let tins = [
         Diffserv::Besteffort,
         Diffserv::Diffserv3,

@@ -95,14 +95,14 @@ fn beneath_jitter_the_rate_and_the_buffer_come_back() {
 #[test]
 fn queues_beneath_jitter_are_not_told() {
     // Two classes, the longer queue of the second, and a link that delays each packet for itself.
-    let link = "forward = { bandwidth = \"10 Mbps\", delay = \"25 ms\", \
+    let link = "bandwidth = \"10 Mbps\"\nforward = { delay = \"25 ms\", \
                 jitter = { distribution = \"uniform\", max = \"3 ms\", order = \"break\" } }\n\
                 [link.ptm]\nkind = \"priority\"\n\
                 [[link.ptm.class]]\nmatch = { destination_ports = \"5120-5183\" }\n[[link.ptm.class]]\n";
     let traffic =
         [poisson("4 Mbps", "first", 5_121, 12_000), poisson("5.7 Mbps", "second", 5_190, 17_000)].concat();
     let known = Known::new("processing = \"3 us\"", link, &traffic, "b:0 ingress");
-    let found = find(std::slice::from_ref(&known.egress), &known.ingress).unwrap();
+    let found = known.find();
     let jitter = found.path.jitter.expect("jitter");
     assert_eq!(jitter.behind, JitterBehind::Queues);
     assert!(
@@ -116,12 +116,11 @@ fn queues_beneath_jitter_are_not_told() {
 fn the_delay_is_written_as_that_of_a_link() {
     let known = Known::new(
         "processing = \"3 us\"",
-        "forward = { delay = \"5 ms\", bandwidth = \"10 Mbps\" }\nptm = { kind = \"fifo\", buffer = \"20 packets\" }",
+        "bandwidth = \"10 Mbps\"\nforward = { delay = \"5 ms\" }\nptm = { kind = \"fifo\", buffer = \"20 packets\" }",
         &poisson("9.5 Mbps", "main", 5_000, 20_000),
         "b:0 ingress",
     );
-    // The names of the captures sort by vantage, not by the way.
-    let found = find(std::slice::from_ref(&known.egress), &known.ingress).unwrap();
+    let found = known.find();
     assert!((found.path.delay_us - 5_000.0).abs() <= 10.0, "{:?}", found.path);
     assert!(found.model.at_far_end);
     assert!(matches!(found.estimates.losses, LossFinding::TailDrop(_)));
@@ -202,7 +201,7 @@ fn netems_limit_counts_the_path() {
     );
     let found = known.find();
     assert_eq!(found.model.aqm, Some(AqmKind::PathLimit), "{:?}", found.aqms);
-    assert_eq!(found.model.path_limit.expect("a limit").packets, 80);
+    within(found.model.path_limit.expect("a limit").packets as f64, 80.0, 0.02);
     within(found.model.rate_bps as f64, 10e6, 2e-4);
     let again = known.written(&found);
     assert!(again.measured[0].delays.as_ref().unwrap().agreement.w1_normalized.unwrap() < 0.01);

@@ -320,6 +320,7 @@ impl Fit {
         let exact = least(&mut starts.iter().take(2).map(|(_, at)| descend(*at, &factors, cost)))?;
         let round = least(&mut round_figures(near.0).map(|at| (at, cost(&at))))?;
         let exact = if round.1 <= exact.1 { round } else { exact };
+        let exact = descend(exact.0, &[1.05, 1.02, 1.01, 1.003], cost);
         let (at, off) = if exact.1 < EXACT {
             let most = 1.1 * exact.1 + 0.01;
             let target = width(exact.0[0], most, |target| cost(&[target, exact.0[1]]));
@@ -327,7 +328,8 @@ impl Fit {
             let round = [0, 1].map(|which: usize| {
                 roundest(exact.0[which], [target, interval][which].max(0.03 * exact.0[which]))
             });
-            (if cost(&round) <= most { round } else { exact.0 }, [target, interval])
+            // The roundest figures that do as well.
+            (if cost(&round) <= 1.02 * exact.1 + 1e-9 { round } else { exact.0 }, [target, interval])
         } else {
             let most = 1.05 * near.1;
             let target = width(near.0[0], most, |target| each(&[target, near.0[1]]));
