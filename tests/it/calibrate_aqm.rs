@@ -114,7 +114,7 @@ fn a_handful_of_losses_names_all_that_may_be_why() {
 fn of_flows(ptm: &str) -> Known {
     let link = format!("bandwidth = \"10 Mbps\"\nptm = {{ {ptm} }}");
     let flow = |port: u16| {
-        let (rate, packets) = if port % 2 == 0 { ("2.4 Mbps", 6_000) } else { ("500 kbps", 1_250) };
+        let (rate, packets) = if port.is_multiple_of(2) { ("2.4 Mbps", 6_000) } else { ("500 kbps", 1_250) };
         poisson(rate, &format!("flow{port}"), port, packets)
     };
     let traffic: String = (5_000..5_008).map(flow).collect();
