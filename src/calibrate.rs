@@ -245,6 +245,8 @@ pub struct Calibration {
     pub aqms_on_whole: Vec<AqmEstimate>,
     /// Rules that are about as likely as the first.
     pub not_apart: Vec<AqmKind>,
+    /// Disciplines with a queue per flow that give flows about what the chosen one does.
+    pub alike: Vec<DisciplineKind>,
     /// The device, fitted on the first half.
     pub fitted_on_half: Model,
     /// The first half's device on the second half; none where the recording is too short for halves.
@@ -360,6 +362,13 @@ pub fn calibrate(
             listed(not_apart.iter().map(|kind| kind.words()))
         ));
     }
+    let alike = alike(&trials);
+    if alike.len() > 1 {
+        not_identified.push(format!(
+            "which queue per flow it has: {} distribute the delays and losses of flows about alike",
+            listed(alike.iter().map(|kind| kind.words()))
+        ));
+    }
     Ok(Calibration {
         ingress: options.ingress.clone(),
         egress: options.egress.clone(),
@@ -369,6 +378,7 @@ pub fn calibrate(
         model,
         path,
         not_apart,
+        alike,
         aqms,
         aqms_on_whole,
         estimates: on_whole.into_estimates(),
@@ -403,6 +413,27 @@ fn rank(trials: &mut [(Trial, Model)]) {
         a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1))
     });
 }
+
+/// Disciplines with a queue per flow that come about as close as the chosen one; none where that is another, or exact.
+fn alike(trials: &[(Trial, Model)]) -> Vec<DisciplineKind> {
+    let Some(least) = trials[0].0.cost_by_flow.filter(|cost| *cost > EXACT_BY_FLOW) else {
+        return Vec::new();
+    };
+    let mut alike = Vec::new();
+    for (trial, _) in trials {
+        let close = trial.cost_by_flow.is_some_and(|cost| cost < ALIKE * least);
+        if close && !alike.contains(&trial.discipline) {
+            alike.push(trial.discipline);
+        }
+    }
+    alike
+}
+
+/// Costs by flow below this are no chance.
+const EXACT_BY_FLOW: f64 = 0.02;
+
+/// How much more another may cost by flow and be about as close: random numbers make as much.
+const ALIKE: f64 = 1.5;
 
 /// What the cost of priorities with sharing within is multiplied by: either alone says the same in fewer figures.
 const MORE_INVOLVED: f64 = 1.25;

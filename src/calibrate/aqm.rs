@@ -13,7 +13,7 @@ mod red;
 use serde::Serialize;
 
 use super::buffer::{self, BufferEstimate, Counts};
-use super::queue::{Joined, Queue};
+use super::queue::{Newcomer, Queue};
 use crate::ptm::PtmSpec;
 use crate::units::{Span, Timestamp};
 
@@ -240,7 +240,7 @@ fn path_limit(score: &Scoring<'_>) -> AqmEstimate {
 fn limit(queue: &Queue, predicted: &mut [f64]) -> Option<u64> {
     let admitted = queue.joined[queue.fit.clone()].iter().filter(|joined| joined.taken.is_some());
     let most = admitted.map(|joined| joined.packets).fold(0.0, f64::max);
-    let full = |joined: &Joined| joined.packets >= most;
+    let full = |joined: &Newcomer| joined.packets >= most;
     let (mut unpredicted, mut at_full, mut passed) = (0, 0, 0);
     for place in queue.fit.clone() {
         let joined = &queue.joined[place];

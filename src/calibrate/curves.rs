@@ -237,7 +237,7 @@ impl Source<'_> {
         let sample = self.fitting.as_found(passages);
         let window = us(self.window.start)..us(self.window.end);
         let processing = us(model.processing_ps as i64);
-        let queue = Queue::new(&sample, |_| true, processing, false, 0.0, 0.0..0.0, window);
+        let queue = Queue::new(&sample, |_| true, processing, false, |_| 0.0, 0.0..0.0, window);
         found(&queue, &sample, predicted)
     }
 

@@ -322,16 +322,12 @@ impl Fitting {
         let window = |range: &Range<i64>| us(range.start)..us(range.end);
         let processing = us(model.processing_ps as i64);
         let peeks = model.bottleneck == Bottleneck::TokenBucket;
+        // Behind the far end of a link begins what comes after the transmission.
+        let far_end = self.estimates.rate.filter(|_| model.at_far_end);
+        let path = |length: f64| self.path_delay_us + far_end.map_or(0.0, |rate| rate.service(length));
         let sample = self.as_found(&joined.passages);
-        let queue = Queue::new(
-            &sample,
-            |_| true,
-            processing,
-            peeks,
-            self.path_delay_us,
-            window(&self.window),
-            window(&score),
-        );
+        let queue =
+            Queue::new(&sample, |_| true, processing, peeks, path, window(&self.window), window(&score));
         let setting = Setting {
             start: self.start,
             has_path: self.path_delay_us > 0.0,

@@ -6,7 +6,7 @@ use super::sample::{Crossing, Sample};
 
 /// A packet that joined.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Joined {
+pub(super) struct Newcomer {
     /// When, in us.
     pub at: f64,
     /// Its length as the queue counts it, in bytes.
@@ -27,7 +27,7 @@ pub(super) struct Joined {
     pub idle_since: Option<f64>,
 }
 
-impl Joined {
+impl Newcomer {
     /// Whether it was lost, or marked instead.
     pub fn is_hit(&self) -> bool {
         self.taken.is_none() || self.marked
@@ -38,7 +38,7 @@ impl Joined {
 #[derive(Debug, Clone)]
 pub(super) struct Queue {
     /// Those that joined, in order.
-    pub joined: Vec<Joined>,
+    pub joined: Vec<Newcomer>,
     /// The part that parameters are read off.
     pub fit: Range<usize>,
     /// The part that they are scored on; empty where there is none.
@@ -46,14 +46,14 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// The packets of `class`; `processing` us pass before a packet joins, and `path` us behind the queue. `peeks`: a
+    /// The packets of `class`; `processing` us pass before a packet joins, and `path` us of its length behind the queue. `peeks`: a
     /// packet is taken out as the one before it leaves. Parameters are read off what arrives in the window `fit` [us], and scored on `score`.
     pub fn new(
         sample: &Sample,
         class: impl Fn(usize) -> bool,
         processing: f64,
         peeks: bool,
-        path: f64,
+        path: impl Fn(f64) -> f64,
         fit: Range<f64>,
         score: Range<f64>,
     ) -> Self {
@@ -82,14 +82,14 @@ impl Queue {
                     idle_since = Some(left);
                 }
             }
-            while arriving.next_if(|(left, _)| *left + path <= at).is_some() {
+            while arriving.next_if(|(left, length)| *left + path(*length) <= at).is_some() {
                 on_path -= 1.0;
             }
             let (waiting_bytes, waiting_packets) = (f64::max(bytes, 0.0), f64::max(packets, 0.0));
             let taken = crossing
                 .departure
                 .map(|departure| if peeks { left_before.clamp(at, departure) } else { departure });
-            joined.push(Joined {
+            joined.push(Newcomer {
                 at,
                 length: crossing.length,
                 capable: crossing.capable,
@@ -129,7 +129,7 @@ impl Queue {
     /// What a prediction leaves open of a part: the negative logarithm of the probability that it gave to what
     /// happened, in nats. `predicted` is the probability of a hit, packet by packet.
     pub fn log_loss(&self, predicted: &[f64], part: &Range<usize>) -> f64 {
-        let of = |joined: &Joined, predicted: &f64| {
+        let of = |joined: &Newcomer, predicted: &f64| {
             let hit = predicted.clamp(SURE, 1.0 - SURE);
             -libm::log(if joined.is_hit() { hit } else { 1.0 - hit })
         };

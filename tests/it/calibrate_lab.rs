@@ -195,7 +195,7 @@ fn recognizes(found: &Calibration, kind: Kind) -> bool {
         Kind::Aqm(kind) => {
             model.discipline.is_single() && (model.aqm == Some(kind) || found.not_apart.contains(&kind))
         }
-        Kind::Discipline(discipline) => model.discipline == discipline,
+        Kind::Discipline(discipline) => model.discipline == discipline || found.alike.contains(&discipline),
         Kind::Fifo => {
             let limits = matches!(model.aqm, None | Some(AqmKind::TailDrop | AqmKind::PathLimit));
             model.discipline == DisciplineKind::Fifo && limits
