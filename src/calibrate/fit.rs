@@ -13,7 +13,7 @@ use super::model::{Bottleneck, ClassModel, DisciplineKind, Model, PathLimit};
 use super::passage::{Joined, Passage};
 use super::path::{JitterBehind, PathEstimate};
 use super::queue::Queue;
-use super::rate::{RateEstimate, framed};
+use super::rate::{LookedFor, RateEstimate, framed};
 use super::sample::{Alone, Crossing, Sample, quantile, roundest};
 use super::simulate::Replays;
 use super::{Baselines, CalibrateError, baseline};
@@ -207,7 +207,7 @@ impl Fitting {
         let transmission = transmission(&sample.alone());
         if let Some(us_per_byte) = transmission {
             let before = sample.shifted(|crossing| us_per_byte * crossing.length);
-            let rate = RateEstimate::of(&before, guard(&before.alone()), true);
+            let rate = RateEstimate::of(&before, guard(&before.alone()), LookedFor::All);
             // The same rate as while packets wait, or none waited that would tell.
             at_far_end =
                 rate.as_ref().is_none_or(|rate| (0.8..1.25).contains(&(us_per_byte * rate.taken_bps / 8e6)));
@@ -220,7 +220,7 @@ impl Fitting {
         }
         let alone = sample.alone();
         let mut guard_us = guard(&alone);
-        if let Some(rate) = RateEstimate::of(&sample, guard_us, false) {
+        if let Some(rate) = RateEstimate::of(&sample, guard_us, LookedFor::Overhead) {
             guard_us = guard_by(&sample, &rate, guard_us);
         }
         // What several queues do beneath a jitter is not told from it: all of it is the path's.
@@ -234,7 +234,8 @@ impl Fitting {
             true => Classification::of(&overtaking, &joined.passages, &joined.flows),
             false => None,
         };
-        let mut rate = if is_hidden { None } else { RateEstimate::of(&sample, guard_us, true) };
+        let looked_for = if classes.is_some() { LookedFor::Nothing } else { LookedFor::All };
+        let mut rate = if is_hidden { None } else { RateEstimate::of(&sample, guard_us, looked_for) };
         if let (Some(rate), Some(jitter)) = (&mut rate, &path.jitter) {
             rate.blurred(jitter.rate_uncertainty_bps.max(rate.uncertainty_bps));
         }

@@ -154,11 +154,11 @@ impl Queue {
         signal.iter().map(|value| (counts[*value].1 + mean) / (counts[*value].0 + 1.0)).collect()
     }
 
-    /// A prediction that allows for something else now and then.
-    pub fn softened(&self, mut predicted: Vec<f64>) -> Vec<f64> {
+    /// A prediction that allows for something else now and then: in that part of the packets.
+    pub fn softened(&self, mut predicted: Vec<f64>, part: f64) -> Vec<f64> {
         let mean = (self.hits(&self.fit) as f64 + 0.5) / (self.fit.len() as f64 + 1.0);
         for hit in &mut predicted {
-            *hit = (1.0 - ELSE) * *hit + ELSE * mean;
+            *hit = (1.0 - part) * *hit + part * mean;
         }
         predicted
     }
@@ -166,6 +166,3 @@ impl Queue {
 
 /// Nothing is surer than this.
 const SURE: f64 = 1e-6;
-
-/// The part of packets that something else may decide.
-const ELSE: f64 = 0.001;

@@ -408,10 +408,20 @@ fn cells_or_shortest(stretches: &[Stretch]) -> Option<Framing> {
     (left < MUCH_LESS * straight).then_some(framing)
 }
 
+/// Which framing is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LookedFor {
+    /// None: where packets of several classes alternate, departures do not go with single packets.
+    Nothing,
+    /// Bytes that are added.
+    Overhead,
+    /// Cells and shortest lengths as well.
+    All,
+}
+
 impl RateEstimate {
     /// From the departures while packets waited for more than `guard` us; none where too few did.
-    /// Cells and shortest lengths are looked for where that is wanted.
-    pub(super) fn of(sample: &Sample, guard: f64, cells: bool) -> Option<Self> {
+    pub(super) fn of(sample: &Sample, guard: f64, looked_for: LookedFor) -> Option<Self> {
         let periods = periods(sample, guard);
         let own_length = waits_for_own_length(&periods)?;
         let mut framing = Framing::default();
@@ -426,7 +436,7 @@ impl RateEstimate {
         if told {
             framing.overhead = Overhead::new(measured.round() as i32).unwrap_or_default();
         }
-        if let Some(found) = cells.then(|| cells_or_shortest(&stretches)).flatten() {
+        if let Some(found) = (looked_for == LookedFor::All).then(|| cells_or_shortest(&stretches)).flatten() {
             framing = found;
         }
         let fitted = fit(&periods, own_length, &framing, guard)?;

@@ -94,7 +94,7 @@ impl JsonSchema for Overhead {
 pub struct Framing {
     /// What is added to each packet.
     pub overhead: Overhead,
-    /// The shortest length [B].
+    /// The shortest length, in bytes.
     pub mpu: u32,
     /// How the link carries it.
     pub link_layer: LinkLayer,

@@ -7,6 +7,9 @@ use crate::link::Link;
 use crate::ptm::{Buffer, PieLaw, PieSpec, PieState, Place, PtmSpec};
 use crate::units::{Bandwidth, Span, Time, Timestamp};
 
+/// The part of packets that something else may decide.
+const ELSE: f64 = 0.001;
+
 /// A packet that was taken out: when it had joined, when it was taken, and what stayed.
 struct Taken {
     joined: Time,
@@ -85,7 +88,7 @@ impl Try<'_> {
     fn cost(&self, [target, period]: &[f64; 2]) -> f64 {
         let of = |phase: &f64| {
             let predicted = self.predict(*target, *period, *phase);
-            self.queue.log_loss(&self.queue.softened(predicted), &self.queue.fit)
+            self.queue.log_loss(&self.queue.softened(predicted, ELSE), &self.queue.fit)
         };
         PHASES.iter().map(of).fold(f64::INFINITY, f64::min)
     }
@@ -148,7 +151,7 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
     let ecn = queue.joined.iter().any(|joined| joined.marked);
     let whole = Try::new(queue, setting);
     let phase = PHASES.into_iter().map(|phase| {
-        let predicted = queue.softened(whole.predict(at[0], at[1], phase));
+        let predicted = queue.softened(whole.predict(at[0], at[1], phase), ELSE);
         (queue.log_loss(&predicted, &queue.fit), predicted)
     });
     let (_, mut predicted) = phase.min_by(|a, b| a.0.total_cmp(&b.0))?;

@@ -6,6 +6,9 @@ use crate::calibrate::sample::{quantile, roundest};
 use crate::ptm::{Buffer, PtmSpec, RedDecay, RedSpec};
 use crate::units::{ByteCount, Probability, Rate, Span};
 
+/// The part of packets that something else may decide.
+const ELSE: f64 = 0.01;
+
 /// Weights that Linux knows: 2 to the power of minus these.
 const WEIGHTS: std::ops::RangeInclusive<i32> = 1..=14;
 
@@ -86,7 +89,7 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
             return f64::INFINITY;
         }
         let ramp = Ramp { min, max, max_p };
-        seen.log_loss(&seen.softened(ramp.predict(seen, averages)), &seen.fit)
+        seen.log_loss(&seen.softened(ramp.predict(seen, averages), ELSE), &seen.fit)
     };
     let mut starts: Vec<(f64, [f64; 3], f64)> = Vec::new();
     for log in WEIGHTS {
@@ -131,7 +134,7 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
     let (min_off, max_off, max_p_off) = (of(0), of(1), of(2));
     let forced = queue.fit.clone().filter(|place| averages[*place] >= max).count();
     let ramp = Ramp { min, max, max_p };
-    let mut predicted = queue.softened(ramp.predict(queue, &averages));
+    let mut predicted = queue.softened(ramp.predict(queue, &averages), ELSE);
     let limit = limit(queue, &mut predicted);
     let mut parameters = vec![
         Parameter { name: "min", value: min, uncertainty: min_off, unit: "B" },
