@@ -431,8 +431,10 @@ impl RateEstimate {
         // Timers are late by what goes a little with lengths: a part of the noise of the stamps is no noise.
         let uncertainty = uncertainty + TIMERS * guard / roughly(&periods, &framing)?;
         // More than any framing takes is something else.
-        let told =
-            explains && measured.abs() > uncertainty.max(LEAST_OVERHEAD) && measured.abs() < MOST_OVERHEAD;
+        let told = looked_for != LookedFor::Nothing
+            && explains
+            && measured.abs() > uncertainty.max(LEAST_OVERHEAD)
+            && measured.abs() < MOST_OVERHEAD;
         if told {
             framing.overhead = Overhead::new(measured.round() as i32).unwrap_or_default();
         }
