@@ -39,7 +39,7 @@ pub use buffer::{BufferEstimate, Counts, LossFinding};
 pub use classes::{ClassRange, Classification, Field};
 pub use curves::Curves;
 pub use files::write;
-pub(crate) use files::{framing_text, parameters, path_lines};
+pub(crate) use files::{framing_text, parameters, path_figures};
 pub use fit::{Estimates, ProcessingEstimate};
 pub use model::{Bottleneck, ClassModel, DisciplineKind, Model};
 pub use path::{JitterBehind, JitterEstimate, PathEstimate, ReorderEstimate};
@@ -331,6 +331,7 @@ pub fn calibrate(
         trials.push((trial, model));
     }
     rank(&mut trials);
+    keep_best_per_flow(&mut trials);
     let fitted_on_half = trials[0].1.clone();
     let on_whole = fit::Fitting::new(&joined, &path, whole.clone());
     let likely: Vec<AqmKind> = aqm::not_apart(&aqms).iter().map(|aqm| aqm.kind).collect();
@@ -411,6 +412,16 @@ fn rank(trials: &mut [(Trial, Model)]) {
     trials.sort_by(|a, b| {
         let (a, b) = (key(a), key(b));
         a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1))
+    });
+}
+
+/// Keeps the best of the candidates of each discipline with a queue per flow: they began with other parameters.
+fn keep_best_per_flow(trials: &mut Vec<(Trial, Model)>) {
+    let mut seen = Vec::new();
+    trials.retain(|(trial, _)| {
+        let is_first = !trial.discipline.is_per_flow() || !seen.contains(&trial.discipline);
+        seen.push(trial.discipline);
+        is_first
     });
 }
 

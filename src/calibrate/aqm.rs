@@ -15,10 +15,10 @@ use serde::Serialize;
 use super::buffer::{self, BufferEstimate, Counts};
 use super::queue::{Newcomer, Queue};
 use crate::ptm::PtmSpec;
-use crate::units::{Span, Timestamp};
+use crate::units::{Span, Time, Timestamp};
 
 /// A rule by which a queue loses or marks packets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AqmKind {
     /// A full buffer.
@@ -295,15 +295,20 @@ pub(super) fn descend<const N: usize>(
     (at, least)
 }
 
-/// Half the width of the interval around `at` in which one parameter costs no more than `most`: the outermost of the values
-/// tried on either side that do.
-pub(super) fn width(at: f64, most: f64, cost: impl Fn(f64) -> f64) -> f64 {
+/// The interval around `at` in which one parameter costs no more than `most`, of a cost that rises to either side.
+pub(super) fn interval(at: f64, most: f64, cost: impl Fn(f64) -> f64) -> (f64, f64) {
+    let parts: Vec<f64> = (1..=STEPS).map(|step| 0.0005 * 1.2f64.powi(step)).collect();
     let reach = |direction: f64| {
-        let steps = (1..=STEPS).rev().map(|step| 0.0005 * 1.2f64.powi(step));
-        steps.into_iter().find(|part| cost(at * (1.0 + direction * part)) <= most).unwrap_or(0.0)
+        let within = parts.partition_point(|part| cost(at * (1.0 + direction * part)) <= most);
+        within.checked_sub(1).map_or(0.0, |last| parts[last])
     };
-    let (down, up) = (reach(-1.0), reach(1.0));
-    at * f64::max((down + up) / 2.0, 0.0005)
+    (at * (1.0 - reach(-1.0)), at * (1.0 + reach(1.0)))
+}
+
+/// Half its width.
+pub(super) fn width(at: f64, most: f64, cost: impl Fn(f64) -> f64) -> f64 {
+    let (low, high) = interval(at, most, cost);
+    f64::max((high - low) / 2.0, 0.0005 * at)
 }
 
 /// Steps from 0.06 % to 95 % of a parameter.
@@ -312,4 +317,9 @@ const STEPS: i32 = 41;
 /// A span of so many microseconds.
 pub(super) fn span(us: f64) -> Span {
     Span::from_ns((us * 1_000.0).round() as u64)
+}
+
+/// The instant so many microseconds after the start.
+fn time(us: f64) -> Time {
+    Time::from_ps((us.max(0.0) * 1e6).round() as u64)
 }

@@ -267,6 +267,19 @@ impl Classification {
 }
 
 impl Field {
+    /// As a `match` names it.
+    pub fn key(self) -> &'static str {
+        match self {
+            Field::Dscp => "dscp",
+            Field::DestinationPort => "destination_ports",
+            Field::SourcePort => "source_ports",
+            Field::Protocol => "protocol",
+            Field::IngressPort => "ingress_ports",
+            Field::Destination => "destination",
+            Field::Source => "source",
+        }
+    }
+
     fn text(self, value: u128) -> String {
         match self {
             Field::Protocol => {

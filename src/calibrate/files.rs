@@ -14,7 +14,6 @@ use super::path::PathEstimate;
 use super::report;
 use super::{CalibrateError, Calibration};
 use crate::config::toml_value;
-use crate::impairment::{Distribution, Jitter};
 use crate::ptm::{Framing, LinkLayer, NetemSpec, PtmSpec};
 use crate::record::{DirectoryError, RunDirectory};
 use crate::units::{Bandwidth, ByteCount, Span};
@@ -133,7 +132,7 @@ struct Way {
     /// The delay of the link behind the device, in picoseconds.
     behind: u64,
     /// Its jitter.
-    jitter: Option<Jitter>,
+    jitter: Option<String>,
 }
 
 impl Way {
@@ -143,7 +142,7 @@ impl Way {
         let Calibration { path, model, .. } = calibration;
         let ps = |us: f64| (us * 1e6).round() as u64;
         let mut before: Vec<u64> = path.before_us.iter().map(|us| ps(*us)).collect();
-        let shows_start = model.bottleneck == Bottleneck::Link && !model.at_far_end;
+        let shows_start = model.shows_start();
         let netem_delays =
             model.path_limit.is_some() || (model.bottleneck == Bottleneck::None && path.netem().is_some());
         let mut behind = if netem_delays { 0 } else { ps(path.delay_us) };
@@ -155,20 +154,6 @@ impl Way {
         }
         Way { before, behind, jitter: path.link_jitter().filter(|_| !shows_start) }
     }
-}
-
-fn jitter_text(jitter: &Jitter) -> String {
-    let distribution = match jitter.distribution {
-        Distribution::Uniform { max } => format!("distribution = \"uniform\", max = {}", toml_value(&max)),
-        Distribution::Normal { mean, std, .. } => {
-            format!("distribution = \"normal\", mean = {}, std = {}", toml_value(&mean), toml_value(&std))
-        }
-        // No path is found to have another.
-        Distribution::Exponential { mean, .. } | Distribution::Pareto { mean, .. } => {
-            format!("distribution = \"exponential\", mean = {}", toml_value(&mean))
-        }
-    };
-    format!("{{ {distribution}, order = \"break\" }}")
 }
 
 fn topology_text(calibration: &Calibration, name: &str) -> String {
@@ -214,7 +199,7 @@ fn topology_text(calibration: &Calibration, name: &str) -> String {
         forward.push(format!("delay = {}", span(way.behind)));
     }
     if let Some(jitter) = way.jitter {
-        forward.push(format!("jitter = {}", jitter_text(&jitter)));
+        forward.push(format!("jitter = {jitter}"));
     }
     if !forward.is_empty() {
         text.push_str(&format!("forward = {{ {} }}\n", forward.join(", ")));
@@ -301,40 +286,44 @@ pub(crate) fn framing_text(framing: &Framing) -> String {
     text
 }
 
-/// What was found of the path, line by line.
-pub(crate) fn path_lines(path: &PathEstimate) -> Vec<String> {
-    let mut lines = Vec::new();
+/// What was found of the path: names and figures.
+pub(crate) fn path_figures(path: &PathEstimate) -> Vec<(&'static str, String)> {
+    let mut figures = Vec::new();
+    let ms = |us: f64| us / 1e3;
     if path.delay_us > 0.0 {
-        lines.push(format!(
-            "path         {:.3} ms, to {:.0} us: the device's own forwarding is not told from it",
-            path.delay_us / 1e3,
-            path.delay_uncertainty_us
+        let (delay, off) = (ms(path.delay_us), path.delay_uncertainty_us);
+        figures.push((
+            "path",
+            format!("{delay:.3} ms, less than {off:.0} us of it may be the device's forwarding"),
         ));
     }
     for (capture, us) in path.before_us.iter().enumerate().filter(|(_, us)| **us > 0.0) {
-        lines.push(format!("path         {:.3} ms more before ingress capture {}", us / 1e3, capture + 1));
+        figures.push(("path", format!("{:.3} ms more before ingress capture {}", ms(*us), capture + 1)));
     }
     if let Some(jitter) = &path.jitter {
-        lines.push(format!(
-            "jitter       {:.3} ms in the mean, {:.3} ms of standard deviation, {:.3} ms at most; {} packets overtook \
-             one of their own flow",
-            jitter.mean_us / 1e3,
-            jitter.std_us / 1e3,
-            jitter.most_us / 1e3,
-            jitter.overtaking
+        let (mean, std, most) = (ms(jitter.mean_us), ms(jitter.std_us), ms(jitter.most_us));
+        figures.push((
+            "jitter",
+            format!(
+                "mean {mean:.3} ms, standard deviation {std:.3} ms, maximum {most:.3} ms; {} packets overtook one of \
+                 their own flow",
+                jitter.overtaking
+            ),
         ));
     }
     if let Some(found) = &path.reordering {
-        lines.push(format!(
-            "reordering   {:.1} % of packets go at once, one of {} at most with a probability of {:.3}; the others take \
-             {:.3} ms",
-            100.0 * found.part,
-            found.gap,
-            found.probability(),
-            found.delay_us / 1e3
+        figures.push((
+            "reordering",
+            format!(
+                "{:.1} % of packets go at once (gap {}, probability {:.3}), the others after {:.3} ms",
+                100.0 * found.part,
+                found.gap,
+                found.probability(),
+                ms(found.delay_us)
+            ),
         ));
     }
-    lines
+    figures
 }
 
 /// The parameters of a rule in words.
@@ -374,7 +363,7 @@ fn evidence(calibration: &Calibration) -> Vec<String> {
             packets.ingress, packets.matched, packets.lost, packets.unknown
         ),
     ];
-    lines.extend(path_lines(&calibration.path));
+    lines.extend(path_figures(&calibration.path).into_iter().map(|(name, text)| format!("{name}: {text}")));
     let mut line = |text: String| lines.push(text);
     if let Some(processing) = &estimates.processing {
         line(format!(

@@ -1,39 +1,27 @@
-//! Estimates from a part of the recording, and the models that they make.
+//! Estimates from a part of the recording: each from the packets that show it.
+//!
+//! `candidates` makes models of them, `unseen` says what they leave open.
+
+mod candidates;
+mod unseen;
 
 use std::ops::Range;
 
 use serde::Serialize;
 
-use super::aqm::{self, AqmEstimate, AqmKind, Setting};
-use super::bucket::{BurstEstimate, Figure, loses_tokens};
+use super::bucket::{BurstEstimate, Figure};
 use super::buffer::LossFinding;
-use super::classes::{self, Classification, Field, quanta};
-use super::flow_queues;
-use super::model::{Bottleneck, ClassModel, DisciplineKind, Model, PathLimit};
+use super::classes::{self, Classification, quanta};
+use super::model::Model;
 use super::passage::{Joined, Passage};
 use super::path::{JitterBehind, PathEstimate};
-use super::queue::Queue;
 use super::rate::{LookedFor, RateEstimate, framed};
-use super::sample::{Alone, Crossing, Sample, quantile, roundest};
-use super::simulate::Replays;
-use super::{Baselines, CalibrateError, baseline};
-use crate::ptm::Framing;
+use super::sample::{Alone, Sample, quantile, roundest};
+use super::{Baselines, baseline};
 use crate::units::Timestamp;
 
 /// Noise of stamps, in us, where nothing tells it: that of captures of a software router.
 const USUAL_GUARD: f64 = 30.0;
-
-/// An overhead that is not seen, and could not be larger than this [B], is none.
-const WELL_KNOWN_OVERHEAD: f64 = 4.0;
-
-/// Packets overtaken, as a part of all, from which on there are several queues.
-const SEVERAL_QUEUES: f64 = 0.02;
-
-/// The part of all overtaking that is between packets of one class, from which on its flows have queues of their own.
-const WITHIN_CLASSES: f64 = 0.02;
-
-/// By how much the cost must fall for a parameter to be moved from what was seen directly.
-const WORTH_IT: f64 = 0.01;
 
 /// How long a packet takes through an idle device.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -236,8 +224,10 @@ impl Fitting {
         };
         let looked_for = if classes.is_some() { LookedFor::Nothing } else { LookedFor::All };
         let mut rate = if is_hidden { None } else { RateEstimate::of(&sample, guard_us, looked_for) };
-        if let (Some(rate), Some(jitter)) = (&mut rate, &path.jitter) {
-            rate.blurred(jitter.rate_uncertainty_bps.max(rate.uncertainty_bps));
+        if let Some(rate) = &mut rate
+            && let Some(JitterBehind::Fifo { uncertainty_bps, .. }) = path.jitter.map(|jitter| jitter.behind)
+        {
+            rate.blurred(uncertainty_bps.max(rate.uncertainty_bps));
         }
         if let (true, None, Some(us_per_byte)) = (at_far_end, rate, transmission) {
             rate = Some(RateEstimate::of_transmission(us_per_byte));
@@ -311,285 +301,9 @@ impl Fitting {
         sample
     }
 
-    /// Why the queue of the device without classes loses packets: every rule, fitted on this part, the likeliest on
-    /// `score` first. Without `score` it is as likely as on this part, less a nat for each of its parameters.
-    pub fn aqms(&self, joined: &Joined, score: Range<i64>, kinds: Option<&[AqmKind]>) -> Vec<AqmEstimate> {
-        // Where packets overtake others there is more than one queue.
-        if self.estimates.overtaking as f64 > SEVERAL_QUEUES * self.sample.order.len() as f64 {
-            return Vec::new();
-        }
-        let model = self.plain();
-        let us = |ps: i64| ps as f64 / 1e6;
-        let window = |range: &Range<i64>| us(range.start)..us(range.end);
-        let processing = us(model.processing_ps as i64);
-        let peeks = model.bottleneck == Bottleneck::TokenBucket;
-        // Behind the far end of a link begins what comes after the transmission.
-        let far_end = self.estimates.rate.filter(|_| model.at_far_end);
-        let path = |length: f64| self.path_delay_us + far_end.map_or(0.0, |rate| rate.service(length));
-        let sample = self.as_found(&joined.passages);
-        let queue =
-            Queue::new(&sample, |_| true, processing, peeks, path, window(&self.window), window(&score));
-        let setting = Setting {
-            start: self.start,
-            has_path: self.path_delay_us > 0.0,
-            has_bottleneck: model.bottleneck != Bottleneck::None,
-            rate_bps: model.rate_bps.max(1) as f64,
-            asks_when_empty: model.bottleneck == Bottleneck::Link,
-        };
-        aqm::fit(&queue, &setting, kinds)
-    }
-
-    /// The device without classes, with that rule.
-    pub fn with_aqm(&self, aqm: &AqmEstimate) -> Model {
-        let mut model = self.plain();
-        model.aqm = Some(aqm.kind);
-        if aqm.kind != AqmKind::TailDrop {
-            model.buffer = None;
-            model.queue = aqm.spec.clone();
-        }
-        if aqm.kind == AqmKind::PathLimit {
-            let packets = aqm.parameters.first().map_or(0, |limit| limit.value as u64);
-            model.path_limit =
-                Some(PathLimit { packets, delay_ps: (self.path_delay_us * 1e6).round() as u64 });
-        }
-        model
-    }
-
     /// What was read off.
     pub fn into_estimates(self) -> Estimates {
         self.estimates
-    }
-
-    /// The device without a discipline of classes.
-    pub fn plain(&self) -> Model {
-        let Estimates { processing, rate, burst, losses, at_far_end, .. } = &self.estimates;
-        let sojourns = || {
-            let mut sojourns: Vec<f64> = self.sample.crossings.iter().filter_map(Crossing::sojourn).collect();
-            quantile(&mut sojourns, 0.0).unwrap_or(0.0)
-        };
-        let processing_us = processing.map_or_else(sojourns, |processing| processing.typical_us).max(0.0);
-        let mut model = Model {
-            discipline: DisciplineKind::Unlimited,
-            bottleneck: Bottleneck::None,
-            // To 10 ns: stamps are no finer.
-            processing_ps: (processing_us * 100.0).round() as u64 * 10_000,
-            rate_bps: 0,
-            framing: Framing::default(),
-            burst_bytes: 0,
-            release_slack_ps: 0,
-            buffer: losses.buffer().copied(),
-            aqm: losses.buffer().map(|_| AqmKind::TailDrop),
-            queue: None,
-            path_limit: None,
-            field: None,
-            classes: Vec::new(),
-            at_far_end: *at_far_end,
-            routes: self.routes,
-        };
-        let Some(rate) = rate else { return model };
-        model.discipline = DisciplineKind::Fifo;
-        model.rate_bps = rate.taken_bps.round() as u64;
-        model.framing = rate.framing;
-        let bytes = burst_bytes(rate, burst.as_ref());
-        let slack = burst.and_then(|burst| burst.slack_us).map_or(0.0, |slack| slack.value);
-        if is_link(rate, burst.as_ref(), *at_far_end, self.estimates.guard_us) {
-            model.bottleneck = Bottleneck::Link;
-            return model;
-        }
-        model.release_slack_ps = (slack * 10.0).round() as u64 * 100_000;
-        model.bottleneck =
-            if rate.waits_for_own_length { Bottleneck::TokenBucket } else { Bottleneck::DebtBucket };
-        // A bucket that must hold a whole packet is as deep as the longest that passed.
-        let least = if rate.waits_for_own_length { self.longest } else { 0.0 };
-        model.burst_bytes = bytes.max(least).round() as u64;
-        model
-    }
-
-    /// The classes of a model, in the order of their field.
-    fn with_classes(&self, discipline: DisciplineKind, top_owns_rate: bool, prio: &[u8]) -> Option<Model> {
-        let Estimates { classes, class_losses, quanta, losses, .. } = &self.estimates;
-        let found = classes.as_ref()?;
-        let mut model = self.plain();
-        if model.bottleneck == Bottleneck::None {
-            return None;
-        }
-        if model.bottleneck == Bottleneck::TokenBucket {
-            model.bottleneck = Bottleneck::DebtBucket;
-        }
-        let count = found.classes.len();
-        if prio.len() != count {
-            return None;
-        }
-        let misfits = |losses: &LossFinding| losses.buffer().map_or(u64::MAX, |buffer| buffer.misfits);
-        let by_class: u64 =
-            class_losses.iter().filter_map(|losses| losses.buffer()).map(|buffer| buffer.misfits).sum();
-        let shared =
-            misfits(losses) < by_class || class_losses.iter().all(|losses| losses.buffer().is_none());
-        if !shared {
-            model.buffer = None;
-        }
-        let shares = discipline != DisciplineKind::Priority;
-        // A turn that a class with a higher priority interrupts is one turn.
-        let quanta = match discipline {
-            DisciplineKind::PriorityAndSharing => &self.quanta_among_equals(prio),
-            _ => quanta,
-        };
-        let known: Vec<f64> = quanta.iter().filter_map(|quantum| Some(quantum.bytes?.value)).collect();
-        let quantum = |class: usize| {
-            let known_least = known.iter().copied().fold(f64::INFINITY, f64::min);
-            let fallback = if known.is_empty() { self.longest } else { known_least };
-            let (bytes, uncertainty) = match quanta.get(class).and_then(|quantum| quantum.bytes) {
-                Some(Figure { value, uncertainty }) => (value, uncertainty.max(0.03 * value)),
-                None => (fallback, 0.0),
-            };
-            roundest(bytes, uncertainty).round().max(1.0) as u64
-        };
-        model.discipline = discipline;
-        model.field = Some(found.field);
-        model.classes = (0..count)
-            .map(|class| ClassModel {
-                range: found.classes[class].clone(),
-                prio: prio[class],
-                quantum_bytes: shares.then(|| quantum(class)),
-                own_rate_bps: match top_owns_rate && prio[class] == 0 {
-                    true => model.rate_bps * 95 / 100,
-                    false => (model.rate_bps / 200).max(1),
-                },
-                buffer: class_losses[class].buffer().filter(|_| !shared).copied(),
-                queue: None,
-            })
-            .collect();
-        Some(model)
-    }
-
-    /// The quanta of classes among those of their own priority.
-    fn quanta_among_equals(&self, prio: &[u8]) -> Vec<QuantumEstimate> {
-        let mut found: Vec<QuantumEstimate> =
-            (0..prio.len()).map(|class| QuantumEstimate { class, bytes: None }).collect();
-        for place in 0..=prio.iter().copied().max().unwrap_or(0) {
-            let own = |crossing: &&Crossing| prio[crossing.class] == place;
-            let sample = Sample::of(self.sample.crossings.iter().filter(own).copied().collect());
-            let bytes = quanta(&sample, prio.len(), self.estimates.guard_us);
-            for (class, bytes) in bytes.into_iter().enumerate().filter(|(class, _)| prio[*class] == place) {
-                found[class].bytes = bytes.map(|(value, uncertainty)| Figure { value, uncertainty });
-            }
-        }
-        found
-    }
-
-    /// Models with classes to try, the simplest first.
-    pub fn classful(&self) -> Vec<Model> {
-        let Some(found) = &self.estimates.classes else { return Vec::new() };
-        let count = found.classes.len();
-        let order = strict_order(found);
-        let mut models = Vec::new();
-        models.extend(self.with_classes(DisciplineKind::Priority, false, &order));
-        if models.last().is_some_and(|model| model.bottleneck == Bottleneck::DebtBucket) {
-            models.extend(self.with_classes(DisciplineKind::Priority, true, &order));
-        }
-        models.extend(self.with_classes(DisciplineKind::Sharing, false, &vec![0; count]));
-        // The first few go strictly first, and the others share.
-        let mut shared: Vec<Vec<u8>> = vec![loose_order(found)];
-        for strict in 1..count.saturating_sub(1) {
-            shared.push(order.iter().map(|place| (*place).min(strict as u8)).collect());
-        }
-        shared.retain(|prio| prio.iter().any(|place| *place > 0));
-        shared.dedup();
-        if count > 2 {
-            for prio in shared {
-                models.extend(self.with_classes(DisciplineKind::PriorityAndSharing, false, &prio));
-            }
-        }
-        let within = found.overtaking_within as f64;
-        if within > WITHIN_CLASSES * (within + found.overtaking_between as f64) {
-            let with_queues: Vec<Model> = models.iter().map(flow_queues::in_classes).collect();
-            models.extend(with_queues);
-        }
-        models
-    }
-
-    /// Models with a queue per flow to try; none where no packet overtook one of another flow.
-    pub fn per_flow(&self) -> Vec<Model> {
-        let model = self.plain();
-        match self.estimates.overtaking > 0 && model.bottleneck != Bottleneck::None {
-            true => flow_queues::candidates(&model, &self.sample),
-            false => Vec::new(),
-        }
-    }
-
-    /// The model of the same kind as `other`, of this part of the recording.
-    pub fn like(&self, other: &Model, aqms: &[AqmEstimate]) -> Model {
-        if other.discipline.is_per_flow() {
-            return Model {
-                discipline: other.discipline,
-                queue: other.queue.clone(),
-                aqm: None,
-                buffer: None,
-                ..self.plain()
-            };
-        }
-        if !other.classes.is_empty() {
-            let prio: Vec<u8> = other.classes.iter().map(|class| class.prio).collect();
-            let own = self.with_classes(other.discipline, other.top_owns_rate(), &prio);
-            return match own {
-                Some(own) if other.classes[0].queue.is_some() => flow_queues::in_classes(&own),
-                Some(own) => own,
-                None => other.clone(),
-            };
-        }
-        match aqms.iter().find(|aqm| Some(aqm.kind) == other.aqm).or(aqms.first()) {
-            Some(aqm) => self.with_aqm(aqm),
-            None => self.plain(),
-        }
-    }
-
-    /// Finds by simulation what is not seen directly: burst and slack where only their difference is known, and the quanta
-    /// of classes that are rarely kept waiting.
-    pub fn refine(&self, model: Model, replays: &Replays) -> Result<Model, CalibrateError> {
-        let cost = |model: &Model| -> Result<f64, CalibrateError> {
-            Ok(replays.score(&replays.simulate(model)?, self.window.clone()).cost())
-        };
-        let model = self.refine_burst(model, &cost)?;
-        if model.discipline.is_per_flow() && !model.discipline.draws() {
-            return flow_queues::refine(model, &cost);
-        }
-        if model.discipline.draws() {
-            return flow_queues::refine(model, &|model: &Model| {
-                Ok(replays.cost_by_flow(&replays.simulate(model)?, self.window.clone()))
-            });
-        }
-        let unseen = |class: &usize| {
-            model.classes[*class].quantum_bytes.is_some()
-                && self.estimates.quanta.get(*class).is_none_or(|quantum| quantum.bytes.is_none())
-        };
-        let unseen: Vec<usize> = (0..model.classes.len()).filter(unseen).collect();
-        refine_quanta(model, &unseen, self.longest, &cost)
-    }
-
-    /// Slack and burst by simulation, where only the burst less the slack was seen.
-    fn refine_burst(
-        &self,
-        model: Model,
-        cost: &impl Fn(&Model) -> Result<f64, CalibrateError>,
-    ) -> Result<Model, CalibrateError> {
-        let Estimates { rate: Some(rate), burst: Some(burst), .. } = &self.estimates else {
-            return Ok(model);
-        };
-        if model.bottleneck != Bottleneck::DebtBucket || burst.bytes.is_some() {
-            return Ok(model);
-        }
-        let mut best = (cost(&model)?, model);
-        for slack_us in [0.0, 10.0, 20.0, 30.0, 40.0, 50.0] {
-            let mut tried = best.1.clone();
-            let bytes = (burst.head_start_us + slack_us) * rate.taken_bps / 8e6;
-            tried.burst_bytes = roundest(bytes, 0.01 * bytes).max(0.0) as u64;
-            tried.release_slack_ps = slack_us as u64 * 1_000_000;
-            let found = cost(&tried)?;
-            if found < (1.0 - WORTH_IT) * best.0 {
-                best = (found, tried);
-            }
-        }
-        Ok(best.1)
     }
 
     /// Rules of thumb, with this part's least sojourn and rate, on `window`.
@@ -600,173 +314,5 @@ impl Fitting {
         let no_queue = baseline::no_queue(joined, window.clone(), least, service);
         let mm1 = rate.and_then(|_| baseline::mm1(joined, window, least, service));
         Baselines { no_queue, load: mm1.as_ref().map(|(load, _)| *load), mm1: mm1.map(|(_, score)| score) }
-    }
-
-    /// What this part of the recording does not show, in words.
-    pub fn not_identified(&self, model: &Model, path: &PathEstimate) -> Vec<String> {
-        let Estimates { processing, rate, burst, losses, classes, quanta, .. } = &self.estimates;
-        let mut unknown = Vec::new();
-        let mut say = |text: String| unknown.push(text);
-        match processing {
-            None => say("the processing delay: the device was never idle".to_owned()),
-            Some(processing) if (processing.packets as usize) < LEAST_IDLE => {
-                say(format!(
-                    "the usual processing delay: only {} packets found the device idle",
-                    processing.packets
-                ));
-            }
-            Some(_) => {}
-        }
-        if path.jitter.is_some_and(|jitter| jitter.behind == JitterBehind::Queues) {
-            say(
-                "the device: it has several queues, and the path's jitter hides which packet waited in which"
-                    .to_owned(),
-            );
-        } else if rate.is_none() {
-            say("the rate, the burst, the discipline: too few packets waited for another".to_owned());
-        }
-        if let Some(jitter) = &path.jitter {
-            say(format!(
-                "burst, release slack and framing, and the order of packets less than {:.1} ms apart: the path's jitter \
-                 hides them",
-                (jitter.most_us - jitter.p50_us).max(jitter.p50_us) / 1e3
-            ));
-        }
-        if path.delay_us > 0.0 {
-            say("whether the constant delay lies before the device or behind it, and how long the device forwards \
-                 beside it"
-                .to_owned());
-        }
-        match burst {
-            Some(burst) if burst.bytes.is_none() && model.bottleneck != Bottleneck::Link => say(format!(
-                "burst and release slack apart: only the burst less the slack is seen, {:.1} us at the rate",
-                burst.head_start_us
-            )),
-            _ => {}
-        }
-        let slack_us = 1e-6 * model.release_slack_ps as f64;
-        if model.bottleneck == Bottleneck::TokenBucket
-            && loses_tokens(model.burst_bytes as f64, slack_us, self.longest, model.rate_bps as f64)
-        {
-            say("the rate of the tokens: the bucket is so shallow that a late timer loses some of them, and the rate is \
-                 what gets through"
-                .to_owned());
-        }
-        match losses {
-            LossFinding::TailDrop(_) | LossFinding::Unexplained { .. }
-                if model.buffer.is_none() && model.classes.iter().any(|class| class.buffer.is_some()) =>
-            {
-                for (index, _) in model.classes.iter().enumerate().filter(|(_, class)| class.buffer.is_none())
-                {
-                    say(format!("the buffer of class {}: nothing of it was lost", 10 * (index + 1)));
-                }
-            }
-            LossFinding::NoneLost { waiting_bytes } if rate.is_some() => {
-                say(format!("the buffer: nothing was lost, with up to {waiting_bytes:.0} B waiting"));
-            }
-            LossFinding::NoneLost { .. } => say("the buffer: nothing was lost".to_owned()),
-            LossFinding::Unexplained { lost, .. }
-                if model.classes.iter().all(|class| class.buffer.is_none()) && model.aqm.is_none() =>
-            {
-                say(format!(
-                    "why {lost} packets were lost: no limit of what waits tells them from the others"
-                ));
-            }
-            _ => {}
-        }
-        if rate.is_some() && classes.is_none() {
-            say("classes: no packet overtook another; they may be there without showing".to_owned());
-        }
-        if let Some(rate) = rate {
-            let unseen = rate.overhead_uncertainty_bytes;
-            if unseen.is_infinite() {
-                say("the framing overhead: packets of one length do not show it; the rate is that of recorded lengths"
-                    .to_owned());
-            } else if unseen > WELL_KNOWN_OVERHEAD && model.framing == Framing::default() {
-                say(format!(
-                    "a framing overhead below {unseen:.1} B per packet: the rate is that of recorded lengths"
-                ));
-            }
-        }
-        if model.bottleneck == Bottleneck::Link && Model::link_overhead(&model.framing).is_none() {
-            say("a link that fits the framing: a link adds bytes to a packet, and knows no cells".to_owned());
-        }
-        if !model.classes.is_empty() && model.bottleneck == Bottleneck::DebtBucket {
-            say("what each class is sure of on its own: a small part of the rate is assumed".to_owned());
-        }
-        if matches!(model.discipline, DisciplineKind::Sharing | DisciplineKind::PriorityAndSharing) {
-            for quantum in quanta.iter().filter(|quantum| quantum.bytes.is_none()) {
-                say(format!(
-                    "the quantum of class {}: it rarely waited with others",
-                    10 * (quantum.class + 1)
-                ));
-            }
-        }
-        unknown
-    }
-}
-
-/// The quanta of these classes, one after the other, by steps that get finer: coordinate descent.
-fn refine_quanta(
-    model: Model,
-    unseen: &[usize],
-    longest: f64,
-    cost: &impl Fn(&Model) -> Result<f64, CalibrateError>,
-) -> Result<Model, CalibrateError> {
-    if unseen.is_empty() {
-        return Ok(model);
-    }
-    let mut best = (cost(&model)?, model);
-    for factors in [[0.5, 2.0], [0.5, 2.0], [0.7, 1.4], [0.8, 1.25], [0.9, 1.1], [0.95, 1.05]] {
-        for &class in unseen {
-            let Some(quantum) = best.1.classes[class].quantum_bytes else { continue };
-            for factor in factors {
-                let bytes = (quantum as f64 * factor).clamp(0.5 * longest, 200_000.0);
-                let mut tried = best.1.clone();
-                tried.classes[class].quantum_bytes = Some(roundest(bytes, 0.02 * bytes) as u64);
-                let found = cost(&tried)?;
-                if found < (1.0 - WORTH_IT) * best.0 {
-                    best = (found, tried);
-                }
-            }
-        }
-    }
-    Ok(best.1)
-}
-
-/// The place of each class in the order of who goes before whom: 0 goes first, classes that go before as many others share
-/// a place.
-fn strict_order(found: &Classification) -> Vec<u8> {
-    order(found, 0.5)
-}
-
-/// The same, of classes that go before others all but always.
-fn loose_order(found: &Classification) -> Vec<u8> {
-    order(found, 0.95)
-}
-
-fn order(found: &Classification, clearly: f64) -> Vec<u8> {
-    let count = found.classes.len();
-    (0..count)
-        .map(|class| {
-            let before =
-                (0..count).filter(|other| *other != class && found.precedence(*other, class) > clearly);
-            before.count().min(7) as u8
-        })
-        .collect()
-}
-
-impl Field {
-    /// As a `match` names it.
-    pub fn key(self) -> &'static str {
-        match self {
-            Field::Dscp => "dscp",
-            Field::DestinationPort => "destination_ports",
-            Field::SourcePort => "source_ports",
-            Field::Protocol => "protocol",
-            Field::IngressPort => "ingress_ports",
-            Field::Destination => "destination",
-            Field::Source => "source",
-        }
     }
 }

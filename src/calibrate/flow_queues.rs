@@ -4,6 +4,7 @@
 use std::num::NonZeroU32;
 
 use super::CalibrateError;
+use super::aqm::span;
 use super::model::{DisciplineKind, Model};
 use super::sample::{Sample, roundest};
 use crate::ptm::{
@@ -51,7 +52,8 @@ const ETHERNET_HEADER: i32 = 14;
 /// CAKE with the rate of the bottleneck, where that is CAKE itself.
 fn cake(plain: &Model) -> CakeSpec {
     let framing = plain.framing;
-    let shapes = plain.cake_shapes();
+    // CAKE has the rate itself there: what it sends is seen as it starts.
+    let shapes = plain.shows_start();
     CakeSpec {
         bandwidth: shapes.then(|| plain.rate()),
         diffserv: Diffserv::Besteffort,
@@ -175,10 +177,6 @@ fn us(span: Span) -> f64 {
     span.as_ps() as f64 / 1e6
 }
 
-fn of_us(us: f64) -> Span {
-    Span::from_ns((us * 1e3).round() as u64)
-}
-
 fn bytes(bytes: f64) -> ByteCount {
     ByteCount::new(bytes.round() as u64)
 }
@@ -192,8 +190,8 @@ const KNOBS: [Knob; 7] = [
             _ => None,
         },
         set: |spec, value| match spec {
-            PtmSpec::FqCodel(spec) => spec.target = of_us(value),
-            PtmSpec::FqPie(spec) => spec.target = of_us(value),
+            PtmSpec::FqCodel(spec) => spec.target = span(value),
+            PtmSpec::FqPie(spec) => spec.target = span(value),
             _ => {}
         },
         range: (100.0, 1e6),
@@ -206,9 +204,9 @@ const KNOBS: [Knob; 7] = [
             _ => None,
         },
         set: |spec, value| match spec {
-            PtmSpec::FqCodel(spec) => spec.interval = of_us(value),
-            PtmSpec::FqPie(spec) => spec.t_update = of_us(value),
-            PtmSpec::Cake(spec) => spec.rtt = of_us(value),
+            PtmSpec::FqCodel(spec) => spec.interval = span(value),
+            PtmSpec::FqPie(spec) => spec.t_update = span(value),
+            PtmSpec::Cake(spec) => spec.rtt = span(value),
             _ => {}
         },
         range: (1e3, 1e7),

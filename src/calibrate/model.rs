@@ -241,8 +241,8 @@ impl Model {
         Model::link_overhead(&self.framing)
     }
 
-    /// Whether a CAKE here has the rate itself: what it sends is seen as it starts, as at a link's near end.
-    pub(super) fn cake_shapes(&self) -> bool {
+    /// Whether the egress capture shows how packets start onto the link that sets the pace.
+    pub(super) fn shows_start(&self) -> bool {
         self.bottleneck == Bottleneck::Link && !self.at_far_end
     }
 
@@ -279,7 +279,7 @@ impl Model {
         let bandwidth = match self.bottleneck {
             Bottleneck::Link
                 if self.has_netem_rate()
-                    || (self.discipline == DisciplineKind::Cake && self.cake_shapes()) =>
+                    || (self.discipline == DisciplineKind::Cake && self.shows_start()) =>
             {
                 return Link::with_delay(Bandwidth::Unlimited, Span::ZERO);
             }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::fit::transmission;
 use super::passage::{Fate, Joined, Passage};
 use super::sample::{Sample, quantile};
-use crate::impairment::{Distribution, Jitter, Order};
+use crate::config::toml_value;
 use crate::ptm::{DelayDistribution, NetemSpec};
 use crate::units::{Probability, Span};
 
@@ -48,10 +48,8 @@ pub struct JitterEstimate {
     pub kurtosis: f64,
     /// Packets that overtook one of their own flow.
     pub overtaking: u64,
-    /// What is between the packets and it.
+    /// What delays packets beside it.
     pub behind: JitterBehind,
-    /// How far the halves of what was looked at differ in the rate of that, and one part in 10,000, in bits per second.
-    pub rate_uncertainty_bps: f64,
 }
 
 /// What delays packets beside a path that varies.
@@ -64,6 +62,8 @@ pub enum JitterBehind {
     Fifo {
         /// the rate with which the delays vary least, in bits per second
         rate_bps: f64,
+        /// how far the halves of what was looked at differ in it, and one part in 10,000, in bits per second
+        uncertainty_bps: f64,
         /// what leaves at once, in bytes
         burst_bytes: f64,
     },
@@ -159,18 +159,19 @@ impl PathEstimate {
         Some(NetemSpec { limit, delay: mean, jitter: whole_us(width), distribution, ..NetemSpec::default() })
     }
 
-    /// Its jitter as that of a link; none where it has none beside a bottleneck.
-    pub(super) fn link_jitter(&self) -> Option<Jitter> {
+    /// Its jitter as a topology has that of a link; none where it has none beside a bottleneck.
+    pub(super) fn link_jitter(&self) -> Option<String> {
         let jitter = self.jitter.filter(|jitter| jitter.behind != JitterBehind::NoQueue)?;
+        let quoted = |us: f64| toml_value(&whole_us(us));
         let distribution = match jitter.is_uniform() {
-            true => Distribution::Uniform { max: whole_us(2.0 * jitter.mean_us) },
-            false => Distribution::Normal {
-                mean: whole_us(jitter.mean_us),
-                std: whole_us(jitter.std_us),
-                max: None,
-            },
+            true => format!("distribution = \"uniform\", max = {}", quoted(2.0 * jitter.mean_us)),
+            false => format!(
+                "distribution = \"normal\", mean = {}, std = {}",
+                quoted(jitter.mean_us),
+                quoted(jitter.std_us)
+            ),
         };
-        Some(Jitter { distribution, order: Order::Break })
+        Some(format!("{{ {distribution}, order = \"break\" }}"))
     }
 }
 
@@ -460,8 +461,9 @@ fn steady(joined: &mut Joined, window: &Range<i64>, overtaking: &[f64], path: &m
         });
         let rate_bps = bps(pace.us_per_byte);
         let apart = halves.iter().map(|half| (half - rate_bps).abs()).fold(0.0, f64::max);
-        jitter.behind = JitterBehind::Fifo { rate_bps, burst_bytes: pace.burst / pace.us_per_byte };
-        jitter.rate_uncertainty_bps = apart + 1e-4 * rate_bps;
+        let uncertainty_bps = apart + 1e-4 * rate_bps;
+        let burst_bytes = pace.burst / pace.us_per_byte;
+        jitter.behind = JitterBehind::Fifo { rate_bps, uncertainty_bps, burst_bytes };
     }
     let mut stays = stays.into_iter();
     for passage in &mut joined.passages {
@@ -487,7 +489,6 @@ fn queues(joined: &mut Joined, window: &Range<i64>, overtaking: &[f64], most: f6
         kurtosis: 1.8,
         overtaking: overtaking.len() as u64,
         behind: JitterBehind::Queues,
-        rate_uncertainty_bps: 0.0,
     });
     for passage in &mut joined.passages {
         *passage = moved(passage, 0.0, path.delay_us);
@@ -514,7 +515,6 @@ fn jitter(rest: &mut [f64], overtaking: u64, path: &mut PathEstimate) -> Option<
         kurtosis,
         overtaking,
         behind: JitterBehind::NoQueue,
-        rate_uncertainty_bps: 0.0,
     })
 }
 

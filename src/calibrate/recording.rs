@@ -68,12 +68,9 @@ impl Recording {
     pub fn model(&self, window: Range<i64>) -> Result<Model, CalibrateError> {
         let replays = Replays::new(&self.joined, self.captures);
         let fitting = Fitting::new(&self.joined, &PathEstimate::none(self.captures), window.clone());
-        let plain = match fitting.aqms(&self.joined, 0..0, None).first() {
-            Some(aqm) => fitting.with_aqm(aqm),
-            None => fitting.plain(),
-        };
         let mut best: Option<(f64, Model)> = None;
-        for model in std::iter::once(plain).chain(fitting.classful()).chain(fitting.per_flow()) {
+        // Why packets are lost does not set the pace.
+        for model in std::iter::once(fitting.plain()).chain(fitting.classful()) {
             let model = fitting.refine(model, &replays)?;
             let cost = replays.score(&replays.simulate(&model)?, window.clone()).cost();
             if best.as_ref().is_none_or(|(least, _)| cost < *least) {

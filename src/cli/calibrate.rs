@@ -10,7 +10,7 @@ use super::text::{count, seconds};
 use super::{CliError, Global, Output};
 use crate::calibrate::{
     Bottleneck, BufferEstimate, CalibrateError, CalibrateOptions, CalibrateStage, Calibration, Counts,
-    Figure, LossFinding, Score, calibrate, framing_text, parameters, path_lines, write,
+    Figure, LossFinding, Score, calibrate, framing_text, parameters, path_figures, write,
 };
 use crate::capture::Options as CaptureOptions;
 
@@ -132,8 +132,8 @@ fn print(calibration: &Calibration, output: &mut Output) -> Result<(), CliError>
             ))?;
         }
     }
-    for line in path_lines(&calibration.path) {
-        output.line(format_args!("  {line}"))?;
+    for (name, text) in path_figures(&calibration.path) {
+        output.line(format_args!("  {name:<12} {text}"))?;
     }
     if let Some(aqm) = calibration.chosen_aqm() {
         output.line(format_args!("  {:<12} {}", aqm.kind.words(), parameters(aqm)))?;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{AqmEstimate, AqmKind, Parameter, Scoring, Setting, descend, span, width};
+use super::{AqmEstimate, AqmKind, Parameter, Scoring, Setting, descend, span, time, width};
 use crate::calibrate::queue::Queue;
 use crate::calibrate::sample::roundest;
 use crate::link::Link;
@@ -67,10 +67,6 @@ struct Predicted {
     hits: Vec<u32>,
     /// Per turn: packets that were.
     were: Vec<u32>,
-}
-
-fn time(us: f64) -> Time {
-    Time::from_ps((us.max(0.0) * 1e6).round() as u64)
 }
 
 /// A limit on what waits, and the newcomers for whom there was no room: CoDel never saw them.
@@ -322,14 +318,22 @@ impl Fit {
         let exact = if round.1 <= exact.1 { round } else { exact };
         let exact = descend(exact.0, &[1.05, 1.02, 1.01, 1.003], cost);
         let (at, off) = if exact.1 < EXACT {
-            let most = 1.1 * exact.1 + 0.01;
-            let target = width(exact.0[0], most, |target| cost(&[target, exact.0[1]]));
-            let interval = width(exact.0[1], most, |interval| cost(&[exact.0[0], interval]));
-            let round = [0, 1].map(|which: usize| {
-                roundest(exact.0[which], [target, interval][which].max(0.03 * exact.0[which]))
-            });
-            // The roundest figures that do as well.
-            (if cost(&round) <= 1.02 * exact.1 + 1e-9 { round } else { exact.0 }, [target, interval])
+            let ([target, interval], least) = exact;
+            let most = 1.1 * least + 0.01;
+            let off = [
+                width(target, most, |target| cost(&[target, interval])),
+                width(interval, most, |interval| cost(&[target, interval])),
+            ];
+            // Of all that do as well, the middle; and the roundest figures near it that do, too.
+            let as_well = 1.02 * least + 1e-9;
+            let (low, high) = super::interval(target, as_well, |target| cost(&[target, interval]));
+            let middle = [(low + high) / 2.0, interval];
+            let round = [
+                roundest(middle[0], f64::max((high - low) / 2.0, 0.03 * middle[0])),
+                roundest(interval, off[1].max(0.03 * interval)),
+            ];
+            let does = |at: &[f64; 2]| cost(at) <= as_well;
+            ([round, middle].into_iter().find(does).unwrap_or(exact.0), off)
         } else {
             let most = 1.05 * near.1;
             let target = width(near.0[0], most, |target| each(&[target, near.0[1]]));

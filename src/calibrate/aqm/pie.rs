@@ -1,6 +1,6 @@
 //! PIE from its drops: how likely each was, by the waiting times that were recorded.
 
-use super::{AqmEstimate, AqmKind, Parameter, Scoring, Setting, descend, limit, span, width};
+use super::{AqmEstimate, AqmKind, Parameter, Scoring, Setting, descend, limit, span, time, width};
 use crate::calibrate::queue::Queue;
 use crate::calibrate::sample::{quantile, roundest};
 use crate::link::Link;
@@ -15,10 +15,6 @@ struct Taken {
     joined: Time,
     at: Time,
     stayed: u64,
-}
-
-fn time(us: f64) -> Time {
-    Time::from_ps((us.max(0.0) * 1e6).round() as u64)
 }
 
 fn taken(queue: &Queue) -> Vec<Taken> {

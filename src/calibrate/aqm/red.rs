@@ -123,15 +123,19 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
     let averages = averages(queue, weight, mean_packet, setting);
     let (at, least) = descend(at, &[1.02, 1.005, 1.001], |at| cost(at, &averages));
     let [min, max, max_p] = at;
-    // Two standard deviations of a parameter cost 2 nats.
-    let of = |parameter: usize| {
+    // Two standard deviations of a parameter cost 2 nats, with the others as they are likeliest then: a higher `min` goes
+    // with a higher `max_p`.
+    let of = |parameter: usize, others: [usize; 2]| {
         width(at[parameter], least + 2.0, |value| {
-            let mut tried = at;
-            tried[parameter] = value;
-            cost(&tried, &averages)
+            let (_, least) = descend(others.map(|other| at[other]), &[1.05, 1.01, 1.003], |tried| {
+                let mut all = at;
+                (all[parameter], all[others[0]], all[others[1]]) = (value, tried[0], tried[1]);
+                cost(&all, &averages)
+            });
+            least
         })
     };
-    let (min_off, max_off, max_p_off) = (of(0), of(1), of(2));
+    let (min_off, max_off, max_p_off) = (of(0, [2, 1]), of(1, [0, 2]), of(2, [0, 1]));
     let forced = queue.fit.clone().filter(|place| averages[*place] >= max).count();
     let ramp = Ramp { min, max, max_p };
     let mut predicted = queue.softened(ramp.predict(queue, &averages), ELSE);
