@@ -244,7 +244,7 @@ pub struct Calibration {
     /// The likeliest of them, fitted on the whole recording.
     pub aqms_on_whole: Vec<AqmEstimate>,
     /// Rules that are about as likely as the first.
-    pub not_apart: Vec<AqmKind>,
+    pub indistinguishable: Vec<AqmKind>,
     /// Disciplines with a queue per flow that give flows about what the chosen one does.
     pub alike: Vec<DisciplineKind>,
     /// The device, fitted on the first half.
@@ -334,7 +334,7 @@ pub fn calibrate(
     keep_best_per_flow(&mut trials);
     let fitted_on_half = trials[0].1.clone();
     let on_whole = fit::Fitting::new(&joined, &path, whole.clone());
-    let likely: Vec<AqmKind> = aqm::not_apart(&aqms).iter().map(|aqm| aqm.kind).collect();
+    let likely: Vec<AqmKind> = aqm::indistinguishable(&aqms).iter().map(|aqm| aqm.kind).collect();
     let kinds = (!likely.is_empty()).then_some(&likely[..]);
     let aqms_on_whole = on_whole.aqms(&joined, 0..0, kinds);
     let model = on_whole.refine(on_whole.like(&fitted_on_half, &aqms_on_whole), &replays)?;
@@ -353,20 +353,21 @@ pub fn calibrate(
     }
     let chosen = aqms_on_whole.iter().find(|aqm| Some(aqm.kind) == model.aqm);
     not_identified.extend(chosen.iter().flat_map(|aqm| aqm.not_shown.iter().cloned()));
-    let not_apart: Vec<AqmKind> = aqm::not_apart(if aqms.is_empty() { &aqms_on_whole } else { &aqms })
-        .iter()
-        .map(|aqm| aqm.kind)
-        .collect();
-    if model.discipline.is_single() && not_apart.len() > 1 {
+    let indistinguishable: Vec<AqmKind> =
+        aqm::indistinguishable(if aqms.is_empty() { &aqms_on_whole } else { &aqms })
+            .iter()
+            .map(|aqm| aqm.kind)
+            .collect();
+    if model.discipline.is_single() && indistinguishable.len() > 1 {
         not_identified.push(format!(
-            "which rule loses packets: the odds between {} are less than a hundred to one",
-            listed(not_apart.iter().map(|kind| kind.words()))
+            "which rule drops packets: the recording does not distinguish {} (odds below 100 to 1)",
+            listed(indistinguishable.iter().map(|kind| kind.words()))
         ));
     }
     let alike = alike(&trials);
     if alike.len() > 1 {
         not_identified.push(format!(
-            "which queue per flow it has: {} distribute the delays and losses of flows about alike",
+            "which discipline with a queue per flow it has: {} give the flows about the same delays and losses",
             listed(alike.iter().map(|kind| kind.words()))
         ));
     }
@@ -378,7 +379,7 @@ pub fn calibrate(
         not_identified,
         model,
         path,
-        not_apart,
+        indistinguishable,
         alike,
         aqms,
         aqms_on_whole,

@@ -96,7 +96,7 @@ pub struct AqmEstimate {
     pub(super) predicted: Vec<f64>,
 }
 
-/// What a rule is told beside the queue.
+/// What a rule knows beside the queue.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Setting {
     /// When the recording starts.
@@ -136,18 +136,18 @@ pub(super) fn fit(queue: &Queue, setting: &Setting, kinds: Option<&[AqmKind]>) -
     let mut fitted: Vec<AqmEstimate> = fitted.into_iter().flatten().collect();
     // A stable sort: of equals, the simpler one comes first.
     fitted.sort_by(|a, b| a.held_out_nats.total_cmp(&b.held_out_nats));
-    let about_as_likely = not_apart(&fitted).len();
+    let about_as_likely = indistinguishable(&fitted).len();
     fitted[..about_as_likely].sort_by_key(|aqm| aqm.parameters.len());
     fitted
 }
 
-/// Odds of a hundred to one, in nats: rules closer than that are not told apart.
-const NOT_APART: f64 = 4.6;
+/// Odds of a hundred to one, in nats: the recording does not distinguish rules closer than that.
+const INDISTINGUISHABLE: f64 = 4.6;
 
 /// The rules that are about as likely as the first.
-pub(super) fn not_apart(fitted: &[AqmEstimate]) -> &[AqmEstimate] {
+pub(super) fn indistinguishable(fitted: &[AqmEstimate]) -> &[AqmEstimate] {
     let best = fitted.iter().map(|aqm| aqm.held_out_nats).fold(f64::INFINITY, f64::min);
-    let apart = |aqm: &AqmEstimate| aqm.held_out_nats > best + NOT_APART;
+    let apart = |aqm: &AqmEstimate| aqm.held_out_nats > best + INDISTINGUISHABLE;
     &fitted[..fitted.iter().position(apart).unwrap_or(fitted.len())]
 }
 

@@ -74,7 +74,7 @@ pub(super) struct LossCurve {
     pub high: Vec<f64>,
     /// The probability that the chosen rule gives to the same packets; empty without a rule.
     pub by_rule: Vec<f64>,
-    /// The part of the packets that the chosen device loses of those that find as much waiting; NaN where few do. Empty
+    /// The fraction that the chosen device loses of the packets that find as much waiting; NaN where few do. Empty
     /// where the recording has marks, which a simulation does not report.
     pub simulated: Vec<f64>,
 }

@@ -211,7 +211,7 @@ impl Fitting {
         if let Some(rate) = RateEstimate::of(&sample, guard_us, LookedFor::Overhead) {
             guard_us = guard_by(&sample, &rate, guard_us);
         }
-        // What several queues do beneath a jitter is not told from it: all of it is the path's.
+        // Several queues cannot be distinguished from a jitter: all of it is attributed to the path.
         let is_hidden = path.jitter.is_some_and(|jitter| jitter.behind == JitterBehind::Queues);
         let processing = processing(&alone, guard_us);
         let typical = processing.map_or(0.0, |processing| processing.typical_us);

@@ -21,8 +21,8 @@ const PS_PER_US: f64 = 1e6;
 /// No device takes so long to forward a packet [us]: a constant sojourn above it is a path's delay.
 const LEAST_DELAY: f64 = 200.0;
 
-/// How far the sojourns of packets that met nobody lie apart [us], and how long a device may take to forward them:
-/// a delay is rounded down to the roundest one within it.
+/// How long a device may take to forward a packet through an empty queue, noise of the stamps included [us]: a delay is
+/// rounded down to the roundest one within it.
 const FORWARDING: f64 = 30.0;
 
 /// Packets at the least sojourn without which it may be a queue that never empties.
@@ -67,8 +67,8 @@ pub enum JitterBehind {
         /// what leaves at once, in bytes
         burst_bytes: f64,
     },
-    /// Queues that are not told apart beneath the jitter: it is known by how far packets of one flow overtake, and taken to
-    /// be uniform.
+    /// Several queues, which cannot be distinguished from the jitter. It is estimated from how far packets of one flow
+    /// overtake, and assumed to be uniform.
     Queues,
 }
 
@@ -108,7 +108,7 @@ impl ReorderEstimate {
 pub struct PathEstimate {
     /// The constant delay of all packets, in microseconds; 0 where there is none.
     pub delay_us: f64,
-    /// How far it may be off: the device's own forwarding is not told from it.
+    /// How far it may be off: it includes the device's own forwarding.
     pub delay_uncertainty_us: f64,
     /// The delay beyond that of each ingress capture, in microseconds.
     pub before_us: Vec<f64>,

@@ -154,7 +154,7 @@ impl Queue {
         signal.iter().map(|value| (counts[*value].1 + mean) / (counts[*value].0 + 1.0)).collect()
     }
 
-    /// A prediction that allows for something else now and then: in that part of the packets.
+    /// A prediction that leaves that fraction of the packets to something else.
     pub fn softened(&self, mut predicted: Vec<f64>, part: f64) -> Vec<f64> {
         let mean = (self.hits(&self.fit) as f64 + 0.5) / (self.fit.len() as f64 + 1.0);
         for hit in &mut predicted {

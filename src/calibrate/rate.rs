@@ -14,7 +14,7 @@ pub struct RateEstimate {
     pub uncertainty_bps: f64,
     /// The roundest rate within the uncertainty: what the topology gets.
     pub taken_bps: f64,
-    /// What each packet takes beyond its recorded length; an overhead that is not told from 0 is 0.
+    /// What each packet takes beyond its recorded length; an overhead that is not significantly different from 0 is 0.
     pub framing: Framing,
     /// The overhead as the regression has it, in bytes.
     pub overhead_measured_bytes: f64,
@@ -431,11 +431,11 @@ impl RateEstimate {
         // Timers are late by what goes a little with lengths: a part of the noise of the stamps is no noise.
         let uncertainty = uncertainty + TIMERS * guard / roughly(&periods, &framing)?;
         // More than any framing takes is something else.
-        let told = looked_for != LookedFor::Nothing
+        let is_significant = looked_for != LookedFor::Nothing
             && explains
             && measured.abs() > uncertainty.max(LEAST_OVERHEAD)
             && measured.abs() < MOST_OVERHEAD;
-        if told {
+        if is_significant {
             framing.overhead = Overhead::new(measured.round() as i32).unwrap_or_default();
         }
         if let Some(found) = (looked_for == LookedFor::All).then(|| cells_or_shortest(&stretches)).flatten() {

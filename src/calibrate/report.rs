@@ -366,7 +366,7 @@ fn discipline(trial: &Trial) -> String {
 /// Whether a candidate is the chosen one, or its rule is not distinguished from that one's.
 fn remark(calibration: &Calibration, place: usize) -> &'static str {
     let (chosen, trial) = (&calibration.trials[0], &calibration.trials[place]);
-    let is_close = trial.aqm.is_some_and(|aqm| calibration.not_apart.contains(&aqm));
+    let is_close = trial.aqm.is_some_and(|aqm| calibration.indistinguishable.contains(&aqm));
     match place {
         0 => "chosen",
         _ if chosen.discipline.is_single() && trial.discipline.is_single() && is_close => "not distinguished",

@@ -95,19 +95,19 @@ fn a_device_that_loses_by_chance_is_told_from_one_that_is_full() {
 #[test]
 fn a_handful_of_losses_names_all_that_may_be_why() {
     let known = overloaded("kind = \"fifo\"", false);
-    assert_eq!(known.find().not_apart, [], "nothing was lost");
+    assert_eq!(known.find().indistinguishable, [], "nothing was lost");
     let link = "bandwidth = \"unlimited\"\nptm = { kind = \"netem\", loss = 0.0003 }";
     let traffic = poisson("9.3 Mbps", "main", 5_000, 20_000);
     let known = Known::new("processing = \"3 us\"", link, &traffic, "r1:0 egress");
     let found = known.find();
     assert!((1..=15).contains(&found.packets.lost), "{}", found.packets.lost);
     assert!(
-        found.not_apart.len() > 1 && found.not_apart.contains(&AqmKind::RandomLoss),
+        found.indistinguishable.len() > 1 && found.indistinguishable.contains(&AqmKind::RandomLoss),
         "{:?}",
-        found.not_apart
+        found.indistinguishable
     );
     let said = found.not_identified.join("\n");
-    assert!(said.contains("which rule loses packets"), "{said}");
+    assert!(said.contains("which rule drops packets"), "{said}");
 }
 
 /// Eight flows, half of them of long packets.

@@ -193,7 +193,8 @@ fn recognizes(found: &Calibration, kind: Kind) -> bool {
     let model = &found.model;
     match kind {
         Kind::Aqm(kind) => {
-            model.discipline.is_single() && (model.aqm == Some(kind) || found.not_apart.contains(&kind))
+            model.discipline.is_single()
+                && (model.aqm == Some(kind) || found.indistinguishable.contains(&kind))
         }
         Kind::Discipline(discipline) => model.discipline == discipline || found.alike.contains(&discipline),
         Kind::Fifo => {
@@ -265,7 +266,7 @@ fn kinds_come_back() {
             let fails = match *key {
                 "overhead" => off_bytes > 0.5,
                 "rate" => off > 0.0002,
-                _ => shown && off > SHOWN && found.not_apart.len() <= 1,
+                _ => shown && off > SHOWN && found.indistinguishable.len() <= 1,
             };
             write!(row, "{key} {value:.4} ({true_value}){}; ", if shown { "" } else { " not shown" })
                 .unwrap();

@@ -50,7 +50,7 @@ struct Turns<'q> {
 }
 
 /// What the law predicts of a turn, and what happened.
-struct Told {
+struct Outcome {
     /// Packets that it would have dropped or marked.
     hits: u32,
     /// Packets that were.
@@ -186,8 +186,9 @@ impl<'q> Turns<'q> {
         predicted
     }
 
-    /// The law turn by turn, told after each what happened: `see` gets the turn and [`Told`].
-    fn follow(&self, spec: &CodelSpec, setting: &Setting, mut see: impl FnMut(&Turn, Told)) {
+    /// The law turn by turn. After each prediction its state follows what happened; `see` gets the turn and the
+    /// [`Outcome`].
+    fn follow(&self, spec: &CodelSpec, setting: &Setting, mut see: impl FnMut(&Turn, Outcome)) {
         let link = Link::with_delay(Bandwidth::Unlimited, Span::ZERO);
         let law = CodelLaw::new(spec, &Place { link, seed: 0, port: "", start: setting.start });
         let mut state = CodelState::default();
@@ -206,12 +207,12 @@ impl<'q> Turns<'q> {
                 state = before;
                 late = state.follow(&law, turn.at, &mut waiting(), were);
             }
-            see(turn, Told { hits, were, early, late });
+            see(turn, Outcome { hits, were, early, late });
             early = if were > 0 { 0 } else { early + u32::from(hits > 0) };
         }
     }
 
-    /// How far the law is off drop by drop, where it is told of each: turns that it is early or late, per drop.
+    /// How far the law is off drop by drop: turns that it is early or late, per drop.
     fn cost_of_each(&self, spec: &CodelSpec, setting: &Setting) -> f64 {
         let lasts = match (self.turns.first(), self.turns.last()) {
             (Some(first), Some(last)) => last.at.since(first.at).as_ps() as f64,
@@ -219,13 +220,13 @@ impl<'q> Turns<'q> {
         };
         let turn_ps = lasts / self.turns.len() as f64;
         let (mut off, mut all) = (0.0, 0.0);
-        self.follow(spec, setting, |_, told| {
-            all += f64::from(told.were);
-            if told.hits > told.were && told.early < FAR {
+        self.follow(spec, setting, |_, outcome| {
+            all += f64::from(outcome.were);
+            if outcome.hits > outcome.were && outcome.early < FAR {
                 // It is early by a turn more.
                 off += 1.0;
-            } else if told.hits < told.were {
-                let late = told.late.map_or(f64::INFINITY, |late| late.as_ps() as f64 / turn_ps);
+            } else if outcome.hits < outcome.were {
+                let late = outcome.late.map_or(f64::INFINITY, |late| late.as_ps() as f64 / turn_ps);
                 off += late.min(FAR.into());
             }
         });
@@ -246,14 +247,14 @@ impl<'q> Turns<'q> {
         off / (were.len().max(1) as f64 * all) + 0.1 * wrong / all
     }
 
-    /// The probability of a hit, packet by packet: by whether the law, told of all before, predicts it, and since how many turns it
-    /// has.
+    /// The probability of a hit, packet by packet: by whether the law predicts it from what happened before, and for how
+    /// many turns it has.
     fn probabilities(&self, spec: &CodelSpec, setting: &Setting) -> Vec<f64> {
         let mut signal = vec![0; self.queue.joined.len()];
-        self.follow(spec, setting, |turn, told| {
+        self.follow(spec, setting, |turn, outcome| {
             for (place, packet) in (turn.first..=turn.left).enumerate() {
-                signal[packet] = match place < told.hits as usize {
-                    true => 1 + told.early.min(3) as usize,
+                signal[packet] = match place < outcome.hits as usize {
+                    true => 1 + outcome.early.min(3) as usize,
                     false => 0,
                 };
             }

@@ -7,7 +7,7 @@ use crate::link::Link;
 use crate::ptm::{Buffer, PieLaw, PieSpec, PieState, Place, PtmSpec};
 use crate::units::{Bandwidth, Span, Time, Timestamp};
 
-/// The part of packets that something else may decide.
+/// The fraction of packets that something else may decide.
 const ELSE: f64 = 0.001;
 
 /// A packet that was taken out: when it had joined, when it was taken, and what stayed.
@@ -93,7 +93,7 @@ impl Try<'_> {
 /// What the kernel adds to the period, at the timer rate that is written [us].
 const JIFFY: f64 = 1e3;
 
-/// Phases of the update that are tried: nobody knows when its timer was set.
+/// Phases of the update that are tried: when its timer was set is unknown.
 const PHASES: [f64; 6] = [0.0, 1.0 / 6.0, 2.0 / 6.0, 3.0 / 6.0, 4.0 / 6.0, 5.0 / 6.0];
 
 /// Fits `target` and `t_update`; none where nothing was taken out.

@@ -6,7 +6,7 @@ use crate::calibrate::sample::{quantile, roundest};
 use crate::ptm::{Buffer, PtmSpec, RedDecay, RedSpec};
 use crate::units::{ByteCount, Probability, Rate, Span};
 
-/// The part of packets that something else may decide.
+/// The fraction of packets that something else may decide.
 const ELSE: f64 = 0.01;
 
 /// Weights that Linux knows: 2 to the power of minus these.
