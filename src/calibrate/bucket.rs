@@ -95,6 +95,17 @@ impl BurstEstimate {
         self.bytes.is_none() && self.head_start_us <= rate.service(longest) * (1.0 + 1e-3)
     }
 
+    /// The same of departures that a path's jitter of this standard deviation moves: burst and slack are known so well.
+    pub(super) fn blurred(&mut self, jitter_us: f64, rate: &RateEstimate) {
+        for (figure, least) in
+            [(&mut self.bytes, jitter_us * rate.bps / 8e6), (&mut self.slack_us, jitter_us)]
+        {
+            if let Some(figure) = figure {
+                figure.uncertainty = figure.uncertainty.max(least);
+            }
+        }
+    }
+
     /// From a sample with a known rate; none where nothing waited.
     pub(super) fn of(sample: &Sample, rate: &RateEstimate, processing: f64, guard: f64) -> Option<Self> {
         let steps = steps(sample, rate, processing, guard);

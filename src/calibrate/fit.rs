@@ -245,6 +245,9 @@ impl Fitting {
             sample = sample.shifted(|crossing| of_rate.service(crossing.length));
             burst = None;
         }
+        if let (Some(of_rate), Some(of_burst), Some(jitter)) = (&rate, &mut burst, &path.jitter) {
+            of_burst.blurred(jitter.std_us, of_rate);
+        }
         // A bucket counts what it sends with its framing, and so do the queues behind it; a link adds it later.
         if let Some(rate) = rate.as_ref().filter(|rate| !is_link(rate, burst.as_ref(), at_far_end, guard_us))
         {

@@ -85,6 +85,8 @@ fn beneath_jitter_the_rate_and_the_buffer_come_back() {
     assert_eq!((*discipline, *bottleneck), (DisciplineKind::Fifo, Bottleneck::TokenBucket));
     within(*rate_bps as f64, 20e6, 5e-3);
     within(buffer.expect("a buffer").limit, 9_000.0, 0.05);
+    let burst = found.estimates.burst.as_ref().and_then(|burst| burst.bytes).expect("a burst");
+    assert!((burst.value - 2_000.0).abs() <= burst.uncertainty, "{burst:?}");
     assert!(
         found.not_identified.iter().any(|text| text.contains("jitter hides")),
         "{:?}",
