@@ -44,7 +44,8 @@ mod writer;
 
 pub use error::{CaptureError, WriteError};
 pub use flow::FlowTable;
-pub use frame::{Frame, MatchFields};
+pub(crate) use frame::Fragment;
+pub use frame::{Encapsulation, Encapsulations, Frame, MatchFields, Unread};
 pub use headers::headers;
 pub use histogram::Histogram;
 pub use link_type::LinkType;

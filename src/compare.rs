@@ -20,9 +20,10 @@ pub use captures::{
     CaptureComparison, CompareError, CompareOptions, FlowPassage, JoinCounts, Joined, Pair, Unpaired, Way,
     compare_captures, join_captures, write_flows,
 };
-pub(crate) use captures::{REACH_PS, ps_since};
+pub(crate) use captures::{REACH_PS, ps_since, refuse_nat64};
 pub use clocks::{ClockPart, ClockSummary, Clocks, Passage};
 pub use groups::{GroupComparison, PathComparison, compare_groups};
+pub(crate) use matching::fragments::Recorded;
 pub use matching::{Confusion, Loss, MatchCounts, Matched, Measurement, Sighting, match_packets};
 pub use metrics::{
     Agreement, ByOrigin, DelayComparison, DelaySummary, Delays, RelativeError, agreement, compare_delays,

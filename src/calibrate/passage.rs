@@ -6,7 +6,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::CalibrateError;
 use crate::capture::{FlowTable, MatchFields, Options, Sorted};
-use crate::compare::{Measurement, Sighting, match_packets, ps_since};
+use crate::compare::{Measurement, Recorded, Sighting, match_packets, ps_since, refuse_nat64};
 use crate::packet::{CE, FlowKey, Packet};
 use crate::units::{PS_PER_S, Timestamp};
 
@@ -70,6 +70,7 @@ pub(super) fn join(ingress: &[PathBuf], egress: &Path, options: &Options) -> Res
         ingress.iter().map(|path| Sorted::open(path, options)).collect::<Result<Vec<_>, _>>()?;
     let mut egress = Sorted::open(egress, options)?;
     // Captures of one path may hold more or less of each packet: keys cover what all of them hold.
+    captures.iter_mut().try_for_each(|ingress| refuse_nat64(ingress, &mut egress))?;
     let both = captures.iter_mut().chain([&mut egress]);
     let fields = both.map(Sorted::match_fields).fold(MatchFields::ALL, MatchFields::and);
     let mut flows = FlowTable::new();
@@ -108,7 +109,7 @@ pub(super) fn join(ingress: &[PathBuf], egress: &Path, options: &Options) -> Res
             marked: false,
         });
     }
-    let egress = Egress::read(egress, start, &fields)?;
+    let egress = Egress::read(egress, start, &fields, keys.iter().flatten().map(|(key, _)| *key))?;
     let matching = match_fates(&mut passages, &keys, &egress);
     let remarks = captures.iter().flat_map(Sorted::remarks).chain(egress.remarks).collect();
     let joined = Joined {
@@ -140,24 +141,40 @@ struct Egress {
 const TTL_SAMPLE: usize = 1 << 12;
 
 impl Egress {
-    fn read(mut capture: Sorted, start: Timestamp, fields: &MatchFields) -> Result<Self, CalibrateError> {
-        let (mut measurements, mut ttl) = (Vec::new(), FxHashMap::default());
+    /// Of a datagram that left in fragments, and came with one of the `known` keys, the last fragment counts.
+    fn read(
+        mut capture: Sorted,
+        start: Timestamp,
+        fields: &MatchFields,
+        known: impl Iterator<Item = u64>,
+    ) -> Result<Self, CalibrateError> {
+        let (mut recorded, mut ttl) = (Recorded::new(*fields), FxHashMap::default());
         let mut marked = FxHashSet::default();
         while let Some(observation) = capture.next_observation()? {
-            if let Some(key) = observation.frame.match_key_over(fields) {
-                measurements.push(Measurement { key, at_ps: ps_since(start, &observation, &capture)? });
-                if observation.frame.ecn == Some(CE) {
+            let Some(key) = observation.frame.match_key_over(fields) else { continue };
+            let whole = recorded.add(&observation.frame, key, ps_since(start, &observation, &capture)?);
+            for (frame, key) in [Some((observation.frame, key)), whole].into_iter().flatten() {
+                if frame.ecn == Some(CE) {
                     marked.insert(key);
                 }
                 if ttl.len() < TTL_SAMPLE {
-                    ttl.insert(key, observation.frame.ttl);
+                    ttl.insert(key, frame.ttl);
                 }
             }
+        }
+        let (measurements, fragments) = recorded.finish(known);
+        let mut remarks = capture.remarks();
+        if fragments > 0 {
+            remarks.push(format!(
+                "{}: datagrams left in fragments, of which the last counts and {fragments} others do not; lengths are \
+                 those at ingress, so that the headers of fragments are missing from rates",
+                capture.reader().path().display()
+            ));
         }
         if measurements.is_empty() {
             return Err(CalibrateError::Empty { path: capture.reader().path().to_owned() });
         }
-        Ok(Egress { measurements, ttl, marked, remarks: capture.remarks() })
+        Ok(Egress { measurements, ttl, marked, remarks })
     }
 }
 

@@ -1,7 +1,6 @@
 //! [`FlowTable`]: flow ids in order of first appearance.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
 
 use indexmap::IndexSet;
 use rustc_hash::{FxBuildHasher, FxHashMap};
@@ -34,13 +33,10 @@ const MAX_FRAGMENTED: usize = 65_536;
 #[derive(Debug, Default)]
 pub struct FlowTable {
     keys: IndexSet<FlowKey, FxBuildHasher>,
-    fragmented: FxHashMap<FragmentKey, u32>,
-    fragmented_order: VecDeque<FragmentKey>,
+    /// By datagram ([`Fragment::datagram`](super::frame::Fragment)), the flow of its first fragment.
+    fragmented: FxHashMap<u64, u32>,
+    fragmented_order: VecDeque<u64>,
 }
-
-/// What the fragments of a packet share: RFC 791 for IPv4; RFC 8200, section 4.5 for IPv6, where the
-/// protocol is no part of it.
-type FragmentKey = (IpAddr, IpAddr, Option<u8>, u32);
 
 impl FlowTable {
     /// A table without flows.
@@ -51,27 +47,21 @@ impl FlowTable {
     /// The flow id of a frame. Frames must come in order of time for fragments to join their flow.
     #[inline]
     pub fn fid(&mut self, frame: &Frame) -> u32 {
-        let fragment = if frame.is_later_fragment() || frame.more_fragments == Some(true) {
-            fragment_key(frame)
-        } else {
-            None
-        };
-        if frame.is_later_fragment()
-            && let Some(&fid) = fragment.and_then(|key| self.fragmented.get(&key))
+        if let Some(fragment) = frame.fragment
+            && fragment.offset > 0
+            && let Some(&fid) = self.fragmented.get(&fragment.datagram)
         {
             return fid;
         }
         let (index, _) = self.keys.insert_full(frame.flow_key());
         let fid = u32::try_from(index).unwrap_or(u32::MAX);
-        if let Some(key) = fragment
-            && !frame.is_later_fragment()
-        {
-            self.remember(key, fid);
+        if let Some(fragment) = frame.fragment.filter(|fragment| fragment.offset == 0) {
+            self.remember(fragment.datagram, fid);
         }
         fid
     }
 
-    fn remember(&mut self, key: FragmentKey, fid: u32) {
+    fn remember(&mut self, key: u64, fid: u32) {
         if self.fragmented.insert(key, fid).is_some() {
             return;
         }
@@ -104,18 +94,15 @@ impl FlowTable {
     }
 }
 
-fn fragment_key(frame: &Frame) -> Option<FragmentKey> {
-    let source = frame.source?;
-    let protocol = if source.is_ipv4() { frame.protocol } else { None };
-    Some((source, frame.destination?, protocol, frame.identification?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::frame::Fragment;
 
     fn fragment(identification: u32, offset: u16, ports: Option<(u16, u16)>) -> Frame {
+        let datagram = identification.into();
         Frame {
+            fragment: Some(Fragment { datagram, offset, length: 1480, is_last: offset > 0 }),
             source: Some([10, 0, 0, 1].into()),
             destination: Some([10, 0, 0, 2].into()),
             protocol: Some(17),

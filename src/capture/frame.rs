@@ -1,10 +1,15 @@
 //! [`Frame`]: the header fields of a captured frame.
 
+mod encapsulation;
+mod fragment;
 mod key;
 mod parse;
+mod tunnel;
 
 use std::net::IpAddr;
 
+pub use encapsulation::{Encapsulation, Encapsulations, Unread};
+pub(crate) use fragment::Fragment;
 pub use key::MatchFields;
 
 use crate::packet::{FlowKey, MacAddress};
@@ -12,7 +17,8 @@ use crate::packet::{FlowKey, MacAddress};
 /// The header fields of a frame. A field that the frame does not have, or whose bytes were not
 /// captured, is `None`.
 ///
-/// Of nested IP headers (tunnels) it is the outermost.
+/// Of nested IP headers (tunnels) it is the innermost; [`Frame::encapsulations`] says what stands around it. MAC
+/// addresses, VLAN tags and the EtherType are those of the frame on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Frame {
@@ -76,6 +82,14 @@ pub struct Frame {
     pub(crate) body_captured: u8,
     /// Where the TCP payload starts in the IP packet, in bytes; 0 where that is not known.
     pub(crate) payload_offset: u8,
+    /// What stands around the IP packet.
+    pub encapsulations: Encapsulations,
+    /// What kept the parser from reading further in.
+    pub unread: Option<Unread>,
+    /// Its place in a datagram that was sent in fragments: of the innermost IP packet, or of one around it.
+    pub(crate) fragment: Option<Fragment>,
+    /// Bytes before the IP header beyond those of an Ethernet header.
+    pub(crate) beyond_ethernet: u16,
     /// Hashes of the first 16 and of the first 32 bytes of the body, or of all of a shorter one.
     pub(crate) body_hashes: [u32; 2],
 }
@@ -84,6 +98,11 @@ impl Frame {
     /// Whether this is a fragment of an IP packet, and not its first: there are no ports in it.
     pub fn is_later_fragment(&self) -> bool {
         self.fragment_offset.is_some_and(|offset| offset > 0)
+    }
+
+    /// Whether this is a fragment of an IP packet.
+    pub fn is_fragment(&self) -> bool {
+        self.is_later_fragment() || self.more_fragments == Some(true)
     }
 
     /// Bytes of TCP payload on the wire, captured or not; `None` where the TCP header does not say where they start.

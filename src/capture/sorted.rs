@@ -1,10 +1,10 @@
 //! [`Sorted`]: the packets of a capture in order of time.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::path::Path;
 
-use super::{CaptureError, Frame, MatchFields, Options, Reader};
+use super::{CaptureError, Frame, MatchFields, Options, Reader, Unread};
 use crate::units::{Span, Timestamp};
 
 /// The largest number of packets held for reordering: about 50 MB.
@@ -62,6 +62,8 @@ pub struct Sorted {
     reordered: u64,
     largest_step_back: Span,
     beyond_window: u64,
+    /// Packets that may hold another that cannot be read.
+    unread: BTreeMap<Unread, u64>,
 }
 
 impl Sorted {
@@ -90,6 +92,7 @@ impl Sorted {
             reordered: 0,
             largest_step_back: Span::ZERO,
             beyond_window: 0,
+            unread: BTreeMap::new(),
         }
     }
 
@@ -159,6 +162,9 @@ impl Sorted {
             length: record.original_length,
             frame: Frame::parse(record.link_type, record.bytes, record.original_length),
         };
+        if let Some(unread) = observation.frame.unread {
+            *self.unread.entry(unread).or_default() += 1;
+        }
         let timestamp = observation.timestamp;
         let Some(latest) = self.latest.filter(|&latest| timestamp < latest) else {
             self.latest = Some(timestamp);
@@ -240,7 +246,13 @@ impl Sorted {
                 self.largest_step_back
             )
         });
-        self.warnings().map(ToString::to_string).chain(out_of_order).collect()
+        let path = self.reader.path().display();
+        let unread = self.unread.iter().map(|(unread, count)| {
+            let packets = if *count == 1 { "packet" } else { "packets" };
+            let name = unread.name();
+            format!("{path}: {count} {packets} of {name} may hold others, which are not read: the outer packet counts")
+        });
+        self.warnings().map(ToString::to_string).chain(out_of_order).chain(unread).collect()
     }
 
     /// What [`Options::lenient`] has let pass so far.

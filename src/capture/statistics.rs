@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::sorted::span_between;
-use super::{FlowTable, Frame, Histogram, LinkType, Record};
+use super::{Encapsulations, FlowTable, Frame, Histogram, LinkType, Record, Unread};
 use crate::packet::MacAddress;
 use crate::units::{Span, Timestamp};
 
@@ -65,6 +65,9 @@ pub struct Statistics {
     without_ip: BTreeMap<Option<u16>, u64>,
     vlans: BTreeMap<u16, u64>,
     double_tagged: u64,
+    /// Packets by what stands around their IP packet, where anything does.
+    encapsulations: FxHashMap<Encapsulations, u64>,
+    unread: BTreeMap<Unread, u64>,
     link_types: BTreeMap<LinkType, u64>,
     interfaces: FxHashSet<u32>,
     last_interface: Option<(u32, LinkType)>,
@@ -118,6 +121,8 @@ impl Statistics {
             without_ip: BTreeMap::new(),
             vlans: BTreeMap::new(),
             double_tagged: 0,
+            encapsulations: FxHashMap::default(),
+            unread: BTreeMap::new(),
             link_types: BTreeMap::new(),
             interfaces: FxHashSet::default(),
             last_interface: None,
@@ -138,6 +143,12 @@ impl Statistics {
             *self.vlans.entry(vlan).or_default() += 1;
             self.double_tagged += u64::from(frame.inner_vlan.is_some());
         }
+        if !frame.encapsulations.is_empty() {
+            *self.encapsulations.entry(frame.encapsulations).or_default() += 1;
+        }
+        if let Some(unread) = frame.unread {
+            *self.unread.entry(unread).or_default() += 1;
+        }
         let fid = self.flows.fid(frame);
         if fid as usize >= self.flow_counts.len() {
             self.flow_counts.resize(fid as usize + 1, FlowCount::default());
@@ -148,7 +159,7 @@ impl Statistics {
                 self.protocols[usize::from(protocol)].add(length);
                 self.ipv4 += u64::from(source.is_ipv4());
                 self.ipv6 += u64::from(source.is_ipv6());
-                self.fragments += u64::from(frame.more_fragments == Some(true) || frame.is_later_fragment());
+                self.fragments += u64::from(frame.fragment.is_some());
                 self.add_device(fid, source, frame.source_mac);
             }
             _ => *self.without_ip.entry(frame.ether_type).or_default() += 1,

@@ -280,6 +280,14 @@ fn print_frames(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
         line(out, "VLANs", list(&summary.vlans))?;
         line(out, "double-tagged", counted(summary.double_tagged_packets, "packet"))?;
     }
+    if summary.deepest_encapsulation > 0 {
+        let deepest = counted(summary.deepest_encapsulation as u64, "header");
+        line(out, "encapsulated", list(&summary.encapsulations))?;
+        line(out, "", format_args!("the innermost IP packet counts, behind at most {deepest}"))?;
+    }
+    if !summary.unread.is_empty() {
+        line(out, "not read further", list(&summary.unread))?;
+    }
     for (index, protocol) in summary.protocols.iter().enumerate() {
         line(
             out,

@@ -1,5 +1,6 @@
 //! Two captures of one path, without a simulation: how long each packet took from the first to the second.
 
+mod cut;
 mod flows;
 mod join;
 mod survey;
@@ -13,11 +14,13 @@ use super::clocks::{ClockSummary, Passage};
 use super::metrics::{DelaySummary, jitter_ps, summarize};
 use super::one_way::{OneWay, one_way};
 use crate::capture::{CaptureError, Observation, Options, Sorted};
+use crate::packet::FlowKey;
 use crate::scenario::CaptureClock;
 use crate::units::{PS_PER_S, Span, Timestamp};
 
 pub use flows::{FlowPassage, write_flows};
 pub use join::{JoinCounts, Joined, Pair, Unpaired, Way, join_captures};
+pub(crate) use survey::refuse_nat64;
 
 /// Why two captures, or a capture and a simulation, cannot be compared.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +50,18 @@ pub enum CompareError {
     ReadTwice {
         /// the capture
         path: PathBuf,
+    },
+    /// One capture has IPv6 packets that the other has as IPv4.
+    #[error(
+        "a translator between IPv6 and IPv4 (NAT64, RFC 6146) stands between the captures: {v6} on one side is {v4} on \
+         the other, and no packet is matched across it; take both captures on one side of it, or leave its packets out \
+         (tcpdump -r FILE -w OUT 'not net 64:ff9b::/96')"
+    )]
+    Nat64 {
+        /// a flow
+        v6: FlowKey,
+        /// the same behind the translator
+        v4: FlowKey,
     },
 }
 

@@ -2,12 +2,16 @@
 //!
 //! - `assign`: the packets of one key, which is all there is to decide;
 //! - `join`: two captures as streams, in bounded memory;
+//! - `fragments`: datagrams that one side has whole and the other in fragments;
+//! - `nat64`: a translator across which nothing is matched;
 //! - `tcp`: what byte ranges say of segmentation offload and of packets that a capture missed;
 //! - `translation`: flows behind address translation;
 //! - [`match_packets`]: a simulation and a capture.
 
 pub(crate) mod assign;
+pub(crate) mod fragments;
 pub(crate) mod join;
+pub(crate) mod nat64;
 pub(crate) mod tcp;
 pub(crate) mod translation;
 
@@ -70,6 +74,9 @@ pub struct MatchCounts {
     pub only_measured: u64,
     /// Copies in the capture of a frame that it has already, as mirror ports make them: left out.
     pub copies: u64,
+    /// Fragments in the capture of datagrams that the simulation has in one piece: the last fragment counts as the
+    /// packet, and these are left out.
+    pub fragments: u64,
 }
 
 /// Lost in the simulation against lost in reality: among the packets that the simulation sends

@@ -13,9 +13,8 @@ use super::RunError;
 use super::summary::MeasuredSummary;
 use crate::capture::{MatchFields, Sorted};
 use crate::compare::{
-    ByOrigin, ClockSummary, Clocks, Delays, GroupComparison, Loss, Matched, Measurement, Passage,
-    PathComparison, Sighting, Window, Windows, compare_delays, compare_groups, match_packets, ps_since,
-    reordered,
+    ByOrigin, ClockSummary, Clocks, Delays, GroupComparison, Loss, Matched, Passage, PathComparison,
+    Recorded, Sighting, Window, Windows, compare_delays, compare_groups, match_packets, ps_since, reordered,
 };
 use crate::scenario::{CaptureClock, DelayScope, Direction, Measured};
 use crate::table::{Format, TableError, TableWriter, batch, write_columns};
@@ -49,19 +48,19 @@ pub(super) struct Reading<'a> {
 
 impl Reading<'_> {
     /// All its packets, and how many nothing recognizes.
-    fn measurements(self) -> Result<(Vec<Measurement>, u64), RunError> {
-        let mut measurements = Vec::new();
+    fn recorded(self) -> Result<(Recorded, u64), RunError> {
+        let mut recorded = Recorded::new(self.fields);
         let mut without_key = 0;
         while let Some(observation) = self.capture.next_observation()? {
             match observation.frame.match_key_over(&self.fields) {
                 Some(key) => {
                     let at_ps = ps_since(self.start, &observation, self.capture)?;
-                    measurements.push(Measurement { key, at_ps });
+                    recorded.add(&observation.frame, key, at_ps);
                 }
                 None => without_key += 1,
             }
         }
-        Ok((measurements, without_key))
+        Ok((recorded, without_key))
     }
 }
 
@@ -82,8 +81,10 @@ pub(super) fn compare_vantage(
     measured_ingress: &mut MeasuredIngress,
     tables: &mut ComparisonTables,
 ) -> Result<MeasuredSummary, RunError> {
-    let (measurements, without_key) = reading.measurements()?;
-    let (mut matched, counts, loss, losses) = match_packets(sightings, measurements);
+    let (recorded, without_key) = reading.recorded()?;
+    let (measurements, fragments) = recorded.finish(sightings.iter().map(|sighting| sighting.key));
+    let (mut matched, mut counts, loss, losses) = match_packets(sightings, measurements);
+    counts.fragments = fragments;
     let clock = (target.clock == CaptureClock::Skewed).then(|| put_right(&mut matched)).flatten();
     let device = topology.port(target.at.port).device;
     if target.at.direction == Direction::Ingress && measured_ingress.wanted.contains(&device) {

@@ -1,6 +1,7 @@
 //! The integration tests: one module per behaviour.
 
 mod browser;
+mod bytes;
 mod calibrate;
 mod calibrate_aqm;
 mod calibrate_lab;
@@ -19,6 +20,7 @@ mod ecn;
 mod engine;
 mod engines;
 mod forwarding;
+mod fragments;
 mod generated;
 mod house;
 mod inspect;
@@ -39,6 +41,7 @@ mod simulate;
 mod theory;
 mod traffic;
 mod training;
+mod tunnels;
 mod topologies;
 
 #[path = "../../benches/lookalike.rs"]

@@ -60,7 +60,7 @@ impl MatchFields {
     /// in the sample (all are 0), they do not count.
     pub fn of<'a>(sample: impl IntoIterator<Item = &'a Frame>, snap_length: Option<u32>) -> Self {
         let mut fields = MatchFields::ALL;
-        let mut snap = snap_length;
+        let (mut snap, mut deepest) = (None, 0);
         let (mut with_identification, mut with_zero) = (false, false);
         for frame in sample {
             match (frame.ip_version, frame.identification) {
@@ -69,14 +69,18 @@ impl MatchFields {
                 _ => {}
             }
             let Some((class, depth)) = frame.depth() else { continue };
+            deepest = deepest.max(u32::from(frame.beyond_ethernet));
             fields.depth[class] = fields.depth[class].min(depth);
             // At the depths that are not cut short, the snap length shows.
             if frame.body_captured != WHOLE && depth > 0 {
                 let shown = BEFORE_BODY[class] + u32::from(frame.body_captured);
-                snap = Some(snap.map_or(shown, |snap| snap.min(shown)));
+                snap = Some(snap.map_or(shown, |snap: u32| snap.min(shown)));
             }
         }
         fields.identification = with_identification || !with_zero;
+        // What stands before IP other than an Ethernet header leaves so much less of it.
+        let at_file = snap_length.map(|length| length.saturating_sub(deepest));
+        let snap = [snap, at_file].into_iter().flatten().min();
         if let Some(snap) = snap {
             for (depth, before) in fields.depth.iter_mut().zip(BEFORE_BODY) {
                 let at_snap = match snap.checked_sub(before) {
@@ -145,13 +149,19 @@ impl Frame {
     /// and the first bytes of the body (see [`Frame::prefix`]) as far as `fields` say: up to 8, 16 or 32. What a path
     /// changes (MAC addresses, VLAN tags, TTL, DSCP and ECN, checksums) is left out.
     pub fn match_key_over(&self, fields: &MatchFields) -> Option<u64> {
-        let mut bytes = Bytes::default();
-        for address in [self.source?, self.destination?] {
-            match address {
-                IpAddr::V4(address) => bytes.add(&address.octets()),
-                IpAddr::V6(address) => bytes.add(&address.octets()),
-            }
+        let key = self.own_key(fields)?;
+        match self.fragment {
+            // The packet around this one was cut, of which this one shows nothing.
+            Some(fragment) if !self.is_fragment() => Some(key ^ fragment.key()),
+            _ => Some(key),
         }
+    }
+
+    #[inline]
+    fn own_key(&self, fields: &MatchFields) -> Option<u64> {
+        let mut bytes = Bytes::default();
+        bytes.add_address(self.source?);
+        bytes.add_address(self.destination?);
         // A field that is there never looks like one that is not: the tag has a bit for each.
         bytes.add(&[u8::from(self.source_port.is_some())]);
         bytes.add(&self.source_port.unwrap_or(0).to_be_bytes());
@@ -206,7 +216,7 @@ impl Frame {
 }
 
 /// The bytes under a key.
-struct Bytes {
+pub(super) struct Bytes {
     bytes: [u8; 80],
     length: usize,
 }
@@ -219,12 +229,20 @@ impl Default for Bytes {
 
 impl Bytes {
     #[inline]
-    fn add(&mut self, field: &[u8]) {
+    pub(super) fn add(&mut self, field: &[u8]) {
         self.bytes[self.length..self.length + field.len()].copy_from_slice(field);
         self.length += field.len();
     }
 
-    fn hash(&self) -> u64 {
+    #[inline]
+    pub(super) fn add_address(&mut self, address: IpAddr) {
+        match address {
+            IpAddr::V4(address) => self.add(&address.octets()),
+            IpAddr::V6(address) => self.add(&address.octets()),
+        }
+    }
+
+    pub(super) fn hash(&self) -> u64 {
         XxHash3_64::oneshot(&self.bytes[..self.length])
     }
 }

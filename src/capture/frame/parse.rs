@@ -9,12 +9,13 @@ use etherparse::{
     ether_type, ip_number,
 };
 
-use super::Frame;
+use super::tunnel::{is_tunnel_port, is_tunnel_protocol};
+use super::{Fragment, Frame};
 use crate::capture::LinkType;
 use crate::packet::MacAddress;
 
-const MPLS_UNICAST: EtherType = EtherType(0x8847);
-const MPLS_MULTICAST: EtherType = EtherType(0x8848);
+/// Bytes of an Ethernet header.
+const ETHERNET: usize = 14;
 /// EtherTypes start here; below stands the length of an IEEE 802.3 frame.
 const FIRST_ETHER_TYPE: u16 = 0x0600;
 /// Protocols whose first four bytes are the ports: TCP, UDP, DCCP, SCTP, UDP-Lite.
@@ -51,6 +52,8 @@ impl Frame {
         let start = bytes.as_ptr().addr();
         let offset = |address: Option<usize>| address.map(|address| address - start);
         let offsets = Offsets { network: offset(parser.network), transport: offset(parser.transport) };
+        let beyond_ethernet = offsets.network.map_or(0, |offset| offset.saturating_sub(ETHERNET));
+        frame.beyond_ethernet = u16::try_from(beyond_ethernet).unwrap_or(u16::MAX);
         (frame, offsets)
     }
 }
@@ -64,19 +67,19 @@ pub(in crate::capture) struct Offsets {
     pub(in crate::capture) transport: Option<usize>,
 }
 
-struct Parser<'a> {
-    frame: &'a mut Frame,
+pub(super) struct Parser<'a> {
+    pub(super) frame: &'a mut Frame,
     /// Bytes of the frame that were not captured.
-    beyond: usize,
+    pub(super) beyond: usize,
     /// The address in memory of the IP header.
-    network: Option<usize>,
+    pub(super) network: Option<usize>,
     /// The address in memory of what the IP packet carries, where any of it was captured.
-    transport: Option<usize>,
+    pub(super) transport: Option<usize>,
 }
 
 impl Parser<'_> {
     #[inline]
-    fn ethernet(&mut self, bytes: &[u8]) {
+    pub(super) fn ethernet(&mut self, bytes: &[u8]) {
         let Ok(header) = Ethernet2HeaderSlice::from_slice(bytes) else {
             self.frame.destination_mac = bytes.first_chunk().copied().map(MacAddress);
             self.frame.source_mac =
@@ -85,7 +88,7 @@ impl Parser<'_> {
         };
         self.frame.destination_mac = Some(MacAddress(header.destination()));
         self.frame.source_mac = Some(MacAddress(header.source()));
-        self.network(header.ether_type(), &bytes[14..]);
+        self.network(header.ether_type().0, &bytes[ETHERNET..]);
     }
 
     /// Linux cooked capture, version 1: packet type, ARPHRD type, address length, address (8 bytes),
@@ -93,7 +96,7 @@ impl Parser<'_> {
     fn linux_sll(&mut self, bytes: &[u8]) {
         let Some((header, payload)) = bytes.split_first_chunk::<16>() else { return };
         self.cooked([header[2], header[3]], [header[4], header[5]], &header[6..12]);
-        self.network(EtherType(u16::from_be_bytes([header[14], header[15]])), payload);
+        self.network(u16::from_be_bytes([header[14], header[15]]), payload);
     }
 
     /// Linux cooked capture, version 2: protocol, reserved, interface index, ARPHRD type, packet
@@ -101,7 +104,7 @@ impl Parser<'_> {
     fn linux_sll2(&mut self, bytes: &[u8]) {
         let Some((header, payload)) = bytes.split_first_chunk::<20>() else { return };
         self.cooked([header[8], header[9]], [0, header[11]], &header[12..18]);
-        self.network(EtherType(u16::from_be_bytes([header[0], header[1]])), payload);
+        self.network(u16::from_be_bytes([header[0], header[1]]), payload);
     }
 
     /// Takes the sender's address of a cooked capture where it is a MAC address: on Ethernet (1),
@@ -125,7 +128,8 @@ impl Parser<'_> {
 
     /// What an EtherType announces, behind any number of VLAN tags.
     #[inline]
-    fn network(&mut self, mut ether_type: EtherType, mut bytes: &[u8]) {
+    pub(super) fn network(&mut self, ether_type: u16, mut bytes: &[u8]) {
+        let mut ether_type = EtherType(ether_type);
         use ether_type::{IPV4, IPV6, PROVIDER_BRIDGING, VLAN_DOUBLE_TAGGED_FRAME, VLAN_TAGGED_FRAME};
         while let VLAN_TAGGED_FRAME | PROVIDER_BRIDGING | VLAN_DOUBLE_TAGGED_FRAME = ether_type {
             let Ok(tag) = SingleVlanSlice::from_slice(bytes) else { break };
@@ -149,25 +153,12 @@ impl Parser<'_> {
         self.frame.ether_type = Some(ether_type.0);
         match ether_type {
             IPV4 | IPV6 => self.ip(bytes),
-            MPLS_UNICAST | MPLS_MULTICAST => self.mpls(bytes),
-            _ => {}
-        }
-    }
-
-    /// A label stack; what follows has no type, so its first four bits decide (RFC 4928).
-    fn mpls(&mut self, mut bytes: &[u8]) {
-        while let Some((label, rest)) = bytes.split_first_chunk::<4>() {
-            bytes = rest;
-            let is_bottom = label[2] & 1 == 1;
-            if is_bottom {
-                self.ip(bytes);
-                return;
-            }
+            EtherType(other) => self.behind_ether_type(other, bytes),
         }
     }
 
     #[inline]
-    fn ip(&mut self, bytes: &[u8]) {
+    pub(super) fn ip(&mut self, bytes: &[u8]) {
         self.network = Some(bytes.as_ptr().addr());
         match LaxIpSlice::from_slice(bytes) {
             Ok((LaxIpSlice::Ipv4(ip), _)) => {
@@ -197,6 +188,8 @@ impl Parser<'_> {
                         frame.identification = Some(fragment.identification());
                         frame.more_fragments = Some(fragment.more_fragments());
                         frame.fragment_offset = Some(fragment.fragment_offset().value());
+                        let end = fragment.slice().as_ptr().addr() + fragment.slice().len();
+                        frame.fragment = Fragment::of(frame, end - bytes.as_ptr().addr());
                     }
                 }
                 let payload = ip.payload();
@@ -222,6 +215,8 @@ impl Parser<'_> {
         frame.dont_fragment = Some(header.dont_fragment());
         frame.more_fragments = Some(header.more_fragments());
         frame.fragment_offset = Some(header.fragments_offset().value());
+        frame.protocol = Some(header.protocol().0);
+        frame.fragment = Fragment::of(frame, header.slice().len());
     }
 
     /// An IPv4 header whose options were not captured.
@@ -279,6 +274,16 @@ impl Parser<'_> {
         }
         let body = bytes.get(start.min(bytes.len())..end.min(bytes.len())).unwrap_or_default();
         frame.set_body(body, bytes.len() >= end.max(start.min(total)));
+        if !is_later_fragment {
+            let room = total.min(bytes.len().saturating_add(self.beyond));
+            if protocol == ip_number::UDP.0 {
+                if let Some(port) = self.frame.destination_port.filter(|port| is_tunnel_port(*port)) {
+                    self.behind_udp(port, bytes.get(8..).unwrap_or_default(), room.saturating_sub(8));
+                }
+            } else if is_tunnel_protocol(protocol) {
+                self.behind_ip(protocol, bytes, room);
+            }
+        }
     }
 }
 

@@ -58,6 +58,14 @@ pub struct Summary {
     pub vlans: Vec<(String, u64)>,
     /// Packets with more than one VLAN tag.
     pub double_tagged_packets: u64,
+    /// Packets by the headers around their innermost IP packet, the outermost first (`IPv4 > VXLAN`).
+    #[serde(serialize_with = "pairs")]
+    pub encapsulations: Vec<(String, u64)>,
+    /// The most headers around an IP packet.
+    pub deepest_encapsulation: usize,
+    /// Packets that may hold another that cannot be read, by what they are (`IPsec ESP`).
+    #[serde(serialize_with = "pairs")]
+    pub unread: Vec<(String, u64)>,
     /// Packets by link type.
     #[serde(serialize_with = "pairs")]
     pub link_types: Vec<(String, u64)>,
@@ -195,6 +203,9 @@ impl Statistics {
                 .collect(),
             vlans: self.vlans.iter().map(|(id, &count)| (id.to_string(), count)).collect(),
             double_tagged_packets: self.double_tagged,
+            encapsulations: self.encapsulations(),
+            deepest_encapsulation: self.encapsulations.keys().map(|around| around.depth()).max().unwrap_or(0),
+            unread: self.unread.iter().map(|(it, &count)| (it.name().to_owned(), count)).collect(),
             link_types: self.link_types.iter().map(|(it, &count)| (it.to_string(), count)).collect(),
             interfaces: self.interfaces.len(),
             time_order: TimeOrderSummary {
@@ -204,6 +215,13 @@ impl Statistics {
                 beyond_window_packets: self.beyond_window,
             },
         }
+    }
+
+    fn encapsulations(&self) -> Vec<(String, u64)> {
+        let mut counts: Vec<_> =
+            self.encapsulations.iter().map(|(around, &count)| (*around, count)).collect();
+        counts.sort_unstable_by_key(|(around, count)| (std::cmp::Reverse(*count), *around));
+        counts.into_iter().map(|(around, count)| (around.to_string(), count)).collect()
     }
 
     fn largest_flows(&self, number: usize) -> Vec<FlowSummary> {

@@ -178,6 +178,7 @@ fn seldom(counts: &JoinCounts) -> Vec<String> {
     let both =
         |first: u64, second: u64| format!("{} in the first, {} in the second", count(first), count(second));
     let JoinCounts { copies_first, copies_second, segmented_first, segmented_second, .. } = *counts;
+    let JoinCounts { fragments_first, fragments_second, .. } = *counts;
     let JoinCounts { missed_by_first, missed_by_second, .. } = *counts;
     let mut lines = Vec::new();
     if counts.ambiguous_second > 0 {
@@ -189,6 +190,11 @@ fn seldom(counts: &JoinCounts) -> Vec<String> {
     if segmented_first + segmented_second > 0 {
         let frames = both(segmented_first, segmented_second);
         lines.push(format!("frames cut differently (segmentation offload): {frames}"));
+    }
+    if fragments_first + fragments_second > 0 {
+        let fragments = both(fragments_first, fragments_second);
+        lines
+            .push(format!("datagrams cut differently, by their last fragment; others left out: {fragments}"));
     }
     if missed_by_first + missed_by_second > 0 {
         let missed = both(missed_by_first, missed_by_second);

@@ -5,6 +5,7 @@ use std::path::Path;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
+use super::cut::Cut;
 use super::survey::{Survey, survey};
 use super::{CompareError, CompareOptions, passage, ps_since};
 use crate::capture::{FlowTable, Frame, Observation, Sorted};
@@ -52,7 +53,7 @@ pub enum Way {
 }
 
 /// Who was recognized, and who not. Of either capture: its packets are those matched, ambiguous, alone, copied,
-/// segmented and without key.
+/// segmented, left-out fragments and without key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct JoinCounts {
     /// Packets that nothing recognizes, of both captures: no IP, or less captured than is compared of the others.
@@ -80,6 +81,11 @@ pub struct JoinCounts {
     pub segmented_first: u64,
     /// The same of the second capture.
     pub segmented_second: u64,
+    /// Fragments of the first capture whose datagrams the second has in one piece, or cut elsewhere: the last fragment
+    /// counts as the packet, and these are left out.
+    pub fragments_first: u64,
+    /// The same of the second capture.
+    pub fragments_second: u64,
     /// Of the packets in the second capture alone, those that passed the first unseen, as TCP proves.
     pub missed_by_first: u64,
     /// Of the packets in the first capture alone, those that passed the second unseen, as TCP proves.
@@ -161,27 +167,20 @@ pub fn join_captures(first: &Path, second: &Path, options: &CompareOptions) -> R
         };
         let fid = flows.fid(&frame);
         joining.streams.know(fid, || *flows.key(fid).expect("a flow that was just counted"));
-        let key = frame.match_key_over(&survey.fields).filter(|_| is_known);
         let (position, payload) = joining.tcp(side, fid, &frame);
-        let Some(key) = key else {
+        let placed = Seen { at_ps, order, position, payload, fid, ..Seen::default() };
+        let seen = if is_known { survey.seen(side, &frame, placed) } else { None };
+        let Some(seen) = seen else {
             joining.counts.without_key += 1;
             joining.counts.cut_short += u64::from(frame.source.is_some());
             continue;
         };
-        let has_identification =
-            survey.fields.identification && frame.identification.is_some_and(|id| id != 0);
-        let seen = Seen {
-            key,
-            at_ps,
-            order,
-            position,
-            payload,
-            fid,
-            ttl: frame.ttl.unwrap_or(0),
-            copies_show: has_identification || survey.is_mirrored[side as usize],
-            is_plain: !has_identification && frame.prefix_length < 8,
-        };
         join.push(side, seen, &mut |verdict| joining.take(verdict, at_ps));
+        if let Some((frame, placed)) = joining.cut.add(side, &frame, at_ps, &mut flows)
+            && let Some(seen) = survey.seen(side, &frame, placed)
+        {
+            join.push(side, seen, &mut |verdict| joining.take(verdict, at_ps));
+        }
         joining.settle(at_ps);
     }
     let end_ps = i64::MAX / 2;
@@ -302,6 +301,7 @@ struct Joining {
     counts: JoinCounts,
     streams: Streams,
     leftovers: Leftovers,
+    cut: Cut,
     pairs: Vec<Pair>,
     only: [Vec<Unpaired>; 2],
     /// By flow id: packets whose time to live shrank from the first capture to the second, less those where it grew.
@@ -319,6 +319,7 @@ impl Joining {
             counts: JoinCounts::default(),
             streams: Streams::default(),
             leftovers: Leftovers::new(reach_ps),
+            cut: Cut::new(reach_ps),
             pairs: Vec::new(),
             only: [Vec::new(), Vec::new()],
             hops: Vec::new(),
@@ -345,6 +346,7 @@ impl Joining {
     }
 
     fn take(&mut self, verdict: Verdict, now_ps: i64) {
+        let Some(verdict) = self.cut.take(verdict) else { return };
         match verdict {
             Verdict::Pair(first, second) => {
                 let fid = first.fid as usize;
@@ -408,6 +410,7 @@ impl Joining {
             // Towards the other capture it may have been lost; from there it cannot have come unseen.
             packet.is_missed = is_within && (is_acknowledged || !is_towards);
         }
+        [self.counts.fragments_first, self.counts.fragments_second] = self.cut.finish(&flows, &mut self.only);
         let usual_ps = both.usual_ps();
         self.pairs.iter_mut().for_each(|pair| pair.second_ps += usual_ps);
         self.only[1].iter_mut().for_each(|packet| packet.at_ps += usual_ps);

@@ -6,7 +6,9 @@ use rustc_hash::FxHashMap;
 
 use super::CompareError;
 use crate::capture::{Frame, MatchFields, Options, Sorted};
-use crate::compare::matching::join::COPY_WITHIN_PS;
+use crate::compare::matching::fragments::Datagrams;
+use crate::compare::matching::join::{COPY_WITHIN_PS, Seen, Side};
+use crate::compare::matching::nat64::nat64;
 use crate::units::Timestamp;
 
 /// Packets of either capture that are looked at.
@@ -27,6 +29,22 @@ pub(super) struct Survey {
     pub(super) is_mirrored: [bool; 2],
 }
 
+impl Survey {
+    /// A packet of a capture with what recognizes it, and the rest as in `placed`; `None` where nothing does.
+    #[inline]
+    pub(super) fn seen(&self, side: Side, frame: &Frame, placed: Seen) -> Option<Seen> {
+        let has_identification = self.fields.identification && frame.identification.is_some_and(|id| id != 0);
+        Some(Seen {
+            key: frame.match_key_over(&self.fields)?,
+            ttl: frame.ttl.unwrap_or(0),
+            copies_show: has_identification || self.is_mirrored[side as usize],
+            is_plain: !has_identification && frame.prefix_length < 8,
+            is_fragment: frame.fragment.is_some(),
+            ..placed
+        })
+    }
+}
+
 /// A packet of a sample: when, its identification, and how often its key stands there.
 type Sample = FxHashMap<u64, (Timestamp, Option<u32>, u32)>;
 
@@ -34,7 +52,7 @@ type Sample = FxHashMap<u64, (Timestamp, Option<u32>, u32)>;
 /// began long before the other, the files are searched for more.
 ///
 /// # Errors
-/// A capture cannot be read on.
+/// A capture cannot be read on, or a translator between IPv6 and IPv4 stands between the two.
 pub(super) fn survey(
     first: &mut Sorted,
     second: &mut Sorted,
@@ -42,6 +60,7 @@ pub(super) fn survey(
     options: &Options,
 ) -> Result<Survey, CompareError> {
     let mut fields = first.match_fields().and(second.match_fields());
+    refuse_nat64(first, second)?;
     let key = |frame: &Frame, fields: &MatchFields| match is_translated {
         true => frame.translated_key(fields),
         false => frame.match_key_over(fields),
@@ -77,13 +96,30 @@ pub(super) fn survey(
     Ok(Survey { fields, usual_ps, is_mirrored })
 }
 
+/// Looks for a translator between IPv6 and IPv4 in the next packets of two captures.
+///
+/// # Errors
+/// There is one.
+pub(crate) fn refuse_nat64(first: &mut Sorted, second: &mut Sorted) -> Result<(), CompareError> {
+    let frames =
+        [first, second].map(|capture| capture.look_ahead(SAMPLE).map(|seen| seen.frame).collect::<Vec<_>>());
+    match nat64([&frames[0], &frames[1]]) {
+        Some((v6, v4)) => Err(CompareError::Nat64 { v6, v4 }),
+        None => Ok(()),
+    }
+}
+
 fn sample(capture: &mut Sorted, key: impl Fn(&Frame) -> Option<u64>) -> Sample {
     let mut sample = Sample::default();
+    // The other capture may have a datagram in one piece.
+    let mut datagrams = Datagrams::new(i64::MAX);
     for observation in capture.look_ahead(SAMPLE) {
-        if let Some(key) = key(&observation.frame) {
-            let place =
-                sample.entry(key).or_insert((observation.timestamp, observation.frame.identification, 0));
-            place.2 += 1;
+        let whole = datagrams.add(&observation.frame, 0).map(|whole| whole.frame);
+        for frame in [Some(observation.frame), whole].into_iter().flatten() {
+            if let Some(key) = key(&frame) {
+                let place = sample.entry(key).or_insert((observation.timestamp, frame.identification, 0));
+                place.2 += 1;
+            }
         }
     }
     sample

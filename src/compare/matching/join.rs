@@ -39,6 +39,10 @@ pub(crate) struct Seen {
     pub(crate) ttl: u8,
     /// Whether the same key twice within a millisecond means the same frame twice.
     pub(crate) copies_show: bool,
+    /// How the datagram was cut that this packet is in one piece; 0 for a packet as it was captured.
+    pub(crate) cut: u64,
+    /// Whether it is a fragment.
+    pub(crate) is_fragment: bool,
     /// Whether there is little in it that another packet of its flow does not have.
     pub(crate) is_plain: bool,
 }
