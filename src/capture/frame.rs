@@ -1,11 +1,13 @@
 //! [`Frame`]: the header fields of a captured frame.
 
 mod key;
+mod link;
 mod parse;
 
 use std::net::IpAddr;
 
 pub use key::MatchFields;
+pub(super) use link::{Place, Unread};
 
 use crate::packet::{FlowKey, MacAddress};
 

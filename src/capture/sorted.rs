@@ -4,6 +4,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, VecDeque};
 use std::path::Path;
 
+use super::twice::Twice;
 use super::{CaptureError, Frame, MatchFields, Options, Reader};
 use crate::units::{Span, Timestamp};
 
@@ -62,6 +63,7 @@ pub struct Sorted {
     reordered: u64,
     largest_step_back: Span,
     beyond_window: u64,
+    twice: Twice,
 }
 
 impl Sorted {
@@ -90,6 +92,7 @@ impl Sorted {
             reordered: 0,
             largest_step_back: Span::ZERO,
             beyond_window: 0,
+            twice: Twice::default(),
         }
     }
 
@@ -159,6 +162,7 @@ impl Sorted {
             length: record.original_length,
             frame: Frame::parse(record.link_type, record.bytes, record.original_length),
         };
+        self.twice.add(&record, &observation.frame);
         let timestamp = observation.timestamp;
         let Some(latest) = self.latest.filter(|&latest| timestamp < latest) else {
             self.latest = Some(timestamp);
@@ -240,7 +244,21 @@ impl Sorted {
                 self.largest_step_back
             )
         });
-        self.warnings().map(ToString::to_string).chain(out_of_order).collect()
+        let beyond = self.warnings.iter().map(CaptureError::without_remedy);
+        let twice = self.twice.remark(self.reader.path());
+        self.reader.remarks().into_iter().chain(beyond).chain(out_of_order).chain(twice).collect()
+    }
+
+    /// That packets come before the next error, if there is one; reads on to the first packet.
+    ///
+    /// # Errors
+    /// No packet comes before the error.
+    pub fn check_start(&mut self) -> Result<(), CaptureError> {
+        self.look_ahead(1).for_each(drop);
+        match self.in_order.is_empty() && self.late.is_empty() {
+            true => self.error.take().map_or(Ok(()), Err),
+            false => Ok(()),
+        }
     }
 
     /// What [`Options::lenient`] has let pass so far.

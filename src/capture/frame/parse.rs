@@ -38,16 +38,7 @@ impl Frame {
         let whole = usize::try_from(original_length).unwrap_or(usize::MAX).max(bytes.len());
         let beyond = whole - bytes.len();
         let mut parser = Parser { frame: &mut frame, beyond, network: None, transport: None };
-        match link_type {
-            LinkType::ETHERNET => parser.ethernet(bytes),
-            LinkType::LINUX_SLL => parser.linux_sll(bytes),
-            LinkType::LINUX_SLL2 => parser.linux_sll2(bytes),
-            LinkType::NULL | LinkType::LOOP => parser.loopback(bytes),
-            LinkType::RAW | LinkType::RAW_12 | LinkType::RAW_14 | LinkType::IPV4 | LinkType::IPV6 => {
-                parser.ip(bytes)
-            }
-            _ => {}
-        }
+        parser.link(link_type, bytes);
         let start = bytes.as_ptr().addr();
         let offset = |address: Option<usize>| address.map(|address| address - start);
         let offsets = Offsets { network: offset(parser.network), transport: offset(parser.transport) };
@@ -64,8 +55,8 @@ pub(in crate::capture) struct Offsets {
     pub(in crate::capture) transport: Option<usize>,
 }
 
-struct Parser<'a> {
-    frame: &'a mut Frame,
+pub(super) struct Parser<'a> {
+    pub(super) frame: &'a mut Frame,
     /// Bytes of the frame that were not captured.
     beyond: usize,
     /// The address in memory of the IP header.
@@ -75,8 +66,23 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
+    /// A frame from its link-layer header on.
     #[inline]
-    fn ethernet(&mut self, bytes: &[u8]) {
+    pub(super) fn link(&mut self, link_type: LinkType, bytes: &[u8]) {
+        match link_type {
+            LinkType::ETHERNET => self.ethernet(bytes),
+            LinkType::LINUX_SLL => self.linux_sll(bytes),
+            LinkType::LINUX_SLL2 => self.linux_sll2(bytes),
+            LinkType::NULL | LinkType::LOOP => self.loopback(bytes),
+            LinkType::RAW | LinkType::RAW_12 | LinkType::RAW_14 | LinkType::IPV4 | LinkType::IPV6 => {
+                self.ip(bytes)
+            }
+            _ => self.other_link(link_type, bytes),
+        }
+    }
+
+    #[inline]
+    pub(super) fn ethernet(&mut self, bytes: &[u8]) {
         let Ok(header) = Ethernet2HeaderSlice::from_slice(bytes) else {
             self.frame.destination_mac = bytes.first_chunk().copied().map(MacAddress);
             self.frame.source_mac =
@@ -111,6 +117,11 @@ impl Parser<'_> {
         if has_mac && u16::from_be_bytes(length) == 6 {
             self.frame.source_mac = address.first_chunk().copied().map(MacAddress);
         }
+    }
+
+    /// What stands behind an EtherType of another link layer.
+    pub(super) fn behind_ether_type(&mut self, number: u16, bytes: &[u8]) {
+        self.network(EtherType(number), bytes);
     }
 
     /// An address family in 4 bytes of either byte order, then IP.
@@ -155,7 +166,7 @@ impl Parser<'_> {
     }
 
     /// A label stack; what follows has no type, so its first four bits decide (RFC 4928).
-    fn mpls(&mut self, mut bytes: &[u8]) {
+    pub(super) fn mpls(&mut self, mut bytes: &[u8]) {
         while let Some((label, rest)) = bytes.split_first_chunk::<4>() {
             bytes = rest;
             let is_bottom = label[2] & 1 == 1;
@@ -167,7 +178,7 @@ impl Parser<'_> {
     }
 
     #[inline]
-    fn ip(&mut self, bytes: &[u8]) {
+    pub(super) fn ip(&mut self, bytes: &[u8]) {
         self.network = Some(bytes.as_ptr().addr());
         match LaxIpSlice::from_slice(bytes) {
             Ok((LaxIpSlice::Ipv4(ip), _)) => {

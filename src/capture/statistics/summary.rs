@@ -2,7 +2,10 @@
 
 use serde::{Serialize, Serializer};
 
+use std::collections::BTreeMap;
+
 use super::{Histogram, Statistics};
+use crate::capture::{InterfaceCount, LinkType};
 use crate::packet::protocol_name;
 use crate::units::{PS_PER_S, Span, Timestamp};
 
@@ -63,6 +66,8 @@ pub struct Summary {
     pub link_types: Vec<(String, u64)>,
     /// Interfaces that captured a packet.
     pub interfaces: usize,
+    /// Them, in order of first appearance.
+    pub by_interface: Vec<InterfaceCount>,
     /// Packets that are not in order of time.
     pub time_order: TimeOrderSummary,
 }
@@ -195,8 +200,9 @@ impl Statistics {
                 .collect(),
             vlans: self.vlans.iter().map(|(id, &count)| (id.to_string(), count)).collect(),
             double_tagged_packets: self.double_tagged,
-            link_types: self.link_types.iter().map(|(it, &count)| (it.to_string(), count)).collect(),
-            interfaces: self.interfaces.len(),
+            link_types: self.link_types(),
+            interfaces: self.interfaces.counts().len(),
+            by_interface: self.interfaces.counts().to_vec(),
             time_order: TimeOrderSummary {
                 out_of_order_packets: self.out_of_order,
                 largest_step_back: self.largest_step_back,
@@ -204,6 +210,14 @@ impl Statistics {
                 beyond_window_packets: self.beyond_window,
             },
         }
+    }
+
+    fn link_types(&self) -> Vec<(String, u64)> {
+        let mut packets: BTreeMap<LinkType, u64> = BTreeMap::new();
+        for interface in self.interfaces.counts() {
+            *packets.entry(interface.link_type).or_default() += interface.packets;
+        }
+        packets.into_iter().map(|(link_type, packets)| (link_type.to_string(), packets)).collect()
     }
 
     fn largest_flows(&self, number: usize) -> Vec<FlowSummary> {
