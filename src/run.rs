@@ -151,6 +151,7 @@ pub fn run(
     let mut rtt_captures = rtt_captures.collect::<Result<Vec<_>, _>>()?;
     let fields = match_fields(&mut injections, captures.iter_mut().chain(&mut rtt_captures).collect());
     captures.iter_mut().chain(&mut rtt_captures).try_for_each(Sorted::check_start)?;
+    let twice: Vec<String> = rtt_captures.iter().filter_map(Sorted::passing_twice).collect();
     drop(rtt_captures);
     let rtts = RttWatch::new(topology, &scenario.rtts);
     let entries = injections.iter().map(|injection| injection.at).collect();
@@ -175,6 +176,7 @@ pub fn run(
     drop(simulation);
     let observer::Records { flows, ports, queues, vantages, watch, rtts } = observer.finish()?;
     warnings.extend(nobody_has(topology, &flows));
+    warnings.extend(twice);
     flows.write(&file("flows"), options.format)?;
     ports.write(&file("ports"), options.format, topology, outcome.end)?;
     if let Some(mut queues) = queues {

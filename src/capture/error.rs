@@ -147,9 +147,8 @@ pub enum CaptureError {
     /// A record is further back in time than the reorder window allows.
     #[error(
         "record {record} of {} is out of order: its time is {timestamp}, and {latest} has been before it; \
-         the reorder window is {window} (and {limit} packets){}",
-        path.display(),
-        OUT_OF_ORDER
+         the reorder window is {window} (and {limit} packets){OUT_OF_ORDER}",
+        path.display()
     )]
     OutOfOrder {
         /// the file

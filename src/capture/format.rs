@@ -537,16 +537,7 @@ impl PcapNg {
         offset: u64,
     ) -> Result<RawRecord, CaptureError> {
         let damaged = |what: String| CaptureError::Damaged { path: path.to_owned(), offset, what };
-        let Some(parser) = &mut self.parser else {
-            return Err(damaged("a packet stands before any section header".to_owned()));
-        };
-        let body_length = match parser.next_raw_block(block) {
-            Ok((_, raw)) => raw.body.len(),
-            Err(error) => {
-                let cause = std::error::Error::source(&error).map_or(String::new(), |it| format!(": {it}"));
-                return Err(damaged(format!("{error}{cause}")));
-            }
-        };
+        let body_length = self.body_length(block).map_err(damaged)?;
         let header_length = if kind == SIMPLE_PACKET { 4 } else { 20 };
         let Some(room) = body_length.checked_sub(header_length) else {
             return Err(damaged(format!(
@@ -596,6 +587,17 @@ impl PcapNg {
             direction,
             captured: first..first + captured as usize,
             length: block.len(),
+        })
+    }
+
+    /// The length of a block's body, as `pcap-file` frames it.
+    fn body_length(&mut self, block: &[u8]) -> Result<usize, String> {
+        let Some(parser) = &mut self.parser else {
+            return Err("a packet stands before any section header".to_owned());
+        };
+        parser.next_raw_block(block).map(|(_, raw)| raw.body.len()).map_err(|error| {
+            let cause = std::error::Error::source(&error).map_or(String::new(), |it| format!(": {it}"));
+            format!("{error}{cause}")
         })
     }
 

@@ -153,7 +153,7 @@ impl Reader {
                     self.index += 1;
                     if self.selector.is_some() && !self.selects(&raw) {
                         self.input.take(raw.length);
-                    } else if raw.link_type.is_supported() {
+                    } else if raw.link_type == LinkType::ETHERNET || raw.link_type.is_supported() {
                         break raw;
                     } else {
                         self.refuse(&raw)?;
@@ -174,7 +174,7 @@ impl Reader {
         self.given += 1;
         let captured = raw.captured.len() as u32;
         self.understated += u64::from(raw.original_length < captured);
-        if raw.link_type.is_wireless() {
+        if raw.link_type != LinkType::ETHERNET && raw.link_type.is_wireless() {
             self.unread.add(raw.link_type, &self.input.bytes()[raw.captured.clone()]);
         }
         let bytes = &self.input.take(raw.length)[raw.captured.clone()];

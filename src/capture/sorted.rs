@@ -245,8 +245,13 @@ impl Sorted {
             )
         });
         let beyond = self.warnings.iter().map(CaptureError::without_remedy);
-        let twice = self.twice.remark(self.reader.path());
-        self.reader.remarks().into_iter().chain(beyond).chain(out_of_order).chain(twice).collect()
+        let remarks = self.reader.remarks().into_iter().chain(beyond).chain(out_of_order);
+        remarks.chain(self.passing_twice()).collect()
+    }
+
+    /// A warning, where packets read so far pass twice.
+    pub fn passing_twice(&self) -> Option<String> {
+        self.twice.remark(self.reader.path())
     }
 
     /// That packets come before the next error, if there is one; reads on to the first packet.

@@ -68,12 +68,7 @@ impl Inspect {
         if self.force && self.packets.is_none() && self.rtt_samples.is_none() {
             return Err(bad_input("--force replaces a table: name one with --packets or --rtt-samples"));
         }
-        let options = Options {
-            max_packets: self.max_packets,
-            interface: self.interface.clone(),
-            direction: self.direction,
-            ..self.reading.options()
-        };
+        let options = self.options();
         let mut reader = Reader::open(&self.capture, &options).map_err(bad_input)?;
         let mut table = self.packets.as_deref().map(Table::create).transpose().map_err(failed)?;
         let mut rtts = (self.rtt || self.rtt_samples.is_some())
@@ -120,6 +115,15 @@ impl Inspect {
         }
         global.warn(&warnings);
         damage.map_or(Ok(()), |error| Err(bad_input(error)))
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            max_packets: self.max_packets,
+            interface: self.interface.clone(),
+            direction: self.direction,
+            ..self.reading.options()
+        }
     }
 
     /// Refuses a table that would replace the capture, or, unless asked to, another file.
@@ -219,6 +223,19 @@ fn print(report: &JsonReport<'_>, out: &mut impl Write) -> io::Result<()> {
             ),
         )?;
     }
+    print_times(summary, out)?;
+    if report.untimed_packets > 0 {
+        let packets = counted(report.untimed_packets, "packet");
+        line(out, "without a time", format_args!("{packets} took that of the packet before"))?;
+    }
+    line(out, "link types", list(&summary.link_types))?;
+    print_interfaces(&summary.by_interface, out)?;
+    print_frames(summary, out)?;
+    print_flows(summary, out)
+}
+
+/// Gaps and order.
+fn print_times(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
     if let Some(gap) = &summary.interarrival {
         line(
             out,
@@ -264,14 +281,7 @@ fn print(report: &JsonReport<'_>, out: &mut impl Write) -> io::Result<()> {
             ),
         )?;
     }
-    if report.untimed_packets > 0 {
-        let packets = counted(report.untimed_packets, "packet");
-        line(out, "without a time", format_args!("{packets} took that of the packet before"))?;
-    }
-    line(out, "link types", list(&summary.link_types))?;
-    print_interfaces(&summary.by_interface, out)?;
-    print_frames(summary, out)?;
-    print_flows(summary, out)
+    Ok(())
 }
 
 /// The interfaces, one a line where there is something to choose.

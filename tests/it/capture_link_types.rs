@@ -265,53 +265,56 @@ fn headers_say_which_way_a_packet_went() {
     assert_eq!(directions(LinkType::ETHERNET, &[&[0; 60]]), [None]);
 }
 
+/// Link types that tshark reads as well as taunet: PPP, Cisco HDLC, Frame Relay, radiotap, IPNET, NFLOG, IPoIB.
+const BESIDE_TSHARK: [u16; 7] = [9, 104, 107, 127, 226, 239, 242];
+
 /// Where tshark is installed: every capture below the folder that `TAUNET_PUBLIC_CAPTURES` names has as many packets as
-/// tshark finds, and of the link types other than Ethernet as many with IP.
+/// tshark finds, and of some link types as many with IP.
 #[test]
 fn public_captures_have_the_packets_that_tshark_finds() {
     let Ok(folders) = std::env::var("TAUNET_PUBLIC_CAPTURES") else {
         eprintln!("skipped: TAUNET_PUBLIC_CAPTURES names no folder of captures");
         return;
     };
-    let mut compared = 0;
-    for folder in
-        std::fs::read_dir(folders).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir())
-    {
+    let (mut compared, mut with_ip) = (0, 0);
+    let folders = std::fs::read_dir(folders).unwrap().map(|entry| entry.unwrap().path());
+    for folder in folders.filter(|path| path.is_dir()) {
         for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-            let Ok(mut reader) = Reader::open(&path, &Options::default()) else { continue };
-            let (mut packets, mut with_ip, mut is_other) = (0, 0, false);
-            let error = loop {
-                match reader.next_record() {
-                    Ok(Some(record)) => {
-                        let frame = Frame::parse(record.link_type, record.bytes, record.original_length);
-                        packets += 1;
-                        with_ip += usize::from(frame.ip_version.is_some());
-                        is_other |= record.link_type != LinkType::ETHERNET;
-                    }
-                    Ok(None) => break None,
-                    Err(error) => break Some(error),
-                }
-            };
+            let Some((packets, of_ip)) = counted(&path) else { continue };
             let arguments = ["-n", "-T", "fields", "-e", "ip.version", "-e", "ipv6.version", "-r"];
             let tshark = std::process::Command::new("tshark").args(arguments).arg(&path).output();
             let Ok(output) = tshark else {
                 eprintln!("skipped: tshark is not installed");
                 return;
             };
-            let text = String::from_utf8_lossy(&output.stdout);
-            let theirs = (text.lines().count(), text.lines().filter(|line| !line.trim().is_empty()).count());
-            let name = path.display();
-            println!("{name}: {packets} packets, {with_ip} with IP; tshark {theirs:?}; {error:?}");
-            if error.is_none() && output.status.success() {
-                assert_eq!(packets, theirs.0, "{name}");
-                assert!(
-                    !is_other || with_ip == theirs.1,
-                    "{name}: {with_ip} with IP, {} in tshark",
-                    theirs.1
-                );
-                compared += 1;
+            // It does not know every link type, and takes a custom block for a packet.
+            if !output.status.success() || path.ends_with("two_interfaces.pcapng") {
+                continue;
             }
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert_eq!(packets, text.lines().count(), "{}", path.display());
+            if let Some(of_ip) = of_ip {
+                let theirs = text.lines().filter(|line| !line.trim().is_empty()).count();
+                assert_eq!(of_ip, theirs, "{}", path.display());
+                with_ip += of_ip;
+            }
+            compared += 1;
         }
     }
-    assert!(compared > 50, "{compared}");
+    assert!(compared > 50 && with_ip > 100, "{compared} {with_ip}");
+}
+
+/// The packets of a capture that can be read to its end, and those with IP, where its link type is one of
+/// [`BESIDE_TSHARK`].
+fn counted(path: &std::path::Path) -> Option<(usize, Option<usize>)> {
+    let mut reader = Reader::open(path, &Options::default()).ok()?;
+    let (mut packets, mut of_ip) = (0, Some(0));
+    while let Some(record) = reader.next_record().ok()? {
+        packets += 1;
+        let frame = Frame::parse(record.link_type, record.bytes, record.original_length);
+        of_ip = of_ip
+            .filter(|_| BESIDE_TSHARK.contains(&record.link_type.0))
+            .map(|count| count + usize::from(frame.ip_version.is_some()));
+    }
+    Some((packets, of_ip.filter(|_| packets > 0)))
 }

@@ -93,7 +93,7 @@ impl Parser<'_> {
             LinkType::PKTAP => self.pktap(bytes),
             LinkType::DSA_TAG_BRCM | LinkType::DSA_TAG_DSA => self.switch_tagged(bytes, 4),
             LinkType::DSA_TAG_EDSA => self.switch_tagged(bytes, 8),
-            LinkType::DSA_TAG_BRCM_PREPEND => self.ethernet(after(bytes, 4)),
+            LinkType::DSA_TAG_BRCM_PREPEND => self.link(LinkType::ETHERNET, after(bytes, 4)),
             _ => self.wireless(link_type, bytes),
         }
     }

@@ -38,7 +38,12 @@ impl Frame {
         let whole = usize::try_from(original_length).unwrap_or(usize::MAX).max(bytes.len());
         let beyond = whole - bytes.len();
         let mut parser = Parser { frame: &mut frame, beyond, network: None, transport: None };
-        parser.link(link_type, bytes);
+        // Nearly every frame, and so apart from the others.
+        if link_type == LinkType::ETHERNET {
+            parser.ethernet(bytes);
+        } else {
+            parser.link(link_type, bytes);
+        }
         let start = bytes.as_ptr().addr();
         let offset = |address: Option<usize>| address.map(|address| address - start);
         let offsets = Offsets { network: offset(parser.network), transport: offset(parser.transport) };
@@ -67,7 +72,6 @@ pub(super) struct Parser<'a> {
 
 impl Parser<'_> {
     /// A frame from its link-layer header on.
-    #[inline]
     pub(super) fn link(&mut self, link_type: LinkType, bytes: &[u8]) {
         match link_type {
             LinkType::ETHERNET => self.ethernet(bytes),
@@ -81,8 +85,8 @@ impl Parser<'_> {
         }
     }
 
-    #[inline]
-    pub(super) fn ethernet(&mut self, bytes: &[u8]) {
+    #[inline(always)]
+    fn ethernet(&mut self, bytes: &[u8]) {
         let Ok(header) = Ethernet2HeaderSlice::from_slice(bytes) else {
             self.frame.destination_mac = bytes.first_chunk().copied().map(MacAddress);
             self.frame.source_mac =
