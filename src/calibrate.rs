@@ -52,7 +52,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::capture::{CaptureError, Options as CaptureOptions};
+use crate::capture::{CaptureError, CaptureKeys, Options as CaptureOptions, Sorted};
 use crate::compare::CompareError;
 use crate::engine::EngineError;
 use crate::record::DirectoryError;
@@ -61,7 +61,7 @@ use passage::{Fate, Joined};
 use simulate::Replays;
 
 /// What is calibrated.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct CalibrateOptions {
     /// The captures of the ingress ports, one each.
     pub ingress: Vec<PathBuf>,
@@ -69,6 +69,24 @@ pub struct CalibrateOptions {
     pub egress: PathBuf,
     /// How captures are read.
     pub capture: CaptureOptions,
+    /// Which packets of each ingress capture count; of those beyond its end, all.
+    pub ingress_keys: Vec<CaptureKeys>,
+    /// Which packets of the egress capture count.
+    pub egress_keys: CaptureKeys,
+}
+
+impl CalibrateOptions {
+    /// Opens an ingress capture.
+    fn open_ingress(&self, number: usize) -> Result<Sorted, CaptureError> {
+        let options =
+            self.ingress_keys.get(number).map_or(self.capture.clone(), |keys| self.capture.with(keys));
+        Sorted::open(&self.ingress[number], &options)
+    }
+
+    /// Opens the egress capture.
+    fn open_egress(&self) -> Result<Sorted, CaptureError> {
+        Sorted::open(&self.egress, &self.capture.with(&self.egress_keys))
+    }
 }
 
 /// What a calibration is doing.
@@ -231,6 +249,12 @@ pub struct Calibration {
     pub ingress: Vec<PathBuf>,
     /// The egress capture, as given.
     pub egress: PathBuf,
+    /// Which packets of each ingress capture count, where that was said.
+    #[serde(skip_serializing_if = "is_unsaid")]
+    pub ingress_keys: Vec<CaptureKeys>,
+    /// Which packets of the egress capture count, where that was said.
+    #[serde(skip_serializing_if = "CaptureKeys::is_empty")]
+    pub egress_keys: CaptureKeys,
     /// Who was seen where.
     pub packets: PacketsSeen,
     /// The device, fitted on the whole recording.
@@ -266,6 +290,10 @@ pub struct Calibration {
     pub curves: Curves,
 }
 
+fn is_unsaid(keys: &[CaptureKeys]) -> bool {
+    keys.iter().all(CaptureKeys::is_empty)
+}
+
 /// Packets of known fate without which a recording is not cut in halves.
 const LEAST_FOR_HALVES: usize = 400;
 
@@ -288,7 +316,7 @@ pub fn calibrate(
         return Err(CalibrateError::NoIngress);
     }
     go_on(CalibrateStage::Reading)?;
-    let mut joined = passage::join(&options.ingress, &options.egress, &options.capture)?;
+    let mut joined = passage::join(options)?;
     go_on(CalibrateStage::Estimating)?;
     let (first, second) = halves(&joined);
     let whole = i64::MIN..i64::MAX;
@@ -374,6 +402,8 @@ pub fn calibrate(
     Ok(Calibration {
         ingress: options.ingress.clone(),
         egress: options.egress.clone(),
+        ingress_keys: options.ingress_keys.clone(),
+        egress_keys: options.egress_keys.clone(),
         packets: seen(&joined),
         warnings: warnings(&joined),
         not_identified,

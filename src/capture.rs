@@ -5,7 +5,7 @@
 //!
 //! 1. `compression`: gzip, Zstandard and xz are recognized by content and decompressed.
 //! 2. `format`: classic pcap and pcapng become records. It is the only file that names `pcap-file`.
-//! 3. [`Reader`]: a [`Record`] at a time, in file order.
+//! 3. [`Reader`]: a [`Record`] at a time, in file order; of all packets, or of one interface or direction.
 //! 4. [`Frame`]: the header fields of a record's bytes; `frame/parse.rs` is the only file that
 //!    names `etherparse`.
 //! 5. [`Sorted`]: an [`Observation`] at a time, in time order inside the reorder window.
@@ -14,8 +14,8 @@
 //!
 //! # What grows
 //!
-//! Three things grow with what a capture holds and not with its length: [`FlowTable`] with the number
-//! of distinct flows, [`Statistics`] with that and the number of distinct IP sources, and
+//! Three things grow with what a capture holds and not with its length (the interfaces of a pcapng file apart, which are
+//! few): [`FlowTable`] with the number of distinct flows, [`Statistics`] with that and the number of distinct IP sources, and
 //! [`RttEstimator`] with the number of TCP connections. For the first two, a million flows, each of
 //! its own source, take 200 MB; a thousand take nothing worth mentioning.
 //!
@@ -36,10 +36,13 @@ mod link_type;
 mod pcapng;
 mod reader;
 mod rtt;
+mod selection;
 mod sorted;
+pub(crate) mod standard_input;
 mod statistics;
 mod table;
 mod tcp;
+mod twice;
 mod writer;
 
 pub use error::{CaptureError, WriteError};
@@ -54,6 +57,7 @@ pub use reader::{Reader, Record};
 pub use rtt::{
     ConnectionRtts, Rtt, RttCounts, RttEstimator, RttMethod, RttQuantiles, RttTable, SideRtts, Signs,
 };
+pub use selection::{CaptureDirection, CaptureKeys, InterfaceCount, InterfaceName};
 pub use sorted::{Observation, Sorted};
 pub use statistics::{
     FlowSummary, GapSummary, ProtocolSummary, SizeSummary, Statistics, Summary, TimeOrderSummary,
@@ -64,8 +68,8 @@ pub use writer::{Resolution, Writer};
 
 use crate::units::Span;
 
-/// How to read a capture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How to read a capture, and which of its packets.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Damage ends the capture with a warning instead of an error; a record out of order beyond
     /// [`Options::reorder_window`] is taken at the latest time so far; records of a pcapng
@@ -75,11 +79,21 @@ pub struct Options {
     pub max_packets: Option<u64>,
     /// [`Sorted`] accepts a record whose timestamp is at most this much before the latest one.
     pub reorder_window: Span,
+    /// Only the packets of this interface count.
+    pub interface: Option<InterfaceName>,
+    /// Only the packets of this direction count.
+    pub direction: Option<CaptureDirection>,
 }
 
 impl Default for Options {
     /// Strict, every packet, a reorder window of one second.
     fn default() -> Self {
-        Options { lenient: false, max_packets: None, reorder_window: Span::from_ps(crate::units::PS_PER_S) }
+        Options {
+            lenient: false,
+            max_packets: None,
+            reorder_window: Span::from_ps(crate::units::PS_PER_S),
+            interface: None,
+            direction: None,
+        }
     }
 }

@@ -15,6 +15,7 @@ mod inspect;
 mod interrupt;
 mod output;
 mod progress;
+mod reading;
 mod report;
 mod run;
 mod text;

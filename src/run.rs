@@ -20,7 +20,9 @@ use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
-use crate::capture::{CaptureError, MatchFields, Options as CaptureOptions, Sorted};
+use crate::capture::{
+    CaptureError, CaptureKeys, MatchFields, Options as CaptureOptions, Sorted, standard_input,
+};
 use crate::compare::{
     AcceptSummary, CompareError, RttWatch, Watch, WatchError, WatchedVantage, compare_rtts,
 };
@@ -142,11 +144,14 @@ pub fn run(
     // Whatever cannot be opened is told before the simulation and before anything is written.
     let (start, mut injections) = sources::open(scenario, &options.capture)?;
     let watch = Watch::new(topology, &scenario.measured)?;
-    let captures = scenario.measured.iter().map(|measured| Sorted::open(&measured.capture, &options.capture));
+    let open = |capture: &Path, keys: &CaptureKeys| Sorted::open(capture, &options.capture.with(keys));
+    let captures = scenario.measured.iter().map(|measured| open(&measured.capture, &measured.keys));
     let mut captures = captures.collect::<Result<Vec<_>, _>>()?;
-    let rtt_captures = scenario.rtts.iter().map(|measured| Sorted::open(&measured.capture, &options.capture));
+    let rtt_captures = scenario.rtts.iter().map(|measured| open(&measured.capture, &measured.keys));
     let mut rtt_captures = rtt_captures.collect::<Result<Vec<_>, _>>()?;
     let fields = match_fields(&mut injections, captures.iter_mut().chain(&mut rtt_captures).collect());
+    captures.iter_mut().chain(&mut rtt_captures).try_for_each(Sorted::check_start)?;
+    let twice: Vec<String> = rtt_captures.iter().filter_map(Sorted::passing_twice).collect();
     drop(rtt_captures);
     let rtts = RttWatch::new(topology, &scenario.rtts);
     let entries = injections.iter().map(|injection| injection.at).collect();
@@ -171,6 +176,7 @@ pub fn run(
     drop(simulation);
     let observer::Records { flows, ports, queues, vantages, watch, rtts } = observer.finish()?;
     warnings.extend(nobody_has(topology, &flows));
+    warnings.extend(twice);
     flows.write(&file("flows"), options.format)?;
     ports.write(&file("ports"), options.format, topology, outcome.end)?;
     if let Some(mut queues) = queues {
@@ -309,7 +315,7 @@ fn nobody_has(topology: &Topology, flows: &FlowRecords) -> Option<String> {
 /// An input file, and the SHA-256 of what is in it.
 pub(crate) fn hash_input(path: &Path) -> Result<Input, RunError> {
     let failed = |source| RunError::Input { path: path.to_owned(), source };
-    if !path.is_file() {
+    if standard_input::is_meant(path) || !path.is_file() {
         return Ok(Input { path: path.to_owned(), bytes: None, sha256: None });
     }
     let mut file = File::open(path).map_err(failed)?;

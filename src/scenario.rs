@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::capture::CaptureKeys;
 use crate::topology::{DeviceId, Topology};
 use crate::traffic::Generator;
 use crate::traffic::replay::Speed;
@@ -102,6 +103,8 @@ pub enum Traffic {
     Replay {
         /// the file
         capture: PathBuf,
+        /// which of its packets count
+        keys: CaptureKeys,
         /// where it is injected
         at: Vantage,
         /// how fast
@@ -111,6 +114,8 @@ pub enum Traffic {
     ReplayByAddress {
         /// the file
         capture: PathBuf,
+        /// which of its packets count
+        keys: CaptureKeys,
         /// who sends and receives
         hosts: Vec<DeviceId>,
         /// the host of each prefix, by position, the longest prefix first; a hash without it
@@ -127,6 +132,8 @@ pub enum Traffic {
 pub struct Measured {
     /// The file.
     pub capture: PathBuf,
+    /// Which of its packets count.
+    pub keys: CaptureKeys,
     /// Where it was taken.
     pub at: Vantage,
     /// What its delays count from.

@@ -178,7 +178,10 @@ pub enum TrafficError {
     Capture(#[from] crate::capture::CaptureError),
     /// A packet lies further from the run's start than a run can reach.
     #[error(
-        "record {record} of {path} is from {at}: a run reaches from its start, {start}, 213 days forward"
+        "record {record} of {path} is from {at}: a run reaches from its start, {start}, 213 days forward; where a record has \
+         a wrong time, this one or the one of the start, `editcap IN OUT NUMBER` leaves it out (this one is number {}), and \
+         `editcap -A FROM -B TO IN OUT` keeps a part of a longer capture",
+        record + 1
     )]
     OutOfReach {
         /// the capture

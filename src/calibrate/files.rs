@@ -13,6 +13,7 @@ use super::model::{Bottleneck, DEVICE, EGRESS_PORT, SINK, host};
 use super::path::PathEstimate;
 use super::report;
 use super::{CalibrateError, Calibration};
+use crate::capture::{CaptureKeys, standard_input};
 use crate::config::toml_value;
 use crate::ptm::{Framing, LinkLayer, NetemSpec, PtmSpec};
 use crate::record::{DirectoryError, RunDirectory};
@@ -49,6 +50,9 @@ pub fn write(calibration: &Calibration, place: &Path, replace: bool) -> Result<P
     let name = name(&from);
     write_text(&directory, TOPOLOGY, &topology_text(calibration, &name))?;
     let scenario = scenario_text(calibration, &name, |capture| {
+        if standard_input::is_meant(capture) {
+            return Ok(capture.to_owned());
+        }
         fs::canonicalize(capture)
             .map(|capture| relative(&from, &capture))
             .map_err(|error| io_error(capture, error))
@@ -110,8 +114,9 @@ fn scenario_text(
             _ => format!("{{ port = \"{}:0\", direction = \"egress\" }}", host(index + 1)),
         };
         text.push_str(&format!(
-            "\n[[traffic]]\nkind = \"replay\"\ncapture = {}\nat = {at}\n",
-            path_text(&path(capture)?)
+            "\n[[traffic]]\nkind = \"replay\"\ncapture = {}\n{}at = {at}\n",
+            path_text(&path(capture)?),
+            calibration.ingress_keys.get(index).map_or(String::new(), keys_text)
         ));
     }
     let at = match calibration.model.is_seen_at_far_end() || way.behind > 0 || way.jitter.is_some() {
@@ -119,10 +124,20 @@ fn scenario_text(
         false => format!("{{ port = \"{DEVICE}:{EGRESS_PORT}\", direction = \"egress\" }}"),
     };
     text.push_str(&format!(
-        "\n[[measured]]\ncapture = {}\nat = {at}\n",
-        path_text(&path(&calibration.egress)?)
+        "\n[[measured]]\ncapture = {}\n{}at = {at}\n",
+        path_text(&path(&calibration.egress)?),
+        keys_text(&calibration.egress_keys)
     ));
     Ok(text)
+}
+
+/// The keys of a capture, as a scenario has them.
+fn keys_text(keys: &CaptureKeys) -> String {
+    let interface = keys.interface.as_ref().map(|interface| ("interface", toml_value(interface)));
+    let direction = keys.direction.map(|direction| ("direction", toml_value(&direction)));
+    let window = keys.reorder_window.map(|window| ("reorder_window", toml_value(&window)));
+    let lines = [interface, direction, window].into_iter().flatten();
+    lines.map(|(key, value)| format!("{key} = {value}\n")).collect()
 }
 
 /// The path as the topology has it.

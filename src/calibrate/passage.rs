@@ -1,11 +1,9 @@
 //! The packets of the captures, each with its arrival at the device and with its departure, or its loss.
 
-use std::path::{Path, PathBuf};
-
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::CalibrateError;
-use crate::capture::{FlowTable, MatchFields, Options, Sorted};
+use super::{CalibrateError, CalibrateOptions};
+use crate::capture::{FlowTable, MatchFields, Sorted};
 use crate::compare::{Measurement, Recorded, Sighting, match_packets, ps_since, refuse_nat64};
 use crate::packet::{CE, FlowKey, Packet};
 use crate::units::{PS_PER_S, Timestamp};
@@ -65,10 +63,10 @@ pub(super) struct Joined {
 ///
 /// # Errors
 /// A capture cannot be read, no packet is in both, or packets leave before they arrive.
-pub(super) fn join(ingress: &[PathBuf], egress: &Path, options: &Options) -> Result<Joined, CalibrateError> {
-    let mut captures =
-        ingress.iter().map(|path| Sorted::open(path, options)).collect::<Result<Vec<_>, _>>()?;
-    let mut egress = Sorted::open(egress, options)?;
+pub(super) fn join(options: &CalibrateOptions) -> Result<Joined, CalibrateError> {
+    let captures = (0..options.ingress.len()).map(|number| options.open_ingress(number));
+    let mut captures = captures.collect::<Result<Vec<_>, _>>()?;
+    let mut egress = options.open_egress()?;
     // Captures of one path may hold more or less of each packet: keys cover what all of them hold.
     captures.iter_mut().try_for_each(|ingress| refuse_nat64(ingress, &mut egress))?;
     let both = captures.iter_mut().chain([&mut egress]);
@@ -84,7 +82,7 @@ pub(super) fn join(ingress: &[PathBuf], egress: &Path, options: &Options) -> Res
     }
     let start = read.iter().map(|(_, _, observation)| observation.timestamp).min();
     let Some(start) = start else {
-        return Err(CalibrateError::Empty { path: ingress[0].clone() });
+        return Err(CalibrateError::Empty { path: options.ingress[0].clone() });
     };
     read.sort_by_key(|(capture, _, observation)| (observation.timestamp, *capture, observation.record));
     let mut passages = Vec::with_capacity(read.len());

@@ -38,7 +38,7 @@ impl Recording {
         if options.ingress.is_empty() {
             return Err(CalibrateError::NoIngress);
         }
-        let joined = join(&options.ingress, &options.egress, &options.capture)?;
+        let joined = join(options)?;
         Ok(Recording { joined, captures: options.ingress.len() })
     }
 
@@ -53,6 +53,11 @@ impl Recording {
             let (capture, packet) = (passage.capture, passage.packet);
             Some(RecordedPassage { capture, packet, arrival_ps: passage.arrival_ps, departure_ps })
         })
+    }
+
+    /// What was let pass while reading.
+    pub fn remarks(&self) -> &[String] {
+        &self.joined.remarks
     }
 
     /// The flows, by their number.

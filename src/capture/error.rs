@@ -6,6 +6,16 @@ use std::path::PathBuf;
 use super::LinkType;
 use crate::units::{Span, Timestamp};
 
+/// What helps with damage.
+const LENIENT: &str = "; --lenient takes what stands before";
+/// What helps with packets of one interface of several.
+const LENIENT_OTHERS: &str = "; --lenient leaves such packets out";
+
+/// What helps with records out of order.
+const OUT_OF_ORDER: &str = "; give a longer --reorder-window (in a scenario `reorder_window`), sort the file with \
+    `reordercap IN OUT`, leave out a record with a wrong time with `editcap IN OUT NUMBER` (from 1), or take late records \
+    at the latest time with --lenient";
+
 /// Why a capture, or a part of it, cannot be read.
 ///
 /// Byte offsets count from 0 in the decompressed capture, which is the file itself unless it is
@@ -22,7 +32,11 @@ pub enum CaptureError {
         error: io::Error,
     },
     /// Reading or decompressing failed.
-    #[error("cannot read {} after byte {offset} of the capture: {error}", path.display())]
+    #[error(
+        "cannot read {} after byte {offset} of the capture: {error}{}",
+        path.display(),
+        if *offset > 0 { LENIENT } else { "" }
+    )]
     Read {
         /// the file
         path: PathBuf,
@@ -40,7 +54,7 @@ pub enum CaptureError {
     /// The file is of another kind.
     #[error(
         "{} is not a capture: it starts with the bytes {found}; expected pcap or pcapng, \
-         plain or compressed with gzip, zstd or xz",
+         plain or compressed with gzip, zstd or xz; `editcap -F pcap IN OUT` converts other formats of captures",
         path.display()
     )]
     NotACapture {
@@ -50,7 +64,11 @@ pub enum CaptureError {
         found: String,
     },
     /// The file is of a version of its format that nobody has specified.
-    #[error("{} is {format} version {major}.{minor} at byte {offset}; expected {expected}", path.display())]
+    #[error(
+        "{} is {format} version {major}.{minor} at byte {offset}; expected {expected}; `editcap -F {format} IN OUT` may \
+         convert it",
+        path.display()
+    )]
     UnknownVersion {
         /// the file
         path: PathBuf,
@@ -67,9 +85,11 @@ pub enum CaptureError {
     },
     /// Frames of this link type cannot be parsed.
     #[error(
-        "{} has link type {link_type} (at byte {offset}), which is not supported; supported are {}",
+        "{} has link type {link_type} (at byte {offset}), which is not supported; supported are {}; {}{}",
         path.display(),
-        LinkType::SUPPORTED
+        LinkType::SUPPORTED,
+        link_type.remedy(),
+        if *offset > 0 { LENIENT_OTHERS } else { "" }
     )]
     UnsupportedLinkType {
         /// the file
@@ -81,8 +101,9 @@ pub enum CaptureError {
     },
     /// The file ends inside a header, record or block.
     #[error(
-        "{} is cut off: the {what} at byte {offset} needs {needed} bytes, and {present} are there",
-        path.display()
+        "{} is cut off: the {what} at byte {offset} needs {needed} bytes, and {present} are there{}",
+        path.display(),
+        if *offset > 0 { LENIENT } else { "" }
     )]
     CutOff {
         /// the file
@@ -98,7 +119,7 @@ pub enum CaptureError {
     },
     /// A record or block claims a length that none has.
     #[error(
-        "{} is damaged: the {what} at byte {offset} claims {claimed} bytes; at most {limit} are possible",
+        "{} is damaged: the {what} at byte {offset} claims {claimed} bytes; at most {limit} are possible{LENIENT}",
         path.display()
     )]
     AbsurdLength {
@@ -114,7 +135,7 @@ pub enum CaptureError {
         limit: u64,
     },
     /// The file contradicts its format.
-    #[error("{} is damaged at byte {offset}: {what}", path.display())]
+    #[error("{} is damaged at byte {offset}: {what}{}", path.display(), if *offset > 0 { LENIENT } else { "" })]
     Damaged {
         /// the file
         path: PathBuf,
@@ -126,7 +147,7 @@ pub enum CaptureError {
     /// A record is further back in time than the reorder window allows.
     #[error(
         "record {record} of {} is out of order: its time is {timestamp}, and {latest} has been before it; \
-         the reorder window is {window} (and {limit} packets)",
+         the reorder window is {window} (and {limit} packets){OUT_OF_ORDER}",
         path.display()
     )]
     OutOfOrder {
@@ -143,6 +164,37 @@ pub enum CaptureError {
         /// the largest number of packets that are held for reordering
         limit: usize,
     },
+    /// The file has no packet of the chosen interface or direction.
+    #[error("{} has no {wanted}; it has {found}", path.display())]
+    NotInCapture {
+        /// the file
+        path: PathBuf,
+        /// what was chosen
+        wanted: String,
+        /// what there is
+        found: String,
+    },
+    /// What can be read once would have to be read again.
+    #[error("{} can be read only once, and a second reading is needed ({why}): save it to a file first", path.display())]
+    ReadTwice {
+        /// the capture
+        path: PathBuf,
+        /// what needs it
+        why: &'static str,
+    },
+    /// Standard input is a terminal.
+    #[error("standard input is a terminal: pipe a capture into it, as in `tcpdump -w - | taunet inspect -`")]
+    Terminal,
+}
+
+impl CaptureError {
+    /// The same for a warning that [`super::Options::lenient`] has made of it.
+    pub(super) fn without_remedy(&self) -> String {
+        let text = self.to_string();
+        let fault =
+            [LENIENT, LENIENT_OTHERS, OUT_OF_ORDER].iter().find_map(|remedy| text.strip_suffix(remedy));
+        fault.unwrap_or(&text).to_owned()
+    }
 }
 
 /// Why a packet cannot be written to a capture.

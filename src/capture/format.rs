@@ -18,7 +18,7 @@ use pcap_file::pcap::{PcapParseError, PcapParser, PcapTsResolution};
 use pcap_file::pcapng::PcapNgParser;
 
 use super::input::Input;
-use super::{CaptureError, LinkType};
+use super::{CaptureDirection, CaptureError, LinkType};
 use crate::units::{PS_PER_S, Timestamp};
 
 /// The largest captured length that is accepted, in bytes, as in libpcap (`MAXIMUM_SNAPLEN`).
@@ -31,6 +31,8 @@ const MAX_INTERFACES: usize = 65_536;
 
 const FILE_HEADER: usize = 24;
 const RECORD_HEADER: usize = 16;
+/// A record header of modified pcap: the usual one, then interface index, protocol, packet type, padding.
+const MODIFIED_RECORD_HEADER: usize = 24;
 /// Type, length, and length again.
 const BLOCK_FRAME: u32 = 12;
 
@@ -39,6 +41,12 @@ const INTERFACE_DESCRIPTION: u32 = 1;
 const PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
 const ENHANCED_PACKET: u32 = 6;
+
+const IF_NAME: u16 = 2;
+const IF_TSRESOL: u16 = 9;
+const IF_TSOFFSET: u16 = 14;
+/// `pack_flags` of the obsolete packet block has the same number.
+const EPB_FLAGS: u16 = 2;
 
 /// The registered name of a link type.
 pub(super) fn link_type_name(number: u16) -> Option<String> {
@@ -56,8 +64,10 @@ pub(super) struct RawRecord {
     pub(super) timestamp: Option<Timestamp>,
     pub(super) original_length: u32,
     pub(super) link_type: LinkType,
-    /// Index of the interface in the whole file.
+    /// Index of the interface in the whole file; in modified pcap that in the machine.
     pub(super) interface: u32,
+    /// Which way the packet passed, where the record's header says so.
+    pub(super) direction: Option<CaptureDirection>,
     /// The captured bytes, in the window.
     pub(super) captured: Range<usize>,
     /// Length of the whole record in the window.
@@ -85,17 +95,10 @@ impl Format {
         if start.starts_with(&SECTION_HEADER.to_be_bytes()) {
             return Ok(Format::PcapNg(PcapNg::default()));
         }
-        let is_pcap = matches!(
-            start,
-            [0xa1, 0xb2, 0xc3, 0xd4, ..]
-                | [0xa1, 0xb2, 0x3c, 0x4d, ..]
-                | [0xd4, 0xc3, 0xb2, 0xa1, ..]
-                | [0x4d, 0x3c, 0xb2, 0xa1, ..]
-        );
-        if !is_pcap {
+        let Some(variant) = start.first_chunk().and_then(Variant::of) else {
             let found: Vec<_> = start.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
             return Err(CaptureError::NotACapture { path: path.to_owned(), found: found.join(" ") });
-        }
+        };
         if !is_long_enough {
             return Err(CaptureError::CutOff {
                 path: path.to_owned(),
@@ -105,7 +108,7 @@ impl Format {
                 present: start.len() as u64,
             });
         }
-        Pcap::open(input, path).map(Format::Pcap)
+        Pcap::open(input, path, &variant).map(Format::Pcap)
     }
 
     /// The next record, or `None` at the end of the file.
@@ -128,6 +131,24 @@ impl Format {
         .filter(|length| *length > 0)
     }
 
+    /// The interfaces that are described so far, in order of their numbers: name and link type. A pcap file describes
+    /// none.
+    pub(super) fn interfaces(&self) -> &[(Option<String>, LinkType)] {
+        match self {
+            Format::Pcap(_) => &[],
+            Format::PcapNg(pcapng) => &pcapng.described,
+        }
+    }
+
+    /// Whether packets may be of several interfaces, by what is read so far.
+    #[inline]
+    pub(super) fn has_several_interfaces(&self) -> bool {
+        match self {
+            Format::Pcap(pcap) => pcap.is_modified(),
+            Format::PcapNg(pcapng) => pcapng.described.len() > 1,
+        }
+    }
+
     /// A link type that no packet of this file could have been parsed with, as far as it is read, and
     /// the offset where it stands.
     pub(super) fn unsupported(&self) -> Option<(LinkType, u64)> {
@@ -135,6 +156,72 @@ impl Format {
             Format::PcapNg(pcapng) if !pcapng.has_supported_interface => pcapng.first_unsupported,
             _ => None,
         }
+    }
+}
+
+/// A variant of classic pcap, by its magic number.
+///
+/// # Source
+///
+/// libpcap's `sf-pcap.c` and Wireshark's `wiretap/libpcap.c`. The modified format is Alexey Kuznetsov's (of its patch
+/// ss991029), which home routers write; Ixia's two have the length of all records behind the file header.
+struct Variant {
+    /// The magic number of the same file without what this variant adds, in the file's byte order.
+    usual: [u8; 4],
+    file_header: usize,
+    record_header: usize,
+    order: ByteOrder,
+}
+
+impl Variant {
+    fn of(magic: &[u8; 4]) -> Option<Self> {
+        const MICROSECONDS: u32 = 0xa1b2_c3d4;
+        const NANOSECONDS: u32 = 0xa1b2_3c4d;
+        let known = |number: u32| match number {
+            MICROSECONDS | NANOSECONDS => Some((number, FILE_HEADER, RECORD_HEADER)),
+            0xa1b2_cd34 => Some((MICROSECONDS, FILE_HEADER, MODIFIED_RECORD_HEADER)),
+            0x1c00_01ac => Some((NANOSECONDS, FILE_HEADER + 4, RECORD_HEADER)),
+            0x1c00_01ab => Some((MICROSECONDS, FILE_HEADER + 4, RECORD_HEADER)),
+            _ => None,
+        };
+        [ByteOrder { is_big_endian: true }, ByteOrder { is_big_endian: false }].into_iter().find_map(
+            |order| {
+                let (usual, file_header, record_header) = known(order.u32(magic, 0))?;
+                let usual = if order.is_big_endian { usual.to_be_bytes() } else { usual.to_le_bytes() };
+                Some(Variant { usual, file_header, record_header, order })
+            },
+        )
+    }
+}
+
+/// The order of the bytes of a number.
+#[derive(Debug, Clone, Copy, Default)]
+struct ByteOrder {
+    is_big_endian: bool,
+}
+
+impl ByteOrder {
+    fn u32(self, bytes: &[u8], at: usize) -> u32 {
+        let chunk = chunk(bytes, at);
+        if self.is_big_endian { u32::from_be_bytes(chunk) } else { u32::from_le_bytes(chunk) }
+    }
+
+    fn u16(self, bytes: &[u8], at: usize) -> u16 {
+        let chunk = chunk(bytes, at);
+        if self.is_big_endian { u16::from_be_bytes(chunk) } else { u16::from_le_bytes(chunk) }
+    }
+
+    /// The options of a pcapng block, up to their end or to one that is cut off.
+    fn options(self, mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+        std::iter::from_fn(move || {
+            if bytes.len() < 4 {
+                return None;
+            }
+            let (code, size) = (self.u16(bytes, 0), usize::from(self.u16(bytes, 2)));
+            let value = bytes.get(4..4 + size).filter(|_| code != 0)?;
+            bytes = bytes.get(4 + size.next_multiple_of(4)..).unwrap_or_default();
+            Some((code, value))
+        })
     }
 }
 
@@ -146,13 +233,16 @@ pub(super) struct Pcap {
     snap_length: u32,
     /// Picoseconds per unit of a timestamp's fraction.
     fraction_ps: i128,
+    record_header: usize,
+    order: ByteOrder,
 }
 
 impl Pcap {
-    fn open(input: &mut Input, path: &Path) -> Result<Self, CaptureError> {
+    fn open(input: &mut Input, path: &Path, variant: &Variant) -> Result<Self, CaptureError> {
         let damaged = |what: String| CaptureError::Damaged { path: path.to_owned(), offset: 0, what };
+        let header = [&variant.usual, &input.bytes()[4..FILE_HEADER]].concat();
         let (_, parser) =
-            PcapParser::new(input.bytes()).map_err(|error| damaged(format!("its header: {error}")))?;
+            PcapParser::new(&header).map_err(|error| damaged(format!("its header: {error}")))?;
         let header = parser.header();
         // Before 2.3 the two lengths of a record stood the other way round.
         if header.version_major != 2 || header.version_minor < 3 {
@@ -170,12 +260,28 @@ impl Pcap {
         if !link_type.is_supported() {
             return Err(CaptureError::UnsupportedLinkType { path: path.to_owned(), offset: 0, link_type });
         }
-        input.take(FILE_HEADER);
+        if !fill(input, path, variant.file_header)? {
+            return Err(cut_off(input, path, "file header", variant.file_header));
+        }
+        input.take(variant.file_header);
         let fraction_ps = match header.ts_resolution {
             PcapTsResolution::MicroSecond => 1_000_000,
             PcapTsResolution::NanoSecond => 1_000,
         };
-        Ok(Pcap { parser, link_type, snap_length: header.snaplen, fraction_ps })
+        let Variant { record_header, order, .. } = *variant;
+        Ok(Pcap { parser, link_type, snap_length: header.snaplen, fraction_ps, record_header, order })
+    }
+
+    fn is_modified(&self) -> bool {
+        self.record_header == MODIFIED_RECORD_HEADER
+    }
+
+    /// Interface and direction, as the header of a record says.
+    fn place(&self, record: &[u8]) -> (u32, Option<CaptureDirection>) {
+        match self.is_modified() {
+            true => (self.order.u32(record, 16), CaptureDirection::of_packet_type(record[22].into())),
+            false => (0, None),
+        }
     }
 
     #[inline]
@@ -184,8 +290,12 @@ impl Pcap {
             let offset = input.offset();
             let bytes = input.bytes();
             let missing = match self.parser.next_raw_packet(bytes) {
-                Ok((rest, packet)) if packet.incl_len <= MAX_CAPTURED => {
-                    let length = bytes.len() - rest.len();
+                Ok((_, packet))
+                    if packet.incl_len <= MAX_CAPTURED
+                        && self.record_header + packet.incl_len as usize <= bytes.len() =>
+                {
+                    let length = self.record_header + packet.incl_len as usize;
+                    let (interface, direction) = self.place(bytes);
                     let ps = i128::from(packet.ts_sec) * i128::from(PS_PER_S)
                         + i128::from(packet.ts_frac) * self.fraction_ps;
                     return Ok(Some(RawRecord {
@@ -193,8 +303,9 @@ impl Pcap {
                         timestamp: Some(Timestamp::from_ps(ps)),
                         original_length: packet.orig_len,
                         link_type: self.link_type,
-                        interface: 0,
-                        captured: RECORD_HEADER..length,
+                        interface,
+                        direction,
+                        captured: self.record_header..length,
                         length,
                     }));
                 }
@@ -208,12 +319,12 @@ impl Pcap {
                     });
                 }
             };
-            let (what, wanted) = if bytes.len() < RECORD_HEADER {
-                ("record header", RECORD_HEADER)
+            let (what, wanted) = if bytes.len() < self.record_header {
+                ("record header", self.record_header)
             } else if missing > MAX_CAPTURED as usize {
                 return Err(absurd(path, offset, "record", missing as u64, MAX_CAPTURED));
             } else {
-                ("record", RECORD_HEADER + missing)
+                ("record", self.record_header + missing)
             };
             if !fill(input, path, wanted)? {
                 if input.bytes().is_empty() {
@@ -225,7 +336,7 @@ impl Pcap {
     }
 }
 
-/// What an Interface Description Block says.
+/// What an Interface Description Block says, but for its name.
 #[derive(Clone, Copy)]
 struct Interface {
     link_type: LinkType,
@@ -259,10 +370,13 @@ impl Interface {
 pub(super) struct PcapNg {
     /// Of the current section.
     parser: Option<PcapNgParser>,
-    is_big_endian: bool,
+    order: ByteOrder,
+    /// Of the current section.
     interfaces: Vec<Interface>,
     /// Interfaces of the sections before.
     earlier_interfaces: u32,
+    /// Name and link type of the interfaces of all sections.
+    described: Vec<(Option<String>, LinkType)>,
     has_supported_interface: bool,
     /// The first interface whose frames cannot be parsed, and the offset of its description.
     first_unsupported: Option<(LinkType, u64)>,
@@ -282,7 +396,7 @@ impl PcapNg {
                 |what: &str| CaptureError::Damaged { path: path.to_owned(), offset, what: what.to_owned() };
             let kind = self.u32(input.bytes(), 0);
             if kind == SECTION_HEADER {
-                self.is_big_endian = match u32::from_be_bytes(chunk(input.bytes(), 8)) {
+                self.order.is_big_endian = match u32::from_be_bytes(chunk(input.bytes(), 8)) {
                     0x1a2b_3c4d => true,
                     0x4d3c_2b1a => false,
                     _ => return Err(damaged("the byte-order magic of a section header is wrong")),
@@ -364,11 +478,11 @@ impl PcapNg {
             });
         }
         // Without its options: pcap-file refuses comments that are not UTF-8.
-        let short = if self.is_big_endian { 28u32.to_be_bytes() } else { 28u32.to_le_bytes() };
+        let short = if self.order.is_big_endian { 28u32.to_be_bytes() } else { 28u32.to_le_bytes() };
         let header = [&block[..4], &short, &block[8..24], &short].concat();
         let (_, parser) = PcapNgParser::new(&header).map_err(|error| damaged(error.to_string()))?;
         self.parser = Some(parser);
-        self.earlier_interfaces = self.earlier_interfaces.saturating_add(self.interfaces.len() as u32);
+        self.earlier_interfaces = self.described.len() as u32;
         self.interfaces.clear();
         Ok(())
     }
@@ -390,27 +504,26 @@ impl PcapNg {
             resolution: 6,
             offset_s: 0,
         };
-        let mut options = &block[16..length - 4];
-        while options.len() >= 4 {
-            let (code, size) = (self.u16(options, 0), usize::from(self.u16(options, 2)));
-            let Some(value) = options.get(4..4 + size) else { break };
+        let mut name = None;
+        for (code, value) in self.order.options(&block[16..length - 4]) {
             match (code, value) {
-                (0, _) => break,
-                (9, [resolution, ..]) => interface.resolution = *resolution,
-                (14, [_, _, _, _, _, _, _, _, ..]) => {
+                (IF_NAME, [_, ..]) => name = Some(text(value)),
+                (IF_TSRESOL, [resolution, ..]) => interface.resolution = *resolution,
+                (IF_TSOFFSET, [_, _, _, _, _, _, _, _, ..]) => {
                     let (first, second) = (self.u32(value, 0), self.u32(value, 4));
-                    let (high, low) = if self.is_big_endian { (first, second) } else { (second, first) };
+                    let (high, low) =
+                        if self.order.is_big_endian { (first, second) } else { (second, first) };
                     interface.offset_s = ((u64::from(high) << 32) | u64::from(low)) as i64;
                 }
                 _ => {}
             }
-            options = options.get(4 + size.next_multiple_of(4)..).unwrap_or_default();
         }
         if interface.link_type.is_supported() {
             self.has_supported_interface = true;
         } else if self.first_unsupported.is_none() {
             self.first_unsupported = Some((interface.link_type, offset));
         }
+        self.described.push((name, interface.link_type));
         self.interfaces.push(interface);
         Ok(())
     }
@@ -424,16 +537,7 @@ impl PcapNg {
         offset: u64,
     ) -> Result<RawRecord, CaptureError> {
         let damaged = |what: String| CaptureError::Damaged { path: path.to_owned(), offset, what };
-        let Some(parser) = &mut self.parser else {
-            return Err(damaged("a packet stands before any section header".to_owned()));
-        };
-        let body_length = match parser.next_raw_block(block) {
-            Ok((_, raw)) => raw.body.len(),
-            Err(error) => {
-                let cause = std::error::Error::source(&error).map_or(String::new(), |it| format!(": {it}"));
-                return Err(damaged(format!("{error}{cause}")));
-            }
-        };
+        let body_length = self.body_length(block).map_err(damaged)?;
         let header_length = if kind == SIMPLE_PACKET { 4 } else { 20 };
         let Some(room) = body_length.checked_sub(header_length) else {
             return Err(damaged(format!(
@@ -455,7 +559,9 @@ impl PcapNg {
         let (timestamp, captured, original_length) = if kind == SIMPLE_PACKET {
             let original = self.u32(block, 8);
             let limit = if interface.snap_length == 0 { MAX_CAPTURED } else { interface.snap_length };
-            (None, original.min(limit).min(room as u32), original)
+            // A length of 0 lies where bytes are there: those count, with up to 3 bytes of padding.
+            let claimed = if original == 0 { room as u32 } else { original };
+            (None, claimed.min(limit).min(room as u32), original)
         } else {
             let time = interface.timestamp(self.u32(block, 12), self.u32(block, 16));
             (Some(time), self.u32(block, 20), self.u32(block, 24))
@@ -468,26 +574,58 @@ impl PcapNg {
                 "a packet claims {captured} captured bytes, and its block has room for {room}"
             )));
         }
+        let direction = match kind {
+            SIMPLE_PACKET => None,
+            _ => self.direction(&block[..block.len() - 4], first + captured as usize),
+        };
         Ok(RawRecord {
             offset,
             timestamp,
             original_length,
             link_type: interface.link_type,
             interface: self.earlier_interfaces.saturating_add(index),
+            direction,
             captured: first..first + captured as usize,
             length: block.len(),
         })
     }
 
+    /// The length of a block's body, as `pcap-file` frames it.
+    fn body_length(&mut self, block: &[u8]) -> Result<usize, String> {
+        let Some(parser) = &mut self.parser else {
+            return Err("a packet stands before any section header".to_owned());
+        };
+        parser.next_raw_block(block).map(|(_, raw)| raw.body.len()).map_err(|error| {
+            let cause = std::error::Error::source(&error).map_or(String::new(), |it| format!(": {it}"));
+            format!("{error}{cause}")
+        })
+    }
+
+    /// What the flags of a packet block say; its options come after the captured bytes, which end at `end`.
+    #[inline]
+    fn direction(&self, block: &[u8], end: usize) -> Option<CaptureDirection> {
+        let options = block.get(end.next_multiple_of(4)..).filter(|options| options.len() >= 8)?;
+        let (_, flags) =
+            self.order.options(options).find(|(code, value)| *code == EPB_FLAGS && value.len() == 4)?;
+        match self.u32(flags, 0) & 3 {
+            1 => Some(CaptureDirection::In),
+            2 => Some(CaptureDirection::Out),
+            _ => None,
+        }
+    }
+
     fn u32(&self, bytes: &[u8], at: usize) -> u32 {
-        let chunk = chunk(bytes, at);
-        if self.is_big_endian { u32::from_be_bytes(chunk) } else { u32::from_le_bytes(chunk) }
+        self.order.u32(bytes, at)
     }
 
     fn u16(&self, bytes: &[u8], at: usize) -> u16 {
-        let chunk = chunk(bytes, at);
-        if self.is_big_endian { u16::from_be_bytes(chunk) } else { u16::from_le_bytes(chunk) }
+        self.order.u16(bytes, at)
     }
+}
+
+/// The value of an option that holds text: without a zero at its end, which some writers count.
+fn text(value: &[u8]) -> String {
+    String::from_utf8_lossy(value).trim_end_matches('\0').to_owned()
 }
 
 /// `N` bytes from `at` on; zeros where there are fewer, which callers have ruled out.

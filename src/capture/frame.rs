@@ -3,6 +3,7 @@
 mod encapsulation;
 mod fragment;
 mod key;
+mod link;
 mod parse;
 mod tunnel;
 
@@ -11,6 +12,7 @@ use std::net::IpAddr;
 pub use encapsulation::{Encapsulation, Encapsulations, Unread};
 pub(crate) use fragment::Fragment;
 pub use key::MatchFields;
+pub(super) use link::{Place, UnreadWireless};
 
 use crate::packet::{FlowKey, MacAddress};
 

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::format::{Format, RawRecord};
+use super::frame::{Place, UnreadWireless};
 use super::input::Input;
-use super::{CaptureError, LinkType, Options, compression};
+use super::selection::Selector;
+use super::{CaptureDirection, CaptureError, LinkType, Options, compression, standard_input};
 use crate::units::Timestamp;
 
 /// One packet of a capture, as recorded.
@@ -19,12 +21,20 @@ pub struct Record<'a> {
     /// When it was captured. A pcapng Simple Packet Block has no time: it takes that of the record
     /// before it, or the start of 1970; see [`Reader::untimed`].
     pub timestamp: Timestamp,
-    /// Length of the frame on the wire, in bytes.
+    /// Length of the frame on the wire, in bytes. Where the file says less than was captured, it lies: the captured
+    /// length counts; see [`Reader::understated`].
     pub original_length: u32,
     /// The link-layer header that `bytes` starts with.
     pub link_type: LinkType,
-    /// The interface that captured it, numbered over all sections of the file; 0 in classic pcap.
+    /// The interface that captured it: in pcapng numbered over all sections of the file, in Linux SLL2 and modified pcap
+    /// by its index in the machine; else 0.
     pub interface: u32,
+    /// The name of that interface, where the file has it.
+    pub interface_name: Option<&'a str>,
+    /// Which way it passed, where the file says so.
+    pub direction: Option<CaptureDirection>,
+    /// Whether other packets of the file may be of other interfaces.
+    pub(crate) has_other_places: bool,
     /// The captured bytes: the frame, or its start.
     pub bytes: &'a [u8],
 }
@@ -52,7 +62,14 @@ pub struct Reader {
     input: Input,
     /// `None` after the end or an error.
     format: Option<Format>,
+    /// Takes the packets that count; none where all do.
+    selector: Option<Selector>,
+    /// Records passed.
     index: u64,
+    /// Records given.
+    given: u64,
+    understated: u64,
+    unread: UnreadWireless,
     latest: Option<Timestamp>,
     untimed: u64,
     /// Unsupported link types of packets so far.
@@ -63,13 +80,16 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens a capture and reads its header.
+    /// Opens a capture and reads its header; `-` is standard input.
     ///
     /// # Errors
     ///
     /// The file cannot be opened or read, is not a capture, or is a classic pcap of an unsupported
-    /// link type. [`Options::lenient`] changes nothing here.
+    /// link type. [`Options::lenient`] changes nothing here. Standard input is a terminal, or was read before.
     pub fn open(path: &Path, options: &Options) -> Result<Self, CaptureError> {
+        if standard_input::is_meant(path) {
+            return Self::from_source(standard_input::take()?, standard_input::NAME.as_ref(), options);
+        }
         let open = |error| CaptureError::Open { path: path.to_owned(), error };
         let file = File::open(path).map_err(open)?;
         let metadata = file.metadata().map_err(open)?;
@@ -95,10 +115,14 @@ impl Reader {
         let format = Some(Format::open(&mut input, name)?);
         Ok(Reader {
             path: name.to_owned(),
-            options: *options,
+            options: options.clone(),
             input,
             format,
+            selector: Selector::new(options),
             index: 0,
+            given: 0,
+            understated: 0,
+            unread: UnreadWireless::default(),
             latest: None,
             untimed: 0,
             refused: Vec::new(),
@@ -115,30 +139,30 @@ impl Reader {
     /// The file is damaged or cannot be read, or (pcapng) the link type of the packet, or of every
     /// interface, is unsupported.
     /// After an error there are no more records. With [`Options::lenient`] damage is a warning, and
-    /// packets of an unsupported link type are left out with one warning per link type.
+    /// packets of an unsupported link type are left out with one warning per link type. At the end of the file: it has
+    /// no packet of [`Options::interface`] and [`Options::direction`].
     #[inline]
     pub fn next_record(&mut self) -> Result<Option<Record<'_>>, CaptureError> {
         let raw = loop {
-            if self.options.max_packets.is_some_and(|limit| self.index >= limit) {
+            if self.options.max_packets.is_some_and(|limit| self.given >= limit) {
                 return Ok(None);
             }
             let Some(format) = &mut self.format else { return Ok(None) };
             match format.next(&mut self.input, &self.path) {
-                Ok(Some(raw)) if raw.link_type.is_supported() => break raw,
-                Ok(Some(raw)) => self.refuse(&raw)?,
-                Ok(None) => {
-                    let unsupported = format.unsupported();
-                    self.format = None;
-                    // as in classic pcap, where a file without packets is refused as well
-                    if let (Some((link_type, offset)), true) = (unsupported, self.refused.is_empty()) {
-                        self.fail(self.unsupported(link_type, offset))?;
+                Ok(Some(raw)) => {
+                    self.index += 1;
+                    if self.selector.is_some() && !self.selects(&raw) {
+                        self.input.take(raw.length);
+                    } else if raw.link_type == LinkType::ETHERNET || raw.link_type.is_supported() {
+                        break raw;
+                    } else {
+                        self.refuse(&raw)?;
                     }
-                    return Ok(None);
                 }
+                Ok(None) => return self.end().map(|()| None),
                 Err(error) => {
-                    self.format = None;
-                    self.fail(error)?;
-                    return Ok(None);
+                    self.fail(error).inspect_err(|_| self.format = None)?;
+                    return self.end().map(|()| None);
                 }
             }
         };
@@ -147,16 +171,38 @@ impl Reader {
             self.latest.unwrap_or_default()
         });
         self.latest = Some(timestamp);
-        let index = self.index;
-        self.index += 1;
-        Ok(Some(Record {
-            index,
-            timestamp,
-            original_length: raw.original_length,
-            link_type: raw.link_type,
-            interface: raw.interface,
-            bytes: &self.input.take(raw.length)[raw.captured],
-        }))
+        self.given += 1;
+        let captured = raw.captured.len() as u32;
+        self.understated += u64::from(raw.original_length < captured);
+        if raw.link_type != LinkType::ETHERNET && raw.link_type.is_wireless() {
+            self.unread.add(raw.link_type, &self.input.bytes()[raw.captured.clone()]);
+        }
+        let bytes = &self.input.take(raw.length)[raw.captured.clone()];
+        Ok(Some(record(&raw, self.index - 1, timestamp, self.format.as_ref(), bytes)))
+    }
+
+    /// Whether a record is of the packets that count.
+    fn selects(&mut self, raw: &RawRecord) -> bool {
+        self.latest = raw.timestamp.or(self.latest);
+        let bytes = &self.input.bytes()[raw.captured.clone()];
+        let record = record(raw, self.index - 1, Timestamp::default(), self.format.as_ref(), bytes);
+        self.selector.as_mut().is_none_or(|selector| selector.takes(&record))
+    }
+
+    /// No records follow. In a file that has no packet of what is wanted, that is an error.
+    fn end(&mut self) -> Result<(), CaptureError> {
+        let Some(format) = self.format.take() else { return Ok(()) };
+        if let Some(selector) = &mut self.selector {
+            let described = (0..).zip(format.interfaces());
+            let described =
+                described.map(|(number, (name, link_type))| (number, name.as_deref(), *link_type));
+            selector.check(&self.path, described)?;
+        }
+        // as in classic pcap, where a file without packets is refused as well
+        if let (Some((link_type, offset)), true) = (format.unsupported(), self.refused.is_empty()) {
+            self.fail(self.unsupported(link_type, offset))?;
+        }
+        Ok(())
     }
 
     /// Leaves out a packet of an unsupported link type, or ends there.
@@ -190,6 +236,25 @@ impl Reader {
         &self.warnings
     }
 
+    /// All that is worth a word about what was read so far: what was let pass, what was corrected, what cannot be read.
+    pub fn remarks(&self) -> Vec<String> {
+        let path = self.path.display();
+        let understated = (self.understated > 0).then(|| {
+            format!(
+                "{path}: {} packets have an original length of 0, or below the captured one: the captured length counts",
+                self.understated
+            )
+        });
+        let selector = self.selector.as_ref().and_then(|selector| selector.remark(&self.path));
+        let corrected = understated.into_iter().chain(selector).chain(self.unread.remarks(&self.path));
+        self.warnings.iter().map(CaptureError::without_remedy).chain(corrected).collect()
+    }
+
+    /// Records so far whose original length was below the captured one, which counts instead.
+    pub fn understated(&self) -> u64 {
+        self.understated
+    }
+
     /// Of each frame, at most so many bytes were kept, as the file says so far; `None` where it names no limit.
     pub fn snap_length(&self) -> Option<u32> {
         self.format.as_ref().and_then(Format::snap_length)
@@ -213,6 +278,30 @@ impl Reader {
     /// The file, as errors name it.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// A record as it is given.
+#[inline]
+fn record<'a>(
+    raw: &RawRecord,
+    index: u64,
+    timestamp: Timestamp,
+    format: Option<&'a Format>,
+    bytes: &'a [u8],
+) -> Record<'a> {
+    let place = Place::of(raw.link_type, bytes);
+    let described = format.and_then(|format| format.interfaces().get(raw.interface as usize));
+    Record {
+        index,
+        timestamp,
+        original_length: raw.original_length.max(bytes.len() as u32),
+        link_type: raw.link_type,
+        interface: place.interface.unwrap_or(raw.interface),
+        interface_name: described.and_then(|(name, _)| name.as_deref()),
+        direction: place.direction.or(raw.direction),
+        has_other_places: place.interface.is_some() || format.is_some_and(Format::has_several_interfaces),
+        bytes,
     }
 }
 

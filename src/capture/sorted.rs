@@ -4,6 +4,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::path::Path;
 
+use super::twice::Twice;
 use super::{CaptureError, Frame, MatchFields, Options, Reader, Unread};
 use crate::units::{Span, Timestamp};
 
@@ -64,6 +65,7 @@ pub struct Sorted {
     beyond_window: u64,
     /// Packets that may hold another that cannot be read.
     unread: BTreeMap<Unread, u64>,
+    twice: Twice,
 }
 
 impl Sorted {
@@ -93,6 +95,7 @@ impl Sorted {
             largest_step_back: Span::ZERO,
             beyond_window: 0,
             unread: BTreeMap::new(),
+            twice: Twice::default(),
         }
     }
 
@@ -165,6 +168,7 @@ impl Sorted {
         if let Some(unread) = observation.frame.unread {
             *self.unread.entry(unread).or_default() += 1;
         }
+        self.twice.add(&record, &observation.frame);
         let timestamp = observation.timestamp;
         let Some(latest) = self.latest.filter(|&latest| timestamp < latest) else {
             self.latest = Some(timestamp);
@@ -252,7 +256,26 @@ impl Sorted {
             let name = unread.name();
             format!("{path}: {count} {packets} of {name} may hold others, which are not read: the outer packet counts")
         });
-        self.warnings().map(ToString::to_string).chain(out_of_order).chain(unread).collect()
+        let beyond = self.warnings.iter().map(CaptureError::without_remedy);
+        let remarks = self.reader.remarks().into_iter().chain(beyond).chain(out_of_order).chain(unread);
+        remarks.chain(self.passing_twice()).collect()
+    }
+
+    /// A warning, where packets read so far pass twice.
+    pub fn passing_twice(&self) -> Option<String> {
+        self.twice.remark(self.reader.path())
+    }
+
+    /// That packets come before the next error, if there is one; reads on to the first packet.
+    ///
+    /// # Errors
+    /// No packet comes before the error.
+    pub fn check_start(&mut self) -> Result<(), CaptureError> {
+        self.look_ahead(1).for_each(drop);
+        match self.in_order.is_empty() && self.late.is_empty() {
+            true => self.error.take().map_or(Ok(()), Err),
+            false => Ok(()),
+        }
     }
 
     /// What [`Options::lenient`] has let pass so far.

@@ -6,11 +6,14 @@ pub use summary::{FlowSummary, GapSummary, ProtocolSummary, SizeSummary, Summary
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::Path;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::selection::Interfaces;
 use super::sorted::span_between;
-use super::{Encapsulations, FlowTable, Frame, Histogram, LinkType, Record, Unread};
+use super::twice::Twice;
+use super::{Encapsulations, FlowTable, Frame, Histogram, Record, Unread};
 use crate::packet::MacAddress;
 use crate::units::{Span, Timestamp};
 
@@ -68,9 +71,8 @@ pub struct Statistics {
     /// Packets by what stands around their IP packet, where anything does.
     encapsulations: FxHashMap<Encapsulations, u64>,
     unread: BTreeMap<Unread, u64>,
-    link_types: BTreeMap<LinkType, u64>,
-    interfaces: FxHashSet<u32>,
-    last_interface: Option<(u32, LinkType)>,
+    interfaces: Interfaces,
+    twice: Twice,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -123,9 +125,8 @@ impl Statistics {
             double_tagged: 0,
             encapsulations: FxHashMap::default(),
             unread: BTreeMap::new(),
-            link_types: BTreeMap::new(),
-            interfaces: FxHashSet::default(),
-            last_interface: None,
+            interfaces: Interfaces::default(),
+            twice: Twice::default(),
         }
     }
 
@@ -138,7 +139,8 @@ impl Statistics {
         self.truncated += u64::from(record.bytes.len() < length as usize);
         self.sizes.record(length.into());
         self.add_time(record.timestamp);
-        self.add_place(record);
+        self.interfaces.add(record);
+        self.twice.add(record, frame);
         if let Some(vlan) = frame.outer_vlan {
             *self.vlans.entry(vlan).or_default() += 1;
             self.double_tagged += u64::from(frame.inner_vlan.is_some());
@@ -187,16 +189,6 @@ impl Statistics {
     }
 
     #[inline]
-    fn add_place(&mut self, record: &Record<'_>) {
-        let place = (record.interface, record.link_type);
-        if self.last_interface != Some(place) {
-            self.last_interface = Some(place);
-            self.interfaces.insert(record.interface);
-        }
-        *self.link_types.entry(record.link_type).or_default() += 1;
-    }
-
-    #[inline]
     fn add_device(&mut self, fid: u32, source: IpAddr, mac: Option<MacAddress>) {
         let flow = &mut self.flow_counts[fid as usize];
         if let (Some((_, last)), Some(mac)) = (flow.last_port, mac)
@@ -214,6 +206,11 @@ impl Statistics {
         if self.ports_seen.insert((device, mac)) {
             self.device_ports[device as usize] += 1;
         }
+    }
+
+    /// A warning, where packets of the file pass twice.
+    pub fn passing_twice(&self, path: &Path) -> Option<String> {
+        self.twice.remark(path)
     }
 
     /// The flows so far.

@@ -6,13 +6,14 @@ use clap::Args;
 
 use super::error::to_stderr;
 use super::interrupt::Interrupt;
+use super::reading::{Reading, keys_of_each};
 use super::text::{count, seconds};
 use super::{CliError, Global, Output};
 use crate::calibrate::{
     Bottleneck, BufferEstimate, CalibrateError, CalibrateOptions, CalibrateStage, Calibration, Counts,
     Figure, LossFinding, Score, calibrate, framing_text, parameters, path_figures, write,
 };
-use crate::capture::Options as CaptureOptions;
+use crate::capture::{CaptureDirection, CaptureKeys, InterfaceName};
 
 /// Find the device between captures: its rate, burst, buffer and discipline
 ///
@@ -22,10 +23,10 @@ use crate::capture::Options as CaptureOptions;
 /// recording does on the second.
 #[derive(Debug, Args)]
 pub struct Calibrate {
-    /// The captures of the ingress ports, one each
+    /// The captures of the ingress ports, one each (`-`: standard input)
     #[arg(long, required = true, num_args = 1.., value_name = "CAPTURE")]
     ingress: Vec<PathBuf>,
-    /// The capture behind the egress port
+    /// The capture behind the egress port (`-`: standard input)
     #[arg(long, value_name = "CAPTURE")]
     egress: PathBuf,
     /// The directory to write
@@ -34,18 +35,44 @@ pub struct Calibrate {
     /// Replace an earlier calibration
     #[arg(long)]
     force: bool,
-    /// Take a damaged capture as ending where the damage begins
-    #[arg(long)]
-    lenient: bool,
+    #[command(flatten)]
+    reading: Reading,
+    /// Of the ingress captures, only the packets of this interface (its name, or the number that `inspect` gives): one for
+    /// all captures, or one each
+    #[arg(long, num_args = 1.., value_name = "NAME")]
+    ingress_interface: Vec<InterfaceName>,
+    /// Of the ingress captures, only the packets of this direction: one for all captures, or one each
+    #[arg(long, num_args = 1.., value_enum)]
+    ingress_direction: Vec<CaptureDirection>,
+    /// Of the egress capture, only the packets of this interface
+    #[arg(long, value_name = "NAME")]
+    egress_interface: Option<InterfaceName>,
+    /// Of the egress capture, only the packets of this direction
+    #[arg(long, value_enum)]
+    egress_direction: Option<CaptureDirection>,
 }
 
 impl Calibrate {
+    fn options(&self) -> Result<CalibrateOptions, CliError> {
+        let window = self.reading.unusual_window();
+        let (interfaces, directions) = (&self.ingress_interface, &self.ingress_direction);
+        let mut ingress_keys = keys_of_each("ingress", self.ingress.len(), interfaces, directions)?;
+        ingress_keys.iter_mut().for_each(|keys| keys.reorder_window = window);
+        Ok(CalibrateOptions {
+            ingress: self.ingress.clone(),
+            egress: self.egress.clone(),
+            capture: self.reading.options(),
+            ingress_keys,
+            egress_keys: CaptureKeys {
+                interface: self.egress_interface.clone(),
+                direction: self.egress_direction,
+                reorder_window: window,
+            },
+        })
+    }
+
     pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
-        let options = CalibrateOptions {
-            ingress: self.ingress,
-            egress: self.egress,
-            capture: CaptureOptions { lenient: self.lenient, ..CaptureOptions::default() },
-        };
+        let options = self.options()?;
         let interrupt = Interrupt::new()?;
         let told = |error: CalibrateError| match error {
             CalibrateError::Interrupted => CliError::interrupted(),

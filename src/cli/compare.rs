@@ -9,8 +9,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::de::DeserializeOwned;
 
+use super::reading::Reading;
 use super::{CliError, Global, Output};
-use crate::capture::Options as CaptureOptions;
+use crate::capture::{CaptureDirection, CaptureKeys, InterfaceName};
 use crate::compare::CompareOptions;
 use crate::config::Document;
 use crate::scenario::{CaptureClock, VantageText};
@@ -30,9 +31,9 @@ use crate::units::Span;
 /// Exit code 3: a bound of --accept was missed.
 #[derive(Debug, Args)]
 pub struct Compare {
-    /// The capture that packets pass first, or a run directory
+    /// The capture that packets pass first (`-`: standard input), or a run directory
     first: PathBuf,
-    /// The capture that they pass then, or a run directory
+    /// The capture that they pass then (`-`: standard input), or a run directory
     second: PathBuf,
     /// Where the capture was taken, such as "r1:1 egress": for a run and a capture
     #[arg(long, value_name = "VANTAGE")]
@@ -43,9 +44,20 @@ pub struct Compare {
     /// Bounds to keep, such as w1_normalized=0.05 mae=1ms; of two captures, such as delay_p99=5ms loss_ratio=0.01
     #[arg(long, value_name = "METRIC=BOUND", num_args = 1..)]
     accept: Vec<String>,
-    /// Take a damaged capture as ending where the damage begins
-    #[arg(long)]
-    lenient: bool,
+    #[command(flatten)]
+    reading: Reading,
+    /// Of the first capture, only the packets of this interface: its name, or the number that `inspect` gives
+    #[arg(long, value_name = "NAME")]
+    interface_first: Option<InterfaceName>,
+    /// Of the first capture, only the packets of this direction
+    #[arg(long, value_enum)]
+    direction_first: Option<CaptureDirection>,
+    /// Of the second capture, only the packets of this interface
+    #[arg(long, value_name = "NAME")]
+    interface_second: Option<InterfaceName>,
+    /// Of the second capture, only the packets of this direction
+    #[arg(long, value_enum)]
+    direction_second: Option<CaptureDirection>,
     /// A router between the two translates addresses or ports: learn which flow is which, in a first reading
     #[arg(long)]
     nat: bool,
@@ -72,6 +84,7 @@ impl Compare {
             let message = "--flows is for two captures: a run has the tables `flows` and `agreement`";
             return Err(CliError::Usage(message.to_owned()));
         }
+        self.check_choices()?;
         match (self.first.is_dir(), self.second.is_dir(), &self.at) {
             (true, true, None) => runs::compare(&self, global, output),
             (true, false, Some(at)) => run::compare(&self, at, global, output),
@@ -85,9 +98,34 @@ impl Compare {
         }
     }
 
+    /// That interfaces and directions are chosen of captures.
+    fn check_choices(&self) -> Result<(), CliError> {
+        let chosen = [
+            (&self.first, self.interface_first.is_some() || self.direction_first.is_some(), "first"),
+            (&self.second, self.interface_second.is_some() || self.direction_second.is_some(), "second"),
+        ];
+        match chosen.into_iter().find(|(path, is_chosen, _)| *is_chosen && path.is_dir()) {
+            Some((path, _, side)) => Err(CliError::Usage(format!(
+                "--interface-{side} and --direction-{side} are for a capture, and {} is a run directory",
+                path.display()
+            ))),
+            None => Ok(()),
+        }
+    }
+
     fn options(&self) -> CompareOptions {
         CompareOptions {
-            capture: CaptureOptions { lenient: self.lenient, ..CaptureOptions::default() },
+            capture: self.reading.options(),
+            first: CaptureKeys {
+                interface: self.interface_first.clone(),
+                direction: self.direction_first,
+                reorder_window: None,
+            },
+            second: CaptureKeys {
+                interface: self.interface_second.clone(),
+                direction: self.direction_second,
+                reorder_window: None,
+            },
             nat: self.nat,
             max_delay: self.max_delay,
             clock: self.clock,

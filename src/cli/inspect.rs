@@ -10,9 +10,12 @@ use clap::Args;
 use serde::Serialize;
 
 use super::interrupt::Interrupt;
+use super::reading::Reading;
 use super::text::counted;
 use super::{CliError, Global, Output};
-use crate::capture::{CaptureError, Frame, Options, Reader, Statistics, Summary, Table};
+use crate::capture::{
+    CaptureDirection, Frame, InterfaceCount, InterfaceName, Options, Reader, Statistics, Summary, Table,
+};
 use crate::table::{Format, TableError};
 use crate::units::{PS_PER_S, Span};
 use rtt::{RttReport, Rtts};
@@ -26,7 +29,7 @@ const LARGEST_FLOWS: usize = 10;
 /// damaged file is printed before the error.
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// The capture
+    /// The capture; `-` is standard input
     capture: PathBuf,
     /// Also write a table with one row per packet; the extension (.csv or .parquet) chooses the format
     #[arg(long, value_name = "OUT")]
@@ -43,9 +46,14 @@ pub struct Inspect {
     /// Read at most N packets
     #[arg(long, value_name = "N")]
     max_packets: Option<u64>,
-    /// Take a damaged capture as ending where the damage begins
-    #[arg(long)]
-    lenient: bool,
+    /// Only the packets of this interface: its name, or its number
+    #[arg(long, value_name = "NAME")]
+    interface: Option<InterfaceName>,
+    /// Only the packets of this direction
+    #[arg(long, value_enum)]
+    direction: Option<CaptureDirection>,
+    #[command(flatten)]
+    reading: Reading,
 }
 
 impl Inspect {
@@ -60,7 +68,7 @@ impl Inspect {
         if self.force && self.packets.is_none() && self.rtt_samples.is_none() {
             return Err(bad_input("--force replaces a table: name one with --packets or --rtt-samples"));
         }
-        let options = Options { lenient: self.lenient, max_packets: self.max_packets, ..Options::default() };
+        let options = self.options();
         let mut reader = Reader::open(&self.capture, &options).map_err(bad_input)?;
         let mut table = self.packets.as_deref().map(Table::create).transpose().map_err(failed)?;
         let mut rtts = (self.rtt || self.rtt_samples.is_some())
@@ -91,12 +99,31 @@ impl Inspect {
             table.finish().map_err(failed)?;
         }
         let rtts = rtts.map(|rtts| rtts.finish(damage.is_some())).transpose()?;
+        let mut warnings = reader.remarks();
+        warnings.extend(statistics.passing_twice(reader.path()));
         if !global.quiet || global.json {
-            let summary = statistics.summary(LARGEST_FLOWS);
-            report(&self, global.json, &reader, summary, rtts, damage.as_ref(), output.writer())?;
+            let report = JsonReport {
+                capture: self.capture.display().to_string(),
+                summary: statistics.summary(LARGEST_FLOWS),
+                rtt: rtts,
+                untimed_packets: reader.untimed(),
+                understated_packets: reader.understated(),
+                error: damage.as_ref().map(ToString::to_string),
+                warnings: &warnings,
+            };
+            report.write(global.json, output.writer())?;
         }
-        global.warn(reader.warnings());
+        global.warn(&warnings);
         damage.map_or(Ok(()), |error| Err(bad_input(error)))
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            max_packets: self.max_packets,
+            interface: self.interface.clone(),
+            direction: self.direction,
+            ..self.reading.options()
+        }
     }
 
     /// Refuses a table that would replace the capture, or, unless asked to, another file.
@@ -132,47 +159,36 @@ fn failed(error: TableError) -> CliError {
     CliError::Failed(Box::new(error))
 }
 
-fn report(
-    args: &Inspect,
-    json: bool,
-    reader: &Reader,
-    summary: Summary,
-    rtt: Option<RttReport>,
-    damage: Option<&CaptureError>,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    if json {
-        let report = JsonReport {
-            capture: args.capture.display().to_string(),
-            summary,
-            rtt,
-            untimed_packets: reader.untimed(),
-            error: damage.map(ToString::to_string),
-            warnings: reader.warnings().iter().map(ToString::to_string).collect(),
-        };
-        serde_json::to_writer_pretty(&mut *out, &report)?;
-        writeln!(out)?;
-    } else {
-        print(&summary, reader.untimed(), out)?;
-        rtt.map_or(Ok(()), |rtt| rtt.print(out))?;
-    }
-    out.flush()
-}
-
 #[derive(Serialize)]
-struct JsonReport {
+struct JsonReport<'a> {
     capture: String,
     #[serde(flatten)]
     summary: Summary,
     #[serde(skip_serializing_if = "Option::is_none")]
     rtt: Option<RttReport>,
     untimed_packets: u64,
+    /// Packets whose original length was below the captured one.
+    understated_packets: u64,
     /// Why the capture could not be read to its end.
     error: Option<String>,
-    warnings: Vec<String>,
+    warnings: &'a [String],
 }
 
-fn print(summary: &Summary, untimed: u64, out: &mut impl Write) -> io::Result<()> {
+impl JsonReport<'_> {
+    fn write(&self, json: bool, out: &mut impl Write) -> io::Result<()> {
+        if json {
+            serde_json::to_writer_pretty(&mut *out, self)?;
+            writeln!(out)?;
+        } else {
+            print(self, out)?;
+            self.rtt.as_ref().map_or(Ok(()), |rtt| rtt.print(out))?;
+        }
+        out.flush()
+    }
+}
+
+fn print(report: &JsonReport<'_>, out: &mut impl Write) -> io::Result<()> {
+    let summary = &report.summary;
     let packets = counted(summary.packets, "packet");
     let Some(start) = summary.start else {
         return writeln!(out, "Loaded 0 packets of data");
@@ -185,6 +201,10 @@ fn print(summary: &Summary, untimed: u64, out: &mut impl Write) -> io::Result<()
     let (original, captured) = (summary.original_bytes, summary.captured_bytes);
     line(out, "bytes", format_args!("{original} on the wire, {captured} captured"))?;
     line(out, "truncated", counted(summary.truncated_packets, "packet"))?;
+    if report.understated_packets > 0 {
+        let packets = counted(report.understated_packets, "packet");
+        line(out, "understated", format_args!("{packets} on the wire: the captured length counts"))?;
+    }
     if let (Some(packets), Some(bits)) = (summary.packets_per_s, summary.bits_per_s) {
         line(out, "rate", format_args!("{packets:.3} packets/s, {bits:.0} bit/s"))?;
     }
@@ -203,6 +223,19 @@ fn print(summary: &Summary, untimed: u64, out: &mut impl Write) -> io::Result<()
             ),
         )?;
     }
+    print_times(summary, out)?;
+    if report.untimed_packets > 0 {
+        let packets = counted(report.untimed_packets, "packet");
+        line(out, "without a time", format_args!("{packets} took that of the packet before"))?;
+    }
+    line(out, "link types", list(&summary.link_types))?;
+    print_interfaces(&summary.by_interface, out)?;
+    print_frames(summary, out)?;
+    print_flows(summary, out)
+}
+
+/// Gaps and order.
+fn print_times(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
     if let Some(gap) = &summary.interarrival {
         line(
             out,
@@ -248,17 +281,36 @@ fn print(summary: &Summary, untimed: u64, out: &mut impl Write) -> io::Result<()
             ),
         )?;
     }
-    if untimed > 0 {
+    Ok(())
+}
+
+/// The interfaces, one a line where there is something to choose.
+fn print_interfaces(interfaces: &[InterfaceCount], out: &mut impl Write) -> io::Result<()> {
+    /// More are only counted.
+    const LISTED: usize = 32;
+    line(out, "interfaces", interfaces.len())?;
+    let has_choice = |it: &InterfaceCount| it.name.is_some() || it.packets_in + it.packets_out > 0;
+    if interfaces.len() < 2 && !interfaces.iter().any(has_choice) {
+        return Ok(());
+    }
+    for interface in interfaces.iter().take(LISTED) {
+        let InterfaceCount { number, name, link_type, packets, packets_in, packets_out, .. } = interface;
+        let directions = match packets_in + packets_out {
+            0 => String::new(),
+            _ => format!(" ({packets_in} in, {packets_out} out)"),
+        };
+        let name = name.as_ref().map_or(String::new(), |name| format!(" {name}"));
+        let packets = counted(*packets, "packet");
         line(
             out,
-            "without a time",
-            format_args!("{} took that of the packet before", counted(untimed, "packet")),
+            &format!("  {number}{name}"),
+            format_args!("{packets}{directions}, link type {link_type}"),
         )?;
     }
-    line(out, "link types", list(&summary.link_types))?;
-    line(out, "interfaces", summary.interfaces)?;
-    print_frames(summary, out)?;
-    print_flows(summary, out)
+    match interfaces.len().saturating_sub(LISTED) {
+        0 => Ok(()),
+        more => line(out, "", format_args!("{more} more: see --json")),
+    }
 }
 
 fn print_frames(summary: &Summary, out: &mut impl Write) -> io::Result<()> {

@@ -6,9 +6,9 @@ use clap::Args;
 
 use super::interrupt::Interrupt;
 use super::progress::Bar;
+use super::reading::Reading;
 use super::text::{count, counted, percent, seconds};
 use super::{CliError, Global, Output};
-use crate::capture::Options as CaptureOptions;
 use crate::compare::{AcceptSummary, DelayComparison, Interval, MissedBound, RttAgreement, RttComparison};
 use crate::engine::{Engine, EngineError};
 use crate::run::{self, MeasuredSummary, RunError, RunOptions, Summary};
@@ -45,9 +45,8 @@ pub struct Run {
     /// The format of the tables
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Take a damaged capture as ending where the damage begins
-    #[arg(long)]
-    lenient: bool,
+    #[command(flatten)]
+    reading: Reading,
 }
 
 impl Run {
@@ -58,7 +57,7 @@ impl Run {
             out: out.clone(),
             replace: self.force,
             format: self.format,
-            capture: CaptureOptions { lenient: self.lenient, ..CaptureOptions::default() },
+            capture: self.reading.options(),
             overrides: self.overrides,
             engine: self.engine,
             threads: self.threads.map_or(0, usize::from),

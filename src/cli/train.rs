@@ -110,6 +110,7 @@ impl Train {
             interrupt.as_control_flow()
         })
         .map_err(told)?;
+        sources.iter().for_each(|source| global.warn(&source.warnings));
         if let Some(tables) = tables {
             return self.export(sources, &tables, global, output);
         }

@@ -13,7 +13,7 @@ use super::bootstrap::{Share, share};
 use super::clocks::{ClockSummary, Passage};
 use super::metrics::{DelaySummary, jitter_ps, summarize};
 use super::one_way::{OneWay, one_way};
-use crate::capture::{CaptureError, Observation, Options, Sorted};
+use crate::capture::{CaptureError, CaptureKeys, Observation, Options, Sorted};
 use crate::packet::FlowKey;
 use crate::scenario::CaptureClock;
 use crate::units::{PS_PER_S, Span, Timestamp};
@@ -32,7 +32,8 @@ pub enum CompareError {
     /// A packet is from another time.
     #[error(
         "record {record} of {} is from {at}, and the comparison starts at {start}: it reaches 26 days either way; \
-         was one of the clocks wrong?",
+         was one of the clocks wrong? `editcap -t SECONDS IN OUT` shifts a capture, `editcap IN OUT NUMBER` (from 1) \
+         leaves out a record with a wrong time",
         path.display()
     )]
     AnotherTime {
@@ -44,12 +45,6 @@ pub enum CompareError {
         at: Timestamp,
         /// the first instant of the comparison
         start: Timestamp,
-    },
-    /// Address translation is learnt in a first reading, and a pipe can be read only once.
-    #[error("{} is no regular file: to see through address translation, captures are read twice", path.display())]
-    ReadTwice {
-        /// the capture
-        path: PathBuf,
     },
     /// One capture has IPv6 packets that the other has as IPv4.
     #[error(
@@ -88,10 +83,14 @@ pub(crate) fn ps_since(
 }
 
 /// How two captures are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompareOptions {
     /// How they are read.
     pub capture: Options,
+    /// Which packets of the first count.
+    pub first: CaptureKeys,
+    /// Which packets of the second count.
+    pub second: CaptureKeys,
     /// Whether a router between them translates addresses or ports: which flow is which is then learnt in a first
     /// reading.
     pub nat: bool,
@@ -104,11 +103,20 @@ pub struct CompareOptions {
     pub min_delay: Span,
 }
 
+impl CompareOptions {
+    /// How each of the two is read.
+    fn each(&self) -> [Options; 2] {
+        [self.capture.with(&self.first), self.capture.with(&self.second)]
+    }
+}
+
 impl Default for CompareOptions {
     /// Strict reading, no address translation, 10 s, one clock, no least delay.
     fn default() -> Self {
         CompareOptions {
             capture: Options::default(),
+            first: CaptureKeys::default(),
+            second: CaptureKeys::default(),
             nat: false,
             max_delay: Span::from_ps(10 * PS_PER_S),
             clock: CaptureClock::Same,

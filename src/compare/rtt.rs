@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::REACH_PS;
 use super::metrics::{Agreement, DelaySummary, Delays, agreement};
 use crate::capture::{
-    CaptureError, Frame, MatchFields, Options, Reader, RttEstimator, RttMethod, TcpSegment,
+    CaptureError, Frame, MatchFields, Options, Reader, RttEstimator, RttMethod, TcpSegment, standard_input,
 };
 use crate::engine::{Hop, Injected, InjectionPoint};
 use crate::packet::Tau;
@@ -197,7 +197,9 @@ pub fn compare_rtts(
     fields: &MatchFields,
     options: &Options,
 ) -> Result<(RttComparison, Vec<String>), CaptureError> {
-    let mut reader = Reader::open(&measured.capture, options)?;
+    standard_input::check_twice(&measured.capture, "[[rtt]] compares in a second one")?;
+    let options = options.with(&measured.keys);
+    let mut reader = Reader::open(&measured.capture, &options)?;
     let mut estimator = RttEstimator::new();
     let mut comparison = RttComparison {
         port: name,
@@ -252,7 +254,7 @@ pub fn compare_rtts(
         Some(ConnectionAgreement { connection, sender, responder, agreement: RttAgreement::new(delays)? })
     });
     comparison.connections = sides.collect();
-    let mut warnings: Vec<String> = reader.warnings().iter().map(ToString::to_string).collect();
+    let mut warnings = reader.remarks();
     warnings.extend(comparison.doubts(&measured.capture));
     Ok((comparison, warnings))
 }

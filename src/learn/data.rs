@@ -35,6 +35,8 @@ pub struct Source {
     pub traces: Vec<Trace>,
     /// What sets the pace, where the data do not say: as calibrated on the part to train on.
     pub pace: Option<Pace>,
+    /// What was let pass of its captures.
+    pub warnings: Vec<String>,
 }
 
 /// Reads everything that a training file names. The names of the contexts come beside, in order of appearance.
@@ -74,6 +76,7 @@ fn read(data: &DataFile, file: &TrainingFile) -> Result<Source, LearnError> {
         files: BTreeMap::new(),
         traces: Vec::new(),
         pace: None,
+        warnings: Vec::new(),
     };
     if let Some(captures) = &data.captures {
         read_captures(captures, file, &mut source)?;
@@ -122,9 +125,10 @@ fn read_captures(
     let options = CalibrateOptions {
         ingress: captures.ingress.iter().map(|path| path.get_ref().clone()).collect(),
         egress: captures.egress.get_ref().clone(),
-        capture: CaptureOptions::default(),
+        ..CalibrateOptions::default()
     };
     let recording = Recording::read(&options)?;
+    source.warnings = recording.remarks().to_vec();
     let mut flows = Flows::default();
     for key in recording.flows() {
         flows.add(*key);

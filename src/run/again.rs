@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{MeasuredSummary, RunError, RunOptions, Stage, hash_input, run};
-use crate::capture::Options as CaptureOptions;
+use crate::capture::{CaptureKeys, Options as CaptureOptions, standard_input};
 use crate::compare::AcceptSummary;
 use crate::config::ConfigError;
 use crate::scenario::{
@@ -36,6 +36,11 @@ pub enum AgainError {
         .0.display()
     )]
     Changed(PathBuf),
+    /// A capture was standard input.
+    #[error(
+        "the run read standard input, which cannot be read again: save the capture to a file, and run the scenario with it"
+    )]
+    StandardInput,
     /// The scenario cannot be read any more.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -62,6 +67,8 @@ pub enum AgainError {
 pub struct Against<'a> {
     /// The capture.
     pub capture: &'a Path,
+    /// Which of its packets count.
+    pub keys: CaptureKeys,
     /// Where it was taken.
     pub at: &'a VantageText,
     /// What delays count from; with [`DelayScope::Hop`] the captures that the scenario has at ingress ports of the same
@@ -116,6 +123,9 @@ pub fn compare_run(
     let text = std::fs::read_to_string(directory.join("meta.json"))
         .map_err(|error| not_a_run(format!("meta.json cannot be read: {error}")))?;
     let meta: Meta = serde_json::from_str(&text).map_err(|error| not_a_run(format!("meta.json: {error}")))?;
+    if meta.inputs.iter().any(|input| standard_input::is_meant(&input.path)) {
+        return Err(AgainError::StandardInput);
+    }
     for input in &meta.inputs {
         let now = hash_input(&input.path).map_err(|_| AgainError::Changed(input.path.clone()))?;
         if now.sha256 != input.sha256 {
@@ -138,8 +148,9 @@ pub fn compare_run(
     let mut measured: Vec<Measured> =
         scenario.measured.iter().filter(|measured| helps(measured)).cloned().collect();
     measured.iter_mut().for_each(|measured| measured.accept = Accept::default());
-    let (capture, delay, clock) = (against.capture.to_owned(), against.delay, against.clock);
-    measured.push(Measured { capture, at, delay, clock, accept: against.accept });
+    let (capture, keys) = (against.capture.to_owned(), against.keys.clone());
+    let (delay, clock) = (against.delay, against.clock);
+    measured.push(Measured { capture, keys, at, delay, clock, accept: against.accept });
     scenario.measured = measured;
     scenario.rtts.clear();
     scenario.record = Record { packets: false, ..Record::default() };
@@ -150,7 +161,7 @@ pub fn compare_run(
         out: folder.path().join("run"),
         replace: false,
         format: Format::Parquet,
-        capture: against.options,
+        capture: against.options.clone(),
         overrides: Vec::new(),
         engine: None,
         threads: 0,

@@ -20,14 +20,14 @@ pub(crate) fn open(scenario: &Scenario, options: &Options) -> Result<(Timestamp,
     let mut injections = Vec::new();
     for (index, traffic) in scenario.traffic.iter().enumerate() {
         match traffic {
-            Traffic::Replay { capture, at, speed } => injections.push(Injection {
-                source: Box::new(Replay::open_at(capture, options, speed)?),
+            Traffic::Replay { capture, keys, at, speed } => injections.push(Injection {
+                source: Box::new(Replay::open_at(capture, &options.with(keys), speed)?),
                 at: match at.direction {
                     Direction::Ingress => InjectionPoint::Ingress(at.port),
                     Direction::Egress => InjectionPoint::Egress(at.port),
                 },
             }),
-            Traffic::ReplayByAddress { capture, hosts, prefixes, speed } => {
+            Traffic::ReplayByAddress { capture, keys, hosts, prefixes, speed } => {
                 let host_of = match prefixes {
                     Some(prefixes) => HostOfAddress::Table(prefixes.clone()),
                     None => {
@@ -36,7 +36,7 @@ pub(crate) fn open(scenario: &Scenario, options: &Options) -> Result<(Timestamp,
                     }
                 };
                 let leading = hosts.iter().map(|host| addresses.of(*host)).collect::<Result<_, _>>()?;
-                let sources = open_by_address(capture, options, speed, host_of, leading)?;
+                let sources = open_by_address(capture, &options.with(keys), speed, host_of, leading)?;
                 injections.extend(
                     sources
                         .into_iter()

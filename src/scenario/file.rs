@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, de};
 use super::{
     Accept, CaptureClock, DelayScope, Direction, Engine, Measured, RecordFile, RttFile, Scenario, Traffic,
 };
+use crate::capture::{CaptureDirection, CaptureKeys, InterfaceName, standard_input};
 use crate::config::{ConfigError, Document, Spanned, find_file};
 use crate::topology::{Topology, Vantage, VantageSpec};
 use crate::traffic::TrafficSpec;
@@ -59,6 +60,12 @@ pub struct MeasuredFile {
     /// The capture file, relative to the scenario file.
     #[schemars(with = "PathBuf")]
     pub capture: Spanned<PathBuf>,
+    /// Its one interface whose packets count: the name, or the number that `taunet inspect` gives (default: all).
+    pub interface: Option<InterfaceName>,
+    /// Its one direction whose packets count, where the file says it: "in" or "out" (default: both).
+    pub direction: Option<CaptureDirection>,
+    /// How far out of order its packets may be (default: --reorder-window, 1 s).
+    pub reorder_window: Option<Span>,
     /// Where it was recorded.
     pub at: VantageSpec,
     /// What its delays count from (default: path); "hop" is for egress vantages.
@@ -126,7 +133,8 @@ impl Scenario {
         }
         let file: ScenarioFile = document.deserialize()?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let mut reader = Reader { document, folder, errors: Vec::new(), inputs: Vec::new() };
+        let mut reader =
+            Reader { document, folder, errors: Vec::new(), inputs: Vec::new(), reads_standard_input: false };
         let seed = seed.unwrap_or(file.seed);
         let until = file.until.map(|until| Time::ZERO + until);
 
@@ -197,6 +205,8 @@ pub(super) struct Reader<'a> {
     errors: Vec<ConfigError>,
     /// Files that traffic is read from, besides captures.
     pub(super) inputs: Vec<PathBuf>,
+    /// Whether a capture is standard input.
+    reads_standard_input: bool,
 }
 
 impl Reader<'_> {
@@ -220,6 +230,19 @@ impl Reader<'_> {
         }
     }
 
+    /// A capture that the scenario names, from the scenario's folder; `-` is standard input.
+    pub(super) fn capture(&mut self, named: &Spanned<PathBuf>) -> Option<PathBuf> {
+        if !standard_input::is_meant(named.get_ref()) {
+            return self.file(named);
+        }
+        if std::mem::replace(&mut self.reads_standard_input, true) {
+            let help = "save it to a file first: it can be read only once";
+            self.wrong(named.span(), "two captures are standard input", Some(help.to_owned()));
+            return None;
+        }
+        Some(named.get_ref().clone())
+    }
+
     pub(super) fn vantage(&mut self, spec: &VantageSpec, topology: &Topology) -> Option<Vantage> {
         let port = self.port(&spec.port, topology).ok()?;
         Some(Vantage { port, direction: spec.direction })
@@ -232,7 +255,7 @@ impl Reader<'_> {
         traffic: &[Traffic],
         topology: &Topology,
     ) -> Option<Measured> {
-        let (capture, at) = (self.file(&spec.capture), self.vantage(&spec.at, topology));
+        let (capture, at) = (self.capture(&spec.capture), self.vantage(&spec.at, topology));
         let is_replay =
             |source: &Traffic| matches!(source, Traffic::Replay { at: entry, .. } if Some(*entry) == at);
         if traffic.iter().any(is_replay) {
@@ -248,6 +271,11 @@ impl Reader<'_> {
             self.wrong(written.span(), message, Some(help.to_owned()));
         }
         let accept = spec.accept.unwrap_or(accept);
-        Some(Measured { capture: capture?, at: at?, delay, clock: spec.clock, accept })
+        let keys = CaptureKeys {
+            interface: spec.interface.clone(),
+            direction: spec.direction,
+            reorder_window: spec.reorder_window,
+        };
+        Some(Measured { capture: capture?, keys, at: at?, delay, clock: spec.clock, accept })
     }
 }

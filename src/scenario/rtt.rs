@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::Accept;
 use super::file::Reader;
+use crate::capture::{CaptureKeys, InterfaceName};
 use crate::config::Spanned;
 use crate::topology::{PortId, PortName, Topology};
 use crate::units::Span;
@@ -18,6 +19,10 @@ pub struct RttFile {
     /// The capture file, relative to the scenario file.
     #[schemars(with = "PathBuf")]
     pub capture: Spanned<PathBuf>,
+    /// Its one interface whose packets count: the name, or the number that `taunet inspect` gives (default: all).
+    pub interface: Option<InterfaceName>,
+    /// How far out of order its packets may be (default: --reorder-window, 1 s).
+    pub reorder_window: Option<Span>,
     /// The port where it was recorded, in both directions.
     #[schemars(with = "PortName")]
     pub at: Spanned<PortName>,
@@ -34,6 +39,8 @@ pub struct RttFile {
 pub struct MeasuredRtts {
     /// The file.
     pub capture: PathBuf,
+    /// Which of its packets count.
+    pub keys: CaptureKeys,
     /// Where it was taken, in both directions.
     pub at: PortId,
     /// How long a host takes to answer.
@@ -44,7 +51,7 @@ pub struct MeasuredRtts {
 
 impl Reader<'_> {
     pub(super) fn rtts(&mut self, spec: &RttFile, topology: &Topology) -> Option<MeasuredRtts> {
-        let (capture, at) = (self.file(&spec.capture), self.port(&spec.at, topology).ok());
+        let (capture, at) = (self.capture(&spec.capture), self.port(&spec.at, topology).ok());
         let accept = spec.accept.as_ref().map(|accept| *accept.get_ref()).unwrap_or_default();
         if let (Some(written), Some(key)) = (&spec.accept, accept.of_packets_alone()) {
             let message = format!("`{key}` bounds nothing here: it is of packets, and not of round trips");
@@ -52,6 +59,11 @@ impl Reader<'_> {
             self.wrong(written.span(), message, Some(help.to_owned()));
         }
         let turnaround = spec.turnaround.unwrap_or(Span::ZERO);
-        Some(MeasuredRtts { capture: capture?, at: at?, turnaround, accept })
+        let keys = CaptureKeys {
+            interface: spec.interface.clone(),
+            direction: None,
+            reorder_window: spec.reorder_window,
+        };
+        Some(MeasuredRtts { capture: capture?, keys, at: at?, turnaround, accept })
     }
 }

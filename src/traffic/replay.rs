@@ -10,12 +10,14 @@ use serde::Deserialize;
 
 use super::rate::RateSpec;
 use super::{Emission, Source, TrafficError};
-use crate::capture::{CaptureError, FlowTable, Frame, MatchFields, Options};
+use crate::capture::{
+    CaptureDirection, CaptureError, CaptureKeys, FlowTable, Frame, InterfaceName, MatchFields, Options,
+};
 use crate::config::Spanned;
 use crate::link::Link;
 use crate::packet::{FlowKey, Packet};
 use crate::topology::VantageSpec;
-use crate::units::Timestamp;
+use crate::units::{Span, Timestamp};
 
 pub use by_address::{ByAddressSpec, HostOfAddress, open_by_address};
 use recording::Recording;
@@ -27,6 +29,12 @@ pub struct ReplaySpec {
     /// The capture file, relative to the scenario file.
     #[schemars(with = "PathBuf")]
     pub capture: Spanned<PathBuf>,
+    /// Its one interface whose packets count: the name, or the number that `taunet inspect` gives (default: all).
+    pub interface: Option<InterfaceName>,
+    /// Its one direction whose packets count, where the file says it: "in" or "out" (default: both).
+    pub direction: Option<CaptureDirection>,
+    /// How far out of order its packets may be (default: --reorder-window, 1 s).
+    pub reorder_window: Option<Span>,
     /// Where it was recorded, which is where it is injected; or give `by_address`.
     pub at: Option<VantageSpec>,
     /// Which host sends a packet, and which receives it, by its addresses: "hash", or a table of prefixes; or
@@ -39,6 +47,14 @@ pub struct ReplaySpec {
     /// The mean rate to which it is sped up or slowed down; or give the `speed`.
     #[schemars(with = "Option<RateSpec>")]
     pub rate: Option<Spanned<RateSpec>>,
+}
+
+impl ReplaySpec {
+    /// Which packets of the capture count.
+    pub(crate) fn keys(&self) -> CaptureKeys {
+        let (interface, direction) = (self.interface.clone(), self.direction);
+        CaptureKeys { interface, direction, reorder_window: self.reorder_window }
+    }
 }
 
 /// How fast a capture is replayed.

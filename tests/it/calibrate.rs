@@ -32,7 +32,7 @@ pub fn find(ingress: &[PathBuf], egress: &Path) -> Result<Calibration, Calibrate
     let options = CalibrateOptions {
         ingress: ingress.to_vec(),
         egress: egress.to_owned(),
-        capture: CaptureOptions::default(),
+        ..CalibrateOptions::default()
     };
     calibrate(&options, |_| ControlFlow::Continue(()))
 }

@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use taunet::calibrate::{
     AqmKind, Bottleneck, CalibrateOptions, Calibration, DisciplineKind, JitterBehind, calibrate,
 };
-use taunet::capture::Options as CaptureOptions;
 use taunet::ptm::{Buffer, PtmSpec};
 use taunet::units::Span;
 use toml::Table;
@@ -221,11 +220,8 @@ const RECOGNIZED: f64 = 0.9;
 
 fn find(folder: &Path, name: &str) -> (Calibration, Duration) {
     let file = |point: &str| folder.join(name).join(format!("{point}.pcap.xz"));
-    let options = CalibrateOptions {
-        ingress: vec![file("in1")],
-        egress: file("out"),
-        capture: CaptureOptions::default(),
-    };
+    let options =
+        CalibrateOptions { ingress: vec![file("in1")], egress: file("out"), ..CalibrateOptions::default() };
     let began = Instant::now();
     let found = calibrate(&options, |_| ControlFlow::Continue(())).unwrap();
     (found, began.elapsed())

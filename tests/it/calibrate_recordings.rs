@@ -126,7 +126,7 @@ fn find(hop: &Hop) -> Calibration {
     let options = CalibrateOptions {
         ingress: hop.ingress.clone(),
         egress: hop.egress.clone(),
-        capture: CaptureOptions::default(),
+        ..CalibrateOptions::default()
     };
     calibrate(&options, |_| ControlFlow::Continue(())).unwrap()
 }

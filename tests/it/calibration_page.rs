@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use taunet::calibrate::{CalibrateOptions, calibrate, write};
-use taunet::capture::Options as CaptureOptions;
 
 use crate::browser::{Browser, installed};
 use crate::calibrate::two_classes_in_order;
@@ -19,7 +18,7 @@ fn page(ingress: &Path, egress: &Path, out: &Path) -> String {
     let options = CalibrateOptions {
         ingress: vec![ingress.to_owned()],
         egress: egress.to_owned(),
-        capture: CaptureOptions::default(),
+        ..CalibrateOptions::default()
     };
     let found = calibrate(&options, |_| ControlFlow::Continue(())).unwrap();
     write(&found, out, false).unwrap();

@@ -9,8 +9,13 @@ use taunet::units::Timestamp;
 
 use crate::pcapng::PcapNgFile;
 
-const LENIENT: Options =
-    Options { lenient: true, max_packets: None, reorder_window: taunet::units::Span::from_ps(0) };
+const LENIENT: Options = Options {
+    lenient: true,
+    max_packets: None,
+    reorder_window: taunet::units::Span::from_ps(0),
+    interface: None,
+    direction: None,
+};
 
 /// Packets read before the end, and the error.
 fn read(bytes: &[u8]) -> (usize, Option<CaptureError>) {
@@ -79,7 +84,8 @@ fn another_kind_of_file() {
     assert_eq!(
         message(b"snoop\0\0\0and more").1,
         "test.pcap is not a capture: it starts with the bytes 73 6e 6f 6f 70 00 00 00; \
-         expected pcap or pcapng, plain or compressed with gzip, zstd or xz"
+         expected pcap or pcapng, plain or compressed with gzip, zstd or xz; \
+         `editcap -F pcap IN OUT` converts other formats of captures"
     );
 }
 
@@ -87,28 +93,41 @@ fn another_kind_of_file() {
 fn an_unknown_version() {
     let mut bytes = pcap(LinkType::ETHERNET, 1);
     bytes[6] = 2;
-    assert_eq!(message(&bytes), (0, "test.pcap is pcap version 2.2 at byte 0; expected 2.3 or 2.4".into()));
+    assert_eq!(
+        message(&bytes),
+        (
+            0,
+            "test.pcap is pcap version 2.2 at byte 0; expected 2.3 or 2.4; `editcap -F pcap IN OUT` may convert it"
+                .into()
+        )
+    );
     let mut file = pcapng();
     file.bytes[12] = 2;
     assert_eq!(
         message(&file.bytes),
-        (0, "test.pcap is pcapng version 2.0 at byte 0; expected 1.0 or 1.2".into())
+        (
+            0,
+            "test.pcap is pcapng version 2.0 at byte 0; expected 1.0 or 1.2; `editcap -F pcapng IN OUT` may convert it"
+                .into()
+        )
     );
 }
 
 #[test]
 fn an_unsupported_link_type() {
-    let (count, error) = message(&pcap(LinkType(127), 1));
+    let (count, error) = message(&pcap(LinkType(195), 1));
     assert_eq!(count, 0);
-    assert!(
-        error.starts_with(
-            "test.pcap has link type 127 (IEEE802_11_RADIOTAP) (at byte 0), which is not supported"
-        ),
-        "{error}"
-    );
+    assert!(error.starts_with("test.pcap has link type 195 (IEEE802_15_4"), "{error}");
+    assert!(error.ends_with("(6LoWPAN): capture at the IP interface of the border router"), "{error}");
+    for (number, remedy) in
+        [(249, "no network packets"), (227, "no network packets"), (178, "editcap -C N -T ether")]
+    {
+        let (_, error) = message(&pcap(LinkType(number), 1));
+        assert!(error.contains(remedy) && error.contains(&format!("link type {number} ")), "{error}");
+    }
     // in pcapng at the first such packet, not at a mere interface
     let mut file = pcapng();
-    file.interface(9, 0, &[]);
+    file.interface(195, 0, &[]);
     assert_eq!(read(&file.bytes).0, 1);
     assert!(read(&file.bytes).1.is_none());
     let offset = file.bytes.len();
@@ -116,19 +135,21 @@ fn an_unsupported_link_type() {
     file.enhanced_packet(0, 3, 60, &[1]);
     let (count, error) = message(&file.bytes);
     assert_eq!(count, 1);
-    assert!(error.contains(&format!("link type 9 (PPP) (at byte {offset})")), "{error}");
+    assert!(error.contains(&format!("(at byte {offset})")), "{error}");
+    assert!(error.ends_with("; --lenient leaves such packets out"), "{error}");
     // and in a file that can have no other packets
     let mut unusable = PcapNgFile::new(false);
-    unusable.interface(9, 0, &[]);
+    unusable.interface(195, 0, &[]);
     assert_eq!(read(&unusable.bytes).0, 0);
-    assert!(message(&unusable.bytes).1.contains("link type 9 (PPP) (at byte 40)"));
+    assert!(message(&unusable.bytes).1.contains("(at byte 40), which is not supported"));
     // lenient: left out
     let mut reader = Reader::from_source(Cursor::new(file.bytes), "a".as_ref(), &LENIENT).unwrap();
     let mut indices = Vec::new();
     while let Some(record) = reader.next_record().unwrap() {
         indices.push(record.index);
     }
-    assert_eq!((indices, reader.warnings().len()), (vec![0, 1], 1));
+    assert_eq!((indices, reader.warnings().len()), (vec![0, 2], 1));
+    assert!(!reader.remarks()[0].contains("--lenient"), "{:?}", reader.remarks());
 }
 
 #[test]
@@ -136,11 +157,11 @@ fn a_file_that_is_cut_off() {
     let bytes = pcap(LinkType::ETHERNET, 3);
     assert_eq!(
         message(&bytes[..bytes.len() - 1]),
-        (2, "test.pcap is cut off: the record at byte 96 needs 36 bytes, and 35 are there".into())
+        (2, "test.pcap is cut off: the record at byte 96 needs 36 bytes, and 35 are there; --lenient takes what stands before".into())
     );
     assert_eq!(
         message(&bytes[..100]),
-        (2, "test.pcap is cut off: the record header at byte 96 needs 16 bytes, and 4 are there".into())
+        (2, "test.pcap is cut off: the record header at byte 96 needs 16 bytes, and 4 are there; --lenient takes what stands before".into())
     );
     assert_eq!(
         message(&bytes[..10]),
@@ -150,12 +171,12 @@ fn a_file_that_is_cut_off() {
     let length = file.bytes.len();
     assert_eq!(
         message(&file.bytes[..length - 1]),
-        (0, "test.pcap is cut off: the block at byte 60 needs 52 bytes, and 51 are there".into())
+        (0, "test.pcap is cut off: the block at byte 60 needs 52 bytes, and 51 are there; --lenient takes what stands before".into())
     );
     file.block(0xbad, &[0; 100]);
     assert_eq!(
         message(&file.bytes[..length + 50]),
-        (1, "test.pcap is cut off: the block at byte 112 needs 112 bytes, and 50 are there".into())
+        (1, "test.pcap is cut off: the block at byte 112 needs 112 bytes, and 50 are there; --lenient takes what stands before".into())
     );
 }
 
@@ -168,7 +189,7 @@ fn an_absurd_length() {
         (
             1,
             "test.pcap is damaged: the record at byte 60 claims 4294967295 bytes; \
-             at most 262144 are possible"
+             at most 262144 are possible; --lenient takes what stands before"
                 .into()
         )
     );
@@ -179,7 +200,7 @@ fn an_absurd_length() {
         (
             0,
             "test.pcap is damaged: the block at byte 60 claims 4294967292 bytes; \
-             at most 16777216 are possible"
+             at most 16777216 are possible; --lenient takes what stands before"
                 .into()
         )
     );
@@ -228,6 +249,10 @@ fn lenient_reading_warns_and_ends() {
     }
     assert_eq!(count, 2);
     assert!(matches!(reader.warnings(), [CaptureError::CutOff { offset: 96, .. }]));
+    assert_eq!(
+        reader.remarks(),
+        ["test.pcap is cut off: the record header at byte 96 needs 16 bytes, and 4 are there"]
+    );
 }
 
 /// A valid file of every format.

@@ -3,7 +3,7 @@
 
 use std::io::{Cursor, Read, Write};
 
-use taunet::capture::{LinkType, Options, Reader, Resolution, Writer};
+use taunet::capture::{CaptureDirection, LinkType, Options, Reader, Resolution, Writer};
 use taunet::units::Timestamp;
 
 use crate::pcapng::PcapNgFile;
@@ -51,12 +51,93 @@ fn classic_pcap_in_both_byte_orders_and_resolutions() {
 
 #[test]
 fn what_real_pcap_files_hold_is_accepted() {
-    // more captured than the file's snap length and than the original length; microseconds beyond
-    // 999,999; a frame check sequence of 4 bytes and reserved bits in the link type; the last second
+    // more captured than the file's snap length and than the original length, which is then the captured one;
+    // microseconds beyond 999,999; a frame check sequence of 4 bytes and reserved bits in the link type; the last second
     let frame = [3; 200];
     let bytes = pcap(false, false, 0x3000_0001, &[(u32::MAX, 2_000_000, 100, &frame)]);
     let expected = (i128::from(u32::MAX) + 2) * 1_000_000_000_000;
-    assert_eq!(packets(bytes), vec![(expected, 100, frame.to_vec(), 0)]);
+    assert_eq!(packets(bytes), vec![(expected, 200, frame.to_vec(), 0)]);
+}
+
+#[test]
+fn an_original_length_below_the_captured_one_lies() {
+    let records: [(u32, u32, u32, &[u8]); 4] =
+        [(1, 0, 0, &[1; 60]), (2, 0, 59, &[2; 60]), (3, 0, 60, &[3; 60]), (4, 0, 1514, &[4; 60])];
+    let mut file = PcapNgFile::new(true);
+    file.interface(1, 0, &[]);
+    for (second, _, original, captured) in records {
+        file.enhanced_packet(0, u64::from(second) * 1_000_000, original, captured);
+    }
+    file.packet(0, 5_000_000, 1, &[5; 60]);
+    file.simple_packet(0, &[6; 60]);
+    for (bytes, count, lie) in [(pcap(false, false, 1, &records), 4, 2), (file.bytes, 6, 4)] {
+        let mut reader =
+            Reader::from_source(Cursor::new(bytes), "test".as_ref(), &Options::default()).unwrap();
+        let mut lengths = Vec::new();
+        while let Some(record) = reader.next_record().unwrap() {
+            lengths.push((record.original_length, record.bytes.len()));
+        }
+        let expected = [(60, 60), (60, 60), (60, 60), (1514, 60), (60, 60), (60, 60)];
+        assert_eq!((lengths.as_slice(), reader.understated()), (&expected[..count], lie));
+        let told = format!(
+            "test: {lie} packets have an original length of 0, or below the captured one: the captured length counts"
+        );
+        assert_eq!(reader.remarks(), [told]);
+    }
+}
+
+/// A record of modified pcap: interface index, protocol, packet type, padding.
+pub fn modified_pcap(is_big_endian: bool, records: &[(u32, u32, u8, &[u8])]) -> Vec<u8> {
+    let u32 = |number: u32| if is_big_endian { number.to_be_bytes() } else { number.to_le_bytes() };
+    let mut bytes = pcap(false, is_big_endian, 1, &[]);
+    bytes[..4].copy_from_slice(&u32(0xa1b2_cd34));
+    for (second, interface, packet_type, captured) in records {
+        let length = u32(captured.len() as u32);
+        bytes.extend([u32(*second), u32(0), length, length, u32(*interface)].concat());
+        bytes.extend([8, 0, *packet_type, 0]);
+        bytes.extend(*captured);
+    }
+    bytes
+}
+
+#[test]
+fn modified_pcap_in_both_byte_orders() {
+    for is_big_endian in [false, true] {
+        let bytes = modified_pcap(is_big_endian, &[(7, 3, 0, &[1; 60]), (8, 4, 4, &[2; 61]), (9, 4, 5, &[])]);
+        let expected = vec![
+            (7_000_000_000_000, 60, vec![1; 60], 3),
+            (8_000_000_000_000, 61, vec![2; 61], 4),
+            (9_000_000_000_000, 0, vec![], 4),
+        ];
+        assert_eq!(packets(bytes.clone()), expected);
+        let source = Cursor::new(bytes[..bytes.len() - 8].to_vec());
+        let mut reader = Reader::from_source(source, "cut".as_ref(), &Options::default()).unwrap();
+        let mut directions = Vec::new();
+        let error = loop {
+            match reader.next_record() {
+                Ok(record) => directions.push(record.unwrap().direction),
+                Err(error) => break error.to_string(),
+            }
+        };
+        assert_eq!(directions, [Some(CaptureDirection::In), Some(CaptureDirection::Out)]);
+        assert!(
+            error.starts_with("cut is cut off: the record header at byte 193 needs 24 bytes, and 16"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn captures_of_ixia_in_both_byte_orders() {
+    for is_big_endian in [false, true] {
+        let u32 = |number: u32| if is_big_endian { number.to_be_bytes() } else { number.to_le_bytes() };
+        for (magic, is_nano, unit) in [(0x1c00_01ac_u32, true, 1_000), (0x1c00_01ab, false, 1_000_000)] {
+            let mut bytes = pcap(is_nano, is_big_endian, 1, &[(7, 123, 60, &[1; 60])]);
+            bytes[..4].copy_from_slice(&u32(magic));
+            bytes.splice(24..24, u32(76));
+            assert_eq!(packets(bytes), vec![(7_000_000_000_000 + 123 * unit, 60, vec![1; 60], 0)]);
+        }
+    }
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod calibration_page;
 mod capture_damage;
 mod capture_formats;
 mod capture_frames;
+mod capture_interfaces;
+mod capture_link_types;
 mod capture_order;
 mod commands;
 mod compare_runs;

@@ -52,17 +52,24 @@ impl PcapNgFile {
 
     pub fn interface(&mut self, link_type: u16, snap_length: u32, options: &[(u16, Vec<u8>)]) {
         let mut body = [self.u16(link_type).as_slice(), &self.u16(0), &self.u32(snap_length)].concat();
-        for (code, value) in options {
-            body.extend(self.u16(*code));
-            body.extend(self.u16(value.len() as u16));
-            body.extend(value);
-            body.resize(body.len().next_multiple_of(4), 0);
-        }
+        self.options(&mut body, options);
         self.block(1, &body);
     }
 
     pub fn enhanced_packet(&mut self, interface: u32, time: u64, original: u32, captured: &[u8]) {
-        let body = [
+        self.enhanced_packet_with(interface, time, original, captured, &[]);
+    }
+
+    /// The same with options.
+    pub fn enhanced_packet_with(
+        &mut self,
+        interface: u32,
+        time: u64,
+        original: u32,
+        captured: &[u8],
+        options: &[(u16, Vec<u8>)],
+    ) {
+        let mut body = [
             self.u32(interface).as_slice(),
             &self.u32((time >> 32) as u32),
             &self.u32(time as u32),
@@ -71,7 +78,18 @@ impl PcapNgFile {
             captured,
         ]
         .concat();
+        body.resize(body.len().next_multiple_of(4), 0);
+        self.options(&mut body, options);
         self.block(6, &body);
+    }
+
+    fn options(&self, body: &mut Vec<u8>, options: &[(u16, Vec<u8>)]) {
+        for (code, value) in options {
+            body.extend(self.u16(*code));
+            body.extend(self.u16(value.len() as u16));
+            body.extend(value);
+            body.resize(body.len().next_multiple_of(4), 0);
+        }
     }
 
     pub fn simple_packet(&mut self, original: u32, captured: &[u8]) {

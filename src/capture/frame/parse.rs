@@ -39,15 +39,11 @@ impl Frame {
         let whole = usize::try_from(original_length).unwrap_or(usize::MAX).max(bytes.len());
         let beyond = whole - bytes.len();
         let mut parser = Parser { frame: &mut frame, beyond, network: None, transport: None };
-        match link_type {
-            LinkType::ETHERNET => parser.ethernet(bytes),
-            LinkType::LINUX_SLL => parser.linux_sll(bytes),
-            LinkType::LINUX_SLL2 => parser.linux_sll2(bytes),
-            LinkType::NULL | LinkType::LOOP => parser.loopback(bytes),
-            LinkType::RAW | LinkType::RAW_12 | LinkType::RAW_14 | LinkType::IPV4 | LinkType::IPV6 => {
-                parser.ip(bytes)
-            }
-            _ => {}
+        // Nearly every frame, and so apart from the others.
+        if link_type == LinkType::ETHERNET {
+            parser.ethernet(bytes);
+        } else {
+            parser.link(link_type, bytes);
         }
         let start = bytes.as_ptr().addr();
         let offset = |address: Option<usize>| address.map(|address| address - start);
@@ -78,7 +74,21 @@ pub(super) struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    #[inline]
+    /// A frame from its link-layer header on.
+    pub(super) fn link(&mut self, link_type: LinkType, bytes: &[u8]) {
+        match link_type {
+            LinkType::ETHERNET => self.ethernet(bytes),
+            LinkType::LINUX_SLL => self.linux_sll(bytes),
+            LinkType::LINUX_SLL2 => self.linux_sll2(bytes),
+            LinkType::NULL | LinkType::LOOP => self.loopback(bytes),
+            LinkType::RAW | LinkType::RAW_12 | LinkType::RAW_14 | LinkType::IPV4 | LinkType::IPV6 => {
+                self.ip(bytes)
+            }
+            _ => self.other_link(link_type, bytes),
+        }
+    }
+
+    #[inline(always)]
     pub(super) fn ethernet(&mut self, bytes: &[u8]) {
         let Ok(header) = Ethernet2HeaderSlice::from_slice(bytes) else {
             self.frame.destination_mac = bytes.first_chunk().copied().map(MacAddress);
@@ -153,7 +163,7 @@ impl Parser<'_> {
         self.frame.ether_type = Some(ether_type.0);
         match ether_type {
             IPV4 | IPV6 => self.ip(bytes),
-            EtherType(other) => self.behind_ether_type(other, bytes),
+            EtherType(other) => self.encapsulated(other, bytes),
         }
     }
 

@@ -10,7 +10,7 @@ use super::parse::Parser;
 impl Parser<'_> {
     /// What an EtherType other than IP's and those of VLAN tags announces.
     #[cold]
-    pub(super) fn behind_ether_type(&mut self, ether_type: u16, bytes: &[u8]) {
+    pub(super) fn encapsulated(&mut self, ether_type: u16, bytes: &[u8]) {
         use Encapsulation::*;
         let room = self.room(bytes);
         match ether_type {

@@ -2,7 +2,10 @@
 
 use serde::{Serialize, Serializer};
 
+use std::collections::BTreeMap;
+
 use super::{Histogram, Statistics};
+use crate::capture::{InterfaceCount, LinkType};
 use crate::packet::protocol_name;
 use crate::units::{PS_PER_S, Span, Timestamp};
 
@@ -71,6 +74,8 @@ pub struct Summary {
     pub link_types: Vec<(String, u64)>,
     /// Interfaces that captured a packet.
     pub interfaces: usize,
+    /// Them, in order of first appearance.
+    pub by_interface: Vec<InterfaceCount>,
     /// Packets that are not in order of time.
     pub time_order: TimeOrderSummary,
 }
@@ -206,8 +211,9 @@ impl Statistics {
             encapsulations: self.encapsulations(),
             deepest_encapsulation: self.encapsulations.keys().map(|around| around.depth()).max().unwrap_or(0),
             unread: self.unread.iter().map(|(it, &count)| (it.name().to_owned(), count)).collect(),
-            link_types: self.link_types.iter().map(|(it, &count)| (it.to_string(), count)).collect(),
-            interfaces: self.interfaces.len(),
+            link_types: self.link_types(),
+            interfaces: self.interfaces.counts().len(),
+            by_interface: self.interfaces.counts().to_vec(),
             time_order: TimeOrderSummary {
                 out_of_order_packets: self.out_of_order,
                 largest_step_back: self.largest_step_back,
@@ -222,6 +228,14 @@ impl Statistics {
             self.encapsulations.iter().map(|(around, &count)| (*around, count)).collect();
         counts.sort_unstable_by_key(|(around, count)| (std::cmp::Reverse(*count), *around));
         counts.into_iter().map(|(around, count)| (around.to_string(), count)).collect()
+    }
+
+    fn link_types(&self) -> Vec<(String, u64)> {
+        let mut packets: BTreeMap<LinkType, u64> = BTreeMap::new();
+        for interface in self.interfaces.counts() {
+            *packets.entry(interface.link_type).or_default() += interface.packets;
+        }
+        packets.into_iter().map(|(link_type, packets)| (link_type.to_string(), packets)).collect()
     }
 
     fn largest_flows(&self, number: usize) -> Vec<FlowSummary> {

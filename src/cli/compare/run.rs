@@ -15,13 +15,15 @@ pub(super) fn compare(
     global: &Global,
     output: &mut Output,
 ) -> Result<(), CliError> {
+    let options = arguments.options();
     let against = Against {
         capture: &arguments.second,
+        keys: options.second,
         at,
         delay: if arguments.hop { DelayScope::Hop } else { DelayScope::Path },
         accept: arguments.bounds()?,
         clock: arguments.clock,
-        options: arguments.options().capture,
+        options: options.capture,
     };
     let mut bar = Bar::new(global, &arguments.first.display().to_string());
     let interrupt = Interrupt::new()?;

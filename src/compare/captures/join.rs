@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::cut::Cut;
 use super::survey::{Survey, survey};
 use super::{CompareError, CompareOptions, passage, ps_since};
-use crate::capture::{FlowTable, Frame, Observation, Sorted};
+use crate::capture::{FlowTable, Frame, Observation, Sorted, standard_input};
 use crate::compare::clocks::Clocks;
 use crate::compare::matching::join::{Join, Seen, Side, Verdict};
 use crate::compare::matching::tcp::{Leftover, Leftovers, Streams};
@@ -141,12 +141,14 @@ impl Joined {
 /// O(n) in the packets of both, and a sort of the matched ones. Memory: 24 bytes for each packet that is matched or
 /// alone, and what two times [`CompareOptions::max_delay`] holds of both captures, about 150 bytes a packet.
 pub fn join_captures(first: &Path, second: &Path, options: &CompareOptions) -> Result<Joined, CompareError> {
+    if options.nat {
+        [first, second].iter().try_for_each(|path| {
+            standard_input::check_twice(path, "address translation is learnt in a first one")
+        })?;
+    }
     let mut both = Both::open(first, second, options)?;
     let translation = match options.nat {
         true => {
-            if let Some(path) = [first, second].into_iter().find(|path| !path.is_file()) {
-                return Err(CompareError::ReadTwice { path: path.to_owned() });
-            }
             let (translation, flows) = learn(both, options)?;
             both = Both::open(first, second, options)?;
             Some((translation, flows))
@@ -248,9 +250,10 @@ struct Placed {
 
 impl Both {
     fn open(first: &Path, second: &Path, options: &CompareOptions) -> Result<Self, CompareError> {
-        let mut captures = [Sorted::open(first, &options.capture)?, Sorted::open(second, &options.capture)?];
+        let [of_first, of_second] = &options.each();
+        let mut captures = [Sorted::open(first, of_first)?, Sorted::open(second, of_second)?];
         let [first, second] = &mut captures;
-        let survey = survey(first, second, options.nat, &options.capture)?;
+        let survey = survey((first, of_first), (second, of_second), options.nat)?;
         let mut both =
             Both { captures, next: [None, None], read: [0, 0], start: Timestamp::default(), survey };
         let first = both.captures[0].next_observation()?;

@@ -48,16 +48,15 @@ impl Survey {
 /// A packet of a sample: when, its identification, and how often its key stands there.
 type Sample = FxHashMap<u64, (Timestamp, Option<u32>, u32)>;
 
-/// Looks at the next packets of two captures. Where the samples have too few packets in common, because one capture
+/// Looks at the next packets of two captures, each read with its options. Where the samples have too few packets in common, because one capture
 /// began long before the other, the files are searched for more.
 ///
 /// # Errors
 /// A capture cannot be read on, or a translator between IPv6 and IPv4 stands between the two.
 pub(super) fn survey(
-    first: &mut Sorted,
-    second: &mut Sorted,
+    (first, of_first): (&mut Sorted, &Options),
+    (second, of_second): (&mut Sorted, &Options),
     is_translated: bool,
-    options: &Options,
 ) -> Result<Survey, CompareError> {
     let mut fields = first.match_fields().and(second.match_fields());
     refuse_nat64(first, second)?;
@@ -81,11 +80,11 @@ pub(super) fn survey(
     }
     let mut delays: Vec<i128> = both.into_iter().map(|(delay, _)| delay).collect();
     if delays.len() < ENOUGH {
-        let of_second = search(second.reader().path(), &samples[0], options, |frame| key(frame, &without))?;
+        let of_second = search(second.reader().path(), &samples[0], of_second, |frame| key(frame, &without))?;
         delays = of_second.into_iter().map(|(known, found)| found - known).collect();
     }
     if delays.len() < ENOUGH {
-        let of_first = search(first.reader().path(), &samples[1], options, |frame| key(frame, &without))?;
+        let of_first = search(first.reader().path(), &samples[1], of_first, |frame| key(frame, &without))?;
         delays = of_first.into_iter().map(|(known, found)| known - found).collect();
     }
     let usual_ps = match delays.len() {

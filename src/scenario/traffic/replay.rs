@@ -26,7 +26,7 @@ impl Reader<'_> {
         entry: Range<usize>,
         topology: &Topology,
     ) -> Resolved<Traffic> {
-        let capture = self.file(&replay.capture);
+        let (capture, keys) = (self.capture(&replay.capture), replay.keys());
         let place = match (&replay.at, &replay.by_address) {
             (Some(at), None) => self.vantage(at, topology).map(Place::At).ok_or(Told),
             (None, Some(by)) => self.by_address(by, topology),
@@ -44,8 +44,10 @@ impl Reader<'_> {
         let speed = self.speed(replay, place.as_ref().ok(), topology);
         let (capture, speed) = (capture.ok_or(Told)?, speed?);
         Ok(match place? {
-            Place::At(at) => Traffic::Replay { capture, at, speed },
-            Place::Hosts(hosts, prefixes) => Traffic::ReplayByAddress { capture, hosts, prefixes, speed },
+            Place::At(at) => Traffic::Replay { capture, keys, at, speed },
+            Place::Hosts(hosts, prefixes) => {
+                Traffic::ReplayByAddress { capture, keys, hosts, prefixes, speed }
+            }
         })
     }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Speed;
-use crate::capture::{CaptureError, Frame, MatchFields, Observation, Options, Sorted};
+use crate::capture::{CaptureError, Frame, MatchFields, Observation, Options, Sorted, standard_input};
 use crate::link::Link;
 use crate::traffic::TrafficError;
 use crate::traffic::rate::RateSpec;
@@ -130,6 +130,7 @@ struct Recorded {
 impl Recorded {
     /// Reads the whole capture; `None` where it has no two instants.
     fn of(path: &Path, options: &Options) -> Result<Option<Self>, CaptureError> {
+        standard_input::check_twice(path, "a replay finds its `rate` in a first one")?;
         let mut capture = Sorted::open(path, options)?;
         let (mut packets, mut bytes) = (0u64, 0u64);
         let mut ends: Option<(Timestamp, Timestamp)> = None;

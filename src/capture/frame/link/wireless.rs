@@ -1,0 +1,190 @@
+//! IEEE 802.11: what its data frames carry, and what cannot be read of them.
+//!
+//! # Source
+//!
+//! IEEE 802.11-2020, Section 9.2 and 9.3.2; <https://www.radiotap.org>; the headers of Prism, AVS and PPI as libpcap has
+//! them.
+
+use std::path::Path;
+
+use super::{Parser, after};
+use crate::capture::LinkType;
+use crate::packet::MacAddress;
+
+/// What data frames hold that cannot be read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::capture) struct UnreadWireless {
+    encrypted: u64,
+    aggregated: u64,
+    later_fragments: u64,
+}
+
+impl UnreadWireless {
+    /// Counts a frame that may be of 802.11.
+    pub(in crate::capture) fn add(&mut self, link_type: LinkType, bytes: &[u8]) {
+        let Some((bytes, is_padded)) = behind_radio(link_type, bytes) else { return };
+        match DataFrame::read(bytes, is_padded).map(|data| data.content) {
+            Some(Content::Encrypted) => self.encrypted += 1,
+            Some(Content::Aggregated) => self.aggregated += 1,
+            Some(Content::LaterFragment) => self.later_fragments += 1,
+            Some(Content::Llc) | None => {}
+        }
+    }
+
+    /// A warning for each kind that there is.
+    pub(in crate::capture) fn remarks(&self, path: &Path) -> impl Iterator<Item = String> {
+        let kinds = [
+            (
+                self.encrypted,
+                "are encrypted and give no IP packet: decrypt the capture first (`airdecap-ng`), or capture at the IP \
+                 interface",
+            ),
+            (
+                self.aggregated,
+                "hold several packets each (A-MSDU), which give no IP packet: capture at the IP interface, or turn \
+                 A-MSDU off",
+            ),
+            (self.later_fragments, "are later fragments of 802.11, which give no IP packet"),
+        ];
+        kinds
+            .into_iter()
+            .filter(|(frames, _)| *frames > 0)
+            .map(|(frames, what)| format!("{}: {frames} frames {what}", path.display()))
+    }
+}
+
+/// What the body of a data frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Llc,
+    Encrypted,
+    /// Several packets, each with a header of its own.
+    Aggregated,
+    LaterFragment,
+}
+
+/// A data frame with a body.
+struct DataFrame<'a> {
+    destination: Option<MacAddress>,
+    source: Option<MacAddress>,
+    content: Content,
+    body: &'a [u8],
+}
+
+impl<'a> DataFrame<'a> {
+    /// None where it is another frame, has no body, or less was captured. With `is_padded` the header is padded to 4 bytes.
+    fn read(bytes: &'a [u8], is_padded: bool) -> Option<Self> {
+        let [control, flags, ..] = *bytes else { return None };
+        let (version, kind, subtype) = (control & 3, control >> 2 & 3, control >> 4);
+        // A subtype with its third bit has no data.
+        if version != 0 || kind != 2 || subtype & 0x4 != 0 {
+            return None;
+        }
+        let (to_ds, from_ds) = (flags & 0x01 != 0, flags & 0x02 != 0);
+        let is_qos = subtype & 0x8 != 0;
+        let mut length = 24 + if to_ds && from_ds { 6 } else { 0 };
+        let qos = is_qos.then(|| bytes.get(length).copied()).flatten().unwrap_or(0);
+        length += if is_qos { 2 } else { 0 };
+        // With its order bit, a QoS frame has an HT control field.
+        length += if is_qos && flags & 0x80 != 0 { 4 } else { 0 };
+        if is_padded {
+            length = length.next_multiple_of(4);
+        }
+        let address = |at: usize| after(bytes, at).first_chunk().copied().map(MacAddress);
+        let (destination, source) = match (to_ds, from_ds) {
+            (false, false) => (4, 10),
+            (false, true) => (4, 16),
+            (true, false) => (16, 10),
+            (true, true) => (16, 24),
+        };
+        let fragment = bytes.get(22).copied().unwrap_or(0) & 0x0f;
+        let content = if flags & 0x40 != 0 {
+            Content::Encrypted
+        } else if fragment > 0 {
+            Content::LaterFragment
+        } else if qos & 0x80 != 0 {
+            Content::Aggregated
+        } else {
+            Content::Llc
+        };
+        Some(DataFrame {
+            destination: address(destination),
+            source: address(source),
+            content,
+            body: after(bytes, length),
+        })
+    }
+}
+
+/// What stands behind the header that the radio's driver put before a frame, and whether 802.11 headers are padded.
+fn behind_radio(link_type: LinkType, bytes: &[u8]) -> Option<(&[u8], bool)> {
+    /// The two versions of AVS begin with these.
+    const AVS: [u32; 2] = [0x8021_1001, 0x8021_1002];
+    let big = |at: usize| after(bytes, at).first_chunk().copied().map(u32::from_be_bytes);
+    let little = |at: usize| after(bytes, at).first_chunk().copied().map(u16::from_le_bytes);
+    let avs = || Some((after(bytes, usize::try_from(big(4)?).ok()?), false));
+    match link_type {
+        LinkType::IEEE802_11 => Some((bytes, false)),
+        LinkType::IEEE802_11_RADIOTAP => {
+            let (header, frame) = bytes.split_at_checked(little(2)?.into())?;
+            Some((frame, has_padding(header)))
+        }
+        LinkType::IEEE802_11_AVS => avs(),
+        LinkType::IEEE802_11_PRISM if AVS.contains(&big(0)?) => avs(),
+        LinkType::IEEE802_11_PRISM => Some((after(bytes, 144), false)),
+        LinkType::PPI => {
+            let inner = after(bytes, 4).first_chunk().copied().map(u32::from_le_bytes)?;
+            let is_wireless = inner == u32::from(LinkType::IEEE802_11.0);
+            is_wireless.then(|| Some((after(bytes, little(2)?.into()), false))).flatten()
+        }
+        _ => None,
+    }
+}
+
+/// Whether a radiotap header says that 802.11 headers are padded: a bit of its field of flags, which comes after the words
+/// that say which fields there are, and after the timer (8 bytes, aligned) where that is there.
+fn has_padding(header: &[u8]) -> bool {
+    const TIMER: u32 = 1;
+    const FLAGS: u32 = 1 << 1;
+    const MORE_WORDS: u32 = 1 << 31;
+    const DATA_PADDING: u8 = 0x20;
+    let mut words =
+        after(header, 4).chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+    let Some(first) = words.next() else { return false };
+    let mut at = 8usize;
+    let mut word = Some(first);
+    while word.is_some_and(|word| word & MORE_WORDS != 0) {
+        word = words.next();
+        at += 4;
+    }
+    if first & TIMER != 0 {
+        at = at.next_multiple_of(8) + 8;
+    }
+    first & FLAGS != 0 && header.get(at).is_some_and(|flags| flags & DATA_PADDING != 0)
+}
+
+impl Parser<'_> {
+    /// A frame of 802.11, behind the header of its radio; or what PPI says that it is.
+    pub(super) fn wireless(&mut self, link_type: LinkType, bytes: &[u8]) {
+        let Some((frame, is_padded)) = behind_radio(link_type, bytes) else {
+            if link_type == LinkType::PPI {
+                self.ppi(bytes);
+            }
+            return;
+        };
+        let Some(data) = DataFrame::read(frame, is_padded) else { return };
+        (self.frame.destination_mac, self.frame.source_mac) = (data.destination, data.source);
+        if data.content == Content::Llc {
+            self.llc(data.body);
+        }
+    }
+
+    /// Per-Packet Information before a frame of another link type: version, flags, length, link type.
+    fn ppi(&mut self, bytes: &[u8]) {
+        let [_, _, a, b, c, d, 0, 0, ..] = *bytes else { return };
+        match LinkType(u16::from_le_bytes([c, d])) {
+            LinkType::PPI | LinkType::PKTAP => {}
+            link_type => self.link(link_type, after(bytes, u16::from_le_bytes([a, b]).into())),
+        }
+    }
+}
