@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 pub use key::MatchFields;
 
-use crate::packet::{FlowKey, MacAddress};
+use crate::packet::{FlowKey, MacAddress, VlanTag};
 
 /// The header fields of a frame. A field that the frame does not have, or whose bytes were not
 /// captured, is `None`.
@@ -25,6 +25,8 @@ pub struct Frame {
     pub ether_type: Option<u16>,
     /// VLAN id of the first tag, 0 to 4095.
     pub outer_vlan: Option<u16>,
+    /// Priority code point of the first tag, 0 to 7.
+    pub outer_pcp: Option<u8>,
     /// VLAN id of the second tag, 0 to 4095.
     pub inner_vlan: Option<u16>,
     /// IP version: 4 or 6.
@@ -84,6 +86,12 @@ impl Frame {
     /// Whether this is a fragment of an IP packet, and not its first: there are no ports in it.
     pub fn is_later_fragment(&self) -> bool {
         self.fragment_offset.is_some_and(|offset| offset > 0)
+    }
+
+    /// The first VLAN tag.
+    pub fn vlan_tag(&self) -> VlanTag {
+        let tag = self.outer_pcp.zip(self.outer_vlan).and_then(|(pcp, vlan)| VlanTag::new(pcp, vlan));
+        tag.unwrap_or_default()
     }
 
     /// Bytes of TCP payload on the wire, captured or not; `None` where the TCP header does not say where they start.
