@@ -30,6 +30,7 @@ pub(super) fn too_long(generator: &Generator, topology: &Topology, seed: u64) ->
     let Some(first) = narrow.first().copied() else { return Vec::new() };
     narrow.sort_unstable();
     narrow.dedup();
+    let bytes = |link: &Link| format!("{} B", link.mtu().get());
     let others = match narrow.len() - 1 {
         0 => String::new(),
         1 => " (and 1 other link)".to_owned(),
@@ -40,7 +41,7 @@ pub(super) fn too_long(generator: &Generator, topology: &Topology, seed: u64) ->
          or loses them, here they pass whole; make `size` smaller, or give the link a larger `mtu`",
         generator.label,
         topology.port_name(first),
-        link(first).mtu(),
+        bytes(link(first)),
     )]
 }
 
