@@ -199,7 +199,9 @@ fn read_packets(run: &Path, end_s: f64) -> Result<Option<PacketCharts>, ReportEr
                     let bytes = length.integers().get(row).copied().flatten().unwrap_or(0);
                     bits.count(instant(*ended), 0, bytes as u64);
                 }
-                (_, Some(ended), None) if outcome.text(row) == Some("dropped") => drops.count(instant(*ended), 0, 1),
+                (_, Some(ended), None) if outcome.text(row) == Some("dropped") => {
+                    drops.count(instant(*ended), 0, 1)
+                }
                 _ => {}
             }
         }
@@ -294,8 +296,7 @@ fn read_over_time(run: &Path, number: usize, charts: &mut MeasuredCharts) -> Res
             if let (Some(start), Some(length), true) =
                 (cell(start), cell(length), cell(numbers) == Some(number as i128))
             {
-                let counts: Vec<u64> =
-                    counts.iter().map(|count| cell(count).unwrap_or(0) as u64).collect();
+                let counts: Vec<u64> = counts.iter().map(|count| cell(count).unwrap_or(0) as u64).collect();
                 let (packets, bytes) = counts.split_at(2);
                 rate.push(instant(start), instant(length), packets);
                 bits.push(instant(start), instant(length), bytes);

@@ -41,8 +41,14 @@ enum Checked {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         warnings: Vec<String>,
     },
-    Training { architecture: ArchitectureKind, classes: usize, data: Vec<DataSummary> },
-    Bad { errors: Vec<Mistake> },
+    Training {
+        architecture: ArchitectureKind,
+        classes: usize,
+        data: Vec<DataSummary>,
+    },
+    Bad {
+        errors: Vec<Mistake>,
+    },
 }
 
 #[derive(Debug, Serialize)]

@@ -83,12 +83,7 @@ fn not_a_table(key: &str, found: &DeValue<'_>, span: Range<usize>) -> Mistake {
     Mistake { span, message, help }
 }
 
-fn rewrite_tagged(
-    table: &mut DeTable<'_>,
-    place: &str,
-    span: Range<usize>,
-    mistakes: &mut Vec<Mistake>,
-) {
+fn rewrite_tagged(table: &mut DeTable<'_>, place: &str, span: Range<usize>, mistakes: &mut Vec<Mistake>) {
     let kind = table.remove(TAG).or_else(|| misspelt_tag(table, place, mistakes));
     // Without a kind the variant's name is empty: serde then lists the kinds there are.
     let kind = match kind {

@@ -213,9 +213,11 @@ mod tests {
 
     #[test]
     fn inside_another_discipline_classes_go_first_too() {
-        let inner = "{ kind = \"priority\", at_one_instant = \"class\", class = [{ match = { dscp = 46 } }, {}] }";
+        let inner =
+            "{ kind = \"priority\", at_one_instant = \"class\", class = [{ match = { dscp = 46 } }, {}] }";
         let bucket = format!("kind = \"token-bucket\"\nrate = \"1 Mbps\"\nburst = \"125 B\"\nptm = {inner}");
-        let classes = format!("kind = \"priority\"\nclass = [{{ match = {{ dscp = 1 }} }}, {{ ptm = {inner} }}]");
+        let classes =
+            format!("kind = \"priority\"\nclass = [{{ match = {{ dscp = 1 }} }}, {{ ptm = {inner} }}]");
         for toml in [bucket, classes] {
             assert_eq!(order(&toml, &[(0, 125, 0), (0, 125, 46), (0, 125, 0)]), [1, 0, 2], "{toml}");
         }

@@ -66,8 +66,11 @@ impl Distribution {
         if simulated.is_empty() {
             return Distribution::default();
         }
-        let mut errors: Vec<i64> =
-            simulated.iter().zip(&measured).map(|(simulated, measured)| simulated.saturating_sub(*measured)).collect();
+        let mut errors: Vec<i64> = simulated
+            .iter()
+            .zip(&measured)
+            .map(|(simulated, measured)| simulated.saturating_sub(*measured))
+            .collect();
         let (errors_from, errors_width, errors) = histogram(&mut errors);
         simulated.sort_unstable();
         measured.sort_unstable();

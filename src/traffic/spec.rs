@@ -236,21 +236,6 @@ mod tests {
     use crate::packet::Packet;
 
     #[test]
-    fn truth_is_no_codepoint() {
-        #[derive(Debug, Deserialize)]
-        struct File {
-            #[serde(rename = "ecn")]
-            _ecn: Ecn,
-        }
-        let told = |text: &str| {
-            let read = crate::config::Document::parse("f", text).unwrap().deserialize::<File>();
-            read.unwrap_err().to_string()
-        };
-        assert_eq!(told("ecn = true"), "f:1:7: `ecn = true` names no codepoint (write \"ect0\")");
-        assert_eq!(told("ecn = false"), "f:1:7: `ecn = false` names no codepoint (write \"not-ect\")");
-    }
-
-    #[test]
     fn a_codepoint_has_the_bits_of_the_rfc() {
         assert_eq!([Ecn::NotEct, Ecn::Ect1, Ecn::Ect0].map(Ecn::bits), [0b00, 0b01, 0b10]);
         let marked = |ecn: Ecn| Packet { ecn: ecn.bits(), ..Packet::default() }.mark_congestion();

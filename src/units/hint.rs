@@ -77,13 +77,15 @@ enum Counts {
 
 impl Amount {
     fn of(unit: &str) -> Option<Amount> {
-        let per_second = ["/second", "/sec", "/s", "per second"].iter().find_map(|end| unit.strip_suffix(end));
+        let per_second =
+            ["/second", "/sec", "/s", "per second"].iter().find_map(|end| unit.strip_suffix(end));
         // `MBPS` is bits, as in `MBPS` on a box; `MBps` is bytes.
-        let (amount, per_second, shouted) = match (per_second, unit.strip_suffix("ps"), unit.strip_suffix("PS")) {
-            (Some(amount), ..) | (None, Some(amount), _) => (amount.trim_end(), true, false),
-            (None, None, Some(amount)) => (amount, true, true),
-            _ => (unit, false, false),
-        };
+        let (amount, per_second, shouted) =
+            match (per_second, unit.strip_suffix("ps"), unit.strip_suffix("PS")) {
+                (Some(amount), ..) | (None, Some(amount), _) => (amount.trim_end(), true, false),
+                (None, None, Some(amount)) => (amount, true, true),
+                _ => (unit, false, false),
+            };
         let lower = amount.to_lowercase();
         let word = |words: &[&str]| words.iter().find_map(|word| lower.strip_suffix(word));
         let (prefix, counts) = if let Some(prefix) = word(&["bits", "bit"]) {
@@ -116,7 +118,11 @@ fn whole(number: &str, unit: &str, units: &[(&'static str, u64)]) -> Option<u64>
     let (digits, exponent) = decimal(number)?;
     let value = digits.checked_mul(factor.into())?;
     let power = 10u128.checked_pow(exponent.unsigned_abs())?;
-    let value = if exponent < 0 { (value % power == 0).then_some(value / power)? } else { value.checked_mul(power)? };
+    let value = if exponent < 0 {
+        (value % power == 0).then_some(value / power)?
+    } else {
+        value.checked_mul(power)?
+    };
     u64::try_from(value).ok()
 }
 
@@ -180,7 +186,9 @@ fn time(number: &str, unit: &str) -> Option<String> {
 /// Units of other systems.
 fn foreign(unit: &str, is_speed: bool) -> Option<String> {
     let (name, metres) = match unit.to_lowercase().as_str() {
-        "c" if is_speed => return Some("a bit in fibre or copper travels at about \"2e8 m/s\", two thirds of c.".to_owned()),
+        "c" if is_speed => {
+            return Some("a bit in fibre or copper travels at about \"2e8 m/s\", two thirds of c.".to_owned());
+        }
         "mi" | "mile" | "miles" => ("mile", "1609.344 m"),
         "ft" | "foot" | "feet" => ("foot", "0.3048 m"),
         "yd" | "yard" | "yards" => ("yard", "0.9144 m"),
@@ -199,7 +207,9 @@ fn similar(unit: &str, units: &[(&'static str, u64)]) -> Option<&'static str> {
         .map(|&(name, _)| (strsim::damerau_levenshtein(&name.to_lowercase(), &lower), name))
         .min_by_key(|&(distance, _)| distance)
         .filter(|&(distance, name)| {
-            distance <= 2 && distance < name.len().max(2) && (distance == 0 || distance < unit.chars().count())
+            distance <= 2
+                && distance < name.len().max(2)
+                && (distance == 0 || distance < unit.chars().count())
         })
         .map(|(_, name)| name)
 }

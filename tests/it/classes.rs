@@ -109,12 +109,19 @@ fn of_two_packets_at_one_instant_the_class_goes_first_where_asked_for() {
 fn classes_are_told_by_priority_and_vlan() {
     let folder = tempfile::tempdir().unwrap();
     let order = |class: &str, keys| {
-        delays(folder.path(), &format!("at_one_instant = \"class\", class = [{class}, {{}}]"), &one_each(keys))
+        delays(
+            folder.path(),
+            &format!("at_one_instant = \"class\", class = [{class}, {{}}]"),
+            &one_each(keys),
+        )
     };
     assert_eq!(order("{ match = { pcp = 5 } }", ["pcp = 2", "pcp = 5"]), [240, 160]);
     assert_eq!(order("{ match = { pcp = 5 } }", ["pcp = 5", "pcp = 5\nvlan = 7"]), [160, 240]);
     assert_eq!(order("{ match = { vlan = \"100-200\" } }", ["dscp = 40", "vlan = 150"]), [240, 160]);
-    assert_eq!(order("{ match = { vlan = 100, pcp = [6, 7] } }", ["vlan = 100", "vlan = 100\npcp = 7"]), [240, 160]);
+    assert_eq!(
+        order("{ match = { vlan = 100, pcp = [6, 7] } }", ["vlan = 100", "vlan = 100\npcp = 7"]),
+        [240, 160]
+    );
     assert_eq!(order("{ match = { pcp = 0 } }", ["", "vlan = 3"]), [240, 160], "no tag is no priority");
 
     // What is sent is tagged also in a capture.

@@ -225,7 +225,9 @@ fn other_codepoints_are_refused_with_those_that_fit() {
     let marks = "congestion experienced is a mark that queues set, and no sender | write \"ect0\" or \"ect1\", which lets them";
     assert_eq!((told("\"ce\"").as_str(), told("\"CE\"").as_str()), (marks, marks));
     assert_eq!(told("\"ect2\""), format!("unknown ecn `ect2` | did you mean `ect0`? {fit}"));
-    for (value, found) in [("2", "`2`"), ("true", "`true`"), ("\"\"", "the text \"\"")] {
+    assert_eq!(told("true"), "`ecn = true` names no codepoint | write \"ect0\"");
+    assert_eq!(told("false"), "`ecn = false` names no codepoint | write \"not-ect\"");
+    for (value, found) in [("2", "`2`"), ("\"\"", "the text \"\"")] {
         assert_eq!(told(value), format!("expected \"not-ect\", \"ect0\" or \"ect1\", found {found} | "));
     }
 }

@@ -4,7 +4,9 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use taunet::capture::{Frame, LinkType, Options as CaptureOptions, PcapngWriter, Reader, Sorted, Statistics, headers};
+use taunet::capture::{
+    Frame, LinkType, Options as CaptureOptions, PcapngWriter, Reader, Sorted, Statistics, headers,
+};
 use taunet::compare::compare_runs;
 use taunet::packet::{FlowKey, Packet};
 use taunet::run::{RunOptions, Summary, run};
@@ -60,13 +62,18 @@ fn csv_holds_what_parquet_holds() {
     for (delay, start) in [("0 s", "2568 h"), ("2880 h", "0 s"), ("5120 h", "1 h")] {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
-        let [csv, parquet] = [Format::Csv, Format::Parquet].map(|format| simulate(folder, delay, start, format));
+        let [csv, parquet] =
+            [Format::Csv, Format::Parquet].map(|format| simulate(folder, delay, start, format));
         assert_eq!((csv.packets.delivered, parquet.packets.delivered), (10, 10), "{delay}, {start}");
         assert_eq!(csv.fingerprint, parquet.fingerprint);
         let table = |format: &str| {
-            let wanted = [("injected_ps", Kind::Integers), ("ended_ps", Kind::Integers), ("delay_ps", Kind::Integers)];
+            let wanted =
+                [("injected_ps", Kind::Integers), ("ended_ps", Kind::Integers), ("delay_ps", Kind::Integers)];
             let mut columns = Vec::new();
-            read_columns(&folder.join(format).join("packets"), &wanted, |batch| columns.extend(batch.to_vec())).unwrap();
+            read_columns(&folder.join(format).join("packets"), &wanted, |batch| {
+                columns.extend(batch.to_vec())
+            })
+            .unwrap();
             columns
         };
         let columns = table("csv");
@@ -110,5 +117,9 @@ fn a_step_back_may_be_longer_than_a_run() {
     let mut sorted = Sorted::open(&path, &options).unwrap();
     while sorted.next_observation().unwrap().is_some() {}
     assert_eq!(sorted.largest_step_back().as_ps(), expected);
-    assert!(sorted.remarks().iter().any(|remark| remark.contains("by 1551198480 s at most")), "{:?}", sorted.remarks());
+    assert!(
+        sorted.remarks().iter().any(|remark| remark.contains("by 1551198480 s at most")),
+        "{:?}",
+        sorted.remarks()
+    );
 }

@@ -47,7 +47,11 @@ fn warnings(folder: &Path) -> Vec<String> {
             Command::cargo_bin("taunet").unwrap().current_dir(folder).args(arguments).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         let stderr = String::from_utf8(output.stderr).unwrap();
-        stderr.lines().filter_map(|line| line.strip_prefix("warning: ")).map(str::to_owned).collect::<Vec<_>>()
+        stderr
+            .lines()
+            .filter_map(|line| line.strip_prefix("warning: "))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
     let check = told(&["check", "scenario.toml"]);
     assert_eq!(check, told(&["run", "scenario.toml", "--out", "run", "--force"]));
