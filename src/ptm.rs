@@ -393,27 +393,28 @@ fn forward_one_by_one<P: Ptm + ?Sized>(
     losses: &mut Vec<Loss>,
 ) {
     // Departures at the instant of an arrival come before it, or after all arrivals of that instant.
-    let at_once = !ptm.decides_last();
+    let put_off = u64::from(ptm.decides_last());
     for tau in ingress {
-        let now = tau.timestamp;
-        take_departures(ptm, |next| next < now || (at_once && next == now), departures, losses);
+        if let Some(until) = tau.timestamp.as_ps().checked_sub(put_off) {
+            take_departures(ptm, Time::from_ps(until), departures, losses);
+        }
         match ptm.arrive(tau, flows) {
             Arrival::Departs(start) => departures.push(Departure { tau: *tau, start }),
             Arrival::Queued => losses.extend(std::iter::from_fn(|| ptm.lost())),
             Arrival::Dropped(reason) => losses.push(Loss { tau: *tau, at: tau.timestamp, reason }),
         }
     }
-    take_departures(ptm, |next| next <= until, departures, losses);
+    take_departures(ptm, until, departures, losses);
 }
 
-/// Takes every departure that `is_due`.
+/// Takes every departure at or before `until`.
 fn take_departures<P: Ptm + ?Sized>(
     ptm: &mut P,
-    is_due: impl Fn(Time) -> bool,
+    until: Time,
     departures: &mut Vec<Departure>,
     losses: &mut Vec<Loss>,
 ) {
-    while ptm.next_departure().is_some_and(&is_due) {
+    while ptm.next_departure().is_some_and(|next| next <= until) {
         departures.extend(ptm.depart());
         losses.extend(std::iter::from_fn(|| ptm.lost()));
     }

@@ -187,7 +187,9 @@ fn time(number: &str, unit: &str) -> Option<String> {
 fn foreign(unit: &str, is_speed: bool) -> Option<String> {
     let (name, metres) = match unit.to_lowercase().as_str() {
         "c" if is_speed => {
-            return Some("a bit in fibre or copper travels at about \"2e8 m/s\", two thirds of c.".to_owned());
+            return Some(
+                "a bit in fibre or copper travels at about \"2e8 m/s\", two thirds of c.".to_owned(),
+            );
         }
         "mi" | "mile" | "miles" => ("mile", "1609.344 m"),
         "ft" | "foot" | "feet" => ("foot", "0.3048 m"),

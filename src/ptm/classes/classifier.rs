@@ -2,7 +2,7 @@
 
 use super::matching::{AnyOf, FlowName, Interval, Match, Protocol};
 use crate::flow::Flows;
-use crate::packet::{FlowKey, Packet};
+use crate::packet::{FlowKey, Packet, VlanTag};
 use crate::prefix::Prefix;
 
 /// The first class whose `match` fits a packet; the fallback for what fits none.
@@ -40,10 +40,15 @@ struct FlowRule {
 struct PacketRule {
     /// One bit per code point.
     dscp: u64,
-    /// One bit per priority of the VLAN tag, where it matters.
-    pcp: Option<u8>,
-    vlan: Option<AnyOf<Interval<4_095>>>,
+    /// Where the VLAN tag matters.
+    tag: Option<Box<TagRule>>,
     ingress_ports: Option<AnyOf<Interval<65_535>>>,
+}
+
+struct TagRule {
+    /// One bit per priority.
+    pcp: u8,
+    vlan: Option<AnyOf<Interval<4_095>>>,
 }
 
 impl Classifier {
@@ -106,14 +111,16 @@ impl Rule {
         let matched = matched.cloned().unwrap_or_default();
         let Match { dscp, protocol, source, destination, source_ports, destination_ports, .. } = matched;
         let Match { pcp, vlan, ingress_ports, flows, .. } = matched;
-        let looks_at_packet = dscp.is_some() || pcp.is_some() || vlan.is_some() || ingress_ports.is_some();
+        let looks_at_tag = pcp.is_some() || vlan.is_some();
+        let looks_at_packet = dscp.is_some() || looks_at_tag || ingress_ports.is_some();
         let dscp = dscp.map_or(u64::MAX, |intervals| bits(&intervals));
-        let pcp = pcp.map(|intervals| bits(&intervals) as u8);
+        let pcp = pcp.map_or(u8::MAX, |intervals| bits(&intervals) as u8);
+        let tag = looks_at_tag.then(|| Box::new(TagRule { pcp, vlan }));
         let flow = FlowRule { protocol, source, destination, source_ports, destination_ports, flows };
         Rule {
             class,
             flow: flow.asks().then_some(flow),
-            packet: looks_at_packet.then_some(PacketRule { dscp, pcp, vlan, ingress_ports }),
+            packet: looks_at_packet.then_some(PacketRule { dscp, tag, ingress_ports }),
         }
     }
 }
@@ -158,16 +165,22 @@ impl PacketRule {
     #[inline]
     fn fits(&self, packet: &Packet) -> bool {
         self.dscp >> (packet.dscp & 63) & 1 == 1
-            && self.pcp.is_none_or(|bits| packet.tag.pcp().is_some_and(|pcp| bits >> pcp & 1 == 1))
-            && any(&self.vlan, |wanted| packet.tag.vlan().is_some_and(|vlan| wanted.contains(vlan)))
+            && self.tag.as_ref().is_none_or(|rule| rule.fits(packet.tag))
             && any(&self.ingress_ports, |wanted| wanted.contains(packet.in_port))
+    }
+}
+
+impl TagRule {
+    /// An untagged packet fits none.
+    fn fits(&self, tag: VlanTag) -> bool {
+        let (Some(pcp), Some(vlan)) = (tag.pcp(), tag.vlan()) else { return false };
+        self.pcp >> pcp & 1 == 1 && any(&self.vlan, |wanted| wanted.contains(vlan))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::VlanTag;
 
     fn flow(text: &str, flows: &mut Flows) -> u32 {
         flows.add(text.parse().unwrap()).0
