@@ -10,6 +10,7 @@
 mod error;
 mod message;
 mod overrides;
+mod synonym;
 mod tagged;
 
 use std::ops::Range;

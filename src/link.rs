@@ -17,17 +17,28 @@ pub struct Link {
     /// Bytes that each packet takes on the wire beyond its recorded length: 24 B of preamble, FCS
     /// and gap on real Ethernet.
     pub overhead: ByteCount,
+    /// The longest frame that it carries, with the Ethernet header and without the FCS; `None` for that of Ethernet.
+    /// Longer packets pass too, and cause a warning.
+    pub mtu: Option<ByteCount>,
 }
+
+/// The longest frame of Ethernet without a VLAN tag and the FCS (IEEE 802.3): 1500 B behind a header of 14 B.
+pub const ETHERNET_MTU: ByteCount = ByteCount::new(1514);
 
 impl Link {
     /// A link of some length, without overhead.
     pub fn new(bandwidth: Bandwidth, length: Distance, propagation_speed: Speed) -> Self {
-        Link { bandwidth, length, propagation_speed, delay: None, overhead: ByteCount::ZERO }
+        Link { bandwidth, length, propagation_speed, delay: None, overhead: ByteCount::ZERO, mtu: None }
     }
 
     /// A link of known propagation delay, without overhead.
     pub fn with_delay(bandwidth: Bandwidth, delay: Span) -> Self {
         Link { delay: Some(delay), ..Link::new(bandwidth, Distance::default(), Speed::IN_CABLE) }
+    }
+
+    /// The longest frame that it carries.
+    pub fn mtu(&self) -> ByteCount {
+        self.mtu.unwrap_or(ETHERNET_MTU)
     }
 
     /// How long a packet of `length` bytes occupies the transmitter.

@@ -26,6 +26,8 @@ pub struct Packet {
     pub ecn: u8,
     /// Ingress port at the current device: its number; 65535 where the packet comes from no link.
     pub in_port: u16,
+    /// The outer VLAN tag.
+    pub tag: VlanTag,
 }
 
 impl Packet {
@@ -44,6 +46,49 @@ impl Packet {
             self.ecn = CE;
         }
         capable
+    }
+}
+
+/// The VLAN tag of a packet (IEEE 802.1Q): its priority code point and VLAN id, or that there is none. The drop
+/// eligible indicator is not kept.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct VlanTag(u16);
+
+impl VlanTag {
+    /// An untagged packet: a tag has the bit of the drop eligible indicator clear.
+    pub const NONE: VlanTag = VlanTag(u16::MAX);
+
+    /// A tag of a priority from 0 to 7 and a VLAN id from 0 to 4095; `None` beyond. The id 0 is that of a priority tag,
+    /// which names no VLAN.
+    pub const fn new(pcp: u8, vlan: u16) -> Option<Self> {
+        if pcp < 8 && vlan < 4096 { Some(VlanTag((pcp as u16) << 13 | vlan)) } else { None }
+    }
+
+    /// The priority code point, 0 to 7; `None` without a tag.
+    #[inline]
+    pub const fn pcp(self) -> Option<u8> {
+        if self.0 == u16::MAX { None } else { Some((self.0 >> 13) as u8) }
+    }
+
+    /// The VLAN id, 0 to 4095; `None` without a tag.
+    #[inline]
+    pub const fn vlan(self) -> Option<u16> {
+        if self.0 == u16::MAX { None } else { Some(self.0 & 0xfff) }
+    }
+}
+
+impl Default for VlanTag {
+    fn default() -> Self {
+        VlanTag::NONE
+    }
+}
+
+impl fmt::Debug for VlanTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.pcp(), self.vlan()) {
+            (Some(pcp), Some(vlan)) => write!(f, "VlanTag(pcp {pcp}, vlan {vlan})"),
+            _ => f.write_str("VlanTag(none)"),
+        }
     }
 }
 
@@ -332,6 +377,19 @@ mod tests {
     #[test]
     fn a_tau_stays_small() {
         assert_eq!(size_of::<Tau>(), 32);
+    }
+
+    #[test]
+    fn a_tag_holds_every_priority_and_vlan() {
+        for pcp in 0..8 {
+            for vlan in [0, 1, 100, 4094, 4095] {
+                let tag = VlanTag::new(pcp, vlan).unwrap();
+                assert_eq!((tag.pcp(), tag.vlan()), (Some(pcp), Some(vlan)));
+                assert_ne!(tag, VlanTag::NONE);
+            }
+        }
+        assert_eq!((VlanTag::default().pcp(), VlanTag::default().vlan()), (None, None));
+        assert_eq!((VlanTag::new(8, 1), VlanTag::new(0, 4096)), (None, None));
     }
 
     #[test]

@@ -76,12 +76,12 @@ pub use netem::{
 pub use neural::{ModelCache, NeuralSpec};
 pub(crate) use pie::{Law as PieLaw, State as PieState};
 pub use pie::{Pie, PieSpec};
-pub use priority::{Priority, PriorityClass, PrioritySpec};
+pub use priority::{AtOneInstant, Priority, PriorityClass, PrioritySpec};
 pub(crate) use psched::DEFAULT_HZ;
 pub(crate) use red::Decay as RedDecay;
 pub use red::{Red, RedSpec};
 pub use round_robin::{Bytes, Cost, Packets, RoundRobin};
-pub use server::Server;
+pub use server::{LastServer, Server};
 pub use sfq::{Sfq, SfqSpec};
 pub use token_bucket::{TokenBucket, TokenBucketSpec};
 pub use wfq::{Wfq, WfqClass, WfqSpec};
@@ -223,10 +223,32 @@ impl PtmSpec {
         }
     }
 
+    /// Whether the port sends at an instant only after everything of that instant has arrived: it, or a discipline
+    /// inside it, is a `priority` with [`AtOneInstant::Class`].
+    pub fn decides_last(&self) -> bool {
+        fn any<'a>(classes: impl Iterator<Item = &'a Option<Box<PtmSpec>>>) -> bool {
+            classes.flatten().any(|ptm| ptm.decides_last())
+        }
+        match self {
+            PtmSpec::Priority(spec) => {
+                spec.at_one_instant == AtOneInstant::Class || any(spec.class.iter().map(|class| &class.ptm))
+            }
+            PtmSpec::TokenBucket(spec) => any([&spec.ptm].into_iter()),
+            PtmSpec::Netem(spec) => any([&spec.ptm].into_iter()),
+            PtmSpec::Drr(spec) => any(spec.class.iter().map(|class| &class.ptm)),
+            PtmSpec::Ets(spec) => any(spec.class.iter().map(|class| &class.ptm)),
+            PtmSpec::Wrr(spec) => any(spec.class.iter().map(|class| &class.ptm)),
+            PtmSpec::Wfq(spec) => any(spec.class.iter().map(|class| &class.ptm)),
+            PtmSpec::Htb(spec) => any(spec.leaves().into_iter().map(|leaf| &leaf.ptm)),
+            _ => false,
+        }
+    }
+
     /// The model at work. The parameters are such that [`check`](Self::check) accepts them.
     pub fn build(&self, place: &Place<'_>) -> Box<dyn Ptm> {
         match self {
             PtmSpec::Fifo(spec) => Box::new(Fifo::new(spec, place.link)),
+            _ if self.decides_last() => Box::new(LastServer::new(self.discipline(place), place.link)),
             _ => Box::new(Server::new(self.discipline(place), place.link)),
         }
     }
@@ -244,6 +266,9 @@ impl PtmSpec {
             PtmSpec::Sfq(spec) => Box::new(Held::new(Sfq::new(spec, place))),
             PtmSpec::Pie(spec) => Box::new(Held::new(Pie::new(spec, place))),
             PtmSpec::FqPie(spec) => Box::new(Held::new(FqPie::new(spec, place))),
+            PtmSpec::Priority(spec) if spec.at_one_instant == AtOneInstant::Class => {
+                Box::new(priority::ByClass::new(spec, place))
+            }
             PtmSpec::Priority(spec) => Box::new(Priority::new(spec, place)),
             PtmSpec::Htb(spec) => spec.discipline(place),
             PtmSpec::Drr(spec) => Box::new(Held::new(Drr::of(spec, place))),
@@ -313,7 +338,8 @@ pub struct Loss {
 ///
 /// The caller presents events in the order of time, and at one instant departures before arrivals:
 /// before [`arrive`](Ptm::arrive) at `t`, it takes every departure with
-/// [`next_departure`](Ptm::next_departure) at or before `t`.
+/// [`next_departure`](Ptm::next_departure) at or before `t`. Where the PTM [decides last](Ptm::decides_last), it is the
+/// other way round: it takes every departure before `t`, and those at `t` after the last arrival at `t`.
 pub trait Ptm: Send {
     /// A packet joins at `tau.timestamp`.
     fn arrive(&mut self, tau: &Tau, flows: &Flows) -> Arrival;
@@ -329,6 +355,11 @@ pub trait Ptm: Send {
     /// [`arrive`](Ptm::arrive) and [`depart`](Ptm::depart).
     fn lost(&mut self) -> Option<Loss> {
         None
+    }
+
+    /// Whether at one instant arrivals come before departures, so that the PTM can choose among all of them.
+    fn decides_last(&self) -> bool {
+        false
     }
 
     /// Every packet that waits for [`depart`](Ptm::depart), in no particular order.
@@ -361,8 +392,12 @@ fn forward_one_by_one<P: Ptm + ?Sized>(
     departures: &mut Vec<Departure>,
     losses: &mut Vec<Loss>,
 ) {
+    // Departures at the instant of an arrival come before it, or after all arrivals of that instant.
+    let put_off = u64::from(ptm.decides_last());
     for tau in ingress {
-        take_departures(ptm, tau.timestamp, departures, losses);
+        if let Some(until) = tau.timestamp.as_ps().checked_sub(put_off) {
+            take_departures(ptm, Time::from_ps(until), departures, losses);
+        }
         match ptm.arrive(tau, flows) {
             Arrival::Departs(start) => departures.push(Departure { tau: *tau, start }),
             Arrival::Queued => losses.extend(std::iter::from_fn(|| ptm.lost())),

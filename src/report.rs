@@ -161,6 +161,16 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ReportErr
         .map_err(|error| ReportError::NotARun { path: path.to_owned(), reason: error.to_string() })
 }
 
+/// An instant of a run in picoseconds, as a chart takes it.
+fn instant(ps: i128) -> u64 {
+    ps.clamp(0, u64::MAX.into()) as u64
+}
+
+/// A delay in picoseconds, as a chart takes it: one of more than 106 days counts as that.
+fn drawn(ps: i128) -> i64 {
+    ps.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+}
+
 /// The delays of delivered packets, and drops, over time.
 fn read_packets(run: &Path, end_s: f64) -> Result<Option<PacketCharts>, ReportError> {
     let wanted = [
@@ -182,13 +192,16 @@ fn read_packets(run: &Path, end_s: f64) -> Result<Option<PacketCharts>, ReportEr
         {
             match (injected, ended, delay) {
                 (Some(injected), Some(ended), Some(delay)) => {
-                    delays.push(*delay);
-                    points.push(*injected, [*delay]);
-                    rate.count(*ended, 0, 1);
+                    let delay = drawn(*delay);
+                    delays.push(delay);
+                    points.push(instant(*injected), [delay]);
+                    rate.count(instant(*ended), 0, 1);
                     let bytes = length.integers().get(row).copied().flatten().unwrap_or(0);
-                    bits.count(*ended, 0, bytes.unsigned_abs());
+                    bits.count(instant(*ended), 0, bytes as u64);
                 }
-                (_, Some(ended), None) if outcome.text(row) == Some("dropped") => drops.count(*ended, 0, 1),
+                (_, Some(ended), None) if outcome.text(row) == Some("dropped") => {
+                    drops.count(instant(*ended), 0, 1)
+                }
                 _ => {}
             }
         }
@@ -252,9 +265,10 @@ fn read_matched(run: &Path, comparisons: usize) -> Result<Vec<MeasuredCharts>, R
                 end(now.replace((number, Delays::new(comparisons))));
             }
             if let Some((_, delays)) = &mut now {
-                delays.simulated.push(*x);
-                delays.measured.push(*y);
-                delays.points.push(at - x, [*x, *y]);
+                let both = [drawn(*x), drawn(*y)];
+                delays.simulated.push(both[0]);
+                delays.measured.push(both[1]);
+                delays.points.push(instant(at - x), both);
             }
         }
     })?;
@@ -280,13 +294,12 @@ fn read_over_time(run: &Path, number: usize, charts: &mut MeasuredCharts) -> Res
         for row in 0..start.integers().len() {
             let cell = |column: &crate::table::Column| column.integers().get(row).copied().flatten();
             if let (Some(start), Some(length), true) =
-                (cell(start), cell(length), cell(numbers) == Some(number as i64))
+                (cell(start), cell(length), cell(numbers) == Some(number as i128))
             {
-                let counts: Vec<u64> =
-                    counts.iter().map(|count| cell(count).unwrap_or(0).unsigned_abs()).collect();
+                let counts: Vec<u64> = counts.iter().map(|count| cell(count).unwrap_or(0) as u64).collect();
                 let (packets, bytes) = counts.split_at(2);
-                rate.push(start, length, packets);
-                bits.push(start, length, bytes);
+                rate.push(instant(start), instant(length), packets);
+                bits.push(instant(start), instant(length), bytes);
             }
         }
     })?;
@@ -301,10 +314,10 @@ fn read_over_time(run: &Path, number: usize, charts: &mut MeasuredCharts) -> Res
         let [numbers, at, simulated, measured] = batch else { return };
         let sides = [simulated, measured];
         for (row, at) in at.integers().iter().enumerate() {
-            if let (Some(at), true) = (at, numbers.integers()[row] == Some(number as i64)) {
+            if let (Some(at), true) = (at, numbers.integers()[row] == Some(number as i128)) {
                 for (side, column) in sides.iter().enumerate() {
                     if column.integers().get(row).copied().flatten() == Some(1) {
-                        losses.count(*at, side, 1);
+                        losses.count(instant(*at), side, 1);
                     }
                 }
             }

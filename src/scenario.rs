@@ -96,6 +96,17 @@ pub struct Scenario {
     pub inputs: Vec<PathBuf>,
 }
 
+impl Scenario {
+    /// What is odd about the generated traffic, in words.
+    pub fn warnings(&self) -> Vec<String> {
+        let generators = self.traffic.iter().filter_map(|traffic| match traffic {
+            Traffic::Generated(generator) => Some(generator),
+            _ => None,
+        });
+        generators.flat_map(|generator| generator.warnings.iter().cloned()).collect()
+    }
+}
+
 /// One `[[traffic]]` entry, resolved.
 #[derive(Debug, Clone)]
 pub enum Traffic {

@@ -16,6 +16,7 @@
 //! the base unit is an error, not a rounding.
 
 mod bandwidth;
+mod hint;
 mod packet_rate;
 mod probability;
 mod text;
@@ -25,7 +26,7 @@ pub use bandwidth::Bandwidth;
 pub use packet_rate::PacketRate;
 pub use probability::Probability;
 pub use text::UnitError;
-pub use time::{Time, Timestamp};
+pub use time::{Elapsed, Time, Timestamp};
 
 use std::borrow::Cow;
 use std::fmt;
@@ -105,7 +106,10 @@ macro_rules! textual {
                     "type": "string",
                     "description": concat!($what, ", with its unit"),
                     "examples": [$example],
-                    "pattern": format!(r"^\s*\+?[0-9._]+([eE][-+]?[0-9]+)?\s*({})\s*$", units.join("|")),
+                    "pattern": format!(
+                        r"^\s*\+?[0-9._]+([eE][-+]?[0-9]+)?\s*({})\s*$",
+                        units.join("|").replace('u', "[u\u{b5}\u{3bc}]"),
+                    ),
                 })
             }
         }
@@ -179,7 +183,6 @@ textual!(
         ("ps", 1),
         ("ns", 1_000),
         ("us", 1_000_000),
-        ("µs", 1_000_000),
         ("ms", 1_000_000_000),
         ("s", PS_PER_S),
         ("min", 60 * PS_PER_S),
@@ -399,7 +402,11 @@ mod tests {
     fn texts_are_read_exactly() {
         assert_eq!("20 us".parse(), Ok(Span::from_ps(20_000_000)));
         assert_eq!("0.1us".parse(), Ok(Span::from_ps(100_000)));
-        assert_eq!("2.43 µs".parse(), Ok(Span::from_ps(2_430_000)));
+        for micro in ["us", "\u{b5}s", "\u{3bc}s"] {
+            assert_eq!(format!("2.43 {micro}").parse(), Ok(Span::from_ps(2_430_000)), "{micro}");
+        }
+        assert_eq!("3 \u{3bc}m".parse(), Ok(Distance::from_um(3)));
+        assert_eq!("3\u{b5}m/s".parse::<Speed>().ok(), Speed::from_um_per_s(3));
         assert_eq!("10 Mbps".parse::<Rate>().map(Rate::as_bps), Ok(10_000_000));
         assert_eq!("100 B/s".parse::<Rate>().map(Rate::as_bps), Ok(800));
         assert_eq!("64 KiB".parse(), Ok(ByteCount::new(65_536)));
@@ -428,6 +435,54 @@ mod tests {
         for (text, unit) in [("3 seconds", "s"), ("3 usec", "us"), ("3 minutes", "min"), ("3 Ms", "ms")] {
             assert!(message(text).contains(&format!("did you mean {unit:?}?")), "{}", message(text));
         }
+    }
+
+    #[test]
+    fn a_unit_of_another_quantity_leads_to_what_was_meant() {
+        fn hint<T: FromStr<Err = UnitError>>(text: &str) -> String {
+            match text.parse::<T>().err() {
+                Some(UnitError::UnknownUnit { hint, .. }) => hint.unwrap_or_default(),
+                error => panic!("{text}: {error:?}"),
+            }
+        }
+        for (text, meant) in [
+            ("10 MB", "did you mean \"10 MB/s\" (80 Mbps)?"),
+            ("1.5 KiB", "did you mean \"1.5 KiB/s\" (12.288 kbps)?"),
+            ("10 MBps", "did you mean \"MB/s\"?"),
+            ("10 KB/s", "did you mean \"kB/s\"?"),
+            ("10 Mb", "did you mean \"Mbps\"?"),
+            ("10M", "did you mean \"Mbps\"?"),
+            ("1 gigabit", "did you mean \"Gbps\"?"),
+            ("1 Gbit per second", "did you mean \"Gbps\"?"),
+            ("10 parsec", ""),
+        ] {
+            assert_eq!(hint::<Rate>(text), meant, "{text}");
+        }
+        for (text, meant) in [
+            ("15k", "did you mean \"15 kB\"?"),
+            ("15 Kb", "did you mean \"15 kB\"?"),
+            ("2 megabytes", "did you mean \"2 MB\"?"),
+            ("1500 bytes", "did you mean \"1500 B\"?"),
+            ("12 kbit", "a size is in bytes; did you mean \"1.5 kB\"?"),
+            ("10 Mbps", "that is a rate; a size is in bytes."),
+            ("3 s", ""),
+        ] {
+            assert_eq!(hint::<ByteCount>(text), meant, "{text}");
+        }
+        for (text, meant) in [
+            ("10 m", "did you mean \"10 ms\" or \"10 min\"?"),
+            ("2 days", "did you mean \"48 h\"?"),
+            ("3 sec", "did you mean \"s\"?"),
+            ("3 milliseconds", "did you mean \"ms\"?"),
+            ("3 \u{3bc}sec", "did you mean \"us\"?"),
+            ("3 x", ""),
+        ] {
+            assert_eq!(hint::<Span>(text), meant, "{text}");
+        }
+        assert_eq!(hint::<Distance>("2 miles"), "a mile is 1609.344 m.");
+        assert_eq!(hint::<Distance>("2 kilometres"), "did you mean \"km\"?");
+        assert!(hint::<Speed>("0.66 c").contains("2e8 m/s"));
+        assert_eq!(hint::<PacketRate>("5 kpps"), "did you mean \"kpackets/s\"?");
     }
 
     #[test]

@@ -278,7 +278,8 @@ impl Source<'_> {
             sides[last].push(sojourn(measured));
             if let Some(chosen) = chosen[place] {
                 sides[last - 1].push(sojourn(chosen));
-                over_time.push(passage.arrival_ps, [sojourn(chosen), sojourn(measured)]);
+                let since_start = u64::try_from(passage.arrival_ps).unwrap_or(0);
+                over_time.push(since_start, [sojourn(chosen), sojourn(measured)]);
             }
         }
         (Distribution::of_several(sides), over_time.into_series())

@@ -305,7 +305,8 @@ impl Model {
         match (self.bottleneck, self.discipline) {
             (Bottleneck::None, _) => self.queue.clone().unwrap_or_default(),
             (Bottleneck::Link, DisciplineKind::Priority | DisciplineKind::PriorityAndSharing) if classful => {
-                PtmSpec::Priority(PrioritySpec { buffer, class: self.priority_classes() })
+                let class = self.priority_classes();
+                PtmSpec::Priority(PrioritySpec { buffer, class, ..PrioritySpec::default() })
             }
             (Bottleneck::Link, DisciplineKind::Sharing) if classful => {
                 PtmSpec::Drr(DrrSpec { buffer, class: self.drr_classes(), ..DrrSpec::default() })

@@ -99,6 +99,7 @@ pub(super) fn join(options: &CalibrateOptions) -> Result<Joined, CalibrateError>
                 trp: frame.protocol.unwrap_or(u8::MAX),
                 ttl: u8::MAX,
                 dscp: frame.dscp.unwrap_or(0),
+                tag: frame.vlan_tag(),
                 ecn: frame.ecn.unwrap_or(0),
                 ..Packet::default()
             },

@@ -14,7 +14,7 @@ pub(crate) use fragment::Fragment;
 pub use key::MatchFields;
 pub(super) use link::{Place, UnreadWireless};
 
-use crate::packet::{FlowKey, MacAddress};
+use crate::packet::{FlowKey, MacAddress, VlanTag};
 
 /// The header fields of a frame. A field that the frame does not have, or whose bytes were not
 /// captured, is `None`.
@@ -33,6 +33,8 @@ pub struct Frame {
     pub ether_type: Option<u16>,
     /// VLAN id of the first tag, 0 to 4095.
     pub outer_vlan: Option<u16>,
+    /// Priority code point of the first tag, 0 to 7.
+    pub outer_pcp: Option<u8>,
     /// VLAN id of the second tag, 0 to 4095.
     pub inner_vlan: Option<u16>,
     /// IP version: 4 or 6.
@@ -105,6 +107,12 @@ impl Frame {
     /// Whether this is a fragment of an IP packet.
     pub fn is_fragment(&self) -> bool {
         self.is_later_fragment() || self.more_fragments == Some(true)
+    }
+
+    /// The first VLAN tag.
+    pub fn vlan_tag(&self) -> VlanTag {
+        let tag = self.outer_pcp.zip(self.outer_vlan).and_then(|(pcp, vlan)| VlanTag::new(pcp, vlan));
+        tag.unwrap_or_default()
     }
 
     /// Bytes of TCP payload on the wire, captured or not; `None` where the TCP header does not say where they start.

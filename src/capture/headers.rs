@@ -2,14 +2,16 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::packet::{FlowKey, MacAddress, Packet};
+use crate::packet::{FlowKey, MacAddress, Packet, VlanTag};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const SCTP: u8 = 132;
 const ETHERNET: usize = 14;
+/// Bytes of a VLAN tag (IEEE 802.1Q).
+const TAG: usize = 4;
 
-/// The Ethernet, IP and transport headers of a packet of the flow, as far as these are known, at most `packet.length`
+/// The Ethernet, VLAN, IP and transport headers of a packet of the flow, as far as these are known, at most `packet.length`
 /// bytes. Lengths in them are those of the whole packet; a frame of IP gets MAC addresses that nobody has
 /// (02:00:00:00:00:01 and :02); the payload, and what would depend on it, is left out: UDP's checksum is 0, TCP's
 /// numbers, flags and checksum are 0.
@@ -19,14 +21,15 @@ pub fn headers(key: &FlowKey, packet: &Packet, bytes: &mut Vec<u8>) {
         FlowKey::Link { source, destination, ether_type } => {
             let mac = |address: Option<MacAddress>| address.map_or([0; 6], |address| address.0);
             // Without an EtherType, that for local experiments (IEEE 802).
-            ethernet(bytes, mac(source), mac(destination), ether_type.unwrap_or(0x88b5));
+            ethernet(bytes, mac(source), mac(destination), packet.tag, ether_type.unwrap_or(0x88b5));
         }
         FlowKey::Ip { source, destination, protocol, ports } => {
             let (from, to) = ([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
-            let after_link = (packet.length as usize).saturating_sub(ETHERNET);
+            let tag = if packet.tag == VlanTag::NONE { 0 } else { TAG };
+            let after_link = (packet.length as usize).saturating_sub(ETHERNET + tag);
             match (source, destination) {
                 (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                    ethernet(bytes, from, to, 0x0800);
+                    ethernet(bytes, from, to, packet.tag, 0x0800);
                     ipv4(bytes, source, destination, protocol, packet, after_link);
                     transport(bytes, protocol, ports, after_link.saturating_sub(20));
                 }
@@ -35,7 +38,7 @@ pub fn headers(key: &FlowKey, packet: &Packet, bytes: &mut Vec<u8>) {
                         IpAddr::V4(address) => address.to_ipv6_mapped(),
                         IpAddr::V6(address) => address,
                     };
-                    ethernet(bytes, from, to, 0x86dd);
+                    ethernet(bytes, from, to, packet.tag, 0x86dd);
                     ipv6(bytes, v6(source), v6(destination), protocol, packet, after_link);
                     transport(bytes, protocol, ports, after_link.saturating_sub(40));
                 }
@@ -50,9 +53,13 @@ fn field(length: usize) -> [u8; 2] {
     u16::try_from(length).unwrap_or(0).to_be_bytes()
 }
 
-fn ethernet(bytes: &mut Vec<u8>, source: [u8; 6], destination: [u8; 6], ether_type: u16) {
+fn ethernet(bytes: &mut Vec<u8>, source: [u8; 6], destination: [u8; 6], tag: VlanTag, ether_type: u16) {
     bytes.extend(destination);
     bytes.extend(source);
+    if let (Some(pcp), Some(vlan)) = (tag.pcp(), tag.vlan()) {
+        bytes.extend(0x8100_u16.to_be_bytes());
+        bytes.extend((u16::from(pcp) << 13 | vlan).to_be_bytes());
+    }
     bytes.extend(ether_type.to_be_bytes());
 }
 
@@ -135,13 +142,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn headers_read_back(key in keys(), length in 100..1500u32, dscp in 0..64u8, ttl in 1u8..) {
-            let packet = Packet { length, dscp, ttl, pid: 7, ..Packet::default() };
+        fn headers_read_back(
+            key in keys(),
+            length in 100..1500u32,
+            dscp in 0..64u8,
+            ttl in 1u8..,
+            tag in prop::option::of((0..8u8, 0..4096u16)),
+        ) {
+            let tag = tag.map_or(VlanTag::NONE, |(pcp, vlan)| VlanTag::new(pcp, vlan).unwrap());
+            let packet = Packet { length, dscp, ttl, tag, pid: 7, ..Packet::default() };
             let mut bytes = Vec::new();
             headers(&key, &packet, &mut bytes);
             let frame = Frame::parse(LinkType::ETHERNET, &bytes, length);
             prop_assert_eq!(frame.flow_key(), key);
-            prop_assert_eq!((frame.ttl, frame.dscp), (Some(ttl), Some(dscp)));
+            prop_assert_eq!((frame.ttl, frame.dscp, frame.vlan_tag()), (Some(ttl), Some(dscp), tag));
         }
 
         #[test]

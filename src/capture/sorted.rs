@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::twice::Twice;
 use super::{CaptureError, Frame, MatchFields, Options, Reader, Unread};
-use crate::units::{Span, Timestamp};
+use crate::units::{Elapsed, Span, Timestamp};
 
 /// The largest number of packets held for reordering: about 50 MB.
 const MAX_HELD: usize = 262_144;
@@ -61,7 +61,7 @@ pub struct Sorted {
     error: Option<CaptureError>,
     warnings: Vec<CaptureError>,
     reordered: u64,
-    largest_step_back: Span,
+    largest_step_back: Elapsed,
     beyond_window: u64,
     /// Packets that may hold another that cannot be read.
     unread: BTreeMap<Unread, u64>,
@@ -92,7 +92,7 @@ impl Sorted {
             error: None,
             warnings: Vec::new(),
             reordered: 0,
-            largest_step_back: Span::ZERO,
+            largest_step_back: Elapsed::default(),
             beyond_window: 0,
             unread: BTreeMap::new(),
             twice: Twice::default(),
@@ -176,7 +176,7 @@ impl Sorted {
             return Ok(());
         };
         self.reordered += 1;
-        self.largest_step_back = self.largest_step_back.max(span_between(timestamp, latest));
+        self.largest_step_back = self.largest_step_back.max(latest.since(timestamp));
         let is_too_late = timestamp + self.window < latest || Some(timestamp) < self.given;
         if is_too_late {
             self.beyond_window += 1;
@@ -231,7 +231,7 @@ impl Sorted {
     }
 
     /// The most that a record so far was before the latest one.
-    pub fn largest_step_back(&self) -> Span {
+    pub fn largest_step_back(&self) -> Elapsed {
         self.largest_step_back
     }
 
@@ -287,12 +287,6 @@ impl Sorted {
     pub fn reader(&self) -> &Reader {
         &self.reader
     }
-}
-
-/// The span between two instants, the earlier first; saturates after 213 days.
-pub(super) fn span_between(earlier: Timestamp, later: Timestamp) -> Span {
-    let picoseconds = later.as_ps().saturating_sub(earlier.as_ps()).max(0);
-    Span::from_ps(u64::try_from(picoseconds).unwrap_or(u64::MAX))
 }
 
 /// Ordered by time, then by place in the file.

@@ -11,11 +11,10 @@ use std::path::Path;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::selection::Interfaces;
-use super::sorted::span_between;
 use super::twice::Twice;
 use super::{Encapsulations, FlowTable, Frame, Histogram, Record, Unread};
 use crate::packet::MacAddress;
-use crate::units::{Span, Timestamp};
+use crate::units::{Elapsed, Span, Timestamp};
 
 /// Sizes are exact below 128 KiB.
 const SIZE_PRECISION: u32 = 16;
@@ -50,7 +49,7 @@ pub struct Statistics {
     latest: Option<Timestamp>,
     out_of_order: u64,
     beyond_window: u64,
-    largest_step_back: Span,
+    largest_step_back: Elapsed,
     sizes: Histogram,
     /// Picoseconds between a packet and the latest one before it; a packet out of order has none.
     gaps: Histogram,
@@ -108,7 +107,7 @@ impl Statistics {
             latest: None,
             out_of_order: 0,
             beyond_window: 0,
-            largest_step_back: Span::ZERO,
+            largest_step_back: Elapsed::default(),
             sizes: Histogram::new(SIZE_PRECISION),
             gaps: Histogram::new(GAP_PRECISION),
             flows: FlowTable::new(),
@@ -181,9 +180,9 @@ impl Statistics {
             self.latest = Some(timestamp);
             return;
         }
-        let step_back = span_between(timestamp, latest);
+        let step_back = latest.since(timestamp);
         self.out_of_order += 1;
-        self.beyond_window += u64::from(step_back > self.reorder_window);
+        self.beyond_window += u64::from(step_back > self.reorder_window.into());
         self.largest_step_back = self.largest_step_back.max(step_back);
         self.first = self.first.min(Some(timestamp));
     }

@@ -35,7 +35,7 @@ const ROWS: usize = 1 << 12;
 /// Then follow `source_port`, `destination_port`, `fid`, `trp` (the protocol; 255 without IP),
 /// `record`, `original_length_bytes`, `captured_length_bytes`, `interface`, `outer_vlan`,
 /// `inner_vlan`, `ip_version`, `dscp`, `ecn`, `ipv6_flow_label`, `ipv6_payload_length_bytes`,
-/// `tcp_sequence`, `tcp_acknowledgement` and `tcp_flags`. A field that a frame does not have is null.
+/// `tcp_sequence`, `tcp_acknowledgement`, `tcp_flags` and `outer_pcp`. A field that a frame does not have is null.
 ///
 /// Rows are written in batches: memory does not grow with their number.
 #[derive(Debug)]

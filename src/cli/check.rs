@@ -33,9 +33,22 @@ pub struct Check {
 #[serde(rename_all = "lowercase", tag = "kind")]
 enum Checked {
     Topology(TopologySummary),
-    Scenario { name: String, topology: TopologySummary, traffic: usize, measured: usize },
-    Training { architecture: ArchitectureKind, classes: usize, data: Vec<DataSummary> },
-    Bad { errors: Vec<Mistake> },
+    Scenario {
+        name: String,
+        topology: TopologySummary,
+        traffic: usize,
+        measured: usize,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        warnings: Vec<String>,
+    },
+    Training {
+        architecture: ArchitectureKind,
+        classes: usize,
+        data: Vec<DataSummary>,
+    },
+    Bad {
+        errors: Vec<Mistake>,
+    },
 }
 
 #[derive(Debug, Serialize)]
@@ -88,6 +101,10 @@ impl Check {
                     Checked::Bad { errors: error.iter().map(mistake).collect() }
                 }
             };
+            if let Checked::Scenario { warnings, .. } = &checked {
+                output.flush()?;
+                global.warn(warnings);
+            }
             if global.json {
                 results.push(CheckedFile { file, checked });
             } else if let (Some(line), false) = (described(&checked), global.quiet) {
@@ -125,6 +142,7 @@ fn check(path: &Path, overrides: &[String]) -> Result<Checked, ConfigError> {
     let scenario = Scenario::from_document(&document, path, None)?;
     Ok(Checked::Scenario {
         topology: summary(&scenario.topology),
+        warnings: scenario.warnings(),
         name: scenario.name,
         traffic: scenario.traffic.len(),
         measured: scenario.measured.len(),
@@ -158,7 +176,7 @@ fn described(checked: &Checked) -> Option<String> {
     };
     match checked {
         Checked::Topology(summary) => Some(format!("topology `{}`: {}", summary.name, network(summary))),
-        Checked::Scenario { name, topology, traffic, measured } => Some(format!(
+        Checked::Scenario { name, topology, traffic, measured, .. } => Some(format!(
             "scenario `{name}`: {}; {}, {}",
             network(topology),
             count(*traffic, "traffic source"),

@@ -268,7 +268,7 @@ fn print_times(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
         format_args!(
             "{}, the largest step back {}",
             counted(order.out_of_order_packets, "packet"),
-            time(order.largest_step_back.as_ps().into())
+            time(order.largest_step_back.as_ps())
         ),
     )?;
     if order.beyond_window_packets > 0 {

@@ -40,10 +40,10 @@ pub struct RunsComparison {
 
 /// What became of a packet.
 struct PacketEnd {
-    source: i64,
-    record: i64,
+    source: i128,
+    record: i128,
     fid: u32,
-    injected_ps: i64,
+    injected_ps: i128,
     delay_ps: Option<i64>,
     dropped: bool,
 }
@@ -66,7 +66,8 @@ fn read(run: &Path) -> Result<Vec<PacketEnd>, RunsError> {
             record: cell(1, row).unwrap_or_default(),
             fid: cell(2, row).and_then(|fid| u32::try_from(fid).ok()).unwrap_or_default(),
             injected_ps: cell(3, row).unwrap_or_default(),
-            delay_ps: cell(4, row),
+            // One of more than 106 days counts as that.
+            delay_ps: cell(4, row).map(|delay| i64::try_from(delay).unwrap_or(i64::MAX)),
             dropped: batch[5].text(row) == Some("dropped"),
         }));
     })?;
@@ -82,7 +83,7 @@ fn read(run: &Path) -> Result<Vec<PacketEnd>, RunsError> {
 /// O(packets x log packets); the packets of both runs are held in memory.
 pub fn compare_runs(first: &Path, second: &Path) -> Result<RunsComparison, RunsError> {
     let others = read(second)?;
-    let by_name: FxHashMap<(i64, i64), &PacketEnd> =
+    let by_name: FxHashMap<(i128, i128), &PacketEnd> =
         others.iter().map(|packet| ((packet.source, packet.record), packet)).collect();
     let mut packets = read(first)?;
     packets.sort_unstable_by_key(|packet| (packet.injected_ps, packet.source, packet.record));

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
+use super::synonym::synonym;
 use super::tagged::is_tagged;
 
 /// How many names a message lists.
@@ -31,6 +32,15 @@ impl Said {
         }
         self.hollow || missed.is_some()
     }
+}
+
+/// The candidate that `name` is another name for, or else the one that looks most like it, unless none does.
+pub(super) fn meant<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str, IntoIter: Clone>,
+) -> Option<&'a str> {
+    let candidates = candidates.into_iter();
+    synonym(name, candidates.clone()).or_else(|| nearest(name, candidates))
 }
 
 /// The candidate that looks most like `name`, unless none looks like it.
@@ -121,7 +131,7 @@ fn suggest(name: &str, known: &[String], what: &str) -> Option<String> {
         return Some("no keys fit here".to_owned());
     }
     let all = format!("{what}: {}", listed(known.iter().map(String::as_str)));
-    Some(match nearest(name, known.iter().map(String::as_str)) {
+    Some(match meant(name, known.iter().map(String::as_str)) {
         Some(near) => format!("{} {all}", did_you_mean(near)),
         None => all,
     })

@@ -9,6 +9,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::message::{did_you_mean, meant};
 use super::overrides::in_words;
 
 /// The keys whose value is a tagged table.
@@ -47,7 +48,7 @@ fn rewrite_table(table: &mut DeTable<'_>, mistakes: &mut Vec<Mistake>) {
             DeValue::Table(table) => {
                 rewrite_table(table, mistakes);
                 if ONE.contains(&key) {
-                    mistakes.extend(rewrite_tagged(table, span).err());
+                    rewrite_tagged(table, &format!("`{key}`"), span, mistakes);
                 }
             }
             other if ONE.contains(&key) => mistakes.push(not_a_table(key, other, span)),
@@ -62,7 +63,7 @@ fn rewrite_item(item: &mut Spanned<DeValue<'_>>, key: &str, mistakes: &mut Vec<M
         DeValue::Table(table) => {
             rewrite_table(table, mistakes);
             if MANY.contains(&key) {
-                mistakes.extend(rewrite_tagged(table, span).err());
+                rewrite_tagged(table, &format!("[[{key}]]"), span, mistakes);
             }
         }
         other if MANY.contains(&key) => mistakes.push(not_a_table(key, other, span)),
@@ -82,9 +83,10 @@ fn not_a_table(key: &str, found: &DeValue<'_>, span: Range<usize>) -> Mistake {
     Mistake { span, message, help }
 }
 
-fn rewrite_tagged(table: &mut DeTable<'_>, span: Range<usize>) -> Result<(), Mistake> {
+fn rewrite_tagged(table: &mut DeTable<'_>, place: &str, span: Range<usize>, mistakes: &mut Vec<Mistake>) {
+    let kind = table.remove(TAG).or_else(|| misspelt_tag(table, place, mistakes));
     // Without a kind the variant's name is empty: serde then lists the kinds there are.
-    let kind = match table.remove(TAG) {
+    let kind = match kind {
         None => Spanned::new(span.clone(), Cow::Borrowed("")),
         Some(kind) => {
             let kind_span = kind.span();
@@ -92,12 +94,27 @@ fn rewrite_tagged(table: &mut DeTable<'_>, span: Range<usize>) -> Result<(), Mis
                 DeValue::String(name) => Spanned::new(kind_span, name),
                 other => {
                     let message = format!("`{TAG}` must be text in quotes, found {}", in_words(&other));
-                    return Err(Mistake { span, message, help: None });
+                    mistakes.push(Mistake { span, message, help: None });
+                    return;
                 }
             }
         }
     };
     let rest = Spanned::new(span, DeValue::Table(std::mem::take(table)));
     table.insert(kind, rest);
-    Ok(())
+}
+
+/// The value of the key that was to be `kind`, if there is one that looks like it.
+fn misspelt_tag<'a>(
+    table: &mut DeTable<'a>,
+    place: &str,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<Spanned<DeValue<'a>>> {
+    let texts = table.iter().filter(|(_, value)| value.get_ref().is_str());
+    let (key, span) = texts
+        .map(|(key, _)| (key.get_ref().to_string(), key.span()))
+        .find(|(key, _)| meant(key, [TAG]).is_some())?;
+    let message = format!("unknown key `{key}` in {place}");
+    mistakes.push(Mistake { span, message, help: Some(did_you_mean(TAG)) });
+    table.remove(key.as_str())
 }

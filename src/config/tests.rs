@@ -76,6 +76,21 @@ fn a_kind_is_asked_for() {
 }
 
 #[test]
+fn a_misspelt_kind_is_told_by_its_key() {
+    assert_eq!(
+        told("ptm = { knd = \"plain\", size = 3 }"),
+        ["f:1:9: unknown key `knd` in `ptm` (did you mean `kind`?)"]
+    );
+    assert_eq!(
+        told("ptm = { type = \"plain\", siz = 3 }"),
+        [
+            "f:1:9: unknown key `type` in `ptm` (did you mean `kind`?)",
+            "f:1:25: unknown key `siz` in `plain` (did you mean `size`? keys that fit: `size`)"
+        ]
+    );
+}
+
+#[test]
 fn one_mistake_is_told_once() {
     let tables = "ptm = { kind = \"plain\" }\n[[table]]\na = 300\n[[table]]\nb = 1\n[[table]]\na = 1\nptm = { kind = \"plan\" }\n";
     assert_eq!(

@@ -2,7 +2,7 @@
 //!
 //! A link is first-in first-out, so that the queue of arrivals needs one entry per busy link, keyed by its earliest
 //! arrival; a source has one, keyed by its next packet; and a port whose PTM decides later has one in the queue of
-//! departures.
+//! departures, or, where it decides only after the arrivals of an instant, behind these in their queue.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -30,6 +30,8 @@ pub(super) struct EventEngine<'n, 't> {
     entities: Vec<Entity>,
     arrivals: ArrivalQueue,
     departures: DepartureQueue,
+    /// The turn of the first port that decides last.
+    first_decision: u32,
     tally: Tally,
 }
 
@@ -40,6 +42,8 @@ enum Entity {
     Arrival(usize),
     /// The source sends a packet.
     Emission(usize),
+    /// Everything of the instant has arrived, and the port sends.
+    Decision(PortId),
 }
 
 struct FeederState {
@@ -89,6 +93,13 @@ impl<'n, 't> EventEngine<'n, 't> {
         for (feeder, turn) in network.turns.iter().enumerate() {
             entities[starting + *turn as usize] = Entity::Arrival(feeder);
         }
+        let first_decision = entities.len() as u32;
+        let mut decisions: Vec<(u32, PortId)> = Vec::new();
+        for (index, port) in ports.iter().enumerate() {
+            decisions.extend(port.decides_last.map(|place| (place, PortId::new(index))));
+        }
+        decisions.sort_unstable();
+        entities.extend(decisions.into_iter().map(|(_, port)| Entity::Decision(port)));
         let mut sources: Vec<SourceState<'n>> = Vec::new();
         for (index, injection) in injections.iter_mut().enumerate() {
             let wire = match injection.at {
@@ -118,6 +129,7 @@ impl<'n, 't> EventEngine<'n, 't> {
             feeders: feeders.collect(),
             arrivals: ArrivalQueue::new(entities.len()),
             departures: DepartureQueue::default(),
+            first_decision,
             tally: Tally::new(network.until),
             network,
             ports,
@@ -153,6 +165,7 @@ impl<'n, 't> EventEngine<'n, 't> {
                 match self.entities[self.arrivals.first() as usize] {
                     Entity::Arrival(feeder) => self.take_from(feeder, observer),
                     Entity::Emission(source) => self.emit(source, observer)?,
+                    Entity::Decision(port) => self.depart(port, observer),
                 }
             }
             self.tally.now = self.tally.now.max(now);
@@ -166,6 +179,7 @@ impl<'n, 't> EventEngine<'n, 't> {
         }
         let left = !self.departures.is_empty()
             || self.feeders.iter().any(|feeder| !feeder.packets.is_empty())
+            || self.ports.iter().any(|port| port.service.next_departure().is_some())
             || self.sources.iter().any(|source| source.next().is_some());
         if until == LAST && left {
             return Err(EngineError::TimeOverflow);
@@ -331,8 +345,12 @@ impl<'n, 't> EventEngine<'n, 't> {
     /// Brings the queue of departures up to date.
     #[inline]
     fn reschedule(&mut self, port: PortId) {
-        let next = self.ports[port.index()].service.next_departure();
-        self.departures.schedule(port.index() as u32, next);
+        let egress = &self.ports[port.index()];
+        let next = egress.service.next_departure();
+        match egress.decides_last {
+            None => self.departures.schedule(port.index() as u32, next),
+            Some(place) => self.arrivals.schedule(self.first_decision + place, next.unwrap_or(Time::NEVER)),
+        }
     }
 
     /// A packet's way through a device is known: it starts onto the link at `start`.

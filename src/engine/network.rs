@@ -83,6 +83,8 @@ pub(super) struct Egress {
     pub device: DeviceId,
     pub service: Service,
     pub wire: Wire,
+    /// Its place among the ports that decide last at one instant ([`Ptm::decides_last`]); `None` for the others.
+    pub decides_last: Option<u32>,
 }
 
 /// The traffic management of a port at work.
@@ -216,11 +218,13 @@ impl<'t> Network<'t> {
 
     /// The egress ports, idle.
     pub fn egress_ports(&self, seed: u64) -> impl Iterator<Item = Egress> + use<'_, 't> {
+        let places = decision_places(self.topology, &self.ranks);
         self.topology.ports().map(move |(id, port)| {
             let link = self.topology.link(port.egress).link;
             let name = self.topology.port_name(id);
             let service = Service::new(&port.ptm, &Place { link, seed, port: &name, start: self.start });
-            Egress { device: port.device, service, wire: Wire::new(self.topology, id, seed) }
+            let decides_last = places[id.index()];
+            Egress { device: port.device, service, wire: Wire::new(self.topology, id, seed), decides_last }
         })
     }
 
@@ -458,6 +462,30 @@ fn ranks(topology: &Topology, injections: &[Injection]) -> Vec<u32> {
         }
     }
     ranks
+}
+
+/// Per port: its place among the ports that decide last at one instant. Over links without delay, what one of them sends
+/// arrives at the next at the same instant, and comes before its decision. `ranks` are those of the links.
+fn decision_places(topology: &Topology, ranks: &[u32]) -> Vec<Option<u32>> {
+    let mut places: Vec<Option<u32>> =
+        topology.ports().map(|(_, port)| port.ptm.decides_last().then_some(0)).collect();
+    let last: Vec<PortId> =
+        topology.ports().map(|(port, _)| port).filter(|port| places[port.index()].is_some()).collect();
+    if last.is_empty() {
+        return places;
+    }
+    // The highest rank of a link that leads to each.
+    for (port, _) in topology.ports() {
+        for next in successors(topology, port) {
+            places[next.index()] = places[next.index()].map(|rank| rank.max(ranks[port.index()]));
+        }
+    }
+    let mut order = last;
+    order.sort_by_key(|port| (places[port.index()], *port));
+    for (place, port) in order.into_iter().enumerate() {
+        places[port.index()] = Some(place as u32);
+    }
+    places
 }
 
 /// The ports with an instant link, each before those that it leads to, where there is no circle.

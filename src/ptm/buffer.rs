@@ -92,8 +92,22 @@ impl FromStr for Buffer {
                 what: "a whole number of packets",
                 example: "100 packets",
             }),
-            None => text.parse().map(Buffer::Bytes),
+            None => text.parse().map(Buffer::Bytes).map_err(|error| in_packets(text, error)),
         }
+    }
+}
+
+/// Packets in the spelling of another tool: `100p` in ns-3.
+fn in_packets(text: &str, error: UnitError) -> UnitError {
+    match error {
+        UnitError::UnknownUnit { unit, what, units, .. }
+            if ["p", "pk", "pkt", "pkts"].contains(&unit.as_str()) =>
+        {
+            let number = text.trim().trim_end_matches(unit.as_str()).trim_end();
+            let hint = Some(format!("did you mean \"{number} packets\"?"));
+            UnitError::UnknownUnit { unit, what, hint, units }
+        }
+        error => error,
     }
 }
 
@@ -158,5 +172,7 @@ mod tests {
         assert_eq!("1 packet".parse::<Buffer>().map(|buffer| buffer.to_string()), Ok("1 packet".to_owned()));
         assert!("1.5 packets".parse::<Buffer>().is_err());
         assert!("100".parse::<Buffer>().unwrap_err().to_string().contains("unit"));
+        let told = "100p".parse::<Buffer>().unwrap_err().to_string();
+        assert!(told.contains("did you mean \"100 packets\"?"), "{told}");
     }
 }

@@ -261,6 +261,35 @@ impl Classes {
         Some(class)
     }
 
+    /// The class that takes a packet, among classes that are written one by one.
+    pub fn class_of(&mut self, tau: &Tau, flows: &Flows) -> usize {
+        match &mut self.selector {
+            Selector::Matches(classifier) => classifier.classify(&tau.packet, flows),
+            Selector::Flows(_) => unreachable!("a class is made as its flow's packet joins"),
+        }
+    }
+
+    /// Whether a class is a FIFO, and it and the port could hold a packet of `length` bytes if nothing else waited;
+    /// `None` for a class with a discipline of its own.
+    pub fn could_hold(&self, class: usize, length: u32) -> Option<bool> {
+        let of_port = self.buffer.is_none_or(|buffer| buffer.admits(Backlog::default(), length));
+        match &self.queues[class] {
+            ClassQueue::Fifo(queue) => Some(of_port && queue.could_hold(length)),
+            ClassQueue::Nested(_) => None,
+        }
+    }
+
+    /// A packet joins a class that is a FIFO, if there is room.
+    pub fn join(&mut self, class: usize, tau: Tau, losses: &mut Vec<Loss>) {
+        if self.buffer.is_some_and(|buffer| !buffer.admits(self.backlog, tau.packet.length)) {
+            losses.push(Loss { tau, at: tau.timestamp, reason: DropReason::BufferFull });
+        } else if let ClassQueue::Fifo(queue) = &mut self.queues[class] {
+            let before = queue.backlog();
+            queue.join(tau, losses);
+            self.backlog.replace(before, queue.backlog());
+        }
+    }
+
     /// The class of a flow, made where it has none; whether it was.
     fn class_of_flow(&mut self, fid: u32) -> (usize, bool) {
         let Selector::Flows(flows) = &mut self.selector else { unreachable!("classes are per flow") };

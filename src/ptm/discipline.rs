@@ -26,6 +26,16 @@ pub trait Discipline: Send {
     /// `tau` joins at its timestamp. Who is lost by it, the newcomer or another, goes to `losses`.
     fn enqueue(&mut self, tau: Tau, flows: &Flows, losses: &mut Vec<Loss>);
 
+    /// The same where the link is free and sends only after everything of this instant has arrived
+    /// ([`Ptm::decides_last`](super::Ptm::decides_last)): what may start at once needs no room yet. A discipline that
+    /// makes no difference lets it join.
+    fn present(&mut self, tau: Tau, flows: &Flows, losses: &mut Vec<Loss>) {
+        self.enqueue(tau, flows, losses);
+    }
+
+    /// The link has sent what it sends at this instant: what was presented and has not gone joins now.
+    fn settle(&mut self, _losses: &mut Vec<Loss>) {}
+
     /// What goes next at `now`: Linux's `peek`. A discipline that only shows its head (`fifo`, `priority`, `red`) may
     /// name another packet at a later instant; the others take the packet out and hold it until it is dequeued
     /// (`qdisc_peek_dequeued`). Packets dropped on the way (CoDel) go to `losses`. Asked twice at one instant, it says
@@ -51,6 +61,12 @@ pub trait Discipline: Send {
 impl Discipline for Box<dyn Discipline> {
     fn enqueue(&mut self, tau: Tau, flows: &Flows, losses: &mut Vec<Loss>) {
         (**self).enqueue(tau, flows, losses);
+    }
+    fn present(&mut self, tau: Tau, flows: &Flows, losses: &mut Vec<Loss>) {
+        (**self).present(tau, flows, losses);
+    }
+    fn settle(&mut self, losses: &mut Vec<Loss>) {
+        (**self).settle(losses);
     }
     fn next(&mut self, now: Time, losses: &mut Vec<Loss>) -> Next {
         (**self).next(now, losses)

@@ -152,17 +152,28 @@ impl FifoQueue {
     pub fn new(buffer: Option<Buffer>) -> Self {
         FifoQueue { buffer, packets: VecDeque::new(), backlog: Backlog::default() }
     }
-}
 
-impl Discipline for FifoQueue {
+    /// A packet joins, if there is room.
     #[inline]
-    fn enqueue(&mut self, tau: Tau, _flows: &Flows, losses: &mut Vec<Loss>) {
+    pub(super) fn join(&mut self, tau: Tau, losses: &mut Vec<Loss>) {
         if self.buffer.is_some_and(|buffer| !buffer.admits(self.backlog, tau.packet.length)) {
             losses.push(Loss { tau, at: tau.timestamp, reason: DropReason::BufferFull });
         } else {
             self.backlog.add(tau.packet.length);
             self.packets.push_back(tau);
         }
+    }
+
+    /// Whether a packet of `length` bytes could ever join.
+    pub(super) fn could_hold(&self, length: u32) -> bool {
+        self.buffer.is_none_or(|buffer| buffer.admits(Backlog::default(), length))
+    }
+}
+
+impl Discipline for FifoQueue {
+    #[inline]
+    fn enqueue(&mut self, tau: Tau, _flows: &Flows, losses: &mut Vec<Loss>) {
+        self.join(tau, losses);
     }
 
     #[inline]

@@ -1,5 +1,9 @@
 //! Strict priority.
 
+mod by_class;
+
+pub(super) use by_class::ByClass;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -20,9 +24,29 @@ pub struct PrioritySpec {
     /// How much may wait in all classes together; without it, any number.
     #[serde(default)]
     pub buffer: Option<Buffer>,
+    /// Which of the packets that arrive at one instant goes first (default: arrival).
+    #[serde(default, skip_serializing_if = "AtOneInstant::is_arrival")]
+    pub at_one_instant: AtOneInstant,
     /// The classes, the most urgent first.
     #[serde(default)]
     pub class: Vec<PriorityClass>,
+}
+
+/// Which of the packets that arrive at one instant, to the picosecond, goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AtOneInstant {
+    /// The first arrival starts at a free link, as in Linux: the others come after it.
+    #[default]
+    Arrival,
+    /// The one of the most urgent class: the port decides after everything of the instant has arrived.
+    Class,
+}
+
+impl AtOneInstant {
+    fn is_arrival(&self) -> bool {
+        *self == AtOneInstant::Arrival
+    }
 }
 
 /// A class of `priority`.
@@ -52,7 +76,8 @@ impl PrioritySpec {
 
 /// Strict priority, non-preemptive: when the link falls free, the first class with a packet to send sends.
 ///
-/// A class whose own discipline holds its packets back (a token bucket) is passed over.
+/// A class whose own discipline holds its packets back (a token bucket) is passed over. Of packets that arrive at one
+/// instant, the first starts at a free link; [`AtOneInstant::Class`] makes a [`ByClass`] of it.
 ///
 /// # Complexity
 /// O(1) per packet; O(classes) where a class holds its packets back.
@@ -148,6 +173,54 @@ mod tests {
         let arrivals = [(0, 125, 0), (0, 125, 0), (MS / 2, 125, 46), (MS / 2, 250, 46), (5 * MS, 125, 46)];
         let starts = [(0, 0), (2, MS), (3, 2 * MS), (1, 4 * MS), (4, 5 * MS)];
         assert_eq!(departures(TWO, "1 Mbps", &arrivals), starts);
+    }
+
+    /// `TWO` with the given keys, `at_one_instant = "class"` among them.
+    fn by_class(keys: &str) -> String {
+        format!("{}\nat_one_instant = \"class\"\n{keys}", TWO)
+    }
+
+    #[test]
+    fn at_one_instant_the_first_arrival_or_the_first_class_starts() {
+        let arrivals = [(0, 125, 0), (0, 125, 46), (0, 125, 46), (0, 125, 0)];
+        assert_eq!(order(TWO, &arrivals), [0, 1, 2, 3], "as Linux");
+        assert_eq!(order(&by_class(""), &arrivals), [1, 2, 0, 3]);
+    }
+
+    #[test]
+    fn a_packet_that_arrives_as_the_link_falls_free_is_in_time_by_class() {
+        // The first is through after 1 ms, as the urgent one arrives; another bulk packet has waited.
+        let arrivals = [(0, 125, 0), (0, 125, 0), (MS, 125, 46)];
+        assert_eq!(order(TWO, &arrivals), [0, 1, 2]);
+        assert_eq!(order(&by_class(""), &arrivals), [0, 2, 1]);
+        assert_eq!(order(&by_class(""), &[(0, 125, 0), (0, 125, 0), (MS + 1, 125, 46)]), [0, 1, 2]);
+    }
+
+    #[test]
+    fn what_starts_at_the_instant_needs_no_room_by_class() {
+        let one = by_class("buffer = \"1 packets\"");
+        assert!(drops(&one, &[(0, 125, 0), (0, 125, 46)]).is_empty());
+        assert_eq!(departures(&one, "1 Mbps", &[(0, 125, 0), (0, 125, 46)]), [(1, 0), (0, MS)]);
+        // As the link falls free: one waits, one is urgent, and one finds no room.
+        let arrivals = [(0, 125, 0), (0, 125, 0), (MS, 125, 0), (MS, 125, 46)];
+        assert_eq!(drops(&one, &arrivals), [2]);
+        assert_eq!(order(&one, &arrivals), [0, 3, 1]);
+        let starts = departures(&one, "unlimited", &[(0, 125, 0), (0, 125, 46), (0, 125, 0), (0, 125, 46)]);
+        assert_eq!(starts, [(1, 0), (3, 0), (0, 0), (2, 0)]);
+        let none = by_class("buffer = \"100 B\"");
+        assert_eq!(drops(&none, &[(0, 125, 46), (0, 100, 0)]), [0], "room for itself is needed, as always");
+    }
+
+    #[test]
+    fn inside_another_discipline_classes_go_first_too() {
+        let inner =
+            "{ kind = \"priority\", at_one_instant = \"class\", class = [{ match = { dscp = 46 } }, {}] }";
+        let bucket = format!("kind = \"token-bucket\"\nrate = \"1 Mbps\"\nburst = \"125 B\"\nptm = {inner}");
+        let classes =
+            format!("kind = \"priority\"\nclass = [{{ match = {{ dscp = 1 }} }}, {{ ptm = {inner} }}]");
+        for toml in [bucket, classes] {
+            assert_eq!(order(&toml, &[(0, 125, 0), (0, 125, 46), (0, 125, 0)]), [1, 0, 2], "{toml}");
+        }
     }
 
     #[test]

@@ -106,8 +106,11 @@ fn disciplines(
     })
 }
 
-const ALL: &[&str] = &["priority", "wrr", "drr", "ets", "wfq", "htb"];
-const WORK_CONSERVING: &[&str] = &["priority", "wrr", "drr", "ets", "wfq"];
+const ALL: &[&str] = &["priority", BY_CLASS, "wrr", "drr", "ets", "wfq", "htb"];
+const WORK_CONSERVING: &[&str] = &["priority", BY_CLASS, "wrr", "drr", "ets", "wfq"];
+
+/// `priority` in which the arrivals of one instant go by class.
+const BY_CLASS: &str = "priority\"\nat_one_instant = \"class";
 
 fn class_of(tau: &Tau) -> usize {
     usize::from(tau.packet.dscp).min(CLASSES - 1)
@@ -122,7 +125,9 @@ fn one_by_one(toml: &str, bandwidth: &str, ingress: &[Tau]) -> (Vec<Departure>, 
     let (mut departures, mut losses) = (Vec::new(), Vec::new());
     let (mut ptm, flows) = (ptm(toml, bandwidth), flows());
     for (index, tau) in ingress.iter().enumerate() {
-        while ptm.next_departure().is_some_and(|next| next <= tau.timestamp) {
+        let at_once = !ptm.decides_last();
+        let is_due = |next| next < tau.timestamp || (at_once && next == tau.timestamp);
+        while ptm.next_departure().is_some_and(is_due) {
             departures.extend(ptm.depart());
             losses.extend(std::iter::from_fn(|| ptm.lost()));
         }
@@ -210,6 +215,28 @@ proptest! {
             });
             prop_assert!(!inverted);
         }
+    }
+
+    #[test]
+    fn by_class_also_those_that_arrive_at_the_instant_at_which_a_packet_starts_are_considered(
+        (_, toml) in disciplines(&[BY_CLASS], false),
+        mut taus in taus(1_000_000_000),
+        step in prop::sample::select(&[1u64, 100_000_000, 800_000_000][..]),
+    ) {
+        // In steps, so that many arrive at once, and as the link falls free.
+        for tau in &mut taus {
+            tau.timestamp = Time::from_ps(tau.timestamp.as_ps() / step * step);
+            tau.packet.length = if step > 1 { 1_000 } else { tau.packet.length };
+        }
+        let (departures, losses) = forward(&toml, "10 Mbps", &taus);
+        prop_assert_eq!(departures.len() + losses.len(), taus.len());
+        for (index, departure) in departures.iter().enumerate() {
+            let inverted = departures[index..].iter().any(|later| {
+                later.tau.timestamp <= departure.start && class_of(&later.tau) < class_of(&departure.tau)
+            });
+            prop_assert!(!inverted);
+        }
+        prop_assert!(losses.iter().all(|loss| loss.at == loss.tau.timestamp));
     }
 
     /// Shreedhar and Varghese 1996, theorem 4.2: over any interval in which two classes are backlogged, what they

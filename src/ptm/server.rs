@@ -54,6 +54,65 @@ impl Server {
     }
 }
 
+/// A [`Server`] that sends only after everything that arrives at the same instant has arrived.
+///
+/// The discipline then knows all packets of the instant before it is asked which one goes: `at_one_instant = "class"` of
+/// `priority`. A packet that comes as the link falls free is in time.
+pub struct LastServer(Server);
+
+impl LastServer {
+    /// An idle link behind `discipline`.
+    pub fn new(discipline: Box<dyn Discipline>, link: Link) -> Self {
+        LastServer(Server::new(discipline, link))
+    }
+}
+
+impl Ptm for LastServer {
+    fn arrive(&mut self, tau: &Tau, flows: &Flows) -> Arrival {
+        let LastServer(server) = self;
+        if server.free > tau.timestamp {
+            return server.arrive(tau, flows);
+        }
+        server.discipline.present(*tau, flows, &mut server.losses);
+        server.next = Some(tau.timestamp);
+        Arrival::Queued
+    }
+
+    fn next_departure(&self) -> Option<Time> {
+        self.0.next
+    }
+
+    fn depart(&mut self) -> Option<Departure> {
+        let LastServer(server) = self;
+        let start = server.next?;
+        let tau = server.discipline.dequeue(start, &mut server.losses);
+        if let Some(tau) = tau {
+            server.free = start + server.link.transmission_time(tau.packet.byte_count());
+        }
+        if tau.is_none() || server.free > start {
+            server.discipline.settle(&mut server.losses);
+        }
+        if server.free > start {
+            server.wait(start);
+        } else {
+            server.ask(start);
+        }
+        tau.map(|tau| Departure { tau, start })
+    }
+
+    fn lost(&mut self) -> Option<Loss> {
+        self.0.lost()
+    }
+
+    fn waiting(&self) -> Vec<Tau> {
+        self.0.waiting()
+    }
+
+    fn decides_last(&self) -> bool {
+        true
+    }
+}
+
 impl Ptm for Server {
     fn arrive(&mut self, tau: &Tau, flows: &Flows) -> Arrival {
         self.discipline.enqueue(*tau, flows, &mut self.losses);

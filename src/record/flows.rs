@@ -84,7 +84,8 @@ impl FlowRecords {
         let delay = tau.timestamp.since(injected).as_ps();
         if flow.delivered > 0 {
             flow.variation_sum += u128::from(delay.abs_diff(flow.last_delay));
-            let variation = delay.wrapping_sub(flow.last_delay) as i64;
+            let variation = i128::from(delay) - i128::from(flow.last_delay);
+            let variation = variation.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
             flow.variation_min = flow.variation_min.min(variation);
             flow.variation_max = flow.variation_max.max(variation);
         }

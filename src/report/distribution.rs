@@ -66,8 +66,11 @@ impl Distribution {
         if simulated.is_empty() {
             return Distribution::default();
         }
-        let mut errors: Vec<i64> =
-            simulated.iter().zip(&measured).map(|(simulated, measured)| simulated - measured).collect();
+        let mut errors: Vec<i64> = simulated
+            .iter()
+            .zip(&measured)
+            .map(|(simulated, measured)| simulated.saturating_sub(*measured))
+            .collect();
         let (errors_from, errors_width, errors) = histogram(&mut errors);
         simulated.sort_unstable();
         measured.sort_unstable();
@@ -122,7 +125,8 @@ fn histogram(errors: &mut [i64]) -> (f64, f64, Vec<u64>) {
     let last = errors.len() - 1;
     let mut at = |part: f64| *errors.select_nth_unstable((part * last as f64).round() as usize).1;
     let (low, high) = (at(0.005), at(0.995));
-    let width = ((high - low) / BINS as i64 + 1).max(1);
+    let width = high.abs_diff(low) / BINS as u64 + 1;
+    let width = i64::try_from(width).unwrap_or(i64::MAX);
     let from = low.div_euclid(width) * width;
     let bins = ((high - from) / width + 1) as usize;
     let mut counts = vec![0u64; bins];

@@ -39,7 +39,7 @@ impl Cell {
         }
     }
 
-    fn count(value: Option<i64>) -> Self {
+    fn count(value: Option<i128>) -> Self {
         Cell::number(value.map(|value| value as f64), |value| count(value as u64))
     }
 }
@@ -59,7 +59,7 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    fn integer(&self, column: usize) -> Option<i64> {
+    fn integer(&self, column: usize) -> Option<i128> {
         self.columns[column].integers().get(self.row).copied().flatten()
     }
 
@@ -139,7 +139,7 @@ pub(super) fn flows(run: &Path) -> Result<Table, ReportError> {
     read(run, "flows", &wanted, columns, 4, row)
 }
 
-fn protocol(number: i64) -> String {
+fn protocol(number: i128) -> String {
     match number {
         1 => "icmp".to_owned(),
         6 => "tcp".to_owned(),

@@ -14,9 +14,9 @@ const MOST_BUCKETS: usize = 16_384;
 /// Bars of a chart of counts, about.
 const BARS: f64 = 400.0;
 
-/// Takes in points: a time and `N` values, in picoseconds, in any order.
+/// Takes in points: a time since the start and `N` values, in picoseconds, in any order.
 pub(crate) struct Reservoir<const N: usize> {
-    points: Vec<(i64, [i64; N])>,
+    points: Vec<(u64, [i64; N])>,
     most_points: usize,
     most_buckets: usize,
 }
@@ -44,7 +44,7 @@ impl<const N: usize> Reservoir<N> {
     }
 
     #[inline]
-    pub fn push(&mut self, time: i64, values: [i64; N]) {
+    pub fn push(&mut self, time: u64, values: [i64; N]) {
         self.points.push((time, values));
     }
 
@@ -60,7 +60,7 @@ impl<const N: usize> Reservoir<N> {
         }
         let times = || points.iter().map(|(time, _)| *time);
         let (first, last) = (times().min().unwrap_or(0), times().max().unwrap_or(0));
-        let width = ((last - first) as u64 / most_buckets as u64 + 1) as i64;
+        let width = (last - first) / most_buckets as u64 + 1;
         let buckets = ((last - first) / width + 1) as usize;
         let mut least = vec![[i64::MAX; N]; buckets];
         let mut greatest = vec![[i64::MIN; N]; buckets];
@@ -125,7 +125,7 @@ pub(super) struct Bars {
 
 impl Bars {
     /// The next window.
-    pub fn push(&mut self, start_ps: i64, length_ps: i64, counts: &[u64]) {
+    pub fn push(&mut self, start_ps: u64, length_ps: u64, counts: &[u64]) {
         if self.counts.is_empty() {
             self.start = start_ps as f64 * SECONDS;
             self.width = length_ps as f64 * SECONDS;
@@ -162,7 +162,7 @@ impl Counts {
 
     /// Counts so much at a time in picoseconds; what is outside counts in the nearest window.
     #[inline]
-    pub fn count(&mut self, at_ps: i64, side: usize, amount: u64) {
+    pub fn count(&mut self, at_ps: u64, side: usize, amount: u64) {
         let Bars { start, width, counts } = &mut self.0;
         let counts = &mut counts[side];
         let window = ((at_ps as f64 * SECONDS - *start) / *width).max(0.0) as usize;
@@ -209,7 +209,7 @@ mod tests {
         for number in 0..1_000_000 {
             // Nothing happens in the second quarter.
             if !(250_000..500_000).contains(&number) {
-                points.push(number * 1_000, [value(number)]);
+                points.push(number as u64 * 1_000, [value(number)]);
             }
         }
         let Series::Buckets { start, width, least, greatest } = points.into_series() else {

@@ -1,5 +1,6 @@
 //! How the `[[traffic]]` of a scenario file becomes sources: names are looked up, rates become gaps.
 
+mod mtu;
 mod names;
 mod pace;
 mod parties;
@@ -10,9 +11,10 @@ use std::ops::Range;
 use super::Traffic;
 use super::file::Reader;
 use crate::config::Spanned;
-use crate::packet::Packet;
+use crate::packet::{Packet, VlanTag};
 use crate::topology::Topology;
 use crate::traffic::generator::{Limits, Sender, nth_port};
+use crate::traffic::matrix::{MatrixName, MatrixSpec, Row};
 use crate::traffic::rate::{Gap, LoadSpec, RateSpec};
 use crate::traffic::size::{SizeSpec, Sizes};
 use crate::traffic::spec::{CommonKeys, Protocol};
@@ -28,6 +30,9 @@ const TCP: u8 = 6;
 
 /// The most flows of a pair of hosts: as many as there are source ports above the well-known.
 const MOST_FLOWS: u32 = 64_512;
+
+/// The highest VLAN id; 4095 is reserved (IEEE 802.1Q).
+const MOST_VLAN: u16 = 4_094;
 
 /// An entry on its way to a [`Generator`].
 struct Entry<'a> {
@@ -47,6 +52,20 @@ struct Entry<'a> {
 pub(super) struct Told;
 
 pub(super) type Resolved<T> = Result<T, Told>;
+
+/// A word on a gravity matrix over hosts of equal weights.
+fn equal_gravity(matrix: &MatrixSpec, rows: &[Row]) -> Option<String> {
+    let is_gravity = match matrix {
+        MatrixSpec::Named(name) => *name == MatrixName::Gravity,
+        MatrixSpec::Table(table) => table.gravity.is_some(),
+    };
+    let is_equal = rows.iter().all(|row| (row.part - 1.0).abs() < 1e-9);
+    (is_gravity && is_equal && rows.len() > 2).then(|| {
+        "the weights of the gravity matrix are equal, which makes it uniform; give weights, such as { gravity = { h0 = 2, \
+         h1 = 1 } }"
+            .to_owned()
+    })
+}
 
 impl Reader<'_> {
     /// Every entry.
@@ -212,6 +231,7 @@ impl Reader<'_> {
         let (sizes, template, limits, process, pace) = (sizes?, template?, limits?, process?, pace?);
         let mut senders = Vec::new();
         let count = rows.len();
+        let gravity = entry.keys.matrix.as_ref().and_then(|matrix| equal_gravity(matrix.get_ref(), &rows));
         for row in rows {
             let host = hosts[row.from];
             let gap = self.gap(&entry, &process, &pace, &row, (host, count), &sizes)?;
@@ -243,6 +263,8 @@ impl Reader<'_> {
             warnings: Vec::new(),
         };
         generator.warnings = overloads(&generator, entry.topology, mean_over_peak);
+        generator.warnings.extend(mtu::too_long(&generator, entry.topology, entry.seed));
+        generator.warnings.extend(gravity);
         if let Pace::Rate(rate) = &pace
             && let RateSpec::Load(LoadSpec { load, of: Some(of) }) = rate.get_ref()
             && *load.get_ref() > 1.0
@@ -282,11 +304,24 @@ impl Reader<'_> {
             let help = format!("write 1 to {MOST_FLOWS}: each takes a source port");
             result = Err(self.told(Mistake::new(flows.span(), message).with_help(help)));
         }
+        let pcp = keys.pcp.as_ref().map_or(0, |pcp| *pcp.get_ref());
+        if let Some(written) = keys.pcp.as_ref().filter(|_| pcp > 7) {
+            let message = format!("a priority code point cannot be {pcp}");
+            result = Err(self.told(Mistake::new(written.span(), message).with_help("it is from 0 to 7")));
+        }
+        let vlan = keys.vlan.as_ref().map_or(0, |vlan| *vlan.get_ref());
+        if let Some(written) = keys.vlan.as_ref().filter(|_| vlan > MOST_VLAN) {
+            let message = format!("a VLAN cannot be {vlan}");
+            let help = format!("it is from 1 to {MOST_VLAN}, or 0 for a tag that names none");
+            result = Err(self.told(Mistake::new(written.span(), message).with_help(help)));
+        }
+        let is_tagged = keys.pcp.is_some() || keys.vlan.is_some();
+        let tag = VlanTag::new(pcp, vlan).filter(|_| is_tagged).unwrap_or_default();
         let trp = match keys.protocol {
             Protocol::Udp => UDP,
             Protocol::Tcp => TCP,
         };
-        result.map(|()| Packet { trp, ttl: 64, dscp, ecn: keys.ecn.bits(), ..Packet::default() })
+        result.map(|()| Packet { trp, ttl: 64, dscp, ecn: keys.ecn.bits(), tag, ..Packet::default() })
     }
 
     fn limits(&mut self, entry: &Entry<'_>) -> Resolved<Limits> {

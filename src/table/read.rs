@@ -40,8 +40,8 @@ pub enum ReadError {
 /// The values of a column in a batch `[rows]`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Column {
-    /// Whole numbers.
-    Integers(Vec<Option<i64>>),
+    /// Whole numbers: of 64 bits, with or without a sign.
+    Integers(Vec<Option<i128>>),
     /// Numbers.
     Numbers(Vec<Option<f64>>),
     /// Texts: the place of each in a list.
@@ -61,7 +61,7 @@ pub enum Kind {
 
 impl Column {
     /// The whole numbers; none of another column.
-    pub fn integers(&self) -> &[Option<i64>] {
+    pub fn integers(&self) -> &[Option<i128>] {
         if let Column::Integers(values) = self { values } else { &[] }
     }
 
@@ -133,9 +133,7 @@ fn decoded(array: &ArrayRef, kind: Kind) -> Option<Column> {
     macro_rules! integers {
         ($($of:ty),+) => {$(
             if let Some(values) = array.as_primitive_opt::<$of>() {
-                return Some(Column::Integers(
-                    values.iter().map(|value| value.and_then(|value| i64::try_from(value).ok())).collect(),
-                ));
+                return Some(Column::Integers(values.iter().map(|value| value.map(i128::from)).collect()));
             }
         )+};
     }
@@ -143,7 +141,7 @@ fn decoded(array: &ArrayRef, kind: Kind) -> Option<Column> {
         Kind::Integers => {
             integers!(UInt64Type, Int64Type, UInt32Type, UInt16Type, UInt8Type);
             let truths = array.as_boolean_opt()?;
-            Some(Column::Integers(truths.iter().map(|value| value.map(i64::from)).collect()))
+            Some(Column::Integers(truths.iter().map(|value| value.map(i128::from)).collect()))
         }
         Kind::Numbers => Some(Column::Numbers(array.as_primitive_opt::<Float64Type>()?.iter().collect())),
         Kind::Texts => {
@@ -191,7 +189,7 @@ impl Texts {
 
 /// A column of a CSV file in the making; an empty field is a null.
 enum Cells {
-    Integers(Vec<Option<i64>>),
+    Integers(Vec<Option<i128>>),
     Numbers(Vec<Option<f64>>),
     Texts(Texts),
 }
@@ -260,7 +258,7 @@ fn read_csv(file: File, wanted: &[(&str, Kind)], mut take: impl FnMut(&[Column])
 mod tests {
     use std::sync::Arc;
 
-    use arrow_array::{BooleanArray, Float64Array, StringArray, UInt16Array, UInt32Array};
+    use arrow_array::{BooleanArray, Float64Array, StringArray, UInt16Array, UInt32Array, UInt64Array};
 
     use super::*;
     use crate::table::write_columns;
@@ -272,6 +270,8 @@ mod tests {
         let columns: Vec<(&str, ArrayRef)> = vec![
             ("name", names),
             ("count", Arc::new(UInt32Array::from(vec![Some(7), None, Some(0)]))),
+            // 213 days of picoseconds, beyond 2^63.
+            ("time", Arc::new(UInt64Array::from(vec![Some(u64::MAX), None, Some(0)]))),
             ("port", Arc::new(UInt16Array::from(vec![1, 2, 3]))),
             ("ratio", Arc::new(Float64Array::from(vec![Some(0.25), None, Some(-1e-9)]))),
             ("lost", Arc::new(BooleanArray::from(vec![true, false, true]))),
@@ -281,6 +281,7 @@ mod tests {
             ("ratio", Kind::Numbers),
             ("name", Kind::Texts),
             ("count", Kind::Integers),
+            ("time", Kind::Integers),
         ];
         for format in [Format::Parquet, Format::Csv] {
             let table = folder.path().join(format.extension());
@@ -292,6 +293,7 @@ mod tests {
             assert_eq!(batch[1].numbers(), [Some(0.25), None, Some(-1e-9)]);
             assert_eq!([0, 1, 2].map(|row| batch[2].text(row)), [Some("a,\"b"), None, Some("c")]);
             assert_eq!(batch[3].integers(), [Some(7), None, Some(0)]);
+            assert_eq!(batch[4].integers(), [Some(u64::MAX.into()), None, Some(0)]);
             let error = read_columns(&table, &[("nobody", Kind::Texts)], |_| ()).unwrap_err();
             assert!(error.to_string().ends_with("there is no column `nobody`"), "{error}");
         }

@@ -93,6 +93,7 @@ impl DraftLink {
             length: self.forward.length.map(|length| Spanned::new(span.clone(), length)),
             propagation_speed: None,
             overhead: None,
+            mtu: None,
             loss: None,
             jitter: None,
             ptm: None,

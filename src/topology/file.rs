@@ -117,6 +117,9 @@ pub struct LinkDefaults {
     pub propagation_speed: Option<Spanned<Speed>>,
     /// Bytes that each packet takes on the wire beyond its recorded length (default: 0 B).
     pub overhead: Option<ByteCount>,
+    /// The longest frame that the link carries, with the Ethernet header and without the FCS: longer packets cause a
+    /// warning (default: 1514 B, for generated traffic).
+    pub mtu: Option<ByteCount>,
     /// The probability with which the link loses a packet, each for itself (default: 0).
     pub loss: Option<Probability>,
     /// Extra delay of each packet at random (default: none).
@@ -182,6 +185,9 @@ pub struct LinkFile {
     pub propagation_speed: Option<Spanned<Speed>>,
     /// Bytes that each packet takes on the wire beyond its recorded length (default: 0 B).
     pub overhead: Option<ByteCount>,
+    /// The longest frame that the link carries, with the Ethernet header and without the FCS: longer packets cause a
+    /// warning (default: 1514 B, for generated traffic).
+    pub mtu: Option<ByteCount>,
     /// The probability with which the link loses a packet, each for itself (default: 0).
     pub loss: Option<Probability>,
     /// Extra delay of each packet at random (default: none).
@@ -215,6 +221,8 @@ pub struct DirectionFile {
     pub propagation_speed: Option<Spanned<Speed>>,
     /// Bytes that each packet takes on the wire beyond its recorded length.
     pub overhead: Option<ByteCount>,
+    /// The longest frame that the link carries, with the Ethernet header and without the FCS.
+    pub mtu: Option<ByteCount>,
     /// The probability with which the link loses a packet, each for itself.
     pub loss: Option<Probability>,
     /// Extra delay of each packet at random.
@@ -225,7 +233,7 @@ pub struct DirectionFile {
     pub ptm: Option<Spanned<PtmSpec>>,
 }
 
-/// The five keys that time a link, as far as one table gives them.
+/// The keys that make a link, as far as one table gives them.
 #[derive(Debug, Clone, Default)]
 struct Timing {
     bandwidth: Option<Bandwidth>,
@@ -233,6 +241,7 @@ struct Timing {
     length: Option<Spanned<Distance>>,
     propagation_speed: Option<Spanned<Speed>>,
     overhead: Option<ByteCount>,
+    mtu: Option<ByteCount>,
 }
 
 macro_rules! timed {
@@ -245,6 +254,7 @@ macro_rules! timed {
                     length: self.length.clone(),
                     propagation_speed: self.propagation_speed.clone(),
                     overhead: self.overhead,
+                    mtu: self.mtu,
                 }
             }
 
@@ -269,6 +279,7 @@ impl Timing {
             length: self.length.or(outer.length.filter(|_| by_length)),
             propagation_speed: self.propagation_speed.or(inherited_speed),
             overhead: self.overhead.or(outer.overhead),
+            mtu: self.mtu.or(outer.mtu),
         }
     }
 
@@ -298,6 +309,7 @@ impl Timing {
             ),
         };
         link.overhead = self.overhead.unwrap_or(ByteCount::ZERO);
+        link.mtu = self.mtu;
         Some(link)
     }
 }

@@ -102,6 +102,7 @@ fn packet(frame: &Frame, length: u32, fid: u32) -> Packet {
         ttl: frame.ttl.unwrap_or(u8::MAX),
         dscp: frame.dscp.unwrap_or(0),
         ecn: frame.ecn.unwrap_or(0),
+        tag: frame.vlan_tag(),
         ..Packet::default()
     }
 }

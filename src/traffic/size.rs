@@ -112,6 +112,11 @@ impl Sizes {
         self.mean
     }
 
+    /// The greatest length in bytes.
+    pub fn max(&self) -> u32 {
+        self.parts.iter().map(|part| part.max).max().unwrap_or(0)
+    }
+
     /// One length.
     #[inline]
     pub(super) fn draw(&self, random: &mut Stream) -> u32 {

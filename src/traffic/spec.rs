@@ -66,6 +66,11 @@ impl<'de> Deserialize<'de> for Ecn {
                 f.write_str("\"not-ect\", \"ect0\" or \"ect1\"")
             }
 
+            fn visit_bool<E: de::Error>(self, capable: bool) -> Result<Ecn, E> {
+                let right = if capable { "ect0" } else { "not-ect" };
+                Err(E::custom(format_args!("`ecn = {capable}` names no codepoint; write \"{right}\"")))
+            }
+
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Ecn, E> {
                 match text {
                     "not-ect" => Ok(Ecn::NotEct),
@@ -80,7 +85,7 @@ impl<'de> Deserialize<'de> for Ecn {
                 }
             }
         }
-        deserializer.deserialize_str(Visitor)
+        deserializer.deserialize_any(Visitor)
     }
 }
 
@@ -124,6 +129,10 @@ pub struct CommonKeys {
     pub dscp: Option<Spanned<u8>>,
     /// The ECN codepoint.
     pub ecn: Ecn,
+    /// The priority of the VLAN tag.
+    pub pcp: Option<Spanned<u8>>,
+    /// The VLAN.
+    pub vlan: Option<Spanned<u16>>,
     /// The transport protocol.
     pub protocol: Protocol,
     /// The transport ports.
@@ -180,6 +189,12 @@ macro_rules! generated {
             /// The ECN codepoint: `ect0` or `ect1` lets queues mark a packet instead of dropping it (default: not-ect).
             #[serde(default)]
             pub ecn: super::spec::Ecn,
+            /// The priority code point of the VLAN tag, 0 to 7 (default: 0 with a `vlan`, else no tag).
+            #[schemars(with = "Option<u8>", range(max = 7))]
+            pub pcp: Option<crate::config::Spanned<u8>>,
+            /// The VLAN id of the tag, 0 to 4094 (default: 0 with a `pcp`, which names no VLAN, else no tag).
+            #[schemars(with = "Option<u16>", range(max = 4094))]
+            pub vlan: Option<crate::config::Spanned<u16>>,
             /// The transport protocol (default: udp).
             #[serde(default)]
             pub protocol: super::spec::Protocol,
@@ -204,6 +219,8 @@ macro_rules! generated {
                     spread: self.spread,
                     dscp: self.dscp.clone(),
                     ecn: self.ecn,
+                    pcp: self.pcp.clone(),
+                    vlan: self.vlan.clone(),
                     protocol: self.protocol,
                     ports: self.ports.clone(),
                 }

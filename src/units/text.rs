@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::hint::hint;
+
 /// Why a text is not a quantity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -19,14 +21,14 @@ pub enum UnitError {
         units: String,
     },
     /// The unit is not one of this quantity's.
-    #[error("{unit:?} is not a unit of {what}; {}units: {units}", suggestion(.nearest))]
+    #[error("{unit:?} is not a unit of {what}; {}units: {units}", suggestion(.hint))]
     UnknownUnit {
         /// the unit as given
         unit: String,
         /// the quantity expected
         what: &'static str,
-        /// the unit that looks most like it
-        nearest: Option<&'static str>,
+        /// what it was most likely meant to be, as a sentence
+        hint: Option<String>,
         /// every unit that fits
         units: String,
     },
@@ -72,8 +74,13 @@ pub enum UnitError {
     },
 }
 
-fn suggestion(nearest: &Option<&'static str>) -> String {
-    nearest.map_or(String::new(), |unit| format!("did you mean {unit:?}? "))
+fn suggestion(hint: &Option<String>) -> String {
+    hint.as_ref().map_or(String::new(), |hint| format!("{hint} "))
+}
+
+/// The units of a list, as messages name them.
+fn listed(units: &[(&'static str, u64)]) -> String {
+    units.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }
 
 /// Reads `text` as a whole count of the base unit, exactly.
@@ -83,7 +90,6 @@ pub(super) fn parse(
     example: &'static str,
     units: &[(&'static str, u64)],
 ) -> Result<u64, UnitError> {
-    let listed = || units.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
     let not_a_number = || UnitError::NotANumber { text: text.to_owned(), what, example };
     let trimmed = text.trim();
     let number_len = number_prefix(trimmed);
@@ -92,14 +98,16 @@ pub(super) fn parse(
         return Err(not_a_number());
     }
     if unit.is_empty() {
-        return Err(UnitError::NoUnit { text: text.to_owned(), what, example, units: listed() });
+        return Err(UnitError::NoUnit { text: text.to_owned(), what, example, units: listed(units) });
     }
     let Some(&(base, _)) = units.first() else { return Err(not_a_number()) };
-    let factor =
-        units.iter().find(|(name, _)| *name == unit).map(|&(_, factor)| factor).ok_or_else(|| {
-            let nearest = nearest_unit(unit, units);
-            UnitError::UnknownUnit { unit: unit.to_owned(), what, nearest, units: listed() }
-        })?;
+    // The micro sign (U+00B5) and the Greek letter mu (U+03BC) look alike.
+    let plain = unit.replace(['\u{b5}', '\u{3bc}'], "u");
+    let known = units.iter().find(|(name, _)| *name == plain);
+    let &(_, factor) = known.ok_or_else(|| {
+        let hint = hint(number, &plain, units);
+        UnitError::UnknownUnit { unit: unit.to_owned(), what, hint, units: listed(units) }
+    })?;
     if number.starts_with('-') {
         return Err(UnitError::OutOfRange { text: text.to_owned(), what, bound: "zero or more" });
     }
@@ -122,28 +130,6 @@ pub(super) fn parse(
         value /= 10;
     }
     u64::try_from(value).ok().filter(|&value| value != u64::MAX).ok_or_else(too_large)
-}
-
-/// The unit that `unit` is most likely meant to be.
-fn nearest_unit(unit: &str, units: &[(&'static str, u64)]) -> Option<&'static str> {
-    let lower = unit.to_lowercase();
-    let names = || units.iter().map(|&(name, _)| name);
-    // Bits per second have many spellings, and `Mb/s` must not become bytes for its looks.
-    let bits = ["bit/s", "bits/s", "b/s", "bits", "bit"].into_iter().find_map(|spelling| {
-        let prefix = unit.strip_suffix(spelling)?.to_lowercase();
-        names().find(|name| name.to_lowercase() == format!("{prefix}bps"))
-    });
-    let similar = || {
-        names()
-            .map(|name| (strsim::damerau_levenshtein(&name.to_lowercase(), &lower), name))
-            .min_by_key(|&(distance, _)| distance)
-            .filter(|&(distance, name)| distance <= 2 && distance < name.len().max(2))
-            .map(|(_, name)| name)
-    };
-    // `seconds`, `usec`, `bytes`
-    let spelt_out =
-        || names().filter(|name| lower.starts_with(&name.to_lowercase())).max_by_key(|name| name.len());
-    bits.or_else(|| if unit.len() > 3 { spelt_out().or_else(similar) } else { similar() })
 }
 
 /// The length of the decimal number that `text` starts with (`-1.5e-3`).
@@ -172,7 +158,7 @@ fn number_prefix(text: &str) -> usize {
 }
 
 /// `"1.5e3"` as (15, 2): digits times a power of ten.
-fn decimal(number: &str) -> Option<(u128, i32)> {
+pub(super) fn decimal(number: &str) -> Option<(u128, i32)> {
     let number = number.trim_start_matches('+').replace('_', "");
     let (mantissa, exponent) = match number.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),

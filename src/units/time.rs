@@ -91,11 +91,45 @@ impl Timestamp {
         i64::try_from(self.0.div_euclid(1_000)).ok()
     }
 
+    /// The time from `earlier` to here; none when `earlier` is later.
+    pub fn since(self, earlier: Timestamp) -> Elapsed {
+        Elapsed(self.0.saturating_sub(earlier.0).max(0).unsigned_abs())
+    }
+
     /// The run's instant at this timestamp when the run starts at `start`; `None` before `start`
     /// or more than 213 days after it.
     pub fn relative_to(self, start: Timestamp) -> Option<Time> {
         let picoseconds = self.0.checked_sub(start.0)?;
         u64::try_from(picoseconds).ok().filter(|&ps| ps != u64::MAX).map(Time)
+    }
+}
+
+/// The time from one [`Timestamp`] to a later one, in picoseconds, however long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Elapsed(u128);
+
+impl Elapsed {
+    /// Picoseconds.
+    pub const fn as_ps(self) -> u128 {
+        self.0
+    }
+}
+
+impl From<Span> for Elapsed {
+    fn from(span: Span) -> Self {
+        Elapsed(span.as_ps().into())
+    }
+}
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match u64::try_from(self.0) {
+            Ok(picoseconds) => Span::from_ps(picoseconds).fmt(f),
+            Err(_) => {
+                write_decimal(f, self.0, 12)?;
+                f.write_str(" s")
+            }
+        }
     }
 }
 

@@ -41,7 +41,7 @@ fn records_are_sorted_inside_the_window() {
     let (seen, error) = read(&mut sorted);
     assert_eq!(seen, [(0, 10), (2, 20), (3, 20), (1, 30), (5, 30), (4, 40)]);
     assert!(error.is_none());
-    assert_eq!((sorted.reordered(), sorted.largest_step_back()), (3, Span::from_ps(10_000)));
+    assert_eq!((sorted.reordered(), sorted.largest_step_back()), (3, Span::from_ps(10_000).into()));
 }
 
 #[test]

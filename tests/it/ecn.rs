@@ -225,7 +225,44 @@ fn other_codepoints_are_refused_with_those_that_fit() {
     let marks = "congestion experienced is a mark that queues set, and no sender | write \"ect0\" or \"ect1\", which lets them";
     assert_eq!((told("\"ce\"").as_str(), told("\"CE\"").as_str()), (marks, marks));
     assert_eq!(told("\"ect2\""), format!("unknown ecn `ect2` | did you mean `ect0`? {fit}"));
-    for (value, found) in [("2", "`2`"), ("true", "`true`"), ("\"\"", "the text \"\"")] {
+    assert_eq!(told("true"), "`ecn = true` names no codepoint | write \"ect0\"");
+    assert_eq!(told("false"), "`ecn = false` names no codepoint | write \"not-ect\"");
+    for (value, found) in [("2", "`2`"), ("\"\"", "the text \"\"")] {
         assert_eq!(told(value), format!("expected \"not-ect\", \"ect0\" or \"ect1\", found {found} | "));
+    }
+}
+
+/// A step of RED at 30 kB, as DCTCP wants it: 90 packets of 1000 B every 510 us, into a link that takes 1 ms for each.
+#[test]
+fn a_step_marks_the_packets_that_find_as_much_waiting() {
+    // What waits as each arrives, the packet in transmission not counted.
+    let (mut starts, mut free) = (Vec::<u64>::new(), 0);
+    let mut waiting = Vec::new();
+    for at in (0..90).map(|number| number * 510) {
+        waiting.push(1_000 * starts.iter().filter(|start| **start > at).count());
+        starts.push(free.max(at));
+        free = free.max(at) + 1_000;
+    }
+    let at_least = waiting.iter().filter(|bytes| **bytes >= 30_000).count() as u64;
+    let more = waiting.iter().filter(|bytes| **bytes > 30_000).count() as u64;
+    assert_eq!((at_least, more), (28, 26));
+    for (max, expected) in [("30 kB", at_least), ("30001 B", more)] {
+        let folder = tempfile::tempdir().unwrap();
+        let topology = format!(
+            "name = \"step\"\ndevice = [{{ name = \"a\", kind = \"host\" }}, {{ name = \"s\", kind = \"switch\" }}, \
+             {{ name = \"b\", kind = \"host\" }}]\n[[link]]\nbetween = [\"a:0\", \"s:0\"]\nbandwidth = \"unlimited\"\n\
+             [[link]]\nbetween = [\"s:1\", \"b:0\"]\nbandwidth = \"8 Mbps\"\n\
+             ptm = {{ kind = \"red\", min = \"30 kB\", max = \"{max}\", max_p = 1.0, weight = 1.0, ecn = true, hard_drop = false }}\n"
+        );
+        fs::write(folder.path().join("topology.toml"), topology).unwrap();
+        let scenario = "name = \"step\"\ntopology = \"topology.toml\"\n[[traffic]]\nkind = \"cbr\"\nfrom = \"a\"\nto = \"b\"\n\
+                        interval = \"510 us\"\nsize = \"1000 B\"\npackets = 90\necn = \"ect0\"\n";
+        let path = folder.path().join("scenario.toml");
+        fs::write(&path, scenario).unwrap();
+        let out = folder.path().join("run");
+        let summary = simulate(&load(&path), &out, Engine::Auto, 1);
+        assert_eq!((summary.marked, summary.packets.delivered), (expected, 90), "{max}");
+        let flows = rows(&out, "flows.csv");
+        assert_eq!(number(&flows[0], "packets_marked"), expected);
     }
 }

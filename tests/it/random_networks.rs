@@ -150,6 +150,21 @@ pub const DISCIPLINES: &[Discipline] = &[
         false,
     ),
     Discipline::new(
+        r#"{ kind = "priority", at_one_instant = "class", buffer = "5 packets", class = [{ match = { dscp = ["0-20"] }, buffer = "2 packets" }, { match = { destination = "10.0.0.1" } }, {}] }"#,
+        Classes::DscpThenHost1,
+        true,
+    ),
+    Discipline::new(
+        r#"{ kind = "priority", at_one_instant = "class", class = [{ match = { dscp = ["0-20"] }, ptm = { kind = "codel", target = "100 us", interval = "1 ms" } }, { buffer = "9 packets" }] }"#,
+        Classes::Dscp(&[20]),
+        true,
+    ),
+    Discipline::new(
+        r#"{ kind = "token-bucket", rate = "20 Mbps", burst = "3000 B", ptm = { kind = "priority", at_one_instant = "class", class = [{ match = { dscp = ["0-20"] } }, { buffer = "9 packets" }] } }"#,
+        Classes::Dscp(&[20]),
+        false,
+    ),
+    Discipline::new(
         r#"{ kind = "netem", delay = "200 us", loss = 0.05, rate = "15 Mbps", limit = 20 }"#,
         Classes::One,
         false,

@@ -146,6 +146,7 @@ impl Parser<'_> {
             let id = Some(tag.vlan_identifier().value());
             if self.frame.outer_vlan.is_none() {
                 self.frame.outer_vlan = id;
+                self.frame.outer_pcp = Some(tag.priority_code_point().value());
             } else if self.frame.inner_vlan.is_none() {
                 self.frame.inner_vlan = id;
             }

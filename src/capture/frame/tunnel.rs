@@ -262,6 +262,7 @@ impl Parser<'_> {
         found.source_mac = outside.source_mac;
         found.destination_mac = outside.destination_mac;
         found.outer_vlan = outside.outer_vlan;
+        found.outer_pcp = outside.outer_pcp;
         found.inner_vlan = outside.inner_vlan;
         found.ether_type = outside.ether_type;
         found.fragment = fragment.or(found.fragment);

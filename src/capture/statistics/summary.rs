@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::{Histogram, Statistics};
 use crate::capture::{InterfaceCount, LinkType};
 use crate::packet::protocol_name;
-use crate::units::{PS_PER_S, Span, Timestamp};
+use crate::units::{Elapsed, PS_PER_S, Span, Timestamp};
 
 /// What a capture holds. Serialized, every name says its unit; times are seconds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -87,8 +87,8 @@ pub struct TimeOrderSummary {
     /// Packets before the latest time.
     pub out_of_order_packets: u64,
     /// The most that one is.
-    #[serde(rename = "largest_step_back_s", serialize_with = "span_seconds")]
-    pub largest_step_back: Span,
+    #[serde(rename = "largest_step_back_s", serialize_with = "elapsed_seconds")]
+    pub largest_step_back: Elapsed,
     /// The reorder window: what replay accepts.
     #[serde(rename = "reorder_window_s", serialize_with = "span_seconds")]
     pub reorder_window: Span,
@@ -299,6 +299,10 @@ fn gap_summary(gaps: &Histogram, mean_ps: u128) -> Option<GapSummary> {
 
 fn seconds<S: Serializer>(picoseconds: &u128, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(*picoseconds as f64 / PS_PER_S as f64)
+}
+
+fn elapsed_seconds<S: Serializer>(elapsed: &Elapsed, serializer: S) -> Result<S::Ok, S::Error> {
+    seconds(&elapsed.as_ps(), serializer)
 }
 
 fn span_seconds<S: Serializer>(span: &Span, serializer: S) -> Result<S::Ok, S::Error> {

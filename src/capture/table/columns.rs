@@ -81,6 +81,7 @@ pub(super) fn columns(rows: &[Row], format: Format) -> Vec<(&'static str, ArrayR
         ("tcp_sequence", numbers::<UInt32Type>(rows, |row| row.frame.tcp_sequence)),
         ("tcp_acknowledgement", numbers::<UInt32Type>(rows, |row| row.frame.tcp_acknowledgement)),
         ("tcp_flags", numbers::<UInt8Type>(rows, |row| row.frame.tcp_flags)),
+        ("outer_pcp", numbers::<UInt8Type>(rows, |row| row.frame.outer_pcp)),
     ]
 }
 

@@ -294,7 +294,7 @@ impl StreamPort {
         }
         let feeder = &network.feeders[self.id.index()];
         let place = network.landing(feeder);
-        let Egress { device, service, wire } = &mut self.egress;
+        let Egress { device, service, wire, .. } = &mut self.egress;
         let (device, processing) = (*device, self.processing);
         let mut departures = std::mem::take(&mut worker.departures);
         let mut losses = std::mem::take(&mut worker.losses);

@@ -2,13 +2,13 @@
 
 use super::matching::{AnyOf, FlowName, Interval, Match, Protocol};
 use crate::flow::Flows;
-use crate::packet::{FlowKey, Packet};
+use crate::packet::{FlowKey, Packet, VlanTag};
 use crate::prefix::Prefix;
 
 /// The first class whose `match` fits a packet; the fallback for what fits none.
 ///
-/// What a `match` says of the flow is asked once per flow and kept; what it says of the packet (its DSCP, its ingress
-/// port) is asked of every packet.
+/// What a `match` says of the flow is asked once per flow and kept; what it says of the packet (its DSCP, its VLAN tag,
+/// its ingress port) is asked of every packet.
 pub(in crate::ptm) struct Classifier {
     rules: Vec<Rule>,
     /// Words of 64 bits that hold one bit per rule.
@@ -40,7 +40,15 @@ struct FlowRule {
 struct PacketRule {
     /// One bit per code point.
     dscp: u64,
+    /// Where the VLAN tag matters.
+    tag: Option<Box<TagRule>>,
     ingress_ports: Option<AnyOf<Interval<65_535>>>,
+}
+
+struct TagRule {
+    /// One bit per priority.
+    pcp: u8,
+    vlan: Option<AnyOf<Interval<4_095>>>,
 }
 
 impl Classifier {
@@ -102,20 +110,25 @@ impl Rule {
     fn new(class: usize, matched: Option<&Match>) -> Self {
         let matched = matched.cloned().unwrap_or_default();
         let Match { dscp, protocol, source, destination, source_ports, destination_ports, .. } = matched;
-        let Match { ingress_ports, flows, .. } = matched;
-        let looks_at_packet = dscp.is_some() || ingress_ports.is_some();
-        let dscp = dscp.map_or(u64::MAX, |intervals| {
-            (0..64)
-                .filter(|&point| intervals.0.iter().any(|interval| interval.contains(point)))
-                .fold(0, |bits, point| bits | 1 << point)
-        });
+        let Match { pcp, vlan, ingress_ports, flows, .. } = matched;
+        let looks_at_tag = pcp.is_some() || vlan.is_some();
+        let looks_at_packet = dscp.is_some() || looks_at_tag || ingress_ports.is_some();
+        let dscp = dscp.map_or(u64::MAX, |intervals| bits(&intervals));
+        let pcp = pcp.map_or(u8::MAX, |intervals| bits(&intervals) as u8);
+        let tag = looks_at_tag.then(|| Box::new(TagRule { pcp, vlan }));
         let flow = FlowRule { protocol, source, destination, source_ports, destination_ports, flows };
         Rule {
             class,
             flow: flow.asks().then_some(flow),
-            packet: looks_at_packet.then_some(PacketRule { dscp, ingress_ports }),
+            packet: looks_at_packet.then_some(PacketRule { dscp, tag, ingress_ports }),
         }
     }
+}
+
+/// One bit per number, up to 63.
+fn bits<const MOST: u16>(intervals: &AnyOf<Interval<MOST>>) -> u64 {
+    let is_in = |number: &u16| intervals.0.iter().any(|interval| interval.contains(*number));
+    (0..=MOST.min(63)).filter(is_in).fold(0, |bits, number| bits | 1 << number)
 }
 
 /// Whether any of the values fits; yes where no value is given.
@@ -152,7 +165,16 @@ impl PacketRule {
     #[inline]
     fn fits(&self, packet: &Packet) -> bool {
         self.dscp >> (packet.dscp & 63) & 1 == 1
+            && self.tag.as_ref().is_none_or(|rule| rule.fits(packet.tag))
             && any(&self.ingress_ports, |wanted| wanted.contains(packet.in_port))
+    }
+}
+
+impl TagRule {
+    /// An untagged packet fits none.
+    fn fits(&self, tag: VlanTag) -> bool {
+        let (Some(pcp), Some(vlan)) = (tag.pcp(), tag.vlan()) else { return false };
+        self.pcp >> pcp & 1 == 1 && any(&self.vlan, |wanted| wanted.contains(vlan))
     }
 }
 
@@ -213,6 +235,20 @@ mod tests {
         ];
         let packets = [packet(46, 0), packet(35, 0), packet(40, 0), packet(0, 1), packet(0, 2), packet(0, 3)];
         assert_eq!(classify(&matches, &packets, &flows), [0, 0, 3, 2, 2, 3]);
+    }
+
+    #[test]
+    fn a_vlan_tag_fits_by_its_priority_and_its_id() {
+        let tagged = |tag| Packet { tag, ..Packet::default() };
+        let tag = |pcp, vlan| tagged(VlanTag::new(pcp, vlan).unwrap());
+        let matches = [
+            matching("pcp = [7, \"4-5\"]\nvlan = \"100-200\""),
+            matching("pcp = 5"),
+            matching("vlan = 0"),
+            matching("pcp = \"0-7\""),
+        ];
+        let packets = [tag(5, 150), tag(7, 200), tag(5, 99), tag(6, 0), tag(0, 1), tagged(VlanTag::NONE)];
+        assert_eq!(classify(&matches, &packets, &Flows::default()), [0, 0, 1, 2, 3, 4]);
     }
 
     #[test]

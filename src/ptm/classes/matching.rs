@@ -19,6 +19,12 @@ pub struct Match {
     /// The differentiated services code point, 0 to 63.
     #[serde(default)]
     pub dscp: Option<AnyOf<Interval<63>>>,
+    /// The priority code point of the outer VLAN tag, 0 to 7 (IEEE 802.1Q); an untagged packet has none.
+    #[serde(default)]
+    pub pcp: Option<AnyOf<Interval<7>>>,
+    /// The VLAN id of the outer tag, 0 to 4095; an untagged packet has none.
+    #[serde(default)]
+    pub vlan: Option<AnyOf<Interval<4_095>>>,
     /// The IP protocol, by name or number.
     #[serde(default)]
     pub protocol: Option<AnyOf<Protocol>>,
@@ -93,12 +99,14 @@ impl<T: JsonSchema> JsonSchema for AnyOf<T> {
 #[non_exhaustive]
 pub enum MatchTextError {
     /// Neither a number nor an interval, or out of range.
-    #[error("`{text}` is not a number from 0 to {most}; write for example 46, or \"32-39\" for an interval")]
+    #[error("`{text}` is not a number from 0 to {most}; write for example {example} for an interval")]
     NotAnInterval {
         /// the text as given
         text: String,
         /// the largest number
         most: u16,
+        /// a number and an interval that would be right
+        example: &'static str,
     },
     /// No protocol of that name.
     #[error(
@@ -130,7 +138,11 @@ impl<const MOST: u16> FromStr for Interval<MOST> {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         match (first.trim().parse(), last.trim().parse()) {
             (Ok(first), Ok(last)) if first <= last && last <= MOST => Ok(Interval { first, last }),
-            _ => Err(MatchTextError::NotAnInterval { text: text.to_owned(), most: MOST }),
+            _ => {
+                let (text, most) = (text.to_owned(), MOST);
+                let example = if MOST < 46 { "5, or \"5-7\"" } else { "46, or \"32-39\"" };
+                Err(MatchTextError::NotAnInterval { text, most, example })
+            }
         }
     }
 }
@@ -209,7 +221,7 @@ macro_rules! as_text {
     )+};
 }
 as_text!(
-    [const MOST: u16] Interval<MOST>: "a number, or an interval as text, such as \"32-39\"",
+    [const MOST: u16] Interval<MOST>: "a number, or an interval as text, such as \"5-7\"",
     [] Protocol: "a protocol as text, such as \"udp\"",
     [] FlowName: "a flow as text, such as \"10.0.0.1:5000 > 10.0.0.2:53 UDP\"",
 );

@@ -148,7 +148,7 @@ impl HtbSpec {
     }
 
     /// The classes that take packets, in order.
-    pub(super) fn leaves(&self) -> Vec<&HtbClass> {
+    pub(in crate::ptm) fn leaves(&self) -> Vec<&HtbClass> {
         fn walk<'a>(classes: &'a [HtbClass], leaves: &mut Vec<&'a HtbClass>) {
             for class in classes {
                 if class.class.is_empty() {
