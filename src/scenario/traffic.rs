@@ -22,6 +22,7 @@ use crate::traffic::{
 };
 use crate::units::Time;
 use pace::{Pace, overload, overloads};
+use parties::Parties;
 
 /// The IP protocol number of TCP.
 const TCP: u8 = 6;
@@ -208,7 +209,7 @@ impl Reader<'_> {
         let limits = self.limits(&entry);
         let process = process.map_err(|mistake| self.told(mistake));
         let pace = pace.map_err(|mistake| self.told(mistake));
-        let (hosts, rows) = parties?;
+        let Parties { hosts, rows, warning } = parties?;
         let (sizes, template, limits, process, pace) = (sizes?, template?, limits?, process?, pace?);
         let mut senders = Vec::new();
         let count = rows.len();
@@ -242,7 +243,9 @@ impl Reader<'_> {
             limits,
             warnings: Vec::new(),
         };
-        generator.warnings = overloads(&generator, entry.topology, mean_over_peak);
+        generator.warnings.extend(warning);
+        let overloads = overloads(&generator, entry.topology, mean_over_peak);
+        generator.warnings.extend(overloads);
         if let Pace::Rate(rate) = &pace
             && let RateSpec::Load(LoadSpec { load, of: Some(of) }) = rate.get_ref()
             && *load.get_ref() > 1.0

@@ -1,0 +1,153 @@
+//! What is told about an import: each thing once, with how often it is so and an example.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+
+use super::ImportOptions;
+use super::attributes::Attributes;
+use super::network::shortened;
+use super::reason::{Owner, reason};
+use crate::units::{Bandwidth, Rate};
+
+/// Something that holds for a number of links, edges or nodes; told in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Note {
+    NoBandwidth,
+    BandwidthNumber,
+    MininetBandwidth,
+    ShortBandwidth,
+    InLabel,
+    DelayNumber,
+    LengthNumber,
+    TopohubDistance,
+    ByCoordinates,
+    NoLength,
+    PercentLoss,
+    Jitter,
+    Buffer,
+    NamedPorts,
+    Loop,
+    EdgeOfGroup,
+    Group,
+    OneWay,
+    Parallel,
+    SameInterface,
+}
+
+/// All that is told.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    counts: BTreeMap<Note, (usize, String)>,
+    /// By whose it is and why it is left out: for each key how often, and the first text.
+    left: IndexMap<(Owner, &'static str), IndexMap<String, (usize, String)>>,
+}
+
+impl Notes {
+    /// Counts one more; the first example is shown.
+    pub fn count(&mut self, note: Note, example: &str) {
+        let (count, first) = self.counts.entry(note).or_default();
+        if *count == 0 {
+            *first = shortened(example);
+        }
+        *count += 1;
+    }
+
+    /// Everything that is still in `attributes` is left out.
+    pub fn leave(&mut self, owner: Owner, attributes: &Attributes) {
+        for attribute in attributes.iter() {
+            let why = attribute.why.unwrap_or_else(|| reason(owner, &attribute.key));
+            let keys = self.left.entry((owner, why)).or_default();
+            match keys.get_mut(&attribute.key) {
+                Some((count, _)) => *count += 1,
+                None => {
+                    let example = shortened(&attribute.text.replace(char::is_control, " "));
+                    keys.insert(attribute.key.clone(), (1, example));
+                }
+            }
+        }
+    }
+
+    /// The remarks, of which `links` links there are.
+    pub fn told(&self, options: &ImportOptions, links: usize) -> Vec<String> {
+        let counts = self.counts.iter();
+        let mut told = counts
+            .map(|(note, (count, example))| told_note(*note, *count, example, options, links))
+            .collect::<Vec<_>>();
+        told.extend(self.left.iter().map(|((owner, why), keys)| told_left(*owner, why, keys)));
+        told
+    }
+}
+
+fn told_note(note: Note, count: usize, example: &str, options: &ImportOptions, links: usize) -> String {
+    let have = format!("{} {}", counted(count, "link"), if count == 1 { "has" } else { "have" });
+    let unit = |unit: Option<Rate>, assumed: Rate| match unit {
+        Some(unit) => Bandwidth::Limited(unit).to_string(),
+        None => format!("{} (--bandwidth-unit sets another)", Bandwidth::Limited(assumed)),
+    };
+    match note {
+        Note::NoBandwidth => format!("{have} no bandwidth: {} taken", options.bandwidth),
+        Note::BandwidthNumber => {
+            let unit = unit(options.bandwidth_unit, ImportOptions::MEGABIT);
+            format!("{have} a bandwidth without a unit: 1 stands for {unit}")
+        }
+        Note::MininetBandwidth => {
+            format!("{have} a `bw` without a unit: Mbps taken, as in Mininet (--bandwidth-unit sets another)")
+        }
+        Note::ShortBandwidth => format!("{have} a bandwidth such as `{example}`: bits per second taken"),
+        Note::InLabel => format!("{have} bandwidth, delay or length in a label, such as `{example}`"),
+        Note::DelayNumber => {
+            format!("{have} a delay without a unit: 1 stands for {}", options.delay_unit.unwrap_or_default())
+        }
+        Note::LengthNumber => {
+            format!(
+                "{have} a length without a unit: 1 stands for {}",
+                options.length_unit.unwrap_or_default()
+            )
+        }
+        Note::TopohubDistance => {
+            format!("{have} a `dist` without a unit: km taken, as in TopoHub (--length-unit sets another)")
+        }
+        Note::ByCoordinates => format!("{have} no length: the great circle between its ends taken"),
+        Note::NoLength => format!("{have} no length and no delay: {} taken", options.delay),
+        Note::PercentLoss => format!("{have} a `loss` without a unit: percent taken, as in Mininet and tc"),
+        Note::Jitter => format!(
+            "{have} jitter: uniform around the delay, and packets may overtake, as in Mininet and tc netem"
+        ),
+        Note::Buffer => format!("{have} a queue of {example}: a `fifo` with that buffer at both ends"),
+        Note::NamedPorts => {
+            format!(
+                "{have} named ports, such as `{example}`: ports are numbered, and a comment keeps the names"
+            )
+        }
+        Note::Loop => format!("left out: {} from a node to itself", counted(count, "edge")),
+        Note::EdgeOfGroup => format!(
+            "left out: {} at a group, such as `{example}`: a group is a frame, not a device",
+            counted(count, "edge")
+        ),
+        Note::Group => {
+            format!("left out: {}, such as `{example}`: a frame, not a device", counted(count, "group"))
+        }
+        Note::OneWay => format!("{have} one direction in the file: both taken"),
+        Note::Parallel => format!("{} of {links} run beside another one", counted(count, "link")),
+        Note::SameInterface => format!(
+            "left out: {}, such as `{example}`: another host has it already",
+            counted(count, "address").replace("addresss", "addresses")
+        ),
+    }
+}
+
+fn told_left(owner: Owner, why: &str, keys: &IndexMap<String, (usize, String)>) -> String {
+    let key = |(key, (count, example)): (&String, &(usize, String))| match owner.counted(*count) {
+        Some(count) => format!("`{key}` ({count}, such as `{example}`)"),
+        None => format!("`{key}` (`{example}`)"),
+    };
+    let many = if keys.len() == 1 { "" } else { "s" };
+    let keys = keys.iter().map(key).collect::<Vec<_>>().join(", ");
+    format!("left out: {} attribute{many} {keys}: {why}", owner.name())
+}
+
+/// `1 link`, `2 links`.
+pub(super) fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
