@@ -153,7 +153,7 @@ fn graphml_names_what_it_leaves_out() {
         <graph edgedefault="undirected"><data key="g">somebody</data><desc>a graph</desc>
         <node id="a"><data key="n">64496</data><desc>first</desc><port name="eth0"><data key="p">02::1</data></port>
           <port name="eth9"/></node>
-        <node id="z"><data key="unknown">what</data></node>
+        <node id="z"><data key="unknown">what</data><locator xlink="x"/></node>
         <edge id="e1" source="a" target="z" sourceport="eth0"><data key="e">7</data><data key="c">10</data>
           <data key="b">fast</data><data key="d">5</data></edge>
         </graph><graph><node id="x"/></graph></graphml>"#;
@@ -175,6 +175,7 @@ fn graphml_names_what_it_leaves_out() {
         "left out: edge attribute `bandwidth` (1 edge, such as `fast`): not a bandwidth",
         "left out: edge attribute `delay` (1 edge, such as `5`): no unit: --delay-unit says what 1 stands for",
         "left out: 1 graph behind the first",
+        "left out: 1 <locator>",
         "1 link has named ports, such as `eth0`",
         "1 link has no bandwidth: 10 Gbps taken",
     ]);
@@ -206,7 +207,7 @@ fn gml_names_what_it_leaves_out() {
         "Hall",
     ]);
     answer.tells(&[
-        "node attribute `rack` (2 nodes, such as `7`)",
+        "node attributes `rack` (2 nodes, such as `7`), `gid` (1 node, such as `2`)",
         "left out: 1 edge at a group, such as `Hall`",
     ]);
 }
@@ -630,54 +631,62 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Imports one file of TopoHub, and holds what is in the topology or told against what is in the file.
+/// Imports one file of TopoHub, and holds what is in the topology or told against what is in the file: counts of each
+/// kind.
 fn kept_and_left(path: &Path) -> Vec<(String, usize)> {
     let file: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     let [nodes, edges] = ["nodes", "edges"].map(|key| file[key].as_array().unwrap());
-    let demands =
-        file["graph"]["demands"].as_object().unwrap().values().map(|row| row.as_object().unwrap().len());
-    let demands = demands.sum::<usize>();
     let answer = command(path, &[]);
     assert_eq!(answer.code, 0, "{}: {}", path.display(), answer.told);
     let topology = Topology::from_toml("t.toml", &answer.toml).unwrap();
-    let loops = edges.iter().filter(|edge| edge["source"] == edge["target"]).count();
-    assert_eq!(topology.devices().len(), 2 * nodes.len(), "{}", path.display());
-    assert_eq!(topology.links().len(), 2 * (nodes.len() + edges.len() - loops), "{}", path.display());
-    let keys = |objects: &[Value]| -> Vec<(String, usize)> {
-        let mut keys = indexmap::IndexMap::<String, usize>::new();
-        for (key, value) in objects.iter().flat_map(|object| object.as_object().unwrap()) {
-            let is_empty = value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
-            *keys.entry(key.clone()).or_default() += usize::from(!is_empty);
-        }
-        keys.into_iter().collect()
-    };
-    let mut found = vec![
-        ("kept: nodes".to_owned(), nodes.len()),
-        ("kept: edges".to_owned(), edges.len() - loops),
-        ("left out: edges from a node to itself".to_owned(), loops),
-    ];
+    assert_eq!(topology.devices().len(), 2 * nodes.len(), "{}: a router and a host for each", path.display());
+    assert_eq!(topology.links().len(), 2 * (nodes.len() + edges.len()), "{}", path.display());
+    let delays = topology.links().skip(2 * nodes.len()).step_by(2);
+    for ((_, link), edge) in delays.zip(edges) {
+        const PS_PER_KM: f64 = 5e6;
+        let expected = edge["dist"].as_f64().unwrap() * PS_PER_KM;
+        let found = link.link.propagation_delay().as_ps() as f64;
+        assert!((found - expected).abs() < 1e3, "{}: {edge}: {found} ps", path.display());
+    }
+    let mut found = vec![("nodes: kept".to_owned(), nodes.len()), ("edges: kept".to_owned(), edges.len())];
     let positions = topology.devices().filter(|(_, device)| device.position.is_some()).count();
     let of_nodes = keys(nodes).into_iter().map(|(key, count)| ("node", key, count));
     let of_edges = keys(edges).into_iter().map(|(key, count)| ("edge", key, count));
-    for (owner, key, count) in of_nodes.chain(of_edges) {
-        let told = format!("`{key}` ({count} {owner}");
+    let of_graph = keys(&[file["graph"].clone()]).into_iter().map(|(key, count)| ("graph", key, count));
+    for (owner, key, count) in of_nodes.chain(of_edges).chain(of_graph) {
+        let told = if owner == "graph" { format!("`{key}` (") } else { format!("`{key}` ({count} {owner}") };
         let is_told = answer.told.lines().any(|line| line.starts_with("left out: ") && line.contains(&told));
-        let is_kept = match key.as_str() {
-            "id" | "name" | "source" | "target" | "dist" => true,
-            "pos" => positions == count,
+        let is_kept = match (owner, key.as_str()) {
+            // Demands are counted below.
+            (_, "id" | "name" | "source" | "target" | "dist" | "demands") => true,
+            ("node", "pos") => positions == count,
             _ => false,
         };
-        assert!(is_told || is_kept, "{}: {owner} {key} ({count}):\n{}", path.display(), answer.told);
-        found.push((format!("{}: {owner} `{key}`", if is_told { "left out" } else { "kept" }), count));
+        assert!(is_told != is_kept, "{}: {owner} {key} ({count}):\n{}", path.display(), answer.told);
+        found.push((
+            format!("{owner} attribute `{key}`: {}", if is_told { "left out" } else { "kept" }),
+            count,
+        ));
     }
-    let demanded = format!("{demands} demand");
-    let zero = "left out";
-    assert!(
-        demands == 0 || answer.told.contains(&demanded) || answer.told.contains(zero),
-        "{}: {demands} demands:\n{}",
-        path.display(),
-        answer.told
-    );
-    found.push(("kept or told: demands".to_owned(), demands));
+    let rows = file["graph"]["demands"].as_object().unwrap().values();
+    let demands = rows.map(|row| row.as_object().unwrap().len()).sum::<usize>();
+    let number = |line: &str| line.split(' ').next().unwrap().parse::<usize>().unwrap();
+    let kept =
+        answer.told.lines().filter(|line| line.contains("demand") && line.contains(", where 1 stands for"));
+    let kept = kept.map(number).sum::<usize>();
+    let left = answer.told.lines().filter_map(|line| line.strip_prefix("left out: "));
+    let left = left.filter(|line| line.contains(" demand")).map(number).sum::<usize>();
+    assert_eq!(kept + left, demands, "{}", path.display());
+    found.extend([("demands: kept".to_owned(), kept), ("demands: left out".to_owned(), left)]);
     found
+}
+
+/// How often each key has a value.
+fn keys(objects: &[Value]) -> Vec<(String, usize)> {
+    let mut keys = indexmap::IndexMap::<String, usize>::new();
+    for (key, value) in objects.iter().flat_map(|object| object.as_object().unwrap()) {
+        let is_empty = value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
+        *keys.entry(key.clone()).or_default() += usize::from(!is_empty);
+    }
+    keys.into_iter().filter(|(_, count)| *count > 0).collect()
 }

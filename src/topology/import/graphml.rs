@@ -5,6 +5,7 @@
 
 mod yed;
 
+use indexmap::IndexMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Source;
@@ -88,6 +89,7 @@ impl<'a> Reader<'a> {
             }
         }
         self.leave_ports(graph);
+        self.leave_elements(graph);
         Ok(())
     }
 
@@ -177,6 +179,23 @@ impl<'a> Reader<'a> {
             edge.directed = false;
         }
         Ok(())
+    }
+
+    /// Elements that are not read, such as `<locator>`.
+    fn leave_elements(&mut self, graph: Element<'a>) {
+        const READ: [&str; 8] = ["graph", "node", "edge", "hyperedge", "endpoint", "port", "desc", "data"];
+        let in_data =
+            |element: &Element<'_>| element.ancestors().skip(1).any(|outer| outer.has_tag_name("data"));
+        let mut left = IndexMap::<&str, usize>::new();
+        for element in graph.descendants().filter(Element::is_element) {
+            let name = element.tag_name().name();
+            if !READ.contains(&name) && !in_data(&element) {
+                *left.entry(name).or_default() += 1;
+            }
+        }
+        let told =
+            left.iter().map(|(name, count)| format!("left out: {}", counted(*count, &format!("<{name}>"))));
+        self.network.remarks.extend(told);
     }
 
     /// Ports that no edge names, and what is said of ports.

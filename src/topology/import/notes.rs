@@ -48,7 +48,7 @@ impl Notes {
     pub fn count(&mut self, note: Note, example: &str) {
         let (count, first) = self.counts.entry(note).or_default();
         if *count == 0 {
-            *first = shortened(example);
+            *first = shortened(&example.replace(char::is_control, " "));
         }
         *count += 1;
     }
