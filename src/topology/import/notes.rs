@@ -35,12 +35,15 @@ pub(super) enum Note {
     SameInterface,
 }
 
+/// Keys that are left out: how often each, and its first text.
+type LeftKeys = IndexMap<String, (usize, String)>;
+
 /// All that is told.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     counts: BTreeMap<Note, (usize, String)>,
-    /// By whose it is and why it is left out: for each key how often, and the first text.
-    left: IndexMap<(Owner, &'static str), IndexMap<String, (usize, String)>>,
+    /// By whose they are and why they are left out.
+    left: IndexMap<(Owner, &'static str), LeftKeys>,
 }
 
 impl Notes {
@@ -137,7 +140,7 @@ fn told_note(note: Note, count: usize, example: &str, options: &ImportOptions, l
     }
 }
 
-fn told_left(owner: Owner, why: &str, keys: &IndexMap<String, (usize, String)>) -> String {
+fn told_left(owner: Owner, why: &str, keys: &LeftKeys) -> String {
     let key = |(key, (count, example)): (&String, &(usize, String))| match owner.counted(*count) {
         Some(count) => format!("`{key}` ({count}, such as `{example}`)"),
         None => format!("`{key}` (`{example}`)"),

@@ -68,7 +68,7 @@ fn capacity(link: &mut Attributes, installed: Option<&str>, modules: &[&str]) ->
     let is_some = |text: &&str| text.parse::<f64>().is_ok_and(|number| number > 0.0);
     let (mut modules, mut by_module) = (modules.to_vec(), false);
     let capacity = installed.filter(is_some).or_else(|| {
-        let first = modules.iter().position(|text| is_some(&text))?;
+        let first = modules.iter().position(is_some)?;
         by_module = true;
         Some(modules.remove(first))
     });
