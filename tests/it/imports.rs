@@ -120,7 +120,7 @@ fn yed_labels_are_names_and_bandwidths_and_groups_are_frames() {
         "backup",
     ]);
     answer.tells(&[
-        "2 links have bandwidth, delay or length in a label, such as `40 Gbps 2 ms`",
+        "2 links have a label that says more, such as `40 Gbps 2 ms`",
         "left out: 1 edge at a group, such as `Hall B`",
         "left out: 1 group, such as `Hall B`: a frame, not a device",
         // Two lines without arrowheads are two links, and not two directions of one.
@@ -354,6 +354,16 @@ fn jitter_and_queues_that_no_link_can_have_are_told() {
 }
 
 #[test]
+fn a_mistyped_attribute_is_told_with_the_likely_one() {
+    let text = "graph { a -- b [bandwith=\"1 Gbps\" latancy=\"2 ms\" vendor=x] }";
+    let answer = imported("t.dot", text, &[]);
+    answer.tells(&[
+        "`bandwith` (1 edge, such as `1 Gbps`; did you mean `bandwidth`?)",
+        "`latancy` (1 edge, such as `2 ms`; did you mean `latency`?), `vendor` (1 edge, such as `x`): taunet's links",
+    ]);
+}
+
+#[test]
 fn directions_with_other_impairments_stay_apart() {
     let text = "digraph { a -> b [loss=\"1%\" delay=\"3ms\" jitter=\"1ms\"]; b -> a [delay=\"3ms\"] }";
     let answer = imported("d.dot", text, &["--no-hosts"]);
@@ -392,13 +402,18 @@ fn other_shapes_of_json_are_read() {
         "edges": [{"data": {"source": "a", "target": "b", "bandwidth": "1 Gbps"}}]}, "style": []}"#;
     let graph_format = r#"{"graph": {"label": "j", "directed": false, "nodes": {"a": {"metadata": {"rack": 7}}, "b": null},
         "edges": [{"source": "a", "target": "b", "metadata": {"delay": "2 ms"}}]}}"#;
-    for text in [vis, cytoscape, graph_format] {
+    let containerlab = r#"{"type": "clab", "nodes": {"a": {"kind": "linux"}, "b": {}},
+        "links": [{"a": {"node": "a", "interface": "e1-1", "peer": "z"}, "z": {"node": "b", "interface": "eth1"}}]}"#;
+    for text in [vis, cytoscape, graph_format, containerlab] {
         let answer = imported("s.json", text, &["--no-hosts"]);
         assert_eq!(answer.names(), ["a", "b"]);
         answer.has(&["between = [\"a:0\", \"b:0\"]"]);
     }
     imported("s.json", cytoscape, &[]).leaves_out(&["position"]);
     imported("s.json", graph_format, &[]).leaves_out(&["rack"]);
+    let answer = imported("s.json", containerlab, &[]);
+    answer.has(&["# e1-1 -- eth1"]);
+    answer.leaves_out(&["type", "kind", "peer"]);
 }
 
 #[test]

@@ -209,7 +209,7 @@ impl EdgeFacts {
             timing.length = length(attributes, options, notes);
         }
         by_label(attributes, &mut timing, notes);
-        timing.loss = loss(attributes, notes);
+        timing.loss = loss(attributes, notes).or(timing.loss);
         timing.buffer = buffer(attributes, notes);
         let ports = PORTS.map(|keys| attributes.take(keys));
         EdgeFacts { timing, ports }
@@ -306,7 +306,7 @@ fn length(attributes: &mut Attributes, options: &ImportOptions, notes: &mut Note
     found
 }
 
-/// What labels say of bandwidth, delay and length, where no attribute does: `10 Gbps, 5 ms`.
+/// What labels say of bandwidth, delay, length and loss, where no attribute does: `10 Gbps, 5 ms`.
 fn by_label(attributes: &mut Attributes, timing: &mut DraftTiming, notes: &mut Notes) {
     let keys = ["label", "linklabel", "xlabel"];
     let mut understood = None;
@@ -349,6 +349,10 @@ fn fill(timing: &mut DraftTiming, piece: &str, notes: &mut Notes) -> bool {
         && untimed
     {
         timing.delay = Some(delay);
+        return true;
+    }
+    if let Some(Said::Clearly(loss)) = quantity::probability(piece) {
+        timing.loss = Some(loss);
         return true;
     }
     match quantity::length(piece).and_then(Said::with_unit) {

@@ -158,9 +158,11 @@ fn parse(source: &Source) -> Result<Vec<Entry>, ConfigError> {
             Some((Token::Word(text), _)) => {
                 entries.push(Entry { key, value: Value::Text(text.to_owned()), span })
             }
-            Some((Token::Text(text), _)) => {
-                entries.push(Entry { key, value: Value::Text(without_entities(text)), span })
-            }
+            Some((Token::Text(text), _)) => entries.push(Entry {
+                key,
+                value: Value::Text(without_entities(&text.replace("\\\"", "\""))),
+                span,
+            }),
             Some((Token::Open, _)) if open.len() < DEEPEST => {
                 open.push((std::mem::take(&mut entries), key, span));
             }
@@ -200,7 +202,7 @@ impl<'a> Tokens<'a> {
             None => return Ok(None),
             Some('[') => (Token::Open, 1),
             Some(']') => (Token::Close, 1),
-            Some('"') => match rest[1..].find('"') {
+            Some('"') => match end_of_text(&rest[1..]) {
                 Some(end) => (Token::Text(&rest[1..end + 1]), end + 2),
                 None => return Err(self.source.error(start..start + 1, "this text is never closed")),
             },
@@ -212,4 +214,14 @@ impl<'a> Tokens<'a> {
         self.at += length;
         Ok(Some((token, start..start + length)))
     }
+}
+
+/// Where the quote is that ends a text. GML writes `&quot;` in a text; a quote behind a backslash, as others write it,
+/// ends the text only where a gap follows.
+fn end_of_text(text: &str) -> Option<usize> {
+    let mut quotes = text.match_indices('"').map(|(at, _)| at);
+    quotes.find(|&at| {
+        let next = text[at + 1..].chars().next();
+        !text[..at].ends_with('\\') || next.is_none_or(|next| next.is_whitespace() || next == ']')
+    })
 }

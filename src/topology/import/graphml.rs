@@ -164,6 +164,7 @@ impl<'a> Reader<'a> {
         described.set("hyperedge", "1");
         described.set("label", name);
         let center = self.network.add_node(self.source, &id, described, place.clone())?;
+        self.network.notes.count(Note::Hyperedge, name);
         for endpoint in children(hyperedge, "endpoint") {
             let node = required(self.source, endpoint, "node")?;
             if let Some(group) = self.groups.get(node) {

@@ -1,5 +1,5 @@
 //! Node-link JSON: networkx's `node_link_data`, TopoHub's files, which add lengths and demands, D3's, which have no ids,
-//! vis.js, Cytoscape.js, NetJSON, JSON Graph Format and MiniEdit.
+//! vis.js, Cytoscape.js, NetJSON, JSON Graph Format, MiniEdit and containerlab.
 //!
 //! # Source
 //! networkx, `readwrite.json_graph.node_link_data`; P. Jurkiewicz, "TopoHub: A repository of reference Gabriel graph and
@@ -21,7 +21,10 @@ use crate::config::ConfigError;
 /// Objects whose keys are those of the node or edge that has them.
 const NESTED: [&str; 6] = ["data", "metadata", "properties", "attributes", "attrs", "opts"];
 /// The keys of the ends of an edge.
-const ENDS: [&[&str]; 2] = [&["source", "from", "src", "node1"], &["target", "to", "dst", "dest", "node2"]];
+const ENDS: [&[&str]; 2] =
+    [&["source", "from", "src", "node1", "a"], &["target", "to", "dst", "dest", "node2", "z"]];
+/// The attributes that name the ports at these ends.
+const PORTS: [&str; 2] = ["source_port", "target_port"];
 
 /// Where nodes and edges are, and what is said besides.
 struct Parts<'a> {
@@ -115,12 +118,20 @@ fn read_edge(source: &Source, edge: &Value, list: &str, index: usize) -> Result<
     let edge = edge.as_object().ok_or_else(|| source.whole(format!("{} is no object", place())))?;
     let mut attributes = attributes(edge);
     let mut ends = [String::new(), String::new()];
-    for (end, keys) in ends.iter_mut().zip(ENDS) {
+    for ((end, keys), port) in ends.iter_mut().zip(ENDS).zip(PORTS) {
         let found = keys.iter().find_map(|key| value_of(edge, key));
         *end = found
             .and_then(end_id)
             .ok_or_else(|| source.whole(format!("{} has no `{}`", place(), keys[0])))?;
         attributes.take(keys);
+        // containerlab: the node, its interface, and more.
+        if let Some(Value::Object(described)) = found
+            && described.contains_key("node")
+        {
+            for (key, value) in described.iter().filter(|(key, _)| *key != "node") {
+                add(&mut attributes, if key == "interface" { port } else { key }, value);
+            }
+        }
     }
     Ok(RawEdge { ends, attributes })
 }
@@ -235,10 +246,10 @@ fn value_of<'a>(object: &'a Map<String, Value>, key: &str) -> Option<&'a Value> 
     object.get(key).filter(|value| !value.is_null()).or_else(nested)
 }
 
-/// What an edge says of its end: an id, or the node itself, as D3 leaves it there.
+/// What an edge says of its end: an id, or the node itself, as D3 and containerlab have it there.
 fn end_id(value: &Value) -> Option<String> {
     match value {
-        Value::Object(node) => ["id", "name", "index"].iter().find_map(|key| scalar(node.get(*key)?)),
+        Value::Object(node) => ["id", "node", "name", "index"].iter().find_map(|key| scalar(node.get(*key)?)),
         other => scalar(other),
     }
 }

@@ -7,7 +7,8 @@ use indexmap::IndexMap;
 use super::ImportOptions;
 use super::attributes::Attributes;
 use super::network::shortened;
-use super::reason::{Owner, reason};
+use super::reason::{Owner, likely_meant, reason};
+use crate::config::did_you_mean;
 use crate::units::{Bandwidth, Rate};
 
 /// Something that holds for a number of links, edges or nodes; told in this order.
@@ -30,6 +31,7 @@ pub(super) enum Note {
     Loop,
     EdgeOfGroup,
     Group,
+    Hyperedge,
     OneWay,
     Parallel,
     SameInterface,
@@ -98,7 +100,9 @@ fn told_note(note: Note, count: usize, example: &str, options: &ImportOptions, l
             format!("{have} a `bw` without a unit: Mbps taken, as in Mininet (--bandwidth-unit sets another)")
         }
         Note::ShortBandwidth => format!("{have} a bandwidth such as `{example}`: bits per second taken"),
-        Note::InLabel => format!("{have} bandwidth, delay or length in a label, such as `{example}`"),
+        Note::InLabel => format!(
+            "{have} a label that says more, such as `{example}`: read as bandwidth, delay, length or loss"
+        ),
         Note::DelayNumber => {
             format!("{have} a delay without a unit: 1 stands for {}", options.delay_unit.unwrap_or_default())
         }
@@ -131,6 +135,9 @@ fn told_note(note: Note, count: usize, example: &str, options: &ImportOptions, l
         Note::Group => {
             format!("left out: {}, such as `{example}`: a frame, not a device", counted(count, "group"))
         }
+        Note::Hyperedge => {
+            format!("{}, such as `{example}`: a router without a host each", counted(count, "hyperedge"))
+        }
         Note::OneWay => format!("{have} one direction in the file: both taken"),
         Note::Parallel => format!("{} of {links} run beside another one", counted(count, "link")),
         Note::SameInterface => format!(
@@ -141,9 +148,10 @@ fn told_note(note: Note, count: usize, example: &str, options: &ImportOptions, l
 }
 
 fn told_left(owner: Owner, why: &str, keys: &LeftKeys) -> String {
-    let key = |(key, (count, example)): (&String, &(usize, String))| match owner.counted(*count) {
-        Some(count) => format!("`{key}` ({count}, such as `{example}`)"),
-        None => format!("`{key}` (`{example}`)"),
+    let key = |(key, (count, example)): (&String, &(usize, String))| {
+        let count = owner.counted(*count).map(|count| format!("{count}, such as ")).unwrap_or_default();
+        let meant = likely_meant(why, key).map(|meant| format!("; {}", did_you_mean(meant)));
+        format!("`{key}` ({count}`{example}`{})", meant.unwrap_or_default())
     };
     let many = if keys.len() == 1 { "" } else { "s" };
     let keys = keys.iter().map(key).collect::<Vec<_>>().join(", ");

@@ -2,6 +2,7 @@
 
 use super::facts::{BANDWIDTH, BUFFER, DELAY, KIND, LABEL, LENGTH, LOSS, PORTS};
 use super::notes::counted;
+use crate::config::nearest;
 
 /// Whose attribute it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -182,6 +183,25 @@ const METRICS: &[&str] = &[
 const EDGE_NAMES: &[&str] =
     &["id", "key", "name", "label", "linklabel", "xlabel", "edge_id", "linkid", "link_id"];
 
+/// Why an attribute is left out that nothing of a link is called like.
+const NOTHING_OF_LINKS: &str = "taunet's links hold nothing like it";
+
+/// The key that was likely meant, where nothing of a link is called like this one.
+pub(super) fn likely_meant(why: &str, key: &str) -> Option<&'static str> {
+    const KEYS: [&str; 9] = [
+        "bandwidth",
+        "capacity",
+        "delay",
+        "latency",
+        "length",
+        "distance",
+        "jitter",
+        "max_queue_size",
+        "packet_loss",
+    ];
+    if why == NOTHING_OF_LINKS { nearest(key, KEYS) } else { None }
+}
+
 /// Why an attribute of that key is left out.
 pub(super) fn reason(owner: Owner, key: &str) -> &'static str {
     let among = |keys: &[&str]| keys.iter().any(|known| known.eq_ignore_ascii_case(key));
@@ -199,7 +219,7 @@ pub(super) fn reason(owner: Owner, key: &str) -> &'static str {
         Owner::Edge if named(LOSS) => "another attribute gives the loss, or this is none",
         Owner::Edge if named(BUFFER) => "another attribute gives the queue, or this is none",
         Owner::Edge if PORTS.iter().any(|keys| among(keys)) => "another attribute gives the port",
-        Owner::Edge => "taunet's links hold nothing like it",
+        Owner::Edge => NOTHING_OF_LINKS,
         Owner::Node if among(LABEL) => "another attribute gives the name",
         Owner::Node if among(KIND) => "devices are hosts, switches or routers",
         Owner::Node => "taunet's devices hold nothing like it",
