@@ -31,6 +31,8 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+use clap::ValueEnum;
+
 use super::{Draft, FileText};
 use crate::config::{ConfigError, Document, SourceText};
 use crate::topology::Topology;
@@ -67,6 +69,22 @@ impl ImportFormat {
             "json" | "mn" => ImportFormat::Json,
             "xml" if text.contains("<graphml") => ImportFormat::Graphml,
             "xml" => ImportFormat::Sndlib,
+            _ => return None,
+        })
+    }
+
+    /// The format that a text looks like, whatever its file is called.
+    fn seen_in(text: &str) -> Option<Self> {
+        let text = text.trim_start();
+        let mut words = text.split_whitespace();
+        let first = words.next()?.to_lowercase();
+        Some(match first.as_str() {
+            _ if sndlib::is_native(text) || text.contains("<networkStructure") => ImportFormat::Sndlib,
+            _ if text.contains("<graphml") => ImportFormat::Graphml,
+            _ if text.starts_with(['{', '[']) => ImportFormat::Json,
+            "graph[" | "creator" => ImportFormat::Gml,
+            "graph" if words.next()?.starts_with('[') => ImportFormat::Gml,
+            "graph" | "digraph" | "strict" | "graph{" | "digraph{" => ImportFormat::Dot,
             _ => return None,
         })
     }
@@ -197,7 +215,14 @@ pub fn import(
 ) -> Result<Imported, ConfigError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
     let source = Source(Arc::new(SourceText { name: name.to_owned(), text }));
-    let network = read(&source, format)?;
+    let network = read(&source, format).map_err(|error| match ImportFormat::seen_in(source.text()) {
+        Some(seen) if seen != format && error.help().is_none() => {
+            let option =
+                seen.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+            error.with_help(format!("the file looks like {}: --format {option} reads that", seen.name()))
+        }
+        _ => error,
+    })?;
     let imported = convert::convert(&source, network, format, options)?;
     // What is written must read back; a mistake here is a network that no topology can hold.
     Topology::from_document(&Document::parse(name, &imported.to_toml())?)

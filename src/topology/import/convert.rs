@@ -51,9 +51,7 @@ pub(super) fn convert(
     let nodes = node_facts(source, &mut network.nodes)?;
     let edges = edge_facts(&nodes, &mut network.edges, options, &mut notes);
     let mut names = Names::default();
-    let device_names = network.nodes.iter().zip(&nodes);
-    let device_names =
-        device_names.map(|(node, facts)| names.take(facts.label.as_deref().unwrap_or(&node.id))).collect();
+    let device_names = device_names(&network, &nodes, &mut names, &mut notes);
     let import = Import { source, network: &network, options, nodes, names: device_names };
     let hosts = import.hosts(&mut names);
     let pairs = pairs(&network.edges, &edges, &mut notes);
@@ -71,6 +69,19 @@ pub(super) fn convert(
     let has_added = hosts.added.contains(&true);
     let (name, file) = import.file(format, &remarks, has_added);
     Ok(Imported { name, draft, demands, remarks, file })
+}
+
+/// The name of each node's device.
+fn device_names(network: &Network, nodes: &[NodeFacts], names: &mut Names, notes: &mut Notes) -> Vec<String> {
+    let name = |(node, facts): (&Node, &NodeFacts)| {
+        let label = facts.label.as_deref().unwrap_or(&node.id);
+        let name = names.take(label);
+        if name != label {
+            notes.count(Note::OtherName, label);
+        }
+        name
+    };
+    network.nodes.iter().zip(nodes).map(name).collect()
 }
 
 fn node_facts(source: &Source, nodes: &mut [Node]) -> Result<Vec<NodeFacts>, ConfigError> {
@@ -172,7 +183,7 @@ impl Import<'_> {
             addresses.retain(|address| {
                 let is_new = known.insert(*address);
                 if !is_new {
-                    notes.count(Note::SameInterface, &address.to_string());
+                    notes.count(Note::SameAddress, &address.to_string());
                 }
                 is_new
             });

@@ -14,6 +14,7 @@ use crate::units::{Bandwidth, Rate};
 /// Something that holds for a number of links, edges or nodes; told in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Note {
+    OtherName,
     NoBandwidth,
     BandwidthNumber,
     MininetBandwidth,
@@ -34,7 +35,7 @@ pub(super) enum Note {
     Hyperedge,
     OneWay,
     Parallel,
-    SameInterface,
+    SameAddress,
 }
 
 /// Keys that are left out: how often each, and its first text.
@@ -85,12 +86,18 @@ impl Notes {
 }
 
 fn told_note(note: Note, count: usize, example: &str, options: &ImportOptions, links: usize) -> String {
-    let have = format!("{} {}", counted(count, "link"), if count == 1 { "has" } else { "have" });
+    let have = format!("{} {}", counted(count, "link"), has(count));
     let unit = |unit: Option<Rate>, assumed: Rate| match unit {
         Some(unit) => Bandwidth::Limited(unit).to_string(),
         None => format!("{} (--bandwidth-unit sets another)", Bandwidth::Limited(assumed)),
     };
     match note {
+        Note::OtherName => format!(
+            "{} {} another name than in the file, such as that of `{example}`: spaces, colons, quotes and brackets \
+             become `-`, and of two equal names the second gets `-2`",
+            counted(count, "device"),
+            has(count)
+        ),
         Note::NoBandwidth => format!("{have} no bandwidth: {} taken", options.bandwidth),
         Note::BandwidthNumber => {
             let unit = unit(options.bandwidth_unit, ImportOptions::MEGABIT);
@@ -117,7 +124,9 @@ fn told_note(note: Note, count: usize, example: &str, options: &ImportOptions, l
         }
         Note::ByCoordinates => format!("{have} no length: the great circle between its ends taken"),
         Note::NoLength => format!("{have} no length and no delay: {} taken", options.delay),
-        Note::PercentLoss => format!("{have} a `loss` without a unit: percent taken, as in Mininet and tc"),
+        Note::PercentLoss => format!(
+            "{have} a `loss` without a unit: percent taken, as in Mininet and tc (a `loss_ratio` is a fraction)"
+        ),
         Note::Jitter => format!(
             "{have} jitter: uniform around the delay, and packets may overtake, as in Mininet and tc netem"
         ),
@@ -140,10 +149,9 @@ fn told_note(note: Note, count: usize, example: &str, options: &ImportOptions, l
         }
         Note::OneWay => format!("{have} one direction in the file: both taken"),
         Note::Parallel => format!("{} of {links} run beside another one", counted(count, "link")),
-        Note::SameInterface => format!(
-            "left out: {}, such as `{example}`: another host has it already",
-            counted(count, "address").replace("addresss", "addresses")
-        ),
+        Note::SameAddress => {
+            format!("left out: {count} times an address that another host has, such as `{example}`")
+        }
     }
 }
 
@@ -156,6 +164,11 @@ fn told_left(owner: Owner, why: &str, keys: &LeftKeys) -> String {
     let many = if keys.len() == 1 { "" } else { "s" };
     let keys = keys.iter().map(key).collect::<Vec<_>>().join(", ");
     format!("left out: {} attribute{many} {keys}: {why}", owner.name())
+}
+
+/// "has" or "have".
+fn has(number: usize) -> &'static str {
+    if number == 1 { "has" } else { "have" }
 }
 
 /// `1 link`, `2 links`.

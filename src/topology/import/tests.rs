@@ -91,6 +91,15 @@ strict digraph "a \"b\"" {
 }
 "##;
 
+/// SNDlib's native format.
+const NATIVE: &str = "?SNDlib native format; type: network; version: 1.0
+META ( unit = MBITPERSEC )
+# a comment
+NODES ( Berlin ( 13.48 52.52 ) Ulm ( 9.99 48.40 ) Essen )
+LINKS ( L1 ( Berlin Ulm ) 9920.0 0.0 0.0 133.0 ( 40.0 1.0 160.0 3.0 ) L2 ( Ulm Essen ) 0.0 0.0 0.0 1.0 ( 40.0 1.0 ) )
+DEMANDS ( D1 ( Berlin Essen ) 1 195.5 UNLIMITED )
+";
+
 fn imported(text: &str, format: ImportFormat) -> (Imported, Topology) {
     imported_with(text, format, &ImportOptions::default())
 }
@@ -139,6 +148,7 @@ fn graphml_of_the_topology_zoo() {
     assert_eq!(
         imported.remarks,
         [
+            "2 devices have another name than in the file, such as that of `New York`: spaces, colons, quotes and brackets become `-`, and of two equal names the second gets `-2`",
             "2 links have no bandwidth: 10 Gbps taken",
             "2 links have no length: the great circle between its ends taken",
             "2 links have no length and no delay: 0 ps taken",
@@ -153,7 +163,7 @@ fn graphml_of_the_topology_zoo() {
     assert!(
         imported
             .to_toml()
-            .starts_with("# Imported by `taunet topology import` from file.x (GraphML).\n#\n# - 2 links")
+            .starts_with("# Imported by `taunet topology import` from file.x (GraphML).\n#\n# - 2 devices")
     );
 }
 
@@ -286,7 +296,21 @@ fn what_is_wrong_has_its_place() {
             bomb,
             "f:1:1: this document type declares entities or elements, and taunet reads none (take the `[ ... ]` out of the <!DOCTYPE>, and write out what it declares)",
         ),
-        (Graphml, SNDLIB, "f:2:1: not GraphML: the file is a <network>"),
+        (
+            Graphml,
+            SNDLIB,
+            "f:2:1: not GraphML: the file is a <network> (the file looks like SNDlib: --format sndlib reads that)",
+        ),
+        (
+            Gml,
+            "graph G {\n}",
+            "f: not GML: there is no `graph [ ... ]` (the file looks like DOT: --format dot reads that)",
+        ),
+        (
+            Dot,
+            "graph [ node [ id 1 ] ]",
+            "f:1:7: this does not fit here: expected `{` (the file looks like GML: --format gml reads that)",
+        ),
         (Graphml, "<graphml/>", "f:1:1: there is no <graph> in this file"),
         (Graphml, "<graphml><graph/></graphml>", "f: there are no nodes in this file"),
         (Graphml, "<graphml><graph><node/></graph></graphml>", "f:1:17: <node> has no attribute `id`"),
@@ -405,13 +429,14 @@ proptest! {
 
     /// Whatever is cut out of a good file and put in its place: a network or an error, and no panic.
     #[test]
-    fn no_text_panics(which in 0..5usize, at in 0..1600usize, length in 0..60usize, put in "[\\PC\n\"=\\[\\]{}<>&;.-]{0,6}") {
+    fn no_text_panics(which in 0..6usize, at in 0..1600usize, length in 0..60usize, put in "[\\PC\n\"=\\[\\]{}<>&;.-]{0,6}") {
         let (text, format) = [
             (GRAPHML, ImportFormat::Graphml),
             (GML, ImportFormat::Gml),
             (SNDLIB, ImportFormat::Sndlib),
             (JSON, ImportFormat::Json),
             (DOT, ImportFormat::Dot),
+            (NATIVE, ImportFormat::Sndlib),
         ][which];
         let kept = text.char_indices().filter(|(index, _)| !(at..at + length).contains(index));
         let (before, after): (Vec<_>, Vec<_>) = kept.partition(|(index, _)| *index < at);
