@@ -49,13 +49,20 @@ pub(crate) fn to_text<T: Serialize>(value: &T) -> String {
     toml::to_string(value).expect("what is written here can be told in TOML")
 }
 
+/// Reads a file.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>, ConfigError> {
+    std::fs::read(path).map_err(|error| error::unreadable(path, &error))
+}
+
 /// Reads a file as text.
 ///
 /// # Errors
 /// A file that cannot be read or is not UTF-8.
 pub fn read_text(path: &Path) -> Result<String, ConfigError> {
-    let bytes = std::fs::read(path).map_err(|error| error::unreadable(path, &error))?;
-    String::from_utf8(bytes).map_err(|error| {
+    String::from_utf8(read_bytes(path)?).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let byte = error.as_bytes()[at];
         let text = String::from_utf8_lossy(error.as_bytes()).into_owned();

@@ -14,7 +14,6 @@ use crate::config::Spanned;
 use crate::packet::{Packet, VlanTag};
 use crate::topology::Topology;
 use crate::traffic::generator::{Limits, Sender, nth_port};
-use crate::traffic::matrix::{MatrixName, MatrixSpec, Row};
 use crate::traffic::rate::{Gap, LoadSpec, RateSpec};
 use crate::traffic::size::{SizeSpec, Sizes};
 use crate::traffic::spec::{CommonKeys, Protocol};
@@ -24,6 +23,7 @@ use crate::traffic::{
 };
 use crate::units::Time;
 use pace::{Pace, overload, overloads};
+use parties::Parties;
 
 /// The IP protocol number of TCP.
 const TCP: u8 = 6;
@@ -52,20 +52,6 @@ struct Entry<'a> {
 pub(super) struct Told;
 
 pub(super) type Resolved<T> = Result<T, Told>;
-
-/// A word on a gravity matrix over hosts of equal weights.
-fn equal_gravity(matrix: &MatrixSpec, rows: &[Row]) -> Option<String> {
-    let is_gravity = match matrix {
-        MatrixSpec::Named(name) => *name == MatrixName::Gravity,
-        MatrixSpec::Table(table) => table.gravity.is_some(),
-    };
-    let is_equal = rows.iter().all(|row| (row.part - 1.0).abs() < 1e-9);
-    (is_gravity && is_equal && rows.len() > 2).then(|| {
-        "the weights of the gravity matrix are equal, which makes it uniform; give weights, such as { gravity = { h0 = 2, \
-         h1 = 1 } }"
-            .to_owned()
-    })
-}
 
 impl Reader<'_> {
     /// Every entry.
@@ -227,11 +213,10 @@ impl Reader<'_> {
         let limits = self.limits(&entry);
         let process = process.map_err(|mistake| self.told(mistake));
         let pace = pace.map_err(|mistake| self.told(mistake));
-        let (hosts, rows) = parties?;
+        let Parties { hosts, rows, warning } = parties?;
         let (sizes, template, limits, process, pace) = (sizes?, template?, limits?, process?, pace?);
         let mut senders = Vec::new();
         let count = rows.len();
-        let gravity = entry.keys.matrix.as_ref().and_then(|matrix| equal_gravity(matrix.get_ref(), &rows));
         for row in rows {
             let host = hosts[row.from];
             let gap = self.gap(&entry, &process, &pace, &row, (host, count), &sizes)?;
@@ -262,9 +247,10 @@ impl Reader<'_> {
             limits,
             warnings: Vec::new(),
         };
-        generator.warnings = overloads(&generator, entry.topology, mean_over_peak);
+        generator.warnings.extend(warning);
+        let overloads = overloads(&generator, entry.topology, mean_over_peak);
+        generator.warnings.extend(overloads);
         generator.warnings.extend(mtu::too_long(&generator, entry.topology, entry.seed));
-        generator.warnings.extend(gravity);
         if let Pace::Rate(rate) = &pace
             && let RateSpec::Load(LoadSpec { load, of: Some(of) }) = rate.get_ref()
             && *load.get_ref() > 1.0

@@ -5,9 +5,12 @@ use std::ops::Range;
 use ipnet::IpNet;
 
 use super::file::{DeviceFile, DirectionFile, LinkFile};
+use super::impairment::JitterFile;
 use super::{DeviceKind, PortName, Position, Prefix};
 use crate::config::Spanned;
-use crate::units::{Bandwidth, Distance, Span};
+use crate::impairment::Jitter;
+use crate::ptm::{Buffer, FifoSpec, PtmSpec};
+use crate::units::{Bandwidth, Distance, Probability, Span};
 
 /// Devices and links, of which the file's `[defaults]` tell the rest.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -42,10 +45,12 @@ pub struct DraftLink {
     pub forward: DraftTiming,
     /// From the second end to the first, where it differs.
     pub backward: Option<DraftTiming>,
+    /// What the file says to its readers.
+    pub comment: Option<String>,
 }
 
-/// What is known of a link's timing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// What is known of one direction of a link.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct DraftTiming {
     /// How fast bits are put onto it.
     pub bandwidth: Option<Bandwidth>,
@@ -53,6 +58,12 @@ pub struct DraftTiming {
     pub delay: Option<Span>,
     /// How far it reaches.
     pub length: Option<Distance>,
+    /// The probability with which it loses a packet.
+    pub loss: Option<Probability>,
+    /// Its extra delay at random.
+    pub jitter: Option<Jitter>,
+    /// What fits into the `fifo` of the port that sends on it.
+    pub buffer: Option<Buffer>,
 }
 
 impl Draft {
@@ -84,26 +95,39 @@ impl DraftDevice {
 impl DraftLink {
     /// As a file writes it, at `span`.
     pub(super) fn into_file(self, span: &Range<usize>) -> LinkFile {
-        let backward = self.backward.unwrap_or_default();
         let ends = self.between.map(|end| Spanned::new(span.clone(), end)).to_vec();
+        let forward = self.forward.into_file(span);
+        let same_buffer = DraftTiming { buffer: self.forward.buffer, ..DraftTiming::default() };
         LinkFile {
             between: Spanned::new(span.clone(), ends),
-            bandwidth: self.forward.bandwidth,
-            delay: self.forward.delay.map(|delay| Spanned::new(span.clone(), delay)),
-            length: self.forward.length.map(|length| Spanned::new(span.clone(), length)),
+            bandwidth: forward.bandwidth,
+            delay: forward.delay,
+            length: forward.length,
             propagation_speed: None,
             overhead: None,
             mtu: None,
-            loss: None,
-            jitter: None,
-            ptm: None,
+            loss: forward.loss,
+            jitter: forward.jitter,
+            ptm: forward.ptm,
             forward: DirectionFile::default(),
-            backward: DirectionFile {
-                bandwidth: backward.bandwidth,
-                delay: backward.delay.map(|delay| Spanned::new(span.clone(), delay)),
-                length: backward.length.map(|length| Spanned::new(span.clone(), length)),
-                ..DirectionFile::default()
-            },
+            backward: self.backward.unwrap_or(same_buffer).into_file(span),
+        }
+    }
+}
+
+impl DraftTiming {
+    fn into_file(self, span: &Range<usize>) -> DirectionFile {
+        let fifo = |buffer| PtmSpec::Fifo(FifoSpec { buffer: Some(buffer) });
+        DirectionFile {
+            bandwidth: self.bandwidth,
+            delay: self.delay.map(|delay| Spanned::new(span.clone(), delay)),
+            length: self.length.map(|length| Spanned::new(span.clone(), length)),
+            propagation_speed: None,
+            overhead: None,
+            mtu: None,
+            loss: self.loss,
+            jitter: self.jitter.map(|jitter| Spanned::new(span.clone(), JitterFile::of(jitter, span))),
+            ptm: self.buffer.map(|buffer| Spanned::new(span.clone(), fifo(buffer))),
         }
     }
 }

@@ -261,14 +261,20 @@ impl Plan {
     fn attach(&mut self, host: u32, switch: &str, port: u32) {
         let between = [PortName::new(format!("h{host}"), 0), self::port(switch, port)];
         let forward = DraftTiming::default();
-        self.draft.links.push(DraftLink { between, is_access: true, forward, backward: None });
+        self.draft.links.push(DraftLink { between, is_access: true, forward, backward: None, comment: None });
     }
 
     /// Joins ports of two switches.
     fn join(&mut self, from: (&str, u32), to: (&str, u32), length: Option<Distance>) {
         let between = [port(from.0, from.1), port(to.0, to.1)];
         let forward = DraftTiming { length, ..DraftTiming::default() };
-        self.draft.links.push(DraftLink { between, is_access: false, forward, backward: None });
+        self.draft.links.push(DraftLink {
+            between,
+            is_access: false,
+            forward,
+            backward: None,
+            comment: None,
+        });
     }
 }
 

@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
-use crate::config::{ConfigError, Document, Spanned};
+use super::write::span_text;
+use crate::config::{ConfigError, Document, Spanned, toml_value};
 use crate::impairment::{Distribution, ImpairmentSpec, Jitter, Order};
 use crate::units::{Probability, Span};
 
@@ -126,6 +127,42 @@ impl JitterKind {
 }
 
 impl JitterFile {
+    /// As a file writes it, at `span`.
+    pub(super) fn of(jitter: Jitter, span: &std::ops::Range<usize>) -> Self {
+        let value = |value: Option<Span>| value.map(|value| Spanned::new(span.clone(), value));
+        let (distribution, mean, std, shape, max) = match jitter.distribution {
+            Distribution::Uniform { max } => (JitterKind::Uniform, None, None, None, Some(max)),
+            Distribution::Normal { mean, std, max } => (JitterKind::Normal, Some(mean), Some(std), None, max),
+            Distribution::Exponential { mean, max } => (JitterKind::Exponential, Some(mean), None, None, max),
+            Distribution::Pareto { mean, shape, max } => {
+                (JitterKind::Pareto, Some(mean), None, Some(shape), max)
+            }
+        };
+        JitterFile {
+            distribution,
+            mean: value(mean),
+            std: value(std),
+            shape: shape.map(|shape| Spanned::new(span.clone(), shape)),
+            max: value(max),
+            order: jitter.order,
+        }
+    }
+
+    /// As TOML.
+    pub(super) fn to_toml(&self) -> String {
+        let span = |value: &Option<Spanned<Span>>| value.as_ref().map(|value| span_text(*value.get_ref()));
+        let name = self.distribution.described().0;
+        let keys = [
+            Some(format!("distribution = {}", toml_value(&name))),
+            span(&self.mean).map(|mean| format!("mean = {mean}")),
+            span(&self.std).map(|std| format!("std = {std}")),
+            self.shape.as_ref().map(|shape| format!("shape = {}", toml_value(shape.get_ref()))),
+            span(&self.max).map(|max| format!("max = {max}")),
+            (self.order == Order::Break).then(|| "order = \"break\"".to_owned()),
+        ];
+        format!("{{ {} }}", keys.into_iter().flatten().collect::<Vec<_>>().join(", "))
+    }
+
     fn distribution(&self) -> Option<Distribution> {
         let value = |span: &Option<Spanned<Span>>| span.as_ref().map(|span| *span.get_ref());
         let (mean, max) = (value(&self.mean), value(&self.max));

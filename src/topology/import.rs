@@ -1,59 +1,90 @@
-//! Networks from elsewhere: GraphML, GML, DOT, SNDlib XML and node-link JSON become a topology file.
+//! Networks from elsewhere: GraphML, GML, DOT, SNDlib and node-link JSON become a topology file.
 //!
-//! A reader per format gives nodes, edges and demands with what the file says about them, as text;
-//! `attributes` understands it, and `convert` makes one router of each node, with a host at it. What a file does not say
-//! takes a default of [`ImportOptions`], and every such default is told in [`Imported::remarks`].
+//! [`decode`] makes text of a file. A reader per format gives nodes, edges and demands with what the file says about
+//! them, as texts; `facts` takes out of these what it understands, and `convert` makes one router of each node, with a
+//! host at it. What a file does not say takes a default of [`ImportOptions`]. Every default, everything assumed and
+//! everything left out is told in [`Imported::remarks`].
 //!
 //! To add a format: one file here that makes a `Network`, one line in [`ImportFormat`] and one in `read`.
 
 mod attributes;
 mod convert;
 mod dot;
+mod encoding;
+mod facts;
 mod gml;
 mod graphml;
+mod labels;
 mod names;
 mod network;
 mod node_link;
+mod notes;
+mod pairs;
+mod quantity;
+mod reason;
 mod sndlib;
 mod xml;
+
+pub use encoding::{Decoded, decode};
 
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+use clap::ValueEnum;
+
 use super::{Draft, FileText};
 use crate::config::{ConfigError, Document, SourceText};
 use crate::topology::Topology;
-use crate::units::{Bandwidth, Rate, Span};
+use crate::units::{Bandwidth, Distance, Rate, Span};
 use network::Network;
 
 /// The format of a network to import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 #[non_exhaustive]
 pub enum ImportFormat {
-    /// GraphML, as of the Internet Topology Zoo
+    /// GraphML, as of the Internet Topology Zoo and yEd
     Graphml,
     /// GML, as of the Internet Topology Zoo
     Gml,
     /// Graphviz
     Dot,
-    /// SNDlib XML
+    /// SNDlib: XML or its native format
     Sndlib,
-    /// Node-link JSON, as of networkx and TopoHub
+    /// Node-link JSON, as of networkx, TopoHub and D3
     Json,
 }
 
 impl ImportFormat {
     /// The format that a file's name and content tell: `.xml` may be GraphML or SNDlib.
     pub fn of(path: &Path, text: &str) -> Option<Self> {
+        if sndlib::is_native(text) {
+            return Some(ImportFormat::Sndlib);
+        }
         let extension = path.extension()?.to_str()?.to_lowercase();
         Some(match extension.as_str() {
             "graphml" => ImportFormat::Graphml,
             "gml" => ImportFormat::Gml,
             "dot" | "gv" => ImportFormat::Dot,
-            "json" => ImportFormat::Json,
+            "json" | "mn" => ImportFormat::Json,
             "xml" if text.contains("<graphml") => ImportFormat::Graphml,
             "xml" => ImportFormat::Sndlib,
+            _ => return None,
+        })
+    }
+
+    /// The format that a text looks like, whatever its file is called.
+    fn seen_in(text: &str) -> Option<Self> {
+        let text = text.trim_start();
+        let mut words = text.split_whitespace();
+        let first = words.next()?.to_lowercase();
+        Some(match first.as_str() {
+            _ if sndlib::is_native(text) || text.contains("<networkStructure") => ImportFormat::Sndlib,
+            _ if text.contains("<graphml") => ImportFormat::Graphml,
+            _ if text.starts_with(['{', '[']) => ImportFormat::Json,
+            "graph[" | "creator" => ImportFormat::Gml,
+            "graph" if words.next()?.starts_with('[') => ImportFormat::Gml,
+            "graph" | "digraph" | "strict" | "graph{" | "digraph{" => ImportFormat::Dot,
             _ => return None,
         })
     }
@@ -64,7 +95,7 @@ impl ImportFormat {
             ImportFormat::Graphml => "GraphML",
             ImportFormat::Gml => "GML",
             ImportFormat::Dot => "DOT",
-            ImportFormat::Sndlib => "SNDlib XML",
+            ImportFormat::Sndlib => "SNDlib",
             ImportFormat::Json => "node-link JSON",
         }
     }
@@ -83,10 +114,19 @@ pub struct ImportOptions {
     pub delay: Span,
     /// The bandwidth of the links to the hosts that are added.
     pub access_bandwidth: Bandwidth,
-    /// What a capacity of 1 means, where the file gives no unit.
-    pub capacity_unit: Rate,
-    /// What a demand of 1 means: files give no unit.
+    /// What a bandwidth of 1 means where the file gives no unit; without it [`MEGABIT`](Self::MEGABIT) is assumed.
+    pub bandwidth_unit: Option<Rate>,
+    /// What a delay of 1 means where the file gives no unit; without it such a delay is left out.
+    pub delay_unit: Option<Span>,
+    /// What a length of 1 means where the file gives no unit; without it such a length is left out.
+    pub length_unit: Option<Distance>,
+    /// What a demand of 1 means: most files give no unit.
     pub demand_unit: Rate,
+}
+
+impl ImportOptions {
+    /// What a bandwidth or a demand of 1 stands for where nothing says it: 1 Mbps.
+    pub const MEGABIT: Rate = Rate::from_bps(1_000_000).expect("above zero");
 }
 
 impl Default for ImportOptions {
@@ -94,15 +134,16 @@ impl Default for ImportOptions {
         let gigabits = |number: u64| {
             Rate::from_bps(number * 1_000_000_000).map_or(Bandwidth::Unlimited, Bandwidth::Limited)
         };
-        let megabit = const { Rate::from_bps(1_000_000).expect("above zero") };
         ImportOptions {
             name: None,
             hosts: true,
             bandwidth: gigabits(10),
             delay: Span::ZERO,
             access_bandwidth: gigabits(100),
-            capacity_unit: megabit,
-            demand_unit: megabit,
+            bandwidth_unit: None,
+            delay_unit: None,
+            length_unit: None,
+            demand_unit: Self::MEGABIT,
         }
     }
 }
@@ -174,7 +215,14 @@ pub fn import(
 ) -> Result<Imported, ConfigError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
     let source = Source(Arc::new(SourceText { name: name.to_owned(), text }));
-    let network = read(&source, format)?;
+    let network = read(&source, format).map_err(|error| match ImportFormat::seen_in(source.text()) {
+        Some(seen) if seen != format && error.help().is_none() => {
+            let option =
+                seen.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+            error.with_help(format!("the file looks like {}: --format {option} reads that", seen.name()))
+        }
+        _ => error,
+    })?;
     let imported = convert::convert(&source, network, format, options)?;
     // What is written must read back; a mistake here is a network that no topology can hold.
     Topology::from_document(&Document::parse(name, &imported.to_toml())?)

@@ -1,5 +1,6 @@
 //! A draft as the text of a topology file.
 
+use super::impairment::JitterFile;
 use super::{DeviceKind, Draft, DraftDevice, DraftLink, DraftTiming, Position};
 use crate::config::toml_value;
 use crate::topology::generate::GenerateSpec;
@@ -65,7 +66,7 @@ impl FileText {
 impl TimingText {
     fn keys(self) -> Vec<String> {
         let TimingText { bandwidth, delay, length } = self;
-        DraftTiming { bandwidth, delay, length }.keys()
+        DraftTiming { bandwidth, delay, length, ..DraftTiming::default() }.keys()
     }
 }
 
@@ -73,18 +74,23 @@ impl DraftTiming {
     fn keys(self) -> Vec<String> {
         let keys = [
             self.bandwidth.map(|bandwidth| format!("bandwidth = {}", toml_value(&bandwidth))),
-            self.delay.map(|delay| format!("delay = {}", delay_text(delay))),
+            self.delay.map(|delay| format!("delay = {}", span_text(delay))),
             // A delay stands for the length, and a file may not say both.
             self.length
                 .filter(|_| self.delay.is_none())
                 .map(|length| format!("length = {}", toml_value(&length))),
+            self.loss.map(|loss| format!("loss = {}", toml_value(&loss))),
+            self.jitter.map(|jitter| format!("jitter = {}", JitterFile::of(jitter, &(0..0)).to_toml())),
+            self.buffer
+                .map(|buffer| format!("ptm = {{ kind = \"fifo\", buffer = {} }}", toml_value(&buffer))),
         ];
         keys.into_iter().flatten().collect()
     }
 }
 
-fn delay_text(delay: Span) -> String {
-    if delay == Span::ZERO { toml_value(&"0 s") } else { toml_value(&delay) }
+/// A span of time as TOML.
+pub(super) fn span_text(span: Span) -> String {
+    if span == Span::ZERO { toml_value(&"0 s") } else { toml_value(&span) }
 }
 
 impl DraftDevice {
@@ -125,9 +131,14 @@ impl DraftDevice {
 impl DraftLink {
     fn lines(&self) -> Vec<String> {
         let ends = self.between.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let mut lines = vec!["\n[[link]]".to_owned(), format!("between = {}", toml_value(&ends))];
+        let comment =
+            self.comment.as_ref().map(|comment| format!(" # {}", comment.replace(char::is_control, " ")));
+        let between = format!("between = {}{}", toml_value(&ends), comment.unwrap_or_default());
+        let mut lines = vec!["\n[[link]]".to_owned(), between];
         lines.extend(self.forward.keys());
-        let backward = self.backward.map(DraftTiming::keys).unwrap_or_default();
+        // The `ptm` of a link is that of its first end alone.
+        let same_buffer = DraftTiming { buffer: self.forward.buffer, ..DraftTiming::default() };
+        let backward = self.backward.unwrap_or(same_buffer).keys();
         if !backward.is_empty() {
             lines.push(format!("backward = {{ {} }}", backward.join(", ")));
         }

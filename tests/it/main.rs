@@ -26,6 +26,7 @@ mod forwarding;
 mod fragments;
 mod generated;
 mod house;
+mod imports;
 mod inspect;
 mod invariants;
 mod lab;

@@ -146,6 +146,33 @@ fn gravity_shares_out_the_mean_rate() {
 }
 
 #[test]
+fn gravity_over_equal_weights_says_that_it_is_uniform() {
+    let warnings = |matrix: &str| {
+        let entry = format!(
+            "[[traffic]]\nkind = \"cbr\"\nname = \"a\"\nmatrix = {matrix}\nrate = \"10 packets/s\"\n\
+             size = \"100 B\"\npackets = 10\n"
+        );
+        match &scenario(3, &entry).traffic[0] {
+            Traffic::Generated(generator) => generator.warnings.clone(),
+            _ => panic!("generated traffic"),
+        }
+    };
+    assert_eq!(
+        warnings("\"gravity\""),
+        [
+            "traffic `a`: gravity over hosts of equal bandwidth is uniform; for another matrix give weights, such as \
+          matrix = { gravity = { h0 = 1, h1 = 2.5 } }"
+        ]
+    );
+    assert_eq!(
+        warnings("{ gravity = { h0 = 2, h1 = 2, h2 = 2 } }"),
+        ["traffic `a`: gravity over equal weights is uniform"]
+    );
+    assert_eq!(warnings("{ gravity = { h0 = 2, h1 = 2, h2 = 3 } }"), [""; 0]);
+    assert_eq!(warnings("\"uniform\""), [""; 0]);
+}
+
+#[test]
 fn an_overload_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let entry = "[[traffic]]\nkind = \"poisson\"\nfrom = \"h0\"\nto = \"h1\"\nrate = { load = 1.25 }\n\

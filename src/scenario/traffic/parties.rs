@@ -13,9 +13,17 @@ use crate::traffic::matrix::{self, GravityWeights, MatrixName, MatrixSpec, Matri
 use crate::traffic::{Mistake, positive};
 use crate::units::Bandwidth;
 
+/// Who sends to whom.
+pub(super) struct Parties {
+    pub hosts: Arc<[DeviceId]>,
+    pub rows: Vec<Row>,
+    /// A matrix that is not what its name promises.
+    pub warning: Option<String>,
+}
+
 impl Reader<'_> {
     /// Who sends to whom.
-    pub(super) fn parties(&mut self, entry: &Entry<'_>) -> Resolved<(Arc<[DeviceId]>, Vec<Row>)> {
+    pub(super) fn parties(&mut self, entry: &Entry<'_>) -> Resolved<Parties> {
         let keys = &entry.keys;
         match (&keys.from, &keys.to, &keys.matrix, &keys.hosts) {
             (Some(from), Some(to), None, None) => {
@@ -26,10 +34,9 @@ impl Reader<'_> {
                 }
                 let hosts = Arc::new([source.ok_or(Told)?, destination.ok_or(Told)?]);
                 let destinations = matrix::Destinations::One;
-                Ok((
-                    hosts,
-                    vec![Row { from: 0, to: Some(vec![1]), destinations, part: 1.0, demand_bps: None }],
-                ))
+                let rows =
+                    vec![Row { from: 0, to: Some(vec![1]), destinations, part: 1.0, demand_bps: None }];
+                Ok(Parties { hosts, rows, warning: None })
             }
             (None, None, Some(matrix), hosts) => self.matrix(entry, matrix, hosts.as_ref()),
             (from, to, matrix, hosts) => {
@@ -55,7 +62,7 @@ impl Reader<'_> {
         entry: &Entry<'_>,
         spec: &Spanned<MatrixSpec>,
         named: Option<&Spanned<Vec<Spanned<String>>>>,
-    ) -> Resolved<(Arc<[DeviceId]>, Vec<Row>)> {
+    ) -> Resolved<Parties> {
         let topology = entry.topology;
         let mut hosts: Vec<DeviceId> = Vec::new();
         match named {
@@ -79,6 +86,7 @@ impl Reader<'_> {
             let message = format!("a matrix needs two hosts or more, and there is {}", hosts.len());
             return Err(self.told(Mistake::new(span, message)));
         }
+        let mut warning = None;
         let rows = match spec.get_ref() {
             MatrixSpec::Named(MatrixName::Uniform) => matrix::uniform(hosts.len()),
             MatrixSpec::Named(MatrixName::Permutation) => {
@@ -99,10 +107,19 @@ impl Reader<'_> {
                     let help = "give weights: matrix = { gravity = { h0 = 1, h1 = 2.5 } }";
                     self.told(Mistake::new(spec.span(), message).with_help(help))
                 })?;
+                warning = all_equal(&bandwidths).then(|| {
+                    format!(
+                        "traffic `{}`: gravity over hosts of equal bandwidth is uniform; for another matrix give \
+                         weights, such as matrix = {{ gravity = {{ h0 = 1, h1 = 2.5 }} }}",
+                        entry.label
+                    )
+                });
                 matrix::gravity(&bandwidths)
             }
             MatrixSpec::Table(MatrixTable { gravity: Some(weights), file: None, scale: None }) => {
                 let weights = self.weights(weights, &hosts, topology, spec.span())?;
+                warning = all_equal(&weights)
+                    .then(|| format!("traffic `{}`: gravity over equal weights is uniform", entry.label));
                 matrix::gravity(&weights)
             }
             MatrixSpec::Table(MatrixTable { gravity: None, file: Some(file), .. }) => {
@@ -114,7 +131,7 @@ impl Reader<'_> {
                 return Err(self.told(Mistake::new(spec.span(), message)));
             }
         };
-        Ok((hosts.into(), rows))
+        Ok(Parties { hosts: hosts.into(), rows, warning })
     }
 
     /// The weight of each host.
@@ -201,4 +218,9 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// Whether three weights or more are the same. Two hosts send to one another alone, whatever their weights.
+fn all_equal(weights: &[f64]) -> bool {
+    weights.len() > 2 && weights.windows(2).all(|pair| pair[0] == pair[1])
 }

@@ -55,8 +55,12 @@ fn what_is_exported_is_imported_again() {
             assert_eq!(carried(&again), carried(&topology), "{export:?} {text}");
             assert_eq!(again.name(), "t");
             let parallel = ["1 link of 3 run beside another one"];
-            let remarks = if text == UNLIKE { &parallel[..] } else { &[] };
-            assert_eq!(imported.remarks, remarks);
+            let expected = if text == UNLIKE { &parallel[..] } else { &[] };
+            let of_course = |remark: &&String| {
+                ["`shape`", "of its own", "another name"].iter().any(|text| remark.contains(text))
+            };
+            let remarks = imported.remarks.iter().filter(|remark| !of_course(remark)).collect::<Vec<_>>();
+            assert_eq!(remarks, expected);
         }
     }
 }

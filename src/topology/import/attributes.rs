@@ -1,152 +1,137 @@
-//! What a file says about nodes and links, by the names that are in use for it.
+//! What a file says about a graph, a node or an edge, as texts by key.
+//!
+//! What is understood is taken out; what is then still there is left out of the topology, and told.
 
-use indexmap::IndexMap;
-
-use super::ImportOptions;
-use crate::topology::{DeviceKind, Position};
-use crate::units::{Bandwidth, Distance, Rate, Span};
-
-/// The longest length that is taken for one: ten times the way to the sun.
-const LONGEST_M: f64 = 1.5e12;
-
-/// What a file says about a node or an edge: texts by key, whose case does not count.
+/// Texts by key, in the order of the file. The case of a key does not count where one is looked for.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Attributes(IndexMap<String, String>);
+pub(super) struct Attributes(Vec<Attribute>);
 
-/// What is known about a link of what one asks for.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Known<T> {
-    /// The file says nothing.
-    Nothing,
-    /// It says this.
-    Value(T),
-    /// It says this, in the unit of the options.
-    Unitless(T),
-    /// It says something that nobody understands.
-    Unclear(String),
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Attribute {
+    pub key: String,
+    pub text: String,
+    /// Why it is left out, where it was looked at.
+    pub why: Option<&'static str>,
+    /// Nobody is to look at it again.
+    is_left: bool,
 }
 
 impl Attributes {
-    pub fn set(&mut self, key: &str, value: impl Into<String>) {
-        self.0.insert(key.to_lowercase(), value.into());
+    /// Sets the text of a key; one that was there before is replaced. An empty text says nothing.
+    pub fn set(&mut self, key: &str, text: impl Into<String>) {
+        self.0.retain(|attribute| attribute.key != key);
+        self.add(key, text);
     }
 
-    /// What stands below the first of the keys that has a text.
-    pub fn get(&self, keys: &[&str]) -> Option<&str> {
-        keys.iter().find_map(|key| self.0.get(*key).map(|text| text.trim()).filter(|text| !text.is_empty()))
+    /// Adds a text, beside others of that key.
+    pub fn add(&mut self, key: &str, text: impl Into<String>) {
+        let text = text.into();
+        if !text.trim().is_empty() {
+            self.0.push(Attribute { key: key.to_owned(), text, why: None, is_left: false });
+        }
+    }
+
+    /// Adds a text that is left out.
+    pub fn leave(&mut self, key: &str, text: impl Into<String>, why: &'static str) {
+        self.0.push(Attribute { key: key.to_owned(), text: text.into(), why: Some(why), is_left: true });
+    }
+
+    /// Takes the text of the first of the keys that has one.
+    pub fn take(&mut self, keys: &[&str]) -> Option<String> {
+        self.read(keys, |text| Ok(text.to_owned()))
+    }
+
+    /// Takes the first text of the keys that `read` understands. One that it does not is left, with the reason.
+    pub fn read<T>(
+        &mut self,
+        keys: &[&str],
+        mut read: impl FnMut(&str) -> Result<T, &'static str>,
+    ) -> Option<T> {
+        self.read_with_unit(keys, |_| false, |_, text| read(text))
+    }
+
+    /// As [`read`](Self::read), where a key may end with a unit: `delay_ms`, `bandwidth (Mbps)`. `read` gets the key
+    /// as `keys` has it, and the number with the unit of its key.
+    pub fn read_with_unit<T>(
+        &mut self,
+        keys: &[&str],
+        is_unit: fn(&str) -> bool,
+        mut read: impl FnMut(&str, &str) -> Result<T, &'static str>,
+    ) -> Option<T> {
+        for key in keys {
+            for index in 0..self.0.len() {
+                let attribute = &self.0[index];
+                if attribute.is_left {
+                    continue;
+                }
+                let Some(unit) = unit_behind(&attribute.key, key, is_unit) else { continue };
+                let text = attribute.text.trim();
+                let read =
+                    if unit.is_empty() { read(key, text) } else { read(key, &format!("{text} {unit}")) };
+                match read {
+                    Ok(value) => {
+                        self.0.remove(index);
+                        return Some(value);
+                    }
+                    Err(why) => self.0[index].why = Some(why),
+                }
+            }
+        }
+        None
+    }
+
+    /// The text of a key that is not left out.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let is_it = |attribute: &&Attribute| !attribute.is_left && attribute.key.eq_ignore_ascii_case(key);
+        self.0.iter().find(is_it).map(|attribute| attribute.text.trim())
     }
 
     /// Adds what `outer` says and this does not.
     pub fn or(mut self, outer: &Attributes) -> Self {
-        for (key, value) in &outer.0 {
-            if !self.0.contains_key(key) {
-                self.0.insert(key.clone(), value.clone());
+        for attribute in &outer.0 {
+            if attribute.is_left || !self.0.iter().any(|own| own.key == attribute.key) {
+                self.0.push(attribute.clone());
             }
         }
         self
     }
 
-    pub fn label(&self) -> Option<&str> {
-        self.get(&["label", "name"])
-    }
-
-    /// A device of taunet's own exports.
-    pub fn kind(&self) -> Option<DeviceKind> {
-        match self.get(&["kind"])? {
-            "host" => Some(DeviceKind::Host),
-            "switch" => Some(DeviceKind::Switch),
-            "router" => Some(DeviceKind::Router),
-            _ => None,
-        }
-    }
-
-    /// Its place on the Earth.
-    ///
-    /// # Errors
-    /// The texts, where there is no such place.
-    pub fn position(&self) -> Result<Option<Position>, String> {
-        let latitude = self.get(&["latitude", "lat"]);
-        let longitude = self.get(&["longitude", "lon", "lng", "long"]);
-        let (Some(latitude), Some(longitude)) = (latitude, longitude) else { return Ok(None) };
-        let degrees = |text: &str| text.parse::<f64>().ok();
-        let position = degrees(latitude).zip(degrees(longitude));
-        match position.and_then(|(latitude, longitude)| Position::geographic(latitude, longitude)) {
-            Some(position) => Ok(Some(position)),
-            None => Err(format!("latitude {latitude}, longitude {longitude}")),
-        }
-    }
-
-    pub fn bandwidth(&self, options: &ImportOptions) -> Known<Bandwidth> {
-        if let Some(text) = self.get(&["bandwidth_bps", "linkspeedraw"]) {
-            return rate(text, 1.0);
-        }
-        if let (Some(text), Some(unit)) = (self.get(&["linkspeed"]), self.get(&["linkspeedunits"])) {
-            let factor = match unit.chars().next().map(|letter| letter.to_ascii_uppercase()) {
-                Some('K') => 1e3,
-                Some('M') => 1e6,
-                Some('G') => 1e9,
-                Some('T') => 1e12,
-                _ => f64::NAN,
-            };
-            return rate(text, factor);
-        }
-        let Some(text) = self.get(&["bandwidth", "capacity", "speed", "rate"]) else { return Known::Nothing };
-        if let Ok(bandwidth) = text.parse() {
-            return Known::Value(bandwidth);
-        }
-        match rate(text, options.capacity_unit.as_bps() as f64) {
-            Known::Value(bandwidth) => Known::Unitless(bandwidth),
-            other => other,
-        }
-    }
-
-    pub fn length(&self) -> Known<Distance> {
-        if let Some(text) = self.get(&["length_m"]) {
-            return metres(text, 1.0);
-        }
-        // TopoHub's `dist` is in kilometres.
-        if let Some(text) = self.get(&["length_km", "distance_km", "dist"]) {
-            return metres(text, 1e3);
-        }
-        match self.get(&["length", "distance"]) {
-            None => Known::Nothing,
-            Some(text) => text.parse().map_or_else(|_| Known::Unclear(text.to_owned()), Known::Value),
-        }
-    }
-
-    pub fn delay(&self) -> Known<Span> {
-        if let Some(text) = self.get(&["delay_ps"]) {
-            return text
-                .parse()
-                .map_or_else(|_| Known::Unclear(text.to_owned()), |ps| Known::Value(Span::from_ps(ps)));
-        }
-        match self.get(&["delay", "latency"]) {
-            None => Known::Nothing,
-            Some(text) => text.parse().map_or_else(|_| Known::Unclear(text.to_owned()), Known::Value),
-        }
-    }
-
-    /// The ports of an edge of taunet's own exports.
-    pub fn ports(&self) -> Option<[u16; 2]> {
-        let port = |keys: &[&str]| self.get(keys)?.parse().ok();
-        Some([port(&["source_port", "taillabel"])?, port(&["target_port", "headlabel"])?])
+    /// What is left.
+    pub fn iter(&self) -> impl Iterator<Item = &Attribute> {
+        self.0.iter()
     }
 }
 
-/// A number of bits per second, above zero.
-fn rate(text: &str, factor: f64) -> Known<Bandwidth> {
-    let bits = text.parse::<f64>().map_or(f64::NAN, |number| (number * factor).round());
-    match Rate::from_bps(if (1.0..1e18).contains(&bits) { bits as u64 } else { 0 }) {
-        Some(rate) => Known::Value(Bandwidth::Limited(rate)),
-        None => Known::Unclear(text.to_owned()),
+/// The unit at the end of a key that starts with `wanted`; empty where the two are the same.
+fn unit_behind<'a>(key: &'a str, wanted: &str, is_unit: fn(&str) -> bool) -> Option<&'a str> {
+    let start = key.get(..wanted.len())?;
+    if !start.eq_ignore_ascii_case(wanted) {
+        return None;
     }
+    let rest = &key[wanted.len()..];
+    let separators = ['_', '-', '.', ' ', '(', '[', ')', ']'];
+    let unit = rest.trim_matches(separators);
+    (rest.is_empty() || (rest.starts_with(separators) && is_unit(unit))).then_some(unit)
 }
 
-/// A length, rounded to a millimetre.
-fn metres(text: &str, factor: f64) -> Known<Distance> {
-    let metres = text.parse::<f64>().map_or(f64::NAN, |number| number * factor);
-    match (0.0..LONGEST_M).contains(&metres) {
-        true => Known::Value(Distance::from_um((metres * 1e3).round() as u64 * 1_000)),
-        false => Known::Unclear(text.to_owned()),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_understood_stays_with_the_reason() {
+        let mut attributes = Attributes::default();
+        attributes.set("Bandwidth", "fast");
+        attributes.set("SPEED", " 10 ");
+        attributes.set("empty", " ");
+        attributes.set("delay_ms", "3");
+        attributes.set("delay_variation", "4");
+        let number = |text: &str| text.parse::<u8>().map_err(|_| "no number");
+        assert_eq!(attributes.read(&["bandwidth", "speed"], number), Some(10));
+        let delay = attributes.read_with_unit(&["delay"], |unit| unit == "ms", |_, text| Ok(text.to_owned()));
+        assert_eq!(delay.as_deref(), Some("3 ms"));
+        let left = attributes.iter().map(|left| (left.key.as_str(), left.why)).collect::<Vec<_>>();
+        assert_eq!(left, [("Bandwidth", Some("no number")), ("delay_variation", None)]);
     }
 }

@@ -3,15 +3,19 @@
 //! # Source
 //! Graphviz documentation, "DOT Language": its grammar.
 
+mod label;
+mod labels;
 mod tokens;
 
 use std::ops::Range;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 
 use super::Source;
 use super::attributes::Attributes;
 use super::network::Network;
+use super::notes::Note;
+use super::reason::Owner;
 use crate::config::ConfigError;
 use tokens::{Token, Tokens};
 
@@ -24,10 +28,20 @@ pub(super) fn read(source: &Source) -> Result<Network, ConfigError> {
         tokens: Tokens::new(source)?,
         network: Network::default(),
         strict: false,
-        seen: FxHashSet::default(),
+        seen: FxHashMap::default(),
     };
     parser.graph()?;
+    labels::resolve(&mut parser.network);
     Ok(parser.network)
+}
+
+/// Swaps what is said of the two ends of an edge.
+fn reverse(attributes: &mut Attributes) {
+    for [tail, head] in [["tailport", "headport"], ["taillabel", "headlabel"]] {
+        let [of_tail, of_head] = [tail, head].map(|key| attributes.take(&[key]));
+        attributes.add(tail, of_head.unwrap_or_default());
+        attributes.add(head, of_tail.unwrap_or_default());
+    }
 }
 
 struct Parser<'a> {
@@ -36,7 +50,22 @@ struct Parser<'a> {
     network: Network,
     /// Two nodes are joined once.
     strict: bool,
-    seen: FxHashSet<[usize; 2]>,
+    seen: FxHashMap<[usize; 2], usize>,
+}
+
+/// An end of an edge: a node, and the port behind its name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct End {
+    node: usize,
+    port: Option<String>,
+    /// Where at the node a picture's line ends.
+    compass: Option<String>,
+}
+
+impl From<usize> for End {
+    fn from(node: usize) -> Self {
+        End { node, port: None, compass: None }
+    }
 }
 
 /// What `node [...]` and `edge [...]` said, here and outside.
@@ -91,7 +120,7 @@ impl Parser<'_> {
                 match what {
                     1 => scope.node = said.or(&scope.node),
                     2 => scope.edge = said.or(&scope.edge),
-                    _ => {}
+                    _ => self.describe(&said, depth),
                 }
                 return Ok(Vec::new());
             }
@@ -100,22 +129,35 @@ impl Parser<'_> {
             let span = self.tokens.span();
             self.tokens.advance()?;
             if self.take("=")? {
-                // An attribute of the graph.
-                return self.id().map(|_| Vec::new());
+                let mut said = Attributes::default();
+                said.set(&id, self.value()?);
+                self.describe(&said, depth);
+                return Ok(Vec::new());
             }
             let node = self.node(&id, scope, span.clone())?;
-            self.node_port()?;
-            return self.after_end(vec![node], Some(node), span, scope, depth);
+            let end = self.node_port(node)?;
+            return self.after_end(vec![end], Some(node), span, scope, depth);
         }
         let span = self.tokens.span();
         let members = self.subgraph(scope, depth)?;
-        self.after_end(members, None, span, scope, depth)
+        self.after_end(members.into_iter().map(End::from).collect(), None, span, scope, depth)
+    }
+
+    /// Attributes of the graph, or of a subgraph.
+    fn describe(&mut self, said: &Attributes, depth: usize) {
+        if depth > 0 {
+            self.network.notes.leave(Owner::Subgraph, said);
+            return;
+        }
+        for attribute in said.iter() {
+            self.network.attributes.set(&attribute.key, attribute.text.as_str());
+        }
     }
 
     /// What follows the first end of an edge, or a node alone.
     fn after_end(
         &mut self,
-        first: Vec<usize>,
+        first: Vec<End>,
         node: Option<usize>,
         span: Range<usize>,
         scope: &Scope,
@@ -140,41 +182,69 @@ impl Parser<'_> {
                 self.edges(&pair[0], &pair[1], &attributes, &span)?;
             }
         }
-        Ok(ends.into_iter().flatten().collect())
+        Ok(ends.into_iter().flatten().map(|end| end.node).collect())
     }
 
     fn edges(
         &mut self,
-        from: &[usize],
-        to: &[usize],
+        from: &[End],
+        to: &[End],
         attributes: &Attributes,
         span: &Range<usize>,
     ) -> Result<(), ConfigError> {
-        for &from in from {
-            for &to in to {
-                let pair = if self.network.directed { [from, to] } else { [from.min(to), from.max(to)] };
-                if self.strict && !self.seen.insert(pair) {
-                    continue;
+        for (from, to) in from.iter().flat_map(|from| to.iter().map(move |to| (from, to))) {
+            let mut attributes = attributes.clone();
+            for (end, key) in [(from, "tailport"), (to, "headport")] {
+                if let Some(port) = &end.port {
+                    attributes.set(key, port.as_str());
                 }
-                self.network.add_edge(self.source, [from, to], attributes.clone(), Some(span.clone()))?;
+                attributes.add("compass", end.compass.as_deref().unwrap_or_default());
             }
+            let mut ends = [from.node, to.node];
+            let mut directed = self.network.directed;
+            if directed {
+                match attributes.take(&["dir"]).as_deref() {
+                    Some("none" | "both") => directed = false,
+                    Some("back") => {
+                        ends.reverse();
+                        reverse(&mut attributes);
+                    }
+                    _ => {}
+                }
+            }
+            let pair = if directed { ends } else { [ends[0].min(ends[1]), ends[0].max(ends[1])] };
+            if let (true, Some(&known)) = (self.strict, self.seen.get(&pair)) {
+                let known = &mut self.network.edges[known].attributes;
+                *known = attributes.or(known);
+                continue;
+            }
+            self.seen.insert(pair, self.network.edges.len());
+            let edge = self.network.add_edge(self.source, ends, attributes, Some(span.clone()))?;
+            edge.directed = directed;
         }
         Ok(())
     }
 
     /// An end of an edge behind an arrow: a node or a subgraph.
-    fn end(&mut self, scope: &Scope, depth: usize) -> Result<Vec<usize>, ConfigError> {
+    fn end(&mut self, scope: &Scope, depth: usize) -> Result<Vec<End>, ConfigError> {
         let span = self.tokens.span();
-        let Some(id) = self.tokens.plain_id() else { return self.subgraph(scope, depth) };
+        let Some(id) = self.tokens.plain_id() else {
+            return Ok(self.subgraph(scope, depth)?.into_iter().map(End::from).collect());
+        };
         self.tokens.advance()?;
         let node = self.node(&id, scope, span)?;
-        self.node_port()?;
-        Ok(vec![node])
+        Ok(vec![self.node_port(node)?])
     }
 
     /// `[subgraph [name]] { ... }`
     fn subgraph(&mut self, scope: &Scope, depth: usize) -> Result<Vec<usize>, ConfigError> {
-        if self.tokens.take_word("subgraph")? && matches!(self.tokens.peek(), Token::Id(_)) {
+        if self.tokens.take_word("subgraph")?
+            && let Token::Id(name) = self.tokens.peek()
+        {
+            // A cluster is drawn as a frame; another subgraph is not drawn.
+            if name.starts_with("cluster") {
+                self.network.notes.count(Note::Group, name);
+            }
             self.tokens.advance()?;
         }
         if !self.take("{")? {
@@ -193,12 +263,18 @@ impl Parser<'_> {
         }
     }
 
-    /// `:port:compass`, which says where a picture's line ends.
-    fn node_port(&mut self) -> Result<(), ConfigError> {
+    /// `:port`, `:compass` or `:port:compass` behind a node.
+    fn node_port(&mut self, node: usize) -> Result<End, ConfigError> {
+        const COMPASS: [&str; 10] = ["n", "ne", "e", "se", "s", "sw", "w", "nw", "c", "_"];
+        let mut end = End::from(node);
         while self.take(":")? {
-            self.id()?;
+            let word = self.id()?;
+            match COMPASS.contains(&word.as_str()) {
+                true => end.compass = Some(word),
+                false => end.port = Some(word),
+            }
         }
-        Ok(())
+        Ok(end)
     }
 
     /// `[a=1, b="2"; c] [...]`
@@ -207,19 +283,26 @@ impl Parser<'_> {
         while self.take("[")? {
             while !self.take("]")? {
                 let key = self.id()?;
-                let value = if self.take("=")? { self.id()? } else { "true".to_owned() };
-                // `\N` is the node's own name.
-                if !(key == "label" && value == "\\N") {
-                    attributes.set(&key, value);
-                }
+                let value = if self.take("=")? { self.value()? } else { "true".to_owned() };
+                attributes.set(&key, value);
                 while self.take(",")? || self.take(";")? {}
             }
         }
         Ok(attributes)
     }
 
+    /// A value of an attribute; one in HTML as the text that it shows.
+    fn value(&mut self) -> Result<String, ConfigError> {
+        let Token::Html(html) = self.tokens.peek() else { return self.id() };
+        let text = label::from_html(html);
+        self.tokens.advance()?;
+        Ok(text)
+    }
+
     fn id(&mut self) -> Result<String, ConfigError> {
-        let Token::Id(id) = self.tokens.peek() else { return Err(self.unexpected("a name or a value")) };
+        let (Token::Id(id) | Token::Html(id)) = self.tokens.peek() else {
+            return Err(self.unexpected("a name or a value"));
+        };
         let id = id.clone();
         self.tokens.advance()?;
         Ok(id)

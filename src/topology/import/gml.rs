@@ -5,9 +5,14 @@
 
 use std::ops::Range;
 
+use rustc_hash::FxHashMap;
+
 use super::Source;
 use super::attributes::Attributes;
+use super::labels::without_entities;
 use super::network::Network;
+use super::notes::Note;
+use super::reason::Owner;
 use crate::config::ConfigError;
 
 /// The deepest list: trees are dropped, and read, level by level.
@@ -27,33 +32,78 @@ enum Value {
 }
 
 pub(super) fn read(source: &Source) -> Result<Network, ConfigError> {
-    let entries = parse(source)?;
-    let graph = entries.iter().find(|entry| entry.key == "graph");
-    let Some(Entry { value: Value::List(graph), .. }) = graph else {
+    if source.text().trim_start().starts_with('<') {
+        let message = "not GML, the Graph Modelling Language: the file is XML";
+        return Err(source.whole(message).with_help("GraphML is read with --format graphml".to_owned()));
+    }
+    let mut entries = parse(source)?;
+    let graph = entries.iter().position(|entry| entry.key == "graph");
+    let graph = graph.map(|graph| entries.remove(graph).value);
+    let Some(Value::List(graph)) = graph else {
         return Err(source.whole("not GML: there is no `graph [ ... ]`"));
     };
-    let described = attributes(graph);
-    let name = described.get(&["network", "name", "label"]).map(str::to_owned);
-    let mut network = Network::new(name, described.get(&["directed"]) == Some("1"));
-    for (keys, entry) in lists(graph, "node") {
-        let attributes = attributes(keys);
-        let Some(id) = attributes.get(&["id"]).map(str::to_owned) else {
-            return Err(source.error(entry.span.clone(), "this node has no `id`"));
-        };
-        network.add_node(source, &id, attributes, Some(entry.span.clone()))?;
-    }
-    for (keys, entry) in lists(graph, "edge") {
-        let attributes = attributes(keys);
-        let mut ends = [0; 2];
-        for (end, key) in ends.iter_mut().zip(["source", "target"]) {
-            let Some(id) = attributes.get(&[key]) else {
-                return Err(source.error(entry.span.clone(), format!("this edge has no `{key}`")));
-            };
-            *end = network.node(source, id, Some(entry.span.clone()))?;
-        }
-        network.add_edge(source, ends, attributes, Some(entry.span.clone()))?;
+    let mut network = Network::default();
+    let is_part =
+        |entry: &&Entry| matches!(&entry.value, Value::List(_)) && matches!(&entry.key[..], "node" | "edge");
+    let mut described = attributes(graph.iter().filter(|entry| !is_part(entry)).chain(&entries));
+    network.directed = described.take(&["directed"]).as_deref() == Some("1");
+    described.take(&["multigraph"]);
+    network.name = described.take(&["network", "name", "label"]);
+    network.attributes = described;
+    let groups = read_nodes(source, &graph, &mut network)?;
+    for (keys, entry) in lists(&graph, "edge") {
+        read_edge(source, keys, entry, &groups, &mut network)?;
     }
     Ok(network)
+}
+
+/// Adds the nodes; the labels of those that are frames around others, by id.
+fn read_nodes(
+    source: &Source,
+    graph: &[Entry],
+    network: &mut Network,
+) -> Result<FxHashMap<String, String>, ConfigError> {
+    let mut groups = FxHashMap::default();
+    for (keys, entry) in lists(graph, "node") {
+        let mut attributes = attributes(keys.iter());
+        let Some(id) = attributes.take(&["id"]) else {
+            return Err(source.error(entry.span.clone(), "this node has no `id`"));
+        };
+        // yEd: a frame, and the frame that a node stands in.
+        let is_group = attributes.take(&["isGroup"]).is_some_and(|text| text == "1");
+        if is_group {
+            let label = attributes.take(&["label"]).unwrap_or_else(|| id.clone());
+            network.notes.count(Note::Group, &label);
+            network.notes.leave(Owner::Node, &attributes);
+            groups.insert(id, label);
+            continue;
+        }
+        network.add_node(source, &id, attributes, Some(entry.span.clone()))?;
+    }
+    Ok(groups)
+}
+
+fn read_edge(
+    source: &Source,
+    keys: &[Entry],
+    entry: &Entry,
+    groups: &FxHashMap<String, String>,
+    network: &mut Network,
+) -> Result<(), ConfigError> {
+    let mut attributes = attributes(keys.iter());
+    let mut ends = [0; 2];
+    for (end, key) in ends.iter_mut().zip(["source", "target"]) {
+        let Some(id) = attributes.take(&[key]) else {
+            return Err(source.error(entry.span.clone(), format!("this edge has no `{key}`")));
+        };
+        if let Some(group) = groups.get(&id) {
+            network.notes.count(Note::EdgeOfGroup, group);
+            return Ok(());
+        }
+        *end = network.node(source, &id, Some(entry.span.clone()))?;
+    }
+    network.add_edge(source, ends, attributes, Some(entry.span.clone()))?;
+    Ok(())
 }
 
 /// The lists below a key.
@@ -64,11 +114,15 @@ fn lists<'a>(entries: &'a [Entry], key: &'static str) -> impl Iterator<Item = (&
     })
 }
 
-fn attributes(entries: &[Entry]) -> Attributes {
+fn attributes<'a>(entries: impl Iterator<Item = &'a Entry>) -> Attributes {
     let mut attributes = Attributes::default();
     for entry in entries {
-        if let Value::Text(text) = &entry.value {
-            attributes.set(&entry.key, text.as_str());
+        match &entry.value {
+            Value::Text(text) => attributes.add(&entry.key, text.as_str()),
+            Value::List(list) => {
+                let keys = list.iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>();
+                attributes.add(&entry.key, format!("[ {} ]", keys.join(" ")));
+            }
         }
     }
     attributes
@@ -104,9 +158,11 @@ fn parse(source: &Source) -> Result<Vec<Entry>, ConfigError> {
             Some((Token::Word(text), _)) => {
                 entries.push(Entry { key, value: Value::Text(text.to_owned()), span })
             }
-            Some((Token::Text(text), _)) => {
-                entries.push(Entry { key, value: Value::Text(decoded(text)), span })
-            }
+            Some((Token::Text(text), _)) => entries.push(Entry {
+                key,
+                value: Value::Text(without_entities(&text.replace("\\\"", "\""))),
+                span,
+            }),
             Some((Token::Open, _)) if open.len() < DEEPEST => {
                 open.push((std::mem::take(&mut entries), key, span));
             }
@@ -146,7 +202,7 @@ impl<'a> Tokens<'a> {
             None => return Ok(None),
             Some('[') => (Token::Open, 1),
             Some(']') => (Token::Close, 1),
-            Some('"') => match rest[1..].find('"') {
+            Some('"') => match end_of_text(&rest[1..]) {
                 Some(end) => (Token::Text(&rest[1..end + 1]), end + 2),
                 None => return Err(self.source.error(start..start + 1, "this text is never closed")),
             },
@@ -160,32 +216,12 @@ impl<'a> Tokens<'a> {
     }
 }
 
-/// A text with its character entities resolved: `&amp;`, `&#252;`.
-fn decoded(text: &str) -> String {
-    let mut decoded = String::new();
-    let mut rest = text;
-    while let Some(start) = rest.find('&') {
-        decoded.push_str(&rest[..start]);
-        rest = &rest[start..];
-        let end = rest.bytes().take(12).position(|byte| byte == b';');
-        let character = end.and_then(|end| match &rest[1..end] {
-            "amp" => Some('&'),
-            "quot" => Some('"'),
-            "lt" => Some('<'),
-            "gt" => Some('>'),
-            "apos" => Some('\''),
-            number => number.strip_prefix('#')?.parse().ok().and_then(char::from_u32),
-        });
-        match (character, end) {
-            (Some(character), Some(end)) => {
-                decoded.push(character);
-                rest = &rest[end + 1..];
-            }
-            _ => {
-                decoded.push('&');
-                rest = &rest[1..];
-            }
-        }
-    }
-    decoded + rest
+/// Where the quote is that ends a text. GML writes `&quot;` in a text; a quote behind a backslash, as others write it,
+/// ends the text only where a gap follows.
+fn end_of_text(text: &str) -> Option<usize> {
+    let mut quotes = text.match_indices('"').map(|(at, _)| at);
+    quotes.find(|&at| {
+        let next = text[at + 1..].chars().next();
+        !text[..at].ends_with('\\') || next.is_none_or(|next| next.is_whitespace() || next == ']')
+    })
 }

@@ -6,7 +6,9 @@ use rustc_hash::FxHashMap;
 
 use super::Source;
 use super::attributes::Attributes;
+use super::notes::Notes;
 use crate::config::ConfigError;
+use crate::units::Rate;
 
 /// The most nodes of an imported network.
 const MOST_NODES: usize = 200_000;
@@ -20,12 +22,17 @@ pub(super) type Place = Option<Range<usize>>;
 #[derive(Debug, Default)]
 pub(super) struct Network {
     pub name: Option<String>,
-    /// An edge is one direction of a link.
+    /// Edges have a direction, unless one says otherwise.
     pub directed: bool,
     pub nodes: Vec<Node>,
     pub edges: Vec<Edge>,
     pub demands: Vec<RawDemand>,
+    /// What a demand of 1 stands for, where the file says it.
+    pub demand_unit: Option<Rate>,
+    /// What the file says of the graph.
+    pub attributes: Attributes,
     pub remarks: Vec<String>,
+    pub notes: Notes,
     index: FxHashMap<String, usize>,
 }
 
@@ -43,6 +50,8 @@ pub(super) struct Edge {
     pub ends: [usize; 2],
     pub attributes: Attributes,
     pub place: Place,
+    /// It is one direction of a link.
+    pub directed: bool,
 }
 
 #[derive(Debug)]
@@ -61,7 +70,7 @@ impl Network {
         &mut self,
         source: &Source,
         id: &str,
-        attributes: Attributes,
+        mut attributes: Attributes,
         place: Place,
     ) -> Result<usize, ConfigError> {
         let index = self.nodes.len();
@@ -71,23 +80,24 @@ impl Network {
         if index >= MOST_NODES {
             return Err(at(source, place, format!("there are more than {MOST_NODES} nodes")));
         }
-        let is_hyperedge = attributes.get(&["hyperedge"]).is_some_and(|text| text == "1" || text == "true");
+        let is_hyperedge = attributes.take(&["hyperedge"]).is_some_and(|text| text == "1" || text == "true");
         self.nodes.push(Node { id: id.to_owned(), attributes, place, is_hyperedge });
         Ok(index)
     }
 
+    /// Adds an edge, with a direction where the network's edges have one.
     pub fn add_edge(
         &mut self,
         source: &Source,
         ends: [usize; 2],
         attributes: Attributes,
         place: Place,
-    ) -> Result<(), ConfigError> {
+    ) -> Result<&mut Edge, ConfigError> {
         if self.edges.len() >= MOST_EDGES {
             return Err(at(source, place, format!("there are more than {MOST_EDGES} edges")));
         }
-        self.edges.push(Edge { ends, attributes, place });
-        Ok(())
+        self.edges.push(Edge { ends, attributes, place, directed: self.directed });
+        Ok(self.edges.last_mut().expect("one was added"))
     }
 
     /// The node of that id, if there is one.

@@ -1,60 +1,45 @@
-//! SNDlib's XML.
+//! SNDlib: its XML, and its native format.
 //!
 //! # Source
 //! S. Orlowski, R. Wessäly, M. Pióro, A. Tomaszewski, "SNDlib 1.0: Survivable Network Design Library", Networks 55(3),
-//! 2010, and its XML schema.
+//! 2010; its XML schema, and "The native format" of its documentation.
+
+mod native;
+mod xml;
 
 use rustc_hash::FxHashSet;
 
 use super::Source;
 use super::attributes::Attributes;
-use super::convert::counted;
-use super::network::{Network, RawDemand};
-use super::xml::{self, Element, child_text, children, head, required};
+use super::network::Network;
+use super::notes::counted;
 use crate::config::ConfigError;
+use crate::units::Rate;
+
+/// What the first line of a file in the native format starts with.
+const NATIVE: &str = "?SNDlib native format";
+
+/// Whether a text is in the native format.
+pub(super) fn is_native(text: &str) -> bool {
+    text.trim_start().starts_with(NATIVE)
+}
 
 pub(super) fn read(source: &Source) -> Result<Network, ConfigError> {
-    let document = xml::parse(source)?;
-    let root = document.root_element();
-    let structure = children(root, "networkStructure").next().filter(|_| root.tag_name().name() == "network");
-    let Some(structure) = structure else {
-        let message = format!("not SNDlib: <{}> without a <networkStructure>", root.tag_name().name());
-        return Err(source.error(head(root), message));
-    };
     let mut network = Network::new(file_stem(source), false);
-    for nodes in children(structure, "nodes") {
-        let geographic = nodes.attribute("coordinatesType") != Some("pixel");
-        if !geographic {
-            network.remarks.push("coordinates are those of a picture: they give no lengths".to_owned());
-        }
-        for node in children(nodes, "node") {
-            let attributes = node_attributes(node, geographic);
-            network.add_node(source, required(source, node, "id")?, attributes, Some(head(node)))?;
-        }
-    }
-    let mut modules = 0;
-    for link in children(structure, "links").flat_map(|links| children(links, "link")) {
-        let ends = ends(source, link, &network)?;
-        let (attributes, by_module) = link_attributes(link);
-        modules += usize::from(by_module);
-        network.add_edge(source, ends, attributes, Some(head(link)))?;
-    }
-    if modules > 0 {
-        let links = counted(modules, "link");
+    let by_module = if is_native(source.text()) {
+        native::read(source, &mut network)?
+    } else {
+        xml::read(source, &mut network)?
+    };
+    if by_module > 0 {
+        let links = counted(by_module, "link");
         network.remarks.push(format!("{links} without capacity yet: the first that can be installed taken"));
     }
-    network.directed = is_directed(&network);
-    if network.directed {
+    if is_directed(&network) {
+        network.edges.iter_mut().for_each(|edge| edge.directed = true);
         network.remarks.push("every link is there in both directions: the two are one".to_owned());
     }
-    for demand in children(root, "demands").flat_map(|demands| children(demands, "demand")) {
-        let ends = ends(source, demand, &network)?;
-        let text = child_text(demand, "demandValue").unwrap_or_default();
-        let value = text
-            .parse()
-            .map_err(|_| source.error(head(demand), "this demand has no <demandValue> that is a number"))?;
-        network.demands.push(RawDemand { ends, value });
-    }
+    network.demand_unit = unit(&mut network.attributes);
     Ok(network)
 }
 
@@ -63,46 +48,37 @@ fn file_stem(source: &Source) -> Option<String> {
     Some(stem.to_string_lossy().into_owned())
 }
 
-fn ends(source: &Source, element: Element<'_>, network: &Network) -> Result<[usize; 2], ConfigError> {
-    let mut ends = [0; 2];
-    for (end, name) in ends.iter_mut().zip(["source", "target"]) {
-        let Some(id) = child_text(element, name) else {
-            let message = format!("<{}> has no <{name}>", element.tag_name().name());
-            return Err(source.error(head(element), message));
+/// What a demand of 1 stands for, where the file says it.
+fn unit(attributes: &mut Attributes) -> Option<Rate> {
+    attributes.read(&["unit"], |text| {
+        let bits = match text.to_uppercase().as_str() {
+            "BITPERSEC" => 1,
+            "KBITPERSEC" => 1_000,
+            "MBITPERSEC" => 1_000_000,
+            "GBITPERSEC" => 1_000_000_000,
+            _ => return Err("not a rate: --demand-unit says what a demand of 1 stands for"),
         };
-        *end = network.node(source, id, Some(head(element)))?;
-    }
-    Ok(ends)
+        Rate::from_bps(bits).ok_or("not a rate")
+    })
 }
 
-fn node_attributes(node: Element<'_>, geographic: bool) -> Attributes {
-    let mut attributes = Attributes::default();
-    let coordinates = children(node, "coordinates").next().filter(|_| geographic);
-    for (axis, name) in [("x", "longitude"), ("y", "latitude")] {
-        if let Some(text) = coordinates.and_then(|coordinates| child_text(coordinates, axis)) {
-            attributes.set(name, text);
-        }
-    }
-    attributes
-}
-
-/// What is installed, else the first module that can be: the problem is which to install.
-fn link_attributes(link: Element<'_>) -> (Attributes, bool) {
-    let mut attributes = Attributes::default();
-    let capacity = |module: Option<Element<'_>>| {
-        let capacity = module.and_then(|module| child_text(module, "capacity").map(str::to_owned))?;
-        capacity.parse::<f64>().is_ok_and(|number| number > 0.0).then_some(capacity)
-    };
-    let installed = capacity(children(link, "preInstalledModule").next());
-    let modules = children(link, "additionalModules").flat_map(|modules| children(modules, "addModule"));
-    let first = || modules.map(|module| capacity(Some(module))).find(Option::is_some).flatten();
-    let by_module = installed.is_none();
-    let capacity = installed.or_else(first);
-    let by_module = by_module && capacity.is_some();
+/// The capacity of a link: what is installed, else the first module that can be, for the problem is which to install.
+/// Whether it is a module's.
+fn capacity(link: &mut Attributes, installed: Option<&str>, modules: &[&str]) -> bool {
+    let is_some = |text: &&str| text.parse::<f64>().is_ok_and(|number| number > 0.0);
+    let (mut modules, mut by_module) = (modules.to_vec(), false);
+    let capacity = installed.filter(is_some).or_else(|| {
+        let first = modules.iter().position(is_some)?;
+        by_module = true;
+        Some(modules.remove(first))
+    });
     if let Some(capacity) = capacity {
-        attributes.set("capacity", capacity);
+        link.set("capacity", capacity);
     }
-    (attributes, by_module)
+    for module in modules {
+        link.leave("module", module, "a link has one capacity: modules that could be added are left out");
+    }
+    by_module
 }
 
 /// Whether each edge has one back: a directed problem lists both.

@@ -91,6 +91,15 @@ strict digraph "a \"b\"" {
 }
 "##;
 
+/// SNDlib's native format.
+const NATIVE: &str = "?SNDlib native format; type: network; version: 1.0
+META ( unit = MBITPERSEC )
+# a comment
+NODES ( Berlin ( 13.48 52.52 ) Ulm ( 9.99 48.40 ) Essen )
+LINKS ( L1 ( Berlin Ulm ) 9920.0 0.0 0.0 133.0 ( 40.0 1.0 160.0 3.0 ) L2 ( Ulm Essen ) 0.0 0.0 0.0 1.0 ( 40.0 1.0 ) )
+DEMANDS ( D1 ( Berlin Essen ) 1 195.5 UNLIMITED )
+";
+
 fn imported(text: &str, format: ImportFormat) -> (Imported, Topology) {
     imported_with(text, format, &ImportOptions::default())
 }
@@ -139,12 +148,14 @@ fn graphml_of_the_topology_zoo() {
     assert_eq!(
         imported.remarks,
         [
-            "1 link has no bandwidth: 10 Gbps taken",
-            "1 link has a bandwidth that is not understood, such as `45-155`: 10 Gbps taken",
+            "2 devices have another name than in the file, such as that of `New York`: spaces, colons, quotes and brackets become `-`, and of two equal names the second gets `-2`",
+            "2 links have no bandwidth: 10 Gbps taken",
             "2 links have no length: the great circle between its ends taken",
             "2 links have no length and no delay: 0 ps taken",
-            "1 edge left out: from a node to itself",
+            "left out: 1 edge from a node to itself",
             "1 link of 4 run beside another one",
+            "left out: edge attributes `LinkSpeed` (1 edge, such as `2.5`), `LinkSpeedUnits` (1 edge, such as `M`): another attribute gives the bandwidth, or this is none",
+            "left out: edge attribute `LinkSpeed` (1 edge, such as `45-155`): not a bandwidth",
             "the network is in 2 pieces: nothing can cross from one to another",
             "4 hosts added, one at each node, with links of 100 Gbps and no delay",
         ]
@@ -152,7 +163,7 @@ fn graphml_of_the_topology_zoo() {
     assert!(
         imported
             .to_toml()
-            .starts_with("# Imported by `taunet topology import` from file.x (GraphML).\n#\n# - 1 link")
+            .starts_with("# Imported by `taunet topology import` from file.x (GraphML).\n#\n# - 2 devices")
     );
 }
 
@@ -184,9 +195,8 @@ fn sndlib() {
         links(&topology).into_iter().step_by(2).map(|link| link.split(' ').nth(2).unwrap().to_owned());
     assert_eq!(bandwidths.collect::<Vec<_>>(), ["9.92", "40"]);
     assert_eq!(imported.demands_csv(), "source,destination,bandwidth_bps\nh-Berlin,h-Essen,1955000000\n");
-    assert!(
-        imported.remarks.contains(&"2 links have a capacity without a unit: 1 stands for 1 Mbps".to_owned())
-    );
+    let unit = "2 links have a bandwidth without a unit: 1 stands for 1 Mbps (--bandwidth-unit sets another)";
+    assert!(imported.remarks.contains(&unit.to_owned()));
     assert!(imported.remarks.contains(&"1 demand, where 1 stands for 10 Mbps".to_owned()));
     // A directed problem has each link twice.
     let back = "<link><source>Ulm</source><target>Berlin</target></link><link><source>Essen</source><target>Ulm</target></link></links>";
@@ -207,7 +217,7 @@ fn topohub() {
     let (imported, topology) = imported_with(JSON, ImportFormat::Json, &none);
     assert_eq!((topology.devices().len(), imported.demands.len()), (3, 0));
     assert!(
-        imported.remarks.contains(&"3 demands left out: no host at an end".to_owned()),
+        imported.remarks.contains(&"left out: 3 demands: no host at an end".to_owned()),
         "{:?}",
         imported.remarks
     );
@@ -232,7 +242,7 @@ fn dot() {
         ]
     );
     let host = topology.devices().find(|(_, device)| device.kind == DeviceKind::Host).unwrap().1;
-    assert_eq!((host.name.as_str(), host.addresses[0].to_string().as_str()), ("b-H-/b", "10.1.2.3/32"));
+    assert_eq!((host.name.as_str(), host.addresses[0].to_string().as_str()), ("H", "10.1.2.3/32"));
     assert!(
         imported.remarks.contains(&"4 links have one direction in the file: both taken".to_owned()),
         "{:?}",
@@ -262,6 +272,8 @@ fn the_format_is_told_by_name_and_content() {
     assert_eq!(of("a.xml", GRAPHML), Some(ImportFormat::Graphml));
     assert_eq!(of("a.xml", SNDLIB), Some(ImportFormat::Sndlib));
     assert_eq!(of("a.gv", ""), Some(ImportFormat::Dot));
+    assert_eq!(of("a.txt", "?SNDlib native format; type: network"), Some(ImportFormat::Sndlib));
+    assert_eq!(of("a.mn", "{}"), Some(ImportFormat::Json));
     assert_eq!((of("a", ""), of("a.txt", "")), (None, None));
 }
 
@@ -279,8 +291,26 @@ fn what_is_wrong_has_its_place() {
             "<graphml>\n<graph></grap></graphml>",
             "f:2:8: not XML as it should be: expected 'graph' tag, not 'grap'",
         ),
-        (Graphml, bomb, "f:1:1: not XML as it should be: XML with DTD detected"),
-        (Graphml, SNDLIB, "f:2:1: not GraphML: the file is a <network>"),
+        (
+            Graphml,
+            bomb,
+            "f:1:1: this document type declares entities or elements, and taunet reads none (take the `[ ... ]` out of the <!DOCTYPE>, and write out what it declares)",
+        ),
+        (
+            Graphml,
+            SNDLIB,
+            "f:2:1: not GraphML: the file is a <network> (the file looks like SNDlib: --format sndlib reads that)",
+        ),
+        (
+            Gml,
+            "graph G {\n}",
+            "f: not GML: there is no `graph [ ... ]` (the file looks like DOT: --format dot reads that)",
+        ),
+        (
+            Dot,
+            "graph [ node [ id 1 ] ]",
+            "f:1:7: this does not fit here: expected `{` (the file looks like GML: --format gml reads that)",
+        ),
         (Graphml, "<graphml/>", "f:1:1: there is no <graph> in this file"),
         (Graphml, "<graphml><graph/></graphml>", "f: there are no nodes in this file"),
         (Graphml, "<graphml><graph><node/></graph></graphml>", "f:1:17: <node> has no attribute `id`"),
@@ -305,8 +335,8 @@ fn what_is_wrong_has_its_place() {
         (Gml, "graph [ node [ id 1 ] edge [ source 1 ] ]", "f:1:23: this edge has no `target`"),
         (
             Gml,
-            "graph [ node [ id 1 Latitude NAN Longitude 5 ] ]",
-            "f:1:9: the node `1` is at no place on the Earth: latitude NAN, longitude 5 (latitude is from -90 to 90, longitude from -180 to 180)",
+            "graph [ node [ id 1 Latitude 91 Longitude 5 ] ]",
+            "f:1:9: the node `1` is at no place on the Earth: latitude 91, longitude 5 (latitude is from -90 to 90, longitude from -180 to 180)",
         ),
         (Gml, &deep_gml, "f:1:519: lists are more than 64 deep"),
         (Dot, "grap { }", "f:1:1: this does not fit here: expected `graph` or `digraph`"),
@@ -317,27 +347,63 @@ fn what_is_wrong_has_its_place() {
         (Dot, "graph { \"a }", "f:1:9: this text is never closed"),
         (Dot, "graph { <a }", "f:1:9: this `<` is never closed"),
         (Dot, "graph { a /* }", "f:1:11: this comment is never closed"),
-        (Dot, "graph { a @ }", "f:1:11: this character has no meaning here"),
+        (
+            Dot,
+            "graph { a @ }",
+            "f:1:11: this character has no meaning here (a name with other characters than letters, digits and _ stands in quotes)",
+        ),
         (
             Dot,
             "graph { a } graph { b }",
             "f:1:13: this does not fit here: expected the end of the file: one graph is read",
         ),
         (Dot, &deep_dot, "f:1:74: subgraphs are more than 64 deep"),
-        (Sndlib, GRAPHML, "f:2:1: not SNDlib: <graphml> without a <networkStructure>"),
+        (
+            Sndlib,
+            GRAPHML,
+            "f:2:1: not SNDlib: <graphml> without a <networkStructure> (SNDlib XML has <network><networkStructure>; GraphML is read with --format graphml)",
+        ),
+        (Sndlib, "?SNDlib native format\nNODES ( a", "f:2:7: this `(` is never closed"),
+        (Sndlib, "?SNDlib native format\nNODES", "f:2:1: `NODES` has no `( ... )` behind it"),
+        (Sndlib, "?SNDlib native format\n( a )", "f:2:1: expected the name of a section, such as `NODES`"),
+        (Sndlib, "?SNDlib native format\nNODES ( a ) )", "f:2:13: `)` closes nothing"),
+        (
+            Sndlib,
+            "?SNDlib native format\nNODES ( a )\nLINKS ( l 1 2 )",
+            "f:3:9: `l` has no `( SOURCE TARGET )`",
+        ),
+        (Sndlib, "?SNDlib native format\nNODES ( a )\nLINKS ( l ( a b ) )", "f:3:9: no node has the id `b`"),
+        (
+            Sndlib,
+            "?SNDlib native format\nNODES ( a )\nDEMANDS ( d ( a a ) x )",
+            "f:3:11: this demand is not `ID ( SOURCE TARGET ) UNIT VALUE LENGTH`",
+        ),
+        (
+            Gml,
+            "<gml/>",
+            "f: not GML, the Graph Modelling Language: the file is XML (GraphML is read with --format graphml)",
+        ),
         (Json, "{\n\"nodes\": [}", "f:2:11: not JSON as it should be: expected value"),
         (Json, &deep_json, "f:1:128: not JSON as it should be: recursion limit exceeded"),
         (Json, "[]", "f: not node-link JSON: the file is no object"),
         (Json, "{}", "f: not node-link JSON: there is no list `nodes`"),
         (Json, "{\"nodes\": []}", "f: not node-link JSON: there is no list `edges` or `links`"),
-        (Json, "{\"nodes\": [3], \"links\": []}", "f: `nodes[0]` is no object"),
-        (Json, "{\"nodes\": [{}], \"links\": []}", "f: `nodes[0]` has no `id`"),
-        (Json, "{\"nodes\": [{\"id\": {}}], \"links\": []}", "f: `nodes[0]` has no `id`"),
-        (Json, "{\"nodes\": [{\"id\": 1}], \"links\": [{\"source\": 1}]}", "f: `edges[0]` has no `target`"),
+        (Json, "{\"nodes\": [null], \"links\": []}", "f: `nodes[0]` is no object"),
+        (
+            Json,
+            "{\"nodes\": [{\"id\": 1}, {}], \"links\": []}",
+            "f: `nodes[1]` has no `id`, and others have one",
+        ),
+        (
+            Json,
+            "{\"nodes\": [{\"id\": {}}], \"links\": []}",
+            "f: `nodes[0]` has an `id` that is no text and no number",
+        ),
+        (Json, "{\"nodes\": [{\"id\": 1}], \"links\": [{\"source\": 1}]}", "f: `links[0]` has no `target`"),
         (
             Json,
             "{\"nodes\": [{\"id\": 1}], \"links\": [{\"source\": 1, \"target\": 2}]}",
-            "f: `edges[0]`: no node has the id `2`",
+            "f: `links[0]`: no node has the id `2`",
         ),
         (
             Json,
@@ -363,13 +429,14 @@ proptest! {
 
     /// Whatever is cut out of a good file and put in its place: a network or an error, and no panic.
     #[test]
-    fn no_text_panics(which in 0..5usize, at in 0..1600usize, length in 0..60usize, put in "[\\PC\n\"=\\[\\]{}<>&;.-]{0,6}") {
+    fn no_text_panics(which in 0..6usize, at in 0..1600usize, length in 0..60usize, put in "[\\PC\n\"=\\[\\]{}<>&;.-]{0,6}") {
         let (text, format) = [
             (GRAPHML, ImportFormat::Graphml),
             (GML, ImportFormat::Gml),
             (SNDLIB, ImportFormat::Sndlib),
             (JSON, ImportFormat::Json),
             (DOT, ImportFormat::Dot),
+            (NATIVE, ImportFormat::Sndlib),
         ][which];
         let kept = text.char_indices().filter(|(index, _)| !(at..at + length).contains(index));
         let (before, after): (Vec<_>, Vec<_>) = kept.partition(|(index, _)| *index < at);

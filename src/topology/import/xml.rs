@@ -11,14 +11,24 @@ const MOST_NODES: u32 = 20_000_000;
 /// An element of a tree.
 pub(super) type Element<'a> = Node<'a, 'a>;
 
-/// The tree of a text. A document type is refused, and with it everything that its entities could blow up to.
+/// The tree of a text. A document type that declares something is refused, and with it everything that its entities
+/// could blow up to; one that only names a DTD declares nothing.
 pub(super) fn parse(source: &Source) -> Result<Document<'_>, ConfigError> {
-    let options = ParsingOptions { allow_dtd: false, nodes_limit: MOST_NODES, ..ParsingOptions::default() };
-    Document::parse_with_options(source.text(), options).map_err(|error| {
+    let text = source.text();
+    if let Some(start) = text.find("<!DOCTYPE")
+        && let Some(end) = text[start..].find(['[', '>'])
+        && text[start + end..].starts_with('[')
+    {
+        let message = "this document type declares entities or elements, and taunet reads none";
+        let help = "take the `[ ... ]` out of the <!DOCTYPE>, and write out what it declares";
+        return Err(source.error(start..start + end, message).with_help(help.to_owned()));
+    }
+    let options = ParsingOptions { allow_dtd: true, nodes_limit: MOST_NODES, ..ParsingOptions::default() };
+    Document::parse_with_options(text, options).map_err(|error| {
         let place = error.pos();
         // The parser's columns count characters.
         let line = source.offset(place.row as usize, 1);
-        let column = source.text()[line..].chars().take(place.col.saturating_sub(1) as usize);
+        let column = text[line..].chars().take(place.col.saturating_sub(1) as usize);
         let offset = line + column.map(char::len_utf8).sum::<usize>();
         let message = error.to_string();
         let message = message.split(" at ").next().unwrap_or_default();

@@ -37,6 +37,7 @@ impl Converted {
             is_access: true,
             forward: DraftTiming::default(),
             backward: None,
+            comment: None,
         };
         let sources = options.sources.iter().zip(1..);
         let mut devices = sources

@@ -8,8 +8,10 @@ use crate::topology::import::Source;
 /// A piece of a DOT file.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Token {
-    /// A name, a number, a text in quotes or HTML.
+    /// A name, a number or a text in quotes.
     Id(String),
+    /// A text in HTML, without the brackets around it.
+    Html(String),
     Mark(&'static str),
     End,
 }
@@ -46,6 +48,7 @@ impl<'a> Tokens<'a> {
     pub fn plain_id(&self) -> Option<String> {
         match &self.peeked {
             Token::Id(id) if self.quoted || !id.eq_ignore_ascii_case("subgraph") => Some(id.clone()),
+            Token::Html(id) => Some(id.clone()),
             _ => None,
         }
     }
@@ -60,6 +63,7 @@ impl<'a> Tokens<'a> {
     }
 
     pub fn advance(&mut self) -> Result<(), ConfigError> {
+        let word_before = (matches!(self.peeked, Token::Id(_)) && !self.quoted).then(|| self.span());
         self.skip_blank()?;
         let text = self.source.text();
         let (start, rest) = (self.at, &text[self.at..]);
@@ -77,19 +81,42 @@ impl<'a> Tokens<'a> {
             Token::Id(self.texts()?)
         } else if rest.starts_with('<') {
             self.quoted = true;
-            Token::Id(self.html()?)
+            Token::Html(self.html()?)
         } else {
             let word = |c: char| c.is_alphanumeric() || c == '_' || !c.is_ascii();
             let length = rest.find(|c| !word(c)).unwrap_or(rest.len());
             if length == 0 {
                 let end = start + rest.chars().next().map_or(0, char::len_utf8);
-                return Err(self.source.error(start..end, "this character has no meaning here"));
+                let error = self.source.error(start..end, "this character has no meaning here");
+                return Err(error.with_help(self.quoting(start)));
             }
             self.at += length;
             Token::Id(rest[..length].to_owned())
         };
         self.span = start..self.at;
-        Ok(())
+        match word_before {
+            // Graphviz takes `eos-03` for two names, `eos` and `-03`.
+            Some(before) if before.end == start && matches!(self.peeked, Token::Id(_)) => {
+                let error = self.source.error(before.start..self.at, "two names without a gap between them");
+                Err(error.with_help(self.quoting(before.start)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The help for a name that needs quotes.
+    fn quoting(&self, at: usize) -> String {
+        let text = self.source.text();
+        let of_name = |c: &char| !c.is_whitespace() && !"[]{}=;,\"<>".contains(*c);
+        let before = text[..at].chars().rev().take_while(of_name).map(char::len_utf8).sum::<usize>();
+        let name = text[at - before..].chars().take_while(of_name).collect::<String>();
+        let name = name.split("--").next().unwrap_or_default();
+        match name.chars().any(char::is_alphanumeric) {
+            true => format!(
+                "a name with other characters than letters, digits and _ stands in quotes: \"{name}\""
+            ),
+            false => "a name with other characters than letters, digits and _ stands in quotes".to_owned(),
+        }
     }
 
     /// Spaces, comments, and the lines of a preprocessor.
@@ -155,6 +182,10 @@ impl<'a> Tokens<'a> {
                 // A line that goes on.
                 ('\\', Some((_, '\n'))) => {
                     characters.next();
+                }
+                ('\\', Some((_, '\r'))) => {
+                    characters.next();
+                    characters.next_if(|(_, next)| *next == '\n');
                 }
                 _ => joined.push(character),
             }
