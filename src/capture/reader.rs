@@ -182,6 +182,7 @@ impl Reader {
     }
 
     /// Whether a record is of the packets that count.
+    #[inline(never)]
     fn selects(&mut self, raw: &RawRecord) -> bool {
         self.latest = raw.timestamp.or(self.latest);
         let bytes = &self.input.bytes()[raw.captured.clone()];
@@ -190,6 +191,7 @@ impl Reader {
     }
 
     /// No records follow. In a file that has no packet of what is wanted, that is an error.
+    #[cold]
     fn end(&mut self) -> Result<(), CaptureError> {
         let Some(format) = self.format.take() else { return Ok(()) };
         if let Some(selector) = &mut self.selector {
@@ -206,6 +208,7 @@ impl Reader {
     }
 
     /// Leaves out a packet of an unsupported link type, or ends there.
+    #[cold]
     fn refuse(&mut self, raw: &RawRecord) -> Result<(), CaptureError> {
         if !self.refused.contains(&raw.link_type) {
             self.refused.push(raw.link_type);
@@ -282,7 +285,7 @@ impl Reader {
 }
 
 /// A record as it is given.
-#[inline]
+#[inline(always)]
 fn record<'a>(
     raw: &RawRecord,
     index: u64,

@@ -201,14 +201,18 @@ impl Interfaces {
 
     #[inline]
     fn place(&mut self, number: u32, name: Option<&str>, link_type: LinkType) -> usize {
-        let is_last =
-            self.counts.get(self.last).is_some_and(|it| (it.number, it.link_type) == (number, link_type));
-        if !is_last {
-            self.last = *self.places.entry((number, link_type)).or_insert_with(|| {
-                self.counts.push(InterfaceCount::new(number, name, link_type));
-                self.counts.len() - 1
-            });
+        match self.counts.get(self.last) {
+            Some(it) if (it.number, it.link_type) == (number, link_type) => self.last,
+            _ => self.another_place(number, name, link_type),
         }
+    }
+
+    #[inline(never)]
+    fn another_place(&mut self, number: u32, name: Option<&str>, link_type: LinkType) -> usize {
+        self.last = *self.places.entry((number, link_type)).or_insert_with(|| {
+            self.counts.push(InterfaceCount::new(number, name, link_type));
+            self.counts.len() - 1
+        });
         self.last
     }
 

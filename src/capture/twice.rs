@@ -47,6 +47,7 @@ impl Twice {
         }
     }
 
+    #[inline(never)]
     fn look(&mut self, record: &Record<'_>, frame: &Frame) {
         let Some(key) = frame.match_key() else { return };
         if self.slots.is_empty() {

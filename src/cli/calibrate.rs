@@ -42,13 +42,13 @@ pub struct Calibrate {
     #[arg(long, num_args = 1.., value_name = "NAME")]
     ingress_interface: Vec<InterfaceName>,
     /// Of the ingress captures, only the packets of this direction: one for all captures, or one each
-    #[arg(long, num_args = 1.., value_enum)]
+    #[arg(long, num_args = 1.., value_enum, value_name = "DIRECTION")]
     ingress_direction: Vec<CaptureDirection>,
     /// Of the egress capture, only the packets of this interface
     #[arg(long, value_name = "NAME")]
     egress_interface: Option<InterfaceName>,
     /// Of the egress capture, only the packets of this direction
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_name = "DIRECTION")]
     egress_direction: Option<CaptureDirection>,
 }
 

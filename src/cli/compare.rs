@@ -50,13 +50,13 @@ pub struct Compare {
     #[arg(long, value_name = "NAME")]
     interface_first: Option<InterfaceName>,
     /// Of the first capture, only the packets of this direction
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_name = "DIRECTION")]
     direction_first: Option<CaptureDirection>,
     /// Of the second capture, only the packets of this interface
     #[arg(long, value_name = "NAME")]
     interface_second: Option<InterfaceName>,
     /// Of the second capture, only the packets of this direction
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_name = "DIRECTION")]
     direction_second: Option<CaptureDirection>,
     /// A router between the two translates addresses or ports: learn which flow is which, in a first reading
     #[arg(long)]

@@ -50,7 +50,7 @@ pub struct Inspect {
     #[arg(long, value_name = "NAME")]
     interface: Option<InterfaceName>,
     /// Only the packets of this direction
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_name = "DIRECTION")]
     direction: Option<CaptureDirection>,
     #[command(flatten)]
     reading: Reading,

@@ -4,7 +4,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use taunet::capture::Options as CaptureOptions;
+use taunet::capture::{CaptureKeys, Options as CaptureOptions};
 use taunet::compare::{RunsError, compare_runs};
 use taunet::run::{AgainError, Against, RunOptions, Summary, compare_run, run};
 use taunet::scenario::{Accept, CaptureClock, DelayScope, Scenario};
@@ -35,6 +35,7 @@ fn against(
     let at = at.parse().unwrap();
     let against = Against {
         capture: Path::new(capture),
+        keys: CaptureKeys::default(),
         at: &at,
         delay,
         accept: Accept { w1_normalized: Some(1e-9), ..Accept::default() },

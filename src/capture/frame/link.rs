@@ -28,6 +28,7 @@ impl Place {
         if link_type == LinkType::ETHERNET { Place::default() } else { Place::of_header(link_type, bytes) }
     }
 
+    #[inline(never)]
     fn of_header(link_type: LinkType, bytes: &[u8]) -> Self {
         let four = |at: usize| after(bytes, at).first_chunk::<4>().copied();
         let packet_type = |number| CaptureDirection::of_packet_type(number);

@@ -21,6 +21,7 @@ pub(in crate::capture) struct UnreadWireless {
 
 impl UnreadWireless {
     /// Counts a frame that may be of 802.11.
+    #[inline(never)]
     pub(in crate::capture) fn add(&mut self, link_type: LinkType, bytes: &[u8]) {
         let Some((bytes, is_padded)) = behind_radio(link_type, bytes) else { return };
         match DataFrame::read(bytes, is_padded).map(|data| data.content) {
