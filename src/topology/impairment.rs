@@ -190,3 +190,34 @@ impl JitterFile {
         keys
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::Topology;
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let [mean, std] = [2, 1].map(|ms| Span::from_ns(ms * 1_000_000));
+        let max = Some(Span::SECOND);
+        for distribution in [
+            Distribution::Uniform { max: Span::ZERO },
+            Distribution::Normal { mean, std, max: None },
+            Distribution::Exponential { mean, max },
+            Distribution::Pareto { mean, shape: 2.5, max },
+        ] {
+            for order in [Order::Keep, Order::Break] {
+                let jitter = Jitter { distribution, order };
+                let text = format!(
+                    "name = \"t\"\n\
+                     device = [{{ name = \"a\", kind = \"host\" }}, {{ name = \"b\", kind = \"host\" }}]\n\
+                     link = [{{ between = [\"a:0\", \"b:0\"], bandwidth = \"1 Gbps\", jitter = {} }}]",
+                    JitterFile::of(jitter, &(0..0)).to_toml()
+                );
+                let topology = Topology::from_toml("t.toml", &text).unwrap_or_else(|error| panic!("{error}"));
+                let (_, link) = topology.links().next().unwrap();
+                assert_eq!(link.impairment.jitter, Some(jitter), "{text}");
+            }
+        }
+    }
+}

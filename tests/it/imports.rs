@@ -386,6 +386,11 @@ fn json_without_ids_goes_by_position_and_name() {
         "\"Valjean:1\", \"Napoleon:1\"",
     ]);
     answer.leaves_out(&["group", "value"]);
+    let numbers = r#"{"graph": [["owner", "me"]], "nodes": [{"name": 3}, {"name": 1}, {"name": 0}],
+        "links": [{"source": 0, "target": 2}]}"#;
+    let by_position = imported("n.json", numbers, &["--no-hosts"]);
+    by_position.has(&["between = [\"3:0\", \"0:0\"]"]);
+    by_position.leaves_out(&["graph"]);
     answer.tells(&["3 nodes without ids: edges name them by name, or by position from 0"]);
     let wrong = |text: &str| self::answer("w.json", text, &[]).told;
     let told = wrong(r#"{"nodes": [{"name": "a"}], "links": [{"source": 0, "target": 1}]}"#);
@@ -421,7 +426,7 @@ fn json_goes_by_position_where_ids_are_of_no_use() {
     let old = r#"{"nodes": [{"id": "a"}, {"id": "b"}], "links": [{"source": 0, "target": 1}]}"#;
     let answer = imported("old.json", old, &["--no-hosts"]);
     answer.has(&["between = [\"a:0\", \"b:0\"]"]);
-    answer.tells(&["edges name nodes by position from 0, and not by id, as of D3 3 and networkx 1"]);
+    answer.tells(&["edges name nodes by position from 0, as of D3 3 and networkx 1"]);
     let bare = r#"{"nodes": ["a", "b"], "edges": [["a", "b", {"delay": "3 ms", "srlg": 1}]]}"#;
     let answer = imported("bare.json", bare, &["--no-hosts"]);
     answer.has(&["between = [\"a:0\", \"b:0\"]\ndelay = \"3 ms\""]);

@@ -47,7 +47,7 @@ pub(super) fn read(source: &Source) -> Result<Network, ConfigError> {
     let graph = root.get("graph").and_then(Value::as_object);
     let mut described = Attributes::default();
     for object in &parts.described {
-        describe(object, &mut described);
+        describe(object, parts.edge_list, &mut described);
     }
     let directed = described.take(&["directed"]).is_some_and(|text| text == "true");
     described.take(&["multigraph"]);
@@ -142,18 +142,21 @@ enum By {
     Id,
     /// Nodes have no ids: by name, or by their position in the list, from 0.
     NameOrPosition,
-    /// Nodes have ids, and edges go by their position, as of D3 before its version 4 and networkx before 2.
+    /// By position alone, as of D3 before its version 4 and networkx before 2.
     Position,
 }
 
 impl By {
     fn of(network: &Network, edges: &[RawEdge], have_ids: bool) -> By {
         let mut ends = edges.iter().flat_map(|edge| &edge.ends);
-        match have_ids {
-            false => By::NameOrPosition,
-            true if ends.clone().all(|end| network.find(end).is_some()) => By::Id,
-            true if ends.all(|end| position(network, end).is_some()) => By::Position,
-            true => By::Id,
+        let by_id = ends.clone().all(|end| network.find(end).is_some());
+        let by_position = ends.all(|end| position(network, end).is_some());
+        match (have_ids, by_id, by_position) {
+            (true, false, true) => By::Position,
+            (true, _, _) => By::Id,
+            // Names may be numbers: what holds for all edges is meant.
+            (false, false, true) => By::Position,
+            (false, _, _) => By::NameOrPosition,
         }
     }
 
@@ -164,9 +167,9 @@ impl By {
             By::NameOrPosition => network
                 .remarks
                 .push(format!("{nodes} without ids: edges name them by name, or by position from 0")),
-            By::Position => network.remarks.push(
-                "edges name nodes by position from 0, and not by id, as of D3 3 and networkx 1".to_owned(),
-            ),
+            By::Position => network
+                .remarks
+                .push("edges name nodes by position from 0, as of D3 3 and networkx 1".to_owned()),
         }
     }
 
@@ -290,10 +293,17 @@ fn scalar(value: &Value) -> Option<String> {
 }
 
 /// What the file says of the graph, without the nodes and edges and without what is read elsewhere.
-fn describe(object: &Map<String, Value>, described: &mut Attributes) {
-    const ELSEWHERE: [&str; 6] = ["nodes", "edges", "links", "graph", "demands", "elements"];
-    for (key, value) in object.iter().filter(|(key, _)| !ELSEWHERE.contains(&key.as_str())) {
-        add(described, key, value);
+fn describe(object: &Map<String, Value>, edge_list: &str, described: &mut Attributes) {
+    for (key, value) in object {
+        let is_elsewhere = match key.as_str() {
+            "nodes" | "demands" => true,
+            "edges" | "links" => key == edge_list,
+            "graph" | "elements" => value.is_object(),
+            _ => false,
+        };
+        if !is_elsewhere {
+            add(described, key, value);
+        }
     }
 }
 
