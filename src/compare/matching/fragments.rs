@@ -87,8 +87,8 @@ impl Open {
             return;
         }
         self.seen.insert(place, (bytes.start, bytes.end));
-        self.cut =
-            self.cut.wrapping_add((u64::from(bytes.start) << 32 | u64::from(bytes.end)) * 0x9e37_79b9 + 1);
+        let piece = u64::from(bytes.start) << 32 | u64::from(bytes.end);
+        self.cut = self.cut.wrapping_add(piece.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_add(1);
         if fragment.is_last {
             self.length = Some(bytes.end);
         }
