@@ -68,6 +68,8 @@ pub(super) struct RawRecord {
     pub(super) interface: u32,
     /// Which way the packet passed, where the record's header says so.
     pub(super) direction: Option<CaptureDirection>,
+    /// Ethernet in a usual pcap file: there is one interface, without a name, and no direction.
+    pub(super) is_plain: bool,
     /// The captured bytes, in the window.
     pub(super) captured: Range<usize>,
     /// Length of the whole record in the window.
@@ -305,6 +307,7 @@ impl Pcap {
                         link_type: self.link_type,
                         interface,
                         direction,
+                        is_plain: self.link_type == LinkType::ETHERNET && !self.is_modified(),
                         captured: self.record_header..length,
                         length,
                     }));
@@ -585,6 +588,7 @@ impl PcapNg {
             link_type: interface.link_type,
             interface: self.earlier_interfaces.saturating_add(index),
             direction,
+            is_plain: false,
             captured: first..first + captured as usize,
             length: block.len(),
         })

@@ -153,7 +153,7 @@ impl Reader {
                     self.index += 1;
                     if self.selector.is_some() && !self.selects(&raw) {
                         self.input.take(raw.length);
-                    } else if raw.link_type == LinkType::ETHERNET || raw.link_type.is_supported() {
+                    } else if raw.is_plain || raw.link_type.is_supported() {
                         break raw;
                     } else {
                         self.refuse(&raw)?;
@@ -174,7 +174,7 @@ impl Reader {
         self.given += 1;
         let captured = raw.captured.len() as u32;
         self.understated += u64::from(raw.original_length < captured);
-        if raw.link_type != LinkType::ETHERNET && raw.link_type.is_wireless() {
+        if !raw.is_plain && raw.link_type.is_wireless() {
             self.unread.add(raw.link_type, &self.input.bytes()[raw.captured.clone()]);
         }
         let bytes = &self.input.take(raw.length)[raw.captured.clone()];
@@ -182,7 +182,6 @@ impl Reader {
     }
 
     /// Whether a record is of the packets that count.
-    #[inline(never)]
     fn selects(&mut self, raw: &RawRecord) -> bool {
         self.latest = raw.timestamp.or(self.latest);
         let bytes = &self.input.bytes()[raw.captured.clone()];
@@ -285,7 +284,7 @@ impl Reader {
 }
 
 /// A record as it is given.
-#[inline(always)]
+#[inline]
 fn record<'a>(
     raw: &RawRecord,
     index: u64,
@@ -293,12 +292,26 @@ fn record<'a>(
     format: Option<&'a Format>,
     bytes: &'a [u8],
 ) -> Record<'a> {
+    let original_length = raw.original_length.max(bytes.len() as u32);
+    if raw.is_plain {
+        return Record {
+            index,
+            timestamp,
+            original_length,
+            link_type: raw.link_type,
+            interface: 0,
+            interface_name: None,
+            direction: None,
+            has_other_places: false,
+            bytes,
+        };
+    }
     let place = Place::of(raw.link_type, bytes);
     let described = format.and_then(|format| format.interfaces().get(raw.interface as usize));
     Record {
         index,
         timestamp,
-        original_length: raw.original_length.max(bytes.len() as u32),
+        original_length,
         link_type: raw.link_type,
         interface: place.interface.unwrap_or(raw.interface),
         interface_name: described.and_then(|(name, _)| name.as_deref()),
