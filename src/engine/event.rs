@@ -2,7 +2,7 @@
 //!
 //! A link is first-in first-out, so that the queue of arrivals needs one entry per busy link, keyed by its earliest
 //! arrival; a source has one, keyed by its next packet; and a port whose PTM decides later has one in the queue of
-//! departures, or, where it decides only after the arrivals of an instant, behind these in their queue.
+//! departures, or, where it decides only after the arrivals of an instant, among these in their queue.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -30,8 +30,8 @@ pub(super) struct EventEngine<'n, 't> {
     entities: Vec<Entity>,
     arrivals: ArrivalQueue,
     departures: DepartureQueue,
-    /// The turn of the first port that decides last.
-    first_decision: u32,
+    /// Sources that start packets onto a link: the turns of all others come after them.
+    starting: u32,
     tally: Tally,
 }
 
@@ -89,17 +89,16 @@ impl<'n, 't> EventEngine<'n, 't> {
     ) -> Result<Self, EngineError> {
         let ports: Vec<Egress> = network.egress_ports(seed).collect();
         let starting = network.starting.len();
-        let mut entities = vec![Entity::Emission(0); starting + network.feeders.len()];
+        let decisions = ports.iter().filter(|port| port.decision_turn.is_some()).count();
+        let mut entities = vec![Entity::Emission(0); starting + network.feeders.len() + decisions];
         for (feeder, turn) in network.turns.iter().enumerate() {
             entities[starting + *turn as usize] = Entity::Arrival(feeder);
         }
-        let first_decision = entities.len() as u32;
-        let mut decisions: Vec<(u32, PortId)> = Vec::new();
         for (index, port) in ports.iter().enumerate() {
-            decisions.extend(port.decides_last.map(|place| (place, PortId::new(index))));
+            if let Some(turn) = port.decision_turn {
+                entities[starting + turn as usize] = Entity::Decision(PortId::new(index));
+            }
         }
-        decisions.sort_unstable();
-        entities.extend(decisions.into_iter().map(|(_, port)| Entity::Decision(port)));
         let mut sources: Vec<SourceState<'n>> = Vec::new();
         for (index, injection) in injections.iter_mut().enumerate() {
             let wire = match injection.at {
@@ -129,7 +128,7 @@ impl<'n, 't> EventEngine<'n, 't> {
             feeders: feeders.collect(),
             arrivals: ArrivalQueue::new(entities.len()),
             departures: DepartureQueue::default(),
-            first_decision,
+            starting: starting as u32,
             tally: Tally::new(network.until),
             network,
             ports,
@@ -347,9 +346,9 @@ impl<'n, 't> EventEngine<'n, 't> {
     fn reschedule(&mut self, port: PortId) {
         let egress = &self.ports[port.index()];
         let next = egress.service.next_departure();
-        match egress.decides_last {
+        match egress.decision_turn {
             None => self.departures.schedule(port.index() as u32, next),
-            Some(place) => self.arrivals.schedule(self.first_decision + place, next.unwrap_or(Time::NEVER)),
+            Some(turn) => self.arrivals.schedule(self.starting + turn, next.unwrap_or(Time::NEVER)),
         }
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Network<'t> {
     pub feeders: Vec<Feeder>,
     /// Per feeder: its turn among those that bring a packet at one instant.
     pub turns: Vec<u32>,
+    /// Per port: its turn among them, where it decides last.
+    decision_turns: Vec<Option<u32>>,
     /// Per feeder: how many links without delay its packets can have passed at one instant.
     pub ranks: Vec<u32>,
     /// The last instant that is simulated.
@@ -83,8 +85,8 @@ pub(super) struct Egress {
     pub device: DeviceId,
     pub service: Service,
     pub wire: Wire,
-    /// Its place among the ports that decide last at one instant ([`Ptm::decides_last`]); `None` for the others.
-    pub decides_last: Option<u32>,
+    /// Its turn at one instant, where it decides last ([`Ptm::decides_last`]).
+    pub decision_turn: Option<u32>,
 }
 
 /// The traffic management of a port at work.
@@ -193,18 +195,14 @@ impl<'t> Network<'t> {
             .collect::<Vec<_>>();
         let (feeders, orders): (Vec<Feeder>, Vec<Order>) =
             feeders(topology, &nodes, injections).into_iter().unzip();
-        let mut order: Vec<usize> = (0..feeders.len()).collect();
-        order.sort_by_key(|feeder| orders[*feeder]);
-        let mut turns = vec![0; feeders.len()];
-        for (turn, feeder) in order.into_iter().enumerate() {
-            turns[feeder] = turn as u32;
-        }
+        let (turns, decision_turns) = turns(topology, &orders);
         Network {
             topology,
             pfm: Pfm::new(topology, settings.seed),
             flows: Flows::default(),
             nodes,
             turns,
+            decision_turns,
             ranks: orders.iter().map(|order| order.rank).collect(),
             until,
             start: settings.start,
@@ -218,13 +216,12 @@ impl<'t> Network<'t> {
 
     /// The egress ports, idle.
     pub fn egress_ports(&self, seed: u64) -> impl Iterator<Item = Egress> + use<'_, 't> {
-        let places = decision_places(self.topology, &self.ranks);
         self.topology.ports().map(move |(id, port)| {
             let link = self.topology.link(port.egress).link;
             let name = self.topology.port_name(id);
             let service = Service::new(&port.ptm, &Place { link, seed, port: &name, start: self.start });
-            let decides_last = places[id.index()];
-            Egress { device: port.device, service, wire: Wire::new(self.topology, id, seed), decides_last }
+            let decision_turn = self.decision_turns[id.index()];
+            Egress { device: port.device, service, wire: Wire::new(self.topology, id, seed), decision_turn }
         })
     }
 
@@ -464,28 +461,44 @@ fn ranks(topology: &Topology, injections: &[Injection]) -> Vec<u32> {
     ranks
 }
 
-/// Per port: its place among the ports that decide last at one instant. Over links without delay, what one of them sends
-/// arrives at the next at the same instant, and comes before its decision. `ranks` are those of the links.
-fn decision_places(topology: &Topology, ranks: &[u32]) -> Vec<Option<u32>> {
-    let mut places: Vec<Option<u32>> =
-        topology.ports().map(|(_, port)| port.ptm.decides_last().then_some(0)).collect();
-    let last: Vec<PortId> =
-        topology.ports().map(|(port, _)| port).filter(|port| places[port.index()].is_some()).collect();
-    if last.is_empty() {
-        return places;
+/// The turns of feeders, and of the ports that decide last. Such a port comes behind all feeders of the ranks of those that
+/// lead to it, and before those of higher ranks: what it sends over links without delay arrives at the same instant.
+fn turns(topology: &Topology, orders: &[Order]) -> (Vec<u32>, Vec<Option<u32>>) {
+    let mut feeders: Vec<usize> = (0..orders.len()).collect();
+    feeders.sort_by_key(|feeder| orders[*feeder]);
+    let mut decisions = decisions(topology, orders).into_iter().peekable();
+    let mut turns = vec![0; orders.len()];
+    let mut decision_turns = vec![None; topology.ports().len()];
+    let mut next = 0..;
+    for feeder in feeders {
+        while let Some((_, port)) = decisions.next_if(|(rank, _)| *rank < orders[feeder].rank) {
+            decision_turns[port.index()] = next.next();
+        }
+        turns[feeder] = next.next().unwrap_or(u32::MAX);
     }
-    // The highest rank of a link that leads to each.
+    for (_, port) in decisions {
+        decision_turns[port.index()] = next.next();
+    }
+    (turns, decision_turns)
+}
+
+/// The ports that decide last, each with the highest rank of a link that leads to it; in this order. The orders of the links
+/// come first.
+fn decisions(topology: &Topology, orders: &[Order]) -> Vec<(u32, PortId)> {
+    let mut ranks: Vec<Option<u32>> =
+        topology.ports().map(|(_, port)| port.ptm.decides_last().then_some(0)).collect();
+    if ranks.iter().all(Option::is_none) {
+        return Vec::new();
+    }
     for (port, _) in topology.ports() {
         for next in successors(topology, port) {
-            places[next.index()] = places[next.index()].map(|rank| rank.max(ranks[port.index()]));
+            ranks[next.index()] = ranks[next.index()].map(|rank| rank.max(orders[port.index()].rank));
         }
     }
-    let mut order = last;
-    order.sort_by_key(|port| (places[port.index()], *port));
-    for (place, port) in order.into_iter().enumerate() {
-        places[port.index()] = Some(place as u32);
-    }
-    places
+    let decides = |(port, rank): (usize, Option<u32>)| Some((rank?, PortId::new(port)));
+    let mut decisions: Vec<(u32, PortId)> = ranks.into_iter().enumerate().filter_map(decides).collect();
+    decisions.sort();
+    decisions
 }
 
 /// The ports with an instant link, each before those that it leads to, where there is no circle.
