@@ -77,7 +77,7 @@ impl PrioritySpec {
 /// Strict priority, non-preemptive: when the link falls free, the first class with a packet to send sends.
 ///
 /// A class whose own discipline holds its packets back (a token bucket) is passed over. Of packets that arrive at one
-/// instant, the first starts at a free link; [`AtOneInstant::Class`] makes a [`ByClass`] of it.
+/// instant, the first starts at a free link; [`AtOneInstant::Class`] makes a `ByClass` of it.
 ///
 /// # Complexity
 /// O(1) per packet; O(classes) where a class holds its packets back.
