@@ -81,14 +81,15 @@ impl Inspect {
                 return Err(CliError::interrupted());
             }
             match reader.next_record() {
-                Ok(Some(record)) => {
+                // By reference: to move a record costs as much as to count it.
+                Ok(Some(ref record)) => {
                     let frame = Frame::parse(record.link_type, record.bytes, record.original_length);
-                    let fid = statistics.add(&record, &frame);
+                    let fid = statistics.add(record, &frame);
                     if let Some(table) = &mut table {
-                        table.add(&record, &frame, fid).map_err(failed)?;
+                        table.add(record, &frame, fid).map_err(failed)?;
                     }
                     if let Some(rtts) = &mut rtts {
-                        rtts.add(&record, &frame)?;
+                        rtts.add(record, &frame)?;
                     }
                 }
                 Ok(None) => break None,
