@@ -20,7 +20,7 @@ pub(crate) struct Fragment {
 impl Fragment {
     /// Of a frame whose IP header has been read; `header` bytes of it stand before what is cut into fragments. `None`
     /// for a whole packet.
-    #[inline]
+    #[cold]
     pub(super) fn of(frame: &Frame, header: usize) -> Option<Self> {
         let is_last = frame.more_fragments == Some(false);
         let offset = frame.fragment_offset?;
@@ -47,7 +47,6 @@ impl Fragment {
     }
 }
 
-#[cold]
 fn datagram(frame: &Frame) -> Option<u64> {
     let mut bytes = Bytes::default();
     bytes.add_address(frame.source?);

@@ -14,6 +14,7 @@ use super::{Fragment, Frame};
 use crate::capture::LinkType;
 use crate::packet::MacAddress;
 
+const UDP: u8 = ip_number::UDP.0;
 /// Bytes of an Ethernet header.
 const ETHERNET: usize = 14;
 /// EtherTypes start here; below stands the length of an IEEE 802.3 frame.
@@ -224,10 +225,13 @@ impl Parser<'_> {
             length => length.into(),
         });
         frame.dont_fragment = Some(header.dont_fragment());
-        frame.more_fragments = Some(header.more_fragments());
-        frame.fragment_offset = Some(header.fragments_offset().value());
-        frame.protocol = Some(header.protocol().0);
-        frame.fragment = Fragment::of(frame, header.slice().len());
+        let (more_fragments, offset) = (header.more_fragments(), header.fragments_offset().value());
+        frame.more_fragments = Some(more_fragments);
+        frame.fragment_offset = Some(offset);
+        if more_fragments || offset > 0 {
+            frame.protocol = Some(header.protocol().0);
+            frame.fragment = Fragment::of(frame, header.slice().len());
+        }
     }
 
     /// An IPv4 header whose options were not captured.
@@ -277,7 +281,7 @@ impl Parser<'_> {
             frame.payload_offset = header.and_then(|header| u8::try_from(offset + header).ok()).unwrap_or(0);
             let is_syn = frame.tcp_flags.is_some_and(|flags| flags & 0x02 != 0);
             start = if is_syn { total } else { 20 };
-        } else if !is_later_fragment && protocol == ip_number::UDP.0 {
+        } else if !is_later_fragment && protocol == UDP {
             // The length in the header excludes padding, which a path may change.
             let length = bytes.get(4..6).map(|pair| usize::from(u16::from_be_bytes([pair[0], pair[1]])));
             start = 8;
@@ -285,15 +289,12 @@ impl Parser<'_> {
         }
         let body = bytes.get(start.min(bytes.len())..end.min(bytes.len())).unwrap_or_default();
         frame.set_body(body, bytes.len() >= end.max(start.min(total)));
-        if !is_later_fragment {
-            let room = total.min(bytes.len().saturating_add(self.beyond));
-            if protocol == ip_number::UDP.0 {
-                if let Some(port) = self.frame.destination_port.filter(|port| is_tunnel_port(*port)) {
-                    self.behind_udp(port, bytes.get(8..).unwrap_or_default(), room.saturating_sub(8));
-                }
-            } else if is_tunnel_protocol(protocol) {
-                self.behind_ip(protocol, bytes, room);
-            }
+        let may_carry = match protocol {
+            UDP => self.frame.destination_port.is_some_and(is_tunnel_port),
+            other => is_tunnel_protocol(other),
+        };
+        if may_carry && !is_later_fragment {
+            self.behind_ip(protocol, bytes, total.min(bytes.len().saturating_add(self.beyond)));
         }
     }
 }

@@ -44,6 +44,10 @@ impl Parser<'_> {
     #[cold]
     pub(super) fn behind_ip(&mut self, protocol: u8, bytes: &[u8], room: usize) {
         match protocol {
+            17 => {
+                let port = self.frame.destination_port.unwrap_or(0);
+                self.behind_udp(port, bytes.get(8..).unwrap_or_default(), room.saturating_sub(8));
+            }
             4 | 41 => self.inside_ip(&[], Some(bytes), room, Self::ip),
             47 => self.gre(bytes, room),
             97 if bytes.first().is_some_and(|version| version >> 4 == 3) => {
@@ -57,8 +61,7 @@ impl Parser<'_> {
     }
 
     /// What a UDP datagram to a port of [`is_tunnel_port`] carries in `bytes`; `room` is their length on the wire.
-    #[cold]
-    pub(super) fn behind_udp(&mut self, port: u16, bytes: &[u8], room: usize) {
+    fn behind_udp(&mut self, port: u16, bytes: &[u8], room: usize) {
         use Encapsulation::*;
         let skip = |header: usize| bytes.get(header..);
         match (port, bytes) {
