@@ -4,6 +4,7 @@ use taunet::capture::LinkType;
 use taunet::compare::{CaptureComparison, CompareOptions, compare_captures, join_captures};
 
 use crate::bytes::{UDP, ethernet, frame, ip, udp, write};
+use crate::tunnels::{TOPOLOGY, taunet};
 
 const DATAGRAMS: u16 = 200;
 
@@ -191,4 +192,35 @@ fn a_tunnel_whose_packets_are_cut_is_matched_with_the_plain_side() {
         assert_eq!((comparison.counts.only_second, comparison.counts.fragments_second), (0, 200));
         assert!((comparison.delay_s.unwrap().mean * 1e6 - 310.0).abs() < 1e-6);
     }
+}
+
+const SCENARIO: &str = r#"
+name = "fragments"
+topology = "topology.toml"
+[[traffic]]
+kind = "replay"
+capture = "whole.pcap"
+at = { port = "r:0", direction = "ingress" }
+[[measured]]
+capture = "cut.pcap"
+at = { port = "r:1", direction = "egress" }
+"#;
+
+#[test]
+fn a_run_is_compared_with_fragments_of_its_datagrams() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("topology.toml"), TOPOLOGY).unwrap();
+    std::fs::write(at("scenario.toml"), SCENARIO).unwrap();
+    let fate: Fate = |number| (3, (number % 10 == 5).then_some(usize::from(number / 10 % 3)));
+    let [whole, cut] = pair(false, fate);
+    write(&at("whole.pcap"), LinkType::ETHERNET, 262_144, &whole);
+    write(&at("cut.pcap"), LinkType::ETHERNET, 262_144, &cut);
+    let (scenario, out) = (at("scenario.toml"), at("out"));
+    let (summary, _) = taunet(&["run", scenario.to_str().unwrap(), "--out", out.to_str().unwrap(), "--json"]);
+    let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
+    let counts = &summary["measured"][0];
+    assert_eq!(counts["matched"], 180, "{counts}");
+    assert_eq!(counts["fragments"], 360);
+    assert_eq!(counts["only_measured"], 40, "two fragments each of the twenty that lost one");
 }

@@ -321,7 +321,7 @@ fn inspect_says_how_deep_packets_were() {
     assert!(told.contains("behind at most 5 headers"), "{told}");
 }
 
-const TOPOLOGY: &str = r#"
+pub const TOPOLOGY: &str = r#"
 name = "tunnel"
 device = [{ name = "a", kind = "host", addresses = ["198.51.100.0/24", "2001:db8::/48"] },
     { name = "r", kind = "router" },
@@ -374,8 +374,28 @@ fn a_replay_of_the_wrapped_side_forwards_by_inner_addresses_at_the_wires_length(
     }
 }
 
+#[test]
+fn a_translator_between_the_versions_of_ip_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = ["inside.pcap", "outside.pcap"].map(|name| folder.path().join(name));
+    let packets = |source: &str, destination: &str, ports: (u16, u16), later_us: i128| -> Vec<_> {
+        let packet = |number: u8| frame(&ip(source, destination, UDP, 7, &udp(ports, &[number; 50])));
+        (0..20).map(|number| (i128::from(number) * 1000 + later_us, packet(number))).collect()
+    };
+    let inside = packets("2001:db8::5", "64:ff9b::c000:221", (5000, 443), 0);
+    let outside = packets("203.0.113.9", "192.0.2.33", (61_000, 443), 300);
+    for (path, frames) in paths.iter().zip([inside, outside]) {
+        write(path, LinkType::ETHERNET, 262_144, &frames);
+    }
+    for [first, second] in [[0, 1], [1, 0]] {
+        let refused = join_captures(&paths[first], &paths[second], &CompareOptions::default()).unwrap_err();
+        let told = refused.to_string();
+        assert!(told.contains("NAT64") && told.contains("192.0.2.33:443"), "{told}");
+    }
+}
+
 /// What the command says on its two outputs.
-fn taunet(args: &[&str]) -> (String, String) {
+pub fn taunet(args: &[&str]) -> (String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_taunet")).args(args).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     let (out, err) = (text(output.stdout), text(output.stderr));
