@@ -47,8 +47,8 @@ mod writer;
 
 pub use error::{CaptureError, WriteError};
 pub use flow::FlowTable;
-pub(crate) use frame::Fragment;
 pub use frame::{Encapsulation, Encapsulations, Frame, MatchFields, Unread};
+pub(crate) use frame::{Fragment, UnreadCounts};
 pub use headers::headers;
 pub use histogram::Histogram;
 pub use link_type::LinkType;

@@ -274,7 +274,7 @@ pub(super) fn descend<const N: usize>(
 ) -> ([f64; N], f64) {
     let mut least = cost(&at);
     for factor in factors {
-        // As long as it gets better, but not for ever.
+        // As long as it gets better, at most eight times.
         for _ in 0..8 {
             let before = least;
             for parameter in 0..N {

@@ -51,7 +51,7 @@ pub struct ClassRange {
     pub first: String,
     /// The last value.
     pub last: String,
-    /// The protocol of all of its packets, where classes are told apart by ports.
+    /// The protocol of all of its packets, where ports distinguish the classes.
     pub protocol: Option<String>,
     /// The values seen in it, for fields that have no intervals.
     pub values: Vec<String>,

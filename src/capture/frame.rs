@@ -6,13 +6,16 @@ mod key;
 mod link;
 mod parse;
 mod tunnel;
+mod unread;
 
 use std::net::IpAddr;
 
-pub use encapsulation::{Encapsulation, Encapsulations, Unread};
+pub use encapsulation::{Encapsulation, Encapsulations};
 pub(crate) use fragment::Fragment;
 pub use key::MatchFields;
-pub(super) use link::{Place, UnreadWireless};
+pub(super) use link::Place;
+pub use unread::Unread;
+pub(crate) use unread::UnreadCounts;
 
 use crate::packet::{FlowKey, MacAddress, VlanTag};
 

@@ -135,19 +135,6 @@ impl LinkType {
         )
     }
 
-    /// Whether frames may be of IEEE 802.11.
-    #[inline]
-    pub(super) fn is_wireless(self) -> bool {
-        matches!(
-            self,
-            Self::IEEE802_11
-                | Self::IEEE802_11_PRISM
-                | Self::IEEE802_11_RADIOTAP
-                | Self::IEEE802_11_AVS
-                | Self::PPI
-        )
-    }
-
     /// What would help with frames of this link type, which are not supported.
     pub(super) fn remedy(self) -> &'static str {
         match self.0 {

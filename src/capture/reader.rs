@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::format::{Format, RawRecord};
-use super::frame::{Place, UnreadWireless};
+use super::frame::Place;
 use super::input::Input;
 use super::selection::Selector;
 use super::{CaptureDirection, CaptureError, LinkType, Options, compression, standard_input};
@@ -69,7 +69,6 @@ pub struct Reader {
     /// Records given.
     given: u64,
     understated: u64,
-    unread: UnreadWireless,
     latest: Option<Timestamp>,
     untimed: u64,
     /// Unsupported link types of packets so far.
@@ -122,7 +121,6 @@ impl Reader {
             index: 0,
             given: 0,
             understated: 0,
-            unread: UnreadWireless::default(),
             latest: None,
             untimed: 0,
             refused: Vec::new(),
@@ -174,9 +172,6 @@ impl Reader {
         self.given += 1;
         let captured = raw.captured.len() as u32;
         self.understated += u64::from(raw.original_length < captured);
-        if !raw.is_plain && raw.link_type.is_wireless() {
-            self.unread.add(raw.link_type, &self.input.bytes()[raw.captured.clone()]);
-        }
         let bytes = &self.input.take(raw.length)[raw.captured.clone()];
         Ok(Some(record(&raw, self.index - 1, timestamp, self.format.as_ref(), bytes)))
     }
@@ -238,7 +233,7 @@ impl Reader {
         &self.warnings
     }
 
-    /// All that is worth a word about what was read so far: what was let pass, what was corrected, what cannot be read.
+    /// All that is worth a word about what was read so far: what was let pass, and what was corrected.
     pub fn remarks(&self) -> Vec<String> {
         let path = self.path.display();
         let understated = (self.understated > 0).then(|| {
@@ -248,7 +243,7 @@ impl Reader {
             )
         });
         let selector = self.selector.as_ref().and_then(|selector| selector.remark(&self.path));
-        let corrected = understated.into_iter().chain(selector).chain(self.unread.remarks(&self.path));
+        let corrected = understated.into_iter().chain(selector);
         self.warnings.iter().map(CaptureError::without_remedy).chain(corrected).collect()
     }
 

@@ -1,11 +1,11 @@
 //! [`Sorted`]: the packets of a capture in order of time.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
 use std::path::Path;
 
 use super::twice::Twice;
-use super::{CaptureError, Frame, MatchFields, Options, Reader, Unread};
+use super::{CaptureError, Frame, MatchFields, Options, Reader, UnreadCounts};
 use crate::units::{Elapsed, Span, Timestamp};
 
 /// The largest number of packets held for reordering: about 50 MB.
@@ -63,8 +63,7 @@ pub struct Sorted {
     reordered: u64,
     largest_step_back: Elapsed,
     beyond_window: u64,
-    /// Packets that may hold another that cannot be read.
-    unread: BTreeMap<Unread, u64>,
+    unread: UnreadCounts,
     twice: Twice,
 }
 
@@ -94,7 +93,7 @@ impl Sorted {
             reordered: 0,
             largest_step_back: Elapsed::default(),
             beyond_window: 0,
-            unread: BTreeMap::new(),
+            unread: UnreadCounts::default(),
             twice: Twice::default(),
         }
     }
@@ -165,9 +164,7 @@ impl Sorted {
             length: record.original_length,
             frame: Frame::parse(record.link_type, record.bytes, record.original_length),
         };
-        if let Some(unread) = observation.frame.unread {
-            *self.unread.entry(unread).or_default() += 1;
-        }
+        self.unread.add(&observation.frame);
         self.twice.add(&record, &observation.frame);
         let timestamp = observation.timestamp;
         let Some(latest) = self.latest.filter(|&latest| timestamp < latest) else {
@@ -240,7 +237,7 @@ impl Sorted {
         self.beyond_window
     }
 
-    /// All that is worth a word about what was read so far: what was let pass, and packets put into order.
+    /// All that is worth a word about what was read so far: what was let pass, put into order, or not read.
     pub fn remarks(&self) -> Vec<String> {
         let out_of_order = (self.reordered > 0).then(|| {
             format!(
@@ -250,12 +247,7 @@ impl Sorted {
                 self.largest_step_back
             )
         });
-        let path = self.reader.path().display();
-        let unread = self.unread.iter().map(|(unread, count)| {
-            let packets = if *count == 1 { "packet" } else { "packets" };
-            let name = unread.name();
-            format!("{path}: {count} {packets} of {name} may hold others, which are not read: the outer packet counts")
-        });
+        let unread = self.unread.remarks(self.reader.path());
         let beyond = self.warnings.iter().map(CaptureError::without_remedy);
         let remarks = self.reader.remarks().into_iter().chain(beyond).chain(out_of_order).chain(unread);
         remarks.chain(self.passing_twice()).collect()

@@ -12,7 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::selection::Interfaces;
 use super::twice::Twice;
-use super::{Encapsulations, FlowTable, Frame, Histogram, Record, Unread};
+use super::{Encapsulations, FlowTable, Frame, Histogram, Record, UnreadCounts};
 use crate::packet::MacAddress;
 use crate::units::{Elapsed, Span, Timestamp};
 
@@ -69,7 +69,7 @@ pub struct Statistics {
     double_tagged: u64,
     /// Packets by what stands around their IP packet, where anything does.
     encapsulations: FxHashMap<Encapsulations, u64>,
-    unread: BTreeMap<Unread, u64>,
+    unread: UnreadCounts,
     interfaces: Interfaces,
     twice: Twice,
 }
@@ -123,7 +123,7 @@ impl Statistics {
             vlans: BTreeMap::new(),
             double_tagged: 0,
             encapsulations: FxHashMap::default(),
-            unread: BTreeMap::new(),
+            unread: UnreadCounts::default(),
             interfaces: Interfaces::default(),
             twice: Twice::default(),
         }
@@ -147,9 +147,7 @@ impl Statistics {
         if !frame.encapsulations.is_empty() {
             *self.encapsulations.entry(frame.encapsulations).or_default() += 1;
         }
-        if let Some(unread) = frame.unread {
-            *self.unread.entry(unread).or_default() += 1;
-        }
+        self.unread.add(frame);
         let fid = self.flows.fid(frame);
         if fid as usize >= self.flow_counts.len() {
             self.flow_counts.resize(fid as usize + 1, FlowCount::default());
@@ -207,9 +205,9 @@ impl Statistics {
         }
     }
 
-    /// A warning, where packets of the file pass twice.
-    pub fn passing_twice(&self, path: &Path) -> Option<String> {
-        self.twice.remark(path)
+    /// Warnings about packets of the file that were not read to their end, or that pass twice.
+    pub fn remarks(&self, path: &Path) -> Vec<String> {
+        self.unread.remarks(path).chain(self.twice.remark(path)).collect()
     }
 
     /// The flows so far.

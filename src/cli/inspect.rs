@@ -101,7 +101,7 @@ impl Inspect {
         }
         let rtts = rtts.map(|rtts| rtts.finish(damage.is_some())).transpose()?;
         let mut warnings = reader.remarks();
-        warnings.extend(statistics.passing_twice(reader.path()));
+        warnings.extend(statistics.remarks(reader.path()));
         if !global.quiet || global.json {
             let report = JsonReport {
                 capture: self.capture.display().to_string(),

@@ -15,7 +15,8 @@ use serde::Serialize;
 use super::REACH_PS;
 use super::metrics::{Agreement, DelaySummary, Delays, agreement};
 use crate::capture::{
-    CaptureError, Frame, MatchFields, Options, Reader, RttEstimator, RttMethod, TcpSegment, standard_input,
+    CaptureError, Frame, MatchFields, Options, Reader, RttEstimator, RttMethod, TcpSegment, UnreadCounts,
+    standard_input,
 };
 use crate::engine::{Hop, Injected, InjectionPoint};
 use crate::packet::Tau;
@@ -215,10 +216,12 @@ pub fn compare_rtts(
     // By record.
     let mut keys: Vec<Option<u64>> = Vec::new();
     let mut all = Delays::default();
+    let mut unread = UnreadCounts::default();
     let mut sides: IndexMap<(u32, SocketAddr, SocketAddr), Delays, FxBuildHasher> = IndexMap::default();
     while let Some(record) = reader.next_record()? {
-        let key = Frame::parse(record.link_type, record.bytes, record.original_length);
-        let key = key.match_key_over(fields);
+        let frame = Frame::parse(record.link_type, record.bytes, record.original_length);
+        unread.add(&frame);
+        let key = frame.match_key_over(fields);
         keys.resize(record.index as usize, None);
         keys.push(key);
         let Some(segment) = TcpSegment::parse(record.link_type, record.bytes, record.original_length) else {
@@ -255,6 +258,7 @@ pub fn compare_rtts(
     });
     comparison.connections = sides.collect();
     let mut warnings = reader.remarks();
+    warnings.extend(unread.remarks(reader.path()));
     warnings.extend(comparison.doubts(&measured.capture));
     Ok((comparison, warnings))
 }

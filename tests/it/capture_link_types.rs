@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use taunet::capture::{CaptureDirection, Frame, LinkType, Options, Reader, Resolution, Writer};
+use taunet::capture::{CaptureDirection, Frame, LinkType, Options, Reader, Resolution, Sorted, Writer};
 use taunet::packet::MacAddress;
 use taunet::units::Timestamp;
 
@@ -222,18 +222,19 @@ fn wireless_frames_that_cannot_be_read_are_told() {
     .map(frame)
     .collect();
     let bytes = pcap(LinkType::IEEE802_11, &frames);
-    let mut reader = Reader::from_source(Cursor::new(bytes), "air".as_ref(), &Options::default()).unwrap();
+    let options = Options::default();
+    let reader = Reader::from_source(Cursor::new(bytes), "air".as_ref(), &options).unwrap();
+    let mut sorted = Sorted::new(reader, &options);
     let mut with_ip = Vec::new();
-    while let Some(record) = reader.next_record().unwrap() {
-        let frame = Frame::parse(record.link_type, record.bytes, record.original_length);
-        with_ip.push(frame.ip_version.is_some());
+    while let Some(observation) = sorted.next_observation().unwrap() {
+        with_ip.push(observation.frame.ip_version.is_some());
     }
     assert_eq!(with_ip, [false, false, false, false, false, false, true]);
-    let remarks = reader.remarks();
+    let remarks = sorted.remarks();
     let starts = [
-        "air: 2 frames are encrypted and give no IP packet: decrypt the capture first (`airdecap-ng`)",
-        "air: 1 frames hold several packets each (A-MSDU), which give no IP packet",
-        "air: 1 frames are later fragments of 802.11",
+        "air: 2 packets of encrypted 802.11 may hold others, which are not read: decrypt the capture first (`airdecap-ng`)",
+        "air: 1 packet of 802.11 with several packets to the frame (A-MSDU) may hold others",
+        "air: 1 packet of 802.11 fragments after the first may hold others",
     ];
     assert_eq!(remarks.len(), 3, "{remarks:?}");
     assert!(remarks.iter().zip(starts).all(|(remark, start)| remark.starts_with(start)), "{remarks:?}");

@@ -57,66 +57,38 @@ pub enum Encapsulation {
     MacSec,
 }
 
-impl Encapsulation {
-    /// Every one, in order of their numbers.
-    const ALL: [Encapsulation; 24] = {
-        use Encapsulation::*;
-        [
-            Ipv4,
-            Ipv6,
-            Pppoe,
-            Mpls,
-            Pseudowire,
-            Gre,
-            Erspan,
-            Vxlan,
-            Geneve,
-            Gtpu,
-            L2tp,
-            Lisp,
-            Gue,
-            Teredo,
-            EtherIp,
-            Nsh,
-            Pbb,
-            Trill,
-            FabricPath,
-            Hsr,
-            VnTag,
-            CiscoMetadata,
-            Edsa,
-            MacSec,
-        ]
-    };
+/// Every one with its name, in order of their numbers.
+const NAMES: [(Encapsulation, &str); 24] = [
+    (Encapsulation::Ipv4, "IPv4"),
+    (Encapsulation::Ipv6, "IPv6"),
+    (Encapsulation::Pppoe, "PPPoE"),
+    (Encapsulation::Mpls, "MPLS"),
+    (Encapsulation::Pseudowire, "pseudowire"),
+    (Encapsulation::Gre, "GRE"),
+    (Encapsulation::Erspan, "ERSPAN"),
+    (Encapsulation::Vxlan, "VXLAN"),
+    (Encapsulation::Geneve, "GENEVE"),
+    (Encapsulation::Gtpu, "GTP-U"),
+    (Encapsulation::L2tp, "L2TP"),
+    (Encapsulation::Lisp, "LISP"),
+    (Encapsulation::Gue, "GUE"),
+    (Encapsulation::Teredo, "Teredo"),
+    (Encapsulation::EtherIp, "EtherIP"),
+    (Encapsulation::Nsh, "NSH"),
+    (Encapsulation::Pbb, "PBB"),
+    (Encapsulation::Trill, "TRILL"),
+    (Encapsulation::FabricPath, "FabricPath"),
+    (Encapsulation::Hsr, "HSR"),
+    (Encapsulation::VnTag, "VN-tag"),
+    (Encapsulation::CiscoMetadata, "Cisco metadata"),
+    (Encapsulation::Edsa, "EDSA"),
+    (Encapsulation::MacSec, "MACsec"),
+];
 
+impl Encapsulation {
     /// Its name: `VXLAN`.
     pub fn name(self) -> &'static str {
-        match self {
-            Encapsulation::Ipv4 => "IPv4",
-            Encapsulation::Ipv6 => "IPv6",
-            Encapsulation::Pppoe => "PPPoE",
-            Encapsulation::Mpls => "MPLS",
-            Encapsulation::Pseudowire => "pseudowire",
-            Encapsulation::Gre => "GRE",
-            Encapsulation::Erspan => "ERSPAN",
-            Encapsulation::Vxlan => "VXLAN",
-            Encapsulation::Geneve => "GENEVE",
-            Encapsulation::Gtpu => "GTP-U",
-            Encapsulation::L2tp => "L2TP",
-            Encapsulation::Lisp => "LISP",
-            Encapsulation::Gue => "GUE",
-            Encapsulation::Teredo => "Teredo",
-            Encapsulation::EtherIp => "EtherIP",
-            Encapsulation::Nsh => "NSH",
-            Encapsulation::Pbb => "PBB",
-            Encapsulation::Trill => "TRILL",
-            Encapsulation::FabricPath => "FabricPath",
-            Encapsulation::Hsr => "HSR",
-            Encapsulation::VnTag => "VN-tag",
-            Encapsulation::CiscoMetadata => "Cisco metadata",
-            Encapsulation::Edsa => "EDSA",
-            Encapsulation::MacSec => "MACsec",
-        }
+        NAMES[self as usize - 1].1
     }
 }
 
@@ -167,7 +139,7 @@ impl Encapsulations {
         self.numbers
             .to_le_bytes()
             .into_iter()
-            .filter_map(|number| Encapsulation::ALL.get(usize::from(number).checked_sub(1)?).copied())
+            .filter_map(|number| NAMES.get(usize::from(number).checked_sub(1)?).map(|(header, _)| *header))
     }
 }
 
@@ -187,50 +159,6 @@ impl fmt::Debug for Encapsulations {
     }
 }
 
-/// Why a frame was not read to its innermost packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Unread {
-    /// MACsec with encryption.
-    MacSecEncrypted,
-    /// The mesh protocol batman-adv.
-    BatmanAdv,
-    /// The tag of a Realtek switch chip.
-    RealtekTag,
-    /// A pseudowire whose frames hold no IP that could be told.
-    Pseudowire,
-    /// PPP that is compressed or encrypted.
-    PppCompressed,
-    /// IPsec: an encapsulating security payload.
-    Esp,
-    /// L2TP version 3, whose header has no fixed length.
-    L2tpV3,
-    /// WireGuard.
-    WireGuard,
-    /// CAPWAP data between an access point and its controller.
-    Capwap,
-    /// More than [`Encapsulations::DEEPEST`] headers around it.
-    TooDeep,
-}
-
-impl Unread {
-    /// What it is, for a message.
-    pub fn name(self) -> &'static str {
-        match self {
-            Unread::MacSecEncrypted => "encrypted MACsec",
-            Unread::BatmanAdv => "batman-adv",
-            Unread::RealtekTag => "Realtek switch tags",
-            Unread::Pseudowire => "a pseudowire without readable IP",
-            Unread::PppCompressed => "compressed or encrypted PPP",
-            Unread::Esp => "IPsec ESP",
-            Unread::L2tpV3 => "L2TPv3",
-            Unread::WireGuard => "WireGuard",
-            Unread::Capwap => "CAPWAP",
-            Unread::TooDeep => "more than 8 headers around IP",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,8 +167,8 @@ mod tests {
     fn headers_come_back_in_order() {
         let mut around = Encapsulations::default();
         assert_eq!((around.depth(), around.to_string().as_str()), (0, ""));
-        for (number, encapsulation) in Encapsulation::ALL.into_iter().enumerate() {
-            assert_eq!(encapsulation as usize, number + 1);
+        for (number, (header, _)) in NAMES.into_iter().enumerate() {
+            assert_eq!(header as usize, number + 1);
         }
         let headers = [Encapsulation::Pppoe, Encapsulation::Ipv4, Encapsulation::MacSec];
         for header in headers {

@@ -6,8 +6,6 @@
 
 mod wireless;
 
-pub(in crate::capture) use wireless::UnreadWireless;
-
 use super::parse::Parser;
 use crate::capture::{CaptureDirection, LinkType};
 use crate::packet::MacAddress;

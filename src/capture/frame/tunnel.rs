@@ -3,9 +3,9 @@
 //! etherparse reads none of them but MACsec. A header is taken for what its number says only where an IP packet
 //! that fits stands inside; otherwise the frame stays the packet that it was without.
 
-use super::Frame;
-use super::encapsulation::{Encapsulation, Unread};
+use super::encapsulation::Encapsulation;
 use super::parse::Parser;
+use super::{Frame, Unread};
 
 impl Parser<'_> {
     /// What an EtherType other than IP's and those of VLAN tags announces.

@@ -210,7 +210,7 @@ impl Statistics {
             double_tagged_packets: self.double_tagged,
             encapsulations: self.encapsulations(),
             deepest_encapsulation: self.encapsulations.keys().map(|around| around.depth()).max().unwrap_or(0),
-            unread: self.unread.iter().map(|(it, &count)| (it.name().to_owned(), count)).collect(),
+            unread: self.unread.iter().map(|(it, count)| (it.name().to_owned(), count)).collect(),
             link_types: self.link_types(),
             interfaces: self.interfaces.counts().len(),
             by_interface: self.interfaces.counts().to_vec(),

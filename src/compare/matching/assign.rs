@@ -75,7 +75,7 @@ pub(crate) enum Assigned {
     OnlyFirst(usize),
     /// No packet of the first side can be this one of the second.
     OnlySecond(usize),
-    /// These of the first side and these of the second cannot be told apart.
+    /// These of the first side and these of the second cannot be distinguished.
     Ambiguous(std::ops::Range<usize>, std::ops::Range<usize>),
 }
 

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Measurement;
+use super::join::COPY_WITHIN_PS;
 use crate::capture::{Fragment, Frame, MatchFields};
 
 /// A datagram all of whose fragments a capture saw.
@@ -39,6 +40,10 @@ struct Open {
     /// Bytes of its payload.
     length: Option<u32>,
     cut: u64,
+    /// When its latest fragment came.
+    latest_ps: i64,
+    /// When it is given up.
+    until_ps: i64,
 }
 
 impl Datagrams {
@@ -56,10 +61,14 @@ impl Datagrams {
 
     fn add_fragment(&mut self, fragment: Fragment, frame: &Frame, at_ps: i64) -> Option<Whole> {
         self.forget(at_ps);
-        let open = self.open.entry(fragment.datagram).or_insert_with(|| {
-            self.due.push_back((at_ps.saturating_add(self.reach_ps), fragment.datagram));
-            Open::default()
-        });
+        let until_ps = at_ps.saturating_add(self.reach_ps);
+        let open = self.open.entry(fragment.datagram).or_default();
+        // Identifications come again (RFC 4963): the same bytes, and no copy of the frame, are another datagram's.
+        if open.seen.is_empty() || (open.overlaps(fragment) && at_ps - open.latest_ps > COPY_WITHIN_PS) {
+            *open = Open { until_ps, ..Open::default() };
+            self.due.push_back((until_ps, fragment.datagram));
+        }
+        open.latest_ps = at_ps;
         open.add(fragment, frame);
         let whole = open.whole()?;
         self.open.remove(&fragment.datagram);
@@ -71,21 +80,27 @@ impl Datagrams {
             && due_ps < now_ps
         {
             self.due.pop_front();
-            self.open.remove(&datagram);
+            if self.open.get(&datagram).is_some_and(|open| open.until_ps == due_ps) {
+                self.open.remove(&datagram);
+            }
         }
     }
 }
 
 impl Open {
-    fn add(&mut self, fragment: Fragment, frame: &Frame) {
+    /// Whether some of a fragment's bytes were seen.
+    fn overlaps(&self, fragment: Fragment) -> bool {
         let bytes = fragment.bytes();
-        let place = self.seen.partition_point(|(start, _)| *start < bytes.start);
-        let before = place.checked_sub(1).map_or(0, |place| self.seen[place].1);
-        let after = self.seen.get(place).map_or(u32::MAX, |(start, _)| *start);
+        self.seen.iter().any(|(start, end)| *start < bytes.end && bytes.start < *end)
+    }
+
+    fn add(&mut self, fragment: Fragment, frame: &Frame) {
         // A fragment that comes twice, or overlaps another (RFC 5722), says nothing new.
-        if bytes.start < before || bytes.end > after {
+        if self.overlaps(fragment) {
             return;
         }
+        let bytes = fragment.bytes();
+        let place = self.seen.partition_point(|(start, _)| *start < bytes.start);
         self.seen.insert(place, (bytes.start, bytes.end));
         let piece = u64::from(bytes.start) << 32 | u64::from(bytes.end);
         self.cut = self.cut.wrapping_add(piece.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_add(1);
@@ -231,6 +246,20 @@ mod tests {
         datagrams.add(&fragment(0, 800, false), 0);
         assert_eq!(datagrams.add(&fragment(100, 8, true), 11), None);
         assert_eq!(datagrams.open.len(), 1);
+    }
+
+    #[test]
+    fn an_identification_that_comes_again_is_another_datagrams() {
+        let later = 2 * COPY_WITHIN_PS;
+        let mut datagrams = Datagrams::new(10 * COPY_WITHIN_PS);
+        // The second fragment was lost; the next datagram with that identification has both, and another length.
+        datagrams.add(&fragment(0, 800, false), 0);
+        assert_eq!(datagrams.add(&fragment(0, 800, false), later), None);
+        let whole = datagrams.add(&fragment(100, 16, true), later).unwrap();
+        assert_eq!(whole.frame.total_length, Some(20 + 816));
+        // What was due for the first does not end a third.
+        datagrams.add(&fragment(0, 800, false), 9 * COPY_WITHIN_PS);
+        assert!(datagrams.add(&fragment(100, 8, true), 11 * COPY_WITHIN_PS).is_some());
     }
 
     #[test]

@@ -5,71 +5,16 @@
 //! IEEE 802.11-2020, Section 9.2 and 9.3.2; <https://www.radiotap.org>; the headers of Prism, AVS and PPI as libpcap has
 //! them.
 
-use std::path::Path;
-
 use super::{Parser, after};
-use crate::capture::LinkType;
+use crate::capture::{LinkType, Unread};
 use crate::packet::MacAddress;
-
-/// What data frames hold that cannot be read.
-#[derive(Debug, Clone, Copy, Default)]
-pub(in crate::capture) struct UnreadWireless {
-    encrypted: u64,
-    aggregated: u64,
-    later_fragments: u64,
-}
-
-impl UnreadWireless {
-    /// Counts a frame that may be of 802.11.
-    #[inline(never)]
-    pub(in crate::capture) fn add(&mut self, link_type: LinkType, bytes: &[u8]) {
-        let Some((bytes, is_padded)) = behind_radio(link_type, bytes) else { return };
-        match DataFrame::read(bytes, is_padded).map(|data| data.content) {
-            Some(Content::Encrypted) => self.encrypted += 1,
-            Some(Content::Aggregated) => self.aggregated += 1,
-            Some(Content::LaterFragment) => self.later_fragments += 1,
-            Some(Content::Llc) | None => {}
-        }
-    }
-
-    /// A warning for each kind that there is.
-    pub(in crate::capture) fn remarks(&self, path: &Path) -> impl Iterator<Item = String> {
-        let kinds = [
-            (
-                self.encrypted,
-                "are encrypted and give no IP packet: decrypt the capture first (`airdecap-ng`), or capture at the IP \
-                 interface",
-            ),
-            (
-                self.aggregated,
-                "hold several packets each (A-MSDU), which give no IP packet: capture at the IP interface, or turn \
-                 A-MSDU off",
-            ),
-            (self.later_fragments, "are later fragments of 802.11, which give no IP packet"),
-        ];
-        kinds
-            .into_iter()
-            .filter(|(frames, _)| *frames > 0)
-            .map(|(frames, what)| format!("{}: {frames} frames {what}", path.display()))
-    }
-}
-
-/// What the body of a data frame is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Content {
-    Llc,
-    Encrypted,
-    /// Several packets, each with a header of its own.
-    Aggregated,
-    LaterFragment,
-}
 
 /// A data frame with a body.
 struct DataFrame<'a> {
     destination: Option<MacAddress>,
     source: Option<MacAddress>,
-    content: Content,
-    body: &'a [u8],
+    /// Its LLC frame; or why there is none to read.
+    body: Result<&'a [u8], Unread>,
 }
 
 impl<'a> DataFrame<'a> {
@@ -99,21 +44,16 @@ impl<'a> DataFrame<'a> {
             (true, true) => (16, 24),
         };
         let fragment = bytes.get(22).copied().unwrap_or(0) & 0x0f;
-        let content = if flags & 0x40 != 0 {
-            Content::Encrypted
+        let body = if flags & 0x40 != 0 {
+            Err(Unread::WirelessEncrypted)
         } else if fragment > 0 {
-            Content::LaterFragment
+            Err(Unread::WirelessFragment)
         } else if qos & 0x80 != 0 {
-            Content::Aggregated
+            Err(Unread::WirelessAggregated)
         } else {
-            Content::Llc
+            Ok(after(bytes, length))
         };
-        Some(DataFrame {
-            destination: address(destination),
-            source: address(source),
-            content,
-            body: after(bytes, length),
-        })
+        Some(DataFrame { destination: address(destination), source: address(source), body })
     }
 }
 
@@ -175,8 +115,9 @@ impl Parser<'_> {
         };
         let Some(data) = DataFrame::read(frame, is_padded) else { return };
         (self.frame.destination_mac, self.frame.source_mac) = (data.destination, data.source);
-        if data.content == Content::Llc {
-            self.llc(data.body);
+        match data.body {
+            Ok(llc) => self.llc(llc),
+            Err(unread) => self.frame.unread = Some(unread),
         }
     }
 
