@@ -2,10 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::ops::ControlFlow;
 
-use taunet::engine::{Dropped, Hop, Injected, Injection, Observer, Settings, Simulation};
-use taunet::packet::{FlowKey, Packet, Tau};
+use taunet::engine::{Dropped, Hop, Injection, Observed, Observer, Settings, simulate};
+use taunet::packet::{Packet, Tau};
 use taunet::topology::DeviceId;
 use taunet::units::Time;
 
@@ -24,43 +23,35 @@ pub fn write(
     let topology = workload.topology();
     let mut file = BufWriter::new(File::create(path)?);
     writeln!(file, "host,seq,node,arrival_ns")?;
-    let mut arrivals = Arrivals { senders: &workload.senders, file, failure: None };
-    Simulation::new(&topology, injections, settings)
-        .run(&mut arrivals, |_| ControlFlow::Continue(()))
-        .expect("the workload runs");
-    arrivals.failure.map_or(Ok(()), Err)?;
+    let mut arrivals = Arrivals { senders: &workload.senders, file };
+    simulate(topology, injections, settings, &mut arrivals).expect("the workload runs");
     arrivals.file.flush()
 }
 
 struct Arrivals<'w> {
     senders: &'w [u32],
     file: BufWriter<File>,
-    failure: Option<io::Error>,
 }
 
 impl Arrivals<'_> {
-    fn reached(&mut self, packet: &Packet, node: DeviceId, at: Time) {
+    fn reached(&mut self, packet: &Packet, node: DeviceId, at: Time) -> Observed {
         // A packet's id is its number at its sender, times the senders, plus the number of the sender.
         let senders = self.senders.len() as u64;
         let (host, sequence) = (self.senders[(packet.pid % senders) as usize], packet.pid / senders);
         assert!(at.as_ps().is_multiple_of(PS_PER_NS), "the workload is in whole nanoseconds: {at}");
         let arrival_ns = at.as_ps() / PS_PER_NS;
-        if self.failure.is_none() {
-            self.failure = writeln!(self.file, "{host},{sequence},{},{arrival_ns}", node.index()).err();
-        }
+        Ok(writeln!(self.file, "{host},{sequence},{},{arrival_ns}", node.index())?)
     }
 }
 
 impl Observer for Arrivals<'_> {
-    fn flow(&mut self, _fid: u32, _key: FlowKey) {}
-    fn injected(&mut self, _injected: &Injected<'_>) {}
-    fn hop(&mut self, hop: &Hop) {
-        self.reached(&hop.packet, hop.device, hop.ingress);
+    fn hop(&mut self, hop: &Hop) -> Observed {
+        self.reached(&hop.packet, hop.device, hop.ingress)
     }
-    fn delivered(&mut self, tau: &Tau, host: DeviceId) {
-        self.reached(&tau.packet, host, tau.timestamp);
+    fn delivered(&mut self, tau: &Tau, host: DeviceId) -> Observed {
+        self.reached(&tau.packet, host, tau.timestamp)
     }
-    fn dropped(&mut self, drop: &Dropped) {
-        panic!("a packet of the workload is lost: {}", drop.reason);
+    fn dropped(&mut self, drop: &Dropped) -> Observed {
+        panic!("a packet of the workload is lost: {}", drop.reason)
     }
 }

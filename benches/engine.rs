@@ -20,11 +20,10 @@ mod workload;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::ops::ControlFlow;
 use std::process::Command;
 
 use taunet::engine::{
-    Dropped, Engine, Hop, Injected, Injection, InjectionPoint, Observer, Settings, Simulation, Unwatched,
+    self, Dropped, Engine, Injected, Injection, InjectionPoint, Observed, Observer, Settings, Unwatched,
 };
 use taunet::packet::{FlowKey, Packet, Tau};
 use taunet::topology::DeviceId;
@@ -244,18 +243,13 @@ impl Source for Sender {
         let (source, destination) = (workload::address(self.host), workload::address(fid));
         FlowKey::Ip { source, destination, protocol: 17, ports: Some((9, 9)) }
     }
-
-    fn progress(&self) -> Option<f64> {
-        None
-    }
 }
 
 fn simulate(workload: &Workload, each: u64, engine: Engine, threads: usize) -> Result {
     let topology = workload.topology();
     let settings = Settings { engine, threads, ..Settings::default() };
-    let outcome = Simulation::new(&topology, injections(workload, each), settings)
-        .run(&mut Unwatched, |_| ControlFlow::Continue(()))
-        .expect("the workload runs");
+    let outcome = engine::simulate(topology, injections(workload, each), settings, Unwatched);
+    let outcome = outcome.expect("the workload runs");
     Result {
         packets: outcome.packets.delivered,
         hops: outcome.hops,
@@ -286,8 +280,7 @@ fn injections(workload: &Workload, each: u64) -> Vec<Injection> {
 fn watched_mean_delay_us(workload: &Workload, each: u64) -> f64 {
     let topology = workload.topology();
     let mut delays = Delays::default();
-    Simulation::new(&topology, injections(workload, each), Settings::default())
-        .run(&mut delays, |_| ControlFlow::Continue(()))
+    engine::simulate(topology, injections(workload, each), Settings::default(), &mut delays)
         .expect("the workload runs");
     delays.sum_ps as f64 / delays.delivered as f64 / 1e6
 }
@@ -300,17 +293,17 @@ struct Delays {
 }
 
 impl Observer for Delays {
-    fn flow(&mut self, _fid: u32, _key: FlowKey) {}
-    fn injected(&mut self, injected: &Injected<'_>) {
+    fn injected(&mut self, injected: &Injected<'_>) -> Observed {
         self.sum_ps -= i128::from(injected.tau.timestamp.as_ps());
+        Ok(())
     }
-    fn hop(&mut self, _hop: &Hop) {}
-    fn delivered(&mut self, tau: &Tau, _host: DeviceId) {
+    fn delivered(&mut self, tau: &Tau, _host: DeviceId) -> Observed {
         self.sum_ps += i128::from(tau.timestamp.as_ps());
         self.delivered += 1;
+        Ok(())
     }
-    fn dropped(&mut self, drop: &Dropped) {
-        panic!("a packet of the workload is lost: {}", drop.reason);
+    fn dropped(&mut self, drop: &Dropped) -> Observed {
+        panic!("a packet of the workload is lost: {}", drop.reason)
     }
 }
 

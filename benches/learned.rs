@@ -18,12 +18,11 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use taunet::compare::{Delays, agreement, summarize};
 use taunet::engine::{
-    Dropped, Engine, Hop, Injected, Injection, InjectionPoint, Observer, Outcome, Settings, Simulation,
+    self, Dropped, Engine, Hop, Injected, Injection, InjectionPoint, Observed, Observer, Outcome, Settings,
     Unwatched,
 };
 use taunet::packet::{FlowKey, Packet, Tau};
@@ -96,7 +95,7 @@ fn main() {
                 let until = load(&path, set).until.expect("their traffic is endless");
                 let longer = format!("until={} ps", (until.as_ps() as f64 * times) as u64);
                 let mut scenario = load(&path, &[set, &[longer.as_str()]].concat());
-                scenario.topology = with_ptm(&scenario.topology, &exact);
+                scenario.topology = with_ptm(&scenario.topology, &exact).into();
                 let (row, run) =
                     compare_network(&format!("| {network} | {arrivals} | {busy} "), &scenario, &ptm);
                 eprint!("{row}");
@@ -233,10 +232,11 @@ impl<'t> Passages<'t> {
 }
 
 impl Observer for Passages<'_> {
-    fn flow(&mut self, _fid: u32, key: FlowKey) {
-        self.flows.push(key);
+    fn flow(&mut self, _fid: u32, key: &FlowKey) -> Observed {
+        self.flows.push(*key);
+        Ok(())
     }
-    fn injected(&mut self, injected: &Injected<'_>) {
+    fn injected(&mut self, injected: &Injected<'_>) -> Observed {
         let pid = injected.tau.packet.pid as usize;
         if self.injected.len() <= pid {
             self.injected.resize(pid + 1, None);
@@ -246,11 +246,12 @@ impl Observer for Passages<'_> {
         }
         let Packet { fid, dscp, .. } = injected.tau.packet;
         self.injected[pid] = Some(Sent { fid, dscp, at: injected.tau.timestamp });
+        Ok(())
     }
-    fn hop(&mut self, hop: &Hop) {
+    fn hop(&mut self, hop: &Hop) -> Observed {
         let port = self.topology.port(hop.port);
         if self.topology.device(port.device).kind == DeviceKind::Host {
-            return;
+            return Ok(());
         }
         let pid = hop.packet.pid as usize;
         let transmission = self.topology.link(port.egress).link.transmission_time(hop.packet.byte_count());
@@ -258,13 +259,16 @@ impl Observer for Passages<'_> {
         self.waiting[pid] += hop.egress.since(hop.joined).as_ps() as i64;
         let sojourn = (hop.egress + transmission).since(hop.ingress);
         self.sojourns[pid] = Some((hop.port, sojourn.as_ps() as i64));
+        Ok(())
     }
-    fn delivered(&mut self, tau: &Tau, _host: DeviceId) {
+    fn delivered(&mut self, tau: &Tau, _host: DeviceId) -> Observed {
         let pid = tau.packet.pid as usize;
         self.delays[pid] = self.injected[pid].map(|sent| tau.timestamp.since(sent.at).as_ps() as i64);
+        Ok(())
     }
-    fn dropped(&mut self, _drop: &Dropped) {
+    fn dropped(&mut self, _drop: &Dropped) -> Observed {
         self.lost += 1;
+        Ok(())
     }
 }
 
@@ -274,7 +278,7 @@ fn simulate<'t>(scenario: &Scenario, topology: &'t Topology) -> (Passages<'t>, f
     let watched = run(scenario, topology, &mut passages).0;
     let (mut hops, mut cpu) = (0, 0.0);
     while cpu < LEAST_CPU_S {
-        let (unwatched, more) = run(scenario, topology, &mut Unwatched);
+        let (unwatched, more) = run(scenario, topology, Unwatched);
         assert_eq!(watched, unwatched, "another run");
         hops += unwatched.hops;
         cpu += more;
@@ -282,7 +286,7 @@ fn simulate<'t>(scenario: &Scenario, topology: &'t Topology) -> (Passages<'t>, f
     (passages, hops as f64 / cpu / 1e6)
 }
 
-fn run(scenario: &Scenario, topology: &Topology, observer: &mut impl Observer) -> (Outcome, f64) {
+fn run(scenario: &Scenario, topology: &Topology, observer: impl Observer) -> (Outcome, f64) {
     let address = |host: DeviceId| Ok::<IpAddr, ()>(topology.device(host).addresses[0].addr());
     let mut injections = Vec::new();
     for traffic in &scenario.traffic {
@@ -300,10 +304,10 @@ fn run(scenario: &Scenario, topology: &Topology, observer: &mut impl Observer) -
         threads: 1,
         ..Settings::default()
     };
-    let mut simulation = Simulation::new(topology, injections, settings);
+    let topology = topology.clone();
     let clock = cpu_seconds();
-    let outcome =
-        simulation.run(observer, |_| ControlFlow::Continue(())).unwrap_or_else(|error| panic!("{error}"));
+    let outcome = engine::simulate(topology, injections, settings, observer);
+    let outcome = outcome.unwrap_or_else(|error| panic!("{error}"));
     (outcome, cpu_seconds() - clock)
 }
 

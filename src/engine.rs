@@ -12,31 +12,26 @@
 //! port's own injected packets after those that its link brings. Nothing depends on insertion
 //! order, so that the same scenario gives the same fingerprint everywhere.
 
+mod contract;
 mod event;
 mod fingerprint;
 mod network;
+mod observer;
 mod queue;
+mod simulation;
 mod stream;
 mod tally;
+mod told;
 
 pub use crate::scenario::Engine;
 pub use fingerprint::Fingerprint;
+pub use observer::{Interrupted, Observed, Observer, ObserverError, OnProgress, Unwatched};
+pub use simulation::{Finished, Simulation, simulate};
 
-use std::ops::ControlFlow;
-
-use crate::packet::{DropReason, FlowKey, Packet, Tau};
-use crate::topology::{DeviceId, PortId, Topology};
+use crate::packet::{DropReason, Packet, Tau};
+use crate::topology::{DeviceId, PortId};
 use crate::traffic::{Source, TrafficError};
 use crate::units::{Time, Timestamp};
-use event::EventEngine;
-use network::{Network, instant_circle};
-use stream::StreamEngine;
-
-/// Events between two calls of the progress function.
-const EVENTS_PER_REPORT: u64 = 1 << 16;
-
-/// The last instant that a run can reach.
-const LAST: Time = Time::from_ps(u64::MAX - 1);
 
 /// Where a source's packets enter the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +50,14 @@ pub struct Injection {
     pub source: Box<dyn Source>,
     /// The place.
     pub at: InjectionPoint,
+}
+
+impl Injection {
+    /// The part of the traffic that has been injected, 0 to 1, where all sources know theirs.
+    fn fraction<'a>(injections: impl Iterator<Item = &'a Injection>) -> Option<f64> {
+        let fractions = injections.map(|injection| injection.source.progress());
+        fractions.reduce(|least, next| Some(least?.min(next?))).flatten()
+    }
 }
 
 /// A packet that enters the network.
@@ -104,41 +107,6 @@ pub struct Dropped {
     pub at: Time,
 }
 
-/// Told what happens. Each port's hops come in order, and what happens to one packet comes in order; otherwise the
-/// order is the engine's own. What ends at an instant is known once [`settled`](Observer::settled) has passed it.
-pub trait Observer {
-    /// Whether anything is to be told but new flows: an engine is faster where not.
-    const WATCHES: bool = true;
-
-    /// A flow appears; `fid` counts up from 0.
-    fn flow(&mut self, fid: u32, key: FlowKey);
-    /// A packet enters.
-    fn injected(&mut self, injected: &Injected<'_>);
-    /// A packet has its way through a device.
-    fn hop(&mut self, hop: &Hop);
-    /// A packet has arrived at its destination.
-    fn delivered(&mut self, tau: &Tau, host: DeviceId);
-    /// A packet is lost.
-    fn dropped(&mut self, drop: &Dropped);
-    /// A packet joined the PTM of a port at `joined.timestamp` and still waits when the run ends.
-    fn waits(&mut self, _port: PortId, _joined: &Tau) {}
-    /// Whatever has its end before this instant has been told.
-    fn settled(&mut self, _before: Time) {}
-}
-
-/// Watches nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Unwatched;
-
-impl Observer for Unwatched {
-    const WATCHES: bool = false;
-    fn flow(&mut self, _fid: u32, _key: FlowKey) {}
-    fn injected(&mut self, _injected: &Injected<'_>) {}
-    fn hop(&mut self, _hop: &Hop) {}
-    fn delivered(&mut self, _tau: &Tau, _host: DeviceId) {}
-    fn dropped(&mut self, _drop: &Dropped) {}
-}
-
 /// How far a simulation is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Progress {
@@ -186,9 +154,15 @@ pub enum EngineError {
     /// An instant lies beyond what a run can reach.
     #[error("the simulation passed 213 days: shorten the traffic, set `until`, or raise the slowest rate")]
     TimeOverflow,
-    /// The progress function broke the simulation off.
+    /// An observer broke the simulation off ([`Interrupted`](crate::engine::Interrupted)).
     #[error("interrupted: nothing was written")]
     Interrupted,
+    /// An observer failed.
+    #[error(transparent)]
+    Observer(ObserverError),
+    /// The simulation had stopped with an error before.
+    #[error("this simulation has failed, and cannot be run on")]
+    Failed,
     /// A flow's packets would never leave a forwarding loop.
     #[error(
         "{flow} is in a forwarding loop: {ports} (no router on it decrements the time to live); \
@@ -233,69 +207,4 @@ pub struct Settings {
     pub threads: usize,
     /// The absolute time at which the run starts, for models that go by the ticks of a clock.
     pub start: Timestamp,
-}
-
-/// A network at work.
-pub struct Simulation<'t> {
-    network: Network<'t>,
-    injections: Vec<Injection>,
-    settings: Settings,
-}
-
-impl<'t> Simulation<'t> {
-    /// A network in which nothing has happened yet.
-    pub fn new(topology: &'t Topology, injections: Vec<Injection>, settings: Settings) -> Self {
-        let until = settings.until.unwrap_or(LAST).min(LAST);
-        Simulation { network: Network::new(topology, &injections, until, &settings), injections, settings }
-    }
-
-    /// Runs to the end, or to `until`, and checks that every packet is conserved. `progress` may break it off.
-    ///
-    /// # Errors
-    /// A source fails, a flow is in an endless forwarding loop, or the time runs over.
-    pub fn run<O: Observer>(
-        &mut self,
-        observer: &mut O,
-        mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
-    ) -> Result<Outcome, EngineError> {
-        let (engine, _) = self.engine();
-        let Simulation { network, injections, settings } = self;
-        let threads = match settings.threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            threads => threads,
-        };
-        let tally = match engine {
-            Engine::Event | Engine::Auto => EventEngine::new(network, injections, settings.seed, O::WATCHES)?
-                .run(observer, &mut progress)?,
-            Engine::Stream => StreamEngine::new(network, injections, settings.seed, threads, O::WATCHES)?
-                .run(observer, &mut progress)?,
-        };
-        observer.settled(Time::NEVER);
-        let last = Progress { time: tally.now, injected: tally.packets.injected, fraction: None };
-        if progress(&last).is_break() {
-            return Err(EngineError::Interrupted);
-        }
-        Ok(Outcome {
-            packets: tally.packets,
-            hops: tally.hops,
-            end: tally.now,
-            fingerprint: tally.fingerprint,
-        })
-    }
-
-    /// The engine that runs it, and why: [`Engine::Stream`] or [`Engine::Event`].
-    pub fn engine(&self) -> (Engine, &'static str) {
-        match self.settings.engine {
-            Engine::Auto if instant_circle(self.network.topology).is_some() => {
-                (Engine::Event, "a forwarding loop could have zero delay, which only the event engine orders")
-            }
-            Engine::Auto => (Engine::Stream, "no forwarding loop has zero delay, so it is exact"),
-            engine => (engine, "as asked for"),
-        }
-    }
-
-    /// What the sources let pass, in words.
-    pub fn warnings(&self) -> impl Iterator<Item = String> + '_ {
-        self.injections.iter().flat_map(|injection| injection.source.warnings())
-    }
 }

@@ -5,8 +5,7 @@
 //! from what a second capture measured.
 //!
 //! ```
-//! use std::ops::ControlFlow;
-//! use taunet::engine::{Dropped, Hop, Injected, Injection, InjectionPoint, Observer, Settings, Simulation};
+//! use taunet::engine::{Injection, InjectionPoint, Observed, Observer, Settings, simulate};
 //! use taunet::packet::{FlowKey, Tau};
 //! use taunet::topology::{DeviceId, Topology};
 //! use taunet::traffic::Cbr;
@@ -15,13 +14,10 @@
 //! /// Prints when packets arrive.
 //! struct Arrivals;
 //! impl Observer for Arrivals {
-//!     fn flow(&mut self, _fid: u32, _key: FlowKey) {}
-//!     fn injected(&mut self, _injected: &Injected<'_>) {}
-//!     fn hop(&mut self, _hop: &Hop) {}
-//!     fn delivered(&mut self, tau: &Tau, _host: DeviceId) {
+//!     fn delivered(&mut self, tau: &Tau, _host: DeviceId) -> Observed {
 //!         println!("packet {} at {}", tau.packet.pid, tau.timestamp);
+//!         Ok(())
 //!     }
-//!     fn dropped(&mut self, _drop: &Dropped) {}
 //! }
 //!
 //! let topology = Topology::from_toml("line.toml", r#"
@@ -35,11 +31,14 @@
 //! let flow = FlowKey::Ip { source: "10.0.0.1".parse()?, destination: "10.0.0.2".parse()?, protocol: 17, ports: None };
 //! let source = Cbr::new(flow, "50 B".parse()?, "500 ms".parse()?, 3, Time::ZERO);
 //! let at = InjectionPoint::Host(topology.device_named("a").unwrap());
-//! let mut simulation = Simulation::new(&topology, vec![Injection { source: Box::new(source), at }], Settings::default());
-//! let outcome = simulation.run(&mut Arrivals, |_| ControlFlow::Continue(()))?;
+//! let injections = vec![Injection { source: Box::new(source), at }];
+//! let outcome = simulate(topology, injections, Settings::default(), Arrivals)?;
 //! assert_eq!(outcome.end.as_seconds_f64(), 2.0); // sent at 1 s, half a second on each half of the way
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! The programs in [`examples/`](https://github.com/taunet/taunet/tree/main/examples) show more, one thing each: running a scenario
+//! in memory, a network built in code, a queueing discipline and a source of one's own, an observer, calibration.
 //!
 //! # The house, in the order in which data flows
 //!
@@ -60,7 +59,6 @@
 //! | [`ptm`] | traffic management at an egress port: one file per discipline |
 //! | [`topology`] | the graph of devices and links, its TOML; generators, import, export |
 //! | [`pfm`] | forwarding: which egress port |
-//! | [`device`] | a device at work: PFM, processing delay, PTMs |
 //! | [`traffic`] | sources of Tau: replay of a capture, Poisson, on-off, Markovian, ... |
 //! | [`scenario`] | topology, traffic and measured captures, from TOML |
 //! | [`engine`] | the event engine and the stream engine: two ways to the same answer |
@@ -98,7 +96,6 @@ pub mod capture;
 pub mod ptm;
 pub mod topology;
 pub mod pfm;
-pub mod device;
 pub mod traffic;
 pub mod scenario;
 pub mod engine;

@@ -10,7 +10,9 @@ mod tables;
 
 pub use addresses::Addresses;
 
-use rustc_hash::FxHashMap;
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::flow::Flows;
 use crate::packet::{DropReason, FlowKey, Packet};
@@ -22,10 +24,10 @@ use tables::{Entry, Several, Tables};
 ///
 /// Tables are made when a flow first asks for its destination. Hosts on one access switch share a column of them:
 /// `[devices, access switches in use]` entries.
-pub struct Pfm<'t> {
-    topology: &'t Topology,
+pub struct Pfm {
+    topology: Arc<Topology>,
     addresses: Addresses,
-    tables: Tables<'t>,
+    tables: Tables,
     classes: Vec<Class>,
     /// The ports that explicit paths and static routes prescribe, by device.
     prescribed: Vec<Box<[(DeviceId, PortId)]>>,
@@ -63,8 +65,8 @@ const NONE: u32 = u32::MAX;
 
 /// The forwarding of one device.
 #[derive(Clone, Copy)]
-pub(crate) struct At<'a, 't> {
-    pfm: &'a Pfm<'t>,
+pub(crate) struct At<'a> {
+    pfm: &'a Pfm,
     device: DeviceId,
     /// Per flow: its class.
     flows: &'a [u32],
@@ -83,9 +85,10 @@ pub struct Path {
     pub endless: bool,
 }
 
-impl<'t> Pfm<'t> {
+impl Pfm {
     /// The forwarding of `topology`, with no flow yet, in a run of this seed.
-    pub fn new(topology: &'t Topology, seed: u64) -> Self {
+    pub fn new(topology: impl Into<Arc<Topology>>, seed: u64) -> Self {
+        let topology = topology.into();
         let multipath = topology.forwarding().multipath;
         let draws = match multipath {
             Multipath::Ecmp | Multipath::Spray => {
@@ -94,9 +97,8 @@ impl<'t> Pfm<'t> {
             Multipath::LowestPort | Multipath::DModK => Vec::new(),
         };
         Pfm {
-            topology,
-            addresses: Addresses::new(topology),
-            tables: Tables::new(topology),
+            addresses: Addresses::new(&topology),
+            tables: Tables::new(&topology),
             classes: Vec::new(),
             prescribed: Vec::new(),
             class_of: FxHashMap::default(),
@@ -109,6 +111,7 @@ impl<'t> Pfm<'t> {
                 .collect(),
             multipath,
             draws,
+            topology: Arc::clone(&topology),
         }
     }
 
@@ -207,7 +210,7 @@ impl<'t> Pfm<'t> {
 
     /// The forwarding of one device.
     #[inline]
-    pub(crate) fn at(&self, device: DeviceId) -> At<'_, 't> {
+    pub(crate) fn at(&self, device: DeviceId) -> At<'_> {
         At {
             pfm: self,
             device,
@@ -299,36 +302,87 @@ impl<'t> Pfm<'t> {
     }
 
     /// The egress ports that a flow may pass from `device` on, up to its destination or to where it is lost.
+    ///
+    /// # Complexity
+    /// O(devices and ports on the way).
     pub fn path(&self, flows: &Flows, fid: u32, device: DeviceId) -> Path {
         let mut path = Path::default();
-        let mut trail = Vec::new();
-        self.walk(flows, fid, device, &mut trail, &mut path);
+        let mut seen = FxHashSet::default();
+        let mut trail = Trail::default();
+        self.step(flows, fid, device, &mut trail, &mut path);
+        while let Some(ahead) = trail.ahead() {
+            let Some(port) = ahead.pop() else {
+                trail.back();
+                continue;
+            };
+            if seen.insert(port) {
+                path.ports.push(port);
+                let there = self.topology.link(self.topology.port(port).egress).to;
+                self.step(flows, fid, self.topology.port(there).device, &mut trail, &mut path);
+            }
+        }
         path
     }
 
-    /// Follows every way from `here` on; `trail` are the devices up to it.
-    fn walk(&self, flows: &Flows, fid: u32, here: DeviceId, trail: &mut Vec<DeviceId>, path: &mut Path) {
-        if let Some(first) = trail.iter().position(|device| *device == here) {
-            path.endless |= trail[first..].iter().all(|device| !self.routers[device.index()]);
+    /// The flow reaches a device, and may go on from there.
+    fn step(&self, flows: &Flows, fid: u32, here: DeviceId, trail: &mut Trail, path: &mut Path) {
+        if let Some(routers) = trail.routers_since(here) {
+            path.endless |= routers == 0;
             return;
         }
         let stuck = self.topology.device(here).kind == DeviceKind::Host && !trail.is_empty();
         if self.ends_at(fid, here) || stuck {
             return;
         }
-        trail.push(here);
-        self.ways(flows, fid, here, &mut |port| {
-            if !path.ports.contains(&port) {
-                path.ports.push(port);
-                let there = self.topology.link(self.topology.port(port).egress).to;
-                self.walk(flows, fid, self.topology.port(there).device, trail, path);
-            }
-        });
-        trail.pop();
+        let mut ways = Vec::new();
+        self.ways(flows, fid, here, &mut |port| ways.push(port));
+        ways.reverse();
+        trail.go_on(here, self.routers[here.index()], ways);
     }
 }
 
-impl At<'_, '_> {
+/// The devices from where a flow enters to where a walk along its ways is.
+#[derive(Default)]
+struct Trail {
+    /// Each with the ways that have not been taken yet, the next one last.
+    steps: Vec<(DeviceId, Vec<PortId>)>,
+    /// Per device on the trail: the routers before it.
+    routers_before: FxHashMap<DeviceId, u32>,
+    routers: Vec<bool>,
+    router_count: u32,
+}
+
+impl Trail {
+    fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    fn go_on(&mut self, device: DeviceId, is_router: bool, ways: Vec<PortId>) {
+        self.routers_before.insert(device, self.router_count);
+        self.router_count += u32::from(is_router);
+        self.routers.push(is_router);
+        self.steps.push((device, ways));
+    }
+
+    /// The ways from where the walk is.
+    fn ahead(&mut self) -> Option<&mut Vec<PortId>> {
+        self.steps.last_mut().map(|(_, ways)| ways)
+    }
+
+    fn back(&mut self) {
+        if let (Some((device, _)), Some(is_router)) = (self.steps.pop(), self.routers.pop()) {
+            self.routers_before.remove(&device);
+            self.router_count -= u32::from(is_router);
+        }
+    }
+
+    /// The routers from a device of the trail on; none for another device.
+    fn routers_since(&self, device: DeviceId) -> Option<u32> {
+        self.routers_before.get(&device).map(|before| self.router_count - before)
+    }
+}
+
+impl At<'_> {
     /// Whether the flow's packets are at home here.
     #[inline]
     pub(crate) fn is_home(&self, fid: u32) -> bool {

@@ -1,6 +1,7 @@
 //! A scenario: a topology, its traffic, the measured captures, and what a run must reach.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
@@ -77,7 +78,7 @@ pub struct Scenario {
     /// Its name.
     pub name: String,
     /// The network.
-    pub topology: Topology,
+    pub topology: Arc<Topology>,
     /// The seed of every random stream.
     pub seed: u64,
     /// The engine.

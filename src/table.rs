@@ -1,8 +1,11 @@
 //! Tables on disk: batches of columns to Parquet or CSV.
 
 mod read;
+mod tables;
 
 pub use read::{Column, Kind, ReadError, read_columns};
+pub use tables::{MemoryTable, MemoryTables, NoTables, TableFiles, TableSink, Tables};
+pub(crate) use tables::{OpenTable, write_table};
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -80,6 +83,14 @@ pub enum TableError {
         path: PathBuf,
         /// what it said
         source: parquet::errors::ParquetError,
+    },
+    /// The place that a caller gave for tables refused.
+    #[error("cannot take the table {name}: {source}")]
+    Sink {
+        /// the table
+        name: String,
+        /// what it said
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The columns do not make a table, or the CSV writer refused.
     #[error("cannot write {}: {source}", path.display())]

@@ -96,7 +96,7 @@ pub struct StaticRoute {
     pub port: PortId,
 }
 
-/// A host, switch or router, as a node of the graph; [`crate::device::Device`] is one at work.
+/// A host, switch or router, as a node of the graph.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeviceNode {
     /// Its name, unique in the topology.

@@ -31,13 +31,12 @@ pub use mistake::Mistake;
 pub(crate) use mistake::positive;
 pub use on_off::OnOffSpec;
 pub use poisson::PoissonSpec;
-pub use replay::{Replay, ReplaySpec};
+pub use replay::{Recording, Replay, ReplayByAddress, ReplaySpec};
 pub use thin_streams::ThinStreamsSpec;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::capture::MatchFields;
 use crate::packet::{FlowKey, Tau};
 use crate::units::{Time, Timestamp};
 
@@ -145,23 +144,9 @@ pub trait Source: Send {
     fn flow(&self, fid: u32) -> FlowKey;
 
     /// The part of the source that has been read, 0 to 1, where its end is known.
-    fn progress(&self) -> Option<f64>;
-
-    /// When its first packet was recorded, for a source that replays a recording.
-    fn recorded_start(&self) -> Option<Timestamp> {
+    fn progress(&self) -> Option<f64> {
         None
     }
-
-    /// Says at which absolute instant the run starts; called once, before the first packet is asked for.
-    fn start_at(&mut self, _start: Timestamp) {}
-
-    /// What its frames hold for match keys, for a source that replays a recording.
-    fn match_fields(&mut self) -> Option<MatchFields> {
-        None
-    }
-
-    /// Says which fields the match keys of its packets cover; called once, before the first packet is asked for.
-    fn match_over(&mut self, _fields: MatchFields) {}
 
     /// What was let pass so far, in words.
     fn warnings(&self) -> Vec<String> {

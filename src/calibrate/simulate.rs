@@ -1,6 +1,6 @@
 //! A model at work on the recorded arrivals, by the engine, and how close it comes to what was measured.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -9,9 +9,9 @@ use super::CalibrateError;
 use super::model::{DEVICE, EGRESS_PORT, Model};
 use super::passage::{Fate, Joined, Passage};
 use crate::compare::{Agreement, Confusion, DelaySummary, Delays, agreement};
-use crate::engine::{Dropped, Hop, Injected, Injection, InjectionPoint, Observer, Settings, Simulation};
+use crate::engine::{Hop, Injection, InjectionPoint, Observed, Observer, Settings, simulate};
 use crate::packet::{FlowKey, Tau};
-use crate::topology::{DeviceId, PortId};
+use crate::topology::PortId;
 use crate::traffic::{Emission, Source, TrafficError};
 use crate::units::{ByteCount, Time, Timestamp};
 
@@ -71,8 +71,7 @@ impl Replays {
             at_ps: vec![None; self.passages.len()],
         };
         let settings = Settings { threads: 1, start: self.start, ..Settings::default() };
-        Simulation::new(&topology, injections, settings)
-            .run(&mut departures, |_| ControlFlow::Continue(()))?;
+        simulate(topology, injections, settings, &mut departures)?;
         if let Some(limit) = model.path_limit {
             for at in departures.at_ps.iter_mut().flatten() {
                 *at -= limit.delay_ps as i64;
@@ -231,10 +230,6 @@ impl Source for FromMemory {
     fn flow(&self, fid: u32) -> FlowKey {
         self.flows[fid as usize]
     }
-
-    fn progress(&self) -> Option<f64> {
-        Some(self.next as f64 / self.indices.len().max(1) as f64)
-    }
 }
 
 /// Notes when packets leave by the egress port.
@@ -246,16 +241,13 @@ struct Departures<'r> {
 }
 
 impl Observer for Departures<'_> {
-    fn flow(&mut self, _fid: u32, _key: FlowKey) {}
-    fn injected(&mut self, _injected: &Injected<'_>) {}
-    fn hop(&mut self, hop: &Hop) {
+    fn hop(&mut self, hop: &Hop) -> Observed {
         if hop.port == self.egress {
             // A packet id is the packet's number in its source, times the sources, plus the source's number.
             let (record, capture) = (hop.packet.pid / self.captures, hop.packet.pid % self.captures);
             let index = self.by_capture[capture as usize][record as usize];
             self.at_ps[index] = i64::try_from(hop.egress.as_ps()).ok();
         }
+        Ok(())
     }
-    fn delivered(&mut self, _tau: &Tau, _host: DeviceId) {}
-    fn dropped(&mut self, _drop: &Dropped) {}
 }

@@ -48,7 +48,7 @@ pub enum WatchError {
 }
 
 /// All vantages of a scenario.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Watch {
     vantages: Vec<WatchedVantage>,
     /// Per port: the vantages on its egress, a bit each.

@@ -5,27 +5,30 @@
 //! departures, or, where it decides only after the arrivals of an instant, among these in their queue.
 
 use std::collections::VecDeque;
-use std::ops::ControlFlow;
 
+use super::contract::{CHECKED, InOrder};
 use super::network::{Egress, Feeder, Landing, Network, Service, Wire};
+use super::observer::Observer;
 use super::queue::{ArrivalQueue, DepartureQueue};
+use super::simulation::{LAST, Running, ended_by};
 use super::tally::Tally;
-use super::{
-    Dropped, EVENTS_PER_REPORT, EngineError, Hop, Injected, Injection, InjectionPoint, LAST, Observer,
-    Progress,
-};
+use super::told::{Telling, Told};
+use super::{Dropped, EngineError, Hop, Injected, Injection, InjectionPoint, Progress};
 use crate::packet::Tau;
 use crate::ptm::{Arrival, Loss};
 use crate::topology::PortId;
 use crate::traffic::{Batch, Origin};
 use crate::units::{Span, Time};
 
-/// A network at work, event by event.
-pub(super) struct EventEngine<'n, 't> {
-    network: &'n mut Network<'t>,
+/// Events between two reports to the observer.
+const EVENTS_PER_REPORT: u64 = 1 << 16;
+
+/// A network at work, event by event. `WATCHES` says whether an observer wants more than new flows.
+pub(super) struct EventEngine<const WATCHES: bool> {
+    network: Network,
     ports: Vec<Egress>,
     feeders: Vec<FeederState>,
-    sources: Vec<SourceState<'n>>,
+    sources: Vec<SourceState>,
     /// Per turn: what happens then.
     entities: Vec<Entity>,
     arrivals: ArrivalQueue,
@@ -33,6 +36,7 @@ pub(super) struct EventEngine<'n, 't> {
     /// Sources that start packets onto a link: the turns of all others come after them.
     starting: u32,
     tally: Tally,
+    events: u64,
 }
 
 /// What an entry of the queue of arrivals stands for.
@@ -53,8 +57,8 @@ struct FeederState {
     packets: VecDeque<Tau>,
 }
 
-struct SourceState<'n> {
-    injection: &'n mut Injection,
+struct SourceState {
+    injection: Injection,
     turn: u32,
     /// Read, and the place of the next to be sent.
     ahead: Batch,
@@ -68,6 +72,7 @@ struct SourceState<'n> {
     /// Per flow of the source: its way from here, where the observer wants it.
     paths: Vec<Box<[PortId]>>,
     sent: u64,
+    order: InOrder,
 }
 
 /// Packets that are read of a source at once.
@@ -76,17 +81,12 @@ const READ_AHEAD: usize = 32;
 /// No packet of the flow has been sent.
 const UNSEEN: u32 = u32::MAX;
 
-impl<'n, 't> EventEngine<'n, 't> {
-    /// A network in which nothing has happened yet; `watched` says whether an observer wants more than new flows.
+impl<const WATCHES: bool> EventEngine<WATCHES> {
+    /// A network in which nothing has happened yet.
     ///
     /// # Errors
     /// A source whose first packet cannot be had.
-    pub fn new(
-        network: &'n mut Network<'t>,
-        injections: &'n mut [Injection],
-        seed: u64,
-        watched: bool,
-    ) -> Result<Self, EngineError> {
+    pub fn new(network: Network, injections: Vec<Injection>, seed: u64) -> Result<Self, EngineError> {
         let ports: Vec<Egress> = network.egress_ports(seed).collect();
         let starting = network.starting.len();
         let decisions = ports.iter().filter(|port| port.decision_turn.is_some()).count();
@@ -99,8 +99,8 @@ impl<'n, 't> EventEngine<'n, 't> {
                 entities[starting + turn as usize] = Entity::Decision(PortId::new(index));
             }
         }
-        let mut sources: Vec<SourceState<'n>> = Vec::new();
-        for (index, injection) in injections.iter_mut().enumerate() {
+        let mut sources: Vec<SourceState> = Vec::new();
+        for (index, injection) in injections.into_iter().enumerate() {
             let wire = match injection.at {
                 InjectionPoint::Egress(port) => Some((port, network.wire(port, seed))),
                 _ => None,
@@ -110,13 +110,14 @@ impl<'n, 't> EventEngine<'n, 't> {
             sources.push(SourceState {
                 injection,
                 turn,
-                ahead: Batch::new(watched),
+                ahead: Batch::new(WATCHES),
                 next: 0,
                 is_read: false,
                 wire,
                 fids: Vec::new(),
                 paths: Vec::new(),
                 sent: 0,
+                order: InOrder::default(),
             });
         }
         let feeders = network.feeders.iter().zip(&network.turns).map(|(feeder, turn)| FeederState {
@@ -134,62 +135,12 @@ impl<'n, 't> EventEngine<'n, 't> {
             ports,
             sources,
             entities,
+            events: 0,
         };
         for source in 0..engine.sources.len() {
             engine.read_source(source)?;
         }
         Ok(engine)
-    }
-
-    /// Runs to the end, or to `until`. `progress` may break it off.
-    ///
-    /// # Errors
-    /// A source fails, a flow is in an endless forwarding loop, or the time runs over.
-    pub fn run<O: Observer>(
-        mut self,
-        observer: &mut O,
-        progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
-    ) -> Result<Tally, EngineError> {
-        let until = self.network.until;
-        let mut events = 0u64;
-        loop {
-            let (arrival, (departure, port)) = (self.arrivals.earliest(), self.departures.first());
-            let now = arrival.min(departure);
-            if now > until {
-                break;
-            }
-            if departure <= arrival {
-                self.depart(PortId::new(port as usize), observer);
-            } else {
-                match self.entities[self.arrivals.first() as usize] {
-                    Entity::Arrival(feeder) => self.take_from(feeder, observer),
-                    Entity::Emission(source) => self.emit(source, observer)?,
-                    Entity::Decision(port) => self.depart(port, observer),
-                }
-            }
-            self.tally.now = self.tally.now.max(now);
-            events += 1;
-            if events.is_multiple_of(EVENTS_PER_REPORT) {
-                observer.settled(now);
-                if progress(&self.progress()).is_break() {
-                    return Err(EngineError::Interrupted);
-                }
-            }
-        }
-        let left = !self.departures.is_empty()
-            || self.feeders.iter().any(|feeder| !feeder.packets.is_empty())
-            || self.ports.iter().any(|port| port.service.next_departure().is_some())
-            || self.sources.iter().any(|source| source.next().is_some());
-        if until == LAST && left {
-            return Err(EngineError::TimeOverflow);
-        }
-        self.finish(observer)
-    }
-
-    fn progress(&self) -> Progress {
-        let fractions = self.sources.iter().map(|source| source.injection.source.progress());
-        let fraction = fractions.reduce(|least, next| Some(least?.min(next?))).flatten();
-        Progress { time: self.tally.now, injected: self.tally.packets.injected, fraction }
     }
 
     /// Goes on to the source's next packet and schedules it.
@@ -201,6 +152,9 @@ impl<'n, 't> EventEngine<'n, 't> {
             source.next = 0;
             let end = self.network.until + Span::from_ps(1);
             source.is_read = !source.injection.source.read(end, READ_AHEAD, &mut source.ahead)?;
+            if CHECKED {
+                source.order.check(index, &source.ahead.taus);
+            }
         }
         let time = source
             .next()
@@ -210,30 +164,30 @@ impl<'n, 't> EventEngine<'n, 't> {
     }
 
     /// Sends the packet that the source holds, and goes on to its next one.
-    fn emit<O: Observer>(&mut self, index: usize, observer: &mut O) -> Result<(), EngineError> {
+    fn emit(&mut self, index: usize, telling: &mut Telling<'_, WATCHES>) -> Result<(), EngineError> {
         if self.sources[index].next().is_none() {
             return Ok(());
         }
-        let mut tau = self.inject(index, observer)?;
+        let mut tau = self.inject(index, telling)?;
         let feeder = self.network.feeder_of(index);
         match &mut self.sources[index].wire {
             Some((port, wire)) => match wire.carry(&tau.packet, tau.timestamp) {
                 Some(arrival) => self.put(feeder, &tau, arrival),
                 None => {
                     let (device, port) = (self.ports[port.index()].device, *port);
-                    self.tally.lose_on_link(tau, device, port, observer);
+                    self.tally.lose_on_link(tau, device, port, telling);
                 }
             },
             None => {
                 tau.timestamp = tau.timestamp + self.feeders[feeder].feeder.processing;
-                self.arrive(feeder, tau, observer);
+                self.arrive(feeder, tau, telling);
             }
         }
         self.read_source(index)
     }
 
     /// Gives a source's packet its ids, and counts it.
-    fn inject<O: Observer>(&mut self, index: usize, observer: &mut O) -> Result<Tau, EngineError> {
+    fn inject(&mut self, index: usize, telling: &mut Telling<'_, WATCHES>) -> Result<Tau, EngineError> {
         let source = &mut self.sources[index];
         let mut tau = source.ahead.taus[source.next];
         let local = tau.packet.fid as usize;
@@ -241,9 +195,9 @@ impl<'n, 't> EventEngine<'n, 't> {
             source.fids.resize(local + 1, UNSEEN);
         }
         if source.fids[local] == UNSEEN {
-            let fid = self.network.add_flow(source.injection, local as u32, observer)?;
+            let fid = self.network.add_flow(&source.injection, local as u32, telling)?;
             source.fids[local] = fid;
-            if O::WATCHES {
+            if WATCHES {
                 source.paths.resize(source.paths.len().max(local + 1), Box::default());
                 source.paths[local] = self.network.path(fid, source.injection.at).into();
             }
@@ -253,92 +207,90 @@ impl<'n, 't> EventEngine<'n, 't> {
         tau.packet.in_port = self.network.feeders[self.network.feeder_of(index)].in_port;
         source.sent += 1;
         self.tally.inject(tau.packet.pid);
-        if O::WATCHES
-            && let Some(origins) = &source.ahead.origins
-        {
+        if WATCHES && let Some(origins) = &source.ahead.origins {
             let Origin { record, match_key } = origins[source.next];
             let path = &source.paths[local];
-            observer.injected(&Injected { tau, source: index as u32, record, match_key, path });
+            telling.injected(&Injected { tau, source: index as u32, record, match_key, path });
         }
         Ok(tau)
     }
 
     /// The feeder has brought its first packet, and its device has processed it.
     #[inline]
-    fn take_from<O: Observer>(&mut self, index: usize, observer: &mut O) {
+    fn take_from(&mut self, index: usize, telling: &mut Telling<'_, WATCHES>) {
         let FeederState { packets, turn, .. } = &mut self.feeders[index];
         let Some(tau) = packets.pop_front() else { return };
         self.arrivals.schedule(*turn, packets.front().map_or(Time::NEVER, |next| next.timestamp));
-        self.arrive(index, tau, observer);
+        self.arrive(index, tau, telling);
     }
 
     /// A packet that a feeder brought is at home, or joins a PTM, now.
     #[inline]
-    fn arrive<O: Observer>(&mut self, index: usize, mut tau: Tau, observer: &mut O) {
+    fn arrive(&mut self, index: usize, mut tau: Tau, telling: &mut Telling<'_, WATCHES>) {
         let FeederState { feeder, .. } = &self.feeders[index];
         let place = self.network.landing(feeder);
         match place.land(&tau.packet) {
-            Landing::Home => self.tally.deliver(&tau, feeder.device, observer),
+            Landing::Home => self.tally.deliver(&tau, feeder.device, telling),
             Landing::Lost(reason) => {
                 let at = tau.timestamp;
                 let tau = Tau { timestamp: at - feeder.processing, ..tau };
-                self.tally.lose(&Dropped { tau, device: feeder.device, port: None, reason, at }, observer);
+                self.tally.lose(&Dropped { tau, device: feeder.device, port: None, reason, at }, telling);
             }
             Landing::Joins(port) => {
                 let hops_counted = place.forwarding().hops_counted();
                 if hops_counted > 0 {
                     tau.packet.ttl -= hops_counted;
                 }
-                self.join(port, tau, observer);
+                self.join(port, tau, telling);
             }
         }
     }
 
     #[inline]
-    fn join<O: Observer>(&mut self, port: PortId, tau: Tau, observer: &mut O) {
+    fn join(&mut self, port: PortId, tau: Tau, telling: &mut Telling<'_, WATCHES>) {
         let ptm = match &mut self.ports[port.index()].service {
             Service::Model(ptm) => ptm,
             Service::Lindley(lindley) => {
                 let (start, _) = lindley.send(tau.timestamp, tau.packet.length);
-                return self.pass(port, tau, start, observer);
+                return self.pass(port, tau, start, telling);
             }
         };
         match ptm.arrive(&tau, &self.network.flows) {
-            Arrival::Departs(start) => self.pass(port, tau, start, observer),
+            Arrival::Departs(start) => self.pass(port, tau, start, telling),
             Arrival::Queued => {
-                self.take_losses(port, observer);
+                self.take_losses(port, telling);
                 self.reschedule(port);
             }
-            Arrival::Dropped(reason) => self.lose(port, Loss { tau, at: tau.timestamp, reason }, observer),
+            Arrival::Dropped(reason) => self.lose(port, Loss { tau, at: tau.timestamp, reason }, telling),
         }
     }
 
     /// The port's PTM lets its next packet go.
-    fn depart<O: Observer>(&mut self, port: PortId, observer: &mut O) {
+    fn depart(&mut self, port: PortId, telling: &mut Telling<'_, WATCHES>) {
         if let Service::Model(ptm) = &mut self.ports[port.index()].service
             && let Some(departure) = ptm.depart()
         {
-            self.pass(port, departure.tau, departure.start, observer);
+            self.pass(port, departure.tau, departure.start, telling);
         }
-        self.take_losses(port, observer);
+        self.take_losses(port, telling);
         self.reschedule(port);
     }
 
     /// Whom the port's PTM has lost though they were queued.
-    fn take_losses<O: Observer>(&mut self, port: PortId, observer: &mut O) {
+    fn take_losses(&mut self, port: PortId, telling: &mut Telling<'_, WATCHES>) {
         while let Service::Model(ptm) = &mut self.ports[port.index()].service
             && let Some(loss) = ptm.lost()
         {
-            self.lose(port, loss, observer);
+            self.lose(port, loss, telling);
         }
     }
 
-    fn lose<O: Observer>(&mut self, port: PortId, loss: Loss, observer: &mut O) {
+    fn lose(&mut self, port: PortId, loss: Loss, telling: &mut Telling<'_, WATCHES>) {
         let device = self.ports[port.index()].device;
         let processing = self.network.nodes[device.index()].processing;
         let tau = Tau { timestamp: loss.tau.timestamp - processing, ..loss.tau };
         let Loss { at, reason, .. } = loss;
-        self.tally.lose(&Dropped { tau, device, port: Some(port), reason, at }, observer);
+        self.tally.lose(&Dropped { tau, device, port: Some(port), reason, at }, telling);
     }
 
     /// Brings the queue of departures up to date.
@@ -354,7 +306,7 @@ impl<'n, 't> EventEngine<'n, 't> {
 
     /// A packet's way through a device is known: it starts onto the link at `start`.
     #[inline]
-    fn pass<O: Observer>(&mut self, port: PortId, joined: Tau, start: Time, observer: &mut O) {
+    fn pass(&mut self, port: PortId, joined: Tau, start: Time, telling: &mut Telling<'_, WATCHES>) {
         let egress = &mut self.ports[port.index()];
         let ingress = joined.timestamp - self.network.nodes[egress.device.index()].processing;
         let hop = Hop {
@@ -365,12 +317,12 @@ impl<'n, 't> EventEngine<'n, 't> {
             joined: joined.timestamp,
             egress: start,
         };
-        self.tally.pass(&hop, observer);
+        self.tally.pass(&hop, telling);
         match egress.wire.carry(&joined.packet, start) {
             Some(arrival) => self.put(port.index(), &joined, arrival),
             None => {
                 let tau = Tau { timestamp: start, ..joined };
-                self.tally.lose_on_link(tau, egress.device, port, observer);
+                self.tally.lose_on_link(tau, egress.device, port, telling);
             }
         }
     }
@@ -392,29 +344,85 @@ impl<'n, 't> EventEngine<'n, 't> {
             self.arrivals.schedule(*turn, timestamp);
         }
     }
+}
+
+impl<const WATCHES: bool> Running for EventEngine<WATCHES> {
+    fn run_until(&mut self, end: Time, observer: &mut dyn Observer) -> Result<(), EngineError> {
+        let end = end.min(self.network.until);
+        let telling = &mut Telling::<WATCHES>::new(observer);
+        loop {
+            let (arrival, (departure, port)) = (self.arrivals.earliest(), self.departures.first());
+            let now = arrival.min(departure);
+            if now > end {
+                break;
+            }
+            if departure <= arrival {
+                self.depart(PortId::new(port as usize), telling);
+            } else {
+                match self.entities[self.arrivals.first() as usize] {
+                    Entity::Arrival(feeder) => self.take_from(feeder, telling),
+                    Entity::Emission(source) => self.emit(source, telling)?,
+                    Entity::Decision(port) => self.depart(port, telling),
+                }
+            }
+            self.tally.now = self.tally.now.max(now);
+            self.events += 1;
+            if self.events.is_multiple_of(EVENTS_PER_REPORT) {
+                let progress = self.progress();
+                telling.tell(|observer| observer.settled(now).and_then(|()| observer.progress(&progress)));
+                telling.check().map_err(ended_by)?;
+            } else if WATCHES {
+                telling.check().map_err(ended_by)?;
+            }
+        }
+        telling.tell(|observer| observer.settled(end + Span::from_ps(1)));
+        telling.check().map_err(ended_by)
+    }
 
     /// Injects what was emitted by `until` and would have been taken on only after it, and counts who is still inside.
-    fn finish<O: Observer>(mut self, observer: &mut O) -> Result<Tally, EngineError> {
+    fn finish(&mut self, observer: &mut dyn Observer) -> Result<Tally, EngineError> {
         let until = self.network.until;
+        let left = !self.departures.is_empty()
+            || self.feeders.iter().any(|feeder| !feeder.packets.is_empty())
+            || self.ports.iter().any(|port| port.service.next_departure().is_some())
+            || self.sources.iter().any(|source| source.next().is_some());
+        if until == LAST && left {
+            return Err(EngineError::TimeOverflow);
+        }
+        let telling = &mut Telling::<WATCHES>::new(observer);
         let mut waiting: Vec<Tau> = self.feeders.iter().flat_map(|feeder| &feeder.packets).copied().collect();
         for (port, egress) in self.ports.iter().enumerate() {
             let queued = egress.service.waiting();
-            queued.iter().for_each(|joined| observer.waits(PortId::new(port), joined));
+            queued.iter().for_each(|joined| telling.waits(PortId::new(port), joined));
             waiting.extend(queued);
         }
         for index in 0..self.sources.len() {
             while self.sources[index].next().is_some_and(|next| next.timestamp <= until) {
-                waiting.push(self.inject(index, observer)?);
+                waiting.push(self.inject(index, telling)?);
                 self.read_source(index)?;
             }
         }
+        telling.check().map_err(ended_by)?;
         let more = !waiting.is_empty() || self.sources.iter().any(|source| source.next().is_some());
         self.tally.finish(waiting.iter(), more)?;
         Ok(self.tally)
     }
+
+    fn progress(&self) -> Progress {
+        let sources = self.sources.iter().map(|source| &source.injection);
+        Progress {
+            time: self.tally.now,
+            injected: self.tally.packets.injected,
+            fraction: Injection::fraction(sources),
+        }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.sources.iter().flat_map(|source| source.injection.source.warnings()).collect()
+    }
 }
 
-impl SourceState<'_> {
+impl SourceState {
     /// The packet that it sends next.
     #[inline]
     fn next(&self) -> Option<&Tau> {

@@ -1,9 +1,13 @@
 //! What both engines share: who feeds which device, in which order at one instant, and where packets go from there.
 
-use petgraph::algo::tarjan_scc;
+use std::sync::Arc;
+
+use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
-use super::{EngineError, Injection, InjectionPoint, Observer, Settings};
+use super::contract::{CHECKED, Checked};
+use super::told::Telling;
+use super::{EngineError, Injection, InjectionPoint, Settings};
 use crate::flow::Flows;
 use crate::impairment::Impairment;
 use crate::link::Transmission;
@@ -14,9 +18,9 @@ use crate::topology::{DeviceId, DeviceKind, DirectedLink, PortId, Topology};
 use crate::units::{ByteCount, Span, Time, Timestamp};
 
 /// A network and its flows.
-pub(super) struct Network<'t> {
-    pub topology: &'t Topology,
-    pub pfm: Pfm<'t>,
+pub(super) struct Network {
+    pub topology: Arc<Topology>,
+    pub pfm: Pfm,
     pub flows: Flows,
     /// Per device.
     pub nodes: Vec<Node>,
@@ -101,6 +105,7 @@ impl Service {
     fn new(spec: &PtmSpec, place: &Place<'_>) -> Self {
         match spec {
             PtmSpec::Fifo(FifoSpec { buffer: None }) => Service::Lindley(Lindley::new(&place.link)),
+            _ if CHECKED => Service::Model(Box::new(Checked::new(spec.build(place), place.port))),
             _ => Service::Model(spec.build(place)),
         }
     }
@@ -183,8 +188,8 @@ impl Wire {
     }
 }
 
-impl<'t> Network<'t> {
-    pub fn new(topology: &'t Topology, injections: &[Injection], until: Time, settings: &Settings) -> Self {
+impl Network {
+    pub fn new(topology: Arc<Topology>, injections: &[Injection], until: Time, settings: &Settings) -> Self {
         let nodes = topology
             .devices()
             .map(|(_, device)| Node {
@@ -194,11 +199,11 @@ impl<'t> Network<'t> {
             })
             .collect::<Vec<_>>();
         let (feeders, orders): (Vec<Feeder>, Vec<Order>) =
-            feeders(topology, &nodes, injections).into_iter().unzip();
-        let (turns, decision_turns) = turns(topology, &orders);
+            feeders(&topology, &nodes, injections).into_iter().unzip();
+        let (turns, decision_turns) = turns(&topology, &orders);
         Network {
+            pfm: Pfm::new(Arc::clone(&topology), settings.seed),
             topology,
-            pfm: Pfm::new(topology, settings.seed),
             flows: Flows::default(),
             nodes,
             turns,
@@ -215,19 +220,19 @@ impl<'t> Network<'t> {
     }
 
     /// The egress ports, idle.
-    pub fn egress_ports(&self, seed: u64) -> impl Iterator<Item = Egress> + use<'_, 't> {
+    pub fn egress_ports(&self, seed: u64) -> impl Iterator<Item = Egress> + use<'_> {
         self.topology.ports().map(move |(id, port)| {
             let link = self.topology.link(port.egress).link;
             let name = self.topology.port_name(id);
             let service = Service::new(&port.ptm, &Place { link, seed, port: &name, start: self.start });
             let decision_turn = self.decision_turns[id.index()];
-            Egress { device: port.device, service, wire: Wire::new(self.topology, id, seed), decision_turn }
+            Egress { device: port.device, service, wire: Wire::new(&self.topology, id, seed), decision_turn }
         })
     }
 
     /// The link at a port, idle.
     pub fn wire(&self, port: PortId, seed: u64) -> Wire {
-        Wire::new(self.topology, port, seed)
+        Wire::new(&self.topology, port, seed)
     }
 
     /// The number of a source's `record`th packet.
@@ -270,17 +275,17 @@ impl<'t> Network<'t> {
     ///
     /// # Errors
     /// Its packets would never leave a forwarding loop.
-    pub fn add_flow(
+    pub fn add_flow<const WATCHES: bool>(
         &mut self,
         injection: &Injection,
         local: u32,
-        observer: &mut impl Observer,
+        telling: &mut Telling<'_, WATCHES>,
     ) -> Result<u32, EngineError> {
         let key = injection.source.flow(local);
         let (fid, new) = self.flows.add(key);
         if new {
             self.pfm.add_flow(&key);
-            observer.flow(fid, key);
+            telling.flow(fid, &key);
         }
         self.pfm.follow(&self.flows, fid, self.first_device(injection.at));
         if self.pfm.is_prescribed(fid) {
@@ -330,7 +335,7 @@ impl<'t> Network<'t> {
 
     /// What becomes of packets at the device of a feeder.
     #[inline]
-    pub fn landing<'a>(&'a self, feeder: &Feeder) -> LandingPlace<'a, 't> {
+    pub fn landing(&self, feeder: &Feeder) -> LandingPlace<'_> {
         LandingPlace {
             flows: &self.flows,
             at: self.pfm.at(feeder.device),
@@ -341,13 +346,13 @@ impl<'t> Network<'t> {
 }
 
 /// The device of a feeder, as packets reach it.
-pub(super) struct LandingPlace<'a, 't> {
+pub(super) struct LandingPlace<'a> {
     flows: &'a Flows,
-    at: At<'a, 't>,
+    at: At<'a>,
     takes: bool,
 }
 
-impl LandingPlace<'_, '_> {
+impl LandingPlace<'_> {
     /// Whether packets end here, one way or another.
     #[inline]
     pub fn is_end(&self) -> bool {
@@ -362,7 +367,7 @@ impl LandingPlace<'_, '_> {
 
     /// How packets that do not end are forwarded.
     #[inline(always)]
-    pub fn forwarding(&self) -> At<'_, '_> {
+    pub fn forwarding(&self) -> At<'_> {
         self.at
     }
 
@@ -426,7 +431,8 @@ pub(super) fn instant_circle(topology: &Topology) -> Option<PortId> {
         }
     }
     let on_circle = |circle: &Vec<NodeIndex>| circle.len() > 1 || graph.contains_edge(circle[0], circle[0]);
-    tarjan_scc(&graph).iter().find(|circle| on_circle(circle)).map(|circle| PortId::new(circle[0].index()))
+    let circles = kosaraju_scc(&graph).into_iter().filter(on_circle);
+    circles.flatten().min().map(|port| PortId::new(port.index()))
 }
 
 /// The egress ports that packets from the link of `port` can take: all of the device there but back.

@@ -18,16 +18,17 @@ mod port;
 mod recursion;
 mod source;
 
-use std::ops::ControlFlow;
-
 use rayon::prelude::*;
 
 use super::network::Network;
+use super::observer::Observer;
 use super::queue::DepartureQueue;
+use super::simulation::{LAST, Running, ended_by};
 use super::tally::Tally;
-use super::{Dropped, EngineError, Hop, Injected, Injection, LAST, Observer, Progress};
-use crate::packet::{FlowKey, Tau};
-use crate::topology::{DeviceId, PortId};
+use super::told::{Log, Telling, Told};
+use super::{EngineError, Injected, Injection, Progress, Settings};
+use crate::packet::Tau;
+use crate::topology::PortId;
 use crate::units::{Span, Time};
 use plan::{Edges, Plan};
 use port::{Circle, StreamPort, Streams, Worker};
@@ -38,10 +39,10 @@ use source::{Sent, StreamSource};
 const PACKETS_PER_PORT: u64 = 48;
 const PACKETS_PER_WINDOW: std::ops::RangeInclusive<u64> = 1_024..=16_384;
 
-/// A network at work, window by window.
-pub(super) struct StreamEngine<'n, 't> {
-    network: &'n mut Network<'t>,
-    sources: Vec<StreamSource<'n>>,
+/// A network at work, window by window. `WATCHES` says whether an observer wants more than new flows.
+pub(super) struct StreamEngine<const WATCHES: bool> {
+    network: Network,
+    sources: Vec<StreamSource>,
     /// Ports in the order of the plan, then those not in use.
     ports: Vec<StreamPort>,
     /// The streams of the sources, then those of the ports, in their order.
@@ -51,80 +52,55 @@ pub(super) struct StreamEngine<'n, 't> {
     edges: Edges,
     plan: Plan,
     pool: Option<rayon::ThreadPool>,
+    /// One per thread.
+    workers: Vec<Worker<Log<WATCHES>>>,
+    /// Per source: what it has sent, for the observer.
+    sent: Vec<Vec<Sent>>,
+    /// Everything before this instant has been done.
+    start: Time,
+    /// How long the next window is to be.
+    length: Span,
+    /// Packets injected so far.
+    injected: u64,
+    /// Sources that have more.
+    busy: usize,
 }
 
-/// What a thread writes down for the observer.
-#[derive(Debug, Default)]
-struct Log<const WATCHES: bool>(Vec<Told>);
-
-#[derive(Debug, Clone, Copy)]
-enum Told {
-    Hop(Hop),
-    Delivered(Tau, DeviceId),
-    Dropped(Dropped),
-    Waits(PortId, Tau),
-}
-
-impl<const WATCHES: bool> Observer for Log<WATCHES> {
-    const WATCHES: bool = WATCHES;
-    fn flow(&mut self, _fid: u32, _key: FlowKey) {}
-    fn injected(&mut self, _injected: &Injected<'_>) {}
-    #[inline]
-    fn hop(&mut self, hop: &Hop) {
-        if WATCHES {
-            self.0.push(Told::Hop(*hop));
-        }
-    }
-    #[inline]
-    fn delivered(&mut self, tau: &Tau, host: DeviceId) {
-        if WATCHES {
-            self.0.push(Told::Delivered(*tau, host));
-        }
-    }
-    #[inline]
-    fn dropped(&mut self, drop: &Dropped) {
-        if WATCHES {
-            self.0.push(Told::Dropped(*drop));
-        }
-    }
-    #[inline]
-    fn waits(&mut self, port: PortId, joined: &Tau) {
-        if WATCHES {
-            self.0.push(Told::Waits(port, *joined));
-        }
-    }
-}
-
-impl<'n, 't> StreamEngine<'n, 't> {
-    /// A network in which nothing has happened yet; `watched` says whether an observer wants more than new flows.
+impl<const WATCHES: bool> StreamEngine<WATCHES> {
+    /// A network in which nothing has happened yet.
     ///
     /// # Errors
-    /// A source whose first packet cannot be had.
+    /// A source whose first packet cannot be had, or the threads cannot be had.
     pub fn new(
-        network: &'n mut Network<'t>,
-        injections: &'n mut [Injection],
-        seed: u64,
-        threads: usize,
-        watched: bool,
+        network: Network,
+        injections: Vec<Injection>,
+        settings: &Settings,
     ) -> Result<Self, EngineError> {
+        let seed = settings.seed;
         let sources = injections
-            .iter_mut()
+            .into_iter()
             .enumerate()
-            .map(|(number, injection)| StreamSource::new(network, number, injection, seed, watched))
+            .map(|(number, injection)| StreamSource::new(&network, number, injection, seed, WATCHES))
             .collect::<Result<Vec<_>, _>>()?;
         let ports: Vec<StreamPort> = network
             .egress_ports(seed)
             .enumerate()
-            .map(|(port, egress)| StreamPort::new(network, PortId::new(port), egress))
+            .map(|(port, egress)| StreamPort::new(&network, PortId::new(port), egress))
             .collect();
         let feeders = (0..sources.len()).map(|source| network.feeder_of(source)).chain(0..ports.len());
-        let streams = feeders.map(|feeder| Streams::new(network, feeder)).collect();
+        let streams = feeders.map(|feeder| Streams::new(&network, feeder)).collect();
+        let threads = match settings.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
         let pool = (threads > 1)
             .then(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build())
             .transpose()
             .map_err(|error| EngineError::Threads(error.to_string()))?;
         Ok(StreamEngine {
             inputs: vec![Vec::new(); ports.len()],
+            workers: (0..threads).map(|_| Worker::new(network.until, Log::default())).collect(),
+            sent: (0..sources.len()).map(|_| Vec::new()).collect(),
             network,
             sources,
             ports,
@@ -132,87 +108,51 @@ impl<'n, 't> StreamEngine<'n, 't> {
             edges: Edges::default(),
             plan: Plan::default(),
             pool,
+            start: Time::ZERO,
+            length: Span::from_ps(1_000_000),
+            injected: 0,
+            busy: 1,
         })
     }
 
-    /// Runs to the end, or to `until`. `progress` may break it off.
-    ///
-    /// # Errors
-    /// A source fails, a flow would circle for ever, the time runs over, or packets could circle without any delay.
-    pub fn run<O: Observer>(
-        self,
-        observer: &mut O,
-        progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
-    ) -> Result<Tally, EngineError> {
-        if O::WATCHES {
-            self.run_windows::<O, true>(observer, progress)
-        } else {
-            self.run_windows::<O, false>(observer, progress)
+    /// Does the next window, which ends at `last` at the latest.
+    fn window(&mut self, last: Time, telling: &mut Telling<'_, WATCHES>) -> Result<(), EngineError> {
+        let start = self.start;
+        let next = self.sources.iter().filter_map(StreamSource::next).min();
+        let wished = next.map_or(last, |next| start.max(next) + self.length);
+        let wanted = (self.plan.ports.len() as u64 * PACKETS_PER_PORT)
+            .clamp(*PACKETS_PER_WINDOW.start(), *PACKETS_PER_WINDOW.end() * self.workers.len() as u64);
+        let most = (4 * wanted as usize / self.busy).max(1024);
+        let end = self.read_sources(start, wished.min(last), most)?;
+        self.number_flows(telling, end)?;
+        let sources = self.sources.len();
+        self.streams[..sources].iter_mut().for_each(|streams| streams.forget_before(start));
+        self.send(end);
+        self.tell_sent(telling);
+        self.tell(telling);
+        for level in 0..self.plan.levels.len() {
+            self.visit(level, start, end);
+            self.tell(telling);
         }
-    }
-
-    fn run_windows<O: Observer, const WATCHES: bool>(
-        mut self,
-        observer: &mut O,
-        progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
-    ) -> Result<Tally, EngineError> {
-        let until = self.network.until;
-        let last = until + Span::from_ps(1);
-        let threads = self.pool.as_ref().map_or(1, rayon::ThreadPool::current_num_threads);
-        let mut workers: Vec<Worker<Log<WATCHES>>> =
-            (0..threads).map(|_| Worker::new(until, Log::default())).collect();
-        let mut sent: Vec<Vec<Sent>> = (0..self.sources.len()).map(|_| Vec::new()).collect();
-        let (mut start, mut length) = (Time::ZERO, Span::from_ps(1_000_000));
-        let (mut injected, mut busy) = (0u64, 1usize);
-        while start < last {
-            let next = self.sources.iter().filter_map(StreamSource::next).min();
-            let wished = match next {
-                Some(next) => start.max(next) + length,
-                None => last,
-            };
-            let wanted = (self.plan.ports.len() as u64 * PACKETS_PER_PORT)
-                .clamp(*PACKETS_PER_WINDOW.start(), *PACKETS_PER_WINDOW.end() * threads as u64);
-            let most = (4 * wanted as usize / busy).max(1024);
-            let end = self.read_sources(start, wished.min(last), most)?;
-            self.number_flows(observer, end)?;
-            let sources = self.sources.len();
-            self.streams[..sources].iter_mut().for_each(|streams| streams.forget_before(start));
-            self.send(&mut workers, &mut sent, end);
-            if WATCHES {
-                self.tell_sent(&mut sent, observer);
-            }
-            tell(&mut workers, observer);
-            for level in 0..self.plan.levels.len() {
-                self.visit(level, start, end, &mut workers);
-                tell(&mut workers, observer);
-            }
-            observer.settled(end);
-            let total: u64 = workers.iter().map(|worker| worker.tally.packets.injected).sum();
-            let window = total - injected;
-            injected = total;
-            busy = self.sources.iter().filter(|source| source.next().is_some()).count().max(1);
-            length = match window {
-                few if few < wanted => Span::from_ps(length.as_ps().saturating_mul(2)),
-                many if many > 2 * wanted => Span::from_ps((length.as_ps() / 2).max(1)),
-                _ => length,
-            };
-            start = end;
-            if progress(&self.progress(start, injected)).is_break() {
-                return Err(EngineError::Interrupted);
-            }
-        }
-        self.finish(workers, sent, observer)
-    }
-
-    fn progress(&self, time: Time, injected: u64) -> Progress {
-        let fractions = self.sources.iter().map(|source| source.injection.source.progress());
-        let fraction = fractions.reduce(|least, next| Some(least?.min(next?))).flatten();
-        Progress { time: time.min(self.network.until), injected, fraction }
+        telling.tell(|observer| observer.settled(end));
+        let total: u64 = self.workers.iter().map(|worker| worker.tally.packets.injected).sum();
+        let window = total - self.injected;
+        self.injected = total;
+        self.busy = self.sources.iter().filter(|source| source.next().is_some()).count().max(1);
+        let length = self.length.as_ps();
+        self.length = match window {
+            // What ends where the caller wants says nothing of how long the next is to be.
+            few if few < wanted && end < last => Span::from_ps(length.saturating_mul(2)),
+            many if many > 2 * wanted => Span::from_ps((length / 2).max(1)),
+            _ => self.length,
+        };
+        self.start = end;
+        Ok(())
     }
 
     /// Reads every source up to `end`, or less far where that would be too much; gives the end.
     fn read_sources(&mut self, start: Time, end: Time, most: usize) -> Result<Time, EngineError> {
-        let read = |source: &mut StreamSource<'_>| source.read(start, end, most);
+        let read = |source: &mut StreamSource| source.read(start, end, most);
         let ends: Result<Vec<Time>, EngineError> = match &self.pool {
             Some(pool) => pool.install(|| self.sources.par_iter_mut().map(read).collect()),
             None => self.sources.iter_mut().map(read).collect(),
@@ -222,7 +162,7 @@ impl<'n, 't> StreamEngine<'n, 't> {
 
     /// Numbers the flows that appear before `end`, in the order of their first packets, and plans anew where they
     /// pass ports in a new order.
-    fn number_flows<O: Observer>(&mut self, observer: &mut O, end: Time) -> Result<(), EngineError> {
+    fn number_flows(&mut self, telling: &mut Telling<'_, WATCHES>, end: Time) -> Result<(), EngineError> {
         let mut fresh: Vec<(Time, u32, usize, u32)> = Vec::new();
         for (number, source) in self.sources.iter_mut().enumerate() {
             let turn = self.network.source_turn(number);
@@ -230,7 +170,7 @@ impl<'n, 't> StreamEngine<'n, 't> {
         }
         fresh.sort_by_key(|(time, turn, _, _)| (*time, *turn));
         for (_, _, number, local) in fresh {
-            self.number_flow(observer, number, local)?;
+            self.number_flow(telling, number, local)?;
         }
         if !self.edges.fresh.is_empty() {
             self.replan()?;
@@ -239,18 +179,18 @@ impl<'n, 't> StreamEngine<'n, 't> {
     }
 
     /// Numbers a flow of a source, and follows its way.
-    fn number_flow<O: Observer>(
+    fn number_flow(
         &mut self,
-        observer: &mut O,
+        telling: &mut Telling<'_, WATCHES>,
         number: usize,
         local: u32,
     ) -> Result<(), EngineError> {
         let source = &mut self.sources[number];
         let at = source.injection.at;
-        let fid = self.network.add_flow(source.injection, local, observer)?;
-        let path = O::WATCHES.then(|| self.network.path(fid, at));
-        source.number_flow(self.network, local, fid, path);
-        self.edges.add_flow(self.network, number, at, fid);
+        let fid = self.network.add_flow(&source.injection, local, telling)?;
+        let path = WATCHES.then(|| self.network.path(fid, at));
+        source.number_flow(&self.network, local, fid, path);
+        self.edges.add_flow(&self.network, number, at, fid);
         Ok(())
     }
 
@@ -304,15 +244,10 @@ impl<'n, 't> StreamEngine<'n, 't> {
     }
 
     /// The sources send what they have for the window.
-    fn send<const WATCHES: bool>(
-        &mut self,
-        workers: &mut [Worker<Log<WATCHES>>],
-        sent: &mut [Vec<Sent>],
-        end: Time,
-    ) {
-        let network = &*self.network;
+    fn send(&mut self, end: Time) {
+        let (network, workers) = (&self.network, &mut self.workers);
         let (own, _) = self.streams.split_at_mut(self.sources.len());
-        let run = |sources: &mut [StreamSource<'_>],
+        let run = |sources: &mut [StreamSource],
                    own: &mut [Streams],
                    sent: &mut [Vec<Sent>],
                    worker: &mut Worker<Log<WATCHES>>| {
@@ -321,11 +256,11 @@ impl<'n, 't> StreamEngine<'n, 't> {
             }
         };
         match &self.pool {
-            None => run(&mut self.sources, own, sent, &mut workers[0]),
+            None => run(&mut self.sources, own, &mut self.sent, &mut workers[0]),
             Some(pool) => {
                 let size = self.sources.len().div_ceil(workers.len()).max(1);
                 let sources = self.sources.par_chunks_mut(size);
-                let parts = sources.zip(own.par_chunks_mut(size)).zip(sent.par_chunks_mut(size));
+                let parts = sources.zip(own.par_chunks_mut(size)).zip(self.sent.par_chunks_mut(size));
                 let parts = parts.zip(workers.par_iter_mut());
                 pool.install(|| {
                     parts.for_each(|(((sources, own), sent), worker)| run(sources, own, sent, worker));
@@ -335,14 +270,8 @@ impl<'n, 't> StreamEngine<'n, 't> {
     }
 
     /// Visits the ports of a level.
-    fn visit<const WATCHES: bool>(
-        &mut self,
-        level: usize,
-        start: Time,
-        end: Time,
-        workers: &mut [Worker<Log<WATCHES>>],
-    ) {
-        let network = &*self.network;
+    fn visit(&mut self, level: usize, start: Time, end: Time) {
+        let (network, workers) = (&self.network, &mut self.workers);
         let tasks = &self.plan.tasks[self.plan.levels[level].clone()];
         let (Some(first), Some(last)) = (tasks.first(), tasks.last()) else { return };
         let places = first.start..last.end;
@@ -374,42 +303,56 @@ impl<'n, 't> StreamEngine<'n, 't> {
     }
 
     /// Tells the observer what the sources have sent.
-    fn tell_sent(&self, sent: &mut [Vec<Sent>], observer: &mut impl Observer) {
-        for (source, sent) in self.sources.iter().zip(sent) {
+    fn tell_sent(&mut self, telling: &mut Telling<'_, WATCHES>) {
+        for (source, sent) in self.sources.iter().zip(&mut self.sent) {
             for Sent { tau, source: number, local, record, match_key } in sent.drain(..) {
                 let path = source.paths.get(local as usize).map_or(&[][..], |path| path);
-                observer.injected(&Injected { tau, source: number, record, match_key, path });
+                telling.injected(&Injected { tau, source: number, record, match_key, path });
             }
         }
     }
 
-    /// Counts who is still inside.
-    fn finish<O: Observer, const WATCHES: bool>(
-        mut self,
-        mut workers: Vec<Worker<Log<WATCHES>>>,
-        mut sent: Vec<Vec<Sent>>,
-        observer: &mut O,
-    ) -> Result<Tally, EngineError> {
+    /// Tells the observer what the threads have written down.
+    fn tell(&mut self, telling: &mut Telling<'_, WATCHES>) {
+        self.workers.iter_mut().for_each(|worker| worker.log.tell(telling));
+    }
+}
+
+impl<const WATCHES: bool> Running for StreamEngine<WATCHES> {
+    fn run_until(&mut self, end: Time, observer: &mut dyn Observer) -> Result<(), EngineError> {
+        let last = end.min(self.network.until) + Span::from_ps(1);
+        let telling = &mut Telling::new(observer);
+        while self.start < last {
+            self.window(last, telling)?;
+            let progress = self.progress();
+            telling.tell(|observer| observer.progress(&progress));
+            telling.check().map_err(ended_by)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, observer: &mut dyn Observer) -> Result<Tally, EngineError> {
         let until = self.network.until;
-        for (number, sent) in sent.iter_mut().enumerate() {
+        let telling = &mut Telling::new(observer);
+        for number in 0..self.sources.len() {
             self.sources[number].read_late(until)?;
             let fresh: Vec<(Time, u32)> = self.sources[number].take_fresh_late(until).collect();
             for (_, local) in fresh {
-                self.number_flow(observer, number, local)?;
+                self.number_flow(telling, number, local)?;
             }
-            self.sources[number].send_late(self.network, until, sent, &mut workers[0]);
+            let (sent, worker) = (&mut self.sent[number], &mut self.workers[0]);
+            self.sources[number].send_late(&self.network, until, sent, worker);
         }
-        if WATCHES {
-            self.tell_sent(&mut sent, observer);
-        }
+        self.tell_sent(telling);
         let mut tally = Tally::new(until);
-        workers.iter().for_each(|worker| tally.merge(&worker.tally));
+        self.workers.iter().for_each(|worker| tally.merge(&worker.tally));
         let mut inside: Vec<Tau> = Vec::new();
         for port in &self.ports {
             let queued = port.waiting();
-            queued.iter().for_each(|joined| observer.waits(port.id, joined));
+            queued.iter().for_each(|joined| telling.waits(port.id, joined));
             inside.extend(queued);
         }
+        telling.check().map_err(ended_by)?;
         let more = !inside.is_empty()
             || tally.packets.inside > 0
             || self.sources.iter().any(|source| source.next().is_some());
@@ -419,12 +362,22 @@ impl<'n, 't> StreamEngine<'n, 't> {
         tally.finish(inside.iter(), more)?;
         Ok(tally)
     }
+
+    fn progress(&self) -> Progress {
+        let sources = self.sources.iter().map(|source| &source.injection);
+        let time = self.start.min(self.network.until);
+        Progress { time, injected: self.injected, fraction: Injection::fraction(sources) }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.sources.iter().flat_map(|source| source.injection.source.warnings()).collect()
+    }
 }
 
 /// What the visit to a level needs to know.
 #[derive(Clone, Copy)]
-struct Visit<'a, 't> {
-    network: &'a Network<'t>,
+struct Visit<'a> {
+    network: &'a Network,
     /// The streams of all before the level.
     before: &'a [Streams],
     sources: usize,
@@ -432,9 +385,9 @@ struct Visit<'a, 't> {
     end: Time,
 }
 
-impl Visit<'_, '_> {
+impl Visit<'_> {
     /// Visits some tasks of the level; `ports` and `own` are theirs.
-    fn all<L: Observer>(
+    fn all<L: Told>(
         &self,
         tasks: &[std::ops::Range<usize>],
         mut ports: &mut [StreamPort],
@@ -459,12 +412,7 @@ impl Visit<'_, '_> {
     }
 
     /// Ports that feed each other: the earliest goes first, and as far ahead as nothing can reach it before.
-    fn go_round<L: Observer>(
-        &self,
-        mut circle: Circle<'_>,
-        ports: &mut [StreamPort],
-        worker: &mut Worker<L>,
-    ) {
+    fn go_round<L: Told>(&self, mut circle: Circle<'_>, ports: &mut [StreamPort], worker: &mut Worker<L>) {
         let mut successors = vec![Vec::new(); ports.len()];
         let mut queue = DepartureQueue::default();
         for (index, port) in ports.iter().enumerate() {
@@ -489,22 +437,5 @@ impl Visit<'_, '_> {
             }
         }
         ports.iter_mut().for_each(|port| port.pass_to(self.end));
-    }
-}
-
-/// Tells the observer what the threads have written down.
-fn tell<O: Observer, const WATCHES: bool>(workers: &mut [Worker<Log<WATCHES>>], observer: &mut O) {
-    if !WATCHES {
-        return;
-    }
-    for worker in workers {
-        for told in worker.log.0.drain(..) {
-            match told {
-                Told::Hop(hop) => observer.hop(&hop),
-                Told::Delivered(tau, host) => observer.delivered(&tau, host),
-                Told::Dropped(drop) => observer.dropped(&drop),
-                Told::Waits(port, joined) => observer.waits(port, &joined),
-            }
-        }
     }
 }

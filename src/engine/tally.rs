@@ -1,7 +1,8 @@
 //! What an engine counts.
 
 use super::fingerprint::PacketSum;
-use super::{Dropped, EngineError, Fingerprint, Hop, Observer, PacketCounts};
+use super::told::Told;
+use super::{Dropped, EngineError, Fingerprint, Hop, PacketCounts};
 use crate::packet::{DropReason, Tau};
 use crate::topology::{DeviceId, PortId};
 use crate::units::Time;
@@ -47,23 +48,23 @@ impl Tally {
 
     /// A packet's way through a device is known; it counts if it starts by the end of the run.
     #[inline]
-    pub fn pass(&mut self, hop: &Hop, observer: &mut impl Observer) {
+    pub fn pass(&mut self, hop: &Hop, told: &mut impl Told) {
         if hop.egress <= self.until {
             self.hops += 1;
             self.fingerprint.add(hop.packet.pid, hop.device, hop.ingress, hop.egress);
-            observer.hop(hop);
+            told.hop(hop);
         } else {
-            observer.waits(hop.port, &Tau { timestamp: hop.joined, packet: hop.packet });
+            told.waits(hop.port, &Tau { timestamp: hop.joined, packet: hop.packet });
         }
     }
 
     /// A packet has arrived.
     #[inline]
-    pub fn deliver(&mut self, tau: &Tau, host: DeviceId, observer: &mut impl Observer) {
+    pub fn deliver(&mut self, tau: &Tau, host: DeviceId, told: &mut impl Told) {
         self.packets.delivered += 1;
         self.left.add(tau.packet.pid);
         self.fingerprint.add(tau.packet.pid, host, tau.timestamp, tau.timestamp);
-        observer.delivered(tau, host);
+        told.delivered(tau, host);
     }
 
     /// Packets have arrived whose fingerprints have been taken in; `left` is their sum.
@@ -80,22 +81,22 @@ impl Tally {
     }
 
     /// A packet is lost.
-    pub fn lose(&mut self, drop: &Dropped, observer: &mut impl Observer) {
+    pub fn lose(&mut self, drop: &Dropped, told: &mut impl Told) {
         let Dropped { tau, device, .. } = drop;
         self.packets.dropped += 1;
         self.left.add(tau.packet.pid);
         self.fingerprint.add(tau.packet.pid, *device, tau.timestamp, Time::NEVER);
-        observer.dropped(drop);
+        told.dropped(drop);
     }
 
     /// A packet that started at `tau.timestamp` is lost on its link; it counts if that was by the end of the run.
-    pub fn lose_on_link(&mut self, tau: Tau, device: DeviceId, port: PortId, observer: &mut impl Observer) {
+    pub fn lose_on_link(&mut self, tau: Tau, device: DeviceId, port: PortId, told: &mut impl Told) {
         if tau.timestamp > self.until {
             return self.keep(tau.packet.pid);
         }
         self.now = self.now.max(tau.timestamp);
         let (reason, at) = (DropReason::LostOnLink, tau.timestamp);
-        self.lose(&Dropped { tau, device, port: Some(port), reason, at }, observer);
+        self.lose(&Dropped { tau, device, port: Some(port), reason, at }, told);
     }
 
     /// Takes in what a part of the run counted.

@@ -12,15 +12,15 @@ use super::trace::{Passage, Trace};
 use crate::calibrate::{Bottleneck, CalibrateOptions, Model as CalibratedModel, Recording};
 use crate::capture::Options as CaptureOptions;
 use crate::config::Spanned;
-use crate::engine::{Dropped, Hop, Injected, Observer, Settings, Simulation};
+use crate::engine::{self, Dropped, Hop, Observed, Observer};
 use crate::flow::Flows;
 use crate::link::Link;
 use crate::packet::{FlowKey, Packet, Tau};
 use crate::ptm::neural::residual::Pace;
 use crate::ptm::neural::{Classing, NeuralClass};
-use crate::run::{hash_input, open_sources};
+use crate::run::{Sources, hash_input};
 use crate::scenario::Scenario;
-use crate::topology::{DeviceId, PortId, PortName};
+use crate::topology::{PortId, PortName};
 use crate::units::{Bandwidth, ByteCount, Span, Time};
 
 /// One source of data.
@@ -188,23 +188,24 @@ struct Ports {
 }
 
 impl Observer for Ports {
-    fn flow(&mut self, _fid: u32, key: FlowKey) {
-        self.flows.add(key);
+    fn flow(&mut self, _fid: u32, key: &FlowKey) -> Observed {
+        self.flows.add(*key);
+        Ok(())
     }
-    fn injected(&mut self, _injected: &Injected<'_>) {}
-    fn hop(&mut self, hop: &Hop) {
+    fn hop(&mut self, hop: &Hop) -> Observed {
         if let Some(port) = self.ports.iter().position(|port| *port == hop.port) {
             let (packet, start) = (hop.packet, Some(hop.egress));
             self.passages[port].push(Passage { arrival: hop.joined, packet, class: 0, start });
         }
+        Ok(())
     }
-    fn delivered(&mut self, _tau: &Tau, _host: DeviceId) {}
-    fn dropped(&mut self, drop: &Dropped) {
+    fn dropped(&mut self, drop: &Dropped) -> Observed {
         if let Some(port) = self.ports.iter().position(|port| Some(*port) == drop.port) {
             let Tau { timestamp, packet } = drop.tau;
             let arrival = timestamp + self.processing[port];
             self.passages[port].push(Passage { arrival, packet, class: 0, start: None });
         }
+        Ok(())
     }
 }
 
@@ -222,14 +223,13 @@ fn simulate(
             .map_err(|error| LearnError::Port(format!("{error}; {}", error.help())))
     };
     let found = ports.iter().map(find).collect::<Result<Vec<_>, _>>()?;
-    let (start, injections) = open_sources(scenario, &CaptureOptions::default())?;
+    let mut sources = Sources::open(scenario, &CaptureOptions::default())?;
+    let settings = scenario.settings(sources.start());
     let passages = vec![Vec::new(); found.len()];
     let processing =
         found.iter().map(|port| topology.device(topology.port(*port).device).processing).collect();
     let mut observer = Ports { ports: found, processing, flows: Flows::default(), passages };
-    let settings =
-        Settings { until: scenario.until, seed: scenario.seed, engine: scenario.engine, threads: 0, start };
-    Simulation::new(topology, injections, settings).run(&mut observer, |_| ControlFlow::Continue(()))?;
+    engine::simulate(Arc::clone(topology), sources.into_injections(), settings, &mut observer)?;
     let flows = Arc::new(observer.flows);
     let traces = observer.ports.iter().zip(observer.passages).map(|(port, mut passages)| {
         passages.sort_by_key(|passage| (passage.arrival, passage.packet.pid));

@@ -1,6 +1,7 @@
 //! Forwarding tables: the cheapest ways from every device to an access switch.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use petgraph::algo::dijkstra;
 use petgraph::graph::NodeIndex;
@@ -42,8 +43,8 @@ pub(super) struct Row<'a> {
 ///
 /// A column leads to an access switch, and to all hosts that hang on it by a single link; or to a host
 /// with several links. A host with a single link needs no table of its own: what its switch can reach, it sends there.
-pub(super) struct Tables<'t> {
-    topology: &'t Topology,
+pub(super) struct Tables {
+    topology: Arc<Topology>,
     /// `[devices][columns]`: a port's number, or a set's with [`Tables::SET`]. Empty for hosts with one link.
     rows: Vec<Vec<u32>>,
     columns: FxHashMap<DeviceId, u32>,
@@ -56,7 +57,7 @@ pub(super) struct Tables<'t> {
     uplinks: Vec<Option<(PortId, DeviceId)>>,
 }
 
-impl<'t> Tables<'t> {
+impl Tables {
     /// No way, or no column.
     pub(super) const NONE: u32 = u32::MAX;
     /// The target itself.
@@ -64,15 +65,15 @@ impl<'t> Tables<'t> {
     /// Marks a set of ports.
     const SET: u32 = 1 << 31;
 
-    pub(super) fn new(topology: &'t Topology) -> Self {
+    pub(super) fn new(topology: &Arc<Topology>) -> Self {
         Tables {
-            topology,
             rows: vec![Vec::new(); topology.devices().len()],
             columns: FxHashMap::default(),
             sets: Vec::new(),
             set_of: FxHashMap::default(),
             ranks: ranks(topology),
             uplinks: topology.devices().map(|(_, device)| uplink(topology, device)).collect(),
+            topology: Arc::clone(topology),
         }
     }
 
@@ -157,7 +158,7 @@ impl<'t> Tables<'t> {
 
     /// What it costs from every device that forwards to `target`.
     fn costs_to(&self, target: DeviceId) -> Vec<Option<u128>> {
-        let topology = self.topology;
+        let topology = &*self.topology;
         let forwards = |device: NodeIndex| {
             let id = DeviceId::new(device.index());
             id == target || topology.device(id).kind != DeviceKind::Host

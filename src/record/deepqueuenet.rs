@@ -1,15 +1,16 @@
 //! `deepqueuenet.csv`: what a whole network did, as DeepQueueNet writes it, a row per packet that arrived.
 
-use std::fs::File;
-use std::io::{self, BufWriter};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::sync::Arc;
 
+use arrow_array::{ArrayRef, StringArray};
+use arrow_schema::{DataType, Field, Schema};
 use rustc_hash::FxHashMap;
 
 use super::held::Held;
 use crate::engine::{Hop, InjectionPoint};
 use crate::packet::Packet;
-use crate::table::TableError;
+use crate::table::{OpenTable, TableError, Tables};
 use crate::topology::{DeviceKind, Topology};
 use crate::units::{PS_PER_S, Time};
 
@@ -38,6 +39,22 @@ pub struct NetworkRow {
     pub end: Time,
 }
 
+impl NetworkRow {
+    /// As text, column by column.
+    fn fields(&self) -> [String; 7] {
+        let hops: Vec<String> = self.path.iter().map(|(device, port)| format!("{device}_{port}")).collect();
+        [
+            self.index.to_string(),
+            seconds(self.timestamp.as_ps()),
+            self.length.to_string(),
+            self.class.to_string(),
+            self.source.to_string(),
+            hops.join("-"),
+            seconds(self.end.as_ps()),
+        ]
+    }
+}
+
 /// Writes such a table.
 pub struct NetworkWriter<W: io::Write>(csv::Writer<W>);
 
@@ -57,17 +74,7 @@ impl<W: io::Write> NetworkWriter<W> {
     /// # Errors
     /// `out` takes no more.
     pub fn push(&mut self, row: &NetworkRow) -> io::Result<()> {
-        let hops: Vec<String> = row.path.iter().map(|(device, port)| format!("{device}_{port}")).collect();
-        self.0.write_record([
-            row.index.to_string(),
-            seconds(row.timestamp.as_ps()),
-            row.length.to_string(),
-            row.class.to_string(),
-            row.source.to_string(),
-            hops.join("-"),
-            seconds(row.end.as_ps()),
-        ])?;
-        Ok(())
+        Ok(self.0.write_record(row.fields())?)
     }
 
     /// Writes what is left.
@@ -88,11 +95,14 @@ pub(crate) fn seconds(picoseconds: u64) -> String {
     if shortest.ends_with('.') { format!("{shortest}0") } else { shortest.to_owned() }
 }
 
+/// Rows that are handed on at a time.
+const ROWS: usize = 1 << 13;
+
 /// The table of a run, in the order in which packets arrive, at one instant by pid.
-pub struct NetworkRows<'t> {
-    topology: &'t Topology,
-    path: PathBuf,
-    writer: NetworkWriter<BufWriter<File>>,
+pub struct NetworkRows {
+    topology: Arc<Topology>,
+    table: OpenTable,
+    rows: Vec<NetworkRow>,
     /// By device: its number among the hosts, or among the others, in the order of the topology.
     numbers: Vec<u32>,
     /// By pid: the packets that a host sent and that are on their way.
@@ -100,25 +110,24 @@ pub struct NetworkRows<'t> {
     arrived: Held<NetworkRow>,
 }
 
-impl<'t> NetworkRows<'t> {
-    /// Creates the table.
+impl NetworkRows {
+    /// Begins the table.
     ///
     /// # Errors
-    /// The file cannot be created.
-    pub fn create(path: &Path, topology: &'t Topology) -> Result<Self, TableError> {
-        let failed = |source| TableError::Io { path: path.to_owned(), source };
-        let writer = File::create(path).and_then(|file| NetworkWriter::new(BufWriter::new(file)));
+    /// There is no place for it.
+    pub fn create(tables: &dyn Tables, topology: &Arc<Topology>) -> Result<Self, TableError> {
         let (mut hosts, mut others) = (0, 0);
         let numbers = topology.devices().map(|(_, device)| {
             let next = if device.kind == DeviceKind::Host { &mut hosts } else { &mut others };
             *next += 1;
             *next - 1
         });
+        let text = |name: &str| Field::new(name, DataType::Utf8, false);
         Ok(NetworkRows {
-            topology,
-            path: path.to_owned(),
-            writer: writer.map_err(failed)?,
             numbers: numbers.collect(),
+            topology: Arc::clone(topology),
+            table: OpenTable::begin(tables, "deepqueuenet", Schema::new(NETWORK.map(text).to_vec()))?,
+            rows: Vec::new(),
             inside: FxHashMap::default(),
             arrived: Held::default(),
         })
@@ -126,7 +135,7 @@ impl<'t> NetworkRows<'t> {
 
     /// A packet enters. It has a row if it comes from a host.
     pub fn injected(&mut self, packet: &Packet, at: InjectionPoint) {
-        let topology = self.topology;
+        let topology = &*self.topology;
         let sender = match at {
             InjectionPoint::Host(host) => host,
             InjectionPoint::Egress(port) => topology.port(port).device,
@@ -182,8 +191,20 @@ impl<'t> NetworkRows<'t> {
     /// # Errors
     /// The disk is full.
     pub fn settle(&mut self, before: Time) -> Result<(), TableError> {
-        let written = self.arrived.settle(before, |_, row| self.writer.push(&row));
-        written.map_err(|source| TableError::Io { path: self.path.clone(), source })
+        let NetworkRows { arrived, rows, .. } = self;
+        let kept: Result<(), TableError> = arrived.settle(before, |_, row| {
+            rows.push(row);
+            Ok(())
+        });
+        kept.and_then(|()| if self.rows.len() >= ROWS { self.flush() } else { Ok(()) })
+    }
+
+    fn flush(&mut self) -> Result<(), TableError> {
+        let fields: Vec<[String; 7]> = self.rows.drain(..).map(|row| row.fields()).collect();
+        let column = |column: usize| -> ArrayRef {
+            Arc::new(StringArray::from_iter_values(fields.iter().map(|row| &row[column])))
+        };
+        self.table.write((0..NETWORK.len()).map(column).collect())
     }
 
     /// Writes what is left.
@@ -192,6 +213,7 @@ impl<'t> NetworkRows<'t> {
     /// The disk is full.
     pub fn finish(mut self) -> Result<(), TableError> {
         self.settle(Time::NEVER)?;
-        self.writer.finish().map_err(|source| TableError::Io { path: self.path, source })
+        self.flush()?;
+        self.table.finish()
     }
 }

@@ -1,6 +1,7 @@
 //! `flows`: one row per flow, in order of first appearance.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arrow_array::{
@@ -9,7 +10,9 @@ use arrow_array::{
 
 use super::quantiles::{Percentiles, Quantiles};
 use crate::packet::{FlowKey, Packet, Tau};
-use crate::table::{Format, TableError, write_columns};
+use crate::pfm::Addresses;
+use crate::table::{TableError, Tables, write_table};
+use crate::topology::Topology;
 use crate::units::Time;
 
 /// What is kept of one flow.
@@ -112,9 +115,23 @@ impl FlowRecords {
         self.flows[packet.fid as usize].marked += 1;
     }
 
-    /// What makes each flow, and how many packets of it entered, by `fid`.
-    pub fn injected_per_flow(&self) -> impl Iterator<Item = (&FlowKey, u64)> {
-        self.flows.iter().map(|flow| (&flow.key, flow.injected))
+    /// A word on the packets whose destination no host has, if there are any.
+    pub fn homeless(&self, topology: &Topology) -> Option<String> {
+        let addresses = Addresses::new(topology);
+        let mut homeless: BTreeMap<IpAddr, u64> = BTreeMap::new();
+        for flow in &self.flows {
+            if let Some(address) = flow.key.destination_address()
+                && addresses.host_of(address).is_none()
+            {
+                *homeless.entry(address).or_default() += flow.injected;
+            }
+        }
+        let (example, _) = homeless.iter().max_by_key(|(_, packets)| **packets)?;
+        Some(format!(
+            "{} packets go to {} addresses that no host has, such as {example}: give a host these `addresses`",
+            homeless.values().sum::<u64>(),
+            homeless.len(),
+        ))
     }
 
     /// The number of the source of each flow's first packet, by `fid`.
@@ -136,7 +153,7 @@ impl FlowRecords {
     ///
     /// # Errors
     /// The file system refuses.
-    pub fn write(&self, path: &Path, format: Format) -> Result<(), TableError> {
+    pub fn write(&self, tables: &dyn Tables) -> Result<(), TableError> {
         let flows = &self.flows;
         let some = |flow: &FlowRecord, value: u64| (flow.delivered > 0).then_some(value);
         let keys: Vec<&FlowKey> = flows.iter().map(|flow| &flow.key).collect();
@@ -184,7 +201,7 @@ impl FlowRecords {
         ];
         columns.extend(of_packets);
         columns.extend(self.metrics());
-        write_columns(path, format, columns)
+        write_table(tables, "flows", columns)
     }
 
     /// The columns of RFC 7679, 5481, 3393, 7680 and 4737, beside those of the plain delays.

@@ -1,6 +1,5 @@
 //! `hops`: one row per packet and device that it passed or was lost at, in the order of those instants.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::builder::{UInt16Builder, UInt32Builder, UInt64Builder};
@@ -11,7 +10,7 @@ use super::held::Held;
 use super::names::Names;
 use crate::engine::{Dropped, Hop};
 use crate::packet::DropReason;
-use crate::table::{Format, TableError, TableWriter, batch};
+use crate::table::{OpenTable, TableError, Tables};
 use crate::topology::{DeviceId, PortId, Topology};
 use crate::units::Time;
 
@@ -34,11 +33,9 @@ struct Row {
 }
 
 /// The table `hops`.
-pub struct HopRows<'t> {
-    topology: &'t Topology,
-    path: PathBuf,
-    table: TableWriter,
-    schema: Arc<Schema>,
+pub struct HopRows {
+    topology: Arc<Topology>,
+    table: OpenTable,
     devices: Names,
     reasons: Names,
     held: Held<Row>,
@@ -59,13 +56,13 @@ struct Columns {
     reason: UInt32Builder,
 }
 
-impl<'t> HopRows<'t> {
-    /// Creates the table.
+impl HopRows {
+    /// Begins the table.
     ///
     /// # Errors
-    /// The file cannot be created.
-    pub fn create(path: &Path, format: Format, topology: &'t Topology) -> Result<Self, TableError> {
-        let schema = Arc::new(Schema::new(vec![
+    /// There is no place for it.
+    pub fn create(tables: &dyn Tables, topology: &Arc<Topology>) -> Result<Self, TableError> {
+        let schema = Schema::new(vec![
             Field::new("pid", DataType::UInt64, false),
             Field::new("fid", DataType::UInt32, false),
             Field::new("device", Names::data_type(), false),
@@ -76,13 +73,10 @@ impl<'t> HopRows<'t> {
             Field::new("waiting_ps", DataType::UInt64, true),
             Field::new("sojourn_ps", DataType::UInt64, false),
             Field::new("reason", Names::data_type(), true),
-        ]));
-        let table = TableWriter::create(path, &schema, format)?;
+        ]);
         Ok(HopRows {
-            topology,
-            path: path.to_owned(),
-            table,
-            schema,
+            topology: Arc::clone(topology),
+            table: OpenTable::begin(tables, "hops", schema)?,
             devices: Names::devices(topology),
             reasons: Names::reasons(),
             held: Held::default(),
@@ -174,7 +168,7 @@ impl<'t> HopRows<'t> {
             Arc::new(UInt64Array::from(columns.sojourn)),
             self.reasons.column(columns.reason.finish()),
         ];
-        self.table.write(&batch(&self.path, &self.schema, arrays)?)
+        self.table.write(arrays)
     }
 
     /// Writes what is left.

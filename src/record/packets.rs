@@ -1,6 +1,5 @@
 //! `packets`: one row per packet, in the order in which packets end.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::builder::{UInt32Builder, UInt64Builder};
@@ -9,7 +8,7 @@ use arrow_schema::{DataType, Field, Schema, TimeUnit};
 
 use super::names::Names;
 use crate::packet::{DropReason, Tau};
-use crate::table::{Format, TableError, TableWriter, batch};
+use crate::table::{OpenTable, TableError, Tables};
 use crate::topology::{DeviceId, Topology};
 use crate::units::{Span, Time, Timestamp};
 
@@ -52,9 +51,7 @@ pub struct PacketRow {
 
 /// The table `packets`.
 pub struct PacketRows {
-    path: PathBuf,
-    table: TableWriter,
-    schema: Arc<Schema>,
+    table: OpenTable,
     start: Timestamp,
     outcomes: Names,
     devices: Names,
@@ -81,17 +78,12 @@ struct Columns {
 }
 
 impl PacketRows {
-    /// Creates the table in a run that starts at `start`.
+    /// Begins the table in a run that starts at `start`.
     ///
     /// # Errors
-    /// The file cannot be created.
-    pub fn create(
-        path: &Path,
-        format: Format,
-        topology: &Topology,
-        start: Timestamp,
-    ) -> Result<Self, TableError> {
-        let schema = Arc::new(Schema::new(vec![
+    /// There is no place for it.
+    pub fn create(tables: &dyn Tables, topology: &Topology, start: Timestamp) -> Result<Self, TableError> {
+        let schema = Schema::new(vec![
             Field::new("pid", DataType::UInt64, false),
             Field::new("fid", DataType::UInt32, false),
             Field::new("source", DataType::UInt32, false),
@@ -106,11 +98,9 @@ impl PacketRows {
             Field::new("outcome", Names::data_type(), false),
             Field::new("device", Names::data_type(), true),
             Field::new("reason", Names::data_type(), true),
-        ]));
+        ]);
         Ok(PacketRows {
-            path: path.to_owned(),
-            table: TableWriter::create(path, &schema, format)?,
-            schema,
+            table: OpenTable::begin(tables, "packets", schema)?,
             start,
             outcomes: Names::new(["delivered", "dropped", "inside"].into_iter()),
             devices: Names::devices(topology),
@@ -168,7 +158,7 @@ impl PacketRows {
             self.devices.column(columns.device.finish()),
             self.reasons.column(columns.reason.finish()),
         ];
-        self.table.write(&batch(&self.path, &self.schema, arrays)?)
+        self.table.write(arrays)
     }
 
     /// Writes what is left.

@@ -1,7 +1,6 @@
 //! `ports`: one row per egress port, by device and port number. What a replay starts onto a link, at an egress
 //! vantage, has not passed the port and is not counted.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, StringArray, UInt16Array, UInt64Array};
@@ -12,7 +11,7 @@ use super::quantiles::Quantiles;
 use crate::engine::{Dropped, Hop};
 use crate::link::Link;
 use crate::packet::{DropReason, Tau};
-use crate::table::{Format, TableError, write_columns};
+use crate::table::{TableError, Tables, write_table};
 use crate::topology::{DeviceId, PortId, Topology};
 use crate::units::{PS_PER_S, Span, Time};
 
@@ -192,13 +191,7 @@ impl PortRecords {
     ///
     /// # Errors
     /// The file system refuses.
-    pub fn write(
-        &self,
-        path: &Path,
-        format: Format,
-        topology: &Topology,
-        end: Time,
-    ) -> Result<(), TableError> {
+    pub fn write(&self, tables: &dyn Tables, topology: &Topology, end: Time) -> Result<(), TableError> {
         let ports = &self.ports;
         let names = || topology.ports().map(|(_, port)| topology.device(port.device).name.as_str());
         let mean =
@@ -235,7 +228,7 @@ impl PortRecords {
             ),
         ];
         let columns = columns.into_iter().chain(self.metrics(end)).collect();
-        write_columns(path, format, columns)
+        write_table(tables, "ports", columns)
     }
 
     /// The percentiles, Little's law and the drops by reason.

@@ -1,6 +1,5 @@
 //! `queues`: how many packets and bytes wait at egress ports, sampled at multiples of an interval.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, UInt16Array, UInt32Array, UInt64Array};
@@ -8,7 +7,7 @@ use arrow_schema::{DataType, Field, Schema};
 
 use super::names::Names;
 use crate::scenario::QueueSamples;
-use crate::table::{Format, TableError, TableWriter, batch};
+use crate::table::{OpenTable, TableError, Tables};
 use crate::topology::{PortId, Topology};
 use crate::units::{Span, Time};
 
@@ -134,22 +133,16 @@ impl QueueLengths {
     ///
     /// # Errors
     /// The file system refuses.
-    pub fn write(
-        &self,
-        path: &Path,
-        format: Format,
-        topology: &Topology,
-        end: Time,
-    ) -> Result<(), TableError> {
+    pub fn write(&self, tables: &dyn Tables, topology: &Topology, end: Time) -> Result<(), TableError> {
         let names = Names::devices(topology);
-        let schema = Arc::new(Schema::new(vec![
+        let schema = Schema::new(vec![
             Field::new("time_ps", DataType::UInt64, false),
             Field::new("device", Names::data_type(), false),
             Field::new("port", DataType::UInt16, false),
             Field::new("packets", DataType::UInt64, false),
             Field::new("bytes", DataType::UInt64, false),
-        ]));
-        let mut table = TableWriter::create(path, &schema, format)?;
+        ]);
+        let mut table = OpenTable::begin(tables, "queues", schema)?;
         let mut lengths = vec![Change::default(); self.ports.len()];
         let per_batch = (ROWS / self.ports.len().max(1) as u64).max(1);
         let samples = end.as_ps() / self.every.as_ps() + 1;
@@ -176,7 +169,7 @@ impl QueueLengths {
                 Arc::new(UInt64Array::from(packets)),
                 Arc::new(UInt64Array::from(bytes)),
             ];
-            table.write(&batch(path, &schema, arrays)?)?;
+            table.write(arrays)?;
         }
         table.finish()
     }

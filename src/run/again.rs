@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{MeasuredSummary, RunError, RunOptions, Stage, hash_input, run};
+use super::{MeasuredSummary, RunError, Stage, hash_input};
 use crate::capture::{CaptureKeys, Options as CaptureOptions, standard_input};
 use crate::compare::AcceptSummary;
 use crate::config::ConfigError;
+use crate::engine::Unwatched;
 use crate::scenario::{
     Accept, CaptureClock, DelayScope, Direction, Measured, Record, Scenario, Traffic, VantageText,
 };
-use crate::table::Format;
+use crate::table::NoTables;
 use crate::topology::Vantage;
 
 /// Why a run cannot be compared with a capture.
@@ -155,18 +156,9 @@ pub fn compare_run(
     scenario.rtts.clear();
     scenario.record = Record { packets: false, ..Record::default() };
 
-    let folder =
-        tempfile::tempdir().map_err(|error| not_a_run(format!("there is no temporary folder: {error}")))?;
-    let options = RunOptions {
-        out: folder.path().join("run"),
-        replace: false,
-        format: Format::Parquet,
-        capture: against.options.clone(),
-        overrides: Vec::new(),
-        engine: None,
-        threads: 0,
-    };
-    let mut summary = run(&scenario, &options, progress).map_err(|error| AgainError::Run(Box::new(error)))?;
+    let open = scenario.open(&against.options).map_err(|error| AgainError::Run(Box::new(error)))?;
+    let results = open.run(&NoTables, Unwatched, progress);
+    let mut summary = results.map_err(|error| AgainError::Run(Box::new(error)))?.summary;
     if summary.fingerprint != meta.fingerprint {
         return Err(AgainError::AnotherRun { expected: meta.fingerprint, found: summary.fingerprint });
     }

@@ -1,6 +1,5 @@
 //! A measured capture against what the simulation did at its vantage.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::{
@@ -17,7 +16,7 @@ use crate::compare::{
     Recorded, Sighting, Window, Windows, compare_delays, compare_groups, match_packets, ps_since, reordered,
 };
 use crate::scenario::{CaptureClock, DelayScope, Direction, Measured};
-use crate::table::{Format, TableError, TableWriter, batch, write_columns};
+use crate::table::{OpenTable, TableError, Tables, write_table};
 use crate::topology::{DeviceId, Topology};
 use crate::units::Timestamp;
 
@@ -182,22 +181,18 @@ pub(super) struct ComparisonTables {
 }
 
 impl ComparisonTables {
-    /// Begins them; `file` gives the path of a table, `entries` say where flows come from.
-    pub(super) fn create(
-        file: impl Fn(&str) -> PathBuf,
-        format: Format,
-        entries: Entries,
-    ) -> Result<Self, TableError> {
-        let matched = MatchedRows::create(&file("matched"), format)?;
+    /// Begins them; `entries` say where flows come from.
+    pub(super) fn create(tables: &dyn Tables, entries: Entries) -> Result<Self, TableError> {
+        let matched = MatchedRows::create(tables)?;
         Ok(ComparisonTables { entries, matched, flows: Vec::new(), losses: Vec::new(), windows: Vec::new() })
     }
 
     /// Writes what is left.
-    pub(super) fn finish(self, file: impl Fn(&str) -> PathBuf, format: Format) -> Result<(), TableError> {
-        self.matched.finish()?;
-        write_columns(&file("agreement"), format, flow_columns(&self.flows))?;
-        write_columns(&file("losses"), format, loss_columns(&self.losses))?;
-        write_columns(&file("windows"), format, window_columns(&self.windows))
+    pub(super) fn finish(self, tables: &dyn Tables) -> Result<(), TableError> {
+        self.matched.0.finish()?;
+        write_table(tables, "agreement", flow_columns(&self.flows))?;
+        write_table(tables, "losses", loss_columns(&self.losses))?;
+        write_table(tables, "windows", window_columns(&self.windows))
     }
 }
 
@@ -287,16 +282,12 @@ fn window_columns(vantages: &[(Label, Windows)]) -> Vec<(&'static str, ArrayRef)
 }
 
 /// The table `matched`: one row per packet matched with a measured capture.
-struct MatchedRows {
-    path: PathBuf,
-    schema: Arc<Schema>,
-    table: TableWriter,
-}
+struct MatchedRows(OpenTable);
 
 impl MatchedRows {
-    fn create(path: &Path, format: Format) -> Result<Self, TableError> {
+    fn create(tables: &dyn Tables) -> Result<Self, TableError> {
         let name = DataType::Dictionary(Box::new(DataType::UInt16), Box::new(DataType::Utf8));
-        let schema = Arc::new(Schema::new(vec![
+        let schema = Schema::new(vec![
             Field::new("comparison", DataType::UInt16, false),
             Field::new("vantage", name, false),
             Field::new("pid", DataType::UInt64, false),
@@ -305,9 +296,8 @@ impl MatchedRows {
             Field::new("measured_ps", DataType::Int64, false),
             Field::new("simulated_delay_ps", DataType::Int64, false),
             Field::new("measured_delay_ps", DataType::Int64, false),
-        ]));
-        let table = TableWriter::create(path, &schema, format)?;
-        Ok(MatchedRows { path: path.to_owned(), schema, table })
+        ]);
+        Ok(MatchedRows(OpenTable::begin(tables, "matched", schema)?))
     }
 
     fn write(&mut self, label: &Label, matched: &[Matched], delays: &Delays) -> Result<(), TableError> {
@@ -318,7 +308,7 @@ impl MatchedRows {
         for ((packets, simulated), measured) in matched.chunks(ROWS).zip(simulated).zip(measured) {
             let keys = UInt16Array::from(vec![0; packets.len()]);
             let names = arrow_array::DictionaryArray::try_new(keys, Arc::clone(&names))
-                .map_err(|source| TableError::Arrow { path: self.path.clone(), source })?;
+                .map_err(|source| TableError::Arrow { path: "matched".into(), source })?;
             let columns: Vec<ArrayRef> = vec![
                 Arc::new(UInt16Array::from(vec![label.number; packets.len()])),
                 Arc::new(names),
@@ -329,12 +319,8 @@ impl MatchedRows {
                 Arc::new(Int64Array::from(simulated.to_vec())),
                 Arc::new(Int64Array::from(measured.to_vec())),
             ];
-            self.table.write(&batch(&self.path, &self.schema, columns)?)?;
+            self.0.write(columns)?;
         }
         Ok(())
-    }
-
-    fn finish(self) -> Result<(), TableError> {
-        self.table.finish()
     }
 }

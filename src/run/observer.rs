@@ -1,29 +1,28 @@
 //! Feeds what happens in a simulation to the tables and to the watch.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::RunError;
 use crate::compare::{PacketOrigin, RttWatch, Watch};
-use crate::engine::{Dropped, Hop, Injected, InjectionPoint, Observer};
+use crate::engine::{Dropped, Hop, Injected, InjectionPoint, Observed, Observer};
 use crate::packet::{CE, DropReason, FlowKey, Packet, Tau};
 use crate::record::{
     End, FlowRecords, Held, HopRows, NetworkRows, PacketRow, PacketRows, PortRecords, QueueLengths,
-    VantageRecords,
+    TooManySamples, VantageRecords,
 };
 use crate::scenario::Record;
-use crate::table::Format;
+use crate::table::{TableError, Tables};
 use crate::topology::{DeviceId, PortId, Topology};
 use crate::units::{Time, Timestamp};
 
 /// Everything that a run records. What an engine tells in an order of its own is held back until it can be handed on
 /// by instant and pid, so that the tables are the same whichever engine ran.
-pub(super) struct RunObserver<'t> {
-    topology: &'t Topology,
+pub(super) struct RunObserver {
+    topology: Arc<Topology>,
     packets: Option<PacketRows>,
-    hops: Option<HopRows<'t>>,
-    deepqueuenet: Option<NetworkRows<'t>>,
+    hops: Option<HopRows>,
+    deepqueuenet: Option<NetworkRows>,
     queues: Option<QueueLengths>,
     vantages: VantageRecords,
     flows: FlowRecords,
@@ -36,8 +35,6 @@ pub(super) struct RunObserver<'t> {
     inside: FxHashMap<u64, InsidePacket>,
     /// The packets that have ended.
     ended: Held<PacketRow>,
-    /// The first thing that could not be written.
-    failure: Option<RunError>,
 }
 
 /// A packet inside.
@@ -58,29 +55,23 @@ pub(super) struct Records {
     pub(super) rtts: RttWatch,
 }
 
-impl<'t> RunObserver<'t> {
-    /// Begins the tables that `record` asks for, of a run that starts at `start`; `file` gives the path of a table.
+impl RunObserver {
+    /// Begins the tables that `record` asks for, of a run that starts at `start`.
     ///
     /// # Errors
-    /// A file cannot be created.
+    /// There is no place for a table.
     pub(super) fn create(
-        topology: &'t Topology,
+        topology: &Arc<Topology>,
         record: &Record,
         (watch, rtts, entries): (Watch, RttWatch, Vec<InjectionPoint>),
         start: Timestamp,
-        format: Format,
-        file: impl Fn(&str) -> PathBuf,
-    ) -> Result<Self, RunError> {
-        let packets = record
-            .packets
-            .then(|| PacketRows::create(&file("packets"), format, topology, start))
-            .transpose()?;
-        let hops = record.hops.then(|| HopRows::create(&file("hops"), format, topology)).transpose()?;
-        // Its readers want CSV.
-        let deepqueuenet = || NetworkRows::create(&file("deepqueuenet").with_extension("csv"), topology);
-        let deepqueuenet = record.deepqueuenet.then(deepqueuenet).transpose()?;
+        tables: &dyn Tables,
+    ) -> Result<Self, TableError> {
+        let packets = record.packets.then(|| PacketRows::create(tables, topology, start)).transpose()?;
+        let hops = record.hops.then(|| HopRows::create(tables, topology)).transpose()?;
+        let deepqueuenet = record.deepqueuenet.then(|| NetworkRows::create(tables, topology)).transpose()?;
         Ok(RunObserver {
-            topology,
+            topology: Arc::clone(topology),
             packets,
             hops,
             deepqueuenet,
@@ -93,18 +84,18 @@ impl<'t> RunObserver<'t> {
             entries,
             inside: FxHashMap::default(),
             ended: Held::default(),
-            failure: None,
         })
     }
 }
 
-impl Observer for RunObserver<'_> {
-    fn flow(&mut self, _fid: u32, key: FlowKey) {
-        self.flows.flow(key);
-        self.vantages.flow(key);
+impl Observer for RunObserver {
+    fn flow(&mut self, _fid: u32, key: &FlowKey) -> Observed {
+        self.flows.flow(*key);
+        self.vantages.flow(*key);
+        Ok(())
     }
 
-    fn injected(&mut self, injected: &Injected<'_>) {
+    fn injected(&mut self, injected: &Injected<'_>) -> Observed {
         let packet = injected.tau.packet;
         self.flows.injected(&packet, injected.source);
         let origin = self.watch.origin(injected);
@@ -114,10 +105,11 @@ impl Observer for RunObserver<'_> {
             deepqueuenet.injected(&packet, entry);
         }
         self.inside.insert(packet.pid, InsidePacket { packet, origin, hops: 0 });
+        Ok(())
     }
 
     #[inline]
-    fn hop(&mut self, hop: &Hop) {
+    fn hop(&mut self, hop: &Hop) -> Observed {
         self.ports.hop(hop);
         self.rtts.hop(hop);
         let mut arrived = hop.packet.ecn;
@@ -137,13 +129,14 @@ impl Observer for RunObserver<'_> {
             deepqueuenet.hop(hop);
         }
         if self.queues.is_some() {
-            self.waited(hop.port, &hop.packet, hop.joined, hop.egress);
+            self.waited(hop.port, &hop.packet, hop.joined, hop.egress)?;
         }
         self.vantages.hop(hop, arrived);
+        Ok(())
     }
 
-    fn delivered(&mut self, tau: &Tau, host: DeviceId) {
-        let Some(mut inside) = self.inside.remove(&tau.packet.pid) else { return };
+    fn delivered(&mut self, tau: &Tau, host: DeviceId) -> Observed {
+        let Some(mut inside) = self.inside.remove(&tau.packet.pid) else { return Ok(()) };
         self.watch.reached(tau, host, &mut inside.origin);
         self.rtts.delivered(tau, host);
         self.vantages.reached(host, tau, false);
@@ -151,9 +144,10 @@ impl Observer for RunObserver<'_> {
             deepqueuenet.delivered(tau.packet.pid, tau.timestamp);
         }
         self.ended.push(tau.timestamp, tau.packet.pid, inside.row(*tau, Some(host), End::Delivered));
+        Ok(())
     }
 
-    fn dropped(&mut self, drop: &Dropped) {
+    fn dropped(&mut self, drop: &Dropped) -> Observed {
         let Dropped { tau, device, port, reason, at } = drop;
         let processing = self.topology.device(*device).processing;
         self.ports.dropped(drop, processing);
@@ -167,16 +161,17 @@ impl Observer for RunObserver<'_> {
         if *reason != DropReason::LostOnLink {
             self.vantages.reached(*device, &self.unmarked(tau), port.is_some());
             if let Some(port) = port {
-                self.waited(*port, &tau.packet, tau.timestamp + processing, *at);
+                self.waited(*port, &tau.packet, tau.timestamp + processing, *at)?;
             }
         }
-        let Some(mut inside) = self.inside.remove(&tau.packet.pid) else { return };
+        let Some(mut inside) = self.inside.remove(&tau.packet.pid) else { return Ok(()) };
         self.watch.dropped(tau, *device, &mut inside.origin);
         self.rtts.dropped(tau.packet.pid);
         self.ended.push(*at, tau.packet.pid, inside.row(*tau, Some(*device), End::Dropped(*reason)));
+        Ok(())
     }
 
-    fn waits(&mut self, port: PortId, joined: &Tau) {
+    fn waits(&mut self, port: PortId, joined: &Tau) -> Observed {
         let device = self.topology.port(port).device;
         let ingress = joined.timestamp - self.topology.device(device).processing;
         let reached = Tau { timestamp: ingress, packet: joined.packet };
@@ -185,26 +180,25 @@ impl Observer for RunObserver<'_> {
         if let Some(queues) = &mut self.queues {
             queues.waits(port, joined.packet.length, joined.timestamp);
         }
+        Ok(())
     }
 
-    fn settled(&mut self, before: Time) {
-        let RunObserver { ended, flows, packets, hops, deepqueuenet, failure, .. } = self;
-        let mut written = ended.settle(before, |_, row| {
+    fn settled(&mut self, before: Time) -> Observed {
+        let RunObserver { ended, flows, packets, hops, deepqueuenet, .. } = self;
+        ended.settle(before, |_, row| {
             match row.end {
                 End::Delivered => flows.delivered(&row.tau, row.injected),
                 _ => flows.dropped(&row.tau.packet),
             }
             packets.as_mut().map_or(Ok(()), |packets| packets.push(&row))
-        });
+        })?;
         if let Some(hops) = hops {
-            written = written.and(hops.settle(before));
+            hops.settle(before)?;
         }
         if let Some(deepqueuenet) = deepqueuenet {
-            written = written.and(deepqueuenet.settle(before));
+            deepqueuenet.settle(before)?;
         }
-        if let (Err(error), None) = (written, &failure) {
-            *failure = Some(error.into());
-        }
+        Ok(())
     }
 }
 
@@ -217,7 +211,7 @@ impl InsidePacket {
     }
 }
 
-impl RunObserver<'_> {
+impl RunObserver {
     /// A packet of a queue as it came there: without a mark of that queue, which leaves with the packet or not at all.
     fn unmarked(&self, tau: &Tau) -> Tau {
         let ecn = self.inside.get(&tau.packet.pid).map_or(tau.packet.ecn, |inside| inside.packet.ecn);
@@ -225,31 +219,28 @@ impl RunObserver<'_> {
     }
 
     /// A packet has left the queue of a port.
-    fn waited(&mut self, port: PortId, packet: &Packet, joined: Time, left: Time) {
-        let Some(queues) = &mut self.queues else { return };
-        if let (Err(error), None) = (queues.waited(port, packet.length, joined, left), &self.failure) {
-            self.failure = Some(error.into());
+    fn waited(
+        &mut self,
+        port: PortId,
+        packet: &Packet,
+        joined: Time,
+        left: Time,
+    ) -> Result<(), TooManySamples> {
+        match &mut self.queues {
+            Some(queues) => queues.waited(port, packet.length, joined, left),
+            None => Ok(()),
         }
     }
 
     /// Writes the packets that are still inside, and closes the tables of packets and hops.
-    pub(super) fn finish(mut self) -> Result<Records, RunError> {
+    ///
+    /// # Errors
+    /// The disk is full.
+    pub(super) fn finish(mut self) -> Result<Records, TableError> {
         let mut left: Vec<InsidePacket> = std::mem::take(&mut self.inside).into_values().collect();
         left.sort_unstable_by_key(|inside| inside.packet.pid);
-        let RunObserver {
-            packets,
-            hops,
-            deepqueuenet,
-            queues,
-            vantages,
-            flows,
-            ports,
-            watch,
-            rtts,
-            failure,
-            ..
-        } = self;
-        failure.map_or(Ok(()), Err)?;
+        let RunObserver { packets, hops, deepqueuenet, queues, vantages, flows, ports, watch, rtts, .. } =
+            self;
         if let Some(mut packets) = packets {
             for inside in left {
                 let tau = Tau { timestamp: inside.origin.injected, packet: inside.packet };

@@ -9,56 +9,98 @@ use crate::pfm;
 use crate::random::Draws;
 use crate::scenario::{Direction, Scenario, Traffic};
 use crate::topology::{DeviceId, Topology};
-use crate::traffic::Replay;
-use crate::traffic::replay::{HostOfAddress, open_by_address};
+use crate::traffic::replay::HostOfAddress;
+use crate::traffic::{Recording, Replay, ReplayByAddress, Source};
 use crate::units::Timestamp;
 
-/// Opens every source. The run starts at the first packet of all replayed captures, or in 1970 without any.
-pub(crate) fn open(scenario: &Scenario, options: &Options) -> Result<(Timestamp, Vec<Injection>), RunError> {
-    let topology = &scenario.topology;
-    let mut addresses = Addresses::new(topology);
-    let mut injections = Vec::new();
-    for (index, traffic) in scenario.traffic.iter().enumerate() {
-        match traffic {
-            Traffic::Replay { capture, keys, at, speed } => injections.push(Injection {
-                source: Box::new(Replay::open_at(capture, &options.with(keys), speed)?),
-                at: match at.direction {
-                    Direction::Ingress => InjectionPoint::Ingress(at.port),
-                    Direction::Egress => InjectionPoint::Egress(at.port),
-                },
-            }),
-            Traffic::ReplayByAddress { capture, keys, hosts, prefixes, speed } => {
-                let host_of = match prefixes {
-                    Some(prefixes) => HostOfAddress::Table(prefixes.clone()),
-                    None => {
-                        let draws = Draws::new(scenario.seed, "traffic", &index.to_string());
-                        HostOfAddress::Hash(draws, hosts.len() as u32)
+/// The sources of a scenario, before their first packets.
+pub(crate) struct Sources(Vec<Opened>);
+
+/// An entry of a scenario's traffic.
+enum Opened {
+    Replay(Box<Replay>, InjectionPoint),
+    ByAddress(Box<ReplayByAddress>, Vec<DeviceId>),
+    Source(Box<dyn Source>, InjectionPoint),
+}
+
+impl Sources {
+    /// Opens every source.
+    ///
+    /// # Errors
+    /// A capture cannot be opened, or no address leads to a host.
+    pub(crate) fn open(scenario: &Scenario, options: &Options) -> Result<Self, RunError> {
+        let topology = &scenario.topology;
+        let mut addresses = Addresses::new(topology);
+        let mut opened = Vec::new();
+        for (index, traffic) in scenario.traffic.iter().enumerate() {
+            match traffic {
+                Traffic::Replay { capture, keys, at, speed } => {
+                    let replay = Replay::open_at(capture, &options.with(keys), speed)?;
+                    let at = match at.direction {
+                        Direction::Ingress => InjectionPoint::Ingress(at.port),
+                        Direction::Egress => InjectionPoint::Egress(at.port),
+                    };
+                    opened.push(Opened::Replay(Box::new(replay), at));
+                }
+                Traffic::ReplayByAddress { capture, keys, hosts, prefixes, speed } => {
+                    let host_of = match prefixes {
+                        Some(prefixes) => HostOfAddress::Table(prefixes.clone()),
+                        None => {
+                            let draws = Draws::new(scenario.seed, "traffic", &index.to_string());
+                            HostOfAddress::Hash(draws, hosts.len() as u32)
+                        }
+                    };
+                    let leading = hosts.iter().map(|host| addresses.of(*host)).collect::<Result<_, _>>()?;
+                    let options = options.with(keys);
+                    let replay = ReplayByAddress::open(capture, &options, speed, host_of, leading)?;
+                    opened.push(Opened::ByAddress(Box::new(replay), hosts.clone()));
+                }
+                Traffic::Generated(generator) => {
+                    for sender in &generator.senders {
+                        let host = &topology.device(sender.host).name;
+                        let source =
+                            generator.source(sender, host, scenario.seed, |host| addresses.of(host))?;
+                        opened.push(Opened::Source(source, InjectionPoint::Host(sender.host)));
                     }
-                };
-                let leading = hosts.iter().map(|host| addresses.of(*host)).collect::<Result<_, _>>()?;
-                let sources = open_by_address(capture, &options.with(keys), speed, host_of, leading)?;
-                injections.extend(
-                    sources
-                        .into_iter()
-                        .zip(hosts)
-                        .map(|(source, host)| Injection { source, at: InjectionPoint::Host(*host) }),
-                );
-            }
-            Traffic::Generated(generator) => {
-                for sender in &generator.senders {
-                    let host = &topology.device(sender.host).name;
-                    let source = generator.source(sender, host, scenario.seed, |host| addresses.of(host))?;
-                    injections.push(Injection { source, at: InjectionPoint::Host(sender.host) });
                 }
             }
         }
+        Ok(Sources(opened))
     }
-    let recorded = injections.iter().filter_map(|injection| injection.source.recorded_start());
-    let start = recorded.min().unwrap_or_default();
-    for injection in &mut injections {
-        injection.source.start_at(start);
+
+    /// What is replayed.
+    pub(crate) fn recordings(&mut self) -> impl Iterator<Item = &mut Recording> {
+        self.0.iter_mut().filter_map(|opened| match opened {
+            Opened::Replay(replay, _) => Some(replay.recording()),
+            Opened::ByAddress(replay, _) => Some(replay.recording()),
+            Opened::Source(..) => None,
+        })
     }
-    Ok((start, injections))
+
+    /// When the run starts, which all recordings are told: at the first packet of them all, or in 1970 without any.
+    pub(crate) fn start(&mut self) -> Timestamp {
+        let start = self.recordings().filter_map(|recording| recording.recorded_start()).min();
+        let start = start.unwrap_or_default();
+        self.recordings().for_each(|recording| recording.start_at(start));
+        start
+    }
+
+    /// The sources and where their packets enter.
+    pub(crate) fn into_injections(self) -> Vec<Injection> {
+        let mut injections = Vec::new();
+        for opened in self.0 {
+            match opened {
+                Opened::Replay(source, at) => injections.push(Injection { source, at }),
+                Opened::Source(source, at) => injections.push(Injection { source, at }),
+                Opened::ByAddress(replay, hosts) => {
+                    let places = hosts.into_iter().map(InjectionPoint::Host);
+                    let sources = replay.sources().zip(places);
+                    injections.extend(sources.map(|(source, at)| Injection { source, at }));
+                }
+            }
+        }
+        injections
+    }
 }
 
 /// An address of each host that is asked for.

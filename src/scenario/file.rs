@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
@@ -140,7 +141,7 @@ impl Scenario {
 
         let topology_path = reader.file(&file.topology);
         let topology = match topology_path.as_deref().map(Topology::load) {
-            Some(Ok(topology)) => topology,
+            Some(Ok(topology)) => Arc::new(topology),
             Some(Err(error)) => {
                 reader.errors.push(error);
                 return Err(reader.finish());

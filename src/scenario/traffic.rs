@@ -7,6 +7,7 @@ mod parties;
 mod replay;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::Traffic;
 use super::file::Reader;
@@ -41,7 +42,7 @@ struct Entry<'a> {
     kind: &'static str,
     label: String,
     keys: CommonKeys,
-    topology: &'a Topology,
+    topology: &'a Arc<Topology>,
     seed: u64,
     until: Option<Time>,
     /// Flows of the entries before.
@@ -58,7 +59,7 @@ impl Reader<'_> {
     pub(super) fn all_traffic(
         &mut self,
         entries: &[Spanned<TrafficSpec>],
-        topology: &Topology,
+        topology: &Arc<Topology>,
         seed: u64,
         until: Option<Time>,
     ) -> Vec<Traffic> {

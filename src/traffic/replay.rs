@@ -10,17 +10,15 @@ use serde::Deserialize;
 
 use super::rate::RateSpec;
 use super::{Emission, Source, TrafficError};
-use crate::capture::{
-    CaptureDirection, CaptureError, CaptureKeys, FlowTable, Frame, InterfaceName, MatchFields, Options,
-};
+use crate::capture::{CaptureDirection, CaptureError, CaptureKeys, FlowTable, Frame, InterfaceName, Options};
 use crate::config::Spanned;
 use crate::link::Link;
 use crate::packet::{FlowKey, Packet};
 use crate::topology::VantageSpec;
-use crate::units::{Span, Timestamp};
+use crate::units::Span;
 
-pub use by_address::{ByAddressSpec, HostOfAddress, open_by_address};
-use recording::Recording;
+pub use by_address::{ByAddressSpec, HostOfAddress, ReplayByAddress};
+pub use recording::Recording;
 
 /// The parameters of a `replay`.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -76,7 +74,7 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Opens `path` and reads its first packet. The run's start is the Unix epoch until [`Source::start_at`].
+    /// Opens `path` and reads its first packet. The run's start is the Unix epoch until [`Recording::start_at`].
     ///
     /// # Errors
     /// The file cannot be opened or its first packet cannot be read.
@@ -90,6 +88,11 @@ impl Replay {
     /// As [`Replay::open`].
     pub fn open_at(path: &Path, options: &Options, speed: &Speed) -> Result<Self, CaptureError> {
         Ok(Replay { recording: Recording::open(path, options, speed)?, flows: FlowTable::new() })
+    }
+
+    /// What it replays; a run tells it when it starts before it asks for the first packet.
+    pub fn recording(&mut self) -> &mut Recording {
+        &mut self.recording
     }
 }
 
@@ -125,22 +128,6 @@ impl Source for Replay {
 
     fn progress(&self) -> Option<f64> {
         self.recording.progress()
-    }
-
-    fn recorded_start(&self) -> Option<Timestamp> {
-        self.recording.recorded_start()
-    }
-
-    fn start_at(&mut self, start: Timestamp) {
-        self.recording.start_at(start);
-    }
-
-    fn match_fields(&mut self) -> Option<MatchFields> {
-        Some(self.recording.match_fields())
-    }
-
-    fn match_over(&mut self, fields: MatchFields) {
-        self.recording.match_over(fields);
     }
 
     fn warnings(&self) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use taunet::engine::{Engine, EngineError, Outcome, Settings, Simulation};
+use taunet::engine::{Engine, EngineError, Outcome};
 
 use crate::random_networks::{Log, networks};
 
@@ -22,8 +22,7 @@ proptest! {
                 // Only where links without any delay can be in a circle.
                 Err(EngineError::InstantCircle { .. }) => {
                     let topology = network.topology();
-                    let simulation = Simulation::new(&topology, Vec::new(), Settings::default());
-                    prop_assert_eq!(simulation.engine().0, Engine::Event);
+                    prop_assert_eq!(Engine::Auto.for_network(&topology).0, Engine::Event);
                     continue;
                 }
                 other => sorted(other.unwrap()),

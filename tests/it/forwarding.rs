@@ -41,7 +41,7 @@ fn three_ways(forwarding: &str) -> Topology {
 
 /// The devices on a flow's way from `a` to `b`.
 fn way(topology: &Topology, from: &str, key: &FlowKey) -> String {
-    let (mut flows, mut pfm) = (Flows::default(), Pfm::new(topology, 1));
+    let (mut flows, mut pfm) = (Flows::default(), Pfm::new(topology.clone(), 1));
     flows.add(*key);
     let fid = pfm.add_flow(key);
     let mut names = Vec::new();
@@ -102,7 +102,7 @@ fn spraying_picks_for_each_packet() {
     let topology = Topology::from_toml("ft.toml", text).unwrap();
     let address = |name: &str| topology.device(topology.device_named(name).unwrap()).addresses[0].addr();
     let key = flow(address("h0"), address("h15"), 1);
-    let (mut flows, mut pfm) = (Flows::default(), Pfm::new(&topology, 1));
+    let (mut flows, mut pfm) = (Flows::default(), Pfm::new(topology.clone(), 1));
     flows.add(key);
     let fid = pfm.add_flow(&key);
     let edge: DeviceId = topology.device_named("edge0-0").unwrap();

@@ -53,10 +53,10 @@ impl Case {
         let options = CaptureOptions::default();
         let mut source = Replay::open(&file("in1"), &options).unwrap();
         let mut out = Sorted::open(&file("out"), &options).unwrap();
-        let fields = source.match_fields().unwrap().and(out.match_fields());
-        source.match_over(fields);
-        let start = source.recorded_start().unwrap();
-        source.start_at(start);
+        let fields = source.recording().match_fields().and(out.match_fields());
+        source.recording().match_over(fields);
+        let start = source.recording().recorded_start().unwrap();
+        source.recording().start_at(start);
         let mut departures: HashMap<u64, VecDeque<(Time, u8)>> = HashMap::new();
         while let Some(seen) = out.next_observation().unwrap() {
             let key = seen.frame.match_key_over(&fields).expect("a packet with a key");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use assert_cmd::Command;
 use taunet::capture::Options as CaptureOptions;
 use taunet::compare::compare_runs;
-use taunet::engine::{Engine, Settings, Simulation, Unwatched};
+use taunet::engine::{Engine, Settings, Unwatched, simulate};
 use taunet::learn::data::load;
 use taunet::learn::evaluate::evaluate;
 use taunet::learn::spec::{ArchitectureKind, TrainingFile};
@@ -58,9 +58,8 @@ fn both_engines_do_the_same_with_learned_ports() {
                 threads,
                 ..Settings::default()
             };
-            let mut simulation =
-                Simulation::new(&scenario.topology, injections(&scenario, scenario.seed), settings);
-            simulation.run(&mut Unwatched, |_| ControlFlow::Continue(())).unwrap()
+            let injections = injections(&scenario, scenario.seed);
+            simulate(Arc::clone(&scenario.topology), injections, settings, Unwatched).unwrap()
         };
         let event = outcome(Engine::Event, 1);
         assert!(event.hops > 30_000);

@@ -6,15 +6,15 @@
 //! iteration itself is run from its beginning, to see where it ends.
 
 use std::fs;
-use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use taunet::engine::{Dropped, Engine, Hop, Injected, Observer, Settings, Simulation};
+use taunet::engine::{Dropped, Engine, Hop, Injected, Observed, Observer, Settings, simulate};
 use taunet::flow::Flows;
 use taunet::link::link_forward;
 use taunet::packet::{DropReason, FlowKey, Packet, Tau};
 use taunet::ptm::{Departure, Loss, Place};
 use taunet::scenario::Scenario;
-use taunet::topology::{DeviceId, PortId, Topology};
+use taunet::topology::{PortId, Topology};
 use taunet::units::Time;
 
 use crate::generated::injections;
@@ -76,20 +76,23 @@ struct Record {
 }
 
 impl Observer for Record {
-    fn flow(&mut self, fid: u32, key: FlowKey) {
-        assert_eq!(self.flows.add(key), (fid, true));
+    fn flow(&mut self, fid: u32, key: &FlowKey) -> Observed {
+        assert_eq!(self.flows.add(*key), (fid, true));
+        Ok(())
     }
-    fn injected(&mut self, injected: &Injected<'_>) {
+    fn injected(&mut self, injected: &Injected<'_>) -> Observed {
         let pid = injected.tau.packet.pid as usize;
         self.packets.resize(self.packets.len().max(pid + 1), None);
         self.packets[pid] = Some((injected.tau, injected.path.to_vec()));
+        Ok(())
     }
-    fn hop(&mut self, hop: &Hop) {
+    fn hop(&mut self, hop: &Hop) -> Observed {
         self.hops.push(*hop);
+        Ok(())
     }
-    fn delivered(&mut self, _tau: &Tau, _host: DeviceId) {}
-    fn dropped(&mut self, drop: &Dropped) {
+    fn dropped(&mut self, drop: &Dropped) -> Observed {
         self.lost.push(*drop);
+        Ok(())
     }
 }
 
@@ -97,9 +100,7 @@ impl Observer for Record {
 fn run(scenario: &Scenario) -> Record {
     let mut record = Record::default();
     let settings = Settings { seed: SEED, engine: Engine::Stream, threads: 1, ..Settings::default() };
-    Simulation::new(&scenario.topology, injections(scenario, SEED), settings)
-        .run(&mut record, |_| ControlFlow::Continue(()))
-        .unwrap();
+    simulate(Arc::clone(&scenario.topology), injections(scenario, SEED), settings, &mut record).unwrap();
     record
 }
 

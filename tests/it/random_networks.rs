@@ -1,14 +1,13 @@
 //! Random networks with every discipline, circles, impairments and ways to forward, and their traffic.
 
 use std::net::IpAddr;
-use std::ops::ControlFlow;
 
 use proptest::prelude::*;
 use rand::RngExt;
 
 use taunet::engine::{
-    Dropped, Engine, EngineError, Hop, Injected, Injection, InjectionPoint, Observer, Outcome, Settings,
-    Simulation, Unwatched,
+    Dropped, Engine, EngineError, Hop, Injected, Injection, InjectionPoint, Observed, Observer, Outcome,
+    Settings, Unwatched, simulate,
 };
 use taunet::packet::{FlowKey, Packet, Tau};
 use taunet::random::stream;
@@ -344,12 +343,12 @@ impl Network {
 
     /// What happens while nobody watches.
     pub fn run_unwatched(&self, engine: Engine, threads: usize) -> Result<Outcome, EngineError> {
-        self.run_for(&mut Unwatched, engine, threads)
+        self.run_for(Unwatched, engine, threads)
     }
 
-    fn run_for<O: Observer>(
+    fn run_for(
         &self,
-        observer: &mut O,
+        observer: impl Observer,
         engine: Engine,
         threads: usize,
     ) -> Result<Outcome, EngineError> {
@@ -361,8 +360,8 @@ impl Network {
             threads,
             ..Settings::default()
         };
-        let mut simulation = Simulation::new(&topology, self.injections(&topology), settings);
-        simulation.run(observer, |_| ControlFlow::Continue(()))
+        let injections = self.injections(&topology);
+        simulate(topology, injections, settings, observer)
     }
 }
 
@@ -380,9 +379,6 @@ impl Source for Script {
         let address = |number: u32| IpAddr::from([10, 0, 0, number as u8]);
         let (source, destination) = (address(self.number as u32), address(fid));
         FlowKey::Ip { source, destination, protocol: 17, ports: Some((fid as u16, 9)) }
-    }
-    fn progress(&self) -> Option<f64> {
-        None
     }
 }
 
@@ -410,28 +406,35 @@ impl Log {
 }
 
 impl Observer for Log {
-    fn flow(&mut self, fid: u32, key: FlowKey) {
+    fn flow(&mut self, fid: u32, key: &FlowKey) -> Observed {
         assert_eq!(fid as usize, self.flows.len());
-        self.flows.push(key);
+        self.flows.push(*key);
+        Ok(())
     }
-    fn injected(&mut self, injected: &Injected<'_>) {
+    fn injected(&mut self, injected: &Injected<'_>) -> Observed {
         self.injected.push((injected.tau, injected.source, injected.record));
+        Ok(())
     }
-    fn hop(&mut self, hop: &Hop) {
+    fn hop(&mut self, hop: &Hop) -> Observed {
         self.hops.push(*hop);
+        Ok(())
     }
-    fn delivered(&mut self, tau: &Tau, host: DeviceId) {
+    fn delivered(&mut self, tau: &Tau, host: DeviceId) -> Observed {
         assert!(tau.timestamp >= self.settled, "told after it was settled");
         self.delivered.push((*tau, host));
+        Ok(())
     }
-    fn dropped(&mut self, drop: &Dropped) {
+    fn dropped(&mut self, drop: &Dropped) -> Observed {
         assert!(drop.at >= self.settled, "told after it was settled");
         self.dropped.push(*drop);
+        Ok(())
     }
-    fn waits(&mut self, port: PortId, joined: &Tau) {
+    fn waits(&mut self, port: PortId, joined: &Tau) -> Observed {
         self.waiting.push((port, *joined));
+        Ok(())
     }
-    fn settled(&mut self, before: Time) {
+    fn settled(&mut self, before: Time) -> Observed {
         self.settled = before;
+        Ok(())
     }
 }

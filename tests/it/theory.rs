@@ -15,10 +15,9 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use taunet::engine::{Dropped, Engine, Hop, Injected, Observer, Settings, Simulation};
-use taunet::packet::{FlowKey, Tau};
+use taunet::engine::{Dropped, Engine, Hop, Observed, Observer, Settings, simulate};
 use taunet::scenario::Scenario;
 use taunet::topology::DeviceId;
 use taunet::units::Time;
@@ -138,9 +137,7 @@ impl Experiment {
             first_switch: topology.device_named("s0").unwrap(),
             switches: vec![Vec::new(); topology.devices().len() - 4],
         };
-        Simulation::new(topology, injections(&self.0, seed), settings)
-            .run(&mut passages, |_| ControlFlow::Continue(()))
-            .unwrap();
+        simulate(Arc::clone(topology), injections(&self.0, seed), settings, &mut passages).unwrap();
         passages
     }
 
@@ -171,16 +168,14 @@ struct Passages {
 }
 
 impl Observer for Passages {
-    fn flow(&mut self, _fid: u32, _key: FlowKey) {}
-    fn injected(&mut self, _injected: &Injected<'_>) {}
-    fn hop(&mut self, hop: &Hop) {
+    fn hop(&mut self, hop: &Hop) -> Observed {
         if hop.device >= self.first_switch {
             self.switches[hop.device.index() - self.first_switch.index()].push(*hop);
         }
+        Ok(())
     }
-    fn delivered(&mut self, _tau: &Tau, _host: DeviceId) {}
-    fn dropped(&mut self, drop: &Dropped) {
-        panic!("a packet is lost: {}", drop.reason);
+    fn dropped(&mut self, drop: &Dropped) -> Observed {
+        panic!("a packet is lost: {}", drop.reason)
     }
 }
 

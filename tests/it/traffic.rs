@@ -205,8 +205,8 @@ fn a_replay_is_sped_up_or_brought_to_a_rate() {
     let capture = Path::new("scenarios/captures/kernel-tbf-70/in1.pcap.xz");
     let instants = |speed: &Speed| -> Vec<u64> {
         let mut replay = Replay::open_at(capture, &CaptureOptions::default(), speed).unwrap();
-        let start = replay.recorded_start().unwrap();
-        replay.start_at(start);
+        let start = replay.recording().recorded_start().unwrap();
+        replay.recording().start_at(start);
         emissions(Box::new(replay), usize::MAX)
             .iter()
             .map(|emission| emission.tau.timestamp.as_ps())
@@ -238,8 +238,8 @@ fn a_replay_by_address_keeps_every_packet_and_its_instant() {
     let summary = run(&scenario, &options, |_| ControlFlow::Continue(())).unwrap();
     let mut replay =
         Replay::open(Path::new("scenarios/captures/kernel-4ports/out.pcap.xz"), &options.capture).unwrap();
-    let start = replay.recorded_start().unwrap();
-    replay.start_at(start);
+    let start = replay.recording().recorded_start().unwrap();
+    replay.recording().start_at(start);
     let recorded = emissions(Box::new(replay), usize::MAX);
     assert_eq!(summary.packets.injected, recorded.len() as u64);
     assert_eq!(summary.packets.delivered, recorded.len() as u64);

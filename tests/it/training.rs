@@ -1,13 +1,12 @@
 //! The files of `training/`: sound, and such that every port has the load that they tell.
 
 use std::fs;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use taunet::engine::{Dropped, Hop, Injected, Observer, Settings, Simulation};
-use taunet::packet::{FlowKey, Tau};
+use taunet::engine::{Hop, Observed, Observer, Settings, simulate};
 use taunet::scenario::Scenario;
-use taunet::topology::{DeviceId, DeviceKind, Topology};
+use taunet::topology::{DeviceKind, Topology};
 
 use crate::generated::injections;
 
@@ -46,16 +45,13 @@ fn every_file_is_sound_and_says_what_it_is() {
 struct Busy<'t>(&'t Topology, Vec<u64>);
 
 impl Observer for Busy<'_> {
-    fn flow(&mut self, _fid: u32, _key: FlowKey) {}
-    fn injected(&mut self, _injected: &Injected<'_>) {}
-    fn hop(&mut self, hop: &Hop) {
+    fn hop(&mut self, hop: &Hop) -> Observed {
         let link = &self.0.link(self.0.port(hop.port).egress).link;
         if self.0.device(hop.device).kind != DeviceKind::Host {
             self.1[hop.port.index()] += link.transmission_time(hop.packet.byte_count()).as_ps();
         }
+        Ok(())
     }
-    fn delivered(&mut self, _tau: &Tau, _host: DeviceId) {}
-    fn dropped(&mut self, _drop: &Dropped) {}
 }
 
 /// The loads of the switch ports in use, in order.
@@ -63,9 +59,8 @@ fn loads(path: &Path, set: &[&str]) -> Vec<f64> {
     let scenario = load(path, set);
     let mut busy = Busy(&scenario.topology, vec![0; scenario.topology.ports().len()]);
     let settings = Settings { until: scenario.until, seed: scenario.seed, threads: 1, ..Settings::default() };
-    let outcome = Simulation::new(&scenario.topology, injections(&scenario, scenario.seed), settings)
-        .run(&mut busy, |_| ControlFlow::Continue(()))
-        .unwrap();
+    let injections = injections(&scenario, scenario.seed);
+    let outcome = simulate(Arc::clone(&scenario.topology), injections, settings, &mut busy).unwrap();
     let load = |busy: &u64| *busy as f64 / outcome.end.as_ps() as f64;
     let mut loads: Vec<f64> = busy.1.iter().map(load).filter(|load| *load > 0.0).collect();
     loads.sort_by(f64::total_cmp);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use petgraph::algo::tarjan_scc;
+use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use rustc_hash::FxHashSet;
 
@@ -20,43 +20,40 @@ pub(super) struct Edges {
 
 impl Edges {
     /// Adds the edges of a flow that enters through a source's feeder.
-    pub fn add_flow(&mut self, network: &Network<'_>, source: usize, at: InjectionPoint, fid: u32) {
+    pub fn add_flow(&mut self, network: &Network, source: usize, at: InjectionPoint, fid: u32) {
         let feeder = network.feeder_of(source);
         let device = network.feeders[feeder].device;
         // What a host itself sends goes out; what others send it, stays.
         let enters = matches!(at, InjectionPoint::Host(_)) || !network.nodes[device.index()].is_host;
         if enters {
-            self.walk(network, fid, feeder as u32, device, &mut Vec::new());
+            self.walk(network, fid, feeder as u32, device);
         }
     }
 
-    fn walk(
-        &mut self,
-        network: &Network<'_>,
-        fid: u32,
-        feeder: u32,
-        device: DeviceId,
-        passed: &mut Vec<(u32, PortId)>,
-    ) {
-        if network.pfm.ends_at(fid, device) && !passed.is_empty() {
-            return;
+    /// Adds the edges of every way from a device on.
+    fn walk(&mut self, network: &Network, fid: u32, feeder: u32, device: DeviceId) {
+        // Only spraying, prescribed paths and rules can come to one place twice.
+        let meets = network.pfm.may_meet(fid);
+        let (mut passed, mut met) = (0, FxHashSet::default());
+        let mut ahead = vec![(feeder, device)];
+        while let Some((feeder, device)) = ahead.pop() {
+            if network.pfm.ends_at(fid, device) && passed > 0 {
+                continue;
+            }
+            network.pfm.ways(&network.flows, fid, device, &mut |port| {
+                if (meets || passed >= network.nodes.len()) && !met.insert((feeder, port)) {
+                    return;
+                }
+                passed += 1;
+                if self.known.insert((feeder, port.index() as u32)) {
+                    self.fresh.push((feeder, port));
+                }
+                let next = network.feeders[port.index()].device;
+                if !network.nodes[next.index()].is_host {
+                    ahead.push((port.index() as u32, next));
+                }
+            });
         }
-        network.pfm.ways(&network.flows, fid, device, &mut |port| {
-            // Only spraying and prescribed paths can come to one place twice.
-            if (passed.len() >= network.nodes.len() || network.pfm.may_meet(fid))
-                && passed.contains(&(feeder, port))
-            {
-                return;
-            }
-            if self.known.insert((feeder, port.index() as u32)) {
-                self.fresh.push((feeder, port));
-            }
-            passed.push((feeder, port));
-            let next = network.feeders[port.index()].device;
-            if !network.nodes[next.index()].is_host {
-                self.walk(network, fid, port.index() as u32, next, passed);
-            }
-        });
     }
 }
 
@@ -86,8 +83,8 @@ impl Plan {
                 graph.add_edge(node_of[feeder as usize], node_of[port], ());
             }
         }
-        // Successors come first.
-        let mut circles = tarjan_scc(&graph);
+        // Successors come first. Without recursion: a way may be long.
+        let mut circles = kosaraju_scc(&graph);
         circles.reverse();
         let mut level_of = vec![0usize; inputs.len()];
         let mut circle_of = vec![usize::MAX; inputs.len()];

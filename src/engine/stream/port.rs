@@ -4,7 +4,8 @@ use super::merge::{Merged, merge_to_two};
 use super::recursion::Recursion;
 use crate::engine::network::{Egress, Feeder, Landing, LandingPlace, Network, Service, Wire};
 use crate::engine::tally::Tally;
-use crate::engine::{Dropped, Hop, Observer};
+use crate::engine::told::Told;
+use crate::engine::{Dropped, Hop};
 use crate::packet::{Packet, Tau};
 use crate::ptm::{Departure, Loss};
 use crate::topology::{DeviceId, PortId};
@@ -19,7 +20,7 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    pub fn new(network: &Network<'_>, feeder: usize) -> Self {
+    pub fn new(network: &Network, feeder: usize) -> Self {
         let device = network.feeders[feeder].device;
         let ports = network.topology.device(device).ports.len();
         Streams {
@@ -79,7 +80,7 @@ pub(super) struct Worker<L> {
     losses: Vec<Loss>,
 }
 
-impl<L: Observer> Worker<L> {
+impl<L: Told> Worker<L> {
     pub fn new(until: Time, log: L) -> Self {
         Worker {
             tally: Tally::new(until),
@@ -96,7 +97,7 @@ impl<L: Observer> Worker<L> {
     #[inline(always)]
     pub fn carry(
         &mut self,
-        place: &LandingPlace<'_, '_>,
+        place: &LandingPlace<'_>,
         feeder: &Feeder,
         (device, port, wire): (DeviceId, PortId, &mut Wire),
         tau: Tau,
@@ -119,7 +120,7 @@ impl<L: Observer> Worker<L> {
     #[inline(always)]
     pub fn land(
         &mut self,
-        place: &LandingPlace<'_, '_>,
+        place: &LandingPlace<'_>,
         feeder: &Feeder,
         joins: Time,
         tau: &Tau,
@@ -150,7 +151,7 @@ impl<L: Observer> Worker<L> {
     #[inline(never)]
     pub fn land_apart(
         &mut self,
-        place: &LandingPlace<'_, '_>,
+        place: &LandingPlace<'_>,
         feeder: &Feeder,
         joins: Time,
         tau: &Tau,
@@ -183,7 +184,7 @@ pub(super) struct StreamPort {
 }
 
 impl StreamPort {
-    pub fn new(network: &Network<'_>, id: PortId, egress: Egress) -> Self {
+    pub fn new(network: &Network, id: PortId, egress: Egress) -> Self {
         let processing = network.nodes[egress.device.index()].processing;
         let least_delay = egress.wire.least_delay() + network.feeders[id.index()].processing;
         StreamPort {
@@ -229,9 +230,9 @@ impl StreamPort {
     }
 
     /// Its turn, where its feeders are all `before` it: everything before `end`.
-    pub fn run<L: Observer>(
+    pub fn run<L: Told>(
         &mut self,
-        network: &Network<'_>,
+        network: &Network,
         before: &[Streams],
         end: Time,
         own: &mut Streams,
@@ -244,9 +245,9 @@ impl StreamPort {
     }
 
     /// Its turn on a circle, of which it is the `own`th port.
-    pub fn run_on_circle<L: Observer>(
+    pub fn run_on_circle<L: Told>(
         &mut self,
-        network: &Network<'_>,
+        network: &Network,
         circle: &mut Circle<'_>,
         own: usize,
         end: Time,
@@ -278,9 +279,9 @@ impl StreamPort {
 
     /// PTM, link, and the next device, for all that joins before `end`: the merge of two streams.
     #[inline]
-    fn forward<L: Observer>(
+    fn forward<L: Told>(
         &mut self,
-        network: &Network<'_>,
+        network: &Network,
         ingress: [&[Tau]; 2],
         end: Time,
         own: &mut Streams,

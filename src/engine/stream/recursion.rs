@@ -3,28 +3,28 @@
 
 use super::merge::Merged;
 use super::port::{Streams, Worker};
-use crate::engine::Observer;
 use crate::engine::fingerprint::{Fingerprint, Keys, PacketSum};
 use crate::engine::network::{Feeder, LandingPlace};
+use crate::engine::told::Told;
 use crate::packet::Tau;
 use crate::ptm::Lindley;
 use crate::topology::DeviceId;
 use crate::units::{Span, Time};
 
 /// A port on its short way.
-pub(super) struct Recursion<'a, 'n, 't> {
+pub(super) struct Recursion<'a, 'n> {
     pub device: DeviceId,
     pub processing: Span,
     pub lindley: &'a mut Lindley,
     pub propagation: Span,
     /// The next device, and what brings packets there.
     pub feeder: &'a Feeder,
-    pub place: &'a LandingPlace<'n, 't>,
+    pub place: &'a LandingPlace<'n>,
 }
 
-impl Recursion<'_, '_, '_> {
+impl Recursion<'_, '_> {
     /// Forwards the merge of two streams to the next device.
-    pub fn forward<L: Observer>(self, ingress: [&[Tau]; 2], own: &mut Streams, worker: &mut Worker<L>) {
+    pub fn forward<L: Told>(self, ingress: [&[Tau]; 2], own: &mut Streams, worker: &mut Worker<L>) {
         let takes_ttl = self.place.forwarding().hops_counted() > 0;
         match (self.place.is_end(), takes_ttl) {
             (true, _) => self.forward_home(ingress, own, worker),
@@ -35,7 +35,7 @@ impl Recursion<'_, '_, '_> {
 
     /// To a device that forwards; a router takes from the time to live.
     #[inline(never)]
-    fn forward_on<L: Observer, const ROUTER: bool>(
+    fn forward_on<L: Told, const ROUTER: bool>(
         self,
         ingress: [&[Tau]; 2],
         own: &mut Streams,
@@ -76,7 +76,7 @@ impl Recursion<'_, '_, '_> {
 
     /// To a host.
     #[inline(never)]
-    fn forward_home<L: Observer>(self, ingress: [&[Tau]; 2], own: &mut Streams, worker: &mut Worker<L>) {
+    fn forward_home<L: Told>(self, ingress: [&[Tau]; 2], own: &mut Streams, worker: &mut Worker<L>) {
         let Recursion { device, processing, lindley, propagation, feeder, place } = self;
         let (until, beyond) = (worker.tally.until, propagation + feeder.processing);
         let (keys, keys_at_host) = (Keys::of(device).by_joining(processing), Keys::of(feeder.device));

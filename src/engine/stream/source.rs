@@ -1,23 +1,26 @@
 //! A source's turn: it is read ahead in batches, and gives its packets to the first ports.
 
 use super::port::{Streams, Worker};
+use crate::engine::contract::{CHECKED, InOrder};
 use crate::engine::fingerprint::PacketSum;
 use crate::engine::network::{Feeder, Network, Wire};
-use crate::engine::{EngineError, Injection, InjectionPoint, Observer};
+use crate::engine::told::Told;
+use crate::engine::{EngineError, Injection, InjectionPoint};
 use crate::packet::Tau;
 use crate::topology::PortId;
 use crate::traffic::{Batch, Origin};
 use crate::units::{Span, Time};
 
 /// A source and what has been read of it.
-pub(super) struct StreamSource<'n> {
-    pub injection: &'n mut Injection,
+pub(super) struct StreamSource {
+    pub injection: Injection,
     number: usize,
     /// Read, and not yet sent.
     ahead: Batch,
     /// There is nothing more to read.
     is_read: bool,
     sent: u64,
+    order: InOrder,
     /// Between the instant of a packet and the event that takes it on.
     processing: Span,
     /// Of the injected link, where packets start onto one.
@@ -47,15 +50,15 @@ const UNSEEN: u32 = u32::MAX;
 /// A packet of the flow has been read; the run has no number for it yet.
 const SEEN: u32 = u32::MAX - 1;
 
-impl<'n> StreamSource<'n> {
+impl StreamSource {
     /// A source of which the first packet has been read; `watched` says whether it is told where packets come from.
     ///
     /// # Errors
     /// The first packet cannot be had.
     pub fn new(
-        network: &Network<'_>,
+        network: &Network,
         number: usize,
-        injection: &'n mut Injection,
+        injection: Injection,
         seed: u64,
         watched: bool,
     ) -> Result<Self, EngineError> {
@@ -69,6 +72,7 @@ impl<'n> StreamSource<'n> {
             ahead: Batch::new(watched),
             is_read: false,
             sent: 0,
+            order: InOrder::default(),
             processing,
             wire,
             fids: Vec::new(),
@@ -109,6 +113,9 @@ impl<'n> StreamSource<'n> {
     fn read_on(&mut self, end: Time, most: usize) -> Result<(), EngineError> {
         let read = self.ahead.taus.len();
         self.is_read = !self.injection.source.read(end, most, &mut self.ahead)?;
+        if CHECKED {
+            self.order.check(self.number, &self.ahead.taus[read..]);
+        }
         for tau in &self.ahead.taus[read..] {
             let local = tau.packet.fid as usize;
             if self.fids.len() <= local {
@@ -129,7 +136,7 @@ impl<'n> StreamSource<'n> {
     }
 
     /// The run's number of a flow of the source.
-    pub fn number_flow(&mut self, network: &Network<'_>, local: u32, fid: u32, path: Option<Vec<PortId>>) {
+    pub fn number_flow(&mut self, network: &Network, local: u32, fid: u32, path: Option<Vec<PortId>>) {
         self.fids[local as usize] = fid;
         self.first_port = match (self.first_port, network.only_port(network.feeder_of(self.number), fid)) {
             (FirstPort::Unknown, Some(port)) => FirstPort::Always(port),
@@ -145,9 +152,9 @@ impl<'n> StreamSource<'n> {
     }
 
     /// Sends all events before `end`.
-    pub fn send<L: Observer>(
+    pub fn send<L: Told>(
         &mut self,
-        network: &Network<'_>,
+        network: &Network,
         end: Time,
         own: &mut Streams,
         injected: &mut Vec<Sent>,
@@ -167,9 +174,9 @@ impl<'n> StreamSource<'n> {
     }
 
     /// Sends the first packets that have been read, all to one port, while nobody watches.
-    fn send_all<L: Observer>(
+    fn send_all<L: Told>(
         &mut self,
-        network: &Network<'_>,
+        network: &Network,
         count: usize,
         port: PortId,
         own: &mut Streams,
@@ -195,9 +202,9 @@ impl<'n> StreamSource<'n> {
     }
 
     /// Sends the first packets that have been read, one by one.
-    fn send_each<L: Observer>(
+    fn send_each<L: Told>(
         &mut self,
-        network: &Network<'_>,
+        network: &Network,
         count: usize,
         own: &mut Streams,
         injected: &mut Vec<Sent>,
@@ -222,9 +229,9 @@ impl<'n> StreamSource<'n> {
     }
 
     /// Gives a packet that has been read its ids, and counts it.
-    fn inject<L: Observer>(
+    fn inject<L: Told>(
         &mut self,
-        network: &Network<'_>,
+        network: &Network,
         number: usize,
         injected: &mut Vec<Sent>,
         worker: &mut Worker<L>,
@@ -260,9 +267,9 @@ impl<'n> StreamSource<'n> {
     }
 
     /// Sends what [`read_late`](StreamSource::read_late) has read: it stays inside.
-    pub fn send_late<L: Observer>(
+    pub fn send_late<L: Told>(
         &mut self,
-        network: &Network<'_>,
+        network: &Network,
         until: Time,
         injected: &mut Vec<Sent>,
         worker: &mut Worker<L>,

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::*;
 use crate::capture::Options;
-use crate::engine::{Engine, Settings, Simulation};
-use crate::run::sources;
+use crate::engine::{Engine, Unwatched};
 use crate::scenario::Scenario;
+use crate::table::{Format, TableFiles};
 
 /// Losses in a full buffer, from within a queue and on a link; priorities; jitter; a processing delay; a cut-off end.
 const TOPOLOGY: &str = r#"
@@ -95,32 +95,13 @@ fn files(engine: Engine, threads: usize) -> BTreeMap<String, Vec<u8>> {
     let path = folder.path().join("scenario.toml");
     fs::write(&path, SCENARIO).unwrap();
     let scenario = Scenario::load(&path, &[], None).unwrap_or_else(|error| panic!("{error}"));
-    let topology = &scenario.topology;
-    let (start, injections) = sources::open(&scenario, &Options::default()).unwrap();
-    let settings = Settings { until: scenario.until, seed: 1, engine, threads, start };
-    let entries: Vec<_> = injections.iter().map(|injection| injection.at).collect();
-    let mut simulation = Simulation::new(topology, injections, settings);
     let out = folder.path().join("out");
     fs::create_dir(&out).unwrap();
-    let file = |name: &str| out.join(format!("{name}.csv"));
-    let watch = Watch::new(topology, &[]).unwrap();
-    let mut observer = RunObserver::create(
-        topology,
-        &scenario.record,
-        (watch, RttWatch::default(), entries),
-        start,
-        Format::Csv,
-        file,
-    )
-    .unwrap();
-    let outcome = simulation.run(&mut observer, |_| ControlFlow::Continue(())).unwrap();
-    let Records { flows, ports, queues, vantages, .. } = observer.finish().unwrap();
-    flows.write(&file("flows"), Format::Csv).unwrap();
-    ports.write(&file("ports"), Format::Csv, topology, outcome.end).unwrap();
-    let mut queues = queues.unwrap();
-    queues.end(outcome.end).unwrap();
-    queues.write(&file("queues"), Format::Csv, topology, outcome.end).unwrap();
-    vantages.write(topology, start, |name| out.join(name)).unwrap();
+    let mut open = scenario.open(&Options::default()).unwrap();
+    (open.settings.engine, open.settings.threads) = (engine, threads);
+    let tables = TableFiles::new(&out, Format::Csv);
+    let results = open.run(&tables, Unwatched, |_| ControlFlow::Continue(())).unwrap();
+    results.vantages.write(&scenario.topology, results.start, |name| out.join(name)).unwrap();
     let read = |path: &Path| fs::read(path).unwrap();
     fs::read_dir(&out)
         .unwrap()

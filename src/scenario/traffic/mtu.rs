@@ -1,6 +1,7 @@
 //! Packets that are longer than a link on their way carries.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::pace::access;
 use crate::flow::Flows;
@@ -17,7 +18,7 @@ const MOST_PAIRS: usize = 1_024;
 const TAG: u64 = 4;
 
 /// The links that do not carry the longest packets of a generator, in words.
-pub(super) fn too_long(generator: &Generator, topology: &Topology, seed: u64) -> Vec<String> {
+pub(super) fn too_long(generator: &Generator, topology: &Arc<Topology>, seed: u64) -> Vec<String> {
     let longest = generator.sizes.max();
     let tag = if generator.template.tag == VlanTag::NONE { 0 } else { TAG };
     let link = |port: PortId| &topology.link(topology.port(port).egress).link;
@@ -46,7 +47,7 @@ pub(super) fn too_long(generator: &Generator, topology: &Topology, seed: u64) ->
 }
 
 /// The ports that the packets of a generator pass, in the order in which they are found.
-fn passed(generator: &Generator, topology: &Topology, seed: u64) -> Vec<PortId> {
+fn passed(generator: &Generator, topology: &Arc<Topology>, seed: u64) -> Vec<PortId> {
     let destinations = |to: &Option<Vec<usize>>| -> Vec<DeviceId> {
         match to {
             Some(to) => to.iter().map(|place| generator.hosts[*place]).collect(),
@@ -71,7 +72,7 @@ fn passed(generator: &Generator, topology: &Topology, seed: u64) -> Vec<PortId> 
         let address = topology.device(host).addresses.first()?.addr();
         (addresses.host_of(address) == Some(host)).then_some(address)
     };
-    let (mut pfm, mut flows) = (Pfm::new(topology, seed), Flows::default());
+    let (mut pfm, mut flows) = (Pfm::new(Arc::clone(topology), seed), Flows::default());
     for sender in &generator.senders {
         ports.extend(access(topology, sender.host).0);
         for to in destinations(&sender.to).into_iter().filter(|to| *to != sender.host) {

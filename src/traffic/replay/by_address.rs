@@ -10,13 +10,12 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::recording::Recording;
 use super::{Speed, packet};
-use crate::capture::{CaptureError, FlowTable, MatchFields, Options};
+use crate::capture::{CaptureError, FlowTable, Options};
 use crate::config::Spanned;
 use crate::packet::{FlowKey, Tau};
 use crate::random::Draws;
 use crate::topology::Prefix;
 use crate::traffic::{Emission, Source, TrafficError};
-use crate::units::Timestamp;
 
 /// Which host has an address of the capture, as a scenario gives it.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,33 +99,49 @@ impl HostOfAddress {
     }
 }
 
-/// Opens a capture as one source per host, in the order of `addresses`: an address that leads to each host.
+/// A capture that is spread over hosts.
 ///
 /// The capture is read once. A host that sends seldom makes its source read ahead, and what the others send
 /// meanwhile is kept: up to the whole capture, 64 bytes each packet.
-///
-/// # Errors
-/// The file cannot be opened or its first packet cannot be read.
-pub fn open_by_address(
-    path: &Path,
-    options: &Options,
-    speed: &Speed,
-    host_of: HostOfAddress,
-    addresses: Vec<IpAddr>,
-) -> Result<Vec<Box<dyn Source>>, CaptureError> {
-    let hosts = addresses.len();
-    let shared = Arc::new(Mutex::new(Shared {
-        path: path.to_owned(),
-        recording: Recording::open(path, options, speed)?,
-        host_of,
-        senders: (0..hosts).map(|_| Sent::default()).collect(),
-        addresses,
-        ended: false,
-        homeless: 0,
-        within: 0,
-    }));
-    let source = |number| -> Box<dyn Source> { Box::new(HostReplay { shared: Arc::clone(&shared), number }) };
-    Ok((0..hosts).map(source).collect())
+pub struct ReplayByAddress(Shared);
+
+impl ReplayByAddress {
+    /// Opens a capture for the hosts of `addresses`: an address that leads to each.
+    ///
+    /// # Errors
+    /// The file cannot be opened or its first packet cannot be read.
+    pub fn open(
+        path: &Path,
+        options: &Options,
+        speed: &Speed,
+        host_of: HostOfAddress,
+        addresses: Vec<IpAddr>,
+    ) -> Result<Self, CaptureError> {
+        Ok(ReplayByAddress(Shared {
+            path: path.to_owned(),
+            recording: Recording::open(path, options, speed)?,
+            host_of,
+            senders: addresses.iter().map(|_| Sent::default()).collect(),
+            addresses,
+            ended: false,
+            homeless: 0,
+            within: 0,
+        }))
+    }
+
+    /// What it replays; a run tells it when it starts before it asks for the first packet.
+    pub fn recording(&mut self) -> &mut Recording {
+        &mut self.0.recording
+    }
+
+    /// One source per host, in the order of the addresses.
+    pub fn sources(self) -> impl Iterator<Item = Box<dyn Source>> {
+        let hosts = self.0.addresses.len();
+        let shared = Arc::new(Mutex::new(self.0));
+        (0..hosts).map(move |number| -> Box<dyn Source> {
+            Box::new(HostReplay { shared: Arc::clone(&shared), number })
+        })
+    }
 }
 
 /// What a host sends.
@@ -221,22 +236,6 @@ impl Source for HostReplay {
 
     fn progress(&self) -> Option<f64> {
         self.shared().recording.progress()
-    }
-
-    fn recorded_start(&self) -> Option<Timestamp> {
-        self.shared().recording.recorded_start()
-    }
-
-    fn start_at(&mut self, start: Timestamp) {
-        self.shared().recording.start_at(start);
-    }
-
-    fn match_fields(&mut self) -> Option<MatchFields> {
-        (self.number == 0).then(|| self.shared().recording.match_fields())
-    }
-
-    fn match_over(&mut self, fields: MatchFields) {
-        self.shared().recording.match_over(fields);
     }
 
     fn warnings(&self) -> Vec<String> {

@@ -12,8 +12,9 @@ use crate::units::{ByteCount, Time, Timestamp};
 /// A speed of 1, as [`Recording`] counts it.
 const AS_RECORDED: u128 = 1_000_000_000;
 
-/// A capture that is read on and on.
-pub(super) struct Recording {
+/// A capture that is about to be replayed. Before its first packet is asked for, a run learns from it when it was recorded and
+/// what recognizes its packets, and tells it when the run starts and what match keys are to cover.
+pub struct Recording {
     path: PathBuf,
     capture: Sorted,
     first: Option<Observation>,
@@ -80,16 +81,18 @@ impl Recording {
         reader.file_size().map(|size| reader.bytes_read() as f64 / size.max(1) as f64)
     }
 
-    pub(super) fn recorded_start(&self) -> Option<Timestamp> {
+    /// When its first packet was recorded; none of an empty capture.
+    pub fn recorded_start(&self) -> Option<Timestamp> {
         self.first.map(|observation| observation.timestamp)
     }
 
-    pub(super) fn start_at(&mut self, start: Timestamp) {
+    /// Says at which absolute instant the run starts; without it, at the Unix epoch.
+    pub fn start_at(&mut self, start: Timestamp) {
         self.start = start;
     }
 
     /// What its frames hold for match keys.
-    pub(super) fn match_fields(&mut self) -> MatchFields {
+    pub fn match_fields(&mut self) -> MatchFields {
         let first = MatchFields::of(self.first.iter().map(|first| &first.frame), None);
         let rest = self.capture.match_fields();
         let mut fields = first.and(rest);
@@ -97,7 +100,8 @@ impl Recording {
         fields
     }
 
-    pub(super) fn match_over(&mut self, fields: MatchFields) {
+    /// Says which fields the match keys of its packets cover; without it, all that was captured of each.
+    pub fn match_over(&mut self, fields: MatchFields) {
         self.fields = Some(fields);
     }
 

@@ -1,0 +1,171 @@
+//! A simulation: started, run as far as wanted as often as wanted, and finished.
+
+use std::sync::Arc;
+
+use super::event::EventEngine;
+use super::network::{Network, instant_circle};
+use super::observer::{Interrupted, Observer, ObserverError};
+use super::stream::StreamEngine;
+use super::tally::Tally;
+use super::{Engine, EngineError, Injection, Outcome, Progress, Settings};
+use crate::topology::Topology;
+use crate::units::Time;
+
+/// The last instant that a run can reach.
+pub(super) const LAST: Time = Time::from_ps(u64::MAX - 1);
+
+/// A network at work, somewhere between its start and its end. It can be moved to another thread, and left alone at any
+/// instant: whatever is inside then is its state.
+///
+/// # Examples
+/// ```
+/// use taunet::engine::{Settings, Simulation, Unwatched};
+/// # use taunet::topology::Topology;
+/// # use taunet::units::Time;
+/// # let topology = Topology::from_toml("pair.toml", r#"
+/// #     name = "pair"
+/// #     device = [{ name = "a", kind = "host" }, { name = "b", kind = "host" }]
+/// #     link = [{ between = ["a:0", "b:0"], bandwidth = "1 Gbps" }]
+/// # "#)?;
+/// # let injections = Vec::new();
+/// let mut simulation = Simulation::start(topology, injections, Settings::default(), Unwatched)?;
+/// let progress = simulation.run_until(Time::from_ps(1_000_000))?; // a microsecond of simulated time
+/// println!("{} packets so far", progress.injected);
+/// let finished = simulation.finish()?; // and the rest
+/// println!("{}", finished.outcome.fingerprint);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Simulation<O> {
+    engine: Box<dyn Running>,
+    observer: O,
+    kind: Engine,
+    reason: &'static str,
+    /// It has stopped with an error.
+    failed: bool,
+}
+
+/// A simulation that has come to its end.
+#[derive(Debug)]
+pub struct Finished<O> {
+    /// What came out.
+    pub outcome: Outcome,
+    /// What the sources let pass, in words.
+    pub warnings: Vec<String>,
+    /// The observer.
+    pub observer: O,
+}
+
+/// What an engine does between its start and its end.
+pub(super) trait Running: Send {
+    /// Does everything up to and at `end`, or to the end of the run if that comes first.
+    fn run_until(&mut self, end: Time, observer: &mut dyn Observer) -> Result<(), EngineError>;
+    /// Counts who is still inside, once everything has been done.
+    fn finish(&mut self, observer: &mut dyn Observer) -> Result<Tally, EngineError>;
+    fn progress(&self) -> Progress;
+    fn warnings(&self) -> Vec<String>;
+}
+
+impl<O: Observer> Simulation<O> {
+    /// A network in which nothing has happened yet: the first packet of every source is read. What is to be seen of the
+    /// observer afterwards can be lent: `&mut observer` observes as well.
+    ///
+    /// # Errors
+    /// A source fails, or the threads cannot be had.
+    pub fn start(
+        topology: impl Into<Arc<Topology>>,
+        injections: Vec<Injection>,
+        settings: Settings,
+        observer: O,
+    ) -> Result<Self, EngineError> {
+        let topology = topology.into();
+        let (kind, reason) = settings.engine.for_network(&topology);
+        let until = settings.until.unwrap_or(LAST).min(LAST);
+        let network = Network::new(topology, &injections, until, &settings);
+        let engine: Box<dyn Running> = match (kind, observer.watches()) {
+            (Engine::Stream, true) => Box::new(StreamEngine::<true>::new(network, injections, &settings)?),
+            (Engine::Stream, false) => Box::new(StreamEngine::<false>::new(network, injections, &settings)?),
+            (_, true) => Box::new(EventEngine::<true>::new(network, injections, settings.seed)?),
+            (_, false) => Box::new(EventEngine::<false>::new(network, injections, settings.seed)?),
+        };
+        Ok(Simulation { engine, observer, kind, reason, failed: false })
+    }
+
+    /// Does everything that happens up to and at `end`, or to the end of the run if that comes first. The results do not
+    /// depend on where, nor on how often, a run pauses.
+    ///
+    /// # Errors
+    /// A source or the observer fails, a flow is in an endless forwarding loop, or the time runs over. The simulation is
+    /// then over: it can be neither run on nor finished.
+    pub fn run_until(&mut self, end: Time) -> Result<Progress, EngineError> {
+        if std::mem::replace(&mut self.failed, true) {
+            return Err(EngineError::Failed);
+        }
+        self.engine.run_until(end, &mut self.observer)?;
+        let progress = self.engine.progress();
+        self.observer.progress(&progress).map_err(ended_by)?;
+        self.failed = false;
+        Ok(progress)
+    }
+
+    /// Runs to the end, or to the `until` of the settings, and checks that every packet is conserved.
+    ///
+    /// # Errors
+    /// As [`run_until`](Simulation::run_until) has them.
+    pub fn finish(mut self) -> Result<Finished<O>, EngineError> {
+        self.run_until(Time::NEVER)?;
+        let Simulation { mut engine, mut observer, .. } = self;
+        let tally = engine.finish(&mut observer)?;
+        let last = Progress { time: tally.now, injected: tally.packets.injected, fraction: None };
+        observer.settled(Time::NEVER).and_then(|()| observer.progress(&last)).map_err(ended_by)?;
+        let Tally { packets, hops, now: end, fingerprint, .. } = tally;
+        let outcome = Outcome { packets, hops, end, fingerprint };
+        Ok(Finished { outcome, warnings: engine.warnings(), observer })
+    }
+
+    /// The engine that runs it, and why: [`Engine::Stream`] or [`Engine::Event`].
+    pub fn engine(&self) -> (Engine, &'static str) {
+        (self.kind, self.reason)
+    }
+
+    /// How far it is.
+    pub fn progress(&self) -> Progress {
+        self.engine.progress()
+    }
+
+    /// Who is told what happens.
+    pub fn observer(&self) -> &O {
+        &self.observer
+    }
+}
+
+/// Runs a network from start to end.
+///
+/// # Errors
+/// As [`Simulation::start`] and [`Simulation::run_until`] have them.
+pub fn simulate(
+    topology: impl Into<Arc<Topology>>,
+    injections: Vec<Injection>,
+    settings: Settings,
+    observer: impl Observer,
+) -> Result<Outcome, EngineError> {
+    let finished = Simulation::start(topology, injections, settings, observer)?.finish()?;
+    Ok(finished.outcome)
+}
+
+impl Engine {
+    /// The engine that runs a network where this one is asked for, and why: [`Engine::Stream`] or [`Engine::Event`].
+    pub fn for_network(self, topology: &Topology) -> (Engine, &'static str) {
+        match self {
+            Engine::Auto if instant_circle(topology).is_some() => {
+                (Engine::Event, "a forwarding loop could have zero delay, which only the event engine orders")
+            }
+            Engine::Auto => (Engine::Stream, "no forwarding loop has zero delay, so it is exact"),
+            engine => (engine, "as asked for"),
+        }
+    }
+}
+
+/// The end of a run that its observer does not let go on.
+pub(super) fn ended_by(error: ObserverError) -> EngineError {
+    if error.is::<Interrupted>() { EngineError::Interrupted } else { EngineError::Observer(error) }
+}

@@ -1,0 +1,316 @@
+//! A scenario with all its files open, ready to be run: in memory, or into a directory by [`run`](super::run).
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::comparison::{ComparisonTables, Entries, MeasuredIngress, Reading, compare_vantage};
+use super::observer::{Records, RunObserver};
+use super::sources::Sources;
+use super::{MeasuredSummary, RunError, Stage, Summary};
+use crate::capture::{CaptureKeys, MatchFields, Options as CaptureOptions, Sorted};
+use crate::compare::{AcceptSummary, RttComparison, RttWatch, Watch, WatchedVantage, compare_rtts};
+use crate::engine::{Engine, EngineError, Injection, Observer, OnProgress, Outcome, Settings, Simulation};
+use crate::record::{FlowRecords, PortRecords, VantageRecords};
+use crate::scenario::{Direction, Scenario};
+use crate::table::Tables;
+use crate::topology::Topology;
+use crate::units::Timestamp;
+
+/// A scenario with all its files open: what can be run.
+///
+/// [`run`](OpenScenario::run) simulates and compares, and hands its tables to whom it is told;
+/// [`simulation`](OpenScenario::simulation) gives the bare engine, to be run step by step under an observer of one's own.
+pub struct OpenScenario {
+    /// The network.
+    pub topology: Arc<Topology>,
+    /// The absolute time at which the run starts: at the first packet of all replayed captures, or in 1970 without any.
+    pub start: Timestamp,
+    /// The sources, and where their packets enter.
+    pub injections: Vec<Injection>,
+    /// How the engine is run; the caller may choose another engine, other threads.
+    pub settings: Settings,
+    scenario: Scenario,
+    reading: CaptureOptions,
+    /// What match keys cover.
+    fields: MatchFields,
+    /// The measured captures.
+    captures: Vec<Sorted>,
+    /// What is odd about the captures of round-trip times.
+    remarks: Vec<String>,
+    watch: Watch,
+    clock: Instant,
+}
+
+/// What came of a run, beside its tables.
+pub struct Results {
+    /// Its figures: what `summary.json` holds.
+    pub summary: Summary,
+    /// What the engine counted.
+    pub outcome: Outcome,
+    /// What every flow did: the table `flows`.
+    pub flows: FlowRecords,
+    /// What every port did: the table `ports`.
+    pub ports: PortRecords,
+    /// What was seen at the vantages of `[record]`, to be written as captures.
+    pub vantages: VantageRecords,
+    /// The absolute time at which the run started.
+    pub start: Timestamp,
+    /// The names of the sources, by number.
+    pub sources: Vec<String>,
+}
+
+impl Scenario {
+    /// How the engine is run by it, from an absolute start.
+    pub(crate) fn settings(&self, start: Timestamp) -> Settings {
+        Settings { until: self.until, seed: self.seed, engine: self.engine, threads: 0, start }
+    }
+
+    /// Opens every file that a run of it reads, and nothing else: no directory, no table. Whatever cannot be opened is told
+    /// here, before anything is simulated. `reading` says how captures are read.
+    ///
+    /// # Errors
+    /// A capture cannot be read, or traffic has no address to go to.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use std::ops::ControlFlow;
+    /// use std::path::Path;
+    /// use taunet::engine::Unwatched;
+    /// use taunet::scenario::Scenario;
+    /// use taunet::table::MemoryTables;
+    ///
+    /// let scenario = Scenario::load(Path::new("scenario.toml"), &[], None)?;
+    /// let tables = MemoryTables::default();
+    /// let results = scenario.open(&Default::default())?.run(&tables, Unwatched, |_| ControlFlow::Continue(()))?;
+    /// println!("{} packets lost", results.summary.packets.dropped);
+    /// for batch in &tables.take()["packets"].batches {
+    ///     println!("{} rows", batch.num_rows()); // an Arrow record batch
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open(&self, reading: &CaptureOptions) -> Result<OpenScenario, RunError> {
+        let clock = Instant::now();
+        let mut sources = Sources::open(self, reading)?;
+        let start = sources.start();
+        let watch = Watch::new(&self.topology, &self.measured)?;
+        let open = |capture: &Path, keys: &CaptureKeys| Sorted::open(capture, &reading.with(keys));
+        let captures = self.measured.iter().map(|measured| open(&measured.capture, &measured.keys));
+        let mut captures = captures.collect::<Result<Vec<_>, _>>()?;
+        let rtts = self.rtts.iter().map(|measured| open(&measured.capture, &measured.keys));
+        let mut rtts = rtts.collect::<Result<Vec<_>, _>>()?;
+        let fields = match_fields(&mut sources, captures.iter_mut().chain(&mut rtts).collect());
+        captures.iter_mut().chain(&mut rtts).try_for_each(Sorted::check_start)?;
+        let settings = self.settings(start);
+        Ok(OpenScenario {
+            topology: Arc::clone(&self.topology),
+            start,
+            injections: sources.into_injections(),
+            settings,
+            scenario: self.clone(),
+            reading: reading.clone(),
+            fields,
+            captures,
+            remarks: rtts.iter().filter_map(Sorted::passing_twice).collect(),
+            watch,
+            clock,
+        })
+    }
+}
+
+/// What match keys cover: what every replayed and every measured capture holds.
+fn match_fields(sources: &mut Sources, captures: Vec<&mut Sorted>) -> MatchFields {
+    if captures.is_empty() {
+        return MatchFields::ALL;
+    }
+    let replayed = sources.recordings().map(|recording| recording.match_fields());
+    let replayed = replayed.fold(MatchFields::ALL, MatchFields::and);
+    let fields = captures.into_iter().map(Sorted::match_fields).fold(replayed, MatchFields::and);
+    sources.recordings().for_each(|recording| recording.match_over(fields));
+    fields
+}
+
+impl OpenScenario {
+    /// The bare simulation, under an observer of the caller's alone: nothing is recorded, nothing compared.
+    ///
+    /// # Errors
+    /// A source fails, or the threads cannot be had.
+    pub fn simulation<O: Observer>(self, observer: O) -> Result<Simulation<O>, EngineError> {
+        Simulation::start(self.topology, self.injections, self.settings, observer)
+    }
+
+    /// The engine that will run it, and why.
+    pub fn engine(&self) -> (Engine, &'static str) {
+        self.settings.engine.for_network(&self.topology)
+    }
+
+    /// Simulates, compares with every measured capture, and hands the tables to `tables`. `observer` sees what happens
+    /// as well; `progress` may break the run off.
+    ///
+    /// # Errors
+    /// The simulation or the observer fails, a table finds no place, or a capture cannot be compared.
+    pub fn run(
+        mut self,
+        tables: &dyn Tables,
+        observer: impl Observer,
+        mut progress: impl FnMut(Stage<'_>) -> ControlFlow<()>,
+    ) -> Result<Results, RunError> {
+        let engine = self.engine();
+        let (outcome, warnings, records) = self.simulate(tables, observer, &mut progress)?;
+        let Records { flows, ports, queues, vantages, watch, rtts } = records;
+        flows.write(tables)?;
+        ports.write(tables, &self.topology, outcome.end)?;
+        if let Some(mut queues) = queues {
+            queues.end(outcome.end)?;
+            queues.write(tables, &self.topology, outcome.end)?;
+        }
+        let homeless = flows.homeless(&self.topology);
+        let mut comparison = Comparison { warnings, ..Comparison::default() };
+        comparison.warnings.extend(homeless);
+        comparison.warnings.append(&mut self.remarks);
+        let entries = Entries { sources: flows.sources(), names: self.scenario.entries() };
+        self.compare_vantages(watch, entries, tables, &mut progress, &mut comparison)?;
+        self.compare_rtts(rtts, &mut progress, &mut comparison)?;
+        let Comparison { measured, rtts, warnings } = comparison;
+        let accept = self.accept(&measured, &rtts);
+        let summary = self.summary(engine, &outcome, (&flows, &ports), (measured, rtts), accept, warnings);
+        let traffic = self.scenario.traffic.iter();
+        let sources = traffic.flat_map(|traffic| traffic.source_names(&self.topology)).collect();
+        Ok(Results { summary, outcome, flows, ports, vantages, start: self.start, sources })
+    }
+
+    /// The simulation: its tables of packets and hops are complete, the other records are still to be written.
+    fn simulate(
+        &mut self,
+        tables: &dyn Tables,
+        observer: impl Observer,
+        progress: &mut dyn FnMut(Stage<'_>) -> ControlFlow<()>,
+    ) -> Result<(Outcome, Vec<String>, Records), RunError> {
+        let scenario = &self.scenario;
+        let watch = std::mem::take(&mut self.watch);
+        let rtts = RttWatch::new(&self.topology, &scenario.rtts);
+        let injections = std::mem::take(&mut self.injections);
+        let entries = injections.iter().map(|injection| injection.at).collect();
+        let watches = (watch, rtts, entries);
+        let mut records = RunObserver::create(&self.topology, &scenario.record, watches, self.start, tables)?;
+        let shown = OnProgress(|state: &_| progress(Stage::Simulating(*state)));
+        let observers = (&mut records, (observer, shown));
+        let topology = Arc::clone(&self.topology);
+        let finished = Simulation::start(topology, injections, self.settings, observers)?.finish()?;
+        Ok((finished.outcome, finished.warnings, records.finish()?))
+    }
+
+    /// Compares with the captures of `[[measured]]`.
+    fn compare_vantages(
+        &mut self,
+        watch: Watch,
+        entries: Entries,
+        tables: &dyn Tables,
+        progress: &mut dyn FnMut(Stage<'_>) -> ControlFlow<()>,
+        comparison: &mut Comparison,
+    ) -> Result<(), RunError> {
+        let (topology, scenario) = (&*self.topology, &self.scenario);
+        let (fields, start) = (self.fields, self.start);
+        let mut comparison_tables = ComparisonTables::create(tables, entries)?;
+        let mut measured_ingress = MeasuredIngress::new(topology, &scenario.measured);
+        let mut measured = Vec::new();
+        let captures = std::mem::take(&mut self.captures);
+        // Those at an ingress first: they say when packets reached the device of a vantage at its egress.
+        let mut order: Vec<(usize, (WatchedVantage, Sorted))> =
+            watch.into_vantages().into_iter().zip(captures).enumerate().collect();
+        order.sort_by_key(|(index, _)| scenario.measured[*index].at.direction == Direction::Egress);
+        for (index, (vantage, mut capture)) in order {
+            let target = &scenario.measured[index];
+            if progress(Stage::Comparing(&target.capture)).is_break() {
+                return Err(EngineError::Interrupted.into());
+            }
+            let expected = vantage.expected;
+            let summary = compare_vantage(
+                topology,
+                (index, target),
+                vantage.sightings,
+                Reading { capture: &mut capture, fields, start },
+                &mut measured_ingress,
+                &mut comparison_tables,
+            )?;
+            comparison.warnings.extend(capture.remarks());
+            comparison.warnings.extend(summary.doubts(expected));
+            measured.push((index, summary));
+        }
+        comparison_tables.finish(tables)?;
+        measured.sort_by_key(|(index, _)| *index);
+        comparison.measured.extend(measured.into_iter().map(|(_, summary)| summary));
+        Ok(())
+    }
+
+    /// Compares with the captures of `[[rtt]]`.
+    fn compare_rtts(
+        &self,
+        rtts: RttWatch,
+        progress: &mut dyn FnMut(Stage<'_>) -> ControlFlow<()>,
+        comparison: &mut Comparison,
+    ) -> Result<(), RunError> {
+        for (measured, port) in self.scenario.rtts.iter().zip(rtts.into_ports()) {
+            if progress(Stage::Comparing(&measured.capture)).is_break() {
+                return Err(EngineError::Interrupted.into());
+            }
+            let name = self.topology.port_name(measured.at);
+            let (found, doubts) = compare_rtts(name, measured, &port, &self.fields, &self.reading)?;
+            comparison.warnings.extend(doubts);
+            comparison.rtts.push(found);
+        }
+        Ok(())
+    }
+
+    /// Which bounds were kept.
+    fn accept(&self, measured: &[MeasuredSummary], rtts: &[RttComparison]) -> AcceptSummary {
+        let mut accept = AcceptSummary::default();
+        for (target, measured) in self.scenario.measured.iter().zip(measured) {
+            accept.check(&measured.vantage, &target.accept, measured.delays.as_ref(), &measured.loss);
+        }
+        for (target, found) in self.scenario.rtts.iter().zip(rtts) {
+            accept.check_rtts(&target.accept, found);
+        }
+        accept
+    }
+
+    fn summary(
+        &self,
+        (engine, engine_reason): (Engine, &'static str),
+        outcome: &Outcome,
+        (flows, ports): (&FlowRecords, &PortRecords),
+        (measured, rtts): (Vec<MeasuredSummary>, Vec<RttComparison>),
+        accept: AcceptSummary,
+        warnings: Vec<String>,
+    ) -> Summary {
+        let marks = ports.marks(&self.topology);
+        Summary {
+            scenario: self.scenario.name.clone(),
+            engine: engine.name(),
+            engine_reason,
+            seed: self.settings.seed,
+            fingerprint: outcome.fingerprint.to_string(),
+            packets: outcome.packets,
+            flows: flows.len() as u64,
+            hops: outcome.hops,
+            simulated_s: outcome.end.as_seconds_f64(),
+            wall_s: self.clock.elapsed().as_secs_f64(),
+            drops: ports.drops(&self.topology),
+            marked: marks.iter().map(|marks| marks.packets).sum(),
+            marks,
+            accept,
+            measured,
+            rtts,
+            warnings,
+        }
+    }
+}
+
+/// What the comparisons of a run found, so far.
+#[derive(Default)]
+struct Comparison {
+    measured: Vec<MeasuredSummary>,
+    rtts: Vec<RttComparison>,
+    warnings: Vec<String>,
+}

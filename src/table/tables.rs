@@ -1,0 +1,193 @@
+//! Where the tables of a run go: into files, into memory, or wherever a caller wants them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::Schema;
+
+use super::{Format, TableError, TableWriter, batch, schema};
+
+/// Takes tables, each by its name: `packets`, `flows`, `ports`, ... as `docs/results.md` has them.
+pub trait Tables {
+    /// Begins a table.
+    ///
+    /// # Errors
+    /// There is no place for it.
+    fn begin(&self, name: &str, schema: &Arc<Schema>) -> Result<Box<dyn TableSink>, TableError>;
+}
+
+/// Takes the rows of one table.
+pub trait TableSink: Send {
+    /// Appends rows, of the schema with which the table was begun.
+    ///
+    /// # Errors
+    /// There is no place for them.
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), TableError>;
+
+    /// The table has all its rows.
+    ///
+    /// # Errors
+    /// There is no place for it.
+    fn finish(self: Box<Self>) -> Result<(), TableError>;
+}
+
+/// Files of a folder, `NAME.parquet` or `NAME.csv`. The folder exists.
+#[derive(Debug, Clone)]
+pub struct TableFiles {
+    folder: PathBuf,
+    format: Format,
+}
+
+impl TableFiles {
+    /// Tables that have one format only, since their readers do.
+    const ALWAYS_CSV: [&str; 1] = ["deepqueuenet"];
+
+    /// Files of this format in `folder`.
+    pub fn new(folder: &Path, format: Format) -> Self {
+        TableFiles { folder: folder.to_owned(), format }
+    }
+}
+
+impl Tables for TableFiles {
+    fn begin(&self, name: &str, schema: &Arc<Schema>) -> Result<Box<dyn TableSink>, TableError> {
+        let format = if Self::ALWAYS_CSV.contains(&name) { Format::Csv } else { self.format };
+        let path = self.folder.join(format!("{name}.{}", format.extension()));
+        Ok(Box::new(TableWriter::create(&path, schema, format)?))
+    }
+}
+
+impl TableSink for TableWriter {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), TableError> {
+        TableWriter::write(self, batch)
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), TableError> {
+        TableWriter::finish(*self)
+    }
+}
+
+/// Keeps tables in memory, as record batches. A clone is the same memory.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryTables(Arc<Mutex<BTreeMap<String, MemoryTable>>>);
+
+/// A table in memory.
+#[derive(Debug, Clone)]
+pub struct MemoryTable {
+    /// Its columns.
+    pub schema: Arc<Schema>,
+    /// Its rows.
+    pub batches: Vec<RecordBatch>,
+}
+
+impl MemoryTable {
+    /// How many rows it has.
+    pub fn rows(&self) -> usize {
+        self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
+}
+
+impl MemoryTables {
+    /// Every table that has been begun, by name; nothing is left.
+    pub fn take(&self) -> BTreeMap<String, MemoryTable> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Tables for MemoryTables {
+    fn begin(&self, name: &str, schema: &Arc<Schema>) -> Result<Box<dyn TableSink>, TableError> {
+        let table = MemoryTable { schema: Arc::clone(schema), batches: Vec::new() };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), table);
+        Ok(Box::new(MemorySink { tables: self.clone(), name: name.to_owned() }))
+    }
+}
+
+struct MemorySink {
+    tables: MemoryTables,
+    name: String,
+}
+
+impl TableSink for MemorySink {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), TableError> {
+        let mut tables = self.tables.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(table) = tables.get_mut(&self.name) {
+            table.batches.push(batch.clone());
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), TableError> {
+        Ok(())
+    }
+}
+
+/// Keeps nothing: for whoever wants the summary alone.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoTables;
+
+impl Tables for NoTables {
+    fn begin(&self, _name: &str, _schema: &Arc<Schema>) -> Result<Box<dyn TableSink>, TableError> {
+        Ok(Box::new(NoTables))
+    }
+}
+
+impl TableSink for NoTables {
+    fn write(&mut self, _batch: &RecordBatch) -> Result<(), TableError> {
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), TableError> {
+        Ok(())
+    }
+}
+
+/// A table that has been begun, and its schema.
+pub(crate) struct OpenTable {
+    name: String,
+    schema: Arc<Schema>,
+    sink: Box<dyn TableSink>,
+}
+
+impl OpenTable {
+    /// Begins it.
+    ///
+    /// # Errors
+    /// There is no place for it.
+    pub fn begin(tables: &dyn Tables, name: &str, schema: Schema) -> Result<Self, TableError> {
+        let schema = Arc::new(schema);
+        Ok(OpenTable { name: name.to_owned(), sink: tables.begin(name, &schema)?, schema })
+    }
+
+    /// Appends rows, column by column.
+    ///
+    /// # Errors
+    /// There is no place for them, or the columns are not those of the schema.
+    pub fn write(&mut self, columns: Vec<ArrayRef>) -> Result<(), TableError> {
+        self.sink.write(&batch(Path::new(&self.name), &self.schema, columns)?)
+    }
+
+    /// The table has all its rows.
+    ///
+    /// # Errors
+    /// There is no place for it.
+    pub fn finish(self) -> Result<(), TableError> {
+        self.sink.finish()
+    }
+}
+
+/// Hands on named columns as a whole table.
+///
+/// # Errors
+/// There is no place for it, or the columns are not of one length.
+pub(crate) fn write_table(
+    tables: &dyn Tables,
+    name: &str,
+    columns: Vec<(&str, ArrayRef)>,
+) -> Result<(), TableError> {
+    let schema = schema(&columns);
+    let mut sink = tables.begin(name, &schema)?;
+    let columns = columns.into_iter().map(|(_, array)| array).collect();
+    sink.write(&batch(Path::new(name), &schema, columns)?)?;
+    sink.finish()
+}
