@@ -10,6 +10,7 @@
 mod error;
 mod message;
 mod overrides;
+mod registry;
 mod synonym;
 mod tagged;
 
@@ -20,6 +21,7 @@ use std::sync::Arc;
 pub use error::{ConfigError, SourceText};
 pub(crate) use error::{find_file, why_unreadable};
 pub use message::{did_you_mean, listed, nearest};
+pub use registry::{CustomTable, Registry};
 pub use toml::Spanned;
 
 use overrides::Override;
@@ -87,6 +89,7 @@ pub(crate) fn toml_value(value: &impl Serialize) -> String {
 pub struct Document {
     file: Arc<SourceText>,
     overrides: Vec<Override>,
+    registry: Registry,
 }
 
 impl Document {
@@ -105,9 +108,19 @@ impl Document {
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
         let file = Arc::new(SourceText { name: name.to_owned(), text });
-        let document = Document { file, overrides: Vec::new() };
+        let document = Document { file, overrides: Vec::new(), registry: Registry::default() };
         document.syntax()?;
         Ok(document)
+    }
+
+    /// The same document, in which tables may be of further kinds.
+    pub fn with(self, registry: &Registry) -> Self {
+        Document { registry: registry.clone(), ..self }
+    }
+
+    /// The kinds that its tables may be of, beside taunet's own.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// Sets one value: `path.to.key=value`, where an element of an array is named by its index from
@@ -172,29 +185,56 @@ impl Document {
         let mut tree = self.tree()?;
         let mut errors = Vec::new();
         let mut removed = Vec::new();
-        for mistake in tagged::rewrite(&mut tree) {
+        for mistake in tagged::rewrite(&mut tree, &self.registry) {
             removed.extend(remove(&mut tree, &mistake.span));
             errors.push(self.error(mistake.span, mistake.message).with_help(mistake.help));
         }
-        // serde stops at the first mistake. It is taken out of the tree, to find the next.
+        self.deserialize_table(Spanned::new(0..0, tree), "", errors, removed)
+    }
+
+    /// Reads the table at a span that serde gave, which is called `name` in errors.
+    ///
+    /// # Errors
+    /// As [`deserialize`](Document::deserialize) has them.
+    pub(crate) fn deserialize_at<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        span: Range<usize>,
+    ) -> Result<T, ConfigError> {
+        let mut tree = self.tree()?;
+        // Its mistakes have been told: the whole document has been read.
+        tagged::rewrite(&mut tree, &self.registry);
+        let table = table_at(&tree, &span).cloned().unwrap_or_default();
+        self.deserialize_table(Spanned::new(span, table), name, Vec::new(), Vec::new())
+    }
+
+    /// Reads a table. serde stops at the first mistake: it is taken out of the tree, to find the next.
+    fn deserialize_table<T: DeserializeOwned>(
+        &self,
+        mut tree: Spanned<DeTable<'_>>,
+        name: &str,
+        mut errors: Vec<ConfigError>,
+        mut removed: Vec<String>,
+    ) -> Result<T, ConfigError> {
+        let start = tree.span();
         while errors.len() < MOST_ERRORS {
-            let error = match T::deserialize(toml::de::Deserializer::from(Spanned::new(0..0, tree.clone()))) {
+            let error = match T::deserialize(toml::de::Deserializer::from(tree.clone())) {
                 Ok(value) if errors.is_empty() => return Ok(value),
                 Ok(_) => break,
                 Err(error) => error,
             };
-            let span = error.span().unwrap_or(0..0);
-            let said = message::explain(error.message(), &tree, &span);
+            let span = error.span().unwrap_or(start.clone());
+            let said = message::explain(error.message(), (tree.get_ref(), name), &span, &self.registry);
             // What misses only what was taken out is no mistake of the file, and goes too.
             if !said.follows_from(&mut removed) {
                 errors.push(self.error(span.clone(), said.message).with_help(said.help));
             }
-            match remove(&mut tree, &span) {
+            match remove(tree.get_mut(), &span) {
                 Some(key) => removed.push(key),
                 None => break,
             }
         }
-        Err(ConfigError::all(errors).unwrap_or_else(|| self.error(0..0, "cannot be read")))
+        Err(ConfigError::all(errors).unwrap_or_else(|| self.error(start, "cannot be read")))
     }
 
     /// A mistake at `span`, which serde gave for this document.
@@ -250,6 +290,20 @@ impl Document {
         }
         Ok(tree)
     }
+}
+
+/// The innermost table at `span`.
+fn table_at<'a, 'i>(table: &'a DeTable<'i>, span: &Range<usize>) -> Option<&'a DeTable<'i>> {
+    fn within<'a, 'i>(value: &'a Spanned<DeValue<'i>>, span: &Range<usize>) -> Option<&'a DeTable<'i>> {
+        match value.get_ref() {
+            DeValue::Table(table) => {
+                table_at(table, span).or_else(|| (value.span() == *span).then_some(table))
+            }
+            DeValue::Array(items) => items.iter().find_map(|item| within(item, span)),
+            _ => None,
+        }
+    }
+    table.iter().find_map(|(_, value)| within(value, span))
 }
 
 /// What became of a search for the value to take out.

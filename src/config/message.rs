@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
+use super::registry::{CUSTOM, Registry};
 use super::synonym::synonym;
 use super::tagged::is_tagged;
 
@@ -12,6 +13,9 @@ const MOST_NAMES: usize = 12;
 
 /// What precedes the words that fit.
 const ONE_OF: &str = "it is one of";
+
+/// Where a table can be of another crate's kinds only, and there are none.
+const NO_KINDS: &str = "this program knows no kinds here: one that embeds taunet can add its own";
 
 /// A message and what would be right.
 pub(super) struct Said {
@@ -83,24 +87,34 @@ pub(super) fn syntax(said: &str, snippet: &str) -> (String, Option<String>) {
     (message.to_owned(), help)
 }
 
-/// Translates what serde said about the value at `span`.
-pub(super) fn explain(said: &str, tree: &DeTable<'_>, span: &Range<usize>) -> Said {
+/// Translates what serde said about the value at `span` in a tree, the table `name` or a whole file. The kinds of `registry`
+/// fit as well as those that serde knows.
+pub(super) fn explain(
+    said: &str,
+    (tree, name): (&DeTable<'_>, &str),
+    span: &Range<usize>,
+    registry: &Registry,
+) -> Said {
     let said = said.trim();
-    let place = place(tree, span, "").unwrap_or_default();
+    let itself = || Place { key: name.to_owned(), ..Place::default() };
+    let place = place(tree, span, name).unwrap_or_else(itself);
     let mut missing = None;
     let (message, help) = if let Some(rest) = said.strip_prefix("unknown field ") {
         let (key, known) = quoted(rest);
         (format!("unknown key `{key}`{}", place.inside()), suggest(&key, &known, "keys that fit"))
     } else if let Some(rest) = said.strip_prefix("unknown variant ") {
-        match quoted(rest) {
-            (kind, known) if kind.is_empty() => {
-                let help = format!("{ONE_OF}: {}", listed(known.iter().map(String::as_str)));
-                (format!("missing key `kind`{}", place.holder()), Some(help))
-            }
-            (word, known) => {
-                let what = if place.is_key { "kind" } else { place.key.as_str() };
-                (format!("unknown {what} `{word}`"), suggest(&word, &known, ONE_OF))
-            }
+        let (word, known) = quoted(rest);
+        let known = with_kinds_of(registry, known, &place);
+        if word.is_empty() {
+            let help = format!("{ONE_OF}: {}", listed(known.iter().map(String::as_str)));
+            (format!("missing key `kind`{}", place.holder()), Some(help))
+        } else {
+            let what = if place.is_key { "kind" } else { place.key.as_str() };
+            let help = match known.is_empty() {
+                true => Some(NO_KINDS.to_owned()),
+                false => suggest(&word, &known, ONE_OF),
+            };
+            (format!("unknown {what} `{word}`"), help)
         }
     } else if let Some(rest) = said.strip_prefix("missing field ") {
         let key = rest.trim_matches('`').to_owned();
@@ -124,6 +138,16 @@ pub(super) fn explain(said: &str, tree: &DeTable<'_>, span: &Range<usize>) -> Sa
         }
     };
     Said { message, help, missing, hollow: said.starts_with("wanted exactly 1 element") }
+}
+
+/// The kinds that fit: those of serde, and those that another crate added.
+fn with_kinds_of(registry: &Registry, mut known: Vec<String>, place: &Place) -> Vec<String> {
+    if let Some(custom) = known.iter().position(|kind| kind == CUSTOM) {
+        known.remove(custom);
+        let key = last(place.table.trim_matches(['[', ']']));
+        known.extend(registry.names(key).map(str::to_owned));
+    }
+    known
 }
 
 fn suggest(name: &str, known: &[String], what: &str) -> Option<String> {

@@ -11,12 +11,16 @@ use toml::de::{DeTable, DeValue};
 
 use super::message::{did_you_mean, meant};
 use super::overrides::in_words;
+use super::registry::{CUSTOM, Registry};
 
 /// The keys whose value is a tagged table.
-const ONE: &[&str] = &["ptm", "generate"];
+const ONE: &[&str] = &["ptm", "generate", "rule"];
 
 /// The keys whose value is an array of tagged tables.
-const MANY: &[&str] = &["traffic"];
+const MANY: &[&str] = &["traffic", "observer"];
+
+/// The keys of a tagged table of another crate's kind that are not parameters of that kind, by the key that holds it.
+const OWN: &[(&str, &[&str])] = &[("traffic", &["name", "from", "at"])];
 
 /// The key that names the variant.
 const TAG: &str = "kind";
@@ -29,26 +33,26 @@ pub(super) struct Mistake {
 }
 
 /// Rewrites every tagged table below `table`, at any depth.
-pub(super) fn rewrite(table: &mut DeTable<'_>) -> Vec<Mistake> {
+pub(super) fn rewrite(table: &mut DeTable<'_>, registry: &Registry) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
-    rewrite_table(table, &mut mistakes);
+    rewrite_table(table, registry, &mut mistakes);
     mistakes
 }
 
-fn rewrite_table(table: &mut DeTable<'_>, mistakes: &mut Vec<Mistake>) {
+fn rewrite_table(table: &mut DeTable<'_>, registry: &Registry, mistakes: &mut Vec<Mistake>) {
     for (key, value) in table.iter_mut() {
         let key = key.get_ref().as_ref();
         let span = value.span();
         match value.get_mut() {
             DeValue::Array(items) => {
                 for item in items.iter_mut() {
-                    rewrite_item(item, key, mistakes);
+                    rewrite_item(item, key, registry, mistakes);
                 }
             }
             DeValue::Table(table) => {
-                rewrite_table(table, mistakes);
+                rewrite_table(table, registry, mistakes);
                 if ONE.contains(&key) {
-                    rewrite_tagged(table, &format!("`{key}`"), span, mistakes);
+                    rewrite_tagged(table, (key, &format!("`{key}`")), span, registry, mistakes);
                 }
             }
             other if ONE.contains(&key) => mistakes.push(not_a_table(key, other, span)),
@@ -57,13 +61,18 @@ fn rewrite_table(table: &mut DeTable<'_>, mistakes: &mut Vec<Mistake>) {
     }
 }
 
-fn rewrite_item(item: &mut Spanned<DeValue<'_>>, key: &str, mistakes: &mut Vec<Mistake>) {
+fn rewrite_item(
+    item: &mut Spanned<DeValue<'_>>,
+    key: &str,
+    registry: &Registry,
+    mistakes: &mut Vec<Mistake>,
+) {
     let span = item.span();
     match item.get_mut() {
         DeValue::Table(table) => {
-            rewrite_table(table, mistakes);
+            rewrite_table(table, registry, mistakes);
             if MANY.contains(&key) {
-                rewrite_tagged(table, &format!("[[{key}]]"), span, mistakes);
+                rewrite_tagged(table, (key, &format!("[[{key}]]")), span, registry, mistakes);
             }
         }
         other if MANY.contains(&key) => mistakes.push(not_a_table(key, other, span)),
@@ -83,7 +92,13 @@ fn not_a_table(key: &str, found: &DeValue<'_>, span: Range<usize>) -> Mistake {
     Mistake { span, message, help }
 }
 
-fn rewrite_tagged(table: &mut DeTable<'_>, place: &str, span: Range<usize>, mistakes: &mut Vec<Mistake>) {
+fn rewrite_tagged(
+    table: &mut DeTable<'_>,
+    (key, place): (&str, &str),
+    span: Range<usize>,
+    registry: &Registry,
+    mistakes: &mut Vec<Mistake>,
+) {
     let kind = table.remove(TAG).or_else(|| misspelt_tag(table, place, mistakes));
     // Without a kind the variant's name is empty: serde then lists the kinds there are.
     let kind = match kind {
@@ -100,8 +115,41 @@ fn rewrite_tagged(table: &mut DeTable<'_>, place: &str, span: Range<usize>, mist
             }
         }
     };
-    let rest = Spanned::new(span, DeValue::Table(std::mem::take(table)));
-    table.insert(kind, rest);
+    let (kind, rest) = match registry.has(key, kind.get_ref()) {
+        true => (Spanned::new(kind.span(), Cow::Borrowed(CUSTOM)), custom(key, kind, table, &span)),
+        false => (kind, std::mem::take(table)),
+    };
+    table.insert(kind, Spanned::new(span, DeValue::Table(rest)));
+}
+
+/// A table of another crate's kind: the kind, the keys that any such table at `key` has, and the parameters of the kind.
+fn custom<'a>(
+    key: &str,
+    kind: Spanned<Cow<'a, str>>,
+    table: &mut DeTable<'a>,
+    span: &Range<usize>,
+) -> DeTable<'a> {
+    let mut whole = DeTable::new();
+    let own = OWN.iter().filter(|(place, _)| *place == key).flat_map(|(_, own)| own.iter());
+    for name in own {
+        if let Some((key, value)) = table.remove_entry(*name) {
+            whole.insert(key, value);
+        }
+    }
+    let nested = |name, table| {
+        (Spanned::new(span.clone(), Cow::Borrowed(name)), Spanned::new(span.clone(), DeValue::Table(table)))
+    };
+    let mut inner = DeTable::new();
+    let kind_span = kind.span();
+    inner.insert(
+        Spanned::new(kind_span.clone(), Cow::Borrowed(TAG)),
+        Spanned::new(kind_span, DeValue::String(kind.into_inner())),
+    );
+    let (name, parameters) = nested("parameters", std::mem::take(table));
+    inner.insert(name, parameters);
+    let (name, inner) = nested("table", inner);
+    whole.insert(name, inner);
+    whole
 }
 
 /// The value of the key that was to be `kind`, if there is one that looks like it.

@@ -1,0 +1,76 @@
+//! A queueing discipline of another crate.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{Discipline, Place, PtmError, PtmSpec};
+use crate::config::{ConfigError, CustomTable, Document, Registry};
+
+/// The key whose tables it is.
+const KEY: &str = "ptm";
+
+/// Makes the discipline at a place.
+struct Build(Box<dyn Fn(&Place<'_>) -> Box<dyn Discipline> + Send + Sync>);
+
+/// A queueing discipline that another crate defines: [`Registry::discipline`] gives it a name for files, and
+/// [`PtmSpec::custom`] makes one in code.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CustomSpec {
+    table: CustomTable,
+}
+
+impl Registry {
+    /// Adds a queueing discipline: `ptm = { kind = "my-queue", ... }`. `build` makes it at a port; the parameters have been
+    /// read and hold together: what must hold among them, their `Deserialize` checks.
+    pub fn discipline<P, D>(
+        &mut self,
+        kind: &str,
+        build: impl Fn(&P, &Place<'_>) -> D + Clone + Send + Sync + 'static,
+    ) where
+        P: DeserializeOwned + Send + Sync + 'static,
+        D: Discipline + 'static,
+    {
+        self.add(KEY, kind, move |parameters: P| {
+            let build = build.clone();
+            Build(Box::new(move |place| Box::new(build(&parameters, place))))
+        });
+    }
+}
+
+impl PtmSpec {
+    /// A discipline that another crate defines: `build` makes it at a port.
+    pub fn custom<D: Discipline + 'static>(
+        kind: &str,
+        build: impl Fn(&Place<'_>) -> D + Send + Sync + 'static,
+    ) -> Self {
+        let build = Build(Box::new(move |place| Box::new(build(place))));
+        PtmSpec::Custom(CustomSpec { table: CustomTable::of(kind, build) })
+    }
+}
+
+impl CustomSpec {
+    /// Its kind, as files name it.
+    pub fn kind(&self) -> &str {
+        &self.table.kind
+    }
+
+    /// Reads its parameters.
+    ///
+    /// # Errors
+    /// Every parameter that does not fit, with its place.
+    pub(crate) fn resolve(&mut self, document: &Document) -> Result<(), ConfigError> {
+        self.table.make(KEY, document)
+    }
+
+    pub(super) fn check(&self) -> Result<(), PtmError> {
+        match self.table.made::<Build>() {
+            Some(_) => Ok(()),
+            None => Err(PtmError::NotMade(self.table.kind.clone())),
+        }
+    }
+
+    pub(super) fn discipline(&self, place: &Place<'_>) -> Box<dyn Discipline> {
+        let build = self.table.made::<Build>().expect("`check` has accepted it");
+        (build.0)(place)
+    }
+}
