@@ -11,8 +11,8 @@
 //! [`Queueing`], [`Held`].
 //!
 //! To add a discipline: one file here with its parameters (`FooSpec`) and its model, one line in
-//! [`PtmSpec`] and one in [`PtmSpec::discipline`]; and one in [`PtmSpec::check`] where parameters may contradict each
-//! other. `docs/disciplines.md` has them all.
+//! [`PtmSpec`], one in [`PtmSpec::discipline`] and one in [`PtmSpec::inner`]; and one in [`PtmSpec::check`] where
+//! parameters may contradict each other. `docs/disciplines.md` has them all.
 
 mod buffer;
 mod cake;
@@ -34,6 +34,7 @@ mod parameter;
 mod pie;
 mod red;
 mod htb;
+mod inside;
 mod netem;
 pub mod neural;
 mod priority;
@@ -163,25 +164,36 @@ pub struct Place<'a> {
 }
 
 impl PtmSpec {
-    /// Whether the parameters hold together, and at that link.
+    /// Whether the parameters hold together, and at that link; then those of the disciplines inside.
     ///
     /// # Errors
     /// The first thing that does not: a classful discipline without classes, a class that no packet reaches, a rule
     /// that needs a link of limited bandwidth, and so on.
     pub fn check(&self, link: &Link) -> Result<(), PtmError> {
+        let mut checked = Ok(());
+        self.each(&mut |ptm| {
+            if checked.is_ok() {
+                checked = ptm.check_own(link);
+            }
+        });
+        checked
+    }
+
+    /// [`check`](Self::check) without the disciplines inside.
+    fn check_own(&self, link: &Link) -> Result<(), PtmError> {
         match self {
-            PtmSpec::TokenBucket(spec) => spec.check(link),
+            PtmSpec::TokenBucket(spec) => spec.check(),
             PtmSpec::FqCodel(spec) => spec.check(),
             PtmSpec::Fq(spec) => spec.check(),
             PtmSpec::Sfq(spec) => spec.check(),
             PtmSpec::FqPie(spec) => spec.check(),
-            PtmSpec::Priority(spec) => spec.check(link),
-            PtmSpec::Htb(spec) => spec.check(link),
-            PtmSpec::Drr(spec) => spec.check(link),
-            PtmSpec::Ets(spec) => spec.check(link),
-            PtmSpec::Wrr(spec) => spec.check(link),
+            PtmSpec::Priority(spec) => spec.check(),
+            PtmSpec::Htb(spec) => spec.check(),
+            PtmSpec::Drr(spec) => spec.check(),
+            PtmSpec::Ets(spec) => spec.check(),
+            PtmSpec::Wrr(spec) => spec.check(),
             PtmSpec::Wfq(spec) => spec.check(link),
-            PtmSpec::Netem(spec) => spec.check(link),
+            PtmSpec::Netem(spec) => spec.check(),
             PtmSpec::Neural(spec) => spec.check(link),
             _ => Ok(()),
         }
@@ -207,41 +219,21 @@ impl PtmSpec {
 
     /// Reads the learned models in it, their paths relative to `base`. What fails is told by [`check`](Self::check).
     pub fn load_models(&mut self, base: &Path, cache: &mut ModelCache) {
-        match self {
-            PtmSpec::Neural(spec) => spec.load(base, cache),
-            PtmSpec::TokenBucket(spec) => nested([&mut spec.ptm].into_iter(), base, cache),
-            PtmSpec::Netem(spec) => nested([&mut spec.ptm].into_iter(), base, cache),
-            PtmSpec::Priority(spec) => nested(spec.class.iter_mut().map(|class| &mut class.ptm), base, cache),
-            PtmSpec::Drr(spec) => nested(spec.class.iter_mut().map(|class| &mut class.ptm), base, cache),
-            PtmSpec::Ets(spec) => nested(spec.class.iter_mut().map(|class| &mut class.ptm), base, cache),
-            PtmSpec::Wrr(spec) => nested(spec.class.iter_mut().map(|class| &mut class.ptm), base, cache),
-            PtmSpec::Wfq(spec) => nested(spec.class.iter_mut().map(|class| &mut class.ptm), base, cache),
-            PtmSpec::Htb(spec) => {
-                spec.each_leaf(&mut |leaf| nested([&mut leaf.ptm].into_iter(), base, cache))
+        self.each_mut(&mut |ptm| {
+            if let PtmSpec::Neural(spec) = ptm {
+                spec.load(base, cache);
             }
-            _ => {}
-        }
+        });
     }
 
     /// Whether the port sends at an instant only after everything of that instant has arrived: it, or a discipline
     /// inside it, is a `priority` with [`AtOneInstant::Class`].
     pub fn decides_last(&self) -> bool {
-        fn any<'a>(classes: impl Iterator<Item = &'a Option<Box<PtmSpec>>>) -> bool {
-            classes.flatten().any(|ptm| ptm.decides_last())
-        }
-        match self {
-            PtmSpec::Priority(spec) => {
-                spec.at_one_instant == AtOneInstant::Class || any(spec.class.iter().map(|class| &class.ptm))
-            }
-            PtmSpec::TokenBucket(spec) => any([&spec.ptm].into_iter()),
-            PtmSpec::Netem(spec) => any([&spec.ptm].into_iter()),
-            PtmSpec::Drr(spec) => any(spec.class.iter().map(|class| &class.ptm)),
-            PtmSpec::Ets(spec) => any(spec.class.iter().map(|class| &class.ptm)),
-            PtmSpec::Wrr(spec) => any(spec.class.iter().map(|class| &class.ptm)),
-            PtmSpec::Wfq(spec) => any(spec.class.iter().map(|class| &class.ptm)),
-            PtmSpec::Htb(spec) => any(spec.leaves().into_iter().map(|leaf| &leaf.ptm)),
-            _ => false,
-        }
+        let mut last = false;
+        self.each(&mut |ptm| {
+            last |= matches!(ptm, PtmSpec::Priority(spec) if spec.at_one_instant == AtOneInstant::Class);
+        });
+        last
     }
 
     /// The model at work. The parameters are such that [`check`](Self::check) accepts them.
@@ -283,16 +275,6 @@ impl PtmSpec {
     /// The model as the discipline inside another that has no classes, with random numbers of its own.
     fn inside(&self, place: &Place<'_>) -> Box<dyn Discipline> {
         self.discipline(&Place { port: &format!("{} inside", place.port), ..*place })
-    }
-}
-
-fn nested<'a>(
-    classes: impl Iterator<Item = &'a mut Option<Box<PtmSpec>>>,
-    base: &Path,
-    cache: &mut ModelCache,
-) {
-    for ptm in classes.flatten() {
-        ptm.load_models(base, cache);
     }
 }
 

@@ -24,7 +24,6 @@ use super::error::PtmError;
 use super::fifo::FifoQueue;
 use super::{Loss, Place, PtmSpec};
 use crate::flow::Flows;
-use crate::link::Link;
 use crate::packet::{DropReason, Tau};
 use crate::units::Time;
 
@@ -57,9 +56,37 @@ pub(super) trait AsClass {
     fn parts(&self) -> ClassParts<'_>;
 }
 
-/// [`AsClass`] for structs with the four fields.
-macro_rules! as_class {
-    ($($class:ty),+) => {$(
+/// Declares a class with the keys that every class has, `name`, `match`, `buffer` and `ptm`, around those of its own
+/// discipline. What the name is for differs, so that each class describes it. A flattened struct would do it without a
+/// macro, but serde loses the place of a mistake in one.
+macro_rules! class {
+    (
+        $(#[$about:meta])*
+        pub struct $class:ident {
+            $(#[$about_name:meta])*
+            name,
+            $($own:tt)*
+        }
+    ) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct $class {
+            $(#[$about_name])*
+            #[serde(default)]
+            pub name: Option<String>,
+            $($own)*
+            /// What belongs to it; without it, everything.
+            #[serde(default, rename = "match")]
+            pub matched: Option<$crate::ptm::Match>,
+            /// How much may wait in it; without it, any number.
+            #[serde(default)]
+            pub buffer: Option<$crate::ptm::Buffer>,
+            /// Its own discipline; without it, a fifo.
+            #[serde(default)]
+            pub ptm: Option<Box<$crate::ptm::PtmSpec>>,
+        }
+
         impl $crate::ptm::classes::AsClass for $class {
             fn parts(&self) -> $crate::ptm::classes::ClassParts<'_> {
                 $crate::ptm::classes::ClassParts {
@@ -70,16 +97,12 @@ macro_rules! as_class {
                 }
             }
         }
-    )+};
+    };
 }
-pub(super) use as_class;
+pub(super) use class;
 
-/// Whether classes hold together, and the disciplines in them at `link`.
-pub(super) fn check_classes<C: AsClass>(
-    kind: &'static str,
-    classes: &[C],
-    link: &Link,
-) -> Result<(), PtmError> {
+/// Whether classes hold together.
+pub(super) fn check_classes<C: AsClass>(kind: &'static str, classes: &[C]) -> Result<(), PtmError> {
     if classes.is_empty() {
         return Err(PtmError::NoClasses { kind, per_flow: false });
     }
@@ -93,7 +116,7 @@ pub(super) fn check_classes<C: AsClass>(
         if parts.matched.is_none() {
             taker = Some(parts.title(index));
         }
-        check_class(&parts, index, &mut names, link)?;
+        check_class(&parts, index, &mut names)?;
     }
     Ok(())
 }
@@ -103,7 +126,6 @@ pub(super) fn check_class<'a>(
     parts: &ClassParts<'a>,
     index: usize,
     names: &mut Vec<&'a str>,
-    link: &Link,
 ) -> Result<(), PtmError> {
     if let Some(name) = parts.name {
         if names.contains(&name) {
@@ -111,15 +133,14 @@ pub(super) fn check_class<'a>(
         }
         names.push(name);
     }
-    match parts.ptm {
-        Some(_) if parts.buffer.is_some() => Err(PtmError::IdleKey {
+    if parts.ptm.is_some() && parts.buffer.is_some() {
+        return Err(PtmError::IdleKey {
             key: "buffer",
             place: format!("in the class {}, which has a `ptm`", parts.title(index)),
             help: "give the buffer to the `ptm`",
-        }),
-        Some(ptm) => ptm.check(link),
-        None => Ok(()),
+        });
     }
+    Ok(())
 }
 
 /// The same for a discipline that can have a class per flow. `flow_key` is a key for such classes that is given.
@@ -128,7 +149,6 @@ pub(super) fn check_classes_or_flows<C: AsClass>(
     by: Option<ClassesBy>,
     flow_key: Option<&'static str>,
     classes: &[C],
-    link: &Link,
 ) -> Result<(), PtmError> {
     match (by, flow_key) {
         (Some(ClassesBy::PerFlow), _) if classes.is_empty() => Ok(()),
@@ -139,7 +159,7 @@ pub(super) fn check_classes_or_flows<C: AsClass>(
             help: "give it to each class, or write classes = \"per-flow\"",
         }),
         (None, None) if classes.is_empty() => Err(PtmError::NoClasses { kind, per_flow: true }),
-        (None, None) => check_classes(kind, classes, link),
+        (None, None) => check_classes(kind, classes),
     }
 }
 
@@ -213,8 +233,22 @@ impl Classes {
         }
     }
 
+    /// The classes of a discipline that can have one per flow, each of those with a `flow_buffer`.
+    pub fn by<C: AsClass>(
+        by: Option<ClassesBy>,
+        classes: &[C],
+        flow_buffer: Option<Buffer>,
+        buffer: Option<Buffer>,
+        place: &Place<'_>,
+    ) -> Self {
+        match by {
+            Some(ClassesBy::PerFlow) => Classes::per_flow(flow_buffer, buffer),
+            None => Classes::new(classes, buffer, place),
+        }
+    }
+
     /// A class per flow, each with a buffer of its own.
-    pub fn per_flow(flow_buffer: Option<Buffer>, buffer: Option<Buffer>) -> Self {
+    fn per_flow(flow_buffer: Option<Buffer>, buffer: Option<Buffer>) -> Self {
         Classes {
             selector: Selector::Flows(FlowClasses {
                 buffer: flow_buffer,

@@ -1,14 +1,14 @@
 //! Deficit round robin.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
 
+use super::Place;
 use super::buffer::Buffer;
-use super::classes::{Classes, ClassesBy, Match, as_class, check_classes_or_flows};
+use super::classes::{Classes, ClassesBy, check_classes_or_flows, class};
 use super::error::PtmError;
+use super::parameter::optional_quantum;
 use super::round_robin::{Bytes, RoundRobin};
-use super::{Place, PtmSpec};
-use crate::link::Link;
 use crate::units::ByteCount;
 
 /// The parameters of `drr`.
@@ -22,7 +22,7 @@ pub struct DrrSpec {
     #[serde(default)]
     pub classes: Option<ClassesBy>,
     /// With a class per flow: what is added to each flow's deficit in a round (default: 1514 B).
-    #[serde(default, deserialize_with = "quantum")]
+    #[serde(default, deserialize_with = "optional_quantum")]
     #[schemars(with = "Option<ByteCount>")]
     pub quantum: Option<ByteCount>,
     /// With a class per flow: how much may wait of each; without it, any number.
@@ -33,46 +33,27 @@ pub struct DrrSpec {
     pub class: Vec<DrrClass>,
 }
 
-/// A class of `drr`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DrrClass {
-    /// Its name, for messages.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// What belongs to it; without it, everything.
-    #[serde(default, rename = "match")]
-    pub matched: Option<Match>,
-    /// What is added to its deficit in a round (default: 1514 B). At least the length of the longest packet, or rounds
-    /// pass in which it sends nothing.
-    #[serde(default, deserialize_with = "quantum")]
-    #[schemars(with = "Option<ByteCount>")]
-    pub quantum: Option<ByteCount>,
-    /// How much may wait in it; without it, any number.
-    #[serde(default)]
-    pub buffer: Option<Buffer>,
-    /// Its own discipline; without it, a fifo.
-    #[serde(default)]
-    pub ptm: Option<Box<PtmSpec>>,
+class! {
+    /// A class of `drr`.
+    #[derive(Default)]
+    pub struct DrrClass {
+        /// Its name, for messages.
+        name,
+        /// What is added to its deficit in a round (default: 1514 B). At least the length of the longest packet, or rounds
+        /// pass in which it sends nothing.
+        #[serde(default, deserialize_with = "optional_quantum")]
+        #[schemars(with = "Option<ByteCount>")]
+        pub quantum: Option<ByteCount>,
+    }
 }
-as_class!(DrrClass);
 
 /// The longest Ethernet frame without its FCS.
 const DEFAULT_QUANTUM: ByteCount = ByteCount::new(1_514);
 
-/// Reads a quantum that lets packets pass.
-fn quantum<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ByteCount>, D::Error> {
-    let quantum = ByteCount::deserialize(deserializer)?;
-    if quantum > ByteCount::ZERO {
-        return Ok(Some(quantum));
-    }
-    Err(de::Error::custom("a quantum of 0 B lets no packet through; write for example \"1514 B\""))
-}
-
 impl DrrSpec {
-    pub(super) fn check(&self, link: &Link) -> Result<(), PtmError> {
+    pub(super) fn check(&self) -> Result<(), PtmError> {
         let flow_key = self.quantum.map(|_| "quantum").or(self.flow_buffer.map(|_| "flow_buffer"));
-        check_classes_or_flows("drr", self.classes, flow_key, &self.class, link)
+        check_classes_or_flows("drr", self.classes, flow_key, &self.class)
     }
 }
 
@@ -92,10 +73,7 @@ impl Drr {
     /// Empty classes.
     pub fn of(spec: &DrrSpec, place: &Place<'_>) -> Self {
         let quantum = |quantum: Option<ByteCount>| quantum.unwrap_or(DEFAULT_QUANTUM).get();
-        let classes = match spec.classes {
-            Some(ClassesBy::PerFlow) => Classes::per_flow(spec.flow_buffer, spec.buffer),
-            None => Classes::new(&spec.class, spec.buffer, place),
-        };
+        let classes = Classes::by(spec.classes, &spec.class, spec.flow_buffer, spec.buffer, place);
         RoundRobin::new(classes, spec.class.iter().map(|class| quantum(class.quantum)), quantum(spec.quantum))
     }
 }

@@ -4,11 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::buffer::Buffer;
-use super::classes::{Classes, Match, as_class, check_classes};
+use super::classes::{Classes, check_classes, class};
 use super::error::PtmError;
 use super::round_robin::{Bytes, RoundRobin};
-use super::{Place, PtmSpec, parameter};
-use crate::link::Link;
+use super::{Place, parameter};
 use crate::units::ByteCount;
 
 /// The parameters of `ets`.
@@ -23,36 +22,26 @@ pub struct EtsSpec {
     pub class: Vec<EtsClass>,
 }
 
-/// A class of `ets`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EtsClass {
-    /// Its name, for messages.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// What belongs to it; without it, everything.
-    #[serde(default, rename = "match")]
-    pub matched: Option<Match>,
-    /// What is added to its deficit in a round, 256 B to 1 MiB; without it, the class is strict.
-    #[serde(default, deserialize_with = "quantum")]
-    #[schemars(with = "Option<ByteCount>")]
-    pub quantum: Option<ByteCount>,
-    /// How much may wait in it; without it, any number.
-    #[serde(default)]
-    pub buffer: Option<Buffer>,
-    /// Its own discipline; without it, a fifo.
-    #[serde(default)]
-    pub ptm: Option<Box<PtmSpec>>,
+class! {
+    /// A class of `ets`.
+    #[derive(Default)]
+    pub struct EtsClass {
+        /// Its name, for messages.
+        name,
+        /// What is added to its deficit in a round, 256 B to 1 MiB; without it, the class is strict.
+        #[serde(default, deserialize_with = "quantum")]
+        #[schemars(with = "Option<ByteCount>")]
+        pub quantum: Option<ByteCount>,
+    }
 }
-as_class!(EtsClass);
 
 fn quantum<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ByteCount>, D::Error> {
     parameter::quantum(deserializer).map(Some)
 }
 
 impl EtsSpec {
-    pub(super) fn check(&self, link: &Link) -> Result<(), PtmError> {
-        check_classes("ets", &self.class, link)?;
+    pub(super) fn check(&self) -> Result<(), PtmError> {
+        check_classes("ets", &self.class)?;
         let strict = self.strict();
         match self.class.iter().enumerate().skip(strict).find(|(_, class)| class.quantum.is_none()) {
             Some((index, _)) => Err(PtmError::StrictBehindShared { class: index + 1 }),

@@ -22,6 +22,17 @@ pub(super) fn bytes_above_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Re
     Ok(bytes)
 }
 
+/// Reads a quantum that lets packets pass, for a key that may be missing.
+pub(super) fn optional_quantum<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<ByteCount>, D::Error> {
+    let quantum = ByteCount::deserialize(deserializer)?;
+    if quantum > ByteCount::ZERO {
+        return Ok(Some(quantum));
+    }
+    Err(de::Error::custom("a quantum of 0 B lets no packet through; write for example \"1514 B\""))
+}
+
 /// Reads a quantum that the kernel leaves as it is.
 pub(super) fn quantum<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteCount, D::Error> {
     let quantum = ByteCount::deserialize(deserializer)?;

@@ -8,12 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::buffer::{Backlog, Buffer};
-use super::classes::{Classes, Match, as_class, check_classes};
+use super::classes::{Classes, check_classes, class};
 use super::discipline::{Discipline, Next};
 use super::error::PtmError;
-use super::{Loss, Place, PtmSpec};
+use super::{Loss, Place};
 use crate::flow::Flows;
-use crate::link::Link;
 use crate::packet::Tau;
 use crate::units::Time;
 
@@ -49,28 +48,18 @@ impl AtOneInstant {
     }
 }
 
-/// A class of `priority`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PriorityClass {
-    /// Its name, for messages.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// What belongs to it; without it, everything.
-    #[serde(default, rename = "match")]
-    pub matched: Option<Match>,
-    /// How much may wait in it; without it, any number.
-    #[serde(default)]
-    pub buffer: Option<Buffer>,
-    /// Its own discipline; without it, a fifo.
-    #[serde(default)]
-    pub ptm: Option<Box<PtmSpec>>,
+class! {
+    /// A class of `priority`.
+    #[derive(Default)]
+    pub struct PriorityClass {
+        /// Its name, for messages.
+        name,
+    }
 }
-as_class!(PriorityClass);
 
 impl PrioritySpec {
-    pub(super) fn check(&self, link: &Link) -> Result<(), PtmError> {
-        check_classes("priority", &self.class, link)
+    pub(super) fn check(&self) -> Result<(), PtmError> {
+        check_classes("priority", &self.class)
     }
 }
 

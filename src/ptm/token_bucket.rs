@@ -12,7 +12,6 @@ use super::held::{Held, Queueing};
 use super::psched::{RateNs, instant, nanoseconds};
 use super::{Loss, Place, PtmSpec};
 use crate::flow::Flows;
-use crate::link::Link;
 use crate::packet::{DropReason, Tau};
 use crate::units::{ByteCount, Rate, Span, Time};
 
@@ -75,16 +74,15 @@ impl TokenBucketSpec {
         Framing::of(self.overhead, self.mpu, self.linklayer)
     }
 
-    pub(super) fn check(&self, link: &Link) -> Result<(), PtmError> {
-        match &self.ptm {
-            Some(_) if self.buffer.is_some() => Err(PtmError::IdleKey {
+    pub(super) fn check(&self) -> Result<(), PtmError> {
+        if self.ptm.is_some() && self.buffer.is_some() {
+            return Err(PtmError::IdleKey {
                 key: "buffer",
                 place: "in a `token-bucket` that has a `ptm`".to_owned(),
                 help: "give the buffer to the `ptm`",
-            }),
-            Some(ptm) => ptm.check(link),
-            None => Ok(()),
+            });
         }
+        Ok(())
     }
 }
 

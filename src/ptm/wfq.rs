@@ -10,10 +10,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::buffer::{Backlog, Buffer};
-use super::classes::{Classes, ClassesBy, Match, as_class, check_classes_or_flows};
+use super::classes::{Classes, ClassesBy, check_classes_or_flows, class};
 use super::discipline::{Discipline, Next};
 use super::error::PtmError;
-use super::{Loss, Place, PtmSpec};
+use super::{Loss, Place};
 use crate::flow::Flows;
 use crate::link::Link;
 use crate::packet::Tau;
@@ -38,32 +38,22 @@ pub struct WfqSpec {
     pub class: Vec<WfqClass>,
 }
 
-/// A class of `wfq`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct WfqClass {
-    /// Its name, for messages.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// What belongs to it; without it, everything.
-    #[serde(default, rename = "match")]
-    pub matched: Option<Match>,
-    /// Its share of the link against those of the others (1 to 65535, default: 1).
-    #[serde(default)]
-    pub weight: Option<NonZeroU16>,
-    /// How much may wait in it; without it, any number.
-    #[serde(default)]
-    pub buffer: Option<Buffer>,
-    /// Its own discipline; without it, a fifo.
-    #[serde(default)]
-    pub ptm: Option<Box<PtmSpec>>,
+class! {
+    /// A class of `wfq`.
+    #[derive(Default)]
+    pub struct WfqClass {
+        /// Its name, for messages.
+        name,
+        /// Its share of the link against those of the others (1 to 65535, default: 1).
+        #[serde(default)]
+        pub weight: Option<NonZeroU16>,
+    }
 }
-as_class!(WfqClass);
 
 impl WfqSpec {
     pub(super) fn check(&self, link: &Link) -> Result<(), PtmError> {
         let flow_key = self.flow_buffer.map(|_| "flow_buffer");
-        check_classes_or_flows("wfq", self.classes, flow_key, &self.class, link)?;
+        check_classes_or_flows("wfq", self.classes, flow_key, &self.class)?;
         match link.bandwidth {
             Bandwidth::Limited(_) => Ok(()),
             Bandwidth::Unlimited => Err(PtmError::UnlimitedLink { kind: "wfq" }),
@@ -108,10 +98,7 @@ pub struct Wfq {
 impl Wfq {
     /// Empty classes.
     pub fn new(spec: &WfqSpec, place: &Place<'_>) -> Self {
-        let classes = match spec.classes {
-            Some(ClassesBy::PerFlow) => Classes::per_flow(spec.flow_buffer, spec.buffer),
-            None => Classes::new(&spec.class, spec.buffer, place),
-        };
+        let classes = Classes::by(spec.classes, &spec.class, spec.flow_buffer, spec.buffer, place);
         let weights = spec.class.iter().map(|class| class.weight.map_or(1, NonZeroU16::get));
         Wfq {
             link: place.link,

@@ -5,12 +5,11 @@ use std::num::NonZeroU64;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Place;
 use super::buffer::Buffer;
-use super::classes::{Classes, ClassesBy, Match, as_class, check_classes_or_flows};
+use super::classes::{Classes, ClassesBy, check_classes_or_flows, class};
 use super::error::PtmError;
 use super::round_robin::{Packets, RoundRobin};
-use super::{Place, PtmSpec};
-use crate::link::Link;
 
 /// The parameters of `wrr`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -30,32 +29,22 @@ pub struct WrrSpec {
     pub class: Vec<WrrClass>,
 }
 
-/// A class of `wrr`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct WrrClass {
-    /// Its name, for messages.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// What belongs to it; without it, everything.
-    #[serde(default, rename = "match")]
-    pub matched: Option<Match>,
-    /// How many packets it may send in a round (default: 1).
-    #[serde(default)]
-    pub weight: Option<NonZeroU64>,
-    /// How much may wait in it; without it, any number.
-    #[serde(default)]
-    pub buffer: Option<Buffer>,
-    /// Its own discipline; without it, a fifo.
-    #[serde(default)]
-    pub ptm: Option<Box<PtmSpec>>,
+class! {
+    /// A class of `wrr`.
+    #[derive(Default)]
+    pub struct WrrClass {
+        /// Its name, for messages.
+        name,
+        /// How many packets it may send in a round (default: 1).
+        #[serde(default)]
+        pub weight: Option<NonZeroU64>,
+    }
 }
-as_class!(WrrClass);
 
 impl WrrSpec {
-    pub(super) fn check(&self, link: &Link) -> Result<(), PtmError> {
+    pub(super) fn check(&self) -> Result<(), PtmError> {
         let flow_key = self.flow_buffer.map(|_| "flow_buffer");
-        check_classes_or_flows("wrr", self.classes, flow_key, &self.class, link)
+        check_classes_or_flows("wrr", self.classes, flow_key, &self.class)
     }
 }
 
@@ -74,10 +63,7 @@ pub type Wrr = RoundRobin<Packets>;
 impl Wrr {
     /// Empty classes.
     pub fn of(spec: &WrrSpec, place: &Place<'_>) -> Self {
-        let classes = match spec.classes {
-            Some(ClassesBy::PerFlow) => Classes::per_flow(spec.flow_buffer, spec.buffer),
-            None => Classes::new(&spec.class, spec.buffer, place),
-        };
+        let classes = Classes::by(spec.classes, &spec.class, spec.flow_buffer, spec.buffer, place);
         RoundRobin::new(classes, spec.class.iter().map(|class| class.weight.map_or(1, NonZeroU64::get)), 1)
     }
 }

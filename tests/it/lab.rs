@@ -15,7 +15,7 @@ use taunet::capture::{Options as CaptureOptions, Sorted};
 use taunet::flow::Flows;
 use taunet::link::Link;
 use taunet::packet::{FlowKey, Tau};
-use taunet::ptm::{FlowName, HtbClass, Place, PtmSpec, SameQueue};
+use taunet::ptm::{FlowName, Place, PtmSpec, SameQueue};
 use taunet::topology::tc::{TcOptions, convert};
 use taunet::traffic::{Replay, Source};
 use taunet::units::{Span, Time, Timestamp};
@@ -161,38 +161,10 @@ impl Difference {
     }
 }
 
-/// Shows every discipline in `ptm` to `look`.
-fn walk(ptm: &mut PtmSpec, look: &mut impl FnMut(&mut PtmSpec)) {
-    look(ptm);
-    let mut inner = |ptm: &mut Option<Box<PtmSpec>>| {
-        if let Some(ptm) = ptm {
-            walk(ptm, look);
-        }
-    };
-    match ptm {
-        PtmSpec::TokenBucket(spec) => inner(&mut spec.ptm),
-        PtmSpec::Netem(spec) => inner(&mut spec.ptm),
-        PtmSpec::Priority(spec) => spec.class.iter_mut().for_each(|class| inner(&mut class.ptm)),
-        PtmSpec::Drr(spec) => spec.class.iter_mut().for_each(|class| inner(&mut class.ptm)),
-        PtmSpec::Ets(spec) => spec.class.iter_mut().for_each(|class| inner(&mut class.ptm)),
-        PtmSpec::Htb(spec) => htb(&mut spec.class, look),
-        _ => {}
-    }
-}
-
-fn htb(classes: &mut [HtbClass], look: &mut impl FnMut(&mut PtmSpec)) {
-    for class in classes {
-        if let Some(ptm) = &mut class.ptm {
-            walk(ptm, look);
-        }
-        htb(&mut class.class, look);
-    }
-}
-
 /// Whether numbers are drawn, other than to hash flows.
 fn draws(ptm: &PtmSpec) -> bool {
     let mut draws = false;
-    walk(&mut ptm.clone(), &mut |ptm| {
+    ptm.each(&mut |ptm| {
         draws |= match ptm {
             PtmSpec::Red(_) | PtmSpec::Pie(_) | PtmSpec::FqPie(_) | PtmSpec::Cake(_) => true,
             PtmSpec::Netem(spec) => spec.draws(),
@@ -206,7 +178,7 @@ fn draws(ptm: &PtmSpec) -> bool {
 /// Whether flows are hashed into queues.
 fn hashes(ptm: &PtmSpec) -> bool {
     let mut hashes = false;
-    walk(&mut ptm.clone(), &mut |ptm| {
+    ptm.each(&mut |ptm| {
         hashes |= matches!(ptm, PtmSpec::FqCodel(_) | PtmSpec::FqPie(_) | PtmSpec::Fq(_) | PtmSpec::Sfq(_));
     });
     hashes
@@ -222,7 +194,7 @@ fn meets_often(case: &Case) -> bool {
 /// Whether a packet's time goes by CoDel's clock or by hashes: 1 us is then asked for, else 2 ns.
 fn bound(ptm: &PtmSpec) -> Span {
     let mut codel = false;
-    walk(&mut ptm.clone(), &mut |ptm| {
+    ptm.each(&mut |ptm| {
         codel |= matches!(ptm, PtmSpec::Codel(_));
         // Each slot is set from the last one, whose timer was late.
         codel |= matches!(ptm, PtmSpec::Netem(spec) if spec.slot.is_some());
@@ -235,7 +207,7 @@ fn with_queues(ptm: &PtmSpec, groups: &[Vec<FlowKey>]) -> PtmSpec {
     let groups = groups.iter().map(|group| group.iter().map(|flow| FlowName(*flow)).collect());
     let same_queue = Some(SameQueue(groups.collect()));
     let mut ptm = ptm.clone();
-    walk(&mut ptm, &mut |ptm| match ptm {
+    ptm.each_mut(&mut |ptm| match ptm {
         PtmSpec::FqCodel(spec) => spec.same_queue = same_queue.clone(),
         PtmSpec::FqPie(spec) => spec.same_queue = same_queue.clone(),
         PtmSpec::Fq(spec) => spec.same_queue = same_queue.clone(),
@@ -453,7 +425,7 @@ fn cases() -> Option<Vec<Case>> {
 /// Whether an `fq` paces: that adds up the nanoseconds by which the lab's timers are late, until two flows change places.
 fn paces(ptm: &PtmSpec) -> bool {
     let mut paces = false;
-    walk(&mut ptm.clone(), &mut |ptm| {
+    ptm.each(&mut |ptm| {
         paces |= matches!(ptm, PtmSpec::Fq(spec) if spec.max_rate.is_some());
     });
     paces
@@ -516,7 +488,7 @@ impl Findings {
     /// a byte of a turn makes no difference.
     fn agrees(&mut self, case: &Case, ptm: &PtmSpec) -> bool {
         let mut cake = false;
-        walk(&mut ptm.clone(), &mut |ptm| cake |= matches!(ptm, PtmSpec::Cake(_)));
+        ptm.each(&mut |ptm| cake |= matches!(ptm, PtmSpec::Cake(_)));
         if !cake {
             return false;
         }

@@ -4,12 +4,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::tree::LEVELS;
-use crate::link::Link;
-use crate::ptm::PtmSpec;
 use crate::ptm::buffer::Buffer;
-use crate::ptm::classes::{ClassParts, Match, as_class, check_class};
+use crate::ptm::classes::{ClassParts, check_class, class};
 use crate::ptm::error::PtmError;
 use crate::ptm::framing::{LinkLayer, Overhead};
+use crate::ptm::parameter::optional_quantum;
 use crate::units::{ByteCount, Rate, Span};
 
 /// How many priorities there are: 0, the most urgent, to 7.
@@ -50,48 +49,37 @@ pub struct HtbSpec {
     pub class: Vec<HtbClass>,
 }
 
-/// A class of `htb`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HtbClass {
-    /// Its name.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// What it is sure of.
-    pub rate: Rate,
-    /// What it may reach by borrowing (default: `rate`).
-    #[serde(default)]
-    pub ceil: Option<Rate>,
-    /// How much it may send at once beyond `rate`, in whole microseconds of it and ticks of 64 ns, as `tc` tells the
-    /// kernel (default: 1600 B and what `rate` carries in 1 ns).
-    #[serde(default)]
-    pub burst: Option<ByteCount>,
-    /// How much it may send at once beyond `ceil` (default: 1600 B and what `ceil` carries in 1 ns).
-    #[serde(default)]
-    pub cburst: Option<ByteCount>,
-    /// Among classes that may send, or borrow, at one level: the lowest goes first (0 to 7, default: 0).
-    #[serde(default, deserialize_with = "priority")]
-    #[schemars(range(max = 7))]
-    pub prio: Option<u8>,
-    /// How much it sends in its turn among its equals (default: a tenth of what `rate` carries in a second, from
-    /// 1000 B to 200000 B).
-    #[serde(default, deserialize_with = "above_zero")]
-    #[schemars(with = "Option<ByteCount>")]
-    pub quantum: Option<ByteCount>,
-    /// What belongs to it; without it, everything.
-    #[serde(default, rename = "match")]
-    pub matched: Option<Match>,
-    /// How much may wait in it; without it, any number.
-    #[serde(default)]
-    pub buffer: Option<Buffer>,
-    /// Its own discipline; without it, a fifo.
-    #[serde(default)]
-    pub ptm: Option<Box<PtmSpec>>,
-    /// The classes that share it. Only a class without any takes packets.
-    #[serde(default)]
-    pub class: Vec<HtbClass>,
+class! {
+    /// A class of `htb`.
+    pub struct HtbClass {
+        /// Its name.
+        name,
+        /// What it is sure of.
+        pub rate: Rate,
+        /// What it may reach by borrowing (default: `rate`).
+        #[serde(default)]
+        pub ceil: Option<Rate>,
+        /// How much it may send at once beyond `rate`, in whole microseconds of it and ticks of 64 ns, as `tc` tells the
+        /// kernel (default: 1600 B and what `rate` carries in 1 ns).
+        #[serde(default)]
+        pub burst: Option<ByteCount>,
+        /// How much it may send at once beyond `ceil` (default: 1600 B and what `ceil` carries in 1 ns).
+        #[serde(default)]
+        pub cburst: Option<ByteCount>,
+        /// Among classes that may send, or borrow, at one level: the lowest goes first (0 to 7, default: 0).
+        #[serde(default, deserialize_with = "priority")]
+        #[schemars(range(max = 7))]
+        pub prio: Option<u8>,
+        /// How much it sends in its turn among its equals (default: a tenth of what `rate` carries in a second, from
+        /// 1000 B to 200000 B).
+        #[serde(default, deserialize_with = "optional_quantum")]
+        #[schemars(with = "Option<ByteCount>")]
+        pub quantum: Option<ByteCount>,
+        /// The classes that share it. Only a class without any takes packets.
+        #[serde(default)]
+        pub class: Vec<HtbClass>,
+    }
 }
-as_class!(HtbClass);
 
 fn priority<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
     let prio = u8::deserialize(deserializer)?;
@@ -101,14 +89,6 @@ fn priority<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D:
     Err(de::Error::custom(format_args!(
         "{prio} is no priority; write a number from 0, the most urgent, to 7"
     )))
-}
-
-fn above_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ByteCount>, D::Error> {
-    let quantum = ByteCount::deserialize(deserializer)?;
-    if quantum > ByteCount::ZERO {
-        return Ok(Some(quantum));
-    }
-    Err(de::Error::custom("a quantum of 0 B lets no packet through; write for example \"1514 B\""))
 }
 
 impl HtbClass {
@@ -148,7 +128,7 @@ impl HtbSpec {
     }
 
     /// The classes that take packets, in order.
-    pub(in crate::ptm) fn leaves(&self) -> Vec<&HtbClass> {
+    pub(super) fn leaves(&self) -> Vec<&HtbClass> {
         fn walk<'a>(classes: &'a [HtbClass], leaves: &mut Vec<&'a HtbClass>) {
             for class in classes {
                 if class.class.is_empty() {
@@ -163,20 +143,6 @@ impl HtbSpec {
         leaves
     }
 
-    /// Shows every leaf to `look`.
-    pub(in crate::ptm) fn each_leaf(&mut self, look: &mut impl FnMut(&mut HtbClass)) {
-        fn walk(classes: &mut [HtbClass], look: &mut impl FnMut(&mut HtbClass)) {
-            for class in classes {
-                if class.class.is_empty() {
-                    look(class);
-                } else {
-                    walk(&mut class.class, look);
-                }
-            }
-        }
-        walk(&mut self.class, look);
-    }
-
     /// The leaf that takes what fits no other.
     pub(super) fn fallback(&self, leaves: &[&HtbClass]) -> Option<usize> {
         match self.default.as_deref() {
@@ -185,12 +151,12 @@ impl HtbSpec {
         }
     }
 
-    pub(in crate::ptm) fn check(&self, link: &Link) -> Result<(), PtmError> {
+    pub(in crate::ptm) fn check(&self) -> Result<(), PtmError> {
         if self.class.is_empty() {
             return Err(PtmError::NoClasses { kind: "htb", per_flow: false });
         }
         let mut names = Vec::new();
-        check_level(&self.class, 1, &mut names, link)?;
+        check_level(&self.class, 1, &mut names)?;
         let leaves = self.leaves();
         if let Some(name) = &self.default
             && !self.is_direct()
@@ -230,18 +196,13 @@ fn title(class: &HtbClass, index: usize) -> String {
     class.parts().title(index)
 }
 
-fn check_level<'a>(
-    classes: &'a [HtbClass],
-    levels: usize,
-    names: &mut Vec<&'a str>,
-    link: &Link,
-) -> Result<(), PtmError> {
+fn check_level<'a>(classes: &'a [HtbClass], levels: usize, names: &mut Vec<&'a str>) -> Result<(), PtmError> {
     if levels > LEVELS {
         return Err(PtmError::TooDeep { levels, most: LEVELS });
     }
     for (index, class) in classes.iter().enumerate() {
         let parts: ClassParts<'a> = crate::ptm::classes::AsClass::parts(class);
-        check_class(&parts, index, names, link)?;
+        check_class(&parts, index, names)?;
         if class.class.is_empty() {
             continue;
         }
@@ -256,7 +217,7 @@ fn check_level<'a>(
             let place = format!("in the class {}, which has classes of its own", parts.title(index));
             return Err(PtmError::IdleKey { key, place, help: "give it to the classes inside" });
         }
-        check_level(&class.class, levels + 1, names, link)?;
+        check_level(&class.class, levels + 1, names)?;
     }
     Ok(())
 }

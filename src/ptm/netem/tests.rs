@@ -7,7 +7,7 @@ use crate::ptm::{Arrival, Discipline, Held, PtmSpec};
 /// The model of a spec in TOML, alone.
 fn netem(toml: &str) -> Held<Netem> {
     let PtmSpec::Netem(spec) = spec(&format!("kind = \"netem\"\n{toml}")) else { panic!("a netem") };
-    spec.check(&link("unlimited")).unwrap();
+    spec.check().unwrap();
     Held::new(Netem::new(&spec, &place("unlimited")))
 }
 

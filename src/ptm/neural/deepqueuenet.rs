@@ -168,7 +168,7 @@ impl Network {
                     classes.len()
                 )));
             }
-            check_classes("neural", classes, link)?;
+            check_classes("neural", classes)?;
         }
         match self.rate(spec, link) {
             Some(_) => Ok(()),

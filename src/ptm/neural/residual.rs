@@ -410,7 +410,7 @@ impl Network {
             ));
         }
         if !spec.class.is_empty() {
-            check_classes("neural", &spec.class, link)?;
+            check_classes("neural", &spec.class)?;
         }
         match (self.card.pace, link.bandwidth, spec.rate) {
             (Pace::Link, Bandwidth::Unlimited, _) => Err(PtmError::UnlimitedLink { kind: "neural" }),
