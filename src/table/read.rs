@@ -3,17 +3,15 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
-use arrow_array::{Array, ArrayRef};
-use indexmap::IndexMap;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use indexmap::IndexSet;
+use rustc_hash::FxBuildHasher;
 
 use super::Format;
+use super::csv::read_csv;
+use super::parquet::read_parquet;
 
 /// Rows of a batch.
-const ROWS: usize = 1 << 15;
+pub(super) const ROWS: usize = 1 << 15;
 
 /// Why a table cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -104,161 +102,39 @@ pub fn read_columns(
     Ok(false)
 }
 
-fn no_column(name: &str) -> String {
+pub(super) fn no_column(name: &str) -> String {
     format!("there is no column `{name}`")
-}
-
-fn read_parquet(file: File, wanted: &[(&str, Kind)], mut take: impl FnMut(&[Column])) -> Result<(), String> {
-    let told = |error: &dyn std::fmt::Display| error.to_string();
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| told(&error))?;
-    for (name, _) in wanted {
-        builder.schema().field_with_name(name).map_err(|_| no_column(name))?;
-    }
-    let names = wanted.iter().map(|(name, _)| *name);
-    let mask = ProjectionMask::columns(builder.parquet_schema(), names);
-    let reader = builder.with_projection(mask).with_batch_size(ROWS).build().map_err(|error| told(&error))?;
-    for batch in reader {
-        let batch = batch.map_err(|error| told(&error))?;
-        let column = |(name, kind): &(&str, Kind)| {
-            let array = batch.column_by_name(name).ok_or_else(|| no_column(name))?;
-            decoded(array, *kind).ok_or_else(|| format!("the column `{name}` holds {}", array.data_type()))
-        };
-        take(&wanted.iter().map(column).collect::<Result<Vec<_>, _>>()?);
-    }
-    Ok(())
-}
-
-/// The values of an array.
-fn decoded(array: &ArrayRef, kind: Kind) -> Option<Column> {
-    macro_rules! integers {
-        ($($of:ty),+) => {$(
-            if let Some(values) = array.as_primitive_opt::<$of>() {
-                return Some(Column::Integers(values.iter().map(|value| value.map(i128::from)).collect()));
-            }
-        )+};
-    }
-    match kind {
-        Kind::Integers => {
-            integers!(UInt64Type, Int64Type, UInt32Type, UInt16Type, UInt8Type);
-            let truths = array.as_boolean_opt()?;
-            Some(Column::Integers(truths.iter().map(|value| value.map(i128::from)).collect()))
-        }
-        Kind::Numbers => Some(Column::Numbers(array.as_primitive_opt::<Float64Type>()?.iter().collect())),
-        Kind::Texts => {
-            if let Some(dictionary) = array.as_any_dictionary_opt() {
-                let names = dictionary.values().as_string_opt::<i32>()?;
-                // A dictionary without names has nulls only.
-                let keys: Vec<Option<u32>> = if names.is_empty() {
-                    vec![None; array.len()]
-                } else {
-                    let keys = dictionary.normalized_keys();
-                    let key = |(row, key): (usize, usize)| array.is_valid(row).then_some(key as u32);
-                    keys.into_iter().enumerate().map(key).collect()
-                };
-                let names = names.iter().map(|name| name.unwrap_or_default().to_owned());
-                return Some(Column::Texts(keys, names.collect()));
-            }
-            let mut texts = Texts::default();
-            array.as_string_opt::<i32>()?.iter().for_each(|text| texts.push(text));
-            Some(texts.column())
-        }
-    }
 }
 
 /// A column of texts in the making.
 #[derive(Default)]
-struct Texts {
+pub(super) struct Texts {
     keys: Vec<Option<u32>>,
-    names: IndexMap<String, ()>,
+    names: IndexSet<String, FxBuildHasher>,
 }
 
 impl Texts {
-    fn push(&mut self, text: Option<&str>) {
+    pub(super) fn push(&mut self, text: Option<&str>) {
         let key = text.map(|text| match self.names.get_index_of(text) {
             Some(place) => place as u32,
-            None => self.names.insert_full(text.to_owned(), ()).0 as u32,
+            None => self.names.insert_full(text.to_owned()).0 as u32,
         });
         self.keys.push(key);
     }
 
-    fn column(&mut self) -> Column {
-        let names = std::mem::take(&mut self.names).into_keys().collect();
+    pub(super) fn column(&mut self) -> Column {
+        let names = std::mem::take(&mut self.names).into_iter().collect();
         Column::Texts(std::mem::take(&mut self.keys), names)
     }
-}
-
-/// A column of a CSV file in the making; an empty field is a null.
-enum Cells {
-    Integers(Vec<Option<i128>>),
-    Numbers(Vec<Option<f64>>),
-    Texts(Texts),
-}
-
-impl Cells {
-    fn new(kind: Kind) -> Self {
-        match kind {
-            Kind::Integers => Cells::Integers(Vec::new()),
-            Kind::Numbers => Cells::Numbers(Vec::new()),
-            Kind::Texts => Cells::Texts(Texts::default()),
-        }
-    }
-
-    fn push(&mut self, cell: &str) -> Result<(), String> {
-        let cell = Some(cell).filter(|cell| !cell.is_empty());
-        let wrong = || format!("`{}` is no number", cell.unwrap_or_default());
-        match self {
-            Cells::Integers(values) => values.push(match cell {
-                Some("true") => Some(1),
-                Some("false") => Some(0),
-                Some(cell) => Some(cell.parse().map_err(|_| wrong())?),
-                None => None,
-            }),
-            Cells::Numbers(values) => {
-                values.push(cell.map(str::parse).transpose().map_err(|_| wrong())?);
-            }
-            Cells::Texts(texts) => texts.push(cell),
-        }
-        Ok(())
-    }
-
-    fn column(&mut self) -> Column {
-        match self {
-            Cells::Integers(values) => Column::Integers(std::mem::take(values)),
-            Cells::Numbers(values) => Column::Numbers(std::mem::take(values)),
-            Cells::Texts(texts) => texts.column(),
-        }
-    }
-}
-
-fn read_csv(file: File, wanted: &[(&str, Kind)], mut take: impl FnMut(&[Column])) -> Result<(), String> {
-    let mut reader = csv::Reader::from_reader(file);
-    let header = reader.headers().map_err(|error| error.to_string())?;
-    let place = |name: &str| header.iter().position(|field| field == name).ok_or_else(|| no_column(name));
-    let places = wanted.iter().map(|(name, _)| place(name)).collect::<Result<Vec<_>, _>>()?;
-    let mut cells: Vec<Cells> = wanted.iter().map(|(_, kind)| Cells::new(*kind)).collect();
-    let mut record = csv::StringRecord::new();
-    let mut rows = 0;
-    let mut give = |cells: &mut Vec<Cells>| take(&cells.iter_mut().map(Cells::column).collect::<Vec<_>>());
-    while reader.read_record(&mut record).map_err(|error| error.to_string())? {
-        for (cells, place) in cells.iter_mut().zip(&places) {
-            cells.push(record.get(*place).unwrap_or_default())?;
-        }
-        rows += 1;
-        if rows % ROWS == 0 {
-            give(&mut cells);
-        }
-    }
-    if rows % ROWS != 0 {
-        give(&mut cells);
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use arrow_array::{BooleanArray, Float64Array, StringArray, UInt16Array, UInt32Array, UInt64Array};
+    use arrow_array::{
+        ArrayRef, BooleanArray, Float64Array, StringArray, UInt16Array, UInt32Array, UInt64Array,
+    };
 
     use super::*;
     use crate::table::write_columns;
