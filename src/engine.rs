@@ -13,6 +13,7 @@
 //! order, so that the same scenario gives the same fingerprint everywhere.
 
 mod contract;
+mod custom;
 mod event;
 mod fingerprint;
 mod network;
@@ -24,6 +25,7 @@ mod tally;
 mod told;
 
 pub use crate::scenario::Engine;
+pub use custom::ObserverPlace;
 pub use fingerprint::Fingerprint;
 pub use observer::{Interrupted, Observed, Observer, ObserverError, OnProgress, Unwatched};
 pub use simulation::{Finished, Simulation, simulate};

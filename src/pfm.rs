@@ -2,8 +2,8 @@
 //!
 //! The destination address names a host by its longest matching prefix. A device sends towards that host along a
 //! cheapest path ([`Weight`](crate::topology::Weight)); [`Multipath`] says which of several equally good ports. An explicit path
-//! that fits the flow comes first, then a static route of the device for the address. Hosts forward nothing, so
-//! that no path leads through one.
+//! that fits the flow comes first, then a static route of the device for the address, then the rule of another crate
+//! ([`ForwardingRule`]), if there is one. Hosts forward nothing, so that no path leads through one.
 
 mod addresses;
 mod tables;
@@ -17,7 +17,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::flow::Flows;
 use crate::packet::{DropReason, FlowKey, Packet};
 use crate::random::Draws;
-use crate::topology::{DeviceId, DeviceKind, ExplicitPath, Multipath, PortId, Topology};
+use crate::topology::{
+    DeviceId, DeviceKind, ExplicitPath, ForwardingChoice, ForwardingRule, Multipath, PortId, Topology,
+};
 use tables::{Entry, Several, Tables};
 
 /// The forwarding of a whole topology: every device's tables, and where each flow goes.
@@ -249,7 +251,8 @@ impl Pfm {
         loop {
             let node = self.topology.device(here);
             if node.kind != DeviceKind::Host {
-                if self.resolved[here.index()].get(class).is_some_and(|port| *port != NONE) {
+                let known = self.resolved[here.index()].get(class).is_some_and(|port| *port != NONE);
+                if known || self.rule(self.class(fid), here).is_some() {
                     return;
                 }
             } else if here != device || self.ends_at(fid, here) {
@@ -278,6 +281,12 @@ impl Pfm {
     /// Calls `visit` with every egress port that a flow's packets may take at `device`.
     pub(crate) fn ways(&self, flows: &Flows, fid: u32, device: DeviceId, visit: &mut dyn FnMut(PortId)) {
         let class = self.class(fid);
+        if let Some(rule) = self.rule(class, device) {
+            let packet = Packet { fid, ..Packet::default() };
+            let best = self.at(device).best(class);
+            let choice = choice(flows, device, &packet, &best);
+            return rule.ways(&choice).into_iter().for_each(visit);
+        }
         match self.at(device).entry(class) {
             Entry::None => {}
             Entry::Port(port) => visit(port),
@@ -296,9 +305,17 @@ impl Pfm {
         self.multipath == Multipath::Spray || self.is_prescribed(fid)
     }
 
-    /// Whether explicit paths or static routes lead the flow, so that it may come back to a device.
+    /// Whether explicit paths, static routes or a rule lead the flow, so that it may come back to a device.
     pub fn is_prescribed(&self, fid: u32) -> bool {
-        self.class(fid).prescribed != NONE
+        self.class(fid).prescribed != NONE || self.topology.forwarding().rule.is_some()
+    }
+
+    /// The rule that chooses for a class at a device, where there is one and nothing else prescribes the port there. What a
+    /// host sends goes by its link.
+    fn rule(&self, class: &Class, device: DeviceId) -> Option<&dyn ForwardingRule> {
+        let rule = self.topology.forwarding().rule.as_ref()?;
+        let forwards = self.topology.device(device).kind != DeviceKind::Host;
+        (forwards && self.at(device).prescribed(class).is_none()).then(|| rule.get())
     }
 
     /// The egress ports that a flow may pass from `device` on, up to its destination or to where it is lost.
@@ -418,6 +435,9 @@ impl At<'_> {
     fn work_out(&self, flows: &Flows, packet: &Packet) -> Result<PortId, DropReason> {
         let class = self.pfm.class(packet.fid);
         let port = match self.entry(class) {
+            _ if self.pfm.rule(class, self.device).is_some() => {
+                self.by_rule(flows, class, packet).ok_or(DropReason::NoRoute)?
+            }
             Entry::None => return Err(DropReason::NoRoute),
             Entry::Port(port) => port,
             Entry::Several(several) => self.pfm.pick(flows, class, self.device, packet, several),
@@ -426,17 +446,56 @@ impl At<'_> {
         if expires { Err(DropReason::TtlExpired) } else { Ok(port) }
     }
 
+    /// The port that a rule chooses. A port of another device is no route.
+    fn by_rule(&self, flows: &Flows, class: &Class, packet: &Packet) -> Option<PortId> {
+        let rule = self.pfm.rule(class, self.device)?;
+        let best = self.best(class);
+        let choice = choice(flows, self.device, packet, &best);
+        let port = rule.choose(&choice)?;
+        debug_assert!(
+            rule.ways(&choice).contains(&port),
+            "a forwarding rule chose a port that is not among its ways"
+        );
+        (self.pfm.topology.port(port).device == self.device).then_some(port)
+    }
+
+    /// The egress ports of a class on cheapest paths.
+    fn best(&self, class: &Class) -> Vec<PortId> {
+        match self.entry(class) {
+            Entry::None => Vec::new(),
+            Entry::Port(port) => vec![port],
+            Entry::Several(several) => several.ports.to_vec(),
+        }
+    }
+
+    /// The port that an explicit path or a static route prescribes to a class.
+    fn prescribed(&self, class: &Class) -> Option<PortId> {
+        if class.prescribed == NONE {
+            return None;
+        }
+        let ports = self.pfm.prescribed[class.prescribed as usize].iter();
+        ports.into_iter().find(|(at, _)| *at == self.device).map(|(_, port)| *port)
+    }
+
     /// The egress port or ports of a class.
     fn entry(&self, class: &Class) -> Entry<'_> {
-        if class.prescribed != NONE
-            && let Some((_, port)) =
-                self.pfm.prescribed[class.prescribed as usize].iter().find(|(at, _)| *at == self.device)
-        {
-            return Entry::Port(*port);
+        if let Some(port) = self.prescribed(class) {
+            return Entry::Port(port);
         }
         if class.access == self.device.index() as u32 {
             return Entry::Port(PortId::new(class.access_port as usize));
         }
         self.pfm.tables.entry(self.pfm.tables.row(self.device), class.column)
     }
+}
+
+/// What a rule has to choose from.
+fn choice<'a>(
+    flows: &'a Flows,
+    device: DeviceId,
+    packet: &'a Packet,
+    best: &'a [PortId],
+) -> ForwardingChoice<'a> {
+    let flow = flows.key(packet.fid).expect("the flow of a packet is known");
+    ForwardingChoice { device, flow, flow_hash: flows.hash(packet.fid), packet, best }
 }

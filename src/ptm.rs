@@ -18,6 +18,7 @@ mod buffer;
 mod cake;
 mod codel;
 mod classes;
+mod custom;
 mod discipline;
 mod drr;
 mod error;
@@ -58,6 +59,7 @@ pub use cake::{Cake, CakeLinkLayer, CakeSpec, Diffserv, Isolation};
 pub use classes::{AnyOf, ClassesBy, FlowName, Interval, Match, MatchTextError, Protocol};
 pub use codel::{Codel, CodelSpec};
 pub(crate) use codel::{Law as CodelLaw, Source as CodelSource, State as CodelState};
+pub use custom::CustomSpec;
 pub use discipline::{Discipline, Next};
 pub use drr::{Drr, DrrClass, DrrSpec};
 pub use error::PtmError;
@@ -142,6 +144,10 @@ pub enum PtmSpec {
     Netem(Box<NetemSpec>),
     /// Learned from data.
     Neural(NeuralSpec),
+    /// Defined by another crate.
+    #[serde(rename = "$custom")]
+    #[schemars(skip)]
+    Custom(CustomSpec),
 }
 
 impl Default for PtmSpec {
@@ -195,6 +201,7 @@ impl PtmSpec {
             PtmSpec::Wfq(spec) => spec.check(link),
             PtmSpec::Netem(spec) => spec.check(),
             PtmSpec::Neural(spec) => spec.check(link),
+            PtmSpec::Custom(spec) => spec.check(),
             _ => Ok(()),
         }
     }
@@ -269,6 +276,7 @@ impl PtmSpec {
             PtmSpec::Wfq(spec) => Box::new(Wfq::new(spec, place)),
             PtmSpec::Netem(spec) => Box::new(Held::new(Netem::new(spec, place))),
             PtmSpec::Neural(spec) => spec.discipline(place),
+            PtmSpec::Custom(spec) => spec.discipline(place),
         }
     }
 

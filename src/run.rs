@@ -20,11 +20,12 @@ use sha2::{Digest, Sha256};
 
 use crate::capture::{CaptureError, Options as CaptureOptions, standard_input};
 use crate::compare::{CompareError, WatchError};
-use crate::engine::{Engine, EngineError, Progress, Unwatched};
+use crate::engine::{Engine, EngineError, ObserverError, Progress, Unwatched};
 use crate::record::{DirectoryError, RunDirectory, TooManySamples, VantageError};
 use crate::report::{ReportError, write_report};
 use crate::scenario::Scenario;
 use crate::table::{Format, TableError, TableFiles};
+use crate::traffic::SourceError;
 
 /// How a scenario is run.
 #[derive(Debug, Clone)]
@@ -91,6 +92,17 @@ pub enum RunError {
         /// the host
         host: String,
     },
+    /// A source of another crate cannot be opened.
+    #[error("the source `{kind}` cannot be opened: {source}")]
+    Source {
+        /// its kind
+        kind: String,
+        /// what it said
+        source: SourceError,
+    },
+    /// An observer of another crate cannot be made.
+    #[error("an observer cannot be made: {0}")]
+    Observer(ObserverError),
     /// An input cannot be read again for its hash.
     #[error("cannot read {}: {source}", path.display())]
     Input {
@@ -132,6 +144,8 @@ impl RunError {
             | RunError::Compare(_)
             | RunError::Watch(_)
             | RunError::Queues(_)
+            | RunError::Source { .. }
+            | RunError::Observer(_)
             | RunError::NoAddress { .. } => true,
             RunError::Directory(error) => !matches!(error, DirectoryError::Io { .. }),
             RunError::Table(_) | RunError::Vantage(_) | RunError::Report(_) | RunError::Input { .. } => false,

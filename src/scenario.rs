@@ -9,17 +9,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::capture::CaptureKeys;
 use crate::topology::{DeviceId, Topology};
-use crate::traffic::Generator;
 use crate::traffic::replay::Speed;
+use crate::traffic::{CustomTraffic, Generator};
 use crate::units::{Span, Time};
 
 mod file;
+mod observer;
 mod record;
 mod rtt;
 mod traffic;
 
 pub use crate::topology::{Direction, Vantage, VantageSpec};
 pub use file::{MeasuredFile, ScenarioFile};
+pub(crate) use observer::OBSERVER;
+pub use observer::{CustomObserver, ObserverSpec};
 pub use record::{QueueSamples, QueuesFile, Record, RecordFile, VantageText};
 pub use rtt::{MeasuredRtts, RttFile};
 
@@ -93,6 +96,8 @@ pub struct Scenario {
     pub rtts: Vec<MeasuredRtts>,
     /// What is written down.
     pub record: Record,
+    /// Who else is told what happens.
+    pub observers: Vec<CustomObserver>,
     /// Every file that it was read from, in the order of reading: scenario, topology, captures.
     pub inputs: Vec<PathBuf>,
 }
@@ -137,6 +142,8 @@ pub enum Traffic {
     },
     /// Packets that a process generates, one source per sending host.
     Generated(Generator),
+    /// Packets of a source that another crate defines.
+    Custom(CustomTraffic),
 }
 
 /// One measured capture, resolved.

@@ -12,6 +12,7 @@ pub mod generate;
 pub mod import;
 mod names;
 mod position;
+mod rule;
 mod statistics;
 pub mod tc;
 mod write;
@@ -28,6 +29,7 @@ pub use forwarding::{ExplicitPath, Forwarding, Multipath, Weight};
 pub use impairment::{JitterFile, JitterKind};
 pub use names::{Direction, NameError, PortName, Vantage, VantageSpec};
 pub use position::{Position, PositionFile};
+pub use rule::{ForwardingChoice, ForwardingRule, Rule, RuleSpec};
 pub use statistics::{BandwidthCount, TopologyStatistics};
 pub use write::{FileText, TimingText};
 

@@ -8,6 +8,7 @@
 
 pub mod arrivals;
 pub mod cbr;
+pub mod custom;
 mod draw;
 pub mod generator;
 pub mod markovian;
@@ -25,6 +26,7 @@ mod text_or_table;
 pub mod thin_streams;
 
 pub use cbr::{Cbr, CbrSpec, UDP};
+pub use custom::{CustomTraffic, CustomTrafficSpec, SourceEntry, SourceError, SourcePlace};
 pub use generator::{Generator, Process};
 pub use markovian::MarkovianSpec;
 pub use mistake::Mistake;
@@ -60,6 +62,10 @@ pub enum TrafficSpec {
     Markovian(MarkovianSpec),
     /// Many slow flows of small packets, with log-normal gaps.
     ThinStreams(ThinStreamsSpec),
+    /// A source that another crate defines.
+    #[serde(rename = "$custom")]
+    #[schemars(skip)]
+    Custom(CustomTrafficSpec),
 }
 
 /// A packet that a source sends into the network.

@@ -439,7 +439,8 @@ pub(super) fn instant_circle(topology: &Topology) -> Option<PortId> {
 pub(super) fn successors(topology: &Topology, port: PortId) -> impl Iterator<Item = PortId> + '_ {
     let far = topology.link(topology.port(port).egress).to;
     let device = topology.device(topology.port(far).device);
-    let turns_back = !device.routes.is_empty() || !topology.forwarding().paths.is_empty();
+    let forwarding = topology.forwarding();
+    let turns_back = !device.routes.is_empty() || !forwarding.paths.is_empty() || forwarding.rule.is_some();
     let forwards = device.kind != DeviceKind::Host;
     device.ports.iter().copied().filter(move |next| forwards && (turns_back || *next != far))
 }

@@ -81,6 +81,9 @@ pub enum PtmError {
         /// how deep they may be
         most: usize,
     },
+    /// A discipline of another crate that has not been made: the parameters of another kind hold it.
+    #[error("the kind `{0}` of another crate has no place here")]
+    NotMade(String),
     /// The parameters of `netem` do not hold together.
     #[error(transparent)]
     Netem(#[from] NetemError),
@@ -111,6 +114,7 @@ impl PtmError {
             PtmError::DuplicateClass(_) => "give each class its own name".to_owned(),
             PtmError::UnlimitedLink { .. } => "give the link a `bandwidth`, such as \"1 Gbps\"".to_owned(),
             PtmError::UnknownDefault { help, .. } => help.clone(),
+            PtmError::NotMade(_) => "name it where a topology has a `ptm`, or in a class of taunet's own kinds".to_owned(),
             PtmError::Netem(error) => error.help(),
             PtmError::TooDeep { .. } => "put the inner classes further out".to_owned(),
         }

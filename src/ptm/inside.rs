@@ -43,7 +43,8 @@ macro_rules! walks {
                     | PtmSpec::Sfq(_)
                     | PtmSpec::Pie(_)
                     | PtmSpec::FqPie(_)
-                    | PtmSpec::Neural(_) => {}
+                    | PtmSpec::Neural(_)
+                    | PtmSpec::Custom(_) => {}
                 }
             }
         }

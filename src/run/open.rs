@@ -11,7 +11,9 @@ use super::sources::Sources;
 use super::{MeasuredSummary, RunError, Stage, Summary};
 use crate::capture::{CaptureKeys, MatchFields, Options as CaptureOptions, Sorted};
 use crate::compare::{AcceptSummary, RttComparison, RttWatch, Watch, WatchedVantage, compare_rtts};
-use crate::engine::{Engine, EngineError, Injection, Observer, OnProgress, Outcome, Settings, Simulation};
+use crate::engine::{
+    Engine, EngineError, Injection, Observer, ObserverPlace, OnProgress, Outcome, Settings, Simulation,
+};
 use crate::record::{FlowRecords, PortRecords, VantageRecords};
 use crate::scenario::{Direction, Scenario};
 use crate::table::Tables;
@@ -194,8 +196,11 @@ impl OpenScenario {
         let entries = injections.iter().map(|injection| injection.at).collect();
         let watches = (watch, rtts, entries);
         let mut records = RunObserver::create(&self.topology, &scenario.record, watches, self.start, tables)?;
+        let place = ObserverPlace { topology: &self.topology, start: self.start };
+        let others = scenario.observers.iter().map(|observer| observer.observer(&place));
+        let others = others.collect::<Result<Vec<_>, _>>().map_err(RunError::Observer)?;
         let shown = OnProgress(|state: &_| progress(Stage::Simulating(*state)));
-        let observers = (&mut records, (observer, shown));
+        let observers = (&mut records, (others, (observer, shown)));
         let topology = Arc::clone(&self.topology);
         let finished = Simulation::start(topology, injections, self.settings, observers)?.finish()?;
         Ok((finished.outcome, finished.warnings, records.finish()?))

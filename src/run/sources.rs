@@ -7,10 +7,10 @@ use crate::capture::Options;
 use crate::engine::{Injection, InjectionPoint};
 use crate::pfm;
 use crate::random::Draws;
-use crate::scenario::{Direction, Scenario, Traffic};
+use crate::scenario::{Direction, Scenario, Traffic, Vantage};
 use crate::topology::{DeviceId, Topology};
 use crate::traffic::replay::HostOfAddress;
-use crate::traffic::{Recording, Replay, ReplayByAddress, Source};
+use crate::traffic::{Recording, Replay, ReplayByAddress, Source, SourceEntry};
 use crate::units::Timestamp;
 
 /// The sources of a scenario, before their first packets.
@@ -36,11 +36,7 @@ impl Sources {
             match traffic {
                 Traffic::Replay { capture, keys, at, speed } => {
                     let replay = Replay::open_at(capture, &options.with(keys), speed)?;
-                    let at = match at.direction {
-                        Direction::Ingress => InjectionPoint::Ingress(at.port),
-                        Direction::Egress => InjectionPoint::Egress(at.port),
-                    };
-                    opened.push(Opened::Replay(Box::new(replay), at));
+                    opened.push(Opened::Replay(Box::new(replay), injection_point(*at)));
                 }
                 Traffic::ReplayByAddress { capture, keys, hosts, prefixes, speed } => {
                     let host_of = match prefixes {
@@ -62,6 +58,17 @@ impl Sources {
                             generator.source(sender, host, scenario.seed, |host| addresses.of(host))?;
                         opened.push(Opened::Source(source, InjectionPoint::Host(sender.host)));
                     }
+                }
+                Traffic::Custom(custom) => {
+                    let mut address = |host| Ok(addresses.of(host)?);
+                    let source = custom
+                        .source(topology, scenario.seed, &mut address)
+                        .map_err(|source| RunError::Source { kind: custom.kind.clone(), source })?;
+                    let at = match custom.entry {
+                        SourceEntry::Host(host) => InjectionPoint::Host(host),
+                        SourceEntry::Vantage(at) => injection_point(at),
+                    };
+                    opened.push(Opened::Source(source, at));
                 }
             }
         }
@@ -100,6 +107,13 @@ impl Sources {
             }
         }
         injections
+    }
+}
+
+fn injection_point(at: Vantage) -> InjectionPoint {
+    match at.direction {
+        Direction::Ingress => InjectionPoint::Ingress(at.port),
+        Direction::Egress => InjectionPoint::Egress(at.port),
     }
 }
 

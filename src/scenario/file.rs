@@ -8,10 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{
-    Accept, CaptureClock, DelayScope, Direction, Engine, Measured, RecordFile, RttFile, Scenario, Traffic,
+    Accept, CaptureClock, DelayScope, Direction, Engine, Measured, ObserverSpec, RecordFile, RttFile,
+    Scenario, Traffic,
 };
 use crate::capture::{CaptureDirection, CaptureKeys, InterfaceName, standard_input};
-use crate::config::{ConfigError, Document, Spanned, find_file};
+use crate::config::{ConfigError, Document, Registry, Spanned, find_file};
 use crate::topology::{Topology, Vantage, VantageSpec};
 use crate::traffic::TrafficSpec;
 use crate::units::{Span, Time};
@@ -52,6 +53,10 @@ pub struct ScenarioFile {
     pub accept: Option<Spanned<Accept>>,
     /// What the run writes down (default: the packets).
     pub record: Option<RecordFile>,
+    /// Who else is told what happens: observers that a program which embeds taunet adds.
+    #[serde(default)]
+    #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
+    pub observer: Vec<ObserverSpec>,
 }
 
 /// A measured capture to compare with.
@@ -117,7 +122,20 @@ impl Scenario {
     /// # Errors
     /// Every mistake in the scenario, its overrides and its topology, each with its place.
     pub fn load(path: &Path, overrides: &[String], seed: Option<u64>) -> Result<Self, ConfigError> {
-        let mut document = Document::read(path)?;
+        Self::load_with(path, overrides, seed, &Registry::default())
+    }
+
+    /// The same, where the scenario and its topology may name the kinds of `registry` as well.
+    ///
+    /// # Errors
+    /// As [`load`](Scenario::load) has them.
+    pub fn load_with(
+        path: &Path,
+        overrides: &[String],
+        seed: Option<u64>,
+        registry: &Registry,
+    ) -> Result<Self, ConfigError> {
+        let mut document = Document::read(path)?.with(registry);
         document.set_all(overrides)?;
         Self::from_document(&document, path, seed)
     }
@@ -140,7 +158,8 @@ impl Scenario {
         let until = file.until.map(|until| Time::ZERO + until);
 
         let topology_path = reader.file(&file.topology);
-        let topology = match topology_path.as_deref().map(Topology::load) {
+        let load = |path: &Path| Topology::load_with(path, document.registry());
+        let topology = match topology_path.as_deref().map(load) {
             Some(Ok(topology)) => Arc::new(topology),
             Some(Err(error)) => {
                 reader.errors.push(error);
@@ -167,13 +186,14 @@ impl Scenario {
             reader.errors.push(error.with_help("add a [[measured]] table, or leave [accept] out".to_owned()));
         }
         let record = file.record.as_ref().map(|file| reader.record(file, &topology)).unwrap_or_default();
+        let observers = file.observer.iter().filter_map(|spec| reader.observer(spec)).collect();
         if !reader.errors.is_empty() {
             return Err(reader.finish());
         }
 
         let captures = traffic.iter().filter_map(|source| match source {
             Traffic::Replay { capture, .. } | Traffic::ReplayByAddress { capture, .. } => Some(capture),
-            Traffic::Generated(_) => None,
+            Traffic::Generated(_) | Traffic::Custom(_) => None,
         });
         let captures = captures.chain(&reader.inputs);
         let captures = captures.chain(measured.iter().map(|measured| &measured.capture));
@@ -194,6 +214,7 @@ impl Scenario {
             measured,
             rtts,
             record,
+            observers,
             inputs,
         })
     }
@@ -201,9 +222,9 @@ impl Scenario {
 
 /// Resolves the names of a scenario and keeps the mistakes.
 pub(super) struct Reader<'a> {
-    document: &'a Document,
+    pub(super) document: &'a Document,
     folder: &'a Path,
-    errors: Vec<ConfigError>,
+    pub(super) errors: Vec<ConfigError>,
     /// Files that traffic is read from, besides captures.
     pub(super) inputs: Vec<PathBuf>,
     /// Whether a capture is standard input.

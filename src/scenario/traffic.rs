@@ -19,8 +19,8 @@ use crate::traffic::rate::{Gap, LoadSpec, RateSpec};
 use crate::traffic::size::{SizeSpec, Sizes};
 use crate::traffic::spec::{CommonKeys, Protocol};
 use crate::traffic::{
-    CbrSpec, Generator, MarkovianSpec, Mistake, OnOffSpec, PoissonSpec, Process, ThinStreamsSpec,
-    TrafficSpec, UDP,
+    CbrSpec, CustomTrafficSpec, Generator, MarkovianSpec, Mistake, OnOffSpec, PoissonSpec, Process,
+    SourceEntry, ThinStreamsSpec, TrafficSpec, UDP,
 };
 use crate::units::Time;
 use pace::{Pace, overload, overloads};
@@ -74,30 +74,24 @@ impl Reader<'_> {
                     traffic.extend(self.replay(replay, spec.span(), topology).ok());
                     continue;
                 }
+                TrafficSpec::Custom(custom) => {
+                    let label = self.label(&custom.name, index, &mut labels);
+                    traffic.extend(self.custom(custom, label, spec.span(), topology).ok());
+                    continue;
+                }
                 TrafficSpec::Cbr(spec) => ("cbr", spec.common()),
                 TrafficSpec::Poisson(spec) => ("poisson", spec.common()),
                 TrafficSpec::OnOff(spec) => ("on-off", spec.common()),
                 TrafficSpec::Markovian(spec) => ("markovian", spec.common()),
                 TrafficSpec::ThinStreams(spec) => ("thin-streams", spec.common()),
             };
-            let label = keys.name.as_ref().map_or(index.to_string(), |name| name.get_ref().clone());
-            if let Some(name) = &keys.name
-                && (labels.contains(&label) || label.is_empty())
-            {
-                let message = match label.is_empty() {
-                    true => "a name may not be empty".to_owned(),
-                    false => format!("another entry is named `{label}`"),
-                };
-                let help = "an entry's random numbers are by its name, or by its place from 0";
-                self.wrong(name.span(), message, Some(help.to_owned()));
-            }
-            labels.push(label.clone());
+            let label = self.label(&keys.name, index, &mut labels);
             let flows = keys.flows.as_ref().map_or(1, |flows| (*flows.get_ref()).min(MOST_FLOWS));
             let span = spec.span();
             let entry = Entry { span, kind, label, keys, topology, seed, until, flows_before };
             flows_before = flows_before.wrapping_add(flows);
             let generator = match spec.get_ref() {
-                TrafficSpec::Replay(_) => continue,
+                TrafficSpec::Replay(_) | TrafficSpec::Custom(_) => continue,
                 TrafficSpec::Cbr(spec) => self.cbr(entry, spec),
                 TrafficSpec::Poisson(spec) => self.poisson(entry, spec),
                 TrafficSpec::OnOff(spec) => self.on_off(entry, spec),
@@ -107,6 +101,51 @@ impl Reader<'_> {
             traffic.extend(generator.map(Traffic::Generated));
         }
         traffic
+    }
+
+    /// The name of an entry, or its place; `labels` are those of the entries before.
+    fn label(&mut self, name: &Option<Spanned<String>>, index: usize, labels: &mut Vec<String>) -> String {
+        let label = name.as_ref().map_or(index.to_string(), |name| name.get_ref().clone());
+        if let Some(name) = name
+            && (labels.contains(&label) || label.is_empty())
+        {
+            let message = match label.is_empty() {
+                true => "a name may not be empty".to_owned(),
+                false => format!("another entry is named `{label}`"),
+            };
+            let help = "an entry's random numbers are by its name, or by its place from 0";
+            self.wrong(name.span(), message, Some(help.to_owned()));
+        }
+        labels.push(label.clone());
+        label
+    }
+
+    /// A source of another crate: where it stands, and its parameters.
+    fn custom(
+        &mut self,
+        spec: &CustomTrafficSpec,
+        label: String,
+        span: Range<usize>,
+        topology: &Topology,
+    ) -> Resolved<Traffic> {
+        let entry = match (&spec.from, &spec.at) {
+            (Some(from), None) => self.host(from, topology).map(SourceEntry::Host).ok_or(Told)?,
+            (None, Some(at)) => self.vantage(at, topology).map(SourceEntry::Vantage).ok_or(Told)?,
+            (from, _) => {
+                let message = match from {
+                    Some(_) => "packets come either `from` a host or `at` a vantage",
+                    None => "missing key `from` in [[traffic]]",
+                };
+                let span = from.as_ref().map_or(span, Spanned::span);
+                let help = "write from = \"a\" (a host), or at = { port = \"r1:0\", direction = \"egress\" }";
+                return Err(self.told(Mistake::new(span, message).with_help(help)));
+            }
+        };
+        let resolved = spec.resolve(label, entry, self.document);
+        resolved.map(Traffic::Custom).map_err(|error| {
+            self.errors.push(error);
+            Told
+        })
     }
 
     fn poisson(&mut self, entry: Entry<'_>, spec: &PoissonSpec) -> Option<Generator> {

@@ -12,7 +12,7 @@ use super::generate::GenerateSpec;
 use super::impairment::{Impairing, JitterFile};
 use super::position::PositionFile;
 use super::{DeviceKind, Element, PortName, Prefix, Topology};
-use crate::config::{ConfigError, Document, Spanned};
+use crate::config::{ConfigError, Document, Registry, Spanned};
 use crate::link::Link;
 use crate::ptm::{ModelCache, PtmSpec};
 use crate::units::{Bandwidth, ByteCount, Distance, Probability, Span, Speed};
@@ -320,7 +320,15 @@ impl Topology {
     /// # Errors
     /// Every mistake in the file, with its place.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        Self::from_document(&Document::read(path)?)
+        Self::load_with(path, &Registry::default())
+    }
+
+    /// The same, where the file may name the kinds of `registry` as well.
+    ///
+    /// # Errors
+    /// As [`load`](Topology::load) has them.
+    pub fn load_with(path: &Path, registry: &Registry) -> Result<Self, ConfigError> {
+        Self::from_document(&Document::read(path)?.with(registry))
     }
 
     /// Reads a topology from text; `name` stands for its file in errors.
@@ -345,7 +353,15 @@ impl Topology {
     /// # Ok::<(), taunet::config::ConfigError>(())
     /// ```
     pub fn from_toml(name: &str, text: &str) -> Result<Self, ConfigError> {
-        Self::from_document(&Document::parse(name, text)?)
+        Self::from_toml_with(name, text, &Registry::default())
+    }
+
+    /// The same, where the text may name the kinds of `registry` as well.
+    ///
+    /// # Errors
+    /// As [`from_toml`](Topology::from_toml) has them.
+    pub fn from_toml_with(name: &str, text: &str, registry: &Registry) -> Result<Self, ConfigError> {
+        Self::from_document(&Document::parse(name, text)?.with(registry))
     }
 
     /// Reads a topology from a document.
@@ -356,7 +372,7 @@ impl Topology {
         let mut file: TopologyFile = document.deserialize()?;
         expand(&mut file, document)?;
         let models = load_models(&mut file, document);
-        let mut errors = Vec::new();
+        let mut errors = make_custom(&mut file, document);
         errors.extend(misplaced(&file, document));
         let devices =
             file.device.iter().map(|device| device_spec(device, &file.defaults)).collect::<Vec<_>>();
@@ -393,15 +409,31 @@ impl Topology {
 /// Reads the learned models that it names; paths are relative to the file. The files that make them.
 fn load_models(file: &mut TopologyFile, document: &Document) -> Vec<PathBuf> {
     let base = Path::new(&document.source().name).parent().unwrap_or(Path::new(""));
+    let mut cache = ModelCache::default();
+    ptms_mut(file).for_each(|ptm| ptm.load_models(base, &mut cache));
+    cache.files()
+}
+
+/// Reads the parameters of the disciplines of other crates, wherever they are. What does not fit.
+fn make_custom(file: &mut TopologyFile, document: &Document) -> Vec<ConfigError> {
+    let mut errors = Vec::new();
+    for ptm in ptms_mut(file) {
+        ptm.each_mut(&mut |ptm| {
+            if let PtmSpec::Custom(spec) = ptm {
+                errors.extend(spec.resolve(document).err());
+            }
+        });
+    }
+    errors
+}
+
+/// Every traffic management that the file names.
+fn ptms_mut(file: &mut TopologyFile) -> impl Iterator<Item = &mut PtmSpec> {
     let links =
         file.link.iter_mut().flat_map(|link| [&mut link.forward.ptm, &mut link.ptm, &mut link.backward.ptm]);
     let devices = file.device.iter_mut().map(|device| &mut device.ptm);
     let ptms = devices.chain(links).flatten().map(Spanned::get_mut);
-    let mut cache = ModelCache::default();
-    for ptm in ptms.chain(file.defaults.ptms_mut()) {
-        ptm.load_models(base, &mut cache);
-    }
-    cache.files()
+    ptms.chain(file.defaults.ptms_mut())
 }
 
 /// The traffic management that a link gives to one of its ends.

@@ -4,6 +4,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::rule::{Rule, RuleSpec};
 use super::{DeviceId, DeviceKind, NameError, PortId, PortName, Prefix, Topology};
 use crate::config::{ConfigError, Document, Spanned};
 
@@ -46,6 +47,8 @@ pub struct Forwarding {
     pub multipath: Multipath,
     /// Paths that overrule static routes and shortest paths; the first that fits a flow holds.
     pub paths: Vec<ExplicitPath>,
+    /// The rule of another crate that chooses where nothing else prescribes a port, instead of `multipath`.
+    pub rule: Option<Rule>,
 }
 
 /// The way that some flows take.
@@ -69,6 +72,9 @@ pub struct ForwardingFile {
     /// Which of several equally good egress ports a packet takes (default: lowest-port).
     #[serde(default)]
     pub multipath: Multipath,
+    /// The rule that chooses instead: one that a program which embeds taunet adds.
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
+    pub rule: Option<RuleSpec>,
 }
 
 /// An explicit path, as written.
@@ -112,7 +118,10 @@ pub(super) fn forwarding(
     }
     match ConfigError::all(errors) {
         Some(error) => Err(error),
-        None => Ok(Forwarding { weight: file.weight, multipath: file.multipath, paths: resolved }),
+        None => {
+            let rule = file.rule.as_ref().map(|rule| rule.resolve(topology, document)).transpose()?;
+            Ok(Forwarding { weight: file.weight, multipath: file.multipath, paths: resolved, rule })
+        }
     }
 }
 

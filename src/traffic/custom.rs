@@ -84,7 +84,9 @@ impl SourcePlace<'_> {
     pub fn own_address(&mut self) -> Result<IpAddr, SourceError> {
         match self.entry {
             SourceEntry::Host(host) => (self.addresses)(host),
-            SourceEntry::Vantage(_) => Err("no host sends its packets: give it a `from` instead of an `at`".into()),
+            SourceEntry::Vantage(_) => {
+                Err("no host sends its packets: give it a `from` instead of an `at`".into())
+            }
         }
     }
 }
@@ -149,6 +151,10 @@ impl CustomTraffic {
 impl fmt::Debug for CustomTraffic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let CustomTraffic { kind, label, entry, .. } = self;
-        f.debug_struct("CustomTraffic").field("kind", kind).field("label", label).field("entry", entry).finish()
+        f.debug_struct("CustomTraffic")
+            .field("kind", kind)
+            .field("label", label)
+            .field("entry", entry)
+            .finish()
     }
 }

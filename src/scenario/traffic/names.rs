@@ -2,6 +2,7 @@
 
 use crate::scenario::{Scenario, Traffic};
 use crate::topology::{DeviceId, Topology};
+use crate::traffic::SourceEntry;
 use crate::traffic::generator::Sender;
 
 impl Scenario {
@@ -15,6 +16,10 @@ impl Scenario {
             Traffic::Generated(generator) => {
                 generator.senders.iter().map(|sender| host(sender.host)).collect()
             }
+            Traffic::Custom(custom) => match custom.entry {
+                SourceEntry::Host(sender) => vec![host(sender)],
+                SourceEntry::Vantage(at) => vec![at.name(&self.topology)],
+            },
         };
         self.traffic.iter().flat_map(of).collect()
     }
@@ -47,6 +52,16 @@ impl Traffic {
                     }
                 };
                 generator.senders.iter().map(name).collect()
+            }
+            Traffic::Custom(custom) => {
+                let place = match custom.entry {
+                    SourceEntry::Host(sender) => format!("from {}", topology.device(sender).name),
+                    SourceEntry::Vantage(at) => format!("at {}", at.name(topology)),
+                };
+                match custom.label.parse::<u64>() {
+                    Ok(_) => vec![format!("{} {place}", custom.kind)],
+                    Err(_) => vec![format!("{}: {} {place}", custom.label, custom.kind)],
+                }
             }
         }
     }

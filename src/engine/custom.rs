@@ -1,0 +1,52 @@
+//! An observer of another crate.
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use super::observer::{Observer, ObserverError};
+use crate::config::Registry;
+use crate::scenario::{CustomObserver, OBSERVER};
+use crate::topology::Topology;
+use crate::units::Timestamp;
+
+/// What an observer may want to know before a run.
+#[derive(Debug, Clone, Copy)]
+pub struct ObserverPlace<'a> {
+    /// The network.
+    pub topology: &'a Arc<Topology>,
+    /// The absolute time at which the run starts: 0 ps for the observer.
+    pub start: Timestamp,
+}
+
+/// Makes the observer of a run.
+struct Make(Box<dyn Fn(&ObserverPlace<'_>) -> Result<Box<dyn Observer>, ObserverError> + Send + Sync>);
+
+impl Registry {
+    /// Adds an observer: `[[observer]]` with `kind = "my-observer"`. `make` makes it of the other keys for a run; where it
+    /// cannot, the run does not begin.
+    pub fn observer<P, O>(
+        &mut self,
+        kind: &str,
+        make: impl Fn(&P, &ObserverPlace<'_>) -> Result<O, ObserverError> + Clone + Send + Sync + 'static,
+    ) where
+        P: DeserializeOwned + Send + Sync + 'static,
+        O: Observer + 'static,
+    {
+        self.add(OBSERVER, kind, move |parameters: P| {
+            let make = make.clone();
+            Make(Box::new(move |place| Ok(Box::new(make(&parameters, place)?))))
+        });
+    }
+}
+
+impl CustomObserver {
+    /// The observer of a run.
+    ///
+    /// # Errors
+    /// What its crate says.
+    pub fn observer(&self, place: &ObserverPlace<'_>) -> Result<Box<dyn Observer>, ObserverError> {
+        let make = self.table.made::<Make>().ok_or("this kind makes no observers")?;
+        (make.0)(place)
+    }
+}
