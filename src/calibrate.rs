@@ -39,6 +39,7 @@ pub use buffer::{BufferEstimate, Counts, LossFinding};
 pub use classes::{ClassRange, Classification, Field};
 pub use curves::Curves;
 pub use files::write;
+#[cfg(feature = "cli")]
 pub(crate) use files::{framing_text, parameters, path_figures};
 pub use fit::{Estimates, ProcessingEstimate};
 pub use model::{Bottleneck, ClassModel, DisciplineKind, Model};

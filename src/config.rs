@@ -152,13 +152,13 @@ impl Document {
     }
 
     /// Whether it looks like a topology: it has what a topology alone has, and nothing that makes a scenario.
-    pub(crate) fn describes_topology(&self) -> bool {
+    pub fn describes_topology(&self) -> bool {
         let has_any = |keys: &[&str]| keys.iter().any(|key| self.has_key(key));
         has_any(&["device", "link", "defaults", "generate"]) && !has_any(&["topology", "traffic", "measured"])
     }
 
     /// Whether it looks like a training file: it has what such a file alone has, and nothing that makes a scenario.
-    pub(crate) fn describes_training(&self) -> bool {
+    pub fn describes_training(&self) -> bool {
         let has_any = |keys: &[&str]| keys.iter().any(|key| self.has_key(key));
         has_any(&["data", "architecture", "training", "split"])
             && !has_any(&["topology", "traffic", "measured"])
@@ -249,7 +249,7 @@ impl Document {
     }
 
     /// The mistake of a document of which nobody knows what it describes.
-    pub(crate) fn neither(&self) -> ConfigError {
+    pub fn neither(&self) -> ConfigError {
         let message = match self.tree() {
             Ok(tree) if tree.is_empty() => "there is nothing in this file",
             _ => "this is neither a topology nor a scenario nor a training file",

@@ -105,4 +105,5 @@ pub mod report;
 pub mod run;
 pub mod calibrate;
 pub mod learn;
+#[cfg(feature = "cli")]
 pub mod cli;

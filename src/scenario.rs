@@ -27,7 +27,8 @@ pub use record::{QueueSamples, QueuesFile, Record, RecordFile, VantageText};
 pub use rtt::{MeasuredRtts, RttFile};
 
 /// Which engine runs a simulation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
     /// The stream engine wherever it is exact, else the event engine
@@ -63,9 +64,8 @@ pub enum DelayScope {
 }
 
 /// Whether a capture's clock is that of the others.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum CaptureClock {
     /// The same clock, or one that is kept in step: its times are taken as they are

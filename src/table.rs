@@ -26,7 +26,8 @@ use self::parquet::ParquetWriter;
 const CHUNK: usize = 1 << 16;
 
 /// The format of a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// Apache Parquet.

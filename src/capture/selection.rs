@@ -12,7 +12,8 @@ use super::{CaptureError, LinkType, Options, Record};
 use crate::units::Span;
 
 /// Which way a packet passed the machine that captured it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum CaptureDirection {
     /// Received

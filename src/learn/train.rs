@@ -156,7 +156,8 @@ pub fn card(
 }
 
 /// Where networks are trained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Processor {
     /// On the processor
     #[default]

@@ -32,7 +32,8 @@ use crate::packet::Packet;
 use crate::units::Rate;
 
 /// What a learned model's distribution becomes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Output {
     /// Drawn from it, seeded: the distribution of delays comes out right.

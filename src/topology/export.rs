@@ -12,7 +12,8 @@ use super::{DeviceKind, DirectedLink, Topology};
 use crate::units::Bandwidth;
 
 /// The format of an export.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[non_exhaustive]
 pub enum ExportFormat {
     /// Graphviz

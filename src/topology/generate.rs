@@ -40,7 +40,8 @@ pub const MOST_LINKS: u128 = 4_000_000;
 const MOST_PORTS: u32 = 65_000;
 
 /// A network of a known shape: `[generate]` with `kind = "fat-tree"`, and its parameters beside it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, clap::Subcommand)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "cli", derive(clap::Subcommand))]
 #[serde(rename_all = "kebab-case")]
 #[schemars(tag = "kind", description = "A network of a known shape.")]
 pub enum GenerateSpec {

@@ -31,8 +31,6 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use clap::ValueEnum;
-
 use super::{Draft, FileText};
 use crate::config::{ConfigError, Document, SourceText};
 use crate::topology::Topology;
@@ -40,7 +38,8 @@ use crate::units::{Bandwidth, Distance, Rate, Span};
 use network::Network;
 
 /// The format of a network to import.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[non_exhaustive]
 pub enum ImportFormat {
     /// GraphML, as of the Internet Topology Zoo and yEd
@@ -97,6 +96,17 @@ impl ImportFormat {
             ImportFormat::Dot => "DOT",
             ImportFormat::Sndlib => "SNDlib",
             ImportFormat::Json => "node-link JSON",
+        }
+    }
+
+    /// Its name on the command line.
+    fn option(self) -> &'static str {
+        match self {
+            ImportFormat::Graphml => "graphml",
+            ImportFormat::Gml => "gml",
+            ImportFormat::Dot => "dot",
+            ImportFormat::Sndlib => "sndlib",
+            ImportFormat::Json => "json",
         }
     }
 }
@@ -217,9 +227,8 @@ pub fn import(
     let source = Source(Arc::new(SourceText { name: name.to_owned(), text }));
     let network = read(&source, format).map_err(|error| match ImportFormat::seen_in(source.text()) {
         Some(seen) if seen != format && error.help().is_none() => {
-            let option =
-                seen.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-            error.with_help(format!("the file looks like {}: --format {option} reads that", seen.name()))
+            let (kind, option) = (seen.name(), seen.option());
+            error.with_help(format!("the file looks like {kind}: --format {option} reads that"))
         }
         _ => error,
     })?;

@@ -22,6 +22,7 @@ mod disciplines;
 mod ecn;
 mod engine;
 mod engines;
+mod features;
 mod forwarding;
 mod fragments;
 mod generated;

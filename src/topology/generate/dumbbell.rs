@@ -11,14 +11,15 @@ use crate::topology::Draft;
 ///
 /// Port `left` of `s0` leads to `s1`, and port `right` of `s1` to `s0`. The link between the two is the one that
 /// `[defaults.link]` times; `[defaults.access_link]` times those of the hosts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Dumbbell {
     /// The number of hosts on the left
-    #[arg(long)]
+    #[cfg_attr(feature = "cli", arg(long))]
     pub left: u32,
     /// The number of hosts on the right
-    #[arg(long)]
+    #[cfg_attr(feature = "cli", arg(long))]
     pub right: u32,
 }
 

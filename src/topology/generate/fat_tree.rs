@@ -21,12 +21,13 @@ use crate::topology::Draft;
 /// # Source
 /// M. Al-Fares, A. Loukissas, A. Vahdat, "A scalable, commodity data center network architecture", SIGCOMM 2008:
 /// its wiring and its addresses of hosts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 #[schemars(description = "A fat tree of switches with `k` ports each.")]
 pub struct FatTree {
     /// The number of ports of a switch, and of pods: even
-    #[arg(long)]
+    #[cfg_attr(feature = "cli", arg(long))]
     pub k: u32,
 }
 

@@ -13,17 +13,18 @@ use crate::topology::Draft;
 /// Hosts are numbered leaf by leaf; the host at place p of leaf l has the address 10.(l / 256).(l mod 256).(p + 1).
 /// At a leaf, ports 0 to `hosts - 1` lead to its hosts and port `hosts + j` to `spine{j}`; at a spine, port i leads
 /// to `leaf{i}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct LeafSpine {
     /// The number of leaf switches
-    #[arg(long)]
+    #[cfg_attr(feature = "cli", arg(long))]
     pub leaves: u32,
     /// The number of spine switches
-    #[arg(long)]
+    #[cfg_attr(feature = "cli", arg(long))]
     pub spines: u32,
     /// Hosts at each leaf, up to 254
-    #[arg(long)]
+    #[cfg_attr(feature = "cli", arg(long))]
     pub hosts: u32,
 }
 

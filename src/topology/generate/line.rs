@@ -10,34 +10,36 @@ use crate::topology::Draft;
 ///
 /// Hosts are numbered along the row. At each switch, ports 0 to `hosts - 1` lead to its hosts, port `hosts` to the
 /// switch before and port `hosts + 1` to the one after.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Line {
     /// The number of switches
-    #[arg(long)]
+    #[cfg_attr(feature = "cli", arg(long))]
     pub switches: u32,
     /// Hosts at each switch
     #[serde(default = "one")]
-    #[arg(long, default_value_t = one())]
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = one()))]
     pub hosts: u32,
     /// Hosts at the first and the last switch only
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    #[arg(long)]
+    #[cfg_attr(feature = "cli", arg(long))]
     pub ends_only: bool,
 }
 
 /// Switches `s0`, `s1`, ... in a ring, with hosts at each of them.
 ///
 /// Hosts and ports are numbered as in a line; the switch after the last is `s0`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Ring {
     /// The number of switches, 3 or more
-    #[arg(long)]
+    #[cfg_attr(feature = "cli", arg(long))]
     pub switches: u32,
     /// Hosts at each switch
     #[serde(default = "one")]
-    #[arg(long, default_value_t = one())]
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = one()))]
     pub hosts: u32,
 }
 

@@ -7,11 +7,12 @@ use super::{GenerateError, Plan, at_least, fits_ports};
 use crate::topology::Draft;
 
 /// Hosts around the switch `s0`, whose port n leads to `h{n}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Star {
     /// The number of hosts
-    #[arg(long)]
+    #[cfg_attr(feature = "cli", arg(long))]
     pub hosts: u32,
 }
 

@@ -16,15 +16,16 @@ use crate::units::Distance;
 /// hosts; in dimension d (from 0), port `hosts + 2d` leads to the neighbour before and port `hosts + 2d + 1` to the
 /// one after. In a dimension of 2 the two neighbours are one, and a single link leads there: from the port "after" of
 /// the first to the port "before" of the second.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 pub struct Torus {
     /// The number of switches in each dimension, such as 4,4
-    #[arg(long, value_delimiter = ',', required = true)]
+    #[cfg_attr(feature = "cli", arg(long, value_delimiter = ',', required = true))]
     pub dimensions: Vec<u32>,
     /// Hosts at each switch
     #[serde(default = "one")]
-    #[arg(long, default_value_t = one())]
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = one()))]
     pub hosts: u32,
 }
 

@@ -24,32 +24,33 @@ const MOST_SWITCHES: u32 = 10_000;
 /// # Source
 /// B. M. Waxman, "Routing of multipoint connections", IEEE JSAC 6(9), 1988: its first model, with the diagonal as
 /// the greatest distance.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, clap::Args)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
 #[schemars(description = "A random network in which near switches are joined more often.")]
 pub struct Waxman {
     /// The number of switches
-    #[arg(long)]
+    #[cfg_attr(feature = "cli", arg(long))]
     pub switches: u32,
     /// How far links reach: above 0, at most 1
     #[serde(default = "default_alpha")]
-    #[arg(long, default_value_t = default_alpha())]
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = default_alpha()))]
     pub alpha: f64,
     /// How many links there are: above 0, at most 1
     #[serde(default = "default_beta")]
-    #[arg(long, default_value_t = default_beta())]
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = default_beta()))]
     pub beta: f64,
     /// The side of the square
     #[serde(default = "default_side")]
-    #[arg(long, default_value_t = default_side())]
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = default_side()))]
     pub side: Distance,
     /// The seed of the places and links
     #[serde(default = "default_seed")]
-    #[arg(long, default_value_t = default_seed())]
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = default_seed()))]
     pub seed: u64,
     /// Hosts at each switch
     #[serde(default = "one")]
-    #[arg(long, default_value_t = one())]
+    #[cfg_attr(feature = "cli", arg(long, default_value_t = one()))]
     pub hosts: u32,
 }
 
