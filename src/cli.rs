@@ -28,6 +28,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config::Registry;
 pub use error::CliError;
 pub use output::Output;
 
@@ -59,6 +60,9 @@ pub struct Global {
     /// Draw a progress bar (auto: on a terminal only)
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Progress::Auto)]
     pub progress: Progress,
+    /// The kinds that files may name beside taunet's own.
+    #[arg(skip)]
+    pub registry: Registry,
 }
 
 impl Global {
@@ -118,8 +122,14 @@ impl Verb {
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
+    main_with(Registry::default())
+}
+
+/// The same for files that may name the kinds of `registry` as well: the whole command with disciplines, sources, forwarding
+/// rules and observers of another crate.
+pub fn main_with(registry: Registry) -> ExitCode {
     let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+        Ok(cli) => Cli { global: Global { registry, ..cli.global }, ..cli },
         Err(error) => {
             // Help and version are no errors to clap's exit code. A closed pipe is nobody's mistake.
             let _ = error.print();

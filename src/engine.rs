@@ -19,6 +19,7 @@ mod fingerprint;
 mod network;
 mod observer;
 mod queue;
+mod running;
 mod simulation;
 mod stream;
 mod tally;
@@ -194,6 +195,13 @@ pub enum EngineError {
         /// the run's packets
         counts: PacketCounts,
     },
+}
+
+impl From<ObserverError> for EngineError {
+    /// The end of a run that its observer does not let go on.
+    fn from(error: ObserverError) -> Self {
+        if error.is::<Interrupted>() { EngineError::Interrupted } else { EngineError::Observer(error) }
+    }
 }
 
 /// How a simulation is run.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::error::print_config;
 use super::{CliError, Global, Output};
-use crate::config::{ConfigError, Document};
+use crate::config::{ConfigError, Document, Registry};
 use crate::learn::spec::{ArchitectureKind, DataFile, PartOfData, TrainingFile};
 use crate::scenario::Scenario;
 use crate::topology::Topology;
@@ -89,7 +89,7 @@ impl Check {
         let mut results = Vec::new();
         let mut bad = false;
         for file in self.files {
-            let checked = match check(&file, &self.overrides) {
+            let checked = match check(&file, &self.overrides, &global.registry) {
                 Ok(checked) => checked,
                 Err(error) => {
                     bad = true;
@@ -119,9 +119,9 @@ impl Check {
     }
 }
 
-fn check(path: &Path, overrides: &[String]) -> Result<Checked, ConfigError> {
+fn check(path: &Path, overrides: &[String], registry: &Registry) -> Result<Checked, ConfigError> {
     const SCENARIO: &[&str] = &["topology", "traffic", "measured", "accept", "seed", "until"];
-    let mut document = Document::read(path)?;
+    let mut document = Document::read(path)?.with(registry);
     if document.describes_topology() {
         return Ok(Checked::Topology(summary(&Topology::from_document(&document)?)));
     }

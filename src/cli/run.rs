@@ -51,7 +51,7 @@ pub struct Run {
 
 impl Run {
     pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
-        let scenario = Scenario::load(&self.scenario, &self.overrides, self.seed)?;
+        let scenario = Scenario::load_with(&self.scenario, &self.overrides, self.seed, &global.registry)?;
         let out = self.out.unwrap_or_else(|| Path::new("runs").join(directory_name(&scenario.name)));
         let options = RunOptions {
             out: out.clone(),

@@ -10,7 +10,7 @@ use super::contract::{CHECKED, InOrder};
 use super::network::{Egress, Feeder, Landing, Network, Service, Wire};
 use super::observer::Observer;
 use super::queue::{ArrivalQueue, DepartureQueue};
-use super::simulation::{LAST, Running, ended_by};
+use super::running::{LAST, Running};
 use super::tally::Tally;
 use super::told::{Telling, Told};
 use super::{Dropped, EngineError, Hop, Injected, Injection, InjectionPoint, Progress};
@@ -370,13 +370,13 @@ impl<const WATCHES: bool> Running for EventEngine<WATCHES> {
             if self.events.is_multiple_of(EVENTS_PER_REPORT) {
                 let progress = self.progress();
                 telling.tell(|observer| observer.settled(now).and_then(|()| observer.progress(&progress)));
-                telling.check().map_err(ended_by)?;
+                telling.check()?;
             } else if WATCHES {
-                telling.check().map_err(ended_by)?;
+                telling.check()?;
             }
         }
         telling.tell(|observer| observer.settled(end + Span::from_ps(1)));
-        telling.check().map_err(ended_by)
+        Ok(telling.check()?)
     }
 
     /// Injects what was emitted by `until` and would have been taken on only after it, and counts who is still inside.
@@ -402,7 +402,7 @@ impl<const WATCHES: bool> Running for EventEngine<WATCHES> {
                 self.read_source(index)?;
             }
         }
-        telling.check().map_err(ended_by)?;
+        telling.check()?;
         let more = !waiting.is_empty() || self.sources.iter().any(|source| source.next().is_some());
         self.tally.finish(waiting.iter(), more)?;
         Ok(self.tally)

@@ -286,6 +286,7 @@ impl Network {
         if new {
             self.pfm.add_flow(&key);
             telling.flow(fid, &key);
+            telling.check()?;
         }
         self.pfm.follow(&self.flows, fid, self.first_device(injection.at));
         if self.pfm.is_prescribed(fid) {

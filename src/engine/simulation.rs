@@ -4,15 +4,13 @@ use std::sync::Arc;
 
 use super::event::EventEngine;
 use super::network::{Network, instant_circle};
-use super::observer::{Interrupted, Observer, ObserverError};
+use super::observer::Observer;
+use super::running::{LAST, Running};
 use super::stream::StreamEngine;
 use super::tally::Tally;
 use super::{Engine, EngineError, Injection, Outcome, Progress, Settings};
 use crate::topology::Topology;
 use crate::units::Time;
-
-/// The last instant that a run can reach.
-pub(super) const LAST: Time = Time::from_ps(u64::MAX - 1);
 
 /// A network at work, somewhere between its start and its end. It can be moved to another thread, and left alone at any
 /// instant: whatever is inside then is its state.
@@ -55,16 +53,6 @@ pub struct Finished<O> {
     pub observer: O,
 }
 
-/// What an engine does between its start and its end.
-pub(super) trait Running: Send {
-    /// Does everything up to and at `end`, or to the end of the run if that comes first.
-    fn run_until(&mut self, end: Time, observer: &mut dyn Observer) -> Result<(), EngineError>;
-    /// Counts who is still inside, once everything has been done.
-    fn finish(&mut self, observer: &mut dyn Observer) -> Result<Tally, EngineError>;
-    fn progress(&self) -> Progress;
-    fn warnings(&self) -> Vec<String>;
-}
-
 impl<O: Observer> Simulation<O> {
     /// A network in which nothing has happened yet: the first packet of every source is read. What is to be seen of the
     /// observer afterwards can be lent: `&mut observer` observes as well.
@@ -102,7 +90,7 @@ impl<O: Observer> Simulation<O> {
         }
         self.engine.run_until(end, &mut self.observer)?;
         let progress = self.engine.progress();
-        self.observer.progress(&progress).map_err(ended_by)?;
+        self.observer.progress(&progress)?;
         self.failed = false;
         Ok(progress)
     }
@@ -116,7 +104,7 @@ impl<O: Observer> Simulation<O> {
         let Simulation { mut engine, mut observer, .. } = self;
         let tally = engine.finish(&mut observer)?;
         let last = Progress { time: tally.now, injected: tally.packets.injected, fraction: None };
-        observer.settled(Time::NEVER).and_then(|()| observer.progress(&last)).map_err(ended_by)?;
+        observer.settled(Time::NEVER).and_then(|()| observer.progress(&last))?;
         let Tally { packets, hops, now: end, fingerprint, .. } = tally;
         let outcome = Outcome { packets, hops, end, fingerprint };
         Ok(Finished { outcome, warnings: engine.warnings(), observer })
@@ -163,9 +151,4 @@ impl Engine {
             engine => (engine, "as asked for"),
         }
     }
-}
-
-/// The end of a run that its observer does not let go on.
-pub(super) fn ended_by(error: ObserverError) -> EngineError {
-    if error.is::<Interrupted>() { EngineError::Interrupted } else { EngineError::Observer(error) }
 }

@@ -23,7 +23,7 @@ use rayon::prelude::*;
 use super::network::Network;
 use super::observer::Observer;
 use super::queue::DepartureQueue;
-use super::simulation::{LAST, Running, ended_by};
+use super::running::{LAST, Running};
 use super::tally::Tally;
 use super::told::{Log, Telling, Told};
 use super::{EngineError, Injected, Injection, Progress, Settings};
@@ -326,7 +326,7 @@ impl<const WATCHES: bool> Running for StreamEngine<WATCHES> {
             self.window(last, telling)?;
             let progress = self.progress();
             telling.tell(|observer| observer.progress(&progress));
-            telling.check().map_err(ended_by)?;
+            telling.check()?;
         }
         Ok(())
     }
@@ -352,7 +352,7 @@ impl<const WATCHES: bool> Running for StreamEngine<WATCHES> {
             queued.iter().for_each(|joined| telling.waits(port.id, joined));
             inside.extend(queued);
         }
-        telling.check().map_err(ended_by)?;
+        telling.check()?;
         let more = !inside.is_empty()
             || tally.packets.inside > 0
             || self.sources.iter().any(|source| source.next().is_some());
@@ -365,7 +365,7 @@ impl<const WATCHES: bool> Running for StreamEngine<WATCHES> {
 
     fn progress(&self) -> Progress {
         let sources = self.sources.iter().map(|source| &source.injection);
-        let time = self.start.min(self.network.until);
+        let time = (self.start - Span::from_ps(1)).min(self.network.until);
         Progress { time, injected: self.injected, fraction: Injection::fraction(sources) }
     }
 

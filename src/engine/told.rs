@@ -45,10 +45,10 @@ impl<'o, const WATCHES: bool> Telling<'o, WATCHES> {
     /// What went wrong, if anything did.
     #[inline]
     pub fn check(&mut self) -> Result<(), ObserverError> {
-        match self.error.take() {
-            None => Ok(()),
-            Some(error) => Err(error),
+        if self.error.is_none() {
+            return Ok(());
         }
+        self.error.take().map_or(Ok(()), Err)
     }
 }
 

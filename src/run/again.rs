@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{MeasuredSummary, RunError, Stage, hash_input};
 use crate::capture::{CaptureKeys, Options as CaptureOptions, standard_input};
 use crate::compare::AcceptSummary;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, Registry};
 use crate::engine::Unwatched;
 use crate::scenario::{
     Accept, CaptureClock, DelayScope, Direction, Measured, Record, Scenario, Traffic, VantageText,
@@ -81,6 +81,8 @@ pub struct Against<'a> {
     pub clock: CaptureClock,
     /// How captures are read.
     pub options: CaptureOptions,
+    /// The kinds that the scenario of the run may name beside taunet's own.
+    pub registry: &'a Registry,
 }
 
 /// A run against a capture.
@@ -138,7 +140,7 @@ pub fn compare_run(
         .first()
         .map(|input| &input.path)
         .ok_or_else(|| not_a_run("it has no inputs".to_owned()))?;
-    let mut scenario = Scenario::load(path, &meta.overrides, Some(meta.seed))?;
+    let mut scenario = Scenario::load_with(path, &meta.overrides, Some(meta.seed), against.registry)?;
     let at = vantage(&scenario, against)?;
     let device = scenario.topology.port(at.port).device;
     let helps = |measured: &Measured| {

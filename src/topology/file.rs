@@ -372,7 +372,10 @@ impl Topology {
         let mut file: TopologyFile = document.deserialize()?;
         expand(&mut file, document)?;
         let models = load_models(&mut file, document);
-        let mut errors = make_custom(&mut file, document);
+        if let Some(error) = ConfigError::all(make_custom(&mut file, document)) {
+            return Err(error);
+        }
+        let mut errors = Vec::new();
         errors.extend(misplaced(&file, document));
         let devices =
             file.device.iter().map(|device| device_spec(device, &file.defaults)).collect::<Vec<_>>();

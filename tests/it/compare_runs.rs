@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use taunet::capture::{CaptureKeys, Options as CaptureOptions};
 use taunet::compare::{RunsError, compare_runs};
+use taunet::config::Registry;
 use taunet::run::{AgainError, Against, RunOptions, Summary, compare_run, run};
 use taunet::scenario::{Accept, CaptureClock, DelayScope, Scenario};
 use taunet::table::Format;
@@ -41,6 +42,7 @@ fn against(
         accept: Accept { w1_normalized: Some(1e-9), ..Accept::default() },
         clock: CaptureClock::default(),
         options: CaptureOptions::default(),
+        registry: &Registry::default(),
     };
     compare_run(out, &against, |_| ControlFlow::Continue(()))
 }

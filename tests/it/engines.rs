@@ -39,4 +39,30 @@ proptest! {
             prop_assert_eq!(&stream.1.waiting, &event.1.waiting);
         }
     }
+    /// Where a run pauses, and how often, changes nothing of what happens nor of what is told.
+    #[test]
+    fn a_run_with_pauses_is_the_same_run(
+        network in networks(),
+        mut pauses in prop::collection::vec(0..80_000_000_000u64, 0..6),
+    ) {
+        pauses.sort_unstable();
+        let sorted = |(outcome, mut log): (Outcome, Log)| {
+            log.sort();
+            (outcome, log)
+        };
+        for (engine, threads) in [(Engine::Event, 1), (Engine::Stream, 1), (Engine::Stream, 3)] {
+            let whole = match network.run(engine, threads) {
+                Err(EngineError::InstantCircle { .. }) => continue,
+                other => sorted(other.unwrap()),
+            };
+            let paused = sorted(network.run_paused(&pauses, engine, threads).unwrap());
+            prop_assert_eq!(&paused.0, &whole.0, "{:?}, {} threads", engine, threads);
+            prop_assert_eq!(&paused.1.hops, &whole.1.hops);
+            prop_assert_eq!(&paused.1.flows, &whole.1.flows);
+            prop_assert_eq!(&paused.1.injected, &whole.1.injected);
+            prop_assert_eq!(&paused.1.delivered, &whole.1.delivered);
+            prop_assert_eq!(&paused.1.dropped, &whole.1.dropped);
+            prop_assert_eq!(&paused.1.waiting, &whole.1.waiting);
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The integration tests: one module per behaviour.
 
+mod another_crate;
 mod browser;
 mod bytes;
 mod calibrate;
@@ -32,6 +33,7 @@ mod inspect;
 mod invariants;
 mod lab;
 mod learned;
+mod library;
 mod long_times;
 mod matching;
 mod mtu;

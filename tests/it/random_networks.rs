@@ -7,7 +7,7 @@ use rand::RngExt;
 
 use taunet::engine::{
     Dropped, Engine, EngineError, Hop, Injected, Injection, InjectionPoint, Observed, Observer, Outcome,
-    Settings, Unwatched, simulate,
+    Settings, Simulation, Unwatched, simulate,
 };
 use taunet::packet::{FlowKey, Packet, Tau};
 use taunet::random::stream;
@@ -346,22 +346,40 @@ impl Network {
         self.run_for(Unwatched, engine, threads)
     }
 
-    fn run_for(
+    /// The same with pauses at these instants, in picoseconds.
+    pub fn run_paused(
         &self,
-        observer: impl Observer,
+        pauses: &[u64],
         engine: Engine,
         threads: usize,
-    ) -> Result<Outcome, EngineError> {
+    ) -> Result<(Outcome, Log), EngineError> {
+        let mut log = Log::default();
         let topology = self.topology();
-        let settings = Settings {
+        let injections = self.injections(&topology);
+        let settings = self.settings(engine, threads);
+        let mut simulation = Simulation::start(topology, injections, settings, &mut log)?;
+        for pause in pauses {
+            let progress = simulation.run_until(Time::from_ps(*pause))?;
+            assert!(progress.time <= Time::from_ps(*pause), "{progress:?} after {pause} ps");
+        }
+        let outcome = simulation.finish()?.outcome;
+        Ok((outcome, log))
+    }
+
+    fn settings(&self, engine: Engine, threads: usize) -> Settings {
+        Settings {
             until: self.until.map(Time::from_ps),
             seed: self.seed,
             engine,
             threads,
             ..Settings::default()
-        };
+        }
+    }
+
+    fn run_for(observer: impl Observer, engine: Engine, threads: usize) -> Result<Outcome, EngineError> {
+        let topology = self.topology();
         let injections = self.injections(&topology);
-        simulate(topology, injections, settings, observer)
+        simulate(topology, injections, self.settings(engine, threads), observer)
     }
 }
 

@@ -24,6 +24,7 @@ pub(super) fn compare(
         accept: arguments.bounds()?,
         clock: arguments.clock,
         options: options.capture,
+        registry: &global.registry,
     };
     let mut bar = Bar::new(global, &arguments.first.display().to_string());
     let interrupt = Interrupt::new()?;

@@ -30,12 +30,12 @@ pub struct Export {
 }
 
 impl Export {
-    pub(super) fn run(self, _global: &Global, output: &mut Output) -> Result<(), CliError> {
+    pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
         let format =
             self.format.or_else(|| self.out.as_deref().and_then(ExportFormat::of)).ok_or_else(|| {
                 CliError::Usage("the format is not known: write --format dot, graphml or svg".to_owned())
             })?;
-        let topology = Topology::load(&self.file)?;
+        let topology = Topology::load_with(&self.file, &global.registry)?;
         let text = topology.export(format, ExportOptions { link_labels: self.link_labels });
         match &self.out {
             Some(path) => write_file(path, &text, self.force),

@@ -69,7 +69,7 @@ struct LinkReport {
 
 impl Show {
     pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
-        let topology = Topology::load(&self.file)?;
+        let topology = Topology::load_with(&self.file, &global.registry)?;
         if let Some(path) = &self.svg {
             let picture = topology.export(ExportFormat::Svg, ExportOptions { link_labels: self.link_labels });
             write_file(path, &picture, self.force)?;
