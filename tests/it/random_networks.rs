@@ -376,7 +376,12 @@ impl Network {
         }
     }
 
-    fn run_for(observer: impl Observer, engine: Engine, threads: usize) -> Result<Outcome, EngineError> {
+    fn run_for(
+        &self,
+        observer: impl Observer,
+        engine: Engine,
+        threads: usize,
+    ) -> Result<Outcome, EngineError> {
         let topology = self.topology();
         let injections = self.injections(&topology);
         simulate(topology, injections, self.settings(engine, threads), observer)
