@@ -15,7 +15,7 @@ use taunet::engine::{
 };
 use taunet::packet::{FlowKey, Packet, Tau};
 use taunet::ptm::{Buffer, FifoQueue, Place};
-use taunet::run::{RunError, RunOptions, run};
+use taunet::run::{RunError, RunOptions, Stage, run};
 use taunet::scenario::Scenario;
 use taunet::table::{Format, MemoryTables, NoTables, TableError, TableSink, Tables};
 use taunet::topology::{ForwardingChoice, ForwardingRule, PortId, Topology};
@@ -28,7 +28,7 @@ fn load(name: &str, set: &[&str]) -> Scenario {
     Scenario::load(&path, &set, None).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn go_on<T>(_: T) -> ControlFlow<()> {
+fn go_on(_: Stage<'_>) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
