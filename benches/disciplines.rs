@@ -92,7 +92,7 @@ fn ingress() -> (Vec<Tau>, Flows) {
         .map(|pid| {
             let bits = random.next_u64();
             let uniform = ((bits >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
-            now += -uniform.ln() * 789.0 * 8_000.0 / 0.9; // mean length 789 B; 8,000 ps per byte
+            now += -libm::log(uniform) * 789.0 * 8_000.0 / 0.9; // mean length 789 B; 8,000 ps per byte
             let (fid, class) = ((bits & 63) as u32, (bits >> 6 & 3) as u8);
             let length = 64 + (bits >> 8) as u32 % 1451;
             let packet = Packet { pid, fid, length, dscp: class, in_port: class.into(), ..Packet::default() };

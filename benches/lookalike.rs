@@ -119,8 +119,8 @@ fn plan(packets: u64, random: &mut ChaCha8Rng) -> Vec<Planned> {
 /// Box and Muller's method.
 fn log_normal(random: &mut ChaCha8Rng, median: f64, sigma: f64) -> f64 {
     let (u, v): (f64, f64) = (1.0 - random.random::<f64>(), random.random());
-    let normal = (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos();
-    median * (sigma * normal).exp()
+    let normal = (-2.0 * libm::log(u)).sqrt() * libm::cos(std::f64::consts::TAU * v);
+    median * libm::exp(sigma * normal)
 }
 
 /// A TCP connection between a client and the server.

@@ -98,7 +98,7 @@ fn write_replay(ingress: &Path, egress: &Path, packets: u64) -> Result<(), Box<d
     let (mut sent, mut received) = (create(ingress)?, create(egress)?);
     let (mut now, mut free) = (0.0f64, 0.0f64);
     for number in 0..packets {
-        now += -(1.0 - random.random::<f64>()).ln() * MEAN_GAP_NS;
+        now += -libm::log(1.0 - random.random::<f64>()) * MEAN_GAP_NS;
         let length = [64u32, 64, 576, 576, 1_514][random.random_range(0..5)];
         free = free.max(now) + f64::from(length) * 8.0 / 0.6;
         let frame = frame(length, number, random.random_range(0..FLOWS));

@@ -55,7 +55,7 @@ fn write(first: &Path, second: &Path, packets: u64, seconds: f64, snap_length: u
     let (mut now, mut free) = (0.0, 0.0f64);
     let mut queue: VecDeque<(f64, [u8; 96])> = VecDeque::new();
     for number in 0..packets {
-        now -= mean_ns * (1.0 - random.random::<f64>()).ln();
+        now -= mean_ns * libm::log(1.0 - random.random::<f64>());
         let flow = random.random_range(0..FLOWS);
         let frame = frame(flow, number, has_repeated && number % 50 == 0);
         sent.write(Timestamp::from_ns(START_NS + now as i128), LENGTH, &frame).unwrap();

@@ -51,6 +51,7 @@ fn main() {
         black_box(sum);
         println!("{name:<32} {:>6.1} ns", clock.elapsed().as_secs_f64() * 1e9 / f64::from(PACKETS));
     };
+    #[expect(clippy::disallowed_methods, reason = "measured beside that of libm")]
     logarithms("ln of the platform", f64::ln);
     logarithms("ln of libm", libm::log);
 

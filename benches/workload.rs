@@ -26,6 +26,7 @@ impl Random {
 
     /// An exponential gap, rounded to nanoseconds.
     #[inline]
+    #[expect(clippy::disallowed_methods, reason = "measured, and drawn like this by other simulators too")]
     pub fn gap(&mut self, mean_ns: f64) -> u64 {
         let uniform = ((self.next() >> 11) + 1) as f64 * (1.0 / 9_007_199_254_740_992.0);
         (-uniform.ln() * mean_ns + 0.5) as u64

@@ -173,7 +173,7 @@ mod tests {
             (0..200_000).map(|pid| impairment.pass(pid).unwrap().as_ps() as f64 / MS).collect();
         let count = delays.len() as f64;
         let mean = delays.iter().sum::<f64>() / count;
-        let variance = delays.iter().map(|delay| (delay - mean).powi(2)).sum::<f64>() / count;
+        let variance = delays.iter().map(|delay| (delay - mean) * (delay - mean)).sum::<f64>() / count;
         let least = delays.iter().copied().fold(f64::INFINITY, f64::min);
         let largest = delays.iter().copied().fold(0.0, f64::max);
         (mean, variance.sqrt(), least, largest)

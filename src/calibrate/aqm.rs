@@ -297,7 +297,7 @@ pub(super) fn descend<const N: usize>(
 
 /// The interval around `at` in which one parameter costs no more than `most`, of a cost that rises to either side.
 pub(super) fn interval(at: f64, most: f64, cost: impl Fn(f64) -> f64) -> (f64, f64) {
-    let parts: Vec<f64> = (1..=STEPS).map(|step| 0.0005 * 1.2f64.powi(step)).collect();
+    let parts: Vec<f64> = (1..=STEPS).map(|step| 0.0005 * libm::pow(1.2, f64::from(step))).collect();
     let reach = |direction: f64| {
         let within = parts.partition_point(|part| cost(at * (1.0 + direction * part)) <= most);
         within.checked_sub(1).map_or(0.0, |last| parts[last])

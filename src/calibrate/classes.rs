@@ -433,7 +433,7 @@ fn turns(sample: &Sample, classes: usize, guard: f64) -> Vec<Option<(f64, f64)>>
             turns.retain(|bytes| *bytes <= most);
             let n = turns.len() as f64;
             let mean = turns.iter().sum::<f64>() / n;
-            let variance = turns.iter().map(|bytes| (bytes - mean).powi(2)).sum::<f64>() / n;
+            let variance = turns.iter().map(|bytes| (bytes - mean) * (bytes - mean)).sum::<f64>() / n;
             Some((mean, 2.0 * (variance / n).sqrt()))
         })
         .collect()

@@ -347,7 +347,7 @@ pub(crate) fn parameters(aqm: &AqmEstimate) -> String {
         let Parameter { name, value, uncertainty, unit } = parameter;
         let digits = match uncertainty.abs() {
             small if small <= 0.0 => 3,
-            small => (1.0 - small.log10().floor()).clamp(0.0, 6.0) as usize,
+            small => (1.0 - libm::log10(small).floor()).clamp(0.0, 6.0) as usize,
         };
         format!("{name} {value:.digits$} +- {uncertainty:.digits$} {unit}").trim_end().to_owned()
     });

@@ -237,7 +237,7 @@ fn roundest_below(total: f64) -> f64 {
     if total <= 0.0 {
         return 0.0;
     }
-    let mut step = 10f64.powi(total.log10().floor() as i32);
+    let mut step = libm::pow(10.0, libm::log10(total).floor());
     loop {
         // Steps of nanoseconds are as fine as stamps.
         let rounded = (total / step + 1e-9).floor() * step;
@@ -372,7 +372,7 @@ impl Pace {
         let within = rest.iter().filter(|us| (low..=high).contains(*us));
         let (count, sum) = within.clone().fold((0.0, 0.0), |(count, sum), us| (count + 1.0, sum + us));
         let mean = sum / count;
-        (within.map(|us| (us - mean).powi(2)).sum::<f64>() / count).sqrt()
+        (within.map(|us| (us - mean) * (us - mean)).sum::<f64>() / count).sqrt()
     }
 }
 
@@ -402,8 +402,8 @@ fn pace(packets: &[Delayed]) -> Option<Pace> {
     let slowest = 1.02 * (last.0 - first.0) / bytes;
     let beginning = &packets[..packets.len().min(TRIED)];
     let none = Pace { us_per_byte: 0.0, burst: 0.0, at_end: false }.spread(beginning);
-    let rates = (0..130).map(|step| slowest / STEP.powi(step));
-    let bursts = (0..10).map(|step| if step == 0 { 0.0 } else { 150.0 * 1.7f64.powi(step) });
+    let rates = (0..130).map(|step| slowest / libm::pow(STEP, f64::from(step)));
+    let bursts = (0..10).map(|step| if step == 0 { 0.0 } else { 150.0 * libm::pow(1.7, f64::from(step)) });
     let tried = rates.flat_map(|us_per_byte| {
         let with = move |burst| [false, true].map(|at_end| Pace { us_per_byte, burst, at_end });
         bursts.clone().flat_map(with)
@@ -502,9 +502,9 @@ fn jitter(rest: &mut [f64], overtaking: u64, path: &mut PathEstimate) -> Option<
     let of = |q: f64, rest: &mut [f64]| quantile(rest, q).map(|us| us - path.delay_us);
     let count = rest.len() as f64;
     let mean = rest.iter().sum::<f64>() / count;
-    let moment = |power: i32| rest.iter().map(|us| (us - mean).powi(power)).sum::<f64>() / count;
-    let variance = moment(2);
-    let kurtosis = moment(4) / variance.max(f64::MIN_POSITIVE).powi(2);
+    let squares = || rest.iter().map(|us| (us - mean) * (us - mean));
+    let variance = squares().sum::<f64>() / count;
+    let kurtosis = squares().map(|square| square * square).sum::<f64>() / count / (variance * variance);
     path.delay_uncertainty_us = (0.02 * variance.sqrt()).max(FORWARDING);
     Some(JitterEstimate {
         mean_us: mean - path.delay_us,

@@ -339,7 +339,8 @@ fn overhead(stretches: &[Stretch]) -> Option<OverheadEstimate> {
     let found = bytes(all)?;
     let mut squares = 0.0;
     for part in parts {
-        squares += (bytes(all.plus(part, -1.0))? - found).powi(2);
+        let off = bytes(all.plus(part, -1.0))? - found;
+        squares += off * off;
     }
     let error = (squares * (PARTS - 1) as f64 / PARTS as f64).sqrt();
     let explains = all.left_by_both()? < EXPLAINS * all.left_by_rate();

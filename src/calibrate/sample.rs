@@ -144,15 +144,15 @@ pub(super) fn roundest(value: f64, uncertainty: f64) -> f64 {
     if value <= 0.0 || !value.is_finite() {
         return value;
     }
-    let magnitude = value.log10().floor() as i32;
+    let magnitude = libm::log10(value).floor() as i32;
     for digits in 0..15 {
         let exponent = magnitude - digits;
         // Powers of ten below one are no doubles: divide by their inverse.
         let rounded = if exponent >= 0 {
-            let step = 10f64.powi(exponent);
+            let step = libm::pow(10.0, f64::from(exponent));
             (value / step).round() * step
         } else {
-            let parts = 10f64.powi(-exponent);
+            let parts = libm::pow(10.0, f64::from(-exponent));
             (value * parts).round() / parts
         };
         if (rounded - value).abs() <= uncertainty {

@@ -490,10 +490,10 @@ fn politis_white(series: &[f64]) -> usize {
     if variance.is_nan() || variance <= 0.0 {
         return 1;
     }
-    let run = (n.log10().sqrt().ceil() as usize).max(5);
+    let run = (libm::log10(n).sqrt().ceil() as usize).max(5);
     let furthest = (n.sqrt().ceil() as usize + run).min(series.len() - 1);
     let covariances: Vec<f64> = (0..=furthest).map(covariance).collect();
-    let significant = 2.0 * (n.log10() / n).sqrt();
+    let significant = 2.0 * (libm::log10(n) / n).sqrt();
     let is_small =
         |lag: usize| covariances.get(lag).is_none_or(|value| (value / variance).abs() < significant);
     // The last lag before `run` of them in a row are no correlation at all.
@@ -507,7 +507,7 @@ fn politis_white(series: &[f64]) -> usize {
         spectrum += 2.0 * weight * covariance;
     }
     let d = 4.0 / 3.0 * spectrum * spectrum;
-    let length = if d > 0.0 { (2.0 * g * g / d).cbrt() * n.cbrt() } else { 1.0 };
+    let length = if d > 0.0 { libm::cbrt(2.0 * g * g / d) * libm::cbrt(n) } else { 1.0 };
     let longest = (3.0 * n.sqrt()).min(n / 3.0).ceil();
     (length.ceil().min(longest) as usize).max(1)
 }
@@ -520,7 +520,8 @@ mod tests {
 
     /// A standard normal number, by Box and Muller.
     fn normal(random: &mut Stream) -> f64 {
-        (-2.0 * (1.0 - unit(random)).ln()).sqrt() * (std::f64::consts::TAU * unit(random)).cos()
+        let radius = (-2.0 * libm::log(1.0 - unit(random))).sqrt();
+        radius * libm::cos(std::f64::consts::TAU * unit(random))
     }
 
     /// A series of which each value keeps the part `memory` of the one before; its variance is 1.
@@ -559,7 +560,7 @@ mod tests {
             all[10]
         });
         // An autoregressive series has G = 2 a / (1 - a^2)^... : the rule's own limit is (6 a^2 / (1 - a^2)^2 n)^(1/3).
-        let limit = |a: f64| (6.0 * a * a / (1.0 - a * a).powi(2) * 1_000.0).cbrt();
+        let limit = |a: f64| libm::cbrt(6.0 * a * a / (1.0 - a * a) / (1.0 - a * a) * 1_000.0);
         assert!(lengths[0] <= 5, "{lengths:?}");
         assert!((lengths[1] as f64 / limit(0.5) - 1.0).abs() < 0.5, "{lengths:?} {}", limit(0.5));
         assert!((lengths[2] as f64 / limit(0.9) - 1.0).abs() < 0.5, "{lengths:?} {}", limit(0.9));

@@ -154,8 +154,8 @@ fn correlation(pairs: &[(f64, f64)]) -> Option<f64> {
     let mean_y = pairs.iter().map(|(_, y)| y).sum::<f64>() / n;
     let (mut xx, mut yy, mut xy) = (0.0, 0.0, 0.0);
     for (x, y) in pairs {
-        xx += (x - mean_x).powi(2);
-        yy += (y - mean_y).powi(2);
+        xx += (x - mean_x) * (x - mean_x);
+        yy += (y - mean_y) * (y - mean_y);
         xy += (x - mean_x) * (y - mean_y);
     }
     let scale = xx.sqrt() * yy.sqrt();

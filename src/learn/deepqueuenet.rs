@@ -148,8 +148,9 @@ impl Learner for Training {
         for batch in self.validated.chunks(BATCH) {
             let batch = self.validation.batch(batch);
             self.framework.predict(&batch, &mut outputs);
-            let errors = outputs.iter().zip(&batch.targets);
-            sum += errors.map(|(output, target)| f64::from(output - target).powi(2)).sum::<f64>();
+            let errors =
+                outputs.iter().zip(&batch.targets).map(|(output, target)| f64::from(output - target));
+            sum += errors.map(|error| error * error).sum::<f64>();
         }
         Some(sum / self.validated.len() as f64)
     }

@@ -98,21 +98,21 @@ fn services(trace: &Trace, classes: usize, until: usize) -> (Vec<Vec<Sent>>, Vec
 
 /// The middle of the sizes from `least` to `most` that explain most.
 fn best(least: f64, most: f64, explains: impl Fn(f64) -> f64) -> f64 {
-    let (mut least, mut most) = (least.ln(), most.ln());
+    let (mut least, mut most) = (libm::log(least), libm::log(most));
     for _ in 0..4 {
         let step = (most - least) / (SIZES - 1) as f64;
         let sizes: Vec<f64> = (0..SIZES).map(|index| least + step * index as f64).collect();
-        let found: Vec<f64> = sizes.iter().map(|size| explains(size.exp())).collect();
+        let found: Vec<f64> = sizes.iter().map(|size| explains(libm::exp(*size))).collect();
         let top = found.iter().copied().fold(0.0, f64::max);
         let first = found.iter().position(|count| *count == top).unwrap_or(0);
         let length = found[first..].iter().take_while(|count| **count == top).count();
         let last = first + length - 1;
         if length > 3 {
-            return (0.5 * (sizes[first] + sizes[last])).exp();
+            return libm::exp(0.5 * (sizes[first] + sizes[last]));
         }
         (least, most) = (sizes[first] - step, sizes[last] + step);
     }
-    (0.5 * (least + most)).exp()
+    libm::exp(0.5 * (least + most))
 }
 
 /// Which decisions a rule explains, so far.

@@ -223,7 +223,7 @@ mod tests {
             let mut at = 0.0;
             while at < 300_000.0 {
                 let uniform = (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
-                at += -(1.0 - uniform).ln() / rate;
+                at += -libm::log(1.0 - uniform) / rate;
                 arrivals.push(((at * MS as f64) as u64, 125, dscp));
             }
         }

@@ -181,7 +181,7 @@ fn nice(least: f64) -> f64 {
     if least.is_nan() || least <= 0.0 {
         return 1.0;
     }
-    let power = 10f64.powf(least.log10().floor());
+    let power = libm::pow(10.0, libm::log10(least).floor());
     [1.0, 2.0, 5.0, 10.0]
         .into_iter()
         .map(|factor| factor * power)

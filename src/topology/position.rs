@@ -58,10 +58,13 @@ impl Position {
                 Position::Geographic { latitude, longitude },
                 Position::Geographic { latitude: other_latitude, longitude: other_longitude },
             ) => {
-                let half = |from: f64, to: f64| ((to - from).to_radians() / 2.0).sin().powi(2);
-                let across = latitude.to_radians().cos() * other_latitude.to_radians().cos();
+                let half = |from: f64, to: f64| {
+                    let sine = libm::sin((to - from).to_radians() / 2.0);
+                    sine * sine
+                };
+                let across = libm::cos(latitude.to_radians()) * libm::cos(other_latitude.to_radians());
                 let haversine = half(latitude, other_latitude) + across * half(longitude, other_longitude);
-                2.0 * EARTH_RADIUS_M * haversine.min(1.0).sqrt().asin()
+                2.0 * EARTH_RADIUS_M * libm::asin(haversine.min(1.0).sqrt())
             }
             (Position::Plane { x, y }, Position::Plane { x: other_x, y: other_y }) => {
                 let side = |from: Distance, to: Distance| from.as_um().abs_diff(to.as_um()) as f64 / 1e6;
@@ -70,7 +73,7 @@ impl Position {
             }
             _ => return None,
         };
-        // Rounded to a millimetre: the last bits of a sine are not the same everywhere.
+        // Rounded to a millimetre: further digits say nothing of a place.
         Some(Distance::from_um((metres * 1e3).round() as u64 * 1_000))
     }
 }

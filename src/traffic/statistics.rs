@@ -20,7 +20,8 @@ pub(super) fn gaps_s(arrivals: &mut impl Arrivals, count: usize) -> Vec<f64> {
 /// The mean, and the squared coefficient of variation: variance over mean squared.
 pub(super) fn moments(values: &[f64]) -> (f64, f64) {
     let mean = values.iter().sum::<f64>() / values.len() as f64;
-    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64;
+    let variance =
+        values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / values.len() as f64;
     (mean, variance / (mean * mean))
 }
 

@@ -334,7 +334,7 @@ fn the_mean_wait_of_an_m_d_1_queue() {
             let mut now = 0.0;
             let packets: Vec<(u64, u32, u32)> = (0..100_000)
                 .map(|_| {
-                    now += -(1.0 - random.random::<f64>()).ln() * service / rho;
+                    now += -libm::log(1.0 - random.random::<f64>()) * service / rho;
                     (now as u64, 1_000, 0)
                 })
                 .collect();
@@ -346,7 +346,7 @@ fn the_mean_wait_of_an_m_d_1_queue() {
         .collect();
     let n = means.len() as f64;
     let mean = means.iter().sum::<f64>() / n;
-    let deviation = (means.iter().map(|m| (m - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
+    let deviation = (means.iter().map(|m| (m - mean) * (m - mean)).sum::<f64>() / (n - 1.0)).sqrt();
     let theory = rho * service / (2.0 * (1.0 - rho));
     // Student's t, 9 degrees of freedom, 99 %.
     let interval = 3.25 * deviation / n.sqrt();

@@ -373,8 +373,8 @@ fn band(case: &Case, ptm: &PtmSpec) -> Band {
     let figures = (0..FIGURES.len()).map(|index| {
         let values: Vec<f64> = seeds.iter().map(|seed| seed.values[index]).collect();
         let mean = values.iter().sum::<f64>() / values.len() as f64;
-        let variance =
-            values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64;
+        let variance = values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>()
+            / (values.len() - 1) as f64;
         let (least, most) = values.iter().fold((f64::MAX, f64::MIN), |(a, b), v| (a.min(*v), b.max(*v)));
         let found = kernel.values[index];
         let equal = (mean.abs() / 1_000.0).max(if TIMES.contains(&index) { EQUAL_US } else { 0.0 });

@@ -92,7 +92,7 @@ impl Lengths {
 
     /// Exponential lengths, rounded up to whole bytes.
     fn exponential(mean: f64) -> Self {
-        let cumulative = |bytes: u32| 1.0 - (-f64::from(bytes) / mean).exp();
+        let cumulative = |bytes: u32| 1.0 - libm::exp(-f64::from(bytes) / mean);
         let longest = (mean * 20.0) as u32;
         let part = |bytes: u32| (f64::from(bytes), cumulative(bytes) - cumulative(bytes - 1));
         Lengths { toml: "{ cdf = \"lengths.csv\" }".to_owned(), parts: (1..=longest).map(part).collect() }
@@ -112,7 +112,10 @@ impl Lengths {
 
     /// The mean of the service time's `power` in seconds, where a byte takes a microsecond.
     fn moment(&self, power: i32) -> f64 {
-        self.parts.iter().map(|(bytes, probability)| probability * (bytes * 1e-6).powi(power)).sum()
+        self.parts
+            .iter()
+            .map(|(bytes, probability)| probability * libm::pow(bytes * 1e-6, power.into()))
+            .sum()
     }
 }
 
@@ -149,7 +152,7 @@ impl Experiment {
             for (place, (name, expected)) in expected.into_iter().enumerate() {
                 let samples: Vec<f64> = samples.iter().map(|sample| sample[place]).collect();
                 let mean = mean(samples.iter().copied());
-                let variance = samples.iter().map(|sample| (sample - mean).powi(2)).sum::<f64>()
+                let variance = samples.iter().map(|sample| (sample - mean) * (sample - mean)).sum::<f64>()
                     / (REPLICATIONS - 1) as f64;
                 let half_width = STUDENT_T * (variance / REPLICATIONS as f64).sqrt();
                 println!("{engine:?} {name}: {mean:.4e} +- {half_width:.1e}, expected {expected:.4e}");
@@ -242,7 +245,7 @@ fn m_m_1() {
     let utilization = arrivals / service;
     let wait = utilization / (service - arrivals);
     let bound = 2.0 * wait;
-    let tail = utilization * (-(service - arrivals) * bound).exp();
+    let tail = utilization * libm::exp(-(service - arrivals) * bound);
     let traffic = poisson("a", arrivals, &lengths.toml, 0);
     let experiment = Experiment::new(&topology(&[SERVER], "{ kind = \"fifo\" }"), &traffic, &lengths);
     let expected = [
@@ -267,7 +270,7 @@ fn what_leaves_m_m_1_is_poisson() {
     let expected = [
         ("mean gap", 1.0 / arrivals),
         ("mean square of gaps", 2.0 / (arrivals * arrivals)),
-        ("gaps above the mean", (-1.0f64).exp()),
+        ("gaps above the mean", libm::exp(-1.0)),
         ("mean product of neighbouring gaps", 1.0 / (arrivals * arrivals)),
     ];
     experiment.expect(expected, |passages| {

@@ -113,7 +113,7 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
     let mut waited: Vec<f64> =
         seen.joined[seen.fit.clone()].iter().filter_map(|joined| Some(joined.taken? - joined.at)).collect();
     let middle = quantile(&mut waited, 0.5).unwrap_or(0.0).max(1e3);
-    let around = (-12..=12).map(|step| middle * 1.05f64.powi(step));
+    let around = (-12..=12).map(|step| middle * libm::pow(1.05, f64::from(step)));
     let usual = [2e3, 5e3, 7.5e3, 10e3, 12.5e3, 15e3, 17.5e3, 20e3, 25e3, 30e3, 40e3, 50e3, 75e3, 100e3];
     let mut targets: Vec<(f64, f64)> = around
         .chain(usual)

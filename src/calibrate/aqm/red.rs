@@ -93,7 +93,7 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
     };
     let mut starts: Vec<(f64, [f64; 3], f64)> = Vec::new();
     for log in WEIGHTS {
-        let weight = 0.5f64.powi(log);
+        let weight = libm::ldexp(1.0, -log);
         let averages = averages(seen, weight, mean_packet, setting);
         let within = |hit: bool| {
             let of = |place: &usize| seen.joined[*place].is_hit() == hit;

@@ -19,10 +19,10 @@ fn both(value: f64, uncertainty: f64, unit: &str) -> [String; 2] {
     let digits = match uncertainty.abs() {
         small if !small.is_finite() => return [with_unit(four_digits(value), unit), "not seen".to_owned()],
         small if small <= 0.0 => 3,
-        small => (1.0 - small.log10().floor()).clamp(0.0, 6.0) as usize,
+        small => (1.0 - libm::log10(small).floor()).clamp(0.0, 6.0) as usize,
     };
     // Not -0.000.
-    let value = if value.abs() < 0.5 * 0.1f64.powi(digits as i32) { 0.0 } else { value };
+    let value = if value.abs() < 0.5 * libm::pow(0.1, digits as f64) { 0.0 } else { value };
     [with_unit(format!("{value:.digits$}"), unit), with_unit(format!("{uncertainty:.digits$}"), unit)]
 }
 

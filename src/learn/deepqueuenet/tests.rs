@@ -19,7 +19,7 @@ fn queue(packets: usize, seed: u64) -> Trace {
     let (mut arrival, mut free) = (Time::ZERO, Time::ZERO);
     let passages = (0..packets).map(|pid| {
         let mut draw = |below: f64| random::unit(&mut random) * below;
-        let gap = -(1.0 - draw(1.0)).ln() * 750e-6;
+        let gap = -libm::log(1.0 - draw(1.0)) * 750e-6;
         arrival = arrival + Span::from_ps((gap * 1e12) as u64);
         let (length, in_port) = (100 + draw(1_300.0) as u32, draw(4.0) as u16);
         let packet = Packet { pid: pid as u64, length, in_port, ..Packet::default() };

@@ -102,7 +102,7 @@ fn under_overload_the_delay_of_each_flow_settles_at_the_target() {
     let mut now = 0;
     let ingress: Vec<Tau> = (0..400_000)
         .map(|_| {
-            now += (-(1.0 - random::unit(&mut random)).ln() * MS as f64 / 15.0) as u64;
+            now += (-libm::log(1.0 - random::unit(&mut random)) * MS as f64 / 15.0) as u64;
             let fid = u32::from(random::unit(&mut random) < 0.5);
             let packet = Packet { fid, length: 1_000, ..Packet::default() };
             Tau { timestamp: Time::from_ps(now), packet }

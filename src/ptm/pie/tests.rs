@@ -244,7 +244,7 @@ fn under_overload_the_delay_settles_at_the_target() {
     let mut now = 0;
     let ingress: Vec<Tau> = (0..500_000)
         .map(|_| {
-            now += (-(1.0 - random::unit(&mut random)).ln() * MS as f64 / 12.5) as u64;
+            now += (-libm::log(1.0 - random::unit(&mut random)) * MS as f64 / 12.5) as u64;
             Tau { timestamp: Time::from_ps(now), packet: Packet { length: 1_000, ..Packet::default() } }
         })
         .collect();

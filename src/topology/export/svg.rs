@@ -137,7 +137,7 @@ fn write_links(
 /// Thicker for ten times the bandwidth.
 fn line_width(link: &DirectedLink) -> f64 {
     let bits = bits_per_second(link.link.bandwidth).unwrap_or(1_000_000_000);
-    (1.4 + 0.5 * (bits as f64 / 1e9).log10()).clamp(0.7, 3.5)
+    (1.4 + 0.5 * libm::log10(bits as f64 / 1e9)).clamp(0.7, 3.5)
 }
 
 /// `a:0 - b:1, 10 Gbps, 5 us`

@@ -125,7 +125,7 @@ fn every_picture_is_finite_and_nothing_covers_another() {
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{text}");
         for (index, a) in places.iter().enumerate() {
             for b in &places[..index] {
-                let distance = ((a.1 - b.1).powi(2) + (a.2 - b.2).powi(2)).sqrt();
+                let distance = libm::hypot(a.1 - b.1, a.2 - b.2);
                 assert!(distance > 14.0, "{text}: {a:?} {b:?}");
             }
         }

@@ -116,7 +116,7 @@ impl Waxman {
                 // A reach of nothing joins what stands at one place.
                 let distance = squared(place, other).sqrt();
                 let probability =
-                    if distance == 0.0 { self.beta } else { self.beta * (-distance / reach).exp() };
+                    if distance == 0.0 { self.beta } else { self.beta * libm::exp(-distance / reach) };
                 if draws.unit((to as u64) << 32 | from as u64) < probability {
                     links.push((from, to));
                 }

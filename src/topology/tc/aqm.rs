@@ -313,7 +313,7 @@ pub(super) fn red(qdisc: &Qdisc<'_>, remarks: &mut Vec<String>) -> Result<Table,
         .with_size("min", ByteCount::new(red.min))
         .with_size("max", ByteCount::new(red.max))
         .with("max_p", &max_p)
-        .with("weight", &0.5_f64.powi(weight))
+        .with("weight", &libm::ldexp(1.0, -weight))
         .with("ecn", &ecn)
         .with("hard_drop", &hard_drop)
         .with_size("mean_packet", ByteCount::new(red.mean))
@@ -352,7 +352,7 @@ impl Red {
     fn weight_log(&self) -> Option<i32> {
         let above = f64::from(self.burst) + 1.0 - self.min as f64 / self.mean as f64;
         let fits = |log: &i32| {
-            let weight = 0.5_f64.powi(*log);
+            let weight = libm::ldexp(1.0, -log);
             above <= (1.0 - libm::pow(1.0 - weight, self.burst.into())) / weight
         };
         (1..32).find(fits).filter(|_| above >= 1.0)
@@ -368,8 +368,8 @@ impl Red {
         if width == 0.0 {
             return Some(self.probability).filter(|probability| *probability > 0.0);
         }
-        let log = (0..32).find(|log| self.probability / width * 2_f64.powi(*log) > 1.0)?;
-        Some(if self.probability == 1.0 { width / 2_f64.powi(log) } else { self.probability })
+        let log = (0..32).find(|log| libm::ldexp(self.probability / width, *log) > 1.0)?;
+        Some(if self.probability == 1.0 { libm::ldexp(width, -log) } else { self.probability })
     }
 }
 

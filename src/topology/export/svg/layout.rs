@@ -25,6 +25,11 @@ pub(super) struct Point {
 }
 
 impl Point {
+    /// The point in that direction, in radians, at that distance from the origin.
+    pub fn at_angle(radians: f64, distance: f64) -> Point {
+        Point { x: distance * libm::cos(radians), y: distance * libm::sin(radians) }
+    }
+
     pub fn distance(self, other: Point) -> f64 {
         let (x, y) = (other.x - self.x, other.y - self.y);
         (x * x + y * y).sqrt()
@@ -124,7 +129,7 @@ impl Layout {
             let here = self.places[device];
             let angle = |&end: &usize| {
                 let there = self.places[end];
-                (there.y - here.y).atan2(there.x - here.x)
+                libm::atan2(there.y - here.y, there.x - here.x)
             };
             let mut angles = others.iter().map(angle).collect::<Vec<_>>();
             angles.sort_by(f64::total_cmp);
@@ -135,8 +140,8 @@ impl Layout {
                     true => start + gap * place as f64 / leaves.len() as f64,
                     false => start + gap * (place as f64 + 1.0) / (leaves.len() as f64 + 1.0),
                 };
-                self.places[leaf] =
-                    Point { x: here.x + radius * angle.cos(), y: here.y + radius * angle.sin() };
+                let off = Point::at_angle(angle, radius);
+                self.places[leaf] = Point { x: here.x + off.x, y: here.y + off.y };
             }
         }
     }

@@ -20,7 +20,7 @@ pub(super) fn from_positions(topology: &Topology, devices: &[usize]) -> Option<V
         return None;
     }
     // The map is true to scale along its middle parallel.
-    let shrink = (latitudes.sum::<f64>() / on_earth.max(1) as f64).to_radians().cos();
+    let shrink = libm::cos((latitudes.sum::<f64>() / on_earth.max(1) as f64).to_radians());
     let place = |position: &Position| match *position {
         Position::Geographic { latitude, longitude } => Point { x: longitude * shrink, y: -latitude },
         Position::Plane { x, y } => Point { x: x.as_um() as f64, y: y.as_um() as f64 },

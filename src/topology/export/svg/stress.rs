@@ -31,7 +31,7 @@ pub(super) fn places(neighbours: &[Vec<usize>], devices: &[usize]) -> Vec<Point>
 
 fn circle(count: usize, radius: f64) -> Vec<Point> {
     let angle = |place: usize| TAU * place as f64 / count as f64;
-    (0..count).map(|place| Point { x: radius * angle(place).cos(), y: radius * angle(place).sin() }).collect()
+    (0..count).map(|place| Point::at_angle(angle(place), radius)).collect()
 }
 
 /// Links between every two devices; a little more than the longest where there is no way.
@@ -115,12 +115,12 @@ fn majorize(places: &mut [Point], distances: &[Vec<f64>]) {
             let weight = 1.0 / (wanted * wanted);
             let distance = here.distance(there);
             // Two at one place part in a direction of their own.
-            let (along_x, along_y) = match distance > 1e-6 {
-                true => ((here.x - there.x) / distance, (here.y - there.y) / distance),
-                false => ((device as f64 * 2.4).cos(), (device as f64 * 2.4).sin()),
+            let along = match distance > 1e-6 {
+                true => Point { x: (here.x - there.x) / distance, y: (here.y - there.y) / distance },
+                false => Point::at_angle(device as f64 * 2.4, 1.0),
             };
-            x += weight * (there.x + wanted * along_x);
-            y += weight * (there.y + wanted * along_y);
+            x += weight * (there.x + wanted * along.x);
+            y += weight * (there.y + wanted * along.y);
             weights += weight;
         }
         if weights > 0.0 {

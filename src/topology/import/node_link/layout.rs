@@ -7,7 +7,7 @@ use crate::topology::import::network::Network;
 pub fn place(network: &mut Network) {
     let positions = network.nodes.iter().map(|node| numbers(node.attributes.get("pos")?)).collect::<Vec<_>>();
     let circle = |from, to| Some(place_of(from)?.distance(place_of(to)?)?.as_um() as f64 / 1e9);
-    let straight = |from: [f64; 2], to: [f64; 2]| Some((from[0] - to[0]).hypot(from[1] - to[1]));
+    let straight = |from: [f64; 2], to: [f64; 2]| Some(libm::hypot(from[0] - to[0], from[1] - to[1]));
     let is_circle = confirmed(network, &positions, circle);
     let is_plane = !is_circle && confirmed(network, &positions, straight);
     for (node, position) in network.nodes.iter_mut().zip(positions) {
