@@ -1,4 +1,4 @@
-//! The rules of the house: data flows one way, and some crates are named in one file only.
+//! The rules of the house: data flows one way, some crates are named in one file only, and one version is named everywhere.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,4 +64,11 @@ fn third_party_crates_keep_to_their_file() {
             .collect();
         assert_eq!(users, [PathBuf::from(keeper)], "{name}");
     }
+}
+
+#[test]
+fn the_citation_is_of_this_version() {
+    let citation = fs::read_to_string("CITATION.cff").unwrap();
+    let version = citation.lines().find_map(|line| line.strip_prefix("version: "));
+    assert_eq!(version, Some(env!("CARGO_PKG_VERSION")));
 }
