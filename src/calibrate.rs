@@ -40,8 +40,10 @@ pub use classes::{ClassRange, Classification, Field};
 pub use curves::Curves;
 pub use files::write;
 #[cfg(feature = "cli")]
-pub(crate) use files::{framing_text, parameters, path_figures};
+pub(crate) use files::{parameters, path_figures};
 pub use fit::{Estimates, ProcessingEstimate};
+#[cfg(feature = "cli")]
+pub(crate) use model::framing_text;
 pub use model::{Bottleneck, ClassModel, DisciplineKind, Model};
 pub use path::{JitterBehind, JitterEstimate, PathEstimate, ReorderEstimate};
 pub use rate::RateEstimate;

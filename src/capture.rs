@@ -35,8 +35,10 @@ mod input;
 mod link_type;
 mod pcapng;
 mod reader;
+mod record;
 mod rtt;
 mod selection;
+mod selector;
 mod sorted;
 pub(crate) mod standard_input;
 mod statistics;
@@ -53,7 +55,8 @@ pub use headers::headers;
 pub use histogram::Histogram;
 pub use link_type::LinkType;
 pub use pcapng::PcapngWriter;
-pub use reader::{Reader, Record};
+pub use reader::Reader;
+pub use record::Record;
 pub use rtt::{
     ConnectionRtts, Rtt, RttCounts, RttEstimator, RttMethod, RttQuantiles, RttTable, SideRtts, Signs,
 };

@@ -4,6 +4,8 @@ mod accept;
 mod bootstrap;
 mod captures;
 mod clocks;
+mod delays;
+mod distribution;
 mod groups;
 mod matching;
 mod metrics;
@@ -22,13 +24,12 @@ pub use captures::{
 };
 pub(crate) use captures::{REACH_PS, ps_since, refuse_nat64};
 pub use clocks::{ClockPart, ClockSummary, Clocks, Passage};
+pub use delays::{DelayComparison, compare_delays};
+pub use distribution::{DelaySummary, summarize};
 pub use groups::{GroupComparison, PathComparison, compare_groups};
 pub(crate) use matching::fragments::Recorded;
 pub use matching::{Confusion, Loss, MatchCounts, Matched, Measurement, Sighting, match_packets};
-pub use metrics::{
-    Agreement, ByOrigin, DelayComparison, DelaySummary, Delays, RelativeError, agreement, compare_delays,
-    jitter_ps, summarize,
-};
+pub use metrics::{Agreement, ByOrigin, Delays, RelativeError, agreement, jitter_ps};
 pub use one_way::{OneWay, OneWayConfidence, one_way};
 pub use over_time::{OverTime, Window, Windows};
 pub use rtt::{ConnectionAgreement, RttAgreement, RttComparison, RttPort, RttWatch, compare_rtts};

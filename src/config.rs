@@ -13,6 +13,7 @@ mod overrides;
 mod registry;
 mod synonym;
 mod tagged;
+mod tagged_keys;
 
 use std::ops::Range;
 use std::path::Path;

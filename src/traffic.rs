@@ -10,6 +10,7 @@ pub mod arrivals;
 pub mod cbr;
 pub mod custom;
 mod draw;
+mod even_spacing;
 pub mod generator;
 pub mod markovian;
 pub mod matrix;

@@ -16,6 +16,7 @@
 //! the base unit is an error, not a rounding.
 
 mod bandwidth;
+mod decimal;
 mod hint;
 mod packet_rate;
 mod probability;

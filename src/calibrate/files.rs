@@ -9,13 +9,13 @@ use serde_json::Value;
 use super::aqm::{AqmEstimate, AqmKind, Parameter};
 use super::bucket::Figure;
 use super::buffer::{BufferEstimate, Counts, LossFinding};
-use super::model::{Bottleneck, DEVICE, EGRESS_PORT, SINK, host};
+use super::model::{Bottleneck, DEVICE, EGRESS_PORT, SINK, framing_text, host};
 use super::path::PathEstimate;
 use super::report;
 use super::{CalibrateError, Calibration};
 use crate::capture::{CaptureKeys, standard_input};
 use crate::config::toml_value;
-use crate::ptm::{Framing, LinkLayer, NetemSpec, PtmSpec};
+use crate::ptm::{NetemSpec, PtmSpec};
 use crate::record::{DirectoryError, RunDirectory};
 use crate::units::{Bandwidth, ByteCount, Span};
 
@@ -287,18 +287,6 @@ fn inline(value: &Value) -> String {
         Value::String(string) => toml_value(string),
         other => other.to_string(),
     }
-}
-
-/// A framing in words: `24 B`, `24 B, 64 B at least, in ATM cells`.
-pub(crate) fn framing_text(framing: &Framing) -> String {
-    let mut text = format!("{} B", framing.overhead.bytes());
-    if framing.mpu > 0 {
-        text.push_str(&format!(", {} B at least", framing.mpu));
-    }
-    if framing.link_layer == LinkLayer::Atm {
-        text.push_str(", in ATM cells");
-    }
-    text
 }
 
 /// What was found of the path: names and figures.

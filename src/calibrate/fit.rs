@@ -16,7 +16,7 @@ use super::model::Model;
 use super::passage::{Joined, Passage};
 use super::path::{JitterBehind, PathEstimate};
 use super::rate::{LookedFor, RateEstimate, framed};
-use super::sample::{Alone, Sample, quantile, roundest};
+use super::sample::{Alone, Sample, quantile, roundest, transmission};
 use super::{Baselines, baseline};
 use crate::units::Timestamp;
 
@@ -136,36 +136,6 @@ fn processing(alone: &[Alone], guard: f64) -> Option<ProcessingEstimate> {
     let quartiles = quantile(&mut sojourns, 0.75)? - quantile(&mut sojourns, 0.25)?;
     let packets = sojourns.len() as u64;
     Some(ProcessingEstimate { typical_us, least_us, uncertainty_us: quartiles / 2.0, packets })
-}
-
-/// Us per byte that the sojourn through the idle device grows with a packet's length, where it does so beyond its noise:
-/// the egress capture was then taken behind a link.
-pub(super) fn transmission(alone: &[Alone]) -> Option<f64> {
-    let mut by_length = alone.to_vec();
-    by_length.sort_by(|a, b| a.length.total_cmp(&b.length));
-    let groups: Vec<(f64, f64, f64)> = by_length
-        .chunk_by(|a, b| (a.length / 16.0).floor() == (b.length / 16.0).floor())
-        .filter(|group| group.len() >= 10)
-        .filter_map(|group| {
-            let mut sojourns: Vec<f64> = group.iter().map(|alone| alone.sojourn).collect();
-            let lengths = group.iter().map(|alone| alone.length).sum::<f64>() / group.len() as f64;
-            let low = quantile(&mut sojourns, 0.05)?;
-            Some((lengths, low, quantile(&mut sojourns, 0.25)? - low))
-        })
-        .collect();
-    let (first, last) = (groups.first()?, groups.last()?);
-    let (bytes, us) = (last.0 - first.0, last.1 - first.1);
-    let noise = groups.iter().map(|group| group.2).fold(0.0, f64::max);
-    if bytes < 100.0 || us <= 0.0 {
-        return None;
-    }
-    let slope = us / bytes;
-    // All lengths lie on one line.
-    let off = groups
-        .iter()
-        .map(|group| (group.1 - first.1 - slope * (group.0 - first.0)).abs())
-        .fold(0.0, f64::max);
-    (us > 5.0 * noise.max(0.1) && off < 0.2 * us).then_some(slope)
 }
 
 /// What leaves at once after idleness, as far as it is seen, in bytes.

@@ -449,6 +449,18 @@ pub(super) fn words(discipline: DisciplineKind, aqm: Option<AqmKind>, flow_queue
     }
 }
 
+/// A framing in words: `24 B`, `24 B, 64 B at least, in ATM cells`.
+pub(crate) fn framing_text(framing: &Framing) -> String {
+    let mut text = format!("{} B", framing.overhead.bytes());
+    if framing.mpu > 0 {
+        text.push_str(&format!(", {} B at least", framing.mpu));
+    }
+    if framing.link_layer == LinkLayer::Atm {
+        text.push_str(", in ATM cells");
+    }
+    text
+}
+
 /// The name of the host at the ingress port `number`.
 pub(super) fn host(number: usize) -> String {
     format!("source{number}")

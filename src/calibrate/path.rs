@@ -9,9 +9,8 @@ use std::ops::Range;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
-use super::fit::transmission;
 use super::passage::{Fate, Joined, Passage};
-use super::sample::{Sample, quantile};
+use super::sample::{Sample, quantile, transmission};
 use crate::config::toml_value;
 use crate::ptm::{DelayDistribution, NetemSpec};
 use crate::units::{Probability, Span};

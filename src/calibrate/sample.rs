@@ -162,6 +162,36 @@ pub(super) fn roundest(value: f64, uncertainty: f64) -> f64 {
     value
 }
 
+/// Us per byte that the sojourn through the idle device grows with a packet's length, where it does so beyond its noise:
+/// the egress capture was then taken behind a link.
+pub(super) fn transmission(alone: &[Alone]) -> Option<f64> {
+    let mut by_length = alone.to_vec();
+    by_length.sort_by(|a, b| a.length.total_cmp(&b.length));
+    let groups: Vec<(f64, f64, f64)> = by_length
+        .chunk_by(|a, b| (a.length / 16.0).floor() == (b.length / 16.0).floor())
+        .filter(|group| group.len() >= 10)
+        .filter_map(|group| {
+            let mut sojourns: Vec<f64> = group.iter().map(|alone| alone.sojourn).collect();
+            let lengths = group.iter().map(|alone| alone.length).sum::<f64>() / group.len() as f64;
+            let low = quantile(&mut sojourns, 0.05)?;
+            Some((lengths, low, quantile(&mut sojourns, 0.25)? - low))
+        })
+        .collect();
+    let (first, last) = (groups.first()?, groups.last()?);
+    let (bytes, us) = (last.0 - first.0, last.1 - first.1);
+    let noise = groups.iter().map(|group| group.2).fold(0.0, f64::max);
+    if bytes < 100.0 || us <= 0.0 {
+        return None;
+    }
+    let slope = us / bytes;
+    // All lengths lie on one line.
+    let off = groups
+        .iter()
+        .map(|group| (group.1 - first.1 - slope * (group.0 - first.0)).abs())
+        .fold(0.0, f64::max);
+    (us > 5.0 * noise.max(0.1) && off < 0.2 * us).then_some(slope)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::format;
+use super::format::link_type_name;
 
 /// A link-layer header type, by the number that capture files use.
 ///
@@ -156,7 +156,7 @@ impl LinkType {
     pub fn name(self) -> Option<String> {
         match self {
             Self::RAW_12 | Self::RAW_14 => Some("RAW".to_owned()),
-            _ => format::link_type_name(self.0),
+            _ => link_type_name(self.0),
         }
     }
 }

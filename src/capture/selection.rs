@@ -1,14 +1,12 @@
 //! Which packets of a capture count: those of one interface, or of one direction.
 
 use std::fmt;
-use std::path::Path;
 use std::str::FromStr;
 
-use rustc_hash::FxHashMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::{CaptureError, LinkType, Options, Record};
+use super::{LinkType, Options};
 use crate::units::Span;
 
 /// Which way a packet passed the machine that captured it.
@@ -49,7 +47,7 @@ const EXPECTING: &str = "the name of an interface of the capture, such as \"eth1
 
 impl InterfaceName {
     /// Whether an interface is meant: one with this name, or with this number.
-    fn is(&self, number: u32, name: Option<&str>) -> bool {
+    pub(super) fn is(&self, number: u32, name: Option<&str>) -> bool {
         name == Some(&self.0) || self.0.parse() == Ok(number)
     }
 }
@@ -161,14 +159,14 @@ pub struct InterfaceCount {
 }
 
 impl InterfaceCount {
-    fn new(number: u32, name: Option<&str>, link_type: LinkType) -> Self {
+    pub(super) fn new(number: u32, name: Option<&str>, link_type: LinkType) -> Self {
         let name = name.map(ToOwned::to_owned);
         InterfaceCount { number, name, link_type, packets: 0, packets_in: 0, packets_out: 0 }
     }
 
     /// Counts a packet.
     #[inline]
-    fn add(&mut self, direction: Option<CaptureDirection>) {
+    pub(super) fn add(&mut self, direction: Option<CaptureDirection>) {
         self.packets += 1;
         match direction {
             Some(CaptureDirection::In) => self.packets_in += 1,
@@ -181,141 +179,4 @@ impl InterfaceCount {
 /// `0 (eth0)`, or `0` without a name.
 pub(super) fn numbered(number: u32, name: Option<&str>) -> String {
     name.map_or(number.to_string(), |name| format!("{number} ({name})"))
-}
-
-/// The interfaces of a capture, in order of first appearance.
-#[derive(Debug, Default)]
-pub(super) struct Interfaces {
-    counts: Vec<InterfaceCount>,
-    places: FxHashMap<(u32, LinkType), usize>,
-    /// Where the last packet was counted.
-    last: usize,
-}
-
-impl Interfaces {
-    /// Counts a packet.
-    #[inline]
-    pub(super) fn add(&mut self, record: &Record<'_>) {
-        let at = self.place(record.interface, record.interface_name, record.link_type);
-        self.counts[at].add(record.direction);
-    }
-
-    #[inline]
-    fn place(&mut self, number: u32, name: Option<&str>, link_type: LinkType) -> usize {
-        match self.counts.get(self.last) {
-            Some(it) if (it.number, it.link_type) == (number, link_type) => self.last,
-            _ => self.another_place(number, name, link_type),
-        }
-    }
-
-    #[inline(never)]
-    fn another_place(&mut self, number: u32, name: Option<&str>, link_type: LinkType) -> usize {
-        self.last = *self.places.entry((number, link_type)).or_insert_with(|| {
-            self.counts.push(InterfaceCount::new(number, name, link_type));
-            self.counts.len() - 1
-        });
-        self.last
-    }
-
-    pub(super) fn counts(&self) -> &[InterfaceCount] {
-        &self.counts
-    }
-}
-
-/// Takes the packets of one interface, or of one direction.
-#[derive(Debug)]
-pub(super) struct Selector {
-    interface: Option<InterfaceName>,
-    direction: Option<CaptureDirection>,
-    /// Of all packets.
-    interfaces: Interfaces,
-    taken: u64,
-    /// Packets of the interface that do not say which way they passed.
-    undirected: u64,
-}
-
-impl Selector {
-    /// None where every packet counts.
-    pub(super) fn new(options: &Options) -> Option<Self> {
-        (options.interface.is_some() || options.direction.is_some()).then(|| Selector {
-            interface: options.interface.clone(),
-            direction: options.direction,
-            interfaces: Interfaces::default(),
-            taken: 0,
-            undirected: 0,
-        })
-    }
-
-    /// Whether a packet counts.
-    pub(super) fn takes(&mut self, record: &Record<'_>) -> bool {
-        self.interfaces.add(record);
-        if self.interface.as_ref().is_some_and(|it| !it.is(record.interface, record.interface_name)) {
-            return false;
-        }
-        self.undirected += u64::from(record.direction.is_none());
-        let takes = self.direction.is_none() || self.direction == record.direction;
-        self.taken += u64::from(takes);
-        takes
-    }
-
-    /// That there was such a packet, at the end of the file; `described` are the interfaces that it announces.
-    ///
-    /// # Errors
-    /// There was none, though the file has packets.
-    pub(super) fn check<'n>(
-        &mut self,
-        path: &Path,
-        described: impl Iterator<Item = (u32, Option<&'n str>, LinkType)>,
-    ) -> Result<(), CaptureError> {
-        if self.taken > 0 {
-            return Ok(());
-        }
-        described.for_each(|(number, name, link_type)| {
-            self.interfaces.place(number, name, link_type);
-        });
-        let counts = self.interfaces.counts();
-        let is_meant = |it: &&InterfaceCount| {
-            self.interface.as_ref().is_none_or(|name| name.is(it.number, it.name.as_deref()))
-        };
-        let meant: Vec<&InterfaceCount> = counts.iter().filter(is_meant).collect();
-        let of_interface = self.interface.as_ref().map(|name| format!("interface `{name}`"));
-        let wanted = match (of_interface, self.direction) {
-            (Some(interface), _) if meant.is_empty() && !counts.is_empty() => interface,
-            (interface, Some(direction)) if meant.iter().any(|it| it.packets > 0) => {
-                let of = interface.map_or(String::new(), |interface| format!(" of {interface}"));
-                format!("packet{of} with the direction `{}`", direction.name())
-            }
-            // Nothing can be missed in an empty file.
-            _ => return Ok(()),
-        };
-        Err(CaptureError::NotInCapture { path: path.to_owned(), wanted, found: listed(counts) })
-    }
-
-    /// What was left out though it may have been meant.
-    pub(super) fn remark(&self, path: &Path) -> Option<String> {
-        let undirected = self.undirected;
-        (self.direction.is_some() && undirected > 0).then(|| {
-            format!("{}: {undirected} packets do not say which way they passed: left out", path.display())
-        })
-    }
-}
-
-/// What a file has, for an error.
-fn listed(counts: &[InterfaceCount]) -> String {
-    /// More are only counted.
-    const LISTED: usize = 16;
-    let one = |it: &InterfaceCount| {
-        let unsaid = it.packets - it.packets_in - it.packets_out;
-        let parts = [(it.packets_in, "in"), (it.packets_out, "out"), (unsaid, "without a direction")];
-        let parts: Vec<_> = parts.iter().filter(|(packets, _)| *packets > 0).collect();
-        let text: Vec<_> = parts.iter().map(|(packets, what)| format!("{packets} {what}")).collect();
-        let packets =
-            if text.is_empty() { "no packets".to_owned() } else { format!("packets: {}", text.join(", ")) };
-        format!("interface {} with {packets}", numbered(it.number, it.name.as_deref()))
-    };
-    let mut texts: Vec<String> = counts.iter().take(LISTED).map(one).collect();
-    if counts.len() > LISTED {
-        texts.push(format!("{} more interfaces", counts.len() - LISTED));
-    }
-    texts.join("; ")
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::selection::Interfaces;
+use super::selector::Interfaces;
 use super::twice::Twice;
 use super::{Encapsulations, FlowTable, Frame, Histogram, Record, UnreadCounts};
 use crate::packet::MacAddress;

@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::captures::CaptureComparison;
+use super::delays::DelayComparison;
 use super::matching::Confusion;
-use super::metrics::{Agreement, DelayComparison, RelativeError};
+use super::metrics::{Agreement, RelativeError};
 use super::rtt::RttComparison;
 use crate::scenario::Accept;
 use crate::units::Span;

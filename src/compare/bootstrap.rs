@@ -26,8 +26,8 @@
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use super::ByOrigin;
-use super::metrics::{Agreement, DelaySummary, Delays, RelativeError};
+use super::distribution::DelaySummary;
+use super::metrics::{Agreement, ByOrigin, Delays, RelativeError};
 use super::variation::Predecessors;
 use crate::random::{Stream, stream};
 use crate::units::PS_PER_S;
@@ -515,7 +515,7 @@ fn politis_white(series: &[f64]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::metrics::compare_delays;
+    use crate::compare::compare_delays;
     use crate::random::unit;
 
     /// A standard normal number, by Box and Muller.

@@ -3,6 +3,7 @@
 mod cut;
 mod flows;
 mod join;
+mod pair;
 mod survey;
 
 use std::path::{Path, PathBuf};
@@ -11,7 +12,8 @@ use serde::Serialize;
 
 use super::bootstrap::{Share, share};
 use super::clocks::{ClockSummary, Passage};
-use super::metrics::{DelaySummary, jitter_ps, summarize};
+use super::distribution::{DelaySummary, summarize};
+use super::metrics::jitter_ps;
 use super::one_way::{OneWay, one_way};
 use crate::capture::{CaptureError, CaptureKeys, Observation, Options, Sorted};
 use crate::packet::FlowKey;
@@ -19,7 +21,8 @@ use crate::scenario::CaptureClock;
 use crate::units::{PS_PER_S, Span, Timestamp};
 
 pub use flows::{FlowPassage, write_flows};
-pub use join::{JoinCounts, Joined, Pair, Unpaired, Way, join_captures};
+pub use join::{JoinCounts, Joined, join_captures};
+pub use pair::{Pair, Unpaired, Way};
 pub(crate) use survey::refuse_nat64;
 
 /// Why two captures, or a capture and a simulation, cannot be compared.

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::metrics::{ByOrigin, DelaySummary, Delays, correlation, mean, summarize_sorted, w1_normalized};
+use super::distribution::{DelaySummary, mean, summarize_sorted};
+use super::metrics::{ByOrigin, Delays, correlation, w1_normalized};
 use super::variation::Predecessors;
 use crate::units::PS_PER_S;
 
@@ -105,7 +106,7 @@ fn jitter_by_group(delays: &Delays, groups: &[u32], fids: &[u32], count: usize) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::metrics::compare_delays;
+    use crate::compare::compare_delays;
 
     #[test]
     fn groups_are_compared_each_for_itself() {

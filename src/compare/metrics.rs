@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bootstrap::{Confidence, Sample, confidence};
-use super::variation::{Ipdv, Pdv, Predecessors};
-use crate::units::PS_PER_S;
+use super::distribution::{DelaySummary, SECONDS, mean, quantile, summarize_sorted};
 
 /// Delays in picoseconds `[packets]`: the same packets, simulated and measured. A measured delay is
 /// negative when the clocks of the two captures disagree.
@@ -14,27 +12,6 @@ pub struct Delays {
     pub simulated: Vec<i64>,
     /// As measured.
     pub measured: Vec<i64>,
-}
-
-/// A distribution of delays, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct DelaySummary {
-    /// Arithmetic mean.
-    pub mean: f64,
-    /// Least.
-    pub min: f64,
-    /// Median. Quantiles interpolate linearly between the two nearest ranks.
-    pub p50: f64,
-    /// 90th percentile.
-    pub p90: f64,
-    /// 99th percentile.
-    pub p99: f64,
-    /// 99.9th percentile.
-    pub p999: f64,
-    /// Greatest.
-    pub max: f64,
-    /// Packet delay variation: the 99th percentile less the least (RFC 5481, section 4.2).
-    pub pdv_p99: f64,
 }
 
 /// How well simulated delays agree with measured ones. A correlation or a ratio that is not defined (one
@@ -98,69 +75,6 @@ impl RelativeError {
     }
 }
 
-/// Everything that the delays of the same packets, simulated and measured, say.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct DelayComparison {
-    /// The two distributions, in seconds.
-    pub delay_s: ByOrigin<DelaySummary>,
-    /// Of the distributions' statistics.
-    pub relative_error: RelativeError,
-    /// How well they agree.
-    #[serde(flatten)]
-    pub agreement: Agreement,
-    /// Mean |IPDV| within flows (RFC 3393), in seconds; `None` where no flow has two packets.
-    pub jitter_s: ByOrigin<Option<f64>>,
-    /// Inter-packet delay variation.
-    pub ipdv_s: ByOrigin<Option<Ipdv>>,
-    /// Packet delay variation.
-    pub pdv_s: ByOrigin<Pdv>,
-    /// Confidence intervals; `None` for few packets.
-    pub confidence: Option<Confidence>,
-}
-
-const SECONDS: f64 = 1.0 / PS_PER_S as f64;
-
-/// The distribution of `sorted` delays `[packets]` in picoseconds; `None` for none.
-pub(super) fn summarize_sorted(sorted: &[i64]) -> Option<DelaySummary> {
-    let (min, max) = (*sorted.first()? as f64 * SECONDS, *sorted.last()? as f64 * SECONDS);
-    let p99 = quantile(sorted, 0.99);
-    Some(DelaySummary {
-        mean: mean(sorted),
-        min,
-        p50: quantile(sorted, 0.5),
-        p90: quantile(sorted, 0.9),
-        p99,
-        p999: quantile(sorted, 0.999),
-        max,
-        pdv_p99: p99 - min,
-    })
-}
-
-/// The distribution of delays `[packets]` in picoseconds; `None` for none.
-///
-/// # Complexity
-/// O(packets x log packets).
-pub fn summarize(delays: &[i64]) -> Option<DelaySummary> {
-    let mut sorted = delays.to_vec();
-    sorted.sort_unstable();
-    summarize_sorted(&sorted)
-}
-
-/// The mean of delays in picoseconds, in seconds. The sum is exact.
-pub(super) fn mean(delays: &[i64]) -> f64 {
-    let sum: i128 = delays.iter().map(|&delay| i128::from(delay)).sum();
-    sum as f64 / delays.len().max(1) as f64 * SECONDS
-}
-
-/// The quantile `q` of sorted delays in picoseconds, in seconds.
-pub(super) fn quantile(sorted: &[i64], q: f64) -> f64 {
-    let position = q * (sorted.len() - 1) as f64;
-    let below = position.floor() as usize;
-    let above = (below + 1).min(sorted.len() - 1);
-    let part = position - below as f64;
-    (sorted[below] as f64 * (1.0 - part) + sorted[above] as f64 * part) * SECONDS
-}
-
 /// The two distributions and how well they agree; `None` when no packet was matched.
 ///
 /// # Complexity
@@ -169,52 +83,22 @@ pub fn agreement(delays: &Delays) -> Option<(DelaySummary, DelaySummary, Agreeme
     Ordered::new(delays).agreement(delays)
 }
 
-/// All metrics of delays `[packets]` in order of sending, of the flows `fids` `[packets]`; `None` when no packet was
-/// matched.
-///
-/// # Complexity
-/// O(packets x log packets).
-pub fn compare_delays(delays: &Delays, fids: &[u32]) -> Option<DelayComparison> {
-    let ordered = Ordered::new(delays);
-    let (simulated, measured, agreement) = ordered.agreement(delays)?;
-    let predecessors = Predecessors::new(fids.iter().copied());
-    let variation = [&delays.simulated, &delays.measured].map(|delays| predecessors.variation(delays));
-    let jitter_s = variation.map(|found| found.map(|(jitter, _)| jitter));
-    let ipdv_s = variation.map(|found| found.map(|(_, ipdv)| ipdv));
-    let Ordered { simulated: x, measured: y, errors } = &ordered;
-    let sample = Sample {
-        delays,
-        ranks: [&x.ranks, &y.ranks],
-        sorted: [&x.sorted, &y.sorted, errors],
-        predecessors: &predecessors,
-    };
-    Some(DelayComparison {
-        delay_s: ByOrigin { simulated, measured },
-        relative_error: RelativeError::new(&simulated, &measured),
-        agreement,
-        jitter_s: ByOrigin { simulated: jitter_s[0], measured: jitter_s[1] },
-        ipdv_s: ByOrigin { simulated: ipdv_s[0], measured: ipdv_s[1] },
-        pdv_s: ByOrigin { simulated: Pdv::of(&simulated), measured: Pdv::of(&measured) },
-        confidence: confidence(&sample, [&simulated, &measured], &agreement, jitter_s),
-    })
-}
-
 /// Delays of both sides and their absolute errors, sorted.
-struct Ordered {
-    simulated: Ranks,
-    measured: Ranks,
-    errors: Vec<i64>,
+pub(super) struct Ordered {
+    pub simulated: Ranks,
+    pub measured: Ranks,
+    pub errors: Vec<i64>,
 }
 
 impl Ordered {
-    fn new(delays: &Delays) -> Self {
+    pub fn new(delays: &Delays) -> Self {
         let pairs = delays.simulated.iter().zip(&delays.measured);
         let mut errors: Vec<i64> = pairs.map(|(simulated, measured)| (simulated - measured).abs()).collect();
         errors.sort_unstable();
         Ordered { simulated: Ranks::new(&delays.simulated), measured: Ranks::new(&delays.measured), errors }
     }
 
-    fn agreement(&self, delays: &Delays) -> Option<(DelaySummary, DelaySummary, Agreement)> {
+    pub fn agreement(&self, delays: &Delays) -> Option<(DelaySummary, DelaySummary, Agreement)> {
         let Ordered { simulated, measured, errors } = self;
         let simulated_summary = summarize_sorted(&simulated.sorted)?;
         let measured_summary = summarize_sorted(&measured.sorted)?;
@@ -242,9 +126,9 @@ pub(super) fn w1_normalized(simulated: &[i64], measured: &[i64]) -> Option<f64> 
 }
 
 /// Delays in order, and twice the rank of each, which is whole when equal delays share their mean rank.
-struct Ranks {
-    sorted: Vec<i64>,
-    ranks: Vec<i64>,
+pub(super) struct Ranks {
+    pub sorted: Vec<i64>,
+    pub ranks: Vec<i64>,
 }
 
 impl Ranks {

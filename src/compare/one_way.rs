@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::bootstrap::{Interval, StatisticIntervals};
-use super::metrics::{Delays, compare_delays};
+use super::delays::compare_delays;
+use super::metrics::Delays;
 use super::variation::{Ipdv, Pdv};
 
 /// The variation of one-way delays, with confidence intervals.

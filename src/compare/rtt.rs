@@ -13,7 +13,8 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 use serde::Serialize;
 
 use super::REACH_PS;
-use super::metrics::{Agreement, DelaySummary, Delays, agreement};
+use super::distribution::DelaySummary;
+use super::metrics::{Agreement, Delays, agreement};
 use crate::capture::{
     CaptureError, Frame, MatchFields, Options, Reader, RttEstimator, RttMethod, TcpSegment, UnreadCounts,
     standard_input,

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
+use super::delays::{DelayComparison, compare_delays};
 use super::matching::Confusion;
-use super::metrics::{DelayComparison, Delays, compare_delays};
+use super::metrics::Delays;
 use crate::table::{Kind, ReadError, read_columns};
 
 /// Why two runs cannot be compared.

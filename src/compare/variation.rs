@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::metrics::{DelaySummary, quantile};
+use super::distribution::{DelaySummary, quantile};
 use crate::units::PS_PER_S;
 
 /// Inter-packet delay variation (RFC 3393): the delay of a packet less that of the packet of its flow that was sent

@@ -6,7 +6,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::registry::{CUSTOM, Registry};
 use super::synonym::synonym;
-use super::tagged::is_tagged;
+use super::tagged_keys::is_tagged;
 
 /// How many names a message lists.
 const MOST_NAMES: usize = 12;

@@ -12,15 +12,7 @@ use toml::de::{DeTable, DeValue};
 use super::message::{did_you_mean, meant};
 use super::overrides::in_words;
 use super::registry::{CUSTOM, Registry};
-
-/// The keys whose value is a tagged table.
-const ONE: &[&str] = &["ptm", "generate", "rule"];
-
-/// The keys whose value is an array of tagged tables.
-const MANY: &[&str] = &["traffic", "observer"];
-
-/// The keys of a tagged table of another crate's kind that are not parameters of that kind, by the key that holds it.
-const OWN: &[(&str, &[&str])] = &[("traffic", &["name", "from", "at"])];
+use super::tagged_keys::{MANY, ONE, OWN};
 
 /// The key that names the variant.
 const TAG: &str = "kind";
@@ -78,11 +70,6 @@ fn rewrite_item(
         other if MANY.contains(&key) => mistakes.push(not_a_table(key, other, span)),
         _ => {}
     }
-}
-
-/// Whether `key` leads to tagged tables.
-pub(super) fn is_tagged(key: &str) -> bool {
-    ONE.contains(&key) || MANY.contains(&key)
 }
 
 fn not_a_table(key: &str, found: &DeValue<'_>, span: Range<usize>) -> Mistake {

@@ -12,8 +12,7 @@ mod spec;
 mod tin;
 mod ways;
 
-pub use framing::CakeLinkLayer;
-pub use spec::{CakeSpec, Diffserv, Isolation};
+pub use spec::{CakeLinkLayer, CakeSpec, Diffserv, Isolation};
 
 use super::buffer::Backlog;
 use super::discipline::Next;

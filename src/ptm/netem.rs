@@ -1,6 +1,7 @@
 //! A network emulator: delay, jitter, loss, reordering, a rate and slots. Linux `netem`.
 
 mod chance;
+mod check;
 mod child;
 mod distribution;
 mod error;

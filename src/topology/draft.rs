@@ -1,15 +1,10 @@
 //! A network before it is a topology file: what generators and importers make.
 
-use std::ops::Range;
-
 use ipnet::IpNet;
 
-use super::file::{DeviceFile, DirectionFile, LinkFile};
-use super::impairment::JitterFile;
-use super::{DeviceKind, PortName, Position, Prefix};
-use crate::config::Spanned;
+use super::{DeviceKind, PortName, Position};
 use crate::impairment::Jitter;
-use crate::ptm::{Buffer, FifoSpec, PtmSpec};
+use crate::ptm::Buffer;
 use crate::units::{Bandwidth, Distance, Probability, Span};
 
 /// Devices and links, of which the file's `[defaults]` tell the rest.
@@ -70,64 +65,5 @@ impl Draft {
     /// Whether `[defaults.link]` holds for one of its links.
     pub(super) fn has_links_between_forwarders(&self) -> bool {
         self.links.iter().any(|link| !link.is_access)
-    }
-}
-
-impl DraftDevice {
-    /// As a file writes it, at `span`.
-    pub(super) fn into_file(self, span: &Range<usize>) -> DeviceFile {
-        DeviceFile {
-            name: Spanned::new(span.clone(), self.name),
-            kind: self.kind,
-            addresses: self
-                .addresses
-                .iter()
-                .map(|address| Spanned::new(span.clone(), Prefix(*address)))
-                .collect(),
-            processing: None,
-            ptm: None,
-            routes: Vec::new(),
-            position: self.position.map(|position| Spanned::new(span.clone(), position.into())),
-        }
-    }
-}
-
-impl DraftLink {
-    /// As a file writes it, at `span`.
-    pub(super) fn into_file(self, span: &Range<usize>) -> LinkFile {
-        let ends = self.between.map(|end| Spanned::new(span.clone(), end)).to_vec();
-        let forward = self.forward.into_file(span);
-        let same_buffer = DraftTiming { buffer: self.forward.buffer, ..DraftTiming::default() };
-        LinkFile {
-            between: Spanned::new(span.clone(), ends),
-            bandwidth: forward.bandwidth,
-            delay: forward.delay,
-            length: forward.length,
-            propagation_speed: None,
-            overhead: None,
-            mtu: None,
-            loss: forward.loss,
-            jitter: forward.jitter,
-            ptm: forward.ptm,
-            forward: DirectionFile::default(),
-            backward: self.backward.unwrap_or(same_buffer).into_file(span),
-        }
-    }
-}
-
-impl DraftTiming {
-    fn into_file(self, span: &Range<usize>) -> DirectionFile {
-        let fifo = |buffer| PtmSpec::Fifo(FifoSpec { buffer: Some(buffer) });
-        DirectionFile {
-            bandwidth: self.bandwidth,
-            delay: self.delay.map(|delay| Spanned::new(span.clone(), delay)),
-            length: self.length.map(|length| Spanned::new(span.clone(), length)),
-            propagation_speed: None,
-            overhead: None,
-            mtu: None,
-            loss: self.loss,
-            jitter: self.jitter.map(|jitter| Spanned::new(span.clone(), JitterFile::of(jitter, span))),
-            ptm: self.buffer.map(|buffer| Spanned::new(span.clone(), fifo(buffer))),
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! A topology file, as written.
 
+mod drafted;
+
 use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashSet;

@@ -3,7 +3,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
-use super::write::span_text;
 use crate::config::{ConfigError, Document, Spanned, toml_value};
 use crate::impairment::{Distribution, ImpairmentSpec, Jitter, Order};
 use crate::units::{Probability, Span};
@@ -189,6 +188,11 @@ impl JitterFile {
         keys.extend(shape.map(|value| ("shape", value.span())));
         keys
     }
+}
+
+/// A span of time as TOML.
+pub(super) fn span_text(span: Span) -> String {
+    if span == Span::ZERO { toml_value(&"0 s") } else { toml_value(&span) }
 }
 
 #[cfg(test)]

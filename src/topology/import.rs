@@ -14,6 +14,7 @@ mod encoding;
 mod facts;
 mod gml;
 mod graphml;
+mod keys;
 mod labels;
 mod names;
 mod network;
@@ -23,6 +24,7 @@ mod pairs;
 mod quantity;
 mod reason;
 mod sndlib;
+mod words;
 mod xml;
 
 pub use encoding::{Decoded, decode};

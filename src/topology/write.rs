@@ -1,6 +1,6 @@
 //! A draft as the text of a topology file.
 
-use super::impairment::JitterFile;
+use super::impairment::{JitterFile, span_text};
 use super::{DeviceKind, Draft, DraftDevice, DraftLink, DraftTiming, Position};
 use crate::config::toml_value;
 use crate::topology::generate::GenerateSpec;
@@ -86,11 +86,6 @@ impl DraftTiming {
         ];
         keys.into_iter().flatten().collect()
     }
-}
-
-/// A span of time as TOML.
-pub(super) fn span_text(span: Span) -> String {
-    if span == Span::ZERO { toml_value(&"0 s") } else { toml_value(&span) }
 }
 
 impl DraftDevice {

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::arrivals::Arrivals;
-use super::cbr::{EvenSpacing, Phase};
 use super::draw::below;
+use super::even_spacing::{EvenSpacing, Phase};
 use super::markovian::{Map, Markovian};
 use super::matrix::Destinations;
 use super::on_off::{OnOff, Period};

@@ -1,6 +1,6 @@
 //! What a unit that does not fit was meant to be.
 
-use super::text::decimal;
+use super::decimal::decimal;
 use super::{ByteCount, Rate};
 
 /// A sentence on what `number unit` was meant to be, where a quantity with these `units` belongs; `None` where nothing

@@ -7,7 +7,7 @@ use crate::calibrate::Calibration;
 use crate::calibrate::aqm::AqmEstimate;
 use crate::calibrate::bucket::Figure;
 use crate::calibrate::buffer::{BufferEstimate, Counts, LossFinding};
-use crate::calibrate::files::framing_text;
+use crate::calibrate::model::framing_text;
 use crate::calibrate::model::{Model, rounded};
 use crate::report::{Cell, Table, count, four_digits, seconds};
 

@@ -9,7 +9,6 @@ use etherparse::{
     ether_type, ip_number,
 };
 
-use super::tunnel::{is_tunnel_port, is_tunnel_protocol};
 use super::{Fragment, Frame};
 use crate::capture::LinkType;
 use crate::packet::MacAddress;
@@ -306,4 +305,16 @@ fn offset(bytes: &[u8], part: &[u8]) -> usize {
 
 fn saturate(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+/// Ports whose datagrams may carry IP.
+#[inline]
+fn is_tunnel_port(port: u16) -> bool {
+    matches!(port, 1701 | 2152 | 3544 | 4341 | 4754 | 4789 | 4790 | 5247 | 6080 | 6081 | 6635 | 8472 | 51820)
+}
+
+/// Protocols whose packets may carry IP.
+#[inline]
+fn is_tunnel_protocol(protocol: u8) -> bool {
+    matches!(protocol, 4 | 41 | 47 | 50 | 97 | 115 | 137)
 }

@@ -278,18 +278,6 @@ impl Parser<'_> {
     }
 }
 
-/// Ports whose datagrams may carry IP.
-#[inline]
-pub(super) fn is_tunnel_port(port: u16) -> bool {
-    matches!(port, 1701 | 2152 | 3544 | 4341 | 4754 | 4789 | 4790 | 5247 | 6080 | 6081 | 6635 | 8472 | 51820)
-}
-
-/// Protocols whose packets may carry IP.
-#[inline]
-pub(super) fn is_tunnel_protocol(protocol: u8) -> bool {
-    matches!(protocol, 4 | 41 | 47 | 50 | 97 | 115 | 137)
-}
-
 /// Whether an IPv4 header with the right checksum begins here (RFC 1071).
 fn is_sound_ipv4(bytes: &[u8]) -> bool {
     let length = bytes.first().map_or(0, |first| usize::from(first & 0x0f) * 4);

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use rustc_hash::FxHashSet;
 
-use super::join::Unpaired;
+use super::pair::Unpaired;
 use crate::capture::{FlowTable, Frame};
 use crate::compare::matching::fragments::{Datagrams, Whole};
 use crate::compare::matching::join::{Seen, Side, Verdict};

@@ -7,7 +7,8 @@ use arrow_array::{ArrayRef, Float64Array, UInt32Array, UInt64Array};
 use rustc_hash::FxHashMap;
 
 use super::{Joined, Unpaired, Way};
-use crate::compare::metrics::{DelaySummary, jitter_ps, summarize_sorted};
+use crate::compare::distribution::{DelaySummary, summarize_sorted};
+use crate::compare::metrics::jitter_ps;
 use crate::packet::FlowKey;
 use crate::record::key_columns;
 use crate::table::{Format, TableError, write_columns};

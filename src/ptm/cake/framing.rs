@@ -1,22 +1,6 @@
 //! How long packets are to CAKE, on the link and in the kernel's memory.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use super::CakeSpec;
-
-/// How a link carries packets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum CakeLinkLayer {
-    /// As they are.
-    #[default]
-    Ethernet,
-    /// In cells of 48 bytes, each with a header of 5.
-    Atm,
-    /// With a byte for each 64 bytes.
-    Ptm,
-}
+use super::spec::{CakeLinkLayer, CakeSpec};
 
 /// The Ethernet header, which is no part of the IP packet [B].
 const HEADER: i64 = 14;

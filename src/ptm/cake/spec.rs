@@ -3,7 +3,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::framing::CakeLinkLayer;
 use crate::ptm::Overhead;
 use crate::ptm::codel::default_mtu;
 use crate::ptm::parameter::{bytes_above_zero, span_above_zero};
@@ -94,6 +93,19 @@ fn no_autorate<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
 
 fn no_nat<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
     Err(de::Error::custom("cake has the addresses of the packet here, not those before a NAT; remove `nat`"))
+}
+
+/// How a link carries packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CakeLinkLayer {
+    /// As they are.
+    #[default]
+    Ethernet,
+    /// In cells of 48 bytes, each with a header of 5.
+    Atm,
+    /// With a byte for each 64 bytes.
+    Ptm,
 }
 
 impl Default for CakeSpec {

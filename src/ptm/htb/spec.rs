@@ -3,13 +3,15 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::tree::LEVELS;
 use crate::ptm::buffer::Buffer;
 use crate::ptm::classes::{ClassParts, check_class, class};
 use crate::ptm::error::PtmError;
 use crate::ptm::framing::{LinkLayer, Overhead};
 use crate::ptm::parameter::optional_quantum;
 use crate::units::{ByteCount, Rate, Span};
+
+/// How many levels of classes there are at most; leaves are at level 0, the outermost inner classes at the highest.
+pub(super) const LEVELS: usize = 8;
 
 /// How many priorities there are: 0, the most urgent, to 7.
 pub(super) const PRIORITIES: usize = 8;

@@ -1,12 +1,9 @@
 //! The token buckets of `htb` and who may send: the tree without its packets.
 
 use super::members::Feed;
-use super::spec::{HtbClass, HtbSpec, PRIORITIES};
+use super::spec::{HtbClass, HtbSpec, LEVELS, PRIORITIES};
 use crate::ptm::psched::{RateNs, depth_in_ticks, instant, nanoseconds};
 use crate::units::Time;
-
-/// How many levels of classes there are at most; leaves are at level 0, the outermost inner classes at the highest.
-pub(super) const LEVELS: usize = 8;
 
 /// A class does not remember more than this of having been idle or in debt [ns]: 60 s.
 const MOST_TOKENS: i64 = 60_000_000_000;

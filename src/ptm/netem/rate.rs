@@ -1,13 +1,8 @@
 //! The rate of netem: how long a packet takes at it, with what the layers below add.
 
-use super::spec::NetemSpec;
+use super::spec::{NetemSpec, bytes_per_second};
 use crate::ptm::psched::LATEST;
 use crate::units::Rate;
-
-/// The bytes per second of `rate`, rounded down: the kernel counts no bits.
-pub(super) fn bytes_per_second(rate: Rate) -> u64 {
-    rate.as_bps() / 8
-}
 
 /// A rate at work.
 ///

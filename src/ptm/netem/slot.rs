@@ -6,9 +6,9 @@ use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::check::{idle, whole_nanoseconds};
 use super::distribution::{DelayDistribution, drawn_around, modelled_option};
 use super::error::NetemError;
-use super::spec::{idle, whole_nanoseconds};
 use crate::ptm::PtmError;
 use crate::ptm::psched::{LATEST, span_ns};
 use crate::random::Stream;

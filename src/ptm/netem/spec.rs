@@ -5,10 +5,10 @@ use std::num::NonZeroU32;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use super::check::{idle, whole_nanoseconds};
 use super::distribution::{DelayDistribution, modelled};
 use super::error::NetemError;
 use super::loss::LossSpec;
-use super::rate::bytes_per_second;
 use super::slot::SlotSpec;
 use crate::link::Link;
 use crate::ptm::{Overhead, PtmError, PtmSpec};
@@ -122,18 +122,9 @@ impl Default for NetemSpec {
     }
 }
 
-/// A key that says nothing where it stands.
-pub(super) fn idle(key: &'static str, place: &str, help: &'static str) -> PtmError {
-    PtmError::IdleKey { key, place: place.to_owned(), help }
-}
-
-/// Whether a span is one of the kernel's.
-pub(super) fn whole_nanoseconds(key: &'static str, span: Span) -> Result<(), NetemError> {
-    if span.as_ps().is_multiple_of(1_000) {
-        Ok(())
-    } else {
-        Err(NetemError::NotWholeNanoseconds { key, span })
-    }
+/// The bytes per second of `rate`, rounded down: the kernel counts no bits.
+pub(super) fn bytes_per_second(rate: Rate) -> u64 {
+    rate.as_bps() / 8
 }
 
 impl NetemSpec {

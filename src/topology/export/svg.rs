@@ -2,13 +2,15 @@
 
 mod layout;
 mod places;
+mod point;
 mod stress;
 
 use std::fmt::Write;
 
 use super::{ExportOptions, addresses, bits_per_second, kind_name, xml_text};
 use crate::topology::{DeviceKind, DirectedLink, PortId, Topology};
-use layout::{Layout, Point};
+use layout::Layout;
+use point::Point;
 
 /// Space around the picture.
 const MARGIN: f64 = 48.0;

@@ -7,10 +7,11 @@ use rustc_hash::FxHashSet;
 
 use super::facts::{EdgeFacts, NodeFacts, jitter};
 use super::names::{Names, cleaned};
-use super::network::{Edge, Network, Node, at, shortened};
-use super::notes::{Note, Notes, counted};
+use super::network::{Edge, Network, Node, at};
+use super::notes::{Note, Notes};
 use super::pairs::{Pair, Ports, pairs};
 use super::reason::Owner;
+use super::words::{counted, shortened};
 use super::{Demand, ImportFormat, ImportOptions, Imported, Source};
 use crate::config::ConfigError;
 use crate::impairment::{Distribution, Jitter, Order};

@@ -11,8 +11,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::Source;
 use super::attributes::Attributes;
 use super::network::Network;
-use super::notes::{Note, counted};
+use super::notes::Note;
 use super::reason::Owner;
+use super::words::counted;
 use super::xml::{self, Element, child_text, children, head, required};
 use crate::config::ConfigError;
 

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 use super::Source;
 use super::attributes::Attributes;
 use super::notes::Notes;
+use super::words::shortened;
 use crate::config::ConfigError;
 use crate::units::Rate;
 
@@ -116,14 +117,5 @@ pub(super) fn at(source: &Source, place: Place, message: String) -> ConfigError 
     match place {
         Some(span) => source.error(span, message),
         None => source.whole(message),
-    }
-}
-
-/// A text of the file, for a message.
-pub(super) fn shortened(text: &str) -> String {
-    const MOST: usize = 40;
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
     }
 }

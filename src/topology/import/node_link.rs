@@ -14,8 +14,8 @@ use serde_json::{Map, Value};
 
 use super::Source;
 use super::attributes::Attributes;
-use super::network::{Network, RawDemand, shortened};
-use super::notes::counted;
+use super::network::{Network, RawDemand};
+use super::words::{counted, shortened};
 use crate::config::ConfigError;
 
 /// Objects whose keys are those of the node or edge that has them.

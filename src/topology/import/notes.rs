@@ -6,8 +6,8 @@ use indexmap::IndexMap;
 
 use super::ImportOptions;
 use super::attributes::Attributes;
-use super::network::shortened;
 use super::reason::{Owner, likely_meant, reason};
+use super::words::{counted, shortened};
 use crate::config::did_you_mean;
 use crate::units::{Bandwidth, Rate};
 
@@ -169,9 +169,4 @@ fn told_left(owner: Owner, why: &str, keys: &LeftKeys) -> String {
 /// "has" or "have".
 fn has(number: usize) -> &'static str {
     if number == 1 { "has" } else { "have" }
-}
-
-/// `1 link`, `2 links`.
-pub(super) fn counted(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -1,7 +1,7 @@
 //! Why attributes are left out, by whose they are and their keys.
 
-use super::facts::{BANDWIDTH, BUFFER, DELAY, KIND, LABEL, LENGTH, LOSS, PORTS};
-use super::notes::counted;
+use super::keys::{BANDWIDTH, BUFFER, DELAY, KIND, LABEL, LENGTH, LOSS, PORTS};
+use super::words::counted;
 use crate::config::nearest;
 
 /// Whose attribute it is.

@@ -12,7 +12,7 @@ use rustc_hash::FxHashSet;
 use super::Source;
 use super::attributes::Attributes;
 use super::network::Network;
-use super::notes::counted;
+use super::words::counted;
 use crate::config::ConfigError;
 use crate::units::Rate;
 

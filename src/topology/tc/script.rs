@@ -336,10 +336,13 @@ fn device_of<'a>(words: &[Word<'a>]) -> Option<(&'a str, Word<'a>)> {
     words.get(at + 1).map(|word| (word.text, *word))
 }
 
+/// The words of `stab`; each has a value.
+pub(super) const STAB_WORDS: &[&str] = &["overhead", "mpu", "linklayer", "mtu", "tsize"];
+
 /// The words of `stab` and their values.
 fn stab_words<'a>(words: &mut Words<'a>) -> Vec<Word<'a>> {
     let mut taken = Vec::new();
-    while words.peek().is_some_and(|word| super::stab::WORDS.contains(&word.text)) {
+    while words.peek().is_some_and(|word| STAB_WORDS.contains(&word.text)) {
         taken.extend(words.by_ref().take(2));
     }
     taken

@@ -1,13 +1,10 @@
 //! `stab`: what a link adds to each packet.
 
 use super::error::{Refusal, TcError};
-use super::script::Qdisc;
+use super::script::{Qdisc, STAB_WORDS};
 use super::table::Table;
 use super::units::{signed, size};
 use crate::units::ByteCount;
-
-/// The words of `stab`; each has a value.
-pub(super) const WORDS: &[&str] = &["overhead", "mpu", "linklayer", "mtu", "tsize"];
 
 /// Sets the keys `overhead`, `mpu` and `linklayer` of a shaper.
 ///
@@ -35,7 +32,7 @@ pub(super) fn stab(qdisc: &Qdisc<'_>, table: &mut Table) -> Result<(), Refusal> 
                 "atm" | "adsl" => atm = true,
                 _ => return Err(value.bad("a link layer", "ethernet, atm or adsl")),
             },
-            _ => return Err(word.unknown("stab", WORDS)),
+            _ => return Err(word.unknown("stab", STAB_WORDS)),
         }
     }
     if mpu != ByteCount::ZERO {

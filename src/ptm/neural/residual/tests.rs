@@ -8,6 +8,7 @@ use crate::ptm::neural::card::{FORMAT, TrainingCard};
 use crate::ptm::neural::{Architecture, Model, ModelFile, NeuralClass, sha256};
 use crate::ptm::{Departure, PtmSpec};
 use crate::random::stream;
+use crate::units::ByteCount;
 
 /// A card of three classes by DSCP, and random weights that fit it.
 pub(crate) fn parts(pace: Pace, drops: bool, contexts: usize) -> (Card, Tensors) {

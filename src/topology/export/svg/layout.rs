@@ -9,38 +9,13 @@
 
 use std::collections::VecDeque;
 use std::f64::consts::{PI, TAU};
-use std::fmt;
 
+use super::point::Point;
 use super::{places, stress};
 use crate::topology::{DeviceKind, Topology};
 
 /// A link of length one in a picture.
 const STEP: f64 = 120.0;
-
-/// A place in a picture: y grows downwards.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Point {
-    pub x: f64,
-    pub y: f64,
-}
-
-impl Point {
-    /// The point in that direction, in radians, at that distance from the origin.
-    pub fn at_angle(radians: f64, distance: f64) -> Point {
-        Point { x: distance * libm::cos(radians), y: distance * libm::sin(radians) }
-    }
-
-    pub fn distance(self, other: Point) -> f64 {
-        let (x, y) = (other.x - self.x, other.y - self.y);
-        (x * x + y * y).sqrt()
-    }
-}
-
-impl fmt::Display for Point {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.1} {:.1}", self.x, self.y)
-    }
-}
 
 /// The place of each device.
 pub(super) struct Layout {

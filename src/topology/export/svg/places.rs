@@ -1,6 +1,6 @@
 //! Places from coordinates: an equirectangular map, or a plane as it is.
 
-use super::layout::Point;
+use super::point::Point;
 use crate::topology::{DeviceId, Position, Topology};
 
 /// The size that a map is stretched to.

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::f64::consts::TAU;
 
-use super::layout::Point;
+use super::point::Point;
 
 /// The most devices to place by distances; more stand in a circle.
 const MOST: usize = 500;
