@@ -15,6 +15,7 @@ use crate::units::{Span, Time};
 
 mod file;
 mod observer;
+mod reader;
 mod record;
 mod rtt;
 mod traffic;

@@ -17,6 +17,8 @@ mod plan;
 mod port;
 mod recursion;
 mod source;
+mod streams;
+mod worker;
 
 use rayon::prelude::*;
 
@@ -31,8 +33,10 @@ use crate::packet::Tau;
 use crate::topology::PortId;
 use crate::units::{Span, Time};
 use plan::{Edges, Plan};
-use port::{Circle, StreamPort, Streams, Worker};
+use port::StreamPort;
 use source::{Sent, StreamSource};
+use streams::{Circle, Streams};
+use worker::Worker;
 
 /// Packets that a window is to inject: for each port in use, so that its turn pays; at least, and for each thread at most,
 /// for the memory.

@@ -1,19 +1,19 @@
 //! A scenario file, as written, and how it becomes a [`Scenario`].
 
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
+use super::reader::Reader;
 use super::{
     Accept, CaptureClock, DelayScope, Direction, Engine, Measured, ObserverSpec, RecordFile, RttFile,
     Scenario, Traffic,
 };
-use crate::capture::{CaptureDirection, CaptureKeys, InterfaceName, standard_input};
-use crate::config::{ConfigError, Document, Registry, Spanned, find_file};
-use crate::topology::{Topology, Vantage, VantageSpec};
+use crate::capture::{CaptureDirection, CaptureKeys, InterfaceName};
+use crate::config::{ConfigError, Document, Registry, Spanned};
+use crate::topology::{Topology, VantageSpec};
 use crate::traffic::TrafficSpec;
 use crate::units::{Span, Time};
 
@@ -152,8 +152,7 @@ impl Scenario {
         }
         let file: ScenarioFile = document.deserialize()?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let mut reader =
-            Reader { document, folder, errors: Vec::new(), inputs: Vec::new(), reads_standard_input: false };
+        let mut reader = Reader::new(document, folder);
         let seed = seed.unwrap_or(file.seed);
         let until = file.until.map(|until| Time::ZERO + until);
 
@@ -220,56 +219,7 @@ impl Scenario {
     }
 }
 
-/// Resolves the names of a scenario and keeps the mistakes.
-pub(super) struct Reader<'a> {
-    pub(super) document: &'a Document,
-    folder: &'a Path,
-    pub(super) errors: Vec<ConfigError>,
-    /// Files that traffic is read from, besides captures.
-    pub(super) inputs: Vec<PathBuf>,
-    /// Whether a capture is standard input.
-    reads_standard_input: bool,
-}
-
 impl Reader<'_> {
-    fn finish(self) -> ConfigError {
-        ConfigError::all(self.errors).unwrap_or_else(|| self.document.error(0..0, "cannot be read"))
-    }
-
-    pub(super) fn wrong(&mut self, span: Range<usize>, message: impl Into<String>, help: Option<String>) {
-        self.errors.push(self.document.error(span, message).with_help(help));
-    }
-
-    /// A file that the scenario names, from the scenario's folder.
-    pub(super) fn file(&mut self, named: &Spanned<PathBuf>) -> Option<PathBuf> {
-        let path = self.folder.join(named.get_ref());
-        match find_file(&path) {
-            Ok(()) => Some(path),
-            Err((message, help)) => {
-                self.wrong(named.span(), message, help);
-                None
-            }
-        }
-    }
-
-    /// A capture that the scenario names, from the scenario's folder; `-` is standard input.
-    pub(super) fn capture(&mut self, named: &Spanned<PathBuf>) -> Option<PathBuf> {
-        if !standard_input::is_meant(named.get_ref()) {
-            return self.file(named);
-        }
-        if std::mem::replace(&mut self.reads_standard_input, true) {
-            let help = "save it to a file first: it can be read only once";
-            self.wrong(named.span(), "two captures are standard input", Some(help.to_owned()));
-            return None;
-        }
-        Some(named.get_ref().clone())
-    }
-
-    pub(super) fn vantage(&mut self, spec: &VantageSpec, topology: &Topology) -> Option<Vantage> {
-        let port = self.port(&spec.port, topology).ok()?;
-        Some(Vantage { port, direction: spec.direction })
-    }
-
     fn measured(
         &mut self,
         spec: &MeasuredFile,

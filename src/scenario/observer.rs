@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::file::Reader;
+use super::reader::Reader;
 use crate::config::CustomTable;
 
 /// The key whose tables they are.

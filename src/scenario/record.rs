@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
-use super::file::Reader;
+use super::reader::Reader;
 use super::{Direction, Vantage, VantageSpec};
 use crate::config::Spanned;
 use crate::topology::{PortId, PortName, Topology};
@@ -166,7 +166,7 @@ impl Reader<'_> {
         let queues = file.queues.as_ref().map(|queues| {
             let mut ports: Vec<PortId> = match &queues.ports {
                 None => topology.ports().map(|(port, _)| port).collect(),
-                Some(names) => names.iter().filter_map(|name| self.port(name, topology).ok()).collect(),
+                Some(names) => names.iter().filter_map(|name| self.port(name, topology)).collect(),
             };
             ports.sort_unstable();
             ports.dedup();

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Accept;
-use super::file::Reader;
+use super::reader::Reader;
 use crate::capture::{CaptureKeys, InterfaceName};
 use crate::config::Spanned;
 use crate::topology::{PortId, PortName, Topology};
@@ -51,7 +51,7 @@ pub struct MeasuredRtts {
 
 impl Reader<'_> {
     pub(super) fn rtts(&mut self, spec: &RttFile, topology: &Topology) -> Option<MeasuredRtts> {
-        let (capture, at) = (self.capture(&spec.capture), self.port(&spec.at, topology).ok());
+        let (capture, at) = (self.capture(&spec.capture), self.port(&spec.at, topology));
         let accept = spec.accept.as_ref().map(|accept| *accept.get_ref()).unwrap_or_default();
         if let (Some(written), Some(key)) = (&spec.accept, accept.of_packets_alone()) {
             let message = format!("`{key}` bounds nothing here: it is of packets, and not of round trips");

@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Traffic;
-use super::file::Reader;
+use super::reader::Reader;
 use crate::config::Spanned;
 use crate::packet::{Packet, VlanTag};
 use crate::topology::Topology;

@@ -2,171 +2,15 @@
 
 use super::merge::{Merged, merge_to_two};
 use super::recursion::Recursion;
-use crate::engine::network::{Egress, Feeder, Landing, LandingPlace, Network, Service, Wire};
-use crate::engine::tally::Tally;
+use super::streams::{Circle, Streams};
+use super::worker::Worker;
+use crate::engine::Hop;
+use crate::engine::network::{Egress, Network, Service};
 use crate::engine::told::Told;
-use crate::engine::{Dropped, Hop};
-use crate::packet::{Packet, Tau};
-use crate::ptm::{Departure, Loss};
-use crate::topology::{DeviceId, PortId};
+use crate::packet::Tau;
+use crate::ptm::Departure;
+use crate::topology::PortId;
 use crate::units::{Span, Time};
-
-/// What a feeder brings: one sorted stream per egress port of the device that it feeds, each packet with the instant
-/// at which it joins the port's PTM.
-#[derive(Debug, Default)]
-pub(super) struct Streams {
-    by_port: Vec<Vec<Tau>>,
-    first_port: usize,
-}
-
-impl Streams {
-    pub fn new(network: &Network, feeder: usize) -> Self {
-        let device = network.feeders[feeder].device;
-        let ports = network.topology.device(device).ports.len();
-        Streams {
-            by_port: (0..ports).map(|_| Vec::new()).collect(),
-            first_port: network.nodes[device.index()].first_port,
-        }
-    }
-
-    /// Forgets what every port has taken: all before `start`.
-    pub fn forget_before(&mut self, start: Time) {
-        for stream in &mut self.by_port {
-            // What is left is little: it is on its way while the window ends.
-            let left = stream.iter().rev().take_while(|tau| tau.timestamp >= start).count();
-            if left < stream.len() {
-                stream.drain(..stream.len() - left);
-            }
-        }
-    }
-
-    #[inline]
-    fn to(&self, port: PortId) -> &[Tau] {
-        &self.by_port[port.index() - self.first_port]
-    }
-
-    /// A packet for a port, with what changes on its way there.
-    #[inline(always)]
-    pub fn push_changed(&mut self, port: PortId, joins: Time, tau: &Tau, hops_counted: u8, in_port: u16) {
-        let packet = Packet { in_port, ttl: tau.packet.ttl - hops_counted, ..tau.packet };
-        self.stream(port).push(Tau { timestamp: joins, packet });
-    }
-
-    /// What goes to a port.
-    #[inline]
-    pub fn stream(&mut self, port: PortId) -> &mut Vec<Tau> {
-        &mut self.by_port[port.index() - self.first_port]
-    }
-
-    /// The last packet for a port overtakes those that arrive after it.
-    fn overtake(&mut self, port: PortId) {
-        let stream = self.stream(port);
-        let mut place = stream.len() - 1;
-        while place > 0 && stream[place - 1].timestamp > stream[place].timestamp {
-            stream.swap(place - 1, place);
-            place -= 1;
-        }
-    }
-}
-
-/// What a thread counts and what it works with.
-pub(super) struct Worker<L> {
-    pub tally: Tally,
-    pub log: L,
-    scratch: Vec<Tau>,
-    ingress: Vec<Tau>,
-    merged: Vec<Tau>,
-    departures: Vec<Departure>,
-    losses: Vec<Loss>,
-}
-
-impl<L: Told> Worker<L> {
-    pub fn new(until: Time, log: L) -> Self {
-        Worker {
-            tally: Tally::new(until),
-            log,
-            scratch: Vec::new(),
-            ingress: Vec::new(),
-            merged: Vec::new(),
-            departures: Vec::new(),
-            losses: Vec::new(),
-        }
-    }
-
-    /// A packet starts onto a link of a port of a device at `tau.timestamp`, and lands behind it, or is lost.
-    #[inline(always)]
-    pub fn carry(
-        &mut self,
-        place: &LandingPlace<'_>,
-        feeder: &Feeder,
-        (device, port, wire): (DeviceId, PortId, &mut Wire),
-        tau: Tau,
-        streams: &mut Streams,
-    ) {
-        match wire.carry(&tau.packet, tau.timestamp) {
-            Some(arrival) => {
-                let joined = self.land(place, feeder, arrival + feeder.processing, &tau, streams);
-                if let Some(port) = joined
-                    && wire.breaks_order()
-                {
-                    streams.overtake(port);
-                }
-            }
-            None => self.tally.lose_on_link(tau, device, port, &mut self.log),
-        }
-    }
-
-    /// A packet reaches the device of its feeder and joins a PTM at `joins`, or ends; gives the port that it joins.
-    #[inline(always)]
-    pub fn land(
-        &mut self,
-        place: &LandingPlace<'_>,
-        feeder: &Feeder,
-        joins: Time,
-        tau: &Tau,
-        streams: &mut Streams,
-    ) -> Option<PortId> {
-        if joins > self.tally.until {
-            self.tally.keep(tau.packet.pid);
-            return None;
-        }
-        self.tally.now = self.tally.now.max(joins);
-        let arrived = || Tau { timestamp: joins, packet: Packet { in_port: feeder.in_port, ..tau.packet } };
-        match place.land(&tau.packet) {
-            Landing::Joins(port) => {
-                streams.push_changed(port, joins, tau, place.forwarding().hops_counted(), feeder.in_port);
-                return Some(port);
-            }
-            Landing::Home => self.tally.deliver(&arrived(), feeder.device, &mut self.log),
-            Landing::Lost(reason) => {
-                let loss = Loss { tau: arrived(), at: joins, reason };
-                self.lose(feeder.device, feeder.processing, None, loss);
-            }
-        }
-        None
-    }
-
-    /// [`land`](Worker::land), apart from the loops of what is common.
-    #[cold]
-    #[inline(never)]
-    pub fn land_apart(
-        &mut self,
-        place: &LandingPlace<'_>,
-        feeder: &Feeder,
-        joins: Time,
-        tau: &Tau,
-        streams: &mut Streams,
-    ) {
-        self.land(place, feeder, joins, tau, streams);
-    }
-
-    #[cold]
-    fn lose(&mut self, device: DeviceId, processing: Span, port: Option<PortId>, loss: Loss) {
-        let Loss { tau, at, reason } = loss;
-        let tau = Tau { timestamp: tau.timestamp - processing, ..tau };
-        self.tally.lose(&Dropped { tau, device, port, reason, at }, &mut self.log);
-    }
-}
 
 /// A port and its feeders.
 pub(super) struct StreamPort {
@@ -338,24 +182,6 @@ impl StreamPort {
     /// Who waits at the port.
     pub fn waiting(&self) -> Vec<Tau> {
         self.egress.service.waiting()
-    }
-}
-
-/// The streams that the ports on a circle take from.
-pub(super) struct Circle<'a> {
-    /// Those of all ports before it.
-    pub before: &'a [Streams],
-    /// Those of the ports on it.
-    pub own: &'a mut [Streams],
-    /// The place of the first of these.
-    pub first: usize,
-}
-
-impl Circle<'_> {
-    /// The streams at a place.
-    #[inline]
-    fn streams(&self, place: usize) -> &Streams {
-        if place < self.first { &self.before[place] } else { &self.own[place - self.first] }
     }
 }
 

@@ -2,7 +2,8 @@
 //! device in one pass.
 
 use super::merge::Merged;
-use super::port::{Streams, Worker};
+use super::streams::Streams;
+use super::worker::Worker;
 use crate::engine::fingerprint::{Fingerprint, Keys, PacketSum};
 use crate::engine::network::{Feeder, LandingPlace};
 use crate::engine::told::Told;

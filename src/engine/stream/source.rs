@@ -1,6 +1,7 @@
 //! A source's turn: it is read ahead in batches, and gives its packets to the first ports.
 
-use super::port::{Streams, Worker};
+use super::streams::Streams;
+use super::worker::Worker;
 use crate::engine::contract::{CHECKED, InOrder};
 use crate::engine::fingerprint::PacketSum;
 use crate::engine::network::{Feeder, Network, Wire};

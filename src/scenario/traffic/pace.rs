@@ -1,9 +1,9 @@
 //! The rate of an entry: the gap between the packets of each sender.
 
-use super::{Entry, Resolved};
+use super::{Entry, Resolved, Told};
 use crate::config::Spanned;
 use crate::link::Link;
-use crate::scenario::file::Reader;
+use crate::scenario::reader::Reader;
 use crate::topology::{DeviceId, PortId, Topology};
 use crate::traffic::generator::Sender;
 use crate::traffic::matrix::{self, MatrixSpec, Row};
@@ -88,7 +88,7 @@ impl Reader<'_> {
             };
             return Ok(load.gap(link, &topology.port_name(port), sizes.mean()));
         };
-        let port = self.port(of, topology)?;
+        let port = self.port(of, topology).ok_or(Told)?;
         let link = &topology.link(topology.port(port).egress).link;
         let gap = load.gap(link, &of.get_ref().to_string(), sizes.mean());
         Ok(gap.map(|gap| gap.of_part(part)))

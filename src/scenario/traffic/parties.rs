@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::pace::access;
 use super::{Entry, Resolved, Told};
 use crate::config::{Spanned, listed};
-use crate::scenario::file::Reader;
+use crate::scenario::reader::Reader;
 use crate::topology::{DeviceId, DeviceKind, NameError, Topology};
 use crate::traffic::matrix::{self, GravityWeights, MatrixName, MatrixSpec, MatrixTable, Row};
 use crate::traffic::{Mistake, positive};

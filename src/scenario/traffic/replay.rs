@@ -7,8 +7,8 @@ use ipnet::IpNet;
 use super::{Resolved, Told};
 use crate::config::Spanned;
 use crate::scenario::Traffic;
-use crate::scenario::file::Reader;
-use crate::topology::{DeviceId, DeviceKind, Direction, PortId, PortName, Topology, Vantage};
+use crate::scenario::reader::Reader;
+use crate::topology::{DeviceId, DeviceKind, Direction, Topology, Vantage};
 use crate::traffic::rate::RateSpec;
 use crate::traffic::replay::{ByAddressSpec, Speed};
 use crate::traffic::{Mistake, ReplaySpec};
@@ -97,7 +97,7 @@ impl Reader<'_> {
         let RateSpec::Load(load) = rate.get_ref() else { return Ok(Speed::To(rate.get_ref().clone(), None)) };
         let link = match (&load.of, place) {
             (Some(of), _) => {
-                let port = self.port(of, topology)?;
+                let port = self.port(of, topology).ok_or(Told)?;
                 (topology.port(port).egress, port)
             }
             (None, Some(Place::At(at))) => match at.direction {
@@ -113,15 +113,5 @@ impl Reader<'_> {
         // The length of packets is not known yet, but whether a load can be had of this link is.
         load.gap(&link, &name, 1.0).map_err(|mistake| self.told(mistake))?;
         Ok(Speed::To(rate.get_ref().clone(), Some((link, name))))
-    }
-
-    pub(in crate::scenario) fn port(
-        &mut self,
-        name: &Spanned<PortName>,
-        topology: &Topology,
-    ) -> Resolved<PortId> {
-        topology
-            .port_named(name.get_ref())
-            .map_err(|error| self.told(Mistake::new(name.span(), error.to_string()).with_help(error.help())))
     }
 }

@@ -1,0 +1,111 @@
+//! What a thread counts, and how a packet lands behind a link.
+
+use super::streams::Streams;
+use crate::engine::Dropped;
+use crate::engine::network::{Feeder, Landing, LandingPlace, Wire};
+use crate::engine::tally::Tally;
+use crate::engine::told::Told;
+use crate::packet::{Packet, Tau};
+use crate::ptm::{Departure, Loss};
+use crate::topology::{DeviceId, PortId};
+use crate::units::{Span, Time};
+
+/// What a thread counts and what it works with.
+pub(super) struct Worker<L> {
+    pub tally: Tally,
+    pub log: L,
+    pub scratch: Vec<Tau>,
+    pub ingress: Vec<Tau>,
+    pub merged: Vec<Tau>,
+    pub departures: Vec<Departure>,
+    pub losses: Vec<Loss>,
+}
+
+impl<L: Told> Worker<L> {
+    pub fn new(until: Time, log: L) -> Self {
+        Worker {
+            tally: Tally::new(until),
+            log,
+            scratch: Vec::new(),
+            ingress: Vec::new(),
+            merged: Vec::new(),
+            departures: Vec::new(),
+            losses: Vec::new(),
+        }
+    }
+
+    /// A packet starts onto a link of a port of a device at `tau.timestamp`, and lands behind it, or is lost.
+    #[inline(always)]
+    pub fn carry(
+        &mut self,
+        place: &LandingPlace<'_>,
+        feeder: &Feeder,
+        (device, port, wire): (DeviceId, PortId, &mut Wire),
+        tau: Tau,
+        streams: &mut Streams,
+    ) {
+        match wire.carry(&tau.packet, tau.timestamp) {
+            Some(arrival) => {
+                let joined = self.land(place, feeder, arrival + feeder.processing, &tau, streams);
+                if let Some(port) = joined
+                    && wire.breaks_order()
+                {
+                    streams.overtake(port);
+                }
+            }
+            None => self.tally.lose_on_link(tau, device, port, &mut self.log),
+        }
+    }
+
+    /// A packet reaches the device of its feeder and joins a PTM at `joins`, or ends; gives the port that it joins.
+    #[inline(always)]
+    pub fn land(
+        &mut self,
+        place: &LandingPlace<'_>,
+        feeder: &Feeder,
+        joins: Time,
+        tau: &Tau,
+        streams: &mut Streams,
+    ) -> Option<PortId> {
+        if joins > self.tally.until {
+            self.tally.keep(tau.packet.pid);
+            return None;
+        }
+        self.tally.now = self.tally.now.max(joins);
+        let arrived = || Tau { timestamp: joins, packet: Packet { in_port: feeder.in_port, ..tau.packet } };
+        match place.land(&tau.packet) {
+            Landing::Joins(port) => {
+                streams.push_changed(port, joins, tau, place.forwarding().hops_counted(), feeder.in_port);
+                return Some(port);
+            }
+            Landing::Home => self.tally.deliver(&arrived(), feeder.device, &mut self.log),
+            Landing::Lost(reason) => {
+                let loss = Loss { tau: arrived(), at: joins, reason };
+                self.lose(feeder.device, feeder.processing, None, loss);
+            }
+        }
+        None
+    }
+
+    /// [`land`](Worker::land), apart from the loops of what is common.
+    #[cold]
+    #[inline(never)]
+    pub fn land_apart(
+        &mut self,
+        place: &LandingPlace<'_>,
+        feeder: &Feeder,
+        joins: Time,
+        tau: &Tau,
+        streams: &mut Streams,
+    ) {
+        self.land(place, feeder, joins, tau, streams);
+    }
+
+    /// A packet is lost at a device that takes `processing`.
+    #[cold]
+    pub fn lose(&mut self, device: DeviceId, processing: Span, port: Option<PortId>, loss: Loss) {
+        let Loss { tau, at, reason } = loss;
+        let tau = Tau { timestamp: tau.timestamp - processing, ..tau };
+        self.tally.lose(&Dropped { tau, device, port, reason, at }, &mut self.log);
+    }
+}
