@@ -1,7 +1,8 @@
-//! Tables as Apache Parquet, without the kernels of Arrow, which take longer to compile than to replace: only these two
+//! Tables as Apache Parquet, without the kernels of Arrow, which take longer to compile than to replace: only these
 //! files know the crate `parquet`.
 
 mod read;
+mod texts;
 mod write;
 
 pub(super) use read::read_parquet;

@@ -15,13 +15,17 @@ use parquet::basic::{
     Compression, Encoding, LogicalType, Repetition, TimeUnit as ParquetTimeUnit, Type as Physical, ZstdLevel,
 };
 use parquet::column::page::{CompressedPage, PageWriteSpec, PageWriter};
-use parquet::column::writer::{ColumnWriter, get_column_writer, get_typed_column_writer_mut};
+use parquet::column::writer::{
+    ColumnCloseResult, ColumnWriter, get_column_writer, get_typed_column_writer_mut,
+};
 use parquet::data_type as physical;
-use parquet::data_type::{ByteArray, DataType as PhysicalType};
+use parquet::data_type::DataType as PhysicalType;
 use parquet::errors::{ParquetError, Result};
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::{SerializedFileWriter, SerializedPageWriter, TrackedWrite};
-use parquet::schema::types::{ColumnDescriptor, ColumnPath, Type};
+use parquet::schema::types::{ColumnDescPtr, ColumnPath, Type};
+
+use super::texts::TextChunk;
 
 /// Rows of a row group, which is held in memory, encoded, until it is complete: about 20 MB for thirty columns.
 pub(in crate::table) const ROW_GROUP: usize = 1 << 18;
@@ -35,9 +39,39 @@ pub(in crate::table) struct ParquetWriter<W: Write + Send> {
 }
 
 /// A column of a row group, whose encoded pages wait in memory until those before it are in the file.
-struct Chunk {
-    writer: ColumnWriter<'static>,
-    pages: Arc<Mutex<Vec<u8>>>,
+enum Chunk {
+    Texts(TextChunk),
+    Values { writer: ColumnWriter<'static>, pages: Arc<Mutex<Vec<u8>>> },
+}
+
+impl Chunk {
+    fn new(column: &ColumnDescPtr, properties: &WriterPropertiesPtr) -> Self {
+        let column = Arc::clone(column);
+        if column.physical_type() == Physical::BYTE_ARRAY {
+            return Chunk::Texts(TextChunk::new(column));
+        }
+        let pages = Arc::default();
+        let sink = Pages { sink: TrackedWrite::new(Shared(Arc::clone(&pages))) };
+        Chunk::Values { writer: get_column_writer(column, Arc::clone(properties), Box::new(sink)), pages }
+    }
+
+    fn put(&mut self, array: &dyn Array) -> Result<()> {
+        match self {
+            Chunk::Texts(texts) => texts.put(array),
+            Chunk::Values { writer, .. } => put(writer, array),
+        }
+    }
+
+    fn close(self) -> Result<(Bytes, ColumnCloseResult)> {
+        match self {
+            Chunk::Texts(texts) => texts.close(),
+            Chunk::Values { writer, pages } => {
+                let closed = writer.close()?;
+                let pages = std::mem::take(&mut *pages.lock().unwrap_or_else(PoisonError::into_inner));
+                Ok((Bytes::from(pages), closed))
+            }
+        }
+    }
 }
 
 impl<W: Write + Send> ParquetWriter<W> {
@@ -59,7 +93,7 @@ impl<W: Write + Send> ParquetWriter<W> {
             }
             let rows = batch.slice(from, (ROW_GROUP - self.rows).min(batch.num_rows() - from));
             for (chunk, column) in self.group.iter_mut().zip(rows.columns()) {
-                put(&mut chunk.writer, column)?;
+                chunk.put(column)?;
             }
             from += rows.num_rows();
             self.rows += rows.num_rows();
@@ -77,22 +111,16 @@ impl<W: Write + Send> ParquetWriter<W> {
     }
 
     fn begin_group(&mut self) {
-        let chunk = |column: &Arc<ColumnDescriptor>| {
-            let pages = Arc::default();
-            let sink = Pages { sink: TrackedWrite::new(Shared(Arc::clone(&pages))) };
-            let properties = Arc::clone(self.file.properties());
-            Chunk { writer: get_column_writer(Arc::clone(column), properties, Box::new(sink)), pages }
-        };
-        self.group = self.file.schema_descr().columns().iter().map(chunk).collect();
+        let columns = self.file.schema_descr().columns();
+        self.group = columns.iter().map(|column| Chunk::new(column, self.file.properties())).collect();
     }
 
     fn end_group(&mut self) -> Result<()> {
         if self.rows > 0 {
             let mut group = self.file.next_row_group()?;
-            for Chunk { writer, pages } in self.group.drain(..) {
-                let written = writer.close()?;
-                let pages = std::mem::take(&mut *pages.lock().unwrap_or_else(PoisonError::into_inner));
-                group.append_column(&Bytes::from(pages), written)?;
+            for chunk in self.group.drain(..) {
+                let (pages, closed) = chunk.close()?;
+                group.append_column(&pages, closed)?;
             }
             group.close()?;
             self.rows = 0;
@@ -171,7 +199,8 @@ fn parquet_type(field: &Field) -> Result<Type> {
         .build()
 }
 
-/// Counts and instants grow slowly from row to row, which delta encoding stores in few bits; names are dictionaries.
+/// Counts and instants grow slowly from row to row, which delta encoding stores in few bits. Texts are a
+/// [`TextChunk`]'s.
 fn properties(schema: &Schema) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         // Tables take about 1.1 times as long to write as with Snappy, and 5 to 75 % less space.
@@ -181,14 +210,8 @@ fn properties(schema: &Schema) -> WriterProperties {
         .set_dictionary_enabled(false);
     for field in schema.fields() {
         let column = ColumnPath::from(field.name().as_str());
-        match physical(field.data_type()) {
-            Some((Physical::INT32 | Physical::INT64, _)) => {
-                properties = properties.set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
-            }
-            Some((Physical::BYTE_ARRAY, _)) => {
-                properties = properties.set_column_dictionary_enabled(column, true);
-            }
-            _ => {}
+        if let Some((Physical::INT32 | Physical::INT64, _)) = physical(field.data_type()) {
+            properties = properties.set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
         }
     }
     properties.build()
@@ -198,7 +221,8 @@ fn properties(schema: &Schema) -> WriterProperties {
 fn put(writer: &mut ColumnWriter<'_>, array: &dyn Array) -> Result<()> {
     match array.data_type() {
         DataType::Boolean => {
-            put_values::<physical::BoolType>(writer, array, array.as_boolean().values().iter().collect())
+            let values = array.as_boolean();
+            put_values::<physical::BoolType>(writer, array, |row| values.value(row))
         }
         DataType::Int8 => put_numbers::<Int8Type, physical::Int32Type>(writer, array, i32::from),
         DataType::Int16 => put_numbers::<Int16Type, physical::Int32Type>(writer, array, i32::from),
@@ -213,17 +237,6 @@ fn put(writer: &mut ColumnWriter<'_>, array: &dyn Array) -> Result<()> {
         DataType::Timestamp(TimeUnit::Nanosecond, _) => {
             put_numbers::<TimestampNanosecondType, physical::Int64Type>(writer, array, |value| value)
         }
-        DataType::Utf8 => put_values::<physical::ByteArrayType>(writer, array, texts(array)),
-        DataType::Dictionary(..) => {
-            let dictionary = array.as_any_dictionary();
-            let names = texts(dictionary.values());
-            let values = if names.is_empty() {
-                vec![ByteArray::new(); array.len()]
-            } else {
-                dictionary.normalized_keys().into_iter().map(|key| names[key].clone()).collect()
-            };
-            put_values::<physical::ByteArrayType>(writer, array, values)
-        }
         other => Err(ParquetError::NYI(format!("a column of {other}"))),
     }
 }
@@ -233,42 +246,26 @@ fn put_numbers<A: ArrowPrimitiveType, P: PhysicalType>(
     array: &dyn Array,
     bits: impl Fn(A::Native) -> P::T,
 ) -> Result<()> {
-    put_values::<P>(
-        writer,
-        array,
-        array.as_primitive::<A>().values().iter().map(|value| bits(*value)).collect(),
-    )
+    let values = &array.as_primitive::<A>().values()[..array.len()];
+    put_values::<P>(writer, array, |row| bits(values[row]))
 }
 
-/// Appends `values`, one per row of `array`, which says where there is none.
+/// Appends the `value` of every row that has one.
 fn put_values<P: PhysicalType>(
     writer: &mut ColumnWriter<'_>,
     array: &dyn Array,
-    mut values: Vec<P::T>,
+    value: impl Fn(usize) -> P::T,
 ) -> Result<()> {
     let writer = get_typed_column_writer_mut::<P>(writer);
-    if writer.get_descriptor().max_def_level() == 0 {
-        return writer.write_batch(&values, None, None).map(drop);
-    }
     let nulls = array.logical_nulls().filter(|nulls| nulls.null_count() > 0);
-    let levels = match nulls {
-        None => vec![1; values.len()],
-        Some(nulls) => {
-            let mut row = 0;
-            values.retain(|_| {
-                row += 1;
-                nulls.is_valid(row - 1)
-            });
-            nulls.iter().map(i16::from).collect()
-        }
+    let values: Vec<_> = match &nulls {
+        None => (0..array.len()).map(value).collect(),
+        Some(nulls) => nulls.valid_indices().map(value).collect(),
     };
-    writer.write_batch(&values, Some(&levels), None).map(drop)
-}
-
-/// The texts of an array, as parts of one buffer.
-fn texts(array: &dyn Array) -> Vec<ByteArray> {
-    let array = array.as_string::<i32>();
-    let buffer = Bytes::copy_from_slice(array.value_data());
-    let part = |ends: &[i32]| ByteArray::from(buffer.slice(ends[0] as usize..ends[1] as usize));
-    array.value_offsets().windows(2).map(part).collect()
+    let levels = match &nulls {
+        _ if writer.get_descriptor().max_def_level() == 0 => None,
+        None => Some(vec![1; array.len()]),
+        Some(nulls) => Some(nulls.iter().map(i16::from).collect()),
+    };
+    writer.write_batch(&values, levels.as_deref(), None).map(drop)
 }
