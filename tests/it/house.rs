@@ -60,9 +60,12 @@ fn third_party_crates_keep_to_their_file() {
         ("etherparse::", "src/capture/frame/parse"),
         ("priority_queue::", "src/engine/queue"),
     ];
+    let users = |name: &str| -> Vec<PathBuf> {
+        let names = |path: &PathBuf| code(path).iter().any(|line| line.contains(name));
+        sources(Path::new("src")).into_iter().filter(names).collect()
+    };
     for (name, keeper) in keepers {
-        let users = sources(Path::new("src")).into_iter();
-        let users: Vec<_> = users.filter(|path| code(path).iter().any(|line| line.contains(name))).collect();
+        let users = users(name);
         let (keeper, below) = (Path::new(keeper).with_extension("rs"), Path::new(keeper));
         assert!(!users.is_empty(), "nobody names {name}");
         let strangers = users.iter().filter(|path| **path != keeper && !path.starts_with(below));
@@ -72,6 +75,9 @@ fn third_party_crates_keep_to_their_file() {
             "{name} is named in {users:?}, and belongs into {}",
             keeper.display()
         );
+    }
+    for user in users("use parquet::").into_iter().chain(users("use ::parquet::")) {
+        assert!(user.with_extension("").starts_with("src/table/parquet"), "{} names parquet", user.display());
     }
 }
 
