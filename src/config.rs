@@ -218,6 +218,7 @@ impl Document {
         mut removed: Vec<String>,
     ) -> Result<T, ConfigError> {
         let start = tree.span();
+        let kinds = |key: &str| self.registry.names(key).map(str::to_owned).collect();
         while errors.len() < MOST_ERRORS {
             let error = match T::deserialize(toml::de::Deserializer::from(tree.clone())) {
                 Ok(value) if errors.is_empty() => return Ok(value),
@@ -225,7 +226,7 @@ impl Document {
                 Err(error) => error,
             };
             let span = error.span().unwrap_or(start.clone());
-            let said = message::explain(error.message(), (tree.get_ref(), name), &span, &self.registry);
+            let said = message::explain(error.message(), (tree.get_ref(), name), &span, &kinds);
             // What misses only what was taken out is no mistake of the file, and goes too.
             if !said.follows_from(&mut removed) {
                 errors.push(self.error(span.clone(), said.message).with_help(said.help));

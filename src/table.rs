@@ -1,12 +1,14 @@
 //! Tables on disk: batches of columns to Parquet or CSV.
 
+mod column;
 mod csv;
 mod parquet;
 mod read;
 mod tables;
 
+pub use column::{Column, Kind};
 pub use parquet::ParquetError;
-pub use read::{Column, Kind, ReadError, read_columns};
+pub use read::{ReadError, read_columns};
 pub use tables::{MemoryTable, MemoryTables, NoTables, TableFiles, TableSink, Tables};
 pub(crate) use tables::{OpenTable, write_table};
 

@@ -4,9 +4,8 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
-use super::registry::{CUSTOM, Registry};
 use super::synonym::synonym;
-use super::tagged_keys::is_tagged;
+use super::tagged_keys::{CUSTOM, is_tagged};
 
 /// How many names a message lists.
 const MOST_NAMES: usize = 12;
@@ -87,13 +86,13 @@ pub(super) fn syntax(said: &str, snippet: &str) -> (String, Option<String>) {
     (message.to_owned(), help)
 }
 
-/// Translates what serde said about the value at `span` in a tree, the table `name` or a whole file. The kinds of `registry`
-/// fit as well as those that serde knows.
+/// Translates what serde said about the value at `span` in a tree, the table `name` or a whole file. The `kinds` of
+/// tables at a key fit as well as those that serde knows.
 pub(super) fn explain(
     said: &str,
     (tree, name): (&DeTable<'_>, &str),
     span: &Range<usize>,
-    registry: &Registry,
+    kinds: &dyn Fn(&str) -> Vec<String>,
 ) -> Said {
     let said = said.trim();
     let itself = || Place { key: name.to_owned(), ..Place::default() };
@@ -104,7 +103,7 @@ pub(super) fn explain(
         (format!("unknown key `{key}`{}", place.inside()), suggest(&key, &known, "keys that fit"))
     } else if let Some(rest) = said.strip_prefix("unknown variant ") {
         let (word, known) = quoted(rest);
-        let known = with_kinds_of(registry, known, &place);
+        let known = with_kinds(kinds, known, &place);
         if word.is_empty() {
             let help = format!("{ONE_OF}: {}", listed(known.iter().map(String::as_str)));
             (format!("missing key `kind`{}", place.holder()), Some(help))
@@ -141,11 +140,10 @@ pub(super) fn explain(
 }
 
 /// The kinds that fit: those of serde, and those that another crate added.
-fn with_kinds_of(registry: &Registry, mut known: Vec<String>, place: &Place) -> Vec<String> {
+fn with_kinds(kinds: &dyn Fn(&str) -> Vec<String>, mut known: Vec<String>, place: &Place) -> Vec<String> {
     if let Some(custom) = known.iter().position(|kind| kind == CUSTOM) {
         known.remove(custom);
-        let key = last(place.table.trim_matches(['[', ']']));
-        known.extend(registry.names(key).map(str::to_owned));
+        known.extend(kinds(last(place.table.trim_matches(['[', ']']))));
     }
     known
 }

@@ -11,9 +11,6 @@ use serde::de::DeserializeOwned;
 
 use super::{ConfigError, Document, Spanned};
 
-/// The variant that stands for all kinds that are not taunet's own.
-pub(crate) const CUSTOM: &str = "$custom";
-
 /// What a table of a kind became: which type is behind it, who added the kind knows.
 pub(crate) type Made = Arc<dyn Any + Send + Sync>;
 

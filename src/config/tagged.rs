@@ -11,8 +11,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::message::{did_you_mean, meant};
 use super::overrides::in_words;
-use super::registry::{CUSTOM, Registry};
-use super::tagged_keys::{MANY, ONE, OWN};
+use super::registry::Registry;
+use super::tagged_keys::{CUSTOM, MANY, ONE, OWN};
 
 /// The key that names the variant.
 const TAG: &str = "kind";

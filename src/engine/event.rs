@@ -36,6 +36,8 @@ pub(super) struct EventEngine<const WATCHES: bool> {
     /// Sources that start packets onto a link: the turns of all others come after them.
     starting: u32,
     tally: Tally,
+    /// The instant of the last event.
+    now: Time,
     events: u64,
 }
 
@@ -135,6 +137,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
             ports,
             sources,
             entities,
+            now: Time::ZERO,
             events: 0,
         };
         for source in 0..engine.sources.len() {
@@ -366,6 +369,7 @@ impl<const WATCHES: bool> Running for EventEngine<WATCHES> {
                 }
             }
             self.tally.now = self.tally.now.max(now);
+            self.now = now;
             self.events += 1;
             if self.events.is_multiple_of(EVENTS_PER_REPORT) {
                 let progress = self.progress();
@@ -411,7 +415,7 @@ impl<const WATCHES: bool> Running for EventEngine<WATCHES> {
     fn progress(&self) -> Progress {
         let sources = self.sources.iter().map(|source| &source.injection);
         Progress {
-            time: self.tally.now,
+            time: self.now,
             injected: self.tally.packets.injected,
             fraction: Injection::fraction(sources),
         }

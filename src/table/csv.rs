@@ -13,7 +13,7 @@ use arrow_schema::{DataType, Schema, TimeUnit};
 use chrono::{DateTime, SecondsFormat};
 use csv::{StringRecord, Writer};
 
-use super::read::{Column, Kind, ROWS, Texts, no_column};
+use super::column::{Column, Kind, ROWS, Texts, no_column};
 
 /// A CSV file being written.
 pub(super) struct CsvWriter<W: Write> {

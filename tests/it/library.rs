@@ -358,12 +358,7 @@ fn custom(topology: &str, scenario: &str) -> Result<Scenario, String> {
     let loaded = Scenario::load_with(&path, &[], None, &registry());
     let place = format!("{}/", folder.path().display());
     loaded.map_err(|error| {
-        error
-            .iter()
-            .map(|one| format!("{one} ({})", one.help().unwrap_or("no help")))
-            .collect::<Vec<_>>()
-            .join("\n")
-            .replace(&place, "")
+        error.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n").replace(&place, "")
     })
 }
 

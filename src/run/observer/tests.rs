@@ -122,7 +122,7 @@ fn number(row: &BTreeMap<String, String>, column: &str) -> Option<i128> {
 #[test]
 fn the_tables_are_the_same_whichever_engine_ran() {
     let event = files(Engine::Event, 1);
-    assert_eq!(event.len(), 9, "{:?}", event.keys());
+    assert_eq!(event.len(), 13, "{:?}", event.keys());
     for threads in [1, 2] {
         let stream = files(Engine::Stream, threads);
         assert!(event.keys().eq(stream.keys()));

@@ -9,7 +9,7 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 
-use crate::table::read::{Column, Kind, ROWS, Texts, no_column};
+use crate::table::column::{Column, Kind, ROWS, Texts, no_column};
 
 /// Reads the columns `wanted`, in this order, batch by batch.
 pub(in crate::table) fn read_parquet(
