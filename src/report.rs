@@ -5,7 +5,8 @@
 //!
 //! 1. `model` reads the two JSON files, `series` and `distribution` turn the tables of packets into a bounded
 //!    number of points, `rows` into rows.
-//! 2. `page` writes HTML; `report.css` and `report.js` stand beside it and are embedded, as is uPlot, which draws.
+//! 2. `page` is the frame of every page, `run_page` that of a run: HTML by `maud`. `report.css` and `report.js` stand
+//!    beside them and are embedded, as is uPlot, which draws.
 //!
 //! Charts of time keep the extremes: points are kept as they are up to a bound, and beyond it as the least and the greatest of
 //! each of 16,384 buckets, from which the page makes coarser levels as one zooms.
@@ -16,16 +17,17 @@ mod metrics;
 mod model;
 mod page;
 mod rows;
+mod run_page;
 mod series;
 mod text;
 mod training;
 
 pub(crate) use base64::singles;
 pub(crate) use distribution::Distribution;
-pub(crate) use page::{Chart, MAIN, write_charts, write_foot, write_head, write_rows};
+pub(crate) use page::{Chart, Page, charts, number, rows, text, tile, warnings};
 pub(crate) use rows::{Cell, Table};
 pub(crate) use series::{Reservoir, Series};
-pub(crate) use text::{bits_per_second, count, escaped, four_digits, seconds};
+pub(crate) use text::{bits_per_second, count, four_digits, seconds};
 pub use training::{Scatter, training_page};
 
 use std::io::Write;
@@ -78,7 +80,7 @@ const FILE: &str = "report.html";
 /// # Complexity
 /// O(packets x log packets); the delays of one vantage at a time are held in memory.
 pub fn write_report(run: &Path) -> Result<PathBuf, ReportError> {
-    let html = page::write(&read_run(run)?);
+    let html = run_page::page(&read_run(run)?);
     let path = run.join(FILE);
     let written = || -> std::io::Result<()> {
         let mut builder = tempfile::Builder::new();

@@ -2,8 +2,7 @@
 
 mod figures;
 
-use std::fmt::Write;
-
+use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use super::aqm::AqmKind;
@@ -12,8 +11,8 @@ use super::model::Model;
 use super::simulate::Score;
 use super::{Calibration, Trial};
 use crate::report::{
-    Cell, Chart, MAIN, Table, bits_per_second, count, escaped, four_digits, seconds, singles, write_charts,
-    write_foot, write_head, write_rows,
+    Cell, Chart, Page, Table, bits_per_second, charts, count, four_digits, number, rows, seconds, singles,
+    text, tile, warnings,
 };
 use figures::figures;
 
@@ -50,39 +49,37 @@ const OVER_TIME: Chart = Chart {
 
 /// The page of a calibration that is called `name`.
 pub(super) fn page(name: &str, calibration: &Calibration) -> String {
-    let mut html = String::with_capacity(1 << 18);
-    // Writing to a String cannot fail.
-    let _ = write(&mut html, name, calibration);
-    html
-}
-
-fn write(html: &mut String, name: &str, calibration: &Calibration) -> std::fmt::Result {
-    let version = env!("CARGO_PKG_VERSION");
-    write_head(html, name, &format!("taunet {version} - calibrated from captures"))?;
-    html.push_str("<nav aria-label=\"Sections\">");
-    for (id, title) in SECTIONS {
-        if *id != "classes" || !calibration.model.classes.is_empty() {
-            write!(html, "<a href=\"#{id}\">{title}</a>")?;
+    let content = html! {
+        (overview(calibration))
+        section id="figures" {
+            h2 { "Figures" }
+            (rows("Figures", &figures(calibration)))
+            p class="note" {
+                "Taken as: the roundest value within the uncertainty, which the topology has."
+            }
         }
-    }
-    html.push_str("</nav>\n");
-    html.push_str(MAIN);
-    write_overview(html, calibration)?;
-    html.push_str("<section id=\"figures\"><h2>Figures</h2>\n");
-    write_rows(html, "Figures", &figures(calibration))?;
-    html.push_str(
-        "<p class=\"note\">Taken as: the roundest value within the uncertainty, which the topology has.</p></section>\n",
-    );
-    write_curves(html, calibration)?;
-    write_classes(html, calibration)?;
-    html.push_str("<section id=\"candidates\"><h2>Candidates</h2>\n");
-    write_rows(html, "Candidates", &candidates(calibration))?;
-    html.push_str(
-        "<p class=\"note\">Every candidate is simulated on the recorded arrivals. The log loss is what its rule leaves open of \
-         the losses and marks, in nats: less is better. Rules less than 4.6 nats apart are not distinguished.</p></section>\n",
-    );
-    write_origin(html, calibration)?;
-    write_foot(html, &json!({ "curves": points(&calibration.curves) }))
+        (curves(calibration))
+        (classes(calibration))
+        section id="candidates" {
+            h2 { "Candidates" }
+            (rows("Candidates", &candidates(calibration)))
+            p class="note" {
+                "Every candidate is simulated on the recorded arrivals. The log loss is what its rule leaves open of \
+                 the losses and marks, in nats: less is better. Rules less than 4.6 nats apart are not distinguished."
+            }
+        }
+        (origin(calibration))
+    };
+    let sections =
+        SECTIONS.iter().filter(|(id, _)| *id != "classes" || !calibration.model.classes.is_empty());
+    let page = Page {
+        name,
+        from: &format!("taunet {} - calibrated from captures", env!("CARGO_PKG_VERSION")),
+        sections: &sections.map(|(id, title)| ((*id).to_owned(), *title)).collect::<Vec<_>>(),
+        content,
+        points: &json!({ "curves": points(&calibration.curves) }),
+    };
+    page.into_html()
 }
 
 const SECTIONS: &[(&str, &str)] = &[
@@ -130,7 +127,7 @@ fn file(path: &std::path::Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-fn number(value: Option<f64>, digits: usize) -> String {
+fn figure(value: Option<f64>, digits: usize) -> String {
     value.map_or("undefined".to_owned(), |value| format!("{value:.digits$}"))
 }
 
@@ -162,48 +159,38 @@ fn verdict(calibration: &Calibration, score: &Score) -> String {
     )
 }
 
-fn write_overview(html: &mut String, calibration: &Calibration) -> std::fmt::Result {
+fn overview(calibration: &Calibration) -> Markup {
     let Calibration { packets, model, held_out, in_sample, baselines, .. } = calibration;
     let score = held_out.as_ref().unwrap_or(in_sample);
-    html.push_str("<section id=\"overview\" class=\"first\"><h2>Overview</h2>\n");
     let ingress: Vec<String> = calibration.ingress.iter().map(|path| file(path)).collect();
-    write!(
-        html,
-        "<p>Between <code>{}</code> and <code>{}</code>: <strong>{}</strong>. {}</p>\n<dl class=\"tiles\">",
-        escaped(&ingress.join(", ")),
-        escaped(&file(&calibration.egress)),
-        escaped(&device(model)),
-        verdict(calibration, score),
-    )?;
-    let mut tile = |name: &str, value: &str, class: &str| {
-        write!(html, "<div class=\"{class}\"><dt>{name}</dt><dd>{value}</dd></div>")
-    };
-    tile("w1_normalized", &number(score.w1_normalized(), 4), "key")?;
-    tile("pearson", &number(score.agreement.and_then(|agreement| agreement.pearson), 4), "")?;
-    tile("w1_normalized without a queue", &number(baselines.no_queue.w1_normalized(), 4), "")?;
-    if let Some(mm1) = &baselines.mm1 {
-        tile("w1_normalized of M/M/1", &number(mm1.w1_normalized(), 4), "")?;
-    }
-    tile("packets in", &count(packets.ingress), "")?;
-    tile("out", &count(packets.matched), "")?;
-    tile("lost", &count(packets.lost), "")?;
-    if calibration.curves.marked > 0 {
-        tile("marked", &count(calibration.curves.marked), "")?;
-    }
-    tile("left out", &count(packets.unknown), "")?;
-    html.push_str("</dl>\n");
-    for warning in &calibration.warnings {
-        writeln!(html, "<p class=\"warning\">{}</p>", escaped(warning))?;
-    }
-    if !calibration.not_identified.is_empty() {
-        html.push_str("<h3>What the recording does not show</h3>\n<ul>");
-        for unknown in &calibration.not_identified {
-            write!(html, "<li>{}</li>", escaped(unknown))?;
+    let pearson = score.agreement.and_then(|agreement| agreement.pearson);
+    html! {
+        section id="overview" class="first" {
+            h2 { "Overview" }
+            p {
+                "Between " code { (text(&ingress.join(", "))) } " and " code { (text(&file(&calibration.egress))) }
+                ": " strong { (text(&device(model))) } ". " (verdict(calibration, score))
+            }
+            dl class="tiles" {
+                (tile("w1_normalized", &figure(score.w1_normalized(), 4), "key"))
+                (tile("pearson", &figure(pearson, 4), ""))
+                (tile("w1_normalized without a queue", &figure(baselines.no_queue.w1_normalized(), 4), ""))
+                @if let Some(mm1) = &baselines.mm1 {
+                    (tile("w1_normalized of M/M/1", &figure(mm1.w1_normalized(), 4), ""))
+                }
+                (tile("packets in", &count(packets.ingress), ""))
+                (tile("out", &count(packets.matched), ""))
+                (tile("lost", &count(packets.lost), ""))
+                @if calibration.curves.marked > 0 { (tile("marked", &count(calibration.curves.marked), "")) }
+                (tile("left out", &count(packets.unknown), ""))
+            }
+            (warnings(&calibration.warnings))
+            @if !calibration.not_identified.is_empty() {
+                h3 { "What the recording does not show" }
+                ul { @for unknown in &calibration.not_identified { li { (text(unknown)) } } }
+            }
         }
-        html.push_str("</ul>\n");
     }
-    html.push_str("</section>\n");
-    Ok(())
 }
 
 fn packets(number: u64, which: &str) -> String {
@@ -211,105 +198,119 @@ fn packets(number: u64, which: &str) -> String {
     format!("{} {packets} {which}", count(number))
 }
 
-fn write_curves(html: &mut String, calibration: &Calibration) -> std::fmt::Result {
-    let curves = &calibration.curves;
-    html.push_str("<section id=\"curves\"><h2>Device and recording</h2>\n");
-    write!(html, "<p>Simulated is the chosen device, {}.", scored_on(calibration))?;
-    if let Some(next) = &curves.next_best {
-        write!(html, " The next-best candidate is {}.", escaped(next))?;
+fn curves(calibration: &Calibration) -> Markup {
+    let found = &calibration.curves;
+    html! {
+        section id="curves" {
+            h2 { "Device and recording" }
+            p {
+                "Simulated is the chosen device, " (scored_on(calibration)) "."
+                @if let Some(next) = &found.next_best { " The next-best candidate is " (text(next)) "." }
+                @if calibration.path.is_seen() { " What the path adds is taken off the measured times." }
+            }
+            @if found.distribution.packets == 0 {
+                p class="warning" { "No packet left both in the recording and in the simulation." }
+            } @else {
+                (charts("curves", &shown(found)))
+                p class="note" { (reading(found)) (hits(found)) }
+            }
+        }
     }
-    if calibration.path.is_seen() {
-        html.push_str(" What the path adds is taken off the measured times.");
-    }
-    html.push_str("</p>\n");
-    if curves.distribution.packets == 0 {
-        html.push_str("<p class=\"warning\">No packet left both in the recording and in the simulation.</p></section>\n");
-        return Ok(());
-    }
-    // Where nothing waits, there is nothing to draw it against.
-    let waits = curves.measured.waiting.last().is_some_and(|most| *most > 0.0);
+}
+
+/// Whether a packet found another waiting: where none did, there is nothing to draw it against.
+fn waits(curves: &Curves) -> bool {
+    curves.measured.waiting.last().is_some_and(|most| *most > 0.0)
+}
+
+/// The charts that have something to show.
+fn shown(curves: &Curves) -> Vec<Chart> {
     let varies = curves.distribution.delays.len() > 2;
     let losses = curves.losses.as_ref().filter(|losses| losses.waiting.len() > 1);
-    let shown: Vec<Chart> = [
-        waits.then_some(SOJOURNS),
+    let all = [
+        waits(curves).then_some(SOJOURNS),
         losses.map(|_| LOSSES),
         Some(CUMULATED),
         varies.then_some(TAIL),
         Some(OVER_TIME),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    write_charts(html, "curves", &shown)?;
-    html.push_str("<p class=\"note\">");
-    if waits {
-        html.push_str(
-            "Dots are packets at equal distances in the order of what they found waiting. Dots below the line left on the \
-             credit of a burst, or before packets that waited already. ",
-        );
-    } else {
-        html.push_str("No packet found another waiting. ");
-    }
-    match &curves.losses {
-        None => html.push_str("Nothing was lost or marked here: there is no probability of loss to draw."),
-        Some(losses) => {
-            write!(html, "{} here.", packets(losses.hits, "were lost or marked"))?;
-            if let ([part], [low], [high]) = (&losses.measured[..], &losses.low[..], &losses.high[..]) {
-                let percent = |part: f64| four_digits(100.0 * part);
-                write!(html, " These are {} % ({} to {}).", percent(*part), percent(*low), percent(*high))?;
-            } else if !losses.by_rule.is_empty() {
-                html.push_str(
-                    " The rule gives a probability to each packet from what was recorded before it.",
-                );
-            }
-            if curves.marked > 0 {
-                html.push_str(" The simulation has no line: its marks are not counted.");
-            }
-        }
-    }
-    html.push_str("</p></section>\n");
-    Ok(())
+    ];
+    all.into_iter().flatten().collect()
 }
 
-fn write_classes(html: &mut String, calibration: &Calibration) -> std::fmt::Result {
-    let (Some(found), false) = (&calibration.estimates.classes, calibration.model.classes.is_empty()) else {
-        return Ok(());
+/// How to read the dots.
+fn reading(curves: &Curves) -> &'static str {
+    if waits(curves) {
+        "Dots are packets at equal distances in the order of what they found waiting. Dots below the line left on the \
+         credit of a burst, or before packets that waited already. "
+    } else {
+        "No packet found another waiting. "
+    }
+}
+
+/// How many packets were lost or marked, and what is drawn of it.
+fn hits(curves: &Curves) -> String {
+    let Some(losses) = &curves.losses else {
+        return "Nothing was lost or marked here: there is no probability of loss to draw.".to_owned();
     };
-    write!(
-        html,
-        "<section id=\"classes\"><h2>Classes</h2>\n<p>Classes by <code>{}</code>. How often a packet of the class in the row left \
-         before an earlier packet of the class in the column. Within a class nothing should overtake.</p>\n\
-         <div class=\"scroll\"><table><thead><tr><td></td>",
-        escaped(found.field.key())
-    )?;
-    for class in 1..=found.classes.len() {
-        write!(html, "<th scope=\"col\" class=\"number\">class {}</th>", 10 * class)?;
+    let mut text = format!("{} here.", packets(losses.hits, "were lost or marked"));
+    if let ([part], [low], [high]) = (&losses.measured[..], &losses.low[..], &losses.high[..]) {
+        let [part, low, high] = [part, low, high].map(|part| four_digits(100.0 * part));
+        text.push_str(&format!(" These are {part} % ({low} to {high})."));
+    } else if !losses.by_rule.is_empty() {
+        text.push_str(" The rule gives a probability to each packet from what was recorded before it.");
     }
-    html.push_str("</tr></thead><tbody>\n");
-    for (index, counts) in found.overtaken.iter().enumerate() {
-        let takes = if index < calibration.model.classes.len() {
-            calibration.model.takes(index)
-        } else {
-            String::new()
-        };
-        let name = 10 * (index + 1);
-        write!(html, "<tr><th scope=\"row\">class {name}: {}</th>", escaped(&takes))?;
-        for overtaken in counts {
-            write!(html, "<td class=\"number\">{}</td>", count(*overtaken))?;
+    if curves.marked > 0 {
+        text.push_str(" The simulation has no line: its marks are not counted.");
+    }
+    text
+}
+
+fn classes(calibration: &Calibration) -> Markup {
+    let (Some(found), false) = (&calibration.estimates.classes, calibration.model.classes.is_empty()) else {
+        return html! {};
+    };
+    let takes = |index: usize| {
+        let is_known = index < calibration.model.classes.len();
+        is_known.then(|| calibration.model.takes(index)).unwrap_or_default()
+    };
+    html! {
+        section id="classes" {
+            h2 { "Classes" }
+            p {
+                "Classes by " code { (text(found.field.key())) } ". How often a packet of the class in the row left \
+                 before an earlier packet of the class in the column. Within a class nothing should overtake."
+            }
+            div class="scroll" {
+                table {
+                    thead {
+                        tr {
+                            td {}
+                            @for class in 1..=found.classes.len() {
+                                th scope="col" class="number" { "class " (10 * class) }
+                            }
+                        }
+                    }
+                    tbody {
+                        @for (index, counts) in found.overtaken.iter().enumerate() {
+                            tr {
+                                th scope="row" { "class " (10 * (index + 1)) ": " (text(&takes(index))) }
+                                @for overtaken in counts { (number(&count(*overtaken))) }
+                            }
+                        }
+                    }
+                }
+            }
         }
-        html.push_str("</tr>\n");
     }
-    html.push_str("</tbody></table></div></section>\n");
-    Ok(())
 }
 
 fn candidates(calibration: &Calibration) -> Table {
-    let figure = |value: Option<f64>, digits: usize| Cell { text: number(value, digits), key: value };
+    let cell = |value: Option<f64>, digits: usize| Cell { text: figure(value, digits), key: value };
     let losses = |packets: u64| Cell::number(Some(packets as f64), |packets| count(packets as u64));
     let scores = |score: &Score, log_loss: Option<f64>| {
         vec![
-            figure(score.w1_normalized(), 6),
-            figure(score.agreement.and_then(|agreement| agreement.pearson), 5),
+            cell(score.w1_normalized(), 6),
+            cell(score.agreement.and_then(|agreement| agreement.pearson), 5),
             losses(score.loss.simulated()),
             losses(score.loss.measured()),
             Cell::number(log_loss, |nats| format!("{nats:.1}")),
@@ -374,20 +375,21 @@ fn remark(calibration: &Calibration, place: usize) -> &'static str {
     }
 }
 
-fn write_origin(html: &mut String, calibration: &Calibration) -> std::fmt::Result {
-    html.push_str("<section id=\"origin\"><h2>Inputs</h2>\n<dl class=\"origin\">");
-    for (number, path) in calibration.ingress.iter().enumerate() {
-        write!(
-            html,
-            "<dt>ingress capture {}</dt><dd><code>{}</code></dd>",
-            number + 1,
-            escaped(&file(path))
-        )?;
+fn origin(calibration: &Calibration) -> Markup {
+    html! {
+        section id="origin" {
+            h2 { "Inputs" }
+            dl class="origin" {
+                @for (number, path) in calibration.ingress.iter().enumerate() {
+                    dt { "ingress capture " (number + 1) } dd { code { (text(&file(path))) } }
+                }
+                dt { "egress capture" } dd { code { (text(&file(&calibration.egress))) } }
+                dt { "files" }
+                dd {
+                    code { "topology.toml" } ": the device, with the evidence. " code { "scenario.toml" }
+                    ": the captures through it. " code { "calibration.json" } ": every figure."
+                }
+            }
+        }
     }
-    write!(html, "<dt>egress capture</dt><dd><code>{}</code></dd>", escaped(&file(&calibration.egress)))?;
-    html.push_str(
-        "<dt>files</dt><dd><code>topology.toml</code>: the device, with the evidence. <code>scenario.toml</code>: the captures \
-         through it. <code>calibration.json</code>: every figure.</dd></dl></section>\n",
-    );
-    Ok(())
 }

@@ -1,13 +1,13 @@
 //! A training as a page to look at: how the losses fell, how good the model is, and predicted against measured delays.
 
-use std::fmt::Write;
 use std::path::Path;
 
+use maud::html;
 use serde_json::json;
 
-use super::page::{Chart, MAIN, write_charts, write_foot, write_head, write_rows};
+use super::page::{Chart, Page, charts, rows, text};
 use super::rows::{Cell, Table};
-use super::text::{count, escaped, seconds};
+use super::text::{count, seconds};
 use crate::ptm::neural::Card;
 
 const LOSS: Chart = Chart {
@@ -36,53 +36,42 @@ pub struct Scatter {
 
 /// The page of the training of the model `path`, whose card is `card`.
 pub fn training_page(path: &Path, card: &Card, scatters: &[Scatter]) -> String {
-    let mut html = String::with_capacity(1 << 18);
-    // Writing to a String cannot fail.
-    let _ = write(&mut html, path, card, scatters);
-    html
-}
-
-fn write(html: &mut String, path: &Path, card: &Card, scatters: &[Scatter]) -> std::fmt::Result {
-    let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    write_head(
-        html,
-        &name,
-        &format!("taunet {} - a model of the architecture {}", card.taunet, card.architecture.name()),
-    )?;
-    html.push_str(MAIN);
     let training = &card.training;
-    write!(
-        html,
-        "<section id=\"training\"><h2>Training</h2>\n<p><code>{}</code>, seed {}: {} weights, {} passes in {}; the weights are those of pass \
-         {}.</p>\n",
-        escaped(&card.command),
-        card.seed,
-        count(training.parameters),
-        training.epochs_in_all,
-        seconds(training.seconds),
-        training.epochs,
-    )?;
-    write_charts(html, "loss", &[LOSS])?;
-    html.push_str("</section>\n<section id=\"scores\"><h2>Scores</h2>\n");
-    write_rows(html, "Scores", &scores(card))?;
-    html.push_str("</section>\n<section id=\"packets\"><h2>Packets</h2>\n");
-    for (number, scatter) in scatters.iter().enumerate() {
-        writeln!(html, "<h3>{}</h3>", escaped(&scatter.title))?;
-        write_charts(html, &format!("scatters.{number}"), &[SCATTER])?;
-    }
-    html.push_str("</section>\n<section id=\"data\"><h2>Data</h2>\n");
-    write_rows(html, "Data", &data(card))?;
-    html.push_str("</section>\n");
+    let content = html! {
+        section id="training" {
+            h2 { "Training" }
+            p {
+                code { (text(&card.command)) } ", seed " (card.seed) ": " (count(training.parameters)) " weights, "
+                (training.epochs_in_all) " passes in " (seconds(training.seconds)) "; the weights are those of pass "
+                (training.epochs) "."
+            }
+            (charts("loss", &[LOSS]))
+        }
+        section id="scores" { h2 { "Scores" } (rows("Scores", &scores(card))) }
+        section id="packets" {
+            h2 { "Packets" }
+            @for (number, scatter) in scatters.iter().enumerate() {
+                h3 { (text(&scatter.title)) }
+                (charts(&format!("scatters.{number}"), &[SCATTER]))
+            }
+        }
+        section id="data" { h2 { "Data" } (rows("Data", &data(card))) }
+    };
     let scatters = scatters
         .iter()
         .map(|scatter| json!({ "measured": scatter.measured_s, "simulated": scatter.predicted_s }));
-    write_foot(
-        html,
-        &json!({
-            "loss": { "training": training.loss, "validation": training.validation_loss },
-            "scatters": scatters.collect::<Vec<_>>(),
-        }),
-    )
+    let points = json!({
+        "loss": { "training": training.loss, "validation": training.validation_loss },
+        "scatters": scatters.collect::<Vec<_>>(),
+    });
+    let page = Page {
+        name: &path.file_stem().unwrap_or_default().to_string_lossy(),
+        from: &format!("taunet {} - a model of the architecture {}", card.taunet, card.architecture.name()),
+        sections: &[],
+        content,
+        points: &points,
+    };
+    page.into_html()
 }
 
 /// The scores of the card; a name is that of the data, the part and the output.

@@ -1,0 +1,476 @@
+//! The page of a run.
+
+use maud::{Markup, PreEscaped, html};
+use serde_json::{Value, json};
+
+use super::metrics::{agreement, statistics};
+use super::model::Measured;
+use super::page::{Chart, Page, charts, header, number, rows, text, tile, warnings};
+use super::rows::{Cell, Table};
+use super::text::{bytes, count, percent, seconds};
+use super::{MeasuredCharts, Report};
+use crate::scenario::DelayScope;
+
+const CUMULATED: Chart = Chart {
+    kind: "cumulated",
+    title: "Delay distribution",
+    note: "The part of the packets that take no longer than the delay on the axis below.",
+    wide: false,
+};
+const OVER_TIME: Chart = Chart {
+    kind: "delays",
+    title: "Delay over time",
+    note: "Each packet at the time it was sent; where there are more than pixels, from the least to the greatest. Drag to zoom.",
+    wide: true,
+};
+const QUANTILES: Chart = Chart {
+    kind: "quantiles",
+    title: "Quantile against quantile",
+    note: "Points on the diagonal: both distributions have the same quantile there. Above it the simulation is slower.",
+    wide: false,
+};
+const ERRORS: Chart = Chart {
+    kind: "errors",
+    title: "Error of single packets",
+    note: "Simulated less measured delay; the outermost bars hold the 0.5 % beyond on each side.",
+    wide: false,
+};
+const RATE: Chart = Chart {
+    kind: "rate",
+    title: "Rate over time",
+    note: "Packets per second that pass, in windows of equal length.",
+    wide: false,
+};
+const BIT_RATE: Chart = Chart {
+    kind: "bits",
+    title: "Bit rate over time",
+    note: "Bits per second that pass, of lengths on the wire, in the same windows.",
+    wide: false,
+};
+const LOSSES: Chart = Chart {
+    kind: "losses",
+    title: "Losses over time",
+    note: "Packets per window that were lost, by the time they were sent.",
+    wide: false,
+};
+const DROPS: Chart = Chart {
+    kind: "drops",
+    title: "Drops over time",
+    note: "Packets dropped anywhere in the network, per window.",
+    wide: false,
+};
+
+/// The page as HTML.
+pub(super) fn page(report: &Report) -> String {
+    let Report { summary, meta, .. } = report;
+    let content = html! {
+        (overview(report))
+        @for (number, (of, charts)) in summary.measured.iter().zip(&report.measured).enumerate() {
+            (measured(number, of, charts))
+        }
+        (packets(report))
+        (network(report))
+        (table("ports", "Egress ports", &report.ports))
+        (table("flows", "Flows", &report.flows))
+        (origin(report))
+    };
+    let page = Page {
+        name: &summary.scenario,
+        from: &format!("taunet {} - simulated from {}", meta.version, meta.start),
+        sections: &sections(report),
+        content,
+        points: &points(report),
+    };
+    page.into_html()
+}
+
+/// What the script draws.
+fn points(report: &Report) -> Value {
+    let measured = |charts: &MeasuredCharts| {
+        json!({
+            "distribution": charts.distribution.to_json(),
+            "delays": charts.delays.to_json(),
+            "rate": charts.rate.to_json(),
+            "bits": charts.bits.to_json(),
+            "losses": charts.losses.to_json(),
+        })
+    };
+    let packets = report.packets.as_ref().map(|charts| {
+        json!({
+            "distribution": charts.distribution.to_json(),
+            "delays": charts.delays.to_json(),
+            "rate": charts.rate.to_json(),
+            "bits": charts.bits.to_json(),
+            "drops": charts.drops.to_json(),
+        })
+    });
+    json!({ "measured": report.measured.iter().map(measured).collect::<Vec<_>>(), "packets": packets })
+}
+
+fn sections(report: &Report) -> Vec<(String, &str)> {
+    let measured = report.summary.measured.iter().enumerate();
+    let measured = measured.map(|(number, of)| (format!("measured-{number}"), of.vantage.as_str()));
+    let others = [
+        ("packets", "All packets", report.packets.is_some()),
+        ("network", "Network", report.picture.is_some()),
+        ("ports", "Ports", true),
+        ("flows", "Flows", true),
+        ("origin", "Inputs", true),
+    ];
+    let others = others.into_iter().filter(|(_, _, is_there)| *is_there);
+    let overview = std::iter::once(("overview".to_owned(), "Overview"));
+    overview.chain(measured).chain(others.map(|(id, title, _)| (id.to_owned(), title))).collect()
+}
+
+fn overview(report: &Report) -> Markup {
+    let summary = &report.summary;
+    let packets = &summary.packets;
+    html! {
+        section id="overview" class="first" {
+            h2 { "Overview" }
+            dl class="tiles" {
+                @for measured in &summary.measured {
+                    @if let Some(w1) = measured.delays.as_ref().and_then(|delays| delays.agreement.w1_normalized) {
+                        (tile(&format!("w1_normalized at {}", measured.vantage), &format!("{w1:.4}"), "key"))
+                    }
+                }
+                (tile("packets injected", &count(packets.injected), ""))
+                (tile("delivered", &count(packets.delivered), ""))
+                (tile("dropped", &count(packets.dropped), ""))
+                @if summary.marked > 0 { (tile("marked", &count(summary.marked), "")) }
+                (tile("still inside", &count(packets.inside), ""))
+                (tile("flows", &count(summary.flows), ""))
+                (tile("hops", &count(summary.hops), ""))
+                (tile("simulated time", &seconds(summary.simulated_s), ""))
+            }
+            (accepted(report))
+            (warnings(&summary.warnings))
+        }
+    }
+}
+
+fn accepted(report: &Report) -> Markup {
+    let accept = &report.summary.accept;
+    let bounds = if accept.bounds == 1 { "1 bound".to_owned() } else { format!("{} bounds", accept.bounds) };
+    html! {
+        @if accept.bounds > 0 && accept.passed {
+            p class="kept" { "All accepted bounds are kept (" (bounds) ")." }
+        }
+        @if !accept.passed {
+            div class="missed" role="alert" {
+                p { (accept.missed.len()) " of " (accept.bounds) " accepted bounds missed:" }
+                ul {
+                    @for missed in &accept.missed {
+                        @let value = missed.value.map_or("undefined".to_owned(), |value| value.to_string());
+                        li {
+                            (text(&missed.vantage)) ": " (text(&missed.metric)) " is " (value) ", "
+                            (text(&missed.relation)) " " (missed.bound) " was asked"
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn measured(number: usize, measured: &Measured, found: &MeasuredCharts) -> Markup {
+    let from = match measured.delay {
+        DelayScope::Path => "Delays count from the injection.",
+        DelayScope::Hop => "Delays count from the ingress at this device.",
+    };
+    let all = [CUMULATED, QUANTILES, OVER_TIME, ERRORS, RATE, BIT_RATE, LOSSES];
+    let shown = if found.losses.is_empty() { &all[..all.len() - 1] } else { &all };
+    html! {
+        section id={ "measured-" (number) } {
+            h2 { "Simulated against measured at " (text(&measured.vantage)) }
+            p {
+                "Measured: " code { (text(&measured.capture)) } ". " (count(measured.matched)) " packets matched, "
+                (count(measured.ambiguous)) " ambiguous, " (count(measured.only_simulated)) " only simulated, "
+                (count(measured.only_measured)) " only measured. " (from)
+            }
+            @match &measured.delays {
+                None => p class="warning" { "No packet was matched: there is nothing to compare." },
+                Some(delays) => {
+                    (charts(&format!("measured.{number}"), shown))
+                    (metrics(measured))
+                    @if let Some(confidence) = &delays.confidence {
+                        p class="note" {
+                            "Error is (simulated - measured) / measured. Intervals are from " (confidence.resamples)
+                            " resamples of a moving-block bootstrap with blocks of "
+                            (count(confidence.block_packets as u64))
+                            " packets: delays of neighbouring packets are not independent."
+                        }
+                    }
+                    (losses(measured))
+                    (paths(measured))
+                }
+            }
+        }
+    }
+}
+
+/// How well the delays agree, and their statistics, in two columns.
+fn metrics(measured: &Measured) -> Markup {
+    html! {
+        div class="columns metrics" {
+            div {
+                h3 { "How well they agree" }
+                div class="scroll" {
+                    table {
+                        (header(&["metric", "value", "95 % interval"], 1))
+                        tbody {
+                            @for metric in agreement(measured) {
+                                tr {
+                                    th scope="row" { (metric.name) " " small { (metric.meaning) } }
+                                    (number(&metric.value))
+                                    (number(&metric.interval.unwrap_or_default()))
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            div {
+                h3 { "Delays" }
+                div class="scroll" {
+                    table {
+                        (header(&["", "simulated", "measured", "error", "95 % interval of the error"], 1))
+                        tbody {
+                            @for row in statistics(measured) {
+                                tr {
+                                    th scope="row" { (row.name) " " small { (row.meaning) } }
+                                    (number(&row.simulated)) (number(&row.measured))
+                                    (number(&row.error)) (number(&row.interval))
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn losses(measured: &Measured) -> Markup {
+    let loss = &measured.loss;
+    html! {
+        div class="columns" {
+            div {
+                h3 { "Losses" }
+                div class="scroll" {
+                    table {
+                        thead {
+                            tr {
+                                td {}
+                                th scope="col" class="number" { "lost in reality" }
+                                th scope="col" class="number" { "not lost in reality" }
+                            }
+                        }
+                        tbody {
+                            tr {
+                                th scope="row" { "lost in the simulation" }
+                                (number(&count(loss.both))) (number(&count(loss.only_simulated)))
+                            }
+                            tr {
+                                th scope="row" { "not lost in the simulation" }
+                                (number(&count(loss.only_measured))) (number(&count(loss.neither)))
+                            }
+                        }
+                    }
+                }
+                p class="note" {
+                    "Packets sent from the first to the last matched packet. Lost packets have no delay: they stand \
+                     beside every quantile, not in it."
+                }
+            }
+            div {
+                h3 { "Reordering" }
+                p {
+                    (count(measured.reordered.simulated)) " packets in the simulation and "
+                    (count(measured.reordered.measured))
+                    " in reality arrived after one that was sent later (RFC 4737)."
+                }
+            }
+        }
+    }
+}
+
+fn paths(measured: &Measured) -> Markup {
+    // One path is the whole.
+    if measured.paths.len() < 2 {
+        return html! {};
+    }
+    let columns = vec![
+        ("path", "Where packets entered, and the vantage"),
+        ("packets", "Packets matched"),
+        ("mean simulated", "Mean simulated delay"),
+        ("mean measured", "Mean measured delay"),
+        ("error", "(simulated - measured) / measured mean"),
+        ("p99 simulated", "99th percentile of the simulated delay"),
+        ("p99 measured", "99th percentile of the measured delay"),
+        ("w1_normalized", "Wasserstein-1 distance over the mean measured delay"),
+        ("pearson", "Correlation over packets"),
+        ("mean abs. error", "Mean absolute error"),
+    ];
+    let cell = |value: Option<f64>, show: fn(f64) -> String| Cell {
+        text: value.map_or("undefined".to_owned(), show),
+        key: value,
+    };
+    let by_path = measured.paths.iter().map(|path| {
+        let metrics = &path.metrics;
+        let (x, y) = (&metrics.delay_s.simulated, &metrics.delay_s.measured);
+        vec![
+            Cell { text: format!("{} to {}", path.from, path.to), key: None },
+            cell(Some(metrics.matched as f64), |value| count(value as u64)),
+            cell(Some(x.mean), seconds),
+            cell(Some(y.mean), seconds),
+            cell((y.mean != 0.0).then(|| (x.mean - y.mean) / y.mean), percent),
+            cell(Some(x.p99), seconds),
+            cell(Some(y.p99), seconds),
+            cell(metrics.w1_normalized, |value| format!("{value:.4}")),
+            cell(metrics.pearson, |value| format!("{value:.4}")),
+            cell(Some(metrics.mae_s), seconds),
+        ]
+    });
+    let by_path: Vec<Vec<Cell>> = by_path.collect();
+    html! {
+        h3 { "By path" }
+        (rows("Paths", &Table { columns, total: by_path.len(), rows: by_path }))
+    }
+}
+
+fn packets(report: &Report) -> Markup {
+    let Some(found) = &report.packets else { return html! {} };
+    let all = [CUMULATED, RATE, OVER_TIME, BIT_RATE, DROPS];
+    let from = if found.delays.is_empty() { all.len() - 1 } else { 0 };
+    let to = if found.drops.is_empty() { all.len() - 1 } else { all.len() };
+    html! {
+        section id="packets" {
+            h2 { "All packets" }
+            p { "Simulated one-way delays, from injection to delivery." }
+            @if found.delays.is_empty() { p class="warning" { "No packet was delivered." } }
+            (charts("packets", &all[from..to]))
+            (drops(report))
+            (marks(report))
+        }
+    }
+}
+
+fn drops(report: &Report) -> Markup {
+    html! {
+        @if !report.summary.drops.is_empty() {
+            div class="scroll" {
+                table {
+                    (header(&["dropped at", "reason", "packets"], 2))
+                    tbody {
+                        @for drop in &report.summary.drops {
+                            tr {
+                                td { (text(drop.port.as_ref().unwrap_or(&drop.device))) }
+                                td { (text(&drop.reason)) }
+                                (number(&count(drop.packets)))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn marks(report: &Report) -> Markup {
+    html! {
+        @if !report.summary.marks.is_empty() {
+            div class="scroll" {
+                table {
+                    (header(&["marked at", "packets"], 1))
+                    tbody {
+                        @for marks in &report.summary.marks {
+                            tr { td { (text(&marks.port)) } (number(&count(marks.packets))) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn network(report: &Report) -> Markup {
+    let Some(picture) = &report.picture else { return html! {} };
+    html! {
+        section id="network" {
+            h2 { "Network" }
+            p class="note" {
+                "Load is what a port sent over what it can send: the bandwidth of its link, or the rate of its shaper \
+                 where that is less. A link has the colour of its busier direction; a grey, thin one has no bound."
+            }
+            div class="picture scroll" tabindex="0" role="region" aria-label="Picture of the network" {
+                (PreEscaped(picture))
+            }
+        }
+    }
+}
+
+fn table(id: &str, title: &str, table: &Table) -> Markup {
+    html! {
+        section id=(id) {
+            h2 { (title) }
+            @if table.rows.len() < table.total {
+                p class="note" {
+                    "The " (count(table.rows.len() as u64)) " of " (count(table.total as u64))
+                    " with the most packets; all of them are in the table " code { (id) } " of the run."
+                }
+            }
+            (rows(title, table))
+        }
+    }
+}
+
+fn origin(report: &Report) -> Markup {
+    const MOST_SOURCES: usize = 20;
+    let Report { summary, meta, .. } = report;
+    html! {
+        section id="origin" {
+            h2 { "Inputs" }
+            dl class="origin" {
+                dt { "fingerprint" }
+                dd {
+                    code { (text(&summary.fingerprint)) } br;
+                    "A hash over every passage of every packet: equal fingerprints mean equal simulations."
+                }
+                dt { "seed" } dd { (summary.seed) }
+                dt { "engine" } dd { (text(&summary.engine)) ": " (text(&summary.engine_reason)) }
+                dt { "start" } dd { (text(&meta.start)) }
+                @if !meta.overrides.is_empty() {
+                    dt { "changed" } dd { code { (text(&meta.overrides.join(" "))) } }
+                }
+                dt { "sources" }
+                dd {
+                    @for source in meta.sources.iter().take(MOST_SOURCES) { (text(source)) br; }
+                    @if meta.sources.len() > MOST_SOURCES {
+                        "and " (count((meta.sources.len() - MOST_SOURCES) as u64)) " more"
+                    }
+                }
+            }
+            div class="scroll" {
+                table {
+                    thead {
+                        tr {
+                            th scope="col" { "file" }
+                            th scope="col" class="number" { "size" }
+                            th scope="col" { "SHA-256" }
+                        }
+                    }
+                    tbody {
+                        @for input in &meta.inputs {
+                            tr {
+                                td { (text(&input.path)) }
+                                (number(&input.bytes.map_or("not a file".to_owned(), bytes)))
+                                td { code class="hash" { (text(input.sha256.as_deref().unwrap_or_default())) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
