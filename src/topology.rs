@@ -2,6 +2,7 @@
 //! [`PortId`] and [`LinkId`].
 
 mod build;
+mod diameter;
 mod draft;
 mod error;
 pub mod export;

@@ -26,6 +26,8 @@ pub struct TopologyStatistics {
     pub pieces: usize,
     /// The links on the longest of the shortest paths between two devices that can reach one another.
     pub diameter: usize,
+    /// No such path is longer; else `diameter` is a lower bound, as in a ring or a torus of 100,000 devices.
+    pub diameter_is_exact: bool,
     /// The bandwidths that there are, the highest first.
     pub bandwidths: Vec<BandwidthCount>,
     /// The shortest propagation delay of a link, in picoseconds.
@@ -47,11 +49,11 @@ impl Topology {
     /// What the topology is like.
     ///
     /// # Complexity
-    /// O(f · links), where f devices have more than one link.
+    /// That of the diameter: some searches, each O(links), within a bound of some seconds.
     pub fn statistics(&self) -> TopologyStatistics {
         let count = |kind| self.devices().filter(|(_, device)| device.kind == kind).count();
         let delays = || self.links().map(|(_, link)| link.link.propagation_delay());
-        let (pieces, diameter) = self.pieces_and_diameter();
+        let diameter = self.diameter();
         TopologyStatistics {
             devices: self.devices().len(),
             hosts: count(DeviceKind::Host),
@@ -59,8 +61,9 @@ impl Topology {
             routers: count(DeviceKind::Router),
             ports: self.ports().len(),
             links: self.forward_links().len(),
-            pieces,
-            diameter,
+            pieces: diameter.pieces,
+            diameter: diameter.links,
+            diameter_is_exact: diameter.is_exact,
             bandwidths: self.bandwidths(),
             min_delay_ps: delays().min().map(Span::as_ps),
             max_delay_ps: delays().max().map(Span::as_ps),
@@ -88,71 +91,6 @@ impl Topology {
             neighbours[from.index()].push(to.index());
         }
         neighbours
-    }
-
-    /// How many pieces there are, and the longest of the shortest paths.
-    fn pieces_and_diameter(&self) -> (usize, usize) {
-        let neighbours = self.neighbours();
-        // A device with one link lies one step behind its neighbour: searches need not start there.
-        let is_leaf =
-            |device: usize| neighbours[device].len() == 1 && neighbours[neighbours[device][0]].len() > 1;
-        let mut leaves = vec![0; neighbours.len()];
-        for device in (0..neighbours.len()).filter(|&device| is_leaf(device)) {
-            leaves[neighbours[device][0]] += 1;
-        }
-        let mut search = Search::new(neighbours.len());
-        let (mut pieces, mut diameter) = (0, 0);
-        let mut known = vec![false; neighbours.len()];
-        for from in (0..neighbours.len()).filter(|&device| !is_leaf(device)) {
-            if !known[from] {
-                pieces += 1;
-            }
-            let behind = |device: usize| usize::from(leaves[device] > 0);
-            for &(device, distance) in search.from(from, &neighbours, is_leaf) {
-                known[device] = true;
-                let around = if device == from { leaves[from].min(2) } else { behind(from) + behind(device) };
-                diameter = diameter.max(distance + around);
-            }
-        }
-        (pieces, diameter)
-    }
-}
-
-/// Breadth-first searches that share their memory.
-struct Search {
-    /// The search that reached a device last.
-    reached: Vec<usize>,
-    round: usize,
-    queue: Vec<(usize, usize)>,
-}
-
-impl Search {
-    fn new(devices: usize) -> Self {
-        Search { reached: vec![0; devices], round: 0, queue: Vec::new() }
-    }
-
-    /// Every device that is reached, with its distance, without leaves.
-    fn from(
-        &mut self,
-        from: usize,
-        neighbours: &[Vec<usize>],
-        is_leaf: impl Fn(usize) -> bool,
-    ) -> &[(usize, usize)] {
-        self.round += 1;
-        self.queue.clear();
-        self.queue.push((from, 0));
-        self.reached[from] = self.round;
-        let mut next = 0;
-        while let Some(&(device, distance)) = self.queue.get(next) {
-            next += 1;
-            for &neighbour in &neighbours[device] {
-                if self.reached[neighbour] != self.round && !is_leaf(neighbour) {
-                    self.reached[neighbour] = self.round;
-                    self.queue.push((neighbour, distance + 1));
-                }
-            }
-        }
-        &self.queue
     }
 }
 

@@ -129,6 +129,7 @@ fn print_summary(topology: &Topology, output: &mut Output) -> Result<(), CliErro
     line("ports", count(statistics.ports as u64))?;
     line("links", count(statistics.links as u64))?;
     let hops = counted(statistics.diameter as u64, "link");
+    let hops = if statistics.diameter_is_exact { hops } else { format!("{hops} or more") };
     line(
         "diameter",
         match statistics.pieces {
