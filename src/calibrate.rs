@@ -6,7 +6,7 @@
 //! simulated by the engine, fitted on the first half of the recording and scored on the second. See
 //! `docs/calibration.md`.
 //!
-//! 1. `passage`: the captures joined into arrivals, departures and losses.
+//! 1. `transit`: the captures joined into arrivals, departures and losses.
 //! 2. `rate`, `bucket`, `buffer`, `classes`: the direct estimates.
 //! 3. `fit`: a model of the device from the estimates.
 //! 4. `simulate`, `baseline`: models and rules of thumb against the recording.
@@ -24,7 +24,7 @@ mod files;
 mod flow_queues;
 mod fit;
 mod model;
-mod passage;
+mod transit;
 mod path;
 mod queue;
 mod rate;
@@ -47,7 +47,7 @@ pub(crate) use model::framing_text;
 pub use model::{Bottleneck, ClassModel, DisciplineKind, Model};
 pub use path::{JitterBehind, JitterEstimate, PathEstimate, ReorderEstimate};
 pub use rate::RateEstimate;
-pub use recording::{RecordedPassage, Recording};
+pub use recording::{RecordedTransit, Recording};
 pub use simulate::Score;
 
 use std::ops::{ControlFlow, Range};
@@ -59,9 +59,9 @@ use crate::capture::{CaptureError, CaptureKeys, Options as CaptureOptions, Sorte
 use crate::compare::CompareError;
 use crate::engine::EngineError;
 use crate::record::DirectoryError;
-use curves::Source;
-use passage::{Fate, Joined};
+use curves::CurveInputs;
 use simulate::Replays;
+use transit::{Fate, Joined};
 
 /// What is calibrated.
 #[derive(Debug, Clone, Default)]
@@ -319,7 +319,7 @@ pub fn calibrate(
         return Err(CalibrateError::NoIngress);
     }
     go_on(CalibrateStage::Reading)?;
-    let mut joined = passage::join(options)?;
+    let mut joined = transit::join(options)?;
     go_on(CalibrateStage::Estimating)?;
     let (first, second) = halves(&joined);
     let whole = i64::MIN..i64::MAX;
@@ -374,7 +374,7 @@ pub fn calibrate(
     let baselines = on_half.baselines(&joined, window.clone());
     let aqm = aqms.iter().find(|aqm| Some(aqm.kind) == fitted_on_half.aqm);
     let source =
-        Source { joined: &joined, replays: &replays, fitting: &on_half, aqm, trials: &trials, window };
+        CurveInputs { joined: &joined, replays: &replays, fitting: &on_half, aqm, trials: &trials, window };
     let curves = source.curves()?;
     let held_out = (!second.is_empty()).then_some(trials[0].0.held_out);
     let mut not_identified = on_whole.not_identified(&model, &path);
@@ -485,11 +485,11 @@ const MORE_INVOLVED: f64 = 1.25;
 
 /// The two halves of the recording by packets; the second is empty where there are too few.
 fn halves(joined: &Joined) -> (Range<i64>, Range<i64>) {
-    let known = joined.passages.iter().filter(|passage| passage.fate != Fate::Unknown).count();
+    let known = joined.transits.iter().filter(|transit| transit.fate != Fate::Unknown).count();
     if known < LEAST_FOR_HALVES {
         return (i64::MIN..i64::MAX, 0..0);
     }
-    let middle = joined.passages[joined.passages.len() / 2].arrival_ps;
+    let middle = joined.transits[joined.transits.len() / 2].arrival_ps;
     (i64::MIN..middle, middle..i64::MAX)
 }
 
@@ -505,9 +505,9 @@ fn listed<'w>(words: impl Iterator<Item = &'w str>) -> String {
 
 fn seen(joined: &Joined) -> PacketsSeen {
     let count =
-        |is: fn(&Fate) -> bool| joined.passages.iter().filter(|passage| is(&passage.fate)).count() as u64;
+        |is: fn(&Fate) -> bool| joined.transits.iter().filter(|transit| is(&transit.fate)).count() as u64;
     PacketsSeen {
-        ingress: joined.passages.len() as u64,
+        ingress: joined.transits.len() as u64,
         egress: joined.egress,
         matched: count(|fate| matches!(fate, Fate::Departed(_))),
         lost: count(|fate| *fate == Fate::Lost),

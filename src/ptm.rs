@@ -58,7 +58,7 @@ pub use buffer::{Backlog, Buffer};
 pub use cake::{Cake, CakeLinkLayer, CakeSpec, Diffserv, Isolation};
 pub use classes::{AnyOf, ClassesBy, FlowName, Interval, Match, MatchTextError, Protocol};
 pub use codel::{Codel, CodelSpec};
-pub(crate) use codel::{Law as CodelLaw, Source as CodelSource, State as CodelState};
+pub(crate) use codel::{Dequeue as CodelDequeue, Law as CodelLaw, State as CodelState};
 pub use custom::CustomSpec;
 pub use discipline::{Discipline, Next};
 pub use drr::{Drr, DrrClass, DrrSpec};

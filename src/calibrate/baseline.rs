@@ -2,16 +2,16 @@
 
 use std::ops::Range;
 
-use super::passage::{Fate, Joined, Passage};
 use super::simulate::Score;
+use super::transit::{Fate, Joined, Transit};
 use crate::compare::{Confusion, Delays};
 
 const PS_PER_US: f64 = 1e6;
 
-fn departed(joined: &Joined, window: Range<i64>) -> impl Iterator<Item = (&Passage, i64)> {
-    joined.passages.iter().filter(move |passage| window.contains(&passage.arrival_ps)).filter_map(|passage| {
-        match passage.fate {
-            Fate::Departed(at) => Some((passage, at - passage.arrival_ps)),
+fn departed(joined: &Joined, window: Range<i64>) -> impl Iterator<Item = (&Transit, i64)> {
+    joined.transits.iter().filter(move |transit| window.contains(&transit.arrival_ps)).filter_map(|transit| {
+        match transit.fate {
+            Fate::Departed(at) => Some((transit, at - transit.arrival_ps)),
             _ => None,
         }
     })
@@ -19,8 +19,8 @@ fn departed(joined: &Joined, window: Range<i64>) -> impl Iterator<Item = (&Passa
 
 /// Every packet is simulated to arrive: what was lost was not foreseen.
 fn loss(joined: &Joined, window: Range<i64>, packets: usize) -> Confusion {
-    let within = joined.passages.iter().filter(|passage| window.contains(&passage.arrival_ps));
-    let only_measured = within.filter(|passage| passage.fate == Fate::Lost).count() as u64;
+    let within = joined.transits.iter().filter(|transit| window.contains(&transit.arrival_ps));
+    let only_measured = within.filter(|transit| transit.fate == Fate::Lost).count() as u64;
     Confusion { only_measured, neither: packets as u64, ..Confusion::default() }
 }
 
@@ -32,8 +32,8 @@ pub(super) fn no_queue(
     service_us: impl Fn(f64) -> f64,
 ) -> Score {
     let mut delays = Delays::default();
-    for (passage, measured) in departed(joined, window.clone()) {
-        let simulated = least_us + service_us(passage.packet.length.into());
+    for (transit, measured) in departed(joined, window.clone()) {
+        let simulated = least_us + service_us(transit.packet.length.into());
         delays.simulated.push((simulated * PS_PER_US) as i64);
         delays.measured.push(measured);
     }
@@ -53,11 +53,11 @@ pub(super) fn mm1(
     least_us: f64,
     service_us: impl Fn(f64) -> f64,
 ) -> Option<(f64, Score)> {
-    let within: Vec<&Passage> =
-        joined.passages.iter().filter(|passage| window.contains(&passage.arrival_ps)).collect();
+    let within: Vec<&Transit> =
+        joined.transits.iter().filter(|transit| window.contains(&transit.arrival_ps)).collect();
     let (first, last) = (within.first()?.arrival_ps, within.last()?.arrival_ps);
     let lasts = (last - first) as f64 / PS_PER_US;
-    let busy: f64 = within.iter().map(|passage| service_us(passage.packet.length.into())).sum();
+    let busy: f64 = within.iter().map(|transit| service_us(transit.packet.length.into())).sum();
     let load = busy / lasts;
     if !(load > 0.0 && load < 1.0) {
         return None;

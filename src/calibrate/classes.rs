@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
-use super::passage::Passage;
 use super::sample::{Crossing, Sample, quantile};
+use super::transit::Transit;
 use crate::packet::{FlowKey, protocol_name};
 
 /// The field that tells classes apart.
@@ -124,7 +124,7 @@ pub(super) fn is_more_than_chance(counts: &FxHashMap<(u32, u32), u64>, sample: &
 }
 
 /// A flow's value of a field, in an order in which neighbours may belong together.
-fn value(field: Field, key: &FlowKey, passage: &Passage) -> u128 {
+fn value(field: Field, key: &FlowKey, transit: &Transit) -> u128 {
     let address = |address: Option<IpAddr>| match address {
         Some(IpAddr::V4(address)) => u128::from(address.to_ipv6_mapped()),
         Some(IpAddr::V6(address)) => u128::from(address),
@@ -135,11 +135,11 @@ fn value(field: Field, key: &FlowKey, passage: &Passage) -> u128 {
         FlowKey::Link { .. } => (0, 0),
     };
     match field {
-        Field::Dscp => passage.packet.dscp.into(),
+        Field::Dscp => transit.packet.dscp.into(),
         Field::DestinationPort => ports.1.into(),
         Field::SourcePort => ports.0.into(),
-        Field::Protocol => passage.packet.trp.into(),
-        Field::IngressPort => u128::from(passage.capture) + 1,
+        Field::Protocol => transit.packet.trp.into(),
+        Field::IngressPort => u128::from(transit.capture) + 1,
         Field::Destination => address(key.destination_address()),
         Field::Source => address(key.source_address()),
     }
@@ -191,21 +191,21 @@ impl Classification {
     /// Finds the classes from who overtook whom; none where no field tells.
     pub(super) fn of(
         counts: &FxHashMap<(u32, u32), u64>,
-        passages: &[Passage],
+        transits: &[Transit],
         flows: &[FlowKey],
     ) -> Option<Self> {
         let total: u64 = counts.values().sum();
         let cost_of_class = (0.005 * total as f64).max(10.0);
-        let mut first: Vec<Option<&Passage>> = vec![None; flows.len()];
-        for passage in passages {
-            first[passage.fid as usize].get_or_insert(passage);
+        let mut first: Vec<Option<&Transit>> = vec![None; flows.len()];
+        for transit in transits {
+            first[transit.fid as usize].get_or_insert(transit);
         }
         let mut best: Option<(f64, Classification)> = None;
         for field in FIELDS {
             let of_flow: Vec<u128> = first
                 .iter()
                 .zip(flows)
-                .map(|(passage, key)| passage.map_or(0, |passage| value(field, key, passage)))
+                .map(|(transit, key)| transit.map_or(0, |transit| value(field, key, transit)))
                 .collect();
             let mut values: Vec<u128> = of_flow
                 .iter()
@@ -303,7 +303,7 @@ impl Field {
         values: &[u128],
         ends: &[usize],
         of_flow: &[u128],
-        passages: &[Option<&Passage>],
+        transits: &[Option<&Transit>],
     ) -> Vec<ClassRange> {
         let mut from = 0;
         let mut first = values[0];
@@ -323,9 +323,9 @@ impl Field {
             };
             let mut protocols: Vec<u8> = of_flow
                 .iter()
-                .zip(passages)
+                .zip(transits)
                 .filter(|(value, _)| own.contains(value))
-                .filter_map(|(_, passage)| Some((*passage)?.packet.trp))
+                .filter_map(|(_, transit)| Some((*transit)?.packet.trp))
                 .collect();
             protocols.sort_unstable();
             protocols.dedup();

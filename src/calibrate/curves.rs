@@ -7,11 +7,11 @@ use std::ops::Range;
 use super::aqm::AqmEstimate;
 use super::fit::Fitting;
 use super::model::{Bottleneck, Model};
-use super::passage::{Fate, Joined, Passage};
 use super::queue::Queue;
 use super::rate::framed;
 use super::sample::Sample;
 use super::simulate::Replays;
+use super::transit::{Fate, Joined, Transit};
 use super::{CalibrateError, Trial};
 use crate::report::{Distribution, Reservoir, Series};
 
@@ -189,7 +189,7 @@ impl LossCurve {
 }
 
 /// What the curves are drawn from.
-pub(super) struct Source<'a> {
+pub(super) struct CurveInputs<'a> {
     pub joined: &'a Joined,
     pub replays: &'a Replays,
     /// The part of the recording that the candidates were fitted on.
@@ -202,7 +202,7 @@ pub(super) struct Source<'a> {
     pub window: Range<i64>,
 }
 
-impl Source<'_> {
+impl CurveInputs<'_> {
     /// The curves of the best candidate and of the next.
     ///
     /// # Errors
@@ -214,10 +214,10 @@ impl Source<'_> {
             Some((_, model)) => Some(self.replays.simulate(model)?),
             None => None,
         };
-        let passages = &self.joined.passages;
-        let marked = passages.iter().filter(|passage| passage.marked).count() as u64;
-        let measured = self.found(model, passages, self.aqm.map(|aqm| &aqm.predicted[..]));
-        let simulated = self.found(model, &as_simulated(passages, &chosen), None);
+        let transits = &self.joined.transits;
+        let marked = transits.iter().filter(|transit| transit.marked).count() as u64;
+        let measured = self.found(model, transits, self.aqm.map(|aqm| &aqm.predicted[..]));
+        let simulated = self.found(model, &as_simulated(transits, &chosen), None);
         let (distribution, over_time) = self.sojourns(&chosen, next.as_deref());
         let words = |trial: &Trial| format!("{}, {}", trial.words(), trial.bottleneck.words());
         Ok(Curves {
@@ -232,9 +232,9 @@ impl Source<'_> {
         })
     }
 
-    fn found(&self, model: &Model, passages: &[Passage], predicted: Option<&[f64]>) -> Vec<Found> {
+    fn found(&self, model: &Model, transits: &[Transit], predicted: Option<&[f64]>) -> Vec<Found> {
         let us = |ps: i64| ps as f64 / PS_PER_US;
-        let sample = self.fitting.as_found(passages);
+        let sample = self.fitting.as_found(transits);
         let window = us(self.window.start)..us(self.window.end);
         let processing = us(model.processing_ps as i64);
         let queue = Queue::new(&sample, |_| true, processing, false, |_| 0.0, 0.0..0.0, window);
@@ -246,9 +246,9 @@ impl Source<'_> {
         let (Some(most), false) = (found.last(), model.bottleneck == Bottleneck::None) else {
             return Dots::default();
         };
-        let passages = &self.joined.passages;
-        let bytes = passages.iter().map(|passage| f64::from(passage.packet.length)).sum::<f64>();
-        let length = bytes / passages.len().max(1) as f64;
+        let transits = &self.joined.transits;
+        let bytes = transits.iter().map(|transit| f64::from(transit.packet.length)).sum::<f64>();
+        let length = bytes / transits.len().max(1) as f64;
         // A bucket's queue counts framing already.
         let framing = match model.bottleneck {
             Bottleneck::Link => framed(&model.framing, length) / length,
@@ -264,12 +264,12 @@ impl Source<'_> {
     fn sojourns(&self, chosen: &[Option<i64>], next: Option<&[Option<i64>]>) -> (Distribution, Series) {
         let mut sides = vec![Vec::new(); 2 + usize::from(next.is_some())];
         let mut over_time = Reservoir::new(SHARES);
-        for (place, passage) in self.joined.passages.iter().enumerate() {
-            let (Fate::Departed(measured), true) = (passage.fate, self.window.contains(&passage.arrival_ps))
+        for (place, transit) in self.joined.transits.iter().enumerate() {
+            let (Fate::Departed(measured), true) = (transit.fate, self.window.contains(&transit.arrival_ps))
             else {
                 continue;
             };
-            let sojourn = |at: i64| at - passage.arrival_ps;
+            let sojourn = |at: i64| at - transit.arrival_ps;
             let next = next.and_then(|next| next[place]);
             if let Some(next) = next {
                 sides[0].push(sojourn(next));
@@ -278,7 +278,7 @@ impl Source<'_> {
             sides[last].push(sojourn(measured));
             if let Some(chosen) = chosen[place] {
                 sides[last - 1].push(sojourn(chosen));
-                let since_start = u64::try_from(passage.arrival_ps).unwrap_or(0);
+                let since_start = u64::try_from(transit.arrival_ps).unwrap_or(0);
                 over_time.push(since_start, [sojourn(chosen), sojourn(measured)]);
             }
         }
@@ -287,16 +287,16 @@ impl Source<'_> {
 }
 
 /// The same packets with the fates of a simulation.
-fn as_simulated(passages: &[Passage], simulated: &[Option<i64>]) -> Vec<Passage> {
-    let of = |(passage, simulated): (&Passage, &Option<i64>)| {
-        let fate = match (passage.fate, simulated) {
+fn as_simulated(transits: &[Transit], simulated: &[Option<i64>]) -> Vec<Transit> {
+    let of = |(transit, simulated): (&Transit, &Option<i64>)| {
+        let fate = match (transit.fate, simulated) {
             (Fate::Unknown, _) => Fate::Unknown,
             (_, Some(at)) => Fate::Departed(*at),
             (_, None) => Fate::Lost,
         };
-        Passage { fate, marked: false, ..*passage }
+        Transit { fate, marked: false, ..*transit }
     };
-    passages.iter().zip(simulated).map(of).collect()
+    transits.iter().zip(simulated).map(of).collect()
 }
 
 #[cfg(test)]

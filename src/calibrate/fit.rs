@@ -13,10 +13,10 @@ use super::bucket::{BurstEstimate, Figure};
 use super::buffer::LossFinding;
 use super::classes::{self, Classification, quanta};
 use super::model::Model;
-use super::passage::{Joined, Passage};
 use super::path::{JitterBehind, PathEstimate};
 use super::rate::{LookedFor, RateEstimate, framed};
 use super::sample::{Alone, Sample, quantile, roundest, transmission};
+use super::transit::{Joined, Transit};
 use super::{Baselines, baseline};
 use crate::units::Timestamp;
 
@@ -160,7 +160,7 @@ fn is_link(rate: &RateEstimate, burst: Option<&BurstEstimate>, at_far_end: bool,
 impl Fitting {
     /// Reads everything off the packets that arrive in `window`.
     pub fn new(joined: &Joined, path: &PathEstimate, window: Range<i64>) -> Self {
-        let mut sample = Sample::new(&joined.passages, window.start, window.end);
+        let mut sample = Sample::new(&joined.transits, window.start, window.end);
         let mut at_far_end = false;
         let transmission = transmission(&sample.alone());
         if let Some(us_per_byte) = transmission {
@@ -189,7 +189,7 @@ impl Fitting {
         let overtakes = !is_hidden && classes::is_more_than_chance(&overtaking, &sample);
         let overtaken = if overtakes { overtaking.values().sum() } else { 0 };
         let classes = match overtakes {
-            true => Classification::of(&overtaking, &joined.passages, &joined.flows),
+            true => Classification::of(&overtaking, &joined.transits, &joined.flows),
             false => None,
         };
         let looked_for = if classes.is_some() { LookedFor::Nothing } else { LookedFor::All };
@@ -255,11 +255,11 @@ impl Fitting {
         Fitting { sample, estimates, routes, longest, window, start, path_delay_us: path.delay_us }
     }
 
-    /// The passages of the whole recording as this part has them: without the link's transmission, with its framing and
+    /// The transits of the whole recording as this part has them: without the link's transmission, with its framing and
     /// its classes.
-    pub fn as_found(&self, passages: &[Passage]) -> Sample {
+    pub fn as_found(&self, transits: &[Transit]) -> Sample {
         let Estimates { rate, burst, classes, at_far_end, guard_us, .. } = &self.estimates;
-        let mut sample = Sample::new(passages, i64::MIN, i64::MAX);
+        let mut sample = Sample::new(transits, i64::MIN, i64::MAX);
         if let Some(rate) = rate {
             if *at_far_end {
                 sample = sample.shifted(|crossing| rate.service(crossing.length));

@@ -1,6 +1,6 @@
 //! The way to the device and from it: a constant delay, its jitter, and what it does to single packets.
 //!
-//! What is found is taken off the passages, so that everything behind it sees the device alone. See
+//! What is found is taken off the transits, so that everything behind it sees the device alone. See
 //! `docs/calibration.md`, "Behind a path".
 
 use std::num::NonZeroU32;
@@ -9,8 +9,8 @@ use std::ops::Range;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
-use super::passage::{Fate, Joined, Passage};
 use super::sample::{Sample, quantile, transmission};
+use super::transit::{Fate, Joined, Transit};
 use crate::config::toml_value;
 use crate::ptm::{DelayDistribution, NetemSpec};
 use crate::units::{Probability, Span};
@@ -174,11 +174,11 @@ impl PathEstimate {
     }
 }
 
-/// Finds the path by the packets that arrive in `window`, and takes it off all passages.
+/// Finds the path by the packets that arrive in `window`, and takes it off all transits.
 pub(super) fn take_off(joined: &mut Joined, captures: usize, window: Range<i64>) -> PathEstimate {
     let mut path = PathEstimate::none(captures);
-    let overtaking = overtaking_in_flows(&joined.passages, &window);
-    let matched = delays(&joined.passages, &window).count();
+    let overtaking = overtaking_in_flows(&joined.transits, &window);
+    let matched = delays(&joined.transits, &window).count();
     if overtaking.len() >= 20 && overtaking.len() as f64 > LEAST_OVERTAKING * matched as f64 {
         path.reordering = reordering(joined, &window);
         match path.reordering {
@@ -192,23 +192,23 @@ pub(super) fn take_off(joined: &mut Joined, captures: usize, window: Range<i64>)
 }
 
 /// The packets that left, with their delays [us], by arrival.
-fn delays<'j>(passages: &'j [Passage], window: &Range<i64>) -> impl Iterator<Item = (&'j Passage, f64)> {
+fn delays<'j>(transits: &'j [Transit], window: &Range<i64>) -> impl Iterator<Item = (&'j Transit, f64)> {
     let window = window.clone();
-    passages.iter().filter(move |passage| window.contains(&passage.arrival_ps)).filter_map(|passage| {
-        match passage.fate {
-            Fate::Departed(at) => Some((passage, (at - passage.arrival_ps) as f64 / PS_PER_US)),
+    transits.iter().filter(move |transit| window.contains(&transit.arrival_ps)).filter_map(|transit| {
+        match transit.fate {
+            Fate::Departed(at) => Some((transit, (at - transit.arrival_ps) as f64 / PS_PER_US)),
             _ => None,
         }
     })
 }
 
 /// How much earlier packets left than one of their own flow that came before [us]: no device of one queue per flow does that.
-fn overtaking_in_flows(passages: &[Passage], window: &Range<i64>) -> Vec<f64> {
+fn overtaking_in_flows(transits: &[Transit], window: &Range<i64>) -> Vec<f64> {
     let mut latest: FxHashMap<u32, f64> = FxHashMap::default();
     let mut by = Vec::new();
-    for (passage, delay) in delays(passages, window) {
-        let at = passage.arrival_ps as f64 / PS_PER_US + delay;
-        let latest = latest.entry(passage.fid).or_insert(f64::NEG_INFINITY);
+    for (transit, delay) in delays(transits, window) {
+        let at = transit.arrival_ps as f64 / PS_PER_US + delay;
+        let latest = latest.entry(transit.fid).or_insert(f64::NEG_INFINITY);
         if at < *latest - 1.0 {
             by.push(*latest - at);
         }
@@ -251,9 +251,9 @@ fn roundest_below(total: f64) -> f64 {
 fn constant(joined: &mut Joined, captures: usize, window: &Range<i64>, path: &mut PathEstimate) {
     let floors: Vec<Option<f64>> = (0..captures)
         .map(|capture| {
-            let of = |(passage, _): &(&Passage, f64)| usize::from(passage.capture) == capture;
+            let of = |(transit, _): &(&Transit, f64)| usize::from(transit.capture) == capture;
             let mut of_capture: Vec<f64> =
-                delays(&joined.passages, window).filter(of).map(|(_, delay)| delay).collect();
+                delays(&joined.transits, window).filter(of).map(|(_, delay)| delay).collect();
             floor(&mut of_capture)
         })
         .collect();
@@ -267,10 +267,10 @@ fn constant(joined: &mut Joined, captures: usize, window: &Range<i64>, path: &mu
         return;
     }
     // What a link takes for the packet itself, and the device to forward it, is not the path's.
-    let shifted: Vec<Passage> = joined
-        .passages
+    let shifted: Vec<Transit> = joined
+        .transits
         .iter()
-        .map(|passage| moved(passage, before[usize::from(passage.capture)], least))
+        .map(|transit| moved(transit, before[usize::from(transit.capture)], least))
         .collect();
     let alone = Sample::new(&shifted, window.start, window.end).alone();
     let within = match transmission(&alone) {
@@ -291,25 +291,25 @@ fn constant(joined: &mut Joined, captures: usize, window: &Range<i64>, path: &mu
         path.delay_uncertainty_us = FORWARDING;
     }
     path.before_us = before;
-    for passage in &mut joined.passages {
-        *passage = moved(passage, path.before_us[usize::from(passage.capture)], path.delay_us);
+    for transit in &mut joined.transits {
+        *transit = moved(transit, path.before_us[usize::from(transit.capture)], path.delay_us);
     }
-    joined.passages.sort_by_key(|passage| passage.arrival_ps);
+    joined.transits.sort_by_key(|transit| transit.arrival_ps);
 }
 
-/// A passage without the delays before the device and behind it [us].
-fn moved(passage: &Passage, before: f64, behind: f64) -> Passage {
+/// A transit without the delays before the device and behind it [us].
+fn moved(transit: &Transit, before: f64, behind: f64) -> Transit {
     let ps = |us: f64| (us * PS_PER_US).round() as i64;
-    let fate = match passage.fate {
+    let fate = match transit.fate {
         Fate::Departed(at) => Fate::Departed(at - ps(behind)),
         fate => fate,
     };
-    Passage { arrival_ps: passage.arrival_ps + ps(before), fate, ..*passage }
+    Transit { arrival_ps: transit.arrival_ps + ps(before), fate, ..*transit }
 }
 
 /// Some packets go at once, and all others are delayed alike: `netem reorder`.
 fn reordering(joined: &Joined, window: &Range<i64>) -> Option<ReorderEstimate> {
-    let all: Vec<f64> = delays(&joined.passages, window).map(|(_, delay)| delay).collect();
+    let all: Vec<f64> = delays(&joined.transits, window).map(|(_, delay)| delay).collect();
     let middle = quantile(&mut all.clone(), 0.5)?;
     let border = middle / 2.0;
     let mut slow: Vec<f64> = all.iter().copied().filter(|delay| *delay > border).collect();
@@ -329,11 +329,11 @@ fn reordering(joined: &Joined, window: &Range<i64>) -> Option<ReorderEstimate> {
 
 /// Takes the delay off those that had it.
 fn still(joined: &mut Joined, found: &ReorderEstimate) {
-    for passage in &mut joined.passages {
-        if let Fate::Departed(at) = passage.fate {
-            let delayed = (at - passage.arrival_ps) as f64 / PS_PER_US > found.delay_us / 2.0;
+    for transit in &mut joined.transits {
+        if let Fate::Departed(at) = transit.fate {
+            let delayed = (at - transit.arrival_ps) as f64 / PS_PER_US > found.delay_us / 2.0;
             let delay = if delayed { (found.delay_us * PS_PER_US).round() as i64 } else { 0 };
-            passage.fate = Fate::Departed(at - delay);
+            transit.fate = Fate::Departed(at - delay);
         }
     }
 }
@@ -431,9 +431,9 @@ const MOST_SPREAD: f64 = 0.7;
 /// A delay that varies from packet to packet: what is left when the queue of a bottleneck is taken off.
 fn steady(joined: &mut Joined, window: &Range<i64>, overtaking: &[f64], path: &mut PathEstimate) {
     let packets = |window: &Range<i64>| -> Vec<Delayed> {
-        delays(&joined.passages, window)
-            .map(|(passage, delay)| {
-                (passage.arrival_ps as f64 / PS_PER_US, f64::from(passage.packet.length), delay)
+        delays(&joined.transits, window)
+            .map(|(transit, delay)| {
+                (transit.arrival_ps as f64 / PS_PER_US, f64::from(transit.packet.length), delay)
             })
             .collect()
     };
@@ -465,17 +465,17 @@ fn steady(joined: &mut Joined, window: &Range<i64>, overtaking: &[f64], path: &m
         jitter.behind = JitterBehind::Fifo { rate_bps, uncertainty_bps, burst_bytes };
     }
     let mut stays = stays.into_iter();
-    for passage in &mut joined.passages {
-        if matches!(passage.fate, Fate::Departed(_)) {
+    for transit in &mut joined.transits {
+        if matches!(transit.fate, Fate::Departed(_)) {
             let stay = stays.next().unwrap_or(0.0);
-            passage.fate = Fate::Departed(passage.arrival_ps + (stay * PS_PER_US).round() as i64);
+            transit.fate = Fate::Departed(transit.arrival_ps + (stay * PS_PER_US).round() as i64);
         }
     }
 }
 
 /// A delay that varies before or behind several queues: its constant part is taken off, and no more.
 fn queues(joined: &mut Joined, window: &Range<i64>, overtaking: &[f64], most: f64, path: &mut PathEstimate) {
-    let mut all: Vec<f64> = delays(&joined.passages, window).map(|(_, delay)| delay).collect();
+    let mut all: Vec<f64> = delays(&joined.transits, window).map(|(_, delay)| delay).collect();
     let Some(least) = quantile(&mut all, 0.001) else { return };
     path.delay_us = roundest_below(least);
     path.delay_uncertainty_us = FORWARDING + 0.05 * most;
@@ -489,8 +489,8 @@ fn queues(joined: &mut Joined, window: &Range<i64>, overtaking: &[f64], most: f6
         overtaking: overtaking.len() as u64,
         behind: JitterBehind::Queues,
     });
-    for passage in &mut joined.passages {
-        *passage = moved(passage, 0.0, path.delay_us);
+    for transit in &mut joined.transits {
+        *transit = moved(transit, 0.0, path.delay_us);
     }
 }
 

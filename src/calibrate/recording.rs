@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use super::fit::Fitting;
 use super::model::Model;
-use super::passage::{Fate, Joined, join};
 use super::path::PathEstimate;
 use super::simulate::Replays;
+use super::transit::{Fate, Joined, join};
 use super::{CalibrateError, CalibrateOptions};
 use crate::packet::{FlowKey, Packet};
 
@@ -18,7 +18,7 @@ pub struct Recording {
 
 /// A packet of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RecordedPassage {
+pub struct RecordedTransit {
     /// The number of its ingress capture, from 0.
     pub capture: u16,
     /// Its length and header fields; its flow is one of [`Recording::flows`].
@@ -43,15 +43,15 @@ impl Recording {
     }
 
     /// Every packet of known fate, by arrival.
-    pub fn passages(&self) -> impl Iterator<Item = RecordedPassage> {
-        self.joined.passages.iter().filter_map(|passage| {
-            let departure_ps = match passage.fate {
+    pub fn transits(&self) -> impl Iterator<Item = RecordedTransit> {
+        self.joined.transits.iter().filter_map(|transit| {
+            let departure_ps = match transit.fate {
                 Fate::Departed(at) => Some(at),
                 Fate::Lost => None,
                 Fate::Unknown => return None,
             };
-            let (capture, packet) = (passage.capture, passage.packet);
-            Some(RecordedPassage { capture, packet, arrival_ps: passage.arrival_ps, departure_ps })
+            let (capture, packet) = (transit.capture, transit.packet);
+            Some(RecordedTransit { capture, packet, arrival_ps: transit.arrival_ps, departure_ps })
         })
     }
 

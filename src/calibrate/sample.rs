@@ -1,6 +1,6 @@
 //! What the estimators look at: arrivals and departures in microseconds.
 
-use super::passage::{Fate, Passage};
+use super::transit::{Fate, Transit};
 
 const PS_PER_US: f64 = 1e6;
 
@@ -50,22 +50,22 @@ pub(super) struct Sample {
 
 impl Sample {
     /// The packets that arrive from `from_ps` on and before `to_ps`.
-    pub fn new(passages: &[Passage], from_ps: i64, to_ps: i64) -> Self {
-        let within = passages.iter().filter(|passage| (from_ps..to_ps).contains(&passage.arrival_ps));
-        let crossings = within.filter_map(|passage| {
-            let departure = match passage.fate {
+    pub fn new(transits: &[Transit], from_ps: i64, to_ps: i64) -> Self {
+        let within = transits.iter().filter(|transit| (from_ps..to_ps).contains(&transit.arrival_ps));
+        let crossings = within.filter_map(|transit| {
+            let departure = match transit.fate {
                 Fate::Departed(at) => Some(at as f64 / PS_PER_US),
                 Fate::Lost => None,
                 Fate::Unknown => return None,
             };
             Some(Crossing {
-                arrival: passage.arrival_ps as f64 / PS_PER_US,
+                arrival: transit.arrival_ps as f64 / PS_PER_US,
                 departure,
-                length: passage.packet.length.into(),
-                fid: passage.fid,
+                length: transit.packet.length.into(),
+                fid: transit.fid,
                 class: 0,
-                capable: passage.packet.ecn != 0,
-                marked: passage.marked,
+                capable: transit.packet.ecn != 0,
+                marked: transit.marked,
             })
         });
         Sample::of(crossings.collect())

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::CalibrateError;
 use super::model::{DEVICE, EGRESS_PORT, Model};
-use super::passage::{Fate, Joined, Passage};
+use super::transit::{Fate, Joined, Transit};
 use crate::compare::{Agreement, Confusion, DelaySummary, Delays, agreement};
 use crate::engine::{Hop, Injection, InjectionPoint, Observed, Observer, Settings, simulate};
 use crate::packet::{FlowKey, Tau};
@@ -17,9 +17,9 @@ use crate::units::{ByteCount, Time, Timestamp};
 
 /// The recorded arrivals, ready to be replayed from memory.
 pub(super) struct Replays {
-    /// Per ingress capture: its packets, as numbers of passages.
+    /// Per ingress capture: its packets, as numbers of transits.
     by_capture: Vec<Arc<Vec<usize>>>,
-    passages: Arc<Vec<Passage>>,
+    transits: Arc<Vec<Transit>>,
     flows: Arc<Vec<FlowKey>>,
     start: Timestamp,
 }
@@ -27,18 +27,18 @@ pub(super) struct Replays {
 impl Replays {
     pub fn new(joined: &Joined, captures: usize) -> Self {
         let mut by_capture = vec![Vec::new(); captures];
-        for (index, passage) in joined.passages.iter().enumerate() {
-            by_capture[usize::from(passage.capture)].push(index);
+        for (index, transit) in joined.transits.iter().enumerate() {
+            by_capture[usize::from(transit.capture)].push(index);
         }
         Replays {
             by_capture: by_capture.into_iter().map(Arc::new).collect(),
-            passages: Arc::new(joined.passages.clone()),
+            transits: Arc::new(joined.transits.clone()),
             flows: Arc::new(joined.flows.clone()),
             start: joined.start,
         }
     }
 
-    /// When each passage leaves by the model, in picoseconds; none for a lost one.
+    /// When each transit leaves by the model, in picoseconds; none for a lost one.
     ///
     /// # Errors
     /// The model does not hold together, or the simulation stops.
@@ -57,7 +57,7 @@ impl Replays {
             .map(|(capture, indices)| Injection {
                 source: Box::new(FromMemory {
                     indices: Arc::clone(indices),
-                    passages: Arc::clone(&self.passages),
+                    transits: Arc::clone(&self.transits),
                     flows: Arc::clone(&self.flows),
                     next: 0,
                 }),
@@ -68,7 +68,7 @@ impl Replays {
             captures: self.by_capture.len() as u64,
             by_capture: &self.by_capture,
             egress,
-            at_ps: vec![None; self.passages.len()],
+            at_ps: vec![None; self.transits.len()],
         };
         let settings = Settings { threads: 1, start: self.start, ..Settings::default() };
         simulate(topology, injections, settings, &mut departures)?;
@@ -79,8 +79,8 @@ impl Replays {
         }
         if model.is_seen_at_far_end() {
             let link = model.link();
-            for (at, passage) in departures.at_ps.iter_mut().zip(self.passages.iter()) {
-                let transmission = link.transmission_time(ByteCount::new(passage.packet.length.into()));
+            for (at, transit) in departures.at_ps.iter_mut().zip(self.transits.iter()) {
+                let transmission = link.transmission_time(ByteCount::new(transit.packet.length.into()));
                 *at = at.map(|at| at + transmission.as_ps() as i64);
             }
         }
@@ -91,14 +91,14 @@ impl Replays {
     pub fn score(&self, simulated: &[Option<i64>], window: Range<i64>) -> Score {
         let mut delays = Delays::default();
         let mut lost = Confusion::default();
-        for (passage, simulated) in self.passages.iter().zip(simulated) {
-            if !window.contains(&passage.arrival_ps) {
+        for (transit, simulated) in self.transits.iter().zip(simulated) {
+            if !window.contains(&transit.arrival_ps) {
                 continue;
             }
-            match (passage.fate, simulated) {
+            match (transit.fate, simulated) {
                 (Fate::Departed(measured), Some(simulated)) => {
-                    delays.simulated.push(simulated - passage.arrival_ps);
-                    delays.measured.push(measured - passage.arrival_ps);
+                    delays.simulated.push(simulated - transit.arrival_ps);
+                    delays.measured.push(measured - transit.arrival_ps);
                     lost.neither += 1;
                 }
                 (Fate::Departed(_), None) => lost.only_simulated += 1,
@@ -117,14 +117,14 @@ impl Replays {
     /// draws numbers decides otherwise each time.
     pub fn cost_by_flow(&self, simulated: &[Option<i64>], window: Range<i64>) -> f64 {
         let mut flows: Vec<FlowDelays> = vec![FlowDelays::default(); self.flows.len()];
-        for (passage, simulated) in self.passages.iter().zip(simulated) {
-            if !window.contains(&passage.arrival_ps) || passage.fate == Fate::Unknown {
+        for (transit, simulated) in self.transits.iter().zip(simulated) {
+            if !window.contains(&transit.arrival_ps) || transit.fate == Fate::Unknown {
                 continue;
             }
-            let flow = &mut flows[passage.fid as usize];
-            flow.simulated.extend(simulated.map(|at| at - passage.arrival_ps));
-            match passage.fate {
-                Fate::Departed(at) => flow.measured.push(at - passage.arrival_ps),
+            let flow = &mut flows[transit.fid as usize];
+            flow.simulated.extend(simulated.map(|at| at - transit.arrival_ps));
+            match transit.fate {
+                Fate::Departed(at) => flow.measured.push(at - transit.arrival_ps),
                 _ => flow.lost += 1,
             }
             flow.packets += 1;
@@ -212,7 +212,7 @@ impl Score {
 /// The packets of one ingress capture.
 struct FromMemory {
     indices: Arc<Vec<usize>>,
-    passages: Arc<Vec<Passage>>,
+    transits: Arc<Vec<Transit>>,
     flows: Arc<Vec<FlowKey>>,
     next: usize,
 }
@@ -220,11 +220,11 @@ struct FromMemory {
 impl Source for FromMemory {
     fn next_emission(&mut self) -> Result<Option<Emission>, TrafficError> {
         let Some(index) = self.indices.get(self.next) else { return Ok(None) };
-        let passage = &self.passages[*index];
+        let transit = &self.transits[*index];
         let record = self.next as u64;
         self.next += 1;
-        let timestamp = Time::from_ps(passage.arrival_ps.unsigned_abs());
-        Ok(Some(Emission { tau: Tau { timestamp, packet: passage.packet }, record, match_key: None }))
+        let timestamp = Time::from_ps(transit.arrival_ps.unsigned_abs());
+        Ok(Some(Emission { tau: Tau { timestamp, packet: transit.packet }, record, match_key: None }))
     }
 
     fn flow(&self, fid: u32) -> FlowKey {

@@ -16,7 +16,7 @@ use super::{CliError, Global, Output};
 use crate::config::Document;
 use crate::learn::LearnError;
 use crate::learn::csv::write_device;
-use crate::learn::data::{Source, load};
+use crate::learn::data::{Dataset, load};
 use crate::learn::evaluate::{Evaluation, evaluate, scores};
 use crate::learn::spec::TrainingFile;
 use crate::learn::train::Processor;
@@ -163,7 +163,7 @@ impl Train {
     /// Writes each source to its table.
     fn export(
         &self,
-        sources: Vec<Source>,
+        sources: Vec<Dataset>,
         tables: &[PathBuf],
         global: &Global,
         output: &mut Output,
@@ -174,13 +174,13 @@ impl Train {
             let mut text = Vec::new();
             write_device(&mut text, &ports).map_err(|error| CliError::Failed(Box::new(error)))?;
             write_bytes(path, &text, self.force)?;
-            let passages = || ports.iter().flat_map(|(_, trace)| &trace.passages);
+            let visits = || ports.iter().flat_map(|(_, trace)| &trace.visits);
             written.push(Exported {
                 data: source.name,
                 file: path.clone(),
                 ports: ports.len(),
-                packets: passages().count() as u64,
-                lost: passages().filter(|passage| passage.start.is_none()).count() as u64,
+                packets: visits().count() as u64,
+                lost: visits().filter(|visit| visit.start.is_none()).count() as u64,
             });
         }
         if global.json {
@@ -212,7 +212,7 @@ impl Train {
     fn train(
         &self,
         _file: &TrainingFile,
-        _sources: &[Source],
+        _sources: &[Dataset],
         _contexts: &[String],
         _out: &Path,
         _global: &Global,
@@ -231,7 +231,7 @@ impl Train {
     fn train(
         &self,
         file: &TrainingFile,
-        sources: &[Source],
+        sources: &[Dataset],
         contexts: &[String],
         out: &Path,
         global: &Global,

@@ -25,7 +25,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::trace::{Passage, Trace};
+use super::trace::{Trace, Visit};
 use crate::link::Link;
 use crate::packet::Packet;
 use crate::record::seconds;
@@ -93,7 +93,7 @@ pub enum CsvError {
 /// The file cannot be read, or is not of this form; a packet was faster than its transmission.
 pub fn read_device(path: &Path, rate: Rate) -> Result<Vec<(u16, Trace)>, CsvError> {
     let link = Link::with_delay(Bandwidth::Limited(rate), Span::ZERO);
-    let mut ports: BTreeMap<u16, Vec<Passage>> = BTreeMap::new();
+    let mut ports: BTreeMap<u16, Vec<Visit>> = BTreeMap::new();
     let mut pid = 0;
     read(path, &DEVICE, |row| {
         let arrival = row.time(0)?;
@@ -117,17 +117,14 @@ pub fn read_device(path: &Path, rate: Rate) -> Result<Vec<(u16, Trace)>, CsvErro
         };
         let packet = Packet { pid, length, dscp: class, in_port, trp: 255, ttl: 255, ..Packet::default() };
         pid += 1;
-        let passage = Passage { arrival, packet, class: class.into(), start };
-        ports.entry(out_port).or_default().push(passage);
+        let visit = Visit { arrival, packet, class: class.into(), start };
+        ports.entry(out_port).or_default().push(visit);
         Ok(())
     })?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    let trace = |(port, mut passages): (u16, Vec<Passage>)| {
-        passages.sort_by_key(|passage| passage.arrival);
-        (
-            port,
-            Trace { name: format!("{name}:{port}"), context: 0, link, flows: Default::default(), passages },
-        )
+    let trace = |(port, mut visits): (u16, Vec<Visit>)| {
+        visits.sort_by_key(|visit| visit.arrival);
+        (port, Trace { name: format!("{name}:{port}"), context: 0, link, flows: Default::default(), visits })
     };
     Ok(ports.into_iter().map(trace).collect())
 }
@@ -138,21 +135,21 @@ pub fn read_device(path: &Path, rate: Rate) -> Result<Vec<(u16, Trace)>, CsvErro
 /// # Errors
 /// `out` takes no more.
 pub fn write_device(out: impl io::Write, ports: &[(u16, Trace)]) -> io::Result<()> {
-    let mut rows: Vec<(u16, &Link, &Passage)> = ports
+    let mut rows: Vec<(u16, &Link, &Visit)> = ports
         .iter()
-        .flat_map(|(port, trace)| trace.passages.iter().map(|passage| (*port, &trace.link, passage)))
+        .flat_map(|(port, trace)| trace.visits.iter().map(|visit| (*port, &trace.link, visit)))
         .collect();
-    rows.sort_by_key(|(.., passage)| (passage.arrival, passage.packet.pid));
+    rows.sort_by_key(|(.., visit)| (visit.arrival, visit.packet.pid));
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record(DEVICE)?;
-    for (port, link, passage) in rows {
-        let Packet { length, in_port, .. } = passage.packet;
+    for (port, link, visit) in rows {
+        let Packet { length, in_port, .. } = visit.packet;
         let transmission = link.transmission_time(ByteCount::new(length.into()));
-        let in_system = passage.start.map(|start| start.since(passage.arrival) + transmission);
+        let in_system = visit.start.map(|start| start.since(visit.arrival) + transmission);
         writer.write_record([
-            seconds(passage.arrival.as_ps()),
+            seconds(visit.arrival.as_ps()),
             length.to_string(),
-            passage.class.to_string(),
+            visit.class.to_string(),
             in_port.to_string(),
             port.to_string(),
             in_system.map_or(String::new(), |span| seconds(span.as_ps())),

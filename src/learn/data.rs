@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::LearnError;
 use super::csv::read_device;
 use super::spec::{CapturesFile, DataFile, Part, PartOfData, TrainingFile};
-use super::trace::{Passage, Trace};
+use super::trace::{Trace, Visit};
 use crate::calibrate::{Bottleneck, CalibrateOptions, Model as CalibratedModel, Recording};
 use crate::capture::Options as CaptureOptions;
 use crate::config::Spanned;
@@ -24,7 +24,7 @@ use crate::topology::{PortId, PortName};
 use crate::units::{Bandwidth, ByteCount, Span, Time};
 
 /// One source of data.
-pub struct Source {
+pub struct Dataset {
     /// What it is called.
     pub name: String,
     /// What it is used for.
@@ -46,7 +46,7 @@ pub struct Source {
 pub fn load(
     file: &TrainingFile,
     mut progress: impl FnMut(&str) -> ControlFlow<()>,
-) -> Result<(Vec<Source>, Vec<String>), LearnError> {
+) -> Result<(Vec<Dataset>, Vec<String>), LearnError> {
     let mut contexts: Vec<String> = Vec::new();
     let mut sources = Vec::new();
     for data in &file.data {
@@ -61,7 +61,7 @@ pub fn load(
         });
         let mut source = read(data, file)?;
         source.traces.iter_mut().for_each(|trace| trace.context = context);
-        if source.traces.iter().all(|trace| trace.passages.is_empty()) {
+        if source.traces.iter().all(|trace| trace.visits.is_empty()) {
             return Err(LearnError::Nothing(source.name));
         }
         sources.push(source);
@@ -69,8 +69,8 @@ pub fn load(
     Ok((sources, contexts))
 }
 
-fn read(data: &DataFile, file: &TrainingFile) -> Result<Source, LearnError> {
-    let mut source = Source {
+fn read(data: &DataFile, file: &TrainingFile) -> Result<Dataset, LearnError> {
+    let mut source = Dataset {
         name: data.title(),
         part: data.part,
         files: BTreeMap::new(),
@@ -89,7 +89,7 @@ fn read(data: &DataFile, file: &TrainingFile) -> Result<Source, LearnError> {
     }
     if let Some((path, rate)) = data.deepqueuenet.as_ref().zip(data.rate) {
         for (_, mut trace) in read_device(path.get_ref(), rate)? {
-            classed(&mut trace.passages, &file.class, &trace.flows);
+            classed(&mut trace.visits, &file.class, &trace.flows);
             source.traces.push(trace);
         }
         hash(data.files().map(Spanned::get_ref), &mut source.files)?;
@@ -110,17 +110,17 @@ fn hash<'a>(
     Ok(())
 }
 
-fn classed(passages: &mut [Passage], classes: &[NeuralClass], flows: &Flows) {
+fn classed(visits: &mut [Visit], classes: &[NeuralClass], flows: &Flows) {
     let mut classing = Classing::new(classes);
-    for passage in passages {
-        passage.class = classing.class(&passage.packet, flows) as u16;
+    for visit in visits {
+        visit.class = classing.class(&visit.packet, flows) as u16;
     }
 }
 
 fn read_captures(
     captures: &CapturesFile,
     file: &TrainingFile,
-    source: &mut Source,
+    source: &mut Dataset,
 ) -> Result<(), LearnError> {
     let options = CalibrateOptions {
         ingress: captures.ingress.iter().map(|path| path.get_ref().clone()).collect(),
@@ -133,28 +133,28 @@ fn read_captures(
     for key in recording.flows() {
         flows.add(*key);
     }
-    let passages = recording.passages();
+    let transits = recording.transits();
     let at = |ps: i64| Time::from_ps(ps.max(0) as u64);
-    let mut passages: Vec<Passage> = passages
-        .map(|passage| {
-            let arrival = at(passage.arrival_ps);
-            let packet = Packet { in_port: passage.capture + 1, ..passage.packet };
+    let mut visits: Vec<Visit> = transits
+        .map(|transit| {
+            let arrival = at(transit.arrival_ps);
+            let packet = Packet { in_port: transit.capture + 1, ..transit.packet };
             // Clocks that differ by less than a delay may put a departure before the arrival.
-            let start = passage.departure_ps.map(|ps| at(ps).max(arrival));
-            Passage { arrival, packet, class: 0, start }
+            let start = transit.departure_ps.map(|ps| at(ps).max(arrival));
+            Visit { arrival, packet, class: 0, start }
         })
         .collect();
-    classed(&mut passages, &file.class, &flows);
+    classed(&mut visits, &file.class, &flows);
     let trace = Trace {
         name: source.name.clone(),
         context: 0,
         link: Link::with_delay(Bandwidth::Unlimited, Span::ZERO),
         flows: Arc::new(flows),
-        passages,
+        visits,
     };
     if source.part != PartOfData::Test && file.pace.is_none() {
         let until = Part::Train.of(&trace, source.part, &file.split).end;
-        let end = trace.passages.get(until).map_or(i64::MAX, |passage| passage.arrival.as_ps() as i64);
+        let end = trace.visits.get(until).map_or(i64::MAX, |visit| visit.arrival.as_ps() as i64);
         let model = recording.model(i64::MIN..end)?;
         if model.at_far_end {
             return Err(LearnError::FarEnd(source.name.clone()));
@@ -184,7 +184,7 @@ struct Ports {
     /// Of their devices.
     processing: Vec<Span>,
     flows: Flows,
-    passages: Vec<Vec<Passage>>,
+    visits: Vec<Vec<Visit>>,
 }
 
 impl Observer for Ports {
@@ -195,7 +195,7 @@ impl Observer for Ports {
     fn hop(&mut self, hop: &Hop) -> Observed {
         if let Some(port) = self.ports.iter().position(|port| *port == hop.port) {
             let (packet, start) = (hop.packet, Some(hop.egress));
-            self.passages[port].push(Passage { arrival: hop.joined, packet, class: 0, start });
+            self.visits[port].push(Visit { arrival: hop.joined, packet, class: 0, start });
         }
         Ok(())
     }
@@ -203,7 +203,7 @@ impl Observer for Ports {
         if let Some(port) = self.ports.iter().position(|port| Some(*port) == drop.port) {
             let Tau { timestamp, packet } = drop.tau;
             let arrival = timestamp + self.processing[port];
-            self.passages[port].push(Passage { arrival, packet, class: 0, start: None });
+            self.visits[port].push(Visit { arrival, packet, class: 0, start: None });
         }
         Ok(())
     }
@@ -225,21 +225,21 @@ fn simulate(
     let found = ports.iter().map(find).collect::<Result<Vec<_>, _>>()?;
     let mut sources = Sources::open(scenario, &CaptureOptions::default())?;
     let settings = scenario.settings(sources.start());
-    let passages = vec![Vec::new(); found.len()];
+    let visits = vec![Vec::new(); found.len()];
     let processing =
         found.iter().map(|port| topology.device(topology.port(*port).device).processing).collect();
-    let mut observer = Ports { ports: found, processing, flows: Flows::default(), passages };
+    let mut observer = Ports { ports: found, processing, flows: Flows::default(), visits };
     engine::simulate(Arc::clone(topology), sources.into_injections(), settings, &mut observer)?;
     let flows = Arc::new(observer.flows);
-    let traces = observer.ports.iter().zip(observer.passages).map(|(port, mut passages)| {
-        passages.sort_by_key(|passage| (passage.arrival, passage.packet.pid));
-        classed(&mut passages, classes, &flows);
+    let traces = observer.ports.iter().zip(observer.visits).map(|(port, mut visits)| {
+        visits.sort_by_key(|visit| (visit.arrival, visit.packet.pid));
+        classed(&mut visits, classes, &flows);
         let name = match ports.len() {
             1 => name.to_owned(),
             _ => format!("{name} {}", topology.port_name(*port)),
         };
         let link = topology.link(topology.port(*port).egress).link;
-        Trace { name, context: 0, link, flows: Arc::clone(&flows), passages }
+        Trace { name, context: 0, link, flows: Arc::clone(&flows), visits }
     });
     Ok(traces.collect())
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::LearnError;
-use super::data::Source;
+use super::data::Dataset;
 use super::spec::{Part, Split};
 use super::trace::Trace;
 use crate::compare::{Delays, agreement};
@@ -26,9 +26,9 @@ const MOST_DOTS: usize = 3_000;
 pub fn starts(trace: &Trace, spec: &PtmSpec, seed: u64) -> (Vec<Option<Time>>, f64) {
     let mut ptm =
         spec.build(&Place { link: trace.link, seed, port: &trace.name, start: Timestamp::default() });
-    let taus = trace.passages.iter().enumerate().map(|(index, passage)| {
-        let packet = Packet { pid: index as u64, ..passage.packet };
-        Tau { timestamp: passage.arrival, packet }
+    let taus = trace.visits.iter().enumerate().map(|(index, visit)| {
+        let packet = Packet { pid: index as u64, ..visit.packet };
+        Tau { timestamp: visit.arrival, packet }
     });
     let taus: Vec<Tau> = taus.collect();
     let (mut departures, mut losses) = (Vec::with_capacity(taus.len()), Vec::new());
@@ -56,12 +56,12 @@ pub struct Comparison {
 impl Comparison {
     /// Adds the packets `range` of a trace.
     pub fn add(&mut self, trace: &Trace, simulated: &[Option<Time>], range: Range<usize>) {
-        for (passage, simulated) in trace.passages[range.clone()].iter().zip(&simulated[range]) {
-            self.lost += u64::from(passage.start.is_none());
+        for (visit, simulated) in trace.visits[range.clone()].iter().zip(&simulated[range]) {
+            self.lost += u64::from(visit.start.is_none());
             self.lost_simulated += u64::from(simulated.is_none());
-            if let (Some(measured), Some(simulated)) = (passage.start, *simulated) {
-                self.delays.measured.push(trace.delay(passage, measured).as_ps() as i64);
-                self.delays.simulated.push(trace.delay(passage, simulated).as_ps() as i64);
+            if let (Some(measured), Some(simulated)) = (visit.start, *simulated) {
+                self.delays.measured.push(trace.delay(visit, measured).as_ps() as i64);
+                self.delays.simulated.push(trace.delay(visit, simulated).as_ps() as i64);
             }
         }
     }
@@ -119,7 +119,7 @@ pub struct Evaluation {
 pub fn evaluate(
     model: &Arc<Model>,
     split: &Split,
-    sources: &[Source],
+    sources: &[Dataset],
     contexts: &[String],
     outputs: &[Output],
     mut progress: impl FnMut() -> ControlFlow<()>,
@@ -143,7 +143,7 @@ pub fn evaluate(
                 });
                 spec.check(&trace.link).map_err(|error| LearnError::Unfit(trace.name.clone(), error))?;
                 let (simulated, took) = starts(trace, &spec, 1);
-                packets += trace.passages.len();
+                packets += trace.visits.len();
                 seconds += took;
                 for (part, comparison) in &mut parts {
                     comparison.add(trace, &simulated, part.of(trace, source.part, split));

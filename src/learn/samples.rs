@@ -72,7 +72,7 @@ fn replay(trace: &Trace, view: &View<'_>, watch: &mut impl Watch) {
     let mut port = Port::new(view.pace, &trace.link, view.mean_length, view.shares);
     let mut features = vec![0.0; SENT_FEATURES + view.shares.len()];
     let starts = trace.starts();
-    let mut pending = starts.iter().map(|&index| trace.passages[index].start.unwrap_or_default());
+    let mut pending = starts.iter().map(|&index| trace.visits[index].start.unwrap_or_default());
     let mut start = pending.next();
     let mut free = Time::ZERO;
     // How late the next packet is, once the port has been asked.
@@ -80,14 +80,14 @@ fn replay(trace: &Trace, view: &View<'_>, watch: &mut impl Watch) {
     for event in trace.events() {
         match event {
             Event::Arrives(index) => {
-                let passage = &trace.passages[index];
-                let now = passage.arrival;
+                let visit = &trace.visits[index];
+                let now = visit.arrival;
                 if now >= free && port.backlog().packets() > 0 && lateness.is_none() {
                     lateness = Some(ask_at(&mut port, free, start, watch));
                 }
                 watch.arrives(&port, index);
-                if passage.start.is_some() {
-                    port.arrive(usize::from(passage.class), Tau { timestamp: now, packet: passage.packet });
+                if visit.start.is_some() {
+                    port.arrive(usize::from(visit.class), Tau { timestamp: now, packet: visit.packet });
                     watch.joined(&port, index);
                     if now >= free && lateness.is_none() {
                         lateness = Some(ask_at(&mut port, now, start, watch));
@@ -95,18 +95,18 @@ fn replay(trace: &Trace, view: &View<'_>, watch: &mut impl Watch) {
                 }
             }
             Event::Starts(index) => {
-                let passage = &trace.passages[index];
-                let class = usize::from(passage.class);
-                let now = passage.start.unwrap_or_default();
+                let visit = &trace.visits[index];
+                let class = usize::from(visit.class);
+                let now = visit.start.unwrap_or_default();
                 let late = match lateness.take() {
                     Some(late) => late,
                     None => ask_at(&mut port, free, start, watch),
                 };
                 watch.starts(&port, index, now);
-                let overtook = port.head(class).is_some_and(|head| head.timestamp < passage.arrival);
+                let overtook = port.head(class).is_some_and(|head| head.timestamp < visit.arrival);
                 port.send(class, now, late, &mut features);
                 watch.started(&features, overtook);
-                free = now + trace.link.transmission_time(passage.packet.byte_count());
+                free = now + trace.link.transmission_time(visit.packet.byte_count());
                 start = pending.next();
             }
         }
@@ -143,7 +143,7 @@ pub fn limits(trace: &Trace, view: &View<'_>, until: usize) -> Limits {
         fn joined(&mut self, port: &Port, index: usize) {
             let Most(trace, until, limits) = self;
             if index < *until {
-                let class = usize::from(trace.passages[index].class);
+                let class = usize::from(trace.visits[index].class);
                 limits.port = limits.port.max(port.backlog().bytes() as f64);
                 limits.class[class] = limits.class[class].max(port.bytes_in(class) as f64);
             }
@@ -208,13 +208,13 @@ fn room(values: &mut Vec<f32>, size: usize) -> &mut [f32] {
 impl Watch for Recorder<'_> {
     fn arrives(&mut self, port: &Port, index: usize) {
         let Some(limits) = self.view.limits else { return };
-        let passage = &self.trace.passages[index];
-        let class = usize::from(passage.class);
+        let visit = &self.trace.visits[index];
+        let class = usize::from(visit.class);
         let x = room(&mut self.samples.drop, DROP_FEATURES + self.view.shares.len());
         let (features, one_hot) = x.split_at_mut(DROP_FEATURES);
-        port.drop_features(class, passage.packet.length, [limits.port, limits.class[class]], features);
+        port.drop_features(class, visit.packet.length, [limits.port, limits.class[class]], features);
         one_hot[class] = 1.0;
-        self.samples.dropped.push(passage.start.is_none());
+        self.samples.dropped.push(visit.start.is_none());
     }
 
     fn asked(&mut self, port: &mut Port, now: Time, eligible: Time, late: f64) -> f32 {
@@ -230,7 +230,7 @@ impl Watch for Recorder<'_> {
         let classes = self.view.shares.len();
         port.choice_features(now, room(&mut self.samples.choice, CHOICE_FEATURES * classes));
         self.samples.waits.extend((0..classes).map(|class| port.packets_in(class) > 0));
-        self.samples.chosen.push(self.trace.passages[index].class);
+        self.samples.chosen.push(self.trace.visits[index].class);
         self.samples.packet.push(index);
     }
 

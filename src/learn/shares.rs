@@ -26,7 +26,7 @@ struct Sent {
     next: Option<(f64, bool)>,
 }
 
-/// The shares of `classes` classes at a device, of which `traces` are ports, each up to the passage of a number;
+/// The shares of `classes` classes at a device, of which `traces` are ports, each up to the visit of a number;
 /// `mean_length` is the mean of theirs, in bytes.
 pub fn shares(traces: &[(&Trace, usize)], classes: usize, mean_length: f64) -> Vec<ClassShare> {
     if classes == 1 {
@@ -65,14 +65,14 @@ fn services(trace: &Trace, classes: usize, until: usize) -> (Vec<Vec<Sent>>, Vec
         match event {
             Event::Arrives(index) if index >= until => break,
             Event::Arrives(index) => {
-                let passage = &trace.passages[index];
-                if passage.start.is_some() {
-                    waiting[usize::from(passage.class)].push_back(f64::from(passage.packet.length));
+                let visit = &trace.visits[index];
+                if visit.start.is_some() {
+                    waiting[usize::from(visit.class)].push_back(f64::from(visit.packet.length));
                 }
             }
             Event::Starts(index) => {
-                let passage = &trace.passages[index];
-                let (class, length) = (usize::from(passage.class), f64::from(passage.packet.length));
+                let visit = &trace.visits[index];
+                let (class, length) = (usize::from(visit.class), f64::from(visit.packet.length));
                 let backlogged = waiting.iter().filter(|queue| !queue.is_empty()).count();
                 if backlogged == classes {
                     contested[class] += length;

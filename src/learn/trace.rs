@@ -10,7 +10,7 @@ use crate::units::{Span, Time};
 
 /// A packet's way through an egress port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Passage {
+pub struct Visit {
     /// When it joined the port.
     pub arrival: Time,
     /// Its length, ingress port and header fields.
@@ -33,7 +33,7 @@ pub struct Trace {
     /// The flows of the packets.
     pub flows: Arc<Flows>,
     /// The packets.
-    pub passages: Vec<Passage>,
+    pub visits: Vec<Visit>,
 }
 
 /// What happens at the port, by number of the packet.
@@ -47,41 +47,41 @@ pub enum Event {
 
 impl Trace {
     /// From arrival until the last bit is on the link, at `start` (DeepQueueNet's `time_in_sys`).
-    pub fn delay(&self, passage: &Passage, start: Time) -> Span {
-        start.since(passage.arrival) + self.link.transmission_time(passage.packet.byte_count())
+    pub fn delay(&self, visit: &Visit, start: Time) -> Span {
+        start.since(visit.arrival) + self.link.transmission_time(visit.packet.byte_count())
     }
 
     /// The packets that started, by start.
     pub fn starts(&self) -> Vec<usize> {
         let mut order: Vec<usize> =
-            (0..self.passages.len()).filter(|&index| self.passages[index].start.is_some()).collect();
-        order.sort_by_key(|&index| self.passages[index].start);
+            (0..self.visits.len()).filter(|&index| self.visits[index].start.is_some()).collect();
+        order.sort_by_key(|&index| self.visits[index].start);
         order
     }
 
     /// Everything that happens, in order: at one instant starts come before arrivals, except that a packet arrives
     /// before it starts.
     pub fn events(&self) -> Vec<Event> {
-        let mut events = Vec::with_capacity(2 * self.passages.len());
+        let mut events = Vec::with_capacity(2 * self.visits.len());
         let mut arrived = 0;
         for index in self.starts() {
-            let start = self.passages[index].start;
+            let start = self.visits[index].start;
             while arrived <= index
-                || self.passages.get(arrived).is_some_and(|passage| Some(passage.arrival) < start)
+                || self.visits.get(arrived).is_some_and(|visit| Some(visit.arrival) < start)
             {
                 events.push(Event::Arrives(arrived));
                 arrived += 1;
             }
             events.push(Event::Starts(index));
         }
-        events.extend((arrived..self.passages.len()).map(Event::Arrives));
+        events.extend((arrived..self.visits.len()).map(Event::Arrives));
         events
     }
 
     /// The same port with those packets alone.
     pub fn cut(&self, range: Range<usize>) -> Trace {
         Trace {
-            passages: self.passages[range].to_vec(),
+            visits: self.visits[range].to_vec(),
             flows: Arc::clone(&self.flows),
             name: self.name.clone(),
             ..*self
@@ -90,7 +90,7 @@ impl Trace {
 
     /// The packets of the part of the time from `from` to `to`, both from 0 to 1 of all packets.
     pub fn part(&self, from: f64, to: f64) -> Range<usize> {
-        let count = self.passages.len() as f64;
+        let count = self.visits.len() as f64;
         (from * count).round() as usize..(to * count).round() as usize
     }
 }
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_packet_arrives_before_it_starts_and_others_after() {
-        let passage = |arrival, start: Option<u64>| Passage {
+        let visit = |arrival, start: Option<u64>| Visit {
             arrival: Time::from_ps(arrival),
             packet: Packet::default(),
             class: 0,
@@ -113,7 +113,7 @@ mod tests {
             context: 0,
             link: Link::with_delay(Bandwidth::Unlimited, Span::ZERO),
             flows: Arc::default(),
-            passages: vec![passage(0, Some(0)), passage(1, Some(9)), passage(2, Some(5)), passage(5, None)],
+            visits: vec![visit(0, Some(0)), visit(1, Some(9)), visit(2, Some(5)), visit(5, None)],
         };
         use Event::{Arrives, Starts};
         let expected = [Arrives(0), Starts(0), Arrives(1), Arrives(2), Starts(2), Arrives(3), Starts(1)];

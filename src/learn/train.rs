@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::LearnError;
-use super::data::Source;
+use super::data::Dataset;
 #[cfg(feature = "train")]
 use super::passes::{self, Bookmark, Passes, Progress};
 use super::samples::{Samples, View, lateness, limits};
@@ -38,15 +38,19 @@ pub struct Prepared {
 ///
 /// # Errors
 /// There is nothing to train on, or its packets are not in order.
-pub fn prepare(file: &TrainingFile, sources: &[Source], contexts: &[String]) -> Result<Prepared, LearnError> {
+pub fn prepare(
+    file: &TrainingFile,
+    sources: &[Dataset],
+    contexts: &[String],
+) -> Result<Prepared, LearnError> {
     let classes = file.class.len().max(1);
     let traces = || sources.iter().flat_map(|source| source.traces.iter().map(move |trace| (source, trace)));
-    let training = |source: &Source, trace: &Trace| Part::Train.of(trace, source.part, &file.split);
+    let training = |source: &Dataset, trace: &Trace| Part::Train.of(trace, source.part, &file.split);
     let (mut bytes, mut packets) = (0.0, 0.0);
     for (source, trace) in traces() {
         let range = training(source, trace);
         packets += range.len() as f64;
-        bytes += trace.passages[range].iter().map(|passage| f64::from(passage.packet.length)).sum::<f64>();
+        bytes += trace.visits[range].iter().map(|visit| f64::from(visit.packet.length)).sum::<f64>();
     }
     if packets == 0.0 {
         return Err(LearnError::NothingToTrainOn);
@@ -75,7 +79,7 @@ pub fn prepare(file: &TrainingFile, sources: &[Source], contexts: &[String]) -> 
             lateness_range = [lateness_range[0].min(*found), lateness_range[1].max(*found)];
             late.extend(Some(*found).filter(|late| *late > NO_LATENESS));
         }
-        if trace.passages[range.clone()].iter().any(|passage| passage.start.is_none()) {
+        if trace.visits[range.clone()].iter().any(|visit| visit.start.is_none()) {
             let found = limits(trace, &view(shares), range.end);
             let most = most.get_or_insert_with(|| Limits { port: 0.0, class: vec![0.0; classes] });
             most.port = most.port.max(found.port);
@@ -127,7 +131,7 @@ pub fn prepare(file: &TrainingFile, sources: &[Source], contexts: &[String]) -> 
 /// The card of a model.
 pub fn card(
     file: &TrainingFile,
-    sources: &[Source],
+    sources: &[Dataset],
     architecture: Architecture,
     training: TrainingCard,
     tensors: &Tensors,
@@ -137,7 +141,7 @@ pub fn card(
     let data = sources.iter().map(|source| DataCard {
         name: source.name.clone(),
         files: source.files.clone(),
-        packets: source.traces.iter().map(|trace| trace.passages.len() as u64).sum(),
+        packets: source.traces.iter().map(|trace| trace.visits.len() as u64).sum(),
         part: source.part.name().to_owned(),
     });
     let card = Card {
@@ -221,7 +225,7 @@ impl<'a> Run<'a> {
 
 /// What is trained on what, and how, in one number; but for how long.
 #[cfg(feature = "train")]
-fn key(file: &TrainingFile, sources: &[Source]) -> String {
+fn key(file: &TrainingFile, sources: &[Dataset]) -> String {
     let data: Vec<_> = sources.iter().map(|source| (&source.name, source.part, &source.files)).collect();
     let plan = TrainingPlan { epochs: 0, ..file.training };
     sha256(
@@ -237,7 +241,7 @@ fn key(file: &TrainingFile, sources: &[Source]) -> String {
 #[cfg(feature = "train")]
 pub fn train_residual(
     file: &TrainingFile,
-    sources: &[Source],
+    sources: &[Dataset],
     contexts: &[String],
     run: &Run<'_>,
     progress: impl FnMut(Progress) -> ControlFlow<()>,
@@ -277,7 +281,7 @@ pub fn train_residual(
 #[cfg(feature = "train")]
 pub fn train_deepqueuenet(
     file: &TrainingFile,
-    sources: &[Source],
+    sources: &[Dataset],
     run: &Run<'_>,
     progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<(DeepQueueNetCard, TrainingCard, Tensors), LearnError> {
@@ -287,7 +291,7 @@ pub fn train_deepqueuenet(
     let cut = |part: Part| -> Vec<Trace> {
         let traces = sources.iter().flat_map(|source| source.traces.iter().map(move |trace| (source, trace)));
         let traces = traces.map(|(source, trace)| trace.cut(part.of(trace, source.part, &file.split)));
-        traces.filter(|trace| !trace.passages.is_empty()).collect()
+        traces.filter(|trace| !trace.visits.is_empty()).collect()
     };
     let pace = file.pace.or(sources.iter().find_map(|source| source.pace));
     let mut training = Training::new(

@@ -118,7 +118,7 @@ impl Law {
 const LONGEST: Ticks = i32::MAX as u32;
 
 /// The queue whose head CoDel judges.
-pub(crate) trait Source {
+pub(crate) trait Dequeue {
     /// Takes the head.
     fn take(&mut self) -> Option<Tau>;
     /// The bytes that wait.
@@ -165,7 +165,7 @@ impl State {
 
     /// Takes the head, and says whether it is right to drop it.
     #[inline]
-    fn judge(&mut self, law: &Law, now: Ticks, source: &mut impl Source) -> (Option<Tau>, bool) {
+    fn judge(&mut self, law: &Law, now: Ticks, source: &mut impl Dequeue) -> (Option<Tau>, bool) {
         let Some(head) = source.take() else {
             self.first_above_time = 0;
             return (None, false);
@@ -187,7 +187,7 @@ impl State {
         &mut self,
         law: &Law,
         now: Time,
-        source: &mut impl Source,
+        source: &mut impl Dequeue,
         losses: &mut Vec<Loss>,
     ) -> Option<Tau> {
         let ticks = law.ticks(now);
@@ -233,7 +233,7 @@ impl State {
 
     /// The same where it is known that `hits` packets are dropped or marked at `now`, whatever the law says, which starts
     /// anew from there: by how much later it would have dropped the first of them, where it is in drop state.
-    pub fn follow(&mut self, law: &Law, now: Time, source: &mut impl Source, hits: u32) -> Option<Span> {
+    pub fn follow(&mut self, law: &Law, now: Time, source: &mut impl Dequeue, hits: u32) -> Option<Span> {
         let ticks = law.ticks(now);
         let (head, above) = self.judge(law, ticks, source);
         self.dropping &= head.is_some() && (above || hits > 0);
@@ -319,7 +319,7 @@ struct Queue {
     backlog: Backlog,
 }
 
-impl Source for Queue {
+impl Dequeue for Queue {
     #[inline]
     fn take(&mut self) -> Option<Tau> {
         let tau = self.packets.pop_front()?;

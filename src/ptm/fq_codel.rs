@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::buffer::Backlog;
-use super::codel::{CodelSpec, Law, Source, State, default_interval, default_mtu, default_target};
+use super::codel::{CodelSpec, Dequeue, Law, State, default_interval, default_mtu, default_target};
 use super::discipline::Next;
 use super::error::PtmError;
 use super::flow_lists::FlowLists;
@@ -180,7 +180,7 @@ struct Turn<'a> {
     backlog: &'a mut Backlog,
 }
 
-impl Source for Turn<'_> {
+impl Dequeue for Turn<'_> {
     fn take(&mut self) -> Option<Tau> {
         let tau = self.packets.pop_front()?;
         *self.bytes -= u64::from(tau.packet.length);

@@ -226,7 +226,7 @@ pub fn import(
     options: &ImportOptions,
 ) -> Result<Imported, ConfigError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
-    let source = Source(Arc::new(SourceText { name: name.to_owned(), text }));
+    let source = ImportedText(Arc::new(SourceText { name: name.to_owned(), text }));
     let network = read(&source, format).map_err(|error| match ImportFormat::seen_in(source.text()) {
         Some(seen) if seen != format && error.help().is_none() => {
             let (kind, option) = (seen.name(), seen.option());
@@ -241,7 +241,7 @@ pub fn import(
     Ok(imported)
 }
 
-fn read(source: &Source, format: ImportFormat) -> Result<Network, ConfigError> {
+fn read(source: &ImportedText, format: ImportFormat) -> Result<Network, ConfigError> {
     match format {
         ImportFormat::Graphml => graphml::read(source),
         ImportFormat::Gml => gml::read(source),
@@ -252,9 +252,9 @@ fn read(source: &Source, format: ImportFormat) -> Result<Network, ConfigError> {
 }
 
 /// The text that is imported.
-struct Source(Arc<SourceText>);
+struct ImportedText(Arc<SourceText>);
 
-impl Source {
+impl ImportedText {
     fn text(&self) -> &str {
         &self.0.text
     }

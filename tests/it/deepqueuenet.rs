@@ -9,7 +9,7 @@ use assert_cmd::Command;
 use taunet::learn::csv::{NetworkRow, read_device, read_network};
 use taunet::learn::data::load;
 use taunet::learn::spec::TrainingFile;
-use taunet::learn::trace::Passage;
+use taunet::learn::trace::Visit;
 use taunet::packet::Packet;
 use taunet::scenario::Scenario;
 use taunet::topology::DeviceKind;
@@ -134,13 +134,13 @@ fn training_data_are_written_and_read() {
         let read = read_device(&tables.join(name), "2621440 B/s".parse().unwrap()).unwrap();
         assert_eq!(read.len(), source.traces.len());
         for ((port, read), (place, trace)) in read.iter().zip((0..).zip(&source.traces)) {
-            let told = |passage: &Passage| {
-                let Packet { length, in_port, .. } = passage.packet;
-                (passage.arrival, length, in_port, passage.class, passage.start)
+            let told = |visit: &Visit| {
+                let Packet { length, in_port, .. } = visit.packet;
+                (visit.arrival, length, in_port, visit.class, visit.start)
             };
-            assert!(*port == place && trace.passages.len() > 200);
-            assert!(read.passages.iter().map(told).eq(trace.passages.iter().map(told)), "{name}");
-            assert!(read.passages.iter().all(|passage| u16::from(passage.packet.dscp) == passage.class));
+            assert!(*port == place && trace.visits.len() > 200);
+            assert!(read.visits.iter().map(told).eq(trace.visits.iter().map(told)), "{name}");
+            assert!(read.visits.iter().all(|visit| u16::from(visit.packet.dscp) == visit.class));
         }
     }
 

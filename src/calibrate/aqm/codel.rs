@@ -7,7 +7,7 @@ use crate::calibrate::queue::Queue;
 use crate::calibrate::sample::roundest;
 use crate::link::Link;
 use crate::packet::{CE, Packet, Tau};
-use crate::ptm::{Buffer, CodelLaw, CodelSource, CodelSpec, CodelState, Place, PtmSpec};
+use crate::ptm::{Buffer, CodelDequeue, CodelLaw, CodelSpec, CodelState, Place, PtmSpec};
 use crate::units::{Bandwidth, ByteCount, Span, Time};
 
 /// Packets that wait, in order, at an instant.
@@ -19,7 +19,7 @@ struct Waiting<'q> {
     end: usize,
 }
 
-impl CodelSource for Waiting<'_> {
+impl CodelDequeue for Waiting<'_> {
     fn take(&mut self) -> Option<Tau> {
         let tau = (self.next < self.end).then(|| self.taus[self.next])?;
         self.next += 1;

@@ -10,10 +10,10 @@ use crate::calibrate::buffer::LossFinding;
 use crate::calibrate::classes::{Classification, quanta};
 use crate::calibrate::flow_queues;
 use crate::calibrate::model::{Bottleneck, ClassModel, DisciplineKind, Model, PathLimit};
-use crate::calibrate::passage::Joined;
 use crate::calibrate::queue::Queue;
 use crate::calibrate::sample::{Crossing, Sample, quantile, roundest};
 use crate::calibrate::simulate::Replays;
+use crate::calibrate::transit::Joined;
 use crate::ptm::Framing;
 
 /// Packets overtaken, as a part of all, from which on there are several queues.
@@ -41,7 +41,7 @@ impl Fitting {
         // Behind the far end of a link begins what comes after the transmission.
         let far_end = self.estimates.rate.filter(|_| model.at_far_end);
         let path = |length: f64| self.path_delay_us + far_end.map_or(0.0, |rate| rate.service(length));
-        let sample = self.as_found(&joined.passages);
+        let sample = self.as_found(&joined.transits);
         let queue =
             Queue::new(&sample, |_| true, processing, peeks, path, window(&self.window), window(&score));
         let setting = Setting {

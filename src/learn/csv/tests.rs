@@ -33,18 +33,10 @@ fn a_port_that_packets_went_to_is_a_trace() {
     let traces = device(&format!("{HEADER}{rows}")).unwrap();
     let shown: Vec<_> = traces
         .iter()
-        .flat_map(|(port, trace)| trace.passages.iter().map(move |passage| (*port, passage)))
-        .map(|(port, passage)| {
-            let Packet { pid, length, in_port, .. } = passage.packet;
-            (
-                port,
-                passage.arrival.as_ps(),
-                pid,
-                length,
-                passage.class,
-                in_port,
-                passage.start.map(Time::as_ps),
-            )
+        .flat_map(|(port, trace)| trace.visits.iter().map(move |visit| (*port, visit)))
+        .map(|(port, visit)| {
+            let Packet { pid, length, in_port, .. } = visit.packet;
+            (port, visit.arrival.as_ps(), pid, length, visit.class, in_port, visit.start.map(Time::as_ps))
         })
         .collect();
     assert_eq!(
@@ -56,7 +48,7 @@ fn a_port_that_packets_went_to_is_a_trace() {
             (2, 250_000_000_001, 1, 200, 1, 0, Some(250_100_000_001)),
         ]
     );
-    assert_eq!((traces[0].1.name.as_str(), traces[1].1.passages[0].packet.dscp), ("trace:1", 1));
+    assert_eq!((traces[0].1.name.as_str(), traces[1].1.visits[0].packet.dscp), ("trace:1", 1));
 }
 
 #[test]
@@ -135,7 +127,7 @@ proptest! {
         packets in prop::collection::vec((0..1u64 << 60, 0..10_000u32, 0..64u8, 0..9u16, 0..4u16, prop::option::of(0..1u64 << 50)), 1..50),
     ) {
         let rate: Rate = RATE.parse().unwrap();
-        let mut ports: BTreeMap<u16, Vec<Passage>> = BTreeMap::new();
+        let mut ports: BTreeMap<u16, Vec<Visit>> = BTreeMap::new();
         let mut sorted = packets.clone();
         sorted.sort_unstable();
         for (pid, (at, length, class, in_port, port, waiting)) in sorted.into_iter().enumerate() {
@@ -143,10 +135,10 @@ proptest! {
             let packet =
                 Packet { pid: pid as u64, length, dscp: class, in_port, trp: 255, ttl: 255, ..Packet::default() };
             let start = waiting.map(|waiting| arrival + Span::from_ps(waiting));
-            ports.entry(port).or_default().push(Passage { arrival, packet, class: class.into(), start });
+            ports.entry(port).or_default().push(Visit { arrival, packet, class: class.into(), start });
         }
         let link = Link::with_delay(Bandwidth::Limited(rate), Span::ZERO);
-        let trace = |(port, passages)| (port, Trace { name: String::new(), context: 0, link, flows: Default::default(), passages });
+        let trace = |(port, visits)| (port, Trace { name: String::new(), context: 0, link, flows: Default::default(), visits });
         let traces: Vec<_> = ports.into_iter().map(trace).collect();
         let mut text = Vec::new();
         write_device(&mut text, &traces).unwrap();
@@ -154,7 +146,7 @@ proptest! {
         prop_assert_eq!(read.len(), traces.len());
         for ((port, trace), (read_port, read_trace)) in traces.iter().zip(&read) {
             prop_assert_eq!(port, read_port);
-            prop_assert_eq!(&trace.passages, &read_trace.passages);
+            prop_assert_eq!(&trace.visits, &read_trace.visits);
         }
     }
 

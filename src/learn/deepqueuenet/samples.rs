@@ -14,7 +14,7 @@ use crate::units::{Bandwidth, Rate};
 pub fn ports<'a>(traces: impl Iterator<Item = &'a Trace>) -> Result<usize, TrainError> {
     let mut most = 0;
     for trace in traces {
-        let mut ports: Vec<u16> = trace.passages.iter().map(|passage| passage.packet.in_port).collect();
+        let mut ports: Vec<u16> = trace.visits.iter().map(|visit| visit.packet.in_port).collect();
         ports.sort_unstable();
         ports.dedup();
         if ports.len() > PORTS_AT_MOST {
@@ -63,7 +63,7 @@ impl Samples {
         rate: Option<Rate>,
     ) -> Result<Self, TrainError> {
         let features = features::count(ports, classes);
-        let packets = traces.iter().map(|trace| trace.passages.len()).sum::<usize>();
+        let packets = traces.iter().map(|trace| trace.visits.len()).sum::<usize>();
         let mut values = vec![0.0; packets * features];
         let mut samples = Vec::new();
         let (mut rows, mut packet) = (values.chunks_exact_mut(features), 0);
@@ -75,15 +75,15 @@ impl Samples {
             let rate = rate.ok_or_else(|| TrainError::NoRate { trace: trace.name.clone() })?;
             let mut seen = Features::new(ports, classes, rate);
             let first = packet;
-            for (passage, row) in trace.passages.iter().zip(&mut rows) {
-                let class = usize::from(passage.class);
+            for (visit, row) in trace.visits.iter().zip(&mut rows) {
+                let class = usize::from(visit.class);
                 if class >= classes {
-                    let (trace, class) = (trace.name.clone(), passage.class);
+                    let (trace, class) = (trace.name.clone(), visit.class);
                     return Err(TrainError::Class { trace, class, classes });
                 }
-                seen.next(passage.arrival, &passage.packet, class, row);
-                if let Some(start) = passage.start {
-                    let waiting_s = features::seconds(start.since(passage.arrival));
+                seen.next(visit.arrival, &visit.packet, class, row);
+                if let Some(start) = visit.start {
+                    let waiting_s = features::seconds(start.since(visit.arrival));
                     samples.push(Sample { packet, first, class, waiting_s, target: 0.0 });
                 }
                 packet += 1;

@@ -2,7 +2,7 @@ use super::samples::Batch;
 use super::*;
 use crate::learn::LearnError;
 use crate::learn::passes::{Bookmark, Passes, Progress, Trained, train};
-use crate::learn::trace::Passage;
+use crate::learn::trace::Visit;
 use crate::link::Link;
 use crate::packet::Packet;
 use crate::ptm::neural::deepqueuenet::Network;
@@ -17,7 +17,7 @@ fn queue(packets: usize, seed: u64) -> Trace {
     let link = Link::with_delay("10 Mbps".parse().unwrap(), Span::ZERO);
     let mut random = stream(seed, "test", "queue");
     let (mut arrival, mut free) = (Time::ZERO, Time::ZERO);
-    let passages = (0..packets).map(|pid| {
+    let visits = (0..packets).map(|pid| {
         let mut draw = |below: f64| random::unit(&mut random) * below;
         let gap = -libm::log(1.0 - draw(1.0)) * 750e-6;
         arrival = arrival + Span::from_ps((gap * 1e12) as u64);
@@ -25,15 +25,9 @@ fn queue(packets: usize, seed: u64) -> Trace {
         let packet = Packet { pid: pid as u64, length, in_port, ..Packet::default() };
         let start = arrival.max(free);
         free = start + link.transmission_time(packet.byte_count());
-        Passage { arrival, packet, class: 0, start: Some(start) }
+        Visit { arrival, packet, class: 0, start: Some(start) }
     });
-    Trace {
-        name: "queue".to_owned(),
-        context: 0,
-        link,
-        flows: Default::default(),
-        passages: passages.collect(),
-    }
+    Trace { name: "queue".to_owned(), context: 0, link, flows: Default::default(), visits: visits.collect() }
 }
 
 fn training(part: Trace, validation: Trace, classes: usize, seed: u64, windows: usize) -> Training {
@@ -101,9 +95,9 @@ fn a_training_is_reproducible_and_what_it_gives_can_be_used() {
     let network = Network::from_tensors(&card, 1, tensors).unwrap();
     let mut predictor = network.predictor("10 Mbps".parse().unwrap());
     let predicted = queue(200, 1)
-        .passages
+        .visits
         .into_iter()
-        .map(|passage| predictor.waiting_s(passage.arrival, &passage.packet, passage.class.into()))
+        .map(|visit| predictor.waiting_s(visit.arrival, &visit.packet, visit.class.into()))
         .collect::<Vec<_>>();
     assert!(predicted.into_iter().all(f32::is_finite));
 }
@@ -129,7 +123,7 @@ fn a_broken_training_goes_on_to_the_same_weights() {
 #[test]
 fn classes_are_told_apart() {
     let mut part = queue(60, 1);
-    part.passages.iter_mut().step_by(2).for_each(|passage| passage.class = 1);
+    part.visits.iter_mut().step_by(2).for_each(|visit| visit.class = 1);
     let mut training = training(part, queue(60, 2), 2, 3, 16);
     let trained = briefly(&mut training);
     let (card, tensors) = training.corrected(trained.tensors);
@@ -145,7 +139,7 @@ fn traces_that_do_not_fit_are_told() {
         training.err().unwrap().to_string()
     };
     let mut lost = queue(10, 1);
-    lost.passages.iter_mut().for_each(|passage| passage.start = None);
+    lost.visits.iter_mut().for_each(|visit| visit.start = None);
     let empty = "part has no packets that left: give it more of the traces";
     assert_eq!(told(lost.clone(), queue(10, 2), 1), format!("the training {empty}"));
     assert_eq!(told(queue(10, 2), lost, 1), format!("the validation {empty}"));
@@ -154,11 +148,11 @@ fn traces_that_do_not_fit_are_told() {
     let text = told(unlimited, queue(10, 2), 1);
     assert_eq!(text, "`queue` has a link of unlimited bandwidth: give the rate at which its port serves");
     let mut second = queue(10, 1);
-    second.passages[3].class = 2;
+    second.visits[3].class = 2;
     let text = told(queue(10, 2), second, 2);
     assert_eq!(text, "`queue` has a packet of class 2, and there are 2 classes, from 0");
     let mut many = queue(PORTS_AT_MOST + 1, 1);
-    many.passages.iter_mut().zip(0..).for_each(|(passage, port)| passage.packet.in_port = port);
+    many.visits.iter_mut().zip(0..).for_each(|(visit, port)| visit.packet.in_port = port);
     let text = told(many, queue(10, 1), 1);
     assert_eq!(text, "`queue` has packets from 1025 ingress ports, and there may be 1024");
 }

@@ -12,7 +12,7 @@ use super::notes::{Note, Notes};
 use super::pairs::{Pair, Ports, pairs};
 use super::reason::Owner;
 use super::words::{counted, shortened};
-use super::{Demand, ImportFormat, ImportOptions, Imported, Source};
+use super::{Demand, ImportFormat, ImportOptions, Imported, ImportedText};
 use crate::config::ConfigError;
 use crate::impairment::{Distribution, Jitter, Order};
 use crate::link::Link;
@@ -23,7 +23,7 @@ use crate::units::{Bandwidth, Probability, Rate, Span, Speed};
 
 /// A network whose attributes are understood.
 struct Import<'a> {
-    source: &'a Source,
+    source: &'a ImportedText,
     network: &'a Network,
     options: &'a ImportOptions,
     nodes: Vec<NodeFacts>,
@@ -40,7 +40,7 @@ struct Hosts {
 }
 
 pub(super) fn convert(
-    source: &Source,
+    source: &ImportedText,
     mut network: Network,
     format: ImportFormat,
     options: &ImportOptions,
@@ -85,7 +85,7 @@ fn device_names(network: &Network, nodes: &[NodeFacts], names: &mut Names, notes
     network.nodes.iter().zip(nodes).map(name).collect()
 }
 
-fn node_facts(source: &Source, nodes: &mut [Node]) -> Result<Vec<NodeFacts>, ConfigError> {
+fn node_facts(source: &ImportedText, nodes: &mut [Node]) -> Result<Vec<NodeFacts>, ConfigError> {
     let facts = |node: &mut Node| {
         NodeFacts::take(&mut node.attributes).map_err(|text| {
             let id = shortened(&node.id);
@@ -306,7 +306,7 @@ impl Import<'_> {
     }
 }
 
-fn comment(source: &Source, format: ImportFormat, remarks: &[String]) -> Vec<String> {
+fn comment(source: &ImportedText, format: ImportFormat, remarks: &[String]) -> Vec<String> {
     let file = source.0.name.rsplit(['/', '\\']).next().unwrap_or_default();
     let mut lines = vec![format!("Imported by `taunet topology import` from {file} ({}).", format.name())];
     if !remarks.is_empty() {

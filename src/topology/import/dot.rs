@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
-use super::Source;
+use super::ImportedText;
 use super::attributes::Attributes;
 use super::network::Network;
 use super::notes::Note;
@@ -22,7 +22,7 @@ use tokens::{Token, Tokens};
 /// The deepest subgraph: the parser calls itself for each.
 const DEEPEST: usize = 64;
 
-pub(super) fn read(source: &Source) -> Result<Network, ConfigError> {
+pub(super) fn read(source: &ImportedText) -> Result<Network, ConfigError> {
     let mut parser = Parser {
         source,
         tokens: Tokens::new(source)?,
@@ -45,7 +45,7 @@ fn reverse(attributes: &mut Attributes) {
 }
 
 struct Parser<'a> {
-    source: &'a Source,
+    source: &'a ImportedText,
     tokens: Tokens<'a>,
     network: Network,
     /// Two nodes are joined once.

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
-use super::Source;
+use super::ImportedText;
 use super::attributes::Attributes;
 use super::labels::without_entities;
 use super::network::Network;
@@ -31,7 +31,7 @@ enum Value {
     List(Vec<Entry>),
 }
 
-pub(super) fn read(source: &Source) -> Result<Network, ConfigError> {
+pub(super) fn read(source: &ImportedText) -> Result<Network, ConfigError> {
     if source.text().trim_start().starts_with('<') {
         let message = "not GML, the Graph Modelling Language: the file is XML";
         return Err(source.whole(message).with_help("GraphML is read with --format graphml".to_owned()));
@@ -59,7 +59,7 @@ pub(super) fn read(source: &Source) -> Result<Network, ConfigError> {
 
 /// Adds the nodes; the labels of those that are frames around others, by id.
 fn read_nodes(
-    source: &Source,
+    source: &ImportedText,
     graph: &[Entry],
     network: &mut Network,
 ) -> Result<FxHashMap<String, String>, ConfigError> {
@@ -84,7 +84,7 @@ fn read_nodes(
 }
 
 fn read_edge(
-    source: &Source,
+    source: &ImportedText,
     keys: &[Entry],
     entry: &Entry,
     groups: &FxHashMap<String, String>,
@@ -136,7 +136,7 @@ enum Token<'a> {
     Close,
 }
 
-fn parse(source: &Source) -> Result<Vec<Entry>, ConfigError> {
+fn parse(source: &ImportedText) -> Result<Vec<Entry>, ConfigError> {
     let mut tokens = Tokens { source, text: source.text(), at: 0 };
     let mut entries = Vec::new();
     // Lists that are open: their entries so far, their key and its place.
@@ -180,7 +180,7 @@ fn parse(source: &Source) -> Result<Vec<Entry>, ConfigError> {
 }
 
 struct Tokens<'a> {
-    source: &'a Source,
+    source: &'a ImportedText,
     text: &'a str,
     at: usize,
 }

@@ -8,7 +8,7 @@ mod yed;
 use indexmap::IndexMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::Source;
+use super::ImportedText;
 use super::attributes::Attributes;
 use super::network::Network;
 use super::notes::Note;
@@ -26,14 +26,14 @@ struct Keys<'a> {
 
 /// A file that is read.
 struct Reader<'a> {
-    source: &'a Source,
+    source: &'a ImportedText,
     keys: Keys<'a>,
     network: Network,
     /// The ids of nodes that are frames around others, and their labels.
     groups: FxHashMap<&'a str, String>,
 }
 
-pub(super) fn read(source: &Source) -> Result<Network, ConfigError> {
+pub(super) fn read(source: &ImportedText) -> Result<Network, ConfigError> {
     let document = xml::parse(source)?;
     let root = document.root_element();
     if root.tag_name().name() != "graphml" {
@@ -221,7 +221,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn keys<'a>(source: &Source, root: Element<'a>) -> Result<Keys<'a>, ConfigError> {
+fn keys<'a>(source: &ImportedText, root: Element<'a>) -> Result<Keys<'a>, ConfigError> {
     let mut keys =
         Keys { names: FxHashMap::default(), nodes: Attributes::default(), edges: Attributes::default() };
     for key in children(root, "key") {

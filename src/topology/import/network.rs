@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
-use super::Source;
+use super::ImportedText;
 use super::attributes::Attributes;
 use super::notes::Notes;
 use super::words::shortened;
@@ -69,7 +69,7 @@ impl Network {
     /// Adds a node with an id of its own.
     pub fn add_node(
         &mut self,
-        source: &Source,
+        source: &ImportedText,
         id: &str,
         mut attributes: Attributes,
         place: Place,
@@ -89,7 +89,7 @@ impl Network {
     /// Adds an edge, with a direction where the network's edges have one.
     pub fn add_edge(
         &mut self,
-        source: &Source,
+        source: &ImportedText,
         ends: [usize; 2],
         attributes: Attributes,
         place: Place,
@@ -107,13 +107,13 @@ impl Network {
     }
 
     /// The node of that id.
-    pub fn node(&self, source: &Source, id: &str, place: Place) -> Result<usize, ConfigError> {
+    pub fn node(&self, source: &ImportedText, id: &str, place: Place) -> Result<usize, ConfigError> {
         self.find(id).ok_or_else(|| at(source, place, format!("no node has the id `{}`", shortened(id))))
     }
 }
 
 /// A mistake at a place, or of the file where the format tells none.
-pub(super) fn at(source: &Source, place: Place, message: String) -> ConfigError {
+pub(super) fn at(source: &ImportedText, place: Place, message: String) -> ConfigError {
     match place {
         Some(span) => source.error(span, message),
         None => source.whole(message),

@@ -12,7 +12,7 @@ mod numbers;
 
 use serde_json::{Map, Value};
 
-use super::Source;
+use super::ImportedText;
 use super::attributes::Attributes;
 use super::network::{Network, RawDemand};
 use super::words::{counted, shortened};
@@ -36,7 +36,7 @@ struct Parts<'a> {
     described: Vec<&'a Map<String, Value>>,
 }
 
-pub(super) fn read(source: &Source) -> Result<Network, ConfigError> {
+pub(super) fn read(source: &ImportedText) -> Result<Network, ConfigError> {
     let value = numbers::parse(source)?;
     let Some(root) = value.as_object() else {
         return Err(source.whole("not node-link JSON: the file is no object"));
@@ -79,7 +79,7 @@ pub(super) fn read(source: &Source) -> Result<Network, ConfigError> {
 }
 
 /// Finds the nodes and edges.
-fn parts<'a>(source: &Source, root: &'a Map<String, Value>) -> Result<Parts<'a>, ConfigError> {
+fn parts<'a>(source: &ImportedText, root: &'a Map<String, Value>) -> Result<Parts<'a>, ConfigError> {
     // Cytoscape.js and JSON Graph Format have them one level down.
     let below = ["elements", "graph"].iter().filter_map(|key| root.get(*key)).filter_map(Value::as_object);
     let holder = below.into_iter().find(|holder| holder.contains_key("nodes")).unwrap_or(root);
@@ -107,7 +107,7 @@ struct RawEdge {
 }
 
 /// `{ "source": a, "target": b, ... }`, or `[a, b, { ... }]`.
-fn read_edge(source: &Source, edge: &Value, list: &str, index: usize) -> Result<RawEdge, ConfigError> {
+fn read_edge(source: &ImportedText, edge: &Value, list: &str, index: usize) -> Result<RawEdge, ConfigError> {
     let place = || format!("`{list}[{index}]`");
     if let Value::Array(parts) = edge
         && let [Some(from), Some(to)] = [0, 1].map(|end| parts.get(end).and_then(scalar))
@@ -201,7 +201,7 @@ fn position(network: &Network, end: &str) -> Option<usize> {
 }
 
 /// Adds the nodes; whether they have ids.
-fn read_nodes(source: &Source, parts: &Parts<'_>, network: &mut Network) -> Result<bool, ConfigError> {
+fn read_nodes(source: &ImportedText, parts: &Parts<'_>, network: &mut Network) -> Result<bool, ConfigError> {
     let nothing = Map::new();
     let mut without = Vec::new();
     let mut read = Vec::new();
@@ -258,7 +258,7 @@ fn end_id(value: &Value) -> Option<String> {
 }
 
 /// `{ from: { to: rate } }`, in the order of the nodes.
-fn read_demands(source: &Source, demands: &Value, network: &mut Network) -> Result<(), ConfigError> {
+fn read_demands(source: &ImportedText, demands: &Value, network: &mut Network) -> Result<(), ConfigError> {
     let wrong = || source.whole("`graph.demands` is not { from: { to: rate } }");
     let mut read = Vec::new();
     for (from, row) in demands.as_object().ok_or_else(wrong)? {

@@ -9,7 +9,7 @@ mod xml;
 
 use rustc_hash::FxHashSet;
 
-use super::Source;
+use super::ImportedText;
 use super::attributes::Attributes;
 use super::network::Network;
 use super::words::counted;
@@ -24,7 +24,7 @@ pub(super) fn is_native(text: &str) -> bool {
     text.trim_start().starts_with(NATIVE)
 }
 
-pub(super) fn read(source: &Source) -> Result<Network, ConfigError> {
+pub(super) fn read(source: &ImportedText) -> Result<Network, ConfigError> {
     let mut network = Network::new(file_stem(source), false);
     let by_module = if is_native(source.text()) {
         native::read(source, &mut network)?
@@ -43,7 +43,7 @@ pub(super) fn read(source: &Source) -> Result<Network, ConfigError> {
     Ok(network)
 }
 
-fn file_stem(source: &Source) -> Option<String> {
+fn file_stem(source: &ImportedText) -> Option<String> {
     let stem = std::path::Path::new(&source.0.name).file_stem()?;
     Some(stem.to_string_lossy().into_owned())
 }

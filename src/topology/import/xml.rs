@@ -2,7 +2,7 @@
 
 use roxmltree::{Document, Node, ParsingOptions};
 
-use super::Source;
+use super::ImportedText;
 use crate::config::ConfigError;
 
 /// The most nodes of a tree: elements, attributes, texts.
@@ -13,7 +13,7 @@ pub(super) type Element<'a> = Node<'a, 'a>;
 
 /// The tree of a text. A document type that declares something is refused, and with it everything that its entities
 /// could blow up to; one that only names a DTD declares nothing.
-pub(super) fn parse(source: &Source) -> Result<Document<'_>, ConfigError> {
+pub(super) fn parse(source: &ImportedText) -> Result<Document<'_>, ConfigError> {
     let text = source.text();
     if let Some(start) = text.find("<!DOCTYPE")
         && let Some(end) = text[start..].find(['[', '>'])
@@ -48,7 +48,7 @@ pub(super) fn child_text<'a>(element: Element<'a>, name: &'static str) -> Option
 
 /// An attribute that must be there.
 pub(super) fn required<'a>(
-    source: &Source,
+    source: &ImportedText,
     element: Element<'a>,
     name: &'static str,
 ) -> Result<&'a str, ConfigError> {

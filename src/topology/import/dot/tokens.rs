@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::config::ConfigError;
-use crate::topology::import::Source;
+use crate::topology::import::ImportedText;
 
 /// A piece of a DOT file.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,7 +21,7 @@ const MARKS: [&str; 11] = ["->", "--", "{", "}", "[", "]", "=", ";", ",", ":", "
 
 /// The pieces of a file, with one looked at.
 pub(super) struct Tokens<'a> {
-    source: &'a Source,
+    source: &'a ImportedText,
     at: usize,
     peeked: Token,
     span: Range<usize>,
@@ -30,7 +30,7 @@ pub(super) struct Tokens<'a> {
 }
 
 impl<'a> Tokens<'a> {
-    pub fn new(source: &'a Source) -> Result<Self, ConfigError> {
+    pub fn new(source: &'a ImportedText) -> Result<Self, ConfigError> {
         let mut tokens = Tokens { source, at: 0, peeked: Token::End, span: 0..0, quoted: false };
         tokens.advance()?;
         Ok(tokens)

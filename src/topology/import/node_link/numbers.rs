@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use crate::config::ConfigError;
-use crate::topology::import::Source;
+use crate::topology::import::ImportedText;
 
 /// How much longer a number becomes that is put into quotes.
 const QUOTES: usize = 2;
 
 /// The tree of a text, where a number that JSON does not have is the text of it.
-pub fn parse(source: &Source) -> Result<Value, ConfigError> {
+pub fn parse(source: &ImportedText) -> Result<Value, ConfigError> {
     let (text, places) = quoted(source.text());
     serde_json::from_str(&text).map_err(|error| {
         let offset = offset(&text, error.line(), error.column());

@@ -9,7 +9,7 @@
 
 use std::ops::Range;
 
-use super::super::Source;
+use super::super::ImportedText;
 use super::super::attributes::Attributes;
 use super::super::network::{Network, RawDemand};
 use super::super::reason::Owner;
@@ -42,7 +42,7 @@ impl<'a> Item<'a> {
 }
 
 /// Adds what the file says; the number of links whose capacity is that of a module.
-pub fn read(source: &Source, network: &mut Network) -> Result<usize, ConfigError> {
+pub fn read(source: &ImportedText, network: &mut Network) -> Result<usize, ConfigError> {
     check_head(source)?;
     let items = items(source)?;
     let mut by_module = 0;
@@ -69,7 +69,7 @@ pub fn read(source: &Source, network: &mut Network) -> Result<usize, ConfigError
 }
 
 /// The first line says that the file is a network.
-fn check_head(source: &Source) -> Result<(), ConfigError> {
+fn check_head(source: &ImportedText) -> Result<(), ConfigError> {
     let text = source.text();
     let start = text.len() - text.trim_start().len();
     let line = text[start..].lines().next().unwrap_or_default();
@@ -102,7 +102,7 @@ fn read_meta(section: &[Item<'_>], network: &mut Network) {
     }
 }
 
-fn read_nodes(source: &Source, section: &[Item<'_>], network: &mut Network) -> Result<(), ConfigError> {
+fn read_nodes(source: &ImportedText, section: &[Item<'_>], network: &mut Network) -> Result<(), ConfigError> {
     let mut entries = Entries { source, rest: section };
     while let Some((id, span)) = entries.id()? {
         let mut attributes = Attributes::default();
@@ -115,7 +115,11 @@ fn read_nodes(source: &Source, section: &[Item<'_>], network: &mut Network) -> R
 }
 
 /// `ID ( SOURCE TARGET ) CAPACITY COST COST COST ( CAPACITY COST ... )`
-fn read_links(source: &Source, section: &[Item<'_>], network: &mut Network) -> Result<usize, ConfigError> {
+fn read_links(
+    source: &ImportedText,
+    section: &[Item<'_>],
+    network: &mut Network,
+) -> Result<usize, ConfigError> {
     let mut by_module = 0;
     let mut entries = Entries { source, rest: section };
     while let Some((id, span)) = entries.id()? {
@@ -138,7 +142,11 @@ fn read_links(source: &Source, section: &[Item<'_>], network: &mut Network) -> R
 }
 
 /// `ID ( SOURCE TARGET ) UNIT VALUE LENGTH`
-fn read_demands(source: &Source, section: &[Item<'_>], network: &mut Network) -> Result<(), ConfigError> {
+fn read_demands(
+    source: &ImportedText,
+    section: &[Item<'_>],
+    network: &mut Network,
+) -> Result<(), ConfigError> {
     let mut entries = Entries { source, rest: section };
     while let Some((id, span)) = entries.id()? {
         let ends = entries.ends(id, span.clone(), network)?;
@@ -158,7 +166,7 @@ fn read_demands(source: &Source, section: &[Item<'_>], network: &mut Network) ->
 
 /// The entries of a section, item by item.
 struct Entries<'s, 'e, 'a> {
-    source: &'s Source,
+    source: &'s ImportedText,
     rest: &'e [Item<'a>],
 }
 
@@ -199,7 +207,7 @@ impl<'a> Entries<'_, '_, 'a> {
 }
 
 /// Words and lists of a file, without its head and its comments.
-fn items<'a>(source: &'a Source) -> Result<Vec<Item<'a>>, ConfigError> {
+fn items<'a>(source: &'a ImportedText) -> Result<Vec<Item<'a>>, ConfigError> {
     /// Sections, entries, paths: no list is deeper.
     const DEEPEST: usize = 16;
     let text = source.text();

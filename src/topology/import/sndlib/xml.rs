@@ -1,6 +1,6 @@
 //! SNDlib's XML.
 
-use super::super::Source;
+use super::super::ImportedText;
 use super::super::attributes::Attributes;
 use super::super::network::{Network, RawDemand};
 use super::super::reason::Owner;
@@ -9,7 +9,7 @@ use super::capacity;
 use crate::config::ConfigError;
 
 /// Adds what the file says; the number of links whose capacity is that of a module.
-pub fn read(source: &Source, network: &mut Network) -> Result<usize, ConfigError> {
+pub fn read(source: &ImportedText, network: &mut Network) -> Result<usize, ConfigError> {
     let document = xml::parse(source)?;
     let root = document.root_element();
     let structure = children(root, "networkStructure").next().filter(|_| root.tag_name().name() == "network");
@@ -46,7 +46,7 @@ pub fn read(source: &Source, network: &mut Network) -> Result<usize, ConfigError
     Ok(by_module)
 }
 
-fn read_nodes(source: &Source, nodes: Element<'_>, network: &mut Network) -> Result<(), ConfigError> {
+fn read_nodes(source: &ImportedText, nodes: Element<'_>, network: &mut Network) -> Result<(), ConfigError> {
     let geographic = nodes.attribute("coordinatesType") != Some("pixel");
     if !geographic {
         network.remarks.push("coordinates are those of a picture: they give no lengths".to_owned());
@@ -65,7 +65,7 @@ fn read_nodes(source: &Source, nodes: Element<'_>, network: &mut Network) -> Res
     Ok(())
 }
 
-fn ends(source: &Source, element: Element<'_>, network: &Network) -> Result<[usize; 2], ConfigError> {
+fn ends(source: &ImportedText, element: Element<'_>, network: &Network) -> Result<[usize; 2], ConfigError> {
     let mut ends = [0; 2];
     for (end, name) in ends.iter_mut().zip(["source", "target"]) {
         let Some(id) = child_text(element, name) else {

@@ -21,7 +21,7 @@ pub(super) enum Fate {
 
 /// A packet on its way through the device.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Passage {
+pub(super) struct Transit {
     /// The number of its ingress capture.
     pub capture: u16,
     /// Its flow, over all captures.
@@ -39,7 +39,7 @@ pub(super) struct Passage {
 /// All packets of the recording, by arrival.
 #[derive(Debug)]
 pub(super) struct Joined {
-    pub passages: Vec<Passage>,
+    pub transits: Vec<Transit>,
     pub flows: Vec<FlowKey>,
     /// When the first packet arrived: instants are counted from it.
     pub start: Timestamp,
@@ -85,12 +85,12 @@ pub(super) fn join(options: &CalibrateOptions) -> Result<Joined, CalibrateError>
         return Err(CalibrateError::Empty { path: options.ingress[0].clone() });
     };
     read.sort_by_key(|(capture, _, observation)| (observation.timestamp, *capture, observation.record));
-    let mut passages = Vec::with_capacity(read.len());
+    let mut transits = Vec::with_capacity(read.len());
     let mut keys = Vec::with_capacity(read.len());
     for (capture, fid, observation) in read {
         let frame = &observation.frame;
         keys.push(frame.match_key_over(&fields).zip(Some(frame.ttl)));
-        passages.push(Passage {
+        transits.push(Transit {
             capture,
             fid,
             packet: Packet {
@@ -109,10 +109,10 @@ pub(super) fn join(options: &CalibrateOptions) -> Result<Joined, CalibrateError>
         });
     }
     let egress = Egress::read(egress, start, &fields, keys.iter().flatten().map(|(key, _)| *key))?;
-    let matching = match_fates(&mut passages, &keys, &egress);
+    let matching = match_fates(&mut transits, &keys, &egress);
     let remarks = captures.iter().flat_map(Sorted::remarks).chain(egress.remarks).collect();
     let joined = Joined {
-        passages,
+        transits,
         flows: flows.keys().copied().collect(),
         start,
         duplicated: matching.duplicated,
@@ -188,15 +188,15 @@ struct Matching {
 }
 
 /// Gives every packet its fate. The one place that knows how packets are matched.
-fn match_fates(passages: &mut [Passage], keys: &[Option<(u64, Option<u8>)>], egress: &Egress) -> Matching {
-    let sightings = passages.iter().zip(keys).enumerate().filter_map(|(index, (passage, key))| {
+fn match_fates(transits: &mut [Transit], keys: &[Option<(u64, Option<u8>)>], egress: &Egress) -> Matching {
+    let sightings = transits.iter().zip(keys).enumerate().filter_map(|(index, (transit, key))| {
         let (key, _) = (*key)?;
-        let at = passage.arrival_ps;
+        let at = transit.arrival_ps;
         Some(Sighting {
             key,
             pid: index as u64,
-            fid: passage.fid,
-            length: passage.packet.length,
+            fid: transit.fid,
+            length: transit.packet.length,
             injected_here: true,
             injected_ps: at,
             from_ps: at,
@@ -213,18 +213,18 @@ fn match_fates(passages: &mut [Passage], keys: &[Option<(u64, Option<u8>)>], egr
     let (matched, counts, _, _) = match_packets(sightings.collect(), egress.measurements.clone());
     let first = matched.iter().map(|packet| packet.sighting.injected_ps).min().unwrap_or(i64::MAX);
     let last = matched.iter().map(|packet| packet.sighting.injected_ps).max().unwrap_or(i64::MIN);
-    for (passage, key) in passages.iter_mut().zip(keys) {
+    for (transit, key) in transits.iter_mut().zip(keys) {
         let alone =
             key.is_some_and(|(key, _)| times.get(&key).is_some_and(|&(sent, seen)| sent == 1 && seen == 0));
-        if alone && (first..=last).contains(&passage.arrival_ps) {
-            passage.fate = Fate::Lost;
+        if alone && (first..=last).contains(&transit.arrival_ps) {
+            transit.fate = Fate::Lost;
         }
     }
     let (mut negative, mut least_delay_ps, mut hops) = (0, i64::MAX, 0i64);
     for packet in &matched {
         let index = packet.sighting.pid as usize;
-        passages[index].fate = Fate::Departed(packet.measured_ps);
-        passages[index].marked = passages[index].packet.ecn != CE
+        transits[index].fate = Fate::Departed(packet.measured_ps);
+        transits[index].marked = transits[index].packet.ecn != CE
             && keys[index].is_some_and(|(key, _)| egress.marked.contains(&key));
         let delay = packet.measured_ps - packet.sighting.injected_ps;
         negative += u64::from(delay < 0);
@@ -247,7 +247,7 @@ fn match_fates(passages: &mut [Passage], keys: &[Option<(u64, Option<u8>)>], egr
 
 /// Whether the captures can be those of one device.
 fn check(joined: Joined, matched: u64) -> Result<Joined, CalibrateError> {
-    let ingress = joined.passages.len() as u64;
+    let ingress = joined.transits.len() as u64;
     if matched == 0 {
         return Err(CalibrateError::NothingShared { ingress, egress: joined.egress });
     }
