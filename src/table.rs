@@ -6,8 +6,8 @@ mod parquet;
 mod read;
 mod tables;
 
+pub use self::parquet::ParquetError;
 pub use column::{Column, Kind};
-pub use parquet::ParquetError;
 pub use read::{ReadError, read_columns};
 pub use tables::{MemoryTable, MemoryTables, NoTables, TableFiles, TableSink, Tables};
 pub(crate) use tables::{OpenTable, write_table};

@@ -43,8 +43,9 @@ pub trait Discipline: Send {
     /// queues off its lists.
     fn next(&mut self, now: Time, losses: &mut Vec<Loss>) -> Next;
 
-    /// Takes the packet that [`next`](Discipline::next) says is ready at `now`; `None` when none is. Its timestamp
-    /// is still that of its arrival; its ECN field may have been marked.
+    /// Takes the packet that [`next`](Discipline::next) says is ready at `now`, or would say: the link, falling free, does not
+    /// always ask before. `None` when none is. Its timestamp is still that of its arrival; its ECN field may have been
+    /// marked.
     fn dequeue(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau>;
 
     /// Nothing waits, and the parent has tried to dequeue at `now`: for RED, an idle period begins. Not every

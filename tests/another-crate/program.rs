@@ -59,7 +59,8 @@ impl Discipline for DeadlineQueue {
         self.packets.front().map_or(Next::Nothing, |tau| Next::Ready(tau.packet.length))
     }
 
-    fn dequeue(&mut self, _now: Time, _losses: &mut Vec<Loss>) -> Option<Tau> {
+    fn dequeue(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau> {
+        self.forget_the_late(now, losses);
         let tau = self.packets.pop_front()?;
         self.backlog.remove(tau.packet.length);
         Some(tau)
