@@ -271,7 +271,7 @@ fn classes(calibration: &Calibration) -> Markup {
     };
     let takes = |index: usize| {
         let is_known = index < calibration.model.classes.len();
-        is_known.then(|| calibration.model.takes(index)).unwrap_or_default()
+        if is_known { calibration.model.takes(index) } else { String::new() }
     };
     html! {
         section id="classes" {

@@ -20,7 +20,9 @@ pub struct ObserverPlace<'a> {
 }
 
 /// Makes the observer of a run.
-struct Make(Box<dyn Fn(&ObserverPlace<'_>) -> Result<Box<dyn Observer>, ObserverError> + Send + Sync>);
+struct Make(Box<MakeFn>);
+
+type MakeFn = dyn Fn(&ObserverPlace<'_>) -> Result<Box<dyn Observer>, ObserverError> + Send + Sync;
 
 impl Registry {
     /// Adds an observer: `[[observer]]` with `kind = "my-observer"`. `make` makes it of the other keys for a run; where it

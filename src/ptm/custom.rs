@@ -10,7 +10,9 @@ use crate::config::{ConfigError, CustomTable, Document, Registry};
 const KEY: &str = "ptm";
 
 /// Makes the discipline at a place.
-struct Build(Box<dyn Fn(&Place<'_>) -> Box<dyn Discipline> + Send + Sync>);
+struct Build(Box<BuildFn>);
+
+type BuildFn = dyn Fn(&Place<'_>) -> Box<dyn Discipline> + Send + Sync;
 
 /// A queueing discipline that another crate defines: [`Registry::discipline`] gives it a name for files, and
 /// [`PtmSpec::custom`] makes one in code.

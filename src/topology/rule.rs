@@ -47,7 +47,9 @@ pub struct ForwardingChoice<'a> {
 pub struct Rule(Arc<dyn ForwardingRule>);
 
 /// Makes the rule for a network.
-struct Make(Box<dyn Fn(&Topology) -> Arc<dyn ForwardingRule> + Send + Sync>);
+struct Make(Box<MakeFn>);
+
+type MakeFn = dyn Fn(&Topology) -> Arc<dyn ForwardingRule> + Send + Sync;
 
 /// A rule, as written.
 #[derive(Debug, Clone, Deserialize)]

@@ -18,7 +18,9 @@ const KEY: &str = "traffic";
 pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Opens the source at a place.
-struct Open(Box<dyn Fn(&mut SourcePlace<'_>) -> Result<Box<dyn Source>, SourceError> + Send + Sync>);
+struct Open(Box<OpenFn>);
+
+type OpenFn = dyn Fn(&mut SourcePlace<'_>) -> Result<Box<dyn Source>, SourceError> + Send + Sync;
 
 /// A source that another crate defines, as written.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

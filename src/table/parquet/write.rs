@@ -41,7 +41,7 @@ pub(in crate::table) struct ParquetWriter<W: Write + Send> {
 /// A column of a row group, whose encoded pages wait in memory until those before it are in the file.
 enum Chunk {
     Texts(TextChunk),
-    Values { writer: ColumnWriter<'static>, pages: Arc<Mutex<Vec<u8>>> },
+    Values { writer: Box<ColumnWriter<'static>>, pages: Arc<Mutex<Vec<u8>>> },
 }
 
 impl Chunk {
@@ -52,7 +52,8 @@ impl Chunk {
         }
         let pages = Arc::default();
         let sink = Pages { sink: TrackedWrite::new(Shared(Arc::clone(&pages))) };
-        Chunk::Values { writer: get_column_writer(column, Arc::clone(properties), Box::new(sink)), pages }
+        let writer = get_column_writer(column, Arc::clone(properties), Box::new(sink));
+        Chunk::Values { writer: Box::new(writer), pages }
     }
 
     fn put(&mut self, array: &dyn Array) -> Result<()> {
