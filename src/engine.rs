@@ -157,7 +157,7 @@ pub enum EngineError {
     /// An instant lies beyond what a run can reach.
     #[error("the simulation passed 213 days: shorten the traffic, set `until`, or raise the slowest rate")]
     TimeOverflow,
-    /// An observer broke the simulation off ([`Interrupted`](crate::engine::Interrupted)).
+    /// An observer broke the simulation off ([`Interrupted`]).
     #[error("interrupted: nothing was written")]
     Interrupted,
     /// An observer failed.
