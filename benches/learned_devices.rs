@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use taunet::learn::data::{Source, load};
+use taunet::learn::data::{Dataset, load};
 use taunet::learn::evaluate::{Evaluation, evaluate};
 use taunet::learn::spec::TrainingFile;
 use taunet::learn::train::{Run, card, train_residual};
@@ -92,7 +92,7 @@ fn model(path: &Path) -> Arc<Model> {
     Arc::new(Model::load(path).unwrap_or_else(|error| panic!("{error}")))
 }
 
-fn sources(file: &TrainingFile) -> (Vec<Source>, Vec<String>) {
+fn sources(file: &TrainingFile) -> (Vec<Dataset>, Vec<String>) {
     load(file, |_| ControlFlow::Continue(())).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -100,7 +100,7 @@ fn sources(file: &TrainingFile) -> (Vec<Source>, Vec<String>) {
 fn print_rows(
     title: &str,
     file: &TrainingFile,
-    sources: &[Source],
+    sources: &[Dataset],
     contexts: &[String],
     model: &Arc<Model>,
     other: Option<&Arc<Model>>,

@@ -167,7 +167,11 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
     }
 
     /// Sends the packet that the source holds, and goes on to its next one.
-    fn emit(&mut self, index: usize, telling: &mut Telling<'_, WATCHES>) -> Result<(), EngineError> {
+    fn emit<O: Observer>(
+        &mut self,
+        index: usize,
+        telling: &mut Telling<'_, O, WATCHES>,
+    ) -> Result<(), EngineError> {
         if self.sources[index].next().is_none() {
             return Ok(());
         }
@@ -190,7 +194,11 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
     }
 
     /// Gives a source's packet its ids, and counts it.
-    fn inject(&mut self, index: usize, telling: &mut Telling<'_, WATCHES>) -> Result<Tau, EngineError> {
+    fn inject<O: Observer>(
+        &mut self,
+        index: usize,
+        telling: &mut Telling<'_, O, WATCHES>,
+    ) -> Result<Tau, EngineError> {
         let source = &mut self.sources[index];
         let mut tau = source.ahead.taus[source.next];
         let local = tau.packet.fid as usize;
@@ -220,7 +228,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
 
     /// The feeder has brought its first packet, and its device has processed it.
     #[inline]
-    fn take_from(&mut self, index: usize, telling: &mut Telling<'_, WATCHES>) {
+    fn take_from<O: Observer>(&mut self, index: usize, telling: &mut Telling<'_, O, WATCHES>) {
         let FeederState { packets, turn, .. } = &mut self.feeders[index];
         let Some(tau) = packets.pop_front() else { return };
         self.arrivals.schedule(*turn, packets.front().map_or(Time::NEVER, |next| next.timestamp));
@@ -229,7 +237,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
 
     /// A packet that a feeder brought is at home, or joins a PTM, now.
     #[inline]
-    fn arrive(&mut self, index: usize, mut tau: Tau, telling: &mut Telling<'_, WATCHES>) {
+    fn arrive<O: Observer>(&mut self, index: usize, mut tau: Tau, telling: &mut Telling<'_, O, WATCHES>) {
         let FeederState { feeder, .. } = &self.feeders[index];
         let place = self.network.landing(feeder);
         match place.land(&tau.packet) {
@@ -250,7 +258,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
     }
 
     #[inline]
-    fn join(&mut self, port: PortId, tau: Tau, telling: &mut Telling<'_, WATCHES>) {
+    fn join<O: Observer>(&mut self, port: PortId, tau: Tau, telling: &mut Telling<'_, O, WATCHES>) {
         let ptm = match &mut self.ports[port.index()].service {
             Service::Model(ptm) => ptm,
             Service::Lindley(lindley) => {
@@ -269,7 +277,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
     }
 
     /// The port's PTM lets its next packet go.
-    fn depart(&mut self, port: PortId, telling: &mut Telling<'_, WATCHES>) {
+    fn depart<O: Observer>(&mut self, port: PortId, telling: &mut Telling<'_, O, WATCHES>) {
         if let Service::Model(ptm) = &mut self.ports[port.index()].service
             && let Some(departure) = ptm.depart()
         {
@@ -280,7 +288,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
     }
 
     /// Whom the port's PTM has lost though they were queued.
-    fn take_losses(&mut self, port: PortId, telling: &mut Telling<'_, WATCHES>) {
+    fn take_losses<O: Observer>(&mut self, port: PortId, telling: &mut Telling<'_, O, WATCHES>) {
         while let Service::Model(ptm) = &mut self.ports[port.index()].service
             && let Some(loss) = ptm.lost()
         {
@@ -288,7 +296,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         }
     }
 
-    fn lose(&mut self, port: PortId, loss: Loss, telling: &mut Telling<'_, WATCHES>) {
+    fn lose<O: Observer>(&mut self, port: PortId, loss: Loss, telling: &mut Telling<'_, O, WATCHES>) {
         let device = self.ports[port.index()].device;
         let processing = self.network.nodes[device.index()].processing;
         let tau = Tau { timestamp: loss.tau.timestamp - processing, ..loss.tau };
@@ -309,7 +317,13 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
 
     /// A packet's way through a device is known: it starts onto the link at `start`.
     #[inline]
-    fn pass(&mut self, port: PortId, joined: Tau, start: Time, telling: &mut Telling<'_, WATCHES>) {
+    fn pass<O: Observer>(
+        &mut self,
+        port: PortId,
+        joined: Tau,
+        start: Time,
+        telling: &mut Telling<'_, O, WATCHES>,
+    ) {
         let egress = &mut self.ports[port.index()];
         let ingress = joined.timestamp - self.network.nodes[egress.device.index()].processing;
         let hop = Hop {
@@ -349,10 +363,10 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
     }
 }
 
-impl<const WATCHES: bool> Running for EventEngine<WATCHES> {
-    fn run_until(&mut self, end: Time, observer: &mut dyn Observer) -> Result<(), EngineError> {
+impl<O: Observer, const WATCHES: bool> Running<O> for EventEngine<WATCHES> {
+    fn run_until(&mut self, end: Time, observer: &mut O) -> Result<(), EngineError> {
         let end = end.min(self.network.until);
-        let telling = &mut Telling::<WATCHES>::new(observer);
+        let telling = &mut Telling::<O, WATCHES>::new(observer);
         loop {
             let (arrival, (departure, port)) = (self.arrivals.earliest(), self.departures.first());
             let now = arrival.min(departure);
@@ -372,7 +386,7 @@ impl<const WATCHES: bool> Running for EventEngine<WATCHES> {
             self.now = now;
             self.events += 1;
             if self.events.is_multiple_of(EVENTS_PER_REPORT) {
-                let progress = self.progress();
+                let progress = Running::<O>::progress(self);
                 telling.tell(|observer| observer.settled(now).and_then(|()| observer.progress(&progress)));
                 telling.check()?;
             } else if WATCHES {
@@ -384,7 +398,7 @@ impl<const WATCHES: bool> Running for EventEngine<WATCHES> {
     }
 
     /// Injects what was emitted by `until` and would have been taken on only after it, and counts who is still inside.
-    fn finish(&mut self, observer: &mut dyn Observer) -> Result<Tally, EngineError> {
+    fn finish(&mut self, observer: &mut O) -> Result<Tally, EngineError> {
         let until = self.network.until;
         let left = !self.departures.is_empty()
             || self.feeders.iter().any(|feeder| !feeder.packets.is_empty())
@@ -393,7 +407,7 @@ impl<const WATCHES: bool> Running for EventEngine<WATCHES> {
         if until == LAST && left {
             return Err(EngineError::TimeOverflow);
         }
-        let telling = &mut Telling::<WATCHES>::new(observer);
+        let telling = &mut Telling::<O, WATCHES>::new(observer);
         let mut waiting: Vec<Tau> = self.feeders.iter().flat_map(|feeder| &feeder.packets).copied().collect();
         for (port, egress) in self.ports.iter().enumerate() {
             let queued = egress.service.waiting();

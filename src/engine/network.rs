@@ -6,6 +6,7 @@ use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::contract::{CHECKED, Checked};
+use super::observer::Observer;
 use super::told::Telling;
 use super::{EngineError, Injection, InjectionPoint, Settings};
 use crate::flow::Flows;
@@ -275,11 +276,11 @@ impl Network {
     ///
     /// # Errors
     /// Its packets would never leave a forwarding loop.
-    pub fn add_flow<const WATCHES: bool>(
+    pub fn add_flow<O: Observer, const WATCHES: bool>(
         &mut self,
         injection: &Injection,
         local: u32,
-        telling: &mut Telling<'_, WATCHES>,
+        telling: &mut Telling<'_, O, WATCHES>,
     ) -> Result<u32, EngineError> {
         let key = injection.source.flow(local);
         let (fid, new) = self.flows.add(key);

@@ -1,6 +1,5 @@
 //! What both engines are to a [`Simulation`](super::Simulation).
 
-use super::observer::Observer;
 use super::tally::Tally;
 use super::{EngineError, Progress};
 use crate::units::Time;
@@ -9,11 +8,11 @@ use crate::units::Time;
 pub(super) const LAST: Time = Time::from_ps(u64::MAX - 1);
 
 /// What an engine does between its start and its end.
-pub(super) trait Running: Send {
+pub(super) trait Running<O>: Send {
     /// Does everything up to and at `end`, or to the end of the run if that comes first.
-    fn run_until(&mut self, end: Time, observer: &mut dyn Observer) -> Result<(), EngineError>;
+    fn run_until(&mut self, end: Time, observer: &mut O) -> Result<(), EngineError>;
     /// Counts who is still inside, once everything has been done.
-    fn finish(&mut self, observer: &mut dyn Observer) -> Result<Tally, EngineError>;
+    fn finish(&mut self, observer: &mut O) -> Result<Tally, EngineError>;
     fn progress(&self) -> Progress;
     fn warnings(&self) -> Vec<String>;
 }

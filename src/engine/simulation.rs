@@ -34,7 +34,7 @@ use crate::units::Time;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Simulation<O> {
-    engine: Box<dyn Running>,
+    engine: Box<dyn Running<O>>,
     observer: O,
     kind: Engine,
     reason: &'static str,
@@ -69,7 +69,7 @@ impl<O: Observer> Simulation<O> {
         let (kind, reason) = settings.engine.for_network(&topology);
         let until = settings.until.unwrap_or(LAST).min(LAST);
         let network = Network::new(topology, &injections, until, &settings);
-        let engine: Box<dyn Running> = match (kind, observer.watches()) {
+        let engine: Box<dyn Running<O>> = match (kind, observer.watches()) {
             (Engine::Stream, true) => Box::new(StreamEngine::<true>::new(network, injections, &settings)?),
             (Engine::Stream, false) => Box::new(StreamEngine::<false>::new(network, injections, &settings)?),
             (_, true) => Box::new(EventEngine::<true>::new(network, injections, settings.seed)?),

@@ -120,7 +120,11 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
     }
 
     /// Does the next window, which ends at `last` at the latest.
-    fn window(&mut self, last: Time, telling: &mut Telling<'_, WATCHES>) -> Result<(), EngineError> {
+    fn window<O: Observer>(
+        &mut self,
+        last: Time,
+        telling: &mut Telling<'_, O, WATCHES>,
+    ) -> Result<(), EngineError> {
         let start = self.start;
         let next = self.sources.iter().filter_map(StreamSource::next).min();
         let wished = next.map_or(last, |next| start.max(next) + self.length);
@@ -166,7 +170,11 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
 
     /// Numbers the flows that appear before `end`, in the order of their first packets, and plans anew where they
     /// pass ports in a new order.
-    fn number_flows(&mut self, telling: &mut Telling<'_, WATCHES>, end: Time) -> Result<(), EngineError> {
+    fn number_flows<O: Observer>(
+        &mut self,
+        telling: &mut Telling<'_, O, WATCHES>,
+        end: Time,
+    ) -> Result<(), EngineError> {
         let mut fresh: Vec<(Time, u32, usize, u32)> = Vec::new();
         for (number, source) in self.sources.iter_mut().enumerate() {
             let turn = self.network.source_turn(number);
@@ -183,9 +191,9 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
     }
 
     /// Numbers a flow of a source, and follows its way.
-    fn number_flow(
+    fn number_flow<O: Observer>(
         &mut self,
-        telling: &mut Telling<'_, WATCHES>,
+        telling: &mut Telling<'_, O, WATCHES>,
         number: usize,
         local: u32,
     ) -> Result<(), EngineError> {
@@ -307,7 +315,7 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
     }
 
     /// Tells the observer what the sources have sent.
-    fn tell_sent(&mut self, telling: &mut Telling<'_, WATCHES>) {
+    fn tell_sent<O: Observer>(&mut self, telling: &mut Telling<'_, O, WATCHES>) {
         for (source, sent) in self.sources.iter().zip(&mut self.sent) {
             for Sent { tau, source: number, local, record, match_key } in sent.drain(..) {
                 let path = source.paths.get(local as usize).map_or(&[][..], |path| path);
@@ -317,27 +325,27 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
     }
 
     /// Tells the observer what the threads have written down.
-    fn tell(&mut self, telling: &mut Telling<'_, WATCHES>) {
+    fn tell<O: Observer>(&mut self, telling: &mut Telling<'_, O, WATCHES>) {
         self.workers.iter_mut().for_each(|worker| worker.log.tell(telling));
     }
 }
 
-impl<const WATCHES: bool> Running for StreamEngine<WATCHES> {
-    fn run_until(&mut self, end: Time, observer: &mut dyn Observer) -> Result<(), EngineError> {
+impl<O: Observer, const WATCHES: bool> Running<O> for StreamEngine<WATCHES> {
+    fn run_until(&mut self, end: Time, observer: &mut O) -> Result<(), EngineError> {
         let last = end.min(self.network.until) + Span::from_ps(1);
-        let telling = &mut Telling::new(observer);
+        let telling = &mut Telling::<O, WATCHES>::new(observer);
         while self.start < last {
             self.window(last, telling)?;
-            let progress = self.progress();
+            let progress = Running::<O>::progress(self);
             telling.tell(|observer| observer.progress(&progress));
             telling.check()?;
         }
         Ok(())
     }
 
-    fn finish(&mut self, observer: &mut dyn Observer) -> Result<Tally, EngineError> {
+    fn finish(&mut self, observer: &mut O) -> Result<Tally, EngineError> {
         let until = self.network.until;
-        let telling = &mut Telling::new(observer);
+        let telling = &mut Telling::<O, WATCHES>::new(observer);
         for number in 0..self.sources.len() {
             self.sources[number].read_late(until)?;
             let fresh: Vec<(Time, u32)> = self.sources[number].take_fresh_late(until).collect();

@@ -16,21 +16,23 @@ pub(super) trait Told {
 }
 
 /// Tells an observer, which watches or not. After its first error it is told nothing more.
-pub(super) struct Telling<'o, const WATCHES: bool> {
-    observer: &'o mut dyn Observer,
+pub(super) struct Telling<'o, O, const WATCHES: bool> {
+    observer: &'o mut O,
     error: Option<ObserverError>,
 }
 
-impl<'o, const WATCHES: bool> Telling<'o, WATCHES> {
-    pub fn new(observer: &'o mut dyn Observer) -> Self {
+impl<'o, O: Observer, const WATCHES: bool> Telling<'o, O, WATCHES> {
+    pub fn new(observer: &'o mut O) -> Self {
         Telling { observer, error: None }
     }
 
     /// Tells it by `tell`.
     #[inline]
-    pub fn tell(&mut self, tell: impl FnOnce(&mut dyn Observer) -> Result<(), ObserverError>) {
-        if self.error.is_none() {
-            self.error = tell(self.observer).err();
+    pub fn tell(&mut self, tell: impl FnOnce(&mut O) -> Result<(), ObserverError>) {
+        if self.error.is_none()
+            && let Err(error) = tell(self.observer)
+        {
+            self.error = Some(error);
         }
     }
 
@@ -52,7 +54,7 @@ impl<'o, const WATCHES: bool> Telling<'o, WATCHES> {
     }
 }
 
-impl<const WATCHES: bool> Told for Telling<'_, WATCHES> {
+impl<O: Observer, const WATCHES: bool> Told for Telling<'_, O, WATCHES> {
     const WATCHES: bool = WATCHES;
     #[inline]
     fn hop(&mut self, hop: &Hop) {
@@ -94,7 +96,7 @@ enum Event {
 
 impl<const WATCHES: bool> Log<WATCHES> {
     /// Tells all that is written down, and forgets it.
-    pub fn tell(&mut self, telling: &mut Telling<'_, WATCHES>) {
+    pub fn tell<O: Observer>(&mut self, telling: &mut Telling<'_, O, WATCHES>) {
         for event in self.0.drain(..) {
             match event {
                 Event::Hop(hop) => telling.hop(&hop),

@@ -155,11 +155,11 @@ impl OpenScenario {
     pub fn run(
         mut self,
         tables: &dyn Tables,
-        observer: impl Observer,
+        mut observer: impl Observer,
         mut progress: impl FnMut(Stage<'_>) -> ControlFlow<()>,
     ) -> Result<Results, RunError> {
         let engine = self.engine();
-        let (outcome, warnings, records) = self.simulate(tables, observer, &mut progress)?;
+        let (outcome, warnings, records) = self.simulate(tables, &mut observer, &mut progress)?;
         let Records { flows, ports, queues, vantages, watch, rtts } = records;
         flows.write(tables)?;
         ports.write(tables, &self.topology, outcome.end)?;
@@ -186,7 +186,7 @@ impl OpenScenario {
     fn simulate(
         &mut self,
         tables: &dyn Tables,
-        observer: impl Observer,
+        observer: &mut dyn Observer,
         progress: &mut dyn FnMut(Stage<'_>) -> ControlFlow<()>,
     ) -> Result<(Outcome, Vec<String>, Records), RunError> {
         let scenario = &self.scenario;
