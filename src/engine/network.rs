@@ -491,7 +491,7 @@ fn turns(topology: &Topology, orders: &[Order]) -> (Vec<u32>, Vec<Option<u32>>) 
     (turns, decision_turns)
 }
 
-/// The ports that decide last, each with the highest rank of a link that leads to it; in this order. The orders of the links
+/// The ports that decide last, each with the highest rank of a link or source that leads to it; in this order. The orders of the links
 /// come first.
 fn decisions(topology: &Topology, orders: &[Order]) -> Vec<(u32, PortId)> {
     let mut ranks: Vec<Option<u32>> =
@@ -502,6 +502,12 @@ fn decisions(topology: &Topology, orders: &[Order]) -> Vec<(u32, PortId)> {
     for (port, _) in topology.ports() {
         for next in successors(topology, port) {
             ranks[next.index()] = ranks[next.index()].map(|rank| rank.max(orders[port.index()].rank));
+        }
+    }
+    // What a source brings can leave by any port, and turn back.
+    for source in &orders[topology.ports().len()..] {
+        for port in &topology.device(source.device).ports {
+            ranks[port.index()] = ranks[port.index()].map(|rank| rank.max(source.rank));
         }
     }
     let decides = |(port, rank): (usize, Option<u32>)| Some((rank?, PortId::new(port)));
