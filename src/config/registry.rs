@@ -32,18 +32,18 @@ type Make = dyn Fn(&Document, Range<usize>) -> Result<Made, ConfigError> + Send 
 /// #[derive(Deserialize)]
 /// #[serde(deny_unknown_fields)]
 /// struct Parameters {
-///     buffer: taunet::ptm::Buffer,
+///     buffer: Option<taunet::ptm::Buffer>,
 /// }
 ///
 /// let mut registry = Registry::default();
-/// registry.discipline("my-queue", |parameters: &Parameters, _place: &Place<'_>| FifoQueue::new(Some(parameters.buffer)));
+/// registry.discipline("my-queue", |parameters: &Parameters, _place: &Place<'_>| FifoQueue::new(parameters.buffer));
 /// let text = r#"
 ///     name = "pair"
 ///     device = [{ name = "a", kind = "host" }, { name = "b", kind = "host" }]
 ///     link = [{ between = ["a:0", "b:0"], bandwidth = "1 Gbps", ptm = { kind = "my-queue", bufer = "64 KiB" } }]
 /// "#;
 /// let error = Topology::from_toml_with("pair.toml", text, &registry).unwrap_err();
-/// assert!(error.to_string().starts_with("pair.toml:4:89: unknown key `bufer` in `my-queue`"), "{error}");
+/// assert!(error.to_string().contains("unknown key `bufer` in `my-queue` (did you mean `buffer`?"), "{error}");
 /// assert!(Topology::from_toml_with("pair.toml", &text.replace("bufer", "buffer"), &registry).is_ok());
 /// ```
 #[derive(Clone, Default)]
