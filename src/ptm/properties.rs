@@ -137,6 +137,7 @@ fn one_by_one(toml: &str, bandwidth: &str, ingress: &[Tau]) -> (Vec<Departure>, 
     }
     while ptm.next_departure().is_some() {
         departures.extend(ptm.depart());
+        losses.extend(std::iter::from_fn(|| ptm.lost()));
     }
     (departures, losses)
 }
