@@ -12,10 +12,13 @@
 //! port's own injected packets after those that its link brings. Nothing depends on insertion
 //! order, so that the same scenario gives the same fingerprint everywhere.
 
+mod chunks;
+mod collector;
 mod contract;
 mod custom;
 mod event;
 mod fingerprint;
+mod inside;
 mod network;
 mod observer;
 mod queue;
@@ -217,4 +220,8 @@ pub struct Settings {
     pub threads: usize,
     /// The absolute time at which the run starts, for models that go by the ticks of a clock.
     pub start: Timestamp,
+    /// Whether [`Finished::statistics`] are to be there: what each flow and each port did.
+    pub statistics: bool,
+    /// Whether [`Observer::ended`] is to be told what became of each packet; statistics come with it.
+    pub packets: bool,
 }

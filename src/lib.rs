@@ -61,6 +61,7 @@
 //! | [`pfm`] | forwarding: which egress port |
 //! | [`traffic`] | sources of Tau: replay of a capture, Poisson, on-off, Markovian, ... |
 //! | [`scenario`] | topology, traffic and measured captures, from TOML |
+//! | [`statistics`] | what a run keeps of its ports, flows and packets |
 //! | [`engine`] | the event engine and the stream engine: two ways to the same answer |
 //! | [`record`] | the tables of a run and its directory |
 //! | [`compare`] | matching packets across vantages; clocks; the metrics |
@@ -98,6 +99,7 @@ pub mod topology;
 pub mod pfm;
 pub mod traffic;
 pub mod scenario;
+pub mod statistics;
 pub mod engine;
 pub mod record;
 pub mod compare;

@@ -188,6 +188,12 @@ impl Pfm {
         self.class(fid).host == device.index() as u32
     }
 
+    /// The host that the flow's packets go to, if there is one.
+    pub fn destination(&self, fid: u32) -> Option<DeviceId> {
+        let host = self.class(fid).host;
+        (host != NONE).then(|| DeviceId::new(host as usize))
+    }
+
     #[inline]
     fn class(&self, fid: u32) -> &Class {
         &self.classes[self.flows[fid as usize] as usize]

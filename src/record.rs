@@ -8,7 +8,6 @@ mod hops;
 mod names;
 mod packets;
 mod ports;
-mod quantiles;
 mod queues;
 mod vantages;
 
@@ -19,8 +18,7 @@ pub use flows::FlowRecords;
 pub(crate) use flows::key_columns;
 pub use held::Held;
 pub use hops::HopRows;
-pub use packets::{End, PacketRow, PacketRows};
+pub use packets::PacketRows;
 pub use ports::{DropCount, MarkCount, PortRecords};
-pub use quantiles::{Percentiles, Quantiles};
 pub use queues::{QueueLengths, TooManySamples};
 pub use vantages::{VantageError, VantageRecords};

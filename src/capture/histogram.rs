@@ -22,7 +22,7 @@
 /// # Source
 ///
 /// The bucket layout of HdrHistogram.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Histogram {
     precision: u32,
     /// Of the bucket of the smallest value up to that of the largest.
@@ -55,6 +55,28 @@ impl Histogram {
         self.sum = self.sum.saturating_add(value);
         self.min = self.min.min(value);
         self.max = self.max.max(value);
+    }
+
+    /// Counts each of `values` once, with `plus` added: [`record`](Histogram::record) in a batch, of shorter words.
+    pub fn record_all(&mut self, values: &[u64], plus: u64) {
+        let (precision, mut sum, mut min, mut max) = (self.precision, 0, u64::MAX, 0);
+        for &value in values {
+            let value = value.saturating_add(plus);
+            let octave = (value | 1).ilog2().saturating_sub(precision);
+            let bucket = ((octave as usize) << precision) + (value >> octave) as usize;
+            if bucket.wrapping_sub(self.first) >= self.counts.len() {
+                self.grow(bucket);
+            }
+            self.counts[bucket - self.first] += 1;
+            sum += u128::from(value);
+            (min, max) = (value.min(min), value.max(max));
+        }
+        if !values.is_empty() {
+            self.count += values.len() as u64;
+            self.sum = self.sum.saturating_add(sum);
+            self.min = self.min.min(min.into());
+            self.max = self.max.max(max.into());
+        }
     }
 
     /// Makes room for a bucket.
@@ -148,6 +170,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_batch_is_its_values_one_by_one(
+            values in prop::collection::vec((any::<u64>(), 0..64u32), 0..100),
+            plus in 0..1_000_000u64,
+        ) {
+            let values: Vec<u64> = values.into_iter().map(|(value, shift)| value >> shift).collect();
+            let (mut batch, mut each) = (Histogram::new(7), Histogram::new(7));
+            for part in values.chunks(30) {
+                batch.record_all(part, plus);
+            }
+            values.iter().for_each(|value| each.record(value.saturating_add(plus).into()));
+            prop_assert_eq!(batch, each);
+        }
+
         #[test]
         fn quantiles_are_within_the_stated_error(
             mut values in prop::collection::vec((any::<u128>(), 0..128u32), 1..100),

@@ -72,6 +72,11 @@ impl RttWatch {
         RttWatch { ports: measured.iter().map(port).collect(), inside: FxHashMap::default() }
     }
 
+    /// Whether nothing is watched.
+    pub fn is_empty(&self) -> bool {
+        self.ports.is_empty()
+    }
+
     /// A packet enters at a point.
     pub fn injected(&mut self, injected: &Injected<'_>, entered: InjectionPoint) {
         let (Some(key), false) = (injected.match_key, self.ports.is_empty()) else { return };

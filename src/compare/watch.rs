@@ -99,6 +99,11 @@ impl Watch {
         Ok(watch)
     }
 
+    /// Whether nothing is watched.
+    pub fn is_empty(&self) -> bool {
+        self.vantages.is_empty()
+    }
+
     /// What to remember of a packet that enters.
     #[inline]
     pub fn origin(&mut self, injected: &Injected<'_>) -> PacketOrigin {

@@ -6,16 +6,18 @@
 
 use std::collections::VecDeque;
 
+use super::collector::Collector;
 use super::contract::{CHECKED, InOrder};
 use super::network::{Egress, Feeder, Landing, Network, Service, Wire};
 use super::observer::Observer;
 use super::queue::{ArrivalQueue, DepartureQueue};
 use super::running::{LAST, Running};
 use super::tally::Tally;
-use super::told::{Telling, Told};
-use super::{Dropped, EngineError, Hop, Injected, Injection, InjectionPoint, Progress};
+use super::told::{Both, Telling, Told};
+use super::{Dropped, EngineError, Hop, Injected, Injection, InjectionPoint, Progress, Settings};
 use crate::packet::Tau;
 use crate::ptm::{Arrival, Loss};
+use crate::statistics::Statistics;
 use crate::topology::PortId;
 use crate::traffic::{Batch, Origin};
 use crate::units::{Span, Time};
@@ -36,6 +38,7 @@ pub(super) struct EventEngine<const WATCHES: bool> {
     /// Sources that start packets onto a link: the turns of all others come after them.
     starting: u32,
     tally: Tally,
+    collector: Option<Collector>,
     /// The instant of the last event.
     now: Time,
     events: u64,
@@ -88,7 +91,12 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
     ///
     /// # Errors
     /// A source whose first packet cannot be had.
-    pub fn new(network: Network, injections: Vec<Injection>, seed: u64) -> Result<Self, EngineError> {
+    pub fn new(
+        network: Network,
+        injections: Vec<Injection>,
+        settings: &Settings,
+    ) -> Result<Self, EngineError> {
+        let seed = settings.seed;
         let ports: Vec<Egress> = network.egress_ports(seed).collect();
         let starting = network.starting.len();
         let decisions = ports.iter().filter(|port| port.decision_turn.is_some()).count();
@@ -112,7 +120,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
             sources.push(SourceState {
                 injection,
                 turn,
-                ahead: Batch::new(WATCHES),
+                ahead: Batch::new(WATCHES || settings.packets),
                 next: 0,
                 is_read: false,
                 wire,
@@ -133,6 +141,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
             departures: DepartureQueue::default(),
             starting: starting as u32,
             tally: Tally::new(network.until),
+            collector: Collector::new(&network.topology, sources.len(), settings),
             network,
             ports,
             sources,
@@ -182,7 +191,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
                 Some(arrival) => self.put(feeder, &tau, arrival),
                 None => {
                     let (device, port) = (self.ports[port.index()].device, *port);
-                    self.tally.lose_on_link(tau, device, port, telling);
+                    self.tally.lose_on_link(tau, device, port, &mut Both(telling, &mut self.collector));
                 }
             },
             None => {
@@ -208,6 +217,9 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         if source.fids[local] == UNSEEN {
             let fid = self.network.add_flow(&source.injection, local as u32, telling)?;
             source.fids[local] = fid;
+            if let Some(collector) = &mut self.collector {
+                collector.add_flow(fid, (index, local as u32), self.network.pfm.destination(fid));
+            }
             if WATCHES {
                 source.paths.resize(source.paths.len().max(local + 1), Box::default());
                 source.paths[local] = self.network.path(fid, source.injection.at).into();
@@ -218,8 +230,12 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         tau.packet.in_port = self.network.feeders[self.network.feeder_of(index)].in_port;
         source.sent += 1;
         self.tally.inject(tau.packet.pid);
-        if WATCHES && let Some(origins) = &source.ahead.origins {
-            let Origin { record, match_key } = origins[source.next];
+        let origins = source.ahead.origins.as_ref().map(|origins| origins[source.next]);
+        if let Some(collector) = &mut self.collector {
+            let record = origins.filter(|_| collector.packets).map(|origin| origin.record);
+            collector.sources[index].enter(&tau, local as u32, record);
+        }
+        if WATCHES && let Some(Origin { record, match_key }) = origins {
             let path = &source.paths[local];
             telling.injected(&Injected { tau, source: index as u32, record, match_key, path });
         }
@@ -241,11 +257,14 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         let FeederState { feeder, .. } = &self.feeders[index];
         let place = self.network.landing(feeder);
         match place.land(&tau.packet) {
-            Landing::Home => self.tally.deliver(&tau, feeder.device, telling),
+            Landing::Home => {
+                self.tally.deliver(&tau, feeder.device, &mut Both(telling, &mut self.collector));
+            }
             Landing::Lost(reason) => {
                 let at = tau.timestamp;
                 let tau = Tau { timestamp: at - feeder.processing, ..tau };
-                self.tally.lose(&Dropped { tau, device: feeder.device, port: None, reason, at }, telling);
+                let drop = Dropped { tau, device: feeder.device, port: None, reason, at };
+                self.tally.lose(&drop, &mut Both(telling, &mut self.collector));
             }
             Landing::Joins(port) => {
                 let hops_counted = place.forwarding().hops_counted();
@@ -301,7 +320,8 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         let processing = self.network.nodes[device.index()].processing;
         let tau = Tau { timestamp: loss.tau.timestamp - processing, ..loss.tau };
         let Loss { at, reason, .. } = loss;
-        self.tally.lose(&Dropped { tau, device, port: Some(port), reason, at }, telling);
+        let drop = Dropped { tau, device, port: Some(port), reason, at };
+        self.tally.lose(&drop, &mut Both(telling, &mut self.collector));
     }
 
     /// Brings the queue of departures up to date.
@@ -334,12 +354,22 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
             joined: joined.timestamp,
             egress: start,
         };
-        self.tally.pass(&hop, telling);
+        self.tally.pass(&hop, &mut Both(telling, &mut self.collector));
         match egress.wire.carry(&joined.packet, start) {
             Some(arrival) => self.put(port.index(), &joined, arrival),
             None => {
                 let tau = Tau { timestamp: start, ..joined };
-                self.tally.lose_on_link(tau, egress.device, port, telling);
+                self.tally.lose_on_link(tau, egress.device, port, &mut Both(telling, &mut self.collector));
+            }
+        }
+    }
+
+    /// Everything that ends before an instant is known.
+    fn settle<O: Observer>(&mut self, before: Time, telling: &mut Telling<'_, O, WATCHES>) {
+        if let Some(collector) = &mut self.collector {
+            collector.settle(before, None);
+            if !collector.rows().is_empty() {
+                telling.tell(|observer| observer.ended(collector.rows()));
             }
         }
     }
@@ -387,12 +417,14 @@ impl<O: Observer, const WATCHES: bool> Running<O> for EventEngine<WATCHES> {
             self.events += 1;
             if self.events.is_multiple_of(EVENTS_PER_REPORT) {
                 let progress = Running::<O>::progress(self);
+                self.settle(now, telling);
                 telling.tell(|observer| observer.settled(now).and_then(|()| observer.progress(&progress)));
                 telling.check()?;
             } else if WATCHES {
                 telling.check()?;
             }
         }
+        self.settle(end + Span::from_ps(1), telling);
         telling.tell(|observer| observer.settled(end + Span::from_ps(1)));
         Ok(telling.check()?)
     }
@@ -411,7 +443,8 @@ impl<O: Observer, const WATCHES: bool> Running<O> for EventEngine<WATCHES> {
         let mut waiting: Vec<Tau> = self.feeders.iter().flat_map(|feeder| &feeder.packets).copied().collect();
         for (port, egress) in self.ports.iter().enumerate() {
             let queued = egress.service.waiting();
-            queued.iter().for_each(|joined| telling.waits(PortId::new(port), joined));
+            let told = &mut Both(telling, &mut self.collector);
+            queued.iter().for_each(|joined| told.waits(PortId::new(port), joined));
             waiting.extend(queued);
         }
         for index in 0..self.sources.len() {
@@ -420,10 +453,18 @@ impl<O: Observer, const WATCHES: bool> Running<O> for EventEngine<WATCHES> {
                 self.read_source(index)?;
             }
         }
+        self.settle(Time::NEVER, telling);
+        if let Some(collector) = self.collector.as_ref().filter(|collector| collector.packets) {
+            telling.tell(|observer| observer.ended(&collector.rows_inside()));
+        }
         telling.check()?;
         let more = !waiting.is_empty() || self.sources.iter().any(|source| source.next().is_some());
         self.tally.finish(waiting.iter(), more)?;
         Ok(self.tally)
+    }
+
+    fn statistics(&mut self) -> Option<Statistics> {
+        self.collector.take().map(|collector| collector.finish(&self.network.flows))
     }
 
     fn progress(&self) -> Progress {

@@ -170,6 +170,12 @@ impl Wire {
         Some(self.last)
     }
 
+    /// How long a packet occupies the transmitter.
+    #[inline]
+    pub fn transmission(&self, length: u32) -> Span {
+        self.transmission.time(length)
+    }
+
     /// How long a bit travels.
     #[inline]
     pub fn propagation(&self) -> Span {

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use super::{Dropped, Hop, Injected, Progress};
 use crate::packet::{FlowKey, Tau};
+use crate::statistics::EndedPacket;
 use crate::topology::{DeviceId, PortId};
 use crate::units::Time;
 
@@ -29,8 +30,8 @@ pub struct Interrupted;
 /// # Errors
 /// The first error ends the run at once, and comes out of it.
 pub trait Observer {
-    /// Whether anything is to be told but [`flow`](Observer::flow), [`settled`](Observer::settled) and
-    /// [`progress`](Observer::progress): an engine is faster where not. Asked once, before the run.
+    /// Whether anything is to be told but [`flow`](Observer::flow), [`ended`](Observer::ended),
+    /// [`settled`](Observer::settled) and [`progress`](Observer::progress): an engine is faster where not. Asked once, before the run.
     fn watches(&self) -> bool {
         true
     }
@@ -56,6 +57,11 @@ pub trait Observer {
     }
     /// A packet joined the PTM of a port at `joined.timestamp` and still waits when the run ends.
     fn waits(&mut self, _port: PortId, _joined: &Tau) -> Observed {
+        Ok(())
+    }
+    /// What became of packets, by the instant at which they ended and by pid; at the end of the run, who is still inside.
+    /// Told now and then where [`Settings::packets`](super::Settings::packets) asks for it.
+    fn ended(&mut self, _packets: &[EndedPacket]) -> Observed {
         Ok(())
     }
     /// Whatever has its end before this instant has been told. Told now and then, and at the end of the run.
@@ -101,6 +107,7 @@ macro_rules! methods {
             delivered(tau: &Tau, host: DeviceId)
             dropped(drop: &Dropped)
             waits(port: PortId, joined: &Tau)
+            ended(packets: &[EndedPacket])
             settled(before: Time)
             progress(progress: &Progress)
         }

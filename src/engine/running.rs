@@ -2,6 +2,7 @@
 
 use super::tally::Tally;
 use super::{EngineError, Progress};
+use crate::statistics::Statistics;
 use crate::units::Time;
 
 /// The last instant that a run can reach.
@@ -13,6 +14,8 @@ pub(super) trait Running<O>: Send {
     fn run_until(&mut self, end: Time, observer: &mut O) -> Result<(), EngineError>;
     /// Counts who is still inside, once everything has been done.
     fn finish(&mut self, observer: &mut O) -> Result<Tally, EngineError>;
+    /// What was kept of a run that is finished, where that was wanted.
+    fn statistics(&mut self) -> Option<Statistics>;
     fn progress(&self) -> Progress;
     fn warnings(&self) -> Vec<String>;
 }

@@ -9,6 +9,7 @@ use super::running::{LAST, Running};
 use super::stream::StreamEngine;
 use super::tally::Tally;
 use super::{Engine, EngineError, Injection, Outcome, Progress, Settings};
+use crate::statistics::Statistics;
 use crate::topology::Topology;
 use crate::units::Time;
 
@@ -49,6 +50,8 @@ pub struct Finished<O> {
     pub outcome: Outcome,
     /// What the sources let pass, in words.
     pub warnings: Vec<String>,
+    /// What each flow and each port did, where the [`Settings`] ask for it.
+    pub statistics: Option<Statistics>,
     /// The observer.
     pub observer: O,
 }
@@ -72,8 +75,8 @@ impl<O: Observer> Simulation<O> {
         let engine: Box<dyn Running<O>> = match (kind, observer.watches()) {
             (Engine::Stream, true) => Box::new(StreamEngine::<true>::new(network, injections, &settings)?),
             (Engine::Stream, false) => Box::new(StreamEngine::<false>::new(network, injections, &settings)?),
-            (_, true) => Box::new(EventEngine::<true>::new(network, injections, settings.seed)?),
-            (_, false) => Box::new(EventEngine::<false>::new(network, injections, settings.seed)?),
+            (_, true) => Box::new(EventEngine::<true>::new(network, injections, &settings)?),
+            (_, false) => Box::new(EventEngine::<false>::new(network, injections, &settings)?),
         };
         Ok(Simulation { engine, observer, kind, reason, failed: false })
     }
@@ -107,7 +110,8 @@ impl<O: Observer> Simulation<O> {
         observer.settled(Time::NEVER).and_then(|()| observer.progress(&last))?;
         let Tally { packets, hops, now: end, fingerprint, .. } = tally;
         let outcome = Outcome { packets, hops, end, fingerprint };
-        Ok(Finished { outcome, warnings: engine.warnings(), observer })
+        let (warnings, statistics) = (engine.warnings(), engine.statistics());
+        Ok(Finished { outcome, warnings, statistics, observer })
     }
 
     /// The engine that runs it, and why: [`Engine::Stream`] or [`Engine::Event`].

@@ -22,19 +22,21 @@ mod worker;
 
 use rayon::prelude::*;
 
+use super::collector::{AllInside, Collector, SourceCollector};
 use super::network::Network;
 use super::observer::Observer;
 use super::queue::DepartureQueue;
 use super::running::{LAST, Running};
 use super::tally::Tally;
 use super::told::{Log, Telling, Told};
-use super::{EngineError, Injected, Injection, Progress, Settings};
+use super::{EngineError, Injected, Injection, PacketCounts, Progress, Settings};
 use crate::packet::Tau;
+use crate::statistics::Statistics;
 use crate::topology::PortId;
 use crate::units::{Span, Time};
 use plan::{Edges, Plan};
 use port::StreamPort;
-use source::{Sent, StreamSource};
+use source::{Output, Sent, StreamSource};
 use streams::{Circle, Streams};
 use worker::Worker;
 
@@ -42,6 +44,9 @@ use worker::Worker;
 /// for the memory.
 const PACKETS_PER_PORT: u64 = 48;
 const PACKETS_PER_WINDOW: std::ops::RangeInclusive<u64> = 1_024..=16_384;
+
+/// Passages through ports that count as one packet that is injected: more than most packets need.
+const HOPS_PER_PACKET: u64 = 8;
 
 /// A network at work, window by window. `WATCHES` says whether an observer wants more than new flows.
 pub(super) struct StreamEngine<const WATCHES: bool> {
@@ -60,12 +65,20 @@ pub(super) struct StreamEngine<const WATCHES: bool> {
     workers: Vec<Worker<Log<WATCHES>>>,
     /// Per source: what it has sent, for the observer.
     sent: Vec<Vec<Sent>>,
+    /// Statistics, where they are wanted; those of the ports are at the ports.
+    collector: Option<Collector>,
+    /// Per port: its place in `ports`.
+    places: Vec<usize>,
     /// Everything before this instant has been done.
     start: Time,
     /// How long the next window is to be.
     length: Span,
     /// Packets injected so far.
     injected: u64,
+    /// Passages through ports so far.
+    hops: u64,
+    /// Packets that are inside.
+    inside: u64,
     /// Sources that have more.
     busy: usize,
 }
@@ -81,18 +94,30 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         settings: &Settings,
     ) -> Result<Self, EngineError> {
         let seed = settings.seed;
+        let with_origins = WATCHES || settings.packets;
         let sources = injections
             .into_iter()
             .enumerate()
-            .map(|(number, injection)| StreamSource::new(&network, number, injection, seed, WATCHES))
+            .map(|(number, injection)| StreamSource::new(&network, number, injection, seed, with_origins))
             .collect::<Result<Vec<_>, _>>()?;
-        let ports: Vec<StreamPort> = network
+        let mut ports: Vec<StreamPort> = network
             .egress_ports(seed)
             .enumerate()
             .map(|(port, egress)| StreamPort::new(&network, PortId::new(port), egress))
             .collect();
+        let mut collector = Collector::new(&network.topology, sources.len(), settings);
+        if let Some(collector) = &mut collector {
+            for (port, statistics) in ports.iter_mut().zip(collector.ports.drain(..)) {
+                port.statistics = Some(Box::new(statistics));
+            }
+        }
+        let log = || Log::new(collector.is_some());
         let feeders = (0..sources.len()).map(|source| network.feeder_of(source)).chain(0..ports.len());
-        let streams = feeders.map(|feeder| Streams::new(&network, feeder)).collect();
+        let unordered =
+            sources.iter().map(StreamSource::breaks_order).chain(ports.iter().map(StreamPort::breaks_order));
+        let streams =
+            feeders.zip(unordered).map(|(feeder, unordered)| Streams::new(&network, feeder, unordered));
+        let streams = streams.collect();
         let threads = match settings.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
@@ -103,7 +128,8 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
             .map_err(|error| EngineError::Threads(error.to_string()))?;
         Ok(StreamEngine {
             inputs: vec![Vec::new(); ports.len()],
-            workers: (0..threads).map(|_| Worker::new(network.until, Log::default())).collect(),
+            workers: (0..threads).map(|_| Worker::new(network.until, log())).collect(),
+            places: (0..ports.len()).collect(),
             sent: (0..sources.len()).map(|_| Vec::new()).collect(),
             network,
             sources,
@@ -113,8 +139,11 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
             plan: Plan::default(),
             pool,
             start: Time::ZERO,
+            collector,
             length: Span::from_ps(1_000_000),
             injected: 0,
+            hops: 0,
+            inside: 0,
             busy: 1,
         })
     }
@@ -126,15 +155,20 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         telling: &mut Telling<'_, O, WATCHES>,
     ) -> Result<(), EngineError> {
         let start = self.start;
-        let next = self.sources.iter().filter_map(StreamSource::next).min();
-        let wished = next.map_or(last, |next| start.max(next) + self.length);
+        let begins = match self.sources.iter().filter_map(StreamSource::next).min() {
+            // Whoever is inside goes on first, for a window's time: they may be many.
+            _ if self.inside > 0 => start,
+            Some(next) => start.max(next),
+            None => last,
+        };
+        let wished = begins + self.length;
         let wanted = (self.plan.ports.len() as u64 * PACKETS_PER_PORT)
             .clamp(*PACKETS_PER_WINDOW.start(), *PACKETS_PER_WINDOW.end() * self.workers.len() as u64);
         let most = (4 * wanted as usize / self.busy).max(1024);
         let end = self.read_sources(start, wished.min(last), most)?;
         self.number_flows(telling, end)?;
         let sources = self.sources.len();
-        self.streams[..sources].iter_mut().for_each(|streams| streams.forget_before(start));
+        self.streams[..sources].iter_mut().for_each(|streams| streams.begin(start, end));
         self.send(end);
         self.tell_sent(telling);
         self.tell(telling);
@@ -142,10 +176,16 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
             self.visit(level, start, end);
             self.tell(telling);
         }
+        self.settle(end, telling);
         telling.tell(|observer| observer.settled(end));
-        let total: u64 = self.workers.iter().map(|worker| worker.tally.packets.injected).sum();
-        let window = total - self.injected;
-        self.injected = total;
+        let counts = || self.workers.iter().map(|worker| worker.tally.packets);
+        let injected: u64 = counts().map(|packets| packets.injected).sum();
+        let hops: u64 = self.workers.iter().map(|worker| worker.tally.hops).sum();
+        // Where nothing is sent any more, what is inside passes its ports.
+        let window = (injected - self.injected).max((hops - self.hops) / HOPS_PER_PACKET);
+        let ended = |packets: PacketCounts| packets.delivered + packets.dropped + packets.inside;
+        self.inside = injected - counts().map(ended).sum::<u64>();
+        (self.injected, self.hops) = (injected, hops);
         self.busy = self.sources.iter().filter(|source| source.next().is_some()).count().max(1);
         let length = self.length.as_ps();
         self.length = match window {
@@ -202,6 +242,9 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         let fid = self.network.add_flow(&source.injection, local, telling)?;
         let path = WATCHES.then(|| self.network.path(fid, at));
         source.number_flow(&self.network, local, fid, path);
+        if let Some(collector) = &mut self.collector {
+            collector.add_flow(fid, (number, local), self.network.pfm.destination(fid));
+        }
         self.edges.add_flow(&self.network, number, at, fid);
         Ok(())
     }
@@ -231,6 +274,9 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         let (ports, streams): (Vec<_>, Vec<_>) = both.into_iter().unzip();
         self.ports = ports;
         self.streams.extend(streams);
+        for (place, port) in self.ports.iter().enumerate() {
+            self.places[port.id.index()] = place;
+        }
         let count = self.ports.len();
         let place_of = |feeder: u32| match (feeder as usize).checked_sub(count) {
             Some(source) => source,
@@ -259,23 +305,37 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
     fn send(&mut self, end: Time) {
         let (network, workers) = (&self.network, &mut self.workers);
         let (own, _) = self.streams.split_at_mut(self.sources.len());
+        let mut collected: Vec<Option<&mut SourceCollector>> = match &mut self.collector {
+            Some(collector) => collector.sources.iter_mut().map(Some).collect(),
+            None => self.sources.iter().map(|_| None).collect(),
+        };
         let run = |sources: &mut [StreamSource],
                    own: &mut [Streams],
                    sent: &mut [Vec<Sent>],
+                   collected: &mut [Option<&mut SourceCollector>],
                    worker: &mut Worker<Log<WATCHES>>| {
-            for ((source, streams), sent) in sources.iter_mut().zip(own).zip(sent) {
-                source.send(network, end, streams, sent, worker);
+            let outputs = own.iter_mut().zip(sent).zip(collected);
+            for (source, ((streams, sent), collected)) in sources.iter_mut().zip(outputs) {
+                source.send(
+                    network,
+                    end,
+                    Output { streams, sent, collected: collected.as_deref_mut() },
+                    worker,
+                );
             }
         };
         match &self.pool {
-            None => run(&mut self.sources, own, &mut self.sent, &mut workers[0]),
+            None => run(&mut self.sources, own, &mut self.sent, &mut collected, &mut workers[0]),
             Some(pool) => {
                 let size = self.sources.len().div_ceil(workers.len()).max(1);
                 let sources = self.sources.par_chunks_mut(size);
-                let parts = sources.zip(own.par_chunks_mut(size)).zip(self.sent.par_chunks_mut(size));
+                let outputs = own.par_chunks_mut(size).zip(self.sent.par_chunks_mut(size));
+                let parts = sources.zip(outputs.zip(collected.par_chunks_mut(size)));
                 let parts = parts.zip(workers.par_iter_mut());
                 pool.install(|| {
-                    parts.for_each(|(((sources, own), sent), worker)| run(sources, own, sent, worker));
+                    parts.for_each(|((sources, ((own, sent), collected)), worker)| {
+                        run(sources, own, sent, collected, worker);
+                    });
                 });
             }
         }
@@ -291,7 +351,8 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         let (before, own) = self.streams.split_at_mut(sources + places.start);
         let own = &mut own[..places.len()];
         let ports = &mut self.ports[places.clone()];
-        let visit = Visit { network, before, sources, start, end };
+        let inside = self.collector.as_ref().map(Collector::inside);
+        let visit = Visit { network, before, sources, inside, start, end };
         match &self.pool {
             Some(pool) if tasks.len() > 1 => {
                 let mut parts = Vec::with_capacity(workers.len());
@@ -311,6 +372,34 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
                 });
             }
             _ => visit.all(tasks, ports, own, &mut workers[0]),
+        }
+    }
+
+    /// Takes in what the threads have kept for the statistics, of which all that ends before an instant is known.
+    fn settle<O: Observer>(&mut self, before: Time, telling: &mut Telling<'_, O, WATCHES>) {
+        let Some(collector) = &mut self.collector else { return };
+        for kept in self.workers.iter_mut().filter_map(|worker| worker.log.kept.as_mut()) {
+            for (host, tau) in kept.arrived.drain(..) {
+                collector.arrive(&tau, host);
+            }
+            for drop in kept.dropped.drain(..) {
+                let joined = collector.lose(&drop);
+                if let Some(port) = drop.port
+                    && let Some(statistics) = &mut self.ports[self.places[port.index()]].statistics
+                {
+                    statistics.lose(drop.reason, joined, drop.at);
+                }
+            }
+            for (port, joined) in kept.waiting.drain(..) {
+                if let Some(statistics) = &mut self.ports[self.places[port.index()]].statistics {
+                    statistics.wait(joined);
+                }
+            }
+            kept.marked.drain(..).for_each(|fid| collector.mark(fid));
+        }
+        collector.settle(before, self.pool.as_ref());
+        if !collector.rows().is_empty() {
+            telling.tell(|observer| observer.ended(collector.rows()));
         }
     }
 
@@ -353,7 +442,8 @@ impl<O: Observer, const WATCHES: bool> Running<O> for StreamEngine<WATCHES> {
                 self.number_flow(telling, number, local)?;
             }
             let (sent, worker) = (&mut self.sent[number], &mut self.workers[0]);
-            self.sources[number].send_late(&self.network, until, sent, worker);
+            let collected = self.collector.as_mut().map(|collector| &mut collector.sources[number]);
+            self.sources[number].send_late(&self.network, until, sent, collected, worker);
         }
         self.tell_sent(telling);
         let mut tally = Tally::new(until);
@@ -361,8 +451,14 @@ impl<O: Observer, const WATCHES: bool> Running<O> for StreamEngine<WATCHES> {
         let mut inside: Vec<Tau> = Vec::new();
         for port in &self.ports {
             let queued = port.waiting();
-            queued.iter().for_each(|joined| telling.waits(port.id, joined));
+            let log = &mut self.workers[0].log;
+            queued.iter().for_each(|joined| log.waits(port.id, joined));
             inside.extend(queued);
+        }
+        self.tell(telling);
+        self.settle(Time::NEVER, telling);
+        if let Some(collector) = self.collector.as_ref().filter(|collector| collector.packets) {
+            telling.tell(|observer| observer.ended(&collector.rows_inside()));
         }
         telling.check()?;
         let more = !inside.is_empty()
@@ -373,6 +469,14 @@ impl<O: Observer, const WATCHES: bool> Running<O> for StreamEngine<WATCHES> {
         }
         tally.finish(inside.iter(), more)?;
         Ok(tally)
+    }
+
+    fn statistics(&mut self) -> Option<Statistics> {
+        let mut collector = self.collector.take()?;
+        self.ports.sort_unstable_by_key(|port| port.id);
+        let ports = self.ports.iter_mut().filter_map(|port| port.statistics.take());
+        collector.ports = ports.map(|statistics| *statistics).collect();
+        Some(collector.finish(&self.network.flows))
     }
 
     fn progress(&self) -> Progress {
@@ -393,27 +497,29 @@ struct Visit<'a> {
     /// The streams of all before the level.
     before: &'a [Streams],
     sources: usize,
+    /// The packets inside, where statistics are wanted.
+    inside: Option<AllInside<'a>>,
     start: Time,
     end: Time,
 }
 
 impl Visit<'_> {
     /// Visits some tasks of the level; `ports` and `own` are theirs.
-    fn all<L: Told>(
+    fn all<const WATCHES: bool>(
         &self,
         tasks: &[std::ops::Range<usize>],
         mut ports: &mut [StreamPort],
         mut own: &mut [Streams],
-        worker: &mut Worker<L>,
+        worker: &mut Worker<Log<WATCHES>>,
     ) {
-        own.iter_mut().for_each(|streams| streams.forget_before(self.start));
+        own.iter_mut().for_each(|streams| streams.begin(self.start, self.end));
         for task in tasks {
             let (task_ports, rest) = ports.split_at_mut(task.len());
             let (task_own, rest_own) = own.split_at_mut(task.len());
             (ports, own) = (rest, rest_own);
             match (task_ports, task_own) {
                 ([port], [own]) if port.lookahead.is_none() => {
-                    port.run(self.network, self.before, self.end, own, worker);
+                    port.run(self, own, worker);
                 }
                 (ports, own) => {
                     let circle = Circle { before: self.before, own, first: self.sources + task.start };
@@ -424,7 +530,12 @@ impl Visit<'_> {
     }
 
     /// Ports that feed each other: the earliest goes first, and as far ahead as nothing can reach it before.
-    fn go_round<L: Told>(&self, mut circle: Circle<'_>, ports: &mut [StreamPort], worker: &mut Worker<L>) {
+    fn go_round<const WATCHES: bool>(
+        &self,
+        mut circle: Circle<'_>,
+        ports: &mut [StreamPort],
+        worker: &mut Worker<Log<WATCHES>>,
+    ) {
         let mut successors = vec![Vec::new(); ports.len()];
         let mut queue = DepartureQueue::default();
         for (index, port) in ports.iter().enumerate() {
@@ -442,7 +553,7 @@ impl Visit<'_> {
             // Those that reach it without delay have had their turn at this instant: they stand before it.
             let lookahead = ports[first].lookahead.unwrap_or_default().max(Span::from_ps(1));
             let ahead = (time + lookahead).min(self.end);
-            ports[first].run_on_circle(self.network, &mut circle, first, ahead, worker);
+            ports[first].run_on_circle(self, &mut circle, first, ahead, worker);
             queue.schedule(first as u32, ports[first].next(&circle));
             for &next in &successors[first] {
                 queue.schedule(next as u32, ports[next].next(&circle));

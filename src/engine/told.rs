@@ -1,9 +1,11 @@
 //! How the engines tell what happens: to the observer at once, or to a log that a thread keeps for it.
 
+use super::collector::Collector;
 use super::observer::{Observer, ObserverError};
 use super::{Dropped, Hop, Injected};
 use crate::packet::{FlowKey, Tau};
 use crate::topology::{DeviceId, PortId};
+use crate::units::Time;
 
 /// Whom the counting of an engine tells. Nothing comes back: an error of the observer waits until the engine looks for it.
 pub(super) trait Told {
@@ -82,9 +84,62 @@ impl<O: Observer, const WATCHES: bool> Told for Telling<'_, O, WATCHES> {
     }
 }
 
-/// What a thread writes down for the observer.
+/// Tells an observer and the collector of statistics, where there is one.
+pub(super) struct Both<'a, T>(pub &'a mut T, pub &'a mut Option<Collector>);
+
+impl<T: Told> Told for Both<'_, T> {
+    const WATCHES: bool = T::WATCHES;
+    #[inline]
+    fn hop(&mut self, hop: &Hop) {
+        self.0.hop(hop);
+        if let Some(collector) = self.1 {
+            collector.hop(hop);
+        }
+    }
+    #[inline]
+    fn delivered(&mut self, tau: &Tau, host: DeviceId) {
+        self.0.delivered(tau, host);
+        if let Some(collector) = self.1 {
+            collector.arrive(tau, host);
+        }
+    }
+    #[inline]
+    fn dropped(&mut self, drop: &Dropped) {
+        self.0.dropped(drop);
+        if let Some(collector) = self.1 {
+            let joined = collector.lose(drop);
+            if let Some(port) = drop.port {
+                collector.ports[port.index()].lose(drop.reason, joined, drop.at);
+            }
+        }
+    }
+    #[inline]
+    fn waits(&mut self, port: PortId, joined: &Tau) {
+        self.0.waits(port, joined);
+        if let Some(collector) = self.1 {
+            collector.ports[port.index()].wait(joined.timestamp);
+        }
+    }
+}
+
+/// What a thread writes down for the observer and for the collector of statistics.
+#[derive(Debug)]
+pub(super) struct Log<const WATCHES: bool> {
+    events: Vec<Event>,
+    /// None where no statistics are wanted.
+    pub kept: Option<Kept>,
+}
+
+/// What a thread has for the collector, but for what passed ports.
 #[derive(Debug, Default)]
-pub(super) struct Log<const WATCHES: bool>(Vec<Event>);
+pub(super) struct Kept {
+    pub arrived: Vec<(DeviceId, Tau)>,
+    pub dropped: Vec<Dropped>,
+    /// Who waits at the run's end, and since when.
+    pub waiting: Vec<(PortId, Time)>,
+    /// The flow of each packet that was marked.
+    pub marked: Vec<u32>,
+}
 
 #[derive(Debug, Clone, Copy)]
 enum Event {
@@ -95,9 +150,14 @@ enum Event {
 }
 
 impl<const WATCHES: bool> Log<WATCHES> {
+    /// An empty one; `keeps` says whether statistics are wanted.
+    pub fn new(keeps: bool) -> Self {
+        Log { events: Vec::new(), kept: keeps.then(Kept::default) }
+    }
+
     /// Tells all that is written down, and forgets it.
     pub fn tell<O: Observer>(&mut self, telling: &mut Telling<'_, O, WATCHES>) {
-        for event in self.0.drain(..) {
+        for event in self.events.drain(..) {
             match event {
                 Event::Hop(hop) => telling.hop(&hop),
                 Event::Delivered(tau, host) => telling.delivered(&tau, host),
@@ -113,25 +173,34 @@ impl<const WATCHES: bool> Told for Log<WATCHES> {
     #[inline]
     fn hop(&mut self, hop: &Hop) {
         if WATCHES {
-            self.0.push(Event::Hop(*hop));
+            self.events.push(Event::Hop(*hop));
         }
     }
     #[inline]
     fn delivered(&mut self, tau: &Tau, host: DeviceId) {
         if WATCHES {
-            self.0.push(Event::Delivered(*tau, host));
+            self.events.push(Event::Delivered(*tau, host));
+        }
+        if let Some(kept) = &mut self.kept {
+            kept.arrived.push((host, *tau));
         }
     }
     #[inline]
     fn dropped(&mut self, drop: &Dropped) {
         if WATCHES {
-            self.0.push(Event::Dropped(*drop));
+            self.events.push(Event::Dropped(*drop));
+        }
+        if let Some(kept) = &mut self.kept {
+            kept.dropped.push(*drop);
         }
     }
     #[inline]
     fn waits(&mut self, port: PortId, joined: &Tau) {
         if WATCHES {
-            self.0.push(Event::Waits(port, *joined));
+            self.events.push(Event::Waits(port, *joined));
+        }
+        if let Some(kept) = &mut self.kept {
+            kept.waiting.push((port, joined.timestamp));
         }
     }
 }

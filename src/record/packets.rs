@@ -7,47 +7,17 @@ use arrow_array::{ArrayRef, TimestampNanosecondArray, UInt8Array, UInt32Array, U
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 
 use super::names::Names;
-use crate::packet::{DropReason, Tau};
+use crate::packet::DropReason;
+use crate::statistics::{End, EndedPacket};
 use crate::table::{OpenTable, TableError, Tables};
-use crate::topology::{DeviceId, Topology};
-use crate::units::{Span, Time, Timestamp};
+use crate::topology::Topology;
+use crate::units::{Span, Timestamp};
 
 /// The time zone as an offset, which every reader knows.
 const UTC: &str = "+00:00";
 
 /// Rows that are held before they are written.
 const ROWS: usize = 1 << 15;
-
-/// What became of a packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// It arrived.
-    Delivered,
-    /// It was lost.
-    Dropped(DropReason),
-    /// The run ended before it did.
-    Inside,
-}
-
-/// One row.
-#[derive(Debug, Clone, Copy)]
-pub struct PacketRow {
-    /// The packet and the instant of its end: of a delivered packet, its arrival; of a dropped one, its ingress at the
-    /// device that lost it; of one still inside, its injection. Its ECN field is as the last port that it passed left it.
-    pub tau: Tau,
-    /// The number of its source.
-    pub source: u32,
-    /// Its number in the source.
-    pub record: u64,
-    /// When it was injected.
-    pub injected: Time,
-    /// The devices that it passed.
-    pub hops: u32,
-    /// The device where it ended; none for a packet still inside.
-    pub device: Option<DeviceId>,
-    /// What became of it.
-    pub end: End,
-}
 
 /// The table `packets`.
 pub struct PacketRows {
@@ -114,7 +84,7 @@ impl PacketRows {
     /// # Errors
     /// The disk is full.
     #[inline]
-    pub fn push(&mut self, row: &PacketRow) -> Result<(), TableError> {
+    pub fn push(&mut self, row: &EndedPacket) -> Result<(), TableError> {
         let columns = &mut self.columns;
         let packet = &row.tau.packet;
         columns.pid.push(packet.pid);
@@ -129,13 +99,13 @@ impl PacketRows {
         let at = row.tau.timestamp.as_ps();
         let (outcome, ended_ps, delay_ps, why) = match row.end {
             End::Delivered => (0, Some(at), Some(row.tau.timestamp.since(row.injected).as_ps()), None),
-            End::Dropped(reason) => (1, Some(at), None, Some(reason.number())),
+            End::Dropped(reason) => (1, Some(at), None, Some(reason)),
             End::Inside => (2, None, None, None),
         };
         columns.outcome.push(outcome);
         columns.ended.append_option(ended_ps);
         columns.delay.append_option(delay_ps);
-        columns.reason.append_option(why);
+        columns.reason.append_option(why.map(DropReason::number));
         columns.device.append_option(row.device.map(|device| device.index() as u32));
         if columns.pid.len() == ROWS { self.flush() } else { Ok(()) }
     }

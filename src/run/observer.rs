@@ -6,12 +6,10 @@ use rustc_hash::FxHashMap;
 
 use crate::compare::{PacketOrigin, RttWatch, Watch};
 use crate::engine::{Dropped, Hop, Injected, InjectionPoint, Observed, Observer};
-use crate::packet::{CE, DropReason, FlowKey, Packet, Tau};
-use crate::record::{
-    End, FlowRecords, Held, HopRows, NetworkRows, PacketRow, PacketRows, PortRecords, QueueLengths,
-    TooManySamples, VantageRecords,
-};
+use crate::packet::{DropReason, FlowKey, Packet, Tau};
+use crate::record::{HopRows, NetworkRows, PacketRows, QueueLengths, TooManySamples, VantageRecords};
 use crate::scenario::Record;
+use crate::statistics::EndedPacket;
 use crate::table::{TableError, Tables};
 use crate::topology::{DeviceId, PortId, Topology};
 use crate::units::{Time, Timestamp};
@@ -25,16 +23,14 @@ pub(super) struct RunObserver {
     deepqueuenet: Option<NetworkRows>,
     queues: Option<QueueLengths>,
     vantages: VantageRecords,
-    flows: FlowRecords,
-    ports: PortRecords,
     watch: Watch,
     rtts: RttWatch,
     /// By source: where its packets enter.
     entries: Vec<InjectionPoint>,
     /// The packets inside, by pid.
     inside: FxHashMap<u64, InsidePacket>,
-    /// The packets that have ended.
-    ended: Held<PacketRow>,
+    /// Whether anything is asked for but the packets.
+    watches: bool,
 }
 
 /// A packet inside.
@@ -42,13 +38,10 @@ struct InsidePacket {
     /// As it entered; its ECN field, as the last port that it passed left it.
     packet: Packet,
     origin: PacketOrigin,
-    hops: u32,
 }
 
 /// What is left of the observer once the packets are written.
 pub(super) struct Records {
-    pub(super) flows: FlowRecords,
-    pub(super) ports: PortRecords,
     pub(super) queues: Option<QueueLengths>,
     pub(super) vantages: VantageRecords,
     pub(super) watch: Watch,
@@ -70,6 +63,12 @@ impl RunObserver {
         let packets = record.packets.then(|| PacketRows::create(tables, topology, start)).transpose()?;
         let hops = record.hops.then(|| HopRows::create(tables, topology)).transpose()?;
         let deepqueuenet = record.deepqueuenet.then(|| NetworkRows::create(tables, topology)).transpose()?;
+        let watches = hops.is_some()
+            || deepqueuenet.is_some()
+            || record.queues.is_some()
+            || !record.vantages.is_empty()
+            || !watch.is_empty()
+            || !rtts.is_empty();
         Ok(RunObserver {
             topology: Arc::clone(topology),
             packets,
@@ -77,50 +76,44 @@ impl RunObserver {
             deepqueuenet,
             queues: record.queues.as_ref().map(|queues| QueueLengths::new(queues, topology)),
             vantages: VantageRecords::new(topology, &record.vantages),
-            flows: FlowRecords::default(),
-            ports: PortRecords::new(topology),
             watch,
             rtts,
             entries,
             inside: FxHashMap::default(),
-            ended: Held::default(),
+            watches,
         })
     }
 }
 
 impl Observer for RunObserver {
+    fn watches(&self) -> bool {
+        self.watches
+    }
+
     fn flow(&mut self, _fid: u32, key: &FlowKey) -> Observed {
-        self.flows.flow(*key);
         self.vantages.flow(*key);
         Ok(())
     }
 
     fn injected(&mut self, injected: &Injected<'_>) -> Observed {
         let packet = injected.tau.packet;
-        self.flows.injected(&packet, injected.source);
         let origin = self.watch.origin(injected);
         let entry = self.entries[injected.source as usize];
         self.rtts.injected(injected, entry);
         if let Some(deepqueuenet) = &mut self.deepqueuenet {
             deepqueuenet.injected(&packet, entry);
         }
-        self.inside.insert(packet.pid, InsidePacket { packet, origin, hops: 0 });
+        self.inside.insert(packet.pid, InsidePacket { packet, origin });
         Ok(())
     }
 
     #[inline]
     fn hop(&mut self, hop: &Hop) -> Observed {
-        self.ports.hop(hop);
         self.rtts.hop(hop);
         let mut arrived = hop.packet.ecn;
         if let Some(inside) = self.inside.get_mut(&hop.packet.pid) {
-            inside.hops += 1;
             arrived = std::mem::replace(&mut inside.packet.ecn, hop.packet.ecn);
             self.watch.hop(hop, &mut inside.origin);
-        }
-        if hop.packet.ecn == CE && arrived != CE {
-            self.ports.marked(hop.port);
-            self.flows.marked(&hop.packet);
         }
         if let Some(hops) = &mut self.hops {
             hops.hop(hop);
@@ -143,14 +136,12 @@ impl Observer for RunObserver {
         if let Some(deepqueuenet) = &mut self.deepqueuenet {
             deepqueuenet.delivered(tau.packet.pid, tau.timestamp);
         }
-        self.ended.push(tau.timestamp, tau.packet.pid, inside.row(*tau, Some(host), End::Delivered));
         Ok(())
     }
 
     fn dropped(&mut self, drop: &Dropped) -> Observed {
         let Dropped { tau, device, port, reason, at } = drop;
         let processing = self.topology.device(*device).processing;
-        self.ports.dropped(drop, processing);
         if let Some(hops) = &mut self.hops {
             hops.dropped(drop);
         }
@@ -167,7 +158,6 @@ impl Observer for RunObserver {
         let Some(mut inside) = self.inside.remove(&tau.packet.pid) else { return Ok(()) };
         self.watch.dropped(tau, *device, &mut inside.origin);
         self.rtts.dropped(tau.packet.pid);
-        self.ended.push(*at, tau.packet.pid, inside.row(*tau, Some(*device), End::Dropped(*reason)));
         Ok(())
     }
 
@@ -176,38 +166,27 @@ impl Observer for RunObserver {
         let ingress = joined.timestamp - self.topology.device(device).processing;
         let reached = Tau { timestamp: ingress, packet: joined.packet };
         self.vantages.reached(device, &self.unmarked(&reached), true);
-        self.ports.waits(port, joined);
         if let Some(queues) = &mut self.queues {
             queues.waits(port, joined.packet.length, joined.timestamp);
         }
         Ok(())
     }
 
-    fn settled(&mut self, before: Time) -> Observed {
-        let RunObserver { ended, flows, packets, hops, deepqueuenet, .. } = self;
-        ended.settle(before, |_, row| {
-            match row.end {
-                End::Delivered => flows.delivered(&row.tau, row.injected),
-                _ => flows.dropped(&row.tau.packet),
-            }
-            packets.as_mut().map_or(Ok(()), |packets| packets.push(&row))
-        })?;
-        if let Some(hops) = hops {
-            hops.settle(before)?;
-        }
-        if let Some(deepqueuenet) = deepqueuenet {
-            deepqueuenet.settle(before)?;
+    fn ended(&mut self, ended: &[EndedPacket]) -> Observed {
+        if let Some(packets) = &mut self.packets {
+            ended.iter().try_for_each(|row| packets.push(row))?;
         }
         Ok(())
     }
-}
 
-impl InsidePacket {
-    fn row(&self, tau: Tau, device: Option<DeviceId>, end: End) -> PacketRow {
-        let PacketOrigin { source, record, injected, .. } = self.origin;
-        // A mark of the queue that then lost the packet has left no port, and counts nowhere.
-        let tau = Tau { packet: Packet { ecn: self.packet.ecn, ..tau.packet }, ..tau };
-        PacketRow { tau, source, record, injected, hops: self.hops, device, end }
+    fn settled(&mut self, before: Time) -> Observed {
+        if let Some(hops) = &mut self.hops {
+            hops.settle(before)?;
+        }
+        if let Some(deepqueuenet) = &mut self.deepqueuenet {
+            deepqueuenet.settle(before)?;
+        }
+        Ok(())
     }
 }
 
@@ -232,25 +211,16 @@ impl RunObserver {
         }
     }
 
-    /// Writes the packets that are still inside, and closes the tables of packets and hops.
+    /// Closes the tables of packets and hops.
     ///
     /// # Errors
     /// The disk is full.
-    pub(super) fn finish(mut self) -> Result<Records, TableError> {
-        let mut left: Vec<InsidePacket> = std::mem::take(&mut self.inside).into_values().collect();
-        left.sort_unstable_by_key(|inside| inside.packet.pid);
-        let RunObserver { packets, hops, deepqueuenet, queues, vantages, flows, ports, watch, rtts, .. } =
-            self;
-        if let Some(mut packets) = packets {
-            for inside in left {
-                let tau = Tau { timestamp: inside.origin.injected, packet: inside.packet };
-                packets.push(&inside.row(tau, None, End::Inside))?;
-            }
-            packets.finish()?;
-        }
+    pub(super) fn finish(self) -> Result<Records, TableError> {
+        let RunObserver { packets, hops, deepqueuenet, queues, vantages, watch, rtts, .. } = self;
+        packets.map_or(Ok(()), PacketRows::finish)?;
         hops.map_or(Ok(()), HopRows::finish)?;
         deepqueuenet.map_or(Ok(()), NetworkRows::finish)?;
-        Ok(Records { flows, ports, queues, vantages, watch, rtts })
+        Ok(Records { queues, vantages, watch, rtts })
     }
 }
 

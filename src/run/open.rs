@@ -12,10 +12,12 @@ use super::{MeasuredSummary, RunError, Stage, Summary};
 use crate::capture::{CaptureKeys, MatchFields, Options as CaptureOptions, Sorted};
 use crate::compare::{AcceptSummary, RttComparison, RttWatch, Watch, WatchedVantage, compare_rtts};
 use crate::engine::{
-    Engine, EngineError, Injection, Observer, ObserverPlace, OnProgress, Outcome, Settings, Simulation,
+    Engine, EngineError, Finished, Injection, Observer, ObserverPlace, OnProgress, Outcome, Settings,
+    Simulation,
 };
 use crate::record::{FlowRecords, PortRecords, VantageRecords};
 use crate::scenario::{Direction, Scenario};
+use crate::statistics::Statistics;
 use crate::table::Tables;
 use crate::topology::Topology;
 use crate::units::Timestamp;
@@ -66,7 +68,8 @@ pub struct Results {
 impl Scenario {
     /// How the engine is run by it, from an absolute start.
     pub(crate) fn settings(&self, start: Timestamp) -> Settings {
-        Settings { until: self.until, seed: self.seed, engine: self.engine, threads: 0, start }
+        let Scenario { until, seed, engine, .. } = *self;
+        Settings { until, seed, engine, start, ..Settings::default() }
     }
 
     /// Opens every file that a run of it reads, and nothing else: no directory, no table. Whatever cannot be opened is told
@@ -159,8 +162,11 @@ impl OpenScenario {
         mut progress: impl FnMut(Stage<'_>) -> ControlFlow<()>,
     ) -> Result<Results, RunError> {
         let engine = self.engine();
-        let (outcome, warnings, records) = self.simulate(tables, &mut observer, &mut progress)?;
-        let Records { flows, ports, queues, vantages, watch, rtts } = records;
+        let (finished, records) = self.simulate(tables, &mut observer, &mut progress)?;
+        let Finished { outcome, warnings, statistics, .. } = finished;
+        let Statistics { flows, ports, drops } = statistics.unwrap_or_default();
+        let (flows, ports) = (FlowRecords::new(flows), PortRecords::new(&self.topology, ports, drops));
+        let Records { queues, vantages, watch, rtts } = records;
         flows.write(tables)?;
         ports.write(tables, &self.topology, outcome.end)?;
         if let Some(mut queues) = queues {
@@ -188,7 +194,7 @@ impl OpenScenario {
         tables: &dyn Tables,
         observer: &mut dyn Observer,
         progress: &mut dyn FnMut(Stage<'_>) -> ControlFlow<()>,
-    ) -> Result<(Outcome, Vec<String>, Records), RunError> {
+    ) -> Result<(Finished<()>, Records), RunError> {
         let scenario = &self.scenario;
         let watch = std::mem::take(&mut self.watch);
         let rtts = RttWatch::new(&self.topology, &scenario.rtts);
@@ -202,8 +208,11 @@ impl OpenScenario {
         let shown = OnProgress(|state: &_| progress(Stage::Simulating(*state)));
         let observers = (&mut records, (others, (observer, shown)));
         let topology = Arc::clone(&self.topology);
-        let finished = Simulation::start(topology, injections, self.settings, observers)?.finish()?;
-        Ok((finished.outcome, finished.warnings, records.finish()?))
+        let packets = scenario.record.packets || self.settings.packets;
+        let settings = Settings { statistics: true, packets, ..self.settings };
+        let finished = Simulation::start(topology, injections, settings, observers)?.finish()?;
+        let Finished { outcome, warnings, statistics, .. } = finished;
+        Ok((Finished { outcome, warnings, statistics, observer: () }, records.finish()?))
     }
 
     /// Compares with the captures of `[[measured]]`.

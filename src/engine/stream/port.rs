@@ -1,14 +1,16 @@
 //! A port's turn: it takes what its feeders brought, lets its PTM decide, and gives the next ports their packets.
 
+use super::Visit;
 use super::merge::{Merged, merge_to_two};
 use super::recursion::Recursion;
 use super::streams::{Circle, Streams};
 use super::worker::Worker;
 use crate::engine::Hop;
 use crate::engine::network::{Egress, Network, Service};
-use crate::engine::told::Told;
+use crate::engine::told::Log;
 use crate::packet::Tau;
 use crate::ptm::Departure;
+use crate::statistics::PortStatistics;
 use crate::topology::PortId;
 use crate::units::{Span, Time};
 
@@ -25,6 +27,8 @@ pub(super) struct StreamPort {
     pub least_delay: Span,
     /// On a circle: the least delay of its feeders on the circle.
     pub lookahead: Option<Span>,
+    /// What passed it, where that is wanted.
+    pub statistics: Option<Box<PortStatistics>>,
 }
 
 impl StreamPort {
@@ -39,7 +43,13 @@ impl StreamPort {
             done: Time::ZERO,
             least_delay,
             lookahead: None,
+            statistics: None,
         }
+    }
+
+    /// Whether packets may arrive before others that started earlier.
+    pub fn breaks_order(&self) -> bool {
+        self.egress.wire.breaks_order()
     }
 
     /// What its feeders bring before `end`: two streams whose merge that is.
@@ -73,36 +83,34 @@ impl StreamPort {
         merge_to_two(parts, scratch)
     }
 
-    /// Its turn, where its feeders are all `before` it: everything before `end`.
-    pub fn run<L: Told>(
+    /// Its turn, where its feeders are all before it: everything before the window's end.
+    pub fn run<const WATCHES: bool>(
         &mut self,
-        network: &Network,
-        before: &[Streams],
-        end: Time,
+        visit: &Visit<'_>,
         own: &mut Streams,
-        worker: &mut Worker<L>,
+        worker: &mut Worker<Log<WATCHES>>,
     ) {
         let mut scratch = std::mem::take(&mut worker.scratch);
-        let ingress = self.take(|place| &before[place], end, &mut scratch);
-        self.forward(network, ingress, end, own, worker);
+        let ingress = self.take(|place| &visit.before[place], visit.end, &mut scratch);
+        self.forward(visit, ingress, visit.end, own, worker);
         worker.scratch = scratch;
     }
 
     /// Its turn on a circle, of which it is the `own`th port.
-    pub fn run_on_circle<L: Told>(
+    pub fn run_on_circle<const WATCHES: bool>(
         &mut self,
-        network: &Network,
+        visit: &Visit<'_>,
         circle: &mut Circle<'_>,
         own: usize,
         end: Time,
-        worker: &mut Worker<L>,
+        worker: &mut Worker<Log<WATCHES>>,
     ) {
         let mut scratch = std::mem::take(&mut worker.scratch);
         let mut ingress = std::mem::take(&mut worker.merged);
         let parts = self.take(|place| circle.streams(place), end, &mut scratch);
         ingress.extend(Merged::new(parts));
         worker.scratch = scratch;
-        self.forward(network, [&ingress, &[]], end, &mut circle.own[own], worker);
+        self.forward(visit, [&ingress, &[]], end, &mut circle.own[own], worker);
         ingress.clear();
         worker.merged = ingress;
     }
@@ -123,14 +131,15 @@ impl StreamPort {
 
     /// PTM, link, and the next device, for all that joins before `end`: the merge of two streams.
     #[inline]
-    fn forward<L: Told>(
+    fn forward<const WATCHES: bool>(
         &mut self,
-        network: &Network,
+        visit: &Visit<'_>,
         ingress: [&[Tau]; 2],
         end: Time,
         own: &mut Streams,
-        worker: &mut Worker<L>,
+        worker: &mut Worker<Log<WATCHES>>,
     ) {
+        let network = visit.network;
         self.done = end;
         let last = end - Span::from_ps(1);
         let is_idle = ingress.iter().all(|stream| stream.is_empty());
@@ -143,11 +152,14 @@ impl StreamPort {
         let (device, processing) = (*device, self.processing);
         let mut departures = std::mem::take(&mut worker.departures);
         let mut losses = std::mem::take(&mut worker.losses);
+        let by_packet = visit.inside.is_some_and(|inside| inside.packets);
         match service {
-            Service::Lindley(lindley) if !L::WATCHES && !wire.is_impaired() => {
-                let propagation = wire.propagation();
-                let recursion = Recursion { device, processing, lindley, propagation, feeder, place: &place };
-                recursion.forward(ingress, own, worker);
+            Service::Lindley(lindley) if !WATCHES && !by_packet && !wire.is_impaired() => {
+                let (port, propagation) = (self.id, wire.propagation());
+                let statistics = self.statistics.as_deref_mut();
+                let recursion =
+                    Recursion { port, device, processing, lindley, propagation, feeder, place: &place };
+                recursion.forward(ingress, statistics, own, worker);
             }
             Service::Lindley(lindley) => {
                 departures.extend(Merged::new(ingress).map(|&tau| {
@@ -162,6 +174,15 @@ impl StreamPort {
                 merged.clear();
                 worker.ingress = merged;
             }
+        }
+        if let (Some(statistics), Some(inside)) = (&mut self.statistics, visit.inside) {
+            let until = worker.tally.until;
+            worker.record(
+                statistics,
+                &inside,
+                wire,
+                departures.iter().filter(|departure| departure.start <= until),
+            );
         }
         for Departure { tau: joined, start } in departures.drain(..) {
             let ingress = joined.timestamp - processing;

@@ -6,14 +6,62 @@ use super::streams::Streams;
 use super::worker::Worker;
 use crate::engine::fingerprint::{Fingerprint, Keys, PacketSum};
 use crate::engine::network::{Feeder, LandingPlace};
-use crate::engine::told::Told;
-use crate::packet::Tau;
+use crate::engine::told::{Log, Told};
+use crate::packet::{Packet, Tau};
 use crate::ptm::Lindley;
-use crate::topology::DeviceId;
+use crate::statistics::{Passed, PortStatistics};
+use crate::topology::{DeviceId, PortId};
 use crate::units::{Span, Time};
+
+/// What is recorded of the packets that pass.
+trait Passes {
+    /// A packet joined at its timestamp, and was transmitted from `start` to `end`.
+    fn pass(&mut self, joined: &Tau, start: Time, end: Time);
+}
+
+/// Nothing.
+struct Unrecorded;
+
+impl Passes for Unrecorded {
+    #[inline(always)]
+    fn pass(&mut self, _joined: &Tau, _start: Time, _end: Time) {}
+}
+
+/// What statistics need.
+struct Passing {
+    waiting: Vec<u64>,
+    bytes: u64,
+    busy: Span,
+    free: Time,
+}
+
+impl Passing {
+    fn new(waiting: &mut Vec<u64>) -> Self {
+        waiting.clear();
+        Passing { waiting: std::mem::take(waiting), bytes: 0, busy: Span::ZERO, free: Time::ZERO }
+    }
+
+    /// Records all that passed; gives the column back.
+    fn record(self, statistics: &mut PortStatistics) -> Vec<u64> {
+        let Passing { waiting, bytes, busy, free } = self;
+        statistics.pass(&Passed { waiting: &waiting, bytes, busy, free });
+        waiting
+    }
+}
+
+impl Passes for Passing {
+    #[inline(always)]
+    fn pass(&mut self, joined: &Tau, start: Time, end: Time) {
+        self.waiting.push(start.since(joined.timestamp).as_ps());
+        self.bytes += u64::from(joined.packet.length);
+        self.busy += end.since(start);
+        self.free = end;
+    }
+}
 
 /// A port on its short way.
 pub(super) struct Recursion<'a, 'n> {
+    pub port: PortId,
     pub device: DeviceId,
     pub processing: Span,
     pub lindley: &'a mut Lindley,
@@ -25,24 +73,40 @@ pub(super) struct Recursion<'a, 'n> {
 
 impl Recursion<'_, '_> {
     /// Forwards the merge of two streams to the next device.
-    pub fn forward<L: Told>(self, ingress: [&[Tau]; 2], own: &mut Streams, worker: &mut Worker<L>) {
-        let takes_ttl = self.place.forwarding().hops_counted() > 0;
-        match (self.place.is_end(), takes_ttl) {
-            (true, _) => self.forward_home(ingress, own, worker),
-            (false, false) => self.forward_on::<L, false>(ingress, own, worker),
-            (false, true) => self.forward_on::<L, true>(ingress, own, worker),
+    pub fn forward<const WATCHES: bool>(
+        self,
+        ingress: [&[Tau]; 2],
+        statistics: Option<&mut PortStatistics>,
+        own: &mut Streams,
+        worker: &mut Worker<Log<WATCHES>>,
+    ) {
+        let is_router = self.place.forwarding().hops_counted() > 0;
+        match (statistics, self.place.is_end(), is_router) {
+            (None, true, _) => self.forward_home(ingress, &mut Unrecorded, own, worker),
+            (None, false, false) => self.forward_on::<false>(ingress, &mut Unrecorded, own, worker),
+            (None, false, true) => self.forward_on::<true>(ingress, &mut Unrecorded, own, worker),
+            (Some(statistics), is_end, _) => {
+                let mut passing = Passing::new(&mut worker.waiting);
+                match (is_end, is_router) {
+                    (true, _) => self.forward_home(ingress, &mut passing, own, worker),
+                    (false, false) => self.forward_on::<false>(ingress, &mut passing, own, worker),
+                    (false, true) => self.forward_on::<true>(ingress, &mut passing, own, worker),
+                }
+                worker.waiting = passing.record(statistics);
+            }
         }
     }
 
     /// To a device that forwards; a router takes from the time to live.
     #[inline(never)]
-    fn forward_on<L: Told, const ROUTER: bool>(
+    fn forward_on<const ROUTER: bool>(
         self,
         ingress: [&[Tau]; 2],
+        passes: &mut impl Passes,
         own: &mut Streams,
-        worker: &mut Worker<L>,
+        worker: &mut Worker<impl Told>,
     ) {
-        let Recursion { device, processing, lindley, propagation, feeder, place } = self;
+        let Recursion { port: own_port, device, processing, lindley, propagation, feeder, place } = self;
         let (until, beyond) = (worker.tally.until, propagation + feeder.processing);
         let keys = Keys::of(device).by_joining(processing);
         let (forwarding, in_port) = (place.forwarding(), feeder.in_port);
@@ -56,13 +120,16 @@ impl Recursion<'_, '_> {
                 Some(port) if joins <= until => {
                     last = joins;
                     fingerprint.add_at(&keys, tau.packet.pid, tau.timestamp, start);
+                    passes.pass(tau, start, end);
                     own.push_changed(port, joins, tau, u8::from(ROUTER), in_port);
                 }
                 _ => {
                     if start > until {
                         late += 1;
+                        worker.log.waits(own_port, tau);
                     } else {
                         fingerprint.add_at(&keys, tau.packet.pid, tau.timestamp, start);
+                        passes.pass(tau, start, end);
                     }
                     worker.land_apart(place, feeder, joins, tau, own);
                 }
@@ -77,8 +144,14 @@ impl Recursion<'_, '_> {
 
     /// To a host.
     #[inline(never)]
-    fn forward_home<L: Told>(self, ingress: [&[Tau]; 2], own: &mut Streams, worker: &mut Worker<L>) {
-        let Recursion { device, processing, lindley, propagation, feeder, place } = self;
+    fn forward_home<const WATCHES: bool>(
+        self,
+        ingress: [&[Tau]; 2],
+        passes: &mut impl Passes,
+        own: &mut Streams,
+        worker: &mut Worker<Log<WATCHES>>,
+    ) {
+        let Recursion { port: own_port, device, processing, lindley, propagation, feeder, place } = self;
         let (until, beyond) = (worker.tally.until, propagation + feeder.processing);
         let (keys, keys_at_host) = (Keys::of(device).by_joining(processing), Keys::of(feeder.device));
         let mut link = *lindley;
@@ -89,14 +162,20 @@ impl Recursion<'_, '_> {
             let joins = end + beyond;
             if start > until {
                 late += 1;
+                worker.log.waits(own_port, tau);
             } else {
                 fingerprint.add_at(&keys, tau.packet.pid, tau.timestamp, start);
+                passes.pass(tau, start, end);
             }
             if joins <= until && place.is_home(&tau.packet) {
                 last = joins;
                 delivered += 1;
                 left.add(tau.packet.pid);
                 fingerprint.add_at(&keys_at_host, tau.packet.pid, joins, joins);
+                if let Some(kept) = &mut worker.log.kept {
+                    let packet = Packet { in_port: feeder.in_port, ..tau.packet };
+                    kept.arrived.push((feeder.device, Tau { timestamp: joins, packet }));
+                }
             } else {
                 worker.land_apart(place, feeder, joins, tau, own);
             }

@@ -2,6 +2,7 @@
 
 use super::streams::Streams;
 use super::worker::Worker;
+use crate::engine::collector::SourceCollector;
 use crate::engine::contract::{CHECKED, InOrder};
 use crate::engine::fingerprint::PacketSum;
 use crate::engine::network::{Feeder, Network, Wire};
@@ -52,7 +53,7 @@ const UNSEEN: u32 = u32::MAX;
 const SEEN: u32 = u32::MAX - 1;
 
 impl StreamSource {
-    /// A source of which the first packet has been read; `watched` says whether it is told where packets come from.
+    /// A source of which the first packet has been read; `with_origins` says whether it matters where packets come from.
     ///
     /// # Errors
     /// The first packet cannot be had.
@@ -61,7 +62,7 @@ impl StreamSource {
         number: usize,
         injection: Injection,
         seed: u64,
-        watched: bool,
+        with_origins: bool,
     ) -> Result<Self, EngineError> {
         let (processing, wire) = match injection.at {
             InjectionPoint::Egress(port) => (Span::ZERO, Some((port, network.wire(port, seed)))),
@@ -70,7 +71,7 @@ impl StreamSource {
         let mut source = StreamSource {
             injection,
             number,
-            ahead: Batch::new(watched),
+            ahead: Batch::new(with_origins),
             is_read: false,
             sent: 0,
             order: InOrder::default(),
@@ -83,6 +84,11 @@ impl StreamSource {
         };
         source.read_on(Time::ZERO, 1)?;
         Ok(source)
+    }
+
+    /// Whether packets may arrive before others that started earlier.
+    pub fn breaks_order(&self) -> bool {
+        self.wire.as_ref().is_some_and(|(_, wire)| wire.breaks_order())
     }
 
     /// The event of its next packet.
@@ -157,8 +163,7 @@ impl StreamSource {
         &mut self,
         network: &Network,
         end: Time,
-        own: &mut Streams,
-        injected: &mut Vec<Sent>,
+        mut out: Output<'_>,
         worker: &mut Worker<L>,
     ) {
         let before = end - self.processing;
@@ -166,10 +171,10 @@ impl StreamSource {
         let Some(last) = count.checked_sub(1) else { return };
         worker.tally.now = worker.tally.now.max(self.ahead.taus[last].timestamp + self.processing);
         match self.first_port {
-            FirstPort::Always(port) if !L::WATCHES && self.wire.is_none() => {
-                self.send_all(network, count, port, own, worker);
+            FirstPort::Always(port) if self.ahead.origins.is_none() && self.wire.is_none() => {
+                self.send_all(network, count, port, &mut out, worker);
             }
-            _ => self.send_each(network, count, own, injected, worker),
+            _ => self.send_each(network, count, &mut out, worker),
         }
         self.ahead.forget(count);
     }
@@ -180,22 +185,27 @@ impl StreamSource {
         network: &Network,
         count: usize,
         port: PortId,
-        own: &mut Streams,
+        out: &mut Output<'_>,
         worker: &mut Worker<L>,
     ) {
         let Feeder { processing, in_port, .. } = network.feeders[network.feeder_of(self.number)];
         let mut pid = network.pid(self.number, self.sent);
         let step = network.pid(self.number, self.sent + 1) - pid;
         let mut entered = PacketSum::default();
-        let (stream, fids) = (own.stream(port), &self.fids[..]);
+        let (stream, fids) = (out.streams.stream(port), &self.fids[..]);
         let sent = stream.len();
         stream.extend_from_slice(&self.ahead.taus[..count]);
         for tau in &mut stream[sent..] {
             entered.add(pid);
-            tau.timestamp = tau.timestamp + processing;
+            let local = tau.packet.fid;
             tau.packet.pid = pid;
-            tau.packet.fid = fids[tau.packet.fid as usize];
+            tau.packet.fid = fids[local as usize];
             tau.packet.in_port = in_port;
+            if let Some(collected) = &mut out.collected {
+                // Where packets are wanted one by one, they are sent one by one, with their records.
+                collected.enter(tau, local, None);
+            }
+            tau.timestamp = tau.timestamp + processing;
             pid += step;
         }
         self.sent += count as u64;
@@ -207,22 +217,21 @@ impl StreamSource {
         &mut self,
         network: &Network,
         count: usize,
-        own: &mut Streams,
-        injected: &mut Vec<Sent>,
+        out: &mut Output<'_>,
         worker: &mut Worker<L>,
     ) {
         let feeder = &network.feeders[network.feeder_of(self.number)];
         let place = network.landing(feeder);
         let mut wire = self.wire.take();
         for number in 0..count {
-            let tau = self.inject(network, number, injected, worker);
+            let tau = self.inject(network, number, out.sent, out.collected.as_deref_mut(), worker);
             match &mut wire {
                 None => {
-                    worker.land(&place, feeder, tau.timestamp + feeder.processing, &tau, own);
+                    worker.land(&place, feeder, tau.timestamp + feeder.processing, &tau, out.streams);
                 }
                 Some((port, wire)) => {
                     let device = network.topology.port(*port).device;
-                    worker.carry(&place, feeder, (device, *port, wire), tau, own);
+                    worker.carry(&place, feeder, (device, *port, wire), tau, out.streams);
                 }
             }
         }
@@ -235,6 +244,7 @@ impl StreamSource {
         network: &Network,
         number: usize,
         injected: &mut Vec<Sent>,
+        collected: Option<&mut SourceCollector>,
         worker: &mut Worker<L>,
     ) -> Tau {
         let mut tau = self.ahead.taus[number];
@@ -244,10 +254,14 @@ impl StreamSource {
         tau.packet.in_port = network.feeders[network.feeder_of(self.number)].in_port;
         self.sent += 1;
         worker.tally.inject(tau.packet.pid);
+        let origin = self.ahead.origins.as_ref().map(|origins| origins[number]);
+        if let Some(collected) = collected {
+            let record = origin.filter(|_| collected.packets).map(|origin| origin.record);
+            collected.enter(&tau, local, record);
+        }
         if L::WATCHES
-            && let Some(origins) = &self.ahead.origins
+            && let Some(Origin { record, match_key }) = origin
         {
-            let Origin { record, match_key } = origins[number];
             injected.push(Sent { tau, source: self.number as u32, local, record, match_key });
         }
         tau
@@ -273,15 +287,25 @@ impl StreamSource {
         network: &Network,
         until: Time,
         injected: &mut Vec<Sent>,
+        mut collected: Option<&mut SourceCollector>,
         worker: &mut Worker<L>,
     ) {
         let count = self.ahead.taus.partition_point(|tau| tau.timestamp <= until);
         for number in 0..count {
-            let tau = self.inject(network, number, injected, worker);
+            let tau = self.inject(network, number, injected, collected.as_deref_mut(), worker);
             worker.tally.keep(tau.packet.pid);
         }
         self.ahead.forget(count);
     }
+}
+
+/// Where a source's packets go.
+pub(super) struct Output<'a> {
+    pub streams: &'a mut Streams,
+    /// For the observer.
+    pub sent: &'a mut Vec<Sent>,
+    /// For the statistics.
+    pub collected: Option<&'a mut SourceCollector>,
 }
 
 /// A packet that a source has sent, to be told to the observer.

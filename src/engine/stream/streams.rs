@@ -1,5 +1,6 @@
 //! The streams between ports: what feeders bring.
 
+use crate::engine::chunks::Chunks;
 use crate::engine::network::Network;
 use crate::packet::{Packet, Tau};
 use crate::topology::PortId;
@@ -9,47 +10,73 @@ use crate::units::Time;
 /// at which it joins the port's PTM.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    by_port: Vec<Vec<Tau>>,
+    by_port: Vec<Stream>,
     first_port: usize,
+    /// What joins at this instant or later is far: no visit of this window asks for it.
+    horizon: Time,
+    /// Packets may be appended that arrive before others: nothing is far.
+    is_unordered: bool,
+}
+
+/// What goes to one port.
+#[derive(Debug, Default)]
+struct Stream {
+    near: Vec<Tau>,
+    /// All later than what is near: what waits long before a slow link.
+    far: Chunks<Tau, 256>,
 }
 
 impl Streams {
-    pub fn new(network: &Network, feeder: usize) -> Self {
+    pub fn new(network: &Network, feeder: usize, is_unordered: bool) -> Self {
         let device = network.feeders[feeder].device;
         let ports = network.topology.device(device).ports.len();
         Streams {
-            by_port: (0..ports).map(|_| Vec::new()).collect(),
+            by_port: (0..ports).map(|_| Stream::default()).collect(),
             first_port: network.nodes[device.index()].first_port,
+            horizon: Time::ZERO,
+            is_unordered,
         }
     }
 
-    /// Forgets what every port has taken: all before `start`.
-    pub fn forget_before(&mut self, start: Time) {
-        for stream in &mut self.by_port {
+    /// A window begins: forgets what every port has taken, which is all before `start`, and brings near what joins within
+    /// the window, which ends at `end`, or soon after.
+    pub fn begin(&mut self, start: Time, end: Time) {
+        self.horizon = if self.is_unordered { Time::NEVER } else { end + end.since(start) };
+        for Stream { near, far } in &mut self.by_port {
             // What is left is little: it is on its way while the window ends.
-            let left = stream.iter().rev().take_while(|tau| tau.timestamp >= start).count();
-            if left < stream.len() {
-                stream.drain(..stream.len() - left);
+            let left = near.iter().rev().take_while(|tau| tau.timestamp >= start).count();
+            if left < near.len() {
+                near.drain(..near.len() - left);
             }
+            let comes = |tau: &Tau| {
+                let comes = tau.timestamp < self.horizon;
+                if comes {
+                    near.push(*tau);
+                }
+                comes
+            };
+            far.forget_while(comes);
         }
     }
 
     #[inline]
     pub fn to(&self, port: PortId) -> &[Tau] {
-        &self.by_port[port.index() - self.first_port]
+        &self.by_port[port.index() - self.first_port].near
     }
 
     /// A packet for a port, with what changes on its way there.
     #[inline(always)]
     pub fn push_changed(&mut self, port: PortId, joins: Time, tau: &Tau, hops_counted: u8, in_port: u16) {
         let packet = Packet { in_port, ttl: tau.packet.ttl - hops_counted, ..tau.packet };
-        self.stream(port).push(Tau { timestamp: joins, packet });
+        let tau = Tau { timestamp: joins, packet };
+        let stream = &mut self.by_port[port.index() - self.first_port];
+        if joins < self.horizon { stream.near.push(tau) } else { stream.far.push(tau) }
     }
 
-    /// What goes to a port.
+    /// What goes to a port within this window.
     #[inline]
     pub fn stream(&mut self, port: PortId) -> &mut Vec<Tau> {
-        &mut self.by_port[port.index() - self.first_port]
+        &mut self.by_port[port.index() - self.first_port].near
     }
 
     /// The last packet for a port overtakes those that arrive after it.

@@ -2,11 +2,13 @@
 
 use super::streams::Streams;
 use crate::engine::Dropped;
+use crate::engine::collector::AllInside;
 use crate::engine::network::{Feeder, Landing, LandingPlace, Wire};
 use crate::engine::tally::Tally;
-use crate::engine::told::Told;
+use crate::engine::told::{Log, Told};
 use crate::packet::{Packet, Tau};
 use crate::ptm::{Departure, Loss};
+use crate::statistics::{Passed, PortStatistics};
 use crate::topology::{DeviceId, PortId};
 use crate::units::{Span, Time};
 
@@ -19,6 +21,36 @@ pub(super) struct Worker<L> {
     pub merged: Vec<Tau>,
     pub departures: Vec<Departure>,
     pub losses: Vec<Loss>,
+    /// How long packets waited, in picoseconds.
+    pub waiting: Vec<u64>,
+}
+
+impl<const WATCHES: bool> Worker<Log<WATCHES>> {
+    /// Records packets that passed a port.
+    pub fn record<'d>(
+        &mut self,
+        statistics: &mut PortStatistics,
+        inside: &AllInside<'_>,
+        wire: &Wire,
+        departures: impl Iterator<Item = &'d Departure>,
+    ) {
+        self.waiting.clear();
+        let (mut bytes, mut busy, mut free) = (0, Span::ZERO, Time::ZERO);
+        for Departure { tau: joined, start } in departures {
+            self.waiting.push(start.since(joined.timestamp).as_ps());
+            let transmission = wire.transmission(joined.packet.length);
+            bytes += u64::from(joined.packet.length);
+            busy += transmission;
+            free = *start + transmission;
+            if inside.pass(&joined.packet) {
+                statistics.marked += 1;
+                if let Some(kept) = &mut self.log.kept {
+                    kept.marked.push(joined.packet.fid);
+                }
+            }
+        }
+        statistics.pass(&Passed { waiting: &self.waiting, bytes, busy, free });
+    }
 }
 
 impl<L: Told> Worker<L> {
@@ -31,6 +63,7 @@ impl<L: Told> Worker<L> {
             merged: Vec::new(),
             departures: Vec::new(),
             losses: Vec::new(),
+            waiting: Vec::new(),
         }
     }
 

@@ -36,6 +36,24 @@ pub struct Percentiles {
     pub p999: u64,
 }
 
+impl Percentiles {
+    /// Those that `quantile` gives for each part.
+    pub(super) fn of(quantile: impl Fn(f64) -> Option<u64>) -> Option<Self> {
+        Some(Percentiles {
+            p50: quantile(0.5)?,
+            p90: quantile(0.9)?,
+            p99: quantile(0.99)?,
+            p999: quantile(0.999)?,
+        })
+    }
+
+    /// Those of sorted values; `None` without any.
+    pub(super) fn of_sorted(sorted: &[u64]) -> Option<Self> {
+        let rank = |part: f64| ((part * sorted.len() as f64).ceil() as usize).max(1);
+        Percentiles::of(|part| sorted.get(rank(part) - 1).copied())
+    }
+}
+
 impl Default for Quantiles {
     fn default() -> Self {
         Quantiles(Kept::Values(Vec::new()))
@@ -43,16 +61,18 @@ impl Default for Quantiles {
 }
 
 impl Quantiles {
-    /// Takes in a value.
+    /// Takes in values, each with `plus` added.
     #[inline]
-    pub fn record(&mut self, value: u64) {
+    pub fn record_all(&mut self, values: &[u64], plus: u64) {
         match &mut self.0 {
-            Kept::Buckets(histogram) => histogram.record(value.into()),
-            Kept::Values(values) if values.len() < EXACT => values.push(value),
-            Kept::Values(values) => {
+            Kept::Buckets(histogram) => histogram.record_all(values, plus),
+            Kept::Values(kept) if kept.len() + values.len() <= EXACT => {
+                kept.extend(values.iter().map(|value| value.saturating_add(plus)));
+            }
+            Kept::Values(kept) => {
                 let mut histogram = Histogram::new(PRECISION);
-                values.iter().for_each(|value| histogram.record((*value).into()));
-                histogram.record(value.into());
+                histogram.record_all(kept, 0);
+                histogram.record_all(values, plus);
                 self.0 = Kept::Buckets(Box::new(histogram));
             }
         }
@@ -60,23 +80,14 @@ impl Quantiles {
 
     /// The percentiles; `None` without values.
     pub fn percentiles(&self) -> Option<Percentiles> {
-        let of = |quantile: &dyn Fn(f64) -> Option<u64>| {
-            Some(Percentiles {
-                p50: quantile(0.5)?,
-                p90: quantile(0.9)?,
-                p99: quantile(0.99)?,
-                p999: quantile(0.999)?,
-            })
-        };
         match &self.0 {
             Kept::Buckets(histogram) => {
-                of(&|part| histogram.quantile(part).and_then(|value| u64::try_from(value).ok()))
+                Percentiles::of(|part| histogram.quantile(part).and_then(|value| u64::try_from(value).ok()))
             }
             Kept::Values(values) => {
                 let mut sorted = values.clone();
                 sorted.sort_unstable();
-                let rank = |part: f64| ((part * sorted.len() as f64).ceil() as usize).max(1);
-                of(&|part| sorted.get(rank(part) - 1).copied())
+                Percentiles::of_sorted(&sorted)
             }
         }
     }
@@ -100,7 +111,7 @@ mod tests {
             let mut quantiles = Quantiles::default();
             for (value, shift) in &mut values {
                 *value >>= *shift;
-                quantiles.record(*value);
+                quantiles.record_all(&[*value - *value / 3], *value / 3);
             }
             let mut sorted: Vec<u64> = values.iter().map(|(value, _)| *value).collect();
             sorted.sort_unstable();

@@ -1,0 +1,103 @@
+//! [`Chunks`]: a queue that may become long, and gives its memory back as it becomes short.
+
+use std::collections::VecDeque;
+
+/// Values in a row, to which more are appended and of which the first are taken, in chunks of `N`.
+#[derive(Debug)]
+pub(super) struct Chunks<T, const N: usize> {
+    chunks: VecDeque<Vec<T>>,
+    /// Values of the first chunk that have been taken.
+    taken: usize,
+}
+
+impl<T, const N: usize> Default for Chunks<T, N> {
+    fn default() -> Self {
+        Chunks { chunks: VecDeque::new(), taken: 0 }
+    }
+}
+
+impl<T, const N: usize> Chunks<T, N> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match self.chunks.back() {
+            Some(last) => (self.chunks.len() - 1) * N + last.len() - self.taken,
+            None => 0,
+        }
+    }
+
+    #[inline]
+    pub fn push(&mut self, value: T) {
+        match self.chunks.back_mut() {
+            // A chunk grows up to its size as a vector does: many queues stay short.
+            Some(last) if last.len() < N => last.push(value),
+            _ => {
+                let mut chunk = Vec::with_capacity(if self.chunks.is_empty() { 4 } else { N });
+                chunk.push(value);
+                self.chunks.push_back(chunk);
+            }
+        }
+    }
+
+    /// The value at a place, counted from the first that has not been taken.
+    #[inline]
+    pub fn get(&self, place: usize) -> Option<&T> {
+        let place = place + self.taken;
+        self.chunks.get(place / N)?.get(place % N)
+    }
+
+    /// Takes those at the front that are to be forgotten; gives their number.
+    pub fn forget_while(&mut self, mut forget: impl FnMut(&T) -> bool) -> usize {
+        let mut count = 0;
+        while let Some(chunk) = self.chunks.front() {
+            let more = chunk[self.taken..].iter().take_while(|value| forget(value)).count();
+            count += more;
+            self.taken += more;
+            if self.taken < chunk.len() {
+                break;
+            }
+            self.chunks.pop_front();
+            self.taken = 0;
+        }
+        count
+    }
+
+    /// All in order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.chunks.iter().flatten().skip(self.taken)
+    }
+
+    /// Takes all.
+    pub fn clear(&mut self) {
+        self.chunks.clear();
+        self.taken = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn they_are_a_queue(steps in prop::collection::vec((0..9u32, 0..9usize), 0..100)) {
+            let (mut chunks, mut queue, mut next) = (Chunks::<u32, 4>::default(), VecDeque::new(), 0);
+            for (push, take) in steps {
+                for _ in 0..push {
+                    chunks.push(next);
+                    queue.push_back(next);
+                    next += 1;
+                }
+                let until = queue.front().copied().unwrap_or(0) + take as u32;
+                let count = queue.iter().take_while(|value| **value < until).count();
+                queue.drain(..count);
+                prop_assert_eq!(chunks.forget_while(|value| *value < until), count);
+                prop_assert_eq!(chunks.len(), queue.len());
+                prop_assert!(chunks.iter().eq(&queue));
+                prop_assert!((0..20).all(|place| chunks.get(place) == queue.get(place)));
+            }
+            chunks.clear();
+            prop_assert_eq!(chunks.len(), 0);
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! Collects the statistics of a run while it goes on.
+//!
+//! A port's belong to the port, a flow's to the host where it ends, a source's to the source: threads that visit different
+//! ones record at once, and nothing is merged that depends on their order.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use super::inside::{Inside, InsidePacket};
+use super::{Dropped, Hop, Settings};
+use crate::flow::Flows;
+use crate::link::Transmission;
+use crate::packet::{CE, DropReason, Packet, Tau};
+use crate::statistics::{Delivery, End, EndedPacket, FlowStatistics, PortStatistics, Statistics};
+use crate::topology::{DeviceId, DeviceKind, PortId, Topology};
+use crate::units::{Span, Time};
+
+/// What has been collected so far.
+pub(super) struct Collector {
+    /// Whether the packets are wanted one by one.
+    pub packets: bool,
+    /// By number of the source.
+    pub sources: Vec<SourceCollector>,
+    /// By number of the port; the stream engine has them at its own.
+    pub ports: Vec<PortStatistics>,
+    /// By number of the port: of its link.
+    transmissions: Vec<Transmission>,
+    /// By `fid`.
+    flows: Vec<FlowRecord>,
+    hosts: Vec<Host>,
+    /// By device: its number among the hosts.
+    host_of: Vec<u32>,
+    /// By device.
+    processing: Vec<Span>,
+    drops: BTreeMap<(DeviceId, Option<PortId>, DropReason), u64>,
+    /// Lost packets, with the instant of the loss, that are not settled yet.
+    lost: Vec<(Time, EndedPacket)>,
+    settled: Vec<(Time, EndedPacket)>,
+    rows: Vec<EndedPacket>,
+}
+
+/// What is kept of a source.
+#[derive(Default)]
+pub(super) struct SourceCollector {
+    /// Its packets inside.
+    pub inside: Inside,
+    /// Whether packets are wanted one by one.
+    pub packets: bool,
+    /// By the source's own number of the flow.
+    sent: Vec<Sent>,
+}
+
+/// What a source sent of a flow.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    fid: u32,
+    packets: u64,
+    bytes: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct FlowRecord {
+    /// Its number among those that end at its host.
+    place: u32,
+    /// The source of its first packet.
+    source: u32,
+    dropped: u64,
+    marked: u64,
+}
+
+/// What is kept where flows end.
+#[derive(Default)]
+struct Host {
+    device: Option<DeviceId>,
+    deliveries: Vec<Delivery>,
+    /// By place: the flow.
+    fids: Vec<u32>,
+    /// Those that have arrived and are not settled yet.
+    arrived: Vec<Tau>,
+    settled: Vec<(Time, EndedPacket)>,
+}
+
+/// No flow.
+const NONE: u32 = u32::MAX;
+
+/// The packets inside, of all sources.
+#[derive(Clone, Copy)]
+pub(super) struct AllInside<'a> {
+    sources: &'a [SourceCollector],
+    /// Whether packets are wanted one by one.
+    pub packets: bool,
+}
+
+impl AllInside<'_> {
+    /// A packet and the number of its source.
+    #[inline]
+    fn find(&self, pid: u64) -> Option<(u32, InsidePacket<'_>)> {
+        // As `Network::pid` numbers them.
+        let sources = self.sources.len() as u64;
+        let (source, number) = (pid % sources, pid / sources);
+        Some((source as u32, self.sources[source as usize].inside.packet(number)?))
+    }
+
+    /// A packet passed a port; whether it carries a mark from there.
+    #[inline]
+    pub fn pass(&self, packet: &Packet) -> bool {
+        if !self.packets && packet.ecn != CE {
+            return false;
+        }
+        let before = self.find(packet.pid).map(|(_, inside)| inside.pass(packet.ecn));
+        packet.ecn == CE && before != Some(CE)
+    }
+}
+
+impl SourceCollector {
+    /// A packet enters, of the source's flow `local`; `record` is its number in what the source reads, where packets are
+    /// wanted one by one.
+    #[inline]
+    pub fn enter(&mut self, tau: &Tau, local: u32, record: Option<u64>) {
+        self.inside.enter(tau, record);
+        let sent = &mut self.sent[local as usize];
+        sent.packets += 1;
+        sent.bytes += u64::from(tau.packet.length);
+    }
+}
+
+impl Collector {
+    /// A collector for a run of these settings, if they ask for one.
+    pub fn new(topology: &Topology, sources: usize, settings: &Settings) -> Option<Self> {
+        if !settings.statistics && !settings.packets {
+            return None;
+        }
+        let mut hosts = Vec::new();
+        let host_of = topology.devices().map(|(id, device)| {
+            if device.kind != DeviceKind::Host {
+                return NONE;
+            }
+            hosts.push(Host { device: Some(id), ..Host::default() });
+            hosts.len() as u32 - 1
+        });
+        let host_of = host_of.collect();
+        let processing: Vec<Span> = topology.devices().map(|(_, device)| device.processing).collect();
+        let ports = topology.ports().map(|(_, port)| PortStatistics::new(processing[port.device.index()]));
+        let links = topology.ports().map(|(_, port)| Transmission::new(&topology.link(port.egress).link));
+        let source = || SourceCollector { packets: settings.packets, ..SourceCollector::default() };
+        Some(Collector {
+            packets: settings.packets,
+            sources: (0..sources).map(|_| source()).collect(),
+            ports: ports.collect(),
+            transmissions: links.collect(),
+            flows: Vec::new(),
+            hosts,
+            host_of,
+            processing,
+            drops: BTreeMap::new(),
+            lost: Vec::new(),
+            settled: Vec::new(),
+            rows: Vec::new(),
+        })
+    }
+
+    /// The flow `local` of a source has the number `fid`, and ends at a host, if it has one.
+    pub fn add_flow(&mut self, fid: u32, (source, local): (usize, u32), host: Option<DeviceId>) {
+        let sent = &mut self.sources[source].sent;
+        if sent.len() <= local as usize {
+            sent.resize(local as usize + 1, Sent { fid: NONE, packets: 0, bytes: 0 });
+        }
+        sent[local as usize].fid = fid;
+        if fid as usize == self.flows.len() {
+            let host = host.and_then(|host| self.hosts.get_mut(self.host_of[host.index()] as usize));
+            let place = host.map_or(NONE, |host| {
+                host.deliveries.push(Delivery::default());
+                host.fids.push(fid);
+                host.fids.len() as u32 - 1
+            });
+            self.flows.push(FlowRecord { place, source: source as u32, dropped: 0, marked: 0 });
+        }
+    }
+
+    /// The packets inside.
+    pub fn inside(&self) -> AllInside<'_> {
+        AllInside { sources: &self.sources, packets: self.packets }
+    }
+
+    /// A packet passed a port, which is one of the collector's.
+    #[inline]
+    pub fn hop(&mut self, hop: &Hop) {
+        let port = &mut self.ports[hop.port.index()];
+        let transmission = self.transmissions[hop.port.index()].time(hop.packet.length);
+        port.pass_one(hop.egress.since(hop.joined), hop.packet.length, transmission, hop.egress);
+        let all = AllInside { sources: &self.sources, packets: self.packets };
+        if all.pass(&hop.packet) {
+            port.marked += 1;
+            self.mark(hop.packet.fid);
+        }
+    }
+
+    /// A packet of a flow was marked.
+    pub fn mark(&mut self, fid: u32) {
+        self.flows[fid as usize].marked += 1;
+    }
+
+    /// A packet has arrived.
+    #[inline]
+    pub fn arrive(&mut self, tau: &Tau, host: DeviceId) {
+        if let Some(host) = self.hosts.get_mut(self.host_of[host.index()] as usize) {
+            host.arrived.push(*tau);
+        }
+    }
+
+    /// A packet is lost; gives the instant at which it had joined a queue.
+    pub fn lose(&mut self, drop: &Dropped) -> Time {
+        let Dropped { tau, device, port, reason, at } = *drop;
+        self.flows[tau.packet.fid as usize].dropped += 1;
+        *self.drops.entry((device, port, reason)).or_default() += 1;
+        let all = AllInside { sources: &self.sources, packets: self.packets };
+        if let Some((source, inside)) = all.find(tau.packet.pid) {
+            let row = inside.row(&tau, source, Some(device), End::Dropped(reason));
+            self.lost.extend(row.map(|row| (at, row)));
+            inside.end();
+        }
+        tau.timestamp + self.processing[device.index()]
+    }
+
+    /// Everything that ends before an instant is known: takes it in.
+    pub fn settle(&mut self, before: Time, pool: Option<&rayon::ThreadPool>) {
+        let all = AllInside { sources: &self.sources, packets: self.packets };
+        let (flows, hosts) = (&self.flows, &mut self.hosts);
+        let settle = |host: &mut Host| host.settle(before, flows, &all);
+        match pool {
+            Some(pool) => pool.install(|| hosts.par_iter_mut().with_min_len(16).for_each(settle)),
+            None => hosts.iter_mut().for_each(settle),
+        }
+        if self.packets {
+            self.settled.clear();
+            self.settled.extend(self.lost.extract_if(.., |(at, _)| *at < before));
+            for host in &mut self.hosts {
+                self.settled.append(&mut host.settled);
+            }
+            self.settled.sort_by_key(|(at, row)| (*at, row.tau.packet.pid));
+            self.rows.clear();
+            self.rows.extend(self.settled.iter().map(|(_, row)| *row));
+        }
+        self.sources.iter_mut().for_each(|source| source.inside.forget());
+    }
+
+    /// The packets that were settled last, by the instant at which they ended and by pid.
+    pub fn rows(&self) -> &[EndedPacket] {
+        &self.rows
+    }
+
+    /// The packets that are still inside when the run ends, by pid.
+    pub fn rows_inside(&self) -> Vec<EndedPacket> {
+        let sources = self.sources.len() as u64;
+        let rows = (0..).zip(&self.sources).flat_map(|(source, collected)| {
+            let left = collected.inside.left();
+            left.filter_map(move |(number, packet)| {
+                packet.row_inside(number * sources + source, source as u32)
+            })
+        });
+        let mut rows: Vec<EndedPacket> = rows.collect();
+        rows.sort_unstable_by_key(|row| row.tau.packet.pid);
+        rows
+    }
+
+    /// What the whole run kept.
+    pub fn finish(self, keys: &Flows) -> Statistics {
+        let Collector { sources, ports, flows, hosts, drops, .. } = self;
+        let mut statistics = Statistics { flows: Vec::with_capacity(flows.len()), ports, drops };
+        for (fid, flow) in (0..).zip(flows) {
+            let Some(key) = keys.key(fid) else { continue };
+            statistics.flows.push(FlowStatistics {
+                key: *key,
+                source: flow.source,
+                injected: 0,
+                injected_bytes: 0,
+                dropped: flow.dropped,
+                marked: flow.marked,
+                delivery: Delivery::default(),
+            });
+        }
+        for Host { deliveries, fids, .. } in hosts {
+            for (fid, delivery) in fids.into_iter().zip(deliveries) {
+                statistics.flows[fid as usize].delivery = delivery;
+            }
+        }
+        for sent in sources.iter().flat_map(|source| &source.sent).filter(|sent| sent.fid != NONE) {
+            let flow = &mut statistics.flows[sent.fid as usize];
+            flow.injected += sent.packets;
+            flow.injected_bytes += sent.bytes;
+        }
+        statistics
+    }
+}
+
+impl Host {
+    /// Takes in what arrived before an instant.
+    fn settle(&mut self, before: Time, flows: &[FlowRecord], all: &AllInside<'_>) {
+        let Host { device, deliveries, arrived, settled, .. } = self;
+        if arrived.is_empty() {
+            return;
+        }
+        let order = |tau: &Tau| (tau.timestamp, tau.packet.pid);
+        if !arrived.is_sorted_by_key(order) {
+            arrived.sort_by_key(order);
+        }
+        let count = arrived.partition_point(|tau| tau.timestamp < before);
+        for tau in arrived.drain(..count) {
+            let pid = tau.packet.pid;
+            let Some((source, inside)) = all.find(pid) else { continue };
+            let place = flows[tau.packet.fid as usize].place;
+            if let Some(delivery) = deliveries.get_mut(place as usize) {
+                delivery.arrive(pid, inside.injected(), tau.timestamp);
+            }
+            let row = inside.row(&tau, source, *device, End::Delivered);
+            settled.extend(row.map(|row| (tau.timestamp, row)));
+            inside.end();
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The packets of a source that are inside the network, as statistics need them.
+
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use rustc_hash::FxHashMap;
+
+use super::chunks::Chunks;
+use crate::packet::{Packet, Tau};
+use crate::statistics::{End, EndedPacket};
+use crate::topology::DeviceId;
+use crate::units::Time;
+
+/// So many packets are held before it is asked whether most of them have long ended.
+const FEW: usize = 4_096;
+
+/// Packets in a row.
+const CHUNK: usize = 512;
+
+/// The packets of one source from the oldest inside to the newest, by their number. A packet is with one thread at a time,
+/// so that nothing is ordered by the atomics.
+#[derive(Debug)]
+pub(super) struct Inside {
+    /// The number of the first.
+    first: u64,
+    entered: Chunks<Entered, CHUNK>,
+    /// Of the same packets, where they are wanted one by one; otherwise empty.
+    details: Chunks<Details, CHUNK>,
+    /// Those inside for much longer than most.
+    old: FxHashMap<u64, (Entered, Option<Details>)>,
+    /// With so many it is asked again how many of them are still inside.
+    ask_at: usize,
+}
+
+/// What statistics need of a packet.
+#[derive(Debug)]
+struct Entered {
+    /// When; [`ENDED`] once the packet has ended.
+    at: AtomicU64,
+    /// Its ECN field, as the last port that it passed left it.
+    ecn: AtomicU8,
+}
+
+/// No instant of a run.
+const ENDED: u64 = u64::MAX;
+
+/// What the table of packets needs beside.
+#[derive(Debug)]
+struct Details {
+    /// Its number in what its source reads.
+    record: u64,
+    fid: u32,
+    length: u32,
+    /// The devices that it has passed.
+    hops: AtomicU32,
+}
+
+/// A packet inside.
+#[derive(Clone, Copy)]
+pub(super) struct InsidePacket<'a> {
+    entered: &'a Entered,
+    details: Option<&'a Details>,
+}
+
+impl Default for Inside {
+    fn default() -> Self {
+        let (entered, details) = (Chunks::default(), Chunks::default());
+        Inside { first: 0, entered, details, old: FxHashMap::default(), ask_at: FEW }
+    }
+}
+
+impl Inside {
+    /// The next packet of the source; `record` is its number in what the source reads, where packets are wanted one by one.
+    #[inline]
+    pub fn enter(&mut self, tau: &Tau, record: Option<u64>) {
+        let Packet { fid, length, ecn, .. } = tau.packet;
+        let at = AtomicU64::new(tau.timestamp.as_ps());
+        self.entered.push(Entered { at, ecn: AtomicU8::new(ecn) });
+        if let Some(record) = record {
+            self.details.push(Details { record, fid, length, hops: AtomicU32::new(0) });
+        }
+    }
+
+    /// A packet that is inside.
+    #[inline]
+    pub fn packet(&self, number: u64) -> Option<InsidePacket<'_>> {
+        match number.checked_sub(self.first) {
+            Some(place) => {
+                let (entered, details) =
+                    (self.entered.get(place as usize)?, self.details.get(place as usize));
+                Some(InsidePacket { entered, details })
+            }
+            None => {
+                let (entered, details) = self.old.get(&number)?;
+                Some(InsidePacket { entered, details: details.as_ref() })
+            }
+        }
+    }
+
+    /// Forgets the packets that have ended.
+    pub fn forget(&mut self) {
+        let count = self.entered.forget_while(Entered::has_ended);
+        self.forget_details(count);
+        if !self.old.is_empty() {
+            self.old.retain(|_, (entered, _)| !entered.has_ended());
+        }
+        if self.entered.len() > self.ask_at {
+            let inside = self.entered.iter().filter(|entered| !entered.has_ended()).count();
+            if inside < self.entered.len() / 8 {
+                self.age();
+            }
+            self.ask_at = (2 * self.entered.len()).max(FEW);
+        }
+    }
+
+    /// Those inside become old.
+    fn age(&mut self) {
+        for place in 0..self.entered.len() {
+            let Some(entered) = self.entered.get(place).filter(|entered| !entered.has_ended()) else {
+                continue;
+            };
+            let copy = (entered.copy(), self.details.get(place).map(Details::copy));
+            self.old.insert(self.first + place as u64, copy);
+        }
+        let count = self.entered.len();
+        self.entered.clear();
+        self.forget_details(count);
+    }
+
+    /// The first `count` have gone.
+    fn forget_details(&mut self, count: usize) {
+        self.first += count as u64;
+        let mut left = count;
+        self.details.forget_while(|_| {
+            let forget = left > 0;
+            left = left.saturating_sub(1);
+            forget
+        });
+    }
+
+    /// Those still inside, by number.
+    pub fn left(&self) -> impl Iterator<Item = (u64, InsidePacket<'_>)> {
+        let numbers = self.old.keys().copied().chain((self.first..).take(self.entered.len()));
+        let found = numbers.filter_map(|number| Some((number, self.packet(number)?)));
+        found.filter(|(_, packet)| !packet.entered.has_ended())
+    }
+}
+
+impl Entered {
+    fn has_ended(&self) -> bool {
+        self.at.load(Relaxed) == ENDED
+    }
+
+    fn copy(&self) -> Self {
+        Entered { at: AtomicU64::new(self.at.load(Relaxed)), ecn: AtomicU8::new(self.ecn.load(Relaxed)) }
+    }
+}
+
+impl Details {
+    fn copy(&self) -> Self {
+        Details { hops: AtomicU32::new(self.hops.load(Relaxed)), ..*self }
+    }
+}
+
+impl InsidePacket<'_> {
+    /// When it was injected.
+    #[inline]
+    pub fn injected(&self) -> Time {
+        Time::from_ps(self.entered.at.load(Relaxed))
+    }
+
+    /// It passed a device, which left its ECN field as it is; gives the field as it was.
+    #[inline]
+    pub fn pass(&self, ecn: u8) -> u8 {
+        if let Some(details) = self.details {
+            details.hops.store(details.hops.load(Relaxed) + 1, Relaxed);
+        }
+        let before = self.entered.ecn.load(Relaxed);
+        self.entered.ecn.store(ecn, Relaxed);
+        before
+    }
+
+    /// Its way is at an end.
+    #[inline]
+    pub fn end(&self) {
+        self.entered.at.store(ENDED, Relaxed);
+    }
+
+    /// What became of it, where packets are wanted one by one: `tau` is where, in the words of [`EndedPacket`].
+    pub fn row(&self, tau: &Tau, source: u32, device: Option<DeviceId>, end: End) -> Option<EndedPacket> {
+        let details = self.details?;
+        // A mark of the queue that then lost the packet has left no port, and counts nowhere.
+        let packet = Packet { ecn: self.entered.ecn.load(Relaxed), ..tau.packet };
+        let (record, hops, injected) = (details.record, details.hops.load(Relaxed), self.injected());
+        Some(EndedPacket { tau: Tau { packet, ..*tau }, source, record, injected, hops, device, end })
+    }
+
+    /// It is still inside when the run ends.
+    pub fn row_inside(&self, pid: u64, source: u32) -> Option<EndedPacket> {
+        let Details { fid, length, .. } = *self.details?;
+        let packet = Packet { pid, fid, length, ..Packet::default() };
+        self.row(&Tau { timestamp: self.injected(), packet }, source, None, End::Inside)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Packets enter and end in any order, some very late, and are found by their number all the while.
+        #[test]
+        fn every_packet_inside_is_found(ends in prop::collection::vec(0..100u64, 1..200), few in 1..20usize) {
+            let mut inside = Inside { ask_at: few, ..Inside::default() };
+            let mut left: Vec<u64> = Vec::new();
+            for (number, end) in (0..).zip(ends) {
+                let packet = Packet { pid: number, length: number as u32, ..Packet::default() };
+                inside.enter(&Tau { timestamp: Time::from_ps(number), packet }, Some(7 * number));
+                left.push(number);
+                // Some end at once, some never.
+                for place in (0..left.len()).rev().filter(|place| (*place as u64 + end) % 3 == 0 && end > 9) {
+                    inside.packet(left.remove(place)).unwrap().end();
+                }
+                inside.forget();
+                for number in &left {
+                    let row = inside.packet(*number).unwrap().row_inside(*number, 0).unwrap();
+                    prop_assert_eq!((row.injected.as_ps(), row.record), (*number, 7 * number));
+                }
+            }
+            let mut rest: Vec<u64> = inside.left().map(|(number, _)| number).collect();
+            rest.sort_unstable();
+            prop_assert_eq!(rest, left);
+        }
+    }
+
+    #[test]
+    fn what_stays_forever_keeps_nothing_else() {
+        let mut inside = Inside::default();
+        for number in 0..1_000_000 {
+            inside.enter(&Tau::default(), None);
+            if number > 0 {
+                inside.packet(number).unwrap().end();
+            }
+            inside.forget();
+        }
+        assert!(inside.entered.len() < 4 * FEW && inside.old.len() == 1);
+        assert_eq!(inside.packet(0).map(|packet| packet.injected()), Some(Time::ZERO));
+    }
+}

@@ -1,0 +1,30 @@
+//! What a run keeps of its ports, of its flows and of its packets.
+
+mod flow;
+mod packet;
+mod port;
+mod quantiles;
+mod sketch;
+
+use std::collections::BTreeMap;
+
+pub use flow::{Delivery, FlowStatistics};
+pub use packet::{End, EndedPacket};
+pub(crate) use port::Passed;
+pub use port::PortStatistics;
+pub use quantiles::{Percentiles, Quantiles};
+pub use sketch::Sketch;
+
+use crate::packet::DropReason;
+use crate::topology::{DeviceId, PortId};
+
+/// What a whole run kept.
+#[derive(Debug, Clone, Default)]
+pub struct Statistics {
+    /// By `fid`.
+    pub flows: Vec<FlowStatistics>,
+    /// By number of the egress port.
+    pub ports: Vec<PortStatistics>,
+    /// Packets lost, by device, egress port (none for what was lost before one was picked) and reason.
+    pub drops: BTreeMap<(DeviceId, Option<PortId>, DropReason), u64>,
+}

@@ -1,0 +1,169 @@
+//! [`PortStatistics`]: what passed an egress port, and what was lost there.
+
+use super::quantiles::{Percentiles, Quantiles};
+use crate::packet::DropReason;
+use crate::units::{Span, Time};
+
+/// What is kept of one egress port.
+#[derive(Debug, Clone)]
+pub struct PortStatistics {
+    /// Packets that started onto the link.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How long they were transmitted, in all.
+    pub busy: Span,
+    /// When the last transmission ends.
+    pub free: Time,
+    /// Packets that carry a mark from here (RFC 3168).
+    pub marked: u64,
+    /// Who joined the queue: those that passed, were lost from it or before it, or still wait.
+    pub joined: u64,
+    /// Between the ingress of a packet and its joining the queue.
+    processing: Span,
+    waiting_sum: u128,
+    waiting_max: Span,
+    waiting: Quantiles,
+    /// None where packets take no processing: the sojourn is then the waiting.
+    sojourn: Option<Quantiles>,
+    /// By the number of the reason.
+    dropped: [u64; DropReason::ALL.len()],
+    /// How long those waited that were lost.
+    lost_waiting_sum: u128,
+    /// Since when those have waited that wait at the run's end.
+    still: Vec<Time>,
+}
+
+/// Packets that passed a port one after the other.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Passed<'a> {
+    /// How long each waited, in picoseconds, `[packets]`.
+    pub waiting: &'a [u64],
+    /// Their bytes.
+    pub bytes: u64,
+    /// How long they were transmitted, in all.
+    pub busy: Span,
+    /// When the last transmission ends.
+    pub free: Time,
+}
+
+impl PortStatistics {
+    /// An idle port of a device where packets take `processing` before they join a queue.
+    pub fn new(processing: Span) -> Self {
+        PortStatistics {
+            packets: 0,
+            bytes: 0,
+            busy: Span::ZERO,
+            free: Time::ZERO,
+            marked: 0,
+            joined: 0,
+            processing,
+            waiting_sum: 0,
+            waiting_max: Span::ZERO,
+            waiting: Quantiles::default(),
+            sojourn: (processing > Span::ZERO).then(Quantiles::default),
+            dropped: [0; DropReason::ALL.len()],
+            lost_waiting_sum: 0,
+            still: Vec::new(),
+        }
+    }
+
+    /// Packets passed.
+    pub(crate) fn pass(&mut self, passed: &Passed<'_>) {
+        let Passed { waiting, bytes, busy, free } = *passed;
+        if waiting.is_empty() {
+            return;
+        }
+        self.packets += waiting.len() as u64;
+        self.joined += waiting.len() as u64;
+        self.bytes += bytes;
+        self.busy += busy;
+        self.free = free;
+        let (mut sum, mut max) = (0, 0);
+        for &waited in waiting {
+            sum += u128::from(waited);
+            max = waited.max(max);
+        }
+        self.waiting_sum += sum;
+        self.waiting_max = self.waiting_max.max(Span::from_ps(max));
+        self.waiting.record_all(waiting, 0);
+        if let Some(sojourn) = &mut self.sojourn {
+            sojourn.record_all(waiting, self.processing.as_ps());
+        }
+    }
+
+    /// A packet of `length` bytes waited, and started at `egress`.
+    #[inline]
+    pub(crate) fn pass_one(&mut self, waiting: Span, length: u32, transmission: Span, egress: Time) {
+        self.pass(&Passed {
+            waiting: &[waiting.as_ps()],
+            bytes: length.into(),
+            busy: transmission,
+            free: egress + transmission,
+        });
+    }
+
+    /// A packet that joined at `joined` was lost at `at`.
+    pub(crate) fn lose(&mut self, reason: DropReason, joined: Time, at: Time) {
+        self.dropped[reason.number() as usize] += 1;
+        // What is lost on a link has passed the port.
+        if reason != DropReason::LostOnLink {
+            self.joined += 1;
+            self.lost_waiting_sum += u128::from(at.since(joined).as_ps());
+        }
+    }
+
+    /// A packet that joined at `joined` waits at the run's end.
+    pub(crate) fn wait(&mut self, joined: Time) {
+        self.joined += 1;
+        self.still.push(joined);
+    }
+
+    /// Packets lost here for a reason.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped[reason.number() as usize]
+    }
+
+    /// Packets lost here.
+    pub fn dropped_in_all(&self) -> u64 {
+        self.dropped.iter().sum()
+    }
+
+    /// Between joining the queue and the start of transmission: the mean in picoseconds; none without packets.
+    pub fn waiting_mean(&self) -> Option<f64> {
+        (self.packets > 0).then(|| self.waiting_sum as f64 / self.packets as f64)
+    }
+
+    /// The longest waiting time.
+    pub fn waiting_max(&self) -> Span {
+        self.waiting_max
+    }
+
+    /// Percentiles of the waiting time; none without packets.
+    pub fn waiting(&self) -> Option<Percentiles> {
+        self.waiting.percentiles()
+    }
+
+    /// Between ingress and the start of transmission: the mean in picoseconds; none without packets.
+    pub fn sojourn_mean(&self) -> Option<f64> {
+        let processed = u128::from(self.processing.as_ps()) * u128::from(self.packets);
+        (self.packets > 0).then(|| (self.waiting_sum + processed) as f64 / self.packets as f64)
+    }
+
+    /// The longest sojourn time.
+    pub fn sojourn_max(&self) -> Span {
+        if self.packets > 0 { self.waiting_max + self.processing } else { Span::ZERO }
+    }
+
+    /// Percentiles of the sojourn time; none without packets.
+    pub fn sojourn(&self) -> Option<Percentiles> {
+        self.sojourn.as_ref().unwrap_or(&self.waiting).percentiles()
+    }
+
+    /// For how long packets waited by `end`, in all: the integral of their number over the run, in picoseconds.
+    pub fn waited(&self, end: Time) -> u128 {
+        let still = self.still.iter().map(|joined| u128::from(end.since(*joined).as_ps()));
+        // Packets whose egress was known beforehand have it by the end.
+        self.waiting_sum + self.lost_waiting_sum + still.sum::<u128>()
+    }
+}

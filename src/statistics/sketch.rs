@@ -1,0 +1,289 @@
+//! [`Sketch`]: percentiles of a flow's delays, in little memory.
+
+use super::quantiles::Percentiles;
+
+/// So many values are kept as they are.
+const EXACT: usize = 64;
+
+/// Buckets per octave at first, as a power of two.
+const PRECISION: u32 = 7;
+
+/// The most that buckets take, in bytes.
+const BYTES: usize = 3_840;
+
+/// Percentiles of times in picoseconds: exact for up to 64 values; beyond, a sparse log-linear histogram with 128 buckets per
+/// octave, so that each is off by at most 1/256 of itself. The few values that fall into more than 960 buckets (more than
+/// seven full octaves) get buckets of twice the width, as often as needed, and twice the error each time. Where a bucket
+/// holds more than half a million values, there are 480 buckets at most.
+///
+/// The percentile `q` is the smallest value that at least the part `q` of the values does not exceed.
+///
+/// # Memory
+/// 8 B for each of the first 64 values; then 4 B for each bucket in use, and never more than 4 kB.
+///
+/// # Source
+/// The bucket layout of HdrHistogram; that buckets are merged where they are too many, as UDDSketch does (Epicoco et al.,
+/// 2020).
+#[derive(Debug, Clone)]
+pub struct Sketch(Kept);
+
+#[derive(Debug, Clone)]
+enum Kept {
+    Values(Vec<u64>),
+    Narrow(Buckets<u32>),
+    Wide(Buckets<u64>),
+}
+
+impl Default for Sketch {
+    fn default() -> Self {
+        Sketch(Kept::Values(Vec::new()))
+    }
+}
+
+impl Sketch {
+    /// Takes in a value.
+    #[inline]
+    pub fn record(&mut self, value: u64) {
+        match &mut self.0 {
+            Kept::Values(values) if values.len() < EXACT => values.push(value),
+            Kept::Values(values) => {
+                let mut buckets = Buckets::default();
+                values.iter().chain([&value]).for_each(|value| {
+                    buckets.record(*value);
+                });
+                self.0 = Kept::Narrow(buckets);
+            }
+            Kept::Narrow(buckets) => {
+                if !buckets.record(value) {
+                    let mut wide = buckets.widened();
+                    wide.record(value);
+                    self.0 = Kept::Wide(wide);
+                }
+            }
+            Kept::Wide(buckets) => {
+                buckets.record(value);
+            }
+        }
+    }
+
+    /// The percentiles; `None` without values.
+    pub fn percentiles(&self) -> Option<Percentiles> {
+        match &self.0 {
+            Kept::Values(values) => {
+                let mut sorted = values.clone();
+                sorted.sort_unstable();
+                Percentiles::of_sorted(&sorted)
+            }
+            Kept::Narrow(buckets) => buckets.percentiles(),
+            Kept::Wide(buckets) => buckets.percentiles(),
+        }
+    }
+}
+
+/// A bucket: its number in the upper 13 bits, and how many values it holds.
+trait Word: Copy + Into<u64> + TryFrom<u64> {
+    const COUNT_BITS: u32 = 8 * size_of::<Self>() as u32 - 13;
+    const MOST: usize = BYTES / size_of::<Self>();
+
+    fn bucket(self) -> u64 {
+        self.into() >> Self::COUNT_BITS
+    }
+
+    fn count(self) -> u64 {
+        self.into() & ((1 << Self::COUNT_BITS) - 1)
+    }
+
+    /// `None` where there are too many.
+    fn new(bucket: u64, count: u64) -> Option<Self> {
+        let fits = count < 1 << Self::COUNT_BITS;
+        Self::try_from(bucket << Self::COUNT_BITS | count).ok().filter(|_| fits)
+    }
+}
+
+impl Word for u32 {}
+impl Word for u64 {}
+
+/// The buckets in use, in order.
+#[derive(Debug, Clone)]
+struct Buckets<W> {
+    precision: u32,
+    words: Vec<W>,
+    min: u64,
+    max: u64,
+}
+
+impl<W> Default for Buckets<W> {
+    fn default() -> Self {
+        Buckets { precision: PRECISION, words: Vec::new(), min: u64::MAX, max: 0 }
+    }
+}
+
+/// The bucket of a value: below 2^13 for a precision of 7 or less.
+fn bucket_of(value: u64, precision: u32) -> u64 {
+    let octave = (value | 1).ilog2().saturating_sub(precision);
+    (u64::from(octave) << precision) + (value >> octave)
+}
+
+/// The least value of a bucket, and its width as a power of two.
+fn place_of(bucket: u64, precision: u32) -> (u64, u64) {
+    let octave = (bucket >> precision).saturating_sub(1);
+    ((bucket - (octave << precision)) << octave, octave)
+}
+
+impl<W: Word> Buckets<W> {
+    /// Takes in a value; not where its bucket is full.
+    fn record(&mut self, value: u64) -> bool {
+        let word = loop {
+            let bucket = bucket_of(value, self.precision);
+            let place = self.words.partition_point(|word| word.bucket() < bucket);
+            match self.words.get(place) {
+                Some(word) if word.bucket() == bucket => break &mut self.words[place],
+                _ if self.words.len() == W::MOST => {
+                    if !self.coarsen() {
+                        return false;
+                    }
+                }
+                _ => {
+                    let Some(empty) = W::new(bucket, 0) else { return false };
+                    if self.words.len() == self.words.capacity() {
+                        // By a quarter, since many flows are to be held.
+                        let most = W::MOST - self.words.len();
+                        self.words.reserve_exact((self.words.len() / 4).max(8).min(most));
+                    }
+                    self.words.insert(place, empty);
+                    break &mut self.words[place];
+                }
+            }
+        };
+        let Some(more) = W::new(word.bucket(), word.count() + 1) else { return false };
+        *word = more;
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+        true
+    }
+
+    /// Merges neighbours, and whether all of them could take what the other held.
+    fn coarsen(&mut self) -> bool {
+        let coarse = self.precision.saturating_sub(1);
+        let mut merged: Vec<W> = Vec::with_capacity(self.words.len());
+        for word in &self.words {
+            let (bucket, count) =
+                (bucket_of(place_of(word.bucket(), self.precision).0, coarse), word.count());
+            match merged.last_mut().filter(|last| last.bucket() == bucket) {
+                Some(last) => match W::new(bucket, last.count() + count) {
+                    Some(sum) => *last = sum,
+                    None => return false,
+                },
+                None => merged.extend(W::new(bucket, count)),
+            }
+        }
+        merged.shrink_to_fit();
+        (self.words, self.precision) = (merged, coarse);
+        true
+    }
+
+    /// The smallest value that at least a part of the values does not exceed, within the error.
+    fn percentiles(&self) -> Option<Percentiles> {
+        let count: u64 = self.words.iter().map(|word| word.count()).sum();
+        Percentiles::of(|part| {
+            let rank = ((part * count as f64).ceil() as u64).clamp(1, count);
+            if rank == count {
+                return Some(self.max);
+            }
+            let mut below = 0;
+            let holds = |word: &&W| {
+                below += word.count();
+                below >= rank
+            };
+            let (low, octave) = place_of(self.words.iter().find(holds)?.bucket(), self.precision);
+            Some((low + ((1 << octave) - 1) / 2).clamp(self.min, self.max))
+        })
+    }
+}
+
+impl Buckets<u32> {
+    /// The same in wider words, which are half as many.
+    fn widened(&mut self) -> Buckets<u64> {
+        let words = self.words.iter().filter_map(|word| u64::new(word.bucket(), word.count())).collect();
+        let mut wide = Buckets { words, precision: self.precision, min: self.min, max: self.max };
+        while wide.words.len() >= <u64 as Word>::MOST && wide.coarsen() {}
+        wide
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    impl Sketch {
+        /// What it takes beside itself.
+        fn bytes(&self) -> usize {
+            match &self.0 {
+                Kept::Values(values) => 8 * values.capacity(),
+                Kept::Narrow(buckets) => 4 * buckets.words.capacity(),
+                Kept::Wide(buckets) => 8 * buckets.words.capacity(),
+            }
+        }
+
+        fn precision(&self) -> Option<u32> {
+            match &self.0 {
+                Kept::Values(_) => None,
+                Kept::Narrow(buckets) => Some(buckets.precision),
+                Kept::Wide(buckets) => Some(buckets.precision),
+            }
+        }
+    }
+
+    /// Holds a sketch to the exact percentiles.
+    fn check(sketch: &Sketch, mut values: Vec<u64>) {
+        values.sort_unstable();
+        let exact = Percentiles::of_sorted(&values).unwrap();
+        let found = sketch.percentiles().unwrap();
+        let error = sketch.precision().map_or(0.0, |precision| 0.5f64.powi(precision as i32 + 1));
+        let parts: [fn(&Percentiles) -> u64; 4] = [|p| p.p50, |p| p.p90, |p| p.p99, |p| p.p999];
+        for part in parts {
+            let (right, found) = (part(&exact), part(&found));
+            assert!(found.abs_diff(right) as f64 <= error * right as f64, "{found}, not {right}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn percentiles_are_within_the_stated_error_and_memory(
+            values in prop::collection::vec((any::<u64>(), 0..64u32), 1..3_000),
+        ) {
+            let values: Vec<u64> = values.into_iter().map(|(value, shift)| value >> shift).collect();
+            let mut sketch = Sketch::default();
+            for (count, value) in values.iter().enumerate() {
+                sketch.record(*value);
+                prop_assert!(sketch.bytes() <= if count < 100 { 600 } else { 4_096 }, "{}", sketch.bytes());
+            }
+            check(&sketch, values);
+        }
+    }
+
+    #[test]
+    fn delays_of_a_network_keep_their_precision() {
+        let values: Vec<u64> = (0..100_000u64).map(|i| 20_000_000 + i * i % 999_983 * 1_000).collect();
+        let mut sketch = Sketch::default();
+        values.iter().for_each(|value| sketch.record(*value));
+        assert_eq!(sketch.precision(), Some(7));
+        check(&sketch, values);
+    }
+
+    #[test]
+    fn a_bucket_may_hold_any_number() {
+        let values: Vec<u64> =
+            (0..1_200_000u64).map(|i| if i % 4 == 0 { i << (i % 37) } else { 5_000_000 }).collect();
+        let mut sketch = Sketch::default();
+        values.iter().for_each(|value| sketch.record(*value));
+        assert!(matches!(sketch.0, Kept::Wide(_)) && sketch.bytes() <= 4_096);
+        check(&sketch, values);
+    }
+
+    #[test]
+    fn nothing_has_no_percentiles() {
+        assert_eq!(Sketch::default().percentiles(), None);
+    }
+}
