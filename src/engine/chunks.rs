@@ -61,6 +61,14 @@ impl<T, const N: usize> Chunks<T, N> {
         count
     }
 
+    /// Takes so many at the front.
+    pub fn forget(&mut self, count: usize) {
+        self.taken += count;
+        while self.chunks.front().is_some_and(|chunk| self.taken >= chunk.len()) {
+            self.taken -= self.chunks.pop_front().map_or(0, |chunk| chunk.len());
+        }
+    }
+
     /// All in order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.chunks.iter().flatten().skip(self.taken)
@@ -91,7 +99,11 @@ mod tests {
                 let until = queue.front().copied().unwrap_or(0) + take as u32;
                 let count = queue.iter().take_while(|value| **value < until).count();
                 queue.drain(..count);
-                prop_assert_eq!(chunks.forget_while(|value| *value < until), count);
+                if take % 2 == 0 {
+                    prop_assert_eq!(chunks.forget_while(|value| *value < until), count);
+                } else {
+                    chunks.forget(count);
+                }
                 prop_assert_eq!(chunks.len(), queue.len());
                 prop_assert!(chunks.iter().eq(&queue));
                 prop_assert!((0..20).all(|place| chunks.get(place) == queue.get(place)));

@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::inside::{Inside, InsidePacket};
+use super::network::Network;
 use super::{Dropped, Hop, Settings};
 use crate::flow::Flows;
 use crate::link::Transmission;
 use crate::packet::{CE, DropReason, Packet, Tau};
 use crate::statistics::{Delivery, End, EndedPacket, FlowStatistics, PortStatistics, Statistics};
-use crate::topology::{DeviceId, DeviceKind, PortId, Topology};
+use crate::topology::{DeviceId, DeviceKind, PortId};
 use crate::units::{Span, Time};
 
 /// What has been collected so far.
@@ -76,8 +77,12 @@ struct Host {
     deliveries: Vec<Delivery>,
     /// By place: the flow.
     fids: Vec<u32>,
+    /// What brings packets there.
+    feeders: Vec<usize>,
     /// Those that have arrived and are not settled yet.
     arrived: Vec<Tau>,
+    /// Of each that is settled: the place of its flow, and when it was injected.
+    injected: Vec<(u32, Time)>,
     settled: Vec<(Time, EndedPacket)>,
 }
 
@@ -127,11 +132,12 @@ impl SourceCollector {
 
 impl Collector {
     /// A collector for a run of these settings, if they ask for one.
-    pub fn new(topology: &Topology, sources: usize, settings: &Settings) -> Option<Self> {
+    pub fn new(network: &Network, sources: usize, settings: &Settings) -> Option<Self> {
         if !settings.statistics && !settings.packets {
             return None;
         }
-        let mut hosts = Vec::new();
+        let topology = &network.topology;
+        let mut hosts: Vec<Host> = Vec::new();
         let host_of = topology.devices().map(|(id, device)| {
             if device.kind != DeviceKind::Host {
                 return NONE;
@@ -139,7 +145,12 @@ impl Collector {
             hosts.push(Host { device: Some(id), ..Host::default() });
             hosts.len() as u32 - 1
         });
-        let host_of = host_of.collect();
+        let host_of: Vec<u32> = host_of.collect();
+        for (number, feeder) in network.feeders.iter().enumerate() {
+            if let Some(host) = hosts.get_mut(host_of[feeder.device.index()] as usize) {
+                host.feeders.push(number);
+            }
+        }
         let processing: Vec<Span> = topology.devices().map(|(_, device)| device.processing).collect();
         let ports = topology.ports().map(|(_, port)| PortStatistics::new(processing[port.device.index()]));
         let links = topology.ports().map(|(_, port)| Transmission::new(&topology.link(port.egress).link));
@@ -224,10 +235,20 @@ impl Collector {
     }
 
     /// Everything that ends before an instant is known: takes it in.
-    pub fn settle(&mut self, before: Time, pool: Option<&rayon::ThreadPool>) {
+    /// `home` gives what else has come from a feeder and arrived since the last time.
+    pub fn settle<'s>(
+        &mut self,
+        before: Time,
+        pool: Option<&rayon::ThreadPool>,
+        home: impl Fn(usize) -> &'s [Tau] + Sync,
+    ) {
         let all = AllInside { sources: &self.sources, packets: self.packets };
         let (flows, hosts) = (&self.flows, &mut self.hosts);
-        let settle = |host: &mut Host| host.settle(before, flows, &all);
+        let settle = |host: &mut Host| {
+            let Host { arrived, feeders, .. } = host;
+            feeders.iter().for_each(|feeder| arrived.extend_from_slice(home(*feeder)));
+            host.settle(before, flows, &all);
+        };
         match pool {
             Some(pool) => pool.install(|| hosts.par_iter_mut().with_min_len(16).for_each(settle)),
             None => hosts.iter_mut().for_each(settle),
@@ -242,7 +263,6 @@ impl Collector {
             self.rows.clear();
             self.rows.extend(self.settled.iter().map(|(_, row)| *row));
         }
-        self.sources.iter_mut().for_each(|source| source.inside.forget());
     }
 
     /// The packets that were settled last, by the instant at which they ended and by pid.
@@ -297,7 +317,7 @@ impl Collector {
 impl Host {
     /// Takes in what arrived before an instant.
     fn settle(&mut self, before: Time, flows: &[FlowRecord], all: &AllInside<'_>) {
-        let Host { device, deliveries, arrived, settled, .. } = self;
+        let Host { device, deliveries, arrived, injected, settled, .. } = self;
         if arrived.is_empty() {
             return;
         }
@@ -306,16 +326,22 @@ impl Host {
             arrived.sort_by_key(order);
         }
         let count = arrived.partition_point(|tau| tau.timestamp < before);
-        for tau in arrived.drain(..count) {
-            let pid = tau.packet.pid;
-            let Some((source, inside)) = all.find(pid) else { continue };
-            let place = flows[tau.packet.fid as usize].place;
-            if let Some(delivery) = deliveries.get_mut(place as usize) {
-                delivery.arrive(pid, inside.injected(), tau.timestamp);
-            }
-            let row = inside.row(&tau, source, *device, End::Delivered);
+        // All of them are looked up first, one beside the other: each is somewhere else in memory.
+        injected.clear();
+        for tau in &arrived[..count] {
+            let Some((source, inside)) = all.find(tau.packet.pid) else {
+                injected.push((NONE, Time::ZERO));
+                continue;
+            };
+            injected.push((flows[tau.packet.fid as usize].place, inside.injected()));
+            let row = inside.row(tau, source, *device, End::Delivered);
             settled.extend(row.map(|row| (tau.timestamp, row)));
             inside.end();
+        }
+        for (tau, (place, injected)) in arrived.drain(..count).zip(injected) {
+            if let Some(delivery) = deliveries.get_mut(*place as usize) {
+                delivery.arrive(tau.packet.pid, *injected, tau.timestamp);
+            }
         }
     }
 }

@@ -141,7 +141,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
             departures: DepartureQueue::default(),
             starting: starting as u32,
             tally: Tally::new(network.until),
-            collector: Collector::new(&network.topology, sources.len(), settings),
+            collector: Collector::new(&network, sources.len(), settings),
             network,
             ports,
             sources,
@@ -367,7 +367,9 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
     /// Everything that ends before an instant is known.
     fn settle<O: Observer>(&mut self, before: Time, telling: &mut Telling<'_, O, WATCHES>) {
         if let Some(collector) = &mut self.collector {
-            collector.settle(before, None);
+            // What arrives is told as it arrives.
+            collector.settle(before, None, |_| &[]);
+            collector.sources.iter_mut().for_each(|source| source.inside.forget());
             if !collector.rows().is_empty() {
                 telling.tell(|observer| observer.ended(collector.rows()));
             }

@@ -22,23 +22,20 @@ const CHUNK: usize = 512;
 pub(super) struct Inside {
     /// The number of the first.
     first: u64,
-    entered: Chunks<Entered, CHUNK>,
+    /// When each entered; [`ENDED`] once it has ended.
+    at: Chunks<AtomicU64, CHUNK>,
+    /// The ECN field of each, as the last port that it passed left it.
+    ecn: Chunks<AtomicU8, CHUNK>,
     /// Of the same packets, where they are wanted one by one; otherwise empty.
     details: Chunks<Details, CHUNK>,
     /// Those inside for much longer than most.
-    old: FxHashMap<u64, (Entered, Option<Details>)>,
+    old: FxHashMap<u64, Old>,
     /// With so many it is asked again how many of them are still inside.
     ask_at: usize,
 }
 
-/// What statistics need of a packet.
-#[derive(Debug)]
-struct Entered {
-    /// When; [`ENDED`] once the packet has ended.
-    at: AtomicU64,
-    /// Its ECN field, as the last port that it passed left it.
-    ecn: AtomicU8,
-}
+/// The same of one that is old.
+type Old = (AtomicU64, AtomicU8, Option<Details>);
 
 /// No instant of a run.
 const ENDED: u64 = u64::MAX;
@@ -57,14 +54,27 @@ struct Details {
 /// A packet inside.
 #[derive(Clone, Copy)]
 pub(super) struct InsidePacket<'a> {
-    entered: &'a Entered,
-    details: Option<&'a Details>,
+    at: &'a AtomicU64,
+    place: Place<'a>,
+}
+
+/// Where the rest of it is.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    Recent(&'a Inside, usize),
+    Old(&'a Old),
 }
 
 impl Default for Inside {
     fn default() -> Self {
-        let (entered, details) = (Chunks::default(), Chunks::default());
-        Inside { first: 0, entered, details, old: FxHashMap::default(), ask_at: FEW }
+        Inside {
+            first: 0,
+            at: Chunks::default(),
+            ecn: Chunks::default(),
+            details: Chunks::default(),
+            old: FxHashMap::default(),
+            ask_at: FEW,
+        }
     }
 }
 
@@ -73,8 +83,8 @@ impl Inside {
     #[inline]
     pub fn enter(&mut self, tau: &Tau, record: Option<u64>) {
         let Packet { fid, length, ecn, .. } = tau.packet;
-        let at = AtomicU64::new(tau.timestamp.as_ps());
-        self.entered.push(Entered { at, ecn: AtomicU8::new(ecn) });
+        self.at.push(AtomicU64::new(tau.timestamp.as_ps()));
+        self.ecn.push(AtomicU8::new(ecn));
         if let Some(record) = record {
             self.details.push(Details { record, fid, length, hops: AtomicU32::new(0) });
         }
@@ -85,74 +95,61 @@ impl Inside {
     pub fn packet(&self, number: u64) -> Option<InsidePacket<'_>> {
         match number.checked_sub(self.first) {
             Some(place) => {
-                let (entered, details) =
-                    (self.entered.get(place as usize)?, self.details.get(place as usize));
-                Some(InsidePacket { entered, details })
+                let place = place as usize;
+                Some(InsidePacket { at: self.at.get(place)?, place: Place::Recent(self, place) })
             }
             None => {
-                let (entered, details) = self.old.get(&number)?;
-                Some(InsidePacket { entered, details: details.as_ref() })
+                let old = self.old.get(&number)?;
+                Some(InsidePacket { at: &old.0, place: Place::Old(old) })
             }
         }
     }
 
     /// Forgets the packets that have ended.
     pub fn forget(&mut self) {
-        let count = self.entered.forget_while(Entered::has_ended);
-        self.forget_details(count);
+        let count = self.at.forget_while(has_ended);
+        self.ecn.forget(count);
+        self.details.forget(count);
+        self.first += count as u64;
         if !self.old.is_empty() {
-            self.old.retain(|_, (entered, _)| !entered.has_ended());
+            self.old.retain(|_, (at, ..)| !has_ended(at));
         }
-        if self.entered.len() > self.ask_at {
-            let inside = self.entered.iter().filter(|entered| !entered.has_ended()).count();
-            if inside < self.entered.len() / 8 {
+        if self.at.len() > self.ask_at {
+            let inside = self.at.iter().filter(|at| !has_ended(at)).count();
+            if inside < self.at.len() / 8 {
                 self.age();
             }
-            self.ask_at = (2 * self.entered.len()).max(FEW);
+            self.ask_at = (2 * self.at.len()).max(FEW);
         }
     }
 
     /// Those inside become old.
     fn age(&mut self) {
-        for place in 0..self.entered.len() {
-            let Some(entered) = self.entered.get(place).filter(|entered| !entered.has_ended()) else {
-                continue;
-            };
-            let copy = (entered.copy(), self.details.get(place).map(Details::copy));
-            self.old.insert(self.first + place as u64, copy);
+        for place in 0..self.at.len() {
+            if let (Some(at), Some(ecn)) = (self.at.get(place), self.ecn.get(place))
+                && !has_ended(at)
+            {
+                let details = self.details.get(place).map(Details::copy);
+                let (at, ecn) = (AtomicU64::new(at.load(Relaxed)), AtomicU8::new(ecn.load(Relaxed)));
+                self.old.insert(self.first + place as u64, (at, ecn, details));
+            }
         }
-        let count = self.entered.len();
-        self.entered.clear();
-        self.forget_details(count);
-    }
-
-    /// The first `count` have gone.
-    fn forget_details(&mut self, count: usize) {
-        self.first += count as u64;
-        let mut left = count;
-        self.details.forget_while(|_| {
-            let forget = left > 0;
-            left = left.saturating_sub(1);
-            forget
-        });
+        self.first += self.at.len() as u64;
+        self.at.clear();
+        self.ecn.clear();
+        self.details.clear();
     }
 
     /// Those still inside, by number.
     pub fn left(&self) -> impl Iterator<Item = (u64, InsidePacket<'_>)> {
-        let numbers = self.old.keys().copied().chain((self.first..).take(self.entered.len()));
+        let numbers = self.old.keys().copied().chain((self.first..).take(self.at.len()));
         let found = numbers.filter_map(|number| Some((number, self.packet(number)?)));
-        found.filter(|(_, packet)| !packet.entered.has_ended())
+        found.filter(|(_, packet)| !has_ended(packet.at))
     }
 }
 
-impl Entered {
-    fn has_ended(&self) -> bool {
-        self.at.load(Relaxed) == ENDED
-    }
-
-    fn copy(&self) -> Self {
-        Entered { at: AtomicU64::new(self.at.load(Relaxed)), ecn: AtomicU8::new(self.ecn.load(Relaxed)) }
-    }
+fn has_ended(at: &AtomicU64) -> bool {
+    at.load(Relaxed) == ENDED
 }
 
 impl Details {
@@ -161,42 +158,57 @@ impl Details {
     }
 }
 
-impl InsidePacket<'_> {
+impl<'a> InsidePacket<'a> {
+    fn ecn(&self) -> Option<&'a AtomicU8> {
+        match self.place {
+            Place::Recent(inside, place) => inside.ecn.get(place),
+            Place::Old((_, ecn, _)) => Some(ecn),
+        }
+    }
+
+    fn details(&self) -> Option<&'a Details> {
+        match self.place {
+            Place::Recent(inside, place) => inside.details.get(place),
+            Place::Old((_, _, details)) => details.as_ref(),
+        }
+    }
+
     /// When it was injected.
     #[inline]
     pub fn injected(&self) -> Time {
-        Time::from_ps(self.entered.at.load(Relaxed))
+        Time::from_ps(self.at.load(Relaxed))
     }
 
     /// It passed a device, which left its ECN field as it is; gives the field as it was.
     #[inline]
     pub fn pass(&self, ecn: u8) -> u8 {
-        if let Some(details) = self.details {
+        if let Some(details) = self.details() {
             details.hops.store(details.hops.load(Relaxed) + 1, Relaxed);
         }
-        let before = self.entered.ecn.load(Relaxed);
-        self.entered.ecn.store(ecn, Relaxed);
+        let Some(kept) = self.ecn() else { return ecn };
+        let before = kept.load(Relaxed);
+        kept.store(ecn, Relaxed);
         before
     }
 
     /// Its way is at an end.
     #[inline]
     pub fn end(&self) {
-        self.entered.at.store(ENDED, Relaxed);
+        self.at.store(ENDED, Relaxed);
     }
 
     /// What became of it, where packets are wanted one by one: `tau` is where, in the words of [`EndedPacket`].
     pub fn row(&self, tau: &Tau, source: u32, device: Option<DeviceId>, end: End) -> Option<EndedPacket> {
-        let details = self.details?;
+        let details = self.details()?;
         // A mark of the queue that then lost the packet has left no port, and counts nowhere.
-        let packet = Packet { ecn: self.entered.ecn.load(Relaxed), ..tau.packet };
+        let packet = Packet { ecn: self.ecn()?.load(Relaxed), ..tau.packet };
         let (record, hops, injected) = (details.record, details.hops.load(Relaxed), self.injected());
         Some(EndedPacket { tau: Tau { packet, ..*tau }, source, record, injected, hops, device, end })
     }
 
     /// It is still inside when the run ends.
     pub fn row_inside(&self, pid: u64, source: u32) -> Option<EndedPacket> {
-        let Details { fid, length, .. } = *self.details?;
+        let Details { fid, length, .. } = *self.details()?;
         let packet = Packet { pid, fid, length, ..Packet::default() };
         self.row(&Tau { timestamp: self.injected(), packet }, source, None, End::Inside)
     }
@@ -243,7 +255,7 @@ mod tests {
             }
             inside.forget();
         }
-        assert!(inside.entered.len() < 4 * FEW && inside.old.len() == 1);
+        assert!(inside.at.len() < 4 * FEW && inside.old.len() == 1);
         assert_eq!(inside.packet(0).map(|packet| packet.injected()), Some(Time::ZERO));
     }
 }

@@ -35,7 +35,7 @@ use crate::statistics::Statistics;
 use crate::topology::PortId;
 use crate::units::{Span, Time};
 use plan::{Edges, Plan};
-use port::StreamPort;
+use port::{StreamPort, between};
 use source::{Output, Sent, StreamSource};
 use streams::{Circle, Streams};
 use worker::Worker;
@@ -105,7 +105,7 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
             .enumerate()
             .map(|(port, egress)| StreamPort::new(&network, PortId::new(port), egress))
             .collect();
-        let mut collector = Collector::new(&network.topology, sources.len(), settings);
+        let mut collector = Collector::new(&network, sources.len(), settings);
         if let Some(collector) = &mut collector {
             for (port, statistics) in ports.iter_mut().zip(collector.ports.drain(..)) {
                 port.statistics = Some(Box::new(statistics));
@@ -379,9 +379,6 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
     fn settle<O: Observer>(&mut self, before: Time, telling: &mut Telling<'_, O, WATCHES>) {
         let Some(collector) = &mut self.collector else { return };
         for kept in self.workers.iter_mut().filter_map(|worker| worker.log.kept.as_mut()) {
-            for (host, tau) in kept.arrived.drain(..) {
-                collector.arrive(&tau, host);
-            }
             for drop in kept.dropped.drain(..) {
                 let joined = collector.lose(&drop);
                 if let Some(port) = drop.port
@@ -397,7 +394,13 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
             }
             kept.marked.drain(..).for_each(|fid| collector.mark(fid));
         }
-        collector.settle(before, self.pool.as_ref());
+        let (ports, sources) = (self.places.len(), self.sources.len());
+        let (places, streams) = (&self.places, &self.streams);
+        let home = |feeder: usize| {
+            let place = feeder.checked_sub(ports).unwrap_or_else(|| sources + places[feeder]);
+            between(streams[place].home(), self.start, before)
+        };
+        collector.settle(before, self.pool.as_ref(), home);
         if !collector.rows().is_empty() {
             telling.tell(|observer| observer.ended(collector.rows()));
         }

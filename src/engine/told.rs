@@ -15,6 +15,8 @@ pub(super) trait Told {
     fn delivered(&mut self, tau: &Tau, host: DeviceId);
     fn dropped(&mut self, drop: &Dropped);
     fn waits(&mut self, port: PortId, joined: &Tau);
+    /// Whether statistics are wanted.
+    fn keeps(&self) -> bool;
 }
 
 /// Tells an observer, which watches or not. After its first error it is told nothing more.
@@ -82,6 +84,10 @@ impl<O: Observer, const WATCHES: bool> Told for Telling<'_, O, WATCHES> {
             self.tell(|observer| observer.waits(port, joined));
         }
     }
+    #[inline]
+    fn keeps(&self) -> bool {
+        false
+    }
 }
 
 /// Tells an observer and the collector of statistics, where there is one.
@@ -120,6 +126,10 @@ impl<T: Told> Told for Both<'_, T> {
             collector.ports[port.index()].wait(joined.timestamp);
         }
     }
+    #[inline]
+    fn keeps(&self) -> bool {
+        self.1.is_some()
+    }
 }
 
 /// What a thread writes down for the observer and for the collector of statistics.
@@ -130,10 +140,9 @@ pub(super) struct Log<const WATCHES: bool> {
     pub kept: Option<Kept>,
 }
 
-/// What a thread has for the collector, but for what passed ports.
+/// What a thread has for the collector, but for what passed ports or arrived.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    pub arrived: Vec<(DeviceId, Tau)>,
     pub dropped: Vec<Dropped>,
     /// Who waits at the run's end, and since when.
     pub waiting: Vec<(PortId, Time)>,
@@ -181,9 +190,6 @@ impl<const WATCHES: bool> Told for Log<WATCHES> {
         if WATCHES {
             self.events.push(Event::Delivered(*tau, host));
         }
-        if let Some(kept) = &mut self.kept {
-            kept.arrived.push((host, *tau));
-        }
     }
     #[inline]
     fn dropped(&mut self, drop: &Dropped) {
@@ -202,5 +208,9 @@ impl<const WATCHES: bool> Told for Log<WATCHES> {
         if let Some(kept) = &mut self.kept {
             kept.waiting.push((port, joined.timestamp));
         }
+    }
+    #[inline]
+    fn keeps(&self) -> bool {
+        self.kept.is_some()
     }
 }

@@ -208,7 +208,7 @@ impl StreamPort {
 
 /// The part of a sorted stream from `start` up to, and without, `end`.
 #[inline]
-fn between(stream: &[Tau], start: Time, end: Time) -> &[Tau] {
+pub(super) fn between(stream: &[Tau], start: Time, end: Time) -> &[Tau] {
     let first = match stream.first() {
         None => return &[],
         Some(tau) if tau.timestamp >= start => 0,

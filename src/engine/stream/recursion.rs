@@ -7,7 +7,7 @@ use super::worker::Worker;
 use crate::engine::fingerprint::{Fingerprint, Keys, PacketSum};
 use crate::engine::network::{Feeder, LandingPlace};
 use crate::engine::told::{Log, Told};
-use crate::packet::{Packet, Tau};
+use crate::packet::Tau;
 use crate::ptm::Lindley;
 use crate::statistics::{Passed, PortStatistics};
 use crate::topology::{DeviceId, PortId};
@@ -17,6 +17,8 @@ use crate::units::{Span, Time};
 trait Passes {
     /// A packet joined at its timestamp, and was transmitted from `start` to `end`.
     fn pass(&mut self, joined: &Tau, start: Time, end: Time);
+    /// It arrived at its destination at `at`.
+    fn arrive(&mut self, joined: &Tau, at: Time, own: &mut Streams);
 }
 
 /// Nothing.
@@ -25,6 +27,8 @@ struct Unrecorded;
 impl Passes for Unrecorded {
     #[inline(always)]
     fn pass(&mut self, _joined: &Tau, _start: Time, _end: Time) {}
+    #[inline(always)]
+    fn arrive(&mut self, _joined: &Tau, _at: Time, _own: &mut Streams) {}
 }
 
 /// What statistics need.
@@ -56,6 +60,11 @@ impl Passes for Passing {
         self.bytes += u64::from(joined.packet.length);
         self.busy += end.since(start);
         self.free = end;
+    }
+
+    #[inline(always)]
+    fn arrive(&mut self, joined: &Tau, at: Time, own: &mut Streams) {
+        own.push_home(Tau { timestamp: at, packet: joined.packet });
     }
 }
 
@@ -144,12 +153,12 @@ impl Recursion<'_, '_> {
 
     /// To a host.
     #[inline(never)]
-    fn forward_home<const WATCHES: bool>(
+    fn forward_home(
         self,
         ingress: [&[Tau]; 2],
         passes: &mut impl Passes,
         own: &mut Streams,
-        worker: &mut Worker<Log<WATCHES>>,
+        worker: &mut Worker<impl Told>,
     ) {
         let Recursion { port: own_port, device, processing, lindley, propagation, feeder, place } = self;
         let (until, beyond) = (worker.tally.until, propagation + feeder.processing);
@@ -172,10 +181,7 @@ impl Recursion<'_, '_> {
                 delivered += 1;
                 left.add(tau.packet.pid);
                 fingerprint.add_at(&keys_at_host, tau.packet.pid, joins, joins);
-                if let Some(kept) = &mut worker.log.kept {
-                    let packet = Packet { in_port: feeder.in_port, ..tau.packet };
-                    kept.arrived.push((feeder.device, Tau { timestamp: joins, packet }));
-                }
+                passes.arrive(tau, joins, own);
             } else {
                 worker.land_apart(place, feeder, joins, tau, own);
             }

@@ -166,6 +166,9 @@ impl StreamSource {
         mut out: Output<'_>,
         worker: &mut Worker<L>,
     ) {
+        if let Some(collected) = &mut out.collected {
+            collected.inside.forget();
+        }
         let before = end - self.processing;
         let count = self.ahead.taus.partition_point(|tau| tau.timestamp < before);
         let Some(last) = count.checked_sub(1) else { return };

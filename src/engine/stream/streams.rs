@@ -11,6 +11,8 @@ use crate::units::Time;
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     by_port: Vec<Stream>,
+    /// What has arrived at the device, its destination, where statistics are wanted.
+    home: Stream,
     first_port: usize,
     /// What joins at this instant or later is far: no visit of this window asks for it.
     horizon: Time,
@@ -32,6 +34,7 @@ impl Streams {
         let ports = network.topology.device(device).ports.len();
         Streams {
             by_port: (0..ports).map(|_| Stream::default()).collect(),
+            home: Stream::default(),
             first_port: network.nodes[device.index()].first_port,
             horizon: Time::ZERO,
             is_unordered,
@@ -42,7 +45,7 @@ impl Streams {
     /// the window, which ends at `end`, or soon after.
     pub fn begin(&mut self, start: Time, end: Time) {
         self.horizon = if self.is_unordered { Time::NEVER } else { end + end.since(start) };
-        for Stream { near, far } in &mut self.by_port {
+        for Stream { near, far } in self.by_port.iter_mut().chain([&mut self.home]) {
             // What is left is little: it is on its way while the window ends.
             let left = near.iter().rev().take_while(|tau| tau.timestamp >= start).count();
             if left < near.len() {
@@ -69,8 +72,18 @@ impl Streams {
     pub fn push_changed(&mut self, port: PortId, joins: Time, tau: &Tau, hops_counted: u8, in_port: u16) {
         let packet = Packet { in_port, ttl: tau.packet.ttl - hops_counted, ..tau.packet };
         let tau = Tau { timestamp: joins, packet };
-        let stream = &mut self.by_port[port.index() - self.first_port];
-        if joins < self.horizon { stream.near.push(tau) } else { stream.far.push(tau) }
+        self.by_port[port.index() - self.first_port].push(tau, self.horizon);
+    }
+
+    /// A packet is at its destination.
+    #[inline]
+    pub fn push_home(&mut self, tau: Tau) {
+        self.home.push(tau, self.horizon);
+    }
+
+    /// What has arrived at its destination.
+    pub fn home(&self) -> &[Tau] {
+        &self.home.near
     }
 
     /// What goes to a port within this window.
@@ -87,6 +100,13 @@ impl Streams {
             stream.swap(place - 1, place);
             place -= 1;
         }
+    }
+}
+
+impl Stream {
+    #[inline(always)]
+    fn push(&mut self, tau: Tau, horizon: Time) {
+        if tau.timestamp < horizon { self.near.push(tau) } else { self.far.push(tau) }
     }
 }
 

@@ -111,7 +111,13 @@ impl<L: Told> Worker<L> {
                 streams.push_changed(port, joins, tau, place.forwarding().hops_counted(), feeder.in_port);
                 return Some(port);
             }
-            Landing::Home => self.tally.deliver(&arrived(), feeder.device, &mut self.log),
+            Landing::Home => {
+                self.tally.deliver(&arrived(), feeder.device, &mut self.log);
+                if self.log.keeps() {
+                    streams.push_home(arrived());
+                    return None;
+                }
+            }
             Landing::Lost(reason) => {
                 let loss = Loss { tau: arrived(), at: joins, reason };
                 self.lose(feeder.device, feeder.processing, None, loss);
