@@ -31,7 +31,7 @@ impl<T, const N: usize> Chunks<T, N> {
             // A chunk grows up to its size as a vector does: many queues stay short.
             Some(last) if last.len() < N => last.push(value),
             _ => {
-                let mut chunk = Vec::with_capacity(if self.chunks.is_empty() { 4 } else { N });
+                let mut chunk = Vec::with_capacity(if self.chunks.is_empty() { N.min(16) } else { N });
                 chunk.push(value);
                 self.chunks.push_back(chunk);
             }
@@ -52,20 +52,35 @@ impl<T, const N: usize> Chunks<T, N> {
             let more = chunk[self.taken..].iter().take_while(|value| forget(value)).count();
             count += more;
             self.taken += more;
-            if self.taken < chunk.len() {
+            if self.taken < chunk.len() || !self.drop_first() {
                 break;
             }
-            self.chunks.pop_front();
-            self.taken = 0;
         }
         count
     }
 
+    /// All of the first chunk have been taken; whether there are more chunks.
+    fn drop_first(&mut self) -> bool {
+        self.taken = 0;
+        if self.chunks.len() == 1 {
+            // A short queue keeps its memory.
+            self.chunks[0].clear();
+            return false;
+        }
+        self.chunks.pop_front();
+        true
+    }
+
     /// Takes so many at the front.
     pub fn forget(&mut self, count: usize) {
-        self.taken += count;
-        while self.chunks.front().is_some_and(|chunk| self.taken >= chunk.len()) {
-            self.taken -= self.chunks.pop_front().map_or(0, |chunk| chunk.len());
+        let mut left = count;
+        while let Some(chunk) = self.chunks.front() {
+            let here = left.min(chunk.len() - self.taken);
+            self.taken += here;
+            left -= here;
+            if self.taken < chunk.len() || !self.drop_first() {
+                break;
+            }
         }
     }
 

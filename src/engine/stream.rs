@@ -45,6 +45,10 @@ use worker::Worker;
 const PACKETS_PER_PORT: u64 = 48;
 const PACKETS_PER_WINDOW: std::ops::RangeInclusive<u64> = 1_024..=16_384;
 
+/// Packets that arrive from one time to the next that they are taken into the statistics of their flows: so many that a
+/// flow comes several times at once, and its statistics into the cache once for all of them.
+const PACKETS_PER_SETTLEMENT: u64 = 1 << 17;
+
 /// Passages through ports that count as one packet that is injected: more than most packets need.
 const HOPS_PER_PACKET: u64 = 8;
 
@@ -65,6 +69,9 @@ pub(super) struct StreamEngine<const WATCHES: bool> {
     workers: Vec<Worker<Log<WATCHES>>>,
     /// Per source: what it has sent, for the observer.
     sent: Vec<Vec<Sent>>,
+    /// What ended before this instant is in the statistics, and how many packets had arrived then.
+    settled: Time,
+    delivered_settled: u64,
     /// Statistics, where they are wanted; those of the ports are at the ports.
     collector: Option<Collector>,
     /// Per port: its place in `ports`.
@@ -139,6 +146,8 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
             plan: Plan::default(),
             pool,
             start: Time::ZERO,
+            settled: Time::ZERO,
+            delivered_settled: 0,
             collector,
             length: Span::from_ps(1_000_000),
             injected: 0,
@@ -167,8 +176,8 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         let most = (4 * wanted as usize / self.busy).max(1024);
         let end = self.read_sources(start, wished.min(last), most)?;
         self.number_flows(telling, end)?;
-        let sources = self.sources.len();
-        self.streams[..sources].iter_mut().for_each(|streams| streams.begin(start, end));
+        let (sources, settled) = (self.sources.len(), self.settled);
+        self.streams[..sources].iter_mut().for_each(|streams| streams.begin(start, end, settled));
         self.send(end);
         self.tell_sent(telling);
         self.tell(telling);
@@ -176,7 +185,10 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
             self.visit(level, start, end);
             self.tell(telling);
         }
-        self.settle(end, telling);
+        self.keep();
+        if self.delivered() - self.delivered_settled >= PACKETS_PER_SETTLEMENT {
+            self.settle(end, telling);
+        }
         telling.tell(|observer| observer.settled(end));
         let counts = || self.workers.iter().map(|worker| worker.tally.packets);
         let injected: u64 = counts().map(|packets| packets.injected).sum();
@@ -352,7 +364,7 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         let own = &mut own[..places.len()];
         let ports = &mut self.ports[places.clone()];
         let inside = self.collector.as_ref().map(Collector::inside);
-        let visit = Visit { network, before, sources, inside, start, end };
+        let visit = Visit { network, before, sources, inside, start, end, settled: self.settled };
         match &self.pool {
             Some(pool) if tasks.len() > 1 => {
                 let mut parts = Vec::with_capacity(workers.len());
@@ -375,8 +387,13 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         }
     }
 
-    /// Takes in what the threads have kept for the statistics, of which all that ends before an instant is known.
-    fn settle<O: Observer>(&mut self, before: Time, telling: &mut Telling<'_, O, WATCHES>) {
+    /// Packets that have arrived.
+    fn delivered(&self) -> u64 {
+        self.workers.iter().map(|worker| worker.tally.packets.delivered).sum()
+    }
+
+    /// Takes in what the threads have kept for the statistics.
+    fn keep(&mut self) {
         let Some(collector) = &mut self.collector else { return };
         for kept in self.workers.iter_mut().filter_map(|worker| worker.log.kept.as_mut()) {
             for drop in kept.dropped.drain(..) {
@@ -394,13 +411,20 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
             }
             kept.marked.drain(..).for_each(|fid| collector.mark(fid));
         }
+    }
+
+    /// Takes what ended before an instant, all of which is known, into the statistics.
+    fn settle<O: Observer>(&mut self, before: Time, telling: &mut Telling<'_, O, WATCHES>) {
+        self.delivered_settled = self.delivered();
+        let Some(collector) = &mut self.collector else { return };
         let (ports, sources) = (self.places.len(), self.sources.len());
         let (places, streams) = (&self.places, &self.streams);
         let home = |feeder: usize| {
             let place = feeder.checked_sub(ports).unwrap_or_else(|| sources + places[feeder]);
-            between(streams[place].home(), self.start, before)
+            between(streams[place].home(), self.settled, before)
         };
         collector.settle(before, self.pool.as_ref(), home);
+        self.settled = before;
         if !collector.rows().is_empty() {
             telling.tell(|observer| observer.ended(collector.rows()));
         }
@@ -459,6 +483,7 @@ impl<O: Observer, const WATCHES: bool> Running<O> for StreamEngine<WATCHES> {
             inside.extend(queued);
         }
         self.tell(telling);
+        self.keep();
         self.settle(Time::NEVER, telling);
         if let Some(collector) = self.collector.as_ref().filter(|collector| collector.packets) {
             telling.tell(|observer| observer.ended(&collector.rows_inside()));
@@ -504,6 +529,8 @@ struct Visit<'a> {
     inside: Option<AllInside<'a>>,
     start: Time,
     end: Time,
+    /// What arrived before this instant is in the statistics.
+    settled: Time,
 }
 
 impl Visit<'_> {
@@ -515,7 +542,7 @@ impl Visit<'_> {
         mut own: &mut [Streams],
         worker: &mut Worker<Log<WATCHES>>,
     ) {
-        own.iter_mut().for_each(|streams| streams.begin(self.start, self.end));
+        own.iter_mut().for_each(|streams| streams.begin(self.start, self.end, self.settled));
         for task in tasks {
             let (task_ports, rest) = ports.split_at_mut(task.len());
             let (task_own, rest_own) = own.split_at_mut(task.len());

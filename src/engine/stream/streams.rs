@@ -13,6 +13,8 @@ pub(super) struct Streams {
     by_port: Vec<Stream>,
     /// What has arrived at the device, its destination, where statistics are wanted.
     home: Stream,
+    /// Before this instant, what has arrived has been taken.
+    home_taken: Time,
     first_port: usize,
     /// What joins at this instant or later is far: no visit of this window asks for it.
     horizon: Time,
@@ -35,6 +37,7 @@ impl Streams {
         Streams {
             by_port: (0..ports).map(|_| Stream::default()).collect(),
             home: Stream::default(),
+            home_taken: Time::ZERO,
             first_port: network.nodes[device.index()].first_port,
             horizon: Time::ZERO,
             is_unordered,
@@ -42,24 +45,18 @@ impl Streams {
     }
 
     /// A window begins: forgets what every port has taken, which is all before `start`, and brings near what joins within
-    /// the window, which ends at `end`, or soon after.
-    pub fn begin(&mut self, start: Time, end: Time) {
+    /// the window, which ends at `end`, or soon after. What arrived before `taken` is taken too.
+    pub fn begin(&mut self, start: Time, end: Time, taken: Time) {
         self.horizon = if self.is_unordered { Time::NEVER } else { end + end.since(start) };
-        for Stream { near, far } in self.by_port.iter_mut().chain([&mut self.home]) {
-            // What is left is little: it is on its way while the window ends.
-            let left = near.iter().rev().take_while(|tau| tau.timestamp >= start).count();
-            if left < near.len() {
-                near.drain(..near.len() - left);
-            }
-            let comes = |tau: &Tau| {
-                let comes = tau.timestamp < self.horizon;
-                if comes {
-                    near.push(*tau);
-                }
-                comes
-            };
-            far.forget_while(comes);
+        for stream in &mut self.by_port {
+            stream.forget_before(start);
+            stream.bring_near(self.horizon);
         }
+        if self.home_taken < taken {
+            self.home.forget_before(taken);
+            self.home_taken = taken;
+        }
+        self.home.bring_near(self.horizon);
     }
 
     #[inline]
@@ -79,6 +76,9 @@ impl Streams {
     #[inline]
     pub fn push_home(&mut self, tau: Tau) {
         self.home.push(tau, self.horizon);
+        if self.is_unordered {
+            self.home.overtake();
+        }
     }
 
     /// What has arrived at its destination.
@@ -94,16 +94,39 @@ impl Streams {
 
     /// The last packet for a port overtakes those that arrive after it.
     pub fn overtake(&mut self, port: PortId) {
-        let stream = self.stream(port);
-        let mut place = stream.len() - 1;
-        while place > 0 && stream[place - 1].timestamp > stream[place].timestamp {
-            stream.swap(place - 1, place);
-            place -= 1;
-        }
+        self.by_port[port.index() - self.first_port].overtake();
     }
 }
 
 impl Stream {
+    fn forget_before(&mut self, start: Time) {
+        // What is left is little: it is on its way while the window ends.
+        let left = self.near.iter().rev().take_while(|tau| tau.timestamp >= start).count();
+        if left < self.near.len() {
+            self.near.drain(..self.near.len() - left);
+        }
+    }
+
+    /// The last packet overtakes those that arrive after it; nothing is far.
+    fn overtake(&mut self) {
+        let Some(mut place) = self.near.len().checked_sub(1) else { return };
+        while place > 0 && self.near[place - 1].timestamp > self.near[place].timestamp {
+            self.near.swap(place - 1, place);
+            place -= 1;
+        }
+    }
+
+    fn bring_near(&mut self, horizon: Time) {
+        let Stream { near, far } = self;
+        far.forget_while(|tau| {
+            let comes = tau.timestamp < horizon;
+            if comes {
+                near.push(*tau);
+            }
+            comes
+        });
+    }
+
     #[inline(always)]
     fn push(&mut self, tau: Tau, horizon: Time) {
         if tau.timestamp < horizon { self.near.push(tau) } else { self.far.push(tau) }
