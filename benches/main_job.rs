@@ -10,18 +10,19 @@
 
 #[path = "lookalike.rs"]
 mod lookalike;
+mod usage;
 
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use taunet::capture::{LinkType, Resolution, Writer};
 use taunet::units::Timestamp;
+use usage::{measure, median};
 
 const TOPOLOGY: &str = r#"
 name = "two-routers"
@@ -128,55 +129,15 @@ fn frame(length: u32, number: u64, flow: u64) -> [u8; 50] {
     frame
 }
 
-/// What a process used.
-struct Usage {
-    wall_s: f64,
-    cpu_s: f64,
-    peak_rss_mib: f64,
-}
-
 fn report(job: &str, packets: u64, runs: u64, arguments: &[&str]) -> Result<(), Box<dyn Error>> {
-    measure(arguments)?; // fills the page cache
-    let usages = (0..runs).map(|_| measure(arguments)).collect::<Result<Vec<_>, _>>()?;
-    let median = |figure: fn(&Usage) -> f64| {
-        let mut figures: Vec<f64> = usages.iter().map(figure).collect();
-        figures.sort_by(f64::total_cmp);
-        figures[figures.len() / 2]
-    };
+    let run = || measure(Command::new(env!("CARGO_BIN_EXE_taunet")).args(arguments));
+    run()?; // fills the page cache
+    let usages = (0..runs).map(|_| run()).collect::<Result<Vec<_>, _>>()?;
     println!(
         "job={job} packets={packets} runs={runs} wall_s={:.3} cpu_s={:.3} peak_rss_mib={:.1}",
-        median(|usage| usage.wall_s),
-        median(|usage| usage.cpu_s),
-        median(|usage| usage.peak_rss_mib)
+        median(&usages, |usage| usage.wall_s),
+        median(&usages, |usage| usage.cpu_s),
+        median(&usages, |usage| usage.peak_rss_mib)
     );
     Ok(())
-}
-
-/// Runs taunet once. The peak is looked at until the process has ended, and its time before it is forgotten.
-fn measure(arguments: &[&str]) -> Result<Usage, Box<dyn Error>> {
-    const TICKS_PER_S: f64 = 100.0;
-    let clock = Instant::now();
-    let mut child =
-        Command::new(env!("CARGO_BIN_EXE_taunet")).args(arguments).stdout(Stdio::null()).spawn()?;
-    let process = format!("/proc/{}", child.id());
-    let mut peak_kib = 0.0;
-    let wall_s = loop {
-        let status = fs::read_to_string(format!("{process}/status"))?;
-        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
-        if let Some(peak) = field("VmHWM:") {
-            peak_kib = peak.trim().trim_end_matches(" kB").parse()?;
-        }
-        if field("State:").is_some_and(|state| state.trim().starts_with('Z')) {
-            break clock.elapsed().as_secs_f64();
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    };
-    let stat = fs::read_to_string(format!("{process}/stat"))?;
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
-    let status = child.wait()?;
-    if !status.success() {
-        return Err(format!("taunet {} failed: {status}", arguments.join(" ")).into());
-    }
-    Ok(Usage { wall_s, cpu_s: ticks / TICKS_PER_S, peak_rss_mib: peak_kib / 1_024.0 })
 }

@@ -1,5 +1,6 @@
 //! Tables on disk: batches of columns to Parquet or CSV.
 
+mod beside;
 mod column;
 mod csv;
 mod parquet;
@@ -7,6 +8,7 @@ mod read;
 mod tables;
 
 pub use self::parquet::ParquetError;
+pub(crate) use beside::Beside;
 pub use column::{Column, Kind};
 pub use read::{ReadError, read_columns};
 pub use tables::{MemoryTable, MemoryTables, NoTables, TableFiles, TableSink, Tables};

@@ -8,13 +8,12 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::inside::{Inside, InsidePacket};
-use super::network::Network;
 use super::{Dropped, Hop, Settings};
 use crate::flow::Flows;
 use crate::link::Transmission;
 use crate::packet::{CE, DropReason, Packet, Tau};
 use crate::statistics::{Delivery, End, EndedPacket, FlowStatistics, PortStatistics, Statistics};
-use crate::topology::{DeviceId, DeviceKind, PortId};
+use crate::topology::{DeviceId, DeviceKind, PortId, Topology};
 use crate::units::{Span, Time};
 
 /// What has been collected so far.
@@ -38,6 +37,8 @@ pub(super) struct Collector {
     /// Lost packets, with the instant of the loss, that are not settled yet.
     lost: Vec<(Time, EndedPacket)>,
     settled: Vec<(Time, EndedPacket)>,
+    /// Instant, pid and place of each that is settled, in their order.
+    order: Vec<((Time, u64), u32)>,
     rows: Vec<EndedPacket>,
 }
 
@@ -131,12 +132,16 @@ impl SourceCollector {
 }
 
 impl Collector {
-    /// A collector for a run of these settings, if they ask for one.
-    pub fn new(network: &Network, sources: usize, settings: &Settings) -> Option<Self> {
+    /// A collector for a run of these settings, if they ask for one. `feeders` are the devices that feeders bring packets to.
+    pub fn new(
+        topology: &Topology,
+        feeders: impl Iterator<Item = DeviceId>,
+        sources: usize,
+        settings: &Settings,
+    ) -> Option<Self> {
         if !settings.statistics && !settings.packets {
             return None;
         }
-        let topology = &network.topology;
         let mut hosts: Vec<Host> = Vec::new();
         let host_of = topology.devices().map(|(id, device)| {
             if device.kind != DeviceKind::Host {
@@ -146,8 +151,8 @@ impl Collector {
             hosts.len() as u32 - 1
         });
         let host_of: Vec<u32> = host_of.collect();
-        for (number, feeder) in network.feeders.iter().enumerate() {
-            if let Some(host) = hosts.get_mut(host_of[feeder.device.index()] as usize) {
+        for (number, device) in feeders.enumerate() {
+            if let Some(host) = hosts.get_mut(host_of[device.index()] as usize) {
                 host.feeders.push(number);
             }
         }
@@ -167,6 +172,7 @@ impl Collector {
             drops: BTreeMap::new(),
             lost: Vec::new(),
             settled: Vec::new(),
+            order: Vec::new(),
             rows: Vec::new(),
         })
     }
@@ -259,9 +265,13 @@ impl Collector {
             for host in &mut self.hosts {
                 self.settled.append(&mut host.settled);
             }
-            self.settled.sort_by_key(|(at, row)| (*at, row.tau.packet.pid));
+            // Rows are long: their keys are sorted, and each row is moved once.
+            self.order.clear();
+            let keys = self.settled.iter().map(|(at, row)| (*at, row.tau.packet.pid));
+            self.order.extend(keys.zip(0u32..));
+            self.order.sort();
             self.rows.clear();
-            self.rows.extend(self.settled.iter().map(|(_, row)| *row));
+            self.rows.extend(self.order.iter().map(|(_, place)| self.settled[*place as usize].1));
         }
     }
 

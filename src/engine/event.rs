@@ -135,13 +135,14 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
             turn: starting as u32 + turn,
             packets: VecDeque::new(),
         });
+        let devices = network.feeders.iter().map(|feeder| feeder.device);
         let mut engine = EventEngine {
             feeders: feeders.collect(),
             arrivals: ArrivalQueue::new(entities.len()),
             departures: DepartureQueue::default(),
             starting: starting as u32,
             tally: Tally::new(network.until),
-            collector: Collector::new(&network, sources.len(), settings),
+            collector: Collector::new(&network.topology, devices, sources.len(), settings),
             network,
             ports,
             sources,

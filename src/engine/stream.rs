@@ -112,7 +112,8 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
             .enumerate()
             .map(|(port, egress)| StreamPort::new(&network, PortId::new(port), egress))
             .collect();
-        let mut collector = Collector::new(&network, sources.len(), settings);
+        let devices = network.feeders.iter().map(|feeder| feeder.device);
+        let mut collector = Collector::new(&network.topology, devices, sources.len(), settings);
         if let Some(collector) = &mut collector {
             for (port, statistics) in ports.iter_mut().zip(collector.ports.drain(..)) {
                 port.statistics = Some(Box::new(statistics));

@@ -18,7 +18,7 @@ use crate::engine::{
 use crate::record::{FlowRecords, PortRecords, VantageRecords};
 use crate::scenario::{Direction, Scenario};
 use crate::statistics::Statistics;
-use crate::table::Tables;
+use crate::table::{Beside, Tables};
 use crate::topology::Topology;
 use crate::units::Timestamp;
 
@@ -201,7 +201,11 @@ impl OpenScenario {
         let injections = std::mem::take(&mut self.injections);
         let entries = injections.iter().map(|injection| injection.at).collect();
         let watches = (watch, rtts, entries);
-        let mut records = RunObserver::create(&self.topology, &scenario.record, watches, self.start, tables)?;
+        // With several threads, what is written for each packet is written on threads of its own.
+        let beside = Beside(tables);
+        let of_packets: &dyn Tables = if self.settings.threads == 1 { tables } else { &beside };
+        let mut records =
+            RunObserver::create(&self.topology, &scenario.record, watches, self.start, of_packets)?;
         let place = ObserverPlace { topology: &self.topology, start: self.start };
         let others = scenario.observers.iter().map(|observer| observer.observer(&place));
         let others = others.collect::<Result<Vec<_>, _>>().map_err(RunError::Observer)?;
