@@ -179,7 +179,6 @@ fn read_packets(run: &Path, end_s: f64) -> Result<Option<PacketCharts>, ReportEr
         ("injected_ps", Kind::Integers),
         ("ended_ps", Kind::Integers),
         ("delay_ps", Kind::Integers),
-        ("outcome", Kind::Texts),
         ("length_bytes", Kind::Integers),
     ];
     let mut delays = Vec::new();
@@ -188,7 +187,7 @@ fn read_packets(run: &Path, end_s: f64) -> Result<Option<PacketCharts>, ReportEr
     let mut bits = series::Counts::new(end_s, 1);
     let mut drops = series::Counts::new(end_s, 1);
     let found = read_columns(&run.join("packets"), &wanted, |batch| {
-        let [injected, ended, delay, outcome, length] = batch else { return };
+        let [injected, ended, delay, length] = batch else { return };
         for (row, (injected, (ended, delay))) in
             injected.integers().iter().zip(ended.integers().iter().zip(delay.integers())).enumerate()
         {
@@ -201,9 +200,8 @@ fn read_packets(run: &Path, end_s: f64) -> Result<Option<PacketCharts>, ReportEr
                     let bytes = length.integers().get(row).copied().flatten().unwrap_or(0);
                     bits.count(instant(*ended), 0, bytes as u64);
                 }
-                (_, Some(ended), None) if outcome.text(row) == Some("dropped") => {
-                    drops.count(instant(*ended), 0, 1)
-                }
+                // It has ended, and not arrived.
+                (_, Some(ended), None) => drops.count(instant(*ended), 0, 1),
                 _ => {}
             }
         }

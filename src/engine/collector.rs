@@ -108,14 +108,16 @@ impl AllInside<'_> {
         Some((source as u32, self.sources[source as usize].inside.packet(number)?))
     }
 
-    /// A packet passed a port; whether it carries a mark from there.
+    /// A packet passed a port, which may have marked it where it `marks`; whether it did.
     #[inline]
-    pub fn pass(&self, packet: &Packet) -> bool {
-        if !self.packets && packet.ecn != CE {
+    pub fn pass(&self, packet: &Packet, marks: bool) -> bool {
+        let may_be_marked = marks && packet.ecn == CE;
+        if !self.packets && !may_be_marked {
             return false;
         }
-        let before = self.find(packet.pid).map(|(_, inside)| inside.pass(packet.ecn));
-        packet.ecn == CE && before != Some(CE)
+        let Some((_, inside)) = self.find(packet.pid) else { return false };
+        inside.pass();
+        marks && inside.leave(packet.ecn) != CE && packet.ecn == CE
     }
 }
 
@@ -207,7 +209,7 @@ impl Collector {
         let transmission = self.transmissions[hop.port.index()].time(hop.packet.length);
         port.pass_one(hop.egress.since(hop.joined), hop.packet.length, transmission, hop.egress);
         let all = AllInside { sources: &self.sources, packets: self.packets };
-        if all.pass(&hop.packet) {
+        if all.pass(&hop.packet, true) {
             port.marked += 1;
             self.mark(hop.packet.fid);
         }

@@ -26,7 +26,9 @@ pub(super) struct Inside {
     at: Chunks<AtomicU64, CHUNK>,
     /// The ECN field of each, as the last port that it passed left it.
     ecn: Chunks<AtomicU8, CHUNK>,
-    /// Of the same packets, where they are wanted one by one; otherwise empty.
+    /// The devices that each has passed, where packets are wanted one by one; otherwise empty.
+    hops: Chunks<AtomicU32, CHUNK>,
+    /// Of the same packets.
     details: Chunks<Details, CHUNK>,
     /// Those inside for much longer than most.
     old: FxHashMap<u64, Old>,
@@ -35,20 +37,18 @@ pub(super) struct Inside {
 }
 
 /// The same of one that is old.
-type Old = (AtomicU64, AtomicU8, Option<Details>);
+type Old = (AtomicU64, AtomicU8, Option<(AtomicU32, Details)>);
 
 /// No instant of a run.
 const ENDED: u64 = u64::MAX;
 
 /// What the table of packets needs beside.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Details {
     /// Its number in what its source reads.
     record: u64,
     fid: u32,
     length: u32,
-    /// The devices that it has passed.
-    hops: AtomicU32,
 }
 
 /// A packet inside.
@@ -71,6 +71,7 @@ impl Default for Inside {
             first: 0,
             at: Chunks::default(),
             ecn: Chunks::default(),
+            hops: Chunks::default(),
             details: Chunks::default(),
             old: FxHashMap::default(),
             ask_at: FEW,
@@ -86,7 +87,8 @@ impl Inside {
         self.at.push(AtomicU64::new(tau.timestamp.as_ps()));
         self.ecn.push(AtomicU8::new(ecn));
         if let Some(record) = record {
-            self.details.push(Details { record, fid, length, hops: AtomicU32::new(0) });
+            self.hops.push(AtomicU32::new(0));
+            self.details.push(Details { record, fid, length });
         }
     }
 
@@ -109,6 +111,7 @@ impl Inside {
     pub fn forget(&mut self) {
         let count = self.at.forget_while(has_ended);
         self.ecn.forget(count);
+        self.hops.forget(count);
         self.details.forget(count);
         self.first += count as u64;
         if !self.old.is_empty() {
@@ -129,14 +132,17 @@ impl Inside {
             if let (Some(at), Some(ecn)) = (self.at.get(place), self.ecn.get(place))
                 && !has_ended(at)
             {
-                let details = self.details.get(place).map(Details::copy);
+                let of_packet = self.hops.get(place).zip(self.details.get(place));
+                let of_packet =
+                    of_packet.map(|(hops, details)| (AtomicU32::new(hops.load(Relaxed)), *details));
                 let (at, ecn) = (AtomicU64::new(at.load(Relaxed)), AtomicU8::new(ecn.load(Relaxed)));
-                self.old.insert(self.first + place as u64, (at, ecn, details));
+                self.old.insert(self.first + place as u64, (at, ecn, of_packet));
             }
         }
         self.first += self.at.len() as u64;
         self.at.clear();
         self.ecn.clear();
+        self.hops.clear();
         self.details.clear();
     }
 
@@ -152,12 +158,6 @@ fn has_ended(at: &AtomicU64) -> bool {
     at.load(Relaxed) == ENDED
 }
 
-impl Details {
-    fn copy(&self) -> Self {
-        Details { hops: AtomicU32::new(self.hops.load(Relaxed)), ..*self }
-    }
-}
-
 impl<'a> InsidePacket<'a> {
     fn ecn(&self) -> Option<&'a AtomicU8> {
         match self.place {
@@ -166,10 +166,17 @@ impl<'a> InsidePacket<'a> {
         }
     }
 
+    fn hops(&self) -> Option<&'a AtomicU32> {
+        match self.place {
+            Place::Recent(inside, place) => inside.hops.get(place),
+            Place::Old((_, _, of_packet)) => of_packet.as_ref().map(|(hops, _)| hops),
+        }
+    }
+
     fn details(&self) -> Option<&'a Details> {
         match self.place {
             Place::Recent(inside, place) => inside.details.get(place),
-            Place::Old((_, _, details)) => details.as_ref(),
+            Place::Old((_, _, of_packet)) => of_packet.as_ref().map(|(_, details)| details),
         }
     }
 
@@ -179,12 +186,17 @@ impl<'a> InsidePacket<'a> {
         Time::from_ps(self.at.load(Relaxed))
     }
 
-    /// It passed a device, which left its ECN field as it is; gives the field as it was.
+    /// It passed a device.
     #[inline]
-    pub fn pass(&self, ecn: u8) -> u8 {
-        if let Some(details) = self.details() {
-            details.hops.store(details.hops.load(Relaxed) + 1, Relaxed);
+    pub fn pass(&self) {
+        if let Some(hops) = self.hops() {
+            hops.store(hops.load(Relaxed) + 1, Relaxed);
         }
+    }
+
+    /// A port left its ECN field like this; gives the field as it was.
+    #[inline]
+    pub fn leave(&self, ecn: u8) -> u8 {
         let Some(kept) = self.ecn() else { return ecn };
         let before = kept.load(Relaxed);
         kept.store(ecn, Relaxed);
@@ -202,7 +214,7 @@ impl<'a> InsidePacket<'a> {
         let details = self.details()?;
         // A mark of the queue that then lost the packet has left no port, and counts nowhere.
         let packet = Packet { ecn: self.ecn()?.load(Relaxed), ..tau.packet };
-        let (record, hops, injected) = (details.record, details.hops.load(Relaxed), self.injected());
+        let (record, hops, injected) = (details.record, self.hops()?.load(Relaxed), self.injected());
         Some(EndedPacket { tau: Tau { packet, ..*tau }, source, record, injected, hops, device, end })
     }
 

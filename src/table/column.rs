@@ -3,8 +3,8 @@
 use indexmap::IndexSet;
 use rustc_hash::FxBuildHasher;
 
-/// Rows of a batch.
-pub(super) const ROWS: usize = 1 << 15;
+/// Rows of a batch: few enough for the cache.
+pub(super) const ROWS: usize = 1 << 12;
 
 /// The values of a column in a batch `[rows]`.
 #[derive(Debug, Clone, PartialEq)]

@@ -152,11 +152,10 @@ impl StreamPort {
         let (device, processing) = (*device, self.processing);
         let mut departures = std::mem::take(&mut worker.departures);
         let mut losses = std::mem::take(&mut worker.losses);
-        let by_packet = visit.inside.is_some_and(|inside| inside.packets);
         match service {
-            Service::Lindley(lindley) if !WATCHES && !by_packet && !wire.is_impaired() => {
+            Service::Lindley(lindley) if !WATCHES && !wire.is_impaired() => {
                 let (port, propagation) = (self.id, wire.propagation());
-                let statistics = self.statistics.as_deref_mut();
+                let statistics = self.statistics.as_deref_mut().zip(visit.inside);
                 let recursion =
                     Recursion { port, device, processing, lindley, propagation, feeder, place: &place };
                 recursion.forward(ingress, statistics, own, worker);
@@ -180,7 +179,7 @@ impl StreamPort {
             worker.record(
                 statistics,
                 &inside,
-                wire,
+                (wire, matches!(service, Service::Model(_))),
                 departures.iter().filter(|departure| departure.start <= until),
             );
         }

@@ -4,6 +4,7 @@
 use super::merge::Merged;
 use super::streams::Streams;
 use super::worker::Worker;
+use crate::engine::collector::AllInside;
 use crate::engine::fingerprint::{Fingerprint, Keys, PacketSum};
 use crate::engine::network::{Feeder, LandingPlace};
 use crate::engine::told::{Log, Told};
@@ -32,34 +33,37 @@ impl Passes for Unrecorded {
 }
 
 /// What statistics need.
-struct Passing {
+struct Passing<'a> {
+    inside: AllInside<'a>,
     waiting: Vec<u64>,
     bytes: u64,
     busy: Span,
     free: Time,
 }
 
-impl Passing {
-    fn new(waiting: &mut Vec<u64>) -> Self {
+impl<'a> Passing<'a> {
+    fn new(waiting: &mut Vec<u64>, inside: AllInside<'a>) -> Self {
         waiting.clear();
-        Passing { waiting: std::mem::take(waiting), bytes: 0, busy: Span::ZERO, free: Time::ZERO }
+        let waiting = std::mem::take(waiting);
+        Passing { inside, waiting, bytes: 0, busy: Span::ZERO, free: Time::ZERO }
     }
 
     /// Records all that passed; gives the column back.
     fn record(self, statistics: &mut PortStatistics) -> Vec<u64> {
-        let Passing { waiting, bytes, busy, free } = self;
+        let Passing { waiting, bytes, busy, free, .. } = self;
         statistics.pass(&Passed { waiting: &waiting, bytes, busy, free });
         waiting
     }
 }
 
-impl Passes for Passing {
+impl Passes for Passing<'_> {
     #[inline(always)]
     fn pass(&mut self, joined: &Tau, start: Time, end: Time) {
         self.waiting.push(start.since(joined.timestamp).as_ps());
         self.bytes += u64::from(joined.packet.length);
         self.busy += end.since(start);
         self.free = end;
+        self.inside.pass(&joined.packet, false);
     }
 
     #[inline(always)]
@@ -85,7 +89,7 @@ impl Recursion<'_, '_> {
     pub fn forward<const WATCHES: bool>(
         self,
         ingress: [&[Tau]; 2],
-        statistics: Option<&mut PortStatistics>,
+        statistics: Option<(&mut PortStatistics, AllInside<'_>)>,
         own: &mut Streams,
         worker: &mut Worker<Log<WATCHES>>,
     ) {
@@ -94,8 +98,8 @@ impl Recursion<'_, '_> {
             (None, true, _) => self.forward_home(ingress, &mut Unrecorded, own, worker),
             (None, false, false) => self.forward_on::<false>(ingress, &mut Unrecorded, own, worker),
             (None, false, true) => self.forward_on::<true>(ingress, &mut Unrecorded, own, worker),
-            (Some(statistics), is_end, _) => {
-                let mut passing = Passing::new(&mut worker.waiting);
+            (Some((statistics, inside)), is_end, _) => {
+                let mut passing = Passing::new(&mut worker.waiting, inside);
                 match (is_end, is_router) {
                     (true, _) => self.forward_home(ingress, &mut passing, own, worker),
                     (false, false) => self.forward_on::<false>(ingress, &mut passing, own, worker),

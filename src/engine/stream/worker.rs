@@ -26,12 +26,12 @@ pub(super) struct Worker<L> {
 }
 
 impl<const WATCHES: bool> Worker<Log<WATCHES>> {
-    /// Records packets that passed a port.
+    /// Records packets that passed a port, which `marks` them or not.
     pub fn record<'d>(
         &mut self,
         statistics: &mut PortStatistics,
         inside: &AllInside<'_>,
-        wire: &Wire,
+        (wire, marks): (&Wire, bool),
         departures: impl Iterator<Item = &'d Departure>,
     ) {
         self.waiting.clear();
@@ -42,7 +42,7 @@ impl<const WATCHES: bool> Worker<Log<WATCHES>> {
             bytes += u64::from(joined.packet.length);
             busy += transmission;
             free = *start + transmission;
-            if inside.pass(&joined.packet) {
+            if inside.pass(&joined.packet, marks) {
                 statistics.marked += 1;
                 if let Some(kept) = &mut self.log.kept {
                     kept.marked.push(joined.packet.fid);
