@@ -89,8 +89,12 @@ impl Histogram {
             self.counts.splice(0..0, std::iter::repeat_n(0, self.first - bucket));
             self.first = bucket;
         }
-        if bucket - self.first >= self.counts.len() {
-            self.counts.resize(bucket - self.first + 1, 0);
+        let needed = bucket - self.first + 1;
+        if needed > self.counts.len() {
+            // By octaves, since many histograms are to be held.
+            let room = needed.next_multiple_of(1 << self.precision);
+            self.counts.reserve_exact(room - self.counts.len());
+            self.counts.resize(needed, 0);
         }
     }
 

@@ -242,7 +242,7 @@ mod tests {
                 inside.enter(&Tau { timestamp: Time::from_ps(number), packet }, Some(7 * number));
                 left.push(number);
                 // Some end at once, some never.
-                for place in (0..left.len()).rev().filter(|place| (*place as u64 + end) % 3 == 0 && end > 9) {
+                for place in (0..left.len()).rev().filter(|place| (*place as u64 + end).is_multiple_of(3) && end > 9) {
                     inside.packet(left.remove(place)).unwrap().end();
                 }
                 inside.forget();

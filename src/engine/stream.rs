@@ -47,7 +47,7 @@ const PACKETS_PER_WINDOW: std::ops::RangeInclusive<u64> = 1_024..=16_384;
 
 /// Packets that arrive from one time to the next that they are taken into the statistics of their flows: so many that a
 /// flow comes several times at once, and its statistics into the cache once for all of them.
-const PACKETS_PER_SETTLEMENT: u64 = 1 << 17;
+const PACKETS_PER_SETTLEMENT: u64 = 1 << 16;
 
 /// Passages through ports that count as one packet that is injected: more than most packets need.
 const HOPS_PER_PACKET: u64 = 8;
@@ -119,7 +119,6 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
                 port.statistics = Some(Box::new(statistics));
             }
         }
-        let log = || Log::new(collector.is_some());
         let feeders = (0..sources.len()).map(|source| network.feeder_of(source)).chain(0..ports.len());
         let unordered =
             sources.iter().map(StreamSource::breaks_order).chain(ports.iter().map(StreamPort::breaks_order));
@@ -134,6 +133,7 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
             .then(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build())
             .transpose()
             .map_err(|error| EngineError::Threads(error.to_string()))?;
+        let log = || Log::new(collector.is_some());
         Ok(StreamEngine {
             inputs: vec![Vec::new(); ports.len()],
             workers: (0..threads).map(|_| Worker::new(network.until, log())).collect(),

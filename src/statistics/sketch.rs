@@ -48,6 +48,8 @@ impl Sketch {
             Kept::Values(values) if values.len() < EXACT => values.push(value),
             Kept::Values(values) => {
                 let mut buckets = Buckets::default();
+                // In order each goes to the end.
+                values.sort_unstable();
                 values.iter().chain([&value]).for_each(|value| {
                     buckets.record(*value);
                 });
@@ -240,7 +242,7 @@ mod tests {
         values.sort_unstable();
         let exact = Percentiles::of_sorted(&values).unwrap();
         let found = sketch.percentiles().unwrap();
-        let error = sketch.precision().map_or(0.0, |precision| 0.5f64.powi(precision as i32 + 1));
+        let error = sketch.precision().map_or(0.0, |precision| 1.0 / f64::from(2u32 << precision));
         let parts: [fn(&Percentiles) -> u64; 4] = [|p| p.p50, |p| p.p90, |p| p.p99, |p| p.p999];
         for part in parts {
             let (right, found) = (part(&exact), part(&found));

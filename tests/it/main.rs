@@ -47,6 +47,7 @@ mod rtt;
 mod scenarios;
 mod schemas;
 mod simulate;
+mod statistics;
 mod theory;
 mod traffic;
 mod training;

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use rand::RngExt;
 
 use taunet::engine::{
-    Dropped, Engine, EngineError, Hop, Injected, Injection, InjectionPoint, Observed, Observer, Outcome,
-    Settings, Simulation, Unwatched, simulate,
+    Dropped, Engine, EngineError, Finished, Hop, Injected, Injection, InjectionPoint, Observed, Observer,
+    Outcome, Settings, Simulation, Unwatched, simulate,
 };
 use taunet::packet::{FlowKey, Packet, Tau};
 use taunet::random::stream;
@@ -364,6 +364,19 @@ impl Network {
         }
         let outcome = simulation.finish()?.outcome;
         Ok((outcome, log))
+    }
+
+    /// The statistics of a run under an observer, which is told of the packets that end as well.
+    pub fn run_kept<O: Observer>(
+        &self,
+        observer: O,
+        engine: Engine,
+        threads: usize,
+    ) -> Result<Finished<O>, EngineError> {
+        let topology = self.topology();
+        let injections = self.injections(&topology);
+        let settings = Settings { statistics: true, packets: true, ..self.settings(engine, threads) };
+        Simulation::start(topology, injections, settings, observer)?.finish()
     }
 
     fn settings(&self, engine: Engine, threads: usize) -> Settings {
