@@ -45,7 +45,7 @@ use worker::Worker;
 const PACKETS_PER_PORT: u64 = 48;
 const PACKETS_PER_WINDOW: std::ops::RangeInclusive<u64> = 1_024..=16_384;
 
-/// Packets that arrive from one time to the next that they are taken into the statistics of their flows: so many that a
+/// Packets that end from one time to the next that they are taken into the statistics of their flows: so many that a
 /// flow comes several times at once, and its statistics into the cache once for all of them.
 const PACKETS_PER_SETTLEMENT: u64 = 1 << 16;
 
@@ -69,9 +69,9 @@ pub(super) struct StreamEngine<const WATCHES: bool> {
     workers: Vec<Worker<Log<WATCHES>>>,
     /// Per source: what it has sent, for the observer.
     sent: Vec<Vec<Sent>>,
-    /// What ended before this instant is in the statistics, and how many packets had arrived then.
+    /// What ended before this instant is in the statistics, and how many packets had ended then.
     settled: Time,
-    delivered_settled: u64,
+    ended_settled: u64,
     /// Statistics, where they are wanted; those of the ports are at the ports.
     collector: Option<Collector>,
     /// Per port: its place in `ports`.
@@ -148,7 +148,7 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
             pool,
             start: Time::ZERO,
             settled: Time::ZERO,
-            delivered_settled: 0,
+            ended_settled: 0,
             collector,
             length: Span::from_ps(1_000_000),
             injected: 0,
@@ -187,7 +187,7 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
             self.tell(telling);
         }
         self.keep();
-        if self.delivered() - self.delivered_settled >= PACKETS_PER_SETTLEMENT {
+        if self.ended() - self.ended_settled >= PACKETS_PER_SETTLEMENT {
             self.settle(end, telling);
         }
         telling.tell(|observer| observer.settled(end));
@@ -388,9 +388,10 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         }
     }
 
-    /// Packets that have arrived.
-    fn delivered(&self) -> u64 {
-        self.workers.iter().map(|worker| worker.tally.packets.delivered).sum()
+    /// Packets that have arrived or are lost.
+    fn ended(&self) -> u64 {
+        let counts = self.workers.iter().map(|worker| worker.tally.packets);
+        counts.map(|packets| packets.delivered + packets.dropped).sum()
     }
 
     /// Takes in what the threads have kept for the statistics.
@@ -416,7 +417,7 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
 
     /// Takes what ended before an instant, all of which is known, into the statistics.
     fn settle<O: Observer>(&mut self, before: Time, telling: &mut Telling<'_, O, WATCHES>) {
-        self.delivered_settled = self.delivered();
+        self.ended_settled = self.ended();
         let Some(collector) = &mut self.collector else { return };
         let (ports, sources) = (self.places.len(), self.sources.len());
         let (places, streams) = (&self.places, &self.streams);
