@@ -139,7 +139,7 @@ impl Recursion<'_, '_> {
                 _ => {
                     if start > until {
                         late += 1;
-                        worker.log.waits(own_port, tau);
+                        worker.waits(own_port, tau);
                     } else {
                         fingerprint.add_at(&keys, tau.packet.pid, tau.timestamp, start);
                         passes.pass(tau, start, end);
@@ -175,7 +175,7 @@ impl Recursion<'_, '_> {
             let joins = end + beyond;
             if start > until {
                 late += 1;
-                worker.log.waits(own_port, tau);
+                worker.waits(own_port, tau);
             } else {
                 fingerprint.add_at(&keys, tau.packet.pid, tau.timestamp, start);
                 passes.pass(tau, start, end);

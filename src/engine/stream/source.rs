@@ -198,17 +198,16 @@ impl StreamSource {
         let (stream, fids) = (out.streams.stream(port), &self.fids[..]);
         let sent = stream.len();
         stream.extend_from_slice(&self.ahead.taus[..count]);
+        if let Some(collected) = &mut out.collected {
+            // Where packets are wanted one by one, they are sent one by one, with their records.
+            stream[sent..].iter().for_each(|tau| collected.enter(tau, tau.packet.fid, None));
+        }
         for tau in &mut stream[sent..] {
             entered.add(pid);
-            let local = tau.packet.fid;
-            tau.packet.pid = pid;
-            tau.packet.fid = fids[local as usize];
-            tau.packet.in_port = in_port;
-            if let Some(collected) = &mut out.collected {
-                // Where packets are wanted one by one, they are sent one by one, with their records.
-                collected.enter(tau, local, None);
-            }
             tau.timestamp = tau.timestamp + processing;
+            tau.packet.pid = pid;
+            tau.packet.fid = fids[tau.packet.fid as usize];
+            tau.packet.in_port = in_port;
             pid += step;
         }
         self.sent += count as u64;

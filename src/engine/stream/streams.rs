@@ -68,8 +68,12 @@ impl Streams {
     #[inline(always)]
     pub fn push_changed(&mut self, port: PortId, joins: Time, tau: &Tau, hops_counted: u8, in_port: u16) {
         let packet = Packet { in_port, ttl: tau.packet.ttl - hops_counted, ..tau.packet };
-        let tau = Tau { timestamp: joins, packet };
-        self.by_port[port.index() - self.first_port].push(tau, self.horizon);
+        let stream = &mut self.by_port[port.index() - self.first_port];
+        if joins < self.horizon {
+            stream.near.push(Tau { timestamp: joins, packet });
+        } else {
+            stream.push_far(Tau { timestamp: joins, packet });
+        }
     }
 
     /// A packet is at its destination.
@@ -129,7 +133,14 @@ impl Stream {
 
     #[inline(always)]
     fn push(&mut self, tau: Tau, horizon: Time) {
-        if tau.timestamp < horizon { self.near.push(tau) } else { self.far.push(tau) }
+        if tau.timestamp < horizon { self.near.push(tau) } else { self.push_far(tau) }
+    }
+
+    /// Apart from the loops of what is common.
+    #[cold]
+    #[inline(never)]
+    fn push_far(&mut self, tau: Tau) {
+        self.far.push(tau);
     }
 }
 

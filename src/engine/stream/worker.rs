@@ -126,6 +126,13 @@ impl<L: Told> Worker<L> {
         None
     }
 
+    /// A packet joined a port and still waits when the run ends.
+    #[cold]
+    #[inline(never)]
+    pub fn waits(&mut self, port: PortId, joined: &Tau) {
+        self.log.waits(port, joined);
+    }
+
     /// [`land`](Worker::land), apart from the loops of what is common.
     #[cold]
     #[inline(never)]
