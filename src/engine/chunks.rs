@@ -25,7 +25,8 @@ impl<T, const N: usize> Chunks<T, N> {
         }
     }
 
-    #[inline]
+    /// Appends a value. Not inlined, since it would fill the loops of what is common.
+    #[inline(never)]
     pub fn push(&mut self, value: T) {
         match self.chunks.back_mut() {
             // A chunk grows up to its size as a vector does: many queues stay short.

@@ -123,6 +123,7 @@ impl Recursion<'_, '_> {
         let (until, beyond) = (worker.tally.until, propagation + feeder.processing);
         let keys = Keys::of(device).by_joining(processing);
         let (forwarding, in_port) = (place.forwarding(), feeder.in_port);
+        let near = until.min(own.horizon() - Span::from_ps(1));
         let mut link = *lindley;
         let mut fingerprint = Fingerprint::default();
         let (mut late, mut last) = (0, Time::ZERO);
@@ -130,11 +131,17 @@ impl Recursion<'_, '_> {
             let (start, end) = link.send(tau.timestamp, tau.packet.length);
             let joins = end + beyond;
             match forwarding.known_port::<ROUTER>(&tau.packet) {
+                Some(port) if joins <= near => {
+                    last = joins;
+                    fingerprint.add_at(&keys, tau.packet.pid, tau.timestamp, start);
+                    passes.pass(tau, start, end);
+                    own.push_near(port, joins, tau, u8::from(ROUTER), in_port);
+                }
                 Some(port) if joins <= until => {
                     last = joins;
                     fingerprint.add_at(&keys, tau.packet.pid, tau.timestamp, start);
                     passes.pass(tau, start, end);
-                    own.push_changed(port, joins, tau, u8::from(ROUTER), in_port);
+                    own.push_far(port, joins, tau, u8::from(ROUTER), in_port);
                 }
                 _ => {
                     if start > until {

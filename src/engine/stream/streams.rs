@@ -67,13 +67,30 @@ impl Streams {
     /// A packet for a port, with what changes on its way there.
     #[inline(always)]
     pub fn push_changed(&mut self, port: PortId, joins: Time, tau: &Tau, hops_counted: u8, in_port: u16) {
-        let packet = Packet { in_port, ttl: tau.packet.ttl - hops_counted, ..tau.packet };
-        let stream = &mut self.by_port[port.index() - self.first_port];
         if joins < self.horizon {
-            stream.near.push(Tau { timestamp: joins, packet });
+            self.push_near(port, joins, tau, hops_counted, in_port);
         } else {
-            stream.push_far(Tau { timestamp: joins, packet });
+            self.push_far(port, joins, tau, hops_counted, in_port);
         }
+    }
+
+    /// The same where it is known that it joins before the [`horizon`](Streams::horizon).
+    #[inline(always)]
+    pub fn push_near(&mut self, port: PortId, joins: Time, tau: &Tau, hops_counted: u8, in_port: u16) {
+        let packet = Packet { in_port, ttl: tau.packet.ttl - hops_counted, ..tau.packet };
+        self.stream(port).push(Tau { timestamp: joins, packet });
+    }
+
+    /// The same where it joins later; apart from the loops of what is common.
+    #[inline(never)]
+    pub fn push_far(&mut self, port: PortId, joins: Time, tau: &Tau, hops_counted: u8, in_port: u16) {
+        let packet = Packet { in_port, ttl: tau.packet.ttl - hops_counted, ..tau.packet };
+        self.by_port[port.index() - self.first_port].far.push(Tau { timestamp: joins, packet });
+    }
+
+    /// What joins before this instant is near.
+    pub fn horizon(&self) -> Time {
+        self.horizon
     }
 
     /// A packet is at its destination.
@@ -133,14 +150,7 @@ impl Stream {
 
     #[inline(always)]
     fn push(&mut self, tau: Tau, horizon: Time) {
-        if tau.timestamp < horizon { self.near.push(tau) } else { self.push_far(tau) }
-    }
-
-    /// Apart from the loops of what is common.
-    #[cold]
-    #[inline(never)]
-    fn push_far(&mut self, tau: Tau) {
-        self.far.push(tau);
+        if tau.timestamp < horizon { self.near.push(tau) } else { self.far.push(tau) }
     }
 }
 
