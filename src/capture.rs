@@ -53,6 +53,7 @@ pub use frame::{Encapsulation, Encapsulations, Frame, MatchFields, Unread};
 pub(crate) use frame::{Fragment, UnreadCounts};
 pub use headers::headers;
 pub use histogram::Histogram;
+pub(crate) use histogram::{bucket_of, place_of};
 pub use link_type::LinkType;
 pub use pcapng::PcapngWriter;
 pub use reader::Reader;

@@ -185,7 +185,7 @@ pub enum EngineError {
         "the stream engine cannot run this network: {port} is in a forwarding loop without any delay; \
          take the event engine, or give a link of the loop a delay"
     )]
-    InstantCircle {
+    InstantCycle {
         /// a port of the loop
         port: String,
     },

@@ -37,6 +37,12 @@ impl Packet {
         ByteCount::new(self.length.into())
     }
 
+    /// The packet at the next device, where it comes in by `in_port`, with `hops` less in its time to live.
+    #[inline(always)]
+    pub(crate) fn passed(self, hops: u8, in_port: u16) -> Self {
+        Packet { in_port, ttl: self.ttl - hops, ..self }
+    }
+
     /// Marks congestion experienced, where the packet is capable of it; whether it carries the mark now
     /// (RFC 3168, Section 5).
     #[inline]

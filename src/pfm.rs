@@ -83,7 +83,7 @@ type ClassKey = (Option<DeviceId>, Box<[(DeviceId, PortId)]>);
 pub struct Path {
     /// The egress ports that its packets may pass, in the order in which they are first reached.
     pub ports: Vec<PortId>,
-    /// The way comes back to one of its devices, and no router on the circle would stop it.
+    /// The way comes back to one of its devices, and no router on the cycle would stop it.
     pub endless: bool,
 }
 

@@ -62,8 +62,7 @@ impl Histogram {
         let (precision, mut sum, mut min, mut max) = (self.precision, 0, u64::MAX, 0);
         for &value in values {
             let value = value.saturating_add(plus);
-            let octave = (value | 1).ilog2().saturating_sub(precision);
-            let bucket = ((octave as usize) << precision) + (value >> octave) as usize;
+            let bucket = bucket_of(value, precision);
             if bucket.wrapping_sub(self.first) >= self.counts.len() {
                 self.grow(bucket);
             }
@@ -106,10 +105,8 @@ impl Histogram {
 
     /// The middle of a bucket.
     fn middle(&self, bucket: usize) -> u128 {
-        let bucket = bucket as u128;
-        let octave = (bucket >> self.precision).saturating_sub(1);
-        let low = (bucket - (octave << self.precision)) << octave;
-        low + ((1 << octave) - 1) / 2
+        let (least, width) = place_of(bucket, self.precision);
+        least + (width - 1) / 2
     }
 
     /// The number of values.
@@ -160,6 +157,20 @@ impl Histogram {
         }
         Some(self.max)
     }
+}
+
+/// The bucket of a value of 64 bits.
+#[inline]
+pub(crate) fn bucket_of(value: u64, precision: u32) -> usize {
+    let octave = (value | 1).ilog2().saturating_sub(precision);
+    ((octave as usize) << precision) + (value >> octave) as usize
+}
+
+/// The least value of a bucket, and its width.
+pub(crate) fn place_of(bucket: usize, precision: u32) -> (u128, u128) {
+    let bucket = bucket as u128;
+    let octave = (bucket >> precision).saturating_sub(1);
+    ((bucket - (octave << precision)) << octave, 1 << octave)
 }
 
 #[cfg(test)]

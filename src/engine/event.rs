@@ -368,7 +368,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
     /// Everything that ends before an instant is known.
     fn settle<O: Observer>(&mut self, before: Time, telling: &mut Telling<'_, O, WATCHES>) {
         if let Some(collector) = &mut self.collector {
-            // What arrives is told as it arrives.
+            // What arrives is taken in as it arrives.
             collector.settle(before, None, |_| &[]);
             collector.sources.iter_mut().for_each(|source| source.inside.forget());
             if !collector.rows().is_empty() {

@@ -426,8 +426,8 @@ fn is_instant(topology: &Topology, port: PortId) -> bool {
     travels == Span::ZERO && !processed
 }
 
-/// A port on a circle that a packet could pass without any time going by, if there is one.
-pub(super) fn instant_circle(topology: &Topology) -> Option<PortId> {
+/// A port on a cycle that a packet could pass without any time going by, if there is one.
+pub(super) fn instant_cycle(topology: &Topology) -> Option<PortId> {
     let instant: Vec<bool> = topology.ports().map(|(port, _)| is_instant(topology, port)).collect();
     let mut graph: DiGraph<(), ()> = DiGraph::new();
     for _ in &instant {
@@ -438,9 +438,9 @@ pub(super) fn instant_circle(topology: &Topology) -> Option<PortId> {
             graph.add_edge(NodeIndex::new(port.index()), NodeIndex::new(next.index()), ());
         }
     }
-    let on_circle = |circle: &Vec<NodeIndex>| circle.len() > 1 || graph.contains_edge(circle[0], circle[0]);
-    let circles = kosaraju_scc(&graph).into_iter().filter(on_circle);
-    circles.flatten().min().map(|port| PortId::new(port.index()))
+    let on_cycle = |cycle: &Vec<NodeIndex>| cycle.len() > 1 || graph.contains_edge(cycle[0], cycle[0]);
+    let cycles = kosaraju_scc(&graph).into_iter().filter(on_cycle);
+    cycles.flatten().min().map(|port| PortId::new(port.index()))
 }
 
 /// The egress ports that packets from the link of `port` can take: all of the device there but back.
@@ -454,7 +454,7 @@ pub(super) fn successors(topology: &Topology, port: PortId) -> impl Iterator<Ite
 }
 
 /// Per port: the most links without delay that a packet can pass at one instant, up to the port's own; 0 for a link
-/// with a delay. On a circle of such links the ranks are fixed, but packets may come round again.
+/// with a delay. On a cycle of such links the ranks are fixed, but packets may come round again.
 fn ranks(topology: &Topology, injections: &[Injection]) -> Vec<u32> {
     let instant: Vec<bool> = topology.ports().map(|(port, _)| is_instant(topology, port)).collect();
     let mut ranks: Vec<u32> = instant.iter().map(|instant| u32::from(*instant)).collect();
@@ -522,7 +522,7 @@ fn decisions(topology: &Topology, orders: &[Order]) -> Vec<(u32, PortId)> {
     decisions
 }
 
-/// The ports with an instant link, each before those that it leads to, where there is no circle.
+/// The ports with an instant link, each before those that it leads to, where there is no cycle.
 fn reverse_postorder(topology: &Topology, instant: &[bool]) -> Vec<PortId> {
     let mut seen = vec![false; instant.len()];
     let mut order = Vec::new();

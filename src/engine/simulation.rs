@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::event::EventEngine;
-use super::network::{Network, instant_circle};
+use super::network::{Network, instant_cycle};
 use super::observer::Observer;
 use super::running::{LAST, Running};
 use super::stream::StreamEngine;
@@ -148,7 +148,7 @@ impl Engine {
     /// The engine that runs a network where this one is asked for, and why: [`Engine::Stream`] or [`Engine::Event`].
     pub fn for_network(self, topology: &Topology) -> (Engine, &'static str) {
         match self {
-            Engine::Auto if instant_circle(topology).is_some() => {
+            Engine::Auto if instant_cycle(topology).is_some() => {
                 (Engine::Event, "a forwarding loop could have zero delay, which only the event engine orders")
             }
             Engine::Auto => (Engine::Stream, "no forwarding loop has zero delay, so it is exact"),

@@ -6,8 +6,9 @@
 //! 2. The ports are visited in an order in which each comes after those that feed it ([`Plan`]). A port merges the
 //!    sorted streams of its feeders, runs [`forward_trace`](crate::ptm::Ptm::forward_trace), and appends to streams
 //!    of its own. What joins after the window's end waits there for the next one.
-//! 3. Ports that feed each other in a circle are visited together: the one with the earliest packet first, and as
-//!    far ahead of that as the least delay from its feeders on the circle allows (K. M. Chandy, J. Misra, "Distributed simulation", 1979).
+//! 3. Ports that feed each other in a cycle are visited together: the one with the earliest packet first, and as
+//!    far ahead of that as the least delay from its feeders on the cycle allows (K. M. Chandy, J. Misra, "Distributed
+//!    simulation", 1979).
 //!
 //! Ports that do not feed each other are visited by several threads at once. Nothing depends on where the
 //! windows end, nor on the number of threads.
@@ -37,7 +38,7 @@ use crate::units::{Span, Time};
 use plan::{Edges, Plan};
 use port::{StreamPort, between};
 use source::{Output, Sent, StreamSource};
-use streams::{Circle, Streams};
+use streams::{Cycle, Streams};
 use worker::Worker;
 
 /// Packets that a window is to inject: for each port in use, so that its turn pays; at least, and for each thread at most,
@@ -66,7 +67,7 @@ pub(super) struct StreamEngine<const WATCHES: bool> {
     plan: Plan,
     pool: Option<rayon::ThreadPool>,
     /// One per thread.
-    workers: Vec<Worker<Log<WATCHES>>>,
+    workers: Vec<Worker<WATCHES>>,
     /// Per source: what it has sent, for the observer.
     sent: Vec<Vec<Sent>>,
     /// What ended before this instant is in the statistics, and how many packets had ended then.
@@ -300,14 +301,14 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
                 let feeders = &self.inputs[self.ports[place].id.index()];
                 let inputs: Vec<usize> = feeders.iter().map(|feeder| place_of(*feeder)).collect();
                 let feeding = inputs.iter().filter_map(|input| input.checked_sub(sources));
-                let on_circle: Vec<usize> = feeding.filter(|place| task.contains(place)).collect();
+                let on_cycle: Vec<usize> = feeding.filter(|place| task.contains(place)).collect();
                 let at_once = |feeder: &&usize| self.ports[**feeder].least_delay == Span::ZERO;
-                if on_circle.iter().filter(at_once).any(|feeder| *feeder >= place) {
+                if on_cycle.iter().filter(at_once).any(|feeder| *feeder >= place) {
                     let port = self.network.topology.port_name(self.ports[place].id);
-                    return Err(EngineError::InstantCircle { port });
+                    return Err(EngineError::InstantCycle { port });
                 }
                 self.ports[place].lookahead =
-                    on_circle.iter().map(|feeder| self.ports[*feeder].least_delay).min();
+                    on_cycle.iter().map(|feeder| self.ports[*feeder].least_delay).min();
                 self.ports[place].inputs = inputs;
             }
         }
@@ -326,7 +327,7 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
                    own: &mut [Streams],
                    sent: &mut [Vec<Sent>],
                    collected: &mut [Option<&mut SourceCollector>],
-                   worker: &mut Worker<Log<WATCHES>>| {
+                   worker: &mut Worker<WATCHES>| {
             let outputs = own.iter_mut().zip(sent).zip(collected);
             for (source, ((streams, sent), collected)) in sources.iter_mut().zip(outputs) {
                 source.send(
@@ -542,7 +543,7 @@ impl Visit<'_> {
         tasks: &[std::ops::Range<usize>],
         mut ports: &mut [StreamPort],
         mut own: &mut [Streams],
-        worker: &mut Worker<Log<WATCHES>>,
+        worker: &mut Worker<WATCHES>,
     ) {
         own.iter_mut().for_each(|streams| streams.begin(self.start, self.end, self.settled));
         for task in tasks {
@@ -554,8 +555,8 @@ impl Visit<'_> {
                     port.run(self, own, worker);
                 }
                 (ports, own) => {
-                    let circle = Circle { before: self.before, own, first: self.sources + task.start };
-                    self.go_round(circle, ports, worker);
+                    let cycle = Cycle { before: self.before, own, first: self.sources + task.start };
+                    self.go_round(cycle, ports, worker);
                 }
             }
         }
@@ -564,17 +565,17 @@ impl Visit<'_> {
     /// Ports that feed each other: the earliest goes first, and as far ahead as nothing can reach it before.
     fn go_round<const WATCHES: bool>(
         &self,
-        mut circle: Circle<'_>,
+        mut cycle: Cycle<'_>,
         ports: &mut [StreamPort],
-        worker: &mut Worker<Log<WATCHES>>,
+        worker: &mut Worker<WATCHES>,
     ) {
         let mut successors = vec![Vec::new(); ports.len()];
         let mut queue = DepartureQueue::default();
         for (index, port) in ports.iter().enumerate() {
-            for feeder in port.inputs.iter().filter_map(|place| place.checked_sub(circle.first)) {
+            for feeder in port.inputs.iter().filter_map(|place| place.checked_sub(cycle.first)) {
                 successors[feeder].push(index);
             }
-            queue.schedule(index as u32, port.next(&circle));
+            queue.schedule(index as u32, port.next(&cycle));
         }
         loop {
             let (time, first) = queue.first();
@@ -585,10 +586,10 @@ impl Visit<'_> {
             // Those that reach it without delay have had their turn at this instant: they stand before it.
             let lookahead = ports[first].lookahead.unwrap_or_default().max(Span::from_ps(1));
             let ahead = (time + lookahead).min(self.end);
-            ports[first].run_on_circle(self, &mut circle, first, ahead, worker);
-            queue.schedule(first as u32, ports[first].next(&circle));
+            ports[first].run_on_cycle(self, &mut cycle, first, ahead, worker);
+            queue.schedule(first as u32, ports[first].next(&cycle));
             for &next in &successors[first] {
-                queue.schedule(next as u32, ports[next].next(&circle));
+                queue.schedule(next as u32, ports[next].next(&cycle));
             }
         }
         ports.iter_mut().for_each(|port| port.pass_to(self.end));

@@ -9,14 +9,10 @@ use crate::units::Time;
 
 /// Whom the counting of an engine tells. Nothing comes back: an error of the observer waits until the engine looks for it.
 pub(super) trait Told {
-    /// Whether anything is to be told.
-    const WATCHES: bool;
     fn hop(&mut self, hop: &Hop);
     fn delivered(&mut self, tau: &Tau, host: DeviceId);
     fn dropped(&mut self, drop: &Dropped);
     fn waits(&mut self, port: PortId, joined: &Tau);
-    /// Whether statistics are wanted.
-    fn keeps(&self) -> bool;
 }
 
 /// Tells an observer, which watches or not. After its first error it is told nothing more.
@@ -59,7 +55,6 @@ impl<'o, O: Observer, const WATCHES: bool> Telling<'o, O, WATCHES> {
 }
 
 impl<O: Observer, const WATCHES: bool> Told for Telling<'_, O, WATCHES> {
-    const WATCHES: bool = WATCHES;
     #[inline]
     fn hop(&mut self, hop: &Hop) {
         if WATCHES {
@@ -84,17 +79,12 @@ impl<O: Observer, const WATCHES: bool> Told for Telling<'_, O, WATCHES> {
             self.tell(|observer| observer.waits(port, joined));
         }
     }
-    #[inline]
-    fn keeps(&self) -> bool {
-        false
-    }
 }
 
 /// Tells an observer and the collector of statistics, where there is one.
 pub(super) struct Both<'a, T>(pub &'a mut T, pub &'a mut Option<Collector>);
 
 impl<T: Told> Told for Both<'_, T> {
-    const WATCHES: bool = T::WATCHES;
     #[inline]
     fn hop(&mut self, hop: &Hop) {
         self.0.hop(hop);
@@ -125,10 +115,6 @@ impl<T: Told> Told for Both<'_, T> {
         if let Some(collector) = self.1 {
             collector.ports[port.index()].wait(joined.timestamp);
         }
-    }
-    #[inline]
-    fn keeps(&self) -> bool {
-        self.1.is_some()
     }
 }
 
@@ -178,7 +164,6 @@ impl<const WATCHES: bool> Log<WATCHES> {
 }
 
 impl<const WATCHES: bool> Told for Log<WATCHES> {
-    const WATCHES: bool = WATCHES;
     #[inline]
     fn hop(&mut self, hop: &Hop) {
         if WATCHES {
@@ -208,9 +193,5 @@ impl<const WATCHES: bool> Told for Log<WATCHES> {
         if let Some(kept) = &mut self.kept {
             kept.waiting.push((port, joined.timestamp));
         }
-    }
-    #[inline]
-    fn keeps(&self) -> bool {
-        self.kept.is_some()
     }
 }

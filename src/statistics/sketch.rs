@@ -1,6 +1,7 @@
 //! [`Sketch`]: percentiles of a flow's delays, in little memory.
 
 use super::quantiles::Percentiles;
+use crate::capture::{bucket_of, place_of};
 
 /// So many values are kept as they are.
 const EXACT: usize = 64;
@@ -120,23 +121,12 @@ impl<W> Default for Buckets<W> {
     }
 }
 
-/// The bucket of a value: below 2^13 for a precision of 7 or less.
-fn bucket_of(value: u64, precision: u32) -> u64 {
-    let octave = (value | 1).ilog2().saturating_sub(precision);
-    (u64::from(octave) << precision) + (value >> octave)
-}
-
-/// The least value of a bucket, and its width as a power of two.
-fn place_of(bucket: u64, precision: u32) -> (u64, u64) {
-    let octave = (bucket >> precision).saturating_sub(1);
-    ((bucket - (octave << precision)) << octave, octave)
-}
-
 impl<W: Word> Buckets<W> {
     /// Takes in a value; not where its bucket is full.
     fn record(&mut self, value: u64) -> bool {
         let word = loop {
-            let bucket = bucket_of(value, self.precision);
+            // Below 2^13, for a precision of 7 or less.
+            let bucket = bucket_of(value, self.precision) as u64;
             let place = self.words.partition_point(|word| word.bucket() < bucket);
             match self.words.get(place) {
                 Some(word) if word.bucket() == bucket => break &mut self.words[place],
@@ -169,8 +159,8 @@ impl<W: Word> Buckets<W> {
         let coarse = self.precision.saturating_sub(1);
         let mut merged: Vec<W> = Vec::with_capacity(self.words.len());
         for word in &self.words {
-            let (bucket, count) =
-                (bucket_of(place_of(word.bucket(), self.precision).0, coarse), word.count());
+            let (least, _) = place_of(word.bucket() as usize, self.precision);
+            let (bucket, count) = (bucket_of(least as u64, coarse) as u64, word.count());
             match merged.last_mut().filter(|last| last.bucket() == bucket) {
                 Some(last) => match W::new(bucket, last.count() + count) {
                     Some(sum) => *last = sum,
@@ -197,8 +187,9 @@ impl<W: Word> Buckets<W> {
                 below += word.count();
                 below >= rank
             };
-            let (low, octave) = place_of(self.words.iter().find(holds)?.bucket(), self.precision);
-            Some((low + ((1 << octave) - 1) / 2).clamp(self.min, self.max))
+            let bucket = self.words.iter().find(holds)?.bucket();
+            let (least, width) = place_of(bucket as usize, self.precision);
+            Some(((least + (width - 1) / 2) as u64).clamp(self.min, self.max))
         })
     }
 }

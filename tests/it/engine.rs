@@ -237,8 +237,8 @@ fn the_longest_prefix_and_the_static_route_win() {
 }
 
 #[test]
-fn a_circle_of_static_routes_ends_by_ttl_at_routers_and_is_refused_at_switches() {
-    let circle = |kind: DeviceKind| {
+fn a_cycle_of_static_routes_ends_by_ttl_at_routers_and_is_refused_at_switches() {
+    let cycle = |kind: DeviceKind| {
         let sent_to = |name: &str, port| {
             let destination = "10.0.0.2/32".parse().unwrap();
             DeviceSpec { routes: vec![RouteSpec { destination, port }], ..DeviceSpec::new(name, kind) }
@@ -250,14 +250,14 @@ fn a_circle_of_static_routes_ends_by_ttl_at_routers_and_is_refused_at_switches()
             link(("s1", 1), ("s2", 0), "8 Mbps", "0 s"),
             link(("s2", 1), ("b", 0), "8 Mbps", "0 s"),
         ];
-        let topology = Topology::new("circle", devices, links).unwrap();
+        let topology = Topology::new("cycle", devices, links).unwrap();
         let source = script(&[flow("10.0.0.1", "10.0.0.2")], &[(0, 100, 0)], 9);
         run(&topology, vec![at_host(&topology, "a", source)], None)
             .map(|(outcome, log)| (outcome, log.dropped[0].3))
     };
-    let (outcome, reason) = circle(DeviceKind::Router).unwrap();
+    let (outcome, reason) = cycle(DeviceKind::Router).unwrap();
     assert_eq!((outcome.hops, reason), (9, DropReason::TtlExpired));
-    let Err(EngineError::EndlessPath { ports, .. }) = circle(DeviceKind::Switch) else {
+    let Err(EngineError::EndlessPath { ports, .. }) = cycle(DeviceKind::Switch) else {
         panic!("it never ends")
     };
     assert_eq!(ports, "a:0 > s1:1 > s2:0");

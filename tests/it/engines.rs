@@ -1,4 +1,4 @@
-//! Both engines do the same: on random networks with every discipline, circles, impairments and ways to forward.
+//! Both engines do the same: on random networks with every discipline, cycles, impairments and ways to forward.
 
 use proptest::prelude::*;
 
@@ -19,8 +19,8 @@ proptest! {
         prop_assert_eq!(&network.run_unwatched(Engine::Event, 1).unwrap(), &event.0);
         for threads in [1, 3] {
             let stream = match network.run(Engine::Stream, threads) {
-                // Only where links without any delay can be in a circle.
-                Err(EngineError::InstantCircle { .. }) => {
+                // Only where links without any delay can be in a cycle.
+                Err(EngineError::InstantCycle { .. }) => {
                     let topology = network.topology();
                     prop_assert_eq!(Engine::Auto.for_network(&topology).0, Engine::Event);
                     continue;
@@ -52,7 +52,7 @@ proptest! {
         };
         for (engine, threads) in [(Engine::Event, 1), (Engine::Stream, 1), (Engine::Stream, 3)] {
             let whole = match network.run(engine, threads) {
-                Err(EngineError::InstantCircle { .. }) => continue,
+                Err(EngineError::InstantCycle { .. }) => continue,
                 other => sorted(other.unwrap()),
             };
             let paused = sorted(network.run_paused(&pauses, engine, threads).unwrap());

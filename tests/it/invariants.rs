@@ -161,7 +161,7 @@ proptest! {
     fn the_laws_hold_in_random_networks(network in networks()) {
         for engine in [Engine::Event, Engine::Stream] {
             let (outcome, log) = match network.run(engine, 1) {
-                Err(EngineError::InstantCircle { .. }) => continue,
+                Err(EngineError::InstantCycle { .. }) => continue,
                 other => other.unwrap(),
             };
             let run = Run { network: &network, topology: network.topology(), outcome, log };

@@ -1,4 +1,4 @@
-//! Random networks with every discipline, circles, impairments and ways to forward, and their traffic.
+//! Random networks with every discipline, cycles, impairments and ways to forward, and their traffic.
 
 use std::net::IpAddr;
 
@@ -186,7 +186,7 @@ pub struct Network {
 
 /// Networks of two to seven switches, every other one a ring.
 pub fn networks() -> impl Strategy<Value = Network> {
-    // Every other network is a ring with a host at each switch, where ports feed each other in a circle.
+    // Every other network is a ring with a host at each switch, where ports feed each other in a cycle.
     let shape = (2..8usize, prop::collection::vec((0..7usize, 0..7usize), 0..6), 2..6usize, any::<bool>());
     let link = (0..4usize, 0..5usize, 0..8usize);
     let links = prop::collection::vec(link, 20);

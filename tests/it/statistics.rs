@@ -157,7 +157,7 @@ fn percentile(values: &mut [u64], part: f64) -> Option<u64> {
 fn check(network: &Network, log: &Log, ways: &Ways, watches: bool, engine: Engine, threads: usize) {
     let watcher = Watcher { watches, ..Watcher::default() };
     let finished = match network.run_kept(watcher, engine, threads) {
-        Err(EngineError::InstantCircle { .. }) => return,
+        Err(EngineError::InstantCycle { .. }) => return,
         other => other.unwrap(),
     };
     let Statistics { flows, ports, drops } = finished.statistics.unwrap();

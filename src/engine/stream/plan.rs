@@ -62,7 +62,7 @@ impl Edges {
 pub(super) struct Plan {
     /// The ports; places are positions here.
     pub ports: Vec<PortId>,
-    /// Runs of places that are visited together: one port, or a circle of ports.
+    /// Runs of places that are visited together: one port, or a cycle of ports.
     pub tasks: Vec<Range<usize>>,
     /// Runs of tasks that do not feed each other.
     pub levels: Vec<Range<usize>>,
@@ -70,7 +70,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// The plan for ports with these feeders; `inputs[port]` are feeders, of which those below the number of ports
-    /// are ports themselves. On a circle the ports go by their depth: after those that reach them without delay.
+    /// are ports themselves. On a cycle the ports go by their depth: after those that reach them without delay.
     pub fn new(inputs: &[Vec<u32>], depth: &[u32]) -> Self {
         let used: Vec<usize> = (0..inputs.len()).filter(|port| !inputs[*port].is_empty()).collect();
         let mut graph: DiGraph<usize, ()> = DiGraph::with_capacity(used.len(), 4 * used.len());
@@ -84,19 +84,19 @@ impl Plan {
             }
         }
         // Successors come first. Without recursion: a way may be long.
-        let mut circles = kosaraju_scc(&graph);
-        circles.reverse();
+        let mut cycles = kosaraju_scc(&graph);
+        cycles.reverse();
         let mut level_of = vec![0usize; inputs.len()];
-        let mut circle_of = vec![usize::MAX; inputs.len()];
-        let mut tasks: Vec<(usize, Vec<usize>)> = circles
+        let mut cycle_of = vec![usize::MAX; inputs.len()];
+        let mut tasks: Vec<(usize, Vec<usize>)> = cycles
             .into_iter()
             .enumerate()
-            .map(|(number, circle)| {
-                let mut ports: Vec<usize> = circle.into_iter().map(|node| graph[node]).collect();
+            .map(|(number, cycle)| {
+                let mut ports: Vec<usize> = cycle.into_iter().map(|node| graph[node]).collect();
                 ports.sort_unstable_by_key(|port| (depth[*port], *port));
                 let feeders = ports.iter().flat_map(|port| &inputs[*port]).map(|feeder| *feeder as usize);
-                ports.iter().for_each(|port| circle_of[*port] = number);
-                let before = feeders.filter(|feeder| *feeder < inputs.len() && circle_of[*feeder] != number);
+                ports.iter().for_each(|port| cycle_of[*port] = number);
+                let before = feeders.filter(|feeder| *feeder < inputs.len() && cycle_of[*feeder] != number);
                 let level = before.map(|feeder| level_of[feeder] + 1).max().unwrap_or(0);
                 ports.iter().for_each(|port| level_of[*port] = level);
                 (level, ports)
@@ -123,8 +123,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn feeders_come_first_and_circles_together() {
-        // 9 is a source; 0 -> 1 -> 2 -> 1 (a circle), 2 -> 3, 9 -> 4.
+    fn feeders_come_first_and_cycles_together() {
+        // 9 is a source; 0 -> 1 -> 2 -> 1 (a cycle), 2 -> 3, 9 -> 4.
         let inputs = vec![vec![9], vec![0, 2], vec![1], vec![2], vec![9], vec![]];
         let plan = Plan::new(&inputs, &[0; 6]);
         assert_eq!(plan.ports.iter().map(|port| port.index()).collect::<Vec<_>>(), [0, 4, 1, 2, 3]);

@@ -3,11 +3,10 @@
 use super::Visit;
 use super::merge::{Merged, merge_to_two};
 use super::recursion::Recursion;
-use super::streams::{Circle, Streams};
+use super::streams::{Cycle, Streams};
 use super::worker::Worker;
 use crate::engine::Hop;
 use crate::engine::network::{Egress, Network, Service};
-use crate::engine::told::Log;
 use crate::packet::Tau;
 use crate::ptm::Departure;
 use crate::statistics::PortStatistics;
@@ -25,7 +24,7 @@ pub(super) struct StreamPort {
     done: Time,
     /// The least time from here to joining a PTM at the next device.
     pub least_delay: Span,
-    /// On a circle: the least delay of its feeders on the circle.
+    /// On a cycle: the least delay of its feeders on the cycle.
     pub lookahead: Option<Span>,
     /// What passed it, where that is wanted.
     pub statistics: Option<Box<PortStatistics>>,
@@ -88,7 +87,7 @@ impl StreamPort {
         &mut self,
         visit: &Visit<'_>,
         own: &mut Streams,
-        worker: &mut Worker<Log<WATCHES>>,
+        worker: &mut Worker<WATCHES>,
     ) {
         let mut scratch = std::mem::take(&mut worker.scratch);
         let ingress = self.take(|place| &visit.before[place], visit.end, &mut scratch);
@@ -96,21 +95,21 @@ impl StreamPort {
         worker.scratch = scratch;
     }
 
-    /// Its turn on a circle, of which it is the `own`th port.
-    pub fn run_on_circle<const WATCHES: bool>(
+    /// Its turn on a cycle, of which it is the `own`th port.
+    pub fn run_on_cycle<const WATCHES: bool>(
         &mut self,
         visit: &Visit<'_>,
-        circle: &mut Circle<'_>,
+        cycle: &mut Cycle<'_>,
         own: usize,
         end: Time,
-        worker: &mut Worker<Log<WATCHES>>,
+        worker: &mut Worker<WATCHES>,
     ) {
         let mut scratch = std::mem::take(&mut worker.scratch);
         let mut ingress = std::mem::take(&mut worker.merged);
-        let parts = self.take(|place| circle.streams(place), end, &mut scratch);
+        let parts = self.take(|place| cycle.streams(place), end, &mut scratch);
         ingress.extend(Merged::new(parts));
         worker.scratch = scratch;
-        self.forward(visit, [&ingress, &[]], end, &mut circle.own[own], worker);
+        self.forward(visit, [&ingress, &[]], end, &mut cycle.own[own], worker);
         ingress.clear();
         worker.merged = ingress;
     }
@@ -120,10 +119,10 @@ impl StreamPort {
         self.done = end;
     }
 
-    /// The instant of what it has to do next on a circle.
-    pub fn next(&self, circle: &Circle<'_>) -> Option<Time> {
+    /// The instant of what it has to do next on a cycle.
+    pub fn next(&self, cycle: &Cycle<'_>) -> Option<Time> {
         let first = |&place: &usize| {
-            let stream = circle.streams(place).to(self.id);
+            let stream = cycle.streams(place).to(self.id);
             stream.get(stream.partition_point(|tau| tau.timestamp < self.done)).map(|tau| tau.timestamp)
         };
         self.inputs.iter().filter_map(first).chain(self.egress.service.next_departure()).min()
@@ -137,7 +136,7 @@ impl StreamPort {
         ingress: [&[Tau]; 2],
         end: Time,
         own: &mut Streams,
-        worker: &mut Worker<Log<WATCHES>>,
+        worker: &mut Worker<WATCHES>,
     ) {
         let network = visit.network;
         self.done = end;

@@ -7,7 +7,6 @@ use super::worker::Worker;
 use crate::engine::collector::AllInside;
 use crate::engine::fingerprint::{Fingerprint, Keys, PacketSum};
 use crate::engine::network::{Feeder, LandingPlace};
-use crate::engine::told::{Log, Told};
 use crate::packet::Tau;
 use crate::ptm::Lindley;
 use crate::statistics::{Passed, PortStatistics};
@@ -91,19 +90,19 @@ impl Recursion<'_, '_> {
         ingress: [&[Tau]; 2],
         statistics: Option<(&mut PortStatistics, AllInside<'_>)>,
         own: &mut Streams,
-        worker: &mut Worker<Log<WATCHES>>,
+        worker: &mut Worker<WATCHES>,
     ) {
         let is_router = self.place.forwarding().hops_counted() > 0;
         match (statistics, self.place.is_end(), is_router) {
             (None, true, _) => self.forward_home(ingress, &mut Unrecorded, own, worker),
-            (None, false, false) => self.forward_on::<false>(ingress, &mut Unrecorded, own, worker),
-            (None, false, true) => self.forward_on::<true>(ingress, &mut Unrecorded, own, worker),
+            (None, false, false) => self.forward_on::<false, WATCHES>(ingress, &mut Unrecorded, own, worker),
+            (None, false, true) => self.forward_on::<true, WATCHES>(ingress, &mut Unrecorded, own, worker),
             (Some((statistics, inside)), is_end, _) => {
                 let mut passing = Passing::new(&mut worker.waiting, inside);
                 match (is_end, is_router) {
                     (true, _) => self.forward_home(ingress, &mut passing, own, worker),
-                    (false, false) => self.forward_on::<false>(ingress, &mut passing, own, worker),
-                    (false, true) => self.forward_on::<true>(ingress, &mut passing, own, worker),
+                    (false, false) => self.forward_on::<false, WATCHES>(ingress, &mut passing, own, worker),
+                    (false, true) => self.forward_on::<true, WATCHES>(ingress, &mut passing, own, worker),
                 }
                 worker.waiting = passing.record(statistics);
             }
@@ -112,18 +111,18 @@ impl Recursion<'_, '_> {
 
     /// To a device that forwards; a router takes from the time to live.
     #[inline(never)]
-    fn forward_on<const ROUTER: bool>(
+    fn forward_on<const ROUTER: bool, const WATCHES: bool>(
         self,
         ingress: [&[Tau]; 2],
         passes: &mut impl Passes,
         own: &mut Streams,
-        worker: &mut Worker<impl Told>,
+        worker: &mut Worker<WATCHES>,
     ) {
         let Recursion { port: own_port, device, processing, lindley, propagation, feeder, place } = self;
         let (until, beyond) = (worker.tally.until, propagation + feeder.processing);
         let keys = Keys::of(device).by_joining(processing);
         let (forwarding, in_port) = (place.forwarding(), feeder.in_port);
-        let near = until.min(own.horizon() - Span::from_ps(1));
+        let horizon = own.horizon();
         let mut link = *lindley;
         let mut fingerprint = Fingerprint::default();
         let (mut late, mut last) = (0, Time::ZERO);
@@ -131,17 +130,13 @@ impl Recursion<'_, '_> {
             let (start, end) = link.send(tau.timestamp, tau.packet.length);
             let joins = end + beyond;
             match forwarding.known_port::<ROUTER>(&tau.packet) {
-                Some(port) if joins <= near => {
-                    last = joins;
-                    fingerprint.add_at(&keys, tau.packet.pid, tau.timestamp, start);
-                    passes.pass(tau, start, end);
-                    own.push_near(port, joins, tau, u8::from(ROUTER), in_port);
-                }
                 Some(port) if joins <= until => {
                     last = joins;
                     fingerprint.add_at(&keys, tau.packet.pid, tau.timestamp, start);
                     passes.pass(tau, start, end);
-                    own.push_far(port, joins, tau, u8::from(ROUTER), in_port);
+                    let passed =
+                        Tau { packet: tau.packet.passed(u8::from(ROUTER), in_port), timestamp: joins };
+                    own.push(port, passed, horizon);
                 }
                 _ => {
                     if start > until {
@@ -164,12 +159,12 @@ impl Recursion<'_, '_> {
 
     /// To a host.
     #[inline(never)]
-    fn forward_home(
+    fn forward_home<const WATCHES: bool>(
         self,
         ingress: [&[Tau]; 2],
         passes: &mut impl Passes,
         own: &mut Streams,
-        worker: &mut Worker<impl Told>,
+        worker: &mut Worker<WATCHES>,
     ) {
         let Recursion { port: own_port, device, processing, lindley, propagation, feeder, place } = self;
         let (until, beyond) = (worker.tally.until, propagation + feeder.processing);

@@ -6,7 +6,6 @@ use crate::engine::collector::SourceCollector;
 use crate::engine::contract::{CHECKED, InOrder};
 use crate::engine::fingerprint::PacketSum;
 use crate::engine::network::{Feeder, Network, Wire};
-use crate::engine::told::Told;
 use crate::engine::{EngineError, Injection, InjectionPoint};
 use crate::packet::Tau;
 use crate::topology::PortId;
@@ -159,12 +158,12 @@ impl StreamSource {
     }
 
     /// Sends all events before `end`.
-    pub fn send<L: Told>(
+    pub fn send<const WATCHES: bool>(
         &mut self,
         network: &Network,
         end: Time,
         mut out: Output<'_>,
-        worker: &mut Worker<L>,
+        worker: &mut Worker<WATCHES>,
     ) {
         if let Some(collected) = &mut out.collected {
             collected.inside.forget();
@@ -183,13 +182,13 @@ impl StreamSource {
     }
 
     /// Sends the first packets that have been read, all to one port, while nobody watches.
-    fn send_all<L: Told>(
+    fn send_all<const WATCHES: bool>(
         &mut self,
         network: &Network,
         count: usize,
         port: PortId,
         out: &mut Output<'_>,
-        worker: &mut Worker<L>,
+        worker: &mut Worker<WATCHES>,
     ) {
         let Feeder { processing, in_port, .. } = network.feeders[network.feeder_of(self.number)];
         let mut pid = network.pid(self.number, self.sent);
@@ -215,12 +214,12 @@ impl StreamSource {
     }
 
     /// Sends the first packets that have been read, one by one.
-    fn send_each<L: Told>(
+    fn send_each<const WATCHES: bool>(
         &mut self,
         network: &Network,
         count: usize,
         out: &mut Output<'_>,
-        worker: &mut Worker<L>,
+        worker: &mut Worker<WATCHES>,
     ) {
         let feeder = &network.feeders[network.feeder_of(self.number)];
         let place = network.landing(feeder);
@@ -241,13 +240,13 @@ impl StreamSource {
     }
 
     /// Gives a packet that has been read its ids, and counts it.
-    fn inject<L: Told>(
+    fn inject<const WATCHES: bool>(
         &mut self,
         network: &Network,
         number: usize,
         injected: &mut Vec<Sent>,
         collected: Option<&mut SourceCollector>,
-        worker: &mut Worker<L>,
+        worker: &mut Worker<WATCHES>,
     ) -> Tau {
         let mut tau = self.ahead.taus[number];
         let local = tau.packet.fid;
@@ -261,9 +260,7 @@ impl StreamSource {
             let record = origin.filter(|_| collected.packets).map(|origin| origin.record);
             collected.enter(&tau, local, record);
         }
-        if L::WATCHES
-            && let Some(Origin { record, match_key }) = origin
-        {
+        if WATCHES && let Some(Origin { record, match_key }) = origin {
             injected.push(Sent { tau, source: self.number as u32, local, record, match_key });
         }
         tau
@@ -284,13 +281,13 @@ impl StreamSource {
     }
 
     /// Sends what [`read_late`](StreamSource::read_late) has read: it stays inside.
-    pub fn send_late<L: Told>(
+    pub fn send_late<const WATCHES: bool>(
         &mut self,
         network: &Network,
         until: Time,
         injected: &mut Vec<Sent>,
         mut collected: Option<&mut SourceCollector>,
-        worker: &mut Worker<L>,
+        worker: &mut Worker<WATCHES>,
     ) {
         let count = self.ahead.taus.partition_point(|tau| tau.timestamp <= until);
         for number in 0..count {

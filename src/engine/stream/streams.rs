@@ -2,7 +2,7 @@
 
 use crate::engine::chunks::Chunks;
 use crate::engine::network::Network;
-use crate::packet::{Packet, Tau};
+use crate::packet::Tau;
 use crate::topology::PortId;
 use crate::units::Time;
 
@@ -64,28 +64,10 @@ impl Streams {
         &self.by_port[port.index() - self.first_port].near
     }
 
-    /// A packet for a port, with what changes on its way there.
+    /// A packet for a port. The [`horizon`](Streams::horizon) is handed in, since loops hold it.
     #[inline(always)]
-    pub fn push_changed(&mut self, port: PortId, joins: Time, tau: &Tau, hops_counted: u8, in_port: u16) {
-        if joins < self.horizon {
-            self.push_near(port, joins, tau, hops_counted, in_port);
-        } else {
-            self.push_far(port, joins, tau, hops_counted, in_port);
-        }
-    }
-
-    /// The same where it is known that it joins before the [`horizon`](Streams::horizon).
-    #[inline(always)]
-    pub fn push_near(&mut self, port: PortId, joins: Time, tau: &Tau, hops_counted: u8, in_port: u16) {
-        let packet = Packet { in_port, ttl: tau.packet.ttl - hops_counted, ..tau.packet };
-        self.stream(port).push(Tau { timestamp: joins, packet });
-    }
-
-    /// The same where it joins later; apart from the loops of what is common.
-    #[inline(never)]
-    pub fn push_far(&mut self, port: PortId, joins: Time, tau: &Tau, hops_counted: u8, in_port: u16) {
-        let packet = Packet { in_port, ttl: tau.packet.ttl - hops_counted, ..tau.packet };
-        self.by_port[port.index() - self.first_port].far.push(Tau { timestamp: joins, packet });
+    pub fn push(&mut self, port: PortId, tau: Tau, horizon: Time) {
+        self.by_port[port.index() - self.first_port].push(tau, horizon);
     }
 
     /// What joins before this instant is near.
@@ -154,8 +136,8 @@ impl Stream {
     }
 }
 
-/// The streams that the ports on a circle take from.
-pub(super) struct Circle<'a> {
+/// The streams that the ports on a cycle take from.
+pub(super) struct Cycle<'a> {
     /// Those of all ports before it.
     pub before: &'a [Streams],
     /// Those of the ports on it.
@@ -164,7 +146,7 @@ pub(super) struct Circle<'a> {
     pub first: usize,
 }
 
-impl Circle<'_> {
+impl Cycle<'_> {
     /// The streams at a place.
     #[inline]
     pub fn streams(&self, place: usize) -> &Streams {

@@ -13,9 +13,9 @@ use crate::topology::{DeviceId, PortId};
 use crate::units::{Span, Time};
 
 /// What a thread counts and what it works with.
-pub(super) struct Worker<L> {
+pub(super) struct Worker<const WATCHES: bool> {
     pub tally: Tally,
-    pub log: L,
+    pub log: Log<WATCHES>,
     pub scratch: Vec<Tau>,
     pub ingress: Vec<Tau>,
     pub merged: Vec<Tau>,
@@ -25,7 +25,7 @@ pub(super) struct Worker<L> {
     pub waiting: Vec<u64>,
 }
 
-impl<const WATCHES: bool> Worker<Log<WATCHES>> {
+impl<const WATCHES: bool> Worker<WATCHES> {
     /// Records packets that passed a port, which `marks` them or not.
     pub fn record<'d>(
         &mut self,
@@ -53,8 +53,8 @@ impl<const WATCHES: bool> Worker<Log<WATCHES>> {
     }
 }
 
-impl<L: Told> Worker<L> {
-    pub fn new(until: Time, log: L) -> Self {
+impl<const WATCHES: bool> Worker<WATCHES> {
+    pub fn new(until: Time, log: Log<WATCHES>) -> Self {
         Worker {
             tally: Tally::new(until),
             log,
@@ -108,12 +108,14 @@ impl<L: Told> Worker<L> {
         let arrived = || Tau { timestamp: joins, packet: Packet { in_port: feeder.in_port, ..tau.packet } };
         match place.land(&tau.packet) {
             Landing::Joins(port) => {
-                streams.push_changed(port, joins, tau, place.forwarding().hops_counted(), feeder.in_port);
+                let packet = tau.packet.passed(place.forwarding().hops_counted(), feeder.in_port);
+                let horizon = streams.horizon();
+                streams.push(port, Tau { timestamp: joins, packet }, horizon);
                 return Some(port);
             }
             Landing::Home => {
                 self.tally.deliver(&arrived(), feeder.device, &mut self.log);
-                if self.log.keeps() {
+                if self.log.kept.is_some() {
                     streams.push_home(arrived());
                     return None;
                 }
