@@ -18,6 +18,7 @@ mod contract;
 mod custom;
 mod event;
 mod fingerprint;
+mod flow_numbers;
 mod inside;
 mod network;
 mod observer;

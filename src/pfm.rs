@@ -14,11 +14,12 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::flow::Flows;
-use crate::packet::{DropReason, FlowKey, Packet};
+use crate::flow::{Flows, flow_hash};
+use crate::packet::{DropReason, FlowKey, Packet, Way};
 use crate::random::Draws;
 use crate::topology::{
-    DeviceId, DeviceKind, ExplicitPath, ForwardingChoice, ForwardingRule, Multipath, PortId, Topology,
+    DeviceId, DeviceKind, DeviceNode, ExplicitPath, ForwardingChoice, ForwardingRule, Multipath, PortId,
+    Topology,
 };
 use tables::{Entry, Several, Tables};
 
@@ -34,16 +35,20 @@ pub struct Pfm {
     /// The ports that explicit paths and static routes prescribe, by device.
     prescribed: Vec<Box<[(DeviceId, PortId)]>>,
     class_of: FxHashMap<ClassKey, u32>,
+    /// Per device: the class of flows that go there, where nothing else is prescribed to them; [`NONE`] before the first.
+    class_of_host: Vec<u32>,
     /// Per flow: its class.
     flows: Vec<u32>,
-    /// Per device and class: the port, where a flow of the class was followed and the packet has no say in it.
-    resolved: Vec<Vec<u32>>,
     routers: Vec<bool>,
     /// The devices that have static routes.
     routed: Vec<DeviceId>,
     multipath: Multipath,
     /// Per device: how it picks one of several ports.
     draws: Vec<Draws>,
+    /// Per flow: its hash, where ports are picked by it.
+    hashes: Vec<u64>,
+    /// Every class has a column of its own, in which everything is worked out: the tables are small.
+    is_small: bool,
 }
 
 /// Flows that are forwarded alike.
@@ -54,7 +59,7 @@ struct Class {
     /// Where the destination hangs, for one with a single link, and the port there.
     access: u32,
     access_port: u32,
-    /// The column of the tables; [`Tables::NONE`] without a destination.
+    /// The column of the tables, with the prescribed ports; [`Tables::NONE`] without a destination.
     column: u32,
     /// The destination's number among the hosts.
     number: u32,
@@ -70,9 +75,8 @@ const NONE: u32 = u32::MAX;
 pub(crate) struct At<'a> {
     pfm: &'a Pfm,
     device: DeviceId,
-    /// Per flow: its class.
-    flows: &'a [u32],
-    resolved: &'a [u32],
+    /// Its entries by column; none where forwarding has to be worked out.
+    entries: &'a [u32],
     is_router: bool,
 }
 
@@ -105,7 +109,7 @@ impl Pfm {
             prescribed: Vec::new(),
             class_of: FxHashMap::default(),
             flows: Vec::new(),
-            resolved: vec![Vec::new(); topology.devices().len()],
+            class_of_host: vec![NONE; topology.devices().len()],
             routers: topology.devices().map(|(_, device)| device.kind == DeviceKind::Router).collect(),
             routed: topology
                 .devices()
@@ -113,6 +117,8 @@ impl Pfm {
                 .collect(),
             multipath,
             draws,
+            hashes: Vec::new(),
+            is_small: is_small(&topology),
             topology: Arc::clone(&topology),
         }
     }
@@ -127,21 +133,42 @@ impl Pfm {
     /// # Complexity
     /// O(links x log devices) for the first flow to an access switch, else O(static routes + explicit paths).
     pub fn add_flow(&mut self, key: &FlowKey) -> u32 {
-        let fid = u32::try_from(self.flows.len()).expect("fewer than 2^32 flows");
+        let class = self.class_of_key(key);
+        self.push_flow(key, class)
+    }
+
+    /// The class of a flow.
+    pub(crate) fn class_of_key(&mut self, key: &FlowKey) -> u32 {
         let host = key.destination_address().and_then(|address| self.addresses.host_of(address));
-        let class_key = (host, self.prescribed(key));
-        let class = match self.class_of.get(&class_key) {
-            Some(class) => *class,
-            None => self.add_class(class_key),
-        };
+        let prescribed = self.prescribed(key);
+        match host.map(|host| self.class_of_host[host.index()]) {
+            Some(class) if class != NONE && prescribed.is_empty() => class,
+            _ => self.class_of((host, prescribed)),
+        }
+    }
+
+    /// Takes in the next flow, of this class.
+    pub(crate) fn push_flow(&mut self, key: &FlowKey, class: u32) -> u32 {
+        let fid = u32::try_from(self.flows.len()).expect("fewer than 2^32 flows");
         self.flows.push(class);
+        if self.multipath == Multipath::Ecmp {
+            self.hashes.push(flow_hash(key));
+        }
         fid
+    }
+
+    fn class_of(&mut self, key: ClassKey) -> u32 {
+        match self.class_of.get(&key) {
+            Some(class) => *class,
+            None => self.add_class(key),
+        }
     }
 
     fn add_class(&mut self, key: ClassKey) -> u32 {
         let (host, prescribed) = key.clone();
         let access = host.and_then(|host| self.tables.access(host));
-        let class = Class {
+        let works_out = host.is_some() && (self.is_small || !prescribed.is_empty());
+        let mut class = Class {
             host: host.map_or(NONE, |host| host.index() as u32),
             access: access.map_or(NONE, |(device, _)| device.index() as u32),
             access_port: access.map_or(NONE, |(_, port)| port.index() as u32),
@@ -152,10 +179,31 @@ impl Pfm {
         if !prescribed.is_empty() {
             self.prescribed.push(prescribed);
         }
+        if works_out {
+            let entries = self.topology.devices().map(|(device, _)| self.entry_of(&class, device)).collect();
+            class.column = self.tables.push_column(entries);
+        }
         self.classes.push(class);
         let class = self.classes.len() as u32 - 1;
+        if let (Some(host), true) = (host, key.1.is_empty()) {
+            self.class_of_host[host.index()] = class;
+        }
         self.class_of.insert(key, class);
         class
+    }
+
+    /// What a table of a device says of one class: its port, as far as packets have no say in it.
+    fn entry_of(&self, class: &Class, device: DeviceId) -> u32 {
+        match self.at(device).entry(class) {
+            Entry::None => Tables::NONE,
+            Entry::Port(port) => port.index() as u32,
+            Entry::Several(several) => match self.port_of_all(class, several) {
+                Some(port) => port.index() as u32,
+                None => {
+                    self.tables.own_row(device).get(class.column as usize).copied().unwrap_or(Tables::NONE)
+                }
+            },
+        }
     }
 
     /// The ports that explicit paths and static routes prescribe for a flow: at most one per device.
@@ -194,6 +242,13 @@ impl Pfm {
         (host != NONE).then(|| DeviceId::new(host as usize))
     }
 
+    /// How the flow's packets are forwarded.
+    #[inline]
+    pub(crate) fn way(&self, fid: u32) -> Way {
+        let class = self.flows[fid as usize];
+        Way { class, column: self.classes[class as usize].column }
+    }
+
     #[inline]
     fn class(&self, fid: u32) -> &Class {
         &self.classes[self.flows[fid as usize] as usize]
@@ -211,7 +266,7 @@ impl Pfm {
         packet: &mut Packet,
     ) -> Result<PortId, DropReason> {
         let at = self.at(device);
-        let port = at.forward(flows, packet)?;
+        let port = at.forward(flows, &Packet { way: self.way(packet.fid), ..*packet })?;
         packet.ttl -= at.hops_counted();
         Ok(port)
     }
@@ -222,65 +277,37 @@ impl Pfm {
         At {
             pfm: self,
             device,
-            flows: &self.flows,
-            resolved: &self.resolved[device.index()],
+            entries: match self.topology.forwarding().rule {
+                Some(_) => &[],
+                None => self.tables.own_row(device),
+            },
             is_router: self.routers[device.index()],
         }
     }
 
+    /// One of several ports for a packet.
     #[inline]
-    fn pick(
-        &self,
-        flows: &Flows,
-        class: &Class,
-        device: DeviceId,
-        packet: &Packet,
-        several: &Several,
-    ) -> PortId {
-        let ports = &several.ports;
-        let share = |bits: u64| ((u128::from(bits) * ports.len() as u128) >> 64) as usize;
+    fn pick(&self, class: &Class, device: DeviceId, packet: &Packet, several: &Several) -> PortId {
+        let share =
+            |bits: u64| several.ports[((u128::from(bits) * several.ports.len() as u128) >> 64) as usize];
         match self.multipath {
-            Multipath::DModK => ports[(class.number / several.divisor) as usize % ports.len()],
-            Multipath::LowestPort => ports[0],
-            Multipath::Ecmp => ports[share(self.draws[device.index()].bits(flows.hash(packet.fid)))],
-            Multipath::Spray => ports[share(self.draws[device.index()].bits(packet.pid))],
+            Multipath::Ecmp => share(self.draws[device.index()].bits(self.hashes[packet.fid as usize])),
+            Multipath::Spray => share(self.draws[device.index()].bits(packet.pid)),
+            Multipath::DModK | Multipath::LowestPort => {
+                self.port_of_all(class, several).unwrap_or(several.ports[0])
+            }
         }
     }
 
-    /// Follows a flow from `device` on and keeps the port of its class at every switch, so that forwarding finds it at once.
-    ///
-    /// # Complexity
-    /// O(devices on the way); a class that was followed from here costs one look-up.
-    pub(crate) fn follow(&mut self, flows: &Flows, fid: u32, device: DeviceId) {
-        let class = self.flows[fid as usize] as usize;
-        let mut here = device;
-        loop {
-            let node = self.topology.device(here);
-            if node.kind != DeviceKind::Host {
-                let known = self.resolved[here.index()].get(class).is_some_and(|port| *port != NONE);
-                if known || self.rule(self.class(fid), here).is_some() {
-                    return;
-                }
-            } else if here != device || self.ends_at(fid, here) {
-                return;
+    /// The one of several ports that all packets of a class take, where no other property of theirs counts.
+    #[inline]
+    fn port_of_all(&self, class: &Class, several: &Several) -> Option<PortId> {
+        match self.multipath {
+            Multipath::DModK => {
+                Some(several.ports[(class.number / several.divisor) as usize % several.ports.len()])
             }
-            let port = match self.at(here).entry(self.class(fid)) {
-                Entry::None => return,
-                Entry::Port(port) => port,
-                Entry::Several(_) if matches!(self.multipath, Multipath::Ecmp | Multipath::Spray) => return,
-                Entry::Several(several) => {
-                    let packet = Packet { fid, ..Packet::default() };
-                    self.pick(flows, self.class(fid), here, &packet, several)
-                }
-            };
-            if node.kind != DeviceKind::Host {
-                let resolved = &mut self.resolved[here.index()];
-                if resolved.len() <= class {
-                    resolved.resize(class + 1, NONE);
-                }
-                resolved[class] = port.index() as u32;
-            }
-            here = self.topology.port(self.topology.link(self.topology.port(port).egress).to).device;
+            Multipath::LowestPort => Some(several.ports[0]),
+            Multipath::Ecmp | Multipath::Spray => None,
         }
     }
 
@@ -301,8 +328,24 @@ impl Pfm {
             }
             Entry::Several(several) => {
                 let packet = Packet { fid, ..Packet::default() };
-                visit(self.pick(flows, class, device, &packet, several));
+                visit(self.pick(class, device, &packet, several));
             }
+        }
+    }
+
+    /// Whether all packets of a class go one way from a device.
+    pub(crate) fn decides_by_class(&self) -> bool {
+        let by_class = matches!(self.multipath, Multipath::LowestPort | Multipath::DModK);
+        by_class && self.topology.forwarding().rule.is_none()
+    }
+
+    /// The port of a class at a device, where its packets go one way.
+    pub(crate) fn port_of_class(&self, class: u32, device: DeviceId) -> Option<PortId> {
+        let class = &self.classes[class as usize];
+        match self.at(device).entry(class) {
+            Entry::None => None,
+            Entry::Port(port) => Some(port),
+            Entry::Several(several) => self.port_of_all(class, several),
         }
     }
 
@@ -406,10 +449,10 @@ impl Trail {
 }
 
 impl At<'_> {
-    /// Whether the flow's packets are at home here.
+    /// Whether a packet is at home here.
     #[inline]
-    pub(crate) fn is_home(&self, fid: u32) -> bool {
-        self.pfm.ends_at(fid, self.device)
+    pub(crate) fn is_home(&self, packet: &Packet) -> bool {
+        self.pfm.classes[packet.way.class as usize].host == self.device.index() as u32
     }
 
     /// What the device takes from the time to live of a packet that it forwards.
@@ -422,10 +465,19 @@ impl At<'_> {
     /// The time to live counts at a router.
     #[inline(always)]
     pub(crate) fn known_port<const ROUTER: bool>(&self, packet: &Packet) -> Option<PortId> {
-        let class = self.flows[packet.fid as usize];
-        match self.resolved.get(class as usize) {
-            Some(&port) if port != NONE && (!ROUTER || packet.ttl > 1) => Some(PortId::new(port as usize)),
-            _ => None,
+        let entry = *self.entries.get(packet.way.column as usize)?;
+        let port = if entry < Tables::SET { entry } else { self.choose(entry, packet) };
+        (port != NONE && (!ROUTER || packet.ttl > 1)).then(|| PortId::new(port as usize))
+    }
+
+    /// The port of a packet for which the table has several, or the port to its host.
+    #[inline]
+    fn choose(&self, entry: u32, packet: &Packet) -> u32 {
+        let class = &self.pfm.classes[packet.way.class as usize];
+        match entry {
+            Tables::NONE => NONE,
+            Tables::HERE => class.access_port,
+            _ => self.pfm.pick(class, self.device, packet, self.pfm.tables.set(entry)).index() as u32,
         }
     }
 
@@ -446,7 +498,7 @@ impl At<'_> {
             }
             Entry::None => return Err(DropReason::NoRoute),
             Entry::Port(port) => port,
-            Entry::Several(several) => self.pfm.pick(flows, class, self.device, packet, several),
+            Entry::Several(several) => self.pfm.pick(class, self.device, packet, several),
         };
         let expires = self.is_router && packet.ttl <= 1;
         if expires { Err(DropReason::TtlExpired) } else { Ok(port) }
@@ -503,5 +555,13 @@ fn choice<'a>(
     best: &'a [PortId],
 ) -> ForwardingChoice<'a> {
     let flow = flows.key(packet.fid).expect("the flow of a packet is known");
-    ForwardingChoice { device, flow, flow_hash: flows.hash(packet.fid), packet, best }
+    ForwardingChoice { device, flow, flow_hash: flow_hash(&flow), packet, best }
+}
+
+/// Whether the forwarding tables of a network stay in the cache beside its packets, with a column for every host.
+fn is_small(topology: &Topology) -> bool {
+    const LARGEST: usize = 1 << 16;
+    let is_host = |device: &DeviceNode| device.kind == DeviceKind::Host;
+    let hosts = topology.devices().filter(|(_, device)| is_host(device)).count();
+    topology.forwarding().rule.is_none() && hosts * (topology.devices().len() - hosts) <= LARGEST
 }

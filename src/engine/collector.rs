@@ -242,21 +242,18 @@ impl Collector {
         tau.timestamp + self.processing[device.index()]
     }
 
+    /// Takes what feeders have brought to their hosts: `home` gives it of a feeder.
+    pub fn bring_home(&mut self, mut home: impl FnMut(usize, &mut Vec<Tau>)) {
+        for Host { feeders, arrived, .. } in &mut self.hosts {
+            feeders.iter().for_each(|feeder| home(*feeder, arrived));
+        }
+    }
+
     /// Everything that ends before an instant is known: takes it in.
-    /// `home` gives what else has come from a feeder and arrived since the last time.
-    pub fn settle<'s>(
-        &mut self,
-        before: Time,
-        pool: Option<&rayon::ThreadPool>,
-        home: impl Fn(usize) -> &'s [Tau] + Sync,
-    ) {
+    pub fn settle(&mut self, before: Time, pool: Option<&rayon::ThreadPool>) {
         let all = AllInside { sources: &self.sources, packets: self.packets };
         let (flows, hosts) = (&self.flows, &mut self.hosts);
-        let settle = |host: &mut Host| {
-            let Host { arrived, feeders, .. } = host;
-            feeders.iter().for_each(|feeder| arrived.extend_from_slice(home(*feeder)));
-            host.settle(before, flows, &all);
-        };
+        let settle = |host: &mut Host| host.settle(before, flows, &all);
         match pool {
             Some(pool) => pool.install(|| hosts.par_iter_mut().with_min_len(16).for_each(settle)),
             None => hosts.iter_mut().for_each(settle),
@@ -303,7 +300,7 @@ impl Collector {
         for (fid, flow) in (0..).zip(flows) {
             let Some(key) = keys.key(fid) else { continue };
             statistics.flows.push(FlowStatistics {
-                key: *key,
+                key,
                 source: flow.source,
                 injected: 0,
                 injected_bytes: 0,

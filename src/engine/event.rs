@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use super::collector::Collector;
 use super::contract::{CHECKED, InOrder};
+use super::flow_numbers::FlowNumbers;
 use super::network::{Egress, Feeder, Landing, Network, Service, Wire};
 use super::observer::Observer;
 use super::queue::{ArrivalQueue, DepartureQueue};
@@ -72,8 +73,8 @@ struct SourceState {
     is_read: bool,
     /// Of the injected link, where packets start onto one.
     wire: Option<(PortId, Wire)>,
-    /// Per flow of the source: the run's; [`UNSEEN`] before its first packet.
-    fids: Vec<u32>,
+    /// Per flow of the source: the run's; [`FlowNumbers::UNSEEN`] before its first packet.
+    fids: FlowNumbers,
     /// Per flow of the source: its way from here, where the observer wants it.
     paths: Vec<Box<[PortId]>>,
     sent: u64,
@@ -82,9 +83,6 @@ struct SourceState {
 
 /// Packets that are read of a source at once.
 const READ_AHEAD: usize = 32;
-
-/// No packet of the flow has been sent.
-const UNSEEN: u32 = u32::MAX;
 
 impl<const WATCHES: bool> EventEngine<WATCHES> {
     /// A network in which nothing has happened yet.
@@ -124,7 +122,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
                 next: 0,
                 is_read: false,
                 wire,
-                fids: Vec::new(),
+                fids: FlowNumbers::default(),
                 paths: Vec::new(),
                 sent: 0,
                 order: InOrder::default(),
@@ -212,12 +210,10 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         let source = &mut self.sources[index];
         let mut tau = source.ahead.taus[source.next];
         let local = tau.packet.fid as usize;
-        if source.fids.len() <= local {
-            source.fids.resize(local + 1, UNSEEN);
-        }
-        if source.fids[local] == UNSEEN {
-            let fid = self.network.add_flow(&source.injection, local as u32, telling)?;
-            source.fids[local] = fid;
+        source.fids.reserve(local);
+        if source.fids[local as u32] == FlowNumbers::UNSEEN {
+            let fid = self.network.add_flow(&source.injection, local as u32, None, telling)?;
+            source.fids[local as u32] = fid;
             if let Some(collector) = &mut self.collector {
                 collector.add_flow(fid, (index, local as u32), self.network.pfm.destination(fid));
             }
@@ -226,7 +222,8 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
                 source.paths[local] = self.network.path(fid, source.injection.at).into();
             }
         }
-        tau.packet.fid = source.fids[local];
+        tau.packet.fid = source.fids[local as u32];
+        tau.packet.way = self.network.pfm.way(tau.packet.fid);
         tau.packet.pid = self.network.pid(index, source.sent);
         tau.packet.in_port = self.network.feeders[self.network.feeder_of(index)].in_port;
         source.sent += 1;
@@ -268,7 +265,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
                 self.tally.lose(&drop, &mut Both(telling, &mut self.collector));
             }
             Landing::Joins(port) => {
-                let hops_counted = place.forwarding().hops_counted();
+                let hops_counted = place.hops_counted();
                 if hops_counted > 0 {
                     tau.packet.ttl -= hops_counted;
                 }
@@ -369,7 +366,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
     fn settle<O: Observer>(&mut self, before: Time, telling: &mut Telling<'_, O, WATCHES>) {
         if let Some(collector) = &mut self.collector {
             // What arrives is taken in as it arrives.
-            collector.settle(before, None, |_| &[]);
+            collector.settle(before, None);
             collector.sources.iter_mut().for_each(|source| source.inside.forget());
             if !collector.rows().is_empty() {
                 telling.tell(|observer| observer.ended(collector.rows()));

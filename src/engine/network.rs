@@ -278,7 +278,7 @@ impl Network {
         self.feeders.len() - self.sources as usize
     }
 
-    /// Takes in a flow of a source, and tells the observer if it is new.
+    /// Takes in a flow of a source, and tells the observer if it is new. `class` is how it is forwarded, if that is known.
     ///
     /// # Errors
     /// Its packets would never leave a forwarding loop.
@@ -286,16 +286,17 @@ impl Network {
         &mut self,
         injection: &Injection,
         local: u32,
+        class: Option<u32>,
         telling: &mut Telling<'_, O, WATCHES>,
     ) -> Result<u32, EngineError> {
         let key = injection.source.flow(local);
         let (fid, new) = self.flows.add(key);
         if new {
-            self.pfm.add_flow(&key);
+            let class = class.unwrap_or_else(|| self.pfm.class_of_key(&key));
+            self.pfm.push_flow(&key, class);
             telling.flow(fid, &key);
             telling.check()?;
         }
-        self.pfm.follow(&self.flows, fid, self.first_device(injection.at));
         if self.pfm.is_prescribed(fid) {
             let path = self.pfm.path(&self.flows, fid, self.first_device(injection.at));
             if path.endless {
@@ -325,12 +326,26 @@ impl Network {
         }
     }
 
+    /// The port of a host with a single one.
+    pub fn only_way_out(&self, device: DeviceId) -> Option<PortId> {
+        match self.topology.device(device).ports[..] {
+            [port] if self.nodes[device.index()].is_host => Some(port),
+            _ => None,
+        }
+    }
+
+    /// Whether packets that a feeder brings are surely forwarded, if there is a way: those that reach a host end there, and
+    /// at a router they may have been too long on their way.
+    pub fn forwards(&self, feeder: usize) -> bool {
+        let Feeder { device, .. } = self.feeders[feeder];
+        let ends = self.landing(&self.feeders[feeder]).is_end();
+        !ends && self.topology.device(device).kind != DeviceKind::Router
+    }
+
     /// The port that every packet of a flow joins at the device of a feeder, where there is one.
     pub fn only_port(&self, feeder: usize, fid: u32) -> Option<PortId> {
         let Feeder { device, .. } = self.feeders[feeder];
-        // Packets that reach a host end there, and may end at a router.
-        let ends = self.landing(&self.feeders[feeder]).is_end();
-        if ends || self.topology.device(device).kind == DeviceKind::Router {
+        if !self.forwards(feeder) {
             return None;
         }
         let (mut port, mut ports) = (None, 0);
@@ -370,13 +385,19 @@ impl LandingPlace<'_> {
     /// Whether a packet that ends here has arrived.
     #[inline(always)]
     pub fn is_home(&self, packet: &Packet) -> bool {
-        self.at.is_home(packet.fid)
+        self.at.is_home(packet)
     }
 
-    /// How packets that do not end are forwarded.
+    /// What the device takes from the time to live of packets that do not end there.
     #[inline(always)]
-    pub fn forwarding(&self) -> At<'_> {
-        self.at
+    pub fn hops_counted(&self) -> u8 {
+        self.at.hops_counted()
+    }
+
+    /// The port of a packet that is surely forwarded, if it is found at once.
+    #[inline(always)]
+    pub fn known_port<const ROUTER: bool>(&self, packet: &Packet) -> Option<PortId> {
+        self.at.known_port::<ROUTER>(packet)
     }
 
     /// Where a packet goes. Where it joins a PTM, its time to live is less by [`At::hops_counted`].

@@ -13,20 +13,23 @@
 //! Ports that do not feed each other are visited by several threads at once. Nothing depends on where the
 //! windows end, nor on the number of threads.
 
+mod inboxes;
 mod merge;
+mod outgoing;
 mod plan;
 mod port;
 mod recursion;
 mod source;
-mod streams;
 mod worker;
+
+use std::ops::{Range, RangeInclusive};
 
 use rayon::prelude::*;
 
 use super::collector::{AllInside, Collector, SourceCollector};
 use super::network::Network;
 use super::observer::Observer;
-use super::queue::DepartureQueue;
+use super::queue::ArrivalQueue;
 use super::running::{LAST, Running};
 use super::tally::Tally;
 use super::told::{Log, Telling, Told};
@@ -36,15 +39,15 @@ use crate::statistics::Statistics;
 use crate::topology::PortId;
 use crate::units::{Span, Time};
 use plan::{Edges, Plan};
-use port::{StreamPort, between};
+use port::{OnCycle, StreamPort};
 use source::{Output, Sent, StreamSource};
-use streams::{Cycle, Streams};
 use worker::Worker;
 
-/// Packets that a window is to inject: for each port in use, so that its turn pays; at least, and for each thread at most,
-/// for the memory.
-const PACKETS_PER_PORT: u64 = 48;
-const PACKETS_PER_WINDOW: std::ops::RangeInclusive<u64> = 1_024..=16_384;
+/// Packets that a window is to inject for each port in use, so that its turn pays: as many as that, if they are no more than
+/// the cache holds of each thread, and no fewer.
+const PACKETS_PER_PORT: RangeInclusive<u64> = 8..=48;
+/// Packets that a window injects in any case, and for each thread as far as the cache holds them.
+const PACKETS_PER_WINDOW: RangeInclusive<u64> = 1_024..=16_384;
 
 /// Packets that end from one time to the next that they are taken into the statistics of their flows: so many that a
 /// flow comes several times at once, and its statistics into the cache once for all of them.
@@ -59,9 +62,7 @@ pub(super) struct StreamEngine<const WATCHES: bool> {
     sources: Vec<StreamSource>,
     /// Ports in the order of the plan, then those not in use.
     ports: Vec<StreamPort>,
-    /// The streams of the sources, then those of the ports, in their order.
-    streams: Vec<Streams>,
-    /// Per port: its feeders, in the order of their turns.
+    /// Per port: its feeders.
     inputs: Vec<Vec<u32>>,
     edges: Edges,
     plan: Plan,
@@ -120,12 +121,6 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
                 port.statistics = Some(Box::new(statistics));
             }
         }
-        let feeders = (0..sources.len()).map(|source| network.feeder_of(source)).chain(0..ports.len());
-        let unordered =
-            sources.iter().map(StreamSource::breaks_order).chain(ports.iter().map(StreamPort::breaks_order));
-        let streams =
-            feeders.zip(unordered).map(|(feeder, unordered)| Streams::new(&network, feeder, unordered));
-        let streams = streams.collect();
         let threads = match settings.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
@@ -134,17 +129,16 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
             .then(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build())
             .transpose()
             .map_err(|error| EngineError::Threads(error.to_string()))?;
-        let log = || Log::new(collector.is_some());
+        let (log, edges) = (|| Log::new(collector.is_some()), Edges::new(&network));
         Ok(StreamEngine {
             inputs: vec![Vec::new(); ports.len()],
-            workers: (0..threads).map(|_| Worker::new(network.until, log())).collect(),
+            workers: (0..threads).map(|_| Worker::new(network.until, log(), ports.len())).collect(),
             places: (0..ports.len()).collect(),
             sent: (0..sources.len()).map(|_| Vec::new()).collect(),
             network,
             sources,
             ports,
-            streams,
-            edges: Edges::default(),
+            edges,
             plan: Plan::default(),
             pool,
             start: Time::ZERO,
@@ -173,18 +167,18 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
             None => last,
         };
         let wished = begins + self.length;
-        let wanted = (self.plan.ports.len() as u64 * PACKETS_PER_PORT)
-            .clamp(*PACKETS_PER_WINDOW.start(), *PACKETS_PER_WINDOW.end() * self.workers.len() as u64);
+        let (ports, threads) = (self.plan.ports.len() as u64, self.workers.len() as u64);
+        let most = (PACKETS_PER_WINDOW.end() * threads).max(PACKETS_PER_PORT.start() * ports);
+        let wanted = (PACKETS_PER_PORT.end() * ports).clamp(*PACKETS_PER_WINDOW.start(), most);
         let most = (4 * wanted as usize / self.busy).max(1024);
         let end = self.read_sources(start, wished.min(last), most)?;
         self.number_flows(telling, end)?;
-        let (sources, settled) = (self.sources.len(), self.settled);
-        self.streams[..sources].iter_mut().for_each(|streams| streams.begin(start, end, settled));
+        self.workers.iter_mut().for_each(|worker| worker.inboxes.begin(end));
         self.send(end);
         self.tell_sent(telling);
         self.tell(telling);
         for level in 0..self.plan.levels.len() {
-            self.visit(level, start, end);
+            self.visit(level, end);
             self.tell(telling);
         }
         self.keep();
@@ -229,126 +223,124 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         telling: &mut Telling<'_, O, WATCHES>,
         end: Time,
     ) -> Result<(), EngineError> {
-        let mut fresh: Vec<(Time, u32, usize, u32)> = Vec::new();
-        for (number, source) in self.sources.iter_mut().enumerate() {
-            let turn = self.network.source_turn(number);
-            fresh.extend(source.take_fresh(end).map(|(time, local)| (time, turn, number, local)));
+        let mut flows: Vec<Fresh> = Vec::new();
+        for source in 0..self.sources.len() {
+            let (start, turn) = (flows.len(), self.network.source_turn(source));
+            let fresh = self.sources[source].take_fresh(end);
+            flows.extend(fresh.map(|(time, local)| Fresh { time, turn, source, local, class: None }));
+            self.follow(source, &mut flows[start..]);
         }
-        fresh.sort_by_key(|(time, turn, _, _)| (*time, *turn));
-        for (_, _, number, local) in fresh {
-            self.number_flow(telling, number, local)?;
-        }
-        if !self.edges.fresh.is_empty() {
-            self.replan()?;
-        }
-        Ok(())
+        flows.sort_by_key(|fresh| (fresh.time, fresh.turn));
+        flows.iter().try_for_each(|fresh| self.number_flow(telling, fresh))?;
+        let fresh = std::mem::take(&mut self.edges.fresh);
+        fresh.iter().for_each(|(feeder, port)| self.inputs[port.index()].push(*feeder));
+        if fresh.iter().all(|edge| self.plan.allows(*edge)) { Ok(()) } else { self.replan() }
     }
 
-    /// Numbers a flow of a source, and follows its way.
+    /// Follows flows of a source, where their classes say all of their ways. Those of one source come one after the other,
+    /// since they pass the same devices.
+    fn follow(&mut self, source: usize, flows: &mut [Fresh]) {
+        let (network, own) = (&mut self.network, &mut self.sources[source]);
+        if !network.pfm.decides_by_class() {
+            return;
+        }
+        let feeder = network.feeder_of(source);
+        for fresh in flows {
+            let class = network.pfm.class_of_key(&own.injection.source.flow(fresh.local));
+            fresh.class = Some(class);
+            let device = network.feeders[feeder].device;
+            own.starts_at(network.pfm.port_of_class(class, device).filter(|_| network.forwards(feeder)));
+            self.edges.add_class(network, feeder, class);
+        }
+    }
+
+    /// Numbers a flow of a source.
     fn number_flow<O: Observer>(
         &mut self,
         telling: &mut Telling<'_, O, WATCHES>,
-        number: usize,
-        local: u32,
+        &Fresh { source, local, class, .. }: &Fresh,
     ) -> Result<(), EngineError> {
-        let source = &mut self.sources[number];
-        let at = source.injection.at;
-        let fid = self.network.add_flow(&source.injection, local, telling)?;
+        let own = &mut self.sources[source];
+        let at = own.injection.at;
+        let fid = self.network.add_flow(&own.injection, local, class, telling)?;
         let path = WATCHES.then(|| self.network.path(fid, at));
-        source.number_flow(&self.network, local, fid, path);
-        if let Some(collector) = &mut self.collector {
-            collector.add_flow(fid, (number, local), self.network.pfm.destination(fid));
+        own.number_flow(local, fid, path);
+        if class.is_none() {
+            let feeder = self.network.feeder_of(source);
+            own.starts_at(self.network.only_port(feeder, fid));
+            self.edges.add_flow(&self.network, feeder, fid);
         }
-        self.edges.add_flow(&self.network, number, at, fid);
+        if let Some(collector) = &mut self.collector {
+            collector.add_flow(fid, (source, local), self.network.pfm.destination(fid));
+        }
         Ok(())
     }
 
     /// Makes the plan for the edges that are known now.
     fn replan(&mut self) -> Result<(), EngineError> {
-        for (feeder, port) in std::mem::take(&mut self.edges.fresh) {
-            self.inputs[port.index()].push(feeder);
-        }
-        for inputs in &mut self.inputs {
-            inputs.sort_unstable_by_key(|feeder| self.network.turns[*feeder as usize]);
-        }
         let rank = |feeder: &u32| self.network.ranks[*feeder as usize];
         let depth: Vec<u32> =
             self.inputs.iter().map(|inputs| inputs.iter().map(rank).max().unwrap_or(0)).collect();
         self.plan = Plan::new(&self.inputs, &depth);
-        let sources = self.sources.len();
         // Ports not in use come last, by number.
         let mut rank = vec![usize::MAX; self.ports.len()];
         for (place, port) in self.plan.ports.iter().enumerate() {
             rank[port.index()] = place;
         }
-        let port_streams = self.streams.split_off(sources);
-        let mut both: Vec<(StreamPort, Streams)> =
-            std::mem::take(&mut self.ports).into_iter().zip(port_streams).collect();
-        both.sort_by_key(|(port, _)| (rank[port.id.index()], port.id));
-        let (ports, streams): (Vec<_>, Vec<_>) = both.into_iter().unzip();
-        self.ports = ports;
-        self.streams.extend(streams);
+        self.ports.sort_unstable_by_key(|port| (rank[port.id.index()], port.id));
         for (place, port) in self.ports.iter().enumerate() {
             self.places[port.id.index()] = place;
         }
-        let count = self.ports.len();
-        let place_of = |feeder: u32| match (feeder as usize).checked_sub(count) {
-            Some(source) => source,
-            None => sources + rank[feeder as usize],
-        };
-        for task in &self.plan.tasks {
-            for place in task.clone() {
-                let feeders = &self.inputs[self.ports[place].id.index()];
-                let inputs: Vec<usize> = feeders.iter().map(|feeder| place_of(*feeder)).collect();
-                let feeding = inputs.iter().filter_map(|input| input.checked_sub(sources));
-                let on_cycle: Vec<usize> = feeding.filter(|place| task.contains(place)).collect();
-                let at_once = |feeder: &&usize| self.ports[**feeder].least_delay == Span::ZERO;
-                if on_cycle.iter().filter(at_once).any(|feeder| *feeder >= place) {
-                    let port = self.network.topology.port_name(self.ports[place].id);
-                    return Err(EngineError::InstantCycle { port });
-                }
-                self.ports[place].lookahead =
-                    on_cycle.iter().map(|feeder| self.ports[*feeder].least_delay).min();
-                self.ports[place].inputs = inputs;
+        (0..self.plan.tasks.len()).try_for_each(|task| self.join_cycle(self.plan.tasks[task].clone()))
+    }
+
+    /// The ports of a task learn which of them feed each other.
+    fn join_cycle(&mut self, task: Range<usize>) -> Result<(), EngineError> {
+        let mut successors = vec![Vec::new(); task.len()];
+        for place in task.clone() {
+            let id = self.ports[place].id;
+            let feeding =
+                self.inputs[id.index()].iter().filter_map(|feeder| self.places.get(*feeder as usize));
+            let on_cycle: Vec<usize> = feeding.copied().filter(|feeder| task.contains(feeder)).collect();
+            let at_once = |feeder: &&usize| self.ports[**feeder].least_delay == Span::ZERO;
+            if on_cycle.iter().filter(at_once).any(|feeder| *feeder >= place) {
+                return Err(EngineError::InstantCycle { port: self.network.topology.port_name(id) });
+            }
+            on_cycle.iter().for_each(|feeder| successors[feeder - task.start].push(place - task.start));
+            if let Some(lookahead) = on_cycle.iter().map(|feeder| self.ports[*feeder].least_delay).min() {
+                self.ports[place].cycle.get_or_insert_with(OnCycle::default).lookahead = lookahead;
             }
         }
+        let ports = self.ports[task].iter_mut();
+        ports.zip(successors).for_each(|(port, successors)| port.successors = successors);
         Ok(())
     }
 
     /// The sources send what they have for the window.
     fn send(&mut self, end: Time) {
         let (network, workers) = (&self.network, &mut self.workers);
-        let (own, _) = self.streams.split_at_mut(self.sources.len());
         let mut collected: Vec<Option<&mut SourceCollector>> = match &mut self.collector {
             Some(collector) => collector.sources.iter_mut().map(Some).collect(),
             None => self.sources.iter().map(|_| None).collect(),
         };
         let run = |sources: &mut [StreamSource],
-                   own: &mut [Streams],
                    sent: &mut [Vec<Sent>],
                    collected: &mut [Option<&mut SourceCollector>],
                    worker: &mut Worker<WATCHES>| {
-            let outputs = own.iter_mut().zip(sent).zip(collected);
-            for (source, ((streams, sent), collected)) in sources.iter_mut().zip(outputs) {
-                source.send(
-                    network,
-                    end,
-                    Output { streams, sent, collected: collected.as_deref_mut() },
-                    worker,
-                );
+            for (source, (sent, collected)) in sources.iter_mut().zip(sent.iter_mut().zip(collected)) {
+                source.send(network, end, Output { sent, collected: collected.as_deref_mut() }, worker);
             }
         };
         match &self.pool {
-            None => run(&mut self.sources, own, &mut self.sent, &mut collected, &mut workers[0]),
+            None => run(&mut self.sources, &mut self.sent, &mut collected, &mut workers[0]),
             Some(pool) => {
                 let size = self.sources.len().div_ceil(workers.len()).max(1);
                 let sources = self.sources.par_chunks_mut(size);
-                let outputs = own.par_chunks_mut(size).zip(self.sent.par_chunks_mut(size));
-                let parts = sources.zip(outputs.zip(collected.par_chunks_mut(size)));
+                let parts = sources.zip(self.sent.par_chunks_mut(size).zip(collected.par_chunks_mut(size)));
                 let parts = parts.zip(workers.par_iter_mut());
                 pool.install(|| {
-                    parts.for_each(|((sources, ((own, sent), collected)), worker)| {
-                        run(sources, own, sent, collected, worker);
+                    parts.for_each(|((sources, (sent, collected)), worker)| {
+                        run(sources, sent, collected, worker);
                     });
                 });
             }
@@ -356,36 +348,35 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
     }
 
     /// Visits the ports of a level.
-    fn visit(&mut self, level: usize, start: Time, end: Time) {
+    fn visit(&mut self, level: usize, end: Time) {
         let (network, workers) = (&self.network, &mut self.workers);
         let tasks = &self.plan.tasks[self.plan.levels[level].clone()];
         let (Some(first), Some(last)) = (tasks.first(), tasks.last()) else { return };
-        let places = first.start..last.end;
-        let sources = self.sources.len();
-        let (before, own) = self.streams.split_at_mut(sources + places.start);
-        let own = &mut own[..places.len()];
-        let ports = &mut self.ports[places.clone()];
+        let ports = &mut self.ports[first.start..last.end];
         let inside = self.collector.as_ref().map(Collector::inside);
-        let visit = Visit { network, before, sources, inside, start, end, settled: self.settled };
+        let visit = Visit { network, inside, end };
         match &self.pool {
-            Some(pool) if tasks.len() > 1 => {
+            Some(pool) => {
+                // Whoever has a port's turn takes what all have brought.
+                for port in &mut *ports {
+                    port.inboxes.extend(workers.iter_mut().filter_map(|worker| worker.inboxes.take(port.id)));
+                }
                 let mut parts = Vec::with_capacity(workers.len());
-                let (mut ports, mut own) = (ports, own);
+                let mut ports = ports;
                 let size = tasks.len().div_ceil(workers.len());
                 for (tasks, worker) in tasks.chunks(size).zip(workers) {
-                    let count = tasks[tasks.len() - 1].end - tasks[0].start;
-                    let (ports_here, ports_rest) = ports.split_at_mut(count);
-                    let (own_here, own_rest) = own.split_at_mut(count);
-                    parts.push((tasks, ports_here, own_here, worker));
-                    (ports, own) = (ports_rest, own_rest);
+                    let (ports_here, rest) = ports.split_at_mut(tasks[tasks.len() - 1].end - tasks[0].start);
+                    parts.push((tasks, ports_here, worker));
+                    ports = rest;
                 }
-                pool.install(|| {
-                    parts
-                        .into_par_iter()
-                        .for_each(|(tasks, ports, own, worker)| visit.all(tasks, ports, own, worker));
-                });
+                let run = |(tasks, ports, worker): (&[_], _, _)| visit.all(tasks, ports, worker);
+                if let [_] = parts[..] {
+                    parts.into_iter().for_each(run);
+                } else {
+                    pool.install(|| parts.into_par_iter().for_each(run));
+                }
             }
-            _ => visit.all(tasks, ports, own, &mut workers[0]),
+            None => visit.all(tasks, ports, &mut workers[0]),
         }
     }
 
@@ -420,13 +411,15 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
     fn settle<O: Observer>(&mut self, before: Time, telling: &mut Telling<'_, O, WATCHES>) {
         self.ended_settled = self.ended();
         let Some(collector) = &mut self.collector else { return };
-        let (ports, sources) = (self.places.len(), self.sources.len());
-        let (places, streams) = (&self.places, &self.streams);
-        let home = |feeder: usize| {
-            let place = feeder.checked_sub(ports).unwrap_or_else(|| sources + places[feeder]);
-            between(streams[place].home(), self.settled, before)
-        };
-        collector.settle(before, self.pool.as_ref(), home);
+        let (ports, places) = (self.places.len(), &self.places);
+        collector.bring_home(|feeder, arrived| {
+            let outgoing = match feeder.checked_sub(ports) {
+                Some(source) => &mut self.sources[source].outgoing,
+                None => &mut self.ports[places[feeder]].outgoing,
+            };
+            outgoing.take_home(before, arrived);
+        });
+        collector.settle(before, self.pool.as_ref());
         self.settled = before;
         if !collector.rows().is_empty() {
             telling.tell(|observer| observer.ended(collector.rows()));
@@ -468,8 +461,8 @@ impl<O: Observer, const WATCHES: bool> Running<O> for StreamEngine<WATCHES> {
         for number in 0..self.sources.len() {
             self.sources[number].read_late(until)?;
             let fresh: Vec<(Time, u32)> = self.sources[number].take_fresh_late(until).collect();
-            for (_, local) in fresh {
-                self.number_flow(telling, number, local)?;
+            for (time, local) in fresh {
+                self.number_flow(telling, &Fresh { time, turn: 0, source: number, local, class: None })?;
             }
             let (sent, worker) = (&mut self.sent[number], &mut self.workers[0]);
             let collected = self.collector.as_mut().map(|collector| &mut collector.sources[number]);
@@ -521,77 +514,64 @@ impl<O: Observer, const WATCHES: bool> Running<O> for StreamEngine<WATCHES> {
     }
 }
 
+/// A flow of a source that has no number yet.
+struct Fresh {
+    /// When its first packet is taken on, and the source's turn then.
+    time: Time,
+    turn: u32,
+    source: usize,
+    /// The source's own number of it.
+    local: u32,
+    /// How it is forwarded, where that says all of its way.
+    class: Option<u32>,
+}
+
 /// What the visit to a level needs to know.
 #[derive(Clone, Copy)]
 struct Visit<'a> {
     network: &'a Network,
-    /// The streams of all before the level.
-    before: &'a [Streams],
-    sources: usize,
     /// The packets inside, where statistics are wanted.
     inside: Option<AllInside<'a>>,
-    start: Time,
+    /// The window's end.
     end: Time,
-    /// What arrived before this instant is in the statistics.
-    settled: Time,
 }
 
 impl Visit<'_> {
-    /// Visits some tasks of the level; `ports` and `own` are theirs.
+    /// Visits some tasks of the level; `ports` are theirs.
     fn all<const WATCHES: bool>(
         &self,
-        tasks: &[std::ops::Range<usize>],
+        tasks: &[Range<usize>],
         mut ports: &mut [StreamPort],
-        mut own: &mut [Streams],
         worker: &mut Worker<WATCHES>,
     ) {
-        own.iter_mut().for_each(|streams| streams.begin(self.start, self.end, self.settled));
         for task in tasks {
-            let (task_ports, rest) = ports.split_at_mut(task.len());
-            let (task_own, rest_own) = own.split_at_mut(task.len());
-            (ports, own) = (rest, rest_own);
-            match (task_ports, task_own) {
-                ([port], [own]) if port.lookahead.is_none() => {
-                    port.run(self, own, worker);
-                }
-                (ports, own) => {
-                    let cycle = Cycle { before: self.before, own, first: self.sources + task.start };
-                    self.go_round(cycle, ports, worker);
-                }
+            let (here, rest) = ports.split_at_mut(task.len());
+            ports = rest;
+            match here {
+                [port] if port.cycle.is_none() => port.run(self, worker),
+                here => self.go_round(here, worker),
             }
         }
     }
 
     /// Ports that feed each other: the earliest goes first, and as far ahead as nothing can reach it before.
-    fn go_round<const WATCHES: bool>(
-        &self,
-        mut cycle: Cycle<'_>,
-        ports: &mut [StreamPort],
-        worker: &mut Worker<WATCHES>,
-    ) {
-        let mut successors = vec![Vec::new(); ports.len()];
-        let mut queue = DepartureQueue::default();
-        for (index, port) in ports.iter().enumerate() {
-            for feeder in port.inputs.iter().filter_map(|place| place.checked_sub(cycle.first)) {
-                successors[feeder].push(index);
-            }
-            queue.schedule(index as u32, port.next(&cycle));
+    fn go_round<const WATCHES: bool>(&self, ports: &mut [StreamPort], worker: &mut Worker<WATCHES>) {
+        let mut queue = ArrivalQueue::new(ports.len());
+        ports.iter_mut().for_each(|port| port.outgoing.begin(&mut worker.inboxes));
+        for (place, port) in ports.iter_mut().enumerate() {
+            port.receive(worker);
+            queue.schedule(place as u32, port.next().unwrap_or(Time::NEVER));
         }
-        loop {
-            let (time, first) = queue.first();
-            if time >= self.end {
-                break;
-            }
-            let first = first as usize;
-            // Those that reach it without delay have had their turn at this instant: they stand before it.
-            let lookahead = ports[first].lookahead.unwrap_or_default().max(Span::from_ps(1));
-            let ahead = (time + lookahead).min(self.end);
-            ports[first].run_on_cycle(self, &mut cycle, first, ahead, worker);
-            queue.schedule(first as u32, ports[first].next(&cycle));
-            for &next in &successors[first] {
-                queue.schedule(next as u32, ports[next].next(&cycle));
+        while queue.earliest() < self.end {
+            let (time, first) = (queue.earliest(), queue.first() as usize);
+            ports[first].run_on_cycle(self, time, worker);
+            queue.schedule(first as u32, ports[first].next().unwrap_or(Time::NEVER));
+            for number in 0..ports[first].successors.len() {
+                let next = ports[first].successors[number];
+                if ports[next].receive(worker) {
+                    queue.schedule(next as u32, ports[next].next().unwrap_or(Time::NEVER));
+                }
             }
         }
-        ports.iter_mut().for_each(|port| port.pass_to(self.end));
     }
 }

@@ -48,6 +48,7 @@ pub(super) struct Tables {
     /// `[devices][columns]`: a port's number, or a set's with [`Tables::SET`]. Empty for hosts with one link.
     rows: Vec<Vec<u32>>,
     columns: FxHashMap<DeviceId, u32>,
+    column_count: u32,
     /// Equally good ports, kept once.
     sets: Vec<Several>,
     set_of: FxHashMap<Box<[PortId]>, u32>,
@@ -61,14 +62,15 @@ impl Tables {
     /// No way, or no column.
     pub(super) const NONE: u32 = u32::MAX;
     /// The target itself.
-    const HERE: u32 = u32::MAX - 1;
-    /// Marks a set of ports.
-    const SET: u32 = 1 << 31;
+    pub(super) const HERE: u32 = u32::MAX - 1;
+    /// Marks a set of ports; what is less is a port.
+    pub(super) const SET: u32 = 1 << 31;
 
     pub(super) fn new(topology: &Arc<Topology>) -> Self {
         Tables {
             rows: vec![Vec::new(); topology.devices().len()],
             columns: FxHashMap::default(),
+            column_count: 0,
             sets: Vec::new(),
             set_of: FxHashMap::default(),
             ranks: ranks(topology),
@@ -88,6 +90,12 @@ impl Tables {
         Some((switch, self.topology.link(self.topology.port(port).egress).to))
     }
 
+    /// The entries of a device by column; none of a host with one link.
+    #[inline]
+    pub(super) fn own_row(&self, device: DeviceId) -> &[u32] {
+        &self.rows[device.index()]
+    }
+
     /// The table of `device`; a host with one link uses its switch's.
     #[inline]
     pub(super) fn row(&self, device: DeviceId) -> Row<'_> {
@@ -97,6 +105,23 @@ impl Tables {
         }
     }
 
+    /// A set of ports.
+    #[inline]
+    pub(super) fn set(&self, entry: u32) -> &Several {
+        &self.sets[(entry & !Self::SET) as usize]
+    }
+
+    /// A new column of these entries by device.
+    pub(super) fn push_column(&mut self, entries: Vec<u32>) -> u32 {
+        for ((id, device), entry) in self.topology.devices().zip(entries) {
+            if has_row(device) {
+                self.rows[id.index()].push(entry);
+            }
+        }
+        self.column_count += 1;
+        self.column_count - 1
+    }
+
     /// What a table says of a column.
     #[inline(always)]
     pub(super) fn entry(&self, row: Row<'_>, column: u32) -> Entry<'_> {
@@ -104,9 +129,7 @@ impl Tables {
             (None | Some(&Self::NONE), _) => Entry::None,
             (Some(_), Some(port)) => Entry::Port(port),
             (Some(&Self::HERE), None) => Entry::None,
-            (Some(&set), None) if set & Self::SET != 0 => {
-                Entry::Several(&self.sets[(set & !Self::SET) as usize])
-            }
+            (Some(&set), None) if set & Self::SET != 0 => Entry::Several(self.set(set)),
             (Some(&port), None) => Entry::Port(PortId::new(port as usize)),
         }
     }
@@ -120,7 +143,8 @@ impl Tables {
         if let Some(column) = self.columns.get(&target) {
             return *column;
         }
-        let column = self.columns.len() as u32;
+        let column = self.column_count;
+        self.column_count += 1;
         self.columns.insert(target, column);
         self.add_column(target);
         column
@@ -132,7 +156,7 @@ impl Tables {
             |device: DeviceId| device != target && self.topology.device(device).kind == DeviceKind::Host;
         let weight = self.topology.forwarding().weight;
         for (id, device) in self.topology.devices() {
-            if device.kind == DeviceKind::Host && device.ports.len() < 2 {
+            if !has_row(device) {
                 continue;
             }
             let way = |port: &PortId| {
@@ -176,6 +200,11 @@ impl Tables {
         }
         by_device
     }
+}
+
+/// Whether a device has a table: a host with one link needs none.
+fn has_row(device: &DeviceNode) -> bool {
+    device.kind != DeviceKind::Host || device.ports.len() > 1
 }
 
 /// The port of a host with a single link, and the device at its other end.

@@ -102,7 +102,7 @@ impl Stated {
         if let Some(queue) = self.of_flow[flow] {
             return queue;
         }
-        let group = flows.key(fid).and_then(|key| self.group_of.get(key)).copied();
+        let group = flows.key(fid).and_then(|key| self.group_of.get(&key)).copied();
         let queue = match group.and_then(|group| self.of_group[group]) {
             Some(queue) => queue,
             // More flows than queues start over with the first.
@@ -126,7 +126,7 @@ mod tests {
     use crate::ptm::testing::{flows, place};
 
     fn name(port: u16) -> FlowName {
-        FlowName(*flows().key(port.into()).unwrap())
+        FlowName(flows().key(port.into()).unwrap())
     }
 
     #[test]

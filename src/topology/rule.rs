@@ -33,7 +33,7 @@ pub struct ForwardingChoice<'a> {
     /// Where.
     pub device: DeviceId,
     /// The packet's flow.
-    pub flow: &'a FlowKey,
+    pub flow: FlowKey,
     /// 64 bits that are the flow's own.
     pub flow_hash: u64,
     /// The packet.

@@ -226,8 +226,7 @@ fn groups(case: &Case, ptm: &PtmSpec, within: Span) -> (Vec<Vec<FlowKey>>, Diffe
     };
     let mut groups: Vec<Vec<FlowKey>> = Vec::new();
     let mut best = differ(&groups, whole);
-    let flows: Vec<FlowKey> =
-        (0..case.flows.len() as u32).filter_map(|fid| case.flows.key(fid).copied()).collect();
+    let flows: Vec<FlowKey> = (0..case.flows.len() as u32).filter_map(|fid| case.flows.key(fid)).collect();
     for _ in 0..3 {
         if best.is_exact(within) {
             break;
@@ -269,7 +268,7 @@ fn groups_by_order(case: &Case) -> Vec<Vec<FlowKey>> {
     let together = pairs.iter().filter(|(_, (meetings, overtaken))| *meetings >= MEETINGS && !overtaken);
     let mut groups: Vec<Vec<FlowKey>> = Vec::new();
     for (&(a, b), _) in together {
-        let [a, b] = [a, b].map(|fid| *case.flows.key(fid).expect("a flow of the case"));
+        let [a, b] = [a, b].map(|fid| case.flows.key(fid).expect("a flow of the case"));
         match groups.iter_mut().find(|group| group.contains(&a) || group.contains(&b)) {
             Some(group) if !group.contains(&a) => group.push(a),
             Some(group) if !group.contains(&b) => group.push(b),

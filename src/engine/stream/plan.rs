@@ -6,32 +6,95 @@ use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use rustc_hash::FxHashSet;
 
-use crate::engine::InjectionPoint;
-use crate::engine::network::Network;
-use crate::topology::{DeviceId, PortId};
+use crate::engine::network::{Feeder, Network};
+use crate::topology::PortId;
 
 /// Which feeders bring packets to which ports, as far as flows are known.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Edges {
-    known: FxHashSet<(u32, u32)>,
+    /// Per feeder, a bit for each port of the device that it feeds: whether the edge is known.
+    known: BitRows,
+    /// Per device that is no host, a bit for each class of flows: whether its edges from there on are known, where a class
+    /// has the same ways for all its flows.
+    walked: BitRows,
     /// Edges that no plan has seen yet.
     pub fresh: Vec<(u32, PortId)>,
 }
 
+/// Rows of bits, each as long as it has to be.
+#[derive(Debug)]
+struct BitRows(Vec<BitRow>);
+
+/// Most rows are short, and at one place in memory.
+#[derive(Debug, Default, Clone)]
+struct BitRow {
+    first: u64,
+    more: Vec<u64>,
+}
+
+impl BitRows {
+    fn new(rows: usize) -> Self {
+        BitRows(vec![BitRow::default(); rows])
+    }
+
+    /// Sets a bit; whether it was not set before.
+    #[inline]
+    fn insert(&mut self, row: usize, bit: usize) -> bool {
+        let BitRow { first, more } = &mut self.0[row];
+        let word = match (bit / 64).checked_sub(1) {
+            None => first,
+            Some(place) => {
+                if more.len() <= place {
+                    more.resize(place + 1, 0);
+                }
+                &mut more[place]
+            }
+        };
+        let is_new = *word >> (bit % 64) & 1 == 0;
+        *word |= 1 << (bit % 64);
+        is_new
+    }
+}
+
 impl Edges {
-    /// Adds the edges of a flow that enters through a source's feeder.
-    pub fn add_flow(&mut self, network: &Network, source: usize, at: InjectionPoint, fid: u32) {
-        let feeder = network.feeder_of(source);
-        let device = network.feeders[feeder].device;
-        // What a host itself sends goes out; what others send it, stays.
-        let enters = matches!(at, InjectionPoint::Host(_)) || !network.nodes[device.index()].is_host;
-        if enters {
-            self.walk(network, fid, feeder as u32, device);
+    pub fn new(network: &Network) -> Self {
+        Edges {
+            known: BitRows::new(network.feeders.len()),
+            walked: BitRows::new(network.nodes.len()),
+            fresh: Vec::new(),
         }
     }
 
-    /// Adds the edges of every way from a device on.
-    fn walk(&mut self, network: &Network, fid: u32, feeder: u32, device: DeviceId) {
+    /// Adds the edges of a class of flows, of which every packet goes one way, from where a source's feeder brings them.
+    pub fn add_class(&mut self, network: &Network, feeder: usize, class: u32) {
+        let (mut feeder, mut device) = (feeder, network.feeders[feeder].device);
+        let mut is_host = network.nodes[device.index()].is_host;
+        // What a host itself sends goes out; what others send it, stays.
+        if is_host && network.feeders[feeder].in_port != u16::MAX {
+            return;
+        }
+        loop {
+            // What a host with one link sends goes there, if it goes anywhere.
+            let only = network.only_way_out(device);
+            let Some(port) = only.or_else(|| network.pfm.port_of_class(class, device)) else { return };
+            self.add(network, feeder, port);
+            if !is_host && !self.walked.insert(device.index(), class as usize) {
+                return;
+            }
+            (feeder, device) = (port.index(), network.feeders[port.index()].device);
+            is_host = network.nodes[device.index()].is_host;
+            if is_host {
+                return;
+            }
+        }
+    }
+
+    /// Adds the edges of a flow from where a source's feeder brings it, on every way.
+    pub fn add_flow(&mut self, network: &Network, feeder: usize, fid: u32) {
+        let Feeder { device, in_port, .. } = network.feeders[feeder];
+        if network.nodes[device.index()].is_host && in_port != u16::MAX {
+            return;
+        }
         // Only spraying, prescribed paths and rules can come to one place twice.
         let meets = network.pfm.may_meet(fid);
         let (mut passed, mut met) = (0, FxHashSet::default());
@@ -45,14 +108,20 @@ impl Edges {
                     return;
                 }
                 passed += 1;
-                if self.known.insert((feeder, port.index() as u32)) {
-                    self.fresh.push((feeder, port));
-                }
+                self.add(network, feeder, port);
                 let next = network.feeders[port.index()].device;
                 if !network.nodes[next.index()].is_host {
-                    ahead.push((port.index() as u32, next));
+                    ahead.push((port.index(), next));
                 }
             });
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, network: &Network, feeder: usize, port: PortId) {
+        let device = network.feeders[feeder].device;
+        if self.known.insert(feeder, port.index() - network.nodes[device.index()].first_port) {
+            self.fresh.push((feeder as u32, port));
         }
     }
 }
@@ -66,6 +135,8 @@ pub(super) struct Plan {
     pub tasks: Vec<Range<usize>>,
     /// Runs of tasks that do not feed each other.
     pub levels: Vec<Range<usize>>,
+    /// By port: the number of its level, from 1; 0 where it is not in use.
+    level_of: Vec<usize>,
 }
 
 impl Plan {
@@ -103,7 +174,8 @@ impl Plan {
             })
             .collect();
         tasks.sort();
-        let mut plan = Plan::default();
+        level_of.iter_mut().zip(inputs).for_each(|(level, inputs)| *level += usize::from(!inputs.is_empty()));
+        let mut plan = Plan { level_of, ..Plan::default() };
         for (level, ports) in tasks {
             let start = plan.ports.len();
             plan.ports.extend(ports.into_iter().map(PortId::new));
@@ -115,6 +187,15 @@ impl Plan {
             }
         }
         plan
+    }
+
+    /// Whether the order of the ports holds with an edge from a feeder more.
+    pub fn allows(&self, (feeder, port): (u32, PortId)) -> bool {
+        let level = |port: usize| self.level_of.get(port).copied().unwrap_or(0);
+        let after = if (feeder as usize) < self.level_of.len() { level(feeder as usize) } else { 0 };
+        let from_source = !self.level_of.is_empty() && feeder as usize >= self.level_of.len();
+        let is_planned = from_source || after > 0;
+        is_planned && level(port.index()) > after
     }
 }
 

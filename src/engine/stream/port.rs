@@ -1,9 +1,14 @@
 //! A port's turn: it takes what its feeders brought, lets its PTM decide, and gives the next ports their packets.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
+
 use super::Visit;
+use super::inboxes::{Bringer, Inbox};
 use super::merge::{Merged, merge_to_two};
+use super::outgoing::Outgoing;
 use super::recursion::Recursion;
-use super::streams::{Cycle, Streams};
 use super::worker::Worker;
 use crate::engine::Hop;
 use crate::engine::network::{Egress, Network, Service};
@@ -18,114 +23,128 @@ pub(super) struct StreamPort {
     pub id: PortId,
     egress: Egress,
     processing: Span,
-    /// The places of its feeders among all streams, in the order of their turns.
-    pub inputs: Vec<usize>,
-    /// It has taken all before this instant.
-    done: Time,
+    /// What other threads than that of its turn have for it.
+    pub inboxes: Vec<Inbox>,
+    /// What it brings to the next device.
+    pub outgoing: Outgoing,
     /// The least time from here to joining a PTM at the next device.
     pub least_delay: Span,
-    /// On a cycle: the least delay of its feeders on the cycle.
-    pub lookahead: Option<Span>,
+    /// Where it is on a cycle.
+    pub cycle: Option<OnCycle>,
+    /// The ports on its cycle that it feeds, by their places there.
+    pub successors: Vec<usize>,
     /// What passed it, where that is wanted.
     pub statistics: Option<Box<PortStatistics>>,
+}
+
+/// A port on a cycle, where it has several turns in a window.
+#[derive(Default)]
+pub(super) struct OnCycle {
+    /// The least delay of its feeders on the cycle.
+    pub lookahead: Span,
+    /// What has come and has not been taken: by time, feeder, and as it came.
+    waiting: BinaryHeap<Reverse<Waiting>>,
+    came: u64,
+}
+
+/// A packet that waits for a turn of its port, with what decides on its order.
+struct Waiting {
+    order: (Time, u32, u64),
+    tau: Tau,
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.order == other.order
+    }
+}
+
+impl Eq for Waiting {}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.order.cmp(&other.order)
+    }
 }
 
 impl StreamPort {
     pub fn new(network: &Network, id: PortId, egress: Egress) -> Self {
         let processing = network.nodes[egress.device.index()].processing;
         let least_delay = egress.wire.least_delay() + network.feeders[id.index()].processing;
+        let feeder = Bringer { turn: network.turns[id.index()], is_unordered: egress.wire.breaks_order() };
         StreamPort {
             id,
             egress,
             processing,
-            inputs: Vec::new(),
-            done: Time::ZERO,
+            inboxes: Vec::new(),
+            outgoing: Outgoing::new(feeder),
             least_delay,
-            lookahead: None,
+            cycle: None,
+            successors: Vec::new(),
             statistics: None,
         }
     }
 
-    /// Whether packets may arrive before others that started earlier.
-    pub fn breaks_order(&self) -> bool {
-        self.egress.wire.breaks_order()
-    }
-
-    /// What its feeders bring before `end`: two streams whose merge that is.
-    #[inline]
-    fn take<'a>(
-        &self,
-        streams: impl Fn(usize) -> &'a Streams,
-        end: Time,
-        scratch: &'a mut Vec<Tau>,
-    ) -> [&'a [Tau]; 2] {
-        let mut parts: [&[Tau]; 16] = [&[]; 16];
-        let mut more: Vec<&[Tau]> = Vec::new();
-        let mut count = 0;
-        for &place in &self.inputs {
-            let stream = streams(place).to(self.id);
-            let part = between(stream, self.done, end);
-            if part.is_empty() {
-                continue;
-            }
-            if count < parts.len() {
-                parts[count] = part;
-                count += 1;
-            } else {
-                if more.is_empty() {
-                    more.extend(parts);
-                }
-                more.push(part);
-            }
-        }
-        let parts = if more.is_empty() { &parts[..count] } else { &more };
-        merge_to_two(parts, scratch)
-    }
-
-    /// Its turn, where its feeders are all before it: everything before the window's end.
-    pub fn run<const WATCHES: bool>(
-        &mut self,
-        visit: &Visit<'_>,
-        own: &mut Streams,
-        worker: &mut Worker<WATCHES>,
-    ) {
+    /// Its turn, where its feeders have all had theirs: everything before the window's end.
+    pub fn run<const WATCHES: bool>(&mut self, visit: &Visit<'_>, worker: &mut Worker<WATCHES>) {
+        self.outgoing.begin(&mut worker.inboxes);
+        let mut inboxes = std::mem::take(&mut self.inboxes);
+        inboxes.extend(worker.inboxes.take(self.id));
+        inboxes.iter_mut().for_each(Inbox::sort);
         let mut scratch = std::mem::take(&mut worker.scratch);
-        let ingress = self.take(|place| &visit.before[place], visit.end, &mut scratch);
-        self.forward(visit, ingress, visit.end, own, worker);
+        self.forward(visit, merge(&inboxes, &mut scratch), visit.end, worker);
         worker.scratch = scratch;
+        inboxes.drain(..).for_each(|inbox| worker.inboxes.give_back(inbox));
+        self.inboxes = inboxes;
     }
 
-    /// Its turn on a cycle, of which it is the `own`th port.
+    /// Takes what has come since the last time, on a cycle; whether anything has.
+    pub fn receive<const WATCHES: bool>(&mut self, worker: &mut Worker<WATCHES>) -> bool {
+        let Some(OnCycle { waiting, came, .. }) = &mut self.cycle else { return false };
+        let before = *came;
+        for inbox in self.inboxes.drain(..).chain(worker.inboxes.take(self.id)) {
+            for (turn, run) in inbox.runs() {
+                for &tau in run {
+                    waiting.push(Reverse(Waiting { order: (tau.timestamp, turn, *came), tau }));
+                    *came += 1;
+                }
+            }
+            worker.inboxes.give_back(inbox);
+        }
+        *came > before
+    }
+
+    /// One of its turns on a cycle: from `time` on, as far as nothing can reach it before.
     pub fn run_on_cycle<const WATCHES: bool>(
         &mut self,
         visit: &Visit<'_>,
-        cycle: &mut Cycle<'_>,
-        own: usize,
-        end: Time,
+        time: Time,
         worker: &mut Worker<WATCHES>,
     ) {
-        let mut scratch = std::mem::take(&mut worker.scratch);
+        let Some(OnCycle { waiting, lookahead, .. }) = &mut self.cycle else { return };
+        // Those that reach it without delay have had their turn at this instant: they stand before it.
+        let ahead = (time + (*lookahead).max(Span::from_ps(1))).min(visit.end);
         let mut ingress = std::mem::take(&mut worker.merged);
-        let parts = self.take(|place| cycle.streams(place), end, &mut scratch);
-        ingress.extend(Merged::new(parts));
-        worker.scratch = scratch;
-        self.forward(visit, [&ingress, &[]], end, &mut cycle.own[own], worker);
+        while let Some(first) = waiting.peek_mut()
+            && first.0.order.0 < ahead
+        {
+            ingress.push(PeekMut::pop(first).0.tau);
+        }
+        self.forward(visit, [&ingress, &[]], ahead, worker);
         ingress.clear();
         worker.merged = ingress;
     }
 
-    /// Everything before `end` has been taken, since there is nothing.
-    pub fn pass_to(&mut self, end: Time) {
-        self.done = end;
-    }
-
     /// The instant of what it has to do next on a cycle.
-    pub fn next(&self, cycle: &Cycle<'_>) -> Option<Time> {
-        let first = |&place: &usize| {
-            let stream = cycle.streams(place).to(self.id);
-            stream.get(stream.partition_point(|tau| tau.timestamp < self.done)).map(|tau| tau.timestamp)
-        };
-        self.inputs.iter().filter_map(first).chain(self.egress.service.next_departure()).min()
+    pub fn next(&self) -> Option<Time> {
+        let first = self.cycle.as_ref().and_then(|cycle| cycle.waiting.peek()).map(|first| first.0.order.0);
+        first.into_iter().chain(self.egress.service.next_departure()).min()
     }
 
     /// PTM, link, and the next device, for all that joins before `end`: the merge of two streams.
@@ -135,11 +154,9 @@ impl StreamPort {
         visit: &Visit<'_>,
         ingress: [&[Tau]; 2],
         end: Time,
-        own: &mut Streams,
         worker: &mut Worker<WATCHES>,
     ) {
         let network = visit.network;
-        self.done = end;
         let last = end - Span::from_ps(1);
         let is_idle = ingress.iter().all(|stream| stream.is_empty());
         if is_idle && self.egress.service.next_departure().is_none_or(|next| next > last) {
@@ -157,7 +174,7 @@ impl StreamPort {
                 let statistics = self.statistics.as_deref_mut().zip(visit.inside);
                 let recursion =
                     Recursion { port, device, processing, lindley, propagation, feeder, place: &place };
-                recursion.forward(ingress, statistics, own, worker);
+                recursion.forward(ingress, statistics, &mut self.outgoing, worker);
             }
             Service::Lindley(lindley) => {
                 departures.extend(Merged::new(ingress).map(|&tau| {
@@ -188,7 +205,7 @@ impl StreamPort {
             let hop = Hop { packet, device, port, ingress, joined: joined.timestamp, egress: start };
             worker.tally.pass(&hop, &mut worker.log);
             let tau = Tau { timestamp: start, packet };
-            worker.carry(&place, feeder, (device, port, wire), tau, own);
+            worker.carry(&place, feeder, (device, port, wire), tau, &mut self.outgoing);
         }
         for loss in losses.drain(..) {
             worker.tally.now = worker.tally.now.max(loss.at);
@@ -204,14 +221,28 @@ impl StreamPort {
     }
 }
 
-/// The part of a sorted stream from `start` up to, and without, `end`.
+/// What feeders bring, down to two streams whose merge that is.
 #[inline]
-pub(super) fn between(stream: &[Tau], start: Time, end: Time) -> &[Tau] {
-    let first = match stream.first() {
-        None => return &[],
-        Some(tau) if tau.timestamp >= start => 0,
-        Some(_) => stream.partition_point(|tau| tau.timestamp < start),
-    };
-    let rest = &stream[first..];
-    &rest[..rest.partition_point(|tau| tau.timestamp < end)]
+fn merge<'a>(inboxes: &'a [Inbox], scratch: &'a mut Vec<Tau>) -> [&'a [Tau]; 2] {
+    let mut parts: [(u32, &[Tau]); 16] = [(0, &[]); 16];
+    let mut count = 0;
+    for run in inboxes.iter().flat_map(Inbox::runs) {
+        let Some(part) = parts.get_mut(count) else { return merge_many(inboxes, scratch) };
+        *part = run;
+        count += 1;
+    }
+    let parts = &mut parts[..count];
+    parts.sort_unstable_by_key(|(turn, _)| *turn);
+    let mut slices: [&[Tau]; 16] = [&[]; 16];
+    slices.iter_mut().zip(&*parts).for_each(|(slice, (_, part))| *slice = part);
+    merge_to_two(&slices[..count], scratch)
+}
+
+/// The same, of any number of feeders.
+#[cold]
+fn merge_many<'a>(inboxes: &'a [Inbox], scratch: &'a mut Vec<Tau>) -> [&'a [Tau]; 2] {
+    let mut parts: Vec<(u32, &[Tau])> = inboxes.iter().flat_map(Inbox::runs).collect();
+    parts.sort_by_key(|(turn, _)| *turn);
+    let parts: Vec<&[Tau]> = parts.into_iter().map(|(_, part)| part).collect();
+    merge_to_two(&parts, scratch)
 }

@@ -2,7 +2,7 @@
 //! device in one pass.
 
 use super::merge::Merged;
-use super::streams::Streams;
+use super::outgoing::Outgoing;
 use super::worker::Worker;
 use crate::engine::collector::AllInside;
 use crate::engine::fingerprint::{Fingerprint, Keys, PacketSum};
@@ -17,8 +17,8 @@ use crate::units::{Span, Time};
 trait Passes {
     /// A packet joined at its timestamp, and was transmitted from `start` to `end`.
     fn pass(&mut self, joined: &Tau, start: Time, end: Time);
-    /// It arrived at its destination at `at`.
-    fn arrive(&mut self, joined: &Tau, at: Time, own: &mut Streams);
+    /// It arrives at its destination at `at`; the window ends at `end`.
+    fn arrive(&mut self, joined: &Tau, at: Time, end: Time, outgoing: &mut Outgoing);
 }
 
 /// Nothing.
@@ -28,7 +28,7 @@ impl Passes for Unrecorded {
     #[inline(always)]
     fn pass(&mut self, _joined: &Tau, _start: Time, _end: Time) {}
     #[inline(always)]
-    fn arrive(&mut self, _joined: &Tau, _at: Time, _own: &mut Streams) {}
+    fn arrive(&mut self, _joined: &Tau, _at: Time, _end: Time, _outgoing: &mut Outgoing) {}
 }
 
 /// What statistics need.
@@ -66,8 +66,8 @@ impl Passes for Passing<'_> {
     }
 
     #[inline(always)]
-    fn arrive(&mut self, joined: &Tau, at: Time, own: &mut Streams) {
-        own.push_home(Tau { timestamp: at, packet: joined.packet });
+    fn arrive(&mut self, joined: &Tau, at: Time, end: Time, outgoing: &mut Outgoing) {
+        outgoing.arrive(Tau { timestamp: at, packet: joined.packet }, end);
     }
 }
 
@@ -89,54 +89,81 @@ impl Recursion<'_, '_> {
         self,
         ingress: [&[Tau]; 2],
         statistics: Option<(&mut PortStatistics, AllInside<'_>)>,
-        own: &mut Streams,
+        outgoing: &mut Outgoing,
         worker: &mut Worker<WATCHES>,
     ) {
-        let is_router = self.place.forwarding().hops_counted() > 0;
-        match (statistics, self.place.is_end(), is_router) {
-            (None, true, _) => self.forward_home(ingress, &mut Unrecorded, own, worker),
-            (None, false, false) => self.forward_on::<false, WATCHES>(ingress, &mut Unrecorded, own, worker),
-            (None, false, true) => self.forward_on::<true, WATCHES>(ingress, &mut Unrecorded, own, worker),
-            (Some((statistics, inside)), is_end, _) => {
-                let mut passing = Passing::new(&mut worker.waiting, inside);
-                match (is_end, is_router) {
-                    (true, _) => self.forward_home(ingress, &mut passing, own, worker),
-                    (false, false) => self.forward_on::<false, WATCHES>(ingress, &mut passing, own, worker),
-                    (false, true) => self.forward_on::<true, WATCHES>(ingress, &mut passing, own, worker),
+        let (is_end, is_router) = (self.place.is_end(), self.place.hops_counted() > 0);
+        let Some((statistics, inside)) = statistics else {
+            let passes = &mut Unrecorded;
+            return match (is_end, is_router, ingress) {
+                (true, _, _) => self.forward_home(ingress, passes, outgoing, worker),
+                (false, true, _) => self.forward_on::<true, WATCHES>(ingress, passes, outgoing, worker),
+                // Of one feeder, as from a host or along a line: nothing is merged.
+                (false, false, [one, []]) => {
+                    self.forward_all::<false, WATCHES>(one.iter(), one.len(), passes, outgoing, worker)
                 }
-                worker.waiting = passing.record(statistics);
-            }
+                (false, false, _) => self.forward_on::<false, WATCHES>(ingress, passes, outgoing, worker),
+            };
+        };
+        let mut passing = Passing::new(&mut worker.waiting, inside);
+        match (is_end, is_router) {
+            (true, _) => self.forward_home(ingress, &mut passing, outgoing, worker),
+            (false, false) => self.forward_on::<false, WATCHES>(ingress, &mut passing, outgoing, worker),
+            (false, true) => self.forward_on::<true, WATCHES>(ingress, &mut passing, outgoing, worker),
         }
+        worker.waiting = passing.record(statistics);
     }
 
-    /// To a device that forwards; a router takes from the time to live.
-    #[inline(never)]
+    /// To a device that forwards: the merge of two streams.
     fn forward_on<const ROUTER: bool, const WATCHES: bool>(
         self,
         ingress: [&[Tau]; 2],
         passes: &mut impl Passes,
-        own: &mut Streams,
+        outgoing: &mut Outgoing,
+        worker: &mut Worker<WATCHES>,
+    ) {
+        let count = ingress[0].len() + ingress[1].len();
+        self.forward_all::<ROUTER, WATCHES>(Merged::new(ingress), count, passes, outgoing, worker);
+    }
+
+    /// To a device that forwards, `count` packets; a router takes from the time to live.
+    #[inline(never)]
+    fn forward_all<'t, const ROUTER: bool, const WATCHES: bool>(
+        self,
+        merged: impl Iterator<Item = &'t Tau>,
+        count: usize,
+        passes: &mut impl Passes,
+        outgoing: &mut Outgoing,
         worker: &mut Worker<WATCHES>,
     ) {
         let Recursion { port: own_port, device, processing, lindley, propagation, feeder, place } = self;
         let (until, beyond) = (worker.tally.until, propagation + feeder.processing);
         let keys = Keys::of(device).by_joining(processing);
-        let (forwarding, in_port) = (place.forwarding(), feeder.in_port);
-        let horizon = own.horizon();
+        let (in_port, bringer) = (feeder.in_port, outgoing.feeder);
+        // What joins up to this instant belongs to the window.
+        let near = until.min(worker.inboxes.end() - Span::from_ps(1));
         let mut link = *lindley;
         let mut fingerprint = Fingerprint::default();
         let (mut late, mut last) = (0, Time::ZERO);
-        for tau in Merged::new(ingress) {
+        for tau in merged {
             let (start, end) = link.send(tau.timestamp, tau.packet.length);
             let joins = end + beyond;
-            match forwarding.known_port::<ROUTER>(&tau.packet) {
+            let passed = || {
+                let packet = tau.packet.passed(u8::from(ROUTER), in_port);
+                Tau { packet, timestamp: joins }
+            };
+            match place.known_port::<ROUTER>(&tau.packet) {
+                Some(port) if joins <= near => {
+                    last = joins;
+                    fingerprint.add_at(&keys, tau.packet.pid, tau.timestamp, start);
+                    passes.pass(tau, start, end);
+                    worker.inboxes.push(bringer, port, passed());
+                }
                 Some(port) if joins <= until => {
                     last = joins;
                     fingerprint.add_at(&keys, tau.packet.pid, tau.timestamp, start);
                     passes.pass(tau, start, end);
-                    let passed =
-                        Tau { packet: tau.packet.passed(u8::from(ROUTER), in_port), timestamp: joins };
-                    own.push(port, passed, horizon);
+                    outgoing.join_later(port, passed());
                 }
                 _ => {
                     if start > until {
@@ -146,14 +173,14 @@ impl Recursion<'_, '_> {
                         fingerprint.add_at(&keys, tau.packet.pid, tau.timestamp, start);
                         passes.pass(tau, start, end);
                     }
-                    worker.land_apart(place, feeder, joins, tau, own);
+                    worker.land_apart(place, feeder, joins, tau, outgoing);
                 }
             }
         }
         *lindley = link;
         let tally = &mut worker.tally;
         tally.now = tally.now.max(last);
-        tally.hops += (ingress[0].len() + ingress[1].len()) as u64 - late;
+        tally.hops += count as u64 - late;
         tally.fingerprint.merge(fingerprint);
     }
 
@@ -163,11 +190,12 @@ impl Recursion<'_, '_> {
         self,
         ingress: [&[Tau]; 2],
         passes: &mut impl Passes,
-        own: &mut Streams,
+        outgoing: &mut Outgoing,
         worker: &mut Worker<WATCHES>,
     ) {
         let Recursion { port: own_port, device, processing, lindley, propagation, feeder, place } = self;
         let (until, beyond) = (worker.tally.until, propagation + feeder.processing);
+        let window_end = worker.inboxes.end();
         let (keys, keys_at_host) = (Keys::of(device).by_joining(processing), Keys::of(feeder.device));
         let mut link = *lindley;
         let (mut fingerprint, mut left) = (Fingerprint::default(), PacketSum::default());
@@ -187,9 +215,9 @@ impl Recursion<'_, '_> {
                 delivered += 1;
                 left.add(tau.packet.pid);
                 fingerprint.add_at(&keys_at_host, tau.packet.pid, joins, joins);
-                passes.arrive(tau, joins, own);
+                passes.arrive(tau, joins, window_end, outgoing);
             } else {
-                worker.land_apart(place, feeder, joins, tau, own);
+                worker.land_apart(place, feeder, joins, tau, outgoing);
             }
         }
         *lindley = link;

@@ -1,13 +1,15 @@
 //! A source's turn: it is read ahead in batches, and gives its packets to the first ports.
 
-use super::streams::Streams;
+use super::inboxes::Bringer;
+use super::outgoing::Outgoing;
 use super::worker::Worker;
 use crate::engine::collector::SourceCollector;
 use crate::engine::contract::{CHECKED, InOrder};
 use crate::engine::fingerprint::PacketSum;
+use crate::engine::flow_numbers::FlowNumbers;
 use crate::engine::network::{Feeder, Network, Wire};
 use crate::engine::{EngineError, Injection, InjectionPoint};
-use crate::packet::Tau;
+use crate::packet::{Packet, Tau};
 use crate::topology::PortId;
 use crate::traffic::{Batch, Origin};
 use crate::units::{Span, Time};
@@ -26,13 +28,15 @@ pub(super) struct StreamSource {
     processing: Span,
     /// Of the injected link, where packets start onto one.
     wire: Option<(PortId, Wire)>,
-    /// Per flow of the source: the run's number; [`UNSEEN`] or [`SEEN`] before it has one.
-    fids: Vec<u32>,
+    /// Per flow of the source: the run's number; [`FlowNumbers::UNSEEN`] or [`SEEN`] before it has one.
+    fids: FlowNumbers,
     first_port: FirstPort,
     /// Flows that have been read and have no number yet: the event of the first packet, and the source's number.
     fresh: Vec<(Time, u32)>,
     /// Per flow of the source: its way, where the observer wants it.
     pub paths: Vec<Box<[PortId]>>,
+    /// What it brings to the first device.
+    pub outgoing: Outgoing,
 }
 
 /// Which port the packets of the source join first.
@@ -46,8 +50,6 @@ enum FirstPort {
     Depends,
 }
 
-/// No packet of the flow has been read.
-const UNSEEN: u32 = u32::MAX;
 /// A packet of the flow has been read; the run has no number for it yet.
 const SEEN: u32 = u32::MAX - 1;
 
@@ -67,7 +69,9 @@ impl StreamSource {
             InjectionPoint::Egress(port) => (Span::ZERO, Some((port, network.wire(port, seed)))),
             _ => (network.feeders[network.feeder_of(number)].processing, None),
         };
+        let is_unordered = wire.as_ref().is_some_and(|(_, wire): &(_, Wire)| wire.breaks_order());
         let mut source = StreamSource {
+            outgoing: Outgoing::new(Bringer { turn: network.turns[network.feeder_of(number)], is_unordered }),
             injection,
             number,
             ahead: Batch::new(with_origins),
@@ -76,18 +80,13 @@ impl StreamSource {
             order: InOrder::default(),
             processing,
             wire,
-            fids: Vec::new(),
+            fids: FlowNumbers::default(),
             first_port: FirstPort::Unknown,
             fresh: Vec::new(),
             paths: Vec::new(),
         };
         source.read_on(Time::ZERO, 1)?;
         Ok(source)
-    }
-
-    /// Whether packets may arrive before others that started earlier.
-    pub fn breaks_order(&self) -> bool {
-        self.wire.as_ref().is_some_and(|(_, wire)| wire.breaks_order())
     }
 
     /// The event of its next packet.
@@ -123,13 +122,11 @@ impl StreamSource {
             self.order.check(self.number, &self.ahead.taus[read..]);
         }
         for tau in &self.ahead.taus[read..] {
-            let local = tau.packet.fid as usize;
-            if self.fids.len() <= local {
-                self.fids.resize(local + 1, UNSEEN);
-            }
-            if self.fids[local] == UNSEEN {
+            let local = tau.packet.fid;
+            self.fids.reserve(local as usize);
+            if self.fids[local] == FlowNumbers::UNSEEN {
                 self.fids[local] = SEEN;
-                self.fresh.push((tau.timestamp + self.processing, local as u32));
+                self.fresh.push((tau.timestamp + self.processing, local));
             }
         }
         Ok(())
@@ -141,14 +138,18 @@ impl StreamSource {
         self.fresh.drain(..count)
     }
 
-    /// The run's number of a flow of the source.
-    pub fn number_flow(&mut self, network: &Network, local: u32, fid: u32, path: Option<Vec<PortId>>) {
-        self.fids[local as usize] = fid;
-        self.first_port = match (self.first_port, network.only_port(network.feeder_of(self.number), fid)) {
+    /// The packets of a flow join this port first; or not always the same one.
+    pub fn starts_at(&mut self, port: Option<PortId>) {
+        self.first_port = match (self.first_port, port) {
             (FirstPort::Unknown, Some(port)) => FirstPort::Always(port),
             (FirstPort::Always(known), Some(port)) if known == port => FirstPort::Always(port),
             _ => FirstPort::Depends,
         };
+    }
+
+    /// The run's number of a flow of the source.
+    pub fn number_flow(&mut self, local: u32, fid: u32, path: Option<Vec<PortId>>) {
+        self.fids[local] = fid;
         if let Some(path) = path {
             if self.paths.len() <= local as usize {
                 self.paths.resize(local as usize + 1, Box::default());
@@ -168,6 +169,7 @@ impl StreamSource {
         if let Some(collected) = &mut out.collected {
             collected.inside.forget();
         }
+        self.outgoing.begin(&mut worker.inboxes);
         let before = end - self.processing;
         let count = self.ahead.taus.partition_point(|tau| tau.timestamp < before);
         let Some(last) = count.checked_sub(1) else { return };
@@ -194,20 +196,18 @@ impl StreamSource {
         let mut pid = network.pid(self.number, self.sent);
         let step = network.pid(self.number, self.sent + 1) - pid;
         let mut entered = PacketSum::default();
-        let (stream, fids) = (out.streams.stream(port), &self.fids[..]);
-        let sent = stream.len();
-        stream.extend_from_slice(&self.ahead.taus[..count]);
+        let (stream, fids) = (worker.inboxes.start(self.outgoing.feeder, port), &self.fids);
+        let ahead = &self.ahead.taus[..count];
+        stream.extend(ahead.iter().map(|tau| {
+            let (own, fid) = (pid, fids[tau.packet.fid]);
+            pid += step;
+            entered.add(own);
+            let packet = Packet { pid: own, fid, in_port, way: network.pfm.way(fid), ..tau.packet };
+            Tau { timestamp: tau.timestamp + processing, packet }
+        }));
         if let Some(collected) = &mut out.collected {
             // Where packets are wanted one by one, they are sent one by one, with their records.
-            stream[sent..].iter().for_each(|tau| collected.enter(tau, tau.packet.fid, None));
-        }
-        for tau in &mut stream[sent..] {
-            entered.add(pid);
-            tau.timestamp = tau.timestamp + processing;
-            tau.packet.pid = pid;
-            tau.packet.fid = fids[tau.packet.fid as usize];
-            tau.packet.in_port = in_port;
-            pid += step;
+            ahead.iter().for_each(|tau| collected.enter(tau, tau.packet.fid, None));
         }
         self.sent += count as u64;
         worker.tally.inject_all(count as u64, entered);
@@ -228,11 +228,12 @@ impl StreamSource {
             let tau = self.inject(network, number, out.sent, out.collected.as_deref_mut(), worker);
             match &mut wire {
                 None => {
-                    worker.land(&place, feeder, tau.timestamp + feeder.processing, &tau, out.streams);
+                    let joins = tau.timestamp + feeder.processing;
+                    worker.land(&place, feeder, joins, &tau, &mut self.outgoing);
                 }
                 Some((port, wire)) => {
                     let device = network.topology.port(*port).device;
-                    worker.carry(&place, feeder, (device, *port, wire), tau, out.streams);
+                    worker.carry(&place, feeder, (device, *port, wire), tau, &mut self.outgoing);
                 }
             }
         }
@@ -250,7 +251,8 @@ impl StreamSource {
     ) -> Tau {
         let mut tau = self.ahead.taus[number];
         let local = tau.packet.fid;
-        tau.packet.fid = self.fids[local as usize];
+        tau.packet.fid = self.fids[local];
+        tau.packet.way = network.pfm.way(tau.packet.fid);
         tau.packet.pid = network.pid(self.number, self.sent);
         tau.packet.in_port = network.feeders[network.feeder_of(self.number)].in_port;
         self.sent += 1;
@@ -298,9 +300,8 @@ impl StreamSource {
     }
 }
 
-/// Where a source's packets go.
+/// What is written down of a source's packets.
 pub(super) struct Output<'a> {
-    pub streams: &'a mut Streams,
     /// For the observer.
     pub sent: &'a mut Vec<Sent>,
     /// For the statistics.

@@ -1,6 +1,7 @@
 //! What a thread counts, and how a packet lands behind a link.
 
-use super::streams::Streams;
+use super::inboxes::Inboxes;
+use super::outgoing::Outgoing;
 use crate::engine::Dropped;
 use crate::engine::collector::AllInside;
 use crate::engine::network::{Feeder, Landing, LandingPlace, Wire};
@@ -16,6 +17,8 @@ use crate::units::{Span, Time};
 pub(super) struct Worker<const WATCHES: bool> {
     pub tally: Tally,
     pub log: Log<WATCHES>,
+    /// What it brings to ports.
+    pub inboxes: Inboxes,
     pub scratch: Vec<Tau>,
     pub ingress: Vec<Tau>,
     pub merged: Vec<Tau>,
@@ -54,10 +57,11 @@ impl<const WATCHES: bool> Worker<WATCHES> {
 }
 
 impl<const WATCHES: bool> Worker<WATCHES> {
-    pub fn new(until: Time, log: Log<WATCHES>) -> Self {
+    pub fn new(until: Time, log: Log<WATCHES>, ports: usize) -> Self {
         Worker {
             tally: Tally::new(until),
             log,
+            inboxes: Inboxes::new(ports),
             scratch: Vec::new(),
             ingress: Vec::new(),
             merged: Vec::new(),
@@ -75,22 +79,17 @@ impl<const WATCHES: bool> Worker<WATCHES> {
         feeder: &Feeder,
         (device, port, wire): (DeviceId, PortId, &mut Wire),
         tau: Tau,
-        streams: &mut Streams,
+        outgoing: &mut Outgoing,
     ) {
         match wire.carry(&tau.packet, tau.timestamp) {
             Some(arrival) => {
-                let joined = self.land(place, feeder, arrival + feeder.processing, &tau, streams);
-                if let Some(port) = joined
-                    && wire.breaks_order()
-                {
-                    streams.overtake(port);
-                }
+                self.land(place, feeder, arrival + feeder.processing, &tau, outgoing);
             }
             None => self.tally.lose_on_link(tau, device, port, &mut self.log),
         }
     }
 
-    /// A packet reaches the device of its feeder and joins a PTM at `joins`, or ends; gives the port that it joins.
+    /// A packet reaches the device of its feeder and joins a PTM at `joins`, or ends.
     #[inline(always)]
     pub fn land(
         &mut self,
@@ -98,26 +97,22 @@ impl<const WATCHES: bool> Worker<WATCHES> {
         feeder: &Feeder,
         joins: Time,
         tau: &Tau,
-        streams: &mut Streams,
-    ) -> Option<PortId> {
+        outgoing: &mut Outgoing,
+    ) {
         if joins > self.tally.until {
-            self.tally.keep(tau.packet.pid);
-            return None;
+            return self.tally.keep(tau.packet.pid);
         }
         self.tally.now = self.tally.now.max(joins);
         let arrived = || Tau { timestamp: joins, packet: Packet { in_port: feeder.in_port, ..tau.packet } };
         match place.land(&tau.packet) {
             Landing::Joins(port) => {
-                let packet = tau.packet.passed(place.forwarding().hops_counted(), feeder.in_port);
-                let horizon = streams.horizon();
-                streams.push(port, Tau { timestamp: joins, packet }, horizon);
-                return Some(port);
+                let packet = tau.packet.passed(place.hops_counted(), feeder.in_port);
+                outgoing.join(&mut self.inboxes, port, Tau { timestamp: joins, packet });
             }
             Landing::Home => {
                 self.tally.deliver(&arrived(), feeder.device, &mut self.log);
                 if self.log.kept.is_some() {
-                    streams.push_home(arrived());
-                    return None;
+                    outgoing.arrive(arrived(), self.inboxes.end());
                 }
             }
             Landing::Lost(reason) => {
@@ -125,7 +120,6 @@ impl<const WATCHES: bool> Worker<WATCHES> {
                 self.lose(feeder.device, feeder.processing, None, loss);
             }
         }
-        None
     }
 
     /// A packet joined a port and still waits when the run ends.
@@ -144,9 +138,9 @@ impl<const WATCHES: bool> Worker<WATCHES> {
         feeder: &Feeder,
         joins: Time,
         tau: &Tau,
-        streams: &mut Streams,
+        outgoing: &mut Outgoing,
     ) {
-        self.land(place, feeder, joins, tau, streams);
+        self.land(place, feeder, joins, tau, outgoing);
     }
 
     /// A packet is lost at a device that takes `processing`.

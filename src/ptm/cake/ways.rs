@@ -65,9 +65,9 @@ impl Hashes {
         let of_address = |address: IpAddr| self.draws.bits(address_hash(address)) as u32;
         let (source, destination, is_arp) = match flows.key(fid) {
             Some(FlowKey::Ip { source, destination, .. }) => {
-                (of_address(*source), of_address(*destination), false)
+                (of_address(source), of_address(destination), false)
             }
-            Some(FlowKey::Link { ether_type, .. }) => (0, 0, *ether_type == Some(ARP)),
+            Some(FlowKey::Link { ether_type, .. }) => (0, 0, ether_type == Some(ARP)),
             None => (0, 0, false),
         };
         let queue = match self.isolation {

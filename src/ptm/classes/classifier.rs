@@ -93,7 +93,7 @@ impl Classifier {
         if self.fitting.len() < end {
             self.fitting.resize(end, 0);
         }
-        fit(&self.rules, Some(key), &mut self.fitting[start..end]);
+        fit(&self.rules, Some(&key), &mut self.fitting[start..end]);
         true
     }
 }

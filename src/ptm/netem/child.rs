@@ -31,7 +31,7 @@ impl Child {
     pub fn learn(&mut self, flows: &Flows) {
         let known = self.flows.len() as u32;
         for key in (known..).map_while(|fid| flows.key(fid)) {
-            self.flows.add(*key);
+            self.flows.add(key);
         }
     }
 

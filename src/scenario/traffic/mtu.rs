@@ -82,7 +82,6 @@ fn passed(generator: &Generator, topology: &Arc<Topology>, seed: u64) -> Vec<Por
             let (fid, is_new) = flows.add(key);
             if is_new {
                 pfm.add_flow(&key);
-                pfm.follow(&flows, fid, sender.host);
                 ports.extend(pfm.path(&flows, fid, sender.host).ports);
             }
         }

@@ -1,0 +1,131 @@
+//! What arrives at ports within a window.
+
+use crate::packet::Tau;
+use crate::topology::PortId;
+use crate::units::Time;
+
+/// Per egress port: what feeders bring that joins its PTM within the window. Each thread has its own.
+pub(super) struct Inboxes {
+    by_port: Vec<Inbox>,
+    /// Emptied ones, for their memory, which is still in the cache.
+    spare: Vec<Inbox>,
+    end: Time,
+}
+
+/// What joins one port: the packets of one feeder after those of another, each with the instant at which it joins.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    taus: Vec<Tau>,
+    runs: Vec<Run>,
+    /// The turn of the last run's feeder.
+    last: u32,
+}
+
+/// What one feeder brings, in order: from `start` up to the next run.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    turn: u32,
+    start: u32,
+    /// Packets may stand behind others that join later.
+    is_unordered: bool,
+}
+
+/// A feeder, as it stands among those that bring packets to one port.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bringer {
+    pub turn: u32,
+    /// Its packets may arrive before others that started earlier.
+    pub is_unordered: bool,
+}
+
+/// There is no run.
+const NOBODY: u32 = u32::MAX;
+
+impl Default for Inbox {
+    fn default() -> Self {
+        Inbox { taus: Vec::new(), runs: Vec::new(), last: NOBODY }
+    }
+}
+
+impl Inboxes {
+    pub fn new(ports: usize) -> Self {
+        Inboxes {
+            by_port: (0..ports).map(|_| Inbox::default()).collect(),
+            spare: Vec::new(),
+            end: Time::ZERO,
+        }
+    }
+
+    /// A window begins.
+    pub fn begin(&mut self, end: Time) {
+        self.end = end;
+    }
+
+    /// The window's end: what joins at this instant or later has no place here.
+    #[inline]
+    pub fn end(&self) -> Time {
+        self.end
+    }
+
+    /// A packet of a feeder joins a port before the window's end.
+    #[inline(always)]
+    pub fn push(&mut self, feeder: Bringer, port: PortId, tau: Tau) {
+        let inbox = &mut self.by_port[port.index()];
+        if inbox.last == feeder.turn {
+            inbox.taus.push(tau);
+        } else {
+            self.start(feeder, port).push(tau);
+        }
+    }
+
+    /// Starts a run of a feeder at a port, if it has none, and gives where its packets go.
+    #[inline(never)]
+    pub fn start(&mut self, feeder: Bringer, port: PortId) -> &mut Vec<Tau> {
+        let inbox = &mut self.by_port[port.index()];
+        if inbox.last != feeder.turn {
+            if inbox.last == NOBODY
+                && let Some(spare) = self.spare.pop()
+            {
+                *inbox = spare;
+            }
+            let start = inbox.taus.len() as u32;
+            inbox.runs.push(Run { turn: feeder.turn, start, is_unordered: feeder.is_unordered });
+            inbox.last = feeder.turn;
+        }
+        &mut inbox.taus
+    }
+
+    /// Takes what has come for a port, if anything has.
+    #[inline]
+    pub fn take(&mut self, port: PortId) -> Option<Inbox> {
+        let inbox = &mut self.by_port[port.index()];
+        (inbox.last != NOBODY).then(|| std::mem::take(inbox))
+    }
+
+    /// Takes the memory of an inbox back.
+    pub fn give_back(&mut self, mut inbox: Inbox) {
+        inbox.taus.clear();
+        inbox.runs.clear();
+        inbox.last = NOBODY;
+        self.spare.push(inbox);
+    }
+}
+
+impl Inbox {
+    /// Sorts the runs that may be out of order; packets of one instant stay as they are.
+    pub fn sort(&mut self) {
+        for number in 0..self.runs.len() {
+            if self.runs[number].is_unordered {
+                let end = self.runs.get(number + 1).map_or(self.taus.len(), |next| next.start as usize);
+                self.taus[self.runs[number].start as usize..end].sort_by_key(|tau| tau.timestamp);
+            }
+        }
+    }
+
+    /// What each feeder brings, with its turn.
+    #[inline]
+    pub fn runs(&self) -> impl Iterator<Item = (u32, &[Tau])> {
+        let ends = self.runs.iter().skip(1).map(|next| next.start as usize).chain([self.taus.len()]);
+        self.runs.iter().zip(ends).map(|(run, end)| (run.turn, &self.taus[run.start as usize..end]))
+    }
+}

@@ -1,0 +1,95 @@
+//! What a feeder brings that no port takes in this window.
+
+use super::inboxes::{Bringer, Inboxes};
+use crate::engine::chunks::Chunks;
+use crate::packet::Tau;
+use crate::topology::PortId;
+use crate::units::Time;
+
+/// Packets of one feeder on their way to the device that it feeds.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub feeder: Bringer,
+    /// What joins a port in a later window.
+    later: Chunks<Joining, 256>,
+    /// What arrives at the device, its destination, where statistics are wanted: within the window, and after it.
+    home: Vec<Tau>,
+    home_later: Chunks<Tau, 256>,
+}
+
+/// A packet with the instant at which it joins a port.
+#[derive(Debug, Clone, Copy)]
+struct Joining {
+    port: PortId,
+    tau: Tau,
+}
+
+impl Outgoing {
+    pub fn new(feeder: Bringer) -> Self {
+        Outgoing { feeder, later: Chunks::default(), home: Vec::new(), home_later: Chunks::default() }
+    }
+
+    /// A packet joins a port, in this window or later.
+    #[inline]
+    pub fn join(&mut self, inboxes: &mut Inboxes, port: PortId, tau: Tau) {
+        if tau.timestamp < inboxes.end() {
+            inboxes.push(self.feeder, port, tau)
+        } else {
+            self.join_later(port, tau)
+        }
+    }
+
+    /// A packet joins a port after this window.
+    #[inline]
+    pub fn join_later(&mut self, port: PortId, tau: Tau) {
+        self.later.push(Joining { port, tau });
+    }
+
+    /// Brings the ports what joins them in this window and is known from those before.
+    #[inline]
+    pub fn begin(&mut self, inboxes: &mut Inboxes) {
+        if self.later.len() > 0 {
+            self.bring(inboxes);
+        }
+    }
+
+    #[inline(never)]
+    fn bring(&mut self, inboxes: &mut Inboxes) {
+        let mut later = std::mem::take(&mut self.later);
+        if self.feeder.is_unordered {
+            later.iter().for_each(|&Joining { port, tau }| self.join(inboxes, port, tau));
+            return;
+        }
+        let end = inboxes.end();
+        later.forget_while(|&Joining { port, tau }| {
+            let joins = tau.timestamp < end;
+            if joins {
+                inboxes.push(self.feeder, port, tau);
+            }
+            joins
+        });
+        self.later = later;
+    }
+
+    /// A packet arrives at its destination.
+    #[inline(always)]
+    pub fn arrive(&mut self, tau: Tau, end: Time) {
+        if tau.timestamp < end || self.feeder.is_unordered {
+            self.home.push(tau)
+        } else {
+            self.home_later.push(tau)
+        }
+    }
+
+    /// Takes what arrives before an instant, no earlier than the end of the last window; of a feeder without order, all.
+    pub fn take_home(&mut self, before: Time, arrived: &mut Vec<Tau>) {
+        arrived.append(&mut self.home);
+        self.home_later.forget_while(|tau| {
+            let arrives = tau.timestamp < before;
+            if arrives {
+                arrived.push(*tau);
+            }
+            arrives
+        });
+    }
+}
