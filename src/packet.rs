@@ -71,10 +71,11 @@ impl Packet {
         ByteCount::new(self.length.into())
     }
 
-    /// The packet at the next device, where it comes in by `in_port`, with `hops` less in its time to live.
+    /// It comes in at the next device, by `in_port`, with `hops` less in its time to live.
     #[inline(always)]
-    pub(crate) fn passed(self, hops: u8, in_port: u16) -> Self {
-        Packet { in_port, ttl: self.ttl - hops, ..self }
+    pub(crate) fn pass(&mut self, hops: u8, in_port: u16) {
+        self.in_port = in_port;
+        self.ttl -= hops;
     }
 
     /// Marks congestion experienced, where the packet is capable of it; whether it carries the mark now

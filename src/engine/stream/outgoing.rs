@@ -33,9 +33,9 @@ impl Outgoing {
     #[inline]
     pub fn join(&mut self, inboxes: &mut Inboxes, port: PortId, tau: Tau) {
         if tau.timestamp < inboxes.end() {
-            inboxes.push(self.feeder, port, tau)
+            inboxes.push(self.feeder, port, &tau);
         } else {
-            self.join_later(port, tau)
+            self.join_later(port, tau);
         }
     }
 
@@ -64,7 +64,7 @@ impl Outgoing {
         later.forget_while(|&Joining { port, tau }| {
             let joins = tau.timestamp < end;
             if joins {
-                inboxes.push(self.feeder, port, tau);
+                inboxes.push(self.feeder, port, &tau);
             }
             joins
         });

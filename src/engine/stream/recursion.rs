@@ -148,22 +148,22 @@ impl Recursion<'_, '_> {
         for tau in merged {
             let (start, end) = link.send(tau.timestamp, tau.packet.length);
             let joins = end + beyond;
-            let passed = || {
-                let packet = tau.packet.passed(u8::from(ROUTER), in_port);
-                Tau { packet, timestamp: joins }
-            };
             match place.known_port::<ROUTER>(&tau.packet) {
                 Some(port) if joins <= near => {
                     last = joins;
                     fingerprint.add_at(&keys, tau.packet.pid, tau.timestamp, start);
                     passes.pass(tau, start, end);
-                    worker.inboxes.push(bringer, port, passed());
+                    let own = worker.inboxes.push(bringer, port, tau);
+                    own.timestamp = joins;
+                    own.packet.pass(u8::from(ROUTER), in_port);
                 }
                 Some(port) if joins <= until => {
                     last = joins;
                     fingerprint.add_at(&keys, tau.packet.pid, tau.timestamp, start);
                     passes.pass(tau, start, end);
-                    outgoing.join_later(port, passed());
+                    let mut own = Tau { timestamp: joins, ..*tau };
+                    own.packet.pass(u8::from(ROUTER), in_port);
+                    outgoing.join_later(port, own);
                 }
                 _ => {
                     if start > until {

@@ -9,7 +9,7 @@ use crate::engine::fingerprint::PacketSum;
 use crate::engine::flow_numbers::FlowNumbers;
 use crate::engine::network::{Feeder, Network, Wire};
 use crate::engine::{EngineError, Injection, InjectionPoint};
-use crate::packet::{Packet, Tau};
+use crate::packet::Tau;
 use crate::topology::PortId;
 use crate::traffic::{Batch, Origin};
 use crate::units::{Span, Time};
@@ -197,17 +197,20 @@ impl StreamSource {
         let step = network.pid(self.number, self.sent + 1) - pid;
         let mut entered = PacketSum::default();
         let (stream, fids) = (worker.inboxes.start(self.outgoing.feeder, port), &self.fids);
-        let ahead = &self.ahead.taus[..count];
-        stream.extend(ahead.iter().map(|tau| {
-            let (own, fid) = (pid, fids[tau.packet.fid]);
-            pid += step;
-            entered.add(own);
-            let packet = Packet { pid: own, fid, in_port, way: network.pfm.way(fid), ..tau.packet };
-            Tau { timestamp: tau.timestamp + processing, packet }
-        }));
+        let sent = stream.len();
+        stream.extend_from_slice(&self.ahead.taus[..count]);
         if let Some(collected) = &mut out.collected {
             // Where packets are wanted one by one, they are sent one by one, with their records.
-            ahead.iter().for_each(|tau| collected.enter(tau, tau.packet.fid, None));
+            stream[sent..].iter().for_each(|tau| collected.enter(tau, tau.packet.fid, None));
+        }
+        for tau in &mut stream[sent..] {
+            entered.add(pid);
+            tau.timestamp = tau.timestamp + processing;
+            tau.packet.pid = pid;
+            tau.packet.fid = fids[tau.packet.fid];
+            tau.packet.way = network.pfm.way(tau.packet.fid);
+            tau.packet.in_port = in_port;
+            pid += step;
         }
         self.sent += count as u64;
         worker.tally.inject_all(count as u64, entered);

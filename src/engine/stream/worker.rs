@@ -106,7 +106,8 @@ impl<const WATCHES: bool> Worker<WATCHES> {
         let arrived = || Tau { timestamp: joins, packet: Packet { in_port: feeder.in_port, ..tau.packet } };
         match place.land(&tau.packet) {
             Landing::Joins(port) => {
-                let packet = tau.packet.passed(place.hops_counted(), feeder.in_port);
+                let mut packet = tau.packet;
+                packet.pass(place.hops_counted(), feeder.in_port);
                 outgoing.join(&mut self.inboxes, port, Tau { timestamp: joins, packet });
             }
             Landing::Home => {
