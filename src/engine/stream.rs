@@ -13,6 +13,7 @@
 //! Ports that do not feed each other are visited by several threads at once. Nothing depends on where the
 //! windows end, nor on the number of threads.
 
+mod arrivals;
 mod inboxes;
 mod merge;
 mod outgoing;
@@ -296,7 +297,6 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
 
     /// The ports of a task learn which of them feed each other.
     fn join_cycle(&mut self, task: Range<usize>) -> Result<(), EngineError> {
-        let mut successors = vec![Vec::new(); task.len()];
         for place in task.clone() {
             let id = self.ports[place].id;
             let feeding =
@@ -306,13 +306,10 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
             if on_cycle.iter().filter(at_once).any(|feeder| *feeder >= place) {
                 return Err(EngineError::InstantCycle { port: self.network.topology.port_name(id) });
             }
-            on_cycle.iter().for_each(|feeder| successors[feeder - task.start].push(place - task.start));
             if let Some(lookahead) = on_cycle.iter().map(|feeder| self.ports[*feeder].least_delay).min() {
                 self.ports[place].cycle.get_or_insert_with(OnCycle::default).lookahead = lookahead;
             }
         }
-        let ports = self.ports[task].iter_mut();
-        ports.zip(successors).for_each(|(port, successors)| port.successors = successors);
         Ok(())
     }
 
@@ -354,7 +351,7 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         let (Some(first), Some(last)) = (tasks.first(), tasks.last()) else { return };
         let ports = &mut self.ports[first.start..last.end];
         let inside = self.collector.as_ref().map(Collector::inside);
-        let visit = Visit { network, inside, end };
+        let visit = Visit { network, places: &self.places, inside, end };
         match &self.pool {
             Some(pool) => {
                 // Whoever has a port's turn takes what all have brought.
@@ -530,6 +527,8 @@ struct Fresh {
 #[derive(Clone, Copy)]
 struct Visit<'a> {
     network: &'a Network,
+    /// By number of the port: its place.
+    places: &'a [usize],
     /// The packets inside, where statistics are wanted.
     inside: Option<AllInside<'a>>,
     /// The window's end.
@@ -557,21 +556,26 @@ impl Visit<'_> {
     /// Ports that feed each other: the earliest goes first, and as far ahead as nothing can reach it before.
     fn go_round<const WATCHES: bool>(&self, ports: &mut [StreamPort], worker: &mut Worker<WATCHES>) {
         let mut queue = ArrivalQueue::new(ports.len());
+        let first_place = self.places[ports[0].id.index()];
         ports.iter_mut().for_each(|port| port.outgoing.begin(&mut worker.inboxes));
         for (place, port) in ports.iter_mut().enumerate() {
             port.receive(worker);
             queue.schedule(place as u32, port.next().unwrap_or(Time::NEVER));
         }
+        worker.inboxes.watch(true);
         while queue.earliest() < self.end {
             let (time, first) = (queue.earliest(), queue.first() as usize);
             ports[first].run_on_cycle(self, time, worker);
             queue.schedule(first as u32, ports[first].next().unwrap_or(Time::NEVER));
-            for number in 0..ports[first].successors.len() {
-                let next = ports[first].successors[number];
-                if ports[next].receive(worker) {
-                    queue.schedule(next as u32, ports[next].next().unwrap_or(Time::NEVER));
+            while let Some(next) = worker.inboxes.next_started() {
+                // Those that are not on the cycle come later.
+                let place = self.places[next.index()] - first_place;
+                if let Some(port) = ports.get_mut(place) {
+                    port.receive(worker);
+                    queue.schedule(place as u32, port.next().unwrap_or(Time::NEVER));
                 }
             }
         }
+        worker.inboxes.watch(false);
     }
 }

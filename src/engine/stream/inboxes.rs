@@ -10,6 +10,8 @@ pub(super) struct Inboxes {
     /// Emptied ones, for their memory, which is still in the cache.
     spare: Vec<Inbox>,
     end: Time,
+    /// The ports to which something has come since this was asked last, where it is.
+    started: Option<Vec<PortId>>,
 }
 
 /// What joins one port: the packets of one feeder after those of another, each with the instant at which it joins.
@@ -24,10 +26,8 @@ pub(super) struct Inbox {
 /// What one feeder brings, in order: from `start` up to the next run.
 #[derive(Debug, Clone, Copy)]
 struct Run {
-    turn: u32,
+    feeder: Bringer,
     start: u32,
-    /// Packets may stand behind others that join later.
-    is_unordered: bool,
 }
 
 /// A feeder, as it stands among those that bring packets to one port.
@@ -53,6 +53,7 @@ impl Inboxes {
             by_port: (0..ports).map(|_| Inbox::default()).collect(),
             spare: Vec::new(),
             end: Time::ZERO,
+            started: None,
         }
     }
 
@@ -85,16 +86,30 @@ impl Inboxes {
     pub fn start(&mut self, feeder: Bringer, port: PortId) -> &mut Vec<Tau> {
         let inbox = &mut self.by_port[port.index()];
         if inbox.last != feeder.turn {
-            if inbox.last == NOBODY
-                && let Some(spare) = self.spare.pop()
-            {
-                *inbox = spare;
+            if inbox.last == NOBODY {
+                if let Some(spare) = self.spare.pop() {
+                    *inbox = spare;
+                }
+                if let Some(started) = &mut self.started {
+                    started.push(port);
+                }
             }
             let start = inbox.taus.len() as u32;
-            inbox.runs.push(Run { turn: feeder.turn, start, is_unordered: feeder.is_unordered });
+            inbox.runs.push(Run { feeder, start });
             inbox.last = feeder.turn;
         }
         &mut inbox.taus
+    }
+
+    /// Begins to write down to which ports something comes, or ends it.
+    pub fn watch(&mut self, watches: bool) {
+        self.started = watches.then(Vec::new);
+    }
+
+    /// One of the ports to which something has come.
+    #[inline]
+    pub fn next_started(&mut self) -> Option<PortId> {
+        self.started.as_mut()?.pop()
     }
 
     /// Takes what has come for a port, if anything has.
@@ -117,17 +132,17 @@ impl Inbox {
     /// Sorts the runs that may be out of order; packets of one instant stay as they are.
     pub fn sort(&mut self) {
         for number in 0..self.runs.len() {
-            if self.runs[number].is_unordered {
+            if self.runs[number].feeder.is_unordered {
                 let end = self.runs.get(number + 1).map_or(self.taus.len(), |next| next.start as usize);
                 self.taus[self.runs[number].start as usize..end].sort_by_key(|tau| tau.timestamp);
             }
         }
     }
 
-    /// What each feeder brings, with its turn.
+    /// What each feeder brings.
     #[inline]
-    pub fn runs(&self) -> impl Iterator<Item = (u32, &[Tau])> {
+    pub fn runs(&self) -> impl Iterator<Item = (Bringer, &[Tau])> {
         let ends = self.runs.iter().skip(1).map(|next| next.start as usize).chain([self.taus.len()]);
-        self.runs.iter().zip(ends).map(|(run, end)| (run.turn, &self.taus[run.start as usize..end]))
+        self.runs.iter().zip(ends).map(|(run, end)| (run.feeder, &self.taus[run.start as usize..end]))
     }
 }

@@ -1,10 +1,7 @@
 //! A port's turn: it takes what its feeders brought, lets its PTM decide, and gives the next ports their packets.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
-
 use super::Visit;
+use super::arrivals::Arrivals;
 use super::inboxes::{Bringer, Inbox};
 use super::merge::{Merged, merge_to_two};
 use super::outgoing::Outgoing;
@@ -31,8 +28,6 @@ pub(super) struct StreamPort {
     pub least_delay: Span,
     /// Where it is on a cycle.
     pub cycle: Option<OnCycle>,
-    /// The ports on its cycle that it feeds, by their places there.
-    pub successors: Vec<usize>,
     /// What passed it, where that is wanted.
     pub statistics: Option<Box<PortStatistics>>,
 }
@@ -42,35 +37,7 @@ pub(super) struct StreamPort {
 pub(super) struct OnCycle {
     /// The least delay of its feeders on the cycle.
     pub lookahead: Span,
-    /// What has come and has not been taken: by time, feeder, and as it came.
-    waiting: BinaryHeap<Reverse<Waiting>>,
-    came: u64,
-}
-
-/// A packet that waits for a turn of its port, with what decides on its order.
-struct Waiting {
-    order: (Time, u32, u64),
-    tau: Tau,
-}
-
-impl PartialEq for Waiting {
-    fn eq(&self, other: &Self) -> bool {
-        self.order == other.order
-    }
-}
-
-impl Eq for Waiting {}
-
-impl PartialOrd for Waiting {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Waiting {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.order.cmp(&other.order)
-    }
+    arrivals: Arrivals,
 }
 
 impl StreamPort {
@@ -86,7 +53,6 @@ impl StreamPort {
             outgoing: Outgoing::new(feeder),
             least_delay,
             cycle: None,
-            successors: Vec::new(),
             statistics: None,
         }
     }
@@ -104,20 +70,13 @@ impl StreamPort {
         self.inboxes = inboxes;
     }
 
-    /// Takes what has come since the last time, on a cycle; whether anything has.
-    pub fn receive<const WATCHES: bool>(&mut self, worker: &mut Worker<WATCHES>) -> bool {
-        let Some(OnCycle { waiting, came, .. }) = &mut self.cycle else { return false };
-        let before = *came;
+    /// Takes what has come since the last time, on a cycle.
+    pub fn receive<const WATCHES: bool>(&mut self, worker: &mut Worker<WATCHES>) {
+        let Some(OnCycle { arrivals, .. }) = &mut self.cycle else { return };
         for inbox in self.inboxes.drain(..).chain(worker.inboxes.take(self.id)) {
-            for (turn, run) in inbox.runs() {
-                for &tau in run {
-                    waiting.push(Reverse(Waiting { order: (tau.timestamp, turn, *came), tau }));
-                    *came += 1;
-                }
-            }
+            arrivals.receive(&inbox);
             worker.inboxes.give_back(inbox);
         }
-        *came > before
     }
 
     /// One of its turns on a cycle: from `time` on, as far as nothing can reach it before.
@@ -127,15 +86,11 @@ impl StreamPort {
         time: Time,
         worker: &mut Worker<WATCHES>,
     ) {
-        let Some(OnCycle { waiting, lookahead, .. }) = &mut self.cycle else { return };
+        let Some(OnCycle { arrivals, lookahead }) = &mut self.cycle else { return };
         // Those that reach it without delay have had their turn at this instant: they stand before it.
         let ahead = (time + (*lookahead).max(Span::from_ps(1))).min(visit.end);
         let mut ingress = std::mem::take(&mut worker.merged);
-        while let Some(first) = waiting.peek_mut()
-            && first.0.order.0 < ahead
-        {
-            ingress.push(PeekMut::pop(first).0.tau);
-        }
+        arrivals.take(ahead, &mut ingress);
         self.forward(visit, [&ingress, &[]], ahead, worker);
         ingress.clear();
         worker.merged = ingress;
@@ -143,7 +98,7 @@ impl StreamPort {
 
     /// The instant of what it has to do next on a cycle.
     pub fn next(&self) -> Option<Time> {
-        let first = self.cycle.as_ref().and_then(|cycle| cycle.waiting.peek()).map(|first| first.0.order.0);
+        let first = self.cycle.as_ref().and_then(|cycle| cycle.arrivals.next());
         first.into_iter().chain(self.egress.service.next_departure()).min()
     }
 
@@ -226,7 +181,7 @@ impl StreamPort {
 fn merge<'a>(inboxes: &'a [Inbox], scratch: &'a mut Vec<Tau>) -> [&'a [Tau]; 2] {
     let mut parts: [(u32, &[Tau]); 16] = [(0, &[]); 16];
     let mut count = 0;
-    for run in inboxes.iter().flat_map(Inbox::runs) {
+    for run in inboxes.iter().flat_map(Inbox::runs).map(|(feeder, run)| (feeder.turn, run)) {
         let Some(part) = parts.get_mut(count) else { return merge_many(inboxes, scratch) };
         *part = run;
         count += 1;
@@ -241,7 +196,8 @@ fn merge<'a>(inboxes: &'a [Inbox], scratch: &'a mut Vec<Tau>) -> [&'a [Tau]; 2] 
 /// The same, of any number of feeders.
 #[cold]
 fn merge_many<'a>(inboxes: &'a [Inbox], scratch: &'a mut Vec<Tau>) -> [&'a [Tau]; 2] {
-    let mut parts: Vec<(u32, &[Tau])> = inboxes.iter().flat_map(Inbox::runs).collect();
+    let mut parts: Vec<(u32, &[Tau])> =
+        inboxes.iter().flat_map(Inbox::runs).map(|(feeder, run)| (feeder.turn, run)).collect();
     parts.sort_by_key(|(turn, _)| *turn);
     let parts: Vec<&[Tau]> = parts.into_iter().map(|(_, part)| part).collect();
     merge_to_two(&parts, scratch)
