@@ -110,6 +110,12 @@ impl ArrivalQueue {
         *first = (earliest, winner);
     }
 
+    /// The next event of the feeder with this turn; later than any time of a run where there is none.
+    #[inline]
+    pub fn time(&self, turn: u32) -> Time {
+        Time::from_ps(self.times[turn as usize])
+    }
+
     /// When the earliest event is; [`Time::NEVER`] when there is none.
     #[inline]
     pub fn earliest(&self) -> Time {

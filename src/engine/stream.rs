@@ -306,8 +306,11 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
             if on_cycle.iter().filter(at_once).any(|feeder| *feeder >= place) {
                 return Err(EngineError::InstantCycle { port: self.network.topology.port_name(id) });
             }
-            if let Some(lookahead) = on_cycle.iter().map(|feeder| self.ports[*feeder].least_delay).min() {
-                self.ports[place].cycle.get_or_insert_with(OnCycle::default).lookahead = lookahead;
+            let delays = on_cycle.iter().map(|feeder| (feeder - task.start, self.ports[*feeder].least_delay));
+            let feeders: Vec<(usize, Span)> = delays.collect();
+            if let Some(lookahead) = feeders.iter().map(|(_, delay)| *delay).min() {
+                let cycle = self.ports[place].cycle.get_or_insert_with(OnCycle::default);
+                (cycle.feeders, cycle.lookahead) = (feeders, lookahead);
             }
         }
         Ok(())
@@ -565,7 +568,8 @@ impl Visit<'_> {
         worker.inboxes.watch(true);
         while queue.earliest() < self.end {
             let (time, first) = (queue.earliest(), queue.first() as usize);
-            ports[first].run_on_cycle(self, time, worker);
+            let ahead = reach(ports, first, time, &queue).min(self.end);
+            ports[first].run_on_cycle(self, ahead, worker);
             queue.schedule(first as u32, ports[first].next().unwrap_or(Time::NEVER));
             while let Some(next) = worker.inboxes.next_started() {
                 // Those that are not on the cycle come later.
@@ -578,4 +582,16 @@ impl Visit<'_> {
         }
         worker.inboxes.watch(false);
     }
+}
+
+/// The instant before which nothing more can reach a port on a cycle, which has the earliest packet, at `time`: what a feeder
+/// sends is what it has, or what reaches it later in turn.
+fn reach(ports: &[StreamPort], place: usize, time: Time, queue: &ArrivalQueue) -> Time {
+    let cycle = |place: usize| ports[place].cycle.as_ref();
+    let sent = cycle(place).into_iter().flat_map(|cycle| &cycle.feeders).map(|&(feeder, delay)| {
+        let lookahead = cycle(feeder).map_or(Span::ZERO, |cycle| cycle.lookahead);
+        queue.time(feeder as u32).min(time + lookahead) + delay
+    });
+    // Feeders without delay have had their turn at this instant: they stand before it.
+    sent.min().unwrap_or(time).max(time + Span::from_ps(1))
 }

@@ -45,7 +45,9 @@ impl Arrivals {
                 if before.is_some() {
                     first.retain(|Reverse((_, other))| *other != turn);
                 }
-                first.extend(now.map(|time| Reverse((time, turn))));
+                if let Some(time) = now {
+                    first.push(Reverse((time, turn)));
+                }
             }
         }
     }
@@ -72,7 +74,9 @@ impl Arrivals {
                 taken.push(*tau);
                 taus.pop_front();
             }
-            self.first.extend(taus.front().map(|tau| Reverse((tau.timestamp, turn))));
+            if let Some(tau) = taus.front() {
+                self.first.push(Reverse((tau.timestamp, turn)));
+            }
         }
     }
 }

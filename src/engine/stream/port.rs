@@ -35,7 +35,9 @@ pub(super) struct StreamPort {
 /// A port on a cycle, where it has several turns in a window.
 #[derive(Default)]
 pub(super) struct OnCycle {
-    /// The least delay of its feeders on the cycle.
+    /// Its feeders on the cycle by their places there, with their least delays.
+    pub feeders: Vec<(usize, Span)>,
+    /// The least of these delays.
     pub lookahead: Span,
     arrivals: Arrivals,
 }
@@ -73,22 +75,24 @@ impl StreamPort {
     /// Takes what has come since the last time, on a cycle.
     pub fn receive<const WATCHES: bool>(&mut self, worker: &mut Worker<WATCHES>) {
         let Some(OnCycle { arrivals, .. }) = &mut self.cycle else { return };
-        for inbox in self.inboxes.drain(..).chain(worker.inboxes.take(self.id)) {
+        if let Some(inbox) = worker.inboxes.take(self.id) {
+            arrivals.receive(&inbox);
+            worker.inboxes.give_back(inbox);
+        }
+        while let Some(inbox) = self.inboxes.pop() {
             arrivals.receive(&inbox);
             worker.inboxes.give_back(inbox);
         }
     }
 
-    /// One of its turns on a cycle: from `time` on, as far as nothing can reach it before.
+    /// One of its turns on a cycle: everything before `ahead`.
     pub fn run_on_cycle<const WATCHES: bool>(
         &mut self,
         visit: &Visit<'_>,
-        time: Time,
+        ahead: Time,
         worker: &mut Worker<WATCHES>,
     ) {
-        let Some(OnCycle { arrivals, lookahead }) = &mut self.cycle else { return };
-        // Those that reach it without delay have had their turn at this instant: they stand before it.
-        let ahead = (time + (*lookahead).max(Span::from_ps(1))).min(visit.end);
+        let Some(OnCycle { arrivals, .. }) = &mut self.cycle else { return };
         let mut ingress = std::mem::take(&mut worker.merged);
         arrivals.take(ahead, &mut ingress);
         self.forward(visit, [&ingress, &[]], ahead, worker);
