@@ -245,7 +245,12 @@ impl Pfm {
     /// How the flow's packets are forwarded.
     #[inline]
     pub(crate) fn way(&self, fid: u32) -> Way {
-        let class = self.flows[fid as usize];
+        self.way_of_class(self.flows[fid as usize])
+    }
+
+    /// How packets of a class are forwarded.
+    #[inline]
+    pub(crate) fn way_of_class(&self, class: u32) -> Way {
         Way { class, column: self.classes[class as usize].column }
     }
 

@@ -560,7 +560,7 @@ impl Visit<'_> {
     fn go_round<const WATCHES: bool>(&self, ports: &mut [StreamPort], worker: &mut Worker<WATCHES>) {
         let mut queue = ArrivalQueue::new(ports.len());
         let first_place = self.places[ports[0].id.index()];
-        ports.iter_mut().for_each(|port| port.outgoing.begin(&mut worker.inboxes));
+        ports.iter_mut().for_each(|port| port.outgoing.begin(&mut worker.inboxes, &self.network.pfm));
         for (place, port) in ports.iter_mut().enumerate() {
             port.receive(worker);
             queue.schedule(place as u32, port.next().unwrap_or(Time::NEVER));

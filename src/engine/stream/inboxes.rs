@@ -119,8 +119,11 @@ impl Inboxes {
         (inbox.last != NOBODY).then(|| std::mem::take(inbox))
     }
 
-    /// Takes the memory of an inbox back.
+    /// Takes the memory of an inbox back, unless it was far too large: some ports have many more packets than others.
     pub fn give_back(&mut self, mut inbox: Inbox) {
+        if inbox.taus.capacity() > 8 * inbox.taus.len().max(64) {
+            return;
+        }
         inbox.taus.clear();
         inbox.runs.clear();
         inbox.last = NOBODY;

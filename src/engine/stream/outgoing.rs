@@ -3,6 +3,7 @@
 use super::inboxes::{Bringer, Inboxes};
 use crate::engine::chunks::Chunks;
 use crate::packet::Tau;
+use crate::pfm::Pfm;
 use crate::topology::PortId;
 use crate::units::Time;
 
@@ -17,11 +18,23 @@ pub(super) struct Outgoing {
     home_later: Chunks<Tau, 256>,
 }
 
-/// A packet with the instant at which it joins a port.
+/// A packet with the instant at which it joins a port. There may be millions of them: the port stands in the packet, in the
+/// place of the column, which follows from the class.
 #[derive(Debug, Clone, Copy)]
-struct Joining {
-    port: PortId,
-    tau: Tau,
+struct Joining(Tau);
+
+impl Joining {
+    fn new(port: PortId, mut tau: Tau) -> Self {
+        tau.packet.way.column = port.index() as u32;
+        Joining(tau)
+    }
+
+    fn open(self, pfm: &Pfm) -> (PortId, Tau) {
+        let Joining(mut tau) = self;
+        let port = PortId::new(tau.packet.way.column as usize);
+        tau.packet.way = pfm.way_of_class(tau.packet.way.class);
+        (port, tau)
+    }
 }
 
 impl Outgoing {
@@ -42,28 +55,32 @@ impl Outgoing {
     /// A packet joins a port after this window.
     #[inline]
     pub fn join_later(&mut self, port: PortId, tau: Tau) {
-        self.later.push(Joining { port, tau });
+        self.later.push(Joining::new(port, tau));
     }
 
     /// Brings the ports what joins them in this window and is known from those before.
     #[inline]
-    pub fn begin(&mut self, inboxes: &mut Inboxes) {
+    pub fn begin(&mut self, inboxes: &mut Inboxes, pfm: &Pfm) {
         if self.later.len() > 0 {
-            self.bring(inboxes);
+            self.bring(inboxes, pfm);
         }
     }
 
     #[inline(never)]
-    fn bring(&mut self, inboxes: &mut Inboxes) {
+    fn bring(&mut self, inboxes: &mut Inboxes, pfm: &Pfm) {
         let mut later = std::mem::take(&mut self.later);
         if self.feeder.is_unordered {
-            later.iter().for_each(|&Joining { port, tau }| self.join(inboxes, port, tau));
+            for joining in later.iter() {
+                let (port, tau) = joining.open(pfm);
+                self.join(inboxes, port, tau);
+            }
             return;
         }
         let end = inboxes.end();
-        later.forget_while(|&Joining { port, tau }| {
-            let joins = tau.timestamp < end;
+        later.forget_while(|joining| {
+            let joins = joining.0.timestamp < end;
             if joins {
+                let (port, tau) = joining.open(pfm);
                 inboxes.push(self.feeder, port, &tau);
             }
             joins

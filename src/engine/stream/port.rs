@@ -61,7 +61,7 @@ impl StreamPort {
 
     /// Its turn, where its feeders have all had theirs: everything before the window's end.
     pub fn run<const WATCHES: bool>(&mut self, visit: &Visit<'_>, worker: &mut Worker<WATCHES>) {
-        self.outgoing.begin(&mut worker.inboxes);
+        self.outgoing.begin(&mut worker.inboxes, &visit.network.pfm);
         let mut inboxes = std::mem::take(&mut self.inboxes);
         inboxes.extend(worker.inboxes.take(self.id));
         inboxes.iter_mut().for_each(Inbox::sort);

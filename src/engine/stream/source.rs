@@ -169,7 +169,7 @@ impl StreamSource {
         if let Some(collected) = &mut out.collected {
             collected.inside.forget();
         }
-        self.outgoing.begin(&mut worker.inboxes);
+        self.outgoing.begin(&mut worker.inboxes, &network.pfm);
         let before = end - self.processing;
         let count = self.ahead.taus.partition_point(|tau| tau.timestamp < before);
         let Some(last) = count.checked_sub(1) else { return };
