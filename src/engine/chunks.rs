@@ -8,11 +8,13 @@ pub(super) struct Chunks<T, const N: usize> {
     chunks: VecDeque<Vec<T>>,
     /// Values of the first chunk that have been taken.
     taken: usize,
+    /// The memory of a chunk that has been taken whole, for the next one.
+    spare: Vec<T>,
 }
 
 impl<T, const N: usize> Default for Chunks<T, N> {
     fn default() -> Self {
-        Chunks { chunks: VecDeque::new(), taken: 0 }
+        Chunks { chunks: VecDeque::new(), taken: 0, spare: Vec::new() }
     }
 }
 
@@ -32,7 +34,10 @@ impl<T, const N: usize> Chunks<T, N> {
             // A chunk grows up to its size as a vector does: many queues stay short.
             Some(last) if last.len() < N => last.push(value),
             _ => {
-                let mut chunk = Vec::with_capacity(if self.chunks.is_empty() { N.min(16) } else { N });
+                let mut chunk = std::mem::take(&mut self.spare);
+                if chunk.capacity() == 0 && !self.chunks.is_empty() {
+                    chunk.reserve_exact(N);
+                }
                 chunk.push(value);
                 self.chunks.push_back(chunk);
             }
@@ -68,7 +73,12 @@ impl<T, const N: usize> Chunks<T, N> {
             self.chunks[0].clear();
             return false;
         }
-        self.chunks.pop_front();
+        if let Some(mut first) = self.chunks.pop_front()
+            && self.chunks.len() > 1
+        {
+            first.clear();
+            self.spare = first;
+        }
         true
     }
 
@@ -92,8 +102,7 @@ impl<T, const N: usize> Chunks<T, N> {
 
     /// Takes all.
     pub fn clear(&mut self) {
-        self.chunks.clear();
-        self.taken = 0;
+        *self = Chunks::default();
     }
 }
 

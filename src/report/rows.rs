@@ -136,7 +136,7 @@ pub(super) fn flows(run: &Path) -> Result<Table, ReportError> {
             Cell::count(row.integer(15)),
         ]
     };
-    read(run, "flows", &wanted, columns, 4, row)
+    read(run, "flows", &wanted, columns, 6, row)
 }
 
 fn protocol(number: i128) -> String {
@@ -201,10 +201,11 @@ pub(super) fn ports(run: &Path) -> Result<Table, ReportError> {
             Cell::number(row.number(12), four_digits),
         ]
     };
-    read(run, "ports", &wanted, columns, 1, row)
+    read(run, "ports", &wanted, columns, 2, row)
 }
 
-/// Reads a table, and keeps the rows that are greatest by one of its cells, in the table's own order.
+/// Reads a table, and keeps the rows that are greatest by one of the columns that are read, in the table's own order; of those that
+/// are equal, the first.
 fn read(
     run: &Path,
     name: &str,
@@ -213,30 +214,44 @@ fn read(
     by: usize,
     make: impl Fn(Row<'_>) -> Vec<Cell>,
 ) -> Result<Table, ReportError> {
-    let mut rows: Vec<Vec<Cell>> = Vec::new();
+    let mut rows: Vec<(f64, Vec<Cell>)> = Vec::new();
     let mut total = 0;
-    let key = |row: &Vec<Cell>| row[by].key.unwrap_or(0.0);
+    // Rows no greater than this have no place among the greatest: so many before them are as great.
+    let mut least = f64::NEG_INFINITY;
     read_columns(&run.join(name), wanted, |batch| {
         let count = batch.iter().map(column_length).max().unwrap_or(0);
+        total += count;
         for row in 0..count {
-            rows.push(make(Row { columns: batch, row }));
-            total += 1;
-        }
-        if rows.len() > MOST {
-            let mut keys: Vec<f64> = rows.iter().map(key).collect();
-            keys.sort_by(|a, b| b.total_cmp(a));
-            let least = keys[MOST - 1];
-            // Of those that are equal, the first.
-            let mut equal = keys[..MOST].iter().filter(|key| **key == least).count();
-            rows.retain(|row| {
-                let is_equal = key(row) == least;
-                let keep = key(row) > least || (is_equal && equal > 0);
-                equal -= usize::from(is_equal && keep);
-                keep
-            });
+            let row = Row { columns: batch, row };
+            let key = row.number(by).unwrap_or(0.0);
+            if key > least {
+                rows.push((key, make(row)));
+            }
+            if rows.len() >= 2 * MOST {
+                least = keep_greatest(&mut rows);
+            }
         }
     })?;
-    Ok(Table { columns, rows, total })
+    keep_greatest(&mut rows);
+    Ok(Table { columns, rows: rows.into_iter().map(|(_, row)| row).collect(), total })
+}
+
+/// Keeps the greatest rows, if there are too many; gives the least of their keys, or negative infinity where all are kept.
+fn keep_greatest(rows: &mut Vec<(f64, Vec<Cell>)>) -> f64 {
+    if rows.len() < MOST {
+        return f64::NEG_INFINITY;
+    }
+    let mut keys: Vec<f64> = rows.iter().map(|(key, _)| *key).collect();
+    keys.sort_by(|a, b| b.total_cmp(a));
+    let least = keys[MOST - 1];
+    let mut equal = keys[..MOST].iter().filter(|key| **key == least).count();
+    rows.retain(|(key, _)| {
+        let is_equal = *key == least;
+        let keep = *key > least || (is_equal && equal > 0);
+        equal -= usize::from(is_equal && keep);
+        keep
+    });
+    least
 }
 
 fn column_length(column: &Column) -> usize {
