@@ -251,7 +251,10 @@ impl Pfm {
     /// How packets of a class are forwarded.
     #[inline]
     pub(crate) fn way_of_class(&self, class: u32) -> Way {
-        Way { class, column: self.classes[class as usize].column }
+        match self.classes.get(class as usize) {
+            Some(Class { column, .. }) => Way { class, column: *column },
+            None => Way::UNKNOWN,
+        }
     }
 
     #[inline]
@@ -457,7 +460,9 @@ impl At<'_> {
     /// Whether a packet is at home here.
     #[inline]
     pub(crate) fn is_home(&self, packet: &Packet) -> bool {
-        self.pfm.classes[packet.way.class as usize].host == self.device.index() as u32
+        // A PTM of another crate may have made the packet anew.
+        let class = self.pfm.classes.get(packet.way.class as usize);
+        class.unwrap_or_else(|| self.pfm.class(packet.fid)).host == self.device.index() as u32
     }
 
     /// What the device takes from the time to live of a packet that it forwards.
