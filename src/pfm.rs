@@ -34,8 +34,9 @@ pub struct Pfm {
     classes: Vec<Class>,
     /// The ports that explicit paths and static routes prescribe, by device.
     prescribed: Vec<Box<[(DeviceId, PortId)]>>,
+    /// The classes of flows with prescribed ports or without a destination.
     class_of: FxHashMap<ClassKey, u32>,
-    /// Per device: the class of flows that go there, where nothing else is prescribed to them; [`NONE`] before the first.
+    /// Per device: the class of all other flows that go there; [`NONE`] before the first.
     class_of_host: Vec<u32>,
     /// Per flow: its class.
     flows: Vec<u32>,
@@ -141,10 +142,19 @@ impl Pfm {
     pub(crate) fn class_of_key(&mut self, key: &FlowKey) -> u32 {
         let host = key.destination_address().and_then(|address| self.addresses.host_of(address));
         let prescribed = self.prescribed(key);
-        match host.map(|host| self.class_of_host[host.index()]) {
-            Some(class) if class != NONE && prescribed.is_empty() => class,
-            _ => self.class_of((host, prescribed)),
+        if let Some(host) = host.filter(|_| prescribed.is_empty()) {
+            if self.class_of_host[host.index()] == NONE {
+                self.class_of_host[host.index()] = self.add_class(Some(host), prescribed);
+            }
+            return self.class_of_host[host.index()];
         }
+        let key = (host, prescribed);
+        if let Some(class) = self.class_of.get(&key) {
+            return *class;
+        }
+        let class = self.add_class(host, key.1.clone());
+        self.class_of.insert(key, class);
+        class
     }
 
     /// Takes in the next flow, of this class.
@@ -157,15 +167,7 @@ impl Pfm {
         fid
     }
 
-    fn class_of(&mut self, key: ClassKey) -> u32 {
-        match self.class_of.get(&key) {
-            Some(class) => *class,
-            None => self.add_class(key),
-        }
-    }
-
-    fn add_class(&mut self, key: ClassKey) -> u32 {
-        let (host, prescribed) = key.clone();
+    fn add_class(&mut self, host: Option<DeviceId>, prescribed: Box<[(DeviceId, PortId)]>) -> u32 {
         let access = host.and_then(|host| self.tables.access(host));
         let works_out = host.is_some() && (self.is_small || !prescribed.is_empty());
         let mut class = Class {
@@ -184,12 +186,7 @@ impl Pfm {
             class.column = self.tables.push_column(entries);
         }
         self.classes.push(class);
-        let class = self.classes.len() as u32 - 1;
-        if let (Some(host), true) = (host, key.1.is_empty()) {
-            self.class_of_host[host.index()] = class;
-        }
-        self.class_of.insert(key, class);
-        class
+        self.classes.len() as u32 - 1
     }
 
     /// What a table of a device says of one class: its port, as far as packets have no say in it.
@@ -568,7 +565,7 @@ fn choice<'a>(
     ForwardingChoice { device, flow, flow_hash: flow_hash(&flow), packet, best }
 }
 
-/// Whether the forwarding tables of a network stay in the cache beside its packets, with a column for every host.
+/// Whether forwarding tables with a column for every host are small enough to stay in the cache.
 fn is_small(topology: &Topology) -> bool {
     const LARGEST: usize = 1 << 16;
     let is_host = |device: &DeviceNode| device.kind == DeviceKind::Host;

@@ -209,20 +209,21 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
     ) -> Result<Tau, EngineError> {
         let source = &mut self.sources[index];
         let mut tau = source.ahead.taus[source.next];
-        let local = tau.packet.fid as usize;
+        let local = tau.packet.fid;
         source.fids.reserve(local);
-        if source.fids[local as u32] == FlowNumbers::UNSEEN {
-            let fid = self.network.add_flow(&source.injection, local as u32, None, telling)?;
-            source.fids[local as u32] = fid;
+        if source.fids[local] == FlowNumbers::UNSEEN {
+            let (at, key) = (source.injection.at, source.injection.source.flow(local));
+            let fid = self.network.add_flow(at, key, None, telling)?;
+            source.fids[local] = fid;
             if let Some(collector) = &mut self.collector {
-                collector.add_flow(fid, (index, local as u32), self.network.pfm.destination(fid));
+                collector.add_flow(fid, (index, local), self.network.pfm.destination(fid));
             }
             if WATCHES {
-                source.paths.resize(source.paths.len().max(local + 1), Box::default());
-                source.paths[local] = self.network.path(fid, source.injection.at).into();
+                source.paths.resize(source.paths.len().max(local as usize + 1), Box::default());
+                source.paths[local as usize] = self.network.path(fid, at).into();
             }
         }
-        tau.packet.fid = source.fids[local as u32];
+        tau.packet.fid = source.fids[local];
         tau.packet.way = self.network.pfm.way(tau.packet.fid);
         tau.packet.pid = self.network.pid(index, source.sent);
         tau.packet.in_port = self.network.feeders[self.network.feeder_of(index)].in_port;
@@ -231,10 +232,10 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         let origins = source.ahead.origins.as_ref().map(|origins| origins[source.next]);
         if let Some(collector) = &mut self.collector {
             let record = origins.filter(|_| collector.packets).map(|origin| origin.record);
-            collector.sources[index].enter(&tau, local as u32, record);
+            collector.sources[index].enter(&tau, local, record);
         }
         if WATCHES && let Some(Origin { record, match_key }) = origins {
-            let path = &source.paths[local];
+            let path = &source.paths[local as usize];
             telling.injected(&Injected { tau, source: index as u32, record, match_key, path });
         }
         Ok(tau)

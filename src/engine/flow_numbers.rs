@@ -12,9 +12,9 @@ impl FlowNumbers {
 
     /// Makes room for a flow of the source.
     #[inline]
-    pub fn reserve(&mut self, local: usize) {
-        if self.0.len() <= local {
-            self.grow(local + 1);
+    pub fn reserve(&mut self, local: u32) {
+        if self.0.len() <= local as usize {
+            self.grow(local as usize + 1);
         }
     }
 

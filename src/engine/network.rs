@@ -12,7 +12,7 @@ use super::{EngineError, Injection, InjectionPoint, Settings};
 use crate::flow::Flows;
 use crate::impairment::Impairment;
 use crate::link::Transmission;
-use crate::packet::{DropReason, Packet, Tau};
+use crate::packet::{DropReason, FlowKey, Packet, Tau};
 use crate::pfm::{At, Pfm};
 use crate::ptm::{FifoSpec, Lindley, Place, Ptm, PtmSpec};
 use crate::topology::{DeviceId, DeviceKind, DirectedLink, PortId, Topology};
@@ -278,18 +278,17 @@ impl Network {
         self.feeders.len() - self.sources as usize
     }
 
-    /// Takes in a flow of a source, and tells the observer if it is new. `class` is how it is forwarded, if that is known.
+    /// Takes in a flow that enters at a place, and tells the observer if it is new. `class` is how it is forwarded, if that is known.
     ///
     /// # Errors
     /// Its packets would never leave a forwarding loop.
     pub fn add_flow<O: Observer, const WATCHES: bool>(
         &mut self,
-        injection: &Injection,
-        local: u32,
+        at: InjectionPoint,
+        key: FlowKey,
         class: Option<u32>,
         telling: &mut Telling<'_, O, WATCHES>,
     ) -> Result<u32, EngineError> {
-        let key = injection.source.flow(local);
         let (fid, new) = self.flows.add(key);
         if new {
             let class = class.unwrap_or_else(|| self.pfm.class_of_key(&key));
@@ -298,7 +297,7 @@ impl Network {
             telling.check()?;
         }
         if self.pfm.is_prescribed(fid) {
-            let path = self.pfm.path(&self.flows, fid, self.first_device(injection.at));
+            let path = self.pfm.path(&self.flows, fid, self.first_device(at));
             if path.endless {
                 let ports: Vec<String> =
                     path.ports.iter().map(|port| self.topology.port_name(*port)).collect();

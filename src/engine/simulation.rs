@@ -48,7 +48,7 @@ pub struct Simulation<O> {
 pub struct Finished<O> {
     /// What came out.
     pub outcome: Outcome,
-    /// What the sources let pass, in words.
+    /// What the sources accepted but warn of.
     pub warnings: Vec<String>,
     /// What each flow and each port did, where the [`Settings`] ask for it.
     pub statistics: Option<Statistics>,
@@ -124,7 +124,7 @@ impl<O: Observer> Simulation<O> {
         self.engine.progress()
     }
 
-    /// Who is told what happens.
+    /// The observer.
     pub fn observer(&self) -> &O {
         &self.observer
     }

@@ -3,12 +3,11 @@
 //! # A window of time
 //! 1. The sources are read up to the window's end; flows that appear get their numbers in the order of their
 //!    first packets, whatever the windows are.
-//! 2. The ports are visited in an order in which each comes after those that feed it ([`Plan`]). A port merges the
-//!    sorted streams of its feeders, runs [`forward_trace`](crate::ptm::Ptm::forward_trace), and appends to streams
-//!    of its own. What joins after the window's end waits there for the next one.
+//! 2. The ports are visited in an order in which each comes after those that feed it ([`Plan`]). A port merges
+//!    what its feeders have put into its inbox, runs [`forward_trace`](crate::ptm::Ptm::forward_trace), and puts what
+//!    leaves into the inboxes of the next ports. What joins after the window's end waits with its feeder.
 //! 3. Ports that feed each other in a cycle are visited together: the one with the earliest packet first, and as
-//!    far ahead of that as the least delay from its feeders on the cycle allows (K. M. Chandy, J. Misra, "Distributed
-//!    simulation", 1979).
+//!    far ahead of that as its feeders' delays allow (K. M. Chandy, J. Misra, "Distributed simulation", 1979).
 //!
 //! Ports that do not feed each other are visited by several threads at once. Nothing depends on where the
 //! windows end, nor on the number of threads.
@@ -35,7 +34,7 @@ use super::running::{LAST, Running};
 use super::tally::Tally;
 use super::told::{Log, Telling, Told};
 use super::{EngineError, Injected, Injection, PacketCounts, Progress, Settings};
-use crate::packet::Tau;
+use crate::packet::{FlowKey, Tau};
 use crate::statistics::Statistics;
 use crate::topology::PortId;
 use crate::units::{Span, Time};
@@ -44,10 +43,10 @@ use port::{OnCycle, StreamPort};
 use source::{Output, Sent, StreamSource};
 use worker::Worker;
 
-/// Packets that a window is to inject for each port in use, so that its turn pays: as many as that, if they are no more than
-/// the cache holds of each thread, and no fewer.
+/// Packets that a window is to inject for each port in use, so that its turn pays: the most where the cache holds them, the
+/// least in any case.
 const PACKETS_PER_PORT: RangeInclusive<u64> = 8..=48;
-/// Packets that a window injects in any case, and for each thread as far as the cache holds them.
+/// Packets that a window is to inject: the least, and what the cache holds of each thread.
 const PACKETS_PER_WINDOW: RangeInclusive<u64> = 1_024..=16_384;
 
 /// Packets that end from one time to the next that they are taken into the statistics of their flows: so many that a
@@ -224,15 +223,19 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         telling: &mut Telling<'_, O, WATCHES>,
         end: Time,
     ) -> Result<(), EngineError> {
-        let mut flows: Vec<Fresh> = Vec::new();
+        let (mut flows, mut order): (Vec<Fresh>, Vec<(Time, u32, usize)>) = Default::default();
         for source in 0..self.sources.len() {
             let (start, turn) = (flows.len(), self.network.source_turn(source));
             let fresh = self.sources[source].take_fresh(end);
-            flows.extend(fresh.map(|(time, local)| Fresh { time, turn, source, local, class: None }));
+            order.extend(fresh.zip(start..).map(|((time, local, key), place)| {
+                flows.push(Fresh { source, local, key, class: None });
+                (time, turn, place)
+            }));
             self.follow(source, &mut flows[start..]);
         }
-        flows.sort_by_key(|fresh| (fresh.time, fresh.turn));
-        flows.iter().try_for_each(|fresh| self.number_flow(telling, fresh))?;
+        // At one turn, as they were read.
+        order.sort_unstable();
+        order.iter().try_for_each(|(_, _, place)| self.number_flow(telling, &flows[*place]))?;
         let fresh = std::mem::take(&mut self.edges.fresh);
         fresh.iter().for_each(|(feeder, port)| self.inputs[port.index()].push(*feeder));
         if fresh.iter().all(|edge| self.plan.allows(*edge)) { Ok(()) } else { self.replan() }
@@ -247,7 +250,7 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         }
         let feeder = network.feeder_of(source);
         for fresh in flows {
-            let class = network.pfm.class_of_key(&own.injection.source.flow(fresh.local));
+            let class = network.pfm.class_of_key(&fresh.key);
             fresh.class = Some(class);
             let device = network.feeders[feeder].device;
             own.starts_at(network.pfm.port_of_class(class, device).filter(|_| network.forwards(feeder)));
@@ -259,11 +262,11 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
     fn number_flow<O: Observer>(
         &mut self,
         telling: &mut Telling<'_, O, WATCHES>,
-        &Fresh { source, local, class, .. }: &Fresh,
+        &Fresh { source, local, key, class }: &Fresh,
     ) -> Result<(), EngineError> {
         let own = &mut self.sources[source];
         let at = own.injection.at;
-        let fid = self.network.add_flow(&own.injection, local, class, telling)?;
+        let fid = self.network.add_flow(at, key, class, telling)?;
         let path = WATCHES.then(|| self.network.path(fid, at));
         own.number_flow(local, fid, path);
         if class.is_none() {
@@ -460,9 +463,9 @@ impl<O: Observer, const WATCHES: bool> Running<O> for StreamEngine<WATCHES> {
         let telling = &mut Telling::<O, WATCHES>::new(observer);
         for number in 0..self.sources.len() {
             self.sources[number].read_late(until)?;
-            let fresh: Vec<(Time, u32)> = self.sources[number].take_fresh_late(until).collect();
-            for (time, local) in fresh {
-                self.number_flow(telling, &Fresh { time, turn: 0, source: number, local, class: None })?;
+            let fresh: Vec<(Time, u32, FlowKey)> = self.sources[number].take_fresh_late(until).collect();
+            for (_, local, key) in fresh {
+                self.number_flow(telling, &Fresh { source: number, local, key, class: None })?;
             }
             let (sent, worker) = (&mut self.sent[number], &mut self.workers[0]);
             let collected = self.collector.as_mut().map(|collector| &mut collector.sources[number]);
@@ -516,12 +519,10 @@ impl<O: Observer, const WATCHES: bool> Running<O> for StreamEngine<WATCHES> {
 
 /// A flow of a source that has no number yet.
 struct Fresh {
-    /// When its first packet is taken on, and the source's turn then.
-    time: Time,
-    turn: u32,
     source: usize,
     /// The source's own number of it.
     local: u32,
+    key: FlowKey,
     /// How it is forwarded, where that says all of its way.
     class: Option<u32>,
 }

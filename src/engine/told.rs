@@ -15,7 +15,7 @@ pub(super) trait Told {
     fn waits(&mut self, port: PortId, joined: &Tau);
 }
 
-/// Tells an observer, which watches or not. After its first error it is told nothing more.
+/// Tells an observer, which watches or not. Its first error is the last call.
 pub(super) struct Telling<'o, O, const WATCHES: bool> {
     observer: &'o mut O,
     error: Option<ObserverError>,

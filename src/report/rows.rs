@@ -204,8 +204,7 @@ pub(super) fn ports(run: &Path) -> Result<Table, ReportError> {
     read(run, "ports", &wanted, columns, 2, row)
 }
 
-/// Reads a table, and keeps the rows that are greatest by one of the columns that are read, in the table's own order; of those that
-/// are equal, the first.
+/// Reads a table, and keeps the rows that are greatest by one of the columns that are read, in the table's own order.
 fn read(
     run: &Path,
     name: &str,
@@ -214,44 +213,62 @@ fn read(
     by: usize,
     make: impl Fn(Row<'_>) -> Vec<Cell>,
 ) -> Result<Table, ReportError> {
-    let mut rows: Vec<(f64, Vec<Cell>)> = Vec::new();
+    let mut greatest = Greatest::new(MOST);
     let mut total = 0;
-    // Rows no greater than this have no place among the greatest: so many before them are as great.
-    let mut least = f64::NEG_INFINITY;
     read_columns(&run.join(name), wanted, |batch| {
         let count = batch.iter().map(column_length).max().unwrap_or(0);
         total += count;
         for row in 0..count {
             let row = Row { columns: batch, row };
-            let key = row.number(by).unwrap_or(0.0);
-            if key > least {
-                rows.push((key, make(row)));
-            }
-            if rows.len() >= 2 * MOST {
-                least = keep_greatest(&mut rows);
-            }
+            greatest.push(row.number(by).unwrap_or(0.0), || make(row));
         }
     })?;
-    keep_greatest(&mut rows);
-    Ok(Table { columns, rows: rows.into_iter().map(|(_, row)| row).collect(), total })
+    Ok(Table { columns, rows: greatest.finish(), total })
 }
 
-/// Keeps the greatest rows, if there are too many; gives the least of their keys, or negative infinity where all are kept.
-fn keep_greatest(rows: &mut Vec<(f64, Vec<Cell>)>) -> f64 {
-    if rows.len() < MOST {
-        return f64::NEG_INFINITY;
+/// The rows with the greatest keys, in the order in which they came; of equal ones the first.
+struct Greatest<T> {
+    most: usize,
+    rows: Vec<(f64, T)>,
+    /// Enough rows have keys as great as this: another has to be greater.
+    least: f64,
+}
+
+impl<T> Greatest<T> {
+    fn new(most: usize) -> Self {
+        Greatest { most, rows: Vec::new(), least: f64::NEG_INFINITY }
     }
-    let mut keys: Vec<f64> = rows.iter().map(|(key, _)| *key).collect();
-    keys.sort_by(|a, b| b.total_cmp(a));
-    let least = keys[MOST - 1];
-    let mut equal = keys[..MOST].iter().filter(|key| **key == least).count();
-    rows.retain(|(key, _)| {
-        let is_equal = *key == least;
-        let keep = *key > least || (is_equal && equal > 0);
-        equal -= usize::from(is_equal && keep);
-        keep
-    });
-    least
+
+    /// A row, which is made if it may be among the greatest.
+    fn push(&mut self, key: f64, make: impl FnOnce() -> T) {
+        if key > self.least {
+            self.rows.push((key, make()));
+        }
+        if self.rows.len() >= 2 * self.most {
+            self.prune();
+        }
+    }
+
+    fn prune(&mut self) {
+        let mut keys: Vec<f64> = self.rows.iter().map(|(key, _)| *key).collect();
+        keys.sort_by(|a, b| b.total_cmp(a));
+        let least = keys[self.most - 1];
+        let mut equal = keys[..self.most].iter().filter(|key| **key == least).count();
+        self.rows.retain(|(key, _)| {
+            let is_equal = *key == least;
+            let keep = *key > least || (is_equal && equal > 0);
+            equal -= usize::from(is_equal && keep);
+            keep
+        });
+        self.least = least;
+    }
+
+    fn finish(mut self) -> Vec<T> {
+        if self.rows.len() > self.most {
+            self.prune();
+        }
+        self.rows.into_iter().map(|(_, row)| row).collect()
+    }
 }
 
 fn column_length(column: &Column) -> usize {
@@ -259,5 +276,26 @@ fn column_length(column: &Column) -> usize {
         Column::Integers(values) => values.len(),
         Column::Numbers(values) => values.len(),
         Column::Texts(keys, _) => keys.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_greatest_rows_are_kept_in_their_order(keys in prop::collection::vec(0..9u8, 0..60), most in 1..9usize) {
+            let mut greatest = Greatest::new(most);
+            for (place, key) in keys.iter().enumerate() {
+                greatest.push(f64::from(*key), || place);
+            }
+            let mut expected: Vec<usize> = (0..keys.len()).collect();
+            expected.sort_by_key(|place| std::cmp::Reverse(keys[*place]));
+            expected.truncate(most);
+            expected.sort_unstable();
+            prop_assert_eq!(greatest.finish(), expected);
+        }
     }
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use taunet::config::Registry;
 use taunet::engine::{Engine, Unwatched};
 use taunet::flow::Flows;
-use taunet::packet::{DropReason, FlowKey, Packet, Tau};
+use taunet::packet::{DropReason, FlowKey, Packet, Tau, Way};
 use taunet::ptm::{Backlog, Discipline, Loss, Next, Place};
 use taunet::scenario::Scenario;
 use taunet::table::MemoryTables;
@@ -51,7 +51,9 @@ impl DeadlineQueue {
 impl Discipline for DeadlineQueue {
     fn enqueue(&mut self, tau: Tau, _flows: &Flows, _losses: &mut Vec<Loss>) {
         self.backlog.add(tau.packet.length);
-        self.packets.push_back(tau);
+        // Whoever makes a packet anew cannot know its way.
+        let packet = Packet { way: Way::default(), ..tau.packet };
+        self.packets.push_back(Tau { packet, ..tau });
     }
 
     fn next(&mut self, now: Time, losses: &mut Vec<Loss>) -> Next {

@@ -9,7 +9,7 @@ use crate::engine::fingerprint::PacketSum;
 use crate::engine::flow_numbers::FlowNumbers;
 use crate::engine::network::{Feeder, Network, Wire};
 use crate::engine::{EngineError, Injection, InjectionPoint};
-use crate::packet::Tau;
+use crate::packet::{FlowKey, Tau};
 use crate::topology::PortId;
 use crate::traffic::{Batch, Origin};
 use crate::units::{Span, Time};
@@ -123,7 +123,7 @@ impl StreamSource {
         }
         for tau in &self.ahead.taus[read..] {
             let local = tau.packet.fid;
-            self.fids.reserve(local as usize);
+            self.fids.reserve(local);
             if self.fids[local] == FlowNumbers::UNSEEN {
                 self.fids[local] = SEEN;
                 self.fresh.push((tau.timestamp + self.processing, local));
@@ -132,10 +132,11 @@ impl StreamSource {
         Ok(())
     }
 
-    /// The flows whose first packet has its event before `end`, in order: the instant and the source's number.
-    pub fn take_fresh(&mut self, end: Time) -> impl Iterator<Item = (Time, u32)> + '_ {
+    /// The flows whose first packet has its event before `end`, in order: the instant, the source's number and the key.
+    pub fn take_fresh(&mut self, end: Time) -> impl Iterator<Item = (Time, u32, FlowKey)> + '_ {
         let count = self.fresh.partition_point(|(time, _)| *time < end);
-        self.fresh.drain(..count)
+        let source = &self.injection.source;
+        self.fresh.drain(..count).map(|(time, local)| (time, local, source.flow(local)))
     }
 
     /// The packets of a flow join this port first; or not always the same one.
@@ -281,7 +282,7 @@ impl StreamSource {
     }
 
     /// The flows of what [`read_late`](StreamSource::read_late) has read.
-    pub fn take_fresh_late(&mut self, until: Time) -> impl Iterator<Item = (Time, u32)> + '_ {
+    pub fn take_fresh_late(&mut self, until: Time) -> impl Iterator<Item = (Time, u32, FlowKey)> + '_ {
         self.take_fresh(until + self.processing + Span::from_ps(1))
     }
 
