@@ -16,6 +16,7 @@ mod chunks;
 mod collector;
 mod contract;
 mod custom;
+mod endpoints;
 mod event;
 mod fingerprint;
 mod flow_numbers;
@@ -38,6 +39,7 @@ pub use simulation::{Finished, Simulation, simulate};
 use crate::packet::{DropReason, Packet, Tau};
 use crate::topology::{DeviceId, PortId};
 use crate::traffic::{Source, TrafficError};
+use crate::transport::{Endpoint, Segment};
 use crate::units::{Time, Timestamp};
 
 /// Where a source's packets enter the network.
@@ -57,6 +59,29 @@ pub struct Injection {
     pub source: Box<dyn Source>,
     /// The place.
     pub at: InjectionPoint,
+}
+
+/// An endpoint and the host where it is.
+pub struct Hosted {
+    /// The endpoint.
+    pub endpoint: Box<dyn Endpoint>,
+    /// The host: it has no other.
+    pub host: DeviceId,
+}
+
+/// Everything that sends: sources, which follow their plan, and endpoints, which answer what arrives.
+#[derive(Default)]
+pub struct Workload {
+    /// The sources.
+    pub injections: Vec<Injection>,
+    /// The endpoints.
+    pub endpoints: Vec<Hosted>,
+}
+
+impl From<Vec<Injection>> for Workload {
+    fn from(injections: Vec<Injection>) -> Self {
+        Workload { injections, endpoints: Vec::new() }
+    }
 }
 
 impl Injection {
@@ -80,6 +105,8 @@ pub struct Injected<'a> {
     pub match_key: Option<u64>,
     /// The egress ports on the way from here to its destination.
     pub path: &'a [PortId],
+    /// What an endpoint sends with it.
+    pub segment: Option<&'a Segment>,
 }
 
 /// A packet's passage through one device.
@@ -190,6 +217,26 @@ pub enum EngineError {
         /// a port of the loop
         port: String,
     },
+    /// Endpoints would answer each other without end at one instant.
+    #[error(
+        "a closed loop has no delay at all: packets from {port} can be answered at the instant at which they are sent; \
+         give a link of the loop a delay or a bandwidth"
+    )]
+    InstantLoop {
+        /// a port of the loop
+        port: String,
+    },
+    /// Two endpoints at one host.
+    #[error("{host} has two endpoints: a host has one, which holds all its connections")]
+    TwoEndpoints {
+        /// the host
+        host: String,
+    },
+    /// The stream engine was asked for endpoints.
+    #[error(
+        "the stream engine does not run closed loops (TCP): take the event engine, or leave `engine` out"
+    )]
+    StreamEndpoints,
     /// The threads cannot be had.
     #[error("cannot start the threads: {0}")]
     Threads(String),

@@ -60,6 +60,7 @@
 //! | [`topology`] | the graph of devices and links, its TOML; generators, import, export |
 //! | [`pfm`] | forwarding: which egress port |
 //! | [`traffic`] | sources of Tau: replay of a capture, Poisson, on-off, Markovian, ... |
+//! | [`transport`] | endpoints that answer: TCP, congestion control |
 //! | [`scenario`] | topology, traffic and measured captures, from TOML |
 //! | [`statistics`] | what a run keeps of its ports, flows and packets |
 //! | [`engine`] | the event engine and the stream engine: two ways to the same answer |
@@ -98,6 +99,7 @@ pub mod ptm;
 pub mod topology;
 pub mod pfm;
 pub mod traffic;
+pub mod transport;
 pub mod scenario;
 pub mod statistics;
 pub mod engine;

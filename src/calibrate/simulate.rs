@@ -50,7 +50,7 @@ impl Replays {
             *ports.iter().find(|port| topology.port(**port).number == number).expect("a port of the model")
         };
         let egress = port(EGRESS_PORT);
-        let injections = self
+        let injections: Vec<Injection> = self
             .by_capture
             .iter()
             .enumerate()

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use super::collector::Collector;
 use super::contract::{CHECKED, InOrder};
+use super::endpoints::Endpoints;
 use super::flow_numbers::FlowNumbers;
 use super::network::{Egress, Feeder, Landing, Network, Service, Wire};
 use super::observer::Observer;
@@ -15,12 +16,13 @@ use super::queue::{ArrivalQueue, DepartureQueue};
 use super::running::{LAST, Running};
 use super::tally::Tally;
 use super::told::{Both, Telling, Told};
-use super::{Dropped, EngineError, Hop, Injected, Injection, InjectionPoint, Progress, Settings};
+use super::{Dropped, EngineError, Hop, Hosted, Injected, Injection, InjectionPoint, Progress, Settings};
 use crate::packet::Tau;
 use crate::ptm::{Arrival, Loss};
 use crate::statistics::Statistics;
-use crate::topology::PortId;
+use crate::topology::{DeviceId, PortId};
 use crate::traffic::{Batch, Origin};
+use crate::transport::Outgoing;
 use crate::units::{Span, Time};
 
 /// Events between two reports to the observer.
@@ -32,6 +34,9 @@ pub(super) struct EventEngine<const WATCHES: bool> {
     ports: Vec<Egress>,
     feeders: Vec<FeederState>,
     sources: Vec<SourceState>,
+    endpoints: Endpoints,
+    /// What went wrong where an endpoint sent.
+    failed: Option<EngineError>,
     /// Per turn: what happens then.
     entities: Vec<Entity>,
     arrivals: ArrivalQueue,
@@ -54,6 +59,8 @@ enum Entity {
     Emission(usize),
     /// Everything of the instant has arrived, and the port sends.
     Decision(PortId),
+    /// The endpoint wanted to be woken.
+    Wake(usize),
 }
 
 struct FeederState {
@@ -92,13 +99,20 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
     pub fn new(
         network: Network,
         injections: Vec<Injection>,
+        endpoints: Vec<Hosted>,
         settings: &Settings,
     ) -> Result<Self, EngineError> {
         let seed = settings.seed;
         let ports: Vec<Egress> = network.egress_ports(seed).collect();
         let starting = network.starting.len();
         let decisions = ports.iter().filter(|port| port.decision_turn.is_some()).count();
-        let mut entities = vec![Entity::Emission(0); starting + network.feeders.len() + decisions];
+        let turns = starting + network.feeders.len() + endpoints.len() + decisions;
+        let mut entities = vec![Entity::Emission(0); turns];
+        let wake_turns: Vec<u32> = network.wake_turns.iter().map(|turn| starting as u32 + turn).collect();
+        for (endpoint, turn) in wake_turns.iter().enumerate() {
+            entities[*turn as usize] = Entity::Wake(endpoint);
+        }
+        let endpoints = Endpoints::new(&network.topology, endpoints, injections.len(), &wake_turns);
         for (feeder, turn) in network.turns.iter().enumerate() {
             entities[starting + *turn as usize] = Entity::Arrival(feeder);
         }
@@ -140,7 +154,14 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
             departures: DepartureQueue::default(),
             starting: starting as u32,
             tally: Tally::new(network.until),
-            collector: Collector::new(&network.topology, devices, sources.len(), settings),
+            collector: Collector::new(
+                &network.topology,
+                devices,
+                sources.len() + endpoints.states.len(),
+                settings,
+            ),
+            endpoints,
+            failed: None,
             network,
             ports,
             sources,
@@ -150,6 +171,9 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         };
         for source in 0..engine.sources.len() {
             engine.read_source(source)?;
+        }
+        for endpoint in 0..engine.endpoints.states.len() {
+            engine.expect_endpoint(endpoint);
         }
         Ok(engine)
     }
@@ -236,9 +260,103 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         }
         if WATCHES && let Some(Origin { record, match_key }) = origins {
             let path = &source.paths[local as usize];
-            telling.injected(&Injected { tau, source: index as u32, record, match_key, path });
+            let source = index as u32;
+            telling.injected(&Injected { tau, source, record, match_key, path, segment: None });
         }
         Ok(tau)
+    }
+
+    /// A packet has arrived where it was going: the endpoint there answers it.
+    fn deliver<O: Observer>(&mut self, tau: &Tau, device: DeviceId, telling: &mut Telling<'_, O, WATCHES>) {
+        let Some(segment) = self.endpoints.take(self.network.source_of(tau.packet.pid)) else { return };
+        let Some(number) = self.endpoints.at(device) else { return };
+        let Endpoints { states, outbox, .. } = &mut self.endpoints;
+        states[number].endpoint.receive(tau, &segment, &self.network.flows, outbox);
+        self.send_outbox(number, tau.timestamp, telling);
+    }
+
+    /// An endpoint wanted to be woken.
+    fn wake<O: Observer>(&mut self, number: usize, now: Time, telling: &mut Telling<'_, O, WATCHES>) {
+        let Endpoints { states, outbox, .. } = &mut self.endpoints;
+        states[number].endpoint.wake(now, outbox);
+        self.send_outbox(number, now, telling);
+    }
+
+    /// Brings the queue of events up to date with an endpoint.
+    fn expect_endpoint(&mut self, number: usize) {
+        let state = &self.endpoints.states[number];
+        self.arrivals.schedule(state.turn, state.endpoint.next());
+    }
+
+    /// What an endpoint has put into the outbox is sent now.
+    fn send_outbox<O: Observer>(&mut self, number: usize, now: Time, telling: &mut Telling<'_, O, WATCHES>) {
+        self.expect_endpoint(number);
+        let state = &mut self.endpoints.states[number];
+        state.keys.append(&mut self.endpoints.outbox.flows);
+        let mut packets = std::mem::take(&mut self.endpoints.outbox.packets);
+        for outgoing in packets.drain(..) {
+            match self.inject_outgoing(number, now, &outgoing, telling) {
+                Ok((feeder, tau)) if self.feeders[feeder].feeder.processing == Span::ZERO => {
+                    self.arrive(feeder, tau, telling);
+                }
+                Ok((feeder, tau)) => self.put(feeder, &tau, now),
+                Err(error) => self.failed = Some(error),
+            }
+        }
+        // Its memory is used again.
+        self.endpoints.outbox.packets = packets;
+    }
+
+    /// Gives an endpoint's packet its ids, and counts it.
+    fn inject_outgoing<O: Observer>(
+        &mut self,
+        number: usize,
+        now: Time,
+        outgoing: &Outgoing,
+        telling: &mut Telling<'_, O, WATCHES>,
+    ) -> Result<(usize, Tau), EngineError> {
+        let Outgoing { flow: local, packet, segment } = *outgoing;
+        let state = &mut self.endpoints.states[number];
+        let (source, record) = (state.source, state.sent);
+        state.fids.reserve(local);
+        if state.fids[local] == FlowNumbers::UNSEEN {
+            let (at, key) = (InjectionPoint::Host(state.host), state.keys[local as usize]);
+            let fid = self.network.add_flow(at, key, None, telling)?;
+            state.fids[local] = fid;
+            if let Some(collector) = &mut self.collector {
+                collector.add_flow(fid, (source, local), self.network.pfm.destination(fid));
+            }
+            if WATCHES {
+                state.paths.resize(state.paths.len().max(local as usize + 1), Box::default());
+                state.paths[local as usize] = self.network.path(fid, at).into();
+            }
+        }
+        let mut tau = Tau { timestamp: now, packet };
+        tau.packet.fid = state.fids[local];
+        tau.packet.way = self.network.pfm.way(tau.packet.fid);
+        tau.packet.pid = self.network.pid(source, record);
+        tau.packet.in_port = u16::MAX;
+        state.send(segment);
+        self.tally.inject(tau.packet.pid);
+        if let Some(collector) = &mut self.collector {
+            let record = collector.packets.then_some(record);
+            collector.sources[source].enter(&tau, local, record);
+        }
+        if WATCHES {
+            let path = &state.paths[local as usize];
+            let segment = Some(&outgoing.segment);
+            let source = source as u32;
+            telling.injected(&Injected { tau, source, record, match_key: None, path, segment });
+        }
+        Ok((self.network.feeder_of(source), tau))
+    }
+
+    /// A packet is lost, and what travelled beside it.
+    #[inline]
+    fn forget_segment(&mut self, pid: u64) {
+        if !self.endpoints.is_empty() {
+            self.endpoints.take(self.network.source_of(pid));
+        }
     }
 
     /// The feeder has brought its first packet, and its device has processed it.
@@ -257,13 +375,18 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         let place = self.network.landing(feeder);
         match place.land(&tau.packet) {
             Landing::Home => {
-                self.tally.deliver(&tau, feeder.device, &mut Both(telling, &mut self.collector));
+                let device = feeder.device;
+                self.tally.deliver(&tau, device, &mut Both(telling, &mut self.collector));
+                if !self.endpoints.is_empty() {
+                    self.deliver(&tau, device, telling);
+                }
             }
             Landing::Lost(reason) => {
                 let at = tau.timestamp;
                 let tau = Tau { timestamp: at - feeder.processing, ..tau };
                 let drop = Dropped { tau, device: feeder.device, port: None, reason, at };
                 self.tally.lose(&drop, &mut Both(telling, &mut self.collector));
+                self.forget_segment(tau.packet.pid);
             }
             Landing::Joins(port) => {
                 let hops_counted = place.hops_counted();
@@ -321,6 +444,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         let Loss { at, reason, .. } = loss;
         let drop = Dropped { tau, device, port: Some(port), reason, at };
         self.tally.lose(&drop, &mut Both(telling, &mut self.collector));
+        self.forget_segment(tau.packet.pid);
     }
 
     /// Brings the queue of departures up to date.
@@ -359,6 +483,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
             None => {
                 let tau = Tau { timestamp: start, ..joined };
                 self.tally.lose_on_link(tau, egress.device, port, &mut Both(telling, &mut self.collector));
+                self.forget_segment(tau.packet.pid);
             }
         }
     }
@@ -411,11 +536,15 @@ impl<O: Observer, const WATCHES: bool> Running<O> for EventEngine<WATCHES> {
                     Entity::Arrival(feeder) => self.take_from(feeder, telling),
                     Entity::Emission(source) => self.emit(source, telling)?,
                     Entity::Decision(port) => self.depart(port, telling),
+                    Entity::Wake(endpoint) => self.wake(endpoint, now, telling),
                 }
             }
             self.tally.now = self.tally.now.max(now);
             self.now = now;
             self.events += 1;
+            if let Some(error) = self.failed.take() {
+                return Err(error);
+            }
             if self.events.is_multiple_of(EVENTS_PER_REPORT) {
                 let progress = Running::<O>::progress(self);
                 self.settle(now, telling);
@@ -436,7 +565,8 @@ impl<O: Observer, const WATCHES: bool> Running<O> for EventEngine<WATCHES> {
         let left = !self.departures.is_empty()
             || self.feeders.iter().any(|feeder| !feeder.packets.is_empty())
             || self.ports.iter().any(|port| port.service.next_departure().is_some())
-            || self.sources.iter().any(|source| source.next().is_some());
+            || self.sources.iter().any(|source| source.next().is_some())
+            || self.endpoints.states.iter().any(|state| state.endpoint.next() < Time::NEVER);
         if until == LAST && left {
             return Err(EngineError::TimeOverflow);
         }

@@ -8,7 +8,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use super::contract::{CHECKED, Checked};
 use super::observer::Observer;
 use super::told::Telling;
-use super::{EngineError, Injection, InjectionPoint, Settings};
+use super::{EngineError, Hosted, Injection, InjectionPoint, Settings, Workload};
 use crate::flow::Flows;
 use crate::impairment::Impairment;
 use crate::link::Transmission;
@@ -40,6 +40,8 @@ pub(super) struct Network {
     sources: u64,
     /// The sources that start packets onto a link.
     pub starting: Vec<usize>,
+    /// Per endpoint: its turn among the events of one instant, to be woken.
+    pub wake_turns: Vec<u32>,
 }
 
 /// What the engines ask of a device all the time.
@@ -196,7 +198,16 @@ impl Wire {
 }
 
 impl Network {
-    pub fn new(topology: Arc<Topology>, injections: &[Injection], until: Time, settings: &Settings) -> Self {
+    /// # Errors
+    /// A closed loop has no delay, or a host has two endpoints.
+    pub fn new(
+        topology: Arc<Topology>,
+        workload: &Workload,
+        until: Time,
+        settings: &Settings,
+    ) -> Result<Self, EngineError> {
+        let Workload { injections, endpoints } = workload;
+        let answers = answering(&topology, endpoints)?;
         let nodes = topology
             .devices()
             .map(|(_, device)| Node {
@@ -205,25 +216,32 @@ impl Network {
                 first_port: device.ports.first().map_or(0, |port| port.index()),
             })
             .collect::<Vec<_>>();
-        let (feeders, orders): (Vec<Feeder>, Vec<Order>) =
-            feeders(&topology, &nodes, injections).into_iter().unzip();
-        let (turns, decision_turns) = turns(&topology, &orders);
-        Network {
+        let hosts: Vec<DeviceId> = endpoints.iter().map(|endpoint| endpoint.host).collect();
+        let ranks = ranks(&topology, injections, &answers);
+        let (mut feeders, orders): (Vec<Feeder>, Vec<Order>) =
+            feeders(&topology, &nodes, injections, &hosts, &ranks).into_iter().unzip();
+        let (mut turns, decision_turns) = turns(&topology, &orders, &answers);
+        // Last come those that only stand for the endpoints' own events.
+        let wakes = feeders.len() - hosts.len();
+        let wake_turns = turns.split_off(wakes);
+        feeders.truncate(wakes);
+        Ok(Network {
             pfm: Pfm::new(Arc::clone(&topology), settings.seed),
             topology,
             flows: Flows::default(),
             nodes,
             turns,
             decision_turns,
-            ranks: orders.iter().map(|order| order.rank).collect(),
+            ranks: orders[..feeders.len()].iter().map(|order| order.rank).collect(),
             until,
             start: settings.start,
-            sources: injections.len() as u64,
+            sources: (injections.len() + hosts.len()) as u64,
             starting: (0..injections.len())
                 .filter(|source| matches!(injections[*source].at, InjectionPoint::Egress(_)))
                 .collect(),
+            wake_turns,
             feeders,
-        }
+        })
     }
 
     /// The egress ports, idle.
@@ -246,6 +264,12 @@ impl Network {
     #[inline]
     pub fn pid(&self, source: usize, record: u64) -> u64 {
         record * self.sources + source as u64
+    }
+
+    /// The source of a packet, and the packet's number there.
+    #[inline]
+    pub fn source_of(&self, pid: u64) -> (usize, u64) {
+        ((pid % self.sources) as usize, pid / self.sources)
     }
 
     /// The instant at which a source's packet is taken on, as an event: its ingress and the processing after it; what starts
@@ -412,9 +436,36 @@ impl LandingPlace<'_> {
     }
 }
 
-/// The feeders of a network: ports, then sources.
-fn feeders(topology: &Topology, nodes: &[Node], injections: &[Injection]) -> Vec<(Feeder, Order)> {
-    let ranks = ranks(topology, injections);
+/// Per device: whether it has an endpoint, which answers what arrives.
+///
+/// # Errors
+/// It has two, or an answer could come back at the instant at which it was caused.
+fn answering(topology: &Topology, endpoints: &[Hosted]) -> Result<Vec<bool>, EngineError> {
+    let mut answers = vec![false; topology.devices().len()];
+    for endpoint in endpoints {
+        if std::mem::replace(&mut answers[endpoint.host.index()], true) {
+            return Err(EngineError::TwoEndpoints { host: topology.device(endpoint.host).name.clone() });
+        }
+    }
+    let into_endpoint = |port: &PortId| {
+        let far = topology.link(topology.port(*port).egress).to;
+        answers[topology.port(far).device.index()]
+    };
+    let cycles = instant_cycles(topology, &answers);
+    match cycles.into_iter().flatten().filter(into_endpoint).min() {
+        Some(port) => Err(EngineError::InstantLoop { port: topology.port_name(port) }),
+        None => Ok(answers),
+    }
+}
+
+/// The feeders of a network: ports, then sources, then `endpoints`, and these once more for their own events.
+fn feeders(
+    topology: &Topology,
+    nodes: &[Node],
+    injections: &[Injection],
+    endpoints: &[DeviceId],
+    ranks: &[u32],
+) -> Vec<(Feeder, Order)> {
     let into = |port: PortId, rank: u32, kind: u8, source: usize| {
         let end = topology.port(port);
         let node = &nodes[end.device.index()];
@@ -424,17 +475,34 @@ fn feeders(topology: &Topology, nodes: &[Node], injections: &[Injection]) -> Vec
             Order { rank, device: end.device, in_port: end.number, kind, source },
         )
     };
+    let from_host = |device: DeviceId, rank: u32, kind: u8, source: usize| {
+        (
+            Feeder { device, in_port: u16::MAX, processing: nodes[device.index()].processing },
+            Order { rank, device, in_port: u16::MAX, kind, source },
+        )
+    };
     let far_end = |port: PortId| topology.link(topology.port(port).egress).to;
     let links = topology.ports().map(|(port, _)| into(far_end(port), ranks[port.index()], 0, 0));
     let sources = injections.iter().enumerate().map(|(source, injection)| match injection.at {
         InjectionPoint::Egress(port) => into(far_end(port), u32::from(is_instant(topology, port)), 1, source),
         InjectionPoint::Ingress(port) => into(port, 0, 2, source),
-        InjectionPoint::Host(device) => (
-            Feeder { device, in_port: u16::MAX, processing: nodes[device.index()].processing },
-            Order { rank: 0, device, in_port: u16::MAX, kind: 3, source },
-        ),
+        InjectionPoint::Host(device) => from_host(device, 0, 3, source),
     });
-    links.chain(sources).collect()
+    // At one instant an endpoint comes after all that can arrive there.
+    let mut rank_of = vec![0; nodes.len()];
+    for (port, _) in topology.ports() {
+        let rank: &mut u32 = &mut rank_of[topology.port(far_end(port)).device.index()];
+        *rank = ranks[port.index()].max(*rank);
+    }
+    let hosted = |kind: u8| {
+        let (rank_of, from_host) = (&rank_of, &from_host);
+        let place = move |(number, host): (usize, &DeviceId)| {
+            from_host(*host, rank_of[host.index()], kind, injections.len() + number)
+        };
+        endpoints.iter().enumerate().map(place)
+    };
+    let hosted = hosted(4).chain(hosted(5)).collect::<Vec<_>>();
+    links.chain(sources).chain(hosted).collect()
 }
 
 /// Whether a packet (of a byte or more) joins a PTM at the next device at the instant at which it starts at `port`.
@@ -448,19 +516,33 @@ fn is_instant(topology: &Topology, port: PortId) -> bool {
 
 /// A port on a cycle that a packet could pass without any time going by, if there is one.
 pub(super) fn instant_cycle(topology: &Topology) -> Option<PortId> {
+    let answers = vec![false; topology.devices().len()];
+    instant_cycles(topology, &answers).into_iter().flatten().min()
+}
+
+/// The cycles that packets and the answers to them could pass without any time going by; `answers` says which devices answer.
+fn instant_cycles(topology: &Topology, answers: &[bool]) -> Vec<Vec<PortId>> {
     let instant: Vec<bool> = topology.ports().map(|(port, _)| is_instant(topology, port)).collect();
     let mut graph: DiGraph<(), ()> = DiGraph::new();
     for _ in &instant {
         graph.add_node(());
     }
     for (port, _) in topology.ports().filter(|(port, _)| instant[port.index()]) {
-        for next in successors(topology, port).filter(|next| instant[next.index()]) {
+        for next in causes(topology, port, answers).filter(|next| instant[next.index()]) {
             graph.add_edge(NodeIndex::new(port.index()), NodeIndex::new(next.index()), ());
         }
     }
     let on_cycle = |cycle: &Vec<NodeIndex>| cycle.len() > 1 || graph.contains_edge(cycle[0], cycle[0]);
     let cycles = kosaraju_scc(&graph).into_iter().filter(on_cycle);
-    cycles.flatten().min().map(|port| PortId::new(port.index()))
+    cycles.map(|cycle| cycle.into_iter().map(|port| PortId::new(port.index())).collect()).collect()
+}
+
+/// The egress ports where packets from the link of `port` go on, or cause others.
+fn causes<'a>(topology: &'a Topology, port: PortId, answers: &[bool]) -> impl Iterator<Item = PortId> + 'a {
+    let far = topology.link(topology.port(port).egress).to;
+    let device = topology.port(far).device;
+    let answering: &[PortId] = if answers[device.index()] { &topology.device(device).ports } else { &[] };
+    successors(topology, port).chain(answering.iter().copied())
 }
 
 /// The egress ports that packets from the link of `port` can take: all of the device there but back.
@@ -475,7 +557,7 @@ pub(super) fn successors(topology: &Topology, port: PortId) -> impl Iterator<Ite
 
 /// Per port: the most links without delay that a packet can pass at one instant, up to the port's own; 0 for a link
 /// with a delay. On a cycle of such links the ranks are fixed, but packets may come round again.
-fn ranks(topology: &Topology, injections: &[Injection]) -> Vec<u32> {
+fn ranks(topology: &Topology, injections: &[Injection], answers: &[bool]) -> Vec<u32> {
     let instant: Vec<bool> = topology.ports().map(|(port, _)| is_instant(topology, port)).collect();
     let mut ranks: Vec<u32> = instant.iter().map(|instant| u32::from(*instant)).collect();
     // What a source starts onto a link can turn back at once.
@@ -488,8 +570,8 @@ fn ranks(topology: &Topology, injections: &[Injection]) -> Vec<u32> {
         }
     }
     // Longest paths by depth-first order: predecessors first.
-    for port in reverse_postorder(topology, &instant) {
-        for next in successors(topology, port).filter(|next| instant[next.index()]) {
+    for port in reverse_postorder(topology, &instant, answers) {
+        for next in causes(topology, port, answers).filter(|next| instant[next.index()]) {
             ranks[next.index()] = ranks[next.index()].max(ranks[port.index()] + 1);
         }
     }
@@ -498,10 +580,10 @@ fn ranks(topology: &Topology, injections: &[Injection]) -> Vec<u32> {
 
 /// The turns of feeders, and of the ports that decide last. Such a port comes behind all feeders of the ranks of those that
 /// lead to it, and before those of higher ranks: what it sends over links without delay arrives at the same instant.
-fn turns(topology: &Topology, orders: &[Order]) -> (Vec<u32>, Vec<Option<u32>>) {
+fn turns(topology: &Topology, orders: &[Order], answers: &[bool]) -> (Vec<u32>, Vec<Option<u32>>) {
     let mut feeders: Vec<usize> = (0..orders.len()).collect();
     feeders.sort_by_key(|feeder| orders[*feeder]);
-    let mut decisions = decisions(topology, orders).into_iter().peekable();
+    let mut decisions = decisions(topology, orders, answers).into_iter().peekable();
     let mut turns = vec![0; orders.len()];
     let mut decision_turns = vec![None; topology.ports().len()];
     let mut next = 0..;
@@ -519,14 +601,14 @@ fn turns(topology: &Topology, orders: &[Order]) -> (Vec<u32>, Vec<Option<u32>>) 
 
 /// The ports that decide last, each with the highest rank of a link or source that leads to it; in this order. The orders of the links
 /// come first.
-fn decisions(topology: &Topology, orders: &[Order]) -> Vec<(u32, PortId)> {
+fn decisions(topology: &Topology, orders: &[Order], answers: &[bool]) -> Vec<(u32, PortId)> {
     let mut ranks: Vec<Option<u32>> =
         topology.ports().map(|(_, port)| port.ptm.decides_last().then_some(0)).collect();
     if ranks.iter().all(Option::is_none) {
         return Vec::new();
     }
     for (port, _) in topology.ports() {
-        for next in successors(topology, port) {
+        for next in causes(topology, port, answers) {
             ranks[next.index()] = ranks[next.index()].map(|rank| rank.max(orders[port.index()].rank));
         }
     }
@@ -543,7 +625,7 @@ fn decisions(topology: &Topology, orders: &[Order]) -> Vec<(u32, PortId)> {
 }
 
 /// The ports with an instant link, each before those that it leads to, where there is no cycle.
-fn reverse_postorder(topology: &Topology, instant: &[bool]) -> Vec<PortId> {
+fn reverse_postorder(topology: &Topology, instant: &[bool], answers: &[bool]) -> Vec<PortId> {
     let mut seen = vec![false; instant.len()];
     let mut order = Vec::new();
     for (root, _) in topology.ports().filter(|(port, _)| instant[port.index()]) {
@@ -554,7 +636,9 @@ fn reverse_postorder(topology: &Topology, instant: &[bool]) -> Vec<PortId> {
             } else if !std::mem::replace(&mut seen[port.index()], true) {
                 stack.push((port, true));
                 stack.extend(
-                    successors(topology, port).filter(|next| instant[next.index()]).map(|next| (next, false)),
+                    causes(topology, port, answers)
+                        .filter(|next| instant[next.index()])
+                        .map(|next| (next, false)),
                 );
             }
         }

@@ -8,7 +8,7 @@ use super::observer::Observer;
 use super::running::{LAST, Running};
 use super::stream::StreamEngine;
 use super::tally::Tally;
-use super::{Engine, EngineError, Injection, Outcome, Progress, Settings};
+use super::{Engine, EngineError, Outcome, Progress, Settings, Workload};
 use crate::statistics::Statistics;
 use crate::topology::Topology;
 use crate::units::Time;
@@ -26,7 +26,7 @@ use crate::units::Time;
 /// #     device = [{ name = "a", kind = "host" }, { name = "b", kind = "host" }]
 /// #     link = [{ between = ["a:0", "b:0"], bandwidth = "1 Gbps" }]
 /// # "#)?;
-/// # let injections = Vec::new();
+/// # let injections: Vec<taunet::engine::Injection> = Vec::new();
 /// let mut simulation = Simulation::start(topology, injections, Settings::default(), Unwatched)?;
 /// let progress = simulation.run_until(Time::from_ps(1_000_000))?; // a microsecond of simulated time
 /// println!("{} packets so far", progress.injected);
@@ -61,22 +61,28 @@ impl<O: Observer> Simulation<O> {
     /// observer afterwards can be lent: `&mut observer` observes as well.
     ///
     /// # Errors
-    /// A source fails, or the threads cannot be had.
+    /// A source fails, the threads cannot be had, or a closed loop has no delay.
     pub fn start(
         topology: impl Into<Arc<Topology>>,
-        injections: Vec<Injection>,
+        workload: impl Into<Workload>,
         settings: Settings,
         observer: O,
     ) -> Result<Self, EngineError> {
         let topology = topology.into();
-        let (kind, reason) = settings.engine.for_network(&topology);
+        let workload = workload.into();
+        let (kind, reason) = match (settings.engine, workload.endpoints.is_empty()) {
+            (Engine::Stream, false) => return Err(EngineError::StreamEndpoints),
+            (Engine::Auto, false) => (Engine::Event, "closed loops are run event by event"),
+            (engine, _) => engine.for_network(&topology),
+        };
         let until = settings.until.unwrap_or(LAST).min(LAST);
-        let network = Network::new(topology, &injections, until, &settings);
+        let network = Network::new(topology, &workload, until, &settings)?;
+        let Workload { injections, endpoints } = workload;
         let engine: Box<dyn Running<O>> = match (kind, observer.watches()) {
             (Engine::Stream, true) => Box::new(StreamEngine::<true>::new(network, injections, &settings)?),
             (Engine::Stream, false) => Box::new(StreamEngine::<false>::new(network, injections, &settings)?),
-            (_, true) => Box::new(EventEngine::<true>::new(network, injections, &settings)?),
-            (_, false) => Box::new(EventEngine::<false>::new(network, injections, &settings)?),
+            (_, true) => Box::new(EventEngine::<true>::new(network, injections, endpoints, &settings)?),
+            (_, false) => Box::new(EventEngine::<false>::new(network, injections, endpoints, &settings)?),
         };
         Ok(Simulation { engine, observer, kind, reason, failed: false })
     }
@@ -136,11 +142,11 @@ impl<O: Observer> Simulation<O> {
 /// As [`Simulation::start`] and [`Simulation::run_until`] have them.
 pub fn simulate(
     topology: impl Into<Arc<Topology>>,
-    injections: Vec<Injection>,
+    workload: impl Into<Workload>,
     settings: Settings,
     observer: impl Observer,
 ) -> Result<Outcome, EngineError> {
-    let finished = Simulation::start(topology, injections, settings, observer)?.finish()?;
+    let finished = Simulation::start(topology, workload, settings, observer)?.finish()?;
     Ok(finished.outcome)
 }
 

@@ -434,7 +434,8 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         for (source, sent) in self.sources.iter().zip(&mut self.sent) {
             for Sent { tau, source: number, local, record, match_key } in sent.drain(..) {
                 let path = source.paths.get(local as usize).map_or(&[][..], |path| path);
-                telling.injected(&Injected { tau, source: number, record, match_key, path });
+                let segment = None;
+                telling.injected(&Injected { tau, source: number, record, match_key, path, segment });
             }
         }
     }

@@ -1,0 +1,135 @@
+//! The endpoints of a closed loop, and what travels beside their packets.
+
+use std::collections::VecDeque;
+
+use super::Hosted;
+use super::flow_numbers::FlowNumbers;
+use crate::packet::FlowKey;
+use crate::topology::{DeviceId, PortId, Topology};
+use crate::transport::{Endpoint, Outbox, Segment};
+
+/// All endpoints of a run.
+pub(super) struct Endpoints {
+    /// By their numbers.
+    pub states: Vec<EndpointState>,
+    /// Per device: the number of its endpoint, or [`NONE`].
+    of_device: Vec<u32>,
+    /// The first source that is an endpoint.
+    first_source: usize,
+    /// What the endpoint that was called last sends.
+    pub outbox: Outbox,
+}
+
+/// An endpoint, and what the engine keeps of it.
+pub(super) struct EndpointState {
+    pub endpoint: Box<dyn Endpoint>,
+    pub host: DeviceId,
+    /// Its number among the sources.
+    pub source: usize,
+    /// Its turn among the events of one instant.
+    pub turn: u32,
+    /// Per flow: what makes it.
+    pub keys: Vec<FlowKey>,
+    /// Per flow: the run's; [`FlowNumbers::UNSEEN`] before its first packet.
+    pub fids: FlowNumbers,
+    /// Per flow: its way from here, where the observer wants it.
+    pub paths: Vec<Box<[PortId]>>,
+    /// Packets sent.
+    pub sent: u64,
+    segments: Segments,
+}
+
+/// The segments of an endpoint's packets that are on their way, by the number of the packet.
+#[derive(Default)]
+struct Segments {
+    first: u64,
+    segments: VecDeque<Option<Segment>>,
+}
+
+/// No endpoint.
+const NONE: u32 = u32::MAX;
+
+impl Endpoints {
+    /// The endpoints of a run, which are its sources from `first_source` on; `turns` are theirs.
+    pub fn new(topology: &Topology, hosted: Vec<Hosted>, first_source: usize, turns: &[u32]) -> Self {
+        let mut of_device = Vec::new();
+        if !hosted.is_empty() {
+            of_device.resize(topology.devices().len(), NONE);
+        }
+        let mut states = Vec::new();
+        for ((number, Hosted { endpoint, host }), turn) in hosted.into_iter().enumerate().zip(turns) {
+            of_device[host.index()] = number as u32;
+            states.push(EndpointState {
+                endpoint,
+                host,
+                source: first_source + number,
+                turn: *turn,
+                keys: Vec::new(),
+                fids: FlowNumbers::default(),
+                paths: Vec::new(),
+                sent: 0,
+                segments: Segments::default(),
+            });
+        }
+        Endpoints { states, of_device, first_source, outbox: Outbox::default() }
+    }
+
+    /// Whether there are none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.states.is_empty()
+    }
+
+    /// The segment of the `record`th packet of a source, which has arrived or is lost; none where that is no endpoint.
+    pub fn take(&mut self, (source, record): (usize, u64)) -> Option<Segment> {
+        let number = source.checked_sub(self.first_source)?;
+        self.states[number].segments.take(record)
+    }
+
+    /// The number of the endpoint at a device.
+    pub fn at(&self, device: DeviceId) -> Option<usize> {
+        self.of_device.get(device.index()).filter(|number| **number != NONE).map(|number| *number as usize)
+    }
+}
+
+impl EndpointState {
+    /// A segment goes on its way with the next packet.
+    pub fn send(&mut self, segment: Segment) {
+        self.sent += 1;
+        self.segments.push(segment);
+    }
+}
+
+impl Segments {
+    fn push(&mut self, segment: Segment) {
+        self.segments.push_back(Some(segment));
+    }
+
+    fn take(&mut self, record: u64) -> Option<Segment> {
+        let segment = self.segments.get_mut(record.checked_sub(self.first)? as usize)?.take();
+        while self.segments.front().is_some_and(Option::is_none) {
+            self.segments.pop_front();
+            self.first += 1;
+        }
+        segment
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_taken_once_and_forgotten() {
+        let mut segments = Segments::default();
+        for seq in 0..3 {
+            segments.push(Segment { seq, ..Segment::default() });
+        }
+        assert_eq!(segments.take(1).map(|segment| segment.seq), Some(1));
+        assert_eq!(segments.take(1), None);
+        assert_eq!(segments.take(0).map(|segment| segment.seq), Some(0));
+        assert_eq!((segments.first, segments.segments.len()), (2, 1));
+        assert_eq!(segments.take(2).map(|segment| segment.seq), Some(2));
+        assert_eq!(segments.take(3), None);
+    }
+}

@@ -1,0 +1,72 @@
+//! Transports: endpoints at hosts that answer what arrives, so that the network's delays and losses come back to the senders.
+//!
+//! An [`Endpoint`] is a state machine that the engine runs; [`Host`] is the one with TCP. A connection's two ends are
+//! [`tcp::Socket`]s, each used by an [`Application`]. What they tell each other is a [`Segment`], which travels beside its packet.
+
+mod application;
+mod clock;
+pub mod congestion;
+mod endpoint;
+mod host;
+mod segment;
+pub mod tcp;
+mod timers;
+
+pub use application::{Application, Process, Wake};
+pub use clock::{Clock, HostTime};
+pub use endpoint::Endpoint;
+pub use host::{Host, Opening, Openings, Service};
+pub use segment::{Block, Flags, Outbox, Outgoing, SackBlocks, Segment};
+
+use crate::packet::FlowKey;
+use crate::units::Time;
+
+/// What is kept of a connection's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionRecord {
+    /// The flow of what this end sends.
+    pub key: FlowKey,
+    /// Whether this end asked for the connection.
+    pub opened_here: bool,
+    /// When its first segment was sent.
+    pub opened: Time,
+    /// When both directions were closed, and this end knew.
+    pub closed: Option<Time>,
+    /// Bytes that the peer has acknowledged.
+    pub acknowledged: u64,
+    /// Segments sent again.
+    pub retransmissions: u64,
+    /// Retransmission timeouts.
+    pub timeouts: u64,
+}
+
+impl ConnectionRecord {
+    fn new(key: FlowKey, opened: Time, opened_here: bool) -> Self {
+        ConnectionRecord {
+            key,
+            opened_here,
+            opened,
+            closed: None,
+            acknowledged: 0,
+            retransmissions: 0,
+            timeouts: 0,
+        }
+    }
+
+    /// Of an end that asks for a connection.
+    fn opened(key: FlowKey, at: Time) -> Self {
+        Self::new(key, at, true)
+    }
+
+    /// Of an end that is asked.
+    fn accepted(key: FlowKey, at: Time) -> Self {
+        Self::new(key, at, false)
+    }
+
+    /// Takes in what a socket has done.
+    fn note(&mut self, socket: &tcp::Socket) {
+        self.acknowledged = socket.bytes_acknowledged();
+        self.retransmissions = socket.counts.retransmissions;
+        self.timeouts = socket.counts.timeouts;
+    }
+}

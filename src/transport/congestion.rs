@@ -1,0 +1,123 @@
+//! Congestion control: how the window grows, and what a loss leaves of it.
+//!
+//! One file per algorithm. To add one: its file with its [`CongestionControl`], and one line in [`Algorithm`].
+
+mod cubic;
+mod reno;
+
+pub use cubic::Cubic;
+pub use reno::Reno;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::clock::HostTime;
+
+/// The congestion control of a connection, as a scenario names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Algorithm {
+    /// CUBIC (RFC 9438) as Linux has it.
+    #[default]
+    Cubic,
+    /// Reno (RFC 5681): one segment per round trip, half after a loss.
+    Reno,
+}
+
+impl Algorithm {
+    /// The algorithm at work on a connection.
+    pub fn start(self, now: HostTime) -> Box<dyn CongestionControl> {
+        match self {
+            Algorithm::Cubic => Box::new(Cubic::new(now)),
+            Algorithm::Reno => Box::new(Reno),
+        }
+    }
+}
+
+/// A slow start threshold that is not set.
+pub const INFINITE: u32 = 0x7fff_ffff;
+
+/// The congestion window of a connection, in segments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CongestionWindow {
+    /// The window.
+    pub size: u32,
+    /// The slow start threshold.
+    pub threshold: u32,
+    /// Segments acknowledged since it grew last.
+    pub counted: u32,
+}
+
+impl CongestionWindow {
+    /// Whether it is below its threshold.
+    pub fn is_in_slow_start(&self) -> bool {
+        self.size < self.threshold
+    }
+
+    /// Grows by one for each segment delivered, up to the threshold; the segments that are left over.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_cong.c`, `tcp_slow_start`.
+    pub fn slow_start(&mut self, delivered: u32) -> u32 {
+        let size = (self.size + delivered).min(self.threshold);
+        let left = delivered - (size - self.size);
+        self.size = size;
+        left
+    }
+
+    /// Grows by one for every `per_segment` segments delivered.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_cong.c`, `tcp_cong_avoid_ai`.
+    pub fn grow(&mut self, per_segment: u32, delivered: u32) {
+        if self.counted >= per_segment {
+            self.counted = 0;
+            self.size += 1;
+        }
+        self.counted += delivered;
+        if self.counted >= per_segment {
+            let more = self.counted / per_segment;
+            self.counted -= more * per_segment;
+            self.size += more;
+        }
+    }
+}
+
+/// What a congestion control sees of its connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Connection {
+    /// The clock.
+    pub now: HostTime,
+    /// The next sequence number to be sent.
+    pub next: u64,
+    /// The oldest that is not acknowledged.
+    pub unacknowledged: u64,
+    /// The pacing rate in bytes per second.
+    pub pacing_rate: u64,
+    /// The tick at which data was sent last.
+    pub last_sent: u64,
+}
+
+/// A congestion control at work.
+pub trait CongestionControl: Send {
+    /// A loss was found: the new slow start threshold.
+    fn threshold(&mut self, window: &CongestionWindow) -> u32;
+
+    /// `delivered` segments were acknowledged, the window limits the sender, and no loss is being repaired.
+    fn acknowledged(&mut self, window: &mut CongestionWindow, delivered: u32, connection: &Connection);
+
+    /// The last segment that was acknowledged took this long, in us; none where that is not known.
+    fn round_trip(&mut self, _sample: Option<u64>, _window: &mut CongestionWindow, _connection: &Connection) {
+    }
+
+    /// A retransmission timer expired.
+    fn timed_out(&mut self, _connection: &Connection) {}
+
+    /// Data is sent after nothing was in flight.
+    fn resumed(&mut self, _connection: &Connection) {}
+
+    /// The reduction after a loss was an error: the window before, at least.
+    fn undone(&self, window: &CongestionWindow, before: u32) -> u32 {
+        window.size.max(before)
+    }
+}

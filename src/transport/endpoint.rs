@@ -1,0 +1,28 @@
+//! What the engine runs at a host: a state machine that answers what arrives.
+
+use super::segment::{Outbox, Segment};
+use crate::flow::Flows;
+use crate::packet::Tau;
+use crate::units::Time;
+
+/// A host's transport: it has no clock, no queue and no input or output of its own.
+///
+/// The engine calls it with what has arrived ([`receive`](Endpoint::receive)), and at the instant that it asks for
+/// ([`next`](Endpoint::next), [`wake`](Endpoint::wake)). What it puts into the [`Outbox`] is sent at that instant, in order.
+///
+/// At one instant, deliveries come first, then what the endpoint wanted to be woken for.
+pub trait Endpoint: Send {
+    /// A packet has arrived; `tau` says when, and of which of the run's flows.
+    fn receive(&mut self, tau: &Tau, segment: &Segment, flows: &Flows, out: &mut Outbox);
+
+    /// When it wants to be woken; [`Time::NEVER`] where nothing is due.
+    fn next(&self) -> Time;
+
+    /// It is woken.
+    fn wake(&mut self, now: Time, out: &mut Outbox);
+
+    /// What was kept of its connections, for the results.
+    fn connections(&self) -> Vec<super::ConnectionRecord> {
+        Vec::new()
+    }
+}

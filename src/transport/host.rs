@@ -1,0 +1,275 @@
+//! A host: its connections, their processes and their timers.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::ConnectionRecord;
+use super::application::{Application, Process, Wake};
+use super::clock::Clock;
+use super::endpoint::Endpoint;
+use super::segment::{Flags, Outbox, Segment};
+use super::tcp::socket::{Syn, Wakes};
+use super::tcp::{Context, Page, Parameters, Phase, Socket};
+use super::timers::{Due, Purpose, Timer, Timers};
+use crate::flow::Flows;
+use crate::packet::{FlowKey, Tau};
+use crate::units::{Time, Timestamp};
+
+/// A connection that a host opens.
+pub struct Opening {
+    /// When.
+    pub at: Time,
+    /// The flow of its data.
+    pub key: FlowKey,
+    /// The number of the service at the other host.
+    pub service: u32,
+    /// The parameters of this end.
+    pub parameters: Arc<Parameters>,
+    /// The process here.
+    pub application: Box<dyn Application>,
+}
+
+/// Connections that a host opens, by time.
+pub trait Openings: Send {
+    /// When the next one is opened; [`Time::NEVER`] where there is none.
+    fn next(&self) -> Time;
+    /// The next one.
+    fn open(&mut self) -> Option<Opening>;
+}
+
+/// What answers connections at a host.
+pub trait Service: Send {
+    /// The process of a new connection.
+    fn accept(&mut self) -> Box<dyn Application>;
+    /// The parameters of its connections.
+    fn parameters(&self) -> Arc<Parameters>;
+}
+
+/// A host with TCP.
+pub struct Host {
+    clock: Clock,
+    services: Vec<Box<dyn Service>>,
+    openings: Vec<Box<dyn Openings>>,
+    connections: Vec<Slot>,
+    /// Per connection: bytes below are acknowledged.
+    acknowledged: Vec<u64>,
+    /// Of the connections that others opened: by the flow of their SYN and the number there.
+    accepted: FxHashMap<(u32, u32), u32>,
+    timers: Timers,
+    page: Page,
+    /// The next opening, and whose.
+    opens: (Time, usize),
+}
+
+/// A connection and its process.
+struct Slot {
+    end: Option<Box<End>>,
+    record: ConnectionRecord,
+}
+
+struct End {
+    socket: Socket,
+    application: Box<dyn Application>,
+    process: Timer,
+    alarm: Timer,
+}
+
+impl Host {
+    /// A host without connections, in a run that starts then.
+    pub fn new(start: Timestamp, services: Vec<Box<dyn Service>>, openings: Vec<Box<dyn Openings>>) -> Self {
+        let mut host = Host {
+            clock: Clock::new(start),
+            services,
+            openings,
+            connections: Vec::new(),
+            acknowledged: Vec::new(),
+            accepted: FxHashMap::default(),
+            timers: Timers::default(),
+            page: Page::default(),
+            opens: (Time::NEVER, 0),
+        };
+        host.find_opening();
+        host
+    }
+
+    fn find_opening(&mut self) {
+        let times = self.openings.iter().enumerate().map(|(place, openings)| (openings.next(), place));
+        self.opens = times.min().unwrap_or((Time::NEVER, 0));
+    }
+
+    /// Opens the connections that are due.
+    fn open(&mut self, now: Time, out: &mut Outbox) {
+        while self.opens.0 <= now {
+            let Some(opening) = self.openings[self.opens.1].open() else { break };
+            self.find_opening();
+            let number = self.connections.len() as u32;
+            out.flows.push(opening.key);
+            self.acknowledged.push(0);
+            let (service, parameters) = (opening.service, opening.parameters);
+            let socket = Socket::connect(number, service, parameters, &mut self.context(now, out));
+            self.add(socket, opening.application, ConnectionRecord::opened(opening.key, now));
+        }
+    }
+
+    fn add(&mut self, socket: Socket, application: Box<dyn Application>, record: ConnectionRecord) {
+        let end = End { socket, application, process: Timer::default(), alarm: Timer::default() };
+        self.connections.push(Slot { end: Some(Box::new(end)), record });
+    }
+
+    fn context<'a>(&'a mut self, now: Time, out: &'a mut Outbox) -> Context<'a> {
+        Context {
+            time: now,
+            now: self.clock.read(now),
+            clock: self.clock,
+            timers: &mut self.timers,
+            out,
+            page: &mut self.page,
+            acknowledged: &self.acknowledged,
+        }
+    }
+
+    /// Does something with a connection, and wakes its process where that calls for it.
+    fn with(
+        &mut self,
+        number: u32,
+        now: Time,
+        out: &mut Outbox,
+        act: impl FnOnce(&mut End, &mut Context<'_>),
+    ) {
+        let place = number as usize;
+        let Some(mut end) = self.connections.get_mut(place).and_then(|slot| slot.end.take()) else { return };
+        act(&mut end, &mut self.context(now, out));
+        let wakes = std::mem::take(&mut end.socket.wakes);
+        if wakes != Wakes::default() {
+            self.wake_process(number, &mut end, wakes, now);
+        }
+        self.acknowledged[place] = end.socket.acknowledged();
+        let slot = &mut self.connections[place];
+        let phase = end.socket.phase();
+        if matches!(phase, Phase::Closed | Phase::TimeWait) && slot.record.closed.is_none() {
+            slot.record.closed = Some(now);
+            slot.record.note(&end.socket);
+        }
+        // Who closed last needs not remember.
+        if phase != Phase::Closed {
+            slot.end = Some(end);
+        }
+    }
+
+    fn wake_process(&mut self, number: u32, end: &mut End, wakes: Wakes, now: Time) {
+        let reasons = [
+            (wakes.connected, Wake::Connected),
+            (wakes.writable, Wake::Writable),
+            (wakes.readable, Wake::Readable),
+        ];
+        for (_, wake) in reasons.iter().filter(|(woken, _)| *woken) {
+            let at = now + end.application.latency(*wake, now);
+            if at < end.process.at() {
+                self.timers.set(&mut end.process, (number, Purpose::Process), at);
+            }
+        }
+    }
+
+    fn run_process(number: u32, end: &mut End, context: &mut Context<'_>) {
+        let mut process = Process { socket: &mut end.socket, context };
+        match end.application.run(&mut process) {
+            Some(at) if at > context.time => {
+                context.timers.set(&mut end.alarm, (number, Purpose::Alarm), at);
+            }
+            _ => {}
+        }
+    }
+
+    /// A SYN: a new connection, or one that has been asked for before.
+    fn accept(&mut self, tau: &Tau, segment: &Segment, flows: &Flows, out: &mut Outbox) {
+        let (now, asked) = (tau.timestamp, (tau.packet.fid, segment.from));
+        if let Some(number) = self.accepted.get(&asked).copied() {
+            return self.with(number, now, out, |end, context| end.socket.receive(segment, context));
+        }
+        let Some(key) = flows.key(tau.packet.fid).and_then(|key| key.reverse()) else { return };
+        let Some(service) = self.services.get_mut(segment.to as usize) else { return };
+        let (application, parameters) = (service.accept(), service.parameters());
+        let number = self.connections.len() as u32;
+        self.accepted.insert(asked, number);
+        out.flows.push(key);
+        self.acknowledged.push(0);
+        let syn = Syn { peer: segment.from, timestamp: segment.timestamp, window: segment.window };
+        let socket = Socket::accept(number, &syn, parameters, &mut self.context(now, out));
+        self.add(socket, application, ConnectionRecord::accepted(key, now));
+    }
+
+    /// Removes timers that were set anew or stopped from the front.
+    fn skip_stale(&mut self) {
+        while let Some(due) = self.timers.first() {
+            let slot = &mut self.connections[due.connection as usize];
+            if slot
+                .end
+                .as_mut()
+                .is_some_and(|end| end.timer(due.purpose).is_some_and(|timer| due.is_of(timer)))
+            {
+                break;
+            }
+            self.timers.pop();
+        }
+    }
+}
+
+impl End {
+    fn timer(&mut self, purpose: Purpose) -> Option<&mut Timer> {
+        match purpose {
+            Purpose::Process => Some(&mut self.process),
+            Purpose::Alarm => Some(&mut self.alarm),
+            other => self.socket.timer(other),
+        }
+    }
+
+    /// A timer has fired, if it is still set.
+    fn fire(&mut self, number: u32, due: &Due, context: &mut Context<'_>) {
+        if !self.timer(due.purpose).is_some_and(|timer| due.take(timer)) {
+            return;
+        }
+        match due.purpose {
+            Purpose::Process | Purpose::Alarm => Host::run_process(number, self, context),
+            other => self.socket.fire(other, context),
+        }
+    }
+}
+
+impl Endpoint for Host {
+    fn receive(&mut self, tau: &Tau, segment: &Segment, flows: &Flows, out: &mut Outbox) {
+        let now = tau.timestamp;
+        if segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK) {
+            self.accept(tau, segment, flows, out);
+        } else {
+            self.with(segment.to, now, out, |end, context| end.socket.receive(segment, context));
+        }
+        self.skip_stale();
+    }
+
+    fn next(&self) -> Time {
+        let timer = self.timers.first().map_or(Time::NEVER, |due| due.at());
+        timer.min(self.opens.0)
+    }
+
+    fn wake(&mut self, now: Time, out: &mut Outbox) {
+        self.open(now, out);
+        while let Some(due) = self.timers.first().filter(|due| due.at() <= now) {
+            self.timers.pop();
+            let number = due.connection;
+            self.with(number, now, out, |end, context| end.fire(number, &due, context));
+        }
+        self.skip_stale();
+    }
+
+    fn connections(&self) -> Vec<ConnectionRecord> {
+        let note = |slot: &Slot| {
+            let mut record = slot.record;
+            if let Some(end) = &slot.end {
+                record.note(&end.socket);
+            }
+            record
+        };
+        self.connections.iter().map(note).collect()
+    }
+}

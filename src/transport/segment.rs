@@ -1,0 +1,122 @@
+//! What only endpoints read of a packet: the TCP header.
+
+use crate::packet::{FlowKey, Packet};
+
+/// A range of sequence numbers: its first, and the one behind its last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Block {
+    /// The first.
+    pub start: u64,
+    /// Behind the last.
+    pub end: u64,
+}
+
+/// The most SACK blocks beside timestamps (RFC 2018, Section 3).
+pub const MOST_BLOCKS: usize = 3;
+
+/// The SACK option of a segment (RFC 2018), with a D-SACK first where there is one (RFC 2883).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SackBlocks {
+    blocks: [Block; MOST_BLOCKS],
+    count: u8,
+}
+
+impl SackBlocks {
+    /// Appends a block while there is room.
+    pub fn push(&mut self, block: Block) {
+        if let Some(slot) = self.blocks.get_mut(usize::from(self.count)) {
+            *slot = block;
+            self.count += 1;
+        }
+    }
+
+    /// The blocks, as they stand in the option.
+    pub fn as_slice(&self) -> &[Block] {
+        &self.blocks[..usize::from(self.count)]
+    }
+}
+
+/// The flags of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flags(u8);
+
+impl Flags {
+    /// The first segment of a connection.
+    pub const SYN: Flags = Flags(1);
+    /// It acknowledges.
+    pub const ACK: Flags = Flags(2);
+    /// The end of the stream.
+    pub const FIN: Flags = Flags(4);
+    /// The receiver should not wait for more.
+    pub const PSH: Flags = Flags(8);
+
+    /// Whether all of `flags` are set.
+    #[inline]
+    pub const fn has(self, flags: Flags) -> bool {
+        self.0 & flags.0 == flags.0
+    }
+
+    /// These and `flags`, the latter only `when`.
+    #[inline]
+    #[must_use]
+    pub const fn with(self, flags: Flags, when: bool) -> Flags {
+        if when { Flags(self.0 | flags.0) } else { self }
+    }
+}
+
+/// A TCP segment without its payload, which is bytes that nobody reads.
+///
+/// Sequence numbers count from 0, which is the SYN, and do not wrap: the first byte of a stream is number 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Segment {
+    /// The connection's number at the host that receives; of a SYN, the number of the service.
+    pub to: u32,
+    /// The connection's number at the host that sends.
+    pub from: u32,
+    /// Flags.
+    pub flags: Flags,
+    /// Pieces of memory that the payload lies in: they decide what a receiver can join.
+    pub pieces: u8,
+    /// The first sequence number.
+    pub seq: u64,
+    /// Behind the last sequence number: a SYN and a FIN count as one each.
+    pub end: u64,
+    /// The next sequence number that is expected of the other side.
+    pub ack: u64,
+    /// The window, in bytes (scaled).
+    pub window: u32,
+    /// The sender's clock in ms (RFC 7323).
+    pub timestamp: u64,
+    /// The timestamp that it echoes.
+    pub echo: u64,
+    /// What arrived out of order.
+    pub sack: SackBlocks,
+}
+
+impl Segment {
+    /// Bytes of payload.
+    pub fn payload(&self) -> u64 {
+        let control = u64::from(self.flags.has(Flags::SYN)) + u64::from(self.flags.has(Flags::FIN));
+        self.end - self.seq - control
+    }
+}
+
+/// A packet that an endpoint sends, at the instant at which it was asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing {
+    /// Its flow, by the endpoint's own number.
+    pub flow: u32,
+    /// Its length and fields; the engine gives it its ids.
+    pub packet: Packet,
+    /// What the other end reads.
+    pub segment: Segment,
+}
+
+/// What an endpoint sends, in order.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// The packets.
+    pub packets: Vec<Outgoing>,
+    /// The keys of flows that begin: their numbers go on from those before.
+    pub flows: Vec<FlowKey>,
+}

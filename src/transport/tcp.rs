@@ -1,0 +1,80 @@
+//! TCP as Linux 6.1 does it, packet for packet.
+//!
+//! `docs/tcp.md` names each rule with the kernel function that it comes from.
+//!
+//! A [`Socket`] is one end of a connection. What it keeps of each side has files of its own; what it does is spread over the
+//! files below [`socket`]:
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `reassembly`, `window`, `acks` | the receiving side: bytes, window, when to acknowledge |
+//! | `buffers`, `page`, `rtt` | the sending side: buffers, their memory, the round-trip time |
+//! | `socket` | a connection from its SYN to its last FIN |
+//! | `socket/process` | writing and reading |
+//! | `socket/output` | what is sent when |
+//! | `socket/input` | what arrives |
+//! | `socket/acknowledged` | an acknowledgement: SACK, RACK, the congestion window |
+//! | `socket/recovery` | states of loss recovery |
+//! | `socket/retransmission` | retransmissions and their timer |
+
+mod acks;
+mod buffers;
+mod page;
+mod reassembly;
+mod rtt;
+pub mod socket;
+mod window;
+
+pub use page::Page;
+pub use socket::{Context, Phase, Socket};
+
+use super::congestion::Algorithm;
+
+/// The parameters of a connection's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parameters {
+    /// The congestion control.
+    pub algorithm: Algorithm,
+    /// The most bytes of payload in a segment, beside timestamps.
+    pub mss: u32,
+    /// The congestion window at the start, in segments.
+    pub initial_window: u32,
+    /// The receive buffer, in bytes of memory (`tcp_rmem`).
+    pub receive_buffer: BufferLimits,
+    /// The send buffer, in bytes of memory (`tcp_wmem`); it starts with room for twice the initial window.
+    pub send_buffer: BufferLimits,
+}
+
+/// How large a buffer is at first, and at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BufferLimits {
+    /// At first.
+    pub initial: u32,
+    /// At most.
+    pub most: u32,
+}
+
+/// The bytes of the timestamp option, padded.
+pub(crate) const TIMESTAMPS: u32 = 12;
+
+impl Parameters {
+    /// The defaults of Linux, for segments of this size.
+    pub fn new(algorithm: Algorithm, mss: u32) -> Self {
+        Parameters {
+            algorithm,
+            mss,
+            initial_window: 10,
+            receive_buffer: BufferLimits { initial: 131_072, most: 6_291_456 },
+            send_buffer: BufferLimits { initial: 16_384, most: 4_194_304 },
+        }
+    }
+
+    /// The window that the first segment announces: whole segments, in 16 bits.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_output.c`, `tcp_select_initial_window`.
+    pub fn first_window(&self) -> u32 {
+        let full = self.receive_buffer.initial - (self.receive_buffer.initial >> 1);
+        full.min(65_535) / self.mss * self.mss
+    }
+}

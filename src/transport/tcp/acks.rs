@@ -1,0 +1,235 @@
+//! When a receiver acknowledges: at once, delayed, or compressed.
+
+/// The least and usual delay of an acknowledgement, in ticks (`TCP_ATO_MIN`, `TCP_DELACK_MIN`).
+pub const LEAST_DELAY: u64 = 40;
+/// The longest, in ticks (`TCP_DELACK_MAX`).
+pub const LONGEST_DELAY: u64 = 200;
+/// Acknowledgements that are not delayed when a connection begins (`TCP_MAX_QUICKACKS`).
+pub const MOST_QUICK: u32 = 16;
+/// Duplicates that are acknowledged at once, for each hole, before acknowledgements are compressed.
+const DUPLICATES: u32 = 3;
+/// The most that are compressed into one (`tcp_comp_sack_nr`).
+const MOST_COMPRESSED: u32 = 44;
+/// The segment size that is assumed before the first segment (`TCP_MSS_DEFAULT`).
+const DEFAULT_SEGMENT: u32 = 536;
+/// The least segment size (`TCP_MIN_MSS`).
+const LEAST_SEGMENT: u32 = 88;
+/// The header without options.
+const HEADER: u32 = 20;
+
+/// The state of acknowledging.
+#[derive(Debug)]
+pub struct Acks {
+    /// The size of the peer's segments, as seen.
+    pub segment: u32,
+    last_segment: u32,
+    /// Acknowledgements that are to go at once.
+    pub quick: u32,
+    /// The delay, in ticks; 0 before the first data.
+    pub delay: u64,
+    /// When data was received last, in ticks.
+    received: u64,
+    /// Requests and responses take turns: acknowledgements go with the response.
+    pub is_interactive: bool,
+    /// One is due.
+    pub scheduled: bool,
+    /// One is due at once.
+    pub now: bool,
+    /// Data was pushed.
+    pub pushed: bool,
+    /// It was pushed twice.
+    pub pushed_twice: bool,
+    /// The tick at which a delayed one is due.
+    pub due: Option<u64>,
+    /// How many were compressed.
+    pub compressed: u32,
+    /// The hole whose duplicates are counted.
+    hole: u64,
+    duplicates: u32,
+}
+
+/// What is to be done where an acknowledgement is due behind a hole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Duplicate {
+    /// Send it.
+    Send,
+    /// One more is compressed.
+    Compress,
+}
+
+impl Acks {
+    /// Of a new connection whose segments hold at most `mss` bytes.
+    pub fn new(mss: u32, window: u32) -> Self {
+        // tcp_initialize_rcv_mss
+        let hint = mss.min(window / 2).clamp(LEAST_SEGMENT, DEFAULT_SEGMENT);
+        Acks {
+            segment: hint,
+            last_segment: 0,
+            quick: 0,
+            delay: 0,
+            received: 0,
+            is_interactive: false,
+            scheduled: false,
+            now: false,
+            pushed: false,
+            pushed_twice: false,
+            due: None,
+            compressed: 0,
+            hole: 0,
+            duplicates: 0,
+        }
+    }
+
+    /// Data of `length` bytes arrived in order.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_event_data_recv`; `window` as announced, `rto` and `now` in ticks.
+    pub fn data(&mut self, window: u32, rto: u64, now: u64) {
+        if self.delay == 0 {
+            self.add_quick(window);
+            self.delay = LEAST_DELAY;
+        } else {
+            let gap = now - self.received;
+            if gap <= LEAST_DELAY / 2 {
+                self.delay = (self.delay >> 1) + LEAST_DELAY / 2;
+            } else if gap < self.delay {
+                self.delay = ((self.delay >> 1) + gap).min(rto);
+            } else if gap > rto {
+                self.add_quick(window);
+            }
+        }
+        self.received = now;
+    }
+
+    /// Learns the size of the peer's segments, and notes what was pushed.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_measure_rcv_mss`.
+    pub fn measure(&mut self, length: u32, options: u32, is_pushed: bool, is_last: bool, mss: u32) {
+        let before = std::mem::replace(&mut self.last_segment, 0);
+        if length >= self.segment {
+            self.segment = length.min(mss);
+            self.pushed |= is_pushed;
+            return;
+        }
+        let with_header = length + HEADER + options;
+        let is_full = !is_pushed && !is_last;
+        if with_header >= DEFAULT_SEGMENT + HEADER || (with_header >= LEAST_SEGMENT + HEADER && is_full) {
+            self.last_segment = length;
+            if length == before {
+                self.segment = length;
+                return;
+            }
+        }
+        self.pushed_twice |= self.pushed;
+        self.pushed = true;
+    }
+
+    /// The next acknowledgements go at once.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_incr_quickack`.
+    pub fn add_quick(&mut self, window: u32) {
+        let quick = match window / (2 * self.segment) {
+            0 => 2,
+            segments => segments,
+        };
+        self.quick = self.quick.max(quick.min(MOST_QUICK));
+    }
+
+    /// Something is wrong with the order: the next acknowledgements go at once.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_enter_quickack_mode`.
+    pub fn hurry(&mut self, window: u32) {
+        self.add_quick(window);
+        self.is_interactive = false;
+        self.delay = LEAST_DELAY;
+    }
+
+    /// Whether one goes at once whatever has arrived.
+    pub fn is_quick(&self) -> bool {
+        (self.quick > 0 && !self.is_interactive) || self.now
+    }
+
+    /// A segment that acknowledges is sent. The timer of a delayed one is not stopped by it.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_output.c`, `tcp_event_ack_sent`, `tcp_dec_quickack_mode`.
+    pub fn sent(&mut self) {
+        self.compressed = 0;
+        if self.quick > 0 {
+            // What goes without being due does not count.
+            let counted = u32::from(self.scheduled);
+            if counted >= self.quick {
+                self.quick = 0;
+                self.delay = LEAST_DELAY;
+            } else {
+                self.quick -= counted;
+            }
+        }
+        self.scheduled = false;
+        self.now = false;
+        self.pushed = false;
+        self.pushed_twice = false;
+        self.due = None;
+    }
+
+    /// What becomes of one that is due behind a hole at `next`.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `__tcp_ack_snd_check`.
+    pub fn duplicate(&mut self, next: u64) -> Duplicate {
+        if self.compressed >= MOST_COMPRESSED {
+            return Duplicate::Send;
+        }
+        if self.hole != next {
+            self.hole = next;
+            self.duplicates = 0;
+        }
+        if self.duplicates < DUPLICATES {
+            self.duplicates += 1;
+            return Duplicate::Send;
+        }
+        self.compressed += 1;
+        Duplicate::Compress
+    }
+
+    /// When a delayed one is due, in ticks; none where it should go at once. `rtt` is the sender's smoothed round-trip time in us / 8.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_output.c`, `tcp_send_delayed_ack`.
+    pub fn delay(&mut self, now: u64, rtt: u64) -> Option<u64> {
+        let mut delay = self.delay;
+        if delay > LEAST_DELAY {
+            let mut longest = if self.is_interactive || self.pushed { LONGEST_DELAY } else { 500 };
+            if rtt > 0 {
+                longest = longest.min((rtt >> 3).div_ceil(1_000).max(LEAST_DELAY));
+            }
+            delay = delay.min(longest);
+        }
+        let mut due = now + delay.min(LONGEST_DELAY);
+        if let Some(pending) = self.due {
+            if pending <= now + (delay.min(LONGEST_DELAY) >> 2) {
+                return None;
+            }
+            due = due.min(pending);
+        }
+        self.scheduled = true;
+        self.due = Some(due);
+        Some(due)
+    }
+
+    /// A delayed one was not overtaken by data.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_timer.c`, `tcp_delack_timer_handler`.
+    pub fn missed(&mut self, rto: u64) {
+        if self.is_interactive {
+            self.is_interactive = false;
+            self.delay = LEAST_DELAY;
+        } else {
+            self.delay = (self.delay << 1).min(rto);
+        }
+    }
+}

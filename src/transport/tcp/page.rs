@@ -1,0 +1,70 @@
+//! The page that a process writes into: its borders decide what a receiver can join.
+
+use std::collections::VecDeque;
+
+/// The size of a page of memory for payload (`SKB_FRAG_PAGE_ORDER`).
+const PAGE: u64 = 32_768;
+
+/// A process's page, which all its sockets share.
+///
+/// # Source
+/// Linux `net/core/sock.c`, `skb_page_frag_refill`: a new one where less than 32 bytes are left; the same from its start where all that
+/// was written into it has been freed.
+#[derive(Debug, Default)]
+pub struct Page {
+    number: u64,
+    used: u64,
+    /// Sockets with bytes in it, and behind the last of these.
+    users: Vec<(u32, u64)>,
+}
+
+/// Where the bytes of a socket lie: their pieces.
+#[derive(Debug, Default)]
+pub struct Pieces {
+    /// Where the last byte lies: page and offset behind it.
+    tail: Option<(u64, u64)>,
+    /// The first bytes of pieces.
+    cuts: VecDeque<u64>,
+}
+
+impl Page {
+    /// Makes room for at least one byte; `acknowledged` says up to where a connection's bytes are freed.
+    pub fn refill(&mut self, acknowledged: impl Fn(u32) -> u64) {
+        let is_full = self.used + 32 > PAGE;
+        if is_full || self.users.iter().all(|(connection, end)| acknowledged(*connection) >= *end) {
+            self.number += 1;
+            self.used = 0;
+            self.users.clear();
+        }
+    }
+
+    /// Bytes that fit.
+    pub fn room(&self) -> u64 {
+        PAGE - self.used
+    }
+
+    /// A connection writes `bytes` into it, up to `end`.
+    pub fn write(&mut self, connection: u32, bytes: u64, end: u64, pieces: &mut Pieces) {
+        if pieces.tail != Some((self.number, self.used)) {
+            pieces.cuts.push_back(end - bytes);
+        }
+        self.used += bytes;
+        pieces.tail = Some((self.number, self.used));
+        match self.users.iter_mut().find(|(user, _)| *user == connection) {
+            Some((_, last)) => *last = end,
+            None => self.users.push((connection, end)),
+        }
+    }
+}
+
+impl Pieces {
+    /// Pieces that bytes from `start` to `end` lie in; those before `acknowledged` are forgotten.
+    pub fn of(&mut self, start: u64, end: u64, acknowledged: u64) -> u8 {
+        while self.cuts.get(1).is_some_and(|next| *next <= acknowledged) {
+            self.cuts.pop_front();
+        }
+        let first = self.cuts.partition_point(|cut| *cut <= start);
+        let last = self.cuts.partition_point(|cut| *cut < end);
+        (1 + last.saturating_sub(first)).min(255) as u8
+    }
+}

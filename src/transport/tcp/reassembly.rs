@@ -1,0 +1,293 @@
+//! What a socket has received: bytes in order for the process, and out of order behind holes.
+
+use std::collections::VecDeque;
+
+use crate::transport::segment::{Block, SackBlocks};
+
+/// Memory charged for a received buffer besides its payload: descriptor (256) and head (512).
+///
+/// # Source
+/// Linux 6.1, x86-64: `SKB_TRUESIZE` of a head that holds the headers alone.
+pub const OVERHEAD: u32 = 768;
+
+/// The most pieces of memory that a buffer can hold (`MAX_SKB_FRAGS`).
+const MOST_PIECES: u32 = 17;
+
+/// The most SACK blocks that are remembered (`TCP_NUM_SACKS`).
+const MOST_REMEMBERED: usize = 4;
+
+/// A buffer of received bytes.
+#[derive(Debug, Clone, Copy)]
+struct Buffer {
+    start: u64,
+    /// Behind the last byte.
+    end: u64,
+    /// Memory that it is charged.
+    memory: u32,
+    pieces: u32,
+    /// The stream ends behind it.
+    is_last: bool,
+}
+
+impl Buffer {
+    fn new(start: u64, end: u64, pieces: u8, is_last: bool) -> Self {
+        let pieces = if end > start { u32::from(pieces) } else { 0 };
+        Buffer { start, end, memory: (end - start) as u32 + OVERHEAD, pieces, is_last }
+    }
+
+    /// Takes the pieces of a buffer that follows; its head is freed.
+    fn join(&mut self, next: &Buffer) -> bool {
+        let joins = self.end == next.start && self.pieces + next.pieces <= MOST_PIECES;
+        if joins {
+            self.end = next.end;
+            self.memory += next.memory - OVERHEAD;
+            self.pieces += next.pieces;
+            self.is_last |= next.is_last;
+        }
+        joins
+    }
+}
+
+/// The bytes that a socket has received.
+#[derive(Debug)]
+pub struct Reassembly {
+    /// The next byte in order (RCV.NXT).
+    pub next: u64,
+    /// The next byte that the process reads.
+    pub read: u64,
+    /// In order, not read yet.
+    ready: VecDeque<Buffer>,
+    /// Out of order, by their starts.
+    early: VecDeque<Buffer>,
+    /// The last changes of what is early, newest first.
+    blocks: Vec<Block>,
+    /// What arrived twice, until it is reported.
+    pub duplicate: Option<Block>,
+    /// Memory that all buffers are charged.
+    pub memory: u32,
+    /// Behind the FIN, once it has arrived in order.
+    pub finished: bool,
+}
+
+/// What became of bytes that arrived early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Early {
+    /// They were joined to a buffer.
+    Joined,
+    /// They are a buffer of their own.
+    Stored,
+    /// They were there already.
+    Duplicate,
+}
+
+impl Reassembly {
+    /// Before the first byte, which has this number.
+    pub fn new(next: u64) -> Self {
+        Reassembly {
+            next,
+            read: next,
+            ready: VecDeque::new(),
+            early: VecDeque::new(),
+            blocks: Vec::new(),
+            duplicate: None,
+            memory: 0,
+            finished: false,
+        }
+    }
+
+    /// Whether nothing waits behind a hole.
+    pub fn is_in_order(&self) -> bool {
+        self.early.is_empty()
+    }
+
+    /// Bytes that the process can read.
+    pub fn readable(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Takes bytes that continue the stream, or begin before its end.
+    pub fn append(&mut self, start: u64, end: u64, pieces: u8) {
+        self.next = self.next.max(end);
+        self.enqueue(Buffer::new(start, end, pieces, false));
+    }
+
+    fn enqueue(&mut self, buffer: Buffer) {
+        if let Some(last) = self.ready.back_mut() {
+            let before = last.memory;
+            if last.join(&buffer) {
+                self.memory += last.memory - before;
+                return;
+            }
+        }
+        self.memory += buffer.memory;
+        self.ready.push_back(buffer);
+    }
+
+    /// The holes that are filled now: their bytes are in order. Whether the end of the stream was among them.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_ofo_queue`.
+    pub fn advance(&mut self) -> bool {
+        let known = self.next;
+        while let Some(buffer) = self.early.pop_front_if(|buffer| buffer.start <= self.next) {
+            let end = buffer.end + u64::from(buffer.is_last);
+            if buffer.start < known {
+                self.extend_duplicate(Block { start: buffer.start, end: known.min(end) });
+            }
+            self.memory -= buffer.memory;
+            if end <= self.next {
+                continue;
+            }
+            self.next = buffer.end;
+            let is_last = buffer.is_last;
+            if buffer.end > buffer.start {
+                self.enqueue(buffer);
+            }
+            if is_last {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The end of the stream has arrived in order.
+    pub fn finish(&mut self) {
+        self.next += 1;
+        self.finished = true;
+        self.memory -= self.early.drain(..).map(|buffer| buffer.memory).sum::<u32>();
+        self.blocks.clear();
+    }
+
+    /// Forgets the blocks that are in order.
+    pub fn forget_blocks(&mut self) {
+        let next = self.next;
+        match self.early.is_empty() {
+            true => self.blocks.clear(),
+            false => self.blocks.retain(|block| block.start > next),
+        }
+    }
+
+    /// Takes bytes behind a hole. They are charged by [`charge`](Reassembly::charge).
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_data_queue_ofo`.
+    pub fn insert(&mut self, start: u64, end: u64, pieces: u8, is_last: bool) -> Early {
+        let buffer = Buffer::new(start, end, pieces, is_last);
+        let mut place = self.early.partition_point(|other| other.start <= start);
+        if let Some(before) = place.checked_sub(1) {
+            let other = &mut self.early[before];
+            let memory = other.memory;
+            if other.join(&buffer) {
+                self.memory += other.memory - memory;
+                return Early::Joined;
+            }
+            let other = *other;
+            if start < other.end {
+                if end <= other.end {
+                    self.set_duplicate(Block { start, end: end + u64::from(is_last) });
+                    return Early::Duplicate;
+                }
+                if start > other.start {
+                    self.set_duplicate(Block { start, end: other.end });
+                } else {
+                    self.extend_duplicate(Block { start: other.start, end: other.end });
+                    self.memory -= other.memory;
+                    self.early.remove(before);
+                    place = before;
+                }
+            }
+        }
+        // What it covers of the buffers behind it arrived twice.
+        while let Some(other) = self.early.get(place).copied().filter(|other| other.start < end) {
+            self.extend_duplicate(Block { start: other.start, end: other.end.min(end) });
+            if end < other.end {
+                break;
+            }
+            self.memory -= other.memory;
+            self.early.remove(place);
+        }
+        self.early.insert(place, buffer);
+        Early::Stored
+    }
+
+    /// Charges a buffer that was stored.
+    pub fn charge(&mut self, start: u64, end: u64) {
+        self.memory += (end - start) as u32 + OVERHEAD;
+    }
+
+    /// The first block, of a socket that has no other.
+    pub fn begin_blocks(&mut self, block: Block) {
+        self.blocks.clear();
+        self.blocks.push(block);
+    }
+
+    /// Adds a range to the block that it touches, and gives the place of that block; of a new one the place behind the last.
+    pub fn touch_block(&mut self, block: Block) -> (usize, bool) {
+        let touched = self.blocks.iter_mut().position(|known| extend(known, block));
+        (touched.unwrap_or(self.blocks.len()), touched.is_some())
+    }
+
+    /// The block at `place`, which has just changed, or the new `block`, goes first.
+    pub fn rotate_blocks(&mut self, place: usize, block: Block, is_known: bool) {
+        if !is_known {
+            self.blocks.truncate(MOST_REMEMBERED - 1);
+            self.blocks.insert(0, block);
+            return;
+        }
+        self.blocks[..=place].rotate_right(1);
+        let mut other = 1;
+        while other < self.blocks.len() {
+            let next = self.blocks[other];
+            if extend(&mut self.blocks[0], next) {
+                self.blocks.remove(other);
+            } else {
+                other += 1;
+            }
+        }
+    }
+
+    /// Notes that a range arrived twice (RFC 2883).
+    pub fn set_duplicate(&mut self, block: Block) {
+        self.duplicate = Some(block);
+    }
+
+    fn extend_duplicate(&mut self, block: Block) {
+        match &mut self.duplicate {
+            Some(known) => drop(extend(known, block)),
+            None => self.duplicate = Some(block),
+        }
+    }
+
+    /// The SACK option of the next segment; a duplicate is reported once.
+    pub fn sack(&mut self) -> SackBlocks {
+        let mut sack = SackBlocks::default();
+        let duplicate = self.duplicate.take();
+        duplicate.iter().chain(&self.blocks).for_each(|block| sack.push(*block));
+        sack
+    }
+
+    /// The process reads from the first buffer, at most `most` bytes: how many, and whether the buffer is used up.
+    pub fn read_first(&mut self, most: u64) -> Option<(u64, bool)> {
+        let first = self.ready.front()?;
+        let bytes = first.end.saturating_sub(self.read).min(most);
+        self.read += bytes;
+        Some((bytes, self.read >= first.end))
+    }
+
+    /// Frees the first buffer.
+    pub fn free_first(&mut self) {
+        if let Some(buffer) = self.ready.pop_front() {
+            self.memory -= buffer.memory;
+        }
+    }
+}
+
+/// Extends a block by a range that touches it; whether it does.
+fn extend(known: &mut Block, block: Block) -> bool {
+    let touches = block.start <= known.end && known.start <= block.end;
+    if touches {
+        known.start = known.start.min(block.start);
+        known.end = known.end.max(block.end);
+    }
+    touches
+}

@@ -1,0 +1,148 @@
+//! The round-trip time, and the retransmission timeout that follows from it.
+
+/// The estimator of a sender.
+///
+/// # Source
+/// RFC 6298; Linux `net/ipv4/tcp_input.c`, `tcp_rtt_estimator`, `tcp_set_rto`.
+#[derive(Debug, Clone)]
+pub struct RoundTrip {
+    /// Smoothed, in us / 8; 0 before the first sample.
+    pub smoothed: u64,
+    /// Mean deviation, in us / 4.
+    deviation: u64,
+    /// The largest deviation of this window, in us / 4.
+    largest: u64,
+    /// Smoothed largest deviation, in us / 4.
+    variation: u64,
+    /// The window ends behind this sequence number.
+    window_end: u64,
+    /// The timeout in ticks; after timeouts it is backed off.
+    pub timeout: u64,
+    least: LeastOfWindow,
+}
+
+/// The least variation, in us: 200 ms (`TCP_RTO_MIN`).
+const LEAST_VARIATION: u64 = 200_000;
+/// The timeout before the first sample, in ticks (`TCP_TIMEOUT_INIT`).
+pub const INITIAL_TIMEOUT: u64 = 1_000;
+/// The longest timeout, in ticks (`TCP_RTO_MAX`).
+pub const LONGEST_TIMEOUT: u64 = 120_000;
+
+impl Default for RoundTrip {
+    fn default() -> Self {
+        RoundTrip {
+            smoothed: 0,
+            deviation: INITIAL_TIMEOUT * 1_000,
+            largest: 0,
+            variation: 0,
+            window_end: 0,
+            timeout: INITIAL_TIMEOUT,
+            least: LeastOfWindow::default(),
+        }
+    }
+}
+
+impl RoundTrip {
+    /// A sample, in us, when `unacknowledged` to `next` is in flight.
+    pub fn sample(&mut self, sample: u64, unacknowledged: u64, next: u64) {
+        if self.smoothed == 0 {
+            self.smoothed = sample << 3;
+            self.deviation = sample << 1;
+            self.variation = self.deviation.max(LEAST_VARIATION);
+            self.largest = self.variation;
+            self.window_end = next;
+        } else {
+            let error = sample as i64 - (self.smoothed >> 3) as i64;
+            self.smoothed = self.smoothed.saturating_add_signed(error);
+            let mut change = error.abs() - (self.deviation >> 2) as i64;
+            // A sudden fall is a fall of the load, and says little of the deviation.
+            if error < 0 && change > 0 {
+                change >>= 3;
+            }
+            self.deviation = self.deviation.saturating_add_signed(change);
+            if self.deviation > self.largest {
+                self.largest = self.deviation;
+                self.variation = self.variation.max(self.largest);
+            }
+            if unacknowledged > self.window_end {
+                if self.largest < self.variation {
+                    self.variation -= (self.variation - self.largest) >> 2;
+                }
+                self.window_end = next;
+                self.largest = LEAST_VARIATION;
+            }
+        }
+        self.smoothed = self.smoothed.max(1);
+        self.set_timeout();
+    }
+
+    /// The timeout of the estimate, without any backing off.
+    pub fn set_timeout(&mut self) {
+        self.timeout = ((self.smoothed >> 3) + self.variation).div_ceil(1_000).min(LONGEST_TIMEOUT);
+    }
+
+    /// The timeout doubles.
+    pub fn back_off(&mut self) {
+        self.timeout = (self.timeout << 1).min(LONGEST_TIMEOUT);
+    }
+
+    /// A sample for the least round-trip time, in us, at `now` in ticks.
+    pub fn sample_least(&mut self, sample: u64, now: u64) {
+        self.least.sample(sample, now);
+    }
+
+    /// The least round-trip time of the last five minutes, in us; none before the first sample.
+    pub fn least(&self) -> Option<u64> {
+        self.least.get()
+    }
+}
+
+/// The least of the samples of a window of time, by the best three of its parts.
+///
+/// # Source
+/// Linux `lib/win_minmax.c`, after K. Nichols.
+#[derive(Debug, Clone, Default)]
+struct LeastOfWindow {
+    /// Sample and tick, the best first.
+    best: Option<[(u64, u64); 3]>,
+}
+
+/// The window, in ticks (`tcp_min_rtt_wlen`).
+const WINDOW: u64 = 300_000;
+
+impl LeastOfWindow {
+    fn get(&self) -> Option<u64> {
+        self.best.map(|best| best[0].0)
+    }
+
+    fn sample(&mut self, sample: u64, now: u64) {
+        let new = (sample, now);
+        let Some(best) = &mut self.best else {
+            self.best = Some([new; 3]);
+            return;
+        };
+        if sample <= best[0].0 || now - best[2].1 > WINDOW {
+            *best = [new; 3];
+            return;
+        }
+        if sample <= best[1].0 {
+            best[1] = new;
+            best[2] = new;
+        } else if sample <= best[2].0 {
+            best[2] = new;
+        }
+        // The window moves on: the second best takes over, and the third is looked for in the window's later parts.
+        let age = now - best[0].1;
+        if age > WINDOW {
+            *best = [best[1], best[2], new];
+            if now - best[0].1 > WINDOW {
+                *best = [best[1], best[2], new];
+            }
+        } else if best[1].1 == best[0].1 && age > WINDOW / 4 {
+            best[1] = new;
+            best[2] = new;
+        } else if best[2].1 == best[1].1 && age > WINDOW / 2 {
+            best[2] = new;
+        }
+    }
+}

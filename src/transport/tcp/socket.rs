@@ -1,0 +1,381 @@
+//! One end of a connection, from its SYN to its last FIN.
+
+mod acknowledged;
+mod input;
+mod output;
+mod process;
+mod recovery;
+mod retransmission;
+
+use std::sync::Arc;
+
+use super::Parameters;
+use super::acks::Acks;
+use super::buffers::Buffers;
+use super::page::{Page, Pieces};
+use super::reassembly::Reassembly;
+use super::rtt::{INITIAL_TIMEOUT, RoundTrip};
+use super::window::Window;
+use crate::transport::clock::{Clock, HostTime};
+use crate::transport::congestion::{CongestionControl, CongestionWindow, Connection, INFINITE};
+use crate::transport::segment::{Flags, Outbox, Segment};
+use crate::transport::timers::{Purpose, Timer, Timers};
+use crate::units::Time;
+use recovery::Recovery;
+use retransmission::Retransmission;
+
+/// What a socket needs of its host.
+pub struct Context<'a> {
+    /// The instant.
+    pub time: Time,
+    /// The same on the host's clock.
+    pub now: HostTime,
+    /// The clock.
+    pub clock: Clock,
+    /// The host's timers.
+    pub timers: &'a mut Timers,
+    /// What it sends.
+    pub out: &'a mut Outbox,
+    /// The page that the process writes into.
+    pub page: &'a mut Page,
+    /// Per connection of the host: bytes below are acknowledged.
+    pub acknowledged: &'a [u64],
+}
+
+/// Where a connection stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The SYN is sent.
+    SynSent,
+    /// The SYN has arrived, and is answered.
+    SynReceived,
+    /// Both sides know of each other; each may have closed its direction.
+    Open,
+    /// Both directions are closed; what comes late is answered.
+    TimeWait,
+    /// Both directions are closed.
+    Closed,
+}
+
+/// What a process can be woken by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wakes {
+    /// The connection is there.
+    pub connected: bool,
+    /// There is room to write again.
+    pub writable: bool,
+    /// There is something to read, or the end.
+    pub readable: bool,
+}
+
+/// What a connection's end has done, for its results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Segments sent again.
+    pub retransmissions: u64,
+    /// Retransmission timeouts.
+    pub timeouts: u64,
+}
+
+/// One end of a connection.
+pub struct Socket {
+    /// Its number at its host, which is that of its flow as well.
+    number: u32,
+    /// Its number at the other host.
+    peer: u32,
+    parameters: Arc<Parameters>,
+    phase: Phase,
+    /// What the process should be woken by.
+    pub wakes: Wakes,
+    /// What it has done.
+    pub counts: Counts,
+
+    // The sending side.
+    buffers: Buffers,
+    pieces: Pieces,
+    /// The oldest sequence number that is not acknowledged (SND.UNA).
+    unacknowledged: u64,
+    /// The next to be sent (SND.NXT).
+    next: u64,
+    /// The next to be written.
+    written: u64,
+    /// Behind the last byte that was pushed.
+    pushed: u64,
+    /// The peer's window, in bytes (SND.WND).
+    window: u64,
+    largest_window: u64,
+    /// The peer's sequence number of the last change of its window (SND.WL1).
+    window_updated_at: u64,
+    /// Segments that the peer has (`delivered`).
+    delivered: u64,
+    /// Segments that the peer reported to have arrived twice.
+    duplicates: u64,
+    /// The send buffer, in bytes of memory; it grows.
+    send_buffer: u64,
+    /// The process waits for room.
+    waits_for_room: bool,
+    /// Segments that are written into one buffer.
+    goal_segments: u64,
+    /// Behind the last segment that was sent though it was not full (Minshall).
+    small: u64,
+    /// The FIN is written.
+    is_shut: bool,
+    round_trip: RoundTrip,
+    congestion: CongestionWindow,
+    algorithm: Box<dyn CongestionControl>,
+    /// Bytes per second.
+    pacing_rate: u64,
+    usage: Usage,
+    /// When data was sent last, in ticks.
+    last_sent: u64,
+    recovery: Recovery,
+    retransmission: Retransmission,
+
+    // The receiving side.
+    reassembly: Reassembly,
+    receive_window: Window,
+    acks: Acks,
+    delayed: Timer,
+    compressed: Timer,
+    /// The timestamp to be echoed (TS.Recent).
+    recent: u64,
+    /// The clock as the socket last read it: a timer that sends a compressed acknowledgement does not.
+    clock: HostTime,
+    /// The clock as the last segment carries it.
+    latest_sending: HostTime,
+    receiver: ReceiverRoundTrip,
+    /// When an empty segment was refused last, in ticks.
+    refused: u64,
+
+    // The handshake.
+    /// When the SYN, or the answer to it, was sent first.
+    begun: HostTime,
+    /// How often the SYN or its answer was sent again.
+    syn_retransmissions: u32,
+    syn_timeout: u64,
+}
+
+/// How far the congestion window is used.
+#[derive(Debug, Clone, Copy, Default)]
+struct Usage {
+    is_limited: bool,
+    /// The most segments out in this window.
+    most_out: u32,
+    /// The window ends here.
+    end: u64,
+    /// When the window was last used fully or changed, in ticks.
+    stamp: u64,
+    /// Segments that an application uses of it.
+    used: u32,
+}
+
+/// The receiver's estimate of the round-trip time.
+#[derive(Debug, Clone, Copy, Default)]
+struct ReceiverRoundTrip {
+    /// In us / 8; 0 before the first sample.
+    smoothed: u64,
+    /// The last timestamp that was echoed to it.
+    echo: u64,
+    /// Where the window of a measurement ends, and when it began, in us.
+    window: Option<(u64, u64)>,
+}
+
+/// What a SYN that reaches a service says.
+#[derive(Debug, Clone, Copy)]
+pub struct Syn {
+    /// The connection's number at the host that asks.
+    pub peer: u32,
+    /// Its timestamp.
+    pub timestamp: u64,
+    /// Its window.
+    pub window: u32,
+}
+
+impl Socket {
+    fn new(number: u32, parameters: Arc<Parameters>, phase: Phase, now: HostTime) -> Self {
+        let Parameters { mss, algorithm, initial_window, .. } = *parameters;
+        let receive_window = Window::new(&parameters, now.us());
+        let room = 2 * u64::from(initial_window) * process::MEMORY_PER_SEGMENT;
+        Socket {
+            number,
+            peer: u32::MAX,
+            phase,
+            wakes: Wakes::default(),
+            counts: Counts::default(),
+            buffers: Buffers::new(mss),
+            pieces: Pieces::default(),
+            unacknowledged: 0,
+            next: 1,
+            written: 1,
+            pushed: 1,
+            window: 0,
+            largest_window: 0,
+            window_updated_at: 0,
+            delivered: 0,
+            duplicates: 0,
+            send_buffer: room
+                .clamp(parameters.send_buffer.initial.into(), parameters.send_buffer.most.into()),
+            waits_for_room: false,
+            goal_segments: 0,
+            small: 1,
+            is_shut: false,
+            round_trip: RoundTrip::default(),
+            congestion: CongestionWindow { size: initial_window, threshold: INFINITE, counted: 0 },
+            algorithm: algorithm.start(now),
+            pacing_rate: 0,
+            usage: Usage { end: 1, ..Usage::default() },
+            last_sent: 0,
+            recovery: Recovery::default(),
+            retransmission: Retransmission::default(),
+            reassembly: Reassembly::new(1),
+            acks: Acks::new(mss, receive_window.announced),
+            receive_window,
+            delayed: Timer::default(),
+            compressed: Timer::default(),
+            recent: 0,
+            clock: now,
+            latest_sending: now,
+            receiver: ReceiverRoundTrip::default(),
+            refused: 0,
+            begun: now,
+            syn_retransmissions: 0,
+            syn_timeout: INITIAL_TIMEOUT,
+            parameters,
+        }
+    }
+
+    /// Asks the service of that number, at the other host, for a connection.
+    pub fn connect(
+        number: u32,
+        service: u32,
+        parameters: Arc<Parameters>,
+        context: &mut Context<'_>,
+    ) -> Self {
+        let mut socket = Socket::new(number, parameters, Phase::SynSent, context.now);
+        socket.peer = service;
+        socket.send_syn(context);
+        socket
+    }
+
+    /// Answers a SYN.
+    pub fn accept(number: u32, syn: &Syn, parameters: Arc<Parameters>, context: &mut Context<'_>) -> Self {
+        let mut socket = Socket::new(number, parameters, Phase::SynReceived, context.now);
+        socket.peer = syn.peer;
+        socket.recent = syn.timestamp;
+        socket.set_window(syn.window.into());
+        socket.send_syn(context);
+        socket
+    }
+
+    /// Sends the SYN or the answer to it, and waits for what it asks for.
+    fn send_syn(&mut self, context: &mut Context<'_>) {
+        let answers = self.phase == Phase::SynReceived;
+        let segment = Segment {
+            to: self.peer,
+            from: self.number,
+            flags: Flags::SYN.with(Flags::ACK, answers),
+            seq: 0,
+            end: 1,
+            ack: u64::from(answers),
+            window: self.receive_window.announced,
+            timestamp: context.now.ticks(),
+            echo: self.recent,
+            ..Segment::default()
+        };
+        self.emit(segment, context);
+        let due = context.now.ticks() + self.syn_timeout;
+        let whose = (self.number, Purpose::Retransmission);
+        context.timers.set_tick(&mut self.retransmission.timer, whose, due, &context.clock, context.now);
+    }
+
+    /// Nothing has answered the SYN.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_timer.c`, `tcp_retransmit_timer`; the answer to a SYN: `inet_connection_sock.c`, `reqsk_timer_handler`.
+    fn syn_timed_out(&mut self, context: &mut Context<'_>) {
+        if self.phase == Phase::SynSent && self.syn_retransmissions == 0 {
+            let connection = self.connection(context);
+            self.congestion.threshold = self.algorithm.threshold(&self.congestion);
+            self.algorithm.timed_out(&connection);
+        }
+        self.syn_retransmissions += 1;
+        self.counts.retransmissions += 1;
+        self.counts.timeouts += 1;
+        self.syn_timeout = (self.syn_timeout << 1).min(super::rtt::LONGEST_TIMEOUT);
+        self.send_syn(context);
+    }
+
+    /// Its phase.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Bytes below are acknowledged.
+    pub fn acknowledged(&self) -> u64 {
+        self.unacknowledged
+    }
+
+    /// Bytes of the stream that the peer has acknowledged.
+    pub fn bytes_acknowledged(&self) -> u64 {
+        let fin = u64::from(self.is_shut && self.unacknowledged == self.written);
+        self.unacknowledged.saturating_sub(1 + fin)
+    }
+
+    /// The congestion control's view of it.
+    fn connection(&self, context: &Context<'_>) -> Connection {
+        Connection {
+            now: context.now,
+            next: self.next,
+            unacknowledged: self.unacknowledged,
+            pacing_rate: self.pacing_rate,
+            last_sent: self.last_sent,
+        }
+    }
+
+    fn mss(&self) -> u64 {
+        self.parameters.mss.into()
+    }
+
+    /// Behind the last sequence number that the peer's window allows.
+    fn window_end(&self) -> u64 {
+        self.unacknowledged + self.window
+    }
+
+    fn set_window(&mut self, window: u64) {
+        self.window = window;
+        self.largest_window = self.largest_window.max(window);
+    }
+
+    /// The timer of this purpose.
+    pub fn timer(&mut self, purpose: Purpose) -> Option<&mut Timer> {
+        match purpose {
+            Purpose::Retransmission => Some(&mut self.retransmission.timer),
+            Purpose::DelayedAck => Some(&mut self.delayed),
+            Purpose::CompressedAck => Some(&mut self.compressed),
+            Purpose::Process | Purpose::Alarm => None,
+        }
+    }
+
+    /// A timer has fired.
+    pub fn fire(&mut self, purpose: Purpose, context: &mut Context<'_>) {
+        match purpose {
+            Purpose::Retransmission if matches!(self.phase, Phase::SynSent | Phase::SynReceived) => {
+                self.syn_timed_out(context);
+            }
+            Purpose::Retransmission => self.retransmission_timer(context),
+            Purpose::DelayedAck => self.delayed_timer(context),
+            Purpose::CompressedAck => self.compressed_timer(context),
+            Purpose::Process | Purpose::Alarm => {}
+        }
+    }
+
+    /// Both directions are closed: it has no timers any more.
+    fn close_down(&mut self) {
+        // Who closed first waits for what comes late.
+        let phase = if self.recovery.closed_first { Phase::TimeWait } else { Phase::Closed };
+        self.phase = phase;
+        self.retransmission.timer.cancel();
+        self.delayed.cancel();
+        self.compressed.cancel();
+    }
+}

@@ -1,0 +1,550 @@
+//! An acknowledgement: what it says of each buffer, and what follows for the congestion window.
+
+use super::recovery::{Repair, State};
+use super::{Context, Socket};
+use crate::transport::segment::{Block, Segment};
+use crate::transport::tcp::buffers::{Buffer, Id};
+
+/// What an acknowledgement has brought.
+#[derive(Debug, Default)]
+pub(super) struct Acknowledged {
+    /// It is older than one before.
+    pub is_old: bool,
+    /// It advances.
+    pub advanced: bool,
+    /// What was acknowledged before.
+    pub before: u64,
+    /// The timestamp that it echoes.
+    pub echo: u64,
+    /// It updates the window.
+    window: bool,
+    /// It carries data.
+    has_data: bool,
+    /// Segments in order.
+    segments: u32,
+    /// Segments that were sent again are among them.
+    retransmitted: bool,
+    /// It reports segments behind a hole.
+    pub sacked: bool,
+    /// It reports that data arrived twice.
+    reports_duplicate: bool,
+    /// That is the segment of a loss probe.
+    pub is_of_probe: bool,
+    /// Segments that were never sent again have arrived, of before the state.
+    pub original: bool,
+    /// Segments delivered behind a hole, or twice.
+    delivered: u64,
+    /// The receiver has taken back what it had.
+    pub reneged: bool,
+    /// When the first and the last newly reported segment were sent, in us.
+    reported: Option<(u64, u64)>,
+    /// The lowest sequence number that was late.
+    late_from: u64,
+    /// A retransmission is lost.
+    pub lost_retransmission: bool,
+    /// The timer is to be set anew.
+    pub sets_timer: bool,
+}
+
+impl Acknowledged {
+    /// Whether it brings nothing new at all.
+    pub fn is_duplicate(&self) -> bool {
+        !self.advanced && !self.has_data && !self.window && self.segments == 0 && !self.reports_duplicate
+    }
+
+    /// Whether it needs a closer look.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_ack_is_dubious`.
+    fn is_dubious(&self, state: State) -> bool {
+        let brings_something = self.has_data || self.window || self.segments > 0;
+        !brings_something || self.sacked || self.reports_duplicate || state != State::Open
+    }
+}
+
+impl Socket {
+    /// Behind the highest sequence number that was reported (`tcp_highest_sack_seq`).
+    pub(super) fn highest_sacked(&self) -> u64 {
+        match self.buffers.sacked {
+            0 => self.unacknowledged,
+            _ => self.buffers.highest_sacked,
+        }
+    }
+
+    /// An acknowledgement has arrived.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_ack`.
+    pub(super) fn acknowledge(&mut self, segment: &Segment, context: &mut Context<'_>) {
+        let ack = segment.ack;
+        if ack > self.next {
+            return;
+        }
+        let mut acknowledged = Acknowledged {
+            is_old: ack < self.unacknowledged,
+            advanced: ack > self.unacknowledged,
+            before: self.unacknowledged,
+            echo: segment.echo,
+            has_data: segment.end > segment.seq,
+            late_from: self.next,
+            ..Acknowledged::default()
+        };
+        let lost_before = self.buffers.ever_lost;
+        let out_before = self.buffers.out;
+        let highest_before = self.highest_sacked();
+        if acknowledged.is_old {
+            if segment.sack.as_slice().is_empty() || self.buffers.out == 0 {
+                return;
+            }
+            self.report(segment, &mut acknowledged);
+            let repair = self.alert(&mut acknowledged, context);
+            self.repair(repair, context);
+            return;
+        }
+        if acknowledged.advanced {
+            self.recovery.timeouts = 0;
+        }
+        // An acknowledgement that does not advance counts for its window only if that is larger.
+        let window = u64::from(segment.window);
+        if acknowledged.advanced || segment.seq > self.window_updated_at || window > self.window {
+            acknowledged.window = true;
+            self.window_updated_at = segment.seq;
+            if window != self.window {
+                self.set_window(window);
+                if !self.buffers.unsent.is_empty() {
+                    self.restart_after_idle(context);
+                }
+            }
+        }
+        self.unacknowledged = ack;
+        if !segment.sack.as_slice().is_empty() {
+            self.report(segment, &mut acknowledged);
+        }
+        if out_before == 0 {
+            if acknowledged.reports_duplicate {
+                let repair = self.alert(&mut acknowledged, context);
+                self.repair(repair, context);
+            }
+            self.check_window(context);
+            self.check_probe(&acknowledged, context);
+            return;
+        }
+        self.release(&mut acknowledged, highest_before, context);
+        self.adapt_reordering_window();
+        self.check_probe(&acknowledged, context);
+        let mut repair = Repair::Nothing;
+        if acknowledged.is_dubious(self.recovery.state) {
+            repair = self.alert(&mut acknowledged, context);
+        }
+        if acknowledged.sets_timer && !self.schedule_probe(true, context) {
+            self.rearm(context);
+        }
+        let delivered = (acknowledged.delivered) as u32;
+        let lost = self.buffers.ever_lost - lost_before;
+        self.control(&acknowledged, delivered, lost, context);
+        self.repair(repair, context);
+    }
+
+    /// The congestion window follows what was delivered.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_cong_control`, `tcp_may_raise_cwnd`.
+    fn control(&mut self, acknowledged: &Acknowledged, delivered: u32, lost: u64, context: &Context<'_>) {
+        let far_reordered = self.recovery.reordering > super::recovery::REORDERING;
+        if self.recovery.reduces() {
+            self.reduce(delivered, lost, acknowledged.advanced);
+        } else if acknowledged.segments > 0 || (far_reordered && acknowledged.sacked) {
+            if self.is_window_limited() {
+                let connection = self.connection(context);
+                self.algorithm.acknowledged(&mut self.congestion, delivered, &connection);
+            }
+            self.usage.stamp = context.now.ticks();
+        }
+        self.update_pacing_rate();
+    }
+
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_xmit_recovery`.
+    fn repair(&mut self, repair: Repair, context: &mut Context<'_>) {
+        if repair == Repair::Nothing {
+            return;
+        }
+        if repair == Repair::New {
+            self.send_pending(context);
+            if self.next > self.recovery.end {
+                return;
+            }
+            self.believe_timeout();
+        }
+        self.retransmit_lost(context);
+    }
+
+    /// A segment was delivered: RACK learns from the one that was sent last.
+    ///
+    /// # Source
+    /// RFC 8985, Section 6.2; Linux `net/ipv4/tcp_recovery.c`, `tcp_rack_advance`.
+    fn advance_rack(&mut self, buffer: &Buffer, now: u64) {
+        let sent = buffer.sent.us();
+        let rtt = now - sent;
+        let was_sent_again = buffer.retransmitted || buffer.ever_retransmitted;
+        if was_sent_again && self.round_trip.least().is_none_or(|least| rtt < least) {
+            return;
+        }
+        let rack = &mut self.recovery.rack;
+        rack.advanced = true;
+        rack.rtt = rtt;
+        rack.sent = rack.sent.max((sent, buffer.end));
+    }
+
+    /// The SACK option: marks what the receiver has.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_sacktag_write_queue`.
+    fn report(&mut self, segment: &Segment, acknowledged: &mut Acknowledged) {
+        let blocks = segment.sack.as_slice();
+        let duplicate = self.check_duplicate(blocks, segment.ack, acknowledged).then(|| blocks[0]);
+        if self.buffers.out == 0 {
+            return;
+        }
+        let mut known: [Block; crate::transport::segment::MOST_BLOCKS] = Default::default();
+        let mut count = 0;
+        for block in blocks {
+            let is_sane = block.start < block.end && block.end <= self.next;
+            if is_sane && block.end > acknowledged.before.max(self.unacknowledged) {
+                known[count] = *block;
+                count += 1;
+            }
+        }
+        known[..count].sort_by_key(|block| block.start);
+        for block in &known[..count] {
+            self.mark_block(*block, duplicate == Some(*block), acknowledged);
+        }
+        if self.recovery.state != State::Loss || self.recovery.undo_from.is_some() {
+            self.note_reordering(acknowledged.late_from);
+        }
+    }
+
+    /// Whether the first block reports data that arrived twice.
+    ///
+    /// # Source
+    /// RFC 2883; Linux `net/ipv4/tcp_input.c`, `tcp_check_dsack`, `tcp_dsack_seen`.
+    fn check_duplicate(&mut self, blocks: &[Block], ack: u64, acknowledged: &mut Acknowledged) -> bool {
+        let [first, rest @ ..] = blocks else { return false };
+        let is_inside =
+            rest.first().is_some_and(|second| first.end <= second.end && first.start >= second.start);
+        if first.start >= ack && !is_inside {
+            return false;
+        }
+        if first.start >= first.end || first.end - first.start > self.largest_window {
+            return false;
+        }
+        let (length, mss) = (first.end - first.start, self.mss());
+        if length <= mss && self.recovery.probe.is_some_and(|(end, _)| end == first.end) {
+            acknowledged.is_of_probe = true;
+        }
+        let segments = length.div_ceil(mss).max(1);
+        self.duplicates += segments;
+        // More than was sent again was not this sender's doing.
+        if self.duplicates > self.counts.retransmissions {
+            return false;
+        }
+        if self.recovery.reordering_seen > 0 && !acknowledged.is_of_probe {
+            self.recovery.rack.duplicate_seen = true;
+        }
+        acknowledged.reports_duplicate = true;
+        acknowledged.delivered += segments;
+        if let Some(from) = self.recovery.undo_from
+            && self.recovery.undo_left > 0
+            && first.end <= acknowledged.before
+            && first.end > from
+        {
+            self.recovery.undo_left = (self.recovery.undo_left - segments as i64).max(0);
+        }
+        true
+    }
+
+    /// Marks the buffers of a block; those that it covers in part are split, at the borders of segments.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_sacktag_walk`, `tcp_match_skb_to_sack`.
+    fn mark_block(&mut self, block: Block, is_duplicate: bool, acknowledged: &mut Acknowledged) {
+        let mss = self.mss();
+        let mut place = self.buffers.place_of(block.start);
+        while let Some(id) = self.buffers.sent.get(place).copied() {
+            let buffer = self.buffers[id];
+            if buffer.seq >= block.end {
+                break;
+            }
+            if buffer.sacked && !is_duplicate {
+                place += 1;
+                continue;
+            }
+            let mut is_covered = block.start <= buffer.seq && buffer.end <= block.end;
+            if !is_covered && buffer.segments > 1 {
+                if block.start > buffer.seq {
+                    // What is before the block, in whole segments.
+                    let before = (block.start - buffer.seq).div_ceil(mss) * mss;
+                    if before < buffer.length() {
+                        self.buffers.split_sent(place, before);
+                    }
+                } else {
+                    let inside = (block.end - buffer.seq) / mss * mss;
+                    if inside == 0 {
+                        break;
+                    }
+                    self.buffers.split_sent(place, inside);
+                    is_covered = true;
+                }
+            }
+            if is_covered {
+                let joins = !buffer.retransmitted || buffer.lost;
+                self.mark(id, is_duplicate, acknowledged);
+                if joins && self.buffers.join_sacked(place) {
+                    self.buffers.join_sacked(place);
+                    continue;
+                }
+            }
+            place += 1;
+        }
+    }
+
+    /// The receiver has a buffer, behind a hole.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_sacktag_one`.
+    fn mark(&mut self, id: Id, is_duplicate: bool, acknowledged: &mut Acknowledged) {
+        let buffer = self.buffers[id];
+        let segments = buffer.segments;
+        let was_sent_again = buffer.retransmitted || buffer.ever_retransmitted;
+        if is_duplicate && was_sent_again {
+            if let Some(from) = self.recovery.undo_from
+                && self.recovery.undo_left > 0
+                && buffer.end > from
+            {
+                self.recovery.undo_left = (self.recovery.undo_left - i64::from(segments)).max(0);
+            }
+            if buffer.sacked {
+                acknowledged.late_from = acknowledged.late_from.min(buffer.seq);
+            }
+        }
+        if !buffer.sacked {
+            self.advance_rack(&buffer, self.clock.us());
+            if buffer.retransmitted {
+                // One that is not taken for lost is believed to be in flight still.
+                if buffer.lost {
+                    self.buffers[id].lost = false;
+                    self.buffers[id].retransmitted = false;
+                    self.buffers.lost -= segments;
+                    self.buffers.retransmitted -= segments;
+                }
+            } else {
+                if !was_sent_again {
+                    if buffer.seq < self.highest_sacked() {
+                        acknowledged.late_from = acknowledged.late_from.min(buffer.seq);
+                    }
+                    acknowledged.original |= buffer.end <= self.recovery.end;
+                    let sent = buffer.sent.us();
+                    let first = acknowledged.reported.map_or(sent, |(first, _)| first);
+                    acknowledged.reported = Some((first, sent));
+                }
+                if buffer.lost {
+                    self.buffers[id].lost = false;
+                    self.buffers.lost -= segments;
+                }
+            }
+            let highest = self.highest_sacked().max(buffer.end);
+            self.buffers[id].sacked = true;
+            self.buffers.sacked += segments;
+            self.buffers.highest_sacked = highest;
+            self.buffers.unlink(id);
+            acknowledged.sacked = true;
+            acknowledged.delivered += u64::from(segments);
+        }
+        if is_duplicate && self.buffers[id].retransmitted {
+            self.buffers[id].retransmitted = false;
+            self.buffers.retransmitted -= segments;
+        }
+    }
+
+    /// Releases what is acknowledged in order, and takes the round-trip time from it.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_clean_rtx_queue`, `tcp_ack_update_rtt`.
+    fn release(&mut self, acknowledged: &mut Acknowledged, highest_before: u64, context: &mut Context<'_>) {
+        let now = context.now.us();
+        let mut late_from = self.next;
+        let mut sent: Option<(u64, u64)> = None;
+        while let Some(id) = self.buffers.sent.front().copied() {
+            let buffer = self.buffers[id];
+            let is_whole = buffer.end <= self.unacknowledged;
+            let segments = match is_whole {
+                true => buffer.segments,
+                false => (self.unacknowledged.saturating_sub(buffer.seq) / self.mss()) as u32,
+            };
+            if segments == 0 || (!is_whole && buffer.segments == 1) {
+                break;
+            }
+            if buffer.retransmitted || buffer.ever_retransmitted {
+                if buffer.retransmitted {
+                    self.buffers.retransmitted -= segments;
+                }
+                acknowledged.retransmitted = true;
+            } else if !buffer.sacked {
+                let at = buffer.sent.us();
+                sent = Some((sent.map_or(at, |(first, _)| first), at));
+                late_from = late_from.min(buffer.seq);
+                acknowledged.original |= buffer.end <= self.recovery.end;
+            }
+            if buffer.sacked {
+                self.buffers.sacked -= segments;
+            } else {
+                acknowledged.delivered += u64::from(segments);
+                self.advance_rack(&buffer, now);
+            }
+            if buffer.lost {
+                self.buffers.lost -= segments;
+            }
+            self.buffers.out -= segments;
+            acknowledged.segments += segments;
+            if !is_whole {
+                self.buffers.trim_first(segments);
+                break;
+            }
+            self.buffers.free_first();
+        }
+        acknowledged.reneged = self.buffers.sent.front().is_some_and(|first| self.buffers[*first].sacked);
+        self.delivered += acknowledged.delivered;
+        let in_order = sent.filter(|_| !acknowledged.retransmitted);
+        self.measure(in_order, acknowledged, context);
+        if acknowledged.segments > 0 {
+            acknowledged.sets_timer = true;
+            if late_from < highest_before {
+                self.note_reordering(late_from);
+            }
+        }
+    }
+
+    /// Takes the round-trip time of what is acknowledged: `in_order` is when the first and the last segment were sent, in us.
+    fn measure(
+        &mut self,
+        in_order: Option<(u64, u64)>,
+        acknowledged: &mut Acknowledged,
+        context: &mut Context<'_>,
+    ) {
+        let now = context.now.us();
+        let reported = acknowledged.reported;
+        let mut last = reported.or(in_order).map(|(_, last)| now - last);
+        let mut sample = in_order.or(reported).map(|(first, _)| now - first);
+        if sample.is_none() && acknowledged.segments > 0 && acknowledged.echo > 0 {
+            // By timestamps, in whole ms.
+            sample = Some(context.now.ticks().saturating_sub(acknowledged.echo).max(1) * 1_000);
+            last = sample;
+        }
+        if let Some(sample) = sample {
+            let least = last.filter(|last| *last > 0).unwrap_or(1_000);
+            self.round_trip.sample_least(least, context.now.ticks());
+            self.round_trip.sample(sample, self.unacknowledged, self.next);
+        }
+        if acknowledged.segments == 0
+            && let (Some(oldest), Some((first, _))) = (self.buffers.sent.front(), reported)
+        {
+            // Only if it was sent after the oldest: otherwise the timeout could go on for ever.
+            acknowledged.sets_timer |= first < self.buffers[*oldest].sent.us();
+        }
+        let connection = self.connection(context);
+        self.algorithm.round_trip(last, &mut self.congestion, &connection);
+    }
+
+    /// The reordering window, in us.
+    ///
+    /// # Source
+    /// RFC 8985, Section 6.2; Linux `net/ipv4/tcp_recovery.c`, `tcp_rack_reo_wnd`.
+    fn reordering_window(&self) -> u64 {
+        let recovery = &self.recovery;
+        if recovery.reordering_seen == 0
+            && (recovery.state >= State::Recovery || self.buffers.sacked >= recovery.reordering)
+        {
+            return 0;
+        }
+        let least = self.round_trip.least().unwrap_or(u32::MAX.into());
+        ((least >> 2) * recovery.rack.steps).min(self.round_trip.smoothed >> 3)
+    }
+
+    /// Finds what is lost by the time of sending; how long others may still be out of order, in us.
+    ///
+    /// # Source
+    /// RFC 8985, Section 6.2; Linux `net/ipv4/tcp_recovery.c`, `tcp_rack_detect_loss`.
+    fn detect_losses(&mut self, context: &Context<'_>) -> Option<u64> {
+        let window = self.reordering_window();
+        let limit = self.recovery.rack.rtt + window;
+        let mut longest = None;
+        let mut next = self.buffers.oldest();
+        while let Some(id) = next {
+            next = self.buffers.newer(id);
+            let buffer = self.buffers[id];
+            if buffer.lost && !buffer.retransmitted {
+                continue;
+            }
+            if self.recovery.rack.sent <= (buffer.sent.us(), buffer.end) {
+                break;
+            }
+            let age = context.now.us() - buffer.sent.us();
+            if age >= limit {
+                self.buffers.mark_lost(id);
+                self.buffers.unlink(id);
+            } else {
+                longest = longest.max(Some(limit - age));
+            }
+        }
+        longest
+    }
+
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_identify_packet_loss`; `tcp_recovery.c`, `tcp_rack_mark_lost`.
+    pub(super) fn find_losses(&mut self, acknowledged: &mut Acknowledged, context: &mut Context<'_>) {
+        if self.buffers.sent.is_empty() || !std::mem::replace(&mut self.recovery.rack.advanced, false) {
+            return;
+        }
+        let retransmitted = self.buffers.retransmitted;
+        if let Some(longest) = self.detect_losses(context) {
+            self.expect_reordering(longest, context);
+            acknowledged.sets_timer = false;
+        }
+        acknowledged.lost_retransmission |= retransmitted > self.buffers.retransmitted;
+    }
+
+    /// What could have been out of order is lost now.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_recovery.c`, `tcp_rack_reo_timeout`.
+    pub(super) fn reordering_timeout(&mut self, context: &mut Context<'_>) {
+        let (in_flight, lost) = (self.buffers.in_flight(), self.buffers.ever_lost);
+        self.detect_losses(context);
+        if in_flight != self.buffers.in_flight() {
+            if self.recovery.state != State::Recovery {
+                self.enter_recovery();
+                self.reduce(1, self.buffers.ever_lost - lost, false);
+            }
+            self.retransmit_lost(context);
+        }
+        if !self.waits_for_timeout() {
+            self.rearm(context);
+        }
+    }
+
+    /// The reordering window grows where retransmissions were needless, once per round trip.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_recovery.c`, `tcp_rack_update_reo_wnd`.
+    fn adapt_reordering_window(&mut self) {
+        let delivered = self.delivered;
+        let rack = &mut self.recovery.rack;
+        if std::mem::replace(&mut rack.duplicate_seen, false) {
+            rack.steps = (rack.steps + 1).min(0xff);
+            rack.changed_at = delivered;
+            rack.persist = super::recovery::PERSIST;
+        } else if rack.persist == 0 {
+            rack.steps = 1;
+        }
+    }
+}

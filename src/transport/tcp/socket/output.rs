@@ -1,0 +1,433 @@
+//! What is sent when: bursts, their size and deferral, and segments without data.
+
+use super::process::LARGEST_BURST;
+use super::recovery::State;
+use super::retransmission::Pending;
+use super::{Context, Phase, Socket};
+use crate::packet::Packet;
+use crate::transport::congestion::CongestionWindow;
+use crate::transport::segment::{Flags, Outgoing, Segment};
+use crate::transport::tcp::TIMESTAMPS;
+use crate::transport::tcp::buffers::{Buffer, Id};
+
+/// Headers below TCP's options: Ethernet, IPv4, TCP.
+const HEADERS: u64 = 14 + 20 + 20;
+
+/// Options of a SYN: segment size, SACK permitted, timestamps, window scale.
+const SYN_OPTIONS: u64 = 20;
+
+/// The IP protocol number of TCP.
+const TCP: u8 = 6;
+
+/// The time to live of a Linux host.
+const TTL: u8 = 64;
+
+/// A burst is sent at most this long after the one before, in ns, to wait for more of the window.
+const DEFERRAL: u64 = 1_000_000;
+
+/// What lets a burst go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Push {
+    /// The window has room.
+    Pending,
+    /// The process has filled a buffer: one burst.
+    One,
+    /// A probe for a loss: one segment beyond the window.
+    Probe,
+}
+
+/// Why a burst waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deferral {
+    No,
+    /// For the congestion window.
+    Congestion,
+    /// For the receiver's window.
+    Receiver,
+}
+
+impl Socket {
+    /// Hands a segment to the host.
+    pub(super) fn emit(&mut self, segment: Segment, context: &mut Context<'_>) {
+        let blocks = segment.sack.as_slice().len() as u64;
+        let options = match (segment.flags.has(Flags::SYN), blocks) {
+            (true, _) => SYN_OPTIONS,
+            (false, 0) => TIMESTAMPS.into(),
+            (false, _) => u64::from(TIMESTAMPS) + 4 + 8 * blocks,
+        };
+        let length = (HEADERS + options + segment.payload()) as u32;
+        let packet = Packet { length, trp: TCP, ttl: TTL, ..Packet::default() };
+        context.out.packets.push(Outgoing { flow: self.number, packet, segment });
+    }
+
+    /// The window as it can be announced now.
+    pub(super) fn select_window(&mut self) -> u32 {
+        let (window, is_short) = self.receive_window.select(self.reassembly.memory, self.acks.segment);
+        if is_short {
+            self.acks.quick = 0;
+        }
+        window
+    }
+
+    /// The fields of a segment that acknowledges, which is then done.
+    fn acknowledging(&mut self) -> Segment {
+        let selected = self.select_window();
+        let next = self.reassembly.next;
+        let window = self.receive_window.announce(selected, next);
+        self.latest_sending = self.latest_sending.max(self.clock);
+        let segment = Segment {
+            to: self.peer,
+            from: self.number,
+            flags: Flags::ACK,
+            pieces: 1,
+            ack: next,
+            window,
+            timestamp: self.latest_sending.ticks(),
+            echo: self.recent,
+            sack: self.reassembly.sack(),
+            ..Segment::default()
+        };
+        self.compressed.cancel();
+        self.acks.sent();
+        segment
+    }
+
+    /// Sends a segment without data.
+    pub(super) fn send_ack(&mut self, context: &mut Context<'_>) {
+        self.send_empty(self.next, context);
+    }
+
+    /// Sends a segment without data, with this sequence number.
+    pub(super) fn send_empty(&mut self, seq: u64, context: &mut Context<'_>) {
+        let segment = self.acknowledging();
+        self.emit(Segment { seq, end: seq, ..segment }, context);
+    }
+
+    /// Sends a buffer as a burst of segments.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_output.c`, `__tcp_transmit_skb`.
+    pub(super) fn transmit(&mut self, id: Id, context: &mut Context<'_>) {
+        self.clock = context.now;
+        self.buffers[id].sent = context.now;
+        if self.buffers[id].length() > 0 {
+            if self.buffers.in_flight() == 0 {
+                let connection = self.connection(context);
+                self.algorithm.resumed(&connection);
+            }
+            self.last_sent = context.now.ticks();
+        }
+        let Buffer { seq, end, segments, push, fin, .. } = self.buffers[id];
+        let mss = self.mss();
+        let data_end = end - u64::from(fin);
+        let header = self.acknowledging();
+        let mut start = seq;
+        loop {
+            let stop = data_end.min(start + mss);
+            let is_last = stop == data_end;
+            let pieces = self.pieces_of(start, stop);
+            let segment = Segment {
+                flags: header
+                    .flags
+                    .with(Flags::PSH, is_last && (push || segments > 1))
+                    .with(Flags::FIN, is_last && fin),
+                pieces,
+                seq: start,
+                end: stop + u64::from(is_last && fin),
+                ..header
+            };
+            self.emit(segment, context);
+            start = stop;
+            if is_last {
+                break;
+            }
+        }
+        self.buffers.touch(id);
+    }
+
+    /// Sends what may be sent, and sees to it that a closed window is probed.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_output.c`, `__tcp_push_pending_frames`.
+    pub(super) fn send_pending(&mut self, context: &mut Context<'_>) {
+        if self.phase != Phase::Open || self.buffers.unsent.is_empty() {
+            return;
+        }
+        self.send_new(Push::Pending, context);
+        if self.buffers.out == 0 && !self.buffers.unsent.is_empty() {
+            self.expect_window(context);
+        }
+    }
+
+    /// Sends the buffer that the process has just filled.
+    pub(super) fn send_one(&mut self, context: &mut Context<'_>) {
+        if self.phase == Phase::Open {
+            self.send_new(Push::One, context);
+        }
+    }
+
+    /// Sends a segment of new data to probe for a loss; whether one was sent.
+    pub(super) fn send_probe(&mut self, context: &mut Context<'_>) -> bool {
+        let out = self.buffers.out;
+        self.send_new(Push::Probe, context);
+        self.buffers.out > out
+    }
+
+    /// Sends what fits the peer's window of a buffer whose first segment does not fit it, to probe for more.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_output.c`, `tcp_write_wakeup`.
+    pub(super) fn send_into_window(&mut self, id: Id, context: &mut Context<'_>) {
+        let buffer = self.buffers[id];
+        let room = self.window_end() - buffer.seq;
+        self.pushed = self.pushed.max(buffer.end);
+        if room < buffer.end - buffer.seq || buffer.length() > self.mss() {
+            self.buffers.split_unsent(room.min(self.mss()));
+        }
+        self.buffers[id].push = true;
+        self.transmit(id, context);
+        self.account_sent(id, context);
+    }
+
+    /// Segments of a burst: what a millisecond's worth of the pacing rate holds, and more where the round trip is short.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_output.c`, `tcp_tso_autosize`.
+    pub(super) fn burst(&self) -> u64 {
+        let mut bytes = self.pacing_rate >> 10;
+        let shift = self.round_trip.least().unwrap_or(u64::MAX) >> 9;
+        if shift < 32 {
+            bytes += LARGEST_BURST >> shift;
+        }
+        (bytes.min(LARGEST_BURST) / self.mss()).max(2)
+    }
+
+    /// Whether the first unsent buffer fits the peer's window, with its first segment at least.
+    pub(super) fn fits_window(&self, buffer: &Buffer) -> bool {
+        let mss = self.mss();
+        let end = if buffer.length() > mss { buffer.seq + mss } else { buffer.end };
+        end <= self.window_end()
+    }
+
+    /// Whether Nagle's rule, as Minshall has it, holds back a segment that is not full.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_output.c`, `tcp_nagle_check`, `tcp_minshall_check`.
+    fn holds_back_small(&self) -> bool {
+        self.buffers.out > 0 && self.small > self.unacknowledged && self.small <= self.next
+    }
+
+    /// Whether a burst waits for a larger window.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_output.c`, `tcp_tso_should_defer`.
+    fn defers(&self, buffer: &Buffer, is_last: bool, burst: u64, context: &Context<'_>) -> Deferral {
+        let mss = self.mss();
+        if self.recovery.state >= State::Recovery || context.now.ns() > self.latest_sending.ns() + DEFERRAL {
+            return Deferral::No;
+        }
+        let peer = self.window_end().saturating_sub(buffer.seq);
+        let congestion = u64::from(self.congestion.size.saturating_sub(self.buffers.in_flight())) * mss;
+        let limit = peer.min(congestion);
+        let length = buffer.length();
+        if limit >= burst * mss || (!is_last && limit >= length) {
+            return Deferral::No;
+        }
+        // A third of the window is worth a burst (tcp_tso_win_divisor).
+        if limit >= self.window.min(u64::from(self.congestion.size) * mss) / 3 {
+            return Deferral::No;
+        }
+        let Some(oldest) = self.buffers.sent.front() else { return Deferral::No };
+        // An acknowledgement should come within half a round trip, or a millisecond.
+        let smoothed = 125 * self.round_trip.smoothed;
+        let expected = self.buffers[*oldest].sent.ns() + smoothed;
+        if expected > context.now.ns() + (smoothed >> 1).min(DEFERRAL) {
+            return Deferral::No;
+        }
+        if congestion < peer {
+            if congestion <= length {
+                return Deferral::Congestion;
+            }
+        } else if peer <= length {
+            return Deferral::Receiver;
+        }
+        if buffer.fin { Deferral::No } else { Deferral::Receiver }
+    }
+
+    /// Sends new data while both windows have room.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_output.c`, `tcp_write_xmit`.
+    fn send_new(&mut self, push: Push, context: &mut Context<'_>) {
+        let mss = self.mss();
+        let burst = self.burst();
+        let (mut sent, mut is_limited) = (0, false);
+        while let Some(id) = self.buffers.unsent.front().copied() {
+            let buffer = self.buffers[id];
+            let is_last = self.buffers.unsent.len() == 1;
+            let Some(quota) = self.quota(&buffer).or((push == Push::Probe).then_some(1)) else { break };
+            if !self.fits_window(&buffer) {
+                break;
+            }
+            if buffer.segments == 1 {
+                let is_small = buffer.length() < mss && !buffer.fin && is_last;
+                if is_small && push == Push::Pending && self.holds_back_small() {
+                    break;
+                }
+            } else if push == Push::Pending {
+                let deferral = self.defers(&buffer, is_last, burst, context);
+                is_limited |= deferral == Deferral::Congestion;
+                if deferral != Deferral::No {
+                    break;
+                }
+            }
+            let most = match buffer.segments {
+                1 => mss,
+                _ => self.split_point(&buffer, is_last, quota.min(burst) * mss, push),
+            };
+            if buffer.length() > most {
+                self.buffers.split_unsent(most);
+            }
+            self.transmit(id, context);
+            sent += self.account_sent(id, context);
+            if push != Push::Pending {
+                break;
+            }
+        }
+        is_limited |= self.buffers.in_flight() >= self.congestion.size;
+        if sent > 0 || is_limited {
+            self.note_usage(is_limited, context);
+        }
+        if sent > 0 {
+            self.recovery.note_sent(sent);
+            if push != Push::Probe {
+                self.schedule_probe(false, context);
+            }
+        }
+    }
+
+    /// Segments that the congestion window allows now; none where it allows nothing.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_output.c`, `tcp_cwnd_test`.
+    fn quota(&self, buffer: &Buffer) -> Option<u64> {
+        if buffer.fin && buffer.segments == 1 {
+            return Some(1);
+        }
+        let window = self.congestion.size;
+        let room = window.checked_sub(self.buffers.in_flight()).filter(|room| *room > 0)?;
+        Some((window >> 1).max(1).min(room).into())
+    }
+
+    /// Bytes of a burst.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_output.c`, `tcp_mss_split_point`.
+    fn split_point(&self, buffer: &Buffer, is_last: bool, most: u64, push: Push) -> u64 {
+        let window = self.window_end() - buffer.seq;
+        if most <= window && !is_last {
+            return most;
+        }
+        let needed = buffer.length().min(window);
+        if most <= needed {
+            return most;
+        }
+        let partial = needed % self.mss();
+        let holds_back = partial > 0 && push == Push::Pending && self.holds_back_small();
+        if holds_back { needed - partial } else { needed }
+    }
+
+    /// The first unsent buffer has been sent; its segments.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_output.c`, `tcp_event_new_data_sent`.
+    fn account_sent(&mut self, id: Id, context: &mut Context<'_>) -> u32 {
+        let Buffer { end, segments, .. } = self.buffers[id];
+        let length = self.buffers[id].length();
+        self.next = end;
+        let before = self.buffers.out;
+        self.buffers.advance();
+        if before == 0 || self.retransmission.pending == Some(Pending::Probe) {
+            self.rearm(context);
+        }
+        self.check_space(context);
+        if length < u64::from(segments) * self.mss() {
+            self.small = end;
+        }
+        segments
+    }
+
+    /// Notes how far the congestion window is used.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_output.c`, `tcp_cwnd_validate`, `tcp_cwnd_application_limited`.
+    fn note_usage(&mut self, is_limited: bool, context: &Context<'_>) {
+        let (out, now) = (self.buffers.out, context.now.ticks());
+        let usage = &mut self.usage;
+        if self.unacknowledged >= usage.end || is_limited || (!usage.is_limited && out > usage.most_out) {
+            usage.is_limited = is_limited;
+            usage.most_out = out;
+            usage.end = self.next;
+        }
+        if self.is_window_limited() {
+            self.usage.used = 0;
+            self.usage.stamp = now;
+            return;
+        }
+        self.usage.used = self.usage.used.max(out);
+        if now - self.usage.stamp < self.round_trip.timeout {
+            return;
+        }
+        if self.recovery.state == State::Open && !self.waits_for_room {
+            let used = self.usage.used.max(self.parameters.initial_window);
+            if used < self.congestion.size {
+                self.congestion.threshold = self.present_threshold();
+                self.congestion.size = (self.congestion.size + used) >> 1;
+            }
+            self.usage.used = 0;
+        }
+        self.usage.stamp = now;
+    }
+
+    /// Whether the congestion window is what limits the sender.
+    ///
+    /// # Source
+    /// Linux `include/net/tcp.h`, `tcp_is_cwnd_limited`.
+    pub(super) fn is_window_limited(&self) -> bool {
+        let congestion = &self.congestion;
+        self.usage.is_limited || (congestion.is_in_slow_start() && congestion.size < 2 * self.usage.most_out)
+    }
+
+    /// Nothing was sent for longer than the retransmission timeout: the window of before is not valid any more.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_output.c`, `tcp_cwnd_restart`; RFC 2861.
+    pub(super) fn restart_after_idle(&mut self, context: &Context<'_>) {
+        let (now, timeout) = (context.now.ticks(), self.round_trip.timeout);
+        if self.buffers.out > 0 || self.last_sent == 0 || now - self.last_sent <= timeout {
+            return;
+        }
+        let mut idle = now - self.last_sent;
+        self.congestion.threshold = self.present_threshold();
+        let restart = self.parameters.initial_window.min(self.congestion.size);
+        let mut window = self.congestion.size;
+        while idle > timeout && window > restart {
+            idle -= timeout;
+            window >>= 1;
+        }
+        self.congestion.size = window.max(restart);
+        self.usage.stamp = now;
+        self.usage.used = 0;
+    }
+
+    /// The pacing rate: twice what the window sends in slow start, 1.2 times later.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_update_pacing_rate`.
+    pub(super) fn update_pacing_rate(&mut self) {
+        let CongestionWindow { size, threshold, .. } = self.congestion;
+        let percent = if size < threshold / 2 { 200 } else { 120 };
+        let rate = self.mss() * 80_000 * percent * u64::from(size.max(self.buffers.out));
+        self.pacing_rate = rate / self.round_trip.smoothed.max(1);
+    }
+}

@@ -1,0 +1,533 @@
+//! States of loss recovery: how they are entered and left, and how far the congestion window may be used meanwhile.
+
+use super::acknowledged::Acknowledged;
+use super::{Context, Socket};
+
+/// The state of a sender's congestion control (`tcp_ca_state`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) enum State {
+    /// Nothing is wrong.
+    #[default]
+    Open,
+    /// Segments are out of order, or lost.
+    Disorder,
+    /// The window is reduced without a loss to repair.
+    Reduced,
+    /// Losses are repaired.
+    Recovery,
+    /// The retransmission timeout has passed.
+    Loss,
+}
+
+/// What recovery remembers.
+#[derive(Debug)]
+pub(super) struct Recovery {
+    pub state: State,
+    /// The state ends when this is acknowledged.
+    pub end: u64,
+    /// A reduction that may turn out wrong: what was acknowledged when it was made.
+    pub undo_from: Option<u64>,
+    /// Retransmissions that have not turned out to be needless; -1 before the first.
+    pub undo_left: i64,
+    /// The window before the reduction.
+    window_before: u32,
+    /// The threshold before the reduction; 0 where it may not be undone.
+    threshold_before: u32,
+    /// Segments delivered, and sent, since the reduction began (PRR).
+    delivered: u32,
+    sent: u32,
+    /// The tick of the first retransmission; 0 where there is none.
+    pub first_retransmission: u64,
+    /// After a timeout: it may turn out needless (F-RTO).
+    suspects_timeout: bool,
+    /// Timeouts since the last advance.
+    pub timeouts: u32,
+    /// How far segments may be out of order, in segments.
+    pub reordering: u32,
+    /// How often segments were seen out of order.
+    pub reordering_seen: u32,
+    /// What a loss probe sent goes up to, and whether it was a retransmission.
+    pub probe: Option<(u64, bool)>,
+    pub rack: Rack,
+    /// The process closed before the peer did.
+    pub closed_first: bool,
+}
+
+/// What RACK remembers.
+#[derive(Debug)]
+pub(super) struct Rack {
+    /// When the segment that was sent last, of those delivered, was sent, in us; and its end.
+    pub sent: (u64, u64),
+    /// Its round-trip time, in us.
+    pub rtt: u64,
+    /// It has changed since losses were looked for.
+    pub advanced: bool,
+    /// A needless retransmission was reported.
+    pub duplicate_seen: bool,
+    /// The reordering window, in quarters of the least round-trip time.
+    pub steps: u64,
+    /// Recoveries that the reordering window is kept for.
+    pub persist: u32,
+    /// Segments delivered when it was changed last.
+    pub changed_at: u64,
+}
+
+/// Segments that may be out of order before that means loss (`tcp_reordering`).
+pub(super) const REORDERING: u32 = 3;
+/// The most (`tcp_max_reordering`).
+const MOST_REORDERING: u64 = 300;
+/// Recoveries that a larger reordering window is kept for (`TCP_RACK_RECOVERY_THRESH`).
+pub(super) const PERSIST: u32 = 16;
+
+impl Default for Recovery {
+    fn default() -> Self {
+        Recovery {
+            state: State::Open,
+            end: 0,
+            undo_from: None,
+            undo_left: 0,
+            window_before: 0,
+            threshold_before: 0,
+            delivered: 0,
+            sent: 0,
+            first_retransmission: 0,
+            suspects_timeout: false,
+            timeouts: 0,
+            reordering: REORDERING,
+            reordering_seen: 0,
+            probe: None,
+            rack: Rack {
+                sent: (0, 0),
+                rtt: 0,
+                advanced: false,
+                duplicate_seen: false,
+                steps: 1,
+                persist: 0,
+                changed_at: 0,
+            },
+            closed_first: false,
+        }
+    }
+}
+
+impl Recovery {
+    /// Whether the window is being reduced.
+    pub fn reduces(&self) -> bool {
+        matches!(self.state, State::Reduced | State::Recovery)
+    }
+
+    /// Segments were sent.
+    pub fn note_sent(&mut self, segments: u32) {
+        if self.reduces() {
+            self.sent += segments;
+        }
+    }
+}
+
+/// What is to be sent once the window is up to date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repair {
+    Nothing,
+    /// New data, to see whether the timeout was needless.
+    New,
+    /// What is lost.
+    Lost,
+}
+
+impl Socket {
+    /// The threshold that an undone reduction goes back to.
+    ///
+    /// # Source
+    /// Linux `include/net/tcp.h`, `tcp_current_ssthresh`.
+    pub(super) fn present_threshold(&self) -> u32 {
+        let size = self.congestion.size;
+        match self.recovery.reduces() {
+            true => self.congestion.threshold,
+            false => self.congestion.threshold.max((size >> 1) + (size >> 2)),
+        }
+    }
+
+    fn remember_for_undo(&mut self) {
+        self.recovery.undo_from = Some(self.unacknowledged);
+        let out = self.buffers.retransmitted;
+        self.recovery.undo_left = if out > 0 { out.into() } else { -1 };
+    }
+
+    /// The reduction of the window begins.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_init_cwnd_reduction`.
+    fn begin_reduction(&mut self) {
+        let recovery = &mut self.recovery;
+        recovery.end = self.next;
+        recovery.probe = None;
+        recovery.window_before = self.congestion.size;
+        recovery.delivered = 0;
+        recovery.sent = 0;
+        self.congestion.counted = 0;
+        self.congestion.threshold = self.algorithm.threshold(&self.congestion);
+    }
+
+    /// The reduction is complete.
+    fn end_reduction(&mut self, context: &Context<'_>) {
+        if self.recovery.state == State::Reduced || self.recovery.undo_from.is_some() {
+            self.congestion.size = self.congestion.threshold;
+            self.usage.stamp = context.now.ticks();
+        }
+    }
+
+    /// Losses are to be repaired.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_enter_recovery`.
+    pub(super) fn enter_recovery(&mut self) {
+        if !self.any_retransmission() {
+            self.recovery.first_retransmission = 0;
+        }
+        self.recovery.threshold_before = 0;
+        self.remember_for_undo();
+        if !self.recovery.reduces() {
+            self.recovery.threshold_before = self.present_threshold();
+            self.begin_reduction();
+        }
+        self.recovery.state = State::Recovery;
+    }
+
+    /// The retransmission timeout has passed: what is older than a round trip is lost.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_enter_loss`, `tcp_timeout_mark_lost`.
+    pub(super) fn enter_loss(&mut self, context: &mut Context<'_>) {
+        let is_new = self.recovery.state < State::Recovery;
+        self.mark_timed_out(context);
+        let recovery = &self.recovery;
+        if recovery.state <= State::Disorder
+            || recovery.end <= self.unacknowledged
+            || (recovery.state == State::Loss && recovery.timeouts == 0)
+        {
+            self.recovery.threshold_before = self.present_threshold();
+            self.recovery.window_before = self.congestion.size;
+            self.congestion.threshold = self.algorithm.threshold(&self.congestion);
+            self.remember_for_undo();
+        }
+        self.congestion.size = self.buffers.in_flight() + 1;
+        self.congestion.counted = 0;
+        self.usage.stamp = context.now.ticks();
+        let recovery = &mut self.recovery;
+        if recovery.state <= State::Disorder && self.buffers.sacked >= REORDERING {
+            recovery.reordering = recovery.reordering.min(REORDERING);
+        }
+        recovery.state = State::Loss;
+        recovery.end = self.next;
+        recovery.probe = None;
+        recovery.suspects_timeout = is_new || recovery.timeouts > 0;
+        recovery.timeouts += 1;
+        let connection = self.connection(context);
+        self.algorithm.timed_out(&connection);
+    }
+
+    /// Marks what is lost by a timeout: the first buffer, and all that is older than RACK's round trip. Where the receiver has taken back
+    /// what it had, everything.
+    fn mark_timed_out(&mut self, context: &Context<'_>) {
+        let Some(first) = self.buffers.sent.front().copied() else { return };
+        let reneged = self.buffers[first].sacked;
+        if reneged {
+            for place in 0..self.buffers.sent.len() {
+                let id = self.buffers.sent[place];
+                self.buffers[id].sacked = false;
+            }
+            self.buffers.sacked = 0;
+        }
+        for place in 0..self.buffers.sent.len() {
+            let id = self.buffers.sent[place];
+            let age = context.now.us() - self.buffers[id].sent.us();
+            if reneged || place == 0 || age >= self.recovery.rack.rtt {
+                self.buffers.mark_lost(id);
+            }
+        }
+    }
+
+    /// Whether anything was sent again that is not acknowledged.
+    pub(super) fn any_retransmission(&self) -> bool {
+        let first = self.buffers.sent.front();
+        self.buffers.retransmitted > 0 || first.is_some_and(|first| self.buffers[*first].ever_retransmitted)
+    }
+
+    /// An acknowledgement that needs a closer look: changes the state, and says what is to be repaired.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_fastretrans_alert`.
+    pub(super) fn alert(&mut self, acknowledged: &mut Acknowledged, context: &mut Context<'_>) -> Repair {
+        if acknowledged.reneged && acknowledged.advanced {
+            self.expect_reneging(context);
+            acknowledged.sets_timer = false;
+            return Repair::Nothing;
+        }
+        match self.recovery.state {
+            State::Open => self.recovery.first_retransmission = 0,
+            _ if self.unacknowledged < self.recovery.end => {}
+            State::Reduced if self.unacknowledged != self.recovery.end => {
+                self.end_reduction(context);
+                self.recovery.state = State::Open;
+            }
+            State::Recovery => {
+                self.try_undo_recovery(acknowledged, context);
+                self.end_reduction(context);
+            }
+            _ => {}
+        }
+        let mut repair = Repair::Nothing;
+        match self.recovery.state {
+            State::Recovery => {
+                if acknowledged.advanced && self.try_undo_partial(acknowledged, context) {
+                    return Repair::Nothing;
+                }
+                if self.try_undo_duplicate(context) {
+                    self.try_to_open();
+                }
+                self.find_losses(acknowledged, context);
+                if self.recovery.state != State::Recovery {
+                    if self.buffers.lost == 0 {
+                        return Repair::Nothing;
+                    }
+                    self.enter_recovery();
+                }
+                return Repair::Lost;
+            }
+            State::Loss => {
+                repair = self.process_loss(acknowledged, context);
+                self.find_losses(acknowledged, context);
+                if self.recovery.state != State::Open && !acknowledged.lost_retransmission {
+                    return repair;
+                }
+            }
+            State::Open | State::Disorder | State::Reduced => {}
+        }
+        if self.recovery.state <= State::Disorder {
+            self.try_undo_duplicate(context);
+        }
+        self.find_losses(acknowledged, context);
+        if self.buffers.lost == 0 {
+            self.try_to_open();
+            return repair;
+        }
+        self.enter_recovery();
+        Repair::Lost
+    }
+
+    /// Open, or what speaks against it.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_try_to_open`.
+    fn try_to_open(&mut self) {
+        if !self.any_retransmission() {
+            self.recovery.first_retransmission = 0;
+        }
+        if self.recovery.state != State::Reduced {
+            self.try_keep_open();
+        }
+    }
+
+    fn try_keep_open(&mut self) {
+        let is_left_out = self.buffers.sacked + self.buffers.lost > 0;
+        let state = if is_left_out || self.any_retransmission() { State::Disorder } else { State::Open };
+        if self.recovery.state != state {
+            self.recovery.state = state;
+            self.recovery.end = self.next;
+        }
+    }
+
+    /// Whether what was acknowledged had been sent before the first retransmission.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_packet_delayed`.
+    fn was_delayed(&self, acknowledged: &Acknowledged) -> bool {
+        match self.recovery.first_retransmission {
+            0 => true,
+            first => acknowledged.echo > 0 && acknowledged.echo < first,
+        }
+    }
+
+    fn may_undo(&self, acknowledged: &Acknowledged) -> bool {
+        let recovery = &self.recovery;
+        recovery.undo_from.is_some() && (recovery.undo_left == 0 || self.was_delayed(acknowledged))
+    }
+
+    /// Takes back the reduction of the window.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_undo_cwnd_reduction`.
+    fn undo(&mut self, unmarks: bool, context: &Context<'_>) {
+        if unmarks {
+            self.buffers.unmark_lost();
+        }
+        let before = self.recovery.threshold_before;
+        if before > 0 {
+            self.congestion.size = self.algorithm.undone(&self.congestion, self.recovery.window_before);
+            self.congestion.threshold = self.congestion.threshold.max(before);
+        }
+        self.usage.stamp = context.now.ticks();
+        self.recovery.undo_from = None;
+        self.recovery.rack.advanced = true;
+    }
+
+    /// # Source
+    /// `tcp_try_undo_recovery`.
+    fn try_undo_recovery(&mut self, acknowledged: &Acknowledged, context: &Context<'_>) {
+        if self.may_undo(acknowledged) {
+            self.undo(false, context);
+        } else {
+            self.recovery.rack.persist = self.recovery.rack.persist.saturating_sub(1);
+        }
+        self.recovery.state = State::Open;
+    }
+
+    /// # Source
+    /// `tcp_try_undo_dsack`.
+    fn try_undo_duplicate(&mut self, context: &Context<'_>) -> bool {
+        let all_were_needless = self.recovery.undo_from.is_some() && self.recovery.undo_left == 0;
+        if all_were_needless {
+            self.recovery.rack.persist = PERSIST.min(self.recovery.rack.persist + 1);
+            self.undo(false, context);
+        }
+        all_were_needless
+    }
+
+    /// Whether retransmissions are held back, since what was taken for lost was delayed.
+    ///
+    /// # Source
+    /// `tcp_try_undo_partial`.
+    fn try_undo_partial(&mut self, acknowledged: &Acknowledged, context: &Context<'_>) -> bool {
+        if self.recovery.undo_from.is_none() || !self.was_delayed(acknowledged) {
+            return false;
+        }
+        self.note_reordering(acknowledged.before);
+        if self.buffers.retransmitted > 0 {
+            return true;
+        }
+        if !self.any_retransmission() {
+            self.recovery.first_retransmission = 0;
+        }
+        self.undo(true, context);
+        self.try_keep_open();
+        false
+    }
+
+    /// # Source
+    /// `tcp_try_undo_loss`.
+    fn try_undo_loss(
+        &mut self,
+        is_spurious: bool,
+        acknowledged: &Acknowledged,
+        context: &Context<'_>,
+    ) -> bool {
+        let undoes = is_spurious || self.may_undo(acknowledged);
+        if undoes {
+            self.undo(true, context);
+            self.recovery.timeouts = 0;
+            self.recovery.state = State::Open;
+        }
+        undoes
+    }
+
+    /// After a timeout: it was needless, or repair goes on.
+    ///
+    /// # Source
+    /// RFC 5682; Linux `net/ipv4/tcp_input.c`, `tcp_process_loss`.
+    fn process_loss(&mut self, acknowledged: &Acknowledged, context: &Context<'_>) -> Repair {
+        let recovered = self.unacknowledged >= self.recovery.end;
+        if acknowledged.advanced && self.try_undo_loss(false, acknowledged, context) {
+            return Repair::Nothing;
+        }
+        if self.recovery.suspects_timeout {
+            if acknowledged.original && self.try_undo_loss(true, acknowledged, context) {
+                return Repair::Nothing;
+            }
+            if self.next > self.recovery.end {
+                if acknowledged.sacked || acknowledged.is_duplicate() {
+                    self.recovery.suspects_timeout = false;
+                }
+            } else if acknowledged.advanced && !recovered {
+                self.recovery.end = self.next;
+                if !self.buffers.unsent.is_empty() && self.window_end() > self.next {
+                    return Repair::New;
+                }
+                self.recovery.suspects_timeout = false;
+            }
+        }
+        if recovered {
+            self.try_undo_recovery(acknowledged, context);
+            return Repair::Nothing;
+        }
+        Repair::Lost
+    }
+
+    /// New data sent after a timeout did not go out: the timeout counts.
+    pub(super) fn believe_timeout(&mut self) {
+        self.recovery.suspects_timeout = false;
+    }
+
+    /// Segments are out of order by more than was known; `low` is the oldest of them.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_check_sack_reordering`.
+    pub(super) fn note_reordering(&mut self, low: u64) {
+        let highest = self.highest_sacked();
+        if low >= highest {
+            return;
+        }
+        let (distance, mss) = (highest - low, self.mss());
+        if distance > u64::from(self.recovery.reordering) * mss {
+            self.recovery.reordering = distance.div_ceil(mss).min(MOST_REORDERING) as u32;
+        }
+        self.recovery.reordering_seen += 1;
+    }
+
+    /// An acknowledgement of a loss probe: whether it shows a loss.
+    ///
+    /// # Source
+    /// RFC 8985, Section 7.4; Linux `net/ipv4/tcp_input.c`, `tcp_process_tlp_ack`.
+    pub(super) fn check_probe(&mut self, acknowledged: &Acknowledged, context: &Context<'_>) {
+        let Some((end, is_retransmission)) = self.recovery.probe else { return };
+        let ack = self.unacknowledged;
+        if ack < end || acknowledged.is_old {
+            return;
+        }
+        if !is_retransmission || acknowledged.is_of_probe {
+            self.recovery.probe = None;
+        } else if ack > end {
+            self.begin_reduction();
+            self.recovery.state = State::Reduced;
+            self.end_reduction(context);
+            self.try_keep_open();
+        } else if acknowledged.is_duplicate() && !acknowledged.sacked {
+            self.recovery.probe = None;
+        }
+    }
+
+    /// Proportional rate reduction: what may be sent while losses are repaired.
+    ///
+    /// # Source
+    /// RFC 6937; Linux `net/ipv4/tcp_input.c`, `tcp_cwnd_reduction`.
+    pub(super) fn reduce(&mut self, delivered: u32, lost: u64, advanced: bool) {
+        if delivered == 0 {
+            return;
+        }
+        let in_flight = i64::from(self.buffers.in_flight());
+        let threshold = i64::from(self.congestion.threshold);
+        let recovery = &mut self.recovery;
+        recovery.delivered += delivered;
+        let (all, before, sent) =
+            (i64::from(recovery.delivered), i64::from(recovery.window_before), i64::from(recovery.sent));
+        let room = threshold - in_flight;
+        let mut may_send = if room < 0 {
+            (threshold * all + before - 1) / before.max(1) - sent
+        } else {
+            let more = i64::from(advanced && lost == 0);
+            room.min((all - sent).max(delivered.into()) + more)
+        };
+        // The first retransmission goes whatever the window.
+        may_send = may_send.max(i64::from(sent == 0));
+        self.congestion.size = (in_flight + may_send).max(0) as u32;
+    }
+}

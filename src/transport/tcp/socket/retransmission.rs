@@ -1,0 +1,351 @@
+//! Retransmissions and their timer: timeout, loss probe, reordering timeout, window probe.
+
+use super::recovery::State;
+use super::{Context, Socket};
+use crate::transport::tcp::buffers::Id;
+use crate::transport::tcp::rtt::LONGEST_TIMEOUT;
+use crate::transport::timers::{Purpose, Timer};
+
+/// What the timer is set for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pending {
+    /// The retransmission timeout (RTO).
+    Timeout,
+    /// A probe for the loss of the last segments (TLP).
+    Probe,
+    /// Segments may only be out of order (RACK).
+    Reordering,
+    /// The peer's window is closed.
+    Window,
+}
+
+/// The timer.
+#[derive(Debug, Default)]
+pub(super) struct Retransmission {
+    /// What it is set for.
+    pub pending: Option<Pending>,
+    /// When, in ticks.
+    due: u64,
+    pub timer: Timer,
+    /// Window probes sent without an answer that opens it.
+    window_probes: u32,
+}
+
+/// What is added to a loss probe's and a reordering timeout's delay, in us (`TCP_TIMEOUT_MIN`).
+const LEAST_TIMEOUT: u64 = 2_000;
+/// What is added to a loss probe's delay where a single segment is in flight, in us: its acknowledgement may be delayed (`TCP_RTO_MIN`).
+const DELAYED_ACK: u64 = 200_000;
+/// The least delay of a window probe, in ticks (`TCP_RTO_MIN`).
+const LEAST_WINDOW_PROBE: u64 = 200;
+/// The most that a window probe's delay doubles (`tcp_retries2`).
+const MOST_DOUBLINGS: u32 = 15;
+
+impl Socket {
+    fn set_timer(&mut self, pending: Pending, delay: u64, context: &mut Context<'_>) {
+        let due = context.now.ticks() + delay.min(LONGEST_TIMEOUT);
+        self.retransmission.pending = Some(pending);
+        self.retransmission.due = due;
+        self.arm(context);
+    }
+
+    fn arm(&mut self, context: &mut Context<'_>) {
+        let whose = (self.number, Purpose::Retransmission);
+        let Self { retransmission: Retransmission { timer, due, .. }, .. } = self;
+        context.timers.set_tick(timer, whose, *due, &context.clock, context.now);
+    }
+
+    /// Time left until the oldest segment's timeout, in us; negative where it has passed.
+    ///
+    /// # Source
+    /// Linux `include/net/tcp.h`, `tcp_rto_delta_us`.
+    fn left_of_timeout(&self, context: &Context<'_>) -> i64 {
+        let timeout = (self.round_trip.timeout * 1_000) as i64;
+        match self.buffers.sent.front() {
+            Some(oldest) => timeout - (context.now.us() - self.buffers[*oldest].sent.us()) as i64,
+            None => timeout,
+        }
+    }
+
+    /// Sets the retransmission timeout anew.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_rearm_rto`.
+    pub(super) fn rearm(&mut self, context: &mut Context<'_>) {
+        if self.buffers.out == 0 {
+            self.retransmission.pending = None;
+            return;
+        }
+        let delay = match self.retransmission.pending {
+            Some(Pending::Reordering | Pending::Probe) => {
+                (self.left_of_timeout(context).max(1) as u64).div_ceil(1_000)
+            }
+            _ => self.round_trip.timeout,
+        };
+        self.set_timer(Pending::Timeout, delay, context);
+    }
+
+    /// Sets the timer of the retransmission timeout, whatever was pending.
+    pub(super) fn restart_timeout(&mut self, context: &mut Context<'_>) {
+        self.set_timer(Pending::Timeout, self.round_trip.timeout, context);
+    }
+
+    /// The receiver has taken back what it had: soon its window is sent again.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_check_sack_reneging`.
+    pub(super) fn expect_reneging(&mut self, context: &mut Context<'_>) {
+        let delay = (self.round_trip.smoothed >> 4).div_ceil(1_000).max(10);
+        self.set_timer(Pending::Timeout, delay, context);
+    }
+
+    /// Segments may only be out of order for `delay` us more.
+    pub(super) fn expect_reordering(&mut self, delay: u64, context: &mut Context<'_>) {
+        let ticks = (delay + LEAST_TIMEOUT).div_ceil(1_000).min(self.round_trip.timeout);
+        self.set_timer(Pending::Reordering, ticks, context);
+    }
+
+    /// The peer's window is closed, and nothing is in flight.
+    ///
+    /// # Source
+    /// Linux `include/net/tcp.h`, `tcp_check_probe_timer`.
+    pub(super) fn expect_window(&mut self, context: &mut Context<'_>) {
+        if self.retransmission.pending.is_none() {
+            let delay = self.round_trip.timeout.max(LEAST_WINDOW_PROBE);
+            self.set_timer(Pending::Window, delay, context);
+        }
+    }
+
+    /// An acknowledgement came while nothing is in flight: the window is open, or is probed on.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_ack_probe`.
+    pub(super) fn check_window(&mut self, context: &mut Context<'_>) {
+        let Some(first) = self.buffers.unsent.front() else { return };
+        if self.buffers[*first].end <= self.window_end() {
+            self.retransmission.window_probes = 0;
+            if self.retransmission.pending == Some(Pending::Window) {
+                self.retransmission.pending = None;
+            }
+        } else {
+            let delay = self.window_probe_delay();
+            self.set_timer(Pending::Window, delay, context);
+        }
+    }
+
+    fn window_probe_delay(&self) -> u64 {
+        let doublings = self.retransmission.window_probes.min(MOST_DOUBLINGS);
+        (self.round_trip.timeout.max(LEAST_WINDOW_PROBE) << doublings).min(LONGEST_TIMEOUT)
+    }
+
+    /// Sets the timer to a probe for the loss of the last segments, where it may be; `advancing` says whether an acknowledgement has just
+    /// advanced.
+    ///
+    /// # Source
+    /// RFC 8985, Section 7; Linux `net/ipv4/tcp_output.c`, `tcp_schedule_loss_probe`.
+    pub(super) fn schedule_probe(&mut self, advancing: bool, context: &mut Context<'_>) -> bool {
+        if self.buffers.out == 0 || !matches!(self.recovery.state, State::Open | State::Reduced) {
+            return false;
+        }
+        let mut delay = match self.round_trip.smoothed {
+            0 => crate::transport::tcp::rtt::INITIAL_TIMEOUT,
+            smoothed => {
+                let more = if self.buffers.out == 1 { DELAYED_ACK } else { LEAST_TIMEOUT };
+                ((smoothed >> 2) + more).div_ceil(1_000)
+            }
+        };
+        // Never later than the timeout.
+        let left = match advancing {
+            true => (self.round_trip.timeout * 1_000) as i64,
+            false => self.left_of_timeout(context),
+        };
+        if left > 0 {
+            delay = delay.min((left as u64).div_ceil(1_000));
+        }
+        self.set_timer(Pending::Probe, delay, context);
+        true
+    }
+
+    /// The timer has fired.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_timer.c`, `tcp_write_timer_handler`.
+    pub(super) fn retransmission_timer(&mut self, context: &mut Context<'_>) {
+        let Some(pending) = self.retransmission.pending else { return };
+        if self.retransmission.due > context.now.ticks() {
+            return self.arm(context);
+        }
+        self.clock = context.now;
+        match pending {
+            Pending::Reordering => self.reordering_timeout(context),
+            Pending::Probe => self.probe(context),
+            Pending::Timeout => {
+                self.retransmission.pending = None;
+                self.timeout(context);
+            }
+            Pending::Window => {
+                self.retransmission.pending = None;
+                self.probe_window(context);
+            }
+        }
+    }
+
+    /// Probes for the loss of the last segments: with new data, or the last segment once more.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_output.c`, `tcp_send_loss_probe`.
+    fn probe(&mut self, context: &mut Context<'_>) {
+        if self.recovery.probe.is_none() {
+            let fits =
+                self.buffers.unsent.front().is_some_and(|first| self.fits_window(&self.buffers[*first]));
+            let sent =
+                if fits { self.send_probe(context).then_some(false) } else { self.repeat_last(context) };
+            if let Some(is_retransmission) = sent {
+                self.recovery.probe = Some((self.next, is_retransmission));
+                self.retransmission.pending = None;
+            }
+        }
+        self.rearm(context);
+    }
+
+    /// Sends the last segment once more.
+    fn repeat_last(&mut self, context: &mut Context<'_>) -> Option<bool> {
+        let place = self.buffers.sent.len().checked_sub(1)?;
+        let buffer = self.buffers[self.buffers.sent[place]];
+        let before_last = u64::from(buffer.segments - 1) * self.mss();
+        let mut id = self.buffers.sent[place];
+        if buffer.segments > 1 && buffer.length() > before_last {
+            self.buffers.split_sent(place, before_last);
+            id = self.buffers.sent[place + 1];
+        }
+        self.send_again(id, 1, context).then_some(true)
+    }
+
+    /// The retransmission timeout.
+    ///
+    /// # Source
+    /// RFC 6298, Section 5; Linux `net/ipv4/tcp_timer.c`, `tcp_retransmit_timer`.
+    fn timeout(&mut self, context: &mut Context<'_>) {
+        if self.buffers.out == 0 {
+            return;
+        }
+        self.counts.timeouts += 1;
+        self.enter_loss(context);
+        if let Some(first) = self.buffers.sent.front().copied() {
+            self.retransmit(first, 1, context);
+        }
+        self.round_trip.back_off();
+        self.restart_timeout(context);
+    }
+
+    /// Asks for the peer's window: with a segment that is older than all that is in flight.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_output.c`, `tcp_send_probe0`, `tcp_write_wakeup`.
+    fn probe_window(&mut self, context: &mut Context<'_>) {
+        let Some(first) = self.buffers.unsent.front().copied() else { return };
+        if self.buffers.out > 0 {
+            return;
+        }
+        if self.buffers[first].seq < self.window_end() {
+            self.send_into_window(first, context);
+        } else {
+            self.send_empty(self.unacknowledged - 1, context);
+        }
+        if self.buffers.out > 0 {
+            self.retransmission.window_probes = 0;
+            return;
+        }
+        self.retransmission.window_probes += 1;
+        let delay = self.window_probe_delay();
+        self.set_timer(Pending::Window, delay, context);
+    }
+
+    /// Sends a buffer once more, at most `segments` of it; whether it was sent.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_output.c`, `__tcp_retransmit_skb`.
+    fn send_again(&mut self, id: Id, segments: u64, context: &mut Context<'_>) -> bool {
+        let mss = self.mss();
+        let buffer = self.buffers[id];
+        let mut room = self.window_end().saturating_sub(buffer.seq);
+        if room == 0 {
+            // Where the window has shrunk to nothing, the first segment probes it.
+            if buffer.seq != self.unacknowledged {
+                return false;
+            }
+            room = mss;
+        }
+        let mut most = segments * mss;
+        if most > room {
+            most = if room >= mss { room / mss * mss } else { room };
+        }
+        if buffer.length() > most {
+            let place = self.buffers.place_of(buffer.seq);
+            self.buffers.split_sent(place, most);
+        }
+        self.transmit(id, context);
+        self.buffers[id].ever_retransmitted = true;
+        self.counts.retransmissions += u64::from(self.buffers[id].segments);
+        true
+    }
+
+    /// Retransmits a buffer that is taken for lost, at most `segments` of it.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_output.c`, `tcp_retransmit_skb`.
+    pub(super) fn retransmit(&mut self, id: Id, segments: u64, context: &mut Context<'_>) -> bool {
+        if !self.send_again(id, segments, context) {
+            return false;
+        }
+        let segments = self.buffers[id].segments;
+        self.buffers[id].retransmitted = true;
+        self.buffers.retransmitted += segments;
+        let recovery = &mut self.recovery;
+        if recovery.first_retransmission == 0 {
+            recovery.first_retransmission = context.now.ticks();
+        }
+        recovery.undo_left = recovery.undo_left.max(0) + i64::from(segments);
+        true
+    }
+
+    /// Retransmits what is taken for lost, oldest first, while the congestion window has room.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_output.c`, `tcp_xmit_retransmit_queue`.
+    pub(super) fn retransmit_lost(&mut self, context: &mut Context<'_>) {
+        if self.buffers.out == 0 {
+            return;
+        }
+        let burst = self.burst();
+        let mut restarts = false;
+        let mut place = self.buffers.place_of(self.buffers.repair_from);
+        let mut is_repaired = true;
+        while let Some(id) = self.buffers.sent.get(place).copied() {
+            let room = self.congestion.size.saturating_sub(self.buffers.in_flight());
+            if room == 0 || self.buffers.retransmitted >= self.buffers.lost {
+                is_repaired = false;
+                break;
+            }
+            let buffer = self.buffers[id];
+            if buffer.lost && !buffer.sacked && !buffer.retransmitted {
+                if !self.retransmit(id, u64::from(room).min(burst), context) {
+                    is_repaired = false;
+                    break;
+                }
+                self.recovery.note_sent(self.buffers[id].segments);
+                restarts |= place == 0 && self.retransmission.pending != Some(Pending::Reordering);
+            }
+            place += 1;
+        }
+        let from = self.buffers.sent.get(place).map(|id| self.buffers[*id].seq);
+        self.buffers.repair_from = if is_repaired { self.next } else { from.unwrap_or(self.next) };
+        if restarts {
+            self.restart_timeout(context);
+        }
+    }
+
+    /// Whether a timeout is what the timer waits for.
+    pub(super) fn waits_for_timeout(&self) -> bool {
+        self.retransmission.pending == Some(Pending::Timeout)
+    }
+}

@@ -1,0 +1,193 @@
+//! The receive window and the buffer behind it.
+
+use super::Parameters;
+
+/// Memory charged to a full segment of the peer, to calculate how much buffer a window needs: payload, 192 bytes of headers, and 576
+/// of descriptor and shared information.
+///
+/// # Source
+/// Linux `net/ipv4/tcp_input.c`, `tcp_rcv_space_adjust`: `SKB_TRUESIZE(advmss + MAX_TCP_HEADER)`.
+const HEADERS: u32 = 192 + 576;
+
+/// Windows are announced in units of this (window scale 7).
+pub const UNIT: u32 = 128;
+
+/// The largest window that can be announced.
+const LARGEST: u32 = 65_535 * UNIT;
+
+/// The window that is announced, and the buffer that it promises.
+#[derive(Debug)]
+pub struct Window {
+    /// The receive buffer, in bytes of memory; it grows.
+    buffer: u32,
+    most_buffer: u32,
+    /// The window that was announced last.
+    pub announced: u32,
+    /// The byte from which it counts.
+    pub announced_at: u64,
+    /// The largest window.
+    pub clamp: u32,
+    /// The window that sizes of segments so far let the buffer promise.
+    pub threshold: u32,
+    /// Bytes that the process reads in a round trip.
+    copied: u32,
+    copied_from: u64,
+    copied_at: u64,
+    mss: u32,
+}
+
+/// The part of memory that is window: half of it is overhead (`tcp_adv_win_scale` 1).
+fn window_of(memory: u32) -> u32 {
+    memory - (memory >> 1)
+}
+
+fn round_up(bytes: u32, unit: u32) -> u32 {
+    bytes.div_ceil(unit) * unit
+}
+
+impl Window {
+    /// That of a new connection; `now` in us.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_init_buffer_space`.
+    pub fn new(parameters: &Parameters, now: u64) -> Self {
+        let Parameters { mss, receive_buffer, .. } = *parameters;
+        let full = window_of(receive_buffer.initial);
+        let clamp = full.saturating_sub(mss).max(2 * mss);
+        let first = parameters.first_window();
+        let threshold = first.min(clamp);
+        Window {
+            buffer: receive_buffer.initial,
+            most_buffer: receive_buffer.most,
+            announced: first,
+            announced_at: 1,
+            clamp,
+            threshold,
+            copied: threshold.min(first).min(10 * mss),
+            copied_from: 1,
+            copied_at: now,
+            mss,
+        }
+    }
+
+    /// The connection begins, at `now` in us.
+    pub fn begin(&mut self, now: u64) {
+        self.copied_at = now;
+    }
+
+    fn free(&self, used: u32) -> u32 {
+        window_of(self.buffer.saturating_sub(used))
+    }
+
+    /// What is left of the announced window.
+    pub fn left(&self, next: u64) -> u32 {
+        (self.announced_at + u64::from(self.announced)).saturating_sub(next) as u32
+    }
+
+    /// The window that could be announced with `used` bytes of memory; whether the buffer runs short.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_output.c`, `__tcp_select_window`.
+    pub fn select(&self, used: u32, segment: u32) -> (u32, bool) {
+        let allowed = window_of(self.buffer);
+        let full = self.clamp.min(allowed);
+        let mut free = self.free(used);
+        let is_short = free < full >> 1;
+        if is_short {
+            free = free / UNIT * UNIT;
+            if free < allowed >> 4 || free < segment.min(full) {
+                return (0, true);
+            }
+        }
+        (round_up(free.min(self.threshold), UNIT), is_short)
+    }
+
+    /// Announces a window: never less than what was promised.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_output.c`, `tcp_select_window`.
+    pub fn announce(&mut self, selected: u32, next: u64) -> u32 {
+        let left = self.left(next);
+        self.announced = if selected < left { round_up(left, UNIT) } else { selected };
+        self.announced_at = next;
+        self.announced.min(LARGEST) / UNIT * UNIT
+    }
+
+    /// A segment of `length` bytes arrived that costs `memory`; whether the window may grow by it.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_grow_window`.
+    pub fn grow(&mut self, length: u32, memory: u32, used: u32, segment: u32) -> bool {
+        let room = self.clamp.min(self.free(used)).saturating_sub(self.threshold);
+        if room == 0 {
+            return false;
+        }
+        let step =
+            if window_of(memory) <= length { 2 * self.mss } else { self.step(length, memory, segment) };
+        if step > 0 {
+            self.threshold += room.min(step.max(2 * length));
+        }
+        step > 0
+    }
+
+    /// The growth by a segment that costs more than twice its length: while the window is small.
+    fn step(&self, length: u32, memory: u32, segment: u32) -> u32 {
+        let (mut cost, mut window) = (window_of(memory) >> 1, window_of(self.most_buffer) >> 1);
+        while self.threshold <= window {
+            if cost <= length {
+                return 2 * segment;
+            }
+            cost >>= 1;
+            window >>= 1;
+        }
+        0
+    }
+
+    /// The process has read up to `read`: once per round trip the buffer follows what was read in it. `now` in us, `rtt` in us / 8.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_rcv_space_adjust`: dynamic right-sizing.
+    pub fn adjust(&mut self, read: u64, now: u64, rtt: u64) {
+        if rtt == 0 || now - self.copied_at < rtt >> 3 {
+            return;
+        }
+        let copied = (read - self.copied_from) as u32;
+        if copied > self.copied {
+            let mss = u64::from(self.mss);
+            let base = (u64::from(copied) << 1) + 16 * mss;
+            let growth = base * u64::from(copied - self.copied) / u64::from(self.copied);
+            let window = base + (growth << 1);
+            let mut memory = self.mss + HEADERS;
+            while window_of(memory) < self.mss {
+                memory += 128;
+            }
+            let buffer = (window / mss * u64::from(memory)).min(self.most_buffer.into()) as u32;
+            if buffer > self.buffer {
+                self.buffer = buffer;
+                self.clamp = window_of(buffer);
+            }
+            self.copied = copied;
+        }
+        self.copied_from = read;
+        self.copied_at = now;
+    }
+
+    /// The buffer is used up: it grows to what is used, and if that does not do, the window shrinks. Whether there is room now.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_clamp_window`.
+    pub fn make_room(&mut self, used: u32) -> bool {
+        if self.buffer < self.most_buffer {
+            self.buffer = used.min(self.most_buffer);
+        }
+        if used > self.buffer {
+            self.threshold = self.clamp.min(2 * self.mss);
+        }
+        used <= self.buffer
+    }
+
+    /// Whether `used` bytes of memory are more than the buffer.
+    pub fn is_over(&self, used: u32) -> bool {
+        used > self.buffer
+    }
+}

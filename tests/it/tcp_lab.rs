@@ -1,0 +1,561 @@
+//! Linux's own TCP in virtual time, packet by packet: `TAUNET_LAB=FOLDER`, where the folder holds the recordings.
+//!
+//! `TAUNET_LAB=... cargo test --release --test it tcp_lab -- --nocapture` prints the table of `docs/tcp.md`.
+//!
+//! Taken from a recording: when each SYN was sent, when the process first saw its connection, and when the process of a short flow
+//! closed where that is within 50 us of the simulation. The processes run when the recording's did: 2 ns after they are woken, or
+//! 1006 ns where the server's process was woken at the same instant. Nothing is fitted.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use taunet::engine::{
+    Dropped, Hop, Hosted, Injected, Observed, Observer, Settings, Simulation, Workload,
+};
+use taunet::packet::FlowKey;
+use taunet::topology::tc::{TcOptions, convert};
+use taunet::topology::{DeviceId, Topology};
+use taunet::transport::congestion::Algorithm;
+use taunet::transport::tcp::Parameters;
+use taunet::transport::{Application, Flags, Host, Opening, Openings, Process, Segment, Service, Wake};
+use taunet::units::{Span, Time, Timestamp};
+
+/// When the recorded guests booted: instants count from there.
+const BOOT_NS: i64 = 1_767_225_600_000_000_000;
+
+/// A flow: the number of its source, and its port.
+type FlowName = (usize, u16);
+
+/// A packet as it is compared: sequence numbers and PSH of data; of an acknowledgement its number, window and blocks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Shape {
+    Data { seq: u64, end: u64, push: bool },
+    Ack { ack: u64, window: u64, sack: Vec<(u64, u64)> },
+}
+
+/// Packets at a point: instant in ns, flow, shape.
+type Seen = Vec<(i64, FlowName, Shape)>;
+
+struct RecordedFlow {
+    name: FlowName,
+    algorithm: Algorithm,
+    /// None: until the end.
+    bytes: Option<u64>,
+    /// When its SYN was sent, in ns.
+    syn: i64,
+    connected: i64,
+    written: i64,
+}
+
+struct Case {
+    name: String,
+    commands: String,
+    /// Of each source, in ns.
+    delays: Vec<u64>,
+    /// When flows without a length end, in ns.
+    stop: i64,
+    flows: Vec<RecordedFlow>,
+    entering: Seen,
+    leaving: Seen,
+    acks: Seen,
+}
+
+fn unpack(path: &Path) -> Vec<u8> {
+    let file = std::fs::File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut bytes = Vec::new();
+    liblzma::read::XzDecoder::new(file).read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+/// A TCP packet of a capture.
+struct Packet {
+    at: i64,
+    source: [u8; 4],
+    destination: [u8; 4],
+    ports: (u16, u16),
+    seq: u32,
+    ack: u32,
+    flags: u8,
+    window: u16,
+    payload: u32,
+    sack: Vec<(u32, u32)>,
+}
+
+/// The TCP packets of a classic pcap file.
+fn packets(path: &Path) -> Vec<Packet> {
+    let bytes = unpack(path);
+    let le = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let unit = if le(0) == 0xa1b2_3c4d { 1 } else { 1_000 };
+    let mut found = Vec::new();
+    let mut at = 24;
+    while at < bytes.len() {
+        let (seconds, fraction, captured) = (le(at), le(at + 4), le(at + 8) as usize);
+        let frame = &bytes[at + 16..at + 16 + captured];
+        at += 16 + captured;
+        if frame[12..14] != [8, 0] || frame[23] != 6 {
+            continue;
+        }
+        let be16 = |at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
+        let be32 = |at: usize| u32::from_be_bytes(frame[at..at + 4].try_into().unwrap());
+        let ip = usize::from(frame[14] & 15) * 4;
+        let tcp = 14 + ip;
+        let header = usize::from(frame[tcp + 12] >> 4) * 4;
+        let mut sack = Vec::new();
+        let mut option = tcp + 20;
+        while option < tcp + header {
+            match frame[option] {
+                0 => break,
+                1 => option += 1,
+                kind => {
+                    let length = usize::from(frame[option + 1]);
+                    if kind == 5 {
+                        sack.extend((option + 2..option + length).step_by(8).map(|at| (be32(at), be32(at + 4))));
+                    }
+                    option += length;
+                }
+            }
+        }
+        found.push(Packet {
+            at: i64::from(seconds) * 1_000_000_000 + i64::from(fraction) * unit - BOOT_NS,
+            source: frame[26..30].try_into().unwrap(),
+            destination: frame[30..34].try_into().unwrap(),
+            ports: (be16(tcp), be16(tcp + 2)),
+            seq: be32(tcp + 4),
+            ack: be32(tcp + 8),
+            flags: frame[tcp + 13],
+            window: be16(tcp + 14),
+            payload: u32::from(be16(16)) - (ip + header) as u32,
+            sack,
+        });
+    }
+    found
+}
+
+impl Case {
+    fn read(folder: &Path, name: &str) -> Case {
+        let folder = folder.join(name);
+        let meta: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(folder.join("meta.json")).unwrap()).unwrap();
+        let config = &meta["config"];
+        let commands: Vec<String> =
+            config["tc"].as_array().unwrap().iter().map(|line| format!("tc {}", line.as_str().unwrap())).collect();
+        let delays: Vec<u64> = config["rtt_ms"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|rtt| (rtt.as_f64().unwrap() * 1e6) as u64)
+            .collect();
+        let stop = meta["start_ns"].as_i64().unwrap() - BOOT_NS + (config["dur"].as_f64().unwrap() * 1e9) as i64;
+        let mut case = Case {
+            name: name.to_owned(),
+            commands: commands.join("\n").replace("DEV", "dev eth0"),
+            delays,
+            stop,
+            flows: Vec::new(),
+            entering: Vec::new(),
+            leaving: Vec::new(),
+            acks: Vec::new(),
+        };
+        let mut first = HashMap::new();
+        let mut syn = HashMap::new();
+        let data = |packet: &Packet, first: &HashMap<FlowName, u32>, flow: FlowName| {
+            let seq = u64::from(packet.seq.wrapping_sub(first[&flow]));
+            let control = u64::from(packet.flags & 1) + u64::from(packet.flags >> 1 & 1);
+            let end = seq + u64::from(packet.payload) + control;
+            (packet.at, flow, Shape::Data { seq, end, push: packet.flags & 8 > 0 })
+        };
+        for source in 0..case.delays.len() {
+            for packet in packets(&folder.join(format!("in{}.pcap.xz", source + 1))) {
+                let flow = (source, packet.ports.0);
+                if packet.flags & 2 > 0 {
+                    first.entry(flow).or_insert(packet.seq);
+                    syn.entry(flow).or_insert(packet.at);
+                }
+                case.entering.push(data(&packet, &first, flow));
+            }
+        }
+        case.entering.sort_by_key(|(at, ..)| *at);
+        for packet in packets(&folder.join("out.pcap.xz")) {
+            let flow = (usize::from(packet.source[2]) - 1, packet.ports.0);
+            case.leaving.push(data(&packet, &first, flow));
+        }
+        for packet in packets(&folder.join("ack.pcap.xz")) {
+            if packet.flags & 2 > 0 {
+                continue;
+            }
+            let flow = (usize::from(packet.destination[2]) - 1, packet.ports.1);
+            let number = |seq: u32| u64::from(seq.wrapping_sub(first[&flow]));
+            let sack = packet.sack.iter().map(|(start, end)| (number(*start), number(*end))).collect();
+            let shape = Shape::Ack { ack: number(packet.ack), window: u64::from(packet.window) << 7, sack };
+            case.acks.push((packet.at, flow, shape));
+        }
+        for source in 0..case.delays.len() {
+            let text = String::from_utf8(unpack(&folder.join(format!("flows_s{}.csv.xz", source + 1)))).unwrap();
+            for line in text.lines().skip(1) {
+                let cells: Vec<&str> = line.split(',').collect();
+                let number = |place: usize| cells[place].parse::<i64>().unwrap();
+                let name = (source, number(2) as u16);
+                case.flows.push(RecordedFlow {
+                    name,
+                    algorithm: if cells[4] == "reno" { Algorithm::Reno } else { Algorithm::Cubic },
+                    bytes: u64::try_from(number(5)).ok(),
+                    syn: syn[&name],
+                    connected: number(7) - BOOT_NS,
+                    written: number(8) - BOOT_NS,
+                });
+            }
+        }
+        case.flows.sort_by_key(|flow| flow.syn);
+        case
+    }
+
+    /// The recorded network: sources, a router with the recorded discipline, a server; the round trip is the delay of the way back.
+    fn topology(&self) -> Topology {
+        let options = TcOptions { hz: 1_000.try_into().unwrap(), ..TcOptions::default() };
+        let converted = convert(&self.name, &self.commands, &options).unwrap();
+        let mut table: toml::Table = converted.to_toml().parse().unwrap();
+        let mut ptm = table.remove("ptm").unwrap();
+        // The lab's timers fire a nanosecond late.
+        if ptm["kind"].as_str() == Some("token-bucket") {
+            ptm.as_table_mut().unwrap().insert("release_slack".into(), "1 ns".into());
+        }
+        let mut text = "name = \"lab\"\n[[device]]\nname = \"r\"\nkind = \"switch\"\n\
+             [[device]]\nname = \"server\"\nkind = \"host\"\naddresses = [\"10.9.200.2\"]\n"
+            .to_owned();
+        for source in 1..=self.delays.len() {
+            text += &format!("[[device]]\nname = \"s{source}\"\nkind = \"host\"\naddresses = [\"10.9.{source}.1\"]\n");
+        }
+        text += &format!(
+            "[[link]]\nbetween = [\"r:0\", \"server:0\"]\nbandwidth = \"unlimited\"\ndelay = \"0 s\"\nptm = {ptm}\n"
+        );
+        for (source, delay) in self.delays.iter().enumerate() {
+            text += &format!(
+                "[[link]]\nbetween = [\"s{0}:0\", \"r:{0}\"]\nbandwidth = \"unlimited\"\ndelay = \"0 s\"\n\
+                 backward = {{ delay = \"{1} ns\" }}\n",
+                source + 1,
+                delay + 1
+            );
+        }
+        Topology::from_toml("lab.toml", &text).unwrap_or_else(|error| panic!("{text}\n{error}"))
+    }
+}
+
+fn time(ns: i64) -> Time {
+    Time::from_ps(ns as u64 * 1_000)
+}
+
+/// The client's process of the recordings.
+struct Client {
+    left: Option<u64>,
+    connected: Time,
+    written: Time,
+    stop: Time,
+    server_woken: Arc<AtomicU64>,
+    woken: Option<Time>,
+    closes: Option<Time>,
+    all_written: bool,
+}
+
+/// The server's process was woken at the same instant: it runs first.
+const BESIDE: Span = Span::from_ns(1_006);
+
+impl Client {
+    /// Runs 2 ns after it was woken, or later beside the server's process.
+    fn is_beside(&mut self) -> Option<Time> {
+        let woken = self.woken.take()?;
+        (self.server_woken.load(Ordering::Relaxed) >= woken.as_ps()).then_some(woken + BESIDE)
+    }
+}
+
+impl Application for Client {
+    fn latency(&mut self, wake: Wake, now: Time) -> Span {
+        match wake {
+            Wake::Connected => (self.connected + Span::from_ns(1)).since(now),
+            Wake::Writable => {
+                self.woken = Some(now);
+                Span::from_ns(2)
+            }
+            Wake::Readable => Span::ZERO,
+        }
+    }
+
+    fn run(&mut self, connection: &mut Process<'_, '_>) -> Option<Time> {
+        let now = connection.now();
+        let stop = self.left.is_none().then_some(self.stop);
+        if let Some(later) = self.is_beside() {
+            return Some(later);
+        }
+        if stop.is_some_and(|stop| now >= stop) || self.closes.is_some_and(|closes| now >= closes) {
+            connection.close();
+            return None;
+        }
+        if self.all_written {
+            return self.closes;
+        }
+        // Woken for room, it looks again when it runs; then it writes until nothing fits.
+        let writes = connection.poll_writable();
+        while writes {
+            let wanted = self.left.unwrap_or(65_536).min(65_536);
+            let written = if wanted > 0 { connection.write(wanted) } else { 0 };
+            if written == 0 {
+                break;
+            }
+            if let Some(left) = &mut self.left {
+                *left -= written;
+            }
+        }
+        if self.left == Some(0) {
+            self.all_written = true;
+            let beside = self.written.since(now) < Span::from_ns(50_000) && self.written >= now;
+            self.closes = Some(if beside { self.written + Span::from_ns(1) } else { now + Span::from_ns(2) });
+            return self.closes;
+        }
+        stop
+    }
+}
+
+/// The server's process: reads at once, and closes at the end.
+struct Server {
+    woken: Arc<AtomicU64>,
+    is_woken: bool,
+    closes: Option<Time>,
+}
+
+impl Application for Server {
+    fn latency(&mut self, _wake: Wake, now: Time) -> Span {
+        if !std::mem::replace(&mut self.is_woken, true) {
+            self.woken.store(now.as_ps(), Ordering::Relaxed);
+        }
+        Span::from_ns(1)
+    }
+
+    fn run(&mut self, connection: &mut Process<'_, '_>) -> Option<Time> {
+        self.is_woken = false;
+        if self.closes.is_some_and(|closes| connection.now() >= closes) {
+            connection.close();
+            return None;
+        }
+        while connection.read() > 0 {}
+        if connection.is_at_end() && self.closes.is_none() {
+            self.closes = Some(connection.now() + Span::from_ns(2));
+        }
+        self.closes
+    }
+}
+
+struct ServerService {
+    woken: Arc<AtomicU64>,
+}
+
+impl Service for ServerService {
+    fn accept(&mut self) -> Box<dyn Application> {
+        Box::new(Server { woken: Arc::clone(&self.woken), is_woken: false, closes: None })
+    }
+
+    fn parameters(&self) -> Arc<Parameters> {
+        Arc::new(Parameters::new(Algorithm::Cubic, 1_448))
+    }
+}
+
+struct Planned(std::vec::IntoIter<Opening>);
+
+impl Openings for Planned {
+    fn next(&self) -> Time {
+        self.0.as_slice().first().map_or(Time::NEVER, |opening| opening.at)
+    }
+
+    fn open(&mut self) -> Option<Opening> {
+        self.0.next()
+    }
+}
+
+/// What the simulation shows at the recorded points.
+#[derive(Default)]
+struct Points {
+    keys: Vec<FlowKey>,
+    sent: HashMap<u64, (FlowName, Shape)>,
+    router: Option<DeviceId>,
+    entering: Seen,
+    leaving: Seen,
+    acks: Seen,
+    drops: usize,
+}
+
+fn ns(time: Time) -> i64 {
+    (time.as_ps() / 1_000) as i64
+}
+
+/// The flow that a key belongs to, and whether it is that of the data.
+fn name_of(key: &FlowKey) -> (FlowName, bool) {
+    let FlowKey::Ip { source, destination, ports: Some((from, to)), .. } = key else { panic!("{key}") };
+    let client = |address: &std::net::IpAddr| match address {
+        std::net::IpAddr::V4(address) => usize::from(address.octets()[2]) - 1,
+        std::net::IpAddr::V6(_) => panic!("{address}"),
+    };
+    match *to {
+        6_001 => ((client(source), *from), true),
+        _ => ((client(destination), *to), false),
+    }
+}
+
+impl Observer for &mut Points {
+    fn flow(&mut self, fid: u32, key: &FlowKey) -> Observed {
+        assert_eq!(fid as usize, self.keys.len());
+        self.keys.push(*key);
+        Ok(())
+    }
+
+    fn injected(&mut self, injected: &Injected<'_>) -> Observed {
+        let segment: &Segment = injected.segment.expect("only endpoints send");
+        let (flow, is_data) = name_of(&self.keys[injected.tau.packet.fid as usize]);
+        let at = ns(injected.tau.timestamp);
+        if is_data {
+            let shape =
+                Shape::Data { seq: segment.seq, end: segment.end, push: segment.flags.has(Flags::PSH) };
+            self.sent.insert(injected.tau.packet.pid, (flow, shape.clone()));
+            self.entering.push((at, flow, shape));
+        } else if !segment.flags.has(Flags::SYN) {
+            let sack = segment.sack.as_slice().iter().map(|block| (block.start, block.end)).collect();
+            self.acks.push((at, flow, Shape::Ack { ack: segment.ack, window: segment.window.into(), sack }));
+        }
+        Ok(())
+    }
+
+    fn hop(&mut self, hop: &Hop) -> Observed {
+        if Some(hop.device) == self.router
+            && let Some((flow, shape)) = self.sent.remove(&hop.packet.pid)
+        {
+            self.leaving.push((ns(hop.egress), flow, shape));
+        }
+        Ok(())
+    }
+
+    fn dropped(&mut self, drop: &Dropped) -> Observed {
+        self.drops += usize::from(drop.port.is_some());
+        Ok(())
+    }
+}
+
+/// How a point of the simulation differs from that of the recording.
+struct Difference {
+    /// The first packet that differs: recorded, simulated.
+    first: Option<((i64, FlowName, Shape), Option<(i64, FlowName, Shape)>)>,
+    packets: (usize, usize),
+    longest: i64,
+    exact_flows: usize,
+    flows: usize,
+}
+
+fn by_flow(seen: &Seen) -> BTreeMap<FlowName, Vec<&(i64, FlowName, Shape)>> {
+    let mut flows: BTreeMap<FlowName, Vec<_>> = BTreeMap::new();
+    seen.iter().for_each(|packet| flows.entry(packet.1).or_default().push(packet));
+    flows
+}
+
+fn difference(simulated: &Seen, recorded: &Seen, within: i64) -> Difference {
+    let mut difference = Difference {
+        first: None,
+        packets: (simulated.len(), recorded.len()),
+        longest: 0,
+        exact_flows: 0,
+        flows: 0,
+    };
+    let flows = by_flow(simulated);
+    for (flow, recorded) in by_flow(recorded) {
+        difference.flows += 1;
+        let simulated: &[_] = flows.get(&flow).map_or(&[], Vec::as_slice);
+        let mut is_exact = simulated.len() == recorded.len();
+        for (place, theirs) in recorded.iter().enumerate() {
+            let ours = simulated.get(place);
+            let error = ours.map(|ours| (ours.0 - theirs.0).abs());
+            if ours.is_none_or(|ours| ours.2 != theirs.2) || error.is_none_or(|error| error > within) {
+                is_exact = false;
+                if difference.first.as_ref().is_none_or(|(first, _)| theirs.0 < first.0) {
+                    difference.first = Some(((*theirs).clone(), ours.map(|ours| (*ours).clone())));
+                }
+                break;
+            }
+            difference.longest = difference.longest.max(error.unwrap_or(0));
+        }
+        difference.exact_flows += usize::from(is_exact);
+    }
+    difference
+}
+
+impl Difference {
+    fn show(&self, point: &str, start: i64) -> String {
+        let Difference { first, packets, longest, exact_flows, flows } = self;
+        match first {
+            None if packets.0 == packets.1 => {
+                format!("{point}: equal, {} packets, {flows} flows, within {longest} ns", packets.0)
+            }
+            None => format!("{point}: equal, but {} packets of {}", packets.0, packets.1),
+            Some((theirs, ours)) => format!(
+                "{point}: equal until {:.6} s, {exact_flows} of {flows} flows to their end, {packets:?} packets\n  \
+                 kernel {theirs:?}\n  taunet {ours:?}",
+                (theirs.0 - start) as f64 / 1e9
+            ),
+        }
+    }
+}
+
+fn simulate(case: &Case) -> Points {
+    let topology = case.topology();
+    let server_woken = Arc::new(AtomicU64::new(0));
+    let start = Timestamp::from_ns(BOOT_NS.into());
+    let mut endpoints = Vec::new();
+    for source in 0..case.delays.len() {
+        let mut openings = Vec::new();
+        for flow in case.flows.iter().filter(|flow| flow.name.0 == source) {
+            openings.push(Opening {
+                at: time(flow.syn),
+                key: FlowKey::Ip {
+                    source: format!("10.9.{}.1", source + 1).parse().unwrap(),
+                    destination: "10.9.200.2".parse().unwrap(),
+                    protocol: 6,
+                    ports: Some((flow.name.1, 6_001)),
+                },
+                service: 0,
+                parameters: Arc::new(Parameters::new(flow.algorithm, 1_448)),
+                application: Box::new(Client {
+                    left: flow.bytes,
+                    connected: time(flow.connected),
+                    written: time(flow.written),
+                    stop: time(case.stop + 3),
+                    server_woken: Arc::clone(&server_woken),
+                    woken: None,
+                    closes: None,
+                    all_written: false,
+                }),
+            });
+        }
+        let openings: Vec<Box<dyn Openings>> = vec![Box::new(Planned(openings.into_iter()))];
+        let host = topology.device_named(&format!("s{}", source + 1)).unwrap();
+        endpoints.push(Hosted { endpoint: Box::new(Host::new(start, Vec::new(), openings)), host });
+    }
+    let services: Vec<Box<dyn Service>> = vec![Box::new(ServerService { woken: server_woken })];
+    let server = topology.device_named("server").unwrap();
+    endpoints.push(Hosted { endpoint: Box::new(Host::new(start, services, Vec::new())), host: server });
+    let mut points = Points { router: topology.device_named("r"), ..Points::default() };
+    let until = Some(time(case.stop + 30_000_000_000));
+    let settings = Settings { until, start, ..Settings::default() };
+    let workload = Workload { endpoints, ..Workload::default() };
+    Simulation::start(topology, workload, settings, &mut points).unwrap().finish().unwrap();
+    points
+}
+
+pub fn show(name: &str) {
+    let folder = PathBuf::from(std::env::var_os("TAUNET_LAB").unwrap());
+    let case = Case::read(&folder, name);
+    let clock = std::time::Instant::now();
+    let points = simulate(&case);
+    let took = clock.elapsed();
+    let start = case.entering[0].0;
+    println!("== {name} ({took:?}, {} drops)", points.drops);
+    println!("{}", difference(&points.entering, &case.entering, 5_000).show("in", start));
+    println!("{}", difference(&points.leaving, &case.leaving, 5_000).show("out", start));
+    println!("{}", difference(&points.acks, &case.acks, 5_000).show("ack", start));
+}
