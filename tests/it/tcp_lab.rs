@@ -6,16 +6,19 @@
 //! closed where that is within 50 us of the simulation. The processes run when the recording's did: 2 ns after they are woken, or
 //! 1006 ns where the server's process was woken at the same instant. Nothing is fitted.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use taunet::engine::{
     Dropped, Hop, Hosted, Injected, Observed, Observer, Settings, Simulation, Workload,
 };
-use taunet::packet::FlowKey;
+use taunet::config::Registry;
+use taunet::flow::Flows;
+use taunet::packet::{FlowKey, Tau};
+use taunet::ptm::{Backlog, Discipline, Loss, Next, Place};
 use taunet::topology::tc::{TcOptions, convert};
 use taunet::topology::{DeviceId, Topology};
 use taunet::transport::congestion::Algorithm;
@@ -234,12 +237,91 @@ impl Case {
         for (source, delay) in self.delays.iter().enumerate() {
             text += &format!(
                 "[[link]]\nbetween = [\"s{0}:0\", \"r:{0}\"]\nbandwidth = \"unlimited\"\ndelay = \"0 s\"\n\
-                 backward = {{ delay = \"{1} ns\" }}\n",
+                 backward = {{ delay = \"1 ns\", ptm = {{ kind = \"lab-netem\", delay = \"{1} ns\" }} }}\n",
                 source + 1,
-                delay + 1
+                delay
             );
         }
-        Topology::from_toml("lab.toml", &text).unwrap_or_else(|error| panic!("{text}\n{error}"))
+        let armed = Arc::new(Mutex::new(HashMap::new()));
+        let mut registry = Registry::default();
+        registry.discipline("lab-netem", move |delay: &NetemDelay, _place: &Place<'_>| Netem {
+            delay: delay.delay,
+            armed: Arc::clone(&armed),
+            due: Time::ZERO,
+            queue: VecDeque::new(),
+            backlog: Backlog::default(),
+        });
+        let topology = Topology::from_toml_with("lab.toml", &text, &registry);
+        topology.unwrap_or_else(|error| panic!("{text}\n{error}"))
+    }
+}
+
+/// The recorded `netem`: a constant delay. Its timer is set as a packet becomes the first, and timers of one instant fire in the order in
+/// which they were set: that orders packets that several of them, and the router's timer, send at one instant.
+struct Netem {
+    delay: Span,
+    /// Per instant: timers that were set to it.
+    armed: Arc<Mutex<HashMap<Time, u64>>>,
+    due: Time,
+    queue: VecDeque<Tau>,
+    backlog: Backlog,
+}
+
+#[derive(serde::Deserialize)]
+struct NetemDelay {
+    delay: Span,
+}
+
+impl Netem {
+    fn arm(&mut self) {
+        if let Some(first) = self.queue.front() {
+            let at = first.timestamp + self.delay;
+            let at = Time::from_ps(at.as_ps() / 1_000 * 1_000);
+            let mut armed = self.armed.lock().unwrap();
+            let before = armed.entry(at).or_default();
+            *before += 1;
+            self.due = at + Span::from_ps(*before);
+        }
+    }
+}
+
+impl Discipline for Netem {
+    fn enqueue(&mut self, tau: Tau, _flows: &Flows, _losses: &mut Vec<Loss>) {
+        self.backlog.add(tau.packet.length);
+        self.queue.push_back(tau);
+        if self.queue.len() == 1 {
+            self.arm();
+        }
+    }
+
+    fn next(&mut self, now: Time, _losses: &mut Vec<Loss>) -> Next {
+        match self.queue.front() {
+            None => Next::Nothing,
+            Some(first) if self.due <= now => Next::Ready(first.packet.length),
+            Some(_) => Next::Throttled(self.due),
+        }
+    }
+
+    fn dequeue(&mut self, now: Time, _losses: &mut Vec<Loss>) -> Option<Tau> {
+        if self.due > now {
+            return None;
+        }
+        let tau = self.queue.pop_front()?;
+        self.backlog.remove(tau.packet.length);
+        // What is due with it goes with it.
+        let next = self.queue.front().map(|next| next.timestamp + self.delay);
+        if next.is_some_and(|next| next > now) {
+            self.arm();
+        }
+        Some(tau)
+    }
+
+    fn backlog(&self) -> Backlog {
+        self.backlog
+    }
+
+    fn waiting(&self, waiting: &mut Vec<Tau>) {
+        waiting.extend(&self.queue);
     }
 }
 
@@ -254,7 +336,7 @@ struct Client {
     written: Time,
     stop: Time,
     server_woken: Arc<AtomicU64>,
-    woken: Option<Time>,
+    client_woken: Arc<AtomicU64>,
     closes: Option<Time>,
     all_written: bool,
 }
@@ -262,20 +344,15 @@ struct Client {
 /// The server's process was woken at the same instant: it runs first.
 const BESIDE: Span = Span::from_ns(1_006);
 
-impl Client {
-    /// Runs 2 ns after it was woken, or later beside the server's process.
-    fn is_beside(&mut self) -> Option<Time> {
-        let woken = self.woken.take()?;
-        (self.server_woken.load(Ordering::Relaxed) >= woken.as_ps()).then_some(woken + BESIDE)
-    }
-}
-
 impl Application for Client {
     fn latency(&mut self, wake: Wake, now: Time) -> Span {
         match wake {
             Wake::Connected => (self.connected + Span::from_ns(1)).since(now),
             Wake::Writable => {
-                self.woken = Some(now);
+                if self.server_woken.load(Ordering::Relaxed) == now.as_ps() / 1_000 {
+                    return BESIDE;
+                }
+                self.client_woken.store(now.as_ps() / 1_000, Ordering::Relaxed);
                 Span::from_ns(2)
             }
             Wake::Readable => Span::ZERO,
@@ -285,9 +362,6 @@ impl Application for Client {
     fn run(&mut self, connection: &mut Process<'_, '_>) -> Option<Time> {
         let now = connection.now();
         let stop = self.left.is_none().then_some(self.stop);
-        if let Some(later) = self.is_beside() {
-            return Some(later);
-        }
         if stop.is_some_and(|stop| now >= stop) || self.closes.is_some_and(|closes| now >= closes) {
             connection.close();
             return None;
@@ -320,20 +394,25 @@ impl Application for Client {
 /// The server's process: reads at once, and closes at the end.
 struct Server {
     woken: Arc<AtomicU64>,
-    is_woken: bool,
+    client_woken: Arc<AtomicU64>,
+    runs: Option<Time>,
     closes: Option<Time>,
 }
 
 impl Application for Server {
     fn latency(&mut self, _wake: Wake, now: Time) -> Span {
-        if !std::mem::replace(&mut self.is_woken, true) {
-            self.woken.store(now.as_ps(), Ordering::Relaxed);
-        }
-        Span::from_ns(1)
+        let runs = *self.runs.get_or_insert_with(|| {
+            if self.client_woken.load(Ordering::Relaxed) == now.as_ps() / 1_000 {
+                return now + BESIDE;
+            }
+            self.woken.store(now.as_ps() / 1_000, Ordering::Relaxed);
+            now + Span::from_ns(1)
+        });
+        runs.since(now)
     }
 
     fn run(&mut self, connection: &mut Process<'_, '_>) -> Option<Time> {
-        self.is_woken = false;
+        self.runs = None;
         if self.closes.is_some_and(|closes| connection.now() >= closes) {
             connection.close();
             return None;
@@ -348,11 +427,17 @@ impl Application for Server {
 
 struct ServerService {
     woken: Arc<AtomicU64>,
+    client_woken: Arc<AtomicU64>,
 }
 
 impl Service for ServerService {
     fn accept(&mut self) -> Box<dyn Application> {
-        Box::new(Server { woken: Arc::clone(&self.woken), is_woken: false, closes: None })
+        Box::new(Server {
+            woken: Arc::clone(&self.woken),
+            client_woken: Arc::clone(&self.client_woken),
+            runs: None,
+            closes: None,
+        })
     }
 
     fn parameters(&self) -> Arc<Parameters> {
@@ -505,6 +590,7 @@ impl Difference {
 fn simulate(case: &Case) -> Points {
     let topology = case.topology();
     let server_woken = Arc::new(AtomicU64::new(0));
+    let client_woken = Arc::new(AtomicU64::new(0));
     let start = Timestamp::from_ns(BOOT_NS.into());
     let mut endpoints = Vec::new();
     for source in 0..case.delays.len() {
@@ -526,7 +612,7 @@ fn simulate(case: &Case) -> Points {
                     written: time(flow.written),
                     stop: time(case.stop + 3),
                     server_woken: Arc::clone(&server_woken),
-                    woken: None,
+                    client_woken: Arc::clone(&client_woken),
                     closes: None,
                     all_written: false,
                 }),
@@ -536,7 +622,7 @@ fn simulate(case: &Case) -> Points {
         let host = topology.device_named(&format!("s{}", source + 1)).unwrap();
         endpoints.push(Hosted { endpoint: Box::new(Host::new(start, Vec::new(), openings)), host });
     }
-    let services: Vec<Box<dyn Service>> = vec![Box::new(ServerService { woken: server_woken })];
+    let services: Vec<Box<dyn Service>> = vec![Box::new(ServerService { woken: server_woken, client_woken })];
     let server = topology.device_named("server").unwrap();
     endpoints.push(Hosted { endpoint: Box::new(Host::new(start, services, Vec::new())), host: server });
     let mut points = Points { router: topology.device_named("r"), ..Points::default() };
@@ -553,9 +639,23 @@ pub fn show(name: &str) {
     let clock = std::time::Instant::now();
     let points = simulate(&case);
     let took = clock.elapsed();
+    let tol = std::env::var("TOL").map_or(5_000, |tol| tol.parse().unwrap());
     let start = case.entering[0].0;
     println!("== {name} ({took:?}, {} drops)", points.drops);
-    println!("{}", difference(&points.entering, &case.entering, 5_000).show("in", start));
-    println!("{}", difference(&points.leaving, &case.leaving, 5_000).show("out", start));
-    println!("{}", difference(&points.acks, &case.acks, 5_000).show("ack", start));
+    println!("{}", difference(&points.entering, &case.entering, tol).show("in", start));
+    println!("{}", difference(&points.leaving, &case.leaving, tol).show("out", start));
+    println!("{}", difference(&points.acks, &case.acks, tol).show("ack", start));
+    if let (Ok(from), Ok(to)) = (std::env::var("FROM"), std::env::var("TO")) {
+        let (from, to): (f64, f64) = (from.parse().unwrap(), to.parse().unwrap());
+        for (who, points) in [("kernel", [&case.entering, &case.leaving, &case.acks]), ("taunet", [&points.entering, &points.leaving, &points.acks])] {
+            let mut rows: Vec<_> = points.into_iter().zip(["in", "out", "ack"]).flat_map(|(seen, point)| seen.iter().map(move |row| (row.0, point, row))).collect();
+            rows.sort_by_key(|row| row.0);
+            for (at, point, row) in rows {
+                let t = (at - start) as f64 / 1e9;
+                if t >= from && t <= to {
+                    println!("{who} {t:.9} {point} {:?} {:?}", row.1, row.2);
+                }
+            }
+        }
+    }
 }
