@@ -78,6 +78,14 @@ pub struct Workload {
     pub endpoints: Vec<Hosted>,
 }
 
+impl Workload {
+    /// Where the packets of each source enter, by its number: the endpoints come behind the sources.
+    pub fn places(&self) -> impl Iterator<Item = InjectionPoint> + '_ {
+        let hosts = self.endpoints.iter().map(|endpoint| InjectionPoint::Host(endpoint.host));
+        self.injections.iter().map(|injection| injection.at).chain(hosts)
+    }
+}
+
 impl From<Vec<Injection>> for Workload {
     fn from(injections: Vec<Injection>) -> Self {
         Workload { injections, endpoints: Vec::new() }

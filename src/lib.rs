@@ -59,8 +59,9 @@
 //! | [`ptm`] | traffic management at an egress port: one file per discipline |
 //! | [`topology`] | the graph of devices and links, its TOML; generators, import, export |
 //! | [`pfm`] | forwarding: which egress port |
+//! | [`transport`] | endpoints that answer what arrives: TCP, congestion control |
+//! | [`application`] | processes that use connections, and the hosts where they run |
 //! | [`traffic`] | sources of Tau: replay of a capture, Poisson, on-off, Markovian, ... |
-//! | [`transport`] | endpoints that answer: TCP, congestion control |
 //! | [`scenario`] | topology, traffic and measured captures, from TOML |
 //! | [`statistics`] | what a run keeps of its ports, flows and packets |
 //! | [`engine`] | the event engine and the stream engine: two ways to the same answer |
@@ -98,8 +99,9 @@ pub mod capture;
 pub mod ptm;
 pub mod topology;
 pub mod pfm;
-pub mod traffic;
 pub mod transport;
+pub mod application;
+pub mod traffic;
 pub mod scenario;
 pub mod statistics;
 pub mod engine;

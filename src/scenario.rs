@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::capture::CaptureKeys;
 use crate::topology::{DeviceId, Topology};
 use crate::traffic::replay::Speed;
-use crate::traffic::{CustomTraffic, Generator};
+use crate::traffic::{Connections, CustomTraffic, Generator};
 use crate::units::{Span, Time};
 
 mod file;
@@ -143,6 +143,8 @@ pub enum Traffic {
     },
     /// Packets that a process generates, one source per sending host.
     Generated(Generator),
+    /// Connections, whose senders answer what arrives.
+    Connections(Connections),
     /// Packets of a source that another crate defines.
     Custom(CustomTraffic),
 }

@@ -7,11 +7,15 @@
 //! [`TrafficSpec`], one in [`generator::Process`], and one where the scenario resolves it.
 
 pub mod arrivals;
+pub mod bulk;
 pub mod cbr;
+pub mod connections;
 pub mod custom;
 mod draw;
 mod even_spacing;
+pub mod flows;
 pub mod generator;
+pub mod incast;
 pub mod markovian;
 pub mod matrix;
 mod mistake;
@@ -26,9 +30,13 @@ mod statistics;
 mod text_or_table;
 pub mod thin_streams;
 
+pub use bulk::BulkSpec;
 pub use cbr::{Cbr, CbrSpec, UDP};
+pub use connections::{Connections, TransportSpec};
 pub use custom::{CustomTraffic, CustomTrafficSpec, SourceEntry, SourceError, SourcePlace};
+pub use flows::FlowsSpec;
 pub use generator::{Generator, Process};
+pub use incast::IncastSpec;
 pub use markovian::MarkovianSpec;
 pub use mistake::Mistake;
 pub(crate) use mistake::positive;
@@ -63,6 +71,12 @@ pub enum TrafficSpec {
     Markovian(MarkovianSpec),
     /// Many slow flows of small packets, with log-normal gaps.
     ThinStreams(ThinStreamsSpec),
+    /// Bulk transfers over TCP.
+    Bulk(BulkSpec),
+    /// Flows over TCP: from a list, or at random.
+    Flows(FlowsSpec),
+    /// Many hosts send to one at the same time, over TCP.
+    Incast(IncastSpec),
     /// A source that another crate defines.
     #[serde(rename = "$custom")]
     #[schemars(skip)]

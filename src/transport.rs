@@ -19,7 +19,7 @@ pub use host::{Host, Opening, Openings, Service};
 pub use segment::{Block, Flags, Outbox, Outgoing, SackBlocks, Segment};
 
 use crate::packet::FlowKey;
-use crate::units::Time;
+use crate::units::{Span, Time};
 
 /// What is kept of a connection's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,10 @@ pub struct ConnectionRecord {
     pub opened: Time,
     /// When both directions were closed, and this end knew.
     pub closed: Option<Time>,
+    /// When the peer acknowledged the last byte and the end behind it.
+    pub finished: Option<Time>,
+    /// When the peer last acknowledged new bytes.
+    pub advanced: Time,
     /// Bytes that the peer has acknowledged.
     pub acknowledged: u64,
     /// Segments sent again.
@@ -47,6 +51,8 @@ impl ConnectionRecord {
             opened_here,
             opened,
             closed: None,
+            finished: None,
+            advanced: opened,
             acknowledged: 0,
             retransmissions: 0,
             timeouts: 0,
@@ -63,9 +69,27 @@ impl ConnectionRecord {
         Self::new(key, at, false)
     }
 
-    /// Takes in what a socket has done.
-    fn note(&mut self, socket: &tcp::Socket) {
-        self.acknowledged = socket.bytes_acknowledged();
+    /// The time from the SYN to the acknowledgement of the last byte and the end behind it (flow completion time).
+    pub fn completion(&self) -> Option<Span> {
+        self.finished.filter(|_| self.opened_here).map(|finished| finished.since(self.opened))
+    }
+
+    /// Acknowledged bits per second, from the SYN to the last acknowledgement of new bytes.
+    pub fn goodput_bps(&self) -> Option<f64> {
+        let seconds = self.advanced.since(self.opened).as_ps() as f64 * 1e-12;
+        (self.acknowledged > 0 && seconds > 0.0).then(|| 8.0 * self.acknowledged as f64 / seconds)
+    }
+
+    /// Takes in what a socket has done by `now`.
+    fn note(&mut self, socket: &tcp::Socket, now: Time) {
+        let acknowledged = socket.bytes_acknowledged();
+        if acknowledged > self.acknowledged {
+            self.advanced = now;
+        }
+        if socket.is_finished() && self.finished.is_none() {
+            self.finished = Some(now);
+        }
+        self.acknowledged = acknowledged;
         self.retransmissions = socket.counts.retransmissions;
         self.timeouts = socket.counts.timeouts;
     }

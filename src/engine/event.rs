@@ -22,7 +22,7 @@ use crate::ptm::{Arrival, Loss};
 use crate::statistics::Statistics;
 use crate::topology::{DeviceId, PortId};
 use crate::traffic::{Batch, Origin};
-use crate::transport::Outgoing;
+use crate::transport::{ConnectionRecord, Outgoing};
 use crate::units::{Span, Time};
 
 /// Events between two reports to the observer.
@@ -596,6 +596,10 @@ impl<O: Observer, const WATCHES: bool> Running<O> for EventEngine<WATCHES> {
 
     fn statistics(&mut self) -> Option<Statistics> {
         self.collector.take().map(|collector| collector.finish(&self.network.flows))
+    }
+
+    fn connections(&self) -> Vec<ConnectionRecord> {
+        self.endpoints.states.iter().flat_map(|state| state.endpoint.connections()).collect()
     }
 
     fn progress(&self) -> Progress {

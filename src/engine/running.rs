@@ -3,6 +3,7 @@
 use super::tally::Tally;
 use super::{EngineError, Progress};
 use crate::statistics::Statistics;
+use crate::transport::ConnectionRecord;
 use crate::units::Time;
 
 /// The last instant that a run can reach.
@@ -16,6 +17,10 @@ pub(super) trait Running<O>: Send {
     fn finish(&mut self, observer: &mut O) -> Result<Tally, EngineError>;
     /// What was kept of a run that is finished, where that was wanted.
     fn statistics(&mut self) -> Option<Statistics>;
+    /// What the ends of connections have done.
+    fn connections(&self) -> Vec<ConnectionRecord> {
+        Vec::new()
+    }
     fn progress(&self) -> Progress;
     fn warnings(&self) -> Vec<String>;
 }

@@ -11,6 +11,7 @@ use super::tally::Tally;
 use super::{Engine, EngineError, Outcome, Progress, Settings, Workload};
 use crate::statistics::Statistics;
 use crate::topology::Topology;
+use crate::transport::ConnectionRecord;
 use crate::units::Time;
 
 /// A network at work, somewhere between its start and its end. It can be moved to another thread, and left alone at any
@@ -52,6 +53,8 @@ pub struct Finished<O> {
     pub warnings: Vec<String>,
     /// What each flow and each port did, where the [`Settings`] ask for it.
     pub statistics: Option<Statistics>,
+    /// What the ends of connections did.
+    pub connections: Vec<ConnectionRecord>,
     /// The observer.
     pub observer: O,
 }
@@ -70,11 +73,10 @@ impl<O: Observer> Simulation<O> {
     ) -> Result<Self, EngineError> {
         let topology = topology.into();
         let workload = workload.into();
-        let (kind, reason) = match (settings.engine, workload.endpoints.is_empty()) {
-            (Engine::Stream, false) => return Err(EngineError::StreamEndpoints),
-            (Engine::Auto, false) => (Engine::Event, "closed loops are run event by event"),
-            (engine, _) => engine.for_network(&topology),
-        };
+        let (kind, reason) = settings.engine.for_workload(&topology, &workload);
+        if kind == Engine::Stream && !workload.endpoints.is_empty() {
+            return Err(EngineError::StreamEndpoints);
+        }
         let until = settings.until.unwrap_or(LAST).min(LAST);
         let network = Network::new(topology, &workload, until, &settings)?;
         let Workload { injections, endpoints } = workload;
@@ -117,7 +119,8 @@ impl<O: Observer> Simulation<O> {
         let Tally { packets, hops, now: end, fingerprint, .. } = tally;
         let outcome = Outcome { packets, hops, end, fingerprint };
         let (warnings, statistics) = (engine.warnings(), engine.statistics());
-        Ok(Finished { outcome, warnings, statistics, observer })
+        let connections = engine.connections();
+        Ok(Finished { outcome, warnings, statistics, connections, observer })
     }
 
     /// The engine that runs it, and why: [`Engine::Stream`] or [`Engine::Event`].
@@ -151,6 +154,16 @@ pub fn simulate(
 }
 
 impl Engine {
+    /// The engine that runs a workload where this one is asked for, and why: [`Engine::Stream`] or [`Engine::Event`].
+    pub fn for_workload(self, topology: &Topology, workload: &Workload) -> (Engine, &'static str) {
+        match self {
+            Engine::Auto if !workload.endpoints.is_empty() => {
+                (Engine::Event, "closed loops (TCP) are run event by event")
+            }
+            engine => engine.for_network(topology),
+        }
+    }
+
     /// The engine that runs a network where this one is asked for, and why: [`Engine::Stream`] or [`Engine::Event`].
     pub fn for_network(self, topology: &Topology) -> (Engine, &'static str) {
         match self {

@@ -224,12 +224,14 @@ fn simulate(
     };
     let found = ports.iter().map(find).collect::<Result<Vec<_>, _>>()?;
     let mut sources = Sources::open(scenario, &CaptureOptions::default())?;
-    let settings = scenario.settings(sources.start());
+    let start = sources.start();
+    let settings = scenario.settings(start);
+    let workload = sources.into_workload(topology, start)?;
     let visits = vec![Vec::new(); found.len()];
     let processing =
         found.iter().map(|port| topology.device(topology.port(*port).device).processing).collect();
     let mut observer = Ports { ports: found, processing, flows: Flows::default(), visits };
-    engine::simulate(Arc::clone(topology), sources.into_injections(), settings, &mut observer)?;
+    engine::simulate(Arc::clone(topology), workload, settings, &mut observer)?;
     let flows = Arc::new(observer.flows);
     let traces = observer.ports.iter().zip(observer.visits).map(|(port, mut visits)| {
         visits.sort_by_key(|visit| (visit.arrival, visit.packet.pid));

@@ -8,22 +8,38 @@ use arrow_array::{
     ArrayRef, Float64Array, Int64Array, StringArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
 };
 
+use rustc_hash::FxHashMap;
+
 use crate::packet::FlowKey;
 use crate::pfm::Addresses;
 use crate::statistics::{FlowStatistics, Percentiles};
 use crate::table::{TableError, Tables, write_table};
 use crate::topology::Topology;
+use crate::transport::ConnectionRecord;
 
 /// The table `flows`.
 #[derive(Debug, Clone, Default)]
 pub struct FlowRecords {
     flows: Vec<FlowStatistics>,
+    /// By `fid`: of the end that sends it, where the flow is one of a connection.
+    connections: Vec<Option<ConnectionRecord>>,
 }
 
 impl FlowRecords {
-    /// Of the flows of a run, by `fid`.
-    pub fn new(flows: Vec<FlowStatistics>) -> Self {
-        FlowRecords { flows }
+    /// Of the flows of a run, by `fid`, and the connections that they belong to.
+    pub fn new(flows: Vec<FlowStatistics>, connections: &[ConnectionRecord]) -> Self {
+        let by_key: FxHashMap<FlowKey, &ConnectionRecord> =
+            connections.iter().map(|connection| (connection.key, connection)).collect();
+        let connections = match by_key.is_empty() {
+            true => Vec::new(),
+            false => flows.iter().map(|flow| by_key.get(&flow.key).map(|found| **found)).collect(),
+        };
+        FlowRecords { flows, connections }
+    }
+
+    /// The connection of each flow that is one, by `fid`; empty where there is none at all.
+    pub fn connections(&self) -> &[Option<ConnectionRecord>] {
+        &self.connections
     }
 
     /// What every flow did, by `fid`.
@@ -109,7 +125,29 @@ impl FlowRecords {
         ];
         columns.extend(of_packets);
         columns.extend(self.metrics());
+        columns.extend(self.transfers());
         write_table(tables, "flows", columns)
+    }
+
+    /// The columns of connections; there are none where the run has no connection. What is sent in answer (acknowledgements) has no
+    /// bytes of its own.
+    fn transfers(&self) -> Vec<(&'static str, ArrayRef)> {
+        if self.connections.is_empty() {
+            return Vec::new();
+        }
+        let of = |part: fn(&ConnectionRecord) -> Option<u64>| {
+            let values = self.connections.iter().map(|connection| connection.as_ref().and_then(part));
+            Arc::new(UInt64Array::from_iter(values)) as ArrayRef
+        };
+        let goodput = self.connections.iter().map(|connection| connection.as_ref()?.goodput_bps());
+        vec![
+            ("start_ps", of(|connection| Some(connection.opened.as_ps()))),
+            ("bytes_acknowledged", of(|connection| Some(connection.acknowledged))),
+            ("completion_ps", of(|connection| Some(connection.completion()?.as_ps()))),
+            ("goodput_bps", Arc::new(Float64Array::from_iter(goodput))),
+            ("retransmissions", of(|connection| Some(connection.retransmissions))),
+            ("timeouts", of(|connection| Some(connection.timeouts))),
+        ]
     }
 
     /// The columns of RFC 7679, 5481, 3393, 7680 and 4737, beside those of the plain delays.

@@ -12,14 +12,14 @@ use super::{MeasuredSummary, RunError, Stage, Summary};
 use crate::capture::{CaptureKeys, MatchFields, Options as CaptureOptions, Sorted};
 use crate::compare::{AcceptSummary, RttComparison, RttWatch, Watch, WatchedVantage, compare_rtts};
 use crate::engine::{
-    Engine, EngineError, Finished, Injection, Observer, ObserverPlace, OnProgress, Outcome, Settings,
-    Simulation,
+    Engine, EngineError, Finished, Observer, ObserverPlace, OnProgress, Outcome, Settings, Simulation,
+    Workload,
 };
 use crate::record::{FlowRecords, PortRecords, VantageRecords};
 use crate::scenario::{Direction, Scenario};
 use crate::statistics::Statistics;
 use crate::table::{Beside, Tables};
-use crate::topology::Topology;
+use crate::topology::{DeviceId, Topology};
 use crate::units::Timestamp;
 
 /// A scenario with all its files open: what can be run.
@@ -31,8 +31,8 @@ pub struct OpenScenario {
     pub topology: Arc<Topology>,
     /// The absolute time at which the run starts: at the first packet of all replayed captures, or in 1970 without any.
     pub start: Timestamp,
-    /// The sources, and where their packets enter.
-    pub injections: Vec<Injection>,
+    /// The sources and where their packets enter, and the hosts that have connections.
+    pub workload: Workload,
     /// How the engine is run; the caller may choose another engine, other threads.
     pub settings: Settings,
     scenario: Scenario,
@@ -111,7 +111,7 @@ impl Scenario {
         Ok(OpenScenario {
             topology: Arc::clone(&self.topology),
             start,
-            injections: sources.into_injections(),
+            workload: sources.into_workload(&self.topology, start)?,
             settings,
             scenario: self.clone(),
             reading: reading.clone(),
@@ -142,12 +142,12 @@ impl OpenScenario {
     /// # Errors
     /// A source fails, or the threads cannot be had.
     pub fn simulation<O: Observer>(self, observer: O) -> Result<Simulation<O>, EngineError> {
-        Simulation::start(self.topology, self.injections, self.settings, observer)
+        Simulation::start(self.topology, self.workload, self.settings, observer)
     }
 
     /// The engine that will run it, and why.
     pub fn engine(&self) -> (Engine, &'static str) {
-        self.settings.engine.for_network(&self.topology)
+        self.settings.engine.for_workload(&self.topology, &self.workload)
     }
 
     /// Simulates, compares with every measured capture, and hands the tables to `tables`. `observer` sees what happens
@@ -162,10 +162,12 @@ impl OpenScenario {
         mut progress: impl FnMut(Stage<'_>) -> ControlFlow<()>,
     ) -> Result<Results, RunError> {
         let engine = self.engine();
+        let hosts: Vec<DeviceId> = self.workload.endpoints.iter().map(|endpoint| endpoint.host).collect();
         let (finished, records) = self.simulate(tables, &mut observer, &mut progress)?;
-        let Finished { outcome, warnings, statistics, .. } = finished;
+        let Finished { outcome, warnings, statistics, connections, .. } = finished;
         let Statistics { flows, ports, drops } = statistics.unwrap_or_default();
-        let (flows, ports) = (FlowRecords::new(flows), PortRecords::new(&self.topology, ports, drops));
+        let flows = FlowRecords::new(flows, &connections);
+        let (flows, ports) = (flows, PortRecords::new(&self.topology, ports, drops));
         let Records { queues, vantages, watch, rtts } = records;
         flows.write(tables)?;
         ports.write(tables, &self.topology, outcome.end)?;
@@ -177,14 +179,18 @@ impl OpenScenario {
         let mut comparison = Comparison { warnings, ..Comparison::default() };
         comparison.warnings.extend(homeless);
         comparison.warnings.append(&mut self.remarks);
-        let entries = Entries { sources: flows.sources(), names: self.scenario.entries() };
+        let mut names = self.scenario.entries();
+        names.extend(hosts.iter().map(|host| self.topology.device(*host).name.clone()));
+        let entries = Entries { sources: flows.sources(), names };
         self.compare_vantages(watch, entries, tables, &mut progress, &mut comparison)?;
         self.compare_rtts(rtts, &mut progress, &mut comparison)?;
         let Comparison { measured, rtts, warnings } = comparison;
         let accept = self.accept(&measured, &rtts);
         let summary = self.summary(engine, &outcome, (&flows, &ports), (measured, rtts), accept, warnings);
         let traffic = self.scenario.traffic.iter();
-        let sources = traffic.flat_map(|traffic| traffic.source_names(&self.topology)).collect();
+        let mut sources: Vec<String> =
+            traffic.flat_map(|traffic| traffic.source_names(&self.topology)).collect();
+        sources.extend(hosts.iter().map(|host| format!("tcp of {}", self.topology.device(*host).name)));
         Ok(Results { summary, outcome, flows, ports, vantages, start: self.start, sources })
     }
 
@@ -198,8 +204,8 @@ impl OpenScenario {
         let scenario = &self.scenario;
         let watch = std::mem::take(&mut self.watch);
         let rtts = RttWatch::new(&self.topology, &scenario.rtts);
-        let injections = std::mem::take(&mut self.injections);
-        let entries = injections.iter().map(|injection| injection.at).collect();
+        let workload = std::mem::take(&mut self.workload);
+        let entries = workload.places().collect();
         let watches = (watch, rtts, entries);
         // With several threads, what is written for each packet is written on threads of its own.
         let beside = Beside(tables);
@@ -214,9 +220,10 @@ impl OpenScenario {
         let topology = Arc::clone(&self.topology);
         let packets = scenario.record.packets || self.settings.packets;
         let settings = Settings { statistics: true, packets, ..self.settings };
-        let finished = Simulation::start(topology, injections, settings, observers)?.finish()?;
-        let Finished { outcome, warnings, statistics, .. } = finished;
-        Ok((Finished { outcome, warnings, statistics, observer: () }, records.finish()?))
+        let finished = Simulation::start(topology, workload, settings, observers)?.finish()?;
+        let Finished { outcome, warnings, statistics, connections, .. } = finished;
+        let finished = Finished { outcome, warnings, statistics, connections, observer: () };
+        Ok((finished, records.finish()?))
     }
 
     /// Compares with the captures of `[[measured]]`.

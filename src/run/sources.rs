@@ -3,18 +3,24 @@
 use std::net::IpAddr;
 
 use super::RunError;
+use crate::application::{self, Entry};
 use crate::capture::Options;
-use crate::engine::{Injection, InjectionPoint};
+use crate::engine::{Hosted, Injection, InjectionPoint, Workload};
 use crate::pfm;
 use crate::random::Draws;
 use crate::scenario::{Direction, Scenario, Traffic, Vantage};
 use crate::topology::{DeviceId, Topology};
 use crate::traffic::replay::HostOfAddress;
 use crate::traffic::{Recording, Replay, ReplayByAddress, Source, SourceEntry};
+use crate::transport::Host;
 use crate::units::Timestamp;
 
 /// The sources of a scenario, before their first packets.
-pub(crate) struct Sources(Vec<Opened>);
+pub(crate) struct Sources {
+    opened: Vec<Opened>,
+    /// The hosts that have connections.
+    entries: Vec<Entry>,
+}
 
 /// An entry of a scenario's traffic.
 enum Opened {
@@ -32,6 +38,7 @@ impl Sources {
         let topology = &scenario.topology;
         let mut addresses = Addresses::new(topology);
         let mut opened = Vec::new();
+        let mut entries = Vec::new();
         for (index, traffic) in scenario.traffic.iter().enumerate() {
             match traffic {
                 Traffic::Replay { capture, keys, at, speed } => {
@@ -59,6 +66,9 @@ impl Sources {
                         opened.push(Opened::Source(source, InjectionPoint::Host(sender.host)));
                     }
                 }
+                Traffic::Connections(connections) => {
+                    entries.push(connections.entry(topology, scenario.seed));
+                }
                 Traffic::Custom(custom) => {
                     let mut address = |host| Ok(addresses.of(host)?);
                     let source = custom
@@ -72,12 +82,12 @@ impl Sources {
                 }
             }
         }
-        Ok(Sources(opened))
+        Ok(Sources { opened, entries })
     }
 
     /// What is replayed.
     pub(crate) fn recordings(&mut self) -> impl Iterator<Item = &mut Recording> {
-        self.0.iter_mut().filter_map(|opened| match opened {
+        self.opened.iter_mut().filter_map(|opened| match opened {
             Opened::Replay(replay, _) => Some(replay.recording()),
             Opened::ByAddress(replay, _) => Some(replay.recording()),
             Opened::Source(..) => None,
@@ -92,10 +102,17 @@ impl Sources {
         start
     }
 
-    /// The sources and where their packets enter.
-    pub(crate) fn into_injections(self) -> Vec<Injection> {
+    /// The sources and where their packets enter; the hosts that have connections, of a run that starts at `start`.
+    ///
+    /// # Errors
+    /// No address leads to a host.
+    pub(crate) fn into_workload(self, topology: &Topology, start: Timestamp) -> Result<Workload, RunError> {
+        let mut addresses = Addresses::new(topology);
+        let hosts = application::hosts(topology, start, &self.entries, |host| addresses.of(host))?;
+        let hosted = |(host, endpoint): (DeviceId, Host)| Hosted { endpoint: Box::new(endpoint), host };
+        let endpoints = hosts.into_iter().map(hosted).collect();
         let mut injections = Vec::new();
-        for opened in self.0 {
+        for opened in self.opened {
             match opened {
                 Opened::Replay(source, at) => injections.push(Injection { source, at }),
                 Opened::Source(source, at) => injections.push(Injection { source, at }),
@@ -106,7 +123,7 @@ impl Sources {
                 }
             }
         }
-        injections
+        Ok(Workload { injections, endpoints })
     }
 }
 

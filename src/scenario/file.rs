@@ -14,7 +14,7 @@ use super::{
 use crate::capture::{CaptureDirection, CaptureKeys, InterfaceName};
 use crate::config::{ConfigError, Document, Registry, Spanned};
 use crate::topology::{Topology, VantageSpec};
-use crate::traffic::TrafficSpec;
+use crate::traffic::{TrafficSpec, TransportSpec};
 use crate::units::{Span, Time};
 
 /// What is simulated: a topology, its traffic, and what was measured there.
@@ -38,6 +38,9 @@ pub struct ScenarioFile {
     /// The engine (default: auto, which is the stream engine wherever that is exact). The results are the same.
     #[serde(default)]
     pub engine: Engine,
+    /// The transport of connections, where their entry has none of its own.
+    #[serde(default)]
+    pub transport: TransportSpec,
     /// The sources of traffic.
     #[serde(default)]
     #[schemars(with = "Vec<TrafficSpec>")]
@@ -171,7 +174,7 @@ impl Scenario {
             let error = document.error(0..0, "the scenario has no traffic");
             reader.errors.push(error.with_help("add a [[traffic]] table".to_owned()));
         }
-        let traffic = reader.all_traffic(&file.traffic, &topology, seed, until);
+        let traffic = reader.all_traffic(&file.traffic, &topology, seed, until, &file.transport);
         let accept = file.accept.as_ref().map(|accept| *accept.get_ref());
         let measured = file
             .measured
@@ -192,7 +195,7 @@ impl Scenario {
 
         let captures = traffic.iter().filter_map(|source| match source {
             Traffic::Replay { capture, .. } | Traffic::ReplayByAddress { capture, .. } => Some(capture),
-            Traffic::Generated(_) | Traffic::Custom(_) => None,
+            Traffic::Generated(_) | Traffic::Connections(_) | Traffic::Custom(_) => None,
         });
         let captures = captures.chain(&reader.inputs);
         let captures = captures.chain(measured.iter().map(|measured| &measured.capture));

@@ -1,5 +1,6 @@
 //! How the `[[traffic]]` of a scenario file becomes sources: names are looked up, rates become gaps.
 
+mod connections;
 mod mtu;
 mod names;
 mod pace;
@@ -20,11 +21,12 @@ use crate::traffic::size::{SizeSpec, Sizes};
 use crate::traffic::spec::{CommonKeys, Protocol};
 use crate::traffic::{
     CbrSpec, CustomTrafficSpec, Generator, MarkovianSpec, Mistake, OnOffSpec, PoissonSpec, Process,
-    SourceEntry, ThinStreamsSpec, TrafficSpec, UDP,
+    SourceEntry, ThinStreamsSpec, TrafficSpec, TransportSpec, UDP,
 };
 use crate::units::Time;
+use connections::Place;
 use pace::{Pace, overload, overloads};
-use parties::Parties;
+use parties::{Parties, PartyKeys};
 
 /// The IP protocol number of TCP.
 const TCP: u8 = 6;
@@ -49,6 +51,21 @@ struct Entry<'a> {
     flows_before: u32,
 }
 
+impl Entry<'_> {
+    fn parties(&self) -> PartyKeys<'_> {
+        PartyKeys {
+            span: self.span.clone(),
+            label: &self.label,
+            topology: self.topology,
+            seed: self.seed,
+            from: self.keys.from.as_ref(),
+            to: self.keys.to.as_ref(),
+            matrix: self.keys.matrix.as_ref(),
+            hosts: self.keys.hosts.as_ref(),
+        }
+    }
+}
+
 /// What goes wrong without a place in the file: it has been told already.
 pub(super) struct Told;
 
@@ -62,6 +79,7 @@ impl Reader<'_> {
         topology: &Arc<Topology>,
         seed: u64,
         until: Option<Time>,
+        transport: &TransportSpec,
     ) -> Vec<Traffic> {
         let mut labels: Vec<String> = Vec::new();
         let mut flows_before = 0u32;
@@ -79,6 +97,12 @@ impl Reader<'_> {
                     traffic.extend(self.custom(custom, label, spec.span(), topology).ok());
                     continue;
                 }
+                TrafficSpec::Bulk(_) | TrafficSpec::Flows(_) | TrafficSpec::Incast(_) => {
+                    let place = Place { span: spec.span(), index, topology, seed, until, transport };
+                    let connections = self.connections(spec.get_ref(), &place, &mut labels);
+                    traffic.extend(connections.map(Traffic::Connections).ok());
+                    continue;
+                }
                 TrafficSpec::Cbr(spec) => ("cbr", spec.common()),
                 TrafficSpec::Poisson(spec) => ("poisson", spec.common()),
                 TrafficSpec::OnOff(spec) => ("on-off", spec.common()),
@@ -91,7 +115,11 @@ impl Reader<'_> {
             let entry = Entry { span, kind, label, keys, topology, seed, until, flows_before };
             flows_before = flows_before.wrapping_add(flows);
             let generator = match spec.get_ref() {
-                TrafficSpec::Replay(_) | TrafficSpec::Custom(_) => continue,
+                TrafficSpec::Replay(_)
+                | TrafficSpec::Custom(_)
+                | TrafficSpec::Bulk(_)
+                | TrafficSpec::Flows(_)
+                | TrafficSpec::Incast(_) => continue,
                 TrafficSpec::Cbr(spec) => self.cbr(entry, spec),
                 TrafficSpec::Poisson(spec) => self.poisson(entry, spec),
                 TrafficSpec::OnOff(spec) => self.on_off(entry, spec),
@@ -247,7 +275,7 @@ impl Reader<'_> {
         mean_over_peak: f64,
     ) -> Resolved<Generator> {
         // Every part is looked at before the first mistake ends it, so that all are told.
-        let parties = self.parties(&entry);
+        let parties = self.parties(&entry.parties());
         let sizes = self.sizes(&entry.keys.size);
         let template = self.template(&entry);
         let limits = self.limits(&entry);

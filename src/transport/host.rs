@@ -146,10 +146,10 @@ impl Host {
         }
         self.acknowledged[place] = end.socket.acknowledged();
         let slot = &mut self.connections[place];
+        slot.record.note(&end.socket, now);
         let phase = end.socket.phase();
         if matches!(phase, Phase::Closed | Phase::TimeWait) && slot.record.closed.is_none() {
             slot.record.closed = Some(now);
-            slot.record.note(&end.socket);
         }
         // Who closed last needs not remember.
         if phase != Phase::Closed {
@@ -263,13 +263,6 @@ impl Endpoint for Host {
     }
 
     fn connections(&self) -> Vec<ConnectionRecord> {
-        let note = |slot: &Slot| {
-            let mut record = slot.record;
-            if let Some(end) = &slot.end {
-                record.note(&end.socket);
-            }
-            record
-        };
-        self.connections.iter().map(note).collect()
+        self.connections.iter().map(|slot| slot.record).collect()
     }
 }

@@ -9,13 +9,11 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
-use taunet::engine::{
-    Dropped, Hop, Hosted, Injected, Observed, Observer, Settings, Simulation, Workload,
-};
 use taunet::config::Registry;
+use taunet::engine::{Dropped, Hop, Hosted, Injected, Observed, Observer, Settings, Simulation, Workload};
 use taunet::flow::Flows;
 use taunet::packet::{FlowKey, Tau};
 use taunet::ptm::{Backlog, Discipline, Loss, Next, Place};
@@ -39,8 +37,11 @@ enum Shape {
     Ack { ack: u64, window: u64, sack: Vec<(u64, u64)> },
 }
 
-/// Packets at a point: instant in ns, flow, shape.
-type Seen = Vec<(i64, FlowName, Shape)>;
+/// A packet at a point: instant in ns, flow, shape.
+type Sighting = (i64, FlowName, Shape);
+
+/// Packets at a point.
+type Seen = Vec<Sighting>;
 
 struct RecordedFlow {
     name: FlowName,
@@ -115,7 +116,9 @@ fn packets(path: &Path) -> Vec<Packet> {
                 kind => {
                     let length = usize::from(frame[option + 1]);
                     if kind == 5 {
-                        sack.extend((option + 2..option + length).step_by(8).map(|at| (be32(at), be32(at + 4))));
+                        sack.extend(
+                            (option + 2..option + length).step_by(8).map(|at| (be32(at), be32(at + 4))),
+                        );
                     }
                     option += length;
                 }
@@ -143,15 +146,20 @@ impl Case {
         let meta: serde_json::Value =
             serde_json::from_slice(&std::fs::read(folder.join("meta.json")).unwrap()).unwrap();
         let config = &meta["config"];
-        let commands: Vec<String> =
-            config["tc"].as_array().unwrap().iter().map(|line| format!("tc {}", line.as_str().unwrap())).collect();
+        let commands: Vec<String> = config["tc"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|line| format!("tc {}", line.as_str().unwrap()))
+            .collect();
         let delays: Vec<u64> = config["rtt_ms"]
             .as_array()
             .unwrap()
             .iter()
             .map(|rtt| (rtt.as_f64().unwrap() * 1e6) as u64)
             .collect();
-        let stop = meta["start_ns"].as_i64().unwrap() - BOOT_NS + (config["dur"].as_f64().unwrap() * 1e9) as i64;
+        let stop =
+            meta["start_ns"].as_i64().unwrap() - BOOT_NS + (config["dur"].as_f64().unwrap() * 1e9) as i64;
         let mut case = Case {
             name: name.to_owned(),
             commands: commands.join("\n").replace("DEV", "dev eth0"),
@@ -196,7 +204,8 @@ impl Case {
             case.acks.push((packet.at, flow, shape));
         }
         for source in 0..case.delays.len() {
-            let text = String::from_utf8(unpack(&folder.join(format!("flows_s{}.csv.xz", source + 1)))).unwrap();
+            let text =
+                String::from_utf8(unpack(&folder.join(format!("flows_s{}.csv.xz", source + 1)))).unwrap();
             for line in text.lines().skip(1) {
                 let cells: Vec<&str> = line.split(',').collect();
                 let number = |place: usize| cells[place].parse::<i64>().unwrap();
@@ -229,7 +238,9 @@ impl Case {
              [[device]]\nname = \"server\"\nkind = \"host\"\naddresses = [\"10.9.200.2\"]\n"
             .to_owned();
         for source in 1..=self.delays.len() {
-            text += &format!("[[device]]\nname = \"s{source}\"\nkind = \"host\"\naddresses = [\"10.9.{source}.1\"]\n");
+            text += &format!(
+                "[[device]]\nname = \"s{source}\"\nkind = \"host\"\naddresses = [\"10.9.{source}.1\"]\n"
+            );
         }
         text += &format!(
             "[[link]]\nbetween = [\"r:0\", \"server:0\"]\nbandwidth = \"unlimited\"\ndelay = \"0 s\"\nptm = {ptm}\n"
@@ -370,10 +381,9 @@ impl Application for Client {
             return self.closes;
         }
         // Woken for room, it looks again when it runs; then it writes until nothing fits.
-        let writes = connection.poll_writable();
-        while writes {
-            let wanted = self.left.unwrap_or(65_536).min(65_536);
-            let written = if wanted > 0 { connection.write(wanted) } else { 0 };
+        let can_write = connection.poll_writable();
+        while can_write && self.left != Some(0) {
+            let written = connection.write(self.left.unwrap_or(65_536).min(65_536));
             if written == 0 {
                 break;
             }
@@ -527,14 +537,14 @@ impl Observer for &mut Points {
 /// How a point of the simulation differs from that of the recording.
 struct Difference {
     /// The first packet that differs: recorded, simulated.
-    first: Option<((i64, FlowName, Shape), Option<(i64, FlowName, Shape)>)>,
+    first: Option<(Sighting, Option<Sighting>)>,
     packets: (usize, usize),
     longest: i64,
     exact_flows: usize,
     flows: usize,
 }
 
-fn by_flow(seen: &Seen) -> BTreeMap<FlowName, Vec<&(i64, FlowName, Shape)>> {
+fn by_flow(seen: &Seen) -> BTreeMap<FlowName, Vec<&Sighting>> {
     let mut flows: BTreeMap<FlowName, Vec<_>> = BTreeMap::new();
     seen.iter().for_each(|packet| flows.entry(packet.1).or_default().push(packet));
     flows
@@ -647,8 +657,15 @@ pub fn show(name: &str) {
     println!("{}", difference(&points.acks, &case.acks, tol).show("ack", start));
     if let (Ok(from), Ok(to)) = (std::env::var("FROM"), std::env::var("TO")) {
         let (from, to): (f64, f64) = (from.parse().unwrap(), to.parse().unwrap());
-        for (who, points) in [("kernel", [&case.entering, &case.leaving, &case.acks]), ("taunet", [&points.entering, &points.leaving, &points.acks])] {
-            let mut rows: Vec<_> = points.into_iter().zip(["in", "out", "ack"]).flat_map(|(seen, point)| seen.iter().map(move |row| (row.0, point, row))).collect();
+        for (who, points) in [
+            ("kernel", [&case.entering, &case.leaving, &case.acks]),
+            ("taunet", [&points.entering, &points.leaving, &points.acks]),
+        ] {
+            let mut rows: Vec<_> = points
+                .into_iter()
+                .zip(["in", "out", "ack"])
+                .flat_map(|(seen, point)| seen.iter().map(move |row| (row.0, point, row)))
+                .collect();
             rows.sort_by_key(|row| row.0);
             for (at, point, row) in rows {
                 let t = (at - start) as f64 / 1e9;

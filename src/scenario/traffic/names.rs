@@ -7,7 +7,7 @@ use crate::traffic::generator::Sender;
 
 impl Scenario {
     /// Where the packets of each source enter, for people, in the order of the sources' numbers: `r1:0 ingress`, or
-    /// the host that sends them.
+    /// the host that sends them. Hosts with connections come behind these.
     pub fn entries(&self) -> Vec<String> {
         let host = |host: DeviceId| self.topology.device(host).name.clone();
         let of = |traffic: &Traffic| match traffic {
@@ -16,6 +16,7 @@ impl Scenario {
             Traffic::Generated(generator) => {
                 generator.senders.iter().map(|sender| host(sender.host)).collect()
             }
+            Traffic::Connections(_) => Vec::new(),
             Traffic::Custom(custom) => match custom.entry {
                 SourceEntry::Host(sender) => vec![host(sender)],
                 SourceEntry::Vantage(at) => vec![at.name(&self.topology)],
@@ -53,6 +54,7 @@ impl Traffic {
                 };
                 generator.senders.iter().map(name).collect()
             }
+            Traffic::Connections(_) => Vec::new(),
             Traffic::Custom(custom) => {
                 let place = match custom.entry {
                     SourceEntry::Host(sender) => format!("from {}", topology.device(sender).name),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::pace::access;
-use super::{Entry, Resolved, Told};
+use super::{Resolved, Told};
 use crate::config::{Spanned, listed};
 use crate::scenario::reader::Reader;
 use crate::topology::{DeviceId, DeviceKind, NameError, Topology};
@@ -21,11 +21,24 @@ pub(super) struct Parties {
     pub warning: Option<String>,
 }
 
+/// What an entry says about who sends to whom.
+pub(super) struct PartyKeys<'a> {
+    /// Where the entry stands.
+    pub span: Range<usize>,
+    /// Its name.
+    pub label: &'a str,
+    pub topology: &'a Arc<Topology>,
+    pub seed: u64,
+    pub from: Option<&'a Spanned<String>>,
+    pub to: Option<&'a Spanned<String>>,
+    pub matrix: Option<&'a Spanned<MatrixSpec>>,
+    pub hosts: Option<&'a Spanned<Vec<Spanned<String>>>>,
+}
+
 impl Reader<'_> {
     /// Who sends to whom.
-    pub(super) fn parties(&mut self, entry: &Entry<'_>) -> Resolved<Parties> {
-        let keys = &entry.keys;
-        match (&keys.from, &keys.to, &keys.matrix, &keys.hosts) {
+    pub(super) fn parties(&mut self, entry: &PartyKeys<'_>) -> Resolved<Parties> {
+        match (entry.from, entry.to, entry.matrix, entry.hosts) {
             (Some(from), Some(to), None, None) => {
                 let (source, destination) = (self.host(from, entry.topology), self.host(to, entry.topology));
                 if source.is_some() && source == destination {
@@ -38,10 +51,10 @@ impl Reader<'_> {
                     vec![Row { from: 0, to: Some(vec![1]), destinations, part: 1.0, demand_bps: None }];
                 Ok(Parties { hosts, rows, warning: None })
             }
-            (None, None, Some(matrix), hosts) => self.matrix(entry, matrix, hosts.as_ref()),
+            (None, None, Some(matrix), hosts) => self.matrix(entry, matrix, hosts),
             (from, to, matrix, hosts) => {
-                let extra = hosts.as_ref().filter(|_| matrix.is_none()).map(Spanned::span);
-                let beside = matrix.as_ref().and(from.as_ref().or(to.as_ref())).map(Spanned::span);
+                let extra = hosts.filter(|_| matrix.is_none()).map(Spanned::span);
+                let beside = matrix.and(from.or(to)).map(Spanned::span);
                 let one = if to.is_some() { "`from` is" } else { "`to` is" };
                 let (span, message) = match (extra, beside) {
                     (Some(span), _) => {
@@ -59,7 +72,7 @@ impl Reader<'_> {
 
     fn matrix(
         &mut self,
-        entry: &Entry<'_>,
+        entry: &PartyKeys<'_>,
         spec: &Spanned<MatrixSpec>,
         named: Option<&Spanned<Vec<Spanned<String>>>>,
     ) -> Resolved<Parties> {
@@ -90,7 +103,7 @@ impl Reader<'_> {
         let rows = match spec.get_ref() {
             MatrixSpec::Named(MatrixName::Uniform) => matrix::uniform(hosts.len()),
             MatrixSpec::Named(MatrixName::Permutation) => {
-                matrix::permutation(hosts.len(), entry.seed, &entry.label)
+                matrix::permutation(hosts.len(), entry.seed, entry.label)
             }
             MatrixSpec::Named(MatrixName::Gravity) => {
                 let bandwidths = hosts.iter().map(|host| {

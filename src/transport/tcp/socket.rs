@@ -317,8 +317,13 @@ impl Socket {
 
     /// Bytes of the stream that the peer has acknowledged.
     pub fn bytes_acknowledged(&self) -> u64 {
-        let fin = u64::from(self.is_shut && self.unacknowledged == self.written);
+        let fin = u64::from(self.is_finished());
         self.unacknowledged.saturating_sub(1 + fin)
+    }
+
+    /// Whether the peer has acknowledged the last byte and the end behind it.
+    pub fn is_finished(&self) -> bool {
+        self.is_shut && self.unacknowledged == self.written
     }
 
     /// The congestion control's view of it.

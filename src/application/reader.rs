@@ -1,0 +1,44 @@
+//! A process that receives a stream of bytes.
+
+use std::sync::Arc;
+
+use crate::transport::tcp::Parameters;
+use crate::transport::{Application, Process, Service};
+use crate::units::Time;
+
+/// Reads what there is, at once, and closes at the end.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Reader;
+
+impl Application for Reader {
+    fn run(&mut self, connection: &mut Process<'_, '_>) -> Option<Time> {
+        while connection.read() > 0 {}
+        if connection.is_at_end() {
+            connection.close();
+        }
+        None
+    }
+}
+
+/// A service whose processes only read.
+#[derive(Debug, Clone)]
+pub struct ReaderService {
+    parameters: Arc<Parameters>,
+}
+
+impl ReaderService {
+    /// Of connections with these parameters.
+    pub fn new(parameters: Parameters) -> Self {
+        ReaderService { parameters: Arc::new(parameters) }
+    }
+}
+
+impl Service for ReaderService {
+    fn accept(&mut self) -> Box<dyn Application> {
+        Box::new(Reader)
+    }
+
+    fn parameters(&self) -> Arc<Parameters> {
+        Arc::clone(&self.parameters)
+    }
+}
