@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Every file is open from here on; what cannot be opened was told.
     let open = scenario.open(&Default::default())?;
-    println!("{} devices, {} sources", open.topology.devices().len(), open.injections.len());
+    println!("{} devices, {} sources", open.topology.devices().len(), open.workload.places().count());
 
     let tables = MemoryTables::default();
     let results = open.run(&tables, Unwatched, |_stage| ControlFlow::Continue(()))?;

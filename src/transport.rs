@@ -42,6 +42,8 @@ pub struct ConnectionRecord {
     pub retransmissions: u64,
     /// Retransmission timeouts.
     pub timeouts: u64,
+    /// It was given up: the peer did not answer for too long.
+    pub gave_up: bool,
 }
 
 impl ConnectionRecord {
@@ -56,6 +58,7 @@ impl ConnectionRecord {
             acknowledged: 0,
             retransmissions: 0,
             timeouts: 0,
+            gave_up: false,
         }
     }
 
@@ -92,5 +95,6 @@ impl ConnectionRecord {
         self.acknowledged = acknowledged;
         self.retransmissions = socket.counts.retransmissions;
         self.timeouts = socket.counts.timeouts;
+        self.gave_up = socket.counts.gave_up;
     }
 }

@@ -69,12 +69,14 @@ impl Parameters {
         }
     }
 
-    /// The window that the first segment announces: whole segments, in 16 bits.
+    /// The window that the first segment announces: whole segments, in 16 bits. Who asks does not know yet whether timestamps will take a
+    /// part of them.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_select_initial_window`.
-    pub fn first_window(&self) -> u32 {
+    pub fn first_window(&self, asks: bool) -> u32 {
         let full = self.receive_buffer.initial - (self.receive_buffer.initial >> 1);
-        full.min(65_535) / self.mss * self.mss
+        let segment = if asks { self.mss + TIMESTAMPS } else { self.mss };
+        full.min(65_535) / segment * segment
     }
 }

@@ -31,11 +31,13 @@ pub struct Timer {
     at: Time,
     /// Which setting of all settings at the host this is.
     setting: u64,
+    /// The tick that was asked for, where it goes by ticks.
+    tick: u64,
 }
 
 impl Default for Timer {
     fn default() -> Self {
-        Timer { at: Time::NEVER, setting: 0 }
+        Timer { at: Time::NEVER, setting: 0, tick: 0 }
     }
 }
 
@@ -123,14 +125,19 @@ impl Timers {
         clock: &Clock,
         now: HostTime,
     ) {
+        // What is set to this tick already stays in its slot.
+        if timer.is_set() && timer.tick == tick {
+            return;
+        }
+        timer.tick = tick;
         let now = now.ticks();
         let mut level = 0;
         while tick.saturating_sub(now) >= SLOTS << (3 * level) {
             level += 1;
         }
         let bits = 3 * level;
-        let tick = ((((tick.max(now + 1) - FIRST_TICK) >> bits) + 1) << bits) + FIRST_TICK;
-        let at = clock.time_of(HostTime::from_ns(tick * 1_000_000));
+        let slot = ((((tick.max(now + 1) - FIRST_TICK) >> bits) + 1) << bits) + FIRST_TICK;
+        let at = clock.time_of(HostTime::from_ns(slot * 1_000_000));
         if timer.at != at {
             // A coarse level expires before a finer one, and of a slot the last set comes first.
             self.push(timer, whose, at, EXACT - 1 - (level << 56) - self.settings);
@@ -147,7 +154,7 @@ impl Timers {
     fn push(&mut self, timer: &mut Timer, (connection, purpose): (u32, Purpose), at: Time, rank: u64) {
         self.settings += 1;
         let setting = self.settings;
-        *timer = Timer { at, setting };
+        (timer.at, timer.setting) = (at, setting);
         self.heap.push(Reverse(Entry { at, rank, setting, connection, purpose }));
     }
 

@@ -12,6 +12,9 @@ use crate::transport::clock::HostTime;
 /// Linux 6.1, x86-64: `SKB_TRUESIZE` of a head of `MAX_TCP_HEADER`.
 pub const OVERHEAD: u64 = 768;
 
+/// Joined buffers are shorter than this (`tcp_skb_shift`).
+const MOST_JOINED: u64 = 65_535 * 8;
+
 /// A buffer.
 #[derive(Debug, Clone, Copy)]
 pub struct Buffer {
@@ -21,6 +24,8 @@ pub struct Buffer {
     pub end: u64,
     /// When it was sent last.
     pub sent: HostTime,
+    /// Segments that the peer had by then.
+    pub delivered: u64,
     /// Memory that it is charged.
     pub memory: u64,
     /// Segments in it.
@@ -56,6 +61,7 @@ impl Buffer {
             seq,
             end,
             sent: HostTime::default(),
+            delivered: 0,
             memory: OVERHEAD + (end - seq),
             segments: 1,
             push: false,
@@ -259,16 +265,18 @@ impl Buffers {
         self.free.push(id);
     }
 
-    /// The first `segments` segments of the first sent buffer are acknowledged.
-    pub fn trim_first(&mut self, segments: u32) {
-        let bytes = u64::from(segments) * self.mss;
-        if let Some(id) = self.sent.front().copied() {
-            let first = &mut self[id];
-            first.seq += bytes;
-            first.memory -= bytes;
-            first.segments -= segments;
-            self.memory -= bytes;
-        }
+    /// The first sent buffer is acknowledged up to `seq`; how many of its segments are.
+    pub fn trim_first(&mut self, seq: u64) -> u32 {
+        let mss = self.mss;
+        let Some(id) = self.sent.front().copied() else { return 0 };
+        let first = &mut self[id];
+        let (bytes, before) = (seq.saturating_sub(first.seq), first.segments);
+        first.seq += bytes;
+        first.memory -= bytes;
+        first.count(mss);
+        let segments = before - first.segments;
+        self.memory -= bytes;
+        segments
     }
 
     /// Joins the sacked buffer at `place` to the one before it, if that is sacked as well and holds segments of the same length: its
@@ -289,6 +297,7 @@ impl Buffers {
             || !plain(&buffer)
             || before.fin
             || buffer.length() == 0
+            || before.length() + buffer.length() >= MOST_JOINED
             || before.segment_length(mss) != buffer.segment_length(mss)
         {
             return false;

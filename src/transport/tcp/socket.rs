@@ -75,6 +75,8 @@ pub struct Counts {
     pub retransmissions: u64,
     /// Retransmission timeouts.
     pub timeouts: u64,
+    /// It was given up: nothing was acknowledged for too long.
+    pub gave_up: bool,
 }
 
 /// One end of a connection.
@@ -155,6 +157,11 @@ pub struct Socket {
     syn_timeout: u64,
 }
 
+/// How often a SYN is sent again before the connection is given up (`tcp_syn_retries`).
+const MOST_SYNS: u32 = 6;
+/// How often the answer to it is (`tcp_synack_retries`).
+const MOST_ANSWERS: u32 = 5;
+
 /// How far the congestion window is used.
 #[derive(Debug, Clone, Copy, Default)]
 struct Usage {
@@ -194,8 +201,9 @@ pub struct Syn {
 impl Socket {
     fn new(number: u32, parameters: Arc<Parameters>, phase: Phase, now: HostTime) -> Self {
         let Parameters { mss, algorithm, initial_window, .. } = *parameters;
-        let receive_window = Window::new(&parameters, now.us());
-        let room = 2 * u64::from(initial_window) * process::MEMORY_PER_SEGMENT;
+        let first_window = parameters.first_window(phase == Phase::SynSent);
+        let receive_window = Window::new(&parameters, first_window, now.us());
+        let room = 2 * u64::from(initial_window) * process::memory_per_segment(mss);
         Socket {
             number,
             peer: u32::MAX,
@@ -293,6 +301,10 @@ impl Socket {
     /// # Source
     /// Linux `net/ipv4/tcp_timer.c`, `tcp_retransmit_timer`; the answer to a SYN: `inet_connection_sock.c`, `reqsk_timer_handler`.
     fn syn_timed_out(&mut self, context: &mut Context<'_>) {
+        let most = if self.phase == Phase::SynSent { MOST_SYNS } else { MOST_ANSWERS };
+        if self.syn_retransmissions >= most {
+            return self.give_up();
+        }
         if self.phase == Phase::SynSent && self.syn_retransmissions == 0 {
             let connection = self.connection(context);
             self.congestion.threshold = self.algorithm.threshold(&self.congestion);
@@ -372,6 +384,13 @@ impl Socket {
             Purpose::CompressedAck => self.compressed_timer(context),
             Purpose::Process | Purpose::Alarm => {}
         }
+    }
+
+    /// The peer does not answer.
+    fn give_up(&mut self) {
+        self.counts.gave_up = true;
+        self.recovery.closed_first = false;
+        self.close_down();
     }
 
     /// Both directions are closed: it has no timers any more.

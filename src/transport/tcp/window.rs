@@ -46,15 +46,14 @@ fn round_up(bytes: u32, unit: u32) -> u32 {
 }
 
 impl Window {
-    /// That of a new connection; `now` in us.
+    /// That of a new connection, which announces `first`; `now` in us.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_init_buffer_space`.
-    pub fn new(parameters: &Parameters, now: u64) -> Self {
+    pub fn new(parameters: &Parameters, first: u32, now: u64) -> Self {
         let Parameters { mss, receive_buffer, .. } = *parameters;
         let full = window_of(receive_buffer.initial);
         let clamp = full.saturating_sub(mss).max(2 * mss);
-        let first = parameters.first_window();
         let threshold = first.min(clamp);
         Window {
             buffer: receive_buffer.initial,

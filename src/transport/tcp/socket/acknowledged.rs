@@ -2,6 +2,7 @@
 
 use super::recovery::{Repair, State};
 use super::{Context, Socket};
+use crate::transport::clock::HostTime;
 use crate::transport::segment::{Block, Segment};
 use crate::transport::tcp::buffers::{Buffer, Id};
 
@@ -36,6 +37,8 @@ pub(super) struct Acknowledged {
     delivered: u64,
     /// The receiver has taken back what it had.
     pub reneged: bool,
+    /// It may have been delayed by the receiver.
+    may_be_delayed: bool,
     /// When the first and the last newly reported segment were sent, in us.
     reported: Option<(u64, u64)>,
     /// The lowest sequence number that was late.
@@ -44,12 +47,27 @@ pub(super) struct Acknowledged {
     pub lost_retransmission: bool,
     /// The timer is to be set anew.
     pub sets_timer: bool,
+    /// Of the buffers that were delivered, the one that was sent last: when, its end, and segments delivered by then.
+    newest: Option<((HostTime, u64), u64)>,
 }
 
 impl Acknowledged {
-    /// Whether it brings nothing new at all.
+    /// Whether it advances, carries data, or updates the window.
+    pub fn brings_anything(&self) -> bool {
+        self.advanced || self.has_data || self.window || self.segments > 0
+    }
+
+    /// Whether it says that something arrived out of order, as it would without SACK.
     pub fn is_duplicate(&self) -> bool {
-        !self.advanced && !self.has_data && !self.window && self.segments == 0 && !self.reports_duplicate
+        !self.brings_anything() && !self.reports_duplicate
+    }
+
+    /// A buffer was delivered: the one that was sent last says what had been delivered when it was sent.
+    fn note_delivery(&mut self, buffer: &Buffer) {
+        let sent = (buffer.sent, buffer.end);
+        if self.newest.is_none_or(|(newest, _)| sent > newest) {
+            self.newest = Some((sent, buffer.delivered));
+        }
     }
 
     /// Whether it needs a closer look.
@@ -93,7 +111,7 @@ impl Socket {
         let out_before = self.buffers.out;
         let highest_before = self.highest_sacked();
         if acknowledged.is_old {
-            if segment.sack.as_slice().is_empty() || self.buffers.out == 0 {
+            if segment.sack.as_slice().is_empty() {
                 return;
             }
             self.report(segment, &mut acknowledged);
@@ -106,7 +124,9 @@ impl Socket {
         }
         // An acknowledgement that does not advance counts for its window only if that is larger.
         let window = u64::from(segment.window);
-        if acknowledged.advanced || segment.seq > self.window_updated_at || window > self.window {
+        let is_newer = segment.seq > self.window_updated_at;
+        let is_larger = segment.seq == self.window_updated_at && window > self.window;
+        if acknowledged.advanced || is_newer || is_larger {
             acknowledged.window = true;
             self.window_updated_at = segment.seq;
             if window != self.window {
@@ -130,7 +150,7 @@ impl Socket {
             return;
         }
         self.release(&mut acknowledged, highest_before, context);
-        self.adapt_reordering_window();
+        self.adapt_reordering_window(&acknowledged);
         self.check_probe(&acknowledged, context);
         let mut repair = Repair::Nothing;
         if acknowledged.is_dubious(self.recovery.state) {
@@ -170,7 +190,7 @@ impl Socket {
             return;
         }
         if repair == Repair::New {
-            self.send_pending(context);
+            self.send_whole(context);
             if self.next > self.recovery.end {
                 return;
             }
@@ -210,7 +230,10 @@ impl Socket {
         let mut count = 0;
         for block in blocks {
             let is_sane = block.start < block.end && block.end <= self.next;
-            if is_sane && block.end > acknowledged.before.max(self.unacknowledged) {
+            // What is acknowledged says something only where it arrived twice.
+            let may_undo = duplicate == Some(*block) && self.recovery.undo_from.is_some();
+            let is_new = block.end > self.unacknowledged || may_undo;
+            if is_sane && is_new && block.end > acknowledged.before {
                 known[count] = *block;
                 count += 1;
             }
@@ -297,7 +320,7 @@ impl Socket {
                 }
             }
             if is_covered {
-                let joins = !buffer.retransmitted || buffer.lost;
+                let joins = is_duplicate || !buffer.retransmitted || buffer.lost;
                 self.mark(id, is_duplicate, acknowledged);
                 if joins && self.buffers.join_sacked(place) {
                     self.buffers.join_sacked(place);
@@ -327,7 +350,11 @@ impl Socket {
                 acknowledged.late_from = acknowledged.late_from.min(buffer.seq);
             }
         }
+        if buffer.end <= self.unacknowledged {
+            return;
+        }
         if !buffer.sacked {
+            acknowledged.note_delivery(&buffer);
             self.advance_rack(&buffer, self.clock.us());
             if buffer.retransmitted {
                 // One that is not taken for lost is believed to be in flight still.
@@ -374,14 +401,16 @@ impl Socket {
         let now = context.now.us();
         let mut late_from = self.next;
         let mut sent: Option<(u64, u64)> = None;
+        let (mut all_whole, sacked_before) = (true, self.buffers.sacked);
         while let Some(id) = self.buffers.sent.front().copied() {
             let buffer = self.buffers[id];
             let is_whole = buffer.end <= self.unacknowledged;
             let segments = match is_whole {
                 true => buffer.segments,
-                false => (self.unacknowledged.saturating_sub(buffer.seq) / self.mss()) as u32,
+                false if buffer.segments == 1 => 0,
+                false => self.buffers.trim_first(self.unacknowledged),
             };
-            if segments == 0 || (!is_whole && buffer.segments == 1) {
+            if segments == 0 {
                 break;
             }
             if buffer.retransmitted || buffer.ever_retransmitted {
@@ -399,7 +428,13 @@ impl Socket {
                 self.buffers.sacked -= segments;
             } else {
                 acknowledged.delivered += u64::from(segments);
-                self.advance_rack(&buffer, now);
+                acknowledged.note_delivery(&buffer);
+                // The echo may show that the original arrived, and not what was sent last.
+                let echo = acknowledged.echo;
+                let was_sent_again = buffer.retransmitted || buffer.ever_retransmitted;
+                if !(was_sent_again && echo > 0 && echo < buffer.sent.ticks()) {
+                    self.advance_rack(&buffer, now);
+                }
             }
             if buffer.lost {
                 self.buffers.lost -= segments;
@@ -407,7 +442,7 @@ impl Socket {
             self.buffers.out -= segments;
             acknowledged.segments += segments;
             if !is_whole {
-                self.buffers.trim_first(segments);
+                all_whole = false;
                 break;
             }
             self.buffers.free_first();
@@ -415,6 +450,15 @@ impl Socket {
         acknowledged.reneged = self.buffers.sent.front().is_some_and(|first| self.buffers[*first].sacked);
         self.delivered += acknowledged.delivered;
         let in_order = sent.filter(|_| !acknowledged.retransmitted);
+        // A lone segment that is not full may have been acknowledged late.
+        acknowledged.may_be_delayed = acknowledged.segments == 1
+            && all_whole
+            && sacked_before == 0
+            && in_order.is_some()
+            && self.unacknowledged - acknowledged.before < self.mss()
+            && acknowledged.newest.is_some_and(|(_, delivered)| delivered + 1 == self.delivered)
+            && !acknowledged.sacked
+            && !acknowledged.reports_duplicate;
         self.measure(in_order, acknowledged, context);
         if acknowledged.segments > 0 {
             acknowledged.sets_timer = true;
@@ -442,7 +486,11 @@ impl Socket {
         }
         if let Some(sample) = sample {
             let least = last.filter(|last| *last > 0).unwrap_or(1_000);
-            self.round_trip.sample_least(least, context.now.ticks());
+            let is_doubtful = acknowledged.may_be_delayed
+                && self.round_trip.least().is_some_and(|known| last.unwrap_or(0) > known);
+            if !is_doubtful {
+                self.round_trip.sample_least(least, context.now.ticks());
+            }
             self.round_trip.sample(sample, self.unacknowledged, self.next);
         }
         if acknowledged.segments == 0
@@ -536,9 +584,13 @@ impl Socket {
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_recovery.c`, `tcp_rack_update_reo_wnd`.
-    fn adapt_reordering_window(&mut self) {
+    fn adapt_reordering_window(&mut self, acknowledged: &Acknowledged) {
+        let Some((_, delivered_before)) = acknowledged.newest else { return };
         let delivered = self.delivered;
         let rack = &mut self.recovery.rack;
+        if delivered_before < rack.changed_at {
+            rack.duplicate_seen = false;
+        }
         if std::mem::replace(&mut rack.duplicate_seen, false) {
             rack.steps = (rack.steps + 1).min(0xff);
             rack.changed_at = delivered;

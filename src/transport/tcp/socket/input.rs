@@ -11,6 +11,8 @@ use crate::units::Span;
 const LONGEST_COMPRESSION: u64 = 1_000_000;
 /// How late the timer of compressed acknowledgements is, in ns: always as late as it may be (`tcp_comp_sack_slack_ns`).
 const COMPRESSION_SLACK: u64 = 100_000;
+/// Timestamps that are older by this many ms are no sign of an old segment (`TCP_PAWS_WINDOW`).
+const PAWS_WINDOW: u64 = 1;
 /// Ticks between answers to empty segments that cannot be taken (`tcp_invalid_ratelimit`).
 const REFUSAL_GAP: u64 = 500;
 /// Shorter segments do not let the window grow.
@@ -22,6 +24,7 @@ impl Socket {
     /// A segment has arrived.
     pub fn receive(&mut self, segment: &Segment, context: &mut Context<'_>) {
         self.clock = context.now;
+        let is_first = self.phase == Phase::SynReceived;
         match self.phase {
             Phase::SynSent => return self.receive_answer(segment, context),
             Phase::SynReceived if segment.flags.has(Flags::SYN) => {
@@ -30,14 +33,14 @@ impl Socket {
             }
             Phase::SynReceived => {
                 self.establish(segment, context);
-                // The timestamps of the first segment are no sample.
-                self.receiver.echo = if segment.end > segment.seq { segment.echo } else { 0 };
+                self.wakes.connected = true;
             }
             Phase::TimeWait => return self.answer_late(segment, context),
             Phase::Closed => return,
             Phase::Open => {}
         }
-        self.receive_open(segment, context);
+        // The timestamps of the segment that completes the handshake are no sample.
+        self.receive_open(segment, !is_first, context);
     }
 
     /// The answer to the SYN.
@@ -66,21 +69,19 @@ impl Socket {
         self.window_updated_at = segment.seq;
         self.retransmission.timer.cancel();
         let connects = segment.flags.has(Flags::SYN);
-        let sample = match (self.syn_retransmissions, connects) {
-            (0, _) => Some(context.now.us() - self.begun.us()),
-            // Which of the SYNs was answered says the timestamp; which of the answers arrived says nothing.
-            (_, true) => Some(context.now.ticks().saturating_sub(segment.echo).max(1) * 1_000),
-            (_, false) => None,
+        let sample = match self.syn_retransmissions {
+            0 => context.now.us() - self.begun.us(),
+            // The timestamp says which of them was answered.
+            _ => context.now.ticks().saturating_sub(segment.echo).max(1) * 1_000,
         };
-        if let Some(sample) = sample {
-            self.round_trip.sample_least(sample.max(1), context.now.ticks());
-            self.round_trip.sample(sample, 1, 1);
-        }
+        self.round_trip.sample_least(if sample > 0 { sample } else { 1_000 }, context.now.ticks());
+        self.round_trip.sample(sample, 1, 1);
         if self.syn_retransmissions == 0 && connects {
             self.recovery.rack.sent = (self.begun.us(), 1);
             self.recovery.rack.rtt = context.now.us() - self.begun.us();
         }
-        if self.syn_retransmissions > 1 && connects {
+        // The first one was not lost after all where its timestamp comes back (tcp_try_undo_spurious_syn).
+        if self.syn_retransmissions > 1 && segment.echo != self.begun.ticks() {
             self.congestion.size = 1;
         }
         self.delivered = 1;
@@ -100,7 +101,7 @@ impl Socket {
 
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_rcv_established`.
-    fn receive_open(&mut self, segment: &Segment, context: &mut Context<'_>) {
+    fn receive_open(&mut self, segment: &Segment, is_sample: bool, context: &mut Context<'_>) {
         if segment.flags.has(Flags::SYN) {
             // The answer to the SYN again: its acknowledgement was lost.
             return self.send_ack(context);
@@ -108,7 +109,7 @@ impl Socket {
         // Old timestamps (PAWS, RFC 7323) and segments out of the window are answered, and not taken.
         let next = self.reassembly.next;
         let window_end = next + u64::from(self.receive_window.left(next));
-        let is_old = segment.timestamp < self.recent && segment.end > segment.seq;
+        let is_old = segment.timestamp + PAWS_WINDOW < self.recent && !self.is_late_duplicate(segment);
         if is_old || segment.end < self.receive_window.announced_at || segment.seq > window_end {
             return self.refuse(segment, context);
         }
@@ -120,7 +121,9 @@ impl Socket {
             return self.close_down();
         }
         if segment.end > segment.seq {
-            self.measure_receiver(segment, context);
+            if is_sample {
+                self.measure_receiver(segment, context);
+            }
             self.take(segment, context);
         }
         self.send_pending(context);
@@ -131,6 +134,18 @@ impl Socket {
         if self.is_done() {
             self.close_down();
         }
+    }
+
+    /// Whether an empty segment that is older than one before changes nothing, so that its SACK blocks can be taken.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_disordered_ack`.
+    fn is_late_duplicate(&self, segment: &Segment) -> bool {
+        segment.seq == segment.end
+            && segment.seq == self.reassembly.next
+            && segment.ack == self.unacknowledged
+            && u64::from(segment.window) <= self.window
+            && self.recent - segment.timestamp <= self.round_trip.timeout
     }
 
     /// Whether both directions are closed, and the peer knows.
@@ -193,9 +208,14 @@ impl Socket {
             self.acks.scheduled = true;
             return;
         }
-        if self.receive_window.left(next) == 0 && seq <= next || !self.make_room(seq <= next) {
+        let left = u64::from(self.receive_window.left(next));
+        if left == 0 || seq >= next + left {
+            // Out of the window, such as a probe of a closed one.
             self.acks.hurry(self.receive_window.announced);
             self.acks.scheduled = true;
+            return;
+        }
+        if !self.make_room(seq <= next) {
             return;
         }
         if seq > next {

@@ -30,6 +30,8 @@ const DEFERRAL: u64 = 1_000_000;
 enum Push {
     /// The window has room.
     Pending,
+    /// The same, and nothing is held back to fill a segment: the stream ends, or a timeout is looked into.
+    Whole,
     /// The process has filled a buffer: one burst.
     One,
     /// A probe for a loss: one segment beyond the window.
@@ -44,6 +46,13 @@ enum Deferral {
     Congestion,
     /// For the receiver's window.
     Receiver,
+}
+
+impl Push {
+    /// Whether it is not for a single burst.
+    fn is_regular(self) -> bool {
+        matches!(self, Push::Pending | Push::Whole)
+    }
 }
 
 impl Socket {
@@ -110,6 +119,7 @@ impl Socket {
     pub(super) fn transmit(&mut self, id: Id, context: &mut Context<'_>) {
         self.clock = context.now;
         self.buffers[id].sent = context.now;
+        self.buffers[id].delivered = self.delivered;
         if self.buffers[id].length() > 0 {
             if self.buffers.in_flight() == 0 {
                 let connection = self.connection(context);
@@ -150,10 +160,19 @@ impl Socket {
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `__tcp_push_pending_frames`.
     pub(super) fn send_pending(&mut self, context: &mut Context<'_>) {
+        self.push(Push::Pending, context);
+    }
+
+    /// The same, without Nagle's rule.
+    pub(super) fn send_whole(&mut self, context: &mut Context<'_>) {
+        self.push(Push::Whole, context);
+    }
+
+    fn push(&mut self, push: Push, context: &mut Context<'_>) {
         if self.phase != Phase::Open || self.buffers.unsent.is_empty() {
             return;
         }
-        self.send_new(Push::Pending, context);
+        self.send_new(push, context);
         if self.buffers.out == 0 && !self.buffers.unsent.is_empty() {
             self.expect_window(context);
         }
@@ -274,7 +293,7 @@ impl Socket {
                 if is_small && push == Push::Pending && self.holds_back_small() {
                     break;
                 }
-            } else if push == Push::Pending {
+            } else if push.is_regular() {
                 let deferral = self.defers(&buffer, is_last, burst, context);
                 is_limited |= deferral == Deferral::Congestion;
                 if deferral != Deferral::No {
@@ -290,7 +309,7 @@ impl Socket {
             }
             self.transmit(id, context);
             sent += self.account_sent(id, context);
-            if push != Push::Pending {
+            if !push.is_regular() {
                 break;
             }
         }

@@ -1,10 +1,17 @@
 //! What the process does with its socket: it writes, reads and closes.
 
 use super::{Context, Phase, Socket};
+use crate::transport::tcp::TIMESTAMPS;
 use crate::transport::tcp::page::Pieces;
 
-/// Memory that the send buffer provides for a segment (`tcp_sndbuf_expand`): payload, headers, descriptor and shared information, rounded up.
-pub(super) const MEMORY_PER_SEGMENT: u64 = 2_304;
+/// Memory that the send buffer provides for a segment: payload with options, headers (192) and shared information (320), rounded up to a
+/// power of two, and a descriptor (256).
+///
+/// # Source
+/// Linux `net/ipv4/tcp_input.c`, `tcp_sndbuf_expand`.
+pub(super) fn memory_per_segment(mss: u32) -> u64 {
+    (u64::from(mss + TIMESTAMPS) + 192 + 320).next_power_of_two() + 256
+}
 
 /// The largest payload of a burst: a packet of 64 KiB less headers (`GSO_LEGACY_MAX_SIZE - 1 - MAX_TCP_HEADER`).
 pub(super) const LARGEST_BURST: u64 = 65_536 - 193;
@@ -125,9 +132,7 @@ impl Socket {
         buffer.fin = true;
         buffer.count(mss);
         self.written += 1;
-        if self.phase == Phase::Open {
-            self.send_pending(context);
-        }
+        self.send_whole(context);
     }
 
     /// Whether the FIN is written.
@@ -192,7 +197,7 @@ impl Socket {
         }
         if self.buffers.in_flight() < self.congestion.size {
             let segments = 10.max(self.congestion.size).max(self.recovery.reordering + 1);
-            let wanted = 2 * u64::from(segments) * MEMORY_PER_SEGMENT;
+            let wanted = 2 * u64::from(segments) * memory_per_segment(self.parameters.mss);
             if self.send_buffer < wanted {
                 self.send_buffer = wanted.min(self.parameters.send_buffer.most.into());
             }

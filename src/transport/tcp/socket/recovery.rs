@@ -149,8 +149,10 @@ impl Socket {
 
     fn remember_for_undo(&mut self) {
         self.recovery.undo_from = Some(self.unacknowledged);
-        let out = self.buffers.retransmitted;
-        self.recovery.undo_left = if out > 0 { out.into() } else { -1 };
+        let probes = self.recovery.probe.is_some_and(|(_, is_retransmission)| is_retransmission);
+        let out = i64::from(self.buffers.retransmitted) + i64::from(probes);
+        // 0 would mean that all have turned out needless.
+        self.recovery.undo_left = if out > 0 { out } else { -1 };
     }
 
     /// The reduction of the window begins.
@@ -500,7 +502,7 @@ impl Socket {
             self.recovery.state = State::Reduced;
             self.end_reduction(context);
             self.try_keep_open();
-        } else if acknowledged.is_duplicate() && !acknowledged.sacked {
+        } else if !acknowledged.brings_anything() && !acknowledged.sacked {
             self.recovery.probe = None;
         }
     }

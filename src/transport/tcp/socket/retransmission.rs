@@ -40,6 +40,10 @@ const LEAST_WINDOW_PROBE: u64 = 200;
 /// The most that a window probe's delay doubles (`tcp_retries2`).
 const MOST_DOUBLINGS: u32 = 15;
 
+/// Ticks after the first retransmission at which a connection is given up: 15 timeouts from 200 ms on, each twice as long as the one
+/// before, up to 120 s (`tcp_retries2`, `tcp_model_timeout`).
+const LONGEST_SILENCE: u64 = ((2 << 9) - 1) * 200 + (15 - 9) * LONGEST_TIMEOUT;
+
 impl Socket {
     fn set_timer(&mut self, pending: Pending, delay: u64, context: &mut Context<'_>) {
         let due = context.now.ticks() + delay.min(LONGEST_TIMEOUT);
@@ -228,6 +232,10 @@ impl Socket {
         if self.buffers.out == 0 {
             return;
         }
+        let first = self.recovery.first_retransmission;
+        if self.recovery.timeouts > 0 && first > 0 && context.now.ticks() >= first + LONGEST_SILENCE {
+            return self.give_up();
+        }
         self.counts.timeouts += 1;
         self.enter_loss(context);
         if let Some(first) = self.buffers.sent.front().copied() {
@@ -245,6 +253,9 @@ impl Socket {
         let Some(first) = self.buffers.unsent.front().copied() else { return };
         if self.buffers.out > 0 {
             return;
+        }
+        if self.retransmission.window_probes >= MOST_DOUBLINGS {
+            return self.give_up();
         }
         if self.buffers[first].seq < self.window_end() {
             self.send_into_window(first, context);
