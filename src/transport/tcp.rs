@@ -14,7 +14,7 @@
 //! | `socket/output` | what is sent when |
 //! | `socket/input` | what arrives |
 //! | `socket/acknowledged` | an acknowledgement: SACK, RACK, the congestion window |
-//! | `socket/recovery` | states of loss recovery |
+//! | `socket/state`, `socket/recovery` | states of loss recovery, and how they are entered and left |
 //! | `socket/retransmission` | retransmissions and their timer |
 
 mod acks;

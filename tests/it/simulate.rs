@@ -10,7 +10,7 @@ use taunet::capture::Options as CaptureOptions;
 use taunet::compare::CompareOptions;
 use taunet::engine::Engine;
 use taunet::run::{RunError, RunOptions, Summary, run};
-use taunet::scenario::Scenario;
+use taunet::scenario::{Scenario, Traffic};
 use taunet::table::Format;
 
 use crate::inspect::lookalike;
@@ -63,8 +63,10 @@ fn every_scenario_keeps_its_bounds() {
         let overrides = if path.ends_with("any-capture.toml") { vec![trace.as_str()] } else { Vec::new() };
         let scenario = load(&path, &overrides);
         let summary = simulate(&scenario);
-        assert_eq!(summary.engine, "stream", "{}: {}", summary.scenario, summary.engine_reason);
-        for (engine, threads) in [(Engine::Event, 1), (Engine::Stream, 3)] {
+        let is_closed = scenario.traffic.iter().any(|traffic| matches!(traffic, Traffic::Connections(_)));
+        let (kind, other) = if is_closed { ("event", Engine::Event) } else { ("stream", Engine::Stream) };
+        assert_eq!(summary.engine, kind, "{}: {}", summary.scenario, summary.engine_reason);
+        for (engine, threads) in [(Engine::Event, 1), (other, 3)] {
             let other = simulate_on(&scenario, Some(engine), threads);
             assert_eq!(other.fingerprint, summary.fingerprint, "{} {engine:?}", summary.scenario);
             assert_eq!((other.packets, other.hops), (summary.packets, summary.hops));

@@ -6,12 +6,14 @@
 //! closed where that is within 50 us of the simulation. The processes run when the recording's did: 2 ns after they are woken, or
 //! 1006 ns where the server's process was woken at the same instant. Nothing is fitted.
 
+mod recording;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use recording::{BOOT_NS, Case, FlowName, Seen, Shape, Sighting};
 use taunet::config::Registry;
 use taunet::engine::{Dropped, Hop, Hosted, Injected, Observed, Observer, Settings, Simulation, Workload};
 use taunet::flow::Flows;
@@ -26,250 +28,46 @@ use taunet::transport::{
 };
 use taunet::units::{Span, Time, Timestamp};
 
-/// When the recorded guests booted: instants count from there.
-const BOOT_NS: i64 = 1_767_225_600_000_000_000;
-
-/// A flow: the number of its source, and its port.
-type FlowName = (usize, u16);
-
-/// A packet as it is compared: sequence numbers and PSH of data; of an acknowledgement its number, window and blocks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Shape {
-    Data { seq: u64, end: u64, push: bool },
-    Ack { ack: u64, window: u64, sack: Vec<(u64, u64)> },
-}
-
-/// A packet at a point: instant in ns, flow, shape.
-type Sighting = (i64, FlowName, Shape);
-
-/// Packets at a point.
-type Seen = Vec<Sighting>;
-
-struct RecordedFlow {
-    name: FlowName,
-    algorithm: Algorithm,
-    /// None: until the end.
-    bytes: Option<u64>,
-    /// When its SYN was sent, in ns.
-    syn: i64,
-    connected: i64,
-    written: i64,
-    /// When its process read the end.
-    done: Option<i64>,
-}
-
-struct Case {
-    name: String,
-    commands: String,
-    /// Of each source, in ns.
-    delays: Vec<u64>,
-    /// When flows without a length end, in ns.
-    stop: i64,
-    flows: Vec<RecordedFlow>,
-    entering: Seen,
-    leaving: Seen,
-    acks: Seen,
-}
-
-fn unpack(path: &Path) -> Vec<u8> {
-    let file = std::fs::File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mut bytes = Vec::new();
-    liblzma::read::XzDecoder::new(file).read_to_end(&mut bytes).unwrap();
-    bytes
-}
-
-/// A TCP packet of a capture.
-struct Packet {
-    at: i64,
-    source: [u8; 4],
-    destination: [u8; 4],
-    ports: (u16, u16),
-    seq: u32,
-    ack: u32,
-    flags: u8,
-    window: u16,
-    payload: u32,
-    sack: Vec<(u32, u32)>,
-}
-
-/// The TCP packets of a classic pcap file.
-fn packets(path: &Path) -> Vec<Packet> {
-    let bytes = unpack(path);
-    let le = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
-    let unit = if le(0) == 0xa1b2_3c4d { 1 } else { 1_000 };
-    let mut found = Vec::new();
-    let mut at = 24;
-    while at < bytes.len() {
-        let (seconds, fraction, captured) = (le(at), le(at + 4), le(at + 8) as usize);
-        let frame = &bytes[at + 16..at + 16 + captured];
-        at += 16 + captured;
-        if frame[12..14] != [8, 0] || frame[23] != 6 {
-            continue;
-        }
-        let be16 = |at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
-        let be32 = |at: usize| u32::from_be_bytes(frame[at..at + 4].try_into().unwrap());
-        let ip = usize::from(frame[14] & 15) * 4;
-        let tcp = 14 + ip;
-        let header = usize::from(frame[tcp + 12] >> 4) * 4;
-        let mut sack = Vec::new();
-        let mut option = tcp + 20;
-        while option < tcp + header {
-            match frame[option] {
-                0 => break,
-                1 => option += 1,
-                kind => {
-                    let length = usize::from(frame[option + 1]);
-                    if kind == 5 {
-                        sack.extend(
-                            (option + 2..option + length).step_by(8).map(|at| (be32(at), be32(at + 4))),
-                        );
-                    }
-                    option += length;
-                }
-            }
-        }
-        found.push(Packet {
-            at: i64::from(seconds) * 1_000_000_000 + i64::from(fraction) * unit - BOOT_NS,
-            source: frame[26..30].try_into().unwrap(),
-            destination: frame[30..34].try_into().unwrap(),
-            ports: (be16(tcp), be16(tcp + 2)),
-            seq: be32(tcp + 4),
-            ack: be32(tcp + 8),
-            flags: frame[tcp + 13],
-            window: be16(tcp + 14),
-            payload: u32::from(be16(16)) - (ip + header) as u32,
-            sack,
-        });
+/// The recorded network: sources, a router with the recorded discipline, a server; the round trip is the delay of the way back.
+fn topology(case: &Case) -> Topology {
+    let options = TcOptions { hz: 1_000.try_into().unwrap(), ..TcOptions::default() };
+    let converted = convert(&case.name, &case.commands, &options).unwrap();
+    let mut table: toml::Table = converted.to_toml().parse().unwrap();
+    let mut ptm = table.remove("ptm").unwrap();
+    // The lab's timers fire a nanosecond late.
+    if ptm["kind"].as_str() == Some("token-bucket") {
+        ptm.as_table_mut().unwrap().insert("release_slack".into(), "1 ns".into());
     }
-    found
-}
-
-impl Case {
-    fn read(folder: &Path, name: &str) -> Case {
-        let folder = folder.join(name);
-        let meta: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(folder.join("meta.json")).unwrap()).unwrap();
-        let config = &meta["config"];
-        let commands: Vec<String> = config["tc"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|line| format!("tc {}", line.as_str().unwrap()))
-            .collect();
-        let delays: Vec<u64> = config["rtt_ms"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|rtt| (rtt.as_f64().unwrap() * 1e6) as u64)
-            .collect();
-        let stop =
-            meta["start_ns"].as_i64().unwrap() - BOOT_NS + (config["dur"].as_f64().unwrap() * 1e9) as i64;
-        let mut case = Case {
-            name: name.to_owned(),
-            commands: commands.join("\n").replace("DEV", "dev eth0"),
-            delays,
-            stop,
-            flows: Vec::new(),
-            entering: Vec::new(),
-            leaving: Vec::new(),
-            acks: Vec::new(),
-        };
-        let mut first = HashMap::new();
-        let mut syn = HashMap::new();
-        let data = |packet: &Packet, first: &HashMap<FlowName, u32>, flow: FlowName| {
-            let seq = u64::from(packet.seq.wrapping_sub(first[&flow]));
-            let control = u64::from(packet.flags & 1) + u64::from(packet.flags >> 1 & 1);
-            let end = seq + u64::from(packet.payload) + control;
-            (packet.at, flow, Shape::Data { seq, end, push: packet.flags & 8 > 0 })
-        };
-        for source in 0..case.delays.len() {
-            for packet in packets(&folder.join(format!("in{}.pcap.xz", source + 1))) {
-                let flow = (source, packet.ports.0);
-                if packet.flags & 2 > 0 {
-                    first.entry(flow).or_insert(packet.seq);
-                    syn.entry(flow).or_insert(packet.at);
-                }
-                case.entering.push(data(&packet, &first, flow));
-            }
-        }
-        case.entering.sort_by_key(|(at, ..)| *at);
-        for packet in packets(&folder.join("out.pcap.xz")) {
-            let flow = (usize::from(packet.source[2]) - 1, packet.ports.0);
-            case.leaving.push(data(&packet, &first, flow));
-        }
-        for packet in packets(&folder.join("ack.pcap.xz")) {
-            if packet.flags & 2 > 0 {
-                continue;
-            }
-            let flow = (usize::from(packet.destination[2]) - 1, packet.ports.1);
-            let number = |seq: u32| u64::from(seq.wrapping_sub(first[&flow]));
-            let sack = packet.sack.iter().map(|(start, end)| (number(*start), number(*end))).collect();
-            let shape = Shape::Ack { ack: number(packet.ack), window: u64::from(packet.window) << 7, sack };
-            case.acks.push((packet.at, flow, shape));
-        }
-        for source in 0..case.delays.len() {
-            let text =
-                String::from_utf8(unpack(&folder.join(format!("flows_s{}.csv.xz", source + 1)))).unwrap();
-            for line in text.lines().skip(1) {
-                let cells: Vec<&str> = line.split(',').collect();
-                let number = |place: usize| cells[place].parse::<i64>().unwrap();
-                let name = (source, number(2) as u16);
-                case.flows.push(RecordedFlow {
-                    name,
-                    algorithm: if cells[4] == "reno" { Algorithm::Reno } else { Algorithm::Cubic },
-                    bytes: u64::try_from(number(5)).ok(),
-                    syn: syn[&name],
-                    connected: number(7) - BOOT_NS,
-                    written: number(8) - BOOT_NS,
-                    done: Some(number(9)).filter(|done| *done > 0).map(|done| done - BOOT_NS),
-                });
-            }
-        }
-        case.flows.sort_by_key(|flow| flow.syn);
-        case
-    }
-
-    /// The recorded network: sources, a router with the recorded discipline, a server; the round trip is the delay of the way back.
-    fn topology(&self) -> Topology {
-        let options = TcOptions { hz: 1_000.try_into().unwrap(), ..TcOptions::default() };
-        let converted = convert(&self.name, &self.commands, &options).unwrap();
-        let mut table: toml::Table = converted.to_toml().parse().unwrap();
-        let mut ptm = table.remove("ptm").unwrap();
-        // The lab's timers fire a nanosecond late.
-        if ptm["kind"].as_str() == Some("token-bucket") {
-            ptm.as_table_mut().unwrap().insert("release_slack".into(), "1 ns".into());
-        }
-        let mut text = "name = \"lab\"\n[[device]]\nname = \"r\"\nkind = \"switch\"\n\
-             [[device]]\nname = \"server\"\nkind = \"host\"\naddresses = [\"10.9.200.2\"]\n"
-            .to_owned();
-        for source in 1..=self.delays.len() {
-            text += &format!(
-                "[[device]]\nname = \"s{source}\"\nkind = \"host\"\naddresses = [\"10.9.{source}.1\"]\n"
-            );
-        }
+    let mut text = "name = \"lab\"\n[[device]]\nname = \"r\"\nkind = \"switch\"\n\
+         [[device]]\nname = \"server\"\nkind = \"host\"\naddresses = [\"10.9.200.2\"]\n"
+        .to_owned();
+    for source in 1..=case.delays.len() {
         text += &format!(
-            "[[link]]\nbetween = [\"r:0\", \"server:0\"]\nbandwidth = \"unlimited\"\ndelay = \"0 s\"\nptm = {ptm}\n"
+            "[[device]]\nname = \"s{source}\"\nkind = \"host\"\naddresses = [\"10.9.{source}.1\"]\n"
         );
-        for (source, delay) in self.delays.iter().enumerate() {
-            text += &format!(
-                "[[link]]\nbetween = [\"s{0}:0\", \"r:{0}\"]\nbandwidth = \"unlimited\"\ndelay = \"0 s\"\n\
-                 backward = {{ delay = \"1 ns\", ptm = {{ kind = \"lab-netem\", delay = \"{1} ns\" }} }}\n",
-                source + 1,
-                delay
-            );
-        }
-        let armed = Arc::new(Mutex::new(HashMap::new()));
-        let mut registry = Registry::default();
-        registry.discipline("lab-netem", move |delay: &NetemDelay, _place: &Place<'_>| Netem {
-            delay: delay.delay,
-            armed: Arc::clone(&armed),
-            due: Time::ZERO,
-            queue: VecDeque::new(),
-            backlog: Backlog::default(),
-        });
-        let topology = Topology::from_toml_with("lab.toml", &text, &registry);
-        topology.unwrap_or_else(|error| panic!("{text}\n{error}"))
     }
+    text += &format!(
+        "[[link]]\nbetween = [\"r:0\", \"server:0\"]\nbandwidth = \"unlimited\"\ndelay = \"0 s\"\nptm = {ptm}\n"
+    );
+    for (source, delay) in case.delays.iter().enumerate() {
+        text += &format!(
+            "[[link]]\nbetween = [\"s{0}:0\", \"r:{0}\"]\nbandwidth = \"unlimited\"\ndelay = \"0 s\"\n\
+             backward = {{ delay = \"1 ns\", ptm = {{ kind = \"lab-netem\", delay = \"{1} ns\" }} }}\n",
+            source + 1,
+            delay
+        );
+    }
+    let armed = Arc::new(Mutex::new(HashMap::new()));
+    let mut registry = Registry::default();
+    registry.discipline("lab-netem", move |delay: &NetemDelay, _place: &Place<'_>| Netem {
+        delay: delay.delay,
+        armed: Arc::clone(&armed),
+        due: Time::ZERO,
+        queue: VecDeque::new(),
+        backlog: Backlog::default(),
+    });
+    let topology = Topology::from_toml_with("lab.toml", &text, &registry);
+    topology.unwrap_or_else(|error| panic!("{text}\n{error}"))
 }
 
 /// The recorded `netem`: a constant delay. Its timer is set as a packet becomes the first, and timers of one instant fire in the order in
@@ -604,7 +402,7 @@ impl Difference {
 }
 
 fn simulate(case: &Case) -> Points {
-    let topology = case.topology();
+    let topology = topology(case);
     let server_woken = Arc::new(AtomicU64::new(0));
     let client_woken = Arc::new(AtomicU64::new(0));
     let start = Timestamp::from_ns(BOOT_NS.into());

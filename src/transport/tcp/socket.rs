@@ -6,6 +6,7 @@ mod output;
 mod process;
 mod recovery;
 mod retransmission;
+mod state;
 
 use std::sync::Arc;
 
@@ -21,8 +22,8 @@ use crate::transport::congestion::{CongestionControl, CongestionWindow, Connecti
 use crate::transport::segment::{Flags, Outbox, Segment};
 use crate::transport::timers::{Purpose, Timer, Timers};
 use crate::units::Time;
-use recovery::Recovery;
 use retransmission::Retransmission;
+use state::Recovery;
 
 /// What a socket needs of its host.
 pub struct Context<'a> {

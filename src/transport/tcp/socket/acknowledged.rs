@@ -1,6 +1,6 @@
 //! An acknowledgement: what it says of each buffer, and what follows for the congestion window.
 
-use super::recovery::{Repair, State};
+use super::state::{PERSIST, REORDERING, Repair, State};
 use super::{Context, Socket};
 use crate::transport::clock::HostTime;
 use crate::transport::segment::{Block, Segment};
@@ -170,7 +170,7 @@ impl Socket {
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_cong_control`, `tcp_may_raise_cwnd`.
     fn control(&mut self, acknowledged: &Acknowledged, delivered: u32, lost: u64, context: &Context<'_>) {
-        let far_reordered = self.recovery.reordering > super::recovery::REORDERING;
+        let far_reordered = self.recovery.reordering > REORDERING;
         if self.recovery.reduces() {
             self.reduce(delivered, lost, acknowledged.advanced);
         } else if acknowledged.segments > 0 || (far_reordered && acknowledged.sacked) {
@@ -594,7 +594,7 @@ impl Socket {
         if std::mem::replace(&mut rack.duplicate_seen, false) {
             rack.steps = (rack.steps + 1).min(0xff);
             rack.changed_at = delivered;
-            rack.persist = super::recovery::PERSIST;
+            rack.persist = PERSIST;
         } else if rack.persist == 0 {
             rack.steps = 1;
         }

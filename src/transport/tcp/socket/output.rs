@@ -1,8 +1,8 @@
 //! What is sent when: bursts, their size and deferral, and segments without data.
 
 use super::process::LARGEST_BURST;
-use super::recovery::State;
 use super::retransmission::Pending;
+use super::state::State;
 use super::{Context, Phase, Socket};
 use crate::packet::Packet;
 use crate::transport::congestion::CongestionWindow;

@@ -1,6 +1,6 @@
 //! Retransmissions and their timer: timeout, loss probe, reordering timeout, window probe.
 
-use super::recovery::State;
+use super::state::State;
 use super::{Context, Socket};
 use crate::transport::tcp::buffers::Id;
 use crate::transport::tcp::rtt::LONGEST_TIMEOUT;

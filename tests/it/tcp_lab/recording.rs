@@ -1,0 +1,211 @@
+//! What a recording of the kernel holds.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::path::Path;
+
+use taunet::transport::congestion::Algorithm;
+
+/// When the recorded guests booted: instants count from there.
+pub const BOOT_NS: i64 = 1_767_225_600_000_000_000;
+
+/// A flow: the number of its source, and its port.
+pub type FlowName = (usize, u16);
+
+/// A packet as it is compared: sequence numbers and PSH of data; of an acknowledgement its number, window and blocks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shape {
+    Data { seq: u64, end: u64, push: bool },
+    Ack { ack: u64, window: u64, sack: Vec<(u64, u64)> },
+}
+
+/// A packet at a point: instant in ns, flow, shape.
+pub type Sighting = (i64, FlowName, Shape);
+
+/// Packets at a point.
+pub type Seen = Vec<Sighting>;
+
+pub struct RecordedFlow {
+    pub name: FlowName,
+    pub algorithm: Algorithm,
+    /// None: until the end.
+    pub bytes: Option<u64>,
+    /// When its SYN was sent, in ns.
+    pub syn: i64,
+    pub connected: i64,
+    pub written: i64,
+    /// When its process read the end.
+    pub done: Option<i64>,
+}
+
+pub struct Case {
+    pub name: String,
+    pub commands: String,
+    /// Of each source, in ns.
+    pub delays: Vec<u64>,
+    /// When flows without a length end, in ns.
+    pub stop: i64,
+    pub flows: Vec<RecordedFlow>,
+    pub entering: Seen,
+    pub leaving: Seen,
+    pub acks: Seen,
+}
+
+fn unpack(path: &Path) -> Vec<u8> {
+    let file = std::fs::File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut bytes = Vec::new();
+    liblzma::read::XzDecoder::new(file).read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+/// A TCP packet of a capture.
+struct Packet {
+    at: i64,
+    source: [u8; 4],
+    destination: [u8; 4],
+    ports: (u16, u16),
+    seq: u32,
+    ack: u32,
+    flags: u8,
+    window: u16,
+    payload: u32,
+    sack: Vec<(u32, u32)>,
+}
+
+/// The TCP packets of a classic pcap file.
+fn packets(path: &Path) -> Vec<Packet> {
+    let bytes = unpack(path);
+    let le = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let unit = if le(0) == 0xa1b2_3c4d { 1 } else { 1_000 };
+    let mut found = Vec::new();
+    let mut at = 24;
+    while at < bytes.len() {
+        let (seconds, fraction, captured) = (le(at), le(at + 4), le(at + 8) as usize);
+        let frame = &bytes[at + 16..at + 16 + captured];
+        at += 16 + captured;
+        if frame[12..14] != [8, 0] || frame[23] != 6 {
+            continue;
+        }
+        let be16 = |at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
+        let be32 = |at: usize| u32::from_be_bytes(frame[at..at + 4].try_into().unwrap());
+        let ip = usize::from(frame[14] & 15) * 4;
+        let tcp = 14 + ip;
+        let header = usize::from(frame[tcp + 12] >> 4) * 4;
+        let mut sack = Vec::new();
+        let mut option = tcp + 20;
+        while option < tcp + header {
+            match frame[option] {
+                0 => break,
+                1 => option += 1,
+                kind => {
+                    let length = usize::from(frame[option + 1]);
+                    if kind == 5 {
+                        sack.extend(
+                            (option + 2..option + length).step_by(8).map(|at| (be32(at), be32(at + 4))),
+                        );
+                    }
+                    option += length;
+                }
+            }
+        }
+        found.push(Packet {
+            at: i64::from(seconds) * 1_000_000_000 + i64::from(fraction) * unit - BOOT_NS,
+            source: frame[26..30].try_into().unwrap(),
+            destination: frame[30..34].try_into().unwrap(),
+            ports: (be16(tcp), be16(tcp + 2)),
+            seq: be32(tcp + 4),
+            ack: be32(tcp + 8),
+            flags: frame[tcp + 13],
+            window: be16(tcp + 14),
+            payload: u32::from(be16(16)) - (ip + header) as u32,
+            sack,
+        });
+    }
+    found
+}
+
+impl Case {
+    pub fn read(folder: &Path, name: &str) -> Case {
+        let folder = folder.join(name);
+        let meta: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(folder.join("meta.json")).unwrap()).unwrap();
+        let config = &meta["config"];
+        let commands: Vec<String> = config["tc"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|line| format!("tc {}", line.as_str().unwrap()))
+            .collect();
+        let delays: Vec<u64> = config["rtt_ms"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|rtt| (rtt.as_f64().unwrap() * 1e6) as u64)
+            .collect();
+        let stop =
+            meta["start_ns"].as_i64().unwrap() - BOOT_NS + (config["dur"].as_f64().unwrap() * 1e9) as i64;
+        let mut case = Case {
+            name: name.to_owned(),
+            commands: commands.join("\n").replace("DEV", "dev eth0"),
+            delays,
+            stop,
+            flows: Vec::new(),
+            entering: Vec::new(),
+            leaving: Vec::new(),
+            acks: Vec::new(),
+        };
+        let mut first = HashMap::new();
+        let mut syn = HashMap::new();
+        let data = |packet: &Packet, first: &HashMap<FlowName, u32>, flow: FlowName| {
+            let seq = u64::from(packet.seq.wrapping_sub(first[&flow]));
+            let control = u64::from(packet.flags & 1) + u64::from(packet.flags >> 1 & 1);
+            let end = seq + u64::from(packet.payload) + control;
+            (packet.at, flow, Shape::Data { seq, end, push: packet.flags & 8 > 0 })
+        };
+        for source in 0..case.delays.len() {
+            for packet in packets(&folder.join(format!("in{}.pcap.xz", source + 1))) {
+                let flow = (source, packet.ports.0);
+                if packet.flags & 2 > 0 {
+                    first.entry(flow).or_insert(packet.seq);
+                    syn.entry(flow).or_insert(packet.at);
+                }
+                case.entering.push(data(&packet, &first, flow));
+            }
+        }
+        case.entering.sort_by_key(|(at, ..)| *at);
+        for packet in packets(&folder.join("out.pcap.xz")) {
+            let flow = (usize::from(packet.source[2]) - 1, packet.ports.0);
+            case.leaving.push(data(&packet, &first, flow));
+        }
+        for packet in packets(&folder.join("ack.pcap.xz")) {
+            if packet.flags & 2 > 0 {
+                continue;
+            }
+            let flow = (usize::from(packet.destination[2]) - 1, packet.ports.1);
+            let number = |seq: u32| u64::from(seq.wrapping_sub(first[&flow]));
+            let sack = packet.sack.iter().map(|(start, end)| (number(*start), number(*end))).collect();
+            let shape = Shape::Ack { ack: number(packet.ack), window: u64::from(packet.window) << 7, sack };
+            case.acks.push((packet.at, flow, shape));
+        }
+        for source in 0..case.delays.len() {
+            let text =
+                String::from_utf8(unpack(&folder.join(format!("flows_s{}.csv.xz", source + 1)))).unwrap();
+            for line in text.lines().skip(1) {
+                let cells: Vec<&str> = line.split(',').collect();
+                let number = |place: usize| cells[place].parse::<i64>().unwrap();
+                let name = (source, number(2) as u16);
+                case.flows.push(RecordedFlow {
+                    name,
+                    algorithm: if cells[4] == "reno" { Algorithm::Reno } else { Algorithm::Cubic },
+                    bytes: u64::try_from(number(5)).ok(),
+                    syn: syn[&name],
+                    connected: number(7) - BOOT_NS,
+                    written: number(8) - BOOT_NS,
+                    done: Some(number(9)).filter(|done| *done > 0).map(|done| done - BOOT_NS),
+                });
+            }
+        }
+        case.flows.sort_by_key(|flow| flow.syn);
+        case
+    }
+}
