@@ -7,6 +7,7 @@ use super::flow_numbers::FlowNumbers;
 use crate::packet::FlowKey;
 use crate::topology::{DeviceId, PortId, Topology};
 use crate::transport::{Endpoint, Outbox, Segment};
+use crate::units::Time;
 
 /// All endpoints of a run.
 pub(super) struct Endpoints {
@@ -34,6 +35,8 @@ pub(super) struct EndpointState {
     pub fids: FlowNumbers,
     /// Per flow: its way from here, where the observer wants it.
     pub paths: Vec<Box<[PortId]>>,
+    /// When it is expected to be woken, as the queue of events has it.
+    pub expected: Time,
     /// Packets sent.
     pub sent: u64,
     segments: Segments,
@@ -67,6 +70,7 @@ impl Endpoints {
                 keys: Vec::new(),
                 fids: FlowNumbers::default(),
                 paths: Vec::new(),
+                expected: Time::NEVER,
                 sent: 0,
                 segments: Segments::default(),
             });

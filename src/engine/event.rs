@@ -284,8 +284,12 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
 
     /// Brings the queue of events up to date with an endpoint.
     fn expect_endpoint(&mut self, number: usize) {
-        let state = &self.endpoints.states[number];
-        self.arrivals.schedule(state.turn, state.endpoint.next());
+        let state = &mut self.endpoints.states[number];
+        let next = state.endpoint.next();
+        if next != state.expected {
+            state.expected = next;
+            self.arrivals.schedule(state.turn, next);
+        }
     }
 
     /// What an endpoint has put into the outbox is sent now.

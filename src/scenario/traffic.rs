@@ -82,6 +82,8 @@ impl Reader<'_> {
         transport: &TransportSpec,
     ) -> Vec<Traffic> {
         let mut labels: Vec<String> = Vec::new();
+        // What is wrong with it is reported once, whoever uses it.
+        let _ = self.transport(transport);
         let mut flows_before = 0u32;
         let mut traffic = Vec::new();
         for (index, spec) in entries.iter().enumerate() {

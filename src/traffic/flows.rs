@@ -79,11 +79,8 @@ pub fn read_list(path: &Path) -> Result<Vec<ListedFlow>, String> {
         destination: String,
         bytes: u64,
     }
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .comment(Some(b'#'))
-        .from_path(path)
-        .map_err(|error| error.to_string())?;
+    let mut reader =
+        csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(|error| error.to_string())?;
     let headers = reader.headers().map_err(|error| error.to_string())?.clone();
     let mut flows = Vec::new();
     let mut record = csv::StringRecord::new();

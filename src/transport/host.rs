@@ -9,7 +9,7 @@ use super::application::{Application, Process, Wake};
 use super::clock::Clock;
 use super::endpoint::Endpoint;
 use super::segment::{Flags, Outbox, Segment};
-use super::tcp::socket::{Syn, Wakes};
+use super::tcp::socket::{LateAnswer, Syn, Wakes};
 use super::tcp::{Context, Page, Parameters, Phase, Socket};
 use super::timers::{Due, Purpose, Timer, Timers};
 use crate::flow::Flows;
@@ -65,6 +65,8 @@ pub struct Host {
 /// A connection and its process.
 struct Slot {
     end: Option<Box<End>>,
+    /// After its end, where this side closed first.
+    late: Option<Box<LateAnswer>>,
     record: ConnectionRecord,
 }
 
@@ -114,7 +116,7 @@ impl Host {
 
     fn add(&mut self, socket: Socket, application: Box<dyn Application>, record: ConnectionRecord) {
         let end = End { socket, application, process: Timer::default(), alarm: Timer::default() };
-        self.connections.push(Slot { end: Some(Box::new(end)), record });
+        self.connections.push(Slot { end: Some(Box::new(end)), late: None, record });
     }
 
     fn context<'a>(&'a mut self, now: Time, out: &'a mut Outbox) -> Context<'a> {
@@ -126,6 +128,18 @@ impl Host {
             out,
             page: &mut self.page,
             acknowledged: &self.acknowledged,
+        }
+    }
+
+    /// Gives a segment to its connection.
+    fn deliver(&mut self, segment: &Segment, now: Time, out: &mut Outbox) {
+        let slot = self.connections.get_mut(segment.to as usize);
+        match slot.and_then(|slot| slot.late.as_mut()) {
+            Some(late) => {
+                let now = self.clock.read(now);
+                out.packets.extend(late.answer(segment, now));
+            }
+            None => self.with(segment.to, now, out, |end, context| end.socket.receive(segment, context)),
         }
     }
 
@@ -151,9 +165,11 @@ impl Host {
         if matches!(phase, Phase::Closed | Phase::TimeWait) && slot.record.closed.is_none() {
             slot.record.closed = Some(now);
         }
-        // Who closed last needs not remember.
-        if phase != Phase::Closed {
-            slot.end = Some(end);
+        // What is over takes no more memory than what it still has to answer.
+        match phase {
+            Phase::Closed => {}
+            Phase::TimeWait => slot.late = Some(Box::new(end.socket.late_answer())),
+            _ => slot.end = Some(end),
         }
     }
 
@@ -185,7 +201,8 @@ impl Host {
     fn accept(&mut self, tau: &Tau, segment: &Segment, flows: &Flows, out: &mut Outbox) {
         let (now, asked) = (tau.timestamp, (tau.packet.fid, segment.from));
         if let Some(number) = self.accepted.get(&asked).copied() {
-            return self.with(number, now, out, |end, context| end.socket.receive(segment, context));
+            let segment = Segment { to: number, ..*segment };
+            return self.deliver(&segment, now, out);
         }
         let Some(key) = flows.key(tau.packet.fid).and_then(|key| key.reverse()) else { return };
         let Some(service) = self.services.get_mut(segment.to as usize) else { return };
@@ -242,7 +259,7 @@ impl Endpoint for Host {
         if segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK) {
             self.accept(tau, segment, flows, out);
         } else {
-            self.with(segment.to, now, out, |end, context| end.socket.receive(segment, context));
+            self.deliver(segment, now, out);
         }
         self.skip_stale();
     }

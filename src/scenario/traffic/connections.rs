@@ -46,8 +46,8 @@ impl Reader<'_> {
             _ => return Err(Told),
         };
         let label = self.label(name, place.index, labels);
+        let checked = transport.as_ref().map_or(Ok(()), |own| self.transport(own));
         let transport = transport.as_ref().unwrap_or(place.transport);
-        let checked = self.transport(transport);
         let plan = match spec {
             TrafficSpec::Bulk(spec) => self.bulk(spec, place, &label),
             TrafficSpec::Flows(spec) => self.flows(spec, place, &label),
@@ -59,7 +59,7 @@ impl Reader<'_> {
     }
 
     /// Whether the parameters of a transport can be.
-    fn transport(&mut self, spec: &TransportSpec) -> Resolved<()> {
+    pub(super) fn transport(&mut self, spec: &TransportSpec) -> Resolved<()> {
         let mut result = Ok(());
         if let Some(size) = &spec.initial_window
             && !(1..=MOST_WINDOW).contains(size.get_ref())

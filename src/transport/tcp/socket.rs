@@ -188,6 +188,12 @@ struct ReceiverRoundTrip {
     window: Option<(u64, u64)>,
 }
 
+/// What is left of an end that closed first: what comes late is answered (TIME-WAIT).
+#[derive(Debug)]
+pub struct LateAnswer {
+    segment: Segment,
+}
+
 /// What a SYN that reaches a service says.
 #[derive(Debug, Clone, Copy)]
 pub struct Syn {
@@ -392,6 +398,21 @@ impl Socket {
         self.counts.gave_up = true;
         self.recovery.closed_first = false;
         self.close_down();
+    }
+
+    /// What is left of it, once both directions are closed.
+    pub fn late_answer(&self) -> LateAnswer {
+        let segment = Segment {
+            to: self.peer,
+            from: self.number,
+            flags: Flags::ACK,
+            seq: self.next,
+            end: self.next,
+            ack: self.reassembly.next,
+            window: self.receive_window.announced,
+            ..Segment::default()
+        };
+        LateAnswer { segment }
     }
 
     /// Both directions are closed: it has no timers any more.

@@ -1,7 +1,9 @@
 //! What arrives: the handshake, acknowledgements, data, and the answer to them.
 
-use super::{Context, Phase, Socket};
-use crate::transport::segment::{Block, Flags, Segment};
+use super::output::outgoing;
+use super::{Context, LateAnswer, Phase, Socket};
+use crate::transport::clock::HostTime;
+use crate::transport::segment::{Block, Flags, Outgoing, Segment};
 use crate::transport::tcp::acks::Duplicate;
 use crate::transport::tcp::reassembly::{Early, OVERHEAD};
 use crate::transport::timers::Purpose;
@@ -35,8 +37,7 @@ impl Socket {
                 self.establish(segment, context);
                 self.wakes.connected = true;
             }
-            Phase::TimeWait => return self.answer_late(segment, context),
-            Phase::Closed => return,
+            Phase::TimeWait | Phase::Closed => return,
             Phase::Open => {}
         }
         // The timestamps of the segment that completes the handshake are no sample.
@@ -90,13 +91,6 @@ impl Socket {
         self.receive_window.begin(context.now.us());
         self.algorithm = self.parameters.algorithm.start(context.now);
         self.update_pacing_rate();
-    }
-
-    /// Something comes after both sides have closed: the last acknowledgement was lost.
-    fn answer_late(&mut self, segment: &Segment, context: &mut Context<'_>) {
-        if segment.end > segment.seq {
-            self.send_ack(context);
-        }
     }
 
     /// # Source
@@ -405,6 +399,17 @@ impl Socket {
             self.clock = context.now;
             self.send_ack(context);
         }
+    }
+}
+
+impl LateAnswer {
+    /// The answer to a segment that comes after both sides have closed: the last acknowledgement was lost.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_minisocks.c`, `tcp_timewait_state_process`.
+    pub fn answer(&mut self, segment: &Segment, now: HostTime) -> Option<Outgoing> {
+        let is_data = segment.end > segment.seq;
+        is_data.then(|| outgoing(Segment { timestamp: now.ticks(), echo: segment.timestamp, ..self.segment }))
     }
 }
 

@@ -55,18 +55,24 @@ impl Push {
     }
 }
 
+/// A segment in its packet.
+pub(super) fn outgoing(segment: Segment) -> Outgoing {
+    let blocks = segment.sack.as_slice().len() as u64;
+    let options = match (segment.flags.has(Flags::SYN), blocks) {
+        (true, _) => SYN_OPTIONS,
+        (false, 0) => TIMESTAMPS.into(),
+        (false, _) => u64::from(TIMESTAMPS) + 4 + 8 * blocks,
+    };
+    let length = (HEADERS + options + segment.payload()) as u32;
+    let packet = Packet { length, trp: TCP, ttl: TTL, ..Packet::default() };
+    // A connection's flow has the connection's number.
+    Outgoing { flow: segment.from, packet, segment }
+}
+
 impl Socket {
     /// Hands a segment to the host.
     pub(super) fn emit(&mut self, segment: Segment, context: &mut Context<'_>) {
-        let blocks = segment.sack.as_slice().len() as u64;
-        let options = match (segment.flags.has(Flags::SYN), blocks) {
-            (true, _) => SYN_OPTIONS,
-            (false, 0) => TIMESTAMPS.into(),
-            (false, _) => u64::from(TIMESTAMPS) + 4 + 8 * blocks,
-        };
-        let length = (HEADERS + options + segment.payload()) as u32;
-        let packet = Packet { length, trp: TCP, ttl: TTL, ..Packet::default() };
-        context.out.packets.push(Outgoing { flow: self.number, packet, segment });
+        context.out.packets.push(outgoing(segment));
     }
 
     /// The window as it can be announced now.
