@@ -1,5 +1,6 @@
 //! A host: its connections, their processes and their timers.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -57,6 +58,8 @@ pub struct Host {
     /// Of the connections that others opened: by the flow of their SYN and the number there.
     accepted: FxHashMap<(u32, u32), u32>,
     timers: Timers,
+    /// Processes that run at this instant.
+    ready: VecDeque<Due>,
     page: Page,
     /// The next opening, and whose.
     opens: (Time, usize),
@@ -88,6 +91,7 @@ impl Host {
             acknowledged: Vec::new(),
             accepted: FxHashMap::default(),
             timers: Timers::default(),
+            ready: VecDeque::new(),
             page: Page::default(),
             opens: (Time::NEVER, 0),
         };
@@ -181,8 +185,11 @@ impl Host {
         ];
         for (_, wake) in reasons.iter().filter(|(woken, _)| *woken) {
             let at = now + end.application.latency(*wake, now);
-            if at < end.process.at() {
-                self.timers.set(&mut end.process, (number, Purpose::Process), at);
+            let whose = (number, Purpose::Process);
+            if at == now && at < end.process.at() {
+                self.ready.push_back(self.timers.set_now(&mut end.process, whose, now));
+            } else if at < end.process.at() {
+                self.timers.set(&mut end.process, whose, at);
             }
         }
     }
@@ -266,13 +273,18 @@ impl Endpoint for Host {
 
     fn next(&self) -> Time {
         let timer = self.timers.first().map_or(Time::NEVER, |due| due.at());
-        timer.min(self.opens.0)
+        let ready = self.ready.front().map_or(Time::NEVER, Due::at);
+        timer.min(ready).min(self.opens.0)
     }
 
     fn wake(&mut self, now: Time, out: &mut Outbox) {
         self.open(now, out);
         while let Some(due) = self.timers.first().filter(|due| due.at() <= now) {
             self.timers.pop();
+            let number = due.connection;
+            self.with(number, now, out, |end, context| end.fire(number, &due, context));
+        }
+        while let Some(due) = self.ready.pop_front() {
             let number = due.connection;
             self.with(number, now, out, |end, context| end.fire(number, &due, context));
         }

@@ -151,6 +151,13 @@ impl Timers {
         }
     }
 
+    /// Sets a timer to this very instant, which the caller sees to itself, behind all other timers of the instant.
+    pub fn set_now(&mut self, timer: &mut Timer, (connection, purpose): (u32, Purpose), now: Time) -> Due {
+        self.settings += 1;
+        (timer.at, timer.setting) = (now, self.settings);
+        Due { connection, purpose, setting: self.settings, at: now }
+    }
+
     fn push(&mut self, timer: &mut Timer, (connection, purpose): (u32, Purpose), at: Time, rank: u64) {
         self.settings += 1;
         let setting = self.settings;

@@ -3,8 +3,8 @@
 //! `TAUNET_LAB=... cargo test --release --test it tcp_lab -- --nocapture` prints the table of `docs/tcp.md`.
 //!
 //! Taken from a recording: when each SYN was sent, when the process first saw its connection, and when the process of a short flow
-//! closed where that is within 50 us of the simulation. The processes run when the recording's did: 2 ns after they are woken, or
-//! 1006 ns where the server's process was woken at the same instant. Nothing is fitted.
+//! closed where that is within 50 us of the simulation. The processes share a processor as the recording's do ([`Processor`]). Nothing is
+//! fitted.
 
 mod recording;
 
@@ -149,31 +149,43 @@ struct Client {
     connected: Time,
     written: Time,
     stop: Time,
-    server_woken: Arc<AtomicU64>,
-    client_woken: Arc<AtomicU64>,
+    processor: Processor,
+    runs: Option<Time>,
     closes: Option<Time>,
     all_written: bool,
 }
 
-/// The server's process was woken at the same instant: it runs first.
-const BESIDE: Span = Span::from_ns(1_006);
+/// The recorded guest has one processor. A process runs a nanosecond or two after it is woken, and the processor is taken for 1000 ns and
+/// the readings of the clock, of a nanosecond each: who is woken meanwhile waits, in the order of waking.
+#[derive(Clone, Default)]
+struct Processor {
+    /// When it is free, in ns.
+    free: Arc<AtomicU64>,
+}
+
+/// How long a process has the processor.
+const SLOT: u64 = 1_005;
+
+impl Processor {
+    /// A process is woken now: when it runs, at the earliest `after` ns later.
+    fn wake(&self, now: Time, after: u64) -> Time {
+        let at = (now.as_ps() / 1_000 + after).max(self.free.load(Ordering::Relaxed));
+        self.free.store(at + SLOT, Ordering::Relaxed);
+        Time::from_ps(at * 1_000)
+    }
+}
 
 impl Application for Client {
     fn latency(&mut self, wake: Wake, now: Time) -> Span {
         match wake {
             Wake::Connected => (self.connected + Span::from_ns(1)).since(now),
-            Wake::Writable => {
-                if self.server_woken.load(Ordering::Relaxed) == now.as_ps() / 1_000 {
-                    return BESIDE;
-                }
-                self.client_woken.store(now.as_ps() / 1_000, Ordering::Relaxed);
-                Span::from_ns(2)
-            }
+            Wake::Writable => self.runs.get_or_insert_with(|| self.processor.wake(now, 2)).since(now),
             Wake::Readable => Span::ZERO,
         }
     }
 
     fn run(&mut self, connection: &mut Process<'_, '_>) -> Option<Time> {
+        self.runs = None;
         let now = connection.now();
         let stop = self.left.is_none().then_some(self.stop);
         if stop.is_some_and(|stop| now >= stop) || self.closes.is_some_and(|closes| now >= closes) {
@@ -206,21 +218,14 @@ impl Application for Client {
 
 /// The server's process: reads at once, and closes at the end.
 struct Server {
-    woken: Arc<AtomicU64>,
-    client_woken: Arc<AtomicU64>,
+    processor: Processor,
     runs: Option<Time>,
     closes: Option<Time>,
 }
 
 impl Application for Server {
     fn latency(&mut self, _wake: Wake, now: Time) -> Span {
-        let runs = *self.runs.get_or_insert_with(|| {
-            if self.client_woken.load(Ordering::Relaxed) == now.as_ps() / 1_000 {
-                return now + BESIDE;
-            }
-            self.woken.store(now.as_ps() / 1_000, Ordering::Relaxed);
-            now + Span::from_ns(1)
-        });
+        let runs = *self.runs.get_or_insert_with(|| self.processor.wake(now, 1));
         runs.since(now)
     }
 
@@ -239,18 +244,12 @@ impl Application for Server {
 }
 
 struct ServerService {
-    woken: Arc<AtomicU64>,
-    client_woken: Arc<AtomicU64>,
+    processor: Processor,
 }
 
 impl Service for ServerService {
     fn accept(&mut self) -> Box<dyn Application> {
-        Box::new(Server {
-            woken: Arc::clone(&self.woken),
-            client_woken: Arc::clone(&self.client_woken),
-            runs: None,
-            closes: None,
-        })
+        Box::new(Server { processor: self.processor.clone(), runs: None, closes: None })
     }
 
     fn parameters(&self) -> Arc<Parameters> {
@@ -403,8 +402,7 @@ impl Difference {
 
 fn simulate(case: &Case) -> Points {
     let topology = topology(case);
-    let server_woken = Arc::new(AtomicU64::new(0));
-    let client_woken = Arc::new(AtomicU64::new(0));
+    let processor = Processor::default();
     let start = Timestamp::from_ns(BOOT_NS.into());
     let mut endpoints = Vec::new();
     for source in 0..case.delays.len() {
@@ -425,8 +423,8 @@ fn simulate(case: &Case) -> Points {
                     connected: time(flow.connected),
                     written: time(flow.written),
                     stop: time(case.stop + 3),
-                    server_woken: Arc::clone(&server_woken),
-                    client_woken: Arc::clone(&client_woken),
+                    processor: processor.clone(),
+                    runs: None,
                     closes: None,
                     all_written: false,
                 }),
@@ -436,7 +434,7 @@ fn simulate(case: &Case) -> Points {
         let host = topology.device_named(&format!("s{}", source + 1)).unwrap();
         endpoints.push(Hosted { endpoint: Box::new(Host::new(start, Vec::new(), openings)), host });
     }
-    let services: Vec<Box<dyn Service>> = vec![Box::new(ServerService { woken: server_woken, client_woken })];
+    let services: Vec<Box<dyn Service>> = vec![Box::new(ServerService { processor })];
     let server = topology.device_named("server").unwrap();
     endpoints.push(Hosted { endpoint: Box::new(Host::new(start, services, Vec::new())), host: server });
     let mut points = Points { router: topology.device_named("r"), ..Points::default() };
