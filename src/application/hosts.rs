@@ -8,7 +8,7 @@ use super::{Flow, ReaderService, Writer};
 use crate::link::ETHERNET_MTU;
 use crate::packet::FlowKey;
 use crate::topology::{DeviceId, Topology};
-use crate::transport::tcp::Parameters;
+use crate::transport::tcp::{PROTOCOL, Parameters};
 use crate::transport::{Host, Opening, Openings, Service};
 use crate::units::{Time, Timestamp};
 
@@ -27,8 +27,6 @@ const FIRST_PORT: u16 = 32_768;
 const PORTS: u32 = 28_232;
 /// The first destination port: that of iperf.
 const FIRST_SERVICE_PORT: u16 = 5_001;
-/// The IP protocol number of TCP.
-const TCP: u8 = 6;
 /// Ethernet, IPv4, TCP and timestamps: what a frame holds beside a segment's payload.
 const HEADERS: u64 = 14 + 20 + 20 + 12;
 /// The smallest segment (RFC 791: 576 bytes are always taken).
@@ -69,7 +67,7 @@ pub fn hosts<E>(
             let opened = &mut works.entry(flow.from).or_default().opened;
             let number = std::mem::replace(opened, *opened + 1);
             let ports = (FIRST_PORT + (number % PORTS) as u16, FIRST_SERVICE_PORT + (number / PORTS) as u16);
-            let key = FlowKey::Ip { source, destination, protocol: TCP, ports: Some(ports) };
+            let key = FlowKey::Ip { source, destination, protocol: PROTOCOL, ports: Some(ports) };
             let planned = planned.entry(flow.from).or_insert_with(|| Planned {
                 flows: Vec::new(),
                 next: 0,

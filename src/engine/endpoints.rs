@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use super::Hosted;
-use super::flow_numbers::FlowNumbers;
+use super::flow_numbers::OwnFlows;
 use crate::packet::FlowKey;
-use crate::topology::{DeviceId, PortId, Topology};
+use crate::topology::{DeviceId, Topology};
 use crate::transport::{Endpoint, Outbox, Segment};
 use crate::units::Time;
 
@@ -31,10 +31,7 @@ pub(super) struct EndpointState {
     pub turn: u32,
     /// Per flow: what makes it.
     pub keys: Vec<FlowKey>,
-    /// Per flow: the run's; [`FlowNumbers::UNSEEN`] before its first packet.
-    pub fids: FlowNumbers,
-    /// Per flow: its way from here, where the observer wants it.
-    pub paths: Vec<Box<[PortId]>>,
+    pub flows: OwnFlows,
     /// When it is expected to be woken, as the queue of events has it.
     pub expected: Time,
     /// Packets sent.
@@ -68,8 +65,7 @@ impl Endpoints {
                 source: first_source + number,
                 turn: *turn,
                 keys: Vec::new(),
-                fids: FlowNumbers::default(),
-                paths: Vec::new(),
+                flows: OwnFlows::default(),
                 expected: Time::NEVER,
                 sent: 0,
                 segments: Segments::default(),

@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 
 use super::collector::Collector;
 use super::contract::{CHECKED, InOrder};
-use super::endpoints::Endpoints;
-use super::flow_numbers::FlowNumbers;
+use super::endpoints::{EndpointState, Endpoints};
+use super::flow_numbers::{FlowNumbers, OwnFlows};
 use super::network::{Egress, Feeder, Landing, Network, Service, Wire};
 use super::observer::Observer;
 use super::queue::{ArrivalQueue, DepartureQueue};
@@ -17,7 +17,7 @@ use super::running::{LAST, Running};
 use super::tally::Tally;
 use super::told::{Both, Telling, Told};
 use super::{Dropped, EngineError, Hop, Hosted, Injected, Injection, InjectionPoint, Progress, Settings};
-use crate::packet::Tau;
+use crate::packet::{FlowKey, Tau};
 use crate::ptm::{Arrival, Loss};
 use crate::statistics::Statistics;
 use crate::topology::{DeviceId, PortId};
@@ -80,10 +80,7 @@ struct SourceState {
     is_read: bool,
     /// Of the injected link, where packets start onto one.
     wire: Option<(PortId, Wire)>,
-    /// Per flow of the source: the run's; [`FlowNumbers::UNSEEN`] before its first packet.
-    fids: FlowNumbers,
-    /// Per flow of the source: its way from here, where the observer wants it.
-    paths: Vec<Box<[PortId]>>,
+    flows: OwnFlows,
     sent: u64,
     order: InOrder,
 }
@@ -136,8 +133,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
                 next: 0,
                 is_read: false,
                 wire,
-                fids: FlowNumbers::default(),
-                paths: Vec::new(),
+                flows: OwnFlows::default(),
                 sent: 0,
                 order: InOrder::default(),
             });
@@ -234,23 +230,11 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         let source = &mut self.sources[index];
         let mut tau = source.ahead.taus[source.next];
         let local = tau.packet.fid;
-        source.fids.reserve(local);
-        if source.fids[local] == FlowNumbers::UNSEEN {
-            let (at, key) = (source.injection.at, source.injection.source.flow(local));
-            let fid = self.network.add_flow(at, key, None, telling)?;
-            source.fids[local] = fid;
-            if let Some(collector) = &mut self.collector {
-                collector.add_flow(fid, (index, local), self.network.pfm.destination(fid));
-            }
-            if WATCHES {
-                source.paths.resize(source.paths.len().max(local as usize + 1), Box::default());
-                source.paths[local as usize] = self.network.path(fid, at).into();
-            }
-        }
-        tau.packet.fid = source.fids[local];
-        tau.packet.way = self.network.pfm.way(tau.packet.fid);
-        tau.packet.pid = self.network.pid(index, source.sent);
-        tau.packet.in_port = self.network.feeders[self.network.feeder_of(index)].in_port;
+        let SourceState { flows, injection, .. } = source;
+        let parts = (&mut self.network, &mut self.collector);
+        let key = || injection.source.flow(local);
+        let fid = number_flow(parts, flows, (index, local), injection.at, key, telling)?;
+        self.network.identify(&mut tau.packet, index, source.sent, fid);
         source.sent += 1;
         self.tally.inject(tau.packet.pid);
         let origins = source.ahead.origins.as_ref().map(|origins| origins[source.next]);
@@ -259,7 +243,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
             collector.sources[index].enter(&tau, local, record);
         }
         if WATCHES && let Some(Origin { record, match_key }) = origins {
-            let path = &source.paths[local as usize];
+            let path = &source.flows.paths[local as usize];
             let source = index as u32;
             telling.injected(&Injected { tau, source, record, match_key, path, segment: None });
         }
@@ -322,24 +306,12 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         let Outgoing { flow: local, packet, segment } = *outgoing;
         let state = &mut self.endpoints.states[number];
         let (source, record) = (state.source, state.sent);
-        state.fids.reserve(local);
-        if state.fids[local] == FlowNumbers::UNSEEN {
-            let (at, key) = (InjectionPoint::Host(state.host), state.keys[local as usize]);
-            let fid = self.network.add_flow(at, key, None, telling)?;
-            state.fids[local] = fid;
-            if let Some(collector) = &mut self.collector {
-                collector.add_flow(fid, (source, local), self.network.pfm.destination(fid));
-            }
-            if WATCHES {
-                state.paths.resize(state.paths.len().max(local as usize + 1), Box::default());
-                state.paths[local as usize] = self.network.path(fid, at).into();
-            }
-        }
+        let EndpointState { flows, keys, host, .. } = state;
+        let parts = (&mut self.network, &mut self.collector);
+        let (at, key) = (InjectionPoint::Host(*host), || keys[local as usize]);
+        let fid = number_flow(parts, flows, (source, local), at, key, telling)?;
         let mut tau = Tau { timestamp: now, packet };
-        tau.packet.fid = state.fids[local];
-        tau.packet.way = self.network.pfm.way(tau.packet.fid);
-        tau.packet.pid = self.network.pid(source, record);
-        tau.packet.in_port = u16::MAX;
+        self.network.identify(&mut tau.packet, source, record, fid);
         state.send(segment);
         self.tally.inject(tau.packet.pid);
         if let Some(collector) = &mut self.collector {
@@ -347,7 +319,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
             collector.sources[source].enter(&tau, local, record);
         }
         if WATCHES {
-            let path = &state.paths[local as usize];
+            let path = &state.flows.paths[local as usize];
             let segment = Some(&outgoing.segment);
             let source = source as u32;
             telling.injected(&Injected { tau, source, record, match_key: None, path, segment });
@@ -626,6 +598,31 @@ impl SourceState {
     fn next(&self) -> Option<&Tau> {
         self.ahead.taus.get(self.next)
     }
+}
+
+/// The run's number of a flow, which is given with its first packet: the `local`th of a source, entering at `at`.
+#[inline]
+fn number_flow<O: Observer, const WATCHES: bool>(
+    (network, collector): (&mut Network, &mut Option<Collector>),
+    flows: &mut OwnFlows,
+    (source, local): (usize, u32),
+    at: InjectionPoint,
+    key: impl FnOnce() -> FlowKey,
+    telling: &mut Telling<'_, O, WATCHES>,
+) -> Result<u32, EngineError> {
+    flows.fids.reserve(local);
+    if flows.fids[local] == FlowNumbers::UNSEEN {
+        let fid = network.add_flow(at, key(), None, telling)?;
+        flows.fids[local] = fid;
+        if let Some(collector) = collector {
+            collector.add_flow(fid, (source, local), network.pfm.destination(fid));
+        }
+        if WATCHES {
+            flows.paths.resize(flows.paths.len().max(local as usize + 1), Box::default());
+            flows.paths[local as usize] = network.path(fid, at).into();
+        }
+    }
+    Ok(flows.fids[local])
 }
 
 /// The last packet overtakes those that arrive after it, on a link that breaks the order; gives its place.

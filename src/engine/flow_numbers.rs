@@ -2,6 +2,8 @@
 
 use std::ops::{Index, IndexMut};
 
+use crate::topology::PortId;
+
 /// By the source's own number of a flow: the run's, or what the engine has instead of one before the first packet.
 #[derive(Debug, Default)]
 pub(super) struct FlowNumbers(Vec<u32>);
@@ -26,6 +28,15 @@ impl FlowNumbers {
         }
         self.0.resize(count, Self::UNSEEN);
     }
+}
+
+/// The flows of a source or an endpoint, by its own numbers.
+#[derive(Debug, Default)]
+pub(super) struct OwnFlows {
+    /// The run's numbers; [`FlowNumbers::UNSEEN`] before the first packet.
+    pub fids: FlowNumbers,
+    /// The egress ports on their ways, where the observer wants them.
+    pub paths: Vec<Box<[PortId]>>,
 }
 
 impl Index<u32> for FlowNumbers {

@@ -266,6 +266,15 @@ impl Network {
         record * self.sources + source as u64
     }
 
+    /// Gives the `record`th packet of a source its ids: it is of the run's flow `fid`.
+    #[inline]
+    pub fn identify(&self, packet: &mut Packet, source: usize, record: u64, fid: u32) {
+        packet.fid = fid;
+        packet.way = self.pfm.way(fid);
+        packet.pid = self.pid(source, record);
+        packet.in_port = self.feeders[self.feeder_of(source)].in_port;
+    }
+
     /// The source of a packet, and the packet's number there.
     #[inline]
     pub fn source_of(&self, pid: u64) -> (usize, u64) {

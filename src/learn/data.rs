@@ -35,7 +35,7 @@ pub struct Dataset {
     pub traces: Vec<Trace>,
     /// What sets the pace, where the data do not say: as calibrated on the part to train on.
     pub pace: Option<Pace>,
-    /// What was let pass of its captures.
+    /// Warnings about its captures.
     pub warnings: Vec<String>,
 }
 

@@ -24,7 +24,7 @@ use crate::units::Timestamp;
 
 /// A scenario with all its files open: what can be run.
 ///
-/// [`run`](OpenScenario::run) simulates and compares, and hands its tables to whom it is told;
+/// [`run`](OpenScenario::run) simulates, compares, and hands its tables to a [`Tables`];
 /// [`simulation`](OpenScenario::simulation) gives the bare engine, to be run step by step under an observer of one's own.
 pub struct OpenScenario {
     /// The network.
@@ -72,7 +72,7 @@ impl Scenario {
         Settings { until, seed, engine, start, ..Settings::default() }
     }
 
-    /// Opens every file that a run of it reads, and nothing else: no directory, no table. Whatever cannot be opened is told
+    /// Opens every file that a run of it reads, and nothing else: no directory, no table. Whatever cannot be opened is reported
     /// here, before anything is simulated. `reading` says how captures are read.
     ///
     /// # Errors

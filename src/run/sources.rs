@@ -94,7 +94,7 @@ impl Sources {
         })
     }
 
-    /// When the run starts, which all recordings are told: at the first packet of them all, or in 1970 without any.
+    /// When the run starts: at the first packet of all recordings, or in 1970 without any. Sets it for all of them.
     pub(crate) fn start(&mut self) -> Timestamp {
         let start = self.recordings().filter_map(|recording| recording.recorded_start()).min();
         let start = start.unwrap_or_default();

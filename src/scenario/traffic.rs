@@ -23,13 +23,11 @@ use crate::traffic::{
     CbrSpec, CustomTrafficSpec, Generator, MarkovianSpec, Mistake, OnOffSpec, PoissonSpec, Process,
     SourceEntry, ThinStreamsSpec, TrafficSpec, TransportSpec, UDP,
 };
+use crate::transport::tcp;
 use crate::units::Time;
 use connections::Place;
 use pace::{Pace, overload, overloads};
 use parties::{Parties, PartyKeys};
-
-/// The IP protocol number of TCP.
-const TCP: u8 = 6;
 
 /// The most flows of a pair of hosts: as many as there are source ports above the well-known.
 const MOST_FLOWS: u32 = 64_512;
@@ -375,7 +373,7 @@ impl Reader<'_> {
         let tag = VlanTag::new(pcp, vlan).filter(|_| is_tagged).unwrap_or_default();
         let trp = match keys.protocol {
             Protocol::Udp => UDP,
-            Protocol::Tcp => TCP,
+            Protocol::Tcp => tcp::PROTOCOL,
         };
         result.map(|()| Packet { trp, ttl: 64, dscp, ecn: keys.ecn.bits(), tag, ..Packet::default() })
     }

@@ -1,7 +1,5 @@
 //! A host's clock, as the kernel reads it: nanoseconds, microseconds and ticks.
 
-use std::ops::Add;
-
 use crate::units::{Span, Time, Timestamp};
 
 /// An instant on a host's clock: nanoseconds since the host's clock began.
@@ -27,15 +25,6 @@ impl HostTime {
     /// Ticks (jiffies) since the clock began. `HZ` is 1000: one tick is a millisecond.
     pub const fn ticks(self) -> u64 {
         self.0 / 1_000_000
-    }
-}
-
-impl Add<u64> for HostTime {
-    type Output = HostTime;
-
-    /// `nanoseconds` later.
-    fn add(self, nanoseconds: u64) -> HostTime {
-        HostTime(self.0 + nanoseconds)
     }
 }
 

@@ -39,6 +39,17 @@ pub trait Openings: Send {
     fn open(&mut self) -> Option<Opening>;
 }
 
+/// A list, by time.
+impl Openings for std::vec::IntoIter<Opening> {
+    fn next(&self) -> Time {
+        self.as_slice().first().map_or(Time::NEVER, |opening| opening.at)
+    }
+
+    fn open(&mut self) -> Option<Opening> {
+        Iterator::next(self)
+    }
+}
+
 /// What answers connections at a host.
 pub trait Service: Send {
     /// The process of a new connection.

@@ -54,6 +54,9 @@ pub struct BufferLimits {
     pub most: u32,
 }
 
+/// The IP protocol number of TCP.
+pub const PROTOCOL: u8 = 6;
+
 /// The bytes of the timestamp option, padded.
 pub(crate) const TIMESTAMPS: u32 = 12;
 

@@ -87,6 +87,11 @@ pub struct Due {
 }
 
 impl Due {
+    /// When it fires.
+    pub fn at(&self) -> Time {
+        self.at
+    }
+
     /// Whether this is the setting that `timer` still has; it is taken from it.
     pub fn take(&self, timer: &mut Timer) -> bool {
         let is_set = self.is_of(timer);
@@ -178,12 +183,5 @@ impl Timers {
     /// Removes the next entry.
     pub fn pop(&mut self) {
         self.heap.pop();
-    }
-}
-
-impl Due {
-    /// When it fires.
-    pub fn at(&self) -> Time {
-        self.at
     }
 }

@@ -144,23 +144,11 @@ impl Case {
             };
             let own = self.flows.iter().enumerate().filter(|(_, flow)| flow.from == host);
             let openings: Vec<Opening> = own.map(opening).collect();
-            let openings: Vec<Box<dyn Openings>> = vec![Box::new(Planned(openings.into_iter()))];
+            let openings: Vec<Box<dyn Openings>> = vec![Box::new(openings.into_iter())];
             let services: Vec<Box<dyn Service>> = vec![Box::new(Counting(Arc::clone(read)))];
             Host::new(start, services, openings)
         };
         (0..self.hosts).map(host).collect()
-    }
-}
-
-struct Planned(std::vec::IntoIter<Opening>);
-
-impl Openings for Planned {
-    fn next(&self) -> Time {
-        self.0.as_slice().first().map_or(Time::NEVER, |opening| opening.at)
-    }
-
-    fn open(&mut self) -> Option<Opening> {
-        self.0.next()
     }
 }
 

@@ -257,18 +257,6 @@ impl Service for ServerService {
     }
 }
 
-struct Planned(std::vec::IntoIter<Opening>);
-
-impl Openings for Planned {
-    fn next(&self) -> Time {
-        self.0.as_slice().first().map_or(Time::NEVER, |opening| opening.at)
-    }
-
-    fn open(&mut self) -> Option<Opening> {
-        self.0.next()
-    }
-}
-
 /// What the simulation shows at the recorded points.
 #[derive(Default)]
 struct Points {
@@ -430,7 +418,7 @@ fn simulate(case: &Case) -> Points {
                 }),
             });
         }
-        let openings: Vec<Box<dyn Openings>> = vec![Box::new(Planned(openings.into_iter()))];
+        let openings: Vec<Box<dyn Openings>> = vec![Box::new(openings.into_iter())];
         let host = topology.device_named(&format!("s{}", source + 1)).unwrap();
         endpoints.push(Hosted { endpoint: Box::new(Host::new(start, Vec::new(), openings)), host });
     }

@@ -11,6 +11,7 @@ use crate::scenario::reader::Reader;
 use crate::topology::{DeviceId, DeviceKind, Topology};
 use crate::traffic::connections::{Arrival, Connections, FlowSender, Plan};
 use crate::traffic::flows::read_list;
+use crate::traffic::matrix::{MatrixSpec, Row};
 use crate::traffic::rate::Gap;
 use crate::traffic::{BulkSpec, FlowsSpec, IncastSpec, Mistake, TrafficSpec, TransportSpec};
 use crate::units::{ByteCount, Span, Time};
@@ -26,6 +27,23 @@ pub(super) struct Place<'a> {
     pub transport: &'a TransportSpec,
 }
 
+/// Who sends to whom, as an entry has it: `from`, `to`, `matrix`, `hosts`.
+type Who<'a> = (
+    Option<&'a Spanned<String>>,
+    Option<&'a Spanned<String>>,
+    Option<&'a Spanned<MatrixSpec>>,
+    Option<&'a Spanned<Vec<Spanned<String>>>>,
+);
+
+impl Place<'_> {
+    fn parties<'a>(&'a self, label: &'a str, (from, to, matrix, hosts): Who<'a>) -> PartyKeys<'a> {
+        let Place { span, topology, seed, .. } = self;
+        PartyKeys { span: span.clone(), label, topology, seed: *seed, from, to, matrix, hosts }
+    }
+}
+
+/// The most connections of an entry: each takes some hundred bytes.
+const MOST_CONNECTIONS: u64 = 10_000_000;
 /// The largest initial window.
 const MOST_WINDOW: u32 = 1_000;
 /// The least buffers that hold a segment or two.
@@ -103,23 +121,25 @@ impl Reader<'_> {
         }
     }
 
+    /// Whether an entry can have so many connections.
+    fn count(&mut self, connections: f64, place: &Place<'_>) -> Resolved<()> {
+        if connections <= MOST_CONNECTIONS as f64 {
+            return Ok(());
+        }
+        let message =
+            format!("these would be {connections:.0} connections, and an entry can have {MOST_CONNECTIONS}");
+        let help = "let fewer begin, or end sooner";
+        Err(self.told(Mistake::new(place.span.clone(), message).with_help(help)))
+    }
+
     fn endless(&mut self, place: &Place<'_>, what: &str) -> Told {
         let help = format!("give it `{what}` or `stop`, or the scenario `until`");
         self.told(Mistake::new(place.span.clone(), "this traffic would never end").with_help(help))
     }
 
     fn bulk(&mut self, spec: &BulkSpec, place: &Place<'_>, label: &str) -> Resolved<Plan> {
-        let keys = PartyKeys {
-            span: place.span.clone(),
-            label,
-            topology: place.topology,
-            seed: place.seed,
-            from: spec.from.as_ref(),
-            to: spec.to.as_ref(),
-            matrix: spec.matrix.as_ref(),
-            hosts: spec.hosts.as_ref(),
-        };
-        let parties = self.parties(&keys);
+        let who = (spec.from.as_ref(), spec.to.as_ref(), spec.matrix.as_ref(), spec.hosts.as_ref());
+        let parties = self.parties(&place.parties(label, who));
         let start = Time::ZERO + spec.start;
         let bytes = spec.bytes.as_ref().map(|bytes| self.bytes(bytes)).transpose();
         let stop = self.stop(spec.stop.as_ref(), start, place);
@@ -132,12 +152,16 @@ impl Reader<'_> {
         if bytes.is_none() && stop.is_none() {
             return Err(self.endless(place, "bytes"));
         }
+        let destinations = |row: &Row| row.to.as_ref().map_or(hosts.len() - 1, Vec::len) as u64;
+        let pairs: u64 = rows.iter().map(destinations).sum();
+        self.count(pairs as f64 * f64::from(count), place)?;
         let mut flows = Vec::new();
         for row in &rows {
             let all = || (0..hosts.len()).filter(|to| *to != row.from).collect();
             for to in row.to.clone().unwrap_or_else(all) {
                 let (from, to) = (hosts[row.from], hosts[to]);
-                let at = |number: u32| start + Span::from_ps(spec.stagger.as_ps() * u64::from(number));
+                let at =
+                    |number: u32| start + Span::from_ps(spec.stagger.as_ps().saturating_mul(number.into()));
                 let flow = |number: u32| Flow { at: at(number), from, to, bytes, stop };
                 flows.extend((0..count).map(flow));
             }
@@ -201,17 +225,8 @@ impl Reader<'_> {
     }
 
     fn drawn_flows(&mut self, spec: &FlowsSpec, place: &Place<'_>, label: &str) -> Resolved<Plan> {
-        let keys = PartyKeys {
-            span: place.span.clone(),
-            label,
-            topology: place.topology,
-            seed: place.seed,
-            from: spec.from.as_ref(),
-            to: spec.to.as_ref(),
-            matrix: spec.matrix.as_ref(),
-            hosts: spec.hosts.as_ref(),
-        };
-        let parties = self.parties(&keys);
+        let who = (spec.from.as_ref(), spec.to.as_ref(), spec.matrix.as_ref(), spec.hosts.as_ref());
+        let parties = self.parties(&place.parties(label, who));
         let start = Time::ZERO + spec.start;
         let stop = self.stop(spec.stop.as_ref(), start, place);
         let (Some(size), Some(interval)) = (&spec.size, &spec.interval) else {
@@ -230,7 +245,12 @@ impl Reader<'_> {
             return Err(self.endless(place, "count"));
         }
         let gap = Gap::new(interval.get_ref().as_ps().into(), 1);
-        let sender = |row: crate::traffic::matrix::Row| FlowSender {
+        let expected = |row: &Row| {
+            let span = stop.map_or(f64::MAX, |stop| stop.since(start).as_ps() as f64);
+            (span / gap.of_part(row.part).as_ps_f64()).min(count.map_or(f64::MAX, |count| count as f64))
+        };
+        self.count(rows.iter().map(expected).sum(), place)?;
+        let sender = |row: Row| FlowSender {
             host: hosts[row.from],
             to: row.to,
             destinations: row.destinations,
@@ -278,9 +298,10 @@ impl Reader<'_> {
             }
         };
         result?;
+        self.count(senders.len() as f64 * f64::from(rounds), place)?;
         let (to, bytes) = (to.ok_or(Told)?, Some(bytes?));
         let start = Time::ZERO + spec.start;
-        let at = |round: u32| start + Span::from_ps(every.as_ps() * u64::from(round));
+        let at = |round: u32| start + Span::from_ps(every.as_ps().saturating_mul(round.into()));
         let flow = |round: u32, from: &DeviceId| Flow { at: at(round), from: *from, to, bytes, stop: None };
         let flows = (0..rounds).flat_map(|round| senders.iter().map(move |from| (round, from)));
         Ok(Plan::Listed(flows.map(|(round, from)| flow(round, from)).collect()))

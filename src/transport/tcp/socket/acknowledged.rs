@@ -9,8 +9,6 @@ use crate::transport::tcp::buffers::{Buffer, Id};
 /// What an acknowledgement has brought.
 #[derive(Debug, Default)]
 pub(super) struct Acknowledged {
-    /// It is older than one before.
-    pub is_old: bool,
     /// It advances.
     pub advanced: bool,
     /// What was acknowledged before.
@@ -52,9 +50,9 @@ pub(super) struct Acknowledged {
 }
 
 impl Acknowledged {
-    /// Whether it advances, carries data, or updates the window.
+    /// Whether it carries data or acknowledges some, or updates the window, as each that advances does.
     pub fn brings_anything(&self) -> bool {
-        self.advanced || self.has_data || self.window || self.segments > 0
+        self.has_data || self.window || self.segments > 0
     }
 
     /// Whether it says that something arrived out of order, as it would without SACK.
@@ -75,8 +73,7 @@ impl Acknowledged {
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_ack_is_dubious`.
     fn is_dubious(&self, state: State) -> bool {
-        let brings_something = self.has_data || self.window || self.segments > 0;
-        !brings_something || self.sacked || self.reports_duplicate || state != State::Open
+        !self.brings_anything() || self.sacked || self.reports_duplicate || state != State::Open
     }
 }
 
@@ -99,7 +96,6 @@ impl Socket {
             return;
         }
         let mut acknowledged = Acknowledged {
-            is_old: ack < self.unacknowledged,
             advanced: ack > self.unacknowledged,
             before: self.unacknowledged,
             echo: segment.echo,
@@ -110,7 +106,7 @@ impl Socket {
         let lost_before = self.buffers.ever_lost;
         let out_before = self.buffers.out;
         let highest_before = self.highest_sacked();
-        if acknowledged.is_old {
+        if ack < self.unacknowledged {
             if segment.sack.as_slice().is_empty() {
                 return;
             }
@@ -159,7 +155,7 @@ impl Socket {
         if acknowledged.sets_timer && !self.schedule_probe(true, context) {
             self.rearm(context);
         }
-        let delivered = (acknowledged.delivered) as u32;
+        let delivered = acknowledged.delivered as u32;
         let lost = self.buffers.ever_lost - lost_before;
         self.control(&acknowledged, delivered, lost, context);
         self.repair(repair, context);

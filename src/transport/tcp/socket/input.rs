@@ -144,10 +144,7 @@ impl Socket {
 
     /// Whether both directions are closed, and the peer knows.
     fn is_done(&self) -> bool {
-        self.is_shut
-            && self.unacknowledged == self.written
-            && self.reassembly.finished
-            && !self.acks.scheduled
+        self.is_finished() && self.reassembly.finished && !self.acks.scheduled
     }
 
     /// A segment that cannot be taken is answered with an acknowledgement.

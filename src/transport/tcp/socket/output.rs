@@ -7,17 +7,14 @@ use super::{Context, Phase, Socket};
 use crate::packet::Packet;
 use crate::transport::congestion::CongestionWindow;
 use crate::transport::segment::{Flags, Outgoing, Segment};
-use crate::transport::tcp::TIMESTAMPS;
 use crate::transport::tcp::buffers::{Buffer, Id};
+use crate::transport::tcp::{PROTOCOL, TIMESTAMPS};
 
 /// Headers below TCP's options: Ethernet, IPv4, TCP.
 const HEADERS: u64 = 14 + 20 + 20;
 
 /// Options of a SYN: segment size, SACK permitted, timestamps, window scale.
 const SYN_OPTIONS: u64 = 20;
-
-/// The IP protocol number of TCP.
-const TCP: u8 = 6;
 
 /// The time to live of a Linux host.
 const TTL: u8 = 64;
@@ -64,7 +61,7 @@ pub(super) fn outgoing(segment: Segment) -> Outgoing {
         (false, _) => u64::from(TIMESTAMPS) + 4 + 8 * blocks,
     };
     let length = (HEADERS + options + segment.payload()) as u32;
-    let packet = Packet { length, trp: TCP, ttl: TTL, ..Packet::default() };
+    let packet = Packet { length, trp: PROTOCOL, ttl: TTL, ..Packet::default() };
     // A connection's flow has the connection's number.
     Outgoing { flow: segment.from, packet, segment }
 }

@@ -362,7 +362,7 @@ impl Socket {
     pub(super) fn check_probe(&mut self, acknowledged: &Acknowledged, context: &Context<'_>) {
         let Some((end, is_retransmission)) = self.recovery.probe else { return };
         let ack = self.unacknowledged;
-        if ack < end || acknowledged.is_old {
+        if ack < end {
             return;
         }
         if !is_retransmission || acknowledged.is_of_probe {
