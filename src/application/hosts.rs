@@ -8,7 +8,7 @@ use super::{Flow, ReaderService, Writer};
 use crate::link::ETHERNET_MTU;
 use crate::packet::FlowKey;
 use crate::topology::{DeviceId, Topology};
-use crate::transport::tcp::{PROTOCOL, Parameters};
+use crate::transport::tcp::{LossRecovery, PROTOCOL, Parameters, TIMESTAMPS};
 use crate::transport::{Host, Opening, Openings, Service};
 use crate::units::{Time, Timestamp};
 
@@ -53,7 +53,8 @@ pub fn hosts<E>(
 ) -> Result<Vec<(DeviceId, Host)>, E> {
     let mut works: BTreeMap<DeviceId, Work> = BTreeMap::new();
     for entry in entries {
-        let parameters = |mss| Parameters { mss, ..entry.parameters };
+        let without_options = if entry.parameters.recovery == LossRecovery::Rack { 0 } else { TIMESTAMPS };
+        let parameters = |mss| Parameters { mss: mss + without_options, ..entry.parameters };
         let mut services: BTreeMap<DeviceId, u32> = BTreeMap::new();
         let mut planned: BTreeMap<DeviceId, Planned> = BTreeMap::new();
         for flow in &entry.flows {

@@ -15,7 +15,7 @@ use crate::config::Spanned;
 use crate::random::stream;
 use crate::topology::{DeviceId, Topology};
 use crate::transport::congestion::Algorithm;
-use crate::transport::tcp::{BufferLimits, Parameters};
+use crate::transport::tcp::{BufferLimits, LossRecovery, Parameters};
 use crate::units::{ByteCount, Time};
 
 /// The transport of connections, as a scenario gives it: `transport = { kind = "tcp", congestion_control = "cubic" }`.
@@ -24,9 +24,12 @@ use crate::units::{ByteCount, Time};
 pub struct TransportSpec {
     /// The protocol.
     pub kind: TransportKind,
-    /// The congestion control (default: cubic).
+    /// The congestion control (default: cubic; with `recovery = "rfc6582"`, reno).
+    #[schemars(with = "Option<Algorithm>")]
+    pub congestion_control: Option<Spanned<Algorithm>>,
+    /// How losses are found and repaired (default: rack).
     #[serde(default)]
-    pub congestion_control: Algorithm,
+    pub recovery: LossRecovery,
     /// The congestion window at the start, in segments (default: 10).
     #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
     pub initial_window: Option<Spanned<u32>>,
@@ -51,7 +54,8 @@ impl Default for TransportSpec {
     fn default() -> Self {
         TransportSpec {
             kind: TransportKind::Tcp,
-            congestion_control: Algorithm::default(),
+            congestion_control: None,
+            recovery: LossRecovery::default(),
             initial_window: None,
             receive_buffer: None,
             send_buffer: None,
@@ -60,9 +64,18 @@ impl Default for TransportSpec {
 }
 
 impl TransportSpec {
+    /// The congestion control.
+    pub fn algorithm(&self) -> Algorithm {
+        match (&self.congestion_control, self.recovery) {
+            (Some(given), _) => *given.get_ref(),
+            (None, LossRecovery::Rack) => Algorithm::default(),
+            (None, LossRecovery::Rfc6582) => Algorithm::Reno,
+        }
+    }
+
     /// The parameters; the segment size is that of the hosts.
     pub fn parameters(&self) -> Parameters {
-        let defaults = Parameters::new(self.congestion_control, 0);
+        let defaults = Parameters { recovery: self.recovery, ..Parameters::new(self.algorithm(), 0) };
         let limits = |limits: BufferLimits, most: &Option<Spanned<ByteCount>>| match most {
             None => limits,
             Some(most) => {

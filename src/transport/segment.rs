@@ -49,6 +49,8 @@ impl Flags {
     pub const FIN: Flags = Flags(4);
     /// The receiver should not wait for more.
     pub const PSH: Flags = Flags(8);
+    /// It has no timestamps and no SACK blocks.
+    pub const PLAIN: Flags = Flags(16);
 
     /// Whether all of `flags` are set.
     #[inline]

@@ -16,6 +16,7 @@
 //! | `socket/acknowledged` | an acknowledgement: SACK, RACK, the congestion window |
 //! | `socket/state`, `socket/recovery` | states of loss recovery, and how they are entered and left |
 //! | `socket/retransmission` | retransmissions and their timer |
+//! | `socket/newreno` | NewReno by the RFCs, in place of Linux's recovery |
 
 mod acks;
 mod buffers;
@@ -28,6 +29,9 @@ mod window;
 pub use page::Page;
 pub use socket::{Context, Phase, Socket};
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 use super::congestion::Algorithm;
 
 /// The parameters of a connection's end.
@@ -35,6 +39,8 @@ use super::congestion::Algorithm;
 pub struct Parameters {
     /// The congestion control.
     pub algorithm: Algorithm,
+    /// How losses are found and repaired; the same at both ends.
+    pub recovery: LossRecovery,
     /// The most bytes of payload in a segment, beside timestamps.
     pub mss: u32,
     /// The congestion window at the start, in segments.
@@ -43,6 +49,18 @@ pub struct Parameters {
     pub receive_buffer: BufferLimits,
     /// The send buffer, in bytes of memory (`tcp_wmem`); it starts with room for twice the initial window.
     pub send_buffer: BufferLimits,
+}
+
+/// How a sender finds and repairs losses, as a scenario names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LossRecovery {
+    /// As Linux does: SACK, RACK-TLP (RFC 8985), proportional rate reduction (RFC 6937), F-RTO (RFC 5682).
+    #[default]
+    Rack,
+    /// NewReno (RFC 6582) over RFC 5681, without SACK and timestamps, each segment acknowledged at once: textbook TCP, to compare with
+    /// other simulators. The congestion control is Reno's.
+    Rfc6582,
 }
 
 /// How large a buffer is at first, and at most.
@@ -65,6 +83,7 @@ impl Parameters {
     pub fn new(algorithm: Algorithm, mss: u32) -> Self {
         Parameters {
             algorithm,
+            recovery: LossRecovery::Rack,
             mss,
             initial_window: 10,
             receive_buffer: BufferLimits { initial: 131_072, most: 6_291_456 },
@@ -79,7 +98,8 @@ impl Parameters {
     /// Linux `net/ipv4/tcp_output.c`, `tcp_select_initial_window`.
     pub fn first_window(&self, asks: bool) -> u32 {
         let full = self.receive_buffer.initial - (self.receive_buffer.initial >> 1);
-        let segment = if asks { self.mss + TIMESTAMPS } else { self.mss };
+        let has_timestamps = self.recovery == LossRecovery::Rack;
+        let segment = if asks && has_timestamps { self.mss + TIMESTAMPS } else { self.mss };
         full.min(65_535) / segment * segment
     }
 }

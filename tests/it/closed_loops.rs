@@ -18,7 +18,7 @@ use taunet::ptm::{Arrival, Place, Ptm};
 use taunet::random::{Stream, stream};
 use taunet::topology::{DeviceId, PortId, Topology};
 use taunet::transport::congestion::Algorithm;
-use taunet::transport::tcp::Parameters;
+use taunet::transport::tcp::{LossRecovery, Parameters};
 use taunet::transport::{
     Application, ConnectionRecord, Endpoint, Host, Opening, Openings, Outbox, Process, Segment, Service,
 };
@@ -52,6 +52,8 @@ struct Flow {
 struct Case {
     topology: String,
     hosts: usize,
+    /// Both ends repair losses in the same way.
+    recovery: LossRecovery,
     flows: Vec<Flow>,
 }
 
@@ -117,12 +119,17 @@ impl Case {
         };
         let mut flows: Vec<Flow> = (0..random.random_range(1..12)).map(|_| flow(&mut random)).collect();
         flows.sort_by_key(|flow| flow.at);
-        Case { topology, hosts, flows }
+        let recovery = [LossRecovery::Rack, LossRecovery::Rfc6582][usize::from(random.random_bool(0.3))];
+        Case { topology, hosts, recovery, flows }
     }
 
     fn topology(&self) -> Topology {
         Topology::from_toml("random.toml", &self.topology)
             .unwrap_or_else(|error| panic!("{}\n{error}", self.topology))
+    }
+
+    fn parameters(&self, algorithm: Algorithm) -> Arc<Parameters> {
+        Arc::new(Parameters { recovery: self.recovery, ..Parameters::new(algorithm, 1_448) })
     }
 
     /// The hosts with their connections; what is read of each is added up in `read`.
@@ -139,13 +146,14 @@ impl Case {
                 at: flow.at,
                 key: key((number, flow)),
                 service: 0,
-                parameters: Arc::new(Parameters::new(flow.algorithm, 1_448)),
+                parameters: self.parameters(flow.algorithm),
                 application: Box::new(taunet::application::Writer::new(Some(flow.bytes), None)),
             };
             let own = self.flows.iter().enumerate().filter(|(_, flow)| flow.from == host);
             let openings: Vec<Opening> = own.map(opening).collect();
             let openings: Vec<Box<dyn Openings>> = vec![Box::new(openings.into_iter())];
-            let services: Vec<Box<dyn Service>> = vec![Box::new(Counting(Arc::clone(read)))];
+            let services: Vec<Box<dyn Service>> =
+                vec![Box::new(Counting(Arc::clone(read), self.parameters(Algorithm::Cubic)))];
             Host::new(start, services, openings)
         };
         (0..self.hosts).map(host).collect()
@@ -159,7 +167,7 @@ struct Read {
     ended: bool,
 }
 
-struct Counting(Arc<Mutex<Vec<Read>>>);
+struct Counting(Arc<Mutex<Vec<Read>>>, Arc<Parameters>);
 
 impl Service for Counting {
     fn accept(&mut self) -> Box<dyn Application> {
@@ -169,7 +177,7 @@ impl Service for Counting {
     }
 
     fn parameters(&self) -> Arc<Parameters> {
-        Arc::new(Parameters::new(Algorithm::Cubic, 1_448))
+        Arc::clone(&self.1)
     }
 }
 

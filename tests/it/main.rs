@@ -38,6 +38,7 @@ mod library;
 mod long_times;
 mod matching;
 mod mtu;
+mod newreno;
 mod no_resequencing;
 mod overrides;
 mod packets_table;

@@ -14,6 +14,8 @@ use crate::traffic::flows::read_list;
 use crate::traffic::matrix::{MatrixSpec, Row};
 use crate::traffic::rate::Gap;
 use crate::traffic::{BulkSpec, FlowsSpec, IncastSpec, Mistake, TrafficSpec, TransportSpec};
+use crate::transport::congestion::Algorithm;
+use crate::transport::tcp::LossRecovery;
 use crate::units::{ByteCount, Span, Time};
 
 /// Where an entry stands, and what holds for all entries.
@@ -79,6 +81,14 @@ impl Reader<'_> {
     /// Whether the parameters of a transport can be.
     pub(super) fn transport(&mut self, spec: &TransportSpec) -> Resolved<()> {
         let mut result = Ok(());
+        if let Some(given) = &spec.congestion_control
+            && spec.recovery == LossRecovery::Rfc6582
+            && *given.get_ref() != Algorithm::Reno
+        {
+            let message = "`recovery = \"rfc6582\"` is NewReno, whose congestion control is Reno's";
+            let help = "write `congestion_control = \"reno\"`, or leave one of the two out";
+            result = Err(self.told(Mistake::new(given.span(), message).with_help(help)));
+        }
         if let Some(size) = &spec.initial_window
             && !(1..=MOST_WINDOW).contains(size.get_ref())
         {

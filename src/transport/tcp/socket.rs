@@ -2,6 +2,7 @@
 
 mod acknowledged;
 mod input;
+mod newreno;
 mod output;
 mod process;
 mod recovery;
@@ -10,18 +11,19 @@ mod state;
 
 use std::sync::Arc;
 
-use super::Parameters;
 use super::acks::Acks;
 use super::buffers::Buffers;
 use super::page::{Page, Pieces};
 use super::reassembly::Reassembly;
 use super::rtt::{INITIAL_TIMEOUT, RoundTrip};
 use super::window::Window;
+use super::{LossRecovery, Parameters};
 use crate::transport::clock::{Clock, HostTime};
 use crate::transport::congestion::{CongestionControl, CongestionWindow, Connection, INFINITE};
 use crate::transport::segment::{Flags, Outbox, Segment};
 use crate::transport::timers::{Purpose, Timer, Timers};
 use crate::units::Time;
+use newreno::NewReno;
 use retransmission::Retransmission;
 use state::Recovery;
 
@@ -132,6 +134,8 @@ pub struct Socket {
     /// When data was sent last, in ticks.
     last_sent: u64,
     recovery: Recovery,
+    /// In place of it, where the parameters say so.
+    newreno: Option<Box<NewReno>>,
     retransmission: Retransmission,
 
     // The receiving side.
@@ -241,6 +245,8 @@ impl Socket {
             usage: Usage { end: 1, ..Usage::default() },
             last_sent: 0,
             recovery: Recovery::default(),
+            newreno: (parameters.recovery == LossRecovery::Rfc6582)
+                .then(|| Box::new(NewReno::new(mss, initial_window))),
             retransmission: Retransmission::default(),
             reassembly: Reassembly::new(1),
             acks: Acks::new(mss, receive_window.announced),
@@ -288,7 +294,7 @@ impl Socket {
         let segment = Segment {
             to: self.peer,
             from: self.number,
-            flags: Flags::SYN.with(Flags::ACK, answers),
+            flags: self.options(Flags::SYN.with(Flags::ACK, answers)),
             seq: 0,
             end: 1,
             ack: u64::from(answers),
@@ -356,6 +362,11 @@ impl Socket {
         }
     }
 
+    /// With the mark of segments without timestamps, where this connection has none.
+    fn options(&self, flags: Flags) -> Flags {
+        flags.with(Flags::PLAIN, self.is_newreno())
+    }
+
     fn mss(&self) -> u64 {
         self.parameters.mss.into()
     }
@@ -405,7 +416,7 @@ impl Socket {
         let segment = Segment {
             to: self.peer,
             from: self.number,
-            flags: Flags::ACK,
+            flags: self.options(Flags::ACK),
             seq: self.next,
             end: self.next,
             ack: self.reassembly.next,

@@ -95,6 +95,9 @@ impl Socket {
         if ack > self.next {
             return;
         }
+        if self.is_newreno() {
+            return self.acknowledge_newreno(segment, context);
+        }
         let mut acknowledged = Acknowledged {
             advanced: ack > self.unacknowledged,
             before: self.unacknowledged,

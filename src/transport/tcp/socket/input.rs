@@ -324,6 +324,9 @@ impl Socket {
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `__tcp_ack_snd_check`.
     fn check_acks(&mut self, context: &mut Context<'_>) {
+        if self.is_newreno() {
+            return self.send_ack(context);
+        }
         let next = self.reassembly.next;
         let unacknowledged = next - self.receive_window.announced_at;
         let is_much = unacknowledged > self.acks.segment.into()

@@ -16,6 +16,9 @@ const HEADERS: u64 = 14 + 20 + 20;
 /// Options of a SYN: segment size, SACK permitted, timestamps, window scale.
 const SYN_OPTIONS: u64 = 20;
 
+/// The window scale alone, padded.
+const WINDOW_SCALE: u64 = 4;
+
 /// The time to live of a Linux host.
 const TTL: u8 = 64;
 
@@ -55,7 +58,10 @@ impl Push {
 /// A segment in its packet.
 pub(super) fn outgoing(segment: Segment) -> Outgoing {
     let blocks = segment.sack.as_slice().len() as u64;
+    let is_plain = segment.flags.has(Flags::PLAIN);
     let options = match (segment.flags.has(Flags::SYN), blocks) {
+        (true, _) if is_plain => WINDOW_SCALE,
+        (false, _) if is_plain => 0,
         (true, _) => SYN_OPTIONS,
         (false, 0) => TIMESTAMPS.into(),
         (false, _) => u64::from(TIMESTAMPS) + 4 + 8 * blocks,
@@ -90,7 +96,7 @@ impl Socket {
         let segment = Segment {
             to: self.peer,
             from: self.number,
-            flags: Flags::ACK,
+            flags: self.options(Flags::ACK),
             pieces: 1,
             ack: next,
             window,
@@ -281,6 +287,9 @@ impl Socket {
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_write_xmit`.
     fn send_new(&mut self, push: Push, context: &mut Context<'_>) {
+        if self.is_newreno() {
+            return self.send_newreno(context);
+        }
         let mss = self.mss();
         let burst = self.burst();
         let (mut sent, mut is_limited) = (0, false);
@@ -363,7 +372,7 @@ impl Socket {
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_event_new_data_sent`.
-    fn account_sent(&mut self, id: Id, context: &mut Context<'_>) -> u32 {
+    pub(super) fn account_sent(&mut self, id: Id, context: &mut Context<'_>) -> u32 {
         let Buffer { end, segments, .. } = self.buffers[id];
         let length = self.buffers[id].length();
         self.next = end;

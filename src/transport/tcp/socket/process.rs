@@ -48,6 +48,9 @@ impl Socket {
     /// Linux `net/ipv4/tcp.c`, `tcp_xmit_size_goal`; `include/net/tcp.h`, `tcp_bound_to_half_wnd`.
     fn goal(&mut self) -> u64 {
         let mss = self.mss();
+        if self.is_newreno() {
+            return mss;
+        }
         let half = match self.largest_window {
             window if window > DEFAULT_SEGMENT => window >> 1,
             window => window,
@@ -177,7 +180,9 @@ impl Socket {
             && (unacknowledged > u64::from(acks.segment) || (is_pushed && self.reassembly.memory == 0));
         if !due && !self.reassembly.finished {
             let left = self.receive_window.left(self.reassembly.next);
-            if 2 * left <= self.receive_window.clamp {
+            // Where each segment is acknowledged, only a closed window needs it.
+            let is_closed = u64::from(left) < self.mss();
+            if (!self.is_newreno() || is_closed) && 2 * left <= self.receive_window.clamp {
                 let window = self.select_window();
                 due = window > 0 && window >= 2 * left;
             }

@@ -147,7 +147,8 @@ impl Socket {
     /// # Source
     /// RFC 8985, Section 7; Linux `net/ipv4/tcp_output.c`, `tcp_schedule_loss_probe`.
     pub(super) fn schedule_probe(&mut self, advancing: bool, context: &mut Context<'_>) -> bool {
-        if self.buffers.out == 0 || !matches!(self.recovery.state, State::Open | State::Reduced) {
+        let is_calm = matches!(self.recovery.state, State::Open | State::Reduced);
+        if self.buffers.out == 0 || !is_calm || self.is_newreno() {
             return false;
         }
         let mut delay = match self.round_trip.smoothed {
@@ -237,8 +238,14 @@ impl Socket {
             return self.give_up();
         }
         self.counts.timeouts += 1;
-        self.enter_loss(context);
-        if let Some(first) = self.buffers.sent.front().copied() {
+        if self.is_newreno() {
+            self.timeout_newreno(context);
+        } else {
+            self.enter_loss(context);
+        }
+        if !self.is_newreno()
+            && let Some(first) = self.buffers.sent.front().copied()
+        {
             self.retransmit(first, 1, context);
         }
         self.round_trip.back_off();
@@ -275,7 +282,7 @@ impl Socket {
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `__tcp_retransmit_skb`.
-    fn send_again(&mut self, id: Id, segments: u64, context: &mut Context<'_>) -> bool {
+    pub(super) fn send_again(&mut self, id: Id, segments: u64, context: &mut Context<'_>) -> bool {
         let mss = self.mss();
         let buffer = self.buffers[id];
         let mut room = self.window_end().saturating_sub(buffer.seq);

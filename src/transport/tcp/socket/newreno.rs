@@ -1,0 +1,270 @@
+//! NewReno by the RFCs, beside Linux's own recovery: without SACK and timestamps, each segment acknowledged, the window in bytes.
+
+use super::state::State;
+use super::{Context, Socket};
+use crate::transport::congestion::{CongestionWindow, INFINITE};
+use crate::transport::segment::Segment;
+use crate::transport::tcp::LossRecovery;
+
+/// The window of a sender, in bytes.
+#[derive(Debug)]
+pub(super) struct NewReno {
+    window: u64,
+    /// The slow start threshold.
+    threshold: u64,
+    /// Duplicate acknowledgements since the last that advanced.
+    duplicates: u64,
+    /// Recovery ends when this is acknowledged.
+    end: u64,
+    state: State,
+    mss: u64,
+}
+
+/// Duplicate acknowledgements that mean a loss (RFC 5681, Section 3.2).
+const DUPLICATES: u64 = 3;
+
+impl NewReno {
+    /// That of a new connection.
+    pub fn new(mss: u32, initial_window: u32) -> Self {
+        let mss = mss.into();
+        let window = mss * u64::from(initial_window);
+        NewReno { window, threshold: u64::MAX, duplicates: 0, end: 0, state: State::Open, mss }
+    }
+
+    /// The window grows by an acknowledgement of `bytes`: slow start, or congestion avoidance.
+    ///
+    /// # Source
+    /// RFC 5681, Section 3.1, equations (2) and (3).
+    fn grow(&mut self, bytes: u64) {
+        self.window += match self.window < self.threshold {
+            true => bytes.min(self.mss),
+            false => (self.mss * self.mss / self.window).max(1),
+        };
+    }
+
+    /// A loss was found with that many bytes in flight.
+    ///
+    /// # Source
+    /// RFC 5681, Section 3.1, equation (4).
+    fn halve(&mut self, in_flight: u64) {
+        self.threshold = (in_flight / 2).max(2 * self.mss);
+    }
+
+    /// The third duplicate: fast recovery begins, with `next` to be sent next.
+    ///
+    /// What the duplicates stand for has left the network, and does not count as in flight; so ns-3 has it.
+    ///
+    /// # Source
+    /// RFC 6582, Section 3.2, steps 1 and 2.
+    fn recover(&mut self, in_flight: u64, next: u64) {
+        self.halve(in_flight.saturating_sub(DUPLICATES * self.mss));
+        self.window = self.threshold + DUPLICATES * self.mss;
+        self.end = next;
+        self.state = State::Recovery;
+    }
+
+    /// Some of what is repaired is acknowledged: `bytes`.
+    ///
+    /// # Source
+    /// RFC 6582, Section 3.2, step 3, partial acknowledgements.
+    fn acknowledged_in_part(&mut self, bytes: u64) {
+        self.window = self.window.saturating_sub(bytes);
+        if bytes >= self.mss {
+            self.window += self.mss;
+        }
+    }
+
+    /// All of what was repaired is acknowledged; `in_flight` bytes still are. The acknowledgement then counts in congestion avoidance.
+    ///
+    /// # Source
+    /// RFC 6582, Section 3.2, step 3, full acknowledgements, option 1.
+    fn recovered(&mut self, in_flight: u64) {
+        self.window = self.threshold.min(in_flight.max(self.mss) + self.mss);
+        self.state = State::Open;
+    }
+
+    /// The retransmission timeout: slow start from one segment.
+    ///
+    /// # Source
+    /// RFC 5681, Section 3.1; RFC 6582, Section 3.2, step 4.
+    fn timed_out(&mut self, in_flight: u64, next: u64) {
+        if self.state != State::Loss {
+            self.halve(in_flight);
+        }
+        self.window = self.mss;
+        self.duplicates = 0;
+        self.end = next;
+        self.state = State::Loss;
+    }
+
+    /// The window in segments, as results have it.
+    fn in_segments(&self) -> CongestionWindow {
+        let segments = |bytes: u64| u32::try_from(bytes / self.mss).unwrap_or(INFINITE).min(INFINITE);
+        CongestionWindow { size: segments(self.window), threshold: segments(self.threshold), counted: 0 }
+    }
+}
+
+impl Socket {
+    /// Whether losses are repaired by NewReno.
+    pub(super) fn is_newreno(&self) -> bool {
+        self.parameters.recovery == LossRecovery::Rfc6582
+    }
+
+    /// Does something with NewReno's state, and shows what it came to.
+    fn with_newreno<R>(&mut self, act: impl FnOnce(&mut NewReno, &mut Self) -> R) -> Option<R> {
+        let mut newreno = self.newreno.take()?;
+        let result = act(&mut newreno, self);
+        self.congestion = newreno.in_segments();
+        self.recovery.state = newreno.state;
+        self.newreno = Some(newreno);
+        Some(result)
+    }
+
+    /// Bytes sent and not acknowledged, less those that a timeout takes for lost.
+    fn bytes_in_flight(&self) -> u64 {
+        let lost = u64::from(self.buffers.lost - self.buffers.retransmitted) * self.mss();
+        (self.next - self.unacknowledged).saturating_sub(lost)
+    }
+
+    /// An acknowledgement has arrived, of what is in flight.
+    ///
+    /// # Source
+    /// RFC 5681, Section 3.2; RFC 6582, Section 3.2.
+    pub(super) fn acknowledge_newreno(&mut self, segment: &Segment, context: &mut Context<'_>) {
+        let Some(bytes) = segment.ack.checked_sub(self.unacknowledged) else { return };
+        let window = u64::from(segment.window);
+        // RFC 5681, Section 2: no data, nothing new, the same window, while data is in flight.
+        let is_duplicate =
+            bytes == 0 && segment.end == segment.seq && window == self.window && self.buffers.out > 0;
+        self.set_window(window);
+        self.window_updated_at = segment.seq;
+        self.unacknowledged = segment.ack;
+        if bytes > 0 {
+            self.release_newreno(context);
+            self.with_newreno(|newreno, socket| socket.advance_newreno(newreno, bytes, context));
+            // Each that advances starts the timer anew (RFC 6298, Section 5; the slow-but-steady variant of RFC 6582, Section 4).
+            self.retransmission.pending = None;
+            self.rearm(context);
+        } else if is_duplicate {
+            self.with_newreno(|newreno, socket| socket.duplicate_newreno(newreno, context));
+        }
+        if self.buffers.out == 0 {
+            self.check_window(context);
+        }
+        self.send_newreno(context);
+    }
+
+    fn advance_newreno(&mut self, newreno: &mut NewReno, bytes: u64, context: &mut Context<'_>) {
+        newreno.duplicates = 0;
+        match newreno.state {
+            State::Recovery if self.unacknowledged < newreno.end => {
+                newreno.acknowledged_in_part(bytes);
+                self.repeat_first(context);
+            }
+            State::Recovery => {
+                newreno.recovered(self.bytes_in_flight());
+                newreno.grow(bytes);
+            }
+            State::Loss if self.unacknowledged >= newreno.end => {
+                newreno.state = State::Open;
+                newreno.grow(bytes);
+            }
+            _ => newreno.grow(bytes),
+        }
+    }
+
+    /// # Source
+    /// RFC 5681, Section 3.2; limited transmit: RFC 3042.
+    fn duplicate_newreno(&mut self, newreno: &mut NewReno, context: &mut Context<'_>) {
+        newreno.duplicates += 1;
+        if newreno.state == State::Recovery {
+            newreno.window += newreno.mss;
+        } else if newreno.state == State::Loss {
+            // What follows a timeout causes duplicates of its own.
+        } else if newreno.duplicates < DUPLICATES {
+            let limit = newreno.window + newreno.duplicates * newreno.mss;
+            self.send_new_within(limit, context);
+        } else if newreno.duplicates == DUPLICATES && self.unacknowledged >= newreno.end {
+            newreno.recover(self.next - self.unacknowledged, self.next);
+            self.repeat_first(context);
+        }
+    }
+
+    /// Sends the oldest segment once more.
+    fn repeat_first(&mut self, context: &mut Context<'_>) {
+        if let Some(first) = self.buffers.sent.front().copied() {
+            self.send_again(first, 1, context);
+        }
+    }
+
+    /// Releases what is acknowledged, and measures its round-trip time, where it was sent once only (Karn).
+    fn release_newreno(&mut self, context: &mut Context<'_>) {
+        let mut sample = None;
+        while let Some(id) = self.buffers.sent.front().copied() {
+            let buffer = self.buffers[id];
+            if buffer.end > self.unacknowledged {
+                break;
+            }
+            if buffer.lost {
+                self.buffers.lost -= buffer.segments;
+            }
+            if buffer.retransmitted {
+                self.buffers.retransmitted -= buffer.segments;
+            }
+            self.buffers.out -= buffer.segments;
+            let again = buffer.ever_retransmitted || buffer.retransmitted;
+            sample = (!again).then(|| context.now.us() - buffer.sent.us());
+            self.buffers.free_first();
+        }
+        if let Some(sample) = sample {
+            self.round_trip.sample_least(sample.max(1), context.now.ticks());
+            self.round_trip.sample(sample, self.unacknowledged, self.next);
+        }
+        self.recovery.timeouts = 0;
+    }
+
+    /// Sends what the window allows: what a timeout takes for lost, then new data.
+    pub(super) fn send_newreno(&mut self, context: &mut Context<'_>) {
+        let Some(window) = self.newreno.as_ref().map(|newreno| newreno.window) else { return };
+        let mut place = 0;
+        while self.buffers.lost > self.buffers.retransmitted
+            && self.bytes_in_flight() + self.mss() <= window
+            && let Some(id) = self.buffers.sent.get(place).copied()
+        {
+            let buffer = &self.buffers[id];
+            if buffer.lost && !buffer.retransmitted && !self.retransmit(id, 1, context) {
+                return;
+            }
+            place += 1;
+        }
+        self.send_new_within(window, context);
+    }
+
+    /// Sends new data up to that many bytes in flight.
+    fn send_new_within(&mut self, limit: u64, context: &mut Context<'_>) {
+        while let Some(id) = self.buffers.unsent.front().copied() {
+            let buffer = self.buffers[id];
+            let is_last = self.buffers.unsent.len() == 1;
+            // Nagle: a segment that is not full waits while another is in flight (RFC 896), unless it is the last.
+            let is_held = buffer.length() < self.mss() && is_last && !buffer.fin && self.buffers.out > 0;
+            let is_over = buffer.length() > 0 && self.bytes_in_flight() + buffer.length() > limit;
+            if is_held || is_over || !self.fits_window(&buffer) {
+                break;
+            }
+            self.transmit(id, context);
+            self.account_sent(id, context);
+        }
+    }
+
+    /// The retransmission timeout: all that is in flight is taken for lost.
+    pub(super) fn timeout_newreno(&mut self, context: &mut Context<'_>) {
+        let (in_flight, next) = (self.bytes_in_flight(), self.next);
+        self.with_newreno(|newreno, _| newreno.timed_out(in_flight, next));
+        self.recovery.timeouts += 1;
+        for place in 0..self.buffers.sent.len() {
+            let id = self.buffers.sent[place];
+            self.buffers.mark_lost(id);
+        }
+        self.send_newreno(context);
+    }
+}
