@@ -7,20 +7,25 @@
 //! fitted.
 
 mod recording;
+mod machine;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use recording::{BOOT_NS, Case, FlowName, Seen, Shape, Sighting};
+use machine::Processor;
+use recording::{BOOT_NS, Case, Datagram, FlowName, Seen, Shape, Sighting};
 use taunet::config::Registry;
-use taunet::engine::{Dropped, Hop, Hosted, Injected, Observed, Observer, Settings, Simulation, Workload};
+use taunet::engine::{
+    Dropped, Hop, Hosted, Injected, Injection, InjectionPoint, Observed, Observer, Settings, Simulation,
+    Workload,
+};
 use taunet::flow::Flows;
-use taunet::packet::{FlowKey, Tau};
+use taunet::packet::{FlowKey, Packet, Tau};
 use taunet::ptm::{Backlog, Discipline, Loss, Next, Place};
 use taunet::topology::tc::{TcOptions, convert};
 use taunet::topology::{DeviceId, Topology};
+use taunet::traffic::{Emission, Source, TrafficError};
 use taunet::transport::congestion::Algorithm;
 use taunet::transport::tcp::Parameters;
 use taunet::transport::{
@@ -29,15 +34,24 @@ use taunet::transport::{
 use taunet::units::{Span, Time, Timestamp};
 
 /// The recorded network: sources, a router with the recorded discipline, a server; the round trip is the delay of the way back.
-fn topology(case: &Case) -> Topology {
+fn topology(case: &Case, processor: &Processor) -> Topology {
     let options = TcOptions { hz: 1_000.try_into().unwrap(), ..TcOptions::default() };
     let converted = convert(&case.name, &case.commands, &options).unwrap();
     let mut table: toml::Table = converted.to_toml().parse().unwrap();
     let mut ptm = table.remove("ptm").unwrap();
-    // The lab's timers fire a nanosecond late.
-    if ptm["kind"].as_str() == Some("token-bucket") {
-        ptm.as_table_mut().unwrap().insert("release_slack".into(), "1 ns".into());
+    // The kernel's hash has a seed of its own: the recording shows that no two flows shared a queue.
+    if let Some(leaf) = ptm.get_mut("class").and_then(|class| class[0].get_mut("ptm"))
+        && leaf["kind"].as_str() == Some("fq-codel")
+    {
+        leaf.as_table_mut().unwrap().insert("same_queue".into(), toml::Value::Array(vec![]));
     }
+    let alone = format!(
+        "name = \"alone\"\ndevice = [{{ name = \"r\", kind = \"host\" }}, {{ name = \"d\", kind = \"host\" }}]\n\
+         link = [{{ between = [\"r:0\", \"d:0\"], bandwidth = \"unlimited\", delay = \"0 s\", ptm = {ptm} }}]"
+    );
+    let alone = Topology::from_toml("alone.toml", &alone).unwrap_or_else(|error| panic!("{alone}\n{error}"));
+    let router = alone.device(alone.device_named("r").unwrap()).ports[0];
+    let discipline = alone.port(router).ptm.clone();
     let mut text = "name = \"lab\"\n[[device]]\nname = \"r\"\nkind = \"switch\"\n\
          [[device]]\nname = \"server\"\nkind = \"host\"\naddresses = [\"10.9.200.2\"]\n"
         .to_owned();
@@ -46,9 +60,8 @@ fn topology(case: &Case) -> Topology {
             "[[device]]\nname = \"s{source}\"\nkind = \"host\"\naddresses = [\"10.9.{source}.1\"]\n"
         );
     }
-    text += &format!(
-        "[[link]]\nbetween = [\"r:0\", \"server:0\"]\nbandwidth = \"unlimited\"\ndelay = \"0 s\"\nptm = {ptm}\n"
-    );
+    text += "[[link]]\nbetween = [\"r:0\", \"server:0\"]\nbandwidth = \"unlimited\"\ndelay = \"0 s\"\n\
+             forward = { ptm = { kind = \"lab-watched\" } }\nbackward = { ptm = { kind = \"lab-softirq\" } }\n";
     for (source, delay) in case.delays.iter().enumerate() {
         text += &format!(
             "[[link]]\nbetween = [\"s{0}:0\", \"r:{0}\"]\nbandwidth = \"unlimited\"\ndelay = \"0 s\"\n\
@@ -57,86 +70,8 @@ fn topology(case: &Case) -> Topology {
             delay
         );
     }
-    let armed = Arc::new(Mutex::new(HashMap::new()));
-    let mut registry = Registry::default();
-    registry.discipline("lab-netem", move |delay: &NetemDelay, _place: &Place<'_>| Netem {
-        delay: delay.delay,
-        armed: Arc::clone(&armed),
-        due: Time::ZERO,
-        queue: VecDeque::new(),
-        backlog: Backlog::default(),
-    });
-    let topology = Topology::from_toml_with("lab.toml", &text, &registry);
+    let topology = Topology::from_toml_with("lab.toml", &text, &machine::registry(processor, discipline));
     topology.unwrap_or_else(|error| panic!("{text}\n{error}"))
-}
-
-/// The recorded `netem`: a constant delay. Its timer is set as a packet becomes the first, and timers of one instant fire in the order in
-/// which they were set: that orders packets that several of them, and the router's timer, send at one instant.
-struct Netem {
-    delay: Span,
-    /// Per instant: timers that were set to it.
-    armed: Arc<Mutex<HashMap<Time, u64>>>,
-    due: Time,
-    queue: VecDeque<Tau>,
-    backlog: Backlog,
-}
-
-#[derive(serde::Deserialize)]
-struct NetemDelay {
-    delay: Span,
-}
-
-impl Netem {
-    fn arm(&mut self) {
-        if let Some(first) = self.queue.front() {
-            let at = first.timestamp + self.delay;
-            let at = Time::from_ps(at.as_ps() / 1_000 * 1_000);
-            let mut armed = self.armed.lock().unwrap();
-            let before = armed.entry(at).or_default();
-            *before += 1;
-            self.due = at + Span::from_ps(*before);
-        }
-    }
-}
-
-impl Discipline for Netem {
-    fn enqueue(&mut self, tau: Tau, _flows: &Flows, _losses: &mut Vec<Loss>) {
-        self.backlog.add(tau.packet.length);
-        self.queue.push_back(tau);
-        if self.queue.len() == 1 {
-            self.arm();
-        }
-    }
-
-    fn next(&mut self, now: Time, _losses: &mut Vec<Loss>) -> Next {
-        match self.queue.front() {
-            None => Next::Nothing,
-            Some(first) if self.due <= now => Next::Ready(first.packet.length),
-            Some(_) => Next::Throttled(self.due),
-        }
-    }
-
-    fn dequeue(&mut self, now: Time, _losses: &mut Vec<Loss>) -> Option<Tau> {
-        if self.due > now {
-            return None;
-        }
-        let tau = self.queue.pop_front()?;
-        self.backlog.remove(tau.packet.length);
-        // What is due with it goes with it.
-        let next = self.queue.front().map(|next| next.timestamp + self.delay);
-        if next.is_some_and(|next| next > now) {
-            self.arm();
-        }
-        Some(tau)
-    }
-
-    fn backlog(&self) -> Backlog {
-        self.backlog
-    }
-
-    fn waiting(&self, waiting: &mut Vec<Tau>) {
-        waiting.extend(&self.queue);
-    }
 }
 
 fn time(ns: i64) -> Time {
@@ -153,26 +88,6 @@ struct Client {
     runs: Option<Time>,
     closes: Option<Time>,
     all_written: bool,
-}
-
-/// The recorded guest has one processor. A process runs a nanosecond or two after it is woken, and the processor is taken for 1000 ns and
-/// the readings of the clock, of a nanosecond each: who is woken meanwhile waits, in the order of waking.
-#[derive(Clone, Default)]
-struct Processor {
-    /// When it is free, in ns.
-    free: Arc<AtomicU64>,
-}
-
-/// How long a process has the processor.
-const SLOT: u64 = 1_005;
-
-impl Processor {
-    /// A process is woken now: when it runs, at the earliest `after` ns later.
-    fn wake(&self, now: Time, after: u64) -> Time {
-        let at = (now.as_ps() / 1_000 + after).max(self.free.load(Ordering::Relaxed));
-        self.free.store(at + SLOT, Ordering::Relaxed);
-        Time::from_ps(at * 1_000)
-    }
 }
 
 impl Application for Client {
@@ -257,12 +172,54 @@ impl Service for ServerService {
     }
 }
 
+/// The recorded UDP traffic.
+struct Replay {
+    datagrams: std::vec::IntoIter<Emission>,
+    flows: Vec<(u16, u16)>,
+}
+
+impl Replay {
+    fn new(case: &Case) -> Self {
+        let mut flows: Vec<(u16, u16)> = Vec::new();
+        let mut emissions = Vec::new();
+        for Datagram { at, ports, length } in &case.datagrams {
+            let fid = flows.iter().position(|known| known == ports).unwrap_or_else(|| {
+                flows.push(*ports);
+                flows.len() - 1
+            });
+            let packet = Packet { fid: fid as u32, length: *length, trp: 17, ttl: 64, ..Packet::default() };
+            emissions.push(Emission {
+                tau: Tau { timestamp: time(*at), packet },
+                record: emissions.len() as u64,
+                match_key: None,
+            });
+        }
+        Replay { datagrams: emissions.into_iter(), flows }
+    }
+}
+
+impl Source for Replay {
+    fn next_emission(&mut self) -> Result<Option<Emission>, TrafficError> {
+        Ok(self.datagrams.next())
+    }
+
+    fn flow(&self, fid: u32) -> FlowKey {
+        FlowKey::Ip {
+            source: "10.9.1.1".parse().unwrap(),
+            destination: "10.9.200.2".parse().unwrap(),
+            protocol: 17,
+            ports: Some(self.flows[fid as usize]),
+        }
+    }
+}
+
 /// What the simulation shows at the recorded points.
 #[derive(Default)]
 struct Points {
     keys: Vec<FlowKey>,
     sent: HashMap<u64, (FlowName, Shape)>,
     router: Option<DeviceId>,
+    processor: Processor,
     entering: Seen,
     leaving: Seen,
     acks: Seen,
@@ -295,12 +252,13 @@ impl Observer for &mut Points {
     }
 
     fn injected(&mut self, injected: &Injected<'_>) -> Observed {
-        let segment: &Segment = injected.segment.expect("only endpoints send");
+        let Some(segment) = injected.segment else { return Ok(()) };
         let (flow, is_data) = name_of(&self.keys[injected.tau.packet.fid as usize]);
         let at = ns(injected.tau.timestamp);
         if is_data {
-            let shape =
-                Shape::Data { seq: segment.seq, end: segment.end, push: segment.flags.has(Flags::PSH) };
+            let push = segment.flags.has(Flags::PSH);
+            let shape = Shape::Data { seq: segment.seq, end: segment.end, push };
+            self.processor.sends(injected.tau.timestamp, flow, push);
             self.sent.insert(injected.tau.packet.pid, (flow, shape.clone()));
             self.entering.push((at, flow, shape));
         } else if !segment.flags.has(Flags::SYN) {
@@ -389,8 +347,8 @@ impl Difference {
 }
 
 fn simulate(case: &Case) -> Points {
-    let topology = topology(case);
     let processor = Processor::default();
+    let topology = topology(case, &processor);
     let start = Timestamp::from_ns(BOOT_NS.into());
     let mut endpoints = Vec::new();
     for source in 0..case.delays.len() {
@@ -422,13 +380,20 @@ fn simulate(case: &Case) -> Points {
         let host = topology.device_named(&format!("s{}", source + 1)).unwrap();
         endpoints.push(Hosted { endpoint: Box::new(Host::new(start, Vec::new(), openings)), host });
     }
+    let shared = processor.clone();
     let services: Vec<Box<dyn Service>> = vec![Box::new(ServerService { processor })];
     let server = topology.device_named("server").unwrap();
     endpoints.push(Hosted { endpoint: Box::new(Host::new(start, services, Vec::new())), host: server });
-    let mut points = Points { router: topology.device_named("r"), ..Points::default() };
+    let mut points = Points { processor: shared, router: topology.device_named("r"), ..Points::default() };
     let until = Some(time(case.stop + 30_000_000_000));
     let settings = Settings { until, start, ..Settings::default() };
-    let workload = Workload { endpoints, ..Workload::default() };
+    let mut workload = Workload { endpoints, ..Workload::default() };
+    if !case.datagrams.is_empty() {
+        let source = topology.device_named("s1").unwrap();
+        workload
+            .injections
+            .push(Injection { source: Box::new(Replay::new(case)), at: InjectionPoint::Host(source) });
+    }
     let finished = Simulation::start(topology, workload, settings, &mut points).unwrap().finish().unwrap();
     points.connections = finished.connections;
     points

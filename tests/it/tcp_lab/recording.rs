@@ -49,6 +49,16 @@ pub struct Case {
     pub entering: Seen,
     pub leaving: Seen,
     pub acks: Seen,
+    /// What else came in, from the first source.
+    pub datagrams: Vec<Datagram>,
+}
+
+/// A UDP packet.
+pub struct Datagram {
+    pub at: i64,
+    pub ports: (u16, u16),
+    /// Of the frame, in bytes.
+    pub length: u32,
 }
 
 fn unpack(path: &Path) -> Vec<u8> {
@@ -72,18 +82,39 @@ struct Packet {
     sack: Vec<(u32, u32)>,
 }
 
-/// The TCP packets of a classic pcap file.
-fn packets(path: &Path) -> Vec<Packet> {
-    let bytes = unpack(path);
+/// The IPv4 frames of a classic pcap file: when, how long, and what of them was kept.
+fn frames(bytes: &[u8]) -> impl Iterator<Item = (i64, u32, &[u8])> {
     let le = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
     let unit = if le(0) == 0xa1b2_3c4d { 1 } else { 1_000 };
-    let mut found = Vec::new();
     let mut at = 24;
-    while at < bytes.len() {
-        let (seconds, fraction, captured) = (le(at), le(at + 4), le(at + 8) as usize);
-        let frame = &bytes[at + 16..at + 16 + captured];
-        at += 16 + captured;
-        if frame[12..14] != [8, 0] || frame[23] != 6 {
+    std::iter::from_fn(move || {
+        let header = at;
+        (header < bytes.len()).then(|| {
+            let captured = le(header + 8) as usize;
+            at = header + 16 + captured;
+            let stamp = i64::from(le(header)) * 1_000_000_000 + i64::from(le(header + 4)) * unit;
+            (stamp - BOOT_NS, le(header + 12), &bytes[header + 16..at])
+        })
+    })
+    .filter(|(_, _, frame)| frame[12..14] == [8, 0])
+}
+
+/// The UDP packets of a capture.
+fn datagrams(path: &Path) -> Vec<Datagram> {
+    let bytes = unpack(path);
+    let port = |frame: &[u8], at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
+    frames(&bytes)
+        .filter(|(_, _, frame)| frame[23] == 17)
+        .map(|(at, length, frame)| Datagram { at, ports: (port(frame, 34), port(frame, 36)), length })
+        .collect()
+}
+
+/// The TCP packets of a capture.
+fn packets(path: &Path) -> Vec<Packet> {
+    let bytes = unpack(path);
+    let mut found = Vec::new();
+    for (at, _, frame) in frames(&bytes) {
+        if frame[23] != 6 {
             continue;
         }
         let be16 = |at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
@@ -109,7 +140,7 @@ fn packets(path: &Path) -> Vec<Packet> {
             }
         }
         found.push(Packet {
-            at: i64::from(seconds) * 1_000_000_000 + i64::from(fraction) * unit - BOOT_NS,
+            at,
             source: frame[26..30].try_into().unwrap(),
             destination: frame[30..34].try_into().unwrap(),
             ports: (be16(tcp), be16(tcp + 2)),
@@ -153,6 +184,7 @@ impl Case {
             entering: Vec::new(),
             leaving: Vec::new(),
             acks: Vec::new(),
+            datagrams: datagrams(&folder.join("in1.pcap.xz")),
         };
         let mut first = HashMap::new();
         let mut syn = HashMap::new();
