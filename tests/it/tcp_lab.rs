@@ -33,17 +33,21 @@ use taunet::transport::{
 };
 use taunet::units::{Span, Time, Timestamp};
 
+/// The flows of `t_cubic_fq_codel` that shared a queue.
+const SHARED_QUEUE: &str =
+    r#"[["10.9.1.1:20003 > 10.9.200.2:5123 UDP", "10.9.1.1:20006 > 10.9.200.2:5126 UDP"]]"#;
+
 /// The recorded network: sources, a router with the recorded discipline, a server; the round trip is the delay of the way back.
 fn topology(case: &Case, processor: &Processor) -> Topology {
     let options = TcOptions { hz: 1_000.try_into().unwrap(), ..TcOptions::default() };
     let converted = convert(&case.name, &case.commands, &options).unwrap();
     let mut table: toml::Table = converted.to_toml().parse().unwrap();
     let mut ptm = table.remove("ptm").unwrap();
-    // The kernel's hash has a seed of its own: the recording shows that no two flows shared a queue.
+    // The kernel's hash has a seed of its own. Only the recording shows who shares a queue: these two alone.
     if let Some(leaf) = ptm.get_mut("class").and_then(|class| class[0].get_mut("ptm"))
         && leaf["kind"].as_str() == Some("fq-codel")
     {
-        leaf.as_table_mut().unwrap().insert("same_queue".into(), toml::Value::Array(vec![]));
+        leaf.as_table_mut().unwrap().insert("same_queue".into(), SHARED_QUEUE.parse().unwrap());
     }
     let alone = format!(
         "name = \"alone\"\ndevice = [{{ name = \"r\", kind = \"host\" }}, {{ name = \"d\", kind = \"host\" }}]\n\
