@@ -13,7 +13,7 @@ pub const BOOT_NS: i64 = 1_767_225_600_000_000_000;
 pub type FlowName = (usize, u16);
 
 /// A packet as it is compared: sequence numbers and PSH of data; of an acknowledgement its number, window and blocks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Shape {
     Data { seq: u64, end: u64, push: bool },
     Ack { ack: u64, window: u64, sack: Vec<(u64, u64)> },
