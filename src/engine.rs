@@ -39,7 +39,7 @@ pub use simulation::{Finished, Simulation, simulate};
 use crate::packet::{DropReason, Packet, Tau};
 use crate::topology::{DeviceId, PortId};
 use crate::traffic::{Source, TrafficError};
-use crate::transport::{Endpoint, Segment};
+use crate::transport::{Endpoint, Sampling, Segment};
 use crate::units::{Time, Timestamp};
 
 /// Where a source's packets enter the network.
@@ -280,4 +280,6 @@ pub struct Settings {
     pub statistics: bool,
     /// Whether [`Observer::ended`] is to be told what became of each packet; statistics come with it.
     pub packets: bool,
+    /// When [`Observer::sampled`] is to be told of the state of connections; never without it.
+    pub transport: Option<Sampling>,
 }

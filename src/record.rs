@@ -9,6 +9,7 @@ mod names;
 mod packets;
 mod ports;
 mod queues;
+mod transport;
 mod vantages;
 
 pub(crate) use deepqueuenet::seconds;
@@ -21,4 +22,5 @@ pub use hops::HopRows;
 pub use packets::PacketRows;
 pub use ports::{DropCount, MarkCount, PortRecords};
 pub use queues::{QueueLengths, TooManySamples};
+pub use transport::TransportRows;
 pub use vantages::{VantageError, VantageRecords};

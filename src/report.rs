@@ -4,7 +4,7 @@
 //! `taunet report` makes it again from any run. Tables that a run has not written leave their charts out.
 //!
 //! 1. `model` reads the two JSON files, `series` and `distribution` turn the tables of packets into a bounded
-//!    number of points, `rows` into rows.
+//!    number of points, `transport` those of connections, `rows` into rows.
 //! 2. `page` is the frame of every page, `run_page` that of a run: HTML by `maud`. `report.css` and `report.js` stand
 //!    beside them and are embedded, as is uPlot, which draws.
 //!
@@ -21,6 +21,7 @@ mod run_page;
 mod series;
 mod text;
 mod training;
+mod transport;
 
 pub(crate) use base64::singles;
 pub(crate) use distribution::Distribution;
@@ -108,6 +109,8 @@ struct Report {
     picture: Option<String>,
     /// What the packets of the run did; `None` where the run wrote no table of packets.
     packets: Option<PacketCharts>,
+    /// What connections did; `None` where the run has none.
+    transport: Option<transport::TransportCharts>,
     /// What each measured capture shows, in the order of the summary.
     measured: Vec<MeasuredCharts>,
     flows: rows::Table,
@@ -145,13 +148,15 @@ fn read_run(run: &Path) -> Result<Report, ReportError> {
     for (number, charts) in measured.iter_mut().enumerate() {
         read_over_time(run, number, charts)?;
     }
+    let connects = !summary.tcp.is_empty();
     Ok(Report {
-        flows: rows::flows(run)?,
+        flows: rows::flows(run, connects)?,
         ports: rows::ports(run)?,
         summary,
         meta,
         picture,
         packets,
+        transport: connects.then(|| transport::read_transport(run, end)).transpose()?,
         measured,
     })
 }

@@ -2,12 +2,14 @@
 
 mod again;
 mod comparison;
+mod connections;
 mod observer;
 mod open;
 mod sources;
 mod summary;
 
 pub use again::{AgainError, Against, AgainstCapture, compare_run};
+pub use connections::{CompletionTimes, ConnectionSummary};
 pub use open::{OpenScenario, Results};
 pub(crate) use sources::Sources;
 pub use summary::{Input, MeasuredSummary, Meta, Summary};

@@ -104,13 +104,22 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// What is odd about the generated traffic, in words.
+    /// What is odd about the generated traffic and what is recorded of it, in words.
     pub fn warnings(&self) -> Vec<String> {
         let generators = self.traffic.iter().filter_map(|traffic| match traffic {
             Traffic::Generated(generator) => Some(generator),
             _ => None,
         });
-        generators.flat_map(|generator| generator.warnings.iter().cloned()).collect()
+        let of_traffic = generators.flat_map(|generator| generator.warnings.iter().cloned());
+        of_traffic.chain(self.nothing_to_sample()).collect()
+    }
+
+    /// A word on a table of connections that will be empty.
+    pub(crate) fn nothing_to_sample(&self) -> Option<String> {
+        let connects = self.traffic.iter().any(|traffic| matches!(traffic, Traffic::Connections(_)));
+        (self.record.transport.is_some() && !connects).then(|| {
+            "[record] transport: no traffic has connections (TCP), so that the table will be empty".to_owned()
+        })
     }
 }
 

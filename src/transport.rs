@@ -8,6 +8,8 @@ mod clock;
 pub mod congestion;
 mod endpoint;
 mod host;
+mod sample;
+mod sampler;
 mod segment;
 pub mod tcp;
 mod timers;
@@ -16,6 +18,7 @@ pub use application::{Application, Process, Wake};
 pub use clock::{Clock, HostTime};
 pub use endpoint::Endpoint;
 pub use host::{Host, Opening, Openings, Service};
+pub use sample::{Sampling, State, TransportSample};
 pub use segment::{Block, Flags, Outbox, Outgoing, SackBlocks, Segment};
 
 use crate::packet::FlowKey;
@@ -26,6 +29,8 @@ use crate::units::{Span, Time};
 pub struct ConnectionRecord {
     /// The flow of what this end sends.
     pub key: FlowKey,
+    /// Of an end that asked for the connection: the entry of its [`Openings`].
+    pub entry: u32,
     /// Whether this end asked for the connection.
     pub opened_here: bool,
     /// When its first segment was sent.
@@ -50,6 +55,7 @@ impl ConnectionRecord {
     fn new(key: FlowKey, opened: Time, opened_here: bool) -> Self {
         ConnectionRecord {
             key,
+            entry: 0,
             opened_here,
             opened,
             closed: None,
@@ -63,8 +69,8 @@ impl ConnectionRecord {
     }
 
     /// Of an end that asks for a connection.
-    fn opened(key: FlowKey, at: Time) -> Self {
-        Self::new(key, at, true)
+    fn opened(key: FlowKey, entry: u32, at: Time) -> Self {
+        ConnectionRecord { entry, ..Self::new(key, at, true) }
     }
 
     /// Of an end that is asked.

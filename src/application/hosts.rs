@@ -52,7 +52,7 @@ pub fn hosts<E>(
     mut address: impl FnMut(DeviceId) -> Result<IpAddr, E>,
 ) -> Result<Vec<(DeviceId, Host)>, E> {
     let mut works: BTreeMap<DeviceId, Work> = BTreeMap::new();
-    for entry in entries {
+    for (number, entry) in (0u32..).zip(entries) {
         let without_options = if entry.parameters.recovery == LossRecovery::Rack { 0 } else { TIMESTAMPS };
         let parameters = |mss| Parameters { mss: mss + without_options, ..entry.parameters };
         let mut services: BTreeMap<DeviceId, u32> = BTreeMap::new();
@@ -66,10 +66,11 @@ pub fn hosts<E>(
             });
             let (source, destination) = (address(flow.from)?, address(flow.to)?);
             let opened = &mut works.entry(flow.from).or_default().opened;
-            let number = std::mem::replace(opened, *opened + 1);
-            let ports = (FIRST_PORT + (number % PORTS) as u16, FIRST_SERVICE_PORT + (number / PORTS) as u16);
+            let place = std::mem::replace(opened, *opened + 1);
+            let ports = (FIRST_PORT + (place % PORTS) as u16, FIRST_SERVICE_PORT + (place / PORTS) as u16);
             let key = FlowKey::Ip { source, destination, protocol: PROTOCOL, ports: Some(ports) };
             let planned = planned.entry(flow.from).or_insert_with(|| Planned {
+                entry: number,
                 flows: Vec::new(),
                 next: 0,
                 parameters: Vec::new(),
@@ -113,6 +114,8 @@ struct PlannedFlow {
 
 /// The flows that an entry opens at a host, by time.
 struct Planned {
+    /// Its number.
+    entry: u32,
     flows: Vec<PlannedFlow>,
     next: usize,
     parameters: Vec<Arc<Parameters>>,
@@ -132,6 +135,10 @@ impl Planned {
 impl Openings for Planned {
     fn next(&self) -> Time {
         self.flows.get(self.next).map_or(Time::NEVER, |flow| flow.at)
+    }
+
+    fn entry(&self) -> u32 {
+        self.entry
     }
 
     fn open(&mut self) -> Option<Opening> {

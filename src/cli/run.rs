@@ -7,11 +7,11 @@ use clap::Args;
 use super::interrupt::Interrupt;
 use super::progress::Bar;
 use super::reading::Reading;
-use super::text::{count, counted, percent, seconds};
+use super::text::{bits_per_second, count, counted, percent, seconds};
 use super::{CliError, Global, Output};
 use crate::compare::{AcceptSummary, DelayComparison, Interval, MissedBound, RttAgreement, RttComparison};
 use crate::engine::{Engine, EngineError};
-use crate::run::{self, MeasuredSummary, RunError, RunOptions, Summary};
+use crate::run::{self, ConnectionSummary, MeasuredSummary, RunError, RunOptions, Summary};
 use crate::scenario::{DelayScope, Scenario};
 use crate::table::Format;
 
@@ -125,6 +125,7 @@ fn print(summary: &Summary, output: &mut Output) -> Result<(), CliError> {
         ))?;
     }
     output.line(format_args!("  fingerprint {}", summary.fingerprint))?;
+    print_connections(&summary.tcp, output)?;
     for measured in &summary.measured {
         print_measured(measured, output)?;
     }
@@ -132,6 +133,43 @@ fn print(summary: &Summary, output: &mut Output) -> Result<(), CliError> {
         print_rtts(rtts, output)?;
     }
     print_kept("[accept]", &summary.accept, output)
+}
+
+/// Entries whose connections are listed.
+const LISTED_ENTRIES: usize = 20;
+
+fn print_connections(entries: &[ConnectionSummary], output: &mut Output) -> Result<(), CliError> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let name = |entry: &ConnectionSummary| format!("{} ({})", entry.entry, entry.congestion_control);
+    let listed = &entries[..entries.len().min(LISTED_ENTRIES)];
+    let width = listed.iter().map(|entry| name(entry).chars().count()).max().unwrap_or(0);
+    let heading = width + 2;
+    output.line(format_args!(
+        "\n{:<heading$} {:>9} {:>9} {:>12} {:>14} {:>12} {:>13} {:>8}",
+        "tcp", "flows", "finished", "goodput", "completion p50", "p99", "retransmitted", "timeouts"
+    ))?;
+    for entry in listed {
+        let of = entry.completion_s;
+        let time = |value: Option<f64>| value.map_or("-".to_owned(), seconds);
+        output.line(format_args!(
+            "  {:<width$} {:>9} {:>9} {:>12} {:>14} {:>12} {:>13} {:>8}",
+            name(entry),
+            count(entry.flows),
+            count(entry.finished),
+            entry.goodput_bps.map_or("-".to_owned(), bits_per_second),
+            time(of.map(|of| of.p50)),
+            time(of.map(|of| of.p99)),
+            count(entry.retransmissions),
+            count(entry.timeouts),
+        ))?;
+    }
+    match entries.len() - listed.len() {
+        0 => Ok(()),
+        1 => output.line("  1 more entry: see --json"),
+        more => output.line(format_args!("  {} more entries: see --json", count(more as u64))),
+    }
 }
 
 /// Prints how a measured capture compares.

@@ -19,6 +19,17 @@ pub(super) fn seconds(seconds: f64) -> String {
     format!("{:.3} {unit}", seconds * factor)
 }
 
+/// Bits per second in the unit that fits: `9.412 Mbps`.
+pub(super) fn bits_per_second(rate: f64) -> String {
+    let (factor, unit) = match rate {
+        _ if rate >= 1e9 => (1e-9, "Gbps"),
+        _ if rate >= 1e6 => (1e-6, "Mbps"),
+        _ if rate >= 1e3 => (1e-3, "kbps"),
+        _ => (1.0, "bps"),
+    };
+    format!("{:.3} {unit}", rate * factor)
+}
+
 /// A relative error as a percentage with its sign.
 pub(super) fn percent(part: Option<f64>) -> String {
     part.map_or("undefined".to_owned(), |part| format!("{:+.3} %", part * 100.0))
@@ -39,6 +50,7 @@ mod tests {
             ["2.000 s", "0.000 s", "20.500 ms", "-620.670 us", "5.000 ns"]
         );
         assert_eq!([0, 1, 2].map(|number| counted(number, "packet")), ["0 packets", "1 packet", "2 packets"]);
+        assert_eq!([0.5, 9_411_700.0, 2e9].map(bits_per_second), ["0.500 bps", "9.412 Mbps", "2.000 Gbps"]);
         assert_eq!(percent(Some(-0.0088)), "-0.880 %");
     }
 }

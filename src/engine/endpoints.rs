@@ -4,10 +4,12 @@ use std::collections::VecDeque;
 
 use super::Hosted;
 use super::flow_numbers::OwnFlows;
+use super::observer::Observer;
+use super::told::Telling;
 use crate::packet::FlowKey;
 use crate::topology::{DeviceId, Topology};
-use crate::transport::{Endpoint, Outbox, Segment};
-use crate::units::Time;
+use crate::transport::{Endpoint, Outbox, Sampling, Segment, TransportSample};
+use crate::units::{Span, Time};
 
 /// All endpoints of a run.
 pub(super) struct Endpoints {
@@ -19,6 +21,9 @@ pub(super) struct Endpoints {
     first_source: usize,
     /// What the endpoint that was called last sends.
     pub outbox: Outbox,
+    /// When the state of connections is asked for next; [`Time::NEVER`] where it is not.
+    pub next_sample: Time,
+    sampled_every: Span,
 }
 
 /// An endpoint, and what the engine keeps of it.
@@ -51,14 +56,22 @@ const NONE: u32 = u32::MAX;
 
 impl Endpoints {
     /// The endpoints of a run, which are its sources from `first_source` on; `turns` are theirs.
-    pub fn new(topology: &Topology, hosted: Vec<Hosted>, first_source: usize, turns: &[u32]) -> Self {
+    pub fn new(
+        topology: &Topology,
+        hosted: Vec<Hosted>,
+        (first_source, turns): (usize, &[u32]),
+        sampling: Option<Sampling>,
+    ) -> Self {
         let mut of_device = Vec::new();
         if !hosted.is_empty() {
             of_device.resize(topology.devices().len(), NONE);
         }
         let mut states = Vec::new();
-        for ((number, Hosted { endpoint, host }), turn) in hosted.into_iter().enumerate().zip(turns) {
+        for ((number, Hosted { mut endpoint, host }), turn) in hosted.into_iter().enumerate().zip(turns) {
             of_device[host.index()] = number as u32;
+            if let Some(sampling) = sampling {
+                endpoint.start_sampling(sampling);
+            }
             states.push(EndpointState {
                 endpoint,
                 host,
@@ -71,7 +84,11 @@ impl Endpoints {
                 segments: Segments::default(),
             });
         }
-        Endpoints { states, of_device, first_source, outbox: Outbox::default() }
+        let (next_sample, sampled_every) = match sampling {
+            Some(Sampling::Every(every)) if every > Span::ZERO && !states.is_empty() => (Time::ZERO, every),
+            _ => (Time::NEVER, Span::ZERO),
+        };
+        Endpoints { states, of_device, first_source, outbox: Outbox::default(), next_sample, sampled_every }
     }
 
     /// Whether there are none.
@@ -84,6 +101,44 @@ impl Endpoints {
     pub fn take(&mut self, (source, record): (usize, u64)) -> Option<Segment> {
         let number = source.checked_sub(self.first_source)?;
         self.states[number].segments.take(record)
+    }
+
+    /// Tells the state of all connections at the instants before `now`, by which everything has happened.
+    #[cold]
+    pub fn sample_before<O: Observer, const WATCHES: bool>(
+        &mut self,
+        now: Time,
+        telling: &mut Telling<'_, O, WATCHES>,
+    ) {
+        while self.next_sample < now {
+            let at = self.next_sample;
+            let mut found = false;
+            for number in 0..self.states.len() {
+                self.states[number].endpoint.sample(at, &mut self.outbox);
+                let mut samples = std::mem::take(&mut self.outbox.samples);
+                found |= !samples.is_empty();
+                self.tell(number, &mut samples, telling);
+                self.outbox.samples = samples;
+            }
+            // Where there is no connection, there is none before the next event.
+            let every = self.sampled_every.as_ps();
+            let periods = if found { 1 } else { now.since(at).as_ps().div_ceil(every) };
+            self.next_sample = at + Span::from_ps(every.saturating_mul(periods));
+        }
+    }
+
+    /// Tells samples of an endpoint, of its flows that have sent anything.
+    pub fn tell<O: Observer, const WATCHES: bool>(
+        &self,
+        number: usize,
+        samples: &mut Vec<TransportSample>,
+        telling: &mut Telling<'_, O, WATCHES>,
+    ) {
+        for sample in samples.drain(..) {
+            if let Some(fid) = self.states[number].flows.fids.known(sample.fid) {
+                telling.tell(|observer| observer.sampled(&TransportSample { fid, ..sample }));
+            }
+        }
     }
 
     /// The number of the endpoint at a device.

@@ -109,7 +109,8 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         for (endpoint, turn) in wake_turns.iter().enumerate() {
             entities[*turn as usize] = Entity::Wake(endpoint);
         }
-        let endpoints = Endpoints::new(&network.topology, endpoints, injections.len(), &wake_turns);
+        let endpoints =
+            Endpoints::new(&network.topology, endpoints, (injections.len(), &wake_turns), settings.transport);
         for (feeder, turn) in network.turns.iter().enumerate() {
             entities[starting + *turn as usize] = Entity::Arrival(feeder);
         }
@@ -282,6 +283,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         let state = &mut self.endpoints.states[number];
         state.keys.append(&mut self.endpoints.outbox.flows);
         let mut packets = std::mem::take(&mut self.endpoints.outbox.packets);
+        let mut samples = std::mem::take(&mut self.endpoints.outbox.samples);
         for outgoing in packets.drain(..) {
             match self.inject_outgoing(number, now, &outgoing, telling) {
                 Ok((feeder, tau)) if self.feeders[feeder].feeder.processing == Span::ZERO => {
@@ -291,8 +293,10 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
                 Err(error) => self.failed = Some(error),
             }
         }
-        // Its memory is used again.
+        self.endpoints.tell(number, &mut samples, telling);
+        // Their memory is used again.
         self.endpoints.outbox.packets = packets;
+        self.endpoints.outbox.samples = samples;
     }
 
     /// Gives an endpoint's packet its ids, and counts it.
@@ -505,6 +509,9 @@ impl<O: Observer, const WATCHES: bool> Running<O> for EventEngine<WATCHES> {
             if now > end {
                 break;
             }
+            if now > self.endpoints.next_sample {
+                self.endpoints.sample_before(now, telling);
+            }
             if departure <= arrival {
                 self.depart(PortId::new(port as usize), telling);
             } else {
@@ -567,6 +574,8 @@ impl<O: Observer, const WATCHES: bool> Running<O> for EventEngine<WATCHES> {
         telling.check()?;
         let more = !waiting.is_empty() || self.sources.iter().any(|source| source.next().is_some());
         self.tally.finish(waiting.iter(), more)?;
+        self.endpoints.sample_before(self.tally.now + Span::from_ps(1), telling);
+        telling.check()?;
         Ok(self.tally)
     }
 

@@ -20,6 +20,11 @@ impl FlowNumbers {
         }
     }
 
+    /// The run's number of a flow; none before its first packet.
+    pub fn known(&self, local: u32) -> Option<u32> {
+        self.0.get(local as usize).copied().filter(|fid| *fid != Self::UNSEEN)
+    }
+
     /// By an eighth more: there may be thousands of sources, each with flows to all hosts.
     #[cold]
     fn grow(&mut self, count: usize) {

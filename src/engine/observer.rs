@@ -6,6 +6,7 @@ use super::{Dropped, Hop, Injected, Progress};
 use crate::packet::{FlowKey, Tau};
 use crate::statistics::EndedPacket;
 use crate::topology::{DeviceId, PortId};
+use crate::transport::TransportSample;
 use crate::units::Time;
 
 /// Why an observer cannot go on: any error. It ends the run at once, as [`EngineError::Observer`](super::EngineError::Observer).
@@ -30,7 +31,7 @@ pub struct Interrupted;
 /// # Errors
 /// The first error ends the run at once, and comes out of it.
 pub trait Observer {
-    /// Whether anything is to be told but [`flow`](Observer::flow), [`ended`](Observer::ended),
+    /// Whether anything is to be told but [`flow`](Observer::flow), [`ended`](Observer::ended), [`sampled`](Observer::sampled),
     /// [`settled`](Observer::settled) and [`progress`](Observer::progress): an engine is faster where not. Asked once, before the run.
     fn watches(&self) -> bool {
         true
@@ -62,6 +63,10 @@ pub trait Observer {
     /// What became of packets, by the instant at which they ended and by pid; at the end of the run, who is still inside.
     /// Told now and then where [`Settings::packets`](super::Settings::packets) asks for it.
     fn ended(&mut self, _packets: &[EndedPacket]) -> Observed {
+        Ok(())
+    }
+    /// The state of a connection's end, by time. Told where [`Settings::transport`](super::Settings::transport) asks for it.
+    fn sampled(&mut self, _sample: &TransportSample) -> Observed {
         Ok(())
     }
     /// Whatever has its end before this instant has been told. Told now and then, and at the end of the run.
@@ -108,6 +113,7 @@ macro_rules! methods {
             dropped(drop: &Dropped)
             waits(port: PortId, joined: &Tau)
             ended(packets: &[EndedPacket])
+            sampled(sample: &TransportSample)
             settled(before: Time)
             progress(progress: &Progress)
         }

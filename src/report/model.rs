@@ -19,6 +19,8 @@ pub(super) struct Summary {
     pub drops: Vec<Drops>,
     pub marked: u64,
     pub marks: Vec<Marks>,
+    #[serde(default)]
+    pub tcp: Vec<Connections>,
     pub measured: Vec<Measured>,
     pub accept: Accept,
     pub warnings: Vec<String>,
@@ -44,6 +46,27 @@ pub(super) struct Drops {
 pub(super) struct Marks {
     pub port: String,
     pub packets: u64,
+}
+
+/// The connections of a `[[traffic]]` entry.
+#[derive(Debug, Deserialize)]
+pub(super) struct Connections {
+    pub entry: String,
+    pub congestion_control: String,
+    pub flows: u64,
+    pub finished: u64,
+    pub bytes_acknowledged: u64,
+    pub goodput_bps: Option<f64>,
+    pub completion_s: Option<CompletionTimes>,
+    pub retransmissions: u64,
+    pub timeouts: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct CompletionTimes {
+    pub p50: f64,
+    pub p90: f64,
+    pub p99: f64,
 }
 
 /// A measured capture against the simulation.

@@ -129,6 +129,14 @@
         bands: [{ series: [2, 1], colour: "--measured" }],
       };
     },
+    cwnd: ({ cwnd, flows }) => perFlow(cwnd, flows, "congestion window", () => [1, "segments"]),
+    rtt: ({ rtt, flows }) => perFlow(rtt, flows, "smoothed round-trip time", unitOf),
+    goodput({ goodput, flows }) {
+      const perSecond = 8 / goodput.width;
+      const [size, unit] = bitRateUnitOf(most(goodput.counts.flat()) * perSecond);
+      const { lines, data, ...rest } = counts(goodput, unit, perSecond / size);
+      return { ...rest, lines: flowLines(flows), data: [data[0], ...measuredFirst(data.slice(1))] };
+    },
     drops: ({ drops }) => counts(drops, `packets dropped per ${short(drops.width)} s`, 1, ["dropped", "--measured"]),
   };
 
@@ -144,6 +152,19 @@
     return {
       lines: counts.length === 2 ? sides(2, 4) : [one], x: "time (s)", y, zero: true, margin: width / 2,
       data: [x, ...measuredFirst(counts).map((side) => side.map((count) => count * factor))],
+    };
+  }
+
+  const flowLines = (flows) => flows.map((name, flow) => [name, `--flow${flow}`, 1.5]);
+
+  // A line for each flow, by extremes of buckets.
+  function perFlow(series, flows, name, unitFor) {
+    const { least, greatest } = series;
+    // What is turned round twice stays.
+    const levels = bucketLevels({ ...series, least: [...least].reverse(), greatest: [...greatest].reverse() }, unitFor);
+    return {
+      lines: flowLines(flows), x: "time (s)", y: `${name} (${levels.unit})`, zero: true, tall: true,
+      range: levels.range, dataFor: levels.dataFor,
     };
   }
 
@@ -189,9 +210,9 @@
   }
 
   // Extremes of buckets are known: coarser levels by pairs, and of these the one that has a bucket per pixel or two.
-  function bucketLevels({ start, width, least, greatest }) {
+  function bucketLevels({ start, width, least, greatest }, unitFor = unitOf) {
     const [lows, highs] = [least, greatest].map((lines) => measuredFirst(lines.map(singles)));
-    const [factor, unit] = unitOf(Math.max(...highs.map(most), ...lows.map(most)));
+    const [factor, unit] = unitFor(Math.max(...highs.map(most), ...lows.map(most)));
     const levels = [{ width, lows: lows.map((l) => scaled(l, factor)), highs: highs.map((l) => scaled(l, factor)) }];
     const paired = (line, better) => {
       const half = new Array(Math.ceil(line.length / 2));

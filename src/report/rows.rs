@@ -53,13 +53,13 @@ fn part(value: f64) -> String {
 }
 
 /// What a row is read from: by column, the value in that row.
-struct Row<'a> {
-    columns: &'a [Column],
-    row: usize,
+pub(super) struct Row<'a> {
+    pub columns: &'a [Column],
+    pub row: usize,
 }
 
 impl Row<'_> {
-    fn integer(&self, column: usize) -> Option<i128> {
+    pub fn integer(&self, column: usize) -> Option<i128> {
         self.columns[column].integers().get(self.row).copied().flatten()
     }
 
@@ -73,12 +73,48 @@ impl Row<'_> {
     fn text(&self, column: usize) -> String {
         self.columns[column].text(self.row).unwrap_or_default().to_owned()
     }
+
+    /// An address and a port.
+    pub fn end(&self, address: usize, port: usize) -> String {
+        match (self.text(address), self.integer(port)) {
+            (address, Some(port)) if address.contains(':') => format!("[{address}]:{port}"),
+            (address, Some(port)) => format!("{address}:{port}"),
+            (address, None) => address,
+        }
+    }
 }
 
-/// The table of flows: those of the most packets.
-pub(super) fn flows(run: &Path) -> Result<Table, ReportError> {
+/// What the table of flows has of connections.
+const CONNECTION_COLUMNS: [(&str, Kind); 4] = [
+    ("goodput_bps", Kind::Numbers),
+    ("completion_ps", Kind::Integers),
+    ("retransmissions", Kind::Integers),
+    ("timeouts", Kind::Integers),
+];
+const CONNECTION_HEADS: [(&str, &str); 4] = [
+    (
+        "goodput",
+        "Acknowledged bits per second, from the first segment to the last acknowledgement of new bytes",
+    ),
+    ("completion", "From the SYN to the acknowledgement of the last byte and of the end behind it"),
+    ("retransmitted", "Segments that TCP sent again"),
+    ("timeouts", "Expiries of the retransmission timer"),
+];
+
+/// The cells of these columns, which begin at `first`.
+fn connection_cells(row: &Row<'_>, first: usize) -> [Cell; 4] {
+    [
+        Cell::number(row.number(first), bits_per_second),
+        Cell::number(row.number(first + 1), ps),
+        Cell::count(row.integer(first + 2)),
+        Cell::count(row.integer(first + 3)),
+    ]
+}
+
+/// The table of flows: those of the most packets; `connects` says whether the run has connections.
+pub(super) fn flows(run: &Path, connects: bool) -> Result<Table, ReportError> {
     use Kind::{Integers, Numbers, Texts};
-    let wanted = [
+    let mut wanted = vec![
         ("fid", Integers),
         ("source", Texts),
         ("destination", Texts),
@@ -97,7 +133,7 @@ pub(super) fn flows(run: &Path) -> Result<Table, ReportError> {
         ("packets_reordered", Integers),
         ("packets_marked", Integers),
     ];
-    let columns = vec![
+    let mut columns = vec![
         ("flow", "Number of the flow (fid)"),
         ("from", "Source address and port"),
         ("to", "Destination address and port"),
@@ -113,16 +149,15 @@ pub(super) fn flows(run: &Path) -> Result<Table, ReportError> {
         ("jitter", "Mean difference of the delays of one packet and the next"),
         ("reordered", "Packets that arrived after one that was sent later"),
     ];
+    if connects {
+        wanted.extend(CONNECTION_COLUMNS);
+        columns.extend(CONNECTION_HEADS);
+    }
     let row = |row: Row<'_>| {
-        let end = |address: usize, port: usize| match (row.text(address), row.integer(port)) {
-            (address, Some(port)) if address.contains(':') => format!("[{address}]:{port}"),
-            (address, Some(port)) => format!("{address}:{port}"),
-            (address, None) => address,
-        };
-        vec![
+        let mut cells = vec![
             Cell::count(row.integer(0)),
-            Cell::text(end(1, 4)),
-            Cell::text(end(2, 5)),
+            Cell::text(row.end(1, 4)),
+            Cell::text(row.end(2, 5)),
             Cell::text(row.integer(3).map_or(String::new(), protocol)),
             Cell::count(row.integer(6)),
             Cell::number(row.number(7), |value| bytes(value as u64)),
@@ -134,7 +169,11 @@ pub(super) fn flows(run: &Path) -> Result<Table, ReportError> {
             Cell::number(row.number(12), ps),
             Cell::number(row.number(13), ps),
             Cell::count(row.integer(15)),
-        ]
+        ];
+        if connects {
+            cells.extend(connection_cells(&row, 17));
+        }
+        cells
     };
     read(run, "flows", &wanted, columns, 6, row)
 }
@@ -213,7 +252,20 @@ fn read(
     by: usize,
     make: impl Fn(Row<'_>) -> Vec<Cell>,
 ) -> Result<Table, ReportError> {
-    let mut greatest = Greatest::new(MOST);
+    let (rows, total) = largest(run, name, wanted, (by, MOST), make)?;
+    Ok(Table { columns, rows, total })
+}
+
+/// The `most` rows of a table that are greatest by one of the columns that are read, in the table's own order; and how many
+/// there are.
+pub(super) fn largest<T>(
+    run: &Path,
+    name: &str,
+    wanted: &[(&str, Kind)],
+    (by, most): (usize, usize),
+    make: impl Fn(Row<'_>) -> T,
+) -> Result<(Vec<T>, usize), ReportError> {
+    let mut greatest = Greatest::new(most);
     let mut total = 0;
     read_columns(&run.join(name), wanted, |batch| {
         let count = batch.iter().map(column_length).max().unwrap_or(0);
@@ -223,7 +275,7 @@ fn read(
             greatest.push(row.number(by).unwrap_or(0.0), || make(row));
         }
     })?;
-    Ok(Table { columns, rows: greatest.finish(), total })
+    Ok((greatest.finish(), total))
 }
 
 /// The rows with the greatest keys, in the order in which they came; of equal ones the first.

@@ -4,10 +4,11 @@ use maud::{Markup, PreEscaped, html};
 use serde_json::{Value, json};
 
 use super::metrics::{agreement, statistics};
-use super::model::Measured;
+use super::model::{CompletionTimes, Connections, Measured};
 use super::page::{Chart, Page, charts, header, number, rows, text, tile, warnings};
 use super::rows::{Cell, Table};
-use super::text::{bytes, count, percent, seconds};
+use super::text::{bits_per_second, bytes, count, percent, seconds};
+use super::transport::OverTime;
 use super::{MeasuredCharts, Report};
 use crate::scenario::DelayScope;
 
@@ -60,6 +61,31 @@ const DROPS: Chart = Chart {
     wide: false,
 };
 
+const CWND: Chart = Chart {
+    kind: "cwnd",
+    title: "Congestion window over time",
+    note: "In segments; where it changes faster than pixels, from the least to the greatest. Drag to zoom.",
+    wide: true,
+};
+const GOODPUT: Chart = Chart {
+    kind: "goodput",
+    title: "Goodput over time",
+    note: "Bits per second of the stream that the receiver has acknowledged, in windows of equal length.",
+    wide: false,
+};
+const RTT: Chart = Chart {
+    kind: "rtt",
+    title: "Round-trip time over time",
+    note: "As the sender has smoothed it.",
+    wide: false,
+};
+const ARRIVED: Chart = Chart {
+    kind: "goodput",
+    title: "Throughput over time",
+    note: "Bits per second that arrive, of lengths on the wire, in windows of equal length.",
+    wide: true,
+};
+
 /// The page as HTML.
 pub(super) fn page(report: &Report) -> String {
     let Report { summary, meta, .. } = report;
@@ -68,6 +94,7 @@ pub(super) fn page(report: &Report) -> String {
         @for (number, (of, charts)) in summary.measured.iter().zip(&report.measured).enumerate() {
             (measured(number, of, charts))
         }
+        (tcp(report))
         (packets(report))
         (network(report))
         (table("ports", "Egress ports", &report.ports))
@@ -104,13 +131,26 @@ fn points(report: &Report) -> Value {
             "drops": charts.drops.to_json(),
         })
     });
-    json!({ "measured": report.measured.iter().map(measured).collect::<Vec<_>>(), "packets": packets })
+    let measured: Vec<Value> = report.measured.iter().map(measured).collect();
+    let mut points = json!({ "measured": measured, "packets": packets });
+    if let Some(found) = &report.transport {
+        let flows = &found.flows;
+        points["tcp"] = match &found.over_time {
+            OverTime::Sampled { cwnd, rtt, goodput } => json!({
+                "flows": flows, "cwnd": cwnd.to_json(), "rtt": rtt.to_json(), "goodput": goodput.to_json(),
+            }),
+            OverTime::Arrived(bytes) => json!({ "flows": flows, "goodput": bytes.to_json() }),
+            OverTime::Unknown => json!({ "flows": flows }),
+        };
+    }
+    points
 }
 
 fn sections(report: &Report) -> Vec<(String, &str)> {
     let measured = report.summary.measured.iter().enumerate();
     let measured = measured.map(|(number, of)| (format!("measured-{number}"), of.vantage.as_str()));
     let others = [
+        ("tcp", "TCP", report.transport.is_some()),
         ("packets", "All packets", report.packets.is_some()),
         ("network", "Network", report.picture.is_some()),
         ("ports", "Ports", true),
@@ -337,6 +377,79 @@ fn paths(measured: &Measured) -> Markup {
         h3 { "By path" }
         (rows("Paths", &Table { columns, total: by_path.len(), rows: by_path }))
     }
+}
+
+fn tcp(report: &Report) -> Markup {
+    let Some(found) = &report.transport else { return html! {} };
+    let all: u64 = report.summary.tcp.iter().map(|entry| entry.flows).sum();
+    let shown: &[Chart] = match found.over_time {
+        OverTime::Sampled { .. } => &[CWND, GOODPUT, RTT],
+        OverTime::Arrived(_) => &[ARRIVED],
+        OverTime::Unknown => &[],
+    };
+    html! {
+        section id="tcp" {
+            h2 { "TCP" }
+            (rows("TCP", &connections(report)))
+            @if found.flows.is_empty() {
+                p class="note" { "No byte was acknowledged." }
+            } @else {
+                @if !shown.is_empty() && (found.flows.len() as u64) < all {
+                    p class="note" {
+                        "Charts show the " (found.flows.len()) " of " (count(all)) " connections with the most bytes acknowledged."
+                    }
+                }
+                @if !matches!(found.over_time, OverTime::Sampled { .. }) {
+                    p class="note" {
+                        "Congestion windows, goodput and round-trip times over time are not recorded: "
+                        "write " code { "[record]" } " " code { "transport = { every = \"10 ms\" }" }
+                        " into the scenario, or " code { "transport = true" } " for every change."
+                    }
+                }
+                (charts("tcp", shown))
+            }
+        }
+    }
+}
+
+/// The connections of each `[[traffic]]` entry.
+fn connections(report: &Report) -> Table {
+    let columns = vec![
+        ("traffic", "The entry of the scenario"),
+        ("congestion control", "Congestion control of the senders"),
+        ("flows", "Connections that began"),
+        ("finished", "Of these, with everything acknowledged, the end included"),
+        ("bytes", "Bytes acknowledged"),
+        (
+            "goodput",
+            "Bytes acknowledged over the time from the first SYN to the last acknowledgement of new bytes",
+        ),
+        ("completion p50", "Median of the completion times, from the SYN on"),
+        ("p90", "90th percentile of the completion times"),
+        ("p99", "99th percentile of the completion times"),
+        ("retransmitted", "Segments sent again"),
+        ("timeouts", "Expiries of the retransmission timer"),
+    ];
+    let number = |value: u64| Cell { text: count(value), key: Some(value as f64) };
+    let row = |entry: &Connections| {
+        let completion =
+            |part: fn(&CompletionTimes) -> f64| Cell::number(entry.completion_s.as_ref().map(part), seconds);
+        vec![
+            Cell::text(&entry.entry),
+            Cell::text(&entry.congestion_control),
+            number(entry.flows),
+            number(entry.finished),
+            Cell { text: bytes(entry.bytes_acknowledged), key: Some(entry.bytes_acknowledged as f64) },
+            Cell::number(entry.goodput_bps, bits_per_second),
+            completion(|times| times.p50),
+            completion(|times| times.p90),
+            completion(|times| times.p99),
+            number(entry.retransmissions),
+            number(entry.timeouts),
+        ]
+    };
+    let rows: Vec<Vec<Cell>> = report.summary.tcp.iter().map(row).collect();
+    Table { columns, total: rows.len(), rows }
 }
 
 fn packets(report: &Report) -> Markup {

@@ -112,6 +112,46 @@ impl Series {
     }
 }
 
+/// Values that hold until the next one, of several lines: the extremes of each of as many equal parts of the time.
+pub(super) struct Steps {
+    /// In picoseconds.
+    width: u64,
+    /// By line, by part; NaN where there is none.
+    least: Vec<Vec<f64>>,
+    greatest: Vec<Vec<f64>>,
+    /// By line: the last value, and its part.
+    last: Vec<Option<(usize, f64)>>,
+}
+
+impl Steps {
+    /// Of `lines` lines, from 0 to `end` picoseconds.
+    pub fn new(end: u64, lines: usize) -> Self {
+        let most = (MOST_BUCKETS / lines.max(1)).max(2_048) as u64;
+        let width = end / most + 1;
+        let empty = vec![vec![f64::NAN; (end / width) as usize + 1]; lines];
+        Steps { width, least: empty.clone(), greatest: empty, last: vec![None; lines] }
+    }
+
+    /// A line has a value from an instant on, in picoseconds; it comes after those before.
+    pub fn push(&mut self, at: u64, line: usize, value: f64) {
+        let (least, greatest) = (&mut self.least[line], &mut self.greatest[line]);
+        let part = ((at / self.width) as usize).min(least.len() - 1);
+        let mut take = |part: usize, value: f64| {
+            least[part] = least[part].min(value);
+            greatest[part] = greatest[part].max(value);
+        };
+        if let Some((before, held)) = self.last[line].replace((part, value)) {
+            (before + 1..=part).for_each(|part| take(part, held));
+        }
+        take(part, value);
+    }
+
+    pub fn into_series(self) -> Series {
+        let width = self.width as f64 * SECONDS;
+        Series::Buckets { start: 0.0, width, least: self.least, greatest: self.greatest }
+    }
+}
+
 /// Counts of each side per window of time.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Bars {
@@ -171,6 +211,22 @@ impl Counts {
         }
     }
 
+    /// Spreads so much evenly over a part of the time, in picoseconds; over no time, it counts at its end.
+    pub fn spread(&mut self, over: std::ops::Range<u64>, side: usize, amount: u64) {
+        let length = over.end.saturating_sub(over.start);
+        let window = self.0.width / SECONDS;
+        let boundary = |at: u64| ((at as f64 / window).floor() + 1.0) * window;
+        let (mut at, mut counted) = (over.start, 0);
+        // The first part ends with its window; each part is what has not been counted of all up to its end.
+        while length > 0 && boundary(at) < over.end as f64 {
+            let end = boundary(at).ceil().max(at as f64 + 1.0) as u64;
+            let part = (u128::from(amount) * u128::from(end - over.start) / u128::from(length)) as u64;
+            self.count(at, side, part - counted);
+            (at, counted) = (end, part);
+        }
+        self.count(at.min(over.end), side, amount - counted);
+    }
+
     pub fn into_bars(self) -> Bars {
         self.0
     }
@@ -222,6 +278,31 @@ mod tests {
         let at = start + width * (bucket as f64 + 0.5);
         assert!((at - 700_001e3 * SECONDS).abs() <= width, "{at}");
         assert!(least[0][5_000].is_nan() && greatest[0][5_000].is_nan());
+    }
+
+    #[test]
+    fn a_value_holds_until_the_next() {
+        let mut steps = Steps::new(5_000 * 2_048, 8);
+        let width = steps.width;
+        for (part, value) in [(1, 7.0), (4, 3.0), (4, 9.0)] {
+            steps.push(part * width + 2, 1, value);
+        }
+        let Series::Buckets { least, greatest, .. } = steps.into_series() else { panic!("buckets") };
+        assert!(least[1][0].is_nan() && least[1][5].is_nan() && least[0][1].is_nan());
+        assert_eq!(
+            (&least[1][1..5], &greatest[1][1..5]),
+            (&[7.0, 7.0, 7.0, 3.0][..], &[7.0, 7.0, 7.0, 9.0][..])
+        );
+    }
+
+    #[test]
+    fn an_amount_is_spread_over_its_windows() {
+        let mut counts = Counts::new(1.0, 1);
+        // Windows of 5 ms: half of one, two, and a fifth.
+        counts.spread(2_500_000_000..16_000_000_000, 0, 135);
+        counts.spread(20_000_000_000..20_000_000_000, 0, 7);
+        counts.spread(21_000_000_000..22_000_000_000, 0, 3);
+        assert_eq!(counts.into_bars().counts[0][..5], [25, 50, 50, 10, 10]);
     }
 
     #[test]

@@ -7,11 +7,14 @@ use rustc_hash::FxHashMap;
 use crate::compare::{PacketOrigin, RttWatch, Watch};
 use crate::engine::{Dropped, Hop, Injected, InjectionPoint, Observed, Observer};
 use crate::packet::{DropReason, FlowKey, Packet, Tau};
-use crate::record::{HopRows, NetworkRows, PacketRows, QueueLengths, TooManySamples, VantageRecords};
+use crate::record::{
+    HopRows, NetworkRows, PacketRows, QueueLengths, TooManySamples, TransportRows, VantageRecords,
+};
 use crate::scenario::Record;
 use crate::statistics::EndedPacket;
 use crate::table::{TableError, Tables};
 use crate::topology::{DeviceId, PortId, Topology};
+use crate::transport::TransportSample;
 use crate::units::{Time, Timestamp};
 
 /// Everything that a run records. What an engine tells in an order of its own is held back until it can be handed on
@@ -22,6 +25,7 @@ pub(super) struct RunObserver {
     hops: Option<HopRows>,
     deepqueuenet: Option<NetworkRows>,
     queues: Option<QueueLengths>,
+    transport: Option<TransportRows>,
     vantages: VantageRecords,
     watch: Watch,
     rtts: RttWatch,
@@ -29,7 +33,7 @@ pub(super) struct RunObserver {
     entries: Vec<InjectionPoint>,
     /// The packets inside, by pid.
     inside: FxHashMap<u64, InsidePacket>,
-    /// Whether anything is asked for but the packets.
+    /// Whether anything is asked for but the packets and the state of connections.
     watches: bool,
 }
 
@@ -63,6 +67,7 @@ impl RunObserver {
         let packets = record.packets.then(|| PacketRows::create(tables, topology, start)).transpose()?;
         let hops = record.hops.then(|| HopRows::create(tables, topology)).transpose()?;
         let deepqueuenet = record.deepqueuenet.then(|| NetworkRows::create(tables, topology)).transpose()?;
+        let transport = record.transport.map(|_| TransportRows::create(tables)).transpose()?;
         let watches = hops.is_some()
             || deepqueuenet.is_some()
             || record.queues.is_some()
@@ -75,6 +80,7 @@ impl RunObserver {
             hops,
             deepqueuenet,
             queues: record.queues.as_ref().map(|queues| QueueLengths::new(queues, topology)),
+            transport,
             vantages: VantageRecords::new(topology, &record.vantages),
             watch,
             rtts,
@@ -179,6 +185,13 @@ impl Observer for RunObserver {
         Ok(())
     }
 
+    fn sampled(&mut self, sample: &TransportSample) -> Observed {
+        if let Some(transport) = &mut self.transport {
+            transport.push(sample)?;
+        }
+        Ok(())
+    }
+
     fn settled(&mut self, before: Time) -> Observed {
         if let Some(hops) = &mut self.hops {
             hops.settle(before)?;
@@ -211,15 +224,16 @@ impl RunObserver {
         }
     }
 
-    /// Closes the tables of packets and hops.
+    /// Closes the tables of packets, hops and the state of connections.
     ///
     /// # Errors
     /// The disk is full.
     pub(super) fn finish(self) -> Result<Records, TableError> {
-        let RunObserver { packets, hops, deepqueuenet, queues, vantages, watch, rtts, .. } = self;
+        let RunObserver { packets, hops, deepqueuenet, queues, transport, vantages, watch, rtts, .. } = self;
         packets.map_or(Ok(()), PacketRows::finish)?;
         hops.map_or(Ok(()), HopRows::finish)?;
         deepqueuenet.map_or(Ok(()), NetworkRows::finish)?;
+        transport.map_or(Ok(()), TransportRows::finish)?;
         Ok(Records { queues, vantages, watch, rtts })
     }
 }

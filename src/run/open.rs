@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::comparison::{ComparisonTables, Entries, MeasuredIngress, Reading, compare_vantage};
+use super::connections::{ConnectionSummary, summaries};
 use super::observer::{Records, RunObserver};
 use super::sources::Sources;
 use super::{MeasuredSummary, RunError, Stage, Summary};
@@ -166,6 +167,7 @@ impl OpenScenario {
         let (finished, records) = self.simulate(tables, &mut observer, &mut progress)?;
         let Finished { outcome, warnings, statistics, connections, .. } = finished;
         let Statistics { flows, ports, drops } = statistics.unwrap_or_default();
+        let tcp = summaries(&self.scenario, &connections);
         let flows = FlowRecords::new(flows, &connections);
         let (flows, ports) = (flows, PortRecords::new(&self.topology, ports, drops));
         let Records { queues, vantages, watch, rtts } = records;
@@ -178,6 +180,8 @@ impl OpenScenario {
         let homeless = flows.homeless(&self.topology);
         let mut comparison = Comparison { warnings, ..Comparison::default() };
         comparison.warnings.extend(homeless);
+        comparison.warnings.extend(self.scenario.nothing_to_sample());
+        comparison.warnings.extend(tcp.iter().filter_map(ConnectionSummary::doubts));
         comparison.warnings.append(&mut self.remarks);
         let mut names = self.scenario.entries();
         names.extend(hosts.iter().map(|host| self.topology.device(*host).name.clone()));
@@ -187,6 +191,7 @@ impl OpenScenario {
         let Comparison { measured, rtts, warnings } = comparison;
         let accept = self.accept(&measured, &rtts);
         let summary = self.summary(engine, &outcome, (&flows, &ports), (measured, rtts), accept, warnings);
+        let summary = Summary { tcp, ..summary };
         let traffic = self.scenario.traffic.iter();
         let mut sources: Vec<String> =
             traffic.flat_map(|traffic| traffic.source_names(&self.topology)).collect();
@@ -219,7 +224,8 @@ impl OpenScenario {
         let observers = (&mut records, (others, (observer, shown)));
         let topology = Arc::clone(&self.topology);
         let packets = scenario.record.packets || self.settings.packets;
-        let settings = Settings { statistics: true, packets, ..self.settings };
+        let transport = scenario.record.transport.or(self.settings.transport);
+        let settings = Settings { statistics: true, packets, transport, ..self.settings };
         let finished = Simulation::start(topology, workload, settings, observers)?.finish()?;
         let Finished { outcome, warnings, statistics, connections, .. } = finished;
         let finished = Finished { outcome, warnings, statistics, connections, observer: () };
@@ -325,6 +331,7 @@ impl OpenScenario {
             marked: marks.iter().map(|marks| marks.packets).sum(),
             marks,
             accept,
+            tcp: Vec::new(),
             measured,
             rtts,
             warnings,

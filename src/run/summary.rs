@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::connections::ConnectionSummary;
 use crate::compare::{
     AcceptSummary, ByOrigin, ClockSummary, Confusion, DelayComparison, MatchCounts, OverTime, PathComparison,
     RttComparison,
@@ -41,6 +42,9 @@ pub struct Summary {
     pub marked: u64,
     /// The same by place.
     pub marks: Vec<MarkCount>,
+    /// One entry per `[[traffic]]` entry with connections.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tcp: Vec<ConnectionSummary>,
     /// One entry per measured capture.
     pub measured: Vec<MeasuredSummary>,
     /// One entry per capture with round-trip times.

@@ -7,6 +7,7 @@ use super::reader::Reader;
 use super::{Direction, Vantage, VantageSpec};
 use crate::config::Spanned;
 use crate::topology::{PortId, PortName, Topology};
+use crate::transport::Sampling;
 use crate::units::Span;
 
 /// What a run writes down, beside the tables of flows and of ports.
@@ -18,6 +19,8 @@ pub struct Record {
     pub hops: bool,
     /// The queue lengths over time.
     pub queues: Option<QueueSamples>,
+    /// The state of connections over time.
+    pub transport: Option<Sampling>,
     /// Where captures are written, each place once.
     pub vantages: Vec<Vantage>,
     /// DeepQueueNet's table of a network.
@@ -36,7 +39,14 @@ pub struct QueueSamples {
 impl Default for Record {
     /// The packets alone.
     fn default() -> Self {
-        Record { packets: true, hops: false, queues: None, vantages: Vec::new(), deepqueuenet: false }
+        Record {
+            packets: true,
+            hops: false,
+            queues: None,
+            transport: None,
+            vantages: Vec::new(),
+            deepqueuenet: false,
+        }
     }
 }
 
@@ -52,6 +62,9 @@ pub struct RecordFile {
     pub hops: bool,
     /// The table of queues: their lengths over time (default: none).
     pub queues: Option<QueuesFile>,
+    /// The table of transport: congestion windows, round-trip times and more of connections over time (default: false).
+    #[serde(default)]
+    pub transport: TransportFile,
     /// A pcapng file for each of these ports and directions (default: none).
     #[serde(default)]
     #[schemars(with = "Vec<VantageText>")]
@@ -71,6 +84,56 @@ pub struct QueuesFile {
     /// The egress ports (default: all).
     #[schemars(with = "Option<Vec<PortName>>")]
     pub ports: Option<Vec<Spanned<PortName>>>,
+}
+
+/// When the state of connections is sampled: `true`, at every change, or a table, `{ every = "50 ms" }`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TransportFile(pub Option<Sampling>);
+
+/// How the state of connections is sampled.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct TransportSamples {
+    /// From one sample to the next; the first is at the run's start.
+    #[serde(deserialize_with = "above_zero")]
+    every: Span,
+}
+
+impl<'de> Deserialize<'de> for TransportFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = TransportFile;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("true, for a row at every change, or a table such as { every = \"50 ms\" }")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<TransportFile, E> {
+                let message = format!("`{text}` does not say when connections are sampled");
+                let help = "write true, for a row at every change, or { every = \"50 ms\" }";
+                Err(E::custom(format!("{message}; {help}")))
+            }
+            fn visit_bool<E: de::Error>(self, wanted: bool) -> Result<TransportFile, E> {
+                Ok(TransportFile(wanted.then_some(Sampling::Changes)))
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<TransportFile, A::Error> {
+                let samples = TransportSamples::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                Ok(TransportFile(Some(Sampling::Every(samples.every))))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl JsonSchema for TransportFile {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "TransportFile".into()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "true, for a row at every change, or how often",
+            "anyOf": [{ "type": "boolean" }, generator.subschema_for::<TransportSamples>()],
+        })
+    }
 }
 
 /// A vantage as text, `"r1:1 egress"`, or as a table, `{ port = "r1:1", direction = "egress" }`.
@@ -187,7 +250,7 @@ impl Reader<'_> {
                 vantages.push(vantage);
             }
         }
-        let RecordFile { packets, hops, deepqueuenet, .. } = *file;
-        Record { packets, hops, queues, vantages, deepqueuenet }
+        let RecordFile { packets, hops, deepqueuenet, transport: TransportFile(transport), .. } = *file;
+        Record { packets, hops, queues, transport, vantages, deepqueuenet }
     }
 }

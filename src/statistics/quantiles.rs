@@ -48,7 +48,7 @@ impl Percentiles {
     }
 
     /// Those of sorted values; `None` without any.
-    pub(super) fn of_sorted(sorted: &[u64]) -> Option<Self> {
+    pub(crate) fn of_sorted(sorted: &[u64]) -> Option<Self> {
         let rank = |part: f64| ((part * sorted.len() as f64).ceil() as usize).max(1);
         Percentiles::of(|part| sorted.get(rank(part) - 1).copied())
     }

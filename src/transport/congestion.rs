@@ -25,6 +25,14 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// Its name, as in a scenario.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Algorithm::Cubic => "cubic",
+            Algorithm::Reno => "reno",
+        }
+    }
+
     /// The algorithm at work on a connection.
     pub fn start(self, now: HostTime) -> Box<dyn CongestionControl> {
         match self {

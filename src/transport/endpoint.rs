@@ -1,5 +1,6 @@
 //! What the engine runs at a host: a state machine that answers what arrives.
 
+use super::sample::Sampling;
 use super::segment::{Outbox, Segment};
 use crate::flow::Flows;
 use crate::packet::Tau;
@@ -20,6 +21,13 @@ pub trait Endpoint: Send {
 
     /// It is woken.
     fn wake(&mut self, now: Time, out: &mut Outbox);
+
+    /// Samples of its connections are wanted, from the run's start on. At every change it puts them into the [`Outbox`] by itself;
+    /// otherwise [`sample`](Endpoint::sample) asks for them.
+    fn start_sampling(&mut self, _sampling: Sampling) {}
+
+    /// The states of its connections at `now`, after everything that happens by then.
+    fn sample(&mut self, _now: Time, _out: &mut Outbox) {}
 
     /// What was kept of its connections, for the results.
     fn connections(&self) -> Vec<super::ConnectionRecord> {

@@ -9,6 +9,8 @@ use super::ConnectionRecord;
 use super::application::{Application, Process, Wake};
 use super::clock::Clock;
 use super::endpoint::Endpoint;
+use super::sample::Sampling;
+use super::sampler::Sampler;
 use super::segment::{Flags, Outbox, Segment};
 use super::tcp::socket::{LateAnswer, Syn, Wakes};
 use super::tcp::{Context, Page, Parameters, Phase, Socket};
@@ -37,6 +39,10 @@ pub trait Openings: Send {
     fn next(&self) -> Time;
     /// The next one.
     fn open(&mut self) -> Option<Opening>;
+    /// What they are counted with in the results, by a number of the caller's.
+    fn entry(&self) -> u32 {
+        0
+    }
 }
 
 /// A list, by time.
@@ -74,6 +80,7 @@ pub struct Host {
     page: Page,
     /// The next opening, and whose.
     opens: (Time, usize),
+    sampler: Sampler,
 }
 
 /// A connection and its process.
@@ -105,6 +112,7 @@ impl Host {
             ready: VecDeque::new(),
             page: Page::default(),
             opens: (Time::NEVER, 0),
+            sampler: Sampler::Off,
         };
         host.find_opening();
         host
@@ -118,18 +126,21 @@ impl Host {
     /// Opens the connections that are due.
     fn open(&mut self, now: Time, out: &mut Outbox) {
         while self.opens.0 <= now {
-            let Some(opening) = self.openings[self.opens.1].open() else { break };
+            let openings = &mut self.openings[self.opens.1];
+            let entry = openings.entry();
+            let Some(opening) = openings.open() else { break };
             self.find_opening();
             let number = self.connections.len() as u32;
             out.flows.push(opening.key);
             self.acknowledged.push(0);
             let (service, parameters) = (opening.service, opening.parameters);
             let socket = Socket::connect(number, service, parameters, &mut self.context(now, out));
-            self.add(socket, opening.application, ConnectionRecord::opened(opening.key, now));
+            self.add(socket, opening.application, ConnectionRecord::opened(opening.key, entry, now));
         }
     }
 
     fn add(&mut self, socket: Socket, application: Box<dyn Application>, record: ConnectionRecord) {
+        self.sampler.begin(self.connections.len() as u32);
         let end = End { socket, application, process: Timer::default(), alarm: Timer::default() };
         self.connections.push(Slot { end: Some(Box::new(end)), late: None, record });
     }
@@ -177,9 +188,11 @@ impl Host {
         let slot = &mut self.connections[place];
         slot.record.note(&end.socket, now);
         let phase = end.socket.phase();
-        if matches!(phase, Phase::Closed | Phase::TimeWait) && slot.record.closed.is_none() {
+        let is_over = matches!(phase, Phase::Closed | Phase::TimeWait);
+        if is_over && slot.record.closed.is_none() {
             slot.record.closed = Some(now);
         }
+        self.sampler.note(number, &end.socket, is_over, now, out);
         // What is over takes no more memory than what it still has to answer.
         match phase {
             Phase::Closed => {}
@@ -300,6 +313,20 @@ impl Endpoint for Host {
             self.with(number, now, out, |end, context| end.fire(number, &due, context));
         }
         self.skip_stale();
+    }
+
+    fn start_sampling(&mut self, sampling: Sampling) {
+        self.sampler = Sampler::new(sampling);
+    }
+
+    fn sample(&mut self, now: Time, out: &mut Outbox) {
+        let Sampler::Instants(connections) = &mut self.sampler else { return };
+        connections.retain(|number| {
+            let end = self.connections[*number as usize].end.as_ref();
+            let Some(end) = end.filter(|end| !end.socket.is_finished()) else { return false };
+            out.samples.extend(end.socket.sample(now));
+            true
+        });
     }
 
     fn connections(&self) -> Vec<ConnectionRecord> {

@@ -1,5 +1,6 @@
 //! What only endpoints read of a packet: the TCP header.
 
+use super::sample::TransportSample;
 use crate::packet::{FlowKey, Packet};
 
 /// A range of sequence numbers: its first, and the one behind its last.
@@ -121,4 +122,6 @@ pub struct Outbox {
     pub packets: Vec<Outgoing>,
     /// The keys of flows that begin: their numbers go on from those before.
     pub flows: Vec<FlowKey>,
+    /// States of its connections, where the endpoint was asked for them.
+    pub samples: Vec<TransportSample>,
 }

@@ -16,7 +16,7 @@ use taunet::table::Format;
 
 use crate::browser::{Browser, installed};
 
-fn run_to(scenario: &Path, overrides: &[&str], out: PathBuf, format: Format) -> String {
+pub fn run_to(scenario: &Path, overrides: &[&str], out: PathBuf, format: Format) -> String {
     let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
     let scenario = Scenario::load(scenario, &overrides, None).unwrap();
     let options = RunOptions {

@@ -8,28 +8,27 @@
 
 mod recording;
 mod machine;
+mod samples;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use machine::Processor;
 use recording::{BOOT_NS, Case, Datagram, FlowName, Seen, Shape, Sighting};
-use taunet::config::Registry;
 use taunet::engine::{
     Dropped, Hop, Hosted, Injected, Injection, InjectionPoint, Observed, Observer, Settings, Simulation,
     Workload,
 };
-use taunet::flow::Flows;
 use taunet::packet::{FlowKey, Packet, Tau};
-use taunet::ptm::{Backlog, Discipline, Loss, Next, Place};
 use taunet::topology::tc::{TcOptions, convert};
 use taunet::topology::{DeviceId, Topology};
 use taunet::traffic::{Emission, Source, TrafficError};
 use taunet::transport::congestion::Algorithm;
 use taunet::transport::tcp::Parameters;
 use taunet::transport::{
-    Application, ConnectionRecord, Flags, Host, Opening, Openings, Process, Segment, Service, Wake,
+    Application, ConnectionRecord, Flags, Host, Opening, Openings, Process, Sampling, Service,
+    TransportSample, Wake,
 };
 use taunet::units::{Span, Time, Timestamp};
 
@@ -229,6 +228,7 @@ struct Points {
     acks: Seen,
     drops: usize,
     connections: Vec<ConnectionRecord>,
+    samples: Vec<TransportSample>,
 }
 
 fn ns(time: Time) -> i64 {
@@ -269,6 +269,11 @@ impl Observer for &mut Points {
             let sack = segment.sack.as_slice().iter().map(|block| (block.start, block.end)).collect();
             self.acks.push((at, flow, Shape::Ack { ack: segment.ack, window: segment.window.into(), sack }));
         }
+        Ok(())
+    }
+
+    fn sampled(&mut self, sample: &TransportSample) -> Observed {
+        self.samples.push(*sample);
         Ok(())
     }
 
@@ -350,7 +355,7 @@ impl Difference {
     }
 }
 
-fn simulate(case: &Case) -> Points {
+fn simulate(case: &Case, transport: Option<Sampling>) -> Points {
     let processor = Processor::default();
     let topology = topology(case, &processor);
     let start = Timestamp::from_ns(BOOT_NS.into());
@@ -390,7 +395,7 @@ fn simulate(case: &Case) -> Points {
     endpoints.push(Hosted { endpoint: Box::new(Host::new(start, services, Vec::new())), host: server });
     let mut points = Points { processor: shared, router: topology.device_named("r"), ..Points::default() };
     let until = Some(time(case.stop + 30_000_000_000));
-    let settings = Settings { until, start, ..Settings::default() };
+    let settings = Settings { until, start, transport, ..Settings::default() };
     let mut workload = Workload { endpoints, ..Workload::default() };
     if !case.datagrams.is_empty() {
         let source = topology.device_named("s1").unwrap();
@@ -437,7 +442,7 @@ const BOUNDS: [(&str, Bound); 15] = [
 /// Compares a recording with its simulation, prints a row, and says what is missed.
 fn compare(folder: &Path, name: &str, bound: &Bound) -> Vec<String> {
     let case = Case::read(folder, name);
-    let points = simulate(&case);
+    let points = simulate(&case, None);
     let start = case.entering[0].0;
     let pairs = [
         ("in", &points.entering, &case.entering),

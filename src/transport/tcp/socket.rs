@@ -20,9 +20,10 @@ use super::window::Window;
 use super::{LossRecovery, Parameters};
 use crate::transport::clock::{Clock, HostTime};
 use crate::transport::congestion::{CongestionControl, CongestionWindow, Connection, INFINITE};
+use crate::transport::sample::TransportSample;
 use crate::transport::segment::{Flags, Outbox, Segment};
 use crate::transport::timers::{Purpose, Timer, Timers};
-use crate::units::Time;
+use crate::units::{Span, Time};
 use newreno::NewReno;
 use retransmission::Retransmission;
 use state::Recovery;
@@ -349,6 +350,29 @@ impl Socket {
     /// Whether the peer has acknowledged the last byte and the end behind it.
     pub fn is_finished(&self) -> bool {
         self.is_shut && self.unacknowledged == self.written
+    }
+
+    /// Its state as a sender, at `time`; none before anything was written.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp.c`, `tcp_get_info`.
+    pub fn sample(&self, time: Time) -> Option<TransportSample> {
+        let bytes = self.written - u64::from(self.is_shut);
+        (bytes > 1).then(|| TransportSample {
+            time,
+            fid: self.number,
+            cwnd: self.congestion.size,
+            ssthresh: Some(self.congestion.threshold).filter(|threshold| *threshold < INFINITE),
+            srtt: Some(self.round_trip.smoothed >> 3)
+                .filter(|_| self.round_trip.smoothed > 0)
+                .map(|us| Span::from_ns(us * 1_000)),
+            rto: Span::from_ns(self.round_trip.timeout * 1_000_000),
+            state: self.recovery.state,
+            in_flight: self.buffers.in_flight(),
+            unacknowledged: self.buffers.out,
+            mss: self.parameters.mss,
+            acknowledged: self.bytes_acknowledged(),
+        })
     }
 
     /// The congestion control's view of it.

@@ -61,7 +61,7 @@ pub struct Datagram {
     pub length: u32,
 }
 
-fn unpack(path: &Path) -> Vec<u8> {
+pub fn unpack(path: &Path) -> Vec<u8> {
     let file = std::fs::File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut bytes = Vec::new();
     liblzma::read::XzDecoder::new(file).read_to_end(&mut bytes).unwrap();

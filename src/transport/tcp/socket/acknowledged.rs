@@ -1,8 +1,9 @@
 //! An acknowledgement: what it says of each buffer, and what follows for the congestion window.
 
-use super::state::{PERSIST, REORDERING, Repair, State};
+use super::state::{PERSIST, REORDERING, Repair};
 use super::{Context, Socket};
 use crate::transport::clock::HostTime;
+use crate::transport::sample::State;
 use crate::transport::segment::{Block, Segment};
 use crate::transport::tcp::buffers::{Buffer, Id};
 

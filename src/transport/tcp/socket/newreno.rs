@@ -1,8 +1,8 @@
 //! NewReno by the RFCs, beside Linux's own recovery: without SACK and timestamps, each segment acknowledged, the window in bytes.
 
-use super::state::State;
 use super::{Context, Socket};
 use crate::transport::congestion::{CongestionWindow, INFINITE};
+use crate::transport::sample::State;
 use crate::transport::segment::Segment;
 use crate::transport::tcp::LossRecovery;
 

@@ -2,10 +2,10 @@
 
 use super::process::LARGEST_BURST;
 use super::retransmission::Pending;
-use super::state::State;
 use super::{Context, Phase, Socket};
 use crate::packet::Packet;
 use crate::transport::congestion::CongestionWindow;
+use crate::transport::sample::State;
 use crate::transport::segment::{Flags, Outgoing, Segment};
 use crate::transport::tcp::buffers::{Buffer, Id};
 use crate::transport::tcp::{PROTOCOL, TIMESTAMPS};

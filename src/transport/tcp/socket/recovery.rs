@@ -1,8 +1,9 @@
 //! States of loss recovery: how they are entered and left, and how far the congestion window may be used meanwhile.
 
 use super::acknowledged::Acknowledged;
-use super::state::{MOST_REORDERING, PERSIST, REORDERING, Repair, State};
+use super::state::{MOST_REORDERING, PERSIST, REORDERING, Repair};
 use super::{Context, Socket};
+use crate::transport::sample::State;
 
 impl Socket {
     /// The threshold that an undone reduction goes back to.

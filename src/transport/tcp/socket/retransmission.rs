@@ -1,7 +1,7 @@
 //! Retransmissions and their timer: timeout, loss probe, reordering timeout, window probe.
 
-use super::state::State;
 use super::{Context, Socket};
+use crate::transport::sample::State;
 use crate::transport::tcp::buffers::Id;
 use crate::transport::tcp::rtt::LONGEST_TIMEOUT;
 use crate::transport::timers::{Purpose, Timer};

@@ -1,20 +1,6 @@
 //! What loss recovery remembers: its state, what may be undone, and RACK's view of the network.
 
-/// The state of a sender's congestion control (`tcp_ca_state`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(super) enum State {
-    /// Nothing is wrong.
-    #[default]
-    Open,
-    /// Segments are out of order, or lost.
-    Disorder,
-    /// The window is reduced without a loss to repair.
-    Reduced,
-    /// Losses are repaired.
-    Recovery,
-    /// The retransmission timeout has passed.
-    Loss,
-}
+use crate::transport::sample::State;
 
 /// What recovery remembers.
 #[derive(Debug)]
