@@ -67,7 +67,7 @@ pub use statistics::{
     FlowSummary, GapSummary, ProtocolSummary, SizeSummary, Statistics, Summary, TimeOrderSummary,
 };
 pub use table::Table;
-pub use tcp::{TcpSegment, TcpTimestamps};
+pub use tcp::{TcpSack, TcpSegment, TcpTimestamps};
 pub use writer::{Resolution, Writer};
 
 use crate::units::Span;

@@ -21,6 +21,7 @@ mod run;
 mod text;
 mod topology;
 mod train;
+mod transmissions;
 mod write;
 
 use std::io::IsTerminal;

@@ -13,6 +13,7 @@ mod one_way;
 mod over_time;
 mod rtt;
 mod runs;
+mod transmissions;
 mod variation;
 mod watch;
 
@@ -34,5 +35,10 @@ pub use one_way::{OneWay, OneWayConfidence, one_way};
 pub use over_time::{OverTime, Window, Windows};
 pub use rtt::{ConnectionAgreement, RttAgreement, RttComparison, RttPort, RttWatch, compare_rtts};
 pub use runs::{RunsComparison, RunsError, compare_runs};
+pub use transmissions::{
+    AtVantage, CapturePoint, ConnectionCounts, Connections, Difference, DivergedSide, Divergence, FlowAt,
+    FlowSide, FlowTransmissions, Goodput, GoodputRow, MeasuredFlows, PairedBy, SameTransmission, SenderState,
+    ShownTransmission, Transmission, TransmissionComparison, Transmissions, VantageTransmissions,
+};
 pub use variation::{Ipdv, Pdv, Predecessors, reordered};
-pub use watch::{PacketOrigin, Watch, WatchError, WatchedVantage};
+pub use watch::{PacketOrigin, Watch, WatchError, Watched, WatchedVantage};

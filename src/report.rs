@@ -21,6 +21,7 @@ mod run_page;
 mod series;
 mod text;
 mod training;
+mod transmissions;
 mod transport;
 
 pub(crate) use base64::singles;
@@ -31,6 +32,7 @@ pub(crate) use series::{Reservoir, Series};
 pub(crate) use text::{bits_per_second, count, four_digits, seconds};
 pub use training::{Scatter, training_page};
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -136,6 +138,8 @@ struct MeasuredCharts {
     /// Bytes.
     bits: series::Bars,
     losses: series::Bars,
+    /// Bytes of payload that passed for the first time.
+    goodput: series::Bars,
 }
 
 fn read_run(run: &Path) -> Result<Report, ReportError> {
@@ -147,6 +151,7 @@ fn read_run(run: &Path) -> Result<Report, ReportError> {
     let mut measured = read_matched(run, summary.measured.len())?;
     for (number, charts) in measured.iter_mut().enumerate() {
         read_over_time(run, number, charts)?;
+        charts.goodput = read_goodput(run, number)?;
     }
     let connects = !summary.tcp.is_empty();
     Ok(Report {
@@ -332,4 +337,42 @@ fn read_over_time(run: &Path, number: usize, charts: &mut MeasuredCharts) -> Res
     charts.bits = bits;
     charts.losses = losses.into_bars();
     Ok(())
+}
+
+/// New bytes of all flows of TCP over time, of the comparison of that number; empty without any.
+fn read_goodput(run: &Path, number: usize) -> Result<series::Bars, ReportError> {
+    let wanted = [
+        ("comparison", Kind::Integers),
+        ("start_ps", Kind::Integers),
+        ("length_ps", Kind::Integers),
+        ("simulated_bytes", Kind::Integers),
+        ("measured_bytes", Kind::Integers),
+    ];
+    let mut windows: BTreeMap<i128, [u64; 2]> = BTreeMap::new();
+    let mut length = 1;
+    read_columns(&run.join("goodput"), &wanted, |batch| {
+        let [numbers, starts, lengths, simulated, measured] = batch else { return };
+        for row in 0..starts.integers().len() {
+            let cell = |column: &crate::table::Column| column.integers().get(row).copied().flatten();
+            if let (Some(start), Some(of_row), true) =
+                (cell(starts), cell(lengths), cell(numbers) == Some(number as i128))
+            {
+                length = of_row.max(1);
+                let window = windows.entry(start).or_default();
+                window[0] += cell(simulated).unwrap_or(0) as u64;
+                window[1] += cell(measured).unwrap_or(0) as u64;
+            }
+        }
+    })?;
+    let mut bars = series::Bars::default();
+    let (Some((first, _)), Some((last, _))) = (windows.first_key_value(), windows.last_key_value()) else {
+        return Ok(bars);
+    };
+    for window in 0..=(last - first) / length {
+        let start = first + window * length;
+        let bytes = windows.get(&start).copied().unwrap_or_default();
+        bars.push(instant(start), instant(length), &bytes);
+    }
+    bars.start = *first as f64 * 1e-12;
+    Ok(bars)
 }

@@ -7,6 +7,7 @@ mod observer;
 mod open;
 mod sources;
 mod summary;
+mod transmissions;
 
 pub use again::{AgainError, Against, AgainstCapture, compare_run};
 pub use connections::{CompletionTimes, ConnectionSummary};

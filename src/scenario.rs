@@ -11,7 +11,7 @@ use crate::capture::CaptureKeys;
 use crate::topology::{DeviceId, Topology};
 use crate::traffic::replay::Speed;
 use crate::traffic::{Connections, CustomTraffic, Generator};
-use crate::units::{Span, Time};
+use crate::units::{Span, Time, Timestamp};
 
 mod file;
 mod observer;
@@ -87,6 +87,8 @@ pub struct Scenario {
     pub seed: u64,
     /// The engine.
     pub engine: Engine,
+    /// The absolute time of the run's start; without it that of the first packet of the captures.
+    pub start: Option<Timestamp>,
     /// When the simulation stops; without it, when the last packet has left.
     pub until: Option<Time>,
     /// The sources, by entry.
@@ -158,6 +160,9 @@ pub enum Traffic {
     Custom(CustomTraffic),
 }
 
+/// How far apart in time the same TCP packet may be, where nothing else is asked: 100 us.
+pub const TOLERANCE: Span = Span::from_ns(100_000);
+
 /// One measured capture, resolved.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measured {
@@ -167,10 +172,14 @@ pub struct Measured {
     pub keys: CaptureKeys,
     /// Where it was taken.
     pub at: Vantage,
+    /// Whether a replay enters there: then the packets of connections alone are compared.
+    pub is_entry: bool,
     /// What its delays count from.
     pub delay: DelayScope,
     /// Its clock.
     pub clock: CaptureClock,
+    /// How far apart in time the same TCP packet may be on both sides.
+    pub tolerance: Span,
     /// The bounds that its comparison must keep.
     pub accept: Accept,
 }

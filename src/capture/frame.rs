@@ -14,6 +14,7 @@ pub use encapsulation::{Encapsulation, Encapsulations};
 pub(crate) use fragment::Fragment;
 pub use key::MatchFields;
 pub(super) use link::Place;
+pub(super) use parse::Offsets;
 pub use unread::Unread;
 pub(crate) use unread::UnreadCounts;
 

@@ -4,8 +4,10 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, VecDeque};
 use std::path::Path;
 
+use rustc_hash::FxHashMap;
+
 use super::twice::Twice;
-use super::{CaptureError, Frame, MatchFields, Options, Reader, UnreadCounts};
+use super::{CaptureError, Frame, MatchFields, Options, Reader, TcpSegment, UnreadCounts};
 use crate::units::{Elapsed, Span, Timestamp};
 
 /// The largest number of packets held for reordering: about 50 MB.
@@ -65,6 +67,8 @@ pub struct Sorted {
     beyond_window: u64,
     unread: UnreadCounts,
     twice: Twice,
+    /// By record, of the packets that are held; `None` where they are not wanted.
+    segments: Option<FxHashMap<u64, TcpSegment>>,
 }
 
 impl Sorted {
@@ -95,7 +99,20 @@ impl Sorted {
             beyond_window: 0,
             unread: UnreadCounts::default(),
             twice: Twice::default(),
+            segments: None,
         }
+    }
+
+    /// Keeps what TCP headers say beyond a [`Frame`], for [`take_segment`](Sorted::take_segment). Nothing may have been read yet.
+    #[must_use]
+    pub fn with_segments(mut self) -> Self {
+        self.segments = Some(FxHashMap::default());
+        self
+    }
+
+    /// The TCP segment of the record that was given last, where it has one and segments are kept; whoever asked for them takes each.
+    pub fn take_segment(&mut self, record: u64) -> Option<TcpSegment> {
+        self.segments.as_mut()?.remove(&record)
     }
 
     /// The next packet, or `None` at the end.
@@ -158,11 +175,18 @@ impl Sorted {
             self.ended = true;
             return Ok(());
         };
+        let (frame, offsets) =
+            Frame::parse_with_offsets(record.link_type, record.bytes, record.original_length);
+        if let Some(segments) = &mut self.segments
+            && let Some(segment) = TcpSegment::of_frame(&frame, &offsets, record.bytes)
+        {
+            segments.insert(record.index, segment);
+        }
         let mut observation = Observation {
             record: record.index,
             timestamp: record.timestamp,
             length: record.original_length,
-            frame: Frame::parse(record.link_type, record.bytes, record.original_length),
+            frame,
         };
         self.unread.add(&observation.frame);
         self.twice.add(&record, &observation.frame);

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::frame::Offsets;
 use super::{Frame, LinkType};
 
 /// The TCP flags, as [`Frame::tcp_flags`] has them.
@@ -35,8 +36,40 @@ pub struct TcpSegment {
     pub rst: bool,
     /// Bytes of payload on the wire, whether captured or not.
     pub payload_length: u32,
+    /// The window as it stands in the header, not scaled; `None` where it was not captured.
+    pub window: Option<u16>,
+    /// By how many bits later windows of the sender are to be shifted (RFC 7323), where it says so.
+    pub window_scale: Option<u8>,
+    /// What the sender has received out of order; `None` where not all options were captured.
+    pub sack: Option<TcpSack>,
     /// The timestamps option, where it was captured.
     pub timestamps: Option<TcpTimestamps>,
+}
+
+/// The blocks of a SACK option (RFC 2018): up to four, each from its first sequence number to behind its last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TcpSack {
+    blocks: [(u32, u32); 4],
+    count: u8,
+}
+
+impl TcpSack {
+    /// The blocks, as they stand in the option.
+    pub fn blocks(&self) -> &[(u32, u32)] {
+        &self.blocks[..usize::from(self.count)]
+    }
+
+    /// The blocks in the body of an option.
+    fn parse(body: &[u8]) -> Self {
+        let mut sack = TcpSack::default();
+        for (slot, block) in sack.blocks.iter_mut().zip(body.chunks_exact(8)) {
+            let number =
+                |at: usize| u32::from_be_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]]);
+            *slot = (number(0), number(4));
+            sack.count += 1;
+        }
+        sack
+    }
 }
 
 /// The TCP timestamps option (RFC 7323, section 3).
@@ -54,6 +87,11 @@ impl TcpSegment {
     /// its flags (14 bytes of it) or says what cannot be.
     pub fn parse(link_type: LinkType, bytes: &[u8], original_length: u32) -> Option<Self> {
         let (frame, offsets) = Frame::parse_with_offsets(link_type, bytes, original_length);
+        Self::of_frame(&frame, &offsets, bytes)
+    }
+
+    /// The same of a frame that has been parsed.
+    pub(super) fn of_frame(frame: &Frame, offsets: &Offsets, bytes: &[u8]) -> Option<Self> {
         let is_fragment = frame.is_later_fragment() || frame.more_fragments == Some(true);
         if frame.protocol != Some(TCP) || is_fragment {
             return None;
@@ -68,6 +106,8 @@ impl TcpSegment {
             return None;
         }
         let flags = frame.tcp_flags?;
+        let options = header.get(FIXED_HEADER..header_length.min(header.len())).unwrap_or_default();
+        let Options { timestamps, window_scale, sack } = Options::parse(options);
         Some(TcpSegment {
             source: SocketAddr::new(frame.source?, frame.source_port?),
             destination: SocketAddr::new(frame.destination?, frame.destination_port?),
@@ -77,9 +117,10 @@ impl TcpSegment {
             fin: flags & FIN != 0,
             rst: flags & RST != 0,
             payload_length: u32::try_from(payload_length).ok()?,
-            timestamps: timestamps(
-                header.get(FIXED_HEADER..header_length.min(header.len())).unwrap_or_default(),
-            ),
+            window: header.get(14..16).map(|window| u16::from_be_bytes([window[0], window[1]])),
+            window_scale,
+            sack: (header.len() >= header_length).then_some(sack),
+            timestamps,
         })
     }
 
@@ -89,23 +130,46 @@ impl TcpSegment {
     }
 }
 
-/// The timestamps among TCP options; `options` may be cut off.
-fn timestamps(mut options: &[u8]) -> Option<TcpTimestamps> {
-    const END: u8 = 0;
-    const NO_OPERATION: u8 = 1;
-    const TIMESTAMPS: u8 = 8;
-    loop {
-        match options {
-            [NO_OPERATION, rest @ ..] => options = rest,
-            [END, ..] => return None,
-            [TIMESTAMPS, 10, a, b, c, d, e, f, g, h, ..] => {
-                return Some(TcpTimestamps {
-                    value: u32::from_be_bytes([*a, *b, *c, *d]),
-                    echo_reply: u32::from_be_bytes([*e, *f, *g, *h]),
-                });
+/// What is read of TCP options.
+#[derive(Debug, Default)]
+struct Options {
+    timestamps: Option<TcpTimestamps>,
+    window_scale: Option<u8>,
+    sack: TcpSack,
+}
+
+impl Options {
+    /// The options in `bytes`, which may be cut off.
+    fn parse(mut bytes: &[u8]) -> Self {
+        const END: u8 = 0;
+        const NO_OPERATION: u8 = 1;
+        const WINDOW_SCALE: u8 = 3;
+        const SACK: u8 = 5;
+        const TIMESTAMPS: u8 = 8;
+        let mut options = Options::default();
+        loop {
+            let (kind, length) = match bytes {
+                [NO_OPERATION, rest @ ..] => {
+                    bytes = rest;
+                    continue;
+                }
+                [END, ..] => return options,
+                [kind, length @ 2..=u8::MAX, ..] => (*kind, usize::from(*length)),
+                _ => return options,
+            };
+            let Some((option, rest)) = bytes.split_at_checked(length) else { return options };
+            bytes = rest;
+            match (kind, &option[2..]) {
+                (WINDOW_SCALE, [scale]) => options.window_scale = Some(*scale),
+                (SACK, body) => options.sack = TcpSack::parse(body),
+                (TIMESTAMPS, [a, b, c, d, e, f, g, h]) => {
+                    options.timestamps = Some(TcpTimestamps {
+                        value: u32::from_be_bytes([*a, *b, *c, *d]),
+                        echo_reply: u32::from_be_bytes([*e, *f, *g, *h]),
+                    });
+                }
+                _ => {}
             }
-            [_, length @ 2..=u8::MAX, ..] => options = options.get(usize::from(*length)..)?,
-            _ => return None,
         }
     }
 }
@@ -116,6 +180,7 @@ mod tests {
 
     #[test]
     fn options_that_contradict_themselves_end_the_list() {
+        let timestamps = |bytes: &[u8]| Options::parse(bytes).timestamps;
         let mine = [8, 10, 0, 0, 0, 1, 0, 0, 0, 2];
         let found = Some(TcpTimestamps { value: 1, echo_reply: 2 });
         assert_eq!(timestamps(&[&[1, 1][..], &mine].concat()), found);
@@ -124,5 +189,12 @@ mod tests {
             assert_eq!(timestamps(&[before, &mine].concat()), None, "{before:?}");
         }
         assert_eq!(timestamps(&mine[..9]), None);
+    }
+    #[test]
+    fn windows_and_sack_blocks_are_read() {
+        let bytes = [3, 3, 7, 1, 1, 5, 18, 0, 0, 0, 1, 0, 0, 0, 9, 255, 255, 255, 255, 0, 0, 0, 4];
+        let Options { window_scale, sack, .. } = Options::parse(&bytes);
+        assert_eq!((window_scale, sack.blocks()), (Some(7), &[(1, 9), (u32::MAX, 4)][..]));
+        assert_eq!(Options::parse(&bytes[..20]).sack, TcpSack::default(), "cut off");
     }
 }

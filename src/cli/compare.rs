@@ -41,6 +41,9 @@ pub struct Compare {
     /// Count delays from the ingress at the device of the vantage, and not from the injection
     #[arg(long, requires = "at")]
     hop: bool,
+    /// How far apart in time the same TCP packet of a simulated connection may be before the sides count as diverged [default: 100 us]
+    #[arg(long, value_name = "TIME", requires = "at")]
+    tolerance: Option<Span>,
     /// Bounds to keep, such as w1_normalized=0.05 mae=1ms; of two captures, such as delay_p99=5ms loss_ratio=0.01
     #[arg(long, value_name = "METRIC=BOUND", num_args = 1..)]
     accept: Vec<String>,

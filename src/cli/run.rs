@@ -8,6 +8,7 @@ use super::interrupt::Interrupt;
 use super::progress::Bar;
 use super::reading::Reading;
 use super::text::{bits_per_second, count, counted, percent, seconds};
+use super::transmissions::print_transmissions;
 use super::{CliError, Global, Output};
 use crate::compare::{AcceptSummary, DelayComparison, Interval, MissedBound, RttAgreement, RttComparison};
 use crate::engine::{Engine, EngineError};
@@ -126,8 +127,15 @@ fn print(summary: &Summary, output: &mut Output) -> Result<(), CliError> {
     }
     output.line(format_args!("  fingerprint {}", summary.fingerprint))?;
     print_connections(&summary.tcp, output)?;
+    let divergence =
+        |measured: &MeasuredSummary| Some(measured.tcp.as_ref()?.first_divergence.as_ref()?.at_s);
+    let earliest = summary.measured.iter().filter_map(divergence).min_by(f64::total_cmp);
+    let mut is_found = false;
     for measured in &summary.measured {
-        print_measured(measured, output)?;
+        // Of equals the first.
+        let is_earliest = !is_found && divergence(measured) == earliest;
+        is_found |= is_earliest && earliest.is_some();
+        print_measured(measured, is_earliest, output)?;
     }
     for rtts in &summary.rtts {
         print_rtts(rtts, output)?;
@@ -172,8 +180,12 @@ fn print_connections(entries: &[ConnectionSummary], output: &mut Output) -> Resu
     }
 }
 
-/// Prints how a measured capture compares.
-pub(super) fn print_measured(measured: &MeasuredSummary, output: &mut Output) -> Result<(), CliError> {
+/// Prints how a measured capture compares; `is_earliest`: no other one diverges before it.
+pub(super) fn print_measured(
+    measured: &MeasuredSummary,
+    is_earliest: bool,
+    output: &mut Output,
+) -> Result<(), CliError> {
     let from = match measured.delay {
         DelayScope::Path => "from the injection",
         DelayScope::Hop => "from the ingress at this device",
@@ -188,8 +200,14 @@ pub(super) fn print_measured(measured: &MeasuredSummary, output: &mut Output) ->
         count(measured.without_key),
     ))?;
     if measured.without_ingress > 0 {
+        let reason = match (measured.delay, &measured.tcp) {
+            (DelayScope::Path, Some(_)) => {
+                "packets of TCP, whose delays are those of `delay = \"hop\"` alone"
+            }
+            _ => "without a measured ingress at this device",
+        };
         output.line(format_args!(
-            "  {} matched without a measured ingress at this device: left out of the delays",
+            "  {} matched {reason}: left out of the delays",
             count(measured.without_ingress)
         ))?;
     }
@@ -200,11 +218,17 @@ pub(super) fn print_measured(measured: &MeasuredSummary, output: &mut Output) ->
         count(loss.measured()),
         count(loss.both)
     ))?;
-    let Some(delays) = &measured.delays else {
-        return output.line("  no packet was matched: there is nothing to compare");
-    };
-    output.line(format_args!("  delay {from}"))?;
-    print_delays(delays, Sides { simulated: "simulated", measured: "measured" }, output)
+    match &measured.delays {
+        Some(delays) => {
+            output.line(format_args!("  delay {from}"))?;
+            print_delays(delays, Sides { simulated: "simulated", measured: "measured" }, output)?;
+        }
+        None if measured.counts.matched == 0 => {
+            output.line("  no packet was matched: there is nothing to compare")?;
+        }
+        None => {}
+    }
+    measured.tcp.as_ref().map_or(Ok(()), |tcp| print_transmissions(tcp, is_earliest, output))
 }
 
 /// What the two sides of a comparison are called.

@@ -109,6 +109,14 @@ pub struct Loss {
 }
 
 impl Confusion {
+    /// Counts others as well.
+    pub fn add(&mut self, others: &Confusion) {
+        self.both += others.both;
+        self.only_simulated += others.only_simulated;
+        self.only_measured += others.only_measured;
+        self.neither += others.neither;
+    }
+
     /// Packets that the simulation lost.
     pub fn simulated(&self) -> u64 {
         self.both + self.only_simulated

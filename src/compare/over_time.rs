@@ -131,7 +131,7 @@ impl Windows {
 }
 
 /// The least of 1, 2, 5, 10, 20, ... picoseconds that is not below `length`.
-fn nice_length(length: i64) -> i64 {
+pub(super) fn nice_length(length: i64) -> i64 {
     let mut power = 1i64;
     loop {
         for factor in [1, 2, 5] {

@@ -8,6 +8,7 @@ use crate::engine::{Hop, Injected};
 use crate::packet::Tau;
 use crate::scenario::{DelayScope, Direction, Measured};
 use crate::topology::{DeviceId, PortId, Topology};
+use crate::transport::Segment;
 use crate::units::Time;
 
 /// What a run remembers of a packet while it is inside.
@@ -19,8 +20,10 @@ pub struct PacketOrigin {
     pub source: u32,
     /// Its number in the source.
     pub record: u64,
-    /// What recognizes it in a capture.
+    /// What recognizes it in a capture, where a source has it from one.
     pub match_key: Option<u64>,
+    /// Its place among the segments of endpoints.
+    pub segment: Option<u64>,
     /// The device that takes it first.
     pub device: Option<DeviceId>,
     /// The vantages that it has still to pass, a bit each.
@@ -36,6 +39,17 @@ pub struct WatchedVantage {
     pub expected: u64,
     /// Who was sent towards it and passed it or was lost, in no particular order.
     pub sightings: Vec<Sighting>,
+    /// The same of packets that endpoints sent; their keys are their places among [`Watched::segments`].
+    pub transmissions: Vec<Sighting>,
+}
+
+/// What was watched.
+#[derive(Debug, Default)]
+pub struct Watched {
+    /// By number.
+    pub vantages: Vec<WatchedVantage>,
+    /// Of the packets of endpoints that were sent towards a vantage, in order of sending.
+    pub segments: Vec<Segment>,
 }
 
 /// Why a scenario's vantages cannot be watched.
@@ -50,7 +64,7 @@ pub enum WatchError {
 /// All vantages of a scenario.
 #[derive(Debug, Default)]
 pub struct Watch {
-    vantages: Vec<WatchedVantage>,
+    watched: Watched,
     /// Per port: the vantages on its egress, a bit each.
     egress: Vec<u64>,
     /// Per port: the vantages on its ingress.
@@ -75,7 +89,7 @@ impl Watch {
         }
         let ports = topology.ports().len();
         let mut watch = Watch {
-            vantages: Vec::new(),
+            watched: Watched::default(),
             egress: vec![0; ports],
             ingress: vec![0; ports],
             ingress_ports: FxHashMap::default(),
@@ -94,28 +108,36 @@ impl Watch {
             };
             side[measured.at.port.index()] |= 1 << number;
             let (device, scope) = (port.device, measured.delay);
-            watch.vantages.push(WatchedVantage { device, scope, expected: 0, sightings: Vec::new() });
+            let (sightings, transmissions) = (Vec::new(), Vec::new());
+            let vantage = WatchedVantage { device, scope, expected: 0, sightings, transmissions };
+            watch.watched.vantages.push(vantage);
         }
         Ok(watch)
     }
 
     /// Whether nothing is watched.
     pub fn is_empty(&self) -> bool {
-        self.vantages.is_empty()
+        self.watched.vantages.is_empty()
     }
 
     /// What to remember of a packet that enters.
     #[inline]
     pub fn origin(&mut self, injected: &Injected<'_>) -> PacketOrigin {
-        let expected = if self.vantages.is_empty() { 0 } else { self.expected(injected) };
+        let expected = if self.is_empty() { 0 } else { self.expected(injected) };
+        let Watched { vantages, segments } = &mut self.watched;
         for number in ones(expected) {
-            self.vantages[number].expected += 1;
+            vantages[number].expected += 1;
         }
+        let segment = injected.segment.filter(|_| expected != 0).map(|segment| {
+            segments.push(*segment);
+            segments.len() as u64 - 1
+        });
         PacketOrigin {
             injected: injected.tau.timestamp,
             source: injected.source,
             record: injected.record,
             match_key: injected.match_key,
+            segment,
             device: injected.path.first().map(|port| self.port_device[port.index()]),
             expected,
         }
@@ -156,15 +178,17 @@ impl Watch {
     }
 
     fn sight(&mut self, which: u64, tau: &Tau, ingress: Time, at: Option<Time>, origin: &mut PacketOrigin) {
-        let Some(key) = origin.match_key else { return };
+        let Some(key) = origin.segment.or(origin.match_key) else { return };
         let ps = |time: Time| i64::try_from(time.as_ps()).map_or(REACH_PS, |ps| ps.min(REACH_PS));
         for number in ones(which) {
-            let vantage = &mut self.vantages[number];
+            let vantage = &mut self.watched.vantages[number];
             let from = match vantage.scope {
                 DelayScope::Path => origin.injected,
                 DelayScope::Hop => ingress,
             };
-            vantage.sightings.push(Sighting {
+            let list =
+                if origin.segment.is_some() { &mut vantage.transmissions } else { &mut vantage.sightings };
+            list.push(Sighting {
                 key,
                 pid: tau.packet.pid,
                 fid: tau.packet.fid,
@@ -179,8 +203,8 @@ impl Watch {
     }
 
     /// The vantages, with all that was seen there.
-    pub fn into_vantages(self) -> Vec<WatchedVantage> {
-        self.vantages
+    pub fn into_watched(self) -> Watched {
+        self.watched
     }
 }
 

@@ -21,7 +21,7 @@ use crate::ptm::neural::{Classing, NeuralClass};
 use crate::run::{Sources, hash_input};
 use crate::scenario::Scenario;
 use crate::topology::{PortId, PortName};
-use crate::units::{Bandwidth, ByteCount, Span, Time};
+use crate::units::{Bandwidth, ByteCount, Span, Time, Timestamp};
 
 /// One source of data.
 pub struct Dataset {
@@ -224,7 +224,7 @@ fn simulate(
     };
     let found = ports.iter().map(find).collect::<Result<Vec<_>, _>>()?;
     let mut sources = Sources::open(scenario, &CaptureOptions::default())?;
-    let start = sources.start();
+    let start = sources.start(Timestamp::default());
     let settings = scenario.settings(start);
     let workload = sources.into_workload(topology, start)?;
     let visits = vec![Vec::new(); found.len()];

@@ -38,8 +38,20 @@ pub enum DirectoryError {
 }
 
 /// The files of a run: these, and nothing else, are replaced.
-const TABLES: [&str; 10] =
-    ["packets", "flows", "ports", "matched", "agreement", "losses", "windows", "hops", "queues", "transport"];
+const TABLES: [&str; 12] = [
+    "packets",
+    "flows",
+    "ports",
+    "matched",
+    "agreement",
+    "losses",
+    "windows",
+    "transmissions",
+    "goodput",
+    "hops",
+    "queues",
+    "transport",
+];
 const OTHERS: [&str; 5] = ["summary.json", "meta.json", "topology.svg", "report.html", "deepqueuenet.csv"];
 
 fn is_file_of_a_run(name: &str) -> bool {

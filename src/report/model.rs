@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::compare::{ByOrigin, DelayComparison, OverTime, PathComparison};
+use crate::compare::{ByOrigin, DelayComparison, OverTime, PathComparison, TransmissionComparison};
 
 /// `summary.json`.
 #[derive(Debug, Deserialize)]
@@ -85,6 +85,7 @@ pub(super) struct Measured {
     pub over_time: Option<OverTime>,
     pub paths: Vec<PathComparison>,
     pub loss: Loss,
+    pub tcp: Option<TransmissionComparison>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -74,11 +74,8 @@
       };
     },
     rate: ({ rate }) => counts(rate, "packets per second", 1 / rate.width, ["packets", "--simulated"]),
-    bits({ bits }) {
-      const perSecond = 8 / bits.width;
-      const [size, unit] = bitRateUnitOf(most(bits.counts.flat()) * perSecond);
-      return counts(bits, unit, perSecond / size, ["bits", "--simulated"]);
-    },
+    bits: ({ bits }) => bitRate(bits),
+    both_goodputs: ({ goodput }) => bitRate(goodput),
     losses: ({ losses }) => counts(losses, `packets lost per ${short(losses.width)} s`, 1),
     loss: ({ training, validation }) => ({
       lines: [["training", "--simulated", 2], ["validation", "--measured", 2]], x: "pass", y: "loss",
@@ -147,6 +144,12 @@
     return [points.map(([at]) => at), ...lines.map((_, line) => points.map(([, of, y]) => (of === line ? y : null)))];
   }
 
+  // Bytes per window as bits per second.
+  function bitRate(bytes) {
+    const perSecond = 8 / bytes.width;
+    const [size, unit] = bitRateUnitOf(most(bytes.counts.flat()) * perSecond);
+    return counts(bytes, unit, perSecond / size, ["bits", "--simulated"]);
+  }
   function counts({ start, width, counts }, y, factor, one) {
     const x = counts[0].map((_, window) => start + (window + 0.5) * width);
     return {

@@ -8,6 +8,7 @@ use super::model::{CompletionTimes, Connections, Measured};
 use super::page::{Chart, Page, charts, header, number, rows, text, tile, warnings};
 use super::rows::{Cell, Table};
 use super::text::{bits_per_second, bytes, count, percent, seconds};
+use super::transmissions::transmissions;
 use super::transport::OverTime;
 use super::{MeasuredCharts, Report};
 use crate::scenario::DelayScope;
@@ -46,6 +47,12 @@ const BIT_RATE: Chart = Chart {
     kind: "bits",
     title: "Bit rate over time",
     note: "Bits per second that pass, of lengths on the wire, in the same windows.",
+    wide: false,
+};
+const MEASURED_GOODPUT: Chart = Chart {
+    kind: "both_goodputs",
+    title: "Goodput over time",
+    note: "Bytes of TCP's payload that pass for the first time, in bits per second; acknowledged bytes where none passes.",
     wide: false,
 };
 const LOSSES: Chart = Chart {
@@ -120,6 +127,7 @@ fn points(report: &Report) -> Value {
             "rate": charts.rate.to_json(),
             "bits": charts.bits.to_json(),
             "losses": charts.losses.to_json(),
+            "goodput": charts.goodput.to_json(),
         })
     };
     let packets = report.packets.as_ref().map(|charts| {
@@ -229,6 +237,7 @@ fn measured(number: usize, measured: &Measured, found: &MeasuredCharts) -> Marku
                 (count(measured.only_measured)) " only measured. " (from)
             }
             @match &measured.delays {
+                None if measured.matched > 0 => {},
                 None => p class="warning" { "No packet was matched: there is nothing to compare." },
                 Some(delays) => {
                     (charts(&format!("measured.{number}"), shown))
@@ -244,6 +253,10 @@ fn measured(number: usize, measured: &Measured, found: &MeasuredCharts) -> Marku
                     (losses(measured))
                     (paths(measured))
                 }
+            }
+            @if let Some(tcp) = &measured.tcp {
+                (transmissions(tcp))
+                @if !found.goodput.is_empty() { (charts(&format!("measured.{number}"), &[MEASURED_GOODPUT])) }
             }
         }
     }

@@ -18,6 +18,7 @@ use crate::scenario::{
 };
 use crate::table::NoTables;
 use crate::topology::Vantage;
+use crate::units::{Span, Timestamp};
 
 /// Why a run cannot be compared with a capture.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +80,8 @@ pub struct Against<'a> {
     pub accept: Accept,
     /// The clock of the capture.
     pub clock: CaptureClock,
+    /// How far apart in time the same TCP packet may be.
+    pub tolerance: Span,
     /// How captures are read.
     pub options: CaptureOptions,
     /// The kinds that the scenario of the run may name beside taunet's own.
@@ -103,6 +106,7 @@ pub struct AgainstCapture {
 struct Meta {
     seed: u64,
     overrides: Vec<String>,
+    start_ns: Option<i64>,
     inputs: Vec<MetaInput>,
     fingerprint: String,
 }
@@ -141,7 +145,7 @@ pub fn compare_run(
         .map(|input| &input.path)
         .ok_or_else(|| not_a_run("it has no inputs".to_owned()))?;
     let mut scenario = Scenario::load_with(path, &meta.overrides, Some(meta.seed), against.registry)?;
-    let at = vantage(&scenario, against)?;
+    let (at, is_entry) = vantage(&scenario, against)?;
     let device = scenario.topology.port(at.port).device;
     let helps = |measured: &Measured| {
         against.delay == DelayScope::Hop
@@ -152,9 +156,11 @@ pub fn compare_run(
         scenario.measured.iter().filter(|measured| helps(measured)).cloned().collect();
     measured.iter_mut().for_each(|measured| measured.accept = Accept::default());
     let (capture, keys) = (against.capture.to_owned(), against.keys.clone());
-    let (delay, clock) = (against.delay, against.clock);
-    measured.push(Measured { capture, keys, at, delay, clock, accept: against.accept });
+    let Against { delay, clock, tolerance, accept, .. } = *against;
+    measured.push(Measured { capture, keys, at, is_entry, delay, clock, tolerance, accept });
     scenario.measured = measured;
+    // The clocks of TCP endpoints count from there.
+    scenario.start = meta.start_ns.map(|ns| Timestamp::from_ns(ns.into()));
     scenario.rtts.clear();
     scenario.record = Record { packets: false, ..Record::default() };
 
@@ -174,8 +180,8 @@ pub fn compare_run(
     })
 }
 
-/// The vantage, if packets can be compared there.
-fn vantage(scenario: &Scenario, against: &Against<'_>) -> Result<Vantage, AgainError> {
+/// The vantage, if packets can be compared there, and whether a replay enters there.
+fn vantage(scenario: &Scenario, against: &Against<'_>) -> Result<(Vantage, bool), AgainError> {
     let VantageText { port, direction } = against.at;
     let port = scenario
         .topology
@@ -183,7 +189,8 @@ fn vantage(scenario: &Scenario, against: &Against<'_>) -> Result<Vantage, AgainE
         .map_err(|error| AgainError::Vantage(format!("{error}; {}", error.help())))?;
     let at = Vantage { port, direction: *direction };
     let enters = |traffic: &Traffic| matches!(traffic, Traffic::Replay { at: entry, .. } if *entry == at);
-    if scenario.traffic.iter().any(enters) {
+    let is_entry = scenario.traffic.iter().any(enters);
+    if is_entry && !scenario.traffic.iter().any(|traffic| matches!(traffic, Traffic::Connections(_))) {
         let message = "this would compare the replay with itself: it is where the replay enters";
         return Err(AgainError::Vantage(message.to_owned()));
     }
@@ -192,5 +199,5 @@ fn vantage(scenario: &Scenario, against: &Against<'_>) -> Result<Vantage, AgainE
             "a packet at its ingress has spent no time in the device: `--delay hop` is for egress vantages";
         return Err(AgainError::Vantage(message.to_owned()));
     }
-    Ok(at)
+    Ok((at, is_entry))
 }

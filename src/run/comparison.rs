@@ -10,10 +10,13 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::RunError;
 use super::summary::MeasuredSummary;
+use super::transmissions::{transmission_doubts, write_goodput, write_transmissions};
 use crate::capture::{MatchFields, Sorted};
 use crate::compare::{
-    ByOrigin, ClockSummary, Clocks, Delays, GroupComparison, Loss, Matched, Passage, PathComparison,
-    Recorded, Sighting, Window, Windows, compare_delays, compare_groups, match_packets, ps_since, reordered,
+    AtVantage, ByOrigin, CapturePoint, ClockSummary, Clocks, Delays, GroupComparison, Loss, Matched,
+    MeasuredFlows, Passage, PathComparison, REACH_PS, Recorded, SameTransmission, Sighting, Transmissions,
+    VantageTransmissions, WatchedVantage, Window, Windows, compare_delays, compare_groups, match_packets,
+    ps_since, reordered,
 };
 use crate::scenario::{CaptureClock, DelayScope, Direction, Measured};
 use crate::table::{OpenTable, TableError, Tables, write_table};
@@ -43,24 +46,58 @@ pub(super) struct Reading<'a> {
     pub(super) fields: MatchFields,
     /// The run's start.
     pub(super) start: Timestamp,
+    /// Whether nothing counts but packets of connections.
+    pub(super) of_connections: bool,
+}
+
+/// All packets of a capture.
+struct Contents {
+    /// Those that match keys recognize.
+    recorded: Recorded,
+    /// Those of connections.
+    flows: MeasuredFlows,
+    /// How many nothing recognizes.
+    without_key: u64,
+    /// When the last one was seen, in picoseconds since the run's start.
+    end_ps: i64,
 }
 
 impl Reading<'_> {
-    /// All its packets, and how many nothing recognizes.
-    fn recorded(self) -> Result<(Recorded, u64), RunError> {
-        let mut recorded = Recorded::new(self.fields);
-        let mut without_key = 0;
+    fn contents(self, transmissions: &Transmissions) -> Result<Contents, RunError> {
+        let (recorded, flows) = (Recorded::new(self.fields), MeasuredFlows::default());
+        let mut contents = Contents { recorded, flows, without_key: 0, end_ps: -REACH_PS };
         while let Some(observation) = self.capture.next_observation()? {
-            match observation.frame.match_key_over(&self.fields) {
-                Some(key) => {
+            let frame = &observation.frame;
+            let key = frame.match_key_over(&self.fields);
+            let segment = self.capture.take_segment(observation.record);
+            let segment = segment.map(|segment| (segment, frame.flow_key()));
+            match (segment.filter(|(_, flow)| transmissions.may_have(flow)), key) {
+                (Some((segment, flow)), _) => {
                     let at_ps = ps_since(self.start, &observation, self.capture)?;
-                    recorded.add(&observation.frame, key, at_ps);
+                    let is_identified = frame.identification.is_some_and(|number| number != 0);
+                    contents.flows.add(flow, &segment, at_ps, (key, is_identified));
+                    contents.end_ps = at_ps;
                 }
-                None => without_key += 1,
+                (None, _) if self.of_connections => {}
+                (None, Some(key)) => {
+                    let at_ps = ps_since(self.start, &observation, self.capture)?;
+                    contents.recorded.add(frame, key, at_ps);
+                    contents.end_ps = at_ps;
+                }
+                (None, None) => contents.without_key += 1,
             }
         }
-        Ok((recorded, without_key))
+        Ok(contents)
     }
+}
+
+/// The comparisons of a run, vantage by vantage.
+pub(super) struct Comparisons {
+    pub(super) tables: ComparisonTables,
+    pub(super) ingress: MeasuredIngress,
+    pub(super) transmissions: Transmissions,
+    /// The last instant that is simulated.
+    pub(super) end_ps: i64,
 }
 
 /// Where the packets of each flow enter: the source of its first packet, and the name of that place.
@@ -71,18 +108,76 @@ pub(super) struct Entries {
     pub names: Vec<String>,
 }
 
-/// Matches the packets of a capture with those seen in the simulation, writes them, and sums up.
-pub(super) fn compare_vantage(
+impl Entries {
+    /// Delays to a vantage by where packets entered.
+    fn paths(&self, delays: &Delays, fids: &[u32], vantage: &str) -> Vec<PathComparison> {
+        let groups: Vec<u32> = fids.iter().map(|fid| self.sources[*fid as usize]).collect();
+        let paths = compare_groups(delays, &groups, fids).into_iter().map(|(source, metrics)| {
+            let from = self.names.get(source as usize).cloned().unwrap_or_default();
+            PathComparison { from, to: vantage.to_owned(), metrics }
+        });
+        paths.collect()
+    }
+}
+
+impl Comparisons {
+    /// Matches the packets of a capture with those seen in the simulation, writes them, and sums up.
+    pub(super) fn vantage(
+        &mut self,
+        topology: &Topology,
+        (number, target): (usize, &Measured),
+        vantage: WatchedVantage,
+        reading: Reading<'_>,
+    ) -> Result<MeasuredSummary, RunError> {
+        let contents = reading.contents(&self.transmissions)?;
+        let point = CapturePoint {
+            number,
+            device: topology.port(target.at.port).device,
+            is_egress: target.at.direction == Direction::Egress,
+            has_own_clock: target.clock == CaptureClock::Skewed,
+            tolerance_ps: i64::try_from(target.tolerance.as_ps()).unwrap_or(i64::MAX),
+            simulated_end_ps: self.end_ps,
+            measured_end_ps: contents.end_ps,
+        };
+        let found = self.transmissions.compare(point, &vantage.transmissions, contents.flows);
+        let packets = (vantage.sightings, contents.recorded, contents.without_key);
+        compare_vantage(topology, (number, target), packets, found, &mut self.ingress, &mut self.tables)
+    }
+
+    /// Writes what is left, and says of every capture what its TCP packets show; gives doubts about them.
+    pub(super) fn finish(
+        self,
+        tables: &dyn Tables,
+        measured: &mut [MeasuredSummary],
+    ) -> Result<Vec<String>, TableError> {
+        self.tables.finish(tables)?;
+        if self.transmissions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let vantages = self.transmissions.finish();
+        let name = |number: usize| measured[number].vantage.as_str();
+        write_transmissions(tables, &vantages, &name)?;
+        write_goodput(tables, &vantages, &name)?;
+        let mut doubts = Vec::new();
+        for VantageTransmissions { number, summary, .. } in vantages {
+            doubts.extend(transmission_doubts(&measured[number].vantage, &summary));
+            measured[number].tcp = Some(summary);
+        }
+        Ok(doubts)
+    }
+}
+
+/// Compares the packets of a vantage: those with match keys, and the transmissions that were `found` to be the same.
+fn compare_vantage(
     topology: &Topology,
     (number, target): (usize, &Measured),
-    sightings: Vec<Sighting>,
-    reading: Reading<'_>,
+    (sightings, recorded, without_key): (Vec<Sighting>, Recorded, u64),
+    found: AtVantage,
     measured_ingress: &mut MeasuredIngress,
     tables: &mut ComparisonTables,
 ) -> Result<MeasuredSummary, RunError> {
-    let (recorded, without_key) = reading.recorded()?;
     let (measurements, fragments) = recorded.finish(sightings.iter().map(|sighting| sighting.key));
-    let (mut matched, mut counts, loss, losses) = match_packets(sightings, measurements);
+    let (mut matched, mut counts, mut loss, mut losses) = match_packets(sightings, measurements);
     counts.fragments = fragments;
     let clock = (target.clock == CaptureClock::Skewed).then(|| put_right(&mut matched)).flatten();
     let device = topology.port(target.at.port).device;
@@ -90,23 +185,20 @@ pub(super) fn compare_vantage(
         let ingress = matched.iter().map(|packet| ((device, packet.sighting.pid), packet.measured_ps));
         measured_ingress.at_ps.extend(ingress);
     }
-    let measured_from = |packet: &Matched| match target.delay {
-        DelayScope::Hop if !packet.sighting.injected_here => {
+    counts.add(&found);
+    loss.add(&found.loss);
+    losses.extend(&found.losses);
+    losses.sort_by_key(|loss| loss.pid);
+    let reacting = add_transmissions(&mut matched, &found.same);
+    let measured_from = |packet: &Matched| match (reacting.get(&packet.sighting.pid), target.delay) {
+        (Some(ingress_ps), DelayScope::Hop) => *ingress_ps,
+        (Some(_), DelayScope::Path) => None,
+        (None, DelayScope::Hop) if !packet.sighting.injected_here => {
             measured_ingress.at_ps.get(&(device, packet.sighting.pid)).copied()
         }
-        _ => Some(packet.sighting.injected_ps),
+        (None, _) => Some(packet.sighting.injected_ps),
     };
-    // In order of sending, which that of packet ids is not where sources are numbered apart.
-    if !matched.is_sorted_by_key(|packet| packet.sighting.from_ps) {
-        matched.sort_unstable_by_key(|packet| (packet.sighting.from_ps, packet.sighting.pid));
-    }
-    let mut delays = Delays::default();
-    matched.retain(|packet| {
-        let Some(from) = measured_from(packet) else { return false };
-        delays.simulated.push(packet.simulated_ps - packet.sighting.from_ps);
-        delays.measured.push(packet.measured_ps - from);
-        true
-    });
+    let delays = take_delays(&mut matched, measured_from);
     let vantage = target.at.name(topology);
     let label = Label { number: number as u16, vantage: vantage.clone() };
     tables.matched.write(&label, &matched, &delays)?;
@@ -126,11 +218,6 @@ pub(super) fn compare_vantage(
     let over_time = windows.as_ref().map(Windows::summarize);
     tables.windows.extend(windows.map(|windows| (label.clone(), windows)));
     tables.flows.push((label, compare_groups(&delays, &fids, &fids)));
-    let groups: Vec<u32> = fids.iter().map(|fid| tables.entries.sources[*fid as usize]).collect();
-    let paths = compare_groups(&delays, &groups, &fids).into_iter().map(|(source, metrics)| {
-        let from = tables.entries.names.get(source as usize).cloned().unwrap_or_default();
-        PathComparison { from, to: vantage.clone(), metrics }
-    });
     Ok(MeasuredSummary {
         capture: target.capture.clone(),
         delay: target.delay,
@@ -140,11 +227,36 @@ pub(super) fn compare_vantage(
         without_ingress,
         reordered,
         over_time,
-        paths: paths.collect(),
+        paths: tables.entries.paths(&delays, &fids, &vantage),
         delays: compare_delays(&delays, &fids),
         loss,
         vantage,
+        tcp: None,
     })
+}
+
+/// Adds transmissions that are the same to the packets that are matched; gives by packet id when a measured ingress has them. Senders
+/// that react send at other times on either side: their packets have no other delay that can be compared.
+fn add_transmissions(matched: &mut Vec<Matched>, same: &[SameTransmission]) -> FxHashMap<u64, Option<i64>> {
+    matched.extend(same.iter().filter_map(SameTransmission::matched));
+    same.iter().map(|same| (same.sighting.pid, same.ingress_ps)).collect()
+}
+
+/// The delays of those whose measured delay has a beginning, which is `measured_from`; the others are taken out. They come in order of
+/// sending.
+fn take_delays(matched: &mut Vec<Matched>, measured_from: impl Fn(&Matched) -> Option<i64>) -> Delays {
+    // That of packet ids is another one where sources are numbered apart.
+    if !matched.is_sorted_by_key(|packet| packet.sighting.from_ps) {
+        matched.sort_unstable_by_key(|packet| (packet.sighting.from_ps, packet.sighting.pid));
+    }
+    let mut delays = Delays::default();
+    matched.retain(|packet| {
+        let Some(from) = measured_from(packet) else { return false };
+        delays.simulated.push(packet.simulated_ps - packet.sighting.from_ps);
+        delays.measured.push(packet.measured_ps - from);
+        true
+    });
+    delays
 }
 
 /// Takes away how the capture's clock runs against the run's, as the delays from injection to the vantage show it. The

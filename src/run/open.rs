@@ -5,13 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::comparison::{ComparisonTables, Entries, MeasuredIngress, Reading, compare_vantage};
+use super::comparison::{ComparisonTables, Comparisons, Entries, MeasuredIngress, Reading};
 use super::connections::{ConnectionSummary, summaries};
 use super::observer::{Records, RunObserver};
 use super::sources::Sources;
 use super::{MeasuredSummary, RunError, Stage, Summary};
 use crate::capture::{CaptureKeys, MatchFields, Options as CaptureOptions, Sorted};
-use crate::compare::{AcceptSummary, RttComparison, RttWatch, Watch, WatchedVantage, compare_rtts};
+use crate::compare::{
+    AcceptSummary, Connections, RttComparison, RttWatch, Transmissions, Watch, Watched, WatchedVantage,
+    compare_rtts,
+};
 use crate::engine::{
     Engine, EngineError, Finished, Observer, ObserverPlace, OnProgress, Outcome, Settings, Simulation,
     Workload,
@@ -21,7 +24,7 @@ use crate::scenario::{Direction, Scenario};
 use crate::statistics::Statistics;
 use crate::table::{Beside, Tables};
 use crate::topology::{DeviceId, Topology};
-use crate::units::Timestamp;
+use crate::units::{Time, Timestamp};
 
 /// A scenario with all its files open: what can be run.
 ///
@@ -30,7 +33,8 @@ use crate::units::Timestamp;
 pub struct OpenScenario {
     /// The network.
     pub topology: Arc<Topology>,
-    /// The absolute time at which the run starts: at the first packet of all replayed captures, or in 1970 without any.
+    /// The absolute time at which the run starts: at the first packet of all replayed captures. Without any, connections start at the
+    /// first TCP packet of the measured captures; all else starts in 1970.
     pub start: Timestamp,
     /// The sources and where their packets enter, and the hosts that have connections.
     pub workload: Workload,
@@ -42,6 +46,10 @@ pub struct OpenScenario {
     fields: MatchFields,
     /// The measured captures.
     captures: Vec<Sorted>,
+    /// The absolute time from which measured times count.
+    origin: Timestamp,
+    /// Whether a replayed capture gives the run its clock.
+    is_on_clock: bool,
     /// What is odd about the captures of round-trip times.
     remarks: Vec<String>,
     watch: Watch,
@@ -99,15 +107,22 @@ impl Scenario {
     pub fn open(&self, reading: &CaptureOptions) -> Result<OpenScenario, RunError> {
         let clock = Instant::now();
         let mut sources = Sources::open(self, reading)?;
-        let start = sources.start();
+        let has_connections = sources.has_connections();
         let watch = Watch::new(&self.topology, &self.measured)?;
         let open = |capture: &Path, keys: &CaptureKeys| Sorted::open(capture, &reading.with(keys));
-        let captures = self.measured.iter().map(|measured| open(&measured.capture, &measured.keys));
+        let captures = self.measured.iter().map(|measured| {
+            let capture = open(&measured.capture, &measured.keys);
+            capture.map(|capture| if has_connections { capture.with_segments() } else { capture })
+        });
         let mut captures = captures.collect::<Result<Vec<_>, _>>()?;
         let rtts = self.rtts.iter().map(|measured| open(&measured.capture, &measured.keys));
         let mut rtts = rtts.collect::<Result<Vec<_>, _>>()?;
         let fields = match_fields(&mut sources, captures.iter_mut().chain(&mut rtts).collect());
         captures.iter_mut().chain(&mut rtts).try_for_each(Sorted::check_start)?;
+        let recorded_start = sources.recorded_start();
+        let measured_start =
+            has_connections.then(|| captures.iter_mut().filter_map(first_of_tcp).min()).flatten();
+        let start = sources.start(self.start.or(measured_start).unwrap_or_default());
         let settings = self.settings(start);
         Ok(OpenScenario {
             topology: Arc::clone(&self.topology),
@@ -118,11 +133,28 @@ impl Scenario {
             reading: reading.clone(),
             fields,
             captures,
+            origin: recorded_start.or(measured_start).unwrap_or_default(),
+            is_on_clock: recorded_start.is_some(),
             remarks: rtts.iter().filter_map(Sorted::passing_twice).collect(),
             watch,
             clock,
         })
     }
+}
+
+/// The connections among the flows of a run.
+fn connections(flows: &FlowRecords) -> Connections {
+    let keys = flows.flows().iter().map(|flow| &flow.key);
+    let records = flows.connections().iter().map(Option::as_ref).chain(std::iter::repeat(None));
+    Connections::new(keys.zip(records))
+}
+
+/// When a capture has its first TCP packet.
+fn first_of_tcp(capture: &mut Sorted) -> Option<Timestamp> {
+    /// Packets that are looked at.
+    const SAMPLE: usize = 4_096;
+    let packets = capture.look_ahead(SAMPLE).filter(|observation| observation.frame.tcp_sequence.is_some());
+    packets.map(|observation| observation.timestamp).min()
 }
 
 /// What match keys cover: what every replayed and every measured capture holds.
@@ -186,7 +218,8 @@ impl OpenScenario {
         let mut names = self.scenario.entries();
         names.extend(hosts.iter().map(|host| self.topology.device(*host).name.clone()));
         let entries = Entries { sources: flows.sources(), names };
-        self.compare_vantages(watch, entries, tables, &mut progress, &mut comparison)?;
+        let ends = (self.scenario.until.is_some(), outcome.end);
+        self.compare_vantages((watch, ends), (entries, &flows), tables, &mut progress, &mut comparison)?;
         self.compare_rtts(rtts, &mut progress, &mut comparison)?;
         let Comparison { measured, rtts, warnings } = comparison;
         let accept = self.accept(&measured, &rtts);
@@ -232,24 +265,29 @@ impl OpenScenario {
         Ok((finished, records.finish()?))
     }
 
-    /// Compares with the captures of `[[measured]]`.
+    /// Compares with the captures of `[[measured]]`; `ends` say whether the run has an end of its own, and its last instant.
     fn compare_vantages(
         &mut self,
-        watch: Watch,
-        entries: Entries,
+        (watch, (has_end, end)): (Watch, (bool, Time)),
+        (entries, flows): (Entries, &FlowRecords),
         tables: &dyn Tables,
         progress: &mut dyn FnMut(Stage<'_>) -> ControlFlow<()>,
         comparison: &mut Comparison,
     ) -> Result<(), RunError> {
         let (topology, scenario) = (&*self.topology, &self.scenario);
-        let (fields, start) = (self.fields, self.start);
-        let mut comparison_tables = ComparisonTables::create(tables, entries)?;
-        let mut measured_ingress = MeasuredIngress::new(topology, &scenario.measured);
+        let (fields, start) = (self.fields, self.origin);
+        let Watched { vantages, segments } = watch.into_watched();
+        let mut comparisons = Comparisons {
+            tables: ComparisonTables::create(tables, entries)?,
+            ingress: MeasuredIngress::new(topology, &scenario.measured),
+            transmissions: Transmissions::new(connections(flows), segments, self.is_on_clock),
+            end_ps: if has_end { i64::try_from(end.as_ps()).unwrap_or(i64::MAX) } else { i64::MAX },
+        };
         let mut measured = Vec::new();
         let captures = std::mem::take(&mut self.captures);
         // Those at an ingress first: they say when packets reached the device of a vantage at its egress.
         let mut order: Vec<(usize, (WatchedVantage, Sorted))> =
-            watch.into_vantages().into_iter().zip(captures).enumerate().collect();
+            vantages.into_iter().zip(captures).enumerate().collect();
         order.sort_by_key(|(index, _)| scenario.measured[*index].at.direction == Direction::Egress);
         for (index, (vantage, mut capture)) in order {
             let target = &scenario.measured[index];
@@ -257,21 +295,17 @@ impl OpenScenario {
                 return Err(EngineError::Interrupted.into());
             }
             let expected = vantage.expected;
-            let summary = compare_vantage(
-                topology,
-                (index, target),
-                vantage.sightings,
-                Reading { capture: &mut capture, fields, start },
-                &mut measured_ingress,
-                &mut comparison_tables,
-            )?;
+            let of_connections = target.is_entry;
+            let reading = Reading { capture: &mut capture, fields, start, of_connections };
+            let summary = comparisons.vantage(topology, (index, target), vantage, reading)?;
             comparison.warnings.extend(capture.remarks());
             comparison.warnings.extend(summary.doubts(expected));
             measured.push((index, summary));
         }
-        comparison_tables.finish(tables)?;
         measured.sort_by_key(|(index, _)| *index);
         comparison.measured.extend(measured.into_iter().map(|(_, summary)| summary));
+        let warnings = comparisons.finish(tables, &mut comparison.measured)?;
+        comparison.warnings.extend(warnings);
         Ok(())
     }
 

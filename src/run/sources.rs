@@ -94,12 +94,21 @@ impl Sources {
         })
     }
 
-    /// When the run starts: at the first packet of all recordings, or in 1970 without any. Sets it for all of them.
-    pub(crate) fn start(&mut self) -> Timestamp {
-        let start = self.recordings().filter_map(|recording| recording.recorded_start()).min();
-        let start = start.unwrap_or_default();
+    /// The first packet of all recordings; none without any.
+    pub(crate) fn recorded_start(&mut self) -> Option<Timestamp> {
+        self.recordings().filter_map(|recording| recording.recorded_start()).min()
+    }
+
+    /// When the run starts: at the first packet of all recordings, or at `otherwise` without any. Sets it for all of them.
+    pub(crate) fn start(&mut self, otherwise: Timestamp) -> Timestamp {
+        let start = self.recorded_start().unwrap_or(otherwise);
         self.recordings().for_each(|recording| recording.start_at(start));
         start
+    }
+
+    /// Whether there are connections.
+    pub(crate) fn has_connections(&self) -> bool {
+        !self.entries.is_empty()
     }
 
     /// The sources and where their packets enter; the hosts that have connections, of a run that starts at `start`.

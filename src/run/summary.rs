@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::connections::ConnectionSummary;
 use crate::compare::{
     AcceptSummary, ByOrigin, ClockSummary, Confusion, DelayComparison, MatchCounts, OverTime, PathComparison,
-    RttComparison,
+    RttComparison, TransmissionComparison,
 };
 use crate::engine::PacketCounts;
 use crate::record::{DropCount, MarkCount};
@@ -85,6 +85,9 @@ pub struct MeasuredSummary {
     pub paths: Vec<PathComparison>,
     /// Lost in the simulation against lost in reality.
     pub loss: Confusion,
+    /// The packets of simulated connections, transmission by transmission; none without connections.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tcp: Option<TransmissionComparison>,
 }
 
 impl MeasuredSummary {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, de};
 use super::reader::Reader;
 use super::{
     Accept, CaptureClock, DelayScope, Direction, Engine, Measured, ObserverSpec, RecordFile, RttFile,
-    Scenario, Traffic,
+    Scenario, TOLERANCE, Traffic,
 };
 use crate::capture::{CaptureDirection, CaptureKeys, InterfaceName};
 use crate::config::{ConfigError, Document, Registry, Spanned};
@@ -84,6 +84,9 @@ pub struct MeasuredFile {
     /// the delays and taken away; the least delay is then taken to be the simulated one.
     #[serde(default)]
     pub clock: CaptureClock,
+    /// Of TCP connections that are simulated: the same packet may be so far away in time before the two sides count as diverged
+    /// (default: 100 us).
+    pub tolerance: Option<Span>,
     /// The bounds that this comparison must keep, instead of the scenario's.
     pub accept: Option<Accept>,
 }
@@ -211,6 +214,7 @@ impl Scenario {
             topology,
             seed,
             engine: file.engine,
+            start: None,
             until,
             traffic,
             measured,
@@ -233,7 +237,9 @@ impl Reader<'_> {
         let (capture, at) = (self.capture(&spec.capture), self.vantage(&spec.at, topology));
         let is_replay =
             |source: &Traffic| matches!(source, Traffic::Replay { at: entry, .. } if Some(*entry) == at);
-        if traffic.iter().any(is_replay) {
+        let is_entry = traffic.iter().any(is_replay);
+        let has_connections = traffic.iter().any(|source| matches!(source, Traffic::Connections(_)));
+        if is_entry && !has_connections {
             let message = "this would compare the replay with itself: it is where the replay enters";
             let help = "compare at a vantage that its packets reach later";
             self.wrong(spec.at.port.span(), message, Some(help.to_owned()));
@@ -251,6 +257,7 @@ impl Reader<'_> {
             direction: spec.direction,
             reorder_window: spec.reorder_window,
         };
-        Some(Measured { capture: capture?, keys, at: at?, delay, clock: spec.clock, accept })
+        let (clock, tolerance) = (spec.clock, spec.tolerance.unwrap_or(TOLERANCE));
+        Some(Measured { capture: capture?, keys, at: at?, is_entry, delay, clock, tolerance, accept })
     }
 }

@@ -8,7 +8,7 @@ use taunet::capture::{CaptureKeys, Options as CaptureOptions};
 use taunet::compare::{RunsError, compare_runs};
 use taunet::config::Registry;
 use taunet::run::{AgainError, Against, RunOptions, Summary, compare_run, run};
-use taunet::scenario::{Accept, CaptureClock, DelayScope, Scenario};
+use taunet::scenario::{Accept, CaptureClock, DelayScope, Scenario, TOLERANCE};
 use taunet::table::Format;
 
 fn simulate(scenario: &str, overrides: &[&str], out: PathBuf) -> Summary {
@@ -41,6 +41,7 @@ fn against(
         delay,
         accept: Accept { w1_normalized: Some(1e-9), ..Accept::default() },
         clock: CaptureClock::default(),
+        tolerance: TOLERANCE,
         options: CaptureOptions::default(),
         registry: &Registry::default(),
     };

@@ -54,6 +54,7 @@ mod tcp_lab;
 mod theory;
 mod traffic;
 mod training;
+mod transmissions;
 mod transport;
 mod tunnels;
 mod topologies;

@@ -7,7 +7,7 @@ use crate::cli::run::{judged, print_kept, print_measured};
 use crate::cli::{CliError, Global, Output};
 use crate::engine::EngineError;
 use crate::run::{AgainError, Against, RunError, compare_run};
-use crate::scenario::{DelayScope, VantageText};
+use crate::scenario::{DelayScope, TOLERANCE, VantageText};
 
 pub(super) fn compare(
     arguments: &Compare,
@@ -23,6 +23,7 @@ pub(super) fn compare(
         delay: if arguments.hop { DelayScope::Hop } else { DelayScope::Path },
         accept: arguments.bounds()?,
         clock: arguments.clock,
+        tolerance: arguments.tolerance.unwrap_or(TOLERANCE),
         options: options.capture,
         registry: &global.registry,
     };
@@ -40,7 +41,8 @@ pub(super) fn compare(
     } else if global.quiet {
         Ok(())
     } else {
-        print_measured(&found.measured, output).and_then(|()| print_kept("--accept", &found.accept, output))
+        print_measured(&found.measured, true, output)
+            .and_then(|()| print_kept("--accept", &found.accept, output))
     };
     judged("--accept", &found.accept, printed)
 }

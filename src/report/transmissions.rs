@@ -1,0 +1,129 @@
+//! The TCP packets at a vantage, on the page of a run.
+
+use maud::{Markup, html};
+
+use super::page::{header, number, rows, text};
+use super::rows::{Cell, Table};
+use super::text::{bits_per_second, count, seconds};
+use crate::compare::{
+    Difference, DivergedSide, Divergence, FlowTransmissions, ShownTransmission, TransmissionComparison,
+};
+
+/// What is said of the TCP packets at a vantage.
+pub(super) fn transmissions(tcp: &TransmissionComparison) -> Markup {
+    let connections = &tcp.connections;
+    html! {
+        h3 { "TCP, transmission by transmission" }
+        p {
+            (count(tcp.matched)) " transmissions matched, " (count(tcp.only_simulated)) " only simulated, "
+            (count(tcp.only_measured)) " only measured. Connections: " (count(connections.by_ports))
+            " found by addresses and ports, " (count(connections.by_order))
+            " by addresses and order of start, " (count(connections.only_simulated)) " only simulated, "
+            (count(connections.only_measured)) " only measured."
+        }
+        (flows(tcp))
+        @match &tcp.first_divergence {
+            None => p class="kept" { "No divergence, with a tolerance of " (seconds(tcp.tolerance_s)) "." },
+            Some(divergence) => (first(divergence, tcp.tolerance_s)),
+        }
+    }
+}
+
+fn flows(tcp: &TransmissionComparison) -> Markup {
+    const MOST: usize = 1_000;
+    let columns = vec![
+        ("flow", "As it is simulated"),
+        ("matched", "Transmissions on both sides"),
+        ("only simulated", "Transmissions in the simulation alone"),
+        ("only measured", "Transmissions in the capture alone"),
+        (
+            "goodput simulated",
+            "New bytes of payload over the time of the flow; acknowledged ones where it has no payload",
+        ),
+        ("goodput measured", "The same, measured"),
+        ("sent again simulated", "Segments that start below what has passed already"),
+        ("sent again measured", "The same, measured"),
+        ("dropped simulated", "Lost since the ingress of the device"),
+        ("dropped measured", "The same, measured"),
+        ("diverges at", "The first transmission that is not the same"),
+    ];
+    let number = |value: u64| Cell::number(Some(value as f64), |value| count(value as u64));
+    let maybe =
+        |value: Option<u64>| Cell::number(value.map(|value| value as f64), |value| count(value as u64));
+    let row = |flow: &FlowTransmissions| {
+        let FlowTransmissions { simulated, measured, .. } = flow;
+        vec![
+            Cell::text(flow.flow.clone()),
+            number(flow.matched),
+            number(flow.only_simulated),
+            number(flow.only_measured),
+            Cell::number(simulated.goodput_bps, bits_per_second),
+            Cell::number(measured.goodput_bps, bits_per_second),
+            number(simulated.retransmissions),
+            number(measured.retransmissions),
+            maybe(simulated.drops),
+            maybe(measured.drops),
+            Cell::number(flow.diverges_at_s, |at| format!("{at:.9} s")),
+        ]
+    };
+    let shown = tcp.flows.iter().take(MOST).map(row).collect();
+    rows("Flows of TCP", &Table { columns, total: tcp.flows.len(), rows: shown })
+}
+
+fn first(divergence: &Divergence, tolerance_s: f64) -> Markup {
+    let how = match divergence.difference {
+        Difference::Another => "another transmission comes in its place".to_owned(),
+        Difference::Time => format!("the same transmission is more than {} apart", seconds(tolerance_s)),
+        Difference::OnlySimulated => "nothing is measured in its place".to_owned(),
+        Difference::OnlyMeasured => "nothing is simulated in its place".to_owned(),
+    };
+    let at = format!("{:.9} s", divergence.at_s);
+    html! {
+        h3 { "First divergence" }
+        p { "At " (at) ", flow " (divergence.fid) ", " (text(&divergence.flow)) ": " (how) "." }
+        div class="columns" {
+            (side("simulated", &divergence.simulated))
+            (side("measured", &divergence.measured))
+        }
+    }
+}
+
+fn side(name: &str, side: &DivergedSide) -> Markup {
+    let sender = &side.sender;
+    let known = |value: Option<i64>| value.map_or("unknown".to_owned(), |value| value.to_string());
+    html! {
+        div {
+            h4 { (name) }
+            p {
+                "Sent up to " (known(sender.highest)) ", acknowledged up to " (known(sender.acknowledged))
+                ", in flight " (known(sender.in_flight)) " B."
+            }
+            div class="scroll" {
+                table {
+                    (header(&["time", "range", "n", "ack", "window", "SACK"], 0))
+                    tbody {
+                        @for transmission in &side.around {
+                            @if Some(transmission) == side.transmission.as_ref() {
+                                tr class="diverged" { (cells(transmission)) }
+                            } @else {
+                                tr { (cells(transmission)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn cells(transmission: &ShownTransmission) -> Markup {
+    let ShownTransmission { at_s, start, end, nth, acknowledgement, window, sack } = transmission;
+    let range = if end > start { format!("{start}-{end}") } else { String::new() };
+    let blocks: Vec<String> = sack.iter().flatten().map(|(start, end)| format!("{start}-{end}")).collect();
+    html! {
+        (number(&format!("{at_s:.9} s"))) (number(&range)) (number(&nth.to_string()))
+        (number(&acknowledgement.map_or(String::new(), |number| number.to_string())))
+        (number(&window.map_or(String::new(), |window| window.to_string())))
+        (number(&blocks.join(" ")))
+    }
+}
