@@ -12,7 +12,7 @@ pub struct Reader;
 
 impl Application for Reader {
     fn run(&mut self, connection: &mut Process<'_, '_>) -> Option<Time> {
-        while connection.read() > 0 {}
+        while connection.read(u64::MAX) > 0 {}
         if connection.is_at_end() {
             connection.close();
         }

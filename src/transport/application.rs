@@ -47,9 +47,9 @@ impl Process<'_, '_> {
         self.socket.write(bytes, self.context)
     }
 
-    /// Reads what is there, up to 64 KiB, and gives how many bytes; 0 where there is nothing.
-    pub fn read(&mut self) -> u64 {
-        self.socket.read(self.context)
+    /// Reads what is there, at most `bytes` bytes and 64 KiB, and gives how many; 0 where there is nothing.
+    pub fn read(&mut self, bytes: u64) -> u64 {
+        self.socket.read(bytes, self.context)
     }
 
     /// Whether the peer has closed its direction, and all of it is read.

@@ -190,7 +190,7 @@ impl Application for Counter {
     fn run(&mut self, connection: &mut Process<'_, '_>) -> Option<Time> {
         let mut all = self.all.lock().unwrap();
         loop {
-            match connection.read() {
+            match connection.read(u64::MAX) {
                 0 => break,
                 bytes => all[self.place].bytes += bytes,
             }

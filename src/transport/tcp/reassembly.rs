@@ -35,9 +35,14 @@ impl Buffer {
         Buffer { start, end, memory: (end - start) as u32 + OVERHEAD, pieces, is_last }
     }
 
+    /// Behind its last sequence number: the end of the stream has one as well.
+    fn past_end(&self) -> u64 {
+        self.end + u64::from(self.is_last)
+    }
+
     /// Takes the pieces of a buffer that follows; its head is freed.
     fn join(&mut self, next: &Buffer) -> bool {
-        let joins = self.end == next.start && self.pieces + next.pieces <= MOST_PIECES;
+        let joins = self.past_end() == next.start && self.pieces + next.pieces <= MOST_PIECES;
         if joins {
             self.end = next.end;
             self.memory += next.memory - OVERHEAD;
@@ -130,7 +135,7 @@ impl Reassembly {
     pub fn advance(&mut self) -> bool {
         let known = self.next;
         while let Some(buffer) = self.early.pop_front_if(|buffer| buffer.start <= self.next) {
-            let end = buffer.end + u64::from(buffer.is_last);
+            let end = buffer.past_end();
             if buffer.start < known {
                 self.extend_duplicate(Block { start: buffer.start, end: known.min(end) });
             }
@@ -173,6 +178,7 @@ impl Reassembly {
     /// Linux `net/ipv4/tcp_input.c`, `tcp_data_queue_ofo`.
     pub fn insert(&mut self, start: u64, end: u64, pieces: u8, is_last: bool) -> Early {
         let buffer = Buffer::new(start, end, pieces, is_last);
+        let past_end = buffer.past_end();
         let mut place = self.early.partition_point(|other| other.start <= start);
         if let Some(before) = place.checked_sub(1) {
             let other = &mut self.early[before];
@@ -182,15 +188,16 @@ impl Reassembly {
                 return Early::Joined;
             }
             let other = *other;
-            if start < other.end {
-                if end <= other.end {
-                    self.set_duplicate(Block { start, end: end + u64::from(is_last) });
+            if start < other.past_end() {
+                if past_end <= other.past_end() {
+                    self.set_duplicate(Block { start, end: past_end });
                     return Early::Duplicate;
                 }
+                let known = Block { start: other.start, end: other.past_end() };
                 if start > other.start {
-                    self.set_duplicate(Block { start, end: other.end });
+                    self.set_duplicate(Block { start, ..known });
                 } else {
-                    self.extend_duplicate(Block { start: other.start, end: other.end });
+                    self.extend_duplicate(known);
                     self.memory -= other.memory;
                     self.early.remove(before);
                     place = before;
@@ -198,9 +205,9 @@ impl Reassembly {
             }
         }
         // What it covers of the buffers behind it arrived twice.
-        while let Some(other) = self.early.get(place).copied().filter(|other| other.start < end) {
-            self.extend_duplicate(Block { start: other.start, end: other.end.min(end) });
-            if end < other.end {
+        while let Some(other) = self.early.get(place).copied().filter(|other| other.start < past_end) {
+            self.extend_duplicate(Block { start: other.start, end: other.past_end().min(past_end) });
+            if past_end < other.past_end() {
                 break;
             }
             self.memory -= other.memory;
@@ -290,4 +297,17 @@ fn extend(known: &mut Block, block: Block) -> bool {
         known.end = known.end.max(block.end);
     }
     touches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fin_that_arrives_twice_behind_a_hole_is_reported() {
+        let mut reassembly = Reassembly::new(1);
+        assert_eq!(reassembly.insert(11, 11, 1, true), Early::Stored);
+        assert_eq!(reassembly.insert(11, 11, 1, true), Early::Duplicate);
+        assert_eq!(reassembly.duplicate, Some(Block { start: 11, end: 12 }));
+    }
 }

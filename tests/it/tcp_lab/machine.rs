@@ -254,11 +254,15 @@ impl Discipline for Watched {
     }
 }
 
-/// The recorded `netem`: a constant delay. The link behind it takes as long as the device is late, so that no loop is without delay.
+/// The recorded `netem`: a delay, which may change. The link behind it takes as long as the timer is late, so that no loop is without
+/// delay.
 struct Netem {
     delay: Span,
+    /// From when on it is another.
+    changes: VecDeque<(Time, Span)>,
     timer: Timer,
-    queue: VecDeque<Tau>,
+    /// By the instants at which they are due.
+    queue: VecDeque<(Time, Tau)>,
     backlog: Backlog,
 }
 
@@ -271,8 +275,8 @@ const LATENESS: Span = Span::from_ns(LATE);
 
 impl Netem {
     fn arm(&mut self, now: Time) {
-        if let Some(first) = self.queue.front() {
-            self.timer.set(now, first.timestamp + self.delay);
+        if let Some((due, _)) = self.queue.front() {
+            self.timer.set(now, *due);
             self.timer.runs = None;
         }
     }
@@ -280,15 +284,20 @@ impl Netem {
 
 impl Discipline for Netem {
     fn enqueue(&mut self, tau: Tau, _flows: &Flows, _losses: &mut Vec<Loss>) {
+        while let Some((_, delay)) = self.changes.pop_front_if(|(since, _)| *since <= tau.timestamp) {
+            self.delay = delay;
+        }
         self.backlog.add(tau.packet.length);
-        self.queue.push_back(tau);
-        if self.queue.len() == 1 {
+        let due = tau.timestamp + self.delay;
+        let place = self.queue.partition_point(|(other, _)| *other <= due);
+        self.queue.insert(place, (due, tau));
+        if place == 0 {
             self.arm(tau.timestamp);
         }
     }
 
     fn next(&mut self, now: Time, _losses: &mut Vec<Loss>) -> Next {
-        let Some(first) = self.queue.front() else { return Next::Nothing };
+        let Some((_, first)) = self.queue.front() else { return Next::Nothing };
         match self.timer.fires(now + LATENESS) {
             None => Next::Ready(first.packet.length),
             Some(at) => Next::Throttled(at - LATENESS),
@@ -299,11 +308,10 @@ impl Discipline for Netem {
         if self.timer.fires(now + LATENESS).is_some() {
             return None;
         }
-        let tau = self.queue.pop_front()?;
+        let (_, tau) = self.queue.pop_front()?;
         self.backlog.remove(tau.packet.length);
         // What is due with it goes with it.
-        let next = self.queue.front().map(|next| next.timestamp + self.delay);
-        if next.is_some_and(|next| next > now + LATENESS) {
+        if self.queue.front().is_some_and(|(next, _)| *next > now + LATENESS) {
             self.arm(now + LATENESS);
         }
         Some(tau)
@@ -314,7 +322,7 @@ impl Discipline for Netem {
     }
 
     fn waiting(&self, waiting: &mut Vec<Tau>) {
-        waiting.extend(&self.queue);
+        waiting.extend(self.queue.iter().map(|(_, tau)| tau));
     }
 }
 
@@ -360,12 +368,15 @@ impl Discipline for Softirq {
     }
 }
 
-/// The kinds `lab-netem` and `lab-watched`, whose timers interrupt this processor; the latter is the discipline `inner`.
-pub fn registry(processor: &Processor, inner: PtmSpec) -> Registry {
+/// The kinds `lab-softirq`, `lab-netem` and `lab-watched`, whose timers interrupt this processor; the last is the discipline `inner`. `changes` says from when on netem
+/// has another delay.
+pub fn registry(processor: &Processor, inner: PtmSpec, changes: &[(Time, Span)]) -> Registry {
+    let changes = changes.to_vec();
     let mut registry = Registry::default();
     let machine = Arc::clone(&processor.0);
     registry.discipline("lab-netem", move |spec: &NetemSpec, _place: &Place<'_>| Netem {
         delay: spec.delay,
+        changes: changes.clone().into(),
         timer: Timer::new(&machine, false),
         queue: VecDeque::new(),
         backlog: Backlog::default(),

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
 
+use serde_json::Value;
 use taunet::transport::congestion::Algorithm;
+use taunet::units::{Span, Time};
 
 /// When the recorded guests booted: instants count from there.
 pub const BOOT_NS: i64 = 1_767_225_600_000_000_000;
@@ -38,9 +40,79 @@ pub struct RecordedFlow {
     pub done: Option<i64>,
 }
 
+/// What drops, holds or delays packets on a way besides the queue. SYNs are counted apart where they are dropped.
+#[derive(Debug, Clone, Default)]
+pub struct Way {
+    /// All but every n-th SYN, or answer to one, is dropped; 0: none.
+    pub syn: u64,
+    /// Every n-th other packet is; 0: none.
+    pub drop: u64,
+    /// Every n-th packet that is left is held for that long.
+    pub hold: Option<(u64, Span)>,
+    /// Meanwhile all are dropped.
+    pub silent: Vec<(Time, Time)>,
+    /// From when on the delay is another.
+    pub delay: Vec<(Time, Span)>,
+}
+
+impl Way {
+    fn read(meta: &Value, key: &str) -> Way {
+        let way = &meta["config"][key];
+        let pairs = |key: &str| -> Vec<(f64, f64)> {
+            let pairs = way[key].as_array().into_iter().flatten();
+            pairs.map(|pair| (pair[0].as_f64().unwrap(), pair[1].as_f64().unwrap())).collect()
+        };
+        // A change takes effect between two instants.
+        let changes: Vec<&Value> = meta["changes"].as_array().into_iter().flatten().collect();
+        let changed = |planned: f64| {
+            let change = changes.iter().find(|change| change[0].as_f64() == Some(planned)).unwrap();
+            time((change[1].as_i64().unwrap() + change[2].as_i64().unwrap()) / 2 - BOOT_NS)
+        };
+        Way {
+            syn: way["syn"].as_u64().unwrap_or(0),
+            drop: way["drop"].as_u64().unwrap_or(0),
+            hold: way["hold"][0].as_u64().map(|every| (every, milliseconds(&way["hold"][1]))),
+            silent: pairs("silent").iter().map(|(since, until)| (changed(*since), changed(*until))).collect(),
+            delay: pairs("delay")
+                .iter()
+                .map(|(since, ms)| (changed(*since), milliseconds(&(*ms).into())))
+                .collect(),
+        }
+    }
+
+    /// Whether it drops and holds nothing.
+    pub fn is_plain(&self) -> bool {
+        self.syn == 0 && self.drop == 0 && self.hold.is_none() && self.silent.is_empty()
+    }
+}
+
+/// From when on the server reads how many bytes at a time, and how often; without a gap it reads all at once.
+#[derive(Debug, Clone)]
+pub struct Reads {
+    pub since: Time,
+    pub bytes: u64,
+    pub gap: Span,
+}
+
+fn milliseconds(value: &Value) -> Span {
+    Span::from_ns((value.as_f64().unwrap() * 1e6) as u64)
+}
+
+/// An instant, by its ns since the boot.
+pub fn time(ns: i64) -> Time {
+    Time::from_ps(ns as u64 * 1_000)
+}
+
 pub struct Case {
     pub name: String,
     pub commands: String,
+    /// Of all links, in bytes.
+    pub mtu: u32,
+    pub data_way: Way,
+    pub acks_way: Way,
+    /// What the flow writes when, where not all at once.
+    pub writes: Vec<(Time, u64)>,
+    pub reads: Vec<Reads>,
     /// Of each source, in ns.
     pub delays: Vec<u64>,
     /// When flows without a length end, in ns.
@@ -156,10 +228,14 @@ fn packets(path: &Path) -> Vec<Packet> {
 }
 
 impl Case {
+    /// Bytes of payload in a segment beside timestamps.
+    pub fn mss(&self) -> u32 {
+        self.mtu - 52
+    }
+
     pub fn read(folder: &Path, name: &str) -> Case {
         let folder = folder.join(name);
-        let meta: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(folder.join("meta.json")).unwrap()).unwrap();
+        let meta: Value = serde_json::from_slice(&std::fs::read(folder.join("meta.json")).unwrap()).unwrap();
         let config = &meta["config"];
         let commands: Vec<String> = config["tc"]
             .as_array()
@@ -173,11 +249,24 @@ impl Case {
             .iter()
             .map(|rtt| (rtt.as_f64().unwrap() * 1e6) as u64)
             .collect();
-        let stop =
-            meta["start_ns"].as_i64().unwrap() - BOOT_NS + (config["dur"].as_f64().unwrap() * 1e9) as i64;
+        let start = meta["start_ns"].as_i64().unwrap() - BOOT_NS;
+        let stop = start + (config["dur"].as_f64().unwrap() * 1e9) as i64;
+        let rows = |key: &str| config[key].as_array().into_iter().flatten();
+        let after = |seconds: &Value| time(start + (seconds.as_f64().unwrap() * 1e9).round() as i64);
         let mut case = Case {
             name: name.to_owned(),
             commands: commands.join("\n").replace("DEV", "dev eth0"),
+            mtu: config["mtu"].as_u64().unwrap_or(1_500) as u32,
+            data_way: Way::read(&meta, "data"),
+            acks_way: Way::read(&meta, "acks"),
+            writes: rows("write").map(|row| (after(&row[0]), row[1].as_u64().unwrap())).collect(),
+            reads: rows("read")
+                .map(|row| Reads {
+                    since: after(&row[0]),
+                    bytes: row[1].as_u64().unwrap(),
+                    gap: milliseconds(&(row[2].as_f64().unwrap() * 1e3).into()),
+                })
+                .collect(),
             delays,
             stop,
             flows: Vec::new(),

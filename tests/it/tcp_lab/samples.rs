@@ -1,5 +1,6 @@
 //! The state of a sender over time, beside what `TCP_INFO` said in the recording.
 
+use super::recording::BOOT_NS;
 use super::*;
 
 /// A line of `samples_s1.csv`.

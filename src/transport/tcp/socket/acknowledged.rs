@@ -137,6 +137,7 @@ impl Socket {
             }
         }
         self.unacknowledged = ack;
+        self.retransmission.unanswered = 0;
         if !segment.sack.as_slice().is_empty() {
             self.report(segment, &mut acknowledged);
         }

@@ -3,6 +3,7 @@
 use super::output::outgoing;
 use super::{Context, LateAnswer, Phase, Socket};
 use crate::transport::clock::HostTime;
+use crate::transport::congestion::INFINITE;
 use crate::transport::segment::{Block, Flags, Outgoing, Segment};
 use crate::transport::tcp::acks::Duplicate;
 use crate::transport::tcp::reassembly::{Early, OVERHEAD};
@@ -24,7 +25,13 @@ const EXPECTED_BLOCKS: usize = 2;
 
 impl Socket {
     /// A segment has arrived.
+    ///
+    /// An exact timer that is due at this instant fires first: in Linux its interrupt comes before the packet has made its way.
     pub fn receive(&mut self, segment: &Segment, context: &mut Context<'_>) {
+        if context.clock.read(self.compressed.at()) <= context.now {
+            self.compressed.cancel();
+            self.compressed_timer(context);
+        }
         self.clock = context.now;
         let is_first = self.phase == Phase::SynReceived;
         match self.phase {
@@ -85,6 +92,8 @@ impl Socket {
         if self.syn_retransmissions > 1 && segment.echo != self.begun.ticks() {
             self.congestion.size = 1;
         }
+        // What a lost SYN did to the threshold is forgotten (tcp_init_metrics).
+        self.congestion.threshold = INFINITE;
         self.delivered = 1;
         self.last_sent = context.now.ticks();
         self.usage.stamp = context.now.ticks();

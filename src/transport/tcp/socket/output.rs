@@ -209,10 +209,12 @@ impl Socket {
         let buffer = self.buffers[id];
         let room = self.window_end() - buffer.seq;
         self.pushed = self.pushed.max(buffer.end);
+        // Both parts are pushed.
+        self.buffers[id].push = true;
         if room < buffer.end - buffer.seq || buffer.length() > self.mss() {
             self.buffers.split_unsent(room.min(self.mss()));
+            self.buffers[id].push = true;
         }
-        self.buffers[id].push = true;
         self.transmit(id, context);
         self.account_sent(id, context);
     }

@@ -148,15 +148,16 @@ impl Socket {
         self.reassembly.finished && !self.reassembly.readable()
     }
 
-    /// Reads what is there, at most 64 KiB, and gives how many bytes.
+    /// Reads what is there, at most `bytes` bytes and 64 KiB, and gives how many.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp.c`, `tcp_recvmsg_locked`.
-    pub fn read(&mut self, context: &mut Context<'_>) -> u64 {
-        let mut copied = 0;
-        while copied < READ {
-            let Some((bytes, is_used_up)) = self.reassembly.read_first(READ - copied) else { break };
+    pub fn read(&mut self, bytes: u64, context: &mut Context<'_>) -> u64 {
+        let (most, mut copied) = (bytes.min(READ), 0);
+        while copied < most {
+            let Some((bytes, is_used_up)) = self.reassembly.read_first(most - copied) else { break };
             copied += bytes;
+            self.clock = context.now;
             self.receive_window.adjust(self.reassembly.read, context.now.us(), self.receiver.smoothed);
             if is_used_up {
                 self.reassembly.free_first();

@@ -29,6 +29,8 @@ pub(super) struct Retransmission {
     pub timer: Timer,
     /// Window probes sent without an answer that opens it.
     window_probes: u32,
+    /// Window probes sent without any answer.
+    pub unanswered: u32,
 }
 
 /// What is added to a loss probe's and a reordering timeout's delay, in us (`TCP_TIMEOUT_MIN`).
@@ -37,7 +39,8 @@ const LEAST_TIMEOUT: u64 = 2_000;
 const DELAYED_ACK: u64 = 200_000;
 /// The least delay of a window probe, in ticks (`TCP_RTO_MIN`).
 const LEAST_WINDOW_PROBE: u64 = 200;
-/// The most that a window probe's delay doubles (`tcp_retries2`).
+/// The most that a window probe's delay doubles, and the probes without any answer after which a connection is given up
+/// (`tcp_retries2`).
 const MOST_DOUBLINGS: u32 = 15;
 
 /// Ticks after the first retransmission at which a connection is given up: 15 timeouts from 200 ms on, each twice as long as the one
@@ -261,7 +264,7 @@ impl Socket {
         if self.buffers.out > 0 {
             return;
         }
-        if self.retransmission.window_probes >= MOST_DOUBLINGS {
+        if self.retransmission.unanswered >= MOST_DOUBLINGS {
             return self.give_up();
         }
         if self.buffers[first].seq < self.window_end() {
@@ -274,6 +277,7 @@ impl Socket {
             return;
         }
         self.retransmission.window_probes += 1;
+        self.retransmission.unanswered += 1;
         let delay = self.window_probe_delay();
         self.set_timer(Pending::Window, delay, context);
     }
