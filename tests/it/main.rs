@@ -51,6 +51,7 @@ mod schemas;
 mod simulate;
 mod statistics;
 mod tcp_lab;
+mod tcp_recordings;
 mod theory;
 mod traffic;
 mod training;
