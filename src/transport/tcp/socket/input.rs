@@ -28,7 +28,7 @@ impl Socket {
     ///
     /// An exact timer that is due at this instant fires first: in Linux its interrupt comes before the packet has made its way.
     pub fn receive(&mut self, segment: &Segment, context: &mut Context<'_>) {
-        if context.clock.read(self.compressed.at()) <= context.now {
+        if self.compressed.is_set() && context.clock.read(self.compressed.at()) <= context.now {
             self.compressed.cancel();
             self.compressed_timer(context);
         }

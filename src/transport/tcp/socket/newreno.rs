@@ -139,6 +139,7 @@ impl Socket {
         self.set_window(window);
         self.window_updated_at = segment.seq;
         self.unacknowledged = segment.ack;
+        self.retransmission.unanswered = 0;
         if bytes > 0 {
             self.release_newreno(context);
             self.with_newreno(|newreno, socket| socket.advance_newreno(newreno, bytes, context));
