@@ -38,7 +38,8 @@ pub use runs::{RunsComparison, RunsError, compare_runs};
 pub use transmissions::{
     AtVantage, CapturePoint, ConnectionCounts, Connections, Difference, DivergedSide, Divergence, FlowAt,
     FlowSide, FlowTransmissions, Goodput, GoodputRow, MeasuredFlows, PairedBy, SameTransmission, SenderState,
-    ShownTransmission, Transmission, TransmissionComparison, Transmissions, VantageTransmissions,
+    Senders, ShownTransmission, Transmission, TransmissionComparison, Transmissions, TransportAround,
+    TransportState, VantageTransmissions,
 };
 pub use variation::{Ipdv, Pdv, Predecessors, reordered};
 pub use watch::{PacketOrigin, Watch, WatchError, Watched, WatchedVantage};

@@ -4,7 +4,7 @@ use super::text::{count, counted, seconds};
 use super::{CliError, Output};
 use crate::compare::{
     Difference, DivergedSide, Divergence, FlowSide, FlowTransmissions, SenderState, ShownTransmission,
-    TransmissionComparison,
+    TransmissionComparison, TransportState,
 };
 use crate::report::bits_per_second;
 
@@ -108,6 +108,12 @@ fn print_around(divergence: &Divergence, output: &mut Output) -> Result<(), CliE
 
 fn print_side(name: &str, side: &DivergedSide, output: &mut Output) -> Result<(), CliError> {
     output.line(format_args!("    {name}: {}", state(&side.sender)))?;
+    if let Some(around) = &side.transport {
+        let before = format!("before {:.9} s", around.at_s);
+        for (when, known) in [(before.as_str(), &around.before), ("after it", &around.after)] {
+            output.line(format_args!("      sender {when:<18} {}", transport(known.as_ref())))?;
+        }
+    }
     for transmission in &side.around {
         let mark = if Some(transmission) == side.transmission.as_ref() { ">" } else { " " };
         output.line(format_args!("    {mark} {}", line(transmission)))?;
@@ -122,6 +128,21 @@ fn state(sender: &SenderState) -> String {
         number(sender.highest),
         number(sender.acknowledged),
         sender.in_flight.map_or("unknown".to_owned(), |bytes| format!("{bytes} B"))
+    )
+}
+
+/// `open, cwnd 20, ssthresh 10, in flight 20, srtt 40.123 ms, rto 244.000 ms`.
+fn transport(known: Option<&TransportState>) -> String {
+    let Some(known) = known else { return "has nothing to send".to_owned() };
+    let TransportState { state, cwnd_segments, ssthresh_segments, in_flight_segments, srtt_us, rto_us } =
+        known;
+    let microseconds = |us: u32| seconds(f64::from(us) / 1e6);
+    format!(
+        "{}, cwnd {cwnd_segments}, ssthresh {}, in flight {in_flight_segments}, srtt {}, rto {}",
+        state.name(),
+        ssthresh_segments.map_or("infinite".to_owned(), |segments| segments.to_string()),
+        srtt_us.map_or("unknown".to_owned(), microseconds),
+        microseconds(*rto_us)
     )
 }
 

@@ -8,7 +8,7 @@
 //! - `measured`: the packets of a capture, with positions that do not wrap;
 //! - `pairing`: which connection is which;
 //! - `flow`: the transmissions of one flow on both sides; `ingress`: what became of them since the ingress of a device;
-//! - `divergence`: the first that is not the same;
+//! - `divergence`: the first that is not the same; `senders`: what simulated senders know of themselves;
 //! - `summary`, `goodput`: what is said of all.
 
 mod divergence;
@@ -18,6 +18,7 @@ mod ingress;
 mod measured;
 mod pairing;
 mod passes;
+mod senders;
 mod summary;
 mod transmission;
 
@@ -31,6 +32,7 @@ use ingress::{Ingress, Passage};
 pub use measured::MeasuredFlows;
 use pairing::Pair;
 pub use pairing::{Connections, PairedBy};
+pub use senders::{Senders, TransportAround, TransportState};
 pub use summary::{ConnectionCounts, FlowSide, FlowTransmissions, TransmissionComparison};
 pub use transmission::{ShownTransmission, Transmission};
 
@@ -46,6 +48,7 @@ pub struct Transmissions {
     connections: Connections,
     /// Those that were sent towards a vantage.
     segments: Vec<Segment>,
+    senders: Senders,
     clock: Clock,
     ingress: FxHashMap<DeviceId, Ingress>,
     vantages: Vec<Compared>,
@@ -155,11 +158,16 @@ pub struct VantageTransmissions {
 }
 
 impl Transmissions {
-    /// Of a run with these connections, which sent these segments towards vantages. `is_on_clock`: a replayed capture gives the run its
-    /// clock, and the measured ones have the same.
-    pub fn new(connections: Connections, segments: Vec<Segment>, is_on_clock: bool) -> Self {
+    /// Of a run with these connections, which sent these segments towards vantages, and what its senders knew of themselves.
+    /// `is_on_clock`: a replayed capture gives the run its clock, and the measured ones have the same.
+    pub fn new(
+        connections: Connections,
+        segments: Vec<Segment>,
+        senders: Senders,
+        is_on_clock: bool,
+    ) -> Self {
         let clock = if is_on_clock { Clock::Same } else { Clock::Ahead(None) };
-        Transmissions { connections, segments, clock, ..Transmissions::default() }
+        Transmissions { connections, segments, senders, clock, ..Transmissions::default() }
     }
 
     /// Whether there are no connections.
@@ -186,7 +194,12 @@ impl Transmissions {
         point.measured_end_ps -= aligned_ps.unwrap_or(0);
         let end_ps = point.simulated_end_ps.min(point.measured_end_ps);
         let ends = Ends { simulated_ps: point.simulated_end_ps, measured_ps: point.measured_end_ps };
-        let differences = flows.iter().map(|flow| flow.first_difference(point.tolerance_ps, ends)).collect();
+        let first_difference = |flow: &FlowAt| {
+            let place = flow.first_difference(point.tolerance_ps, ends)?;
+            let sent = flow.simulated.get(place.index).map(|packet| &sightings[packet.tag as usize]);
+            Some(Place { sent_ps: sent.map_or(place.at_ps, |sent| sent.injected_ps), ..place })
+        };
+        let differences = flows.iter().map(first_difference).collect();
         let mut passage = self.passage(point, sightings, &flows, end_ps);
         let same = flows.iter().flat_map(|flow| {
             flow.same.iter().map(|(ours, theirs)| SameTransmission {
@@ -386,13 +399,15 @@ impl Transmissions {
             SenderState::at(at(&flow.simulated), simulated(sender), simulated(1 - sender)),
             SenderState::at(at(&flow.measured), measured(sender), measured(1 - sender)),
         ];
+        let fid = self.connections.simulated()[flow.connection].fids[sender];
+        let transport = fid.and_then(|fid| self.senders.around(fid, place.sent_ps));
         Some(Divergence {
             at_s: place.at_ps as f64 / 1e12,
             fid: flow.fid,
             flow: self.name(flow),
             difference: place.difference,
-            simulated: DivergedSide::new(&flow.simulated, place.index, states[0]),
-            measured: DivergedSide::new(&flow.measured, place.index, states[1]),
+            simulated: DivergedSide::new(&flow.simulated, place.index, states[0], transport),
+            measured: DivergedSide::new(&flow.measured, place.index, states[1], None),
         })
     }
 }

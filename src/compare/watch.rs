@@ -4,11 +4,12 @@ use rustc_hash::FxHashMap;
 
 use super::REACH_PS;
 use super::matching::Sighting;
+use super::transmissions::Senders;
 use crate::engine::{Hop, Injected};
 use crate::packet::Tau;
 use crate::scenario::{DelayScope, Direction, Measured};
 use crate::topology::{DeviceId, PortId, Topology};
-use crate::transport::Segment;
+use crate::transport::{Segment, TransportSample};
 use crate::units::Time;
 
 /// What a run remembers of a packet while it is inside.
@@ -50,6 +51,8 @@ pub struct Watched {
     pub vantages: Vec<WatchedVantage>,
     /// Of the packets of endpoints that were sent towards a vantage, in order of sending.
     pub segments: Vec<Segment>,
+    /// What the senders of connections knew of themselves.
+    pub senders: Senders,
 }
 
 /// Why a scenario's vantages cannot be watched.
@@ -124,7 +127,7 @@ impl Watch {
     #[inline]
     pub fn origin(&mut self, injected: &Injected<'_>) -> PacketOrigin {
         let expected = if self.is_empty() { 0 } else { self.expected(injected) };
-        let Watched { vantages, segments } = &mut self.watched;
+        let Watched { vantages, segments, .. } = &mut self.watched;
         for number in ones(expected) {
             vantages[number].expected += 1;
         }
@@ -200,6 +203,11 @@ impl Watch {
             });
         }
         origin.expected &= !which;
+    }
+
+    /// The state of a connection's end was sampled; gives whether it has changed, where anything is watched.
+    pub fn sampled(&mut self, sample: &TransportSample) -> bool {
+        self.is_empty() || self.watched.senders.sampled(sample)
     }
 
     /// The vantages, with all that was seen there.

@@ -84,8 +84,8 @@ impl Endpoints {
                 segments: Segments::default(),
             });
         }
-        let (next_sample, sampled_every) = match sampling {
-            Some(Sampling::Every(every)) if every > Span::ZERO && !states.is_empty() => (Time::ZERO, every),
+        let (next_sample, sampled_every) = match sampling.and_then(Sampling::period) {
+            Some(every) if !states.is_empty() => (Time::ZERO, every),
             _ => (Time::NEVER, Span::ZERO),
         };
         Endpoints { states, of_device, first_source, outbox: Outbox::default(), next_sample, sampled_every }

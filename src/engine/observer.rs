@@ -65,7 +65,8 @@ pub trait Observer {
     fn ended(&mut self, _packets: &[EndedPacket]) -> Observed {
         Ok(())
     }
-    /// The state of a connection's end, by time. Told where [`Settings::transport`](super::Settings::transport) asks for it.
+    /// The state of a connection's end, by time. Told where [`Settings::transport`](super::Settings::transport) asks for it, and at every
+    /// change where a scenario is compared with measured captures.
     fn sampled(&mut self, _sample: &TransportSample) -> Observed {
         Ok(())
     }

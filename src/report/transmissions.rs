@@ -7,6 +7,7 @@ use super::rows::{Cell, Table};
 use super::text::{bits_per_second, count, seconds};
 use crate::compare::{
     Difference, DivergedSide, Divergence, FlowTransmissions, ShownTransmission, TransmissionComparison,
+    TransportAround, TransportState,
 };
 
 /// What is said of the TCP packets at a vantage.
@@ -98,6 +99,7 @@ fn side(name: &str, side: &DivergedSide) -> Markup {
                 "Sent up to " (known(sender.highest)) ", acknowledged up to " (known(sender.acknowledged))
                 ", in flight " (known(sender.in_flight)) " B."
             }
+            @if let Some(around) = &side.transport { (transport(around)) }
             div class="scroll" {
                 table {
                     (header(&["time", "range", "n", "ack", "window", "SACK"], 0))
@@ -110,6 +112,34 @@ fn side(name: &str, side: &DivergedSide) -> Markup {
                             }
                         }
                     }
+                }
+            }
+        }
+    }
+}
+
+/// What the sender knows of itself.
+fn transport(around: &TransportAround) -> Markup {
+    let row = |when: &str, known: &TransportState| {
+        html! {
+            tr {
+                td { (when) } td { (known.state.name()) }
+                (number(&known.cwnd_segments.to_string()))
+                (number(&known.ssthresh_segments.map_or("infinite".to_owned(), |segments| segments.to_string())))
+                (number(&known.in_flight_segments.to_string()))
+                (number(&known.srtt_us.map_or(String::new(), |us| us.to_string())))
+                (number(&known.rto_us.to_string()))
+            }
+        }
+    };
+    html! {
+        p { "The sender around " (format!("{:.9} s", around.at_s)) ", windows in segments:" }
+        div class="scroll" {
+            table {
+                (header(&["", "state", "cwnd", "ssthresh", "in flight", "srtt (us)", "rto (us)"], 2))
+                tbody {
+                    @if let Some(known) = &around.before { (row("before", known)) }
+                    @if let Some(known) = &around.after { (row("after", known)) }
                 }
             }
         }

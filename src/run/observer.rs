@@ -26,6 +26,8 @@ pub(super) struct RunObserver {
     deepqueuenet: Option<NetworkRows>,
     queues: Option<QueueLengths>,
     transport: Option<TransportRows>,
+    /// Whether changes are sampled for the watch alone, and not for the table.
+    leaves_changes_out: bool,
     vantages: VantageRecords,
     watch: Watch,
     rtts: RttWatch,
@@ -68,6 +70,8 @@ impl RunObserver {
         let hops = record.hops.then(|| HopRows::create(tables, topology)).transpose()?;
         let deepqueuenet = record.deepqueuenet.then(|| NetworkRows::create(tables, topology)).transpose()?;
         let transport = record.transport.map(|_| TransportRows::create(tables)).transpose()?;
+        let wants_changes = record.transport.is_some_and(|wanted| wanted.has_changes());
+        let leaves_changes_out = !wants_changes && !watch.is_empty();
         let watches = hops.is_some()
             || deepqueuenet.is_some()
             || record.queues.is_some()
@@ -81,6 +85,7 @@ impl RunObserver {
             deepqueuenet,
             queues: record.queues.as_ref().map(|queues| QueueLengths::new(queues, topology)),
             transport,
+            leaves_changes_out,
             vantages: VantageRecords::new(topology, &record.vantages),
             watch,
             rtts,
@@ -186,7 +191,8 @@ impl Observer for RunObserver {
     }
 
     fn sampled(&mut self, sample: &TransportSample) -> Observed {
-        if let Some(transport) = &mut self.transport {
+        let is_change = self.watch.sampled(sample);
+        if let Some(transport) = self.transport.as_mut().filter(|_| !(is_change && self.leaves_changes_out)) {
             transport.push(sample)?;
         }
         Ok(())

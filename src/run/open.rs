@@ -24,6 +24,7 @@ use crate::scenario::{Direction, Scenario};
 use crate::statistics::Statistics;
 use crate::table::{Beside, Tables};
 use crate::topology::{DeviceId, Topology};
+use crate::transport::Sampling;
 use crate::units::{Time, Timestamp};
 
 /// A scenario with all its files open: what can be run.
@@ -244,6 +245,7 @@ impl OpenScenario {
         let rtts = RttWatch::new(&self.topology, &scenario.rtts);
         let workload = std::mem::take(&mut self.workload);
         let entries = workload.places().collect();
+        let watches_captures = !watch.is_empty();
         let watches = (watch, rtts, entries);
         // With several threads, what is written for each packet is written on threads of its own.
         let beside = Beside(tables);
@@ -258,6 +260,11 @@ impl OpenScenario {
         let topology = Arc::clone(&self.topology);
         let packets = scenario.record.packets || self.settings.packets;
         let transport = scenario.record.transport.or(self.settings.transport);
+        // The first divergence from a measured capture shows what its sender knew of itself.
+        let transport = match watches_captures {
+            true => Some(transport.map_or(Sampling::Changes, Sampling::with_changes)),
+            false => transport,
+        };
         let settings = Settings { statistics: true, packets, transport, ..self.settings };
         let finished = Simulation::start(topology, workload, settings, observers)?.finish()?;
         let Finished { outcome, warnings, statistics, connections, .. } = finished;
@@ -276,11 +283,11 @@ impl OpenScenario {
     ) -> Result<(), RunError> {
         let (topology, scenario) = (&*self.topology, &self.scenario);
         let (fields, start) = (self.fields, self.origin);
-        let Watched { vantages, segments } = watch.into_watched();
+        let Watched { vantages, segments, senders } = watch.into_watched();
         let mut comparisons = Comparisons {
             tables: ComparisonTables::create(tables, entries)?,
             ingress: MeasuredIngress::new(topology, &scenario.measured),
-            transmissions: Transmissions::new(connections(flows), segments, self.is_on_clock),
+            transmissions: Transmissions::new(connections(flows), segments, senders, self.is_on_clock),
             end_ps: if has_end { i64::try_from(end.as_ps()).unwrap_or(i64::MAX) } else { i64::MAX },
         };
         let mut measured = Vec::new();

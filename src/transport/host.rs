@@ -112,7 +112,7 @@ impl Host {
             ready: VecDeque::new(),
             page: Page::default(),
             opens: (Time::NEVER, 0),
-            sampler: Sampler::Off,
+            sampler: Sampler::default(),
         };
         host.find_opening();
         host
@@ -320,7 +320,7 @@ impl Endpoint for Host {
     }
 
     fn sample(&mut self, now: Time, out: &mut Outbox) {
-        let Sampler::Instants(connections) = &mut self.sampler else { return };
+        let Some(connections) = &mut self.sampler.instants else { return };
         connections.retain(|number| {
             let end = self.connections[*number as usize].end.as_ref();
             let Some(end) = end.filter(|end| !end.socket.is_finished()) else { return false };

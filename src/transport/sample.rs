@@ -1,12 +1,15 @@
 //! The state of a sender over time, as `ss -ti` shows it: one sample.
 
+use serde::{Deserialize, Serialize};
+
 use crate::units::{Span, Time};
 
 /// The state of a sender's congestion control.
 ///
 /// # Source
 /// Linux `include/uapi/linux/tcp.h`, `enum tcp_ca_state`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum State {
     /// Nothing is wrong.
     #[default]
@@ -14,6 +17,7 @@ pub enum State {
     /// Segments are out of order, or lost.
     Disorder,
     /// The window is reduced without a loss to repair.
+    #[serde(rename = "cwr")]
     Reduced,
     /// Losses are repaired.
     Recovery,
@@ -82,6 +86,31 @@ pub enum Sampling {
     /// At 0, at this time, twice it, and so on: the state after everything that happens by then. No time at all means
     /// [`Changes`](Sampling::Changes).
     Every(Span),
+    /// Both of the above. What is sampled at an instant is what the last change of the flow has left, but for the time.
+    Both(Span),
+}
+
+impl Sampling {
+    /// The same, and every change.
+    pub fn with_changes(self) -> Self {
+        match self {
+            Sampling::Every(Span::ZERO) | Sampling::Changes => Sampling::Changes,
+            Sampling::Every(every) | Sampling::Both(every) => Sampling::Both(every),
+        }
+    }
+
+    /// Whether every change is sampled.
+    pub fn has_changes(self) -> bool {
+        !matches!(self, Sampling::Every(every) if every > Span::ZERO)
+    }
+
+    /// How far apart instants are that are sampled; none where there are none.
+    pub fn period(self) -> Option<Span> {
+        match self {
+            Sampling::Changes => None,
+            Sampling::Every(every) | Sampling::Both(every) => Some(every).filter(|every| *every > Span::ZERO),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -92,5 +121,8 @@ mod tests {
     fn states_have_the_numbers_and_names_of_the_kernel() {
         let named: Vec<_> = State::ALL.iter().map(|state| (state.number(), state.name())).collect();
         assert_eq!(named, [(0, "open"), (1, "disorder"), (2, "cwr"), (3, "recovery"), (4, "loss")]);
+        for state in State::ALL {
+            assert_eq!(serde_json::to_value(state).unwrap(), state.name());
+        }
     }
 }

@@ -5,32 +5,29 @@ use rustc_hash::FxHashMap;
 use super::sample::{Sampling, TransportSample};
 use super::segment::Outbox;
 use super::tcp::Socket;
-use crate::units::{Span, Time};
+use crate::units::Time;
 
 /// What a host samples of its connections.
 #[derive(Debug, Default)]
-pub(super) enum Sampler {
-    /// Nothing.
-    #[default]
-    Off,
-    /// Every change: per connection that is not over, its last sample.
-    Changes(FxHashMap<u32, TransportSample>),
-    /// What is asked for: the connections that are not known to be over.
-    Instants(Vec<u32>),
+pub(super) struct Sampler {
+    /// Of every change, where that is wanted: per connection that is not over, its last sample.
+    changes: Option<FxHashMap<u32, TransportSample>>,
+    /// At the instants that are asked for, where any are: the connections that are not known to be over.
+    pub instants: Option<Vec<u32>>,
 }
 
 impl Sampler {
     /// As it is asked for.
     pub fn new(sampling: Sampling) -> Self {
-        match sampling {
-            Sampling::Changes | Sampling::Every(Span::ZERO) => Sampler::Changes(FxHashMap::default()),
-            Sampling::Every(_) => Sampler::Instants(Vec::new()),
+        Sampler {
+            changes: sampling.has_changes().then(FxHashMap::default),
+            instants: sampling.period().map(|_| Vec::new()),
         }
     }
 
     /// A connection begins.
     pub fn begin(&mut self, number: u32) {
-        if let Sampler::Instants(connections) = self {
+        if let Some(connections) = &mut self.instants {
             connections.push(number);
         }
     }
@@ -38,7 +35,7 @@ impl Sampler {
     /// Something has happened at a connection; `is_over` says whether that was the last.
     #[inline]
     pub fn note(&mut self, number: u32, socket: &Socket, is_over: bool, now: Time, out: &mut Outbox) {
-        if let Sampler::Changes(last) = self {
+        if let Some(last) = &mut self.changes {
             note_change(last, number, socket, is_over, now, out);
         }
     }

@@ -129,7 +129,8 @@ fn a_wrong_buffer_shows_at_the_first_packet_that_is_dropped_differently() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("net.toml"), topology("90000 B", "40 ms")).unwrap();
     let captures = measured(&recording("t_reno1"), &["in1", "out"], "");
-    let (summary, printed) = run(folder.path(), &format!("{RENO}{captures}"));
+    let record = |what: &str| format!("{RENO}{captures}[record]\ntransport = {what}\n");
+    let (summary, printed) = run(folder.path(), &record("true"));
     let found = &summary["measured"][1]["tcp"]["first_divergence"];
     assert_eq!(found["difference"], "another", "{printed}");
     // The first packet that one side drops and the other does not: the simulation's smaller queue drops it.
@@ -148,6 +149,39 @@ fn a_wrong_buffer_shows_at_the_first_packet_that_is_dropped_differently() {
     let report = fs::read_to_string(folder.path().join("runs/s/report.html")).unwrap();
     assert!(report.contains("First divergence") && report.contains("data-kind=\"goodput\""));
     assert_eq!(printed.matches("    > ").count(), 2, "what is around the earliest alone: {printed}");
+
+    // What the sender knows of itself around the instant at which it sent the divergent segment.
+    let changes = table(&folder.path().join("runs/s/transport.csv"));
+    let transport = &found["simulated"]["transport"];
+    let at_ps = (number(&transport["at_s"]) * 1e12).round() as u64;
+    let sent = transmissions.iter().find(|row| row[0] == "0" && row[4] == ours["start"].to_string()).unwrap();
+    assert_eq!((&sent[11], &found["measured"]["transport"]), (&at_ps.to_string(), &Value::Null));
+    let place = changes.iter().position(|row| row[0].parse::<u64>().unwrap() >= at_ps).unwrap();
+    let known = |row: &[String]| {
+        let number = |text: &String| text.parse::<u64>().map_or(Value::Null, Value::from);
+        serde_json::json!({
+            "state": row[2], "cwnd_segments": number(&row[3]), "ssthresh_segments": number(&row[4]),
+            "in_flight_segments": number(&row[5]), "srtt_us": number(&row[8]), "rto_us": number(&row[9]),
+        })
+    };
+    let last = changes.iter().rfind(|row| row[0].parse::<u64>().unwrap() <= at_ps).unwrap();
+    assert_eq!([&transport["before"], &transport["after"]], [&known(&changes[place - 1]), &known(last)]);
+    let cwnd = format!("{}, cwnd {}, ", last[2], last[3]);
+    assert!(printed.contains(&cwnd) && report.contains("The sender around "), "{cwnd}{printed}");
+
+    // The table holds what it is asked to hold: instants, each with what the last change has left.
+    let (summary, _) = run(folder.path(), &record("{ every = \"7 ms\" }"));
+    assert_eq!(summary["measured"][1]["tcp"]["first_divergence"], *found);
+    let instants = table(&folder.path().join("runs/s/transport.csv"));
+    assert!(instants.len() > 2_000, "{}", instants.len());
+    for (row, next) in instants.iter().zip(&instants[1..]) {
+        let [time, next] = [row, next].map(|row| row[0].parse::<u64>().unwrap());
+        assert_eq!((time % 7_000_000_000, next - time), (0, 7_000_000_000));
+        let place = changes.partition_point(|change| change[0].parse::<u64>().unwrap() <= time);
+        assert_eq!(changes[place - 1][1..], row[1..]);
+    }
+    assert!(run(folder.path(), &record("false")).0["measured"] == summary["measured"]);
+    assert!(!folder.path().join("runs/s/transport.csv").exists());
 }
 
 /// The rows of a table.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::senders::TransportAround;
 use super::transmission::{ShownTransmission, Transmission};
 
 /// So many transmissions are shown before the one that differs, and after it.
@@ -26,6 +27,8 @@ pub enum Difference {
 pub struct Place {
     /// When, in picoseconds since the run's start: the earlier of the two.
     pub at_ps: i64,
+    /// When the simulated transmission was sent, where there is one; `at_ps` otherwise.
+    pub sent_ps: i64,
     /// How.
     pub difference: Difference,
     /// Its place in order of time among the transmissions of either side.
@@ -65,7 +68,7 @@ pub fn first_difference(
             (Some(_), Some(_)) => continue,
             _ => return None,
         };
-        return Some(Place { at_ps, difference, index });
+        return Some(Place { at_ps, sent_ps: at_ps, difference, index });
     }
     None
 }
@@ -96,12 +99,14 @@ pub struct DivergedSide {
     pub around: Vec<ShownTransmission>,
     /// The sender of the data, as far as packets show its state.
     pub sender: SenderState,
+    /// What a simulated sender of the data knows of itself, around the instant when the transmission was sent; where there is none, the
+    /// instant of the divergence.
+    pub transport: Option<TransportAround>,
 }
 
 /// What packets show of the sender of a connection's data at an instant, at all vantages together.
 ///
-/// It is the same for both sides. What only a simulated sender knows of itself (its windows, its timers) has its place beside this, in
-/// [`DivergedSide`].
+/// It is the same for both sides. What only a simulated sender knows of itself is beside this, in [`DivergedSide`].
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct SenderState {
     /// Behind the highest position that was sent.
@@ -116,13 +121,19 @@ pub struct SenderState {
 
 impl DivergedSide {
     /// Of a flow's transmissions.
-    pub fn new(transmissions: &[Transmission], index: usize, sender: SenderState) -> Self {
+    pub fn new(
+        transmissions: &[Transmission],
+        index: usize,
+        sender: SenderState,
+        transport: Option<TransportAround>,
+    ) -> Self {
         let from = index.saturating_sub(AROUND).min(transmissions.len());
         let to = (index + AROUND + 1).min(transmissions.len());
         DivergedSide {
             transmission: transmissions.get(index).map(Transmission::shown),
             around: transmissions[from..to].iter().map(Transmission::shown).collect(),
             sender,
+            transport,
         }
     }
 }
