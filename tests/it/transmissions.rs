@@ -147,14 +147,17 @@ fn a_wrong_buffer_shows_at_the_first_packet_that_is_dropped_differently() {
     assert!(number(&found["simulated"]["sender"]["highest"]) > number(&theirs["start"]));
     assert!(printed.contains("first divergence at "), "{printed}");
     let report = fs::read_to_string(folder.path().join("runs/s/report.html")).unwrap();
-    assert!(report.contains("First divergence") && report.contains("data-kind=\"goodput\""));
+    assert!(report.contains("First divergence") && report.contains("data-kind=\"both_goodputs\""));
     assert_eq!(printed.matches("    > ").count(), 2, "what is around the earliest alone: {printed}");
 
     // What the sender knows of itself around the instant at which it sent the divergent segment.
     let changes = table(&folder.path().join("runs/s/transport.csv"));
     let transport = &found["simulated"]["transport"];
     let at_ps = (number(&transport["at_s"]) * 1e12).round() as u64;
-    let sent = transmissions.iter().find(|row| row[0] == "0" && row[4] == ours["start"].to_string()).unwrap();
+    let sent = transmissions
+        .iter()
+        .find(|row| row[0] == "0" && ours["start"] == row[4].parse::<u64>().unwrap())
+        .unwrap();
     assert_eq!((&sent[11], &found["measured"]["transport"]), (&at_ps.to_string(), &Value::Null));
     let place = changes.iter().position(|row| row[0].parse::<u64>().unwrap() >= at_ps).unwrap();
     let known = |row: &[String]| {
