@@ -37,7 +37,7 @@ pub use output::Output;
 #[derive(Debug, Parser)]
 #[command(name = "taunet", version, arg_required_else_help = true)]
 pub struct Cli {
-    /// What holds for every verb.
+    /// Options of every command.
     #[command(flatten)]
     pub global: Global,
     /// What to do.
@@ -72,7 +72,7 @@ impl Global {
         self.progress == Progress::Auto && !self.quiet && std::io::stderr().is_terminal()
     }
 
-    /// Prints what was let pass.
+    /// Prints what was tolerated.
     fn warn<T: std::fmt::Display>(&self, warnings: &[T]) {
         for warning in warnings.iter().filter(|_| !self.quiet) {
             error::to_stderr(&format!("warning: {warning}"));

@@ -261,7 +261,7 @@ impl Sorted {
         self.beyond_window
     }
 
-    /// All that is worth a word about what was read so far: what was let pass, put into order, or not read.
+    /// All that is worth a word about what was read so far: what was tolerated, put into order, or not read.
     pub fn remarks(&self) -> Vec<String> {
         let out_of_order = (self.reordered > 0).then(|| {
             format!(
@@ -294,7 +294,7 @@ impl Sorted {
         }
     }
 
-    /// What [`Options::lenient`] has let pass so far.
+    /// What [`Options::lenient`] has tolerated so far.
     pub fn warnings(&self) -> impl Iterator<Item = &CaptureError> {
         self.reader.warnings().iter().chain(&self.warnings)
     }

@@ -115,10 +115,8 @@ impl Endpoints {
             let mut found = false;
             for number in 0..self.states.len() {
                 self.states[number].endpoint.sample(at, &mut self.outbox);
-                let mut samples = std::mem::take(&mut self.outbox.samples);
-                found |= !samples.is_empty();
-                self.tell(number, &mut samples, telling);
-                self.outbox.samples = samples;
+                found |= !self.outbox.samples.is_empty();
+                self.tell(number, telling);
             }
             // Where there is no connection, there is none before the next event.
             let every = self.sampled_every.as_ps();
@@ -127,15 +125,16 @@ impl Endpoints {
         }
     }
 
-    /// Tells samples of an endpoint, of its flows that have sent anything.
+    /// Tells the samples of an endpoint in the outbox, of its flows that have sent anything.
+    #[inline]
     pub fn tell<O: Observer, const WATCHES: bool>(
-        &self,
+        &mut self,
         number: usize,
-        samples: &mut Vec<TransportSample>,
         telling: &mut Telling<'_, O, WATCHES>,
     ) {
-        for sample in samples.drain(..) {
-            if let Some(fid) = self.states[number].flows.fids.known(sample.fid) {
+        let fids = &self.states[number].flows.fids;
+        for sample in self.outbox.samples.drain(..) {
+            if let Some(fid) = fids.known(sample.fid) {
                 telling.tell(|observer| observer.sampled(&TransportSample { fid, ..sample }));
             }
         }

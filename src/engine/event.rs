@@ -283,7 +283,6 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         let state = &mut self.endpoints.states[number];
         state.keys.append(&mut self.endpoints.outbox.flows);
         let mut packets = std::mem::take(&mut self.endpoints.outbox.packets);
-        let mut samples = std::mem::take(&mut self.endpoints.outbox.samples);
         for outgoing in packets.drain(..) {
             match self.inject_outgoing(number, now, &outgoing, telling) {
                 Ok((feeder, tau)) if self.feeders[feeder].feeder.processing == Span::ZERO => {
@@ -293,10 +292,9 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
                 Err(error) => self.failed = Some(error),
             }
         }
-        self.endpoints.tell(number, &mut samples, telling);
-        // Their memory is used again.
+        // Its memory is used again.
         self.endpoints.outbox.packets = packets;
-        self.endpoints.outbox.samples = samples;
+        self.endpoints.tell(number, telling);
     }
 
     /// Gives an endpoint's packet its ids, and counts it.

@@ -19,10 +19,10 @@ use taunet::units::{Span, Timestamp};
 
 /// A recorded frame: when, its length on the wire, its captured bytes.
 #[derive(Debug, Clone, PartialEq)]
-struct Record {
-    at: Timestamp,
-    length: u32,
-    bytes: Vec<u8>,
+pub struct Record {
+    pub at: Timestamp,
+    pub length: u32,
+    pub bytes: Vec<u8>,
 }
 
 const IDENTIFICATION: std::ops::Range<usize> = 18..20;
@@ -30,10 +30,10 @@ const SOURCE: std::ops::Range<usize> = 26..30;
 const SOURCE_PORT: std::ops::Range<usize> = 34..36;
 const SEQUENCE: std::ops::Range<usize> = 38..42;
 const ACKNOWLEDGEMENT: std::ops::Range<usize> = 42..46;
-const TCP: u8 = 6;
+pub const TCP: u8 = 6;
 
 impl Record {
-    fn protocol(&self) -> u8 {
+    pub fn protocol(&self) -> u8 {
         self.bytes[23]
     }
 
@@ -54,7 +54,7 @@ impl Record {
     }
 }
 
-fn read(path: &Path) -> Vec<Record> {
+pub fn read(path: &Path) -> Vec<Record> {
     let mut reader = Reader::open(path, &Options::default()).unwrap();
     let mut records = Vec::new();
     while let Some(record) = reader.next_record().unwrap() {
@@ -64,7 +64,7 @@ fn read(path: &Path) -> Vec<Record> {
     records
 }
 
-fn write(path: &Path, records: &[Record]) {
+pub fn write(path: &Path, records: &[Record]) {
     write_cut(path, records, 262_144);
 }
 

@@ -6,29 +6,22 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::BufWriter;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use taunet::capture::{LinkType, Options, Reader, Resolution, Writer};
 use taunet::engine::Unwatched;
 use taunet::packet::FlowKey;
 use taunet::scenario::Scenario;
 use taunet::units::Timestamp;
 
-/// A recorded frame: when, its length on the wire, its captured bytes.
-struct Record {
-    at: Timestamp,
-    length: u32,
-    bytes: Vec<u8>,
-}
+use crate::matching::{Record, TCP, read, write as write_capture};
 
 /// A sender of the recording: its address and port.
 type Sender = [u8; 6];
 
 impl Record {
     fn is_tcp(&self) -> bool {
-        self.bytes[23] == 6
+        self.protocol() == TCP
     }
 
     fn sender(&self) -> Sender {
@@ -50,16 +43,6 @@ impl Record {
         let total = u32::from(u16::from_be_bytes([self.bytes[16], self.bytes[17]]));
         total - 20 - u32::from(self.bytes[46] >> 4) * 4
     }
-}
-
-fn read(path: &Path) -> Vec<Record> {
-    let mut reader = Reader::open(path, &Options::default()).unwrap();
-    let mut records = Vec::new();
-    while let Some(record) = reader.next_record().unwrap() {
-        let (at, length) = (record.timestamp, record.original_length);
-        records.push(Record { at, length, bytes: record.bytes.to_vec() });
-    }
-    records
 }
 
 /// What a recording shows of its connections.
@@ -159,10 +142,7 @@ fn scenario(folder: &Path, recorded: &Recorded, algorithms: &[&str]) -> PathBuf 
         if records.is_empty() {
             continue;
         }
-        let file = BufWriter::new(File::create(folder.join(format!("in{number}.pcap"))).unwrap());
-        let mut writer = Writer::new(file, Resolution::Nanoseconds, LinkType::ETHERNET, 96).unwrap();
-        records.iter().for_each(|record| writer.write(record.at, record.length, &record.bytes).unwrap());
-        writer.finish().unwrap();
+        write_capture(&folder.join(format!("in{number}.pcap")), records);
         writeln!(
             text,
             "[[traffic]]\nkind = \"replay\"\ncapture = \"in{number}.pcap\"\nat = {{ port = \"r:{number}\", direction = \"ingress\" }}"

@@ -14,9 +14,6 @@ pub(super) struct NewReno {
     threshold: u64,
     /// Duplicate acknowledgements since the last that advanced.
     duplicates: u64,
-    /// Recovery ends when this is acknowledged.
-    end: u64,
-    state: State,
     mss: u64,
 }
 
@@ -28,7 +25,7 @@ impl NewReno {
     pub fn new(mss: u32, initial_window: u32) -> Self {
         let mss = mss.into();
         let window = mss * u64::from(initial_window);
-        NewReno { window, threshold: u64::MAX, duplicates: 0, end: 0, state: State::Open, mss }
+        NewReno { window, threshold: u64::MAX, duplicates: 0, mss }
     }
 
     /// The window grows by an acknowledgement of `bytes`: slow start, or congestion avoidance.
@@ -50,17 +47,15 @@ impl NewReno {
         self.threshold = (in_flight / 2).max(2 * self.mss);
     }
 
-    /// The third duplicate: fast recovery begins, with `next` to be sent next.
+    /// The third duplicate: fast recovery begins.
     ///
     /// What the duplicates stand for has left the network, and does not count as in flight; so ns-3 has it.
     ///
     /// # Source
     /// RFC 6582, Section 3.2, steps 1 and 2.
-    fn recover(&mut self, in_flight: u64, next: u64) {
+    fn recover(&mut self, in_flight: u64) {
         self.halve(in_flight.saturating_sub(DUPLICATES * self.mss));
         self.window = self.threshold + DUPLICATES * self.mss;
-        self.end = next;
-        self.state = State::Recovery;
     }
 
     /// Some of what is repaired is acknowledged: `bytes`.
@@ -80,21 +75,18 @@ impl NewReno {
     /// RFC 6582, Section 3.2, step 3, full acknowledgements, option 1.
     fn recovered(&mut self, in_flight: u64) {
         self.window = self.threshold.min(in_flight.max(self.mss) + self.mss);
-        self.state = State::Open;
     }
 
-    /// The retransmission timeout: slow start from one segment.
+    /// The retransmission timeout: slow start from one segment. Only the first of a loss halves the threshold.
     ///
     /// # Source
     /// RFC 5681, Section 3.1; RFC 6582, Section 3.2, step 4.
-    fn timed_out(&mut self, in_flight: u64, next: u64) {
-        if self.state != State::Loss {
+    fn timed_out(&mut self, in_flight: u64, is_first: bool) {
+        if is_first {
             self.halve(in_flight);
         }
         self.window = self.mss;
         self.duplicates = 0;
-        self.end = next;
-        self.state = State::Loss;
     }
 
     /// The window in segments, as results have it.
@@ -110,14 +102,18 @@ impl Socket {
         self.parameters.recovery == LossRecovery::Rfc6582
     }
 
-    /// Does something with NewReno's state, and shows what it came to.
-    fn with_newreno<R>(&mut self, act: impl FnOnce(&mut NewReno, &mut Self) -> R) -> Option<R> {
-        let mut newreno = self.newreno.take()?;
-        let result = act(&mut newreno, self);
+    /// Does something with NewReno's window, and shows what it came to.
+    fn with_newreno(&mut self, act: impl FnOnce(&mut NewReno, &mut Self)) {
+        let Some(mut newreno) = self.newreno.take() else { return };
+        act(&mut newreno, self);
         self.congestion = newreno.in_segments();
-        self.recovery.state = newreno.state;
         self.newreno = Some(newreno);
-        Some(result)
+    }
+
+    /// A state begins that ends when all that was sent so far is acknowledged.
+    fn enter_newreno(&mut self, state: State) {
+        self.recovery.state = state;
+        self.recovery.end = self.next;
     }
 
     /// Bytes sent and not acknowledged, less those that a timeout takes for lost.
@@ -157,37 +153,38 @@ impl Socket {
 
     fn advance_newreno(&mut self, newreno: &mut NewReno, bytes: u64, context: &mut Context<'_>) {
         newreno.duplicates = 0;
-        match newreno.state {
-            State::Recovery if self.unacknowledged < newreno.end => {
-                newreno.acknowledged_in_part(bytes);
-                self.repeat_first(context);
-            }
-            State::Recovery => {
-                newreno.recovered(self.bytes_in_flight());
-                newreno.grow(bytes);
-            }
-            State::Loss if self.unacknowledged >= newreno.end => {
-                newreno.state = State::Open;
-                newreno.grow(bytes);
-            }
-            _ => newreno.grow(bytes),
+        let is_repaired = self.unacknowledged >= self.recovery.end;
+        if self.recovery.state == State::Recovery && !is_repaired {
+            newreno.acknowledged_in_part(bytes);
+            return self.repeat_first(context);
         }
+        if self.recovery.state == State::Recovery {
+            newreno.recovered(self.bytes_in_flight());
+        }
+        if is_repaired {
+            self.recovery.state = State::Open;
+        }
+        newreno.grow(bytes);
     }
 
     /// # Source
     /// RFC 5681, Section 3.2; limited transmit: RFC 3042.
     fn duplicate_newreno(&mut self, newreno: &mut NewReno, context: &mut Context<'_>) {
         newreno.duplicates += 1;
-        if newreno.state == State::Recovery {
-            newreno.window += newreno.mss;
-        } else if newreno.state == State::Loss {
+        match self.recovery.state {
+            State::Recovery => newreno.window += newreno.mss,
             // What follows a timeout causes duplicates of its own.
-        } else if newreno.duplicates < DUPLICATES {
-            let limit = newreno.window + newreno.duplicates * newreno.mss;
-            self.send_new_within(limit, context);
-        } else if newreno.duplicates == DUPLICATES && self.unacknowledged >= newreno.end {
-            newreno.recover(self.next - self.unacknowledged, self.next);
-            self.repeat_first(context);
+            State::Loss => {}
+            _ if newreno.duplicates < DUPLICATES => {
+                let limit = newreno.window + newreno.duplicates * newreno.mss;
+                self.send_new_within(limit, context);
+            }
+            _ if newreno.duplicates == DUPLICATES && self.unacknowledged >= self.recovery.end => {
+                newreno.recover(self.next - self.unacknowledged);
+                self.enter_newreno(State::Recovery);
+                self.repeat_first(context);
+            }
+            _ => {}
         }
     }
 
@@ -259,8 +256,9 @@ impl Socket {
 
     /// The retransmission timeout: all that is in flight is taken for lost.
     pub(super) fn timeout_newreno(&mut self, context: &mut Context<'_>) {
-        let (in_flight, next) = (self.bytes_in_flight(), self.next);
-        self.with_newreno(|newreno, _| newreno.timed_out(in_flight, next));
+        let (in_flight, is_first) = (self.bytes_in_flight(), self.recovery.state != State::Loss);
+        self.with_newreno(|newreno, _| newreno.timed_out(in_flight, is_first));
+        self.enter_newreno(State::Loss);
         self.recovery.timeouts += 1;
         for place in 0..self.buffers.sent.len() {
             let id = self.buffers.sent[place];

@@ -245,11 +245,9 @@ impl Socket {
             self.timeout_newreno(context);
         } else {
             self.enter_loss(context);
-        }
-        if !self.is_newreno()
-            && let Some(first) = self.buffers.sent.front().copied()
-        {
-            self.retransmit(first, 1, context);
+            if let Some(first) = self.buffers.sent.front().copied() {
+                self.retransmit(first, 1, context);
+            }
         }
         self.round_trip.back_off();
         self.restart_timeout(context);
