@@ -9,10 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::measured::{ConnectionName, MeasuredFlows};
 use crate::packet::FlowKey;
 use crate::transport::ConnectionRecord;
+use crate::transport::tcp::PROTOCOL;
 use crate::units::Time;
-
-/// The protocol number of TCP.
-const TCP: u8 = 6;
 
 /// How a connection of a capture was found among those of the simulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -235,7 +233,7 @@ impl Pair {
 /// From where to where a TCP flow goes.
 fn addresses(key: &FlowKey) -> Option<(IpAddr, IpAddr)> {
     match *key {
-        FlowKey::Ip { source, destination, protocol: TCP, .. } => Some((source, destination)),
+        FlowKey::Ip { source, destination, protocol: PROTOCOL, .. } => Some((source, destination)),
         _ => None,
     }
 }
