@@ -8,6 +8,7 @@ mod clock;
 pub mod congestion;
 mod endpoint;
 mod host;
+mod host_queue;
 mod sample;
 mod sampler;
 mod segment;

@@ -140,6 +140,20 @@ impl Endpoints {
         }
     }
 
+    /// The endpoint at a device, if there is one, is to hear when its packets leave.
+    pub fn listen(&mut self, device: DeviceId) -> bool {
+        let endpoint = self.at(device);
+        endpoint.map(|number| self.states[number].endpoint.start_queueing()).is_some()
+    }
+
+    /// A packet of an endpoint's leaves the port of its host at `at`, or was dropped there; gives the endpoint's number.
+    pub fn leave(&mut self, (source, record): (usize, u64), at: Time) -> Option<usize> {
+        let number = source.checked_sub(self.first_source)?;
+        let EndpointState { endpoint, segments, .. } = &mut self.states[number];
+        endpoint.leaves(segments.get(record)?, at);
+        Some(number)
+    }
+
     /// The number of the endpoint at a device.
     pub fn at(&self, device: DeviceId) -> Option<usize> {
         self.of_device.get(device.index()).filter(|number| **number != NONE).map(|number| *number as usize)
@@ -157,6 +171,10 @@ impl EndpointState {
 impl Segments {
     fn push(&mut self, segment: Segment) {
         self.segments.push_back(Some(segment));
+    }
+
+    fn get(&self, record: u64) -> Option<&Segment> {
+        self.segments.get(record.checked_sub(self.first)? as usize)?.as_ref()
     }
 
     fn take(&mut self, record: u64) -> Option<Segment> {

@@ -100,7 +100,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         settings: &Settings,
     ) -> Result<Self, EngineError> {
         let seed = settings.seed;
-        let ports: Vec<Egress> = network.egress_ports(seed).collect();
+        let mut ports: Vec<Egress> = network.egress_ports(seed).collect();
         let starting = network.starting.len();
         let decisions = ports.iter().filter(|port| port.decision_turn.is_some()).count();
         let turns = starting + network.feeders.len() + endpoints.len() + decisions;
@@ -109,8 +109,11 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         for (endpoint, turn) in wake_turns.iter().enumerate() {
             entities[*turn as usize] = Entity::Wake(endpoint);
         }
-        let endpoints =
+        let mut endpoints =
             Endpoints::new(&network.topology, endpoints, (injections.len(), &wake_turns), settings.transport);
+        for port in &mut ports {
+            port.tells_endpoint = port.holds() && endpoints.listen(port.device);
+        }
         for (feeder, turn) in network.turns.iter().enumerate() {
             entities[starting + *turn as usize] = Entity::Arrival(feeder);
         }
@@ -257,7 +260,14 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         let Some(number) = self.endpoints.at(device) else { return };
         let Endpoints { states, outbox, .. } = &mut self.endpoints;
         states[number].endpoint.receive(tau, &segment, &self.network.flows, outbox);
-        self.send_outbox(number, tau.timestamp, telling);
+        let now = tau.timestamp;
+        self.send_outbox(number, now, telling);
+        // A process that it has woken runs at once, where nothing else happens before.
+        let is_due = self.endpoints.states[number].endpoint.next() <= now;
+        if is_due && self.arrivals.earliest() > now && self.departures.first().0 > now {
+            return self.wake(number, now, telling);
+        }
+        self.expect_endpoint(number);
     }
 
     /// An endpoint wanted to be woken.
@@ -265,6 +275,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         let Endpoints { states, outbox, .. } = &mut self.endpoints;
         states[number].endpoint.wake(now, outbox);
         self.send_outbox(number, now, telling);
+        self.expect_endpoint(number);
     }
 
     /// Brings the queue of events up to date with an endpoint.
@@ -279,7 +290,6 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
 
     /// What an endpoint has put into the outbox is sent now.
     fn send_outbox<O: Observer>(&mut self, number: usize, now: Time, telling: &mut Telling<'_, O, WATCHES>) {
-        self.expect_endpoint(number);
         let state = &mut self.endpoints.states[number];
         state.keys.append(&mut self.endpoints.outbox.flows);
         let mut packets = std::mem::take(&mut self.endpoints.outbox.packets);
@@ -422,7 +432,17 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         let Loss { at, reason, .. } = loss;
         let drop = Dropped { tau, device, port: Some(port), reason, at };
         self.tally.lose(&drop, &mut Both(telling, &mut self.collector));
+        if self.ports[port.index()].tells_endpoint {
+            self.leave(tau.packet.pid, at);
+        }
         self.forget_segment(tau.packet.pid);
+    }
+
+    /// A packet of an endpoint's leaves its host at `at`.
+    fn leave(&mut self, pid: u64, at: Time) {
+        if let Some(number) = self.endpoints.leave(self.network.source_of(pid), at) {
+            self.expect_endpoint(number);
+        }
     }
 
     /// Brings the queue of departures up to date.
@@ -456,6 +476,11 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
             egress: start,
         };
         self.tally.pass(&hop, &mut Both(telling, &mut self.collector));
+        if egress.tells_endpoint {
+            let last_bit = start + egress.wire.transmission(joined.packet.length);
+            self.leave(joined.packet.pid, last_bit);
+        }
+        let egress = &mut self.ports[port.index()];
         match egress.wire.carry(&joined.packet, start) {
             Some(arrival) => self.put(port.index(), &joined, arrival),
             None => {

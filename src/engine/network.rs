@@ -94,6 +94,15 @@ pub(super) struct Egress {
     pub wire: Wire,
     /// Its turn at one instant, where it decides last ([`Ptm::decides_last`]).
     pub decision_turn: Option<u32>,
+    /// An endpoint sends through it, and hears when its packets leave.
+    pub tells_endpoint: bool,
+}
+
+impl Egress {
+    /// Whether a packet can leave it later than it came.
+    pub fn holds(&self) -> bool {
+        !matches!(self.service, Service::Lindley(_)) || self.wire.transmission(1) > Span::ZERO
+    }
 }
 
 /// The traffic management of a port at work.
@@ -251,7 +260,8 @@ impl Network {
             let name = self.topology.port_name(id);
             let service = Service::new(&port.ptm, &Place { link, seed, port: &name, start: self.start });
             let decision_turn = self.decision_turns[id.index()];
-            Egress { device: port.device, service, wire: Wire::new(&self.topology, id, seed), decision_turn }
+            let wire = Wire::new(&self.topology, id, seed);
+            Egress { device: port.device, service, wire, decision_turn, tells_endpoint: false }
         })
     }
 

@@ -22,6 +22,12 @@ pub trait Endpoint: Send {
     /// It is woken.
     fn wake(&mut self, now: Time, out: &mut Outbox);
 
+    /// A port of its host can hold packets: it hears of its own when they leave there.
+    fn start_queueing(&mut self) {}
+
+    /// The last bit of a packet of its own leaves its host at `at`, which may be later, or the packet was dropped there.
+    fn leaves(&mut self, _segment: &Segment, _at: Time) {}
+
     /// Samples of its connections are wanted, from the run's start on. At every change it puts them into the [`Outbox`] by itself;
     /// otherwise [`sample`](Endpoint::sample) asks for them.
     fn start_sampling(&mut self, _sampling: Sampling) {}

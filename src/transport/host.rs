@@ -9,6 +9,7 @@ use super::ConnectionRecord;
 use super::application::{Application, Process, Wake};
 use super::clock::Clock;
 use super::endpoint::Endpoint;
+use super::host_queue::HostQueue;
 use super::sample::Sampling;
 use super::sampler::Sampler;
 use super::segment::{Flags, Outbox, Segment};
@@ -78,6 +79,7 @@ pub struct Host {
     /// Processes that run at this instant.
     ready: VecDeque<Due>,
     page: Page,
+    queue: HostQueue,
     /// The next opening, and whose.
     opens: (Time, usize),
     sampler: Sampler,
@@ -111,6 +113,7 @@ impl Host {
             timers: Timers::default(),
             ready: VecDeque::new(),
             page: Page::default(),
+            queue: HostQueue::default(),
             opens: (Time::NEVER, 0),
             sampler: Sampler::default(),
         };
@@ -153,6 +156,7 @@ impl Host {
             timers: &mut self.timers,
             out,
             page: &mut self.page,
+            queue: &mut self.queue,
             acknowledged: &self.acknowledged,
         }
     }
@@ -287,6 +291,8 @@ impl End {
 impl Endpoint for Host {
     fn receive(&mut self, tau: &Tau, segment: &Segment, flows: &Flows, out: &mut Outbox) {
         let now = tau.timestamp;
+        // What leaves at this instant does so after it.
+        self.queue.pass(|at| at < now);
         if segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK) {
             self.accept(tau, segment, flows, out);
         } else {
@@ -298,11 +304,15 @@ impl Endpoint for Host {
     fn next(&self) -> Time {
         let timer = self.timers.first().map_or(Time::NEVER, |due| due.at());
         let ready = self.ready.front().map_or(Time::NEVER, Due::at);
-        timer.min(ready).min(self.opens.0)
+        timer.min(ready).min(self.opens.0).min(self.queue.next())
     }
 
     fn wake(&mut self, now: Time, out: &mut Outbox) {
+        self.queue.pass(|at| at <= now);
         self.open(now, out);
+        while let Some(number) = self.queue.woken() {
+            self.with(number, now, out, |end, context| end.socket.packet_left(context));
+        }
         while let Some(due) = self.timers.first().filter(|due| due.at() <= now) {
             self.timers.pop();
             let number = due.connection;
@@ -313,6 +323,14 @@ impl Endpoint for Host {
             self.with(number, now, out, |end, context| end.fire(number, &due, context));
         }
         self.skip_stale();
+    }
+
+    fn start_queueing(&mut self) {
+        self.queue.start();
+    }
+
+    fn leaves(&mut self, segment: &Segment, at: Time) {
+        self.queue.leaves(segment, at);
     }
 
     fn start_sampling(&mut self, sampling: Sampling) {

@@ -26,6 +26,7 @@ mod rtt;
 pub mod socket;
 mod window;
 
+pub(super) use buffers::OVERHEAD as SEGMENT_OVERHEAD;
 pub use page::Page;
 pub use socket::{Context, Phase, Socket};
 

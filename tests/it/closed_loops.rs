@@ -353,6 +353,8 @@ impl Reference {
             seen: Seen::default(),
         };
         for endpoint in 0..reference.endpoints.len() {
+            // Every link takes time, so that every port can hold packets.
+            reference.endpoints[endpoint].1.start_queueing();
             reference.expect(endpoint);
         }
         while let Some(Reverse((now, number))) = reference.heap.pop() {
@@ -453,9 +455,22 @@ impl Reference {
         self.expect_departure(port);
     }
 
+    /// An endpoint hears when a packet leaves its own port.
+    fn leave(&mut self, port: PortId, tau: &Tau, at: Time) {
+        let device = self.topology.port(port).device;
+        if let Some(endpoint) = self.endpoints.iter().position(|(host, _)| *host == device)
+            && let Some(segment) = &self.segments[tau.packet.pid as usize]
+        {
+            self.endpoints[endpoint].1.leaves(segment, at);
+            self.expect(endpoint);
+        }
+    }
+
     fn pass(&mut self, port: PortId, tau: Tau, start: Time) {
         let link = self.topology.link(self.topology.port(port).egress).link;
-        let arrival = start + link.transmission_time(tau.packet.byte_count()) + link.propagation_delay();
+        let last_bit = start + link.transmission_time(tau.packet.byte_count());
+        let arrival = last_bit + link.propagation_delay();
+        self.leave(port, &tau, last_bit);
         let last = &mut self.ports[port.index()].last;
         *last = arrival.max(*last);
         let arrival = *last;

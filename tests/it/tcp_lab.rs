@@ -80,6 +80,8 @@ impl Source for Replay {
 struct Points {
     keys: Vec<FlowKey>,
     sent: HashMap<u64, (FlowName, Shape)>,
+    /// Sources with queues of their own: packets enter the router when they leave these.
+    queues: Vec<DeviceId>,
     router: Option<DeviceId>,
     processor: Processor,
     entering: Seen,
@@ -123,7 +125,9 @@ impl Observer for &mut Points {
             let shape = Shape::Data { seq: segment.seq, end: segment.end, push };
             self.processor.sends(injected.tau.timestamp, flow, push);
             self.sent.insert(injected.tau.packet.pid, (flow, shape.clone()));
-            self.entering.push((at, flow, shape));
+            if self.queues.is_empty() {
+                self.entering.push((at, flow, shape));
+            }
         } else if !segment.flags.has(Flags::SYN) {
             let sack = segment.sack.as_slice().iter().map(|block| (block.start, block.end)).collect();
             self.acks.push((at, flow, Shape::Ack { ack: segment.ack, window: segment.window.into(), sack }));
@@ -137,10 +141,12 @@ impl Observer for &mut Points {
     }
 
     fn hop(&mut self, hop: &Hop) -> Observed {
-        if Some(hop.device) == self.router
-            && let Some((flow, shape)) = self.sent.remove(&hop.packet.pid)
-        {
-            self.leaving.push((ns(hop.egress), flow, shape));
+        if Some(hop.device) == self.router {
+            let sent = self.sent.remove(&hop.packet.pid);
+            self.leaving.extend(sent.map(|(flow, shape)| (ns(hop.egress), flow, shape)));
+        } else if self.queues.contains(&hop.device) {
+            let sent = self.sent.get(&hop.packet.pid);
+            self.entering.extend(sent.map(|(flow, shape)| (ns(hop.egress), *flow, shape.clone())));
         }
         Ok(())
     }
@@ -258,7 +264,11 @@ fn simulate(case: &Case, transport: Option<Sampling>) -> Points {
     })];
     let server = topology.device_named("server").unwrap();
     endpoints.push(Hosted { endpoint: Box::new(Host::new(start, services, Vec::new())), host: server });
-    let mut points = Points { processor: shared, router: topology.device_named("r"), ..Points::default() };
+    let hosts: Vec<DeviceId> =
+        endpoints.iter().map(|hosted| hosted.host).filter(|host| *host != server).collect();
+    let queues = if case.host_commands.is_empty() { Vec::new() } else { hosts };
+    let mut points =
+        Points { processor: shared, router: topology.device_named("r"), queues, ..Points::default() };
     let until = Some(time(case.stop + 30_000_000_000));
     let settings = Settings { until, start, transport, ..Settings::default() };
     let mut workload = Workload { endpoints, ..Workload::default() };
@@ -431,7 +441,7 @@ fn totals(case: &Case, points: &Points, cells: &mut Vec<String>) -> Vec<String> 
 }
 
 /// The recordings that are kept with the tests; `tests/captures/tcp/README.md` says what each shows.
-const KEPT: [&str; 16] = [
+const KEPT: [&str; 17] = [
     "t_incast_cubic",
     "t_reno1",
     "k_mtu576",
@@ -448,6 +458,7 @@ const KEPT: [&str; 16] = [
     "k_dsack",
     "k_delay_acks",
     "k_lose_acks",
+    "k_tsq",
 ];
 
 #[test]

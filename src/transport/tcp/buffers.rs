@@ -30,6 +30,8 @@ pub struct Buffer {
     pub memory: u64,
     /// Segments in it.
     pub segments: u32,
+    /// Segments of the connection that had gone to the host's queue when its last was sent.
+    pub mark: u32,
     /// The receiver should not wait for more.
     pub push: bool,
     /// The stream ends with it.
@@ -64,6 +66,7 @@ impl Buffer {
             delivered: 0,
             memory: OVERHEAD + (end - seq),
             segments: 1,
+            mark: 0,
             push: false,
             fin: false,
             sacked: false,

@@ -20,6 +20,7 @@ use super::window::Window;
 use super::{LossRecovery, Parameters};
 use crate::transport::clock::{Clock, HostTime};
 use crate::transport::congestion::{CongestionControl, CongestionWindow, Connection, INFINITE};
+use crate::transport::host_queue::HostQueue;
 use crate::transport::sample::TransportSample;
 use crate::transport::segment::{Flags, Outbox, Segment};
 use crate::transport::timers::{Purpose, Timer, Timers};
@@ -42,6 +43,8 @@ pub struct Context<'a> {
     pub out: &'a mut Outbox,
     /// The page that the process writes into.
     pub page: &'a mut Page,
+    /// The queue of the host's port.
+    pub queue: &'a mut HostQueue,
     /// Per connection of the host: bytes below are acknowledged.
     pub acknowledged: &'a [u64],
 }

@@ -205,14 +205,16 @@ impl Timer {
     }
 }
 
-/// The recorded router's discipline: it goes on when a packet comes, or its timer fires.
+/// The recorded discipline of the router, or of a host: it goes on when a packet comes, or its timer fires.
 struct Watched {
     inner: Box<dyn Discipline>,
     timer: Timer,
 }
 
 #[derive(serde::Deserialize)]
-struct WatchedSpec {}
+struct WatchedSpec {
+    is_router: bool,
+}
 
 impl Discipline for Watched {
     fn enqueue(&mut self, tau: Tau, flows: &Flows, losses: &mut Vec<Loss>) {
@@ -368,9 +370,9 @@ impl Discipline for Softirq {
     }
 }
 
-/// The kinds `lab-softirq`, `lab-netem` and `lab-watched`, whose timers interrupt this processor; the last is the discipline `inner`. `changes` says from when on netem
-/// has another delay.
-pub fn registry(processor: &Processor, inner: PtmSpec, changes: &[(Time, Span)]) -> Registry {
+/// The kinds `lab-softirq`, `lab-netem` and `lab-watched`, whose timers interrupt this processor; the last is the discipline of the router
+/// or that of a host. `changes` says from when on netem has another delay.
+pub fn registry(processor: &Processor, router: PtmSpec, host: PtmSpec, changes: &[(Time, Span)]) -> Registry {
     let changes = changes.to_vec();
     let mut registry = Registry::default();
     let machine = Arc::clone(&processor.0);
@@ -388,9 +390,9 @@ pub fn registry(processor: &Processor, inner: PtmSpec, changes: &[(Time, Span)])
         queue: VecDeque::new(),
         backlog: Backlog::default(),
     });
-    registry.discipline("lab-watched", move |_spec: &WatchedSpec, place: &Place<'_>| Watched {
-        inner: inner.discipline(place),
-        timer: Timer::new(&machine, true),
+    registry.discipline("lab-watched", move |spec: &WatchedSpec, place: &Place<'_>| Watched {
+        inner: if spec.is_router { &router } else { &host }.discipline(place),
+        timer: Timer::new(&machine, spec.is_router),
     });
     registry
 }

@@ -30,16 +30,30 @@ pub fn topology(case: &Case, processor: &Processor) -> Topology {
     let acks = lossy(&case.acks_way, "acks");
     let link = format!("bandwidth = \"unlimited\"\ndelay = \"0 s\"\nmtu = \"{} B\"\n", case.mtu);
     text += &format!(
-        "[[link]]\nbetween = [\"r:0\", \"server:0\"]\n{link}forward.ptm = {{ kind = \"lab-watched\" }}\nbackward.{}",
+        "[[link]]\nbetween = [\"r:0\", \"server:0\"]\n{link}forward.ptm = {{ kind = \"lab-watched\", is_router = true }}\nbackward.{}",
         if acks.is_empty() { "ptm = { kind = \"lab-softirq\" }\n" } else { &acks }
     );
+    let host_queue = match case.host_commands.as_str() {
+        "" => "",
+        _ => "forward.ptm = { kind = \"lab-watched\", is_router = false }\n",
+    };
+    let data = lossy(&case.data_way, "data");
+    let at_way = format!("forward.{data}");
     for (source, delay) in case.delays.iter().enumerate() {
-        let data = lossy(&case.data_way, "data");
+        let source = source + 1;
+        // What is lost or held on the way is so behind the source.
+        let mut before_router = format!("s{source}:0");
+        if !data.is_empty() {
+            text += &format!(
+                "[[device]]\nname = \"w{source}\"\nkind = \"switch\"\n\
+                 [[link]]\nbetween = [\"s{source}:0\", \"w{source}:0\"]\n{link}{host_queue}"
+            );
+            before_router = format!("w{source}:1");
+        }
         text += &format!(
-            "[[link]]\nbetween = [\"s{0}:0\", \"r:{0}\"]\n{link}\
-             backward = {{ delay = \"1 ns\", ptm = {{ kind = \"lab-netem\", delay = \"{delay} ns\" }} }}\n{1}",
-            source + 1,
-            if data.is_empty() { String::new() } else { format!("forward.{data}") }
+            "[[link]]\nbetween = [\"{before_router}\", \"r:{source}\"]\n{link}\
+             backward = {{ delay = \"1 ns\", ptm = {{ kind = \"lab-netem\", delay = \"{delay} ns\" }} }}\n{}",
+            if data.is_empty() { host_queue } else { &at_way }
         );
     }
     let topology = Topology::from_toml_with("lab.toml", &text, &registry(case, processor));
@@ -50,12 +64,20 @@ pub fn topology(case: &Case, processor: &Processor) -> Topology {
 const SHARED_QUEUE: &str =
     r#"[["10.9.1.1:20003 > 10.9.200.2:5123 UDP", "10.9.1.1:20006 > 10.9.200.2:5126 UDP"]]"#;
 
-/// The router's discipline.
-fn discipline(case: &Case) -> PtmSpec {
+/// The discipline of `tc` commands; without any packets go on at once.
+fn converted(name: &str, commands: &str) -> toml::Value {
+    if commands.is_empty() {
+        return "{ kind = \"fifo\" }".parse().unwrap();
+    }
     let options = TcOptions { hz: 1_000.try_into().unwrap(), ..TcOptions::default() };
-    let converted = convert(&case.name, &case.commands, &options).unwrap();
+    let converted = convert(name, commands, &options).unwrap();
     let mut table: toml::Table = converted.to_toml().parse().unwrap();
-    let mut ptm = table.remove("ptm").unwrap();
+    table.remove("ptm").unwrap()
+}
+
+/// The discipline of `tc` commands, as those of the router or of a host.
+fn discipline(case: &Case, commands: &str) -> PtmSpec {
+    let mut ptm = converted(&case.name, commands);
     // The kernel's hash has a seed of its own. Only the recording shows who shares a queue: these two alone.
     if let Some(leaf) = ptm.get_mut("class").and_then(|class| class[0].get_mut("ptm"))
         && leaf["kind"].as_str() == Some("fq-codel")
@@ -73,7 +95,12 @@ fn discipline(case: &Case) -> PtmSpec {
 
 fn registry(case: &Case, processor: &Processor) -> Registry {
     let ways = [case.acks_way.clone(), case.data_way.clone()];
-    let mut registry = machine::registry(processor, discipline(case), &case.acks_way.delay);
+    let mut registry = machine::registry(
+        processor,
+        discipline(case, &case.commands),
+        discipline(case, &case.host_commands),
+        &case.acks_way.delay,
+    );
     registry.discipline("lab-way", move |which: &Which, _place: &Place<'_>| Gate {
         way: ways[usize::from(which.way == "data")].clone(),
         syns: 0,

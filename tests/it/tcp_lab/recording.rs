@@ -106,6 +106,8 @@ pub fn time(ns: i64) -> Time {
 pub struct Case {
     pub name: String,
     pub commands: String,
+    /// Those of the queue of the sources' own ports, if they have one.
+    pub host_commands: String,
     /// Of all links, in bytes.
     pub mtu: u32,
     pub data_way: Way,
@@ -237,12 +239,11 @@ impl Case {
         let folder = folder.join(name);
         let meta: Value = serde_json::from_slice(&std::fs::read(folder.join("meta.json")).unwrap()).unwrap();
         let config = &meta["config"];
-        let commands: Vec<String> = config["tc"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|line| format!("tc {}", line.as_str().unwrap()))
-            .collect();
+        let commands = |key: &str, before: &str| -> String {
+            let lines = config[key].as_array().into_iter().flatten();
+            let lines: Vec<String> = lines.map(|line| before.to_owned() + line.as_str().unwrap()).collect();
+            lines.join("\n").replace("DEV", "dev eth0")
+        };
         let delays: Vec<u64> = config["rtt_ms"]
             .as_array()
             .unwrap()
@@ -255,7 +256,8 @@ impl Case {
         let after = |seconds: &Value| time(start + (seconds.as_f64().unwrap() * 1e9).round() as i64);
         let mut case = Case {
             name: name.to_owned(),
-            commands: commands.join("\n").replace("DEV", "dev eth0"),
+            commands: commands("tc", "tc "),
+            host_commands: commands("host", ""),
             mtu: config["mtu"].as_u64().unwrap_or(1_500) as u32,
             data_way: Way::read(&meta, "data"),
             acks_way: Way::read(&meta, "acks"),

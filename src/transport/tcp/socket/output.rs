@@ -25,6 +25,9 @@ const TTL: u8 = 64;
 /// A burst is sent at most this long after the one before, in ns, to wait for more of the window.
 const DEFERRAL: u64 = 1_000_000;
 
+/// The most memory that waits in the host's queue (`tcp_limit_output_bytes`).
+const MOST_QUEUED: u64 = 1 << 20;
+
 /// What lets a burst go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Push {
@@ -155,12 +158,14 @@ impl Socket {
                 end: stop + u64::from(is_last && fin),
                 ..header
             };
+            context.queue.enter(&segment);
             self.emit(segment, context);
             start = stop;
             if is_last {
                 break;
             }
         }
+        self.buffers[id].mark = context.queue.entered(self.number);
         self.buffers.touch(id);
     }
 
@@ -321,6 +326,9 @@ impl Socket {
             if buffer.length() > most {
                 self.buffers.split_unsent(most);
             }
+            if self.waits_for_queue(id, 0, context) {
+                break;
+            }
             self.transmit(id, context);
             sent += self.account_sent(id, context);
             if !push.is_regular() {
@@ -337,6 +345,40 @@ impl Socket {
                 self.schedule_probe(false, context);
             }
         }
+    }
+
+    /// Whether a burst waits until packets before it have left the host: about a millisecond's worth may be in the queue there, and two
+    /// bursts in any case. `doublings` double that.
+    ///
+    /// # Source
+    /// TCP small queues: Linux `net/ipv4/tcp_output.c`, `tcp_small_queue_check`.
+    pub(super) fn waits_for_queue(&self, id: Id, doublings: u32, context: &mut Context<'_>) -> bool {
+        let queued = context.queue.memory(self.number);
+        if queued == 0 {
+            return false;
+        }
+        let limit = (2 * self.buffers[id].memory).max(self.pacing_rate >> 10).min(MOST_QUEUED);
+        // The kernel counts from 1.
+        let waits = queued >= limit << doublings && self.buffers.sent.len() > 1;
+        if waits {
+            context.queue.wait(self.number);
+        }
+        waits
+    }
+
+    /// A packet has left the host's queue, and a burst waited for that.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_output.c`, `tcp_tsq_write`.
+    pub fn packet_left(&mut self, context: &mut Context<'_>) {
+        if self.phase != Phase::Open {
+            return;
+        }
+        if self.buffers.lost > self.buffers.retransmitted {
+            self.clock = context.now;
+            self.retransmit_lost(context);
+        }
+        self.send_new(Push::Pending, context);
     }
 
     /// Segments that the congestion window allows now; none where it allows nothing.

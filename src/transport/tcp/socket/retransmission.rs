@@ -287,6 +287,11 @@ impl Socket {
     pub(super) fn send_again(&mut self, id: Id, segments: u64, context: &mut Context<'_>) -> bool {
         let mss = self.mss();
         let buffer = self.buffers[id];
+        if context.queue.has(self.number, buffer.mark) {
+            // What is still in the host's queue is not lost (skb_still_in_host_queue).
+            context.queue.wait(self.number);
+            return false;
+        }
         let mut room = self.window_end().saturating_sub(buffer.seq);
         if room == 0 {
             // Where the window has shrunk to nothing, the first segment probes it.
@@ -348,7 +353,9 @@ impl Socket {
             }
             let buffer = self.buffers[id];
             if buffer.lost && !buffer.sacked && !buffer.retransmitted {
-                if !self.retransmit(id, u64::from(room).min(burst), context) {
+                if self.waits_for_queue(id, 1, context)
+                    || !self.retransmit(id, u64::from(room).min(burst), context)
+                {
                     is_repaired = false;
                     break;
                 }
