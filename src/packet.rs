@@ -136,6 +136,9 @@ impl fmt::Debug for VlanTag {
 /// The ECN field of a packet that experienced congestion: the codepoint CE of RFC 3168, Section 5.
 pub const CE: u8 = 0b11;
 
+/// The ECN field of a packet whose transport is capable of ECN: the codepoint ECT(0) of RFC 3168, Section 5.
+pub const ECT_0: u8 = 0b10;
+
 /// A timestamped packet.
 ///
 /// An *ingress Tau*: its last bit has arrived at a device. An *egress Tau*: its first bit starts

@@ -48,6 +48,8 @@ pub struct ConnectionRecord {
     pub retransmissions: u64,
     /// Retransmission timeouts.
     pub timeouts: u64,
+    /// Segments delivered by acknowledgements that echoed a mark of congestion (ECE): `tcpi_delivered_ce`.
+    pub delivered_ce: u64,
     /// It was given up: the peer did not answer for too long.
     pub gave_up: bool,
 }
@@ -65,6 +67,7 @@ impl ConnectionRecord {
             acknowledged: 0,
             retransmissions: 0,
             timeouts: 0,
+            delivered_ce: 0,
             gave_up: false,
         }
     }
@@ -102,6 +105,7 @@ impl ConnectionRecord {
         self.acknowledged = acknowledged;
         self.retransmissions = socket.counts.retransmissions;
         self.timeouts = socket.counts.timeouts;
+        self.delivered_ce = socket.delivered_ce();
         self.gave_up = socket.counts.gave_up;
     }
 }

@@ -10,6 +10,8 @@ const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
 const ACK: u8 = 0x10;
+const ECE: u8 = 0x40;
+const CWR: u8 = 0x80;
 const TCP: u8 = 6;
 /// The TCP header without options, in bytes.
 const FIXED_HEADER: usize = 20;
@@ -34,6 +36,10 @@ pub struct TcpSegment {
     pub fin: bool,
     /// RST: it breaks the connection off.
     pub rst: bool,
+    /// ECE: a mark of congestion has reached its sender; in a SYN, it asks for ECN or agrees to it (RFC 3168).
+    pub ece: bool,
+    /// CWR: its sender has reduced its window; in a SYN, it asks for ECN (RFC 3168).
+    pub cwr: bool,
     /// Bytes of payload on the wire, whether captured or not.
     pub payload_length: u32,
     /// The window as it stands in the header, not scaled; `None` where it was not captured.
@@ -116,6 +122,8 @@ impl TcpSegment {
             syn: flags & SYN != 0,
             fin: flags & FIN != 0,
             rst: flags & RST != 0,
+            ece: flags & ECE != 0,
+            cwr: flags & CWR != 0,
             payload_length: u32::try_from(payload_length).ok()?,
             window: header.get(14..16).map(|window| u16::from_be_bytes([window[0], window[1]])),
             window_scale,

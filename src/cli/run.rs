@@ -155,14 +155,14 @@ fn print_connections(entries: &[ConnectionSummary], output: &mut Output) -> Resu
     let width = listed.iter().map(|entry| name(entry).chars().count()).max().unwrap_or(0);
     let heading = width + 2;
     output.line(format_args!(
-        "\n{:<heading$} {:>9} {:>9} {:>12} {:>14} {:>12} {:>13} {:>8}",
-        "tcp", "flows", "finished", "goodput", "completion p50", "p99", "retransmitted", "timeouts"
+        "\n{:<heading$} {:>9} {:>9} {:>12} {:>14} {:>12} {:>13} {:>8} {:>8}",
+        "tcp", "flows", "finished", "goodput", "completion p50", "p99", "retransmitted", "timeouts", "marked"
     ))?;
     for entry in listed {
         let of = entry.completion_s;
         let time = |value: Option<f64>| value.map_or("-".to_owned(), seconds);
         output.line(format_args!(
-            "  {:<width$} {:>9} {:>9} {:>12} {:>14} {:>12} {:>13} {:>8}",
+            "  {:<width$} {:>9} {:>9} {:>12} {:>14} {:>12} {:>13} {:>8} {:>8}",
             name(entry),
             count(entry.flows),
             count(entry.finished),
@@ -171,6 +171,7 @@ fn print_connections(entries: &[ConnectionSummary], output: &mut Output) -> Resu
             time(of.map(|of| of.p99)),
             count(entry.retransmissions),
             count(entry.timeouts),
+            count(entry.delivered_ce),
         ))?;
     }
     match entries.len() - listed.len() {

@@ -148,7 +148,7 @@ fn transport(known: Option<&TransportState>) -> String {
 
 /// `0.040001007 s  1-1449  n=1  ack 1  window 64256`.
 fn line(transmission: &ShownTransmission) -> String {
-    let ShownTransmission { at_s, start, end, nth, acknowledgement, window, sack } = transmission;
+    let ShownTransmission { at_s, start, end, nth, acknowledgement, window, sack, .. } = transmission;
     let what = if end > start { format!("{start}-{end}") } else { "-".to_owned() };
     let mut line = format!("{at_s:>14.9} s  {what:<19} n={nth}");
     if let Some(number) = acknowledgement {
@@ -159,6 +159,10 @@ fn line(transmission: &ShownTransmission) -> String {
     }
     for (start, end) in sack.iter().flatten() {
         line += &format!("  sack {start}-{end}");
+    }
+    let flags = transmission.ecn_flags();
+    if !flags.is_empty() {
+        line += &format!("  {flags}");
     }
     line
 }

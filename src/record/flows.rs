@@ -147,6 +147,7 @@ impl FlowRecords {
             ("goodput_bps", Arc::new(Float64Array::from_iter(goodput))),
             ("retransmissions", of(|connection| Some(connection.retransmissions))),
             ("timeouts", of(|connection| Some(connection.timeouts))),
+            ("delivered_ce", of(|connection| Some(connection.delivered_ce))),
         ]
     }
 

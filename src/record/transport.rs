@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::builder::{UInt32Builder, UInt64Builder};
+use arrow_array::builder::{Float64Builder, UInt32Builder, UInt64Builder};
 use arrow_array::{ArrayRef, UInt32Array, UInt64Array};
 use arrow_schema::{DataType, Field, Schema};
 
@@ -34,6 +34,8 @@ struct Columns {
     srtt: UInt64Builder,
     rto: Vec<u64>,
     acknowledged: Vec<u64>,
+    delivered_ce: Vec<u64>,
+    alpha: Float64Builder,
 }
 
 impl TransportRows {
@@ -54,6 +56,8 @@ impl TransportRows {
             Field::new("srtt_us", DataType::UInt64, true),
             Field::new("rto_us", DataType::UInt64, false),
             Field::new("bytes_acknowledged", DataType::UInt64, false),
+            Field::new("delivered_ce", DataType::UInt64, false),
+            Field::new("alpha", DataType::Float64, true),
         ]);
         Ok(TransportRows {
             table: OpenTable::begin(tables, "transport", schema)?,
@@ -79,6 +83,8 @@ impl TransportRows {
         columns.srtt.append_option(sample.srtt.map(microseconds));
         columns.rto.push(microseconds(sample.rto));
         columns.acknowledged.push(sample.acknowledged);
+        columns.delivered_ce.push(sample.delivered_ce);
+        columns.alpha.append_option(sample.alpha.map(|alpha| f64::from(alpha) / 1024.0));
         if columns.time.len() == ROWS { self.flush() } else { Ok(()) }
     }
 
@@ -96,6 +102,8 @@ impl TransportRows {
             Arc::new(columns.srtt.finish()),
             Arc::new(UInt64Array::from(columns.rto)),
             Arc::new(UInt64Array::from(columns.acknowledged)),
+            Arc::new(UInt64Array::from(columns.delivered_ce)),
+            Arc::new(columns.alpha.finish()),
         ];
         self.table.write(arrays)
     }

@@ -60,6 +60,7 @@ pub(super) struct Connections {
     pub completion_s: Option<CompletionTimes>,
     pub retransmissions: u64,
     pub timeouts: u64,
+    pub delivered_ce: u64,
 }
 
 #[derive(Debug, Deserialize)]

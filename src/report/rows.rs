@@ -85,13 +85,14 @@ impl Row<'_> {
 }
 
 /// What the table of flows has of connections.
-const CONNECTION_COLUMNS: [(&str, Kind); 4] = [
+const CONNECTION_COLUMNS: [(&str, Kind); 5] = [
     ("goodput_bps", Kind::Numbers),
     ("completion_ps", Kind::Integers),
     ("retransmissions", Kind::Integers),
     ("timeouts", Kind::Integers),
+    ("delivered_ce", Kind::Integers),
 ];
-const CONNECTION_HEADS: [(&str, &str); 4] = [
+const CONNECTION_HEADS: [(&str, &str); 5] = [
     (
         "goodput",
         "Acknowledged bits per second, from the first segment to the last acknowledgement of new bytes",
@@ -99,15 +100,17 @@ const CONNECTION_HEADS: [(&str, &str); 4] = [
     ("completion", "From the SYN to the acknowledgement of the last byte and of the end behind it"),
     ("retransmitted", "Segments that TCP sent again"),
     ("timeouts", "Expiries of the retransmission timer"),
+    ("marks echoed", "Segments delivered by acknowledgements that echoed a mark of congestion (ECE)"),
 ];
 
 /// The cells of these columns, which begin at `first`.
-fn connection_cells(row: &Row<'_>, first: usize) -> [Cell; 4] {
+fn connection_cells(row: &Row<'_>, first: usize) -> [Cell; 5] {
     [
         Cell::number(row.number(first), bits_per_second),
         Cell::number(row.number(first + 1), ps),
         Cell::count(row.integer(first + 2)),
         Cell::count(row.integer(first + 3)),
+        Cell::count(row.integer(first + 4)),
     ]
 }
 

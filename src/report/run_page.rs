@@ -442,6 +442,7 @@ fn connections(report: &Report) -> Table {
         ("p99", "99th percentile of the completion times"),
         ("retransmitted", "Segments sent again"),
         ("timeouts", "Expiries of the retransmission timer"),
+        ("marks echoed", "Segments delivered by acknowledgements that echoed a mark of congestion (ECE)"),
     ];
     let number = |value: u64| Cell { text: count(value), key: Some(value as f64) };
     let row = |entry: &Connections| {
@@ -459,6 +460,7 @@ fn connections(report: &Report) -> Table {
             completion(|times| times.p99),
             number(entry.retransmissions),
             number(entry.timeouts),
+            number(entry.delivered_ce),
         ]
     };
     let rows: Vec<Vec<Cell>> = report.summary.tcp.iter().map(row).collect();

@@ -102,7 +102,7 @@ fn side(name: &str, side: &DivergedSide) -> Markup {
             @if let Some(around) = &side.transport { (transport(around)) }
             div class="scroll" {
                 table {
-                    (header(&["time", "range", "n", "ack", "window", "SACK"], 0))
+                    (header(&["time", "range", "n", "ack", "window", "SACK", "ECN"], 0))
                     tbody {
                         @for transmission in &side.around {
                             @if Some(transmission) == side.transmission.as_ref() {
@@ -147,7 +147,7 @@ fn transport(around: &TransportAround) -> Markup {
 }
 
 fn cells(transmission: &ShownTransmission) -> Markup {
-    let ShownTransmission { at_s, start, end, nth, acknowledgement, window, sack } = transmission;
+    let ShownTransmission { at_s, start, end, nth, acknowledgement, window, sack, .. } = transmission;
     let range = if end > start { format!("{start}-{end}") } else { String::new() };
     let blocks: Vec<String> = sack.iter().flatten().map(|(start, end)| format!("{start}-{end}")).collect();
     html! {
@@ -155,5 +155,6 @@ fn cells(transmission: &ShownTransmission) -> Markup {
         (number(&acknowledgement.map_or(String::new(), |number| number.to_string())))
         (number(&window.map_or(String::new(), |window| window.to_string())))
         (number(&blocks.join(" ")))
+        (number(&transmission.ecn_flags()))
     }
 }

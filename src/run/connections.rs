@@ -31,6 +31,8 @@ pub struct ConnectionSummary {
     pub retransmissions: u64,
     /// Retransmission timeouts.
     pub timeouts: u64,
+    /// Segments delivered by acknowledgements that echoed a mark of congestion.
+    pub delivered_ce: u64,
 }
 
 /// Percentiles of completion times, in seconds: each the smallest that at least this part does not exceed.
@@ -102,5 +104,6 @@ fn summary(entry: String, congestion_control: &'static str, of: &[&ConnectionRec
         }),
         retransmissions: sum(|connection| connection.retransmissions),
         timeouts: sum(|connection| connection.timeouts),
+        delivered_ce: sum(|connection| connection.delivered_ce),
     }
 }

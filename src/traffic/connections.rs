@@ -30,6 +30,9 @@ pub struct TransportSpec {
     /// How losses are found and repaired (default: rack).
     #[serde(default)]
     pub recovery: LossRecovery,
+    /// Whether senders ask for ECN (RFC 3168), to which receivers agree (default: false; dctcp always does. Linux: `tcp_ecn = 1`).
+    #[schemars(with = "Option<bool>")]
+    pub ecn: Option<Spanned<bool>>,
     /// The congestion window at the start, in segments (default: 10).
     #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
     pub initial_window: Option<Spanned<u32>>,
@@ -56,6 +59,7 @@ impl Default for TransportSpec {
             kind: TransportKind::Tcp,
             congestion_control: None,
             recovery: LossRecovery::default(),
+            ecn: None,
             initial_window: None,
             receive_buffer: None,
             send_buffer: None,
@@ -84,6 +88,7 @@ impl TransportSpec {
             }
         };
         Parameters {
+            ecn: self.ecn.as_ref().map_or(defaults.ecn, |ecn| *ecn.get_ref()),
             initial_window: self
                 .initial_window
                 .as_ref()

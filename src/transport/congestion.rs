@@ -3,9 +3,11 @@
 //! One file per algorithm. To add one: its file with its [`CongestionControl`], and one line in [`Algorithm`].
 
 mod cubic;
+mod dctcp;
 mod reno;
 
 pub use cubic::Cubic;
+pub use dctcp::Dctcp;
 pub use reno::Reno;
 
 use schemars::JsonSchema;
@@ -22,6 +24,8 @@ pub enum Algorithm {
     Cubic,
     /// Reno (RFC 5681): one segment per round trip, half after a loss.
     Reno,
+    /// DCTCP (RFC 8257): the window shrinks by the part of segments that queues have marked; it needs ECN.
+    Dctcp,
 }
 
 impl Algorithm {
@@ -30,6 +34,7 @@ impl Algorithm {
         match self {
             Algorithm::Cubic => "cubic",
             Algorithm::Reno => "reno",
+            Algorithm::Dctcp => "dctcp",
         }
     }
 
@@ -38,7 +43,25 @@ impl Algorithm {
         match self {
             Algorithm::Cubic => Box::new(Cubic::new(now)),
             Algorithm::Reno => Box::new(Reno),
+            Algorithm::Dctcp => Box::new(Dctcp::new()),
         }
+    }
+
+    /// Whether it needs ECN: all that a connection sends is capable of it then, and the receiver echoes each change of the marks.
+    ///
+    /// # Source
+    /// Linux `include/net/tcp.h`, `TCP_CONG_NEEDS_ECN`.
+    pub const fn needs_ecn(self) -> bool {
+        matches!(self, Algorithm::Dctcp)
+    }
+
+    /// The algorithm at work where the peer does not do ECN.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_dctcp.c`, `dctcp_init`, `dctcp_reno`.
+    #[must_use]
+    pub const fn without_ecn(self) -> Self {
+        if self.needs_ecn() { Algorithm::Reno } else { self }
     }
 }
 
@@ -104,6 +127,10 @@ pub struct Connection {
     pub pacing_rate: u64,
     /// The tick at which data was sent last.
     pub last_sent: u64,
+    /// Segments that the peer has.
+    pub delivered: u64,
+    /// Of these, segments whose acknowledgement echoed a mark.
+    pub marked: u64,
 }
 
 /// A congestion control at work.
@@ -124,8 +151,19 @@ pub trait CongestionControl: Send {
     /// Data is sent after nothing was in flight.
     fn resumed(&mut self, _connection: &Connection) {}
 
+    /// An acknowledgement has come, and what it delivers is counted. Asked only of algorithms that need ECN.
+    fn answered(&mut self, _connection: &Connection) {}
+
+    /// Losses are to be repaired, or the retransmission timeout has passed; the threshold is set.
+    fn lost(&mut self, _window: &mut CongestionWindow) {}
+
     /// The reduction after a loss was an error: the window before, at least.
     fn undone(&self, window: &CongestionWindow, before: u32) -> u32 {
         window.size.max(before)
+    }
+
+    /// Of DCTCP: the part of segments that are marked, smoothed, in 1/1024.
+    fn alpha(&self) -> Option<u32> {
+        None
     }
 }

@@ -162,14 +162,15 @@ impl Host {
     }
 
     /// Gives a segment to its connection.
-    fn deliver(&mut self, segment: &Segment, now: Time, out: &mut Outbox) {
+    fn deliver(&mut self, tau: &Tau, segment: &Segment, out: &mut Outbox) {
+        let (now, ecn) = (tau.timestamp, tau.packet.ecn);
         let slot = self.connections.get_mut(segment.to as usize);
         match slot.and_then(|slot| slot.late.as_mut()) {
             Some(late) => {
                 let now = self.clock.read(now);
                 out.packets.extend(late.answer(segment, now));
             }
-            None => self.with(segment.to, now, out, |end, context| end.socket.receive(segment, context)),
+            None => self.with(segment.to, now, out, |end, context| end.socket.receive(segment, ecn, context)),
         }
     }
 
@@ -237,7 +238,7 @@ impl Host {
         let (now, asked) = (tau.timestamp, (tau.packet.fid, segment.from));
         if let Some(number) = self.accepted.get(&asked).copied() {
             let segment = Segment { to: number, ..*segment };
-            return self.deliver(&segment, now, out);
+            return self.deliver(tau, &segment, out);
         }
         let Some(key) = flows.key(tau.packet.fid).and_then(|key| key.reverse()) else { return };
         let Some(service) = self.services.get_mut(segment.to as usize) else { return };
@@ -246,7 +247,8 @@ impl Host {
         self.accepted.insert(asked, number);
         out.flows.push(key);
         self.acknowledged.push(0);
-        let syn = Syn { peer: segment.from, timestamp: segment.timestamp, window: segment.window };
+        let Segment { from: peer, timestamp, window, flags, .. } = *segment;
+        let syn = Syn { peer, timestamp, window, flags, ecn: tau.packet.ecn };
         let socket = Socket::accept(number, &syn, parameters, &mut self.context(now, out));
         self.add(socket, application, ConnectionRecord::accepted(key, now));
     }
@@ -290,13 +292,12 @@ impl End {
 
 impl Endpoint for Host {
     fn receive(&mut self, tau: &Tau, segment: &Segment, flows: &Flows, out: &mut Outbox) {
-        let now = tau.timestamp;
         // What leaves at this instant does so after it.
-        self.queue.pass(|at| at < now);
+        self.queue.pass(|at| at < tau.timestamp);
         if segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK) {
             self.accept(tau, segment, flows, out);
         } else {
-            self.deliver(segment, now, out);
+            self.deliver(tau, segment, out);
         }
         self.skip_stale();
     }

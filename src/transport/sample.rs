@@ -76,6 +76,10 @@ pub struct TransportSample {
     pub mss: u32,
     /// Bytes of the stream that the peer has acknowledged.
     pub acknowledged: u64,
+    /// Segments delivered by acknowledgements that echoed a mark (`tcpi_delivered_ce`).
+    pub delivered_ce: u64,
+    /// Of DCTCP: the part of segments that are marked, smoothed, in 1/1024 (`dctcp_alpha` in `struct tcp_dctcp_info`).
+    pub alpha: Option<u32>,
 }
 
 /// When samples are taken.

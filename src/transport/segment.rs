@@ -52,6 +52,10 @@ impl Flags {
     pub const PSH: Flags = Flags(8);
     /// It has no timestamps and no SACK blocks.
     pub const PLAIN: Flags = Flags(16);
+    /// A mark has arrived (RFC 3168); in a SYN, ECN is asked for, and in the answer agreed to.
+    pub const ECE: Flags = Flags(64);
+    /// The window has been reduced (RFC 3168); in a SYN, ECN is asked for.
+    pub const CWR: Flags = Flags(128);
 
     /// Whether all of `flags` are set.
     #[inline]

@@ -13,6 +13,7 @@
 //! | `socket/process` | writing and reading |
 //! | `socket/output` | what is sent when |
 //! | `socket/input` | what arrives |
+//! | `socket/ecn` | explicit congestion notification |
 //! | `socket/acknowledged` | an acknowledgement: SACK, RACK, the congestion window |
 //! | `socket/state`, `socket/recovery` | states of loss recovery, and how they are entered and left |
 //! | `socket/retransmission` | retransmissions and their timer |
@@ -42,6 +43,8 @@ pub struct Parameters {
     pub algorithm: Algorithm,
     /// How losses are found and repaired; the same at both ends.
     pub recovery: LossRecovery,
+    /// Whether it asks for ECN; an algorithm that needs ECN always does. Who is asked agrees in any case.
+    pub ecn: bool,
     /// The most bytes of payload in a segment, beside timestamps.
     pub mss: u32,
     /// The congestion window at the start, in segments.
@@ -85,6 +88,7 @@ impl Parameters {
         Parameters {
             algorithm,
             recovery: LossRecovery::Rack,
+            ecn: algorithm.needs_ecn(),
             mss,
             initial_window: 10,
             receive_buffer: BufferLimits { initial: 131_072, most: 6_291_456 },

@@ -25,17 +25,19 @@ use taunet::transport::{
 use taunet::units::{Time, Timestamp};
 
 /// Disciplines of the routers' ports; all have room for a packet at least.
-const DISCIPLINES: [&str; 10] = [
+const DISCIPLINES: [&str; 12] = [
     r#"{ kind = "fifo", buffer = "4 packets" }"#,
     r#"{ kind = "fifo", buffer = "40 packets" }"#,
     r#"{ kind = "fifo" }"#,
     r#"{ kind = "token-bucket", rate = "7 Mbps", burst = "2000 B", buffer = "30000 B" }"#,
-    r#"{ kind = "codel" }"#,
+    r#"{ kind = "codel", ecn = true }"#,
+    r#"{ kind = "codel", ecn = true, ce_threshold = "2 ms" }"#,
     r#"{ kind = "fq-codel" }"#,
     r#"{ kind = "sfq" }"#,
-    r#"{ kind = "pie" }"#,
+    r#"{ kind = "pie", ecn = true }"#,
     r#"{ kind = "netem", delay = "3 ms", jitter = "2 ms", loss = 0.01 }"#,
-    r#"{ kind = "red", bandwidth = "10 Mbps", buffer = "60000 B", min = "10000 B", max = "30000 B", max_p = 0.1 }"#,
+    r#"{ kind = "red", bandwidth = "10 Mbps", buffer = "60000 B", min = "10000 B", max = "30000 B", max_p = 0.1, ecn = true }"#,
+    r#"{ kind = "red", bandwidth = "10 Mbps", buffer = "60000 B", min = "9000 B", max = "9000 B", max_p = 1.0, weight = 1.0, ecn = true, hard_drop = false }"#,
 ];
 
 /// A connection of a case.
@@ -46,7 +48,13 @@ struct Flow {
     bytes: u64,
     at: Time,
     algorithm: Algorithm,
+    /// The other end's, which is the number of its service.
+    answers: usize,
+    ecn: bool,
 }
+
+/// The algorithms of the services.
+const ANSWERS: [Algorithm; 2] = [Algorithm::Cubic, Algorithm::Dctcp];
 
 /// A random network and its connections.
 struct Case {
@@ -105,6 +113,13 @@ impl Case {
             .unwrap();
             writeln!(topology, "backward = {{ ptm = {} }}", ptm(&mut random)).unwrap();
         }
+        let recovery = [LossRecovery::Rack, LossRecovery::Rfc6582][usize::from(random.random_bool(0.3))];
+        let algorithms = match recovery {
+            LossRecovery::Rack => {
+                &[Algorithm::Cubic, Algorithm::Reno, Algorithm::Dctcp, Algorithm::Dctcp][..]
+            }
+            LossRecovery::Rfc6582 => &[Algorithm::Reno],
+        };
         let flow = |random: &mut Stream| {
             let from = random.random_range(0..hosts);
             let to = (from + random.random_range(1..hosts)) % hosts;
@@ -114,12 +129,13 @@ impl Case {
                 to,
                 bytes: random.random_range(1..=largest),
                 at: Time::from_ps(random.random_range(0..2_000_000_000_000)),
-                algorithm: [Algorithm::Cubic, Algorithm::Reno][random.random_range(0..2)],
+                algorithm: algorithms[random.random_range(0..algorithms.len())],
+                answers: random.random_range(0..ANSWERS.len()),
+                ecn: recovery == LossRecovery::Rack && random.random_bool(0.5),
             }
         };
         let mut flows: Vec<Flow> = (0..random.random_range(1..12)).map(|_| flow(&mut random)).collect();
         flows.sort_by_key(|flow| flow.at);
-        let recovery = [LossRecovery::Rack, LossRecovery::Rfc6582][usize::from(random.random_bool(0.3))];
         Case { topology, hosts, recovery, flows }
     }
 
@@ -128,8 +144,9 @@ impl Case {
             .unwrap_or_else(|error| panic!("{}\n{error}", self.topology))
     }
 
-    fn parameters(&self, algorithm: Algorithm) -> Arc<Parameters> {
-        Arc::new(Parameters { recovery: self.recovery, ..Parameters::new(algorithm, 1_448) })
+    fn parameters(&self, algorithm: Algorithm, ecn: bool) -> Arc<Parameters> {
+        let parameters = Parameters::new(algorithm, 1_448);
+        Arc::new(Parameters { recovery: self.recovery, ecn: ecn || parameters.ecn, ..parameters })
     }
 
     /// The hosts with their connections; what is read of each is added up in `read`.
@@ -145,16 +162,17 @@ impl Case {
             let opening = |(number, flow): (usize, &Flow)| Opening {
                 at: flow.at,
                 key: key((number, flow)),
-                service: 0,
-                parameters: self.parameters(flow.algorithm),
+                service: flow.answers as u32,
+                parameters: self.parameters(flow.algorithm, flow.ecn),
                 application: Box::new(taunet::application::Writer::new(Some(flow.bytes), None)),
             };
             let own = self.flows.iter().enumerate().filter(|(_, flow)| flow.from == host);
             let openings: Vec<Opening> = own.map(opening).collect();
             let openings: Vec<Box<dyn Openings>> = vec![Box::new(openings.into_iter())];
-            let services: Vec<Box<dyn Service>> =
-                vec![Box::new(Counting(Arc::clone(read), self.parameters(Algorithm::Cubic)))];
-            Host::new(start, services, openings)
+            let service = |algorithm| -> Box<dyn Service> {
+                Box::new(Counting(Arc::clone(read), self.parameters(algorithm, false)))
+            };
+            Host::new(start, ANSWERS.map(service).into(), openings)
         };
         (0..self.hosts).map(host).collect()
     }
@@ -500,15 +518,18 @@ fn the_engine_does_what_the_reference_does(seed: u64) {
     assert_eq!(ours.len(), theirs.len());
 }
 
-/// What the properties are for: packets are lost, and sent again.
+/// What the properties are for: packets are lost, and sent again; others are marked, and the marks come back.
 #[test]
-fn random_networks_lose_packets() {
-    let lossy = (0..50).filter(|seed| {
-        let run = run(&Case::new(*seed, false), 1).unwrap();
-        let again: u64 = run.connections.iter().map(|connection| connection.retransmissions).sum();
-        run.outcome.packets.dropped > 0 && again > 0
-    });
-    assert!(lossy.count() > 25);
+fn random_networks_lose_and_mark_packets() {
+    let (mut lossy, mut marking) = (0, 0);
+    for seed in 0..100 {
+        let run = run(&Case::new(seed, false), 1).unwrap();
+        let sum = |part: fn(&ConnectionRecord) -> u64| run.connections.iter().map(part).sum::<u64>();
+        lossy +=
+            u64::from(run.outcome.packets.dropped > 0 && sum(|connection| connection.retransmissions) > 0);
+        marking += u64::from(sum(|connection| connection.delivered_ce) > 0);
+    }
+    assert!(lossy > 50 && marking > 5, "{lossy} {marking}");
 }
 
 proptest! {

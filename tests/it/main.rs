@@ -19,6 +19,7 @@ mod classes;
 mod closed_loops;
 mod commands;
 mod compare_runs;
+mod dctcp;
 mod deepqueuenet;
 mod disciplines;
 mod ecn;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use machine::Processor;
 use network::topology;
 use processes::{Client, ServerService};
-use recording::{Case, Datagram, FlowName, Seen, Shape, Sighting, time};
+use recording::{Case, Datagram, Ecn, FlowName, Seen, Shape, Sighting, time};
 use taunet::engine::{
     Dropped, Hop, Hosted, Injected, Injection, InjectionPoint, Observed, Observer, Settings, Simulation,
     Workload,
@@ -27,8 +27,6 @@ use taunet::engine::{
 use taunet::packet::{FlowKey, Packet, Tau};
 use taunet::topology::DeviceId;
 use taunet::traffic::{Emission, Source, TrafficError};
-use taunet::transport::congestion::Algorithm;
-use taunet::transport::tcp::Parameters;
 use taunet::transport::{
     ConnectionRecord, Flags, Host, Opening, Openings, Sampling, Service, TransportSample,
 };
@@ -120,9 +118,14 @@ impl Observer for &mut Points {
         let Some(segment) = injected.segment else { return Ok(()) };
         let (flow, is_data) = name_of(&self.keys[injected.tau.packet.fid as usize]);
         let at = ns(injected.tau.timestamp);
+        let ecn = Ecn {
+            ece: segment.flags.has(Flags::ECE),
+            cwr: segment.flags.has(Flags::CWR),
+            field: injected.tau.packet.ecn,
+        };
         if is_data {
             let push = segment.flags.has(Flags::PSH);
-            let shape = Shape::Data { seq: segment.seq, end: segment.end, push };
+            let shape = Shape::Data { seq: segment.seq, end: segment.end, push, ecn };
             self.processor.sends(injected.tau.timestamp, flow, push);
             self.sent.insert(injected.tau.packet.pid, (flow, shape.clone()));
             if self.queues.is_empty() {
@@ -130,7 +133,8 @@ impl Observer for &mut Points {
             }
         } else if !segment.flags.has(Flags::SYN) {
             let sack = segment.sack.as_slice().iter().map(|block| (block.start, block.end)).collect();
-            self.acks.push((at, flow, Shape::Ack { ack: segment.ack, window: segment.window.into(), sack }));
+            let window = segment.window.into();
+            self.acks.push((at, flow, Shape::Ack { ack: segment.ack, window, sack, ecn }));
         }
         Ok(())
     }
@@ -141,9 +145,13 @@ impl Observer for &mut Points {
     }
 
     fn hop(&mut self, hop: &Hop) -> Observed {
-        if Some(hop.device) == self.router {
-            let sent = self.sent.remove(&hop.packet.pid);
-            self.leaving.extend(sent.map(|(flow, shape)| (ns(hop.egress), flow, shape)));
+        if Some(hop.device) == self.router
+            && let Some((flow, mut shape)) = self.sent.remove(&hop.packet.pid)
+        {
+            if let Shape::Data { ecn, .. } = &mut shape {
+                ecn.field = hop.packet.ecn;
+            }
+            self.leaving.push((ns(hop.egress), flow, shape));
         } else if self.queues.contains(&hop.device) {
             let sent = self.sent.get(&hop.packet.pid);
             self.entering.extend(sent.map(|(flow, shape)| (ns(hop.egress), *flow, shape.clone())));
@@ -238,7 +246,7 @@ fn simulate(case: &Case, transport: Option<Sampling>) -> Points {
                     ports: Some((flow.name.1, 6_001)),
                 },
                 service: 0,
-                parameters: Arc::new(Parameters::new(flow.algorithm, case.mss())),
+                parameters: Arc::new(case.parameters(flow.algorithm)),
                 application: Box::new(Client {
                     left: if case.writes.is_empty() { flow.bytes } else { Some(0) },
                     writes: case.writes.clone().into(),
@@ -260,7 +268,7 @@ fn simulate(case: &Case, transport: Option<Sampling>) -> Points {
     let services: Vec<Box<dyn Service>> = vec![Box::new(ServerService {
         processor,
         reads: case.reads.clone().into(),
-        parameters: Parameters::new(Algorithm::Cubic, case.mss()),
+        parameters: case.parameters(case.server),
     })];
     let server = topology.device_named("server").unwrap();
     endpoints.push(Hosted { endpoint: Box::new(Host::new(start, services, Vec::new())), host: server });
@@ -296,7 +304,7 @@ enum Bound {
 /// Packets are exact within this, in ns: what the recorded processes are late beside others.
 const TOLERANCE: i64 = 5_000;
 
-const BOUNDS: [(&str, Bound); 15] = [
+const BOUNDS: [(&str, Bound); 18] = [
     ("t_reno1", Bound::Exact),
     ("t_cubic1", Bound::Exact),
     ("t_cubic_rtts", Bound::Exact),
@@ -312,6 +320,9 @@ const BOUNDS: [(&str, Bound); 15] = [
     ("t_cubic_codel", Bound::Exact),
     ("cf_bulk_codel", Bound::For(5.0)),
     ("t_cubic_fq_codel", Bound::For(5.0)),
+    ("t_dctcp_codel_ce", Bound::Exact),
+    ("t_cubic_ecn_fq_codel", Bound::Exact),
+    ("t_incast_dctcp", Bound::Exact),
 ];
 
 /// Compares a recording with its simulation, prints a row, and says what is missed.
@@ -389,14 +400,18 @@ fn completion_times(case: &Case, points: &Points, cells: &mut Vec<String>) -> Op
 
 /// How long each packet waited, in ns, in increasing order.
 fn waits(entering: &Seen, leaving: &Seen) -> Vec<i64> {
-    let mut entered: HashMap<(FlowName, &Shape), VecDeque<i64>> = HashMap::new();
+    let range = |shape: &Shape| match *shape {
+        Shape::Data { seq, end, .. } => (seq, end),
+        Shape::Ack { ack, .. } => (ack, ack),
+    };
+    let mut entered: HashMap<(FlowName, (u64, u64)), VecDeque<i64>> = HashMap::new();
     for (at, flow, shape) in entering {
-        entered.entry((*flow, shape)).or_default().push_back(*at);
+        entered.entry((*flow, range(shape))).or_default().push_back(*at);
     }
     let mut waits = Vec::new();
     for (at, flow, shape) in leaving {
         waits.extend(
-            entered.get_mut(&(*flow, shape)).and_then(VecDeque::pop_front).map(|entered| at - entered),
+            entered.get_mut(&(*flow, range(shape))).and_then(VecDeque::pop_front).map(|entered| at - entered),
         );
     }
     waits.sort_unstable();
@@ -441,7 +456,7 @@ fn totals(case: &Case, points: &Points, cells: &mut Vec<String>) -> Vec<String> 
 }
 
 /// The recordings that are kept with the tests; `tests/captures/tcp/README.md` says what each shows.
-const KEPT: [&str; 17] = [
+const KEPT: [&str; 19] = [
     "t_incast_cubic",
     "t_reno1",
     "k_mtu576",
@@ -459,6 +474,8 @@ const KEPT: [&str; 17] = [
     "k_delay_acks",
     "k_lose_acks",
     "k_tsq",
+    "k_ecn",
+    "k_dctcp",
 ];
 
 #[test]

@@ -133,6 +133,8 @@ impl MeasuredFlow {
             acknowledgement,
             window: segment.window.map(|window| u64::from(window) << scale),
             sack,
+            ece: segment.ece,
+            cwr: segment.cwr,
             tag: key.unwrap_or(0),
             ..Transmission::default()
         });
@@ -210,6 +212,8 @@ mod tests {
             syn,
             fin: false,
             rst: false,
+            ece: false,
+            cwr: false,
             payload_length,
             window: Some(10),
             window_scale: syn.then_some(3),

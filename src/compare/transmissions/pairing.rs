@@ -260,6 +260,7 @@ mod tests {
             acknowledged: 0,
             retransmissions: 0,
             timeouts: 0,
+            delivered_ce: 0,
             gave_up: false,
         }
     }
@@ -273,6 +274,8 @@ mod tests {
             syn,
             fin: false,
             rst: false,
+            ece: false,
+            cwr: false,
             payload_length: 1,
             window: None,
             window_scale: None,

@@ -102,6 +102,8 @@ mod tests {
             unacknowledged: 1,
             mss: 1_448,
             acknowledged,
+            delivered_ce: 0,
+            alpha: None,
         }
     }
 

@@ -26,6 +26,10 @@ pub struct Transmission {
     pub window: Option<u64>,
     /// Its SACK blocks; none where the capture does not have them.
     pub sack: Option<Blocks>,
+    /// ECE is set.
+    pub ece: bool,
+    /// CWR is set.
+    pub cwr: bool,
     /// The how many-th transmission of its range, or of the same acknowledgement, it is at this vantage, from 1.
     pub nth: u32,
     /// Whether it starts below what has passed already.
@@ -76,6 +80,18 @@ pub struct ShownTransmission {
     pub window: Option<u64>,
     /// Its SACK blocks.
     pub sack: Option<Vec<(i64, i64)>>,
+    /// ECE is set.
+    pub ece: bool,
+    /// CWR is set.
+    pub cwr: bool,
+}
+
+impl ShownTransmission {
+    /// The flags of ECN that are set, such as `ECE CWR`; empty where none is.
+    pub fn ecn_flags(&self) -> String {
+        let flags = [(self.ece, "ECE"), (self.cwr, "CWR")];
+        flags.iter().filter(|(is_set, _)| *is_set).map(|(_, name)| *name).collect::<Vec<_>>().join(" ")
+    }
 }
 
 impl Transmission {
@@ -90,6 +106,8 @@ impl Transmission {
             control,
             acknowledgement: segment.flags.has(Flags::ACK).then_some(segment.ack as i64),
             window: Some(segment.window.into()),
+            ece: segment.flags.has(Flags::ECE),
+            cwr: segment.flags.has(Flags::CWR),
             sack: Some(blocks.map(|block| (block.start as i64, block.end as i64)).collect()),
             tag,
             ..Transmission::default()
@@ -126,6 +144,8 @@ impl Transmission {
             acknowledgement: self.acknowledgement,
             window: self.window,
             sack: self.sack.as_deref().map(<[_]>::to_vec),
+            ece: self.ece,
+            cwr: self.cwr,
         }
     }
 }

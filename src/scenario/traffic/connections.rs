@@ -89,6 +89,22 @@ impl Reader<'_> {
             let help = "write `congestion_control = \"reno\"`, or leave one of the two out";
             result = Err(self.told(Mistake::new(given.span(), message).with_help(help)));
         }
+        if let Some(ecn) = &spec.ecn {
+            let mistake = match (*ecn.get_ref(), spec.recovery) {
+                (true, LossRecovery::Rfc6582) => {
+                    let message = "`recovery = \"rfc6582\"` has no ECN";
+                    Some(Mistake::new(ecn.span(), message).with_help("leave one of the two out"))
+                }
+                (false, _) if spec.algorithm().needs_ecn() => {
+                    let message = "`dctcp` needs ECN: marks are all that it goes by";
+                    Some(Mistake::new(ecn.span(), message).with_help("leave `ecn` out"))
+                }
+                _ => None,
+            };
+            if let Some(mistake) = mistake {
+                result = Err(self.told(mistake));
+            }
+        }
         if let Some(size) = &spec.initial_window
             && !(1..=MOST_WINDOW).contains(size.get_ref())
         {

@@ -86,7 +86,7 @@ impl Acks {
     /// Linux `net/ipv4/tcp_input.c`, `tcp_event_data_recv`; `window` as announced, `rto` and `now` in ticks.
     pub fn data(&mut self, window: u32, rto: u64, now: u64) {
         if self.delay == 0 {
-            self.add_quick(window);
+            self.add_quick(window, MOST_QUICK);
             self.delay = LEAST_DELAY;
         } else {
             let gap = now - self.received;
@@ -95,7 +95,7 @@ impl Acks {
             } else if gap < self.delay {
                 self.delay = ((self.delay >> 1) + gap).min(rto);
             } else if gap > rto {
-                self.add_quick(window);
+                self.add_quick(window, MOST_QUICK);
             }
         }
         self.received = now;
@@ -125,24 +125,24 @@ impl Acks {
         self.pushed = true;
     }
 
-    /// The next acknowledgements go at once.
+    /// The next acknowledgements go at once, `most` at most.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_incr_quickack`.
-    pub fn add_quick(&mut self, window: u32) {
+    pub fn add_quick(&mut self, window: u32, most: u32) {
         let quick = match window / (2 * self.segment) {
             0 => 2,
             segments => segments,
         };
-        self.quick = self.quick.max(quick.min(MOST_QUICK));
+        self.quick = self.quick.max(quick.min(most));
     }
 
-    /// Something is wrong with the order: the next acknowledgements go at once.
+    /// Something is wrong with the order, or with the network: the next acknowledgements go at once, `most` at most.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_enter_quickack_mode`.
-    pub fn hurry(&mut self, window: u32) {
-        self.add_quick(window);
+    pub fn hurry(&mut self, window: u32, most: u32) {
+        self.add_quick(window, most);
         self.is_interactive = false;
         self.delay = LEAST_DELAY;
     }

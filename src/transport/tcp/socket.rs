@@ -1,6 +1,7 @@
 //! One end of a connection, from its SYN to its last FIN.
 
 mod acknowledged;
+mod ecn;
 mod input;
 mod newreno;
 mod output;
@@ -25,6 +26,7 @@ use crate::transport::sample::TransportSample;
 use crate::transport::segment::{Flags, Outbox, Segment};
 use crate::transport::timers::{Purpose, Timer, Timers};
 use crate::units::{Span, Time};
+use ecn::Notification;
 use newreno::NewReno;
 use retransmission::Retransmission;
 use state::Recovery;
@@ -138,6 +140,7 @@ pub struct Socket {
     /// When data was sent last, in ticks.
     last_sent: u64,
     recovery: Recovery,
+    ecn: Notification,
     /// In place of it, where the parameters say so.
     newreno: Option<Box<NewReno>>,
     retransmission: Retransmission,
@@ -211,6 +214,10 @@ pub struct Syn {
     pub timestamp: u64,
     /// Its window.
     pub window: u32,
+    /// Its flags.
+    pub flags: Flags,
+    /// The ECN field of its packet.
+    pub ecn: u8,
 }
 
 impl Socket {
@@ -249,6 +256,7 @@ impl Socket {
             usage: Usage { end: 1, ..Usage::default() },
             last_sent: 0,
             recovery: Recovery::default(),
+            ecn: Notification::default(),
             newreno: (parameters.recovery == LossRecovery::Rfc6582)
                 .then(|| Box::new(NewReno::new(mss, initial_window))),
             retransmission: Retransmission::default(),
@@ -278,6 +286,7 @@ impl Socket {
     ) -> Self {
         let mut socket = Socket::new(number, parameters, Phase::SynSent, context.now);
         socket.peer = service;
+        socket.ecn = Notification::asking(&socket.parameters);
         socket.send_syn(context);
         socket
     }
@@ -286,6 +295,7 @@ impl Socket {
     pub fn accept(number: u32, syn: &Syn, parameters: Arc<Parameters>, context: &mut Context<'_>) -> Self {
         let mut socket = Socket::new(number, parameters, Phase::SynReceived, context.now);
         socket.peer = syn.peer;
+        socket.ecn = Notification::asked(syn.flags, syn.ecn, &socket.parameters);
         socket.recent = syn.timestamp;
         socket.set_window(syn.window.into());
         socket.send_syn(context);
@@ -298,7 +308,9 @@ impl Socket {
         let segment = Segment {
             to: self.peer,
             from: self.number,
-            flags: self.options(Flags::SYN.with(Flags::ACK, answers)),
+            flags: self
+                .options(Flags::SYN.with(Flags::ACK, answers))
+                .with(self.ecn.of_syn(answers, self.syn_retransmissions > 0), true),
             seq: 0,
             end: 1,
             ack: u64::from(answers),
@@ -307,7 +319,7 @@ impl Socket {
             echo: self.recent,
             ..Segment::default()
         };
-        self.emit(segment, context);
+        self.emit(segment, self.ecn.field_of_syn(), context);
         let due = context.now.ticks() + self.syn_timeout;
         let whose = (self.number, Purpose::Retransmission);
         context.timers.set_tick(&mut self.retransmission.timer, whose, due, &context.clock, context.now);
@@ -326,6 +338,7 @@ impl Socket {
             let connection = self.connection(context);
             self.congestion.threshold = self.algorithm.threshold(&self.congestion);
             self.algorithm.timed_out(&connection);
+            self.report_reduction();
         }
         self.syn_retransmissions += 1;
         self.counts.retransmissions += 1;
@@ -342,6 +355,11 @@ impl Socket {
     /// Bytes below are acknowledged.
     pub fn acknowledged(&self) -> u64 {
         self.unacknowledged
+    }
+
+    /// Segments delivered by acknowledgements that echoed a mark.
+    pub fn delivered_ce(&self) -> u64 {
+        self.ecn.delivered
     }
 
     /// Bytes of the stream that the peer has acknowledged.
@@ -375,6 +393,8 @@ impl Socket {
             unacknowledged: self.buffers.out,
             mss: self.parameters.mss,
             acknowledged: self.bytes_acknowledged(),
+            delivered_ce: self.ecn.delivered,
+            alpha: self.algorithm.alpha(),
         })
     }
 
@@ -386,6 +406,8 @@ impl Socket {
             unacknowledged: self.unacknowledged,
             pacing_rate: self.pacing_rate,
             last_sent: self.last_sent,
+            delivered: self.delivered,
+            marked: self.ecn.delivered,
         }
     }
 

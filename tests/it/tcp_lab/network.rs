@@ -79,7 +79,8 @@ fn converted(name: &str, commands: &str) -> toml::Value {
 fn discipline(case: &Case, commands: &str) -> PtmSpec {
     let mut ptm = converted(&case.name, commands);
     // The kernel's hash has a seed of its own. Only the recording shows who shares a queue: these two alone.
-    if let Some(leaf) = ptm.get_mut("class").and_then(|class| class[0].get_mut("ptm"))
+    if !case.datagrams.is_empty()
+        && let Some(leaf) = ptm.get_mut("class").and_then(|class| class[0].get_mut("ptm"))
         && leaf["kind"].as_str() == Some("fq-codel")
     {
         leaf.as_table_mut().unwrap().insert("same_queue".into(), SHARED_QUEUE.parse().unwrap());

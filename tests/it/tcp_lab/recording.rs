@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use taunet::transport::congestion::Algorithm;
+use taunet::transport::tcp::Parameters;
 use taunet::units::{Span, Time};
 
 /// When the recorded guests booted: instants count from there.
@@ -14,11 +15,19 @@ pub const BOOT_NS: i64 = 1_767_225_600_000_000_000;
 /// A flow: the number of its source, and its port.
 pub type FlowName = (usize, u16);
 
-/// A packet as it is compared: sequence numbers and PSH of data; of an acknowledgement its number, window and blocks.
+/// A packet as it is compared: sequence numbers and PSH of data; of an acknowledgement its number, window and blocks; of both, ECN.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Shape {
-    Data { seq: u64, end: u64, push: bool },
-    Ack { ack: u64, window: u64, sack: Vec<(u64, u64)> },
+    Data { seq: u64, end: u64, push: bool, ecn: Ecn },
+    Ack { ack: u64, window: u64, sack: Vec<(u64, u64)>, ecn: Ecn },
+}
+
+/// The flags ECE and CWR, and the ECN field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ecn {
+    pub ece: bool,
+    pub cwr: bool,
+    pub field: u8,
 }
 
 /// A packet at a point: instant in ns, flow, shape.
@@ -108,6 +117,10 @@ pub struct Case {
     pub commands: String,
     /// Those of the queue of the sources' own ports, if they have one.
     pub host_commands: String,
+    /// Clients ask for ECN (`tcp_ecn`).
+    pub ecn: bool,
+    /// What the server's process asks for.
+    pub server: Algorithm,
     /// Of all links, in bytes.
     pub mtu: u32,
     pub data_way: Way,
@@ -135,6 +148,12 @@ pub struct Datagram {
     pub length: u32,
 }
 
+/// The congestion control of this name.
+fn algorithm(name: &str) -> Algorithm {
+    let all = [Algorithm::Cubic, Algorithm::Reno, Algorithm::Dctcp];
+    *all.iter().find(|algorithm| algorithm.name() == name).unwrap_or_else(|| panic!("{name}"))
+}
+
 pub fn unpack(path: &Path) -> Vec<u8> {
     let file = std::fs::File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut bytes = Vec::new();
@@ -151,6 +170,8 @@ struct Packet {
     seq: u32,
     ack: u32,
     flags: u8,
+    /// The ECN field.
+    field: u8,
     window: u16,
     payload: u32,
     sack: Vec<(u32, u32)>,
@@ -221,6 +242,7 @@ fn packets(path: &Path) -> Vec<Packet> {
             seq: be32(tcp + 4),
             ack: be32(tcp + 8),
             flags: frame[tcp + 13],
+            field: frame[15] & 3,
             window: be16(tcp + 14),
             payload: u32::from(be16(16)) - (ip + header) as u32,
             sack,
@@ -229,10 +251,21 @@ fn packets(path: &Path) -> Vec<Packet> {
     found
 }
 
+impl Packet {
+    fn ecn(&self) -> Ecn {
+        Ecn { ece: self.flags & 0x40 > 0, cwr: self.flags & 0x80 > 0, field: self.field }
+    }
+}
+
 impl Case {
     /// Bytes of payload in a segment beside timestamps.
     pub fn mss(&self) -> u32 {
         self.mtu - 52
+    }
+
+    pub fn parameters(&self, algorithm: Algorithm) -> Parameters {
+        let parameters = Parameters::new(algorithm, self.mss());
+        Parameters { ecn: parameters.ecn || self.ecn, ..parameters }
     }
 
     pub fn read(folder: &Path, name: &str) -> Case {
@@ -258,6 +291,8 @@ impl Case {
             name: name.to_owned(),
             commands: commands("tc", "tc "),
             host_commands: commands("host", ""),
+            ecn: config["sysctl"]["net.ipv4.tcp_ecn"] == 1,
+            server: Algorithm::Cubic,
             mtu: config["mtu"].as_u64().unwrap_or(1_500) as u32,
             data_way: Way::read(&meta, "data"),
             acks_way: Way::read(&meta, "acks"),
@@ -283,7 +318,7 @@ impl Case {
             let seq = u64::from(packet.seq.wrapping_sub(first[&flow]));
             let control = u64::from(packet.flags & 1) + u64::from(packet.flags >> 1 & 1);
             let end = seq + u64::from(packet.payload) + control;
-            (packet.at, flow, Shape::Data { seq, end, push: packet.flags & 8 > 0 })
+            (packet.at, flow, Shape::Data { seq, end, push: packet.flags & 8 > 0, ecn: packet.ecn() })
         };
         for source in 0..case.delays.len() {
             for packet in packets(&folder.join(format!("in{}.pcap.xz", source + 1))) {
@@ -307,7 +342,8 @@ impl Case {
             let flow = (usize::from(packet.destination[2]) - 1, packet.ports.1);
             let number = |seq: u32| u64::from(seq.wrapping_sub(first[&flow]));
             let sack = packet.sack.iter().map(|(start, end)| (number(*start), number(*end))).collect();
-            let shape = Shape::Ack { ack: number(packet.ack), window: u64::from(packet.window) << 7, sack };
+            let window = u64::from(packet.window) << 7;
+            let shape = Shape::Ack { ack: number(packet.ack), window, sack, ecn: packet.ecn() };
             case.acks.push((packet.at, flow, shape));
         }
         for source in 0..case.delays.len() {
@@ -319,7 +355,7 @@ impl Case {
                 let name = (source, number(2) as u16);
                 case.flows.push(RecordedFlow {
                     name,
-                    algorithm: if cells[4] == "reno" { Algorithm::Reno } else { Algorithm::Cubic },
+                    algorithm: algorithm(cells[4]),
                     bytes: u64::try_from(number(5)).ok(),
                     syn: syn[&name],
                     connected: number(7) - BOOT_NS,
@@ -329,6 +365,12 @@ impl Case {
             }
         }
         case.flows.sort_by_key(|flow| flow.syn);
+        // Only a receiver that does DCTCP as well echoes each change of the marks.
+        case.server = match config["server_cc"].as_str() {
+            Some(name) => algorithm(name),
+            None if case.flows.iter().any(|flow| flow.algorithm == Algorithm::Dctcp) => Algorithm::Dctcp,
+            None => case.server,
+        };
         case
     }
 }

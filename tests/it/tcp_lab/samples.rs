@@ -13,6 +13,7 @@ struct Recorded {
     ssthresh: Option<u32>,
     srtt_us: u64,
     unacknowledged: u32,
+    delivered_ce: u64,
     state: u32,
 }
 
@@ -34,6 +35,7 @@ fn recorded(folder: &Path, source: usize) -> Vec<Recorded> {
         ssthresh: u32::try_from(cells[3]).ok(),
         srtt_us: cells[4] as u64,
         unacknowledged: cells[7] as u32,
+        delivered_ce: cells[12] as u64,
         state: cells[13] as u32,
     };
     lines(&folder.join(format!("samples_s{}.csv.xz", source + 1))).into_iter().map(line).collect()
@@ -45,6 +47,7 @@ impl Recorded {
         let srtt_us = sample.srtt.map_or(0, |srtt| srtt.as_ps() / 1_000_000);
         (self.cwnd, self.ssthresh, self.unacknowledged, self.state)
             == (sample.cwnd, sample.ssthresh, sample.unacknowledged, sample.state.number())
+            && self.delivered_ce == sample.delivered_ce
             && self.srtt_us.abs_diff(srtt_us) <= within_us
     }
 }

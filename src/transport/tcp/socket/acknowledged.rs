@@ -4,7 +4,7 @@ use super::state::{PERSIST, REORDERING, Repair};
 use super::{Context, Socket};
 use crate::transport::clock::HostTime;
 use crate::transport::sample::State;
-use crate::transport::segment::{Block, Segment};
+use crate::transport::segment::{Block, Flags, Segment};
 use crate::transport::tcp::buffers::{Buffer, Id};
 
 /// What an acknowledgement has brought.
@@ -24,6 +24,8 @@ pub(super) struct Acknowledged {
     segments: u32,
     /// Segments that were sent again are among them.
     retransmitted: bool,
+    /// It echoes a mark.
+    pub echoes_mark: bool,
     /// It reports segments behind a hole.
     pub sacked: bool,
     /// It reports that data arrived twice.
@@ -74,7 +76,11 @@ impl Acknowledged {
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_ack_is_dubious`.
     fn is_dubious(&self, state: State) -> bool {
-        !self.brings_anything() || self.sacked || self.reports_duplicate || state != State::Open
+        !self.brings_anything()
+            || self.sacked
+            || self.reports_duplicate
+            || self.echoes_mark
+            || state != State::Open
     }
 }
 
@@ -141,7 +147,11 @@ impl Socket {
         if !segment.sack.as_slice().is_empty() {
             self.report(segment, &mut acknowledged);
         }
+        acknowledged.echoes_mark = self.ecn.is_on && segment.flags.has(Flags::ECE);
+        self.accept_report(segment);
         if out_before == 0 {
+            self.count_delivered(&acknowledged);
+            self.observe(context);
             if acknowledged.reports_duplicate {
                 let repair = self.alert(&mut acknowledged, context);
                 self.repair(repair, context);
@@ -152,6 +162,7 @@ impl Socket {
         }
         self.release(&mut acknowledged, highest_before, context);
         self.adapt_reordering_window(&acknowledged);
+        self.observe(context);
         self.check_probe(&acknowledged, context);
         let mut repair = Repair::Nothing;
         if acknowledged.is_dubious(self.recovery.state) {
@@ -164,6 +175,24 @@ impl Socket {
         let lost = self.buffers.ever_lost - lost_before;
         self.control(&acknowledged, delivered, lost, context);
         self.repair(repair, context);
+    }
+
+    fn count_delivered(&mut self, acknowledged: &Acknowledged) {
+        self.delivered += acknowledged.delivered;
+        if acknowledged.echoes_mark {
+            self.ecn.delivered += acknowledged.delivered;
+        }
+    }
+
+    /// An algorithm that needs ECN looks at each acknowledgement.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_in_ack_event`.
+    fn observe(&mut self, context: &Context<'_>) {
+        if self.ecn.is_exact {
+            let connection = self.connection(context);
+            self.algorithm.answered(&connection);
+        }
     }
 
     /// The congestion window follows what was delivered.
@@ -449,7 +478,7 @@ impl Socket {
             self.buffers.free_first();
         }
         acknowledged.reneged = self.buffers.sent.front().is_some_and(|first| self.buffers[*first].sacked);
-        self.delivered += acknowledged.delivered;
+        self.count_delivered(acknowledged);
         let in_order = sent.filter(|_| !acknowledged.retransmitted);
         // A lone segment that is not full may have been acknowledged late.
         acknowledged.may_be_delayed = acknowledged.segments == 1
@@ -459,7 +488,8 @@ impl Socket {
             && self.unacknowledged - acknowledged.before < self.mss()
             && acknowledged.newest.is_some_and(|(_, delivered)| delivered + 1 == self.delivered)
             && !acknowledged.sacked
-            && !acknowledged.reports_duplicate;
+            && !acknowledged.reports_duplicate
+            && !acknowledged.echoes_mark;
         self.measure(in_order, acknowledged, context);
         if acknowledged.segments > 0 {
             acknowledged.sets_timer = true;
@@ -571,7 +601,7 @@ impl Socket {
         self.detect_losses(context);
         if in_flight != self.buffers.in_flight() {
             if self.recovery.state != State::Recovery {
-                self.enter_recovery();
+                self.enter_recovery(false);
                 self.reduce(1, self.buffers.ever_lost - lost, false);
             }
             self.retransmit_lost(context);

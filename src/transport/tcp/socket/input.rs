@@ -5,7 +5,7 @@ use super::{Context, LateAnswer, Phase, Socket};
 use crate::transport::clock::HostTime;
 use crate::transport::congestion::INFINITE;
 use crate::transport::segment::{Block, Flags, Outgoing, Segment};
-use crate::transport::tcp::acks::Duplicate;
+use crate::transport::tcp::acks::{Duplicate, MOST_QUICK};
 use crate::transport::tcp::reassembly::{Early, OVERHEAD};
 use crate::transport::timers::Purpose;
 use crate::units::Span;
@@ -24,10 +24,10 @@ const LEAST_GROWTH: u64 = 128;
 const EXPECTED_BLOCKS: usize = 2;
 
 impl Socket {
-    /// A segment has arrived.
+    /// A segment has arrived, in a packet with this ECN field.
     ///
     /// An exact timer that is due at this instant fires first: in Linux its interrupt comes before the packet has made its way.
-    pub fn receive(&mut self, segment: &Segment, context: &mut Context<'_>) {
+    pub fn receive(&mut self, segment: &Segment, ecn: u8, context: &mut Context<'_>) {
         if self.compressed.is_set() && context.clock.read(self.compressed.at()) <= context.now {
             self.compressed.cancel();
             self.compressed_timer(context);
@@ -48,7 +48,7 @@ impl Socket {
             Phase::Open => {}
         }
         // The timestamps of the segment that completes the handshake are no sample.
-        self.receive_open(segment, !is_first, context);
+        self.receive_open(segment, ecn, !is_first, context);
     }
 
     /// The answer to the SYN.
@@ -76,6 +76,7 @@ impl Socket {
         self.set_window(segment.window.into());
         self.window_updated_at = segment.seq;
         self.retransmission.timer.cancel();
+        self.settle_ecn(segment);
         let connects = segment.flags.has(Flags::SYN);
         let sample = match self.syn_retransmissions {
             0 => context.now.us() - self.begun.us(),
@@ -98,13 +99,15 @@ impl Socket {
         self.last_sent = context.now.ticks();
         self.usage.stamp = context.now.ticks();
         self.receive_window.begin(context.now.us());
-        self.algorithm = self.parameters.algorithm.start(context.now);
+        let algorithm = self.parameters.algorithm;
+        let algorithm = if self.ecn.is_on { algorithm } else { algorithm.without_ecn() };
+        self.algorithm = algorithm.start(context.now);
         self.update_pacing_rate();
     }
 
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_rcv_established`.
-    fn receive_open(&mut self, segment: &Segment, is_sample: bool, context: &mut Context<'_>) {
+    fn receive_open(&mut self, segment: &Segment, ecn: u8, is_sample: bool, context: &mut Context<'_>) {
         if segment.flags.has(Flags::SYN) {
             // The answer to the SYN again: its acknowledgement was lost.
             return self.send_ack(context);
@@ -127,7 +130,7 @@ impl Socket {
             if is_sample {
                 self.measure_receiver(segment, context);
             }
-            self.take(segment, context);
+            self.take(segment, ecn, context);
         }
         self.send_pending(context);
         self.check_space(context);
@@ -170,7 +173,7 @@ impl Socket {
             }
             self.refused = now;
         } else if segment.seq < next {
-            self.acks.hurry(self.receive_window.announced);
+            self.acks.hurry(self.receive_window.announced, MOST_QUICK);
             self.reassembly.set_duplicate(Block { start: segment.seq, end: segment.end.min(next) });
         }
         self.send_ack(context);
@@ -191,11 +194,11 @@ impl Socket {
         }
     }
 
-    /// Takes data: in order, again, or behind a hole.
+    /// Takes data from a packet with this ECN field: in order, again, or behind a hole.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_data_queue`.
-    fn take(&mut self, segment: &Segment, context: &mut Context<'_>) {
+    fn take(&mut self, segment: &Segment, ecn: u8, context: &mut Context<'_>) {
         let Segment { seq, end, pieces, flags, .. } = *segment;
         let is_last = flags.has(Flags::FIN);
         let data_end = end - u64::from(is_last);
@@ -204,16 +207,19 @@ impl Socket {
         if end <= next {
             // Again: an acknowledgement goes at once.
             self.reassembly.set_duplicate(Block { start: seq, end });
-            self.acks.hurry(self.receive_window.announced);
+            self.acks.hurry(self.receive_window.announced, MOST_QUICK);
             self.acks.scheduled = true;
             return;
         }
         let left = u64::from(self.receive_window.left(next));
         if left == 0 || seq >= next + left {
             // Out of the window, such as a probe of a closed one.
-            self.acks.hurry(self.receive_window.announced);
+            self.acks.hurry(self.receive_window.announced, MOST_QUICK);
             self.acks.scheduled = true;
             return;
+        }
+        if seq > next {
+            self.note_mark(ecn, context);
         }
         if !self.make_room(seq <= next) {
             return;
@@ -227,7 +233,7 @@ impl Socket {
         }
         if data_end > seq {
             self.reassembly.append(seq, data_end, pieces);
-            self.note_data(segment, data_end - seq, context);
+            self.note_data(segment, data_end - seq, ecn, context);
         }
         let mut finishes = is_last;
         if !finishes && !self.reassembly.is_in_order() {
@@ -274,7 +280,7 @@ impl Socket {
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_event_data_recv`.
-    fn note_data(&mut self, segment: &Segment, length: u64, context: &Context<'_>) {
+    fn note_data(&mut self, segment: &Segment, length: u64, ecn: u8, context: &mut Context<'_>) {
         let flags = segment.flags;
         self.acks.scheduled = true;
         self.acks.measure(
@@ -287,6 +293,7 @@ impl Socket {
         let window_end = self.reassembly.next + u64::from(self.receive_window.announced);
         self.receiver.window_passed(self.reassembly.next, window_end, context.now.us());
         self.acks.data(self.receive_window.announced, self.round_trip.timeout, context.now.ticks());
+        self.note_mark(ecn, context);
         if length >= LEAST_GROWTH {
             self.grow_window(length, length);
         }

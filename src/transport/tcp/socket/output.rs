@@ -76,9 +76,11 @@ pub(super) fn outgoing(segment: Segment) -> Outgoing {
 }
 
 impl Socket {
-    /// Hands a segment to the host.
-    pub(super) fn emit(&mut self, segment: Segment, context: &mut Context<'_>) {
-        context.out.packets.push(outgoing(segment));
+    /// Hands a segment to the host, for a packet with this ECN field.
+    pub(super) fn emit(&mut self, segment: Segment, ecn: u8, context: &mut Context<'_>) {
+        let mut outgoing = outgoing(segment);
+        outgoing.packet.ecn = ecn;
+        context.out.packets.push(outgoing);
     }
 
     /// The window as it can be announced now.
@@ -92,6 +94,13 @@ impl Socket {
 
     /// The fields of a segment that acknowledges, which is then done.
     fn acknowledging(&mut self) -> Segment {
+        let segment = self.header(self.reassembly.next);
+        self.acks.sent();
+        segment
+    }
+
+    /// The fields of a segment that acknowledges up to `ack`.
+    fn header(&mut self, ack: u64) -> Segment {
         let selected = self.select_window();
         let next = self.reassembly.next;
         let window = self.receive_window.announce(selected, next);
@@ -99,9 +108,9 @@ impl Socket {
         let segment = Segment {
             to: self.peer,
             from: self.number,
-            flags: self.options(Flags::ACK),
+            flags: self.options(Flags::ACK).with(self.ecn.flags(), true),
             pieces: 1,
-            ack: next,
+            ack,
             window,
             timestamp: self.latest_sending.ticks(),
             echo: self.recent,
@@ -109,7 +118,6 @@ impl Socket {
             ..Segment::default()
         };
         self.compressed.cancel();
-        self.acks.sent();
         segment
     }
 
@@ -121,7 +129,20 @@ impl Socket {
     /// Sends a segment without data, with this sequence number.
     pub(super) fn send_empty(&mut self, seq: u64, context: &mut Context<'_>) {
         let segment = self.acknowledging();
-        self.emit(Segment { seq, end: seq, ..segment }, context);
+        self.emit(Segment { seq, end: seq, ..segment }, self.ecn.field(false), context);
+    }
+
+    /// Sends a segment without data that acknowledges up to `ack`. Where that is not all, what is due is still due after it.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_output.c`, `__tcp_send_ack`, `tcp_event_ack_sent`.
+    pub(super) fn send_ack_of(&mut self, ack: u64, context: &mut Context<'_>) {
+        if ack == self.reassembly.next {
+            return self.send_ack(context);
+        }
+        let segment = self.header(ack);
+        self.acks.compressed = 0;
+        self.emit(Segment { seq: self.next, end: self.next, ..segment }, self.ecn.field(false), context);
     }
 
     /// Sends a buffer as a burst of segments.
@@ -143,6 +164,9 @@ impl Socket {
         let mss = self.mss();
         let data_end = end - u64::from(fin);
         let header = self.acknowledging();
+        let is_new = data_end > seq && seq >= self.next;
+        let ecn = self.ecn.field(is_new);
+        let mut reports = is_new && std::mem::take(&mut self.ecn.reports);
         let mut start = seq;
         loop {
             let stop = data_end.min(start + mss);
@@ -152,14 +176,15 @@ impl Socket {
                 flags: header
                     .flags
                     .with(Flags::PSH, is_last && (push || segments > 1))
-                    .with(Flags::FIN, is_last && fin),
+                    .with(Flags::FIN, is_last && fin)
+                    .with(Flags::CWR, std::mem::take(&mut reports)),
                 pieces,
                 seq: start,
                 end: stop + u64::from(is_last && fin),
                 ..header
             };
             context.queue.enter(&segment);
-            self.emit(segment, context);
+            self.emit(segment, ecn, context);
             start = stop;
             if is_last {
                 break;

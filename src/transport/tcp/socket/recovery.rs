@@ -39,6 +39,7 @@ impl Socket {
         recovery.sent = 0;
         self.congestion.counted = 0;
         self.congestion.threshold = self.algorithm.threshold(&self.congestion);
+        self.report_reduction();
     }
 
     /// The reduction is complete.
@@ -49,20 +50,36 @@ impl Socket {
         }
     }
 
-    /// Losses are to be repaired.
+    /// A mark is echoed: the window is reduced, which is not undone.
+    ///
+    /// # Source
+    /// RFC 3168, Section 6.1.2; Linux `net/ipv4/tcp_input.c`, `tcp_enter_cwr`.
+    fn enter_reduced(&mut self) {
+        self.recovery.threshold_before = 0;
+        if self.recovery.state < State::Reduced {
+            self.recovery.undo_from = None;
+            self.begin_reduction();
+            self.recovery.state = State::Reduced;
+        }
+    }
+
+    /// Losses are to be repaired. Where a mark is echoed as well, the reduction is not undone.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_enter_recovery`.
-    pub(super) fn enter_recovery(&mut self) {
+    pub(super) fn enter_recovery(&mut self, echoes_mark: bool) {
         if !self.any_retransmission() {
             self.recovery.first_retransmission = 0;
         }
         self.recovery.threshold_before = 0;
         self.remember_for_undo();
         if !self.recovery.reduces() {
-            self.recovery.threshold_before = self.present_threshold();
+            if !echoes_mark {
+                self.recovery.threshold_before = self.present_threshold();
+            }
             self.begin_reduction();
         }
+        self.algorithm.lost(&mut self.congestion);
         self.recovery.state = State::Recovery;
     }
 
@@ -81,6 +98,7 @@ impl Socket {
             self.recovery.threshold_before = self.present_threshold();
             self.recovery.window_before = self.congestion.size;
             self.congestion.threshold = self.algorithm.threshold(&self.congestion);
+            self.algorithm.lost(&mut self.congestion);
             self.remember_for_undo();
         }
         self.congestion.size = self.buffers.in_flight() + 1;
@@ -95,6 +113,7 @@ impl Socket {
         recovery.probe = None;
         recovery.suspects_timeout = is_new || recovery.timeouts > 0;
         recovery.timeouts += 1;
+        self.report_reduction();
         let connection = self.connection(context);
         self.algorithm.timed_out(&connection);
     }
@@ -131,6 +150,9 @@ impl Socket {
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_fastretrans_alert`.
     pub(super) fn alert(&mut self, acknowledged: &mut Acknowledged, context: &mut Context<'_>) -> Repair {
+        if acknowledged.echoes_mark {
+            self.recovery.threshold_before = 0;
+        }
         if acknowledged.reneged && acknowledged.advanced {
             self.expect_reneging(context);
             acknowledged.sets_timer = false;
@@ -156,14 +178,14 @@ impl Socket {
                     return Repair::Nothing;
                 }
                 if self.try_undo_duplicate(context) {
-                    self.try_to_open();
+                    self.try_to_open(acknowledged);
                 }
                 self.find_losses(acknowledged, context);
                 if self.recovery.state != State::Recovery {
                     if self.buffers.lost == 0 {
                         return Repair::Nothing;
                     }
-                    self.enter_recovery();
+                    self.enter_recovery(acknowledged.echoes_mark);
                 }
                 return Repair::Lost;
             }
@@ -181,10 +203,10 @@ impl Socket {
         }
         self.find_losses(acknowledged, context);
         if self.buffers.lost == 0 {
-            self.try_to_open();
+            self.try_to_open(acknowledged);
             return repair;
         }
-        self.enter_recovery();
+        self.enter_recovery(acknowledged.echoes_mark);
         Repair::Lost
     }
 
@@ -192,9 +214,12 @@ impl Socket {
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_try_to_open`.
-    fn try_to_open(&mut self) {
+    fn try_to_open(&mut self, acknowledged: &Acknowledged) {
         if !self.any_retransmission() {
             self.recovery.first_retransmission = 0;
+        }
+        if acknowledged.echoes_mark {
+            self.enter_reduced();
         }
         if self.recovery.state != State::Reduced {
             self.try_keep_open();
@@ -237,7 +262,10 @@ impl Socket {
         let before = self.recovery.threshold_before;
         if before > 0 {
             self.congestion.size = self.algorithm.undone(&self.congestion, self.recovery.window_before);
-            self.congestion.threshold = self.congestion.threshold.max(before);
+            if before > self.congestion.threshold {
+                self.congestion.threshold = before;
+                self.ecn.reports = false;
+            }
         }
         self.usage.stamp = context.now.ticks();
         self.recovery.undo_from = None;
