@@ -42,7 +42,7 @@ fn unit_of(bits: u64) -> f64 {
 }
 
 /// Random numbers by packet: the same for the same packet, whoever asks first.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Draws(u64);
 
 impl Draws {
@@ -52,10 +52,21 @@ impl Draws {
         Draws(u64::from_le_bytes(key[..8].try_into().expect("a digest has 32 bytes")))
     }
 
+    /// The draws of a part of the object, by its number.
+    pub fn of(&self, number: u64) -> Self {
+        Draws(self.bits(number))
+    }
+
     /// 64 random bits for `number` (a packet's id, a flow's hash): XXH3-64, seeded.
     #[inline]
     pub fn bits(&self, number: u64) -> u64 {
         XxHash3_64::oneshot_with_seed(self.0, &number.to_le_bytes())
+    }
+
+    /// Uniform in 0 to `most - 1` for `number`, but for a bias of `most` / 2^32 at most.
+    #[inline]
+    pub fn below(&self, most: u32, number: u64) -> u32 {
+        (((self.bits(number) >> 32) * u64::from(most)) >> 32) as u32
     }
 
     /// Uniform in [0, 1) for `number`, in steps of 2^-53.
@@ -88,6 +99,14 @@ mod tests {
     #[test]
     fn purpose_and_name_do_not_run_together() {
         assert_ne!(key(1, "ab", "c"), key(1, "a", "bc"));
+    }
+
+    #[test]
+    fn draws_below_a_number_are_uniform() {
+        let draws = Draws::new(1, "link", "a");
+        let mut counts = [0; 7];
+        (0..7_000).for_each(|number| counts[draws.below(7, number) as usize] += 1);
+        assert!(counts.iter().all(|count| (850..1_150).contains(count)), "{counts:?}");
     }
 
     #[test]

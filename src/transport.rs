@@ -4,6 +4,7 @@
 //! [`tcp::Socket`]s, each used by an [`Application`]. What they tell each other is a [`Segment`], which travels beside its packet.
 
 mod application;
+mod best_of_window;
 mod clock;
 pub mod congestion;
 mod endpoint;

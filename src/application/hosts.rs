@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::{Flow, ReaderService, Writer};
 use crate::link::ETHERNET_MTU;
 use crate::packet::FlowKey;
+use crate::random::Draws;
 use crate::topology::{DeviceId, Topology};
 use crate::transport::tcp::{LossRecovery, PROTOCOL, Parameters, TIMESTAMPS};
 use crate::transport::{Host, Opening, Openings, Service};
@@ -41,13 +42,14 @@ struct Work {
     opened: u32,
 }
 
-/// The hosts that carry these flows, in a run that starts at `start`; `address` gives an address that leads to a host.
+/// The hosts that carry these flows, in a run of this seed that starts at `start`; `address` gives an address that leads to a host.
 ///
 /// # Errors
 /// What `address` says.
 pub fn hosts<E>(
     topology: &Topology,
     start: Timestamp,
+    seed: u64,
     entries: &[Entry],
     mut address: impl FnMut(DeviceId) -> Result<IpAddr, E>,
 ) -> Result<Vec<(DeviceId, Host)>, E> {
@@ -89,7 +91,10 @@ pub fn hosts<E>(
             works.entry(host).or_default().openings.push(Box::new(planned));
         }
     }
-    let host = |(device, work): (DeviceId, Work)| (device, Host::new(start, work.services, work.openings));
+    let host = |(device, work): (DeviceId, Work)| {
+        let draws = Draws::new(seed, "transport", &topology.device(device).name);
+        (device, Host::new(start, work.services, work.openings).with_draws(draws))
+    };
     Ok(works.into_iter().map(host).collect())
 }
 

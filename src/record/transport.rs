@@ -36,6 +36,8 @@ struct Columns {
     acknowledged: Vec<u64>,
     delivered_ce: Vec<u64>,
     alpha: Float64Builder,
+    least_rtt: UInt64Builder,
+    pacing_rate: UInt64Builder,
 }
 
 impl TransportRows {
@@ -58,6 +60,8 @@ impl TransportRows {
             Field::new("bytes_acknowledged", DataType::UInt64, false),
             Field::new("delivered_ce", DataType::UInt64, false),
             Field::new("alpha", DataType::Float64, true),
+            Field::new("min_rtt_us", DataType::UInt64, true),
+            Field::new("pacing_rate_bps", DataType::UInt64, true),
         ]);
         Ok(TransportRows {
             table: OpenTable::begin(tables, "transport", schema)?,
@@ -85,6 +89,8 @@ impl TransportRows {
         columns.acknowledged.push(sample.acknowledged);
         columns.delivered_ce.push(sample.delivered_ce);
         columns.alpha.append_option(sample.alpha.map(|alpha| f64::from(alpha) / 1024.0));
+        columns.least_rtt.append_option(sample.least_rtt.map(microseconds));
+        columns.pacing_rate.append_option(sample.pacing_rate.map(|bytes| 8 * bytes));
         if columns.time.len() == ROWS { self.flush() } else { Ok(()) }
     }
 
@@ -104,6 +110,8 @@ impl TransportRows {
             Arc::new(UInt64Array::from(columns.acknowledged)),
             Arc::new(UInt64Array::from(columns.delivered_ce)),
             Arc::new(columns.alpha.finish()),
+            Arc::new(columns.least_rtt.finish()),
+            Arc::new(columns.pacing_rate.finish()),
         ];
         self.table.write(arrays)
     }

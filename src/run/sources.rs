@@ -20,6 +20,7 @@ pub(crate) struct Sources {
     opened: Vec<Opened>,
     /// The hosts that have connections.
     entries: Vec<Entry>,
+    seed: u64,
 }
 
 /// An entry of a scenario's traffic.
@@ -82,7 +83,7 @@ impl Sources {
                 }
             }
         }
-        Ok(Sources { opened, entries })
+        Ok(Sources { opened, entries, seed: scenario.seed })
     }
 
     /// What is replayed.
@@ -117,7 +118,7 @@ impl Sources {
     /// No address leads to a host.
     pub(crate) fn into_workload(self, topology: &Topology, start: Timestamp) -> Result<Workload, RunError> {
         let mut addresses = Addresses::new(topology);
-        let hosts = application::hosts(topology, start, &self.entries, |host| addresses.of(host))?;
+        let hosts = application::hosts(topology, start, self.seed, &self.entries, |host| addresses.of(host))?;
         let hosted = |(host, endpoint): (DeviceId, Host)| Hosted { endpoint: Box::new(endpoint), host };
         let endpoints = hosts.into_iter().map(hosted).collect();
         let mut injections = Vec::new();

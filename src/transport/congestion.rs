@@ -1,19 +1,25 @@
 //! Congestion control: how the window grows, and what a loss leaves of it.
 //!
-//! One file per algorithm. To add one: its file with its [`CongestionControl`], and one line in [`Algorithm`].
+//! One file per algorithm. To add one: its file with its [`CongestionControl`], and one line in [`Algorithm`]. Most set the window when a
+//! segment is acknowledged or lost; a [`RateControl`] sets the pacing rate as well, by the rate at which data is delivered.
 
+mod bbr;
 mod cubic;
 mod dctcp;
+mod rate;
 mod reno;
 
+pub use bbr::Bbr;
 pub use cubic::Cubic;
 pub use dctcp::Dctcp;
+pub use rate::{RateControl, RateSample, Sender};
 pub use reno::Reno;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::clock::HostTime;
+use crate::random::Draws;
 
 /// The congestion control of a connection, as a scenario names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
@@ -26,6 +32,8 @@ pub enum Algorithm {
     Reno,
     /// DCTCP (RFC 8257): the window shrinks by the part of segments that queues have marked; it needs ECN.
     Dctcp,
+    /// BBR, version 1, as Linux has it: it paces.
+    Bbr,
 }
 
 impl Algorithm {
@@ -35,15 +43,17 @@ impl Algorithm {
             Algorithm::Cubic => "cubic",
             Algorithm::Reno => "reno",
             Algorithm::Dctcp => "dctcp",
+            Algorithm::Bbr => "bbr",
         }
     }
 
-    /// The algorithm at work on a connection.
-    pub fn start(self, now: HostTime) -> Box<dyn CongestionControl> {
+    /// The algorithm at work on a connection, whose random numbers are `draws`.
+    pub fn start(self, now: HostTime, draws: Draws) -> Box<dyn CongestionControl> {
         match self {
             Algorithm::Cubic => Box::new(Cubic::new(now)),
             Algorithm::Reno => Box::new(Reno),
             Algorithm::Dctcp => Box::new(Dctcp::new()),
+            Algorithm::Bbr => Box::new(Bbr::new(draws)),
         }
     }
 
@@ -64,6 +74,9 @@ impl Algorithm {
         if self.needs_ecn() { Algorithm::Reno } else { self }
     }
 }
+
+/// The largest payload of a burst: a packet of 64 KiB less headers (`GSO_LEGACY_MAX_SIZE - 1 - MAX_TCP_HEADER`).
+pub const LARGEST_BURST: u64 = 65_536 - 193;
 
 /// A slow start threshold that is not set.
 pub const INFINITE: u32 = 0x7fff_ffff;
@@ -164,6 +177,11 @@ pub trait CongestionControl: Send {
 
     /// Of DCTCP: the part of segments that are marked, smoothed, in 1/1024.
     fn alpha(&self) -> Option<u32> {
+        None
+    }
+
+    /// Itself, where it works by the rate of delivery. Then the window and the pacing rate are set there, and not by `acknowledged`.
+    fn by_rate(&mut self) -> Option<&mut dyn RateControl> {
         None
     }
 }

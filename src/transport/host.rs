@@ -18,6 +18,7 @@ use super::tcp::{Context, Page, Parameters, Phase, Socket};
 use super::timers::{Due, Purpose, Timer, Timers};
 use crate::flow::Flows;
 use crate::packet::{FlowKey, Tau};
+use crate::random::Draws;
 use crate::units::{Time, Timestamp};
 
 /// A connection that a host opens.
@@ -83,6 +84,7 @@ pub struct Host {
     /// The next opening, and whose.
     opens: (Time, usize),
     sampler: Sampler,
+    draws: Draws,
 }
 
 /// A connection and its process.
@@ -116,9 +118,16 @@ impl Host {
             queue: HostQueue::default(),
             opens: (Time::NEVER, 0),
             sampler: Sampler::default(),
+            draws: Draws::new(0, "transport", ""),
         };
         host.find_opening();
         host
+    }
+
+    /// The same with these random numbers, for what its connections leave to chance.
+    #[must_use]
+    pub fn with_draws(self, draws: Draws) -> Self {
+        Host { draws, ..self }
     }
 
     fn find_opening(&mut self) {
@@ -158,6 +167,7 @@ impl Host {
             page: &mut self.page,
             queue: &mut self.queue,
             acknowledged: &self.acknowledged,
+            draws: self.draws,
         }
     }
 
@@ -312,7 +322,7 @@ impl Endpoint for Host {
         self.queue.pass(|at| at <= now);
         self.open(now, out);
         while let Some(number) = self.queue.woken() {
-            self.with(number, now, out, |end, context| end.socket.packet_left(context));
+            self.with(number, now, out, |end, context| end.socket.go_on(context));
         }
         while let Some(due) = self.timers.first().filter(|due| due.at() <= now) {
             self.timers.pop();

@@ -80,6 +80,10 @@ pub struct TransportSample {
     pub delivered_ce: u64,
     /// Of DCTCP: the part of segments that are marked, smoothed, in 1/1024 (`dctcp_alpha` in `struct tcp_dctcp_info`).
     pub alpha: Option<u32>,
+    /// The least round-trip time of five minutes, in whole microseconds; none before the first sample (`tcpi_min_rtt`).
+    pub least_rtt: Option<Span>,
+    /// The pacing rate in bytes per second, where bursts are paced (`tcpi_pacing_rate`).
+    pub pacing_rate: Option<u64>,
 }
 
 /// When samples are taken.

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `reassembly`, `window`, `acks` | the receiving side: bytes, window, when to acknowledge |
 //! | `buffers`, `page`, `rtt` | the sending side: buffers, their memory, the round-trip time |
+//! | `delivery` | the rate of delivery, where the congestion control asks for it |
 //! | `socket` | a connection from its SYN to its last FIN |
 //! | `socket/process` | writing and reading |
 //! | `socket/output` | what is sent when |
@@ -17,10 +18,12 @@
 //! | `socket/acknowledged` | an acknowledgement: SACK, RACK, the congestion window |
 //! | `socket/state`, `socket/recovery` | states of loss recovery, and how they are entered and left |
 //! | `socket/retransmission` | retransmissions and their timer |
+//! | `socket/pacing` | pacing, where the congestion control sets a rate |
 //! | `socket/newreno` | NewReno by the RFCs, in place of Linux's recovery |
 
 mod acks;
 mod buffers;
+mod delivery;
 mod page;
 mod reassembly;
 mod rtt;
@@ -53,6 +56,8 @@ pub struct Parameters {
     pub receive_buffer: BufferLimits,
     /// The send buffer, in bytes of memory (`tcp_wmem`); it starts with room for twice the initial window.
     pub send_buffer: BufferLimits,
+    /// Acknowledgements that a receiver compresses into one, at most (`tcp_comp_sack_nr`).
+    pub compressed_acks: u32,
 }
 
 /// How a sender finds and repairs losses, as a scenario names it.
@@ -93,6 +98,7 @@ impl Parameters {
             initial_window: 10,
             receive_buffer: BufferLimits { initial: 131_072, most: 6_291_456 },
             send_buffer: BufferLimits { initial: 16_384, most: 4_194_304 },
+            compressed_acks: 44,
         }
     }
 

@@ -18,6 +18,8 @@ pub enum Purpose {
     DelayedAck,
     /// A compressed acknowledgement.
     CompressedAck,
+    /// The pacing rate allows the next burst.
+    Pacing,
     /// The process was woken.
     Process,
     /// The process wanted to run.

@@ -116,7 +116,7 @@ impl Case {
         let recovery = [LossRecovery::Rack, LossRecovery::Rfc6582][usize::from(random.random_bool(0.3))];
         let algorithms = match recovery {
             LossRecovery::Rack => {
-                &[Algorithm::Cubic, Algorithm::Reno, Algorithm::Dctcp, Algorithm::Dctcp][..]
+                &[Algorithm::Cubic, Algorithm::Reno, Algorithm::Dctcp, Algorithm::Dctcp, Algorithm::Bbr][..]
             }
             LossRecovery::Rfc6582 => &[Algorithm::Reno],
         };

@@ -1,6 +1,7 @@
 //! The integration tests: one module per behaviour.
 
 mod another_crate;
+mod bbr;
 mod browser;
 mod bytes;
 mod calibrate;

@@ -11,6 +11,7 @@ mod network;
 mod processes;
 mod recording;
 mod samples;
+mod seeds;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use taunet::engine::{
     Workload,
 };
 use taunet::packet::{FlowKey, Packet, Tau};
+use taunet::random::Draws;
 use taunet::topology::DeviceId;
 use taunet::traffic::{Emission, Source, TrafficError};
 use taunet::transport::{
@@ -228,7 +230,7 @@ impl Difference {
     }
 }
 
-fn simulate(case: &Case, transport: Option<Sampling>) -> Points {
+fn simulate(case: &Case, transport: Option<Sampling>, seed: u64) -> Points {
     let processor = Processor::default();
     let topology = topology(case, &processor);
     // The guest counts its ticks from its boot.
@@ -261,8 +263,13 @@ fn simulate(case: &Case, transport: Option<Sampling>) -> Points {
             });
         }
         let openings: Vec<Box<dyn Openings>> = vec![Box::new(openings.into_iter())];
-        let host = topology.device_named(&format!("s{}", source + 1)).unwrap();
-        endpoints.push(Hosted { endpoint: Box::new(Host::new(start, Vec::new(), openings)), host });
+        let name = format!("s{}", source + 1);
+        let draws = Draws::new(seed, "transport", &name);
+        let host = topology.device_named(&name).unwrap();
+        endpoints.push(Hosted {
+            endpoint: Box::new(Host::new(start, Vec::new(), openings).with_draws(draws)),
+            host,
+        });
     }
     let shared = processor.clone();
     let services: Vec<Box<dyn Service>> = vec![Box::new(ServerService {
@@ -278,7 +285,7 @@ fn simulate(case: &Case, transport: Option<Sampling>) -> Points {
     let mut points =
         Points { processor: shared, router: topology.device_named("r"), queues, ..Points::default() };
     let until = Some(time(case.stop + 30_000_000_000));
-    let settings = Settings { until, start, transport, ..Settings::default() };
+    let settings = Settings { until, start, transport, seed, ..Settings::default() };
     let mut workload = Workload { endpoints, ..Workload::default() };
     if !case.datagrams.is_empty() {
         let source = topology.device_named("s1").unwrap();
@@ -304,9 +311,10 @@ enum Bound {
 /// Packets are exact within this, in ns: what the recorded processes are late beside others.
 const TOLERANCE: i64 = 5_000;
 
-const BOUNDS: [(&str, Bound); 18] = [
+const BOUNDS: [(&str, Bound); 19] = [
     ("t_reno1", Bound::Exact),
     ("t_cubic1", Bound::Exact),
+    ("t_bbr1", Bound::Exact),
     ("t_cubic_rtts", Bound::Exact),
     ("t_reno2_cubic2", Bound::Exact),
     ("t_incast_cubic", Bound::Exact),
@@ -325,10 +333,18 @@ const BOUNDS: [(&str, Bound); 18] = [
     ("t_incast_dctcp", Bound::Exact),
 ];
 
+/// Seeds of the recordings in which the kernel drew random numbers: those whose draws are the same. BBR draws one of seven phases where
+/// its cycle begins.
+const SEEDS: [(&str, u64); 4] = [("t_bbr1", 194), ("k_bbr_low", 5), ("k_bbr_loss", 15), ("k_bbr_police", 77)];
+
+fn seed_of(name: &str) -> u64 {
+    SEEDS.iter().find(|(other, _)| *other == name).map_or(1, |(_, seed)| *seed)
+}
+
 /// Compares a recording with its simulation, prints a row, and says what is missed.
 fn compare(folder: &Path, name: &str, bound: &Bound) -> Vec<String> {
     let case = Case::read(folder, name);
-    let points = simulate(&case, None);
+    let points = simulate(&case, None, seed_of(name));
     let start = case.entering[0].0;
     let pairs = [
         ("in", &points.entering, &case.entering),
@@ -368,14 +384,15 @@ fn compare(folder: &Path, name: &str, bound: &Bound) -> Vec<String> {
     missed
 }
 
+/// When the client of each flow closed, in ns.
+fn closings(points: &Points) -> HashMap<FlowName, i64> {
+    let clients = points.connections.iter().filter(|connection| connection.opened_here);
+    clients.filter_map(|connection| Some((name_of(&connection.key).0, ns(connection.closed?)))).collect()
+}
+
 /// Completion times: the median error is 0, and the 99th percentile within 2 %.
 fn completion_times(case: &Case, points: &Points, cells: &mut Vec<String>) -> Option<String> {
-    let simulated: HashMap<FlowName, i64> = points
-        .connections
-        .iter()
-        .filter(|connection| connection.opened_here)
-        .filter_map(|connection| Some((name_of(&connection.key).0, ns(connection.closed?))))
-        .collect();
+    let simulated = closings(points);
     let mut pairs: Vec<(i64, i64)> = case
         .flows
         .iter()
@@ -425,6 +442,18 @@ fn w1_normalized(case: &Case, points: &Points) -> f64 {
     theirs.iter().enumerate().map(error).sum::<u64>() as f64 / theirs.iter().sum::<i64>() as f64
 }
 
+/// Bytes that a flow has sent, and segments that it has sent again.
+fn sent(seen: &Seen, flow: FlowName) -> (u64, u64) {
+    let (mut highest, mut again) = (0, 0);
+    for (_, _, shape) in seen.iter().filter(|(_, name, _)| *name == flow) {
+        if let Shape::Data { seq, end, .. } = shape {
+            again += u64::from(*seq < highest && end > seq);
+            highest = highest.max(*end);
+        }
+    }
+    (highest, again)
+}
+
 /// Goodput of each flow within 0.5 %, retransmissions within 3 or 5 %, waiting times within 0.02.
 fn totals(case: &Case, points: &Points, cells: &mut Vec<String>) -> Vec<String> {
     let mut missed = Vec::new();
@@ -434,17 +463,8 @@ fn totals(case: &Case, points: &Points, cells: &mut Vec<String>) -> Vec<String> 
         missed.push(format!("{}: waiting times: w1_normalized {w1:.5}", case.name));
     }
     for flow in &case.flows {
-        let of = |seen: &Seen| {
-            let (mut highest, mut again) = (0, 0u64);
-            for (_, _, shape) in seen.iter().filter(|(_, name, _)| *name == flow.name) {
-                if let Shape::Data { seq, end, .. } = shape {
-                    again += u64::from(*seq < highest && end > seq);
-                    highest = highest.max(*end);
-                }
-            }
-            (highest, again)
-        };
-        let ((theirs, again), (ours, ours_again)) = (of(&case.entering), of(&points.entering));
+        let ((theirs, again), (ours, ours_again)) =
+            (sent(&case.entering, flow.name), sent(&points.entering, flow.name));
         let goodput = ours as f64 / theirs as f64 - 1.0;
         cells.push(format!("goodput {:+.3} %, {ours_again} retransmissions for {again}", 100.0 * goodput));
         let off = ours_again.abs_diff(again) as f64;
@@ -456,7 +476,7 @@ fn totals(case: &Case, points: &Points, cells: &mut Vec<String>) -> Vec<String> 
 }
 
 /// The recordings that are kept with the tests; `tests/captures/tcp/README.md` says what each shows.
-const KEPT: [&str; 19] = [
+const KEPT: [&str; 23] = [
     "t_incast_cubic",
     "t_reno1",
     "k_mtu576",
@@ -476,6 +496,10 @@ const KEPT: [&str; 19] = [
     "k_tsq",
     "k_ecn",
     "k_dctcp",
+    "k_bbr_low",
+    "k_bbr_pulse",
+    "k_bbr_loss",
+    "k_bbr_police",
 ];
 
 #[test]

@@ -32,6 +32,8 @@ struct Row {
     srtt_us: Option<u64>,
     rto_us: u64,
     acknowledged: u64,
+    min_rtt_us: Option<u64>,
+    pacing_rate_bps: Option<u64>,
 }
 
 fn rows_of(batch: &RecordBatch) -> Vec<Row> {
@@ -45,6 +47,7 @@ fn rows_of(batch: &RecordBatch) -> Vec<Row> {
     let (in_flight, out, mss) =
         (small("in_flight_segments"), small("unacknowledged_segments"), small("mss_bytes"));
     let (srtt, rto, acknowledged) = (large("srtt_us"), large("rto_us"), large("bytes_acknowledged"));
+    let (least, pacing) = (large("min_rtt_us"), large("pacing_rate_bps"));
     let row = |row: usize| Row {
         time: times.value(row),
         fid: fids.value(row),
@@ -57,6 +60,8 @@ fn rows_of(batch: &RecordBatch) -> Vec<Row> {
         srtt_us: srtt.is_valid(row).then(|| srtt.value(row)),
         rto_us: rto.value(row),
         acknowledged: acknowledged.value(row),
+        min_rtt_us: least.is_valid(row).then(|| least.value(row)),
+        pacing_rate_bps: pacing.is_valid(row).then(|| pacing.value(row)),
     };
     (0..batch.num_rows()).map(row).collect()
 }

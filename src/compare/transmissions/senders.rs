@@ -104,6 +104,8 @@ mod tests {
             acknowledged,
             delivered_ce: 0,
             alpha: None,
+            least_rtt: None,
+            pacing_rate: None,
         }
     }
 

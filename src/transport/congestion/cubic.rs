@@ -1,6 +1,6 @@
 //! CUBIC, as Linux has it.
 
-use super::{CongestionControl, CongestionWindow, Connection};
+use super::{CongestionControl, CongestionWindow, Connection, LARGEST_BURST};
 use crate::transport::clock::HostTime;
 
 /// CUBIC with HyStart, fast convergence and Reno-friendliness, in the kernel's fixed-point arithmetic.
@@ -66,8 +66,6 @@ const MIN_SAMPLES: u32 = 8;
 const TRAIN_GAP: u64 = 2_000;
 /// The bounds on a rise of the delay that ends slow start, in us.
 const RISE: std::ops::RangeInclusive<u64> = 4_000..=16_000;
-/// The largest super-segment, in bytes.
-const LARGEST_BURST: u64 = 65_536 - 193;
 
 impl Cubic {
     /// Before the first acknowledgement.

@@ -1,5 +1,7 @@
 //! When a receiver acknowledges: at once, delayed, or compressed.
 
+use super::Parameters;
+
 /// The least and usual delay of an acknowledgement, in ticks (`TCP_ATO_MIN`, `TCP_DELACK_MIN`).
 pub const LEAST_DELAY: u64 = 40;
 /// The longest, in ticks (`TCP_DELACK_MAX`).
@@ -8,8 +10,6 @@ pub const LONGEST_DELAY: u64 = 200;
 pub const MOST_QUICK: u32 = 16;
 /// Duplicates that are acknowledged at once, for each hole, before acknowledgements are compressed.
 const DUPLICATES: u32 = 3;
-/// The most that are compressed into one (`tcp_comp_sack_nr`).
-const MOST_COMPRESSED: u32 = 44;
 /// The segment size that is assumed before the first segment (`TCP_MSS_DEFAULT`).
 const DEFAULT_SEGMENT: u32 = 536;
 /// The least segment size (`TCP_MIN_MSS`).
@@ -43,6 +43,8 @@ pub struct Acks {
     pub due: Option<u64>,
     /// How many were compressed.
     pub compressed: u32,
+    /// How many may be.
+    most_compressed: u32,
     /// The hole whose duplicates are counted.
     hole: u64,
     duplicates: u32,
@@ -58,10 +60,10 @@ pub enum Duplicate {
 }
 
 impl Acks {
-    /// Of a new connection whose segments hold at most `mss` bytes.
-    pub fn new(mss: u32, window: u32) -> Self {
+    /// Of a new connection that announces `window`.
+    pub fn new(parameters: &Parameters, window: u32) -> Self {
         // tcp_initialize_rcv_mss
-        let hint = mss.min(window / 2).clamp(LEAST_SEGMENT, DEFAULT_SEGMENT);
+        let hint = parameters.mss.min(window / 2).clamp(LEAST_SEGMENT, DEFAULT_SEGMENT);
         Acks {
             segment: hint,
             last_segment: 0,
@@ -75,6 +77,7 @@ impl Acks {
             pushed_twice: false,
             due: None,
             compressed: 0,
+            most_compressed: parameters.compressed_acks,
             hole: 0,
             duplicates: 0,
         }
@@ -180,7 +183,7 @@ impl Acks {
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `__tcp_ack_snd_check`.
     pub fn duplicate(&mut self, next: u64) -> Duplicate {
-        if self.compressed >= MOST_COMPRESSED {
+        if self.compressed >= self.most_compressed {
             return Duplicate::Send;
         }
         if self.hole != next {

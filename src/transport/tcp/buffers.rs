@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 
+use super::delivery::Sending;
 use crate::transport::clock::HostTime;
 
 /// Memory charged for a buffer of the sender besides its payload.
@@ -100,6 +101,8 @@ pub struct Buffers {
     /// Buffer 0 is the head of the list by the time of sending.
     slots: Vec<Buffer>,
     free: Vec<Id>,
+    /// By number of the buffer, where rates of delivery are sampled: what was known at its sending.
+    sendings: Vec<Sending>,
     /// By sequence number.
     pub unsent: VecDeque<Id>,
     /// By sequence number.
@@ -142,6 +145,7 @@ impl Buffers {
         Buffers {
             slots: vec![Buffer::new(0, 0)],
             free: Vec::new(),
+            sendings: Vec::new(),
             unsent: VecDeque::new(),
             sent: VecDeque::new(),
             memory: 0,
@@ -246,8 +250,26 @@ impl Buffers {
 
     /// Splits the sent buffer at `place` behind `length` bytes.
     pub fn split_sent(&mut self, place: usize, length: u64) {
-        let rest = self.split(self.sent[place], length);
+        let first = self.sent[place];
+        let rest = self.split(first, length);
         self.sent.insert(place + 1, rest);
+        if let Some(sending) = self.sendings.get(first.0 as usize).copied() {
+            self.note_sending(rest, sending);
+        }
+    }
+
+    /// Keeps what was known at a buffer's sending.
+    pub fn note_sending(&mut self, id: Id, sending: Sending) {
+        let place = id.0 as usize;
+        if self.sendings.len() <= place {
+            self.sendings.resize(self.slots.len(), Sending::default());
+        }
+        self.sendings[place] = sending;
+    }
+
+    /// What was known at a buffer's sending, where that was kept.
+    pub fn sending(&self, id: Id) -> Option<Sending> {
+        self.sendings.get(id.0 as usize).copied()
     }
 
     /// The place of the first sent buffer that ends behind `seq`.

@@ -1,5 +1,7 @@
 //! The round-trip time, and the retransmission timeout that follows from it.
 
+use crate::transport::best_of_window::BestOfWindow;
+
 /// The estimator of a sender.
 ///
 /// # Source
@@ -18,7 +20,7 @@ pub struct RoundTrip {
     window_end: u64,
     /// The timeout in ticks; after timeouts it is backed off.
     pub timeout: u64,
-    least: LeastOfWindow,
+    least: BestOfWindow,
 }
 
 /// The least variation, in us: 200 ms (`TCP_RTO_MIN`).
@@ -37,7 +39,7 @@ impl Default for RoundTrip {
             variation: 0,
             window_end: 0,
             timeout: INITIAL_TIMEOUT,
-            least: LeastOfWindow::default(),
+            least: BestOfWindow::default(),
         }
     }
 }
@@ -88,7 +90,7 @@ impl RoundTrip {
 
     /// A sample for the least round-trip time, in us, at `now` in ticks.
     pub fn sample_least(&mut self, sample: u64, now: u64) {
-        self.least.sample(sample, now);
+        self.least.sample_least(sample, now, WINDOW);
     }
 
     /// The least round-trip time of the last five minutes, in us; none before the first sample.
@@ -97,52 +99,5 @@ impl RoundTrip {
     }
 }
 
-/// The least of the samples of a window of time, by the best three of its parts.
-///
-/// # Source
-/// Linux `lib/win_minmax.c`, after K. Nichols.
-#[derive(Debug, Clone, Default)]
-struct LeastOfWindow {
-    /// Sample and tick, the best first.
-    best: Option<[(u64, u64); 3]>,
-}
-
-/// The window, in ticks (`tcp_min_rtt_wlen`).
+/// The window of the least round-trip time, in ticks (`tcp_min_rtt_wlen`).
 const WINDOW: u64 = 300_000;
-
-impl LeastOfWindow {
-    fn get(&self) -> Option<u64> {
-        self.best.map(|best| best[0].0)
-    }
-
-    fn sample(&mut self, sample: u64, now: u64) {
-        let new = (sample, now);
-        let Some(best) = &mut self.best else {
-            self.best = Some([new; 3]);
-            return;
-        };
-        if sample <= best[0].0 || now - best[2].1 > WINDOW {
-            *best = [new; 3];
-            return;
-        }
-        if sample <= best[1].0 {
-            best[1] = new;
-            best[2] = new;
-        } else if sample <= best[2].0 {
-            best[2] = new;
-        }
-        // The window moves on: the second best takes over, and the third is looked for in the window's later parts.
-        let age = now - best[0].1;
-        if age > WINDOW {
-            *best = [best[1], best[2], new];
-            if now - best[0].1 > WINDOW {
-                *best = [best[1], best[2], new];
-            }
-        } else if best[1].1 == best[0].1 && age > WINDOW / 4 {
-            best[1] = new;
-            best[2] = new;
-        } else if best[2].1 == best[1].1 && age > WINDOW / 2 {
-            best[2] = new;
-        }
-    }
-}

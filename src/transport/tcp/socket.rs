@@ -5,6 +5,7 @@ mod ecn;
 mod input;
 mod newreno;
 mod output;
+mod pacing;
 mod process;
 mod recovery;
 mod retransmission;
@@ -19,6 +20,7 @@ use super::reassembly::Reassembly;
 use super::rtt::{INITIAL_TIMEOUT, RoundTrip};
 use super::window::Window;
 use super::{LossRecovery, Parameters};
+use crate::random::Draws;
 use crate::transport::clock::{Clock, HostTime};
 use crate::transport::congestion::{CongestionControl, CongestionWindow, Connection, INFINITE};
 use crate::transport::host_queue::HostQueue;
@@ -28,6 +30,7 @@ use crate::transport::timers::{Purpose, Timer, Timers};
 use crate::units::{Span, Time};
 use ecn::Notification;
 use newreno::NewReno;
+use pacing::Pacing;
 use retransmission::Retransmission;
 use state::Recovery;
 
@@ -49,6 +52,8 @@ pub struct Context<'a> {
     pub queue: &'a mut HostQueue,
     /// Per connection of the host: bytes below are acknowledged.
     pub acknowledged: &'a [u64],
+    /// The host's random numbers.
+    pub draws: Draws,
 }
 
 /// Where a connection stands.
@@ -136,6 +141,8 @@ pub struct Socket {
     algorithm: Box<dyn CongestionControl>,
     /// Bytes per second.
     pacing_rate: u64,
+    /// Where bursts are sent at that rate.
+    pacing: Option<Box<Pacing>>,
     usage: Usage,
     /// When data was sent last, in ticks.
     last_sent: u64,
@@ -155,8 +162,8 @@ pub struct Socket {
     recent: u64,
     /// The clock as the socket last read it: a timer that sends a compressed acknowledgement does not.
     clock: HostTime,
-    /// The clock as the last segment carries it.
-    latest_sending: HostTime,
+    /// The clock as the last segment carries it; where bursts are paced, when the next may be sent (`tcp_wstamp_ns`).
+    departure: HostTime,
     receiver: ReceiverRoundTrip,
     /// When an empty segment was refused last, in ticks.
     refused: u64,
@@ -166,6 +173,8 @@ pub struct Socket {
     begun: HostTime,
     /// How often the SYN or its answer was sent again.
     syn_retransmissions: u32,
+    /// The SYN has arrived again, and was answered again.
+    answered_again: bool,
     syn_timeout: u64,
 }
 
@@ -221,7 +230,8 @@ pub struct Syn {
 }
 
 impl Socket {
-    fn new(number: u32, parameters: Arc<Parameters>, phase: Phase, now: HostTime) -> Self {
+    fn new(number: u32, parameters: Arc<Parameters>, phase: Phase, context: &Context<'_>) -> Self {
+        let now = context.now;
         let Parameters { mss, algorithm, initial_window, .. } = *parameters;
         let first_window = parameters.first_window(phase == Phase::SynSent);
         let receive_window = Window::new(&parameters, first_window, now.us());
@@ -251,8 +261,9 @@ impl Socket {
             is_shut: false,
             round_trip: RoundTrip::default(),
             congestion: CongestionWindow { size: initial_window, threshold: INFINITE, counted: 0 },
-            algorithm: algorithm.start(now),
+            algorithm: algorithm.start(now, context.draws.of(number.into())),
             pacing_rate: 0,
+            pacing: None,
             usage: Usage { end: 1, ..Usage::default() },
             last_sent: 0,
             recovery: Recovery::default(),
@@ -261,17 +272,18 @@ impl Socket {
                 .then(|| Box::new(NewReno::new(mss, initial_window))),
             retransmission: Retransmission::default(),
             reassembly: Reassembly::new(1),
-            acks: Acks::new(mss, receive_window.announced),
+            acks: Acks::new(&parameters, receive_window.announced),
             receive_window,
             delayed: Timer::default(),
             compressed: Timer::default(),
             recent: 0,
             clock: now,
-            latest_sending: now,
+            departure: now,
             receiver: ReceiverRoundTrip::default(),
             refused: 0,
             begun: now,
             syn_retransmissions: 0,
+            answered_again: false,
             syn_timeout: INITIAL_TIMEOUT,
             parameters,
         }
@@ -284,7 +296,7 @@ impl Socket {
         parameters: Arc<Parameters>,
         context: &mut Context<'_>,
     ) -> Self {
-        let mut socket = Socket::new(number, parameters, Phase::SynSent, context.now);
+        let mut socket = Socket::new(number, parameters, Phase::SynSent, context);
         socket.peer = service;
         socket.ecn = Notification::asking(&socket.parameters);
         socket.send_syn(context);
@@ -293,7 +305,7 @@ impl Socket {
 
     /// Answers a SYN.
     pub fn accept(number: u32, syn: &Syn, parameters: Arc<Parameters>, context: &mut Context<'_>) -> Self {
-        let mut socket = Socket::new(number, parameters, Phase::SynReceived, context.now);
+        let mut socket = Socket::new(number, parameters, Phase::SynReceived, context);
         socket.peer = syn.peer;
         socket.ecn = Notification::asked(syn.flags, syn.ecn, &socket.parameters);
         socket.recent = syn.timestamp;
@@ -395,6 +407,8 @@ impl Socket {
             acknowledged: self.bytes_acknowledged(),
             delivered_ce: self.ecn.delivered,
             alpha: self.algorithm.alpha(),
+            least_rtt: self.round_trip.least().map(|us| Span::from_ns(us * 1_000)),
+            pacing_rate: self.pacing.as_ref().map(|_| self.pacing_rate),
         })
     }
 
@@ -436,6 +450,7 @@ impl Socket {
             Purpose::Retransmission => Some(&mut self.retransmission.timer),
             Purpose::DelayedAck => Some(&mut self.delayed),
             Purpose::CompressedAck => Some(&mut self.compressed),
+            Purpose::Pacing => self.pacing.as_deref_mut().map(|pacing| &mut pacing.timer),
             Purpose::Process | Purpose::Alarm => None,
         }
     }
@@ -449,6 +464,7 @@ impl Socket {
             Purpose::Retransmission => self.retransmission_timer(context),
             Purpose::DelayedAck => self.delayed_timer(context),
             Purpose::CompressedAck => self.compressed_timer(context),
+            Purpose::Pacing => self.go_on(context),
             Purpose::Process | Purpose::Alarm => {}
         }
     }
@@ -483,5 +499,6 @@ impl Socket {
         self.retransmission.timer.cancel();
         self.delayed.cancel();
         self.compressed.cancel();
+        self.pacing = None;
     }
 }

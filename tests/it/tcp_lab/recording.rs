@@ -123,6 +123,8 @@ pub struct Case {
     pub server: Algorithm,
     /// Of all links, in bytes.
     pub mtu: u32,
+    /// What a receiver compresses at most, where that is not the default.
+    pub compressed_acks: Option<u32>,
     pub data_way: Way,
     pub acks_way: Way,
     /// What the flow writes when, where not all at once.
@@ -150,7 +152,7 @@ pub struct Datagram {
 
 /// The congestion control of this name.
 fn algorithm(name: &str) -> Algorithm {
-    let all = [Algorithm::Cubic, Algorithm::Reno, Algorithm::Dctcp];
+    let all = [Algorithm::Cubic, Algorithm::Reno, Algorithm::Dctcp, Algorithm::Bbr];
     *all.iter().find(|algorithm| algorithm.name() == name).unwrap_or_else(|| panic!("{name}"))
 }
 
@@ -258,14 +260,11 @@ impl Packet {
 }
 
 impl Case {
-    /// Bytes of payload in a segment beside timestamps.
-    pub fn mss(&self) -> u32 {
-        self.mtu - 52
-    }
-
+    /// The parameters of a socket.
     pub fn parameters(&self, algorithm: Algorithm) -> Parameters {
-        let parameters = Parameters::new(algorithm, self.mss());
-        Parameters { ecn: parameters.ecn || self.ecn, ..parameters }
+        let defaults = Parameters::new(algorithm, self.mtu - 52);
+        let compressed_acks = self.compressed_acks.unwrap_or(defaults.compressed_acks);
+        Parameters { compressed_acks, ecn: defaults.ecn || self.ecn, ..defaults }
     }
 
     pub fn read(folder: &Path, name: &str) -> Case {
@@ -294,6 +293,7 @@ impl Case {
             ecn: config["sysctl"]["net.ipv4.tcp_ecn"] == 1,
             server: Algorithm::Cubic,
             mtu: config["mtu"].as_u64().unwrap_or(1_500) as u32,
+            compressed_acks: config["sysctl"]["net.ipv4.tcp_comp_sack_nr"].as_u64().map(|most| most as u32),
             data_way: Way::read(&meta, "data"),
             acks_way: Way::read(&meta, "acks"),
             writes: rows("write").map(|row| (after(&row[0]), row[1].as_u64().unwrap())).collect(),

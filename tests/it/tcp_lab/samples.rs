@@ -15,6 +15,9 @@ struct Recorded {
     unacknowledged: u32,
     delivered_ce: u64,
     state: u32,
+    least_rtt_us: u64,
+    /// In bytes per second.
+    pacing_rate: u64,
 }
 
 /// The lines of a table of integers; what is none is 0.
@@ -37,6 +40,8 @@ fn recorded(folder: &Path, source: usize) -> Vec<Recorded> {
         unacknowledged: cells[7] as u32,
         delivered_ce: cells[12] as u64,
         state: cells[13] as u32,
+        least_rtt_us: cells[6] as u64,
+        pacing_rate: cells[10] as u64,
     };
     lines(&folder.join(format!("samples_s{}.csv.xz", source + 1))).into_iter().map(line).collect()
 }
@@ -49,6 +54,8 @@ impl Recorded {
             == (sample.cwnd, sample.ssthresh, sample.unacknowledged, sample.state.number())
             && self.delivered_ce == sample.delivered_ce
             && self.srtt_us.abs_diff(srtt_us) <= within_us
+            && sample.least_rtt.is_some_and(|rtt| rtt.as_ps() / 1_000_000 == self.least_rtt_us)
+            && sample.pacing_rate.is_none_or(|rate| rate == self.pacing_rate)
     }
 }
 
@@ -68,7 +75,7 @@ struct Compared {
 /// Compares what a recording's kernel said of itself with the simulation, whose instants are the recording's within `slack` ns.
 fn samples(folder: &Path, name: &str, slack: i64) -> Compared {
     let case = Case::read(folder, name);
-    let points = simulate(&case, Some(Sampling::Changes));
+    let points = simulate(&case, Some(Sampling::Changes), seed_of(name));
     let mut simulated: HashMap<FlowName, Vec<TransportSample>> = HashMap::new();
     for sample in &points.samples {
         if let (flow, true) = name_of(&points.keys[sample.fid as usize]) {

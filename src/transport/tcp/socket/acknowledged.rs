@@ -39,7 +39,9 @@ pub(super) struct Acknowledged {
     /// The receiver has taken back what it had.
     pub reneged: bool,
     /// It may have been delayed by the receiver.
-    may_be_delayed: bool,
+    pub may_be_delayed: bool,
+    /// The round-trip time of the last segment delivered, in us.
+    pub rtt: Option<u64>,
     /// When the first and the last newly reported segment were sent, in us.
     reported: Option<(u64, u64)>,
     /// The lowest sequence number that was late.
@@ -113,6 +115,9 @@ impl Socket {
             late_from: self.next,
             ..Acknowledged::default()
         };
+        if let Some(pacing) = self.pacing.as_deref_mut() {
+            pacing.delivery.begin(self.buffers.in_flight());
+        }
         let lost_before = self.buffers.ever_lost;
         let out_before = self.buffers.out;
         let highest_before = self.highest_sacked();
@@ -200,6 +205,9 @@ impl Socket {
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_cong_control`, `tcp_may_raise_cwnd`.
     fn control(&mut self, acknowledged: &Acknowledged, delivered: u32, lost: u64, context: &Context<'_>) {
+        if self.pacing.is_some() {
+            return self.control_by_rate(acknowledged, (delivered, lost as u32), context.now);
+        }
         let far_reordered = self.recovery.reordering > REORDERING;
         if self.recovery.reduces() {
             self.reduce(delivered, lost, acknowledged.advanced);
@@ -235,7 +243,7 @@ impl Socket {
     /// RFC 8985, Section 6.2; Linux `net/ipv4/tcp_recovery.c`, `tcp_rack_advance`.
     fn advance_rack(&mut self, buffer: &Buffer, now: u64) {
         let sent = buffer.sent.us();
-        let rtt = now - sent;
+        let rtt = now.saturating_sub(sent);
         let was_sent_again = buffer.retransmitted || buffer.ever_retransmitted;
         if was_sent_again && self.round_trip.least().is_none_or(|least| rtt < least) {
             return;
@@ -361,6 +369,16 @@ impl Socket {
         }
     }
 
+    /// A buffer was delivered.
+    fn note_delivery(&mut self, id: Id, buffer: &Buffer, acknowledged: &mut Acknowledged) {
+        acknowledged.note_delivery(buffer);
+        if let Some(pacing) = self.pacing.as_deref_mut()
+            && let Some(sending) = self.buffers.sending(id)
+        {
+            pacing.delivery.delivered(buffer.sent.us(), buffer.end, buffer.delivered, sending);
+        }
+    }
+
     /// The receiver has a buffer, behind a hole.
     ///
     /// # Source
@@ -384,7 +402,7 @@ impl Socket {
             return;
         }
         if !buffer.sacked {
-            acknowledged.note_delivery(&buffer);
+            self.note_delivery(id, &buffer, acknowledged);
             self.advance_rack(&buffer, self.clock.us());
             if buffer.retransmitted {
                 // One that is not taken for lost is believed to be in flight still.
@@ -458,7 +476,7 @@ impl Socket {
                 self.buffers.sacked -= segments;
             } else {
                 acknowledged.delivered += u64::from(segments);
-                acknowledged.note_delivery(&buffer);
+                self.note_delivery(id, &buffer, acknowledged);
                 // The echo may show that the original arrived, and not what was sent last.
                 let echo = acknowledged.echo;
                 let was_sent_again = buffer.retransmitted || buffer.ever_retransmitted;
@@ -508,8 +526,8 @@ impl Socket {
     ) {
         let now = context.now.us();
         let reported = acknowledged.reported;
-        let mut last = reported.or(in_order).map(|(_, last)| now - last);
-        let mut sample = in_order.or(reported).map(|(first, _)| now - first);
+        let mut last = reported.or(in_order).map(|(_, last)| now.saturating_sub(last));
+        let mut sample = in_order.or(reported).map(|(first, _)| now.saturating_sub(first));
         if sample.is_none() && acknowledged.segments > 0 && acknowledged.echo > 0 {
             // By timestamps, in whole ms.
             sample = Some(context.now.ticks().saturating_sub(acknowledged.echo).max(1) * 1_000);
@@ -530,6 +548,7 @@ impl Socket {
             // Only if it was sent after the oldest: otherwise the timeout could go on for ever.
             acknowledged.sets_timer |= first < self.buffers[*oldest].sent.us();
         }
+        acknowledged.rtt = last;
         let connection = self.connection(context);
         self.algorithm.round_trip(last, &mut self.congestion, &connection);
     }
@@ -567,7 +586,7 @@ impl Socket {
             if self.recovery.rack.sent <= (buffer.sent.us(), buffer.end) {
                 break;
             }
-            let age = context.now.us() - buffer.sent.us();
+            let age = context.now.us().saturating_sub(buffer.sent.us());
             if age >= limit {
                 self.buffers.mark_lost(id);
                 self.buffers.unlink(id);
@@ -602,7 +621,9 @@ impl Socket {
         if in_flight != self.buffers.in_flight() {
             if self.recovery.state != State::Recovery {
                 self.enter_recovery(false);
-                self.reduce(1, self.buffers.ever_lost - lost, false);
+                if self.pacing.is_none() {
+                    self.reduce(1, self.buffers.ever_lost - lost, false);
+                }
             }
             self.retransmit_lost(context);
         }

@@ -38,6 +38,7 @@ impl Socket {
             Phase::SynSent => return self.receive_answer(segment, context),
             Phase::SynReceived if segment.flags.has(Flags::SYN) => {
                 // The SYN again: so is the answer.
+                self.answered_again = true;
                 return self.send_syn(context);
             }
             Phase::SynReceived => {
@@ -78,10 +79,11 @@ impl Socket {
         self.retransmission.timer.cancel();
         self.settle_ecn(segment);
         let connects = segment.flags.has(Flags::SYN);
-        let sample = match self.syn_retransmissions {
-            0 => context.now.us() - self.begun.us(),
+        let sample = if self.syn_retransmissions == 0 && !self.answered_again {
+            context.now.us() - self.begun.us()
+        } else {
             // The timestamp says which of them was answered.
-            _ => context.now.ticks().saturating_sub(segment.echo).max(1) * 1_000,
+            context.now.ticks().saturating_sub(segment.echo).max(1) * 1_000
         };
         self.round_trip.sample_least(if sample > 0 { sample } else { 1_000 }, context.now.ticks());
         self.round_trip.sample(sample, 1, 1);
@@ -101,8 +103,8 @@ impl Socket {
         self.receive_window.begin(context.now.us());
         let algorithm = self.parameters.algorithm;
         let algorithm = if self.ecn.is_on { algorithm } else { algorithm.without_ecn() };
-        self.algorithm = algorithm.start(context.now);
-        self.update_pacing_rate();
+        self.algorithm = algorithm.start(context.now, context.draws.of(self.number.into()));
+        self.begin_control(connects, context.now);
     }
 
     /// # Source

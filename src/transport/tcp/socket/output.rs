@@ -1,10 +1,9 @@
 //! What is sent when: bursts, their size and deferral, and segments without data.
 
-use super::process::LARGEST_BURST;
 use super::retransmission::Pending;
 use super::{Context, Phase, Socket};
 use crate::packet::Packet;
-use crate::transport::congestion::CongestionWindow;
+use crate::transport::congestion::{CongestionWindow, LARGEST_BURST};
 use crate::transport::sample::State;
 use crate::transport::segment::{Flags, Outgoing, Segment};
 use crate::transport::tcp::buffers::{Buffer, Id};
@@ -25,7 +24,7 @@ const TTL: u8 = 64;
 /// A burst is sent at most this long after the one before, in ns, to wait for more of the window.
 const DEFERRAL: u64 = 1_000_000;
 
-/// The most memory that waits in the host's queue (`tcp_limit_output_bytes`).
+/// The most memory that waits in the host's queue where nothing is paced (`tcp_limit_output_bytes`).
 const MOST_QUEUED: u64 = 1 << 20;
 
 /// What lets a burst go.
@@ -104,7 +103,7 @@ impl Socket {
         let selected = self.select_window();
         let next = self.reassembly.next;
         let window = self.receive_window.announce(selected, next);
-        self.latest_sending = self.latest_sending.max(self.clock);
+        self.departure = self.departure.max(self.clock);
         let segment = Segment {
             to: self.peer,
             from: self.number,
@@ -112,7 +111,7 @@ impl Socket {
             pieces: 1,
             ack,
             window,
-            timestamp: self.latest_sending.ticks(),
+            timestamp: self.departure.ticks(),
             echo: self.recent,
             sack: self.reassembly.sack(),
             ..Segment::default()
@@ -150,13 +149,15 @@ impl Socket {
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `__tcp_transmit_skb`.
     pub(super) fn transmit(&mut self, id: Id, context: &mut Context<'_>) {
+        let due = self.departure;
         self.clock = context.now;
-        self.buffers[id].sent = context.now;
+        self.buffers[id].sent = due.max(context.now);
         self.buffers[id].delivered = self.delivered;
         if self.buffers[id].length() > 0 {
             if self.buffers.in_flight() == 0 {
                 let connection = self.connection(context);
                 self.algorithm.resumed(&connection);
+                self.rate_control(context.now, |control, sender| control.resumed(sender));
             }
             self.last_sent = context.now.ticks();
         }
@@ -192,6 +193,9 @@ impl Socket {
         }
         self.buffers[id].mark = context.queue.entered(self.number);
         self.buffers.touch(id);
+        if self.pacing.is_some() {
+            self.pace(id, due);
+        }
     }
 
     /// Sends what may be sent, and sees to it that a closed window is probed.
@@ -215,6 +219,11 @@ impl Socket {
         if self.buffers.out == 0 && !self.buffers.unsent.is_empty() {
             self.expect_window(context);
         }
+    }
+
+    /// Sends what may be sent, and nothing else.
+    pub(super) fn send_allowed(&mut self, context: &mut Context<'_>) {
+        self.send_new(Push::Pending, context);
     }
 
     /// Sends the buffer that the process has just filled.
@@ -253,13 +262,17 @@ impl Socket {
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_tso_autosize`.
-    pub(super) fn burst(&self) -> u64 {
+    pub(super) fn burst(&mut self) -> u64 {
         let mut bytes = self.pacing_rate >> 10;
         let shift = self.round_trip.least().unwrap_or(u64::MAX) >> 9;
         if shift < 32 {
             bytes += LARGEST_BURST >> shift;
         }
-        (bytes.min(LARGEST_BURST) / self.mss()).max(2)
+        let least = match &self.pacing {
+            None => 2,
+            Some(_) => self.algorithm.by_rate().map_or(2, |control| control.least_burst(self.pacing_rate)),
+        };
+        (bytes.min(LARGEST_BURST) / self.mss()).max(least)
     }
 
     /// Whether the first unsent buffer fits the peer's window, with its first segment at least.
@@ -283,7 +296,7 @@ impl Socket {
     /// Linux `net/ipv4/tcp_output.c`, `tcp_tso_should_defer`.
     fn defers(&self, buffer: &Buffer, is_last: bool, burst: u64, context: &Context<'_>) -> Deferral {
         let mss = self.mss();
-        if self.recovery.state >= State::Recovery || context.now.ns() > self.latest_sending.ns() + DEFERRAL {
+        if self.recovery.state >= State::Recovery || context.now.ns() > self.departure.ns() + DEFERRAL {
             return Deferral::No;
         }
         let peer = self.window_end().saturating_sub(buffer.seq);
@@ -326,6 +339,9 @@ impl Socket {
         let burst = self.burst();
         let (mut sent, mut is_limited) = (0, false);
         while let Some(id) = self.buffers.unsent.front().copied() {
+            if self.pacing.is_some() && self.is_paced(context) {
+                break;
+            }
             let buffer = self.buffers[id];
             let is_last = self.buffers.unsent.len() == 1;
             let Some(quota) = self.quota(&buffer).or((push == Push::Probe).then_some(1)) else { break };
@@ -382,28 +398,14 @@ impl Socket {
         if queued == 0 {
             return false;
         }
-        let limit = (2 * self.buffers[id].memory).max(self.pacing_rate >> 10).min(MOST_QUEUED);
+        let most = if self.pacing.is_some() { u64::MAX } else { MOST_QUEUED };
+        let limit = (2 * self.buffers[id].memory).max(self.pacing_rate >> 10).min(most);
         // The kernel counts from 1.
-        let waits = queued >= limit << doublings && self.buffers.sent.len() > 1;
+        let waits = queued >> doublings >= limit && self.buffers.sent.len() > 1;
         if waits {
             context.queue.wait(self.number);
         }
         waits
-    }
-
-    /// A packet has left the host's queue, and a burst waited for that.
-    ///
-    /// # Source
-    /// Linux `net/ipv4/tcp_output.c`, `tcp_tsq_write`.
-    pub fn packet_left(&mut self, context: &mut Context<'_>) {
-        if self.phase != Phase::Open {
-            return;
-        }
-        if self.buffers.lost > self.buffers.retransmitted {
-            self.clock = context.now;
-            self.retransmit_lost(context);
-        }
-        self.send_new(Push::Pending, context);
     }
 
     /// Segments that the congestion window allows now; none where it allows nothing.
@@ -475,7 +477,7 @@ impl Socket {
             return;
         }
         self.usage.used = self.usage.used.max(out);
-        if now - self.usage.stamp < self.round_trip.timeout {
+        if now - self.usage.stamp < self.round_trip.timeout || self.pacing.is_some() {
             return;
         }
         if self.recovery.state == State::Open && !self.waits_for_room {
@@ -505,6 +507,10 @@ impl Socket {
     pub(super) fn restart_after_idle(&mut self, context: &Context<'_>) {
         let (now, timeout) = (context.now.ticks(), self.round_trip.timeout);
         if self.buffers.out > 0 || self.last_sent == 0 || now - self.last_sent <= timeout {
+            return;
+        }
+        // Who paces does not send the window at once.
+        if self.pacing.is_some() {
             return;
         }
         let mut idle = now - self.last_sent;

@@ -1,6 +1,7 @@
 //! What the process does with its socket: it writes, reads and closes.
 
 use super::{Context, Phase, Socket};
+use crate::transport::congestion::LARGEST_BURST;
 use crate::transport::tcp::TIMESTAMPS;
 use crate::transport::tcp::page::Pieces;
 
@@ -12,9 +13,6 @@ use crate::transport::tcp::page::Pieces;
 pub(super) fn memory_per_segment(mss: u32) -> u64 {
     (u64::from(mss + TIMESTAMPS) + 192 + 320).next_power_of_two() + 256
 }
-
-/// The largest payload of a burst: a packet of 64 KiB less headers (`GSO_LEGACY_MAX_SIZE - 1 - MAX_TCP_HEADER`).
-pub(super) const LARGEST_BURST: u64 = 65_536 - 193;
 
 /// Bytes that a read takes at most.
 const READ: u64 = 65_536;
@@ -70,6 +68,7 @@ impl Socket {
     pub fn write(&mut self, bytes: u64, context: &mut Context<'_>) -> u64 {
         let goal = self.goal();
         let mut copied = 0;
+        self.check_limited(context);
         self.restart_after_idle(context);
         while copied < bytes {
             let last = self.buffers.unsent.back().copied();
@@ -202,16 +201,28 @@ impl Socket {
             return;
         }
         if self.buffers.in_flight() < self.congestion.size {
-            let segments = 10.max(self.congestion.size).max(self.recovery.reordering + 1);
-            let wanted = 2 * u64::from(segments) * memory_per_segment(self.parameters.mss);
-            if self.send_buffer < wanted {
-                self.send_buffer = wanted.min(self.parameters.send_buffer.most.into());
-            }
+            self.expand_send_buffer();
             self.usage.stamp = context.now.ticks();
         }
         if self.phase == Phase::Open && self.has_room() {
             self.waits_for_room = false;
             self.wakes.writable = true;
+        }
+    }
+
+    /// The send buffer gets room for twice the congestion window, or more where it may grow while losses are repaired.
+    ///
+    /// # Source
+    /// Linux `net/ipv4/tcp_input.c`, `tcp_sndbuf_expand`.
+    pub(super) fn expand_send_buffer(&mut self) {
+        let windows = match self.pacing {
+            None => 2,
+            Some(_) => self.algorithm.by_rate().map_or(2, |control| control.windows_buffered()),
+        };
+        let segments = 10.max(self.congestion.size).max(self.recovery.reordering + 1);
+        let wanted = windows * u64::from(segments) * memory_per_segment(self.parameters.mss);
+        if self.send_buffer < wanted {
+            self.send_buffer = wanted.min(self.parameters.send_buffer.most.into());
         }
     }
 

@@ -44,7 +44,9 @@ impl Socket {
 
     /// The reduction is complete.
     fn end_reduction(&mut self, context: &Context<'_>) {
-        if self.recovery.state == State::Reduced || self.recovery.undo_from.is_some() {
+        if self.pacing.is_none()
+            && (self.recovery.state == State::Reduced || self.recovery.undo_from.is_some())
+        {
             self.congestion.size = self.congestion.threshold;
             self.usage.stamp = context.now.ticks();
         }
@@ -116,6 +118,7 @@ impl Socket {
         self.report_reduction();
         let connection = self.connection(context);
         self.algorithm.timed_out(&connection);
+        self.rate_control(context.now, |control, sender| control.timer_expired(sender));
     }
 
     /// Marks what is lost by a timeout: the first buffer, and all that is older than RACK's round trip. Where the receiver has taken back
@@ -132,7 +135,7 @@ impl Socket {
         }
         for place in 0..self.buffers.sent.len() {
             let id = self.buffers.sent[place];
-            let age = context.now.us() - self.buffers[id].sent.us();
+            let age = context.now.us().saturating_sub(self.buffers[id].sent.us());
             if reneged || place == 0 || age >= self.recovery.rack.rtt {
                 self.buffers.mark_lost(id);
             }
@@ -262,6 +265,7 @@ impl Socket {
         let before = self.recovery.threshold_before;
         if before > 0 {
             self.congestion.size = self.algorithm.undone(&self.congestion, self.recovery.window_before);
+            self.rate_control(context.now, |control, sender| control.loss_undone(sender));
             if before > self.congestion.threshold {
                 self.congestion.threshold = before;
                 self.ecn.reports = false;

@@ -55,6 +55,15 @@ impl Socket {
         self.arm(context);
     }
 
+    /// The same, later by as long as pacing holds back the next burst.
+    ///
+    /// # Source
+    /// Linux `include/net/tcp.h`, `tcp_reset_xmit_timer`, `tcp_pacing_delay`.
+    fn set_paced_timer(&mut self, pending: Pending, delay: u64, context: &mut Context<'_>) {
+        let held_back = self.departure.ns().saturating_sub(context.now.ns()) / 1_000_000;
+        self.set_timer(pending, delay + held_back, context);
+    }
+
     fn arm(&mut self, context: &mut Context<'_>) {
         let whose = (self.number, Purpose::Retransmission);
         let Self { retransmission: Retransmission { timer, due, .. }, .. } = self;
@@ -68,7 +77,7 @@ impl Socket {
     fn left_of_timeout(&self, context: &Context<'_>) -> i64 {
         let timeout = (self.round_trip.timeout * 1_000) as i64;
         match self.buffers.sent.front() {
-            Some(oldest) => timeout - (context.now.us() - self.buffers[*oldest].sent.us()) as i64,
+            Some(oldest) => timeout + self.buffers[*oldest].sent.us() as i64 - context.now.us() as i64,
             None => timeout,
         }
     }
@@ -88,12 +97,7 @@ impl Socket {
             }
             _ => self.round_trip.timeout,
         };
-        self.set_timer(Pending::Timeout, delay, context);
-    }
-
-    /// Sets the timer of the retransmission timeout, whatever was pending.
-    pub(super) fn restart_timeout(&mut self, context: &mut Context<'_>) {
-        self.set_timer(Pending::Timeout, self.round_trip.timeout, context);
+        self.set_paced_timer(Pending::Timeout, delay, context);
     }
 
     /// The receiver has taken back what it had: soon its window is sent again.
@@ -118,7 +122,7 @@ impl Socket {
     pub(super) fn expect_window(&mut self, context: &mut Context<'_>) {
         if self.retransmission.pending.is_none() {
             let delay = self.round_trip.timeout.max(LEAST_WINDOW_PROBE);
-            self.set_timer(Pending::Window, delay, context);
+            self.set_paced_timer(Pending::Window, delay, context);
         }
     }
 
@@ -135,7 +139,7 @@ impl Socket {
             }
         } else {
             let delay = self.window_probe_delay();
-            self.set_timer(Pending::Window, delay, context);
+            self.set_paced_timer(Pending::Window, delay, context);
         }
     }
 
@@ -169,7 +173,7 @@ impl Socket {
         if left > 0 {
             delay = delay.min((left as u64).div_ceil(1_000));
         }
-        self.set_timer(Pending::Probe, delay, context);
+        self.set_paced_timer(Pending::Probe, delay, context);
         true
     }
 
@@ -250,7 +254,7 @@ impl Socket {
             }
         }
         self.round_trip.back_off();
-        self.restart_timeout(context);
+        self.set_timer(Pending::Timeout, self.round_trip.timeout, context);
     }
 
     /// Asks for the peer's window: with a segment that is older than all that is in flight.
@@ -277,7 +281,7 @@ impl Socket {
         self.retransmission.window_probes += 1;
         self.retransmission.unanswered += 1;
         let delay = self.window_probe_delay();
-        self.set_timer(Pending::Window, delay, context);
+        self.set_paced_timer(Pending::Window, delay, context);
     }
 
     /// Sends a buffer once more, at most `segments` of it; whether it was sent.
@@ -346,6 +350,10 @@ impl Socket {
         let mut place = self.buffers.place_of(self.buffers.repair_from);
         let mut is_repaired = true;
         while let Some(id) = self.buffers.sent.get(place).copied() {
+            if self.pacing.is_some() && self.is_paced(context) {
+                is_repaired = false;
+                break;
+            }
             let room = self.congestion.size.saturating_sub(self.buffers.in_flight());
             if room == 0 || self.buffers.retransmitted >= self.buffers.lost {
                 is_repaired = false;
@@ -367,7 +375,7 @@ impl Socket {
         let from = self.buffers.sent.get(place).map(|id| self.buffers[*id].seq);
         self.buffers.repair_from = if is_repaired { self.next } else { from.unwrap_or(self.next) };
         if restarts {
-            self.restart_timeout(context);
+            self.set_paced_timer(Pending::Timeout, self.round_trip.timeout, context);
         }
     }
 
