@@ -29,6 +29,7 @@ mod simulation;
 mod stream;
 mod tally;
 mod told;
+mod ways;
 
 pub use crate::scenario::Engine;
 pub use custom::ObserverPlace;
@@ -280,6 +281,10 @@ pub struct Settings {
     pub statistics: bool,
     /// Whether [`Observer::ended`] is to be told what became of each packet; statistics come with it.
     pub packets: bool,
+    /// What happens before is left out of [`Finished::statistics`] and of what is kept of connections.
+    pub warm_up: Time,
+    /// The run stops when so many connections that were opened from the warm-up on have finished; never without it.
+    pub stop_after_flows: Option<u64>,
     /// When [`Observer::sampled`] is to be told of the state of connections; never without it.
     pub transport: Option<Sampling>,
 }

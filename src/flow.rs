@@ -89,6 +89,13 @@ impl Flows {
         (fid, true)
     }
 
+    /// The `fid` of `key`; none where there is no such flow.
+    pub fn find(&self, key: &FlowKey) -> Option<u32> {
+        let packed = Packed::v4(key);
+        let hash = packed.as_ref().map_or_else(|| quick_hash(key), quick_hash);
+        self.fids.find(hash, |fid| self.key(*fid).as_ref() == Some(key)).copied()
+    }
+
     /// What makes the flow; `None` where there is none of that number.
     #[inline]
     pub fn key(&self, fid: u32) -> Option<FlowKey> {

@@ -9,6 +9,7 @@ mod names;
 mod packets;
 mod ports;
 mod queues;
+mod requests;
 mod transport;
 mod vantages;
 
@@ -22,5 +23,6 @@ pub use hops::HopRows;
 pub use packets::PacketRows;
 pub use ports::{DropCount, MarkCount, PortRecords};
 pub use queues::{QueueLengths, TooManySamples};
+pub use requests::write_requests;
 pub use transport::TransportRows;
 pub use vantages::{VantageError, VantageRecords};

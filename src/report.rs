@@ -4,7 +4,7 @@
 //! `taunet report` makes it again from any run. Tables that a run has not written leave their charts out.
 //!
 //! 1. `model` reads the two JSON files, `series` and `distribution` turn the tables of packets into a bounded
-//!    number of points, `transport` those of connections, `rows` into rows.
+//!    number of points, `transport` and `flow_charts` those of connections, `rows` into rows.
 //! 2. `page` is the frame of every page, `run_page` that of a run: HTML by `maud`. `report.css` and `report.js` stand
 //!    beside them and are embedded, as is uPlot, which draws.
 //!
@@ -13,6 +13,7 @@
 
 mod base64;
 mod distribution;
+mod flow_charts;
 mod metrics;
 mod model;
 mod page;
@@ -113,6 +114,8 @@ struct Report {
     packets: Option<PacketCharts>,
     /// What connections did; `None` where the run has none.
     transport: Option<transport::TransportCharts>,
+    /// How long their flows took; `None` where the run has none.
+    flow_charts: Option<flow_charts::FlowCharts>,
     /// What each measured capture shows, in the order of the summary.
     measured: Vec<MeasuredCharts>,
     flows: rows::Table,
@@ -154,6 +157,8 @@ fn read_run(run: &Path) -> Result<Report, ReportError> {
         charts.goodput = read_goodput(run, number)?;
     }
     let connects = !summary.tcp.is_empty();
+    let flow_charts =
+        connects.then(|| flow_charts::read_flow_charts(run, end, summary.marked)).transpose()?;
     Ok(Report {
         flows: rows::flows(run, connects)?,
         ports: rows::ports(run)?,
@@ -162,6 +167,7 @@ fn read_run(run: &Path) -> Result<Report, ReportError> {
         picture,
         packets,
         transport: connects.then(|| transport::read_transport(run, end)).transpose()?,
+        flow_charts,
         measured,
     })
 }

@@ -10,7 +10,7 @@ mod summary;
 mod transmissions;
 
 pub use again::{AgainError, Against, AgainstCapture, compare_run};
-pub use connections::{CompletionTimes, ConnectionSummary};
+pub use connections::{CompletionTimes, ConnectionSummary, ResponseTimes, SizeBin, Slowdowns};
 pub use open::{OpenScenario, Results};
 pub(crate) use sources::Sources;
 pub use summary::{Input, MeasuredSummary, Meta, Summary};
@@ -182,7 +182,9 @@ fn write(
     results: Results,
     directory: RunDirectory,
 ) -> Result<Summary, RunError> {
-    let Results { summary, outcome, ports, vantages, start, sources, .. } = results;
+    let Results { summary, outcome, flows, ports, vantages, start, sources } = results;
+    // What the report reads is in the tables; there may be millions of flows.
+    drop(flows);
     let topology = &scenario.topology;
     vantages.write(topology, start, |name| directory.file(name))?;
     let inputs = scenario.inputs.iter().map(|path| hash_input(path)).collect::<Result<Vec<_>, _>>()?;

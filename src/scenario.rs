@@ -21,7 +21,7 @@ mod rtt;
 mod traffic;
 
 pub use crate::topology::{Direction, Vantage, VantageSpec};
-pub use file::{MeasuredFile, ScenarioFile};
+pub use file::{MeasuredFile, ScenarioFile, StopFile};
 pub(crate) use observer::OBSERVER;
 pub use observer::{CustomObserver, ObserverSpec};
 pub use record::{QueueSamples, QueuesFile, Record, RecordFile, VantageText};
@@ -91,6 +91,10 @@ pub struct Scenario {
     pub start: Option<Timestamp>,
     /// When the simulation stops; without it, when the last packet has left.
     pub until: Option<Time>,
+    /// What happens before is left out of all statistics.
+    pub warm_up: Span,
+    /// The run stops when so many connections that began after the warm-up have finished.
+    pub stop_after_flows: Option<u64>,
     /// The sources, by entry.
     pub traffic: Vec<Traffic>,
     /// The captures to compare with.
@@ -113,7 +117,18 @@ impl Scenario {
             _ => None,
         });
         let of_traffic = generators.flat_map(|generator| generator.warnings.iter().cloned());
-        of_traffic.chain(self.nothing_to_sample()).collect()
+        of_traffic
+            .chain(self.connections().flat_map(|entry| entry.warnings().iter().cloned()))
+            .chain(self.nothing_to_sample())
+            .collect()
+    }
+
+    /// The entries of connections, in the order of the file.
+    pub(crate) fn connections(&self) -> impl Iterator<Item = &Connections> + Clone {
+        self.traffic.iter().filter_map(|traffic| match traffic {
+            Traffic::Connections(entry) => Some(entry),
+            _ => None,
+        })
     }
 
     /// A word on a table of connections that will be empty.

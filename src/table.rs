@@ -1,5 +1,6 @@
 //! Tables on disk: batches of columns to Parquet or CSV.
 
+mod after_warm_up;
 mod beside;
 mod column;
 mod csv;
@@ -8,6 +9,7 @@ mod read;
 mod tables;
 
 pub use self::parquet::ParquetError;
+pub(crate) use after_warm_up::AfterWarmUp;
 pub(crate) use beside::Beside;
 pub use column::{Column, Kind};
 pub use read::{ReadError, read_columns};

@@ -1,6 +1,7 @@
 //! The network: devices with ports, joined by links. The petgraph stays behind [`DeviceId`],
 //! [`PortId`] and [`LinkId`].
 
+mod bisection;
 mod build;
 mod diameter;
 mod draft;

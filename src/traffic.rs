@@ -11,8 +11,10 @@ pub mod bulk;
 pub mod cbr;
 pub mod connections;
 pub mod custom;
+pub mod dialogue;
 mod draw;
 mod even_spacing;
+pub mod flow_rate;
 pub mod flows;
 pub mod generator;
 pub mod incast;
@@ -23,12 +25,14 @@ pub mod on_off;
 pub mod poisson;
 pub mod rate;
 pub mod replay;
+pub mod request_response;
 pub mod size;
 pub mod spec;
 #[cfg(test)]
 mod statistics;
 mod text_or_table;
 pub mod thin_streams;
+pub mod workloads;
 
 pub use bulk::BulkSpec;
 pub use cbr::{Cbr, CbrSpec, UDP};
@@ -43,6 +47,7 @@ pub(crate) use mistake::positive;
 pub use on_off::OnOffSpec;
 pub use poisson::PoissonSpec;
 pub use replay::{Recording, Replay, ReplayByAddress, ReplaySpec};
+pub use request_response::RequestResponseSpec;
 pub use thin_streams::ThinStreamsSpec;
 
 use schemars::JsonSchema;
@@ -77,10 +82,20 @@ pub enum TrafficSpec {
     Flows(FlowsSpec),
     /// Many hosts send to one at the same time, over TCP.
     Incast(IncastSpec),
+    /// Requests and responses over TCP, several turns per connection.
+    RequestResponse(RequestResponseSpec),
     /// A source that another crate defines.
     #[serde(rename = "$custom")]
     #[schemars(skip)]
     Custom(CustomTrafficSpec),
+}
+
+impl TrafficSpec {
+    /// Whether it is connections, whose senders answer what arrives.
+    pub fn has_connections(&self) -> bool {
+        use TrafficSpec::{Bulk, Flows, Incast, RequestResponse};
+        matches!(self, Bulk(_) | Flows(_) | Incast(_) | RequestResponse(_))
+    }
 }
 
 /// A packet that a source sends into the network.

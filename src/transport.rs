@@ -10,6 +10,8 @@ pub mod congestion;
 mod endpoint;
 mod host;
 mod host_queue;
+pub mod ideal;
+mod kept;
 mod sample;
 mod sampler;
 mod segment;
@@ -21,7 +23,7 @@ pub use clock::{Clock, HostTime};
 pub use endpoint::Endpoint;
 pub use host::{Host, Opening, Openings, Service};
 pub use sample::{Sampling, State, TransportSample};
-pub use segment::{Block, Flags, Outbox, Outgoing, SackBlocks, Segment};
+pub use segment::{Answer, Block, Flags, Outbox, Outgoing, SackBlocks, Segment};
 
 use crate::packet::FlowKey;
 use crate::units::{Span, Time};
@@ -31,12 +33,22 @@ use crate::units::{Span, Time};
 pub struct ConnectionRecord {
     /// The flow of what this end sends.
     pub key: FlowKey,
+    /// The same by its number: the endpoint's own, or in results the run's.
+    pub fid: u32,
     /// Of an end that asked for the connection: the entry of its [`Openings`].
     pub entry: u32,
     /// Whether this end asked for the connection.
     pub opened_here: bool,
+    /// It was given up: the peer did not answer for too long.
+    pub gave_up: bool,
+    /// The most bytes of payload in a segment.
+    pub segment: u32,
+    /// Bytes of the options of each data segment.
+    pub options: u32,
     /// When its first segment was sent.
     pub opened: Time,
+    /// From when on its bytes, retransmissions and timeouts count: from `opened` on, or from the end of the warm-up.
+    pub counted_from: Time,
     /// When both directions were closed, and this end knew.
     pub closed: Option<Time>,
     /// When the peer acknowledged the last byte and the end behind it.
@@ -51,62 +63,31 @@ pub struct ConnectionRecord {
     pub timeouts: u64,
     /// Segments delivered by acknowledgements that echoed a mark of congestion (ECE): `tcpi_delivered_ce`.
     pub delivered_ce: u64,
-    /// It was given up: the peer did not answer for too long.
-    pub gave_up: bool,
+    /// The least completion time that the empty network allows, as [`ideal::completion`] has it; none of an end that has not finished.
+    pub ideal: Option<Span>,
 }
 
 impl ConnectionRecord {
-    fn new(key: FlowKey, opened: Time, opened_here: bool) -> Self {
-        ConnectionRecord {
-            key,
-            entry: 0,
-            opened_here,
-            opened,
-            closed: None,
-            finished: None,
-            advanced: opened,
-            acknowledged: 0,
-            retransmissions: 0,
-            timeouts: 0,
-            delivered_ce: 0,
-            gave_up: false,
-        }
-    }
-
-    /// Of an end that asks for a connection.
-    fn opened(key: FlowKey, entry: u32, at: Time) -> Self {
-        ConnectionRecord { entry, ..Self::new(key, at, true) }
-    }
-
-    /// Of an end that is asked.
-    fn accepted(key: FlowKey, at: Time) -> Self {
-        Self::new(key, at, false)
+    /// Whether all of it counts: it was opened from the end of the warm-up on.
+    pub fn is_whole(&self) -> bool {
+        self.opened >= self.counted_from
     }
 
     /// The time from the SYN to the acknowledgement of the last byte and the end behind it (flow completion time).
     pub fn completion(&self) -> Option<Span> {
-        self.finished.filter(|_| self.opened_here).map(|finished| finished.since(self.opened))
+        let finished = self.finished.filter(|_| self.opened_here && self.is_whole());
+        finished.map(|finished| finished.since(self.opened))
     }
 
-    /// Acknowledged bits per second, from the SYN to the last acknowledgement of new bytes.
+    /// The completion time over its ideal.
+    pub fn slowdown(&self) -> Option<f64> {
+        let (took, ideal) = (self.completion()?.as_ps(), self.ideal?.as_ps());
+        (ideal > 0).then(|| took as f64 / ideal as f64)
+    }
+
+    /// Acknowledged bits per second, from the SYN, or the end of the warm-up, to the last acknowledgement of new bytes.
     pub fn goodput_bps(&self) -> Option<f64> {
-        let seconds = self.advanced.since(self.opened).as_ps() as f64 * 1e-12;
+        let seconds = self.advanced.since(self.counted_from).as_ps() as f64 * 1e-12;
         (self.acknowledged > 0 && seconds > 0.0).then(|| 8.0 * self.acknowledged as f64 / seconds)
-    }
-
-    /// Takes in what a socket has done by `now`.
-    fn note(&mut self, socket: &tcp::Socket, now: Time) {
-        let acknowledged = socket.bytes_acknowledged();
-        if acknowledged > self.acknowledged {
-            self.advanced = now;
-        }
-        if socket.is_finished() && self.finished.is_none() {
-            self.finished = Some(now);
-        }
-        self.acknowledged = acknowledged;
-        self.retransmissions = socket.counts.retransmissions;
-        self.timeouts = socket.counts.timeouts;
-        self.delivered_ce = socket.delivered_ce();
-        self.gave_up = socket.counts.gave_up;
     }
 }

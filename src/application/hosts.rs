@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Flow, ReaderService, Writer};
+use super::{AnswerService, Asker, Flow, PacedWriter, Program, ReaderService, Writer};
 use crate::link::ETHERNET_MTU;
 use crate::packet::FlowKey;
 use crate::random::Draws;
 use crate::topology::{DeviceId, Topology};
 use crate::transport::tcp::{LossRecovery, PROTOCOL, Parameters, TIMESTAMPS};
-use crate::transport::{Host, Opening, Openings, Service};
+use crate::transport::{Application, Host, Opening, Openings, Service};
 use crate::units::{Time, Timestamp};
 
 /// The flows of a `[[traffic]]` entry.
@@ -20,6 +20,18 @@ pub struct Entry {
     pub flows: Vec<Flow>,
     /// The parameters of both ends, but for the segment size, which is that of the hosts' links.
     pub parameters: Parameters,
+    /// What their processes do.
+    pub program: Program,
+}
+
+impl Entry {
+    /// The service of its connections at a host.
+    fn service(&self, parameters: Parameters) -> Box<dyn Service> {
+        match &self.program {
+            Program::Stream | Program::Paced(_) => Box::new(ReaderService::new(parameters)),
+            Program::Dialogue(turns) => Box::new(AnswerService::new(parameters, Arc::clone(turns))),
+        }
+    }
 }
 
 /// The first source port of a host, as in Linux (`ip_local_port_range`).
@@ -63,7 +75,7 @@ pub fn hosts<E>(
             let mss = segment_size(topology, flow.from).min(segment_size(topology, flow.to));
             let service = *services.entry(flow.to).or_insert_with(|| {
                 let services = &mut works.entry(flow.to).or_default().services;
-                services.push(Box::new(ReaderService::new(parameters(mss))));
+                services.push(entry.service(parameters(mss)));
                 services.len() as u32 - 1
             });
             let (source, destination) = (address(flow.from)?, address(flow.to)?);
@@ -73,8 +85,8 @@ pub fn hosts<E>(
             let key = FlowKey::Ip { source, destination, protocol: PROTOCOL, ports: Some(ports) };
             let planned = planned.entry(flow.from).or_insert_with(|| Planned {
                 entry: number,
+                program: entry.program.clone(),
                 flows: Vec::new(),
-                next: 0,
                 parameters: Vec::new(),
             });
             let parameters = planned.parameters(parameters(mss));
@@ -83,11 +95,12 @@ pub fn hosts<E>(
                 key,
                 service,
                 parameters,
-                bytes: flow.bytes,
-                stop: flow.stop,
+                bytes: flow.bytes.unwrap_or(ENDLESS),
+                stop: flow.stop.unwrap_or(Time::NEVER),
             });
         }
-        for (host, planned) in planned {
+        for (host, mut planned) in planned {
+            planned.flows.reverse();
             works.entry(host).or_default().openings.push(Box::new(planned));
         }
     }
@@ -106,23 +119,29 @@ fn segment_size(topology: &Topology, host: DeviceId) -> u32 {
     mtu.saturating_sub(HEADERS).max(LEAST_SEGMENT) as u32
 }
 
-/// A flow in waiting.
+/// A flow in waiting. There may be millions.
 struct PlannedFlow {
     at: Time,
     key: FlowKey,
     service: u32,
     /// Its place among the parameters.
     parameters: u32,
-    bytes: Option<u64>,
-    stop: Option<Time>,
+    /// [`ENDLESS`] for as many as the network takes.
+    bytes: u64,
+    /// [`Time::NEVER`] where nothing stops it.
+    stop: Time,
 }
+
+/// No number of bytes.
+const ENDLESS: u64 = u64::MAX;
 
 /// The flows that an entry opens at a host, by time.
 struct Planned {
     /// Its number.
     entry: u32,
+    program: Program,
+    /// The last one is the next.
     flows: Vec<PlannedFlow>,
-    next: usize,
     parameters: Vec<Arc<Parameters>>,
 }
 
@@ -139,7 +158,7 @@ impl Planned {
 
 impl Openings for Planned {
     fn next(&self) -> Time {
-        self.flows.get(self.next).map_or(Time::NEVER, |flow| flow.at)
+        self.flows.last().map_or(Time::NEVER, |flow| flow.at)
     }
 
     fn entry(&self) -> u32 {
@@ -147,14 +166,22 @@ impl Openings for Planned {
     }
 
     fn open(&mut self) -> Option<Opening> {
-        let flow = self.flows.get(self.next)?;
-        self.next += 1;
+        let flow = self.flows.pop()?;
+        if self.flows.len() < self.flows.capacity() / 2 {
+            self.flows.shrink_to_fit();
+        }
+        let bytes = Some(flow.bytes).filter(|bytes| *bytes < ENDLESS);
+        let stop = Some(flow.stop).filter(|stop| *stop < Time::NEVER);
         Some(Opening {
             at: flow.at,
             key: flow.key,
             service: flow.service,
             parameters: Arc::clone(&self.parameters[flow.parameters as usize]),
-            application: Box::new(Writer::new(flow.bytes, flow.stop)),
+            application: match &self.program {
+                Program::Stream => Box::new(Writer::new(bytes, stop)) as Box<dyn Application>,
+                Program::Paced(pacing) => Box::new(PacedWriter::new(pacing, &flow.key, bytes, stop)),
+                Program::Dialogue(turns) => Box::new(Asker::new(turns(&flow.key), stop)),
+            },
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::packet::FlowKey;
 use crate::transport::tcp::Parameters;
 use crate::transport::{Application, Process, Service};
 use crate::units::Time;
@@ -34,7 +35,7 @@ impl ReaderService {
 }
 
 impl Service for ReaderService {
-    fn accept(&mut self) -> Box<dyn Application> {
+    fn accept(&mut self, _asked: &FlowKey) -> Box<dyn Application> {
         Box::new(Reader)
     }
 

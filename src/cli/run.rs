@@ -7,7 +7,7 @@ use clap::Args;
 use super::interrupt::Interrupt;
 use super::progress::Bar;
 use super::reading::Reading;
-use super::text::{bits_per_second, count, counted, percent, seconds};
+use super::text::{bits_per_second, count, counted, decimal_bytes, percent, seconds};
 use super::transmissions::print_transmissions;
 use super::{CliError, Global, Output};
 use crate::compare::{AcceptSummary, DelayComparison, Interval, MissedBound, RttAgreement, RttComparison};
@@ -114,6 +114,15 @@ fn print(summary: &Summary, output: &mut Output) -> Result<(), CliError> {
         count(summary.hops),
     ))?;
     output.line(format_args!("  {} engine: {}", summary.engine, summary.engine_reason))?;
+    if let Some(warm_up) = summary.warm_up_s {
+        output.line(format_args!(
+            "  warm-up: the first {} are in no figure but fingerprint and hops",
+            seconds(warm_up)
+        ))?;
+    }
+    if let Some(flows) = summary.stop_after_flows {
+        output.line(format_args!("  stops when {} have finished", counted(flows, "flow")))?;
+    }
     for drop in &summary.drops {
         let place = drop.port.as_ref().unwrap_or(&drop.device);
         output.line(format_args!("  {} dropped at {place}: {}", count(drop.packets), drop.reason))?;
@@ -175,10 +184,59 @@ fn print_connections(entries: &[ConnectionSummary], output: &mut Output) -> Resu
         ))?;
     }
     match entries.len() - listed.len() {
-        0 => Ok(()),
-        1 => output.line("  1 more entry: see --json"),
-        more => output.line(format_args!("  {} more entries: see --json", count(more as u64))),
+        0 => {}
+        1 => output.line("  1 more entry: see --json")?,
+        more => output.line(format_args!("  {} more entries: see --json", count(more as u64)))?,
     }
+    listed.iter().try_for_each(|entry| print_entry(entry, output))
+}
+
+/// What was offered, how fair it was, and the slowdowns by size: six lines at most, and a line of responses.
+fn print_entry(entry: &ConnectionSummary, output: &mut Output) -> Result<(), CliError> {
+    if let Some(offered) = &entry.offered {
+        output.line(format_args!(
+            "\n{}: offered {} in {:.1} flows/s of {:.0} B on average ({})",
+            entry.entry,
+            bits_per_second(offered.bps),
+            offered.flows_per_s,
+            offered.mean_bytes,
+            offered.definition
+        ))?;
+    }
+    if let Some(responses) = &entry.response_s {
+        output.line(format_args!(
+            "  {}: {} answered, response time p50 {}, p95 {}, p99 {}",
+            entry.entry,
+            counted(responses.requests, "request"),
+            seconds(responses.p50),
+            seconds(responses.p95),
+            seconds(responses.p99),
+        ))?;
+    }
+    let Some(all) = entry.slowdown else { return Ok(()) };
+    let fair = entry.jain.map_or(String::new(), |jain| format!("; Jain's index of goodput {jain:.3}"));
+    output.line(format_args!(
+        "  slowdown of {} (completion / ideal): p50 {:.2}, p95 {:.2}, p99 {:.2}; {} unfinished{fair}",
+        entry.entry,
+        all.p50,
+        all.p95,
+        all.p99,
+        count(entry.unfinished)
+    ))?;
+    for bin in entry.slowdown_by_size.iter().filter(|_| entry.slowdown_by_size.len() > 1) {
+        let size = match bin.up_to_bytes {
+            Some(most) => format!("up to {}", decimal_bytes(most)),
+            None => format!("above {}", decimal_bytes(bin.above_bytes)),
+        };
+        output.line(format_args!(
+            "    {size:<13} {:>9} flows: p50 {:>8.2}, p95 {:>8.2}, p99 {:>8.2}",
+            count(bin.slowdowns.flows),
+            bin.slowdowns.p50,
+            bin.slowdowns.p95,
+            bin.slowdowns.p99
+        ))?;
+    }
+    Ok(())
 }
 
 /// Prints how a measured capture compares; `is_earliest`: no other one diverges before it.

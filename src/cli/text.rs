@@ -7,6 +7,15 @@ pub(super) fn counted(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
+/// A round number of bytes in the unit that fits: `10 kB`.
+pub(super) fn decimal_bytes(bytes: u64) -> String {
+    match bytes {
+        _ if bytes >= 1_000_000 => format!("{} MB", bytes / 1_000_000),
+        _ if bytes >= 1_000 => format!("{} kB", bytes / 1_000),
+        _ => format!("{bytes} B"),
+    }
+}
+
 /// Seconds in the unit that fits: `620.67 us`.
 pub(super) fn seconds(seconds: f64) -> String {
     let size = seconds.abs();

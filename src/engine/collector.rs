@@ -20,6 +20,8 @@ use crate::units::{Span, Time};
 pub(super) struct Collector {
     /// Whether the packets are wanted one by one.
     pub packets: bool,
+    /// Of flows, packets that entered before are not counted; of ports, what happened before.
+    warm_up: Time,
     /// By number of the source.
     pub sources: Vec<SourceCollector>,
     /// By number of the port; the stream engine has them at its own.
@@ -49,6 +51,8 @@ pub(super) struct SourceCollector {
     pub inside: Inside,
     /// Whether packets are wanted one by one.
     pub packets: bool,
+    /// Packets that enter before are not counted.
+    warm_up: Time,
     /// By the source's own number of the flow.
     sent: Vec<Sent>,
 }
@@ -108,16 +112,16 @@ impl AllInside<'_> {
         Some((source as u32, self.sources[source as usize].inside.packet(number)?))
     }
 
-    /// A packet passed a port, which may have marked it where it `marks`; whether it did.
+    /// A packet passed a port, which may have marked it where it `marks`; if it did, when the packet was injected.
     #[inline]
-    pub fn pass(&self, packet: &Packet, marks: bool) -> bool {
+    pub fn pass(&self, packet: &Packet, marks: bool) -> Option<Time> {
         let may_be_marked = marks && packet.ecn == CE;
         if !self.packets && !may_be_marked {
-            return false;
+            return None;
         }
-        let Some((_, inside)) = self.find(packet.pid) else { return false };
+        let (_, inside) = self.find(packet.pid)?;
         inside.pass();
-        marks && inside.leave(packet.ecn) != CE && packet.ecn == CE
+        (marks && inside.leave(packet.ecn) != CE && packet.ecn == CE).then(|| inside.injected())
     }
 }
 
@@ -127,9 +131,11 @@ impl SourceCollector {
     #[inline]
     pub fn enter(&mut self, tau: &Tau, local: u32, record: Option<u64>) {
         self.inside.enter(tau, record);
-        let sent = &mut self.sent[local as usize];
-        sent.packets += 1;
-        sent.bytes += u64::from(tau.packet.length);
+        if tau.timestamp >= self.warm_up {
+            let sent = &mut self.sent[local as usize];
+            sent.packets += 1;
+            sent.bytes += u64::from(tau.packet.length);
+        }
     }
 }
 
@@ -159,11 +165,14 @@ impl Collector {
             }
         }
         let processing: Vec<Span> = topology.devices().map(|(_, device)| device.processing).collect();
-        let ports = topology.ports().map(|(_, port)| PortStatistics::new(processing[port.device.index()]));
+        let warm_up = settings.warm_up;
+        let port = |device: DeviceId| PortStatistics::new(processing[device.index()]).counting_from(warm_up);
+        let ports = topology.ports().map(|(_, of)| port(of.device));
         let links = topology.ports().map(|(_, port)| Transmission::new(&topology.link(port.egress).link));
-        let source = || SourceCollector { packets: settings.packets, ..SourceCollector::default() };
+        let source = || SourceCollector { packets: settings.packets, warm_up, ..SourceCollector::default() };
         Some(Collector {
             packets: settings.packets,
+            warm_up,
             sources: (0..sources).map(|_| source()).collect(),
             ports: ports.collect(),
             transmissions: links.collect(),
@@ -207,11 +216,13 @@ impl Collector {
     pub fn hop(&mut self, hop: &Hop) {
         let port = &mut self.ports[hop.port.index()];
         let transmission = self.transmissions[hop.port.index()].time(hop.packet.length);
-        port.pass_one(hop.egress.since(hop.joined), hop.packet.length, transmission, hop.egress);
+        port.pass_one(hop.joined, hop.packet.length, transmission, hop.egress);
         let all = AllInside { sources: &self.sources, packets: self.packets };
-        if all.pass(&hop.packet, true) {
-            port.marked += 1;
-            self.mark(hop.packet.fid);
+        if let Some(injected) = all.pass(&hop.packet, true) {
+            port.marked += u64::from(hop.egress >= self.warm_up);
+            if injected >= self.warm_up {
+                self.mark(hop.packet.fid);
+            }
         }
     }
 
@@ -231,10 +242,12 @@ impl Collector {
     /// A packet is lost; gives the instant at which it had joined a queue.
     pub fn lose(&mut self, drop: &Dropped) -> Time {
         let Dropped { tau, device, port, reason, at } = *drop;
-        self.flows[tau.packet.fid as usize].dropped += 1;
-        *self.drops.entry((device, port, reason)).or_default() += 1;
+        if at >= self.warm_up {
+            *self.drops.entry((device, port, reason)).or_default() += 1;
+        }
         let all = AllInside { sources: &self.sources, packets: self.packets };
         if let Some((source, inside)) = all.find(tau.packet.pid) {
+            self.flows[tau.packet.fid as usize].dropped += u64::from(inside.injected() >= self.warm_up);
             let row = inside.row(&tau, source, Some(device), End::Dropped(reason));
             self.lost.extend(row.map(|row| (at, row)));
             inside.end();
@@ -252,8 +265,8 @@ impl Collector {
     /// Everything that ends before an instant is known: takes it in.
     pub fn settle(&mut self, before: Time, pool: Option<&rayon::ThreadPool>) {
         let all = AllInside { sources: &self.sources, packets: self.packets };
-        let (flows, hosts) = (&self.flows, &mut self.hosts);
-        let settle = |host: &mut Host| host.settle(before, flows, &all);
+        let (flows, hosts, warm_up) = (&self.flows, &mut self.hosts, self.warm_up);
+        let settle = |host: &mut Host| host.settle(before, warm_up, flows, &all);
         match pool {
             Some(pool) => pool.install(|| hosts.par_iter_mut().with_min_len(16).for_each(settle)),
             None => hosts.iter_mut().for_each(settle),
@@ -325,7 +338,7 @@ impl Collector {
 
 impl Host {
     /// Takes in what arrived before an instant.
-    fn settle(&mut self, before: Time, flows: &[FlowRecord], all: &AllInside<'_>) {
+    fn settle(&mut self, before: Time, warm_up: Time, flows: &[FlowRecord], all: &AllInside<'_>) {
         let Host { device, deliveries, arrived, injected, settled, .. } = self;
         if arrived.is_empty() {
             return;
@@ -342,7 +355,9 @@ impl Host {
                 injected.push((NONE, Time::ZERO));
                 continue;
             };
-            injected.push((flows[tau.packet.fid as usize].place, inside.injected()));
+            let entered = inside.injected();
+            let place = if entered < warm_up { NONE } else { flows[tau.packet.fid as usize].place };
+            injected.push((place, entered));
             let row = inside.row(tau, source, *device, End::Delivered);
             settled.extend(row.map(|row| (tau.timestamp, row)));
             inside.end();

@@ -8,7 +8,7 @@ use super::observer::Observer;
 use super::told::Telling;
 use crate::packet::FlowKey;
 use crate::topology::{DeviceId, Topology};
-use crate::transport::{Endpoint, Outbox, Sampling, Segment, TransportSample};
+use crate::transport::{Answer, Endpoint, Outbox, Sampling, Segment, TransportSample};
 use crate::units::{Span, Time};
 
 /// All endpoints of a run.
@@ -21,6 +21,10 @@ pub(super) struct Endpoints {
     first_source: usize,
     /// What the endpoint that was called last sends.
     pub outbox: Outbox,
+    /// The requests that have been answered, by the run's flows.
+    pub answers: Vec<Answer>,
+    /// Connections that count and have finished.
+    pub finished: u64,
     /// When the state of connections is asked for next; [`Time::NEVER`] where it is not.
     pub next_sample: Time,
     sampled_every: Span,
@@ -34,8 +38,7 @@ pub(super) struct EndpointState {
     pub source: usize,
     /// Its turn among the events of one instant.
     pub turn: u32,
-    /// Per flow: what makes it.
-    pub keys: Vec<FlowKey>,
+    keys: Keys,
     pub flows: OwnFlows,
     /// When it is expected to be woken, as the queue of events has it.
     pub expected: Time,
@@ -51,6 +54,14 @@ struct Segments {
     segments: VecDeque<Option<Segment>>,
 }
 
+/// What makes the flows of an endpoint that have no number of the run yet.
+#[derive(Default)]
+struct Keys {
+    /// The endpoint's own number of the first.
+    first: u32,
+    keys: VecDeque<FlowKey>,
+}
+
 /// No endpoint.
 const NONE: u32 = u32::MAX;
 
@@ -60,7 +71,7 @@ impl Endpoints {
         topology: &Topology,
         hosted: Vec<Hosted>,
         (first_source, turns): (usize, &[u32]),
-        sampling: Option<Sampling>,
+        (sampling, warm_up): (Option<Sampling>, Time),
     ) -> Self {
         let mut of_device = Vec::new();
         if !hosted.is_empty() {
@@ -69,6 +80,7 @@ impl Endpoints {
         let mut states = Vec::new();
         for ((number, Hosted { mut endpoint, host }), turn) in hosted.into_iter().enumerate().zip(turns) {
             of_device[host.index()] = number as u32;
+            endpoint.count_from(warm_up);
             if let Some(sampling) = sampling {
                 endpoint.start_sampling(sampling);
             }
@@ -77,7 +89,7 @@ impl Endpoints {
                 host,
                 source: first_source + number,
                 turn: *turn,
-                keys: Vec::new(),
+                keys: Keys::default(),
                 flows: OwnFlows::default(),
                 expected: Time::NEVER,
                 sent: 0,
@@ -88,7 +100,16 @@ impl Endpoints {
             Some(every) if !states.is_empty() => (Time::ZERO, every),
             _ => (Time::NEVER, Span::ZERO),
         };
-        Endpoints { states, of_device, first_source, outbox: Outbox::default(), next_sample, sampled_every }
+        Endpoints {
+            states,
+            of_device,
+            first_source,
+            outbox: Outbox::default(),
+            answers: Vec::new(),
+            finished: 0,
+            next_sample,
+            sampled_every,
+        }
     }
 
     /// Whether there are none.
@@ -154,6 +175,17 @@ impl Endpoints {
         Some(number)
     }
 
+    /// Takes in what an endpoint has put into the outbox for the results.
+    #[inline]
+    pub fn count(&mut self, number: usize) {
+        self.finished += std::mem::take(&mut self.outbox.finished);
+        if !self.outbox.answers.is_empty() {
+            let fids = &self.states[number].flows.fids;
+            let answers = self.outbox.answers.drain(..);
+            self.answers.extend(answers.map(|answer| Answer { fid: fids[answer.fid], ..answer }));
+        }
+    }
+
     /// The number of the endpoint at a device.
     pub fn at(&self, device: DeviceId) -> Option<usize> {
         self.of_device.get(device.index()).filter(|number| **number != NONE).map(|number| *number as usize)
@@ -161,6 +193,22 @@ impl Endpoints {
 }
 
 impl EndpointState {
+    /// Flows begin.
+    pub fn begin(&mut self, keys: &mut Vec<FlowKey>) {
+        let fids = &self.flows.fids;
+        while !self.keys.keys.is_empty() && fids.known(self.keys.first).is_some() {
+            self.keys.keys.pop_front();
+            self.keys.first += 1;
+        }
+        self.keys.keys.extend(keys.drain(..));
+    }
+
+    /// What makes a flow that has no number yet.
+    pub fn key(&self, local: u32) -> Option<FlowKey> {
+        let place = local.checked_sub(self.keys.first)?;
+        self.keys.keys.get(place as usize).copied()
+    }
+
     /// A segment goes on its way with the next packet.
     pub fn send(&mut self, segment: Segment) {
         self.sent += 1;

@@ -22,7 +22,7 @@ use crate::ptm::{Arrival, Loss};
 use crate::statistics::Statistics;
 use crate::topology::{DeviceId, PortId};
 use crate::traffic::{Batch, Origin};
-use crate::transport::{ConnectionRecord, Outgoing};
+use crate::transport::{Answer, ConnectionRecord, Outgoing};
 use crate::units::{Span, Time};
 
 /// Events between two reports to the observer.
@@ -35,6 +35,8 @@ pub(super) struct EventEngine<const WATCHES: bool> {
     feeders: Vec<FeederState>,
     sources: Vec<SourceState>,
     endpoints: Endpoints,
+    /// The run stops with so many finished connections.
+    stop_after: u64,
     /// What went wrong where an endpoint sent.
     failed: Option<EngineError>,
     /// Per turn: what happens then.
@@ -109,8 +111,12 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         for (endpoint, turn) in wake_turns.iter().enumerate() {
             entities[*turn as usize] = Entity::Wake(endpoint);
         }
-        let mut endpoints =
-            Endpoints::new(&network.topology, endpoints, (injections.len(), &wake_turns), settings.transport);
+        let mut endpoints = Endpoints::new(
+            &network.topology,
+            endpoints,
+            (injections.len(), &wake_turns),
+            (settings.transport, settings.warm_up),
+        );
         for port in &mut ports {
             port.tells_endpoint = port.holds() && endpoints.listen(port.device);
         }
@@ -161,6 +167,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
                 settings,
             ),
             endpoints,
+            stop_after: settings.stop_after_flows.unwrap_or(u64::MAX),
             failed: None,
             network,
             ports,
@@ -291,7 +298,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
     /// What an endpoint has put into the outbox is sent now.
     fn send_outbox<O: Observer>(&mut self, number: usize, now: Time, telling: &mut Telling<'_, O, WATCHES>) {
         let state = &mut self.endpoints.states[number];
-        state.keys.append(&mut self.endpoints.outbox.flows);
+        state.begin(&mut self.endpoints.outbox.flows);
         let mut packets = std::mem::take(&mut self.endpoints.outbox.packets);
         for outgoing in packets.drain(..) {
             match self.inject_outgoing(number, now, &outgoing, telling) {
@@ -304,6 +311,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         }
         // Its memory is used again.
         self.endpoints.outbox.packets = packets;
+        self.endpoints.count(number);
         self.endpoints.tell(number, telling);
     }
 
@@ -318,10 +326,16 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         let Outgoing { flow: local, packet, segment } = *outgoing;
         let state = &mut self.endpoints.states[number];
         let (source, record) = (state.source, state.sent);
-        let EndpointState { flows, keys, host, .. } = state;
-        let parts = (&mut self.network, &mut self.collector);
-        let (at, key) = (InjectionPoint::Host(*host), || keys[local as usize]);
-        let fid = number_flow(parts, flows, (source, local), at, key, telling)?;
+        let at = InjectionPoint::Host(state.host);
+        let fid = match state.flows.fids.known(local) {
+            Some(fid) => fid,
+            None => {
+                // An endpoint tells the key of each flow before it sends anything of it.
+                let key = state.key(local).ok_or(EngineError::Failed)?;
+                let parts = (&mut self.network, &mut self.collector);
+                number_flow(parts, &mut state.flows, (source, local), at, || key, telling)?
+            }
+        };
         let mut tau = Tau { timestamp: now, packet };
         self.network.identify(&mut tau.packet, source, record, fid);
         state.send(segment);
@@ -491,6 +505,20 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         }
     }
 
+    /// Enough connections have finished: nothing happens after this instant any more.
+    #[cold]
+    fn stop<O: Observer>(
+        &mut self,
+        now: Time,
+        telling: &mut Telling<'_, O, WATCHES>,
+    ) -> Result<(), EngineError> {
+        self.stop_after = u64::MAX;
+        (self.network.until, self.tally.until) = (now, now);
+        self.settle(now + Span::from_ps(1), telling);
+        telling.tell(|observer| observer.settled(now + Span::from_ps(1)));
+        Ok(telling.check()?)
+    }
+
     /// Everything that ends before an instant is known.
     fn settle<O: Observer>(&mut self, before: Time, telling: &mut Telling<'_, O, WATCHES>) {
         if let Some(collector) = &mut self.collector {
@@ -551,6 +579,9 @@ impl<O: Observer, const WATCHES: bool> Running<O> for EventEngine<WATCHES> {
             if let Some(error) = self.failed.take() {
                 return Err(error);
             }
+            if self.endpoints.finished >= self.stop_after {
+                return self.stop(now, telling);
+            }
             if self.events.is_multiple_of(EVENTS_PER_REPORT) {
                 let progress = Running::<O>::progress(self);
                 self.settle(now, telling);
@@ -595,7 +626,8 @@ impl<O: Observer, const WATCHES: bool> Running<O> for EventEngine<WATCHES> {
             telling.tell(|observer| observer.ended(&collector.rows_inside()));
         }
         telling.check()?;
-        let more = !waiting.is_empty() || self.sources.iter().any(|source| source.next().is_some());
+        let timers = self.endpoints.states.iter().any(|state| state.endpoint.next() < Time::NEVER);
+        let more = timers || !waiting.is_empty() || self.sources.iter().any(|source| source.next().is_some());
         self.tally.finish(waiting.iter(), more)?;
         self.endpoints.sample_before(self.tally.now + Span::from_ps(1), telling);
         telling.check()?;
@@ -606,8 +638,22 @@ impl<O: Observer, const WATCHES: bool> Running<O> for EventEngine<WATCHES> {
         self.collector.take().map(|collector| collector.finish(&self.network.flows))
     }
 
-    fn connections(&self) -> Vec<ConnectionRecord> {
-        self.endpoints.states.iter().flat_map(|state| state.endpoint.connections()).collect()
+    fn take_connections(&mut self) -> Vec<ConnectionRecord> {
+        let network = &self.network;
+        let flows = self.endpoints.states.iter().map(|state| state.flows.fids.len()).sum();
+        let mut records = Vec::with_capacity(flows);
+        for EndpointState { endpoint, flows, .. } in &mut self.endpoints.states {
+            endpoint.take_connections(&mut |record| {
+                let Some(fid) = flows.fids.known(record.fid) else { return };
+                let Some(key) = network.flows.key(fid) else { return };
+                records.push(network.with_ideal(ConnectionRecord { key, fid, ..record }));
+            });
+        }
+        records
+    }
+
+    fn take_answers(&mut self) -> Vec<Answer> {
+        std::mem::take(&mut self.endpoints.answers)
     }
 
     fn progress(&self) -> Progress {

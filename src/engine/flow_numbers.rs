@@ -20,6 +20,11 @@ impl FlowNumbers {
         }
     }
 
+    /// The flows that there is room for: those of the source, and no more.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The run's number of a flow; none before its first packet.
     pub fn known(&self, local: u32) -> Option<u32> {
         self.0.get(local as usize).copied().filter(|fid| *fid != Self::UNSEEN)

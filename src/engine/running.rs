@@ -3,7 +3,7 @@
 use super::tally::Tally;
 use super::{EngineError, Progress};
 use crate::statistics::Statistics;
-use crate::transport::ConnectionRecord;
+use crate::transport::{Answer, ConnectionRecord};
 use crate::units::Time;
 
 /// The last instant that a run can reach.
@@ -17,8 +17,12 @@ pub(super) trait Running<O>: Send {
     fn finish(&mut self, observer: &mut O) -> Result<Tally, EngineError>;
     /// What was kept of a run that is finished, where that was wanted.
     fn statistics(&mut self) -> Option<Statistics>;
-    /// What the ends of connections have done.
-    fn connections(&self) -> Vec<ConnectionRecord> {
+    /// What the ends of connections have done, of a run that is finished.
+    fn take_connections(&mut self) -> Vec<ConnectionRecord> {
+        Vec::new()
+    }
+    /// The requests that have been answered.
+    fn take_answers(&mut self) -> Vec<Answer> {
         Vec::new()
     }
     fn progress(&self) -> Progress;

@@ -11,7 +11,7 @@ use super::tally::Tally;
 use super::{Engine, EngineError, Outcome, Progress, Settings, Workload};
 use crate::statistics::Statistics;
 use crate::topology::Topology;
-use crate::transport::ConnectionRecord;
+use crate::transport::{Answer, ConnectionRecord};
 use crate::units::Time;
 
 /// A network at work, somewhere between its start and its end. It can be moved to another thread, and left alone at any
@@ -55,6 +55,8 @@ pub struct Finished<O> {
     pub statistics: Option<Statistics>,
     /// What the ends of connections did.
     pub connections: Vec<ConnectionRecord>,
+    /// The requests of connections that have been answered, in order.
+    pub answers: Vec<Answer>,
     /// The observer.
     pub observer: O,
 }
@@ -119,8 +121,8 @@ impl<O: Observer> Simulation<O> {
         let Tally { packets, hops, now: end, fingerprint, .. } = tally;
         let outcome = Outcome { packets, hops, end, fingerprint };
         let (warnings, statistics) = (engine.warnings(), engine.statistics());
-        let connections = engine.connections();
-        Ok(Finished { outcome, warnings, statistics, connections, observer })
+        let (connections, answers) = (engine.take_connections(), engine.take_answers());
+        Ok(Finished { outcome, warnings, statistics, connections, answers, observer })
     }
 
     /// The engine that runs it, and why: [`Engine::Stream`] or [`Engine::Event`].

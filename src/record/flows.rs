@@ -2,49 +2,78 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::{
     ArrayRef, Float64Array, Int64Array, StringArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
 };
 
-use rustc_hash::FxHashMap;
-
+use crate::engine::PacketCounts;
 use crate::packet::FlowKey;
 use crate::pfm::Addresses;
 use crate::statistics::{FlowStatistics, Percentiles};
-use crate::table::{TableError, Tables, write_table};
+use crate::table::{OpenTable, TableError, Tables, schema};
 use crate::topology::Topology;
-use crate::transport::ConnectionRecord;
+use crate::transport::{ConnectionRecord, ideal};
+use crate::units::Span;
 
 /// The table `flows`.
 #[derive(Debug, Clone, Default)]
 pub struct FlowRecords {
     flows: Vec<FlowStatistics>,
-    /// By `fid`: of the end that sends it, where the flow is one of a connection.
-    connections: Vec<Option<ConnectionRecord>>,
+    /// Of the ends of connections.
+    connections: Vec<ConnectionRecord>,
+    /// By `fid`: the place of the end that sends it among these, where the flow is one of a connection; empty where there are none.
+    places: Vec<u32>,
 }
+
+/// The flow is none of a connection.
+const NONE: u32 = u32::MAX;
+
+/// Rows that are written at once.
+const ROWS: usize = 1 << 15;
 
 impl FlowRecords {
     /// Of the flows of a run, by `fid`, and the connections that they belong to.
-    pub fn new(flows: Vec<FlowStatistics>, connections: &[ConnectionRecord]) -> Self {
-        let by_key: FxHashMap<FlowKey, &ConnectionRecord> =
-            connections.iter().map(|connection| (connection.key, connection)).collect();
-        let connections = match by_key.is_empty() {
-            true => Vec::new(),
-            false => flows.iter().map(|flow| by_key.get(&flow.key).map(|found| **found)).collect(),
-        };
-        FlowRecords { flows, connections }
+    pub fn new(flows: Vec<FlowStatistics>, connections: Vec<ConnectionRecord>) -> Self {
+        let mut places = Vec::new();
+        if !connections.is_empty() {
+            places.resize(flows.len(), NONE);
+        }
+        for (place, connection) in (0u32..).zip(&connections) {
+            if let Some(slot) = places.get_mut(connection.fid as usize) {
+                *slot = place;
+            }
+        }
+        FlowRecords { flows, connections, places }
     }
 
-    /// The connection of each flow that is one, by `fid`; empty where there is none at all.
-    pub fn connections(&self) -> &[Option<ConnectionRecord>] {
+    /// The connection of each flow that is one, by `fid`.
+    pub fn connection(&self, fid: usize) -> Option<&ConnectionRecord> {
+        self.connections.get(*self.places.get(fid)? as usize)
+    }
+
+    /// What the ends of connections did, by the hosts where they are.
+    pub fn connections(&self) -> &[ConnectionRecord] {
         &self.connections
     }
 
     /// What every flow did, by `fid`.
     pub fn flows(&self) -> &[FlowStatistics] {
         &self.flows
+    }
+
+    /// The packets of all flows, as far as they are counted.
+    pub fn packets(&self) -> PacketCounts {
+        let mut packets = PacketCounts::default();
+        for flow in &self.flows {
+            packets.injected += flow.injected;
+            packets.delivered += flow.delivery.packets();
+            packets.dropped += flow.dropped;
+        }
+        packets.inside = packets.injected - packets.delivered - packets.dropped;
+        packets
     }
 
     /// A word on the packets whose destination no host has, if there are any.
@@ -86,101 +115,112 @@ impl FlowRecords {
     /// # Errors
     /// The file system refuses.
     pub fn write(&self, tables: &dyn Tables) -> Result<(), TableError> {
-        let flows = &self.flows;
+        let mut table: Option<OpenTable> = None;
+        let mut from = 0;
+        while table.is_none() || from < self.flows.len() {
+            let columns = self.columns(from..(from + ROWS).min(self.flows.len()));
+            let table = match &mut table {
+                Some(table) => table,
+                none => {
+                    let mut schema = schema(&columns).as_ref().clone();
+                    if !self.connections.is_empty() {
+                        schema.metadata.insert("ideal_ps".to_owned(), ideal::DEFINITION.to_owned());
+                    }
+                    none.insert(OpenTable::begin(tables, "flows", schema)?)
+                }
+            };
+            table.write(columns.into_iter().map(|(_, column)| column).collect())?;
+            from += ROWS;
+        }
+        table.map_or(Ok(()), OpenTable::finish)
+    }
+
+    /// The columns of some flows, by `fid`.
+    fn columns(&self, fids: Range<usize>) -> Vec<(&'static str, ArrayRef)> {
+        let flows = &self.flows[fids.clone()];
         let keys: Vec<&FlowKey> = flows.iter().map(|flow| &flow.key).collect();
-        let mut columns: Vec<(&str, ArrayRef)> =
-            vec![("fid", Arc::new(UInt32Array::from_iter_values(0..flows.len() as u32)))];
+        let numbers = UInt32Array::from_iter_values(fids.start as u32..fids.end as u32);
+        let mut columns: Vec<(&'static str, ArrayRef)> = vec![("fid", Arc::new(numbers))];
         columns.extend(key_columns(&keys));
-        let of_packets: Vec<(&str, ArrayRef)> = vec![
-            (
-                "packets_injected",
-                Arc::new(UInt64Array::from_iter_values(flows.iter().map(|flow| flow.injected))),
-            ),
-            (
-                "bytes_injected",
-                Arc::new(UInt64Array::from_iter_values(flows.iter().map(|flow| flow.injected_bytes))),
-            ),
-            (
-                "packets_delivered",
-                Arc::new(UInt64Array::from_iter_values(flows.iter().map(|flow| flow.delivery.packets()))),
-            ),
-            (
-                "packets_dropped",
-                Arc::new(UInt64Array::from_iter_values(flows.iter().map(|flow| flow.dropped))),
-            ),
-            ("packets_marked", Arc::new(UInt64Array::from_iter_values(flows.iter().map(|flow| flow.marked)))),
-            (
-                "delay_mean_ps",
-                Arc::new(Float64Array::from_iter(flows.iter().map(|flow| flow.delivery.delay_mean()))),
-            ),
-            (
-                "delay_min_ps",
-                Arc::new(UInt64Array::from_iter(flows.iter().map(|flow| flow.delivery.delay_min()))),
-            ),
-            (
-                "delay_max_ps",
-                Arc::new(UInt64Array::from_iter(flows.iter().map(|flow| flow.delivery.delay_max()))),
-            ),
-            ("jitter_ps", Arc::new(Float64Array::from_iter(flows.iter().map(|flow| flow.delivery.jitter())))),
-        ];
-        columns.extend(of_packets);
-        columns.extend(self.metrics());
-        columns.extend(self.transfers());
-        write_table(tables, "flows", columns)
+        let counts = |of: fn(&FlowStatistics) -> u64| {
+            Arc::new(UInt64Array::from_iter_values(flows.iter().map(of))) as ArrayRef
+        };
+        let times = |of: fn(&FlowStatistics) -> Option<u64>| {
+            Arc::new(UInt64Array::from_iter(flows.iter().map(of))) as ArrayRef
+        };
+        let means = |of: fn(&FlowStatistics) -> Option<f64>| {
+            Arc::new(Float64Array::from_iter(flows.iter().map(of))) as ArrayRef
+        };
+        columns.extend([
+            ("packets_injected", counts(|flow| flow.injected)),
+            ("bytes_injected", counts(|flow| flow.injected_bytes)),
+            ("packets_delivered", counts(|flow| flow.delivery.packets())),
+            ("packets_dropped", counts(|flow| flow.dropped)),
+            ("packets_marked", counts(|flow| flow.marked)),
+            ("delay_mean_ps", means(|flow| flow.delivery.delay_mean())),
+            ("delay_min_ps", times(|flow| flow.delivery.delay_min())),
+            ("delay_max_ps", times(|flow| flow.delivery.delay_max())),
+            ("jitter_ps", means(|flow| flow.delivery.jitter())),
+        ]);
+        columns.extend(metrics(flows));
+        columns.extend(self.transfers(fids));
+        columns
     }
 
     /// The columns of connections; there are none where the run has no connection. What is sent in answer (acknowledgements) has no
     /// bytes of its own.
-    fn transfers(&self) -> Vec<(&'static str, ArrayRef)> {
+    fn transfers(&self, fids: Range<usize>) -> Vec<(&'static str, ArrayRef)> {
         if self.connections.is_empty() {
             return Vec::new();
         }
+        let connections: Vec<Option<&ConnectionRecord>> = fids.map(|fid| self.connection(fid)).collect();
         let of = |part: fn(&ConnectionRecord) -> Option<u64>| {
-            let values = self.connections.iter().map(|connection| connection.as_ref().and_then(part));
+            let values = connections.iter().map(|connection| connection.and_then(part));
             Arc::new(UInt64Array::from_iter(values)) as ArrayRef
         };
-        let goodput = self.connections.iter().map(|connection| connection.as_ref()?.goodput_bps());
+        let ratio = |part: fn(&ConnectionRecord) -> Option<f64>| {
+            let values = connections.iter().map(|connection| connection.and_then(part));
+            Arc::new(Float64Array::from_iter(values)) as ArrayRef
+        };
         vec![
             ("start_ps", of(|connection| Some(connection.opened.as_ps()))),
             ("bytes_acknowledged", of(|connection| Some(connection.acknowledged))),
             ("completion_ps", of(|connection| Some(connection.completion()?.as_ps()))),
-            ("goodput_bps", Arc::new(Float64Array::from_iter(goodput))),
+            ("ideal_ps", of(|connection| connection.ideal.map(Span::as_ps))),
+            ("slowdown", ratio(ConnectionRecord::slowdown)),
+            ("goodput_bps", ratio(ConnectionRecord::goodput_bps)),
             ("retransmissions", of(|connection| Some(connection.retransmissions))),
             ("timeouts", of(|connection| Some(connection.timeouts))),
             ("delivered_ce", of(|connection| Some(connection.delivered_ce))),
         ]
     }
+}
 
-    /// The columns of RFC 7679, 5481, 3393, 7680 and 4737, beside those of the plain delays.
-    fn metrics(&self) -> Vec<(&'static str, ArrayRef)> {
-        let flows = &self.flows;
-        let percentiles: Vec<Option<Percentiles>> = flows.iter().map(|flow| flow.delivery.delays()).collect();
-        let mut columns = percentile_columns(
-            ["delay_p50_ps", "delay_p90_ps", "delay_p99_ps", "delay_p999_ps"],
-            &percentiles,
-        );
-        let pdv = flows.iter().zip(&percentiles);
-        let pdv =
-            pdv.map(|(flow, found)| Some(found.as_ref()?.p999.saturating_sub(flow.delivery.delay_min()?)));
-        let ratio = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
-        let loss = flows.iter().map(|flow| ratio(flow.dropped, flow.dropped + flow.delivery.packets()));
-        let reordering = flows.iter().map(|flow| ratio(flow.delivery.reordered(), flow.delivery.packets()));
-        let variation = |of: fn((i64, i64)) -> i64| {
-            Arc::new(Int64Array::from_iter(flows.iter().map(|flow| flow.delivery.variation().map(of))))
-        };
-        columns.extend([
-            ("pdv_p999_ps", Arc::new(UInt64Array::from_iter(pdv)) as ArrayRef),
-            ("ipdv_min_ps", variation(|(least, _)| least)),
-            ("ipdv_max_ps", variation(|(_, greatest)| greatest)),
-            ("loss_ratio", Arc::new(Float64Array::from_iter(loss))),
-            (
-                "packets_reordered",
-                Arc::new(UInt64Array::from_iter_values(flows.iter().map(|flow| flow.delivery.reordered()))),
-            ),
-            ("reordered_ratio", Arc::new(Float64Array::from_iter(reordering))),
-        ]);
-        columns
-    }
+/// The columns of RFC 7679, 5481, 3393, 7680 and 4737, beside those of the plain delays.
+fn metrics(flows: &[FlowStatistics]) -> Vec<(&'static str, ArrayRef)> {
+    let percentiles: Vec<Option<Percentiles>> = flows.iter().map(|flow| flow.delivery.delays()).collect();
+    let mut columns =
+        percentile_columns(["delay_p50_ps", "delay_p90_ps", "delay_p99_ps", "delay_p999_ps"], &percentiles);
+    let pdv = flows.iter().zip(&percentiles);
+    let pdv = pdv.map(|(flow, found)| Some(found.as_ref()?.p999.saturating_sub(flow.delivery.delay_min()?)));
+    let ratio = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
+    let loss = flows.iter().map(|flow| ratio(flow.dropped, flow.dropped + flow.delivery.packets()));
+    let reordering = flows.iter().map(|flow| ratio(flow.delivery.reordered(), flow.delivery.packets()));
+    let variation = |of: fn((i64, i64)) -> i64| {
+        Arc::new(Int64Array::from_iter(flows.iter().map(|flow| flow.delivery.variation().map(of))))
+    };
+    columns.extend([
+        ("pdv_p999_ps", Arc::new(UInt64Array::from_iter(pdv)) as ArrayRef),
+        ("ipdv_min_ps", variation(|(least, _)| least)),
+        ("ipdv_max_ps", variation(|(_, greatest)| greatest)),
+        ("loss_ratio", Arc::new(Float64Array::from_iter(loss))),
+        (
+            "packets_reordered",
+            Arc::new(UInt64Array::from_iter_values(flows.iter().map(|flow| flow.delivery.reordered()))),
+        ),
+        ("reordered_ratio", Arc::new(Float64Array::from_iter(reordering))),
+    ]);
+    columns
 }
 
 /// What makes each flow: addresses, protocol, ports; null where there is none.

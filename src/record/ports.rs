@@ -95,7 +95,8 @@ impl PortRecords {
     pub fn loads(&self, end: Time) -> Vec<Option<f64>> {
         let load = |(port, capacity): (&PortStatistics, &Option<u64>)| {
             let sent = 8.0 * port.bytes as f64 / (*capacity)? as f64;
-            (end > Time::ZERO).then(|| sent / end.as_seconds_f64())
+            let length = end.since(port.from()).as_seconds_f64();
+            (length > 0.0).then(|| sent / length)
         };
         self.ports.iter().zip(&self.capacities).map(load).collect()
     }
@@ -158,8 +159,10 @@ impl PortRecords {
             &percentiles(PortStatistics::sojourn),
         ));
         let over_run = |of: &dyn Fn(&PortStatistics) -> f64| {
-            let length = end.as_seconds_f64();
-            let column = ports.iter().map(|port| (length > 0.0).then(|| of(port) / length));
+            let column = ports.iter().map(|port| {
+                let length = end.since(port.from()).as_seconds_f64();
+                (length > 0.0).then(|| of(port) / length)
+            });
             Arc::new(Float64Array::from_iter(column)) as ArrayRef
         };
         let joined = UInt64Array::from_iter_values(ports.iter().map(|port| port.joined));
@@ -191,7 +194,8 @@ impl PortRecords {
 /// The part of the run, up to `end`, during which the port was transmitting; only its last transmission can reach beyond.
 fn utilization(port: &PortStatistics, end: Time) -> Option<f64> {
     let busy = port.busy - port.free.since(end);
-    (end > Time::ZERO).then(|| busy.as_seconds_f64() / end.as_seconds_f64())
+    let length = end.since(port.from()).as_seconds_f64();
+    (length > 0.0).then(|| busy.as_seconds_f64() / length)
 }
 
 #[cfg(test)]

@@ -57,7 +57,11 @@ pub(super) struct Connections {
     pub finished: u64,
     pub bytes_acknowledged: u64,
     pub goodput_bps: Option<f64>,
+    pub jain: Option<f64>,
     pub completion_s: Option<CompletionTimes>,
+    pub slowdown: Option<Slowdowns>,
+    #[serde(default)]
+    pub slowdown_by_size: Vec<SizeBin>,
     pub retransmissions: u64,
     pub timeouts: u64,
     pub delivered_ce: u64,
@@ -68,6 +72,24 @@ pub(super) struct CompletionTimes {
     pub p50: f64,
     pub p90: f64,
     pub p99: f64,
+}
+
+/// Percentiles of slowdowns.
+#[derive(Debug, Deserialize)]
+pub(super) struct Slowdowns {
+    pub flows: u64,
+    pub p50: f64,
+    pub p95: f64,
+    pub p99: f64,
+}
+
+/// The slowdowns of flows of some sizes.
+#[derive(Debug, Deserialize)]
+pub(super) struct SizeBin {
+    pub above_bytes: u64,
+    pub up_to_bytes: Option<u64>,
+    #[serde(flatten)]
+    pub slowdowns: Slowdowns,
 }
 
 /// A measured capture against the simulation.

@@ -29,6 +29,19 @@
     ? [["measured", "--measured", broad, "80"], ["simulated", "--simulated", 2, ""]] : [["delay", "--simulated", 2, ""]]);
   const measuredFirst = (lines) => [...lines].reverse();
   const kinds = {
+    completions(source, log) {
+      const chart = kinds.cumulated(source, log);
+      const [, unit] = unitOf(most(singles(source.distribution.delays)));
+      return { ...chart, lines: [["flows", "--simulated", 2]], x: `completion time (${unit})`, y: "part of the flows" };
+    },
+    slowdowns({ slowdowns: [size, p50, p95, p99] }, log) {
+      return {
+        lines: [["p50", "--simulated", 2], ["p95", "--measured", 2], ["p99", "--other", 2]], x: "flow (B)",
+        y: "completion time / ideal", log, logY: log, canLog: true, dotted: [0, 1, 2], data: [size, p50, p95, p99],
+      };
+    },
+    queues: ({ queues, flows }) => perFlow(queues, flows, "waiting", () => [1, "packets"]),
+    marks: ({ marks }) => counts(marks, `packets marked per ${short(marks.width)} s`, 1, ["marked", "--measured"]),
     cumulated({ distribution }, log) {
       const delays = singles(distribution.delays);
       const [factor, unit] = unitOf(most(delays));
@@ -268,7 +281,7 @@
     const bar = document.createElement("div");
     bar.className = "bar";
     plot.before(bar);
-    let log = false, spec, u, full, view;
+    let log = ["completions", "slowdowns"].includes(figure.dataset.kind), spec, u, full, view;
     const height = () => (spec.tall ? 340 : 280);
     const width = () => Math.max(240, plot.clientWidth);
 
@@ -378,7 +391,7 @@
         log = !log;
         element.setAttribute("aria-pressed", log);
         draw();
-      }).setAttribute("aria-pressed", "false");
+      }).setAttribute("aria-pressed", log);
     }
     button("+", "Zoom in", () => move(0.25, -0.25));
     button("\u2212", "Zoom out", () => move(-0.5, 0.5));

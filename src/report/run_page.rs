@@ -7,7 +7,7 @@ use super::metrics::{agreement, statistics};
 use super::model::{CompletionTimes, Connections, Measured};
 use super::page::{Chart, Page, charts, header, number, rows, text, tile, warnings};
 use super::rows::{Cell, Table};
-use super::text::{bits_per_second, bytes, count, percent, seconds};
+use super::text::{bits_per_second, bytes, count, four_digits, percent, seconds};
 use super::transmissions::transmissions;
 use super::transport::OverTime;
 use super::{MeasuredCharts, Report};
@@ -150,6 +150,9 @@ fn points(report: &Report) -> Value {
             OverTime::Arrived(bytes) => json!({ "flows": flows, "goodput": bytes.to_json() }),
             OverTime::Unknown => json!({ "flows": flows }),
         };
+    }
+    if let Some(found) = &report.flow_charts {
+        points["flows"] = found.to_json();
     }
     points
 }
@@ -421,6 +424,7 @@ fn tcp(report: &Report) -> Markup {
                 }
                 (charts("tcp", shown))
             }
+            @if let Some(found) = &report.flow_charts { (found.markup(report)) }
         }
     }
 }
@@ -432,6 +436,7 @@ fn connections(report: &Report) -> Table {
         ("congestion control", "Congestion control of the senders"),
         ("flows", "Connections that began"),
         ("finished", "Of these, with everything acknowledged, the end included"),
+        ("fairness", "Jain's index of the goodputs of the flows: 1 where all have the same"),
         ("bytes", "Bytes acknowledged"),
         (
             "goodput",
@@ -453,6 +458,7 @@ fn connections(report: &Report) -> Table {
             Cell::text(&entry.congestion_control),
             number(entry.flows),
             number(entry.finished),
+            Cell::number(entry.jain, four_digits),
             Cell { text: bytes(entry.bytes_acknowledged), key: Some(entry.bytes_acknowledged as f64) },
             Cell::number(entry.goodput_bps, bits_per_second),
             completion(|times| times.p50),

@@ -1,11 +1,12 @@
 //! What the connections of each `[[traffic]]` entry did.
 
+use rustc_hash::FxHashMap;
 use serde::Serialize;
 
-use crate::scenario::{Scenario, Traffic};
+use crate::scenario::Scenario;
 use crate::statistics::Percentiles;
-use crate::traffic::connections::Connections;
-use crate::transport::ConnectionRecord;
+use crate::traffic::connections::{Connections, Offered};
+use crate::transport::{Answer, ConnectionRecord};
 use crate::units::{PS_PER_S, Time};
 
 /// The connections of a `[[traffic]]` entry.
@@ -15,18 +16,34 @@ pub struct ConnectionSummary {
     pub entry: String,
     /// The congestion control.
     pub congestion_control: &'static str,
-    /// Connections that began.
+    /// What it offers, where its flows arrive at random.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offered: Option<Offered>,
+    /// Connections that began; with a warm-up, from its end on, or that were still open then.
     pub flows: u64,
     /// Of these, connections whose last byte, and the end behind it, were acknowledged.
     pub finished: u64,
+    /// Of these, connections that had neither finished nor been given up when the run ended.
+    pub unfinished: u64,
     /// Of these, connections that were given up: nothing answered for too long.
     pub gave_up: u64,
     /// Bytes that receivers have acknowledged.
     pub bytes_acknowledged: u64,
     /// The same in bits per second, from the first SYN to the last acknowledgement of new bytes; none where nothing was acknowledged.
     pub goodput_bps: Option<f64>,
-    /// Completion times of finished connections, from the SYN on; none without any.
+    /// Jain's index of the goodputs of its connections: 1 where all have the same, 1 / n where one of n has all; none with fewer than two.
+    pub jain: Option<f64>,
+    /// Completion times of finished connections that began from the warm-up on, from the SYN on; none without any.
     pub completion_s: Option<CompletionTimes>,
+    /// Their completion times over the ideal ones; none where their processes decide how long they last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slowdown: Option<Slowdowns>,
+    /// The same by the bytes of a flow.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub slowdown_by_size: Vec<SizeBin>,
+    /// From requests to the last bytes of their responses; none without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_s: Option<ResponseTimes>,
     /// Segments sent again.
     pub retransmissions: u64,
     /// Retransmission timeouts.
@@ -46,64 +63,189 @@ pub struct CompletionTimes {
     pub p99: f64,
 }
 
+/// Percentiles of slowdowns: completion time over ideal completion time.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Slowdowns {
+    /// Flows.
+    pub flows: u64,
+    /// The median.
+    pub p50: f64,
+    /// 95 %.
+    pub p95: f64,
+    /// 99 %.
+    pub p99: f64,
+}
+
+/// The slowdowns of flows of some sizes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct SizeBin {
+    /// More bytes than this.
+    pub above_bytes: u64,
+    /// No more bytes than this; none for the largest.
+    pub up_to_bytes: Option<u64>,
+    /// Their slowdowns.
+    #[serde(flatten)]
+    pub slowdowns: Slowdowns,
+}
+
+/// Percentiles of response times, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ResponseTimes {
+    /// Requests that have their responses.
+    pub requests: u64,
+    /// The median.
+    pub p50: f64,
+    /// 95 %.
+    pub p95: f64,
+    /// 99 %.
+    pub p99: f64,
+}
+
+/// Where bins of sizes end, in bytes.
+pub(crate) const SIZE_BINS: [u64; 4] = [10_000, 100_000, 1_000_000, 10_000_000];
+
+impl Slowdowns {
+    /// Of some; none of none.
+    pub(crate) fn of(mut values: Vec<f64>) -> Option<Self> {
+        values.sort_unstable_by(f64::total_cmp);
+        let at = |part| nearest_rank(&values, part);
+        Some(Slowdowns { flows: values.len() as u64, p50: at(0.5)?, p95: at(0.95)?, p99: at(0.99)? })
+    }
+}
+
+/// The smallest of sorted values that at least this part does not exceed.
+fn nearest_rank(sorted: &[f64], part: f64) -> Option<f64> {
+    let rank = (part * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.max(1) - 1).copied()
+}
+
 impl ConnectionSummary {
     /// Why the results may say little.
-    pub(super) fn doubts(&self) -> Option<String> {
-        (self.gave_up > 0).then(|| {
+    pub(super) fn doubts(&self, entry: &Connections) -> Vec<String> {
+        let Self { entry: name, flows, unfinished, gave_up, .. } = self;
+        let given_up = (*gave_up > 0).then(|| {
+            format!("{gave_up} of the {flows} connections of `{name}` were given up: nothing answered for too long")
+        });
+        let left = (*unfinished > 0 && entry.has_sizes()).then(|| {
             format!(
-                "{} of the {} connections of `{}` were given up: nothing answered for too long",
-                self.gave_up, self.flows, self.entry
+                "{unfinished} of the {flows} flows of `{name}` had not finished when the run ended: no completion time and no \
+                 slowdown counts them, which makes these look better than they are"
             )
-        })
+        });
+        given_up.into_iter().chain(left).collect()
     }
 }
 
 /// By entry, in the order of the scenario.
-pub(super) fn summaries(scenario: &Scenario, connections: &[ConnectionRecord]) -> Vec<ConnectionSummary> {
-    let entries = scenario.traffic.iter().filter_map(|traffic| match traffic {
-        Traffic::Connections(entry) => Some(entry),
-        _ => None,
-    });
-    let mut of_entry: Vec<Vec<&ConnectionRecord>> = entries.clone().map(|_| Vec::new()).collect();
-    for connection in connections.iter().filter(|connection| connection.opened_here) {
+pub(super) fn summaries(
+    scenario: &Scenario,
+    connections: &[ConnectionRecord],
+    answers: &[Answer],
+) -> Vec<ConnectionSummary> {
+    let entries = || scenario.connections();
+    let mut of_entry: Vec<Vec<&ConnectionRecord>> = entries().map(|_| Vec::new()).collect();
+    let mut entry_of: FxHashMap<u32, u32> = FxHashMap::default();
+    let counts = |connection: &&ConnectionRecord| {
+        let ended = connection.finished.or(connection.closed);
+        connection.opened_here && ended.is_none_or(|ended| ended >= connection.counted_from)
+    };
+    for connection in connections.iter().filter(counts) {
         if let Some(known) = of_entry.get_mut(connection.entry as usize) {
             known.push(connection);
         }
+        if !answers.is_empty() {
+            entry_of.insert(connection.fid, connection.entry);
+        }
     }
-    let summary = |(entry, of): (&Connections, Vec<&ConnectionRecord>)| {
+    let mut responses: Vec<Vec<f64>> = entries().map(|_| Vec::new()).collect();
+    for answer in answers.iter().filter(|answer| answer.began.since(Time::ZERO) >= scenario.warm_up) {
+        let entry = entry_of.get(&answer.fid).and_then(|entry| responses.get_mut(*entry as usize));
+        if let Some(times) = entry {
+            times.push(answer.ended.since(answer.began).as_seconds_f64());
+        }
+    }
+    let summary = |((entry, of), responses): ((&Connections, Vec<&ConnectionRecord>), Vec<f64>)| {
         let name = match entry.label.parse::<u64>() {
             Ok(place) => format!("{} {place}", entry.kind),
             Err(_) => entry.label.clone(),
         };
-        summary(name, entry.parameters.algorithm.name(), &of)
+        summary(name, entry, &of, responses)
     };
-    entries.zip(of_entry).map(summary).collect()
+    entries().zip(of_entry).zip(responses).map(summary).collect()
 }
 
-fn summary(entry: String, congestion_control: &'static str, of: &[&ConnectionRecord]) -> ConnectionSummary {
+fn summary(
+    name: String,
+    entry: &Connections,
+    of: &[&ConnectionRecord],
+    mut responses: Vec<f64>,
+) -> ConnectionSummary {
     let sum = |part: fn(&ConnectionRecord) -> u64| of.iter().map(|connection| part(connection)).sum::<u64>();
     let mut completions: Vec<u64> =
         of.iter().filter_map(|connection| Some(connection.completion()?.as_ps())).collect();
     completions.sort_unstable();
     let seconds = |ps: u64| ps as f64 / PS_PER_S as f64;
-    let first = of.iter().map(|connection| connection.opened).min().unwrap_or(Time::ZERO);
+    let first = of.iter().map(|connection| connection.counted_from).min().unwrap_or(Time::ZERO);
     let last = of.iter().map(|connection| connection.advanced).max().unwrap_or(Time::ZERO);
     let (bytes, lasted) = (sum(|connection| connection.acknowledged), last.since(first).as_seconds_f64());
+    let (flows, finished) = (of.len() as u64, sum(|connection| connection.finished.is_some().into()));
+    let gave_up = sum(|connection| connection.gave_up.into());
+    let (slowdown, slowdown_by_size) = slowdowns(of);
+    responses.sort_unstable_by(f64::total_cmp);
+    let response = |part| nearest_rank(&responses, part);
+    let response_s = response(0.5)
+        .zip(response(0.95))
+        .zip(response(0.99))
+        .map(|((p50, p95), p99)| ResponseTimes { requests: responses.len() as u64, p50, p95, p99 });
     ConnectionSummary {
-        entry,
-        congestion_control,
-        flows: of.len() as u64,
-        finished: completions.len() as u64,
-        gave_up: sum(|connection| connection.gave_up.into()),
+        entry: name,
+        congestion_control: entry.parameters.algorithm.name(),
+        offered: entry.offered().cloned(),
+        flows,
+        finished,
+        unfinished: flows.saturating_sub(finished + gave_up),
+        gave_up,
         bytes_acknowledged: bytes,
         goodput_bps: (bytes > 0 && lasted > 0.0).then(|| 8.0 * bytes as f64 / lasted),
+        jain: jain(of),
         completion_s: Percentiles::of_sorted(&completions).map(|found| CompletionTimes {
             p50: seconds(found.p50),
             p90: seconds(found.p90),
             p99: seconds(found.p99),
         }),
+        slowdown,
+        slowdown_by_size,
+        response_s,
         retransmissions: sum(|connection| connection.retransmissions),
         timeouts: sum(|connection| connection.timeouts),
         delivered_ce: sum(|connection| connection.delivered_ce),
     }
+}
+
+/// The slowdowns of all, and by size.
+fn slowdowns(of: &[&ConnectionRecord]) -> (Option<Slowdowns>, Vec<SizeBin>) {
+    let found: Vec<(u64, f64)> =
+        of.iter().filter_map(|connection| Some((connection.acknowledged, connection.slowdown()?))).collect();
+    let all = Slowdowns::of(found.iter().map(|(_, slowdown)| *slowdown).collect());
+    let mut bins = Vec::new();
+    let ends = SIZE_BINS.into_iter().map(Some).chain([None]);
+    let mut above_bytes = 0;
+    for up_to_bytes in ends {
+        let within = |bytes: u64| bytes > above_bytes && up_to_bytes.is_none_or(|most| bytes <= most);
+        let of_bin = found.iter().filter(|(bytes, _)| within(*bytes)).map(|(_, slowdown)| *slowdown);
+        let slowdowns = Slowdowns::of(of_bin.collect());
+        bins.extend(slowdowns.map(|slowdowns| SizeBin { above_bytes, up_to_bytes, slowdowns }));
+        above_bytes = up_to_bytes.unwrap_or(u64::MAX);
+    }
+    (all, bins)
+}
+
+/// Jain's index of goodputs.
+///
+/// # Source
+/// Jain, Chiu, Hawe, "A quantitative measure of fairness and discrimination for resource allocation in shared computer systems", 1984.
+fn jain(of: &[&ConnectionRecord]) -> Option<f64> {
+    let rates = of.iter().map(|connection| connection.goodput_bps().unwrap_or(0.0));
+    let (sum, squares) = rates.fold((0.0, 0.0), |(sum, squares), rate| (sum + rate, squares + rate * rate));
+    (of.len() > 1 && squares > 0.0).then(|| sum * sum / (of.len() as f64 * squares))
 }

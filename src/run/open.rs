@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::comparison::{ComparisonTables, Comparisons, Entries, MeasuredIngress, Reading};
-use super::connections::{ConnectionSummary, summaries};
+use super::connections::summaries;
 use super::observer::{Records, RunObserver};
 use super::sources::Sources;
 use super::{MeasuredSummary, RunError, Stage, Summary};
@@ -19,13 +19,14 @@ use crate::engine::{
     Engine, EngineError, Finished, Observer, ObserverPlace, OnProgress, Outcome, Settings, Simulation,
     Workload,
 };
-use crate::record::{FlowRecords, PortRecords, VantageRecords};
+use crate::record::{FlowRecords, PortRecords, VantageRecords, write_requests};
 use crate::scenario::{Direction, Scenario};
 use crate::statistics::Statistics;
-use crate::table::{Beside, Tables};
+use crate::table::{AfterWarmUp, Beside, Tables};
 use crate::topology::{DeviceId, Topology};
-use crate::transport::Sampling;
-use crate::units::{Time, Timestamp};
+use crate::traffic::Connections as Connected;
+use crate::transport::{ConnectionRecord, Sampling};
+use crate::units::{Span, Time, Timestamp};
 
 /// A scenario with all its files open: what can be run.
 ///
@@ -78,8 +79,9 @@ pub struct Results {
 impl Scenario {
     /// How the engine is run by it, from an absolute start.
     pub(crate) fn settings(&self, start: Timestamp) -> Settings {
-        let Scenario { until, seed, engine, .. } = *self;
-        Settings { until, seed, engine, start, ..Settings::default() }
+        let Scenario { until, seed, engine, stop_after_flows, .. } = *self;
+        let warm_up = Time::ZERO + self.warm_up;
+        Settings { until, seed, engine, start, warm_up, stop_after_flows, ..Settings::default() }
     }
 
     /// Opens every file that a run of it reads, and nothing else: no directory, no table. Whatever cannot be opened is reported
@@ -143,10 +145,19 @@ impl Scenario {
     }
 }
 
+/// Only flows whose bytes are given have an ideal completion time: the processes of others decide how long they last.
+fn only_of_sizes(scenario: &Scenario, connections: &mut [ConnectionRecord]) {
+    let sized: Vec<bool> = scenario.connections().map(Connected::has_sizes).collect();
+    for connection in connections {
+        let is_sized = sized.get(connection.entry as usize).copied().unwrap_or(false);
+        connection.ideal = connection.ideal.filter(|_| is_sized);
+    }
+}
+
 /// The connections among the flows of a run.
 fn connections(flows: &FlowRecords) -> Connections {
     let keys = flows.flows().iter().map(|flow| &flow.key);
-    let records = flows.connections().iter().map(Option::as_ref).chain(std::iter::repeat(None));
+    let records = (0..flows.len()).map(|fid| flows.connection(fid));
     Connections::new(keys.zip(records))
 }
 
@@ -195,16 +206,22 @@ impl OpenScenario {
         mut observer: impl Observer,
         mut progress: impl FnMut(Stage<'_>) -> ControlFlow<()>,
     ) -> Result<Results, RunError> {
+        let after = AfterWarmUp { tables, warm_up: self.scenario.warm_up };
+        let tables: &dyn Tables = if self.scenario.warm_up > Span::ZERO { &after } else { tables };
         let engine = self.engine();
         let hosts: Vec<DeviceId> = self.workload.endpoints.iter().map(|endpoint| endpoint.host).collect();
         let (finished, records) = self.simulate(tables, &mut observer, &mut progress)?;
-        let Finished { outcome, warnings, statistics, connections, .. } = finished;
+        let Finished { outcome, warnings, statistics, mut connections, answers, .. } = finished;
         let Statistics { flows, ports, drops } = statistics.unwrap_or_default();
-        let tcp = summaries(&self.scenario, &connections);
-        let flows = FlowRecords::new(flows, &connections);
+        only_of_sizes(&self.scenario, &mut connections);
+        let tcp = summaries(&self.scenario, &connections, &answers);
+        let flows = FlowRecords::new(flows, connections);
         let (flows, ports) = (flows, PortRecords::new(&self.topology, ports, drops));
         let Records { queues, vantages, watch, rtts } = records;
         flows.write(tables)?;
+        if self.scenario.connections().any(Connected::has_requests) {
+            write_requests(&answers, tables)?;
+        }
         ports.write(tables, &self.topology, outcome.end)?;
         if let Some(mut queues) = queues {
             queues.end(outcome.end)?;
@@ -214,7 +231,10 @@ impl OpenScenario {
         let mut comparison = Comparison { warnings, ..Comparison::default() };
         comparison.warnings.extend(homeless);
         comparison.warnings.extend(self.scenario.nothing_to_sample());
-        comparison.warnings.extend(tcp.iter().filter_map(ConnectionSummary::doubts));
+        let odd = self.scenario.connections().flat_map(|entry| entry.warnings().iter().cloned());
+        comparison.warnings.extend(odd);
+        let entries = self.scenario.connections();
+        comparison.warnings.extend(entries.zip(&tcp).flat_map(|(entry, tcp)| tcp.doubts(entry)));
         comparison.warnings.append(&mut self.remarks);
         let mut names = self.scenario.entries();
         names.extend(hosts.iter().map(|host| self.topology.device(*host).name.clone()));
@@ -267,8 +287,8 @@ impl OpenScenario {
         };
         let settings = Settings { statistics: true, packets, transport, ..self.settings };
         let finished = Simulation::start(topology, workload, settings, observers)?.finish()?;
-        let Finished { outcome, warnings, statistics, connections, .. } = finished;
-        let finished = Finished { outcome, warnings, statistics, connections, observer: () };
+        let Finished { outcome, warnings, statistics, connections, answers, .. } = finished;
+        let finished = Finished { outcome, warnings, statistics, connections, answers, observer: () };
         Ok((finished, records.finish()?))
     }
 
@@ -284,10 +304,13 @@ impl OpenScenario {
         let (topology, scenario) = (&*self.topology, &self.scenario);
         let (fields, start) = (self.fields, self.origin);
         let Watched { vantages, segments, senders } = watch.into_watched();
+        // There may be millions of them.
+        let connections =
+            if scenario.measured.is_empty() { Connections::default() } else { connections(flows) };
         let mut comparisons = Comparisons {
             tables: ComparisonTables::create(tables, entries)?,
             ingress: MeasuredIngress::new(topology, &scenario.measured),
-            transmissions: Transmissions::new(connections(flows), segments, senders, self.is_on_clock),
+            transmissions: Transmissions::new(connections, segments, senders, self.is_on_clock),
             end_ps: if has_end { i64::try_from(end.as_ps()).unwrap_or(i64::MAX) } else { i64::MAX },
         };
         let mut measured = Vec::new();
@@ -357,13 +380,16 @@ impl OpenScenario {
         warnings: Vec<String>,
     ) -> Summary {
         let marks = ports.marks(&self.topology);
+        let warm_up = self.scenario.warm_up;
         Summary {
             scenario: self.scenario.name.clone(),
             engine: engine.name(),
             engine_reason,
             seed: self.settings.seed,
             fingerprint: outcome.fingerprint.to_string(),
-            packets: outcome.packets,
+            warm_up_s: (warm_up > Span::ZERO).then(|| (Time::ZERO + warm_up).as_seconds_f64()),
+            stop_after_flows: self.scenario.stop_after_flows,
+            packets: if warm_up > Span::ZERO { flows.packets() } else { outcome.packets },
             flows: flows.len() as u64,
             hops: outcome.hops,
             simulated_s: outcome.end.as_seconds_f64(),

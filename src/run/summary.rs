@@ -26,7 +26,13 @@ pub struct Summary {
     pub seed: u64,
     /// Of everything that happened: the same for the same scenario and seed, on every machine.
     pub fingerprint: String,
-    /// The run's packets.
+    /// How long the warm-up lasted, in seconds: what happened in it is in no statistics. Not there without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warm_up_s: Option<f64>,
+    /// The run was to stop when so many connections had finished. Not there without such an end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_after_flows: Option<u64>,
+    /// The run's packets; with a warm-up, those that were injected from its end on.
     pub packets: PacketCounts,
     /// Flows.
     pub flows: u64,

@@ -35,6 +35,12 @@ pub struct ScenarioFile {
     pub seed: u64,
     /// When the simulation stops (default: when the last packet has left).
     pub until: Option<Span>,
+    /// What happens before is left out of all statistics (default: 0 s).
+    #[schemars(with = "Option<Span>")]
+    pub warm_up: Option<Spanned<Span>>,
+    /// When the run stops, if not before.
+    #[schemars(with = "Option<StopFile>")]
+    pub stop_when: Option<Spanned<StopFile>>,
     /// The engine (default: auto, which is the stream engine wherever that is exact). The results are the same.
     #[serde(default)]
     pub engine: Engine,
@@ -60,6 +66,15 @@ pub struct ScenarioFile {
     #[serde(default)]
     #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     pub observer: Vec<ObserverSpec>,
+}
+
+/// When a run stops.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StopFile {
+    /// When so many connections that began after the warm-up have finished.
+    #[schemars(with = "u64", range(min = 1))]
+    pub flows_finished: Spanned<u64>,
 }
 
 /// A measured capture to compare with.
@@ -178,6 +193,8 @@ impl Scenario {
             reader.errors.push(error.with_help("add a [[traffic]] table".to_owned()));
         }
         let traffic = reader.all_traffic(&file.traffic, &topology, seed, until, &file.transport);
+        let warm_up = reader.warm_up(&file, until);
+        let stop_after_flows = reader.stop_when(&file, &traffic);
         let accept = file.accept.as_ref().map(|accept| *accept.get_ref());
         let measured = file
             .measured
@@ -216,6 +233,8 @@ impl Scenario {
             engine: file.engine,
             start: None,
             until,
+            warm_up,
+            stop_after_flows,
             traffic,
             measured,
             rtts,
@@ -227,6 +246,41 @@ impl Scenario {
 }
 
 impl Reader<'_> {
+    /// How long the warm-up lasts.
+    fn warm_up(&mut self, file: &ScenarioFile, until: Option<Time>) -> Span {
+        let Some(written) = &file.warm_up else { return Span::ZERO };
+        let warm_up = *written.get_ref();
+        if until.is_some_and(|until| Time::ZERO + warm_up >= until) {
+            let message = format!("the warm-up of {warm_up} leaves nothing of the run");
+            self.wrong(written.span(), message, Some("end it before `until`".to_owned()));
+        }
+        if !file.measured.is_empty() || !file.rtt.is_empty() {
+            let message = "a comparison with captures takes every packet, and a warm-up would leave some out";
+            let help = "leave `warm_up` out, or [[measured]] and [[rtt]]";
+            self.wrong(written.span(), message, Some(help.to_owned()));
+        }
+        warm_up
+    }
+
+    /// How many connections finish before the run stops.
+    fn stop_when(&mut self, file: &ScenarioFile, traffic: &[Traffic]) -> Option<u64> {
+        let written = &file.stop_when.as_ref()?.get_ref().flows_finished;
+        let flows = *written.get_ref();
+        if flows == 0 {
+            self.wrong(
+                written.span(),
+                "the run would stop before it begins",
+                Some("write 1 or more".to_owned()),
+            );
+        }
+        if !traffic.iter().any(|traffic| matches!(traffic, Traffic::Connections(_))) {
+            let message = "no traffic has connections (TCP), so that no flow ever finishes";
+            let help = "add traffic of `kind = \"flows\"`, or end the run with `until`";
+            self.wrong(written.span(), message, Some(help.to_owned()));
+        }
+        Some(flows)
+    }
+
     fn measured(
         &mut self,
         spec: &MeasuredFile,

@@ -1,10 +1,12 @@
 //! How the `[[traffic]]` of a scenario file becomes sources: names are looked up, rates become gaps.
 
+mod arrivals;
 mod connections;
 mod mtu;
 mod names;
 mod pace;
 mod parties;
+mod place;
 mod replay;
 
 use std::ops::Range;
@@ -17,7 +19,7 @@ use crate::packet::{Packet, VlanTag};
 use crate::topology::Topology;
 use crate::traffic::generator::{Limits, Sender, nth_port};
 use crate::traffic::rate::{Gap, LoadSpec, RateSpec};
-use crate::traffic::size::{SizeSpec, Sizes};
+use crate::traffic::size::{SizeOf, SizeSpec, Sizes};
 use crate::traffic::spec::{CommonKeys, Protocol};
 use crate::traffic::{
     CbrSpec, CustomTrafficSpec, Generator, MarkovianSpec, Mistake, OnOffSpec, PoissonSpec, Process,
@@ -25,9 +27,9 @@ use crate::traffic::{
 };
 use crate::transport::tcp;
 use crate::units::Time;
-use connections::Place;
 use pace::{Pace, overload, overloads};
 use parties::{Parties, PartyKeys};
+use place::Place;
 
 /// The most flows of a pair of hosts: as many as there are source ports above the well-known.
 const MOST_FLOWS: u32 = 64_512;
@@ -97,7 +99,7 @@ impl Reader<'_> {
                     traffic.extend(self.custom(custom, label, spec.span(), topology).ok());
                     continue;
                 }
-                TrafficSpec::Bulk(_) | TrafficSpec::Flows(_) | TrafficSpec::Incast(_) => {
+                connections if connections.has_connections() => {
                     let place = Place { span: spec.span(), index, topology, seed, until, transport };
                     let connections = self.connections(spec.get_ref(), &place, &mut labels);
                     traffic.extend(connections.map(Traffic::Connections).ok());
@@ -108,6 +110,7 @@ impl Reader<'_> {
                 TrafficSpec::OnOff(spec) => ("on-off", spec.common()),
                 TrafficSpec::Markovian(spec) => ("markovian", spec.common()),
                 TrafficSpec::ThinStreams(spec) => ("thin-streams", spec.common()),
+                _ => continue,
             };
             let label = self.label(&keys.name, index, &mut labels);
             let flows = keys.flows.as_ref().map_or(1, |flows| (*flows.get_ref()).min(MOST_FLOWS));
@@ -115,16 +118,12 @@ impl Reader<'_> {
             let entry = Entry { span, kind, label, keys, topology, seed, until, flows_before };
             flows_before = flows_before.wrapping_add(flows);
             let generator = match spec.get_ref() {
-                TrafficSpec::Replay(_)
-                | TrafficSpec::Custom(_)
-                | TrafficSpec::Bulk(_)
-                | TrafficSpec::Flows(_)
-                | TrafficSpec::Incast(_) => continue,
                 TrafficSpec::Cbr(spec) => self.cbr(entry, spec),
                 TrafficSpec::Poisson(spec) => self.poisson(entry, spec),
                 TrafficSpec::OnOff(spec) => self.on_off(entry, spec),
                 TrafficSpec::Markovian(spec) => self.markovian(entry, spec),
                 TrafficSpec::ThinStreams(spec) => self.thin_streams(entry, spec),
+                _ => None,
             };
             traffic.extend(generator.map(Traffic::Generated));
         }
@@ -276,7 +275,7 @@ impl Reader<'_> {
     ) -> Resolved<Generator> {
         // Every part is looked at before the first mistake ends it, so that all are told.
         let parties = self.parties(&entry.parties());
-        let sizes = self.sizes(&entry.keys.size);
+        let sizes = self.sizes(&entry.keys.size, SizeOf::Packets);
         let template = self.template(&entry);
         let limits = self.limits(&entry);
         let process = process.map_err(|mistake| self.told(mistake));
@@ -328,9 +327,9 @@ impl Reader<'_> {
         Ok(generator)
     }
 
-    fn sizes(&mut self, spec: &Spanned<SizeSpec>) -> Resolved<Sizes> {
+    fn sizes(&mut self, spec: &Spanned<SizeSpec>, of: SizeOf) -> Resolved<Sizes> {
         let mut missing = false;
-        let sizes = Sizes::resolve(spec, &mut |file| {
+        let sizes = Sizes::resolve(spec, of, &mut |file| {
             let path = self.file(file);
             self.inputs.extend(path.clone());
             missing |= path.is_none();

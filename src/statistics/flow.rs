@@ -25,37 +25,104 @@ pub struct FlowStatistics {
 }
 
 /// What arrived of one flow. Delays are from injection to arrival, in picoseconds.
+///
+/// # Memory
+/// 48 B, and 8 B for each of the first 64 packets; then some 150 B and what [`Sketch`] takes.
 #[derive(Debug, Clone)]
-pub struct Delivery {
+pub struct Delivery(Kept);
+
+#[derive(Debug, Clone)]
+enum Kept {
+    Few(Few),
+    Many(Box<Many>),
+}
+
+/// Up to so many packets are kept one by one.
+const FEW: usize = 64;
+
+/// Few packets: what they add up to is worked out when it is asked for.
+#[derive(Debug, Clone, Default)]
+struct Few {
+    /// In the order of arrival.
+    delays: Vec<u64>,
+    latest: Latest,
+    reordered: u32,
+}
+
+/// What many packets add up to.
+#[derive(Debug, Clone)]
+struct Many {
+    sums: Sums,
+    delays: Sketch,
+    latest: Latest,
+    reordered: u64,
+}
+
+/// The latest sent of those that have arrived: when, and its pid.
+#[derive(Debug, Clone, Copy, Default)]
+struct Latest(Time, u64);
+
+impl Latest {
+    /// One more has arrived; gives whether it was sent before another that was here already.
+    #[inline]
+    fn arrive(&mut self, injected: Time, pid: u64) -> bool {
+        let is_late = (injected, pid) < (self.0, self.1);
+        if !is_late {
+            *self = Latest(injected, pid);
+        }
+        is_late
+    }
+}
+
+/// Sums over packets.
+#[derive(Debug, Clone)]
+struct Sums {
     packets: u64,
-    delay_sum: u128,
+    delay: u128,
     delay_min: u64,
     delay_max: u64,
     last_delay: u64,
-    variation_sum: u128,
+    variation: u128,
     variation_min: i64,
     variation_max: i64,
-    delays: Sketch,
-    /// The latest sent of those that have arrived: when, and its pid.
-    latest: (Time, u64),
-    reordered: u64,
+}
+
+impl Default for Sums {
+    fn default() -> Self {
+        Sums {
+            packets: 0,
+            delay: 0,
+            delay_min: u64::MAX,
+            delay_max: 0,
+            last_delay: 0,
+            variation: 0,
+            variation_min: i64::MAX,
+            variation_max: i64::MIN,
+        }
+    }
+}
+
+impl Sums {
+    #[inline]
+    fn add(&mut self, delay: u64) {
+        if self.packets > 0 {
+            self.variation += u128::from(delay.abs_diff(self.last_delay));
+            let variation = i128::from(delay) - i128::from(self.last_delay);
+            let variation = variation.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
+            self.variation_min = self.variation_min.min(variation);
+            self.variation_max = self.variation_max.max(variation);
+        }
+        self.packets += 1;
+        self.delay += u128::from(delay);
+        self.delay_min = self.delay_min.min(delay);
+        self.delay_max = self.delay_max.max(delay);
+        self.last_delay = delay;
+    }
 }
 
 impl Default for Delivery {
     fn default() -> Self {
-        Delivery {
-            packets: 0,
-            delay_sum: 0,
-            delay_min: u64::MAX,
-            delay_max: 0,
-            last_delay: 0,
-            variation_sum: 0,
-            variation_min: i64::MAX,
-            variation_max: i64::MIN,
-            delays: Sketch::default(),
-            latest: (Time::ZERO, 0),
-            reordered: 0,
-        }
+        Delivery(Kept::Few(Few::default()))
     }
 }
 
@@ -64,61 +131,110 @@ impl Delivery {
     #[inline]
     pub(crate) fn arrive(&mut self, pid: u64, injected: Time, at: Time) {
         let delay = at.since(injected).as_ps();
-        if self.packets > 0 {
-            self.variation_sum += u128::from(delay.abs_diff(self.last_delay));
-            let variation = i128::from(delay) - i128::from(self.last_delay);
-            let variation = variation.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
-            self.variation_min = self.variation_min.min(variation);
-            self.variation_max = self.variation_max.max(variation);
+        match &mut self.0 {
+            Kept::Many(many) => many.arrive(pid, injected, delay),
+            Kept::Few(few) if few.delays.len() < FEW => {
+                if few.delays.len() == few.delays.capacity() {
+                    // By a half: most flows are short, and there may be millions of them.
+                    few.delays.reserve_exact((few.delays.len() / 2).max(2));
+                }
+                few.delays.push(delay);
+                few.reordered += u32::from(few.latest.arrive(injected, pid));
+            }
+            Kept::Few(few) => {
+                let mut many = few.many();
+                many.arrive(pid, injected, delay);
+                self.0 = Kept::Many(Box::new(many));
+            }
         }
-        let sent = (injected, pid);
-        self.reordered += u64::from(sent < self.latest);
-        self.latest = self.latest.max(sent);
-        self.delays.record(delay);
-        self.packets += 1;
-        self.delay_sum += u128::from(delay);
-        self.delay_min = self.delay_min.min(delay);
-        self.delay_max = self.delay_max.max(delay);
-        self.last_delay = delay;
+    }
+
+    /// Its sums.
+    fn sums(&self) -> Sums {
+        match &self.0 {
+            Kept::Few(few) => few.sums(),
+            Kept::Many(many) => many.sums.clone(),
+        }
     }
 
     /// Packets that arrived.
     pub fn packets(&self) -> u64 {
-        self.packets
+        match &self.0 {
+            Kept::Few(few) => few.delays.len() as u64,
+            Kept::Many(many) => many.sums.packets,
+        }
     }
 
     /// The mean delay; none without packets.
     pub fn delay_mean(&self) -> Option<f64> {
-        (self.packets > 0).then(|| self.delay_sum as f64 / self.packets as f64)
+        let sums = self.sums();
+        (sums.packets > 0).then(|| sums.delay as f64 / sums.packets as f64)
     }
 
     /// The least delay; none without packets.
     pub fn delay_min(&self) -> Option<u64> {
-        (self.packets > 0).then_some(self.delay_min)
+        let sums = self.sums();
+        (sums.packets > 0).then_some(sums.delay_min)
     }
 
     /// The greatest delay; none without packets.
     pub fn delay_max(&self) -> Option<u64> {
-        (self.packets > 0).then_some(self.delay_max)
+        let sums = self.sums();
+        (sums.packets > 0).then_some(sums.delay_max)
     }
 
     /// The percentiles of the delay, as [`Sketch`] has them; none without packets.
     pub fn delays(&self) -> Option<Percentiles> {
-        self.delays.percentiles()
+        match &self.0 {
+            Kept::Few(few) => {
+                let mut sorted = few.delays.clone();
+                sorted.sort_unstable();
+                Percentiles::of_sorted(&sorted)
+            }
+            Kept::Many(many) => many.delays.percentiles(),
+        }
     }
 
     /// The mean difference in delay between one packet and the next, without its sign; none with fewer than two packets.
     pub fn jitter(&self) -> Option<f64> {
-        (self.packets > 1).then(|| self.variation_sum as f64 / (self.packets - 1) as f64)
+        let sums = self.sums();
+        (sums.packets > 1).then(|| sums.variation as f64 / (sums.packets - 1) as f64)
     }
 
     /// The least and the greatest difference in delay between one packet and the next (RFC 3393); none with fewer than two.
     pub fn variation(&self) -> Option<(i64, i64)> {
-        (self.packets > 1).then_some((self.variation_min, self.variation_max))
+        let sums = self.sums();
+        (sums.packets > 1).then_some((sums.variation_min, sums.variation_max))
     }
 
     /// Packets that arrived after one that was sent later (RFC 4737).
     pub fn reordered(&self) -> u64 {
-        self.reordered
+        match &self.0 {
+            Kept::Few(few) => few.reordered.into(),
+            Kept::Many(many) => many.reordered,
+        }
+    }
+}
+
+impl Few {
+    fn sums(&self) -> Sums {
+        let mut sums = Sums::default();
+        self.delays.iter().for_each(|delay| sums.add(*delay));
+        sums
+    }
+
+    fn many(&self) -> Many {
+        let mut delays = Sketch::default();
+        self.delays.iter().for_each(|delay| delays.record(*delay));
+        Many { sums: self.sums(), delays, latest: self.latest, reordered: self.reordered.into() }
+    }
+}
+
+impl Many {
+    #[inline]
+    fn arrive(&mut self, pid: u64, injected: Time, delay: u64) {
+        self.reordered += u64::from(self.latest.arrive(injected, pid));
+        self.delays.record(delay);
+        self.sums.add(delay);
     }
 }

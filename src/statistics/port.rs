@@ -21,6 +21,10 @@ pub struct PortStatistics {
     pub joined: u64,
     /// Between the ingress of a packet and its joining the queue.
     processing: Span,
+    /// What happened before is not counted.
+    from: Time,
+    /// How long those waited before that instant that are counted.
+    waited_before: u128,
     waiting_sum: u128,
     waiting_max: Span,
     waiting: Quantiles,
@@ -45,6 +49,8 @@ pub(crate) struct Passed<'a> {
     pub busy: Span,
     /// When the last transmission ends.
     pub free: Time,
+    /// How long they waited before the instant from which the port counts, in all, in picoseconds.
+    pub before: u128,
 }
 
 impl PortStatistics {
@@ -58,6 +64,8 @@ impl PortStatistics {
             marked: 0,
             joined: 0,
             processing,
+            from: Time::ZERO,
+            waited_before: 0,
             waiting_sum: 0,
             waiting_max: Span::ZERO,
             waiting: Quantiles::default(),
@@ -68,9 +76,20 @@ impl PortStatistics {
         }
     }
 
-    /// Packets passed.
+    /// The same, where only what happens from an instant on counts: packets that start onto the link, or are lost, from then on.
+    pub fn counting_from(self, from: Time) -> Self {
+        PortStatistics { from, ..self }
+    }
+
+    /// The instant from which it counts.
+    pub fn from(&self) -> Time {
+        self.from
+    }
+
+    /// Packets passed, all of them from the instant on from which it counts.
     pub(crate) fn pass(&mut self, passed: &Passed<'_>) {
-        let Passed { waiting, bytes, busy, free } = *passed;
+        let Passed { waiting, bytes, busy, free, before } = *passed;
+        self.waited_before += before;
         if waiting.is_empty() {
             return;
         }
@@ -94,29 +113,37 @@ impl PortStatistics {
 
     /// A packet of `length` bytes waited, and started at `egress`.
     #[inline]
-    pub(crate) fn pass_one(&mut self, waiting: Span, length: u32, transmission: Span, egress: Time) {
+    pub(crate) fn pass_one(&mut self, joined: Time, length: u32, transmission: Span, egress: Time) {
+        if egress < self.from {
+            return;
+        }
+        let waiting = egress.since(joined);
         self.pass(&Passed {
             waiting: &[waiting.as_ps()],
             bytes: length.into(),
             busy: transmission,
             free: egress + transmission,
+            before: self.from.since(joined).as_ps().into(),
         });
     }
 
     /// A packet that joined at `joined` was lost at `at`.
     pub(crate) fn lose(&mut self, reason: DropReason, joined: Time, at: Time) {
+        if at < self.from {
+            return;
+        }
         self.dropped[reason.number() as usize] += 1;
         // What is lost on a link has passed the port.
         if reason != DropReason::LostOnLink {
             self.joined += 1;
-            self.lost_waiting_sum += u128::from(at.since(joined).as_ps());
+            self.lost_waiting_sum += u128::from(at.since(joined.max(self.from)).as_ps());
         }
     }
 
     /// A packet that joined at `joined` waits at the run's end.
     pub(crate) fn wait(&mut self, joined: Time) {
         self.joined += 1;
-        self.still.push(joined);
+        self.still.push(joined.max(self.from));
     }
 
     /// Packets lost here for a reason.
@@ -160,10 +187,10 @@ impl PortStatistics {
         self.sojourn.as_ref().unwrap_or(&self.waiting).percentiles()
     }
 
-    /// For how long packets waited by `end`, in all: the integral of their number over the run, in picoseconds.
+    /// For how long packets waited by `end`, in all: the integral of their number over the time that counts, in picoseconds.
     pub fn waited(&self, end: Time) -> u128 {
         let still = self.still.iter().map(|joined| u128::from(end.since(*joined).as_ps()));
         // Packets whose egress was known beforehand have it by the end.
-        self.waiting_sum + self.lost_waiting_sum + still.sum::<u128>()
+        self.waiting_sum - self.waited_before + self.lost_waiting_sum + still.sum::<u128>()
     }
 }

@@ -1,12 +1,13 @@
-//! Bulk transfers: as much as the network takes, or a number of bytes.
+//! Bulk transfers: as much as the network takes, or a number of bytes; at once, at a rate, or in bursts.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::connections::TransportSpec;
 use super::matrix::MatrixSpec;
+use super::on_off::PeriodSpec;
 use crate::config::Spanned;
-use crate::units::{ByteCount, Span};
+use crate::units::{ByteCount, Rate, Span};
 
 /// The parameters of a `bulk`: one connection, or several, from each host to each of its destinations.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -30,6 +31,17 @@ pub struct BulkSpec {
     /// Bytes that each connection sends (default: as many as the network takes until `stop`).
     #[schemars(with = "Option<ByteCount>")]
     pub bytes: Option<Spanned<ByteCount>>,
+    /// How fast the sender's process writes at most, in bits of payload per second (default: as fast as the network takes it).
+    pub rate: Option<Rate>,
+    /// Bytes of each write, with a `rate` (default: 1448 B) or periods (default: 64 KiB).
+    #[schemars(with = "Option<ByteCount>")]
+    pub write: Option<Spanned<ByteCount>>,
+    /// How long the process writes before it pauses; with `off`.
+    #[schemars(with = "Option<PeriodSpec>")]
+    pub on: Option<Spanned<PeriodSpec>>,
+    /// How long it pauses.
+    #[schemars(with = "Option<PeriodSpec>")]
+    pub off: Option<Spanned<PeriodSpec>>,
     /// When the connections are opened (default: 0 s).
     #[serde(default)]
     pub start: Span,

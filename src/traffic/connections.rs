@@ -3,20 +3,24 @@
 use std::sync::Arc;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::arrivals::Arrivals;
+use super::dialogue::Dialogue;
+use super::flow_rate::{Gaps, Lognormal};
 use super::matrix::Destinations;
+use super::on_off::Period;
 use super::poisson::Poisson;
 use super::rate::Gap;
 use super::size::Sizes;
-use crate::application::{Entry, Flow};
+use crate::application::{Burst, Bursts, Entry, Flow, Pacing, Program};
 use crate::config::Spanned;
-use crate::random::stream;
+use crate::packet::FlowKey;
+use crate::random::{Stream, stream};
 use crate::topology::{DeviceId, Topology};
 use crate::transport::congestion::Algorithm;
 use crate::transport::tcp::{BufferLimits, LossRecovery, Parameters};
-use crate::units::{ByteCount, Time};
+use crate::units::{ByteCount, Rate, Span, Time};
 
 /// The transport of connections, as a scenario gives it: `transport = { kind = "tcp", congestion_control = "cubic" }`.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -111,6 +115,52 @@ pub struct Connections {
     pub parameters: Parameters,
     /// Which connections there are.
     pub plan: Plan,
+    /// What their processes do.
+    pub behaviour: Behaviour,
+}
+
+/// What the processes of connections do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Behaviour {
+    /// The opener writes as fast as it can.
+    Stream,
+    /// It writes at a rate, in bursts, or both.
+    Paced {
+        /// Bits of payload per second.
+        rate: Option<Rate>,
+        /// Bytes of a write.
+        write: u64,
+        /// How long it writes, and how long it pauses.
+        periods: Option<(Period, Period)>,
+    },
+    /// It asks, and the other end answers.
+    Dialogue(Dialogue),
+}
+
+impl Behaviour {
+    /// As programs of an entry of this name.
+    fn program(&self, label: &str, seed: u64) -> Program {
+        match self {
+            Behaviour::Stream => Program::Stream,
+            Behaviour::Dialogue(dialogue) => Program::Dialogue(dialogue.turns(label, seed)),
+            Behaviour::Paced { rate, write, periods } => {
+                let bursts = |(on, off): (Period, Period)| -> Bursts {
+                    let label = label.to_owned();
+                    Arc::new(move |key: &FlowKey| {
+                        let mut random = stream(seed, "traffic", &format!("{label}/{key}"));
+                        // The first burst begins with the connection.
+                        let mut is_first = true;
+                        Box::new(std::iter::from_fn(move || {
+                            let is_first = std::mem::take(&mut is_first);
+                            let silent = if is_first { Span::ZERO } else { off.span(&mut random) };
+                            Some(Burst { off: silent, on: on.span(&mut random) })
+                        }))
+                    })
+                };
+                Program::Paced(Pacing { rate: *rate, write: *write, bursts: periods.map(bursts) })
+            }
+        }
+    }
 }
 
 /// Which connections an entry has.
@@ -118,8 +168,8 @@ pub struct Connections {
 pub enum Plan {
     /// These, by their starts.
     Listed(Arc<[Flow]>),
-    /// Poisson arrivals.
-    Drawn(Arrival),
+    /// Random ones.
+    Drawn(Box<Arrival>),
 }
 
 /// Flows that arrive at random.
@@ -129,14 +179,37 @@ pub struct Arrival {
     pub hosts: Arc<[DeviceId]>,
     /// Who sends: position among the hosts, destinations, mean gap.
     pub senders: Vec<FlowSender>,
-    /// Bytes of a flow.
-    pub sizes: Sizes,
+    /// Bytes of a flow; none where its process decides.
+    pub sizes: Option<Sizes>,
+    /// When the process of a flow closes, if not before.
+    pub ends_at: Option<Time>,
     /// When flows begin to arrive.
     pub start: Time,
     /// No flow begins from then on.
     pub stop: Time,
     /// Flows of each sender, at most.
     pub count: Option<u64>,
+    /// How the gaps are drawn.
+    pub gaps: Gaps,
+    /// What all of them offer.
+    pub offered: Offered,
+    /// What is odd about them, in words.
+    pub warnings: Vec<String>,
+}
+
+/// What flows that arrive at random offer while they arrive, all hosts together, on average.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Offered {
+    /// Flows per second.
+    pub flows_per_s: f64,
+    /// Bits of flows per second: their bytes alone, without headers.
+    pub bps: f64,
+    /// Bytes of a flow.
+    pub mean_bytes: f64,
+    /// How the gaps between the flows of a host are distributed.
+    pub arrivals: String,
+    /// What the rate was given as, and what that means.
+    pub definition: String,
 }
 
 /// A host that opens flows.
@@ -153,13 +226,43 @@ pub struct FlowSender {
 }
 
 impl Connections {
+    /// What its flows offer, where they arrive at random.
+    pub fn offered(&self) -> Option<&Offered> {
+        match &self.plan {
+            Plan::Drawn(arrival) => Some(&arrival.offered),
+            Plan::Listed(_) => None,
+        }
+    }
+
+    /// Whether the bytes of each flow are given, so that its completion time says how the network did.
+    pub fn has_sizes(&self) -> bool {
+        let sized = match &self.plan {
+            Plan::Listed(flows) => flows.iter().all(|flow| flow.bytes.is_some()),
+            Plan::Drawn(arrival) => arrival.sizes.is_some(),
+        };
+        sized && self.behaviour == Behaviour::Stream
+    }
+
+    /// Whether one end asks and the other answers.
+    pub fn has_requests(&self) -> bool {
+        matches!(self.behaviour, Behaviour::Dialogue(_))
+    }
+
+    /// What is odd about it, in words.
+    pub fn warnings(&self) -> &[String] {
+        match &self.plan {
+            Plan::Drawn(arrival) => &arrival.warnings,
+            Plan::Listed(_) => &[],
+        }
+    }
+
     /// Its flows, by their starts.
     pub fn entry(&self, topology: &Topology, seed: u64) -> Entry {
         let flows = match &self.plan {
             Plan::Listed(flows) => flows.to_vec(),
             Plan::Drawn(arrival) => arrival.draw(&self.label, topology, seed),
         };
-        Entry { flows, parameters: self.parameters }
+        Entry { flows, parameters: self.parameters, program: self.behaviour.program(&self.label, seed) }
     }
 }
 
@@ -169,21 +272,39 @@ impl Arrival {
         for sender in &self.senders {
             let name = &topology.device(sender.host).name;
             let mut random = stream(seed, "traffic", &format!("{label}/{name}"));
-            let mut arrivals = Poisson::new(sender.gap, self.start);
-            for _ in 0..self.count.unwrap_or(u64::MAX) {
-                let at = arrivals.next_instant(&mut random);
-                if at >= self.stop {
-                    break;
+            match self.gaps {
+                Gaps::Exponential => {
+                    self.draw_at(Poisson::new(sender.gap, self.start), sender, &mut random, &mut flows);
                 }
-                let hosts = sender.to.as_ref().map_or(self.hosts.len(), Vec::len) as u32;
-                let drawn = sender.destinations.draw(hosts, &mut random) as usize;
-                let place = sender.to.as_ref().map_or(drawn, |to| to[drawn]);
-                let bytes = Some(self.sizes.draw(&mut random).into());
-                flows.push(Flow { at, from: sender.host, to: self.hosts[place], bytes, stop: None });
+                Gaps::Lognormal(sigma) => {
+                    let arrivals = Lognormal::new(sender.gap, sigma, self.start);
+                    self.draw_at(arrivals, sender, &mut random, &mut flows);
+                }
             }
         }
         // Of one instant, the first sender's comes first.
         flows.sort_by_key(|flow| flow.at);
         flows
+    }
+
+    /// The flows of a sender, at these instants.
+    fn draw_at(
+        &self,
+        mut arrivals: impl Arrivals,
+        sender: &FlowSender,
+        random: &mut Stream,
+        flows: &mut Vec<Flow>,
+    ) {
+        for _ in 0..self.count.unwrap_or(u64::MAX) {
+            let at = arrivals.next_instant(random);
+            if at >= self.stop {
+                break;
+            }
+            let hosts = sender.to.as_ref().map_or(self.hosts.len(), Vec::len) as u32;
+            let drawn = sender.destinations.draw(hosts, random) as usize;
+            let place = sender.to.as_ref().map_or(drawn, |to| to[drawn]);
+            let bytes = self.sizes.as_ref().map(|sizes| sizes.draw(random).into());
+            flows.push(Flow { at, from: sender.host, to: self.hosts[place], bytes, stop: self.ends_at });
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Flows of given lengths: from a list, or drawn with Poisson arrivals.
+//! Flows of given lengths: from a list, or drawn at random.
 
 use std::path::{Path, PathBuf};
 
@@ -6,12 +6,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::connections::TransportSpec;
+use super::flow_rate::{ArrivalsSpec, FlowRateSpec};
 use super::matrix::MatrixSpec;
 use super::size::SizeSpec;
 use crate::config::Spanned;
 use crate::units::{PS_PER_S, Span, Time};
 
-/// The parameters of `flows`: a `file`, or hosts with a `size` and an `interval`.
+/// The parameters of `flows`: a `file`, or hosts with a `size` and a `rate`.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FlowsSpec {
@@ -33,12 +34,18 @@ pub struct FlowsSpec {
     /// The hosts of the matrix (default: every host of the topology).
     #[schemars(with = "Option<Vec<String>>")]
     pub hosts: Option<Spanned<Vec<Spanned<String>>>>,
-    /// Bytes of each flow.
+    /// Bytes of each flow: constant, of a named distribution (`"web-search"`), or from a table.
     #[schemars(with = "Option<SizeSpec>")]
     pub size: Option<Spanned<SizeSpec>>,
-    /// The mean time from one flow of a sending host to its next: gaps are exponential (Poisson arrivals).
+    /// How much each sending host sends on average, in bits of flows or in flows per second, or as a load; or give the `interval`.
+    #[schemars(with = "Option<FlowRateSpec>")]
+    pub rate: Option<Spanned<FlowRateSpec>>,
+    /// The mean time from one flow of a sending host to its next; or give the `rate`.
     #[schemars(with = "Option<Span>")]
     pub interval: Option<Spanned<Span>>,
+    /// How flows follow each other (default: poisson).
+    #[schemars(with = "Option<ArrivalsSpec>")]
+    pub arrivals: Option<Spanned<ArrivalsSpec>>,
     /// Flows of each sending host (default: as many as begin before `stop`).
     #[schemars(with = "Option<u64>", range(min = 1))]
     pub count: Option<Spanned<u64>>,

@@ -27,10 +27,12 @@ pub enum MatrixSpec {
 
 /// The matrices that have a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum MatrixName {
     /// Every packet to another host, each as likely.
     Uniform,
+    /// Every host to all others, the same to each: as `uniform`, by the name that shuffles have.
+    AllToAll,
     /// Every host to one other, and from one other: a random permutation that leaves nobody alone.
     Permutation,
     /// Demands in proportion to the bandwidth of both hosts.
@@ -78,14 +80,15 @@ impl<'de> Deserialize<'de> for GravityWeights {
 
 text_or_table!(
     MatrixSpec,
-    "a matrix: \"uniform\", \"permutation\", \"gravity\", or a table such as { file = \"demands.csv\" }",
+    "a matrix: \"uniform\", \"all-to-all\", \"permutation\", \"gravity\", or a table such as { file = \"demands.csv\" }",
     |text| MatrixName => Ok(MatrixSpec::Named(name_of(text)?)),
     |table| MatrixTable => MatrixSpec::Table(table)
 );
 
 fn name_of(text: &str) -> Result<MatrixName, String> {
-    const NAMES: [(&str, MatrixName); 3] = [
+    const NAMES: [(&str, MatrixName); 4] = [
         ("uniform", MatrixName::Uniform),
+        ("all-to-all", MatrixName::AllToAll),
         ("permutation", MatrixName::Permutation),
         ("gravity", MatrixName::Gravity),
     ];
@@ -132,6 +135,40 @@ impl Destinations {
             Destinations::Own(weights) => weights.sample(random) as u32,
         }
     }
+
+    /// How likely each of `hosts` positions is drawn.
+    pub fn shares(&self, hosts: usize) -> Vec<f64> {
+        let mut shares = match self {
+            Destinations::One => vec![1.0],
+            Destinations::Others(_) => vec![1.0; hosts],
+            Destinations::Weighted(_, weights) | Destinations::Own(weights) => weights.weights().collect(),
+        };
+        if let Destinations::Others(own) | Destinations::Weighted(own, _) = self
+            && let Some(own) = shares.get_mut(*own as usize)
+        {
+            *own = 0.0;
+        }
+        let total: f64 = shares.iter().sum();
+        shares.iter_mut().for_each(|share| *share /= total);
+        shares
+    }
+}
+
+/// What each sender sends from the first half of `hosts` hosts to the second, and back, where all send 1 on average.
+pub fn crossing(rows: &[Row], hosts: usize) -> [f64; 2] {
+    let half = hosts / 2;
+    let mut crossing = [0.0; 2];
+    for row in rows {
+        let is_second = row.from >= half;
+        let count = row.to.as_ref().map_or(hosts, Vec::len);
+        for (place, share) in row.destinations.shares(count).into_iter().enumerate() {
+            let to = row.to.as_ref().map_or(place, |to| to[place]);
+            if (to >= half) != is_second {
+                crossing[usize::from(is_second)] += row.part * share;
+            }
+        }
+    }
+    crossing
 }
 
 /// One sender of a matrix, by positions among its hosts.
@@ -354,6 +391,21 @@ mod tests {
         // Sent: 1 * 7, 2 * 6, 5 * 3.
         let mean = (7.0 + 12.0 + 15.0) / 3.0;
         near(&rows.iter().map(|row| row.part).collect::<Vec<_>>(), &[7.0 / mean, 12.0 / mean, 15.0 / mean]);
+    }
+
+    #[test]
+    fn half_of_the_hosts_send_to_the_other_half() {
+        let near = |found: [f64; 2], expected: [f64; 2]| {
+            assert!(
+                (0..2).all(|side| (found[side] - expected[side]).abs() < 1e-9),
+                "{found:?}, not {expected:?}"
+            );
+        };
+        // 4 x 4 / 7 of each half.
+        near(crossing(&uniform(8), 8), [16.0 / 7.0, 16.0 / 7.0]);
+        // 1 x 5 and 2 x 5 of 34, where the three send 3 in all; and back as much.
+        near(crossing(&gravity(&[1.0, 2.0, 5.0]), 3), [3.0 * 7.0 / 34.0, 3.0 * 7.0 / 34.0]);
+        near(crossing(&demanded(&[(0, 3, 1.0), (1, 0, 3.0)]), 4), [0.5, 0.0]);
     }
 
     #[test]

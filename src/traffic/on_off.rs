@@ -97,6 +97,11 @@ impl Period {
         self.mean_ps
     }
 
+    /// One period, rounded down to a picosecond.
+    pub(super) fn span(&self, random: &mut Stream) -> Span {
+        Span::from_ps(self.draw(random) as u64)
+    }
+
     fn draw(&self, random: &mut Stream) -> f64 {
         self.mean_ps
             * match self.distribution {

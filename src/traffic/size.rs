@@ -1,4 +1,4 @@
-//! The lengths of packets: constant, uniform, from a table of their distribution, or a mixture.
+//! The lengths of packets, and of flows: constant, uniform, from a table of their distribution, or a mixture.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,15 +11,18 @@ use serde::Deserialize;
 use super::draw::below;
 use super::mistake::{Mistake, positive};
 use super::text_or_table::text_or_table;
-use crate::config::Spanned;
+use super::workloads::NamedSizes;
+use crate::config::{Spanned, did_you_mean, listed, nearest};
 use crate::random::Stream;
 use crate::units::ByteCount;
 
-/// The lengths of packets, as a scenario gives them: `"1000 B"`, or a table.
+/// The lengths of packets or flows, as a scenario gives them: `"1000 B"`, a name, or a table.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SizeSpec {
     /// Every packet has this length.
     Constant(ByteCount),
+    /// A distribution of flow sizes that has a name.
+    Named(NamedSizes),
     /// Any other distribution.
     Table(Box<SizeTable>),
 }
@@ -27,9 +30,59 @@ pub enum SizeSpec {
 text_or_table!(
     SizeSpec,
     "a size as text, such as \"1000 B\", or a table such as { min = \"64 B\", max = \"1500 B\" }",
-    |text| ByteCount => Ok(SizeSpec::Constant(text.parse()?)),
+    |text| SizeText => Ok(match NamedSizes::named(text) {
+        Some(named) => SizeSpec::Named(named),
+        None if text.starts_with(|c: char| c.is_ascii_alphabetic()) => return Err(unknown_name(text).into()),
+        None => SizeSpec::Constant(text.parse()?),
+    }),
     |table| SizeTable => SizeSpec::Table(Box::new(table))
 );
+
+/// The schema of a size that is given as text.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[allow(dead_code)]
+enum SizeText {
+    /// All of this size.
+    Constant(ByteCount),
+    /// Flows of these sizes.
+    Named(NamedSizes),
+}
+
+fn unknown_name(text: &str) -> String {
+    let names = || NamedSizes::ALL.into_iter().map(NamedSizes::name);
+    let near = nearest(text, names()).map_or(String::new(), |near| format!("{} ", did_you_mean(near)));
+    format!(
+        "unknown distribution `{text}`; {near}it is one of: {}, or a size such as \"1000 B\"",
+        listed(names())
+    )
+}
+
+/// What has the sizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SizeOf {
+    /// Packets, on the wire.
+    Packets,
+    /// Flows: bytes of payload.
+    Flows,
+}
+
+impl SizeOf {
+    fn noun(self) -> &'static str {
+        match self {
+            SizeOf::Packets => "packet",
+            SizeOf::Flows => "flow",
+        }
+    }
+
+    /// The largest size: an IP packet counts its bytes in 16 bits.
+    fn most(self) -> u32 {
+        match self {
+            SizeOf::Packets => u32::from(u16::MAX),
+            SizeOf::Flows => u32::MAX,
+        }
+    }
+}
 
 /// The distribution of lengths: `min` and `max`, or `cdf`, or `mixture`.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
@@ -41,7 +94,8 @@ pub struct SizeTable {
     /// The greatest length of the uniform distribution.
     #[schemars(with = "Option<ByteCount>")]
     pub max: Option<Spanned<ByteCount>>,
-    /// A CSV file with the columns `bytes` and `cumulative_probability`, relative to the scenario file.
+    /// A CSV file with the columns `bytes` and `cumulative_probability`, or one of two columns without a header, bytes and
+    /// percent, as the generators of ns-3 and HPCC read it; relative to the scenario file.
     #[schemars(with = "Option<PathBuf>")]
     pub cdf: Option<Spanned<PathBuf>>,
     /// Several distributions, each with its weight.
@@ -83,16 +137,17 @@ impl Sizes {
         Sizes::of(vec![Part { min: bytes, max: bytes, weight: 1.0 }])
     }
 
-    /// The distribution that a scenario gives; `find` turns the name of a file into its path.
+    /// The distribution that a scenario gives of packets or flows; `find` turns the name of a file into its path.
     ///
     /// # Errors
     /// A length that no packet can have, a table that is none, or a file that is wrong.
     pub fn resolve(
         spec: &Spanned<SizeSpec>,
+        sized: SizeOf,
         find: &mut dyn FnMut(&Spanned<PathBuf>) -> Option<PathBuf>,
     ) -> Result<Self, Mistake> {
         let mut parts = Vec::new();
-        add_parts(spec, 1.0, find, &mut parts)?;
+        add_parts(spec, sized, 1.0, find, &mut parts)?;
         Ok(Sizes::of(parts))
     }
 
@@ -131,6 +186,7 @@ impl Sizes {
 /// Adds the parts of a distribution, whose weight together is `weight`.
 fn add_parts(
     spec: &Spanned<SizeSpec>,
+    sized: SizeOf,
     weight: f64,
     find: &mut dyn FnMut(&Spanned<PathBuf>) -> Option<PathBuf>,
     parts: &mut Vec<Part>,
@@ -139,34 +195,38 @@ fn add_parts(
                           { mixture = [{ size = \"64 B\", weight = 1 }, ...] }";
     let table = match spec.get_ref() {
         SizeSpec::Constant(size) => {
-            let bytes = length(*size, spec.span())?;
+            let bytes = length(*size, sized, spec.span())?;
             parts.push(Part { min: bytes, max: bytes, weight });
             return Ok(());
+        }
+        SizeSpec::Named(named) => {
+            let steps = between(&named.table(), 100.0);
+            return add_steps(&steps, weight, (sized, named.name(), spec.span()), parts);
         }
         SizeSpec::Table(table) => table,
     };
     match &**table {
-        SizeTable { min: Some(min), max: Some(max), cdf: None, mixture: None } => {
-            let least = length(*min.get_ref(), min.span())?;
-            let greatest = length(*max.get_ref(), max.span())?;
-            if least > greatest {
-                let message =
-                    format!("`min` is {}, which is more than `max`, {}", min.get_ref(), max.get_ref());
-                return Err(Mistake::new(min.span(), message));
+        SizeTable { min: Some(least), max: Some(greatest), cdf: None, mixture: None } => {
+            let min = length(*least.get_ref(), sized, least.span())?;
+            let max = length(*greatest.get_ref(), sized, greatest.span())?;
+            if min > max {
+                let (least_size, most) = (least.get_ref(), greatest.get_ref());
+                let message = format!("`min` is {least_size}, which is more than `max`, {most}");
+                return Err(Mistake::new(least.span(), message));
             }
-            parts.push(Part { min: least, max: greatest, weight });
+            parts.push(Part { min, max, weight });
         }
         SizeTable { min: None, max: None, cdf: Some(file), mixture: None } => {
             if let Some(path) = find(file) {
                 let steps = read_cdf(&path).map_err(|message| {
-                    let help = "its columns are `bytes` and `cumulative_probability`, both rising, to 1";
+                    let help = "its columns are `bytes` and `cumulative_probability`, both rising, to 1; or bytes and percent \
+                                without a header, to 100";
                     Mistake::new(file.span(), message).with_help(help)
                 })?;
-                let step = |(bytes, step): (u32, f64)| Part { min: bytes, max: bytes, weight: weight * step };
-                parts.extend(steps.into_iter().map(step));
-            } else {
-                parts.push(Part { min: 1, max: 1, weight });
+                let name = file.get_ref().display().to_string();
+                return add_steps(&steps, weight, (sized, &name, file.span()), parts);
             }
+            parts.push(Part { min: 1, max: 1, weight });
         }
         SizeTable { min: None, max: None, cdf: None, mixture: Some(mixture) } => {
             if mixture.is_empty() {
@@ -176,7 +236,7 @@ fn add_parts(
             let weights = weights.collect::<Result<Vec<_>, _>>()?;
             let total: f64 = weights.iter().sum();
             for (component, part) in mixture.iter().zip(weights) {
-                add_parts(&component.size, weight * part / total, find, parts)?;
+                add_parts(&component.size, sized, weight * part / total, find, parts)?;
             }
         }
         _ => {
@@ -187,29 +247,107 @@ fn add_parts(
     Ok(())
 }
 
-/// A length that a packet can have.
-fn length(size: ByteCount, span: std::ops::Range<usize>) -> Result<u32, Mistake> {
+/// Adds the steps of the distribution of that name.
+fn add_steps(
+    steps: &[Part],
+    weight: f64,
+    (sized, name, span): (SizeOf, &str, std::ops::Range<usize>),
+    parts: &mut Vec<Part>,
+) -> Result<(), Mistake> {
+    let greatest = steps.iter().map(|step| step.max).max().unwrap_or(0);
+    if greatest > sized.most() {
+        let message = format!(
+            "`{name}` has sizes up to {greatest} B, and a packet has {} B at most: these are sizes of flows",
+            sized.most()
+        );
+        let help = "give it to `kind = \"flows\"`, whose `size` is that of a flow, sent over TCP; here give lengths of packets";
+        return Err(Mistake::new(span, message).with_help(help));
+    }
+    parts.extend(steps.iter().map(|step| Part { weight: weight * step.weight, ..*step }));
+    Ok(())
+}
+
+/// A length that a packet or a flow can have.
+fn length(size: ByteCount, sized: SizeOf, span: std::ops::Range<usize>) -> Result<u32, Mistake> {
     match u32::try_from(size.get()) {
-        Ok(bytes) if bytes > 0 => Ok(bytes),
-        _ => Err(Mistake::new(span, format!("a packet cannot have {size}"))
-            .with_help("the length is from 1 B to 4294967295 B")),
+        Ok(bytes) if bytes > 0 && bytes <= sized.most() => Ok(bytes),
+        _ => Err(Mistake::new(span, format!("a {} cannot have {size}", sized.noun()))
+            .with_help(format!("the length is from 1 B to {} B", sized.most()))),
     }
 }
 
-/// The steps of a cumulative distribution: length and probability.
-fn read_cdf(path: &Path) -> Result<Vec<(u32, f64)>, String> {
+/// The steps of a cumulative distribution whose rows say how much is no larger, up to `all`: evenly from one row to the next.
+fn between(rows: &[(u32, f64)], all: f64) -> Vec<Part> {
+    let mut steps = Vec::new();
+    let (mut last, mut reached) = (0, 0.0);
+    for (place, (bytes, part)) in rows.iter().enumerate() {
+        if *part > reached {
+            // What the first row has is of its own size.
+            let min = if place == 0 { *bytes } else { last + 1 };
+            steps.push(Part { min, max: *bytes, weight: (part - reached) / all });
+        }
+        (last, reached) = (*bytes, *part);
+    }
+    steps
+}
+
+/// The steps of a cumulative distribution in a file.
+fn read_cdf(path: &Path) -> Result<Vec<Part>, String> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read `{shown}`: {error}"))?;
+    let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
+    match first.and_then(|line| fields(line).next()).is_some_and(|field| field.parse::<f64>().is_ok()) {
+        true => read_percent(&text, &shown.to_string()),
+        false => read_probabilities(&text, &shown.to_string()),
+    }
+}
+
+/// The numbers of a line, by spaces or commas.
+fn fields(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|c: char| c.is_whitespace() || c == ',').filter(|field| !field.is_empty())
+}
+
+/// Rows of bytes and how much is no larger, in percent or as a probability: sizes lie evenly between two rows.
+fn read_percent(text: &str, shown: &str) -> Result<Vec<Part>, String> {
+    let mut rows: Vec<(u32, f64)> = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if line.is_empty() {
+            continue;
+        }
+        let at = |what: String| Err(format!("line {number} of `{shown}`: {what}"));
+        let numbers: Result<Vec<f64>, _> = fields(line).map(str::parse::<f64>).collect();
+        let Ok([bytes, part]) = numbers.as_deref() else {
+            return at(format!("`{line}` is not two numbers, bytes and percent"));
+        };
+        let first = rows.is_empty();
+        let (last, reached) = rows.last().copied().unwrap_or_default();
+        if !(0.0..=f64::from(u32::MAX)).contains(bytes) || (!first && *bytes <= f64::from(last)) {
+            return at(format!("{bytes} bytes do not follow {last}"));
+        }
+        if !(*part >= reached && *part <= 100.0 + 1e-9) || (first && *bytes < 1.0 && *part > 0.0) {
+            return at(format!("{part} does not follow {reached}"));
+        }
+        rows.push((bytes.round() as u32, *part));
+    }
+    let reached = rows.last().map_or(0.0, |row| row.1);
+    let all = if (reached - 1.0).abs() < 1e-9 { 1.0 } else { 100.0 };
+    if (reached - all).abs() > 1e-9 * all {
+        return Err(format!("`{shown}`: the last row reaches {reached}, neither 100 percent nor 1"));
+    }
+    Ok(between(&rows, all))
+}
+
+/// Rows of `bytes` and `cumulative_probability`: each size has what its row rises by, and there are no others.
+fn read_probabilities(text: &str, shown: &str) -> Result<Vec<Part>, String> {
     #[derive(Deserialize)]
     struct Row {
         bytes: u32,
         cumulative_probability: f64,
     }
-    let shown = path.display();
-    let mut reader = csv::ReaderBuilder::new()
-        .comment(Some(b'#'))
-        .trim(csv::Trim::All)
-        .from_path(path)
-        .map_err(|error| format!("cannot read `{shown}`: {error}"))?;
-    let mut steps: Vec<(u32, f64)> = Vec::new();
+    let mut reader =
+        csv::ReaderBuilder::new().comment(Some(b'#')).trim(csv::Trim::All).from_reader(text.as_bytes());
+    let mut steps: Vec<Part> = Vec::new();
     let (mut last_bytes, mut reached) = (0, 0.0);
     for (number, row) in reader.deserialize::<Row>().enumerate() {
         let row = row.map_err(|error| format!("`{shown}`: {error}"))?;
@@ -222,7 +360,7 @@ fn read_cdf(path: &Path) -> Result<Vec<(u32, f64)>, String> {
             return at(&format!("a cumulative probability of {probability} does not follow {reached}"));
         }
         if probability > reached {
-            steps.push((row.bytes, probability - reached));
+            steps.push(Part { min: row.bytes, max: row.bytes, weight: probability - reached });
         }
         (last_bytes, reached) = (row.bytes, probability);
     }
@@ -243,12 +381,16 @@ mod tests {
     }
 
     fn resolve(text: &str, csv: &str) -> Result<Sizes, String> {
+        resolve_of(SizeOf::Packets, text, csv)
+    }
+
+    fn resolve_of(sized: SizeOf, text: &str, csv: &str) -> Result<Sizes, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sizes.csv");
         std::fs::write(&path, csv).unwrap();
         let document = crate::config::Document::parse("f", &format!("size = {text}")).unwrap();
         let file: File = document.deserialize().map_err(|error| error.to_string())?;
-        Sizes::resolve(&file.size, &mut |_| Some(path.clone()))
+        Sizes::resolve(&file.size, sized, &mut |_| Some(path.clone()))
             .map_err(|mistake| mistake.message.replace(&folder.path().display().to_string(), ""))
     }
 
@@ -301,11 +443,67 @@ mod tests {
     }
 
     #[test]
+    fn a_named_distribution_has_its_mean_and_its_quantiles() {
+        for (name, mean, below, part) in [
+            ("web-search", 1_711_250.0, 80_000, 0.53),
+            ("hadoop", 120_420.75, 700, 0.50),
+            ("ali-storage", 40_869.8, 8_000, 0.6921),
+            ("google-rpc", 2_890.5, 512, 0.784_921),
+        ] {
+            let sizes = resolve_of(SizeOf::Flows, &format!("\"{name}\""), "").unwrap();
+            assert!((sizes.mean() / mean - 1.0).abs() < 1e-3, "{name}: {}", sizes.mean());
+            let mut random = stream(1, "test", name);
+            let within = (0..100_000).filter(|_| sizes.draw(&mut random) <= below).count();
+            assert!((within as f64 / 1e5 - part).abs() < 0.005, "{name}: {within}");
+        }
+    }
+
+    #[test]
+    fn a_table_of_percent_is_even_between_its_rows() {
+        for csv in ["0 0\n100 50\n# half\n300 100\n", "0, 0\n100, 0.5\n300, 1\n"] {
+            let sizes = resolve("{ cdf = \"x\" }", csv).unwrap();
+            assert!((sizes.mean() - 125.5).abs() < 1e-9, "{}", sizes.mean());
+            let counts = counts(&sizes, 60_000);
+            assert_eq!((counts.len(), sizes.max()), (300, 300));
+            assert!(counts.values().take(100).all(|count| count.abs_diff(300) < 90), "{counts:?}");
+        }
+        // All that the first row has is of its size.
+        let counts = counts(&resolve("{ cdf = \"x\" }", "64 50\n66 100\n").unwrap(), 40_000);
+        assert_eq!(counts.keys().copied().collect::<Vec<_>>(), [64, 65, 66]);
+        assert!(counts[&64].abs_diff(20_000) < 500, "{counts:?}");
+    }
+
+    #[test]
+    fn sizes_of_flows_are_none_of_packets() {
+        let flows = "0 0\n1000 50\n65536 100\n";
+        let told = [resolve("{ cdf = \"load.txt\" }", flows), resolve("\"web-search\"", "")];
+        assert_eq!(
+            told.map(|told| told.unwrap_err()),
+            [
+                "`load.txt` has sizes up to 65536 B, and a packet has 65535 B at most: these are sizes of flows",
+                "`web-search` has sizes up to 30000000 B, and a packet has 65535 B at most: these are sizes of flows",
+            ]
+        );
+        assert!(resolve_of(SizeOf::Flows, "{ cdf = \"load.txt\" }", flows).is_ok());
+        assert!(resolve_of(SizeOf::Flows, "\"3 GB\"", "").is_ok());
+    }
+
+    #[test]
     fn every_mistake_is_told() {
         let head = "bytes,cumulative_probability\n";
         let cases = [
             ("\"0 B\"", String::new(), "a packet cannot have 0 B"),
             ("\"5 GB\"", String::new(), "a packet cannot have 5 GB"),
+            ("\"65536 B\"", String::new(), "a packet cannot have 65536 B"),
+            (
+                "\"web-serch\"",
+                String::new(),
+                "f:1:8: unknown distribution `web-serch`; did you mean `web-search`?",
+            ),
+            ("{ cdf = \"x\" }", "0 0 0\n".into(), "line 1 of `/sizes.csv`: `0 0 0` is not two numbers"),
+            ("{ cdf = \"x\" }", "10 1\n5 100\n".into(), "line 2 of `/sizes.csv`: 5 bytes do not follow 10"),
+            ("{ cdf = \"x\" }", "10 9\n20 3\n".into(), "line 2 of `/sizes.csv`: 3 does not follow 9"),
+            ("{ cdf = \"x\" }", "10 9\n20 30\n".into(), "`/sizes.csv`: the last row reaches 30, neither"),
             ("1000", String::new(), "f:1:8: a size needs a unit"),
             (
                 "{ min = \"2 B\", max = \"1 B\" }",

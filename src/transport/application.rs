@@ -1,5 +1,6 @@
 //! What uses a connection: a process that writes and reads.
 
+use super::segment::Answer;
 use super::tcp::{Context, Socket};
 use crate::units::{Span, Time};
 
@@ -50,6 +51,12 @@ impl Process<'_, '_> {
     /// Reads what is there, at most `bytes` bytes and 64 KiB, and gives how many; 0 where there is nothing.
     pub fn read(&mut self, bytes: u64) -> u64 {
         self.socket.read(bytes, self.context)
+    }
+
+    /// A request of this many bytes that began at `began` has its response.
+    pub fn answered(&mut self, began: Time, request: u64, response: u64) {
+        let (fid, ended) = (self.socket.number(), self.context.time);
+        self.context.out.answers.push(Answer { fid, began, ended, request, response });
     }
 
     /// Whether the peer has closed its direction, and all of it is read.

@@ -35,8 +35,10 @@ pub trait Endpoint: Send {
     /// The states of its connections at `now`, after everything that happens by then.
     fn sample(&mut self, _now: Time, _out: &mut Outbox) {}
 
-    /// What was kept of its connections, for the results.
-    fn connections(&self) -> Vec<super::ConnectionRecord> {
-        Vec::new()
-    }
+    /// What happens before `warm_up` is not counted in what it keeps of its connections.
+    fn count_from(&mut self, _warm_up: Time) {}
+
+    /// Hands out what was kept of its connections, for the results, by their numbers; it has none afterwards. The engine knows their
+    /// flows' keys.
+    fn take_connections(&mut self, _each: &mut dyn FnMut(super::ConnectionRecord)) {}
 }

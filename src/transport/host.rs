@@ -10,6 +10,7 @@ use super::application::{Application, Process, Wake};
 use super::clock::Clock;
 use super::endpoint::Endpoint;
 use super::host_queue::HostQueue;
+use super::kept::{Before, Kept};
 use super::sample::Sampling;
 use super::sampler::Sampler;
 use super::segment::{Flags, Outbox, Segment};
@@ -60,8 +61,8 @@ impl Openings for std::vec::IntoIter<Opening> {
 
 /// What answers connections at a host.
 pub trait Service: Send {
-    /// The process of a new connection.
-    fn accept(&mut self) -> Box<dyn Application>;
+    /// The process of a new connection; `asked` is the flow of its SYN.
+    fn accept(&mut self, asked: &FlowKey) -> Box<dyn Application>;
     /// The parameters of its connections.
     fn parameters(&self) -> Arc<Parameters>;
 }
@@ -85,6 +86,12 @@ pub struct Host {
     opens: (Time, usize),
     sampler: Sampler,
     draws: Draws,
+    /// What happened before does not count; [`Time::NEVER`] once `before` is known.
+    warm_up: Time,
+    /// From then on connections count as whole.
+    counts_from: Time,
+    /// Of the connections that were open at the end of the warm-up: what they had done by then.
+    before: FxHashMap<u32, Before>,
 }
 
 /// A connection and its process.
@@ -92,7 +99,7 @@ struct Slot {
     end: Option<Box<End>>,
     /// After its end, where this side closed first.
     late: Option<Box<LateAnswer>>,
-    record: ConnectionRecord,
+    kept: Kept,
 }
 
 struct End {
@@ -119,6 +126,9 @@ impl Host {
             opens: (Time::NEVER, 0),
             sampler: Sampler::default(),
             draws: Draws::new(0, "transport", ""),
+            warm_up: Time::NEVER,
+            counts_from: Time::ZERO,
+            before: FxHashMap::default(),
         };
         host.find_opening();
         host
@@ -146,15 +156,16 @@ impl Host {
             out.flows.push(opening.key);
             self.acknowledged.push(0);
             let (service, parameters) = (opening.service, opening.parameters);
+            let kept = Kept::opened(entry, &parameters, now);
             let socket = Socket::connect(number, service, parameters, &mut self.context(now, out));
-            self.add(socket, opening.application, ConnectionRecord::opened(opening.key, entry, now));
+            self.add(socket, opening.application, kept);
         }
     }
 
-    fn add(&mut self, socket: Socket, application: Box<dyn Application>, record: ConnectionRecord) {
+    fn add(&mut self, socket: Socket, application: Box<dyn Application>, kept: Kept) {
         self.sampler.begin(self.connections.len() as u32);
         let end = End { socket, application, process: Timer::default(), alarm: Timer::default() };
-        self.connections.push(Slot { end: Some(Box::new(end)), late: None, record });
+        self.connections.push(Slot { end: Some(Box::new(end)), late: None, kept });
     }
 
     fn context<'a>(&'a mut self, now: Time, out: &'a mut Outbox) -> Context<'a> {
@@ -201,11 +212,11 @@ impl Host {
         }
         self.acknowledged[place] = end.socket.acknowledged();
         let slot = &mut self.connections[place];
-        slot.record.note(&end.socket, now);
+        out.finished += u64::from(slot.kept.note(&end.socket, now, self.counts_from));
         let phase = end.socket.phase();
         let is_over = matches!(phase, Phase::Closed | Phase::TimeWait);
-        if is_over && slot.record.closed.is_none() {
-            slot.record.closed = Some(now);
+        if is_over {
+            slot.kept.close(now);
         }
         self.sampler.note(number, &end.socket, is_over, now, out);
         // What is over takes no more memory than what it still has to answer.
@@ -250,17 +261,27 @@ impl Host {
             let segment = Segment { to: number, ..*segment };
             return self.deliver(tau, &segment, out);
         }
-        let Some(key) = flows.key(tau.packet.fid).and_then(|key| key.reverse()) else { return };
+        let Some(asking) = flows.key(tau.packet.fid) else { return };
+        let Some(key) = asking.reverse() else { return };
         let Some(service) = self.services.get_mut(segment.to as usize) else { return };
-        let (application, parameters) = (service.accept(), service.parameters());
+        let (application, parameters) = (service.accept(&asking), service.parameters());
         let number = self.connections.len() as u32;
         self.accepted.insert(asked, number);
         out.flows.push(key);
         self.acknowledged.push(0);
         let Segment { from: peer, timestamp, window, flags, .. } = *segment;
         let syn = Syn { peer, timestamp, window, flags, ecn: tau.packet.ecn };
+        let kept = Kept::accepted(&parameters, now);
         let socket = Socket::accept(number, &syn, parameters, &mut self.context(now, out));
-        self.add(socket, application, ConnectionRecord::accepted(key, now));
+        self.add(socket, application, kept);
+    }
+
+    /// The warm-up is over: what connections have done by now does not count.
+    #[cold]
+    fn end_warm_up(&mut self) {
+        self.warm_up = Time::NEVER;
+        let open = (0u32..).zip(&self.connections).filter(|(_, slot)| slot.kept.is_open());
+        self.before = open.map(|(number, slot)| (number, slot.kept.before())).collect();
     }
 
     /// Removes timers that were set anew or stopped from the front.
@@ -302,8 +323,12 @@ impl End {
 
 impl Endpoint for Host {
     fn receive(&mut self, tau: &Tau, segment: &Segment, flows: &Flows, out: &mut Outbox) {
+        let now = tau.timestamp;
+        if now >= self.warm_up {
+            self.end_warm_up();
+        }
         // What leaves at this instant does so after it.
-        self.queue.pass(|at| at < tau.timestamp);
+        self.queue.pass(|at| at < now);
         if segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK) {
             self.accept(tau, segment, flows, out);
         } else {
@@ -319,6 +344,9 @@ impl Endpoint for Host {
     }
 
     fn wake(&mut self, now: Time, out: &mut Outbox) {
+        if now >= self.warm_up {
+            self.end_warm_up();
+        }
         self.queue.pass(|at| at <= now);
         self.open(now, out);
         while let Some(number) = self.queue.woken() {
@@ -358,7 +386,18 @@ impl Endpoint for Host {
         });
     }
 
-    fn connections(&self) -> Vec<ConnectionRecord> {
-        self.connections.iter().map(|slot| slot.record).collect()
+    fn count_from(&mut self, warm_up: Time) {
+        self.counts_from = warm_up;
+        self.warm_up = if warm_up > Time::ZERO { warm_up } else { Time::NEVER };
+    }
+
+    fn take_connections(&mut self, each: &mut dyn FnMut(ConnectionRecord)) {
+        if self.warm_up < Time::NEVER {
+            // It has done nothing since.
+            self.end_warm_up();
+        }
+        for (number, slot) in (0..).zip(std::mem::take(&mut self.connections)) {
+            each(slot.kept.record(number, self.before.get(&number), self.counts_from));
+        }
     }
 }

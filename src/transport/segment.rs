@@ -2,6 +2,7 @@
 
 use super::sample::TransportSample;
 use crate::packet::{FlowKey, Packet};
+use crate::units::Time;
 
 /// A range of sequence numbers: its first, and the one behind its last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -128,4 +129,23 @@ pub struct Outbox {
     pub flows: Vec<FlowKey>,
     /// States of its connections, where the endpoint was asked for them.
     pub samples: Vec<TransportSample>,
+    /// Requests that have been answered.
+    pub answers: Vec<Answer>,
+    /// Connections that were opened here whose last byte, and the end behind it, has been acknowledged.
+    pub finished: u64,
+}
+
+/// A request of a connection, and its response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// The flow of the request: by the endpoint's own number in an [`Outbox`], by the run's number in results.
+    pub fid: u32,
+    /// When the request was written.
+    pub began: Time,
+    /// When the last byte of the response was read.
+    pub ended: Time,
+    /// Bytes of the request.
+    pub request: u64,
+    /// Bytes of the response.
+    pub response: u64,
 }

@@ -188,7 +188,7 @@ struct Read {
 struct Counting(Arc<Mutex<Vec<Read>>>, Arc<Parameters>);
 
 impl Service for Counting {
-    fn accept(&mut self) -> Box<dyn Application> {
+    fn accept(&mut self, _asked: &FlowKey) -> Box<dyn Application> {
         let mut all = self.0.lock().unwrap();
         all.push(Read::default());
         Box::new(Counter { place: all.len() - 1, all: Arc::clone(&self.0) })

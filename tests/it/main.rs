@@ -60,6 +60,7 @@ mod training;
 mod transmissions;
 mod transport;
 mod tunnels;
+mod workloads;
 mod topologies;
 
 #[path = "../../benches/lookalike.rs"]

@@ -146,7 +146,7 @@ fn parameters() -> Arc<Parameters> {
 }
 
 impl Service for Sink {
-    fn accept(&mut self) -> Box<dyn Application> {
+    fn accept(&mut self, _asked: &FlowKey) -> Box<dyn Application> {
         Box::new(Sink)
     }
 

@@ -251,9 +251,14 @@ mod tests {
     fn record(key: FlowKey, opened: u64) -> ConnectionRecord {
         ConnectionRecord {
             key,
+            fid: 0,
             entry: 0,
             opened_here: true,
+            segment: 1448,
+            options: 12,
             opened: Time::from_ps(opened),
+            counted_from: Time::from_ps(opened),
+            ideal: None,
             closed: None,
             finished: None,
             advanced: Time::ZERO,

@@ -38,19 +38,22 @@ struct Passing<'a> {
     bytes: u64,
     busy: Span,
     free: Time,
+    /// What starts before is not counted.
+    from: Time,
+    before: u128,
 }
 
 impl<'a> Passing<'a> {
-    fn new(waiting: &mut Vec<u64>, inside: AllInside<'a>) -> Self {
+    fn new(waiting: &mut Vec<u64>, inside: AllInside<'a>, from: Time) -> Self {
         waiting.clear();
         let waiting = std::mem::take(waiting);
-        Passing { inside, waiting, bytes: 0, busy: Span::ZERO, free: Time::ZERO }
+        Passing { inside, waiting, bytes: 0, busy: Span::ZERO, free: Time::ZERO, from, before: 0 }
     }
 
     /// Records all that passed; gives the column back.
     fn record(self, statistics: &mut PortStatistics) -> Vec<u64> {
-        let Passing { waiting, bytes, busy, free, .. } = self;
-        statistics.pass(&Passed { waiting: &waiting, bytes, busy, free });
+        let Passing { waiting, bytes, busy, free, before, .. } = self;
+        statistics.pass(&Passed { waiting: &waiting, bytes, busy, free, before });
         waiting
     }
 }
@@ -58,11 +61,17 @@ impl<'a> Passing<'a> {
 impl Passes for Passing<'_> {
     #[inline(always)]
     fn pass(&mut self, joined: &Tau, start: Time, end: Time) {
+        self.inside.pass(&joined.packet, false);
+        if start < self.from {
+            return;
+        }
+        if joined.timestamp < self.from {
+            self.before += u128::from(self.from.since(joined.timestamp).as_ps());
+        }
         self.waiting.push(start.since(joined.timestamp).as_ps());
         self.bytes += u64::from(joined.packet.length);
         self.busy += end.since(start);
         self.free = end;
-        self.inside.pass(&joined.packet, false);
     }
 
     #[inline(always)]
@@ -105,7 +114,7 @@ impl Recursion<'_, '_> {
                 (false, false, _) => self.forward_on::<false, WATCHES>(ingress, passes, outgoing, worker),
             };
         };
-        let mut passing = Passing::new(&mut worker.waiting, inside);
+        let mut passing = Passing::new(&mut worker.waiting, inside, statistics.from());
         match (is_end, is_router) {
             (true, _) => self.forward_home(ingress, &mut passing, outgoing, worker),
             (false, false) => self.forward_on::<false, WATCHES>(ingress, &mut passing, outgoing, worker),

@@ -38,21 +38,27 @@ impl<const WATCHES: bool> Worker<WATCHES> {
         departures: impl Iterator<Item = &'d Departure>,
     ) {
         self.waiting.clear();
-        let (mut bytes, mut busy, mut free) = (0, Span::ZERO, Time::ZERO);
+        let (mut bytes, mut busy, mut free, mut before) = (0, Span::ZERO, Time::ZERO, 0);
+        let from = statistics.from();
         for Departure { tau: joined, start } in departures {
+            let marked = inside.pass(&joined.packet, marks);
+            if let (Some(injected), Some(kept)) = (marked, &mut self.log.kept)
+                && injected >= from
+            {
+                kept.marked.push(joined.packet.fid);
+            }
+            if *start < from {
+                continue;
+            }
+            statistics.marked += u64::from(marked.is_some());
+            before += u128::from(from.since(joined.timestamp).as_ps());
             self.waiting.push(start.since(joined.timestamp).as_ps());
             let transmission = wire.transmission(joined.packet.length);
             bytes += u64::from(joined.packet.length);
             busy += transmission;
             free = *start + transmission;
-            if inside.pass(&joined.packet, marks) {
-                statistics.marked += 1;
-                if let Some(kept) = &mut self.log.kept {
-                    kept.marked.push(joined.packet.fid);
-                }
-            }
         }
-        statistics.pass(&Passed { waiting: &self.waiting, bytes, busy, free });
+        statistics.pass(&Passed { waiting: &self.waiting, bytes, busy, free, before });
     }
 }
 

@@ -1,51 +1,26 @@
 //! The connections of an entry: bulk transfers, flows and incast.
 
-use std::ops::Range;
-use std::sync::Arc;
-
-use super::parties::{Parties, PartyKeys};
+use super::arrivals::{ArrivalKeys, Bytes};
+use super::parties::Parties;
+use super::place::Place;
 use super::{Resolved, Told};
 use crate::application::Flow;
 use crate::config::Spanned;
 use crate::scenario::reader::Reader;
-use crate::topology::{DeviceId, DeviceKind, Topology};
-use crate::traffic::connections::{Arrival, Connections, FlowSender, Plan};
+use crate::topology::{DeviceId, DeviceKind};
+use crate::traffic::connections::{Behaviour, Connections, Plan};
+use crate::traffic::dialogue::{Dialogue, Think};
 use crate::traffic::flows::read_list;
-use crate::traffic::matrix::{MatrixSpec, Row};
-use crate::traffic::rate::Gap;
-use crate::traffic::{BulkSpec, FlowsSpec, IncastSpec, Mistake, TrafficSpec, TransportSpec};
+use crate::traffic::matrix::Row;
+use crate::traffic::request_response::ThinkSpec;
+use crate::traffic::size::{SizeOf, Sizes};
+use crate::traffic::{
+    BulkSpec, FlowsSpec, IncastSpec, Mistake, RequestResponseSpec, TrafficSpec, TransportSpec,
+};
 use crate::transport::congestion::Algorithm;
 use crate::transport::tcp::LossRecovery;
 use crate::units::{ByteCount, Span, Time};
 
-/// Where an entry stands, and what holds for all entries.
-pub(super) struct Place<'a> {
-    pub span: Range<usize>,
-    pub index: usize,
-    pub topology: &'a Arc<Topology>,
-    pub seed: u64,
-    pub until: Option<Time>,
-    /// The scenario's own.
-    pub transport: &'a TransportSpec,
-}
-
-/// Who sends to whom, as an entry has it: `from`, `to`, `matrix`, `hosts`.
-type Who<'a> = (
-    Option<&'a Spanned<String>>,
-    Option<&'a Spanned<String>>,
-    Option<&'a Spanned<MatrixSpec>>,
-    Option<&'a Spanned<Vec<Spanned<String>>>>,
-);
-
-impl Place<'_> {
-    fn parties<'a>(&'a self, label: &'a str, (from, to, matrix, hosts): Who<'a>) -> PartyKeys<'a> {
-        let Place { span, topology, seed, .. } = self;
-        PartyKeys { span: span.clone(), label, topology, seed: *seed, from, to, matrix, hosts }
-    }
-}
-
-/// The most connections of an entry: each takes some hundred bytes.
-const MOST_CONNECTIONS: u64 = 10_000_000;
 /// The largest initial window.
 const MOST_WINDOW: u32 = 1_000;
 /// The least buffers that hold a segment or two.
@@ -63,19 +38,23 @@ impl Reader<'_> {
             TrafficSpec::Bulk(spec) => ("bulk", &spec.name, &spec.transport),
             TrafficSpec::Flows(spec) => ("flows", &spec.name, &spec.transport),
             TrafficSpec::Incast(spec) => ("incast", &spec.name, &spec.transport),
+            TrafficSpec::RequestResponse(spec) => ("request-response", &spec.name, &spec.transport),
             _ => return Err(Told),
         };
         let label = self.label(name, place.index, labels);
         let checked = transport.as_ref().map_or(Ok(()), |own| self.transport(own));
         let transport = transport.as_ref().unwrap_or(place.transport);
-        let plan = match spec {
+        let stream = |plan| (plan, Behaviour::Stream);
+        let planned = match spec {
             TrafficSpec::Bulk(spec) => self.bulk(spec, place, &label),
-            TrafficSpec::Flows(spec) => self.flows(spec, place, &label),
-            TrafficSpec::Incast(spec) => self.incast(spec, place),
+            TrafficSpec::Flows(spec) => self.flows(spec, place, &label).map(stream),
+            TrafficSpec::Incast(spec) => self.incast(spec, place).map(stream),
+            TrafficSpec::RequestResponse(spec) => self.request_response(spec, place, &label),
             _ => Err(Told),
         };
         checked?;
-        Ok(Connections { kind, label, parameters: transport.parameters(), plan: plan? })
+        let (plan, behaviour) = planned?;
+        Ok(Connections { kind, label, parameters: transport.parameters(), plan, behaviour })
     }
 
     /// Whether the parameters of a transport can be.
@@ -131,69 +110,158 @@ impl Reader<'_> {
         }
     }
 
-    /// When an entry ends: after `start`, and not later than the run.
-    fn stop(
-        &mut self,
-        stop: Option<&Spanned<Span>>,
-        start: Time,
-        place: &Place<'_>,
-    ) -> Resolved<Option<Time>> {
-        let given = stop.map(|stop| Time::ZERO + *stop.get_ref());
-        match stop {
-            Some(written) if given.is_some_and(|stop| stop <= start) => {
-                Err(self.told(Mistake::new(written.span(), "`stop` is not after `start`")))
-            }
-            _ => Ok(given.or(place.until)),
-        }
-    }
-
-    /// Whether an entry can have so many connections.
-    fn count(&mut self, connections: f64, place: &Place<'_>) -> Resolved<()> {
-        if connections <= MOST_CONNECTIONS as f64 {
-            return Ok(());
-        }
-        let message =
-            format!("these would be {connections:.0} connections, and an entry can have {MOST_CONNECTIONS}");
-        let help = "let fewer begin, or end sooner";
-        Err(self.told(Mistake::new(place.span.clone(), message).with_help(help)))
-    }
-
-    fn endless(&mut self, place: &Place<'_>, what: &str) -> Told {
-        let help = format!("give it `{what}` or `stop`, or the scenario `until`");
-        self.told(Mistake::new(place.span.clone(), "this traffic would never end").with_help(help))
-    }
-
-    fn bulk(&mut self, spec: &BulkSpec, place: &Place<'_>, label: &str) -> Resolved<Plan> {
+    fn bulk(&mut self, spec: &BulkSpec, place: &Place<'_>, label: &str) -> Resolved<(Plan, Behaviour)> {
         let who = (spec.from.as_ref(), spec.to.as_ref(), spec.matrix.as_ref(), spec.hosts.as_ref());
         let parties = self.parties(&place.parties(label, who));
         let start = Time::ZERO + spec.start;
         let bytes = spec.bytes.as_ref().map(|bytes| self.bytes(bytes)).transpose();
         let stop = self.stop(spec.stop.as_ref(), start, place);
-        let count = spec.flows.as_ref().map_or(1, |flows| *flows.get_ref());
-        if let Some(flows) = spec.flows.as_ref().filter(|_| !(1..=65_535).contains(&count)) {
-            let message = format!("a pair of hosts cannot have {count} flows");
-            return Err(self.told(Mistake::new(flows.span(), message).with_help("write 1 to 65535")));
-        }
-        let (Parties { hosts, rows, .. }, bytes, stop) = (parties?, bytes?, stop?);
+        let count = self.flows_of_a_pair(spec.flows.as_ref());
+        let behaviour = self.pacing(spec, place);
+        let (parties, bytes, stop) = (parties?, bytes?, stop?);
         if bytes.is_none() && stop.is_none() {
             return Err(self.endless(place, "bytes"));
         }
+        let flow = |at, from, to| Flow { at, from, to, bytes, stop };
+        let plan = self.of_pairs(&parties, (count?, start, spec.stagger), place, flow)?;
+        Ok((plan, behaviour?))
+    }
+
+    /// How the processes of a bulk transfer write.
+    fn pacing(&mut self, spec: &BulkSpec, place: &Place<'_>) -> Resolved<Behaviour> {
+        /// Bytes of a write.
+        const WRITE: u64 = 65_536;
+        /// The same at a rate: those of a segment of Ethernet.
+        const WRITE_AT_A_RATE: u64 = 1_448;
+        let periods = match (&spec.on, &spec.off) {
+            (None, None) => None,
+            (Some(on), Some(off)) => {
+                let periods = on.get_ref().resolve().and_then(|on| Ok((on, off.get_ref().resolve()?)));
+                Some(periods.map_err(|mistake| self.told(mistake))?)
+            }
+            (on, off) => {
+                let span = on.as_ref().or(off.as_ref()).map_or(place.span.clone(), Spanned::span);
+                let mistake =
+                    Mistake::new(span, "a sender that pauses has `on` and `off`, and one of them is missing");
+                return Err(self.told(
+                    mistake.with_help("write for example on = { mean = \"1 s\" }, off = { mean = \"2 s\" }"),
+                ));
+            }
+        };
+        match (spec.rate, periods, &spec.write) {
+            (None, None, Some(write)) => {
+                let message = "`write` is for a sender with a `rate`, or with `on` and `off`";
+                Err(self.told(
+                    Mistake::new(write.span(), message)
+                        .with_help("leave it out: others write 64 KiB at a time"),
+                ))
+            }
+            (None, None, None) => Ok(Behaviour::Stream),
+            (rate, periods, write) => {
+                let usual = if rate.is_some() { WRITE_AT_A_RATE } else { WRITE };
+                let write = write.as_ref().map_or(Ok(usual), |write| self.bytes(write))?;
+                Ok(Behaviour::Paced { rate, write, periods })
+            }
+        }
+    }
+
+    /// How many connections an entry has of each pair of hosts.
+    fn flows_of_a_pair(&mut self, flows: Option<&Spanned<u32>>) -> Resolved<u32> {
+        let count = flows.map_or(1, |flows| *flows.get_ref());
+        match flows.filter(|_| !(1..=65_535).contains(&count)) {
+            None => Ok(count),
+            Some(flows) => {
+                let message = format!("a pair of hosts cannot have {count} flows");
+                Err(self.told(Mistake::new(flows.span(), message).with_help("write 1 to 65535")))
+            }
+        }
+    }
+
+    /// So many connections of each pair, each so long after the one before.
+    fn of_pairs(
+        &mut self,
+        Parties { hosts, rows, .. }: &Parties,
+        (count, start, stagger): (u32, Time, Span),
+        place: &Place<'_>,
+        flow: impl Fn(Time, DeviceId, DeviceId) -> Flow,
+    ) -> Resolved<Plan> {
         let destinations = |row: &Row| row.to.as_ref().map_or(hosts.len() - 1, Vec::len) as u64;
         let pairs: u64 = rows.iter().map(destinations).sum();
         self.count(pairs as f64 * f64::from(count), place)?;
+        let at = |number: u32| start + Span::from_ps(stagger.as_ps().saturating_mul(number.into()));
         let mut flows = Vec::new();
-        for row in &rows {
+        for row in rows {
             let all = || (0..hosts.len()).filter(|to| *to != row.from).collect();
             for to in row.to.clone().unwrap_or_else(all) {
-                let (from, to) = (hosts[row.from], hosts[to]);
-                let at =
-                    |number: u32| start + Span::from_ps(spec.stagger.as_ps().saturating_mul(number.into()));
-                let flow = |number: u32| Flow { at: at(number), from, to, bytes, stop };
-                flows.extend((0..count).map(flow));
+                flows.extend((0..count).map(|number| flow(at(number), hosts[row.from], hosts[to])));
             }
         }
         flows.sort_by_key(|flow| flow.at);
         Ok(Plan::Listed(flows.into()))
+    }
+
+    fn request_response(
+        &mut self,
+        spec: &RequestResponseSpec,
+        place: &Place<'_>,
+        label: &str,
+    ) -> Resolved<(Plan, Behaviour)> {
+        let (request, response) =
+            (self.sizes(&spec.request, SizeOf::Flows), self.sizes(&spec.response, SizeOf::Flows));
+        let think = match spec.think.as_ref().map(Spanned::get_ref) {
+            None => Ok(Think::Constant(Span::ZERO)),
+            Some(ThinkSpec::Constant(span)) => Ok(Think::Constant(*span)),
+            Some(ThinkSpec::Drawn(period)) => period.resolve().map(Think::Drawn),
+        };
+        let think = think.map_err(|mistake| self.told(mistake));
+        let turns = spec.turns.as_ref().map(|turns| *turns.get_ref());
+        if let Some(written) = spec.turns.as_ref().filter(|turns| *turns.get_ref() == 0) {
+            let mistake = Mistake::new(written.span(), "there are no turns");
+            return Err(self.told(mistake.with_help("write 1 or more")));
+        }
+        let plan = self.dialogues(spec, place, label, (request.as_ref().ok(), turns));
+        let dialogue = Dialogue { request: request?, response: response?, turns, think: think? };
+        Ok((plan?, Behaviour::Dialogue(dialogue)))
+    }
+
+    /// Which connections of requests and responses there are.
+    fn dialogues(
+        &mut self,
+        spec: &RequestResponseSpec,
+        place: &Place<'_>,
+        label: &str,
+        (request, turns): (Option<&Sizes>, Option<u64>),
+    ) -> Resolved<Plan> {
+        let who = (spec.from.as_ref(), spec.to.as_ref(), spec.matrix.as_ref(), spec.hosts.as_ref());
+        let start = Time::ZERO + spec.start;
+        if spec.interval.is_some() {
+            let at_once = [spec.flows.as_ref().map(Spanned::span), spec.stagger.as_ref().map(Spanned::span)];
+            if let Some(span) = at_once.into_iter().flatten().next() {
+                let mistake = Mistake::new(span, "with an `interval`, connections arrive one by one");
+                return Err(self.told(mistake.with_help("leave this key out, or the `interval`")));
+            }
+            let mean = request.map_or(1.0, Sizes::mean) * turns.map_or(1.0, |turns| turns as f64);
+            let (interval, arrivals, count) =
+                (spec.interval.as_ref(), spec.arrivals.as_ref(), spec.count.as_ref());
+            let keys =
+                ArrivalKeys { who, rate: None, interval, arrivals, count, start, stop: spec.stop.as_ref() };
+            return self.arriving(&keys, place, label, Bytes::OfProcesses(mean));
+        }
+        let random = [spec.arrivals.as_ref().map(Spanned::span), spec.count.as_ref().map(Spanned::span)];
+        if let Some(span) = random.into_iter().flatten().next() {
+            let mistake = Mistake::new(span, "this key is for connections that arrive at random");
+            return Err(self.told(mistake.with_help("give the `interval` between them, or leave it out")));
+        }
+        let parties = self.parties(&place.parties(label, who));
+        let stop = self.stop(spec.stop.as_ref(), start, place);
+        let count = self.flows_of_a_pair(spec.flows.as_ref());
+        let (parties, stop) = (parties?, stop?);
+        if turns.is_none() && stop.is_none() {
+            return Err(self.endless(place, "turns"));
+        }
+        let stagger = spec.stagger.as_ref().map_or(Span::ZERO, |stagger| *stagger.get_ref());
+        let flow = |at, from, to| Flow { at, from, to, bytes: None, stop };
+        self.of_pairs(&parties, (count?, start, stagger), place, flow)
     }
 
     fn flows(&mut self, spec: &FlowsSpec, place: &Place<'_>, label: &str) -> Resolved<Plan> {
@@ -203,7 +271,9 @@ impl Reader<'_> {
             spec.matrix.as_ref().map(Spanned::span),
             spec.hosts.as_ref().map(Spanned::span),
             spec.size.as_ref().map(Spanned::span),
+            spec.rate.as_ref().map(Spanned::span),
             spec.interval.as_ref().map(Spanned::span),
+            spec.arrivals.as_ref().map(Spanned::span),
             spec.count.as_ref().map(Spanned::span),
         ]);
         if let Some(span) = others.flatten().next() {
@@ -248,43 +318,6 @@ impl Reader<'_> {
         }
         flows.sort_by_key(|flow| flow.at);
         Ok(Plan::Listed(flows.into()))
-    }
-
-    fn drawn_flows(&mut self, spec: &FlowsSpec, place: &Place<'_>, label: &str) -> Resolved<Plan> {
-        let who = (spec.from.as_ref(), spec.to.as_ref(), spec.matrix.as_ref(), spec.hosts.as_ref());
-        let parties = self.parties(&place.parties(label, who));
-        let start = Time::ZERO + spec.start;
-        let stop = self.stop(spec.stop.as_ref(), start, place);
-        let (Some(size), Some(interval)) = (&spec.size, &spec.interval) else {
-            let missing = if spec.size.is_none() { "size" } else { "interval" };
-            let mistake = Mistake::new(place.span.clone(), format!("missing key `{missing}` in [[traffic]]"));
-            let help = "flows have a `size` and an `interval` between them, or a `file` that lists them";
-            return Err(self.told(mistake.with_help(help)));
-        };
-        let sizes = self.sizes(size);
-        if interval.get_ref().as_ps() == 0 {
-            return Err(self.told(Mistake::new(interval.span(), "an interval cannot be zero on average")));
-        }
-        let (Parties { hosts, rows, .. }, stop, sizes) = (parties?, stop?, sizes?);
-        let count = spec.count.as_ref().map(|count| *count.get_ref());
-        if count.is_none() && stop.is_none() {
-            return Err(self.endless(place, "count"));
-        }
-        let gap = Gap::new(interval.get_ref().as_ps().into(), 1);
-        let expected = |row: &Row| {
-            let span = stop.map_or(f64::MAX, |stop| stop.since(start).as_ps() as f64);
-            (span / gap.of_part(row.part).as_ps_f64()).min(count.map_or(f64::MAX, |count| count as f64))
-        };
-        self.count(rows.iter().map(expected).sum(), place)?;
-        let sender = |row: Row| FlowSender {
-            host: hosts[row.from],
-            to: row.to,
-            destinations: row.destinations,
-            gap: gap.of_part(row.part),
-        };
-        let senders = rows.into_iter().map(sender).collect();
-        let stop = stop.unwrap_or(Time::NEVER);
-        Ok(Plan::Drawn(Arrival { hosts: Arc::clone(&hosts), senders, sizes, start, stop, count }))
     }
 
     fn incast(&mut self, spec: &IncastSpec, place: &Place<'_>) -> Resolved<Plan> {

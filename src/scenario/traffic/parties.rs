@@ -101,7 +101,7 @@ impl Reader<'_> {
         }
         let mut warning = None;
         let rows = match spec.get_ref() {
-            MatrixSpec::Named(MatrixName::Uniform) => matrix::uniform(hosts.len()),
+            MatrixSpec::Named(MatrixName::Uniform | MatrixName::AllToAll) => matrix::uniform(hosts.len()),
             MatrixSpec::Named(MatrixName::Permutation) => {
                 matrix::permutation(hosts.len(), entry.seed, entry.label)
             }

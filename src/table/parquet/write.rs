@@ -21,6 +21,7 @@ use parquet::column::writer::{
 use parquet::data_type as physical;
 use parquet::data_type::DataType as PhysicalType;
 use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::{SerializedFileWriter, SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::{ColumnDescPtr, ColumnPath, Type};
@@ -209,6 +210,12 @@ fn properties(schema: &Schema) -> WriterProperties {
         .set_max_row_group_row_count(Some(ROW_GROUP))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_dictionary_enabled(false);
+    let mut metadata: Vec<(&String, &String)> = schema.metadata().iter().collect();
+    metadata.sort();
+    if !metadata.is_empty() {
+        let entry = |(key, value): (&String, &String)| KeyValue::new(key.clone(), value.clone());
+        properties = properties.set_key_value_metadata(Some(metadata.into_iter().map(entry).collect()));
+    }
     for field in schema.fields() {
         let column = ColumnPath::from(field.name().as_str());
         if let Some((Physical::INT32 | Physical::INT64, _)) = physical(field.data_type()) {

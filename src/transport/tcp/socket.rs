@@ -208,10 +208,15 @@ struct ReceiverRoundTrip {
     window: Option<(u64, u64)>,
 }
 
-/// What is left of an end that closed first: what comes late is answered (TIME-WAIT).
+/// What is left of an end that closed first: what comes late is answered (TIME-WAIT). There may be millions.
 #[derive(Debug)]
 pub struct LateAnswer {
-    segment: Segment,
+    to: u32,
+    from: u32,
+    flags: Flags,
+    window: u32,
+    seq: u64,
+    ack: u64,
 }
 
 /// What a SYN that reaches a service says.
@@ -359,6 +364,11 @@ impl Socket {
         self.send_syn(context);
     }
 
+    /// Its number at its host.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
     /// Its phase.
     pub fn phase(&self) -> Phase {
         self.phase
@@ -478,17 +488,14 @@ impl Socket {
 
     /// What is left of it, once both directions are closed.
     pub fn late_answer(&self) -> LateAnswer {
-        let segment = Segment {
+        LateAnswer {
             to: self.peer,
             from: self.number,
             flags: self.options(Flags::ACK),
-            seq: self.next,
-            end: self.next,
-            ack: self.reassembly.next,
             window: self.receive_window.announced,
-            ..Segment::default()
-        };
-        LateAnswer { segment }
+            seq: self.next,
+            ack: self.reassembly.next,
+        }
     }
 
     /// Both directions are closed: it has no timers any more.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use taunet::packet::FlowKey;
 use taunet::transport::tcp::Parameters;
 use taunet::transport::{Application, Process, Service, Wake};
 use taunet::units::{Span, Time};
@@ -150,7 +151,7 @@ pub struct ServerService {
 }
 
 impl Service for ServerService {
-    fn accept(&mut self) -> Box<dyn Application> {
+    fn accept(&mut self, _asked: &FlowKey) -> Box<dyn Application> {
         Box::new(Server {
             processor: self.processor.clone(),
             runs: None,

@@ -427,7 +427,11 @@ impl LateAnswer {
     /// Linux `net/ipv4/tcp_minisocks.c`, `tcp_timewait_state_process`.
     pub fn answer(&mut self, segment: &Segment, now: HostTime) -> Option<Outgoing> {
         let is_data = segment.end > segment.seq;
-        is_data.then(|| outgoing(Segment { timestamp: now.ticks(), echo: segment.timestamp, ..self.segment }))
+        let LateAnswer { to, from, flags, window, seq, ack } = *self;
+        let (timestamp, echo) = (now.ticks(), segment.timestamp);
+        let answer =
+            Segment { to, from, flags, window, seq, end: seq, ack, timestamp, echo, ..Segment::default() };
+        is_data.then(|| outgoing(answer))
     }
 }
 

@@ -1,0 +1,37 @@
+//! The ways of connections through the empty network, and the least time that they take.
+
+use super::network::Network;
+use crate::topology::DeviceId;
+use crate::transport::ConnectionRecord;
+use crate::transport::ideal::{self, Way};
+
+impl Network {
+    /// The record of a connection that has finished, with its ideal completion time.
+    pub fn with_ideal(&self, record: ConnectionRecord) -> ConnectionRecord {
+        let wanted = record.opened_here && record.finished.is_some() && record.is_whole();
+        let (Some(there), true) = (self.pfm.destination(record.fid), wanted) else { return record };
+        let back = record.key.reverse().and_then(|key| self.flows.find(&key));
+        let Some((back, here)) = back.and_then(|fid| Some((fid, self.pfm.destination(fid)?))) else {
+            return record;
+        };
+        let (way, back) = (self.way(record.fid, here), self.way(back, there));
+        let segments = (record.segment, record.options);
+        let ideal = ideal::completion(&way, &back, record.acknowledged, segments);
+        ConnectionRecord { ideal: Some(ideal), ..record }
+    }
+
+    /// The links that a flow takes from a host on, and what the devices behind them take; the first way where there are several.
+    fn way(&self, fid: u32, host: DeviceId) -> Way {
+        let mut device = host;
+        let ports = self.pfm.path(&self.flows, fid, host).ports;
+        let mut links = Vec::new();
+        for port in ports {
+            if self.topology.port(port).device == device {
+                let link = self.topology.link(self.topology.port(port).egress);
+                device = self.topology.port(link.to).device;
+                links.push((&link.link, self.topology.device(device).processing));
+            }
+        }
+        Way::new(links)
+    }
+}

@@ -1,0 +1,249 @@
+//! How long flows took: completion times, slowdowns by size, and what queues did meanwhile.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use maud::{Markup, html};
+use serde_json::{Value, json};
+
+use super::distribution::Distribution;
+use super::model::Connections;
+use super::page::{Chart, charts, rows};
+use super::rows::{Cell, Row, Table};
+use super::series::{Bars, Counts, Series, Steps};
+use super::text::{bytes, count, four_digits};
+use super::{Report, ReportError, drawn, instant};
+use crate::packet::CE;
+use crate::table::{Kind, read_columns};
+use crate::units::PS_PER_S;
+
+/// Groups of flows that have a point of their own, each of as many flows.
+const GROUPS: usize = 24;
+/// Ports with a line of their own.
+const MOST_PORTS: usize = 8;
+
+const COMPLETIONS: Chart = Chart {
+    kind: "completions",
+    title: "Completion times",
+    note: "The part of the flows that take no longer than the time on the axis below, of those that finished.",
+    wide: false,
+};
+const SLOWDOWNS: Chart = Chart {
+    kind: "slowdowns",
+    title: "Slowdown by size",
+    note: "Completion time over its ideal, of flows of about equal size: percentiles of groups with as many flows each.",
+    wide: false,
+};
+const QUEUES: Chart = Chart {
+    kind: "queues",
+    title: "Queues over time",
+    note: "Packets that wait at a port, of the ports with the longest queues; from the least to the greatest. Drag to zoom.",
+    wide: true,
+};
+const MARKS: Chart = Chart {
+    kind: "marks",
+    title: "Marks over time",
+    note: "Packets that end with a mark (congestion experienced), per window.",
+    wide: false,
+};
+
+/// The charts of flows.
+#[derive(Default)]
+pub(super) struct FlowCharts {
+    completions: Distribution,
+    /// By group: the mean size in bytes, and three percentiles.
+    slowdowns: [Vec<f64>; 4],
+    ports: Vec<String>,
+    /// Packets that wait, by port.
+    queues: Series,
+    marks: Bars,
+}
+
+/// Reads what a run of `end_s` seconds has of its flows; `marked` packets were marked in it.
+pub(super) fn read_flow_charts(run: &Path, end_s: f64, marked: u64) -> Result<FlowCharts, ReportError> {
+    let (completions, slowdowns) = read_flows(run)?;
+    let (ports, queues) = read_queues(run, end_s)?;
+    let marks = if marked > 0 { read_marks(run, end_s)? } else { Bars::default() };
+    Ok(FlowCharts { completions, slowdowns, ports, queues, marks })
+}
+
+fn read_flows(run: &Path) -> Result<(Distribution, [Vec<f64>; 4]), ReportError> {
+    let wanted = [
+        ("bytes_acknowledged", Kind::Integers),
+        ("completion_ps", Kind::Integers),
+        ("slowdown", Kind::Numbers),
+    ];
+    let mut completions = Vec::new();
+    let mut found: Vec<(u64, f64)> = Vec::new();
+    read_columns(&run.join("flows"), &wanted, |batch| {
+        for row in 0..batch[0].integers().len() {
+            let slowdown = batch[2].numbers().get(row).copied().flatten();
+            let row = Row { columns: batch, row };
+            completions.extend(row.integer(1).map(drawn));
+            if let (Some(bytes), Some(slowdown)) = (row.integer(0), slowdown) {
+                found.push((instant(bytes), slowdown));
+            }
+        }
+    })?;
+    Ok((Distribution::of_one(completions), grouped(found)))
+}
+
+/// Sizes and the p50, p95 and p99 of the slowdowns, by groups of flows of about equal size.
+fn grouped(mut found: Vec<(u64, f64)>) -> [Vec<f64>; 4] {
+    found.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    let mut columns: [Vec<f64>; 4] = Default::default();
+    let of_group = found.len().div_ceil(GROUPS).max(1);
+    for group in found.chunks(of_group) {
+        let size = group.iter().map(|(bytes, _)| *bytes as f64).sum::<f64>() / group.len() as f64;
+        // A point per size: the axis is one of numbers that rise.
+        if columns[0].last().is_some_and(|last| size <= *last) {
+            continue;
+        }
+        let mut slowdowns: Vec<f64> = group.iter().map(|(_, slowdown)| *slowdown).collect();
+        slowdowns.sort_by(f64::total_cmp);
+        let at = |part: f64| slowdowns[((part * slowdowns.len() as f64).ceil() as usize).max(1) - 1];
+        for (column, value) in columns.iter_mut().zip([size, at(0.5), at(0.95), at(0.99)]) {
+            column.push(value);
+        }
+    }
+    columns
+}
+
+fn read_queues(run: &Path, end_s: f64) -> Result<(Vec<String>, Series), ReportError> {
+    let wanted = [
+        ("time_ps", Kind::Integers),
+        ("device", Kind::Texts),
+        ("port", Kind::Integers),
+        ("packets", Kind::Integers),
+    ];
+    let name = |row: &Row<'_>| Some(format!("{}:{}", row.columns[1].text(row.row)?, row.integer(2)?));
+    let mut longest: BTreeMap<String, i128> = BTreeMap::new();
+    let queues = run.join("queues");
+    read_columns(&queues, &wanted, |batch| {
+        for row in 0..batch[0].integers().len() {
+            let row = Row { columns: batch, row };
+            if let (Some(name), Some(packets)) = (name(&row), row.integer(3)) {
+                let most = longest.entry(name).or_default();
+                *most = packets.max(*most);
+            }
+        }
+    })?;
+    let mut ports: Vec<(String, i128)> = longest.into_iter().filter(|(_, most)| *most > 0).collect();
+    ports.sort_by_key(|(_, most)| std::cmp::Reverse(*most));
+    ports.truncate(MOST_PORTS);
+    let ports: Vec<String> = ports.into_iter().map(|(name, _)| name).collect();
+    let mut lines = Steps::new((end_s * PS_PER_S as f64) as u64, ports.len());
+    read_columns(&queues, &wanted, |batch| {
+        for row in 0..batch[0].integers().len() {
+            let row = Row { columns: batch, row };
+            let line = name(&row).and_then(|name| ports.iter().position(|port| *port == name));
+            if let (Some(line), Some(at), Some(packets)) = (line, row.integer(0), row.integer(3)) {
+                lines.push(instant(at), line, packets as f64);
+            }
+        }
+    })?;
+    let series = if ports.is_empty() { Series::default() } else { lines.into_series() };
+    Ok((ports, series))
+}
+
+fn read_marks(run: &Path, end_s: f64) -> Result<Bars, ReportError> {
+    let wanted = [("ended_ps", Kind::Integers), ("ecn", Kind::Integers)];
+    let mut marks = Counts::new(end_s, 1);
+    let found = read_columns(&run.join("packets"), &wanted, |batch| {
+        for row in 0..batch[0].integers().len() {
+            let row = Row { columns: batch, row };
+            if let (Some(at), true) = (row.integer(0), row.integer(1) == Some(CE.into())) {
+                marks.count(instant(at), 0, 1);
+            }
+        }
+    })?;
+    Ok(if found { marks.into_bars() } else { Bars::default() })
+}
+
+impl FlowCharts {
+    /// What the script draws.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "distribution": self.completions.to_json(),
+            "slowdowns": self.slowdowns,
+            "flows": self.ports,
+            "queues": self.queues.to_json(),
+            "marks": self.marks.to_json(),
+        })
+    }
+
+    /// Its part of the page.
+    pub fn markup(&self, report: &Report) -> Markup {
+        let shown = [
+            (COMPLETIONS, self.completions.packets > 0),
+            (SLOWDOWNS, self.slowdowns[0].len() > 1),
+            (QUEUES, !self.queues.is_empty() && !self.ports.is_empty()),
+            (MARKS, !self.marks.is_empty()),
+        ];
+        let shown: Vec<Chart> =
+            shown.into_iter().filter(|(_, is_there)| *is_there).map(|(it, _)| it).collect();
+        let sized: Vec<&Connections> =
+            report.summary.tcp.iter().filter(|entry| entry.slowdown.is_some()).collect();
+        html! {
+            (charts("flows", &shown))
+            @if !sized.is_empty() {
+                h3 { "Slowdown by size" }
+                p class="note" {
+                    "Completion time over the ideal one: the handshake, all data as one train of segments, store and forward over \
+                     the links of the flow's path without queues and windows, and the last acknowledgement."
+                }
+                (rows("Slowdown by size", &by_size(&sized)))
+            }
+        }
+    }
+}
+
+/// The slowdowns of each entry, by size.
+fn by_size(entries: &[&Connections]) -> Table {
+    let columns = vec![
+        ("traffic", "The entry of the scenario"),
+        ("size", "Bytes of a flow"),
+        ("flows", "Flows that finished"),
+        ("p50", "Median of their slowdowns"),
+        ("p95", "95th percentile"),
+        ("p99", "99th percentile"),
+    ];
+    let mut found = Vec::new();
+    for entry in entries {
+        let all = entry.slowdown.iter().map(|all| ("all".to_owned(), all));
+        let bins = entry.slowdown_by_size.iter().map(|bin| {
+            let size = match bin.up_to_bytes {
+                Some(most) => format!("up to {}", bytes(most)),
+                None => format!("above {}", bytes(bin.above_bytes)),
+            };
+            (size, &bin.slowdowns)
+        });
+        found.extend(bins.chain(all).map(|(size, slowdowns)| {
+            let number = |value: f64| Cell::number(Some(value), four_digits);
+            vec![
+                Cell::text(&entry.entry),
+                Cell::text(size),
+                Cell { text: count(slowdowns.flows), key: Some(slowdowns.flows as f64) },
+                number(slowdowns.p50),
+                number(slowdowns.p95),
+                number(slowdowns.p99),
+            ]
+        }));
+    }
+    Table { columns, total: found.len(), rows: found }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slowdowns_are_grouped_by_size() {
+        let found: Vec<(u64, f64)> = (1..=2_400u64).rev().map(|size| (size, 1.0 + size as f64)).collect();
+        let [sizes, p50, p95, p99] = grouped(found);
+        assert_eq!((sizes.len(), sizes[0], sizes[23]), (24, 50.5, 2_350.5));
+        assert_eq!((p50[0], p95[0], p99[0]), (51.0, 96.0, 100.0));
+        // All of one size are one point.
+        assert_eq!(grouped(vec![(10, 2.0); 100])[0], [10.0]);
+    }
+}

@@ -1,0 +1,221 @@
+//! How many flows arrive, and when: by a rate, by the load of links, or by the time between them.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::arrivals::{Arrivals, Clock};
+use super::draw::log_normal;
+use super::mistake::{Mistake, positive};
+use super::rate::Gap;
+use super::text_or_table::text_or_table;
+use crate::config::Spanned;
+use crate::random::Stream;
+use crate::topology::PortName;
+use crate::units::{PacketRate, Rate, Time};
+
+/// How much each sending host sends in flows: `"70 Mbps"`, `"5000 flows/s"` or `{ load = 0.7 }`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FlowRateSpec {
+    /// Bits of flows per second: their bytes alone, without headers.
+    Bandwidth(Rate),
+    /// Flows per second.
+    Flows(FlowsPerSecond),
+    /// A part of what a link, or the bisection, can carry.
+    Load(FlowLoadSpec),
+}
+
+text_or_table!(
+    FlowRateSpec,
+    "a rate as text, such as \"70 Mbps\" or \"5000 flows/s\", or a table such as { load = 0.7 }",
+    |text| FlowRateText => Ok(match text.contains("flow") {
+        true => FlowRateSpec::Flows(FlowsPerSecond::read(text)?),
+        false => FlowRateSpec::Bandwidth(text.parse()?),
+    }),
+    |table| FlowLoadSpec => FlowRateSpec::Load(table)
+);
+
+/// The schema of a rate that is given as text.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[allow(dead_code)]
+enum FlowRateText {
+    Bandwidth(Rate),
+    Flows(FlowsPerSecond),
+}
+
+/// Flows per second, in steps of a millionth, above zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "String", extend("pattern" = r"^\s*\+?[0-9._]+([eE][-+]?[0-9]+)?\s*[kM]?flows?/s\s*$"))]
+pub struct FlowsPerSecond(PacketRate);
+
+impl FlowsPerSecond {
+    /// As text, such as `5000 flows/s`.
+    fn read(text: &str) -> Result<Self, String> {
+        let rate = text.replace("flow", "packet").parse::<PacketRate>().map(FlowsPerSecond);
+        rate.map_err(|error| error.to_string().replace("packet", "flow"))
+    }
+
+    /// The gap between flows at this rate.
+    pub(crate) fn gap(self) -> Gap {
+        self.0.gap()
+    }
+}
+
+/// The load that flows offer: their bytes alone, without headers and acknowledgements.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FlowLoadSpec {
+    /// The part of the bandwidth that the bytes of flows take; may be above 1.
+    #[schemars(with = "f64", range(min = 0))]
+    pub load: Spanned<f64>,
+    /// `"bisection"`, or the port that sends onto the link (default: the first port of each sending host).
+    #[schemars(with = "Option<LoadOf>")]
+    pub of: Option<Spanned<LoadOf>>,
+}
+
+/// What a load is a part of.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "String")]
+pub enum LoadOf {
+    /// What the network carries from one half of the hosts to the other.
+    Bisection,
+    /// The link on which a port sends.
+    Port(PortName),
+}
+
+impl<'de> Deserialize<'de> for LoadOf {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "bisection" => Ok(LoadOf::Bisection),
+            port => port.parse().map(LoadOf::Port).map_err(|error| {
+                serde::de::Error::custom(format_args!(
+                    "{error}; write a port such as \"r1:1\", or \"bisection\""
+                ))
+            }),
+        }
+    }
+}
+
+/// When flows arrive, on average as often: `"poisson"`, or a table.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ArrivalsSpec {
+    /// Independent exponential gaps.
+    Poisson,
+    /// Independent gaps of another distribution.
+    Gaps(GapsSpec),
+}
+
+text_or_table!(
+    ArrivalsSpec,
+    "\"poisson\", or a table such as { distribution = \"lognormal\", sigma = 1.0 }",
+    |text| PoissonName => match text {
+        "poisson" => Ok(ArrivalsSpec::Poisson),
+        other => Err(format!("unknown arrivals `{other}`; write \"poisson\" or \
+                              {{ distribution = \"lognormal\", sigma = 1.0 }}").into()),
+    },
+    |table| GapsSpec => ArrivalsSpec::Gaps(table)
+);
+
+/// The schema of arrivals that are given as text.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[allow(dead_code)]
+enum PoissonName {
+    Poisson,
+}
+
+/// The gaps between flows of a sending host.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GapsSpec {
+    /// Their distribution.
+    pub distribution: GapDistribution,
+    /// The standard deviation of the logarithm of a gap.
+    #[schemars(with = "f64", range(min = 0, max = 5))]
+    pub sigma: Spanned<f64>,
+}
+
+/// The distribution of gaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GapDistribution {
+    /// The logarithm of a gap is normal.
+    Lognormal,
+}
+
+/// How gaps are drawn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Gaps {
+    /// Exponential.
+    Exponential,
+    /// Log-normal, by the standard deviation of the logarithm.
+    Lognormal(f64),
+}
+
+impl Gaps {
+    /// As a scenario gives them; Poisson without anything.
+    ///
+    /// # Errors
+    /// A spread of zero or less, or so large that the mean is made by the rarest gaps alone.
+    pub fn resolve(spec: Option<&Spanned<ArrivalsSpec>>) -> Result<Self, Mistake> {
+        const MOST: f64 = 5.0;
+        let Some(ArrivalsSpec::Gaps(gaps)) = spec.map(Spanned::get_ref) else { return Ok(Gaps::Exponential) };
+        let sigma = positive(&gaps.sigma, "`sigma`")?;
+        match sigma <= MOST {
+            true => Ok(Gaps::Lognormal(sigma)),
+            false => Err(Mistake::new(gaps.sigma.span(), format!("`sigma` cannot be {sigma}"))
+                .with_help("write 5 or less: ln(gap) has this standard deviation")),
+        }
+    }
+
+    /// Their name and parameter, for people.
+    pub fn describe(self) -> String {
+        match self {
+            Gaps::Exponential => "poisson".to_owned(),
+            Gaps::Lognormal(sigma) => format!("lognormal, sigma {sigma}"),
+        }
+    }
+}
+
+/// Independent log-normal gaps.
+pub struct Lognormal {
+    clock: Clock,
+    gap_ps: f64,
+    sigma: f64,
+}
+
+impl Lognormal {
+    /// Arrivals after `start` with this mean gap; `sigma` is the standard deviation of its logarithm.
+    pub fn new(gap: Gap, sigma: f64, start: Time) -> Self {
+        Lognormal { clock: Clock::new(start), gap_ps: gap.as_ps_f64(), sigma }
+    }
+}
+
+impl Arrivals for Lognormal {
+    fn next_instant(&mut self, random: &mut Stream) -> Time {
+        let gap = log_normal(random, self.sigma) * self.gap_ps;
+        self.clock.advance(gap)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::traffic::statistics::{gaps_s, moments};
+
+    #[test]
+    fn lognormal_gaps_have_their_mean_and_their_variation() {
+        let mut arrivals = Lognormal::new(Gap::new(2_000_000, 1), 1.0, Time::ZERO);
+        let (mean, variation) = moments(&gaps_s(&mut arrivals, 400_000));
+        assert!((mean / 2e-6 - 1.0).abs() < 0.01, "{mean}");
+        // e - 1.
+        assert!((variation / 1.718 - 1.0).abs() < 0.1, "{variation}");
+    }
+
+    #[test]
+    fn rates_of_flows_are_read() {
+        assert_eq!(FlowsPerSecond::read("5000 flows/s").unwrap().gap(), Gap::new(200_000_000, 1));
+        assert!(FlowsPerSecond::read("5000 flow").unwrap_err().contains("flows/s"));
+    }
+}

@@ -1,0 +1,125 @@
+//! What a host keeps of a connection: little, since there may be millions of them.
+
+use super::ConnectionRecord;
+use super::tcp::socket::Socket;
+use super::tcp::{LossRecovery, Parameters, TIMESTAMPS};
+use crate::packet::FlowKey;
+use crate::units::Time;
+
+/// What is kept of a connection's end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kept {
+    opened: Time,
+    /// [`Time::NEVER`] until then; the same of the next.
+    closed: Time,
+    finished: Time,
+    advanced: Time,
+    acknowledged: u64,
+    retransmissions: u32,
+    timeouts: u32,
+    delivered_ce: u32,
+    entry: u32,
+    /// The most bytes of payload in a segment.
+    segment: u16,
+    opened_here: bool,
+    gave_up: bool,
+    has_timestamps: bool,
+}
+
+/// What an end had done when the warm-up ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Before {
+    acknowledged: u64,
+    retransmissions: u32,
+    timeouts: u32,
+    delivered_ce: u32,
+}
+
+impl Kept {
+    /// Of an end that asks for a connection.
+    pub fn opened(entry: u32, parameters: &Parameters, at: Time) -> Self {
+        Kept { entry, opened_here: true, ..Self::accepted(parameters, at) }
+    }
+
+    /// Of an end that is asked.
+    pub fn accepted(parameters: &Parameters, at: Time) -> Self {
+        Kept {
+            opened: at,
+            closed: Time::NEVER,
+            finished: Time::NEVER,
+            advanced: at,
+            acknowledged: 0,
+            retransmissions: 0,
+            timeouts: 0,
+            delivered_ce: 0,
+            entry: 0,
+            segment: u16::try_from(parameters.mss).unwrap_or(u16::MAX),
+            opened_here: false,
+            gave_up: false,
+            has_timestamps: parameters.recovery == LossRecovery::Rack,
+        }
+    }
+
+    /// Takes in what a socket has done by `now`; gives whether a connection that was opened here, at `from` or later, has just finished.
+    pub fn note(&mut self, socket: &Socket, now: Time, from: Time) -> bool {
+        let acknowledged = socket.bytes_acknowledged();
+        if acknowledged > self.acknowledged {
+            self.advanced = now;
+        }
+        let finishes = socket.is_finished() && self.finished == Time::NEVER;
+        if finishes {
+            self.finished = now;
+        }
+        let count = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        self.acknowledged = acknowledged;
+        self.retransmissions = count(socket.counts.retransmissions);
+        self.timeouts = count(socket.counts.timeouts);
+        self.delivered_ce = count(socket.delivered_ce());
+        self.gave_up = socket.counts.gave_up;
+        finishes && self.opened_here && self.opened >= from
+    }
+
+    /// Both directions are closed.
+    pub fn close(&mut self, now: Time) {
+        self.closed = self.closed.min(now);
+    }
+
+    /// Whether it has not finished and closed.
+    pub fn is_open(&self) -> bool {
+        self.closed == Time::NEVER
+    }
+
+    /// What it has done so far.
+    pub fn before(&self) -> Before {
+        let Kept { acknowledged, retransmissions, timeouts, delivered_ce, .. } = *self;
+        Before { acknowledged, retransmissions, timeouts, delivered_ce }
+    }
+
+    /// The record of flow `fid`, where what was `before` does not count, nor anything before `from`.
+    pub fn record(&self, fid: u32, before: Option<&Before>, from: Time) -> ConnectionRecord {
+        let known = |time: Time| Some(time).filter(|time| *time < Time::NEVER);
+        // What ended in the warm-up does not count at all.
+        let all = self.before();
+        let nothing = Before { acknowledged: 0, retransmissions: 0, timeouts: 0, delivered_ce: 0 };
+        let before = before.unwrap_or(if self.opened >= from { &nothing } else { &all });
+        ConnectionRecord {
+            key: FlowKey::Link { source: None, destination: None, ether_type: None },
+            fid,
+            entry: self.entry,
+            opened_here: self.opened_here,
+            gave_up: self.gave_up,
+            segment: self.segment.into(),
+            options: if self.has_timestamps { TIMESTAMPS } else { 0 },
+            opened: self.opened,
+            counted_from: self.opened.max(from),
+            closed: known(self.closed),
+            finished: known(self.finished),
+            advanced: self.advanced,
+            acknowledged: self.acknowledged - before.acknowledged,
+            retransmissions: (self.retransmissions - before.retransmissions).into(),
+            timeouts: (self.timeouts - before.timeouts).into(),
+            delivered_ce: (self.delivered_ce - before.delivered_ce).into(),
+            ideal: None,
+        }
+    }
+}
