@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 
 use super::Hosted;
 use super::flow_numbers::OwnFlows;
+use super::network::Network;
 use super::observer::Observer;
 use super::told::Telling;
 use crate::packet::FlowKey;
 use crate::topology::{DeviceId, Topology};
-use crate::transport::{Answer, Endpoint, Outbox, Sampling, Segment, TransportSample};
+use crate::transport::{Answer, ConnectionRecord, Endpoint, Outbox, Sampling, Segment, TransportSample};
 use crate::units::{Span, Time};
 
 /// All endpoints of a run.
@@ -159,6 +160,25 @@ impl Endpoints {
                 telling.tell(|observer| observer.sampled(&TransportSample { fid, ..sample }));
             }
         }
+    }
+
+    /// Whether an endpoint wants to be woken at any time.
+    pub fn have_timers(&self) -> bool {
+        self.states.iter().any(|state| state.endpoint.next() < Time::NEVER)
+    }
+
+    /// What was kept of all connections, with the run's flows and the ideal completion times in `network`.
+    pub fn take_connections(&mut self, network: &Network) -> Vec<ConnectionRecord> {
+        let flows = self.states.iter().map(|state| state.flows.fids.len()).sum();
+        let mut records = Vec::with_capacity(flows);
+        for EndpointState { endpoint, flows, .. } in &mut self.states {
+            endpoint.take_connections(&mut |record| {
+                let Some(fid) = flows.fids.known(record.fid) else { return };
+                let Some(key) = network.flows.key(fid) else { return };
+                records.push(network.with_ideal(ConnectionRecord { key, fid, ..record }));
+            });
+        }
+        records
     }
 
     /// The endpoint at a device, if there is one, is to hear when its packets leave.

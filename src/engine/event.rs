@@ -8,9 +8,9 @@ use std::collections::VecDeque;
 
 use super::collector::Collector;
 use super::contract::{CHECKED, InOrder};
-use super::endpoints::{EndpointState, Endpoints};
+use super::endpoints::Endpoints;
 use super::flow_numbers::{FlowNumbers, OwnFlows};
-use super::network::{Egress, Feeder, Landing, Network, Service, Wire};
+use super::network::{Egress, Feeder, Landing, Network, Service, Wire, overtake};
 use super::observer::Observer;
 use super::queue::{ArrivalQueue, DepartureQueue};
 use super::running::{LAST, Running};
@@ -603,7 +603,7 @@ impl<O: Observer, const WATCHES: bool> Running<O> for EventEngine<WATCHES> {
             || self.feeders.iter().any(|feeder| !feeder.packets.is_empty())
             || self.ports.iter().any(|port| port.service.next_departure().is_some())
             || self.sources.iter().any(|source| source.next().is_some())
-            || self.endpoints.states.iter().any(|state| state.endpoint.next() < Time::NEVER);
+            || self.endpoints.have_timers();
         if until == LAST && left {
             return Err(EngineError::TimeOverflow);
         }
@@ -626,8 +626,9 @@ impl<O: Observer, const WATCHES: bool> Running<O> for EventEngine<WATCHES> {
             telling.tell(|observer| observer.ended(&collector.rows_inside()));
         }
         telling.check()?;
-        let timers = self.endpoints.states.iter().any(|state| state.endpoint.next() < Time::NEVER);
-        let more = timers || !waiting.is_empty() || self.sources.iter().any(|source| source.next().is_some());
+        let more = self.endpoints.have_timers()
+            || !waiting.is_empty()
+            || self.sources.iter().any(|source| source.next().is_some());
         self.tally.finish(waiting.iter(), more)?;
         self.endpoints.sample_before(self.tally.now + Span::from_ps(1), telling);
         telling.check()?;
@@ -639,17 +640,7 @@ impl<O: Observer, const WATCHES: bool> Running<O> for EventEngine<WATCHES> {
     }
 
     fn take_connections(&mut self) -> Vec<ConnectionRecord> {
-        let network = &self.network;
-        let flows = self.endpoints.states.iter().map(|state| state.flows.fids.len()).sum();
-        let mut records = Vec::with_capacity(flows);
-        for EndpointState { endpoint, flows, .. } in &mut self.endpoints.states {
-            endpoint.take_connections(&mut |record| {
-                let Some(fid) = flows.fids.known(record.fid) else { return };
-                let Some(key) = network.flows.key(fid) else { return };
-                records.push(network.with_ideal(ConnectionRecord { key, fid, ..record }));
-            });
-        }
-        records
+        self.endpoints.take_connections(&self.network)
     }
 
     fn take_answers(&mut self) -> Vec<Answer> {
@@ -701,15 +692,4 @@ fn number_flow<O: Observer, const WATCHES: bool>(
         }
     }
     Ok(flows.fids[local])
-}
-
-/// The last packet overtakes those that arrive after it, on a link that breaks the order; gives its place.
-#[cold]
-fn overtake(packets: &mut VecDeque<Tau>) -> usize {
-    let mut place = packets.len() - 1;
-    while place > 0 && packets[place - 1].timestamp > packets[place].timestamp {
-        packets.swap(place - 1, place);
-        place -= 1;
-    }
-    place
 }

@@ -1,5 +1,6 @@
 //! What both engines share: who feeds which device, in which order at one instant, and where packets go from there.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use petgraph::algo::kosaraju_scc;
@@ -204,6 +205,17 @@ impl Wire {
     pub fn breaks_order(&self) -> bool {
         self.impairment.as_ref().is_some_and(|impairment| !impairment.keeps_order())
     }
+}
+
+/// The last packet overtakes those that arrive after it, on a link that breaks the order; gives its place.
+#[cold]
+pub(super) fn overtake(packets: &mut VecDeque<Tau>) -> usize {
+    let mut place = packets.len() - 1;
+    while place > 0 && packets[place - 1].timestamp > packets[place].timestamp {
+        packets.swap(place - 1, place);
+        place -= 1;
+    }
+    place
 }
 
 impl Network {

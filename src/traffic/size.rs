@@ -494,7 +494,7 @@ mod tests {
         let cases = [
             ("\"0 B\"", String::new(), "a packet cannot have 0 B"),
             ("\"5 GB\"", String::new(), "a packet cannot have 5 GB"),
-            ("\"65536 B\"", String::new(), "a packet cannot have 65536 B"),
+            ("\"65536 B\"", String::new(), "a packet cannot have 65.536 kB"),
             (
                 "\"web-serch\"",
                 String::new(),

@@ -325,7 +325,8 @@ struct Reference {
     endpoints: Vec<(DeviceId, Host)>,
     ports: Vec<Port>,
     flows: Flows,
-    heap: BinaryHeap<Reverse<(Time, u64)>>,
+    /// At one instant, departures come first, arrivals go by device and port, and endpoints are woken last.
+    heap: BinaryHeap<Reverse<(Time, (u8, usize, usize), u64)>>,
     events: Vec<Event>,
     /// Per endpoint: its flows.
     keys: Vec<Vec<FlowKey>>,
@@ -375,7 +376,7 @@ impl Reference {
             reference.endpoints[endpoint].1.start_queueing();
             reference.expect(endpoint);
         }
-        while let Some(Reverse((now, number))) = reference.heap.pop() {
+        while let Some(Reverse((now, _, number))) = reference.heap.pop() {
             match reference.events[number as usize] {
                 Event::Arrives(port, tau) => reference.arrive(port, tau),
                 Event::Departs(port) => reference.depart(port, now),
@@ -386,7 +387,17 @@ impl Reference {
     }
 
     fn push(&mut self, at: Time, event: Event) {
-        self.heap.push(Reverse((at, self.events.len() as u64)));
+        let rank = match event {
+            Event::Departs(port) => (0, port.index(), 0),
+            Event::Arrives(port, _) => {
+                let far = self.topology.link(self.topology.port(port).egress).to;
+                let device = self.topology.port(far).device;
+                let ports = &self.topology.device(device).ports;
+                (1, device.index(), ports.iter().position(|port| *port == far).unwrap())
+            }
+            Event::Wakes(endpoint) => (2, endpoint, 0),
+        };
+        self.heap.push(Reverse((at, rank, self.events.len() as u64)));
         self.events.push(event);
     }
 
@@ -448,15 +459,19 @@ impl Reference {
     fn join(&mut self, port: PortId, tau: Tau) {
         match self.ports[port.index()].ptm.arrive(&tau, &self.flows) {
             Arrival::Departs(start) => self.pass(port, tau, start),
-            Arrival::Dropped(_) => self.segments[tau.packet.pid as usize] = None,
+            Arrival::Dropped(_) => self.lose(port, &tau, tau.timestamp),
             Arrival::Queued => self.expect_departure(port),
         }
     }
 
+    fn lose(&mut self, port: PortId, tau: &Tau, at: Time) {
+        self.leave(port, tau, at);
+        self.segments[tau.packet.pid as usize] = None;
+    }
+
     fn expect_departure(&mut self, port: PortId) {
-        let ptm = &mut self.ports[port.index()].ptm;
-        while let Some(loss) = ptm.lost() {
-            self.segments[loss.tau.packet.pid as usize] = None;
+        while let Some(loss) = self.ports[port.index()].ptm.lost() {
+            self.lose(port, &loss.tau, loss.at);
         }
         if let Some(next) = self.ports[port.index()].ptm.next_departure() {
             self.push(next, Event::Departs(port));
@@ -473,7 +488,7 @@ impl Reference {
         self.expect_departure(port);
     }
 
-    /// An endpoint hears when a packet leaves its own port.
+    /// An endpoint hears when a packet leaves its own port, or is lost there.
     fn leave(&mut self, port: PortId, tau: &Tau, at: Time) {
         let device = self.topology.port(port).device;
         if let Some(endpoint) = self.endpoints.iter().position(|(host, _)| *host == device)
