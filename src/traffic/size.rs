@@ -498,7 +498,7 @@ mod tests {
             (
                 "\"web-serch\"",
                 String::new(),
-                "f:1:8: unknown distribution `web-serch`; did you mean `web-search`?",
+                "f:1:8: unknown distribution `web-serch` (did you mean `web-search`?",
             ),
             ("{ cdf = \"x\" }", "0 0 0\n".into(), "line 1 of `/sizes.csv`: `0 0 0` is not two numbers"),
             ("{ cdf = \"x\" }", "10 1\n5 100\n".into(), "line 2 of `/sizes.csv`: 5 bytes do not follow 10"),

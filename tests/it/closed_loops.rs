@@ -320,13 +320,16 @@ fn check(case: &Case, run: &Run) {
 }
 
 /// The event engine once more, with one heap entry per event and nothing clever: for networks in which no two events coincide.
+/// The order of simultaneous events.
+type Rank = (u8, usize, usize);
+
 struct Reference {
     topology: Topology,
     endpoints: Vec<(DeviceId, Host)>,
     ports: Vec<Port>,
     flows: Flows,
     /// At one instant, departures come first, arrivals go by device and port, and endpoints are woken last.
-    heap: BinaryHeap<Reverse<(Time, (u8, usize, usize), u64)>>,
+    heap: BinaryHeap<Reverse<(Time, Rank, u64)>>,
     events: Vec<Event>,
     /// Per endpoint: its flows.
     keys: Vec<Vec<FlowKey>>,

@@ -116,10 +116,11 @@ impl Socket {
         self.recovery.end = self.next;
     }
 
-    /// Bytes sent and not acknowledged, less those that a timeout takes for lost.
+    /// Bytes of the stream sent and not acknowledged, less those that a timeout takes for lost. The FIN is none.
     fn bytes_in_flight(&self) -> u64 {
         let lost = u64::from(self.buffers.lost - self.buffers.retransmitted) * self.mss();
-        (self.next - self.unacknowledged).saturating_sub(lost)
+        let fin = u64::from(self.is_shut && self.next == self.written);
+        (self.next - self.unacknowledged).saturating_sub(lost + fin)
     }
 
     /// An acknowledgement has arrived, of what is in flight.
