@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn streams_are_portable() {
-        // Fixed for ever: a changed value changes every seeded result.
+        // A changed value changes every seeded result.
         assert_eq!(stream(1, "traffic", "a").next_u64(), 2_018_199_342_747_706_758);
         assert_eq!(Draws::new(1, "link", "a").bits(7), 15_611_260_715_020_469_110);
     }

@@ -165,7 +165,7 @@ pub fn run(
     options: &RunOptions,
     progress: impl FnMut(Stage<'_>) -> ControlFlow<()>,
 ) -> Result<Summary, RunError> {
-    // Whatever cannot be opened is told before the simulation and before anything is written.
+    // What cannot be opened is an error before the simulation, and before anything is written.
     let mut open = scenario.open(&options.capture)?;
     open.settings.engine = options.engine.unwrap_or(scenario.engine);
     open.settings.threads = options.threads;

@@ -103,7 +103,7 @@ pub struct Scenario {
     pub rtts: Vec<MeasuredRtts>,
     /// What is written down.
     pub record: Record,
-    /// Who else is told what happens.
+    /// Observers of other crates.
     pub observers: Vec<CustomObserver>,
     /// Every file that it was read from, in the order of reading: scenario, topology, captures.
     pub inputs: Vec<PathBuf>,

@@ -187,12 +187,13 @@ impl Endpoints {
         endpoint.map(|number| self.states[number].endpoint.start_queueing()).is_some()
     }
 
-    /// A packet of an endpoint's leaves the port of its host at `at`, or was dropped there; gives the endpoint's number.
-    pub fn leave(&mut self, (source, record): (usize, u64), at: Time) -> Option<usize> {
-        let number = source.checked_sub(self.first_source)?;
+    /// A packet of an endpoint's leaves the port of its host at `at`, or was dropped there.
+    pub fn leave(&mut self, (source, record): (usize, u64), at: Time) {
+        let Some(number) = source.checked_sub(self.first_source) else { return };
         let EndpointState { endpoint, segments, .. } = &mut self.states[number];
-        endpoint.leaves(segments.get(record)?, at);
-        Some(number)
+        if let Some(segment) = segments.get(record) {
+            endpoint.leaves(segment, at);
+        }
     }
 
     /// Takes in what an endpoint has put into the outbox for the results.
@@ -214,7 +215,11 @@ impl Endpoints {
 
 impl EndpointState {
     /// Flows begin.
+    #[inline]
     pub fn begin(&mut self, keys: &mut Vec<FlowKey>) {
+        if keys.is_empty() {
+            return;
+        }
         let fids = &self.flows.fids;
         while !self.keys.keys.is_empty() && fids.known(self.keys.first).is_some() {
             self.keys.keys.pop_front();

@@ -270,11 +270,11 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         let now = tau.timestamp;
         self.send_outbox(number, now, telling);
         // A process that it has woken runs at once, where nothing else happens before.
-        let is_due = self.endpoints.states[number].endpoint.next() <= now;
-        if is_due && self.arrivals.earliest() > now && self.departures.first().0 > now {
+        let next = self.endpoints.states[number].endpoint.next();
+        if next <= now && self.arrivals.earliest() > now && self.departures.first().0 > now {
             return self.wake(number, now, telling);
         }
-        self.expect_endpoint(number);
+        self.expect(number, next);
     }
 
     /// An endpoint wanted to be woken.
@@ -287,8 +287,14 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
 
     /// Brings the queue of events up to date with an endpoint.
     fn expect_endpoint(&mut self, number: usize) {
+        let next = self.endpoints.states[number].endpoint.next();
+        self.expect(number, next);
+    }
+
+    /// An endpoint wants to be woken next at `next`.
+    #[inline]
+    fn expect(&mut self, number: usize, next: Time) {
         let state = &mut self.endpoints.states[number];
-        let next = state.endpoint.next();
         if next != state.expected {
             state.expected = next;
             self.arrivals.schedule(state.turn, next);
@@ -428,6 +434,10 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         }
         self.take_losses(port, telling);
         self.reschedule(port);
+        let Egress { device, tells_endpoint, .. } = self.ports[port.index()];
+        if tells_endpoint && let Some(number) = self.endpoints.at(device) {
+            self.expect_endpoint(number);
+        }
     }
 
     /// Whom the port's PTM has lost though they were queued.
@@ -447,16 +457,9 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         let drop = Dropped { tau, device, port: Some(port), reason, at };
         self.tally.lose(&drop, &mut Both(telling, &mut self.collector));
         if self.ports[port.index()].tells_endpoint {
-            self.leave(tau.packet.pid, at);
+            self.endpoints.leave(self.network.source_of(tau.packet.pid), at);
         }
         self.forget_segment(tau.packet.pid);
-    }
-
-    /// A packet of an endpoint's leaves its host at `at`.
-    fn leave(&mut self, pid: u64, at: Time) {
-        if let Some(number) = self.endpoints.leave(self.network.source_of(pid), at) {
-            self.expect_endpoint(number);
-        }
     }
 
     /// Brings the queue of departures up to date.
@@ -492,9 +495,8 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         self.tally.pass(&hop, &mut Both(telling, &mut self.collector));
         if egress.tells_endpoint {
             let last_bit = start + egress.wire.transmission(joined.packet.length);
-            self.leave(joined.packet.pid, last_bit);
+            self.endpoints.leave(self.network.source_of(joined.packet.pid), last_bit);
         }
-        let egress = &mut self.ports[port.index()];
         match egress.wire.carry(&joined.packet, start) {
             Some(arrival) => self.put(port.index(), &joined, arrival),
             None => {

@@ -26,6 +26,7 @@ impl FlowNumbers {
     }
 
     /// The run's number of a flow; none before its first packet.
+    #[inline]
     pub fn known(&self, local: u32) -> Option<u32> {
         self.0.get(local as usize).copied().filter(|fid| *fid != Self::UNSEEN)
     }

@@ -58,7 +58,7 @@ pub struct Summary {
     pub rtts: Vec<RttComparison>,
     /// The bounds.
     pub accept: AcceptSummary,
-    /// What was let pass.
+    /// Warnings.
     pub warnings: Vec<String>,
 }
 

@@ -62,7 +62,7 @@ pub struct ScenarioFile {
     pub accept: Option<Spanned<Accept>>,
     /// What the run writes down (default: the packets).
     pub record: Option<RecordFile>,
-    /// Who else is told what happens: observers that a program which embeds taunet adds.
+    /// Observers that a program which embeds taunet adds.
     #[serde(default)]
     #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     pub observer: Vec<ObserverSpec>,

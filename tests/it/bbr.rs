@@ -2,25 +2,11 @@
 
 use std::fs;
 
-use taunet::engine::{Observed, Observer};
 use taunet::scenario::Scenario;
 use taunet::transport::{Sampling, TransportSample};
 use taunet::units::{Span, Time};
 
-/// What a run has shown of its one sender.
-#[derive(Default)]
-struct Samples(Vec<TransportSample>);
-
-impl Observer for &mut Samples {
-    fn watches(&self) -> bool {
-        false
-    }
-
-    fn sampled(&mut self, sample: &TransportSample) -> Observed {
-        self.0.push(*sample);
-        Ok(())
-    }
-}
+use crate::transport::Samples;
 
 /// The round trip without a queue, in ms.
 const ROUND_TRIP: u64 = 40;

@@ -186,7 +186,7 @@ fn a_table_without_connections_is_empty_and_says_so() {
 
 /// Keeps samples.
 #[derive(Default)]
-struct Samples(Vec<TransportSample>);
+pub struct Samples(pub Vec<TransportSample>);
 
 impl Observer for &mut Samples {
     fn watches(&self) -> bool {
