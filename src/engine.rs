@@ -24,6 +24,7 @@ mod inside;
 mod network;
 mod observer;
 mod queue;
+mod read_ahead;
 mod running;
 mod simulation;
 mod stream;

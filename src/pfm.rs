@@ -97,6 +97,7 @@ impl Pfm {
     pub fn new(topology: impl Into<Arc<Topology>>, seed: u64) -> Self {
         let topology = topology.into();
         let multipath = topology.forwarding().multipath;
+        let is_small = is_small(&topology);
         let draws = match multipath {
             Multipath::Ecmp | Multipath::Spray => {
                 topology.devices().map(|(_, device)| Draws::new(seed, "multipath", &device.name)).collect()
@@ -105,7 +106,7 @@ impl Pfm {
         };
         Pfm {
             addresses: Addresses::new(&topology),
-            tables: Tables::new(&topology),
+            tables: Tables::new(&topology, is_small),
             classes: Vec::new(),
             prescribed: Vec::new(),
             class_of: FxHashMap::default(),
@@ -119,7 +120,7 @@ impl Pfm {
             multipath,
             draws,
             hashes: Vec::new(),
-            is_small: is_small(&topology),
+            is_small,
             topology: Arc::clone(&topology),
         }
     }

@@ -163,8 +163,8 @@ impl Endpoints {
     }
 
     /// Whether an endpoint wants to be woken at any time.
-    pub fn have_timers(&self) -> bool {
-        self.states.iter().any(|state| state.endpoint.next() < Time::NEVER)
+    pub fn have_timers(&mut self) -> bool {
+        self.states.iter_mut().any(|state| state.endpoint.next(Time::NEVER) < Time::NEVER)
     }
 
     /// What was kept of all connections, with the run's flows and the ideal completion times in `network`.

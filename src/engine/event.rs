@@ -7,12 +7,12 @@
 use std::collections::VecDeque;
 
 use super::collector::Collector;
-use super::contract::{CHECKED, InOrder};
 use super::endpoints::Endpoints;
 use super::flow_numbers::{FlowNumbers, OwnFlows};
-use super::network::{Egress, Feeder, Landing, Network, Service, Wire, overtake};
+use super::network::{Egress, Feeder, Landing, NO_TURN, Network, Service, overtake};
 use super::observer::Observer;
 use super::queue::{ArrivalQueue, DepartureQueue};
+use super::read_ahead::ReadAhead;
 use super::running::{LAST, Running};
 use super::tally::Tally;
 use super::told::{Both, Telling, Told};
@@ -21,7 +21,7 @@ use crate::packet::{FlowKey, Tau};
 use crate::ptm::{Arrival, Loss};
 use crate::statistics::Statistics;
 use crate::topology::{DeviceId, PortId};
-use crate::traffic::{Batch, Origin};
+use crate::traffic::Origin;
 use crate::transport::{Answer, ConnectionRecord, Outgoing};
 use crate::units::{Span, Time};
 
@@ -33,7 +33,7 @@ pub(super) struct EventEngine<const WATCHES: bool> {
     network: Network,
     ports: Vec<Egress>,
     feeders: Vec<FeederState>,
-    sources: Vec<SourceState>,
+    sources: Vec<ReadAhead>,
     endpoints: Endpoints,
     /// The run stops with so many finished connections.
     stop_after: u64,
@@ -72,24 +72,6 @@ struct FeederState {
     packets: VecDeque<Tau>,
 }
 
-struct SourceState {
-    injection: Injection,
-    turn: u32,
-    /// Read, and the place of the next to be sent.
-    ahead: Batch,
-    next: usize,
-    /// There is nothing more to read.
-    is_read: bool,
-    /// Of the injected link, where packets start onto one.
-    wire: Option<(PortId, Wire)>,
-    flows: OwnFlows,
-    sent: u64,
-    order: InOrder,
-}
-
-/// Packets that are read of a source at once.
-const READ_AHEAD: usize = 32;
-
 impl<const WATCHES: bool> EventEngine<WATCHES> {
     /// A network in which nothing has happened yet.
     ///
@@ -105,7 +87,8 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         let mut ports: Vec<Egress> = network.egress_ports(seed).collect();
         let starting = network.starting.len();
         let decisions = ports.iter().filter(|port| port.decision_turn.is_some()).count();
-        let turns = starting + network.feeders.len() + endpoints.len() + decisions;
+        let bringing = network.turns.iter().filter(|turn| **turn != NO_TURN).count();
+        let turns = starting + bringing + endpoints.len() + decisions;
         let mut entities = vec![Entity::Emission(0); turns];
         let wake_turns: Vec<u32> = network.wake_turns.iter().map(|turn| starting as u32 + turn).collect();
         for (endpoint, turn) in wake_turns.iter().enumerate() {
@@ -120,7 +103,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         for port in &mut ports {
             port.tells_endpoint = port.holds() && endpoints.listen(port.device);
         }
-        for (feeder, turn) in network.turns.iter().enumerate() {
+        for (feeder, turn) in network.turns.iter().enumerate().filter(|(_, turn)| **turn != NO_TURN) {
             entities[starting + *turn as usize] = Entity::Arrival(feeder);
         }
         for (index, port) in ports.iter().enumerate() {
@@ -128,7 +111,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
                 entities[starting + turn as usize] = Entity::Decision(PortId::new(index));
             }
         }
-        let mut sources: Vec<SourceState> = Vec::new();
+        let mut sources: Vec<ReadAhead> = Vec::new();
         for (index, injection) in injections.into_iter().enumerate() {
             let wire = match injection.at {
                 InjectionPoint::Egress(port) => Some((port, network.wire(port, seed))),
@@ -136,21 +119,11 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
             };
             let turn = network.source_turn(index);
             entities[turn as usize] = Entity::Emission(index);
-            sources.push(SourceState {
-                injection,
-                turn,
-                ahead: Batch::new(WATCHES || settings.packets),
-                next: 0,
-                is_read: false,
-                wire,
-                flows: OwnFlows::default(),
-                sent: 0,
-                order: InOrder::default(),
-            });
+            sources.push(ReadAhead::new(injection, turn, wire, WATCHES || settings.packets));
         }
         let feeders = network.feeders.iter().zip(&network.turns).map(|(feeder, turn)| FeederState {
             feeder: *feeder,
-            turn: starting as u32 + turn,
+            turn: turn.saturating_add(starting as u32),
             packets: VecDeque::new(),
         });
         let devices = network.feeders.iter().map(|feeder| feeder.device);
@@ -180,7 +153,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
             engine.read_source(source)?;
         }
         for endpoint in 0..engine.endpoints.states.len() {
-            engine.expect_endpoint(endpoint);
+            engine.expect_endpoint(endpoint, Time::ZERO);
         }
         Ok(engine)
     }
@@ -188,16 +161,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
     /// Goes on to the source's next packet and schedules it.
     fn read_source(&mut self, index: usize) -> Result<(), EngineError> {
         let source = &mut self.sources[index];
-        source.next += 1;
-        if source.next >= source.ahead.taus.len() && !source.is_read {
-            source.ahead.forget(source.ahead.taus.len());
-            source.next = 0;
-            let end = self.network.until + Span::from_ps(1);
-            source.is_read = !source.injection.source.read(end, READ_AHEAD, &mut source.ahead)?;
-            if CHECKED {
-                source.order.check(index, &source.ahead.taus);
-            }
-        }
+        source.advance(index, self.network.until + Span::from_ps(1))?;
         let time = source
             .next()
             .map_or(Time::NEVER, |next| self.network.event_time(source.injection.at, index, next.timestamp));
@@ -211,10 +175,8 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         index: usize,
         telling: &mut Telling<'_, O, WATCHES>,
     ) -> Result<(), EngineError> {
-        if self.sources[index].next().is_none() {
-            return Ok(());
-        }
-        let mut tau = self.inject(index, telling)?;
+        let Some(tau) = self.sources[index].next().copied() else { return Ok(()) };
+        let mut tau = self.inject(index, tau, telling)?;
         let feeder = self.network.feeder_of(index);
         match &mut self.sources[index].wire {
             Some((port, wire)) => match wire.carry(&tau.packet, tau.timestamp) {
@@ -232,28 +194,28 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         self.read_source(index)
     }
 
-    /// Gives a source's packet its ids, and counts it.
+    /// Gives a source's next packet its ids, and counts it.
     fn inject<O: Observer>(
         &mut self,
         index: usize,
+        mut tau: Tau,
         telling: &mut Telling<'_, O, WATCHES>,
     ) -> Result<Tau, EngineError> {
         let source = &mut self.sources[index];
-        let mut tau = source.ahead.taus[source.next];
+        let origin = source.origin();
         let local = tau.packet.fid;
-        let SourceState { flows, injection, .. } = source;
+        let ReadAhead { flows, injection, .. } = source;
         let parts = (&mut self.network, &mut self.collector);
         let key = || injection.source.flow(local);
         let fid = number_flow(parts, flows, (index, local), injection.at, key, telling)?;
         self.network.identify(&mut tau.packet, index, source.sent, fid);
         source.sent += 1;
         self.tally.inject(tau.packet.pid);
-        let origins = source.ahead.origins.as_ref().map(|origins| origins[source.next]);
         if let Some(collector) = &mut self.collector {
-            let record = origins.filter(|_| collector.packets).map(|origin| origin.record);
+            let record = origin.filter(|_| collector.packets).map(|origin| origin.record);
             collector.sources[index].enter(&tau, local, record);
         }
-        if WATCHES && let Some(Origin { record, match_key }) = origins {
+        if WATCHES && let Some(Origin { record, match_key }) = origin {
             let path = &source.flows.paths[local as usize];
             let source = index as u32;
             telling.injected(&Injected { tau, source, record, match_key, path, segment: None });
@@ -270,9 +232,10 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         let now = tau.timestamp;
         self.send_outbox(number, now, telling);
         // A process that it has woken runs at once, where nothing else happens before.
-        let next = self.endpoints.states[number].endpoint.next();
+        let next = self.endpoints.states[number].endpoint.next(now);
         if next <= now && self.arrivals.earliest() > now && self.departures.first().0 > now {
-            return self.wake(number, now, telling);
+            self.wake(number, now, telling);
+            return self.expect_endpoint(number, now);
         }
         self.expect(number, next);
     }
@@ -282,23 +245,36 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         let Endpoints { states, outbox, .. } = &mut self.endpoints;
         states[number].endpoint.wake(now, outbox);
         self.send_outbox(number, now, telling);
-        self.expect_endpoint(number);
     }
 
     /// Brings the queue of events up to date with an endpoint.
-    fn expect_endpoint(&mut self, number: usize) {
-        let next = self.endpoints.states[number].endpoint.next();
+    fn expect_endpoint(&mut self, number: usize, now: Time) {
+        let next = self.endpoints.states[number].endpoint.next(now);
         self.expect(number, next);
     }
 
-    /// An endpoint wants to be woken next at `next`.
+    /// An endpoint wants to be woken next at `next`. Where it is expected before, it is looked at then: what it waits for moves on with
+    /// nearly every packet.
     #[inline]
     fn expect(&mut self, number: usize, next: Time) {
-        let state = &mut self.endpoints.states[number];
-        if next != state.expected {
-            state.expected = next;
-            self.arrivals.schedule(state.turn, next);
+        if next < self.endpoints.states[number].expected {
+            self.schedule_endpoint(number, next);
         }
+    }
+
+    fn schedule_endpoint(&mut self, number: usize, next: Time) {
+        let state = &mut self.endpoints.states[number];
+        state.expected = next;
+        self.arrivals.schedule(state.turn, next);
+    }
+
+    /// Whether an endpoint that was expected now wants to be woken only later.
+    fn is_put_off(&mut self, number: usize, now: Time) -> bool {
+        let next = self.endpoints.states[number].endpoint.next(now);
+        if next > now {
+            self.schedule_endpoint(number, next);
+        }
+        next > now
     }
 
     /// What an endpoint has put into the outbox is sent now.
@@ -426,7 +402,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
     }
 
     /// The port's PTM lets its next packet go.
-    fn depart<O: Observer>(&mut self, port: PortId, telling: &mut Telling<'_, O, WATCHES>) {
+    fn depart<O: Observer>(&mut self, port: PortId, now: Time, telling: &mut Telling<'_, O, WATCHES>) {
         if let Service::Model(ptm) = &mut self.ports[port.index()].service
             && let Some(departure) = ptm.depart()
         {
@@ -436,7 +412,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         self.reschedule(port);
         let Egress { device, tells_endpoint, .. } = self.ports[port.index()];
         if tells_endpoint && let Some(number) = self.endpoints.at(device) {
-            self.expect_endpoint(number);
+            self.expect_endpoint(number, now);
         }
     }
 
@@ -562,17 +538,26 @@ impl<O: Observer, const WATCHES: bool> Running<O> for EventEngine<WATCHES> {
             if now > end {
                 break;
             }
+            let entity = match departure <= arrival {
+                true => Entity::Decision(PortId::new(port as usize)),
+                false => self.entities[self.arrivals.first() as usize],
+            };
+            if let Entity::Wake(endpoint) = entity
+                && self.is_put_off(endpoint, now)
+            {
+                continue;
+            }
             if now > self.endpoints.next_sample {
                 self.endpoints.sample_before(now, telling);
             }
-            if departure <= arrival {
-                self.depart(PortId::new(port as usize), telling);
-            } else {
-                match self.entities[self.arrivals.first() as usize] {
-                    Entity::Arrival(feeder) => self.take_from(feeder, telling),
-                    Entity::Emission(source) => self.emit(source, telling)?,
-                    Entity::Decision(port) => self.depart(port, telling),
-                    Entity::Wake(endpoint) => self.wake(endpoint, now, telling),
+            match entity {
+                Entity::Arrival(feeder) => self.take_from(feeder, telling),
+                Entity::Emission(source) => self.emit(source, telling)?,
+                Entity::Decision(port) => self.depart(port, now, telling),
+                Entity::Wake(endpoint) => {
+                    self.wake(endpoint, now, telling);
+                    let next = self.endpoints.states[endpoint].endpoint.next(now);
+                    self.schedule_endpoint(endpoint, next);
                 }
             }
             self.tally.now = self.tally.now.max(now);
@@ -618,8 +603,9 @@ impl<O: Observer, const WATCHES: bool> Running<O> for EventEngine<WATCHES> {
             waiting.extend(queued);
         }
         for index in 0..self.sources.len() {
-            while self.sources[index].next().is_some_and(|next| next.timestamp <= until) {
-                waiting.push(self.inject(index, telling)?);
+            while let Some(next) = self.sources[index].next().filter(|next| next.timestamp <= until).copied()
+            {
+                waiting.push(self.inject(index, next, telling)?);
                 self.read_source(index)?;
             }
         }
@@ -660,14 +646,6 @@ impl<O: Observer, const WATCHES: bool> Running<O> for EventEngine<WATCHES> {
 
     fn warnings(&self) -> Vec<String> {
         self.sources.iter().flat_map(|source| source.injection.source.warnings()).collect()
-    }
-}
-
-impl SourceState {
-    /// The packet that it sends next.
-    #[inline]
-    fn next(&self) -> Option<&Tau> {
-        self.ahead.taus.get(self.next)
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Network {
     pub nodes: Vec<Node>,
     /// One per egress port, whose link brings its packets, then one per source.
     pub feeders: Vec<Feeder>,
-    /// Per feeder: its turn among those that bring a packet at one instant.
+    /// Per feeder: its turn among those that bring a packet at one instant, or [`NO_TURN`].
     pub turns: Vec<u32>,
     /// Per port: its turn among them, where it decides last.
     decision_turns: Vec<Option<u32>>,
@@ -64,6 +64,14 @@ pub(super) struct Feeder {
     /// Between the ingress of a packet and its joining a PTM there: a host takes its own packets at once.
     pub processing: Span,
 }
+
+/// The kind of what an endpoint sends, in an [`Order`].
+const SENDING: u8 = 4;
+/// The kind of an endpoint's own events.
+const WAKING: u8 = 5;
+
+/// No turn: nothing ever happens at the feeder.
+pub(super) const NO_TURN: u32 = u32::MAX;
 
 /// The designed order of feeders at one instant: packets over links without delay after those that can have caused
 /// them, then by device and ingress port, the link before what was injected there, and what the host sends last.
@@ -241,7 +249,10 @@ impl Network {
         let ranks = ranks(&topology, injections, &answers);
         let (mut feeders, orders): (Vec<Feeder>, Vec<Order>) =
             feeders(&topology, &nodes, injections, &hosts, &ranks).into_iter().unzip();
-        let (mut turns, decision_turns) = turns(&topology, &orders, &answers);
+        // What an endpoint sends joins the port of its host at once, where the host takes no time over it.
+        let has_events =
+            |order: &Order| order.kind != SENDING || nodes[order.device.index()].processing > Span::ZERO;
+        let (mut turns, decision_turns) = turns(&topology, &orders, &answers, has_events);
         // Last come those that only stand for the endpoints' own events.
         let wakes = feeders.len() - hosts.len();
         let wake_turns = turns.split_off(wakes);
@@ -532,7 +543,7 @@ fn feeders(
         };
         endpoints.iter().enumerate().map(place)
     };
-    let hosted = hosted(4).chain(hosted(5)).collect::<Vec<_>>();
+    let hosted = hosted(SENDING).chain(hosted(WAKING)).collect::<Vec<_>>();
     links.chain(sources).chain(hosted).collect()
 }
 
@@ -610,19 +621,25 @@ fn ranks(topology: &Topology, injections: &[Injection], answers: &[bool]) -> Vec
 }
 
 /// The turns of feeders, and of the ports that decide last. Such a port comes behind all feeders of the ranks of those that
-/// lead to it, and before those of higher ranks: what it sends over links without delay arrives at the same instant.
-fn turns(topology: &Topology, orders: &[Order], answers: &[bool]) -> (Vec<u32>, Vec<Option<u32>>) {
-    let mut feeders: Vec<usize> = (0..orders.len()).collect();
+/// lead to it, and before those of higher ranks: what it sends over links without delay arrives at the same instant. Feeders without
+/// events have [`NO_TURN`].
+fn turns(
+    topology: &Topology,
+    orders: &[Order],
+    answers: &[bool],
+    has_events: impl Fn(&Order) -> bool,
+) -> (Vec<u32>, Vec<Option<u32>>) {
+    let mut feeders: Vec<usize> = (0..orders.len()).filter(|feeder| has_events(&orders[*feeder])).collect();
     feeders.sort_by_key(|feeder| orders[*feeder]);
     let mut decisions = decisions(topology, orders, answers).into_iter().peekable();
-    let mut turns = vec![0; orders.len()];
+    let mut turns = vec![NO_TURN; orders.len()];
     let mut decision_turns = vec![None; topology.ports().len()];
     let mut next = 0..;
     for feeder in feeders {
         while let Some((_, port)) = decisions.next_if(|(rank, _)| *rank < orders[feeder].rank) {
             decision_turns[port.index()] = next.next();
         }
-        turns[feeder] = next.next().unwrap_or(u32::MAX);
+        turns[feeder] = next.next().unwrap_or(NO_TURN);
     }
     for (_, port) in decisions {
         decision_turns[port.index()] = next.next();

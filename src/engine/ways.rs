@@ -8,16 +8,16 @@ use crate::transport::ideal::{self, Way};
 impl Network {
     /// The record of a connection that has finished, with its ideal completion time.
     pub fn with_ideal(&self, record: ConnectionRecord) -> ConnectionRecord {
-        let wanted = record.opened_here && record.finished.is_some() && record.is_whole();
+        let wanted = record.opened_here && record.finished().is_some() && record.is_whole();
         let (Some(there), true) = (self.pfm.destination(record.fid), wanted) else { return record };
         let back = record.key.reverse().and_then(|key| self.flows.find(&key));
         let Some((back, here)) = back.and_then(|fid| Some((fid, self.pfm.destination(fid)?))) else {
             return record;
         };
         let (way, back) = (self.way(record.fid, here), self.way(back, there));
-        let segments = (record.segment, record.options);
+        let segments = (record.segment.into(), record.options.into());
         let ideal = ideal::completion(&way, &back, record.acknowledged, segments);
-        ConnectionRecord { ideal: Some(ideal), ..record }
+        ConnectionRecord { ideal, ..record }
     }
 
     /// The links that a flow takes from a host on, and what the devices behind them take; the first way where there are several.

@@ -42,10 +42,11 @@ pub(super) struct Row<'a> {
 /// The tables of every device.
 ///
 /// A column leads to an access switch, and to all hosts that hang on it by a single link; or to a host
-/// with several links. A host with a single link needs no table of its own: what its switch can reach, it sends there.
+/// with several links. A host with a single link needs no table of its own: what its switch can reach, it sends there. In a small
+/// network it has one all the same, since a look there is faster.
 pub(super) struct Tables {
     topology: Arc<Topology>,
-    /// `[devices][columns]`: a port's number, or a set's with [`Tables::SET`]. Empty for hosts with one link.
+    /// `[devices][columns]`: a port's number, or a set's with [`Tables::SET`]. Empty without a table.
     rows: Vec<Vec<u32>>,
     columns: FxHashMap<DeviceId, u32>,
     column_count: u32,
@@ -56,6 +57,8 @@ pub(super) struct Tables {
     ranks: Vec<u32>,
     /// Per host with a single link: its port, and the device there.
     uplinks: Vec<Option<(PortId, DeviceId)>>,
+    /// Per device: whether it has a table.
+    has_row: Vec<bool>,
 }
 
 impl Tables {
@@ -66,7 +69,9 @@ impl Tables {
     /// Marks a set of ports; what is less is a port.
     pub(super) const SET: u32 = 1 << 31;
 
-    pub(super) fn new(topology: &Arc<Topology>) -> Self {
+    /// Empty tables, of hosts with a single link too where there is one `for_all`.
+    pub(super) fn new(topology: &Arc<Topology>, for_all: bool) -> Self {
+        let needs_row = |device: &DeviceNode| device.kind != DeviceKind::Host || device.ports.len() > 1;
         Tables {
             rows: vec![Vec::new(); topology.devices().len()],
             columns: FxHashMap::default(),
@@ -74,6 +79,7 @@ impl Tables {
             sets: Vec::new(),
             set_of: FxHashMap::default(),
             ranks: ranks(topology),
+            has_row: topology.devices().map(|(_, device)| for_all || needs_row(device)).collect(),
             uplinks: topology.devices().map(|(_, device)| uplink(topology, device)).collect(),
             topology: Arc::clone(topology),
         }
@@ -90,7 +96,7 @@ impl Tables {
         Some((switch, self.topology.link(self.topology.port(port).egress).to))
     }
 
-    /// The entries of a device by column; none of a host with one link.
+    /// The entries of a device by column; none without a table.
     #[inline]
     pub(super) fn own_row(&self, device: DeviceId) -> &[u32] {
         &self.rows[device.index()]
@@ -113,9 +119,9 @@ impl Tables {
 
     /// A new column of these entries by device.
     pub(super) fn push_column(&mut self, entries: Vec<u32>) -> u32 {
-        for ((id, device), entry) in self.topology.devices().zip(entries) {
-            if has_row(device) {
-                self.rows[id.index()].push(entry);
+        for ((row, entry), has_row) in self.rows.iter_mut().zip(entries).zip(&self.has_row) {
+            if *has_row {
+                row.push(entry);
             }
         }
         self.column_count += 1;
@@ -156,7 +162,7 @@ impl Tables {
             |device: DeviceId| device != target && self.topology.device(device).kind == DeviceKind::Host;
         let weight = self.topology.forwarding().weight;
         for (id, device) in self.topology.devices() {
-            if !has_row(device) {
+            if !self.has_row[id.index()] {
                 continue;
             }
             let way = |port: &PortId| {
@@ -200,11 +206,6 @@ impl Tables {
         }
         by_device
     }
-}
-
-/// Whether a device has a table: a host with one link needs none.
-fn has_row(device: &DeviceNode) -> bool {
-    device.kind != DeviceKind::Host || device.ports.len() > 1
 }
 
 /// The port of a host with a single link, and the device at its other end.

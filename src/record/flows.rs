@@ -186,12 +186,12 @@ impl FlowRecords {
             ("start_ps", of(|connection| Some(connection.opened.as_ps()))),
             ("bytes_acknowledged", of(|connection| Some(connection.acknowledged))),
             ("completion_ps", of(|connection| Some(connection.completion()?.as_ps()))),
-            ("ideal_ps", of(|connection| connection.ideal.map(Span::as_ps))),
+            ("ideal_ps", of(|connection| connection.ideal().map(Span::as_ps))),
             ("slowdown", ratio(ConnectionRecord::slowdown)),
             ("goodput_bps", ratio(ConnectionRecord::goodput_bps)),
-            ("retransmissions", of(|connection| Some(connection.retransmissions))),
-            ("timeouts", of(|connection| Some(connection.timeouts))),
-            ("delivered_ce", of(|connection| Some(connection.delivered_ce))),
+            ("retransmissions", of(|connection| Some(connection.retransmissions.into()))),
+            ("timeouts", of(|connection| Some(connection.timeouts.into()))),
+            ("delivered_ce", of(|connection| Some(connection.delivered_ce.into()))),
         ]
     }
 }

@@ -146,7 +146,7 @@ pub(super) fn summaries(
     let mut of_entry: Vec<Vec<&ConnectionRecord>> = entries().map(|_| Vec::new()).collect();
     let mut entry_of: FxHashMap<u32, u32> = FxHashMap::default();
     let counts = |connection: &&ConnectionRecord| {
-        let ended = connection.finished.or(connection.closed);
+        let ended = connection.finished().or(connection.closed());
         connection.opened_here && ended.is_none_or(|ended| ended >= connection.counted_from)
     };
     for connection in connections.iter().filter(counts) {
@@ -188,7 +188,7 @@ fn summary(
     let first = of.iter().map(|connection| connection.counted_from).min().unwrap_or(Time::ZERO);
     let last = of.iter().map(|connection| connection.advanced).max().unwrap_or(Time::ZERO);
     let (bytes, lasted) = (sum(|connection| connection.acknowledged), last.since(first).as_seconds_f64());
-    let (flows, finished) = (of.len() as u64, sum(|connection| connection.finished.is_some().into()));
+    let (flows, finished) = (of.len() as u64, sum(|connection| connection.finished().is_some().into()));
     let gave_up = sum(|connection| connection.gave_up.into());
     let (slowdown, slowdown_by_size) = slowdowns(of);
     responses.sort_unstable_by(f64::total_cmp);
@@ -216,9 +216,9 @@ fn summary(
         slowdown,
         slowdown_by_size,
         response_s,
-        retransmissions: sum(|connection| connection.retransmissions),
-        timeouts: sum(|connection| connection.timeouts),
-        delivered_ce: sum(|connection| connection.delivered_ce),
+        retransmissions: sum(|connection| connection.retransmissions.into()),
+        timeouts: sum(|connection| connection.timeouts.into()),
+        delivered_ce: sum(|connection| connection.delivered_ce.into()),
     }
 }
 

@@ -149,8 +149,9 @@ impl Scenario {
 fn only_of_sizes(scenario: &Scenario, connections: &mut [ConnectionRecord]) {
     let sized: Vec<bool> = scenario.connections().map(Connected::has_sizes).collect();
     for connection in connections {
-        let is_sized = sized.get(connection.entry as usize).copied().unwrap_or(false);
-        connection.ideal = connection.ideal.filter(|_| is_sized);
+        if !sized.get(connection.entry as usize).copied().unwrap_or(false) {
+            connection.ideal = Span::ZERO;
+        }
     }
 }
 

@@ -16,8 +16,9 @@ pub trait Endpoint: Send {
     /// A packet has arrived; `tau` says when, and of which of the run's flows.
     fn receive(&mut self, tau: &Tau, segment: &Segment, flows: &Flows, out: &mut Outbox);
 
-    /// When it wants to be woken; [`Time::NEVER`] where nothing is due.
-    fn next(&self) -> Time;
+    /// When it wants to be woken; [`Time::NEVER`] where nothing is due. An answer that is later than `now` may be too early: what was
+    /// due then has been put off, as its answer to that instant says.
+    fn next(&mut self, now: Time) -> Time;
 
     /// It is woken.
     fn wake(&mut self, now: Time, out: &mut Outbox);

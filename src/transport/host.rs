@@ -284,19 +284,16 @@ impl Host {
         self.before = open.map(|(number, slot)| (number, slot.kept.before())).collect();
     }
 
-    /// Removes timers that were set anew or stopped from the front.
-    fn skip_stale(&mut self) {
-        while let Some(due) = self.timers.first() {
-            let slot = &mut self.connections[due.connection as usize];
-            if slot
-                .end
-                .as_mut()
-                .is_some_and(|end| end.timer(due.purpose).is_some_and(|timer| due.is_of(timer)))
-            {
-                break;
+    /// The next timer that is due by `now`.
+    fn due(&mut self, now: Time) -> Option<Due> {
+        while let Some(first) = self.timers.first(now) {
+            let due = first.due();
+            let end = self.connections[due.connection as usize].end.as_mut();
+            if first.is_due(end.and_then(|end| end.timer(due.purpose))) {
+                return Some(due);
             }
-            self.timers.pop();
         }
+        None
     }
 }
 
@@ -334,11 +331,13 @@ impl Endpoint for Host {
         } else {
             self.deliver(tau, segment, out);
         }
-        self.skip_stale();
     }
 
-    fn next(&self) -> Time {
-        let timer = self.timers.first().map_or(Time::NEVER, |due| due.at());
+    fn next(&mut self, now: Time) -> Time {
+        let timer = match self.timers.next() {
+            at if at > now => at,
+            _ => self.due(now).map_or_else(|| self.timers.next(), |due| due.at()),
+        };
         let ready = self.ready.front().map_or(Time::NEVER, Due::at);
         timer.min(ready).min(self.opens.0).min(self.queue.next())
     }
@@ -352,7 +351,7 @@ impl Endpoint for Host {
         while let Some(number) = self.queue.woken() {
             self.with(number, now, out, |end, context| end.socket.go_on(context));
         }
-        while let Some(due) = self.timers.first().filter(|due| due.at() <= now) {
+        while let Some(due) = self.due(now) {
             self.timers.pop();
             let number = due.connection;
             self.with(number, now, out, |end, context| end.fire(number, &due, context));
@@ -361,7 +360,6 @@ impl Endpoint for Host {
             let number = due.connection;
             self.with(number, now, out, |end, context| end.fire(number, &due, context));
         }
-        self.skip_stale();
     }
 
     fn start_queueing(&mut self) {

@@ -79,9 +79,12 @@ impl HostQueue {
         if memory == 0 {
             return;
         }
+        let leaving = Leaving { at, connection: segment.from, memory };
+        if self.leaving.back().is_none_or(|last| last.at <= at) {
+            return self.leaving.push_back(leaving);
+        }
         let later = self.leaving.iter().rev().take_while(|leaving| leaving.at > at).count();
-        let place = self.leaving.len() - later;
-        self.leaving.insert(place, Leaving { at, connection: segment.from, memory });
+        self.leaving.insert(self.leaving.len() - later, leaving);
     }
 
     /// Takes out what has left, as `has_left` says of the instants.

@@ -4,7 +4,7 @@ use super::ConnectionRecord;
 use super::tcp::socket::Socket;
 use super::tcp::{LossRecovery, Parameters, TIMESTAMPS};
 use crate::packet::FlowKey;
-use crate::units::Time;
+use crate::units::{Span, Time};
 
 /// What is kept of a connection's end.
 #[derive(Debug, Clone, Copy)]
@@ -97,7 +97,6 @@ impl Kept {
 
     /// The record of flow `fid`, where what was `before` does not count, nor anything before `from`.
     pub fn record(&self, fid: u32, before: Option<&Before>, from: Time) -> ConnectionRecord {
-        let known = |time: Time| Some(time).filter(|time| *time < Time::NEVER);
         // What ended in the warm-up does not count at all.
         let all = self.before();
         let nothing = Before { acknowledged: 0, retransmissions: 0, timeouts: 0, delivered_ce: 0 };
@@ -108,18 +107,18 @@ impl Kept {
             entry: self.entry,
             opened_here: self.opened_here,
             gave_up: self.gave_up,
-            segment: self.segment.into(),
-            options: if self.has_timestamps { TIMESTAMPS } else { 0 },
+            segment: self.segment,
+            options: if self.has_timestamps { TIMESTAMPS as u8 } else { 0 },
             opened: self.opened,
             counted_from: self.opened.max(from),
-            closed: known(self.closed),
-            finished: known(self.finished),
+            closed: self.closed,
+            finished: self.finished,
+            ideal: Span::ZERO,
             advanced: self.advanced,
             acknowledged: self.acknowledged - before.acknowledged,
-            retransmissions: (self.retransmissions - before.retransmissions).into(),
-            timeouts: (self.timeouts - before.timeouts).into(),
-            delivered_ce: (self.delivered_ce - before.delivered_ce).into(),
-            ideal: None,
+            retransmissions: self.retransmissions - before.retransmissions,
+            timeouts: self.timeouts - before.timeouts,
+            delivered_ce: self.delivered_ce - before.delivered_ce,
         }
     }
 }

@@ -16,25 +16,33 @@ pub struct Block {
 /// The most SACK blocks beside timestamps (RFC 2018, Section 3).
 pub const MOST_BLOCKS: usize = 3;
 
-/// The SACK option of a segment (RFC 2018), with a D-SACK first where there is one (RFC 2883).
+/// The SACK option of a segment (RFC 2018), with a D-SACK first where there is one (RFC 2883): as on the wire, its numbers are the low
+/// 32 bits of sequence numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SackBlocks {
-    blocks: [Block; MOST_BLOCKS],
+pub struct Sack {
+    blocks: [(u32, u32); MOST_BLOCKS],
     count: u8,
 }
 
-impl SackBlocks {
+impl Sack {
     /// Appends a block while there is room.
     pub fn push(&mut self, block: Block) {
         if let Some(slot) = self.blocks.get_mut(usize::from(self.count)) {
-            *slot = block;
+            *slot = (block.start as u32, block.end as u32);
             self.count += 1;
         }
     }
 
-    /// The blocks, as they stand in the option.
-    pub fn as_slice(&self) -> &[Block] {
-        &self.blocks[..usize::from(self.count)]
+    /// Its number of blocks.
+    #[inline]
+    pub fn len(&self) -> usize {
+        usize::from(self.count)
+    }
+
+    /// Whether there is no block.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
     }
 }
 
@@ -98,7 +106,7 @@ pub struct Segment {
     /// The timestamp that it echoes.
     pub echo: u64,
     /// What arrived out of order.
-    pub sack: SackBlocks,
+    pub sack: Sack,
 }
 
 impl Segment {
@@ -106,6 +114,17 @@ impl Segment {
     pub fn payload(&self) -> u64 {
         let control = u64::from(self.flags.has(Flags::SYN)) + u64::from(self.flags.has(Flags::FIN));
         self.end - self.seq - control
+    }
+
+    /// The SACK blocks, as they stand in the option.
+    pub fn blocks(&self) -> impl ExactSizeIterator<Item = Block> + '_ {
+        // They lie within 2 GiB of what is acknowledged.
+        let whole = |low: u32| {
+            let ahead = low.wrapping_sub(self.ack as u32) as i32;
+            self.ack.wrapping_add_signed(ahead.into())
+        };
+        let blocks = self.sack.blocks[..self.sack.len()].iter();
+        blocks.map(move |(start, end)| Block { start: whole(*start), end: whole(*end) })
     }
 }
 
@@ -148,4 +167,26 @@ pub struct Answer {
     pub request: u64,
     /// Bytes of the response.
     pub response: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_come_back_whole_on_both_sides_of_a_border_of_32_bits() {
+        let border = 3 << 32;
+        for ack in [5, border - 1, border, border + 7] {
+            let before = Block { start: ack - 3, end: ack - 1 };
+            let behind = Block { start: ack + 1_448, end: ack + (1 << 30) };
+            let mut segment = Segment { ack, ..Segment::default() };
+            assert_eq!(segment.blocks().len(), 0);
+            [before, behind, behind, before].into_iter().for_each(|block| segment.sack.push(block));
+            assert_eq!(
+                segment.blocks().collect::<Vec<_>>(),
+                [before, behind, behind],
+                "there is room for three"
+            );
+        }
+    }
 }

@@ -1,10 +1,11 @@
 //! The timers of a host.
 //!
-//! A timer lives where it is used ([`Timer`]); the host's heap ([`Timers`]) says which is next. Setting one again
-//! leaves a stale entry in the heap, which is skipped.
+//! A timer lives where it is used ([`Timer`]); the host's heap ([`Timers`]) says which is next. Most timers are put off again and again:
+//! such a one keeps its entry in the heap, which is brought up to date once it is the first.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 
 use super::clock::{Clock, HostTime};
 use crate::units::Time;
@@ -27,85 +28,80 @@ pub enum Purpose {
 }
 
 /// One timer.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Timer {
-    /// When it fires; [`Time::NEVER`] where it is not set.
-    at: Time,
-    /// Which setting of all settings at the host this is.
-    setting: u64,
+    /// When it fires.
+    key: Key,
+    /// Its first entry in the heap, which is no later than it fires.
+    queued: Key,
     /// The tick that was asked for, where it goes by ticks.
     tick: u64,
 }
 
-impl Default for Timer {
+/// When a timer fires, and its rank among those of one instant: no two settings at a host have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    /// [`Time::NEVER`] where it does not.
+    at: Time,
+    rank: u64,
+}
+
+impl Default for Key {
     fn default() -> Self {
-        Timer { at: Time::NEVER, setting: 0, tick: 0 }
+        Key { at: Time::NEVER, rank: u64::MAX }
     }
 }
 
 impl Timer {
     /// When it fires; [`Time::NEVER`] where it is not set.
     pub fn at(&self) -> Time {
-        self.at
+        self.key.at
     }
 
     /// Whether it is set.
     pub fn is_set(&self) -> bool {
-        self.at < Time::NEVER
+        self.key.at < Time::NEVER
     }
 
     /// It does not fire.
     pub fn cancel(&mut self) {
-        self.at = Time::NEVER;
+        self.key.at = Time::NEVER;
     }
 }
 
 /// The timers of a host, by instant.
 #[derive(Debug, Default)]
 pub struct Timers {
-    heap: BinaryHeap<Reverse<Entry>>,
+    heap: BinaryHeap<Reverse<Due>>,
     settings: u64,
 }
 
 /// A setting of a timer, in the order in which timers fire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Entry {
-    at: Time,
-    rank: u64,
-    setting: u64,
-    connection: u32,
-    purpose: Purpose,
-}
-
-/// A timer that fires.
-#[derive(Debug, Clone, Copy)]
 pub struct Due {
+    key: Key,
     /// The connection that set it.
     pub connection: u32,
     /// What it was set for.
     pub purpose: Purpose,
-    setting: u64,
-    at: Time,
 }
 
 impl Due {
     /// When it fires.
     pub fn at(&self) -> Time {
-        self.at
+        self.key.at
     }
 
     /// Whether this is the setting that `timer` still has; it is taken from it.
     pub fn take(&self, timer: &mut Timer) -> bool {
-        let is_set = self.is_of(timer);
+        if timer.queued == self.key {
+            timer.queued = Key::default();
+        }
+        let is_set = timer.key == self.key;
         if is_set {
             timer.cancel();
         }
         is_set
-    }
-
-    /// Whether this is the setting that `timer` still has.
-    pub fn is_of(&self, timer: &Timer) -> bool {
-        timer.at == self.at && timer.setting == self.setting
     }
 }
 
@@ -145,7 +141,7 @@ impl Timers {
         let bits = 3 * level;
         let slot = ((((tick.max(now + 1) - FIRST_TICK) >> bits) + 1) << bits) + FIRST_TICK;
         let at = clock.time_of(HostTime::from_ns(slot * 1_000_000));
-        if timer.at != at {
+        if timer.key.at != at {
             // A coarse level expires before a finer one, and of a slot the last set comes first.
             self.push(timer, whose, at, EXACT - 1 - (level << 56) - self.settings);
         }
@@ -153,37 +149,162 @@ impl Timers {
 
     /// Sets a timer to an instant. Timers of one instant fire in the order in which they were set.
     pub fn set(&mut self, timer: &mut Timer, whose: (u32, Purpose), at: Time) {
-        if timer.at != at {
+        if timer.key.at != at {
             self.push(timer, whose, at, EXACT + self.settings);
         }
     }
 
     /// Sets a timer to this very instant, which the caller sees to itself, behind all other timers of the instant.
     pub fn set_now(&mut self, timer: &mut Timer, (connection, purpose): (u32, Purpose), now: Time) -> Due {
+        timer.key = Key { at: now, rank: EXACT + self.settings };
         self.settings += 1;
-        (timer.at, timer.setting) = (now, self.settings);
-        Due { connection, purpose, setting: self.settings, at: now }
+        Due { key: timer.key, connection, purpose }
     }
 
     fn push(&mut self, timer: &mut Timer, (connection, purpose): (u32, Purpose), at: Time, rank: u64) {
         self.settings += 1;
-        let setting = self.settings;
-        (timer.at, timer.setting) = (at, setting);
-        self.heap.push(Reverse(Entry { at, rank, setting, connection, purpose }));
+        timer.key = Key { at, rank };
+        if timer.key < timer.queued {
+            timer.queued = timer.key;
+            self.heap.push(Reverse(Due { key: timer.key, connection, purpose }));
+        }
     }
 
-    /// The next entry, which may be stale.
-    pub fn first(&self) -> Option<Due> {
-        self.heap.peek().map(|Reverse(entry)| Due {
-            connection: entry.connection,
-            purpose: entry.purpose,
-            setting: entry.setting,
-            at: entry.at,
-        })
+    /// When the first timer fires, or earlier where that was put off.
+    #[inline]
+    pub fn next(&self) -> Time {
+        self.heap.peek().map_or(Time::NEVER, |Reverse(first)| first.key.at)
     }
 
-    /// Removes the next entry.
+    /// The first entry, if it is one of an instant up to `now`.
+    #[inline]
+    pub fn first(&mut self, now: Time) -> Option<First<'_>> {
+        self.heap.peek_mut().filter(|first| first.0.at() <= now).map(First)
+    }
+
+    /// Takes out the first entry, whose timer fires.
     pub fn pop(&mut self) {
         self.heap.pop();
+    }
+}
+
+/// The first entry of the heap.
+pub struct First<'a>(PeekMut<'a, Reverse<Due>>);
+
+impl First<'_> {
+    /// The setting that it was made for.
+    pub fn due(&self) -> Due {
+        self.0.0
+    }
+
+    /// Whether its `timer` fires then. If that was put off, the entry follows it; where it is not set any more, or is gone, the entry goes
+    /// too.
+    pub fn is_due(mut self, timer: Option<&mut Timer>) -> bool {
+        let key = self.0.0.key;
+        match timer.filter(|timer| timer.queued == key) {
+            Some(timer) if timer.key == key => return true,
+            Some(timer) if timer.is_set() => {
+                timer.queued = timer.key;
+                self.0.0.key = timer.key;
+                return false;
+            }
+            Some(timer) => timer.queued = Key::default(),
+            None => {}
+        }
+        PeekMut::pop(self.0);
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Timestamp;
+    use proptest::prelude::*;
+
+    /// What is done with one of two timers of each kind: it is set to an instant or a tick so far ahead, in ms, or stopped; or time goes
+    /// on by so much.
+    #[derive(Debug, Clone, Copy)]
+    enum Step {
+        Set(usize, u64),
+        SetTick(usize, u64),
+        Cancel(usize),
+        GoOn(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0..2usize, 0..9u64).prop_map(|(timer, ahead)| Step::Set(timer, ahead)),
+            (2..4usize, 1..9u64).prop_map(|(timer, ahead)| Step::SetTick(timer, ahead)),
+            (0..4usize).prop_map(Step::Cancel),
+            (0..4u64).prop_map(Step::GoOn),
+        ]
+    }
+
+    proptest! {
+        /// Whatever was put off and stopped: timers fire at their instants, those by ticks first and the last set first, then the
+        /// others as they were set.
+        #[test]
+        fn timers_fire_as_they_were_set_last(steps in prop::collection::vec(step(), 1..80)) {
+            let clock = Clock::new(Timestamp::from_ps(0));
+            let (mut timers, mut mine) = (Timers::default(), [Timer::default(); 4]);
+            // Per timer: when it fires, whether by no tick, and its rank among such.
+            let mut model: [Option<(u64, bool, i64)>; 4] = [None; 4];
+            let mut now = 0;
+            let ms = |ms: u64| Time::from_ps(ms * 1_000_000_000);
+            for (count, step) in (1..).zip(steps) {
+                match step {
+                    Step::Set(timer, ahead) => {
+                        let whose = (timer as u32, Purpose::Pacing);
+                        timers.set(&mut mine[timer], whose, ms(now + ahead));
+                        if model[timer].is_none_or(|(at, ..)| at != now + ahead) {
+                            model[timer] = Some((now + ahead, true, count));
+                        }
+                    }
+                    Step::SetTick(timer, ahead) => {
+                        let (whose, at) = ((timer as u32, Purpose::Pacing), clock.read(ms(now)));
+                        timers.set_tick(&mut mine[timer], whose, at.ticks() + ahead, &clock, at);
+                        let fires = now + ahead + 1;
+                        if model[timer].is_none_or(|(at, ..)| at != fires) {
+                            model[timer] = Some((fires, false, -count));
+                        }
+                    }
+                    Step::Cancel(timer) => {
+                        mine[timer].cancel();
+                        model[timer] = None;
+                    }
+                    Step::GoOn(by) => {
+                        now += by;
+                        while let Some((place, (at, ..))) = model
+                            .iter()
+                            .enumerate()
+                            .filter_map(|(place, set)| Some((place, (*set)?)))
+                            .min_by_key(|(_, set)| *set)
+                            .filter(|(_, (at, ..))| *at <= now)
+                        {
+                            prop_assert!(timers.next() <= ms(at));
+                            let due = first_due(&mut timers, &mut mine, ms(now));
+                            let due = due.expect("one is due");
+                            prop_assert_eq!((due.connection as usize, due.at()), (place, ms(at)));
+                            timers.pop();
+                            prop_assert!(due.take(&mut mine[place]));
+                            model[place] = None;
+                        }
+                        prop_assert!(first_due(&mut timers, &mut mine, ms(now)).is_none());
+                        prop_assert!(timers.next() > ms(now));
+                    }
+                }
+            }
+        }
+    }
+
+    fn first_due(timers: &mut Timers, mine: &mut [Timer], now: Time) -> Option<Due> {
+        while let Some(first) = timers.first(now) {
+            let due = first.due();
+            if first.is_due(mine.get_mut(due.connection as usize)) {
+                return Some(due);
+            }
+        }
+        None
     }
 }

@@ -134,7 +134,7 @@ impl Observer for &mut Points {
                 self.entering.push((at, flow, shape));
             }
         } else if !segment.flags.has(Flags::SYN) {
-            let sack = segment.sack.as_slice().iter().map(|block| (block.start, block.end)).collect();
+            let sack = segment.blocks().map(|block| (block.start, block.end)).collect();
             let window = segment.window.into();
             self.acks.push((at, flow, Shape::Ack { ack: segment.ack, window, sack, ecn }));
         }
@@ -387,7 +387,7 @@ fn compare(folder: &Path, name: &str, bound: &Bound) -> Vec<String> {
 /// When the client of each flow closed, in ns.
 fn closings(points: &Points) -> HashMap<FlowName, i64> {
     let clients = points.connections.iter().filter(|connection| connection.opened_here);
-    clients.filter_map(|connection| Some((name_of(&connection.key).0, ns(connection.closed?)))).collect()
+    clients.filter_map(|connection| Some((name_of(&connection.key).0, ns(connection.closed()?)))).collect()
 }
 
 /// Completion times: the median error is 0, and the 99th percentile within 2 %.

@@ -242,6 +242,7 @@ fn addresses(key: &FlowKey) -> Option<(IpAddr, IpAddr)> {
 mod tests {
     use super::*;
     use crate::capture::TcpSegment;
+    use crate::units::Span;
 
     fn key(from: u8, to: u8, port: u16) -> FlowKey {
         let (source, destination) = ([10, 0, 0, from].into(), [10, 0, 0, to].into());
@@ -258,9 +259,9 @@ mod tests {
             options: 12,
             opened: Time::from_ps(opened),
             counted_from: Time::from_ps(opened),
-            ideal: None,
-            closed: None,
-            finished: None,
+            ideal: Span::ZERO,
+            closed: Time::NEVER,
+            finished: Time::NEVER,
             advanced: Time::ZERO,
             acknowledged: 0,
             retransmissions: 0,

@@ -98,7 +98,7 @@ impl Transmission {
     /// What the simulation sent, at the vantage.
     pub fn simulated(segment: &Segment, at_ps: i64, tag: u64) -> Self {
         let control = u8::from(segment.flags.has(Flags::SYN)) + u8::from(segment.flags.has(Flags::FIN));
-        let blocks = segment.sack.as_slice().iter();
+        let blocks = segment.blocks();
         Transmission {
             at_ps,
             start: segment.seq as i64,

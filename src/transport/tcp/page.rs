@@ -64,7 +64,7 @@ impl Pieces {
             self.cuts.pop_front();
         }
         let first = self.cuts.partition_point(|cut| *cut <= start);
-        let last = self.cuts.partition_point(|cut| *cut < end);
-        (1 + last.saturating_sub(first)).min(255) as u8
+        let inside = self.cuts.range(first..).take_while(|cut| **cut < end).count();
+        (1 + inside).min(255) as u8
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::transport::segment::{Block, SackBlocks};
+use crate::transport::segment::{Block, Sack};
 
 /// Memory charged for a received buffer besides its payload: descriptor (256) and head (512).
 ///
@@ -266,8 +266,8 @@ impl Reassembly {
     }
 
     /// The SACK option of the next segment; a duplicate is reported once.
-    pub fn sack(&mut self) -> SackBlocks {
-        let mut sack = SackBlocks::default();
+    pub fn sack(&mut self) -> Sack {
+        let mut sack = Sack::default();
         let duplicate = self.duplicate.take();
         duplicate.iter().chain(&self.blocks).for_each(|block| sack.push(*block));
         sack

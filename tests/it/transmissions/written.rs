@@ -120,11 +120,7 @@ impl Writing {
         if is_syn {
             options.push(TcpOptionElement::WindowScale(7));
         }
-        let mut blocks = segment
-            .sack
-            .as_slice()
-            .iter()
-            .map(|block| (number(other, block.start), number(other, block.end)));
+        let mut blocks = segment.blocks().map(|block| (number(other, block.start), number(other, block.end)));
         if let Some(first) = blocks.next() {
             options.push(TcpOptionElement::SelectiveAcknowledgement(
                 first,

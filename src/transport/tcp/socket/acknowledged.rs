@@ -4,7 +4,7 @@ use super::state::{PERSIST, REORDERING, Repair};
 use super::{Context, Socket};
 use crate::transport::clock::HostTime;
 use crate::transport::sample::State;
-use crate::transport::segment::{Block, Flags, Segment};
+use crate::transport::segment::{Block, Flags, MOST_BLOCKS, Segment};
 use crate::transport::tcp::buffers::{Buffer, Id};
 
 /// What an acknowledgement has brought.
@@ -122,7 +122,7 @@ impl Socket {
         let out_before = self.buffers.out;
         let highest_before = self.highest_sacked();
         if ack < self.unacknowledged {
-            if segment.sack.as_slice().is_empty() {
+            if segment.sack.is_empty() {
                 return;
             }
             self.report(segment, &mut acknowledged);
@@ -149,7 +149,7 @@ impl Socket {
         }
         self.unacknowledged = ack;
         self.retransmission.unanswered = 0;
-        if !segment.sack.as_slice().is_empty() {
+        if !segment.sack.is_empty() {
             self.report(segment, &mut acknowledged);
         }
         acknowledged.echoes_mark = self.ecn.is_on && segment.flags.has(Flags::ECE);
@@ -259,12 +259,14 @@ impl Socket {
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_sacktag_write_queue`.
     fn report(&mut self, segment: &Segment, acknowledged: &mut Acknowledged) {
-        let blocks = segment.sack.as_slice();
+        let mut blocks = [Block::default(); MOST_BLOCKS];
+        blocks.iter_mut().zip(segment.blocks()).for_each(|(slot, block)| *slot = block);
+        let blocks = &blocks[..segment.sack.len()];
         let duplicate = self.check_duplicate(blocks, segment.ack, acknowledged).then(|| blocks[0]);
         if self.buffers.out == 0 {
             return;
         }
-        let mut known: [Block; crate::transport::segment::MOST_BLOCKS] = Default::default();
+        let mut known = [Block::default(); MOST_BLOCKS];
         let mut count = 0;
         for block in blocks {
             let is_sane = block.start < block.end && block.end <= self.next;

@@ -59,7 +59,7 @@ impl Push {
 
 /// A segment in its packet.
 pub(super) fn outgoing(segment: Segment) -> Outgoing {
-    let blocks = segment.sack.as_slice().len() as u64;
+    let blocks = segment.sack.len() as u64;
     let is_plain = segment.flags.has(Flags::PLAIN);
     let options = match (segment.flags.has(Flags::SYN), blocks) {
         (true, _) if is_plain => WINDOW_SCALE,
