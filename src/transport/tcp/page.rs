@@ -25,6 +25,8 @@ pub struct Pieces {
     tail: Option<(u64, u64)>,
     /// The first bytes of pieces.
     cuts: VecDeque<u64>,
+    /// Those up to the bytes that were asked for last: the next are mostly close behind.
+    place: usize,
 }
 
 impl Page {
@@ -62,9 +64,40 @@ impl Pieces {
     pub fn of(&mut self, start: u64, end: u64, acknowledged: u64) -> u8 {
         while self.cuts.get(1).is_some_and(|next| *next <= acknowledged) {
             self.cuts.pop_front();
+            self.place = self.place.saturating_sub(1);
         }
-        let first = self.cuts.partition_point(|cut| *cut <= start);
-        let inside = self.cuts.range(first..).take_while(|cut| **cut < end).count();
+        while self.cuts.get(self.place).is_some_and(|cut| *cut <= start) {
+            self.place += 1;
+        }
+        while self.place > 0 && self.cuts[self.place - 1] > start {
+            self.place -= 1;
+        }
+        let inside = self.cuts.iter().skip(self.place).take_while(|cut| **cut < end).count();
         (1 + inside).min(255) as u8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn pieces_are_those_between_the_cuts(
+            gaps in prop::collection::vec(1..50u64, 1..40),
+            asked in prop::collection::vec((0..1_000u64, 1..120u64), 1..60),
+        ) {
+            let mut at = 0;
+            let cuts: VecDeque<u64> = gaps.iter().map(|gap| { at += gap; at }).collect();
+            let mut pieces = Pieces { cuts: cuts.clone(), ..Pieces::default() };
+            let mut acknowledged = cuts[0];
+            for (ahead, length) in asked {
+                acknowledged = (acknowledged + ahead % 40).min(at);
+                let start = acknowledged + ahead;
+                let inside = cuts.iter().filter(|cut| (start + 1..start + length).contains(cut)).count();
+                prop_assert_eq!(usize::from(pieces.of(start, start + length, acknowledged)), 1 + inside);
+            }
+        }
     }
 }
