@@ -5,9 +5,17 @@
 
 use super::recording::RecordedFlow;
 use super::*;
+use taunet::packet::CE;
 
-const NAMES: [&str; 6] =
-    ["t_bbr1", "t_bbr_cubic", "t_cubic_pie", "t_cubic_red", "t_short_fq_codel", "cf_short_fq_codel"];
+const NAMES: [&str; 7] = [
+    "t_bbr1",
+    "t_bbr_cubic",
+    "t_dctcp_red",
+    "t_cubic_pie",
+    "t_cubic_red",
+    "t_short_fq_codel",
+    "cf_short_fq_codel",
+];
 const COUNT: u64 = 40;
 /// Flows that are compared one by one, at most; the completion times of more are.
 const FEW: usize = 10;
@@ -31,6 +39,9 @@ fn metrics(
         }
     }
     metrics.push(("retransmissions".to_owned(), again as f64));
+    if case.ecn {
+        metrics.push(("marks".to_owned(), marks(leaving) as f64));
+    }
     let waits = waits(entering, leaving);
     metrics.push(("mean wait, ns".to_owned(), waits.iter().sum::<i64>() as f64 / waits.len() as f64));
     metrics.push(("p99 wait, ns".to_owned(), percentile(&waits, 99)));
@@ -42,6 +53,12 @@ fn metrics(
         metrics.push(("p99 completion, ns".to_owned(), percentile(&times, 99)));
     }
     metrics
+}
+
+/// Packets that left with CE.
+fn marks(leaving: &Seen) -> usize {
+    let is_marked = |shape: &Shape| matches!(shape, Shape::Data { ecn, .. } if ecn.field == CE);
+    leaving.iter().filter(|(_, _, shape)| is_marked(shape)).count()
 }
 
 fn percentile(sorted: &[i64], percent: usize) -> f64 {
