@@ -9,11 +9,11 @@ use super::Parameters;
 /// Linux `net/ipv4/tcp_input.c`, `tcp_rcv_space_adjust`: `SKB_TRUESIZE(advmss + MAX_TCP_HEADER)`.
 const HEADERS: u32 = 192 + 576;
 
-/// Windows are announced in units of this (window scale 7).
-pub const UNIT: u32 = 128;
+/// A process could ask for a receive buffer of so many bytes (`rmem_max`), which the window scale allows for.
+const LARGEST_ASKED: u32 = 212_992;
 
-/// The largest window that can be announced.
-const LARGEST: u32 = 65_535 * UNIT;
+/// The largest window scale (RFC 7323, Section 2.3).
+const LARGEST_SCALE: u32 = 14;
 
 /// The window that is announced, and the buffer that it promises.
 #[derive(Debug)]
@@ -34,6 +34,17 @@ pub struct Window {
     copied_from: u64,
     copied_at: u64,
     mss: u32,
+    /// Windows are announced in units of so many bytes: 2 to the power of the window scale.
+    unit: u32,
+}
+
+/// The bytes of a unit of the window: the least with which the largest buffer could be announced in 16 bits.
+///
+/// # Source
+/// Linux `net/ipv4/tcp_output.c`, `tcp_select_initial_window`.
+fn unit_of(most_buffer: u32) -> u32 {
+    let bits = most_buffer.max(LARGEST_ASKED).ilog2();
+    1 << bits.saturating_sub(15).min(LARGEST_SCALE)
 }
 
 /// The part of memory that is window: half of it is overhead (`tcp_adv_win_scale` 1).
@@ -66,6 +77,7 @@ impl Window {
             copied_from: 1,
             copied_at: now,
             mss,
+            unit: unit_of(receive_buffer.most),
         }
     }
 
@@ -93,12 +105,12 @@ impl Window {
         let mut free = self.free(used);
         let is_short = free < full >> 1;
         if is_short {
-            free = free / UNIT * UNIT;
+            free = free / self.unit * self.unit;
             if free < allowed >> 4 || free < segment.min(full) {
                 return (0, true);
             }
         }
-        (round_up(free.min(self.threshold), UNIT), is_short)
+        (round_up(free.min(self.threshold), self.unit), is_short)
     }
 
     /// Announces a window: never less than what was promised.
@@ -107,9 +119,9 @@ impl Window {
     /// Linux `net/ipv4/tcp_output.c`, `tcp_select_window`.
     pub fn announce(&mut self, selected: u32, next: u64) -> u32 {
         let left = self.left(next);
-        self.announced = if selected < left { round_up(left, UNIT) } else { selected };
+        self.announced = if selected < left { round_up(left, self.unit) } else { selected };
         self.announced_at = next;
-        self.announced.min(LARGEST) / UNIT * UNIT
+        self.announced.min(65_535 * self.unit) / self.unit * self.unit
     }
 
     /// A segment of `length` bytes arrived that costs `memory`; whether the window may grow by it.
