@@ -19,6 +19,8 @@ use crate::units::PS_PER_S;
 
 /// Groups of flows that have a point of their own, each of as many flows.
 const GROUPS: usize = 24;
+/// Flows of a group, at least: with fewer, all percentiles above the 94th are its largest slowdown.
+const OF_GROUP: usize = 20;
 /// Ports with a line of their own.
 const MOST_PORTS: usize = 8;
 
@@ -31,7 +33,7 @@ const COMPLETIONS: Chart = Chart {
 const SLOWDOWNS: Chart = Chart {
     kind: "slowdowns",
     title: "Slowdown by size",
-    note: "Completion time over its ideal, of flows of about equal size: percentiles of groups with as many flows each.",
+    note: "Completion time over its ideal, of flows of about equal size: percentiles of groups with as many flows each, 20 at least.",
     wide: false,
 };
 const QUEUES: Chart = Chart {
@@ -92,7 +94,7 @@ fn read_flows(run: &Path) -> Result<(Distribution, [Vec<f64>; 4]), ReportError> 
 fn grouped(mut found: Vec<(u64, f64)>) -> [Vec<f64>; 4] {
     found.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
     let mut columns: [Vec<f64>; 4] = Default::default();
-    let of_group = found.len().div_ceil(GROUPS).max(1);
+    let of_group = found.len().div_ceil(GROUPS).max(OF_GROUP);
     for group in found.chunks(of_group) {
         let size = group.iter().map(|(bytes, _)| *bytes as f64).sum::<f64>() / group.len() as f64;
         // A point per size: the axis is one of numbers that rise.

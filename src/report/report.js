@@ -18,6 +18,10 @@
   // [how many bits per second the unit is, its name], for rates up to `most` of them.
   const bitRateUnitOf = (most) =>
     [[1e12, "Tbps"], [1e9, "Gbps"], [1e6, "Mbps"], [1e3, "kbps"]].find(([size]) => most >= size) ?? [1, "bps"];
+  const bytes = (n) => {
+    const [size, unit] = [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]].find(([size]) => n >= size) ?? [1, "B"];
+    return `${short(n / size)} ${unit}`;
+  };
   const most = (numbers) => numbers.reduce((a, b) => (Number.isFinite(b) && Math.abs(b) > a ? Math.abs(b) : a), 0);
   const scaled = (numbers, factor) => numbers.map((n) => (Number.isFinite(n) ? n * factor : null));
   const short = (n) => (n == null ? "-" : Number(n.toPrecision(5)).toLocaleString("en", { maximumSignificantDigits: 5 }));
@@ -36,7 +40,7 @@
     },
     slowdowns({ slowdowns: [size, p50, p95, p99] }, log) {
       return {
-        lines: [["p50", "--simulated", 2], ["p95", "--measured", 2], ["p99", "--other", 2]], x: "flow (B)",
+        lines: [["p50", "--simulated", 2], ["p95", "--measured", 2], ["p99", "--other", 2]], x: "size of the flow", xText: bytes,
         y: "completion time / ideal", log, logY: log, canLog: true, dotted: [0, 1, 2], data: [size, p50, p95, p99],
       };
     },
@@ -149,6 +153,26 @@
     },
     drops: ({ drops }) => counts(drops, `packets dropped per ${short(drops.width)} s`, 1, ["dropped", "--measured"]),
   };
+
+  // Marks of a logarithmic axis: 1 to 9 times each power of ten; where less than three of these are in sight, even steps.
+  function logMarks(min, max) {
+    const marks = [];
+    for (let ten = Math.floor(Math.log10(min)); ten <= Math.log10(max); ten++) {
+      for (let n = 1; n < 10; n++) marks.push(Number(`${n}e${ten}`));
+    }
+    const seen = marks.filter((n) => n >= min && n <= max);
+    if (seen.length > 2) return seen;
+    const step = Number(((max - min) / 3).toExponential(0));
+    return Array.from({ length: 5 }, (_, i) => (Math.ceil(min / step) + i) * step).filter((n) => n <= max);
+  }
+  // Of these as many have a text as fit: all, those that begin with 1, 2 or 5, with 1, or every so many powers of ten.
+  function logTexts(marks, room) {
+    const leads = (digits) => (n) => digits.includes(n.toExponential()[0]);
+    const fitting = ["123456789", "125", "1"].map(leads).find((has) => marks.filter(has).length <= room);
+    const ten = Math.ceil(marks.filter(leads("1")).length / room);
+    const has = fitting ?? ((n) => leads("1")(n) && Math.round(Math.log10(n)) % ten === 0);
+    return marks.map((n) => (has(n) ? n : null));
+  }
 
   // Lines with points of their own on one axis: where a line has none, there is a gap.
   function joined(lines) {
@@ -329,11 +353,17 @@
     const reset = () => zoom(full[0], full[1]);
 
     const options = () => {
-      const axis = (label, size) => ({
+      // `room`: the space of a text, in pixels.
+      const axis = (label, size, log, room, text) => ({
         label, size, labelSize: 22, stroke: () => css("--ink"), font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif",
         grid: { stroke: () => css("--grid"), width: 1 }, ticks: { stroke: () => css("--grid"), width: 1 },
-        values: (_, splits) => splits.map((n) => (n == null ? "" : n.toLocaleString("en", { maximumSignificantDigits: 6 }))),
+        values: (_, splits) => splits.map((n) => (n == null ? "" : text(n))),
+        ...(log && {
+          splits: (_, axis, min, max) => logMarks(min, max),
+          filter: (u, splits, axis) => logTexts(splits, Math.max(2, (axis ? u.bbox.height : u.bbox.width) / devicePixelRatio / room)),
+        }),
       });
+      const plain = (n) => n.toLocaleString("en", { maximumSignificantDigits: 6 });
       const series = spec.lines.map(([label, colour, width = 1, alpha = ""], line) => ({
         label, stroke: () => css(colour) + alpha, width, value: (_, n) => short(n),
         dash: spec.dashed?.includes(line) ? [6, 4] : undefined,
@@ -352,12 +382,12 @@
       return {
         width: width(), height: height(), padding: [8, 12, 0, 0],
         bands: spec.bands?.map(({ series, colour }) => ({ series, fill: () => css(colour) + "40" })),
-        series: [{ label: spec.x, value: (_, n) => short(n) }, ...series],
+        series: [{ label: spec.x, value: (_, n) => (spec.xText && n != null ? spec.xText(n) : short(n)) }, ...series],
         scales: {
           x: { time: false, distr: spec.log ? 3 : 1, range: (_, min, max) => [min ?? 0, max ?? 1] },
           y: { distr: spec.logY ? 3 : 1, range: yRange },
         },
-        axes: [axis(spec.x, 34), axis(spec.y, 62)],
+        axes: [axis(spec.x, 34, spec.log, 60, spec.xText ?? plain), axis(spec.y, 62, spec.logY, 24, plain)],
         cursor: {
           drag: { x: true, y: false, setScale: false },
           bind: { dblclick: () => () => { reset(); return null; } },
