@@ -187,6 +187,12 @@ impl FlowCharts {
         let sized: Vec<&Connections> =
             report.summary.tcp.iter().filter(|entry| entry.slowdown.is_some()).collect();
         html! {
+            @if report.summary.marked > 0 && self.marks.is_empty() {
+                p class="note" {
+                    "Marks over time are not recorded: they come from the table " code { "packets" } ", which "
+                    code { "[record]" } " " code { "packets = true" } " asks for."
+                }
+            }
             (charts("flows", &shown))
             @if !sized.is_empty() {
                 h3 { "Slowdown by size" }

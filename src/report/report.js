@@ -154,16 +154,19 @@
     drops: ({ drops }) => counts(drops, `packets dropped per ${short(drops.width)} s`, 1, ["dropped", "--measured"]),
   };
 
-  // Marks of a logarithmic axis: 1 to 9 times each power of ten; where less than three of these are in sight, even steps.
+  // Marks of a logarithmic axis: 1 to 9 times each power of ten; even steps where little is in sight.
   function logMarks(min, max) {
+    if (!(min > 0)) return [];
+    if (max < 4 * min) {
+      const step = Number(((max - min) / 4).toExponential(0));
+      const first = Math.ceil(min / step);
+      return Array.from({ length: 6 }, (_, i) => (first + i) * step).filter((n) => n <= max);
+    }
     const marks = [];
     for (let ten = Math.floor(Math.log10(min)); ten <= Math.log10(max); ten++) {
       for (let n = 1; n < 10; n++) marks.push(Number(`${n}e${ten}`));
     }
-    const seen = marks.filter((n) => n >= min && n <= max);
-    if (seen.length > 2) return seen;
-    const step = Number(((max - min) / 3).toExponential(0));
-    return Array.from({ length: 5 }, (_, i) => (Math.ceil(min / step) + i) * step).filter((n) => n <= max);
+    return marks.filter((n) => n >= min && n <= max);
   }
   // Of these as many have a text as fit: all, those that begin with 1, 2 or 5, with 1, or every so many powers of ten.
   function logTexts(marks, room) {
@@ -380,7 +383,7 @@
           return [spec.zero ? Math.min(0, min) : min - pad, max + pad];
         };
       return {
-        width: width(), height: height(), padding: [8, 12, 0, 0],
+        width: width(), height: height(), padding: [8, 20, 0, 0],
         bands: spec.bands?.map(({ series, colour }) => ({ series, fill: () => css(colour) + "40" })),
         series: [{ label: spec.x, value: (_, n) => (spec.xText && n != null ? spec.xText(n) : short(n)) }, ...series],
         scales: {
@@ -442,6 +445,7 @@
       get view() { return view; },
       get full() { return full; },
       get drawn() { return u.data[0].length; },
+      get texts() { return u.axes.map((axis) => axis._values.filter(Boolean)); },
       resize() {
         u.setSize({ width: width(), height: height() });
         zoom(view[0], view[1]);
