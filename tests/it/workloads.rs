@@ -15,7 +15,7 @@ use taunet::table::{Format, MemoryTable, MemoryTables, TableFiles, Tables};
 use taunet::transport::ideal::Way;
 use taunet::units::{Bandwidth, Span};
 
-type Found = BTreeMap<String, MemoryTable>;
+pub type Found = BTreeMap<String, MemoryTable>;
 
 /// Two hosts at a router, and a link of 1 Gbps and 1 ms from it to a third.
 const NETWORK: &str = r#"
@@ -71,14 +71,14 @@ fn column<T>(tables: &Found, table: &str, name: &str, of: impl Fn(&RecordBatch, 
 }
 
 /// Whole numbers; 0 for none.
-fn integers(tables: &Found, table: &str, name: &str) -> Vec<u64> {
+pub fn integers(tables: &Found, table: &str, name: &str) -> Vec<u64> {
     column(tables, table, name, |batch, name| {
         let column = batch.column_by_name(name).unwrap_or_else(|| panic!("{name}"));
         column.as_primitive::<UInt64Type>().iter().map(|value| value.unwrap_or(0)).collect()
     })
 }
 
-fn numbers(tables: &Found, table: &str, name: &str) -> Vec<Option<f64>> {
+pub fn numbers(tables: &Found, table: &str, name: &str) -> Vec<Option<f64>> {
     column(tables, table, name, |batch, name| {
         let column = batch.column_by_name(name).unwrap_or_else(|| panic!("{name}"));
         column.as_primitive::<Float64Type>().iter().collect()
