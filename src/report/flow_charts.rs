@@ -94,8 +94,12 @@ fn read_flows(run: &Path) -> Result<(Distribution, [Vec<f64>; 4]), ReportError> 
 fn grouped(mut found: Vec<(u64, f64)>) -> [Vec<f64>; 4] {
     found.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
     let mut columns: [Vec<f64>; 4] = Default::default();
-    let of_group = found.len().div_ceil(GROUPS).max(OF_GROUP);
-    for group in found.chunks(of_group) {
+    let groups = (found.len() / OF_GROUP).clamp(1, GROUPS);
+    for number in 0..groups {
+        let group = &found[number * found.len() / groups..(number + 1) * found.len() / groups];
+        if group.is_empty() {
+            break;
+        }
         let size = group.iter().map(|(bytes, _)| *bytes as f64).sum::<f64>() / group.len() as f64;
         // A point per size: the axis is one of numbers that rise.
         if columns[0].last().is_some_and(|last| size <= *last) {
@@ -251,6 +255,10 @@ mod tests {
         let [sizes, p50, p95, p99] = grouped(found);
         assert_eq!((sizes.len(), sizes[0], sizes[23]), (24, 50.5, 2_350.5));
         assert_eq!((p50[0], p95[0], p99[0]), (51.0, 96.0, 100.0));
+        // p95 and p99 differ: there are 20 flows in each group.
+        let few = grouped((1..=59u64).map(|size| (size, size as f64)).collect());
+        assert_eq!((few[0].len(), &few[2][..], &few[3][..]), (2, &[28.0, 58.0][..], &[29.0, 59.0][..]));
+        assert_eq!(grouped(Vec::new())[0], [] as [f64; 0]);
         // All of one size are one point.
         assert_eq!(grouped(vec![(10, 2.0); 100])[0], [10.0]);
     }

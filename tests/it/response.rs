@@ -261,9 +261,9 @@ fn windows_are_those_of_rfc_9438() {
     compare(2..=5, 24);
 }
 
-/// The rest of the tables. `cargo test --release --test it rest_of_rfc_9438 -- --ignored --nocapture` takes half an hour.
+/// The rest of the tables. `cargo test --release --test it rest_of_rfc_9438 -- --ignored --nocapture` takes an hour.
 #[test]
-#[ignore = "takes half an hour"]
+#[ignore = "takes an hour"]
 fn windows_are_those_of_the_rest_of_rfc_9438() {
     compare(6..=8, 8);
 }

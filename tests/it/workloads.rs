@@ -433,28 +433,3 @@ fn the_metadata_of_tables_is_in_their_files() {
     let text = String::from_utf8_lossy(&bytes);
     assert!(text.contains("warm_up_ps"), "{text}");
 }
-
-/// The files of the tutorial, as it shows them.
-#[test]
-fn the_study_of_the_tutorial_runs() {
-    let page = std::fs::read_to_string("docs/flow-completion-times.md").unwrap();
-    let blocks: Vec<&str> =
-        page.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
-    let [network, study] = blocks[..] else { panic!("two files: {}", blocks.len()) };
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("net.toml"), network).unwrap();
-    let path = folder.path().join("study.toml");
-    std::fs::write(&path, study).unwrap();
-    for overrides in [&[][..], &["traffic.0.rate.load=0.8", "transport.congestion_control=reno"]] {
-        let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
-        let scenario = Scenario::load(&path, &overrides, None).unwrap();
-        let open = scenario.open(&Default::default()).unwrap();
-        let tables = MemoryTables::default();
-        let summary = open.run(&tables, Unwatched, |_| ControlFlow::Continue(())).unwrap().summary;
-        let entry = &summary.tcp[0];
-        let load = if overrides.is_empty() { 0.3 } else { 0.8 };
-        near(entry.offered.as_ref().unwrap().bps, load * 160e9, 1e-6);
-        assert!(entry.finished > 150 && entry.slowdown_by_size.len() == 5, "{entry:?}");
-        assert!(tables.take().contains_key("queues"));
-    }
-}
