@@ -52,8 +52,9 @@ fn window_of(memory: u32) -> u32 {
     memory - (memory >> 1)
 }
 
+/// Rounds up to a unit, which is a power of 2.
 fn round_up(bytes: u32, unit: u32) -> u32 {
-    bytes.div_ceil(unit) * unit
+    (bytes + (unit - 1)) & !(unit - 1)
 }
 
 impl Window {
@@ -105,7 +106,7 @@ impl Window {
         let mut free = self.free(used);
         let is_short = free < full >> 1;
         if is_short {
-            free = free / self.unit * self.unit;
+            free &= !(self.unit - 1);
             if free < allowed >> 4 || free < segment.min(full) {
                 return (0, true);
             }
@@ -121,7 +122,7 @@ impl Window {
         let left = self.left(next);
         self.announced = if selected < left { round_up(left, self.unit) } else { selected };
         self.announced_at = next;
-        self.announced.min(65_535 * self.unit) / self.unit * self.unit
+        self.announced.min(65_535 * self.unit) & !(self.unit - 1)
     }
 
     /// A segment of `length` bytes arrived that costs `memory`; whether the window may grow by it.
