@@ -19,7 +19,8 @@ pub struct FlowsSpec {
     /// The entry's name: its random numbers are by this name (default: its place among the entries, from 0).
     #[schemars(with = "Option<String>")]
     pub name: Option<Spanned<String>>,
-    /// A CSV file with the columns `start_s`, `source`, `destination` and `bytes`, relative to the scenario file; hosts are by name.
+    /// A CSV file with the columns `start_s`, `source`, `destination` and `bytes`, relative to the scenario file; hosts are by name. A
+    /// flow whose `bytes` are empty sends as many as the network takes until `stop`.
     #[schemars(with = "Option<PathBuf>")]
     pub file: Option<Spanned<PathBuf>>,
     /// The host that sends; with `to`.
@@ -52,7 +53,7 @@ pub struct FlowsSpec {
     /// When flows begin to arrive (default: 0 s).
     #[serde(default)]
     pub start: Span,
-    /// No flow begins from then on.
+    /// No flow begins from then on, and flows without bytes end.
     #[schemars(with = "Option<Span>")]
     pub stop: Option<Spanned<Span>>,
     /// The transport (default: that of the scenario).
@@ -70,8 +71,8 @@ pub struct ListedFlow {
     pub source: String,
     /// The name of the host that receives.
     pub destination: String,
-    /// Its length.
-    pub bytes: u64,
+    /// Its length; none where the field is empty.
+    pub bytes: Option<u64>,
 }
 
 /// Reads a list of flows.
@@ -84,7 +85,7 @@ pub fn read_list(path: &Path) -> Result<Vec<ListedFlow>, String> {
         start_s: f64,
         source: String,
         destination: String,
-        bytes: u64,
+        bytes: Option<u64>,
     }
     let mut reader =
         csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(|error| error.to_string())?;
@@ -97,7 +98,7 @@ pub fn read_list(path: &Path) -> Result<Vec<ListedFlow>, String> {
         if !(0.0..=1e7).contains(&row.start_s) {
             return Err(format!("line {line}: a flow cannot begin at {} s", row.start_s));
         }
-        if row.bytes == 0 {
+        if row.bytes == Some(0) {
             return Err(format!("line {line}: a flow of 0 bytes sends nothing"));
         }
         // Whole nanoseconds: what a double holds of times as long as a run.

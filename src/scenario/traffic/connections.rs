@@ -286,7 +286,10 @@ impl Reader<'_> {
         let listed = read_list(&path)
             .map_err(|message| self.told(Mistake::new(file.span(), message).with_help(help)))?;
         let start = Time::ZERO + spec.start;
-        let stop = self.stop(spec.stop.as_ref(), start, place)?.unwrap_or(Time::NEVER);
+        let stop = self.stop(spec.stop.as_ref(), start, place)?;
+        if stop.is_none() && listed.iter().any(|flow| flow.bytes.is_none()) {
+            return Err(self.endless(place, "bytes"));
+        }
         let mut flows = Vec::with_capacity(listed.len());
         for flow in listed {
             let mut host = |name: &str| {
@@ -312,8 +315,9 @@ impl Reader<'_> {
                 return Err(self.told(Mistake::new(file.span(), message)));
             }
             let at = flow.start + spec.start;
-            if at < stop {
-                flows.push(Flow { at, from, to, bytes: Some(flow.bytes), stop: None });
+            if stop.is_none_or(|stop| at < stop) {
+                let stop = stop.filter(|_| flow.bytes.is_none());
+                flows.push(Flow { at, from, to, bytes: flow.bytes, stop });
             }
         }
         flows.sort_by_key(|flow| flow.at);
