@@ -34,6 +34,10 @@ pub struct RedSpec {
     /// Whether the probability grows on from `max_p` at `max` to 1 at twice `max` (default: false).
     #[serde(default)]
     pub gentle: bool,
+    /// Whether `1 / p` packets pass after each drop before the next can come, `p` being the probability by the average: gaps are uniform on
+    /// 1/p to 2/p instead of 1 to 1/p (default: false; the default of ns-2 and ns-3).
+    #[serde(default)]
+    pub wait: bool,
     /// Whether packets that are capable of ECN are marked instead of dropped at random (default: false).
     #[serde(default)]
     pub ecn: bool,
@@ -111,12 +115,13 @@ pub(super) fn checked<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RedS
 /// - `gentle`: from `max` to twice `max`, `p_b` grows from `max_p` to 1; every packet is dropped from there on.
 /// - `ecn`: a packet that can carry the mark gets it and joins where another would be dropped at random. Where every
 ///   packet is dropped, it is too, unless `hard_drop` is false.
+/// - `wait`: after a drop, `1 / p_b` packets pass before the next can come; gaps are uniform on 1 to 2 times that.
 /// - `adaptive`: every half second, `max_p` grows by 1%, a quarter of it at most, while the average is above 60% of the way from `min` to `max`,
 ///   and falls to 90% below 40% of it; between about 1% and 50%.
 /// - Where `buffer` has no room for it, a packet is dropped whatever the average.
 ///
 /// The variant: the average is in the unit of the thresholds (packet or byte mode; Linux: bytes), and the probability does not
-/// depend on the packet's length (packet mode), as RFC 7141 recommends and Linux does. `gentle` is not in Linux.
+/// depend on the packet's length (packet mode), as RFC 7141 recommends and Linux does. `gentle` and `wait` are not in Linux.
 ///
 /// # Source
 /// Linux 6.1 `include/net/red.h` (`red_action`, `red_calc_qavg`, `red_adaptative_algo`) and `net/sched/sch_red.c`; the algorithms are
@@ -304,6 +309,9 @@ impl Red {
             return Verdict::Every;
         };
         self.count += 1;
+        if self.spec.wait {
+            return self.after_a_wait(p_b);
+        }
         if self.count == 0 {
             self.draw();
             Verdict::Pass
@@ -313,6 +321,26 @@ impl Red {
         } else {
             Verdict::Pass
         }
+    }
+}
+
+impl Red {
+    /// The verdict of `wait`: the `count`th packet is dropped with the probability `p_b / (2 - count * p_b)`, if `count * p_b` is at least 1.
+    ///
+    /// # Source
+    /// ns-3.37 `src/traffic-control/model/red-queue-disc.cc` (`RedQueueDisc::ModifyP`, `DropEarly`), after ns-2's `wait_`.
+    fn after_a_wait(&mut self, p_b: f64) -> Verdict {
+        if self.count == 0 {
+            self.count = 1;
+            return Verdict::Pass;
+        }
+        let expected = self.count as f64 * p_b;
+        let probability = if expected < 2.0 { p_b / (2.0 - expected) } else { 1.0 };
+        if expected < 1.0 || random::unit(&mut self.random) >= probability {
+            return Verdict::Pass;
+        }
+        self.count = 0;
+        Verdict::AtRandom
     }
 }
 

@@ -89,8 +89,8 @@ fn fq() -> impl Strategy<Value = PtmSpec> {
 }
 
 fn red() -> impl Strategy<Value = PtmSpec> {
-    (1..6u64, 1..6u64, 0.01..1.0f64, any::<(bool, bool, bool, bool)>(), buffers()).prop_map(
-        |(min, range, probability, (gentle, ecn, hard_drop, bytes), buffer)| {
+    (1..6u64, 1..6u64, 0.01..1.0f64, any::<[bool; 5]>(), buffers()).prop_map(
+        |(min, range, probability, [gentle, wait, ecn, hard_drop, bytes], buffer)| {
             let threshold = |packets| match bytes {
                 true => Buffer::Bytes(ByteCount::new(packets * 500)),
                 false => Buffer::Packets(packets),
@@ -101,6 +101,7 @@ fn red() -> impl Strategy<Value = PtmSpec> {
                 max_p: Probability::new(probability).unwrap(),
                 weight: Probability::new(probability).unwrap(),
                 gentle,
+                wait,
                 ecn,
                 hard_drop,
                 mean_packet: ByteCount::new(500),

@@ -161,6 +161,7 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
         max_p: Probability::new(roundest(max_p, max_p_off).clamp(1e-6, 1.0))?,
         weight: Probability::new(weight)?,
         gentle: false,
+        wait: false,
         ecn,
         hard_drop: hard_drop || !ecn,
         mean_packet: ByteCount::new(mean_packet.round().max(1.0) as u64),

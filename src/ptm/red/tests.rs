@@ -16,6 +16,7 @@ fn spec() -> RedSpec {
         max_p: probability(0.1),
         weight: probability(0.01),
         gentle: false,
+        wait: false,
         ecn: false,
         hard_drop: true,
         mean_packet: ByteCount::new(1_000),
@@ -204,6 +205,29 @@ fn gaps_between_drops_are_uniform() {
     let expected = f64::from(drops) / 20.0;
     let chi_square: f64 =
         gaps[1..21].iter().map(|&n| f64::from(n) - expected).map(|off| off * off / expected).sum();
+    assert!(chi_square < 43.8, "19 degrees of freedom, 0.1%: {chi_square}");
+}
+
+/// With a probability of 1/n and `wait`, gaps are uniform on n to 2n - 1.
+#[test]
+fn gaps_after_a_wait_are_uniform() {
+    let mut red = red(&RedSpec { wait: true, ..spec() });
+    red.average = 40.0; // p_b = 0.05 = 1/20
+    let (mut gaps, mut gap) = ([0u32; 80], 0);
+    while red.verdict() == Verdict::Pass {}
+    for _ in 0..590_000 {
+        gap += 1;
+        if red.verdict() == Verdict::AtRandom {
+            gaps[gap] += 1;
+            gap = 0;
+        }
+    }
+    let drops: u32 = gaps.iter().sum();
+    assert!(gaps[..20].iter().chain(&gaps[40..]).all(|&many| many == 0), "{gaps:?}");
+    assert!((f64::from(drops) / 20_000.0 - 1.0).abs() < 0.01, "(3n - 1) / 2 on average: {drops}");
+    let expected = f64::from(drops) / 20.0;
+    let chi_square: f64 =
+        gaps[20..40].iter().map(|&n| f64::from(n) - expected).map(|off| off * off / expected).sum();
     assert!(chi_square < 43.8, "19 degrees of freedom, 0.1%: {chi_square}");
 }
 
