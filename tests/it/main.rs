@@ -21,6 +21,7 @@ mod closed_loops;
 mod commands;
 mod compare_runs;
 mod dctcp;
+mod dctcp_example;
 mod deepqueuenet;
 mod disciplines;
 mod ecn;
