@@ -82,11 +82,17 @@ impl Packet {
     /// (RFC 3168, Section 5).
     #[inline]
     pub fn mark_congestion(&mut self) -> bool {
-        let capable = self.ecn != 0;
+        let capable = self.is_ecn_capable();
         if capable {
             self.ecn = CE;
         }
         capable
+    }
+
+    /// Whether it can be marked instead of dropped (RFC 3168, Section 5).
+    #[inline]
+    pub fn is_ecn_capable(&self) -> bool {
+        self.ecn != 0
     }
 }
 
@@ -149,6 +155,15 @@ pub struct Tau {
     pub timestamp: Time,
     /// The packet.
     pub packet: Packet,
+}
+
+impl Tau {
+    /// The same, marked as [`Packet::mark_congestion`] has it.
+    #[must_use]
+    pub fn marked(mut self) -> Tau {
+        self.packet.mark_congestion();
+        self
+    }
 }
 
 /// Why a device dropped a packet.

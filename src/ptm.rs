@@ -82,6 +82,7 @@ pub use pie::{Pie, PieSpec};
 pub use priority::{AtOneInstant, Priority, PriorityClass, PrioritySpec};
 pub(crate) use psched::DEFAULT_HZ;
 pub(crate) use red::Decay as RedDecay;
+use red::RedPort;
 pub use red::{Red, RedSpec};
 pub use round_robin::{Bytes, Cost, Packets, RoundRobin};
 pub use server::{LastServer, Server};
@@ -247,6 +248,7 @@ impl PtmSpec {
     pub fn build(&self, place: &Place<'_>) -> Box<dyn Ptm> {
         match self {
             PtmSpec::Fifo(spec) => Box::new(Fifo::new(spec, place.link)),
+            PtmSpec::Red(spec) => Box::new(RedPort::new(spec, place)),
             _ if self.decides_last() => Box::new(LastServer::new(self.discipline(place), place.link)),
             _ => Box::new(Server::new(self.discipline(place), place.link)),
         }
@@ -291,6 +293,8 @@ impl PtmSpec {
 pub enum Arrival {
     /// It leaves at this instant: the PTM keeps nothing of it, and [`Ptm::depart`] will not give it.
     Departs(Time),
+    /// The same, with the mark of congestion (RFC 3168).
+    Marked(Time),
     /// It waits; [`Ptm::depart`] will give it, or [`Ptm::lost`].
     Queued,
     /// It is lost.
@@ -390,6 +394,7 @@ fn forward_one_by_one<P: Ptm + ?Sized>(
         }
         match ptm.arrive(tau, flows) {
             Arrival::Departs(start) => departures.push(Departure { tau: *tau, start }),
+            Arrival::Marked(start) => departures.push(Departure { tau: tau.marked(), start }),
             Arrival::Queued => losses.extend(std::iter::from_fn(|| ptm.lost())),
             Arrival::Dropped(reason) => losses.push(Loss { tau: *tau, at: tau.timestamp, reason }),
         }

@@ -85,7 +85,9 @@ impl Ptm for Checked {
         let arrival = self.ptm.arrive(tau, flows);
         self.joins(tau);
         match arrival {
-            Arrival::Departs(start) => self.departs(&Departure { tau: *tau, start }),
+            Arrival::Departs(start) | Arrival::Marked(start) => {
+                self.departs(&Departure { tau: *tau, start });
+            }
             Arrival::Dropped(reason) => self.loses(&Loss { tau: *tau, at: tau.timestamp, reason }),
             Arrival::Queued => {}
         }

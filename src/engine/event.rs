@@ -393,6 +393,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         };
         match ptm.arrive(&tau, &self.network.flows) {
             Arrival::Departs(start) => self.pass(port, tau, start, telling),
+            Arrival::Marked(start) => self.pass(port, tau.marked(), start, telling),
             Arrival::Queued => {
                 self.take_losses(port, telling);
                 self.reschedule(port);

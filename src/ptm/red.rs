@@ -219,7 +219,8 @@ impl Red {
             min: threshold(spec.min),
             max: threshold(spec.max),
             max_p: spec.max_p.get(),
-            queue: FifoQueue::new(spec.buffer),
+            // What finds no room is dropped before.
+            queue: FifoQueue::new(None),
             average: 0.0,
             count: -1,
             drawn: 0.0,
@@ -241,11 +242,10 @@ impl Red {
         }
     }
 
-    fn update_average(&mut self, now: Time) {
+    fn update_average(&mut self, now: Time, backlog: Backlog) {
         self.average = match self.idle_since.take() {
             Some(since) => self.idle_average(since, now),
             None => {
-                let backlog = self.queue.backlog();
                 let waiting = match self.spec.min {
                     Buffer::Bytes(_) => backlog.bytes(),
                     Buffer::Packets(_) => backlog.packets(),
@@ -360,24 +360,42 @@ fn threshold(threshold: Buffer) -> f64 {
     }
 }
 
+impl Red {
+    /// Lets a packet join while this waits, marked where it is to be; or says why it is dropped.
+    fn admit(&mut self, tau: &mut Tau, backlog: Backlog) -> Result<(), DropReason> {
+        self.adapt_until(tau.timestamp);
+        self.update_average(tau.timestamp, backlog);
+        let verdict = self.verdict();
+        let has_room = self.spec.buffer.is_none_or(|buffer| buffer.admits(backlog, tau.packet.length));
+        let reason = match verdict {
+            Verdict::Pass if has_room => return Ok(()),
+            Verdict::Pass => return Err(DropReason::BufferFull),
+            Verdict::AtRandom => DropReason::EarlyDrop,
+            Verdict::Every => DropReason::AboveMaximum,
+        };
+        let may_mark = self.spec.ecn && (verdict == Verdict::AtRandom || !self.spec.hard_drop);
+        match may_mark && tau.packet.is_ecn_capable() {
+            true if has_room => {
+                tau.packet.mark_congestion();
+                Ok(())
+            }
+            true => Err(DropReason::BufferFull),
+            false => Err(reason),
+        }
+    }
+
+    fn become_idle(&mut self, now: Time) {
+        self.adapt_until(now);
+        self.idle_since.get_or_insert(now);
+    }
+}
+
 impl Discipline for Red {
     fn enqueue(&mut self, mut tau: Tau, flows: &Flows, losses: &mut Vec<Loss>) {
-        self.adapt_until(tau.timestamp);
-        self.update_average(tau.timestamp);
-        let verdict = self.verdict();
-        let reason = match verdict {
-            Verdict::Pass => None,
-            Verdict::AtRandom => Some(DropReason::EarlyDrop),
-            Verdict::Every => Some(DropReason::AboveMaximum),
-        };
-        if let Some(reason) = reason {
-            let may_mark = self.spec.ecn && (verdict == Verdict::AtRandom || !self.spec.hard_drop);
-            if !(may_mark && tau.packet.mark_congestion()) {
-                losses.push(Loss { tau, at: tau.timestamp, reason });
-                return;
-            }
+        match self.admit(&mut tau, self.queue.backlog()) {
+            Ok(()) => self.queue.enqueue(tau, flows, losses),
+            Err(reason) => losses.push(Loss { tau, at: tau.timestamp, reason }),
         }
-        self.queue.enqueue(tau, flows, losses);
     }
 
     fn next(&mut self, now: Time, losses: &mut Vec<Loss>) -> Next {
@@ -389,8 +407,7 @@ impl Discipline for Red {
     }
 
     fn idle(&mut self, now: Time) {
-        self.adapt_until(now);
-        self.idle_since.get_or_insert(now);
+        self.become_idle(now);
     }
 
     fn backlog(&self) -> Backlog {
@@ -401,6 +418,9 @@ impl Discipline for Red {
         self.queue.waiting(waiting);
     }
 }
+
+mod port;
+pub(super) use port::RedPort;
 
 #[cfg(test)]
 mod tests;

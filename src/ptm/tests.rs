@@ -302,6 +302,7 @@ fn one_by_one(ptm: &mut dyn Ptm, ingress: &[Tau]) -> (Vec<Departure>, Vec<Loss>)
         }
         match ptm.arrive(tau, &flows) {
             Arrival::Departs(start) => departures.push(Departure { tau: *tau, start }),
+            Arrival::Marked(start) => departures.push(Departure { tau: tau.marked(), start }),
             Arrival::Queued => losses.extend(std::iter::from_fn(|| ptm.lost())),
             Arrival::Dropped(reason) => losses.push(Loss { tau: *tau, at: tau.timestamp, reason }),
         }
@@ -314,6 +315,24 @@ fn one_by_one(ptm: &mut dyn Ptm, ingress: &[Tau]) -> (Vec<Departure>, Vec<Loss>)
 }
 
 proptest! {
+    /// A port with `red` knows departures at arrivals: as the discipline behind a server gives them.
+    #[test]
+    fn red_leaves_as_it_does_behind_a_server(spec in red(), link in links(), taus in taus()) {
+        let mut server = Server::new(spec.discipline(&Place { link, seed: 1, port: "r1:0", start: Timestamp::default() }), link);
+        let (mut departures, mut losses) = one_by_one(&mut *build(&spec, link), &taus);
+        let (expected, lost) = one_by_one(&mut server, &taus);
+        prop_assert_eq!(&departures, &expected);
+        prop_assert_eq!(&losses, &lost);
+        // And in pieces, of which none waits for the next.
+        let mut ptm = build(&spec, link);
+        departures.clear();
+        losses.clear();
+        for tau in &taus {
+            ptm.forward_trace(&[*tau], &Flows::default(), tau.timestamp, &mut departures, &mut losses);
+        }
+        prop_assert_eq!((departures, losses), (expected, lost));
+    }
+
     #[test]
     fn both_forms_agree(spec in prop_oneof![6 => specs(), 2 => netem()], link in links(), taus in taus(), cut in 0..200usize) {
         let expected = one_by_one(&mut *build(&spec, link), &taus);

@@ -462,6 +462,7 @@ impl Reference {
     fn join(&mut self, port: PortId, tau: Tau) {
         match self.ports[port.index()].ptm.arrive(&tau, &self.flows) {
             Arrival::Departs(start) => self.pass(port, tau, start),
+            Arrival::Marked(start) => self.pass(port, tau.marked(), start),
             Arrival::Dropped(_) => self.lose(port, &tau, tau.timestamp),
             Arrival::Queued => self.expect_departure(port),
         }
