@@ -143,7 +143,7 @@ pub struct Red {
     /// Since when it has been idle.
     idle_since: Option<Time>,
     /// How the average falls while it is idle; `None` where any number of packets passes in any time.
-    decay: Option<Decay>,
+    decay: Option<Box<Decay>>,
     /// When `max_p` is adjusted next, and every how long.
     adaptation: Option<(Time, Span)>,
     random: Stream,
@@ -225,7 +225,8 @@ impl Red {
             count: -1,
             drawn: 0.0,
             idle_since: Some(Time::ZERO),
-            decay: rate.map(|rate| Decay::new(spec.weight.get(), psched::ticks(rate, spec.mean_packet))),
+            decay: rate
+                .map(|rate| Box::new(Decay::new(spec.weight.get(), psched::ticks(rate, spec.mean_packet)))),
             adaptation,
             random,
             spec: spec.clone(),
@@ -256,7 +257,14 @@ impl Red {
     }
 
     /// The adjustments of `max_p` that are due by `now`.
+    #[inline]
     fn adapt_until(&mut self, now: Time) {
+        if self.adaptation.is_some() {
+            self.adapt(now);
+        }
+    }
+
+    fn adapt(&mut self, now: Time) {
         while let Some((due, period)) = self.adaptation.filter(|(due, _)| *due <= now && *due != Time::NEVER)
         {
             let average = self.idle_since.map_or(self.average, |since| self.idle_average(since, due));
