@@ -289,7 +289,7 @@ impl Host {
         while let Some(first) = self.timers.first(now) {
             let due = first.due();
             let end = self.connections[due.connection as usize].end.as_mut();
-            if first.is_due(end.and_then(|end| end.timer(due.purpose))) {
+            if first.fires(end.and_then(|end| end.timer(due.purpose))) {
                 return Some(due);
             }
         }

@@ -199,7 +199,7 @@ impl First<'_> {
 
     /// Whether its `timer` fires then. If that was put off, the entry follows it; where it is not set any more, or is gone, the entry goes
     /// too.
-    pub fn is_due(mut self, timer: Option<&mut Timer>) -> bool {
+    pub fn fires(mut self, timer: Option<&mut Timer>) -> bool {
         let key = self.0.0.key;
         match timer.filter(|timer| timer.queued == key) {
             Some(timer) if timer.key == key => return true,
@@ -301,7 +301,7 @@ mod tests {
     fn first_due(timers: &mut Timers, mine: &mut [Timer], now: Time) -> Option<Due> {
         while let Some(first) = timers.first(now) {
             let due = first.due();
-            if first.is_due(mine.get_mut(due.connection as usize)) {
+            if first.fires(mine.get_mut(due.connection as usize)) {
                 return Some(due);
             }
         }
