@@ -146,7 +146,8 @@ pub struct Red {
     decay: Option<Box<Decay>>,
     /// When `max_p` is adjusted next, and every how long.
     adaptation: Option<(Time, Span)>,
-    random: Stream,
+    /// Apart, since it is large and seldom looked at.
+    random: Box<Stream>,
 }
 
 /// What RED makes of an arrival.
@@ -205,7 +206,7 @@ impl Decay {
 impl Red {
     /// An empty one.
     pub fn new(spec: &RedSpec, place: &Place<'_>) -> Self {
-        let mut random = stream(place.seed, "ptm", place.port);
+        let mut random = Box::new(stream(place.seed, "ptm", place.port));
         let rate = spec.bandwidth.or(match place.link.bandwidth {
             Bandwidth::Limited(rate) => Some(rate),
             Bandwidth::Unlimited => None,
