@@ -8,7 +8,7 @@
 // segment (DelAckCount), unless SEGMENTS_PER_ACK is 1. Below each RED queue the device has a queue of its own, which RED does not see:
 // of 100 packets, unless DEVICE_QUEUE says another, such as `1p`.
 //
-// Build (ns-3 3.37): g++ -O2 -std=c++17 dctcp.cc -o dctcp -lns3-internet -lns3-point-to-point -lns3-network -lns3-core
+// Build (ns-3 3.37): g++ -O2 -std=c++17 dctcp.cc -o dctcp -lns3-internet -lns3-point-to-point -lns3-network -lns3-applications -lns3-traffic-control -lns3-core
 //     -lns3-applications -lns3-traffic-control
 
 #include "ns3/applications-module.h"

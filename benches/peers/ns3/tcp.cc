@@ -6,7 +6,7 @@
 // drop-tail queues of 500 packets, global routing; the queueing disciplines above the devices are taken out. Segments of 1448 B,
 // an initial window of 10, buffers of 6 MB (receiving) and 4 MB (sending), delayed acknowledgements and SACK as ns-3 has them.
 //
-// Build (ns-3 3.37): g++ -O3 -std=c++17 tcp.cc -o tcp -lns3-internet -lns3-point-to-point -lns3-network -lns3-core
+// Build (ns-3 3.37): g++ -O3 -std=c++17 tcp.cc -o tcp -lns3-internet -lns3-point-to-point -lns3-network -lns3-applications -lns3-traffic-control -lns3-core
 //     -lns3-applications -lns3-traffic-control
 
 #include "ns3/applications-module.h"
