@@ -97,7 +97,7 @@ impl Pfm {
     pub fn new(topology: impl Into<Arc<Topology>>, seed: u64) -> Self {
         let topology = topology.into();
         let multipath = topology.forwarding().multipath;
-        let is_small = is_small(&topology);
+        let (is_small, fits_hosts) = sizes(&topology);
         let draws = match multipath {
             Multipath::Ecmp | Multipath::Spray => {
                 topology.devices().map(|(_, device)| Draws::new(seed, "multipath", &device.name)).collect()
@@ -106,7 +106,7 @@ impl Pfm {
         };
         Pfm {
             addresses: Addresses::new(&topology),
-            tables: Tables::new(&topology, is_small),
+            tables: Tables::new(&topology, fits_hosts),
             classes: Vec::new(),
             prescribed: Vec::new(),
             class_of: FxHashMap::default(),
@@ -566,10 +566,43 @@ fn choice<'a>(
     ForwardingChoice { device, flow, flow_hash: flow_hash(&flow), packet, best }
 }
 
-/// Whether forwarding tables with a column for every host are small enough to stay in the cache.
-fn is_small(topology: &Topology) -> bool {
+/// Whether forwarding tables with a column for every host are small enough to stay in the cache; and whether they still are where hosts
+/// have tables, too.
+fn sizes(topology: &Topology) -> (bool, bool) {
     const LARGEST: usize = 1 << 16;
     let is_host = |device: &DeviceNode| device.kind == DeviceKind::Host;
     let hosts = topology.devices().filter(|(_, device)| is_host(device)).count();
-    topology.forwarding().rule.is_none() && hosts * (topology.devices().len() - hosts) <= LARGEST
+    let is_small = |rows: usize| topology.forwarding().rule.is_none() && hosts * rows <= LARGEST;
+    (is_small(topology.devices().len() - hosts), is_small(topology.devices().len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Thousands of hosts at one switch are no reason for millions of entries: a host with one link has a table only where all are small.
+    #[test]
+    fn hosts_have_tables_in_small_networks_alone() {
+        for (hosts, entries) in [(4, 1), (300, 0)] {
+            let text = format!(
+                "name = \"t\"\ndefaults.link = {{ bandwidth = \"1 Gbps\" }}\n[generate]\nkind = \"star\"\nhosts = {hosts}\n"
+            );
+            let topology = Arc::new(Topology::from_toml("t.toml", &text).unwrap());
+            let mut pfm = Pfm::new(Arc::clone(&topology), 1);
+            let of_host = |host: DeviceId| topology.device(host).addresses[0].addr();
+            let ids: Vec<DeviceId> = topology
+                .devices()
+                .filter(|(_, device)| device.kind == DeviceKind::Host)
+                .map(|(id, _)| id)
+                .collect();
+            let (from, to) = (ids[0], ids[hosts - 1]);
+            let key =
+                FlowKey::Ip { source: of_host(from), destination: of_host(to), protocol: 17, ports: None };
+            let fid = pfm.add_flow(&key);
+            assert_eq!(pfm.tables.own_row(from).len(), entries * 2, "{hosts}");
+            let mut flows = Flows::default();
+            flows.add(key);
+            assert_eq!(pfm.path(&flows, fid, from).ports.len(), 2, "{hosts}");
+        }
+    }
 }
