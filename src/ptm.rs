@@ -339,11 +339,16 @@ pub trait Ptm: Send {
     fn arrive(&mut self, tau: &Tau, flows: &Flows) -> Arrival;
 
     /// When the next waiting packet leaves, as far as is known now: an arrival may bring it forward.
-    fn next_departure(&self) -> Option<Time>;
+    /// Never, by default: each departure is known as the packet arrives.
+    fn next_departure(&self) -> Option<Time> {
+        None
+    }
 
     /// Takes the packet that leaves at [`next_departure`](Ptm::next_departure); `None` when none does, after all: it
     /// has been lost, or waits for a later instant.
-    fn depart(&mut self) -> Option<Departure>;
+    fn depart(&mut self) -> Option<Departure> {
+        None
+    }
 
     /// A packet that was queued and has been lost since; asked until `None` after every
     /// [`arrive`](Ptm::arrive) and [`depart`](Ptm::depart).
@@ -357,7 +362,9 @@ pub trait Ptm: Send {
     }
 
     /// Every packet that waits for [`depart`](Ptm::depart), in no particular order.
-    fn waiting(&self) -> Vec<Tau>;
+    fn waiting(&self) -> Vec<Tau> {
+        Vec::new()
+    }
 
     /// A batch at a time: presents the ingress Taus `[packets]`, sorted by time, and appends the
     /// departures that are known by `until` to `departures` `[packets]`, in order, and the lost packets to

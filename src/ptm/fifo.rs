@@ -61,31 +61,57 @@ impl Lindley {
 pub struct Fifo {
     link: Lindley,
     buffer: Option<Buffer>,
-    /// Starts and lengths of those that may still wait; empty where the buffer is unlimited.
+    /// Those that may still wait; empty where the buffer is unlimited.
+    waiting: Starts,
+}
+
+/// Packets that wait for a start that is known.
+#[derive(Default)]
+pub(super) struct Starts {
+    /// Starts and lengths, in order.
     starts: VecDeque<(Time, u32)>,
     backlog: Backlog,
 }
 
-impl Fifo {
-    /// An empty one.
-    pub fn new(spec: &FifoSpec, link: Link) -> Self {
-        Fifo {
-            link: Lindley::new(&link),
-            buffer: spec.buffer,
-            starts: VecDeque::new(),
-            backlog: Backlog::default(),
-        }
+impl Starts {
+    /// A packet of `length` bytes starts behind the others.
+    #[inline]
+    pub fn push(&mut self, start: Time, length: u32) {
+        self.backlog.add(length);
+        self.starts.push_back((start, length));
     }
 
-    /// Forgets who has started by `now`.
+    /// Forgets who has started by `now`; gives when the last of these did.
     #[inline]
-    fn start_until(&mut self, now: Time) {
+    pub fn start_until(&mut self, now: Time) -> Option<Time> {
+        let mut last = None;
         while let Some(&(start, length)) = self.starts.front()
             && start <= now
         {
             self.backlog.remove(length);
             self.starts.pop_front();
+            last = Some(start);
         }
+        last
+    }
+
+    /// What waits, of those that are not forgotten.
+    #[inline]
+    pub fn backlog(&self) -> Backlog {
+        self.backlog
+    }
+
+    /// Whether nobody waits.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.starts.is_empty()
+    }
+}
+
+impl Fifo {
+    /// An empty one.
+    pub fn new(spec: &FifoSpec, link: Link) -> Self {
+        Fifo { link: Lindley::new(&link), buffer: spec.buffer, waiting: Starts::default() }
     }
 }
 
@@ -93,14 +119,13 @@ impl Ptm for Fifo {
     #[inline]
     fn arrive(&mut self, tau: &Tau, _flows: &Flows) -> Arrival {
         if let Some(buffer) = self.buffer {
-            self.start_until(tau.timestamp);
+            self.waiting.start_until(tau.timestamp);
             let start = self.link.start(tau.timestamp);
             if start > tau.timestamp {
-                if !buffer.admits(self.backlog, tau.packet.length) {
+                if !buffer.admits(self.waiting.backlog(), tau.packet.length) {
                     return Arrival::Dropped(DropReason::BufferFull);
                 }
-                self.backlog.add(tau.packet.length);
-                self.starts.push_back((start, tau.packet.length));
+                self.waiting.push(start, tau.packet.length);
             }
         }
         Arrival::Departs(self.link.send(tau.timestamp, tau.packet.length).0)
@@ -124,18 +149,6 @@ impl Ptm for Fifo {
             Departure { tau, start }
         }));
         self.link = link;
-    }
-
-    fn next_departure(&self) -> Option<Time> {
-        None
-    }
-
-    fn depart(&mut self) -> Option<Departure> {
-        None
-    }
-
-    fn waiting(&self) -> Vec<Tau> {
-        Vec::new()
     }
 }
 

@@ -1,5 +1,9 @@
 //! RED: random early detection. An arriving packet is dropped at random as the average queue grows.
 
+mod port;
+
+pub(super) use port::RedPort;
+
 use std::num::NonZeroU32;
 
 use schemars::JsonSchema;
@@ -331,9 +335,7 @@ impl Red {
             Verdict::Pass
         }
     }
-}
 
-impl Red {
     /// The verdict of `wait`: the `count`th packet is dropped with the probability `p_b / (2 - count * p_b)`, if `count * p_b` is at least 1.
     ///
     /// # Source
@@ -351,6 +353,27 @@ impl Red {
         self.count = 0;
         Verdict::AtRandom
     }
+
+    /// Lets a packet join while this waits, marked where it is to be; or says why it is dropped.
+    fn admit(&mut self, tau: &mut Tau, backlog: Backlog) -> Result<(), DropReason> {
+        self.adapt_until(tau.timestamp);
+        self.update_average(tau.timestamp, backlog);
+        let verdict = self.verdict();
+        let may_mark = self.spec.ecn && (verdict == Verdict::AtRandom || !self.spec.hard_drop);
+        let marks = verdict != Verdict::Pass && may_mark && tau.packet.is_ecn_capable();
+        match verdict {
+            Verdict::AtRandom if !marks => return Err(DropReason::EarlyDrop),
+            Verdict::Every if !marks => return Err(DropReason::AboveMaximum),
+            _ => {}
+        }
+        if self.spec.buffer.is_some_and(|buffer| !buffer.admits(backlog, tau.packet.length)) {
+            return Err(DropReason::BufferFull);
+        }
+        if marks {
+            tau.packet.mark_congestion();
+        }
+        Ok(())
+    }
 }
 
 /// Between adjustments of `max_p`.
@@ -366,36 +389,6 @@ fn threshold(threshold: Buffer) -> f64 {
     match threshold {
         Buffer::Bytes(bytes) => bytes.get() as f64,
         Buffer::Packets(packets) => packets as f64,
-    }
-}
-
-impl Red {
-    /// Lets a packet join while this waits, marked where it is to be; or says why it is dropped.
-    fn admit(&mut self, tau: &mut Tau, backlog: Backlog) -> Result<(), DropReason> {
-        self.adapt_until(tau.timestamp);
-        self.update_average(tau.timestamp, backlog);
-        let verdict = self.verdict();
-        let has_room = self.spec.buffer.is_none_or(|buffer| buffer.admits(backlog, tau.packet.length));
-        let reason = match verdict {
-            Verdict::Pass if has_room => return Ok(()),
-            Verdict::Pass => return Err(DropReason::BufferFull),
-            Verdict::AtRandom => DropReason::EarlyDrop,
-            Verdict::Every => DropReason::AboveMaximum,
-        };
-        let may_mark = self.spec.ecn && (verdict == Verdict::AtRandom || !self.spec.hard_drop);
-        match may_mark && tau.packet.is_ecn_capable() {
-            true if has_room => {
-                tau.packet.mark_congestion();
-                Ok(())
-            }
-            true => Err(DropReason::BufferFull),
-            false => Err(reason),
-        }
-    }
-
-    fn become_idle(&mut self, now: Time) {
-        self.adapt_until(now);
-        self.idle_since.get_or_insert(now);
     }
 }
 
@@ -416,7 +409,8 @@ impl Discipline for Red {
     }
 
     fn idle(&mut self, now: Time) {
-        self.become_idle(now);
+        self.adapt_until(now);
+        self.idle_since.get_or_insert(now);
     }
 
     fn backlog(&self) -> Backlog {
@@ -427,9 +421,6 @@ impl Discipline for Red {
         self.queue.waiting(waiting);
     }
 }
-
-mod port;
-pub(super) use port::RedPort;
 
 #[cfg(test)]
 mod tests;
