@@ -2,6 +2,7 @@
 
 mod deepqueuenet;
 mod directory;
+mod flow_names;
 mod flows;
 mod held;
 mod hops;
@@ -16,6 +17,7 @@ mod vantages;
 pub(crate) use deepqueuenet::seconds;
 pub use deepqueuenet::{NETWORK, NetworkRow, NetworkRows, NetworkWriter};
 pub use directory::{DirectoryError, RunDirectory};
+pub use flow_names::FlowNames;
 pub use flows::FlowRecords;
 pub(crate) use flows::key_columns;
 pub use held::Held;

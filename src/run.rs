@@ -3,8 +3,10 @@
 mod again;
 mod comparison;
 mod connections;
+mod doubts;
 mod observer;
 mod open;
+mod overview;
 mod sources;
 mod summary;
 mod transmissions;
@@ -12,6 +14,7 @@ mod transmissions;
 pub use again::{AgainError, Against, AgainstCapture, compare_run};
 pub use connections::{CompletionTimes, ConnectionSummary, ResponseTimes, SizeBin, Slowdowns};
 pub use open::{OpenScenario, Results};
+pub use overview::{BusyPort, DelayOverview, Overview};
 pub(crate) use sources::Sources;
 pub use summary::{Input, MeasuredSummary, Meta, Summary};
 

@@ -26,6 +26,7 @@ pub(crate) use observer::OBSERVER;
 pub use observer::{CustomObserver, ObserverSpec};
 pub use record::{QueueSamples, QueuesFile, Record, RecordFile, VantageText};
 pub use rtt::{MeasuredRtts, RttFile};
+pub(crate) use traffic::entry_name;
 
 /// Which engine runs a simulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]

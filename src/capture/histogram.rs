@@ -45,14 +45,23 @@ impl Histogram {
     /// Counts `value` once.
     #[inline]
     pub fn record(&mut self, value: u128) {
+        self.record_many(value, 1);
+    }
+
+    /// Counts `value` so many times.
+    #[inline]
+    pub fn record_many(&mut self, value: u128, count: u64) {
+        if count == 0 {
+            return;
+        }
         let bucket = self.bucket(value);
         let place = bucket.wrapping_sub(self.first);
         if place >= self.counts.len() {
             self.grow(bucket);
         }
-        self.counts[bucket - self.first] += 1;
-        self.count += 1;
-        self.sum = self.sum.saturating_add(value);
+        self.counts[bucket - self.first] += count;
+        self.count += count;
+        self.sum = self.sum.saturating_add(value.saturating_mul(count.into()));
         self.min = self.min.min(value);
         self.max = self.max.max(value);
     }

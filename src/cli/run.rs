@@ -12,7 +12,7 @@ use super::transmissions::print_transmissions;
 use super::{CliError, Global, Output};
 use crate::compare::{AcceptSummary, DelayComparison, Interval, MissedBound, RttAgreement, RttComparison};
 use crate::engine::{Engine, EngineError};
-use crate::run::{self, ConnectionSummary, MeasuredSummary, RunError, RunOptions, Summary};
+use crate::run::{self, ConnectionSummary, MeasuredSummary, Overview, RunError, RunOptions, Summary};
 use crate::scenario::{DelayScope, Scenario};
 use crate::table::Format;
 
@@ -80,7 +80,9 @@ impl Run {
             output.json(&summary)
         } else if !global.quiet {
             let printed = print(&summary, output);
-            printed.and_then(|()| output.line(format_args!("\nwritten to {}", out.display())))
+            printed.and_then(|()| {
+                output.line(format_args!("\nwritten to {0}: open {0}/report.html", out.display()))
+            })
         } else {
             Ok(())
         };
@@ -135,6 +137,9 @@ fn print(summary: &Summary, output: &mut Output) -> Result<(), CliError> {
         ))?;
     }
     output.line(format_args!("  fingerprint {}", summary.fingerprint))?;
+    if summary.measured.is_empty() {
+        print_overview(&summary.overview, output)?;
+    }
     print_connections(&summary.tcp, output)?;
     let divergence =
         |measured: &MeasuredSummary| Some(measured.tcp.as_ref()?.first_divergence.as_ref()?.at_s);
@@ -150,6 +155,50 @@ fn print(summary: &Summary, output: &mut Output) -> Result<(), CliError> {
         print_rtts(rtts, output)?;
     }
     print_kept("[accept]", &summary.accept, output)
+}
+
+/// What the network as a whole did.
+fn print_overview(overview: &Overview, output: &mut Output) -> Result<(), CliError> {
+    let Overview { delay_s, loss_ratio, offered_bps, carried_bps, busiest_ports } = overview;
+    let rate = |bps: &Option<f64>| bps.map_or("undefined".to_owned(), bits_per_second);
+    let loss = loss_ratio.map_or("undefined".to_owned(), |ratio| format!("{:.3} %", 100.0 * ratio));
+    output.line(format_args!(
+        "\noffered {}, carried {}, loss {loss}",
+        rate(offered_bps),
+        rate(carried_bps)
+    ))?;
+    if let Some(delay) = delay_s {
+        output.line(format_args!(
+            "  delay: mean {}, p50 {}, p99 {}, p99.9 {}, max {}",
+            seconds(delay.mean),
+            seconds(delay.p50),
+            seconds(delay.p99),
+            seconds(delay.p999),
+            seconds(delay.max)
+        ))?;
+    }
+    if busiest_ports.is_empty() {
+        return Ok(());
+    }
+    let heading = "busiest ports";
+    let names = busiest_ports.iter().map(|port| port.port.chars().count() + 2);
+    let width = names.max().unwrap_or(0).max(heading.len());
+    output.line(format_args!(
+        "  {heading:<width$} {:>9} {:>12} {:>10} {:>13}",
+        "load", "carried", "dropped", "waiting p99"
+    ))?;
+    for port in busiest_ports {
+        output.line(format_args!(
+            "    {:<inner$} {:>9} {:>12} {:>10} {:>13}",
+            port.port,
+            port.load.map_or("-".to_owned(), |load| format!("{:.1} %", 100.0 * load)),
+            bits_per_second(port.throughput_bps),
+            count(port.packets_dropped),
+            port.waiting_p99_s.map_or("-".to_owned(), seconds),
+            inner = width - 2
+        ))?;
+    }
+    Ok(())
 }
 
 /// Entries whose connections are listed.

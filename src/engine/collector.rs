@@ -364,7 +364,7 @@ impl Host {
         }
         for (tau, (place, injected)) in arrived.drain(..count).zip(injected) {
             if let Some(delivery) = deliveries.get_mut(*place as usize) {
-                delivery.arrive(tau.packet.pid, *injected, tau.timestamp);
+                delivery.arrive(&tau, *injected);
             }
         }
     }

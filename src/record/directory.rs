@@ -38,7 +38,7 @@ pub enum DirectoryError {
 }
 
 /// The files of a run: these, and nothing else, are replaced.
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 13] = [
     "packets",
     "flows",
     "ports",
@@ -51,6 +51,7 @@ const TABLES: [&str; 12] = [
     "hops",
     "queues",
     "transport",
+    "requests",
 ];
 const OTHERS: [&str; 5] = ["summary.json", "meta.json", "topology.svg", "report.html", "deepqueuenet.csv"];
 

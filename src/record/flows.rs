@@ -9,6 +9,7 @@ use arrow_array::{
     ArrayRef, Float64Array, Int64Array, StringArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
 };
 
+use super::flow_names::FlowNames;
 use crate::engine::PacketCounts;
 use crate::packet::FlowKey;
 use crate::pfm::Addresses;
@@ -114,11 +115,11 @@ impl FlowRecords {
     ///
     /// # Errors
     /// The file system refuses.
-    pub fn write(&self, tables: &dyn Tables) -> Result<(), TableError> {
+    pub fn write(&self, tables: &dyn Tables, names: &FlowNames) -> Result<(), TableError> {
         let mut table: Option<OpenTable> = None;
         let mut from = 0;
         while table.is_none() || from < self.flows.len() {
-            let columns = self.columns(from..(from + ROWS).min(self.flows.len()));
+            let columns = self.columns(from..(from + ROWS).min(self.flows.len()), names);
             let table = match &mut table {
                 Some(table) => table,
                 none => {
@@ -136,12 +137,14 @@ impl FlowRecords {
     }
 
     /// The columns of some flows, by `fid`.
-    fn columns(&self, fids: Range<usize>) -> Vec<(&'static str, ArrayRef)> {
+    fn columns(&self, fids: Range<usize>, names: &FlowNames) -> Vec<(&'static str, ArrayRef)> {
         let flows = &self.flows[fids.clone()];
         let keys: Vec<&FlowKey> = flows.iter().map(|flow| &flow.key).collect();
         let numbers = UInt32Array::from_iter_values(fids.start as u32..fids.end as u32);
         let mut columns: Vec<(&'static str, ArrayRef)> = vec![("fid", Arc::new(numbers))];
         columns.extend(key_columns(&keys));
+        let is_connection = fids.clone().map(|fid| self.connection(fid).is_some());
+        columns.extend(names.columns(flows.iter().zip(is_connection)));
         let counts = |of: fn(&FlowStatistics) -> u64| {
             Arc::new(UInt64Array::from_iter_values(flows.iter().map(of))) as ArrayRef
         };
@@ -155,6 +158,7 @@ impl FlowRecords {
             ("packets_injected", counts(|flow| flow.injected)),
             ("bytes_injected", counts(|flow| flow.injected_bytes)),
             ("packets_delivered", counts(|flow| flow.delivery.packets())),
+            ("bytes_delivered", counts(|flow| flow.delivery.bytes())),
             ("packets_dropped", counts(|flow| flow.dropped)),
             ("packets_marked", counts(|flow| flow.marked)),
             ("delay_mean_ps", means(|flow| flow.delivery.delay_mean())),

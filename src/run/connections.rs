@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, entry_name};
 use crate::statistics::Percentiles;
 use crate::traffic::connections::{Connections, Offered};
 use crate::transport::{Answer, ConnectionRecord};
@@ -165,11 +165,7 @@ pub(super) fn summaries(
         }
     }
     let summary = |((entry, of), responses): ((&Connections, Vec<&ConnectionRecord>), Vec<f64>)| {
-        let name = match entry.label.parse::<u64>() {
-            Ok(place) => format!("{} {place}", entry.kind),
-            Err(_) => entry.label.clone(),
-        };
-        summary(name, entry, &of, responses)
+        summary(entry_name(entry.kind, &entry.label), entry, &of, responses)
     };
     entries().zip(of_entry).zip(responses).map(summary).collect()
 }

@@ -7,9 +7,10 @@ use std::time::Instant;
 
 use super::comparison::{ComparisonTables, Comparisons, Entries, MeasuredIngress, Reading};
 use super::connections::summaries;
+use super::doubts::{of_replays, still_inside};
 use super::observer::{Records, RunObserver};
 use super::sources::Sources;
-use super::{MeasuredSummary, RunError, Stage, Summary};
+use super::{MeasuredSummary, Overview, RunError, Stage, Summary};
 use crate::capture::{CaptureKeys, MatchFields, Options as CaptureOptions, Sorted};
 use crate::compare::{
     AcceptSummary, Connections, RttComparison, RttWatch, Transmissions, Watch, Watched, WatchedVantage,
@@ -19,7 +20,7 @@ use crate::engine::{
     Engine, EngineError, Finished, Observer, ObserverPlace, OnProgress, Outcome, Settings, Simulation,
     Workload,
 };
-use crate::record::{FlowRecords, PortRecords, VantageRecords, write_requests};
+use crate::record::{FlowNames, FlowRecords, PortRecords, VantageRecords, write_requests};
 use crate::scenario::{Direction, Scenario};
 use crate::statistics::Statistics;
 use crate::table::{AfterWarmUp, Beside, Tables};
@@ -216,10 +217,12 @@ impl OpenScenario {
         let Statistics { flows, ports, drops } = statistics.unwrap_or_default();
         only_of_sizes(&self.scenario, &mut connections);
         let tcp = summaries(&self.scenario, &connections, &answers);
+        let names = FlowNames::new(&self.topology, &self.scenario, &connections);
         let flows = FlowRecords::new(flows, connections);
         let (flows, ports) = (flows, PortRecords::new(&self.topology, ports, drops));
         let Records { queues, vantages, watch, rtts } = records;
-        flows.write(tables)?;
+        flows.write(tables, &names)?;
+        drop(names);
         if self.scenario.connections().any(Connected::has_requests) {
             write_requests(&answers, tables)?;
         }
@@ -231,6 +234,7 @@ impl OpenScenario {
         let homeless = flows.homeless(&self.topology);
         let mut comparison = Comparison { warnings, ..Comparison::default() };
         comparison.warnings.extend(homeless);
+        comparison.warnings.extend(of_replays(&self.scenario, &flows));
         comparison.warnings.extend(self.scenario.nothing_to_sample());
         let odd = self.scenario.connections().flat_map(|entry| entry.warnings().iter().cloned());
         comparison.warnings.extend(odd);
@@ -246,7 +250,8 @@ impl OpenScenario {
         let Comparison { measured, rtts, warnings } = comparison;
         let accept = self.accept(&measured, &rtts);
         let summary = self.summary(engine, &outcome, (&flows, &ports), (measured, rtts), accept, warnings);
-        let summary = Summary { tcp, ..summary };
+        let mut summary = Summary { tcp, ..summary };
+        summary.warnings.extend(still_inside(&summary.packets, &summary.overview));
         let traffic = self.scenario.traffic.iter();
         let mut sources: Vec<String> =
             traffic.flat_map(|traffic| traffic.source_names(&self.topology)).collect();
@@ -395,6 +400,7 @@ impl OpenScenario {
             hops: outcome.hops,
             simulated_s: outcome.end.as_seconds_f64(),
             wall_s: self.clock.elapsed().as_secs_f64(),
+            overview: Overview::new(&self.topology, (flows, ports), (Time::ZERO + warm_up, outcome.end)),
             drops: ports.drops(&self.topology),
             marked: marks.iter().map(|marks| marks.packets).sum(),
             marks,

@@ -13,7 +13,7 @@ use crate::topology::{DeviceId, Topology};
 use crate::traffic::replay::HostOfAddress;
 use crate::traffic::{Recording, Replay, ReplayByAddress, Source, SourceEntry};
 use crate::transport::Host;
-use crate::units::Timestamp;
+use crate::units::{ByteCount, Timestamp};
 
 /// The sources of a scenario, before their first packets.
 pub(crate) struct Sources {
@@ -43,7 +43,8 @@ impl Sources {
         for (index, traffic) in scenario.traffic.iter().enumerate() {
             match traffic {
                 Traffic::Replay { capture, keys, at, speed } => {
-                    let replay = Replay::open_at(capture, &options.with(keys), speed)?;
+                    let mut replay = Replay::open_at(capture, &options.with(keys), speed)?;
+                    replay.recording().enters_at(mtu(topology, *at));
                     opened.push(Opened::Replay(Box::new(replay), injection_point(*at)));
                 }
                 Traffic::ReplayByAddress { capture, keys, hosts, prefixes, speed } => {
@@ -56,7 +57,10 @@ impl Sources {
                     };
                     let leading = hosts.iter().map(|host| addresses.of(*host)).collect::<Result<_, _>>()?;
                     let options = options.with(keys);
-                    let replay = ReplayByAddress::open(capture, &options, speed, host_of, leading)?;
+                    let mut replay = ReplayByAddress::open(capture, &options, speed, host_of, leading)?;
+                    let access = hosts.iter().filter_map(|host| topology.device(*host).ports.first());
+                    let access = access.map(|port| topology.link(topology.port(*port).egress).link.mtu());
+                    access.max().into_iter().for_each(|mtu| replay.recording().enters_at(mtu));
                     opened.push(Opened::ByAddress(Box::new(replay), hosts.clone()));
                 }
                 Traffic::Generated(generator) => {
@@ -135,6 +139,16 @@ impl Sources {
         }
         Ok(Workload { injections, endpoints })
     }
+}
+
+/// What the link of a vantage carries.
+fn mtu(topology: &Topology, at: Vantage) -> ByteCount {
+    let port = topology.port(at.port);
+    let link = match at.direction {
+        Direction::Ingress => port.ingress,
+        Direction::Egress => port.egress,
+    };
+    topology.link(link).link.mtu()
 }
 
 fn injection_point(at: Vantage) -> InjectionPoint {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::connections::ConnectionSummary;
+use super::overview::Overview;
 use crate::compare::{
     AcceptSummary, ByOrigin, ClockSummary, Confusion, DelayComparison, MatchCounts, OverTime, PathComparison,
     RttComparison, TransmissionComparison,
@@ -42,6 +43,9 @@ pub struct Summary {
     pub simulated_s: f64,
     /// How long the run took, in seconds: reading, simulating, comparing and writing the tables.
     pub wall_s: f64,
+    /// Delay, loss, load and the busiest ports.
+    #[serde(flatten)]
+    pub overview: Overview,
     /// Losses by place and reason.
     pub drops: Vec<DropCount>,
     /// Packets that left a port with a mark from its queue, congestion experienced; each counts once.

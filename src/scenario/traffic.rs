@@ -6,6 +6,7 @@ mod mtu;
 mod names;
 mod pace;
 mod parties;
+mod paths;
 mod place;
 mod replay;
 
@@ -27,8 +28,10 @@ use crate::traffic::{
 };
 use crate::transport::tcp;
 use crate::units::Time;
+pub(crate) use names::entry_name;
 use pace::{Pace, overload, overloads};
 use parties::{Parties, PartyKeys};
+use paths::{Paths, destinations, off_path};
 use place::Place;
 
 /// The most flows of a pair of hosts: as many as there are source ports above the well-known.
@@ -320,9 +323,18 @@ impl Reader<'_> {
         generator.warnings.extend(mtu::too_long(&generator, entry.topology, entry.seed));
         if let Pace::Rate(rate) = &pace
             && let RateSpec::Load(LoadSpec { load, of: Some(of) }) = rate.get_ref()
-            && *load.get_ref() > 1.0
         {
-            generator.warnings.push(overload(&of.get_ref().to_string(), *load.get_ref()));
+            if *load.get_ref() > 1.0 {
+                generator.warnings.push(overload(&of.get_ref().to_string(), *load.get_ref()));
+            }
+            if let Some(port) = self.port(of, entry.topology) {
+                let paths = Paths::new(entry.topology, entry.seed);
+                let of_sender =
+                    |sender: &Sender| (sender.host, destinations(sender.to.as_deref(), &generator.hosts));
+                let senders = generator.senders.iter().map(of_sender);
+                let off = off_path(&generator.label, port, senders, generator.template.trp, paths);
+                generator.warnings.extend(off);
+            }
         }
         Ok(generator)
     }

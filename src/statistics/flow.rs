@@ -1,8 +1,8 @@
 //! [`FlowStatistics`]: what was sent of a flow, and what arrived.
 
-use super::quantiles::Percentiles;
+use super::quantiles::{Percentiles, Quantiles};
 use super::sketch::Sketch;
-use crate::packet::FlowKey;
+use crate::packet::{FlowKey, Tau};
 use crate::units::Time;
 
 /// What is kept of one flow.
@@ -47,12 +47,14 @@ struct Few {
     delays: Vec<u64>,
     latest: Latest,
     reordered: u32,
+    bytes: u32,
 }
 
 /// What many packets add up to.
 #[derive(Debug, Clone)]
 struct Many {
     sums: Sums,
+    bytes: u64,
     delays: Sketch,
     latest: Latest,
     reordered: u64,
@@ -127,23 +129,25 @@ impl Default for Delivery {
 }
 
 impl Delivery {
-    /// The packet `pid` arrived at `at` that was sent at `injected`; packets come in the order in which they arrive.
+    /// The packet of `tau` arrived at its timestamp and was sent at `injected`. Packets come in order of arrival.
     #[inline]
-    pub(crate) fn arrive(&mut self, pid: u64, injected: Time, at: Time) {
-        let delay = at.since(injected).as_ps();
+    pub(crate) fn arrive(&mut self, tau: &Tau, injected: Time) {
+        let (pid, length) = (tau.packet.pid, tau.packet.length);
+        let delay = tau.timestamp.since(injected).as_ps();
         match &mut self.0 {
-            Kept::Many(many) => many.arrive(pid, injected, delay),
-            Kept::Few(few) if few.delays.len() < FEW => {
+            Kept::Many(many) => many.arrive(pid, injected, delay, length),
+            Kept::Few(few) if few.delays.len() < FEW && few.bytes.checked_add(length).is_some() => {
                 if few.delays.len() == few.delays.capacity() {
                     // By a half: most flows are short, and there may be millions of them.
                     few.delays.reserve_exact((few.delays.len() / 2).max(2));
                 }
                 few.delays.push(delay);
+                few.bytes += length;
                 few.reordered += u32::from(few.latest.arrive(injected, pid));
             }
             Kept::Few(few) => {
                 let mut many = few.many();
-                many.arrive(pid, injected, delay);
+                many.arrive(pid, injected, delay, length);
                 self.0 = Kept::Many(Box::new(many));
             }
         }
@@ -162,6 +166,27 @@ impl Delivery {
         match &self.0 {
             Kept::Few(few) => few.delays.len() as u64,
             Kept::Many(many) => many.sums.packets,
+        }
+    }
+
+    /// Bytes that arrived.
+    pub fn bytes(&self) -> u64 {
+        match &self.0 {
+            Kept::Few(few) => few.bytes.into(),
+            Kept::Many(many) => many.bytes,
+        }
+    }
+
+    /// The sum of all delays, in picoseconds.
+    pub fn delay_sum(&self) -> u128 {
+        self.sums().delay
+    }
+
+    /// Adds the delays to those of other flows, within the error of [`Sketch`].
+    pub fn add_delays(&self, to: &mut Quantiles) {
+        match &self.0 {
+            Kept::Few(few) => to.record_all(&few.delays, 0),
+            Kept::Many(many) => many.delays.values().for_each(|(delay, count)| to.record_many(delay, count)),
         }
     }
 
@@ -226,13 +251,20 @@ impl Few {
     fn many(&self) -> Many {
         let mut delays = Sketch::default();
         self.delays.iter().for_each(|delay| delays.record(*delay));
-        Many { sums: self.sums(), delays, latest: self.latest, reordered: self.reordered.into() }
+        Many {
+            sums: self.sums(),
+            bytes: self.bytes.into(),
+            delays,
+            latest: self.latest,
+            reordered: self.reordered.into(),
+        }
     }
 }
 
 impl Many {
     #[inline]
-    fn arrive(&mut self, pid: u64, injected: Time, delay: u64) {
+    fn arrive(&mut self, pid: u64, injected: Time, delay: u64, length: u32) {
+        self.bytes += u64::from(length);
         self.reordered += u64::from(self.latest.arrive(injected, pid));
         self.delays.record(delay);
         self.sums.add(delay);

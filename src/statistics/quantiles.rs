@@ -78,6 +78,22 @@ impl Quantiles {
         }
     }
 
+    /// Takes in a value that occurs `count` times.
+    pub fn record_many(&mut self, value: u64, count: u64) {
+        match &mut self.0 {
+            Kept::Buckets(histogram) => histogram.record_many(value.into(), count),
+            Kept::Values(kept) if kept.len() as u64 + count <= EXACT as u64 => {
+                kept.extend((0..count).map(|_| value));
+            }
+            Kept::Values(kept) => {
+                let mut histogram = Histogram::new(PRECISION);
+                histogram.record_all(kept, 0);
+                histogram.record_many(value.into(), count);
+                self.0 = Kept::Buckets(Box::new(histogram));
+            }
+        }
+    }
+
     /// The percentiles; `None` without values.
     pub fn percentiles(&self) -> Option<Percentiles> {
         match &self.0 {

@@ -69,6 +69,15 @@ impl Sketch {
         }
     }
 
+    /// Its values, or the middle of each bucket, and how often each occurs.
+    pub fn values(&self) -> Box<dyn Iterator<Item = (u64, u64)> + '_> {
+        match &self.0 {
+            Kept::Values(values) => Box::new(values.iter().map(|value| (*value, 1))),
+            Kept::Narrow(buckets) => Box::new(buckets.values()),
+            Kept::Wide(buckets) => Box::new(buckets.values()),
+        }
+    }
+
     /// The percentiles; `None` without values.
     pub fn percentiles(&self) -> Option<Percentiles> {
         match &self.0 {
@@ -187,10 +196,19 @@ impl<W: Word> Buckets<W> {
                 below += word.count();
                 below >= rank
             };
-            let bucket = self.words.iter().find(holds)?.bucket();
-            let (least, width) = place_of(bucket as usize, self.precision);
-            Some(((least + (width - 1) / 2) as u64).clamp(self.min, self.max))
+            Some(self.middle(self.words.iter().find(holds)?.bucket()))
         })
+    }
+
+    /// The middle of a bucket, within what was recorded.
+    fn middle(&self, bucket: u64) -> u64 {
+        let (least, width) = place_of(bucket as usize, self.precision);
+        ((least + (width - 1) / 2) as u64).clamp(self.min, self.max)
+    }
+
+    /// The middle of each bucket, and how many values it holds.
+    fn values(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.words.iter().map(|word| (self.middle(word.bucket()), word.count()))
     }
 }
 

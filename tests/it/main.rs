@@ -45,6 +45,7 @@ mod mtu;
 mod newreno;
 mod no_resequencing;
 mod overrides;
+mod overview;
 mod packets_table;
 mod pcapng;
 mod random_networks;

@@ -2,6 +2,7 @@
 
 use super::pace::{access, overload};
 use super::parties::Parties;
+use super::paths::{Paths, destinations, off_path};
 use super::place::{Place, Who};
 use super::{Resolved, Told};
 use crate::config::Spanned;
@@ -14,6 +15,9 @@ use crate::traffic::rate::Gap;
 use crate::traffic::size::{SizeOf, Sizes};
 use crate::traffic::{FlowsSpec, Mistake, positive};
 use crate::units::{Bandwidth, Rate, Span, Time};
+
+/// The protocol number of TCP.
+const TCP: u8 = 6;
 
 /// What an entry says about flows that arrive at random.
 pub(super) struct ArrivalKeys<'a> {
@@ -115,6 +119,15 @@ impl Reader<'_> {
         let senders: Vec<FlowSender> = rows.into_iter().zip(pace.gaps).map(sender).collect();
         let mut warnings: Vec<String> = pace.warning.into_iter().collect();
         warnings.extend(overloaded(place.topology, &senders, bytes.mean()));
+        if let Some(FlowRateSpec::Load(spec)) = keys.rate.map(Spanned::get_ref)
+            && let Some(of) = &spec.of
+            && let LoadOf::Port(name) = of.get_ref()
+            && let Some(port) = self.port(&Spanned::new(of.span(), name.clone()), place.topology)
+        {
+            let of_sender = |sender: &FlowSender| (sender.host, destinations(sender.to.as_deref(), &hosts));
+            let paths = Paths::new(place.topology, place.seed);
+            warnings.extend(off_path(label, port, senders.iter().map(of_sender), TCP, paths));
+        }
         let (sizes, ends_at) = match bytes {
             Bytes::Drawn(sizes) => (Some(sizes), None),
             Bytes::OfProcesses(_) => (None, stop),

@@ -1,18 +1,14 @@
 //! Packets that are longer than a link on their way carries.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::pace::access;
-use crate::flow::Flows;
+use super::paths::{MOST_PAIRS, Paths, destinations};
 use crate::link::Link;
-use crate::packet::{FlowKey, VlanTag};
-use crate::pfm::{Addresses, Pfm};
-use crate::topology::{DeviceId, PortId, Topology};
+use crate::packet::VlanTag;
+use crate::topology::{PortId, Topology};
 use crate::traffic::Generator;
-
-/// Pairs of hosts whose paths are looked at; of more, the links of the hosts themselves.
-const MOST_PAIRS: usize = 1_024;
+use crate::traffic::generator::Sender;
 
 /// Bytes of a VLAN tag, which an MTU does not count.
 const TAG: u64 = 4;
@@ -46,15 +42,11 @@ pub(super) fn too_long(generator: &Generator, topology: &Arc<Topology>, seed: u6
     )]
 }
 
-/// The ports that the packets of a generator pass, in the order in which they are found.
+/// The ports that the packets of a generator pass, in the order in which they are found; of more than [`MOST_PAIRS`] pairs,
+/// those of the hosts' own links.
 fn passed(generator: &Generator, topology: &Arc<Topology>, seed: u64) -> Vec<PortId> {
-    let destinations = |to: &Option<Vec<usize>>| -> Vec<DeviceId> {
-        match to {
-            Some(to) => to.iter().map(|place| generator.hosts[*place]).collect(),
-            None => generator.hosts.to_vec(),
-        }
-    };
-    let pairs: usize = generator.senders.iter().map(|sender| destinations(&sender.to).len()).sum();
+    let destinations = |sender: &Sender| destinations(sender.to.as_deref(), &generator.hosts);
+    let pairs: usize = generator.senders.iter().map(|sender| destinations(sender).len()).sum();
     let mut ports = Vec::new();
     if pairs > MOST_PAIRS {
         for sender in &generator.senders {
@@ -66,24 +58,12 @@ fn passed(generator: &Generator, topology: &Arc<Topology>, seed: u64) -> Vec<Por
         }
         return ports;
     }
-    let addresses = Addresses::new(topology);
-    // Where a host's first address leads to another one, there is none to look along.
-    let address = |host: DeviceId| -> Option<IpAddr> {
-        let address = topology.device(host).addresses.first()?.addr();
-        (addresses.host_of(address) == Some(host)).then_some(address)
-    };
-    let (mut pfm, mut flows) = (Pfm::new(Arc::clone(topology), seed), Flows::default());
+    let mut paths = Paths::new(topology, seed);
     for sender in &generator.senders {
         ports.extend(access(topology, sender.host).0);
-        for to in destinations(&sender.to).into_iter().filter(|to| *to != sender.host) {
-            let (Some(source), Some(destination)) = (address(sender.host), address(to)) else { continue };
-            let transport = Some((generator.source_port, generator.destination_port));
-            let key = FlowKey::Ip { source, destination, protocol: generator.template.trp, ports: transport };
-            let (fid, is_new) = flows.add(key);
-            if is_new {
-                pfm.add_flow(&key);
-                ports.extend(pfm.path(&flows, fid, sender.host).ports);
-            }
+        for to in destinations(sender).into_iter().filter(|to| *to != sender.host) {
+            let transport = (generator.source_port, generator.destination_port);
+            ports.extend(paths.ports((sender.host, to), generator.template.trp, transport));
         }
     }
     ports

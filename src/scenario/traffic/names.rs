@@ -1,4 +1,4 @@
-//! Sources for people.
+//! The names of traffic entries and of their sources, for people.
 
 use crate::scenario::{Scenario, Traffic};
 use crate::topology::{DeviceId, Topology};
@@ -24,9 +24,38 @@ impl Scenario {
         };
         self.traffic.iter().flat_map(of).collect()
     }
+
+    /// The name of each `[[traffic]]` entry, in the order of the file: its own, or its kind and its place from 0 (`poisson 2`).
+    pub fn traffic_names(&self) -> Vec<String> {
+        let name = |(place, traffic): (usize, &Traffic)| match traffic {
+            Traffic::Replay { .. } | Traffic::ReplayByAddress { .. } => format!("replay {place}"),
+            Traffic::Generated(generator) => entry_name(generator.kind, &generator.label),
+            Traffic::Connections(entry) => entry_name(entry.kind, &entry.label),
+            Traffic::Custom(custom) => entry_name(&custom.kind, &custom.label),
+        };
+        self.traffic.iter().enumerate().map(name).collect()
+    }
+}
+
+/// An entry's name: `label` is the one it was given, or its place.
+pub fn entry_name(kind: &str, label: &str) -> String {
+    match label.parse::<u64>() {
+        Ok(place) => format!("{kind} {place}"),
+        Err(_) => label.to_owned(),
+    }
 }
 
 impl Traffic {
+    /// How many sources it has. Connections have none: their hosts send.
+    pub fn sources(&self) -> usize {
+        match self {
+            Traffic::Replay { .. } | Traffic::Custom(_) => 1,
+            Traffic::ReplayByAddress { hosts, .. } => hosts.len(),
+            Traffic::Generated(generator) => generator.senders.len(),
+            Traffic::Connections(_) => 0,
+        }
+    }
+
     /// Its sources for people, in the order of their numbers.
     pub fn source_names(&self, topology: &Topology) -> Vec<String> {
         match self {

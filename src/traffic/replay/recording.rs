@@ -25,7 +25,14 @@ pub struct Recording {
     speed: u128,
     /// No speed could be found.
     timeless: bool,
+    /// The longest frame that the link where it enters carries.
+    mtu: ByteCount,
+    /// Frames that are longer, and the length of the longest.
+    oversized: (u64, u32),
 }
+
+/// What a frame may have beyond the MTU: two VLAN tags, or a longer link-layer header than Ethernet's (Linux SLL2).
+const BEYOND_MTU: u64 = 8;
 
 impl Recording {
     pub(super) fn open(path: &Path, options: &Options, speed: &Speed) -> Result<Self, CaptureError> {
@@ -47,6 +54,8 @@ impl Recording {
             fields: None,
             speed: times.map_or(AS_RECORDED, |times| (times * AS_RECORDED as f64).round().max(1.0) as u128),
             timeless: times.is_none(),
+            mtu: ByteCount::new(u64::MAX),
+            oversized: (0, 0),
         })
     }
 
@@ -56,6 +65,10 @@ impl Recording {
             None => self.capture.next_observation()?,
         };
         let Some(observation) = observation else { return Ok(None) };
+        if u64::from(observation.length) > self.mtu.get().saturating_add(BEYOND_MTU) {
+            let (count, longest) = self.oversized;
+            self.oversized = (count + 1, longest.max(observation.length));
+        }
         let timestamp =
             observation.timestamp.relative_to(self.start).and_then(|recorded| self.replayed(recorded));
         let timestamp = timestamp.ok_or_else(|| TrafficError::OutOfReach {
@@ -91,6 +104,11 @@ impl Recording {
         self.start = start;
     }
 
+    /// Says what the link where it enters carries: longer frames cause a warning. Without it, none does.
+    pub fn enters_at(&mut self, mtu: ByteCount) {
+        self.mtu = mtu;
+    }
+
     /// What its frames hold for match keys.
     pub fn match_fields(&mut self) -> MatchFields {
         let first = MatchFields::of(self.first.iter().map(|first| &first.frame), None);
@@ -118,6 +136,14 @@ impl Recording {
             let path = self.path.display();
             warnings
                 .push(format!("{path} is replayed as recorded: it has no two instants to take a rate from"));
+        }
+        if let (count @ 1.., longest) = self.oversized {
+            let (path, mtu) = (self.path.display(), self.mtu.get());
+            warnings.push(format!(
+                "{count} frames of {path} are longer than the {mtu} B that the link carries (the longest has {longest} B): \
+                 segmentation offload merged packets before they were captured, and each is simulated as one; switch it off \
+                 where you record (`ethtool -K DEVICE gro off gso off tso off`), or give the link its `mtu`"
+            ));
         }
         warnings
     }
