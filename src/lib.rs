@@ -1,8 +1,8 @@
-//! taunet: a discrete-event network simulator that is checked against reality.
+//! taunet: a discrete-event network simulator, validated against measurements.
 //!
-//! A network is described in TOML; a recorded capture is replayed through it (or traffic is
-//! generated); the result says, packet by packet, when each packet leaves each device, and how far that is
-//! from what a second capture measured.
+//! A network is described in TOML. A recorded capture is replayed through it, or traffic is generated. The
+//! result gives, for each packet, when it leaves each device, and how far that is from what a second capture
+//! measured.
 //!
 //! ```
 //! use taunet::engine::{Injection, InjectionPoint, Observed, Observer, Settings, simulate};
@@ -37,52 +37,55 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The programs in [`examples/`](https://github.com/taunet/taunet/tree/main/examples) show more, one thing each: running a scenario
-//! in memory, a network built in code, a queueing discipline and a source of one's own, an observer, calibration.
+//! The programs in [`examples/`](https://github.com/taunet/taunet/tree/main/examples) show one thing each:
+//! running a scenario in memory, building a network in code, adding a queueing discipline or a traffic
+//! source, an observer, calibration.
 //!
-//! # The house, in the order in which data flows
+//! # Modules, in the order of data flow
 //!
-//! A module uses only what stands above it; a test holds that.
+//! A module uses only modules above it in this table; a test checks this.
 //!
 //! | module | what it is |
 //! |---|---|
 //! | [`units`] | time, rate, size, distance, speed: exact integers inside, text with units outside |
 //! | [`random`] | one random stream per (seed, purpose, name) |
-//! | [`packet`] | `Packet`, `Tau`, the key of a flow, the reasons to drop |
-//! | [`prefix`] | a prefix of IP addresses, as files write it |
+//! | [`packet`] | `Packet`, `Tau`, the flow key, the reasons for drops |
+//! | [`prefix`] | prefixes of IP addresses, and their text form |
 //! | [`flow`] | the flows of a run |
-//! | [`link`] | a link adds transmission and propagation: `link_forward` |
-//! | [`impairment`] | a link loses packets and holds them up, at random |
+//! | [`link`] | transmission and propagation on a link: `link_forward` |
+//! | [`impairment`] | random loss and random delay on a link |
 //! | [`table`] | tables as Parquet or CSV |
-//! | [`config`] | TOML with the place of every mistake |
-//! | [`capture`] | pcap and pcapng: read, parse frames, statistics, a table of packets |
+//! | [`config`] | TOML, with the position of every error |
+//! | [`capture`] | pcap and pcapng: reading, frame parsing, statistics, packet tables |
 //! | [`ptm`] | traffic management at an egress port: one file per discipline |
-//! | [`topology`] | the graph of devices and links, its TOML; generators, import, export |
-//! | [`pfm`] | forwarding: which egress port |
-//! | [`transport`] | endpoints that answer what arrives: TCP, congestion control |
-//! | [`application`] | processes that use connections, and the hosts where they run |
+//! | [`topology`] | the graph of devices and links, its TOML form; generators, import, export |
+//! | [`pfm`] | forwarding: the choice of the egress port |
+//! | [`transport`] | endpoints that respond to packets: TCP, congestion control |
+//! | [`application`] | processes that use connections, and the hosts that run them |
 //! | [`traffic`] | sources of Tau: replay of a capture, Poisson, on-off, Markovian, ... |
 //! | [`scenario`] | topology, traffic and measured captures, from TOML |
-//! | [`statistics`] | what a run keeps of its ports, flows and packets |
-//! | [`engine`] | the event engine and the stream engine: two ways to the same answer |
+//! | [`statistics`] | statistics of ports, flows and packets during a run |
+//! | [`engine`] | the event engine and the stream engine, which give the same result |
 //! | [`record`] | the tables of a run and its directory |
 //! | [`compare`] | matching packets across vantages; clocks; the metrics |
-//! | [`report`] | a run as a page to look at |
+//! | [`report`] | the HTML report of a run |
 //! | [`run`] | one simulation end to end |
-//! | [`calibrate`] | from captures alone to a device that reproduces them |
+//! | [`calibrate`] | fitting a device model to captures |
 //! | [`learn`] | training a learned PTM |
-//! | [`cli`] | the command line: one file per verb |
+//! | [`cli`] | the command line: one file per subcommand |
 //!
 //! # Glossary
 //!
-//! - **Tau**: a timestamped packet. An *ingress Tau* has arrived at a device with its last bit; an *egress Tau*
-//!   starts onto a link with its first bit.
-//! - **PFM**, packet forwarding model: which egress port a packet takes.
-//! - **PTM**, packet traffic-management model: how long it waits there, or that it is dropped.
+//! - **Tau**: a timestamped packet. An *ingress Tau* is a packet whose last bit has arrived at a device; an
+//!   *egress Tau* is a packet whose first bit starts onto a link.
+//! - **PFM**, packet forwarding model: chooses the egress port of a packet.
+//! - **PTM**, packet traffic-management model: decides how long a packet waits at the egress port, or that it
+//!   is dropped.
 //! - **Vantage**: the port and direction where a capture is taken.
-//! - **Waiting time**: from joining the PTM to the start of transmission. **Sojourn time**: from ingress to the
-//!   start of transmission. **One-way delay**: from injection to arrival (RFC 7679).
-//! - **Fingerprint**: 128 bits over all that happened in a run; the same for the same scenario everywhere.
+//! - **Waiting time**: from joining the PTM to the start of transmission. **Sojourn time**: from ingress to
+//!   the start of transmission. **One-way delay**: from injection to arrival (RFC 7679).
+//! - **Fingerprint**: a 128-bit hash over all events of a run. The same scenario has the same fingerprint on
+//!   every machine.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 

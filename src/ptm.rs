@@ -1,18 +1,17 @@
-//! Packet traffic management: how long a packet waits at an egress port, or that it is dropped.
+//! Packet traffic management: how long a packet waits at an egress port, or whether it is dropped.
 //!
-//! A PTM is a causal function from an ingress stream to an egress stream. The [`Ptm`] trait offers
-//! it in two forms: one event at a time ([`arrive`](Ptm::arrive),
-//! [`next_departure`](Ptm::next_departure), [`depart`](Ptm::depart)) and a batch at a time
-//! ([`forward_trace`](Ptm::forward_trace)). Both give the same departures; a property test holds
-//! every model to that.
+//! A PTM is a causal function from an ingress stream to an egress stream. The [`Ptm`] trait offers it in two
+//! forms: one event at a time ([`arrive`](Ptm::arrive), [`next_departure`](Ptm::next_departure),
+//! [`depart`](Ptm::depart)) and one batch at a time ([`forward_trace`](Ptm::forward_trace)). Both give the
+//! same departures. A property test checks this for every model.
 //!
-//! Most models are a queueing [`Discipline`] behind a [`Server`]; a model whose departures are known at
-//! arrival ([`Fifo`]) is a PTM of its own. A discipline that takes a packet out when it is asked which one goes next is a
-//! [`Queueing`], [`Held`].
+//! Most models are a queueing [`Discipline`] behind a [`Server`]. A model whose departures are known at
+//! arrival ([`Fifo`]) implements [`Ptm`] directly. A discipline that removes a packet from its queue when
+//! asked for the next one is a [`Queueing`] inside a [`Held`].
 //!
-//! To add a discipline: one file here with its parameters (`FooSpec`) and its model, one line in
-//! [`PtmSpec`], one in [`PtmSpec::discipline`] and one in [`PtmSpec::inner`]; and one in [`PtmSpec::check`] where
-//! parameters may contradict each other. `docs/disciplines.md` has them all.
+//! To add a discipline, write one file here with its parameters (`FooSpec`) and its model, and add one line
+//! to each of [`PtmSpec`], [`PtmSpec::discipline`] and [`PtmSpec::inner`]. Add one to [`PtmSpec::check`] if
+//! parameters can contradict each other. `docs/disciplines.md` lists all disciplines.
 
 mod buffer;
 mod cake;
@@ -101,9 +100,9 @@ use crate::link::Link;
 use crate::packet::{DropReason, Tau};
 use crate::units::{Bandwidth, Time, Timestamp};
 
-/// The traffic management of an egress port, as a topology file names it: `ptm = { kind = "fifo", ... }`.
+/// The traffic management of an egress port, as written in a topology file: `ptm = { kind = "fifo", ... }`.
 ///
-/// [`crate::config`] reads the `kind` key as the variant, so that a mistake inside keeps its place.
+/// [`crate::config`] reads the `kind` key as the variant, which keeps the positions of errors inside it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(tag = "kind", description = "The traffic management of an egress port.")]
@@ -117,17 +116,17 @@ pub enum PtmSpec {
     Red(RedSpec),
     /// Controlled delay: Linux `codel`.
     Codel(CodelSpec),
-    /// A CoDel queue per flow, served in turns: Linux `fq_codel`.
+    /// One CoDel queue per flow, served round robin: Linux `fq_codel`.
     FqCodel(FqCodelSpec),
-    /// A shaper with a CoDel queue per flow, shares per host, and tins by code point: Linux `cake`.
+    /// A shaper with a CoDel queue per flow, fairness between hosts, and tins by code point: Linux `cake`.
     Cake(CakeSpec),
-    /// A queue per flow, served by credit, with pacing: Linux `fq`.
+    /// One queue per flow, served by credit, with pacing: Linux `fq`.
     Fq(FqSpec),
-    /// A queue per flow, served in turns of bytes: Linux `sfq`.
+    /// One queue per flow, served in rounds of bytes: Linux `sfq`.
     Sfq(SfqSpec),
-    /// A proportional integral controller of the waiting time: Linux `pie`.
+    /// A proportional-integral controller of the waiting time: Linux `pie`.
     Pie(PieSpec),
-    /// A PIE queue per flow, served in turns: Linux `fq_pie`.
+    /// One PIE queue per flow, served round robin: Linux `fq_pie`.
     FqPie(FqPieSpec),
     /// Strict priority.
     Priority(PrioritySpec),
@@ -135,7 +134,7 @@ pub enum PtmSpec {
     Htb(HtbSpec),
     /// Deficit round robin.
     Drr(DrrSpec),
-    /// Enhanced transmission selection, strict classes before a deficit round robin: Linux `ets`.
+    /// Enhanced transmission selection, strict classes before deficit round robin: Linux `ets`.
     Ets(EtsSpec),
     /// Weighted round robin, by packets.
     Wrr(WrrSpec),
@@ -143,9 +142,9 @@ pub enum PtmSpec {
     Wfq(WfqSpec),
     /// A network emulator: Linux `netem`.
     Netem(Box<NetemSpec>),
-    /// Learned from data.
+    /// A model learned from data.
     Neural(NeuralSpec),
-    /// Defined by another crate.
+    /// A discipline defined by another crate.
     #[serde(rename = "$custom")]
     #[schemars(skip)]
     Custom(CustomSpec),
@@ -157,24 +156,25 @@ impl Default for PtmSpec {
     }
 }
 
-/// Where a model is at work.
+/// The environment of a model.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
-    /// The link that it sends on.
+    /// The link that the model sends on.
     pub link: Link,
-    /// The run's seed.
+    /// The seed of the run.
     pub seed: u64,
-    /// The name of the port, for its random stream: `crate::random::stream(seed, "ptm", port)`.
+    /// The name of the port, which names its random stream: `crate::random::stream(seed, "ptm", port)`.
     pub port: &'a str,
-    /// The run's start, for models that go by the ticks of a clock.
+    /// The start of the run, for models that depend on the ticks of a clock.
     pub start: Timestamp,
 }
 
 impl PtmSpec {
-    /// Whether the parameters hold together, and at that link; then those of the disciplines inside.
+    /// Checks that the parameters are consistent, also with the link, and then those of the inner
+    /// disciplines.
     ///
     /// # Errors
-    /// The first thing that does not: a classful discipline without classes, a class that no packet reaches, a rule
+    /// The first inconsistency: a classful discipline without classes, a class that no packet reaches, a rule
     /// that needs a link of limited bandwidth, and so on.
     pub fn check(&self, link: &Link) -> Result<(), PtmError> {
         let mut checked = Ok(());
@@ -186,7 +186,7 @@ impl PtmSpec {
         checked
     }
 
-    /// [`check`](Self::check) without the disciplines inside.
+    /// [`check`](Self::check) without the inner disciplines.
     fn check_own(&self, link: &Link) -> Result<(), PtmError> {
         match self {
             PtmSpec::TokenBucket(spec) => spec.check(),
@@ -207,8 +207,9 @@ impl PtmSpec {
         }
     }
 
-    /// What the port can send in the long run, in bits per second: the bandwidth of its link, or the rate of a token
-    /// bucket, of `cake` or of `netem` or the ceilings of `htb`'s outermost classes where that is less. `None` without a bound.
+    /// The long-term rate of the port in bits per second. This is the bandwidth of the link or, where lower,
+    /// the rate of a token bucket, of `cake` or of `netem`, or the ceilings of `htb`'s outermost classes.
+    /// `None` without a bound.
     pub fn capacity_bps(&self, link: &Link) -> Option<u64> {
         let shaped = match self {
             PtmSpec::TokenBucket(spec) => Some(spec.rate.as_bps()),
@@ -225,7 +226,8 @@ impl PtmSpec {
         [shaped, link].into_iter().flatten().min()
     }
 
-    /// Reads the learned models in it, their paths relative to `base`. What fails is told by [`check`](Self::check).
+    /// Loads the learned models in this spec; their paths are relative to `base`. [`check`](Self::check)
+    /// reports failures.
     pub fn load_models(&mut self, base: &Path, cache: &mut ModelCache) {
         self.each_mut(&mut |ptm| {
             if let PtmSpec::Neural(spec) = ptm {
@@ -234,7 +236,7 @@ impl PtmSpec {
         });
     }
 
-    /// Whether the port sends at an instant only after everything of that instant has arrived: it, or a discipline
+    /// Whether the port sends at an instant only after all arrivals of that instant: this discipline, or one
     /// inside it, is a `priority` with [`AtOneInstant::Class`].
     pub fn decides_last(&self) -> bool {
         let mut last = false;
@@ -244,7 +246,7 @@ impl PtmSpec {
         last
     }
 
-    /// The model at work. The parameters are such that [`check`](Self::check) accepts them.
+    /// Builds the model. [`check`](Self::check) must have accepted the parameters.
     pub fn build(&self, place: &Place<'_>) -> Box<dyn Ptm> {
         match self {
             PtmSpec::Fifo(spec) => Box::new(Fifo::new(spec, place.link)),
@@ -254,7 +256,7 @@ impl PtmSpec {
         }
     }
 
-    /// The model as a discipline, that a class of another can hold.
+    /// Builds the model as a discipline, which a class of another discipline can hold.
     pub fn discipline(&self, place: &Place<'_>) -> Box<dyn Discipline> {
         match self {
             PtmSpec::Fifo(spec) => Box::new(FifoQueue::new(spec.buffer)),
@@ -282,22 +284,23 @@ impl PtmSpec {
         }
     }
 
-    /// The model as the discipline inside another that has no classes, with random numbers of its own.
+    /// The model as the inner discipline of one without classes, with its own random numbers.
     fn inside(&self, place: &Place<'_>) -> Box<dyn Discipline> {
         self.discipline(&Place { port: &format!("{} inside", place.port), ..*place })
     }
 }
 
-/// What became of an arriving packet.
+/// The outcome of an arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {
-    /// It leaves at this instant: the PTM keeps nothing of it, and [`Ptm::depart`] will not give it.
+    /// The packet leaves at this instant. The PTM keeps no state for it, and [`Ptm::depart`] does not return
+    /// it.
     Departs(Time),
-    /// The same, with the mark of congestion (RFC 3168).
+    /// The same, with the ECN congestion mark (RFC 3168).
     Marked(Time),
-    /// It waits; [`Ptm::depart`] will give it, or [`Ptm::lost`].
+    /// The packet waits; [`Ptm::depart`] or [`Ptm::lost`] returns it later.
     Queued,
-    /// It is lost.
+    /// The packet is dropped.
     Dropped(DropReason),
 }
 
@@ -317,46 +320,47 @@ impl Departure {
     }
 }
 
-/// A packet that a PTM lost.
+/// A packet dropped by a PTM after it was queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loss {
     /// The packet as it joined the PTM.
     pub tau: Tau,
-    /// When it was lost.
+    /// When it was dropped.
     pub at: Time,
-    /// Why it was lost.
+    /// Why it was dropped.
     pub reason: DropReason,
 }
 
 /// Traffic management at one egress port.
 ///
-/// The caller presents events in the order of time, and at one instant departures before arrivals:
+/// The caller presents events in the order of time, and departures before arrivals at the same instant:
 /// before [`arrive`](Ptm::arrive) at `t`, it takes every departure with
-/// [`next_departure`](Ptm::next_departure) at or before `t`. Where the PTM [decides last](Ptm::decides_last), it is the
-/// other way round: it takes every departure before `t`, and those at `t` after the last arrival at `t`.
+/// [`next_departure`](Ptm::next_departure) at or before `t`. Where the PTM [decides last](Ptm::decides_last),
+/// the order is reversed: the caller takes every departure before `t`, and those at `t` after the last
+/// arrival at `t`.
 pub trait Ptm: Send {
     /// A packet joins at `tau.timestamp`.
     fn arrive(&mut self, tau: &Tau, flows: &Flows) -> Arrival;
 
-    /// When the next waiting packet leaves, as far as is known now: an arrival may bring it forward.
-    /// Never, by default: each departure is known as the packet arrives.
+    /// When the next waiting packet leaves, as far as is known now; an arrival may make it earlier. `None` by
+    /// default, for models that know each departure at its arrival.
     fn next_departure(&self) -> Option<Time> {
         None
     }
 
-    /// Takes the packet that leaves at [`next_departure`](Ptm::next_departure); `None` when none does, after all: it
-    /// has been lost, or waits for a later instant.
+    /// Takes the packet that leaves at [`next_departure`](Ptm::next_departure). `None` when no packet leaves
+    /// after all, because it was dropped or waits for a later instant.
     fn depart(&mut self) -> Option<Departure> {
         None
     }
 
-    /// A packet that was queued and has been lost since; asked until `None` after every
+    /// A packet that was queued and has been dropped since. The caller asks until `None` after every
     /// [`arrive`](Ptm::arrive) and [`depart`](Ptm::depart).
     fn lost(&mut self) -> Option<Loss> {
         None
     }
 
-    /// Whether at one instant arrivals come before departures, so that the PTM can choose among all of them.
+    /// Whether arrivals at an instant come before departures, so that the PTM can choose among all of them.
     fn decides_last(&self) -> bool {
         false
     }
@@ -366,12 +370,12 @@ pub trait Ptm: Send {
         Vec::new()
     }
 
-    /// A batch at a time: presents the ingress Taus `[packets]`, sorted by time, and appends the
-    /// departures that are known by `until` to `departures` `[packets]`, in order, and the lost packets to
-    /// `losses`. What is not known by then stays inside for the next batch.
+    /// Processes one batch: presents the ingress Taus `[packets]`, sorted by time. Appends the departures
+    /// that are known by `until` to `departures` `[packets]`, in order, and the dropped packets to `losses`.
+    /// Other packets stay inside for the next batch.
     ///
     /// # Source
-    /// The function that the DeepQueueNet notebook left to be written.
+    /// The function that the DeepQueueNet notebook leaves unimplemented.
     fn forward_trace(
         &mut self,
         ingress: &[Tau],
@@ -384,7 +388,7 @@ pub trait Ptm: Send {
     }
 }
 
-/// [`Ptm::forward_trace`] by the calls for one event at a time.
+/// [`Ptm::forward_trace`] implemented by the calls for single events.
 fn forward_one_by_one<P: Ptm + ?Sized>(
     ptm: &mut P,
     ingress: &[Tau],

@@ -1,4 +1,4 @@
-//! How much may wait at a port, and how much does.
+//! Buffers: a bound on what waits at a port, and the amount that waits.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,13 +13,13 @@ use crate::units::{ByteCount, UnitError};
 /// A bound on what waits: `"64 KiB"` or `"100 packets"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Buffer {
-    /// Waiting bytes, at most.
+    /// A maximum of waiting bytes.
     Bytes(ByteCount),
-    /// Waiting packets, at most.
+    /// A maximum of waiting packets.
     Packets(u64),
 }
 
-/// What waits.
+/// The packets and bytes that wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Backlog {
     /// Waiting packets.
@@ -41,21 +41,21 @@ impl Backlog {
         self.bytes
     }
 
-    /// One packet of `length` bytes more.
+    /// Adds one packet of `length` bytes.
     #[inline]
     pub fn add(&mut self, length: u32) {
         self.packets += 1;
         self.bytes += u64::from(length);
     }
 
-    /// One packet of `length` bytes less.
+    /// Removes one packet of `length` bytes.
     #[inline]
     pub fn remove(&mut self, length: u32) {
         self.packets -= 1;
         self.bytes -= u64::from(length);
     }
 
-    /// A part of it was `before` and is `after`.
+    /// Replaces the contribution `before` by `after`.
     #[inline]
     pub(super) fn replace(&mut self, before: Backlog, after: Backlog) {
         self.packets = self.packets + after.packets - before.packets;
@@ -71,7 +71,7 @@ impl Add for Backlog {
 }
 
 impl Buffer {
-    /// Whether a packet of `length` bytes may join what waits (tail drop: no without room for all of it).
+    /// Whether a packet of `length` bytes may join (tail drop: only if there is room for all of it).
     #[inline]
     pub fn admits(self, backlog: Backlog, length: u32) -> bool {
         match self {
@@ -97,7 +97,7 @@ impl FromStr for Buffer {
     }
 }
 
-/// Packets in the spelling of another tool: `100p` in ns-3.
+/// Recognizes packets in the notation of another tool: `100p` in ns-3.
 fn in_packets(text: &str, error: UnitError) -> UnitError {
     match error {
         UnitError::UnknownUnit { unit, what, units, .. }

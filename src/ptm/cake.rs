@@ -1,7 +1,7 @@
-//! CAKE: a shaper, tins by code point, a queue per flow with shares per host, and CoDel with BLUE. Linux
-//! `cake`.
+//! CAKE: a shaper, tins by code point, one queue per flow with fairness between hosts, and CoDel with BLUE.
+//! Linux `cake`.
 //!
-//! `shaper` has the clock, `diffserv` the tins, `ways` the hash, `tin` the turns of queues, and `cobalt` the
+//! `shaper` has the clock, `diffserv` the tins, `ways` the hash, `tin` the round of queues, and `cobalt` the
 //! drops.
 
 mod cobalt;
@@ -30,35 +30,36 @@ use ways::Hashes;
 
 /// CAKE, as Linux runs it.
 ///
-/// **Shaper.** A packet may leave when the shaper's clock has passed. It moves the clock on by its time at
-/// `bandwidth`, however late it leaves. An idle clock starts anew. Lengths are those on the link: `overhead`,
-/// `mpu`, `linklayer`.
+/// **Shaper.** A packet may leave when the shaper's clock has passed. It advances the clock by its
+/// transmission time at `bandwidth`, however late it leaves. An idle clock restarts at the present. Lengths
+/// are those on the link: `overhead`, `mpu`, `linklayer`.
 ///
-/// **Tins.** A packet's code point chooses its tin. Each tin has a clock like the shaper's, at its part of
-/// the rate. Of the tins with packets, the last one goes whose clock has passed; where none has, the one
-/// whose clock passes first. Without a `bandwidth`, tins take turns of their quantum.
+/// **Tins.** The code point of a packet selects its tin. Each tin has a clock like the shaper's, at its
+/// fraction of the rate. Among the tins with packets, the last one whose clock has passed sends; if no clock
+/// has passed, the one whose clock passes first sends. Without a `bandwidth`, tins are served round robin, a
+/// quantum each.
 ///
-/// **Queues.** A hash leads to one of 1,024 places and the seven beside it. A flow takes the place that it
-/// had, or the first free one; it shares a place only where all eight are in use. A queue that was empty
-/// joins the new queues, which go first. A queue whose turn is used up gets another turn and goes behind the
-/// old queues. A turn is a quantum, divided by the number of bulk flows of the source or destination, as
-/// `isolation` says. Its fraction of a byte is drawn.
+/// **Queues.** A hash selects one of 1,024 places and the seven beside it. A flow takes the place that it
+/// had, or the first free one; it shares a place only if all eight are in use. A queue that was empty joins
+/// the new queues, which are served first. A queue that has used up its credit gets new credit and goes
+/// behind the old queues. The credit is a quantum, divided by the number of bulk flows of the source or
+/// destination, as `isolation` says. Its fraction of a byte is rounded at random.
 ///
 /// **COBALT.** Each queue has CoDel and BLUE.
-/// - CoDel drops or marks a packet that leaves, while packets wait for longer than the target. The first drop
-///   comes an interval after that began, the next ones `interval / sqrt(count)` apart. While packets wait for
-///   less, `count` goes down at the same pace.
-/// - The target is 1/20 of `rtt`, and at least 1.5 times the time of the longest packet at the tin's rate. A
-///   packet that has waited for no more than four times that time is not dropped, nor is the last one of a
-///   queue.
+/// - CoDel drops or marks a departing packet while packets wait for longer than the target. The first drop
+///   comes one interval after that began, the next ones `interval / sqrt(count)` apart. While packets wait
+///   for less, `count` falls at the same pace.
+/// - The target is 1/20 of `rtt`, and at least 1.5 times the transmission time of the longest packet at the
+///   tin's rate. CoDel does not drop a packet that has waited for at most four times that transmission time,
+///   nor the last packet of a queue.
 /// - The first interval of a queue that has never dropped is 0: the kernel's root of its `count` starts at 0.
-/// - BLUE drops at random. Its probability goes up by 1/256 when the queue overflows, and down by 1/4096 when
-///   the queue has its turn and is empty, each at most once a target.
+/// - BLUE drops at random. Its probability rises by 1/256 when the queue overflows, and falls by 1/4096 when
+///   the queue is served and is empty, each at most once per target.
 /// - An empty queue keeps its place until the state of CoDel and BLUE has decayed. One such queue is checked
 ///   at each departure.
 ///
-/// **Memory.** A packet counts as the buffer that it takes. Beyond `memory_limit`, the queue with the most
-/// bytes loses its oldest packet; among several such queues, any.
+/// **Memory.** A packet counts as the buffer that it occupies. Above `memory_limit`, the queue with the most
+/// bytes loses its oldest packet; among several such queues, any one.
 ///
 /// With `ingress`, dropped packets count as sent.
 ///
@@ -68,8 +69,8 @@ use ways::Hashes;
 ///
 /// # Source
 /// Linux 6.1 `net/sched/sch_cake.c` (`cake_enqueue`, `cake_dequeue`, `cake_drop`, `cake_reconfigure`, and the
-/// functions that each part names). Filters, firewall marks, `ack-filter`, `nat` and `autorate-ingress` are
-/// not modelled.
+/// functions named in each submodule). Filters, firewall marks, `ack-filter`, `nat` and `autorate-ingress`
+/// are not modelled.
 pub struct Cake {
     tins: Vec<Tin>,
     diffserv: Diffserv,
@@ -77,12 +78,12 @@ pub struct Cake {
     memory_limit: u64,
     wash: bool,
     release_slack: Span,
-    /// The tin that sent last, where there is no rate.
+    /// The tin that sent last, without a rate.
     current: usize,
     shared: Shared,
 }
 
-/// What all tins use.
+/// State shared by all tins.
 struct Shared {
     shaper: Shaper,
     framing: Framing,
@@ -90,19 +91,19 @@ struct Shared {
     ingress: bool,
     /// What waits.
     backlog: Backlog,
-    /// What that takes of the kernel's memory [B].
+    /// The kernel memory that this occupies [B].
     memory: u64,
     random: Stream,
 }
 
-/// The least memory, unless it is given [B].
+/// The minimum memory, unless it is given [B].
 const LEAST_MEMORY: u32 = 4 << 20;
 
-/// How many of the longest packets the memory holds at most, unless it is given.
+/// The default maximum of memory, in packets of maximum length.
 const MOST_PACKETS: u32 = 10_240;
 
 impl Cake {
-    /// An empty one.
+    /// Creates an empty queue.
     pub fn new(spec: &CakeSpec, place: &Place<'_>) -> Self {
         let rate = spec.bandwidth.map_or(0, |rate| rate.as_bps() / 8);
         let mtu = u32::try_from(spec.mtu.get()).unwrap_or(u32::MAX);
@@ -133,7 +134,7 @@ impl Cake {
         }
     }
 
-    /// The tin that sends at `now`; `None` where none has anything.
+    /// The tin that sends at `now`; `None` if no tin has a packet.
     fn choose(&mut self, now: i64) -> Option<usize> {
         if self.shared.shaper.is_unlimited() {
             return self.next_in_round();
@@ -148,7 +149,7 @@ impl Cake {
         best.map(|(_, index)| index)
     }
 
-    /// The tin whose turn it is, without a rate.
+    /// The next tin in the round, without a rate.
     fn next_in_round(&mut self) -> Option<usize> {
         if !self.tins.iter().any(Tin::is_active) {
             return None;
@@ -164,7 +165,7 @@ impl Cake {
     }
 }
 
-/// What waiting packets may take of the memory, unless it is given [B]; the kernel counts in 32 bits.
+/// The default memory limit for waiting packets [B]; the kernel computes it in 32 bits.
 fn default_memory(rate: u64, rtt_us: u64, mtu: u32) -> u64 {
     let most = MOST_PACKETS.wrapping_mul(mtu);
     if rate == 0 {

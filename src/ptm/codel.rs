@@ -1,4 +1,4 @@
-//! CoDel: controlled delay. Packets are dropped as they leave, when all have waited too long for a while.
+//! CoDel: controlled delay. Drops packets at departure when all packets have waited too long for a while.
 
 use std::collections::VecDeque;
 
@@ -19,22 +19,22 @@ use crate::units::{ByteCount, Span, Time};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CodelSpec {
-    /// How much may wait; without it, any number.
+    /// The maximum backlog (default: unlimited).
     #[serde(default)]
     pub buffer: Option<Buffer>,
-    /// How long a packet may wait for ever (default: 5 ms).
+    /// The acceptable standing waiting time (default: 5 ms).
     #[serde(default = "default_target")]
     pub target: Span,
-    /// How long packets wait longer than `target` before one is dropped (default: 100 ms).
+    /// How long packets must wait longer than `target` before one is dropped (default: 100 ms).
     #[serde(default = "default_interval", deserialize_with = "span_above_zero")]
     pub interval: Span,
-    /// With no more than this waiting, nothing is dropped: the longest packet (default: 1514 B).
+    /// CoDel drops nothing while at most this much waits: the longest packet (default: 1514 B).
     #[serde(default = "default_mtu")]
     pub mtu: ByteCount,
-    /// Whether packets that are capable of ECN are marked instead of dropped (default: false).
+    /// Whether to mark ECN-capable packets instead of dropping them (default: false).
     #[serde(default)]
     pub ecn: bool,
-    /// Marks every capable packet that has waited for longer than this.
+    /// Marks every ECN-capable packet that has waited longer than this (default: no such marking).
     #[serde(default)]
     pub ce_threshold: Option<Span>,
 }
@@ -76,19 +76,19 @@ type Ticks = u32;
 /// A tick is 2^10 ns.
 const TICK_SHIFT: u32 = 10;
 
-/// Whether tick `a` is after tick `b`: they are less than 2^31 ticks (2,199 s) apart.
+/// Whether tick `a` is after tick `b`; they are less than 2^31 ticks (2,199 s) apart.
 #[inline]
 fn is_after(a: Ticks, b: Ticks) -> bool {
     (a.wrapping_sub(b) as i32) > 0
 }
 
-/// What CoDel goes by.
+/// The parameters of CoDel.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Law {
     clock: Clock,
     target: Ticks,
     interval: Ticks,
-    /// Above this sojourn time every capable packet is marked.
+    /// Above this sojourn time every ECN-capable packet is marked.
     ce_threshold: Option<Ticks>,
     mtu: u64,
     ecn: bool,
@@ -114,39 +114,39 @@ impl Law {
     }
 }
 
-/// Longer spans make no difference: the clock cannot tell them apart from the past.
+/// Longer spans make no difference: the clock cannot distinguish them from the past.
 const LONGEST: Ticks = i32::MAX as u32;
 
-/// The queue whose head CoDel judges.
+/// The queue on whose head CoDel decides.
 pub(crate) trait Dequeue {
     /// Takes the head.
     fn take(&mut self) -> Option<Tau>;
-    /// The bytes that wait.
+    /// The waiting bytes.
     fn bytes(&self) -> u64;
 }
 
 /// The state of CoDel, under the names of RFC 8289, Section 5.3.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct State {
-    /// When the sojourn time will have been above the target for an interval; 0 where it is below.
+    /// When the sojourn time will have been above the target for an interval; 0 while it is below.
     first_above_time: Ticks,
-    /// When the next packet goes, in drop state.
+    /// When the next packet is dropped, in drop state.
     drop_next: Ticks,
     /// Packets dropped in this drop state.
     count: u32,
-    /// `count` as drop state was entered.
+    /// `count` when drop state was entered.
     lastcount: u32,
-    /// Whether it is in drop state.
+    /// Whether the queue is in drop state.
     dropping: bool,
     /// About `2^16 / sqrt(count)`.
     inverse_sqrt: u16,
-    /// The sojourn time of the packet that was judged last.
+    /// The sojourn time of the packet judged last.
     sojourn: Ticks,
 }
 
 impl State {
-    /// One step of Newton's method towards `1 / sqrt(count)`, from the value of the last step: in 32 bits after the point, of
-    /// which 16 are kept.
+    /// One step of Newton's method towards `1 / sqrt(count)`, from the value of the previous step. It has 32
+    /// fractional bits, of which 16 are kept.
     #[inline]
     fn newton_step(&mut self) {
         let inverse = u64::from(self.inverse_sqrt) << 16;
@@ -156,14 +156,14 @@ impl State {
         self.inverse_sqrt = ((((rest >> 2).wrapping_mul(inverse)) >> (32 - 2 + 1)) >> 16) as u16;
     }
 
-    /// The next drop after one at `t`: `t + interval / sqrt(count)`.
+    /// The time of the next drop after one at `t`: `t + interval / sqrt(count)`.
     #[inline]
     fn control_law(&self, law: &Law, t: Ticks) -> Ticks {
         let step = (u64::from(law.interval) * (u64::from(self.inverse_sqrt) << 16)) >> 32;
         t.wrapping_add(step as Ticks)
     }
 
-    /// Takes the head, and says whether it is right to drop it.
+    /// Takes the head, and says whether CoDel may drop it.
     #[inline]
     fn judge(&mut self, law: &Law, now: Ticks, source: &mut impl Dequeue) -> (Option<Tau>, bool) {
         let Some(head) = source.take() else {
@@ -182,7 +182,7 @@ impl State {
         (Some(head), is_after(now, self.first_above_time))
     }
 
-    /// The packet that leaves at `now`; packets that CoDel drops before it go to `losses`.
+    /// The packet that leaves at `now`; the packets that CoDel drops before it go to `losses`.
     pub fn dequeue(
         &mut self,
         law: &Law,
@@ -231,8 +231,9 @@ impl State {
         head
     }
 
-    /// The same where it is known that `hits` packets are dropped or marked at `now`, whatever the law says, which starts
-    /// anew from there: by how much later it would have dropped the first of them, where it is in drop state.
+    /// The same where `hits` packets are known to be dropped or marked at `now`, whatever the law says; the
+    /// law continues from there. In drop state, returns how much later the law would have dropped the first
+    /// of them.
     pub fn follow(&mut self, law: &Law, now: Time, source: &mut impl Dequeue, hits: u32) -> Option<Span> {
         let ticks = law.ticks(now);
         let (head, above) = self.judge(law, ticks, source);
@@ -252,7 +253,7 @@ impl State {
         by
     }
 
-    /// Starts from the rate of the last drop state where that ended not long ago.
+    /// Starts from the rate of the previous drop state if that ended recently.
     fn enter_drop_state(&mut self, law: &Law, now: Ticks) {
         self.dropping = true;
         let gained = self.count.wrapping_sub(self.lastcount);
@@ -268,12 +269,12 @@ impl State {
         self.drop_next = self.control_law(law, now);
     }
 
-    /// `packets` of the queue were dropped by another rule: they count as drops.
+    /// Records that another rule dropped `packets` of the queue; they count as drops.
     pub fn dropped_elsewhere(&mut self, packets: u64) {
         self.count = self.count.wrapping_add(packets as u32);
     }
 
-    /// `count`, for the tests of who tells it.
+    /// `count`, for the tests of its users.
     #[cfg(test)]
     pub fn count_for_tests(&self) -> u32 {
         self.count
@@ -286,25 +287,27 @@ fn dropped(tau: Tau, now: Time) -> Loss {
 
 /// CoDel over a FIFO, as Linux runs it.
 ///
-/// - A newcomer is dropped where `buffer` has no room for it.
-/// - A packet that leaves is *above* when it has waited for `target` or longer and more than `mtu` bytes stay
-///   behind. When packets have been above for longer than an `interval`, drop state begins: this packet is dropped, and the
-///   next ones `interval / sqrt(count)` apart, `count` being the number of drops so far. A packet that is not above
-///   ends it.
-/// - A drop state that begins less than 16 intervals after the last one's next drop would have been due starts with
-///   the `count` that the last one gained.
-/// - With `ecn`, a packet that can carry the mark gets it and leaves where another would be dropped. With
-///   `ce_threshold`, every capable packet that has waited for longer is marked.
-/// - Time goes in ticks of 1,024 ns, of the absolute time of the run. `1 / sqrt(count)` has 16 bits; each drop, and each drop state
-///   that starts from an earlier one, takes one step of Newton's method from the last value, which may lag behind `count`.
+/// - An arriving packet is dropped if `buffer` has no room for it.
+/// - A departing packet is *above* when it has waited for `target` or longer and more than `mtu` bytes stay
+///   behind. When packets have been above for longer than an `interval`, drop state begins: this packet is
+///   dropped, and the next ones `interval / sqrt(count)` apart, where `count` is the number of drops so far.
+///   A packet that is not above ends drop state.
+/// - A drop state that begins less than 16 intervals after the next drop of the previous one would have been
+///   due starts with the `count` that the previous one gained.
+/// - With `ecn`, an ECN-capable packet is marked and leaves where another would be dropped. With
+///   `ce_threshold`, every ECN-capable packet that has waited longer is marked.
+/// - Time is counted in ticks of 1,024 ns of the absolute time of the run. `1 / sqrt(count)` has 16 bits.
+///   Each drop, and each drop state that starts from an earlier one, takes one step of Newton's method from
+///   the previous value, which may lag behind `count`.
 ///
-/// A packet that has been taken is decided: it leaves next, however long its turn takes.
+/// The decision about a packet is final when it is taken from the queue: it leaves next, however long that
+/// takes.
 ///
 /// # Source
-/// Linux 6.1 `include/net/codel.h`, `include/net/codel_impl.h` (`codel_should_drop`, `codel_dequeue`, `codel_Newton_step`,
-/// `codel_control_law`), `net/sched/sch_codel.c`; the algorithm is that of RFC 8289, Sections 5.4 to 5.6. The
-/// RFC's differs in three places: it drops at the end of the first interval, not after it; it knows neither ticks nor the
-/// approximation; and it has no ECN.
+/// Linux 6.1 `include/net/codel.h`, `include/net/codel_impl.h` (`codel_should_drop`, `codel_dequeue`,
+/// `codel_Newton_step`, `codel_control_law`), `net/sched/sch_codel.c`; the algorithm is that of RFC 8289,
+/// Sections 5.4 to 5.6. The RFC differs in three points: it drops at the end of the first interval, not after
+/// it; it has neither ticks nor the approximation; and it has no ECN.
 pub struct Codel {
     law: Law,
     buffer: Option<Buffer>,
@@ -315,7 +318,7 @@ pub struct Codel {
 #[derive(Default)]
 struct Queue {
     packets: VecDeque<Tau>,
-    /// What waits in `packets`.
+    /// The backlog of `packets`.
     backlog: Backlog,
 }
 
@@ -334,7 +337,7 @@ impl Dequeue for Queue {
 }
 
 impl Codel {
-    /// An empty one.
+    /// Creates an empty queue.
     pub fn new(spec: &CodelSpec, place: &Place<'_>) -> Self {
         let law = Law::new(spec, place);
         Codel { law, buffer: spec.buffer, queue: Queue::default(), state: State::default() }
