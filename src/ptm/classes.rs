@@ -1,12 +1,12 @@
-//! The classes of a classful discipline: which packet belongs to which, and the queue of each.
+//! The classes of a classful discipline: the assignment of packets to classes, and the queue of each class.
 //!
-//! All classful disciplines are written alike. A `class` takes the packets that its `match` fits; the first class
-//! that fits takes the packet, a class without `match` takes everything, and what fits none goes to the last class.
-//! Or there is one class per flow: `classes = "per-flow"`.
+//! All classful disciplines use the same syntax. A `class` takes the packets that meet its `match`. The first
+//! matching class takes the packet; a class without `match` matches everything; a packet that matches no
+//! class goes to the last one. Alternatively there is one class per flow: `classes = "per-flow"`.
 //!
-//! A class is a FIFO, or a discipline of its own (`ptm`), nested at will. What may wait is bounded per class
-//! (`buffer`, or that of its `ptm`) and for the port as a whole (`buffer` beside the classes); a newcomer without
-//! room is dropped.
+//! A class is a FIFO, or has its own discipline (`ptm`), nested to any depth. The backlog is bounded per
+//! class (`buffer`, or that of its `ptm`) and for the whole port (`buffer` beside the classes). An arriving
+//! packet without room is dropped.
 
 mod classifier;
 mod matching;
@@ -27,11 +27,11 @@ use crate::flow::Flows;
 use crate::packet::{DropReason, Tau};
 use crate::units::Time;
 
-/// How classes are made, where they are not written one by one.
+/// How classes are created, where they are not listed one by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClassesBy {
-    /// A class for each flow (5-tuple), made as flows appear and removed when idle.
+    /// A class for each flow (5-tuple), created when the flow appears and removed when idle.
     PerFlow,
 }
 
@@ -45,20 +45,20 @@ pub(super) struct ClassParts<'a> {
 }
 
 impl ClassParts<'_> {
-    /// What to call the class at `index`.
+    /// The name of the class at `index`, for messages.
     pub fn title(&self, index: usize) -> String {
         self.name.map_or_else(|| format!("{}", index + 1), |name| format!("`{name}`"))
     }
 }
 
-/// A class as a file writes it: its [`ClassParts`].
+/// A class as written in a file: its [`ClassParts`].
 pub(super) trait AsClass {
     fn parts(&self) -> ClassParts<'_>;
 }
 
-/// Declares a class with the keys that every class has, `name`, `match`, `buffer` and `ptm`, around those of its own
-/// discipline. What the name is for differs, so that each class describes it. A flattened struct would do it without a
-/// macro, but serde loses the place of a mistake in one.
+/// Declares a class with the keys that every class has, `name`, `match`, `buffer` and `ptm`, and those of its
+/// own discipline. The use of the name differs, so each class documents it. A flattened struct would need no
+/// macro, but serde then loses the positions of errors.
 macro_rules! class {
     (
         $(#[$about:meta])*
@@ -76,13 +76,13 @@ macro_rules! class {
             #[serde(default)]
             pub name: Option<String>,
             $($own)*
-            /// What belongs to it; without it, everything.
+            /// The packets that belong to the class (default: all packets).
             #[serde(default, rename = "match")]
             pub matched: Option<$crate::ptm::Match>,
-            /// How much may wait in it; without it, any number.
+            /// The maximum backlog of the class (default: unlimited).
             #[serde(default)]
             pub buffer: Option<$crate::ptm::Buffer>,
-            /// Its own discipline; without it, a fifo.
+            /// The discipline of the class (default: a fifo).
             #[serde(default)]
             pub ptm: Option<Box<$crate::ptm::PtmSpec>>,
         }
@@ -101,7 +101,7 @@ macro_rules! class {
 }
 pub(super) use class;
 
-/// Whether classes hold together.
+/// Checks that the classes are consistent.
 pub(super) fn check_classes<C: AsClass>(kind: &'static str, classes: &[C]) -> Result<(), PtmError> {
     if classes.is_empty() {
         return Err(PtmError::NoClasses { kind, per_flow: false });
@@ -121,7 +121,7 @@ pub(super) fn check_classes<C: AsClass>(kind: &'static str, classes: &[C]) -> Re
     Ok(())
 }
 
-/// Whether one class holds together; its name joins `names`.
+/// Checks that one class is consistent; adds its name to `names`.
 pub(super) fn check_class<'a>(
     parts: &ClassParts<'a>,
     index: usize,
@@ -143,7 +143,8 @@ pub(super) fn check_class<'a>(
     Ok(())
 }
 
-/// The same for a discipline that can have a class per flow. `flow_key` is a key for such classes that is given.
+/// The same for a discipline that can have a class per flow. `flow_key` is a given key that applies to such
+/// classes.
 pub(super) fn check_classes_or_flows<C: AsClass>(
     kind: &'static str,
     by: Option<ClassesBy>,
@@ -169,13 +170,13 @@ enum ClassQueue {
     Nested(Box<dyn Discipline>),
 }
 
-/// Which class takes a packet.
+/// How the class of a packet is selected.
 enum Selector {
     Matches(Classifier),
     Flows(FlowClasses),
 }
 
-/// One class per flow with something to do.
+/// One class per active flow.
 struct FlowClasses {
     buffer: Option<Buffer>,
     /// The class of each flow; [`FlowClasses::NONE`] for those without.
@@ -187,11 +188,11 @@ impl FlowClasses {
     const NONE: u32 = u32::MAX;
 }
 
-/// The classes at work: who waits in which.
+/// The classes of a running discipline, with their queues.
 pub(super) struct Classes {
     selector: Selector,
     queues: Vec<ClassQueue>,
-    /// The classes with disciplines of their own, in order.
+    /// The classes with their own disciplines, in order.
     nested: Vec<usize>,
     buffer: Option<Buffer>,
     backlog: Backlog,
@@ -206,7 +207,7 @@ impl Classes {
         Classes::with(classifier, &parts, buffer, place)
     }
 
-    /// Empty classes that `classifier` tells apart.
+    /// Creates empty classes, selected by `classifier`.
     pub fn with(
         classifier: Classifier,
         parts: &[ClassParts<'_>],
@@ -233,7 +234,7 @@ impl Classes {
         }
     }
 
-    /// The classes of a discipline that can have one per flow, each of those with a `flow_buffer`.
+    /// The classes of a discipline that can have one per flow, each with a `flow_buffer`.
     pub fn by<C: AsClass>(
         by: Option<ClassesBy>,
         classes: &[C],
@@ -247,7 +248,7 @@ impl Classes {
         }
     }
 
-    /// A class per flow, each with a buffer of its own.
+    /// Creates a class per flow, each with its own buffer.
     fn per_flow(flow_buffer: Option<Buffer>, buffer: Option<Buffer>) -> Self {
         Classes {
             selector: Selector::Flows(FlowClasses {
@@ -262,13 +263,13 @@ impl Classes {
         }
     }
 
-    /// How many classes there are, idle ones included; it grows with a class per flow.
+    /// The number of classes, including idle ones. With a class per flow it grows.
     #[inline]
     pub fn len(&self) -> usize {
         self.queues.len()
     }
 
-    /// A packet joins: its class, if something waits there now.
+    /// Enqueues a packet. Returns its class if packets wait there now.
     #[inline]
     pub fn enqueue(&mut self, tau: Tau, flows: &Flows, losses: &mut Vec<Loss>) -> Option<usize> {
         if self.buffer.is_some_and(|buffer| !buffer.admits(self.backlog, tau.packet.length)) {
@@ -295,7 +296,7 @@ impl Classes {
         Some(class)
     }
 
-    /// The class that takes a packet, among classes that are written one by one.
+    /// The class of a packet, among classes that are listed one by one.
     pub fn class_of(&mut self, tau: &Tau, flows: &Flows) -> usize {
         match &mut self.selector {
             Selector::Matches(classifier) => classifier.classify(&tau.packet, flows),
@@ -303,8 +304,8 @@ impl Classes {
         }
     }
 
-    /// Whether a class is a FIFO, and it and the port could hold a packet of `length` bytes if nothing else waited;
-    /// `None` for a class with a discipline of its own.
+    /// Whether a class is a FIFO, and it and the port could hold a packet of `length` bytes if nothing else
+    /// waited; `None` for a class with its own discipline.
     pub fn could_hold(&self, class: usize, length: u32) -> Option<bool> {
         let of_port = self.buffer.is_none_or(|buffer| buffer.admits(Backlog::default(), length));
         match &self.queues[class] {
@@ -313,7 +314,7 @@ impl Classes {
         }
     }
 
-    /// A packet joins a class that is a FIFO, if there is room.
+    /// Enqueues a packet in a class that is a FIFO, if there is room.
     pub fn join(&mut self, class: usize, tau: Tau, losses: &mut Vec<Loss>) {
         if self.buffer.is_some_and(|buffer| !buffer.admits(self.backlog, tau.packet.length)) {
             losses.push(Loss { tau, at: tau.timestamp, reason: DropReason::BufferFull });
@@ -324,7 +325,7 @@ impl Classes {
         }
     }
 
-    /// The class of a flow, made where it has none; whether it was.
+    /// The class of a flow, created if it has none; and whether it was created.
     fn class_of_flow(&mut self, fid: u32) -> (usize, bool) {
         let Selector::Flows(flows) = &mut self.selector else { unreachable!("classes are per flow") };
         let flow = fid as usize;
@@ -341,7 +342,8 @@ impl Classes {
         (flows.of_flow[flow] as usize, made)
     }
 
-    /// The flow `fid` no longer needs its class, which is empty. Nothing happens to a class that is not a flow's.
+    /// Releases the class of the flow `fid`, which is empty. Does nothing for a class that does not belong to
+    /// a flow.
     #[inline]
     pub fn release(&mut self, class: usize, fid: u32) {
         if let Selector::Flows(flows) = &mut self.selector {
@@ -350,7 +352,7 @@ impl Classes {
         }
     }
 
-    /// What goes next in a class.
+    /// What a class would send next.
     #[inline]
     pub fn next(&mut self, class: usize, now: Time, losses: &mut Vec<Loss>) -> Next {
         match &mut self.queues[class] {
@@ -364,7 +366,7 @@ impl Classes {
         }
     }
 
-    /// Takes what goes next in a class.
+    /// Takes the next packet of a class.
     #[inline]
     pub fn dequeue(&mut self, class: usize, now: Time, losses: &mut Vec<Loss>) -> Option<Tau> {
         match &mut self.queues[class] {
@@ -382,12 +384,13 @@ impl Classes {
         }
     }
 
-    /// The classes with disciplines of their own, in order.
+    /// The classes with their own disciplines, in order.
     pub fn nested(&self) -> &[usize] {
         &self.nested
     }
 
-    /// The empty ones of the first `count` classes have been asked for a packet at `now`; see [`Discipline::idle`].
+    /// The parent has asked the first `count` classes for a packet at `now`; tells the empty ones. See
+    /// [`Discipline::idle`].
     #[inline]
     pub fn idle_below(&mut self, count: usize, now: Time) {
         for &class in self.nested.iter().take_while(|class| **class < count) {
@@ -399,7 +402,7 @@ impl Classes {
         }
     }
 
-    /// How many packets wait in a class.
+    /// The number of packets that wait in a class.
     #[inline]
     pub fn packets(&self, class: usize) -> u64 {
         self.queues[class].backlog().packets()
@@ -411,7 +414,7 @@ impl Classes {
         self.packets(class) == 0
     }
 
-    /// What waits in all of them.
+    /// The backlog of all classes together.
     #[inline]
     pub fn backlog(&self) -> Backlog {
         self.backlog

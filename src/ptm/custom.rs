@@ -1,4 +1,4 @@
-//! A queueing discipline of another crate.
+//! A queueing discipline defined by another crate.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -6,24 +6,24 @@ use serde::{Deserialize, Serialize};
 use super::{Discipline, Place, PtmError, PtmSpec};
 use crate::config::{ConfigError, CustomTable, Document, Registry};
 
-/// The key whose tables it is.
+/// The key whose tables define it.
 const KEY: &str = "ptm";
 
-/// Makes the discipline at a place.
+/// Builds the discipline at a place.
 struct Build(Box<BuildFn>);
 
 type BuildFn = dyn Fn(&Place<'_>) -> Box<dyn Discipline> + Send + Sync;
 
-/// A queueing discipline that another crate defines: [`Registry::discipline`] gives it a name for files, and
-/// [`PtmSpec::custom`] makes one in code.
+/// A queueing discipline that another crate defines. [`Registry::discipline`] gives it a name for files, and
+/// [`PtmSpec::custom`] creates one in code.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CustomSpec {
     table: CustomTable,
 }
 
 impl Registry {
-    /// Adds a queueing discipline: `ptm = { kind = "my-queue", ... }`. `build` makes it at a port; the parameters have been
-    /// read and hold together: what must hold among them, their `Deserialize` checks.
+    /// Adds a queueing discipline: `ptm = { kind = "my-queue", ... }`. `build` creates it at a port from its
+    /// parameters. Their `Deserialize` implementation must check that they are consistent.
     pub fn discipline<P, D>(
         &mut self,
         kind: &str,
@@ -40,7 +40,7 @@ impl Registry {
 }
 
 impl PtmSpec {
-    /// A discipline that another crate defines: `build` makes it at a port.
+    /// A discipline that another crate defines; `build` creates it at a port.
     pub fn custom<D: Discipline + 'static>(
         kind: &str,
         build: impl Fn(&Place<'_>) -> D + Send + Sync + 'static,
@@ -51,7 +51,7 @@ impl PtmSpec {
 }
 
 impl CustomSpec {
-    /// Its kind, as files name it.
+    /// Its kind, as written in files.
     pub fn kind(&self) -> &str {
         &self.table.kind
     }
@@ -59,7 +59,7 @@ impl CustomSpec {
     /// Reads its parameters.
     ///
     /// # Errors
-    /// Every parameter that does not fit, with its place.
+    /// Every invalid parameter, with its position.
     pub(crate) fn resolve(&mut self, document: &Document) -> Result<(), ConfigError> {
         self.table.make(KEY, document)
     }

@@ -1,4 +1,5 @@
-//! A queueing discipline: who goes next when the link falls free. [`Server`](super::server::Server) makes a PTM of it.
+//! Queueing disciplines: which packet is sent next when the link becomes free.
+//! [`Server`](super::server::Server) turns a discipline into a PTM.
 
 use super::Loss;
 use super::buffer::Backlog;
@@ -6,53 +7,55 @@ use crate::flow::Flows;
 use crate::packet::Tau;
 use crate::units::Time;
 
-/// What a discipline would send.
+/// What a discipline would send next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     /// Nothing waits.
     Nothing,
-    /// A packet of this length in bytes; [`Discipline::dequeue`] gives it.
+    /// A packet of this length in bytes is ready; [`Discipline::dequeue`] returns it.
     Ready(u32),
-    /// Something waits, and nothing may go before this instant, at which a timer fires: a token
-    /// bucket's head. An arrival asks again before.
+    /// Packets wait, but none may leave before this instant, when a timer fires: the head of a token bucket.
+    /// An arrival before that asks again.
     Throttled(Time),
 }
 
-/// Packets that wait at an egress port, and the rule by which they go: a queueing discipline, as in Linux. A
-/// discipline may hold others, one per class.
+/// The packets that wait at an egress port, and the rule for their order: a queueing discipline, as in Linux.
+/// A discipline may contain others, one per class.
 ///
-/// The caller's instants never go back.
+/// The caller's instants never decrease.
 pub trait Discipline: Send {
-    /// `tau` joins at its timestamp. Who is lost by it, the newcomer or another, goes to `losses`.
+    /// `tau` joins at its timestamp. Packets that are dropped because of it, `tau` itself or others, go to
+    /// `losses`.
     fn enqueue(&mut self, tau: Tau, flows: &Flows, losses: &mut Vec<Loss>);
 
-    /// The same where the link is free and sends only after everything of this instant has arrived
-    /// ([`Ptm::decides_last`](super::Ptm::decides_last)): what may start at once needs no room yet. A discipline that
-    /// makes no difference lets it join.
+    /// The same where the link is free and sends only after all arrivals of this instant
+    /// ([`Ptm::decides_last`](super::Ptm::decides_last)): a packet that may start at once needs no room yet.
+    /// A discipline to which this makes no difference enqueues the packet.
     fn present(&mut self, tau: Tau, flows: &Flows, losses: &mut Vec<Loss>) {
         self.enqueue(tau, flows, losses);
     }
 
-    /// The link has sent what it sends at this instant: what was presented and has not gone joins now.
+    /// The link has started what it sends at this instant; presented packets that have not left join now.
     fn settle(&mut self, _losses: &mut Vec<Loss>) {}
 
-    /// What goes next at `now`: Linux's `peek`. A discipline that only shows its head (`fifo`, `priority`, `red`) may
-    /// name another packet at a later instant; the others take the packet out and hold it until it is dequeued
-    /// (`qdisc_peek_dequeued`). Packets dropped on the way (CoDel) go to `losses`. Asked twice at one instant, it says
-    /// the same. To be asked while nothing waits matters to some: CoDel leaves drop state, and `fq-codel` strikes empty
-    /// queues off its lists.
+    /// What is sent next at `now`: Linux's `peek`. A discipline that only shows its head (`fifo`, `priority`,
+    /// `red`) may name another packet at a later instant. The others remove the packet from the queue and
+    /// hold it until it is dequeued (`qdisc_peek_dequeued`). Packets dropped on the way (CoDel) go to
+    /// `losses`. Two calls at the same instant give the same answer. A call while nothing waits has effects
+    /// in some disciplines: CoDel leaves drop state, and `fq-codel` removes empty queues from its lists.
     fn next(&mut self, now: Time, losses: &mut Vec<Loss>) -> Next;
 
-    /// Takes the packet that [`next`](Discipline::next) says is ready at `now`, or would say: the link, falling free, does not
-    /// always ask before. `None` when none is. Its timestamp is still that of its arrival; its ECN field may have been
-    /// marked.
+    /// Takes the packet that [`next`](Discipline::next) reports, or would report, as ready at `now`: a link
+    /// that becomes free does not always call `next` first. `None` if no packet is ready. The packet keeps
+    /// its arrival timestamp; its ECN field may have been marked.
     fn dequeue(&mut self, now: Time, losses: &mut Vec<Loss>) -> Option<Tau>;
 
-    /// Nothing waits, and the parent has tried to dequeue at `now`: for RED, an idle period begins. Not every
-    /// parent tries: the link does, and `priority` and the strict classes of `ets`; `token-bucket`, `htb` and `drr` do not.
+    /// The parent has tried to dequeue at `now`, and nothing waits. For RED, an idle period begins. Not every
+    /// parent tries: the link, `priority` and the strict classes of `ets` do; `token-bucket`, `htb` and `drr`
+    /// do not.
     fn idle(&mut self, _now: Time) {}
 
-    /// What waits.
+    /// The backlog.
     fn backlog(&self) -> Backlog;
 
     /// Appends every packet that waits to `waiting`, in no particular order.

@@ -15,17 +15,17 @@ use crate::units::ByteCount;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DrrSpec {
-    /// How much may wait in all classes together; without it, any number.
+    /// The maximum backlog of all classes together (default: unlimited).
     #[serde(default)]
     pub buffer: Option<Buffer>,
-    /// `"per-flow"` for a class per flow, in place of `class` tables.
+    /// `"per-flow"` for a class per flow, instead of `class` tables.
     #[serde(default)]
     pub classes: Option<ClassesBy>,
-    /// With a class per flow: what is added to each flow's deficit in a round (default: 1514 B).
+    /// With a class per flow: the quantum added to the deficit of each flow in a round (default: 1514 B).
     #[serde(default, deserialize_with = "optional_quantum")]
     #[schemars(with = "Option<ByteCount>")]
     pub quantum: Option<ByteCount>,
-    /// With a class per flow: how much may wait of each; without it, any number.
+    /// With a class per flow: the maximum backlog of each flow (default: unlimited).
     #[serde(default)]
     pub flow_buffer: Option<Buffer>,
     /// The classes.
@@ -39,8 +39,8 @@ class! {
     pub struct DrrClass {
         /// Its name, for messages.
         name,
-        /// What is added to its deficit in a round (default: 1514 B). At least the length of the longest packet, or rounds
-        /// pass in which it sends nothing.
+        /// The quantum added to the deficit of the class in a round (default: 1514 B). With less than the
+        /// length of the longest packet, a class may send nothing in some rounds.
         #[serde(default, deserialize_with = "optional_quantum")]
         #[schemars(with = "Option<ByteCount>")]
         pub quantum: Option<ByteCount>,
@@ -57,16 +57,17 @@ impl DrrSpec {
     }
 }
 
-/// Deficit round robin: classes with something to send take turns, and each may send a quantum of bytes per turn; what
-/// its next packet was too long for is kept for its next turn. See [`RoundRobin`].
+/// Deficit round robin: classes with packets are served in rounds, each with a quantum of bytes. A class
+/// keeps the rest of its quantum for the next round if its next packet is too long for it. See
+/// [`RoundRobin`].
 ///
 /// # Complexity
-/// O(1) per packet where every quantum is at least the length of the longest packet.
+/// O(1) per packet if every quantum is at least the length of the longest packet.
 ///
 /// # Source
-/// M. Shreedhar and G. Varghese, "Efficient fair queuing using deficit round-robin", IEEE/ACM Transactions on Networking
-/// 4 (3), 1996. A class leaves the list as its last packet starts onto the link, as in Linux
-/// `net/sched/sch_drr.c`; the paper's program, where sending takes time, leaves open when that is.
+/// M. Shreedhar and G. Varghese, "Efficient fair queuing using deficit round-robin", IEEE/ACM Transactions on
+/// Networking 4 (3), 1996. A class leaves the list when its last packet starts onto the link, as in Linux
+/// `net/sched/sch_drr.c`; the paper's program, where sending takes time, does not define this instant.
 pub type Drr = RoundRobin<Bytes>;
 
 impl Drr {
@@ -87,7 +88,7 @@ mod tests {
         // Shreedhar and Varghese 1996: with a quantum of 500, flow 1 holds packets of 200, 750 and 20 bytes. It sends
         // the first and keeps 300; after the other flow's 500 it has 800, and sends 750 and 20.
         let toml = "kind = \"drr\"\nclass = [{ match = { dscp = 1 }, quantum = \"500 B\" }, { quantum = \"500 B\" }]";
-        // Packet 0 keeps the link busy while the others come.
+        // Packet 0 keeps the link busy while the others arrive.
         let arrivals = [(0, 64, 2), (0, 200, 1), (0, 750, 1), (0, 20, 1), (0, 500, 2), (0, 500, 2)];
         assert_eq!(order(toml, &arrivals), [0, 1, 4, 2, 3, 5]);
     }
@@ -151,11 +152,14 @@ mod tests {
                 "classes = \"per-flow\"\nclass = [{}]",
                 "`drr` has both `class` tables and classes = \"per-flow\"",
             ),
-            ("quantum = \"1 B\"\nclass = [{}]", "`quantum` says nothing beside the classes of `drr`"),
-            ("flow_buffer = \"1 B\"\nclass = [{}]", "`flow_buffer` says nothing beside the classes of `drr`"),
+            ("quantum = \"1 B\"\nclass = [{}]", "`quantum` has no effect beside the classes of `drr`"),
+            (
+                "flow_buffer = \"1 B\"\nclass = [{}]",
+                "`flow_buffer` has no effect beside the classes of `drr`",
+            ),
             (
                 "class = [{ buffer = \"1 B\", ptm = { kind = \"fifo\" } }]",
-                "`buffer` says nothing in the class 1, which has a `ptm`",
+                "`buffer` has no effect in the class 1, which has a `ptm`",
             ),
             ("class = [{ ptm = { kind = \"priority\" } }]", "`priority` has no classes"),
         ];

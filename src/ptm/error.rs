@@ -1,15 +1,15 @@
-//! Why a PTM cannot be made of its parameters.
+//! Errors in the parameters of a PTM.
 
 use super::netem::NetemError;
 
-/// Why the parameters of a PTM do not hold together, or not at their link.
+/// Why the parameters of a PTM are inconsistent, or do not fit the link.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PtmError {
     /// A classful discipline without classes.
     #[error("`{kind}` has no classes")]
     NoClasses {
-        /// the discipline
+        /// the kind of the discipline
         kind: &'static str,
         /// whether it can have a class per flow
         per_flow: bool,
@@ -17,23 +17,23 @@ pub enum PtmError {
     /// A learned model cannot be used here.
     #[error("{0}")]
     Model(String),
-    /// Classes by name and by flow.
+    /// Both `class` tables and a class per flow.
     #[error("`{kind}` has both `class` tables and classes = \"per-flow\"")]
     TwoKindsOfClasses {
-        /// the discipline
+        /// the kind of the discipline
         kind: &'static str,
     },
-    /// A key that says nothing here.
-    #[error("`{key}` says nothing {place}")]
+    /// A key that has no effect.
+    #[error("`{key}` has no effect {place}")]
     IdleKey {
         /// the key
         key: &'static str,
-        /// where it stands, and why
+        /// where the key is, and why it has no effect
         place: String,
-        /// what would be right
+        /// what to write instead
         help: &'static str,
     },
-    /// No packet reaches a class.
+    /// A class that no packet reaches.
     #[error("no packet reaches the class {class}: the class {taker} before it takes everything")]
     Unreachable {
         /// the class
@@ -41,56 +41,57 @@ pub enum PtmError {
         /// the class without `match`
         taker: String,
     },
-    /// Two classes of one name.
+    /// Two classes of the same name.
     #[error("two classes are named `{0}`")]
     DuplicateClass(String),
-    /// A strict class of `ets` behind one that shares.
+    /// A strict class of `ets` after one with a quantum.
     #[error("the class {class} of `ets` is strict and comes after one with a `quantum`")]
     StrictBehindShared {
-        /// its number, from 1
+        /// the number of the class, from 1
         class: usize,
     },
-    /// A `limit` of `sfq` that the kernel refuses.
+    /// A `limit` of `sfq` that the kernel rejects.
     #[error("a `limit` of fewer than 2 packets keeps `sfq` from queueing")]
     LimitOfOne,
-    /// A group of `same_queue` with a flow alone, or none.
-    #[error("a group of `same_queue` shares a queue with no other flow: [{0}]")]
+    /// A group of `same_queue` with fewer than two flows.
+    #[error("a group of `same_queue` has fewer than two flows: [{0}]")]
     LoneFlow(String),
     /// A flow in two groups of `same_queue`, or twice in one.
     #[error("`same_queue` names the flow `{0}` twice")]
     FlowTwice(String),
-    /// The discipline needs to know how fast the link is.
+    /// The discipline needs a link of limited bandwidth.
     #[error("`{kind}` needs a link of limited bandwidth: its rule is a share of the bandwidth")]
     UnlimitedLink {
-        /// the discipline
+        /// the kind of the discipline
         kind: &'static str,
     },
-    /// `default` names no class that can take packets.
-    #[error("`default` names no class without classes of its own: `{name}`")]
+    /// `default` names no leaf class.
+    #[error("`default` names no leaf class: `{name}`")]
     UnknownDefault {
         /// the name as given
         name: String,
-        /// what would be right
+        /// what to write instead
         help: String,
     },
-    /// Classes in classes, too deep.
+    /// Classes are nested too deeply.
     #[error("classes are nested {levels} deep: `htb` has at most {most} levels")]
     TooDeep {
-        /// how deep
+        /// the depth
         levels: usize,
-        /// how deep they may be
+        /// the maximum depth
         most: usize,
     },
-    /// A discipline of another crate that has not been made: the parameters of another kind hold it.
-    #[error("the kind `{0}` of another crate has no place here")]
+    /// A discipline of another crate that was not created, because it is inside the parameters of another
+    /// custom kind.
+    #[error("the kind `{0}` of another crate cannot be used here")]
     NotMade(String),
-    /// The parameters of `netem` do not hold together.
+    /// The parameters of `netem` are inconsistent.
     #[error(transparent)]
     Netem(#[from] NetemError),
 }
 
 impl PtmError {
-    /// What would be right.
+    /// What to write instead.
     pub fn help(&self) -> String {
         match self {
             PtmError::NoClasses { per_flow: true, .. } => {
@@ -102,7 +103,7 @@ impl PtmError {
             }
             PtmError::LimitOfOne => "write 2 or more, such as 127".to_owned(),
             PtmError::LoneFlow(_) => {
-                "name two flows or more; flows that are not named have a queue of their own".to_owned()
+                "name two flows or more; each flow that is not named has its own queue".to_owned()
             }
             PtmError::FlowTwice(_) => "put all flows that share a queue into one group".to_owned(),
             PtmError::TwoKindsOfClasses { .. } => "keep one of them".to_owned(),
@@ -114,9 +115,9 @@ impl PtmError {
             PtmError::DuplicateClass(_) => "give each class its own name".to_owned(),
             PtmError::UnlimitedLink { .. } => "give the link a `bandwidth`, such as \"1 Gbps\"".to_owned(),
             PtmError::UnknownDefault { help, .. } => help.clone(),
-            PtmError::NotMade(_) => "name it where a topology has a `ptm`, or in a class of taunet's own kinds".to_owned(),
+            PtmError::NotMade(_) => "use it as the `ptm` of a link, or in a class of one of taunet's own kinds".to_owned(),
             PtmError::Netem(error) => error.help(),
-            PtmError::TooDeep { .. } => "put the inner classes further out".to_owned(),
+            PtmError::TooDeep { .. } => "use fewer levels of classes".to_owned(),
         }
     }
 }

@@ -14,10 +14,11 @@ use crate::units::ByteCount;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EtsSpec {
-    /// How much may wait in all classes together; without it, any number.
+    /// The maximum backlog of all classes together (default: unlimited).
     #[serde(default)]
     pub buffer: Option<Buffer>,
-    /// The classes (Linux: bands): the strict ones, the most urgent first, and then those that share what is left.
+    /// The classes (Linux: bands): first the strict ones, the most urgent first, then those that share the
+    /// rest of the bandwidth.
     #[serde(default)]
     pub class: Vec<EtsClass>,
 }
@@ -28,7 +29,8 @@ class! {
     pub struct EtsClass {
         /// Its name, for messages.
         name,
-        /// What is added to its deficit in a round, 256 B to 1 MiB; without it, the class is strict.
+        /// The quantum added to the deficit of the class in a round, 256 B to 1 MiB; without it, the class is
+        /// strict.
         #[serde(default, deserialize_with = "quantum")]
         #[schemars(with = "Option<ByteCount>")]
         pub quantum: Option<ByteCount>,
@@ -49,13 +51,13 @@ impl EtsSpec {
         }
     }
 
-    /// How many classes are strict.
+    /// The number of strict classes.
     fn strict(&self) -> usize {
         self.class.iter().take_while(|class| class.quantum.is_none()).count()
     }
 }
 
-/// Strict classes, and deficit round robin among the others while no strict one has a packet to send.
+/// Strict classes, and deficit round robin among the others while no strict class has a packet to send.
 ///
 /// # Complexity
 /// O(strict classes) per packet.
@@ -84,7 +86,7 @@ mod tests {
 
     #[test]
     fn strict_classes_go_first_and_the_others_share_by_their_quanta() {
-        // Packet 0 keeps the link busy while the others come.
+        // Packet 0 keeps the link busy while the others arrive.
         let arrivals = [
             (0, 300, 1),
             (0, 300, 1),

@@ -17,20 +17,20 @@ use crate::units::Time;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FifoSpec {
-    /// How much may wait, not counting the packet in transmission; without it, any number. A
-    /// packet that finds the link free needs no room.
+    /// The maximum backlog, not counting the packet in transmission (default: unlimited). A packet that finds
+    /// the link free needs no room.
     #[serde(default)]
     pub buffer: Option<Buffer>,
 }
 
-/// A link that sends one packet after the other, each as soon as it can.
+/// A link that sends one packet after the other, each as soon as possible.
 ///
 /// # Source
 /// D. V. Lindley, "The theory of queues with a single server", 1952.
 #[derive(Debug, Clone, Copy)]
 pub struct Lindley {
     transmission: Transmission,
-    /// When the link falls free of all that it was given.
+    /// When the link has sent all packets that it was given.
     free: Time,
 }
 
@@ -46,7 +46,8 @@ impl Lindley {
         joined.max(self.free)
     }
 
-    /// Sends a packet of `length` that joins at `joined`: when its first bit starts, and when its last has started.
+    /// Sends a packet of `length` that joins at `joined`. Returns when its transmission starts and when it
+    /// ends.
     #[inline(always)]
     pub fn send(&mut self, joined: Time, length: u32) -> (Time, Time) {
         let start = self.start(joined);
@@ -57,15 +58,15 @@ impl Lindley {
 
 /// A work-conserving FIFO in front of a link, with tail drop.
 ///
-/// A departure is known as its packet arrives.
+/// Each departure is known when the packet arrives.
 pub struct Fifo {
     link: Lindley,
     buffer: Option<Buffer>,
-    /// Those that may still wait; empty where the buffer is unlimited.
+    /// The packets that may still wait; empty where the buffer is unlimited.
     waiting: Starts,
 }
 
-/// Packets that wait for a start that is known.
+/// Packets that wait for a known start.
 #[derive(Default)]
 pub(super) struct Starts {
     /// Starts and lengths, in order.
@@ -74,14 +75,14 @@ pub(super) struct Starts {
 }
 
 impl Starts {
-    /// A packet of `length` bytes starts behind the others.
+    /// A packet of `length` bytes starts after the others.
     #[inline]
     pub fn push(&mut self, start: Time, length: u32) {
         self.backlog.add(length);
         self.starts.push_back((start, length));
     }
 
-    /// Forgets who has started by `now`; gives when the last of these did.
+    /// Removes the packets that have started by `now`. Returns the start of the last one.
     #[inline]
     pub fn start_until(&mut self, now: Time) -> Option<Time> {
         let mut last = None;
@@ -95,13 +96,13 @@ impl Starts {
         last
     }
 
-    /// What waits, of those that are not forgotten.
+    /// The backlog of the remaining packets.
     #[inline]
     pub fn backlog(&self) -> Backlog {
         self.backlog
     }
 
-    /// Whether nobody waits.
+    /// Whether no packet waits.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.starts.is_empty()
@@ -109,7 +110,7 @@ impl Starts {
 }
 
 impl Fifo {
-    /// An empty one.
+    /// Creates an empty queue.
     pub fn new(spec: &FifoSpec, link: Link) -> Self {
         Fifo { link: Lindley::new(&link), buffer: spec.buffer, waiting: Starts::default() }
     }
@@ -131,7 +132,7 @@ impl Ptm for Fifo {
         Arrival::Departs(self.link.send(tau.timestamp, tau.packet.length).0)
     }
 
-    /// The Lindley recursion in one loop, where no packet can be lost.
+    /// The Lindley recursion in one loop, where no packet can be dropped.
     fn forward_trace(
         &mut self,
         ingress: &[Tau],
@@ -152,8 +153,8 @@ impl Ptm for Fifo {
     }
 }
 
-/// A FIFO with tail drop as a discipline, for a class of another: a newcomer is dropped when what waits and it
-/// together exceed the buffer (Linux `pfifo` and `bfifo`).
+/// A FIFO with tail drop as a discipline, for a class of another: an arriving packet is dropped if the
+/// backlog with it exceeds the buffer (Linux `pfifo` and `bfifo`).
 pub struct FifoQueue {
     buffer: Option<Buffer>,
     packets: VecDeque<Tau>,
@@ -161,12 +162,12 @@ pub struct FifoQueue {
 }
 
 impl FifoQueue {
-    /// An empty one.
+    /// Creates an empty queue.
     pub fn new(buffer: Option<Buffer>) -> Self {
         FifoQueue { buffer, packets: VecDeque::new(), backlog: Backlog::default() }
     }
 
-    /// A packet joins, if there is room.
+    /// Enqueues a packet if there is room.
     #[inline]
     pub(super) fn join(&mut self, tau: Tau, losses: &mut Vec<Loss>) {
         if self.buffer.is_some_and(|buffer| !buffer.admits(self.backlog, tau.packet.length)) {

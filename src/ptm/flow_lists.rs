@@ -1,18 +1,18 @@
-//! Which queue sends next, in disciplines where new flows go before old ones: `fq-codel`, `fq-pie`.
+//! The choice of the next queue in disciplines that serve new flows before old ones: `fq-codel`, `fq-pie`.
 
 use std::collections::VecDeque;
 
 use crate::packet::Tau;
 use crate::units::ByteCount;
 
-/// The new and the old queues, and their credit. [`FqCodel`](super::FqCodel) has the rule.
+/// The new and the old queues, and their credit. [`FqCodel`](super::FqCodel) documents the rule.
 ///
 /// # Source
 /// Linux 6.1 `net/sched/sch_fq_codel.c` (`fq_codel_dequeue`) and `sch_fq_pie.c` (`fq_pie_qdisc_dequeue`), which do the same;
 /// RFC 8290, Section 4.2.
 pub(super) struct FlowLists {
     quantum: i64,
-    /// By queue.
+    /// One per queue.
     turns: Vec<Turn>,
     new: VecDeque<u32>,
     old: VecDeque<u32>,
@@ -20,14 +20,14 @@ pub(super) struct FlowLists {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Turn {
-    /// Bytes that the queue may send before its turn is over.
+    /// Bytes that the queue may still send in this round.
     credit: i64,
-    /// Whether it is in one of the lists.
+    /// Whether the queue is in one of the lists.
     listed: bool,
 }
 
 impl FlowLists {
-    /// Lists of `queues` queues, none of which has joined.
+    /// Creates lists for `queues` queues, none of which is in a list.
     pub fn new(queues: u32, quantum: ByteCount) -> Self {
         FlowLists {
             quantum: i64::try_from(quantum.get()).unwrap_or(i64::MAX),
@@ -37,7 +37,7 @@ impl FlowLists {
         }
     }
 
-    /// A packet has joined `queue`, which becomes new where it is in neither list.
+    /// A packet has joined `queue`, which becomes a new queue if it is in neither list.
     #[inline]
     pub fn join(&mut self, queue: usize) {
         let turn = &mut self.turns[queue];
@@ -47,7 +47,7 @@ impl FlowLists {
         }
     }
 
-    /// The packet that leaves; `take` takes one from a queue, unless it is empty.
+    /// The packet that leaves; `take` takes one from a queue unless it is empty.
     pub fn next(&mut self, mut take: impl FnMut(usize) -> Option<Tau>) -> Option<Tau> {
         loop {
             let from_new = !self.new.is_empty();

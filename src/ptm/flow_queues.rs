@@ -1,4 +1,5 @@
-//! Which queue a flow goes to, in disciplines with a fixed number of queues: `fq-codel`, `fq-pie`, `sfq`, `fq`.
+//! The assignment of flows to queues, in disciplines with a fixed number of queues: `fq-codel`, `fq-pie`,
+//! `sfq`, `fq`.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use schemars::JsonSchema;
@@ -11,9 +12,9 @@ use crate::flow::Flows;
 use crate::packet::FlowKey;
 use crate::random::Draws;
 
-/// Groups of flows; those of a group share a queue.
+/// Groups of flows. The flows of a group share a queue.
 ///
-/// The kernel hashes flows with a seed of its own, so that a recording alone tells which ones share a queue.
+/// The kernel hashes flows with a random seed, so only a recording shows which flows share a queue.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct SameQueue(pub Vec<Vec<FlowName>>);
@@ -37,20 +38,20 @@ impl SameQueue {
     }
 }
 
-/// The queues of flows.
+/// The assignment of flows to queues.
 pub(super) enum FlowQueues {
-    /// By the flow's perturbed hash.
+    /// By the perturbed hash of the flow.
     Hashed {
         /// The perturbation.
         draws: Draws,
-        /// How many queues there are.
+        /// The number of queues.
         queues: u32,
     },
-    /// In the order in which groups and flows without a group appear.
+    /// In the order in which groups, and flows without a group, appear.
     Stated(Stated),
 }
 
-/// Flows whose queues are known.
+/// Flows with known queues.
 pub(super) struct Stated {
     group_of: FxHashMap<FlowKey, usize>,
     /// The queue of each group that has appeared.
@@ -62,7 +63,7 @@ pub(super) struct Stated {
 }
 
 impl FlowQueues {
-    /// `queues` of them, at least one.
+    /// Creates `queues` queues, at least one.
     pub fn new(queues: u32, same_queue: Option<&SameQueue>, place: &Place<'_>) -> Self {
         let Some(SameQueue(groups)) = same_queue else {
             return FlowQueues::Hashed { draws: Draws::new(place.seed, "ptm", place.port), queues };
@@ -105,7 +106,7 @@ impl Stated {
         let group = flows.key(fid).and_then(|key| self.group_of.get(&key)).copied();
         let queue = match group.and_then(|group| self.of_group[group]) {
             Some(queue) => queue,
-            // More flows than queues start over with the first.
+            // With more flows than queues, the numbers start again at the first.
             None => {
                 let queue = self.next % self.queues;
                 self.next = self.next.wrapping_add(1);
@@ -148,7 +149,7 @@ mod tests {
     #[test]
     fn groups_that_say_nothing_or_contradict_each_other_are_told() {
         let alone = SameQueue(vec![vec![name(3)]]).check().unwrap_err();
-        assert!(alone.to_string().contains("shares a queue with no other"), "{alone}");
+        assert!(alone.to_string().contains("has fewer than two flows"), "{alone}");
         let twice = SameQueue(vec![vec![name(3), name(7)], vec![name(7), name(8)]]).check().unwrap_err();
         assert!(twice.to_string().contains("twice"), "{twice}");
     }

@@ -1,4 +1,4 @@
-//! Fair queueing with pacing: a queue per flow, served by credit, new flows first. Linux `fq`.
+//! Fair queueing with pacing: one queue per flow, served by credit, new flows first. Linux `fq`.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::num::NonZeroU32;
@@ -22,41 +22,44 @@ use crate::units::{ByteCount, Rate, Span, Time};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FqSpec {
-    /// How many packets may wait in all (default: 10000).
+    /// The maximum number of waiting packets (default: 10000).
     #[serde(default = "default_limit")]
     pub limit: u64,
-    /// How many packets of a flow may wait (default: 100).
+    /// The maximum number of waiting packets of a flow (default: 100).
     #[serde(default = "default_flow_limit")]
     pub flow_limit: u64,
-    /// The credit of a turn (default: 3028 B, two of the longest packets).
+    /// The credit per round (default: 3028 B, two of the longest packets).
     #[serde(default = "default_quantum", deserialize_with = "bytes_above_zero")]
     pub quantum: ByteCount,
-    /// The credit of a flow that has never been seen (default: 15140 B, ten of the longest packets).
+    /// The initial credit of a new flow (default: 15140 B, ten of the longest packets).
     #[serde(default = "default_initial_quantum")]
     pub initial_quantum: ByteCount,
-    /// How many hash values flows are spread over: Linux's `orphan_mask` plus one, a power of 2 (default: 1024).
+    /// The number of hash values for flows: Linux's `orphan_mask` plus one, a power of 2 (default: 1024).
     #[serde(default = "default_flows", deserialize_with = "hash_values")]
     #[schemars(range(min = 1, max = 65_536))]
     pub flows: u32,
-    /// No flow sends faster than this; without it, as fast as its turns allow.
+    /// The maximum rate of each flow (default: unlimited).
     #[serde(default)]
     pub max_rate: Option<Rate>,
-    /// Flows no faster than this are paced packet by packet, without credit (default: 550 kbps).
+    /// Flows whose `max_rate` is at most this are paced packet by packet, without credit (default: 550 kbps).
     #[serde(default = "default_low_rate")]
     pub low_rate_threshold: Rate,
-    /// After this time without packets a flow's credit is a quantum at least (default: 40 ms).
+    /// After this time without packets, the credit of a flow is raised to at least a quantum (default: 40
+    /// ms).
     #[serde(default = "default_refill_delay")]
     pub refill_delay: Span,
-    /// How late the timer may fire that releases a paced packet (default: 10 us).
+    /// The maximum lateness of the timer that releases paced packets (default: 10 us).
     #[serde(default = "default_timer_slack")]
     pub timer_slack: Span,
-    /// Marks every capable packet that leaves more than this after it was due; without it, none.
+    /// Marks every ECN-capable packet that leaves more than this after it was due (default: no marking).
     #[serde(default)]
     pub ce_threshold: Option<Span>,
-    /// The kernel's timer interrupts per second, in which `refill_delay` is counted: jiffies (default: 250).
+    /// The kernel's timer frequency, in interrupts (jiffies) per second; `refill_delay` is counted in jiffies
+    /// (default: 250).
     #[serde(default = "default_hz")]
     pub hz: NonZeroU32,
-    /// Which flows share a queue, where that is known: all others have one of their own. Without it, their hashes decide.
+    /// Groups of flows that share a queue, where this is known; every other flow has its own queue. Without
+    /// this key, flows are hashed.
     #[serde(default)]
     pub same_queue: Option<SameQueue>,
 }
@@ -122,29 +125,30 @@ impl FqSpec {
     }
 }
 
-/// FQ, for packets that a router forwards.
+/// FQ, for forwarded packets.
 ///
-/// - A packet goes to the queue that the hash of its 5-tuple leads to; the hash is another one for each seed and port.
-///   `same_queue` assigns flows to queues instead. It is dropped where `limit` packets wait in all, or `flow_limit` in its queue.
-/// - A queue that was empty joins the new queues. Its credit is what it was, and a quantum at least after `refill_delay` without
-///   packets; at first it is `initial_quantum`.
-/// - The first of the new queues is served, and where there is none, the first of the old ones. One without credit gets a quantum
-///   and goes behind the old ones. A new one that is empty goes there too, where there are old ones; another one that is empty leaves.
-/// - A packet that leaves takes its bytes of the queue's credit, also below zero.
-/// - With `max_rate`, a queue whose credit is used up waits until its packet (a quantum at least) has had its time at that rate; it
-///   is then behind the old ones. At `low_rate_threshold` or less it waits so after every packet. Lateness of the timer is made up for,
-///   by half of the time at most.
+/// - The hash of the 5-tuple selects the queue of a packet; the hash differs between seeds and between ports.
+///   `same_queue` assigns flows to queues instead. A packet is dropped if `limit` packets wait in all, or
+///   `flow_limit` in its queue.
+/// - A queue that was empty joins the new queues. It keeps its credit; after `refill_delay` without packets
+///   the credit is at least a quantum. The initial credit is `initial_quantum`.
+/// - The first new queue is served; if there is none, the first old queue. A queue without credit gets a
+///   quantum and goes behind the old queues. An empty new queue also goes there if there are old queues;
+///   otherwise an empty queue leaves.
+/// - A packet that leaves is charged to the credit of its queue, which may become negative.
+/// - With `max_rate`, a queue whose credit is used up waits for the transmission time of its packet (at least
+///   of a quantum) at that rate; then it goes behind the old queues. At `low_rate_threshold` or less it waits
+///   after every packet. Lateness of the timer is made up for, by at most half of that time.
 ///
-/// A packet that has been taken still counts against `limit`.
+/// A packet that has been taken from its queue still counts towards `limit`.
 ///
 /// # Complexity
 /// O(1) per packet; O(log queues) with `max_rate`.
 ///
-/// # Source
 /// Linux 6.1 `net/sched/sch_fq.c` (`fq_enqueue`, `fq_dequeue`, `fq_check_throttled`) and `sch_api.c`
-/// (`qdisc_watchdog_schedule_range_ns`). What sockets of the same host say (their own
-/// rates, departure times, control traffic) is not there for what is forwarded. Queues are never forgotten; the kernel forgets
-/// those of 3 s and older when there are more than twice as many as buckets.
+/// (`qdisc_watchdog_schedule_range_ns`). Forwarded packets carry none of the settings of local sockets (their
+/// rates, departure times, control traffic). Queues are never removed; the kernel removes queues that are
+/// idle for 3 s or longer when there are more than twice as many queues as buckets.
 pub struct Fq {
     spec: FqSpec,
     clock: Clock,
@@ -156,10 +160,10 @@ pub struct Fq {
     queues: Vec<Queue>,
     new: VecDeque<u32>,
     old: VecDeque<u32>,
-    /// Queues that wait, by when that ends [ns] and in which order they came.
+    /// Throttled queues, by the end of their wait [ns] and in order of arrival.
     throttled: BTreeSet<(i64, u64, u32)>,
     throttles: u64,
-    /// What the timer is set for; it fires up to `timer_slack` later [ns].
+    /// The instant for which the timer is set; it fires up to `timer_slack` later [ns].
     timer: i64,
     backlog: Backlog,
 }
@@ -167,17 +171,17 @@ pub struct Fq {
 struct Queue {
     packets: VecDeque<Tau>,
     credit: i64,
-    /// When it was emptied [jiffies], or [`NEVER_SEEN`]; `None` while it is in a list.
+    /// When it became empty [jiffies], or [`NEVER_SEEN`]; `None` while it is in a list.
     left: Option<u64>,
-    /// No packet goes before this [ns].
+    /// No packet leaves before this [ns].
     due: i64,
 }
 
-/// Later than any refill, so that the first credit stays as it is.
+/// Later than any refill, so the first credit is unchanged.
 const NEVER_SEEN: u64 = u64::MAX;
 
 impl Fq {
-    /// An empty one.
+    /// Creates an empty queue.
     pub fn new(spec: &FqSpec, place: &Place<'_>) -> Self {
         let jiffy = 1_000_000_000 / u64::from(spec.hz.get()).min(1_000_000_000);
         let credit = i64::try_from(spec.initial_quantum.get()).unwrap_or(i64::MAX);
@@ -202,7 +206,7 @@ impl Fq {
         self.clock.ns(now) / self.jiffy
     }
 
-    /// Queues whose wait is over by `now` go behind the old ones.
+    /// Queues whose wait has ended by `now` go behind the old queues.
     fn release(&mut self, now: i64) {
         while let Some(&(due, _, index)) = self.throttled.first()
             && due <= now
@@ -212,10 +216,10 @@ impl Fq {
         }
     }
 
-    /// Takes the packet that leaves at `now` from its queue; or when one may, if any waits.
+    /// Takes the packet that leaves at `now` from its queue, or says when one may leave if any waits.
     fn next_packet(&mut self, now: Time) -> Result<Tau, Next> {
         if self.backlog.packets() == 0 {
-            // The lists stay as they are.
+            // The lists stay unchanged.
             return Err(Next::Nothing);
         }
         let clock = nanoseconds(now);
@@ -261,7 +265,8 @@ impl Fq {
         }
     }
 
-    /// Sets the timer for `due`, and says when it fires. One that is set for up to a slack after that stays.
+    /// Sets the timer for `due`, and returns when it fires. A timer that is already set for at most a slack
+    /// later is kept.
     fn set_timer(&mut self, clock: i64, due: i64) -> Time {
         let slack = span_ns(self.spec.timer_slack);
         let is_set = self.timer + slack > clock;
@@ -271,7 +276,7 @@ impl Fq {
         instant(self.timer + slack)
     }
 
-    /// A packet of a queue leaves at `clock`, that may have left at `due`.
+    /// A packet of a queue leaves at `clock`; it was allowed to leave at `due`.
     fn send(&mut self, index: usize, mut tau: Tau, clock: i64, due: i64) -> Tau {
         let length = tau.packet.length;
         self.backlog.remove(length);
@@ -365,13 +370,14 @@ mod tests {
 
     #[test]
     fn a_flow_waits_for_its_time_at_the_most_rate() {
-        // 125 B take 1 ms at 1 Mbps. The credit of 125 B is used up with each packet; the timer fires 1 us late, which is made up for.
+        // 125 B take 1 ms at 1 Mbps. The credit of 125 B is used up with each packet; the timer fires 1 us
+        // late, which is made up for.
         let keys =
             "max_rate = \"1 Mbps\"\nquantum = \"125 B\"\ninitial_quantum = \"125 B\"\ntimer_slack = \"1 us\"";
         let us = MS / 1_000;
         let got = departures(&toml(keys), "unlimited", &[(0, 125, 1), (0, 125, 1), (0, 125, 1)]);
         assert_eq!(got, [(0, 0), (1, MS + us), (2, 2 * MS + us)]);
-        // Another flow runs the queue in between, and lets the first go on time.
+        // Another flow runs the queue in between, so the first leaves on time.
         let helped = departures(&toml(keys), "unlimited", &[(0, 125, 1), (0, 125, 1), (MS, 125, 2)]);
         assert_eq!(helped, [(0, 0), (2, MS), (1, MS)]);
     }

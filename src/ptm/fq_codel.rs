@@ -1,4 +1,4 @@
-//! FQ-CoDel: a queue per flow, each with CoDel, served in turns in which new flows come first.
+//! FQ-CoDel: one queue per flow, each with CoDel, served round robin with new flows first.
 
 use std::collections::VecDeque;
 
@@ -22,39 +22,41 @@ use crate::units::{ByteCount, Span, Time};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FqCodelSpec {
-    /// How many packets may wait in all (default: 10240).
+    /// The maximum number of waiting packets (default: 10240).
     #[serde(default = "default_limit")]
     pub limit: u64,
-    /// How many bytes may wait in all (default: 32 MiB).
+    /// The maximum number of waiting bytes (default: 32 MiB).
     #[serde(default = "default_memory_limit")]
     pub memory_limit: ByteCount,
-    /// The number of queues, 1 to 65536, over which flows are spread by their hash (default: 1024).
+    /// The number of queues over which flows are hashed, 1 to 65536 (default: 1024).
     #[serde(default = "default_flows", deserialize_with = "queues")]
     #[schemars(range(min = 1, max = 65_536))]
     pub flows: u32,
-    /// The bytes that a queue may send in its turn, 256 B or more (default: 1514 B).
+    /// The bytes that a queue may send per round, 256 B or more (default: 1514 B).
     #[serde(default = "default_mtu", deserialize_with = "quantum")]
     pub quantum: ByteCount,
-    /// How many packets the longest queue loses at most, when too many wait (default: 64).
+    /// The maximum number of packets dropped at once from the longest queue, when a limit is exceeded
+    /// (default: 64).
     #[serde(default = "default_drop_batch", deserialize_with = "drop_batch")]
     #[schemars(range(min = 1))]
     pub drop_batch: u64,
-    /// How long a packet may wait for ever (default: 5 ms).
+    /// The acceptable standing waiting time (default: 5 ms).
     #[serde(default = "default_target")]
     pub target: Span,
-    /// How long packets wait longer than `target` before one is dropped (default: 100 ms).
+    /// How long packets must wait longer than `target` before one is dropped (default: 100 ms).
     #[serde(default = "default_interval", deserialize_with = "span_above_zero")]
     pub interval: Span,
-    /// With no more than this waiting in all, CoDel drops nothing: the longest packet (default: 1514 B).
+    /// CoDel drops nothing while at most this much waits in all: the longest packet (default: 1514 B).
     #[serde(default = "default_mtu")]
     pub mtu: ByteCount,
-    /// Whether packets that are capable of ECN are marked instead of dropped (default: true).
+    /// Whether to mark ECN-capable packets instead of dropping them (default: true).
     #[serde(default = "default_ecn")]
     pub ecn: bool,
-    /// Marks every capable packet that has waited for longer than this.
+    /// Marks every ECN-capable packet that has waited longer than this (default: no such marking).
     #[serde(default)]
     pub ce_threshold: Option<Span>,
-    /// Which flows share a queue, where that is known: all others have one of their own. Without it, their hashes decide.
+    /// Groups of flows that share a queue, where this is known; every other flow has its own queue. Without
+    /// this key, flows are hashed.
     #[serde(default)]
     pub same_queue: Option<SameQueue>,
 }
@@ -79,16 +81,16 @@ fn default_ecn() -> bool {
     true
 }
 
-/// The smallest quantum that Linux takes: with less, a turn sends nothing too often.
+/// The smallest quantum that Linux accepts; with less, a queue too often sends nothing in a round.
 const LEAST_QUANTUM: u64 = 256;
 
 /// Reads a number of queues.
 pub(super) fn queues<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     match u32::deserialize(deserializer)? {
         flows @ 1..=65_536 => Ok(flows),
-        flows => {
-            Err(de::Error::custom(format_args!("{flows} queues do not do; write 1 to 65536, such as 1024")))
-        }
+        flows => Err(de::Error::custom(format_args!(
+            "{flows} queues are out of range; write 1 to 65536, such as 1024"
+        ))),
     }
 }
 
@@ -134,36 +136,37 @@ impl FqCodelSpec {
 
 /// FQ-CoDel.
 ///
-/// - A packet goes to the queue that the hash of its 5-tuple leads to; the hash is another one for each seed and port.
+/// - The hash of the 5-tuple selects the queue of a packet; the hash differs between seeds and between ports.
 ///   `same_queue` assigns flows to queues instead.
-/// - When more than `limit` packets or `memory_limit` bytes wait with the newcomer, the queue with the most bytes
-///   loses packets from its head: half of its bytes, `drop_batch` packets at most. CoDel counts them as drops.
-/// - A queue that was empty joins the new queues, with a quantum of credit. The first of the new queues is served,
-///   and where there is none, the first of the old ones. One without credit gets a quantum and goes behind the old
-///   ones. A new one that is empty goes there too, so that it cannot become new at once; an old one that is empty
-///   leaves.
-/// - The queue that is served sends the packet that CoDel gives (see [`Codel`](super::Codel)) and pays its bytes of
-///   credit; the credit may fall below zero.
+/// - When more than `limit` packets or `memory_limit` bytes wait, with the arriving packet, the queue with
+///   the most bytes loses packets from its head: half of its bytes, at most `drop_batch` packets. CoDel
+///   counts them as drops.
+/// - A queue that was empty joins the new queues, with a quantum of credit. The first new queue is served; if
+///   there is none, the first old queue. A queue without credit gets a quantum and goes behind the old
+///   queues. An empty new queue also goes there, which keeps it from becoming new again at once. An empty old
+///   queue leaves.
+/// - The queue that is served sends the packet that CoDel gives (see [`Codel`](super::Codel)). The packet is
+///   charged to the credit of the queue, which may become negative.
 ///
-/// A packet that has been taken is decided; it still counts against `limit`.
+/// The decision about a packet is final when it is taken from the queue; it still counts towards `limit`.
 ///
 /// # Complexity
 /// O(1) per packet; O(flows) per batch of drops.
 ///
 /// # Source
-/// Linux 6.1 `net/sched/sch_fq_codel.c` (`fq_codel_enqueue`, `fq_codel_drop`, `fq_codel_dequeue`); RFC 8290, Sections 4.1 and 4.2.
-/// CoDel's check for one packet of bytes looks at all queues together. Memory is counted in bytes on the wire; Linux counts its
-/// buffers' true size.
+/// Linux 6.1 `net/sched/sch_fq_codel.c` (`fq_codel_enqueue`, `fq_codel_drop`, `fq_codel_dequeue`); RFC 8290,
+/// Sections 4.1 and 4.2. CoDel's check for at most one packet of bytes counts all queues together. Memory is
+/// counted in bytes on the wire; Linux counts the true size of its buffers.
 pub struct FqCodel {
     law: Law,
     spec: FqCodelSpec,
     queue_of: FlowQueues,
-    /// By queue.
+    /// One per queue.
     queues: Vec<Queue>,
-    /// Bytes by queue, side by side to find the longest.
+    /// The bytes of each queue, contiguous for the search for the longest.
     bytes: Vec<u64>,
     lists: FlowLists,
-    /// What waits in the queues.
+    /// The backlog of the queues.
     backlog: Backlog,
 }
 
@@ -173,7 +176,7 @@ struct Queue {
     state: State,
 }
 
-/// One queue, and what the discipline counts over all.
+/// One queue, with the totals of the discipline.
 struct Turn<'a> {
     packets: &'a mut VecDeque<Tau>,
     bytes: &'a mut u64,
@@ -194,7 +197,7 @@ impl Dequeue for Turn<'_> {
 }
 
 impl FqCodel {
-    /// An empty one.
+    /// Creates an empty queue.
     pub fn new(spec: &FqCodelSpec, place: &Place<'_>) -> Self {
         let codel = CodelSpec {
             buffer: None,

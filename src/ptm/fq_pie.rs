@@ -1,4 +1,4 @@
-//! FQ-PIE: a queue per flow, each with PIE, served in turns in which new flows come first.
+//! FQ-PIE: one queue per flow, each with PIE, served round robin with new flows first.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -29,26 +29,27 @@ use crate::units::{ByteCount, Probability, Span, Time};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FqPieSpec {
-    /// How many packets may wait in all (default: 10240).
+    /// The maximum number of waiting packets (default: 10240).
     #[serde(default = "default_limit")]
     pub limit: u64,
-    /// The number of queues, 1 to 65536, over which flows are spread by their hash (default: 1024).
+    /// The number of queues over which flows are hashed, 1 to 65536 (default: 1024).
     #[serde(default = "default_flows", deserialize_with = "queues")]
     #[schemars(range(min = 1, max = 65_536))]
     pub flows: u32,
-    /// The bytes that a queue may send in its turn, 256 B to 1 MiB (default: 1514 B).
+    /// The bytes that a queue may send per round, 256 B to 1 MiB (default: 1514 B).
     #[serde(default = "default_mtu", deserialize_with = "quantum")]
     pub quantum: ByteCount,
-    /// The waiting time that is aimed at in each queue (default: 15 ms).
+    /// The target waiting time of each queue (default: 15 ms).
     #[serde(default = "default_target")]
     pub target: Span,
-    /// How often the drop probabilities are set, 1 us or more; rounded up to jiffies, and one more (default: 15 ms).
+    /// The update interval of the drop probabilities, 1 us or more; rounded up to jiffies, plus one jiffy
+    /// (default: 15 ms).
     #[serde(default = "default_target", deserialize_with = "t_update")]
     pub t_update: Span,
-    /// How long a queue's burst passes without drops (default: 150 ms).
+    /// The length of a burst of a queue that is admitted without drops (default: 150 ms).
     #[serde(default = "default_max_burst")]
     pub max_burst: Span,
-    /// The weight of the distance from the target, per second (default: 0.125).
+    /// The weight of the deviation from the target, per second (default: 0.125).
     #[serde(default = "default_alpha", deserialize_with = "not_negative")]
     #[schemars(range(min = 0))]
     pub alpha: f64,
@@ -56,19 +57,20 @@ pub struct FqPieSpec {
     #[serde(default = "default_beta", deserialize_with = "not_negative")]
     #[schemars(range(min = 0))]
     pub beta: f64,
-    /// With less than two of these waiting in a queue, PIE drops nothing there: the longest packet (default: 1514 B).
+    /// PIE drops nothing in a queue with less than two of these: the longest packet (default: 1514 B).
     #[serde(default = "default_mtu", deserialize_with = "bytes_above_zero")]
     pub mtu: ByteCount,
-    /// Whether packets that are capable of ECN are marked instead of dropped (default: false).
+    /// Whether to mark ECN-capable packets instead of dropping them (default: false).
     #[serde(default)]
     pub ecn: bool,
-    /// The drop probability above which they are dropped, too (default: 0.1).
+    /// The drop probability above which ECN-capable packets are dropped too (default: 0.1).
     #[serde(default = "default_mark_ecnth")]
     pub mark_ecnth: Probability,
-    /// The kernel's timer interrupts per second: jiffies (default: 250).
+    /// The kernel's timer frequency, in interrupts (jiffies) per second (default: 250).
     #[serde(default = "default_hz")]
     pub hz: NonZeroU32,
-    /// Which flows share a queue, where that is known: all others have one of their own. Without it, their hashes decide.
+    /// Groups of flows that share a queue, where this is known; every other flow has its own queue. Without
+    /// this key, flows are hashed.
     #[serde(default)]
     pub same_queue: Option<SameQueue>,
 }
@@ -115,37 +117,39 @@ impl FqPieSpec {
     }
 }
 
-/// The timer updates so many queues when it fires, and the next ones a jiffy later.
+/// The number of queues that the timer updates when it fires; the next ones follow a jiffy later.
 const QUEUES_PER_STEP: u32 = 2_048;
 
 /// FQ-PIE.
 ///
-/// - A packet goes to the queue that the hash of its 5-tuple leads to; the hash is another one for each seed and port.
+/// - The hash of the 5-tuple selects the queue of a packet; the hash differs between seeds and between ports.
 ///   `same_queue` assigns flows to queues instead.
-/// - It is dropped where `limit` packets wait in all. Otherwise PIE (see [`Pie`](super::Pie)) decides, with the probability and
-///   the bytes of its queue.
-/// - Queues take turns as in [`FqCodel`](super::FqCodel): new ones first, each with a credit in bytes.
-/// - One timer sets the probabilities of all queues, empty ones too: of 2048 at a time, and of the next ones a jiffy later. After the
-///   last ones it waits for `t_update`, rounded up to jiffies, and one jiffy more. Its phase is drawn.
+/// - The packet is dropped if `limit` packets wait in all. Otherwise PIE (see [`Pie`](super::Pie)) decides,
+///   with the probability and the bytes of its queue.
+/// - Queues are served as in [`FqCodel`](super::FqCodel): new queues first, each with a credit in bytes.
+/// - One timer updates the probabilities of all queues, including empty ones: 2048 at a time, the next 2048 a
+///   jiffy later. After the last ones it waits for `t_update`, rounded up to jiffies, plus one jiffy. Its
+///   phase is random.
 ///
-/// A packet that has been taken still counts against `limit`, but no longer as waiting in its queue.
+/// A packet that has been taken from its queue still counts towards `limit`, but no longer as waiting in its
+/// queue.
 ///
 /// # Complexity
-/// O(1) per packet and update; updates of a queue are worked out when a packet joins or leaves it.
+/// O(1) per packet and update; the updates of a queue are computed when a packet joins or leaves it.
 ///
 /// # Source
-/// Linux 6.1 `net/sched/sch_fq_pie.c` (`fq_pie_qdisc_enqueue`, `fq_pie_qdisc_dequeue`, `fq_pie_timer`) and the functions of
-/// `sch_pie.c`, without `bytemode` and `dq_rate_estimator`. Its `memory_limit` only counts packets, and drops none: there is no
-/// such key here.
+/// Linux 6.1 `net/sched/sch_fq_pie.c` (`fq_pie_qdisc_enqueue`, `fq_pie_qdisc_dequeue`, `fq_pie_timer`) and
+/// the functions of `sch_pie.c`, without `bytemode` and `dq_rate_estimator`. In Linux `memory_limit` only
+/// counts packets and drops none; there is no such key here.
 pub struct FqPie {
     law: Law,
     /// [packets]
     limit: u64,
     queue_of: FlowQueues,
-    /// By queue.
+    /// One per queue.
     queues: Vec<Queue>,
     lists: FlowLists,
-    /// What waits in the queues.
+    /// The backlog of the queues.
     backlog: Backlog,
     random: Stream,
 }
@@ -157,7 +161,7 @@ struct Queue {
 }
 
 impl FqPie {
-    /// An empty one.
+    /// Creates an empty queue.
     pub fn new(spec: &FqPieSpec, place: &Place<'_>) -> Self {
         let mut random = stream(place.seed, "ptm", place.port);
         let last_step = (spec.flows - 1) / QUEUES_PER_STEP;

@@ -1,4 +1,4 @@
-//! What a link adds to each packet, where a shaper is to count it: Linux `tc stab`.
+//! The bytes that a link adds to each packet, where a shaper counts them: Linux `tc stab`.
 
 use rustc_hash::FxHashMap;
 use schemars::JsonSchema;
@@ -15,10 +15,10 @@ use crate::units::{ByteCount, Time};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LinkLayer {
-    /// As it is.
+    /// Without cells.
     #[default]
     Ethernet,
-    /// In cells of 48 bytes, each with a header of 5.
+    /// In cells of 48 bytes, each with a 5-byte header.
     Atm,
 }
 
@@ -26,11 +26,11 @@ pub enum LinkLayer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Overhead(i32);
 
-/// The most that `tc` takes, either way.
+/// The maximum that `tc` accepts, in either direction.
 const MOST_OVERHEAD: i32 = 2_048;
 
 impl Overhead {
-    /// `bytes` more per packet, or less; `None` beyond 2048.
+    /// `bytes` added to each packet, or removed if negative; `None` beyond 2048.
     pub fn new(bytes: i32) -> Option<Self> {
         (-MOST_OVERHEAD..=MOST_OVERHEAD).contains(&bytes).then_some(Overhead(bytes))
     }
@@ -85,18 +85,19 @@ impl JsonSchema for Overhead {
     }
 }
 
-/// How long packets are to a discipline.
+/// The lengths of packets as a discipline counts them.
 ///
 /// # Source
-/// Linux `net/sched/sch_api.c` (`__qdisc_calculate_pkt_len`); iproute2 6.1 `tc/tc_core.c` (`tc_calc_size_table`): without `mpu`
-/// and cells the overhead is just added; with them a table of 512 lengths is used, in steps of 4 bytes.
+/// Linux `net/sched/sch_api.c` (`__qdisc_calculate_pkt_len`); iproute2 6.1 `tc/tc_core.c`
+/// (`tc_calc_size_table`): without `mpu` and cells the overhead is added; otherwise a table of 512 lengths is
+/// used, in steps of 4 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Framing {
-    /// What is added to each packet.
+    /// The bytes added to each packet.
     pub overhead: Overhead,
-    /// The shortest length, in bytes.
+    /// The minimum length, in bytes.
     pub mpu: u32,
-    /// How the link carries it.
+    /// How the link carries the packet.
     pub link_layer: LinkLayer,
 }
 
@@ -106,7 +107,7 @@ const STEP: i64 = 4;
 /// Entries of `tc`'s table.
 const ENTRIES: i64 = 512;
 
-/// Bytes that a cell carries, and with its header.
+/// The bytes that a cell carries, without and with its header.
 const CELL: (i64, i64) = (48, 53);
 
 impl Framing {
@@ -114,18 +115,18 @@ impl Framing {
         Framing { overhead, mpu: u32::try_from(mpu.get()).unwrap_or(u32::MAX), link_layer }
     }
 
-    /// Shows packets to `inner` as long as their framing makes them.
+    /// Wraps `inner`, which then sees packets with their framed lengths.
     pub(super) fn around(self, inner: Box<dyn Discipline>) -> Box<dyn Discipline> {
         if self == Framing::default() { inner } else { Box::new(Framed::new(inner, self)) }
     }
 
-    /// The length of a packet of `length` bytes.
+    /// The framed length of a packet of `length` bytes.
     pub fn length(&self, length: u32) -> u32 {
         let length = i64::from(length) + i64::from(self.overhead.0);
         let framed = if self.mpu == 0 && self.link_layer == LinkLayer::Ethernet {
             length
         } else {
-            // A length beyond the table is put together from its last entry and the rest.
+            // A length beyond the table is composed of its last entry and the rest.
             let slot = (length - 1).max(0) / STEP;
             match slot / ENTRIES {
                 0 => self.entry(slot),
@@ -135,7 +136,7 @@ impl Framing {
         u32::try_from(framed.max(1)).unwrap_or(u32::MAX)
     }
 
-    /// The table's entry: lengths up to `4 * (slot + 1)` bytes.
+    /// The entry of the table for lengths up to `4 * (slot + 1)` bytes.
     fn entry(&self, slot: i64) -> i64 {
         let length = ((slot + 1) * STEP).max(self.mpu.into());
         match self.link_layer {
@@ -145,11 +146,11 @@ impl Framing {
     }
 }
 
-/// A discipline to which packets are as long as their framing makes them.
+/// A discipline that sees packets with their framed lengths.
 pub(super) struct Framed {
     inner: Box<dyn Discipline>,
     framing: Framing,
-    /// The true length of each packet inside.
+    /// The true length of each packet in the discipline.
     lengths: FxHashMap<u64, u32>,
 }
 
@@ -158,7 +159,7 @@ impl Framed {
         Framed { inner, framing, lengths: FxHashMap::default() }
     }
 
-    /// Gives a packet that leaves its true length back.
+    /// Restores the true length of a packet that leaves.
     fn restore(&mut self, tau: &mut Tau) {
         if let Some(length) = self.lengths.remove(&tau.packet.pid) {
             tau.packet.length = length;

@@ -1,4 +1,4 @@
-//! Disciplines whose peek takes the packet out.
+//! Disciplines whose peek removes the packet from the queue.
 
 use super::Loss;
 use super::buffer::Backlog;
@@ -7,31 +7,31 @@ use crate::flow::Flows;
 use crate::packet::Tau;
 use crate::units::Time;
 
-/// Packets that wait, and the rule by which the next one is taken. [`Held`] makes a [`Discipline`] of it.
+/// Packets that wait, and the rule that selects the next one. [`Held`] turns it into a [`Discipline`].
 pub trait Queueing: Send {
-    /// `tau` joins at its timestamp. `held` has been taken out and still waits. Packets that are lost by it, the newcomer or
-    /// others, go to `losses`.
+    /// `tau` joins at its timestamp. `held` has been taken and still waits. Packets that are dropped because
+    /// of it, `tau` itself or others, go to `losses`.
     fn enqueue(&mut self, tau: Tau, flows: &Flows, held: Backlog, losses: &mut Vec<Loss>);
 
-    /// Takes the packet that goes next out; packets that are dropped on the way go to `losses`.
+    /// Takes the packet that is sent next; packets dropped on the way go to `losses`.
     ///
     /// # Errors
     /// Why there is none: [`Next::Nothing`] or [`Next::Throttled`].
     fn take(&mut self, now: Time, losses: &mut Vec<Loss>) -> Result<Tau, Next>;
 
-    /// Nothing waits, and the parent has asked; see [`Discipline::idle`].
+    /// The parent has asked, and nothing waits; see [`Discipline::idle`].
     fn idle(&mut self, _now: Time) {}
 
-    /// What waits and has not been taken out.
+    /// The backlog without the packet that has been taken.
     fn backlog(&self) -> Backlog;
 
-    /// Appends every packet that waits and has not been taken out, in no particular order.
+    /// Appends every packet that waits and has not been taken, in no particular order.
     fn waiting(&self, waiting: &mut Vec<Tau>);
 }
 
-/// Takes the packet that is asked about out of a [`Queueing`], and holds it until it is dequeued.
+/// Takes the next packet from a [`Queueing`] when asked for it, and holds it until it is dequeued.
 ///
-/// It still counts as waiting, but no longer as waiting in its class.
+/// The held packet still counts as waiting, but no longer as waiting in its class.
 ///
 /// # Source
 /// Linux `include/net/sch_generic.h` (`qdisc_peek_dequeued`, `qdisc_dequeue_peeked`), the `peek` of `cake`, `codel`, `drr`, `ets`, `fq`,
@@ -42,12 +42,12 @@ pub struct Held<Q> {
 }
 
 impl<Q: Queueing> Held<Q> {
-    /// Nothing is held.
+    /// Creates one that holds no packet.
     pub fn new(queue: Q) -> Self {
         Held { queue, head: None }
     }
 
-    /// What is held.
+    /// The backlog of the held packet.
     fn held(&self) -> Backlog {
         let mut held = Backlog::default();
         if let Some(head) = self.head {
@@ -67,7 +67,7 @@ impl<Q: Queueing> Discipline for Held<Q> {
             match self.queue.take(now, losses) {
                 Ok(tau) => self.head = Some(tau),
                 Err(wait) => {
-                    // To be asked is to be dequeued.
+                    // In the kernel, a peek is a dequeue.
                     if wait == Next::Nothing {
                         self.queue.idle(now);
                     }

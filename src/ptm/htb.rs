@@ -19,51 +19,55 @@ use tree::Tree;
 
 /// A hierarchy of token buckets, as Linux `htb` runs it.
 ///
-/// - Every class has two buckets: one filled at `rate`, one at `ceil`. It may send while both hold zero or more; then
-///   they go down by the packet, below zero too. With the `rate` bucket below zero it may borrow from its parent, if
-///   that may send or borrow in turn; with the `ceil` bucket below zero it may not send.
-/// - Who sends at its own expense goes before who borrows, and who borrows from a nearer ancestor before who
-///   borrows from a farther one; among these, the lowest `prio`; among equals, deficit round robin by `quantum` in
-///   the order of the file: a class sends until its deficit is below zero. The deficit stays when a class empties.
-/// - Inner classes pay with those that borrow from them, and their `ceil` bucket always.
-/// - Where nobody may send, a timer is set for the first instant at which a class changes its mode; it fires
-///   `release_slack` late. An arrival in between runs the queue too.
-/// - Tokens are kept as the time that they took to come, in whole nanoseconds. Bursts are whole microseconds of their rate, in
-///   ticks of 64 ns, as `tc` tells the kernel.
+/// - Every class has two buckets: one filled at `rate`, one at `ceil`. A class may send while both are at
+///   zero or above; the packet is then charged to both, which may become negative. With the `rate` bucket
+///   below zero the class may borrow from its parent, if the parent may send or borrow itself. With the
+///   `ceil` bucket below zero it may not send.
+/// - A class that sends from its own rate goes before one that borrows, and one that borrows from a nearer
+///   ancestor before one that borrows from a farther ancestor. Among these, the lowest `prio` goes first.
+///   Equal classes share by deficit round robin with `quantum`, in the order of the file: a class sends until
+///   its deficit is below zero. The deficit is kept when a class becomes empty.
+/// - Inner classes are charged for the packets of classes that borrow from them; their `ceil` bucket is
+///   always charged.
+/// - If no class may send, a timer is set for the first instant at which a class changes its mode. It fires
+///   `release_slack` late. An arrival in between also runs the queue.
+/// - Tokens are kept as the time in which they accumulate, in whole nanoseconds. Bursts are whole
+///   microseconds at their rate, in ticks of 64 ns, as `tc` passes them to the kernel.
 ///
-/// A class whose own discipline holds its packets back is passed over, and asked again when that wants.
+/// A class whose own discipline holds its packets back is skipped, and asked again when the discipline
+/// requests it.
 ///
 /// # Complexity
 /// O(levels) per packet, and O(classes that wait at a level) when a class changes its mode.
 ///
 /// # Source
-/// M. Devera, Linux `net/sched/sch_htb.c`; the defaults are those of iproute2 `tc/q_htb.c`. The lateness of the timer was
-/// measured on recordings.
+/// M. Devera, Linux `net/sched/sch_htb.c`; the defaults are those of iproute2 `tc/q_htb.c`. The lateness of
+/// the timer was measured on recordings.
 pub struct Htb {
     tree: Tree,
     classes: Classes,
-    /// The class in the tree, per queue; the queue that is not shaped has none.
+    /// The class in the tree of each queue; the unshaped queue has none.
     leaves: Vec<usize>,
-    /// The queue, per class in the tree.
+    /// The queue of each class in the tree.
     queues: Vec<usize>,
     release_slack: Span,
 }
 
-/// Who sends next at an instant.
+/// The queue that sends next at an instant.
 struct Found {
     queue: usize,
-    /// The class in the tree, at whose expense (level), and for which priority.
+    /// The class in the tree, the level that pays, and the priority.
     turn: Option<(usize, usize, usize)>,
 }
 
 impl Htb {
-    /// Empty classes with full buckets.
+    /// Creates empty classes with full buckets.
     pub fn new(spec: &HtbSpec, place: &Place<'_>) -> Self {
         let (tree, leaves) = Tree::new(spec);
         let specs = spec.leaves();
         let mut parts = specs.iter().map(|leaf| leaf.parts()).collect::<Vec<_>>();
         let taking = specs.iter().enumerate().filter(|(_, leaf)| {
-            // A default class without `match` takes only what fits no other.
+            // A default class without `match` takes only packets that match no other class.
             leaf.matched.is_some() || !spec.is_named_default(leaf)
         });
         let matches = taking.map(|(queue, leaf)| (queue, leaf.matched.as_ref()));
@@ -78,7 +82,7 @@ impl Htb {
         Htb { tree, classes, leaves, queues, release_slack: spec.release_slack }
     }
 
-    /// The queue that is not shaped.
+    /// The unshaped queue.
     fn direct(&self) -> usize {
         self.leaves.len()
     }
@@ -105,8 +109,8 @@ impl Htb {
     }
 }
 
-/// The leaf whose turn it is in a row and that has a packet to send. `held` is the first instant at
-/// which a discipline in a leaf wants to be asked again.
+/// The next leaf in a row that has a packet to send. `held` becomes the first instant at which a discipline
+/// in a leaf asks to be called again.
 fn whose_turn(
     tree: &mut Tree,
     classes: &mut Classes,
@@ -165,7 +169,7 @@ impl Queueing for Htb {
         let class = &mut self.tree.classes[leaf];
         class.deficit[level] -= i64::from(tau.packet.length);
         if losses.len() > lost && self.classes.is_empty(found.queue) {
-            // What dropped its last packets said so at once, and the turn went on from there.
+            // A discipline that dropped its last packets said so at once, and the round went on from there.
             self.tree.deactivate(leaf);
         }
         let class = &mut self.tree.classes[leaf];

@@ -1,19 +1,20 @@
-//! The disciplines inside a discipline: the one place that knows which of them hold others.
+//! The disciplines inside a discipline. Only this module lists which disciplines contain others.
 
 use super::PtmSpec;
 use super::htb::HtbClass;
 
-/// Writes the two walks, by `&` and by `&mut`, from one list.
+/// Defines the two traversals, by `&` and by `&mut`, from one list.
 macro_rules! walks {
     ($each:ident, $inner:ident, $of_classes:ident, $iter:ident, $as_deref:ident $(, $mut:tt)?) => {
         impl PtmSpec {
-            /// Shows itself to `visit`, and every discipline inside at any depth: the outer ones first, classes in order.
+            /// Calls `visit` on this discipline and every discipline inside, at any depth: outer ones first,
+            /// classes in order.
             pub fn $each(&$($mut)? self, visit: &mut dyn FnMut(&$($mut)? PtmSpec)) {
                 visit(self);
                 self.$inner(&mut |ptm| ptm.$each(visit));
             }
 
-            /// Shows the disciplines that are directly inside to `visit`, classes in order.
+            /// Calls `visit` on the disciplines directly inside, classes in order.
             pub fn $inner(&$($mut)? self, visit: &mut dyn FnMut(&$($mut)? PtmSpec)) {
                 match self {
                     PtmSpec::TokenBucket(spec) => spec.ptm.$as_deref().into_iter().for_each(visit),
@@ -66,12 +67,12 @@ mod tests {
     use crate::ptm::PtmSpec;
     use crate::ptm::testing::spec;
 
-    /// The disciplines that hold others in their classes; `htb`, whose classes have classes, is apart.
+    /// The disciplines that contain others in their classes; `htb`, whose classes have classes, is separate.
     const IN_CLASSES: [&str; 5] = ["priority", "drr", "ets", "wrr", "wfq"];
-    /// Those that hold one in their `ptm`, with the keys that they need.
+    /// Those that contain one in their `ptm`, with the keys that they need.
     const IN_PTM: [&str; 2] = ["\"netem\"", "\"token-bucket\"\nrate = \"1 Mbps\"\nburst = \"2 kB\""];
 
-    /// Counts the disciplines, and of them those that are `codel`.
+    /// Counts the disciplines, and those that are `codel`.
     fn count(ptm: &PtmSpec) -> (usize, usize) {
         let (mut all, mut codel) = (0, 0);
         ptm.each(&mut |ptm| {
@@ -81,7 +82,7 @@ mod tests {
         (all, codel)
     }
 
-    /// Writes each `codel` anew as a FIFO, and counts as [`count`] does.
+    /// Replaces each `codel` by a FIFO, and counts as [`count`] does.
     fn replaced(mut ptm: PtmSpec) -> (usize, usize) {
         ptm.each_mut(&mut |ptm| {
             if matches!(ptm, PtmSpec::Codel(_)) {

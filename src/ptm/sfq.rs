@@ -387,6 +387,6 @@ mod tests {
             told("kind = \"sfq\"\nlimit = 1", "1 Mbps").0,
             "a `limit` of fewer than 2 packets keeps `sfq` from queueing"
         );
-        assert!(told(&toml("perturb = \"1 s\""), "1 Mbps").0.contains("`perturb` says nothing"));
+        assert!(told(&toml("perturb = \"1 s\""), "1 Mbps").0.contains("`perturb` has no effect"));
     }
 }

@@ -131,5 +131,5 @@ fn under_overload_the_delay_of_each_flow_settles_at_the_target() {
 fn groups_of_one_flow_are_told() {
     let keys = "kind = \"fq-pie\"\nsame_queue = [[\"10.0.0.1:1 > 10.0.0.1:1 UDP\"]]";
     let (message, _) = crate::ptm::testing::told(keys, "1 Mbps");
-    assert!(message.contains("shares a queue with no other"), "{message}");
+    assert!(message.contains("has fewer than two flows"), "{message}");
 }

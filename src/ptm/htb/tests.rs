@@ -169,17 +169,17 @@ fn what_does_not_hold_together_is_told() {
         ("", "`htb` has no classes", "add a `class` table for each class"),
         (
             "default = \"c\"\nclass = [{ name = \"a\", rate = \"1 Mbps\" }]",
-            "`default` names no class without classes of its own: `c`",
+            "`default` names no leaf class: `c`",
             "it is one of: `a`, `direct`",
         ),
         (
             "direct_buffer = \"1 packet\"\nclass = [{ rate = \"1 Mbps\" }]",
-            "`direct_buffer` says nothing without default = \"direct\"",
+            "`direct_buffer` has no effect without default = \"direct\"",
             "leave it out",
         ),
         (
             "class = [{ name = \"a\", rate = \"1 Mbps\", prio = 1, class = [{ rate = \"1 Mbps\" }] }]",
-            "`prio` says nothing in the class `a`, which has classes of its own",
+            "`prio` has no effect in the class `a`, which has classes of its own",
             "give it to the classes inside",
         ),
         (

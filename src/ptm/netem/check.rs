@@ -4,7 +4,7 @@ use super::error::NetemError;
 use crate::ptm::PtmError;
 use crate::units::Span;
 
-/// A key that says nothing where it stands.
+/// A key that has no effect where it stands.
 pub(super) fn idle(key: &'static str, place: &str, help: &'static str) -> PtmError {
     PtmError::IdleKey { key, place: place.to_owned(), help }
 }

@@ -144,7 +144,7 @@ impl Network {
     }
 
     pub(in crate::ptm) fn check(&self, spec: &NeuralSpec, card: &Card, link: &Link) -> Result<(), PtmError> {
-        const PLACE: &str = "to a model of the architecture `deepqueuenet`";
+        const PLACE: &str = "for a model of the architecture `deepqueuenet`";
         let idle = |key, help| Err(PtmError::IdleKey { key, place: PLACE.to_owned(), help });
         if spec.context.is_some() {
             return idle("context", "leave it out: such a model is of one device");

@@ -267,7 +267,7 @@ impl Network {
             (Pace::Link, Bandwidth::Unlimited, _) => Err(PtmError::UnlimitedLink { kind: "neural" }),
             (Pace::Link, _, Some(_)) => Err(PtmError::IdleKey {
                 key: "rate",
-                place: "at a model of a plain link".to_owned(),
+                place: "for a model of a plain link".to_owned(),
                 help: "give the link its `bandwidth`",
             }),
             _ => Ok(()),

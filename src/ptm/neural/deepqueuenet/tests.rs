@@ -246,7 +246,7 @@ fn what_does_not_fit_a_port_is_told() {
     assert_eq!(PtmSpec::Neural(shaped.clone()).check(&link("unlimited")), Ok(()));
     assert_eq!(PtmSpec::Neural(shaped).capacity_bps(&link("unlimited")), Some(5_000_000));
     let (text, help) = told(NeuralSpec { context: Some("a".to_owned()), ..plain(&one) }, "1 Mbps");
-    assert_eq!(text, "`context` says nothing to a model of the architecture `deepqueuenet`");
+    assert_eq!(text, "`context` has no effect for a model of the architecture `deepqueuenet`");
     assert!(help.starts_with("leave it out"), "{help}");
     for (class, key) in [
         (NeuralClass { share: Some(1.0), ..Default::default() }, "share"),
@@ -254,7 +254,7 @@ fn what_does_not_fit_a_port_is_told() {
         (NeuralClass { turn_packets: Some(1.0), ..Default::default() }, "turn_packets"),
     ] {
         let (text, _) = told(NeuralSpec { class: vec![class], ..plain(&one) }, "1 Mbps");
-        assert!(text.starts_with(&format!("`{key}` says nothing")), "{text}");
+        assert!(text.starts_with(&format!("`{key}` has no effect")), "{text}");
     }
     let (text, _) = told(NeuralSpec { class: vec![NeuralClass::default()], ..plain(&two) }, "1 Mbps");
     assert_eq!(text, "the model tells 2 classes apart, and there are 1 here");

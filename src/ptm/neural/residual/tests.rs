@@ -197,7 +197,7 @@ fn a_model_is_refused_where_it_does_not_fit() {
     let unlimited = Link::with_delay(Bandwidth::Unlimited, Span::ZERO);
     assert!(told(&link_model, |_| (), &unlimited).contains("limited bandwidth"));
     let rate = |spec: &mut NeuralSpec| spec.rate = Some("1 Mbps".parse().unwrap());
-    assert!(told(&link_model, rate, &link()).contains("`rate` says nothing"));
+    assert!(told(&link_model, rate, &link()).contains("`rate` has no effect"));
     let classes = |spec: &mut NeuralSpec| spec.class = vec![NeuralClass::default()];
     assert_eq!(
         told(&model(bucket, false), classes, &link()),
