@@ -39,34 +39,34 @@ use crate::units::{Probability, Time};
 
 /// The network emulator of Linux.
 ///
-/// What happens to a newcomer, in this order:
+/// An arriving packet is processed in this order:
 ///
-/// 1. The loss model draws it, or not. A drawn packet is dropped (`random-loss`); with `ecn`, one that is capable of
-///    ECN is marked and joins.
-/// 2. With `limit` packets inside it is dropped (`buffer-full`).
-/// 3. With `reorder`, when `gap - 1` packets or more have been delayed since the last reordered one, it is reordered
-///    with that probability: it leaves at once, before everything that waits.
-/// 4. Otherwise it is delayed: by `delay`, changed by a draw from the distribution of the jitter. With a `rate`, the
-///    delay counts from the latest departure that is planned. The time until then is credited against it; then
+/// 1. The loss model decides whether the packet is lost. A lost packet is dropped (`random-loss`); with
+///    `ecn`, an ECN-capable packet is marked and joins instead.
+/// 2. If `limit` packets are inside, the packet is dropped (`buffer-full`).
+/// 3. With `reorder`, if at least `gap - 1` packets have been delayed since the last reordered one, the
+///    packet is reordered with that probability: it leaves at once, before all waiting packets.
+/// 4. Otherwise it is delayed by `delay`, varied by a draw from the jitter distribution. With a `rate`, the
+///    delay counts from the latest planned departure; the time until then is credited against the delay, and
 ///    the packet's transmission time is added.
 ///
-/// Delayed packets leave in the order of their times, those of one time in the order in which they came: jitter
-/// reorders. With `slot`, they leave in batches. With a `ptm`, a packet whose time has come joins that discipline and
-/// leaves by its rule.
+/// Delayed packets leave in the order of their due times; packets with equal due times leave in order of
+/// arrival. So jitter reorders packets. With `slot`, packets leave in batches. With a `ptm`, a packet that is
+/// due joins that discipline and leaves by its rule.
 ///
-/// Time is counted in whole nanoseconds, as the kernel does; the present is rounded down. Random numbers are 32 bits
-/// from the stream of the port. A time beyond the end of a run (213 days) counts as never.
+/// Time is counted in whole nanoseconds, as in the kernel; the present is rounded down. Random numbers have
+/// 32 bits and come from the stream of the port. A time beyond the end of a run (213 days) counts as never.
 ///
 /// # Complexity
-/// O(1) per packet without jitter, O(log n) for one that is due before another.
+/// O(1) per packet without jitter, O(log n) for a packet that is due before another.
 ///
 /// # Source
-/// Linux 6.1 `net/sched/sch_netem.c` (`netem_enqueue`, `netem_dequeue`, `tfifo_enqueue`, `get_slot_next`; the parts
-/// name the rest), and `qdisc_peek_dequeued`: who asks what goes next takes the packet out, and it is held. Defaults
-/// are those of iproute2 `tc/q_netem.c`. Not taken: duplicates and corrupted packets.
+/// Linux 6.1 `net/sched/sch_netem.c` (`netem_enqueue`, `netem_dequeue`, `tfifo_enqueue`, `get_slot_next`; the
+/// submodules name the rest), and `qdisc_peek_dequeued`: a peek takes the packet from the queue and holds it.
+/// Defaults are those of iproute2 `tc/q_netem.c`. Duplication and corruption of packets are not implemented.
 pub struct Netem {
     limit: u64,
-    /// In nanoseconds, as the jitter.
+    /// In nanoseconds, like the jitter.
     delay: i64,
     jitter: i32,
     delay_chance: Correlated,
@@ -75,25 +75,25 @@ pub struct Netem {
     ecn: bool,
     reorder: u32,
     reorder_chance: Correlated,
-    /// One packet of so many may be reordered; 0 without reordering.
+    /// One packet in this many may be reordered; 0 without reordering.
     gap: u32,
     /// Packets delayed since the last one that was reordered.
     counter: u32,
     pace: Option<Pace>,
     slots: Option<Slots>,
-    /// Reordered packets, the last one first, and when they came.
+    /// Reordered packets with their arrival times, the last one first.
     front: VecDeque<(i64, Tau)>,
     delayed: TimeFifo,
     child: Option<Child>,
-    /// When nothing could go, and what was answered; forgotten at an arrival.
+    /// The last instant at which no packet could leave, and the answer; reset by an arrival.
     answered: Option<(Time, Next)>,
-    /// All but what the child holds.
+    /// The backlog outside the child.
     own: Backlog,
     random: Stream,
 }
 
 impl Netem {
-    /// An empty one.
+    /// Creates an empty emulator.
     pub fn new(spec: &NetemSpec, place: &Place<'_>) -> Self {
         let mut random = stream(place.seed, "ptm", place.port);
         Netem {
@@ -122,14 +122,14 @@ impl Netem {
         }
     }
 
-    /// Whether the newcomer goes before everything. A number is drawn only outside the gap.
+    /// Whether the arriving packet goes before all others. A number is drawn only outside the gap.
     fn reorders(&mut self) -> bool {
         self.gap > 0
             && self.counter >= self.gap - 1
             && self.reorder >= self.reorder_chance.draw(&mut self.random)
     }
 
-    /// When a newcomer of `length` bytes at `now` is due.
+    /// When a packet of `length` bytes that arrives at `now` is due.
     fn due(&mut self, now: i64, length: u32) -> i64 {
         let random = &mut self.random;
         let chance = &mut self.delay_chance;

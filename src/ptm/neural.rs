@@ -1,8 +1,8 @@
-//! A learned PTM: a device's delays learned from data.
+//! Learned PTMs: models of a device's delays, learned from data.
 //!
-//! A model is a safetensors file with weights and a TOML card beside it; `taunet train` makes both. There are two
-//! architectures: [`residual`] corrects a mechanistic estimate, and [`deepqueuenet`] is the published network, as a
-//! reference. Inference is written by hand and needs no framework.
+//! A model is a safetensors file with weights, and a TOML card beside it; `taunet train` creates both. There
+//! are two architectures: [`residual`] corrects a mechanistic estimate, and [`deepqueuenet`] is the published
+//! network, as a reference. Inference is implemented here and needs no machine-learning framework.
 
 pub mod card;
 pub mod deepqueuenet;
@@ -31,22 +31,22 @@ use crate::link::Link;
 use crate::packet::Packet;
 use crate::units::Rate;
 
-/// What a learned model's distribution becomes.
+/// How the predicted distribution becomes one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Output {
-    /// Drawn from it, seeded: the distribution of delays comes out right.
+    /// A seeded random sample, which preserves the distribution of delays.
     #[default]
     Sample,
-    /// Its median: packet by packet, the smallest absolute error.
+    /// The median, which minimizes the absolute error per packet.
     Median,
-    /// Its mean: packet by packet, the smallest squared error.
+    /// The mean, which minimizes the squared error per packet.
     Mean,
 }
 
 impl Output {
-    /// All of them.
+    /// All outputs.
     pub const ALL: [Output; 3] = [Output::Sample, Output::Median, Output::Mean];
 
     /// Its name in files.
@@ -63,40 +63,40 @@ impl Output {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NeuralSpec {
-    /// The file with the weights; its card lies beside it. Relative to the topology file.
+    /// The weights file; its card is beside it. The path is relative to the topology file.
     pub model: ModelFile,
-    /// What the predicted distributions become (default: a seeded sample).
+    /// How predicted distributions become values (default: a seeded sample).
     #[serde(default)]
     pub output: Output,
-    /// The rate of the shaper that the model was trained on, where this port's is another one; a model of a plain link
-    /// takes the link's bandwidth.
+    /// The rate of this port's shaper, if it differs from that of the shaper in training. A model of a plain
+    /// link uses the link's bandwidth.
     #[serde(default)]
     pub rate: Option<Rate>,
-    /// Which of the devices of a model that was trained on several of them: a name on its card.
+    /// For a model trained on several devices: the name of the device, as on the model's card.
     #[serde(default)]
     pub context: Option<String>,
-    /// The classes; without them, those of the model's card.
+    /// The classes (default: those on the model's card).
     #[serde(default)]
     pub class: Vec<NeuralClass>,
 }
 
-/// A class of `neural`: what belongs to it, and its share of the port as far as that is known.
+/// A class of `neural`: the packets that belong to it, and its share of the port if known.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NeuralClass {
     /// Its name, for messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What belongs to it; without it, everything.
+    /// The packets that belong to the class (default: all packets).
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
     pub matched: Option<Match>,
-    /// Its share of the rate while all classes have something to send, relative to the others'.
+    /// The share of the rate while all classes have packets to send, relative to the other classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
-    /// Bytes that it sends in a turn: the quantum of deficit round robin.
+    /// Bytes sent per round: the quantum of deficit round robin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_bytes: Option<f64>,
-    /// Packets that it sends in a turn: the weight of weighted round robin.
+    /// Packets sent per round: the weight of weighted round robin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_packets: Option<f64>,
 }
@@ -107,11 +107,12 @@ impl AsClass for NeuralClass {
     }
 }
 
-/// Which class packets belong to.
+/// The assignment of packets to classes.
 pub struct Classing(Classifier);
 
 impl Classing {
-    /// The first class whose `match` fits takes a packet, the last one what fits none; a single class without any.
+    /// The first class whose `match` fits takes a packet; a packet that fits none goes to the last class. A
+    /// single class takes all packets.
     pub fn new(classes: &[NeuralClass]) -> Self {
         let matches = classes.iter().map(|class| class.matched.as_ref()).enumerate();
         Classing(Classifier::new(matches, classes.len().saturating_sub(1)))
@@ -124,7 +125,7 @@ impl Classing {
     }
 }
 
-/// A model's file, and the model once it is loaded.
+/// The path of a model, and the model once it is loaded.
 #[derive(Debug, Clone, Default)]
 pub struct ModelFile {
     path: PathBuf,
@@ -132,17 +133,17 @@ pub struct ModelFile {
 }
 
 impl ModelFile {
-    /// A model that is in memory.
+    /// A model that is already in memory.
     pub fn of(model: Arc<Model>) -> Self {
         ModelFile { path: PathBuf::new(), loaded: Some(Ok(model)) }
     }
 
-    /// The file.
+    /// The path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The model; `None` before it is loaded, and where that failed.
+    /// The model; `None` before it is loaded, or if loading failed.
     pub fn model(&self) -> Option<&Arc<Model>> {
         self.loaded.as_ref()?.as_ref().ok()
     }
@@ -176,12 +177,12 @@ impl JsonSchema for ModelFile {
     }
 }
 
-/// Models by their file, so that each is read once.
+/// Models by path, so that each is read only once.
 #[derive(Debug, Default)]
 pub struct ModelCache(FxHashMap<PathBuf, Result<Arc<Model>, Arc<str>>>);
 
 impl ModelCache {
-    /// The files of the models, each with its card, by name.
+    /// The files of the models, each followed by its card, sorted by name.
     pub fn files(&self) -> Vec<PathBuf> {
         let mut weights: Vec<&PathBuf> = self.0.keys().collect();
         weights.sort_unstable();
@@ -190,7 +191,7 @@ impl ModelCache {
 }
 
 impl NeuralSpec {
-    /// Reads the model; its path is relative to `base`. What fails is told by the check of the port.
+    /// Reads the model; its path is relative to `base`. The check of the port reports failures.
     pub fn load(&mut self, base: &Path, cache: &mut ModelCache) {
         if self.model.loaded.is_none() {
             let path = base.join(&self.model.path);
@@ -202,7 +203,7 @@ impl NeuralSpec {
 
     pub(super) fn check(&self, link: &Link) -> Result<(), PtmError> {
         let model = match &self.model.loaded {
-            None => return Err(PtmError::Model("the model has not been loaded".to_owned())),
+            None => return Err(PtmError::Model("the model is not loaded".to_owned())),
             Some(Err(error)) => return Err(PtmError::Model(error.to_string())),
             Some(Ok(model)) => model,
         };
@@ -212,7 +213,7 @@ impl NeuralSpec {
         }
     }
 
-    /// The model at work, on a spec that [`check`](Self::check) accepts.
+    /// Builds the model. [`check`](Self::check) must have accepted the spec.
     pub(super) fn discipline(&self, place: &Place<'_>) -> Box<dyn Discipline> {
         let model = self.model.model().expect("the spec was checked");
         match &model.network {
@@ -221,7 +222,7 @@ impl NeuralSpec {
         }
     }
 
-    /// The rate of its shaper, in bits per second, where it has one.
+    /// The rate of its shaper in bits per second, if it has one.
     pub(super) fn shaped_bps(&self) -> Option<u64> {
         match &self.model.model()?.network {
             Network::Residual(network) => network.shaped_bps(self),
@@ -249,10 +250,10 @@ pub enum Network {
 }
 
 impl Model {
-    /// Reads `path`, the weights, and the card beside it.
+    /// Reads the weights at `path` and the card beside them.
     ///
     /// # Errors
-    /// A file is missing, damaged, of another program, or does not fit the other.
+    /// A file is missing or damaged, has another format version, or does not match the other file.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
         let bytes = std::fs::read(path).map_err(|error| {
             ModelError::Unreadable(path.to_owned(), crate::config::why_unreadable(path, &error).0)
@@ -263,10 +264,10 @@ impl Model {
         Model::from_bytes(card, &bytes).map_err(|error| ModelError::In(path.to_owned(), Box::new(error)))
     }
 
-    /// A model of a card and the bytes of a safetensors file.
+    /// Builds a model from a card and the bytes of a safetensors file.
     ///
     /// # Errors
-    /// The two do not fit, or one is damaged.
+    /// The two do not match, or one is damaged.
     pub fn from_bytes(card: Card, bytes: &[u8]) -> Result<Self, ModelError> {
         if card.format != card::FORMAT {
             return Err(ModelError::Format(card.format));
@@ -300,57 +301,57 @@ pub fn sha256(bytes: &[u8]) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// The file of the weights cannot be read.
+    /// The weights file cannot be read.
     #[error("{}: {}; `taunet train` makes models", .0.display(), .1)]
     Unreadable(PathBuf, String),
     /// The card cannot be read.
     #[error("the model's card, a TOML file beside the weights, cannot be read: {0}")]
     Card(String),
-    /// The card is of another version.
-    #[error("the card is of format {0}, and this version of taunet reads format {FORMAT}: train the model again", FORMAT = card::FORMAT)]
+    /// The card has another format version.
+    #[error("the card has format {0}, but this version of taunet reads format {FORMAT}: train the model again", FORMAT = card::FORMAT)]
     Format(u32),
-    /// No safetensors file, or not all of it.
-    #[error("no safetensors file, or a damaged one: {0}")]
+    /// Not a safetensors file, or truncated.
+    #[error("not a safetensors file, or a damaged one: {0}")]
     Damaged(String),
-    /// The weights are not those of the card.
-    #[error("the weights are not those of the card: their SHA-256 is {found}, and the card says {expected}")]
+    /// The weights do not match the card.
+    #[error("the weights do not match the card: their SHA-256 is {found}, but the card says {expected}")]
     OtherWeights {
         /// on the card
         expected: String,
         /// of the file
         found: String,
     },
-    /// Numbers of another type.
-    #[error("`{name}` is of type {found}: weights are F32")]
+    /// An array of another type.
+    #[error("`{name}` has type {found}: weights must be F32")]
     Type {
         /// the array
         name: String,
         /// its type
         found: String,
     },
-    /// A weight is infinite or no number.
-    #[error("`{0}` holds a value that is not finite")]
+    /// A weight is infinite or not a number.
+    #[error("`{0}` contains a value that is not finite")]
     NotFinite(String),
     /// An array is missing.
     #[error("the array `{0}` is missing")]
     Missing(String),
-    /// An array has another shape.
-    #[error("the array `{name}` has the shape {found:?}, and the card asks for {expected:?}")]
+    /// An array has the wrong shape.
+    #[error("the array `{name}` has the shape {found:?}, but the card requires {expected:?}")]
     Shape {
         /// the array
         name: String,
-        /// by the card
+        /// required by the card
         expected: Vec<usize>,
-        /// in the file
+        /// found in the file
         found: Vec<usize>,
     },
-    /// An array that the architecture does not have.
+    /// An array that is not part of the architecture.
     #[error("the array `{0}` is not part of this architecture")]
     Unknown(String),
-    /// The card contradicts itself.
-    #[error("the card does not hold together: {0}")]
+    /// The card is inconsistent.
+    #[error("the card is inconsistent: {0}")]
     Contradiction(String),
-    /// Any of these, in a file.
+    /// Any of these errors, with the path of the file.
     #[error("{}: {}", .0.display(), .1)]
     In(PathBuf, #[source] Box<ModelError>),
 }

@@ -1,14 +1,14 @@
-//! Parameters of disciplines that have to lie in a range: read with a message that says what would be right.
+//! Deserialization of discipline parameters with a limited range. Error messages say what to write instead.
 
 use serde::{Deserialize, Deserializer, de};
 
 use crate::units::{ByteCount, Probability, Span};
 
-/// Reads a span above zero.
+/// Reads a time above zero.
 pub(super) fn span_above_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
     let span = Span::deserialize(deserializer)?;
     if span == Span::ZERO {
-        return Err(de::Error::custom("a span of 0 s does not do here; write for example \"100 ms\""));
+        return Err(de::Error::custom("a time of 0 s is not allowed here; write for example \"100 ms\""));
     }
     Ok(span)
 }
@@ -17,12 +17,12 @@ pub(super) fn span_above_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Res
 pub(super) fn bytes_above_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteCount, D::Error> {
     let bytes = ByteCount::deserialize(deserializer)?;
     if bytes == ByteCount::ZERO {
-        return Err(de::Error::custom("a packet has more than 0 B; write for example \"1000 B\""));
+        return Err(de::Error::custom("a packet size of 0 B is not allowed; write for example \"1000 B\""));
     }
     Ok(bytes)
 }
 
-/// Reads a quantum that lets packets pass, for a key that may be missing.
+/// Reads a quantum above zero, for an optional key.
 pub(super) fn optional_quantum<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<ByteCount>, D::Error> {
@@ -33,7 +33,7 @@ pub(super) fn optional_quantum<'de, D: Deserializer<'de>>(
     Err(de::Error::custom("a quantum of 0 B lets no packet through; write for example \"1514 B\""))
 }
 
-/// Reads a quantum that the kernel leaves as it is.
+/// Reads a quantum in the range that the kernel accepts unchanged.
 pub(super) fn quantum<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteCount, D::Error> {
     let quantum = ByteCount::deserialize(deserializer)?;
     if (256..=1 << 20).contains(&quantum.get()) {
@@ -44,7 +44,7 @@ pub(super) fn quantum<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Byte
     )))
 }
 
-/// Reads how many values a hash has.
+/// Reads the number of values of a hash.
 pub(super) fn hash_values<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     let values = u32::deserialize(deserializer)?;
     if values.is_power_of_two() && values <= 65_536 {
@@ -59,7 +59,7 @@ pub(super) fn probability_above_zero<'de, D: Deserializer<'de>>(
 ) -> Result<Probability, D::Error> {
     let probability = Probability::deserialize(deserializer)?;
     if probability == Probability::ZERO {
-        return Err(de::Error::custom("0 does nothing here; write a number above 0, such as 0.01"));
+        return Err(de::Error::custom("0 has no effect here; write a number above 0, such as 0.01"));
     }
     Ok(probability)
 }
@@ -69,7 +69,7 @@ pub(super) fn not_negative<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     let number = f64::deserialize(deserializer)?;
     if !number.is_finite() || number < 0.0 {
         return Err(de::Error::custom(format_args!(
-            "{number} does not do; write a number that is zero or more"
+            "{number} is out of range; write a number that is zero or more"
         )));
     }
     Ok(number)

@@ -1,4 +1,4 @@
-//! PIE: a proportional integral controller of the waiting time. An arriving packet is dropped at random.
+//! PIE: a proportional-integral controller of the waiting time, which drops arriving packets at random.
 
 use std::num::NonZeroU32;
 
@@ -22,19 +22,20 @@ use crate::units::{ByteCount, Probability, Span, Time};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PieSpec {
-    /// How much may wait; without it, any number.
+    /// The maximum backlog (default: unlimited).
     #[serde(default)]
     pub buffer: Option<Buffer>,
-    /// The waiting time that is aimed at: QDELAY_REF (default: 15 ms).
+    /// The target waiting time: QDELAY_REF (default: 15 ms).
     #[serde(default = "default_target")]
     pub target: Span,
-    /// How often the drop probability is set, 1 us or more: T_UPDATE; rounded up to jiffies, and one more (default: 15 ms).
+    /// The update interval of the drop probability, 1 us or more: T_UPDATE; rounded up to jiffies, plus one
+    /// jiffy (default: 15 ms).
     #[serde(default = "default_target", deserialize_with = "t_update")]
     pub t_update: Span,
-    /// How long a burst passes without drops: MAX_BURST (default: 150 ms).
+    /// The length of a burst that is admitted without drops: MAX_BURST (default: 150 ms).
     #[serde(default = "default_max_burst")]
     pub max_burst: Span,
-    /// The weight of the distance from the target, per second (default: 0.125).
+    /// The weight of the deviation from the target, per second (default: 0.125).
     #[serde(default = "default_alpha", deserialize_with = "not_negative")]
     #[schemars(range(min = 0))]
     pub alpha: f64,
@@ -42,16 +43,16 @@ pub struct PieSpec {
     #[serde(default = "default_beta", deserialize_with = "not_negative")]
     #[schemars(range(min = 0))]
     pub beta: f64,
-    /// With less than two of these waiting, nothing is dropped: the longest packet (default: 1514 B).
+    /// PIE drops nothing while less than two of these wait: the longest packet (default: 1514 B).
     #[serde(default = "default_mtu", deserialize_with = "bytes_above_zero")]
     pub mtu: ByteCount,
-    /// Whether packets that are capable of ECN are marked instead of dropped (default: false).
+    /// Whether to mark ECN-capable packets instead of dropping them (default: false).
     #[serde(default)]
     pub ecn: bool,
-    /// The drop probability above which they are dropped, too (default: 0.1).
+    /// The drop probability above which ECN-capable packets are dropped too (default: 0.1).
     #[serde(default = "default_mark_ecnth")]
     pub mark_ecnth: Probability,
-    /// The kernel's timer interrupts per second: jiffies (default: 250).
+    /// The kernel's timer frequency, in interrupts (jiffies) per second (default: 250).
     #[serde(default = "default_hz")]
     pub hz: NonZeroU32,
 }
@@ -84,11 +85,11 @@ pub(super) fn default_hz() -> NonZeroU32 {
     psched::DEFAULT_HZ
 }
 
-/// Reads an update period that is no burden.
+/// Reads an update interval that is not too short.
 pub(super) fn t_update<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
     let period = Span::deserialize(deserializer)?;
     if period < Span::from_ns(1_000) {
-        let message = "is too short between updates; write 1 us or more, such as \"15 ms\"";
+        let message = "between updates is too short; write 1 us or more, such as \"15 ms\"";
         return Err(de::Error::custom(format_args!("{period} {message}")));
     }
     Ok(period)
@@ -126,7 +127,7 @@ const TICKS_PER_S: u64 = 1_000_000_000 >> TICK_SHIFT;
 /// A waiting time above which the probability grows faster [ticks]: 250 ms.
 const LONG_DELAY: i64 = 250_000_000 >> TICK_SHIFT;
 
-/// The parameters of PIE, in the units that it counts in.
+/// The parameters of PIE, in its internal units.
 pub(crate) struct Law {
     clock: Clock,
     /// [ticks]
@@ -147,7 +148,7 @@ pub(crate) struct Law {
 impl Law {
     /// An update comes every `period`.
     pub fn new(spec: &PieSpec, period: Span, place: &Place<'_>) -> Self {
-        // The weights of `tc` are sixteenths of these.
+        // The weights of `tc` are one sixteenth of these.
         let weight = |per_second: f64| (per_second * (ONE / TICKS_PER_S) as f64) as u64;
         Law {
             clock: Clock::new(place.start),
@@ -162,7 +163,7 @@ impl Law {
         }
     }
 
-    /// A phase of the updates, less than a period.
+    /// Draws a phase of the updates, less than a period.
     pub fn draw_phase(&self, random: &mut Stream) -> Span {
         let phase = (u128::from(random.next_u64()) * u128::from(self.period.as_ps())) >> 64;
         Span::from_ps(phase as u64)
@@ -184,14 +185,14 @@ fn span_ticks(span: Span) -> i64 {
     psched::span_ns(span) >> TICK_SHIFT
 }
 
-/// How likely PIE drops a newcomer.
+/// The drop decision for an arriving packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Odds {
-    /// It does not.
+    /// It is not dropped.
     Never,
-    /// It does.
+    /// It is dropped.
     Always,
-    /// With this probability.
+    /// It is dropped with this probability.
     Chance(Fraction),
 }
 
@@ -212,20 +213,20 @@ pub(crate) struct State {
     prob: Fraction,
     /// The sum of the drop probabilities since the last drop.
     accu_prob: Fraction,
-    /// The waiting time of the packet that left last [ticks].
+    /// The waiting time of the last packet that left [ticks].
     qdelay: i64,
-    /// The same, as of the last update [ticks].
+    /// The same, at the last update [ticks].
     qdelay_old: i64,
-    /// What is left of the burst allowance [ticks].
+    /// The remaining burst allowance [ticks].
     burst_time: i64,
-    /// When a packet left last [ticks]; `None` since the burst allowance is new.
+    /// When the last packet left [ticks]; `None` since the burst allowance was renewed.
     left: Option<i64>,
-    /// When the drop probability is set next.
+    /// When the next update of the drop probability is due.
     update: Time,
 }
 
 impl State {
-    /// That of an empty queue, whose first update comes `phase` after the run's start.
+    /// The state of an empty queue, whose first update comes `phase` after the start of the run.
     pub fn new(law: &Law, phase: Span) -> Self {
         State {
             prob: 0,
@@ -238,7 +239,7 @@ impl State {
         }
     }
 
-    /// Works out the updates that are due by `now`. Since the last one that was worked out, `bytes` have been waiting.
+    /// Computes the updates that are due by `now`; `bytes` have been waiting since the last one computed.
     #[inline]
     pub fn update_until(&mut self, law: &Law, now: Time, bytes: u64) {
         while self.update <= now && self.update != Time::NEVER {
@@ -246,7 +247,7 @@ impl State {
             self.update_probability(law, bytes > 0);
             self.update = self.update + law.period;
             if before == (self.prob, self.qdelay_old, self.burst_time, self.accu_prob, self.left) {
-                // Nor will those that follow change anything.
+                // The following updates change nothing either.
                 let (period, late) = (law.period.as_ps(), now.since(self.update).as_ps());
                 self.update = self.update + Span::from_ps(late - late % period);
                 if self.update <= now {
@@ -256,7 +257,7 @@ impl State {
         }
     }
 
-    /// When the next update is due, for the tests of who sets it.
+    /// When the next update is due, for tests.
     #[cfg(test)]
     pub fn next_update(&self) -> Time {
         self.update
@@ -282,7 +283,7 @@ impl State {
             change += i128::from(ONE / 50);
         }
         let prob = i128::from(self.prob) + change;
-        // The kernel's sum has 64 bits, and may exceed 1.
+        // The kernel's sum has 64 bits and may exceed 1.
         let overflows = prob > i128::from(u64::MAX);
         self.prob = if overflows { ONE } else { prob.max(0) as Fraction };
         if self.qdelay == 0 && self.qdelay_old == 0 && !waits && !overflows {
@@ -296,7 +297,7 @@ impl State {
         self.qdelay_old = self.qdelay;
     }
 
-    /// Whether a newcomer joins the `bytes` that wait; it may be marked.
+    /// Whether an arriving packet joins the `bytes` that wait; it may be marked.
     pub fn admits(&mut self, law: &Law, tau: &mut Tau, bytes: u64, random: &mut Stream) -> bool {
         if !self.drops_early(law, bytes, random) {
             return true;
@@ -322,7 +323,7 @@ impl State {
         }
     }
 
-    /// How likely a newcomer is dropped while `bytes` wait; it counts for those that follow.
+    /// The drop decision for a packet that arrives while `bytes` wait; it affects later decisions.
     pub fn odds(&mut self, law: &Law, bytes: u64) -> Odds {
         if self.burst_time > 0 || (law.is_low(self.qdelay) && self.prob < ONE / 5) || bytes < law.two_packets
         {
@@ -336,13 +337,13 @@ impl State {
         }
     }
 
-    /// A newcomer has been dropped, for whatever reason.
+    /// An arriving packet has been dropped, for any reason.
     #[inline]
     pub fn dropped(&mut self) {
         self.accu_prob = 0;
     }
 
-    /// A packet that arrived at `arrival` leaves at `now`, and leaves `bytes` behind.
+    /// A packet that arrived at `arrival` leaves at `now`, with `bytes` still waiting.
     pub fn depart(&mut self, law: &Law, arrival: Time, now: Time, bytes: u64) {
         let clock = law.ticks(now);
         self.qdelay = if bytes > 0 { clock - law.ticks(arrival) } else { 0 };
@@ -354,30 +355,34 @@ impl State {
 
 /// PIE over a FIFO, as Linux runs it.
 ///
-/// - The current waiting time is that of the packet which left last, and zero when it left nothing behind
-///   (the variant with timestamps).
-/// - The drop probability grows by `alpha * (current - target) + beta * (current - last)`, in seconds, divided by 2048 to 2 while
-///   the probability is below 0.000001 to 0.1, and capped at 0.02 above that; with a waiting time above 250 ms, by 0.02 more. When
-///   the waiting time was zero twice, it falls to 63/64 as well, unless packets wait or it overflowed.
-/// - That update comes every `t_update`, rounded up to jiffies, and one jiffy later; its phase is drawn.
-/// - A newcomer passes while there is burst allowance: `max_burst` at first, less by the time between departures, and anew when
-///   the probability is zero and the waiting time was below half the target, now and at the update before.
-/// - It passes when the waiting time is below half the target and the probability is below 0.2, and when less than
-///   two `mtu` wait.
-/// - Otherwise it is dropped with that probability, but not before the probabilities of the arrivals since the last drop
-///   add up to 0.85, and for certain when they reach 8.5. A newcomer without room in `buffer` starts the sum anew.
-/// - With `ecn` and a probability up to `mark_ecnth`, a packet that can carry the mark gets it and joins instead.
+/// - The current waiting time is that of the last packet that left, and zero if it left the queue empty (the
+///   variant with timestamps).
+/// - Each update adds `alpha * (current - target) + beta * (current - last)` to the drop probability, in
+///   seconds. The sum is divided by 2048 to 2 while the probability is below 0.000001 to 0.1, and capped at
+///   0.02 above that. With a waiting time above 250 ms, 0.02 is added. If the waiting time was zero twice,
+///   the probability is also reduced to 63/64, unless packets wait or it overflowed.
+/// - The update comes every `t_update`, rounded up to jiffies, plus one jiffy; its phase is random.
+/// - An arriving packet is admitted while there is burst allowance. The allowance is `max_burst` at first,
+///   decreases by the time between departures, and is renewed when the probability is zero and the waiting
+///   time was below half the target, now and at the previous update.
+/// - A packet is also admitted when the waiting time is below half the target and the probability is below
+///   0.2, and when less than two `mtu` wait.
+/// - Otherwise it is dropped with that probability, but not before the probabilities of the arrivals since
+///   the last drop add up to 0.85, and always when they reach 8.5. A packet without room in `buffer` resets
+///   the sum.
+/// - With `ecn` and a probability up to `mark_ecnth`, an ECN-capable packet is marked and joins instead.
 ///
-/// The update is worked out when the discipline is next asked, with what held at its instant; at one instant, it
-/// comes before arrivals and departures.
+/// An update is computed at the next call of the discipline, from the state at the update's instant. At one
+/// instant, it comes before arrivals and departures.
 ///
 /// # Complexity
 /// O(1) per packet and update; a long time without packets ends in a state that no update changes.
 ///
 /// # Source
-/// Linux 6.1 `net/sched/sch_pie.c` (`pie_drop_early`, `pie_process_dequeue`, `pie_calculate_probability`, `pie_timer`) and
-/// `include/net/pie.h`, without its options `bytemode` and `dq_rate_estimator`. RFC 8033 differs: its burst allowance goes down
-/// with each update, it looks at the last update's waiting time, marks below 0.1, and has no rule for 250 ms.
+/// Linux 6.1 `net/sched/sch_pie.c` (`pie_drop_early`, `pie_process_dequeue`, `pie_calculate_probability`,
+/// `pie_timer`) and `include/net/pie.h`, without the options `bytemode` and `dq_rate_estimator`. RFC 8033
+/// differs: its burst allowance decreases with each update, it uses the waiting time of the last update, it
+/// marks below 0.1, and it has no rule for 250 ms.
 pub struct Pie {
     law: Law,
     buffer: Option<Buffer>,
@@ -387,7 +392,7 @@ pub struct Pie {
 }
 
 impl Pie {
-    /// An empty one.
+    /// Creates an empty queue.
     pub fn new(spec: &PieSpec, place: &Place<'_>) -> Self {
         let mut random = stream(place.seed, "ptm", place.port);
         let law = Law::new(spec, psched::timer_period(spec.t_update, spec.hz), place);
@@ -412,7 +417,7 @@ impl Queueing for Pie {
     }
 
     fn take(&mut self, now: Time, losses: &mut Vec<Loss>) -> Result<Tau, Next> {
-        // Nothing is held when a packet is taken.
+        // No packet is held when one is taken.
         self.state.update_until(&self.law, now, self.queue.backlog().bytes());
         let tau = self.queue.dequeue(now, losses).ok_or(Next::Nothing)?;
         self.state.depart(&self.law, tau.timestamp, now, self.queue.backlog().bytes());

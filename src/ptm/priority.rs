@@ -20,10 +20,10 @@ use crate::units::Time;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PrioritySpec {
-    /// How much may wait in all classes together; without it, any number.
+    /// The maximum backlog of all classes together (default: unlimited).
     #[serde(default)]
     pub buffer: Option<Buffer>,
-    /// Which of the packets that arrive at one instant goes first (default: arrival).
+    /// Which of the packets that arrive at the same instant is sent first (default: arrival).
     #[serde(default, skip_serializing_if = "AtOneInstant::is_arrival")]
     pub at_one_instant: AtOneInstant,
     /// The classes, the most urgent first.
@@ -31,14 +31,14 @@ pub struct PrioritySpec {
     pub class: Vec<PriorityClass>,
 }
 
-/// Which of the packets that arrive at one instant, to the picosecond, goes first.
+/// Which of the packets that arrive at the same instant, to the picosecond, is sent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AtOneInstant {
-    /// The first arrival starts at a free link, as in Linux: the others come after it.
+    /// The first arrival starts at a free link, as in Linux; the others come after it.
     #[default]
     Arrival,
-    /// The one of the most urgent class: the port decides after everything of the instant has arrived.
+    /// The packet of the most urgent class: the port decides after all arrivals of the instant.
     Class,
 }
 
@@ -63,22 +63,24 @@ impl PrioritySpec {
     }
 }
 
-/// Strict priority, non-preemptive: when the link falls free, the first class with a packet to send sends.
+/// Strict priority, non-preemptive: when the link becomes free, the first class with a packet to send is
+/// served.
 ///
-/// A class whose own discipline holds its packets back (a token bucket) is passed over. Of packets that arrive at one
-/// instant, the first starts at a free link; [`AtOneInstant::Class`] makes a `ByClass` of it.
+/// A class whose own discipline holds its packets back (a token bucket) is skipped. Of the packets that
+/// arrive at one instant, the first starts at a free link; [`AtOneInstant::Class`] uses `ByClass` instead.
 ///
 /// # Complexity
-/// O(1) per packet; O(classes) where a class holds its packets back.
+/// O(1) per packet; O(classes) if a class holds its packets back.
 ///
 /// # Source
-/// L. Kleinrock, "Queueing Systems", volume 2, 1976, section 3.4 (head of the line). Linux `net/sched/sch_prio.c` is the same.
+/// L. Kleinrock, "Queueing Systems", volume 2, 1976, section 3.4 (head of the line). Linux
+/// `net/sched/sch_prio.c` behaves the same.
 pub struct Priority {
     classes: Classes,
-    /// One bit per class that is asked, 64 to the word: those with packets, and those with a discipline of their own, to
-    /// which it matters to be asked (see [`Discipline::next`]).
+    /// One bit per class that is asked, 64 to the word: the classes with packets, and those with their own
+    /// discipline, whose state may change when asked (see [`Discipline::next`]).
     busy: Vec<u64>,
-    /// The same for those with a discipline of their own.
+    /// The same for the classes with their own discipline.
     nested: Vec<u64>,
 }
 
@@ -93,7 +95,7 @@ impl Priority {
         Priority { classes, busy: nested.clone(), nested }
     }
 
-    /// The first class with a packet to send, and its length; or why there is none.
+    /// The first class with a packet to send, and the length of the packet; or why there is none.
     #[inline]
     fn first(&mut self, now: Time, losses: &mut Vec<Loss>) -> Result<(usize, u32), Next> {
         let mut earliest = None;
@@ -178,7 +180,8 @@ mod tests {
 
     #[test]
     fn a_packet_that_arrives_as_the_link_falls_free_is_in_time_by_class() {
-        // The first is through after 1 ms, as the urgent one arrives; another bulk packet has waited.
+        // The first packet has been sent after 1 ms, when the urgent one arrives; another bulk packet has
+        // waited.
         let arrivals = [(0, 125, 0), (0, 125, 0), (MS, 125, 46)];
         assert_eq!(order(TWO, &arrivals), [0, 1, 2]);
         assert_eq!(order(&by_class(""), &arrivals), [0, 2, 1]);
@@ -190,7 +193,7 @@ mod tests {
         let one = by_class("buffer = \"1 packets\"");
         assert!(drops(&one, &[(0, 125, 0), (0, 125, 46)]).is_empty());
         assert_eq!(departures(&one, "1 Mbps", &[(0, 125, 0), (0, 125, 46)]), [(1, 0), (0, MS)]);
-        // As the link falls free: one waits, one is urgent, and one finds no room.
+        // When the link becomes free: one waits, one is urgent, and one finds no room.
         let arrivals = [(0, 125, 0), (0, 125, 0), (MS, 125, 0), (MS, 125, 46)];
         assert_eq!(drops(&one, &arrivals), [2]);
         assert_eq!(order(&one, &arrivals), [0, 3, 1]);
@@ -243,7 +246,7 @@ mod tests {
     fn there_may_be_more_classes_than_bits_in_a_word() {
         let classes = (0..100).map(|port| format!("{{ match = {{ ingress_ports = {port} }} }}"));
         let toml = format!("kind = \"priority\"\nclass = [{}]", classes.collect::<Vec<_>>().join(", "));
-        // The helper puts the third number into the ingress port as well.
+        // The helper also uses the third number as the ingress port.
         let arrivals = [(0, 125, 0), (0, 125, 99), (0, 125, 3), (0, 125, 63), (0, 125, 64)];
         assert_eq!(order(&toml, &arrivals), [0, 2, 3, 4, 1]);
     }
@@ -255,7 +258,7 @@ mod tests {
             buffer = "3 packets"
             class = [{ match = { dscp = 46 }, buffer = "250 B" }, { buffer = "2 packets" }]
         "#;
-        // One is sent at once: it needs room for no longer than that.
+        // The first is sent at once and needs no room after that.
         let arrivals = [(0, 125, 0), (0, 125, 46), (0, 125, 46), (0, 125, 46), (0, 125, 0), (0, 125, 0)];
         assert_eq!(drops(toml, &arrivals), [3, 5]);
         let arrivals = [(0, 125, 0), (0, 125, 0), (0, 125, 0), (0, 125, 0), (0, 125, 46)];

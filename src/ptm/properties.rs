@@ -7,7 +7,7 @@ use super::{Departure, Loss};
 use crate::packet::{Packet, Tau};
 use crate::units::{ByteCount, Span, Time};
 
-/// How many classes a discipline has here; the packet's DSCP says which.
+/// The number of classes of a discipline in these tests; the packet's DSCP selects one.
 const CLASSES: usize = 3;
 
 fn taus(longest_gap: u64) -> impl Strategy<Value = Vec<Tau>> {
@@ -37,7 +37,7 @@ fn class_tables(keys: &[String]) -> Vec<String> {
     keys.iter().enumerate().map(class).collect()
 }
 
-/// The classes of `htb` side by side, in a class, or two of them in a class inside that.
+/// The classes of `htb` side by side, in a class, or two of them in a class inside that one.
 fn tree(keys: &[String], shape: usize) -> String {
     let tables = class_tables(keys);
     let inner = "rate = \"3 Mbps\", ceil = \"8 Mbps\", burst = \"2000 B\"";
@@ -52,7 +52,7 @@ fn tree(keys: &[String], shape: usize) -> String {
     }
 }
 
-/// What a discipline asks of each class, and a buffer or a discipline of its own.
+/// The keys that a discipline requires in each class, and a buffer or a discipline of its own.
 fn keys(kind: &'static str, nested: bool) -> impl Strategy<Value = String> {
     let own = match kind {
         "drr" => (40..4_000u64).prop_map(|quantum| format!("quantum = \"{quantum} B\", ")).boxed(),
@@ -80,7 +80,7 @@ fn keys(kind: &'static str, nested: bool) -> impl Strategy<Value = String> {
     (own, inside).prop_map(|(own, inside)| own + &inside)
 }
 
-/// A discipline with three classes and its kind.
+/// A discipline with three classes, and its kind.
 fn disciplines(
     kinds: &'static [&'static str],
     nested: bool,
@@ -93,7 +93,7 @@ fn disciplines(
         (prop::collection::vec(keys(kind, nested), CLASSES), shared, 0..3usize).prop_map(
             move |(mut keys, shared, shape)| {
                 if kind == "ets" {
-                    // The first ones are strict: without a quantum.
+                    // The first classes are strict: without a quantum.
                     for keys in &mut keys[..shape] {
                         *keys =
                             keys.split_once(", ").map(|(_, others)| others.to_owned()).unwrap_or_default();
@@ -109,7 +109,7 @@ fn disciplines(
 const ALL: &[&str] = &["priority", BY_CLASS, "wrr", "drr", "ets", "wfq", "htb"];
 const WORK_CONSERVING: &[&str] = &["priority", BY_CLASS, "wrr", "drr", "ets", "wfq"];
 
-/// `priority` in which the arrivals of one instant go by class.
+/// `priority` in which the arrivals of one instant are ordered by class.
 const BY_CLASS: &str = "priority\"\nat_one_instant = \"class";
 
 fn class_of(tau: &Tau) -> usize {
@@ -185,7 +185,7 @@ proptest! {
         }
     }
 
-    /// Made when they are needed and given back, or there from the start: it is the same.
+    /// Classes created on demand and released, or present from the start, give the same result.
     #[test]
     fn a_class_per_flow_is_a_class_for_each_flow(
         kind in prop::sample::select(&["wrr", "drr", "wfq"][..]),
@@ -224,7 +224,7 @@ proptest! {
         mut taus in taus(1_000_000_000),
         step in prop::sample::select(&[1u64, 100_000_000, 800_000_000][..]),
     ) {
-        // In steps, so that many arrive at once, and as the link falls free.
+        // In steps, so that many arrive at once, and at the instant when the link becomes free.
         for tau in &mut taus {
             tau.timestamp = Time::from_ps(tau.timestamp.as_ps() / step * step);
             tau.packet.length = if step > 1 { 1_000 } else { tau.packet.length };
@@ -240,8 +240,8 @@ proptest! {
         prop_assert!(losses.iter().all(|loss| loss.at == loss.tau.timestamp));
     }
 
-    /// Shreedhar and Varghese 1996, theorem 4.2: over any interval in which two classes are backlogged, what they
-    /// sent per quantum differs by no more than Q + 2 Max, for a smallest quantum of Q.
+    /// Shreedhar and Varghese 1996, theorem 4.2: over any interval in which two classes are backlogged, the
+    /// amounts they sent per quantum differ by at most Q + 2 Max, for a smallest quantum of Q.
     #[test]
     fn drr_is_fair(
         quanta in prop::collection::vec(1_514..6_000u64, CLASSES),
@@ -257,7 +257,7 @@ proptest! {
         let smallest = *quanta.iter().min().unwrap() as f64;
         let bound = smallest + 2.0 * 1_513.0;
         for (first, second) in [(0, 1), (0, 2), (1, 2)] {
-            // Both are backlogged from the second departure until one has sent its last.
+            // Both are backlogged from the second departure until one of them has sent its last packet.
             let last_of = |class| departures.iter().rposition(|departure| class_of(&departure.tau) == class);
             let (Some(a), Some(b)) = (last_of(first), last_of(second)) else { continue };
             let mut difference = vec![0.0];
@@ -272,7 +272,7 @@ proptest! {
         }
     }
 
-    /// Parekh and Gallager 1993, theorem 1: a packet is through at most L_max / C after it is in GPS.
+    /// Parekh and Gallager 1993, theorem 1: a packet finishes at most L_max / C after it finishes in GPS.
     #[test]
     fn wfq_is_at_most_one_packet_behind_the_fluid_server(
         weights in prop::collection::vec(1..9u64, CLASSES),
@@ -291,8 +291,8 @@ proptest! {
     }
 }
 
-/// When each packet is through [ps] where the link works on all backlogged classes at once: the fluid itself, class by
-/// class, without virtual time.
+/// When each packet finishes [ps] if the link serves all backlogged classes at once: the fluid itself, class
+/// by class, without virtual time.
 fn fluid(weights: &[u64], taus: &[Tau]) -> Vec<f64> {
     let mut through = vec![f64::NAN; taus.len()];
     let mut queues = vec![std::collections::VecDeque::<(usize, f64)>::new(); weights.len()];
@@ -301,7 +301,7 @@ fn fluid(weights: &[u64], taus: &[Tau]) -> Vec<f64> {
         let active = (0..weights.len()).filter(|&class| !queues[class].is_empty()).collect::<Vec<_>>();
         let total: f64 = active.iter().map(|&class| weights[class] as f64).sum();
         let arrival = taus.get(next).map_or(f64::INFINITY, |tau| tau.timestamp.as_ps() as f64);
-        // Who is through first, if nobody comes before.
+        // The class that finishes first, if no packet arrives before.
         let wait = |class: usize| queues[class][0].1 * total / weights[class] as f64;
         let first = active.iter().copied().min_by(|&a, &b| wait(a).total_cmp(&wait(b)));
         let done = first.map_or(f64::INFINITY, |class| now + wait(class));

@@ -1,4 +1,5 @@
-//! The arithmetic of Linux's packet schedulers: lengths as whole nanoseconds, the ticks of `tc`, and timers in jiffies.
+//! The arithmetic of Linux's packet schedulers: transmission times in whole nanoseconds, the ticks of `tc`,
+//! and timers in jiffies.
 
 use std::num::NonZeroU32;
 
@@ -7,43 +8,43 @@ use crate::units::{ByteCount, Rate, Span, Time, Timestamp};
 /// Picoseconds in a nanosecond.
 const PS_PER_NS: u64 = 1_000;
 
-/// What the kernel's clock shows at `time`: whole nanoseconds.
+/// The kernel's clock at `time`: whole nanoseconds.
 #[inline]
 pub(super) fn nanoseconds(time: Time) -> i64 {
     // 2^64 ps are fewer than 2^63 ns.
     (time.as_ps() / PS_PER_NS) as i64
 }
 
-/// The whole nanoseconds of a span.
+/// A span in whole nanoseconds.
 pub(super) fn span_ns(span: Span) -> i64 {
     (span.as_ps() / PS_PER_NS) as i64
 }
 
-/// The last nanosecond of a run; it stands for [`Time::NEVER`].
+/// The last nanosecond of a run; it represents [`Time::NEVER`].
 pub(super) const LATEST: i64 = (u64::MAX / PS_PER_NS) as i64;
 
-/// The instant at which the kernel's clock turns to `nanoseconds`: the run's start for those before it.
+/// The instant at which the kernel's clock changes to `nanoseconds`; the start of the run for earlier ones.
 #[inline]
 pub(super) fn instant(nanoseconds: i64) -> Time {
     if nanoseconds >= LATEST { Time::NEVER } else { Time::from_ps(nanoseconds.max(0) as u64 * PS_PER_NS) }
 }
 
-/// The kernel's clock, for rules that go by its ticks.
+/// The kernel's clock, for rules that depend on its ticks.
 ///
-/// The phase of the ticks is that of the run's absolute start, as if the machine had booted at a whole multiple of 2 s;
-/// it has been up for 1,000 s as the run starts.
+/// The phase of the ticks follows the absolute start of the run, as if the machine had booted at a whole
+/// multiple of 2 s. Its uptime at the start of the run is 1,000 s.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock {
-    /// What it shows at the run's start [ns].
+    /// The clock at the start of the run [ns].
     start_ns: u64,
-    /// What is left of the start below that [ps].
+    /// The remainder of the start below a nanosecond [ps].
     rest_ps: u64,
 }
 
-/// How long the machine has been up as the run starts [ns].
+/// The uptime of the machine at the start of the run [ns].
 const UP_NS: u64 = 1_000_000_000_000;
 
-/// A multiple of every tick: of 1,024 ns, and of two jiffies at the usual rates [ps].
+/// A multiple of every tick: of 1,024 ns, and of two jiffies at the usual frequencies [ps].
 const PHASE_PS: i128 = 2_000_000_000_000;
 
 impl Clock {
@@ -53,7 +54,7 @@ impl Clock {
         Clock { start_ns: UP_NS + phase / PS_PER_NS, rest_ps: phase % PS_PER_NS }
     }
 
-    /// What it shows at `time` [ns].
+    /// The clock at `time` [ns].
     #[inline]
     pub fn ns(self, time: Time) -> u64 {
         self.start_ns + time.as_ps().saturating_add(self.rest_ps) / PS_PER_NS
@@ -86,7 +87,7 @@ impl RateNs {
         }
     }
 
-    /// How long `bytes` take [ns], rounded down; at most [`LONGEST_NS`].
+    /// The transmission time of `bytes` [ns], rounded down; at most [`LONGEST_NS`].
     #[inline]
     pub fn time(self, bytes: u64) -> i64 {
         let ns = match bytes.checked_mul(self.factor) {
@@ -99,10 +100,10 @@ impl RateNs {
     }
 }
 
-/// 73 years, beyond which nothing is distinguished: four of them can be added up.
+/// 73 years, the longest time that is distinguished; four of them can be added up.
 pub(super) const LONGEST_NS: i64 = i64::MAX / 4;
 
-/// Nanoseconds in a tick, the unit of time between `tc` and the kernel.
+/// Nanoseconds per tick, the unit of time between `tc` and the kernel.
 pub(crate) const NS_PER_TICK: u64 = 64;
 
 /// Microseconds in whole ticks.
@@ -113,12 +114,12 @@ pub(crate) fn whole_ticks(us: u128) -> u64 {
     u64::try_from(us * 1_000 / u128::from(NS_PER_TICK)).unwrap_or(u64::MAX)
 }
 
-/// How deep a bucket of `bytes` is at `rate` [ns], as `tc` tells the kernel: in ticks.
+/// The depth of a bucket of `bytes` at `rate` [ns], as `tc` passes it to the kernel: in ticks.
 pub(super) fn depth_in_ticks(rate: Rate, bytes: ByteCount) -> i64 {
     ticks(rate, bytes).saturating_mul(NS_PER_TICK).min(LONGEST_NS as u64) as i64
 }
 
-/// How long `bytes` take at `rate` in ticks, as `tc` works it out: whole microseconds first.
+/// The transmission time of `bytes` at `rate` in ticks, as `tc` computes it: in whole microseconds first.
 ///
 /// # Source
 /// iproute2 6.1 `tc/tc_core.c` (`tc_calc_xmittime`).
@@ -126,23 +127,23 @@ pub(super) fn ticks(rate: Rate, bytes: ByteCount) -> u64 {
     whole_ticks(u128::from(bytes.get()) * 1_000_000 / u128::from((rate.as_bps() / 8).max(1)))
 }
 
-/// The kernel's timer interrupts per second, unless a discipline says otherwise.
+/// The default frequency of the kernel's timer, in interrupts per second.
 pub(crate) const DEFAULT_HZ: NonZeroU32 = NonZeroU32::new(250).expect("250 is not 0");
 
-/// A jiffy.
+/// The length of a jiffy.
 pub(super) fn jiffy(hz: NonZeroU32) -> Span {
     Span::from_ps(1_000_000_000_000 / u64::from(hz.get()))
 }
 
-/// The period of a timer that sets itself again `delay` after it has fired.
+/// The period of a timer that rearms itself with `delay` after it has fired.
 pub(super) fn timer_period(delay: Span, hz: NonZeroU32) -> Span {
     stepped_timer_period(delay, 0, hz)
 }
 
-/// The same of a timer that fires in each of the next `steps` jiffies too, before it waits for the delay.
+/// The same for a timer that also fires in each of the next `steps` jiffies before it waits for the delay.
 ///
-/// The delay is rounded up to jiffies, and fires at the next boundary of the timer wheel *after* it: of 1 jiffy below 63 jiffies,
-/// of 8 below 504, and so on.
+/// The delay is rounded up to jiffies, and the timer fires at the next boundary of the timer wheel *after*
+/// it: of 1 jiffy below 63 jiffies, of 8 below 504, and so on.
 ///
 /// # Source
 /// Linux `kernel/time/time.c` (`usecs_to_jiffies`) and `kernel/time/timer.c` (`calc_wheel_index`, `calc_index`).
@@ -150,11 +151,11 @@ pub(super) fn stepped_timer_period(delay: Span, steps: u64, hz: NonZeroU32) -> S
     let jiffy = jiffy(hz).as_ps();
     let jiffies = delay.as_ps().div_ceil(jiffy.max(1)).max(1);
     let mut granularity = 1;
-    // The wheel has 9 levels at most; the clock is already one jiffy on as a timer's function runs.
+    // The wheel has at most 9 levels; the clock is already one jiffy ahead when a timer's function runs.
     while granularity < 1 << 24 && jiffies > 63 * granularity {
         granularity *= 8;
     }
-    // Its first step is at a multiple of the granularity.
+    // Its first step is a multiple of the granularity.
     Span::from_ps((((steps + jiffies) / granularity + 1) * granularity).saturating_mul(jiffy))
 }
 

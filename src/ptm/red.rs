@@ -1,4 +1,4 @@
-//! RED: random early detection. An arriving packet is dropped at random as the average queue grows.
+//! RED: random early detection. Drops arriving packets at random as the average queue grows.
 
 mod port;
 
@@ -24,44 +24,45 @@ use crate::units::{Bandwidth, ByteCount, Probability, Rate, Span, Time};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RedSpec {
-    /// The average queue below which no packet is dropped, in bytes or in packets. With `max` the same, as DCTCP wants it,
-    /// every packet is marked or dropped from there on.
+    /// The average queue below which no packet is dropped, in bytes or in packets. If `max` is equal to it,
+    /// as for DCTCP, every packet is marked or dropped from this average on.
     pub min: Buffer,
-    /// The average queue from which every packet is dropped; in the unit of `min`.
+    /// The average queue from which every packet is dropped, in the unit of `min`.
     pub max: Buffer,
-    /// The probability of a drop as the average reaches `max` (default: 0.02).
+    /// The drop probability when the average reaches `max` (default: 0.02).
     #[serde(default = "default_max_p", deserialize_with = "probability_above_zero")]
     pub max_p: Probability,
-    /// The weight of the present queue in the average (default: 0.002).
+    /// The weight of the current queue in the average (default: 0.002).
     #[serde(default = "default_weight", deserialize_with = "probability_above_zero")]
     pub weight: Probability,
-    /// Whether the probability grows on from `max_p` at `max` to 1 at twice `max` (default: false).
+    /// Whether the probability continues to grow from `max_p` at `max` to 1 at twice `max` (default: false).
     #[serde(default)]
     pub gentle: bool,
-    /// Whether `1 / p` packets pass after each drop before the next can come, `p` being the probability by the average: gaps are uniform on
-    /// 1/p to 2/p instead of 1 to 1/p (default: false; the default of ns-2 and ns-3).
+    /// Whether at least `1 / p` packets pass between drops, where `p` is the drop probability at the average.
+    /// Gaps are then uniform on 1/p to 2/p instead of 1 to 1/p (default: false; ns-2 and ns-3 use true by
+    /// default).
     #[serde(default)]
     pub wait: bool,
-    /// Whether packets that are capable of ECN are marked instead of dropped at random (default: false).
+    /// Whether to mark ECN-capable packets instead of dropping them at random (default: false).
     #[serde(default)]
     pub ecn: bool,
-    /// Whether capable packets are dropped, too, where every packet is (default: true).
+    /// Whether ECN-capable packets are dropped too where every packet is dropped (default: true).
     #[serde(default = "default_hard_drop")]
     pub hard_drop: bool,
-    /// The length of the packets that the average takes to have passed while nothing waited (default: 500 B).
+    /// The packet length that the decay of the average in idle time assumes (default: 500 B).
     #[serde(default = "default_mean_packet", deserialize_with = "bytes_above_zero")]
     pub mean_packet: ByteCount,
-    /// The rate at which they pass (default: the link's bandwidth).
+    /// The rate that the decay of the average in idle time assumes (default: the link's bandwidth).
     #[serde(default)]
     pub bandwidth: Option<Rate>,
-    /// How much may wait; without it, any number.
+    /// The maximum backlog (default: unlimited).
     #[serde(default)]
     pub buffer: Option<Buffer>,
-    /// Whether `max_p` is adjusted every half second, by 1% to 50%, so that the average stays between 40% and 60% of the way
-    /// from `min` to `max` (default: false).
+    /// Whether `max_p` is adjusted every half second, within about 1% to 50%, to keep the average between 40%
+    /// and 60% of the way from `min` to `max` (default: false).
     #[serde(default)]
     pub adaptive: bool,
-    /// The kernel's timer interrupts per second, for `adaptive`: jiffies (default: 250).
+    /// The kernel's timer frequency, in interrupts (jiffies) per second, for `adaptive` (default: 250).
     #[serde(default = "default_hz")]
     pub hz: NonZeroU32,
 }
@@ -86,7 +87,7 @@ fn default_hz() -> NonZeroU32 {
     psched::DEFAULT_HZ
 }
 
-/// Reads the parameters, and holds the thresholds against each other.
+/// Reads the parameters, and compares the thresholds.
 pub(super) fn checked<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RedSpec, D::Error> {
     let spec = RedSpec::deserialize(deserializer)?;
     let rising = match (spec.min, spec.max) {
@@ -109,29 +110,35 @@ pub(super) fn checked<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RedS
 
 /// RED over a FIFO, as Linux runs it.
 ///
-/// - Every arrival averages what waits, in the unit of the thresholds:
-///   `average += weight * (waiting - average)`. The first arrival of an idle period lets the average decay instead, by about
-///   `(1 - weight)^m`, `m` being how many packets of `mean_packet` bytes could have been sent meanwhile; by a table that `tc` makes.
+/// - Every arrival averages the backlog, in the unit of the thresholds: `average += weight * (waiting -
+///   average)`. The first arrival of an idle period decays the average instead, by about `(1 - weight)^m`,
+///   where `m` is the number of packets of `mean_packet` bytes that could have been sent meanwhile; the decay
+///   uses the table that `tc` computes.
 /// - An idle period begins when the parent asks for a packet and none waits; see [`Discipline::idle`].
-/// - Below `min` no packet is dropped. As the average enters the range from `min` to `max`, and after every drop there, a number `u` is
-///   drawn from [0, 1); the `count`th packet after that is dropped with which `count * p_b` reaches `u`,
-///   `p_b = max_p * (average - min) / (max - min)`: gaps between drops are uniform, not geometric. From `max` on every packet is.
-/// - `gentle`: from `max` to twice `max`, `p_b` grows from `max_p` to 1; every packet is dropped from there on.
-/// - `ecn`: a packet that can carry the mark gets it and joins where another would be dropped at random. Where every
-///   packet is dropped, it is too, unless `hard_drop` is false.
-/// - `wait`: after a drop, `1 / p_b` packets pass before the next can come; gaps are uniform on 1 to 2 times that.
-/// - `adaptive`: every half second, `max_p` grows by 1%, a quarter of it at most, while the average is above 60% of the way from `min` to `max`,
-///   and falls to 90% below 40% of it; between about 1% and 50%.
-/// - Where `buffer` has no room for it, a packet is dropped whatever the average.
+/// - Below `min` no packet is dropped. When the average enters the range from `min` to `max`, and after every
+///   drop there, a number `u` is drawn from [0, 1). The first packet after that for which `count * p_b`
+///   reaches `u` is dropped, where `count` is its number and `p_b = max_p * (average - min) / (max - min)`.
+///   Gaps between drops are uniform, not geometric. From `max` on, every packet is dropped.
+/// - `gentle`: from `max` to twice `max`, `p_b` grows from `max_p` to 1; above that, every packet is dropped.
+/// - `ecn`: an ECN-capable packet is marked and joins where another would be dropped at random. Where every
+///   packet is dropped, ECN-capable packets are dropped too, unless `hard_drop` is false.
+/// - `wait`: after a drop, `1 / p_b` packets pass before the next drop is possible; gaps are uniform on 1 to
+///   2 times that.
+/// - `adaptive`: every half second, `max_p` grows by 0.01, at most by a quarter of itself, while the average
+///   is above 60% of the way from `min` to `max`; it falls to 90% of itself below 40%. It stays between about
+///   1% and 50%.
+/// - A packet without room in `buffer` is dropped whatever the average.
 ///
-/// The variant: the average is in the unit of the thresholds (packet or byte mode; Linux: bytes), and the probability does not
-/// depend on the packet's length (packet mode), as RFC 7141 recommends and Linux does. `gentle` and `wait` are not in Linux.
+/// The variant: the average is in the unit of the thresholds (packet or byte mode; Linux: bytes). The
+/// probability does not depend on the packet's length (packet mode), as RFC 7141 recommends and Linux does.
+/// `gentle` and `wait` are not in Linux.
 ///
 /// # Source
-/// Linux 6.1 `include/net/red.h` (`red_action`, `red_calc_qavg`, `red_adaptative_algo`) and `net/sched/sch_red.c`; the algorithms are
-/// those of S. Floyd and V. Jacobson, "Random Early Detection Gateways for Congestion Avoidance", IEEE/ACM Transactions on
-/// Networking 1(4), 1993; S. Floyd, "Recommendation on using the gentle variant of RED", 2000; S. Floyd, R. Gummadi and
-/// S. Shenker, "Adaptive RED", 2001. RFC 3168, Section 7, drops rather than marks above the upper threshold; Linux does so when told
+/// Linux 6.1 `include/net/red.h` (`red_action`, `red_calc_qavg`, `red_adaptative_algo`) and
+/// `net/sched/sch_red.c`; the algorithms are those of S. Floyd and V. Jacobson, "Random Early Detection
+/// Gateways for Congestion Avoidance", IEEE/ACM Transactions on Networking 1(4), 1993; S. Floyd,
+/// "Recommendation on using the gentle variant of RED", 2000; S. Floyd, R. Gummadi and S. Shenker, "Adaptive
+/// RED", 2001. RFC 3168, Section 7, drops rather than marks above the upper threshold; Linux does so with
 /// `harddrop`.
 pub struct Red {
     spec: RedSpec,
@@ -140,21 +147,21 @@ pub struct Red {
     max_p: f64,
     queue: FifoQueue,
     average: f64,
-    /// Arrivals between the thresholds since the last number was drawn; -1 outside.
+    /// Arrivals between the thresholds since the last draw; -1 outside.
     count: i64,
-    /// The drawn number, in units of `max_p` as it was then.
+    /// The drawn number, in units of the `max_p` at the draw.
     drawn: f64,
-    /// Since when it has been idle.
+    /// The start of the idle period.
     idle_since: Option<Time>,
-    /// How the average falls while it is idle; `None` where any number of packets passes in any time.
+    /// The decay of the average in idle time; `None` if any number of packets passes in any time.
     decay: Option<Box<Decay>>,
-    /// When `max_p` is adjusted next, and every how long.
+    /// When `max_p` is adjusted next, and the period.
     adaptation: Option<(Time, Span)>,
-    /// Apart, since it is large and seldom looked at.
+    /// Boxed, because it is large and seldom used.
     random: Box<Stream>,
 }
 
-/// What RED makes of an arrival.
+/// The decision of RED about an arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Pass,
@@ -162,28 +169,29 @@ enum Verdict {
     Every,
 }
 
-/// How the average falls in idle time: by powers of two from a table, and linearly before the first halving.
+/// The decay of the average in idle time: by powers of two from a table, and linearly before the first
+/// halving.
 ///
-/// `tc` makes the table for times in ticks of 64 ns and for powers of e; the kernel looks it up by microseconds and takes powers
-/// of 2. So the average falls 22.5 times as slowly as the literature's.
+/// `tc` computes the table for times in ticks of 64 ns and for powers of e. The kernel looks it up by
+/// microseconds and applies powers of 2. So the average decays 22.5 times as slowly as in the literature.
 ///
 /// # Source
 /// iproute2 6.1 `tc/tc_red.c` (`tc_red_eval_idle_damping`); Linux 6.1 `include/net/red.h` (`red_calc_qavg_from_idle_time`).
 pub(crate) struct Decay {
-    /// By how many bits the average is shifted, by cell of time.
+    /// The number of bits by which the average is shifted, by cell of time.
     shifts: [u8; CELLS],
-    /// A cell is 2^this long.
+    /// The length of a cell is 2^this.
     cell_log: u32,
 }
 
 /// Entries of the table.
 const CELLS: usize = 256;
 
-/// The most that an average is shifted.
+/// The maximum shift of an average.
 const MOST_SHIFT: u8 = 31;
 
 impl Decay {
-    /// For a weight, and the time that a packet takes [ticks].
+    /// For a weight, and the transmission time of a packet [ticks].
     pub fn new(weight: f64, packet: u64) -> Self {
         let per_tick = -libm::log(1.0 - weight) / packet as f64;
         let longest = f64::from(MOST_SHIFT) / per_tick;
@@ -196,7 +204,7 @@ impl Decay {
         Decay { shifts, cell_log }
     }
 
-    /// What is left of an average after `idle`.
+    /// The remaining average after `idle`.
     pub fn left(&self, average: f64, idle: Span) -> f64 {
         let most = (CELLS as u64 - 1) << self.cell_log;
         let us = (idle.as_ps() / 1_000_000).min(most);
@@ -208,7 +216,7 @@ impl Decay {
 }
 
 impl Red {
-    /// An empty one.
+    /// Creates an empty queue.
     pub fn new(spec: &RedSpec, place: &Place<'_>) -> Self {
         let mut random = Box::new(stream(place.seed, "ptm", place.port));
         let rate = spec.bandwidth.or(match place.link.bandwidth {
@@ -224,7 +232,7 @@ impl Red {
             min: threshold(spec.min),
             max: threshold(spec.max),
             max_p: spec.max_p.get(),
-            // What finds no room is dropped before.
+            // Packets without room are dropped before.
             queue: FifoQueue::new(None),
             average: 0.0,
             count: -1,
@@ -238,7 +246,7 @@ impl Red {
         }
     }
 
-    /// The average at `now`, if it is idle until then.
+    /// The average at `now`, if the queue is idle until then.
     fn idle_average(&self, since: Time, now: Time) -> f64 {
         let idle = now.since(since);
         match &self.decay {
@@ -282,7 +290,7 @@ impl Red {
             }
             let mut next = due + period;
             if self.idle_since.is_some() && low && self.max_p < LEAST_MAX_P {
-                // The average is low and falls on: nothing changes until a packet comes.
+                // The average is low and keeps falling: nothing changes until a packet arrives.
                 let late = now.since(next).as_ps();
                 next = next + Span::from_ps(late - late % period.as_ps());
             }
@@ -290,7 +298,7 @@ impl Red {
         }
     }
 
-    /// The probability `p_b` at the average, or `None` where every packet is dropped.
+    /// The probability `p_b` at the average, or `None` if every packet is dropped.
     fn probability(&self) -> Option<f64> {
         let (average, max_p) = (self.average, self.max_p);
         if average < self.max {
@@ -336,7 +344,8 @@ impl Red {
         }
     }
 
-    /// The verdict of `wait`: the `count`th packet is dropped with the probability `p_b / (2 - count * p_b)`, if `count * p_b` is at least 1.
+    /// The verdict with `wait`: the `count`th packet is dropped with probability `p_b / (2 - count * p_b)` if
+    /// `count * p_b` is at least 1.
     ///
     /// # Source
     /// ns-3.37 `src/traffic-control/model/red-queue-disc.cc` (`RedQueueDisc::ModifyP`, `DropEarly`), after ns-2's `wait_`.
@@ -354,7 +363,8 @@ impl Red {
         Verdict::AtRandom
     }
 
-    /// Lets a packet join while this waits, marked where it is to be; or says why it is dropped.
+    /// Admits an arriving packet while `backlog` waits, and marks it if required; or returns why it is
+    /// dropped.
     fn admit(&mut self, tau: &mut Tau, backlog: Backlog) -> Result<(), DropReason> {
         self.adapt_until(tau.timestamp);
         self.update_average(tau.timestamp, backlog);
@@ -376,13 +386,13 @@ impl Red {
     }
 }
 
-/// Between adjustments of `max_p`.
+/// The interval between adjustments of `max_p`.
 const HALF_A_SECOND: Span = Span::from_ns(500_000_000);
 
-/// Below this, `max_p` falls no more; and it grows by no more at a time.
+/// Below this, `max_p` no longer falls. It is also the maximum increase per adjustment.
 const LEAST_MAX_P: f64 = 0.01;
 
-/// Above this, `max_p` grows no more.
+/// Above this, `max_p` no longer grows.
 const MOST_MAX_P: f64 = 0.5;
 
 fn threshold(threshold: Buffer) -> f64 {

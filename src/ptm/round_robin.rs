@@ -1,4 +1,4 @@
-//! Turns among classes with something to send: what `drr`, `ets` and `wrr` share.
+//! Round robin among classes with packets, shared by `drr`, `ets` and `wrr`.
 
 use std::collections::VecDeque;
 use std::marker::PhantomData;
@@ -12,7 +12,7 @@ use crate::flow::Flows;
 use crate::packet::Tau;
 use crate::units::Time;
 
-/// What a packet takes of its class's turn.
+/// The cost of a packet, charged to the quantum of its class.
 pub trait Cost: Send {
     /// The cost of a packet of `length` bytes.
     fn of(length: u32) -> u64;
@@ -38,41 +38,41 @@ impl Cost for Packets {
     }
 }
 
-/// What a class may send in its turn.
+/// The quantum of a class.
 #[derive(Clone, Copy)]
 struct Turn {
     quantum: u64,
-    /// What is left of it.
+    /// The rest of it.
     deficit: u64,
-    /// Whether it is in the list of those with something to send.
+    /// Whether the class is in the list of those with packets.
     active: bool,
 }
 
 /// Round robin among the classes with something to send.
 ///
-/// A class joins at the tail of the list when its first packet comes, with nothing left from before. At the head of
-/// the list its quantum is added to what it may send; it sends while its next packet costs no more than that, then
-/// goes to the tail and keeps the rest. It leaves the list, and loses the rest, when nothing waits in it: as its last
-/// packet starts onto the link.
+/// A class joins at the tail of the list, with a deficit of zero, when its first packet arrives. At the head
+/// of the list its quantum is added to its deficit. It sends while its next packet costs at most the deficit,
+/// then goes to the tail and keeps the rest. It leaves the list, and loses the rest, when it is empty: when
+/// its last packet starts onto the link.
 ///
-/// A class whose own discipline holds its packets back loses the rest of its turn, as if nothing waited in it.
+/// A class whose own discipline holds its packets back loses the rest of its quantum, as if it were empty.
 ///
-/// The first classes may be strict: each goes before all that follow it, and takes no turns.
+/// The first classes may be strict: each is served before all later ones, outside the rounds.
 pub struct RoundRobin<C> {
     classes: Classes,
-    /// How many classes are strict.
+    /// The number of strict classes.
     strict: usize,
     turns: Vec<Turn>,
-    /// The quantum of a class that is made for a flow.
+    /// The quantum of a class created for a flow.
     quantum: u64,
     active: VecDeque<u32>,
-    /// Whether the head has got its quantum for this turn.
+    /// Whether the head has received its quantum for this round.
     credited: bool,
     cost: PhantomData<C>,
 }
 
 impl<C: Cost> RoundRobin<C> {
-    /// Empty classes with the quanta of those that are known; `quantum` for those that come with flows.
+    /// Creates empty classes with the given quanta; classes created for flows get `quantum`.
     pub(super) fn new(classes: Classes, quanta: impl Iterator<Item = u64>, quantum: u64) -> Self {
         let turns = quanta.map(|quantum| Turn { quantum, deficit: 0, active: false }).collect();
         RoundRobin {
@@ -86,7 +86,7 @@ impl<C: Cost> RoundRobin<C> {
         }
     }
 
-    /// The same with the first `strict` classes before the round.
+    /// The same with the first `strict` classes before the rounds.
     pub(super) fn behind_strict(mut self, strict: usize) -> Self {
         self.strict = strict;
         self
@@ -110,7 +110,7 @@ impl<C: Cost> RoundRobin<C> {
         })
     }
 
-    /// Goes to the class that sends next in the round, and stays there: it, and the length of its packet.
+    /// Moves to the class that sends next in the round. Returns the class and the length of its packet.
     #[inline]
     fn settle_round(&mut self, now: Time, losses: &mut Vec<Loss>) -> Result<(usize, u32), Next> {
         let (mut held, mut earliest) = (0, Time::NEVER);
@@ -143,14 +143,14 @@ impl<C: Cost> RoundRobin<C> {
         Err(Next::Nothing)
     }
 
-    /// The head's turn is over.
+    /// Ends the service of the head in this round.
     #[inline]
     fn pass(&mut self) {
         self.active.rotate_left(1);
         self.credited = false;
     }
 
-    /// Nothing waits in the head.
+    /// Removes the head, which is empty.
     #[inline]
     fn leave(&mut self, class: usize) {
         self.active.pop_front();
@@ -174,7 +174,7 @@ impl<C: Cost> Queueing for RoundRobin<C> {
     fn take(&mut self, now: Time, losses: &mut Vec<Loss>) -> Result<Tau, Next> {
         let (class, length) = self.settle(now, losses)?;
         let tau = self.classes.dequeue(class, now, losses).ok_or(Next::Nothing)?;
-        // Strict classes are asked one after the other, whether or not something waits in them.
+        // Strict classes are asked one after the other, whether or not packets wait in them.
         self.classes.idle_below(class.min(self.strict), now);
         if class < self.strict {
             return Ok(tau);

@@ -1,4 +1,4 @@
-//! The link as the server of a queueing discipline: one packet at a time, the next when it falls free.
+//! The link as the server of a queueing discipline: one packet at a time.
 
 use super::discipline::{Discipline, Next};
 use super::{Arrival, Departure, Loss, Ptm};
@@ -9,17 +9,18 @@ use crate::units::Time;
 
 /// A [`Discipline`] in front of a link.
 ///
-/// The discipline is asked who goes next when the link falls free, and when a packet arrives at a free link: as
-/// Linux runs a qdisc on every enqueue, on every finished transmission and when its timer fires (`__qdisc_run`).
+/// The discipline is asked for the next packet when the link becomes free, and when a packet arrives at a
+/// free link. Linux likewise runs a qdisc on every enqueue, on every finished transmission and when its timer
+/// fires (`__qdisc_run`).
 pub struct Server {
     discipline: Box<dyn Discipline>,
     link: Link,
-    /// When the link falls free of what it was given.
+    /// When the link becomes free.
     free: Time,
     /// When the discipline is asked again; `None` while nothing waits.
     next: Option<Time>,
     losses: Vec<Loss>,
-    /// How many of `losses` have been told.
+    /// The number of `losses` that have been reported.
     told: usize,
 }
 
@@ -42,8 +43,8 @@ impl Server {
         };
     }
 
-    /// The link is busy from `now` until it falls free; then the discipline is asked again, if something waits. An empty one
-    /// is asked at once, as Linux does while the driver has room.
+    /// The link is busy from `now` until it becomes free; then the discipline is asked again if packets wait.
+    /// An empty discipline is asked at once, as Linux does while the driver has room.
     #[inline]
     fn wait(&mut self, now: Time) {
         if self.discipline.backlog().packets() > 0 {
@@ -54,10 +55,10 @@ impl Server {
     }
 }
 
-/// A [`Server`] that sends only after everything that arrives at the same instant has arrived.
+/// A [`Server`] that sends only after all arrivals of the same instant.
 ///
-/// The discipline then knows all packets of the instant before it is asked which one goes: `at_one_instant = "class"` of
-/// `priority`. A packet that comes as the link falls free is in time.
+/// The discipline then knows all packets of the instant before it is asked for the next one: `at_one_instant
+/// = "class"` of `priority`. A packet that arrives at the instant when the link becomes free is in time.
 pub struct LastServer(Server);
 
 impl LastServer {

@@ -1,4 +1,4 @@
-//! Stochastic fairness queueing: a queue per flow, served in turns of bytes. Linux `sfq`.
+//! Stochastic fairness queueing: one queue per flow, served in rounds of bytes. Linux `sfq`.
 
 mod lengths;
 
@@ -23,32 +23,33 @@ use lengths::Lengths;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SfqSpec {
-    /// How many packets may wait in all, 2 or more; no more than `depth` times `flows` (default: 127).
+    /// The maximum number of waiting packets, 2 or more; at most `depth` times `flows` (default: 127).
     #[serde(default = "default_many")]
     pub limit: u32,
-    /// How many packets of a flow may wait, 1 to 127 (default: 127).
+    /// The maximum number of waiting packets of a flow, 1 to 127 (default: 127).
     #[serde(default = "default_many", deserialize_with = "depth")]
     #[schemars(range(min = 1, max = 127))]
     pub depth: u32,
-    /// How many flows may wait at a time, 1 to 65408 (default: 127).
+    /// The maximum number of flows with waiting packets, 1 to 65408 (default: 127).
     #[serde(default = "default_many", deserialize_with = "flows")]
     #[schemars(range(min = 1, max = 65_408))]
     pub flows: u32,
-    /// Over how many values flows are spread by their hash: a power of 2, up to 65536 (default: 1024).
+    /// The number of hash values for flows: a power of 2, up to 65536 (default: 1024).
     #[serde(default = "default_divisor", deserialize_with = "hash_values")]
     #[schemars(range(min = 1, max = 65_536))]
     pub divisor: u32,
-    /// The bytes of a turn, 256 B to 1 MiB (default: 1514 B).
+    /// The bytes that a queue may send per round, 256 B to 1 MiB (default: 1514 B).
     #[serde(default = "default_quantum", deserialize_with = "quantum")]
     pub quantum: ByteCount,
-    /// Whether a queue loses its oldest packet where there is no room, instead of its newest (default: false).
+    /// Whether a queue without room drops its oldest packet instead of its newest (default: false).
     #[serde(default)]
     pub head_drop: bool,
-    /// How often flows are spread anew; without it, never.
+    /// The interval at which flows are rehashed (default: never).
     #[serde(default, deserialize_with = "perturb")]
     #[schemars(with = "Option<Span>")]
     pub perturb: Option<Span>,
-    /// Which flows share a queue, where that is known: all others have one of their own. Without it, their hashes decide.
+    /// Groups of flows that share a queue, where this is known; every other flow has its own queue. Without
+    /// this key, flows are hashed.
     #[serde(default)]
     pub same_queue: Option<SameQueue>,
 }
@@ -69,7 +70,7 @@ fn depth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     match u32::deserialize(deserializer)? {
         depth @ 1..=127 => Ok(depth),
         depth => {
-            Err(de::Error::custom(format_args!("a depth of {depth} packets does not do; write 1 to 127")))
+            Err(de::Error::custom(format_args!("a depth of {depth} packets is out of range; write 1 to 127")))
         }
     }
 }
@@ -77,9 +78,9 @@ fn depth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
 fn flows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     match u32::deserialize(deserializer)? {
         flows @ 1..=65_408 => Ok(flows),
-        flows => {
-            Err(de::Error::custom(format_args!("{flows} flows do not do; write 1 to 65408, such as 127")))
-        }
+        flows => Err(de::Error::custom(format_args!(
+            "{flows} flows are out of range; write 1 to 65408, such as 127"
+        ))),
     }
 }
 
@@ -112,7 +113,7 @@ impl SfqSpec {
                 return Err(PtmError::IdleKey {
                     key: "perturb",
                     place: "beside `same_queue` of `sfq`".to_owned(),
-                    help: "leave it out: queues that are known are not spread anew",
+                    help: "leave it out: known queues are not rehashed",
                 });
             }
             same_queue.check()?;
@@ -123,20 +124,21 @@ impl SfqSpec {
 
 /// SFQ.
 ///
-/// - A packet goes to the queue that the hash of its 5-tuple leads to, among `divisor` values; the hash is another one for each seed
-///   and port, and anew every `perturb`. `same_queue` assigns flows to queues instead.
-/// - A newcomer is lost where `flows` other queues have packets, and where `depth` packets wait in its queue: with `head_drop`, the
-///   oldest of these goes instead.
-/// - When more than `limit` packets wait with the newcomer, the queue with the most packets loses its newest, or its oldest with
-///   `head_drop`; among several such queues, the one whose length changed last. Where every queue has one packet, it is that
-///   of the queue whose turn it is.
-/// - Queues with packets take turns. A queue that was empty joins at the tail, with a quantum. One whose allotment is used up
-///   gets a quantum and goes to the tail; otherwise it sends, and pays the bytes, also below zero.
+/// - The hash of the 5-tuple, among `divisor` values, selects the queue of a packet. The hash differs between
+///   seeds and between ports, and changes every `perturb`. `same_queue` assigns flows to queues instead.
+/// - An arriving packet is dropped if `flows` other queues have packets, or if `depth` packets wait in its
+///   queue; with `head_drop`, the oldest of these is dropped instead.
+/// - When more than `limit` packets wait, with the arriving packet, the queue with the most packets loses its
+///   newest, or its oldest with `head_drop`. Among several such queues, it is the one whose length changed
+///   last. If every queue has one packet, it is the queue next in the round.
+/// - Queues with packets are served in rounds. A queue that was empty joins at the tail, with a quantum. A
+///   queue whose allotment is used up gets a quantum and goes to the tail. Otherwise it sends, and is charged
+///   for the bytes; its allotment may become negative.
 ///
-/// A packet that has been taken still counts against `limit`.
+/// A packet that has been taken from its queue still counts towards `limit`.
 ///
 /// # Complexity
-/// O(1) per packet; O(packets) when flows are spread anew.
+/// O(1) per packet; O(packets) when flows are rehashed.
 ///
 /// # Source
 /// P. McKenney, "Stochastic Fairness Queueing", 1990; Linux 6.1 `net/sched/sch_sfq.c` (`sfq_enqueue`, `sfq_drop`,
@@ -146,22 +148,22 @@ pub struct Sfq {
     limit: u64,
     most_queues: usize,
     queue_of: Spread,
-    /// By hash value.
+    /// One per hash value.
     queues: Vec<Queue>,
-    /// Queues with packets, the one whose turn it is first.
+    /// Queues with packets, the next one of the round first.
     round: VecDeque<u32>,
     lengths: Lengths,
     backlog: Backlog,
 }
 
-/// How flows are spread.
+/// How flows are assigned to queues.
 struct Spread {
     queues: FlowQueues,
     place: (u64, String),
     divisor: u32,
-    /// How often flows have been spread anew.
+    /// How often flows have been rehashed.
     times: u64,
-    /// When they are next.
+    /// When they are rehashed next.
     next: Time,
 }
 
@@ -172,7 +174,7 @@ struct Queue {
 }
 
 impl Sfq {
-    /// An empty one.
+    /// Creates an empty queue.
     pub fn new(spec: &SfqSpec, place: &Place<'_>) -> Self {
         let limit =
             u64::from(spec.limit).min(u64::from(spec.depth) * u64::from(spec.flows.min(spec.divisor)));
@@ -206,7 +208,7 @@ impl Sfq {
         self.lengths.change(index, now - 1, now);
     }
 
-    /// Takes the oldest packet of a queue, or its newest.
+    /// Takes the oldest or the newest packet of a queue.
     fn pull(&mut self, index: usize, oldest: bool) -> Option<Tau> {
         let packets = &mut self.queues[index].packets;
         let tau = if oldest { packets.pop_front() } else { packets.pop_back() }?;
@@ -225,10 +227,10 @@ impl Sfq {
         self.pull(index, self.spec.head_drop)
     }
 
-    /// Spreads flows anew where that has become due since the last arrival.
+    /// Rehashes the flows if this has become due since the last arrival.
     fn perturb_until(&mut self, now: Time, flows: &Flows, losses: &mut Vec<Loss>) {
         let Some(period) = self.spec.perturb.filter(|_| self.queue_of.next <= now) else { return };
-        // Of several times the last one counts.
+        // If several are due, only the last one matters.
         let times = now.since(self.queue_of.next).as_ps() / period.as_ps() + 1;
         self.queue_of.times += times;
         self.queue_of.next = self.queue_of.next + Span::from_ps(period.as_ps().saturating_mul(times));
@@ -292,7 +294,7 @@ impl Queueing for Sfq {
             if !self.spec.head_drop {
                 return lost(tau);
             }
-            // Its length stays as it is.
+            // The length of the queue does not change.
             let queue = &mut self.queues[index].packets;
             if let Some(oldest) = queue.pop_front() {
                 self.backlog.remove(oldest.packet.length);
@@ -327,7 +329,7 @@ impl Queueing for Sfq {
 mod tests {
     use crate::ptm::testing::{drops, forward, order, taus, told};
 
-    /// Packet 0 keeps the link busy while the others come; the third number is the flow.
+    /// Packet 0 keeps the link busy while the others arrive; the third number is the flow.
     const TWO_FLOWS: [(u64, u32, u8); 6] =
         [(0, 1_000, 1), (0, 1_000, 2), (0, 1_000, 2), (0, 1_000, 2), (0, 1_000, 3), (0, 1_000, 3)];
 
@@ -337,21 +339,21 @@ mod tests {
 
     #[test]
     fn flows_take_turns_of_a_quantum() {
-        // With 1514 B of credit a flow sends two packets of 1000 B, and then owes 486 B.
+        // With 1514 B of credit a flow sends two packets of 1000 B, and is then 486 B in debt.
         assert_eq!(order(&toml(""), &TWO_FLOWS), [0, 1, 2, 4, 5, 3]);
         assert_eq!(order(&toml("quantum = \"1000 B\""), &TWO_FLOWS), [0, 1, 4, 2, 5, 3]);
     }
 
     #[test]
     fn the_longest_queue_loses_its_newest_packet_or_its_oldest() {
-        // Three packets of flow 2 wait, then one of flow 3: the fourth is one too many.
+        // Three packets of flow 2 wait, then one of flow 3: the fourth exceeds the limit.
         assert_eq!(drops(&toml("limit = 3"), &TWO_FLOWS[..5]), [3]);
         assert_eq!(drops(&toml("limit = 3\nhead_drop = true"), &TWO_FLOWS[..5]), [1]);
     }
 
     #[test]
     fn among_queues_of_one_length_the_one_that_changed_last_loses() {
-        // Two packets of each wait as the limit of 3 is passed: flow 3 has just grown.
+        // Two packets of each flow wait when the limit of 3 is exceeded: flow 3 has grown last.
         let arrivals = [(0, 1_000, 1), (0, 1_000, 2), (0, 1_000, 2), (0, 1_000, 3), (0, 1_000, 3)];
         assert_eq!(drops(&toml("limit = 3"), &arrivals), [4]);
     }
@@ -360,7 +362,8 @@ mod tests {
     fn where_every_queue_has_one_packet_the_one_whose_turn_it_is_loses_it() {
         let arrivals = [(0, 1_000, 1), (0, 1_000, 2), (0, 1_000, 3), (0, 1_000, 4)];
         assert_eq!(drops(&toml("limit = 2"), &arrivals), [3], "there are no more flows than packets");
-        // The bucket holds the packet of flow 2: it counts, and those of flows 3 and 4 are two.
+        // The bucket holds the packet of flow 2, which counts; with those of flows 3 and 4 the limit is
+        // exceeded.
         let bucket = "kind = \"token-bucket\"\nrate = \"1 Mbps\"\nburst = \"1000 B\"";
         let bucket = format!("{bucket}\nptm = {{ kind = \"sfq\", same_queue = [], limit = 2 }}");
         let (_, losses) = forward(&bucket, "unlimited", &taus(&arrivals));

@@ -1,4 +1,4 @@
-//! For the tests of disciplines: a few packets through one, written as TOML.
+//! Test support for disciplines: passes a few packets through a discipline written as TOML.
 
 use super::{Departure, Loss, Place, Ptm, PtmSpec};
 use crate::flow::Flows;
@@ -6,7 +6,7 @@ use crate::link::Link;
 use crate::packet::{FlowKey, Packet, Tau};
 use crate::units::{Span, Time, Timestamp};
 
-/// A millisecond in picoseconds; at 1 Mbps, 125 bytes take it.
+/// A millisecond in picoseconds; 125 bytes take this long at 1 Mbps.
 pub(super) const MS: u64 = 1_000_000_000;
 
 #[derive(serde::Deserialize)]
@@ -32,12 +32,12 @@ pub(super) fn ptm(toml: &str, bandwidth: &str) -> Box<dyn Ptm> {
     spec.build(&Place { link, ..place(bandwidth) })
 }
 
-/// Where the models of tests are at work.
+/// The environment of the models in tests.
 pub(super) fn place(bandwidth: &str) -> Place<'static> {
     Place { link: link(bandwidth), seed: 1, port: "r1:0", start: Timestamp::default() }
 }
 
-/// What a PTM is told that does not hold together: message and help.
+/// The error for inconsistent parameters: message and help.
 pub(super) fn told(toml: &str, bandwidth: &str) -> (String, String) {
     let error = spec(toml).check(&link(bandwidth)).unwrap_err();
     (error.to_string(), error.help())
@@ -58,8 +58,8 @@ pub(super) fn flows() -> Flows {
     flows
 }
 
-/// Packets by arrival [ps], length [B], and a number below 64 (or 100 without DSCP) that is DSCP, ingress port and
-/// flow alike.
+/// Packets by arrival [ps], length [B], and a number below 64 (or 100 without DSCP) that is the DSCP, the
+/// ingress port and the flow.
 pub(super) fn taus(arrivals: &[(u64, u32, u8)]) -> Vec<Tau> {
     let packet = |(pid, &(at, length, class)): (usize, &(u64, u32, u8))| {
         let (fid, in_port) = (class.into(), class.into());
@@ -87,7 +87,7 @@ pub(super) fn order(toml: &str, arrivals: &[(u64, u32, u8)]) -> Vec<u64> {
     departures(toml, "1 Mbps", arrivals).iter().map(|(pid, _)| *pid).collect()
 }
 
-/// Who is dropped at 1 Mbps, in order.
+/// The packets that are dropped at 1 Mbps, in order.
 pub(super) fn drops(toml: &str, arrivals: &[(u64, u32, u8)]) -> Vec<u64> {
     forward(toml, "1 Mbps", &taus(arrivals)).1.iter().map(|loss| loss.tau.packet.pid).collect()
 }

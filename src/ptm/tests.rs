@@ -1,4 +1,4 @@
-//! Every discipline by itself and in others: the same departures by event and by batch.
+//! Every discipline alone and inside others: the same departures by event and by batch.
 
 use super::*;
 use crate::packet::Packet;
@@ -248,7 +248,7 @@ fn slot() -> impl Strategy<Value = Option<SlotSpec>> {
     prop::option::of(spaced)
 }
 
-/// The one discipline here that does not keep the order.
+/// The only discipline here that may reorder packets.
 fn netem() -> impl Strategy<Value = PtmSpec> {
     let distribution = prop::sample::select(vec![
         DelayDistribution::Uniform,
@@ -315,7 +315,8 @@ fn one_by_one(ptm: &mut dyn Ptm, ingress: &[Tau]) -> (Vec<Departure>, Vec<Loss>)
 }
 
 proptest! {
-    /// A port with `red` knows departures at arrivals: as the discipline behind a server gives them.
+    /// A port with `red` knows departures at arrivals, and gives the same ones as the discipline behind a
+    /// server.
     #[test]
     fn red_leaves_as_it_does_behind_a_server(spec in red(), link in links(), taus in taus()) {
         let mut server = Server::new(spec.discipline(&Place { link, seed: 1, port: "r1:0", start: Timestamp::default() }), link);
@@ -323,7 +324,7 @@ proptest! {
         let (expected, lost) = one_by_one(&mut server, &taus);
         prop_assert_eq!(&departures, &expected);
         prop_assert_eq!(&losses, &lost);
-        // And in pieces, of which none waits for the next.
+        // And in pieces, none of which waits for the next.
         let mut ptm = build(&spec, link);
         departures.clear();
         losses.clear();

@@ -19,32 +19,33 @@ use crate::units::{ByteCount, Rate, Span, Time};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenBucketSpec {
-    /// How fast tokens come: the long-term rate of the port.
+    /// The rate of the tokens: the long-term rate of the port.
     pub rate: Rate,
-    /// How many tokens (bytes) the bucket holds; it starts full. A longer packet is dropped.
+    /// The depth of the bucket in tokens (bytes); it starts full. Longer packets are dropped.
     #[serde(deserialize_with = "above_zero")]
     pub burst: ByteCount,
-    /// How much may wait, the head that waits for tokens included; without it, any number.
+    /// The maximum backlog, including the head that waits for tokens (default: unlimited).
     #[serde(default)]
     pub buffer: Option<Buffer>,
-    /// How late the timer fires that releases a packet which waited for tokens: 20 to 45 us in the Linux kernel.
+    /// The lateness of the timer that releases a packet waiting for tokens: 20 to 45 us in the Linux kernel
+    /// (default: 0 s).
     #[serde(default)]
     pub release_slack: Span,
-    /// What the link adds to each packet; tokens and `buffer` count it (default: 0 B).
+    /// The bytes that the link adds to each packet; tokens and `buffer` count them (default: 0 B).
     #[serde(default)]
     pub overhead: Overhead,
-    /// No packet counts less than this (default: 0 B).
+    /// The minimum packet size: shorter packets count as this long (default: 0 B).
     #[serde(default)]
     pub mpu: ByteCount,
     /// How the link carries packets (default: ethernet).
     #[serde(default)]
     pub linklayer: LinkLayer,
-    /// The discipline of what waits; without it, a fifo.
+    /// The discipline of the waiting packets (default: a fifo).
     #[serde(default)]
     pub ptm: Option<Box<PtmSpec>>,
 }
 
-/// Reads a burst that lets packets pass.
+/// Reads a burst above zero.
 fn above_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteCount, D::Error> {
     let burst = ByteCount::deserialize(deserializer)?;
     if burst == ByteCount::ZERO {
@@ -56,7 +57,7 @@ fn above_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteCount, D
 }
 
 impl TokenBucketSpec {
-    /// A bucket over a FIFO, without framing; its timer is on time.
+    /// A bucket over a FIFO, without framing, with an exact timer.
     pub fn new(rate: Rate, burst: ByteCount, buffer: Option<Buffer>) -> Self {
         TokenBucketSpec {
             rate,
@@ -88,41 +89,42 @@ impl TokenBucketSpec {
 
 /// A token bucket over a FIFO or another discipline, as Linux `tbf` runs it.
 ///
-/// - A packet leaves as soon as the bucket holds its length in tokens. Tokens come at `rate`, up to
-///   `burst`; they are kept as the time that they took to come, as the kernel does, in whole nanoseconds.
-/// - A head that has to wait sets a timer for the instant at which its tokens will be there; it
-///   fires `release_slack` late. An arrival in between runs the queue too, and lets the head go on time.
-/// - A newcomer is dropped when what waits and it together exceed `buffer`, whether or not the
-///   link is free; and when it is longer than `burst`, since it could never leave.
-/// - Before it knows whether there are tokens it asks the discipline inside for the next packet: most decide
-///   then (see [`Discipline::next`]), as the packet before it leaves.
+/// - A packet leaves as soon as the bucket holds its length in tokens. Tokens accumulate at `rate`, up to
+///   `burst`. As in the kernel, they are kept as the time in which they accumulate, in whole nanoseconds.
+/// - A head that has to wait sets a timer for the instant at which its tokens will be available; the timer
+///   fires `release_slack` late. An arrival in between also runs the queue, so the head may leave on time.
+/// - An arriving packet is dropped if the backlog with it exceeds `buffer`, whether or not the link is free,
+///   and if it is longer than `burst`, since it could never leave.
+/// - The inner discipline is asked for the next packet before the tokens are checked. Most disciplines decide
+///   at that call (see [`Discipline::next`]), when the previous packet leaves.
 /// - On a link of limited bandwidth a packet also waits until the link is free.
 ///
 /// # Source
-/// Linux `net/sched/sch_tbf.c` (`tbf_enqueue`, `tbf_dequeue`) and `sch_fifo.c` (`bfifo_enqueue`). The burst is not in ticks: `tc` gives
-/// it in bytes as well, and the kernel takes these. The lateness of the timer was measured on recordings.
+/// Linux `net/sched/sch_tbf.c` (`tbf_enqueue`, `tbf_dequeue`) and `sch_fifo.c` (`bfifo_enqueue`). The burst
+/// is not in ticks: `tc` also passes it in bytes, which the kernel uses. The lateness of the timer was
+/// measured on recordings.
 pub struct TokenBucket<Q = FifoQueue> {
     rate: RateNs,
     burst: ByteCount,
-    /// What the bucket holds [ns].
+    /// The depth of the bucket [ns].
     depth: i64,
     release_slack: Span,
     /// [ns]
     tokens: i64,
-    /// When `tokens` was true [ns].
+    /// The instant for which `tokens` is valid [ns].
     checked: i64,
     queue: Q,
 }
 
 impl TokenBucket {
-    /// An empty queue with a full bucket, in front of a FIFO.
+    /// Creates an empty FIFO behind a full bucket.
     pub fn new(spec: &TokenBucketSpec) -> Self {
         TokenBucket::over(spec, FifoQueue::new(spec.buffer))
     }
 }
 
 impl<Q: Discipline> TokenBucket<Q> {
-    /// A full bucket in front of an empty discipline.
+    /// Puts a full bucket in front of an empty discipline.
     pub(super) fn over(spec: &TokenBucketSpec, queue: Q) -> Self {
         let rate = RateNs::new(spec.rate);
         let depth = rate.time(spec.burst.get());
@@ -137,7 +139,7 @@ impl<Q: Discipline> TokenBucket<Q> {
         }
     }
 
-    /// What is in the bucket at `now` [ns].
+    /// The tokens in the bucket at `now` [ns].
     #[inline]
     fn tokens_at(&self, now: i64) -> i64 {
         (self.tokens + (now - self.checked).min(self.depth)).min(self.depth)

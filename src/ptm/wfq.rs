@@ -24,13 +24,13 @@ use gps::Gps;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WfqSpec {
-    /// How much may wait in all classes together; without it, any number.
+    /// The maximum backlog of all classes together (default: unlimited).
     #[serde(default)]
     pub buffer: Option<Buffer>,
-    /// `"per-flow"` for a class per flow, each of weight 1, in place of `class` tables.
+    /// `"per-flow"` for a class per flow, each of weight 1, instead of `class` tables.
     #[serde(default)]
     pub classes: Option<ClassesBy>,
-    /// With a class per flow: how much may wait of each; without it, any number.
+    /// With a class per flow: the maximum backlog of each flow (default: unlimited).
     #[serde(default)]
     pub flow_buffer: Option<Buffer>,
     /// The classes.
@@ -44,7 +44,7 @@ class! {
     pub struct WfqClass {
         /// Its name, for messages.
         name,
-        /// Its share of the link against those of the others (1 to 65535, default: 1).
+        /// The share of the link relative to the other classes (1 to 65535, default: 1).
         #[serde(default)]
         pub weight: Option<NonZeroU16>,
     }
@@ -61,17 +61,19 @@ impl WfqSpec {
     }
 }
 
-/// Weighted fair queueing: packets leave in the order in which they would be through if the link worked on all
+/// Weighted fair queueing: packets leave in the order in which they would finish if the link served all
 /// backlogged classes at once, in proportion to their weights.
 ///
-/// - The fluid reference (GPS) runs beside the packets at the link's bandwidth, overhead included; its virtual time is
-///   exact, with iterated deletion of the classes that are through (see the module `gps` for the arithmetic).
-/// - A packet's virtual finish is that of the packet before it in its class, or the virtual time now where GPS has
-///   nothing of the class any more, plus `transmission time / weight`. When the link falls free, the waiting packet with
-///   the earliest finish goes; of two with the same, the one that came first.
-/// - A packet is through at most one longest transmission time later than in GPS.
-/// - A class's own discipline may let another packet of the class go first: it goes in the place of the one that came
-///   first. One that holds its packets back is passed over. GPS does not learn what such a discipline drops later.
+/// - The fluid reference (GPS) runs in parallel with the packets at the link's bandwidth, overhead included.
+///   Its virtual time is exact, with iterated deletion of the classes that have finished (see the module
+///   `gps` for the arithmetic).
+/// - The virtual finish of a packet is that of the previous packet in its class, or the current virtual time
+///   if the class is idle in GPS, plus `transmission time / weight`. When the link becomes free, the waiting
+///   packet with the earliest finish is sent; of two with equal finishes, the one that arrived first.
+/// - A packet finishes at most one longest transmission time later than in GPS.
+/// - If a class has its own discipline, a later packet of the class may be sent in place of the first one. A
+///   class whose discipline holds its packets back is skipped. GPS still counts packets that such a
+///   discipline drops later.
 ///
 /// # Complexity
 /// O(log classes) per packet.
@@ -84,19 +86,19 @@ pub struct Wfq {
     link: Link,
     classes: Classes,
     gps: Gps,
-    /// The finishes of what waits, per class: (virtual finish, order of arrival).
+    /// The finishes of the waiting packets, per class: (virtual finish, order of arrival).
     finishes: Vec<VecDeque<(u128, u64)>>,
-    /// The flow of a class that is made for a flow.
+    /// The flow of each class created for a flow.
     flows: Vec<u32>,
     /// The first finish of each class with packets.
     heads: BinaryHeap<Reverse<(u128, u64, usize)>>,
-    /// Heads that were passed over; empty between calls.
+    /// Heads that were skipped; empty between calls.
     held: Vec<Reverse<(u128, u64, usize)>>,
     arrivals: u64,
 }
 
 impl Wfq {
-    /// Empty classes.
+    /// Creates empty classes.
     pub fn new(spec: &WfqSpec, place: &Place<'_>) -> Self {
         let classes = Classes::by(spec.classes, &spec.class, spec.flow_buffer, spec.buffer, place);
         let weights = spec.class.iter().map(|class| class.weight.map_or(1, NonZeroU16::get));
@@ -112,7 +114,7 @@ impl Wfq {
         }
     }
 
-    /// Lets GPS go on; classes made for flows go when neither it nor the link has anything of them.
+    /// Advances GPS. Classes created for flows are removed when neither GPS nor the link has packets of them.
     fn advance(&mut self, now: Time) {
         let Wfq { gps, classes, flows, .. } = self;
         gps.advance(now, |class| {
@@ -125,7 +127,7 @@ impl Wfq {
         }
     }
 
-    /// Forgets the latest finishes of packets that the class's own discipline has dropped.
+    /// Removes the latest finishes of packets that the class's own discipline has dropped.
     fn settle(&mut self, class: usize) {
         let packets = self.classes.packets(class) as usize;
         self.finishes[class].truncate(packets);
@@ -223,8 +225,8 @@ mod tests {
 
     #[test]
     fn the_order_is_that_of_virtual_finishes() {
-        // Weights 1 and 2, packets of 125 B (1 ms): virtual finishes of the first class are 1, 2, 3 ms, of the second
-        // 0.5, 1, 1.5, 2 ms; ties go to who came first.
+        // Weights 1 and 2, packets of 125 B (1 ms): virtual finishes of the first class are 1, 2, 3 ms, of
+        // the second 0.5, 1, 1.5, 2 ms; of equal finishes, the first arrival is sent first.
         let toml = "kind = \"wfq\"\nclass = [{ match = { dscp = 1 } }, { weight = 2 }]";
         let arrivals =
             [(0, 125, 1), (0, 125, 1), (0, 125, 1), (0, 125, 2), (0, 125, 2), (0, 125, 2), (0, 125, 2)];
@@ -245,9 +247,10 @@ mod tests {
 
     #[test]
     fn a_class_may_get_far_ahead_of_the_fluid_server() {
-        // J. Bennett and H. Zhang, "WF2Q", INFOCOM 1996: a session with half of the weight sends 11 packets at time 0, ten
-        // others with a twentieth each send one. The first session's k-th packet is through at virtual time 2k, those of
-        // the others at 20: ten of the first session go in a row, then the others, then its last.
+        // J. Bennett and H. Zhang, "WF2Q", INFOCOM 1996: a session with half of the weight sends 11 packets
+        // at time 0, ten others with a twentieth each send one. The first session's k-th packet finishes at
+        // virtual time 2k, those of the others at 20: ten of the first session are sent in a row, then the
+        // others, then its last.
         let mut classes = vec!["{ match = { dscp = 0 }, weight = 10 }".to_owned()];
         classes.extend((1..=10).map(|dscp| format!("{{ match = {{ dscp = {dscp} }} }}")));
         let toml = format!("kind = \"wfq\"\nclass = [{}]", classes.join(", "));

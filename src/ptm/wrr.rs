@@ -15,13 +15,13 @@ use super::round_robin::{Packets, RoundRobin};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WrrSpec {
-    /// How much may wait in all classes together; without it, any number.
+    /// The maximum backlog of all classes together (default: unlimited).
     #[serde(default)]
     pub buffer: Option<Buffer>,
-    /// `"per-flow"` for a class per flow, each of weight 1, in place of `class` tables.
+    /// `"per-flow"` for a class per flow, each of weight 1, instead of `class` tables.
     #[serde(default)]
     pub classes: Option<ClassesBy>,
-    /// With a class per flow: how much may wait of each; without it, any number.
+    /// With a class per flow: the maximum backlog of each flow (default: unlimited).
     #[serde(default)]
     pub flow_buffer: Option<Buffer>,
     /// The classes.
@@ -35,7 +35,7 @@ class! {
     pub struct WrrClass {
         /// Its name, for messages.
         name,
-        /// How many packets it may send in a round (default: 1).
+        /// The number of packets that the class may send per round (default: 1).
         #[serde(default)]
         pub weight: Option<NonZeroU64>,
     }
@@ -48,9 +48,9 @@ impl WrrSpec {
     }
 }
 
-/// Weighted round robin: classes with something to send take turns, and each sends up to its weight of packets per
-/// turn, one after the other (plain rounds; the packets of a turn are not spread over the round as in the smooth or
-/// interleaved variants). See [`RoundRobin`].
+/// Weighted round robin: classes with packets are served in rounds, and each sends up to its weight of
+/// packets per round, one after the other. The packets of a class are not spread over the round as in the
+/// smooth or interleaved variants. See [`RoundRobin`].
 ///
 /// # Complexity
 /// O(1) per packet.
@@ -91,7 +91,8 @@ mod tests {
     #[test]
     fn a_class_that_empties_gives_its_turn_up() {
         let ms = crate::ptm::testing::MS;
-        // The first class sends one of three and empties; what comes later joins the round behind the second.
+        // The first class sends one of three and becomes empty; its later packet joins the round behind the
+        // second class.
         let arrivals = [(0, 125, 1), (0, 125, 2), (0, 125, 2), (0, 125, 2), (ms / 2, 125, 1)];
         assert_eq!(order(WEIGHTED, &arrivals), [0, 1, 2, 4, 3]);
     }

@@ -194,7 +194,7 @@ fn disciplines_that_cannot_be() {
     for (keys, said) in [
         (r#"kind = "red", min = "9 packets", max = "8 packets""#, "`min` must not be more than `max`"),
         (r#"kind = "red", min = "9 packets", max = "9 kB""#, "must both be in bytes or both in packets"),
-        (r#"kind = "red", min = "1 kB", max = "9 kB", max_p = 0"#, "0 does nothing"),
+        (r#"kind = "red", min = "1 kB", max = "9 kB", max_p = 0"#, "0 has no effect"),
         (r#"kind = "red", min = "1 kB", max = "9 kB", weight = 1.1"#, "is not a probability"),
         (r#"kind = "red", min = "1 kB", max = "9 kB", mean_packet = "0 B""#, "more than 0 B"),
         (r#"kind = "red", max = "9 kB""#, "min"),

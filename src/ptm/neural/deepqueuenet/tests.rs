@@ -272,7 +272,7 @@ fn a_model_is_loaded_from_its_files() {
     assert_eq!(Model::load(&path).as_ref(), Ok(&*model));
     std::fs::write(&path, tensors(1).to_bytes()).unwrap();
     let told = Model::load(&path).unwrap_err().to_string();
-    assert!(told.contains("x.safetensors: the weights are not those of the card"), "{told}");
+    assert!(told.contains("x.safetensors: the weights do not match the card"), "{told}");
 }
 
 /// Packets per second of CPU: `cargo test --release --lib -- --ignored deepqueuenet --nocapture`.
