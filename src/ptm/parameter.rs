@@ -17,7 +17,7 @@ pub(super) fn span_above_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Res
 pub(super) fn bytes_above_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteCount, D::Error> {
     let bytes = ByteCount::deserialize(deserializer)?;
     if bytes == ByteCount::ZERO {
-        return Err(de::Error::custom("a packet size of 0 B is not allowed; write for example \"1000 B\""));
+        return Err(de::Error::custom("a size of 0 B is not allowed here; write for example \"1000 B\""));
     }
     Ok(bytes)
 }

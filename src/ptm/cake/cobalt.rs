@@ -6,19 +6,19 @@ use crate::packet::{DropReason, Tau};
 use crate::ptm::psched::nanoseconds;
 use crate::random::Stream;
 
-/// What COBALT goes by.
+/// The parameters of COBALT.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Law {
-    /// The sojourn time that may last [ns].
+    /// The acceptable sojourn time [ns].
     target: i64,
-    /// How long it may be above the target before a packet is dropped [ns].
+    /// How long the sojourn time may be above the target before a packet is dropped [ns].
     interval: i64,
-    /// How long the longest packet takes at the tin's rate [ns].
+    /// The transmission time of the longest packet at the tin's rate [ns].
     longest: i64,
 }
 
 impl Law {
-    /// For a tin at whose rate the longest packet takes `longest`: at a low rate, target and interval grow
+    /// For a tin at whose rate the longest packet takes `longest`. At a low rate, target and interval grow
     /// with it [ns].
     ///
     /// # Source
@@ -29,7 +29,7 @@ impl Law {
     }
 }
 
-/// By how much BLUE's probability goes up: 1/256, and down: 1/4096 [2^-32].
+/// The steps of BLUE's probability: up by 1/256, down by 1/4096 [2^-32].
 const BLUE_STEPS: (u32, u32) = (1 << 24, 1 << 20);
 
 /// The state of COBALT.
@@ -45,11 +45,11 @@ pub(super) struct Cobalt {
     dropping: bool,
     /// BLUE's probability of a drop [2^-32].
     blue: u32,
-    /// When that last changed [ns].
+    /// When that was last changed [ns].
     blue_changed: i64,
 }
 
-/// Before every run [ns].
+/// Before any run [ns].
 const LONG_AGO: i64 = i64::MIN / 4;
 
 impl Default for Cobalt {
@@ -66,7 +66,7 @@ impl Default for Cobalt {
     }
 }
 
-/// Below this count, the root takes four steps from that of the count before.
+/// Below this count, the root is computed in four steps from that of the previous count.
 const EXACT: usize = 16;
 
 /// The roots of the counts below [`EXACT`].
@@ -86,11 +86,11 @@ const ROOTS: [u32; EXACT] = {
     roots
 };
 
-/// One step of Newton's method towards `1 / sqrt(count)`, in 32 bits after the point.
+/// One step of Newton's method towards `1 / sqrt(count)`, with 32 fractional bits.
 const fn newton_step(count: u32, root: u32) -> u32 {
     let root = root as u64;
     let square = (root * root) >> 32;
-    // 3 - count * root^2, of which two bits go so that the product fits into 64.
+    // 3 - count * root^2, without two bits, so that the product fits into 64 bits.
     let rest = (3u64 << 32).wrapping_sub((count as u64).wrapping_mul(square));
     ((rest >> 2).wrapping_mul(root) >> 31) as u32
 }
@@ -105,14 +105,15 @@ impl Cobalt {
         };
     }
 
-    /// The next drop after one at `t`: `t + interval / sqrt(count)`, where the interval has 32 bits.
+    /// The time of the next drop after one at `t`: `t + interval / sqrt(count)`, where the interval has 32
+    /// bits.
     #[inline]
     fn control_law(&self, law: &Law, t: i64) -> i64 {
         let interval = u64::from(law.interval as u32);
         t + ((interval * u64::from(self.inverse_sqrt)) >> 32) as i64
     }
 
-    /// One drop fewer counts, as its time has come without the next.
+    /// Reduces the count by one, when the time of the next drop has passed without one.
     #[inline]
     fn decay(&mut self, law: &Law) {
         self.count_to(self.count - 1);
@@ -124,8 +125,8 @@ impl Cobalt {
         self.count > 0 && now >= self.drop_next
     }
 
-    /// Judges a packet that would leave: marks it, or says why to drop it. `bulk_flows` raise the sojourn
-    /// time that is allowed.
+    /// Decides on a departing packet: marks it, or returns why to drop it. `bulk_flows` raises the acceptable
+    /// sojourn time.
     pub fn judge(
         &mut self,
         law: &Law,
@@ -139,7 +140,7 @@ impl Cobalt {
             && sojourn > law.longest.saturating_mul(2 * i64::from(bulk_flows))
             && sojourn > law.longest * 4;
         let was_due = self.is_due(now);
-        // Whether the drop that was due last is past.
+        // Whether the last due drop is in the past.
         let mut is_past = now > self.drop_next;
         if is_above {
             if !self.dropping {
@@ -173,7 +174,7 @@ impl Cobalt {
         verdict
     }
 
-    /// The queue lost its head for want of memory.
+    /// The queue lost its head because memory ran out.
     pub fn overflowed(&mut self, law: &Law, now: i64) {
         if now - self.blue_changed > law.target {
             self.blue = self.blue.saturating_add(BLUE_STEPS.0);
@@ -184,7 +185,7 @@ impl Cobalt {
         self.count = self.count.max(1);
     }
 
-    /// The queue had its turn, and was empty.
+    /// The queue was served and was empty.
     pub fn emptied(&mut self, law: &Law, now: i64) {
         if self.blue > 0 && now - self.blue_changed > law.target {
             self.blue = self.blue.saturating_sub(BLUE_STEPS.1);
@@ -196,7 +197,7 @@ impl Cobalt {
         }
     }
 
-    /// Whether the past still matters.
+    /// Whether earlier drops still affect the state.
     pub fn is_active(&self, now: i64) -> bool {
         self.blue > 0 || self.count > 0 || now < self.drop_next
     }
@@ -216,7 +217,7 @@ mod tests {
         Law::new(5 * MS, 100 * MS, 1_000)
     }
 
-    /// What becomes of a packet that arrived `sojourn` before `now`.
+    /// The result for a packet that arrived `sojourn` before `now`.
     fn judge(cobalt: &mut Cobalt, now: i64, sojourn: i64, ecn: u8) -> (Option<DropReason>, u8) {
         let timestamp = Time::from_ps(1_000 * (now - sojourn) as u64);
         let mut tau = Tau { timestamp, packet: Packet { ecn, ..Packet::default() } };
@@ -263,7 +264,7 @@ mod tests {
     fn after_a_quiet_time_the_first_interval_is_whole() {
         let mut cobalt = Cobalt::default();
         judge(&mut cobalt, 10 * MS, 6 * MS, 0);
-        // One drop is forgotten at 11 ms, as sojourn times are below.
+        // One drop is forgotten at 11 ms, because sojourn times are below the target.
         assert_eq!(judge(&mut cobalt, 11 * MS, MS, 0).0, None);
         assert_eq!(cobalt.count, 0);
         assert_eq!(judge(&mut cobalt, 20 * MS, 6 * MS, 0).0, None);

@@ -1,4 +1,4 @@
-//! Tins: which code points each takes, and what part of the rate is its own.
+//! The code points of each tin, and its fraction of the rate.
 
 use super::Diffserv;
 
@@ -20,18 +20,19 @@ mod dscp {
         class << 3
     }
 
-    /// Whether it is of assured forwarding class `class` (RFC 2597), or the class selector itself.
+    /// Whether the code point belongs to assured forwarding class `class` (RFC 2597), or is the class
+    /// selector itself.
     pub fn is_af(dscp: u8, class: u8) -> bool {
         dscp >> 3 == class && dscp.is_multiple_of(2)
     }
 }
 
-/// A tin's part.
+/// The share of a tin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Share {
-    /// The rate up to which it goes before others [B/s]; 0 without a bound.
+    /// The rate up to which the tin goes before others [B/s]; 0 without a bound.
     pub threshold: u64,
-    /// What it sends in a round where there is no rate [B].
+    /// The bytes that it sends in a round, without a rate [B].
     pub quantum: u32,
 }
 
@@ -74,7 +75,7 @@ impl Diffserv {
         }
     }
 
-    /// The tins, the least urgent of eight first; of three or four, best effort and then bulk.
+    /// The tins: of eight, the least urgent first; of three or four, best effort and then bulk.
     ///
     /// # Source
     /// Linux 6.1 `net/sched/sch_cake.c` (`cake_config_besteffort`, `cake_config_precedence`,
@@ -106,7 +107,7 @@ impl Diffserv {
 mod tests {
     use super::*;
 
-    /// The code points of each tin, where that is not the first of `others`.
+    /// The code points of each tin except `others`.
     fn tins(diffserv: Diffserv, others: usize) -> String {
         let tins = (0..8).filter(|tin| *tin != others).map(|tin| {
             let points = (0..64).filter(|dscp| diffserv.tin(*dscp) == tin);

@@ -1,8 +1,8 @@
-//! How long packets are to CAKE, on the link and in the kernel's memory.
+//! Packet lengths as CAKE counts them, on the link and in the kernel's memory.
 
 use super::spec::{CakeLinkLayer, CakeSpec};
 
-/// The Ethernet header, which is no part of the IP packet [B].
+/// The Ethernet header, which is not part of the IP packet [B].
 const HEADER: i64 = 14;
 
 /// The length of a packet on the link.
@@ -11,7 +11,7 @@ const HEADER: i64 = 14;
 /// Linux 6.1 `net/sched/sch_cake.c` (`cake_calc_overhead`).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Framing {
-    /// What is added to a frame [B].
+    /// The bytes added to a frame [B].
     added: i64,
     mpu: i64,
     link_layer: CakeLinkLayer,
@@ -42,14 +42,14 @@ impl Framing {
 /// The kernel's `struct sk_buff` beside a packet, and `struct skb_shared_info` behind its bytes [B].
 const DESCRIPTION: (u32, u32) = (256, 320);
 
-/// What a packet takes of the kernel's memory: the `truesize` of a packet that a UDP socket of a 64-bit machine
-/// made. Network cards use other buffers.
+/// The kernel memory that a packet occupies: the `truesize` of a packet that a UDP socket of a 64-bit machine
+/// created. Network cards use other buffers.
 ///
 /// # Source
 /// Linux 6.1 `net/core/skbuff.c` (`__alloc_skb`), `net/ipv4/ip_output.c` (`__ip_append_data`): room for the
-/// link's header in front, whole cache lines, and buffers of powers of two.
+/// link header in front, whole cache lines, and buffers of powers of two.
 pub(super) fn memory(length: u32) -> u32 {
-    // 16 bytes for the Ethernet header, of which the frame has 14, and 15 to align it.
+    // 16 bytes for the Ethernet header, 14 of them in the frame, and 15 for alignment.
     let bytes = length.saturating_add(2 + 15).next_multiple_of(64).saturating_add(DESCRIPTION.1);
     bytes.checked_next_power_of_two().unwrap_or(u32::MAX - DESCRIPTION.0) + DESCRIPTION.0
 }

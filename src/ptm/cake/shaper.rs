@@ -1,6 +1,6 @@
 //! The clock by which CAKE sends.
 
-/// How long bytes take at a rate: a multiplication and a shift.
+/// The transmission time of bytes at a rate: a multiplication and a shift.
 ///
 /// # Source
 /// Linux 6.1 `net/sched/sch_cake.c` (`cake_set_rate`).
@@ -11,14 +11,14 @@ pub(super) struct ByteTime {
     shift: u32,
 }
 
-/// Slower rates count as this one [B/s].
+/// The minimum rate; lower rates count as this one [B/s].
 const LEAST_RATE: u64 = 64;
 
 /// The bits of a factor.
 const BITS: u32 = 34;
 
 impl ByteTime {
-    /// At a rate in bytes per second; 0 for none.
+    /// At a rate in bytes per second; 0 for no rate.
     pub fn new(rate: u64) -> Self {
         if rate == 0 {
             return ByteTime { factor: 0, shift: 0 };
@@ -32,16 +32,16 @@ impl ByteTime {
         self.factor == 0
     }
 
-    /// How long `bytes` take [ns], rounded down.
+    /// The transmission time of `bytes` [ns], rounded down.
     #[inline]
     pub fn time(self, bytes: u32) -> i64 {
-        // 2^66 >> shift: the shift is 10 or more where the factor is that large.
+        // 2^66 >> shift: the shift is at least 10 if the factor is that large.
         ((u128::from(bytes) * u128::from(self.factor)) >> self.shift) as i64
     }
 }
 
-/// When the next packet may go. Each packet moves that on by its time at the rate, however late it leaves: lateness
-/// does not add up.
+/// The instant at which the next packet may leave. Each packet advances it by its transmission time, however
+/// late it leaves: lateness does not accumulate.
 ///
 /// # Source
 /// Linux 6.1 `net/sched/sch_cake.c` (`cake_advance_shaper`, and `time_next_packet` and `failsafe_next_packet`
@@ -51,7 +51,7 @@ pub(super) struct Shaper {
     rate: ByteTime,
     /// [ns]
     next: i64,
-    /// As `next`, where packets that are sent take half as long again and dropped ones take no time [ns].
+    /// The same, except that sent packets take 1.5 times as long and dropped ones no time [ns].
     failsafe: i64,
 }
 
@@ -64,21 +64,21 @@ impl Shaper {
         self.rate.is_unlimited()
     }
 
-    /// When a packet may go, where that is after `now`.
+    /// When a packet may leave, if that is after `now`.
     #[inline]
     pub fn blocked_until(&self, now: i64) -> Option<i64> {
         let next = self.next.min(self.failsafe);
         (next > now).then_some(next)
     }
 
-    /// A packet joins while none waits.
+    /// A packet joins an empty queue.
     pub fn wake(&mut self, now: i64) {
         if self.next < now {
             (self.next, self.failsafe) = (now, now);
         }
     }
 
-    /// A packet of `length` bytes goes: onto the link, or not at all.
+    /// A packet of `length` bytes is sent or dropped.
     #[inline]
     pub fn charge(&mut self, length: u32, is_lost: bool) {
         let time = self.rate.time(length);

@@ -1,4 +1,4 @@
-//! A tin: its queues, and their turns.
+//! A tin: its queues, and the order in which they are served.
 
 use std::collections::VecDeque;
 
@@ -15,7 +15,7 @@ use crate::ptm::psched::nanoseconds;
 use crate::ptm::{Isolation, Loss};
 use crate::units::Time;
 
-/// Where a queue stands.
+/// The state of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Standing {
     /// In no list.
@@ -23,11 +23,11 @@ enum Standing {
     Idle,
     /// In the list of new queues.
     Sparse,
-    /// In the list of old queues, but empty, so that it still counts as sparse.
+    /// In the list of old queues, but empty; it still counts as sparse.
     SparseWait,
     /// In the list of old queues.
     Bulk,
-    /// In the list of empty queues whose past still matters.
+    /// In the list of empty queues whose COBALT state has not decayed.
     Decaying,
 }
 
@@ -37,12 +37,12 @@ struct Queue {
     deficit: i64,
     cobalt: Cobalt,
     standing: Standing,
-    /// The places of its hosts.
+    /// The places of the queue's hosts.
     source: u16,
     destination: u16,
 }
 
-/// The lists in which queues have their turns.
+/// The lists of queues to be served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum List {
     New,
@@ -54,14 +54,14 @@ enum List {
 pub(super) struct Tin {
     law: Law,
     rate: ByteTime,
-    /// The bytes of a queue's turn.
+    /// The quantum of a queue [B].
     flow_quantum: u32,
     share: Share,
-    /// The bytes that it may still send, where there is no rate.
+    /// The bytes that the tin may still send, without a rate.
     deficit: i64,
-    /// Until when its part of the rate is used up [ns].
+    /// When the time of the packets sent, at the tin's rate, has passed [ns].
     next: i64,
-    /// None before the first packet.
+    /// Empty before the first packet.
     queues: Vec<Queue>,
     /// The bytes of each queue.
     bytes: Vec<u64>,
@@ -103,31 +103,31 @@ impl Tin {
         }
     }
 
-    /// Whether a queue has its turn to come.
+    /// Whether a queue is waiting to be served.
     #[inline]
     pub fn is_active(&self) -> bool {
         self.sparse_flows + self.bulk_flows > 0
     }
 
-    /// Until when its part of the rate is used up [ns].
+    /// When the time of the packets sent, at the tin's rate, has passed [ns].
     #[inline]
     pub fn next(&self) -> i64 {
         self.next
     }
 
-    /// Whether it may send where there is no rate.
+    /// Whether the tin may send, without a rate.
     pub fn is_solvent(&self) -> bool {
         self.deficit >= 0
     }
 
-    /// A round begins where there is no rate.
+    /// Starts a round, without a rate.
     pub fn start_round(&mut self) {
         if self.deficit <= 0 {
             self.deficit += i64::from(self.share.quantum);
         }
     }
 
-    /// How many bytes the queue with the most has, and which one it is; `None` where none has any.
+    /// The bytes and the index of the queue with the most bytes; `None` if all are empty.
     pub fn longest(&self) -> Option<(u64, usize)> {
         let with_bytes = self.bytes.iter().zip(0..).filter(|(bytes, _)| **bytes > 0);
         with_bytes.map(|(bytes, queue)| (*bytes, queue)).max()
@@ -140,7 +140,7 @@ impl Tin {
         }
     }
 
-    /// A packet joins the queue of its flow.
+    /// Enqueues a packet in the queue of its flow.
     pub fn enqueue(&mut self, tau: Tau, hashes: FlowHashes, shared: &mut Shared) {
         if self.queues.is_empty() {
             self.queues.resize_with(QUEUES, Queue::default);
@@ -173,7 +173,7 @@ impl Tin {
         }
     }
 
-    /// The queue of a flow, and the places of its hosts where they may have changed.
+    /// The queue of a flow; updates the places of its hosts if they may have changed.
     fn queue_of(&mut self, hashes: FlowHashes, isolation: Isolation) -> usize {
         if isolation == Isolation::Flowblind {
             return 0;
@@ -184,7 +184,7 @@ impl Tin {
             Found::Kept(index) => return index,
             Found::Free(index) | Found::Shared(index) => index,
         };
-        // Where flows share a queue, it counts for the hosts of the last.
+        // Where flows share a queue, it counts for the hosts of the latest flow.
         let is_bulk = self.queues[index].standing == Standing::Bulk;
         if is_bulk {
             self.leaves_hosts(index, isolation);
@@ -222,7 +222,7 @@ impl Tin {
         }
     }
 
-    /// A sparse queue becomes a bulk one.
+    /// A sparse queue becomes a bulk queue.
     fn becomes_bulk(&mut self, index: usize, isolation: Isolation) {
         self.queues[index].standing = Standing::Bulk;
         self.sparse_flows -= 1;
@@ -230,8 +230,8 @@ impl Tin {
         self.joins_hosts(index, isolation);
     }
 
-    /// The bytes of a queue's turn: a quantum, divided by the number of bulk flows of its busier host. A part
-    /// of a byte is one with the probability that makes the mean right.
+    /// The credit of a queue for one round: a quantum, divided by the number of bulk flows of its busier
+    /// host. A fraction of a byte is rounded up or down at random, with the right mean.
     fn turn(&self, index: usize, shared: &mut Shared) -> i64 {
         let Queue { source, destination, .. } = self.queues[index];
         let mut load = 1;
@@ -257,7 +257,7 @@ impl Tin {
         Some(tau)
     }
 
-    /// A queue loses its head, since there is no memory.
+    /// A queue loses its head because memory ran out.
     pub fn overflow(&mut self, index: usize, at: Time, shared: &mut Shared, losses: &mut Vec<Loss>) {
         let Some(tau) = self.pull(index, shared) else { return };
         let now = nanoseconds(at);
@@ -268,7 +268,7 @@ impl Tin {
         losses.push(Loss { tau, at, reason: DropReason::BufferFull });
     }
 
-    /// A packet uses up its part of the rate, and the link's; its length there.
+    /// Charges a packet to the tin's clock and the shaper. Returns its length on the link.
     fn charge(&mut self, length: u32, now: i64, is_lost: bool, shared: &mut Shared) -> i64 {
         let length = shared.framing.length(length);
         if !shared.shaper.is_unlimited() {
@@ -279,8 +279,8 @@ impl Tin {
         length.into()
     }
 
-    /// The packet that leaves at `at`; `None` where a queue had its turn and was empty. Empty queues whose
-    /// past matters come first, where `decaying` says so: it holds for one turn.
+    /// The packet that leaves at `at`; `None` if a queue was served and was empty. With `decaying`, an empty
+    /// queue that is still decaying is served first, once.
     pub fn serve(
         &mut self,
         at: Time,
@@ -303,7 +303,7 @@ impl Tin {
                 let bulk_flows = if shared.ingress { self.bulk_flows } else { 0 };
                 let Queue { cobalt, packets, .. } = &mut self.queues[index];
                 let verdict = cobalt.judge(&self.law, now, &mut tau, bulk_flows, &mut shared.random);
-                // The last one of a queue is not dropped.
+                // The last packet of a queue is not dropped.
                 let Some(reason) = verdict.filter(|_| !packets.is_empty()) else {
                     self.pay(index, tau.packet.length, now, false, shared);
                     return Some(tau);
@@ -318,14 +318,14 @@ impl Tin {
         }
     }
 
-    /// A queue and the tin pay for a packet.
+    /// Charges a packet to a queue and to the tin.
     fn pay(&mut self, index: usize, length: u32, now: i64, is_lost: bool, shared: &mut Shared) {
         let length = self.charge(length, now, is_lost, shared);
         self.queues[index].deficit -= length;
         self.deficit -= length;
     }
 
-    /// The queue whose turn it is, and its list.
+    /// The queue to be served next, and its list.
     fn first(&self, decaying: bool) -> Option<(List, usize)> {
         let mut order = [List::Decaying, List::New, List::Old, List::Decaying].into_iter();
         if !decaying {
@@ -334,7 +334,7 @@ impl Tin {
         order.find_map(|list| Some((list, usize::from(*self.lists[list as usize].front()?))))
     }
 
-    /// A queue has used up its turn: it gets another, behind the old ones.
+    /// A queue has used up its credit: it gets more, behind the old queues.
     fn end_turn(&mut self, list: List, index: usize, shared: &mut Shared) {
         if self.queues[index].standing == Standing::Sparse {
             if self.queues[index].packets.is_empty() {
@@ -349,7 +349,7 @@ impl Tin {
         self.lists[List::Old as usize].push_back(index as u16);
     }
 
-    /// An empty queue had its turn: it leaves its list, and decays or is free.
+    /// An empty queue was served: it leaves its list, and decays or becomes free.
     fn retire(&mut self, list: List, index: usize, now: i64, isolation: Isolation) {
         self.lists[list as usize].pop_front();
         let queue = &mut self.queues[index];

@@ -1,4 +1,4 @@
-//! Which queue a flow goes to: a set-associative hash, and the same for the hosts of flows.
+//! The assignment of flows to queues by a set-associative hash, and of hosts to their counters.
 
 use std::net::IpAddr;
 
@@ -13,7 +13,7 @@ pub(super) const QUEUES: usize = 1_024;
 /// The queues of a set.
 const WAYS: usize = 8;
 
-/// The places that `hash` may have: those of its set, its own first.
+/// The possible places of `hash`: those of its set, its own first.
 fn places(hash: u32) -> impl Iterator<Item = usize> {
     let own = hash as usize % QUEUES;
     let set = own - own % WAYS;
@@ -23,15 +23,15 @@ fn places(hash: u32) -> impl Iterator<Item = usize> {
 /// The hashes of a flow.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FlowHashes {
-    /// Of what has a queue of its own.
+    /// Of the key that has its own queue.
     pub queue: u32,
     pub source: u32,
     pub destination: u32,
-    /// Whether it is ARP, which has no code point and counts as network control.
+    /// Whether the flow is ARP, which has no code point and counts as network control.
     pub is_arp: bool,
 }
 
-/// The hashes of all flows, with another hash for each seed and port.
+/// The hashes of all flows; the hash differs between seeds and ports.
 pub(super) struct Hashes {
     draws: Draws,
     isolation: Isolation,
@@ -46,7 +46,7 @@ impl Hashes {
         Hashes { draws, isolation, by_flow: Vec::new() }
     }
 
-    /// Those of the flow `fid`.
+    /// The hashes of the flow `fid`.
     #[inline]
     pub fn of(&mut self, fid: u32, flows: &Flows) -> FlowHashes {
         let index = fid as usize;
@@ -81,18 +81,18 @@ impl Hashes {
     }
 }
 
-/// Where a flow has found its place.
+/// The result of a search for a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
-    /// It is in use by this flow.
+    /// The place is already used by this flow.
     Kept(usize),
-    /// It was not in use.
+    /// The place was free.
     Free(usize),
-    /// All places of the set are in use by others: it shares this one.
+    /// All places of the set are used by other flows; this one is shared.
     Shared(usize),
 }
 
-/// Which hash each place belongs to.
+/// The hash to which each place belongs.
 pub(super) struct Tags(Vec<u32>);
 
 impl Tags {
@@ -100,8 +100,8 @@ impl Tags {
         Tags(vec![0; QUEUES])
     }
 
-    /// The place of `hash`, reserved for it: the one that it has had, or else the first that is not in use,
-    /// or else its own.
+    /// Finds and reserves a place for `hash`: the one that it already has, else the first free one, else its
+    /// own.
     ///
     /// # Source
     /// Linux 6.1 `net/sched/sch_cake.c` (`cake_hash`).
@@ -118,7 +118,7 @@ impl Tags {
     }
 }
 
-/// How many bulk flows each source has, or each destination.
+/// The number of bulk flows of each source, or of each destination.
 pub(super) struct Hosts {
     tags: Vec<u32>,
     bulk_flows: Vec<u16>,
@@ -129,8 +129,8 @@ impl Hosts {
         Hosts { tags: vec![0; QUEUES], bulk_flows: vec![0; QUEUES] }
     }
 
-    /// The place of a host, reserved for it: the one that it has had, or else the first without bulk flows,
-    /// or else its own.
+    /// Finds and reserves a place for a host: the one that it already has, else the first without bulk flows,
+    /// else its own.
     pub fn find(&mut self, hash: u32) -> u16 {
         let known = places(hash).find(|place| self.tags[*place] == hash);
         let place = known.or_else(|| places(hash).find(|place| self.bulk_flows[*place] == 0));
@@ -162,7 +162,7 @@ mod tests {
     fn nine_flows_of_a_set_need_eight_queues() {
         let mut tags = Tags::new();
         let mut used = [false; QUEUES];
-        // All of them have the place 1029 % 1024 = 5 of the first set.
+        // The own place of each is 1029 % 1024 = 5, in the first set.
         let hashes: Vec<u32> = (1..=9).map(|n| 5 + 1_024 * n).collect();
         for (hash, expected) in hashes.iter().zip([5, 6, 7, 0, 1, 2, 3, 4]) {
             assert_eq!(tags.find(*hash, |place| used[place]), Found::Free(expected));

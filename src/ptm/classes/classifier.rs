@@ -1,21 +1,21 @@
-//! Which class a packet belongs to.
+//! The class of a packet.
 
 use super::matching::{AnyOf, FlowName, Interval, Match, Protocol};
 use crate::flow::Flows;
 use crate::packet::{FlowKey, Packet, VlanTag};
 use crate::prefix::Prefix;
 
-/// The first class whose `match` fits a packet; the fallback for what fits none.
+/// The first class whose `match` fits a packet; the fallback if none does.
 ///
-/// What a `match` says of the flow is asked once per flow and kept; what it says of the packet (its DSCP, its VLAN tag,
-/// its ingress port) is asked of every packet.
+/// Conditions on the flow are evaluated once per flow and cached. Conditions on the packet (its DSCP, its
+/// VLAN tag, its ingress port) are evaluated for every packet.
 pub(in crate::ptm) struct Classifier {
     rules: Vec<Rule>,
-    /// Words of 64 bits that hold one bit per rule.
+    /// 64-bit words that hold one bit per rule.
     words: usize,
-    /// Whether any rule looks at the flow.
+    /// Whether any rule depends on the flow.
     by_flow: bool,
-    /// Per flow, the rules that its key fits; all zero where it has not been asked, since the fallback fits all.
+    /// Per flow, the rules that its key fits. All zero if not yet evaluated, since the fallback fits all.
     fitting: Vec<u64>,
     /// The same for a flow without a key.
     unknown: Vec<u64>,
@@ -40,7 +40,7 @@ struct FlowRule {
 struct PacketRule {
     /// One bit per code point.
     dscp: u64,
-    /// Where the VLAN tag matters.
+    /// The conditions on the VLAN tag, if any.
     tag: Option<Box<TagRule>>,
     ingress_ports: Option<AnyOf<Interval<65_535>>>,
 }
@@ -52,7 +52,7 @@ struct TagRule {
 }
 
 impl Classifier {
-    /// Classes by their number, in the order in which they are asked.
+    /// Classes by number, in the order of evaluation.
     pub fn new<'a>(matches: impl Iterator<Item = (usize, Option<&'a Match>)>, fallback: usize) -> Self {
         let mut rules = matches.map(|(class, matched)| Rule::new(class, matched)).collect::<Vec<_>>();
         rules.push(Rule::new(fallback, None));
@@ -82,7 +82,7 @@ impl Classifier {
         unreachable!("the fallback fits every packet")
     }
 
-    /// Asks a flow's key once, and keeps the answer from `start`; whether there is a key.
+    /// Evaluates the key of a flow once, and stores the result from `start`. Returns whether there is a key.
     #[inline]
     fn learn(&mut self, fid: u32, start: usize, flows: &Flows) -> bool {
         let end = start + self.words;
@@ -131,13 +131,13 @@ fn bits<const MOST: u16>(intervals: &AnyOf<Interval<MOST>>) -> u64 {
     (0..=MOST.min(63)).filter(is_in).fold(0, |bits, number| bits | 1 << number)
 }
 
-/// Whether any of the values fits; yes where no value is given.
+/// Whether any of the values fits; true if no value is given.
 fn any<T>(values: &Option<AnyOf<T>>, fits: impl Fn(&T) -> bool) -> bool {
     values.as_ref().is_none_or(|values| values.0.iter().any(fits))
 }
 
 impl FlowRule {
-    /// Whether it asks for anything.
+    /// Whether the rule has any condition.
     fn asks(&self) -> bool {
         let addresses = self.source.is_some() || self.destination.is_some();
         let ports = self.source_ports.is_some() || self.destination_ports.is_some();
@@ -171,7 +171,7 @@ impl PacketRule {
 }
 
 impl TagRule {
-    /// An untagged packet fits none.
+    /// An untagged packet never fits.
     fn fits(&self, tag: VlanTag) -> bool {
         let (Some(pcp), Some(vlan)) = (tag.pcp(), tag.vlan()) else { return false };
         self.pcp >> pcp & 1 == 1 && any(&self.vlan, |wanted| wanted.contains(vlan))
@@ -195,7 +195,7 @@ mod tests {
         let fallback = matches.len();
         let rules = || matches.iter().map(Some).enumerate();
         let mut classifier = Classifier::new(rules(), fallback);
-        // Twice: the second time from what is kept.
+        // Twice: the second time uses the cache.
         let twice = [(); 2]
             .map(|()| packets.iter().map(|packet| classifier.classify(packet, flows)).collect::<Vec<_>>());
         assert_eq!(twice[0], twice[1]);

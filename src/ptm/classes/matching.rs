@@ -1,4 +1,4 @@
-//! What a class takes: the keys of `match`, as a topology file writes them.
+//! The conditions of a class: the keys of `match` in a topology file.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,8 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use crate::packet::{FlowKey, protocol_name, protocol_number};
 use crate::prefix::Prefix;
 
-/// What a packet must be to belong to a class: all of these keys hold, each with any of its values. A key that is
-/// not given holds for every packet.
+/// The conditions for a packet to belong to a class. All given keys must hold, each for any of its values. A
+/// key that is not given holds for every packet.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Match {
@@ -40,15 +40,15 @@ pub struct Match {
     /// The destination port of the transport protocol.
     #[serde(default)]
     pub destination_ports: Option<AnyOf<Interval<65_535>>>,
-    /// The port of the device by which it came in.
+    /// The port of the device on which the packet arrived.
     #[serde(default)]
     pub ingress_ports: Option<AnyOf<Interval<65_535>>>,
-    /// The flow, as taunet writes flows.
+    /// The flow, in taunet's notation.
     #[serde(default)]
     pub flows: Option<AnyOf<FlowName>>,
 }
 
-/// One value, or an array of values any of which will do.
+/// One value, or an array of alternative values.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct AnyOf<T>(pub Vec<T>);
@@ -94,7 +94,7 @@ impl<T: JsonSchema> JsonSchema for AnyOf<T> {
     }
 }
 
-/// Why a text or number is no value of `match`.
+/// Why a text or a number is not a valid value in `match`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MatchTextError {
@@ -105,10 +105,10 @@ pub enum MatchTextError {
         text: String,
         /// the largest number
         most: u16,
-        /// a number and an interval that would be right
+        /// a valid number and a valid interval
         example: &'static str,
     },
-    /// No protocol of that name.
+    /// No protocol of this name.
     #[error(
         "`{0}` is not a protocol; write for example \"udp\", \"tcp\", \"icmp\", or a number from 0 to 255"
     )]
@@ -125,7 +125,7 @@ pub struct Interval<const MOST: u16> {
 }
 
 impl<const MOST: u16> Interval<MOST> {
-    /// Whether `number` lies in it.
+    /// Whether `number` is in the interval.
     #[inline]
     pub fn contains(self, number: u16) -> bool {
         (self.first..=self.last).contains(&number)
@@ -175,7 +175,7 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// A flow by what makes it.
+/// A flow, written as its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlowName(pub FlowKey);
 
@@ -192,7 +192,7 @@ impl fmt::Display for FlowName {
     }
 }
 
-/// Reads a type from text, and from a number as from its text; writes it as text.
+/// Deserializes a type from text, or from a number as if it were text; serializes it as text.
 macro_rules! as_text {
     ($([$($generic:tt)*] $name:ty: $expecting:literal),+ $(,)?) => {$(
         impl<$($generic)*> Serialize for $name {
@@ -263,7 +263,7 @@ impl JsonSchema for FlowName {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "description": "a flow, as taunet writes flows",
+            "description": "a flow, in taunet's notation",
             "examples": ["10.0.0.1:5000 > 10.0.0.2:53 UDP", "10.0.0.1 > 10.0.0.2 ICMP"],
         })
     }

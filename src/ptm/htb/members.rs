@@ -1,4 +1,4 @@
-//! Sets of classes in the order of their numbers, and the turn that goes round in one.
+//! Sets of classes in numerical order, and round robin within a set.
 
 /// Classes by number.
 #[derive(Debug, Clone, Default)]
@@ -8,7 +8,7 @@ pub(super) struct Members {
 }
 
 impl Members {
-    /// An empty set of classes below `classes`.
+    /// Creates an empty set for class numbers below `classes`.
     pub fn new(classes: usize) -> Self {
         Members { words: vec![0; classes.div_ceil(64)], count: 0 }
     }
@@ -45,13 +45,13 @@ impl Members {
     }
 }
 
-/// Classes that share, and whose turn it is: one feed of the kernel's `struct htb_prio`.
+/// Classes that share bandwidth, and the next one in the round: one feed of the kernel's `struct htb_prio`.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Feed {
     pub members: Members,
-    /// Whose turn it is; `None` past the last.
+    /// The next class in the round; `None` past the last.
     pub turn: Option<usize>,
-    /// Who left while it had the turn: the turn goes on from there.
+    /// The class that left while it was next: the round continues from there.
     pub left: Option<usize>,
 }
 
@@ -60,13 +60,13 @@ impl Feed {
         Feed { members: Members::new(classes), turn: None, left: None }
     }
 
-    /// The turn goes to the next; past the last, to nobody.
+    /// Moves to the next class; to `None` past the last.
     #[inline]
     pub fn advance(&mut self) {
         self.turn = self.turn.and_then(|class| self.members.at_or_above(class + 1));
     }
 
-    /// Puts the turn back where it was lost; whether it is with somebody now.
+    /// Restores the position where it was lost. Returns the next class, if there is one.
     #[inline]
     pub fn recover(&mut self) -> Option<usize> {
         if let (None, Some(left)) = (self.turn, self.left) {
@@ -76,7 +76,7 @@ impl Feed {
         self.turn
     }
 
-    /// The turn goes to the first.
+    /// Moves to the first class.
     #[inline]
     pub fn rewind(&mut self) {
         self.turn = self.members.at_or_above(0);

@@ -10,43 +10,46 @@ use crate::ptm::framing::{LinkLayer, Overhead};
 use crate::ptm::parameter::optional_quantum;
 use crate::units::{ByteCount, Rate, Span};
 
-/// How many levels of classes there are at most; leaves are at level 0, the outermost inner classes at the highest.
+/// The maximum number of levels of classes; leaves are at level 0, the outermost inner classes at the
+/// highest.
 pub(super) const LEVELS: usize = 8;
 
-/// How many priorities there are: 0, the most urgent, to 7.
+/// The number of priorities: 0, the most urgent, to 7.
 pub(super) const PRIORITIES: usize = 8;
 
-/// The name of the queue that is not shaped.
+/// The name of the unshaped queue.
 const DIRECT: &str = "direct";
 
 /// The parameters of `htb`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HtbSpec {
-    /// The class without classes of its own that takes what fits no other (default: the last one); `"direct"` for a
-    /// FIFO that is not shaped and goes before everything, as Linux does without a default class.
+    /// The name of the leaf class that takes packets which match no other class (default: the last leaf
+    /// class). `"direct"` is an unshaped FIFO that goes before all classes, as in Linux without a default
+    /// class.
     #[serde(default)]
     pub default: Option<String>,
-    /// How much may wait in all classes together; without it, any number.
+    /// The maximum backlog of all classes together (default: unlimited).
     #[serde(default)]
     pub buffer: Option<Buffer>,
-    /// How much may wait in the queue that is not shaped (default: any number; Linux: as many packets as the device's
+    /// The maximum backlog of the unshaped queue (default: unlimited; Linux: as many packets as the device's
     /// `txqueuelen`).
     #[serde(default)]
     pub direct_buffer: Option<Buffer>,
-    /// How late the timer fires that releases a packet which waited for tokens: 20 to 45 us in the Linux kernel.
+    /// The lateness of the timer that releases a packet waiting for tokens: 20 to 45 us in the Linux kernel
+    /// (default: 0 s).
     #[serde(default)]
     pub release_slack: Span,
-    /// What the link adds to each packet; tokens, quanta and buffers count it (default: 0 B).
+    /// The bytes that the link adds to each packet; tokens, quanta and buffers count them (default: 0 B).
     #[serde(default)]
     pub overhead: Overhead,
-    /// No packet counts less than this (default: 0 B).
+    /// The minimum packet size: shorter packets count as this long (default: 0 B).
     #[serde(default)]
     pub mpu: ByteCount,
     /// How the link carries packets (default: ethernet).
     #[serde(default)]
     pub linklayer: LinkLayer,
-    /// The classes; each can have classes of its own.
+    /// The classes; each can have inner classes.
     #[serde(default)]
     pub class: Vec<HtbClass>,
 }
@@ -56,28 +59,29 @@ class! {
     pub struct HtbClass {
         /// Its name.
         name,
-        /// What it is sure of.
+        /// The guaranteed rate.
         pub rate: Rate,
-        /// What it may reach by borrowing (default: `rate`).
+        /// The maximum rate with borrowing (default: `rate`).
         #[serde(default)]
         pub ceil: Option<Rate>,
-        /// How much it may send at once beyond `rate`, in whole microseconds of it and ticks of 64 ns, as `tc` tells the
-        /// kernel (default: 1600 B and what `rate` carries in 1 ns).
+        /// The burst allowed beyond `rate`, in whole microseconds at that rate and ticks of 64 ns, as `tc`
+        /// passes it to the kernel (default: 1600 B plus what `rate` carries in 1 ns).
         #[serde(default)]
         pub burst: Option<ByteCount>,
-        /// How much it may send at once beyond `ceil` (default: 1600 B and what `ceil` carries in 1 ns).
+        /// The burst allowed beyond `ceil` (default: 1600 B plus what `ceil` carries in 1 ns).
         #[serde(default)]
         pub cburst: Option<ByteCount>,
-        /// Among classes that may send, or borrow, at one level: the lowest goes first (0 to 7, default: 0).
+        /// The priority among classes of one level that may send, or borrow: the lowest number goes first (0
+        /// to 7, default: 0).
         #[serde(default, deserialize_with = "priority")]
         #[schemars(range(max = 7))]
         pub prio: Option<u8>,
-        /// How much it sends in its turn among its equals (default: a tenth of what `rate` carries in a second, from
-        /// 1000 B to 200000 B).
+        /// The bytes that the class sends per round among classes of equal priority (default: a tenth of what
+        /// `rate` carries in a second, from 1000 B to 200000 B).
         #[serde(default, deserialize_with = "optional_quantum")]
         #[schemars(with = "Option<ByteCount>")]
         pub quantum: Option<ByteCount>,
-        /// The classes that share it. Only a class without any takes packets.
+        /// The inner classes. Only a leaf class, without inner classes, takes packets.
         #[serde(default)]
         pub class: Vec<HtbClass>,
     }
@@ -89,7 +93,7 @@ fn priority<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D:
         return Ok(Some(prio));
     }
     Err(de::Error::custom(format_args!(
-        "{prio} is no priority; write a number from 0, the most urgent, to 7"
+        "{prio} is not a priority; write a number from 0, the most urgent, to 7"
     )))
 }
 
@@ -106,30 +110,31 @@ impl HtbClass {
         self.cburst.unwrap_or_else(|| default_burst(self.ceil()))
     }
 
-    /// `tc` asks for `rate / r2q` with an r2q of 10; the kernel keeps what it computes itself within bounds.
+    /// `tc` uses `rate / r2q` with an r2q of 10; the kernel limits the quantum that it computes itself.
     pub(super) fn quantum(&self) -> u64 {
         self.quantum.map_or((self.rate.as_bps() / 8 / 10).clamp(1_000, 200_000), ByteCount::get)
     }
 }
 
-/// What `tc` computes where timers have a resolution of 1 ns: its MTU of 1600 bytes, and a tick of the rate.
+/// The default of `tc` where timers have a resolution of 1 ns: its MTU of 1600 bytes, plus a tick at the
+/// rate.
 fn default_burst(rate: Rate) -> ByteCount {
     ByteCount::new(rate.as_bps() / 8 / 1_000_000_000 + 1_600)
 }
 
 impl HtbSpec {
-    /// What all classes together may reach, in bits per second; `None` where packets may pass unshaped.
+    /// The maximum rate of all classes together, in bits per second; `None` if packets may pass unshaped.
     pub(in crate::ptm) fn most_bps(&self) -> Option<u64> {
         let ceilings = self.class.iter().map(|class| class.ceil.unwrap_or(class.rate).as_bps());
         (self.default.as_deref() != Some(DIRECT)).then(|| ceilings.fold(0, u64::saturating_add))
     }
 
-    /// Whether the default is the queue that is not shaped.
+    /// Whether the default is the unshaped queue.
     pub(super) fn is_direct(&self) -> bool {
         self.default.as_deref() == Some(DIRECT)
     }
 
-    /// The classes that take packets, in order.
+    /// The leaf classes, in order.
     pub(super) fn leaves(&self) -> Vec<&HtbClass> {
         fn walk<'a>(classes: &'a [HtbClass], leaves: &mut Vec<&'a HtbClass>) {
             for class in classes {
@@ -145,7 +150,7 @@ impl HtbSpec {
         leaves
     }
 
-    /// The leaf that takes what fits no other.
+    /// The leaf class for packets that match no other.
     pub(super) fn fallback(&self, leaves: &[&HtbClass]) -> Option<usize> {
         match self.default.as_deref() {
             None => leaves.len().checked_sub(1),
@@ -187,7 +192,7 @@ impl HtbSpec {
         Ok(())
     }
 
-    /// Whether a class takes what fits no other because `default` says so.
+    /// Whether a class takes packets that match no other because `default` names it.
     pub(super) fn is_named_default(&self, leaf: &HtbClass) -> bool {
         self.default.is_some() && leaf.name == self.default
     }

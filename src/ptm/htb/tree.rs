@@ -1,27 +1,27 @@
-//! The token buckets of `htb` and who may send: the tree without its packets.
+//! The token buckets of `htb`, without packets, and the choice of the class that may send.
 
 use super::members::Feed;
 use super::spec::{HtbClass, HtbSpec, LEVELS, PRIORITIES};
 use crate::ptm::psched::{RateNs, depth_in_ticks, instant, nanoseconds};
 use crate::units::Time;
 
-/// A class does not remember more than this of having been idle or in debt [ns]: 60 s.
+/// The maximum idle time or debt that a class remembers [ns]: 60 s.
 const MOST_TOKENS: i64 = 60_000_000_000;
 
-/// How far ahead a level without events looks again [ns]: 1 s.
+/// When a level without events looks again [ns]: after 1 s.
 const NOTHING_AHEAD: i64 = 1_000_000_000;
 
-/// How far ahead the timer is set at most [ns]: 5 s.
+/// The maximum time for which the timer is set [ns]: 5 s.
 const FARTHEST: i64 = 5_000_000_000;
 
-/// What a class may do.
+/// What a class may currently do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// It has used up its `ceil`.
+    /// The class has used up its `ceil`.
     CannotSend,
-    /// It has used up its `rate`, and may send at its parent's expense.
+    /// The class has used up its `rate`, and may borrow from its parent.
     MayBorrow,
-    /// It may send.
+    /// The class may send.
     CanSend,
 }
 
@@ -37,25 +37,25 @@ pub(super) struct Class {
     parent: Option<usize>,
     tokens: i64,
     ctokens: i64,
-    /// When the tokens were true.
+    /// When the token counts were updated.
     checked: i64,
     mode: Mode,
-    /// One bit per priority for which it wants to send.
+    /// One bit per priority in which the class wants to send.
     wants: u8,
-    /// What it may still send in its turn, per level at which it has one.
+    /// The rest of the quantum, per level at which the class is in a round.
     pub deficit: [i64; LEVELS],
-    /// Who of its children borrow from it, per priority.
+    /// The children that borrow from the class, per priority.
     borrowers: Vec<Feed>,
 }
 
-/// The classes of a level that may send at their own expense, and those that wait for their mode to change.
+/// The classes of a level that may send from their own rate, and those that wait for their mode to change.
 struct Level {
     rows: Vec<Feed>,
-    /// One bit per priority whose row is not empty.
+    /// One bit per priority with a non-empty row.
     busy: u8,
     /// (when, class), the earliest last.
     events: Vec<(i64, usize)>,
-    /// No event is before this.
+    /// No event is earlier than this.
     nearest: i64,
 }
 
@@ -63,14 +63,14 @@ struct Level {
 pub(super) struct Tree {
     pub classes: Vec<Class>,
     levels: Vec<Level>,
-    /// The levels that have classes, from the leaves up, and the first of each gap between them: all levels of a gap
-    /// look again at the same instants.
+    /// The levels that have classes, from the leaves up, and the first level of each gap between them: all
+    /// levels of a gap look again at the same instants.
     used: Vec<usize>,
-    /// The instant of the last look, for which modes are up to date.
+    /// The instant of the last look, for which the modes are valid.
     now: i64,
 }
 
-/// Who holds a feed.
+/// The owner of a feed.
 #[derive(Clone, Copy)]
 enum Holder {
     Row,
@@ -78,7 +78,7 @@ enum Holder {
 }
 
 impl Tree {
-    /// Full buckets; the numbers of the leaves in the order of [`HtbSpec::leaves`].
+    /// Creates full buckets. Returns the numbers of the leaves in the order of [`HtbSpec::leaves`] too.
     pub fn new(spec: &HtbSpec) -> (Self, Vec<usize>) {
         let (mut classes, mut leaves) = (Vec::new(), Vec::new());
         add(&spec.class, None, LEVELS - 1, &mut classes, &mut leaves);
@@ -103,7 +103,7 @@ impl Tree {
         }
     }
 
-    /// A leaf has something to send.
+    /// A leaf has packets to send.
     #[inline]
     pub fn activate(&mut self, leaf: usize) {
         if self.classes[leaf].wants == 0 {
@@ -112,7 +112,7 @@ impl Tree {
         }
     }
 
-    /// A leaf has nothing left to send.
+    /// A leaf has no packets left.
     #[inline]
     pub fn deactivate(&mut self, leaf: usize) {
         if self.classes[leaf].wants != 0 {
@@ -121,7 +121,7 @@ impl Tree {
         }
     }
 
-    /// Joins a class to the row of its level, or to the borrowers of its parent, and this one in turn.
+    /// Adds a class to the row of its level, or to the borrowers of its parent, and the parent likewise.
     fn link(&mut self, class: usize) {
         let mut class = class;
         let mut wants = self.classes[class].wants;
@@ -131,7 +131,7 @@ impl Tree {
             for prio in priorities(wants) {
                 let feed = &mut self.classes[parent].borrowers[prio];
                 if !feed.members.is_empty() {
-                    wants &= !(1 << prio); // the parent wants it already
+                    wants &= !(1 << prio); // already wanted by the parent
                 }
                 feed.members.insert(class);
             }
@@ -147,7 +147,7 @@ impl Tree {
         }
     }
 
-    /// The reverse of [`link`](Self::link), in the mode in which it was linked.
+    /// The reverse of [`link`](Self::link), for the mode in which the class was linked.
     fn unlink(&mut self, class: usize) {
         let mut class = class;
         let mut wants = self.classes[class].wants;
@@ -179,7 +179,7 @@ impl Tree {
         }
     }
 
-    /// The mode of a class `later` than its tokens were true, and the wait until that changes.
+    /// The mode of a class `later` after its tokens were updated, and the time until the mode changes.
     fn mode(&self, class: usize, later: i64) -> (Mode, i64) {
         let class = &self.classes[class];
         if class.ctokens + later < 0 {
@@ -191,7 +191,7 @@ impl Tree {
         }
     }
 
-    /// Puts a class into its mode; the wait until that changes.
+    /// Sets the mode of a class. Returns the time until it changes again.
     fn change(&mut self, class: usize, later: i64) -> i64 {
         let (mode, wait) = self.mode(class, later);
         let old = self.classes[class].mode;
@@ -212,7 +212,7 @@ impl Tree {
         let at = self.now + wait.max(1);
         let level = &mut self.levels[self.classes[class].level];
         level.nearest = level.nearest.min(at);
-        // Among events of one instant, who came first goes first.
+        // Events of the same instant stay in their order of arrival.
         let place = level.events.partition_point(|event| event.0 > at);
         level.events.insert(place, (at, class));
     }
@@ -224,7 +224,7 @@ impl Tree {
         }
     }
 
-    /// Changes the modes at a level that are due; when the next is.
+    /// Changes the modes at a level that are due. Returns when the next change is due.
     fn run_events(&mut self, level: usize) -> i64 {
         while let Some(&(at, class)) = self.levels[level].events.last() {
             if at > self.now {
@@ -240,8 +240,8 @@ impl Tree {
         self.now + NOTHING_AHEAD
     }
 
-    /// Goes through the levels from the leaves up, changes what is due there, and offers the rows with something to
-    /// send to `send`, until it sends; else, the next instant at which that may change.
+    /// Visits the levels from the leaves up, makes the changes that are due, and offers the non-empty rows to
+    /// `send` until it sends. Otherwise returns the next instant at which this may change.
     pub fn look<T>(
         &mut self,
         now: Time,
@@ -266,7 +266,7 @@ impl Tree {
         Err(instant(next))
     }
 
-    /// The leaf whose turn it is in a row.
+    /// The next leaf in a row.
     pub fn leaf(&mut self, level: usize, prio: usize) -> Option<usize> {
         if self.levels[level].rows[prio].members.is_empty() {
             return None;
@@ -291,7 +291,7 @@ impl Tree {
         }
     }
 
-    /// The turn goes on from a leaf to the next in the feed that it is in.
+    /// Moves on from a leaf to the next class in its feed.
     pub fn pass_turn(&mut self, leaf: usize, level: usize, prio: usize) {
         match self.classes[leaf].parent {
             Some(parent) if level > 0 => self.classes[parent].borrowers[prio].advance(),
@@ -299,7 +299,7 @@ impl Tree {
         }
     }
 
-    /// `length` bytes of a leaf went at the expense of its ancestor at `level`.
+    /// Charges `length` bytes of a leaf to its ancestor at `level`.
     pub fn charge(&mut self, leaf: usize, level: usize, length: u32) {
         let length = u64::from(length);
         let mut next = Some(leaf);
@@ -330,12 +330,12 @@ impl Tree {
     }
 }
 
-/// What a bucket holds after `cost` has been taken from it.
+/// The tokens of a bucket after `cost` has been taken.
 fn spend(tokens: i64, depth: i64, cost: i64) -> i64 {
     (tokens.min(depth) - cost).max(1 - MOST_TOKENS)
 }
 
-/// The priorities of a mask, the most urgent first.
+/// The priorities in a mask, the most urgent first.
 fn priorities(mask: u8) -> impl Iterator<Item = usize> {
     let mut rest = mask;
     std::iter::from_fn(move || {
@@ -345,7 +345,7 @@ fn priorities(mask: u8) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Adds classes and those in them, each before its own.
+/// Adds classes and their inner classes, outer ones first.
 fn add(
     specs: &[HtbClass],
     parent: Option<usize>,
@@ -356,7 +356,7 @@ fn add(
     for spec in specs {
         let index = classes.len();
         let is_leaf = spec.class.is_empty();
-        // A burst reaches the kernel in ticks, which `tc` works out.
+        // A burst is passed to the kernel in ticks, which `tc` computes.
         let burst = depth_in_ticks(spec.rate, spec.burst());
         let cburst = depth_in_ticks(spec.ceil(), spec.cburst());
         classes.push(Class {

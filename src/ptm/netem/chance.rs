@@ -1,4 +1,4 @@
-//! Probabilities as 32-bit fractions, and random numbers that depend on the one before.
+//! Probabilities as 32-bit fractions, and correlated random numbers.
 
 use rand::Rng;
 
@@ -13,18 +13,18 @@ pub(super) fn fraction(probability: f64) -> u32 {
     (probability * f64::from(u32::MAX)).round_ties_even() as u32
 }
 
-/// Random numbers of 32 bits, of which each depends on the one before where a correlation is given.
+/// Random numbers of 32 bits. With a correlation, each depends on the previous one.
 ///
 /// # Source
 /// Linux 6.1 `net/sched/sch_netem.c` (`init_crandom`, `get_crandom`).
 pub(super) struct Correlated {
-    /// The weight of the last number; 0 without correlation.
+    /// The weight of the previous number; 0 without correlation.
     rho: u32,
     last: u32,
 }
 
 impl Correlated {
-    /// Starts from a random number, which is drawn only where it is needed.
+    /// Starts from a random number, which is drawn only if it is needed.
     pub fn new(correlation: Probability, random: &mut Stream) -> Self {
         let rho = fraction(correlation.get());
         Correlated { rho, last: if rho == 0 { 0 } else { random.next_u32() } }

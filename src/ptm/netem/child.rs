@@ -1,4 +1,4 @@
-//! The discipline inside: packets join it when their time has come.
+//! The inner discipline: packets join it when they are due.
 
 use rustc_hash::FxHashMap;
 
@@ -9,16 +9,16 @@ use crate::ptm::buffer::Backlog;
 use crate::ptm::discipline::{Discipline, Next};
 use crate::units::Time;
 
-/// A discipline whose packets came before they join it. It sees the time at which they join; outside, they keep the
-/// time at which they came.
+/// A discipline whose packets arrived before they join it. The discipline sees the time at which they join;
+/// outside, they keep their arrival time.
 ///
 /// # Source
 /// Linux 6.1 `net/sched/sch_netem.c` (`netem_dequeue`).
 pub(super) struct Child {
     discipline: Box<dyn Discipline>,
-    /// The flows so far: a packet joins when nobody is there to tell them.
+    /// The flows so far. When a packet joins, the caller cannot pass them.
     flows: Flows,
-    /// When the packets inside came, by id.
+    /// The arrival times of the packets inside, by id.
     came: FxHashMap<u64, Time>,
 }
 
@@ -27,7 +27,7 @@ impl Child {
         Child { discipline, flows: Flows::default(), came: FxHashMap::default() }
     }
 
-    /// Takes over the flows that are new since the last time.
+    /// Copies the flows that are new since the last call.
     pub fn learn(&mut self, flows: &Flows) {
         let known = self.flows.len() as u32;
         for key in (known..).map_while(|fid| flows.key(fid)) {
@@ -78,7 +78,7 @@ impl Child {
         }
     }
 
-    /// Gives what was lost its own time back.
+    /// Restores the arrival times of dropped packets.
     fn restore(&mut self, losses: &mut [Loss], from: usize) {
         for loss in &mut losses[from..] {
             loss.tau = self.leaves(loss.tau);

@@ -1,4 +1,4 @@
-//! How a jitter is distributed: uniformly, or by a table of quantiles.
+//! The distribution of a jitter: uniform, or a table of quantiles.
 
 use std::sync::LazyLock;
 
@@ -6,22 +6,23 @@ use schemars::JsonSchema;
 use serde::de::{self, IntoDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// The distribution of a jitter, in `tc` the table of that name.
+/// The distribution of a jitter; in `tc`, the table of that name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DelayDistribution {
-    /// From `delay - jitter` up to `delay + jitter`, without the end.
+    /// From `delay - jitter` to `delay + jitter`, exclusive.
     #[default]
     Uniform,
-    /// The normal distribution; `jitter` is its standard deviation.
+    /// The normal distribution, with `jitter` as its standard deviation.
     Normal,
-    /// A Pareto distribution of shape 3, moved and scaled: -2/3 to 4 jitters from the delay, with -0.03 in the mean.
+    /// A Pareto distribution of shape 3, shifted and scaled: from -2/3 to 4 times the jitter around the
+    /// delay, with a mean of -0.03 times the jitter.
     Pareto,
-    /// A quarter of the normal quantile and three quarters of the Pareto one.
+    /// A mixture: a quarter of the normal quantile plus three quarters of the Pareto quantile.
     ParetoNormal,
 }
 
-/// Reads a distribution; `experimental` is refused by name.
+/// Reads a distribution; `experimental` is rejected by name.
 pub(super) fn modelled<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DelayDistribution, D::Error> {
     let name = String::deserialize(deserializer)?;
     if name == "experimental" {
@@ -33,17 +34,17 @@ pub(super) fn modelled<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Del
     DelayDistribution::deserialize(name.into_deserializer())
 }
 
-/// The same, for a key that may be missing.
+/// The same, for an optional key.
 pub(super) fn modelled_option<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<DelayDistribution>, D::Error> {
     modelled(deserializer).map(Some)
 }
 
-/// The value of a table that stands for one standard deviation: NETEM_DIST_SCALE.
+/// The table value of one standard deviation: NETEM_DIST_SCALE.
 const SCALE: i64 = 8_192;
 
-/// How many quantiles a table has.
+/// The number of quantiles in a table.
 const QUANTILES: u32 = 4_096;
 
 /// The quantiles of the normal distribution at `(4 i + 1/2) / 16384`.
@@ -55,16 +56,16 @@ static PARETO: LazyLock<Vec<i16>> = LazyLock::new(|| (0..QUANTILES).map(|i| cut(
 static PARETO_NORMAL: LazyLock<Vec<i16>> =
     LazyLock::new(|| (0..QUANTILES).map(|i| cut((normal(i) + 3 * pareto(i)) / 4)).collect());
 
-/// An entry as its file holds it.
+/// An entry as stored in the file.
 fn cut(value: i32) -> i16 {
     value.clamp(i16::MIN.into(), i16::MAX.into()) as i16
 }
 
-/// The `i`-th normal quantile, to the nearest 1/8192: by bisection, for which `erfc` alone is needed.
+/// The `i`-th normal quantile, rounded to 1/8192. Bisection needs only `erfc`.
 fn normal(i: u32) -> i32 {
     let probability = (f64::from(4 * i) + 0.5) / 16_384.0;
     let below = |x: f64| 0.5 * libm::erfc(-x / std::f64::consts::SQRT_2);
-    // The probability lies between those of the two ends.
+    // The probability is between those of the two ends.
     let (mut low, mut high) = (-8 * SCALE as i32, 8 * SCALE as i32);
     while high - low > 1 {
         let middle = low.midpoint(high);
@@ -77,7 +78,7 @@ fn normal(i: u32) -> i32 {
     low
 }
 
-/// The `i`-th Pareto quantile, to the nearest 1/8192; the last ones as the file cuts them.
+/// The `i`-th Pareto quantile, rounded to 1/8192; the last ones are cut off as in the file.
 fn pareto(i: u32) -> i32 {
     let beyond = f64::from(QUANTILES - i) / f64::from(QUANTILES);
     let scaled = (1.0 / libm::cbrt(beyond) - 1.5) * (4.0 / 3.0) * SCALE as f64;
@@ -85,11 +86,12 @@ fn pareto(i: u32) -> i32 {
 }
 
 impl DelayDistribution {
-    /// The quantiles in 1/8192; `None` for the uniform distribution, which has a rule instead of a table.
+    /// The quantiles in 1/8192; `None` for the uniform distribution, which is computed without a table.
     ///
     /// # Source
-    /// The distribution functions that iproute2 `netem/normal.c`, `pareto.c` and `paretonormal.c` take from NIST Net, at
-    /// the same points. Its files differ by 1/8192 in a few entries, where the quantile lies half-way.
+    /// The distribution functions that iproute2 `netem/normal.c`, `pareto.c` and `paretonormal.c` take from
+    /// NIST Net, at the same points. Its files differ by 1/8192 in a few entries, where the quantile is
+    /// half-way.
     pub(super) fn table(self) -> Option<&'static [i16]> {
         match self {
             DelayDistribution::Uniform => None,
@@ -100,9 +102,10 @@ impl DelayDistribution {
     }
 }
 
-/// A value around `mean`, as wide as `deviation`, in nanoseconds. No number is drawn for a deviation of zero.
+/// Draws a value around `mean` with a spread of `deviation`, in nanoseconds. No number is drawn for a
+/// deviation of zero.
 ///
-/// The remainder by the width leaves little of a correlation, unless the width is near 2^32; the kernel's does, too.
+/// The remainder by the width removes most of a correlation unless the width is near 2^32, as in the kernel.
 ///
 /// # Source
 /// Linux 6.1 `net/sched/sch_netem.c` (`tabledist`).
@@ -147,13 +150,13 @@ mod tests {
         assert!((normal[3_993]..=normal[3_994]).contains(&16_056), "1.96 times 8192");
         let pareto = table(DelayDistribution::Pareto);
         assert_eq!((pareto[0], pareto[4_095]), (-5_461, i16::MAX), "-2/3, and 4 where it is cut");
-        // Half of the values lie below: (2^(1/3) - 3/2) * 4/3 * 8192.
+        // Half of the values are lower: (2^(1/3) - 3/2) * 4/3 * 8192.
         assert_eq!(pareto[2_048], -2_622);
     }
 
     #[test]
     fn the_tables_are_portable() {
-        // Fixed for ever: a changed value changes every seeded result.
+        // Must never change: a changed value changes every seeded result.
         let sum = |distribution| {
             let weighed = table(distribution).iter().zip(1_i64..).map(|(&value, i)| i * i64::from(value));
             weighed.sum::<i64>()

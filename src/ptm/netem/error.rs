@@ -1,12 +1,12 @@
-//! Why the parameters of netem do not hold together.
+//! Errors in the parameters of netem.
 
 use crate::units::{Rate, Span};
 
-/// Why the parameters of netem do not hold together.
+/// Why the parameters of netem are inconsistent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NetemError {
-    /// A time that the kernel's clock cannot tell.
+    /// A time finer than the resolution of the kernel's clock.
     #[error("`{key}` is {span}, and netem counts whole nanoseconds")]
     NotWholeNanoseconds {
         /// the key
@@ -14,7 +14,7 @@ pub enum NetemError {
         /// its value
         span: Span,
     },
-    /// A jitter with which the kernel cannot draw.
+    /// A jitter that is too long for the kernel.
     #[error("`{key}` is {span}, and no jitter may be longer than {}", LONGEST_JITTER)]
     JitterTooLong {
         /// the key
@@ -22,15 +22,15 @@ pub enum NetemError {
         /// its value
         span: Span,
     },
-    /// A packet that goes ahead of delayed ones, where none is delayed.
+    /// Reordering without delayed packets.
     #[error("`reorder` is not possible without a `delay`")]
     ReorderWithoutDelay,
-    /// Two ways out of a state are too likely.
-    #[error("`{first}` and `{second}` of `loss` are more than 1 together")]
+    /// The probabilities of the two transitions from a state exceed 1.
+    #[error("the sum of `{first}` and `{second}` of `loss` is more than 1")]
     ExitsAboveOne {
-        /// the probability of one way
+        /// one of the two probabilities
         first: &'static str,
-        /// that of the other
+        /// the other one
         second: &'static str,
     },
     /// A rate below one byte per second.
@@ -39,27 +39,27 @@ pub enum NetemError {
         /// the rate
         rate: Rate,
     },
-    /// A cell without bytes.
-    #[error("`cell_overhead` leaves nothing of a cell")]
+    /// A cell without payload bytes.
+    #[error("`cell_overhead` leaves no bytes in a cell")]
     CellWithoutBytes,
-    /// Slots that follow each other at once.
-    #[error("`slot` says not how long it takes to the next slot")]
+    /// Slots without a time between them.
+    #[error("`slot` has no time to the next slot")]
     SlotWithoutDelay,
-    /// A slot between two times that are the wrong way round.
-    #[error("`slot.min_delay` is {min}, more than `slot.max_delay`, {max}")]
+    /// A slot whose minimum exceeds its maximum.
+    #[error("`slot.min_delay` ({min}) is more than `slot.max_delay` ({max})")]
     SlotBounds {
-        /// the least time
+        /// the minimum time
         min: Span,
-        /// the longest
+        /// the maximum time
         max: Span,
     },
-    /// A distribution that the kernel has no table of.
+    /// A distribution for which the kernel has no table.
     #[error("`slot.distribution` cannot be \"uniform\"")]
     UniformSlot,
-    /// A distribution of one value.
+    /// A distribution without a spread.
     #[error("`slot.distribution` has no `jitter`")]
     SlotWithoutJitter,
-    /// A slot that lets no byte pass.
+    /// A slot that admits no bytes.
     #[error("`slot.bytes` is 0 B")]
     EmptySlot,
 }
@@ -68,12 +68,12 @@ pub enum NetemError {
 const LONGEST_JITTER: Span = Span::from_ns(i32::MAX as u64);
 
 impl NetemError {
-    /// Whether the kernel can draw with a jitter.
+    /// Checks that the kernel can draw with a jitter.
     pub(super) fn check_jitter(key: &'static str, span: Span) -> Result<(), NetemError> {
         if span > LONGEST_JITTER { Err(NetemError::JitterTooLong { key, span }) } else { Ok(()) }
     }
 
-    /// What would be right.
+    /// What to write instead.
     pub fn help(&self) -> String {
         match self {
             NetemError::NotWholeNanoseconds { span, .. } => {
@@ -89,7 +89,7 @@ impl NetemError {
             }
             NetemError::RateTooLow { .. } => "write 8 bps or more".to_owned(),
             NetemError::CellWithoutBytes => {
-                "a negative `cell_overhead` takes away less than `cell_size`".to_owned()
+                "a negative `cell_overhead` must subtract less than `cell_size`".to_owned()
             }
             NetemError::SlotWithoutDelay => {
                 "write a `min_delay` and a `max_delay` above 0 s, or a `distribution` with `delay` and `jitter`"
@@ -100,7 +100,7 @@ impl NetemError {
             NetemError::SlotWithoutJitter => {
                 "add a `jitter` above 0 s, or write a `min_delay` instead".to_owned()
             }
-            NetemError::EmptySlot => "write how many bytes a slot lets pass, or leave it out".to_owned(),
+            NetemError::EmptySlot => "write the number of bytes that a slot admits, or leave it out".to_owned(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which newcomers are lost: each with a probability, or by a Markov chain.
+//! Random loss: with a probability per packet, or by a Markov chain.
 
 use std::fmt;
 
@@ -13,13 +13,13 @@ use super::error::NetemError;
 use crate::random::Stream;
 use crate::units::Probability;
 
-/// How packets are lost: a probability, or a table with a `model`.
+/// The loss of packets: a probability, or a table with a `model`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum LossSpec {
-    /// Each packet with this probability: `tc`'s `loss random`.
+    /// Each packet is lost with this probability: `tc`'s `loss random`.
     Random(Probability),
-    /// By a Markov chain.
+    /// Packets are lost by a Markov chain.
     Model(LossModel),
 }
 
@@ -39,8 +39,8 @@ pub enum LossModel {
     Gemodel(GilbertElliottLoss),
 }
 
-/// The probabilities of going from one state to another: 1 receives, 2 receives within a burst, 3 loses within a burst,
-/// 4 loses a single packet.
+/// The transition probabilities of four states: 1 receives, 2 receives within a burst, 3 loses within a
+/// burst, 4 loses a single packet.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FourStateLoss {
@@ -60,7 +60,7 @@ pub struct FourStateLoss {
     pub p14: Probability,
 }
 
-/// Two states, good and bad, each with its probability of a loss.
+/// Two states, good and bad, each with a loss probability.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GilbertElliottLoss {
@@ -119,12 +119,12 @@ impl FourStateLoss {
 }
 
 impl LossSpec {
-    /// Whether no packet is lost, whatever else is given.
+    /// Whether no packet is lost, whatever other keys are given.
     pub fn is_none(&self) -> bool {
         *self == LossSpec::default()
     }
 
-    /// Whether the ways out of each state leave room for each other.
+    /// Checks that the transition probabilities of each state add up to at most 1.
     pub(super) fn check(&self) -> Result<(), NetemError> {
         let LossSpec::Model(LossModel::State(state)) = self else { return Ok(()) };
         let exits = [("p13", state.p13, "p14", state.p14), ("p31", state.p31(), "p32", state.p32)];
@@ -137,14 +137,15 @@ impl LossSpec {
     }
 }
 
-/// What rounding may add to a sum of probabilities that is 1.
+/// The rounding error allowed in a sum of probabilities that is 1.
 const SLACK: f64 = 1e-12;
 
-/// A loss model at work.
+/// A running loss model.
 ///
 /// # Source
-/// Linux 6.1 `net/sched/sch_netem.c` (`loss_event`, `loss_4state`, `loss_gilb_ell`), with the same draws in the same
-/// order. A sum of probabilities that rounds to 2^32 is 1 here; the kernel's 32 bits make it 0.
+/// Linux 6.1 `net/sched/sch_netem.c` (`loss_event`, `loss_4state`, `loss_gilb_ell`), with the same draws in
+/// the same order. A sum of probabilities that rounds to 2^32 is 1 here; in the kernel's 32 bits it becomes
+/// 0.
 pub(super) enum LossProcess {
     Random { loss: u32, chance: Correlated },
     FourState { state: State, p13: u64, p31: u64, p32: u64, p14: u64, p23: u64 },
@@ -161,7 +162,7 @@ pub(super) enum State {
 }
 
 impl LossProcess {
-    /// At first, packets are received.
+    /// Starts in the state that receives packets.
     pub fn new(spec: &LossSpec, correlation: Probability, random: &mut Stream) -> Self {
         let of = |probability: Probability| fraction(probability.get());
         match spec {
@@ -204,7 +205,7 @@ impl LossProcess {
                 matches!(state, State::LosesInBurst | State::LosesInGap)
             }
             LossProcess::GilbertElliott { bad, p, r, h, loss_in_good } => {
-                // The state before decides over the packet, whatever the next one is.
+                // The previous state decides about the packet, whatever the next state is.
                 let (leaves, was_bad) = (if *bad { *r } else { *p }, *bad);
                 if random.next_u32() < leaves {
                     *bad = !*bad;
@@ -244,7 +245,7 @@ mod tests {
         lost.iter().filter(|&&lost| lost).count() as f64 / lost.len() as f64
     }
 
-    /// The mean length of a run of losses.
+    /// The mean length of a series of losses.
     fn mean_run(lost: &[bool]) -> f64 {
         let runs = lost.windows(2).filter(|pair| pair[0] && !pair[1]).count();
         lost.iter().filter(|&&lost| lost).count() as f64 / runs as f64
@@ -315,7 +316,7 @@ mod tests {
 
     #[test]
     fn gilbert_elliott_loses_by_the_state_before_the_step() {
-        // To bad at once and back at once: every other packet is lost, the first is not.
+        // Each state is left at once: every other packet is lost, the first one is not.
         let every_other = lost("{ model = \"gemodel\", p = 1, r = 1 }", 10);
         assert!((0..10).all(|index| every_other[index] == (index % 2 == 1)), "{every_other:?}");
         // 1-h = 0: no number is greater than 2^32 - 1.

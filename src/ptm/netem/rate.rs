@@ -1,14 +1,14 @@
-//! The rate of netem: how long a packet takes at it, with what the layers below add.
+//! The rate of netem: the transmission time of a packet, with the overheads of lower layers.
 
 use super::spec::{NetemSpec, bytes_per_second};
 use crate::ptm::psched::LATEST;
 use crate::units::Rate;
 
-/// A rate at work.
+/// A running rate.
 ///
 /// # Source
-/// Linux 6.1 `net/sched/sch_netem.c` (`packet_time_ns`). Where overheads take away more than there is, a packet takes no
-/// time; the kernel's number wraps around.
+/// Linux 6.1 `net/sched/sch_netem.c` (`packet_time_ns`). If negative overheads exceed the length, a packet
+/// takes no time; the kernel's number wraps around.
 pub(super) struct Pace {
     bytes_per_second: u64,
     packet_overhead: i64,
@@ -28,7 +28,7 @@ impl Pace {
         }
     }
 
-    /// How long a packet of `length` bytes takes [ns], rounded down.
+    /// The transmission time of a packet of `length` bytes [ns], rounded down.
     pub fn transmission_time(&self, length: u32) -> i64 {
         let mut bytes = i128::from(length) + i128::from(self.packet_overhead);
         let size = i128::from(self.cell_size);
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn the_last_cell_is_filled_up() {
-        // tc-netem(8): 50 bytes in cells of 48 with 5 more take 106.
+        // tc-netem(8): 50 bytes in cells of 48 bytes with 5 more bytes take 106.
         assert_eq!(time("8 Mbps", 0, (48, 5), 50), 106_000);
         assert_eq!(time("8 Mbps", 0, (48, 5), 48), 53_000);
         assert_eq!(time("8 Mbps", 8, (48, 5), 48), 106_000);

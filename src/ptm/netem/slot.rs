@@ -14,40 +14,42 @@ use crate::ptm::psched::{LATEST, span_ns};
 use crate::random::Stream;
 use crate::units::{ByteCount, Span};
 
-/// When slots open, and what they let pass: `min_delay` and `max_delay`, or a `distribution` with `delay` and `jitter`.
+/// When slots open, and how much they admit: `min_delay` and `max_delay`, or a `distribution` with `delay`
+/// and `jitter`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SlotSpec {
-    /// The least time to the next slot.
+    /// The minimum time to the next slot.
     #[serde(default)]
     pub min_delay: Option<Span>,
-    /// The bound below which the time to the next slot lies (default: `min_delay`, which it then is).
+    /// The maximum time to the next slot, exclusive (default: `min_delay`, for a constant time).
     #[serde(default)]
     pub max_delay: Option<Span>,
     /// The distribution of the time to the next slot: `normal`, `pareto` or `paretonormal`.
     #[serde(default, deserialize_with = "modelled_option")]
     pub distribution: Option<DelayDistribution>,
-    /// The mean of that distribution.
+    /// The mean of the distribution.
     #[serde(default)]
     pub delay: Option<Span>,
-    /// The width of that distribution, above zero.
+    /// The spread of the distribution, above zero.
     #[serde(default)]
     pub jitter: Option<Span>,
-    /// How many packets a slot lets pass (default: 2^31 - 1).
+    /// The number of packets that a slot admits (default: 2^31 - 1).
     #[serde(default)]
     pub packets: Option<NonZeroU32>,
-    /// The bytes after which a slot closes (default: 2^31 - 1); the packet that reaches them passes.
+    /// The bytes after which a slot closes (default: 2^31 - 1); the packet that reaches this number is still
+    /// admitted.
     #[serde(default)]
     pub bytes: Option<ByteCount>,
 }
 
 impl SlotSpec {
-    /// Whether the time to the next slot varies.
+    /// Whether the time to the next slot is random.
     pub(super) fn draws(&self) -> bool {
         self.distribution.is_some() || self.max_delay.is_some_and(|max| Some(max) != self.min_delay)
     }
 
-    /// Whether the keys hold together.
+    /// Checks that the keys are consistent.
     pub(super) fn check(&self) -> Result<(), PtmError> {
         let spans = [
             ("slot.min_delay", self.min_delay),
@@ -99,13 +101,13 @@ impl SlotSpec {
     }
 }
 
-/// How far slots are apart [ns].
+/// The time between slots [ns].
 enum Spacing {
     Between { min: i64, range: u64 },
     Around { delay: i64, jitter: i32, table: Option<&'static [i16]> },
 }
 
-/// Slots at work.
+/// Running slots.
 ///
 /// # Source
 /// Linux 6.1 `net/sched/sch_netem.c` (`get_slot`, `get_slot_next`, and their use in `netem_dequeue`).
@@ -113,14 +115,14 @@ pub(super) struct Slots {
     spacing: Spacing,
     packets: i64,
     bytes: i64,
-    /// When the slot opens: a packet may leave from then on.
+    /// When the slot opens; packets may leave from then on.
     next: i64,
     packets_left: i64,
     bytes_left: i64,
 }
 
 impl Slots {
-    /// The first slot opens at the run's start.
+    /// The first slot opens at the start of the run.
     pub fn new(spec: &SlotSpec) -> Self {
         let ns = |span: Option<Span>| span_ns(span.unwrap_or_default());
         let spacing = match spec.distribution {
@@ -141,8 +143,8 @@ impl Slots {
         Slots { spacing, packets, bytes, next: 0, packets_left: packets, bytes_left: bytes }
     }
 
-    /// When the slot opens for a packet that is due at `due`, asked at `now`. A slot that opens before it is of no use:
-    /// the next one is drawn.
+    /// When the slot opens for a packet that is due at `due`, asked at `now`. A slot that opened before the
+    /// packet was due is skipped, and the next one is drawn.
     pub fn opens(&mut self, due: i64, now: i64, random: &mut Stream) -> i64 {
         if self.next < due {
             self.draw_next(now, random);

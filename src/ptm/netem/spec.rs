@@ -1,4 +1,4 @@
-//! The parameters of netem as a file writes them.
+//! The parameters of netem in files.
 
 use std::num::NonZeroU32;
 
@@ -18,63 +18,65 @@ use crate::units::{ByteCount, Probability, Rate, Span};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NetemSpec {
-    /// How many packets may be inside, delayed ones included (default: 1000).
+    /// The maximum number of packets inside, including delayed ones (default: 1000).
     #[serde(default = "default_limit")]
     pub limit: u64,
-    /// How long a packet is delayed, in whole nanoseconds (default: 0 s).
+    /// The delay of each packet, in whole nanoseconds (default: 0 s).
     #[serde(default)]
     pub delay: Span,
-    /// How far the delay varies, at most 2.147483647 s (default: 0 s).
+    /// The variation of the delay, at most 2.147483647 s (default: 0 s).
     #[serde(default)]
     pub jitter: Span,
-    /// How much of a delay's random number is that of the delay before (default: 0).
+    /// The correlation between the random numbers of successive delays (default: 0).
     #[serde(default)]
     pub correlation: Probability,
-    /// How the jitter is distributed (default: uniformly).
+    /// The distribution of the jitter (default: uniform).
     #[serde(default, deserialize_with = "modelled")]
     pub distribution: DelayDistribution,
-    /// How packets are lost (default: 0).
+    /// The loss of packets: a probability, or a table with a `model` (default: 0).
     #[serde(default)]
     pub loss: LossSpec,
-    /// How much of a loss's random number is that of the packet before; of a `loss` that is a number (default: 0).
+    /// The correlation between the random numbers of successive packets, for a `loss` that is a number
+    /// (default: 0).
     #[serde(default)]
     pub loss_correlation: Probability,
-    /// Whether packets that are capable of ECN are marked instead of lost (default: false).
+    /// Whether to mark ECN-capable packets instead of losing them (default: false).
     #[serde(default)]
     pub ecn: bool,
-    /// The probability that a packet leaves at once, where the gap allows it (default: 0).
+    /// The probability that a packet leaves at once, if the gap allows it (default: 0).
     #[serde(default)]
     pub reorder: Probability,
-    /// How much of its random number is that of the one before (default: 0).
+    /// The correlation between the random numbers of successive reorderings (default: 0).
     #[serde(default)]
     pub reorder_correlation: Probability,
-    /// One packet of so many may be reordered (default: 1, every packet).
+    /// One packet in this many may be reordered (default: 1, every packet).
     #[serde(default)]
     pub gap: Option<NonZeroU32>,
-    /// The rate at which packets are sent one after the other; without it, each is delayed for itself.
+    /// The rate at which packets are sent one after the other; without it, each packet is delayed
+    /// independently.
     #[serde(default)]
     pub rate: Option<Rate>,
-    /// The bytes that the layers below add to a packet at that rate; a negative number takes some away (default: 0 B).
+    /// The bytes that lower layers add to a packet at that rate; negative to subtract (default: 0 B).
     #[serde(default)]
     pub packet_overhead: Overhead,
-    /// The size of the cells that a packet is divided into at that rate; 0 B for none (default: 0 B).
+    /// The size of the cells into which a packet is divided at that rate; 0 B for no cells (default: 0 B).
     #[serde(default)]
     pub cell_size: ByteCount,
-    /// The bytes that are added to each cell (default: 0 B).
+    /// The bytes added to each cell (default: 0 B).
     #[serde(default)]
     pub cell_overhead: Overhead,
-    /// Slots in which delayed packets leave; without it, each leaves when it is due.
+    /// Slots in which delayed packets leave; without this key, each packet leaves when it is due.
     #[serde(default)]
     pub slot: Option<SlotSpec>,
-    /// The discipline that packets join when they are due; without it, they leave.
+    /// The discipline that packets join when they are due; without this key, they leave.
     #[serde(default)]
     pub ptm: Option<Box<PtmSpec>>,
-    /// Not here: reading it is an error.
+    /// Not supported: reading it is an error.
     #[doc(hidden)]
     #[serde(default, skip_serializing, deserialize_with = "no_duplicates")]
     #[schemars(skip)]
     pub duplicate: (),
-    /// Not here: reading it is an error.
+    /// Not supported: reading it is an error.
     #[doc(hidden)]
     #[serde(default, skip_serializing, deserialize_with = "no_corruption")]
     #[schemars(skip)]
@@ -86,12 +88,14 @@ fn default_limit() -> u64 {
 }
 
 fn no_duplicates<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
-    Err(de::Error::custom("netem does not duplicate packets here: a packet exists once; remove `duplicate`"))
+    Err(de::Error::custom(
+        "netem does not duplicate packets here: each packet exists once; remove `duplicate`",
+    ))
 }
 
 fn no_corruption<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
     Err(de::Error::custom(
-        "netem does not corrupt packets here: a packet has no contents; remove `corrupt`, or write it as a `loss`, if \
+        "netem does not corrupt packets here: packets have no contents; remove `corrupt`, or write it as a `loss`, if \
          receivers drop what is corrupted",
     ))
 }
@@ -122,20 +126,20 @@ impl Default for NetemSpec {
     }
 }
 
-/// The bytes per second of `rate`, rounded down: the kernel counts no bits.
+/// The bytes per second of `rate`, rounded down, as in the kernel.
 pub(super) fn bytes_per_second(rate: Rate) -> u64 {
     rate.as_bps() / 8
 }
 
 impl NetemSpec {
-    /// Whether random numbers decide anything; the discipline inside is not asked.
+    /// Whether random numbers affect the result; the inner discipline is not considered.
     pub fn draws(&self) -> bool {
         let reorders_some = self.reorder.get() > 0.0 && self.reorder.get() < 1.0;
         let slots_vary = self.slot.as_ref().is_some_and(SlotSpec::draws);
         self.jitter != Span::ZERO || !self.loss.is_none() || reorders_some || slots_vary
     }
 
-    /// Whether the parameters hold together; those of the discipline inside are not asked.
+    /// Checks that the parameters are consistent; those of the inner discipline are not checked.
     pub(in crate::ptm) fn check(&self) -> Result<(), PtmError> {
         self.check_delay()?;
         self.check_loss()?;
@@ -144,7 +148,7 @@ impl NetemSpec {
         self.slot.as_ref().map_or(Ok(()), SlotSpec::check)
     }
 
-    /// What it lets pass in the long run, in bits per second; `None` without a bound.
+    /// The long-term maximum rate in bits per second; `None` without a bound.
     pub(in crate::ptm) fn most_bps(&self, link: &Link) -> Option<u64> {
         let rate = self.rate.map(|rate| rate.as_bps());
         let inside = self.ptm.as_ref().and_then(|ptm| ptm.capacity_bps(link));

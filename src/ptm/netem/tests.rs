@@ -347,12 +347,12 @@ fn parameters_that_contradict_each_other_are_told() {
         ("ecn = true", "`ecn` has no effect without a `loss`", "add a `loss`"),
         (
             "loss = { model = \"state\", p13 = 0.6, p14 = 0.5 }",
-            "`p13` and `p14` of `loss` are more than 1 together",
+            "the sum of `p13` and `p14` of `loss` is more than 1",
             "at most 1",
         ),
         (
             "loss = { model = \"state\", p13 = 0.1, p32 = 0.2 }",
-            "`p31` and `p32` of `loss` are more than 1 together",
+            "the sum of `p31` and `p32` of `loss` is more than 1",
             "1 - `p13`",
         ),
         ("reorder = 0.5", "`reorder` is not possible without a `delay`", "\"10 ms\""),
@@ -368,14 +368,14 @@ fn parameters_that_contradict_each_other_are_told() {
         ),
         (
             "rate = \"1 Mbps\"\ncell_size = \"48 B\"\ncell_overhead = \"-48 B\"",
-            "`cell_overhead` leaves nothing of a cell",
+            "`cell_overhead` leaves no bytes in a cell",
             "less than `cell_size`",
         ),
-        ("slot = {}", "`slot` says not how long it takes to the next slot", "`min_delay`"),
-        ("slot = { min_delay = \"0 s\" }", "`slot` says not how long", "above 0 s"),
+        ("slot = {}", "`slot` has no time to the next slot", "`min_delay`"),
+        ("slot = { min_delay = \"0 s\" }", "`slot` has no time", "above 0 s"),
         (
             "slot = { min_delay = \"2 ms\", max_delay = \"1 ms\" }",
-            "`slot.min_delay` is 2 ms, more than `slot.max_delay`, 1 ms",
+            "`slot.min_delay` (2 ms) is more than `slot.max_delay` (1 ms)",
             "exchange",
         ),
         (
@@ -412,8 +412,8 @@ fn what_cannot_be_read_is_told() {
         ptm: PtmSpec,
     }
     for (toml, message) in [
-        ("duplicate = 0.01", "netem does not duplicate packets here: a packet exists once"),
-        ("corrupt = 0.01", "netem does not corrupt packets here: a packet has no contents"),
+        ("duplicate = 0.01", "netem does not duplicate packets here: each packet exists once"),
+        ("corrupt = 0.01", "netem does not corrupt packets here: packets have no contents"),
         ("distribution = \"experimental\"", "the distribution `experimental` is a table of measured values"),
         ("distribution = \"gauss\"", "unknown distribution `gauss`"),
         ("slot = { distribution = \"experimental\" }", "the distribution `experimental`"),

@@ -1,26 +1,26 @@
-//! Delayed packets in the order in which they are due.
+//! Delayed packets in the order of their due times.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::packet::Tau;
 
-/// A queue in the order of due times; packets of one time stay in the order in which they joined.
+/// A queue in the order of due times; packets with equal due times stay in the order in which they joined.
 ///
-/// A packet due no earlier than the one that joined last goes to the end of a line, which is all there is without
-/// jitter; another goes to a tree.
+/// A packet that is due no earlier than the last one to join goes to the end of a line; without jitter, this
+/// holds for all packets. Any other packet goes to a tree.
 ///
 /// # Source
 /// Linux 6.1 `net/sched/sch_netem.c` (`tfifo_enqueue`, `netem_peek`).
 #[derive(Default)]
 pub(super) struct TimeFifo {
     line: VecDeque<(i64, Tau)>,
-    /// By due time, and by how many packets had joined before.
+    /// By due time, and by the number of packets that joined before.
     tree: BTreeMap<(i64, u64), Tau>,
     joined: u64,
 }
 
 impl TimeFifo {
-    /// A packet joins that is due at `due`.
+    /// Adds a packet that is due at `due`.
     pub fn push(&mut self, due: i64, tau: Tau) {
         self.joined += 1;
         match self.line.back() {
@@ -31,7 +31,7 @@ impl TimeFifo {
         }
     }
 
-    /// When the first is due.
+    /// The due time of the first packet.
     #[inline]
     pub fn next_time(&self) -> Option<i64> {
         let (line, tree) = (self.line.front(), self.tree.first_key_value());
@@ -39,7 +39,7 @@ impl TimeFifo {
         times.min()
     }
 
-    /// When the last is due.
+    /// The due time of the last packet.
     #[inline]
     pub fn latest(&self) -> Option<i64> {
         let (line, tree) = (self.line.back(), self.tree.last_key_value());
@@ -47,9 +47,9 @@ impl TimeFifo {
         times.max()
     }
 
-    /// Takes the first.
+    /// Takes the first packet.
     pub fn pop(&mut self) -> Option<Tau> {
-        // What is in the tree joined behind what is due at the same time in the line.
+        // Packets in the tree joined after packets in the line with equal due times.
         let from_tree = match (self.line.front(), self.tree.first_key_value()) {
             (Some(&(line, _)), Some((&(tree, _), _))) => tree < line,
             (None, _) => true,
@@ -80,7 +80,7 @@ mod tests {
         fn packets_leave_by_their_times_and_ties_as_they_joined(steps in prop::collection::vec((0..20i64, 0..3u8), 0..200)) {
             let mut queue = TimeFifo::default();
             let mut model: Vec<(i64, u64)> = Vec::new();
-            // As in netem, nothing joins that is due before what has left.
+            // As in netem, no packet joins that is due before one that has left.
             let mut left = 0;
             for (pid, (ahead, action)) in (0..).zip(steps) {
                 prop_assert_eq!(queue.next_time(), model.iter().map(|&(due, _)| due).min());

@@ -1,4 +1,4 @@
-//! The card beside a model's weights: what it was trained on, how good it is, and what it needs to run.
+//! The card beside a model's weights: its training data, its quality, and the parameters of inference.
 
 use std::collections::BTreeMap;
 
@@ -11,31 +11,31 @@ use super::residual::ResidualCard;
 /// The version of cards and weights that this build reads.
 pub const FORMAT: u32 = 1;
 
-/// What a model is and where it comes from: `x.toml` beside `x.safetensors`.
+/// The description of a model and its origin: `x.toml` beside `x.safetensors`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Card {
     /// The version of the format: [`FORMAT`].
     pub format: u32,
-    /// The version of taunet that wrote it.
+    /// The version of taunet that wrote the card.
     pub taunet: String,
-    /// The command that made it.
+    /// The command that created the model.
     pub command: String,
     /// The seed of the training.
     pub seed: u64,
-    /// SHA-256 of the file with the weights, in hexadecimal digits.
+    /// SHA-256 of the weights file, in hexadecimal digits.
     pub weights_sha256: String,
-    /// The architecture, and what its inference needs beside the weights.
+    /// The architecture, and the parameters of its inference besides the weights.
     pub architecture: Architecture,
-    /// The classes that it tells apart, in order; none for a single queue.
+    /// The classes that the model distinguishes, in order; empty for a single queue.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class: Vec<NeuralClass>,
-    /// How it was trained.
+    /// How the model was trained.
     pub training: TrainingCard,
-    /// What it was trained on.
+    /// The training data.
     #[serde(default)]
     pub data: Vec<DataCard>,
-    /// How good it is, per part of the data: `train`, `validation`, `test`.
+    /// The quality of the model on each part of the data: `train`, `validation`, `test`.
     #[serde(default)]
     pub scores: BTreeMap<String, ScoreCard>,
 }
@@ -51,7 +51,7 @@ pub enum Architecture {
 }
 
 impl Architecture {
-    /// Its name in files.
+    /// The name of the architecture in files.
     pub fn name(&self) -> &'static str {
         match self {
             Architecture::Residual(_) => "residual",
@@ -64,13 +64,13 @@ impl Architecture {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingCard {
-    /// Passes over the training data until the best.
+    /// Passes over the training data until the best result.
     pub epochs: u32,
-    /// Passes over the training data in all.
+    /// Passes over the training data in total.
     pub epochs_in_all: u32,
-    /// Trained numbers.
+    /// The number of trained parameters.
     pub parameters: u64,
-    /// How long it took, in seconds.
+    /// The duration of the training, in seconds.
     pub seconds: f64,
     /// The loss on the training part, per epoch.
     pub loss: Vec<f64>,
@@ -82,21 +82,21 @@ pub struct TrainingCard {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataCard {
-    /// Its name in the training file.
+    /// The name of the source in the training file.
     pub name: String,
     /// Its files, and the SHA-256 of each.
     pub files: BTreeMap<String, String>,
-    /// Its packets.
+    /// The number of packets.
     pub packets: u64,
-    /// What it was used for: all parts by time, or one of them.
+    /// The part for which the data was used: split by time into all parts, or one part.
     pub part: String,
 }
 
-/// How close a model comes to what was measured, over the packets of a part.
+/// How close a model is to the measurement, over the packets of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScoreCard {
-    /// Packets that left in both.
+    /// Packets that left in both the simulation and the measurement.
     pub packets: u64,
     /// Pearson's correlation of the delays.
     pub pearson: Option<f64>,
@@ -106,8 +106,8 @@ pub struct ScoreCard {
     pub mae_us: f64,
     /// Mean measured delay, in microseconds.
     pub mean_us: f64,
-    /// Packets lost in the data.
+    /// Packets lost in the measurement.
     pub lost: u64,
-    /// Packets that the model loses.
+    /// Packets lost in the simulation.
     pub lost_simulated: u64,
 }

@@ -1,8 +1,9 @@
 //! The published network of DeepQueueNet, as a reference.
 //!
-//! For every packet it sees [the features](features) of the packet and of the 41 before it, and predicts the waiting
-//! time: two LSTM layers, an attention, two LSTM layers, one number. [An error of its training](correction), drawn at
-//! random, is taken from that. `docs/deepqueuenet.md` says how it differs from the publication.
+//! For every packet the network gets [the features](features) of the packet and of the 41 packets before it,
+//! and predicts the waiting time: two LSTM layers, an attention, two LSTM layers, one number. [A training
+//! error](correction), drawn at random, is subtracted from the prediction. `docs/deepqueuenet.md` describes
+//! how this differs from the publication.
 //!
 //! # Source
 //! Q. Yang et al., "DeepQueueNet: Towards Scalable and Generalized Network Performance Estimation with Packet-level
@@ -33,41 +34,42 @@ use correction::Correction;
 use features::Features;
 use network::{GATES, Scratch, WINDOW, Weights};
 
-/// Ingress ports that a model tells apart, at least: as many as the published device has.
+/// The minimum number of ingress ports that a model distinguishes: that of the published device.
 pub const PORTS: usize = 4;
 
-/// Ingress ports that a model tells apart, at most.
+/// The maximum number of ingress ports that a model distinguishes.
 pub const PORTS_AT_MOST: usize = 1_024;
 
-/// What inference needs beside the weights.
+/// The parameters of inference besides the weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeepQueueNetCard {
-    /// Ingress ports that it tells apart. A port has no more of them: what comes from others counts as from the last.
+    /// The number of ingress ports that the model distinguishes. Packets from further ports count as from the
+    /// last one.
     pub ports: usize,
-    /// The rate at which the port serves, where that is not its link's bandwidth: a shaper's.
+    /// The service rate of the port, if it is not the bandwidth of its link: that of a shaper.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
-    /// What becomes of the features `[features]` and the waiting time before the network sees them.
+    /// The scaling of the features `[features]` and the waiting time at the input and output of the network.
     pub scale: Scale,
 }
 
-/// The extremes of the training part: what the network sees goes from 0 at the least value to 1 at the greatest.
+/// The ranges in the training data: the network gets 0 for the minimum and 1 for the maximum.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scale {
-    /// The least value of each feature `[features]`.
+    /// The minimum of each feature `[features]`.
     pub least: Vec<f32>,
-    /// The greatest.
+    /// The maximum of each feature `[features]`.
     pub greatest: Vec<f32>,
-    /// The least waiting time, in seconds.
+    /// The minimum waiting time, in seconds.
     pub least_waiting_s: f32,
-    /// The greatest.
+    /// The maximum waiting time, in seconds.
     pub greatest_waiting_s: f32,
 }
 
 impl Scale {
-    /// Scales the features of a packet in place. One that never changed in training is 0.
+    /// Scales the features of a packet in place. A feature that was constant in training becomes 0.
     pub fn apply(&self, features: &mut [f32]) {
         for ((feature, least), greatest) in features.iter_mut().zip(&self.least).zip(&self.greatest) {
             let range = greatest - least;
@@ -75,12 +77,12 @@ impl Scale {
         }
     }
 
-    /// The waiting time, in seconds, that an output of the network means.
+    /// The waiting time, in seconds, for an output of the network.
     pub fn waiting_s(&self, output: f32) -> f32 {
         self.least_waiting_s + output * (self.greatest_waiting_s - self.least_waiting_s)
     }
 
-    /// The output that means a waiting time, in seconds.
+    /// The output for a waiting time, in seconds.
     pub fn output(&self, waiting_s: f32) -> f32 {
         let range = self.greatest_waiting_s - self.least_waiting_s;
         if range > 0.0 { (waiting_s - self.least_waiting_s) / range } else { 0.0 }
@@ -118,10 +120,10 @@ struct Trained {
 }
 
 impl Network {
-    /// From its weights, for so many classes.
+    /// Creates the network from its weights, for `classes` classes.
     ///
     /// # Errors
-    /// They do not fit the card.
+    /// The weights do not match the card.
     pub fn from_tensors(
         card: &DeepQueueNetCard,
         classes: usize,
@@ -129,7 +131,7 @@ impl Network {
     ) -> Result<Self, ModelError> {
         if !(1..=PORTS_AT_MOST).contains(&card.ports) {
             return Err(ModelError::Contradiction(format!(
-                "{} ingress ports, where from 1 to {PORTS_AT_MOST} are possible",
+                "{} ingress ports, but 1 to {PORTS_AT_MOST} are possible",
                 card.ports
             )));
         }
@@ -164,7 +166,7 @@ impl Network {
         if !(classes.is_empty() && learned == 1) {
             if classes.len() != learned {
                 return Err(PtmError::Model(format!(
-                    "the model tells {learned} classes apart, and there are {} here",
+                    "the model distinguishes {learned} classes, but there are {} here",
                     classes.len()
                 )));
             }
@@ -199,12 +201,12 @@ impl Network {
         })
     }
 
-    /// The rate of its shaper, in bits per second, where it has one.
+    /// The rate of its shaper in bits per second, if it has one.
     pub(in crate::ptm) fn shaped_bps(&self, spec: &NeuralSpec) -> Option<u64> {
         spec.rate.or(self.trained.card.rate).map(Rate::as_bps)
     }
 
-    /// At what rate the port serves; `None` where it is not known.
+    /// The service rate of the port; `None` if it is not known.
     fn rate(&self, spec: &NeuralSpec, link: &Link) -> Option<Rate> {
         spec.rate.or(self.trained.card.rate).or(match link.bandwidth {
             Bandwidth::Limited(rate) => Some(rate),
@@ -212,7 +214,7 @@ impl Network {
         })
     }
 
-    /// The network before the first packet of a port that serves at `rate`.
+    /// The network before the first packet of a port with the service rate `rate`.
     pub fn predictor(&self, rate: Rate) -> Predictor {
         let Trained { card, classes, weights, .. } = &*self.trained;
         Predictor {
@@ -226,28 +228,29 @@ impl Network {
     }
 }
 
-/// The classes of a port: those that it names, or the model's.
+/// The classes of a port: its own if it has any, else those of the model.
 fn classes<'a>(spec: &'a NeuralSpec, card: &'a Card) -> &'a [NeuralClass] {
     if spec.class.is_empty() { &card.class } else { &spec.class }
 }
 
-/// What the network predicts for the packets of a port, one after the other.
+/// The predictions of the network for successive packets of a port.
 #[derive(Debug, Clone)]
 pub struct Predictor {
     trained: Arc<Trained>,
     features: Features,
-    /// A packet's features.
+    /// The features of a packet.
     values: Vec<f32>,
-    /// What the last packets add to the first layer `[WINDOW, GATES]`, computed once per packet; a ring.
+    /// The contributions of the last packets to the first layer `[WINDOW, GATES]`, computed once per packet;
+    /// a ring buffer.
     window: Vec<f32>,
-    /// The place of the oldest in it; `None` before the first packet.
+    /// The index of the oldest packet; `None` before the first packet.
     oldest: Option<usize>,
     scratch: Scratch,
 }
 
 impl Predictor {
-    /// How long a packet of `class` that arrives now will wait, in seconds, without correction. Before there are 42
-    /// packets, the first stands for those that are missing.
+    /// The predicted waiting time of a packet of `class` that arrives now, in seconds, without correction.
+    /// Until there are 42 packets, the first one replaces the missing ones.
     pub fn waiting_s(&mut self, arrival: Time, packet: &Packet, class: usize) -> f32 {
         let Trained { card, weights, .. } = &*self.trained;
         self.features.next(arrival, packet, class, &mut self.values);
@@ -269,16 +272,16 @@ impl Predictor {
     }
 }
 
-/// The model at work: a packet is released when it has waited as long as predicted, but not before those of its class
-/// that came before it. It loses none.
+/// The running model: a packet is released when it has waited for the predicted time, but not before earlier
+/// packets of its class. It drops no packets.
 struct DeepQueueNet {
     predictor: Predictor,
     classing: Classing,
     output: Output,
     random: Stream,
-    /// Per class, when the newest packet is released.
+    /// When the newest packet of each class is released.
     released: Vec<Time>,
-    /// By release and number of arrival.
+    /// By release time and arrival number.
     queue: BTreeMap<(Time, u64), Tau>,
     arrivals: u64,
     backlog: Backlog,
@@ -291,7 +294,7 @@ impl Discipline for DeepQueueNet {
         let correction = &self.predictor.trained.correction;
         let waiting_s = correction.correct(class, predicted, self.output, &mut self.random);
         let waiting = (f64::from(waiting_s) * PS_PER_S as f64).round();
-        // A negative number is no wait at all, and so is what is no number.
+        // A negative or undefined prediction means no waiting time.
         let release = tau.timestamp + Span::from_ps(waiting as u64);
         let release = release.max(self.released[class]);
         self.released[class] = release;

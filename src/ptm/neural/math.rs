@@ -1,10 +1,10 @@
 //! The arithmetic of small networks, in 32-bit floats.
 //!
-//! Only additions, multiplications and divisions in a fixed order, so that every machine gives the same bits.
+//! Only additions, multiplications and divisions in a fixed order, which give the same bits on every machine.
 
 use super::{ModelError, Tensors};
 
-/// e^x, within 2 units in the last place; 0 and infinity beyond the range of 32-bit floats.
+/// e^x, within 2 units in the last place; 0 or infinity outside the range of 32-bit floats.
 ///
 /// # Source
 /// Range reduction by powers of two and a polynomial of degree 6 on half an octave: W. J. Cody and W. Waite, "Software
@@ -42,7 +42,7 @@ pub fn tanh(x: f32) -> f32 {
     2.0 / (1.0 + exp(-2.0 * x)) - 1.0
 }
 
-/// Outputs that are summed side by side.
+/// Outputs that are summed in parallel.
 const BLOCK: usize = 16;
 
 /// A linear layer `[inputs] -> [outputs]`: `y = x W + b`, with `W` `[inputs, outputs]`.
@@ -58,7 +58,7 @@ impl Linear {
     /// The layer `name` of a model: `name.weight` `[inputs, outputs]` and `name.bias` `[outputs]`.
     ///
     /// # Errors
-    /// They are missing, or of another shape.
+    /// An array is missing or has another shape.
     pub fn take(
         tensors: &mut Tensors,
         name: &str,
@@ -69,23 +69,23 @@ impl Linear {
         Ok(Linear { weight, bias: tensors.take(&format!("{name}.bias"), &[outputs])? })
     }
 
-    /// A layer of these weights `[inputs, outputs]` and biases `[outputs]`.
+    /// A layer with weights `[inputs, outputs]` and biases `[outputs]`.
     pub fn new(weight: Vec<f32>, bias: Vec<f32>) -> Self {
         debug_assert_eq!(weight.len() % bias.len(), 0);
         Linear { weight, bias }
     }
 
-    /// How many values it takes.
+    /// The number of inputs.
     pub fn inputs(&self) -> usize {
         self.weight.len() / self.bias.len()
     }
 
-    /// How many values it gives.
+    /// The number of outputs.
     pub fn outputs(&self) -> usize {
         self.bias.len()
     }
 
-    /// Writes its outputs for `x` `[inputs]` to `y` `[outputs]`.
+    /// Writes the outputs for `x` `[inputs]` to `y` `[outputs]`.
     #[inline]
     pub fn forward(&self, x: &[f32], y: &mut [f32]) {
         let outputs = self.bias.len();

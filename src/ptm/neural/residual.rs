@@ -1,10 +1,11 @@
-//! Corrections to a mechanistic estimate: what the theory of queues says is computed, and a small network learns the rest.
+//! Corrections to a mechanistic estimate: queueing theory gives the estimate, and a small network learns the
+//! rest.
 //!
-//! The estimate knows the pace (a link, or a bucket of tokens) and keeps every class in order. Three things are learned,
-//! each from what a causal observer of the port knows at that instant:
+//! The estimate models the pace (a link, or a token bucket) and keeps every class in order. Three quantities
+//! are learned, each from what a causal observer of the port can know at that instant:
 //!
-//! - how much later than the estimate says the port sends, as quantiles (timers, interrupts, pauses);
-//! - which class goes next, where more than one waits;
+//! - how much later than the estimate the port sends, as quantiles (timers, interrupts, pauses);
+//! - which class is served next, if packets of several classes wait;
 //! - whether an arriving packet is dropped.
 //!
 //! A recurrent state is carried from packet to packet. See `docs/neural.md`.
@@ -66,8 +67,8 @@ impl Perceptron {
 /// A gated recurrent unit.
 ///
 /// # Source
-/// K. Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder", 2014, with the reset gate after the
-/// product, as cuDNN has it.
+/// K. Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder", 2014, with the reset gate
+/// after the product, as in cuDNN.
 #[derive(Debug, Clone, PartialEq)]
 struct Gru {
     input: Linear,
@@ -111,7 +112,7 @@ pub struct Network {
     ranges: Ranges,
 }
 
-/// Room for intermediate results.
+/// Working memory for intermediate results.
 #[derive(Debug, Clone, Default)]
 pub struct Scratch {
     x: Vec<f32>,
@@ -120,10 +121,10 @@ pub struct Scratch {
 }
 
 impl Network {
-    /// From its weights; `classes` is how many the card has.
+    /// Creates the network from its weights; `classes` is the number of classes on the card.
     ///
     /// # Errors
-    /// They do not fit the card.
+    /// The weights do not match the card.
     pub fn from_tensors(
         card: &ResidualCard,
         classes: usize,
@@ -163,14 +164,14 @@ impl Network {
         &self.card
     }
 
-    /// Room for its intermediate results.
+    /// Allocates working memory for intermediate results.
     pub fn scratch(&self) -> Scratch {
         let (hidden, gates) = (vec![0.0; self.card.hidden], vec![0.0; 3 * self.card.recurrent]);
         Scratch { x: Vec::new(), hidden: [hidden.clone(), hidden], gates: [gates.clone(), gates] }
     }
 
-    /// The quantiles of lateness `[LEVELS]` for `x` `[features + classes]`, the state `h` `[recurrent]` and the device
-    /// `context` `[contexts]`, before they are put in order.
+    /// The quantiles of lateness `[LEVELS]` for `x` `[features + classes]`, the state `h` `[recurrent]` and
+    /// the device `context` `[contexts]`, before they are sorted.
     pub fn lateness(&self, x: &[f32], h: &[f32], context: &[f32], scratch: &mut Scratch, y: &mut [f32]) {
         let Scratch { x: all, hidden, .. } = scratch;
         all.clear();
@@ -180,7 +181,7 @@ impl Network {
         self.lateness.forward(all, hidden, y);
     }
 
-    /// A score per class `[classes]`, for `x` `[features x classes]`; zeros where there is one class.
+    /// A score per class `[classes]`, for `x` `[features x classes]`; zeros if there is one class.
     pub fn choice(&self, x: &[f32], h: &[f32], context: &[f32], scratch: &mut Scratch, y: &mut [f32]) {
         let Scratch { x: all, hidden, .. } = scratch;
         all.clear();
@@ -193,7 +194,7 @@ impl Network {
         }
     }
 
-    /// The log-odds of a drop, for `x` `[features + classes]`; minus infinity where nothing ever was.
+    /// The log-odds of a drop, for `x` `[features + classes]`; minus infinity for a model without drops.
     pub fn loss(&self, x: &[f32], scratch: &mut Scratch) -> f32 {
         let mut y = [f32::NEG_INFINITY];
         if let Some(drop) = &self.drop {
@@ -206,7 +207,7 @@ impl Network {
         y[0]
     }
 
-    /// Carries the state `h` `[recurrent]` over the packet that `x` `[features + classes]` tells of.
+    /// Updates the state `h` `[recurrent]` with the sent packet described by `x` `[features + classes]`.
     pub fn carry(&self, x: &[f32], h: &mut [f32], scratch: &mut Scratch) {
         if let Some(gru) = &self.gru {
             let Scratch { x: all, gates, .. } = scratch;
@@ -226,13 +227,13 @@ impl Network {
         match &spec.context {
             None if self.card.context.len() == 1 => Ok(0),
             None => Err(PtmError::Model(format!(
-                "the model learned several devices: give `context`, one of {}",
+                "the model was trained on several devices: write `context`, one of {}",
                 listed(names())
             ))),
             Some(name) => {
                 self.card.context.iter().position(|context| context.name == *name).ok_or_else(|| {
                     PtmError::Model(format!(
-                        "the model has no context \"{name}\": there is {}",
+                        "the model has no context \"{name}\": it has {}",
                         listed(names())
                     ))
                 })
@@ -245,7 +246,7 @@ impl Network {
         let classes = card.class.len();
         if !spec.class.is_empty() && spec.class.len() != classes {
             return Err(PtmError::Model(format!(
-                "the port has {} classes, and the model learned {classes}",
+                "the port has {} classes, but the model was trained on {classes}",
                 spec.class.len()
             )));
         }
@@ -257,7 +258,7 @@ impl Network {
             .any(|value| !value.is_finite() || value <= 0.0)
         {
             return Err(PtmError::Model(
-                "`share`, `turn_bytes` and `turn_packets` are positive numbers".to_owned(),
+                "`share`, `turn_bytes` and `turn_packets` must be positive numbers".to_owned(),
             ));
         }
         if !spec.class.is_empty() {
@@ -274,7 +275,7 @@ impl Network {
         }
     }
 
-    /// The classes of a port: those of the card, and what the port says of them.
+    /// The classes of a port: those of the card, with the values that the port gives.
     fn shares(&self, spec: &NeuralSpec, context: usize) -> Vec<ClassShare> {
         let mut shares = self.card.context[context].class.clone();
         for (share, class) in shares.iter_mut().zip(&spec.class) {
@@ -323,20 +324,20 @@ impl Network {
     }
 }
 
-/// The network at work on a port.
+/// The network in use on a port.
 struct Residual {
     network: Arc<Network>,
     port: Port,
     classing: Classing,
     output: Output,
-    /// As the network sees it.
+    /// In the network's representation.
     lateness_range: [f32; 2],
     random: Stream,
     context: Vec<f32>,
     state: Vec<f32>,
-    /// When the port sends next, and how late the network is told that this is.
+    /// When the port sends next, and the lateness that the network is given for it.
     release: Option<(Time, f32)>,
-    /// Which class then goes.
+    /// The class that is then served.
     chosen: Option<usize>,
     x: Vec<f32>,
     scores: Vec<f32>,
@@ -378,7 +379,8 @@ impl Residual {
                 let median = at_level(&mut quantiles, 0.5);
                 (median, median)
             }
-            // Packet after packet late by the mean is what no device does: the network would not know it.
+            // No device is late by the mean for packet after packet, so the network has not learned that
+            // case.
             Output::Mean => (mean(&mut quantiles), at_level(&mut quantiles, 0.5)),
         };
         let unit_ps = f64::from(self.port.unit_ps()) * self.network.card.lateness_unit;
@@ -388,7 +390,7 @@ impl Residual {
         release
     }
 
-    /// The class that goes at `now`.
+    /// The class that is served at `now`.
     fn choose(&mut self, now: Time) -> usize {
         let classes = self.scores.len();
         let waits = |class: &usize| self.port.packets_in(*class) > 0;
@@ -473,7 +475,7 @@ fn sinh(x: f32) -> f32 {
     0.5 * (exp(x) - exp(-x))
 }
 
-/// Puts predicted quantiles in order: none is below the one before.
+/// Sorts predicted quantiles: none is below the one before.
 #[inline]
 fn in_order(quantiles: &mut [f32; LEVELS.len()]) {
     let mut most = f32::NEG_INFINITY;
@@ -483,7 +485,7 @@ fn in_order(quantiles: &mut [f32; LEVELS.len()]) {
     }
 }
 
-/// The value at a level from 0 to 1, linear between the quantiles; flat beyond the outermost.
+/// The value at a level from 0 to 1, interpolated linearly between quantiles; constant beyond the outermost.
 fn at_level(quantiles: &mut [f32; LEVELS.len()], level: f32) -> f32 {
     in_order(quantiles);
     let above = LEVELS.partition_point(|&known| known <= level);
@@ -495,7 +497,8 @@ fn at_level(quantiles: &mut [f32; LEVELS.len()], level: f32) -> f32 {
     quantiles[below] + part * (quantiles[above] - quantiles[below])
 }
 
-/// What the network would have to say for the mean lateness: the mean over the levels, each for what is nearest to it.
+/// The network's value for the mean lateness: the mean over the levels, where each level has the value of the
+/// nearest quantile.
 fn mean(quantiles: &mut [f32; LEVELS.len()]) -> f32 {
     in_order(quantiles);
     let mut from = 0.0;

@@ -27,7 +27,7 @@ impl Tensors {
     /// Reads the bytes of a safetensors file.
     ///
     /// # Errors
-    /// It is damaged, holds another type than 32-bit floats, or a value that is not finite.
+    /// The file is damaged, holds another type than 32-bit floats, or a value that is not finite.
     pub fn read(bytes: &[u8]) -> Result<Self, ModelError> {
         let file = SafeTensors::deserialize(bytes).map_err(|error| ModelError::Damaged(error.to_string()))?;
         let mut tensors = BTreeMap::new();
@@ -45,7 +45,7 @@ impl Tensors {
         Ok(Tensors(tensors))
     }
 
-    /// The bytes of a safetensors file.
+    /// Encodes them as a safetensors file.
     pub fn to_bytes(&self) -> Vec<u8> {
         let data: Vec<(&String, &Tensor, Vec<u8>)> = self
             .0
@@ -61,7 +61,7 @@ impl Tensors {
         safetensors::serialize(views, None).expect("names are unique")
     }
 
-    /// How many numbers they hold.
+    /// The number of values.
     pub fn count(&self) -> u64 {
         self.0.values().map(|tensor| tensor.values.len() as u64).sum()
     }
@@ -73,10 +73,10 @@ impl Tensors {
         self.0.insert(name.into(), Tensor { shape, values });
     }
 
-    /// Takes the array of that name, which has that shape.
+    /// Takes the array `name`, which must have the shape `shape`.
     ///
     /// # Errors
-    /// It is missing, or has another shape.
+    /// The array is missing or has another shape.
     pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
         let tensor = self.0.remove(name).ok_or_else(|| ModelError::Missing(name.to_owned()))?;
         if tensor.shape != shape {
@@ -89,10 +89,10 @@ impl Tensors {
         Ok(tensor.values)
     }
 
-    /// Whether nothing was left after all were taken.
+    /// Checks that no array is left after all were taken.
     ///
     /// # Errors
-    /// An array that the architecture does not have.
+    /// An array that is not part of the architecture.
     pub fn finish(self) -> Result<(), ModelError> {
         match self.0.into_keys().next() {
             Some(name) => Err(ModelError::Unknown(name)),

@@ -1,4 +1,4 @@
-//! Strict priority in which also the arrivals of one instant go by their classes.
+//! Strict priority in which arrivals of the same instant are also ordered by class.
 
 use crate::flow::Flows;
 use crate::packet::{DropReason, Tau};
@@ -11,33 +11,34 @@ use crate::units::Time;
 
 /// [`Priority`](super::Priority) with `at_one_instant = "class"`.
 ///
-/// Where it is the port's own discipline, the packets that arrive at one instant at a free link are kept beside the
-/// queues until the link has sent: the one that it sends needs no room, and the others join in the order in which they
-/// arrived. A class with a discipline of its own takes them at once.
+/// Where it is the port's own discipline, packets that arrive at one instant at a free link are kept beside
+/// the queues until the link has sent. The packet that the link sends needs no room, and the others join in
+/// the order of arrival. A class with its own discipline takes its packets at once.
 ///
 /// # Complexity
 /// O(classes) per packet.
 pub struct ByClass {
     classes: Classes,
-    /// What has arrived at this instant and has not joined: the class of each, in the order of arrival.
+    /// The packets that have arrived at this instant and have not joined: the class of each, in the order of
+    /// arrival.
     fresh: Vec<(usize, Tau)>,
 }
 
-/// Where the packet is that goes next.
+/// The position of the next packet.
 enum First {
     /// In the queue of this class; its length.
     Queued(usize, u32),
-    /// At this place among the fresh ones.
+    /// At this index among the fresh packets.
     Fresh(usize),
 }
 
 impl ByClass {
-    /// Empty classes.
+    /// Creates empty classes.
     pub fn new(spec: &PrioritySpec, place: &Place<'_>) -> Self {
         ByClass { classes: Classes::new(&spec.class, spec.buffer, place), fresh: Vec::new() }
     }
 
-    /// What goes next. In one class, what waits goes before what has just arrived.
+    /// The next packet. Within a class, waiting packets go before new arrivals.
     fn first(&mut self, now: Time, losses: &mut Vec<Loss>) -> Result<First, Next> {
         let fresh = (0..self.fresh.len()).min_by_key(|place| self.fresh[*place].0);
         let asked = fresh.map_or(self.classes.len(), |place| self.fresh[place].0 + 1);

@@ -1,4 +1,5 @@
-//! RED in front of a link: a departure is known as its packet arrives, since what has joined leaves in order and is not lost.
+//! RED in front of a link. A departure is known when the packet arrives, since queued packets leave in order
+//! and are never dropped.
 
 use super::{Red, RedSpec};
 use crate::flow::Flows;
@@ -7,7 +8,8 @@ use crate::ptm::discipline::Discipline;
 use crate::ptm::fifo::{Lindley, Starts};
 use crate::ptm::{Arrival, Place, Ptm};
 
-/// A port with [`Red`]: what a [`Server`](crate::ptm::server::Server) with it does, without an event for each departure.
+/// A port with [`Red`]: equivalent to a [`Server`](crate::ptm::server::Server) with it, without an event for
+/// each departure.
 pub(crate) struct RedPort {
     red: Red,
     link: Lindley,
@@ -15,7 +17,7 @@ pub(crate) struct RedPort {
 }
 
 impl RedPort {
-    /// An idle one.
+    /// Creates an idle port.
     pub fn new(spec: &RedSpec, place: &Place<'_>) -> Self {
         RedPort { red: Red::new(spec, place), link: Lindley::new(&place.link), waiting: Starts::default() }
     }
@@ -24,7 +26,7 @@ impl RedPort {
 impl Ptm for RedPort {
     fn arrive(&mut self, tau: &Tau, _flows: &Flows) -> Arrival {
         let (now, Packet { length, ecn, .. }) = (tau.timestamp, tau.packet);
-        // With the last of those that have started the port became idle.
+        // When the last of the started packets left, the port became idle.
         if let Some(last) = self.waiting.start_until(now)
             && self.waiting.is_empty()
         {

@@ -1,18 +1,19 @@
-//! Queues by how many packets they have.
+//! Queues indexed by their number of packets.
 
-/// The queues of each length, those whose length changed last first: a doubly linked list per length.
+/// The queues of each length, the most recently changed first: a doubly linked list per length.
 ///
 /// # Complexity
-/// O(1) per change; finding the longest is O(1) amortized, since a change adds one at most to what is looked through.
+/// O(1) per change. Finding the longest is O(1) amortized, since a change adds at most one list to the
+/// search.
 ///
 /// # Source
 /// Linux 6.1 `net/sched/sch_sfq.c` (`sfq_link`, `sfq_inc`, `sfq_dec`).
 pub(super) struct Lengths {
-    /// The first queue by length; [`NONE`] where there is none.
+    /// The first queue of each length; [`NONE`] if there is none.
     first: Vec<u32>,
-    /// By queue, its neighbours in the list.
+    /// The neighbours of each queue in its list.
     links: Vec<Links>,
-    /// No queue is longer.
+    /// No queue is longer than this.
     longest: usize,
 }
 
@@ -25,7 +26,7 @@ struct Links {
 const NONE: u32 = u32::MAX;
 
 impl Lengths {
-    /// Empty queues, that become no longer than `most`.
+    /// Creates empty queues that hold at most `most` packets.
     pub fn new(queues: usize, most: usize) -> Self {
         Lengths {
             first: vec![NONE; most + 1],
@@ -34,7 +35,7 @@ impl Lengths {
         }
     }
 
-    /// A queue had `before` packets, and has `now`.
+    /// Records that the length of a queue changed from `before` to `now` packets.
     pub fn change(&mut self, queue: usize, before: usize, now: usize) {
         if before > 0 {
             let Links { before: left, after: right } = self.links[queue];
@@ -56,7 +57,7 @@ impl Lengths {
         }
     }
 
-    /// The longest queue; among several, the one whose length changed last. `None` where all are empty.
+    /// The longest queue; among several, the most recently changed. `None` if all are empty.
     pub fn longest(&mut self) -> Option<usize> {
         while self.longest > 0 && self.first[self.longest] == NONE {
             self.longest -= 1;
@@ -71,7 +72,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// As by looking through all queues.
+        /// The same result as a search through all queues.
         #[test]
         fn the_longest_that_changed_last_is_found(
             changes in prop::collection::vec((0..5usize, any::<bool>()), 0..200),

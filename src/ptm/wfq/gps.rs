@@ -5,52 +5,54 @@ use std::collections::BinaryHeap;
 
 use crate::units::{Span, Time};
 
-/// How finely virtual time is counted, beyond what the weights ask for: 2^-16 ps.
+/// The resolution of virtual time, beyond what the weights require: 2^-16 ps.
 const FINENESS: u128 = 1 << 16;
 
-/// Weights are scaled exactly up to a common multiple of this; beyond, a packet's share is rounded down to a tick.
+/// The maximum exact scale of the weights, as their common multiple; beyond it, a packet's share is rounded
+/// down to a tick.
 const MOST_SCALE: u128 = 1 << 32;
 
-/// The virtual time of a fluid server that works on all backlogged classes at once, in proportion to their weights.
+/// The virtual time of a fluid server that serves all backlogged classes at once, in proportion to their
+/// weights.
 ///
-/// A packet's work is its transmission time on the link in ps, as the packet server takes it: both servers finish a
-/// busy period at the same instant.
+/// The work of a packet is its transmission time on the link in ps, as in the packet server: both servers
+/// finish a busy period at the same instant.
 ///
 /// # Arithmetic
-/// All in integers. A tick of virtual time is 1 ps of work per unit of weight, divided by a common multiple of the
-/// weights (so that a packet's share of it is whole) and by 2^16. Between two events with weights `W` backlogged, virtual
-/// time runs at `1 / W`: the work that has come but makes no whole tick yet is carried, not rounded away. So the work that
-/// is done up to any instant is exact, and so is the order of deletion within a set of backlogged classes; where
-/// a class joins the set, virtual time is taken rounded down to a tick. Nothing drifts with time, and when nothing is
-/// backlogged virtual time starts anew from 0.
+/// All values are integers. A tick of virtual time is 1 ps of work per unit of weight, divided by a common
+/// multiple of the weights (which makes a packet's share of it whole) and by 2^16. Between two events with
+/// weights `W` backlogged, virtual time advances at `1 / W`. Work that does not yet make a whole tick is
+/// carried, not rounded away. So the work done up to any instant is exact, and so is the order of deletion
+/// within a set of backlogged classes. When a class joins the set, virtual time is rounded down to a tick.
+/// Errors do not accumulate over time. When no class is backlogged, virtual time restarts at 0.
 pub(super) struct Gps {
     /// Ticks of work in 1 ps.
     scale: u128,
     /// Ticks.
     now: u128,
-    /// Work in ticks that came since `now` was reached; below it stays what makes no whole tick for every class.
+    /// Work in ticks done since `now` was reached, less than a whole tick for every class.
     carried: u128,
-    /// When `now` and `carried` were true.
+    /// When `now` and `carried` were updated.
     updated: Time,
     /// The sum of the weights of the backlogged classes.
     weights: u128,
     classes: Vec<Class>,
-    /// The backlogged classes by when they are through, as it was when they joined: a later packet moves it on.
+    /// The backlogged classes by finish time, as of when they joined; a later packet postpones it.
     ending: BinaryHeap<Reverse<(u128, usize)>>,
 }
 
 #[derive(Clone, Copy)]
 struct Class {
     weight: u128,
-    /// Ticks of virtual time in 1 ps of its work.
+    /// Ticks of virtual time in 1 ps of the class's work.
     share: u128,
     backlogged: bool,
-    /// The virtual time at which its last packet is through.
+    /// The virtual time at which its last packet finishes.
     finish: u128,
 }
 
 impl Gps {
-    /// An idle server.
+    /// Creates an idle server.
     pub fn new(weights: impl Iterator<Item = u16> + Clone) -> Self {
         let multiple = weights.clone().map(u128::from).fold(1, least_common_multiple);
         let scale = multiple * FINENESS;
@@ -65,12 +67,12 @@ impl Gps {
         }
     }
 
-    /// How many classes there are.
+    /// The number of classes.
     pub fn len(&self) -> usize {
         self.classes.len()
     }
 
-    /// One class more, of weight 1.
+    /// Adds a class of weight 1.
     pub fn add(&mut self) {
         self.classes.push(Class::new(1, self.scale));
     }
@@ -87,12 +89,13 @@ impl Gps {
         self.weights == 0
     }
 
-    /// Starts virtual time anew; the server is idle and nobody remembers a finish.
+    /// Restarts virtual time. The server must be idle, and no finish may be in use.
     pub fn restart(&mut self) {
         (self.now, self.carried) = (0, 0);
     }
 
-    /// Lets time go on to `until`: classes whose work is done leave (iterated deletion), and are told to `left`.
+    /// Advances to `until`. Classes whose work is done are removed (iterated deletion) and reported to
+    /// `left`.
     pub fn advance(&mut self, until: Time, mut left: impl FnMut(usize)) {
         let elapsed = u128::from(until.since(self.updated).as_ps());
         self.updated = until;
@@ -121,8 +124,8 @@ impl Gps {
         self.carried = 0;
     }
 
-    /// A packet of a class arrives, at the instant of the last [`advance`](Self::advance): the virtual time at which it is
-    /// through.
+    /// A packet of a class arrives at the instant of the last [`advance`](Self::advance). Returns the virtual
+    /// time at which it finishes.
     #[inline]
     pub fn arrive(&mut self, class: usize, work: Span) -> u128 {
         let start =
@@ -138,7 +141,7 @@ impl Gps {
         finish
     }
 
-    /// The virtual time, rounded down to a tick; what is carried goes into it.
+    /// The virtual time, rounded down to a tick; carried work is included.
     fn virtual_time(&mut self) -> u128 {
         if self.weights > 0 && self.carried >= self.weights {
             let (whole, rest) = divide(self.carried, self.weights);
@@ -154,7 +157,7 @@ impl Class {
     }
 }
 
-/// Quotient and remainder; mostly they are small, and the machine divides 64 bits by itself.
+/// Quotient and remainder, with a fast path for 64 bits, since the numbers are mostly small.
 #[inline]
 fn divide(a: u128, b: u128) -> (u128, u128) {
     match (u64::try_from(a), u64::try_from(b)) {
@@ -163,7 +166,7 @@ fn divide(a: u128, b: u128) -> (u128, u128) {
     }
 }
 
-/// The least common multiple, or the first number where it would be too large.
+/// The least common multiple, or the first number if the multiple would be too large.
 fn least_common_multiple(a: u128, b: u128) -> u128 {
     let (mut greater, mut rest) = (a, b);
     while rest != 0 {
@@ -185,8 +188,8 @@ mod tests {
 
     #[test]
     fn the_fluid_server_shares_by_weight() {
-        // Work of 12 ps each; weights 1, 2, 3. Together they take 36 ps: the third is through when virtual time is 4,
-        // after 24 ps; the second at 6, after 24 + 2 * 3 = 30 ps; the first at 12, after 30 + 6 = 36 ps.
+        // Work of 12 ps each; weights 1, 2, 3. Together they take 36 ps: the third finishes at virtual time
+        // 4, after 24 ps; the second at 6, after 24 + 2 * 3 = 30 ps; the first at 12, after 30 + 6 = 36 ps.
         let mut gps = Gps::new([1, 2, 3].into_iter());
         for class in 0..3 {
             gps.arrive(class, Span::from_ps(12));

@@ -1,32 +1,33 @@
-//! Statistical error correction: the errors of training, by what was predicted.
+//! Statistical error correction: the errors of training, by predicted value.
 
 use super::super::{ModelError, Output, Tensors};
 use crate::random::{self, Stream};
 
-/// Bins of equal width over a class's predictions.
+/// Bins of equal width over the predictions of a class.
 pub const BINS: usize = 100;
 
-/// Errors that are kept of a bin, at most: quantiles.
+/// The maximum number of errors kept per bin, as quantiles.
 pub const KEPT: usize = 64;
 
 /// The errors of each class.
 ///
 /// # Source
-/// SEC of DeepQueueNet (SIGCOMM 2022): a prediction falls into one of 100 equal bins over those of training, and an
-/// error of that bin, drawn at random, is taken from it. There every error is kept; here 64 quantiles of a bin are.
+/// SEC of DeepQueueNet (SIGCOMM 2022): the range of the training predictions is divided into 100 equal bins,
+/// and an error drawn at random from the bin of a prediction is subtracted from it. The original keeps every
+/// error; this implementation keeps 64 quantiles per bin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Correction(Vec<OfClass>);
 
 #[derive(Debug, Clone, PartialEq)]
 struct OfClass {
-    /// The least and the greatest prediction in training, in seconds.
+    /// The minimum and maximum prediction in training, in seconds.
     range: [f32; 2],
     /// Per bin, ascending errors `prediction - truth`, in seconds.
     bins: Vec<Vec<f32>>,
 }
 
 impl Correction {
-    /// The errors of predictions: of each class its pairs of prediction and truth, in seconds.
+    /// Computes the errors from pairs of prediction and truth of each class, in seconds.
     pub fn of(classes: &[Vec<(f32, f32)>]) -> Self {
         let of_class = |pairs: &Vec<(f32, f32)>| {
             let ends = pairs.iter().fold(None, |ends: Option<[f32; 2]>, &(prediction, _)| {
@@ -48,7 +49,7 @@ impl Correction {
     /// `[classes, BINS, KEPT]`.
     ///
     /// # Errors
-    /// One is missing, has another shape, or they contradict each other.
+    /// An array is missing or has another shape, or the arrays contradict each other.
     pub fn take(tensors: &mut Tensors, classes: usize) -> Result<Self, ModelError> {
         let ranges = tensors.take("correction.range", &[classes, 2])?;
         let counts = tensors.take("correction.counts", &[classes, BINS])?;
@@ -68,7 +69,7 @@ impl Correction {
             for (&count, errors) in counts.iter().zip(errors.chunks_exact(KEPT)) {
                 if !(0.0..=KEPT as f32).contains(&count) || count.fract() != 0.0 {
                     return Err(ModelError::Contradiction(format!(
-                        "`correction.counts` holds {count}, and a bin has from 0 to {KEPT} errors"
+                        "`correction.counts` contains {count}, but a bin has 0 to {KEPT} errors"
                     )));
                 }
                 bins.push(errors[..count as usize].to_vec());
@@ -91,7 +92,7 @@ impl Correction {
         tensors.insert("correction.errors", [classes, BINS, KEPT], errors);
     }
 
-    /// A prediction, corrected, in seconds. Where there are no errors like it, it stays.
+    /// A corrected prediction, in seconds; unchanged if its bin has no errors.
     pub fn correct(&self, class: usize, prediction: f32, output: Output, random: &mut Stream) -> f32 {
         let of_class = &self.0[class];
         let errors = &of_class.bins[of_class.bin(prediction)];
@@ -108,7 +109,7 @@ impl Correction {
 }
 
 impl OfClass {
-    /// The bin of a prediction; one out of range goes to the first or the last.
+    /// The bin of a prediction; a prediction out of range belongs to the first or the last bin.
     fn bin(&self, prediction: f32) -> usize {
         let [least, most] = self.range;
         let place = (prediction - least) / (most - least) * BINS as f32;
@@ -116,7 +117,7 @@ impl OfClass {
     }
 }
 
-/// Sorts errors, and keeps evenly spaced quantiles where there are too many.
+/// Sorts errors, and keeps evenly spaced quantiles if there are too many.
 fn keep(errors: &mut Vec<f32>) {
     errors.sort_unstable_by(f32::total_cmp);
     let count = errors.len();
@@ -179,7 +180,7 @@ mod tests {
             let mut counts = tensors.clone();
             counts.insert("correction.counts", [2, BINS], vec![wrong; 2 * BINS]);
             let told = Correction::take(&mut counts, 2).unwrap_err().to_string();
-            assert!(told.contains(&format!("holds {wrong}, and a bin has from 0 to 64 errors")), "{told}");
+            assert!(told.contains(&format!("contains {wrong}, but a bin has 0 to 64 errors")), "{told}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the network sees of a packet: its length, where it comes from, and what arrived shortly before.
+//! The features of a packet: its length, its source, and the arrivals shortly before it.
 
 use std::collections::VecDeque;
 
@@ -6,13 +6,13 @@ use super::PORTS_AT_MOST;
 use crate::packet::Packet;
 use crate::units::{ByteCount, Rate, Span, Time};
 
-/// Packets over which the mean length is taken.
+/// The number of packets in the mean length.
 const MEAN_OVER: usize = 63;
 
-/// Packets that are counted as load, at most.
+/// The maximum number of packets that count as load.
 const REMEMBERED: usize = 256;
 
-/// How many features a packet has, for so many ingress ports and classes: 12 for 4 ports and 1 class.
+/// The number of features of a packet: 12 for 4 ports and 1 class.
 pub fn count(ports: usize, classes: usize) -> usize {
     let per_class = if classes > 1 { 1 + classes } else { 0 };
     4 + ports + ports * classes + per_class
@@ -25,34 +25,34 @@ pub fn count(ports: usize, classes: usize) -> usize {
 /// | feature | unit | |
 /// |---|---|---|
 /// | length | bytes | |
-/// | class | | the number of its class from 0; with several classes only |
-/// | source | | the number of its ingress port, by first appearance from 0 |
+/// | class | | the number of its class from 0; only with several classes |
+/// | source | | the number of its ingress port, from 0 in order of first appearance |
 /// | destination | | the number of this port: 0 |
 /// | traffic index of each ingress port | packets | mean over that port's packets so far of its packets within tau before |
 /// | load of each port, for each class | packets | packets of that destination and class within tau before |
 /// | gap | s | since the packet before |
-/// | gap of each class | s | between that class's last two packets; with several classes only |
+/// | gap of each class | s | between that class's last two packets; only with several classes |
 ///
-/// Tau, the "adapted service time", is the mean length of the last 63 packets over the service rate. State and time
-/// are bounded: loads count 256 packets at most.
+/// Tau, the "adapted service time", is the mean length of the last 63 packets divided by the service rate.
+/// State and time are bounded: loads count at most 256 packets.
 ///
 /// # Source
-/// The published features of DeepQueueNet (SIGCOMM 2022). Differences: a PTM stands at one egress port and sees what
-/// arrives there, so that the loads of other destinations are 0; and the traffic index is the mean so far, where the
-/// original takes the mean over the whole trace, the future included.
+/// The published features of DeepQueueNet (SIGCOMM 2022), with two differences. A PTM belongs to one egress
+/// port and sees only its arrivals, so the loads of other destinations are 0. The traffic index is the mean
+/// so far; the original uses the mean over the whole trace, including the future.
 #[derive(Debug, Clone)]
 pub struct Features {
     ports: usize,
     classes: usize,
     rate: Rate,
-    /// The ingress port behind each number.
+    /// The ingress port of each number.
     known: Vec<u16>,
     recent: VecDeque<Recent>,
     /// Bytes of the last [`MEAN_OVER`] packets in `recent`.
     bytes: u64,
-    /// Per class, packets within tau before the newest.
+    /// Packets within tau before the newest, per class.
     loads: Vec<u32>,
-    /// Per ingress port: its packets so far, and the sum of its loads.
+    /// Per ingress port: the number of its packets so far, and the sum of its loads.
     traffic: Vec<(u64, u64)>,
     /// Per class: its last arrival, and the gap before it.
     gaps: Vec<(Option<Time>, Span)>,
@@ -67,7 +67,7 @@ struct Recent {
 }
 
 impl Features {
-    /// Before the first packet, at a port that serves at `rate`.
+    /// The state before the first packet, at a port with the service rate `rate`.
     pub fn new(ports: usize, classes: usize, rate: Rate) -> Self {
         debug_assert!((1..=PORTS_AT_MOST).contains(&ports) && classes > 0);
         Features {
@@ -127,7 +127,7 @@ impl Features {
         features.iter_mut().zip(values).for_each(|(feature, value)| *feature = value);
     }
 
-    /// The number of an ingress port; that of the last for one too many.
+    /// The number of an ingress port; further ports get the number of the last one.
     fn number(&mut self, in_port: u16) -> usize {
         let known = self.known.iter().position(|known| *known == in_port);
         known.unwrap_or_else(|| {
@@ -140,7 +140,7 @@ impl Features {
         })
     }
 
-    /// The time to serve a packet of mean length, the newest packet included.
+    /// The service time of a packet of mean length, including the newest packet.
     fn tau(&self) -> Span {
         let packets = self.recent.len().min(MEAN_OVER) as u64;
         let together = self.rate.transmission_time(ByteCount::new(self.bytes));
@@ -148,7 +148,7 @@ impl Features {
     }
 }
 
-/// Which features belong together and are scaled alike: for each, the number of its kind.
+/// Groups features that are scaled alike: the number of the group of each feature.
 pub fn kinds(ports: usize, classes: usize) -> Vec<usize> {
     let [length, class, source, destination, traffic, load, gap] = [0, 1, 2, 3, 4, 5, 6];
     let several = classes > 1;

@@ -1,4 +1,4 @@
-//! The network: what it computes for a window of packets.
+//! The network, evaluated on a window of packets.
 
 use super::super::math::{exp, sigmoid, tanh};
 use super::super::{ModelError, Tensors};
@@ -16,20 +16,20 @@ pub const HEADS: usize = 3;
 /// Values of a query, a key and a value, per head.
 pub const HEAD: usize = 64;
 
-/// What the attention gives the decoder per packet.
+/// The outputs of the attention per packet.
 pub const ATTENTION: usize = 32;
 
-/// [`WINDOW`], in whole vectors of 8.
+/// [`WINDOW`], rounded up to whole vectors of 8.
 const PADDED: usize = WINDOW.next_multiple_of(8);
 
-/// Outputs that are computed together: what fits the registers.
+/// Outputs that are computed together, as many as fit the registers.
 const TILE: usize = 16;
 
-/// A linear layer like [`Linear`](super::super::math::Linear), for a whole window at a time: outputs are computed in
-/// tiles that stay in registers, with the weights in the order in which that needs them.
+/// A linear layer like [`Linear`](super::super::math::Linear), for a whole window at a time. Outputs are
+/// computed in tiles that stay in registers; the weights are stored in the order of that computation.
 #[derive(Debug, Clone, PartialEq)]
 struct Dense {
-    /// `[outputs / TILE, inputs]`, filled up with zeros.
+    /// `[outputs / TILE, inputs]`, padded with zeros.
     tiles: Vec<Vec<[f32; TILE]>>,
     /// `[outputs / TILE]`.
     bias: Vec<[f32; TILE]>,
@@ -37,7 +37,7 @@ struct Dense {
 }
 
 impl Dense {
-    /// A layer of weights `[inputs, outputs]`, and biases `[outputs]` where it has some.
+    /// A layer with weights `[inputs, outputs]` and optional biases `[outputs]`.
     fn new(weight: &[f32], bias: Option<&[f32]>, outputs: usize) -> Self {
         let tile = |row: &[f32], first: usize| {
             let mut tile = [0.0; TILE];
@@ -82,7 +82,7 @@ fn sums(x: &[f32], tile: &[[f32; TILE]], mut sums: [f32; TILE]) -> [f32; TILE] {
     sums
 }
 
-/// A layer of long short-term memory; the gates are input, forget, cell, output.
+/// A layer of long short-term memory; the gates are input, forget, cell and output.
 #[derive(Debug, Clone, PartialEq)]
 struct Lstm {
     input: Dense,
@@ -105,14 +105,14 @@ impl Lstm {
         })
     }
 
-    /// Writes its states `[WINDOW, units]` for what it takes `[WINDOW, inputs]`.
+    /// Writes the states `[WINDOW, units]` for the inputs `[WINDOW, inputs]`.
     fn forward(&self, x: &[f32], gates: &mut [f32], states: &mut [f32]) {
         let gates = &mut gates[..WINDOW * 4 * self.units];
         self.input.forward(x, self.inputs, gates);
         self.run(gates, states);
     }
 
-    /// The same from `gates` `[WINDOW, 4 units]`, what the inputs add to the gates.
+    /// The same from `gates` `[WINDOW, 4 units]`, the contributions of the inputs to the gates.
     fn run(&self, gates: &mut [f32], states: &mut [f32]) {
         let units = self.units;
         let mut cells = [0.0; LSTM[0]];
@@ -150,7 +150,7 @@ pub struct Weights {
     last: Dense,
 }
 
-/// Shapes of all arrays, by name, in the order in which they are used.
+/// The shapes of all arrays, by name, in the order of use.
 ///
 /// # Source
 /// DeepQueueNet (SIGCOMM 2022) as published: encoder and decoder of two LSTM layers each, with an attention of three
@@ -176,16 +176,17 @@ pub fn shapes(features: usize) -> Vec<(String, Vec<usize>)> {
     shapes
 }
 
-/// How many numbers a training finds.
+/// The number of trained parameters.
 pub fn parameters(features: usize) -> u64 {
     shapes(features).iter().map(|(_, shape)| shape.iter().product::<usize>() as u64).sum()
 }
 
-/// Weights before training: uniform by Glorot and Bengio, each array from a stream of its own; biases are 0.
+/// Weights before training: uniform by Glorot and Bengio, each array from its own random stream; biases are
+/// 0.
 ///
 /// # Source
-/// X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010,
-/// Eq. 16. The publication starts with orthogonal matrices.
+/// X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks",
+/// 2010, Eq. 16. The publication starts with orthogonal matrices.
 pub fn initial(features: usize, seed: u64) -> Tensors {
     let mut tensors = Tensors::default();
     for (name, shape) in shapes(features) {
@@ -209,7 +210,7 @@ impl Weights {
     /// Takes the arrays of [`shapes`].
     ///
     /// # Errors
-    /// One is missing, or has another shape.
+    /// An array is missing or has another shape.
     pub fn take(tensors: &mut Tensors, features: usize) -> Result<Self, ModelError> {
         let encoder = [
             Lstm::take(tensors, "encoder.0", features, LSTM[0])?,
@@ -230,18 +231,18 @@ impl Weights {
         Ok(Weights { encoder, attention, attended, decoder, last })
     }
 
-    /// How many features a packet has.
+    /// The number of features of a packet.
     pub fn features(&self) -> usize {
         self.encoder[0].inputs
     }
 
-    /// What a packet's features `[features]` add to the gates of the first layer `[GATES]`, whatever its place in a
-    /// window.
+    /// The contribution of a packet's features `[features]` to the gates of the first layer `[GATES]`, which
+    /// does not depend on the packet's place in a window.
     pub fn project(&self, features: &[f32], gates: &mut [f32]) {
         self.encoder[0].input.forward(features, features.len(), gates);
     }
 
-    /// The output for a window of [projections](Self::project) `[WINDOW, GATES]` that lie in `scratch.gates`.
+    /// The output for a window of [projections](Self::project) `[WINDOW, GATES]` in `scratch.gates`.
     pub fn forward(&self, scratch: &mut Scratch) -> f32 {
         let Scratch { gates, wide, narrow, heads, mixed, keys } = scratch;
         self.encoder[0].run(gates, wide);
@@ -258,13 +259,13 @@ impl Weights {
     }
 }
 
-/// What a packet adds to the first layer: values per packet.
+/// The contribution of a packet to the first layer: values per packet.
 pub const GATES: usize = 4 * LSTM[0];
 
-/// Room for one window.
+/// Working memory for one window.
 #[derive(Debug, Clone)]
 pub struct Scratch {
-    /// `[WINDOW, GATES]`: a window's projections go here.
+    /// `[WINDOW, GATES]`: the projections of a window.
     pub gates: Vec<f32>,
     wide: Vec<f32>,
     narrow: Vec<f32>,

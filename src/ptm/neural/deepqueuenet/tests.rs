@@ -203,7 +203,7 @@ fn damaged_models_are_told() {
     let mut none = card(1);
     none.ports = 0;
     let text = told(none, &tensors(1));
-    assert!(text.ends_with("0 ingress ports, where from 1 to 1024 are possible"), "{text}");
+    assert!(text.ends_with("0 ingress ports, but 1 to 1024 are possible"), "{text}");
     let mut short = card(1);
     short.scale.least.pop();
     let text = told(short, &tensors(1));
@@ -257,7 +257,7 @@ fn what_does_not_fit_a_port_is_told() {
         assert!(text.starts_with(&format!("`{key}` has no effect")), "{text}");
     }
     let (text, _) = told(NeuralSpec { class: vec![NeuralClass::default()], ..plain(&two) }, "1 Mbps");
-    assert_eq!(text, "the model tells 2 classes apart, and there are 1 here");
+    assert_eq!(text, "the model distinguishes 2 classes, but there are 1 here");
     let (text, _) = told(NeuralSpec { class: vec![NeuralClass::default(); 2], ..plain(&two) }, "1 Mbps");
     assert!(text.starts_with("no packet reaches the class 2"), "{text}");
 }

@@ -1,4 +1,4 @@
-//! The card of a residual model: what inference needs beside the weights.
+//! The card of a residual model: the parameters of inference besides the weights.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,28 +6,28 @@ use serde::{Deserialize, Serialize};
 use crate::ptm::neural::ModelError;
 use crate::units::{ByteCount, Rate};
 
-/// What sets the pace of a port.
+/// What limits the pace of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", rename_all_fields = "snake_case")]
 pub enum Pace {
-    /// The link: a packet waits until the one before is out.
+    /// The link: a packet waits until the previous one is sent.
     Link,
     /// A token bucket that must hold the whole packet: Linux `tbf`.
     TokenBucket {
-        /// how fast tokens come
+        /// the rate of the tokens
         rate: Rate,
-        /// how many it holds
+        /// the depth of the bucket
         burst: ByteCount,
-        /// bytes that each packet takes beyond its length
+        /// bytes charged for each packet beyond its length
         overhead: ByteCount,
     },
     /// A token bucket that may go below zero: Linux `htb`.
     DebtBucket {
-        /// how fast tokens come
+        /// the rate of the tokens
         rate: Rate,
-        /// how many it holds
+        /// the depth of the bucket
         burst: ByteCount,
-        /// bytes that each packet takes beyond its length
+        /// bytes charged for each packet beyond its length
         overhead: ByteCount,
     },
 }
@@ -52,27 +52,27 @@ impl Pace {
     }
 }
 
-/// What a class gets of the port, as the data show it.
+/// The share of a class of the port, measured on the training data.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassShare {
-    /// Its share of the rate while all classes have something to send; they sum to 1.
+    /// Its share of the rate while all classes have packets to send; the shares sum to 1.
     pub share: f64,
-    /// Packets that it sends in a turn, as weighted round robin counts.
+    /// Packets sent per round, as in weighted round robin.
     pub turn_packets: f64,
-    /// Bytes that it sends in a turn, as deficit round robin counts: what is left is lost as the class empties.
+    /// Bytes sent per round, as in deficit round robin: the rest is lost when the class becomes empty.
     pub turn_bytes: f64,
-    /// Bytes that it sends in a turn, as `htb` counts: what is left is kept.
+    /// Bytes sent per round, as in `htb`: the rest is kept.
     pub kept_turn_bytes: f64,
 }
 
 impl ClassShare {
-    /// A class that has the port to itself.
+    /// A class that is alone on the port.
     pub const ALONE: ClassShare =
         ClassShare { share: 1.0, turn_packets: 1e6, turn_bytes: 1e6, kept_turn_bytes: 1e6 };
 }
 
-/// One of the devices that a model learned.
+/// One of the devices that a model was trained on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Context {
@@ -82,31 +82,31 @@ pub struct Context {
     pub class: Vec<ClassShare>,
 }
 
-/// What inference needs beside the weights.
+/// The parameters of inference besides the weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResidualCard {
-    /// What sets the pace.
+    /// What limits the pace.
     pub pace: Pace,
-    /// The mean packet, in bytes: the unit of lengths; its service time is the unit of time.
+    /// The mean packet length, in bytes: the unit of lengths. Its service time is the unit of time.
     pub mean_length: f64,
-    /// The unit of lateness, in service times: the network sees the inverse hyperbolic sine of the quotient.
+    /// The unit of lateness, in service times: the network uses the inverse hyperbolic sine of the quotient.
     pub lateness_unit: f64,
-    /// The least and the greatest lateness in training, in service times: what the network says is held to them, so that it
-    /// cannot run away where it has seen nothing.
+    /// The minimum and maximum lateness in training, in service times. The output of the network is clamped
+    /// to this range, so it cannot diverge outside the training data.
     pub lateness_range: [f64; 2],
-    /// Outputs of each hidden layer.
+    /// The outputs of each hidden layer.
     pub hidden: usize,
-    /// Numbers that are carried from packet to packet.
+    /// The size of the recurrent state.
     pub recurrent: usize,
-    /// The largest backlogs, in bytes with the newcomer, that were seen: of the port, and of each class; none where nothing
-    /// was dropped.
+    /// The largest backlogs observed, in bytes including the arriving packet: of the port, and of each class;
+    /// none if no packet was dropped.
     pub limits: Option<Limits>,
-    /// The devices that it learned, of which a port is one.
+    /// The devices that the model was trained on; a port is one of them.
     pub context: Vec<Context>,
 }
 
-/// The largest backlogs that were seen, in bytes.
+/// The largest backlogs observed, in bytes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
@@ -117,7 +117,7 @@ pub struct Limits {
 }
 
 impl ResidualCard {
-    /// Numbers that tell the devices apart.
+    /// The size of the encoding of the device.
     pub fn contexts(&self) -> usize {
         if self.context.len() > 1 { self.context.len() } else { 0 }
     }
@@ -127,7 +127,7 @@ impl ResidualCard {
         let wrong = |what: &str| Err(ModelError::Contradiction(what.to_owned()));
         if self.context.is_empty() || self.context.iter().any(|context| context.class.len() != classes.max(1))
         {
-            return wrong("every `context` has a `class` for each class of the card");
+            return wrong("every `context` must have a `class` for each class of the card");
         }
         let shares = self.context.iter().flat_map(|context| &context.class);
         if !shares
@@ -136,18 +136,18 @@ impl ResidualCard {
             || !fine(self.mean_length)
             || !fine(self.lateness_unit)
         {
-            return wrong("shares, turns, `mean_length` and `lateness_unit` are positive numbers");
+            return wrong("shares, turns, `mean_length` and `lateness_unit` must be positive numbers");
         }
         let [least, most] = self.lateness_range;
         if !(least <= most && least.is_finite() && most.is_finite()) {
-            return wrong("`lateness_range` is two numbers, the lesser first");
+            return wrong("`lateness_range` must be two numbers, the smaller one first");
         }
         if self.hidden == 0 || self.hidden > 4096 || self.recurrent > 4096 {
-            return wrong("`hidden` is from 1 to 4096, `recurrent` up to 4096");
+            return wrong("`hidden` must be from 1 to 4096, `recurrent` at most 4096");
         }
         match &self.limits {
             Some(limits) if limits.class.len() != classes.max(1) => {
-                wrong("`limits` has a `class` for each class")
+                wrong("`limits` must have a `class` for each class")
             }
             _ => Ok(()),
         }

@@ -1,5 +1,5 @@
-//! A port as a causal observer of its packets knows it, and what it tells a network: every number in O(1) per packet,
-//! in units of the port's service time and of the mean packet.
+//! A port as a causal observer of its packets knows it, and the features that describe it to a network. Every
+//! feature takes O(1) per packet, in units of the port's service time and of the mean packet length.
 
 use std::collections::VecDeque;
 
@@ -10,30 +10,31 @@ use crate::packet::Tau;
 use crate::ptm::Backlog;
 use crate::units::{Bandwidth, Span, Time};
 
-/// What is told when the port is asked when it will send, beside one number per class.
+/// The features used to predict when the port sends, besides one per class.
 pub const LATENESS_FEATURES: usize = 9;
-/// What is told of each class when one is chosen.
+/// The features of each class used to choose a class.
 pub const CHOICE_FEATURES: usize = 13;
-/// What is told of a packet that has been sent, beside one number per class.
+/// The features of a packet that has been sent, besides one per class.
 pub const SENT_FEATURES: usize = 4;
-/// What is told of a packet that arrives.
+/// The features of an arriving packet.
 pub const DROP_FEATURES: usize = 6;
 
-/// Over how many service times rates are taken.
+/// The service times over which rates are averaged.
 const WINDOWS: [f32; 2] = [8.0, 128.0];
-/// Beyond this, a quantity says no more.
+/// Larger values carry no more information.
 const MOST: f32 = 4.0;
 
-/// What sets the pace of the port: the instant from which it may send.
+/// The pace of the port: the instant from which it may send.
 ///
-/// Tokens are kept as the instant at which the bucket will be full; a link is a bucket without depth that may go below
-/// zero by one packet. Late packets are paid back: tokens come at the rate, whenever they are taken.
+/// Tokens are kept as the instant at which the bucket will be full. A link is a bucket of depth zero that may
+/// go below zero by one packet. Lateness is made up for: tokens accumulate at the rate, whenever they are
+/// used.
 #[derive(Debug, Clone, Copy)]
 struct Pacer {
     transmission: Transmission,
     /// The depth of the bucket, as time.
     depth: Span,
-    /// Whether the whole packet must be in the bucket.
+    /// Whether the bucket must hold the whole packet.
     whole: bool,
     full: Time,
 }
@@ -57,7 +58,7 @@ impl Pacer {
         Pacer { transmission, depth, whole, full: Time::ZERO }
     }
 
-    /// From when on a packet of `length` may go.
+    /// The earliest time at which a packet of `length` may leave.
     #[inline]
     fn eligible(&self, length: u32) -> Time {
         let needed = if self.whole { self.transmission.time(length) } else { Span::ZERO };
@@ -70,7 +71,7 @@ impl Pacer {
     }
 }
 
-/// How long `bytes` take without framing.
+/// The transmission time of `bytes` without framing.
 fn time_of(transmission: &Transmission, bytes: u64) -> Span {
     let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
     Span::from_ps(transmission.time(bytes).as_ps() - transmission.time(0).as_ps())
@@ -79,9 +80,9 @@ fn time_of(transmission: &Transmission, bytes: u64) -> Span {
 /// A packet that waits.
 struct Waiting {
     tau: Tau,
-    /// How many arrived before it.
+    /// The number of packets that arrived before it.
     number: u64,
-    /// Its finish tag in self-clocked fair queueing by the classes' shares.
+    /// Its finish tag in self-clocked fair queueing with the shares of the classes.
     tag: f64,
 }
 
@@ -90,38 +91,40 @@ struct Class {
     share: ClassShare,
     queue: VecDeque<Waiting>,
     backlog: Backlog,
-    /// Packets of its turn, and what is left of it in bytes, as deficit round robin counts.
+    /// The packets sent in the round, and the rest of the quantum in bytes, as in deficit round robin.
     turn_packets: f64,
     deficit: f64,
-    /// What is left of its turn where a deficit is kept as it empties, and whether its last packet ended a turn.
+    /// The rest of the quantum where a deficit is kept when the class becomes empty, and whether the last
+    /// packet ended a round.
     kept_deficit: f64,
     turn_ended: bool,
     last_length: f64,
-    /// Its service so far less that of a fluid server that shares by the classes' shares, since it was last empty.
+    /// Its service so far minus that of a fluid server with the shares of the classes, since it was last
+    /// empty.
     lag: f64,
     last_tag: f64,
 }
 
-/// A port: who waits, and what was sent.
+/// A port: its waiting packets, and the state of what was sent.
 pub struct Port {
     pacer: Pacer,
-    /// The mean packet, in bytes.
+    /// The mean packet length, in bytes.
     mean_length: f32,
     /// The service time of the mean packet, in picoseconds.
     unit: f32,
     classes: Vec<Class>,
     /// Packets that arrived so far.
     arrived: u64,
-    /// What waits.
+    /// The backlog.
     backlog: Backlog,
-    /// Whose turn it is: the class that was served last.
+    /// The class that was served last.
     turn: Option<usize>,
-    /// The tag of the packet that was sent last.
+    /// The tag of the last packet sent.
     virtual_time: f64,
     last_sent: Time,
-    /// How late the last packet was, as the network sees it.
+    /// The lateness of the last packet, in the network's representation.
     last_lateness: f32,
-    /// Arrived work per service time, over each of [`WINDOWS`], and when that was.
+    /// Arrived work per service time, over each of [`WINDOWS`], and when it was updated.
     rates: [f32; 2],
     rates_at: Time,
 }
@@ -164,7 +167,7 @@ impl Port {
         self.unit
     }
 
-    /// What waits.
+    /// The backlog.
     pub fn backlog(&self) -> Backlog {
         self.backlog
     }
@@ -179,22 +182,23 @@ impl Port {
         self.classes[class].backlog.bytes()
     }
 
-    /// The packet that goes first in a class.
+    /// The first packet of a class.
     pub fn head(&self, class: usize) -> Option<&Tau> {
         self.classes[class].queue.front().map(|waiting| &waiting.tau)
     }
 
-    /// Everything that waits.
+    /// All packets that wait.
     pub fn waiting(&self) -> impl Iterator<Item = &Tau> {
         self.classes.iter().flat_map(|class| &class.queue).map(|waiting| &waiting.tau)
     }
 
-    /// How many classes have something to send.
+    /// The number of classes with packets to send.
     pub fn backlogged(&self) -> usize {
         self.classes.iter().filter(|class| !class.queue.is_empty()).count()
     }
 
-    /// From when on the port may send, asked at `now`: what only one class, or any, may send.
+    /// The earliest time at which the port may send, asked at `now`: for the only class with packets, or for
+    /// any class.
     pub fn eligible(&self, now: Time) -> Time {
         let head = match self.pacer.whole {
             true => self.classes.iter().find_map(|class| class.queue.front()),
@@ -214,8 +218,8 @@ impl Port {
         bytes as f32 / self.mean_length
     }
 
-    /// A packet of `length` bytes arrives and may be dropped: what the port is like then. `limits` are the largest
-    /// backlogs in bytes of the port and of the class that were seen with such a packet in.
+    /// The features of the port for a packet of `length` bytes that arrives and may be dropped. `limits` are
+    /// the largest backlogs observed, in bytes, of the port and of the class including such a packet.
     pub fn drop_features(&self, class: usize, length: u32, limits: [f64; 2], x: &mut [f32]) {
         let class = &self.classes[class];
         let length = f64::from(length);
@@ -234,7 +238,7 @@ impl Port {
         ]);
     }
 
-    /// A packet joins a class.
+    /// Enqueues a packet in a class.
     pub fn arrive(&mut self, class: usize, tau: Tau) {
         let length = f64::from(tau.packet.length);
         self.pass_time(tau.timestamp);
@@ -263,8 +267,8 @@ impl Port {
         self.rates_at = now;
     }
 
-    /// What the port is like when it is asked at `now`, and may send from `eligible` on: [`LATENESS_FEATURES`], and one
-    /// per class.
+    /// The features of the port asked at `now`, when it may send from `eligible` on: [`LATENESS_FEATURES`],
+    /// and one per class.
     pub fn lateness_features(&mut self, now: Time, eligible: Time, x: &mut [f32]) {
         self.pass_time(now);
         let head = self
@@ -290,7 +294,7 @@ impl Port {
         }
     }
 
-    /// What the classes are like when one of them is chosen at `now`: [`CHOICE_FEATURES`] each.
+    /// The features of the classes for the choice at `now`: [`CHOICE_FEATURES`] each.
     pub fn choice_features(&self, now: Time, x: &mut [f32]) {
         let heads = self.classes.iter().filter_map(|class| class.queue.front());
         let least_tag = heads.clone().map(|head| head.tag).fold(f64::INFINITY, f64::min);
@@ -321,7 +325,8 @@ impl Port {
         }
     }
 
-    /// The head of `class` starts at `now`, `lateness` late as the network sees it: [`SENT_FEATURES`], and one per class.
+    /// The head of `class` starts at `now`, with `lateness` in the network's representation. Writes
+    /// [`SENT_FEATURES`], and one per class.
     ///
     /// # Panics
     /// When nothing waits in the class.
@@ -355,8 +360,9 @@ impl Port {
         tau
     }
 
-    /// Turns as weighted round robin counts them (by packets), deficit round robin (by bytes, from the start of a turn), and
-    /// `htb` (by bytes, kept as a class empties). Where a count is proved wrong, it is put where it would not be.
+    /// Counts rounds as in weighted round robin (by packets), deficit round robin (by bytes, from the start
+    /// of a round), and `htb` (by bytes, kept when a class becomes empty). A count that the observation
+    /// contradicts is set to the nearest consistent value.
     fn take_turn(&mut self, class: usize, length: f64) {
         let before = self.turn.replace(class);
         let contested = self.backlogged() > 1;
@@ -397,7 +403,8 @@ impl Port {
         class.last_length = length;
     }
 
-    /// The fluid server gives every class that waits its share; the class that is served is ahead by the packet.
+    /// The fluid server gives each class that waits its share; the class that is served gains the length of
+    /// the packet.
     fn pay(&mut self, class: usize, length: f64) {
         let waits = |index: usize, other: &Class| index == class || !other.queue.is_empty();
         let shares: f64 = self
@@ -416,14 +423,14 @@ impl Port {
     }
 }
 
-/// ln(1 + x) of 0 or more, to about 1 part in 10^4: what a network needs of a quantity whose magnitude matters.
+/// ln(1 + x) for x >= 0, to about 1 part in 10^4, for features whose magnitude matters.
 #[inline]
 fn log(x: f32) -> f32 {
     let x = 1.0 + x.max(0.0);
     let bits = x.to_bits();
     let exponent = (bits >> 23) as i32 - 127;
     let m = f32::from_bits((bits & 0x007f_ffff) | 0x3f80_0000);
-    // A polynomial of log2 on [1, 2) that is 0 at 1 and 1 at 2, fitted at Chebyshev nodes: within 2e-5.
+    // A polynomial for log2 on [1, 2) that is 0 at 1 and 1 at 2, fitted at Chebyshev nodes: within 2e-5.
     let t = m - 1.0;
     let log2 = t * (1.441_836 + t * (-0.708_372 + t * (0.413_555 + t * (-0.191_263 + t * 0.044_244))));
     (exponent as f32 + log2) * std::f32::consts::LN_2

@@ -1,10 +1,10 @@
-//! What the networks were shown in training: they are asked within that alone. Beyond it a network says anything, and what it
-//! says comes back as a feature of the next packet.
+//! The ranges of the features in training. Inputs are clamped to them: outside its training range a network
+//! may give any output, and this output is a feature of the next packet.
 
 use super::{CHOICE_FEATURES, DROP_FEATURES, LATENESS_FEATURES, SENT_FEATURES};
 use crate::ptm::neural::{ModelError, Tensors};
 
-/// The least and the greatest value of each feature.
+/// The minimum and maximum of each feature.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Range {
     least: Vec<f32>,
@@ -16,7 +16,7 @@ impl Range {
         Range { least: vec![f32::INFINITY; features], most: vec![f32::NEG_INFINITY; features] }
     }
 
-    /// Widens it to what is in `rows` `[rows, features]`.
+    /// Widens the range to include `rows` `[rows, features]`.
     pub fn see(&mut self, rows: &[f32]) {
         for row in rows.chunks_exact(self.least.len()) {
             for ((x, least), most) in row.iter().zip(&mut self.least).zip(&mut self.most) {
@@ -26,7 +26,7 @@ impl Range {
         }
     }
 
-    /// Puts what is outside in `rows` `[rows, features]` on the nearest end.
+    /// Clamps `rows` `[rows, features]` to the range.
     #[inline]
     pub fn hold(&self, rows: &mut [f32]) {
         for row in rows.chunks_exact_mut(self.least.len()) {
@@ -37,48 +37,50 @@ impl Range {
     }
 }
 
-/// Those of every network.
+/// The ranges of all networks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranges {
-    /// Of what is told of a packet that has been sent.
+    /// Of the features of a sent packet.
     pub sent: Range,
-    /// Of what is told as the port is asked when it sends.
+    /// Of the features for the sending time.
     pub lateness: Range,
-    /// Of what is told as a class is chosen.
+    /// Of the features for the choice of a class.
     pub choice: Range,
-    /// Of what is told of a packet that arrives.
+    /// Of the features of an arriving packet.
     pub drop: Range,
 }
 
 impl Ranges {
-    /// Nothing was seen yet, with so many classes.
+    /// Creates empty ranges for `classes` classes.
     pub fn new(classes: usize) -> Self {
         let [sent, lateness, choice, drop] = sizes(classes).map(|(_, size)| Range::new(size));
         Ranges { sent, lateness, choice, drop }
     }
 
-    /// Puts them beside the weights.
+    /// Adds them to the weights.
     pub fn insert(&self, classes: usize, tensors: &mut Tensors) {
         let all = [&self.sent, &self.lateness, &self.choice, &self.drop];
         for (range, (name, size)) in all.into_iter().zip(sizes(classes)) {
-            // What was never seen has no ends, and a file holds numbers alone.
+            // A feature that never occurred has infinite bounds, and a file holds only finite numbers.
             let ends = range.least.iter().chain(&range.most);
             let values = ends.map(|end| if end.is_finite() { *end } else { 0.0 }).collect();
             tensors.insert(name, [2, size], values);
         }
     }
 
-    /// Takes them from beside the weights.
+    /// Takes them from the weights.
     ///
     /// # Errors
-    /// One is missing, has another shape, or ends before it begins.
+    /// An array is missing or has another shape, or a minimum exceeds its maximum.
     pub fn take(classes: usize, tensors: &mut Tensors) -> Result<Self, ModelError> {
         let mut take = |(name, size): (&str, usize)| {
             let mut least = tensors.take(name, &[2, size])?;
             let most = least.split_off(size);
             match least.iter().zip(&most).all(|(least, most)| least <= most) {
                 true => Ok(Range { least, most }),
-                false => Err(ModelError::Contradiction(format!("`{name}` has the lesser end first"))),
+                false => {
+                    Err(ModelError::Contradiction(format!("`{name}` must have the smaller bound first")))
+                }
             }
         };
         let [sent, lateness, choice, drop] = sizes(classes);
@@ -86,7 +88,7 @@ impl Ranges {
     }
 }
 
-/// The name of each range among the weights, and its features.
+/// The name of each range among the weights, and the number of its features.
 fn sizes(classes: usize) -> [(&'static str, usize); 4] {
     [
         ("range.sent", SENT_FEATURES + classes),

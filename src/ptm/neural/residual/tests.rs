@@ -201,13 +201,13 @@ fn a_model_is_refused_where_it_does_not_fit() {
     let classes = |spec: &mut NeuralSpec| spec.class = vec![NeuralClass::default()];
     assert_eq!(
         told(&model(bucket, false), classes, &link()),
-        "the port has 1 classes, and the model learned 3"
+        "the port has 1 classes, but the model was trained on 3"
     );
     let context = |spec: &mut NeuralSpec| spec.context = Some("divice".to_owned());
-    assert!(told(&link_model, context, &link()).contains("there is `device 0`"));
+    assert!(told(&link_model, context, &link()).contains("it has `device 0`"));
     let (card, tensors) = parts(Pace::Link, false, 2);
     let two = Arc::new(Model::from_bytes(card, &tensors.to_bytes()).unwrap());
-    assert!(told(&two, |_| (), &link()).contains("give `context`, one of `device 0`, `device 1`"));
+    assert!(told(&two, |_| (), &link()).contains("write `context`, one of `device 0`, `device 1`"));
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn damaged_and_foreign_files_are_told() {
     assert!(told(&wider, &bytes).contains("has the shape [17, 20], but the card requires [17, 21]"));
     let none = ResidualCard { context: Vec::new(), ..residual.clone() };
     let none = Card { architecture: Architecture::Residual(none), ..card };
-    assert!(told(&none, &bytes).contains("every `context` has a `class`"));
+    assert!(told(&none, &bytes).contains("every `context` must have a `class`"));
 }
 
 #[test]
