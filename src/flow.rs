@@ -1,4 +1,4 @@
-//! The flows of a run: what makes each `fid`.
+//! The flows of a run, and their keys.
 
 use std::hash::{BuildHasher, Hash};
 use std::net::{IpAddr, Ipv4Addr};
@@ -12,16 +12,16 @@ use crate::packet::FlowKey;
 /// Every flow by its `fid`, in the order in which flows appear.
 ///
 /// # Complexity
-/// 16 B a flow of IPv4, and 5 to 12 B to find it.
+/// 16 B per IPv4 flow, and 5 to 12 B for its look-up.
 #[derive(Debug, Clone, Default)]
 pub struct Flows {
     keys: Vec<Packed>,
-    /// The keys that are not of IPv4.
+    /// The keys that are not IPv4.
     others: Vec<FlowKey>,
     fids: HashTable<u32>,
 }
 
-/// A key of IPv4, or the place of another among those.
+/// An IPv4 key, or the index of another key in `others`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Packed {
     /// Source and destination.
@@ -50,7 +50,7 @@ impl Packed {
         Packed { addresses: [place, 0], ports: [0, 0], protocol: 0, has_ports: false, is_v4: false }
     }
 
-    /// The key, if it is of IPv4; otherwise its place among the others.
+    /// The key, if it is IPv4; otherwise its index in `others`.
     fn key(&self) -> Result<FlowKey, usize> {
         let Packed { addresses: [from, to], ports, protocol, has_ports, is_v4 } = *self;
         if !is_v4 {
@@ -89,43 +89,43 @@ impl Flows {
         (fid, true)
     }
 
-    /// The `fid` of `key`; none where there is no such flow.
+    /// The `fid` of `key`; `None` if there is no such flow.
     pub fn find(&self, key: &FlowKey) -> Option<u32> {
         let packed = Packed::v4(key);
         let hash = packed.as_ref().map_or_else(|| quick_hash(key), quick_hash);
         self.fids.find(hash, |fid| self.key(*fid).as_ref() == Some(key)).copied()
     }
 
-    /// What makes the flow; `None` where there is none of that number.
+    /// The key of the flow; `None` if there is no flow of that number.
     #[inline]
     pub fn key(&self, fid: u32) -> Option<FlowKey> {
         Some(self.keys.get(fid as usize)?.key().unwrap_or_else(|place| self.others[place]))
     }
 
-    /// XXH3-64 of the flow's key: the same in every run, on every machine. 0 where there is no such flow.
+    /// XXH3-64 of the flow's key: the same in every run, on every machine. 0 if there is no such flow.
     #[inline]
     pub fn hash(&self, fid: u32) -> u64 {
         self.key(fid).map_or(0, |key| flow_hash(&key))
     }
 
-    /// How many.
+    /// The number of flows.
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no flows.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 }
 
-/// A hash for this process's tables.
+/// A hash for tables within this process.
 fn quick_hash(value: &impl Hash) -> u64 {
     FxBuildHasher.hash_one(value)
 }
 
-/// XXH3-64 of the addresses as IPv6 (RFC 4291, mapped), the protocol and the ports, all in network order; of the text, where
-/// a flow has no addresses.
+/// XXH3-64 of the addresses as IPv6 (RFC 4291, mapped), the protocol and the ports, all in network order; of
+/// the text, for a flow without addresses.
 pub(crate) fn flow_hash(key: &FlowKey) -> u64 {
     match *key {
         FlowKey::Ip { source, destination, protocol, ports } => {

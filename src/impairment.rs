@@ -1,7 +1,7 @@
-//! What a link does to packets beside carrying them: it loses some and holds others up.
+//! Impairments of a link: it loses packets and delays packets at random.
 //!
-//! Every draw belongs to a packet (its `pid`) and a direction of a link, not to the order in which packets are asked
-//! about: every engine draws the same.
+//! Every draw belongs to a packet (its `pid`) and a direction of a link, so it does not depend on the order
+//! of the calls: all engines draw the same numbers.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,26 +12,26 @@ use crate::units::{Probability, Span};
 /// The impairments of one direction of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ImpairmentSpec {
-    /// The probability with which the link loses a packet, each for itself.
+    /// The loss probability of each packet, independently.
     pub loss: Probability,
-    /// The extra delay of a packet, each for itself.
+    /// The extra delay of each packet, independently.
     pub jitter: Option<Jitter>,
 }
 
-/// Extra delay at random.
+/// A random extra delay.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Jitter {
-    /// How it is distributed.
+    /// The distribution of the delay.
     pub distribution: Distribution,
-    /// What becomes of the order of packets.
+    /// Whether packets stay in order.
     pub order: Order,
 }
 
-/// The distribution of a jitter. A draw below zero counts as zero, and one above `max` as `max`: where that is likely,
-/// the mean is not the one given.
+/// The distribution of a jitter. A draw below zero counts as zero, and one above `max` as `max`; where this
+/// is likely, the mean differs from the given one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Distribution {
-    /// Every value from zero to `max` alike.
+    /// The uniform distribution from zero to `max`.
     Uniform {
         /// the largest value
         max: Span,
@@ -52,11 +52,11 @@ pub enum Distribution {
         /// the largest value
         max: Option<Span>,
     },
-    /// The Pareto distribution: no value is less than `mean * (shape - 1) / shape`, and few are very large.
+    /// The Pareto distribution: its minimum is `mean * (shape - 1) / shape`, and a few values are very large.
     Pareto {
         /// the mean
         mean: Span,
-        /// how fast large values become rare: above 1
+        /// the shape, above 1: how fast large values become rare
         shape: f64,
         /// the largest value
         max: Option<Span>,
@@ -67,14 +67,14 @@ pub enum Distribution {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
-    /// A packet arrives no sooner than those that left before it.
+    /// A packet arrives no earlier than those that left before it.
     #[default]
     Keep,
     /// A packet may overtake others.
     Break,
 }
 
-/// The impairments of one direction of a link, at work.
+/// The impairments of one direction of a link in a run.
 ///
 /// # Examples
 /// ```
@@ -92,12 +92,12 @@ pub struct Impairment {
     spec: ImpairmentSpec,
     loss: Draws,
     jitter: Draws,
-    /// A normal value takes two draws.
+    /// A normal value needs two draws.
     angle: Draws,
 }
 
 impl Impairment {
-    /// What `spec` does to the packets that leave by `port` (`"r1:0"`); `None` where it does nothing.
+    /// The effect of `spec` on the packets that leave by `port` (`"r1:0"`); `None` if it has no effect.
     pub fn new(spec: &ImpairmentSpec, seed: u64, port: &str) -> Option<Self> {
         if spec.loss == Probability::ZERO && spec.jitter.is_none() {
             return None;
@@ -111,7 +111,7 @@ impl Impairment {
         })
     }
 
-    /// The extra delay of the packet on this link, or `None` when the link loses it.
+    /// The extra delay of the packet on this link, or `None` if the link loses it.
     #[inline]
     pub fn pass(&self, pid: u64) -> Option<Span> {
         if self.loss.unit(pid) < self.spec.loss.get() {
@@ -120,14 +120,14 @@ impl Impairment {
         Some(self.spec.jitter.map_or(Span::ZERO, |jitter| self.delay(&jitter.distribution, pid)))
     }
 
-    /// Whether packets arrive in the order in which they leave, jitter or not.
+    /// Whether packets arrive in the order in which they leave, even with jitter.
     #[inline]
     pub fn keeps_order(&self) -> bool {
         self.spec.jitter.is_none_or(|jitter| jitter.order == Order::Keep)
     }
 
-    /// By the inverse of the distribution; the normal one by G. Box and M. Muller, 1958. The functions are those of
-    /// `libm`, which are the same on every machine.
+    /// Draws by the inverse of the distribution function; for the normal distribution, by G. Box and M.
+    /// Muller, 1958. The functions are those of `libm`, which give the same result on every machine.
     fn delay(&self, distribution: &Distribution, pid: u64) -> Span {
         let ps = |span: Span| span.as_ps() as f64;
         // In (0, 1]: its logarithm is finite.
@@ -145,7 +145,7 @@ impl Impairment {
                 (least * libm::pow(unit, -1.0 / shape), max)
             }
         };
-        // A cast saturates: below zero is zero.
+        // A cast saturates: negative values become zero.
         let span = Span::from_ps((drawn + 0.5) as u64);
         max.map_or(span, |max| span.min(max))
     }
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_draw_is_portable() {
-        // Fixed for ever: a changed value changes every seeded result.
+        // Must never change: a changed value changes every seeded result.
         let of = |distribution| jitter(distribution).pass(7).unwrap().as_ps();
         let max = None;
         insta::assert_snapshot!(format!(

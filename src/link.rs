@@ -1,4 +1,4 @@
-//! A link only adds time: transmission plus propagation (DeepQueueNet Eq. 5).
+//! Links: transmission plus propagation (DeepQueueNet Eq. 5).
 
 use crate::packet::Tau;
 use crate::units::{Bandwidth, ByteCount, Distance, PS_PER_S, Span, Speed};
@@ -6,37 +6,37 @@ use crate::units::{Bandwidth, ByteCount, Distance, PS_PER_S, Span, Speed};
 /// One direction of a cable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Link {
-    /// How fast bits are put onto it.
+    /// The rate at which bits are put onto the link.
     pub bandwidth: Bandwidth,
-    /// How far it reaches.
+    /// The length of the cable.
     pub length: Distance,
-    /// How fast a bit travels along it.
+    /// The speed of a bit in the cable.
     pub propagation_speed: Speed,
-    /// The propagation delay where it is known as such; it stands for `length / propagation_speed`.
+    /// The propagation delay, if it is known directly; it replaces `length / propagation_speed`.
     pub delay: Option<Span>,
-    /// Bytes that each packet takes on the wire beyond its recorded length: 24 B of preamble, FCS
-    /// and gap on real Ethernet.
+    /// Bytes on the wire per packet beyond its recorded length: 24 B of preamble, FCS and gap on real
+    /// Ethernet.
     pub overhead: ByteCount,
-    /// The longest frame that it carries, with the Ethernet header and without the FCS; `None` for that of Ethernet.
-    /// Longer packets pass too, and cause a warning.
+    /// The longest frame that the link carries, with the Ethernet header and without the FCS; `None` for that
+    /// of Ethernet. Longer packets are carried too, with a warning.
     pub mtu: Option<ByteCount>,
 }
 
-/// The longest frame of Ethernet without a VLAN tag and the FCS (IEEE 802.3): 1500 B behind a header of 14 B.
+/// The longest Ethernet frame without VLAN tag and FCS (IEEE 802.3): 1500 B after a header of 14 B.
 pub const ETHERNET_MTU: ByteCount = ByteCount::new(1514);
 
 impl Link {
-    /// A link of some length, without overhead.
+    /// A link of the given length, without overhead.
     pub fn new(bandwidth: Bandwidth, length: Distance, propagation_speed: Speed) -> Self {
         Link { bandwidth, length, propagation_speed, delay: None, overhead: ByteCount::ZERO, mtu: None }
     }
 
-    /// A link of known propagation delay, without overhead.
+    /// A link with a known propagation delay, without overhead.
     pub fn with_delay(bandwidth: Bandwidth, delay: Span) -> Self {
         Link { delay: Some(delay), ..Link::new(bandwidth, Distance::default(), Speed::IN_CABLE) }
     }
 
-    /// The longest frame that it carries.
+    /// The longest frame that the link carries.
     pub fn mtu(&self) -> ByteCount {
         self.mtu.unwrap_or(ETHERNET_MTU)
     }
@@ -47,25 +47,25 @@ impl Link {
         self.bandwidth.transmission_time(ByteCount::new(length.get().saturating_add(self.overhead.get())))
     }
 
-    /// How long a bit travels.
+    /// The propagation delay of a bit.
     pub fn propagation_delay(&self) -> Span {
         self.delay.unwrap_or_else(|| self.propagation_speed.travel_time(self.length))
     }
 }
 
-/// The transmission times of a link, without a division where a byte takes a whole number of picoseconds.
+/// The transmission times of a link, without a division if a byte takes a whole number of picoseconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Transmission {
-    /// Picoseconds per byte, where they are whole and no product of theirs runs over.
+    /// Picoseconds per byte, if they are whole and no product overflows.
     ps_per_byte: Option<u64>,
     bandwidth: Bandwidth,
     overhead: u64,
 }
 
 impl Transmission {
-    /// Those of `link`.
+    /// The transmission times of `link`.
     pub fn new(link: &Link) -> Self {
-        // 2^32 bytes of packet, 2^32 of overhead, and 2^30 ps for each of them make less than 2^64 ps.
+        // 2^32 bytes of packet and 2^32 of overhead, at up to 2^30 ps each, take less than 2^64 ps.
         const MOST: u64 = 1 << 30;
         const PS_PER_BYTE_AT_1_BPS: u64 = 8 * PS_PER_S;
         let ps_per_byte = match link.bandwidth {

@@ -1,4 +1,4 @@
-//! What travels: [`Packet`], [`Tau`], and the [`FlowKey`] that tells flows apart.
+//! Packets: [`Packet`], [`Tau`], and the [`FlowKey`] that identifies a flow.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -10,41 +10,43 @@ use crate::units::{ByteCount, Time};
 /// One packet, as the devices see it (DeepQueueNet's packet descriptor).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Packet {
-    /// Packet id, unique in a run: its number in its source, times the number of sources, plus the number of
-    /// its source. With one source, packets count from 0.
+    /// Packet id, unique in a run: the packet's number in its source, times the number of sources, plus the
+    /// number of the source. With one source, packets count from 0.
     pub pid: u64,
     /// Flow id: unique per [`FlowKey`], in order of first appearance from 0.
     pub fid: u32,
     /// Bytes on the wire: the frame's original length, never its captured length.
     pub length: u32,
-    /// Transport protocol: the IP protocol number; 255 (reserved by IANA) where there is no IP.
+    /// Transport protocol: the IP protocol number; 255 (reserved by IANA) for packets without IP.
     pub trp: u8,
-    /// IP time to live (hop limit in IPv6); 255 where there is no IP.
+    /// IP time to live (hop limit in IPv6); 255 for packets without IP.
     pub ttl: u8,
     /// IP differentiated services code point, 0 to 63.
     pub dscp: u8,
-    /// Explicit congestion notification (RFC 3168): 0 not capable, 1 and 2 capable, 3 congestion experienced.
+    /// Explicit congestion notification (RFC 3168): 0 not ECN-capable, 1 and 2 ECN-capable, 3 congestion
+    /// experienced.
     pub ecn: u8,
-    /// Ingress port at the current device: its number; 65535 where the packet comes from no link.
+    /// Number of the ingress port at the current device; 65535 if the packet does not come from a link.
     pub in_port: u16,
     /// The outer VLAN tag.
     pub tag: VlanTag,
-    /// How devices forward it: the engine works it out where the packet enters, whatever a source says.
+    /// How devices forward the packet. The engine computes it where the packet enters, and ignores the
+    /// source's value.
     pub way: Way,
 }
 
-/// How devices forward a packet: what they would otherwise have to look up by its flow at every hop. It follows from
-/// the flow, so that it makes no difference between packets: any two ways are equal.
+/// A cache of how devices forward a packet, which avoids a look-up by flow at every hop. It follows from the
+/// flow and does not distinguish packets: any two values compare equal.
 #[derive(Debug, Clone, Copy, Eq)]
 pub struct Way {
-    /// Flows of one class are forwarded alike.
+    /// Flows of one class are forwarded in the same way.
     pub(crate) class: u32,
     /// The column of the forwarding tables.
     pub(crate) column: u32,
 }
 
 impl Way {
-    /// It has not been worked out.
+    /// Not computed yet.
     pub const UNKNOWN: Way = Way { class: u32::MAX, column: u32::MAX };
 }
 
@@ -71,14 +73,14 @@ impl Packet {
         ByteCount::new(self.length.into())
     }
 
-    /// It comes in at the next device, by `in_port`, with `hops` less in its time to live.
+    /// Moves the packet to the next device: it arrives at `in_port`, with its time to live reduced by `hops`.
     #[inline(always)]
     pub(crate) fn pass(&mut self, hops: u8, in_port: u16) {
         self.in_port = in_port;
         self.ttl -= hops;
     }
 
-    /// Marks congestion experienced, where the packet is capable of it; whether it carries the mark now
+    /// Sets congestion experienced if the packet is ECN-capable. Returns whether the packet has the mark now
     /// (RFC 3168, Section 5).
     #[inline]
     pub fn mark_congestion(&mut self) -> bool {
@@ -89,24 +91,24 @@ impl Packet {
         capable
     }
 
-    /// Whether it can be marked instead of dropped (RFC 3168, Section 5).
+    /// Whether the packet can be marked instead of dropped (RFC 3168, Section 5).
     #[inline]
     pub fn is_ecn_capable(&self) -> bool {
         self.ecn != 0
     }
 }
 
-/// The VLAN tag of a packet (IEEE 802.1Q): its priority code point and VLAN id, or that there is none. The drop
-/// eligible indicator is not kept.
+/// The VLAN tag of a packet (IEEE 802.1Q): its priority code point and VLAN id, or no tag. The drop eligible
+/// indicator is not kept.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct VlanTag(u16);
 
 impl VlanTag {
-    /// An untagged packet: a tag has the bit of the drop eligible indicator clear.
+    /// An untagged packet; in a tag, the bit of the drop eligible indicator is clear.
     pub const NONE: VlanTag = VlanTag(u16::MAX);
 
-    /// A tag of a priority from 0 to 7 and a VLAN id from 0 to 4095; `None` beyond. The id 0 is that of a priority tag,
-    /// which names no VLAN.
+    /// A tag with a priority from 0 to 7 and a VLAN id from 0 to 4095; `None` beyond. The id 0 is that of a
+    /// priority tag, which names no VLAN.
     pub const fn new(pcp: u8, vlan: u16) -> Option<Self> {
         if pcp < 8 && vlan < 4096 { Some(VlanTag((pcp as u16) << 13 | vlan)) } else { None }
     }
@@ -147,8 +149,8 @@ pub const ECT_0: u8 = 0b10;
 
 /// A timestamped packet.
 ///
-/// An *ingress Tau*: its last bit has arrived at a device. An *egress Tau*: its first bit starts
-/// onto the link.
+/// An *ingress Tau* is a packet whose last bit has arrived at a device. An *egress Tau* is a packet whose
+/// first bit starts onto the link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Tau {
     /// The instant.
@@ -158,7 +160,7 @@ pub struct Tau {
 }
 
 impl Tau {
-    /// The same, marked as [`Packet::mark_congestion`] has it.
+    /// The same packet, marked as by [`Packet::mark_congestion`].
     #[must_use]
     pub fn marked(mut self) -> Tau {
         self.packet.mark_congestion();
@@ -172,17 +174,18 @@ impl Tau {
 pub enum DropReason {
     /// The buffer of the egress port had no room (tail drop).
     BufferFull,
-    /// The packet is longer than the token bucket is deep: it could never leave.
+    /// The packet is longer than the depth of the token bucket, so it could never leave.
     LargerThanBurst,
     /// No host has the destination address, or no path leads there.
     NoRoute,
-    /// The time to live was used up at a router.
+    /// The time to live expired at a router.
     TtlExpired,
-    /// Active queue management drew the packet, before the buffer was full (RED, PIE, BLUE).
+    /// Active queue management selected the packet at random, before the buffer was full (RED, PIE, BLUE).
     EarlyDrop,
-    /// Active queue management kept an average above its upper threshold: every arriving packet goes (RED).
+    /// The average of active queue management was above its upper threshold, where every arriving packet is
+    /// dropped (RED).
     AboveMaximum,
-    /// The packet had waited longer than the target for an interval or more (CoDel).
+    /// Packets had waited longer than the target for an interval or more (CoDel).
     SojournAboveTarget,
     /// The link lost it.
     LostOnLink,
@@ -191,7 +194,7 @@ pub enum DropReason {
 }
 
 impl DropReason {
-    /// Every reason, in the order of their numbers.
+    /// Every reason, ordered by number.
     pub const ALL: [DropReason; 9] = [
         DropReason::BufferFull,
         DropReason::LargerThanBurst,
@@ -204,7 +207,7 @@ impl DropReason {
         DropReason::RandomLoss,
     ];
 
-    /// The number: the place in [`ALL`](Self::ALL).
+    /// The number: the index in [`ALL`](Self::ALL).
     pub fn number(self) -> u32 {
         self as u32
     }
@@ -231,10 +234,10 @@ impl fmt::Display for DropReason {
     }
 }
 
-/// What makes two packets of one flow.
+/// The key that identifies a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FlowKey {
-    /// The 5-tuple. A protocol without ports (ICMP, GRE, ...) has none.
+    /// The 5-tuple. A protocol without ports (ICMP, GRE, ...) has no ports.
     Ip {
         /// source address
         source: IpAddr,
@@ -245,7 +248,7 @@ pub enum FlowKey {
         /// source and destination transport port
         ports: Option<(u16, u16)>,
     },
-    /// A frame without IP: the pair of MAC addresses and the EtherType, where there are any.
+    /// A frame without IP: the pair of MAC addresses and the EtherType, if known.
     Link {
         /// source MAC address
         source: Option<MacAddress>,
@@ -257,7 +260,7 @@ pub enum FlowKey {
 }
 
 impl FlowKey {
-    /// The IP source, where there is one.
+    /// The IP source address, if there is one.
     pub fn source_address(&self) -> Option<IpAddr> {
         match *self {
             FlowKey::Ip { source, .. } => Some(source),
@@ -278,7 +281,7 @@ impl FlowKey {
         }
     }
 
-    /// The IP destination, where there is one.
+    /// The IP destination address, if there is one.
     pub fn destination_address(&self) -> Option<IpAddr> {
         match *self {
             FlowKey::Ip { destination, .. } => Some(destination),
@@ -313,7 +316,7 @@ impl fmt::Display for FlowKey {
     }
 }
 
-/// A text is no flow.
+/// A text that is not a flow.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is not a flow; write it as \"10.0.0.1:5000 > 10.0.0.2:53 UDP\", \"10.0.0.1 > 10.0.0.2 ICMP\" \
@@ -323,7 +326,7 @@ pub struct FlowTextError(String);
 
 impl FromStr for FlowKey {
     type Err = FlowTextError;
-    /// Reads what [`Display`](fmt::Display) writes.
+    /// Parses the format of [`Display`](fmt::Display).
     fn from_str(text: &str) -> Result<Self, FlowTextError> {
         flow_from_text(text.trim()).ok_or_else(|| FlowTextError(text.to_owned()))
     }
@@ -347,7 +350,7 @@ fn flow_from_text(text: &str) -> Option<FlowKey> {
     Some(FlowKey::Link { source: mac(source)?, destination: mac(destination)?, ether_type })
 }
 
-/// The IP protocols that have a name here.
+/// The IP protocols known by name.
 const PROTOCOLS: [(u8, &str); 9] = [
     (1, "ICMP"),
     (2, "IGMP"),
@@ -360,13 +363,14 @@ const PROTOCOLS: [(u8, &str); 9] = [
     (132, "SCTP"),
 ];
 
-/// The number of an IP protocol: of its name, in any case, or of what [`protocol_name`] writes.
+/// The number of an IP protocol, from its name in upper or lower case, or from the output of
+/// [`protocol_name`].
 pub fn protocol_number(text: &str) -> Option<u8> {
     let named = PROTOCOLS.iter().find(|(_, name)| name.eq_ignore_ascii_case(text));
     named.map(|&(number, _)| number).or_else(|| text.strip_prefix("protocol ")?.parse().ok())
 }
 
-/// The name of an IP protocol number, or the number.
+/// The name of an IP protocol number, or the number if it has no name.
 pub fn protocol_name(number: u8) -> String {
     let named = PROTOCOLS.iter().find(|&&(known, _)| known == number);
     named.map_or_else(|| format!("protocol {number}"), |&(_, name)| name.to_owned())

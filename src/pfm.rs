@@ -1,9 +1,10 @@
-//! Packet forwarding: which egress port a packet takes.
+//! Packet forwarding: the choice of the egress port.
 //!
-//! The destination address names a host by its longest matching prefix. A device sends towards that host along a
-//! cheapest path ([`Weight`](crate::topology::Weight)); [`Multipath`] says which of several equally good ports. An explicit path
-//! that fits the flow comes first, then a static route of the device for the address, then the rule of another crate
-//! ([`ForwardingRule`]), if there is one. Hosts forward nothing, so that no path leads through one.
+//! The destination address of a flow selects a host by the longest matching prefix. A device sends towards
+//! that host along a shortest path ([`Weight`](crate::topology::Weight)); [`Multipath`] selects one of
+//! several equal-cost ports. An explicit path that matches the flow takes precedence, then a static route of
+//! the device for the address, then the rule of another crate ([`ForwardingRule`]), if there is one. Hosts do
+//! not forward, so no path leads through a host.
 
 mod addresses;
 mod tables;
@@ -23,48 +24,48 @@ use crate::topology::{
 };
 use tables::{Entry, Several, Tables};
 
-/// The forwarding of a whole topology: every device's tables, and where each flow goes.
+/// The forwarding of a whole topology: the tables of every device, and the path of each flow.
 ///
-/// Tables are made when a flow first asks for its destination. Hosts on one access switch share a column of them:
-/// `[devices, access switches in use]` entries.
+/// A table column is computed when a flow first needs its destination. All hosts on one access switch share a
+/// column: the tables have `[devices, access switches in use]` entries.
 pub struct Pfm {
     topology: Arc<Topology>,
     addresses: Addresses,
     tables: Tables,
     classes: Vec<Class>,
-    /// The ports that explicit paths and static routes prescribe, by device.
+    /// The ports prescribed by explicit paths and static routes, by device.
     prescribed: Vec<Box<[(DeviceId, PortId)]>>,
-    /// The classes of flows with prescribed ports or without a destination.
+    /// The classes of flows with prescribed ports, or without a destination.
     class_of: FxHashMap<ClassKey, u32>,
-    /// Per device: the class of all other flows that go there; [`NONE`] before the first.
+    /// Per device: the class of all other flows to that device; [`NONE`] before the first.
     class_of_host: Vec<u32>,
-    /// Per flow: its class.
+    /// The class of each flow.
     flows: Vec<u32>,
     routers: Vec<bool>,
-    /// The devices that have static routes.
+    /// The devices with static routes.
     routed: Vec<DeviceId>,
     multipath: Multipath,
-    /// Per device: how it picks one of several ports.
+    /// Per device: the random choice between several ports.
     draws: Vec<Draws>,
-    /// Per flow: its hash, where ports are picked by it.
+    /// The hash of each flow, if ports are selected by it.
     hashes: Vec<u64>,
-    /// Every class has a column of its own, in which everything is worked out: the tables are small.
+    /// Whether every class has its own column with the complete result, because the tables are small.
     is_small: bool,
 }
 
-/// Flows that are forwarded alike.
+/// Flows that are forwarded in the same way.
 #[derive(Debug, Clone, Copy)]
 struct Class {
-    /// The destination; [`NONE`] without one.
+    /// The destination; [`NONE`] if there is none.
     host: u32,
-    /// Where the destination hangs, for one with a single link, and the port there.
+    /// For a destination with a single link: the switch at its other end, and the port there.
     access: u32,
     access_port: u32,
-    /// The column of the tables, with the prescribed ports; [`Tables::NONE`] without a destination.
+    /// The column of the tables, before prescribed ports; [`Tables::NONE`] without a destination.
     column: u32,
-    /// The destination's number among the hosts.
+    /// The number of the destination among the hosts.
     number: u32,
-    /// The number of the prescribed ports; [`NONE`] where there are none.
+    /// The index of the prescribed ports; [`NONE`] if there are none.
     prescribed: u32,
 }
 
@@ -76,24 +77,24 @@ const NONE: u32 = u32::MAX;
 pub(crate) struct At<'a> {
     pfm: &'a Pfm,
     device: DeviceId,
-    /// Its entries by column; none where forwarding has to be worked out.
+    /// Its entries by column; empty if forwarding must be computed.
     entries: &'a [u32],
     is_router: bool,
 }
 
 type ClassKey = (Option<DeviceId>, Box<[(DeviceId, PortId)]>);
 
-/// The way of a flow through the network.
+/// The path of a flow through the network.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Path {
-    /// The egress ports that its packets may pass, in the order in which they are first reached.
+    /// The egress ports that packets of the flow may take, in the order in which they are first reached.
     pub ports: Vec<PortId>,
-    /// The way comes back to one of its devices, and no router on the cycle would stop it.
+    /// Whether the path returns to one of its devices, with no router on the cycle to stop the packets.
     pub endless: bool,
 }
 
 impl Pfm {
-    /// The forwarding of `topology`, with no flow yet, in a run of this seed.
+    /// The forwarding of `topology`, without flows yet, in a run with this seed.
     pub fn new(topology: impl Into<Arc<Topology>>, seed: u64) -> Self {
         let topology = topology.into();
         let multipath = topology.forwarding().multipath;
@@ -125,12 +126,12 @@ impl Pfm {
         }
     }
 
-    /// The host with the longest prefix that holds `address`.
+    /// The host with the longest prefix that contains `address`.
     pub fn host_of(&self, address: std::net::IpAddr) -> Option<DeviceId> {
         self.addresses.host_of(address)
     }
 
-    /// Takes in the next flow: `fid` counts up from 0 with each call.
+    /// Adds the next flow; `fid` counts up from 0 with each call.
     ///
     /// # Complexity
     /// O(links x log devices) for the first flow to an access switch, else O(static routes + explicit paths).
@@ -158,7 +159,7 @@ impl Pfm {
         class
     }
 
-    /// Takes in the next flow, of this class.
+    /// Adds the next flow, of this class.
     pub(crate) fn push_flow(&mut self, key: &FlowKey, class: u32) -> u32 {
         let fid = u32::try_from(self.flows.len()).expect("fewer than 2^32 flows");
         self.flows.push(class);
@@ -190,7 +191,7 @@ impl Pfm {
         self.classes.len() as u32 - 1
     }
 
-    /// What a table of a device says of one class: its port, as far as packets have no say in it.
+    /// The table entry of a class at a device: its port, as far as it does not depend on the packet.
     fn entry_of(&self, class: &Class, device: DeviceId) -> u32 {
         match self.at(device).entry(class) {
             Entry::None => Tables::NONE,
@@ -228,13 +229,13 @@ impl Pfm {
         prescribed.into()
     }
 
-    /// Whether the flow's packets have arrived once they reach `device`.
+    /// Whether packets of the flow have reached their destination at `device`.
     #[inline]
     pub fn ends_at(&self, fid: u32, device: DeviceId) -> bool {
         self.class(fid).host == device.index() as u32
     }
 
-    /// The host that the flow's packets go to, if there is one.
+    /// The destination host of the flow, if there is one.
     pub fn destination(&self, fid: u32) -> Option<DeviceId> {
         let host = self.class(fid).host;
         (host != NONE).then(|| DeviceId::new(host as usize))
@@ -260,7 +261,7 @@ impl Pfm {
         &self.classes[self.flows[fid as usize] as usize]
     }
 
-    /// The egress port of `packet` at `device`; takes one from its time to live at a router.
+    /// The egress port of `packet` at `device`. A router decrements the time to live.
     ///
     /// # Errors
     /// [`DropReason::NoRoute`] and [`DropReason::TtlExpired`], checked in this order (Linux `ip_forward`).
@@ -291,7 +292,7 @@ impl Pfm {
         }
     }
 
-    /// One of several ports for a packet.
+    /// Selects one of several ports for a packet.
     #[inline]
     fn pick(&self, class: &Class, device: DeviceId, packet: &Packet, several: &Several) -> PortId {
         let share =
@@ -305,7 +306,8 @@ impl Pfm {
         }
     }
 
-    /// The one of several ports that all packets of a class take, where no other property of theirs counts.
+    /// The port, of several, that all packets of a class take; `None` if it depends on other properties of
+    /// the packet.
     #[inline]
     fn port_of_all(&self, class: &Class, several: &Several) -> Option<PortId> {
         match self.multipath {
@@ -317,7 +319,7 @@ impl Pfm {
         }
     }
 
-    /// Calls `visit` with every egress port that a flow's packets may take at `device`.
+    /// Calls `visit` with every egress port that packets of a flow may take at `device`.
     pub(crate) fn ways(&self, flows: &Flows, fid: u32, device: DeviceId, visit: &mut dyn FnMut(PortId)) {
         let class = self.class(fid);
         if let Some(rule) = self.rule(class, device) {
@@ -339,13 +341,13 @@ impl Pfm {
         }
     }
 
-    /// Whether all packets of a class go one way from a device.
+    /// Whether all packets of a class take the same port at a device.
     pub(crate) fn decides_by_class(&self) -> bool {
         let by_class = matches!(self.multipath, Multipath::LowestPort | Multipath::DModK);
         by_class && self.topology.forwarding().rule.is_none()
     }
 
-    /// The port of a class at a device, where its packets go one way.
+    /// The port of a class at a device, if all its packets take the same one.
     pub(crate) fn port_of_class(&self, class: u32, device: DeviceId) -> Option<PortId> {
         let class = &self.classes[class as usize];
         match self.at(device).entry(class) {
@@ -355,28 +357,30 @@ impl Pfm {
         }
     }
 
-    /// Whether a flow's packets can come to one device on several ways, or again.
+    /// Whether packets of a flow can reach a device by several paths, or more than once.
     pub(crate) fn may_meet(&self, fid: u32) -> bool {
         self.multipath == Multipath::Spray || self.is_prescribed(fid)
     }
 
-    /// Whether explicit paths, static routes or a rule lead the flow, so that it may come back to a device.
+    /// Whether explicit paths, static routes or a rule determine the path of the flow, so it may return to a
+    /// device.
     pub fn is_prescribed(&self, fid: u32) -> bool {
         self.class(fid).prescribed != NONE || self.topology.forwarding().rule.is_some()
     }
 
-    /// The rule that chooses for a class at a device, where there is one and nothing else prescribes the port there. What a
-    /// host sends goes by its link.
+    /// The rule that chooses for a class at a device, if there is one and nothing else prescribes the port.
+    /// Hosts send by their link.
     fn rule(&self, class: &Class, device: DeviceId) -> Option<&dyn ForwardingRule> {
         let rule = self.topology.forwarding().rule.as_ref()?;
         let forwards = self.topology.device(device).kind != DeviceKind::Host;
         (forwards && self.at(device).prescribed(class).is_none()).then(|| rule.get())
     }
 
-    /// The egress ports that a flow may pass from `device` on, up to its destination or to where it is lost.
+    /// The egress ports that a flow may take from `device` on, up to its destination or to where it is
+    /// dropped.
     ///
     /// # Complexity
-    /// O(devices and ports on the way).
+    /// O(devices and ports on the path).
     pub fn path(&self, flows: &Flows, fid: u32, device: DeviceId) -> Path {
         let mut path = Path::default();
         let mut seen = FxHashSet::default();
@@ -396,7 +400,7 @@ impl Pfm {
         path
     }
 
-    /// The flow reaches a device, and may go on from there.
+    /// The flow reaches a device, and may continue from there.
     fn step(&self, flows: &Flows, fid: u32, here: DeviceId, trail: &mut Trail, path: &mut Path) {
         if let Some(routers) = trail.routers_since(here) {
             path.endless |= routers == 0;
@@ -413,12 +417,12 @@ impl Pfm {
     }
 }
 
-/// The devices from where a flow enters to where a walk along its ways is.
+/// The devices from the entry of a flow to the current position of a walk along its paths.
 #[derive(Default)]
 struct Trail {
-    /// Each with the ways that have not been taken yet, the next one last.
+    /// Each device with the ports not yet taken, the next one last.
     steps: Vec<(DeviceId, Vec<PortId>)>,
-    /// Per device on the trail: the routers before it.
+    /// Per device on the trail: the number of routers before it.
     routers_before: FxHashMap<DeviceId, u32>,
     routers: Vec<bool>,
     router_count: u32,
@@ -436,7 +440,7 @@ impl Trail {
         self.steps.push((device, ways));
     }
 
-    /// The ways from where the walk is.
+    /// The remaining ports at the current position.
     fn ahead(&mut self) -> Option<&mut Vec<PortId>> {
         self.steps.last_mut().map(|(_, ways)| ways)
     }
@@ -448,29 +452,29 @@ impl Trail {
         }
     }
 
-    /// The routers from a device of the trail on; none for another device.
+    /// The number of routers from a device of the trail on; `None` for other devices.
     fn routers_since(&self, device: DeviceId) -> Option<u32> {
         self.routers_before.get(&device).map(|before| self.router_count - before)
     }
 }
 
 impl At<'_> {
-    /// Whether a packet is at home here.
+    /// Whether the packet has reached its destination here.
     #[inline]
     pub(crate) fn is_home(&self, packet: &Packet) -> bool {
-        // A PTM of another crate may have made the packet anew.
+        // A PTM of another crate may have created a new packet.
         let class = self.pfm.classes.get(packet.way.class as usize);
         class.unwrap_or_else(|| self.pfm.class(packet.fid)).host == self.device.index() as u32
     }
 
-    /// What the device takes from the time to live of a packet that it forwards.
+    /// The decrement of the time to live at this device.
     #[inline(always)]
     pub(crate) fn hops_counted(&self) -> u8 {
         u8::from(self.is_router)
     }
 
-    /// The port of a packet that is surely forwarded, if it is found at once; otherwise [`forward`](At::forward) works it out.
-    /// The time to live counts at a router.
+    /// The port of a packet that is certainly forwarded, if a quick look-up finds it; otherwise
+    /// [`forward`](At::forward) computes it. A router checks the time to live.
     #[inline(always)]
     pub(crate) fn known_port<const ROUTER: bool>(&self, packet: &Packet) -> Option<PortId> {
         let entry = *self.entries.get(packet.way.column as usize)?;
@@ -478,7 +482,7 @@ impl At<'_> {
         (port != NONE && (!ROUTER || packet.ttl > 1)).then(|| PortId::new(port as usize))
     }
 
-    /// The port of a packet for which the table has several, or the port to its host.
+    /// The port of a packet whose entry has several ports, or the port to its host.
     #[inline]
     fn choose(&self, entry: u32, packet: &Packet) -> u32 {
         let class = &self.pfm.classes[packet.way.class as usize];
@@ -489,7 +493,7 @@ impl At<'_> {
         }
     }
 
-    /// As [`Pfm::forward`], but for the time to live: less by [`hops_counted`](At::hops_counted).
+    /// As [`Pfm::forward`], without decrementing the time to live by [`hops_counted`](At::hops_counted).
     #[inline(always)]
     pub(crate) fn forward(&self, flows: &Flows, packet: &Packet) -> Result<PortId, DropReason> {
         match self.known_port::<true>(packet) {
@@ -512,7 +516,7 @@ impl At<'_> {
         if expires { Err(DropReason::TtlExpired) } else { Ok(port) }
     }
 
-    /// The port that a rule chooses. A port of another device is no route.
+    /// The port chosen by a rule. A port of another device counts as no route.
     fn by_rule(&self, flows: &Flows, class: &Class, packet: &Packet) -> Option<PortId> {
         let rule = self.pfm.rule(class, self.device)?;
         let best = self.best(class);
@@ -520,12 +524,12 @@ impl At<'_> {
         let port = rule.choose(&choice)?;
         debug_assert!(
             rule.ways(&choice).contains(&port),
-            "a forwarding rule chose a port that is not among its ways"
+            "a forwarding rule chose a port that is not among its candidates"
         );
         (self.pfm.topology.port(port).device == self.device).then_some(port)
     }
 
-    /// The egress ports of a class on cheapest paths.
+    /// The egress ports of a class on shortest paths.
     fn best(&self, class: &Class) -> Vec<PortId> {
         match self.entry(class) {
             Entry::None => Vec::new(),
@@ -534,7 +538,7 @@ impl At<'_> {
         }
     }
 
-    /// The port that an explicit path or a static route prescribes to a class.
+    /// The port that an explicit path or a static route prescribes for a class.
     fn prescribed(&self, class: &Class) -> Option<PortId> {
         if class.prescribed == NONE {
             return None;
@@ -555,7 +559,7 @@ impl At<'_> {
     }
 }
 
-/// What a rule has to choose from.
+/// The candidates of a rule.
 fn choice<'a>(
     flows: &'a Flows,
     device: DeviceId,
@@ -566,7 +570,8 @@ fn choice<'a>(
     ForwardingChoice { device, flow, flow_hash: flow_hash(&flow), packet, best }
 }
 
-/// Whether tables with a column per host fit the cache: those of switches and routers alone, and with those of hosts.
+/// Whether tables with a column per host fit the cache: those of switches and routers, and those including
+/// hosts.
 fn sizes(topology: &Topology) -> (bool, bool) {
     const LARGEST: usize = 1 << 16;
     let is_host = |device: &DeviceNode| device.kind == DeviceKind::Host;
@@ -579,7 +584,8 @@ fn sizes(topology: &Topology) -> (bool, bool) {
 mod tests {
     use super::*;
 
-    /// Thousands of hosts at one switch are no reason for millions of entries: a host with one link has a table only where all are small.
+    /// A star with thousands of hosts must not need millions of entries: a host with one link has a table
+    /// only if all tables are small.
     #[test]
     fn hosts_have_tables_in_small_networks_alone() {
         for (hosts, entries) in [(4, 2), (300, 0)] {

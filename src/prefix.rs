@@ -1,4 +1,4 @@
-//! A prefix of IP addresses, as files write it.
+//! Prefixes of IP addresses, and their text form.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,8 +1,8 @@
 //! Random numbers: one stream per (seed, purpose, name), from a generator whose output is portable.
 //!
-//! A stream belongs to one object, so that adding a device or a source shifts nobody else's
-//! numbers. Where the order of asking is not the same in every engine (what a link does to a packet, which way a
-//! packet takes), a number is drawn for the packet itself: [`Draws`].
+//! A stream belongs to one object, so adding a device or a source does not change the numbers of others.
+//! Where the order of the calls differs between engines (the impairments of a link, the path of a packet), a
+//! number is drawn for the packet itself: [`Draws`].
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -10,10 +10,11 @@ use rand_chacha::rand_core::SeedableRng;
 use sha2::{Digest, Sha256};
 use twox_hash::XxHash3_64;
 
-/// A random stream: ChaCha with 8 rounds, whose output is the same on every platform.
+/// A random stream: ChaCha with 8 rounds, with the same output on every platform.
 pub type Stream = ChaCha8Rng;
 
-/// The stream of an object. `purpose` says what for (`"traffic"`, `"ptm"`), `name` for whom (`"r1:0"`).
+/// The stream of an object. `purpose` says what it is used for (`"traffic"`, `"ptm"`), `name` by which object
+/// (`"r1:0"`).
 ///
 /// # Examples
 /// ```
@@ -41,18 +42,18 @@ fn unit_of(bits: u64) -> f64 {
     (bits >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
 }
 
-/// Random numbers by packet: the same for the same packet, whoever asks first.
+/// Random numbers by packet: the same for the same packet, whatever the order of the calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Draws(u64);
 
 impl Draws {
-    /// The draws of an object; as in [`stream`].
+    /// The draws of an object, as in [`stream`].
     pub fn new(seed: u64, purpose: &str, name: &str) -> Self {
         let key = key(seed, purpose, name);
         Draws(u64::from_le_bytes(key[..8].try_into().expect("a digest has 32 bytes")))
     }
 
-    /// The draws of a part of the object, by its number.
+    /// The draws of a part of the object, selected by number.
     pub fn of(&self, number: u64) -> Self {
         Draws(self.bits(number))
     }
@@ -63,7 +64,7 @@ impl Draws {
         XxHash3_64::oneshot_with_seed(self.0, &number.to_le_bytes())
     }
 
-    /// Uniform in 0 to `most - 1` for `number`, but for a bias of `most` / 2^32 at most.
+    /// Uniform in 0 to `most - 1` for `number`, with a bias of at most `most` / 2^32.
     #[inline]
     pub fn below(&self, most: u32, number: u64) -> u32 {
         (((self.bits(number) >> 32) * u64::from(most)) >> 32) as u32

@@ -1,8 +1,8 @@
-//! Quantities with their units: exact integers inside, `"10 Mbps"` outside.
+//! Quantities with units: exact integers inside, `"10 Mbps"` outside.
 //!
 //! | type | counts | written |
 //! |---|---|---|
-//! | [`Time`] | picoseconds since the run's start | never in files; columns end in `_ps` |
+//! | [`Time`] | picoseconds since the start of the run | never in files; columns end in `_ps` |
 //! | [`Timestamp`] | picoseconds since 1970-01-01 00:00 UTC | `2005-09-14 13:21:52.803170944 UTC` |
 //! | [`Span`] | picoseconds | `"20 us"` |
 //! | [`Rate`] | bits per second, above zero | `"10 Mbps"`, `"100 B/s"` |
@@ -12,8 +12,8 @@
 //! | [`Probability`] | none: a number from 0 to 1 | `0.01` |
 //! | [`Speed`] | micrometres per second, above zero | `"2e8 m/s"` |
 //!
-//! Text is read without floating point: `"0.1 us"` is exactly 100,000 ps, and a value finer than
-//! the base unit is an error, not a rounding.
+//! Text is parsed without floating point: `"0.1 us"` is exactly 100,000 ps. A value finer than the base unit
+//! is an error and is not rounded.
 
 mod bandwidth;
 mod decimal;
@@ -122,7 +122,7 @@ macro_rules! textual {
 pub struct Span(u64);
 
 impl Span {
-    /// No time at all.
+    /// Zero.
     pub const ZERO: Span = Span(0);
     /// One second.
     pub const SECOND: Span = Span(PS_PER_S);
@@ -227,7 +227,8 @@ impl Rate {
         }
     }
 
-    /// [`transmission_time`](Rate::transmission_time), rounded down: parts never add up to more than the whole.
+    /// [`transmission_time`](Rate::transmission_time), rounded down: the times of parts never add up to more
+    /// than that of the whole.
     #[inline]
     pub fn transmission_time_rounded_down(self, length: ByteCount) -> Span {
         match length.0.checked_mul(8 * PS_PER_S) {
@@ -357,7 +358,7 @@ textual!(
 pub struct Speed(NonZeroU64);
 
 impl Speed {
-    /// Two thirds of the speed of light in vacuum: about that of a signal in fibre or copper.
+    /// Two thirds of the speed of light in vacuum: about the speed of a signal in fibre or copper.
     pub const IN_CABLE: Speed = match Speed::from_um_per_s(200_000_000_000_000) {
         Some(speed) => speed,
         None => panic!("a constant above zero"),

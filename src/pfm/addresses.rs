@@ -1,4 +1,4 @@
-//! Which host an address leads to.
+//! The host of an address.
 
 use std::net::IpAddr;
 
@@ -8,16 +8,16 @@ use rustc_hash::FxHashMap;
 
 use crate::topology::{DeviceId, Topology};
 
-/// The prefixes of every host, searched for the longest that holds an address.
+/// The prefixes of all hosts, searched for the longest one that contains an address.
 pub struct Addresses {
-    /// Prefixes of a single address, which no other is longer than.
+    /// Prefixes of a single address; none is longer.
     single: FxHashMap<IpAddr, DeviceId>,
     v4: PrefixMap<Ipv4Net, DeviceId>,
     v6: PrefixMap<Ipv6Net, DeviceId>,
 }
 
 impl Addresses {
-    /// Those of `topology`.
+    /// The prefixes of `topology`.
     pub fn new(topology: &Topology) -> Self {
         let mut addresses =
             Addresses { single: FxHashMap::default(), v4: PrefixMap::new(), v6: PrefixMap::new() };
@@ -35,7 +35,7 @@ impl Addresses {
         addresses
     }
 
-    /// The host with the longest prefix that holds `address`.
+    /// The host with the longest prefix that contains `address`.
     pub fn host_of(&self, address: IpAddr) -> Option<DeviceId> {
         if let Some(host) = self.single.get(&address) {
             return Some(*host);

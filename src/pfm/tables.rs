@@ -1,4 +1,4 @@
-//! Forwarding tables: the cheapest ways from every device to an access switch.
+//! Forwarding tables: the shortest paths from every device to an access switch.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,21 +11,21 @@ use rustc_hash::FxHashMap;
 use crate::topology::{DeviceId, DeviceKind, DeviceNode, DirectedLink, PortId, Topology, Weight};
 use crate::units::{Bandwidth, ByteCount};
 
-/// What a table says.
+/// An entry of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Entry<'a> {
-    /// There is no way.
+    /// There is no path.
     None,
     /// One best port.
     Port(PortId),
-    /// Several equally good ones, by number.
+    /// Several equal-cost ports, sorted by number.
     Several(&'a Several),
 }
 
-/// Equally good ports.
+/// Equal-cost ports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Several {
-    /// By number.
+    /// Sorted by number.
     pub ports: Box<[PortId]>,
     /// For D-mod-k: the number of ports to the power of the device's level.
     pub divisor: u32,
@@ -35,41 +35,41 @@ pub(super) struct Several {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Row<'a> {
     entries: &'a [u32],
-    /// The one port of a host with a single link: what its switch can reach, it sends there.
+    /// The only port of a host with a single link, which it uses for everything that its switch can reach.
     only: Option<PortId>,
 }
 
 /// The tables of every device.
 ///
-/// A column leads to an access switch, and to all hosts that hang on it by a single link; or to a host
-/// with several links. A host with a single link needs no table of its own: what its switch can reach, it sends there. In a small
-/// network it has one all the same, since a look there is faster.
+/// A column leads to an access switch and to all hosts attached to it by a single link, or to a host with
+/// several links. A host with a single link needs no table: it sends everything that its switch can reach to
+/// the switch. In a small network it has a table nevertheless, because a look-up in it is faster.
 pub(super) struct Tables {
     topology: Arc<Topology>,
-    /// `[devices][columns]`: a port's number, or a set's with [`Tables::SET`]. Empty without a table.
+    /// `[devices][columns]`: the number of a port, or of a set with [`Tables::SET`]. Empty without a table.
     rows: Vec<Vec<u32>>,
     columns: FxHashMap<DeviceId, u32>,
     column_count: u32,
-    /// Equally good ports, kept once.
+    /// Sets of equal-cost ports, each stored once.
     sets: Vec<Several>,
     set_of: FxHashMap<Box<[PortId]>, u32>,
-    /// Per host: its number among the hosts; per other device: how far above those next to hosts it stands.
+    /// Per host: its number among the hosts. Per other device: its level above the devices next to hosts.
     ranks: Vec<u32>,
-    /// Per host with a single link: its port, and the device there.
+    /// Per host with a single link: its port, and the device at the other end.
     uplinks: Vec<Option<(PortId, DeviceId)>>,
     /// Per device: whether it has a table.
     has_row: Vec<bool>,
 }
 
 impl Tables {
-    /// No way, or no column.
+    /// No path, or no column.
     pub(super) const NONE: u32 = u32::MAX;
     /// The target itself.
     pub(super) const HERE: u32 = u32::MAX - 1;
-    /// Marks a set of ports; what is less is a port.
+    /// Marks a set of ports; smaller values are ports.
     pub(super) const SET: u32 = 1 << 31;
 
-    /// Empty tables, of hosts with a single link too where there is one `for_all`.
+    /// Creates empty tables; with `for_all` also for hosts with a single link.
     pub(super) fn new(topology: &Arc<Topology>, for_all: bool) -> Self {
         let needs_row = |device: &DeviceNode| device.kind != DeviceKind::Host || device.ports.len() > 1;
         Tables {
@@ -85,24 +85,24 @@ impl Tables {
         }
     }
 
-    /// The host's number among the hosts.
+    /// The number of the host among the hosts.
     pub(super) fn host_number(&self, host: DeviceId) -> u32 {
         self.ranks[host.index()]
     }
 
-    /// Where a host with a single link hangs, and the port there that leads to it.
+    /// The device to which a host with a single link is attached, and the port there that leads to the host.
     pub(super) fn access(&self, host: DeviceId) -> Option<(DeviceId, PortId)> {
         let (port, switch) = self.uplinks[host.index()]?;
         Some((switch, self.topology.link(self.topology.port(port).egress).to))
     }
 
-    /// The entries of a device by column; none without a table.
+    /// The entries of a device by column; empty without a table.
     #[inline]
     pub(super) fn own_row(&self, device: DeviceId) -> &[u32] {
         &self.rows[device.index()]
     }
 
-    /// The table of `device`; a host with one link uses its switch's.
+    /// The table of `device`; a host with one link uses the table of its switch.
     #[inline]
     pub(super) fn row(&self, device: DeviceId) -> Row<'_> {
         match self.uplinks[device.index()] {
@@ -117,7 +117,7 @@ impl Tables {
         &self.sets[(entry & !Self::SET) as usize]
     }
 
-    /// A new column of these entries by device.
+    /// Adds a column with these entries by device.
     pub(super) fn push_column(&mut self, entries: Vec<u32>) -> u32 {
         for ((row, entry), has_row) in self.rows.iter_mut().zip(entries).zip(&self.has_row) {
             if *has_row {
@@ -128,7 +128,7 @@ impl Tables {
         self.column_count - 1
     }
 
-    /// What a table says of a column.
+    /// The entry of a table for a column.
     #[inline(always)]
     pub(super) fn entry(&self, row: Row<'_>, column: u32) -> Entry<'_> {
         match (row.entries.get(column as usize), row.only) {
@@ -140,7 +140,7 @@ impl Tables {
         }
     }
 
-    /// The column that leads to `host`, made if it is new.
+    /// The column that leads to `host`, created if it is new.
     pub(super) fn column(&mut self, host: DeviceId) -> u32 {
         let target = match self.access(host) {
             Some((access, _)) if self.topology.device(access).kind != DeviceKind::Host => access,
@@ -186,7 +186,7 @@ impl Tables {
         }
     }
 
-    /// What it costs from every device that forwards to `target`.
+    /// The cost from every device that forwards to `target`.
     fn costs_to(&self, target: DeviceId) -> Vec<Option<u128>> {
         let topology = &*self.topology;
         let forwards = |device: NodeIndex| {
@@ -208,7 +208,7 @@ impl Tables {
     }
 }
 
-/// The port of a host with a single link, and the device at its other end.
+/// The port of a host with a single link, and the device at the other end.
 fn uplink(topology: &Topology, device: &DeviceNode) -> Option<(PortId, DeviceId)> {
     match (device.kind, &device.ports[..]) {
         (DeviceKind::Host, &[port]) => {
@@ -218,7 +218,7 @@ fn uplink(topology: &Topology, device: &DeviceNode) -> Option<(PortId, DeviceId)
     }
 }
 
-/// The number of a set of ports of a device at this level.
+/// The index of a set of ports of a device at this level.
 fn intern(
     sets: &mut Vec<Several>,
     set_of: &mut FxHashMap<Box<[PortId]>, u32>,
@@ -232,9 +232,11 @@ fn intern(
     })
 }
 
-/// The cost of a link: by weight first, then by the number of links, so that every step comes closer.
+/// The cost of a link: first by weight, then by the number of links, so every step comes closer to the
+/// target.
 fn cost_of(weight: Weight, link: &DirectedLink) -> u128 {
-    /// Bits over which an unlimited link costs nothing: a second at 1 bps is 10^12 ps.
+    /// The amount for which the cost is the transmission time; an unlimited link costs nothing. A second at 1
+    /// bps is 10^12 ps.
     const REFERENCE: ByteCount = ByteCount::new(1 << 20);
     let cost = match weight {
         Weight::Hops => 0,
@@ -247,7 +249,7 @@ fn cost_of(weight: Weight, link: &DirectedLink) -> u128 {
     (u128::from(cost) << 32) + 1
 }
 
-/// The number of each host, and of each other device its distance to the nearest host, less one, in links.
+/// The number of each host; for every other device, its distance in links to the nearest host minus one.
 fn ranks(topology: &Topology) -> Vec<u32> {
     let mut ranks = vec![u32::MAX; topology.devices().len()];
     let mut reached: VecDeque<DeviceId> = VecDeque::new();

@@ -9,17 +9,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{ByteCount, Rate, Span, UnitError};
 
-/// The bandwidth of a link: a rate, or a cable that takes no time to put a packet on.
+/// The bandwidth of a link: a rate, or unlimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Bandwidth {
-    /// Bits leave at this rate.
+    /// Bits are sent at this rate.
     Limited(Rate),
     /// `"unlimited"`: transmission takes no time.
     Unlimited,
 }
 
 impl Bandwidth {
-    /// The time to put `length` bytes onto the link; see [`Rate::transmission_time`].
+    /// The time to transmit `length` bytes onto the link; see [`Rate::transmission_time`].
     #[inline]
     pub fn transmission_time(self, length: ByteCount) -> Span {
         match self {

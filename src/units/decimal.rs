@@ -1,4 +1,4 @@
-//! Decimal numbers, exactly.
+//! Exact decimal numbers.
 
 /// `"1.5e3"` as (15, 2): digits times a power of ten.
 pub(super) fn decimal(number: &str) -> Option<(u128, i32)> {

@@ -1,15 +1,15 @@
-//! What a unit that does not fit was meant to be.
+//! Suggestions for units that do not fit.
 
 use super::decimal::decimal;
 use super::{ByteCount, Rate};
 
-/// A sentence on what `number unit` was meant to be, where a quantity with these `units` belongs; `None` where nothing
-/// is likely.
+/// A sentence that suggests what `number unit` was meant to be, for a quantity with these `units`; `None` if
+/// nothing is likely.
 pub(super) fn hint(number: &str, unit: &str, units: &[(&'static str, u64)]) -> Option<String> {
     let has = |name: &str| units.iter().any(|(unit, _)| *unit == name);
     let told = |name: &str| format!("did you mean {name:?}?");
     if unit.starts_with(',') {
-        return Some("a number has a decimal point, and no comma.".to_owned());
+        return Some("a number has a decimal point, not a comma.".to_owned());
     }
     let spelt = if has("bps") {
         return rate(number, unit, units).or_else(|| similar(unit, units).map(told));
@@ -31,7 +31,7 @@ pub(super) fn hint(number: &str, unit: &str, units: &[(&'static str, u64)]) -> O
     spelt.or_else(|| similar(unit, units)).map(told)
 }
 
-/// How spans of time are spelt out, longer beginnings before shorter ones.
+/// Prefixes of spelt-out units of time, longer ones before shorter ones.
 const TIMES: &[(&str, &str)] = &[
     ("picos", "ps"),
     ("nanos", "ns"),
@@ -47,17 +47,17 @@ const TIMES: &[(&str, &str)] = &[
     ("hr", "h"),
 ];
 
-/// The same of distances.
+/// The same for distances.
 const DISTANCES: &[(&str, &str)] =
     &[("micro", "um"), ("milli", "mm"), ("centi", "cm"), ("kilo", "km"), ("met", "m")];
 
-/// The unit of the first beginning that fits.
+/// The unit of the first matching prefix.
 fn begins(unit: &str, spellings: &[(&str, &'static str)]) -> Option<&'static str> {
     let lower = unit.to_lowercase();
     spellings.iter().find(|(spelling, _)| lower.starts_with(spelling)).map(|(_, name)| *name)
 }
 
-/// An amount of data, or of data per second, in any of its spellings: `Mbit`, `MB`, `MBps`, `kilobytes`, `10M`.
+/// An amount of data, or of data per second, in any spelling: `Mbit`, `MB`, `MBps`, `kilobytes`, `10M`.
 struct Amount {
     /// As taunet writes it: `M`, `Ki`.
     prefix: &'static str,
@@ -68,10 +68,10 @@ struct Amount {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Counts {
     Bytes,
-    /// `b`: bits, or carelessly bytes.
+    /// `b`: bits, or bytes written carelessly.
     SmallB,
     Bits,
-    /// Nothing but a prefix stands there.
+    /// Only a prefix is given.
     Unsaid,
 }
 
@@ -79,7 +79,7 @@ impl Amount {
     fn of(unit: &str) -> Option<Amount> {
         let per_second =
             ["/second", "/sec", "/s", "per second"].iter().find_map(|end| unit.strip_suffix(end));
-        // `MBPS` is bits, as in `MBPS` on a box; `MBps` is bytes.
+        // `MBPS` means bits, as printed on packaging; `MBps` means bytes.
         let (amount, per_second, shouted) =
             match (per_second, unit.strip_suffix("ps"), unit.strip_suffix("PS")) {
                 (Some(amount), ..) | (None, Some(amount), _) => (amount.trim_end(), true, false),
@@ -112,7 +112,7 @@ impl Amount {
     }
 }
 
-/// The number in whole base units, where one of them is `factor` base units.
+/// The number in whole base units, for a unit of `factor` base units.
 fn whole(number: &str, unit: &str, units: &[(&'static str, u64)]) -> Option<u64> {
     let &(_, factor) = units.iter().find(|(name, _)| *name == unit)?;
     let (digits, exponent) = decimal(number)?;
@@ -126,7 +126,7 @@ fn whole(number: &str, unit: &str, units: &[(&'static str, u64)]) -> Option<u64>
     u64::try_from(value).ok()
 }
 
-/// Bytes given where a rate belongs are most likely bytes per second; everything else bits per second.
+/// Bytes given for a rate most likely mean bytes per second; everything else means bits per second.
 fn rate(number: &str, unit: &str, units: &[(&'static str, u64)]) -> Option<String> {
     let Amount { prefix, counts, per_second } = Amount::of(unit)?;
     let name = match counts {
@@ -143,7 +143,7 @@ fn rate(number: &str, unit: &str, units: &[(&'static str, u64)]) -> Option<Strin
     Some(format!("did you mean {name:?}?"))
 }
 
-/// A size is in bytes: a bare prefix means them, and bits are converted.
+/// A size is in bytes: a bare prefix means bytes, and bits are converted.
 fn size(number: &str, unit: &str, units: &[(&'static str, u64)]) -> Option<String> {
     let Amount { prefix, counts, per_second } = Amount::of(unit)?;
     let name = format!("{prefix}B");
@@ -169,7 +169,7 @@ fn packets(unit: &str) -> Option<&'static str> {
     }
 }
 
-/// Days and weeks, and the `m` that may be minutes or milliseconds.
+/// Days and weeks, and `m`, which may mean minutes or milliseconds.
 fn time(number: &str, unit: &str) -> Option<String> {
     let hours = |each: u64| match whole(number, "h", &[("h", each)]) {
         Some(hours) => format!("did you mean \"{hours} h\"?"),
@@ -201,7 +201,7 @@ fn foreign(unit: &str, is_speed: bool) -> Option<String> {
     (!is_speed).then(|| format!("a {name} is {metres}."))
 }
 
-/// The unit that looks most like it; letters that stand alone look like no other.
+/// The most similar unit; single letters have no similar unit.
 fn similar(unit: &str, units: &[(&'static str, u64)]) -> Option<&'static str> {
     let lower = unit.to_lowercase();
     units

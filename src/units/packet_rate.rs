@@ -29,7 +29,7 @@ impl PacketRate {
         self.0.get()
     }
 
-    /// Whether `text` means a rate of packets, and not of bits.
+    /// Whether `text` means a rate of packets rather than of bits.
     pub fn is_meant_by(text: &str) -> bool {
         text.contains("packet") || text.contains("pps")
     }
@@ -57,7 +57,7 @@ impl FromStr for PacketRate {
 
 impl fmt::Display for PacketRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The smallest unit stands first: below one packet per second there is none smaller.
+        // The smallest unit is first: no unit is smaller than one packet per second.
         match self.0.get() {
             below @ ..1_000_000 => write!(f, "{} packets/s", below as f64 / 1e6),
             millionths => write_quantity(f, millionths, &[("packets/s", 6), ("kpackets/s", 9)]),

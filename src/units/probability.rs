@@ -12,15 +12,15 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 pub struct Probability(f64);
 
 impl Probability {
-    /// What never happens.
+    /// The probability of an impossible event.
     pub const ZERO: Probability = Probability(0.0);
 
-    /// `None` outside 0 to 1, and for what is not a number.
+    /// `None` outside 0 to 1, and for NaN.
     pub const fn new(value: f64) -> Option<Self> {
         if value >= 0.0 && value <= 1.0 { Some(Probability(value)) } else { None }
     }
 
-    /// A number from 0 to 1.
+    /// The value, from 0 to 1.
     #[inline]
     pub const fn get(self) -> f64 {
         self.0

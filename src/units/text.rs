@@ -1,4 +1,4 @@
-//! Quantities as text, read and written without floating point.
+//! Quantities as text, parsed and written without floating point.
 
 use std::fmt;
 
@@ -9,28 +9,28 @@ use super::hint::hint;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnitError {
-    /// A number stands there without its unit.
+    /// A number without its unit.
     #[error("{what} needs a unit: {text:?} has none; write for example {example:?} (units: {units})")]
     NoUnit {
         /// the text as given
         text: String,
         /// the quantity expected
         what: &'static str,
-        /// a text that would be right
+        /// a valid text
         example: &'static str,
-        /// every unit that fits
+        /// all valid units
         units: String,
     },
-    /// The unit is not one of this quantity's.
+    /// The unit does not belong to this quantity.
     #[error("{unit:?} is not a unit of {what}; {}units: {units}", suggestion(.hint))]
     UnknownUnit {
         /// the unit as given
         unit: String,
         /// the quantity expected
         what: &'static str,
-        /// what it was most likely meant to be, as a sentence
+        /// what it most likely means, as a sentence
         hint: Option<String>,
-        /// every unit that fits
+        /// all valid units
         units: String,
     },
     /// There is no number.
@@ -40,10 +40,10 @@ pub enum UnitError {
         text: String,
         /// the quantity expected
         what: &'static str,
-        /// a text that would be right
+        /// a valid text
         example: &'static str,
     },
-    /// The value is not a whole count of the base unit.
+    /// The value is not a whole number of base units.
     #[error("{text:?} is finer than {what} can be: the smallest step is {base}")]
     TooFine {
         /// the text as given
@@ -53,7 +53,7 @@ pub enum UnitError {
         /// the smallest step
         base: &'static str,
     },
-    /// The value does not fit.
+    /// The value is too large.
     #[error("{text:?} is too large for {what}: the largest is {largest}")]
     TooLarge {
         /// the text as given
@@ -63,14 +63,14 @@ pub enum UnitError {
         /// the largest value
         largest: String,
     },
-    /// Zero or less, where that makes no sense.
+    /// Zero or less, where this is not allowed.
     #[error("{text:?} is not {what}: it must be {bound}")]
     OutOfRange {
         /// the text as given
         text: String,
         /// the quantity expected
         what: &'static str,
-        /// what the value must be
+        /// the allowed range
         bound: &'static str,
     },
 }
@@ -79,12 +79,12 @@ fn suggestion(hint: &Option<String>) -> String {
     hint.as_ref().map_or(String::new(), |hint| format!("{hint} "))
 }
 
-/// The units of a list, as messages name them.
+/// The units of a list, as in messages.
 fn listed(units: &[(&'static str, u64)]) -> String {
     units.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }
 
-/// Reads `text` as a whole count of the base unit, exactly.
+/// Parses `text` as a whole number of base units, exactly.
 pub(super) fn parse(
     text: &str,
     what: &'static str,

@@ -1,4 +1,4 @@
-//! Instants: of a run, and absolute.
+//! Instants: relative to the start of a run, and absolute.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -8,36 +8,36 @@ use serde::Serialize;
 use super::text::write_decimal;
 use super::{PS_PER_S, Span};
 
-/// An instant of a run: picoseconds since the run's start, up to 213 days.
+/// An instant of a run: picoseconds since the start of the run, up to 213 days.
 ///
-/// Sums saturate at [`Time::NEVER`], and an engine refuses an event there: an overflow is an
-/// error, never a wrap.
+/// Sums saturate at [`Time::NEVER`], and an engine rejects an event there: an overflow is an error and never
+/// wraps around.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 #[serde(transparent)]
 pub struct Time(u64);
 
 impl Time {
-    /// The run's start.
+    /// The start of the run.
     pub const ZERO: Time = Time(0);
     /// Later than every instant that a run can reach.
     pub const NEVER: Time = Time(u64::MAX);
 
-    /// The instant `picoseconds` after the run's start.
+    /// The instant `picoseconds` after the start of the run.
     pub const fn from_ps(picoseconds: u64) -> Self {
         Time(picoseconds)
     }
 
-    /// Picoseconds since the run's start.
+    /// Picoseconds since the start of the run.
     pub const fn as_ps(self) -> u64 {
         self.0
     }
 
-    /// Seconds since the run's start, rounded to a double.
+    /// Seconds since the start of the run, rounded to a double.
     pub fn as_seconds_f64(self) -> f64 {
         self.0 as f64 / PS_PER_S as f64
     }
 
-    /// The span from `earlier` to here; zero when `earlier` is later.
+    /// The span from `earlier` to this instant; zero if `earlier` is later.
     pub const fn since(self, earlier: Time) -> Span {
         Span(self.0.saturating_sub(earlier.0))
     }
@@ -91,20 +91,20 @@ impl Timestamp {
         i64::try_from(self.0.div_euclid(1_000)).ok()
     }
 
-    /// The time from `earlier` to here; none when `earlier` is later.
+    /// The time from `earlier` to this instant; zero if `earlier` is later.
     pub fn since(self, earlier: Timestamp) -> Elapsed {
         Elapsed(self.0.saturating_sub(earlier.0).max(0).unsigned_abs())
     }
 
-    /// The run's instant at this timestamp when the run starts at `start`; `None` before `start`
-    /// or more than 213 days after it.
+    /// This timestamp as an instant of a run that starts at `start`; `None` before `start` or more than 213
+    /// days after it.
     pub fn relative_to(self, start: Timestamp) -> Option<Time> {
         let picoseconds = self.0.checked_sub(start.0)?;
         u64::try_from(picoseconds).ok().filter(|&ps| ps != u64::MAX).map(Time)
     }
 }
 
-/// The time from one [`Timestamp`] to a later one, in picoseconds, however long.
+/// The time from one [`Timestamp`] to a later one, in picoseconds, of any length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Elapsed(u128);
 
