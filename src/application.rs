@@ -1,6 +1,7 @@
-//! Applications: processes that write into connections and read from them, and the hosts where they run.
+//! Applications: processes that write to and read from connections, and the hosts that run them.
 //!
-//! What a `[[traffic]]` entry of connections comes to is a list of [`Flow`]s; [`hosts`] makes the endpoints that carry them.
+//! A `[[traffic]]` entry of connections is resolved into a list of [`Flow`]s; [`hosts`] creates the endpoints
+//! that carry them.
 
 mod dialogue;
 mod hosts;
@@ -19,22 +20,22 @@ pub use writer::Writer;
 use crate::topology::DeviceId;
 use crate::units::{Span, Time};
 
-/// One connection: who sends what to whom, from when on.
+/// One connection: its ends, its amount of data, and its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flow {
     /// When its SYN is sent.
     pub at: Time,
-    /// Who opens it, and sends.
+    /// The host that opens the connection and sends.
     pub from: DeviceId,
-    /// Who receives.
+    /// The host that receives.
     pub to: DeviceId,
-    /// Bytes; none for as many as the network takes.
+    /// The bytes to send; `None` for unlimited.
     pub bytes: Option<u64>,
-    /// When the sender closes, if not before.
+    /// When the sender closes the connection, if not before.
     pub stop: Option<Time>,
 }
 
-/// Random quantities of one connection, one after the other.
+/// Random quantities of one connection, in order.
 pub type Drawn<T> = Box<dyn Iterator<Item = T> + Send>;
 
 /// A request, its response, and the time until the next request.
@@ -44,28 +45,28 @@ pub struct Turn {
     pub request: u64,
     /// Bytes of the response.
     pub response: u64,
-    /// From the last byte of the response to the next request.
+    /// The time from the last byte of the response to the next request.
     pub think: Span,
 }
 
-/// Silence, and then a burst.
+/// A silence followed by a burst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Burst {
-    /// How long the process is silent.
+    /// The length of the silence.
     pub off: Span,
-    /// How long it then writes.
+    /// The length of the burst.
     pub on: Span,
 }
 
-/// What the processes of a connection do.
+/// The behaviour of the processes of a connection.
 #[derive(Clone, Default)]
 pub enum Program {
-    /// The opener writes as fast as it can; the other end reads.
+    /// The opener writes as fast as possible; the other end reads.
     #[default]
     Stream,
     /// The opener writes at a rate or in bursts; the other end reads.
     Paced(Pacing),
-    /// The opener asks; the other end answers.
+    /// The opener sends requests; the other end responds.
     Dialogue(Turns),
 }
 

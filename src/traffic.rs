@@ -1,10 +1,10 @@
-//! Sources of Tau: what enters the network, when, and where.
+//! Traffic sources: the packets that enter the network, when, and where.
 //!
-//! A generated source is a process of arrivals ([`arrivals`]) with lengths ([`size`]), a rate ([`rate`]) and
-//! destinations ([`matrix`]); the replay of a capture brings its own.
+//! A generated source combines an arrival process ([`arrivals`]), lengths ([`size`]), a rate ([`rate`]) and
+//! destinations ([`matrix`]). In the replay of a capture, all of these come from the capture.
 //!
-//! To add a process: one file here with its parameters (`FooSpec`) and its [`arrivals::Arrivals`], one line in
-//! [`TrafficSpec`], one in [`generator::Process`], and one where the scenario resolves it.
+//! To add a process, write one file here with its parameters (`FooSpec`) and its [`arrivals::Arrivals`], and
+//! add one line to [`TrafficSpec`], one to [`generator::Process`], and one where the scenario resolves it.
 
 pub mod arrivals;
 pub mod bulk;
@@ -56,42 +56,42 @@ use serde::Deserialize;
 use crate::packet::{FlowKey, Tau};
 use crate::units::{Time, Timestamp};
 
-/// A source of traffic, as a scenario file names it: `[[traffic]]` with `kind = "replay"` and the
-/// other keys beside it.
+/// A traffic source, as written in a scenario file: `[[traffic]]` with `kind = "replay"` and the keys of that
+/// kind.
 ///
-/// [`crate::config`] reads the `kind` key as the variant, so that a mistake inside keeps its place.
+/// [`crate::config`] reads the `kind` key as the variant, which keeps the positions of errors inside it.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(tag = "kind", description = "A source of traffic.")]
 pub enum TrafficSpec {
-    /// A recorded capture, packet by packet at its times.
+    /// A recorded capture, replayed packet by packet at its recorded times.
     Replay(ReplaySpec),
     /// Packets at even intervals (constant bit rate).
     Cbr(CbrSpec),
-    /// Independent exponential gaps.
+    /// Packets with independent exponential gaps.
     Poisson(PoissonSpec),
-    /// Bursts at a peak rate, and silence between them.
+    /// Bursts at a peak rate, separated by silence.
     OnOff(OnOffSpec),
-    /// A Markovian arrival process, given by its matrices.
+    /// A Markovian arrival process, defined by matrices.
     Markovian(MarkovianSpec),
     /// Many slow flows of small packets, with log-normal gaps.
     ThinStreams(ThinStreamsSpec),
     /// Bulk transfers over TCP.
     Bulk(BulkSpec),
-    /// Flows over TCP: from a list, or at random.
+    /// Flows over TCP: from a list, or random.
     Flows(FlowsSpec),
-    /// Many hosts send to one at the same time, over TCP.
+    /// Many hosts that send to one host at the same time, over TCP.
     Incast(IncastSpec),
-    /// Requests and responses over TCP, several turns per connection.
+    /// Requests and responses over TCP, with several turns per connection.
     RequestResponse(RequestResponseSpec),
-    /// A source that another crate defines.
+    /// A source defined by another crate.
     #[serde(rename = "$custom")]
     #[schemars(skip)]
     Custom(CustomTrafficSpec),
 }
 
 impl TrafficSpec {
-    /// Whether it is connections, whose senders answer what arrives.
+    /// Whether the source consists of connections, whose senders react to received packets.
     pub fn has_connections(&self) -> bool {
         use TrafficSpec::{Bulk, Flows, Incast, RequestResponse};
         matches!(self, Bulk(_) | Flows(_) | Incast(_) | RequestResponse(_))
@@ -101,12 +101,12 @@ impl TrafficSpec {
 /// A packet that a source sends into the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Emission {
-    /// The packet and its instant. Its `fid` counts the source's own flows from 0, and its `pid` is 0: the
-    /// engine gives it those of the run.
+    /// The packet and its instant. `fid` numbers the source's own flows from 0, and `pid` is 0; the engine
+    /// assigns those of the run.
     pub tau: Tau,
-    /// Its number in the source, from 0: in a replay, the capture's record.
+    /// The number of the packet in the source, from 0; in a replay, the record of the capture.
     pub record: u64,
-    /// What recognizes it in another capture; `None` when nothing does.
+    /// The key that identifies the packet in another capture; `None` if there is none.
     pub match_key: Option<u64>,
 }
 
@@ -115,11 +115,11 @@ pub struct Emission {
 pub struct Batch {
     /// The packets.
     pub taus: Vec<Tau>,
-    /// Where they come from, `[packets]`, if that is wanted.
+    /// The origins of the packets, `[packets]`, if requested.
     pub origins: Option<Vec<Origin>>,
 }
 
-/// Where a packet of a source comes from.
+/// The origin of a packet in its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
     /// As in [`Emission`].
@@ -129,7 +129,7 @@ pub struct Origin {
 }
 
 impl Batch {
-    /// An empty one; `with_origins` says whether they are wanted.
+    /// Creates an empty batch; `with_origins` says whether origins are requested.
     pub fn new(with_origins: bool) -> Self {
         Batch { taus: Vec::new(), origins: with_origins.then(Vec::new) }
     }
@@ -143,7 +143,7 @@ impl Batch {
         }
     }
 
-    /// Forgets the first `count` packets.
+    /// Removes the first `count` packets.
     pub fn forget(&mut self, count: usize) {
         self.taus.drain(..count);
         if let Some(origins) = &mut self.origins {
@@ -157,11 +157,12 @@ pub trait Source: Send {
     /// The next packet; `None` at the end.
     ///
     /// # Errors
-    /// What the source is read from is damaged or out of order.
+    /// The input of the source is damaged or out of order.
     fn next_emission(&mut self) -> Result<Option<Emission>, TrafficError>;
 
-    /// Appends packets to `batch` until one is at `end` or later, or there are `most` more; whether there may be more. The same
-    /// as [`next_emission`](Source::next_emission), in a batch.
+    /// Appends packets to `batch` until one is at `end` or later, or until `most` packets have been added.
+    /// Returns whether there may be more. Equivalent to repeated calls of
+    /// [`next_emission`](Source::next_emission).
     ///
     /// # Errors
     /// As [`next_emission`](Source::next_emission).
@@ -176,15 +177,15 @@ pub trait Source: Send {
         Ok(true)
     }
 
-    /// What makes the source's flow number `fid`: its flows are numbered densely from 0, in any order.
+    /// The key of the source's flow `fid`. Flows are numbered densely from 0, in any order.
     fn flow(&self, fid: u32) -> FlowKey;
 
-    /// The part of the source that has been read, 0 to 1, where its end is known.
+    /// The fraction of the source that has been read, 0 to 1, if its end is known.
     fn progress(&self) -> Option<f64> {
         None
     }
 
-    /// What was let pass so far, in words.
+    /// Anomalies that were accepted so far, as text.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
@@ -194,24 +195,24 @@ pub trait Source: Send {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrafficError {
-    /// The replayed capture cannot be read on.
+    /// The replayed capture cannot be read further.
     #[error(transparent)]
     Capture(#[from] crate::capture::CaptureError),
-    /// A packet lies further from the run's start than a run can reach.
+    /// A packet is further from the start of the run than a run can last.
     #[error(
-        "record {record} of {path} is from {at}: a run reaches from its start, {start}, 213 days forward; where a record has \
-         a wrong time, this one or the one of the start, `editcap IN OUT NUMBER` leaves it out (this one is number {}), and \
+        "record {record} of {path} is from {at}, but a run lasts at most 213 days from its start, {start}; if the time of \
+         this record or of the first one is wrong, remove it with `editcap IN OUT NUMBER` (this one is number {}); \
          `editcap -A FROM -B TO IN OUT` keeps a part of a longer capture",
         record + 1
     )]
     OutOfReach {
         /// the capture
         path: String,
-        /// the record's number
+        /// the number of the record
         record: u64,
-        /// its instant
+        /// the time of the record
         at: Timestamp,
-        /// the run's start
+        /// the start of the run
         start: Timestamp,
     },
 }

@@ -1,4 +1,5 @@
-//! Requests and responses: one end asks, the other answers, and after a while the first asks again.
+//! Requests and responses: one end sends a request, the other responds, and after a think time the first
+//! sends again.
 
 use std::sync::Arc;
 
@@ -8,33 +9,34 @@ use crate::transport::tcp::Parameters;
 use crate::transport::{Application, Process, Service};
 use crate::units::Time;
 
-/// The turns of each connection, by the flow of its requests: both ends ask, and are given the same.
+/// The turns of each connection, by the flow of its requests: both ends get the same.
 pub type Turns = Arc<dyn Fn(&FlowKey) -> Drawn<Turn> + Send + Sync>;
 
 /// Bytes of a write.
 const WRITE: u64 = 65_536;
 
-/// Sends a request, reads the response, thinks, and sends the next; closes after the last turn.
+/// Sends a request, reads the response, waits for the think time, and sends the next; closes after the last
+/// turn.
 pub struct Asker {
     turns: Drawn<Turn>,
     turn: Turn,
     state: Asking,
-    /// No request begins from then on.
+    /// No request starts from this time on.
     stop: Option<Time>,
 }
 
 enum Asking {
-    /// The next request begins then.
+    /// The next request starts at this time.
     Thinks(Time),
-    /// Bytes of the request are left to write; it began then.
+    /// The remaining bytes of the request, and when it started.
     Writes(u64, Time),
-    /// Bytes of the response are left to read.
+    /// The remaining bytes of the response, and when the request started.
     Reads(u64, Time),
     Closed,
 }
 
 impl Asker {
-    /// Of these turns; no request begins from `stop` on.
+    /// Creates an asker for these turns; no request starts from `stop` on.
     pub fn new(turns: Drawn<Turn>, stop: Option<Time>) -> Self {
         Asker { turns, turn: Turn::default(), state: Asking::Thinks(Time::ZERO), stop }
     }
@@ -78,7 +80,7 @@ impl Application for Asker {
                         }
                     }
                     connection.answered(*began, self.turn.request, self.turn.response);
-                    // With `stop` before the next request, there is none.
+                    // If `stop` is before the next request, there is no next request.
                     let next = now + self.turn.think;
                     self.state = Asking::Thinks(self.stop.map_or(next, |stop| next.min(stop.max(now))));
                 }
@@ -88,16 +90,16 @@ impl Application for Asker {
     }
 }
 
-/// Reads each request, and sends its response; closes after the end.
+/// Reads each request and sends its response; closes after the end of the stream.
 struct Answerer {
     turns: Drawn<Turn>,
     state: Answering,
 }
 
 enum Answering {
-    /// Bytes of a request are left to read, and its response.
+    /// The remaining bytes of a request, and the bytes of its response.
     Reads(u64, u64),
-    /// Bytes of a response are left to write.
+    /// The remaining bytes of a response.
     Writes(u64),
 }
 
@@ -132,7 +134,7 @@ impl Application for Answerer {
     }
 }
 
-/// Writes what is left; whether that was all. Where not, the process is woken when there is room.
+/// Writes what is left. Returns whether all was written; otherwise the process is woken when there is room.
 fn write(connection: &mut Process<'_, '_>, left: &mut u64) -> bool {
     while *left > 0 {
         if !connection.poll_writable() {
@@ -154,7 +156,7 @@ pub struct AnswerService {
 }
 
 impl AnswerService {
-    /// Of connections with these parameters and turns.
+    /// A service with these parameters and turns.
     pub fn new(parameters: Parameters, turns: Turns) -> Self {
         AnswerService { parameters: Arc::new(parameters), turns }
     }

@@ -1,4 +1,4 @@
-//! The hosts of a workload: what each opens, and what answers there.
+//! The hosts of a workload: the connections that each opens, and the services that respond there.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -16,11 +16,11 @@ use crate::units::{Time, Timestamp};
 /// The flows of a `[[traffic]]` entry.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// By their starts.
+    /// The flows, by start time.
     pub flows: Vec<Flow>,
-    /// The parameters of both ends, but for the segment size, which is that of the hosts' links.
+    /// The parameters of both ends, except for the segment size, which depends on the hosts' links.
     pub parameters: Parameters,
-    /// What their processes do.
+    /// The behaviour of their processes.
     pub program: Program,
 }
 
@@ -36,28 +36,29 @@ impl Entry {
 
 /// The first source port of a host, as in Linux (`ip_local_port_range`).
 const FIRST_PORT: u16 = 32_768;
-/// How many there are.
+/// The number of source ports.
 const PORTS: u32 = 28_232;
 /// The first destination port: that of iperf.
 const FIRST_SERVICE_PORT: u16 = 5_001;
-/// Ethernet, IPv4, TCP and timestamps: what a frame holds beside a segment's payload.
+/// The headers of a frame besides the payload of a segment: Ethernet, IPv4, TCP and timestamps.
 const HEADERS: u64 = 14 + 20 + 20 + 12;
-/// The smallest segment (RFC 791: 576 bytes are always taken).
+/// The smallest segment (RFC 791: datagrams of 576 bytes are always accepted).
 const LEAST_SEGMENT: u64 = 88;
 
-/// What a host has to do.
+/// The connections and services of a host.
 #[derive(Default)]
 struct Work {
     services: Vec<Box<dyn Service>>,
     openings: Vec<Box<dyn Openings>>,
-    /// Connections opened so far: they take one source port after the other.
+    /// The number of connections opened so far, which use successive source ports.
     opened: u32,
 }
 
-/// The hosts that carry these flows, in a run of this seed that starts at `start`; `address` gives an address that leads to a host.
+/// The hosts that carry these flows, in a run with this seed that starts at `start`; `address` gives an
+/// address of a host.
 ///
 /// # Errors
-/// What `address` says.
+/// The error of `address`.
 pub fn hosts<E>(
     topology: &Topology,
     start: Timestamp,
@@ -111,7 +112,7 @@ pub fn hosts<E>(
     Ok(works.into_iter().map(host).collect())
 }
 
-/// The most bytes of payload in a segment, beside timestamps, by the MTU of a host's links.
+/// The maximum payload of a segment, without timestamps, for the MTU of a host's links.
 fn segment_size(topology: &Topology, host: DeviceId) -> u32 {
     let ports = topology.device(host).ports.iter();
     let mtus = ports.map(|port| topology.link(topology.port(*port).egress).link.mtu());
@@ -119,34 +120,34 @@ fn segment_size(topology: &Topology, host: DeviceId) -> u32 {
     mtu.saturating_sub(HEADERS).max(LEAST_SEGMENT) as u32
 }
 
-/// A flow in waiting. There may be millions.
+/// A planned flow. There may be millions.
 struct PlannedFlow {
     at: Time,
     key: FlowKey,
     service: u32,
-    /// Its place among the parameters.
+    /// The index of its parameters.
     parameters: u32,
-    /// [`ENDLESS`] for as many as the network takes.
+    /// [`ENDLESS`] for unlimited.
     bytes: u64,
-    /// [`Time::NEVER`] where nothing stops it.
+    /// [`Time::NEVER`] if nothing stops it.
     stop: Time,
 }
 
-/// No number of bytes.
+/// The marker for an unlimited flow.
 const ENDLESS: u64 = u64::MAX;
 
-/// The flows that an entry opens at a host, by time.
+/// The flows that an entry opens at a host, ordered by time.
 struct Planned {
-    /// Its number.
+    /// The number of the entry.
     entry: u32,
     program: Program,
-    /// The last one is the next.
+    /// In reverse order: the last one is the next.
     flows: Vec<PlannedFlow>,
     parameters: Vec<Arc<Parameters>>,
 }
 
 impl Planned {
-    /// The place of parameters, which flows share.
+    /// The index of parameters, which flows share.
     fn parameters(&mut self, parameters: Parameters) -> u32 {
         let known = self.parameters.iter().position(|known| **known == parameters);
         known.unwrap_or_else(|| {

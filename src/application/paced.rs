@@ -13,31 +13,31 @@ pub type Bursts = Arc<dyn Fn(&FlowKey) -> Drawn<Burst> + Send + Sync>;
 /// How a process writes.
 #[derive(Clone)]
 pub struct Pacing {
-    /// Bits of payload per second while it is on; without it, as fast as its connection takes it.
+    /// Bits of payload per second during bursts; without it, as fast as the connection accepts.
     pub rate: Option<Rate>,
-    /// Bytes of a write.
+    /// The bytes of a write.
     pub write: u64,
-    /// When it is on; always without them.
+    /// The bursts; without them, the process always writes.
     pub bursts: Option<Bursts>,
 }
 
 /// Writes at a rate, in bursts, or both, and closes after the last byte.
 ///
-/// With a rate, a write falls due each time that its bytes make. What the connection does not take waits, and is written as soon as
-/// there is room (as `iperf3 -b` does).
+/// With a rate, a write becomes due each time its bytes have accumulated. Data that the connection does not
+/// accept waits, and is written as soon as there is room (as in `iperf3 -b`).
 pub struct PacedWriter {
     pacing: Pacing,
     bursts: Option<Drawn<Burst>>,
-    /// Bytes that no write has had yet; none for as many as the network takes.
+    /// The bytes not yet due; `None` for unlimited.
     left: Option<u64>,
     stop: Option<Time>,
     /// Bytes that are due.
     due: u64,
-    /// Writes that have fallen due.
+    /// The number of writes that have become due.
     writes: u64,
-    /// The time of all bursts before.
+    /// The total length of all previous bursts.
     on_before: Span,
-    /// When the burst begins, and its end.
+    /// The start and the end of the burst.
     burst: Option<(Time, Time)>,
 }
 
@@ -56,21 +56,21 @@ impl PacedWriter {
         }
     }
 
-    /// The time in bursts until the next write falls due.
+    /// The time in bursts until the next write is due.
     fn until_write(&self, rate: Rate) -> Span {
         let bits = u128::from(self.pacing.write) * u128::from(self.writes) * 8;
         let ps = (bits * u128::from(PS_PER_S)).div_ceil(rate.as_bps().into());
         Span::from_ps(u64::try_from(ps).unwrap_or(u64::MAX))
     }
 
-    /// The burst behind `from`.
+    /// The burst after `from`.
     fn burst_after(&mut self, from: Time) -> (Time, Time) {
         let Some(bursts) = &mut self.bursts else { return (from, Time::NEVER) };
         let Burst { off, on } = bursts.next().unwrap_or_default();
         (from + off, from + off + on)
     }
 
-    /// Lets all writes fall due that are by `now`; gives when there is more.
+    /// Makes all writes due up to `now` due. Returns when the next one is due.
     fn fall_due(&mut self, now: Time) -> Time {
         loop {
             let (from, to) = match self.burst {
@@ -81,7 +81,7 @@ impl PacedWriter {
             let at = match self.pacing.rate {
                 None => from,
                 Some(_) if self.left == Some(0) => return Time::NEVER,
-                // What is left of a gap at the end of a burst goes on in the next.
+                // The rest of a gap at the end of a burst continues in the next burst.
                 Some(rate) => from + Span::from_ps(self.until_write(rate).as_ps() - self.on_before.as_ps()),
             };
             let is_over = if self.pacing.rate.is_none() { to <= now } else { to <= at };
@@ -104,7 +104,7 @@ impl PacedWriter {
         }
     }
 
-    /// All has been written.
+    /// Whether everything has been written.
     fn is_done(&self) -> bool {
         match self.pacing.rate {
             Some(_) => self.left == Some(0) && self.due == 0,

@@ -1,4 +1,4 @@
-//! A process that receives a stream of bytes.
+//! A process that receives a byte stream.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::transport::tcp::Parameters;
 use crate::transport::{Application, Process, Service};
 use crate::units::Time;
 
-/// Reads what there is, at once, and closes at the end.
+/// Reads all available bytes at once, and closes at the end of the stream.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Reader;
 
@@ -28,7 +28,7 @@ pub struct ReaderService {
 }
 
 impl ReaderService {
-    /// Of connections with these parameters.
+    /// A service with these parameters.
     pub fn new(parameters: Parameters) -> Self {
         ReaderService { parameters: Arc::new(parameters) }
     }

@@ -1,14 +1,15 @@
-//! A process that sends a stream of bytes.
+//! A process that sends a byte stream.
 
 use crate::transport::{Application, Process};
 use crate::units::Time;
 
-/// Writes as fast as its connection takes it, and closes after the last byte.
+/// Writes as fast as the connection accepts, and closes after the last byte.
 ///
-/// It writes 64 KiB at a time until the buffer is full, and goes on once a third of the buffer is free, as usual applications do.
+/// It writes 64 KiB at a time until the buffer is full, and continues once a third of the buffer is free, as
+/// usual applications do.
 #[derive(Debug, Clone, Copy)]
 pub struct Writer {
-    /// Bytes left; none for as many as the network takes.
+    /// The remaining bytes; `None` for unlimited.
     left: Option<u64>,
     stop: Option<Time>,
 }

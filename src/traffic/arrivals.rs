@@ -1,30 +1,30 @@
-//! When a source sends: the processes of arrival, and the clock that they share.
+//! Arrival processes: when a source sends, and the clock that the processes share.
 
 use crate::random::Stream;
 use crate::units::Time;
 
-/// A process of arrivals.
+/// An arrival process.
 pub trait Arrivals: Send {
-    /// Whether the process says to which of its flows each packet belongs.
+    /// Whether the process assigns each packet to a flow.
     const HAS_FLOWS: bool = false;
 
-    /// The instant of the next packet, not before the last.
+    /// The instant of the next packet, not before the previous one.
     fn next_instant(&mut self, random: &mut Stream) -> Time;
 
-    /// The flow of the packet that was asked for last, where the process has flows.
+    /// The flow of the last packet, if the process has flows.
     fn flow(&self) -> u32 {
         0
     }
 }
 
-/// An instant that gaps of any fraction of a picosecond add up to.
+/// An instant to which gaps with a fraction of a picosecond are added.
 ///
-/// What a gap has below one picosecond is kept for the next: the n-th instant is the sum of n gaps, rounded
-/// down once, and nothing drifts.
+/// The fraction is carried over to the next gap. The n-th instant is the sum of n gaps, rounded down once, so
+/// errors do not accumulate.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock {
     now: Time,
-    /// From 0 to 1 ps.
+    /// In [0, 1) ps.
     fraction: f64,
 }
 
@@ -33,7 +33,7 @@ impl Clock {
         Clock { now: start, fraction: 0.0 }
     }
 
-    /// `gap` picoseconds later; saturates at [`Time::NEVER`].
+    /// Advances by `gap` picoseconds; saturates at [`Time::NEVER`].
     #[inline]
     pub(super) fn advance(&mut self, gap: f64) -> Time {
         let gap = gap + self.fraction;

@@ -19,10 +19,10 @@ pub const UDP: u8 = 17;
 generated!(
     /// The parameters of a `cbr`.
     CbrSpec {
-        /// The mean rate of each sending host; or give the `interval`.
+        /// The mean rate of each sending host; alternatively, give the `interval`.
         #[schemars(with = "Option<RateSpec>")]
         rate: Option<Spanned<RateSpec>>,
-        /// The time from one packet to the next; or give the `rate`.
+        /// The time from one packet to the next; alternatively, give the `rate`.
         #[schemars(with = "Option<Span>")]
         interval: Option<Spanned<Span>>,
         /// When the first packet is sent, within the first interval (default: start).
@@ -35,14 +35,14 @@ generated!(
 pub type Cbr = GeneratedSource<EvenSpacing>;
 
 impl Cbr {
-    /// `packets` packets of `size`, the first at `start`, then one each `interval`.
+    /// `packets` packets of length `size`, the first at `start`, then one every `interval`.
     pub fn new(flow: FlowKey, size: ByteCount, interval: Span, packets: u64, start: Time) -> Self {
         let length = u32::try_from(size.get()).unwrap_or(u32::MAX);
         let gap = Gap::new(interval.as_ps().into(), 1);
         let arrivals = EvenSpacing::new(gap, Phase::Start, start);
         let limits = Limits { packets: Some(packets), ..Limits::default() };
         let template = Packet { trp: UDP, ttl: 64, ..Packet::default() };
-        // Nothing here is random: the stream's name does not matter.
+        // This source is not random: the name of the stream does not matter.
         let random = stream(0, "traffic", "cbr");
         GeneratedSource::of_parts(
             arrivals,

@@ -1,4 +1,4 @@
-//! Traffic over connections: who opens which, and with which transport.
+//! Traffic over connections: the opened connections, and their transport.
 
 use std::sync::Arc;
 
@@ -22,7 +22,8 @@ use crate::transport::congestion::Algorithm;
 use crate::transport::tcp::{BufferLimits, LossRecovery, Parameters};
 use crate::units::{ByteCount, Rate, Span, Time};
 
-/// The transport of connections, as a scenario gives it: `transport = { kind = "tcp", congestion_control = "cubic" }`.
+/// The transport of connections, as written in a scenario: `transport = { kind = "tcp", congestion_control =
+/// "cubic" }`.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TransportSpec {
@@ -31,19 +32,21 @@ pub struct TransportSpec {
     /// The congestion control (default: cubic; with `recovery = "rfc6582"`, reno).
     #[schemars(with = "Option<Algorithm>")]
     pub congestion_control: Option<Spanned<Algorithm>>,
-    /// How losses are found and repaired (default: rack).
+    /// How losses are detected and repaired (default: rack).
     #[serde(default)]
     pub recovery: LossRecovery,
-    /// Whether senders ask for ECN (RFC 3168), to which receivers agree (default: false; dctcp always does. Linux: `tcp_ecn = 1`).
+    /// Whether senders request ECN (RFC 3168), to which receivers agree (default: false; dctcp always
+    /// requests it. Linux: `tcp_ecn = 1`).
     #[schemars(with = "Option<bool>")]
     pub ecn: Option<Spanned<bool>>,
-    /// The congestion window at the start, in segments (default: 10).
+    /// The initial congestion window, in segments (default: 10).
     #[schemars(with = "Option<u32>", range(min = 1, max = 1000))]
     pub initial_window: Option<Spanned<u32>>,
-    /// What the receive buffer grows to, in bytes of memory, of which half is window (default: 6291456 B; Linux: the last of `tcp_rmem`).
+    /// The maximum receive buffer, in bytes of memory, half of which is window (default: 6291456 B; Linux:
+    /// the last value of `tcp_rmem`).
     #[schemars(with = "Option<ByteCount>")]
     pub receive_buffer: Option<Spanned<ByteCount>>,
-    /// What the send buffer grows to, in bytes of memory (default: 4194304 B; Linux: the last of `tcp_wmem`).
+    /// The maximum send buffer, in bytes of memory (default: 4194304 B; Linux: the last value of `tcp_wmem`).
     #[schemars(with = "Option<ByteCount>")]
     pub send_buffer: Option<Spanned<ByteCount>>,
 }
@@ -52,7 +55,7 @@ pub struct TransportSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TransportKind {
-    /// TCP as Linux 6.1 does it.
+    /// TCP as implemented in Linux 6.1.
     #[default]
     Tcp,
 }
@@ -81,7 +84,7 @@ impl TransportSpec {
         }
     }
 
-    /// The parameters; the segment size is that of the hosts.
+    /// The parameters, except for the segment size, which the hosts determine.
     pub fn parameters(&self) -> Parameters {
         let defaults = Parameters { recovery: self.recovery, ..Parameters::new(self.algorithm(), 0) };
         let limits = |limits: BufferLimits, most: &Option<Spanned<ByteCount>>| match most {
@@ -104,41 +107,41 @@ impl TransportSpec {
     }
 }
 
-/// A `[[traffic]]` entry of connections, resolved.
+/// A resolved `[[traffic]]` entry of connections.
 #[derive(Debug, Clone)]
 pub struct Connections {
-    /// Its kind, as in the file.
+    /// The kind, as in the file.
     pub kind: &'static str,
-    /// Its name, or its place among the entries.
+    /// The name of the entry, or its index among the entries.
     pub label: String,
-    /// The parameters of its connections, but for the segment size.
+    /// The parameters of the connections, except for the segment size.
     pub parameters: Parameters,
-    /// Which connections there are.
+    /// The connections.
     pub plan: Plan,
-    /// What their processes do.
+    /// The behaviour of their processes.
     pub behaviour: Behaviour,
 }
 
-/// What the processes of connections do.
+/// The behaviour of the processes of connections.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Behaviour {
-    /// The opener writes as fast as it can.
+    /// The opener writes as fast as possible.
     Stream,
-    /// It writes at a rate, in bursts, or both.
+    /// The opener writes at a rate, in bursts, or both.
     Paced {
-        /// Bits of payload per second.
+        /// bits of payload per second
         rate: Option<Rate>,
-        /// Bytes of a write.
+        /// bytes of a write
         write: u64,
-        /// How long it writes, and how long it pauses.
+        /// lengths of the writing periods and of the pauses
         periods: Option<(Period, Period)>,
     },
-    /// It asks, and the other end answers.
+    /// The opener sends requests, and the other end responds.
     Dialogue(Dialogue),
 }
 
 impl Behaviour {
-    /// As programs of an entry of this name.
+    /// The program of an entry with this name.
     fn program(&self, label: &str, seed: u64) -> Program {
         match self {
             Behaviour::Stream => Program::Stream,
@@ -148,7 +151,7 @@ impl Behaviour {
                     let label = label.to_owned();
                     Arc::new(move |key: &FlowKey| {
                         let mut random = stream(seed, "traffic", &format!("{label}/{key}"));
-                        // The first burst begins with the connection.
+                        // The first burst starts with the connection.
                         let mut is_first = true;
                         Box::new(std::iter::from_fn(move || {
                             let is_first = std::mem::take(&mut is_first);
@@ -163,52 +166,52 @@ impl Behaviour {
     }
 }
 
-/// Which connections an entry has.
+/// The connections of an entry.
 #[derive(Debug, Clone)]
 pub enum Plan {
-    /// These, by their starts.
+    /// Listed connections, by start time.
     Listed(Arc<[Flow]>),
-    /// Random ones.
+    /// Random connections.
     Drawn(Box<Arrival>),
 }
 
-/// Flows that arrive at random.
+/// Flows with random arrivals.
 #[derive(Debug, Clone)]
 pub struct Arrival {
-    /// The hosts that senders point to.
+    /// The hosts that the destinations of senders refer to.
     pub hosts: Arc<[DeviceId]>,
-    /// Who sends: position among the hosts, destinations, mean gap.
+    /// The senders: position among the hosts, destinations, mean gap.
     pub senders: Vec<FlowSender>,
-    /// Bytes of a flow; none where its process decides.
+    /// The bytes of a flow; `None` if the process decides.
     pub sizes: Option<Sizes>,
-    /// When the process of a flow closes, if not before.
+    /// When the process of a flow closes the connection, if not before.
     pub ends_at: Option<Time>,
-    /// When flows begin to arrive.
+    /// The start of the arrivals.
     pub start: Time,
-    /// No flow begins from then on.
+    /// The end of the arrivals, exclusive.
     pub stop: Time,
-    /// Flows of each sender, at most.
+    /// The maximum number of flows of each sender.
     pub count: Option<u64>,
-    /// How the gaps are drawn.
+    /// The distribution of the gaps.
     pub gaps: Gaps,
-    /// What all of them offer.
+    /// The load that all flows offer together.
     pub offered: Offered,
-    /// What is odd about them, in words.
+    /// Anomalies, as text.
     pub warnings: Vec<String>,
 }
 
-/// What flows that arrive at random offer while they arrive, all hosts together, on average.
+/// The mean load offered by flows with random arrivals while they arrive, over all hosts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Offered {
     /// Flows per second.
     pub flows_per_s: f64,
-    /// Bits of flows per second: their bytes alone, without headers.
+    /// Bits of flows per second: payload bytes only, without headers.
     pub bps: f64,
-    /// Bytes of a flow.
+    /// Mean bytes of a flow.
     pub mean_bytes: f64,
-    /// How the gaps between the flows of a host are distributed.
+    /// The distribution of the gaps between the flows of a host.
     pub arrivals: String,
-    /// What the rate was given as, and what that means.
+    /// The definition of the given rate.
     pub definition: String,
 }
 
@@ -219,14 +222,14 @@ pub struct FlowSender {
     pub host: DeviceId,
     /// Its destinations, by position among the hosts; `None` for all.
     pub to: Option<Vec<usize>>,
-    /// How one is drawn.
+    /// How a destination is drawn.
     pub destinations: Destinations,
     /// The mean time between its flows.
     pub gap: Gap,
 }
 
 impl Connections {
-    /// What its flows offer, where they arrive at random.
+    /// The load offered by its flows, if they arrive at random.
     pub fn offered(&self) -> Option<&Offered> {
         match &self.plan {
             Plan::Drawn(arrival) => Some(&arrival.offered),
@@ -234,7 +237,7 @@ impl Connections {
         }
     }
 
-    /// Whether the bytes of each flow are given, so that its completion time says how the network did.
+    /// Whether the bytes of each flow are given, so its completion time measures the network.
     pub fn has_sizes(&self) -> bool {
         let sized = match &self.plan {
             Plan::Listed(flows) => flows.iter().all(|flow| flow.bytes.is_some()),
@@ -243,12 +246,12 @@ impl Connections {
         sized && self.behaviour == Behaviour::Stream
     }
 
-    /// Whether one end asks and the other answers.
+    /// Whether one end sends requests and the other responds.
     pub fn has_requests(&self) -> bool {
         matches!(self.behaviour, Behaviour::Dialogue(_))
     }
 
-    /// What is odd about it, in words.
+    /// Anomalies, as text.
     pub fn warnings(&self) -> &[String] {
         match &self.plan {
             Plan::Drawn(arrival) => &arrival.warnings,
@@ -256,7 +259,7 @@ impl Connections {
         }
     }
 
-    /// Its flows, by their starts.
+    /// The flows, by start time.
     pub fn entry(&self, topology: &Topology, seed: u64) -> Entry {
         let flows = match &self.plan {
             Plan::Listed(flows) => flows.to_vec(),
@@ -282,12 +285,12 @@ impl Arrival {
                 }
             }
         }
-        // Of one instant, the first sender's comes first.
+        // Of flows at the same instant, that of the first sender comes first.
         flows.sort_by_key(|flow| flow.at);
         flows
     }
 
-    /// The flows of a sender, at these instants.
+    /// The flows of a sender at these instants.
     fn draw_at(
         &self,
         mut arrivals: impl Arrivals,

@@ -1,4 +1,4 @@
-//! A source of traffic of another crate.
+//! A traffic source defined by another crate.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,10 +11,10 @@ use super::Source;
 use crate::config::{ConfigError, CustomTable, Document, Registry, Spanned};
 use crate::topology::{DeviceId, Topology, Vantage, VantageSpec};
 
-/// The key whose tables it is.
+/// The key whose tables define it.
 const KEY: &str = "traffic";
 
-/// Why a source cannot be opened: any error.
+/// An error while opening a source; any error type.
 pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Opens the source at a place.
@@ -22,14 +22,14 @@ struct Open(Box<OpenFn>);
 
 type OpenFn = dyn Fn(&mut SourcePlace<'_>) -> Result<Box<dyn Source>, SourceError> + Send + Sync;
 
-/// A source that another crate defines, as written.
+/// A source defined by another crate, as written.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct CustomTrafficSpec {
-    /// The entry's name.
+    /// The name of the entry.
     pub name: Option<Spanned<String>>,
-    /// The host that sends; or `at`.
+    /// The sending host; alternatively, `at`.
     pub from: Option<Spanned<String>>,
-    /// Where its packets enter; or `from`.
+    /// Where its packets enter; alternatively, `from`.
     pub at: Option<VantageSpec>,
     table: CustomTable,
 }
@@ -39,29 +39,29 @@ pub struct CustomTrafficSpec {
 pub enum SourceEntry {
     /// A host sends them.
     Host(DeviceId),
-    /// They pass here.
+    /// They pass this vantage.
     Vantage(Vantage),
 }
 
-/// A source that another crate defines, resolved.
+/// A resolved source defined by another crate.
 #[derive(Clone)]
 pub struct CustomTraffic {
-    /// Its kind, as files name it.
+    /// Its kind, as written in files.
     pub kind: String,
-    /// Its name, or its place among the entries.
+    /// The name of the entry, or its index among the entries.
     pub label: String,
     /// Where its packets enter.
     pub entry: SourceEntry,
     open: Arc<Open>,
 }
 
-/// Where a source is at work.
+/// The environment of a source.
 pub struct SourcePlace<'a> {
     /// The network.
     pub topology: &'a Topology,
-    /// The run's seed.
+    /// The seed of the run.
     pub seed: u64,
-    /// The entry's name, for its random stream: `crate::random::stream(seed, "traffic", name)`.
+    /// The name of the entry, which names its random stream: `crate::random::stream(seed, "traffic", name)`.
     pub name: &'a str,
     /// Where its packets enter.
     pub entry: SourceEntry,
@@ -69,33 +69,33 @@ pub struct SourcePlace<'a> {
 }
 
 impl SourcePlace<'_> {
-    /// An address that leads to the host of that name.
+    /// An address of the host with this name.
     ///
     /// # Errors
-    /// There is no such device, or no address leads to it.
+    /// There is no such device, or it has no address.
     pub fn address_of(&mut self, host: &str) -> Result<IpAddr, SourceError> {
         let device = self.topology.device_named(host);
         let device = device.ok_or_else(|| format!("there is no device `{host}` in the topology"))?;
         (self.addresses)(device)
     }
 
-    /// The address of the host that sends.
+    /// The address of the sending host.
     ///
     /// # Errors
-    /// No host sends, or no address leads to it.
+    /// There is no sending host, or it has no address.
     pub fn own_address(&mut self) -> Result<IpAddr, SourceError> {
         match self.entry {
             SourceEntry::Host(host) => (self.addresses)(host),
             SourceEntry::Vantage(_) => {
-                Err("no host sends its packets: give it a `from` instead of an `at`".into())
+                Err("its packets have no sending host: write `from` instead of `at`".into())
             }
         }
     }
 }
 
 impl Registry {
-    /// Adds a source of traffic: `[[traffic]]` with `kind = "my-source"`, beside it `from = "host"` or `at = "r1:0 egress"`,
-    /// and a `name` if it wants one. `open` makes it of the other keys.
+    /// Adds a traffic source: `[[traffic]]` with `kind = "my-source"`, and with `from = "host"` or `at =
+    /// "r1:0 egress"`, and optionally a `name`. `open` creates it from the other keys.
     pub fn source<P, S>(
         &mut self,
         kind: &str,
@@ -112,7 +112,7 @@ impl Registry {
 }
 
 impl CustomTrafficSpec {
-    /// Its kind, as files name it.
+    /// Its kind, as written in files.
     pub fn kind(&self) -> &str {
         &self.table.kind
     }
@@ -120,7 +120,7 @@ impl CustomTrafficSpec {
     /// Reads its parameters.
     ///
     /// # Errors
-    /// Every parameter that does not fit, with its place.
+    /// Every invalid parameter, with its position.
     pub(crate) fn resolve(
         &self,
         label: String,
@@ -135,10 +135,10 @@ impl CustomTrafficSpec {
 }
 
 impl CustomTraffic {
-    /// The source; `addresses` gives an address that leads to a host.
+    /// Opens the source; `addresses` gives an address of a host.
     ///
     /// # Errors
-    /// What the source's crate says.
+    /// The error of the source's crate.
     pub fn source(
         &self,
         topology: &Topology,

@@ -1,4 +1,4 @@
-//! What is asked and answered on a connection, drawn alike at both ends.
+//! Requests and responses on a connection, drawn identically at both ends.
 
 use std::sync::Arc;
 
@@ -12,27 +12,27 @@ use crate::units::Span;
 /// The time between a response and the next request.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Think {
-    /// Always the same.
+    /// A constant time.
     Constant(Span),
-    /// Drawn each time.
+    /// A random time.
     Drawn(Period),
 }
 
-/// What is asked and answered.
+/// The requests and responses.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dialogue {
     /// Bytes of each request.
     pub request: Sizes,
     /// Bytes of each response.
     pub response: Sizes,
-    /// Requests of each connection; none for as many as there is time for.
+    /// The number of requests of each connection; `None` for as many as time permits.
     pub turns: Option<u64>,
-    /// Between a response and the next request.
+    /// The time between a response and the next request.
     pub think: Think,
 }
 
 impl Dialogue {
-    /// The turns of each connection: by the entry's name and the flow, so that both ends draw the same.
+    /// The turns of each connection, by the name of the entry and the flow, so both ends draw the same.
     pub(super) fn turns(&self, label: &str, seed: u64) -> Turns {
         let (dialogue, label) = (self.clone(), label.to_owned());
         Arc::new(move |key: &FlowKey| {

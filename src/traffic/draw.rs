@@ -1,9 +1,9 @@
 //! Random quantities: exponential, Pareto, normal, log-normal.
 //!
-//! Logarithms and exponentials come from `libm`, in Rust alone: those of the platform differ in the last bit
-//! from one to the next, and the same seed must give the same packets everywhere. That also rules out the
-//! samplers of `rand_distr`, which call the platform's as soon as anything in the build turns on
-//! `num-traits/std`.
+//! Logarithms and exponentials come from `libm`, implemented in Rust: those of the platform differ in the
+//! last bit between platforms, and the same seed must give the same packets everywhere. For the same reason
+//! the samplers of `rand_distr` are not used: they call the platform's functions as soon as any crate in the
+//! build enables `num-traits/std`.
 
 use rand::Rng;
 
@@ -15,7 +15,7 @@ pub(super) fn unit(random: &mut Stream) -> f64 {
     ((random.next_u64() >> 11) + 1) as f64 * (1.0 / (1u64 << 53) as f64)
 }
 
-/// Uniform over `0..count`, by a multiplication (biased by less than count / 2^64).
+/// Uniform over `0..count`, by a multiplication (with a bias below count / 2^64).
 ///
 /// # Source
 /// Lemire, "Fast random integer generation in an interval", 2019.
@@ -30,13 +30,13 @@ pub(super) fn exponential(random: &mut Stream) -> f64 {
     -libm::log(unit(random))
 }
 
-/// Pareto (type I) with mean 1, by inversion: the scale is `(shape - 1) / shape`; `shape` is above 1.
+/// Pareto (type I) with mean 1, by inversion: the scale is `(shape - 1) / shape`; `shape` must be above 1.
 #[inline]
 pub(super) fn pareto(random: &mut Stream, shape: f64) -> f64 {
     (shape - 1.0) / shape * libm::exp(exponential(random) / shape)
 }
 
-/// Standard normal, by the polar method, of whose two values one is used.
+/// Standard normal, by the polar method; one of its two values is used.
 ///
 /// # Source
 /// Marsaglia and Bray, "A convenient method for generating normal variables", 1964.
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn draws_are_portable() {
-        // Fixed for ever: a changed value changes every generated packet.
+        // Must never change: a changed value changes every generated packet.
         let mut random = stream(1, "test", "portable");
         let bits = [
             exponential(&mut random).to_bits(),

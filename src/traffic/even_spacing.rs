@@ -1,4 +1,4 @@
-//! Even spacing of packets, exact.
+//! Exact even spacing of packets.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -13,27 +13,27 @@ use crate::units::{Span, Time};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// At once: hosts of one entry send in step.
+    /// At the start: all hosts of an entry send at the same instants.
     #[default]
     Start,
-    /// At a random part of the first interval, for each host its own.
+    /// At a random point of the first interval, different for each host.
     Random,
 }
 
-/// Even spacing, exact: packet `n` is sent at `start + n * gap`, rounded half up to 1 ps.
+/// Exact even spacing: packet `n` is sent at `start + n * gap`, rounded half up to 1 ps.
 pub struct EvenSpacing {
     next: Time,
     phase: Phase,
-    /// The gap: this many picoseconds, and `rest / denominator` of one.
+    /// The gap: this many picoseconds, plus `rest / denominator` of one.
     whole: u64,
     rest: u128,
     denominator: u128,
-    /// The part of a picosecond that `next` is short of, plus a half, over `denominator`.
+    /// The fraction of a picosecond by which `next` is short, plus one half, over `denominator`.
     short: u128,
 }
 
 impl EvenSpacing {
-    /// One packet each `gap`, from `start` on.
+    /// One packet every `gap`, from `start` on.
     pub fn new(gap: Gap, phase: Phase, start: Time) -> Self {
         let (numerator, denominator) = gap.parts();
         EvenSpacing {

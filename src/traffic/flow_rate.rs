@@ -1,4 +1,4 @@
-//! How many flows arrive, and when: by a rate, by the load of links, or by the time between them.
+//! The arrivals of flows: by a rate, by the load of links, or by the time between flows.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -13,14 +13,14 @@ use crate::random::Stream;
 use crate::topology::PortName;
 use crate::units::{PacketRate, Rate, Time};
 
-/// How much each sending host sends in flows: `"70 Mbps"`, `"5000 flows/s"` or `{ load = 0.7 }`.
+/// The mean rate of flows of each sending host: `"70 Mbps"`, `"5000 flows/s"` or `{ load = 0.7 }`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FlowRateSpec {
-    /// Bits of flows per second: their bytes alone, without headers.
+    /// Bits of flows per second: payload bytes only, without headers.
     Bandwidth(Rate),
     /// Flows per second.
     Flows(FlowsPerSecond),
-    /// A part of what a link, or the bisection, can carry.
+    /// A fraction of the capacity of a link, or of the bisection.
     Load(FlowLoadSpec),
 }
 
@@ -34,7 +34,7 @@ text_or_table!(
     |table| FlowLoadSpec => FlowRateSpec::Load(table)
 );
 
-/// The schema of a rate that is given as text.
+/// The schema of a rate given as text.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[allow(dead_code)]
@@ -49,7 +49,7 @@ enum FlowRateText {
 pub struct FlowsPerSecond(PacketRate);
 
 impl FlowsPerSecond {
-    /// As text, such as `5000 flows/s`.
+    /// Parses text such as `5000 flows/s`.
     fn read(text: &str) -> Result<Self, String> {
         let rate = text.replace("flow", "packet").parse::<PacketRate>().map(FlowsPerSecond);
         rate.map_err(|error| error.to_string().replace("packet", "flow"))
@@ -61,11 +61,11 @@ impl FlowsPerSecond {
     }
 }
 
-/// The load that flows offer: their bytes alone, without headers and acknowledgements.
+/// The load offered by flows: payload bytes only, without headers and acknowledgements.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FlowLoadSpec {
-    /// The part of the bandwidth that the bytes of flows take; may be above 1.
+    /// The offered load as a fraction of the bandwidth; may be above 1.
     #[schemars(with = "f64", range(min = 0))]
     pub load: Spanned<f64>,
     /// `"bisection"`, or the port that sends onto the link (default: the first port of each sending host).
@@ -73,13 +73,13 @@ pub struct FlowLoadSpec {
     pub of: Option<Spanned<LoadOf>>,
 }
 
-/// What a load is a part of.
+/// The reference of a load.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
 #[schemars(with = "String")]
 pub enum LoadOf {
-    /// What the network carries from one half of the hosts to the other.
+    /// The capacity between the two halves of the hosts.
     Bisection,
-    /// The link on which a port sends.
+    /// The link of an egress port.
     Port(PortName),
 }
 
@@ -97,7 +97,7 @@ impl<'de> Deserialize<'de> for LoadOf {
     }
 }
 
-/// When flows arrive, on average as often: `"poisson"`, or a table.
+/// The arrival process of flows, at the same mean rate: `"poisson"`, or a table.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ArrivalsSpec {
     /// Independent exponential gaps.
@@ -117,7 +117,7 @@ text_or_table!(
     |table| GapsSpec => ArrivalsSpec::Gaps(table)
 );
 
-/// The schema of arrivals that are given as text.
+/// The schema of arrivals given as text.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "lowercase")]
 #[allow(dead_code)]
@@ -129,7 +129,7 @@ enum PoissonName {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GapsSpec {
-    /// Their distribution.
+    /// The distribution.
     pub distribution: GapDistribution,
     /// The standard deviation of the logarithm of a gap.
     #[schemars(with = "f64", range(min = 0, max = 5))]
@@ -144,20 +144,20 @@ pub enum GapDistribution {
     Lognormal,
 }
 
-/// How gaps are drawn.
+/// The distribution of gaps, with its parameter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Gaps {
     /// Exponential.
     Exponential,
-    /// Log-normal, by the standard deviation of the logarithm.
+    /// Log-normal, with the standard deviation of the logarithm.
     Lognormal(f64),
 }
 
 impl Gaps {
-    /// As a scenario gives them; Poisson without anything.
+    /// Resolves the specification of a scenario; Poisson by default.
     ///
     /// # Errors
-    /// A spread of zero or less, or so large that the mean is made by the rarest gaps alone.
+    /// A spread of zero or less, or so large that the rarest gaps alone determine the mean.
     pub fn resolve(spec: Option<&Spanned<ArrivalsSpec>>) -> Result<Self, Mistake> {
         const MOST: f64 = 5.0;
         let Some(ArrivalsSpec::Gaps(gaps)) = spec.map(Spanned::get_ref) else { return Ok(Gaps::Exponential) };
@@ -169,7 +169,7 @@ impl Gaps {
         }
     }
 
-    /// Their name and parameter, for people.
+    /// The name and parameter, for display.
     pub fn describe(self) -> String {
         match self {
             Gaps::Exponential => "poisson".to_owned(),
@@ -186,7 +186,8 @@ pub struct Lognormal {
 }
 
 impl Lognormal {
-    /// Arrivals after `start` with this mean gap; `sigma` is the standard deviation of its logarithm.
+    /// Arrivals after `start` with this mean gap; `sigma` is the standard deviation of the logarithm of a
+    /// gap.
     pub fn new(gap: Gap, sigma: f64, start: Time) -> Self {
         Lognormal { clock: Clock::new(start), gap_ps: gap.as_ps_f64(), sigma }
     }

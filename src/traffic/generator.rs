@@ -1,4 +1,4 @@
-//! Generated packets: a process of arrivals, lengths, and flows.
+//! Generated packets: an arrival process, lengths, and flows.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,51 +20,51 @@ use crate::random::{Stream, stream};
 use crate::topology::DeviceId;
 use crate::units::Time;
 
-/// A `[[traffic]]` entry that generates packets, resolved: one source per sending host.
+/// A resolved `[[traffic]]` entry that generates packets, with one source per sending host.
 #[derive(Debug, Clone)]
 pub struct Generator {
-    /// Its kind, as in the file.
+    /// The kind, as in the file.
     pub kind: &'static str,
-    /// Its name, or its place among the entries.
+    /// The name of the entry, or its index among the entries.
     pub label: String,
     /// When packets are sent.
     pub process: Process,
-    /// How long they are.
+    /// The lengths of packets.
     pub sizes: Sizes,
-    /// The hosts that senders point to.
+    /// The hosts that the destinations of senders refer to.
     pub hosts: Arc<[DeviceId]>,
-    /// Who sends.
+    /// The senders.
     pub senders: Vec<Sender>,
-    /// Flows from each sender to each destination.
+    /// The number of flows from each sender to each destination.
     pub flows: u32,
-    /// Which of these flows a packet belongs to.
+    /// How packets are assigned to these flows.
     pub spread: Spread,
-    /// What all packets have in common.
+    /// The common header fields of all packets.
     pub template: Packet,
     /// The source port of the first flow of each pair.
     pub source_port: u16,
     /// The destination port.
     pub destination_port: u16,
-    /// When it begins.
+    /// The start of the traffic.
     pub start: Time,
-    /// When it ends.
+    /// The end of the traffic.
     pub limits: Limits,
-    /// What is odd about it, in words.
+    /// Anomalies, as text.
     pub warnings: Vec<String>,
 }
 
-/// When packets are sent, without the rate.
+/// The arrival process, without its rate.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Process {
     /// Exponential gaps.
     Poisson,
     /// Even gaps.
     Cbr(Phase),
-    /// Even gaps in on periods; the sender's gap is that within them.
+    /// Even gaps in on periods; the gap of the sender is that within on periods.
     OnOff(Period, Period),
-    /// A MAP; without a gap at its own rate.
+    /// A MAP; without a gap, at its own rate.
     Markovian(Map),
-    /// Streams with log-normal gaps: the standard deviation of their logarithm.
+    /// Streams with log-normal gaps, given by the standard deviation of the logarithm.
     ThinStreams(f64),
 }
 
@@ -73,11 +73,11 @@ pub enum Process {
 pub struct Sender {
     /// The host.
     pub host: DeviceId,
-    /// The mean gap between its packets; `None` for that of the process.
+    /// The mean gap between its packets; `None` for the process's own.
     pub gap: Option<Gap>,
     /// Its destinations, by position among the entry's hosts; `None` for all.
     pub to: Option<Vec<usize>>,
-    /// How one is drawn.
+    /// How a destination is drawn.
     pub destinations: Destinations,
 }
 
@@ -88,15 +88,15 @@ pub struct Limits {
     pub packets: Option<u64>,
     /// Before this instant.
     pub stop: Option<Time>,
-    /// When the run stops, which ends no source but says how far it is.
+    /// The end of the run. It does not end a source; the progress refers to it.
     pub until: Option<Time>,
 }
 
 impl Generator {
-    /// The source of one of its senders; `address` gives an address that leads to a host.
+    /// The source of one of its senders; `address` gives an address of a host.
     ///
     /// # Errors
-    /// What `address` says.
+    /// The error of `address`.
     pub fn source<E>(
         &self,
         sender: &Sender,
@@ -114,7 +114,7 @@ impl Generator {
                 ports: Some((self.source_port, self.destination_port)),
             })
         };
-        // The sender itself is among all hosts, and is never drawn: its key is not used.
+        // The sender is itself among all hosts but is never drawn; its key is not used.
         let keys = match &sender.to {
             Some(to) => to.iter().map(|to| key(self.hosts[*to])).collect::<Result<Arc<[_]>, E>>()?,
             None => self.hosts.iter().map(|host| key(*host)).collect::<Result<Arc<[_]>, E>>()?,
@@ -131,7 +131,7 @@ impl Generator {
     }
 }
 
-/// What makes a source, but for its process.
+/// The components of a source, except its process.
 struct Parts<'a> {
     generator: &'a Generator,
     sender: &'a Sender,
@@ -160,23 +160,23 @@ impl Parts<'_> {
     }
 }
 
-/// No flow has been given to this pair of destination and number yet.
+/// No flow has been assigned to this pair of destination and number yet.
 const NONE: u32 = u32::MAX;
 
-/// The packets of one host: a process of arrivals, lengths, and flows.
+/// The packets of one host: an arrival process, lengths, and flows.
 pub struct GeneratedSource<A> {
     arrivals: A,
     random: Stream,
     sizes: Sizes,
     destinations: Destinations,
-    /// The first flow to each destination; the next have the next source ports.
+    /// The first flow to each destination; the others have the next source ports.
     keys: Arc<[FlowKey]>,
-    /// Flows to each destination.
+    /// The number of flows to each destination.
     flows: u32,
     spread: Spread,
-    /// The flow that is next, of each destination, in turn.
+    /// The next flow of each destination, in round robin.
     turn: u32,
-    /// Of a process with flows: the destination of each.
+    /// For a process with flows: the destination of each.
     destination_of: Vec<u32>,
     /// The flow id of each flow of each destination, in the order of first appearance.
     fids: Vec<u32>,
@@ -191,7 +191,7 @@ pub struct GeneratedSource<A> {
 }
 
 impl<A: Arrivals> GeneratedSource<A> {
-    /// Packets to `keys` at the instants of `arrivals`, spread over a number of flows each.
+    /// Packets to `keys` at the instants of `arrivals`, spread over a number of flows per destination.
     #[allow(clippy::too_many_arguments)]
     pub(super) fn of_parts(
         arrivals: A,
@@ -233,7 +233,7 @@ impl<A: Arrivals> GeneratedSource<A> {
         self.destinations.draw(self.keys.len() as u32, &mut self.random)
     }
 
-    /// The flow of the next packet: its place among all flows of all destinations.
+    /// The flow of the next packet: its index among all flows of all destinations.
     #[inline]
     fn draw_slot(&mut self) -> u32 {
         if A::HAS_FLOWS {
@@ -255,10 +255,10 @@ impl<A: Arrivals> GeneratedSource<A> {
         destination * self.flows + flow
     }
 
-    /// The flow id of a flow: the next one at its first packet.
+    /// The flow id of a flow, assigned at its first packet.
     #[inline]
     fn fid(&mut self, slot: u32) -> u32 {
-        // A flow of the process has one destination.
+        // A flow of the process has a single destination.
         let place = if A::HAS_FLOWS { slot % self.flows } else { slot };
         let fid = &mut self.fids[place as usize];
         if *fid == NONE {
@@ -318,7 +318,7 @@ impl<A: Arrivals> Source for GeneratedSource<A> {
     }
 }
 
-/// The `n`th source port from `first` on: dynamic ports first, then those from 1024.
+/// The `n`th source port from `first` on: first dynamic ports, then ports from 1024.
 pub fn nth_port(first: u16, n: u32) -> u16 {
     const LEAST: u32 = 1_024;
     const PORTS: u32 = 65_536 - LEAST;

@@ -1,4 +1,4 @@
-//! Incast: many hosts send to one at the same time.
+//! Incast: many hosts send to one host at the same time.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -7,31 +7,31 @@ use super::connections::TransportSpec;
 use crate::config::Spanned;
 use crate::units::{ByteCount, Span};
 
-/// The parameters of an `incast`: in every round, each sender opens a connection and sends its bytes.
+/// The parameters of an `incast`. In every round, each sender opens a connection and sends its bytes.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IncastSpec {
-    /// The entry's name (default: its place among the entries, from 0).
+    /// The name of the entry (default: its index among the entries, from 0).
     #[schemars(with = "Option<String>")]
     pub name: Option<Spanned<String>>,
-    /// The hosts that send (default: every host but the receiver).
+    /// The sending hosts (default: every host except the receiver).
     #[schemars(with = "Option<Vec<String>>")]
     pub from: Option<Spanned<Vec<Spanned<String>>>>,
-    /// The host that receives.
+    /// The receiving host.
     #[schemars(with = "String")]
     pub to: Spanned<String>,
-    /// Bytes that each sender sends in a round.
+    /// The bytes that each sender sends per round.
     #[schemars(with = "ByteCount")]
     pub bytes: Spanned<ByteCount>,
-    /// Rounds (default: 1).
+    /// The number of rounds (default: 1).
     #[schemars(with = "Option<u32>", range(min = 1))]
     pub rounds: Option<Spanned<u32>>,
-    /// The time from one round to the next; with `rounds`.
+    /// The time from one round to the next; requires `rounds`.
     #[schemars(with = "Option<Span>")]
     pub every: Option<Spanned<Span>>,
-    /// When the first round begins (default: 0 s).
+    /// When the first round starts (default: 0 s).
     #[serde(default)]
     pub start: Span,
-    /// The transport (default: that of the scenario).
+    /// The transport protocol (default: that of the scenario).
     pub transport: Option<TransportSpec>,
 }

@@ -1,4 +1,4 @@
-//! Markovian arrival processes (MAP), and Markov-modulated Poisson processes (MMPP) among them.
+//! Markovian arrival processes (MAP), including Markov-modulated Poisson processes (MMPP).
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -15,13 +15,14 @@ use crate::units::{PS_PER_S, Time};
 generated!(
     /// The parameters of a `markovian`.
     MarkovianSpec {
-        /// The process by its two matrices; or give `mmpp_per_s`.
+        /// The process, by its two matrices; alternatively, give `mmpp_per_s`.
         #[schemars(with = "Option<MapSpec>")]
         map_per_s: Option<Spanned<MapSpec>>,
-        /// The process by a rate for each state of a Markov chain; or give `map_per_s`.
+        /// The process, by a rate for each state of a Markov chain; alternatively, give `map_per_s`.
         #[schemars(with = "Option<MmppSpec>")]
         mmpp_per_s: Option<Spanned<MmppSpec>>,
-        /// The mean rate of each sending host, to which the process is sped up or slowed down (default: its own).
+        /// The mean rate of each sending host, to which the process is scaled in time (default: the process's
+        /// own rate).
         #[schemars(with = "Option<RateSpec>")]
         rate: Option<Spanned<RateSpec>>,
     }
@@ -30,27 +31,27 @@ generated!(
 /// A square matrix, row by row.
 pub type Matrix = Vec<Vec<f64>>;
 
-/// A MAP: the rates at which the state changes, per second.
+/// A MAP: the rates of its state transitions, per second.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MapSpec {
-    /// Rates of changes without a packet; on the diagonal the rate of leaving, negative, so that each row of
-    /// `d0 + d1` adds up to 0.
+    /// Rates of transitions without a packet. The diagonal has minus the rate of leaving the state, so each
+    /// row of `d0 + d1` adds up to 0.
     #[schemars(with = "Matrix")]
     pub d0: Spanned<Matrix>,
-    /// Rates of changes with a packet; on the diagonal those that keep the state.
+    /// Rates of transitions with a packet. The diagonal has the rates of packets that keep the state.
     #[schemars(with = "Matrix")]
     pub d1: Spanned<Matrix>,
 }
 
-/// An MMPP: Poisson packets at the rate of the state in which a Markov chain is.
+/// An MMPP: Poisson packets at a rate that depends on the state of a Markov chain.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MmppSpec {
     /// Packets per second in each state.
     #[schemars(with = "Vec<f64>")]
     pub rates: Spanned<Vec<f64>>,
-    /// The generator of the chain: rates of changes per second, on the diagonal minus their sum.
+    /// The generator of the chain: transition rates per second; the diagonal has minus their sum.
     #[schemars(with = "Matrix")]
     pub generator: Spanned<Matrix>,
 }
@@ -64,27 +65,27 @@ pub struct MmppSpec {
 pub struct Map {
     d0: Matrix,
     d1: Matrix,
-    /// The part of time that is spent in each state.
+    /// The fraction of time in each state.
     stationary: Vec<f64>,
 }
 
-/// Of the gaps between the packets of a stationary MAP.
+/// Moments of the gaps between packets of a stationary MAP.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GapMoments {
     /// The mean in seconds.
     pub mean_s: f64,
-    /// The squared coefficient of variation: variance over mean squared.
+    /// The squared coefficient of variation: variance divided by squared mean.
     pub squared_variation: f64,
-    /// The correlation of a gap with the next.
+    /// The correlation of successive gaps.
     pub lag_1_correlation: f64,
 }
 
 impl MapSpec {
-    /// The process, checked.
+    /// Checks and creates the process.
     ///
     /// # Errors
-    /// The matrices are not square and of one order, a sign is wrong, a row of their sum does not add up to 0,
-    /// a state cannot be reached from another, or there are no packets.
+    /// The matrices are not square or differ in order, a sign is wrong, a row of their sum does not add up to
+    /// 0, a state is unreachable from another, or there are no packets.
     pub fn resolve(&self) -> Result<Map, Mistake> {
         square(&self.d0, "d0", None)?;
         let order = self.d0.get_ref().len();
@@ -98,7 +99,8 @@ impl MapSpec {
 }
 
 impl MmppSpec {
-    /// The process, checked: `d1` has the rates on its diagonal, and `d0` is the generator less `d1`.
+    /// Checks and creates the process: `d1` has the rates on its diagonal, and `d0` is the generator minus
+    /// `d1`.
     ///
     /// # Errors
     /// As [`MapSpec::resolve`].
@@ -139,7 +141,7 @@ fn square(matrix: &Spanned<Matrix>, name: &str, order: Option<usize>) -> Result<
     }
     match order {
         Some(order) if order != rows => {
-            let message = format!("`{name}` has {rows} rows, and `d0` has {order}");
+            let message = format!("`{name}` has {rows} rows, but `d0` has {order}");
             Err(Mistake::new(matrix.span(), message).with_help("write one row and one column for each state"))
         }
         _ => Ok(()),
@@ -153,7 +155,7 @@ fn not_negative(matrix: &Spanned<Matrix>, name: &str, but_diagonal: bool) -> Res
             if !is_rate(entry.abs()) || (*entry < 0.0 && !may_be_negative) {
                 let message = format!("row {}, column {} of `{name}` cannot be {entry}", row + 1, column + 1);
                 let help = match but_diagonal {
-                    true => "off the diagonal stand rates: 0, or from 1e-9 to 1e12",
+                    true => "entries off the diagonal are rates: 0, or from 1e-9 to 1e12",
                     false => "rates are 0, or from 1e-9 to 1e12",
                 };
                 return Err(Mistake::new(matrix.span(), message).with_help(help));
@@ -163,19 +165,19 @@ fn not_negative(matrix: &Spanned<Matrix>, name: &str, but_diagonal: bool) -> Res
     Ok(())
 }
 
-/// Whether it is 0, or a rate that a run can tell from 0 and from no time at all.
+/// Whether it is 0, or a rate that a run can distinguish from 0 and from infinity.
 fn is_rate(rate: f64) -> bool {
     rate == 0.0 || (1e-9..=1e12).contains(&rate)
 }
 
-/// Whether each row adds up to 0, but for rounding.
+/// Checks that each row adds up to 0, within rounding.
 fn balanced(generator: &Matrix, at: &Spanned<Matrix>, name: &str) -> Result<(), Mistake> {
     for (row, entries) in generator.iter().enumerate() {
         let (sum, size) =
             entries.iter().fold((0.0, 0.0), |(sum, size), entry| (sum + entry, size + f64::abs(*entry)));
         if sum.abs() > 1e-9 * size {
             let message = format!("row {} of `{name}` adds up to {sum}, not to 0", row + 1);
-            let help = "on the diagonal stands minus the sum of all other rates of the row";
+            let help = "the entry on the diagonal is minus the sum of all other rates of the row";
             return Err(Mistake::new(at.span(), message).with_help(help));
         }
     }
@@ -186,7 +188,7 @@ fn sum(a: &Matrix, b: &Matrix) -> Matrix {
     a.iter().zip(b).map(|(a, b)| a.iter().zip(b).map(|(a, b)| a + b).collect()).collect()
 }
 
-/// A state from which, or to which, there is no way in the graph of positive rates.
+/// A state that cannot reach, or cannot be reached from, all others in the graph of positive rates.
 fn unreachable(generator: &Matrix) -> Option<usize> {
     let order = generator.len();
     let reached = |forward: bool| {
@@ -207,7 +209,7 @@ fn unreachable(generator: &Matrix) -> Option<usize> {
     reached(true).or_else(|| reached(false))
 }
 
-/// The stationary distribution of an irreducible generator, without subtractions.
+/// The stationary distribution of an irreducible generator, computed without subtractions.
 ///
 /// # Source
 /// Grassmann, Taksar, Heyman, "Regenerative analysis and steady state distributions for Markov chains", 1985.
@@ -215,7 +217,7 @@ fn stationary(generator: &Matrix) -> Vec<f64> {
     let order = generator.len();
     let mut rates = generator.clone();
     for last in (1..order).rev() {
-        // Who goes to `last` goes on to where it leads.
+        // Transitions to `last` are redirected to its successors.
         let (earlier, later) = rates.split_at_mut(last);
         let leads = &later[0][..last];
         let out: f64 = leads.iter().sum();
@@ -233,7 +235,7 @@ fn stationary(generator: &Matrix) -> Vec<f64> {
     weights.into_iter().map(|weight| weight / total).collect()
 }
 
-/// The `x` with `matrix x = right`, for a matrix that can be inverted: elimination with row pivots.
+/// The `x` with `matrix x = right`, for an invertible matrix: elimination with row pivots.
 fn solve(matrix: &Matrix, right: &[f64]) -> Vec<f64> {
     let order = right.len();
     let mut rows: Matrix =
@@ -263,11 +265,10 @@ impl Map {
             return Err(Mistake::new(at.span(), "there are no packets: every rate is 0"));
         }
         if let Some(state) = unreachable(&generator) {
-            let message = format!("the states do not all lead to each other: see state {}", state + 1);
-            return Err(Mistake::new(at.span(), message)
-                .with_help("from every state there must be a way to every other (an irreducible chain)"));
+            let message = format!("not every state can be reached from every other: see state {}", state + 1);
+            return Err(Mistake::new(at.span(), message).with_help("the chain must be irreducible"));
         }
-        /// More would take a simulation for ever.
+        /// More would make the simulation too slow.
         const MOST_CHANGES: f64 = 1e6;
         let stationary = stationary(&generator);
         let map = Map { d0, d1, stationary };
@@ -276,21 +277,21 @@ impl Map {
         let changes = leaving.sum::<f64>() / map.packets_per_s();
         if changes.is_nan() || changes > MOST_CHANGES {
             let message = format!("there are {changes:.1e} changes of state for each packet");
-            return Err(Mistake::new(at.span(), message).with_help("there may be a million on average"));
+            return Err(Mistake::new(at.span(), message).with_help("the maximum is a million on average"));
         }
         Ok(map)
     }
 
-    /// Packets per second in the long run: `pi D1 1`.
+    /// Packets per second in the steady state: `pi D1 1`.
     pub fn packets_per_s(&self) -> f64 {
         self.stationary.iter().zip(&self.d1).map(|(part, row)| part * row.iter().sum::<f64>()).sum()
     }
 
-    /// Of the gaps between packets, in the long run.
+    /// The moments of the gaps between packets, in the steady state.
     pub fn gap_moments(&self) -> GapMoments {
         let order = self.d0.len();
         let rate = self.packets_per_s();
-        // The state just after a packet.
+        // The distribution of the state just after a packet.
         let after = |column: usize| {
             self.stationary.iter().zip(&self.d1).map(|(part, row)| part * row[column]).sum::<f64>() / rate
         };
@@ -311,7 +312,7 @@ impl Map {
     }
 }
 
-/// A change of state: up to which draw it is taken, where it leads, and whether a packet is sent.
+/// A transition: the largest draw for which it is taken, its target, and whether it sends a packet.
 #[derive(Debug, Clone, Copy)]
 struct Change {
     up_to: f64,
@@ -319,18 +320,18 @@ struct Change {
     sends: bool,
 }
 
-/// A MAP at work.
+/// A running MAP.
 pub struct Markovian {
     clock: Clock,
     state: u32,
     begun: bool,
     stationary: Vec<f64>,
-    /// Per state: the mean time until it changes, in picoseconds, and its changes.
+    /// Per state: the mean time until it changes, in picoseconds, and its transitions.
     states: Vec<(f64, Box<[Change]>)>,
 }
 
 impl Markovian {
-    /// The process from `start` on, in the long run's mixture of states, sped up to the mean `gap` where there is one.
+    /// The process from `start` on, in its stationary distribution, scaled to the mean `gap` if given.
     pub fn new(map: &Map, gap: Option<Gap>, start: Time) -> Self {
         let speed = gap.map_or(1.0, |gap| gap.as_packets_per_s() / map.packets_per_s());
         let state = |(d0, d1): (&Vec<f64>, &Vec<f64>)| {
@@ -448,12 +449,12 @@ mod tests {
     #[test]
     fn an_mmpp_has_the_moments_of_its_matrices() {
         let map = mmpp(&[10_000.0, 500.0], &[&[-200.0, 200.0], &[100.0, -100.0]]).unwrap();
-        // A third of the time in the first state.
+        // A third of the time is spent in the first state.
         assert!((map.packets_per_s() - (10_000.0 + 2.0 * 500.0) / 3.0).abs() < 1e-9);
         assert!(map.gap_moments().squared_variation > 2.0);
         assert!(map.gap_moments().lag_1_correlation > 0.1);
         agree(&map, None);
-        // Sped up to 1 packet per microsecond, all else is the same.
+        // Scaled to 1 packet per microsecond; all else is the same.
         agree(&map, Some(Gap::new(1_000_000, 1)));
     }
 
@@ -472,7 +473,7 @@ mod tests {
         assert_eq!(told(map(&[], &[])), "`d0` is empty");
         assert_eq!(told(map(&[&[-1.0, 0.0]], &[&[1.0]])), "`d0` is not square: row 1 has 2 of 1");
         let two: &[&[f64]] = &[&[-2.0, 1.0], &[1.0, -2.0]];
-        assert_eq!(told(map(two, &[&[1.0]])), "`d1` has 1 rows, and `d0` has 2");
+        assert_eq!(told(map(two, &[&[1.0]])), "`d1` has 1 rows, but `d0` has 2");
         assert_eq!(told(map(&[&[-1.0, -1.0], &[1.0, -2.0]], two)), "row 1, column 2 of `d0` cannot be -1");
         assert_eq!(told(map(two, two)), "row 1, column 1 of `d1` cannot be -2");
         assert_eq!(told(map(two, &[&[1.0, 0.0], &[f64::NAN, 1.0]])), "row 2, column 1 of `d1` cannot be NaN");
@@ -482,11 +483,11 @@ mod tests {
         );
         assert_eq!(
             told(map(&[&[-1.0, 0.0], &[0.0, -1.0]], &[&[1.0, 0.0], &[0.0, 1.0]])),
-            "the states do not all lead to each other: see state 2"
+            "not every state can be reached from every other: see state 2"
         );
         assert_eq!(
             told(map(&[&[-1.0, 1.0], &[0.0, -1.0]], &[&[0.0, 0.0], &[0.0, 1.0]])),
-            "the states do not all lead to each other: see state 2"
+            "not every state can be reached from every other: see state 2"
         );
         let none: &[&[f64]] = &[&[0.0, 0.0], &[0.0, 0.0]];
         assert_eq!(told(map(&[&[-1.0, 1.0], &[1.0, -1.0]], none)), "there are no packets: every rate is 0");

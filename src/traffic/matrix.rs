@@ -1,4 +1,4 @@
-//! Who sends to whom: traffic matrices.
+//! Traffic matrices: which hosts send to which.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,24 +16,24 @@ use crate::config::{Spanned, did_you_mean, listed, nearest};
 use crate::random::{Stream, stream};
 use crate::units::Rate;
 
-/// A traffic matrix, as a scenario gives it: its name, or a table.
+/// A traffic matrix, as written in a scenario: its name, or a table.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MatrixSpec {
-    /// One that needs no more than its name.
+    /// A matrix without parameters.
     Named(MatrixName),
     /// Given weights or demands.
     Table(MatrixTable),
 }
 
-/// The matrices that have a name.
+/// The named matrices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MatrixName {
-    /// Every packet to another host, each as likely.
+    /// Every packet goes to a random other host, all with equal probability.
     Uniform,
-    /// Every host to all others, the same to each: as `uniform`, by the name that shuffles have.
+    /// Every host sends equally to all others; the same as `uniform`, by the name used for shuffles.
     AllToAll,
-    /// Every host to one other, and from one other: a random permutation that leaves nobody alone.
+    /// A random permutation without fixed points: every host sends to one other, and receives from one other.
     Permutation,
     /// Demands in proportion to the bandwidth of both hosts.
     Gravity,
@@ -49,7 +49,7 @@ pub struct MatrixTable {
     /// A CSV file with the columns `source`, `destination` and `bandwidth_bps`, relative to the scenario file.
     #[schemars(with = "Option<PathBuf>")]
     pub file: Option<Spanned<PathBuf>>,
-    /// What the demands of the file are multiplied by (default: 1).
+    /// The factor applied to the demands of the file (default: 1).
     #[schemars(with = "Option<f64>")]
     pub scale: Option<Spanned<f64>>,
 }
@@ -103,16 +103,16 @@ fn name_of(text: &str) -> Result<MatrixName, String> {
     })
 }
 
-/// To which of an entry's hosts a sender's packets go.
+/// How the destination of a packet is chosen among the hosts of an entry.
 #[derive(Debug, Clone)]
 pub enum Destinations {
-    /// There is one.
+    /// There is only one destination.
     One,
-    /// Every host but the sender, whose position among them this is.
+    /// Every host except the sender, whose position this is.
     Others(u32),
-    /// By weights that all senders share; the sender, whose position this is, is drawn again.
+    /// By weights shared by all senders; the sender, whose position this is, is redrawn.
     Weighted(u32, Arc<WeightedIndex<f64>>),
-    /// By weights of its own.
+    /// By the sender's own weights.
     Own(Arc<WeightedIndex<f64>>),
 }
 
@@ -136,7 +136,7 @@ impl Destinations {
         }
     }
 
-    /// How likely each of `hosts` positions is drawn.
+    /// The probability of each of `hosts` positions.
     pub fn shares(&self, hosts: usize) -> Vec<f64> {
         let mut shares = match self {
             Destinations::One => vec![1.0],
@@ -154,7 +154,8 @@ impl Destinations {
     }
 }
 
-/// What each sender sends from the first half of `hosts` hosts to the second, and back, where all send 1 on average.
+/// The traffic from the first half of `hosts` hosts to the second, and back, if the senders send 1 on
+/// average.
 pub fn crossing(rows: &[Row], hosts: usize) -> [f64; 2] {
     let half = hosts / 2;
     let mut crossing = [0.0; 2];
@@ -174,15 +175,15 @@ pub fn crossing(rows: &[Row], hosts: usize) -> [f64; 2] {
 /// One sender of a matrix, by positions among its hosts.
 #[derive(Debug, Clone)]
 pub struct Row {
-    /// Who sends.
+    /// The sender.
     pub from: usize,
     /// Its destinations, by position; `None` for every host.
     pub to: Option<Vec<usize>>,
-    /// How one is drawn.
+    /// How a destination is drawn.
     pub destinations: Destinations,
-    /// What it sends, relative to the mean of all senders.
+    /// The amount that it sends, relative to the mean of all senders.
     pub part: f64,
-    /// What the file demands of it, in bits per second.
+    /// The demand of the sender in the file, in bits per second.
     pub demand_bps: Option<f64>,
 }
 
@@ -198,9 +199,9 @@ pub fn uniform(hosts: usize) -> Vec<Row> {
     (0..hosts).map(row).collect()
 }
 
-/// The matrix "permutation" over two or more hosts: a random derangement, each as likely.
+/// The matrix "permutation" over two or more hosts: a random derangement, all with equal probability.
 ///
-/// Permutations are drawn until one leaves nobody alone: e times on average.
+/// Permutations are drawn until one has no fixed point: e draws on average.
 pub fn permutation(hosts: usize, seed: u64, entry: &str) -> Vec<Row> {
     let mut random = stream(seed, "traffic matrix", entry);
     let mut to: Vec<usize> = (0..hosts).collect();
@@ -222,10 +223,10 @@ pub fn permutation(hosts: usize, seed: u64, entry: &str) -> Vec<Row> {
     to.into_iter().enumerate().map(row).collect()
 }
 
-/// The matrix "gravity": the demand from host i to host j is in proportion to `weights[i] * weights[j]`.
+/// The matrix "gravity": the demand from host i to host j is proportional to `weights[i] * weights[j]`.
 ///
 /// # Source
-/// Roughan, "Simplifying the synthesis of Internet traffic matrices", 2005; here nobody sends to itself.
+/// Roughan, "Simplifying the synthesis of Internet traffic matrices", 2005; here no host sends to itself.
 pub fn gravity(weights: &[f64]) -> Vec<Row> {
     let total: f64 = weights.iter().sum();
     let sent: Vec<f64> = weights.iter().map(|weight| weight * (total - weight)).collect();
@@ -234,7 +235,7 @@ pub fn gravity(weights: &[f64]) -> Vec<Row> {
     let row = |(from, sent): (usize, &f64)| {
         let part = sent / mean;
         let row = Row { from, to: None, destinations: Destinations::One, part, demand_bps: None };
-        // Who has most of the weight would be drawn again most of the time.
+        // A sender with most of the weight would be redrawn most of the time.
         if weights[from] > total / 2.0 {
             let others: Vec<usize> = (0..weights.len()).filter(|to| *to != from).collect();
             let own = WeightedIndex::new(others.iter().map(|to| weights[*to])).expect("checked weights");
@@ -245,21 +246,21 @@ pub fn gravity(weights: &[f64]) -> Vec<Row> {
     sent.iter().enumerate().map(row).collect()
 }
 
-/// One line of a file of demands.
+/// One row of a demand file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Demand {
-    /// The host that sends.
+    /// The sending host.
     pub source: String,
-    /// The host that receives.
+    /// The receiving host.
     pub destination: String,
-    /// How much, in bits per second.
+    /// The demand, in bits per second.
     pub bandwidth_bps: f64,
 }
 
-/// Reads a file of demands.
+/// Reads a demand file.
 ///
 /// # Errors
-/// The file cannot be read, or a line of it is no demand.
+/// The file cannot be read, or a row is not a demand.
 pub fn read_demands(path: &Path) -> Result<Vec<Demand>, String> {
     let shown = path.display();
     let mut reader = csv::ReaderBuilder::new()
@@ -272,7 +273,7 @@ pub fn read_demands(path: &Path) -> Result<Vec<Demand>, String> {
         let demand = demand.map_err(|error| format!("`{shown}`: {error}"))?;
         let bandwidth = demand.bandwidth_bps;
         if bandwidth != 0.0 && !(1e-6..=1e18).contains(&bandwidth) {
-            return Err(format!("row {} of `{shown}`: a bandwidth of {bandwidth}", number + 1));
+            return Err(format!("row {} of `{shown}`: `bandwidth_bps` cannot be {bandwidth}", number + 1));
         }
         if demand.source == demand.destination && bandwidth > 0.0 {
             return Err(format!(
@@ -285,7 +286,7 @@ pub fn read_demands(path: &Path) -> Result<Vec<Demand>, String> {
     }
     demands.retain(|demand| demand.bandwidth_bps > 0.0);
     if demands.is_empty() {
-        return Err(format!("`{shown}` demands nothing"));
+        return Err(format!("`{shown}` has no demand above 0"));
     }
     Ok(demands)
 }
@@ -322,7 +323,7 @@ pub fn demanded(demands: &[(usize, usize, f64)]) -> Vec<Row> {
 /// A demand as a rate, times `scale`.
 ///
 /// # Errors
-/// What is scaled is no rate: less than 1 bit per second, or out of range.
+/// The scaled demand is not a rate: less than 1 bit per second, or out of range.
 pub fn scaled(
     demand_bps: f64,
     scale: Option<&Spanned<f64>>,
@@ -428,9 +429,9 @@ mod tests {
             read_demands(&path).unwrap_err().replace(&shown, "")
         };
         assert_eq!(told("a,b,1\na,a,1\n"), "row 2 of `/d.csv`: `a` cannot send to itself");
-        assert_eq!(told("a,b,-1\n"), "row 1 of `/d.csv`: a bandwidth of -1");
-        assert_eq!(told("a,b,inf\n"), "row 1 of `/d.csv`: a bandwidth of inf");
-        assert_eq!(told("a,b,0\n"), "`/d.csv` demands nothing");
+        assert_eq!(told("a,b,-1\n"), "row 1 of `/d.csv`: `bandwidth_bps` cannot be -1");
+        assert_eq!(told("a,b,inf\n"), "row 1 of `/d.csv`: `bandwidth_bps` cannot be inf");
+        assert_eq!(told("a,b,0\n"), "`/d.csv` has no demand above 0");
         assert!(told("a,b\n").contains("CSV error: record 1"), "{}", told("a,b\n"));
         assert!(told("a,b,x\n").contains("invalid float"), "{}", told("a,b,x\n"));
     }

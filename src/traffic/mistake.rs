@@ -1,37 +1,37 @@
-//! What is wrong with the parameters of a source.
+//! Errors in the parameters of a source.
 
 use std::ops::Range;
 
 use crate::config::Spanned;
 
-/// A parameter that cannot be, with its place in the scenario file.
+/// An invalid parameter, with its position in the scenario file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    /// Where it stands.
+    /// Its position.
     pub span: Range<usize>,
     /// What is wrong.
     pub message: String,
-    /// What would be right.
+    /// What to write instead.
     pub help: Option<String>,
 }
 
 impl Mistake {
-    /// A mistake at `span`.
+    /// Creates an error at `span`.
     pub fn new(span: Range<usize>, message: impl Into<String>) -> Self {
         Mistake { span, message: message.into(), help: None }
     }
 
-    /// The same, with what would be right.
+    /// The same error, with a hint what to write instead.
     pub fn with_help(self, help: impl Into<String>) -> Self {
         Mistake { help: Some(help.into()), ..self }
     }
 }
 
-/// The number, when it is above zero, and neither so small nor so large that sums and products of such
-/// numbers lose it.
+/// The number, if it is above zero and neither so small nor so large that sums and products of such numbers
+/// lose it.
 ///
 /// # Errors
-/// It is not; `what` names it.
+/// Any other number; `what` names it.
 pub(crate) fn positive(number: &Spanned<f64>, what: &str) -> Result<f64, Mistake> {
     let value = *number.get_ref();
     if (1e-9..=1e15).contains(&value) {

@@ -1,4 +1,4 @@
-//! On-off: bursts at a peak rate, and silence between them.
+//! On-off sources: bursts at a peak rate, separated by silence.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -15,16 +15,16 @@ use crate::units::{Span, Time};
 generated!(
     /// The parameters of an `on-off`.
     OnOffSpec {
-        /// The mean rate of each sending host over on and off periods; or give the `peak`.
+        /// The mean rate of each sending host over on and off periods; alternatively, give the `peak`.
         #[schemars(with = "Option<RateSpec>")]
         rate: Option<Spanned<RateSpec>>,
-        /// The rate of each sending host while it is on; or give the mean `rate`.
+        /// The rate of each sending host during on periods; alternatively, give the mean `rate`.
         #[schemars(with = "Option<RateSpec>")]
         peak: Option<Spanned<RateSpec>>,
-        /// How long it sends.
+        /// The lengths of the on periods, in which the host sends.
         #[schemars(with = "PeriodSpec")]
         on: Spanned<PeriodSpec>,
-        /// How long it is silent.
+        /// The lengths of the off periods, in which the host is silent.
         #[schemars(with = "PeriodSpec")]
         off: Spanned<PeriodSpec>,
     }
@@ -34,10 +34,10 @@ generated!(
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PeriodSpec {
-    /// The mean.
+    /// The mean length.
     #[schemars(with = "Span")]
     pub mean: Spanned<Span>,
-    /// Their distribution (default: exponential).
+    /// The distribution of the lengths (default: exponential).
     #[serde(default)]
     pub distribution: PeriodDistribution,
     /// The shape of a Pareto distribution, above 1; below 2 its variance is infinite (default: 1.5).
@@ -54,11 +54,11 @@ pub enum PeriodDistribution {
     Exponential,
     /// Heavy-tailed (type I).
     Pareto,
-    /// Always the mean.
+    /// Always equal to the mean.
     Constant,
 }
 
-/// The lengths of periods, ready to draw from.
+/// The distribution of period lengths, ready to draw from.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Period {
     mean_ps: f64,
@@ -67,10 +67,10 @@ pub struct Period {
 }
 
 impl PeriodSpec {
-    /// The periods, checked.
+    /// Checks the specification.
     ///
     /// # Errors
-    /// No mean, or a shape without one.
+    /// A mean of zero, or a shape without a mean.
     pub fn resolve(&self) -> Result<Period, Mistake> {
         const DEFAULT_SHAPE: f64 = 1.5;
         let mean = *self.mean.get_ref();
@@ -97,7 +97,7 @@ impl Period {
         self.mean_ps
     }
 
-    /// One period, rounded down to a picosecond.
+    /// Draws one period, rounded down to a picosecond.
     pub(super) fn span(&self, random: &mut Stream) -> Span {
         Span::from_ps(self.draw(random) as u64)
     }
@@ -112,29 +112,30 @@ impl Period {
     }
 }
 
-/// On and off periods in turn, and even spacing within the on periods.
+/// Alternating on and off periods, with even spacing within the on periods.
 ///
-/// The packets are evenly spaced in the time that is spent on: what is left of a gap at the end of an on
-/// period goes on in the next. The mean rate is thus the peak rate times the part of time that is on, also where
-/// an on period holds few packets.
+/// Packets are evenly spaced in on time: the rest of a gap at the end of an on period continues in the next
+/// one. So the mean rate is the peak rate times the fraction of on time, even if an on period contains few
+/// packets.
 ///
 /// # Source
 /// Willinger, Taqqu, Sherman, Wilson, "Self-similarity through high-variability", 1997: many such sources
 /// with Pareto periods of shape below 2 add up to self-similar traffic.
 pub struct OnOff {
     clock: Clock,
-    /// Between packets while on.
+    /// The gap between packets in on periods.
     gap_ps: f64,
     on: Period,
     off: Period,
-    /// What is left of the on period.
+    /// The rest of the on period.
     left_ps: f64,
-    /// The first call begins: on or off.
+    /// Whether the first call has been made, which draws whether the process starts on or off.
     begun: bool,
 }
 
 impl OnOff {
-    /// Periods from `start` on, with this gap while on. Whether it begins on is drawn, as likely as it is on.
+    /// Periods from `start` on, with this gap in on periods. The initial state is drawn in proportion to the
+    /// time spent on and off.
     pub fn new(peak_gap: Gap, on: Period, off: Period, start: Time) -> Self {
         OnOff { clock: Clock::new(start), gap_ps: peak_gap.as_ps_f64(), on, off, left_ps: 0.0, begun: false }
     }

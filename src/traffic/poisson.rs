@@ -1,4 +1,4 @@
-//! Poisson: independent exponential gaps.
+//! Poisson arrivals: independent exponential gaps.
 
 use super::arrivals::{Arrivals, Clock};
 use super::draw::exponential;
@@ -17,14 +17,14 @@ generated!(
     }
 );
 
-/// How many gaps are drawn at once: a logarithm in a row of others costs a part of one on its own.
+/// The number of gaps drawn at once: logarithms computed in a row are cheaper than single ones.
 const BLOCK: usize = 32;
 
 /// Poisson arrivals.
 pub struct Poisson {
     clock: Clock,
     gap_ps: f64,
-    /// Gaps to come, from `used` on.
+    /// The gaps drawn ahead, from `used` on.
     gaps_ps: [f64; BLOCK],
     used: usize,
 }
@@ -69,7 +69,7 @@ mod tests {
         let (mean, variation) = moments(&gaps);
         assert!((mean / 2e-6 - 1.0).abs() < 0.005, "{mean}");
         assert!((variation - 1.0).abs() < 0.01, "{variation}");
-        // Variance over mean of the packets in windows of 20 mean gaps.
+        // The variance over the mean of the packets in windows of 20 mean gaps.
         let (mean, variation) = moments(&counts_per_window(&gaps, 40e-6));
         assert!((mean - 20.0).abs() < 0.1, "{mean}");
         assert!((variation * mean - 1.0).abs() < 0.03, "{}", variation * mean);

@@ -1,4 +1,4 @@
-//! How much a source sends: a bandwidth, packets per second, or the offered load of a link.
+//! The rate of a source: a bandwidth, packets per second, or the offered load of a link.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -10,14 +10,14 @@ use crate::link::Link;
 use crate::topology::PortName;
 use crate::units::{Bandwidth, PS_PER_S, PacketRate, Rate};
 
-/// The mean rate of a source, as a scenario gives it: `"70 Mbps"`, `"5000 packets/s"` or `{ load = 0.7 }`.
+/// The mean rate of a source, as written in a scenario: `"70 Mbps"`, `"5000 packets/s"` or `{ load = 0.7 }`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RateSpec {
-    /// Bits of packets per second; what a link adds to a packet does not count.
+    /// Bits of packets per second, without the overhead of a link.
     Bandwidth(Rate),
     /// Packets per second.
     Packets(PacketRate),
-    /// A part of what a link can carry.
+    /// A fraction of the capacity of a link.
     Load(LoadSpec),
 }
 
@@ -25,7 +25,7 @@ pub enum RateSpec {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoadSpec {
-    /// The part of the link's time that the packets take, with the link's overhead; may be above 1.
+    /// The fraction of the link's time that the packets take, including the link's overhead; may be above 1.
     #[schemars(with = "f64", range(min = 0))]
     pub load: Spanned<f64>,
     /// The port that sends onto the link (default: the first port of each sending host).
@@ -43,7 +43,7 @@ text_or_table!(
     |table| LoadSpec => RateSpec::Load(table)
 );
 
-/// The schema of a rate that is given as text.
+/// The schema of a rate given as text.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[allow(dead_code)]
@@ -52,7 +52,8 @@ enum RateText {
     Packets(PacketRate),
 }
 
-/// The mean time from one packet to the next, in picoseconds: a fraction, so that even spacing never drifts.
+/// The mean time from one packet to the next, in picoseconds: a fraction, so even spacing has no rounding
+/// drift.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
     numerator: u128,
@@ -85,7 +86,7 @@ impl Gap {
         PS_PER_S as f64 / self.as_ps_f64()
     }
 
-    /// The gap of a source that sends `part` of what this one does (in steps of a billionth).
+    /// The gap of a source that sends `part` times as much as this one (in steps of a billionth).
     pub(crate) fn of_part(self, part: f64) -> Self {
         let billionths = (part * 1e9).round().max(1.0) as u128;
         match (self.numerator.checked_mul(1_000_000_000), self.denominator.checked_mul(billionths)) {
@@ -115,14 +116,15 @@ impl PacketRate {
 }
 
 impl LoadSpec {
-    /// The gap between packets of `mean` bytes that offer this load to `link`, named `name`.
+    /// The gap between packets of `mean` bytes for this load on `link`, which is named `name`.
     ///
     /// # Errors
-    /// A load of zero or less, or a link that takes any load.
+    /// A load of zero or less, or a link of unlimited bandwidth.
     pub(crate) fn gap(&self, link: &Link, name: &str, mean: f64) -> Result<Gap, Mistake> {
         let load = positive(&self.load, "a load")?;
         let Bandwidth::Limited(rate) = link.bandwidth else {
-            let message = format!("the link of `{name}` has unlimited bandwidth: nothing is a part of it");
+            let message =
+                format!("the link of `{name}` has unlimited bandwidth, of which a load cannot be a fraction");
             return Err(Mistake::new(self.load.span(), message)
                 .with_help("give the rate as text, such as \"70 Mbps\", or another link with `of`"));
         };

@@ -1,4 +1,4 @@
-//! A recorded capture, packet by packet at its recorded instants: where it was recorded, or spread over hosts.
+//! The replay of a recorded capture: at the place of the recording, or distributed over hosts.
 
 mod by_address;
 mod recording;
@@ -27,43 +27,45 @@ pub struct ReplaySpec {
     /// The capture file, relative to the scenario file.
     #[schemars(with = "PathBuf")]
     pub capture: Spanned<PathBuf>,
-    /// Its one interface whose packets count: the name, or the number that `taunet inspect` gives (default: all).
+    /// The interface whose packets are used: its name, or its number as shown by `taunet inspect` (default:
+    /// all interfaces).
     pub interface: Option<InterfaceName>,
-    /// Its one direction whose packets count, where the file says it: "in" or "out" (default: both).
+    /// The direction whose packets are used, if the file records it: "in" or "out" (default: both).
     pub direction: Option<CaptureDirection>,
-    /// How far out of order its packets may be (default: --reorder-window, 1 s).
+    /// The time window in which packets may be out of order (default: --reorder-window, 1 s).
     pub reorder_window: Option<Span>,
-    /// Where it was recorded, which is where it is injected; or give `by_address`.
+    /// Where the capture was recorded and is injected; alternatively, give `by_address`.
     pub at: Option<VantageSpec>,
-    /// Which host sends a packet, and which receives it, by its addresses: "hash", or a table of prefixes; or
-    /// give `at`.
+    /// How the addresses of a packet select its sending and its receiving host: "hash", or a table of
+    /// prefixes; alternatively, give `at`.
     #[schemars(with = "Option<ByAddressSpec>")]
     pub by_address: Option<Spanned<ByAddressSpec>>,
-    /// How much faster than recorded (default: 1); or give the `rate`.
+    /// The factor by which the replay is faster than the recording (default: 1); alternatively, give the
+    /// `rate`.
     #[schemars(with = "Option<f64>")]
     pub speed: Option<Spanned<f64>>,
-    /// The mean rate to which it is sped up or slowed down; or give the `speed`.
+    /// The mean rate to which the replay is scaled in time; alternatively, give the `speed`.
     #[schemars(with = "Option<RateSpec>")]
     pub rate: Option<Spanned<RateSpec>>,
 }
 
 impl ReplaySpec {
-    /// Which packets of the capture count.
+    /// The packets of the capture that are used.
     pub(crate) fn keys(&self) -> CaptureKeys {
         let (interface, direction) = (self.interface.clone(), self.direction);
         CaptureKeys { interface, direction, reorder_window: self.reorder_window }
     }
 }
 
-/// How fast a capture is replayed.
+/// The speed of a replay.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Speed {
     /// As recorded.
     #[default]
     Recorded,
-    /// So many times as fast.
+    /// This many times as fast.
     Times(f64),
-    /// To this mean rate; a load is that of the link of the named port.
+    /// At this mean rate; a load refers to the link of the named port.
     To(RateSpec, Option<(Link, String)>),
 }
 
@@ -74,7 +76,8 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Opens `path` and reads its first packet. The run's start is the Unix epoch until [`Recording::start_at`].
+    /// Opens `path` and reads its first packet. The start of the run is the Unix epoch until
+    /// [`Recording::start_at`] is called.
     ///
     /// # Errors
     /// The file cannot be opened or its first packet cannot be read.
@@ -82,7 +85,7 @@ impl Replay {
         Self::open_at(path, options, &Speed::Recorded)
     }
 
-    /// The same at some speed. To reach a rate, the capture is read once before.
+    /// The same at a given speed. For a rate, the capture is first read once to the end.
     ///
     /// # Errors
     /// As [`Replay::open`].
@@ -90,13 +93,13 @@ impl Replay {
         Ok(Replay { recording: Recording::open(path, options, speed)?, flows: FlowTable::new() })
     }
 
-    /// What it replays; a run tells it when it starts before it asks for the first packet.
+    /// The recording. A run sets its start there before it reads the first packet.
     pub fn recording(&mut self) -> &mut Recording {
         &mut self.recording
     }
 }
 
-/// A frame as a packet of the flow `fid`.
+/// Converts a frame into a packet of the flow `fid`.
 fn packet(frame: &Frame, length: u32, fid: u32) -> Packet {
     Packet {
         fid,

@@ -1,4 +1,4 @@
-//! The lengths of packets, and of flows: constant, uniform, from a table of their distribution, or a mixture.
+//! The sizes of packets and flows: constant, uniform, from a table of their distribution, or a mixture.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use crate::config::{Spanned, did_you_mean, listed, nearest};
 use crate::random::Stream;
 use crate::units::ByteCount;
 
-/// The lengths of packets or flows, as a scenario gives them: `"1000 B"`, a name, or a table.
+/// The sizes of packets or flows, as written in a scenario: `"1000 B"`, a name, or a table.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SizeSpec {
-    /// Every packet has this length.
+    /// A constant size.
     Constant(ByteCount),
-    /// A distribution of flow sizes that has a name.
+    /// A named distribution of flow sizes.
     Named(NamedSizes),
     /// Any other distribution.
     Table(Box<SizeTable>),
@@ -38,14 +38,14 @@ text_or_table!(
     |table| SizeTable => SizeSpec::Table(Box::new(table))
 );
 
-/// The schema of a size that is given as text.
+/// The schema of a size given as text.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[allow(dead_code)]
 enum SizeText {
-    /// All of this size.
+    /// A constant size.
     Constant(ByteCount),
-    /// Flows of these sizes.
+    /// A named distribution of flow sizes.
     Named(NamedSizes),
 }
 
@@ -58,10 +58,10 @@ fn unknown_name(text: &str) -> String {
     )
 }
 
-/// What has the sizes.
+/// The objects that have the sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SizeOf {
-    /// Packets, on the wire.
+    /// Packets: bytes on the wire.
     Packets,
     /// Flows: bytes of payload.
     Flows,
@@ -75,7 +75,7 @@ impl SizeOf {
         }
     }
 
-    /// The largest size: an IP packet counts its bytes in 16 bits.
+    /// The maximum size: an IP packet counts its bytes in 16 bits.
     fn most(self) -> u32 {
         match self {
             SizeOf::Packets => u32::from(u16::MAX),
@@ -84,37 +84,38 @@ impl SizeOf {
     }
 }
 
-/// The distribution of lengths: `min` and `max`, or `cdf`, or `mixture`.
+/// The distribution of sizes: `min` and `max`, or `cdf`, or `mixture`.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SizeTable {
-    /// The least length of a uniform distribution over whole bytes.
+    /// The minimum of a uniform distribution over whole bytes.
     #[schemars(with = "Option<ByteCount>")]
     pub min: Option<Spanned<ByteCount>>,
-    /// The greatest length of the uniform distribution.
+    /// The maximum of the uniform distribution.
     #[schemars(with = "Option<ByteCount>")]
     pub max: Option<Spanned<ByteCount>>,
-    /// A CSV file with the columns `bytes` and `cumulative_probability`, or one of two columns without a header, bytes and
-    /// percent, as the generators of ns-3 and HPCC read it; relative to the scenario file.
+    /// A CSV file with the columns `bytes` and `cumulative_probability`, or with two columns without a
+    /// header, bytes and percent, as in the generators of ns-3 and HPCC. The path is relative to the scenario
+    /// file.
     #[schemars(with = "Option<PathBuf>")]
     pub cdf: Option<Spanned<PathBuf>>,
-    /// Several distributions, each with its weight.
+    /// Several distributions, each with a weight.
     pub mixture: Option<Vec<Component>>,
 }
 
-/// A part of a mixture.
+/// A component of a mixture.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Component {
-    /// Its lengths.
+    /// The sizes of the component.
     #[schemars(with = "SizeSpec")]
     pub size: Spanned<SizeSpec>,
-    /// Its part of the packets, in any unit: the weights need not add up to 1.
+    /// The relative weight of the component: the weights need not add up to 1.
     #[schemars(with = "f64")]
     pub weight: Spanned<f64>,
 }
 
-/// Lengths from `min` to `max`, each as likely, with the weight of them together.
+/// Sizes from `min` to `max`, all with equal probability, with their total weight.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Part {
     min: u32,
@@ -122,25 +123,25 @@ struct Part {
     weight: f64,
 }
 
-/// The lengths of packets, ready to draw from.
+/// A size distribution, ready to draw from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sizes {
     parts: Arc<[Part]>,
-    /// How likely each part is; not needed for one.
+    /// The probability of each part; not needed for a single part.
     choice: Option<Arc<WeightedIndex<f64>>>,
     mean: f64,
 }
 
 impl Sizes {
-    /// Every packet has `bytes`.
+    /// The constant size `bytes`.
     pub fn constant(bytes: u32) -> Self {
         Sizes::of(vec![Part { min: bytes, max: bytes, weight: 1.0 }])
     }
 
-    /// The distribution that a scenario gives of packets or flows; `find` turns the name of a file into its path.
+    /// Resolves the distribution of packets or flows in a scenario; `find` turns a file name into a path.
     ///
     /// # Errors
-    /// A length that no packet can have, a table that is none, or a file that is wrong.
+    /// A size that a packet cannot have, an invalid table, or an invalid file.
     pub fn resolve(
         spec: &Spanned<SizeSpec>,
         sized: SizeOf,
@@ -162,17 +163,17 @@ impl Sizes {
         Sizes { parts: parts.into(), choice, mean }
     }
 
-    /// The mean length in bytes.
+    /// The mean size in bytes.
     pub fn mean(&self) -> f64 {
         self.mean
     }
 
-    /// The greatest length in bytes.
+    /// The maximum size in bytes.
     pub fn max(&self) -> u32 {
         self.parts.iter().map(|part| part.max).max().unwrap_or(0)
     }
 
-    /// One length.
+    /// Draws a size.
     #[inline]
     pub(super) fn draw(&self, random: &mut Stream) -> u32 {
         let part = match &self.choice {
@@ -183,7 +184,7 @@ impl Sizes {
     }
 }
 
-/// Adds the parts of a distribution, whose weight together is `weight`.
+/// Adds the parts of a distribution, with a total weight of `weight`.
 fn add_parts(
     spec: &Spanned<SizeSpec>,
     sized: SizeOf,
@@ -219,8 +220,8 @@ fn add_parts(
         SizeTable { min: None, max: None, cdf: Some(file), mixture: None } => {
             if let Some(path) = find(file) {
                 let steps = read_cdf(&path).map_err(|message| {
-                    let help = "its columns are `bytes` and `cumulative_probability`, both rising, to 1; or bytes and percent \
-                                without a header, to 100";
+                    let help = "its columns are `bytes` and `cumulative_probability`, both increasing, up to 1; or bytes and \
+                                percent without a header, up to 100";
                     Mistake::new(file.span(), message).with_help(help)
                 })?;
                 let name = file.get_ref().display().to_string();
@@ -247,7 +248,7 @@ fn add_parts(
     Ok(())
 }
 
-/// Adds the steps of the distribution of that name.
+/// Adds the steps of the named distribution.
 fn add_steps(
     steps: &[Part],
     weight: f64,
@@ -257,17 +258,17 @@ fn add_steps(
     let greatest = steps.iter().map(|step| step.max).max().unwrap_or(0);
     if greatest > sized.most() {
         let message = format!(
-            "`{name}` has sizes up to {greatest} B, and a packet has {} B at most: these are sizes of flows",
+            "`{name}` has sizes up to {greatest} B, but a packet has at most {} B: these are sizes of flows",
             sized.most()
         );
-        let help = "give it to `kind = \"flows\"`, whose `size` is that of a flow, sent over TCP; here give lengths of packets";
+        let help = "use it in `kind = \"flows\"`, whose `size` is that of a flow over TCP; write packet lengths here";
         return Err(Mistake::new(span, message).with_help(help));
     }
     parts.extend(steps.iter().map(|step| Part { weight: weight * step.weight, ..*step }));
     Ok(())
 }
 
-/// A length that a packet or a flow can have.
+/// Checks the size of a packet or a flow.
 fn length(size: ByteCount, sized: SizeOf, span: std::ops::Range<usize>) -> Result<u32, Mistake> {
     match u32::try_from(size.get()) {
         Ok(bytes) if bytes > 0 && bytes <= sized.most() => Ok(bytes),
@@ -276,13 +277,14 @@ fn length(size: ByteCount, sized: SizeOf, span: std::ops::Range<usize>) -> Resul
     }
 }
 
-/// The steps of a cumulative distribution whose rows say how much is no larger, up to `all`: evenly from one row to the next.
+/// The steps of a cumulative distribution, with uniform sizes between two rows. Each row has the amount of no
+/// larger sizes; the total is `all`.
 fn between(rows: &[(u32, f64)], all: f64) -> Vec<Part> {
     let mut steps = Vec::new();
     let (mut last, mut reached) = (0, 0.0);
     for (place, (bytes, part)) in rows.iter().enumerate() {
         if *part > reached {
-            // What the first row has is of its own size.
+            // The amount of the first row belongs to its own size.
             let min = if place == 0 { *bytes } else { last + 1 };
             steps.push(Part { min, max: *bytes, weight: (part - reached) / all });
         }
@@ -291,7 +293,7 @@ fn between(rows: &[(u32, f64)], all: f64) -> Vec<Part> {
     steps
 }
 
-/// The steps of a cumulative distribution in a file.
+/// Reads the steps of a cumulative distribution from a file.
 fn read_cdf(path: &Path) -> Result<Vec<Part>, String> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read `{shown}`: {error}"))?;
@@ -302,12 +304,12 @@ fn read_cdf(path: &Path) -> Result<Vec<Part>, String> {
     }
 }
 
-/// The numbers of a line, by spaces or commas.
+/// The numbers of a line, separated by spaces or commas.
 fn fields(line: &str) -> impl Iterator<Item = &str> {
     line.split(|c: char| c.is_whitespace() || c == ',').filter(|field| !field.is_empty())
 }
 
-/// Rows of bytes and how much is no larger, in percent or as a probability: sizes lie evenly between two rows.
+/// Reads rows of bytes and cumulative percent or probability; sizes are uniform between two rows.
 fn read_percent(text: &str, shown: &str) -> Result<Vec<Part>, String> {
     let mut rows: Vec<(u32, f64)> = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
@@ -323,10 +325,10 @@ fn read_percent(text: &str, shown: &str) -> Result<Vec<Part>, String> {
         let first = rows.is_empty();
         let (last, reached) = rows.last().copied().unwrap_or_default();
         if !(0.0..=f64::from(u32::MAX)).contains(bytes) || (!first && *bytes <= f64::from(last)) {
-            return at(format!("{bytes} bytes do not follow {last}"));
+            return at(format!("{bytes} bytes after {last}: sizes must increase"));
         }
         if !(*part >= reached && *part <= 100.0 + 1e-9) || (first && *bytes < 1.0 && *part > 0.0) {
-            return at(format!("{part} does not follow {reached}"));
+            return at(format!("{part} after {reached}: percentages must not decrease or exceed 100"));
         }
         rows.push((bytes.round() as u32, *part));
     }
@@ -338,7 +340,8 @@ fn read_percent(text: &str, shown: &str) -> Result<Vec<Part>, String> {
     Ok(between(&rows, all))
 }
 
-/// Rows of `bytes` and `cumulative_probability`: each size has what its row rises by, and there are no others.
+/// Reads rows of `bytes` and `cumulative_probability`. Each size has the increase of its row; no other sizes
+/// occur.
 fn read_probabilities(text: &str, shown: &str) -> Result<Vec<Part>, String> {
     #[derive(Deserialize)]
     struct Row {
@@ -353,11 +356,13 @@ fn read_probabilities(text: &str, shown: &str) -> Result<Vec<Part>, String> {
         let row = row.map_err(|error| format!("`{shown}`: {error}"))?;
         let at = |what: &str| Err(format!("row {} of `{shown}`: {what}", number + 1));
         if row.bytes <= last_bytes {
-            return at(&format!("{} bytes do not follow {last_bytes}", row.bytes));
+            return at(&format!("{} bytes after {last_bytes}: sizes must increase", row.bytes));
         }
         let probability = row.cumulative_probability;
         if !(probability >= reached && probability <= 1.0 + 1e-9) {
-            return at(&format!("a cumulative probability of {probability} does not follow {reached}"));
+            return at(&format!(
+                "a cumulative probability of {probability} after {reached}: it must not decrease or exceed 1"
+            ));
         }
         if probability > reached {
             steps.push(Part { min: row.bytes, max: row.bytes, weight: probability - reached });
@@ -467,7 +472,7 @@ mod tests {
             assert_eq!((counts.len(), sizes.max()), (300, 300));
             assert!(counts.values().take(100).all(|count| count.abs_diff(300) < 90), "{counts:?}");
         }
-        // All that the first row has is of its size.
+        // The amount of the first row belongs to its own size.
         let counts = counts(&resolve("{ cdf = \"x\" }", "64 50\n66 100\n").unwrap(), 40_000);
         assert_eq!(counts.keys().copied().collect::<Vec<_>>(), [64, 65, 66]);
         assert!(counts[&64].abs_diff(20_000) < 500, "{counts:?}");
@@ -480,8 +485,8 @@ mod tests {
         assert_eq!(
             told.map(|told| told.unwrap_err()),
             [
-                "`load.txt` has sizes up to 65536 B, and a packet has 65535 B at most: these are sizes of flows",
-                "`web-search` has sizes up to 30000000 B, and a packet has 65535 B at most: these are sizes of flows",
+                "`load.txt` has sizes up to 65536 B, but a packet has at most 65535 B: these are sizes of flows",
+                "`web-search` has sizes up to 30000000 B, but a packet has at most 65535 B: these are sizes of flows",
             ]
         );
         assert!(resolve_of(SizeOf::Flows, "{ cdf = \"load.txt\" }", flows).is_ok());
@@ -501,8 +506,16 @@ mod tests {
                 "f:1:8: unknown distribution `web-serch` (did you mean `web-search`?",
             ),
             ("{ cdf = \"x\" }", "0 0 0\n".into(), "line 1 of `/sizes.csv`: `0 0 0` is not two numbers"),
-            ("{ cdf = \"x\" }", "10 1\n5 100\n".into(), "line 2 of `/sizes.csv`: 5 bytes do not follow 10"),
-            ("{ cdf = \"x\" }", "10 9\n20 3\n".into(), "line 2 of `/sizes.csv`: 3 does not follow 9"),
+            (
+                "{ cdf = \"x\" }",
+                "10 1\n5 100\n".into(),
+                "line 2 of `/sizes.csv`: 5 bytes after 10: sizes must increase",
+            ),
+            (
+                "{ cdf = \"x\" }",
+                "10 9\n20 3\n".into(),
+                "line 2 of `/sizes.csv`: 3 after 9: percentages must not decrease",
+            ),
             ("{ cdf = \"x\" }", "10 9\n20 30\n".into(), "`/sizes.csv`: the last row reaches 30, neither"),
             ("1000", String::new(), "f:1:8: a size needs a unit"),
             (
@@ -522,7 +535,7 @@ mod tests {
             (
                 "{ cdf = \"x\" }",
                 format!("{head}10,0.5\n10,1\n"),
-                "row 2 of `/sizes.csv`: 10 bytes do not follow 10",
+                "row 2 of `/sizes.csv`: 10 bytes after 10: sizes must increase",
             ),
             ("{ cdf = \"x\" }", format!("{head}10,0.5\n20,0.4\n"), "row 2 of `/sizes.csv`: a cumulative"),
             ("{ cdf = \"x\" }", format!("{head}10,0.5\n20,nan\n"), "row 2 of `/sizes.csv`: a cumulative"),

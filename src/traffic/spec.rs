@@ -1,4 +1,4 @@
-//! The keys that every generated source has.
+//! The common keys of generated sources.
 
 use std::fmt;
 
@@ -10,14 +10,14 @@ use super::size::SizeSpec;
 use crate::config::Spanned;
 use crate::units::Span;
 
-/// Which of several flows between two hosts a packet belongs to.
+/// How packets are assigned to the flows between two hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Spread {
-    /// Each packet to a flow at random.
+    /// Each packet belongs to a random flow.
     #[default]
     Random,
-    /// One flow after the other.
+    /// Packets belong to the flows in round robin.
     RoundRobin,
 }
 
@@ -28,20 +28,20 @@ pub enum Protocol {
     /// IP protocol 17.
     #[default]
     Udp,
-    /// IP protocol 6; the packets alone, without TCP's control.
+    /// IP protocol 6; only packets, without TCP's control.
     Tcp,
 }
 
-/// The codepoint in the ECN field of generated packets (RFC 3168, Section 5).
+/// The ECN codepoint of generated packets (RFC 3168, Section 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema)]
 #[schemars(rename_all = "kebab-case")]
 pub enum Ecn {
-    /// Bits 00: not capable, so that queues drop the packet and never mark it.
+    /// Bits 00: not ECN-capable; queues drop such a packet and never mark it.
     #[default]
     NotEct,
-    /// Bits 10: capable.
+    /// Bits 10: ECN-capable.
     Ect0,
-    /// Bits 01: capable; RFC 9331 gives it to low-latency, low-loss traffic (L4S).
+    /// Bits 01: ECN-capable; RFC 9331 assigns it to low-latency, low-loss traffic (L4S).
     Ect1,
 }
 
@@ -68,7 +68,7 @@ impl<'de> Deserialize<'de> for Ecn {
 
             fn visit_bool<E: de::Error>(self, capable: bool) -> Result<Ecn, E> {
                 let right = if capable { "ect0" } else { "not-ect" };
-                Err(E::custom(format_args!("`ecn = {capable}` names no codepoint; write \"{right}\"")))
+                Err(E::custom(format_args!("`ecn = {capable}` is not a codepoint; write \"{right}\"")))
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Ecn, E> {
@@ -77,8 +77,8 @@ impl<'de> Deserialize<'de> for Ecn {
                     "ect0" => Ok(Ecn::Ect0),
                     "ect1" => Ok(Ecn::Ect1),
                     _ if text.eq_ignore_ascii_case("ce") => Err(E::custom(
-                        "congestion experienced is a mark that queues set, and no sender; write \"ect0\" or \"ect1\", which \
-                         lets them",
+                        "congestion experienced is set by queues, not by senders; write \"ect0\" or \"ect1\", which \
+                         allows it",
                     )),
                     "" => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
                     _ => Err(E::unknown_variant(text, &["not-ect", "ect0", "ect1"])),
@@ -93,37 +93,37 @@ impl<'de> Deserialize<'de> for Ecn {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PortsSpec {
-    /// The source port of the first flow of each pair of hosts; further flows count up (default: a dynamic port
-    /// that no other entry uses).
+    /// The source port of the first flow of each pair of hosts; further flows count up (default: a dynamic
+    /// port that no other entry uses).
     pub source: Option<u16>,
     /// The destination port (default: 9, discard).
     pub destination: Option<u16>,
 }
 
-/// The keys that every generated source has, as written.
+/// The common keys of generated sources, as written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CommonKeys {
-    /// The entry's name.
+    /// The name of the entry.
     pub name: Option<Spanned<String>>,
-    /// The host that sends.
+    /// The sending host.
     pub from: Option<Spanned<String>>,
-    /// The host that receives.
+    /// The receiving host.
     pub to: Option<Spanned<String>>,
-    /// Who sends to whom among several hosts.
+    /// The traffic matrix between several hosts.
     pub matrix: Option<Spanned<MatrixSpec>>,
     /// The hosts of the matrix.
     pub hosts: Option<Spanned<Vec<Spanned<String>>>>,
     /// The lengths of packets.
     pub size: Spanned<SizeSpec>,
-    /// When it begins.
+    /// The start of the traffic.
     pub start: Span,
-    /// When it ends.
+    /// The end of the traffic.
     pub stop: Option<Spanned<Span>>,
-    /// Packets of each sending host.
+    /// The number of packets of each sending host.
     pub packets: Option<Spanned<u64>>,
-    /// Flows between each pair of hosts.
+    /// The number of flows between each pair of hosts.
     pub flows: Option<Spanned<u32>>,
-    /// Which of them a packet belongs to.
+    /// How packets are assigned to these flows.
     pub spread: Spread,
     /// The code point.
     pub dscp: Option<Spanned<u8>>,
@@ -139,26 +139,26 @@ pub struct CommonKeys {
     pub ports: Option<PortsSpec>,
 }
 
-/// A struct of parameters with the keys that every generated source has, and its own.
+/// Defines a struct of parameters with the common keys of generated sources, and its own keys.
 ///
-/// serde can flatten one struct into another only by giving up unknown keys and the places of mistakes.
+/// With serde's flattening, unknown keys and the positions of errors would be lost.
 macro_rules! generated {
     ($(#[$about:meta])* $name:ident { $($(#[$own_about:meta])* $own:ident: $type:ty,)* }) => {
         $(#[$about])*
         #[derive(Debug, Clone, PartialEq, serde::Deserialize, schemars::JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub struct $name {
-            /// The entry's name: its random numbers are by this name (default: its place among the entries,
+            /// The name of the entry, which selects its random numbers (default: its index among the entries,
             /// from 0).
             #[schemars(with = "Option<String>")]
             pub name: Option<crate::config::Spanned<String>>,
-            /// The host that sends; with `to`.
+            /// The sending host; requires `to`.
             #[schemars(with = "Option<String>")]
             pub from: Option<crate::config::Spanned<String>>,
-            /// The host that receives.
+            /// The receiving host.
             #[schemars(with = "Option<String>")]
             pub to: Option<crate::config::Spanned<String>>,
-            /// Who sends to whom among several hosts; stands for `from` and `to`.
+            /// The traffic matrix between several hosts; replaces `from` and `to`.
             #[schemars(with = "Option<super::matrix::MatrixSpec>")]
             pub matrix: Option<crate::config::Spanned<super::matrix::MatrixSpec>>,
             /// The hosts of the matrix (default: every host of the topology).
@@ -168,25 +168,26 @@ macro_rules! generated {
             #[schemars(with = "super::size::SizeSpec")]
             pub size: crate::config::Spanned<super::size::SizeSpec>,
             $($(#[$own_about])* pub $own: $type,)*
-            /// When it begins (default: 0 s).
+            /// When the traffic starts (default: 0 s).
             #[serde(default)]
             pub start: crate::units::Span,
-            /// When it ends: the last packet is sent before.
+            /// When the traffic ends: the last packet is sent before this time.
             #[schemars(with = "Option<crate::units::Span>")]
             pub stop: Option<crate::config::Spanned<crate::units::Span>>,
-            /// How many packets each sending host sends in all.
+            /// The total number of packets of each sending host.
             #[schemars(with = "Option<u64>", range(min = 1))]
             pub packets: Option<crate::config::Spanned<u64>>,
-            /// How many flows there are from each host to each of its destinations (default: 1).
+            /// The number of flows from each host to each of its destinations (default: 1).
             #[schemars(with = "Option<u32>", range(min = 1, max = 65535))]
             pub flows: Option<crate::config::Spanned<u32>>,
-            /// Which of these flows a packet belongs to (default: random).
+            /// How packets are assigned to these flows (default: random).
             #[serde(default)]
             pub spread: super::spec::Spread,
             /// The differentiated services code point, 0 to 63 (default: 0).
             #[schemars(with = "Option<u8>", range(max = 63))]
             pub dscp: Option<crate::config::Spanned<u8>>,
-            /// The ECN codepoint: `ect0` or `ect1` lets queues mark a packet instead of dropping it (default: not-ect).
+            /// The ECN codepoint: with `ect0` or `ect1`, queues may mark a packet instead of dropping it
+            /// (default: not-ect).
             #[serde(default)]
             pub ecn: super::spec::Ecn,
             /// The priority code point of the VLAN tag, 0 to 7 (default: 0 with a `vlan`, else no tag).
@@ -203,7 +204,7 @@ macro_rules! generated {
         }
 
         impl $name {
-            /// The keys that every generated source has.
+            /// The common keys of generated sources.
             pub fn common(&self) -> super::spec::CommonKeys {
                 super::spec::CommonKeys {
                     name: self.name.clone(),

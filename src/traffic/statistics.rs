@@ -17,7 +17,7 @@ pub(super) fn gaps_s(arrivals: &mut impl Arrivals, count: usize) -> Vec<f64> {
         .collect()
 }
 
-/// The mean, and the squared coefficient of variation: variance over mean squared.
+/// The mean, and the squared coefficient of variation: variance divided by squared mean.
 pub(super) fn moments(values: &[f64]) -> (f64, f64) {
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     let variance =
@@ -25,7 +25,7 @@ pub(super) fn moments(values: &[f64]) -> (f64, f64) {
     (mean, variance / (mean * mean))
 }
 
-/// The correlation of each value with the next.
+/// The correlation of successive values.
 pub(super) fn lag_1_correlation(values: &[f64]) -> f64 {
     let (mean, variation) = moments(values);
     let products = values.windows(2).map(|pair| (pair[0] - mean) * (pair[1] - mean));

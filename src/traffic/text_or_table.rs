@@ -1,4 +1,4 @@
-//! Values that are given as text where they are simple, and as a table where they are not.
+//! Values that are text in simple cases and tables otherwise.
 
 /// Reads `$name` from text (`$text`, whose schema is that of `$plain`) or from a table of type `$table`.
 macro_rules! text_or_table {

@@ -1,4 +1,4 @@
-//! Thin streams: many slow flows of small packets, as games and sensors send them.
+//! Thin streams: many slow flows of small packets, as sent by games and sensors.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -13,15 +13,15 @@ use crate::random::Stream;
 use crate::units::{Span, Time};
 
 generated!(
-    /// The parameters of a `thin-streams`: `flows` is how many streams each sending host has.
+    /// The parameters of a `thin-streams`: `flows` is the number of streams of each sending host.
     ThinStreamsSpec {
-        /// The mean time between the packets of one stream; or give the `rate`.
+        /// The mean time between the packets of one stream; alternatively, give the `rate`.
         #[schemars(with = "Option<Span>")]
         gap: Option<Spanned<Span>>,
-        /// The mean rate of each sending host, all its streams together; or give the `gap`.
+        /// The mean rate of each sending host, over all its streams; alternatively, give the `gap`.
         #[schemars(with = "Option<RateSpec>")]
         rate: Option<Spanned<RateSpec>>,
-        /// The coefficient of variation of the gaps: their standard deviation over their mean.
+        /// The coefficient of variation of the gaps: standard deviation divided by mean.
         #[schemars(with = "f64", range(min = 0))]
         variation: Spanned<f64>,
     }
@@ -31,7 +31,7 @@ impl ThinStreamsSpec {
     /// The standard deviation of the logarithm of a gap: `sigma^2 = ln(1 + variation^2)`.
     ///
     /// # Errors
-    /// A variation below zero, or none that is a number.
+    /// The variation is negative, or not a number.
     pub fn sigma(&self) -> Result<f64, Mistake> {
         const LARGEST: f64 = 100.0;
         let variation = *self.variation.get_ref();
@@ -43,15 +43,15 @@ impl ThinStreamsSpec {
     }
 }
 
-/// Streams with independent log-normal gaps, merged; each has its own flow.
+/// Merged streams with independent log-normal gaps; each stream is a flow.
 ///
-/// Each stream begins at a random part of its first gap, so that they are not in step.
+/// Each stream starts at a random point of its first gap, so the streams are not synchronized.
 ///
 /// # Source
 /// Petlund, Evensen, Griwodz, Halvorsen, "TCP mechanisms for improving the user experience for time-dependent
-/// thin-stream applications", 2008, for what thin streams are; Färber, "Network game traffic modelling", 2002,
-/// for games: nearly periodic, small packets. The log-normal is taken since it is above zero and takes any
-/// variation.
+/// thin-stream applications", 2008, for the definition of thin streams; Färber, "Network game traffic
+/// modelling", 2002, for games: nearly periodic, small packets. The log-normal distribution is used because
+/// it is positive and can have any variation.
 pub struct ThinStreams {
     mean_ps: f64,
     sigma: f64,

@@ -1,13 +1,13 @@
-//! The distributions of flow sizes that studies of data centres share, by name.
+//! Named distributions of flow sizes, as used in studies of data centres.
 //!
 //! # Source
-//! The tables of the HPCC repository (`alibaba-edu/High-Precision-Congestion-Control`, `traffic_gen/`), which each name where
-//! they come from. As its generator does, a size lies evenly between two rows of a table.
+//! The tables of the HPCC repository (`alibaba-edu/High-Precision-Congestion-Control`, `traffic_gen/`), each
+//! of which names its origin. As in its generator, sizes are uniform between two rows of a table.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// A distribution of flow sizes that has a name.
+/// A named distribution of flow sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum NamedSizes {
@@ -77,8 +77,8 @@ const ALI_STORAGE: &[(u32, f64)] = &[
 /// `GoogleRPC2008.txt`: its first rows.
 const GOOGLE_RPC: [(u32, f64); 3] = [(0, 0.0), (3, 6.48826), (32, 9.73239)];
 
-/// The rest of it: up to each of these rows, so many rows whose sizes are evenly spaced in 1 / size, each as likely. The file has
-/// them rounded to whole bytes and four decimals.
+/// The remaining rows. Up to each of these rows there are this many rows, with sizes evenly spaced in 1 /
+/// size and equal probabilities. In the file they are rounded to whole bytes and four decimals.
 const GOOGLE_RPC_STEPS: [(u32, f64, u32); 15] = [
     (64, 15.5271, 5),
     (128, 35.1573, 6),
@@ -98,11 +98,11 @@ const GOOGLE_RPC_STEPS: [(u32, f64, u32); 15] = [
 ];
 
 impl NamedSizes {
-    /// All of them.
+    /// All named distributions.
     pub const ALL: [NamedSizes; 4] =
         [NamedSizes::WebSearch, NamedSizes::Hadoop, NamedSizes::AliStorage, NamedSizes::GoogleRpc];
 
-    /// Its name in files.
+    /// The name in files.
     pub fn name(self) -> &'static str {
         match self {
             NamedSizes::WebSearch => "web-search",
@@ -112,12 +112,12 @@ impl NamedSizes {
         }
     }
 
-    /// The one of that name.
+    /// The distribution of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|sizes| sizes.name() == name)
     }
 
-    /// Its table: bytes, and the percentage of flows that are no larger, from 0 to 100.
+    /// The table: bytes, and the percentage of flows that are no larger, from 0 to 100.
     pub fn table(self) -> Vec<(u32, f64)> {
         match self {
             NamedSizes::WebSearch => WEB_SEARCH.to_vec(),

@@ -222,11 +222,11 @@ fn other_codepoints_are_refused_with_those_that_fit() {
         format!("{} | {}", error.message(), error.help().unwrap_or_default())
     };
     let fit = "it is one of: `not-ect`, `ect0`, `ect1`";
-    let marks = "congestion experienced is a mark that queues set, and no sender | write \"ect0\" or \"ect1\", which lets them";
+    let marks = "congestion experienced is set by queues, not by senders | write \"ect0\" or \"ect1\", which allows it";
     assert_eq!((told("\"ce\"").as_str(), told("\"CE\"").as_str()), (marks, marks));
     assert_eq!(told("\"ect2\""), format!("unknown ecn `ect2` | did you mean `ect0`? {fit}"));
-    assert_eq!(told("true"), "`ecn = true` names no codepoint | write \"ect0\"");
-    assert_eq!(told("false"), "`ecn = false` names no codepoint | write \"not-ect\"");
+    assert_eq!(told("true"), "`ecn = true` is not a codepoint | write \"ect0\"");
+    assert_eq!(told("false"), "`ecn = false` is not a codepoint | write \"not-ect\"");
     for (value, found) in [("2", "`2`"), ("\"\"", "the text \"\"")] {
         assert_eq!(told(value), format!("expected \"not-ect\", \"ect0\" or \"ect1\", found {found} | "));
     }

@@ -1,4 +1,5 @@
-//! A capture spread over the hosts of a topology: the addresses of a packet say who sends it to whom.
+//! A capture distributed over the hosts of a topology: the addresses of a packet determine its sender and
+//! receiver.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -17,12 +18,12 @@ use crate::random::Draws;
 use crate::topology::Prefix;
 use crate::traffic::{Emission, Source, TrafficError};
 
-/// Which host has an address of the capture, as a scenario gives it.
+/// The mapping from addresses in the capture to hosts, as written in a scenario.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ByAddressSpec {
-    /// `"hash"`: every host of the topology, by a seeded hash of the address.
+    /// `"hash"`: any host of the topology, by a seeded hash of the address.
     Hash,
-    /// The host of each prefix; the longest that fits counts.
+    /// The host of each prefix; the longest matching prefix applies.
     Table(Vec<(Spanned<Prefix>, Spanned<String>)>),
 }
 
@@ -39,7 +40,9 @@ impl<'de> Deserialize<'de> for ByAddressSpec {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<ByAddressSpec, E> {
                 match text {
                     "hash" => Ok(ByAddressSpec::Hash),
-                    _ => Err(E::custom(format_args!("`{text}` spreads nothing; write {EXPECTING}"))),
+                    _ => Err(E::custom(format_args!(
+                        "`{text}` is not a mapping of addresses to hosts; write {EXPECTING}"
+                    ))),
                 }
             }
             fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<ByAddressSpec, A::Error> {
@@ -69,10 +72,10 @@ impl schemars::JsonSchema for ByAddressSpec {
     }
 }
 
-/// Which of an entry's hosts has an address of the capture.
+/// The mapping from addresses in the capture to the hosts of an entry.
 #[derive(Debug, Clone)]
 pub enum HostOfAddress {
-    /// Any of so many, by a hash.
+    /// One of this many hosts, by a hash.
     Hash(Draws, u32),
     /// By prefix, the longest first.
     Table(Vec<(IpNet, u32)>),
@@ -99,14 +102,14 @@ impl HostOfAddress {
     }
 }
 
-/// A capture that is spread over hosts.
+/// A capture that is distributed over hosts.
 ///
-/// The capture is read once. A host that sends seldom makes its source read ahead, and what the others send
-/// meanwhile is kept: up to the whole capture, 64 bytes each packet.
+/// The capture is read once. The source of a host that sends seldom reads ahead, and the packets of other
+/// hosts are buffered meanwhile: up to the whole capture, 64 bytes per packet.
 pub struct ReplayByAddress(Shared);
 
 impl ReplayByAddress {
-    /// Opens a capture for the hosts of `addresses`: an address that leads to each.
+    /// Opens a capture for hosts with these `addresses`, one per host.
     ///
     /// # Errors
     /// The file cannot be opened or its first packet cannot be read.
@@ -129,7 +132,7 @@ impl ReplayByAddress {
         }))
     }
 
-    /// What it replays; a run tells it when it starts before it asks for the first packet.
+    /// The recording. A run sets its start there before it reads the first packet.
     pub fn recording(&mut self) -> &mut Recording {
         &mut self.0.recording
     }
@@ -144,14 +147,14 @@ impl ReplayByAddress {
     }
 }
 
-/// What a host sends.
+/// The packets of a sending host.
 #[derive(Default)]
 struct Sent {
     flows: FlowTable,
     waiting: VecDeque<Emission>,
 }
 
-/// The capture, and what has been read of it for each host.
+/// The capture, and the packets read from it for each host.
 struct Shared {
     path: PathBuf,
     recording: Recording,
@@ -159,14 +162,14 @@ struct Shared {
     addresses: Vec<IpAddr>,
     senders: Vec<Sent>,
     ended: bool,
-    /// Packets with an address of no host.
+    /// Packets with an address that belongs to no host.
     homeless: u64,
-    /// Packets from a host to itself.
+    /// Packets whose source and destination are the same host.
     within: u64,
 }
 
 impl Shared {
-    /// Reads on until host `number` has a packet.
+    /// Reads until host `number` has a packet.
     fn next_of(&mut self, number: usize) -> Result<Option<Emission>, TrafficError> {
         loop {
             if let Some(emission) = self.senders[number].waiting.pop_front() {
@@ -202,18 +205,17 @@ impl Shared {
         let mut warnings = self.recording.warnings();
         let path = self.path.display();
         if self.homeless > 0 {
-            warnings
-                .push(format!("{} packets of {path} have an address of no host: left out", self.homeless));
+            warnings.push(format!("left out {} packets of {path} with an address of no host", self.homeless));
         }
         if self.within > 0 {
             let packets = self.within;
-            warnings.push(format!("{packets} packets of {path} go from a host to itself: left out"));
+            warnings.push(format!("left out {packets} packets of {path} from a host to itself"));
         }
         warnings
     }
 }
 
-/// What one host sends of a capture.
+/// The packets that one host sends in the replay of a capture.
 struct HostReplay {
     shared: Arc<Mutex<Shared>>,
     number: usize,

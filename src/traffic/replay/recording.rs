@@ -1,4 +1,4 @@
-//! The packets of a capture with the instants at which they are replayed.
+//! The packets of a capture, with the instants at which they are replayed.
 
 use std::path::{Path, PathBuf};
 
@@ -9,21 +9,21 @@ use crate::traffic::TrafficError;
 use crate::traffic::rate::RateSpec;
 use crate::units::{ByteCount, Time, Timestamp};
 
-/// A speed of 1, as [`Recording`] counts it.
+/// A speed of 1, in the units of [`Recording`].
 const AS_RECORDED: u128 = 1_000_000_000;
 
-/// A capture that is about to be replayed. Before its first packet is asked for, a run learns from it when it was recorded and
-/// what recognizes its packets, and tells it when the run starts and what match keys are to cover.
+/// A capture before its replay. Before it reads the first packet, a run gets the start of the recording and
+/// the fields for match keys from it, and sets the start of the run and the fields to use.
 pub struct Recording {
     path: PathBuf,
     capture: Sorted,
     first: Option<Observation>,
     start: Timestamp,
-    /// What the match keys of its packets cover; without it, all that was captured of each.
+    /// The fields covered by the match keys of its packets; `None` for all captured bytes.
     fields: Option<MatchFields>,
-    /// How fast, in billionths.
+    /// The speed, in billionths.
     speed: u128,
-    /// No speed could be found.
+    /// Whether no speed could be computed.
     timeless: bool,
     /// The longest frame that the link where it enters carries.
     mtu: ByteCount,
@@ -80,7 +80,7 @@ impl Recording {
         Ok(Some((timestamp, observation)))
     }
 
-    /// When a packet is replayed: at its time since the run's start over the speed, rounded half up.
+    /// When a packet is replayed: its time since the start of the run divided by the speed, rounded half up.
     fn replayed(&self, recorded: Time) -> Option<Time> {
         if self.speed == AS_RECORDED {
             return Some(recorded);
@@ -94,12 +94,12 @@ impl Recording {
         reader.file_size().map(|size| reader.bytes_read() as f64 / size.max(1) as f64)
     }
 
-    /// When its first packet was recorded; none of an empty capture.
+    /// When its first packet was recorded; `None` for an empty capture.
     pub fn recorded_start(&self) -> Option<Timestamp> {
         self.first.map(|observation| observation.timestamp)
     }
 
-    /// Says at which absolute instant the run starts; without it, at the Unix epoch.
+    /// Sets the absolute start of the run; by default the Unix epoch.
     pub fn start_at(&mut self, start: Timestamp) {
         self.start = start;
     }
@@ -109,7 +109,7 @@ impl Recording {
         self.mtu = mtu;
     }
 
-    /// What its frames hold for match keys.
+    /// The fields of its frames that are available for match keys.
     pub fn match_fields(&mut self) -> MatchFields {
         let first = MatchFields::of(self.first.iter().map(|first| &first.frame), None);
         let rest = self.capture.match_fields();
@@ -118,7 +118,7 @@ impl Recording {
         fields
     }
 
-    /// Says which fields the match keys of its packets cover; without it, all that was captured of each.
+    /// Sets the fields covered by the match keys of its packets; by default all captured bytes.
     pub fn match_over(&mut self, fields: MatchFields) {
         self.fields = Some(fields);
     }
@@ -135,7 +135,7 @@ impl Recording {
         if self.timeless {
             let path = self.path.display();
             warnings
-                .push(format!("{path} is replayed as recorded: it has no two instants to take a rate from"));
+                .push(format!("{path} is replayed as recorded: it has no two packets at different times, so its rate is unknown"));
         }
         if let (count @ 1.., longest) = self.oversized {
             let (path, mtu) = (self.path.display(), self.mtu.get());
@@ -149,16 +149,16 @@ impl Recording {
     }
 }
 
-/// What a capture holds, to take its rate from.
+/// The measurements of a capture for its rate.
 #[derive(Debug, Clone, Copy)]
 struct Recorded {
     mean_length: f64,
-    /// Between packets, in picoseconds.
+    /// The mean time between packets, in picoseconds.
     mean_gap_ps: f64,
 }
 
 impl Recorded {
-    /// Reads the whole capture; `None` where it has no two instants.
+    /// Reads the whole capture; `None` if no two packets have different times.
     fn of(path: &Path, options: &Options) -> Result<Option<Self>, CaptureError> {
         standard_input::check_twice(path, "a replay finds its `rate` in a first one")?;
         let mut capture = Sorted::open(path, options)?;
@@ -176,7 +176,7 @@ impl Recorded {
         Ok(Some(Recorded { mean_length, mean_gap_ps: lasts / (packets - 1) as f64 }))
     }
 
-    /// How much faster it must be to reach a rate.
+    /// The speed at which it reaches a rate.
     fn speed_to(&self, rate: &RateSpec, link: Option<&Link>) -> f64 {
         let wanted_ps = match rate {
             RateSpec::Bandwidth(rate) => rate.gap(self.mean_length).as_ps_f64(),
