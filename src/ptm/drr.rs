@@ -85,8 +85,8 @@ mod tests {
 
     #[test]
     fn the_example_of_the_paper() {
-        // Shreedhar and Varghese 1996: with a quantum of 500, flow 1 holds packets of 200, 750 and 20 bytes. It sends
-        // the first and keeps 300; after the other flow's 500 it has 800, and sends 750 and 20.
+        // Shreedhar and Varghese 1996: with a quantum of 500, flow 1 holds packets of 200, 750 and 20 bytes.
+        // It sends the first and keeps 300; after the other flow's 500 it has 800, and sends 750 and 20.
         let toml = "kind = \"drr\"\nclass = [{ match = { dscp = 1 }, quantum = \"500 B\" }, { quantum = \"500 B\" }]";
         // Packet 0 keeps the link busy while the others arrive.
         let arrivals = [(0, 64, 2), (0, 200, 1), (0, 750, 1), (0, 20, 1), (0, 500, 2), (0, 500, 2)];
@@ -100,7 +100,8 @@ mod tests {
         let back = 1_000_000_000;
         let arrivals =
             [(0, 100, 1), (0, 100, 2), (0, 100, 2), (back, 400, 1), (back, 100, 2), (back, 100, 2)];
-        // At 1 Mbps 100 B take 0.8 ms: at 1 ms packet 1 is on the link; the first class joins behind the second.
+        // At 1 Mbps 100 B take 0.8 ms: at 1 ms packet 1 is on the link; the first class joins behind the
+        // second.
         assert_eq!(order(toml, &arrivals), [0, 1, 2, 3, 4, 5]);
     }
 

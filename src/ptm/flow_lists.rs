@@ -8,8 +8,8 @@ use crate::units::ByteCount;
 /// The new and the old queues, and their credit. [`FqCodel`](super::FqCodel) documents the rule.
 ///
 /// # Source
-/// Linux 6.1 `net/sched/sch_fq_codel.c` (`fq_codel_dequeue`) and `sch_fq_pie.c` (`fq_pie_qdisc_dequeue`), which do the same;
-/// RFC 8290, Section 4.2.
+/// Linux 6.1 `net/sched/sch_fq_codel.c` (`fq_codel_dequeue`) and `sch_fq_pie.c` (`fq_pie_qdisc_dequeue`),
+/// which do the same; RFC 8290, Section 4.2.
 pub(super) struct FlowLists {
     quantum: i64,
     /// One per queue.

@@ -34,8 +34,8 @@ pub trait Queueing: Send {
 /// The held packet still counts as waiting, but no longer as waiting in its class.
 ///
 /// # Source
-/// Linux `include/net/sch_generic.h` (`qdisc_peek_dequeued`, `qdisc_dequeue_peeked`), the `peek` of `cake`, `codel`, `drr`, `ets`, `fq`,
-/// `fq_codel`, `fq_pie`, `htb`, `netem`, `pie`, `sfq` and `tbf`.
+/// Linux `include/net/sch_generic.h` (`qdisc_peek_dequeued`, `qdisc_dequeue_peeked`), the `peek` of `cake`,
+/// `codel`, `drr`, `ets`, `fq`, `fq_codel`, `fq_pie`, `htb`, `netem`, `pie`, `sfq` and `tbf`.
 pub struct Held<Q> {
     pub(super) queue: Q,
     head: Option<Tau>,

@@ -146,7 +146,8 @@ pub(super) fn timer_period(delay: Span, hz: NonZeroU32) -> Span {
 /// it: of 1 jiffy below 63 jiffies, of 8 below 504, and so on.
 ///
 /// # Source
-/// Linux `kernel/time/time.c` (`usecs_to_jiffies`) and `kernel/time/timer.c` (`calc_wheel_index`, `calc_index`).
+/// Linux `kernel/time/time.c` (`usecs_to_jiffies`) and `kernel/time/timer.c` (`calc_wheel_index`,
+/// `calc_index`).
 pub(super) fn stepped_timer_period(delay: Span, steps: u64, hz: NonZeroU32) -> Span {
     let jiffy = jiffy(hz).as_ps();
     let jiffies = delay.as_ps().div_ceil(jiffy.max(1)).max(1);

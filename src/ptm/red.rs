@@ -110,10 +110,10 @@ pub(super) fn checked<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RedS
 
 /// RED over a FIFO, as Linux runs it.
 ///
-/// - Every arrival averages the backlog, in the unit of the thresholds: `average += weight * (waiting -
-///   average)`. The first arrival of an idle period decays the average instead, by about `(1 - weight)^m`,
-///   where `m` is the number of packets of `mean_packet` bytes that could have been sent meanwhile; the decay
-///   uses the table that `tc` computes.
+/// - Every arrival averages the backlog, in the unit of the thresholds:
+///   `average += weight * (waiting - average)`. The first arrival of an idle period decays the average
+///   instead, by about `(1 - weight)^m`, where `m` is the number of packets of `mean_packet` bytes that could
+///   have been sent meanwhile; the decay uses the table that `tc` computes.
 /// - An idle period begins when the parent asks for a packet and none waits; see [`Discipline::idle`].
 /// - Below `min` no packet is dropped. When the average enters the range from `min` to `max`, and after every
 ///   drop there, a number `u` is drawn from [0, 1). The first packet after that for which `count * p_b`
@@ -176,7 +176,8 @@ enum Verdict {
 /// microseconds and applies powers of 2. So the average decays 22.5 times as slowly as in the literature.
 ///
 /// # Source
-/// iproute2 6.1 `tc/tc_red.c` (`tc_red_eval_idle_damping`); Linux 6.1 `include/net/red.h` (`red_calc_qavg_from_idle_time`).
+/// iproute2 6.1 `tc/tc_red.c` (`tc_red_eval_idle_damping`); Linux 6.1 `include/net/red.h`
+/// (`red_calc_qavg_from_idle_time`).
 pub(crate) struct Decay {
     /// The number of bits by which the average is shifted, by cell of time.
     shifts: [u8; CELLS],
@@ -348,7 +349,8 @@ impl Red {
     /// `count * p_b` is at least 1.
     ///
     /// # Source
-    /// ns-3.37 `src/traffic-control/model/red-queue-disc.cc` (`RedQueueDisc::ModifyP`, `DropEarly`), after ns-2's `wait_`.
+    /// ns-3.37 `src/traffic-control/model/red-queue-disc.cc` (`RedQueueDisc::ModifyP`, `DropEarly`), after
+    /// ns-2's `wait_`.
     fn after_a_wait(&mut self, p_b: f64) -> Verdict {
         if self.count == 0 {
             self.count = 1;

@@ -57,8 +57,9 @@ impl Server {
 
 /// A [`Server`] that sends only after all arrivals of the same instant.
 ///
-/// The discipline then knows all packets of the instant before it is asked for the next one: `at_one_instant
-/// = "class"` of `priority`. A packet that arrives at the instant when the link becomes free is in time.
+/// The discipline then knows all packets of the instant before it is asked for the next one:
+/// `at_one_instant = "class"` of `priority`. A packet that arrives at the instant when the link becomes free
+/// is in time.
 pub struct LastServer(Server);
 
 impl LastServer {

@@ -141,8 +141,8 @@ impl SfqSpec {
 /// O(1) per packet; O(packets) when flows are rehashed.
 ///
 /// # Source
-/// P. McKenney, "Stochastic Fairness Queueing", 1990; Linux 6.1 `net/sched/sch_sfq.c` (`sfq_enqueue`, `sfq_drop`,
-/// `sfq_dequeue`, `sfq_rehash`), without its RED mode.
+/// P. McKenney, "Stochastic Fairness Queueing", 1990; Linux 6.1 `net/sched/sch_sfq.c` (`sfq_enqueue`,
+/// `sfq_drop`, `sfq_dequeue`, `sfq_rehash`), without its RED mode.
 pub struct Sfq {
     spec: SfqSpec,
     limit: u64,

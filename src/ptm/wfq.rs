@@ -79,9 +79,9 @@ impl WfqSpec {
 /// O(log classes) per packet.
 ///
 /// # Source
-/// A. Demers, S. Keshav and S. Shenker, "Analysis and simulation of a fair queueing algorithm", SIGCOMM 1989; A. Parekh and
-/// R. Gallager, "A generalized processor sharing approach to flow control in integrated services networks: the single-node
-/// case", IEEE/ACM Transactions on Networking 1 (3), 1993, section III.
+/// A. Demers, S. Keshav and S. Shenker, "Analysis and simulation of a fair queueing algorithm", SIGCOMM 1989;
+/// A. Parekh and R. Gallager, "A generalized processor sharing approach to flow control in integrated
+/// services networks: the single-node case", IEEE/ACM Transactions on Networking 1 (3), 1993, section III.
 pub struct Wfq {
     link: Link,
     classes: Classes,

@@ -56,8 +56,8 @@ impl WrrSpec {
 /// O(1) per packet.
 ///
 /// # Source
-/// M. Katevenis, S. Sidiropoulos and C. Courcoubetis, "Weighted round-robin cell multiplexing in a general-purpose ATM
-/// switch chip", IEEE JSAC 9 (8), 1991, for packets of any length.
+/// M. Katevenis, S. Sidiropoulos and C. Courcoubetis, "Weighted round-robin cell multiplexing in a
+/// general-purpose ATM switch chip", IEEE JSAC 9 (8), 1991, for packets of any length.
 pub type Wrr = RoundRobin<Packets>;
 
 impl Wrr {
@@ -77,7 +77,8 @@ mod tests {
     #[test]
     fn a_class_sends_its_weight_of_packets_in_a_row() {
         let arrivals: Vec<_> = (0..12).map(|index| (0, 125, 1 + index % 2)).collect();
-        // The first class has the even packets. Packet 0 finds the link free; then the second class comes first.
+        // The first class has the even packets. Packet 0 finds the link free; then the second class comes
+        // first.
         assert_eq!(order(WEIGHTED, &arrivals), [0, 1, 3, 2, 4, 6, 5, 7, 8, 10, 9, 11]);
     }
 

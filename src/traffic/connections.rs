@@ -22,8 +22,8 @@ use crate::transport::congestion::Algorithm;
 use crate::transport::tcp::{BufferLimits, LossRecovery, Parameters};
 use crate::units::{ByteCount, Rate, Span, Time};
 
-/// The transport of connections, as written in a scenario: `transport = { kind = "tcp", congestion_control =
-/// "cubic" }`.
+/// The transport of connections, as written in a scenario:
+/// `transport = { kind = "tcp", congestion_control = "cubic" }`.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TransportSpec {

@@ -94,8 +94,8 @@ impl SourcePlace<'_> {
 }
 
 impl Registry {
-    /// Adds a traffic source: `[[traffic]]` with `kind = "my-source"`, and with `from = "host"` or `at =
-    /// "r1:0 egress"`, and optionally a `name`. `open` creates it from the other keys.
+    /// Adds a traffic source: `[[traffic]]` with `kind = "my-source"`, and with `from = "host"` or
+    /// `at = "r1:0 egress"`, and optionally a `name`. `open` creates it from the other keys.
     pub fn source<P, S>(
         &mut self,
         kind: &str,

@@ -13,7 +13,8 @@ use serde::Deserialize;
 pub enum NamedSizes {
     /// Web search (Alizadeh et al., "Data center TCP (DCTCP)", 2010): mean 1.71 MB.
     WebSearch,
-    /// Facebook's Hadoop cluster (Roy et al., "Inside the social network's (datacenter) network", 2015): mean 120 kB.
+    /// Facebook's Hadoop cluster (Roy et al., "Inside the social network's (datacenter) network", 2015): mean
+    /// 120 kB.
     Hadoop,
     /// Alibaba's distributed storage in 2019 (Li et al., "HPCC", 2019): mean 40.9 kB.
     AliStorage,

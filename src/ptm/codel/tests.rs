@@ -216,8 +216,8 @@ fn a_full_buffer_drops_the_newcomer() {
     assert!(losses.iter().all(|loss| loss.reason == DropReason::BufferFull));
 }
 
-/// Under constant overload, the drops come at about `t1`, `t1 + I/sqrt(1)`, `+ I/sqrt(2)`, ...: the approximation of the square root
-/// has 16 bits, and its first steps go too far.
+/// Under constant overload, the drops come at about `t1`, `t1 + I/sqrt(1)`, `+ I/sqrt(2)`, ...: the
+/// approximation of the square root has 16 bits, and its first steps go too far.
 #[test]
 fn under_overload_the_drops_follow_the_control_law() {
     let (_, losses) = run(&CodelSpec::default(), 8_000, MS * 8 / 10, 0);

@@ -178,8 +178,8 @@ fn capable_packets_are_marked() {
     );
 }
 
-/// Three flows of 1, 2 and 3 times a third of the link's rate: the first gets all of its own, the others half of
-/// what is left each (max-min fairness).
+/// Three flows of 1, 2 and 3 times a third of the link's rate: the first gets all of its own, the others half
+/// of what is left each (max-min fairness).
 #[test]
 fn flows_share_the_link_fairly() {
     let mut ingress = Vec::new();

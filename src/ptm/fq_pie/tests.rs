@@ -23,7 +23,8 @@ fn new(spec: &FqPieSpec) -> FqPie {
 fn new_queues_go_first_and_old_ones_take_turns() {
     let arrivals =
         [(0, 1_000, 1), (0, 1_000, 1), (0, 1_000, 1), (0, 1_000, 2), (0, 1_000, 2), (8 * MS, 500, 3)];
-    // The link asks the empty discipline once more, so that packet 1 makes flow 1 new again. A packet of 1000 B takes 8 ms.
+    // The link asks the empty discipline once more, so that packet 1 makes flow 1 new again. A packet of 1000
+    // B takes 8 ms.
     assert_eq!(order(&toml("quantum = \"1000 B\""), &arrivals), [0, 1, 3, 5, 2, 4]);
 }
 

@@ -75,7 +75,8 @@ fn the_turn_of_a_class_that_empties_goes_to_the_next() {
         "kind = \"htb\"\n[[ptm.class]]\nrate = \"1 Mbps\"\nburst = \"125 B\"\ncburst = \"125 B\"\nclass = [\n\
          {{ match = {{ dscp = 1 }}, {borrower} }}, {{ match = {{ dscp = 2 }}, {borrower} }}, {{ {borrower} }}\n]"
     );
-    // The second sends two packets of its own and one in its first turn; with its fourth it empties amid its second.
+    // The second sends two packets of its own and one in its first turn; with its fourth it empties amid its
+    // second.
     let mut arrivals = vec![(0, 125, 1); 20];
     arrivals.extend([(0, 125, 2); 4]);
     arrivals.extend([(0, 125, 3); 20]);

@@ -6,8 +6,8 @@
 //! how this differs from the publication.
 //!
 //! # Source
-//! Q. Yang et al., "DeepQueueNet: Towards Scalable and Generalized Network Performance Estimation with Packet-level
-//! Visibility", SIGCOMM 2022.
+//! Q. Yang et al., "DeepQueueNet: Towards Scalable and Generalized Network Performance Estimation with
+//! Packet-level Visibility", SIGCOMM 2022.
 
 pub mod correction;
 pub mod features;

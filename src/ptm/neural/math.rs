@@ -7,8 +7,8 @@ use super::{ModelError, Tensors};
 /// e^x, within 2 units in the last place; 0 or infinity outside the range of 32-bit floats.
 ///
 /// # Source
-/// Range reduction by powers of two and a polynomial of degree 6 on half an octave: W. J. Cody and W. Waite, "Software
-/// Manual for the Elementary Functions", 1980.
+/// Range reduction by powers of two and a polynomial of degree 6 on half an octave: W. J. Cody and W. Waite,
+/// "Software Manual for the Elementary Functions", 1980.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
     const LN2_HIGH: f32 = 0.693_359_4;

@@ -236,7 +236,8 @@ fn a_full_buffer_drops_the_newcomer() {
     assert_eq!([join(&mut pie, 0, 0), join(&mut pie, 0, 0)], [None, Some(DropReason::BufferFull)]);
 }
 
-/// A Poisson stream of 1.25 times the link's rate, 80 Mbps: the delay settles at the target, and a fifth is lost.
+/// A Poisson stream of 1.25 times the link's rate, 80 Mbps: the delay settles at the target, and a fifth is
+/// lost.
 #[test]
 fn under_overload_the_delay_settles_at_the_target() {
     let place = place("80 Mbps");

@@ -74,8 +74,8 @@ fn after_idle(spec: &RedSpec, bandwidth: &str, idle: Span) -> f64 {
 
 #[test]
 fn an_idle_period_lets_the_average_decay_by_the_table_of_tc() {
-    // A packet of 1000 B takes 1 ms, 15625 ticks, that are looked up as microseconds. With a weight of 1/2 the average is halved in
-    // 1 / ln 2 times that, 22.5 ms, in cells of 2,048 us.
+    // A packet of 1000 B takes 1 ms, 15625 ticks, that are looked up as microseconds. With a weight of 1/2
+    // the average is halved in 1 / ln 2 times that, 22.5 ms, in cells of 2,048 us.
     let half = RedSpec { weight: probability(0.5), ..spec() };
     let us = |us: u64| Span::from_ns(us * 1_000);
     assert_eq!(after_idle(&half, "8 Mbps", us(24_600)), 4.0);
@@ -263,8 +263,8 @@ fn a_full_buffer_drops_whatever_the_average() {
     assert_eq!(fates, [None, None, Some(DropReason::BufferFull)]);
 }
 
-/// An open loop of 1.1 times the link's rate loses one packet in eleven: the average settles where every eleventh is
-/// drawn, at p_b = 1/22 (gaps are n / 2 on average): 20 + 40 * (1/22) / 0.1 = 38.2 packets.
+/// An open loop of 1.1 times the link's rate loses one packet in eleven: the average settles where every
+/// eleventh is drawn, at p_b = 1/22 (gaps are n / 2 on average): 20 + 40 * (1/22) / 0.1 = 38.2 packets.
 #[test]
 fn under_overload_the_average_settles_where_the_drops_balance_it() {
     let mut random = crate::random::stream(7, "test", "");

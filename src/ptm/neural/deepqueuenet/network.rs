@@ -153,8 +153,8 @@ pub struct Weights {
 /// The shapes of all arrays, by name, in the order of use.
 ///
 /// # Source
-/// DeepQueueNet (SIGCOMM 2022) as published: encoder and decoder of two LSTM layers each, with an attention of three
-/// heads between them.
+/// DeepQueueNet (SIGCOMM 2022) as published: encoder and decoder of two LSTM layers each, with an attention
+/// of three heads between them.
 pub fn shapes(features: usize) -> Vec<(String, Vec<usize>)> {
     let mut shapes = Vec::new();
     let mut lstm = |name: &str, inputs: usize, units: usize| {
@@ -287,7 +287,8 @@ impl Default for Scratch {
     }
 }
 
-/// Scaled dot-product attention: from queries, keys and values `[WINDOW, 3, HEADS, HEAD]` to `[WINDOW, HEADS, HEAD]`.
+/// Scaled dot-product attention: from queries, keys and values `[WINDOW, 3, HEADS, HEAD]` to
+/// `[WINDOW, HEADS, HEAD]`.
 ///
 /// # Source
 /// A. Vaswani et al., "Attention Is All You Need", 2017, Section 3.2.1.
