@@ -389,8 +389,8 @@ impl Classes {
         &self.nested
     }
 
-    /// The parent has asked the first `count` classes for a packet at `now`; tells the empty ones. See
-    /// [`Discipline::idle`].
+    /// Calls [`Discipline::idle`] of the empty ones of the first `count` classes, which the parent has asked
+    /// for a packet at `now`.
     #[inline]
     pub fn idle_below(&mut self, count: usize, now: Time) {
         for &class in self.nested.iter().take_while(|class| **class < count) {

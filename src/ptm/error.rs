@@ -115,7 +115,7 @@ impl PtmError {
             PtmError::DuplicateClass(_) => "give each class its own name".to_owned(),
             PtmError::UnlimitedLink { .. } => "give the link a `bandwidth`, such as \"1 Gbps\"".to_owned(),
             PtmError::UnknownDefault { help, .. } => help.clone(),
-            PtmError::NotMade(_) => "use it as the `ptm` of a link, or in a class of one of taunet's own kinds".to_owned(),
+            PtmError::NotMade(_) => "use it as a `ptm` in a topology, or in a class of one of taunet's own kinds".to_owned(),
             PtmError::Netem(error) => error.help(),
             PtmError::TooDeep { .. } => "use fewer levels of classes".to_owned(),
         }

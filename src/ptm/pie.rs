@@ -360,7 +360,7 @@ impl State {
 /// - Each update adds `alpha * (current - target) + beta * (current - last)` to the drop probability, in
 ///   seconds. The sum is divided by 2048 to 2 while the probability is below 0.000001 to 0.1, and capped at
 ///   0.02 above that. With a waiting time above 250 ms, 0.02 is added. If the waiting time was zero twice,
-///   the probability is also reduced to 63/64, unless packets wait or it overflowed.
+///   the probability is also reduced to 63/64 of itself, unless packets wait or it overflowed.
 /// - The update comes every `t_update`, rounded up to jiffies, plus one jiffy; its phase is random.
 /// - An arriving packet is admitted while there is burst allowance. The allowance is `max_burst` at first,
 ///   decreases by the time between departures, and is renewed when the probability is zero and the waiting

@@ -31,7 +31,7 @@ fn the_timer_is_late_but_its_lateness_does_not_add_up() {
 
 #[test]
 fn the_bandwidth_counts_what_the_link_adds() {
-    // 14 B of header go, 24 B come.
+    // 14 B of header are removed, 24 B are added.
     let got = departures(&at_1_mbps("overhead = \"24 B\""), "unlimited", &[(0, 115, 1), (0, 115, 1)]);
     assert_eq!(got, [(0, 0), (1, MS)]);
     // 100 B are 3 cells of 53 B: 1.272 ms.
@@ -44,18 +44,18 @@ fn without_a_bandwidth_the_link_paces() {
     assert_eq!(departures(&toml(""), "1 Mbps", &[(0, 125, 1), (0, 125, 1)]), [(0, 0), (1, MS)]);
 }
 
-/// Packet 0 keeps the link busy while the others come; the third number is the flow.
+/// Packet 0 keeps the link busy while the others arrive; the third number is the flow.
 const TWO_FLOWS: [(u64, u32, u8); 6] =
     [(0, 1_000, 1), (0, 1_000, 9), (0, 1_000, 9), (0, 1_000, 9), (0, 1_000, 3), (0, 1_000, 3)];
 
 #[test]
 fn flows_take_turns_of_a_quantum() {
-    // With 1514 B a flow sends two packets of 1000 B, and then owes 486 B.
+    // With 1514 B a flow sends two packets of 1000 B, and is then 486 B in debt.
     let flows = toml("diffserv = \"besteffort\"\nrtt = \"1 s\"\nisolation = \"flows\"");
     assert_eq!(order(&flows, &TWO_FLOWS), [0, 1, 2, 4, 5, 3]);
     let blind = toml("diffserv = \"besteffort\"\nrtt = \"1 s\"\nisolation = \"flowblind\"");
     assert_eq!(order(&blind, &TWO_FLOWS), [0, 1, 2, 3, 4, 5]);
-    // At 1 Mbps the quantum is 300 B: flow 9 needs four turns for each of its packets, and so does flow 3.
+    // At 1 Mbps the quantum is 300 B: flows 9 and 3 need four rounds for each of their packets.
     let slow = at_1_mbps("diffserv = \"besteffort\"\nrtt = \"1 s\"\nisolation = \"flows\"");
     assert_eq!(order(&slow, &TWO_FLOWS), [0, 1, 4, 2, 5, 3]);
 }
@@ -68,14 +68,14 @@ fn a_new_flow_goes_before_bulk_ones() {
     assert_eq!(order(&at_1_mbps("diffserv = \"besteffort\""), &arrivals), [0, 1, 2, 6, 3, 4, 5]);
 }
 
-/// Packets of 1000 B of (code point, flow), one each 4 ms of each, for `seconds`: twice the rate of 1 Mbps by
-/// two of them. Code points stand for flows.
+/// Packets of 1000 B with each (code point, flow), one every 4 ms each, for `seconds`: two of them are twice
+/// the rate of 1 Mbps. Code points identify flows.
 fn load(points: &[u8], seconds: u64) -> Vec<(u64, u32, u8)> {
     let instants = (0..seconds * 250).map(|n| n * 4 * MS);
     instants.flat_map(|at| points.iter().map(move |point| (at, 1_000, *point))).collect()
 }
 
-/// How many packets of each code point leave within `seconds`.
+/// The number of packets of each code point that leave within `seconds`.
 fn shares(toml: &str, bandwidth: &str, points: &[u8], seconds: u64) -> Vec<usize> {
     let (departures, _) = forward(toml, bandwidth, &taus(&load(points, seconds)));
     let until = Time::from_ps(seconds * 1_000 * MS);
@@ -88,12 +88,12 @@ fn shares(toml: &str, bandwidth: &str, points: &[u8], seconds: u64) -> Vec<usize
 
 #[test]
 fn an_urgent_tin_goes_first_up_to_its_part_of_the_bandwidth() {
-    // 1250 packets of 8 ms in 10 s: voice has a quarter, bulk a sixteenth.
+    // 1250 packets of 8 ms in 10 s: voice gets a quarter, bulk a sixteenth.
     let got = shares(&at_1_mbps(""), "unlimited", &[0, 46, 8], 10);
     assert!((310..=316).contains(&got[1]), "{got:?}");
     assert!((77..=81).contains(&got[2]), "{got:?}");
     assert_eq!(got.iter().sum::<usize>(), 1_250);
-    // Alone, it has all.
+    // Alone, it gets the whole rate.
     assert_eq!(shares(&at_1_mbps(""), "unlimited", &[46], 10), [1_250]);
 }
 
@@ -114,7 +114,7 @@ fn wash_clears_the_code_point_behind_the_choice_of_the_tin() {
     assert_eq!(got.collect::<Vec<_>>(), [(0, 0), (2, 0), (1, 0)]);
 }
 
-/// Flow 0 of one source, flows 1 to 4 of another, all to different destinations.
+/// Flow 0 from one source, flows 1 to 4 from another, all to different destinations.
 fn two_sources() -> Flows {
     let mut flows = Flows::default();
     for (source, n) in [(1, 1), (2, 2), (2, 3), (2, 4), (2, 5)] {
@@ -128,7 +128,7 @@ fn two_sources() -> Flows {
     flows
 }
 
-/// The packets of flow 0 among 1,000 that leave, while all flows have packets.
+/// The number of packets of flow 0 among 1,000 departures while all flows have packets.
 fn of_lone_source(isolation: &str) -> usize {
     let PtmSpec::Cake(spec) = spec(&at_1_mbps(&format!("isolation = \"{isolation}\""))) else {
         unreachable!()
@@ -139,7 +139,7 @@ fn of_lone_source(isolation: &str) -> usize {
     for n in 0..1_000u64 {
         let now = Time::from_ps(8 * n * MS);
         for fid in 0..5 {
-            // Two wait at the most in the mean: nothing is dropped in this time.
+            // At most two packets wait on average: nothing is dropped in this time.
             if n < 5 || n % 5 == u64::from(fid) || fid == 0 {
                 let packet = Packet { fid, length: 1_000, ..Packet::default() };
                 cake.enqueue(Tau { timestamp: now, packet }, &flows, &mut losses);
@@ -219,7 +219,8 @@ fn with_ingress_a_dropped_packet_counts_as_sent() {
     let sent = |keys: &str| overload(keys, 0).0.len();
     let until = |keys: &str| overload(keys, 0).0.last().unwrap().start;
     assert!(sent("ingress = true") < sent(""));
-    // What is dropped takes its time, and 1.5 times that of the others is the most that a packet waits for it.
+    // Dropped packets take their transmission time. A packet waits for at most 1.5 times the time of the
+    // others.
     let ratio = until("ingress = true").as_ps() as f64 / (sent("ingress = true") as u64 * 8 * MS) as f64;
     assert!((1.0..=1.5).contains(&ratio), "{ratio}");
 }
@@ -235,7 +236,7 @@ fn memory_grows_with_the_bandwidth_and_the_round_trip_time() {
 #[test]
 fn another_seed_draws_other_numbers() {
     let mut arrivals = taus(&load(&[1, 2, 3], 20));
-    // Of lengths in which a byte of a turn makes a difference.
+    // Lengths for which one byte of the quantum makes a difference.
     arrivals.iter_mut().for_each(|tau| tau.packet.length += tau.packet.pid as u32 % 97);
     let run = |seed| {
         let spec = spec(&at_1_mbps("diffserv = \"besteffort\""));

@@ -10,7 +10,7 @@ fn tau(at: u64, pid: u64, ecn: u8) -> Tau {
     Tau { timestamp: Time::from_ps(at), packet: Packet { pid, length: 1_000, ecn, ..Packet::default() } }
 }
 
-/// What becomes of packets of 1000 bytes, one each `gap` from 0 on, at 8 Mbps: 1 ms each on the link.
+/// The fate of packets of 1000 bytes, one every `gap` from 0 on, at 8 Mbps: 1 ms each on the link.
 fn run(spec: &CodelSpec, packets: u64, gap: u64, ecn: u8) -> (Vec<Departure>, Vec<Loss>) {
     let link = Link::with_delay("8 Mbps".parse().unwrap(), Span::ZERO);
     let mut server = Server::new(Box::new(Held::new(Codel::new(spec, &place("8 Mbps")))), link);
@@ -20,7 +20,7 @@ fn run(spec: &CodelSpec, packets: u64, gap: u64, ecn: u8) -> (Vec<Departure>, Ve
     (departures, losses)
 }
 
-/// A queue with packets that came at 0, each a `ms` of sojourn older as time goes on.
+/// A queue of packets that arrived at 0; their sojourn times grow with time.
 fn filled(packets: u64, ecn: u8, spec: &CodelSpec) -> Held<Codel> {
     let mut codel = Held::new(Codel::new(spec, &place("8 Mbps")));
     for pid in 0..packets {
@@ -29,7 +29,7 @@ fn filled(packets: u64, ecn: u8, spec: &CodelSpec) -> Held<Codel> {
     codel
 }
 
-/// Dequeues at `at` ms: who left, and who was dropped before it.
+/// Dequeues at `at` ms: the packet that left, and those dropped before it.
 fn leave(codel: &mut Held<Codel>, at: u64) -> (Option<u64>, Vec<u64>) {
     let mut losses = Vec::new();
     let left = codel.dequeue(Time::from_ps(at * MS), &mut losses);
@@ -65,7 +65,7 @@ fn newtons_steps_follow_the_square_root_of_a_growing_count() {
         state.newton_step();
         let exact = 97_656.0 / f64::from(count).sqrt();
         let step = f64::from(state.control_law(&law, 0));
-        // The first steps go too far: 1/2 for a count of 2, not 0.71.
+        // The first steps overshoot: 1/2 for a count of 2, not 0.71.
         let bound = if count == 2 {
             0.3
         } else if count < 8 {
@@ -79,7 +79,7 @@ fn newtons_steps_follow_the_square_root_of_a_growing_count() {
 
 #[test]
 fn nothing_is_dropped_below_the_target() {
-    // A burst of 5 waits 4 ms at most, for ever.
+    // A burst of 5 waits at most 4 ms.
     let spec = CodelSpec { mtu: ByteCount::ZERO, ..CodelSpec::default() };
     let mut codel = Held::new(Codel::new(&spec, &place("8 Mbps")));
     for round in 0..1_000u64 {
@@ -94,7 +94,7 @@ fn nothing_is_dropped_below_the_target() {
 
 #[test]
 fn nothing_is_dropped_with_no_more_than_one_packet_behind() {
-    // 1 packet of 1000 B stays behind: no more than the mtu.
+    // 1 packet of 1000 B stays behind: at most the mtu.
     let mut codel = filled(2, 0, &CodelSpec::default());
     for round in 0..500 {
         codel.enqueue(tau(0, round, 0), &Flows::default(), &mut Vec::new());
@@ -124,7 +124,7 @@ fn the_first_drop_comes_more_than_an_interval_after_the_target_was_passed() {
     assert!(leave(105).1.is_empty(), "not at the end of the interval");
     let (left, lost, state) = leave(106);
     assert_eq!((left, lost, state.count), (5, vec![4], 1), "but after it");
-    // Again after 99 ticks: the interval by the first inverse square root.
+    // Again after 99 ticks: the interval computed with the first inverse square root.
     assert!(leave(204).1.is_empty());
     assert_eq!(leave(205).1, [7]);
 }
@@ -217,7 +217,7 @@ fn a_full_buffer_drops_the_newcomer() {
 }
 
 /// Under constant overload, the drops come at about `t1`, `t1 + I/sqrt(1)`, `+ I/sqrt(2)`, ...: the
-/// approximation of the square root has 16 bits, and its first steps go too far.
+/// approximation of the square root has 16 bits, and its first steps overshoot.
 #[test]
 fn under_overload_the_drops_follow_the_control_law() {
     let (_, losses) = run(&CodelSpec::default(), 8_000, MS * 8 / 10, 0);

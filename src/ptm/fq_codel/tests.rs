@@ -40,7 +40,7 @@ fn run(spec: &FqCodelSpec, ingress: &[Tau], flows: &Flows) -> (Vec<Departure>, V
     (departures, losses)
 }
 
-/// The flows of who leaves an fq-codel that these (flow, length) joined at one instant.
+/// The flows of the departures from an fq-codel that these (flow, length) packets joined at one instant.
 fn order(spec: &FqCodelSpec, packets: &[(u32, u32)]) -> Vec<u32> {
     let mut queue = Held::new(FqCodel::new(spec, &place(link(), 1)));
     let (flows, mut losses) = (flows(8), Vec::new());
@@ -66,7 +66,7 @@ fn queues_take_turns_of_a_quantum() {
 
 #[test]
 fn credit_below_zero_is_paid_back() {
-    // Each turn adds 600 B: flow 0 has 600 - 1500 = -900, and waits out two turns.
+    // Each round adds 600 B: flow 0 has 600 - 1500 = -900, and is skipped for two rounds.
     let packets = [(0, 1_500), (0, 1_500), (1, 600), (1, 600), (1, 600), (1, 600), (1, 600)];
     assert_eq!(order(&quantum(600), &packets), [0, 1, 1, 0, 1, 1, 1]);
 }
@@ -140,7 +140,7 @@ fn the_seed_and_the_port_spread_the_flows() {
     assert!(used.len() > 85, "100 flows in 1024 queues meet 5 times on average: {}", used.len());
 }
 
-/// A bulk flow of twice the link's rate and one small packet each 50 ms.
+/// A bulk flow at twice the link's rate, and one small packet every 50 ms.
 fn bulk_and_sparse(ecn: u8) -> Vec<Tau> {
     let mut ingress: Vec<Tau> = (0..20_000).map(|n| tau(n * MS / 2, n, 0, 1_000)).collect();
     ingress.extend((0..200).map(|n| tau(n * 50 * MS + 123_456, 100_000 + n, 1, 100)));
@@ -158,8 +158,8 @@ fn a_sparse_flow_waits_for_less_than_a_quantum() {
         .map(|departure| departure.start.since(departure.tau.timestamp).as_ps())
         .collect();
     assert_eq!(sparse.len(), 200, "none is lost");
-    // The first comes while the bulk flow is new, too, and lets it finish its quantum. The others wait for the
-    // packet on the link alone, 1 ms, less than a quantum's 1.514 ms.
+    // The first small packet arrives while the bulk flow is also new, and waits for the rest of its quantum.
+    // The others wait only for the packet on the link, 1 ms, less than a quantum's 1.514 ms.
     assert!(sparse[0] <= 2 * MS && sparse[1..].iter().all(|&wait| wait <= MS), "{:?}", sparse.iter().max());
     let bulk = departures.iter().filter(|departure| departure.tau.packet.fid == 0);
     let longest = bulk.map(|departure| departure.start.since(departure.tau.timestamp)).max().unwrap();
@@ -178,8 +178,8 @@ fn capable_packets_are_marked() {
     );
 }
 
-/// Three flows of 1, 2 and 3 times a third of the link's rate: the first gets all of its own, the others half
-/// of what is left each (max-min fairness).
+/// Three flows of 1, 2 and 3 times a third of the link's rate: the first gets its full rate, the others half
+/// of the rest each (max-min fairness).
 #[test]
 fn flows_share_the_link_fairly() {
     let mut ingress = Vec::new();
@@ -201,7 +201,7 @@ fn flows_share_the_link_fairly() {
 }
 
 proptest! {
-    /// As the property of all models, with flows: order holds within each, and both forms agree.
+    /// The property of all models, with flows: order is kept within each flow, and both forms agree.
     #[test]
     fn both_forms_agree_with_flows(
         gaps in prop::collection::vec((0..2_000_000_000u64, 0..4u32, 40..1514u32), 0..200),

@@ -23,8 +23,8 @@ fn new(spec: &FqPieSpec) -> FqPie {
 fn new_queues_go_first_and_old_ones_take_turns() {
     let arrivals =
         [(0, 1_000, 1), (0, 1_000, 1), (0, 1_000, 1), (0, 1_000, 2), (0, 1_000, 2), (8 * MS, 500, 3)];
-    // The link asks the empty discipline once more, so that packet 1 makes flow 1 new again. A packet of 1000
-    // B takes 8 ms.
+    // The link asks the empty discipline once more, so packet 1 makes flow 1 new again. A packet of 1000 B
+    // takes 8 ms.
     assert_eq!(order(&toml("quantum = \"1000 B\""), &arrivals), [0, 1, 3, 5, 2, 4]);
 }
 
@@ -48,7 +48,7 @@ fn the_limit_counts_all_queues_and_what_is_held() {
     assert_eq!([join(&mut queue, 1, held), join(&mut queue, 1, held)], [None, Some(DropReason::BufferFull)]);
 }
 
-/// Flow 1 overloads the link, and flow 2 sends a packet now and then: its queue has a probability of its own.
+/// Flow 1 overloads the link, and flow 2 sends single packets: its queue has its own probability.
 #[test]
 fn a_queue_drops_by_its_own_probability() {
     let mut arrivals: Vec<(u64, u32, u8)> = (0..6_000).map(|index| (index * MS / 2, 125, 1)).collect();
@@ -83,7 +83,7 @@ fn bytes_are_counted_by_queue_without_what_is_held() {
 #[test]
 fn the_timer_updates_2048_queues_at_a_time() {
     let spec = FqPieSpec { flows: 5_000, hz: NonZeroU32::new(1_000).unwrap(), ..FqPieSpec::default() };
-    // Two steps more, and 16 ms.
+    // Two more steps, and 16 ms.
     let period = 18 * MS;
     let queue = new(&spec);
     let updates =

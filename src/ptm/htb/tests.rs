@@ -9,7 +9,7 @@ fn shared(first: &str, second: &str) -> String {
     )
 }
 
-/// Who sends, as classes, in a backlog of 12 packets of each class.
+/// The senders, as classes, in a backlog of 12 packets of each class.
 fn turns(toml: &str, length: u32) -> String {
     let arrivals = (0..24).map(|index| (0, length, u8::from(index % 2 == 0))).collect::<Vec<_>>();
     let order = departures(toml, "unlimited", &arrivals);
@@ -19,9 +19,10 @@ fn turns(toml: &str, length: u32) -> String {
 #[test]
 fn one_class_is_a_token_bucket_that_may_go_below_zero() {
     let toml = "kind = \"htb\"\nclass = [{ rate = \"1 Mbps\", burst = \"125 B\", cburst = \"125 B\" }]";
-    // The bucket is full: 1 ms. The first takes it to 0, at which it may still send, the second to -1 ms.
+    // The bucket is full: 1 ms. The first packet reduces it to 0, at which it may still send, the second to
+    // -1 ms.
     assert_eq!(departures(toml, "unlimited", &[(0, 125, 0); 4]), [(0, 0), (1, 0), (2, MS), (3, 2 * MS)]);
-    // Idle for long: no more than a full bucket.
+    // Idle for long: at most a full bucket.
     let arrivals = [(50 * MS, 125, 0), (50 * MS, 250, 0), (50 * MS, 125, 0)];
     assert_eq!(departures(toml, "unlimited", &arrivals), [(0, 50 * MS), (1, 50 * MS), (2, 52 * MS)]);
 }
@@ -48,18 +49,18 @@ fn the_timer_is_late_but_an_arrival_runs_the_queue_on_time() {
 
 #[test]
 fn own_rate_goes_before_borrowing_and_then_prio() {
-    // Both want everything; the second is sure of 0.9, whatever its prio.
+    // Both send as much as possible; the second is guaranteed 0.9, whatever its prio.
     let toml = shared("rate = \"100 kbps\", prio = 0", "rate = \"900 kbps\", prio = 1");
     let sent = turns(&toml, 125);
     assert!(sent[2..12].matches('0').count() >= 9, "{sent}");
-    // Nobody is sure of much: prio decides.
+    // The guarantees are small: prio decides.
     let toml = shared("rate = \"10 kbps\", prio = 1", "rate = \"10 kbps\", prio = 0");
     assert!(turns(&toml, 125)[4..].starts_with("0000000"), "{}", turns(&toml, 125));
 }
 
 #[test]
 fn borrowers_take_turns_by_quantum() {
-    // A class sends until its deficit is below zero: 125 B, then 375 B in each turn.
+    // A class sends until its deficit is below zero: 125 B, then 375 B in each round.
     let toml = shared("rate = \"1 kbps\", quantum = \"375 B\"", "rate = \"1 kbps\", quantum = \"125 B\"");
     let sent = turns(&toml, 125);
     assert!(sent.contains("0111011101110"), "{sent}");
@@ -75,8 +76,8 @@ fn the_turn_of_a_class_that_empties_goes_to_the_next() {
         "kind = \"htb\"\n[[ptm.class]]\nrate = \"1 Mbps\"\nburst = \"125 B\"\ncburst = \"125 B\"\nclass = [\n\
          {{ match = {{ dscp = 1 }}, {borrower} }}, {{ match = {{ dscp = 2 }}, {borrower} }}, {{ {borrower} }}\n]"
     );
-    // The second sends two packets of its own and one in its first turn; with its fourth it empties amid its
-    // second.
+    // The second class sends two packets in its guaranteed time and one in its first round; with its fourth
+    // it becomes empty in the middle of its second round.
     let mut arrivals = vec![(0, 125, 1); 20];
     arrivals.extend([(0, 125, 2); 4]);
     arrivals.extend([(0, 125, 3); 20]);
@@ -115,7 +116,7 @@ fn inner_classes_share_first_among_their_own() {
     for (class, expected) in [(1, 60), (2, 30), (3, 30)] {
         assert!(sent(class).abs_diff(expected) <= 4, "class {class}: {}", sent(class));
     }
-    // Without the first department, the second has all.
+    // Without the first department, the second gets the whole rate.
     let alone = (0..200).map(|index| (0, 125, index as u8 % 2 + 2)).collect::<Vec<_>>();
     let order = departures(toml, "unlimited", &alone);
     let span = order[150].1 - order[50].1;
@@ -131,7 +132,7 @@ fn what_fits_no_class_goes_to_the_default() {
     assert_eq!(drops(&format!("kind = \"htb\"\ndefault = \"a\"\n{classes}"), &arrivals), [2]);
     let direct = format!("kind = \"htb\"\ndefault = \"direct\"\n{classes}");
     assert_eq!(drops(&direct, &arrivals), [2]);
-    // Direct packets go before everything and are not shaped.
+    // Direct packets go before all others and are not shaped.
     let late = [(0, 125, 1), (0, 125, 1), (0, 125, 0), (0, 125, 0)];
     assert_eq!(order(&direct, &late), [0, 2, 3, 1]);
 }

@@ -11,12 +11,12 @@ fn netem(toml: &str) -> Held<Netem> {
     Held::new(Netem::new(&spec, &place("unlimited")))
 }
 
-/// Packet id and departure [ps] on a link that takes no time.
+/// Packet id and departure [ps] on a link with zero transmission time.
 fn left(toml: &str, arrivals: &[(u64, u32, u8)]) -> Vec<(u64, u64)> {
     departures(&format!("kind = \"netem\"\n{toml}"), "unlimited", arrivals)
 }
 
-/// What is lost, why, and when [ps].
+/// The dropped packets, with reason and time [ps].
 fn lost(toml: &str, bandwidth: &str, arrivals: &[(u64, u32, u8)]) -> Vec<(u64, &'static str, u64)> {
     let (_, losses) = forward(&format!("kind = \"netem\"\n{toml}"), bandwidth, &taus(arrivals));
     losses.iter().map(|loss| (loss.tau.packet.pid, loss.reason.name(), loss.at.as_ps())).collect()
@@ -78,7 +78,7 @@ fn the_packet_that_was_named_is_held_and_counts() {
 
 #[test]
 fn a_rate_sends_one_packet_after_the_other() {
-    // 125 bytes take 1 ms, and a packet leaves when its time on the wire is over.
+    // 125 bytes take 1 ms, and a packet leaves at the end of its transmission time.
     let got = left("rate = \"1 Mbps\"", &[(0, 125, 0), (0, 250, 0), (10 * MS, 125, 0)]);
     assert_eq!(got, [(0, MS), (1, 3 * MS), (2, 11 * MS)]);
 }
@@ -87,7 +87,7 @@ fn a_rate_sends_one_packet_after_the_other() {
 fn the_time_until_the_last_packet_leaves_is_credited_against_the_delay() {
     let arrivals = [(0, 125, 0), (0, 125, 0), (4 * MS, 125, 0)];
     let got = left("delay = \"5 ms\"\nrate = \"1 Mbps\"", &arrivals);
-    // 5 + 1; nothing is left of 5 - 6, so 6 + 1; 5 - (7 - 4) = 2, so 7 + 2 + 1.
+    // 5 + 1; 5 - 6 leaves nothing, so 6 + 1; 5 - (7 - 4) = 2, so 7 + 2 + 1.
     assert_eq!(got, [(0, 6 * MS), (1, 7 * MS), (2, 10 * MS)]);
 }
 
@@ -101,7 +101,7 @@ fn one_packet_of_a_gap_goes_before_those_that_wait() {
 
 #[test]
 fn the_gap_begins_anew_after_a_reordered_packet_only() {
-    // Behind a gap of 5, each packet goes ahead with probability 1/4 until one does: one of 4 + 4 in the mean.
+    // After a gap of 5, each packet is reordered with probability 1/4 until one is: one of 4 + 4 on average.
     let sojourns = sojourns("delay = \"10 ms\"\nreorder = 0.25\ngap = 5", 80_000, MS);
     assert!(sojourns.iter().all(|&sojourn| sojourn == 0 || sojourn == 10 * MS as i64));
     let ahead: Vec<usize> = (0..sojourns.len()).filter(|&index| sojourns[index] == 0).collect();
@@ -151,14 +151,14 @@ fn a_normal_jitter_has_its_moments() {
 #[test]
 fn a_jitter_longer_than_the_delay_delays_by_nothing_at_times() {
     let sojourns = sojourns("delay = \"1 ms\"\njitter = \"3 ms\"", 10_000, MS);
-    // From -2 to 4 ms: a third lies below zero.
+    // From -2 to 4 ms: a third is below zero.
     let at_once = sojourns.iter().filter(|&&sojourn| sojourn == 0).count();
     assert!((3_200..3_460).contains(&at_once), "{at_once}");
 }
 
 #[test]
 fn a_correlation_shows_only_where_the_jitter_is_nearly_as_wide_as_the_random_number() {
-    // The kernel takes the remainder of a number of 32 bits by twice the jitter [ns].
+    // The kernel takes the remainder of a 32-bit number divided by twice the jitter [ns].
     let correlation = |jitter: &str| {
         let toml = format!("delay = \"3 s\"\njitter = \"{jitter}\"\ncorrelation = 0.9\nlimit = 100000");
         let delays: Vec<f64> = sojourns(&toml, 50_000, MS).iter().map(|&ps| ps as f64 / MS as f64).collect();
@@ -192,7 +192,7 @@ fn with_ecn_a_capable_packet_is_marked_instead() {
 
 #[test]
 fn a_slot_lets_so_many_packets_pass() {
-    // The slot at 0 is over: the first packet opens one 10 ms later.
+    // The slot at 0 has passed: the first packet opens one 10 ms later.
     let slot = "slot = { min_delay = \"10 ms\", packets = 2 }";
     let arrivals: Vec<_> = packets(5, 0).iter().map(|&(_, length, class)| (MS, length, class)).collect();
     let got = left(slot, &arrivals);
@@ -214,7 +214,7 @@ fn a_slot_that_opens_before_the_packet_is_due_is_skipped() {
 
 #[test]
 fn slots_lie_between_their_bounds_or_are_distributed() {
-    // One packet a slot: the gaps between departures are those between slots.
+    // One packet per slot: the gaps between departures are those between slots.
     let gaps = |slot: &str| {
         let arrivals = packets(20_000, 0);
         let got = left(&format!("limit = 100000\nslot = {{ {slot}, packets = 1 }}"), &arrivals);
@@ -274,7 +274,7 @@ fn what_the_inner_discipline_drops_has_its_own_time_of_arrival() {
 
 #[test]
 fn the_limit_counts_what_waits_in_the_inner_discipline() {
-    // Tokens for one packet come in 1 ms; two more wait for theirs.
+    // Tokens for one packet accumulate in 1 ms; two more packets wait for their tokens.
     let toml = "limit = 2\nptm = { kind = \"token-bucket\", rate = \"1 Mbps\", burst = \"125 B\" }";
     assert_eq!(lost(toml, "unlimited", &packets(4, 10)), [(3, "buffer-full", 30)]);
 }
@@ -299,7 +299,8 @@ fn everything_inside_is_told_with_its_time_of_arrival() {
     let toml = "kind = \"netem\"\ndelay = \"1 ms\"\nreorder = 1\ngap = 2\n\
                 ptm = { kind = \"token-bucket\", rate = \"1 kbps\", burst = \"125 B\" }";
     let mut ptm = ptm(toml, "unlimited");
-    // 0 leaves and takes the tokens; 1 and 3 go ahead of all; 2 waits for tokens in the bucket; 4 is delayed.
+    // 0 leaves and uses the tokens; 1 and 3 are reordered to the front; 2 waits for tokens in the bucket; 4
+    // is delayed.
     for tau in taus(&[(0, 125, 0), (2 * MS, 125, 0), (2 * MS, 125, 0), (3 * MS, 125, 0), (4 * MS, 125, 0)]) {
         while ptm.next_departure().is_some_and(|next| next <= tau.timestamp) {
             ptm.depart();

@@ -30,12 +30,12 @@ fn prob(pie: &Pie) -> f64 {
 
 fn pie(spec: &PieSpec) -> Pie {
     let mut pie = Pie::new(spec, &place("8 Mbps"));
-    // No update comes between.
+    // No update comes in between.
     pie.state.update = Time::NEVER;
     pie
 }
 
-/// One that has no burst allowance left and is far from the bypasses.
+/// A state without burst allowance, far from the conditions that admit all packets.
 fn loaded(spec: &PieSpec, drop_prob: f64, ecn: u8) -> Pie {
     let mut pie = pie(spec);
     for _ in 0..10 {
@@ -200,7 +200,7 @@ fn the_waiting_time_is_that_of_the_packet_that_left_last() {
     assert_eq!(pie.state.qdelay, 0, "nothing is left behind");
 }
 
-/// Lazy updates are those of a timer that fires each period, 20 ms with 250 jiffies per second.
+/// Lazy updates equal those of a timer that fires every period, 20 ms with 250 jiffies per second.
 #[test]
 fn lazy_updates_are_those_of_a_timer() {
     for milliseconds in [19, 20, 21, 151, 3_000, 100_000, 3_600_000] {
@@ -236,7 +236,7 @@ fn a_full_buffer_drops_the_newcomer() {
     assert_eq!([join(&mut pie, 0, 0), join(&mut pie, 0, 0)], [None, Some(DropReason::BufferFull)]);
 }
 
-/// A Poisson stream of 1.25 times the link's rate, 80 Mbps: the delay settles at the target, and a fifth is
+/// A Poisson stream at 1.25 times the link's rate, 80 Mbps: the delay settles at the target, and a fifth is
 /// lost.
 #[test]
 fn under_overload_the_delay_settles_at_the_target() {

@@ -47,7 +47,7 @@ fn the_average_is_weighted_exponentially() {
     for _ in 0..4 {
         join(&mut red, 0, 0);
     }
-    // Nothing waits for the first; then 1, 2 and 3: 0.5, 1.25, 2.125.
+    // No packet waits when the first arrives; then 1, 2 and 3: 0.5, 1.25, 2.125.
     assert_eq!(red.average, 2.125);
 }
 
@@ -61,7 +61,7 @@ fn the_average_is_in_the_unit_of_the_thresholds() {
     assert_eq!(red.average, 2_125.0);
 }
 
-/// What is left of an average of 8 packets after an idle time.
+/// The rest of an average of 8 packets after an idle time.
 fn after_idle(spec: &RedSpec, bandwidth: &str, idle: Span) -> f64 {
     let mut red = Red::new(spec, &place(bandwidth));
     join(&mut red, 0, 0);
@@ -74,13 +74,13 @@ fn after_idle(spec: &RedSpec, bandwidth: &str, idle: Span) -> f64 {
 
 #[test]
 fn an_idle_period_lets_the_average_decay_by_the_table_of_tc() {
-    // A packet of 1000 B takes 1 ms, 15625 ticks, that are looked up as microseconds. With a weight of 1/2
+    // A packet of 1000 B takes 1 ms, 15625 ticks, which are looked up as microseconds. With a weight of 1/2
     // the average is halved in 1 / ln 2 times that, 22.5 ms, in cells of 2,048 us.
     let half = RedSpec { weight: probability(0.5), ..spec() };
     let us = |us: u64| Span::from_ns(us * 1_000);
     assert_eq!(after_idle(&half, "8 Mbps", us(24_600)), 4.0);
     assert_eq!(after_idle(&half, "8 Mbps", us(47_200)), 2.0);
-    // Before the first halving it falls along a line, by half of it at most.
+    // Before the first halving it falls linearly, by at most half.
     assert_eq!(after_idle(&half, "8 Mbps", us(512)), 6.0);
     assert_eq!(after_idle(&half, "8 Mbps", us(4_096)), 4.0);
     assert_eq!(after_idle(&half, "unlimited", us(1)), 0.0);
@@ -104,7 +104,7 @@ fn the_link_asks_and_so_does_a_priority_class_that_a_later_one_goes_past() {
     let priority =
         format!("kind = \"priority\"\nclass = [{{ match = {{ dscp = 1 }}, ptm = {{ {red} }} }}, {{}}]");
     let bucket = format!("kind = \"token-bucket\"\nrate = \"1 Mbps\"\nburst = \"125 B\"\nptm = {{ {red} }}");
-    // A burst raises the average above the step; long after, more come one by one.
+    // A burst raises the average above the step; long after, packets arrive one by one.
     let arrivals: Vec<(u64, u32, u8)> =
         (0..16).map(|_| (0, 125, 1)).chain((0..3).map(|n| (100_000 * MS + n * 10 * MS, 125, 1))).collect();
     let late_drops =
@@ -146,7 +146,7 @@ fn adjustments_worked_out_late_are_those_of_a_timer() {
         timer.adapt_until(Time::from_ps(tenths * 100 * MS));
         highest = highest.max(timer.max_p);
     }
-    // It rises while the average, which falls slowly, is high; then it falls below its least value.
+    // It rises while the average, which falls slowly, is high; then it falls below its minimum.
     assert!(highest > 0.01 && timer.max_p < LEAST_MAX_P, "{highest}, {}", timer.max_p);
     assert_eq!((late.max_p, late.adaptation), (timer.max_p, timer.adaptation));
 }
@@ -263,8 +263,9 @@ fn a_full_buffer_drops_whatever_the_average() {
     assert_eq!(fates, [None, None, Some(DropReason::BufferFull)]);
 }
 
-/// An open loop of 1.1 times the link's rate loses one packet in eleven: the average settles where every
-/// eleventh is drawn, at p_b = 1/22 (gaps are n / 2 on average): 20 + 40 * (1/22) / 0.1 = 38.2 packets.
+/// An open loop at 1.1 times the link's rate loses one packet in eleven: the average settles where every
+/// eleventh packet is drawn, at p_b = 1/22 (gaps are n / 2 on average): 20 + 40 * (1/22) / 0.1 = 38.2
+/// packets.
 #[test]
 fn under_overload_the_average_settles_where_the_drops_balance_it() {
     let mut random = crate::random::stream(7, "test", "");

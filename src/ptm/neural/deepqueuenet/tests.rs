@@ -1,4 +1,4 @@
-//! The published network at work, with weights that nobody has trained.
+//! The published network with untrained weights.
 
 use std::sync::Arc;
 
@@ -153,7 +153,7 @@ fn a_seed_decides_what_a_sample_is() {
     assert_ne!(starts(Output::Mean, 1), starts(Output::Sample, 1));
 }
 
-/// The window slides: what is kept of it gives what a whole new one would.
+/// The window slides: the cached part gives the same result as a new window.
 #[test]
 fn a_packet_looks_the_same_from_every_place_in_the_window() {
     let model = model(1);
@@ -173,7 +173,7 @@ fn a_packet_looks_the_same_from_every_place_in_the_window() {
     }
 }
 
-/// The same numbers on every machine; a changed value changes the results of every model.
+/// The same numbers on every machine; a changed value changes the results of all models.
 #[test]
 fn results_are_portable() {
     let model = model(1);

@@ -64,7 +64,7 @@ pub(crate) fn parts(pace: Pace, drops: bool, contexts: usize) -> (Card, Tensors)
     (card, tensors)
 }
 
-/// Ranges that hold nothing back.
+/// Ranges that clamp nothing.
 pub(crate) fn wide(classes: usize) -> Ranges {
     let mut ranges = Ranges::new(classes);
     let ends = |size: usize| [vec![-1e9; size], vec![1e9; size]].concat();
@@ -162,13 +162,13 @@ proptest! {
             free = departure.start + link().transmission_time(departure.tau.packet.byte_count());
         }
         for class in 0..3 {
-            // What fits no class is in the last.
+            // Packets that match no class belong to the last one.
             let of_class = departures.iter().filter(|departure| departure.tau.packet.dscp.min(2) == class);
             let pids: Vec<u64> = of_class.map(|departure| departure.tau.packet.pid).collect();
             prop_assert!(pids.is_sorted(), "a packet overtakes another of its class");
         }
         if let Pace::TokenBucket { rate, burst, .. } | Pace::DebtBucket { rate, burst, .. } = pace {
-            // Never more than the bucket and what came since; a packet of debt.
+            // At most the bucket and the tokens since then, plus one packet of debt.
             for (index, first) in departures.iter().enumerate() {
                 let mut sent = 0.0;
                 for departure in &departures[index..] {
@@ -241,7 +241,7 @@ fn quantiles_are_put_in_order_and_between() {
     assert_eq!(at_level(&mut quantiles.clone(), 0.5), 1.0);
     assert!((at_level(&mut quantiles.clone(), 0.45) - 0.5).abs() < 1e-5);
     assert_eq!(at_level(&mut quantiles.clone(), 0.0), 0.0);
-    // All above the median are at least it.
+    // All quantiles above the median are at least the median.
     assert_eq!(at_level(&mut quantiles.clone(), 0.9999), 1.0);
     let late = mean(&mut quantiles);
     assert!((libm::sinh(late.into()) - 0.55 * libm::sinh(1.0)).abs() < 1e-3, "{late}");
@@ -251,7 +251,7 @@ fn quantiles_are_put_in_order_and_between() {
 fn a_network_is_held_to_what_it_was_shown() {
     let (mut card, mut tensors) = parts(Pace::Link, false, 1);
     let Architecture::Residual(residual) = &mut card.architecture else { unreachable!() };
-    // It never was late.
+    // The port was never late.
     residual.lateness_range = [0.0, 0.0];
     let prompt = Arc::new(Model::from_bytes(card.clone(), &tensors.to_bytes()).unwrap());
     let taus: Vec<Tau> = (0..50)
