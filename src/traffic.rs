@@ -200,10 +200,9 @@ pub enum TrafficError {
     Capture(#[from] crate::capture::CaptureError),
     /// A packet is further from the start of the run than a run can last.
     #[error(
-        "record {record} of {path} is from {at}, but a run lasts at most 213 days from its start, {start}; if the \
-         time of this record, or of the one at the start, is wrong, remove it with `editcap IN OUT NUMBER` (this one is \
-         number {}); \
-         `editcap -A FROM -B TO IN OUT` keeps a part of a longer capture",
+        "record {record} of {path} is from {at}, but a run lasts at most 213 days from its start, {start}; if the time \
+         of this record, or of the one at the start, is wrong, remove it with `editcap IN OUT NUMBER` (this one is \
+         number {}); `editcap -A FROM -B TO IN OUT` keeps a part of a longer capture",
         record + 1
     )]
     OutOfReach {

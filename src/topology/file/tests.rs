@@ -209,7 +209,7 @@ fn disciplines_that_cannot_be() {
         (r#"kind = "cake", ack_filter = true"#, "cake does not filter acknowledgements here"),
         (r#"kind = "cake", autorate_ingress = true"#, "cake does not measure the rate here"),
         (r#"kind = "cake", nat = true"#, "not those before a NAT"),
-        (r#"kind = "pie", t_update = "999 ns""#, "999 ns is too short"),
+        (r#"kind = "pie", t_update = "999 ns""#, "999 ns between updates is too short"),
         (r#"kind = "pie", alpha = -1.0"#, "-1 is out of range"),
         (r#"kind = "pie", mark_ecnth = 2"#, "is not a probability"),
         (r#"kind = "fq-pie", flows = 0"#, "0 queues are out of range"),
