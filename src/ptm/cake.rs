@@ -89,7 +89,7 @@ struct Shared {
     framing: Framing,
     isolation: Isolation,
     ingress: bool,
-    /// What waits.
+    /// The backlog of all tins.
     backlog: Backlog,
     /// The kernel memory that this occupies [B].
     memory: u64,

@@ -67,7 +67,7 @@ mod tests {
     use crate::ptm::PtmSpec;
     use crate::ptm::testing::spec;
 
-    /// The disciplines that contain others in their classes; `htb`, whose classes have classes, is separate.
+    /// The disciplines that contain others in their classes; `htb`, whose classes can be nested, is separate.
     const IN_CLASSES: [&str; 5] = ["priority", "drr", "ets", "wrr", "wfq"];
     /// Those that contain one in their `ptm`, with the keys that they need.
     const IN_PTM: [&str; 2] = ["\"netem\"", "\"token-bucket\"\nrate = \"1 Mbps\"\nburst = \"2 kB\""];
