@@ -1,28 +1,28 @@
-//! Captures: reading pcap and pcapng files, parsing their frames, telling flows apart, and the
-//! statistics and tables of `taunet inspect`.
+//! Captures: reads pcap and pcapng files, parses their frames, identifies flows, and computes the statistics
+//! and tables of `taunet inspect`.
 //!
-//! A capture passes through these stages, each streaming: memory does not grow with the file.
+//! A capture passes through these stages. Each one streams: memory does not grow with the length of the file.
 //!
-//! 1. `compression`: gzip, Zstandard and xz are recognized by content and decompressed.
-//! 2. `format`: classic pcap and pcapng become records. It is the only file that names `pcap-file`.
-//! 3. [`Reader`]: a [`Record`] at a time, in file order; of all packets, or of one interface or direction.
-//! 4. [`Frame`]: the header fields of a record's bytes; `frame/parse.rs` is the only file that
-//!    names `etherparse`.
-//! 5. [`Sorted`]: an [`Observation`] at a time, in time order inside the reorder window.
-//! 6. [`FlowTable`], [`Statistics`], [`Table`]: what one wants to know of them. [`RttEstimator`] reads
-//!    [`TcpSegment`]s: round-trip times of one capture alone.
+//! 1. `compression` recognizes gzip, Zstandard and xz by content and decompresses them.
+//! 2. `format` reads records from classic pcap and pcapng. Only this file names `pcap-file`.
+//! 3. [`Reader`] gives one [`Record`] at a time, in file order: of all packets, or of one interface or
+//!    direction.
+//! 4. [`Frame`] holds the header fields of a record. Only `frame/parse.rs` names `etherparse`.
+//! 5. [`Sorted`] gives one [`Observation`] at a time, in time order within the reorder window.
+//! 6. [`FlowTable`], [`Statistics`] and [`Table`] evaluate the packets. [`RttEstimator`] computes round-trip
+//!    times of a single capture from its [`TcpSegment`]s.
 //!
-//! # What grows
+//! # Memory
 //!
-//! Three things grow with what a capture holds and not with its length (the interfaces of a pcapng file apart, which are
-//! few): [`FlowTable`] with the number of distinct flows, [`Statistics`] with that and the number of distinct IP sources, and
-//! [`RttEstimator`] with the number of TCP connections. For the first two, a million flows, each of
-//! its own source, take 200 MB; a thousand take nothing worth mentioning.
+//! Three stages grow with the content of a capture: [`FlowTable`] with the number of distinct flows,
+//! [`Statistics`] also with the number of distinct IP sources, and [`RttEstimator`] with the number of TCP
+//! connections. The first two need 200 MB for a million flows with a million sources. The list of interfaces
+//! of a pcapng file also grows, but it is short.
 //!
 //! # Damaged files
 //!
-//! A damaged file gives the records before the damage, then a [`CaptureError`] with the byte offset.
-//! With [`Options::lenient`] the error becomes a warning and the capture ends there.
+//! A damaged file yields the records before the damage, then a [`CaptureError`] with the byte offset.
+//! [`Options::lenient`] turns this error into a warning, and the capture ends there.
 
 mod compression;
 mod error;
@@ -72,25 +72,25 @@ pub use writer::{Resolution, Writer};
 
 use crate::units::Span;
 
-/// How to read a capture, and which of its packets.
+/// Options for reading a capture, and the selection of its packets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// Damage ends the capture with a warning instead of an error; a record out of order beyond
-    /// [`Options::reorder_window`] is taken at the latest time so far; records of a pcapng
-    /// interface with an unsupported link type are left out.
+    /// Damage ends the capture with a warning instead of an error. A record out of order beyond
+    /// [`Options::reorder_window`] gets the latest time so far. Records of a pcapng interface with an
+    /// unsupported link type are skipped.
     pub lenient: bool,
-    /// Read at most this many packets.
+    /// Maximum number of packets to read.
     pub max_packets: Option<u64>,
     /// [`Sorted`] accepts a record whose timestamp is at most this much before the latest one.
     pub reorder_window: Span,
-    /// Only the packets of this interface count.
+    /// Reads only the packets of this interface.
     pub interface: Option<InterfaceName>,
-    /// Only the packets of this direction count.
+    /// Reads only the packets of this direction.
     pub direction: Option<CaptureDirection>,
 }
 
 impl Default for Options {
-    /// Strict, every packet, a reorder window of one second.
+    /// Strict, all packets, a reorder window of one second.
     fn default() -> Self {
         Options {
             lenient: false,

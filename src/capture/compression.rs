@@ -1,4 +1,4 @@
-//! Compressed captures: recognized by content, never by name.
+//! Compressed captures, recognized by content, not by file name.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
@@ -10,17 +10,17 @@ use liblzma::stream::{CONCATENATED, Stream};
 
 /// Compressed bytes read at a time.
 const CHUNK: usize = 64 * 1024;
-/// The memory that an xz file may ask for: `xz -9` needs 65 MiB.
+/// Memory limit for decompressing xz. `xz -9` needs 65 MiB.
 const XZ_MEMORY: u64 = 96 << 20;
-/// The largest Zstandard window, as its own decompressor limits it by default: 128 MiB.
+/// Largest Zstandard window: 128 MiB, the default limit of the reference decompressor.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const XZ: [u8; 6] = [0xfd, b'7', b'z', b'X', b'Z', 0];
 
-/// The content of `file`, decompressed where it is gzip (any number of members), Zstandard (frames)
-/// or xz (streams). `counter` counts the bytes taken from `file`.
+/// Returns the content of `file`, decompressed if it is gzip (any number of members), Zstandard (frames) or
+/// xz (streams). `counter` counts the bytes read from `file`.
 pub(super) fn decompress(
     file: impl Read + Send + 'static,
     counter: Arc<AtomicU64>,
@@ -42,13 +42,13 @@ pub(super) fn decompress(
     })
 }
 
-/// Zstandard files may start with frames that hold no content (RFC 8878, section 3.1.2).
+/// A Zstandard file may start with frames without content (RFC 8878, section 3.1.2).
 fn is_skippable_zstd_frame(start: &[u8]) -> bool {
     matches!(start, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }
 
-/// The first bytes, without consuming them. A short first read is retried once the buffer is empty,
-/// which is enough: every signature is shorter than what any file or pipe gives at once.
+/// Returns the first bytes without consuming them. One read suffices: every signature is shorter than the
+/// first read from any file or pipe.
 fn peek<R: Read>(file: &mut BufReader<R>, start: &mut [u8]) -> io::Result<usize> {
     loop {
         match file.fill_buf() {

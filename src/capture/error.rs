@@ -1,4 +1,4 @@
-//! Why a capture cannot be read, or a table or capture not be written.
+//! Errors of reading a capture, and of writing a table or a capture.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,20 +6,19 @@ use std::path::PathBuf;
 use super::LinkType;
 use crate::units::{Span, Timestamp};
 
-/// What helps with damage.
-const LENIENT: &str = "; --lenient takes what stands before";
-/// What helps with packets of one interface of several.
-const LENIENT_OTHERS: &str = "; --lenient leaves such packets out";
+/// Remedy for damage.
+const LENIENT: &str = "; --lenient reads the packets before it";
+/// Remedy for packets of one interface among several.
+const LENIENT_OTHERS: &str = "; --lenient skips such packets";
 
-/// What helps with records out of order.
+/// Remedy for records out of order.
 const OUT_OF_ORDER: &str = "; give a longer --reorder-window (in a scenario `reorder_window`), sort the file with \
     `reordercap IN OUT`, leave out a record with a wrong time with `editcap IN OUT NUMBER` (from 1), or take late records \
     at the latest time with --lenient";
 
-/// Why a capture, or a part of it, cannot be read.
+/// Errors of reading a capture.
 ///
-/// Byte offsets count from 0 in the decompressed capture, which is the file itself unless it is
-/// compressed.
+/// Byte offsets count from 0 in the decompressed capture.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CaptureError {
@@ -28,7 +27,7 @@ pub enum CaptureError {
     Open {
         /// the file
         path: PathBuf,
-        /// what the operating system says
+        /// the error of the operating system
         error: io::Error,
     },
     /// Reading or decompressing failed.
@@ -40,18 +39,18 @@ pub enum CaptureError {
     Read {
         /// the file
         path: PathBuf,
-        /// bytes of the capture that could be read
+        /// number of bytes read before the error
         offset: u64,
-        /// what the operating system or the decompressor says
+        /// the error of the operating system or the decompressor
         error: io::Error,
     },
-    /// The file holds nothing.
+    /// The file is empty.
     #[error("{} is empty; a capture starts with a pcap or pcapng header", path.display())]
     Empty {
         /// the file
         path: PathBuf,
     },
-    /// The file is of another kind.
+    /// The file is not a capture.
     #[error(
         "{} is not a capture: it starts with the bytes {found}; expected pcap or pcapng, \
          plain or compressed with gzip, zstd or xz; `editcap -F pcap IN OUT` converts other formats of captures",
@@ -63,7 +62,7 @@ pub enum CaptureError {
         /// its first bytes, in hexadecimal
         found: String,
     },
-    /// The file is of a version of its format that nobody has specified.
+    /// The file has an unknown version of its format.
     #[error(
         "{} is {format} version {major}.{minor} at byte {offset}; expected {expected}; `editcap -F {format} IN OUT` may \
          convert it",
@@ -80,10 +79,10 @@ pub enum CaptureError {
         major: u16,
         /// minor version
         minor: u16,
-        /// what would be right
+        /// the expected version
         expected: &'static str,
     },
-    /// Frames of this link type cannot be parsed.
+    /// Frames of this link type are not supported.
     #[error(
         "{} has link type {link_type} (at byte {offset}), which is not supported; supported are {}; {}{}",
         path.display(),
@@ -101,7 +100,7 @@ pub enum CaptureError {
     },
     /// The file ends inside a header, record or block.
     #[error(
-        "{} is cut off: the {what} at byte {offset} needs {needed} bytes, and {present} are there{}",
+        "{} is cut off: the {what} at byte {offset} needs {needed} bytes, but only {present} follow{}",
         path.display(),
         if *offset > 0 { LENIENT } else { "" }
     )]
@@ -110,16 +109,16 @@ pub enum CaptureError {
         path: PathBuf,
         /// byte offset of the header, record or block
         offset: u64,
-        /// what is cut off
+        /// the truncated item
         what: &'static str,
         /// its length in bytes
         needed: u64,
-        /// the bytes that are there
+        /// number of bytes present
         present: u64,
     },
-    /// A record or block claims a length that none has.
+    /// A record or block claims an impossible length.
     #[error(
-        "{} is damaged: the {what} at byte {offset} claims {claimed} bytes; at most {limit} are possible{LENIENT}",
+        "{} is damaged: the {what} at byte {offset} claims {claimed} bytes; the maximum is {limit}{LENIENT}",
         path.display()
     )]
     AbsurdLength {
@@ -127,11 +126,11 @@ pub enum CaptureError {
         path: PathBuf,
         /// byte offset of the record or block
         offset: u64,
-        /// what claims it
+        /// the item that claims it
         what: &'static str,
         /// the length claimed, in bytes
         claimed: u64,
-        /// the largest length that is accepted, in bytes
+        /// largest accepted length, in bytes
         limit: u64,
     },
     /// The file contradicts its format.
@@ -141,12 +140,12 @@ pub enum CaptureError {
         path: PathBuf,
         /// byte offset of the record or block
         offset: u64,
-        /// the contradiction
+        /// description of the contradiction
         what: String,
     },
     /// A record is further back in time than the reorder window allows.
     #[error(
-        "record {record} of {} is out of order: its time is {timestamp}, and {latest} has been before it; \
+        "record {record} of {} is out of order: its time is {timestamp}, after a record at {latest}; \
          the reorder window is {window} (and {limit} packets){OUT_OF_ORDER}",
         path.display()
     )]
@@ -157,29 +156,29 @@ pub enum CaptureError {
         record: u64,
         /// its timestamp
         timestamp: Timestamp,
-        /// the latest timestamp before it
+        /// the latest timestamp of the records before it
         latest: Timestamp,
         /// the reorder window
         window: Span,
-        /// the largest number of packets that are held for reordering
+        /// maximum number of packets held for reordering
         limit: usize,
     },
-    /// The file has no packet of the chosen interface or direction.
+    /// The file has no packet of the selected interface or direction.
     #[error("{} has no {wanted}; it has {found}", path.display())]
     NotInCapture {
         /// the file
         path: PathBuf,
-        /// what was chosen
+        /// the selection
         wanted: String,
-        /// what there is
+        /// the interfaces and directions of the file
         found: String,
     },
-    /// What can be read once would have to be read again.
-    #[error("{} can be read only once, and a second reading is needed ({why}): save it to a file first", path.display())]
+    /// An input that can be read only once would have to be read twice.
+    #[error("{} can be read only once, but must be read twice ({why}): save it to a file first", path.display())]
     ReadTwice {
         /// the capture
         path: PathBuf,
-        /// what needs it
+        /// reason for the second reading
         why: &'static str,
     },
     /// Standard input is a terminal.
@@ -188,7 +187,7 @@ pub enum CaptureError {
 }
 
 impl CaptureError {
-    /// The same for a warning that [`super::Options::lenient`] has made of it.
+    /// The message without its remedy, for the warning that [`super::Options::lenient`] makes of it.
     pub(super) fn without_remedy(&self) -> String {
         let text = self.to_string();
         let fault =
@@ -197,20 +196,20 @@ impl CaptureError {
     }
 }
 
-/// Why a packet cannot be written to a capture.
+/// Errors of writing a packet to a capture.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteError {
     /// The sink failed.
     #[error("cannot write the capture: {0}")]
     Write(#[from] io::Error),
-    /// Classic pcap holds the years 1970 to 2106, pcapng those to 2554.
+    /// Classic pcap holds the years 1970 to 2106, pcapng 1970 to 2554.
     #[error("cannot write the time {timestamp}: pcap holds 1970-01-01 to 2106-02-07, pcapng to 2554-07-21")]
     TimeOutOfRange {
         /// the timestamp
         timestamp: Timestamp,
     },
-    /// The captured bytes are more than the frame had.
+    /// There are more captured bytes than the frame has.
     #[error("cannot write {captured} captured bytes of a frame of {original} bytes")]
     LongerThanOriginal {
         /// captured bytes given

@@ -1,4 +1,4 @@
-//! [`FlowTable`]: flow ids in order of first appearance.
+//! [`FlowTable`]: assigns flow ids in order of first appearance.
 
 use std::collections::VecDeque;
 
@@ -8,13 +8,14 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 use super::Frame;
 use crate::packet::FlowKey;
 
-/// Fragmented packets whose flow is remembered; the oldest is forgotten first.
+/// Number of fragmented packets whose flow is remembered. The oldest is forgotten first.
 const MAX_FRAGMENTED: usize = 65_536;
 
-/// Gives every [`FlowKey`] a flow id (`fid`), in order of first appearance from 0.
+/// Assigns a flow id (`fid`) to every [`FlowKey`], in order of first appearance from 0.
 ///
-/// Only the first fragment of an IP packet has ports. Its later fragments join its flow, if they come
-/// after it and within the next 65,536 fragmented packets; otherwise they make a flow without ports.
+/// Only the first fragment of an IP packet carries ports. A later fragment is assigned to the same flow if it
+/// follows the first one within the next 65,536 fragmented packets. Otherwise it belongs to a flow without
+/// ports.
 ///
 /// # Examples
 ///
@@ -29,22 +30,22 @@ const MAX_FRAGMENTED: usize = 65_536;
 ///
 /// # Complexity
 ///
-/// Constant time per frame; memory grows with the number of flows.
+/// Constant time per frame. Memory grows with the number of flows.
 #[derive(Debug, Default)]
 pub struct FlowTable {
     keys: IndexSet<FlowKey, FxBuildHasher>,
-    /// By datagram ([`Fragment::datagram`](super::frame::Fragment)), the flow of its first fragment.
+    /// The flow of the first fragment, by datagram ([`Fragment::datagram`](super::frame::Fragment)).
     fragmented: FxHashMap<u64, u32>,
     fragmented_order: VecDeque<u64>,
 }
 
 impl FlowTable {
-    /// A table without flows.
+    /// Creates a table without flows.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The flow id of a frame. Frames must come in order of time for fragments to join their flow.
+    /// Returns the flow id of a frame. Frames must be given in time order for fragments to join their flow.
     #[inline]
     pub fn fid(&mut self, frame: &Frame) -> u32 {
         if let Some(fragment) = frame.fragment
@@ -73,7 +74,7 @@ impl FlowTable {
         }
     }
 
-    /// The flows in order of their flow id.
+    /// The flows in order of flow id.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &FlowKey> {
         self.keys.iter()
     }
@@ -88,7 +89,7 @@ impl FlowTable {
         self.keys.len()
     }
 
-    /// Whether there is no flow.
+    /// Whether there are no flows.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }

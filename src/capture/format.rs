@@ -1,10 +1,10 @@
-//! The two capture file formats, on `pcap-file`: only this file and those below name that crate.
+//! The two capture file formats, read with `pcap-file`. Only this file and those below it name that crate.
 //!
-//! `pcap-file` frames records and blocks and knows their byte order. What stands inside a record is
-//! read here, because version 3.0.0-rc.3 refuses what real files hold: times finer than a nanosecond
-//! (`if_tsresol` above 9), options that are not UTF-8, microseconds above 999,999, captured lengths
-//! above the file's snap length. Its own reader has a window of 8 MB and no byte offsets, so the
-//! window is [`Input`]'s.
+//! `pcap-file` delimits records and blocks and handles their byte order. The content of a record is read
+//! here, because version 3.0.0-rc.3 rejects what occurs in real files: times finer than a nanosecond
+//! (`if_tsresol` above 9), options that are not UTF-8, microseconds above 999,999, captured lengths above the
+//! snap length of the file. Its own reader has a window of 8 MB and reports no byte offsets, so [`Input`]
+//! provides the window.
 //!
 //! # Source
 //!
@@ -25,19 +25,19 @@ pub(super) use link_type_name::link_type_name;
 use pcap::{FILE_HEADER, Pcap, Variant};
 use pcapng::{PcapNg, SECTION_HEADER};
 
-/// Where a record stands in the window, and what its header says.
+/// The place of a record in the window, and the fields of its header.
 pub(super) struct RawRecord {
     /// Offset of the record in the capture.
     pub(super) offset: u64,
-    /// `None` in a Simple Packet Block.
+    /// `None` for a Simple Packet Block.
     pub(super) timestamp: Option<Timestamp>,
     pub(super) original_length: u32,
     pub(super) link_type: LinkType,
-    /// Index of the interface in the whole file; in modified pcap that in the machine.
+    /// Index of the interface in the whole file; in modified pcap, its index in the capturing machine.
     pub(super) interface: u32,
-    /// Which way the packet passed, where the record's header says so.
+    /// Direction of the packet, if the record header gives it.
     pub(super) direction: Option<CaptureDirection>,
-    /// Ethernet in a usual pcap file: there is one interface, without a name, and no direction.
+    /// Whether this is Ethernet in a usual pcap file: one interface, without a name, and no direction.
     pub(super) is_plain: bool,
     /// The captured bytes, in the window.
     pub(super) captured: Range<usize>,
@@ -52,7 +52,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// Recognizes the format and reads its header.
+    /// Recognizes the format and reads the file header.
     pub(super) fn open(input: &mut Input, path: &Path) -> Result<Self, CaptureError> {
         let read = |error, offset| CaptureError::Read { path: path.to_owned(), offset, error };
         let is_long_enough = match input.fill(FILE_HEADER) {
@@ -91,7 +91,7 @@ impl Format {
         }
     }
 
-    /// Of each frame, at most so many bytes were kept, by what is read so far; `None`: no limit is known.
+    /// The number of bytes kept per frame, as far as the file has been read. `None`: no known limit.
     pub(super) fn snap_length(&self) -> Option<u32> {
         match self {
             Format::Pcap(pcap) => Some(pcap.snap_length),
@@ -100,7 +100,7 @@ impl Format {
         .filter(|length| *length > 0)
     }
 
-    /// The interfaces that are described so far, in order of their numbers: name and link type. A pcap file describes
+    /// The interfaces described so far, in order of their numbers: name and link type. A pcap file describes
     /// none.
     pub(super) fn interfaces(&self) -> &[(Option<String>, LinkType)] {
         match self {
@@ -109,7 +109,7 @@ impl Format {
         }
     }
 
-    /// Whether packets may be of several interfaces, by what is read so far.
+    /// Whether the packets may belong to several interfaces, as far as the file has been read.
     #[inline]
     pub(super) fn has_several_interfaces(&self) -> bool {
         match self {
@@ -118,8 +118,7 @@ impl Format {
         }
     }
 
-    /// A link type that no packet of this file could have been parsed with, as far as it is read, and
-    /// the offset where it stands.
+    /// A link type that excludes every packet read so far from parsing, and its offset in the file.
     pub(super) fn unsupported(&self) -> Option<(LinkType, u64)> {
         match self {
             Format::Pcap(_) => None,

@@ -20,11 +20,12 @@ pub(crate) use unread::UnreadCounts;
 
 use crate::packet::{FlowKey, MacAddress, VlanTag};
 
-/// The header fields of a frame. A field that the frame does not have, or whose bytes were not
-/// captured, is `None`.
+/// The header fields of a frame. A field is `None` if the frame does not have it or its bytes were not
+/// captured.
 ///
-/// Of nested IP headers (tunnels) it is the innermost; [`Frame::encapsulations`] says what stands around it. MAC
-/// addresses, VLAN tags and the EtherType are those of the frame on the wire.
+/// For nested IP headers (tunnels), the fields are those of the innermost packet, and
+/// [`Frame::encapsulations`] lists the headers around it. MAC addresses, VLAN tags and the EtherType are
+/// those of the frame on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Frame {
@@ -32,8 +33,8 @@ pub struct Frame {
     pub source_mac: Option<MacAddress>,
     /// Destination MAC address.
     pub destination_mac: Option<MacAddress>,
-    /// EtherType after any VLAN tags. `None` for an IEEE 802.3 frame (a length stands there), unless
-    /// SNAP gives one.
+    /// EtherType after any VLAN tags. `None` for an IEEE 802.3 frame, which has a length instead, unless it
+    /// has a SNAP header.
     pub ether_type: Option<u16>,
     /// VLAN id of the first tag, 0 to 4095.
     pub outer_vlan: Option<u16>,
@@ -49,10 +50,10 @@ pub struct Frame {
     pub destination: Option<IpAddr>,
     /// IP identification: 16 bits in IPv4; 32 bits in IPv6, from the fragment header.
     pub identification: Option<u32>,
-    /// Length of the IP packet with its header, in bytes. Where the header says 0 (segmentation
-    /// offload), what the frame has room for.
+    /// Length of the IP packet with its header, in bytes. If the header says 0 (segmentation offload), the
+    /// number of bytes that the frame has room for.
     pub total_length: Option<u32>,
-    /// Payload length of the IPv6 header, in bytes, as it stands there.
+    /// Payload length of the IPv6 header, in bytes, unmodified.
     pub ipv6_payload_length: Option<u16>,
     /// IPv6 flow label, 20 bits.
     pub ipv6_flow_label: Option<u32>,
@@ -68,7 +69,7 @@ pub struct Frame {
     pub more_fragments: Option<bool>,
     /// Fragment offset in units of 8 bytes; 0 in an IPv6 packet without fragment header.
     pub fragment_offset: Option<u16>,
-    /// IP protocol number of the payload: after IPv6 extension headers and IP authentication headers.
+    /// IP protocol number of the payload, after IPv6 extension headers and IP authentication headers.
     pub protocol: Option<u8>,
     /// Source port of TCP, UDP, UDP-Lite, SCTP or DCCP.
     pub source_port: Option<u16>,
@@ -80,30 +81,30 @@ pub struct Frame {
     pub tcp_acknowledgement: Option<u32>,
     /// TCP flags: CWR, ECE, URG, ACK, PSH, RST, SYN, FIN from the highest bit.
     pub tcp_flags: Option<u8>,
-    /// The first bytes of the body; zeros beyond [`Frame::prefix_length`]. The body is the UDP payload, or the IP
-    /// payload of any protocol but TCP and UDP (and of later fragments); of TCP it is the options and the payload, and
-    /// of a SYN nothing, because routers change its options (MSS clamping).
+    /// The first bytes of the body, followed by zeros beyond [`Frame::prefix_length`]. The body is the UDP
+    /// payload. For TCP it is the options and the payload, and for a SYN it is empty, because routers change
+    /// its options (MSS clamping). For all other protocols and for later fragments it is the IP payload.
     pub prefix: [u8; 8],
-    /// How many bytes of [`Frame::prefix`] there are.
+    /// Number of valid bytes in [`Frame::prefix`].
     pub prefix_length: u8,
-    /// How many bytes of the body were captured, at most 254; 255 when that is all of it.
+    /// Number of body bytes captured, at most 254; 255 if the body is complete.
     pub(crate) body_captured: u8,
-    /// Where the TCP payload starts in the IP packet, in bytes; 0 where that is not known.
+    /// Start of the TCP payload in the IP packet, in bytes; 0 if unknown.
     pub(crate) payload_offset: u8,
-    /// What stands around the IP packet.
+    /// The headers around the IP packet.
     pub encapsulations: Encapsulations,
-    /// What kept the parser from reading further in.
+    /// Why the parser could not read further inside.
     pub unread: Option<Unread>,
-    /// Its place in a datagram that was sent in fragments: of the innermost IP packet, or of one around it.
+    /// Place of this frame in a fragmented datagram: of the innermost IP packet or of an outer one.
     pub(crate) fragment: Option<Fragment>,
-    /// Bytes before the IP header beyond those of an Ethernet header.
+    /// Bytes before the IP header in excess of an Ethernet header.
     pub(crate) beyond_ethernet: u16,
-    /// Hashes of the first 16 and of the first 32 bytes of the body, or of all of a shorter one.
+    /// Hashes of the first 16 and of the first 32 bytes of the body, or of the whole body if it is shorter.
     pub(crate) body_hashes: [u32; 2],
 }
 
 impl Frame {
-    /// Whether this is a fragment of an IP packet, and not its first: there are no ports in it.
+    /// Whether this is a fragment of an IP packet other than the first. It has no ports.
     pub fn is_later_fragment(&self) -> bool {
         self.fragment_offset.is_some_and(|offset| offset > 0)
     }
@@ -119,14 +120,15 @@ impl Frame {
         tag.unwrap_or_default()
     }
 
-    /// Bytes of TCP payload on the wire, captured or not; `None` where the TCP header does not say where they start.
+    /// Bytes of TCP payload on the wire, captured or not. `None` if the start of the payload was not
+    /// captured.
     pub fn tcp_payload(&self) -> Option<u32> {
         let headers = (self.payload_offset > 0).then_some(u32::from(self.payload_offset))?;
         Some(self.total_length?.saturating_sub(headers))
     }
 
-    /// What makes two frames of one flow: the 5-tuple, or without IP the MAC addresses and the
-    /// EtherType. A later fragment has no ports; [`super::FlowTable`] joins it with its first one.
+    /// The key that frames of one flow share: the 5-tuple, or without IP the MAC addresses and the EtherType.
+    /// A later fragment has no ports; [`super::FlowTable`] assigns it to the flow of the first fragment.
     pub fn flow_key(&self) -> FlowKey {
         match (self.source, self.destination, self.protocol) {
             (Some(source), Some(destination), Some(protocol)) => FlowKey::Ip {

@@ -11,16 +11,18 @@ const ETHERNET: usize = 14;
 /// Bytes of a VLAN tag (IEEE 802.1Q).
 const TAG: usize = 4;
 
-/// The Ethernet, VLAN, IP and transport headers of a packet of the flow, as far as these are known, at most `packet.length`
-/// bytes. Lengths in them are those of the whole packet; a frame of IP gets MAC addresses that nobody has
-/// (02:00:00:00:00:01 and :02); the payload, and what would depend on it, is left out: UDP's checksum is 0, TCP's
-/// numbers, flags and checksum are 0.
+/// Writes the Ethernet, VLAN, IP and transport headers of a packet of the flow, as far as known, at most
+/// `packet.length` bytes.
+///
+/// Length fields are those of the whole packet. An IP frame gets the unassigned MAC addresses
+/// 02:00:00:00:00:01 and 02:00:00:00:00:02. The payload and the fields that depend on it are left out: the
+/// UDP checksum and the TCP numbers, flags and checksum are 0.
 pub fn headers(key: &FlowKey, packet: &Packet, bytes: &mut Vec<u8>) {
     bytes.clear();
     match *key {
         FlowKey::Link { source, destination, ether_type } => {
             let mac = |address: Option<MacAddress>| address.map_or([0; 6], |address| address.0);
-            // Without an EtherType, that for local experiments (IEEE 802).
+            // Without an EtherType, the one for local experiments (IEEE 802).
             ethernet(bytes, mac(source), mac(destination), packet.tag, ether_type.unwrap_or(0x88b5));
         }
         FlowKey::Ip { source, destination, protocol, ports } => {
@@ -48,7 +50,7 @@ pub fn headers(key: &FlowKey, packet: &Packet, bytes: &mut Vec<u8>) {
     bytes.truncate(packet.length as usize);
 }
 
-/// A length that a field of 16 bits can hold; 0 for a longer one, as segmentation offload leaves it.
+/// A length in a field of 16 bits; 0 for a longer one, as with segmentation offload.
 fn field(length: usize) -> [u8; 2] {
     u16::try_from(length).unwrap_or(0).to_be_bytes()
 }
@@ -63,7 +65,7 @@ fn ethernet(bytes: &mut Vec<u8>, source: [u8; 6], destination: [u8; 6], tag: Vla
     bytes.extend(ether_type.to_be_bytes());
 }
 
-/// RFC 791, Section 3.1; the identification is the end of the packet's id.
+/// RFC 791, section 3.1. The identification is the low 16 bits of the packet id.
 fn ipv4(
     bytes: &mut Vec<u8>,
     source: Ipv4Addr,
@@ -87,7 +89,7 @@ fn ipv4(
     bytes[start + 10..start + 12].copy_from_slice(&(!(sum as u16)).to_be_bytes());
 }
 
-/// RFC 8200, Section 3.
+/// RFC 8200, section 3.
 fn ipv6(
     bytes: &mut Vec<u8>,
     source: Ipv6Addr,
@@ -104,7 +106,7 @@ fn ipv6(
     bytes.extend(destination.octets());
 }
 
-/// RFC 768, RFC 9293 and RFC 9260: ports first, in all of them.
+/// RFC 768, RFC 9293 and RFC 9260: all start with the ports.
 fn transport(bytes: &mut Vec<u8>, protocol: u8, ports: Option<(u16, u16)>, length: usize) {
     let Some((from, to)) = ports else { return };
     bytes.extend(from.to_be_bytes());

@@ -1,10 +1,10 @@
 //! [`Histogram`]: quantiles of any number of values in bounded memory.
 
-/// A log-linear histogram of whole numbers.
+/// A log-linear histogram of unsigned integers.
 ///
-/// Each octave is divided into `2^precision` buckets of equal width. Values below `2^(precision + 1)`
-/// are exact; larger ones have a relative error of at most `2^-(precision + 1)` in quantiles. The
-/// minimum, maximum and mean are exact (the mean, as long as the sum of the values fits 128 bits).
+/// Each octave is divided into `2^precision` buckets of equal width. Values below `2^(precision + 1)` are
+/// exact. For larger ones, quantiles have a relative error of at most `2^-(precision + 1)`. Minimum and
+/// maximum are exact; the mean is exact if the sum of the values fits into 128 bits.
 ///
 /// # Examples
 ///
@@ -25,9 +25,9 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Histogram {
     precision: u32,
-    /// Of the bucket of the smallest value up to that of the largest.
+    /// Counts from the bucket of the smallest value to that of the largest.
     counts: Vec<u64>,
-    /// The bucket of `counts[0]`.
+    /// The index of the bucket of `counts[0]`.
     first: usize,
     count: u64,
     sum: u128,
@@ -36,7 +36,7 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// An empty histogram. `precision` is capped at 20: 8 MB per octave in use.
+    /// Creates an empty histogram. `precision` is capped at 20: 8 MB per octave in use.
     pub fn new(precision: u32) -> Self {
         let precision = precision.min(20);
         Histogram { precision, counts: Vec::new(), first: 0, count: 0, sum: 0, min: u128::MAX, max: 0 }
@@ -66,7 +66,8 @@ impl Histogram {
         self.max = self.max.max(value);
     }
 
-    /// Counts each of `values` once, with `plus` added: [`record`](Histogram::record) in a batch, of shorter words.
+    /// Counts each of `values` once, with `plus` added. Equivalent to [`record`](Histogram::record), in
+    /// batches of 64-bit words.
     pub fn record_all(&mut self, values: &[u64], plus: u64) {
         let (precision, mut sum, mut min, mut max) = (self.precision, 0, u64::MAX, 0);
         for &value in values {
@@ -99,7 +100,7 @@ impl Histogram {
         }
         let needed = bucket - self.first + 1;
         if needed > self.counts.len() {
-            // By octaves, since many histograms are to be held.
+            // Rounded up to whole octaves; not more, because many histograms exist at once.
             let room = needed.next_multiple_of(1 << self.precision);
             self.counts.reserve_exact(room - self.counts.len());
             self.counts.resize(needed, 0);
@@ -143,12 +144,12 @@ impl Histogram {
         (self.count > 0).then(|| self.sum as f64 / self.count as f64)
     }
 
-    /// The smallest value that at least the fraction `q` (0 to 1) of the values does not exceed,
-    /// within the relative error; `None` without values.
+    /// The quantile `q` (0 to 1): the smallest value that at least the fraction `q` of the values does not
+    /// exceed, within the relative error. `None` without values.
     ///
     /// # Complexity
     ///
-    /// Linear in the buckets in use.
+    /// Linear in the number of buckets in use.
     pub fn quantile(&self, q: f64) -> Option<u128> {
         if self.count == 0 {
             return None;
@@ -168,14 +169,14 @@ impl Histogram {
     }
 }
 
-/// The bucket of a value of 64 bits.
+/// The bucket of a 64-bit value.
 #[inline]
 pub(crate) fn bucket_of(value: u64, precision: u32) -> usize {
     let octave = (value | 1).ilog2().saturating_sub(precision);
     ((octave as usize) << precision) + (value >> octave) as usize
 }
 
-/// The least value of a bucket, and its width.
+/// The minimum of a bucket, and its width.
 pub(crate) fn place_of(bucket: usize, precision: u32) -> (u128, u128) {
     let bucket = bucket as u128;
     let octave = (bucket >> precision).saturating_sub(1);

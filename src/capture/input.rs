@@ -1,13 +1,13 @@
-//! [`Input`]: the decompressed capture as a window of bytes that knows its offset.
+//! [`Input`]: a window of bytes over the decompressed capture, with its offset.
 
 use std::io::{self, Read};
 
-/// Bytes read at a time, and the window that every record of usual size fits into.
+/// Bytes read at a time. A window of this size fits every record of usual size.
 const CHUNK: usize = 256 * 1024;
 
 /// A sliding window over a stream of bytes.
 ///
-/// The window grows only as bytes arrive, so that a length claimed by a damaged file costs nothing.
+/// The window grows only as bytes arrive, so a damaged length field does not allocate memory.
 pub(super) struct Input {
     source: Box<dyn Read + Send>,
     buffer: Vec<u8>,
@@ -32,7 +32,7 @@ impl Input {
         self.offset
     }
 
-    /// Reads on until the window holds `wanted` bytes; `false` if the stream ends before.
+    /// Reads until the window holds `wanted` bytes. Returns `false` if the stream ends before.
     pub(super) fn fill(&mut self, wanted: usize) -> io::Result<bool> {
         while self.end - self.start < wanted {
             if self.start > 0 {
@@ -53,7 +53,7 @@ impl Input {
         Ok(true)
     }
 
-    /// Moves past the first `count` bytes of the window, and gives them.
+    /// Advances past the first `count` bytes of the window and returns them.
     #[inline]
     pub(super) fn take(&mut self, count: usize) -> &[u8] {
         let start = self.start;
@@ -63,7 +63,7 @@ impl Input {
         &self.buffer[start..start + count]
     }
 
-    /// Moves past `count` bytes without keeping them; gives how many there were.
+    /// Skips `count` bytes without keeping them. Returns the number of bytes skipped.
     pub(super) fn skip(&mut self, count: u64) -> io::Result<u64> {
         let mut skipped = 0;
         while skipped < count {

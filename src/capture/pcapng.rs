@@ -1,12 +1,13 @@
-//! [`PcapngWriter`]: pcapng files of one interface.
+//! [`PcapngWriter`]: writes pcapng files with one interface.
 
 use std::io::Write;
 
 use super::{LinkType, WriteError};
 use crate::units::Timestamp;
 
-/// Writes a pcapng file of one named interface, little endian, with nanosecond timestamps; each packet carries its
-/// id (`epb_packetid`), by which it is known again in other files. It makes many small writes: give it a buffered sink.
+/// Writes a pcapng file with one named interface, little endian, with nanosecond timestamps. Each packet
+/// carries its id (`epb_packetid`), which identifies it across files. The writer makes many small writes: use
+/// a buffered sink.
 ///
 /// # Examples
 ///
@@ -30,7 +31,7 @@ use crate::units::Timestamp;
 #[derive(Debug)]
 pub struct PcapngWriter<W> {
     sink: W,
-    /// A block in the making.
+    /// The block under construction.
     block: Vec<u8>,
 }
 
@@ -43,20 +44,20 @@ const IF_TSRESOL: u16 = 9;
 const EPB_PACKETID: u16 = 5;
 
 impl<W: Write> PcapngWriter<W> {
-    /// Writes the headers of the file and of its interface.
+    /// Writes the file header and the description of the interface.
     ///
     /// # Errors
     /// The sink fails.
     pub fn new(sink: W, link_type: LinkType, interface: &str) -> Result<Self, WriteError> {
         let mut writer = PcapngWriter { sink, block: Vec::new() };
-        // The byte-order magic, version 1.0, and a section whose length is not told.
+        // The byte-order magic, version 1.0, and a section of unspecified length.
         writer.block.extend(0x1a2b_3c4d_u32.to_le_bytes());
         writer.block.extend([1, 0, 0, 0]);
         writer.block.extend(u64::MAX.to_le_bytes());
         writer.option(SHB_USERAPPL, concat!("taunet ", env!("CARGO_PKG_VERSION")).as_bytes());
         writer.end_block(SECTION_HEADER)?;
         writer.block.extend(link_type.0.to_le_bytes());
-        // Reserved, and no limit on the captured length.
+        // Reserved bytes, and no limit on the captured length.
         writer.block.extend([0; 6]);
         writer.option(IF_NAME, interface.as_bytes());
         writer.option(IF_TSRESOL, &[9]);
@@ -64,7 +65,8 @@ impl<W: Write> PcapngWriter<W> {
         Ok(writer)
     }
 
-    /// Writes a frame of `original_length` bytes, of which `bytes` are known. The time is rounded down to nanoseconds.
+    /// Writes a frame of `original_length` bytes, of which `bytes` are present. The time is rounded down to
+    /// nanoseconds.
     ///
     /// # Errors
     /// The sink fails, the time is before 1970 or after 2554, or there are more bytes than `original_length`.
@@ -95,14 +97,14 @@ impl<W: Write> PcapngWriter<W> {
     }
 
     fn option(&mut self, code: u16, value: &[u8]) {
-        // Names of devices may be long; an option holds 65535 bytes.
+        // Device names may be longer than an option, which holds 65535 bytes.
         let value = &value[..value.len().min(usize::from(u16::MAX))];
         self.block.extend(code.to_le_bytes());
         self.block.extend((value.len() as u16).to_le_bytes());
         self.padded(value);
     }
 
-    /// Ends the options, and writes the block between its type and lengths.
+    /// Ends the options and writes the block with its type and lengths.
     fn end_block(&mut self, block_type: u32) -> Result<(), WriteError> {
         self.option(0, &[]);
         let length = self.block.len() as u32 + 12;
@@ -114,7 +116,7 @@ impl<W: Write> PcapngWriter<W> {
         Ok(())
     }
 
-    /// Flushes the sink and gives it back.
+    /// Flushes the sink and returns it.
     ///
     /// # Errors
     /// The sink fails.

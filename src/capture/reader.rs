@@ -15,8 +15,8 @@ use crate::units::Timestamp;
 
 /// The records of a capture, one at a time, in file order.
 ///
-/// Memory does not grow with the file: there is one window of 256 KiB (more for a larger record, at
-/// most 32 MiB) and the decompressor's own state.
+/// Memory does not grow with the file: the reader holds one window of 256 KiB (more for a larger record, at
+/// most 32 MiB) and the state of the decompressor.
 ///
 /// # Examples
 ///
@@ -36,16 +36,16 @@ pub struct Reader {
     input: Input,
     /// `None` after the end or an error.
     format: Option<Format>,
-    /// Takes the packets that count; none where all do.
+    /// Selects packets; `None` if all are read.
     selector: Option<Selector>,
-    /// Records passed.
+    /// Records read, including skipped ones.
     index: u64,
-    /// Records given.
+    /// Records returned.
     given: u64,
     understated: u64,
     latest: Option<Timestamp>,
     untimed: u64,
-    /// Unsupported link types of packets so far.
+    /// Unsupported link types of the packets so far.
     refused: Vec<LinkType>,
     warnings: Vec<CaptureError>,
     bytes_read: Arc<AtomicU64>,
@@ -53,12 +53,12 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens a capture and reads its header; `-` is standard input.
+    /// Opens a capture and reads its header. The path `-` is standard input.
     ///
     /// # Errors
     ///
-    /// The file cannot be opened or read, is not a capture, or is a classic pcap of an unsupported
-    /// link type. [`Options::lenient`] changes nothing here. Standard input is a terminal, or was read before.
+    /// The file cannot be opened or read, is not a capture, or is a classic pcap of an unsupported link type,
+    /// even with [`Options::lenient`]. Standard input is a terminal, or was read before.
     pub fn open(path: &Path, options: &Options) -> Result<Self, CaptureError> {
         if standard_input::is_meant(path) {
             return Self::from_source(standard_input::take()?, standard_input::NAME.as_ref(), options);
@@ -71,11 +71,11 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Reads a capture from any source of bytes; errors call it `name`.
+    /// Reads a capture from any source of bytes. Errors name it `name`.
     ///
     /// # Errors
     ///
-    /// As [`Reader::open`].
+    /// As for [`Reader::open`].
     pub fn from_source(
         source: impl Read + Send + 'static,
         name: &Path,
@@ -108,11 +108,12 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// The file is damaged or cannot be read, or (pcapng) the link type of the packet, or of every
-    /// interface, is unsupported.
-    /// After an error there are no more records. With [`Options::lenient`] damage is a warning, and
-    /// packets of an unsupported link type are left out with one warning per link type. At the end of the file: it has
-    /// no packet of [`Options::interface`] and [`Options::direction`].
+    /// - The file is damaged or cannot be read.
+    /// - The link type of the packet, or of every interface, is not supported (pcapng).
+    /// - At the end of the file: no packet matched [`Options::interface`] and [`Options::direction`].
+    ///
+    /// After an error there are no more records. With [`Options::lenient`], damage is a warning, and packets
+    /// of an unsupported link type are skipped with one warning per link type.
     #[inline]
     pub fn next_record(&mut self) -> Result<Option<Record<'_>>, CaptureError> {
         let raw = loop {
@@ -150,7 +151,7 @@ impl Reader {
         Ok(Some(record(&raw, self.index - 1, timestamp, self.format.as_ref(), bytes)))
     }
 
-    /// Whether a record is of the packets that count.
+    /// Whether a record is selected.
     fn selects(&mut self, raw: &RawRecord) -> bool {
         self.latest = raw.timestamp.or(self.latest);
         let bytes = &self.input.bytes()[raw.captured.clone()];
@@ -158,7 +159,7 @@ impl Reader {
         self.selector.as_mut().is_none_or(|selector| selector.takes(&record))
     }
 
-    /// No records follow. In a file that has no packet of what is wanted, that is an error.
+    /// Ends the records. A file without any selected packet is an error.
     #[cold]
     fn end(&mut self) -> Result<(), CaptureError> {
         let Some(format) = self.format.take() else { return Ok(()) };
@@ -168,14 +169,14 @@ impl Reader {
                 described.map(|(number, (name, link_type))| (number, name.as_deref(), *link_type));
             selector.check(&self.path, described)?;
         }
-        // as in classic pcap, where a file without packets is refused as well
+        // as in classic pcap, where a file without packets is rejected as well
         if let (Some((link_type, offset)), true) = (format.unsupported(), self.refused.is_empty()) {
             self.fail(self.unsupported(link_type, offset))?;
         }
         Ok(())
     }
 
-    /// Leaves out a packet of an unsupported link type, or ends there.
+    /// Skips a packet of an unsupported link type, or ends with an error.
     #[cold]
     fn refuse(&mut self, raw: &RawRecord) -> Result<(), CaptureError> {
         if !self.refused.contains(&raw.link_type) {
@@ -189,7 +190,7 @@ impl Reader {
         Ok(())
     }
 
-    /// An error, or with [`Options::lenient`] a warning.
+    /// Returns the error, or records it as a warning with [`Options::lenient`].
     fn fail(&mut self, error: CaptureError) -> Result<(), CaptureError> {
         if !self.options.lenient {
             return Err(error);
@@ -202,17 +203,17 @@ impl Reader {
         CaptureError::UnsupportedLinkType { path: self.path.clone(), offset, link_type }
     }
 
-    /// What [`Options::lenient`] has let pass so far.
+    /// Damage that [`Options::lenient`] has accepted so far.
     pub fn warnings(&self) -> &[CaptureError] {
         &self.warnings
     }
 
-    /// All that is worth a word about what was read so far: what was let pass, and what was corrected.
+    /// All warnings about the records read so far: accepted damage and corrected fields.
     pub fn remarks(&self) -> Vec<String> {
         let path = self.path.display();
         let understated = (self.understated > 0).then(|| {
             format!(
-                "{path}: {} packets have an original length of 0, or below the captured one: the captured length counts",
+                "{path}: {} packets have an original length of 0 or below the captured length: the captured length is used",
                 self.understated
             )
         });
@@ -221,22 +222,23 @@ impl Reader {
         self.warnings.iter().map(CaptureError::without_remedy).chain(corrected).collect()
     }
 
-    /// Records so far whose original length was below the captured one, which counts instead.
+    /// Records so far whose original length was below the captured length. The captured length is used
+    /// instead.
     pub fn understated(&self) -> u64 {
         self.understated
     }
 
-    /// Of each frame, at most so many bytes were kept, as the file says so far; `None` where it names no limit.
+    /// The number of bytes kept per frame, as far as the file gives it; `None` without a limit.
     pub fn snap_length(&self) -> Option<u32> {
         self.format.as_ref().and_then(Format::snap_length)
     }
 
-    /// Records so far that have no time of their own (pcapng Simple Packet Blocks).
+    /// Records so far without a time of their own (pcapng Simple Packet Blocks).
     pub fn untimed(&self) -> u64 {
         self.untimed
     }
 
-    /// Bytes taken from the file so far: compressed ones, where it is compressed.
+    /// Bytes read from the file so far, before decompression.
     pub fn bytes_read(&self) -> u64 {
         self.bytes_read.load(Ordering::Relaxed)
     }
@@ -246,13 +248,13 @@ impl Reader {
         self.file_size
     }
 
-    /// The file, as errors name it.
+    /// The path of the file, as in error messages.
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
-/// A record as it is given.
+/// Converts a raw record into the returned form.
 #[inline]
 fn record<'a>(
     raw: &RawRecord,

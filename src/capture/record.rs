@@ -8,23 +8,23 @@ use crate::units::Timestamp;
 pub struct Record<'a> {
     /// Index in the file, from 0.
     pub index: u64,
-    /// When it was captured. A pcapng Simple Packet Block has no time: it takes that of the record
-    /// before it, or the start of 1970; see [`Reader::untimed`](super::Reader::untimed).
+    /// Time of capture. A pcapng Simple Packet Block has no time: it gets that of the record before it, or
+    /// the start of 1970; see [`Reader::untimed`](super::Reader::untimed).
     pub timestamp: Timestamp,
-    /// Length of the frame on the wire, in bytes. Where the file says less than was captured, it lies: the captured
-    /// length counts; see [`Reader::understated`](super::Reader::understated).
+    /// Length of the frame on the wire, in bytes. If the file gives less than the captured length, the
+    /// captured length is used; see [`Reader::understated`](super::Reader::understated).
     pub original_length: u32,
-    /// The link-layer header that `bytes` starts with.
+    /// The type of the link-layer header at the start of `bytes`.
     pub link_type: LinkType,
-    /// The interface that captured it: in pcapng numbered over all sections of the file, in Linux SLL2 and modified pcap
-    /// by its index in the machine; else 0.
+    /// The capturing interface: in pcapng, its number over all sections of the file; in Linux SLL2 and
+    /// modified pcap, its index in the machine; otherwise 0.
     pub interface: u32,
-    /// The name of that interface, where the file has it.
+    /// The name of that interface, if the file has it.
     pub interface_name: Option<&'a str>,
-    /// Which way it passed, where the file says so.
+    /// Direction of the packet, if the file has it.
     pub direction: Option<CaptureDirection>,
-    /// Whether other packets of the file may be of other interfaces.
+    /// Whether other packets of the file may belong to other interfaces.
     pub(crate) has_other_places: bool,
-    /// The captured bytes: the frame, or its start.
+    /// The captured bytes: the frame or its beginning.
     pub bytes: &'a [u8],
 }

@@ -1,50 +1,53 @@
-//! [`RttEstimator`]: the round-trip times of one capture alone, from its TCP connections.
+//! [`RttEstimator`]: round-trip times from the TCP connections of a single capture.
 //!
-//! A capture point splits every round trip in two. What A sends passes the point on its way to B, and B's answer
-//! passes it on its way back: the time between is the round trip *from the capture point to B*, B's own wait included.
-//! Data from B gives the one to A. At a server's own port, the one towards the client is the network, and the one
-//! towards the server is its own TCP.
+//! A capture point splits every round trip in two. A packet from A passes the point on its way to B, and B's
+//! answer passes it on its way back. The time between is the round trip *from the capture point to B*,
+//! including B's own delay. Data from B gives the round trip to A. In a capture at a server's port, the round
+//! trip towards the client measures the network, and the one towards the server measures its TCP
+//! implementation.
 //!
 //! # The two methods
 //!
-//! **Sequence and acknowledgement numbers** ([`RttMethod::Ack`], [`RttMethod::Handshake`] where a SYN is answered).
-//! A segment that takes sequence space is kept until the first acknowledgement that covers its end. There is a sample
-//! when
+//! **Sequence and acknowledgement numbers** ([`RttMethod::Ack`], and [`RttMethod::Handshake`] for the answer
+//! to a SYN). A segment that takes sequence space is kept until the first acknowledgement that covers its
+//! end. It gives a sample if both conditions hold:
 //!
-//! - the acknowledgement ends exactly where the segment ends, as Wireshark (`tcp.analysis.ack_rtt`) and tcptrace ask
-//!   too: one that ends elsewhere answers something else, such as a part of a segment that segmentation offload cut
-//!   after the capture point;
-//! - no byte of it had been sent before or was sent again (Karn's rule, RFC 6298, section 3), and nothing before it in
-//!   sequence was sent after it (tcptrace's second condition: the acknowledgement may have waited for that).
+//! - The acknowledgement ends exactly where the segment ends, as Wireshark (`tcp.analysis.ack_rtt`) and
+//!   tcptrace also require. One that ends elsewhere answers something else, such as a part of a segment that
+//!   segmentation offload splits after the capture point.
+//! - No byte of the segment had been sent before or was sent again (Karn's rule, RFC 6298, section 3), and
+//!   nothing before it in sequence was sent after it (tcptrace's second condition: the acknowledgement may
+//!   have waited for that).
 //!
-//! Of several segments that one acknowledgement covers, only the newest gives a sample: the older ones have waited for
-//! the receiver to acknowledge every second segment. A byte that was acknowledged already and is sent once more keeps
-//! the connection alive (RFC 9293, section 3.8.4) and gives none.
+//! If one acknowledgement covers several segments, only the newest gives a sample: the older ones have waited
+//! for the receiver to acknowledge every second segment. A byte that is sent again after its acknowledgement
+//! is a keep-alive (RFC 9293, section 3.8.4) and gives no sample.
 //!
-//! **Timestamps** ([`RttMethod::Timestamp`]; RFC 7323). The first segment with a TSval is kept until the other side
-//! first echoes it, as pping does. Unlike pping, a TSval counts only on a segment that takes sequence space, and an
-//! echo only on a segment that acknowledges something new (RFC 7323, section 4.1): what remains is no time that an
-//! application was idle. A TSval that is echoed tells which copy of a retransmitted segment arrived, so that Karn's rule
-//! is not needed (unless both copies were sent within one tick of the sender's clock).
+//! **Timestamps** ([`RttMethod::Timestamp`]; RFC 7323). The first segment with a TSval is kept until the
+//! other side first echoes it, as in pping. Unlike pping, a TSval is used only on a segment that takes
+//! sequence space, and an echo only on a segment that acknowledges new data (RFC 7323, section 4.1). This
+//! excludes the times when an application is idle. An echoed TSval identifies which copy of a retransmitted
+//! segment arrived, so Karn's rule is not needed, unless both copies were sent within one tick of the
+//! sender's clock.
 //!
-//! # What neither can tell
+//! # Limits
 //!
-//! A receiver may hold an acknowledgement back for up to 500 ms (RFC 9293, section 3.8.6.3; 40 ms and more on
-//! Linux) in the hope of more data. A sample includes that wait: a single capture cannot tell it from the network's. The
-//! smallest samples are the ones to trust for the path itself. A timestamp echoed by a delayed acknowledgement is
-//! that of the *oldest* segment it covers, and many segments may share one TSval: these samples come out larger. And
-//! where every packet stands in the capture twice, every segment looks like a retransmission, and there are no samples of
-//! the first method.
+//! A receiver may delay an acknowledgement by up to 500 ms (RFC 9293, section 3.8.6.3; 40 ms and more on
+//! Linux). A sample includes this delay, because a single capture cannot distinguish it from network delay.
+//! The smallest samples are the best estimate of the path itself. A delayed acknowledgement echoes the
+//! timestamp of the *oldest* segment it covers, and many segments may share one TSval, so timestamp samples
+//! are larger. If a capture holds every packet twice, every segment looks like a retransmission, and the
+//! first method gives no samples.
 //!
 //! # Sources
 //!
-//! - P. Karn and C. Partridge, "Improving Round-Trip Time Estimates in Reliable Transport Protocols", SIGCOMM 1987;
-//!   RFC 6298, section 3.
+//! - P. Karn and C. Partridge, "Improving Round-Trip Time Estimates in Reliable Transport Protocols", SIGCOMM
+//!   1987; RFC 6298, section 3.
 //! - tcptrace's manual, "RTT stats": both conditions on retransmissions.
 //! - Wireshark's `epan/dissectors/packet-tcp.c` for `tcp.analysis.ack_rtt`.
 //! - K. Nichols, pping (Pollere), for timestamps.
-//! - B. Veal, K. Li, D. Lowenthal, "New Methods for Passive Estimation of TCP Round-Trip Times", PAM 2005, for
-//!   timestamps seen from a point inside the path.
+//! - B. Veal, K. Li, D. Lowenthal, "New Methods for Passive Estimation of TCP Round-Trip Times", PAM 2005,
+//!   for timestamps seen from a point inside the path.
 
 mod flight;
 mod summary;
@@ -62,10 +65,10 @@ use super::{Histogram, TcpSegment};
 use crate::units::{Span, Timestamp};
 use flight::{Acknowledged, Flight};
 
-/// Round-trip times have a relative error of at most 1/512 in quantiles.
+/// Quantiles of round-trip times have a relative error of at most 1/512.
 const PRECISION: u32 = 8;
 
-/// How a round-trip time was found.
+/// The method that measured a round-trip time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RttMethod {
@@ -78,7 +81,7 @@ pub enum RttMethod {
 }
 
 impl RttMethod {
-    /// Its name in tables.
+    /// The name in tables.
     pub fn name(self) -> &'static str {
         match self {
             RttMethod::Handshake => "handshake",
@@ -93,56 +96,58 @@ impl RttMethod {
 pub struct Rtt {
     /// The number of the connection, from 0.
     pub connection: u32,
-    /// Whose segment was answered.
+    /// The sender of the answered segment.
     pub sender: SocketAddr,
-    /// Who answered.
+    /// The host that answered.
     pub responder: SocketAddr,
-    /// How it was found.
+    /// The method that measured it.
     pub method: RttMethod,
-    /// When the answer passed the capture point.
+    /// Time when the answer passed the capture point.
     pub at: Timestamp,
-    /// How long it took.
+    /// The round-trip time.
     pub rtt: Span,
-    /// The record of the segment that was answered.
+    /// The record index of the answered segment.
     pub sent_record: u64,
-    /// The record of the answer.
+    /// The record index of the answer.
     pub answer_record: u64,
 }
 
-/// Why segments and acknowledgements gave no sample; of one side's data.
+/// Counts of segments and acknowledgements of the data of one side, by the reason why they gave no sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct RttCounts {
     /// Segments seen.
     pub segments: u64,
     /// Segments with data, a SYN or a FIN.
     pub data_segments: u64,
-    /// Those that carry something sent before: retransmissions, and segments that overtook each other.
+    /// Data segments that carry bytes sent before: retransmissions and reordered segments.
     pub retransmitted_segments: u64,
-    /// Segments that keep the connection alive: one byte at most, acknowledged before.
+    /// Keep-alive segments: at most one byte, acknowledged before.
     pub keepalives: u64,
-    /// Acknowledgements of segments that were sent twice, or had to wait for such: Karn's rule.
+    /// Acknowledgements of segments that were sent twice, or that may have waited for such a segment (Karn's
+    /// rule).
     pub ambiguous_acknowledgements: u64,
-    /// Acknowledgements that end inside a segment, or beyond all that was captured.
+    /// Acknowledgements that end inside a segment or beyond all captured data.
     pub inexact_acknowledgements: u64,
-    /// Segments whose acknowledgement covers a newer one too.
+    /// Segments whose acknowledgement also covers a newer one.
     pub covered_with_newer: u64,
-    /// Answers stamped before their segment, or more than 213 days after it: the capture's clock was wrong.
+    /// Answers with a timestamp before that of their segment, or more than 213 days after it: the capture's
+    /// clock was wrong.
     pub impossible: u64,
-    /// Segments and TSvals that were forgotten unanswered, since at most 4096 of each are kept.
+    /// Segments and TSvals dropped without an answer, because at most 4096 of each are kept.
     pub forgotten: u64,
 }
 
-/// How the two sides of a connection were told apart.
+/// How side A of a connection was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Signs {
     /// A sent the SYN.
     Opened,
-    /// A was seen first: the start of the connection was not captured.
+    /// A was seen first; the start of the connection was not captured.
     Midway,
 }
 
-/// One connection in the making.
+/// The state of one connection.
 #[derive(Debug)]
 struct Connection {
     a: SocketAddr,
@@ -150,11 +155,11 @@ struct Connection {
     signs: Signs,
     first: Timestamp,
     last: Timestamp,
-    /// What A sends, and what B sends.
+    /// The data of A and the data of B.
     sides: [Side; 2],
 }
 
-/// One side's data and the answers to it.
+/// The data of one side and its answers.
 #[derive(Debug)]
 struct Side {
     flight: Flight,
@@ -174,10 +179,10 @@ impl Side {
     }
 }
 
-/// Finds round-trip times in the TCP segments of a capture.
+/// Measures round-trip times from the TCP segments of a capture.
 ///
-/// Memory grows with the number of connections. Of one connection it is bounded: at most 4096 segments and 4096 TSvals
-/// without an answer per side, and four histograms of a few kilobytes each.
+/// Memory grows with the number of connections. It is bounded per connection: at most 4096 segments and 4096
+/// TSvals without an answer per side, and four histograms of a few kilobytes each.
 ///
 /// # Examples
 ///
@@ -197,21 +202,21 @@ impl Side {
 #[derive(Debug, Default)]
 pub struct RttEstimator {
     connections: Vec<Connection>,
-    /// The latest connection between two endpoints, the lesser of them first.
+    /// The latest connection between two endpoints, with the lower endpoint first.
     latest: FxHashMap<(SocketAddr, SocketAddr), u32>,
 }
 
 impl RttEstimator {
-    /// Of no segment.
+    /// Creates an estimator without segments.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes the next segment in file order; returns the round trips that it completes: by its acknowledgement, and by
-    /// the timestamp that it echoes.
+    /// Adds the next segment in file order. Returns the round trips that it completes: by its
+    /// acknowledgement, and by the timestamp that it echoes.
     ///
     /// # Complexity
-    /// Constant in the mean. A retransmission takes as long as there are segments in flight.
+    /// Constant on average. A retransmission is linear in the number of segments in flight.
     pub fn add(
         &mut self,
         at: Timestamp,
@@ -264,7 +269,7 @@ impl RttEstimator {
         found.into_iter().flatten()
     }
 
-    /// The connection of a segment: the latest between its endpoints, unless it opens another.
+    /// The connection of a segment: the latest between its endpoints, or a new one if the segment opens it.
     fn connection(&mut self, at: Timestamp, segment: &TcpSegment) -> u32 {
         let (source, destination) = (segment.source, segment.destination);
         let key = (source.min(destination), source.max(destination));

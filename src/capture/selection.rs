@@ -1,4 +1,4 @@
-//! Which packets of a capture count: those of one interface, or of one direction.
+//! Selection of the packets of a capture by interface or direction.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use super::{LinkType, Options};
 use crate::units::Span;
 
-/// Which way a packet passed the machine that captured it.
+/// Direction of a packet at the machine that captured it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
@@ -21,7 +21,8 @@ pub enum CaptureDirection {
 }
 
 impl CaptureDirection {
-    /// By the packet type of Linux (`PACKET_HOST` to `PACKET_OTHERHOST` are received, `PACKET_OUTGOING` is sent).
+    /// From the packet type of Linux: `PACKET_HOST` to `PACKET_OTHERHOST` are received, `PACKET_OUTGOING` is
+    /// sent.
     pub(super) fn of_packet_type(number: u16) -> Option<Self> {
         match number {
             0..=3 => Some(CaptureDirection::In),
@@ -30,7 +31,7 @@ impl CaptureDirection {
         }
     }
 
-    /// Its name in files.
+    /// The name in files.
     pub fn name(self) -> &'static str {
         match self {
             CaptureDirection::In => "in",
@@ -39,14 +40,14 @@ impl CaptureDirection {
     }
 }
 
-/// An interface of a capture, as a user writes it: its name, or its number.
+/// An interface of a capture, given by its name or number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InterfaceName(String);
 
 const EXPECTING: &str = "the name of an interface of the capture, such as \"eth1\", or its number";
 
 impl InterfaceName {
-    /// Whether an interface is meant: one with this name, or with this number.
+    /// Whether this selects the interface with this number and name.
     pub(super) fn is(&self, number: u32, name: Option<&str>) -> bool {
         name == Some(&self.0) || self.0.parse() == Ok(number)
     }
@@ -86,7 +87,7 @@ impl<'de> Deserialize<'de> for InterfaceName {
                 let number = u32::try_from(number);
                 number
                     .map(|number| InterfaceName(number.to_string()))
-                    .map_err(|_| E::custom(format_args!("an interface has a number from 0 to {}", u32::MAX)))
+                    .map_err(|_| E::custom(format_args!("an interface number is from 0 to {}", u32::MAX)))
             }
             fn visit_u64<E: de::Error>(self, number: u64) -> Result<InterfaceName, E> {
                 self.visit_i64(i64::try_from(number).unwrap_or(i64::MAX))
@@ -108,26 +109,26 @@ impl JsonSchema for InterfaceName {
     }
 }
 
-/// The keys that stand beside a `capture` in a scenario: they hold for this capture alone.
+/// The keys beside a `capture` in a scenario. They apply to this capture alone.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct CaptureKeys {
-    /// The one interface whose packets count.
+    /// Reads only the packets of this interface.
     pub interface: Option<InterfaceName>,
-    /// The one direction whose packets count.
+    /// Reads only the packets of this direction.
     pub direction: Option<CaptureDirection>,
-    /// The reorder window, instead of [`Options::reorder_window`].
+    /// The reorder window; overrides [`Options::reorder_window`].
     pub reorder_window: Option<Span>,
 }
 
 impl CaptureKeys {
-    /// Whether they say nothing.
+    /// Whether no key is set.
     pub(crate) fn is_empty(&self) -> bool {
         *self == CaptureKeys::default()
     }
 }
 
 impl Options {
-    /// How a capture with these keys is read.
+    /// These options, with the keys of a capture applied.
     pub fn with(&self, keys: &CaptureKeys) -> Options {
         Options {
             interface: keys.interface.clone().or_else(|| self.interface.clone()),
@@ -142,19 +143,19 @@ impl Options {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct InterfaceCount {
-    /// Its number: in pcapng its place among all of the file, from 0; in Linux SLL2 and modified pcap its index in the
-    /// machine; else 0.
+    /// The number of the interface: in pcapng, its place in the whole file, from 0; in Linux SLL2 and
+    /// modified pcap, its index in the machine; otherwise 0.
     pub number: u32,
-    /// Its name, where the file has it.
+    /// The name of the interface, if the file has it.
     pub name: Option<String>,
     /// The link-layer header of its frames.
     #[serde(serialize_with = "super::link_type::as_text")]
     pub link_type: LinkType,
-    /// Its packets.
+    /// Number of packets.
     pub packets: u64,
-    /// Those received.
+    /// Number of packets received.
     pub packets_in: u64,
-    /// Those sent. What is neither does not say.
+    /// Number of packets sent. Packets without a direction are in neither count.
     pub packets_out: u64,
 }
 

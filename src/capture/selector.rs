@@ -1,4 +1,4 @@
-//! Takes the packets of a capture that count, and counts those of each interface.
+//! Selects the packets of a capture, and counts those of each interface.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use super::{CaptureError, LinkType, Options, Record};
 pub(super) struct Interfaces {
     counts: Vec<InterfaceCount>,
     places: FxHashMap<(u32, LinkType), usize>,
-    /// Where the last packet was counted.
+    /// Index of the interface counted last.
     last: usize,
 }
 
@@ -46,20 +46,20 @@ impl Interfaces {
     }
 }
 
-/// Takes the packets of one interface, or of one direction.
+/// Selects the packets of one interface or direction.
 #[derive(Debug)]
 pub(super) struct Selector {
     interface: Option<InterfaceName>,
     direction: Option<CaptureDirection>,
-    /// Of all packets.
+    /// Counts of all packets, selected or not.
     interfaces: Interfaces,
     taken: u64,
-    /// Packets of the interface that do not say which way they passed.
+    /// Packets of the interface without a direction.
     undirected: u64,
 }
 
 impl Selector {
-    /// None where every packet counts.
+    /// `None` if every packet is selected.
     pub(super) fn new(options: &Options) -> Option<Self> {
         (options.interface.is_some() || options.direction.is_some()).then(|| Selector {
             interface: options.interface.clone(),
@@ -70,7 +70,7 @@ impl Selector {
         })
     }
 
-    /// Whether a packet counts.
+    /// Whether a packet is selected.
     pub(super) fn takes(&mut self, record: &Record<'_>) -> bool {
         self.interfaces.add(record);
         if self.interface.as_ref().is_some_and(|it| !it.is(record.interface, record.interface_name)) {
@@ -82,10 +82,11 @@ impl Selector {
         takes
     }
 
-    /// That there was such a packet, at the end of the file; `described` are the interfaces that it announces.
+    /// Checks at the end of the file that a packet was selected. `described` are the interfaces that the file
+    /// announces.
     ///
     /// # Errors
-    /// There was none, though the file has packets.
+    /// No packet was selected, though the file has packets.
     pub(super) fn check<'n>(
         &mut self,
         path: &Path,
@@ -109,24 +110,24 @@ impl Selector {
                 let of = interface.map_or(String::new(), |interface| format!(" of {interface}"));
                 format!("packet{of} with the direction `{}`", direction.name())
             }
-            // Nothing can be missed in an empty file.
+            // An empty file cannot lack a packet.
             _ => return Ok(()),
         };
         Err(CaptureError::NotInCapture { path: path.to_owned(), wanted, found: listed(counts) })
     }
 
-    /// What was left out though it may have been meant.
+    /// A warning about packets that were left out for lack of a direction.
     pub(super) fn remark(&self, path: &Path) -> Option<String> {
         let undirected = self.undirected;
         (self.direction.is_some() && undirected > 0).then(|| {
-            format!("{}: {undirected} packets do not say which way they passed: left out", path.display())
+            format!("{}: {undirected} packets have no direction in the file and are left out", path.display())
         })
     }
 }
 
-/// What a file has, for an error.
+/// The interfaces and directions of a file, for an error.
 fn listed(counts: &[InterfaceCount]) -> String {
-    /// More are only counted.
+    /// Maximum number of interfaces listed.
     const LISTED: usize = 16;
     let one = |it: &InterfaceCount| {
         let unsaid = it.packets - it.packets_in - it.packets_out;

@@ -1,4 +1,4 @@
-//! [`Sorted`]: the packets of a capture in order of time.
+//! [`Sorted`]: the packets of a capture in time order.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, VecDeque};
@@ -10,7 +10,7 @@ use super::twice::Twice;
 use super::{CaptureError, Frame, MatchFields, Options, Reader, TcpSegment, UnreadCounts};
 use crate::units::{Elapsed, Span, Timestamp};
 
-/// The largest number of packets held for reordering: about 50 MB.
+/// Maximum number of packets held for reordering: about 50 MB.
 const MAX_HELD: usize = 262_144;
 
 /// A captured packet, parsed.
@@ -22,16 +22,15 @@ pub struct Observation {
     pub timestamp: Timestamp,
     /// Length of the frame on the wire, in bytes (the record's original length).
     pub length: u32,
-    /// Its header fields.
+    /// The header fields.
     pub frame: Frame,
 }
 
-/// The packets of a capture in order of time; of equal times, in file order.
+/// The packets of a capture in time order. Packets of equal time keep their file order.
 ///
-/// Writers with several queues or interfaces leave timestamps slightly out of order. A record is
-/// accepted up to [`Options::reorder_window`] before the latest one, so every packet is held until
-/// the capture is that much further. At most 262,144 packets are held: where a window has more of
-/// them, it is that much shorter.
+/// Writers with several queues or interfaces leave timestamps slightly out of order. A record is accepted up
+/// to [`Options::reorder_window`] before the latest one, so every packet is held until the capture has
+/// advanced by this much. At most 262,144 packets are held. If a window contains more, it is shortened.
 ///
 /// # Examples
 ///
@@ -51,15 +50,15 @@ pub struct Sorted {
     reader: Reader,
     window: Span,
     lenient: bool,
-    /// In order of time: the records that were not earlier than the one before.
+    /// The records that were not earlier than the one before, in time order.
     in_order: VecDeque<Observation>,
-    /// The others.
+    /// The other records.
     late: BinaryHeap<Reverse<ByTime>>,
     latest: Option<Timestamp>,
-    /// No packet before this may come any more, because one of this time has been given.
+    /// Time of the last packet returned. Earlier packets are no longer accepted.
     given: Option<Timestamp>,
     ended: bool,
-    /// Given after the packets before it.
+    /// Returned after the packets before it.
     error: Option<CaptureError>,
     warnings: Vec<CaptureError>,
     reordered: u64,
@@ -67,7 +66,7 @@ pub struct Sorted {
     beyond_window: u64,
     unread: UnreadCounts,
     twice: Twice,
-    /// By record, of the packets that are held; `None` where they are not wanted.
+    /// TCP segments of the packets held, by record; `None` if they are not kept.
     segments: Option<FxHashMap<u64, TcpSegment>>,
 }
 
@@ -76,12 +75,12 @@ impl Sorted {
     ///
     /// # Errors
     ///
-    /// As [`Reader::open`].
+    /// As for [`Reader::open`].
     pub fn open(path: &Path, options: &Options) -> Result<Self, CaptureError> {
         Ok(Self::new(Reader::open(path, options)?, options))
     }
 
-    /// The rest of `reader` in order of time.
+    /// Sorts the remaining records of `reader`.
     pub fn new(reader: Reader, options: &Options) -> Self {
         Sorted {
             reader,
@@ -103,14 +102,16 @@ impl Sorted {
         }
     }
 
-    /// Keeps what TCP headers say beyond a [`Frame`], for [`take_segment`](Sorted::take_segment). Nothing may have been read yet.
+    /// Keeps the TCP fields that a [`Frame`] lacks, for [`take_segment`](Sorted::take_segment). Must be
+    /// called before the first packet is read.
     #[must_use]
     pub fn with_segments(mut self) -> Self {
         self.segments = Some(FxHashMap::default());
         self
     }
 
-    /// The TCP segment of the record that was given last, where it has one and segments are kept; whoever asked for them takes each.
+    /// The TCP segment of the record returned last, if it has one and segments are kept. A caller that keeps
+    /// segments must take each of them.
     pub fn take_segment(&mut self, record: u64) -> Option<TcpSegment> {
         self.segments.as_mut()?.remove(&record)
     }
@@ -119,13 +120,13 @@ impl Sorted {
     ///
     /// # Errors
     ///
-    /// As [`Reader::next_record`], or a record is out of order beyond the window. The packets before
-    /// the error are given first. With [`Options::lenient`] such a record takes the latest time
-    /// so far, with a warning for the first one.
+    /// As for [`Reader::next_record`], or a record is out of order beyond the window. The packets before the
+    /// error are returned first. With [`Options::lenient`], such a record gets the latest time so far, with a
+    /// warning for the first one.
     ///
     /// # Complexity
     ///
-    /// O(1) for a packet in order, O(log n) for one that is not, n such packets being in the window.
+    /// O(1) for a packet in order, O(log n) for one out of order, with n such packets in the window.
     pub fn next_observation(&mut self) -> Result<Option<Observation>, CaptureError> {
         loop {
             if let Some(next) = self.next_time() {
@@ -148,8 +149,8 @@ impl Sorted {
         }
     }
 
-    /// The packets that come next, without taking them: at least `packets` where the capture has so many and they can
-    /// be held, in no particular order.
+    /// The next packets, without taking them, in no particular order: at least `packets`, if the capture has
+    /// that many and they can be held.
     pub fn look_ahead(&mut self, packets: usize) -> impl Iterator<Item = &Observation> {
         while !self.ended && self.in_order.len() + self.late.len() < packets.min(MAX_HELD) {
             if let Err(error) = self.read() {
@@ -160,16 +161,16 @@ impl Sorted {
         self.in_order.iter().chain(self.late.iter().map(|Reverse(ByTime(observation))| observation))
     }
 
-    /// What its frames hold for their match keys, by the next packets and the file's snap length.
+    /// The fields available for match keys, from the next packets and the snap length of the file.
     pub fn match_fields(&mut self) -> MatchFields {
-        /// Packets that are looked at.
+        /// Number of packets in the sample.
         const SAMPLE: usize = 32_768;
         self.look_ahead(SAMPLE).for_each(drop);
         let snap_length = self.reader.snap_length();
         MatchFields::of(self.look_ahead(SAMPLE).map(|observation| &observation.frame), snap_length)
     }
 
-    /// Takes one record from the file.
+    /// Reads one record from the file.
     fn read(&mut self) -> Result<(), CaptureError> {
         let Some(record) = self.reader.next_record()? else {
             self.ended = true;
@@ -223,7 +224,7 @@ impl Sorted {
         Ok(())
     }
 
-    /// The time of the next packet among those held.
+    /// The time of the next packet held.
     fn next_time(&self) -> Option<Timestamp> {
         let in_order = self.in_order.front().map(|observation| observation.timestamp);
         let late = self.late.peek().map(|Reverse(ByTime(observation))| observation.timestamp);
@@ -246,26 +247,27 @@ impl Sorted {
         }
     }
 
-    /// Records so far whose time was before that of an earlier record.
+    /// Records so far with a time before that of an earlier record.
     pub fn reordered(&self) -> u64 {
         self.reordered
     }
 
-    /// The most that a record so far was before the latest one.
+    /// The maximum time by which a record so far was before the latest one.
     pub fn largest_step_back(&self) -> Elapsed {
         self.largest_step_back
     }
 
-    /// Records so far that were beyond the window and took the latest time ([`Options::lenient`]).
+    /// Records so far that were out of order beyond the window and got the latest time
+    /// ([`Options::lenient`]).
     pub fn beyond_window(&self) -> u64 {
         self.beyond_window
     }
 
-    /// All that is worth a word about what was read so far: what was tolerated, put into order, or not read.
+    /// All warnings about the records read so far: accepted damage, reordered packets, unread content.
     pub fn remarks(&self) -> Vec<String> {
         let out_of_order = (self.reordered > 0).then(|| {
             format!(
-                "{}: {} packets were out of order, by {} at most, and were put into order",
+                "{}: {} packets were out of order, by at most {}, and were sorted",
                 self.reader.path().display(),
                 self.reordered,
                 self.largest_step_back
@@ -277,15 +279,15 @@ impl Sorted {
         remarks.chain(self.passing_twice()).collect()
     }
 
-    /// A warning, where packets read so far pass twice.
+    /// A warning if packets read so far appear twice.
     pub fn passing_twice(&self) -> Option<String> {
         self.twice.remark(self.reader.path())
     }
 
-    /// That packets come before the next error, if there is one; reads on to the first packet.
+    /// Reads up to the first packet, and checks that it comes before any error.
     ///
     /// # Errors
-    /// No packet comes before the error.
+    /// The first error, if no packet comes before it.
     pub fn check_start(&mut self) -> Result<(), CaptureError> {
         self.look_ahead(1).for_each(drop);
         match self.in_order.is_empty() && self.late.is_empty() {
@@ -294,18 +296,18 @@ impl Sorted {
         }
     }
 
-    /// What [`Options::lenient`] has tolerated so far.
+    /// Damage that [`Options::lenient`] has accepted so far.
     pub fn warnings(&self) -> impl Iterator<Item = &CaptureError> {
         self.reader.warnings().iter().chain(&self.warnings)
     }
 
-    /// The reader beneath: progress and counts.
+    /// The underlying reader, for progress and counts.
     pub fn reader(&self) -> &Reader {
         &self.reader
     }
 }
 
-/// Ordered by time, then by place in the file.
+/// Ordered by time, then by position in the file.
 #[derive(Debug)]
 struct ByTime(Observation);
 

@@ -1,4 +1,4 @@
-//! Standard input as a capture, which the path `-` stands for.
+//! Standard input as a capture, selected by the path `-`.
 
 use std::io::{IsTerminal, Read};
 use std::path::Path;
@@ -6,21 +6,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::CaptureError;
 
-/// How errors name it.
+/// The name in error messages.
 pub(super) const NAME: &str = "standard input";
 
-/// Whether standard input was handed out: it can be read once.
+/// Whether standard input is already in use. It can be read only once.
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// Whether a path stands for standard input. A file of this name is `./-`.
+/// Whether a path means standard input. A file of this name is `./-`.
 pub(crate) fn is_meant(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// That a capture can be read a second time.
+/// Checks that a capture can be read a second time.
 ///
 /// # Errors
-/// It is standard input, or a pipe.
+/// It is standard input or a pipe.
 pub(crate) fn check_twice(path: &Path, why: &'static str) -> Result<(), CaptureError> {
     match is_meant(path) || (path.exists() && !path.is_file() && !path.is_dir()) {
         true => Err(CaptureError::ReadTwice { path: path.to_owned(), why }),
@@ -28,10 +28,10 @@ pub(crate) fn check_twice(path: &Path, why: &'static str) -> Result<(), CaptureE
     }
 }
 
-/// Hands standard input out.
+/// Takes standard input for reading.
 ///
 /// # Errors
-/// It is a terminal, or was handed out before.
+/// It is a terminal, or was taken before.
 pub(super) fn take() -> Result<impl Read + Send + 'static, CaptureError> {
     let input = std::io::stdin();
     if input.is_terminal() {

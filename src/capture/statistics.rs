@@ -1,4 +1,4 @@
-//! [`Statistics`] of a capture, gathered packet by packet; [`Summary`], what they come to.
+//! [`Statistics`] of a capture, gathered packet by packet, and their [`Summary`].
 
 mod summary;
 
@@ -18,10 +18,10 @@ use crate::units::{Elapsed, Span, Timestamp};
 
 /// Sizes are exact below 128 KiB.
 const SIZE_PRECISION: u32 = 16;
-/// Gaps have a relative error of at most 1/8192 in quantiles: the four digits that are printed hold.
+/// Quantiles of gaps have a relative error of at most 1/8192, enough for the four digits printed.
 const GAP_PRECISION: u32 = 12;
 
-/// What a capture holds.
+/// Statistics of a capture.
 ///
 /// Memory grows with the number of distinct flows and IP sources, not with the number of packets.
 ///
@@ -51,13 +51,13 @@ pub struct Statistics {
     beyond_window: u64,
     largest_step_back: Elapsed,
     sizes: Histogram,
-    /// Picoseconds between a packet and the latest one before it; a packet out of order has none.
+    /// Picoseconds between a packet and the latest one before it. Packets out of order have none.
     gaps: Histogram,
     flows: FlowTable,
-    /// By fid.
+    /// Indexed by `fid`.
     flow_counts: Vec<FlowCount>,
     devices: FxHashMap<IpAddr, u32>,
-    /// By the number in `devices`: distinct MAC addresses.
+    /// Number of distinct MAC addresses, by the index in `devices`.
     device_ports: Vec<u32>,
     ports_seen: FxHashSet<(u32, MacAddress)>,
     protocols: Vec<Count>,
@@ -67,7 +67,7 @@ pub struct Statistics {
     without_ip: BTreeMap<Option<u16>, u64>,
     vlans: BTreeMap<u16, u64>,
     double_tagged: u64,
-    /// Packets by what stands around their IP packet, where anything does.
+    /// Packets by their encapsulations, if any.
     encapsulations: FxHashMap<Encapsulations, u64>,
     unread: UnreadCounts,
     interfaces: Interfaces,
@@ -91,12 +91,12 @@ impl Count {
 #[derive(Debug, Clone, Copy, Default)]
 struct FlowCount {
     count: Count,
-    /// Number of its source, and the MAC address last seen: nearly always the next packet's.
+    /// Number of the source, and the MAC address last seen: nearly always that of the next packet.
     last_port: Option<(u32, MacAddress)>,
 }
 
 impl Statistics {
-    /// Statistics of no packet. Of the options only [`super::Options::reorder_window`] matters.
+    /// Creates empty statistics. Of the options, only [`super::Options::reorder_window`] matters.
     pub fn new(options: &super::Options) -> Self {
         Statistics {
             reorder_window: options.reorder_window,
@@ -129,7 +129,7 @@ impl Statistics {
         }
     }
 
-    /// Counts a packet, given in file order; returns its flow id.
+    /// Counts a packet, in file order. Returns its flow id.
     #[inline]
     pub fn add(&mut self, record: &Record<'_>, frame: &Frame) -> u32 {
         let length = record.original_length;
@@ -205,7 +205,7 @@ impl Statistics {
         }
     }
 
-    /// Warnings about packets of the file that were not read to their end, or that pass twice.
+    /// Warnings about packets that were not read completely or that appear twice.
     pub fn remarks(&self, path: &Path) -> Vec<String> {
         self.unread.remarks(path).chain(self.twice.remark(path)).collect()
     }

@@ -12,12 +12,12 @@ use crate::table::{self, Format, TableError, TableWriter};
 pub(super) use columns::instants;
 use columns::{Row, columns};
 
-/// Rows that are held before they are written: they stay in the second-level cache.
+/// Maximum number of rows held before they are written: they stay in the second-level cache.
 const ROWS: usize = 1 << 12;
 
-/// A table of packets in the making. The file appears when it is complete, with [`Table::finish`].
+/// Writes a table of packets. The file appears with [`Table::finish`], when it is complete.
 ///
-/// The first 13 columns are those of the notebook that taunet grew from, under their names:
+/// The first columns are:
 ///
 /// | column | unit | |
 /// |---|---|---|
@@ -32,12 +32,12 @@ const ROWS: usize = 1 << 12;
 /// | `offset` | 8 bytes | fragment offset |
 /// | `protocol` | | IP protocol number |
 ///
-/// Then follow `source_port`, `destination_port`, `fid`, `trp` (the protocol; 255 without IP),
-/// `record`, `original_length_bytes`, `captured_length_bytes`, `interface`, `outer_vlan`,
-/// `inner_vlan`, `ip_version`, `dscp`, `ecn`, `ipv6_flow_label`, `ipv6_payload_length_bytes`,
-/// `tcp_sequence`, `tcp_acknowledgement`, `tcp_flags` and `outer_pcp`. A field that a frame does not have is null.
+/// The other columns are `source_port`, `destination_port`, `fid`, `trp` (the protocol; 255 without IP),
+/// `record`, `original_length_bytes`, `captured_length_bytes`, `interface`, `outer_vlan`, `inner_vlan`,
+/// `ip_version`, `dscp`, `ecn`, `ipv6_flow_label`, `ipv6_payload_length_bytes`, `tcp_sequence`,
+/// `tcp_acknowledgement`, `tcp_flags` and `outer_pcp`. A field that a frame does not have is null.
 ///
-/// Rows are written in batches: memory does not grow with their number.
+/// Rows are written in batches, so memory does not grow with their number.
 #[derive(Debug)]
 pub struct Table {
     path: PathBuf,
@@ -48,7 +48,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// Starts a table; the extension of `path` chooses the format.
+    /// Starts a table. The extension of `path` selects the format.
     ///
     /// # Errors
     ///
@@ -77,7 +77,7 @@ impl Table {
         self.writer.write(&table::batch(&self.path, &self.schema, arrays)?)
     }
 
-    /// Completes the table and gives it its name, replacing a file that has it.
+    /// Completes the table and moves it to its path, replacing an existing file.
     ///
     /// # Errors
     ///

@@ -1,11 +1,11 @@
-//! [`TcpSegment`]: what a captured frame says of its TCP connection.
+//! [`TcpSegment`]: the TCP fields of a captured frame.
 
 use std::net::SocketAddr;
 
 use super::frame::Offsets;
 use super::{Frame, LinkType};
 
-/// The TCP flags, as [`Frame::tcp_flags`] has them.
+/// The TCP flags, as in [`Frame::tcp_flags`].
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
@@ -16,43 +16,44 @@ const TCP: u8 = 6;
 /// The TCP header without options, in bytes.
 const FIXED_HEADER: usize = 20;
 
-/// A TCP segment, as its header has it.
+/// A TCP segment, with the fields of its header.
 ///
 /// # Source
 /// RFC 9293, section 3.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpSegment {
-    /// Who sent it.
+    /// Source address and port.
     pub source: SocketAddr,
-    /// To whom.
+    /// Destination address and port.
     pub destination: SocketAddr,
-    /// The sequence number of its first byte, or of its SYN.
+    /// Sequence number of its first byte, or of its SYN.
     pub sequence: u32,
-    /// What it acknowledges, where its ACK flag is set.
+    /// Acknowledgement number, if the ACK flag is set.
     pub acknowledgement: Option<u32>,
-    /// SYN: it opens the connection.
+    /// SYN flag: opens the connection.
     pub syn: bool,
-    /// FIN: it closes the connection.
+    /// FIN flag: closes the connection.
     pub fin: bool,
-    /// RST: it breaks the connection off.
+    /// RST flag: resets the connection.
     pub rst: bool,
-    /// ECE: a mark of congestion has reached its sender; in a SYN, it asks for ECN or agrees to it (RFC 3168).
+    /// ECE flag: the sender received a congestion mark; in a SYN, it requests or accepts ECN (RFC 3168).
     pub ece: bool,
-    /// CWR: its sender has reduced its window; in a SYN, it asks for ECN (RFC 3168).
+    /// CWR flag: the sender has reduced its window; in a SYN, it requests ECN (RFC 3168).
     pub cwr: bool,
     /// Bytes of payload on the wire, whether captured or not.
     pub payload_length: u32,
-    /// The window as it stands in the header, not scaled; `None` where it was not captured.
+    /// The window field, not scaled; `None` if it was not captured.
     pub window: Option<u16>,
-    /// By how many bits later windows of the sender are to be shifted (RFC 7323), where it says so.
+    /// Shift count for later windows of the sender (RFC 7323), if the option is present.
     pub window_scale: Option<u8>,
-    /// What the sender has received out of order; `None` where not all options were captured.
+    /// The blocks received out of order; `None` if the options were not captured completely.
     pub sack: Option<TcpSack>,
-    /// The timestamps option, where it was captured.
+    /// The timestamps option, if it was captured.
     pub timestamps: Option<TcpTimestamps>,
 }
 
-/// The blocks of a SACK option (RFC 2018): up to four, each from its first sequence number to behind its last.
+/// The blocks of a SACK option (RFC 2018): up to four, each from its first sequence number to one past its
+/// last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TcpSack {
     blocks: [(u32, u32); 4],
@@ -60,12 +61,12 @@ pub struct TcpSack {
 }
 
 impl TcpSack {
-    /// The blocks, as they stand in the option.
+    /// The blocks, in the order of the option.
     pub fn blocks(&self) -> &[(u32, u32)] {
         &self.blocks[..usize::from(self.count)]
     }
 
-    /// The blocks in the body of an option.
+    /// Parses the blocks in the body of an option.
     fn parse(body: &[u8]) -> Self {
         let mut sack = TcpSack::default();
         for (slot, block) in sack.blocks.iter_mut().zip(body.chunks_exact(8)) {
@@ -81,22 +82,22 @@ impl TcpSack {
 /// The TCP timestamps option (RFC 7323, section 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpTimestamps {
-    /// TSval: the sender's timestamp clock.
+    /// TSval: the timestamp clock of the sender.
     pub value: u32,
-    /// TSecr: the other side's TSval that it echoes; without meaning where the segment has no ACK flag.
+    /// TSecr: the echoed TSval of the other side; meaningless without the ACK flag.
     pub echo_reply: u32,
 }
 
 impl TcpSegment {
-    /// The segment in the captured `bytes` of a frame of `original_length` bytes. `None` where there is none: another
-    /// protocol, a fragment (of which nobody knows how long the segment is), or a header that was not captured up to
-    /// its flags (14 bytes of it) or says what cannot be.
+    /// The segment in the captured `bytes` of a frame of `original_length` bytes. `None` if there is none:
+    /// another protocol, a fragment (which does not give the length of the segment), an invalid header, or a
+    /// header that was not captured up to its flags (14 bytes).
     pub fn parse(link_type: LinkType, bytes: &[u8], original_length: u32) -> Option<Self> {
         let (frame, offsets) = Frame::parse_with_offsets(link_type, bytes, original_length);
         Self::of_frame(&frame, &offsets, bytes)
     }
 
-    /// The same of a frame that has been parsed.
+    /// The segment of a frame that has been parsed.
     pub(super) fn of_frame(frame: &Frame, offsets: &Offsets, bytes: &[u8]) -> Option<Self> {
         let is_fragment = frame.is_later_fragment() || frame.more_fragments == Some(true);
         if frame.protocol != Some(TCP) || is_fragment {
@@ -132,13 +133,13 @@ impl TcpSegment {
         })
     }
 
-    /// How much of the sequence space it takes: its payload, and one each for SYN and FIN.
+    /// The length in sequence space: the payload, plus one each for SYN and FIN.
     pub fn sequence_length(&self) -> u32 {
         self.payload_length.saturating_add(u32::from(self.syn)).saturating_add(u32::from(self.fin))
     }
 }
 
-/// What is read of TCP options.
+/// The TCP options that are read.
 #[derive(Debug, Default)]
 struct Options {
     timestamps: Option<TcpTimestamps>,
@@ -147,7 +148,7 @@ struct Options {
 }
 
 impl Options {
-    /// The options in `bytes`, which may be cut off.
+    /// Parses the options in `bytes`, which may be truncated.
     fn parse(mut bytes: &[u8]) -> Self {
         const END: u8 = 0;
         const NO_OPERATION: u8 = 1;

@@ -1,4 +1,4 @@
-//! Packets that pass a capture twice: at two of its interfaces, or in both directions.
+//! Packets that appear twice in a capture: at two interfaces, or in both directions.
 
 use std::path::Path;
 
@@ -6,12 +6,12 @@ use super::selection::numbered;
 use super::{CaptureDirection, Frame, Record};
 use crate::units::Timestamp;
 
-/// Keys that are remembered: the latest of each slot.
+/// Number of slots. Each remembers its latest key.
 const SLOTS: usize = 1 << 16;
-/// A packet is the same one only within this time: 1 s.
+/// Maximum time between two appearances of the same packet: 1 s.
 const WITHIN_PS: i128 = 1_000_000_000_000;
 
-/// A packet with its place.
+/// A packet and the place where it was captured.
 #[derive(Debug, Clone, Copy, Default)]
 struct Seen {
     key: u64,
@@ -20,26 +20,26 @@ struct Seen {
     direction: Option<CaptureDirection>,
 }
 
-/// Counts the packets that a file has at more than one interface, or in both directions.
+/// Counts the packets that a file contains at more than one interface, or in both directions.
 ///
-/// A router's capture of both its sides has each packet twice, and so has `tcpdump -i any`. It costs nothing in files
-/// that have one place only.
+/// A capture of both sides of a router contains each packet twice, as does `tcpdump -i any`. Files with one
+/// interface and direction cost nothing.
 ///
 /// # Complexity
-/// O(1) for a packet; 3 MB once there are two places.
+/// O(1) per packet; 3 MB once there are two places.
 #[derive(Debug, Default)]
 pub(super) struct Twice {
     slots: Vec<Seen>,
-    /// Packets of IP.
+    /// Number of IP packets.
     packets: u64,
-    /// Those that were there before, at another place.
+    /// IP packets seen before at another place.
     again: u64,
     /// The places of the first of them.
     example: Option<String>,
 }
 
 impl Twice {
-    /// Looks at a packet, in order of the file.
+    /// Checks a packet, in file order.
     #[inline]
     pub(super) fn add(&mut self, record: &Record<'_>, frame: &Frame) {
         if record.has_other_places || record.direction.is_some() {
@@ -76,12 +76,12 @@ impl Twice {
         }
     }
 
-    /// A warning, where packets pass twice.
+    /// A warning if packets appear twice.
     pub(super) fn remark(&self, path: &Path) -> Option<String> {
         let example = self.example.as_ref()?;
         Some(format!(
-            "{}: {} of {} IP packets pass twice within 1 s, the first at {example}: each counts as two; choose one place \
-             with --interface or --direction (compare: --interface-first ..., calibrate: --ingress-interface ...), or \
+            "{}: {} of {} IP packets appear twice within 1 s, the first at {example}: each is counted twice; select one \
+             place with --interface or --direction (compare: --interface-first ..., calibrate: --ingress-interface ...), or \
              with `interface` or `direction` beside `capture` in a scenario",
             path.display(),
             self.again,

@@ -1,11 +1,11 @@
-//! [`Writer`]: classic pcap files.
+//! [`Writer`]: writes classic pcap files.
 
 use std::io::Write;
 
 use super::{LinkType, WriteError};
 use crate::units::{PS_PER_S, Timestamp};
 
-/// The unit of a pcap file's timestamps.
+/// The resolution of timestamps in a pcap file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolution {
     /// Microseconds (magic number 0xa1b2c3d4).
@@ -14,8 +14,7 @@ pub enum Resolution {
     Nanoseconds,
 }
 
-/// Writes a classic pcap file, little endian, version 2.4. It makes many small writes: give it a
-/// buffered sink.
+/// Writes a classic pcap file, little endian, version 2.4. It makes many small writes: use a buffered sink.
 ///
 /// # Examples
 ///
@@ -41,7 +40,7 @@ pub struct Writer<W> {
 }
 
 impl<W: Write> Writer<W> {
-    /// Writes the file header. Of each frame, at most `snap_length` bytes are kept.
+    /// Writes the file header. At most `snap_length` bytes of each frame are kept.
     ///
     /// # Errors
     ///
@@ -65,8 +64,8 @@ impl<W: Write> Writer<W> {
         Ok(Writer { sink, unit_ps, snap_length: usize::try_from(snap_length).unwrap_or(usize::MAX) })
     }
 
-    /// Writes a frame of `original_length` bytes, of which `bytes` are known. The time is rounded
-    /// down to the file's resolution.
+    /// Writes a frame of `original_length` bytes, of which `bytes` are present. The time is rounded down to
+    /// the resolution of the file.
     ///
     /// # Errors
     ///
@@ -96,7 +95,7 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// Flushes the sink and gives it back.
+    /// Flushes the sink and returns it.
     ///
     /// # Errors
     ///

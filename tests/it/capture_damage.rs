@@ -136,7 +136,7 @@ fn an_unsupported_link_type() {
     let (count, error) = message(&file.bytes);
     assert_eq!(count, 1);
     assert!(error.contains(&format!("(at byte {offset})")), "{error}");
-    assert!(error.ends_with("; --lenient leaves such packets out"), "{error}");
+    assert!(error.ends_with("; --lenient skips such packets"), "{error}");
     // and in a file that can have no other packets
     let mut unusable = PcapNgFile::new(false);
     unusable.interface(195, 0, &[]);
@@ -157,26 +157,26 @@ fn a_file_that_is_cut_off() {
     let bytes = pcap(LinkType::ETHERNET, 3);
     assert_eq!(
         message(&bytes[..bytes.len() - 1]),
-        (2, "test.pcap is cut off: the record at byte 96 needs 36 bytes, and 35 are there; --lenient takes what stands before".into())
+        (2, "test.pcap is cut off: the record at byte 96 needs 36 bytes, but only 35 follow; --lenient reads the packets before it".into())
     );
     assert_eq!(
         message(&bytes[..100]),
-        (2, "test.pcap is cut off: the record header at byte 96 needs 16 bytes, and 4 are there; --lenient takes what stands before".into())
+        (2, "test.pcap is cut off: the record header at byte 96 needs 16 bytes, but only 4 follow; --lenient reads the packets before it".into())
     );
     assert_eq!(
         message(&bytes[..10]),
-        (0, "test.pcap is cut off: the file header at byte 0 needs 24 bytes, and 10 are there".into())
+        (0, "test.pcap is cut off: the file header at byte 0 needs 24 bytes, but only 10 follow".into())
     );
     let mut file = pcapng();
     let length = file.bytes.len();
     assert_eq!(
         message(&file.bytes[..length - 1]),
-        (0, "test.pcap is cut off: the block at byte 60 needs 52 bytes, and 51 are there; --lenient takes what stands before".into())
+        (0, "test.pcap is cut off: the block at byte 60 needs 52 bytes, but only 51 follow; --lenient reads the packets before it".into())
     );
     file.block(0xbad, &[0; 100]);
     assert_eq!(
         message(&file.bytes[..length + 50]),
-        (1, "test.pcap is cut off: the block at byte 112 needs 112 bytes, and 50 are there; --lenient takes what stands before".into())
+        (1, "test.pcap is cut off: the block at byte 112 needs 112 bytes, but only 50 follow; --lenient reads the packets before it".into())
     );
 }
 
@@ -189,7 +189,7 @@ fn an_absurd_length() {
         (
             1,
             "test.pcap is damaged: the record at byte 60 claims 4294967295 bytes; \
-             at most 262144 are possible; --lenient takes what stands before"
+             the maximum is 262144; --lenient reads the packets before it"
                 .into()
         )
     );
@@ -200,7 +200,7 @@ fn an_absurd_length() {
         (
             0,
             "test.pcap is damaged: the block at byte 60 claims 4294967292 bytes; \
-             at most 16777216 are possible; --lenient takes what stands before"
+             the maximum is 16777216; --lenient reads the packets before it"
                 .into()
         )
     );
@@ -215,7 +215,7 @@ fn a_contradiction() {
     };
     assert!(damaged(64, 50).contains("byte 60: a block claims 50 bytes; expected a multiple of 4"));
     assert!(damaged(68, 1).contains("of interface 1, and the section has described 1 interfaces"));
-    assert!(damaged(80, 30).contains("claims 30 captured bytes, and its block has room for 20"));
+    assert!(damaged(80, 30).contains("claims 30 captured bytes, but its block has room for 20"));
     assert!(damaged(108, 9).contains("test.pcap is damaged at byte 60: "));
     assert!(damaged(8, 0).contains("byte-order magic"));
     let mut file = pcapng();
@@ -251,7 +251,7 @@ fn lenient_reading_warns_and_ends() {
     assert!(matches!(reader.warnings(), [CaptureError::CutOff { offset: 96, .. }]));
     assert_eq!(
         reader.remarks(),
-        ["test.pcap is cut off: the record header at byte 96 needs 16 bytes, and 4 are there"]
+        ["test.pcap is cut off: the record header at byte 96 needs 16 bytes, but only 4 follow"]
     );
 }
 

@@ -80,7 +80,7 @@ fn an_original_length_below_the_captured_one_lies() {
         let expected = [(60, 60), (60, 60), (60, 60), (1514, 60), (60, 60), (60, 60)];
         assert_eq!((lengths.as_slice(), reader.understated()), (&expected[..count], lie));
         let told = format!(
-            "test: {lie} packets have an original length of 0, or below the captured one: the captured length counts"
+            "test: {lie} packets have an original length of 0 or below the captured length: the captured length is used"
         );
         assert_eq!(reader.remarks(), [told]);
     }

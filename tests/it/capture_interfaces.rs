@@ -175,8 +175,8 @@ fn interfaces_are_listed() {
     assert!(stdout.contains(told), "{stdout}");
     assert!(
         stderr.starts_with(
-            "warning: router.pcapng: 300 of 600 IP packets pass twice within 1 s, the first at interface 0, and then \
-             interface 1 (eth1): each counts as two; choose one place with --interface"
+            "warning: router.pcapng: 300 of 600 IP packets appear twice within 1 s, the first at interface 0, and then \
+             interface 1 (eth1): each is counted twice; select one place with --interface"
         ),
         "{stderr}"
     );
@@ -194,7 +194,7 @@ fn interfaces_are_listed() {
     assert!(stdout.contains("  3                300 packets (0 in, 300 out), link type 276"), "{stdout}");
     // without an interface, by the direction
     let (_, _, stderr) = made.taunet(&["inspect", "cooked.pcap"]);
-    assert!(stderr.contains("300 of 600 IP packets pass twice"), "{stderr}");
+    assert!(stderr.contains("300 of 600 IP packets appear twice"), "{stderr}");
 }
 
 #[test]
@@ -308,7 +308,7 @@ fn two_interfaces_of_one_file_are_compared() {
         assert_eq!(stderr, "", "{file}");
     }
     let (_, stderr) = made.json(&["compare", "router.pcapng", "router.pcapng"]);
-    assert_eq!(stderr.matches("pass twice within 1 s").count(), 2, "{stderr}");
+    assert_eq!(stderr.matches("appear twice within 1 s").count(), 2, "{stderr}");
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn one_interface_is_replayed_and_the_other_measured() {
     made.scenario("capture = \"router.pcapng\"", "");
     let (found, stderr) = made.json(&["run", "scenario.toml", "-o", "r", "--force"]);
     assert_eq!(found["packets"]["injected"], 600);
-    assert!(stderr.contains("router.pcapng: 300 of 600 IP packets pass twice"), "{stderr}");
+    assert!(stderr.contains("router.pcapng: 300 of 600 IP packets appear twice"), "{stderr}");
     assert!(stderr.contains("`interface` or `direction` beside `capture`"), "{stderr}");
 }
 
@@ -349,7 +349,7 @@ fn a_device_is_calibrated_from_one_file() {
     let arguments = ["calibrate", "--ingress", "router.pcapng", "--egress", "router.pcapng", "-o", "found"];
     let (found, stderr) = made.json(&[&arguments[..], &flags].concat());
     assert_eq!((&found["packets"]["matched"], &found["packets"]["lost"]), (&300.into(), &0.into()));
-    assert!(!stderr.contains("pass twice"), "{stderr}");
+    assert!(!stderr.contains("appear twice"), "{stderr}");
     assert_eq!(found["ingress_keys"][0]["interface"], "eth0");
     let scenario = fs::read_to_string(made.path("found/scenario.toml")).unwrap();
     for line in ["interface = \"eth0\"\n", "interface = \"eth1\"\n", "reorder_window = \"3 s\"\n"] {

@@ -232,9 +232,9 @@ fn wireless_frames_that_cannot_be_read_are_told() {
     assert_eq!(with_ip, [false, false, false, false, false, false, true]);
     let remarks = sorted.remarks();
     let starts = [
-        "air: 2 packets of encrypted 802.11 may hold others, which are not read: decrypt the capture first (`airdecap-ng`)",
-        "air: 1 packet of 802.11 with several packets to the frame (A-MSDU) may hold others",
-        "air: 1 packet of 802.11 fragments after the first may hold others",
+        "air: 2 packets of encrypted 802.11 may carry inner packets that were not read: decrypt the capture first (`airdecap-ng`)",
+        "air: 1 packet of 802.11 with several packets per frame (A-MSDU) may carry inner packets",
+        "air: 1 packet of 802.11 fragments after the first may carry inner packets",
     ];
     assert_eq!(remarks.len(), 3, "{remarks:?}");
     assert!(remarks.iter().zip(starts).all(|(remark, start)| remark.starts_with(start)), "{remarks:?}");

@@ -51,8 +51,8 @@ fn a_record_beyond_the_window_is_refused_after_the_packets_before_it() {
     assert_eq!(seen, [(0, 10), (1, 30)]);
     assert_eq!(
         error.unwrap().to_string(),
-        "record 2 of test is out of order: its time is 1970-01-01 00:00:00.000000019 UTC, and \
-         1970-01-01 00:00:00.000000030 UTC has been before it; the reorder window is 10 ns (and 262144 packets); \
+        "record 2 of test is out of order: its time is 1970-01-01 00:00:00.000000019 UTC, \
+         after a record at 1970-01-01 00:00:00.000000030 UTC; the reorder window is 10 ns (and 262144 packets); \
          give a longer --reorder-window (in a scenario `reorder_window`), sort the file with `reordercap IN OUT`, \
          leave out a record with a wrong time with `editcap IN OUT NUMBER` (from 1), or take late records at the \
          latest time with --lenient"

@@ -101,7 +101,7 @@ fn a_damaged_file_gives_what_stands_before() {
     let (code, stdout, stderr) = inspect(&[path]);
     assert_eq!(code, 2);
     assert!(stdout.starts_with("Loaded 8 packets of data covering "), "{stdout}");
-    assert!(stderr.contains("the record at byte 932 needs 114 bytes, and 68 are there"), "{stderr}");
+    assert!(stderr.contains("the record at byte 932 needs 114 bytes, but only 68 follow"), "{stderr}");
 
     let (code, stdout, _) = inspect(&[path, "--json"]);
     assert_eq!(code, 2);

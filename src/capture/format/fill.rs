@@ -1,14 +1,15 @@
-//! What both formats read with: numbers in either byte order, and the window, with the errors of its end.
+//! Functions shared by both formats: numbers in either byte order, and filling the window, with the errors at
+//! its end.
 
 use std::path::Path;
 
 use crate::capture::CaptureError;
 use crate::capture::input::Input;
 
-/// The largest captured length that is accepted, in bytes, as in libpcap (`MAXIMUM_SNAPLEN`).
+/// Largest accepted captured length in bytes, as in libpcap (`MAXIMUM_SNAPLEN`).
 pub(super) const MAX_CAPTURED: u32 = 262_144;
 
-/// The order of the bytes of a number.
+/// The byte order of numbers.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ByteOrder {
     pub is_big_endian: bool,
@@ -25,7 +26,7 @@ impl ByteOrder {
         if self.is_big_endian { u16::from_be_bytes(chunk) } else { u16::from_le_bytes(chunk) }
     }
 
-    /// The options of a pcapng block, up to their end or to one that is cut off.
+    /// The options of a pcapng block, up to the end marker or to a truncated option.
     pub fn options(self, mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
         std::iter::from_fn(move || {
             if bytes.len() < 4 {
@@ -39,7 +40,7 @@ impl ByteOrder {
     }
 }
 
-/// `N` bytes from `at` on; zeros where there are fewer, which callers have ruled out.
+/// `N` bytes from `at`. Missing bytes are zero; callers check the length before.
 pub(super) fn chunk<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
 }

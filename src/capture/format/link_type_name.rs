@@ -1,4 +1,4 @@
-//! The names of link types, as `pcap-file` has them.
+//! The names of link types, from `pcap-file`.
 
 use pcap_file::DataLink;
 

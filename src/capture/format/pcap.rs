@@ -1,4 +1,4 @@
-//! Classic pcap, with its variants.
+//! Classic pcap and its variants.
 
 use std::path::Path;
 
@@ -12,17 +12,19 @@ use crate::units::{PS_PER_S, Timestamp};
 
 pub(super) const FILE_HEADER: usize = 24;
 const RECORD_HEADER: usize = 16;
-/// A record header of modified pcap: the usual one, then interface index, protocol, packet type, padding.
+/// Length of a record header of modified pcap: the usual header, then interface index, protocol, packet type,
+/// padding.
 const MODIFIED_RECORD_HEADER: usize = 24;
 
-/// A variant of classic pcap, by its magic number.
+/// A variant of classic pcap, identified by its magic number.
 ///
 /// # Source
 ///
-/// libpcap's `sf-pcap.c` and Wireshark's `wiretap/libpcap.c`. The modified format is Alexey Kuznetsov's (of its patch
-/// ss991029), which home routers write; Ixia's two have the length of all records behind the file header.
+/// libpcap's `sf-pcap.c` and Wireshark's `wiretap/libpcap.c`. The modified format is Alexey Kuznetsov's
+/// (patch ss991029); home routers write it. Ixia's two variants add the length of all records to the file
+/// header.
 pub(in crate::capture) struct Variant {
-    /// The magic number of the same file without what this variant adds, in the file's byte order.
+    /// The magic number of the same file without the additions of this variant, in the file's byte order.
     usual: [u8; 4],
     file_header: usize,
     record_header: usize,
@@ -54,7 +56,7 @@ impl Variant {
 pub(in crate::capture) struct Pcap {
     parser: PcapParser,
     link_type: LinkType,
-    /// 0: no limit.
+    /// 0 means no limit.
     pub snap_length: u32,
     /// Picoseconds per unit of a timestamp's fraction.
     fraction_ps: i128,
@@ -69,7 +71,7 @@ impl Pcap {
         let (_, parser) =
             PcapParser::new(&header).map_err(|error| damaged(format!("its header: {error}")))?;
         let header = parser.header();
-        // Before 2.3 the two lengths of a record stood the other way round.
+        // Before version 2.3, the two lengths of a record had the opposite order.
         if header.version_major != 2 || header.version_minor < 3 {
             return Err(CaptureError::UnknownVersion {
                 path: path.to_owned(),
@@ -80,7 +82,7 @@ impl Pcap {
                 expected: "2.3 or 2.4",
             });
         }
-        // The high bits say whether frames carry a check sequence, and are otherwise reserved.
+        // The upper bits give the presence of a frame check sequence, and are otherwise reserved.
         let link_type = LinkType((u32::from(header.datalink) & 0xffff) as u16);
         if !link_type.is_supported() {
             return Err(CaptureError::UnsupportedLinkType { path: path.to_owned(), offset: 0, link_type });
@@ -101,7 +103,7 @@ impl Pcap {
         self.record_header == MODIFIED_RECORD_HEADER
     }
 
-    /// Interface and direction, as the header of a record says.
+    /// Interface and direction from the record header.
     fn place(&self, record: &[u8]) -> (u32, Option<CaptureDirection>) {
         match self.is_modified() {
             true => (self.order.u32(record, 16), CaptureDirection::of_packet_type(record[22].into())),

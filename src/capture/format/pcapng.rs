@@ -10,13 +10,13 @@ use crate::capture::input::Input;
 use crate::capture::{CaptureDirection, CaptureError, LinkType};
 use crate::units::{PS_PER_S, Timestamp};
 
-/// The largest pcapng block that is read, in bytes. Blocks of unknown types may be larger: they are
+/// Largest pcapng block that is read, in bytes. Blocks of unknown types may be larger, because they are
 /// skipped without being held.
 const MAX_BLOCK: u32 = 16 << 20;
-/// The largest number of interfaces in one section.
+/// Maximum number of interfaces in one section.
 const MAX_INTERFACES: usize = 65_536;
 
-/// Type, length, and length again.
+/// Block type, block length, and the trailing block length.
 const BLOCK_FRAME: u32 = 12;
 
 pub(super) const SECTION_HEADER: u32 = 0x0a0d_0d0a;
@@ -28,26 +28,26 @@ const ENHANCED_PACKET: u32 = 6;
 const IF_NAME: u16 = 2;
 const IF_TSRESOL: u16 = 9;
 const IF_TSOFFSET: u16 = 14;
-/// `pack_flags` of the obsolete packet block has the same number.
+/// Also the number of `pack_flags` of the obsolete packet block.
 const EPB_FLAGS: u16 = 2;
 
-/// What an Interface Description Block says, but for its name.
+/// The fields of an Interface Description Block, except its name.
 #[derive(Clone, Copy)]
 struct Interface {
     link_type: LinkType,
-    /// 0: no limit.
+    /// 0 means no limit.
     snap_length: u32,
-    /// `if_tsresol`: a power of 10, or of 2 where the highest bit is set.
+    /// `if_tsresol`: a power of 10, or of 2 if the highest bit is set.
     resolution: u8,
-    /// `if_tsoffset`: seconds.
+    /// `if_tsoffset`, in seconds.
     offset_s: i64,
 }
 
 impl Interface {
-    /// Rounded down to a picosecond.
+    /// The time, rounded down to a picosecond.
     fn timestamp(&self, high: u32, low: u32) -> Timestamp {
         let count = (u128::from(high) << 32) | u128::from(low);
-        // 64 bits times 10^12 fit into 104 bits
+        // 64 bits times 10^12 fit into 104 bits.
         let exponent = u32::from(self.resolution & 0x7f);
         let ps = if self.resolution & 0x80 != 0 {
             (count * u128::from(PS_PER_S)) >> exponent
@@ -63,27 +63,28 @@ impl Interface {
 /// pcapng.
 #[derive(Default)]
 pub(in crate::capture) struct PcapNg {
-    /// Of the current section.
+    /// Parser of the current section.
     parser: Option<PcapNgParser>,
     order: ByteOrder,
-    /// Of the current section.
+    /// Interfaces of the current section.
     interfaces: Vec<Interface>,
-    /// Interfaces of the sections before.
+    /// Number of interfaces in the sections before.
     earlier_interfaces: u32,
     /// Name and link type of the interfaces of all sections.
     pub described: Vec<(Option<String>, LinkType)>,
     has_supported_interface: bool,
-    /// The first interface whose frames cannot be parsed, and the offset of its description.
+    /// The first interface with an unsupported link type, and the offset of its description.
     first_unsupported: Option<(LinkType, u64)>,
 }
 
 impl PcapNg {
-    /// The least snap length of the current section's interfaces that have one.
+    /// The minimum snap length of the interfaces of the current section, if any has one.
     pub fn snap_length(&self) -> Option<u32> {
         self.interfaces.iter().map(|it| it.snap_length).filter(|it| *it > 0).min()
     }
 
-    /// The first interface whose frames cannot be parsed, with the offset of its description, if those of no interface can.
+    /// The first interface with an unsupported link type and the offset of its description, if no interface
+    /// has a supported one.
     pub fn unsupported(&self) -> Option<(LinkType, u64)> {
         self.first_unsupported.filter(|_| !self.has_supported_interface)
     }
@@ -107,7 +108,7 @@ impl PcapNg {
                     _ => return Err(damaged("the byte-order magic of a section header is wrong")),
                 };
             } else if self.parser.is_none() {
-                return Err(damaged("a block stands before any section header"));
+                return Err(damaged("a block precedes the first section header"));
             }
             let length = self.u32(input.bytes(), 4);
             if length < BLOCK_FRAME || !length.is_multiple_of(4) {
@@ -139,7 +140,7 @@ impl PcapNg {
         }
     }
 
-    /// Moves past a block without holding it.
+    /// Skips a block without holding it.
     fn skip(&self, input: &mut Input, path: &Path, length: u32) -> Result<(), CaptureError> {
         let offset = input.offset();
         let before_trailer = u64::from(length) - 4;
@@ -182,7 +183,7 @@ impl PcapNg {
                 expected: "1.0 or 1.2",
             });
         }
-        // Without its options: pcap-file refuses comments that are not UTF-8.
+        // The section header without options, because `pcap-file` rejects comments that are not UTF-8.
         let short = if self.order.is_big_endian { 28u32.to_be_bytes() } else { 28u32.to_le_bytes() };
         let header = [&block[..4], &short, &block[8..24], &short].concat();
         let (_, parser) = PcapNgParser::new(&header).map_err(|error| damaged(error.to_string()))?;
@@ -233,7 +234,7 @@ impl PcapNg {
         Ok(())
     }
 
-    /// `block` is a packet block of type `kind`, whole.
+    /// Reads a whole packet block of type `kind`.
     fn packet(
         &mut self,
         kind: u32,
@@ -257,14 +258,15 @@ impl PcapNg {
         let Some(interface) = self.interfaces.get(index as usize) else {
             let count = self.interfaces.len();
             return Err(damaged(format!(
-                "a packet is of interface {index}, and the section has described {count} interfaces before it"
+                "a packet names interface {index}, but the section describes only {count} interfaces before it"
             )));
         };
         let first = 8 + header_length;
         let (timestamp, captured, original_length) = if kind == SIMPLE_PACKET {
             let original = self.u32(block, 8);
             let limit = if interface.snap_length == 0 { MAX_CAPTURED } else { interface.snap_length };
-            // A length of 0 lies where bytes are there: those count, with up to 3 bytes of padding.
+            // An original length of 0 although there are bytes: their number is used, including up to 3 bytes
+            // of padding.
             let claimed = if original == 0 { room as u32 } else { original };
             (None, claimed.min(limit).min(room as u32), original)
         } else {
@@ -276,7 +278,7 @@ impl PcapNg {
         }
         if captured as usize > room {
             return Err(damaged(format!(
-                "a packet claims {captured} captured bytes, and its block has room for {room}"
+                "a packet claims {captured} captured bytes, but its block has room for {room}"
             )));
         }
         let direction = match kind {
@@ -299,7 +301,7 @@ impl PcapNg {
     /// The length of a block's body, as `pcap-file` frames it.
     fn body_length(&mut self, block: &[u8]) -> Result<usize, String> {
         let Some(parser) = &mut self.parser else {
-            return Err("a packet stands before any section header".to_owned());
+            return Err("a packet precedes the first section header".to_owned());
         };
         parser.next_raw_block(block).map(|(_, raw)| raw.body.len()).map_err(|error| {
             let cause = std::error::Error::source(&error).map_or(String::new(), |it| format!(": {it}"));
@@ -307,7 +309,7 @@ impl PcapNg {
         })
     }
 
-    /// What the flags of a packet block say; its options come after the captured bytes, which end at `end`.
+    /// Reads the flags of a packet block. Its options follow the captured bytes, which end at `end`.
     #[inline]
     fn direction(&self, block: &[u8], end: usize) -> Option<CaptureDirection> {
         let options = block.get(end.next_multiple_of(4)..).filter(|options| options.len() >= 8)?;
@@ -329,7 +331,7 @@ impl PcapNg {
     }
 }
 
-/// The value of an option that holds text: without a zero at its end, which some writers count.
+/// The value of a text option, without the terminating zero that some writers include.
 fn text(value: &[u8]) -> String {
     String::from_utf8_lossy(value).trim_end_matches('\0').to_owned()
 }

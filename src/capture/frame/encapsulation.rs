@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A header that carries an IP packet, or a frame with one, inside another.
+/// A header that carries an IP packet, or a frame with one, inside another packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 #[non_exhaustive]
@@ -11,13 +11,13 @@ pub enum Encapsulation {
     Ipv4 = 1,
     /// An outer IPv6 header (RFC 2473).
     Ipv6,
-    /// PPP over Ethernet, a session's data (RFC 2516).
+    /// PPP over Ethernet, session data (RFC 2516).
     Pppoe,
     /// An MPLS label stack (RFC 3032).
     Mpls,
-    /// An Ethernet pseudowire beneath MPLS labels, with or without a control word (RFC 4448).
+    /// An Ethernet pseudowire under MPLS labels, with or without a control word (RFC 4448).
     Pseudowire,
-    /// Generic routing encapsulation (RFC 2784, RFC 2890), and its version 1 of PPTP (RFC 2637).
+    /// Generic routing encapsulation (RFC 2784, RFC 2890), and version 1 as used by PPTP (RFC 2637).
     Gre,
     /// Mirrored frames: ERSPAN of type I, II or III (draft-foschiano-erspan).
     Erspan,
@@ -45,9 +45,9 @@ pub enum Encapsulation {
     Trill,
     /// Cisco FabricPath.
     FabricPath,
-    /// The tag of high-availability seamless redundancy (IEC 62439-3).
+    /// The tag of High-availability Seamless Redundancy (IEC 62439-3).
     Hsr,
-    /// The VN-tag of IEEE 802.1BR's forerunner.
+    /// The VN-tag, predecessor of IEEE 802.1BR.
     VnTag,
     /// Cisco metadata, which carries a security group tag.
     CiscoMetadata,
@@ -57,7 +57,7 @@ pub enum Encapsulation {
     MacSec,
 }
 
-/// Every one with its name, in order of their numbers.
+/// All encapsulations with their names, in order of their numbers.
 const NAMES: [(Encapsulation, &str); 24] = [
     (Encapsulation::Ipv4, "IPv4"),
     (Encapsulation::Ipv6, "IPv6"),
@@ -86,13 +86,13 @@ const NAMES: [(Encapsulation, &str); 24] = [
 ];
 
 impl Encapsulation {
-    /// Its name: `VXLAN`.
+    /// The name, for example `VXLAN`.
     pub fn name(self) -> &'static str {
         NAMES[self as usize - 1].1
     }
 }
 
-/// The headers around the innermost IP packet, the outermost first; none for a plain packet.
+/// The headers around the innermost IP packet, outermost first. Empty for a packet without encapsulation.
 ///
 /// # Examples
 ///
@@ -108,33 +108,33 @@ impl Encapsulation {
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 pub struct Encapsulations {
-    /// A byte each, the outermost lowest.
+    /// One byte per header, the outermost in the lowest byte.
     numbers: u64,
 }
 
 impl Encapsulations {
-    /// No more are followed.
+    /// Maximum number of headers that the parser follows.
     pub const DEEPEST: usize = 8;
 
-    /// With one more inside; `None` where there are too many.
+    /// Adds a header inside the others. `None` if the maximum is exceeded.
     pub(super) fn with(self, inner: Encapsulation) -> Option<Self> {
         let depth = self.depth();
         (depth < Self::DEEPEST)
             .then(|| Encapsulations { numbers: self.numbers | (inner as u64) << (8 * depth) })
     }
 
-    /// How many there are.
+    /// The number of headers.
     pub fn depth(self) -> usize {
         (64 - self.numbers.leading_zeros()).div_ceil(8) as usize
     }
 
-    /// Whether the packet is plain.
+    /// Whether the packet has no encapsulation.
     #[inline]
     pub fn is_empty(self) -> bool {
         self.numbers == 0
     }
 
-    /// The headers, the outermost first.
+    /// The headers, outermost first.
     pub fn iter(self) -> impl Iterator<Item = Encapsulation> {
         self.numbers
             .to_le_bytes()

@@ -1,4 +1,4 @@
-//! [`Fragment`]: the place of an IP packet in a datagram that was sent in pieces.
+//! [`Fragment`]: the place of an IP packet in a fragmented datagram.
 
 use super::Frame;
 use super::key::Bytes;
@@ -6,20 +6,20 @@ use super::key::Bytes;
 /// A fragment of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fragment {
-    /// What the fragments of a datagram share, hashed: addresses and identification, and in IPv4 the protocol (RFC 791;
-    /// RFC 8200, section 4.5).
+    /// Hash of the fields that identify a datagram: addresses and identification, and for IPv4 the protocol
+    /// (RFC 791; RFC 8200, section 4.5).
     pub(crate) datagram: u64,
-    /// Where in the datagram's payload it starts, in units of 8 bytes.
+    /// Start of the fragment in the payload of the datagram, in units of 8 bytes.
     pub(crate) offset: u16,
-    /// Bytes of that payload.
+    /// Bytes of payload in the fragment.
     pub(crate) length: u16,
-    /// Whether the datagram ends with it.
+    /// Whether this is the last fragment of the datagram.
     pub(crate) is_last: bool,
 }
 
 impl Fragment {
-    /// Of a frame whose IP header has been read; `header` bytes of it stand before what is cut into fragments. `None`
-    /// for a whole packet.
+    /// The fragment of a frame whose IP header has been read. `header` is the number of bytes before the
+    /// fragmentable part. `None` for a whole packet.
     #[cold]
     pub(super) fn of(frame: &Frame, header: usize) -> Option<Self> {
         let is_last = frame.more_fragments == Some(false);
@@ -31,13 +31,13 @@ impl Fragment {
         Some(Fragment { datagram: datagram(frame)?, offset, length, is_last })
     }
 
-    /// The bytes of the datagram's payload that it carries.
+    /// The range of payload bytes of the datagram in this fragment.
     pub(crate) fn bytes(&self) -> std::ops::Range<u32> {
         let start = u32::from(self.offset) * 8;
         start..start + u32::from(self.length)
     }
 
-    /// What recognizes the same fragment elsewhere, where its own packet does not: a hash.
+    /// A hash that identifies the same fragment at another vantage, for a fragment whose inner packet cannot.
     pub(crate) fn key(&self) -> u64 {
         let mut bytes = Bytes::default();
         bytes.add(&self.datagram.to_be_bytes());

@@ -1,4 +1,4 @@
-//! What recognizes a packet at another vantage: the match key, and which fields it covers.
+//! The match key, which identifies a packet at another vantage, and the fields that it covers.
 
 use std::net::IpAddr;
 
@@ -6,22 +6,23 @@ use twox_hash::XxHash3_64;
 
 use super::Frame;
 
-/// All of the body was captured.
+/// The whole body was captured.
 const WHOLE: u8 = u8::MAX;
-/// The deepest byte of the body that a key covers.
+/// Maximum number of body bytes that a key covers.
 const DEEPEST: u8 = 32;
-/// The depth that no capture limits.
+/// A depth without a limit by any capture.
 const UNLIMITED: u8 = DEEPEST + 1;
-/// Captured bytes before the body, by class: Ethernet, IP without options, and UDP or TCP without options.
+/// Number of captured bytes before the body, by class: Ethernet, IP without options, and UDP or TCP without
+/// options.
 const BEFORE_BODY: [u32; 4] = [42, 54, 62, 74];
-/// The TCP fields end so many bytes before the body.
+/// Distance between the end of the TCP fields and the body, in bytes.
 const AFTER_TCP_FIELDS: u32 = 6;
 
-/// Which fields the match keys of some captures cover, so that they are equal for the same packet: captures of different
-/// snap lengths hold different parts of it.
+/// The fields that the match keys of several captures cover, chosen so that keys are equal for the same
+/// packet although the captures have different snap lengths.
 ///
-/// A depth per class of frames (IPv4 and IPv6, TCP and others) says how much of the transport header and of the body
-/// every one of the captures holds.
+/// For each class of frames (IPv4 and IPv6, TCP and others), a depth gives how much of the transport header
+/// and of the body is present in all captures.
 ///
 /// # Examples
 ///
@@ -40,9 +41,9 @@ const AFTER_TCP_FIELDS: u32 = 6;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MatchFields {
-    /// Whether the IP identification counts.
+    /// Whether the key covers the IP identification.
     pub identification: bool,
-    /// By class: 0 without the TCP fields, else 1 more than the bytes of the body.
+    /// By class: 0 without the TCP fields, otherwise 1 more than the number of body bytes.
     depth: [u8; 4],
 }
 
@@ -53,11 +54,11 @@ impl Default for MatchFields {
 }
 
 impl MatchFields {
-    /// Everything: for captures that hold 32 bytes of every body.
+    /// All fields, for captures with at least 32 bytes of every body.
     pub const ALL: MatchFields = MatchFields { identification: true, depth: [UNLIMITED; 4] };
 
-    /// What a capture holds, from a sample of its frames and its snap length, in bytes. Without IPv4 identifications
-    /// in the sample (all are 0), they do not count.
+    /// The fields that a capture holds, from a sample of its frames and its snap length in bytes. If all IPv4
+    /// identifications in the sample are 0, the identification is not used.
     pub fn of<'a>(sample: impl IntoIterator<Item = &'a Frame>, snap_length: Option<u32>) -> Self {
         let mut fields = MatchFields::ALL;
         let (mut snap, mut deepest) = (None, 0);
@@ -71,14 +72,14 @@ impl MatchFields {
             let Some((class, depth)) = frame.depth() else { continue };
             deepest = deepest.max(u32::from(frame.beyond_ethernet));
             fields.depth[class] = fields.depth[class].min(depth);
-            // At the depths that are not cut short, the snap length shows.
+            // A body that was not captured completely reveals the snap length.
             if frame.body_captured != WHOLE && depth > 0 {
                 let shown = BEFORE_BODY[class] + u32::from(frame.body_captured);
                 snap = Some(snap.map_or(shown, |snap: u32| snap.min(shown)));
             }
         }
         fields.identification = with_identification || !with_zero;
-        // What stands before IP other than an Ethernet header leaves so much less of it.
+        // A link-layer header longer than Ethernet's leaves fewer bytes of the packet.
         let at_file = snap_length.map(|length| length.saturating_sub(deepest));
         let snap = [snap, at_file].into_iter().flatten().min();
         if let Some(snap) = snap {
@@ -93,7 +94,7 @@ impl MatchFields {
         fields
     }
 
-    /// What both hold.
+    /// The fields that both hold.
     pub fn and(self, other: MatchFields) -> MatchFields {
         let mut depth = self.depth;
         for (depth, other) in depth.iter_mut().zip(other.depth) {
@@ -102,14 +103,14 @@ impl MatchFields {
         MatchFields { identification: self.identification && other.identification, depth }
     }
 
-    /// The same without the IP identification.
+    /// These fields without the IP identification.
     pub fn without_identification(self) -> MatchFields {
         MatchFields { identification: false, ..self }
     }
 }
 
 impl Frame {
-    /// Remembers the body of the packet, of which `body` was captured.
+    /// Stores the body of the packet, of which `body` was captured.
     #[inline]
     pub(super) fn set_body(&mut self, body: &[u8], is_whole: bool) {
         let length = body.len().min(8);
@@ -123,7 +124,7 @@ impl Frame {
         }
     }
 
-    /// The frame's class, and the depth that its captured bytes reach.
+    /// The class of the frame, and the depth that its captured bytes reach.
     fn depth(&self) -> Option<(usize, u8)> {
         let is_v6 = usize::from(self.ip_version? == 6);
         let is_tcp = self.protocol? == 6 && !self.is_later_fragment();
@@ -135,23 +136,25 @@ impl Frame {
         Some((2 * is_v6 + usize::from(is_tcp), depth))
     }
 
-    /// [`Frame::match_key_over`] all that was captured of the frame: equal at another vantage where as much of it was.
+    /// The [`Frame::match_key_over`] all captured fields. It is equal at another vantage only if that capture
+    /// holds as much of the frame.
     pub fn match_key(&self) -> Option<u64> {
         let (_, depth) = self.depth()?;
         self.match_key_over(&MatchFields { identification: true, depth: [depth; 4] })
     }
 
-    /// What identifies a packet at every point of its path; `None` without IP, and for a frame of which less was
-    /// captured than `fields` cover.
+    /// A key that identifies a packet at every point of its path. `None` for a frame without IP, and for a
+    /// frame of which less was captured than `fields` cover.
     ///
-    /// It is a hash over the addresses, the protocol, the ports, the length of the IP packet, the fragment's offset
-    /// and whether more follow, the IP identification, of TCP the sequence and acknowledgement numbers and the flags,
-    /// and the first bytes of the body (see [`Frame::prefix`]) as far as `fields` say: up to 8, 16 or 32. What a path
-    /// changes (MAC addresses, VLAN tags, TTL, DSCP and ECN, checksums) is left out.
+    /// It is a hash over the addresses, the protocol, the ports, the length of the IP packet, the fragment
+    /// offset and the more-fragments flag, the IP identification, the TCP sequence and acknowledgement
+    /// numbers and flags, and the first bytes of the body (see [`Frame::prefix`]): up to 8, 16 or 32, as
+    /// `fields` say. It leaves out the fields that change on a path: MAC addresses, VLAN tags, TTL, DSCP,
+    /// ECN, checksums.
     pub fn match_key_over(&self, fields: &MatchFields) -> Option<u64> {
         let key = self.own_key(fields)?;
         match self.fragment {
-            // The packet around this one was cut, of which this one shows nothing.
+            // The outer packet was fragmented, and the inner one does not show it.
             Some(fragment) if !self.is_fragment() => Some(key ^ fragment.key()),
             _ => Some(key),
         }
@@ -162,7 +165,7 @@ impl Frame {
         let mut bytes = Bytes::default();
         bytes.add_address(self.source?);
         bytes.add_address(self.destination?);
-        // A field that is there never looks like one that is not: the tag has a bit for each.
+        // The tag has a bit per field, so that a present field never looks like a missing one.
         bytes.add(&[u8::from(self.source_port.is_some())]);
         bytes.add(&self.source_port.unwrap_or(0).to_be_bytes());
         bytes.add(&self.destination_port.unwrap_or(0).to_be_bytes());
@@ -174,17 +177,17 @@ impl Frame {
         Some(bytes.hash())
     }
 
-    /// What identifies a packet behind a router that translates addresses, ports and TCP's numbers (RFC 3022), where
-    /// at least 8 bytes of its body count: the protocol, length, fragment, flags, body, and the IP identification
-    /// if `fields` have it. `None` for others.
+    /// A key that survives network address translation (RFC 3022), including changed ports and TCP numbers.
+    /// It covers the protocol, length, fragment, flags, body, and the IP identification if `fields` have it.
+    /// `None` if the key would cover fewer than 8 bytes of the body.
     pub fn translated_key(&self, fields: &MatchFields) -> Option<u64> {
         let mut bytes = Bytes::default();
         let body = self.add_common(fields, &mut bytes)??;
         (body >= 8 && self.prefix_length >= 8).then(|| bytes.hash())
     }
 
-    /// Adds what even address translation leaves; gives how deep the body counts, or `None` where nothing behind the
-    /// ports does.
+    /// Adds the fields that address translation leaves unchanged. Returns the depth of the body that is
+    /// covered, or `None` if nothing after the ports is covered.
     #[inline]
     fn add_common(&self, fields: &MatchFields, bytes: &mut Bytes) -> Option<Option<u8>> {
         let (class, depth) = self.depth()?;
@@ -215,7 +218,7 @@ impl Frame {
     }
 }
 
-/// The bytes under a key.
+/// The bytes that a key is computed from.
 pub(super) struct Bytes {
     bytes: [u8; 80],
     length: usize,

@@ -1,8 +1,9 @@
-//! Link-layer headers other than Ethernet: how each leads to IP, and which of them say where a frame was captured.
+//! Link-layer headers other than Ethernet: how each leads to IP, and which give the place of capture.
 //!
 //! # Source
 //!
-//! The descriptions behind <https://www.tcpdump.org/linktypes.html>, and the documents named at each header.
+//! The descriptions linked from <https://www.tcpdump.org/linktypes.html>, and the documents named at each
+//! header.
 
 mod wireless;
 
@@ -10,17 +11,17 @@ use super::parse::Parser;
 use crate::capture::{CaptureDirection, LinkType};
 use crate::packet::MacAddress;
 
-/// Where a frame was captured, as its link-layer header says.
+/// The place where a frame was captured, from its link-layer header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::capture) struct Place {
-    /// The index of the interface in the machine.
+    /// Index of the interface in the capturing machine.
     pub(in crate::capture) interface: Option<u32>,
-    /// Which way the packet passed.
+    /// Direction of the packet.
     pub(in crate::capture) direction: Option<CaptureDirection>,
 }
 
 impl Place {
-    /// By the captured bytes of a frame.
+    /// Reads the place from the captured bytes of a frame.
     #[inline]
     pub(in crate::capture) fn of(link_type: LinkType, bytes: &[u8]) -> Self {
         if link_type == LinkType::ETHERNET { Place::default() } else { Place::of_header(link_type, bytes) }
@@ -65,13 +66,13 @@ impl Place {
     }
 }
 
-/// What stands from byte `at` on; nothing where less was captured.
+/// The bytes from `at`; empty if fewer were captured.
 fn after(bytes: &[u8], at: usize) -> &[u8] {
     bytes.get(at..).unwrap_or_default()
 }
 
 impl Parser<'_> {
-    /// A frame of another link type than Ethernet, Linux SLL, loopback and raw IP.
+    /// Reads a frame of a link type other than Ethernet, Linux SLL, loopback and raw IP.
     pub(super) fn other_link(&mut self, link_type: LinkType, bytes: &[u8]) {
         match link_type {
             LinkType::SLIP => self.ip(after(bytes, 16)),
@@ -97,14 +98,14 @@ impl Parser<'_> {
         }
     }
 
-    /// A payload that starts at `payload`, with its EtherType at `ether_type`.
+    /// Reads a payload that starts at `payload` and has its EtherType at `ether_type`.
     fn behind(&mut self, bytes: &[u8], ether_type: usize, payload: usize) {
         if let Some(number) = after(bytes, ether_type).first_chunk() {
             self.network(u16::from_be_bytes(*number), after(bytes, payload));
         }
     }
 
-    /// PPP, with address and control or without (RFC 1662, Section 3.2).
+    /// PPP, with or without address and control (RFC 1662, section 3.2).
     fn ppp_framed(&mut self, bytes: &[u8]) {
         match bytes {
             [0xff, rest @ ..] => self.ppp(skip_control(rest)),
@@ -121,7 +122,7 @@ impl Parser<'_> {
         }
     }
 
-    /// LLC with SNAP of the organizations 0 and 0000f8 (IEEE 802.1H), or with the point of IP.
+    /// LLC with SNAP of organization 0 or 0000f8 (IEEE 802.1H), or with the service access point of IP.
     fn llc(&mut self, bytes: &[u8]) {
         match bytes {
             [0xaa, 0xaa, 0x03, 0, 0, 0 | 0xf8, high, low, rest @ ..] => {
@@ -132,14 +133,15 @@ impl Parser<'_> {
         }
     }
 
-    /// Frame Relay: an address whose last byte is odd, then control and a protocol (RFC 2427), or Cisco's EtherType.
+    /// Frame Relay: an address whose last byte is odd, then control and a protocol (RFC 2427), or Cisco's
+    /// EtherType.
     fn frame_relay(&mut self, bytes: &[u8]) {
         let Some(last) = bytes.iter().take(4).position(|byte| byte & 1 == 1).filter(|last| *last > 0) else {
             return;
         };
         match after(bytes, last + 1) {
             [0x03, 0xcc | 0x8e, rest @ ..] => self.ip(rest),
-            // a SNAP header, with or without a byte of padding before
+            // a SNAP header, optionally preceded by a byte of padding
             [0x03, 0x80, 0, 0, 0, high, low, rest @ ..] | [0x03, 0, 0x80, 0, 0, 0, high, low, rest @ ..] => {
                 self.network(u16::from_be_bytes([*high, *low]), rest);
             }
@@ -148,7 +150,7 @@ impl Parser<'_> {
         }
     }
 
-    /// IPsec's interface: address family, index and flags, in the byte order of the capturing host.
+    /// IPsec interface: address family, index and flags, in the byte order of the capturing host.
     fn enc(&mut self, bytes: &[u8]) {
         if let Some(family) = bytes.first_chunk::<4>() {
             let family = u32::from_be_bytes(*family).min(u32::from_le_bytes(*family));
@@ -156,7 +158,7 @@ impl Parser<'_> {
         }
     }
 
-    /// The log of pf: its length (padded to 4 bytes) and the address family come first.
+    /// The log of pf, which starts with its length (padded to 4 bytes) and the address family.
     fn pflog(&mut self, bytes: &[u8]) {
         if let [length, family, ..] = bytes {
             self.of_family((*family).into(), after(bytes, usize::from(*length).next_multiple_of(4)));
@@ -198,7 +200,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Apple's pktap: the length of its header, the kind of what follows, and its link type.
+    /// Apple's pktap: header length, kind of the content, and its link type.
     fn pktap(&mut self, bytes: &[u8]) {
         let number = |at: usize| after(bytes, at).first_chunk().copied().map(u32::from_le_bytes);
         let (Some(length), Some(link_type)) = (number(0), number(8)) else { return };
@@ -209,7 +211,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Ethernet with a tag of `length` bytes behind the MAC addresses, and the EtherType behind it.
+    /// Ethernet with a tag of `length` bytes after the MAC addresses, followed by the EtherType.
     fn switch_tagged(&mut self, bytes: &[u8], length: usize) {
         let address = |at: usize| after(bytes, at).first_chunk().copied().map(MacAddress);
         (self.frame.destination_mac, self.frame.source_mac) = (address(0), address(6));
@@ -217,7 +219,7 @@ impl Parser<'_> {
     }
 }
 
-/// What stands behind the control byte of PPP, where it is there.
+/// The bytes after the control byte of PPP, if it is present.
 fn skip_control(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(&[0x03]).unwrap_or(bytes)
 }

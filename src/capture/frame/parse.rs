@@ -1,8 +1,8 @@
-//! From bytes to [`Frame`], on `etherparse`: the only file that names that crate.
+//! Parses bytes into a [`Frame`] with `etherparse`. Only this file names that crate.
 //!
-//! Captures are truncated, so the slicing is lax: every header gives the fields whose bytes are
-//! there. What etherparse wants whole (TCP with its options, IPv4 with its options) is read from the
-//! bytes where it is not.
+//! Captures are truncated, so the slicing is lax: every header gives the fields whose bytes are present.
+//! etherparse requires whole TCP and IPv4 headers including options; truncated ones are read from the bytes
+//! directly.
 
 use etherparse::{
     EtherType, Ethernet2HeaderSlice, Ipv4HeaderSlice, Ipv6ExtensionSlice, LaxIpSlice, SingleVlanSlice,
@@ -16,30 +16,31 @@ use crate::packet::MacAddress;
 const UDP: u8 = ip_number::UDP.0;
 /// Bytes of an Ethernet header.
 const ETHERNET: usize = 14;
-/// EtherTypes start here; below stands the length of an IEEE 802.3 frame.
+/// Smallest EtherType. Smaller values are the length of an IEEE 802.3 frame.
 const FIRST_ETHER_TYPE: u16 = 0x0600;
 /// Protocols whose first four bytes are the ports: TCP, UDP, DCCP, SCTP, UDP-Lite.
 const WITH_PORTS: [u8; 5] = [6, 17, 33, 132, 136];
 
 impl Frame {
-    /// Parses the captured `bytes` of a frame of `original_length` bytes. It never fails: what cannot
-    /// be parsed is `None`.
+    /// Parses the captured `bytes` of a frame of `original_length` bytes. It never fails: fields that cannot
+    /// be parsed are `None`.
     pub fn parse(link_type: LinkType, bytes: &[u8], original_length: u32) -> Frame {
         Self::parse_with_offsets(link_type, bytes, original_length).0
     }
 
-    /// The same, and where in `bytes` the headers stand.
+    /// Parses a frame and also returns the offsets of its headers in `bytes`.
     pub(in crate::capture) fn parse_with_offsets(
         link_type: LinkType,
         bytes: &[u8],
         original_length: u32,
     ) -> (Frame, Offsets) {
         let mut frame = Frame::default();
-        // What stands before the IP header counts for a length of 0 in it.
+        // If the IP header has the length 0, the headers before it are subtracted from the length of the
+        // frame.
         let whole = usize::try_from(original_length).unwrap_or(usize::MAX).max(bytes.len());
         let beyond = whole - bytes.len();
         let mut parser = Parser { frame: &mut frame, beyond, network: None, transport: None };
-        // Nearly every frame, and so apart from the others.
+        // Most frames are Ethernet, so this case comes first.
         if link_type == LinkType::ETHERNET {
             parser.ethernet(bytes);
         } else {
@@ -54,12 +55,12 @@ impl Frame {
     }
 }
 
-/// Where the headers of a frame begin in its captured bytes.
+/// Offsets of the headers in the captured bytes of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::capture) struct Offsets {
     /// The IP header.
     pub(in crate::capture) network: Option<usize>,
-    /// What follows the IP header and its extensions.
+    /// The content after the IP header and its extensions.
     pub(in crate::capture) transport: Option<usize>,
 }
 
@@ -69,12 +70,12 @@ pub(super) struct Parser<'a> {
     pub(super) beyond: usize,
     /// The address in memory of the IP header.
     pub(super) network: Option<usize>,
-    /// The address in memory of what the IP packet carries, where any of it was captured.
+    /// The address in memory of the IP payload, if any of it was captured.
     pub(super) transport: Option<usize>,
 }
 
 impl Parser<'_> {
-    /// A frame from its link-layer header on.
+    /// Reads a frame from its link-layer header.
     pub(super) fn link(&mut self, link_type: LinkType, bytes: &[u8]) {
         match link_type {
             LinkType::ETHERNET => self.ethernet(bytes),
@@ -117,8 +118,8 @@ impl Parser<'_> {
         self.network(u16::from_be_bytes([header[0], header[1]]), payload);
     }
 
-    /// Takes the sender's address of a cooked capture where it is a MAC address: on Ethernet (1),
-    /// Wi-Fi (801 to 803) and the loopback interface (772), and 6 bytes long.
+    /// Reads the sender's address of a cooked capture if it is a MAC address: 6 bytes long, on Ethernet (1),
+    /// Wi-Fi (801 to 803) or the loopback interface (772).
     fn cooked(&mut self, hardware: [u8; 2], length: [u8; 2], address: &[u8]) {
         let has_mac = matches!(u16::from_be_bytes(hardware), 1 | 772 | 801..=803);
         if has_mac && u16::from_be_bytes(length) == 6 {
@@ -136,7 +137,7 @@ impl Parser<'_> {
         }
     }
 
-    /// What an EtherType announces, behind any number of VLAN tags.
+    /// Reads the content that an EtherType announces, after any number of VLAN tags.
     #[inline]
     pub(super) fn network(&mut self, ether_type: u16, mut bytes: &[u8]) {
         let mut ether_type = EtherType(ether_type);
@@ -233,7 +234,7 @@ impl Parser<'_> {
         }
     }
 
-    /// An IPv4 header whose options were not captured.
+    /// Reads an IPv4 header whose options were not captured.
     fn ipv4_without_options(&mut self, bytes: &[u8]) {
         let Some(fixed) = bytes.first_chunk::<20>() else { return };
         let total_length = u16::from_be_bytes([fixed[2], fixed[3]]);
@@ -250,13 +251,13 @@ impl Parser<'_> {
         }
     }
 
-    /// Ports, TCP fields and the body, as far as they were captured; `bytes` start at `offset` of the IP packet.
+    /// Reads ports, TCP fields and the body as far as captured; `bytes` start at `offset` of the IP packet.
     #[inline]
     fn transport(&mut self, protocol: u8, bytes: &[u8], offset: usize) {
         self.transport = (!bytes.is_empty()).then(|| bytes.as_ptr().addr());
         let frame = &mut *self.frame;
         frame.protocol = Some(protocol);
-        // Padding is no part of the packet, unless its length cannot be right.
+        // Padding does not belong to the packet, unless the length of the packet is invalid.
         let total =
             frame.total_length.and_then(|total| (total as usize).checked_sub(offset)).unwrap_or(usize::MAX);
         let bytes = &bytes[..bytes.len().min(total)];
@@ -281,7 +282,7 @@ impl Parser<'_> {
             let is_syn = frame.tcp_flags.is_some_and(|flags| flags & 0x02 != 0);
             start = if is_syn { total } else { 20 };
         } else if !is_later_fragment && protocol == UDP {
-            // The length in the header excludes padding, which a path may change.
+            // The length in the header excludes padding, which can change on the path.
             let length = bytes.get(4..6).map(|pair| usize::from(u16::from_be_bytes([pair[0], pair[1]])));
             start = 8;
             end = length.filter(|length| *length >= 8).map_or(total, |length| length.min(total));
@@ -298,7 +299,7 @@ impl Parser<'_> {
     }
 }
 
-/// Where `part` starts in `bytes`, which it is a part of.
+/// The offset of the slice `part` in `bytes`, which contains it.
 fn offset(bytes: &[u8], part: &[u8]) -> usize {
     (part.as_ptr() as usize).wrapping_sub(bytes.as_ptr() as usize).min(bytes.len())
 }
@@ -307,13 +308,13 @@ fn saturate(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
-/// Ports whose datagrams may carry IP.
+/// UDP ports whose datagrams may carry IP.
 #[inline]
 fn is_tunnel_port(port: u16) -> bool {
     matches!(port, 1701 | 2152 | 3544 | 4341 | 4754 | 4789 | 4790 | 5247 | 6080 | 6081 | 6635 | 8472 | 51820)
 }
 
-/// Protocols whose packets may carry IP.
+/// IP protocols whose packets may carry IP.
 #[inline]
 fn is_tunnel_protocol(protocol: u8) -> bool {
     matches!(protocol, 4 | 41 | 47 | 50 | 97 | 115 | 137)

@@ -1,14 +1,14 @@
-//! What stands inside another header: tunnels, pseudowires, and tags that stand before the EtherType.
+//! Encapsulated packets: tunnels, pseudowires, and tags before the EtherType.
 //!
-//! etherparse reads none of them but MACsec. A header is taken for what its number says only where an IP packet
-//! that fits stands inside; otherwise the frame stays the packet that it was without.
+//! etherparse reads only MACsec of these. A protocol number or port is trusted only if a consistent IP packet
+//! is found inside. Otherwise the frame is treated as a packet without that encapsulation.
 
 use super::encapsulation::Encapsulation;
 use super::parse::Parser;
 use super::{Frame, Unread};
 
 impl Parser<'_> {
-    /// What an EtherType other than IP's and those of VLAN tags announces.
+    /// Reads the content of an EtherType other than those of IP and VLAN tags.
     #[cold]
     pub(super) fn encapsulated(&mut self, ether_type: u16, bytes: &[u8]) {
         use Encapsulation::*;
@@ -17,7 +17,7 @@ impl Parser<'_> {
             0x8847 | 0x8848 => self.mpls(bytes),
             0x8863 => {}
             0x8864 => self.pppoe(bytes),
-            // a security group's tag: version, length, 4 bytes
+            // security group tag: version, length, 4 bytes
             0x8909 if bytes.starts_with(&[1, 1]) => self.tagged(CiscoMetadata, bytes, 6),
             0x8926 => self.tagged(VnTag, bytes, 4),
             0x892f => self.tagged(Hsr, bytes, 4),
@@ -40,7 +40,7 @@ impl Parser<'_> {
         }
     }
 
-    /// What an IP packet of this protocol carries in `bytes`; `room` is their length on the wire.
+    /// Reads the content of an IP packet of this protocol from `bytes`; `room` is its length on the wire.
     #[cold]
     pub(super) fn behind_ip(&mut self, protocol: u8, bytes: &[u8], room: usize) {
         match protocol {
@@ -60,12 +60,12 @@ impl Parser<'_> {
         }
     }
 
-    /// What a UDP datagram to a port of [`is_tunnel_port`] carries in `bytes`; `room` is their length on the wire.
+    /// Reads the content of a UDP datagram to a port of [`is_tunnel_port`]; `room` is its length on the wire.
     fn behind_udp(&mut self, port: u16, bytes: &[u8], room: usize) {
         use Encapsulation::*;
         let skip = |header: usize| bytes.get(header..);
         match (port, bytes) {
-            // the flag of a valid network identifier, and a reserved byte
+            // the flag for a valid network identifier, and a reserved byte
             (4789 | 8472, [flags, _, _, _, _, _, _, 0, ..]) if flags & 0x08 != 0 => {
                 self.inside_ip(&[Vxlan], skip(8), room, Self::ethernet);
             }
@@ -76,7 +76,7 @@ impl Parser<'_> {
                 5 => self.inside_ip(&[Vxlan], skip(8), room, Self::mpls),
                 _ => {}
             },
-            // version 0, and the length of options in units of 4 bytes
+            // version 0, and the length of the options in units of 4 bytes
             (6081, [options @ 0..=0x3f, _, high, low, ..]) => {
                 let ether_type = u16::from_be_bytes([*high, *low]);
                 let inner = skip(8 + 4 * usize::from(*options));
@@ -94,7 +94,7 @@ impl Parser<'_> {
                 (1, _) => self.inside_ip(&[Gue], Some(bytes), room, Self::ip),
                 _ => {}
             },
-            // an indication of where the packet came from may stand before it
+            // an origin indication may precede the packet
             (3544, [0, 0, ..]) => self.inside_ip(&[Teredo], skip(8), room, Self::ip),
             (3544, _) => self.inside_ip(&[Teredo], Some(bytes), room, Self::ip),
             (51820, [1..=4, 0, 0, 0, ..]) => self.frame.unread = Some(Unread::WireGuard),
@@ -103,9 +103,9 @@ impl Parser<'_> {
         }
     }
 
-    /// A label stack; what follows has no type. An IPv4 header whose checksum is right is one; else an Ethernet frame may
-    /// follow, with a control word before it (RFC 4385) or without, whose first address may look like an IP header
-    /// (RFC 4928); else IP.
+    /// A label stack, which does not give the type of its content. Content that starts with an IPv4 header
+    /// with the right checksum is IPv4. Otherwise it may be an Ethernet frame, with a control word (RFC 4385)
+    /// or without, whose first address may look like an IP header (RFC 4928). Otherwise it is read as IP.
     pub(super) fn mpls(&mut self, bytes: &[u8]) {
         use Encapsulation::*;
         let room = self.room(bytes);
@@ -121,7 +121,7 @@ impl Parser<'_> {
         }
     }
 
-    /// RFC 2516: version and type 1, code 0 of a session's data, session, length.
+    /// RFC 2516: version and type 1, code 0 for session data, session, length.
     fn pppoe(&mut self, bytes: &[u8]) {
         let [0x11, 0, _, _, high, low, inner @ ..] = bytes else { return };
         let length = usize::from(u16::from_be_bytes([*high, *low]));
@@ -129,7 +129,8 @@ impl Parser<'_> {
         self.inside(Encapsulation::Pppoe, Some(inner), length, Self::ppp);
     }
 
-    /// PPP, with or without its address and control, and with a protocol of one or two bytes (RFC 1661, section 5).
+    /// PPP, with or without address and control, and with a protocol field of one or two bytes (RFC 1661,
+    /// section 5).
     pub(super) fn ppp(&mut self, bytes: &[u8]) {
         let bytes = bytes.strip_prefix(&[0xff, 0x03]).unwrap_or(bytes);
         let (protocol, inner) = match bytes {
@@ -148,8 +149,8 @@ impl Parser<'_> {
         }
     }
 
-    /// RFC 2784 and 2890: flags, version, EtherType, and 4 bytes each for a checksum, a key, a sequence number; version 1
-    /// (RFC 2637) has an acknowledgement as well.
+    /// RFC 2784 and 2890: flags, version, EtherType, and optionally 4 bytes each for a checksum, a key and a
+    /// sequence number. Version 1 (RFC 2637) also has an acknowledgement number.
     fn gre(&mut self, bytes: &[u8], room: usize) {
         use Encapsulation::*;
         let [flags, version, high, low, ..] = bytes else { return };
@@ -163,11 +164,11 @@ impl Parser<'_> {
                 self.inside_ip(&[Gre, Erspan], inner.and_then(|it| it.get(header..)), room, Self::ethernet);
             }
             (0, 0, 0x22eb) => {
-                // the last bit of the header says that 8 bytes of the platform follow
+                // the last bit of the header announces 8 bytes of a platform-specific subheader
                 let erspan = inner.and_then(|it| it.get(if it.get(11)? & 1 == 1 { 20 } else { 12 }..));
                 self.inside_ip(&[Gre, Erspan], erspan, room, Self::ethernet);
             }
-            // WCCP, whose version 2 has 4 bytes of its own before IP
+            // WCCP; its version 2 has 4 bytes of its own before IP
             (0, 0, 0x883e) => {
                 let wccp = inner.and_then(|it| it.get(if it.first()? >> 4 == 4 { 0 } else { 4 }..));
                 self.inside_ip(&[Gre], wccp, room, Self::ip);
@@ -190,7 +191,7 @@ impl Parser<'_> {
         }
     }
 
-    /// IEEE 802.1AE: flags, a short length, a packet number, and where the flags say so a channel identifier.
+    /// IEEE 802.1AE: flags, a short length, a packet number, and a channel identifier if the flags say so.
     fn macsec(&mut self, bytes: &[u8]) {
         let Some(flags) = bytes.first() else { return };
         if flags & 0x0c != 0 {
@@ -200,7 +201,7 @@ impl Parser<'_> {
         self.tagged(Encapsulation::MacSec, bytes, if flags & 0x20 == 0 { 6 } else { 14 });
     }
 
-    /// A tag of `length` bytes, then the EtherType of what follows.
+    /// A tag of `length` bytes, then the EtherType of the content.
     fn tagged(&mut self, tag: Encapsulation, bytes: &[u8], length: usize) {
         let room = self.room(bytes);
         let Some([high, low, inner @ ..]) = bytes.get(length..) else { return };
@@ -208,7 +209,7 @@ impl Parser<'_> {
         self.inside(tag, Some(inner), room, |it, inner| it.network(ether_type, inner));
     }
 
-    /// [`Parser::descend`] into what stands behind one header of the link layer.
+    /// [`Parser::descend`] into the content of one link-layer header.
     fn inside(
         &mut self,
         header: Encapsulation,
@@ -219,7 +220,7 @@ impl Parser<'_> {
         self.descend(&[header], inner, room, read);
     }
 
-    /// [`Parser::descend`] into what stands behind the IP header that was just read, and `headers` behind that.
+    /// [`Parser::descend`] into the content of the IP header just read and of the `headers` after it.
     fn inside_ip(
         &mut self,
         headers: &[Encapsulation],
@@ -232,8 +233,9 @@ impl Parser<'_> {
         self.descend(&headers, inner, room, read);
     }
 
-    /// Reads what stands inside `headers`. Where no IP packet that fits into `room` bytes is found there, what was read
-    /// before stays. MAC addresses, VLAN tags and the EtherType stay those of the wire in either case.
+    /// Reads the content of `headers`. If it contains no IP packet that fits into `room` bytes, the fields
+    /// read before are kept. MAC addresses, VLAN tags and the EtherType stay those of the frame on the wire
+    /// in either case.
     fn descend(
         &mut self,
         headers: &[Encapsulation],
@@ -253,7 +255,8 @@ impl Parser<'_> {
         read(self, inner);
         let fragment = outside.0.fragment;
         let found = &mut *self.frame;
-        // Of the first fragment of a datagram that is larger than the path, the rest comes later.
+        // A datagram larger than the path MTU is fragmented: its first fragment holds only a part of the
+        // inner packet.
         let fits = found.total_length.is_some_and(|length| length as usize <= room || fragment.is_some());
         if found.source.is_none() || !fits {
             let unread = found.unread;
@@ -272,13 +275,13 @@ impl Parser<'_> {
         true
     }
 
-    /// Bytes that the frame has from the start of `bytes` on, captured or not.
+    /// Bytes of the frame from the start of `bytes`, captured or not.
     fn room(&self, bytes: &[u8]) -> usize {
         bytes.len().saturating_add(self.beyond)
     }
 }
 
-/// Whether an IPv4 header with the right checksum begins here (RFC 1071).
+/// Whether `bytes` start with an IPv4 header with a correct checksum (RFC 1071).
 fn is_sound_ipv4(bytes: &[u8]) -> bool {
     let length = bytes.first().map_or(0, |first| usize::from(first & 0x0f) * 4);
     let Some(header) = bytes.get(..length).filter(|header| header.len() >= 20 && header[0] >> 4 == 4) else {
@@ -288,8 +291,8 @@ fn is_sound_ipv4(bytes: &[u8]) -> bool {
     (sum >> 16) + (sum & 0xffff) == 0xffff
 }
 
-/// Behind the header of a G-PDU (3GPP TS 29.281, section 5): version 1, type 255, and where a flag says so 4 optional
-/// bytes and extension headers.
+/// The bytes after the header of a G-PDU (3GPP TS 29.281, section 5): version 1, type 255, and, if flags say
+/// so, 4 optional bytes and extension headers.
 fn gtpu(bytes: &[u8]) -> Option<&[u8]> {
     let [flags, 0xff, ..] = bytes else { return None };
     if flags >> 4 != 0b0011 {
@@ -308,7 +311,8 @@ fn gtpu(bytes: &[u8]) -> Option<&[u8]> {
     Some(inner)
 }
 
-/// Behind the header of an L2TP data message (RFC 2661, section 3.1): its flags say which fields there are.
+/// The bytes after the header of an L2TP data message (RFC 2661, section 3.1), whose flags give the fields
+/// present.
 fn l2tp(bytes: &[u8]) -> Option<&[u8]> {
     let flags = u16::from_be_bytes(*bytes.first_chunk()?);
     if flags & 0x8000 != 0 || flags & 0x000f != 2 {

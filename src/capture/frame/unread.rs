@@ -1,25 +1,25 @@
-//! [`Unread`]: why a frame was not read to its innermost packet.
+//! [`Unread`]: why the innermost packet of a frame was not read.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::Frame;
 
-/// Why a frame was not read to its innermost packet.
+/// Why the innermost packet of a frame was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Unread {
-    /// MACsec with encryption.
+    /// Encrypted MACsec.
     MacSecEncrypted,
     /// The mesh protocol batman-adv.
     BatmanAdv,
     /// The tag of a Realtek switch chip.
     RealtekTag,
-    /// A pseudowire whose frames hold no IP that is recognized.
+    /// A pseudowire without recognizable IP.
     Pseudowire,
-    /// PPP that is compressed or encrypted.
+    /// Compressed or encrypted PPP.
     PppCompressed,
-    /// IPsec: an encapsulating security payload.
+    /// IPsec Encapsulating Security Payload.
     Esp,
     /// L2TP version 3, whose header has no fixed length.
     L2tpV3,
@@ -27,18 +27,18 @@ pub enum Unread {
     WireGuard,
     /// CAPWAP data between an access point and its controller.
     Capwap,
-    /// A data frame of IEEE 802.11 with encryption.
+    /// An encrypted IEEE 802.11 data frame.
     WirelessEncrypted,
-    /// A data frame of IEEE 802.11 with several packets (A-MSDU), each with a header of its own.
+    /// An IEEE 802.11 data frame with several packets (A-MSDU), each with its own header.
     WirelessAggregated,
-    /// A later fragment of IEEE 802.11.
+    /// A fragment of IEEE 802.11 other than the first.
     WirelessFragment,
     /// More than [`Encapsulations::DEEPEST`](super::Encapsulations::DEEPEST) headers around it.
     TooDeep,
 }
 
 impl Unread {
-    /// What it is: `IPsec ESP`.
+    /// The name, for example `IPsec ESP`.
     pub fn name(self) -> &'static str {
         match self {
             Unread::MacSecEncrypted => "encrypted MACsec",
@@ -51,13 +51,13 @@ impl Unread {
             Unread::WireGuard => "WireGuard",
             Unread::Capwap => "CAPWAP",
             Unread::WirelessEncrypted => "encrypted 802.11",
-            Unread::WirelessAggregated => "802.11 with several packets to the frame (A-MSDU)",
+            Unread::WirelessAggregated => "802.11 with several packets per frame (A-MSDU)",
             Unread::WirelessFragment => "802.11 fragments after the first",
             Unread::TooDeep => "IP behind more than 8 headers",
         }
     }
 
-    /// What would help.
+    /// A remedy for the user.
     fn remedy(self) -> &'static str {
         match self {
             Unread::MacSecEncrypted | Unread::Esp | Unread::WireGuard => "capture where they are decrypted",
@@ -68,14 +68,14 @@ impl Unread {
             Unread::WirelessFragment => "capture at the IP interface",
             Unread::PppCompressed => "capture at the IP interface, or turn compression off",
             Unread::BatmanAdv | Unread::RealtekTag | Unread::Pseudowire | Unread::L2tpV3 | Unread::Capwap => {
-                "capture before these headers are put on, or behind where they are taken off"
+                "capture before these headers are added, or after they are removed"
             }
             Unread::TooDeep => "capture at an inner interface",
         }
     }
 }
 
-/// The frames of a capture that were not read to their innermost packet.
+/// Counts of frames whose innermost packet was not read.
 #[derive(Debug, Default)]
 pub(crate) struct UnreadCounts(BTreeMap<Unread, u64>);
 
@@ -88,17 +88,17 @@ impl UnreadCounts {
         }
     }
 
-    /// How many there are of each kind.
+    /// The count of each kind.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Unread, u64)> {
         self.0.iter().map(|(unread, count)| (*unread, *count))
     }
 
-    /// A warning for each kind.
+    /// One warning per kind.
     pub(crate) fn remarks(&self, path: &Path) -> impl Iterator<Item = String> {
         self.iter().map(|(unread, count)| {
             let packets = if count == 1 { "packet" } else { "packets" };
             format!(
-                "{}: {count} {packets} of {} may hold others, which are not read: {}",
+                "{}: {count} {packets} of {} may carry inner packets that were not read: {}",
                 path.display(),
                 unread.name(),
                 unread.remedy()

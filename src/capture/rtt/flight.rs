@@ -1,4 +1,4 @@
-//! What one side of a connection has sent and the other has not yet answered.
+//! The unanswered segments of one side of a connection.
 
 use std::collections::VecDeque;
 
@@ -6,38 +6,39 @@ use super::RttCounts;
 use crate::capture::TcpSegment;
 use crate::units::Timestamp;
 
-/// Segments, and TSvals, that wait for their answer. Windows of 5 MB and more of whole segments fit.
+/// Maximum number of segments, and of TSvals, that wait for their answer. This covers windows of 5 MB and
+/// more of full-sized segments.
 const MAX_WAITING: usize = 4_096;
-/// A segment this far from the others, in bytes, is no part of their stream. Windows are below 2^30 (RFC 7323,
-/// section 2.3).
+/// A segment at this distance from the others, in bytes, does not belong to their stream. Windows are below
+/// 2^30 (RFC 7323, section 2.3).
 const FAR: u32 = 1 << 30;
 
-/// A segment, as far as its answer needs it.
+/// The fields of a segment that are needed when its answer arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sent {
-    /// When it passed.
+    /// Time when it passed the capture point.
     pub(super) at: Timestamp,
-    /// Its record.
+    /// Its record index.
     pub(super) record: u64,
     /// Whether it has a SYN.
     pub(super) syn: bool,
 }
 
-/// What an acknowledgement tells.
+/// The result of an acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Acknowledged {
-    /// Nothing new.
+    /// It acknowledges nothing new.
     Nothing,
-    /// Something new, without a sample.
+    /// It acknowledges new data, without a sample.
     Advance,
-    /// Exactly this segment, and no other can be meant.
+    /// It acknowledges exactly this segment, without ambiguity.
     Sample(Sent),
 }
 
 #[derive(Debug)]
 struct Range {
     end: u32,
-    /// Whether an acknowledgement of it may be that of something sent later.
+    /// Whether its acknowledgement may be for data sent later.
     ambiguous: bool,
     sent: Sent,
 }
@@ -45,7 +46,7 @@ struct Range {
 /// The segments in flight in one direction.
 #[derive(Debug, Default)]
 pub(super) struct Flight {
-    /// By sequence, each with its end above that of the one before.
+    /// Ordered by sequence number. The end of each range is above that of the one before.
     ranges: VecDeque<Range>,
     /// One beyond the highest sequence number sent.
     next: Option<u32>,
@@ -53,13 +54,13 @@ pub(super) struct Flight {
     acknowledged: Option<u32>,
     /// The sequence number of the SYN.
     opened: Option<u32>,
-    /// By TSval: who carried it first.
+    /// For each TSval, the segment that carried it first.
     stamps: VecDeque<(u32, Sent)>,
     /// The highest TSval kept so far.
     latest_stamp: Option<u32>,
 }
 
-/// Whether `a` comes after `b` in the circle of 32-bit numbers (RFC 7323, section 5.2).
+/// Whether `a` comes after `b` in 32-bit sequence arithmetic (RFC 7323, section 5.2).
 fn after(a: u32, b: u32) -> bool {
     a.wrapping_sub(b) as i32 > 0
 }
@@ -70,9 +71,9 @@ impl Flight {
         self.opened == Some(sequence)
     }
 
-    /// A segment passes.
+    /// Records a segment that passes the capture point.
     pub(super) fn send(&mut self, at: Timestamp, record: u64, segment: &TcpSegment, counts: &mut RttCounts) {
-        // A reset has no sequence space, whatever text it brings.
+        // A reset takes no sequence space, even if it carries text.
         let length = if segment.rst { 0 } else { segment.sequence_length() };
         if length == 0 {
             let below = self.next.map(|next| next.wrapping_sub(1));
@@ -100,7 +101,7 @@ impl Flight {
                 return;
             }
             counts.retransmitted_segments += 1;
-            // What had been acknowledged before keeps no acknowledgement waiting.
+            // Data acknowledged before does not delay an acknowledgement.
             if self.acknowledged.is_none_or(|acknowledged| after(end, acknowledged)) {
                 for range in self.ranges.iter_mut().filter(|range| after(range.end, start)) {
                     range.ambiguous = true;
@@ -108,7 +109,7 @@ impl Flight {
             }
         }
         if after(end, next) {
-            // What is new in a segment that brings something old again is as ambiguous as that.
+            // New data in a segment that also repeats old data is as ambiguous as the old data.
             self.ranges.push_back(Range { end, ambiguous: after(next, start), sent });
             self.next = Some(end);
             if self.ranges.len() > MAX_WAITING {
@@ -133,13 +134,13 @@ impl Flight {
         }
     }
 
-    /// The other side acknowledges everything before `number`.
+    /// Handles an acknowledgement by the other side of everything before `number`.
     pub(super) fn acknowledge(&mut self, number: u32, counts: &mut RttCounts) -> Acknowledged {
         if self.acknowledged.is_some_and(|before| !after(number, before)) {
             return Acknowledged::Nothing;
         }
         let Some(next) = self.next else {
-            // Nothing of this side was captured so far: its acknowledgements say where it stands.
+            // Nothing of this side has been captured yet: the first acknowledgement gives its position.
             self.acknowledged = Some(number);
             return Acknowledged::Nothing;
         };
@@ -161,7 +162,7 @@ impl Flight {
                 counts.ambiguous_acknowledgements += 1;
                 Acknowledged::Advance
             }
-            // The first acknowledgement of a connection whose start was not captured may be an old one.
+            // If the start of the connection was not captured, its first acknowledgement may be an old one.
             None if is_first => Acknowledged::Nothing,
             _ => {
                 counts.inexact_acknowledgements += 1;
@@ -170,7 +171,7 @@ impl Flight {
         }
     }
 
-    /// The other side echoes a TSval: who carried it first, if it is the first echo.
+    /// Handles an echoed TSval. Returns the segment that carried it first, if this is the first echo.
     pub(super) fn echo(&mut self, value: u32) -> Option<Sent> {
         while let Some(&(front, sent)) = self.stamps.front() {
             if after(front, value) {

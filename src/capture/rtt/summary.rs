@@ -1,4 +1,4 @@
-//! What the round-trip times of a capture come to, connection by connection.
+//! Summaries of the round-trip times of a capture, per connection.
 
 use std::net::SocketAddr;
 
@@ -13,21 +13,21 @@ use crate::units::PS_PER_S;
 pub struct ConnectionRtts {
     /// Its number, from 0.
     pub connection: u32,
-    /// Who opened it, or was seen first.
+    /// The side that opened the connection, or that was seen first.
     pub a: SocketAddr,
     /// The other side.
     pub b: SocketAddr,
-    /// Which of the two A is.
+    /// How A was chosen.
     pub signs: Signs,
-    /// The time of its first segment.
+    /// Time of the first segment.
     pub start: String,
-    /// From its first segment to its last, in seconds.
+    /// From the first segment to the last, in seconds.
     pub span_s: f64,
-    /// Whether only one direction is in the capture: there are then no samples.
+    /// Whether only one direction was captured. There are no samples in this case.
     pub one_direction: bool,
-    /// From the capture point to A and back: B's data, answered by A.
+    /// From the capture point to A and back, from B's data and A's answers.
     pub to_a: SideRtts,
-    /// From the capture point to B and back: A's data, answered by B.
+    /// From the capture point to B and back, from A's data and B's answers.
     pub to_b: SideRtts,
 }
 
@@ -41,11 +41,11 @@ impl ConnectionRtts {
 /// The round-trip times between the capture point and one side.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SideRtts {
-    /// From sequence and acknowledgement numbers, handshakes included; none without samples.
+    /// From sequence and acknowledgement numbers, including handshakes; `None` without samples.
     pub ack_s: Option<RttQuantiles>,
-    /// From timestamps; none without samples.
+    /// From timestamps; `None` without samples.
     pub timestamp_s: Option<RttQuantiles>,
-    /// Of the data that this side answers: what gave samples and what did not.
+    /// Counts for the data that this side answers: segments, and reasons for missing samples.
     pub counts: RttCounts,
 }
 
@@ -64,10 +64,11 @@ impl SideRtts {
     }
 }
 
-/// A distribution of round-trip times, in seconds. Quantiles are within 1/512 of their value; the rest is exact.
+/// A distribution of round-trip times, in seconds. Quantiles are within 1/512 of their value; the other
+/// fields are exact.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct RttQuantiles {
-    /// How many.
+    /// Number of samples.
     pub samples: u64,
     /// The smallest.
     pub min: f64,

@@ -11,20 +11,20 @@ use super::Rtt;
 use crate::capture::table::instants;
 use crate::table::{self, Format, TableError, TableWriter};
 
-/// Rows that are held before they are written.
+/// Maximum number of rows held before they are written.
 const ROWS: usize = 1 << 12;
 
-/// A table of round-trip times in the making. The file appears when it is complete, with [`RttTable::finish`].
+/// Writes a table of round-trip times. The file appears with [`RttTable::finish`], when it is complete.
 ///
 /// | column | unit | |
 /// |---|---|---|
-/// | `timestamp` | s (CSV), ns UTC (Parquet) | when the answer passed the capture point |
-/// | `connection` | | its number, from 0 |
-/// | `sender` | | whose segment was answered: address and port |
-/// | `responder` | | who answered: the round trip is from the capture point to here |
+/// | `timestamp` | s (CSV), ns UTC (Parquet) | time when the answer passed the capture point |
+/// | `connection` | | number of the connection, from 0 |
+/// | `sender` | | sender of the answered segment: address and port |
+/// | `responder` | | host that answered: the round trip is from the capture point to this host |
 /// | `method` | | `handshake`, `ack` or `timestamp` |
-/// | `rtt_ps` | ps | the round-trip time |
-/// | `sent_record`, `answer_record` | | the segment's record in the capture, and its answer's, from 0 |
+/// | `rtt_ps` | ps | round-trip time |
+/// | `sent_record`, `answer_record` | | records of the segment and of its answer in the capture, from 0 |
 #[derive(Debug)]
 pub struct RttTable {
     path: PathBuf,
@@ -35,7 +35,7 @@ pub struct RttTable {
 }
 
 impl RttTable {
-    /// Starts a table; the extension of `path` chooses the format.
+    /// Starts a table. The extension of `path` selects the format.
     ///
     /// # Errors
     /// The extension is unknown, or no file can be created in the folder of `path`.
@@ -61,7 +61,7 @@ impl RttTable {
         self.writer.write(&table::batch(&self.path, &self.schema, arrays)?)
     }
 
-    /// Completes the table and gives it its name, replacing a file that has it.
+    /// Completes the table and moves it to its path, replacing an existing file.
     ///
     /// # Errors
     /// The file cannot be written or renamed.

@@ -1,4 +1,4 @@
-//! [`Summary`]: what [`Statistics`] come to, as `taunet inspect --json` prints it.
+//! [`Summary`]: the result of [`Statistics`], as printed by `taunet inspect --json`.
 
 use serde::{Serialize, Serializer};
 
@@ -9,7 +9,7 @@ use crate::capture::{InterfaceCount, LinkType};
 use crate::packet::protocol_name;
 use crate::units::{Elapsed, PS_PER_S, Span, Timestamp};
 
-/// What a capture holds. Serialized, every name says its unit; times are seconds.
+/// The summary of a capture. In serialized form, every name includes its unit; times are in seconds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Summary {
@@ -23,27 +23,27 @@ pub struct Summary {
     pub span_ps: u128,
     /// Distinct IP sources.
     pub devices: usize,
-    /// The most source MAC addresses of one IP source.
+    /// The maximum number of source MAC addresses of one IP source.
     pub most_ports_on_one_device: u32,
-    /// Lengths on the wire, summed.
+    /// Sum of the lengths on the wire.
     pub original_bytes: u64,
-    /// Captured lengths, summed.
+    /// Sum of the captured lengths.
     pub captured_bytes: u64,
-    /// Packets of which fewer bytes were captured than were on the wire.
+    /// Packets captured with fewer bytes than they had on the wire.
     pub truncated_packets: u64,
-    /// Packets over the span; `None` without a span.
+    /// Packets divided by the span; `None` without a span.
     pub packets_per_s: Option<f64>,
-    /// Bits on the wire over the span; `None` without a span.
+    /// Bits on the wire divided by the span; `None` without a span.
     pub bits_per_s: Option<f64>,
     /// Lengths on the wire; `None` without packets.
     pub size: Option<SizeSummary>,
-    /// Times between packets; `None` with fewer than two that are in order.
+    /// Times between packets; `None` with fewer than two packets in order.
     pub interarrival: Option<GapSummary>,
     /// Distinct flows.
     pub flows: usize,
-    /// The flows with the most bytes, largest first.
+    /// The flows with the most bytes, in descending order.
     pub largest_flows: Vec<FlowSummary>,
-    /// IP protocols, the one with the most packets first.
+    /// IP protocols, in descending order of packets.
     pub protocols: Vec<ProtocolSummary>,
     /// Packets of IPv4.
     pub ipv4_packets: u64,
@@ -51,9 +51,9 @@ pub struct Summary {
     pub ipv6_packets: u64,
     /// Fragments of IP packets.
     pub fragments: u64,
-    /// Packets without IP (or with an IP header that cannot be parsed).
+    /// Packets without IP or with an unreadable IP header.
     pub packets_without_ip: u64,
-    /// Those by EtherType (`0x0806`), `none` for frames that have none.
+    /// Packets without IP by EtherType (`0x0806`), or `none` for frames without one.
     #[serde(serialize_with = "pairs")]
     pub ether_types_without_ip: Vec<(String, u64)>,
     /// Packets by VLAN id of the outermost tag.
@@ -61,38 +61,38 @@ pub struct Summary {
     pub vlans: Vec<(String, u64)>,
     /// Packets with more than one VLAN tag.
     pub double_tagged_packets: u64,
-    /// Packets by the headers around their innermost IP packet, the outermost first (`IPv4 > VXLAN`).
+    /// Packets by the headers around their innermost IP packet, outermost first (`IPv4 > VXLAN`).
     #[serde(serialize_with = "pairs")]
     pub encapsulations: Vec<(String, u64)>,
-    /// The most headers around an IP packet.
+    /// The maximum number of headers around an IP packet.
     pub deepest_encapsulation: usize,
-    /// Packets that may hold another that cannot be read, by what they are (`IPsec ESP`).
+    /// Packets whose content could not be read, by kind (`IPsec ESP`).
     #[serde(serialize_with = "pairs")]
     pub unread: Vec<(String, u64)>,
     /// Packets by link type.
     #[serde(serialize_with = "pairs")]
     pub link_types: Vec<(String, u64)>,
-    /// Interfaces that captured a packet.
+    /// Number of interfaces that captured a packet.
     pub interfaces: usize,
-    /// Them, in order of first appearance.
+    /// These interfaces, in order of first appearance.
     pub by_interface: Vec<InterfaceCount>,
-    /// Packets that are not in order of time.
+    /// Packets out of time order.
     pub time_order: TimeOrderSummary,
 }
 
-/// Packets that are not in order of time.
+/// Packets out of time order.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct TimeOrderSummary {
-    /// Packets before the latest time.
+    /// Packets with a time before the latest one.
     pub out_of_order_packets: u64,
-    /// The most that one is.
+    /// The maximum of this difference.
     #[serde(rename = "largest_step_back_s", serialize_with = "elapsed_seconds")]
     pub largest_step_back: Elapsed,
-    /// The reorder window: what replay accepts.
+    /// The reorder window, which replay accepts.
     #[serde(rename = "reorder_window_s", serialize_with = "span_seconds")]
     pub reorder_window: Span,
-    /// Packets further back than the window.
+    /// Packets out of order by more than the window.
     pub beyond_window_packets: u64,
 }
 
@@ -109,10 +109,11 @@ pub struct SizeSummary {
     pub max_bytes: u64,
 }
 
-/// Times between packets in picoseconds; quantiles within 1/8192 (0.012 %), the others exact.
+/// Times between packets in picoseconds. Quantiles are within 1/8192 (0.012 %), the other fields exact.
 ///
-/// The mean is the span over one less than the packets. The rest is of the times from the latest packet to each
-/// packet that is in order: those out of order ([`TimeOrderSummary::out_of_order_packets`]) are left out.
+/// The mean is the span divided by one less than the number of packets. The other values are over the times
+/// from the latest packet to each packet in order, without those out of order
+/// ([`TimeOrderSummary::out_of_order_packets`]).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 #[allow(missing_docs)]
@@ -145,7 +146,7 @@ pub struct FlowSummary {
     pub flow: String,
     /// Packets.
     pub packets: u64,
-    /// Lengths on the wire, summed.
+    /// Sum of the lengths on the wire.
     pub original_bytes: u64,
 }
 
@@ -159,12 +160,12 @@ pub struct ProtocolSummary {
     pub name: String,
     /// Packets.
     pub packets: u64,
-    /// Lengths on the wire, summed.
+    /// Sum of the lengths on the wire.
     pub original_bytes: u64,
 }
 
 impl Statistics {
-    /// The statistics so far, with the `largest_flows` flows that have the most bytes.
+    /// The statistics so far, with the `largest_flows` flows of the most bytes.
     ///
     /// # Complexity
     ///
@@ -240,7 +241,7 @@ impl Statistics {
 
     fn largest_flows(&self, number: usize) -> Vec<FlowSummary> {
         let mut fids: Vec<u32> = (0..self.flow_counts.len() as u32).collect();
-        // the largest first; of equal ones the first to appear
+        // in descending order; equal ones by first appearance
         let rank = |&fid: &u32| (std::cmp::Reverse(self.flow_counts[fid as usize].count.bytes), fid);
         if number > 0 && number < fids.len() {
             fids.select_nth_unstable_by_key(number - 1, rank);

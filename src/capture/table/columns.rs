@@ -1,4 +1,4 @@
-//! The columns of a table of packets: the one list that both formats follow.
+//! The columns of a table of packets, for both formats.
 
 use std::fmt::Display;
 use std::hash::Hash;
@@ -17,7 +17,7 @@ use crate::capture::{Frame, Record};
 use crate::table::Format;
 use crate::units::Timestamp;
 
-/// What a row is made of.
+/// The values of a row.
 #[derive(Debug)]
 pub(super) struct Row {
     timestamp: Timestamp,
@@ -44,10 +44,10 @@ impl Row {
     }
 }
 
-/// The transport protocol where there is no IP, as in [`crate::packet::Packet::trp`].
+/// The transport protocol without IP, as in [`crate::packet::Packet::trp`].
 const NO_PROTOCOL: u8 = 255;
 
-/// The notebook's 13 columns, then what a capture also has. There are at most 65,536 rows.
+/// The columns of a table in their order. At most 65,536 rows.
 pub(super) fn columns(rows: &[Row], format: Format) -> Vec<(&'static str, ArrayRef)> {
     vec![
         ("timestamp", instants(rows.iter().map(|row| row.timestamp), format)),
@@ -89,8 +89,8 @@ fn numbers<T: ArrowPrimitiveType>(rows: &[Row], value: impl Fn(&Row) -> Option<T
     Arc::new(rows.iter().map(value).collect::<PrimitiveArray<T>>())
 }
 
-/// Times, rounded down to a nanosecond. A decimal holds all of them and is written with its digits; a
-/// Parquet timestamp is null before 1677 and after 2262.
+/// Times, rounded down to a nanosecond. A decimal holds all of them and is written with its digits. A Parquet
+/// timestamp is null before 1677 and after 2262.
 pub(in crate::capture) fn instants(times: impl Iterator<Item = Timestamp>, format: Format) -> ArrayRef {
     match format {
         Format::Parquet => {
@@ -104,7 +104,7 @@ pub(in crate::capture) fn instants(times: impl Iterator<Item = Timestamp>, forma
     }
 }
 
-/// True and false, in CSV as 1 and 0.
+/// Booleans; in CSV 1 and 0.
 fn flags(rows: &[Row], format: Format, value: impl Fn(&Row) -> Option<bool>) -> ArrayRef {
     match format {
         Format::Parquet => Arc::new(rows.iter().map(value).collect::<BooleanArray>()),
@@ -112,7 +112,7 @@ fn flags(rows: &[Row], format: Format, value: impl Fn(&Row) -> Option<bool>) -> 
     }
 }
 
-/// Addresses as text: a dictionary, so that each is written out once a batch.
+/// Addresses as text: a dictionary, so that each is formatted once per batch.
 fn names<T: Display + Eq + Hash>(rows: &[Row], value: impl Fn(&Row) -> Option<T>) -> ArrayRef {
     let mut names = IndexSet::<T, FxBuildHasher>::default();
     let key = |row: &Row| {

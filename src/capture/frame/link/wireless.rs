@@ -1,9 +1,9 @@
-//! IEEE 802.11: what its data frames carry, and what cannot be read of them.
+//! IEEE 802.11: reads the content of data frames, and reports content that cannot be read.
 //!
 //! # Source
 //!
-//! IEEE 802.11-2020, Section 9.2 and 9.3.2; <https://www.radiotap.org>; the headers of Prism, AVS and PPI as libpcap has
-//! them.
+//! IEEE 802.11-2020, Section 9.2 and 9.3.2; <https://www.radiotap.org>; the headers of Prism, AVS and PPI as
+//! in libpcap.
 
 use super::{Parser, after};
 use crate::capture::{LinkType, Unread};
@@ -13,16 +13,17 @@ use crate::packet::MacAddress;
 struct DataFrame<'a> {
     destination: Option<MacAddress>,
     source: Option<MacAddress>,
-    /// Its LLC frame; or why there is none to read.
+    /// The LLC frame, or the reason why it cannot be read.
     body: Result<&'a [u8], Unread>,
 }
 
 impl<'a> DataFrame<'a> {
-    /// None where it is another frame, has no body, or less was captured. With `is_padded` the header is padded to 4 bytes.
+    /// Returns `None` for other frames, frames without a body, and truncated headers. With `is_padded`, the
+    /// header is padded to 4 bytes.
     fn read(bytes: &'a [u8], is_padded: bool) -> Option<Self> {
         let [control, flags, ..] = *bytes else { return None };
         let (version, kind, subtype) = (control & 3, control >> 2 & 3, control >> 4);
-        // A subtype with its third bit has no data.
+        // Subtypes with the third bit set carry no data.
         if version != 0 || kind != 2 || subtype & 0x4 != 0 {
             return None;
         }
@@ -31,7 +32,7 @@ impl<'a> DataFrame<'a> {
         let mut length = 24 + if to_ds && from_ds { 6 } else { 0 };
         let qos = is_qos.then(|| bytes.get(length).copied()).flatten().unwrap_or(0);
         length += if is_qos { 2 } else { 0 };
-        // With its order bit, a QoS frame has an HT control field.
+        // A QoS frame with the order bit has an HT control field.
         length += if is_qos && flags & 0x80 != 0 { 4 } else { 0 };
         if is_padded {
             length = length.next_multiple_of(4);
@@ -57,9 +58,9 @@ impl<'a> DataFrame<'a> {
     }
 }
 
-/// What stands behind the header that the radio's driver put before a frame, and whether 802.11 headers are padded.
+/// The bytes after the header that the radio driver adds, and whether 802.11 headers are padded.
 fn behind_radio(link_type: LinkType, bytes: &[u8]) -> Option<(&[u8], bool)> {
-    /// The two versions of AVS begin with these.
+    /// The first words of the two AVS versions.
     const AVS: [u32; 2] = [0x8021_1001, 0x8021_1002];
     let big = |at: usize| after(bytes, at).first_chunk().copied().map(u32::from_be_bytes);
     let little = |at: usize| after(bytes, at).first_chunk().copied().map(u16::from_le_bytes);
@@ -82,8 +83,8 @@ fn behind_radio(link_type: LinkType, bytes: &[u8]) -> Option<(&[u8], bool)> {
     }
 }
 
-/// Whether a radiotap header says that 802.11 headers are padded: a bit of its field of flags, which comes after the words
-/// that say which fields there are, and after the timer (8 bytes, aligned) where that is there.
+/// Whether a radiotap header says that 802.11 headers are padded. The bit is in the flags field, which
+/// follows the presence words and, if present, the timer (8 bytes, aligned).
 fn has_padding(header: &[u8]) -> bool {
     const TIMER: u32 = 1;
     const FLAGS: u32 = 1 << 1;
@@ -105,7 +106,7 @@ fn has_padding(header: &[u8]) -> bool {
 }
 
 impl Parser<'_> {
-    /// A frame of 802.11, behind the header of its radio; or what PPI says that it is.
+    /// An 802.11 frame after its radio header, or the link type that PPI names.
     pub(super) fn wireless(&mut self, link_type: LinkType, bytes: &[u8]) {
         let Some((frame, is_padded)) = behind_radio(link_type, bytes) else {
             if link_type == LinkType::PPI {
