@@ -1,4 +1,5 @@
-//! Simulated against measured, or two captures: who is the same packet, by whose clock, and how far apart its delays are.
+//! Compares a simulation with measurements, or two captures: matches packets, estimates clocks, and evaluates
+//! delays.
 
 mod accept;
 mod bootstrap;

@@ -1,4 +1,4 @@
-//! Bounds that a comparison must keep: `[accept]` of a scenario, and `taunet compare --accept`.
+//! Acceptance bounds of a comparison: `[accept]` of a scenario, and `taunet compare --accept`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use super::rtt::RttComparison;
 use crate::scenario::Accept;
 use crate::units::Span;
 
-/// A figure and the bound that it must keep.
+/// A figure and its bound.
 struct Bound {
     metric: &'static str,
     relation: Relation,
@@ -23,7 +23,7 @@ impl Bound {
     fn is_kept(&self) -> bool {
         match (self.bound, self.value) {
             (None, _) => true,
-            // What is not defined keeps no bound.
+            // An undefined figure meets no bound.
             (Some(_), None) => false,
             (Some(bound), Some(value)) => match self.relation {
                 Relation::AtMost => value <= bound,
@@ -33,7 +33,7 @@ impl Bound {
     }
 }
 
-/// On which side of its bound a figure must be.
+/// The direction of a bound.
 #[derive(Clone, Copy)]
 enum Relation {
     AtMost,
@@ -49,21 +49,21 @@ impl Relation {
     }
 }
 
-/// How bounds were kept.
+/// The result of checking the bounds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AcceptSummary {
-    /// How many bounds there are.
+    /// Number of bounds.
     pub bounds: usize,
-    /// Whether all were kept.
+    /// Whether all bounds were met.
     pub passed: bool,
-    /// Those that were not.
+    /// The bounds that were missed.
     pub missed: Vec<MissedBound>,
 }
 
 /// A bound that was missed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MissedBound {
-    /// Where.
+    /// The vantage, port or path.
     pub vantage: String,
     /// The metric.
     pub metric: &'static str,
@@ -71,7 +71,7 @@ pub struct MissedBound {
     pub relation: &'static str,
     /// The bound.
     pub bound: f64,
-    /// The figure; none where it is not defined.
+    /// The figure; `None` if it is not defined.
     pub value: Option<f64>,
 }
 
@@ -82,7 +82,7 @@ impl Default for AcceptSummary {
 }
 
 impl AcceptSummary {
-    /// Holds the comparison at a vantage against its bounds.
+    /// Checks the comparison at a vantage against its bounds.
     pub fn check(
         &mut self,
         vantage: &str,
@@ -93,14 +93,14 @@ impl AcceptSummary {
         self.hold(vantage, agreement_bounds(accept, delays, loss));
     }
 
-    /// Holds the round-trip times at a port against their bounds.
+    /// Checks the round-trip times at a port against their bounds.
     pub fn check_rtts(&mut self, accept: &Accept, found: &RttComparison) {
         let agreement = found.all.map(|all| all.agreement);
         let error = found.all.map(|all| RelativeError::new(&all.simulated_s, &all.measured_s));
         self.hold(&format!("round trips at {}", found.port), delay_bounds(accept, agreement, error));
     }
 
-    /// Holds the path between two captures against its bounds.
+    /// Checks the path between two captures against its bounds.
     pub fn check_path(&mut self, path: &str, accept: &PathAccept, found: &CaptureComparison) {
         self.hold(path, path_bounds(accept, found));
     }
@@ -148,7 +148,7 @@ fn agreement_bounds(accept: &Accept, delays: Option<&DelayComparison>, loss: &Co
     bounds
 }
 
-/// The bounds on delays, or on round-trip times.
+/// The bounds on delays or round-trip times.
 fn delay_bounds(accept: &Accept, agreement: Option<Agreement>, error: Option<RelativeError>) -> Vec<Bound> {
     let size = |value: Option<f64>| value.map(f64::abs);
     let least = |metric, limit, value| bound(metric, Relation::AtLeast, limit, value);
@@ -176,7 +176,7 @@ fn delay_bounds(accept: &Accept, agreement: Option<Agreement>, error: Option<Rel
     ]
 }
 
-/// |simulated - measured| / measured drops; not defined when only the simulation dropped.
+/// |simulated - measured| / measured drops; not defined if only the simulation dropped packets.
 fn drops_relative_error(loss: &Confusion) -> Option<f64> {
     match (loss.simulated(), loss.measured()) {
         (0, 0) => Some(0.0),
@@ -189,21 +189,21 @@ fn drops_relative_error(loss: &Confusion) -> Option<f64> {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PathAccept {
-    /// The mean one-way delay, at most.
+    /// Maximum of the mean one-way delay.
     pub delay_mean: Option<Span>,
-    /// Its median, at most.
+    /// Maximum of the median one-way delay.
     pub delay_p50: Option<Span>,
-    /// Its 90th percentile, at most.
+    /// Maximum of the 90th percentile of the one-way delay.
     pub delay_p90: Option<Span>,
-    /// Its 99th percentile, at most.
+    /// Maximum of the 99th percentile of the one-way delay.
     pub delay_p99: Option<Span>,
-    /// Its 99.9th percentile, at most.
+    /// Maximum of the 99.9th percentile of the one-way delay.
     pub delay_p999: Option<Span>,
-    /// The jitter, at most.
+    /// Maximum jitter.
     pub jitter: Option<Span>,
-    /// Packets lost over those lost or matched, at most.
+    /// Maximum of the lost packets divided by the lost and matched packets.
     pub loss_ratio: Option<f64>,
-    /// Packets reordered over those matched, at most.
+    /// Maximum of the reordered packets divided by the matched packets.
     pub reordered_ratio: Option<f64>,
 }
 

@@ -1,27 +1,30 @@
 //! Confidence intervals by the moving-block bootstrap.
 //!
-//! Delays are autocorrelated: a busy period makes all its packets late. Resampling single packets would pretend that each
-//! one says something new; blocks of consecutive packets keep the dependence within them.
+//! Delays are autocorrelated: a busy period delays all its packets. Resampling single packets would treat
+//! them as independent. Blocks of consecutive packets keep the dependence within them.
 //!
-//! # What is done
-//! 1. The matched packets, in order of sending, are cut into at most 1,000 segments of consecutive packets. Of each
-//!    segment its sums are kept (of delays, their squares and products, of ranks, of |error| and |IPDV|), and how many of its
-//!    simulated delays, measured delays and errors fall into each of 256 bins.
-//! 2. Blocks are `length` consecutive segments and overlap; a resample draws as many as make up the whole, with
-//!    replacement. All metrics follow from the sums of its blocks, without a look at single packets.
-//! 3. The 2.5th and 97.5th percentiles of 500 resamples are the interval, moved by what the bins make of the metric
-//!    (its exact value less its value by bins), and cut to the metric's range.
+//! # Method
+//! 1. The matched packets, in order of sending, are divided into at most 1,000 segments of consecutive
+//!    packets. For each segment, sums are kept (of delays, their squares and products, of ranks, of |error|
+//!    and |IPDV|), and the number of its simulated delays, measured delays and errors in each of 256 bins.
+//! 2. Blocks are `length` consecutive segments and overlap. A resample draws blocks with replacement until it
+//!    has as many segments as the original. All metrics follow from the sums of its blocks, without access to
+//!    single packets.
+//! 3. The interval is the 2.5th to the 97.5th percentile of 500 resamples. It is shifted by the error of the
+//!    bins (the exact metric minus the metric from the bins) and clipped to the range of the metric.
 //!
-//! The bins are bounded by quantiles of both sides, closer towards the tail. Ranks (for Spearman's correlation) are those of all
-//! packets and not drawn anew. The generator is seeded with a constant: the same packets give the same intervals.
+//! The bins are bounded by quantiles of both sides, closer together towards the tail. Ranks (for Spearman's
+//! correlation) are those of all packets and are not recomputed per resample. The generator has a constant
+//! seed: the same packets give the same intervals.
 //!
 //! # Source
-//! Blocks: H. R. Kunsch, "The jackknife and the bootstrap for general stationary observations", Annals of Statistics 17
-//! (1989). Their length: D. N. Politis, H. White, "Automatic block-length selection for the dependent bootstrap",
-//! Econometric Reviews 23 (2004), with the correction of A. Patton, D. N. Politis, H. White, ibid. 28 (2009): the rule
-//! for overlapping blocks, applied to the segments' means of simulated delays, measured delays, errors and absolute
-//! errors, of which the longest counts. A block is never shorter than a segment: where segments are longer than the
-//! rule's blocks, intervals are as wide as longer blocks make them.
+//! Blocks: H. R. Kunsch, "The jackknife and the bootstrap for general stationary observations", Annals of
+//! Statistics 17 (1989). Block length: D. N. Politis, H. White, "Automatic block-length selection for the
+//! dependent bootstrap", Econometric Reviews 23 (2004), with the correction of A. Patton, D. N. Politis, H.
+//! White, ibid. 28 (2009): the rule for overlapping blocks, applied to the segment means of simulated delays,
+//! measured delays, errors and absolute errors. The longest of the four lengths is used. A block is never
+//! shorter than a segment: if segments are longer than the blocks of the rule, intervals are as wide as with
+//! the longer blocks.
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -41,67 +44,67 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// Confidence intervals of some statistics of delays.
+/// Confidence intervals of statistics of delays.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct StatisticIntervals {
-    /// Of the mean.
+    /// Interval of the mean.
     pub mean: Option<Interval>,
-    /// Of the median.
+    /// Interval of the median.
     pub p50: Option<Interval>,
-    /// Of the 90th percentile.
+    /// Interval of the 90th percentile.
     pub p90: Option<Interval>,
-    /// Of the 99th percentile.
+    /// Interval of the 99th percentile.
     pub p99: Option<Interval>,
-    /// Of the 99.9th percentile.
+    /// Interval of the 99.9th percentile.
     pub p999: Option<Interval>,
 }
 
-/// Confidence intervals of the metrics, each as its metric; `None` where the metric is not defined.
+/// Confidence intervals of the metrics; `None` for an undefined metric.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Confidence {
-    /// The probability that each of them aims at.
+    /// Nominal coverage of each interval.
     pub level: f64,
-    /// Resamples drawn.
+    /// Number of resamples.
     pub resamples: usize,
-    /// Packets of a segment, which is never cut.
+    /// Packets per segment. Segments are never divided.
     pub segment_packets: usize,
-    /// Packets of a block.
+    /// Packets per block.
     pub block_packets: usize,
-    /// Of the delays, in seconds.
+    /// Intervals of the delays, in seconds.
     pub delay_s: ByOrigin<StatisticIntervals>,
-    /// Of (simulated - measured) / measured.
+    /// Intervals of (simulated - measured) / measured.
     pub relative_error: StatisticIntervals,
-    /// Of the distance of the distributions.
+    /// Interval of the normalized distance of the distributions.
     pub w1_normalized: Option<Interval>,
-    /// Of the correlation.
+    /// Interval of Pearson's correlation.
     pub pearson: Option<Interval>,
-    /// Of the rank correlation.
+    /// Interval of the rank correlation.
     pub spearman: Option<Interval>,
-    /// Of the Kolmogorov-Smirnov distance.
+    /// Interval of the Kolmogorov-Smirnov distance.
     pub ks: Option<Interval>,
-    /// Of the mean absolute error.
+    /// Interval of the mean absolute error.
     pub mae_s: Option<Interval>,
-    /// Of the median absolute error.
+    /// Interval of the median absolute error.
     pub median_abs_error_s: Option<Interval>,
-    /// Of the 99th percentile of the absolute error.
+    /// Interval of the 99th percentile of the absolute error.
     pub p99_abs_error_s: Option<Interval>,
-    /// Of the jitter.
+    /// Interval of the jitter.
     pub jitter_s: ByOrigin<Option<Interval>>,
 }
 
-/// A part of some packets, and how sure it is.
+/// A fraction of some packets, with its confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Share {
-    /// The part, from 0 to 1.
+    /// The fraction, from 0 to 1.
     pub ratio: f64,
-    /// Its 95 % interval; none of fewer than 100 packets, and where none or all of them are of the part: resamples would
-    /// be the same then.
+    /// Its 95 % interval. `None` with fewer than 100 packets, and for a fraction of 0 or 1, where all
+    /// resamples would be equal.
     pub interval: Option<Interval>,
-    /// Packets of a block.
+    /// Packets per block.
     pub block_packets: Option<usize>,
 }
 
-/// The least number of packets to say anything from.
+/// Minimum number of packets for an interval.
 const FEWEST: usize = 100;
 const MOST_SEGMENTS: usize = 1_000;
 const RESAMPLES: usize = 500;
@@ -109,26 +112,26 @@ const LEVEL: f64 = 0.95;
 const BINS: usize = 256;
 const SECONDS: f64 = 1.0 / PS_PER_S as f64;
 
-/// The metrics of a resample, NaN where one is not defined; the places are those of [`Figures::exact`].
+/// Number of metrics of a resample, NaN if not defined; in the order of [`Figures::exact`].
 const FIGURES: usize = 24;
 
 #[derive(Debug, Clone, Copy)]
 struct Figures([f64; FIGURES]);
 
-/// What a comparison knows of its packets `[packets]`, in order of sending.
+/// The packets of a comparison `[packets]`, in order of sending.
 pub(super) struct Sample<'a> {
     pub delays: &'a Delays,
-    /// Twice the rank of each.
+    /// Twice the rank of each packet.
     pub ranks: [&'a [i64]; 2],
-    /// Sorted: simulated, measured, absolute errors.
+    /// Simulated delays, measured delays and absolute errors, each sorted.
     pub sorted: [&'a [i64]; 3],
     pub predecessors: &'a Predecessors,
 }
 
-/// The intervals; `None` for fewer than 100 packets.
+/// The confidence intervals; `None` for fewer than 100 packets.
 ///
 /// # Complexity
-/// O(packets) and, with at most 1,000 segments in blocks of one, 500,000 additions of 768 numbers.
+/// O(packets), and with at most 1,000 segments in blocks of one, 500,000 additions of 768 numbers.
 pub(super) fn confidence(
     sample: &Sample<'_>,
     summaries: [&DelaySummary; 2],
@@ -161,7 +164,7 @@ pub(super) fn confidence(
     let interval = |place: usize, range: (f64, f64)| {
         let shift = exact.0[place] - by_bins.0[place];
         let mut values: Vec<f64> = found[place].iter().copied().filter(|value| value.is_finite()).collect();
-        // A metric that few resamples define has no interval to speak of.
+        // A metric that is defined in few resamples has no meaningful interval.
         if !shift.is_finite() || values.len() < RESAMPLES * 9 / 10 {
             return None;
         }
@@ -200,8 +203,8 @@ pub(super) fn confidence(
     })
 }
 
-/// The part of packets `[packets]`, in order of sending, that is marked; none of no packets. Blocks are as those of
-/// [`confidence`], by the part that is marked of each segment.
+/// The fraction of `[packets]`, in order of sending, that are marked; `None` without packets. Blocks are as
+/// in [`confidence`], with the marked fraction of each segment.
 ///
 /// # Complexity
 /// O(packets), and at most 500,000 additions.
@@ -242,7 +245,7 @@ pub(super) fn share(marked: &[bool]) -> Option<Share> {
     Some(Share { ratio, interval: Some(interval), block_packets: Some(length * segment_packets) })
 }
 
-/// A number below `count`. Lemire's multiplication; its bias is 2^-54 here.
+/// A random number below `count`, by Lemire's multiplication; its bias is 2^-54 here.
 fn draw(random: &mut Stream, count: usize) -> usize {
     ((u128::from(random.next_u64()) * count as u128) >> 64) as usize
 }
@@ -273,11 +276,12 @@ impl Figures {
     }
 }
 
-/// Upper bounds of bins, ascending, the last repeated: a value is in the first bin whose bound is not below it.
+/// Upper bounds of the bins in ascending order, the last repeated. A value belongs to the first bin whose
+/// bound is not below it.
 struct Bins {
     delays: [i64; BINS],
     errors: [i64; BINS],
-    /// The medians: sums of squares of what delays are away from them lose nothing that matters.
+    /// The medians. Sums of squared differences from them lose no relevant precision.
     middles: [i64; 2],
 }
 
@@ -293,7 +297,7 @@ impl Bins {
     }
 }
 
-/// Parts from 0 to 1: `whole` evenly, and towards each of the last 10 % and 1 % more.
+/// Levels from 0 to 1: `whole` evenly spaced ones, and `tail` more in each of the last 10 % and 1 %.
 fn levels(whole: usize, tail: usize) -> impl Iterator<Item = f64> {
     let even = (0..whole).map(move |step| step as f64 / (whole - 1) as f64);
     let in_tail = move |from: f64| (1..tail).map(move |step| from + (1.0 - from) * step as f64 / tail as f64);
@@ -313,7 +317,7 @@ fn padded(mut bounds: Vec<i64>) -> [i64; BINS] {
     padded
 }
 
-/// How many of the bounds are below a value that does not exceed the last.
+/// Number of bounds below a value, which does not exceed the last bound.
 #[inline]
 fn bin(bounds: &[i64; BINS], value: i64) -> usize {
     let mut below = 0;
@@ -327,10 +331,11 @@ fn bin(bounds: &[i64; BINS], value: i64) -> usize {
 
 const SUMS: usize = 15;
 
-/// The sums over some packets.
+/// The sums over a segment.
 #[derive(Clone)]
 struct Segment {
-    /// packets; x, y, xx, yy, xy, from the medians; |error|; ranks r, s, rr, ss, rs; |IPDV| of x, of y; pairs.
+    /// packets; x, y, xx, yy, xy, relative to the medians; |error|; ranks r, s, rr, ss, rs; |IPDV| of x, of
+    /// y; pairs.
     sums: [f64; SUMS],
     /// Simulated delays, measured delays, absolute errors by bin.
     counts: [[u32; BINS]; 3],
@@ -430,7 +435,7 @@ fn correlation(n: f64, x: f64, y: f64, xx: f64, yy: f64, xy: f64) -> f64 {
     (xy - x * y / n) / (var_x.max(0.0).sqrt() * var_y.max(0.0).sqrt())
 }
 
-/// The part of the values up to each bound.
+/// The cumulative fraction of the values up to each bound.
 fn cumulated(counts: &[u32; BINS], n: f64) -> [f64; BINS] {
     let mut sum = 0u64;
     counts.map(|count| {
@@ -439,7 +444,7 @@ fn cumulated(counts: &[u32; BINS], n: f64) -> [f64; BINS] {
     })
 }
 
-/// The quantile, between bounds as if values lay evenly there.
+/// The quantile, with linear interpolation between bounds.
 fn quantile_of(cumulated: &[f64; BINS], bounds: &[i64; BINS], part: f64) -> f64 {
     let above = cumulated.partition_point(|below| *below < part).min(BINS - 1);
     let Some(before) = above.checked_sub(1) else { return bounds[0] as f64 };
@@ -448,7 +453,7 @@ fn quantile_of(cumulated: &[f64; BINS], bounds: &[i64; BINS], part: f64) -> f64 
     bounds[before] as f64 + part * (bounds[above] - bounds[before]) as f64
 }
 
-/// The mean of |f| over an interval at whose ends the straight f is `left` and `right`.
+/// The mean of |f| over an interval, for a linear f with the end values `left` and `right`.
 fn mean_size(left: f64, right: f64) -> f64 {
     match left * right >= 0.0 {
         true => (left + right).abs() / 2.0,
@@ -466,7 +471,7 @@ impl Blocks {
     }
 }
 
-/// Segments per block: the longest of what the rule asks for the series.
+/// Segments per block: the maximum over the series.
 fn block_length(segments: &[Segment]) -> usize {
     let series: [fn(&[f64; SUMS]) -> f64; 4] =
         [|sums| sums[1], |sums| sums[2], |sums| sums[1] - sums[2], |sums| sums[6]];
@@ -474,7 +479,7 @@ fn block_length(segments: &[Segment]) -> usize {
         let means: Vec<f64> = segments.iter().map(|segment| of(&segment.sums) / segment.sums[0]).collect();
         politis_white(&means)
     };
-    // Fewer than ten blocks would say little of what lies between them.
+    // At least ten blocks, so that resamples vary.
     series.into_iter().map(length).max().unwrap_or(1).min(segments.len() / 10).max(1)
 }
 
@@ -496,7 +501,7 @@ fn politis_white(series: &[f64]) -> usize {
     let significant = 2.0 * (libm::log10(n) / n).sqrt();
     let is_small =
         |lag: usize| covariances.get(lag).is_none_or(|value| (value / variance).abs() < significant);
-    // The last lag before `run` of them in a row are no correlation at all.
+    // The last lag before `run` consecutive lags without significant correlation.
     let last = (0..=furthest).find(|lag| (1..=run).all(|next| is_small(lag + next))).unwrap_or(furthest);
     let window = (2 * last.max(1)).min(furthest);
     let (mut g, mut spectrum) = (0.0, variance);
@@ -524,7 +529,7 @@ mod tests {
         radius * libm::cos(std::f64::consts::TAU * unit(random))
     }
 
-    /// A series of which each value keeps the part `memory` of the one before; its variance is 1.
+    /// An autoregressive series with coefficient `memory` and variance 1.
     fn autoregressive(random: &mut Stream, packets: usize, memory: f64) -> Vec<f64> {
         let mut now = normal(random);
         (0..packets)
@@ -559,7 +564,7 @@ mod tests {
             all.sort_unstable();
             all[10]
         });
-        // An autoregressive series has G = 2 a / (1 - a^2)^... : the rule's own limit is (6 a^2 / (1 - a^2)^2 n)^(1/3).
+        // The limit of the rule for an autoregressive series: (6 a^2 / (1 - a^2)^2 n)^(1/3).
         let limit = |a: f64| libm::cbrt(6.0 * a * a / (1.0 - a * a) / (1.0 - a * a) * 1_000.0);
         assert!(lengths[0] <= 5, "{lengths:?}");
         assert!((lengths[1] as f64 / limit(0.5) - 1.0).abs() < 0.5, "{lengths:?} {}", limit(0.5));
@@ -567,8 +572,9 @@ mod tests {
         assert_eq!(politis_white(&[1.0; 50]), 1);
     }
 
-    /// Of many recordings of the same queue, about 95 % must have the truth inside their interval, also where delays
-    /// remember their past; intervals that take packets for independent would hold it in about a third.
+    /// About 95 % of the intervals over many recordings of the same queue must contain the true value, also
+    /// for correlated delays. Intervals that assume independent packets would contain it in about a third of
+    /// the cases.
     #[test]
     fn intervals_cover_the_truth() {
         let mut random = stream(1, "test", "coverage");
@@ -589,14 +595,14 @@ mod tests {
         assert!(mean < recordings, "an interval that never misses is too wide");
     }
 
-    /// Losses come in bursts: of many recordings about 95 % must have the true part inside their interval. Intervals that
-    /// take packets for independent would hold it in about half.
+    /// Losses come in bursts. About 95 % of the intervals over many recordings must contain the true
+    /// fraction. Intervals that assume independent packets would contain it in about half of the cases.
     #[test]
     fn intervals_of_a_share_cover_the_truth() {
         let mut random = stream(1, "test", "share");
         let (recordings, mut covered) = (200, 0);
         for _ in 0..recordings {
-            // Lost while the series is above the 90th percentile of its normal distribution.
+            // A packet is lost while the series is above the 90th percentile of its normal distribution.
             let series = autoregressive(&mut random, 10_000, 0.9);
             let marked: Vec<bool> = series.iter().map(|value| *value > 1.281_551_565_5).collect();
             let Interval { low, high } = share(&marked).unwrap().interval.unwrap();

@@ -1,4 +1,4 @@
-//! Two captures of one path, without a simulation: how long each packet took from the first to the second.
+//! Two captures of one path, without a simulation: the delay of each packet from the first to the second.
 
 mod cut;
 mod flows;
@@ -25,16 +25,16 @@ pub use join::{JoinCounts, Joined, join_captures};
 pub use pair::{Pair, Unpaired, Way};
 pub(crate) use survey::refuse_nat64;
 
-/// Why two captures, or a capture and a simulation, cannot be compared.
+/// Errors of comparing two captures, or a capture and a simulation.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompareError {
     /// A capture cannot be read.
     #[error(transparent)]
     Capture(#[from] CaptureError),
-    /// A packet is from another time.
+    /// A packet is too far from the start of the comparison.
     #[error(
-        "record {record} of {} is from {at}, and the comparison starts at {start}: it reaches 26 days either way; \
+        "record {record} of {} is from {at}, more than 26 days from the start of the comparison at {start}; \
          was one of the clocks wrong? `editcap -t SECONDS IN OUT` shifts a capture, `editcap IN OUT NUMBER` (from 1) \
          leaves out a record with a wrong time",
         path.display()
@@ -44,33 +44,33 @@ pub enum CompareError {
         path: PathBuf,
         /// the record's number, from 0
         record: u64,
-        /// its instant
+        /// its timestamp
         at: Timestamp,
-        /// the first instant of the comparison
+        /// the start of the comparison
         start: Timestamp,
     },
-    /// One capture has IPv6 packets that the other has as IPv4.
+    /// One capture has as IPv6 the packets that the other has as IPv4.
     #[error(
-        "a translator between IPv6 and IPv4 (NAT64, RFC 6146) stands between the captures: {v6} on one side is {v4} on \
-         the other, and no packet is matched across it; take both captures on one side of it, or leave its packets out \
+        "a translator between IPv6 and IPv4 (NAT64, RFC 6146) is between the captures: {v6} on one side is {v4} on \
+         the other; packets cannot be matched across it; take both captures on one side of it, or leave its packets out \
          (tcpdump -r FILE -w OUT 'not net 64:ff9b::/96')"
     )]
     Nat64 {
         /// a flow
         v6: FlowKey,
-        /// the same behind the translator
+        /// the same flow on the other side of the translator
         v4: FlowKey,
     },
 }
 
-/// The furthest instant from the start of a comparison, in picoseconds: the difference of two differences of such instants
-/// fits an `i64`.
+/// Maximum distance from the start of a comparison, in picoseconds: the difference of two differences of such
+/// instants fits into an `i64`.
 pub(crate) const REACH_PS: i64 = i64::MAX / 4;
 
 /// Picoseconds from `start` to the observation.
 ///
 /// # Errors
-/// More than 26 days.
+/// The distance is more than 26 days.
 pub(crate) fn ps_since(
     start: Timestamp,
     observation: &Observation,
@@ -85,36 +85,36 @@ pub(crate) fn ps_since(
     })
 }
 
-/// How two captures are compared.
+/// Options for comparing two captures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompareOptions {
-    /// How they are read.
+    /// Options for reading both captures.
     pub capture: Options,
-    /// Which packets of the first count.
+    /// Selection of packets of the first capture.
     pub first: CaptureKeys,
-    /// Which packets of the second count.
+    /// Selection of packets of the second capture.
     pub second: CaptureKeys,
-    /// Whether a router between them translates addresses or ports: which flow is which is then learnt in a first
-    /// reading.
+    /// Whether a router between them translates addresses or ports. The mapping of flows is then learned in a
+    /// first pass over the files.
     pub nat: bool,
-    /// By how much a packet's delay may be above or below the usual one, as the two clocks show it. The packets of so
-    /// much time, and as much again, are held in memory.
+    /// Maximum deviation of a packet's delay from the usual one, in either direction, by the two clocks. The
+    /// packets of twice this time are held in memory.
     pub max_delay: Span,
-    /// Whether the second capture has a clock of its own.
+    /// Whether the second capture has its own clock.
     pub clock: CaptureClock,
-    /// The least delay of a packet, to which the offset of a clock of its own is relative.
+    /// The minimum delay of a packet. The offset of a separate clock is relative to it.
     pub min_delay: Span,
 }
 
 impl CompareOptions {
-    /// How each of the two is read.
+    /// The reading options of each capture.
     fn each(&self) -> [Options; 2] {
         [self.capture.with(&self.first), self.capture.with(&self.second)]
     }
 }
 
 impl Default for CompareOptions {
-    /// Strict reading, no address translation, 10 s, one clock, no least delay.
+    /// Strict reading, no address translation, 10 s, one clock, no minimum delay.
     fn default() -> Self {
         CompareOptions {
             capture: Options::default(),
@@ -128,47 +128,48 @@ impl Default for CompareOptions {
     }
 }
 
-/// What two captures say of the path between them.
+/// The result of comparing two captures of a path.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CaptureComparison {
     /// Packets in the first capture.
     pub packets_first: u64,
     /// Packets in the second capture.
     pub packets_second: u64,
-    /// Who was recognized, and who not.
+    /// Counts of matched and unmatched packets.
     #[serde(flatten)]
     pub counts: JoinCounts,
-    /// Lost on the way, between the first and the last matched packet (RFC 7680).
+    /// Packets lost on the way, between the first and the last matched packet (RFC 7680).
     pub lost: u64,
-    /// Lost packets over those lost or matched, in order of sending (RFC 7680); none without either.
+    /// Lost packets divided by lost and matched packets, in order of sending (RFC 7680); `None` without
+    /// either.
     pub loss_ratio: Option<Share>,
-    /// Matched packets that arrived after one that was sent later (RFC 4737).
+    /// Matched packets that arrived after a packet sent later (RFC 4737).
     pub reordered: u64,
-    /// One-way delay (RFC 7679): seconds by the clock of the second capture less those by that of the first.
+    /// One-way delay (RFC 7679) in seconds: the time of the second capture minus that of the first.
     pub delay_s: Option<DelaySummary>,
     /// Mean |IPDV| (RFC 3393) within flows, in seconds.
     pub jitter_s: Option<f64>,
-    /// How delays vary, and how sure that is.
+    /// The variation of delays, with confidence intervals.
     #[serde(flatten)]
     pub one_way: Option<OneWay>,
     /// One-way delay of the packets from the second capture to the first.
     pub backward_delay_s: Option<DelaySummary>,
-    /// How the clocks run against each other, as the delays show it; none without matched packets.
+    /// The relation of the two clocks, estimated from the delays; `None` without matched packets.
     pub clock: Option<ClockSummary>,
     /// The flows from the first capture to the second: the rows of [`write_flows`].
     #[serde(skip)]
     pub flows: Vec<FlowPassage>,
-    /// What was let pass.
+    /// Warnings about the captures.
     pub warnings: Vec<String>,
 }
 
 /// Compares two captures packet by packet.
 ///
 /// # Errors
-/// As [`join_captures`].
+/// As for [`join_captures`].
 ///
 /// # Complexity
-/// As [`join_captures`], and O(n log n) in the matched packets.
+/// As for [`join_captures`], and O(n log n) in the matched packets.
 pub fn compare_captures(
     first: &Path,
     second: &Path,
@@ -220,7 +221,7 @@ pub fn compare_captures(
     })
 }
 
-/// A passage with its two readings.
+/// The two clock readings of a pair.
 fn passage(pair: &Pair) -> Passage {
     Passage { first_ps: pair.first_ps, second_ps: pair.second_ps }
 }

@@ -1,42 +1,43 @@
-//! Two capture clocks: how far apart they are, how fast they drift, and where one of them was set.
+//! The relation of two capture clocks: offset, skew, and resets.
 //!
-//! A packet's apparent delay is the reading of the second clock less that of the first. Queueing only ever adds to a
-//! delay, so the packets that did not wait lie on a line under all others, whose slope is the skew of the clocks. That
-//! line is the edge of the lower convex hull of (time, apparent delay) above which the mean time lies: of all lines
-//! under all points, it is the nearest to them (the least sum of distances).
+//! The apparent delay of a packet is the time of the second clock minus that of the first. Queueing only adds
+//! to a delay, so packets that did not wait lie on a line below all others. The slope of this line is the
+//! skew of the clocks. The line is the edge of the lower convex hull of (time, apparent delay) that lies
+//! below the mean time. Of all lines below all points, it has the minimum sum of distances to them.
 //!
-//! With one direction the clocks' offset is not identifiable: offset and least delay only show as their sum. It is then
-//! *relative* to a least delay that is given. With both directions the offset lies between the two lines, in the
-//! middle if the least delays are equal.
+//! With one direction, the offset of the clocks cannot be identified: only the sum of offset and minimum
+//! delay is observable. The offset is then *relative* to a given minimum delay. With both directions, the
+//! offset lies between the two lines; it is in the middle if the minimum delays are equal.
 //!
 //! # Source
 //!
-//! Zhang, Liu and Xia, *Clock synchronization algorithms for network measurements*, INFOCOM 2002 (the convex hull and
-//! resets); the objective is that of Moon, Skelly and Towsley, *Estimation and removal of clock skew from network delay
-//! measurements*, INFOCOM 1999. Deviation: a reset is found as a step between two packets that lasts
-//! ([`RESET_FROM_PS`]), not by comparing hulls of windows.
+//! Zhang, Liu and Xia, *Clock synchronization algorithms for network measurements*, INFOCOM 2002 (the convex
+//! hull and resets); the objective is that of Moon, Skelly and Towsley, *Estimation and removal of clock skew
+//! from network delay measurements*, INFOCOM 1999. Deviation: a reset is detected as a lasting step between
+//! two packets ([`RESET_FROM_PS`]), not by comparing the hulls of windows.
 
 use serde::Serialize;
 
 use crate::units::PS_PER_S;
 
-/// A faster drift is not one of a clock: 1000 ppm.
+/// Maximum plausible skew of a clock: 1000 ppm.
 const GREATEST_SKEW: f64 = 1e-3;
-/// A smaller step is no reset: 10 ms.
+/// Minimum size of a reset: 10 ms.
 const RESET_FROM_PS: i64 = 10_000_000_000;
-/// A reset must last this many times its size, which a queue that grew by as much would have drained in at 95 % load.
+/// Minimum duration of a reset, as a multiple of its size. A queue of this size would drain within that time
+/// at 95 % load.
 const RESET_LASTS: i64 = 20;
-/// A reset needs at least so many packets on either side.
+/// Minimum number of packets on either side of a reset.
 const RESET_PACKETS: usize = 128;
-/// A part between resets has a skew of its own if it lasts at least this part of the longest.
+/// A section between resets gets its own skew if it lasts at least this fraction of the longest.
 const OWN_SKEW_FROM: f64 = 0.25;
 
-/// A packet that both captures saw.
+/// A packet in both captures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Passage {
-    /// When, by the first clock, in picoseconds since the start.
+    /// Time by the first clock, in picoseconds since the start.
     pub first_ps: i64,
-    /// When, by the second clock, in picoseconds since the same.
+    /// Time by the second clock, in picoseconds since the same start.
     pub second_ps: i64,
 }
 
@@ -46,53 +47,54 @@ impl Passage {
     }
 }
 
-/// How the second clock runs against the first between two resets.
+/// The relation of the second clock to the first, between two resets.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ClockPart {
-    /// From when, in seconds since the start, by the first clock.
+    /// Start of the section, in seconds since the start, by the first clock.
     pub from_s: f64,
-    /// What the second clock is ahead of the first then, in seconds.
+    /// Offset of the second clock from the first at this time, in seconds; positive if it is ahead.
     pub offset_s: f64,
-    /// What it gains, in parts per million; none where delays do not tell (they rise throughout, or there are too
-    /// few): none is taken away.
+    /// Skew of the second clock, in parts per million. `None` if delays do not determine it (they rise
+    /// throughout, or there are too few); no skew is then removed.
     pub skew_ppm: Option<f64>,
-    /// The skews of the lines that touch the delays at either end of the edge and stay under them: the skew is hardly
-    /// outside.
+    /// Range of the skew: the slopes of the lines that touch the delays at either end of the edge and stay
+    /// below them.
     pub skew_range_ppm: Option<(f64, f64)>,
-    /// Packets that it is taken from.
+    /// Number of packets that it is estimated from.
     pub packets: u64,
 }
 
-/// How two clocks run against each other.
+/// The relation of two clocks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Clocks {
     parts: Vec<Part>,
-    /// What the least delay was taken to be; none where both directions say it.
+    /// The assumed minimum delay; `None` if both directions determine the offset.
     anchor_ps: Option<i64>,
-    /// Half the least round trip, where both directions show it.
+    /// Half the minimum round trip, if both directions are present.
     half_round_trip_ps: Option<i64>,
 }
 
-/// What a comparison says of its clocks.
+/// The clocks of a comparison.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ClockSummary {
-    /// Whether the offset is relative to a least delay that was given (one direction), or comes from both directions.
+    /// Whether the offset is relative to a given minimum delay (one direction), or determined from both
+    /// directions.
     pub relative: bool,
-    /// That least delay, in seconds.
+    /// That minimum delay, in seconds.
     pub least_delay_s: Option<f64>,
-    /// Half the least round trip, in seconds: the offset is right within as much.
+    /// Half the minimum round trip, in seconds: the maximum error of the offset.
     pub half_round_trip_s: Option<f64>,
-    /// Between resets of a clock.
+    /// The sections between resets of a clock.
     pub parts: Vec<ClockPart>,
-    /// Whether the second capture's times were put right by it.
+    /// Whether the times of the second capture were corrected by it.
     pub corrected: bool,
 }
 
-/// A part between resets.
+/// A section between resets.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Part {
     from_ps: i64,
-    /// The second clock less the first at `from_ps`.
+    /// Offset of the second clock from the first at `from_ps`.
     offset_ps: i64,
     skew: Option<f64>,
     range: Option<(f64, f64)>,
@@ -100,9 +102,9 @@ struct Part {
 }
 
 impl Clocks {
-    /// From the packets from the first capture to the second, and those of the other direction, each in order of the
-    /// first clock. `least_delay_ps` is the least delay of a packet, which counts with one direction only. `None`
-    /// without packets.
+    /// Estimates the relation of the clocks from the packets from the first capture to the second, and from
+    /// those of the other direction, each ordered by the first clock. `least_delay_ps` is the minimum delay
+    /// of a packet; it is used with one direction only. `None` without packets.
     ///
     /// # Complexity
     /// O(packets).
@@ -165,7 +167,8 @@ impl Clocks {
         Some(Clocks { parts, anchor_ps, half_round_trip_ps })
     }
 
-    /// A reading of the second clock as the first would have it, of a packet that the first capture saw at `first_ps`.
+    /// Converts a time of the second clock to the first clock, for a packet that the first capture saw at
+    /// `first_ps`.
     #[inline]
     pub fn corrected_ps(&self, first_ps: i64, second_ps: i64) -> i64 {
         let part = self.part(first_ps);
@@ -175,7 +178,7 @@ impl Clocks {
         second_ps - part.offset_ps - drifted(skew / (1.0 + skew), since)
     }
 
-    /// What the second clock is ahead of the first when that reads `first_ps`, in picoseconds.
+    /// Offset of the second clock from the first at `first_ps`, in picoseconds; positive if it is ahead.
     pub fn offset_ps(&self, first_ps: i64) -> i64 {
         let offset =
             |part: &Part| part.offset_ps + drifted(part.skew.unwrap_or(0.0), first_ps - part.from_ps);
@@ -187,7 +190,7 @@ impl Clocks {
         self.parts.get(after.saturating_sub(1))
     }
 
-    /// In seconds and ppm.
+    /// The estimate in seconds and ppm.
     pub fn summary(&self, corrected: bool) -> ClockSummary {
         const PPM: f64 = 1e6;
         let seconds = |ps: i64| ps as f64 / PS_PER_S as f64;
@@ -211,18 +214,18 @@ impl Clocks {
     }
 }
 
-/// What a clock gains in `span_ps`.
+/// The drift of a clock within `span_ps`.
 fn drifted(skew: f64, span_ps: i64) -> i64 {
     (skew * span_ps as f64).round() as i64
 }
 
-/// A packet of the other direction, so that its apparent delay is bounded from below as well.
+/// Mirrors a packet of the other direction, so that its apparent delay is bounded from below as well.
 fn turned(passage: &Passage) -> Passage {
     let Passage { first_ps, second_ps } = *passage;
     Passage { first_ps, second_ps: 2 * first_ps - second_ps }
 }
 
-/// The packets of a part between resets; those of the other direction are turned.
+/// The packets of a section between resets; those of the other direction are mirrored.
 struct Sides<'p> {
     from_ps: i64,
     forward: &'p [Passage],
@@ -244,7 +247,7 @@ impl Sides<'_> {
         span(self.forward).max(span(&self.backward))
     }
 
-    /// The skew of both directions.
+    /// The skew from both directions.
     fn drift(&self) -> Option<Drift> {
         let forward = lower_line(self.forward);
         let backward = lower_line(&self.backward).map(|Drift { skew, range }| Drift {
@@ -261,13 +264,14 @@ impl Sides<'_> {
     }
 }
 
-/// The slope of the line under all apparent delays that is nearest to them. `None` where it is no clock's.
+/// The slope of the line that lies below all apparent delays and nearest to them. `None` if it exceeds the
+/// skew of a clock.
 fn lower_line(passages: &[Passage]) -> Option<Drift> {
     let first = passages.first()?.first_ps;
     let mut hull: Vec<(i64, i64)> = Vec::new();
     for passage in passages {
         let (x, y) = (passage.first_ps - first, passage.apparent_ps());
-        // Of packets at one instant, the one that waited least.
+        // Of several packets at one instant, the one with the minimum delay is used.
         if hull.last().is_some_and(|last| last.0 == x) {
             if hull.last().is_some_and(|last| last.1 <= y) {
                 continue;
@@ -290,7 +294,7 @@ fn lower_line(passages: &[Passage]) -> Option<Drift> {
     (skew.abs() <= GREATEST_SKEW).then_some(Drift { skew, range })
 }
 
-/// Whether the way from `a` over `b` to `c` turns up.
+/// Whether the path from `a` over `b` to `c` turns upwards.
 fn turns_up(a: (i64, i64), b: (i64, i64), c: (i64, i64)) -> bool {
     let [(x, y), (u, v)] =
         [(a, b), (b, c)].map(|(from, to)| (i128::from(to.0 - from.0), i128::from(to.1 - from.1)));
@@ -301,11 +305,11 @@ fn slope(a: (i64, i64), b: (i64, i64)) -> f64 {
     (b.1 - a.1) as f64 / (b.0 - a.0) as f64
 }
 
-/// When a clock was set: the instants of the first packets after.
+/// The resets of a clock: the times of the first packets after them.
 ///
-/// Between two packets the apparent delay makes a step, and the least delay is another by about as much from then on, for
-/// [`RESET_LASTS`] times the step; it is steady on either side. A step down is steeper than a queue can drain: the packet
-/// sent later seems to arrive earlier.
+/// At a reset, the apparent delay makes a step between two packets, and the minimum delay differs by about
+/// the same amount from then on, for [`RESET_LASTS`] times the step. It is steady on either side. A step down
+/// is steeper than a queue can drain: the packet sent later seems to arrive earlier.
 fn resets(passages: &[Passage]) -> Vec<i64> {
     let mut found = Vec::new();
     let mut from = 0;
@@ -318,7 +322,7 @@ fn resets(passages: &[Passage]) -> Vec<i64> {
         {
             continue;
         }
-        // Most steps are seen through at once.
+        // This rejects most steps quickly.
         let near = shift(&passages[at - RESET_PACKETS..at], &passages[at..at + RESET_PACKETS]);
         let Some(near) = near.filter(|shift| shift.signum() == step.signum()) else { continue };
         let lasts = step.abs().max(near.abs()).saturating_mul(RESET_LASTS);
@@ -340,13 +344,13 @@ fn resets(passages: &[Passage]) -> Vec<i64> {
     found
 }
 
-/// By how much the least delay differs, if that is enough for a reset.
+/// The difference of the minimum delays, if it is large enough for a reset.
 fn shift(before: &[Passage], after: &[Passage]) -> Option<i64> {
     let shift = least_ps(after) - least_ps(before);
     (shift.abs() >= RESET_FROM_PS).then_some(shift)
 }
 
-/// Whether the least delay of every eighth of the packets is within `margin_ps` of that of all.
+/// Whether the minimum delay of every eighth of the packets is within `margin_ps` of the overall minimum.
 fn is_steady(passages: &[Passage], margin_ps: i64) -> bool {
     let least = least_ps(passages);
     passages.chunks(passages.len().div_ceil(8)).all(|part| least_ps(part) - least <= margin_ps)
@@ -365,8 +369,8 @@ mod tests {
     const MS: i64 = 1_000 * US;
     const S: i64 = 1_000 * MS;
 
-    /// A packet each millisecond for `seconds`, which waits up to 20 ms and sometimes not at all; `clock` reads the
-    /// true time.
+    /// One packet per millisecond for `seconds`. It waits up to 20 ms, and sometimes not at all. `clock`
+    /// converts the true time.
     fn passages(seconds: i64, least_ps: i64, clock: impl Fn(i64) -> i64) -> Vec<Passage> {
         let mut state = 7u64;
         let mut next = || {

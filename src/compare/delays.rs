@@ -7,17 +7,17 @@ use super::distribution::DelaySummary;
 use super::metrics::{Agreement, ByOrigin, Delays, Ordered, RelativeError};
 use super::variation::{Ipdv, Pdv, Predecessors};
 
-/// Everything that the delays of the same packets, simulated and measured, say.
+/// All metrics of the delays of the same packets, simulated and measured.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct DelayComparison {
     /// The two distributions, in seconds.
     pub delay_s: ByOrigin<DelaySummary>,
-    /// Of the distributions' statistics.
+    /// Relative errors of the statistics of the distributions.
     pub relative_error: RelativeError,
-    /// How well they agree.
+    /// Agreement of simulated and measured delays.
     #[serde(flatten)]
     pub agreement: Agreement,
-    /// Mean |IPDV| within flows (RFC 3393), in seconds; `None` where no flow has two packets.
+    /// Mean |IPDV| within flows (RFC 3393), in seconds; `None` if no flow has two packets.
     pub jitter_s: ByOrigin<Option<f64>>,
     /// Inter-packet delay variation.
     pub ipdv_s: ByOrigin<Option<Ipdv>>,
@@ -27,8 +27,8 @@ pub struct DelayComparison {
     pub confidence: Option<Confidence>,
 }
 
-/// All metrics of delays `[packets]` in order of sending, of the flows `fids` `[packets]`; `None` when no packet was
-/// matched.
+/// All metrics of delays `[packets]` in order of sending, with their flows `fids` `[packets]`; `None` if no
+/// packet was matched.
 ///
 /// # Complexity
 /// O(packets x log packets).

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::PS_PER_S;
 
-/// In a picosecond.
+/// Seconds per picosecond.
 pub(super) const SECONDS: f64 = 1.0 / PS_PER_S as f64;
 
 /// A distribution of delays, in seconds.
@@ -12,7 +12,7 @@ pub(super) const SECONDS: f64 = 1.0 / PS_PER_S as f64;
 pub struct DelaySummary {
     /// Arithmetic mean.
     pub mean: f64,
-    /// Least.
+    /// Minimum.
     pub min: f64,
     /// Median. Quantiles interpolate linearly between the two nearest ranks.
     pub p50: f64,
@@ -22,13 +22,13 @@ pub struct DelaySummary {
     pub p99: f64,
     /// 99.9th percentile.
     pub p999: f64,
-    /// Greatest.
+    /// Maximum.
     pub max: f64,
-    /// Packet delay variation: the 99th percentile less the least (RFC 5481, section 4.2).
+    /// Packet delay variation: the 99th percentile minus the minimum (RFC 5481, section 4.2).
     pub pdv_p99: f64,
 }
 
-/// The distribution of `sorted` delays `[packets]` in picoseconds; `None` for none.
+/// The distribution of `sorted` delays `[packets]` in picoseconds; `None` without delays.
 pub(super) fn summarize_sorted(sorted: &[i64]) -> Option<DelaySummary> {
     let (min, max) = (*sorted.first()? as f64 * SECONDS, *sorted.last()? as f64 * SECONDS);
     let p99 = quantile(sorted, 0.99);
@@ -44,7 +44,7 @@ pub(super) fn summarize_sorted(sorted: &[i64]) -> Option<DelaySummary> {
     })
 }
 
-/// The distribution of delays `[packets]` in picoseconds; `None` for none.
+/// The distribution of delays `[packets]` in picoseconds; `None` without delays.
 ///
 /// # Complexity
 /// O(packets x log packets).
@@ -54,13 +54,13 @@ pub fn summarize(delays: &[i64]) -> Option<DelaySummary> {
     summarize_sorted(&sorted)
 }
 
-/// The mean of delays in picoseconds, in seconds. The sum is exact.
+/// The mean in seconds of delays in picoseconds. The sum is exact.
 pub(super) fn mean(delays: &[i64]) -> f64 {
     let sum: i128 = delays.iter().map(|&delay| i128::from(delay)).sum();
     sum as f64 / delays.len().max(1) as f64 * SECONDS
 }
 
-/// The quantile `q` of sorted delays in picoseconds, in seconds.
+/// The quantile `q` in seconds of sorted delays in picoseconds.
 pub(super) fn quantile(sorted: &[i64], q: f64) -> f64 {
     let position = q * (sorted.len() - 1) as f64;
     let below = position.floor() as usize;

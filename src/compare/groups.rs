@@ -1,4 +1,4 @@
-//! The metrics of parts of the matched packets: by flow, by path.
+//! The metrics of groups of the matched packets: by flow or by path.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,10 +7,10 @@ use super::metrics::{ByOrigin, Delays, correlation, w1_normalized};
 use super::variation::Predecessors;
 use crate::units::PS_PER_S;
 
-/// How well simulated delays agree with measured ones in a part of the packets.
+/// Agreement of simulated and measured delays in a group of packets.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct GroupComparison {
-    /// Packets of the part that were matched.
+    /// Matched packets of the group.
     pub matched: u64,
     /// Their delays, in seconds.
     pub delay_s: ByOrigin<DelaySummary>,
@@ -24,26 +24,26 @@ pub struct GroupComparison {
     pub jitter_s: ByOrigin<Option<f64>>,
 }
 
-/// The packets of one path: from where they entered to the vantage.
+/// The packets of one path, from their entry point to the vantage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PathComparison {
-    /// Where they entered: `r1:0 ingress`, or the host that sent them.
+    /// The entry point: `r1:0 ingress`, or the sending host.
     pub from: String,
     /// The vantage.
     pub to: String,
-    /// How well they agree.
+    /// Agreement of simulated and measured delays.
     #[serde(flatten)]
     pub metrics: GroupComparison,
 }
 
-/// The metrics of each group that has packets, by its number; `groups` `[packets]` are numbered from 0, `fids`
+/// The metrics of each group with packets, with its number. `groups` `[packets]` are numbered from 0, `fids`
 /// `[packets]` are the flows.
 ///
 /// # Complexity
 /// O(packets x log packets of a group + groups).
 pub fn compare_groups(delays: &Delays, groups: &[u32], fids: &[u32]) -> Vec<(u32, GroupComparison)> {
     let count = groups.iter().max().map_or(0, |last| *last as usize + 1);
-    // Places of each group's packets, one group after the other.
+    // Indexes of the packets, group by group.
     let mut ends = vec![0usize; count + 1];
     groups.iter().for_each(|group| ends[*group as usize + 1] += 1);
     for group in 0..count {

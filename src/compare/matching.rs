@@ -1,12 +1,12 @@
-//! Who is the same packet at another place, by what no device changes.
+//! Matches packets at different places by the fields that no device changes.
 //!
-//! - `assign`: the packets of one key, which is all there is to decide;
-//! - `join`: two captures as streams, in bounded memory;
-//! - `fragments`: datagrams that one side has whole and the other in fragments;
-//! - `nat64`: a translator across which nothing is matched;
-//! - `tcp`: what byte ranges say of segmentation offload and of packets that a capture missed;
-//! - `translation`: flows behind address translation;
-//! - [`match_packets`]: a simulation and a capture.
+//! - `assign`: assigns the packets that share a key;
+//! - `join`: joins two captures as streams, in bounded memory;
+//! - `fragments`: datagrams that are whole on one side and fragmented on the other;
+//! - `nat64`: detects an IPv6/IPv4 translator, across which nothing can be matched;
+//! - `tcp`: uses byte ranges to detect segmentation offload and packets that a capture missed;
+//! - `translation`: maps flows across address translation;
+//! - [`match_packets`]: matches a simulation and a capture.
 
 pub(crate) mod assign;
 pub(crate) mod fragments;
@@ -23,84 +23,84 @@ use join::COPY_WITHIN_PS;
 /// A packet that the simulation sends towards a vantage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sighting {
-    /// What recognizes it (see [`crate::capture::Frame::match_key`]).
+    /// Its match key (see [`crate::capture::Frame::match_key`]).
     pub key: u64,
     /// Its packet id in the run.
     pub pid: u64,
     /// Its flow id in the run.
     pub fid: u32,
-    /// Its bytes on the wire.
+    /// Its length on the wire, in bytes.
     pub length: u32,
     /// Whether it was injected at the device of the vantage.
     pub injected_here: bool,
-    /// When it was injected, in picoseconds since the run's start.
+    /// Time of injection, in picoseconds since the start of the run.
     pub injected_ps: i64,
-    /// From when its simulated delay counts.
+    /// Start of its simulated delay.
     pub from_ps: i64,
-    /// When it passed the vantage; `None` when it was lost before.
+    /// Time when it passed the vantage; `None` if it was lost before.
     pub at_ps: Option<i64>,
 }
 
-/// A packet that a capture saw.
+/// A packet in a capture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Measurement {
-    /// What recognizes it.
+    /// Its match key.
     pub key: u64,
-    /// When it was seen, in picoseconds since the run's start; negative before.
+    /// Its time, in picoseconds since the start of the run; negative before.
     pub at_ps: i64,
 }
 
-/// One packet, simulated and measured.
+/// A packet that is both simulated and measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Matched {
-    /// As simulated, at the vantage.
+    /// The simulated packet at the vantage.
     pub sighting: Sighting,
-    /// When the simulation has it at the vantage.
+    /// Simulated time at the vantage.
     pub simulated_ps: i64,
-    /// When the capture has it there.
+    /// Measured time at the vantage.
     pub measured_ps: i64,
 }
 
-/// Who was matched, and who not.
+/// Counts of matched and unmatched packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct MatchCounts {
-    /// Packets at the vantage in the simulation and in the capture.
+    /// Packets at the vantage both in the simulation and in the capture.
     pub matched: u64,
-    /// Packets of the simulation that cannot be told from others: left out.
+    /// Packets of the simulation that cannot be distinguished from others; excluded.
     pub ambiguous: u64,
-    /// Packets at the vantage in the simulation alone.
+    /// Packets at the vantage in the simulation only.
     pub only_simulated: u64,
-    /// Packets in the capture alone.
+    /// Packets in the capture only.
     pub only_measured: u64,
-    /// Copies in the capture of a frame that it has already, as mirror ports make them: left out.
+    /// Copies of a frame in the capture, as mirror ports produce; excluded.
     pub copies: u64,
-    /// Fragments in the capture of datagrams that the simulation has in one piece: the last fragment counts as the
-    /// packet, and these are left out.
+    /// Fragments in the capture of datagrams that the simulation has in one piece. The last fragment
+    /// represents the packet; these fragments are excluded.
     pub fragments: u64,
 }
 
-/// Lost in the simulation against lost in reality: among the packets that the simulation sends
-/// towards the vantage, injected from the first to the last matched packet.
+/// Confusion matrix of losses in the simulation and in reality, over the packets that the simulation sends
+/// towards the vantage, injected between the first and the last matched packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Confusion {
     /// Lost in both.
     pub both: u64,
-    /// Lost in the simulation alone.
+    /// Lost in the simulation only.
     pub only_simulated: u64,
-    /// Lost in reality alone.
+    /// Lost in reality only.
     pub only_measured: u64,
     /// Lost in neither.
     pub neither: u64,
 }
 
-/// A packet that the simulation sends towards the vantage and that was lost, in the simulation or in reality.
+/// A packet sent towards the vantage in the simulation and lost in the simulation or in reality.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loss {
     /// Its packet id in the run.
     pub pid: u64,
     /// Its flow id in the run.
     pub fid: u32,
-    /// When it was injected, in picoseconds since the run's start.
+    /// Time of injection, in picoseconds since the start of the run.
     pub injected_ps: i64,
     /// Whether the simulation lost it.
     pub simulated: bool,
@@ -109,7 +109,7 @@ pub struct Loss {
 }
 
 impl Confusion {
-    /// Counts others as well.
+    /// Adds the counts of `others`.
     pub fn add(&mut self, others: &Confusion) {
         self.both += others.both;
         self.only_simulated += others.only_simulated;
@@ -128,10 +128,10 @@ impl Confusion {
     }
 }
 
-/// Joins both sides by key. Packets of one key are assigned in order, as far as that is clear: their delays must be
-/// such as those of the packets whose key is their own, and as many of them must be on either side. Others are
-/// ambiguous, and left out. The matched packets come by packet id, and so do the losses that are counted: those inside
-/// the common window.
+/// Matches both sides by key. Packets that share a key are assigned in order if the assignment is
+/// unambiguous: the number of packets must be equal on both sides, and their delays must be plausible given
+/// the packets with a unique key. Other packets are ambiguous and excluded. The matched packets are in order
+/// of packet id, as are the losses, which are those within the common window.
 ///
 /// # Complexity
 /// O(n log n) in the packets of both sides.
@@ -185,7 +185,7 @@ pub fn match_packets(
     (matched, counts, confusion, losses)
 }
 
-/// Gives the packets of either side that have one key, key by key; both sides are in order of it.
+/// Yields the packets of both sides key by key. Both sides are sorted by key.
 fn by_key(
     simulated: &[Sighting],
     measured: &[Measurement],
@@ -207,11 +207,11 @@ fn by_key(
     }
 }
 
-/// What has been matched so far.
+/// The state of matching.
 struct Matching {
     matched: Vec<Matched>,
     counts: MatchCounts,
-    /// Who was expected and unambiguous.
+    /// Expected and unambiguous packets that were lost.
     losses: Vec<Loss>,
 }
 
@@ -233,7 +233,7 @@ impl Matching {
     }
 }
 
-/// Keeps the losses inside the common window, and counts them.
+/// Keeps the losses within the common window, and counts them.
 fn confusion(matched: &[Matched], losses: &mut Vec<Loss>) -> Confusion {
     let mut confusion = Confusion { neither: matched.len() as u64, ..Confusion::default() };
     let injected = || matched.iter().map(|packet| packet.sighting.injected_ps);
@@ -276,8 +276,8 @@ mod tests {
         let simulated = vec![
             sighting(30, 0, Some(1)),
             sighting(20, 1, Some(11)),
-            sighting(50, 2, None),     // lost in the simulation alone
-            sighting(60, 3, Some(31)), // lost in reality alone
+            sighting(50, 2, None),     // lost in the simulation only
+            sighting(60, 3, Some(31)), // lost in reality only
             sighting(70, 4, None),     // lost in both
             sighting(10, 5, Some(51)),
             sighting(80, 6, None), // after the last matched packet: outside the window

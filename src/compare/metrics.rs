@@ -1,25 +1,25 @@
-//! The metrics of a comparison, defined so that they can be set beside the literature.
+//! The metrics of a comparison, defined so that they can be compared with the literature.
 
 use serde::{Deserialize, Serialize};
 
 use super::distribution::{DelaySummary, SECONDS, mean, quantile, summarize_sorted};
 
-/// Delays in picoseconds `[packets]`: the same packets, simulated and measured. A measured delay is
-/// negative when the clocks of the two captures disagree.
+/// Delays in picoseconds `[packets]` of the same packets, simulated and measured. A measured delay is
+/// negative if the clocks of the two captures disagree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Delays {
-    /// As simulated.
+    /// Simulated delays.
     pub simulated: Vec<i64>,
-    /// As measured.
+    /// Measured delays.
     pub measured: Vec<i64>,
 }
 
-/// How well simulated delays agree with measured ones. A correlation or a ratio that is not defined (one
-/// packet, a constant delay, a mean of zero) is `None`.
+/// Agreement of simulated and measured delays. An undefined correlation or ratio (one packet, a constant
+/// delay, a mean of zero) is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Agreement {
-    /// W1(simulated, measured) / mean(measured): the Wasserstein-1 distance of the two
-    /// distributions over the mean.
+    /// W1(simulated, measured) / mean(measured): the Wasserstein-1 distance of the two distributions, divided
+    /// by the mean.
     ///
     /// DeepQueueNet's definition, W1(y, y') / W1(0, y).
     pub w1_normalized: Option<f64>,
@@ -37,32 +37,32 @@ pub struct Agreement {
     pub p99_abs_error_s: f64,
 }
 
-/// A figure, simulated and measured.
+/// A simulated and a measured value.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ByOrigin<T> {
-    /// As simulated.
+    /// The simulated value.
     pub simulated: T,
-    /// As measured.
+    /// The measured value.
     pub measured: T,
 }
 
-/// (simulated - measured) / measured of some statistics.
+/// Relative errors, (simulated - measured) / measured, of some statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct RelativeError {
-    /// Of the mean.
+    /// Error of the mean.
     pub mean: Option<f64>,
-    /// Of the median.
+    /// Error of the median.
     pub p50: Option<f64>,
-    /// Of the 90th percentile.
+    /// Error of the 90th percentile.
     pub p90: Option<f64>,
-    /// Of the 99th percentile.
+    /// Error of the 99th percentile.
     pub p99: Option<f64>,
-    /// Of the 99.9th percentile.
+    /// Error of the 99.9th percentile.
     pub p999: Option<f64>,
 }
 
 impl RelativeError {
-    /// Of each statistic.
+    /// The relative error of each statistic.
     pub fn new(simulated: &DelaySummary, measured: &DelaySummary) -> Self {
         let of = |simulated: f64, measured: f64| (measured != 0.0).then(|| (simulated - measured) / measured);
         RelativeError {
@@ -75,7 +75,7 @@ impl RelativeError {
     }
 }
 
-/// The two distributions and how well they agree; `None` when no packet was matched.
+/// The two distributions and their agreement; `None` if no packet was matched.
 ///
 /// # Complexity
 /// O(packets x log packets).
@@ -83,7 +83,7 @@ pub fn agreement(delays: &Delays) -> Option<(DelaySummary, DelaySummary, Agreeme
     Ordered::new(delays).agreement(delays)
 }
 
-/// Delays of both sides and their absolute errors, sorted.
+/// Delays of both sides and their absolute errors, each sorted.
 pub(super) struct Ordered {
     pub simulated: Ranks,
     pub measured: Ranks,
@@ -115,8 +115,8 @@ impl Ordered {
     }
 }
 
-/// W1(simulated, measured) / mean(measured) of as many sorted delays on both sides; `None` where the mean is not
-/// above zero.
+/// W1(simulated, measured) / mean(measured) of equally many sorted delays on both sides; `None` unless the
+/// mean is above zero.
 pub(super) fn w1_normalized(simulated: &[i64], measured: &[i64]) -> Option<f64> {
     let pairs = simulated.iter().zip(measured);
     let distance: i128 = pairs.map(|(simulated, measured)| i128::from(simulated - measured).abs()).sum();
@@ -125,7 +125,7 @@ pub(super) fn w1_normalized(simulated: &[i64], measured: &[i64]) -> Option<f64> 
     (mean > 0.0).then(|| w1 / mean)
 }
 
-/// Delays in order, and twice the rank of each, which is whole when equal delays share their mean rank.
+/// Sorted delays, and twice the rank of each: an integer, although equal delays share their mean rank.
 pub(super) struct Ranks {
     pub sorted: Vec<i64>,
     pub ranks: Vec<i64>,
@@ -148,8 +148,8 @@ impl Ranks {
     }
 }
 
-/// Pearson's correlation; `None` where either side does not vary. Values are taken from that of the first packet,
-/// which is exact, so that a constant side has no variance left over from rounding.
+/// Pearson's correlation; `None` if either side is constant. Values are taken relative to the first packet,
+/// which is exact, so that a constant side has no variance from rounding.
 pub(super) fn correlation(a: &[i64], b: &[i64]) -> Option<f64> {
     let (first_a, first_b) = (*a.first()?, *b.first()?);
     let varies = |values: &[i64], first: i64| values.iter().any(|value| *value != first);
@@ -174,7 +174,7 @@ pub(super) fn correlation(a: &[i64], b: &[i64]) -> Option<f64> {
     (scale > 0.0).then(|| ab / scale)
 }
 
-/// The greatest distance of two empirical distribution functions.
+/// The maximum distance of two empirical distribution functions.
 fn kolmogorov_smirnov(a: &[i64], b: &[i64]) -> f64 {
     let (mut i, mut j, mut greatest) = (0, 0, 0.0f64);
     while i < a.len() && j < b.len() {
@@ -190,9 +190,9 @@ fn kolmogorov_smirnov(a: &[i64], b: &[i64]) -> f64 {
     greatest
 }
 
-/// Jitter: the mean of |delay_i - delay_{i-1}| within a flow, over all flows, in picoseconds (the mean absolute
-/// IPDV of RFC 3393 over consecutive packets). `delays` are `(flow, delay)` in order of sending; `None` where no
-/// flow has two packets.
+/// Jitter: the mean of |delay_i - delay_{i-1}| within a flow, over all flows, in picoseconds (the mean
+/// absolute IPDV of RFC 3393 over consecutive packets). `delays` are `(flow, delay)` in order of sending;
+/// `None` if no flow has two packets.
 pub fn jitter_ps(delays: impl Iterator<Item = (u32, i64)>) -> Option<f64> {
     let mut last: rustc_hash::FxHashMap<u32, i64> = rustc_hash::FxHashMap::default();
     let (mut sum, mut pairs) = (0u128, 0u64);

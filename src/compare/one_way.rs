@@ -1,4 +1,4 @@
-//! What delays of one side say alone: their distribution, its variation, and how sure that is.
+//! Metrics of delays without a counterpart: their distribution, variation and confidence intervals.
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use super::variation::{Ipdv, Pdv};
 /// The variation of one-way delays, with confidence intervals.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct OneWay {
-    /// Inter-packet delay variation within flows (RFC 3393), in seconds; `None` where no flow has two packets.
+    /// Inter-packet delay variation within flows (RFC 3393), in seconds; `None` if no flow has two packets.
     pub ipdv_s: Option<Ipdv>,
     /// Packet delay variation (RFC 5481), in seconds.
     pub pdv_s: Pdv,
@@ -21,17 +21,18 @@ pub struct OneWay {
 /// Confidence intervals of one-way delays, by the moving-block bootstrap.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct OneWayConfidence {
-    /// The probability that each of them aims at.
+    /// Nominal coverage of each interval.
     pub level: f64,
-    /// Packets of a block.
+    /// Packets per block.
     pub block_packets: usize,
-    /// Of the delays, in seconds.
+    /// Intervals of the delays, in seconds.
     pub delay_s: StatisticIntervals,
-    /// Of the jitter, in seconds.
+    /// Interval of the jitter, in seconds.
     pub jitter_s: Option<Interval>,
 }
 
-/// Looks at delays `[packets]` in picoseconds, in order of sending, of the flows `fids` `[packets]`; `None` for none.
+/// Evaluates delays `[packets]` in picoseconds, in order of sending, with their flows `fids` `[packets]`;
+/// `None` without delays.
 ///
 /// # Complexity
 /// O(packets x log packets).

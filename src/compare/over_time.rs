@@ -1,18 +1,18 @@
-//! How delay and rate go over time, simulated and measured.
+//! Delay and rate over time, simulated and measured.
 
 use serde::{Deserialize, Serialize};
 
 use super::metrics::{ByOrigin, Delays};
 use crate::units::PS_PER_S;
 
-/// About so many windows are looked at.
+/// Approximate number of windows.
 const WINDOWS: i64 = 400;
 const SECONDS: f64 = 1.0 / PS_PER_S as f64;
 
 /// One window of time at a vantage.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Window {
-    /// Packets that pass the vantage in it.
+    /// Packets that pass the vantage in the window.
     pub packets: ByOrigin<u64>,
     /// Their bytes on the wire.
     pub bytes: ByOrigin<u64>,
@@ -37,42 +37,42 @@ impl Window {
     }
 }
 
-/// Matched packets by when they pass the vantage: each side by its own time.
+/// Matched packets in windows by the time they pass the vantage, each side by its own time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Windows {
-    /// The start of the first window, in picoseconds since the run's start.
+    /// Start of the first window, in picoseconds since the start of the run.
     pub start_ps: i64,
-    /// The length of each.
+    /// Length of a window.
     pub length_ps: i64,
-    /// One after the other.
+    /// The consecutive windows.
     pub windows: Vec<Window>,
 }
 
-/// How delay and rate agree over time. Windows are 1, 2 or 5 times a power of ten long, about 400 in all. A
-/// correlation that is not defined is `None`.
+/// Agreement of delay and rate over time. The length of a window is 1, 2 or 5 times a power of ten, for about
+/// 400 windows. An undefined correlation is `None`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct OverTime {
-    /// The length of a window, in seconds.
+    /// Length of a window, in seconds.
     pub window_s: f64,
-    /// How many.
+    /// Number of windows.
     pub windows: usize,
-    /// The correlation of the mean delays of windows, where both sides have one.
+    /// Correlation of the mean delays of windows with packets on both sides.
     pub delay_pearson: Option<f64>,
-    /// The mean of |simulated - measured| mean delay, over windows where both sides have one, in seconds.
+    /// Mean of |simulated - measured| mean delay over windows with packets on both sides, in seconds.
     pub delay_mae_s: Option<f64>,
-    /// The correlation of the packets per window.
+    /// Correlation of the packets per window.
     pub rate_pearson: Option<f64>,
-    /// The mean of |simulated - measured| packets per window, over their mean.
+    /// Mean of |simulated - measured| packets per window, divided by the mean.
     pub rate_relative_mae: Option<f64>,
-    /// The correlation of the bits per window.
+    /// Correlation of the bits per window.
     pub bit_rate_pearson: Option<f64>,
-    /// The mean of |simulated - measured| bits per window, over their mean.
+    /// Mean of |simulated - measured| bits per window, divided by the mean.
     pub bit_rate_relative_mae: Option<f64>,
 }
 
 impl Windows {
-    /// Puts packets `[packets]` of so many bytes into windows: when each passes the vantage, simulated and measured. `None`
-    /// for none.
+    /// Sorts packets `[packets]` with these lengths into windows, by when they pass the vantage, simulated
+    /// and measured. `None` without packets.
     pub fn new(at_ps: &Delays, delays: &Delays, lengths: &[u32]) -> Option<Self> {
         let sides = [(&at_ps.simulated, &delays.simulated), (&at_ps.measured, &delays.measured)];
         let all = || sides.iter().flat_map(|(at, _)| at.iter().copied());
@@ -130,7 +130,7 @@ impl Windows {
     }
 }
 
-/// The least of 1, 2, 5, 10, 20, ... picoseconds that is not below `length`.
+/// The minimum of 1, 2, 5, 10, 20, ... picoseconds that is at least `length`.
 pub(super) fn nice_length(length: i64) -> i64 {
     let mut power = 1i64;
     loop {
@@ -146,7 +146,7 @@ pub(super) fn nice_length(length: i64) -> i64 {
 fn correlation(pairs: &[(f64, f64)]) -> Option<f64> {
     let n = pairs.len() as f64;
     let (first_x, first_y) = *pairs.first()?;
-    // A side that does not vary has no variance left over from rounding.
+    // A constant side has no variance; rounding must not create one.
     if pairs.iter().all(|(x, _)| *x == first_x) || pairs.iter().all(|(_, y)| *y == first_y) {
         return None;
     }

@@ -1,9 +1,9 @@
-//! Round-trip times, simulated against measured at one port.
+//! Round-trip times, simulated against measured, at one port.
 //!
-//! A simulation without a TCP stack answers nothing. What it knows of a recorded round trip is how long the data packet
-//! took from the port to the host that answered it, and how long the answer took from its injection back to the port:
-//! the simulated round-trip time is the sum of the two and a constant turnaround. Which packet answers which is
-//! measured: the pairs are those of the capture.
+//! A simulation without a TCP stack sends no answers. For a recorded round trip, it gives the time of the
+//! data packet from the port to the host that answered, and the time of the answer from its injection back to
+//! the port. The simulated round-trip time is the sum of the two and a constant turnaround. The pairs of data
+//! packet and answer are those of the capture.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,30 +25,30 @@ use crate::scenario::MeasuredRtts;
 use crate::topology::{DeviceId, PortId, Topology};
 use crate::units::{Span, Time};
 
-/// Watches a simulation at the ports of the captures with round-trip times.
+/// Observes a simulation at the ports of the captures with round-trip times.
 #[derive(Debug, Default)]
 pub struct RttWatch {
     ports: Vec<RttPort>,
-    /// The packets inside, by pid.
+    /// The packets inside the network, by pid.
     inside: FxHashMap<u64, Inside>,
 }
 
-/// One port, and what passed it.
+/// One port, and the packets that passed it.
 #[derive(Debug)]
 pub struct RttPort {
     port: PortId,
     device: DeviceId,
     number: u16,
-    /// By what recognizes a packet; `None` where two have the same.
+    /// By match key; `None` if two packets share it.
     legs: FxHashMap<u64, Option<Legs>>,
 }
 
 /// A packet that passed a port.
 #[derive(Debug, Clone, Copy)]
 struct Legs {
-    /// From its injection to the port; `None` where it was injected at the port.
+    /// Time from injection to the port; `None` if injected at the port.
     before: Option<Span>,
-    /// From the port to the host that it was for.
+    /// Time from the port to the destination host.
     beyond: Span,
 }
 
@@ -57,12 +57,12 @@ struct Inside {
     key: u64,
     injected: Time,
     entered: InjectionPoint,
-    /// By port: when it passed.
+    /// Time of passing, by port.
     passed: Vec<(usize, Time)>,
 }
 
 impl RttWatch {
-    /// Watches these ports.
+    /// Observes these ports.
     pub fn new(topology: &Topology, measured: &[MeasuredRtts]) -> Self {
         let port = |measured: &MeasuredRtts| {
             let port = topology.port(measured.at);
@@ -72,12 +72,12 @@ impl RttWatch {
         RttWatch { ports: measured.iter().map(port).collect(), inside: FxHashMap::default() }
     }
 
-    /// Whether nothing is watched.
+    /// Whether no port is observed.
     pub fn is_empty(&self) -> bool {
         self.ports.is_empty()
     }
 
-    /// A packet enters at a point.
+    /// Records a packet that enters at a point.
     pub fn injected(&mut self, injected: &Injected<'_>, entered: InjectionPoint) {
         let (Some(key), false) = (injected.match_key, self.ports.is_empty()) else { return };
         let at = injected.tau.timestamp;
@@ -87,7 +87,7 @@ impl RttWatch {
         self.inside.insert(injected.tau.packet.pid, Inside { key, injected: at, entered, passed });
     }
 
-    /// A packet passed a device.
+    /// Records a packet that passed a device.
     #[inline]
     pub fn hop(&mut self, hop: &Hop) {
         if self.ports.is_empty() {
@@ -103,7 +103,7 @@ impl RttWatch {
         }
     }
 
-    /// A packet reached the host that it was for.
+    /// Records a packet that reached its destination host.
     pub fn delivered(&mut self, tau: &Tau, host: DeviceId) {
         let Some(inside) = self.inside.remove(&tau.packet.pid) else { return };
         let mut passed = inside.passed;
@@ -123,12 +123,12 @@ impl RttWatch {
         }
     }
 
-    /// A packet was lost.
+    /// Records a lost packet.
     pub fn dropped(&mut self, pid: u64) {
         self.inside.remove(&pid);
     }
 
-    /// The ports, with all that passed them.
+    /// The ports, with all packets that passed them.
     pub fn into_ports(self) -> Vec<RttPort> {
         self.ports
     }
@@ -139,21 +139,22 @@ impl RttWatch {
 pub struct RttComparison {
     /// The port.
     pub port: String,
-    /// The capture, as the scenario names it.
+    /// The capture, as named in the scenario.
     pub capture: PathBuf,
-    /// The constant that was added to every simulated round trip, in seconds.
+    /// The constant added to every simulated round trip, in seconds.
     pub turnaround_s: f64,
-    /// Round trips in the capture, by acknowledgements.
+    /// Round trips in the capture, from acknowledgements.
     pub measured: u64,
-    /// Those whose two packets the simulation carried.
+    /// Of those, round trips whose two packets were both simulated.
     pub compared: u64,
-    /// Those with a packet that the simulation does not have at the port, lost, or has twice.
+    /// Of those, round trips with a packet that the simulation lost, does not have at the port, or has twice.
     pub not_simulated: u64,
-    /// Those whose answer was injected at the port itself: its way there was not simulated.
+    /// Of those, round trips whose answer was injected at the port itself, so that its path was not
+    /// simulated.
     pub answered_here: u64,
-    /// All together; none where nothing was compared.
+    /// Agreement over all round trips; `None` if none was compared.
     pub all: Option<RttAgreement>,
-    /// By connection and by the side that answered.
+    /// Agreement by connection and by the side that answered.
     pub connections: Vec<ConnectionAgreement>,
 }
 
@@ -162,23 +163,23 @@ pub struct RttComparison {
 pub struct ConnectionAgreement {
     /// The connection's number in the capture.
     pub connection: u32,
-    /// Whose data was answered.
+    /// The sender of the answered data.
     pub sender: SocketAddr,
-    /// Who answered.
+    /// The host that answered.
     pub responder: SocketAddr,
-    /// How many, and how they agree.
+    /// Number of samples and agreement.
     #[serde(flatten)]
     pub agreement: RttAgreement,
 }
 
-/// How simulated round-trip times agree with measured ones.
+/// Agreement of simulated and measured round-trip times.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct RttAgreement {
-    /// Round trips compared.
+    /// Number of round trips compared.
     pub samples: u64,
-    /// As simulated, in seconds.
+    /// Simulated round-trip times, in seconds.
     pub simulated_s: DelaySummary,
-    /// As measured, in seconds.
+    /// Measured round-trip times, in seconds.
     pub measured_s: DelaySummary,
     /// The metrics.
     #[serde(flatten)]
@@ -192,8 +193,8 @@ impl RttAgreement {
     }
 }
 
-/// Reads the round-trip times of `capture` and sets what the simulation had at `port` beside them. Match keys cover `fields`, as
-/// those of the simulation.
+/// Reads the round-trip times of `capture` and compares them with those of the simulation at `port`. Match
+/// keys cover `fields`, as in the simulation.
 ///
 /// # Errors
 /// The capture cannot be read.
@@ -204,7 +205,7 @@ pub fn compare_rtts(
     fields: &MatchFields,
     options: &Options,
 ) -> Result<(RttComparison, Vec<String>), CaptureError> {
-    standard_input::check_twice(&measured.capture, "[[rtt]] compares in a second one")?;
+    standard_input::check_twice(&measured.capture, "[[rtt]] compares in a second pass")?;
     let options = options.with(&measured.keys);
     let mut reader = Reader::open(&measured.capture, &options)?;
     let mut estimator = RttEstimator::new();
@@ -270,21 +271,21 @@ pub fn compare_rtts(
 }
 
 impl RttComparison {
-    /// Why the comparison says nothing.
+    /// A warning if the comparison is empty.
     fn doubts(&self, capture: &Path) -> Option<String> {
         let (port, capture) = (&self.port, capture.display());
         if self.measured == 0 {
             Some(format!(
-                "{capture} has no round-trip times: does it hold both directions of TCP connections?"
+                "{capture} has no round-trip times: does it contain both directions of TCP connections?"
             ))
         } else if self.compared == 0 && self.answered_here > 0 {
             Some(format!(
-                "all answers in {capture} are injected at {port}, and their way there is not simulated: replay it \
+                "all answers in {capture} are injected at {port}, so their path is not simulated: replay it \
                  with `by_address`, so that each host sends its own packets"
             ))
         } else if self.compared == 0 {
             Some(format!(
-                "no round trip of {capture} was simulated at {port}: is the port on the way of its packets?"
+                "no round trip of {capture} was simulated at {port}: is the port on the path of its packets?"
             ))
         } else {
             None

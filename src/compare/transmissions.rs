@@ -1,15 +1,17 @@
-//! TCP packets that endpoints send against those of a capture: the same are the same transmissions.
+//! Compares the TCP packets that simulated endpoints send with those of a capture, transmission by
+//! transmission.
 //!
-//! A packet of a simulated connection has nothing that a packet of a capture has but what it transmits. So two packets are the same
-//! where they are of the same connection and direction, carry the same range of the stream, and are the n-th to carry it at the vantage;
-//! or where they acknowledge the same without a range, for the n-th time.
+//! A packet of a simulated connection is identified only by the data it carries. Two packets are the same
+//! transmission if they belong to the same connection and direction, carry the same range of the stream, and
+//! do so for the n-th time at the vantage. Packets without a range are the same if they carry the same
+//! acknowledgement for the n-th time.
 //!
-//! - `transmission`: a packet, and its identity; `passes` counts how often bytes have passed;
+//! - `transmission`: a packet and its identity; `passes` counts how often bytes have passed;
 //! - `measured`: the packets of a capture, with positions that do not wrap;
-//! - `pairing`: which connection is which;
-//! - `flow`: the transmissions of one flow on both sides; `ingress`: what became of them since the ingress of a device;
-//! - `divergence`: the first that is not the same; `senders`: what simulated senders know of themselves;
-//! - `summary`, `goodput`: what is said of all.
+//! - `pairing`: pairs measured and simulated connections;
+//! - `flow`: the transmissions of one flow on both sides; `ingress`: losses since the ingress of a device;
+//! - `divergence`: the first transmission that differs; `senders`: the state of simulated senders;
+//! - `summary`, `goodput`: the results.
 
 mod divergence;
 mod flow;
@@ -42,11 +44,11 @@ use crate::packet::FlowKey;
 use crate::topology::DeviceId;
 use crate::transport::Segment;
 
-/// The transmissions of a run, compared vantage by vantage: those at ingress ports first.
+/// The transmissions of a run, compared vantage by vantage, starting with those at ingress ports.
 #[derive(Debug, Default)]
 pub struct Transmissions {
     connections: Connections,
-    /// Those that were sent towards a vantage.
+    /// The segments sent towards a vantage.
     segments: Vec<Segment>,
     senders: Senders,
     clock: Clock,
@@ -54,17 +56,17 @@ pub struct Transmissions {
     vantages: Vec<Compared>,
 }
 
-/// How the clock of the captures stands to the run's.
+/// The relation of the clock of the captures to that of the run.
 #[derive(Debug, Clone, Copy, Default)]
 enum Clock {
-    /// It is the run's, which has it from a replayed capture.
+    /// The clocks are equal: the run takes its clock from a replayed capture.
     #[default]
     Same,
-    /// All captures are ahead by so much: the first transmission on both sides says it.
+    /// All captures are ahead by this much, according to the first transmission on both sides.
     Ahead(Option<i64>),
 }
 
-/// Where a capture was taken, and how it is compared.
+/// The place of a capture, and the parameters of its comparison.
 #[derive(Debug, Clone, Copy)]
 pub struct CapturePoint {
     /// The number of its comparison.
@@ -73,54 +75,55 @@ pub struct CapturePoint {
     pub device: DeviceId,
     /// Whether it is at the egress.
     pub is_egress: bool,
-    /// Whether its clock is not that of the others.
+    /// Whether its clock differs from that of the other captures.
     pub has_own_clock: bool,
-    /// How far apart in time the same transmission may be, in picoseconds.
+    /// Maximum time between simulated and measured transmissions that count as equal, in picoseconds.
     pub tolerance_ps: i64,
-    /// The last instant that is simulated.
+    /// The last simulated time.
     pub simulated_end_ps: i64,
-    /// The last instant in the capture.
+    /// The last time in the capture.
     pub measured_end_ps: i64,
 }
 
-/// A transmission that is on both sides.
+/// A transmission on both sides.
 #[derive(Debug, Clone, Copy)]
 pub struct SameTransmission {
-    /// As simulated, at the vantage.
+    /// The simulated packet at the vantage.
     pub sighting: Sighting,
-    /// When the capture has it there.
+    /// Measured time at the vantage.
     pub measured_ps: i64,
-    /// When a capture at the ingress of the device has it.
+    /// Measured time at the ingress of the device, if a capture there has it.
     pub ingress_ps: Option<i64>,
 }
 
 impl SameTransmission {
-    /// As any packet that is simulated and measured.
+    /// This transmission as a simulated and measured packet.
     pub fn matched(&self) -> Option<Matched> {
         let SameTransmission { sighting, measured_ps, .. } = *self;
         Some(Matched { sighting, simulated_ps: sighting.at_ps?, measured_ps })
     }
 }
 
-/// What one capture shows, for what is said of all packets.
+/// The results for one capture, as part of the comparison of all packets.
 #[derive(Debug, Default)]
 pub struct AtVantage {
     /// Transmissions on both sides.
     pub same: Vec<SameTransmission>,
-    /// In the simulation alone.
+    /// Transmissions in the simulation only.
     pub only_simulated: u64,
-    /// In the capture alone.
+    /// Transmissions in the capture only.
     pub only_measured: u64,
     /// Copies in the capture.
     pub copies: u64,
-    /// Of the transmissions that both sides have at the ingress of the device: who was lost on which by the egress.
+    /// Losses between ingress and egress of the device, of the transmissions that both sides have at the
+    /// ingress.
     pub losses: Vec<Loss>,
-    /// The same in numbers.
+    /// The counts of these losses.
     pub loss: Confusion,
 }
 
 impl MatchCounts {
-    /// Counts the transmissions of a vantage as well.
+    /// Adds the transmissions of another vantage.
     pub fn add(&mut self, found: &AtVantage) {
         self.matched += found.same.len() as u64;
         self.only_simulated += found.only_simulated;
@@ -129,12 +132,12 @@ impl MatchCounts {
     }
 }
 
-/// A vantage that has been compared.
+/// A vantage after comparison.
 #[derive(Debug)]
 struct Compared {
     point: CapturePoint,
     flows: Vec<FlowAt>,
-    /// By place of a flow.
+    /// By index of a flow.
     differences: Vec<Option<Place>>,
     drops: FxHashMap<u32, [u64; 2]>,
     has_ingress: bool,
@@ -144,7 +147,7 @@ struct Compared {
     unpaired_packets: u64,
 }
 
-/// What is said of a vantage in the end.
+/// The result at a vantage.
 #[derive(Debug)]
 pub struct VantageTransmissions {
     /// The number of its comparison.
@@ -158,8 +161,9 @@ pub struct VantageTransmissions {
 }
 
 impl Transmissions {
-    /// Of a run with these connections, which sent these segments towards vantages, and what its senders knew of themselves.
-    /// `is_on_clock`: a replayed capture gives the run its clock, and the measured ones have the same.
+    /// Creates the comparison for a run with these connections, with the segments sent towards vantages and
+    /// the states of the senders. `is_on_clock`: a replayed capture gives the run its clock, and the measured
+    /// captures share it.
     pub fn new(
         connections: Connections,
         segments: Vec<Segment>,
@@ -175,12 +179,12 @@ impl Transmissions {
         self.connections.is_empty()
     }
 
-    /// Whether a packet of this flow may be one of a connection.
+    /// Whether a packet of this flow may belong to a connection.
     pub fn may_have(&self, flow: &FlowKey) -> bool {
         self.connections.may_have(flow)
     }
 
-    /// Compares what was sent towards a vantage with what a capture has.
+    /// Compares the packets sent towards a vantage with those of a capture.
     pub fn compare(
         &mut self,
         mut point: CapturePoint,
@@ -234,7 +238,8 @@ impl Transmissions {
         AtVantage { same, only_simulated, only_measured, copies, losses, loss }
     }
 
-    /// The flows at a vantage, by connection; those of the capture that have a partner are taken out.
+    /// The flows at a vantage, by connection. Flows of the capture that have a partner are removed from
+    /// `measured`.
     fn flows(&self, sightings: &[Sighting], measured: &mut MeasuredFlows) -> Vec<FlowAt> {
         let mut simulated: FxHashMap<u32, Vec<Transmission>> = FxHashMap::default();
         for (place, sighting) in sightings.iter().enumerate() {
@@ -262,7 +267,8 @@ impl Transmissions {
         flows
     }
 
-    /// Takes off the measured times by how much they are ahead; gives that, where the clock is not the run's.
+    /// Subtracts the clock difference from the measured times. Returns it unless the capture shares the clock
+    /// of the run.
     fn align(&mut self, flows: &mut [FlowAt], has_own_clock: bool) -> Option<i64> {
         let first = || {
             let same = flows.iter().flat_map(|flow| {
@@ -285,7 +291,7 @@ impl Transmissions {
         Some(ahead)
     }
 
-    /// What became of packets between ingress and egress; at an ingress, this is taken in for later.
+    /// The losses between ingress and egress. At an ingress, the packets are stored for later.
     fn passage(
         &mut self,
         point: CapturePoint,
@@ -308,7 +314,7 @@ impl Transmissions {
         Passage::default()
     }
 
-    /// What is said of each vantage, in order of comparing.
+    /// The result for each vantage, in order of comparison.
     pub fn finish(self) -> Vec<VantageTransmissions> {
         let summaries: Vec<TransmissionComparison> =
             self.vantages.iter().map(|compared| self.summarize(compared)).collect();
@@ -373,14 +379,14 @@ impl Transmissions {
         }
     }
 
-    /// A flow as it is simulated.
+    /// The flow as simulated.
     fn name(&self, flow: &FlowAt) -> String {
         let key = self.connections.simulated()[flow.connection].key;
         let key = if flow.side == 0 { Some(key) } else { key.reverse() };
         key.map_or(String::new(), |key| key.to_string())
     }
 
-    /// The first difference of all flows, with what is around it.
+    /// The first difference of all flows, with its context.
     fn divergence(&self, flows: &[FlowAt], differences: &[Option<Place>]) -> Option<Divergence> {
         let found = flows.iter().zip(differences).filter_map(|(flow, place)| Some((flow, (*place)?)));
         let (flow, place) = found.min_by_key(|(flow, place)| (place.at_ps, flow.fid))?;
@@ -388,7 +394,7 @@ impl Transmissions {
         let of_connection = |side: usize| {
             all().filter(move |other| other.connection == flow.connection && other.side == side)
         };
-        // Its data come from this side, unless only the other one sends any.
+        // This side sends the data, unless only the other side does.
         let sends = |side: usize| of_connection(side).any(|flow| flow.has_payload);
         let sender = if sends(flow.side) || !sends(1 - flow.side) { flow.side } else { 1 - flow.side };
         let simulated = |side: usize| of_connection(side).flat_map(|flow| &flow.simulated);

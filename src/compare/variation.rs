@@ -1,15 +1,15 @@
-//! How delays vary from packet to packet: jitter, IPDV (RFC 3393), PDV (RFC 5481), reordering (RFC 4737).
+//! Variation of delays between packets: jitter, IPDV (RFC 3393), PDV (RFC 5481), reordering (RFC 4737).
 
 use serde::{Deserialize, Serialize};
 
 use super::distribution::{DelaySummary, quantile};
 use crate::units::PS_PER_S;
 
-/// Inter-packet delay variation (RFC 3393): the delay of a packet less that of the packet of its flow that was sent
-/// before it, in seconds, signed. Lost packets are passed over.
+/// Inter-packet delay variation (RFC 3393): the delay of a packet minus that of the previous packet of its
+/// flow, in order of sending, in seconds, signed. Lost packets are skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Ipdv {
-    /// Least.
+    /// Minimum.
     pub min: f64,
     /// First percentile.
     pub p1: f64,
@@ -17,11 +17,11 @@ pub struct Ipdv {
     pub p50: f64,
     /// 99th percentile.
     pub p99: f64,
-    /// Greatest.
+    /// Maximum.
     pub max: f64,
 }
 
-/// Packet delay variation (RFC 5481, section 4.2): delays less the least of them, in seconds.
+/// Packet delay variation (RFC 5481, section 4.2): delays minus their minimum, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Pdv {
     /// Median.
@@ -32,27 +32,27 @@ pub struct Pdv {
     pub p99: f64,
     /// 99.9th percentile.
     pub p999: f64,
-    /// Greatest.
+    /// Maximum.
     pub max: f64,
 }
 
 impl Pdv {
-    /// Of a distribution of delays: its quantiles less its minimum.
+    /// The quantiles of a distribution of delays minus its minimum.
     pub fn of(delays: &DelaySummary) -> Self {
         let DelaySummary { min, p50, p90, p99, p999, max, .. } = *delays;
         Pdv { p50: p50 - min, p90: p90 - min, p99: p99 - min, p999: p999 - min, max: max - min }
     }
 }
 
-/// Who was sent before whom: per packet, in order of sending, the packet of the same flow before it.
+/// For each packet, in order of sending, the previous packet of the same flow.
 #[derive(Debug, Clone)]
 pub struct Predecessors(Vec<u32>);
 
-/// No packet of the flow was sent before.
+/// The packet is the first of its flow.
 const NONE: u32 = u32::MAX;
 
 impl Predecessors {
-    /// From the flow of each packet `[packets]`, in order of sending; flows are numbered from 0.
+    /// Computed from the flow of each packet `[packets]`, in order of sending; flows are numbered from 0.
     ///
     /// # Complexity
     /// O(packets + flows), in 4 bytes each.
@@ -68,14 +68,14 @@ impl Predecessors {
         Predecessors(before.collect())
     }
 
-    /// The IPDV of each packet that has a predecessor: its place, and the difference in picoseconds.
+    /// The IPDV of each packet with a predecessor: its index, and the difference in picoseconds.
     pub fn differences<'a>(&'a self, delays: &'a [i64]) -> impl Iterator<Item = (usize, i64)> + 'a {
         let pairs = self.0.iter().zip(delays).enumerate().filter(|(_, (before, _))| **before != NONE);
         pairs.map(|(packet, (before, delay))| (packet, delay.saturating_sub(delays[*before as usize])))
     }
 
-    /// The jitter, mean |IPDV| in seconds, and the IPDV of delays `[packets]` in picoseconds; `None` where no flow has
-    /// two packets.
+    /// The jitter (mean |IPDV|, in seconds) and the IPDV of delays `[packets]` in picoseconds; `None` if no
+    /// flow has two packets.
     ///
     /// # Complexity
     /// O(packets).
@@ -88,12 +88,13 @@ impl Predecessors {
     }
 }
 
-/// The quantiles `parts`, ascending, of values in picoseconds: in seconds, as [`quantile`] has them.
+/// The quantiles `parts`, in ascending order, of values in picoseconds; in seconds, as by [`quantile`].
 fn selected<const N: usize>(values: &mut [i64], parts: [f64; N]) -> Option<[f64; N]> {
     let last = values.len().checked_sub(1)?;
     let mut sorted_from = 0;
     for part in parts {
-        // Its rank and the next stand where they would in a sorted list; all before them are smaller.
+        // The values at its rank and the next are where they would be in a sorted list; all values before
+        // them are smaller.
         for rank in [(part * last as f64) as usize, ((part * last as f64) as usize + 1).min(last)] {
             if rank >= sorted_from {
                 values[sorted_from..].select_nth_unstable(rank - sorted_from);
@@ -104,7 +105,8 @@ fn selected<const N: usize>(values: &mut [i64], parts: [f64; N]) -> Option<[f64;
     Some(parts.map(|part| quantile(values, part)))
 }
 
-/// Packets that arrived after one that was sent later (RFC 4737); `arrivals` are in order of sending.
+/// Number of packets that arrived after one that was sent later (RFC 4737). `arrivals` are in order of
+/// sending.
 pub fn reordered(arrivals: impl Iterator<Item = i64>) -> u64 {
     let mut latest = i64::MIN;
     let late = arrivals.filter(|&at| {

@@ -1,4 +1,4 @@
-//! Watches a simulation at the vantages of the measured captures.
+//! Observes a simulation at the vantages of the measured captures.
 
 use rustc_hash::FxHashMap;
 
@@ -12,22 +12,22 @@ use crate::topology::{DeviceId, PortId, Topology};
 use crate::transport::{Segment, TransportSample};
 use crate::units::Time;
 
-/// What a run remembers of a packet while it is inside.
+/// Data about a packet that a run stores while the packet is inside the network.
 #[derive(Debug, Clone, Copy)]
 pub struct PacketOrigin {
-    /// When it was injected.
+    /// Time of injection.
     pub injected: Time,
     /// The number of its source.
     pub source: u32,
-    /// Its number in the source.
+    /// Its number within the source.
     pub record: u64,
-    /// What recognizes it in a capture, where a source has it from one.
+    /// Its match key, if its source is a capture.
     pub match_key: Option<u64>,
-    /// Its place among the segments of endpoints.
+    /// Its index among the segments of endpoints.
     pub segment: Option<u64>,
-    /// The device that takes it first.
+    /// The first device on its path.
     pub device: Option<DeviceId>,
-    /// The vantages that it has still to pass, a bit each.
+    /// The vantages that it still has to pass, one bit each.
     pub expected: u64,
 }
 
@@ -36,30 +36,30 @@ pub struct PacketOrigin {
 pub struct WatchedVantage {
     device: DeviceId,
     scope: DelayScope,
-    /// Packets that were sent towards it.
+    /// Number of packets sent towards it.
     pub expected: u64,
-    /// Who was sent towards it and passed it or was lost, in no particular order.
+    /// Packets sent towards it that passed it or were lost, in no particular order.
     pub sightings: Vec<Sighting>,
-    /// The same of packets that endpoints sent; their keys are their places among [`Watched::segments`].
+    /// The same for packets of endpoints. Their keys are indexes into [`Watched::segments`].
     pub transmissions: Vec<Sighting>,
 }
 
-/// What was watched.
+/// The result of the observation.
 #[derive(Debug, Default)]
 pub struct Watched {
-    /// By number.
+    /// The vantages by number.
     pub vantages: Vec<WatchedVantage>,
-    /// Of the packets of endpoints that were sent towards a vantage, in order of sending.
+    /// The packets of endpoints sent towards a vantage, in order of sending.
     pub segments: Vec<Segment>,
-    /// What the senders of connections knew of themselves.
+    /// The states of the senders of connections.
     pub senders: Senders,
 }
 
-/// Why a scenario's vantages cannot be watched.
+/// Errors of observing the vantages of a scenario.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WatchError {
-    /// There are too many.
+    /// There are too many measured captures.
     #[error("{0} measured captures in one scenario: at most 64 can be compared in one run")]
     TooMany(usize),
 }
@@ -68,24 +68,24 @@ pub enum WatchError {
 #[derive(Debug, Default)]
 pub struct Watch {
     watched: Watched,
-    /// Per port: the vantages on its egress, a bit each.
+    /// By port: the vantages on its egress, one bit each.
     egress: Vec<u64>,
-    /// Per port: the vantages on its ingress.
+    /// By port: the vantages on its ingress.
     ingress: Vec<u64>,
-    /// The ports with a vantage on their ingress, as packets name them.
+    /// The ports with a vantage on their ingress, by device and port number as in packets.
     ingress_ports: FxHashMap<(DeviceId, u16), PortId>,
-    /// Per port: the port at the other end of its egress link.
+    /// By port: the port at the other end of its egress link.
     peer: Vec<PortId>,
-    /// Per source and flow: the vantages on its way.
+    /// By source and flow: the vantages on its path.
     expected: FxHashMap<(u32, u32), u64>,
     port_device: Vec<DeviceId>,
 }
 
 impl Watch {
-    /// Watches `measured`, numbered in their order.
+    /// Observes `measured`, numbered in their order.
     ///
     /// # Errors
-    /// More than 64 of them.
+    /// There are more than 64.
     pub fn new(topology: &Topology, measured: &[Measured]) -> Result<Self, WatchError> {
         if measured.len() > 64 {
             return Err(WatchError::TooMany(measured.len()));
@@ -118,12 +118,12 @@ impl Watch {
         Ok(watch)
     }
 
-    /// Whether nothing is watched.
+    /// Whether no vantage is observed.
     pub fn is_empty(&self) -> bool {
         self.watched.vantages.is_empty()
     }
 
-    /// What to remember of a packet that enters.
+    /// The data to store about a packet that enters.
     #[inline]
     pub fn origin(&mut self, injected: &Injected<'_>) -> PacketOrigin {
         let expected = if self.is_empty() { 0 } else { self.expected(injected) };
@@ -154,7 +154,7 @@ impl Watch {
         })
     }
 
-    /// A packet passed a device.
+    /// Records a packet that passed a device.
     #[inline]
     pub fn hop(&mut self, hop: &Hop, origin: &mut PacketOrigin) {
         if origin.expected == 0 {
@@ -166,7 +166,7 @@ impl Watch {
         self.sight(here, &tau, hop.ingress, Some(hop.egress), origin);
     }
 
-    /// A packet has reached a device, at `tau.timestamp`, and may not leave it.
+    /// Records a packet that reached a device at `tau.timestamp` and may not leave it.
     pub fn reached(&mut self, tau: &Tau, device: DeviceId, origin: &mut PacketOrigin) {
         if let Some(port) = self.ingress_ports.get(&(device, tau.packet.in_port)) {
             let here = self.ingress[port.index()] & origin.expected;
@@ -174,7 +174,7 @@ impl Watch {
         }
     }
 
-    /// A packet was lost at a device that it had reached at `tau.timestamp`.
+    /// Records a packet lost at a device that it had reached at `tau.timestamp`.
     pub fn dropped(&mut self, tau: &Tau, device: DeviceId, origin: &mut PacketOrigin) {
         self.reached(tau, device, origin);
         self.sight(origin.expected, tau, tau.timestamp, None, origin);
@@ -205,18 +205,19 @@ impl Watch {
         origin.expected &= !which;
     }
 
-    /// The state of a connection's end was sampled; gives whether it has changed, where anything is watched.
+    /// Records a sample of the state of a connection's end. Returns whether it changed, if any vantage is
+    /// observed.
     pub fn sampled(&mut self, sample: &TransportSample) -> bool {
         self.is_empty() || self.watched.senders.sampled(sample)
     }
 
-    /// The vantages, with all that was seen there.
+    /// The vantages, with all packets observed there.
     pub fn into_watched(self) -> Watched {
         self.watched
     }
 }
 
-/// The numbers of the bits that are set.
+/// The indexes of the bits that are set.
 fn ones(mut bits: u64) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
         let number = (bits != 0).then(|| bits.trailing_zeros() as usize)?;

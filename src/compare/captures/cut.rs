@@ -1,4 +1,4 @@
-//! [`Cut`]: datagrams that were cut into fragments between two captures, or put together.
+//! [`Cut`]: datagrams that were fragmented or reassembled between two captures.
 
 use std::net::IpAddr;
 
@@ -10,30 +10,30 @@ use crate::compare::matching::fragments::{Datagrams, Whole};
 use crate::compare::matching::join::{Seen, Side, Verdict};
 use crate::packet::FlowKey;
 
-/// From where to where.
+/// Source and destination.
 type Path = (IpAddr, IpAddr);
 
-/// The datagrams of two captures that come in fragments.
+/// The fragmented datagrams of two captures.
 ///
-/// The fragments of a datagram are packets as any other. The datagram in one piece is a packet too, at the instant of its
-/// last fragment: where the other capture has it in one piece, or in other fragments, the two are matched.
+/// Fragments are matched like any other packet. The whole datagram is also a packet, at the time of its last
+/// fragment. It is matched if the other capture has it in one piece or in other fragments.
 #[derive(Debug)]
 pub(super) struct Cut {
     datagrams: [Datagrams; 2],
-    /// Where the fragments of each flow went.
+    /// The paths of the fragments of each flow.
     paths: FxHashSet<(Path, u32)>,
-    /// The flows of which the two captures have a datagram in different pieces.
+    /// The flows with a datagram that is fragmented differently in the two captures.
     flows: FxHashSet<u32>,
-    /// Datagrams that came in fragments and were matched.
+    /// Number of datagrams that were fragmented and matched.
     matched: [u64; 2],
-    /// Datagrams that came in fragments, and are not in the other capture.
+    /// Fragmented datagrams that are not in the other capture.
     alone: [Vec<Unpaired>; 2],
     /// Fragments that are not in the other capture.
     pieces: [Vec<Unpaired>; 2],
 }
 
 impl Cut {
-    /// Fragments further than `reach_ps` apart belong to two datagrams.
+    /// Fragments further than `reach_ps` apart belong to different datagrams.
     pub(super) fn new(reach_ps: i64) -> Self {
         Cut {
             datagrams: [Datagrams::new(reach_ps), Datagrams::new(reach_ps)],
@@ -45,7 +45,8 @@ impl Cut {
         }
     }
 
-    /// Takes the next packet of a capture; gives the datagram that is complete with it, with its flow, in one piece.
+    /// Adds the next packet of a capture. Returns the datagram that it completes, in one piece, with its
+    /// flow.
     #[inline]
     pub(super) fn add(
         &mut self,
@@ -60,13 +61,13 @@ impl Cut {
         Some((frame, Seen { at_ps, fid, cut, ..Seen::default() }))
     }
 
-    /// Keeps what is said of fragments and of their datagrams; gives back what is said of other packets, and of datagrams
-    /// that are in both captures.
+    /// Keeps verdicts about fragments and their datagrams. Returns verdicts about other packets, and about
+    /// datagrams that are in both captures.
     #[inline]
     pub(super) fn take(&mut self, verdict: Verdict) -> Option<Verdict> {
         match verdict {
             Verdict::Pair(first, second) if (first.cut, second.cut) != (0, 0) => {
-                // Fragments that are the same in both are matched one by one.
+                // Equal fragments of both captures are matched individually.
                 if first.cut == second.cut {
                     return None;
                 }
@@ -85,13 +86,13 @@ impl Cut {
         }
     }
 
-    /// Adds what is alone to `only`; gives the fragments of each capture that are neither alone nor stand for their
-    /// datagram.
+    /// Adds the unmatched packets to `only`. Returns the number of fragments of each capture that are
+    /// replaced by their datagram.
     pub(super) fn finish(self, flows: &FlowTable, only: &mut [Vec<Unpaired>; 2]) -> [u64; 2] {
         let Cut { paths, flows: cut, matched, alone, pieces, .. } = self;
         let paths: FxHashSet<Path> =
             paths.into_iter().filter(|(_, fid)| cut.contains(fid)).map(|(path, _)| path).collect();
-        // Of a datagram whose first fragment was lost, the addresses alone say where it belongs.
+        // If the first fragment of a datagram was lost, only the addresses identify its flow.
         let is_cut = |fid: u32| {
             cut.contains(&fid)
                 || flows.key(fid).is_some_and(|key| match *key {

@@ -1,4 +1,4 @@
-//! What two captures say of each flow.
+//! The result of a comparison of two captures, per flow.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,30 +17,31 @@ use crate::units::PS_PER_S;
 /// One flow from the first capture to the second.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FlowPassage {
-    /// Its number: flows are counted from 0 as they appear in either capture, those of the other direction included.
+    /// Its number. Flows are numbered from 0 by first appearance in either capture, including those of the
+    /// other direction.
     pub fid: u32,
-    /// What makes it, as the second capture has it.
+    /// Its key, as in the second capture.
     pub flow: FlowKey,
     /// Packets in both captures.
     pub matched: u64,
-    /// Lost on the way, between the first and the last matched packet of all flows.
+    /// Packets lost on the way, between the first and the last matched packet of all flows.
     pub lost: u64,
-    /// Matched packets that arrived after one of the flow that was sent later (RFC 4737).
+    /// Matched packets that arrived after a packet of the flow that was sent later (RFC 4737).
     pub reordered: u64,
-    /// One-way delay; none where no packet was matched.
+    /// One-way delay; `None` without matched packets.
     pub delay_s: Option<DelaySummary>,
-    /// Mean |IPDV| (RFC 3393), in seconds; none of fewer than two packets.
+    /// Mean |IPDV| (RFC 3393), in seconds; `None` with fewer than two packets.
     pub jitter_s: Option<f64>,
 }
 
 impl FlowPassage {
-    /// Lost packets over those lost or matched (RFC 7680).
+    /// Lost packets divided by lost and matched packets (RFC 7680).
     pub fn loss_ratio(&self) -> f64 {
         self.lost as f64 / (self.lost + self.matched) as f64
     }
 }
 
-/// The flows from the first capture to the second, by number.
+/// The flows from the first capture to the second, in order of their numbers.
 ///
 /// # Complexity
 /// O(packets x log packets).
@@ -49,7 +50,7 @@ pub(super) fn flows(joined: &Joined, lost: &[&Unpaired]) -> Vec<FlowPassage> {
     lost.iter().for_each(|packet| *lost_of.entry(packet.fid).or_default() += 1);
     let forward = joined.pairs.iter().filter(|pair| joined.way(pair.fid) != Way::Backward);
     let mut pairs: Vec<_> = forward.copied().collect();
-    // Stable: within a flow, in order of sending.
+    // The sort is stable: within a flow, pairs stay in order of sending.
     pairs.sort_by_key(|pair| pair.fid);
     let key = |fid: u32| *joined.flows.key(fid).expect("a flow of a packet that was seen");
     let mut found: Vec<FlowPassage> = Vec::new();
@@ -87,10 +88,10 @@ pub(super) fn flows(joined: &Joined, lost: &[&Unpaired]) -> Vec<FlowPassage> {
     found
 }
 
-/// Writes a table with one row per flow; `docs/matching.md` says what its columns are.
+/// Writes a table with one row per flow. `docs/matching.md` describes its columns.
 ///
 /// # Errors
-/// The file system refuses.
+/// The file cannot be written.
 pub fn write_flows(path: &Path, format: Format, flows: &[FlowPassage]) -> Result<(), TableError> {
     let ps = |seconds: f64| (seconds * PS_PER_S as f64).round();
     let keys: Vec<&FlowKey> = flows.iter().map(|flow| &flow.flow).collect();

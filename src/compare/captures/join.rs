@@ -1,4 +1,4 @@
-//! [`join_captures`]: the packets that two captures share.
+//! [`join_captures`]: finds the packets that two captures share.
 
 use std::path::Path;
 
@@ -19,98 +19,101 @@ use crate::units::Timestamp;
 
 const TCP_ACK: u8 = 0x10;
 
-/// Who was recognized, and who not. Of either capture: its packets are those matched, ambiguous, alone, copied,
-/// segmented, left-out fragments and without key.
+/// Counts of matched and unmatched packets. Every packet of a capture is either matched, ambiguous, in this
+/// capture only, a copy, segmented, an excluded fragment, or without key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct JoinCounts {
-    /// Packets that nothing recognizes, of both captures: no IP, or less captured than is compared of the others.
+    /// Packets without a match key, of both captures: without IP, or with fewer captured bytes than are
+    /// compared of the others.
     pub without_key: u64,
-    /// Of those, packets of IP.
+    /// Of those, IP packets.
     pub cut_short: u64,
     /// Packets in both captures.
     pub matched: u64,
     /// Of those, packets from the second capture to the first.
     pub matched_backward: u64,
-    /// Packets of the first capture that cannot be told from others: left out.
+    /// Packets of the first capture that cannot be distinguished from others; excluded.
     pub ambiguous: u64,
-    /// The same of the second capture.
+    /// The same for the second capture.
     pub ambiguous_second: u64,
-    /// Packets in the first capture alone.
+    /// Packets in the first capture only.
     pub only_first: u64,
-    /// Packets in the second capture alone.
+    /// Packets in the second capture only.
     pub only_second: u64,
-    /// Copies of a frame within a millisecond in the first capture, as mirror ports make them: left out.
+    /// Copies of a frame within a millisecond in the first capture, as mirror ports produce; excluded.
     pub copies_first: u64,
-    /// The same in the second capture.
+    /// The same for the second capture.
     pub copies_second: u64,
-    /// Frames of the first capture whose TCP bytes the second has in frames cut elsewhere (segmentation offload): left
-    /// out of delays.
+    /// Frames of the first capture whose TCP bytes are segmented differently in the second (segmentation
+    /// offload); excluded from delays.
     pub segmented_first: u64,
-    /// The same of the second capture.
+    /// The same for the second capture.
     pub segmented_second: u64,
-    /// Fragments of the first capture whose datagrams the second has in one piece, or cut elsewhere: the last fragment
-    /// counts as the packet, and these are left out.
+    /// Fragments of the first capture whose datagrams are whole or fragmented differently in the second. The
+    /// last fragment represents the packet; these fragments are excluded.
     pub fragments_first: u64,
-    /// The same of the second capture.
+    /// The same for the second capture.
     pub fragments_second: u64,
-    /// Of the packets in the second capture alone, those that passed the first unseen, as TCP proves.
+    /// Of the packets in the second capture only, those that the first capture missed, as TCP proves.
     pub missed_by_first: u64,
-    /// Of the packets in the first capture alone, those that passed the second unseen, as TCP proves.
+    /// Of the packets in the first capture only, those that the second capture missed, as TCP proves.
     pub missed_by_second: u64,
-    /// Flows that have other addresses, ports or sequence numbers in the second capture; none unless
+    /// Flows with other addresses, ports or sequence numbers in the second capture; `None` without
     /// [`CompareOptions::nat`].
     pub translated_flows: Option<u64>,
 }
 
-/// The packets of two captures.
+/// The joined packets of two captures.
 #[derive(Debug)]
 pub struct Joined {
-    /// When the first packet was seen; all instants count from here.
+    /// Time of the first packet. All times are relative to it.
     pub start: Timestamp,
-    /// The flows of both, as the second capture names them.
+    /// The flows of both captures, with the keys of the second.
     pub flows: FlowTable,
-    /// By flow id: which way.
+    /// The direction, by flow id.
     ways: Vec<Way>,
-    /// The packets in both, by the time of the first capture.
+    /// The packets in both captures, by the time of the first capture.
     pub pairs: Vec<Pair>,
-    /// The packets in the first alone, roughly in order of time.
+    /// The packets in the first capture only, approximately in time order.
     pub only_first: Vec<Unpaired>,
-    /// The packets in the second alone, roughly in order of time.
+    /// The packets in the second capture only, approximately in time order.
     pub only_second: Vec<Unpaired>,
     /// Packets in the first capture.
     pub packets_first: u64,
     /// Packets in the second capture.
     pub packets_second: u64,
-    /// Who was recognized.
+    /// Counts of matched and unmatched packets.
     pub counts: JoinCounts,
-    /// The clocks of the two; none without pairs.
+    /// The relation of the two clocks; `None` without pairs.
     pub clocks: Option<Clocks>,
-    /// What was let pass.
+    /// Warnings about the captures.
     pub warnings: Vec<String>,
 }
 
 impl Joined {
-    /// Which way the packets of a flow go.
+    /// The direction of the packets of a flow.
     pub fn way(&self, fid: u32) -> Way {
         self.ways.get(fid as usize).copied().unwrap_or(Way::Unknown)
     }
 }
 
-/// Joins two captures packet by packet: each packet of the first with its sighting in the second.
+/// Joins two captures packet by packet: each packet of the first with its observation in the second.
 ///
-/// Both are read side by side, once; with [`CompareOptions::nat`] twice. A packet is held until no other can come that it
-/// may be, or be confused with.
+/// Both files are read in parallel, once; with [`CompareOptions::nat`] twice. A packet is held until no later
+/// packet can match it or be confused with it.
 ///
 /// # Errors
-/// A capture cannot be read, they are more than 26 days apart, or one of them is a pipe and has to be read twice.
+/// A capture cannot be read, the captures are more than 26 days apart, or a file must be read twice but is a
+/// pipe.
 ///
 /// # Complexity
-/// O(n) in the packets of both, and a sort of the matched ones. Memory: 24 bytes for each packet that is matched or
-/// alone, and what two times [`CompareOptions::max_delay`] holds of both captures, about 150 bytes a packet.
+/// O(n) in the packets of both captures, and a sort of the matched ones. Memory: 24 bytes per matched or
+/// unmatched packet, and about 150 bytes for each packet of both captures within twice
+/// [`CompareOptions::max_delay`].
 pub fn join_captures(first: &Path, second: &Path, options: &CompareOptions) -> Result<Joined, CompareError> {
     if options.nat {
         [first, second].iter().try_for_each(|path| {
-            standard_input::check_twice(path, "address translation is learnt in a first one")
+            standard_input::check_twice(path, "address translation is learned in the first pass")
         })?;
     }
     let mut both = Both::open(first, second, options)?;
@@ -165,7 +168,7 @@ fn reach_ps(options: &CompareOptions) -> i64 {
     i64::try_from(options.max_delay.as_ps()).unwrap_or(i64::MAX).min(super::REACH_PS / 8)
 }
 
-/// Learns which flow is which from the payloads of packets that are alone with theirs.
+/// Learns the mapping of flows from packets with a unique payload.
 fn learn(mut both: Both, options: &CompareOptions) -> Result<(Translation, FlowTable), CompareError> {
     let fields = both.survey.fields;
     let mut flows = [FlowTable::new(), FlowTable::new()];
@@ -196,21 +199,21 @@ fn learn(mut both: Both, options: &CompareOptions) -> Result<(Translation, FlowT
     Ok((votes.decide(&first, &second), first))
 }
 
-/// Two captures, packet by packet in order of time.
+/// Two captures, read packet by packet in time order.
 struct Both {
     captures: [Sorted; 2],
     next: [Option<Placed>; 2],
-    /// Packets read.
+    /// Number of packets read.
     read: [u64; 2],
     start: Timestamp,
     survey: Survey,
 }
 
-/// A packet with its place.
+/// A packet with its order and time.
 #[derive(Debug, Clone, Copy)]
 struct Placed {
     order: u64,
-    /// On the first clock, roughly.
+    /// Time by the first clock, approximately.
     at_ps: i64,
     observation: Observation,
 }
@@ -246,7 +249,7 @@ impl Both {
         }))
     }
 
-    /// What was taken off the second clock.
+    /// The usual difference, which is subtracted from the second clock.
     fn usual_ps(&self) -> i64 {
         let reach = i128::from(super::REACH_PS);
         self.survey.usual_ps.clamp(-reach, reach) as i64
@@ -266,7 +269,7 @@ impl Both {
     }
 }
 
-/// What has been joined so far.
+/// The state of joining.
 struct Joining {
     counts: JoinCounts,
     streams: Streams,
@@ -274,12 +277,13 @@ struct Joining {
     cut: Cut,
     pairs: Vec<Pair>,
     only: [Vec<Unpaired>; 2],
-    /// By flow id: packets whose time to live shrank from the first capture to the second, less those where it grew.
+    /// By flow id: number of packets whose time to live decreased from the first capture to the second, minus
+    /// those where it increased.
     hops: Vec<i64>,
-    /// Packets that one side saw alone, and whose bytes the other never saw: by side, its place in `only`, and whether
-    /// the receiver acknowledged it.
+    /// Packets in one capture only whose bytes the other capture never contains: by side, their place in
+    /// `only`, and whether the receiver acknowledged them.
     unseen: Vec<(Side, usize, bool)>,
-    /// By flow id: the first and the last matched packet.
+    /// By flow id: times of the first and the last matched packet.
     spans: Vec<Option<(i64, i64)>>,
 }
 
@@ -298,7 +302,7 @@ impl Joining {
         }
     }
 
-    /// What a frame says of its TCP stream: where its payload starts, and how long it is.
+    /// The position and the length of the TCP payload of a frame.
     #[inline]
     fn tcp(&mut self, side: Side, fid: u32, frame: &Frame) -> (i64, u32) {
         let Some(sequence) = frame.tcp_sequence else { return (0, 0) };
@@ -370,14 +374,15 @@ impl Joining {
         let way = |fid: u32| ways.get(fid as usize).copied().unwrap_or(Way::Unknown);
         for (side, place, is_acknowledged) in std::mem::take(&mut self.unseen) {
             let packet = &mut self.only[side as usize][place];
-            // Both captures were running, and the flow passed both.
+            // Both captures were running, and the flow passed both points.
             let span = self.spans.get(packet.fid as usize).copied().flatten();
             let is_within = span.is_some_and(|(from, to)| (from..=to).contains(&packet.at_ps));
             let is_towards = matches!(
                 (side, way(packet.fid)),
                 (Side::First, Way::Forward | Way::Unknown) | (Side::Second, Way::Backward)
             );
-            // Towards the other capture it may have been lost; from there it cannot have come unseen.
+            // On the way to the other capture point, the packet may have been lost; coming from there, it
+            // must have passed it.
             packet.is_missed = is_within && (is_acknowledged || !is_towards);
         }
         [self.counts.fragments_first, self.counts.fragments_second] = self.cut.finish(&flows, &mut self.only);
@@ -407,12 +412,12 @@ impl Joining {
         }
     }
 
-    /// Which way the packets of each flow go: the time to live shrinks on the way; and where no router counts it down,
-    /// the two directions of a conversation lie on either side of the clocks' offset.
+    /// The direction of the packets of each flow. The time to live decreases on the way. If no router
+    /// decrements it, the two directions of a connection lie on opposite sides of the clock offset.
     fn ways(&self, flows: usize) -> Vec<Way> {
-        /// A packet of the other direction is near in time within this: 1 s.
+        /// Maximum time between packets of opposite directions that are compared: 1 s.
         const NEAR_PS: i64 = 1_000_000_000_000;
-        /// So many must be near.
+        /// Minimum number of such packets.
         const ENOUGH: i64 = 8;
         let of = |votes: i64| match votes.signum() {
             1 => Way::Forward,
@@ -420,7 +425,8 @@ impl Joining {
             _ => Way::Unknown,
         };
         let mut ways: Vec<Way> = (0..flows).map(|fid| of(self.hops.get(fid).copied().unwrap_or(0))).collect();
-        // Per flow: how often it is above its reverse, less how often below; how often they are near.
+        // Per flow: how often its delay is above that of its reverse, minus how often below; and the number
+        // of comparisons.
         let mut votes: FxHashMap<u32, (i64, i64)> = FxHashMap::default();
         let mut latest: FxHashMap<u32, (i64, i64)> = FxHashMap::default();
         for pair in self.pairs.iter().filter(|pair| ways[pair.fid as usize] == Way::Unknown) {
@@ -455,7 +461,7 @@ impl Joining {
 }
 
 impl Joined {
-    /// Finds how the clocks run, and puts the second capture's times right where that is asked for.
+    /// Estimates the relation of the clocks, and corrects the times of the second capture if requested.
     fn set_clocks(&mut self, options: &CompareOptions) {
         let passages = |is_backward: bool| -> Vec<_> {
             let pairs = self.pairs.iter();

@@ -1,4 +1,4 @@
-//! A look at the starts of two captures, before they are joined: [`Survey`].
+//! [`Survey`]: samples the starts of two captures before they are joined.
 
 use std::path::Path;
 
@@ -11,26 +11,26 @@ use crate::compare::matching::join::{COPY_WITHIN_PS, Seen, Side};
 use crate::compare::matching::nat64::nat64;
 use crate::units::Timestamp;
 
-/// Packets of either capture that are looked at.
+/// Number of packets of each capture in the sample.
 const SAMPLE: usize = 32_768;
-/// From so many packets in both samples on, they say how the clocks stand.
+/// Minimum number of packets in both samples for an estimate of the clocks.
 const ENOUGH: usize = 10;
-/// No more are looked for.
+/// Maximum number of packets that are searched for.
 const PLENTY: usize = 1_000;
 
 /// What two captures have in common.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Survey {
-    /// What match keys cover.
+    /// The fields covered by match keys.
     pub(super) fields: MatchFields,
-    /// What the second clock usually shows more than the first, in picoseconds.
+    /// The usual difference of the second clock from the first, in picoseconds.
     pub(super) usual_ps: i128,
-    /// Whether each capture has most frames twice within a moment.
+    /// Whether a capture contains most frames twice within a short time.
     pub(super) is_mirrored: [bool; 2],
 }
 
 impl Survey {
-    /// A packet of a capture with what recognizes it, and the rest as in `placed`; `None` where nothing does.
+    /// A packet of a capture with its match key, and the rest as in `placed`; `None` without a key.
     #[inline]
     pub(super) fn seen(&self, side: Side, frame: &Frame, placed: Seen) -> Option<Seen> {
         let has_identification = self.fields.identification && frame.identification.is_some_and(|id| id != 0);
@@ -45,14 +45,14 @@ impl Survey {
     }
 }
 
-/// A packet of a sample: when, its identification, and how often its key stands there.
+/// A packet of a sample: its time, its identification, and the number of packets with its key.
 type Sample = FxHashMap<u64, (Timestamp, Option<u32>, u32)>;
 
-/// Looks at the next packets of two captures, each read with its options. Where the samples have too few packets in common, because one capture
-/// began long before the other, the files are searched for more.
+/// Samples the next packets of two captures, each read with its options. If the samples share too few
+/// packets, because one capture began long before the other, the files are searched further.
 ///
 /// # Errors
-/// A capture cannot be read on, or a translator between IPv6 and IPv4 stands between the two.
+/// A capture cannot be read, or a translator between IPv6 and IPv4 is between the two.
 pub(super) fn survey(
     (first, of_first): (&mut Sorted, &Options),
     (second, of_second): (&mut Sorted, &Options),
@@ -124,7 +124,7 @@ fn sample(capture: &mut Sorted, key: impl Fn(&Frame) -> Option<u64>) -> Sample {
     sample
 }
 
-/// Searches a file for the packets of the other's sample: the instants there and here.
+/// Searches a file for the packets in the sample of the other file. Returns the times there and here.
 fn search(
     path: &Path,
     sample: &Sample,
@@ -146,9 +146,9 @@ fn search(
     Ok(found)
 }
 
-/// Whether most of the next packets come exactly twice within a moment.
+/// Whether most of the next packets appear exactly twice within a short time.
 fn is_mirrored(capture: &mut Sorted, key: impl Fn(&Frame) -> Option<u64>) -> bool {
-    /// From so many on.
+    /// Minimum number of packets for a decision.
     const ENOUGH: usize = 16;
     let mut packets: Vec<(u64, i128)> = capture
         .look_ahead(SAMPLE)

@@ -1,16 +1,16 @@
-//! Who is who among the packets of one key: [`assign`].
+//! [`assign`]: assigns the packets that share a key.
 
-/// The plausible delays are known from so many packets on.
+/// Number of packets from which on the plausible delays are known.
 const KNOWN_FROM: u64 = 256;
-/// The plausible delays reach at least this much beyond those seen: 1 ms.
+/// Minimum margin of the plausible delays beyond those observed: 1 ms.
 const LEAST_MARGIN_PS: i64 = 1_000_000_000;
 
-/// The delays, in picoseconds, with which two sightings can be one packet.
+/// The range of delays, in picoseconds, with which two observations can be the same packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Feasible {
-    /// The least.
+    /// The minimum.
     pub(crate) least_ps: i64,
-    /// The greatest.
+    /// The maximum.
     pub(crate) greatest_ps: i64,
 }
 
@@ -18,13 +18,13 @@ impl Feasible {
     /// Any delay.
     pub(crate) const ANY: Feasible = Feasible { least_ps: -i64::MAX / 4, greatest_ps: i64::MAX / 4 };
 
-    /// Whether a delay is in it.
+    /// Whether a delay is in the range.
     pub(crate) fn has(&self, delay_ps: i64) -> bool {
         (self.least_ps..=self.greatest_ps).contains(&delay_ps)
     }
 }
 
-/// The delays of the packets whose key was theirs alone: they narrow down what is feasible for the others.
+/// The delays of the packets with a unique key. They limit the feasible delays of the others.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plausible {
     within: Feasible,
@@ -34,12 +34,12 @@ pub(crate) struct Plausible {
 }
 
 impl Plausible {
-    /// Nothing was seen yet; never wider than `within`.
+    /// Starts without observations; the result is never wider than `within`.
     pub(crate) fn new(within: Feasible) -> Self {
         Plausible { within, seen: 0, least_ps: i64::MAX, greatest_ps: i64::MIN }
     }
 
-    /// A packet whose key is its own took this long.
+    /// Adds the delay of a packet with a unique key.
     #[inline]
     pub(crate) fn saw(&mut self, delay_ps: i64) {
         self.seen += 1;
@@ -47,13 +47,13 @@ impl Plausible {
         self.greatest_ps = self.greatest_ps.max(delay_ps);
     }
 
-    /// Whether enough was seen to narrow anything down.
+    /// Whether enough delays were observed to limit the range.
     pub(crate) fn is_known(&self) -> bool {
         self.seen >= KNOWN_FROM
     }
 
-    /// From the least delay seen to the greatest, and as much again on either side; everything feasible before 256 were
-    /// seen.
+    /// From the minimum observed delay to the maximum, extended by their difference on either side.
+    /// Everything feasible, until 256 delays were observed.
     pub(crate) fn delays(&self) -> Feasible {
         if !self.is_known() {
             return self.within;
@@ -66,10 +66,10 @@ impl Plausible {
     }
 }
 
-/// What became of packets of one key.
+/// The verdict about packets that share a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Assigned {
-    /// The first side's packet with this index is the second side's with that.
+    /// The packet with this index on the first side is that with this index on the second side.
     Pair(usize, usize),
     /// No packet of the second side can be this one of the first.
     OnlyFirst(usize),
@@ -79,11 +79,13 @@ pub(crate) enum Assigned {
     Ambiguous(std::ops::Range<usize>, std::ops::Range<usize>),
 }
 
-/// Assigns the packets of one key, seen at the instants `first` and `second`, both in order, in picoseconds.
+/// Assigns the packets that share a key, observed at the times `first` and `second`, both sorted, in
+/// picoseconds.
 ///
-/// Packets with feasible delays between them make groups that nothing connects. In a group with as many packets on
-/// either side, they are assigned in order (packets that look alike are taken to keep their order), if that makes all
-/// delays feasible. Any other group is ambiguous: one packet more on a side, and it is not known which.
+/// Packets with feasible delays between them form connected groups. In a group with equally many packets on
+/// both sides, packets are assigned in order, because equal packets are assumed to keep their order, if all
+/// resulting delays are feasible. Any other group is ambiguous: with one packet more on a side, it is unknown
+/// which one is missing.
 ///
 /// # Complexity
 /// O(packets).
@@ -152,7 +154,7 @@ mod tests {
     fn one_more_on_a_side_is_ambiguous() {
         assert_eq!(assigned(&[0, 5], &[6]), [Ambiguous(0..2, 0..1)]);
         assert_eq!(assigned(&[0], &[6, 7]), [Ambiguous(0..1, 0..2)]);
-        // the same far enough apart is not
+        // the same packets, far enough apart, are not ambiguous
         assert_eq!(assigned(&[0, 50], &[56]), [OnlyFirst(0), Pair(1, 0)]);
         assert_eq!(assigned(&[50], &[6, 57]), [OnlySecond(0), Pair(0, 1)]);
     }
@@ -165,7 +167,7 @@ mod tests {
 
     #[test]
     fn in_order_must_be_feasible() {
-        // four to four, but in order the second would arrive before it was sent
+        // four on each side, but in order the second would arrive before it was sent
         assert_eq!(assigned(&[0, 6, 7, 8], &[5, 5, 6, 14]), [Ambiguous(0..4, 0..4)]);
     }
 

@@ -1,4 +1,4 @@
-//! Datagrams that one capture has whole and the other in fragments.
+//! Datagrams that are whole in one capture and fragmented in the other.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -9,21 +9,21 @@ use super::Measurement;
 use super::join::COPY_WITHIN_PS;
 use crate::capture::{Fragment, Frame, MatchFields};
 
-/// A datagram all of whose fragments a capture saw.
+/// A datagram whose fragments were all captured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Whole {
-    /// The packet that it would be in one piece; inside a tunnel whose packets were cut, the inner one.
+    /// The packet in one piece; for fragmented tunnel packets, the inner packet.
     pub(crate) frame: Frame,
-    /// How it was cut: equal for the same pieces, and not 0.
+    /// Identifies the fragmentation: equal for the same fragments, and not 0.
     pub(crate) cut: u64,
-    /// From where to where its fragments went.
+    /// Source and destination of its fragments.
     pub(crate) path: (IpAddr, IpAddr),
 }
 
-/// The datagrams of one capture of which some fragments are still to come.
+/// The incomplete datagrams of one capture.
 #[derive(Debug)]
 pub(crate) struct Datagrams {
-    /// How long a datagram is waited for.
+    /// Timeout for missing fragments.
     reach_ps: i64,
     open: FxHashMap<u64, Open>,
     due: VecDeque<(i64, u64)>,
@@ -33,26 +33,26 @@ pub(crate) struct Datagrams {
 struct Open {
     /// Its first fragment.
     first: Option<Frame>,
-    /// Where a later one went.
+    /// Source and destination of a later fragment.
     path: Option<(IpAddr, IpAddr)>,
-    /// Which bytes of its payload were seen: from where to where, in order, and none twice.
+    /// The captured ranges of its payload, in order and disjoint.
     seen: Vec<(u32, u32)>,
-    /// Bytes of its payload.
+    /// Length of its payload in bytes.
     length: Option<u32>,
     cut: u64,
-    /// When its latest fragment came.
+    /// Time of its latest fragment.
     latest_ps: i64,
-    /// When it is given up.
+    /// Time when it is given up.
     until_ps: i64,
 }
 
 impl Datagrams {
-    /// Fragments further than `reach_ps` apart belong to two datagrams.
+    /// Fragments further than `reach_ps` apart belong to different datagrams.
     pub(crate) fn new(reach_ps: i64) -> Self {
         Datagrams { reach_ps, open: FxHashMap::default(), due: VecDeque::new() }
     }
 
-    /// Takes the next packet; gives the datagram that is whole with it.
+    /// Adds the next packet. Returns the datagram that it completes.
     #[inline]
     pub(crate) fn add(&mut self, frame: &Frame, at_ps: i64) -> Option<Whole> {
         let fragment = frame.fragment?;
@@ -63,7 +63,8 @@ impl Datagrams {
         self.forget(at_ps);
         let until_ps = at_ps.saturating_add(self.reach_ps);
         let open = self.open.entry(fragment.datagram).or_default();
-        // Identifications come again (RFC 4963): the same bytes, and no copy of the frame, are another datagram's.
+        // Identifications are reused (RFC 4963): the same bytes, not as a copy of the frame, belong to
+        // another datagram.
         if open.seen.is_empty() || (open.overlaps(fragment) && at_ps - open.latest_ps > COPY_WITHIN_PS) {
             *open = Open { until_ps, ..Open::default() };
             self.due.push_back((until_ps, fragment.datagram));
@@ -88,14 +89,14 @@ impl Datagrams {
 }
 
 impl Open {
-    /// Whether some of a fragment's bytes were seen.
+    /// Whether some bytes of a fragment were captured before.
     fn overlaps(&self, fragment: Fragment) -> bool {
         let bytes = fragment.bytes();
         self.seen.iter().any(|(start, end)| *start < bytes.end && bytes.start < *end)
     }
 
     fn add(&mut self, fragment: Fragment, frame: &Frame) {
-        // A fragment that comes twice, or overlaps another (RFC 5722), says nothing new.
+        // A repeated or overlapping fragment (RFC 5722) adds nothing.
         if self.overlaps(fragment) {
             return;
         }
@@ -124,22 +125,22 @@ impl Open {
     }
 }
 
-/// The packets of a capture, of which those of a datagram in fragments may be one packet of the other side.
+/// The packets of a capture. The fragments of a datagram may be one packet on the other side.
 #[derive(Debug)]
 pub(crate) struct Recorded {
     fields: MatchFields,
     packets: Vec<Measurement>,
     datagrams: Datagrams,
-    /// By datagram, where its fragments stand among the packets.
+    /// By datagram: indexes of its fragments among the packets.
     places: FxHashMap<u64, Vec<usize>>,
-    /// Datagrams in one piece, at the instants of their last fragments, and where these stand.
+    /// Whole datagrams, at the times of their last fragments, with the indexes of the fragments.
     whole: Vec<(Measurement, Vec<usize>)>,
 }
 
 impl Recorded {
-    /// No packets yet; keys cover `fields`.
+    /// Starts without packets; keys cover `fields`.
     pub(crate) fn new(fields: MatchFields) -> Self {
-        /// A datagram that is not whole after this is given up, as Linux does (`ipfrag_time`): 30 s.
+        /// Timeout for incomplete datagrams, as in Linux (`ipfrag_time`): 30 s.
         const REACH_PS: i64 = 30_000_000_000_000;
         Recorded {
             fields,
@@ -150,7 +151,8 @@ impl Recorded {
         }
     }
 
-    /// Takes the next packet, with its key. Where it completes a datagram, gives this in one piece, with its key.
+    /// Adds the next packet, with its key. Returns the datagram that it completes, in one piece, with its
+    /// key.
     #[inline]
     pub(crate) fn add(&mut self, frame: &Frame, key: u64, at_ps: i64) -> Option<(Frame, u64)> {
         self.packets.push(Measurement { key, at_ps });
@@ -163,8 +165,8 @@ impl Recorded {
         Some((frame, key))
     }
 
-    /// The packets, where a datagram with a key that the other side has counts in one piece; and the fragments that do
-    /// not count because of it.
+    /// The packets. A datagram whose key is `known` on the other side replaces its fragments. Also returns
+    /// the number of fragments replaced.
     pub(crate) fn finish(self, known: impl Iterator<Item = u64>) -> (Vec<Measurement>, u64) {
         let Recorded { mut packets, whole, .. } = self;
         if whole.is_empty() {
@@ -187,9 +189,9 @@ impl Recorded {
     }
 }
 
-/// The packet whose first fragment is `first`, with `length` bytes of payload in all.
+/// The whole packet whose first fragment is `first`, with `length` bytes of payload in total.
 fn in_one_piece(first: Frame, length: u32) -> Option<Frame> {
-    /// Bytes of the fragment header of IPv6 (RFC 8200, section 4.5).
+    /// Length of the IPv6 fragment header in bytes (RFC 8200, section 4.5).
     const FRAGMENT_HEADER: u32 = 8;
     let mut frame = first;
     frame.fragment = None;
@@ -252,12 +254,13 @@ mod tests {
     fn an_identification_that_comes_again_is_another_datagrams() {
         let later = 2 * COPY_WITHIN_PS;
         let mut datagrams = Datagrams::new(10 * COPY_WITHIN_PS);
-        // The second fragment was lost; the next datagram with that identification has both, and another length.
+        // The second fragment was lost. The next datagram with that identification has both, and another
+        // length.
         datagrams.add(&fragment(0, 800, false), 0);
         assert_eq!(datagrams.add(&fragment(0, 800, false), later), None);
         let whole = datagrams.add(&fragment(100, 16, true), later).unwrap();
         assert_eq!(whole.frame.total_length, Some(20 + 816));
-        // What was due for the first does not end a third.
+        // The timeout of the first datagram does not end the third.
         datagrams.add(&fragment(0, 800, false), 9 * COPY_WITHIN_PS);
         assert!(datagrams.add(&fragment(100, 8, true), 11 * COPY_WITHIN_PS).is_some());
     }

@@ -1,4 +1,4 @@
-//! [`Join`]: two streams of packets in order of time become pairs, in memory that the feasible delays bound.
+//! [`Join`]: joins two time-ordered streams of packets into pairs, in memory bounded by the feasible delays.
 
 use std::collections::VecDeque;
 
@@ -6,95 +6,96 @@ use rustc_hash::FxHashMap;
 
 use super::assign::{Assigned, Feasible, Plausible, assign};
 
-/// A second sighting of one frame on one side within this is a copy, as a mirror port makes it: 1 ms.
+/// A second observation of a frame on one side within this time is a copy, as a mirror port produces: 1 ms.
 pub(crate) const COPY_WITHIN_PS: i64 = 1_000_000_000;
-/// From so many packets of one key on, those that are settled are cut off the others.
+/// Number of packets of one key from which on the settled ones are separated from the others.
 const MANY: usize = 64;
-/// Of a key with more packets at a time, all are ambiguous, and no more are held.
+/// Maximum number of packets held per key. Beyond it, all are ambiguous.
 const MOST: usize = 262_144;
 
-/// Which of the two captures.
+/// One of the two captures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
     First,
     Second,
 }
 
-/// A packet that a capture saw.
+/// A packet in a capture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Seen {
-    /// What recognizes it.
+    /// Its match key.
     pub(crate) key: u64,
-    /// When, in picoseconds; the second side's on the first's clock, roughly.
+    /// Its time in picoseconds; for the second side, converted approximately to the first clock.
     pub(crate) at_ps: i64,
     /// Its number on its side.
     pub(crate) order: u64,
-    /// Where its TCP payload starts in the stream of its flow.
+    /// The position of its TCP payload in the stream of its flow.
     pub(crate) position: i64,
     /// Bytes of TCP payload.
     pub(crate) payload: u32,
     /// Its flow.
     pub(crate) fid: u32,
-    /// Its time to live, or hop limit; 0 where it is not known.
+    /// Its time to live or hop limit; 0 if unknown.
     pub(crate) ttl: u8,
-    /// Whether the same key twice within a millisecond means the same frame twice.
+    /// Whether the same key twice within a millisecond means a copy of the frame.
     pub(crate) copies_show: bool,
-    /// How the datagram was cut that this packet is in one piece; 0 for a packet as it was captured.
+    /// Identifies the fragmentation of the datagram that this packet represents; 0 for a packet as captured.
     pub(crate) cut: u64,
     /// Whether it is a fragment.
     pub(crate) is_fragment: bool,
-    /// Whether there is little in it that another packet of its flow does not have.
+    /// Whether little in it distinguishes it from other packets of its flow.
     pub(crate) is_plain: bool,
 }
 
-/// What became of a packet.
+/// The verdict about a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It was seen on both sides.
+    /// It is on both sides.
     Pair(Seen, Seen),
-    /// It was seen on one side alone.
+    /// It is on one side only.
     Only(Side, Seen),
-    /// It was seen on this side, and looks like others.
+    /// It is on this side, and cannot be distinguished from others.
     Ambiguous(Side, Seen),
     /// It is the copy of a frame on the same side.
     Copy(Side, Seen),
 }
 
-/// The packets of one key.
+/// The packets that share a key.
 #[derive(Debug, Default)]
 struct Group {
     key: u64,
-    /// The latest packet.
+    /// Time of the latest packet.
     latest_ps: i64,
     first: Option<Seen>,
     second: Option<Seen>,
-    /// The others, in order of time.
+    /// The other packets, in time order.
     more: Vec<(Side, Seen)>,
-    /// Some were not kept, so that nothing is known of the others.
+    /// Some packets were not kept, so the others cannot be assigned.
     is_torn: bool,
 }
 
-/// Joins two streams of packets, each in order of time, and pushed in order of the time of both.
+/// Joins two streams of packets, each in time order, and pushed in the time order of both.
 ///
-/// A packet is held until no other can come with a feasible delay to it, or to one that it may be confused with.
+/// A packet is held until no later packet can have a feasible delay to it, or to one that it may be confused
+/// with.
 #[derive(Debug)]
 pub(crate) struct Join {
-    /// Two packets further apart are not one.
+    /// Maximum time between two observations of the same packet.
     reach_ps: i64,
     plausible: Plausible,
-    /// By packets that are not plain.
+    /// Delays of the packets that are not plain.
     sure: Plausible,
-    /// By key, its group.
+    /// The group of each key.
     places: FxHashMap<u64, u32>,
     groups: Vec<Group>,
     free: Vec<u32>,
-    /// When each group may be settled, roughly in order.
+    /// Time when each group can be settled, approximately in order.
     due: VecDeque<(i64, u32)>,
     scratch: [Vec<Seen>; 2],
 }
 
 impl Join {
-    /// A join of packets at most `reach_ps` apart.
+    /// Creates a join of packets at most `reach_ps` apart.
     pub(crate) fn new(reach_ps: i64) -> Self {
         let within = Feasible { least_ps: -reach_ps, greatest_ps: reach_ps };
         Join {
@@ -109,7 +110,7 @@ impl Join {
         }
     }
 
-    /// A packet was seen.
+    /// Adds a packet.
     #[inline]
     pub(crate) fn push(&mut self, side: Side, seen: Seen, tell: &mut impl FnMut(Verdict)) {
         self.settle(seen.at_ps, tell);
@@ -148,7 +149,7 @@ impl Join {
         place
     }
 
-    /// Settles what nothing from `now_ps` on can change.
+    /// Settles the packets that nothing after `now_ps` can change.
     #[inline]
     fn settle(&mut self, now_ps: i64, tell: &mut impl FnMut(Verdict)) {
         while let Some(&(due_ps, place)) = self.due.front()
@@ -168,9 +169,9 @@ impl Join {
         }
     }
 
-    /// Settles what is left.
+    /// Settles the remaining packets.
     pub(crate) fn finish(mut self, mut tell: impl FnMut(Verdict)) {
-        // Those that are alone with their key first: they say which delays are plausible.
+        // Packets with a unique key come first: they determine the plausible delays.
         let (simple, others): (Vec<_>, Vec<_>) =
             self.due.drain(..).partition(|(_, place)| self.groups[*place as usize].more.is_empty());
         for (_, place) in simple.into_iter().chain(others) {
@@ -178,7 +179,7 @@ impl Join {
         }
     }
 
-    /// The packets held.
+    /// Number of packets held.
     #[cfg(test)]
     fn held(&self) -> usize {
         let of = |group: &Group| {
@@ -198,7 +199,7 @@ impl Join {
                     if !first.is_plain {
                         self.sure.saw(delay_ps);
                     } else if !self.sure.delays().has(delay_ps) {
-                        // Of plain packets one may come again just where a capture begins or ends.
+                        // A plain packet may be repeated exactly where a capture begins or ends.
                         tell(Verdict::Ambiguous(Side::First, first));
                         tell(Verdict::Ambiguous(Side::Second, second));
                         return;
@@ -221,14 +222,14 @@ impl Join {
         }
     }
 
-    /// Settles the packets of a long group that are older than `before_ps`, as far as no newer one concerns them.
+    /// Settles the packets of a long group before `before_ps` that no newer packet concerns.
     fn cut(&mut self, place: u32, before_ps: i64, tell: &mut impl FnMut(Verdict)) {
         let packets = self.groups[place as usize].take();
         let rest = self.assign(packets, before_ps, tell);
         self.groups[place as usize].more = rest;
     }
 
-    /// Assigns the packets of one key; gives back those with whom packets from `before_ps` on may be confused.
+    /// Assigns the packets of one key. Returns those that packets after `before_ps` may be confused with.
     fn assign(
         &mut self,
         packets: Vec<(Side, Seen)>,
@@ -280,7 +281,7 @@ impl Join {
 }
 
 impl Group {
-    /// Whether a packet of this side at `at_ps` is the copy of one before.
+    /// Whether a packet of this side at `at_ps` is a copy of an earlier one.
     fn copies(&self, side: Side, at_ps: i64) -> bool {
         let own = match side {
             Side::First => self.first,
@@ -290,7 +291,7 @@ impl Group {
         more.chain(own).any(|seen| at_ps - seen.at_ps <= COPY_WITHIN_PS)
     }
 
-    /// All its packets, in order of time on either side.
+    /// All packets, in time order on either side.
     fn take(&mut self) -> Vec<(Side, Seen)> {
         let first = self.first.take().map(|seen| (Side::First, seen));
         let second = self.second.take().map(|seen| (Side::Second, seen));
@@ -312,7 +313,7 @@ mod tests {
         Seen { key, at_ps, order, copies_show: true, ..Seen::default() }
     }
 
-    /// Pushes both sides in order of time; what becomes of them, and the most that was held.
+    /// Pushes both sides in time order. Returns the verdicts and the maximum number of packets held.
     fn joined(first: &[Seen], second: &[Seen]) -> (Vec<Verdict>, usize) {
         let sides = [(Side::First, first), (Side::Second, second)];
         let mut all: Vec<(Side, Seen)> =
@@ -338,7 +339,7 @@ mod tests {
 
     #[test]
     fn one_key_for_all_is_cut_into_pieces() {
-        // a packet each 10 ms, all alike, between others that say how long the way is
+        // one packet per 10 ms, all alike, between others that show the delay of the path
         let first: Vec<Seen> = (0..50_000)
             .map(|number| seen(if number % 10 == 0 { 7 } else { 1000 + number }, number as i64 * MS, number))
             .collect();
@@ -355,7 +356,7 @@ mod tests {
         let mut first: Vec<Seen> = (0..1000).map(|number| seen(number, number as i64 * MS, number)).collect();
         let mut second: Vec<Seen> =
             first.iter().map(|one| Seen { at_ps: one.at_ps + 2 * MS, ..*one }).collect();
-        // a keepalive just before the first capture ends, and the next one before the second does
+        // a keep-alive just before the first capture ends, and the next one before the second does
         first.push(Seen { is_plain: true, ..seen(7777, 999 * MS, 1000) });
         second.push(Seen { is_plain: true, ..seen(7777, 1060 * MS, 1001) });
         second.sort_by_key(|seen| seen.at_ps);
@@ -376,8 +377,8 @@ mod tests {
         assert!(verdicts.contains(&Verdict::Only(Side::Second, second[2])));
     }
 
-    /// A packet of a random stream: when it is sent after the one before, its key (few of them come again), how
-    /// long it takes, and what happens to it.
+    /// A packet of a random stream: time since the one before, its key (few are reused), its delay, and what
+    /// happens to it.
     fn packets() -> impl Strategy<Value = Vec<(i64, Option<u64>, i64, u8)>> {
         let key = prop_oneof![4 => Just(None), 1 => (0..8u64).prop_map(Some)];
         prop::collection::vec((0..3 * MS, key, MS..40 * MS, any::<u8>()), 1..1200)
@@ -385,8 +386,8 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
-        /// Packets are lost, overtake one another (those of one key do not), come twice within a moment, and share
-        /// keys: no packet is ever taken for another, and every one of the others is accounted for.
+        /// Packets are lost, reordered (not within one key), duplicated within a short time, and share keys.
+        /// No packet is ever matched to another, and every packet is accounted for.
         #[test]
         fn no_packet_is_taken_for_another(packets in packets()) {
             let (mut first, mut second) = (Vec::new(), Vec::new());
@@ -397,7 +398,7 @@ mod tests {
                 now += gap;
                 let order = number as u64;
                 let key = shared.unwrap_or(100 + order);
-                // The same frame twice within a moment is a copy, and no packet of its own.
+                // The same frame twice within a short time is a copy, not a separate packet.
                 if sent.insert(key, now).is_some_and(|before| now - before <= 2 * COPY_WITHIN_PS) {
                     continue;
                 }

@@ -1,4 +1,4 @@
-//! NAT64: a translator between IPv6 and IPv4 on the way, across which packets are not matched.
+//! NAT64: detects a translator between IPv6 and IPv4 on the path. Packets cannot be matched across it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,12 +7,12 @@ use rustc_hash::FxHashMap;
 use crate::capture::Frame;
 use crate::packet::FlowKey;
 
-/// So many packets show a translator whose prefix is not the well-known one.
+/// Minimum number of packets that show a translator with a prefix other than the well-known one.
 const ENOUGH: usize = 3;
-/// TCP and UDP: ICMP is not the same in both versions.
+/// TCP and UDP. ICMP differs between the versions.
 const TRANSLATED: [u8; 2] = [6, 17];
 
-/// One end of a packet, and how its body begins: what NAT64 leaves.
+/// One end of a packet and the start of its body, which NAT64 leaves unchanged.
 #[derive(PartialEq, Eq, Hash)]
 struct End {
     is_destination: bool,
@@ -22,17 +22,17 @@ struct End {
     prefix: [u8; 8],
 }
 
-/// Whether one of two captures has IPv6 packets that the other has as IPv4, with an IPv4 address inside their IPv6
-/// addresses: the flow of such a packet on either side, IPv6 first.
+/// Finds IPv6 packets of one capture that the other has as IPv4, with the IPv4 address embedded in their IPv6
+/// addresses. Returns the flow of such a packet on either side, IPv6 first.
 ///
 /// # Source
-/// RFC 6146; RFC 6052, section 2.2: where prefixes of 32 to 96 bits have the IPv4 address.
+/// RFC 6146; RFC 6052, section 2.2, for the place of the IPv4 address after prefixes of 32 to 96 bits.
 pub(crate) fn nat64(captures: [&[Frame]; 2]) -> Option<(FlowKey, FlowKey)> {
     let [first, second] = captures;
     translated(first, second).or_else(|| translated(second, first))
 }
 
-/// The same, where `v6` is the capture with IPv6.
+/// As [`nat64`], where `v6` is the capture with IPv6.
 fn translated(v6: &[Frame], v4: &[Frame]) -> Option<(FlowKey, FlowKey)> {
     if !v6.iter().any(|frame| frame.ip_version == Some(6)) {
         return None;
@@ -70,8 +70,8 @@ fn end(frame: &Frame, is_destination: bool, address: Ipv4Addr) -> Option<End> {
     Some(End { is_destination, address, port, protocol, prefix: frame.prefix })
 }
 
-/// The IPv4 addresses that may stand in an IPv6 address, by the length of its prefix: 96, 64, 56, 48, 40 or 32 bits; byte
-/// 8 is skipped.
+/// The IPv4 addresses that may be embedded in an IPv6 address, for prefixes of 96, 64, 56, 48, 40 and 32
+/// bits. Byte 8 is skipped.
 fn embedded(address: Ipv6Addr) -> [Ipv4Addr; 6] {
     const PLACES: [[usize; 4]; 6] =
         [[12, 13, 14, 15], [9, 10, 11, 12], [7, 9, 10, 11], [6, 7, 9, 10], [5, 6, 7, 9], [4, 5, 6, 7]];

@@ -1,4 +1,4 @@
-//! What TCP's byte ranges prove of packets that only one capture saw.
+//! Uses TCP byte ranges to explain packets that are in only one capture.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,9 +7,9 @@ use rustc_hash::FxHashMap;
 use super::join::{Seen, Side};
 use crate::packet::FlowKey;
 
-/// The TCP streams of two captures: where each stands, and which of its bytes each capture saw.
+/// The TCP streams of two captures: their positions, and the bytes that each capture contains.
 ///
-/// Positions unwrap the sequence numbers of a flow: they count on where those start anew after 2^32.
+/// Positions unwrap the sequence numbers of a flow: they continue after 2^32.
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
     /// By flow id.
@@ -21,16 +21,16 @@ pub(crate) struct Streams {
 struct Stream {
     /// The flow of its acknowledgements.
     reverse: Option<u32>,
-    /// A sequence number, and its position.
+    /// A sequence number and its position.
     latest: Option<(u32, i64)>,
     /// The receiver has every byte before this position.
     acknowledged: Option<i64>,
-    /// Positions that the first and the second capture saw.
+    /// Positions in the first and in the second capture.
     seen: [Ranges; 2],
 }
 
 impl Streams {
-    /// Makes room for the flow `fid`, which `key` gives when it is new.
+    /// Adds the flow `fid` if it is new. `key` returns its key.
     #[inline]
     pub(crate) fn know(&mut self, fid: u32, key: impl FnOnce() -> FlowKey) {
         if (fid as usize) < self.streams.len() {
@@ -45,24 +45,24 @@ impl Streams {
         self.ids.insert(key, fid);
     }
 
-    /// The flow of the other direction, where there is one.
+    /// The flow of the other direction, if there is one.
     pub(crate) fn reverse(&self, fid: u32) -> Option<u32> {
         self.streams.get(fid as usize)?.reverse
     }
 
-    /// The position of a sequence number of a flow that is known.
+    /// The position of a sequence number of a known flow.
     #[inline]
     pub(crate) fn position(&mut self, fid: u32, sequence: u32) -> i64 {
         self.streams[fid as usize].position(sequence)
     }
 
-    /// `side` saw `bytes` of payload at `position`.
+    /// Records that `side` captured `bytes` of payload at `position`.
     #[inline]
     pub(crate) fn saw(&mut self, side: Side, fid: u32, position: i64, bytes: u32) {
         self.streams[fid as usize].seen[side as usize].add(position, position + i64::from(bytes));
     }
 
-    /// A packet of the flow `fid` acknowledges all before `number`.
+    /// Records that a packet of the flow `fid` acknowledges everything before `number`.
     #[inline]
     pub(crate) fn acknowledge(&mut self, fid: u32, number: u32) {
         let Some(reverse) = self.reverse(fid) else { return };
@@ -73,7 +73,7 @@ impl Streams {
         }
     }
 
-    /// Whether `side` never saw any of the packet's bytes.
+    /// Whether `side` never captured any byte of the packet.
     fn is_unseen(&self, side: Side, packet: &Seen) -> bool {
         let end = packet.position + i64::from(packet.payload);
         !self.streams[packet.fid as usize].seen[side as usize].overlap(packet.position, end)
@@ -88,7 +88,7 @@ impl Streams {
 impl Stream {
     #[inline]
     fn position(&mut self, sequence: u32) -> i64 {
-        // Far above zero, so that what comes before the first number counts as well.
+        // The start is far above zero, so that earlier data also has a positive position.
         let (latest, at) = self.latest.unwrap_or((sequence, 1 << 40));
         let position = at + i64::from(sequence.wrapping_sub(latest) as i32);
         if position >= at {
@@ -98,17 +98,17 @@ impl Stream {
     }
 }
 
-/// A set of positions, as ranges that do not touch.
+/// A set of positions, as disjoint ranges.
 #[derive(Debug, Default)]
 struct Ranges {
-    /// Where each starts and ends.
+    /// Start and end of each range.
     ranges: BTreeMap<i64, i64>,
-    /// The last of them, which grows most.
+    /// The last range, which grows most often.
     last: Option<(i64, i64)>,
 }
 
 impl Ranges {
-    /// No more ranges are kept; the earliest is forgotten.
+    /// Maximum number of ranges. Beyond it, the earliest is forgotten.
     const MOST: usize = 4096;
 
     #[inline]
@@ -137,21 +137,21 @@ impl Ranges {
         self.last = self.ranges.pop_last();
     }
 
-    /// Whether any position from `start` to before `end` is in the set.
+    /// Whether any position in `start..end` is in the set.
     fn overlap(&self, start: i64, end: i64) -> bool {
         let before = self.ranges.range(..end).next_back().map(|(_, to)| *to);
         before.is_some_and(|to| to > start) || self.last.is_some_and(|(from, to)| from < end && to > start)
     }
 }
 
-/// What is known of a packet with TCP payload that only one capture saw.
+/// The explanation of a packet with TCP payload that is in only one capture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Leftover {
-    /// Who saw it.
+    /// The capture that has it.
     pub(crate) side: Side,
-    /// It.
+    /// The packet.
     pub(crate) seen: Seen,
-    /// The other capture has its bytes in frames cut elsewhere.
+    /// The other capture has its bytes in different segments.
     pub(crate) is_segmented: bool,
     /// The other capture has none of its bytes.
     pub(crate) is_unseen: bool,
@@ -159,18 +159,18 @@ pub(crate) struct Leftover {
     pub(crate) is_acknowledged: bool,
 }
 
-/// The packets with TCP payload that only one capture saw, until it is known why.
+/// The packets with TCP payload that are in only one capture, until they are explained.
 #[derive(Debug)]
 pub(crate) struct Leftovers {
     reach_ps: i64,
-    /// By flow and side: by position and number.
+    /// By flow and side, then by position and number.
     held: FxHashMap<(u32, bool), Held>,
     due: VecDeque<(i64, Side, u32, (i64, u64))>,
 }
 
 #[derive(Debug, Default)]
 struct Held {
-    /// With whether it is segmented.
+    /// Each with whether it is segmented differently.
     packets: BTreeMap<(i64, u64), (Seen, bool)>,
     /// The longest payload so far.
     longest: u32,
@@ -182,7 +182,7 @@ impl Leftovers {
         Leftovers { reach_ps, held: FxHashMap::default(), due: VecDeque::new() }
     }
 
-    /// Only `side` saw this packet, which has TCP payload; `now_ps` is not before any packet that came to this.
+    /// Adds a packet with TCP payload that only `side` has. `now_ps` is not before any packet added so far.
     pub(crate) fn add(&mut self, side: Side, seen: Seen, now_ps: i64) {
         let end = seen.position + i64::from(seen.payload);
         let mut is_segmented = false;
@@ -204,7 +204,7 @@ impl Leftovers {
         self.due.push_back((now_ps + 2 * self.reach_ps, side, seen.fid, (seen.position, seen.order)));
     }
 
-    /// Tells of the packets of which nothing new can come.
+    /// Reports the packets that no later packet can explain.
     #[inline]
     pub(crate) fn settle(&mut self, now_ps: i64, streams: &Streams, mut tell: impl FnMut(Leftover)) {
         while let Some((due_ps, side, fid, place)) = self.due.front().copied()
@@ -304,7 +304,7 @@ mod tests {
             let at = streams.position(0, sequence);
             streams.saw(Side::First, 0, at, 1000);
         }
-        // the second capture misses 6000; 7000 comes there only again
+        // the second capture misses 6000 and gets 7000 only retransmitted
         streams.saw(Side::Second, 0, start, 1000);
         streams.saw(Side::Second, 0, start + 2000, 1000);
         streams.acknowledge(1, 8000);

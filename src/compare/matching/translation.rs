@@ -1,4 +1,4 @@
-//! Flows behind address translation: which flow of the one capture is which of the other.
+//! Maps flows across address translation from one capture to the other.
 
 use std::net::IpAddr;
 
@@ -7,13 +7,13 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::capture::{FlowTable, Frame};
 use crate::packet::FlowKey;
 
-/// So many packets must say that two flows are one, if nothing else supports it.
+/// Minimum number of packets that identify two flows, without other evidence.
 const SURE_FROM: u32 = 3;
-/// Of the packets of a flow that were recognized, at least so many in a hundred must say the same.
+/// Minimum percentage of the recognized packets of a flow that must agree.
 const AGREED_PERCENT: u32 = 90;
 const ACK: u8 = 0x10;
 
-/// A packet that was recognized by its payload, on one side.
+/// A packet recognized by its payload, on one side.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Recognized {
     /// Its flow id on this side.
@@ -24,15 +24,15 @@ pub(crate) struct Recognized {
     pub(crate) acknowledgement: u32,
 }
 
-/// Which flow is which, as packets say that were recognized by their payload.
+/// Evidence for the mapping of flows, from packets recognized by their payload.
 #[derive(Debug, Default)]
 pub(crate) struct Votes {
-    /// By first flow, second flow, and what is added to sequence and acknowledgement numbers.
+    /// By first flow, second flow, and the differences of sequence and acknowledgement numbers.
     votes: FxHashMap<(u32, u32, u32, u32), u32>,
 }
 
 impl Votes {
-    /// A packet is in both captures.
+    /// Adds a packet that is in both captures.
     pub(crate) fn add(&mut self, first: Recognized, second: Recognized) {
         let sequence = second.sequence.wrapping_sub(first.sequence);
         let acknowledgement = second.acknowledgement.wrapping_sub(first.acknowledgement);
@@ -85,17 +85,17 @@ impl Votes {
     }
 }
 
-/// What a flow of the first capture is in the second.
+/// The image of a flow of the first capture in the second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Image {
     key: FlowKey,
-    /// Added to its sequence numbers.
+    /// Difference added to sequence numbers.
     sequence: u32,
-    /// Added to its acknowledgement numbers.
+    /// Difference added to acknowledgement numbers.
     acknowledgement: u32,
 }
 
-/// Which flow of the first capture is which of the second.
+/// The mapping from flows of the first capture to flows of the second.
 #[derive(Debug)]
 pub(crate) struct Translation {
     /// By flow id in the first capture.
@@ -104,8 +104,8 @@ pub(crate) struct Translation {
 }
 
 impl Translation {
-    /// The other direction of a flow is translated backwards, though its packets may say nothing (acknowledgements
-    /// alone).
+    /// The reverse direction of a flow is translated backwards, even if its own packets give no evidence
+    /// (pure acknowledgements).
     fn add_reverse(&mut self, first: &FlowTable) {
         let ids: FxHashMap<FlowKey, usize> = first.keys().copied().zip(0..).collect();
         let reversed: Vec<(usize, Image)> = first
@@ -123,8 +123,8 @@ impl Translation {
         }
     }
 
-    /// Makes of a frame of the flow `fid` of the first capture what it is in the second. `false` where that is not
-    /// known, and the frame as it is would look like one of another flow.
+    /// Translates a frame of the flow `fid` of the first capture into its form in the second. Returns `false`
+    /// if the translation is unknown and the unchanged frame would look like one of another flow.
     pub(crate) fn apply(&self, fid: u32, frame: &mut Frame) -> bool {
         let Some(Image { key, sequence, acknowledgement }) = self.flows.get(fid as usize).copied().flatten()
         else {
@@ -143,7 +143,7 @@ impl Translation {
         true
     }
 
-    /// Flows that have another key, or other numbers, in the second capture.
+    /// Number of flows with another key, or other numbers, in the second capture.
     pub(crate) fn changed(&self, first: &FlowTable) -> u64 {
         let flows = first.keys().zip(&self.flows);
         let is_changed = |key: &FlowKey, image: &Image| {
@@ -198,7 +198,7 @@ mod tests {
         let mut translated = inside;
         assert!(translation.apply(0, &mut translated));
         assert_eq!(translated, Frame { tcp_sequence: Some(7000), ..outside });
-        // and so are those that come back
+        // the reverse direction is translated too
         assert!(translation.apply(1, &mut back));
         assert_eq!((back.source, back.destination), (outside.destination, outside.source));
         assert_eq!((back.source_port, back.destination_port), (Some(80), Some(40_000)));

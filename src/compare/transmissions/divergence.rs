@@ -1,50 +1,51 @@
-//! The first transmission that is not the same on both sides.
+//! The first transmission that differs between the two sides.
 
 use serde::{Deserialize, Serialize};
 
 use super::senders::TransportAround;
 use super::transmission::{ShownTransmission, Transmission};
 
-/// So many transmissions are shown before the one that differs, and after it.
+/// Number of transmissions shown before and after the one that differs.
 const AROUND: usize = 5;
 
-/// How a transmission differs.
+/// The kind of difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Difference {
-    /// Another transmission comes in its place: another range, another acknowledgement, or for another time.
+    /// Another transmission in its place: another range, another acknowledgement, or another number of
+    /// repetitions.
     Another,
-    /// It is the same, and further away in time than is tolerated.
+    /// The same transmission, but outside the time tolerance.
     Time,
-    /// Nothing is measured in its place.
+    /// No measured transmission in its place.
     OnlySimulated,
-    /// Nothing is simulated in its place.
+    /// No simulated transmission in its place.
     OnlyMeasured,
 }
 
-/// Where a flow differs first.
+/// The place where a flow first differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    /// When, in picoseconds since the run's start: the earlier of the two.
+    /// Time in picoseconds since the start of the run; the earlier of the two.
     pub at_ps: i64,
-    /// When the simulated transmission was sent, where there is one; `at_ps` otherwise.
+    /// Time when the simulated transmission was sent, if there is one; otherwise `at_ps`.
     pub sent_ps: i64,
-    /// How.
+    /// The kind of difference.
     pub difference: Difference,
-    /// Its place in order of time among the transmissions of either side.
+    /// Index in time order among the transmissions of either side.
     pub index: usize,
 }
 
-/// When each side ends: nothing is missing after it.
+/// The end of each side. Nothing counts as missing after it.
 #[derive(Debug, Clone, Copy)]
 pub struct Ends {
-    /// The last instant that is simulated.
+    /// The last simulated time.
     pub simulated_ps: i64,
-    /// The last instant in the capture.
+    /// The last time in the capture.
     pub measured_ps: i64,
 }
 
-/// The first transmission of a flow that is not the same on both sides, by order of time on each.
+/// The first transmission of a flow that differs between the two sides, in time order on each.
 pub fn first_difference(
     simulated: &[Transmission],
     measured: &[Transmission],
@@ -73,54 +74,54 @@ pub fn first_difference(
     None
 }
 
-/// Where two sides differ first, and what is around it.
+/// The first difference of two sides, with its context.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Divergence {
-    /// When, in seconds since the run's start.
+    /// Time in seconds since the start of the run.
     pub at_s: f64,
     /// The flow, by its number in the run.
     pub fid: u32,
-    /// The flow, as it is simulated.
+    /// The flow as simulated.
     pub flow: String,
-    /// How it differs.
+    /// The kind of difference.
     pub difference: Difference,
-    /// What is simulated.
+    /// The simulated side.
     pub simulated: DivergedSide,
-    /// What is measured.
+    /// The measured side.
     pub measured: DivergedSide,
 }
 
-/// One side where it differs.
+/// One side at the difference.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DivergedSide {
-    /// The transmission that differs; none where nothing stands in the other's place.
+    /// The transmission that differs; `None` if this side has none in its place.
     pub transmission: Option<ShownTransmission>,
-    /// Transmissions of the flow around it, in order of time.
+    /// Transmissions of the flow around it, in time order.
     pub around: Vec<ShownTransmission>,
-    /// The sender of the data, as far as packets show its state.
+    /// The state of the data sender, as far as packets show it.
     pub sender: SenderState,
-    /// What a simulated sender of the data knows of itself, around the instant when the transmission was sent; where there is none, the
-    /// instant of the divergence.
+    /// The internal state of a simulated data sender, around the time when the transmission was sent, or else
+    /// around the time of the divergence.
     pub transport: Option<TransportAround>,
 }
 
-/// What packets show of the sender of a connection's data at an instant, at all vantages together.
+/// The state of the sender of a connection's data at an instant, as shown by packets at all vantages.
 ///
-/// It is the same for both sides. What only a simulated sender knows of itself is beside this, in [`DivergedSide`].
+/// It is defined for both sides. The internal state of a simulated sender is in [`DivergedSide`].
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct SenderState {
-    /// Behind the highest position that was sent.
+    /// One past the highest position sent.
     pub highest: Option<i64>,
     /// Every position before this was acknowledged.
     pub acknowledged: Option<i64>,
     /// Bytes between the two.
     pub in_flight: Option<i64>,
-    /// When the last acknowledgement was seen, in seconds since the run's start.
+    /// Time of the last acknowledgement, in seconds since the start of the run.
     pub last_acknowledgement_s: Option<f64>,
 }
 
 impl DivergedSide {
-    /// Of a flow's transmissions.
+    /// The context in the transmissions of a flow.
     pub fn new(
         transmissions: &[Transmission],
         index: usize,
@@ -139,7 +140,8 @@ impl DivergedSide {
 }
 
 impl SenderState {
-    /// At an instant, of the transmissions with its data and of those that acknowledge them, of any number of vantages.
+    /// The state at an instant, from the transmissions with its data and from their acknowledgements, at any
+    /// number of vantages.
     pub fn at<'a>(
         at_ps: i64,
         data: impl Iterator<Item = &'a Transmission>,

@@ -1,4 +1,4 @@
-//! One flow at a vantage: which of its transmissions are the same, and what it comes to on either side.
+//! One flow at a vantage: its equal transmissions, and the totals of either side.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -10,23 +10,23 @@ use super::transmission::{Identity, Transmission, number};
 pub struct FlowAt {
     /// Its number in the run.
     pub fid: u32,
-    /// The place of its connection.
+    /// Index of its connection.
     pub connection: usize,
-    /// 0: what the side sends that opened the connection; 1: the other.
+    /// 0 for packets from the side that opened the connection, 1 for the other side.
     pub side: usize,
-    /// What is simulated, in order of time.
+    /// Simulated transmissions, in time order.
     pub simulated: Vec<Transmission>,
-    /// What is measured, in order of time.
+    /// Measured transmissions, in time order.
     pub measured: Vec<Transmission>,
-    /// Which are the same, by place on either side; in order of the simulated ones.
+    /// Equal transmissions, by index on either side, in order of the simulated ones.
     pub same: Vec<(usize, usize)>,
-    /// Whether it carries payload, and not acknowledgements alone.
+    /// Whether it carries payload, not only acknowledgements.
     pub has_payload: bool,
     with_sack: bool,
 }
 
 impl FlowAt {
-    /// Finds out which transmissions are the same. Both sides are in order of time.
+    /// Finds the equal transmissions. Both sides are in time order.
     pub fn new(
         (fid, connection, side): (u32, usize, usize),
         simulated: Vec<Transmission>,
@@ -38,7 +38,7 @@ impl FlowAt {
             FlowAt { fid, connection, side, simulated, measured, same: Vec::new(), has_payload, with_sack };
         for transmissions in [&mut flow.simulated, &mut flow.measured] {
             number(transmissions, with_sack);
-            // What acknowledgements bring belongs to the other direction where this one has bytes of its own.
+            // In a flow with payload of its own, acknowledged bytes belong to the other direction.
             let others = transmissions.iter_mut().filter(|packet| has_payload && !packet.has_range());
             others.for_each(|packet| packet.new_bytes = 0);
         }
@@ -49,32 +49,32 @@ impl FlowAt {
         flow
     }
 
-    /// The first transmission that is not the same.
+    /// The first transmission that differs.
     pub fn first_difference(&self, tolerance_ps: i64, ends: Ends) -> Option<Place> {
         first_difference(&self.simulated, &self.measured, self.with_sack, tolerance_ps, ends)
     }
 
-    /// The measured place of each simulated transmission, where one is the same.
+    /// The index of the equal measured transmission for each simulated one, if any.
     pub fn partners(&self) -> Vec<Option<usize>> {
         let mut partners = vec![None; self.simulated.len()];
         self.same.iter().for_each(|(ours, theirs)| partners[*ours] = Some(*theirs));
         partners
     }
 
-    /// The measured transmissions that are the same as no simulated one.
+    /// The measured transmissions without an equal simulated one.
     pub fn only_measured(&self) -> impl Iterator<Item = &Transmission> {
         let same: FxHashSet<usize> = self.same.iter().map(|(_, theirs)| *theirs).collect();
         let packets = self.measured.iter().enumerate();
         packets.filter(move |(place, _)| !same.contains(place)).map(|(_, packet)| packet)
     }
 
-    /// Measured transmissions that are longer than any simulated one.
+    /// Number of measured transmissions that are longer than any simulated one.
     pub fn segmented(&self) -> u64 {
         let Some(longest) = self.simulated.iter().map(Transmission::payload).max() else { return 0 };
         self.measured.iter().filter(|packet| packet.payload() > longest).count() as u64
     }
 
-    /// How many until `end_ps` are simulated alone, and how many measured alone.
+    /// Number of transmissions up to `end_ps` that are simulated only, and measured only.
     pub fn alone(&self, end_ps: i64) -> [u64; 2] {
         let partners = self.partners();
         let simulated = partners.iter().zip(&self.simulated).filter(|(partner, _)| partner.is_none());

@@ -1,21 +1,21 @@
-//! Bytes over time, simulated beside measured.
+//! Bytes over time, simulated and measured.
 
 use std::collections::BTreeMap;
 
 use super::transmission::Transmission;
 use crate::compare::over_time::nice_length;
 
-/// About so many windows.
+/// Approximate number of windows.
 const WINDOWS: i64 = 100;
 
 /// New bytes of the flows at a vantage per window of time.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Goodput {
-    /// The start of the first window, in picoseconds since the run's start.
+    /// Start of the first window, in picoseconds since the start of the run.
     pub start_ps: i64,
-    /// The length of each.
+    /// Length of a window.
     pub length_ps: i64,
-    /// By flow and window, where there are any.
+    /// By flow and window; windows without bytes are left out.
     pub rows: Vec<GoodputRow>,
 }
 
@@ -26,12 +26,12 @@ pub struct GoodputRow {
     pub fid: u32,
     /// The window, from 0.
     pub window: i64,
-    /// Simulated bytes, and measured ones.
+    /// Simulated and measured bytes.
     pub bytes: [u64; 2],
 }
 
 impl Goodput {
-    /// Of flows, by number: what is simulated and what is measured, each in order of time.
+    /// The goodput of flows, by number, from simulated and measured transmissions in time order.
     pub fn new<'a>(flows: impl Iterator<Item = (u32, [&'a [Transmission]; 2])> + Clone) -> Self {
         let ends = flows.clone().flat_map(|(_, sides)| sides);
         let ends = ends.filter_map(|side| Some((side.first()?.at_ps, side.last()?.at_ps)));

@@ -1,39 +1,39 @@
-//! What the captures at the ingress ports of a device say of the packets that a capture at its egress has.
+//! Uses the captures at the ingress ports of a device to evaluate the packets of a capture at its egress.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::transmission::Transmission;
 use crate::compare::matching::{Confusion, Loss, Measurement, Sighting, match_packets};
 
-/// The transmissions that were seen at the ingress ports of a device.
+/// The transmissions at the ingress ports of a device.
 #[derive(Debug, Default)]
 pub struct Ingress {
-    /// As measured: match key, instant, and flow.
+    /// Measured transmissions: match key, time, and flow.
     measured: Vec<(u64, i64, u32)>,
-    /// By packet id: the transmission that is the same, by its place among the measured ones.
+    /// By packet id: the index of the equal measured transmission.
     same: FxHashMap<u64, usize>,
-    /// The packets that were simulated there.
+    /// The packets simulated there.
     simulated: FxHashSet<u64>,
-    /// The flows that were seen there.
+    /// The flows at the ingress.
     flows: FxHashSet<u32>,
 }
 
-/// What became between ingress and egress.
+/// Times and losses between ingress and egress.
 #[derive(Debug, Default)]
 pub struct Passage {
-    /// When packets came in, by match key and instant at the egress.
+    /// Ingress time of packets, by match key and time at the egress.
     ingress_ps: FxHashMap<(u64, i64), i64>,
-    /// Per flow that was seen at the ingress: packets lost, simulated and measured.
+    /// Per flow at the ingress: packets lost, simulated and measured.
     pub drops: FxHashMap<u32, [u64; 2]>,
-    /// Of the transmissions that both sides have at the ingress: who was lost on which.
+    /// Losses of the transmissions that both sides have at the ingress.
     pub losses: Vec<Loss>,
-    /// The same in numbers.
+    /// The counts of these losses.
     pub loss: Confusion,
 }
 
 impl Ingress {
-    /// Takes in a flow as it was seen at an ingress port: by packet id the simulated ones, the measured ones, and which are the same, by
-    /// place.
+    /// Adds a flow at an ingress port: the simulated packets by packet id, the measured ones, and the equal
+    /// ones by index.
     pub fn add(
         &mut self,
         fid: u32,
@@ -48,8 +48,8 @@ impl Ingress {
         self.same.extend(same.map(|(pid, place)| (pid, first + place)));
     }
 
-    /// What became of its packets by the egress, where `measured` have come out, and where `simulated` are those that were sent
-    /// towards it. Packets that came in after `end_ps` do not count.
+    /// The losses up to the egress. `measured` are the packets measured there, `simulated` those sent towards
+    /// it. Packets that arrived after `end_ps` do not count.
     pub fn passage<'a>(
         &self,
         measured: impl Iterator<Item = &'a Transmission>,
@@ -114,7 +114,7 @@ impl Ingress {
 }
 
 impl Passage {
-    /// When a packet that was measured at the egress came in.
+    /// Ingress time of a packet measured at the egress.
     pub fn ingress_ps(&self, measured: &Transmission) -> Option<i64> {
         self.ingress_ps.get(&(measured.tag, measured.at_ps)).copied()
     }

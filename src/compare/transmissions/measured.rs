@@ -8,18 +8,19 @@ use crate::capture::TcpSegment;
 use crate::compare::matching::join::COPY_WITHIN_PS;
 use crate::packet::FlowKey;
 
-/// The connections of a capture, by the flow of the side that opened each, and by how many had the same before it.
+/// A connection of a capture: the flow of the side that opened it, and the number of earlier connections of
+/// this flow.
 pub type ConnectionName = (FlowKey, u32);
 
 /// The TCP packets of a capture that belong to connections.
 #[derive(Debug, Default)]
 pub struct MeasuredFlows {
     flows: IndexMap<(FlowKey, u32), MeasuredFlow, FxBuildHasher>,
-    /// How many connections of a flow have ended with another's SYN.
+    /// Number of connections of a flow that ended with the SYN of another one.
     ended: FxHashMap<FlowKey, u32>,
-    /// By match key: when it was seen last.
+    /// By match key: time of the latest packet.
     seen: FxHashMap<u64, i64>,
-    /// Copies of a frame, which are left out.
+    /// Copies of a frame, which are excluded.
     pub copies: u64,
 }
 
@@ -28,20 +29,20 @@ pub struct MeasuredFlows {
 pub struct MeasuredFlow {
     sequences: Numbers,
     acknowledgements: Numbers,
-    /// Whether its SYN was seen: `Some(true)` where it opens the connection, `Some(false)` where it answers.
+    /// Whether its SYN was captured: `Some(true)` if it opens the connection, `Some(false)` if it answers.
     opens: Option<bool>,
-    /// The number of the SYN.
+    /// The sequence number of the SYN.
     syn: Option<u32>,
     window_scale: Option<u8>,
     has_payload: bool,
     transmissions: Vec<Transmission>,
 }
 
-/// Numbers of 32 bits that wrap, as positions that do not: they count from the first.
+/// Converts 32-bit numbers that wrap into positions that do not, counted from the first number.
 #[derive(Debug, Default)]
 struct Numbers {
     first: Option<u32>,
-    /// A number, and its position.
+    /// A number and its position.
     latest: Option<(u32, i64)>,
 }
 
@@ -56,14 +57,15 @@ impl Numbers {
         position
     }
 
-    /// How far the first lies behind `initial`.
+    /// Distance of the first number from `initial`.
     fn offset(&self, initial: u32) -> i64 {
         self.first.map_or(0, |first| i64::from(first.wrapping_sub(initial) as i32))
     }
 }
 
 impl MeasuredFlows {
-    /// Takes the next packet of the capture: its flow, its match key if it has one, and whether it has an identification.
+    /// Adds the next packet of the capture: its flow, its match key if it has one, and whether it has an
+    /// identification.
     pub fn add(
         &mut self,
         flow: FlowKey,
@@ -90,17 +92,17 @@ impl MeasuredFlows {
         self.flows.entry((flow, number)).or_default().add(segment, at_ps, key);
     }
 
-    /// Its flows, by the first packet of each.
+    /// The flows, ordered by their first packets.
     pub fn iter(&self) -> impl Iterator<Item = (&ConnectionName, &MeasuredFlow)> {
         self.flows.iter()
     }
 
-    /// The flow of this key of the connection of that number.
+    /// The flow with this key of the connection with this number.
     pub fn get(&self, name: &ConnectionName) -> Option<&MeasuredFlow> {
         self.flows.get(name)
     }
 
-    /// The same, taken out.
+    /// Removes and returns that flow.
     pub fn take(&mut self, name: &ConnectionName) -> Option<MeasuredFlow> {
         self.flows.get_mut(name).map(std::mem::take)
     }
@@ -140,22 +142,22 @@ impl MeasuredFlow {
         });
     }
 
-    /// When its first packet was seen.
+    /// Time of its first packet.
     pub fn first_ps(&self) -> i64 {
         self.transmissions.first().map_or(i64::MAX, |first| first.at_ps)
     }
 
-    /// The number of its SYN, where that was seen.
+    /// The sequence number of its SYN, if it was captured.
     pub fn syn(&self) -> Option<u32> {
         self.syn
     }
 
-    /// By how many bits its windows are shifted, where its SYN says so.
+    /// The window scale in its SYN, if present.
     pub fn window_scale(&self) -> Option<u8> {
         self.window_scale
     }
 
-    /// Whether its side opened the connection. Where no SYN says so, it is the side that sends payload.
+    /// Whether its side opened the connection. Without a SYN, this is the side that sends payload.
     pub fn opens(&self) -> bool {
         self.opens.unwrap_or(self.has_payload)
     }
@@ -165,18 +167,18 @@ impl MeasuredFlow {
         self.sequences.first
     }
 
-    /// The first acknowledgement in it.
+    /// Its first acknowledgement number.
     pub fn first_acknowledgement(&self) -> Option<u32> {
         self.acknowledgements.first
     }
 
-    /// How many packets it has.
+    /// Number of its packets.
     pub fn packets(&self) -> usize {
         self.transmissions.len()
     }
 
-    /// Its packets, with positions that count from these initial numbers: its own, and the other direction's. Where its SYN was not
-    /// seen, windows are shifted by `window_scale`.
+    /// Its packets, with positions relative to the initial numbers of its own direction and of the other one.
+    /// If its SYN was not captured, windows are scaled by `window_scale`.
     pub fn into_transmissions(self, [own, other]: [u32; 2], window_scale: Option<u8>) -> Vec<Transmission> {
         let (start, acknowledged) = (self.sequences.offset(own), self.acknowledgements.offset(other));
         let scale = if self.window_scale.is_none() { window_scale.unwrap_or(0).min(14) } else { 0 };
@@ -248,7 +250,7 @@ mod tests {
         add(5, 0, true, 0, 1);
         add(6, 9, false, 1, 2);
         add(6, 9, false, 2, 2);
-        // Equal acknowledgements without an identification may be two.
+        // Equal acknowledgements without an identification may be two packets.
         add(15, 0, false, 3, 3);
         add(15, 0, false, 4, 3);
         add(900, 0, true, 5, 4);

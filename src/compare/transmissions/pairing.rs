@@ -1,4 +1,4 @@
-//! Which connection of a capture is which of the simulation.
+//! Pairs the connections of a capture with those of the simulation.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -12,13 +12,13 @@ use crate::transport::ConnectionRecord;
 use crate::transport::tcp::PROTOCOL;
 use crate::units::Time;
 
-/// How a connection of a capture was found among those of the simulation.
+/// How a connection of a capture was paired with one of the simulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PairedBy {
-    /// By its addresses and ports.
+    /// By addresses and ports.
     Ports,
-    /// By its addresses and the order in which connections begin: the ports are others.
+    /// By addresses and the order in which connections begin; the ports differ.
     Order,
 }
 
@@ -27,37 +27,37 @@ pub enum PairedBy {
 pub struct SimulatedConnection {
     /// The flow of the side that opened it.
     pub key: FlowKey,
-    /// Its flows' numbers: of that side, and of the other.
+    /// The numbers of its flows: of that side and of the other.
     pub fids: [Option<u32>; 2],
     opened: Time,
     paired: Option<Pair>,
 }
 
-/// The connection of the captures that is one of the simulation.
+/// The connection of the captures that is paired with one of the simulation.
 #[derive(Debug, Clone, Copy)]
 pub struct Pair {
     /// Its name.
     pub name: ConnectionName,
-    /// How it was found.
+    /// How it was paired.
     pub by: PairedBy,
-    /// The initial sequence numbers, as far as they are known: of the side that opened it, and of the other.
+    /// The initial sequence numbers, as far as known: of the side that opened it, and of the other.
     initial: [Initial; 2],
-    /// By how many bits windows are shifted.
+    /// Window scales.
     scales: [Option<u8>; 2],
 }
 
-/// Where the positions of a direction start.
+/// The initial sequence number of a direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Initial {
     Unknown,
-    /// Nothing but a first packet says so: it is taken for the one behind the SYN.
+    /// Derived from a first packet only, which is assumed to follow the SYN.
     Guessed(u32),
-    /// A SYN, or the answer to one.
+    /// From a SYN or the answer to one.
     Sure(u32),
 }
 
 impl Initial {
-    /// The surer of the two; of equals, the first.
+    /// The more certain of the two; if equal, the first.
     fn or(self, other: Initial) -> Initial {
         match (self, other) {
             (Initial::Sure(_), _) | (Initial::Guessed(_), Initial::Unknown | Initial::Guessed(_)) => self,
@@ -73,20 +73,21 @@ impl Initial {
     }
 }
 
-/// The connections of a simulation, and their partners in the captures. A partner that one capture has shown stays.
+/// The connections of a simulation, and their partners in the captures. A pairing from one capture is kept
+/// for the others.
 #[derive(Debug, Default)]
 pub struct Connections {
-    /// By their starts.
+    /// Ordered by their start.
     simulated: Vec<SimulatedConnection>,
     by_key: FxHashMap<FlowKey, usize>,
     paired: FxHashMap<ConnectionName, usize>,
     addresses: FxHashSet<(IpAddr, IpAddr)>,
-    /// Flows of the simulation that are no connections.
+    /// Flows of the simulation that are not connections.
     others: FxHashSet<FlowKey>,
 }
 
 impl Connections {
-    /// Those among the flows of a run, each with its connection where it is one's; in order of `fid`.
+    /// The connections among the flows of a run, which are in order of `fid`.
     pub fn new<'a>(flows: impl Iterator<Item = (&'a FlowKey, Option<&'a ConnectionRecord>)>) -> Self {
         let mut connections = Connections::default();
         let mut fids: FxHashMap<FlowKey, u32> = FxHashMap::default();
@@ -117,19 +118,20 @@ impl Connections {
         self.simulated.is_empty()
     }
 
-    /// Those of the simulation, by their starts.
+    /// The connections of the simulation, ordered by their start.
     pub fn simulated(&self) -> &[SimulatedConnection] {
         &self.simulated
     }
 
-    /// Whether a packet of this flow may belong to one: they are between the same hosts, and the simulation has no other such flow.
+    /// Whether a packet of this flow may belong to one: its hosts have a connection, and the simulation has
+    /// no other flow with this key.
     pub fn may_have(&self, flow: &FlowKey) -> bool {
         let between = |key: &FlowKey| addresses(key).is_some_and(|pair| self.addresses.contains(&pair));
         let reverse = flow.reverse();
         (between(flow) || reverse.as_ref().is_some_and(between)) && !self.others.contains(flow)
     }
 
-    /// Finds the partners of the connections of a capture; gives how many have none.
+    /// Pairs the connections of a capture. Returns the number without a partner.
     pub fn pair(&mut self, flows: &MeasuredFlows) -> u64 {
         let mut starts: FxHashMap<ConnectionName, i64> = FxHashMap::default();
         for ((key, number), flow) in flows.iter() {
@@ -173,7 +175,7 @@ impl Connections {
         self.paired.insert(name, place);
     }
 
-    /// Learns initial numbers and the scales of windows.
+    /// Learns initial numbers and window scales.
     fn learn(&mut self, flows: &MeasuredFlows) {
         for pair in self.simulated.iter_mut().filter_map(|connection| connection.paired.as_mut()) {
             let names = pair.names();
@@ -182,7 +184,7 @@ impl Connections {
                 let answer = sides[1 - side];
                 let answered = answer.and_then(|answer| answer.first_acknowledgement());
                 let answered = answered.map(|number| number.wrapping_sub(1));
-                // The first acknowledgement answers the SYN where its own SYN is there too.
+                // The first acknowledgement answers the SYN if its own SYN was captured too.
                 let is_sure = answer.is_some_and(|answer| answer.syn().is_some());
                 let by_answer = match answered {
                     Some(number) if is_sure => Initial::Sure(number),
@@ -201,36 +203,36 @@ impl Connections {
 }
 
 impl SimulatedConnection {
-    /// Its partner in the captures, where it has one.
+    /// Its partner in the captures, if it has one.
     pub fn pair(&self) -> Option<&Pair> {
         self.paired.as_ref()
     }
 }
 
 impl Pair {
-    /// The names of its two flows: of the side that opened it, and of the other.
+    /// The names of its two flows: of the side that opened it and of the other.
     pub fn names(&self) -> [Option<ConnectionName>; 2] {
         let (key, number) = self.name;
         [Some(self.name), key.reverse().map(|key| (key, number))]
     }
 
-    /// The initial numbers of a side and of the other one.
+    /// The initial numbers of a side and of the other side.
     pub fn initial(&self, side: usize) -> [u32; 2] {
         [self.initial[side].number(), self.initial[1 - side].number()]
     }
 
-    /// By how many bits a side's windows are shifted, where its SYN was seen.
+    /// The window scale of a side, if its SYN was captured.
     pub fn window_scale(&self, side: usize) -> Option<u8> {
         self.scales[side]
     }
 
-    /// Whether no SYN says where the positions of a side start.
+    /// Whether no SYN gives the initial number of a side.
     pub fn is_guessed(&self, side: usize) -> bool {
         matches!(self.initial[side], Initial::Guessed(_))
     }
 }
 
-/// From where to where a TCP flow goes.
+/// Source and destination address of a TCP flow.
 fn addresses(key: &FlowKey) -> Option<(IpAddr, IpAddr)> {
     match *key {
         FlowKey::Ip { source, destination, protocol: PROTOCOL, .. } => Some((source, destination)),
@@ -316,7 +318,7 @@ mod tests {
             |port, initial, is_guessed| Some((key(1, 2, port), PairedBy::Order, initial, is_guessed));
         let by_ports = Some((key(1, 2, 2), PairedBy::Ports, 100, false));
         assert_eq!(found, [None, by_order(70, 100, false), by_order(71, 99, true), by_ports]);
-        // What is paired stays so.
+        // A pairing is kept.
         assert_eq!(connections.pair(&measured), 1);
     }
 }

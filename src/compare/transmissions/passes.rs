@@ -1,20 +1,20 @@
-//! How often each position of a stream has passed.
+//! Counts how often each position of a stream has passed.
 
 use std::collections::BTreeMap;
 
 /// A step function over positions: how often each has passed.
 #[derive(Debug, Default)]
 pub struct Passes {
-    /// From each of these positions to the next: so often. None before the first.
+    /// The count from each of these positions to the next; 0 before the first.
     steps: BTreeMap<i64, u32>,
 }
 
 impl Passes {
-    /// The positions from `start` to before `end` pass; gives the most often that any of them has passed before, and how many had
-    /// not.
+    /// Records that the positions in `start..end` pass. Returns the maximum number of earlier passes of any
+    /// of them, and the number of positions that pass for the first time.
     ///
     /// # Complexity
-    /// O(log n) for n steps, and as many again as lie in the range.
+    /// O(log n) for n steps, plus the number of steps in the range.
     pub fn add(&mut self, start: i64, end: i64) -> (u32, u64) {
         if start >= end {
             return (0, 0);
@@ -41,13 +41,13 @@ impl Passes {
         (most, new)
     }
 
-    /// Makes a step at a position.
+    /// Inserts a step at a position.
     fn split(&mut self, position: i64) {
         let before = self.steps.range(..=position).next_back().map_or(0, |(_, count)| *count);
         self.steps.entry(position).or_insert(before);
     }
 
-    /// Takes the step at a position away, if nothing changes there.
+    /// Removes the step at a position if the count does not change there.
     fn join(&mut self, position: i64) {
         let before = self.steps.range(..position).next_back().map_or(0, |(_, count)| *count);
         if self.steps.get(&position) == Some(&before) {

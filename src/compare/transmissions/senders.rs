@@ -1,4 +1,4 @@
-//! What simulated senders know of themselves, over time.
+//! The internal state of simulated senders over time.
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -13,11 +13,11 @@ pub struct TransportState {
     pub state: State,
     /// The congestion window.
     pub cwnd_segments: u32,
-    /// The slow start threshold; none while it is infinite.
+    /// The slow start threshold; `None` while it is infinite.
     pub ssthresh_segments: Option<u32>,
     /// Segments in flight.
     pub in_flight_segments: u32,
-    /// The smoothed round-trip time; none before the first sample.
+    /// The smoothed round-trip time; `None` before the first sample.
     pub srtt_us: Option<u32>,
     /// The retransmission timeout.
     pub rto_us: u32,
@@ -26,15 +26,15 @@ pub struct TransportState {
 /// The state of a simulated sender around an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct TransportAround {
-    /// The instant, in seconds since the run's start.
+    /// The instant, in seconds since the start of the run.
     pub at_s: f64,
-    /// Before everything that happens then; none before anything was written.
+    /// The state before all events at this instant; `None` before the first sample.
     pub before: Option<TransportState>,
-    /// After everything that happens then.
+    /// The state after all events at this instant.
     pub after: Option<TransportState>,
 }
 
-/// The states of all senders of a run: 40 bytes for each change of what is kept.
+/// The states of all senders of a run: 40 bytes per change of a stored field.
 #[derive(Debug, Default)]
 pub struct Senders(FxHashMap<u32, Sender>);
 
@@ -45,7 +45,8 @@ struct Sender {
 }
 
 impl Senders {
-    /// Takes a sample. They come by time, and those of a flow tell all of its changes; gives whether this one is a change.
+    /// Adds a sample. Samples are in time order and cover all changes of a flow. Returns whether this one is
+    /// a change.
     pub fn sampled(&mut self, sample: &TransportSample) -> bool {
         let state = TransportState::of(sample);
         let sender = self.0.entry(sample.fid).or_default();
@@ -58,7 +59,8 @@ impl Senders {
         is_change
     }
 
-    /// The state of the sender of a flow around an instant, in picoseconds since the run's start; none of a flow without samples.
+    /// The state of the sender of a flow around an instant, in picoseconds since the start of the run; `None`
+    /// for a flow without samples.
     pub fn around(&self, fid: u32, at_ps: i64) -> Option<TransportAround> {
         let changes = &self.0.get(&fid)?.changes;
         let at = Time::from_ps(at_ps.try_into().unwrap_or(0));
@@ -112,7 +114,8 @@ mod tests {
     #[test]
     fn what_is_known_around_an_instant() {
         let mut senders = Senders::default();
-        // A change, what was sampled at an instant, a change that is not kept, and two at one instant.
+        // A change, a sample without a change at an instant, a change of a field that is not stored, and two
+        // changes at one instant.
         let samples = [(10, 10, 0), (15, 10, 0), (20, 10, 1), (30, 11, 2), (30, 12, 2)];
         let changes = samples.map(|(ps, cwnd, bytes)| senders.sampled(&sample(ps, cwnd, bytes)));
         assert_eq!(changes, [true, false, true, true, true]);

@@ -1,4 +1,4 @@
-//! What is said of the TCP packets at a vantage.
+//! The summary of the TCP packets at a vantage.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,45 +11,46 @@ use crate::compare::metrics::ByOrigin;
 /// The TCP packets at a vantage, simulated against measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TransmissionComparison {
-    /// The same transmission may be so far away in time, in seconds.
+    /// Maximum time between equal transmissions, in seconds.
     pub tolerance_s: f64,
-    /// What was taken off the measured times, in seconds, so that the first transmission that is on both sides is at one instant; none
-    /// where the capture has the clock of the replayed ones.
+    /// Offset subtracted from the measured times, in seconds, which aligns the first transmission on both
+    /// sides. `None` if the capture shares the clock of the replayed captures.
     pub aligned_s: Option<f64>,
-    /// Which connections are which.
+    /// Counts of paired connections.
     pub connections: ConnectionCounts,
     /// Transmissions on both sides.
     pub matched: u64,
-    /// In the simulation alone.
+    /// Transmissions in the simulation only.
     pub only_simulated: u64,
-    /// In the capture alone.
+    /// Transmissions in the capture only.
     pub only_measured: u64,
-    /// After the end of the other side: they count nowhere else.
+    /// Transmissions after the end of the other side. No other count includes them.
     pub after_end: ByOrigin<u64>,
-    /// Frames of the capture that are longer than any segment that their flow has in the simulation.
+    /// Frames of the capture that are longer than any segment of their flow in the simulation.
     pub segmented: u64,
-    /// Segments that start below what has passed already.
+    /// Segments that start below the highest position that has passed.
     pub retransmissions: ByOrigin<u64>,
-    /// Packets lost between the captures at the ingress of the device and this one; none without such captures.
+    /// Packets lost between the captures at the ingress of the device and this one; `None` without such
+    /// captures.
     pub drops: Option<ByOrigin<u64>>,
-    /// By flow, in order of the connections' starts.
+    /// By flow, in order of the start of the connections.
     pub flows: Vec<FlowTransmissions>,
-    /// The first transmission that is not the same on both sides.
+    /// The first transmission that differs between the two sides.
     pub first_divergence: Option<Divergence>,
 }
 
-/// Which connections were found on both sides.
+/// Counts of paired connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ConnectionCounts {
-    /// By addresses and ports.
+    /// Paired by addresses and ports.
     pub by_ports: u64,
-    /// By addresses and the order in which they begin.
+    /// Paired by addresses and the order in which they begin.
     pub by_order: u64,
-    /// Those of which no SYN was captured: their positions count from their first packets.
+    /// Connections without a captured SYN. Their positions count from their first packets.
     pub without_syn: u64,
-    /// In the simulation alone.
+    /// Connections in the simulation only.
     pub only_simulated: u64,
-    /// In the capture alone.
+    /// Connections in the capture only.
     pub only_measured: u64,
 }
 
@@ -58,27 +59,27 @@ pub struct ConnectionCounts {
 pub struct FlowTransmissions {
     /// Its number in the run.
     pub fid: u32,
-    /// As it is simulated.
+    /// The flow as simulated.
     pub flow: String,
-    /// As it is measured; none where it is not.
+    /// The flow as measured; `None` if it is not.
     pub measured_flow: Option<String>,
-    /// How the two were found to be one.
+    /// How the two were paired.
     pub paired: Option<PairedBy>,
-    /// Whether it carries payload, and not acknowledgements alone.
+    /// Whether it carries payload, not only acknowledgements.
     pub has_payload: bool,
     /// Transmissions on both sides.
     pub matched: u64,
-    /// In the simulation alone.
+    /// Transmissions in the simulation only.
     pub only_simulated: u64,
-    /// In the capture alone.
+    /// Transmissions in the capture only.
     pub only_measured: u64,
-    /// What is simulated.
+    /// The simulated side.
     pub simulated: FlowSide,
-    /// What is measured.
+    /// The measured side.
     pub measured: FlowSide,
-    /// When the first transmission comes that is not the same, in seconds since the run's start.
+    /// Time of the first transmission that differs, in seconds since the start of the run.
     pub diverges_at_s: Option<f64>,
-    /// How it differs.
+    /// The kind of difference.
     pub difference: Option<Difference>,
 }
 
@@ -87,18 +88,19 @@ pub struct FlowTransmissions {
 pub struct FlowSide {
     /// TCP packets.
     pub transmissions: u64,
-    /// Bytes of payload that passed for the first time; bytes acknowledged, where it carries no payload.
+    /// Bytes of payload that passed for the first time; in a flow without payload, bytes acknowledged.
     pub bytes: u64,
-    /// The same in bits per second, from the flow's first packet to its last.
+    /// The same in bits per second, from the first packet of the flow to its last.
     pub goodput_bps: Option<f64>,
-    /// Segments that start below what has passed already.
+    /// Segments that start below the highest position that has passed.
     pub retransmissions: u64,
-    /// Packets lost between the captures at the ingress of the device and this one; none without such captures.
+    /// Packets lost between the captures at the ingress of the device and this one; `None` without such
+    /// captures.
     pub drops: Option<u64>,
 }
 
 impl FlowSide {
-    /// Of its transmissions until `end_ps`.
+    /// The totals of transmissions up to `end_ps`.
     fn new(transmissions: &[Transmission], end_ps: i64, drops: Option<u64>) -> Self {
         let inside = transmissions.partition_point(|packet| packet.at_ps <= end_ps);
         let inside = &transmissions[..inside];
@@ -118,7 +120,7 @@ impl FlowSide {
 }
 
 impl FlowTransmissions {
-    /// Of a flow, until `end_ps`.
+    /// The summary of a flow up to `end_ps`.
     pub fn new(
         flow: &FlowAt,
         name: String,

@@ -1,4 +1,4 @@
-//! One TCP packet at a vantage, and what makes it the same as another.
+//! One TCP packet at a vantage, and its identity.
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -6,88 +6,90 @@ use serde::{Deserialize, Serialize};
 use super::passes::Passes;
 use crate::transport::{Flags, Segment};
 
-/// SACK blocks: from where to behind where each goes.
+/// SACK blocks, each from its first position to one past its last.
 pub type Blocks = Box<[(i64, i64)]>;
 
-/// A TCP packet that passes a vantage. Positions in its stream count from the SYN, which is 0, and do not wrap.
+/// A TCP packet that passes a vantage. Positions in its stream count from the SYN, which is 0, and do not
+/// wrap.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Transmission {
-    /// When, in picoseconds since the run's start.
+    /// Time in picoseconds since the start of the run.
     pub at_ps: i64,
     /// Its first position.
     pub start: i64,
-    /// Behind its last position; `start` for one that only acknowledges. A SYN and a FIN take one each.
+    /// One past its last position; equal to `start` for a pure acknowledgement. A SYN and a FIN take one
+    /// position each.
     pub end: i64,
     /// Positions taken by SYN and FIN.
     pub control: u8,
-    /// What it acknowledges: every position of the other direction before this.
+    /// Its acknowledgement: every position of the other direction before this.
     pub acknowledgement: Option<i64>,
-    /// Its window in bytes; none where the capture does not have it.
+    /// Its window in bytes; `None` if the capture does not have it.
     pub window: Option<u64>,
-    /// Its SACK blocks; none where the capture does not have them.
+    /// Its SACK blocks; `None` if the capture does not have them.
     pub sack: Option<Blocks>,
-    /// ECE is set.
+    /// ECE flag.
     pub ece: bool,
-    /// CWR is set.
+    /// CWR flag.
     pub cwr: bool,
-    /// The how many-th transmission of its range, or of the same acknowledgement, it is at this vantage, from 1.
+    /// Number of the transmission of its range, or of the same acknowledgement, at this vantage, from 1.
     pub nth: u32,
-    /// Whether it starts below what has passed already.
+    /// Whether it starts below the highest position that has passed.
     pub is_again: bool,
-    /// Bytes that it brings for the first time: of payload, or acknowledged where it only acknowledges.
+    /// Bytes that pass for the first time: of payload, or acknowledged by a pure acknowledgement.
     pub new_bytes: u64,
-    /// What its side knows it by: the place among the sightings, or the match key in the capture (0: none).
+    /// Reference on its own side: the index of the sighting, or the match key in the capture (0: none).
     pub tag: u64,
 }
 
-/// What two transmissions of one flow have in common if they are the same.
+/// The identity of a transmission within its flow. Equal transmissions have equal identities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Identity<'a> {
     /// A range of positions, for the n-th time.
     Range {
         /// its first position
         start: i64,
-        /// behind its last position
+        /// one past its last position
         end: i64,
-        /// for the how many-th time
+        /// number of the transmission, from 1
         nth: u32,
     },
     /// An acknowledgement without a range, for the n-th time.
     Acknowledgement {
-        /// the number
+        /// the acknowledgement number
         number: i64,
-        /// the SACK blocks, where both sides have them
+        /// the SACK blocks, if both sides have them
         sack: &'a [(i64, i64)],
-        /// for the how many-th time
+        /// number of the transmission, from 1
         nth: u32,
     },
 }
 
-/// A transmission, for readers.
+/// A transmission in readable form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShownTransmission {
-    /// When it passed the vantage, in seconds since the run's start.
+    /// Time when it passed the vantage, in seconds since the start of the run.
     pub at_s: f64,
     /// Its first position in the stream; the SYN is 0.
     pub start: i64,
-    /// Behind its last position.
+    /// One past its last position.
     pub end: i64,
-    /// The how many-th transmission of its range, or of the same acknowledgement.
+    /// Number of the transmission of its range, or of the same acknowledgement.
     pub nth: u32,
-    /// What it acknowledges.
+    /// Its acknowledgement.
     pub acknowledgement: Option<i64>,
     /// Its window in bytes.
     pub window: Option<u64>,
     /// Its SACK blocks.
     pub sack: Option<Vec<(i64, i64)>>,
-    /// ECE is set.
+    /// ECE flag.
     pub ece: bool,
-    /// CWR is set.
+    /// CWR flag.
     pub cwr: bool,
 }
 
 impl ShownTransmission {
-    /// The flags of ECN that are set, such as `ECE CWR`; empty where none is.
+    /// The ECN flags that are set, such as `ECE CWR`; empty if none is.
     pub fn ecn_flags(&self) -> String {
         let flags = [(self.ece, "ECE"), (self.cwr, "CWR")];
         flags.iter().filter(|(is_set, _)| *is_set).map(|(_, name)| *name).collect::<Vec<_>>().join(" ")
@@ -95,7 +97,7 @@ impl ShownTransmission {
 }
 
 impl Transmission {
-    /// What the simulation sent, at the vantage.
+    /// A simulated segment at the vantage.
     pub fn simulated(segment: &Segment, at_ps: i64, tag: u64) -> Self {
         let control = u8::from(segment.flags.has(Flags::SYN)) + u8::from(segment.flags.has(Flags::FIN));
         let blocks = segment.blocks();
@@ -114,7 +116,7 @@ impl Transmission {
         }
     }
 
-    /// Whether it carries a range of its stream, be it a SYN or a FIN alone.
+    /// Whether it carries a range of its stream, including a lone SYN or FIN.
     pub fn has_range(&self) -> bool {
         self.end > self.start
     }
@@ -124,7 +126,7 @@ impl Transmission {
         (self.end - self.start) as u64 - u64::from(self.control)
     }
 
-    /// What makes it the same as another; SACK blocks count only where both sides have them.
+    /// Its identity. SACK blocks are included only if both sides have them.
     pub fn identity(&self, with_sack: bool) -> Identity<'_> {
         let nth = self.nth;
         if self.has_range() {
@@ -134,7 +136,7 @@ impl Transmission {
         Identity::Acknowledgement { number: self.acknowledgement.unwrap_or(self.start), sack, nth }
     }
 
-    /// As it is shown.
+    /// The readable form.
     pub fn shown(&self) -> ShownTransmission {
         ShownTransmission {
             at_s: self.at_ps as f64 / 1e12,
@@ -150,10 +152,11 @@ impl Transmission {
     }
 }
 
-/// Counts how often each of the transmissions of a flow has passed; they are in order of time.
+/// Numbers the transmissions of a flow, which are in time order.
 ///
-/// A range is one more than the most often that any of its bytes has passed. So what is sent again in another size counts as sent
-/// again, and does not change the count of what comes later.
+/// The number of a range is one more than the maximum number of earlier passes of any of its bytes. Data
+/// retransmitted in another size therefore counts as retransmitted, and does not change the numbers of later
+/// data.
 pub fn number(transmissions: &mut [Transmission], with_sack: bool) {
     let mut passes = Passes::default();
     let (mut highest, mut acknowledged) = (i64::MIN, 1);

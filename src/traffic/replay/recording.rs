@@ -160,7 +160,7 @@ struct Recorded {
 impl Recorded {
     /// Reads the whole capture; `None` if no two packets have different times.
     fn of(path: &Path, options: &Options) -> Result<Option<Self>, CaptureError> {
-        standard_input::check_twice(path, "a replay finds its `rate` in a first one")?;
+        standard_input::check_twice(path, "a replay finds its `rate` in the first pass")?;
         let mut capture = Sorted::open(path, options)?;
         let (mut packets, mut bytes) = (0u64, 0u64);
         let mut ends: Option<(Timestamp, Timestamp)> = None;
