@@ -1,18 +1,18 @@
-//! From captures alone to a device that reproduces them: its parameters, how far off each may be, and what the captures
-//! do not show.
+//! Calibration: determines from captures alone a device that reproduces them, with the uncertainty of each
+//! parameter, and what the captures do not show.
 //!
-//! One recording: a capture per ingress port of a device, and one behind its egress port. Parameters are read off the
-//! departures directly, one after the other, each from the packets that show it; candidates for the discipline are then
-//! simulated by the engine, fitted on the first half of the recording and scored on the second. See
-//! `docs/calibration.md`.
+//! A recording consists of a capture per ingress port of a device and one behind its egress port. Parameters
+//! are first estimated directly from the departures, one after the other, each from the packets that show it.
+//! Candidate disciplines are then simulated by the engine, fitted on the first half of the recording and
+//! scored on the second. See `docs/calibration.md`.
 //!
-//! 1. `transit`: the captures joined into arrivals, departures and losses.
-//! 2. `rate`, `bucket`, `buffer`, `classes`: the direct estimates.
-//! 3. `fit`: a model of the device from the estimates.
-//! 4. `simulate`, `baseline`: models and rules of thumb against the recording.
-//! 5. `curves`: what the page of a calibration draws.
-//! 6. `report`: that page.
-//! 7. `files`: the topology, the scenario, `calibration.json` and the page.
+//! 1. `transit` joins the captures into arrivals, departures and losses.
+//! 2. `rate`, `bucket`, `buffer` and `classes` make the direct estimates.
+//! 3. `fit` builds a model of the device from the estimates.
+//! 4. `simulate` and `baseline` compare models and rules of thumb with the recording.
+//! 5. `curves` computes the data that the page of a calibration draws.
+//! 6. `report` writes that page.
+//! 7. `files` writes the topology, the scenario, `calibration.json` and the page.
 
 mod aqm;
 mod baseline;
@@ -63,18 +63,18 @@ use curves::CurveInputs;
 use simulate::Replays;
 use transit::{Fate, Joined};
 
-/// What is calibrated.
+/// Options of a calibration.
 #[derive(Debug, Clone, Default)]
 pub struct CalibrateOptions {
     /// The captures of the ingress ports, one each.
     pub ingress: Vec<PathBuf>,
     /// The capture behind the egress port.
     pub egress: PathBuf,
-    /// How captures are read.
+    /// Options for reading captures.
     pub capture: CaptureOptions,
-    /// Which packets of each ingress capture count; of those beyond its end, all.
+    /// Selection of packets of each ingress capture; captures beyond the end of the list are read completely.
     pub ingress_keys: Vec<CaptureKeys>,
-    /// Which packets of the egress capture count.
+    /// Selection of packets of the egress capture.
     pub egress_keys: CaptureKeys,
 }
 
@@ -92,28 +92,28 @@ impl CalibrateOptions {
     }
 }
 
-/// What a calibration is doing.
+/// The stage of a calibration, for progress.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum CalibrateStage {
-    /// Captures are read and joined.
+    /// Reading and joining captures.
     Reading,
-    /// Parameters are read off.
+    /// Estimating parameters.
     Estimating,
-    /// A candidate is simulated: its number from 1, and how many there are.
+    /// Simulating a candidate: its number from 1, and the number of candidates.
     Trying(usize, usize),
 }
 
-/// Why captures cannot be calibrated.
+/// Errors of a calibration.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CalibrateError {
     /// A capture cannot be read.
     #[error(transparent)]
     Capture(#[from] CaptureError),
-    /// A capture is from another time.
+    /// A capture is too far from the others in time.
     #[error(transparent)]
     Compare(#[from] CompareError),
-    /// A simulation stopped.
+    /// A simulation failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The result cannot be written.
@@ -122,16 +122,16 @@ pub enum CalibrateError {
     /// No ingress capture was given.
     #[error("no ingress capture was given: name one per ingress port of the device")]
     NoIngress,
-    /// More captures than a device has ports.
+    /// There are more captures than a device has ports.
     #[error("more than 65,534 ingress captures: a device has no more ports")]
     TooManyCaptures,
-    /// A capture holds nothing to calibrate by.
-    #[error("{} holds no packet that can be recognized: a calibration needs IP packets", path.display())]
+    /// A capture has no usable packets.
+    #[error("{} has no packet that can be matched: a calibration needs IP packets", path.display())]
     Empty {
         /// the capture
         path: PathBuf,
     },
-    /// Not a packet is in an ingress and in the egress capture.
+    /// No packet is in both an ingress and the egress capture.
     #[error(
         "no packet is in both: {ingress} in the ingress captures, {egress} in the egress capture; were they taken at \
          the same device at the same time, and in this direction?"
@@ -142,9 +142,9 @@ pub enum CalibrateError {
         /// packets in the egress capture
         egress: u64,
     },
-    /// The egress comes before the ingress.
+    /// Most packets leave before they arrive.
     #[error(
-        "{negative} of {matched} packets leave before they arrive, {:.6} s at most: are the ingress and the egress \
+        "{negative} of {matched} packets leave before they arrive, by up to {:.6} s: are the ingress and the egress \
          capture swapped? If not, their clocks differ: correct one of them first",
         -least_s
     )]
@@ -153,19 +153,19 @@ pub enum CalibrateError {
         negative: u64,
         /// packets in both
         matched: u64,
-        /// the least delay, in seconds
+        /// the minimum delay, in seconds
         least_s: f64,
     },
-    /// The parameters make no topology: a fault of taunet itself.
-    #[error("the calibrated device is not sound: {0}; this is a fault of taunet, please report it")]
+    /// The parameters do not form a valid topology: a bug in taunet.
+    #[error("the calibrated device is invalid: {0}; this is a bug in taunet, please report it")]
     Model(String),
-    /// The user stopped it.
+    /// The user interrupted the calibration.
     #[error("interrupted: nothing was written")]
     Interrupted,
 }
 
 impl CalibrateError {
-    /// Whether an input is at fault, and not the machine or taunet.
+    /// Whether the error is in the input, not in the machine or taunet.
     pub fn is_bad_input(&self) -> bool {
         match self {
             CalibrateError::Engine(_) | CalibrateError::Model(_) | CalibrateError::Interrupted => false,
@@ -175,120 +175,123 @@ impl CalibrateError {
     }
 }
 
-/// A candidate and how well it did.
+/// A candidate model and its scores.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Trial {
-    /// Which discipline.
+    /// The discipline.
     pub discipline: DisciplineKind,
-    /// Why packets are lost or marked.
+    /// The rule for losing or marking packets.
     pub aqm: Option<AqmKind>,
-    /// What sets the pace.
+    /// The kind of bottleneck.
     pub bottleneck: Bottleneck,
-    /// What that rule leaves open of the losses and marks of the other half, in nats.
+    /// Log loss of that rule over the losses and marks of the second half, in nats.
     pub log_loss_nats: Option<f64>,
-    /// How far each flow's delays and losses are distributed otherwise on the other half; of a queue per flow.
+    /// Difference of each flow's distribution of delays and losses on the second half, for disciplines with a
+    /// queue per flow.
     pub cost_by_flow: Option<f64>,
-    /// Whether the first class is sure of most of the rate.
+    /// Whether the first class is guaranteed most of the rate.
     pub top_owns_rate: bool,
     /// Whether each class has a queue per flow.
     pub flow_queues_in_classes: bool,
-    /// On the half that it was fitted on.
+    /// Score on the half that the candidate was fitted on.
     pub fitted: Score,
-    /// On the other half.
+    /// Score on the other half.
     pub held_out: Score,
 }
 
 impl Trial {
-    /// Who goes next, and who is lost, in words.
+    /// Discipline and drop rule, as text.
     pub fn words(&self) -> String {
         model::words(self.discipline, self.aqm, self.flow_queues_in_classes)
     }
 }
 
 impl Calibration {
-    /// The rule by which the device loses or marks packets, as fitted on the whole recording.
+    /// The rule by which the device loses or marks packets, fitted on the whole recording.
     pub fn chosen_aqm(&self) -> Option<&AqmEstimate> {
         let chosen = self.model.aqm.filter(|kind| *kind != AqmKind::TailDrop);
         self.aqms_on_whole.iter().find(|aqm| Some(aqm.kind) == chosen)
     }
 }
 
-/// A rule of thumb on the second half of the recording.
+/// Rules of thumb on the second half of the recording.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Baselines {
-    /// The least sojourn and the packet's own transmission.
+    /// The minimum sojourn plus the packet's own transmission.
     pub no_queue: Score,
-    /// M/M/1 at the measured load; none at a load of 1 or more, or without a rate.
+    /// M/M/1 at the measured load; `None` at a load of 1 or more, or without a rate.
     pub mm1: Option<Score>,
     /// The measured load of the second half.
     pub load: Option<f64>,
 }
 
-/// Packets of a recording.
+/// Packet counts of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct PacketsSeen {
-    /// In the ingress captures.
+    /// Packets in the ingress captures.
     pub ingress: u64,
-    /// In the egress capture.
+    /// Packets in the egress capture.
     pub egress: u64,
-    /// In both.
+    /// Packets in both.
     pub matched: u64,
-    /// Twice in the egress capture, and once in an ingress capture.
+    /// Packets that are twice in the egress capture, and once in an ingress capture.
     pub duplicated: u64,
-    /// Lost in the device.
+    /// Packets lost in the device.
     pub lost: u64,
-    /// In the egress capture alone.
+    /// Packets in the egress capture only.
     pub only_egress: u64,
-    /// Packets that nothing recognizes alone, or that arrived when the egress capture was not running.
+    /// Packets that cannot be identified uniquely, or that arrived while the egress capture was not running.
     pub unknown: u64,
     /// Packets that leave before they arrive.
     pub negative_delays: u64,
 }
 
-/// What was found: `calibration.json`.
+/// The result of a calibration: `calibration.json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Calibration {
     /// The ingress captures, as given.
     pub ingress: Vec<PathBuf>,
     /// The egress capture, as given.
     pub egress: PathBuf,
-    /// Which packets of each ingress capture count, where that was said.
+    /// Selection of packets of each ingress capture, if given.
     #[serde(skip_serializing_if = "is_unsaid")]
     pub ingress_keys: Vec<CaptureKeys>,
-    /// Which packets of the egress capture count, where that was said.
+    /// Selection of packets of the egress capture, if given.
     #[serde(skip_serializing_if = "CaptureKeys::is_empty")]
     pub egress_keys: CaptureKeys,
-    /// Who was seen where.
+    /// Packet counts.
     pub packets: PacketsSeen,
     /// The device, fitted on the whole recording.
     pub model: Model,
-    /// The estimates that it comes from.
+    /// The estimates that it is based on.
     pub estimates: Estimates,
     /// The path before and behind the device.
     pub path: PathEstimate,
-    /// Why packets are lost or marked: every rule, fitted on the first half, the likeliest on the second first.
+    /// The rules for losing or marking packets, fitted on the first half, in descending order of likelihood
+    /// on the second.
     pub aqms: Vec<AqmEstimate>,
-    /// The likeliest of them, fitted on the whole recording.
+    /// The most likely rules, fitted on the whole recording.
     pub aqms_on_whole: Vec<AqmEstimate>,
     /// Rules that are about as likely as the first.
     pub indistinguishable: Vec<AqmKind>,
-    /// Disciplines with a queue per flow that give flows about what the chosen one does.
+    /// Disciplines with a queue per flow that reproduce the flows about as well as the chosen one.
     pub alike: Vec<DisciplineKind>,
     /// The device, fitted on the first half.
     pub fitted_on_half: Model,
-    /// The first half's device on the second half; none where the recording is too short for halves.
+    /// Score of the device fitted on the first half, on the second half; `None` if the recording is too short
+    /// for halves.
     pub held_out: Option<Score>,
-    /// The whole recording's device on the whole recording.
+    /// Score of the device fitted on the whole recording, on the whole recording.
     pub in_sample: Score,
     /// Rules of thumb on the second half.
     pub baselines: Baselines,
-    /// Every candidate, the best first.
+    /// All candidates, the best first.
     pub trials: Vec<Trial>,
-    /// What the recording does not show, in words.
+    /// What the recording does not show, as text.
     pub not_identified: Vec<String>,
-    /// What may be wrong with the captures, in words.
+    /// Possible problems of the captures, as text.
     pub warnings: Vec<String>,
-    /// What the page draws.
+    /// The data that the page draws.
     #[serde(skip)]
     pub curves: Curves,
 }
@@ -297,16 +300,16 @@ fn is_unsaid(keys: &[CaptureKeys]) -> bool {
     keys.iter().all(CaptureKeys::is_empty)
 }
 
-/// Packets of known fate without which a recording is not cut in halves.
+/// Minimum number of packets of known fate for dividing a recording into halves.
 const LEAST_FOR_HALVES: usize = 400;
 
-/// Finds the device between the captures. `progress` may break it off.
+/// Finds the device between the captures. `progress` can interrupt the calibration.
 ///
 /// # Errors
-/// A capture is bad, or they are not those of one device.
+/// A capture is invalid, or the captures do not belong to one device.
 ///
 /// # Complexity
-/// O(n log n) in the packets, times the candidates; all packets' times are held in memory.
+/// O(n log n) in the packets, times the number of candidates. The times of all packets are held in memory.
 pub fn calibrate(
     options: &CalibrateOptions,
     mut progress: impl FnMut(CalibrateStage) -> ControlFlow<()>,
@@ -380,7 +383,7 @@ pub fn calibrate(
     let mut not_identified = on_whole.not_identified(&model, &path);
     if second.is_empty() {
         not_identified
-            .push("how good it is on packets that it has not seen: too few for two halves".to_owned());
+            .push("the accuracy on unseen packets: there are too few packets for two halves".to_owned());
     }
     let chosen = aqms_on_whole.iter().find(|aqm| Some(aqm.kind) == model.aqm);
     not_identified.extend(chosen.iter().flat_map(|aqm| aqm.not_shown.iter().cloned()));
@@ -426,9 +429,9 @@ pub fn calibrate(
     })
 }
 
-/// Puts the best first. A queue without classes loses packets by the rule that finds the second half likeliest, and goes
-/// among the others by the cost of that rule; so do those with a queue per flow by the one that distributes each flow's
-/// delays best.
+/// Sorts the candidates by cost, the best first. Candidates with a single queue all get the cost of the one
+/// with the most likely drop rule on the second half. Candidates with a queue per flow all get the minimum of
+/// their costs, and are sorted among themselves by the cost by flow.
 fn rank(trials: &mut [(Trial, Model)]) {
     let cost = |trial: &Trial| match trial.discipline {
         DisciplineKind::PriorityAndSharing => MORE_INVOLVED * trial.held_out.cost(),
@@ -442,14 +445,14 @@ fn rank(trials: &mut [(Trial, Model)]) {
         (false, Some(by_flow)) => (cost_of_per_flow, by_flow),
         (false, None) => (cost(trial), 0.0),
     };
-    // A stable sort: those without classes stay in the order of their likelihood.
+    // The sort is stable: candidates without classes stay in the order of their likelihood.
     trials.sort_by(|a, b| {
         let (a, b) = (key(a), key(b));
         a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1))
     });
 }
 
-/// Keeps the best of the candidates of each discipline with a queue per flow: they began with other parameters.
+/// Keeps the best candidate of each discipline with a queue per flow; they started with different parameters.
 fn keep_best_per_flow(trials: &mut Vec<(Trial, Model)>) {
     let mut seen = Vec::new();
     trials.retain(|(trial, _)| {
@@ -459,7 +462,8 @@ fn keep_best_per_flow(trials: &mut Vec<(Trial, Model)>) {
     });
 }
 
-/// Disciplines with a queue per flow that come about as close as the chosen one; none where that is another, or exact.
+/// Disciplines with a queue per flow that are about as close as the chosen one. Empty if the chosen one has
+/// no queue per flow or is exact.
 fn alike(trials: &[(Trial, Model)]) -> Vec<DisciplineKind> {
     let Some(least) = trials[0].0.cost_by_flow.filter(|cost| *cost > EXACT_BY_FLOW) else {
         return Vec::new();
@@ -474,16 +478,17 @@ fn alike(trials: &[(Trial, Model)]) -> Vec<DisciplineKind> {
     alike
 }
 
-/// Costs by flow below this are no chance.
+/// A cost by flow below this is an exact match, not chance.
 const EXACT_BY_FLOW: f64 = 0.02;
 
-/// How much more another may cost by flow and be about as close: random numbers make as much.
+/// Maximum factor between the costs by flow of disciplines that count as equally close. Random numbers alone
+/// cause such a difference.
 const ALIKE: f64 = 1.5;
 
-/// What the cost of priorities with sharing within is multiplied by: either alone says the same in fewer figures.
+/// Factor on the cost of priorities with sharing within: either one alone needs fewer parameters.
 const MORE_INVOLVED: f64 = 1.25;
 
-/// The two halves of the recording by packets; the second is empty where there are too few.
+/// The two halves of the recording, by number of packets. The second is empty if there are too few packets.
 fn halves(joined: &Joined) -> (Range<i64>, Range<i64>) {
     let known = joined.transits.iter().filter(|transit| transit.fate != Fate::Unknown).count();
     if known < LEAST_FOR_HALVES {
@@ -525,24 +530,23 @@ fn warnings(joined: &Joined) -> Vec<String> {
     if only_egress * 1_000 > egress {
         warnings.push(format!(
             "{only_egress} of {egress} packets of the egress capture are in no ingress capture: is the capture of an \
-             ingress port missing? What they took of the rate is not accounted for"
+             ingress port missing? Their share of the rate is not accounted for"
         ));
     }
     if duplicated > 0 {
         warnings.push(format!(
-            "{duplicated} packets are in the egress capture twice: the path duplicates them, or the capture does; no \
-             device of taunet does"
+            "{duplicated} packets are in the egress capture twice: the path or the capture duplicates them; the model does not"
         ));
     }
     if unknown * 100 > ingress {
         warnings.push(format!(
-            "{unknown} of {ingress} ingress packets are left out: nothing recognizes them alone, or the egress capture \
+            "{unknown} of {ingress} ingress packets are left out: their match keys are not unique, or the egress capture \
              was not running"
         ));
     }
     if negative_delays > 0 {
         warnings.push(format!(
-            "{negative_delays} of {matched} packets leave before they arrive, by {:.3} us at most: the clocks of the \
+            "{negative_delays} of {matched} packets leave before they arrive, by up to {:.3} us: the clocks of the \
              captures differ",
             -joined.least_delay_ps as f64 / 1e6
         ));

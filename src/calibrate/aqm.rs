@@ -1,9 +1,10 @@
-//! Why a queue loses packets, or marks them: tail drop, chance, or active queue management.
+//! Rules by which a queue loses or marks packets: tail drop, random loss, or active queue management.
 //!
-//! Each rule is given what the queue held and did, packet by packet, and asked for the probability that it loses or marks the
-//! next one. Its parameters are those with which what happened is likeliest in the first half of the recording; its
-//! score is how likely it finds the second half: the log loss, in nats. The rule sees what was recorded before each
-//! packet, and not what it would have done itself: one different decision does not spoil those that follow.
+//! Each rule gets the state and the history of the queue, packet by packet, and returns the probability that
+//! the next packet is lost or marked. Its parameters maximize the likelihood of the first half of the
+//! recording. Its score is the log loss on the second half, in nats. The rule is given what was recorded
+//! before each packet, not its own earlier decisions, so one different decision does not affect the following
+//! ones.
 
 mod chance;
 mod codel;
@@ -23,22 +24,22 @@ use crate::units::{Span, Time, Timestamp};
 pub enum AqmKind {
     /// A full buffer.
     TailDrop,
-    /// A limit on the packets that wait and those on the path behind: `netem`'s.
+    /// A limit on the packets that wait and those on the path behind the queue: the limit of `netem`.
     PathLimit,
-    /// Chance, each packet for itself.
+    /// Independent random loss.
     RandomLoss,
-    /// Chance in bursts: the model of Gilbert and Elliott.
+    /// Random loss in bursts: the Gilbert-Elliott model.
     BurstyLoss,
     /// Random early detection.
     Red,
-    /// A proportional integral controller of the waiting time.
+    /// Proportional Integral controller Enhanced: controls the waiting time.
     Pie,
-    /// Controlled delay.
+    /// Controlled Delay.
     Codel,
 }
 
 impl AqmKind {
-    /// As a topology names it.
+    /// The name, as in a topology.
     pub fn words(self) -> &'static str {
         match self {
             AqmKind::TailDrop => "tail drop",
@@ -57,16 +58,16 @@ impl AqmKind {
 pub struct Parameter {
     /// Its name, as in a topology.
     pub name: &'static str,
-    /// As found.
+    /// The estimate.
     pub value: f64,
-    /// Half the width of the interval of values that are as likely, give or take.
+    /// Half the width of the interval of values that are about as likely.
     pub uncertainty: f64,
     /// Its unit.
     pub unit: &'static str,
 }
 
 impl Parameter {
-    /// How many packets may wait.
+    /// A limit on the number of waiting packets.
     fn limit(packets: u64) -> Self {
         Parameter { name: "buffer", value: packets as f64, uncertainty: 0.0, unit: "packets" }
     }
@@ -75,48 +76,48 @@ impl Parameter {
 /// A rule fitted to a queue.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AqmEstimate {
-    /// Which rule.
+    /// The rule.
     pub kind: AqmKind,
     /// Its parameters.
     pub parameters: Vec<Parameter>,
-    /// Nats that it leaves open of the part that it was fitted on.
+    /// Log loss on the part that it was fitted on, in nats.
     pub fitted_nats: f64,
-    /// The same of the other part; of the same part where there is no other.
+    /// Log loss on the other part, in nats; on the same part if there is no other.
     pub held_out_nats: f64,
-    /// What the recording does not show of it, in words.
+    /// What the recording does not show about it, as text.
     pub not_shown: Vec<String>,
     /// The buffer of tail drop.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub buffer: Option<BufferEstimate>,
-    /// The discipline as a topology has it; none for tail drop.
+    /// The discipline for the topology; `None` for tail drop.
     #[serde(skip)]
     pub(super) spec: Option<PtmSpec>,
-    /// The probability that it gives to the loss or mark of each packet of the recording.
+    /// The probability of a loss or mark that the rule gives for each packet of the recording.
     #[serde(skip)]
     pub(super) predicted: Vec<f64>,
 }
 
-/// What a rule knows beside the queue.
+/// The context of a queue, for the rules.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Setting {
-    /// When the recording starts.
+    /// Start of the recording.
     pub start: Timestamp,
     /// Whether packets are delayed by a path behind the queue.
     pub has_path: bool,
-    /// Whether anything waits.
+    /// Whether packets wait at all.
     pub has_bottleneck: bool,
     /// The bottleneck's rate, in bits per second.
     pub rate_bps: f64,
-    /// Whether the queue is asked for a packet while it is empty: a link asks, `htb` and `tbf` do not.
+    /// Whether the queue is polled while it is empty: a link does this, `htb` and `tbf` do not.
     pub asks_when_empty: bool,
 }
 
-/// Losses and marks without which nothing is said.
+/// Minimum number of losses and marks for fitting rules.
 const LEAST_HITS: usize = 1;
 
-/// All rules fitted to a queue; none where it loses and marks nothing. The likeliest on the second half comes first, and
-/// of those that are about as likely the one with the fewest parameters.
-/// With `kinds`, no others are fitted.
+/// Fits all rules to a queue; empty if it loses and marks nothing. The rule that is most likely on the second
+/// half comes first. Among about equally likely rules, the one with the fewest parameters comes first. With
+/// `kinds`, only these rules are fitted.
 pub(super) fn fit(queue: &Queue, setting: &Setting, kinds: Option<&[AqmKind]>) -> Vec<AqmEstimate> {
     if queue.hits(&queue.fit) < LEAST_HITS {
         return Vec::new();
@@ -134,14 +135,14 @@ pub(super) fn fit(queue: &Queue, setting: &Setting, kinds: Option<&[AqmKind]>) -
         behind_bottleneck(AqmKind::Codel).then(|| codel::fit(&score, setting)).flatten(),
     ];
     let mut fitted: Vec<AqmEstimate> = fitted.into_iter().flatten().collect();
-    // A stable sort: of equals, the simpler one comes first.
+    // The sort is stable: of equals, the simpler one comes first.
     fitted.sort_by(|a, b| a.held_out_nats.total_cmp(&b.held_out_nats));
     let about_as_likely = indistinguishable(&fitted).len();
     fitted[..about_as_likely].sort_by_key(|aqm| aqm.parameters.len());
     fitted
 }
 
-/// Odds of a hundred to one, in nats: the recording does not distinguish rules closer than that.
+/// Odds of 100 to 1, in nats. The recording does not distinguish rules with a smaller difference.
 const INDISTINGUISHABLE: f64 = 4.6;
 
 /// The rules that are about as likely as the first.
@@ -151,15 +152,15 @@ pub(super) fn indistinguishable(fitted: &[AqmEstimate]) -> &[AqmEstimate] {
     &fitted[..fitted.iter().position(apart).unwrap_or(fitted.len())]
 }
 
-/// A queue with the making of estimates.
+/// A queue, with functions to make estimates.
 pub(super) struct Scoring<'q> {
     pub queue: &'q Queue,
-    /// What parameters are read off.
+    /// The part that parameters are estimated from.
     pub seen: &'q Queue,
 }
 
 impl Scoring<'_> {
-    /// An estimate from the probabilities that a rule gives.
+    /// Makes an estimate from the probabilities that a rule gives.
     fn estimate(
         &self,
         kind: AqmKind,
@@ -169,8 +170,8 @@ impl Scoring<'_> {
     ) -> AqmEstimate {
         let queue = self.queue;
         let fitted_nats = queue.log_loss(predicted, &queue.fit);
-        // With nothing held out, a parameter costs a nat: H. Akaike, "A New Look at the Statistical Model Identification",
-        // IEEE Transactions on Automatic Control 19(6), 1974.
+        // Without a held-out part, each parameter costs one nat: H. Akaike, "A New Look at the Statistical
+        // Model Identification", IEEE Transactions on Automatic Control 19(6), 1974.
         let held_out_nats = match queue.score.is_empty() {
             true => fitted_nats + parameters.len() as f64,
             false => queue.log_loss(predicted, &queue.score),
@@ -217,12 +218,12 @@ fn tail_drop(score: &Scoring<'_>) -> AqmEstimate {
     found
 }
 
-/// The limit of `netem` counts the packets that it delays, too.
+/// The limit of `netem`, which also counts the packets that it delays.
 fn path_limit(score: &Scoring<'_>) -> AqmEstimate {
     let queue = score.queue;
     let found = queue.joined[queue.fit.clone()].iter().map(|joined| {
         let packets = joined.packets_and_path + 1.0;
-        // In bytes it is no limit at all.
+        // There is no such limit in bytes.
         (0.0, packets, joined.taken.is_none())
     });
     let buffer = buffer::best_limit(found);
@@ -235,8 +236,8 @@ fn path_limit(score: &Scoring<'_>) -> AqmEstimate {
     score.estimate(AqmKind::PathLimit, vec![limit], &queue.by_counts(&signal), None)
 }
 
-/// How many packets may wait beside a rule that does not predict some losses: they come as the most packets wait. Such losses
-/// are predicted then; none where there is no such limit.
+/// A limit on waiting packets beside a rule that does not predict some losses, if those losses occur when the
+/// number of waiting packets is maximal. They are then predicted. `None` without such a limit.
 fn limit(queue: &Queue, predicted: &mut [f64]) -> Option<u64> {
     let admitted = queue.joined[queue.fit.clone()].iter().filter(|joined| joined.taken.is_some());
     let most = admitted.map(|joined| joined.packets).fold(0.0, f64::max);
@@ -259,14 +260,14 @@ fn limit(queue: &Queue, predicted: &mut [f64]) -> Option<u64> {
             *hit = hit.max(at_full as f64 / (at_full + passed) as f64);
         }
     }
-    // The most that waited as one was let in, and that one.
+    // The maximum that waited when a packet was accepted, plus this packet.
     Some(most as u64 + 1)
 }
 
-/// Losses from a full queue without which it has no limit.
+/// Minimum number of losses from a full queue for a limit.
 const LEAST_AT_LIMIT: usize = 10;
 
-/// The least cost by coordinate descent in factors of each parameter, that get finer.
+/// Minimizes the cost by coordinate descent, with ever finer factors on each parameter.
 pub(super) fn descend<const N: usize>(
     mut at: [f64; N],
     factors: &[f64],
@@ -274,7 +275,7 @@ pub(super) fn descend<const N: usize>(
 ) -> ([f64; N], f64) {
     let mut least = cost(&at);
     for factor in factors {
-        // As long as it gets better, at most eight times.
+        // While it improves, at most eight times.
         for _ in 0..8 {
             let before = least;
             for parameter in 0..N {
@@ -295,7 +296,8 @@ pub(super) fn descend<const N: usize>(
     (at, least)
 }
 
-/// The interval around `at` in which one parameter costs no more than `most`, of a cost that rises to either side.
+/// The interval around `at` in which one parameter costs at most `most`, for a cost that rises to either
+/// side.
 pub(super) fn interval(at: f64, most: f64, cost: impl Fn(f64) -> f64) -> (f64, f64) {
     let parts: Vec<f64> = (1..=STEPS).map(|step| 0.0005 * libm::pow(1.2, f64::from(step))).collect();
     let reach = |direction: f64| {
@@ -305,7 +307,7 @@ pub(super) fn interval(at: f64, most: f64, cost: impl Fn(f64) -> f64) -> (f64, f
     (at * (1.0 - reach(-1.0)), at * (1.0 + reach(1.0)))
 }
 
-/// Half its width.
+/// Half the width of this interval.
 pub(super) fn width(at: f64, most: f64, cost: impl Fn(f64) -> f64) -> f64 {
     let (low, high) = interval(at, most, cost);
     f64::max((high - low) / 2.0, 0.0005 * at)
@@ -314,12 +316,12 @@ pub(super) fn width(at: f64, most: f64, cost: impl Fn(f64) -> f64) -> f64 {
 /// Steps from 0.06 % to 95 % of a parameter.
 const STEPS: i32 = 41;
 
-/// A span of so many microseconds.
+/// Converts microseconds to a span.
 pub(super) fn span(us: f64) -> Span {
     Span::from_ns((us * 1_000.0).round() as u64)
 }
 
-/// The instant so many microseconds after the start.
+/// The time at this number of microseconds after the start.
 fn time(us: f64) -> Time {
     Time::from_ps((us.max(0.0) * 1e6).round() as u64)
 }

@@ -1,4 +1,4 @@
-//! What one would say of the delays without a simulator.
+//! Predictions of delays without a simulator.
 
 use std::ops::Range;
 
@@ -17,14 +17,15 @@ fn departed(joined: &Joined, window: Range<i64>) -> impl Iterator<Item = (&Trans
     })
 }
 
-/// Every packet is simulated to arrive: what was lost was not foreseen.
+/// Every packet is predicted to arrive; losses are not predicted.
 fn loss(joined: &Joined, window: Range<i64>, packets: usize) -> Confusion {
     let within = joined.transits.iter().filter(|transit| window.contains(&transit.arrival_ps));
     let only_measured = within.filter(|transit| transit.fate == Fate::Lost).count() as u64;
     Confusion { only_measured, neither: packets as u64, ..Confusion::default() }
 }
 
-/// The least sojourn and the packet's own transmission at the rate: no queue. `service_us` of a length in bytes.
+/// No queue: the minimum sojourn plus the packet's own transmission at the rate. `service_us` is a function
+/// of the length in bytes.
 pub(super) fn no_queue(
     joined: &Joined,
     window: Range<i64>,
@@ -41,9 +42,10 @@ pub(super) fn no_queue(
     Score::of(&delays, loss)
 }
 
-/// M/M/1 at the measured load: the waiting time is 0 with probability 1 - load, else exponential with the mean
-/// 1 / (service rate - arrival rate). It says how delays are distributed, not which packet has which: the delays are
-/// dealt out in the order of the measured ones, so that only `w1_normalized` says something. None at a load of 1 or more.
+/// M/M/1 at the measured load. The waiting time is 0 with probability 1 - load, otherwise exponential with
+/// the mean 1 / (service rate - arrival rate). This gives the distribution of delays, but not which packet
+/// has which delay. The delays are assigned in the order of the measured ones, so only `w1_normalized` is
+/// meaningful. `None` at a load of 1 or more.
 ///
 /// # Source
 /// L. Kleinrock, "Queueing Systems", volume 1, 1975, section 5.
@@ -75,7 +77,7 @@ pub(super) fn mm1(
     let delays = Delays { simulated: simulated.collect(), measured };
     let loss = loss(joined, window, delays.measured.len());
     let mut score = Score::of(&delays, loss);
-    // Dealt out in order, a correlation says nothing.
+    // Delays are assigned in order, so a correlation is meaningless.
     if let Some(agreement) = &mut score.agreement {
         agreement.pearson = None;
         agreement.spearman = None;

@@ -1,37 +1,38 @@
-//! The burst that leaves at once after idleness, and how late the head leaves that waited for its tokens.
+//! The burst that leaves at once after idleness, and the delay of a head that waited for its tokens.
 //!
-//! The instant at which a fluid bottleneck of the measured rate would have sent everything so far is compared with what
-//! happened: a packet that would have to stay longer than `burst / rate` waits, the others leave at once. The border
-//! between both is the burst; what the waiting ones leave later than it says is the slack.
+//! The time at which a fluid bottleneck of the measured rate would have sent everything so far is compared
+//! with the recording. A packet that would have to stay longer than `burst / rate` waits; the others leave at
+//! once. The border between both is the burst. The additional delay of the waiting packets is the slack.
 //!
-//! A late departure is paid back by the tokens that came meanwhile, but for those that overflowed. How many did is not
-//! seen: the egress capture may have paused, and not the device. From such a departure on the fluid bottleneck is not
-//! sure, until it idles again. What the sure packets show goes before what all show.
+//! A late departure is compensated by the tokens that arrived meanwhile, except those that overflowed. Their
+//! number cannot be observed: the egress capture may have paused instead of the device. After such a
+//! departure, the fluid bottleneck is uncertain until it idles again. Packets that are certain take
+//! precedence over all packets.
 
 use serde::Serialize;
 
 use super::rate::{RateEstimate, framed};
 use super::sample::{Sample, deviation, quantile, roundest};
 
-/// A figure and how far off it may be.
+/// A figure with its uncertainty.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Figure {
-    /// The figure.
+    /// The value.
     pub value: f64,
-    /// Half the width of the interval that the data leave.
+    /// Half the width of the interval consistent with the data.
     pub uncertainty: f64,
 }
 
-/// What is known of the bucket.
+/// The estimate of a token bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct BurstEstimate {
-    /// Bytes that leave at once after idleness: 0 at a plain link.
+    /// Bytes that leave at once after idleness; 0 for a plain link.
     pub bytes: Option<Figure>,
-    /// The roundest burst within the uncertainty: what the topology gets.
+    /// The roundest burst within the uncertainty, used in the topology.
     pub taken_bytes: Option<f64>,
-    /// How late the head leaves that waited, by the burst that was taken, in microseconds.
+    /// Delay of a head that waited, given the burst used, in microseconds.
     pub slack_us: Option<Figure>,
-    /// Bytes less slack, as time at the rate, in microseconds: what overload shows of both.
+    /// Burst minus slack, as time at the rate, in microseconds. Overload shows only this difference.
     pub head_start_us: f64,
     /// Packets that waited.
     pub waited: u64,
@@ -41,21 +42,21 @@ pub struct BurstEstimate {
     pub misfits: u64,
 }
 
-/// Packets that waited without which nothing is said.
+/// Minimum number of packets that waited.
 const LEAST: usize = 20;
 
-/// Packets that left at once on credit without which the border is not seen: overload shows a few, and not that it lies
-/// there.
+/// Minimum number of packets that left at once on credit for locating the border. Overload shows a few such
+/// packets, but not that the border is there.
 const LEAST_AT_ONCE: usize = 200;
 
-/// One packet against the fluid bottleneck.
+/// One packet compared with the fluid bottleneck.
 struct Step {
-    /// How long after its arrival the fluid bottleneck serves it.
+    /// Time from its arrival until the fluid bottleneck serves it.
     fluid: f64,
-    /// How much before that it left.
+    /// How much earlier it left.
     ahead: f64,
     waited: bool,
-    /// Whether no tokens overflowed while others waited, since the fluid bottleneck last idled.
+    /// Whether no tokens have overflowed while packets waited, since the fluid bottleneck last idled.
     sure: bool,
 }
 
@@ -73,7 +74,7 @@ fn steps(sample: &Sample, rate: &RateEstimate, processing: f64, guard: f64) -> V
             let served = done.max(if rate.waits_for_own_length { joined } else { done })
                 + if rate.waits_for_own_length { service } else { 0.0 };
             let step = Step { fluid: served - joined, ahead: served - at, waited, sure };
-            // A pause of the device longer than the bucket is lost; noise of the stamps is not.
+            // A pause of the device longer than the bucket is lost; noise of the timestamps is not.
             let began = done.max(joined.min(at));
             sure &= idle || at <= began;
             done = service + if at > began + 10.0 * guard { at } else { began };
@@ -82,20 +83,22 @@ fn steps(sample: &Sample, rate: &RateEstimate, processing: f64, guard: f64) -> V
         .collect()
 }
 
-/// Whether a bucket that must hold a whole packet is so shallow that it overflows while the longest waits for a timer
-/// that is late.
+/// Whether a bucket that must hold a whole packet is so shallow that it overflows while the longest packet
+/// waits for a late timer.
 pub(super) fn loses_tokens(burst_bytes: f64, slack_us: f64, longest: f64, bps: f64) -> bool {
     burst_bytes < longest + slack_us * bps / 8e6 + 8.0
 }
 
 impl BurstEstimate {
-    /// Whether all that is seen is a bucket with no more than the longest packet.
+    /// Whether the observations are consistent with a bucket that holds no more tokens than the longest
+    /// packet.
     pub(super) fn holds_one_packet(&self, rate: &RateEstimate, sample: &Sample) -> bool {
         let longest = sample.crossings.iter().map(|crossing| crossing.length).fold(0.0, f64::max);
         self.bytes.is_none() && self.head_start_us <= rate.service(longest) * (1.0 + 1e-3)
     }
 
-    /// The same of departures that a path's jitter of this standard deviation moves: burst and slack are known so well.
+    /// Increases the uncertainty of burst and slack for departures with a path jitter of this standard
+    /// deviation.
     pub(super) fn blurred(&mut self, jitter_us: f64, rate: &RateEstimate) {
         for (figure, least) in
             [(&mut self.bytes, jitter_us * rate.bps / 8e6), (&mut self.slack_us, jitter_us)]
@@ -106,7 +109,7 @@ impl BurstEstimate {
         }
     }
 
-    /// From a sample with a known rate; none where nothing waited.
+    /// Estimates the bucket from a sample with a known rate; `None` if nothing waited.
     pub(super) fn of(sample: &Sample, rate: &RateEstimate, processing: f64, guard: f64) -> Option<Self> {
         let steps = steps(sample, rate, processing, guard);
         let longest = sample.crossings.iter().map(|crossing| crossing.length).fold(0.0, f64::max);
@@ -117,7 +120,8 @@ impl BurstEstimate {
         let is_shallow = of_all.taken_bytes.is_some_and(|bytes| {
             rate.waits_for_own_length && loses_tokens(bytes, slack, longest, rate.taken_bps)
         });
-        // Where every long packet makes the bucket overflow, the rate is that of what gets through: that is part of it.
+        // If every long packet overflows the bucket, the rate is that of the packets that get through,
+        // overflow included.
         if is_shallow {
             return Some(of_all);
         }
@@ -160,14 +164,14 @@ impl BurstEstimate {
         }
         let bytes_per_us = rate.taken_bps / 8e6;
         let below = near.iter().filter(|(fluid, waited)| !waited && *fluid <= border).count();
-        // At a link nothing leaves at once while it is busy: the border is 0, and that is seen too.
+        // At a link, nothing leaves at once while it is busy: the border is 0, which is also an observation.
         let is_link = head_start.abs() <= guard;
         let border = if is_link { 0.0 } else { border };
         let noise = (0.5 * guard).max(spread);
         let width = if is_link { noise } else { noise.max(high - border).max(border - low) };
         let burst = Figure { value: border * bytes_per_us, uncertainty: width * bytes_per_us };
         let round = roundest(burst.value, burst.uncertainty);
-        // A bucket that must hold a whole packet is as deep as the longest that passed.
+        // A bucket that must hold a whole packet is as deep as the longest one that passed.
         let taken = match rate.waits_for_own_length && round < longest {
             true => burst.value.round().max(longest),
             false => round,
@@ -179,7 +183,8 @@ impl BurstEstimate {
             .collect();
         let slack = quantile(&mut late, 0.5).unwrap_or(0.0);
         let told = below >= LEAST_AT_ONCE && 10 * least <= at_once.min(waited);
-        // Nobody leaves before the tokens are there, nor long after: else the border was not at the burst.
+        // No packet leaves before its tokens are there, nor long after. Otherwise the border was not at the
+        // burst.
         let seen = is_link || (told && slack > -noise && slack < 0.2 * border);
         let bytes = seen.then_some(burst);
         let taken_bytes = seen.then_some(taken);
@@ -204,11 +209,11 @@ mod tests {
     /// 20 Mbps, in bytes per us.
     const RATE: f64 = 2.5;
     const BURST: f64 = 2_000.0;
-    /// The lateness of the timer, in us.
+    /// The delay of the timer, in us.
     const SLACK: f64 = 25.0;
 
-    /// Bursts of packets through a token bucket. Where it pauses, every ninth packet that waited leaves only when the
-    /// bucket has overflowed for 100 us.
+    /// Bursts of packets through a token bucket. If it pauses, every ninth packet that waited leaves only
+    /// when the bucket has overflowed for 100 us.
     fn bursts(pauses: bool) -> Sample {
         let mut random = 1u64;
         let mut crossings = Vec::new();

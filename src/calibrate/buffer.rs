@@ -1,62 +1,63 @@
-//! The buffer and its rule, from what waits when packets are lost and when they are not.
+//! The buffer and its rule, from the backlog at lost and at accepted packets.
 
 use serde::Serialize;
 
 use super::sample::Sample;
 
-/// What a full buffer counts.
+/// The unit in which a full buffer is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Counts {
-    /// Waiting bytes, the newcomer's included.
+    /// Waiting bytes, including the arriving packet.
     Bytes,
-    /// Waiting packets, the newcomer included.
+    /// Waiting packets, including the arriving packet.
     Packets,
 }
 
 /// A buffer with tail drop.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct BufferEstimate {
-    /// Bytes or packets.
+    /// The unit: bytes or packets.
     pub counts: Counts,
-    /// The most that may wait.
+    /// Maximum that may wait.
     pub limit: f64,
-    /// Half the width of the interval of limits that fit as well.
+    /// Half the width of the interval of limits that fit equally well.
     pub uncertainty: f64,
-    /// Losses that were used.
+    /// Number of losses used.
     pub lost: u64,
-    /// Packets that were lost with room for them, or not lost without.
+    /// Packets lost although there was room, or accepted although there was none.
     pub misfits: u64,
 }
 
-/// What is known of losses.
+/// The findings about losses.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LossFinding {
-    /// Nothing was lost: the buffer holds at least this many bytes.
+    /// No packet was lost: the buffer holds at least this many bytes.
     NoneLost {
-        /// the most bytes that waited
+        /// the maximum number of waiting bytes
         waiting_bytes: f64,
     },
     /// A full buffer explains the losses.
     TailDrop(BufferEstimate),
-    /// Packets were lost, and no limit tells them from the others.
+    /// Packets were lost, and no limit separates them from the others.
     Unexplained {
-        /// how many
+        /// number of lost packets
         lost: u64,
-        /// how many of all packets the best limit gets wrong
+        /// number of packets that the best limit misclassifies
         misfits: u64,
     },
 }
 
-/// What waited as a packet arrived, with it.
+/// The backlog at the arrival of a packet, including it.
 struct Found {
     bytes: f64,
     packets: f64,
     lost: bool,
 }
 
-/// Looks at every arrival that `counts_in` takes; `processing` us pass before a packet joins the queue.
+/// The backlog at every arrival of the classes that `counts_in` accepts. A packet joins the queue
+/// `processing` us after its arrival.
 fn found(sample: &Sample, processing: f64, counts_in: impl Fn(usize) -> bool) -> Vec<Found> {
     let mut leaving = sample
         .departures()
@@ -72,7 +73,8 @@ fn found(sample: &Sample, processing: f64, counts_in: impl Fn(usize) -> bool) ->
             packets -= 1.0;
         }
         let lost = crossing.departure.is_none();
-        // Who left faster than most has been taken off before it was put on: nobody waits below nothing.
+        // A packet that was processed faster than usual is removed before it was added; the backlog is never
+        // negative.
         all.push(Found {
             bytes: f64::max(bytes, 0.0) + crossing.length,
             packets: f64::max(packets, 0.0) + 1.0,
@@ -86,12 +88,13 @@ fn found(sample: &Sample, processing: f64, counts_in: impl Fn(usize) -> bool) ->
     all
 }
 
-/// The limit with the fewest misfits, that number, and half the width of the interval of limits that are as good.
+/// The limit with the fewest misfits, their number, and half the width of the interval of limits that are as
+/// good.
 fn limit(mut found: Vec<(f64, bool)>) -> (f64, usize, f64) {
     found.sort_by(|a, b| a.0.total_cmp(&b.0));
     let kept = found.iter().filter(|(_, lost)| !lost).count();
     let mut misfits = kept;
-    // (limit, misfits): what is at or below the limit is kept.
+    // (limit, misfits): packets at or below the limit are accepted.
     let mut best = (0.0, misfits);
     let mut steps = vec![best];
     for group in found.chunk_by(|a, b| a.0 == b.0) {
@@ -132,16 +135,16 @@ fn best(found: &[Found]) -> BufferEstimate {
     if packets.misfits < bytes.misfits { packets } else { bytes }
 }
 
-/// The same of `(bytes, packets, lost)` with the newcomer.
+/// As [`best`], from `(bytes, packets, lost)` including the arriving packet.
 pub(super) fn best_limit(found: impl Iterator<Item = (f64, f64, bool)>) -> BufferEstimate {
     best(&found.map(|(bytes, packets, lost)| Found { bytes, packets, lost }).collect::<Vec<_>>())
 }
 
-/// Losses that are too few to say anything.
+/// Minimum number of losses for an estimate.
 const LEAST: usize = 3;
 
 impl LossFinding {
-    /// Of the classes that `counts_in` takes.
+    /// The findings for the classes that `counts_in` accepts.
     pub(super) fn of(sample: &Sample, processing: f64, counts_in: impl Fn(usize) -> bool) -> Self {
         let found = found(sample, processing, counts_in);
         let lost = found.iter().filter(|found| found.lost).count();
@@ -156,7 +159,7 @@ impl LossFinding {
         LossFinding::TailDrop(better)
     }
 
-    /// The buffer, where there is one.
+    /// The buffer, if there is one.
     pub fn buffer(&self) -> Option<&BufferEstimate> {
         match self {
             LossFinding::TailDrop(buffer) => Some(buffer),

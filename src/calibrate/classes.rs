@@ -1,4 +1,4 @@
-//! The classes of a discipline, from who overtakes whom: in one class nobody does.
+//! The classes of a discipline, from packets that overtake each other: within a class, none does.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use super::sample::{Crossing, Sample, quantile};
 use super::transit::Transit;
 use crate::packet::{FlowKey, protocol_name};
 
-/// The field that tells classes apart.
+/// The field that distinguishes classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Field {
@@ -30,7 +30,7 @@ pub enum Field {
     Source,
 }
 
-/// The fields, the likelier first: of two that explain the same, the first is taken.
+/// The fields, in descending order of plausibility. Of two that explain the same, the first is used.
 const FIELDS: [Field; 7] = [
     Field::Dscp,
     Field::DestinationPort,
@@ -41,23 +41,23 @@ const FIELDS: [Field; 7] = [
     Field::Source,
 ];
 
-/// More values of a field than this are no classes.
+/// A field with more values than this does not define classes.
 const MOST_VALUES: usize = 1_024;
 
-/// The packets that one class takes: an interval of a field's values.
+/// The packets of one class: an interval of the values of a field.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ClassRange {
     /// The first value, as written in a `match`.
     pub first: String,
     /// The last value.
     pub last: String,
-    /// The protocol of all of its packets, where ports distinguish the classes.
+    /// The common protocol of its packets, if ports distinguish the classes.
     pub protocol: Option<String>,
-    /// The values seen in it, for fields that have no intervals.
+    /// The observed values, for fields without intervals.
     pub values: Vec<String>,
 }
 
-/// How flows fall into classes.
+/// The classification of flows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Classification {
     /// The field.
@@ -66,22 +66,22 @@ pub struct Classification {
     pub classes: Vec<ClassRange>,
     /// Packets that overtook one of another class.
     pub overtaking_between: u64,
-    /// Packets that overtook one of their own class: what the classes do not explain.
+    /// Packets that overtook one of their own class, which the classes do not explain.
     pub overtaking_within: u64,
     /// The class of each flow.
     #[serde(skip)]
     pub(super) of_flow: Vec<usize>,
-    /// Who overtook whom: `[class][class]`.
+    /// Overtaking counts: `[overtaking class][overtaken class]`.
     pub overtaken: Vec<Vec<u64>>,
 }
 
-/// How often a flow's packet left before an earlier one of another flow, by (who, whom).
+/// How often a packet of one flow left before an earlier one of another flow, by (overtaking, overtaken).
 ///
 /// # Complexity
 /// O(packets x (log flows + flows that a packet overtakes)).
 pub(super) fn overtaking(sample: &Sample, guard: f64) -> FxHashMap<(u32, u32), u64> {
     let flows = sample.crossings.iter().map(|crossing| crossing.fid as usize + 1).max().unwrap_or(0);
-    // Per flow, those that are to leave, by arrival; and the heads of all flows.
+    // Per flow, the packets still to leave, by arrival; and the heads of all flows.
     let mut waiting: Vec<Vec<usize>> = vec![Vec::new(); flows];
     for (index, crossing) in sample.crossings.iter().enumerate() {
         if crossing.departure.is_some() {
@@ -117,7 +117,7 @@ pub(super) fn overtaking(sample: &Sample, guard: f64) -> FxHashMap<(u32, u32), u
     counts
 }
 
-/// Whether packets overtake others more often than stamps of several captures cross by chance.
+/// Whether packets overtake others more often than timestamps of several captures cross by chance.
 pub(super) fn is_more_than_chance(counts: &FxHashMap<(u32, u32), u64>, sample: &Sample) -> bool {
     let total: u64 = counts.values().sum();
     total >= 20 && total * 1_000 >= sample.order.len() as u64
@@ -145,7 +145,8 @@ fn value(field: Field, key: &FlowKey, transit: &Transit) -> u128 {
     }
 }
 
-/// Cuts the values into runs such that few overtake within one: the ends of the runs, and the cost.
+/// Divides the values into runs with little overtaking within each. Returns the ends of the runs, and the
+/// cost.
 fn cut(overtaken: &[Vec<u64>], cost_of_class: f64) -> (Vec<usize>, f64) {
     let values = overtaken.len();
     // Overtaking between the values from..to, by sums over the rectangle from the origin.
@@ -173,7 +174,7 @@ fn cut(overtaken: &[Vec<u64>], cost_of_class: f64) -> (Vec<usize>, f64) {
     (ends, best[values].0)
 }
 
-/// The number from `low` to `high` that divides by the highest power of two.
+/// The number from `low` to `high` that is divisible by the highest power of two.
 fn most_even(low: u128, high: u128) -> u128 {
     let mut found = high;
     for power in 0..127 {
@@ -188,7 +189,7 @@ fn most_even(low: u128, high: u128) -> u128 {
 }
 
 impl Classification {
-    /// Finds the classes from who overtook whom; none where no field tells.
+    /// Finds the classes from overtaking; `None` if no field explains it.
     pub(super) fn of(
         counts: &FxHashMap<(u32, u32), u64>,
         transits: &[Transit],
@@ -224,7 +225,7 @@ impl Classification {
                 overtaken[place(who)][place(whom)] += count;
             }
             let (ends, cost) = cut(&overtaken, cost_of_class);
-            // The next field must explain more, not the same by chance.
+            // The next field must explain more than this one, not the same by chance.
             if ends.len() < 2 || best.as_ref().is_some_and(|(least, _)| cost > least - cost_of_class / 2.0) {
                 continue;
             }
@@ -252,14 +253,14 @@ impl Classification {
         best.map(|(_, found)| found)
     }
 
-    /// A sample with the classes of its flows.
+    /// Assigns the classes of its flows to a sample.
     pub(super) fn applied(&self, sample: &Sample) -> Sample {
         let classed =
             |crossing: &Crossing| Crossing { class: self.of_flow[crossing.fid as usize], ..*crossing };
         Sample::of(sample.crossings.iter().map(classed).collect())
     }
 
-    /// How much class `a` goes before class `b`: 1 always, 0 never.
+    /// How often class `a` goes before class `b`, from 0 (never) to 1 (always).
     pub(super) fn precedence(&self, a: usize, b: usize) -> f64 {
         let (over, under) = (self.overtaken[a][b] as f64, self.overtaken[b][a] as f64);
         if over + under > 0.0 { over / (over + under) } else { 0.5 }
@@ -267,7 +268,7 @@ impl Classification {
 }
 
 impl Field {
-    /// As a `match` names it.
+    /// The key in a `match`.
     pub fn key(self) -> &'static str {
         match self {
             Field::Dscp => "dscp",
@@ -296,8 +297,8 @@ impl Field {
         matches!(self, Field::DestinationPort | Field::SourcePort)
     }
 
-    /// The classes between the ends of the runs. Borders between ports lie where a filter would have them: at the
-    /// most even number of those that part the ports seen.
+    /// The classes between the ends of the runs. A border between ports is placed at the most even number
+    /// that separates the observed ports, as a filter would have it.
     fn classes(
         self,
         values: &[u128],
@@ -346,11 +347,11 @@ impl Field {
     }
 }
 
-/// What waits in each class, as departures go by.
+/// The packets waiting in each class, updated departure by departure.
 struct Waiting {
     /// Per class: arrivals and departures, by departure.
     crossings: Vec<Vec<(f64, f64)>>,
-    /// Per class: how many have left.
+    /// Per class: number of packets that have left.
     left: Vec<usize>,
     guard: f64,
 }
@@ -364,7 +365,8 @@ impl Waiting {
         Waiting { crossings, left: vec![0; classes], guard }
     }
 
-    /// Whether a packet of `class` waits at `at`, that has not left before the last call of [`Waiting::leave`].
+    /// Whether a packet of `class` waits at `at` that has not left before the last call of
+    /// [`Waiting::leave`].
     fn is_busy(&self, class: usize, at: f64) -> bool {
         self.crossings[class].get(self.left[class]).is_some_and(|(arrival, _)| *arrival < at - self.guard)
     }
@@ -374,11 +376,11 @@ impl Waiting {
     }
 }
 
-/// Bytes that each class sends in its turn while others wait too, with two standard errors: the quanta of a round robin.
-/// None for a class that did so too rarely.
+/// Bytes that each class sends per round while others wait, with two standard errors: the quanta of a round
+/// robin. `None` for a class with too few observations.
 ///
-/// One class gives the size: that whose turns are seen best. The others are to it as what both send while both wait, which
-/// holds whoever is served between them.
+/// The class with the most precise rounds determines the scale. The other classes follow from the ratio of
+/// what both send while both wait, which holds regardless of which classes are served between them.
 pub(super) fn quanta(sample: &Sample, classes: usize, guard: f64) -> Vec<Option<(f64, f64)>> {
     let turns = turns(sample, classes, guard);
     let seen = turns.iter().enumerate().filter_map(|(class, turn)| Some((class, (*turn)?)));
@@ -396,13 +398,13 @@ pub(super) fn quanta(sample: &Sample, classes: usize, guard: f64) -> Vec<Option<
         .collect()
 }
 
-/// Bytes per turn, where the class was waiting as it began and still as it ended.
+/// Bytes per round, for rounds at whose beginning and end the class was waiting.
 fn turns(sample: &Sample, classes: usize, guard: f64) -> Vec<Option<(f64, f64)>> {
     let mut waiting = Waiting::new(sample, classes, guard);
     let mut turns: Vec<Vec<f64>> = vec![Vec::new(); classes];
-    // Whole turns of each class since it last had nothing to send.
+    // Whole rounds of each class since it last had nothing to send.
     let mut streak = vec![0; classes];
-    // Class, bytes, whether it was waiting as the turn began.
+    // Class, bytes, and whether it was waiting as its round began.
     let mut turn: Option<(usize, f64, bool)> = None;
     for (crossing, at) in sample.departures() {
         match &mut turn {
@@ -428,7 +430,7 @@ fn turns(sample: &Sample, classes: usize, guard: f64) -> Vec<Option<(f64, f64)>>
             if turns.len() < 30 {
                 return None;
             }
-            // What a class sends out of turn, or over several, is rare.
+            // Service out of turn, or over several rounds, is rare.
             let most = 4.0 * quantile(&mut turns, 0.5)?;
             turns.retain(|bytes| *bytes <= most);
             let n = turns.len() as f64;
@@ -439,17 +441,17 @@ fn turns(sample: &Sample, classes: usize, guard: f64) -> Vec<Option<(f64, f64)>>
         .collect()
 }
 
-/// Turns after idleness that say little: a class has credit of its own then.
+/// Rounds after idleness that are skipped, because a class then has credit of its own.
 const SETTLING: usize = 4;
 
-/// What `pair.0` sends to what `pair.1` sends while both wait all the time, and its relative error.
+/// The ratio of what `pair.0` and `pair.1` send while both wait continuously, and its relative error.
 fn ratio(sample: &Sample, classes: usize, pair: (usize, usize), guard: f64) -> Option<(f64, f64)> {
     let mut waiting = Waiting::new(sample, classes, guard);
     let (mut sent, mut rounds) = ([0.0; 2], 0usize);
-    // Whose turns they are and how many bytes they have, in the stretch in which both wait.
+    // The classes and bytes of the rounds in the stretch in which both wait.
     let mut stretch: Vec<(usize, f64)> = Vec::new();
     let mut end = |stretch: &mut Vec<(usize, f64)>| {
-        // Neither the first turns nor the last, which may be cut short; and as many of one as of the other.
+        // Without the first rounds and the last, which may be cut short; equally many of both.
         let whole = stretch.len().saturating_sub(1).saturating_sub(SETTLING) / 2 * 2;
         for (which, bytes) in stretch.iter().skip(SETTLING).take(whole) {
             sent[*which] += bytes;
@@ -487,7 +489,7 @@ mod tests {
 
     #[test]
     fn values_are_cut_where_they_overtake() {
-        // 0 and 1 overtake 2 and 3, and nobody else anybody.
+        // 0 and 1 overtake 2 and 3; there is no other overtaking.
         let mut overtaken = vec![vec![0; 4]; 4];
         overtaken[0][2] = 50;
         overtaken[1][3] = 60;

@@ -1,6 +1,7 @@
-//! What the page of a calibration draws: the recording beside the chosen device and the next-best candidate.
+//! The data drawn on the page of a calibration: the recording, the chosen device, and the next-best
+//! candidate.
 //!
-//! All of it is of the packets that the candidates are scored on, and bounded: a curve has at most about 2,000 points.
+//! All curves cover the packets that the candidates are scored on. A curve has at most about 2,000 points.
 
 use std::ops::Range;
 
@@ -17,80 +18,80 @@ use crate::report::{Distribution, Reservoir, Series};
 
 const PS_PER_US: f64 = 1e6;
 
-/// Packets of one side in the chart of sojourns.
+/// Maximum number of packets of one side in the chart of sojourns.
 const MOST_DOTS: usize = 1_000;
 
-/// Bins of what waited, about.
+/// Approximate number of bins of the backlog.
 const BINS: usize = 40;
 
-/// Packets without which a bin takes in its neighbour.
+/// Minimum number of packets in a bin; smaller bins are merged with their neighbour.
 const LEAST_IN_BIN: usize = 20;
 
-/// Charts that share a page's points over time: it gets 2,048 of them.
+/// Number of charts that share the 2,048 points over time of a page.
 const SHARES: usize = 32;
 
 /// The curves of a page.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Curves {
-    /// The next-best candidate, in words; none where there is one alone.
+    /// The next-best candidate, as text; `None` with a single candidate.
     pub(super) next_best: Option<String>,
     /// Packets of the recording that were marked.
     pub(super) marked: u64,
-    /// Sojourns against what waited, as measured.
+    /// Measured sojourns against the backlog.
     pub(super) measured: Dots,
-    /// The same as the chosen device has them.
+    /// Sojourns of the chosen device against the backlog.
     pub(super) simulated: Dots,
-    /// The sojourn at the rate that was found: the first and the last point of a line; empty without a bottleneck.
+    /// The sojourn at the estimated rate: the first and the last point of a line; empty without a bottleneck.
     pub(super) at_rate: Dots,
-    /// Losses and marks against what waited; none where there were none.
+    /// Losses and marks against the backlog; `None` if there were none.
     pub(super) losses: Option<LossCurve>,
-    /// Sojourns of the packets that left in all: measured, chosen, and next best, in the reverse order.
+    /// Sojourns of the packets that left in all of them: measured, chosen and next best, in reverse order.
     pub(super) distribution: Distribution,
     /// Sojourns over time: chosen and measured.
     pub(super) over_time: Series,
 }
 
-/// Packets: what each found waiting, and its sojourn.
+/// Packets with the backlog at their arrival and their sojourn.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Dots {
-    /// In bytes, ascending.
+    /// Backlog in bytes, ascending.
     pub waiting: Vec<f64>,
-    /// In seconds.
+    /// Sojourn in seconds.
     pub sojourns: Vec<f64>,
 }
 
-/// How often packets are lost or marked, by what they found waiting.
+/// Frequency of losses and marks against the backlog.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct LossCurve {
     /// Packets lost or marked.
     pub hits: u64,
-    /// The mean of what waited, per bin, in bytes, ascending.
+    /// The mean backlog per bin, in bytes, ascending.
     pub waiting: Vec<f64>,
-    /// The part that was lost or marked.
+    /// The fraction lost or marked.
     pub measured: Vec<f64>,
-    /// Its binomial interval (95 %).
+    /// Lower end of its binomial interval (95 %).
     pub low: Vec<f64>,
-    /// Its binomial interval (95 %).
+    /// Upper end of its binomial interval (95 %).
     pub high: Vec<f64>,
     /// The probability that the chosen rule gives to the same packets; empty without a rule.
     pub by_rule: Vec<f64>,
-    /// The fraction that the chosen device loses of the packets that find as much waiting; NaN where few do. Empty
-    /// where the recording has marks, which a simulation does not report.
+    /// The fraction of the packets with this backlog that the chosen device loses; NaN with few such packets.
+    /// Empty if the recording has marks, which a simulation does not report.
     pub simulated: Vec<f64>,
 }
 
-/// A packet and what it found.
+/// A packet with the backlog at its arrival.
 #[derive(Debug, Clone, Copy)]
 struct Found {
     waiting: f64,
     hit: bool,
-    /// In us; none for a lost packet.
+    /// Sojourn in us; `None` for a lost packet.
     sojourn: Option<f64>,
-    /// The probability that the rule gives.
+    /// The probability given by the rule.
     by_rule: f64,
 }
 
-/// What the packets that arrive in `window` found, by what waited.
+/// The packets that arrive in `window`, sorted by the backlog.
 fn found(queue: &Queue, sample: &Sample, predicted: Option<&[f64]>) -> Vec<Found> {
     let of = |place: usize| {
         let joined = &queue.joined[place];
@@ -102,13 +103,13 @@ fn found(queue: &Queue, sample: &Sample, predicted: Option<&[f64]>) -> Vec<Found
         }
     };
     let mut found: Vec<Found> = queue.score.clone().map(of).collect();
-    // A stable sort: of equals, the earlier comes first.
+    // The sort is stable: of equals, the earlier comes first.
     found.sort_by(|a, b| a.waiting.total_cmp(&b.waiting));
     found
 }
 
 impl Dots {
-    /// Packets at equal distances in the order of what waited, the first and the last among them.
+    /// Packets at equal distances in the order of the backlog, including the first and the last.
     fn of(found: &[Found]) -> Self {
         let left: Vec<(f64, f64)> =
             found.iter().filter_map(|found| Some((found.waiting, found.sojourn? / PS_PER_US))).collect();
@@ -119,11 +120,11 @@ impl Dots {
     }
 }
 
-/// The binomial interval (95 %) of `hits` of `all`.
+/// The binomial interval (95 %) of `hits` out of `all`.
 ///
 /// # Source
-/// E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", Journal of the American
-/// Statistical Association 22(158), 1927.
+/// E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", Journal of the
+/// American Statistical Association 22(158), 1927.
 fn interval(hits: f64, all: f64) -> (f64, f64) {
     const Z: f64 = 1.96;
     let part = hits / all;
@@ -133,7 +134,7 @@ fn interval(hits: f64, all: f64) -> (f64, f64) {
     (((middle - reach) / scale).max(0.0), ((middle + reach) / scale).min(1.0))
 }
 
-/// Cuts packets, by what waited, into bins of equal width that hold enough.
+/// Divides packets by their backlog into bins of equal width with enough packets.
 fn bins(found: &[Found]) -> Vec<&[Found]> {
     let most = found.last().map_or(0.0, |last| last.waiting);
     let width = most / BINS as f64;
@@ -145,7 +146,7 @@ fn bins(found: &[Found]) -> Vec<&[Found]> {
         if rest.len() - end < LEAST_IN_BIN {
             end = rest.len();
         }
-        // Packets that found the same stay together.
+        // Packets with the same backlog stay together.
         while end < rest.len() && rest[end].waiting <= rest[end - 1].waiting {
             end += 1;
         }
@@ -157,7 +158,7 @@ fn bins(found: &[Found]) -> Vec<&[Found]> {
 }
 
 impl LossCurve {
-    /// Of measured packets, and of the same as the chosen device has them; none where nothing was lost or marked.
+    /// The curve of measured packets and of the chosen device; `None` if nothing was lost or marked.
     fn of(measured: &[Found], simulated: Option<&[Found]>) -> Option<Self> {
         let hits = |bin: &[Found]| bin.iter().filter(|found| found.hit).count();
         let mut curve = LossCurve { hits: hits(measured) as u64, ..LossCurve::default() };
@@ -188,7 +189,7 @@ impl LossCurve {
     }
 }
 
-/// What the curves are drawn from.
+/// The inputs of the curves.
 pub(super) struct CurveInputs<'a> {
     pub joined: &'a Joined,
     pub replays: &'a Replays,
@@ -206,7 +207,7 @@ impl CurveInputs<'_> {
     /// The curves of the best candidate and of the next.
     ///
     /// # Errors
-    /// A simulation stops.
+    /// A simulation fails.
     pub fn curves(&self) -> Result<Curves, CalibrateError> {
         let (_, model) = &self.trials[0];
         let chosen = self.replays.simulate(model)?;
@@ -241,7 +242,7 @@ impl CurveInputs<'_> {
         found(&queue, &sample, predicted)
     }
 
-    /// From nothing waiting to the most: the processing delay, and what waits over the rate.
+    /// From zero backlog to the maximum: the processing delay plus the backlog divided by the rate.
     fn at_rate(&self, model: &Model, found: &[Found]) -> Dots {
         let (Some(most), false) = (found.last(), model.bottleneck == Bottleneck::None) else {
             return Dots::default();
@@ -249,7 +250,7 @@ impl CurveInputs<'_> {
         let transits = &self.joined.transits;
         let bytes = transits.iter().map(|transit| f64::from(transit.packet.length)).sum::<f64>();
         let length = bytes / transits.len().max(1) as f64;
-        // A bucket's queue counts framing already.
+        // The queue of a bucket already counts framing.
         let framing = match model.bottleneck {
             Bottleneck::Link => framed(&model.framing, length) / length,
             _ => 1.0,
@@ -260,7 +261,7 @@ impl CurveInputs<'_> {
         Dots { waiting: vec![0.0, most.waiting], sojourns: vec![sojourn(0.0), sojourn(most.waiting)] }
     }
 
-    /// The sojourns of packets that left in the recording and in each simulation: distributions, and over time.
+    /// Sojourns of packets that left in the recording and in each simulation: distributions, and over time.
     fn sojourns(&self, chosen: &[Option<i64>], next: Option<&[Option<i64>]>) -> (Distribution, Series) {
         let mut sides = vec![Vec::new(); 2 + usize::from(next.is_some())];
         let mut over_time = Reservoir::new(SHARES);
@@ -286,7 +287,7 @@ impl CurveInputs<'_> {
     }
 }
 
-/// The same packets with the fates of a simulation.
+/// The same packets with their simulated fates.
 fn as_simulated(transits: &[Transit], simulated: &[Option<i64>]) -> Vec<Transit> {
     let of = |(transit, simulated): (&Transit, &Option<i64>)| {
         let fate = match (transit.fate, simulated) {
@@ -303,7 +304,7 @@ fn as_simulated(transits: &[Transit], simulated: &[Option<i64>]) -> Vec<Transit>
 mod tests {
     use super::*;
 
-    /// So many packets that find 100 B more each; every one beyond `limit` bytes is lost.
+    /// `count` packets, each with 100 B more backlog; every one beyond `limit` bytes is lost.
     fn packets(count: usize, limit: f64) -> Vec<Found> {
         (0..count)
             .map(|number| {
@@ -340,7 +341,7 @@ mod tests {
         assert!((30..=BINS + 1).contains(&bins.len()), "{}", bins.len());
         assert_eq!(bins.iter().map(|bin| bin.len()).sum::<usize>(), 1_000);
         assert!(bins[..bins.len() - 1].iter().all(|bin| bin.len() >= LEAST_IN_BIN));
-        // Packets that all found the same are one bin.
+        // Packets with the same backlog form one bin.
         let same: Vec<Found> = found.iter().map(|found| Found { waiting: 0.0, ..*found }).collect();
         assert_eq!(super::bins(&same).len(), 1);
     }

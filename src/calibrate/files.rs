@@ -1,4 +1,4 @@
-//! What a calibration writes: a topology, a scenario that runs right away, and all figures.
+//! Writes the result of a calibration: a topology, a scenario that can be run directly, and all figures.
 
 use std::fs;
 use std::io::{self, Write};
@@ -28,16 +28,15 @@ fn is_file_of_a_calibration(name: &str) -> bool {
     [TOPOLOGY, SCENARIO, FIGURES, PAGE].contains(&name)
 }
 
-/// Writes the directory of a calibration, complete or not at all: `topology.toml`, `scenario.toml`, `calibration.json`,
-/// `report.html`.
-/// The captures are named by their paths from there, and not copied. With `replace`, an earlier calibration there is
-/// replaced.
+/// Writes the directory of a calibration, completely or not at all: `topology.toml`, `scenario.toml`,
+/// `calibration.json`, `report.html`. The captures are referenced by relative paths, not copied. With
+/// `replace`, an earlier calibration in this place is replaced.
 ///
 /// # Errors
-/// Something stands there that may not be replaced, or the file system refuses.
+/// The place exists and may not be replaced, or a file cannot be written.
 pub fn write(calibration: &Calibration, place: &Path, replace: bool) -> Result<PathBuf, CalibrateError> {
     let directory = RunDirectory::begin_with(place, replace, is_file_of_a_calibration)?;
-    // Where it will stand: its parent is there by now.
+    // The final location; its parent exists at this point.
     let from = match place.exists() {
         true => fs::canonicalize(place),
         false => {
@@ -73,13 +72,13 @@ fn write_text(directory: &RunDirectory, name: &str, text: &str) -> Result<(), Ca
     write().map_err(|source| io_error(&path, source))
 }
 
-/// The name of the topology and the scenario: that of their directory, as far as it can be one.
+/// The name of the topology and the scenario: that of their directory, as far as it is a valid name.
 fn name(place: &Path) -> String {
     let name = place.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     if name.chars().any(char::is_alphanumeric) { name } else { "calibrated".to_owned() }
 }
 
-/// The path that leads from the directory `from` to `to`, both absolute.
+/// The relative path from the directory `from` to `to`, both absolute.
 fn relative(from: &Path, to: &Path) -> PathBuf {
     let (from, to): (Vec<Component<'_>>, Vec<Component<'_>>) =
         (from.components().collect(), to.components().collect());
@@ -91,7 +90,7 @@ fn relative(from: &Path, to: &Path) -> PathBuf {
     up.chain(to[common..].iter().copied()).collect()
 }
 
-/// A path as files write it on every machine.
+/// A path in the form that files use on every machine.
 fn path_text(path: &Path) -> String {
     toml_value(&path.to_string_lossy().replace('\\', "/"))
 }
@@ -102,7 +101,7 @@ fn scenario_text(
     path: impl Fn(&Path) -> Result<PathBuf, CalibrateError>,
 ) -> Result<String, CalibrateError> {
     let mut text = format!(
-        "# The recorded packets through the calibrated device, beside what was measured behind it.\n\
+        "# Replays the recorded packets through the calibrated device, and compares them with the capture behind it.\n\
          name = {}\ntopology = {}\n",
         toml_value(&name),
         toml_value(&TOPOLOGY)
@@ -140,7 +139,7 @@ fn keys_text(keys: &CaptureKeys) -> String {
     lines.map(|(key, value)| format!("{key} = {value}\n")).collect()
 }
 
-/// The path as the topology has it.
+/// The path in the form of the topology.
 struct Way {
     /// The delay of the link before each ingress port, in picoseconds.
     before: Vec<u64>,
@@ -151,8 +150,8 @@ struct Way {
 }
 
 impl Way {
-    /// A delay behind a link begins when the packet is through: where the egress capture shows its start, the delay is put
-    /// before the device.
+    /// A delay behind a link starts at the end of a transmission. If the egress capture shows the start, the
+    /// delay is put before the device.
     fn of(calibration: &Calibration) -> Self {
         let Calibration { path, model, .. } = calibration;
         let ps = |us: f64| (us * 1e6).round() as u64;
@@ -191,7 +190,7 @@ fn topology_text(calibration: &Calibration, name: &str) -> String {
         span(model.processing_ps)
     ));
     text.push_str(&format!(
-        "\n# Every destination lies behind the one egress port.\n[[device]]\nname = \"{SINK}\"\nkind = \"host\"\n\
+        "\n# All destinations are behind the single egress port.\n[[device]]\nname = \"{SINK}\"\nkind = \"host\"\n\
          addresses = [\"0.0.0.0/0\", \"::/0\"]\n"
     ));
     let way = Way::of(calibration);
@@ -226,7 +225,7 @@ fn topology_text(calibration: &Calibration, name: &str) -> String {
         (Bottleneck::None, Some(netem), _) => PtmSpec::Netem(Box::new(netem)),
         _ => model.ptm(),
     };
-    // Written as the reader reads it, whatever the discipline.
+    // Serialized in the form that the reader accepts, for any discipline.
     if let Ok(Value::Object(spec)) = serde_json::to_value(ptm)
         && let Some((kind, Value::Object(keys))) = spec.into_iter().next()
     {
@@ -243,10 +242,10 @@ fn span(picoseconds: u64) -> String {
     }
 }
 
-/// The keys that a reader looks for first.
+/// The keys that come first, for readability.
 const FIRST_KEYS: [&str; 8] = ["name", "match", "rate", "ceil", "burst", "cburst", "prio", "quantum"];
 
-/// Appends the keys of a table: its values, then its arrays of tables.
+/// Appends the keys of a table: first its values, then its arrays of tables.
 fn table(text: &mut String, path: &str, keys: &serde_json::Map<String, Value>) {
     let mut ordered: Vec<(&String, &Value)> = keys.iter().collect();
     ordered
@@ -289,7 +288,7 @@ fn inline(value: &Value) -> String {
     }
 }
 
-/// What was found of the path: names and figures.
+/// The findings about the path: names and figures.
 pub(crate) fn path_figures(path: &PathEstimate) -> Vec<(&'static str, String)> {
     let mut figures = Vec::new();
     let ms = |us: f64| us / 1e3;
@@ -297,7 +296,7 @@ pub(crate) fn path_figures(path: &PathEstimate) -> Vec<(&'static str, String)> {
         let (delay, off) = (ms(path.delay_us), path.delay_uncertainty_us);
         figures.push((
             "path",
-            format!("{delay:.3} ms, less than {off:.0} us of it may be the device's forwarding"),
+            format!("{delay:.3} ms, of which less than {off:.0} us may be forwarding in the device"),
         ));
     }
     for (capture, us) in path.before_us.iter().enumerate().filter(|(_, us)| **us > 0.0) {
@@ -329,7 +328,7 @@ pub(crate) fn path_figures(path: &PathEstimate) -> Vec<(&'static str, String)> {
     figures
 }
 
-/// The parameters of a rule in words.
+/// The parameters of a rule, as text.
 pub(crate) fn parameters(aqm: &AqmEstimate) -> String {
     let texts = aqm.parameters.iter().map(|parameter| {
         let Parameter { name, value, uncertainty, unit } = parameter;
@@ -355,7 +354,7 @@ fn buffer(buffer: &BufferEstimate) -> String {
     )
 }
 
-/// What the parameters come from, line by line.
+/// The evidence for the parameters, line by line.
 fn evidence(calibration: &Calibration) -> Vec<String> {
     let Calibration { model, estimates, packets, .. } = calibration;
     let mut lines = vec![
@@ -370,7 +369,7 @@ fn evidence(calibration: &Calibration) -> Vec<String> {
     let mut line = |text: String| lines.push(text);
     if let Some(processing) = &estimates.processing {
         line(format!(
-            "processing: {:.2} +- {:.2} us in the median, {:.2} us at least ({} packets that found it idle)",
+            "processing: median {:.2} +- {:.2} us, minimum {:.2} us ({} packets that found the device idle)",
             processing.typical_us, processing.uncertainty_us, processing.least_us, processing.packets
         ));
     }
@@ -422,8 +421,7 @@ fn evidence(calibration: &Calibration) -> Vec<String> {
         ));
         for (index, class) in model.classes.iter().enumerate() {
             let quantum = estimates.quanta.get(index).and_then(|quantum| quantum.bytes);
-            let quantum =
-                quantum.map_or(String::new(), |bytes| format!(", {} B in its turn", figure(&bytes)));
+            let quantum = quantum.map_or(String::new(), |bytes| format!(", {} B per round", figure(&bytes)));
             let limit = class.buffer.map_or(String::new(), |limit| format!(", buffer {}", buffer(&limit)));
             line(format!(
                 "  class {}: {}, priority {}{quantum}{limit}",
@@ -436,7 +434,7 @@ fn evidence(calibration: &Calibration) -> Vec<String> {
     if let Some(score) = &calibration.held_out
         && let Some(w1) = score.w1_normalized()
     {
-        line(format!("fitted on the first half, it has w1_normalized {w1:.6} on the second."));
+        line(format!("fitted on the first half, w1_normalized on the second half is {w1:.6}."));
     }
     for unknown in &calibration.not_identified {
         line(format!("not identified: {unknown}"));

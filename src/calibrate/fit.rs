@@ -1,6 +1,6 @@
-//! Estimates from a part of the recording: each from the packets that show it.
+//! Estimates from a part of the recording, each from the packets that show it.
 //!
-//! `candidates` makes models of them, `unseen` says what they leave open.
+//! `candidates` builds models from the estimates; `unseen` lists what they leave open.
 
 mod candidates;
 mod unseen;
@@ -20,71 +20,72 @@ use super::transit::{Joined, Transit};
 use super::{Baselines, baseline};
 use crate::units::Timestamp;
 
-/// Noise of stamps, in us, where nothing tells it: that of captures of a software router.
+/// Default noise of timestamps, in us, if it cannot be estimated: that of captures of a software router.
 const USUAL_GUARD: f64 = 30.0;
 
-/// How long a packet takes through an idle device.
+/// The delay of a packet through an idle device.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ProcessingEstimate {
-    /// The median sojourn of packets that found the device empty and did not wait, in microseconds: what the
-    /// topology gets.
+    /// The median sojourn of packets that found the device empty and did not wait, in microseconds; used in
+    /// the topology.
     pub typical_us: f64,
     /// The first percentile of these sojourns, in microseconds.
     pub least_us: f64,
-    /// Half the distance of their quartiles, in microseconds.
+    /// Half the interquartile range, in microseconds.
     pub uncertainty_us: f64,
-    /// Those packets.
+    /// Number of these packets.
     pub packets: u64,
 }
 
-/// Quanta of a class.
+/// The quantum of a class.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct QuantumEstimate {
-    /// The class, by number from 0.
+    /// The class, numbered from 0.
     pub class: usize,
-    /// Mean bytes in a turn of it while other classes wait.
+    /// Mean bytes per round while other classes wait.
     pub bytes: Option<Figure>,
 }
 
-/// All that was read off the captures.
+/// All direct estimates from the captures.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Estimates {
-    /// Sojourns longer than this are waiting, in microseconds.
+    /// Sojourns longer than this count as waiting, in microseconds.
     pub guard_us: f64,
-    /// Through the idle device; none where it never was.
+    /// The delay through the idle device; `None` if it was never idle.
     pub processing: Option<ProcessingEstimate>,
-    /// The bottleneck; none where nothing waited.
+    /// The bottleneck; `None` if nothing waited.
     pub rate: Option<RateEstimate>,
-    /// The bucket.
+    /// The token bucket.
     pub burst: Option<BurstEstimate>,
-    /// Losses of all packets together.
+    /// Losses of all packets.
     pub losses: LossFinding,
     /// Losses by class.
     pub class_losses: Vec<LossFinding>,
     /// Packets that overtook one of another flow.
     pub overtaking: u64,
-    /// The classes; none where no packet overtook another.
+    /// The classes; `None` if no packet overtook another.
     pub classes: Option<Classification>,
-    /// What each class sends in its turn.
+    /// The quantum of each class.
     pub quanta: Vec<QuantumEstimate>,
     /// Whether the egress capture was taken behind the link.
     pub at_far_end: bool,
 }
 
-/// A part of the recording and what it shows.
+/// A part of the recording and its estimates.
 pub(super) struct Fitting {
     sample: Sample,
     estimates: Estimates,
     routes: bool,
     longest: f64,
     window: Range<i64>,
-    /// When the recording starts.
+    /// Start of the recording.
     start: Timestamp,
     /// The constant delay of the path, in us.
     path_delay_us: f64,
 }
 
-/// The largest sojourn, in us, that is noise and no waiting: from the packets that found nobody inside, for the longest.
+/// The maximum sojourn, in us, that is noise and not waiting: from the packets that found the device empty,
+/// for the longest time.
 fn guard(alone: &[Alone]) -> f64 {
     if alone.len() < 40 {
         return USUAL_GUARD;
@@ -96,16 +97,16 @@ fn guard(alone: &[Alone]) -> f64 {
     let middle = quantile(&mut sojourns, 0.5).unwrap_or(0.0);
     let high = quantile(&mut sojourns, 0.95).unwrap_or(middle);
     let tail = high + 0.25 * (high - middle) + 0.5;
-    // Under load even the longest idleness may not fill a bucket, and some of them waited: not more than the lower quarter
-    // of all lets expect.
+    // Under load, even the longest idleness may not fill a bucket, and some of these packets waited. The
+    // limit is bounded by what the lower quarter of all predicts.
     let mut sojourns: Vec<f64> = alone.iter().map(|alone| alone.sojourn).collect();
     let least = quantile(&mut sojourns, 0.01).unwrap_or(0.0);
     let quarter = quantile(&mut sojourns, 0.25).unwrap_or(0.0);
     tail.min((quarter + 5.0 * (quarter - least) + 1.0).max(USUAL_GUARD / 2.0))
 }
 
-/// The same from the packets that would find a fluid bottleneck of that rate idle, which a full bucket lets pass as well:
-/// they are more, and none of them waited.
+/// As `guard`, from the packets that would find a fluid bottleneck of that rate idle. A full bucket forwards
+/// them at once, too. There are more of them, and none waited.
 fn guard_by(sample: &Sample, rate: &RateEstimate, guard: f64) -> f64 {
     let mut done = f64::NEG_INFINITY;
     let mut sojourns = Vec::new();
@@ -121,24 +122,24 @@ fn guard_by(sample: &Sample, rate: &RateEstimate, guard: f64) -> f64 {
     }
     let middle = quantile(&mut sojourns, 0.5).unwrap_or(0.0);
     let high = quantile(&mut sojourns, 0.97).unwrap_or(middle);
-    // Where the device pauses, or loses tokens, some of them waited after all.
+    // If the device pauses or loses tokens, some of them waited after all.
     (high + 0.25 * (high - middle) + 0.5).min(2.0 * guard)
 }
 
-/// Packets that found the device idle without which their median says nothing.
+/// Minimum number of packets that found the device idle for a meaningful median.
 const LEAST_IDLE: usize = 20;
 
 fn processing(alone: &[Alone], guard: f64) -> Option<ProcessingEstimate> {
     let mut sojourns: Vec<f64> = alone.iter().map(|alone| alone.sojourn).filter(|us| *us <= guard).collect();
     let least_us = quantile(&mut sojourns, 0.01)?;
-    // A few that found an overloaded device idle are not typical.
+    // A few packets that found an overloaded device idle are not typical.
     let typical_us = if sojourns.len() < LEAST_IDLE { least_us } else { quantile(&mut sojourns, 0.5)? };
     let quartiles = quantile(&mut sojourns, 0.75)? - quantile(&mut sojourns, 0.25)?;
     let packets = sojourns.len() as u64;
     Some(ProcessingEstimate { typical_us, least_us, uncertainty_us: quartiles / 2.0, packets })
 }
 
-/// What leaves at once after idleness, as far as it is seen, in bytes.
+/// Bytes that leave at once after idleness, as far as observed.
 fn burst_bytes(rate: &RateEstimate, burst: Option<&BurstEstimate>) -> f64 {
     match burst {
         Some(BurstEstimate { taken_bytes: Some(bytes), .. }) => *bytes,
@@ -150,7 +151,7 @@ fn burst_bytes(rate: &RateEstimate, burst: Option<&BurstEstimate>) -> f64 {
     }
 }
 
-/// Whether a link sets the pace, and no bucket.
+/// Whether a link is the bottleneck, not a bucket.
 fn is_link(rate: &RateEstimate, burst: Option<&BurstEstimate>, at_far_end: bool, guard: f64) -> bool {
     let head_start = burst_bytes(rate, burst) * 8e6 / rate.taken_bps;
     let has_framing_of_a_link = Model::link_overhead(&rate.framing).is_some();
@@ -158,7 +159,7 @@ fn is_link(rate: &RateEstimate, burst: Option<&BurstEstimate>, at_far_end: bool,
 }
 
 impl Fitting {
-    /// Reads everything off the packets that arrive in `window`.
+    /// Makes all estimates from the packets that arrive in `window`.
     pub fn new(joined: &Joined, path: &PathEstimate, window: Range<i64>) -> Self {
         let mut sample = Sample::new(&joined.transits, window.start, window.end);
         let mut at_far_end = false;
@@ -166,7 +167,7 @@ impl Fitting {
         if let Some(us_per_byte) = transmission {
             let before = sample.shifted(|crossing| us_per_byte * crossing.length);
             let rate = RateEstimate::of(&before, guard(&before.alone()), LookedFor::All);
-            // The same rate as while packets wait, or none waited that would tell.
+            // The same rate as while packets wait, or none waited that would show a difference.
             at_far_end =
                 rate.as_ref().is_none_or(|rate| (0.8..1.25).contains(&(us_per_byte * rate.taken_bps / 8e6)));
             if at_far_end {
@@ -181,7 +182,7 @@ impl Fitting {
         if let Some(rate) = RateEstimate::of(&sample, guard_us, LookedFor::Overhead) {
             guard_us = guard_by(&sample, &rate, guard_us);
         }
-        // Several queues cannot be distinguished from a jitter: all of it is attributed to the path.
+        // Several queues cannot be distinguished from jitter: all of it is attributed to the path.
         let is_hidden = path.jitter.is_some_and(|jitter| jitter.behind == JitterBehind::Queues);
         let processing = processing(&alone, guard_us);
         let typical = processing.map_or(0.0, |processing| processing.typical_us);
@@ -209,8 +210,8 @@ impl Fitting {
             && of_rate.waits_for_own_length
             && of_burst.holds_one_packet(of_rate, &sample)
         {
-            // Behind a path that hides the idle device: a bucket that holds one packet, or a link of that rate seen at its
-            // far end, which is likelier.
+            // A path that hides the idle device leaves two explanations: a bucket that holds one packet, or a
+            // link of that rate observed at its far end, which is more likely.
             at_far_end = true;
             sample = sample.shifted(|crossing| of_rate.service(crossing.length));
             burst = None;
@@ -218,7 +219,7 @@ impl Fitting {
         if let (Some(of_rate), Some(of_burst), Some(jitter)) = (&rate, &mut burst, &path.jitter) {
             of_burst.blurred(jitter.std_us, of_rate);
         }
-        // A bucket counts what it sends with its framing, and so do the queues behind it; a link adds it later.
+        // A bucket counts packets with framing, as do the queues behind it; a link adds framing later.
         if let Some(rate) = rate.as_ref().filter(|rate| !is_link(rate, burst.as_ref(), at_far_end, guard_us))
         {
             sample = sample.with_lengths(|length| framed(&rate.framing, length));
@@ -255,8 +256,8 @@ impl Fitting {
         Fitting { sample, estimates, routes, longest, window, start, path_delay_us: path.delay_us }
     }
 
-    /// The transits of the whole recording as this part has them: without the link's transmission, with its framing and
-    /// its classes.
+    /// The transits of the whole recording according to this part: without the transmission on the link, with
+    /// its framing and its classes.
     pub fn as_found(&self, transits: &[Transit]) -> Sample {
         let Estimates { rate, burst, classes, at_far_end, guard_us, .. } = &self.estimates;
         let mut sample = Sample::new(transits, i64::MIN, i64::MAX);
@@ -274,12 +275,12 @@ impl Fitting {
         sample
     }
 
-    /// What was read off.
+    /// The estimates.
     pub fn into_estimates(self) -> Estimates {
         self.estimates
     }
 
-    /// Rules of thumb, with this part's least sojourn and rate, on `window`.
+    /// Rules of thumb on `window`, with the minimum sojourn and the rate of this part.
     pub fn baselines(&self, joined: &Joined, window: Range<i64>) -> Baselines {
         let least = self.estimates.processing.map_or(0.0, |processing| processing.least_us);
         let rate = self.estimates.rate;

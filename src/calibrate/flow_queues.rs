@@ -1,5 +1,5 @@
-//! Disciplines with a queue per flow: candidates with the defaults of Linux, and what of their parameters the recording
-//! shows by simulation.
+//! Disciplines with a queue per flow: candidates with the defaults of Linux, whose parameters are then
+//! refined by simulation.
 
 use std::num::NonZeroU32;
 
@@ -13,10 +13,10 @@ use crate::ptm::{
 };
 use crate::units::{ByteCount, Span};
 
-/// By how much the cost must fall for a parameter to be moved from its default.
+/// Minimum decrease of the cost for moving a parameter away from its default.
 const WORTH_IT: f64 = 0.01;
 
-/// The most packets that waited at once, in all and of one flow.
+/// The maximum number of packets that waited at once, in total and of one flow.
 fn most_waiting(sample: &Sample) -> (u64, u64) {
     let mut leaving = sample.departures().map(|(crossing, at)| (at, crossing.fid)).peekable();
     let flows = sample.crossings.iter().map(|crossing| crossing.fid as usize + 1).max().unwrap_or(0);
@@ -40,19 +40,19 @@ fn alone() -> Option<SameQueue> {
     Some(SameQueue(Vec::new()))
 }
 
-/// RFC 8290, Section 5.2.4, for slow links.
+/// RFC 8290, section 5.2.4, for slow links.
 const SLOW_QUANTUM: ByteCount = ByteCount::new(300);
 
-/// Jiffies of a millisecond: the period of a timer is then read off to a millisecond.
+/// Timer ticks of a millisecond: the period of a timer is then estimated to a millisecond.
 const HZ: NonZeroU32 = NonZeroU32::new(1_000).expect("1000 is not 0");
 
-/// Bytes of an Ethernet header, which CAKE's overhead does not count.
+/// Bytes of an Ethernet header, which CAKE's overhead does not include.
 const ETHERNET_HEADER: i32 = 14;
 
-/// CAKE with the rate of the bottleneck, where that is CAKE itself.
+/// CAKE, with the rate of the bottleneck if CAKE itself is the bottleneck.
 fn cake(plain: &Model) -> CakeSpec {
     let framing = plain.framing;
-    // CAKE has the rate itself there: what it sends is seen as it starts.
+    // In this case CAKE has the rate: packets are observed at the start of their transmission.
     let shapes = plain.shows_start();
     CakeSpec {
         bandwidth: shapes.then(|| plain.rate()),
@@ -104,7 +104,7 @@ fn other_modes(spec: &PtmSpec) -> Vec<PtmSpec> {
     by_tin.chain(by_host).filter(|other| other != spec).map(PtmSpec::Cake).collect()
 }
 
-/// The disciplines, with the bottleneck of `plain`.
+/// The candidate disciplines, with the bottleneck of `plain`.
 pub(super) fn candidates(plain: &Model, sample: &Sample) -> Vec<Model> {
     let (most, most_of_flow) = most_waiting(sample);
     let with = |discipline: DisciplineKind, queue: PtmSpec| Model {
@@ -165,11 +165,11 @@ pub(super) fn in_classes(model: &Model) -> Model {
     model
 }
 
-/// A parameter that a discipline has, as a number.
+/// A numeric parameter of a discipline.
 struct Knob {
     get: fn(&PtmSpec) -> Option<f64>,
     set: fn(&mut PtmSpec, f64),
-    /// From where to where.
+    /// Minimum and maximum.
     range: (f64, f64),
 }
 
@@ -181,7 +181,7 @@ fn bytes(bytes: f64) -> ByteCount {
     ByteCount::new(bytes.round() as u64)
 }
 
-/// What may be moved.
+/// The parameters that can be varied.
 const KNOBS: [Knob; 7] = [
     Knob {
         get: |spec| match spec {
@@ -279,10 +279,10 @@ const KNOBS: [Knob; 7] = [
     },
 ];
 
-/// Factors by which a parameter is moved, ever finer.
+/// Factors for varying a parameter, ever finer.
 const FACTORS: [&[f64]; 4] = [&[0.25, 0.5, 2.0, 4.0], &[0.7, 1.4], &[0.85, 1.18], &[0.95, 1.05]];
 
-/// Moves each parameter as long as the simulation comes closer: coordinate descent.
+/// Varies each parameter while the simulation improves: coordinate descent.
 pub(super) fn refine(
     model: Model,
     cost: &impl Fn(&Model) -> Result<f64, CalibrateError>,

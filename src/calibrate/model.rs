@@ -1,4 +1,4 @@
-//! A device as calibration knows it: parameters, and the topology that they make.
+//! The model of a device: its parameters, and the topology that they form.
 
 use std::str::FromStr;
 
@@ -21,26 +21,26 @@ use crate::units::{Bandwidth, ByteCount, Rate, Span};
 pub(super) const DEVICE: &str = "r1";
 /// The name of the host behind its egress port.
 pub(super) const SINK: &str = "sink";
-/// The number of its egress port; that of the ingress port of a capture is one more than the capture's.
+/// The number of its egress port. The ingress port of a capture has the number of the capture plus one.
 pub(super) const EGRESS_PORT: u16 = 0;
 
-/// How the device decides who goes next.
+/// The scheduling discipline of the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DisciplineKind {
-    /// Packets pass without a bottleneck that shows.
+    /// No bottleneck observed.
     Unlimited,
     /// First in, first out.
     Fifo,
     /// Strict priority between classes.
     Priority,
-    /// Classes share by their quanta.
+    /// Classes share the rate by their quanta.
     Sharing,
-    /// Priorities, and sharing within each.
+    /// Priorities, with sharing within each.
     PriorityAndSharing,
     /// A queue per flow, each with CoDel.
     FqCodel,
-    /// A queue per flow, served in turns of bytes.
+    /// A queue per flow, served in rounds of bytes.
     Sfq,
     /// A queue per flow, served by credit.
     Fq,
@@ -51,7 +51,7 @@ pub enum DisciplineKind {
 }
 
 impl DisciplineKind {
-    /// Whether there is one queue for all.
+    /// Whether there is a single queue.
     pub fn is_single(self) -> bool {
         matches!(self, DisciplineKind::Unlimited | DisciplineKind::Fifo)
     }
@@ -61,12 +61,12 @@ impl DisciplineKind {
         matches!(self, DisciplineKind::FqCodel | DisciplineKind::Sfq | DisciplineKind::Fq) || self.draws()
     }
 
-    /// Whether its packets depend on random numbers.
+    /// Whether it draws random numbers.
     pub fn draws(self) -> bool {
         matches!(self, DisciplineKind::FqPie | DisciplineKind::Cake)
     }
 
-    /// In words.
+    /// The name, as text.
     pub fn words(self) -> &'static str {
         match self {
             DisciplineKind::Unlimited => "no bottleneck seen",
@@ -83,13 +83,13 @@ impl DisciplineKind {
     }
 }
 
-/// What sets the pace.
+/// The kind of bottleneck.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bottleneck {
-    /// Nothing that shows.
+    /// None observed.
     None,
-    /// The link: a packet waits until the one before is out.
+    /// The link: a packet waits until the previous one is transmitted.
     Link,
     /// A token bucket that must hold the whole packet: Linux `tbf`.
     TokenBucket,
@@ -98,7 +98,7 @@ pub enum Bottleneck {
 }
 
 impl Bottleneck {
-    /// In words.
+    /// The name, as text.
     pub fn words(self) -> &'static str {
         match self {
             Bottleneck::None => "none seen",
@@ -112,72 +112,73 @@ impl Bottleneck {
 /// A class of the device.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ClassModel {
-    /// What it takes.
+    /// The packets that it takes.
     pub range: ClassRange,
     /// Its priority: 0 goes first.
     pub prio: u8,
-    /// What it sends in its turn, in bytes.
+    /// Its quantum, in bytes.
     pub quantum_bytes: Option<u64>,
-    /// What it is sure of, in bits per second: bounds how long it can be kept waiting.
+    /// Its guaranteed rate, in bits per second, which bounds how long it can be kept waiting.
     pub own_rate_bps: u64,
     /// Its buffer.
     pub buffer: Option<BufferEstimate>,
-    /// The discipline of what waits in it, where it is more than a FIFO.
+    /// The discipline of the packets waiting in it, if it is not a FIFO.
     pub queue: Option<PtmSpec>,
 }
 
-/// A limit on the packets that wait and those that are delayed.
+/// A limit on the sum of waiting and delayed packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct PathLimit {
-    /// How many packets there may be.
+    /// Maximum number of packets.
     pub packets: u64,
-    /// How long each is delayed, in picoseconds.
+    /// Delay of each packet, in picoseconds.
     pub delay_ps: u64,
 }
 
-/// A device: what calibration writes into the topology.
+/// The model of a device, which calibration writes into the topology.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Model {
-    /// Who goes next.
+    /// The scheduling discipline.
     pub discipline: DisciplineKind,
-    /// What sets the pace.
+    /// The kind of bottleneck.
     pub bottleneck: Bottleneck,
-    /// From ingress to joining the queue, in picoseconds.
+    /// Time from ingress to joining the queue, in picoseconds.
     pub processing_ps: u64,
-    /// The bottleneck's rate, in bits per second.
+    /// The rate of the bottleneck, in bits per second.
     pub rate_bps: u64,
-    /// What a packet takes at the bottleneck beyond its recorded length.
+    /// What a packet takes at the bottleneck in addition to its recorded length.
     pub framing: Framing,
-    /// How much leaves at once after idleness, in bytes.
+    /// Bytes that leave at once after idleness.
     pub burst_bytes: u64,
-    /// How late the head leaves that waited for tokens, in picoseconds.
+    /// Delay of a head that waited for tokens, in picoseconds.
     pub release_slack_ps: u64,
-    /// What may wait in all classes together.
+    /// The buffer shared by all classes.
     pub buffer: Option<BufferEstimate>,
-    /// Why packets are lost, or marked; none where none are, or their classes have rules of their own.
+    /// The rule for losing or marking packets; `None` if there are no losses or marks, or the classes have
+    /// their own rules.
     pub aqm: Option<AqmKind>,
-    /// The discipline of what waits, where it is more than a FIFO.
+    /// The discipline of the waiting packets, if it is not a FIFO.
     pub queue: Option<PtmSpec>,
-    /// A limit that counts the packets on the path, too: the device delays them itself, as `netem` does.
+    /// A limit that includes the packets on the path: the device delays them itself, as `netem` does.
     pub path_limit: Option<PathLimit>,
-    /// The field that tells the classes apart.
+    /// The field that distinguishes the classes.
     pub field: Option<Field>,
-    /// The classes; none for a single queue.
+    /// The classes; empty for a single queue.
     pub classes: Vec<ClassModel>,
-    /// Whether the egress capture was taken behind the link, where the last bit has arrived.
+    /// Whether the egress capture was taken behind the link, at the arrival of the last bit.
     pub at_far_end: bool,
-    /// Whether the device takes one from the time to live.
+    /// Whether the device decrements the time to live.
     pub routes: bool,
 }
 
-/// The limit that the topology has.
+/// The limit for the topology.
 pub(super) fn rounded(buffer: &BufferEstimate) -> Buffer {
     match buffer.counts {
         Counts::Bytes => {
             let limit = super::sample::roundest(buffer.limit, buffer.uncertainty);
             Buffer::Bytes(ByteCount::new(limit.round() as u64))
         }
-        // From this many on, below the next.
+        // At least this many, and less than the next integer.
         Counts::Packets => Buffer::Packets(buffer.limit.floor().max(1.0) as u64),
     }
 }
@@ -209,12 +210,12 @@ impl ClassModel {
 }
 
 impl Model {
-    /// Who goes next, and who is lost, in words.
+    /// Discipline and drop rule, as text.
     pub fn words(&self) -> String {
         words(self.discipline, self.aqm, self.has_flow_queues())
     }
 
-    /// The values that a class takes, in words: the last one takes what fits no other, too.
+    /// The values of a class, as text. The last class also takes everything that matches no other.
     pub fn takes(&self, class: usize) -> String {
         let ClassRange { first, last, .. } = &self.classes[class].range;
         let others = if class + 1 == self.classes.len() { " and all others" } else { "" };
@@ -226,32 +227,32 @@ impl Model {
         self.classes.iter().any(|class| class.queue.is_some())
     }
 
-    /// Whether the first of its classes is sure of most of the rate.
+    /// Whether the first class is guaranteed most of the rate.
     pub fn top_owns_rate(&self) -> bool {
         self.classes.iter().any(|class| class.own_rate_bps > self.rate_bps / 2)
     }
 
-    /// The bottleneck's rate.
+    /// The rate of the bottleneck.
     pub fn rate(&self) -> Rate {
         rate(self.rate_bps)
     }
 
-    /// What is added to each packet; none where the framing is more than that.
+    /// The bytes added to each packet; `None` if the framing is not a constant.
     pub fn overhead(&self) -> Option<ByteCount> {
         Model::link_overhead(&self.framing)
     }
 
-    /// Whether the egress capture shows how packets start onto the link that sets the pace.
+    /// Whether the egress capture shows packets at the start of their transmission on the bottleneck link.
     pub(super) fn shows_start(&self) -> bool {
         self.bottleneck == Bottleneck::Link && !self.at_far_end
     }
 
-    /// Whether a `netem` sends at the rate of the bottleneck: each packet is through when it leaves.
+    /// Whether a `netem` sends at the rate of the bottleneck: a packet leaves it completely transmitted.
     pub(super) fn has_netem_rate(&self) -> bool {
         self.path_limit.is_some() && self.bottleneck == Bottleneck::Link && self.at_far_end
     }
 
-    /// Whether the egress capture is taken where the link ends.
+    /// Whether the egress capture was taken at the far end of the link.
     pub(super) fn is_seen_at_far_end(&self) -> bool {
         self.at_far_end && !self.has_netem_rate()
     }
@@ -261,7 +262,7 @@ impl Model {
         let rate = self.has_netem_rate().then(|| self.rate());
         PtmSpec::Netem(Box::new(NetemSpec {
             limit: limit.packets,
-            // Whole nanoseconds, as the kernel has them.
+            // Whole nanoseconds, as in the kernel.
             delay: Span::from_ns(limit.delay_ps / 1_000),
             rate,
             packet_overhead: if rate.is_some() { self.framing.overhead } else { Overhead::default() },
@@ -269,7 +270,7 @@ impl Model {
         }))
     }
 
-    /// The discipline of what waits.
+    /// The discipline of the waiting packets.
     fn inner(&self) -> Option<PtmSpec> {
         self.path_limit.map(|limit| self.netem(limit)).or_else(|| self.queue.clone())
     }
@@ -291,7 +292,7 @@ impl Model {
         Link { overhead, ..Link::with_delay(bandwidth, Span::ZERO) }
     }
 
-    /// The framing as the overhead of a link; none where a link has no such framing.
+    /// The framing as the overhead of a link; `None` if a link does not support it.
     pub(super) fn link_overhead(framing: &Framing) -> Option<ByteCount> {
         let bytes = u64::try_from(framing.overhead.bytes()).ok()?;
         let plain = framing.mpu == 0 && framing.link_layer == LinkLayer::Ethernet;
@@ -324,7 +325,7 @@ impl Model {
         }
     }
 
-    /// The classes with what each takes: the last takes what no other does.
+    /// The classes with their matches. The last one takes everything that matches no other.
     fn matches(&self) -> impl Iterator<Item = (String, Option<Match>, &ClassModel)> {
         let last = self.classes.len().saturating_sub(1);
         let field = self.field;
@@ -405,10 +406,10 @@ impl Model {
         }
     }
 
-    /// The device between as many hosts as there are ingress captures, and the sink.
+    /// The device, with one host per ingress capture and the sink.
     ///
     /// # Errors
-    /// The parameters do not hold together.
+    /// The parameters are inconsistent.
     pub(super) fn topology(&self, captures: usize) -> Result<Topology, CalibrateError> {
         let everything = ["0.0.0.0/0", "::/0"].map(|text| text.parse::<Prefix>().map(|prefix| prefix.0));
         let addresses = everything.into_iter().flatten().collect();
@@ -432,13 +433,13 @@ impl Model {
         Topology::new("calibrated", devices, links).map_err(|error| CalibrateError::Model(error.to_string()))
     }
 
-    /// A router where it takes from the time to live, else a switch.
+    /// A router if it decrements the time to live, otherwise a switch.
     pub(super) fn device_kind(&self) -> DeviceKind {
         if self.routes { DeviceKind::Router } else { DeviceKind::Switch }
     }
 }
 
-/// Who goes next, and who is lost, in words.
+/// Discipline and drop rule, as text.
 pub(super) fn words(discipline: DisciplineKind, aqm: Option<AqmKind>, flow_queues: bool) -> String {
     if flow_queues {
         return format!("{}, fq-codel in each class", discipline.words());
@@ -449,7 +450,7 @@ pub(super) fn words(discipline: DisciplineKind, aqm: Option<AqmKind>, flow_queue
     }
 }
 
-/// A framing in words: `24 B`, `24 B, 64 B at least, in ATM cells`.
+/// A framing as text: `24 B`, `24 B, 64 B at least, in ATM cells`.
 pub(crate) fn framing_text(framing: &Framing) -> String {
     let mut text = format!("{} B", framing.overhead.bytes());
     if framing.mpu > 0 {

@@ -1,6 +1,6 @@
-//! The way to the device and from it: a constant delay, its jitter, and what it does to single packets.
+//! The path to the device and from it: a constant delay, its jitter, and reordering.
 //!
-//! What is found is taken off the transits, so that everything behind it sees the device alone. See
+//! The effects found are removed from the transits, so that all later stages see the device alone. See
 //! `docs/calibration.md`, "Behind a path".
 
 use std::num::NonZeroU32;
@@ -17,62 +17,62 @@ use crate::units::{Probability, Span};
 
 const PS_PER_US: f64 = 1e6;
 
-/// No device takes so long to forward a packet [us]: a constant sojourn above it is a path's delay.
+/// Maximum forwarding time of a device [us]: a constant sojourn above it is the delay of a path.
 const LEAST_DELAY: f64 = 200.0;
 
-/// How long a device may take to forward a packet through an empty queue, noise of the stamps included [us]: a delay is
-/// rounded down to the roundest one within it.
+/// Maximum time that a device takes to forward a packet through an empty queue, including noise of the
+/// timestamps [us]. A delay is rounded down to the roundest one within it.
 const FORWARDING: f64 = 30.0;
 
-/// Packets at the least sojourn without which it may be a queue that never empties.
+/// Minimum number of packets at the minimum sojourn; with fewer, it may be a queue that never empties.
 const LEAST_AT_FLOOR: usize = 10;
 
-/// The part of packets that overtake one of their own flow, from which on a path varies from packet to packet.
+/// Minimum fraction of packets that overtake one of their own flow, for a path whose delay varies per packet.
 const LEAST_OVERTAKING: f64 = 0.002;
 
-/// How a path's delay varies from packet to packet.
+/// How the delay of a path varies from packet to packet.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct JitterEstimate {
-    /// The mean beyond the constant delay, in microseconds.
+    /// Mean above the constant delay, in microseconds.
     pub mean_us: f64,
-    /// The standard deviation, in microseconds.
+    /// Standard deviation, in microseconds.
     pub std_us: f64,
-    /// The median beyond the constant delay, in microseconds.
+    /// Median above the constant delay, in microseconds.
     pub p50_us: f64,
-    /// The 99th percentile beyond the constant delay, in microseconds.
+    /// 99th percentile above the constant delay, in microseconds.
     pub p99_us: f64,
-    /// The most beyond the constant delay, in microseconds.
+    /// Maximum above the constant delay, in microseconds.
     pub most_us: f64,
-    /// The fourth moment over the squared variance: 1.8 of a uniform distribution, 3 of a normal one.
+    /// The fourth moment divided by the squared variance: 1.8 for a uniform distribution, 3 for a normal one.
     pub kurtosis: f64,
     /// Packets that overtook one of their own flow.
     pub overtaking: u64,
-    /// What delays packets beside it.
+    /// Other causes of delay.
     pub behind: JitterBehind,
 }
 
-/// What delays packets beside a path that varies.
+/// Causes of delay besides a path with jitter.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JitterBehind {
-    /// Nothing: each packet is delayed for itself.
+    /// None: each packet is delayed independently.
     NoQueue,
-    /// One queue: its waiting times are taken off, and what is left is the jitter.
+    /// One queue. Its waiting times are subtracted, and the remainder is the jitter.
     Fifo {
-        /// the rate with which the delays vary least, in bits per second
+        /// the rate that minimizes the variation of the delays, in bits per second
         rate_bps: f64,
-        /// how far the halves of what was looked at differ in it, and one part in 10,000, in bits per second
+        /// the difference between the estimates from the halves, plus one part in 10,000, in bits per second
         uncertainty_bps: f64,
-        /// what leaves at once, in bytes
+        /// bytes that leave at once
         burst_bytes: f64,
     },
-    /// Several queues, which cannot be distinguished from the jitter. It is estimated from how far packets of one flow
-    /// overtake, and assumed to be uniform.
+    /// Several queues, which cannot be distinguished from the jitter. The jitter is estimated from how far
+    /// packets of one flow overtake, and assumed to be uniform.
     Queues,
 }
 
 impl JitterEstimate {
-    /// Whether it is distributed as evenly as a uniform one rather than as a normal one.
+    /// Whether it resembles a uniform distribution rather than a normal one.
     fn is_uniform(&self) -> bool {
         self.kurtosis < 2.3
     }
@@ -83,42 +83,42 @@ fn whole_us(us: f64) -> Span {
     Span::from_ns(us.round().max(0.0) as u64 * 1_000)
 }
 
-/// Packets that go at once while others are delayed.
+/// Packets that bypass the delay of the others.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ReorderEstimate {
-    /// The part that goes at once.
+    /// The fraction of packets that bypass it.
     pub part: f64,
-    /// One packet of so many, at most, goes at once.
+    /// At most one packet out of this many bypasses it.
     pub gap: u32,
     /// The delay of the others, in microseconds.
     pub delay_us: f64,
 }
 
 impl ReorderEstimate {
-    /// The probability with which a packet that may go at once does: after `gap - 1` others the next ones may, until one
-    /// does (Linux 6.1 `net/sched/sch_netem.c`, `netem_enqueue`).
+    /// The probability with which an eligible packet bypasses the delay: after `gap - 1` others, each
+    /// following packet is eligible until one does (Linux 6.1 `net/sched/sch_netem.c`, `netem_enqueue`).
     pub fn probability(&self) -> f64 {
         (1.0 / (1.0 / self.part - f64::from(self.gap - 1))).clamp(0.0, 1.0)
     }
 }
 
-/// What was found of the path.
+/// The findings about the path.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PathEstimate {
-    /// The constant delay of all packets, in microseconds; 0 where there is none.
+    /// The constant delay of all packets, in microseconds; 0 if there is none.
     pub delay_us: f64,
-    /// How far it may be off: it includes the device's own forwarding.
+    /// Its uncertainty: it includes the forwarding time of the device.
     pub delay_uncertainty_us: f64,
-    /// The delay beyond that of each ingress capture, in microseconds.
+    /// The additional delay of each ingress capture, in microseconds.
     pub before_us: Vec<f64>,
-    /// How it varies.
+    /// The jitter.
     pub jitter: Option<JitterEstimate>,
-    /// Whether some packets go at once.
+    /// Reordering by packets without delay.
     pub reordering: Option<ReorderEstimate>,
 }
 
 impl PathEstimate {
-    /// No path beside the device.
+    /// No path besides the device.
     pub(super) fn none(captures: usize) -> Self {
         PathEstimate {
             delay_us: 0.0,
@@ -129,7 +129,7 @@ impl PathEstimate {
         }
     }
 
-    /// Whether there is a path beside the device.
+    /// Whether there is a path besides the device.
     pub fn is_seen(&self) -> bool {
         self.delay_us > 0.0
             || self.before_us.iter().any(|us| *us > 0.0)
@@ -137,7 +137,7 @@ impl PathEstimate {
             || self.reordering.is_some()
     }
 
-    /// The path as a `netem`, where packets are delayed one by one and nothing is queued; none where that is not so.
+    /// The path as a `netem`, if packets are delayed independently and nothing is queued; otherwise `None`.
     pub(super) fn netem(&self) -> Option<NetemSpec> {
         let limit = u64::from(u32::MAX);
         if let Some(found) = &self.reordering {
@@ -158,7 +158,7 @@ impl PathEstimate {
         Some(NetemSpec { limit, delay: mean, jitter: whole_us(width), distribution, ..NetemSpec::default() })
     }
 
-    /// Its jitter as a topology has that of a link; none where it has none beside a bottleneck.
+    /// Its jitter as the jitter of a link in a topology; `None` without jitter besides a bottleneck.
     pub(super) fn link_jitter(&self) -> Option<String> {
         let jitter = self.jitter.filter(|jitter| jitter.behind != JitterBehind::NoQueue)?;
         let quoted = |us: f64| toml_value(&whole_us(us));
@@ -174,7 +174,7 @@ impl PathEstimate {
     }
 }
 
-/// Finds the path by the packets that arrive in `window`, and takes it off all transits.
+/// Finds the path from the packets that arrive in `window`, and removes it from all transits.
 pub(super) fn take_off(joined: &mut Joined, captures: usize, window: Range<i64>) -> PathEstimate {
     let mut path = PathEstimate::none(captures);
     let overtaking = overtaking_in_flows(&joined.transits, &window);
@@ -202,7 +202,8 @@ fn delays<'j>(transits: &'j [Transit], window: &Range<i64>) -> impl Iterator<Ite
     })
 }
 
-/// How much earlier packets left than one of their own flow that came before [us]: no device of one queue per flow does that.
+/// How much earlier packets left than an earlier packet of their own flow [us]. A device with one queue per
+/// flow does not cause this.
 fn overtaking_in_flows(transits: &[Transit], window: &Range<i64>) -> Vec<f64> {
     let mut latest: FxHashMap<u32, f64> = FxHashMap::default();
     let mut by = Vec::new();
@@ -217,7 +218,8 @@ fn overtaking_in_flows(transits: &[Transit], window: &Range<i64>) -> Vec<f64> {
     by
 }
 
-/// The least of the delays that many packets share; none where the least ones are a queue that never empties.
+/// The minimum delay shared by many packets; `None` if the minimum delays belong to a queue that never
+/// empties.
 fn floor(delays: &mut [f64]) -> Option<f64> {
     let first: Vec<f64> = delays.iter().take(3).copied().collect();
     let place = if delays.len() >= 1_000 { 2 } else { 0 };
@@ -231,14 +233,14 @@ fn floor(delays: &mut [f64]) -> Option<f64> {
     (at_floor >= LEAST_AT_FLOOR || began_idle).then_some(floor)
 }
 
-/// The roundest value from `total - FORWARDING` to `total`, the largest of several.
+/// The roundest value from `total - FORWARDING` to `total`; the largest if there are several.
 fn roundest_below(total: f64) -> f64 {
     if total <= 0.0 {
         return 0.0;
     }
     let mut step = libm::pow(10.0, libm::log10(total).floor());
     loop {
-        // Steps of nanoseconds are as fine as stamps.
+        // Timestamps are not finer than nanoseconds.
         let rounded = (total / step + 1e-9).floor() * step;
         if total - rounded <= FORWARDING || step <= 1e-3 {
             return rounded;
@@ -266,7 +268,7 @@ fn constant(joined: &mut Joined, captures: usize, window: &Range<i64>, path: &mu
     if least < LEAST_DELAY && before.iter().all(|us| *us == 0.0) {
         return;
     }
-    // What a link takes for the packet itself, and the device to forward it, is not the path's.
+    // The transmission time of the packet and the forwarding time of the device do not belong to the path.
     let shifted: Vec<Transit> = joined
         .transits
         .iter()
@@ -297,7 +299,7 @@ fn constant(joined: &mut Joined, captures: usize, window: &Range<i64>, path: &mu
     joined.transits.sort_by_key(|transit| transit.arrival_ps);
 }
 
-/// A transit without the delays before the device and behind it [us].
+/// A transit without the delays before and behind the device [us].
 fn moved(transit: &Transit, before: f64, behind: f64) -> Transit {
     let ps = |us: f64| (us * PS_PER_US).round() as i64;
     let fate = match transit.fate {
@@ -307,7 +309,7 @@ fn moved(transit: &Transit, before: f64, behind: f64) -> Transit {
     Transit { arrival_ps: transit.arrival_ps + ps(before), fate, ..*transit }
 }
 
-/// Some packets go at once, and all others are delayed alike: `netem reorder`.
+/// Some packets are sent at once, and all others have the same delay: `netem reorder`.
 fn reordering(joined: &Joined, window: &Range<i64>) -> Option<ReorderEstimate> {
     let all: Vec<f64> = delays(&joined.transits, window).map(|(_, delay)| delay).collect();
     let middle = quantile(&mut all.clone(), 0.5)?;
@@ -319,7 +321,8 @@ fn reordering(joined: &Joined, window: &Range<i64>) -> Option<ReorderEstimate> {
         return None;
     }
     let part = fast.len() as f64 / all.len() as f64;
-    // The shortest distance between two that went at once. One in so many that is a draw, and not a rule, comes closer.
+    // The minimum distance between two packets sent at once. With random draws instead of a fixed gap, it
+    // would be smaller.
     let places: Vec<usize> =
         all.iter().enumerate().filter(|(_, delay)| **delay <= border).map(|(place, _)| place).collect();
     let gap = places.windows(2).map(|pair| pair[1] - pair[0]).min().unwrap_or(1).max(1) as u32;
@@ -327,7 +330,7 @@ fn reordering(joined: &Joined, window: &Range<i64>) -> Option<ReorderEstimate> {
     Some(ReorderEstimate { part, gap, delay_us: quantile(&mut slow, 0.5)? - at_once })
 }
 
-/// Takes the delay off those that had it.
+/// Removes the delay from the packets that had it.
 fn still(joined: &mut Joined, found: &ReorderEstimate) {
     for transit in &mut joined.transits {
         if let Fate::Departed(at) = transit.fate {
@@ -338,20 +341,20 @@ fn still(joined: &mut Joined, found: &ReorderEstimate) {
     }
 }
 
-/// A FIFO behind a bucket of one rate, seen at the start or at the end of each packet's transmission.
+/// A FIFO behind a bucket of one rate, observed at the start or at the end of each packet's transmission.
 #[derive(Debug, Clone, Copy)]
 struct Pace {
     us_per_byte: f64,
-    /// What leaves at once [us at the rate].
+    /// The burst [us at the rate].
     burst: f64,
     at_end: bool,
 }
 
-/// A packet that left: when it came [us], its length [B], and its delay [us].
+/// A packet that left: its arrival [us], its length [B], and its delay [us].
 type Delayed = (f64, f64, f64);
 
 impl Pace {
-    /// How long each packet stays [us].
+    /// The time that each packet stays [us].
     fn stays<'p>(&'p self, packets: &'p [Delayed]) -> impl Iterator<Item = f64> + 'p {
         let mut done = f64::NEG_INFINITY;
         packets.iter().map(move |(arrival, length, _)| {
@@ -361,7 +364,7 @@ impl Pace {
         })
     }
 
-    /// How far the rest of the delays spreads: the standard deviation without the outermost.
+    /// The spread of the remaining delays: the standard deviation without the outliers.
     fn spread(&self, packets: &[Delayed]) -> f64 {
         let mut rest: Vec<f64> =
             self.stays(packets).zip(packets).map(|(stay, (_, _, delay))| delay - stay).collect();
@@ -375,16 +378,17 @@ impl Pace {
     }
 }
 
-/// Rates that are tried, each so much above the one before.
+/// Factor between consecutive rates that are tried.
 const STEP: f64 = 1.03;
 
-/// Packets on which all paces are tried.
+/// Number of packets on which all rates are tried.
 const TRIED: usize = 6_000;
 
-/// How much less the delays must vary behind a bottleneck than without.
+/// Maximum ratio of the spread behind a bottleneck to that without, for accepting the bottleneck.
 const BOTTLENECK_TELLS: f64 = 0.985;
 
-/// The least of a function that falls and rises, between `low` and `high`, to a part in a million: by thirds.
+/// The minimum of a unimodal function between `low` and `high`, to a relative precision of 10^-6, by ternary
+/// search.
 fn least(mut low: f64, mut high: f64, of: impl Fn(f64) -> f64) -> f64 {
     while high - low > 1e-6 * high {
         let (a, b) = (low + (high - low) / 3.0, high - (high - low) / 3.0);
@@ -393,11 +397,11 @@ fn least(mut low: f64, mut high: f64, of: impl Fn(f64) -> f64) -> f64 {
     (low + high) / 2.0
 }
 
-/// The pace with which the delays vary least; none where no pace tells.
+/// The rate that minimizes the spread of the delays; `None` if no rate reduces it enough.
 fn pace(packets: &[Delayed]) -> Option<Pace> {
     let (first, last) = (packets.first()?, packets.last()?);
     let bytes: f64 = packets.iter().map(|(_, length, _)| length).sum();
-    // No bottleneck lets less through than passed.
+    // A bottleneck is at least as fast as the traffic that passed it.
     let slowest = 1.02 * (last.0 - first.0) / bytes;
     let beginning = &packets[..packets.len().min(TRIED)];
     let none = Pace { us_per_byte: 0.0, burst: 0.0, at_end: false }.spread(beginning);
@@ -425,10 +429,11 @@ fn pace(packets: &[Delayed]) -> Option<Pace> {
     Some(pace)
 }
 
-/// How far a FIFO's rest may spread, in the most by which packets of one flow overtake: 0.29 of a uniform jitter.
+/// Maximum spread of the remainder behind a FIFO, relative to the maximum overtaking within flows. For
+/// uniform jitter it is 0.29.
 const MOST_SPREAD: f64 = 0.7;
 
-/// A delay that varies from packet to packet: what is left when the queue of a bottleneck is taken off.
+/// A delay that varies from packet to packet: the remainder after subtracting the queue of a bottleneck.
 fn steady(joined: &mut Joined, window: &Range<i64>, overtaking: &[f64], path: &mut PathEstimate) {
     let packets = |window: &Range<i64>| -> Vec<Delayed> {
         delays(&joined.transits, window)
@@ -473,7 +478,7 @@ fn steady(joined: &mut Joined, window: &Range<i64>, overtaking: &[f64], path: &m
     }
 }
 
-/// A delay that varies before or behind several queues: its constant part is taken off, and no more.
+/// A delay that varies before or behind several queues: only its constant part is removed.
 fn queues(joined: &mut Joined, window: &Range<i64>, overtaking: &[f64], most: f64, path: &mut PathEstimate) {
     let mut all: Vec<f64> = delays(&joined.transits, window).map(|(_, delay)| delay).collect();
     let Some(least) = quantile(&mut all, 0.001) else { return };
@@ -494,7 +499,7 @@ fn queues(joined: &mut Joined, window: &Range<i64>, overtaking: &[f64], most: f6
     }
 }
 
-/// The constant part and the varying one.
+/// The constant and the varying part.
 fn jitter(rest: &mut [f64], overtaking: u64, path: &mut PathEstimate) -> Option<JitterEstimate> {
     let least = quantile(rest, 0.001)?;
     path.delay_us = roundest_below(least.max(0.0) + FORWARDING / 2.0).max(0.0);

@@ -1,34 +1,34 @@
-//! What one queue saw: who joined it, what waited then, and what became of each packet.
+//! The history of one queue: arrivals, the backlog, and the fate of each packet.
 
 use std::ops::Range;
 
 use super::sample::{Crossing, Sample};
 
-/// A packet that joined.
+/// A packet that arrived at the queue.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Newcomer {
-    /// When, in us.
+    /// Time of arrival, in us.
     pub at: f64,
-    /// Its length as the queue counts it, in bytes.
+    /// Its length as counted by the queue, in bytes.
     pub length: f64,
-    /// Whether it is capable of ECN.
+    /// Whether it is ECN-capable.
     pub capable: bool,
-    /// When it was taken out, in us; none for a lost one.
+    /// When it was taken out, in us; `None` for a lost packet.
     pub taken: Option<f64>,
-    /// Whether it got the mark of congestion.
+    /// Whether it was marked with a congestion mark.
     pub marked: bool,
-    /// What waited as it came, of those that were not lost, in bytes.
+    /// Bytes waiting at its arrival, without packets that were lost.
     pub bytes: f64,
     /// The same in packets.
     pub packets: f64,
-    /// The packets that waited or were on the path behind.
+    /// Packets that waited or were on the path behind the queue.
     pub packets_and_path: f64,
-    /// Since when nothing had waited, in us; none while something did.
+    /// Start of the idle period, in us; `None` if packets were waiting.
     pub idle_since: Option<f64>,
 }
 
 impl Newcomer {
-    /// Whether it was lost, or marked instead.
+    /// Whether it was lost or marked.
     pub fn is_hit(&self) -> bool {
         self.taken.is_none() || self.marked
     }
@@ -37,17 +37,19 @@ impl Newcomer {
 /// A queue of one class, served in order.
 #[derive(Debug, Clone)]
 pub(super) struct Queue {
-    /// Those that joined, in order.
+    /// The packets, in order of arrival.
     pub joined: Vec<Newcomer>,
-    /// The part that parameters are read off.
+    /// The part that parameters are estimated from.
     pub fit: Range<usize>,
-    /// The part that they are scored on; empty where there is none.
+    /// The part that they are scored on; empty if there is none.
     pub score: Range<usize>,
 }
 
 impl Queue {
-    /// The packets of `class`; `processing` us pass before a packet joins, and `path` us of its length behind the queue. `peeks`: a
-    /// packet is taken out as the one before it leaves. Parameters are read off what arrives in the window `fit` [us], and scored on `score`.
+    /// The packets of `class`. A packet joins `processing` us after its arrival, and takes `path` us, a
+    /// function of its length, behind the queue. `peeks`: a packet is taken out when the one before it
+    /// leaves. Parameters are estimated from the arrivals in the window `fit` [us] and scored on those in
+    /// `score`.
     pub fn new(
         sample: &Sample,
         class: impl Fn(usize) -> bool,
@@ -70,7 +72,7 @@ impl Queue {
         let mut left_before = f64::NEG_INFINITY;
         let mut joined = Vec::with_capacity(own.len());
         for crossing in &own {
-            // Nobody joins after it has left: some are forwarded faster than most.
+            // A packet joins before it leaves, even if it is forwarded faster than most.
             let at = crossing.departure.map_or(crossing.arrival + processing, |departure| {
                 (crossing.arrival + processing).min(departure)
             });
@@ -116,7 +118,7 @@ impl Queue {
         }
     }
 
-    /// The queue up to the end of the part that parameters are read off: what comes later is not looked at.
+    /// The queue up to the end of the part that parameters are estimated from, without later packets.
     pub fn up_to_fit(&self) -> Queue {
         Queue { joined: self.joined[..self.fit.end].to_vec(), fit: self.fit.clone(), score: 0..0 }
     }
@@ -126,8 +128,8 @@ impl Queue {
         self.joined[part.clone()].iter().filter(|joined| joined.is_hit()).count()
     }
 
-    /// What a prediction leaves open of a part: the negative logarithm of the probability that it gave to what
-    /// happened, in nats. `predicted` is the probability of a hit, packet by packet.
+    /// The log loss of a prediction over a part, in nats: the negative logarithm of the probability that it
+    /// gave to what happened. `predicted` is the probability of a hit, packet by packet.
     pub fn log_loss(&self, predicted: &[f64], part: &Range<usize>) -> f64 {
         let of = |joined: &Newcomer, predicted: &f64| {
             let hit = predicted.clamp(SURE, 1.0 - SURE);
@@ -140,8 +142,8 @@ impl Queue {
             .sum()
     }
 
-    /// Probabilities from a prediction in few values: how often each value was followed by a hit, in the part that
-    /// parameters are read off.
+    /// Converts a prediction with few values into probabilities: how often each value was followed by a hit,
+    /// in the part that parameters are estimated from.
     pub fn by_counts(&self, signal: &[usize]) -> Vec<f64> {
         let values = signal.iter().max().map_or(0, |most| most + 1);
         let mut counts = vec![(0.0, 0.0); values];
@@ -154,7 +156,7 @@ impl Queue {
         signal.iter().map(|value| (counts[*value].1 + mean) / (counts[*value].0 + 1.0)).collect()
     }
 
-    /// A prediction that leaves that fraction of the packets to something else.
+    /// A prediction that leaves this fraction of the packets to other causes.
     pub fn softened(&self, mut predicted: Vec<f64>, part: f64) -> Vec<f64> {
         let mean = (self.hits(&self.fit) as f64 + 0.5) / (self.fit.len() as f64 + 1.0);
         for hit in &mut predicted {
@@ -164,5 +166,5 @@ impl Queue {
     }
 }
 
-/// Nothing is surer than this.
+/// Minimum distance of a probability from 0 and 1.
 const SURE: f64 = 1e-6;

@@ -1,52 +1,55 @@
-//! The bottleneck's rate and the framing overhead, from departures while packets wait.
+//! The rate of the bottleneck and the framing overhead, from departures while packets wait.
 
 use serde::Serialize;
 
 use super::sample::{Sample, deviation, quantile, roundest};
 use crate::ptm::{Framing, LinkLayer, Overhead};
 
-/// How packets pass a bottleneck that never idles.
+/// How packets pass a bottleneck while it never idles.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct RateEstimate {
     /// Bits per second.
     pub bps: f64,
-    /// Two standard errors of the regression and one part in 10,000 for what it does not see, in bits per second.
+    /// Two standard errors of the regression plus one part in 10,000 for systematic errors, in bits per
+    /// second.
     pub uncertainty_bps: f64,
-    /// The roundest rate within the uncertainty: what the topology gets.
+    /// The roundest rate within the uncertainty, used in the topology.
     pub taken_bps: f64,
-    /// What each packet takes beyond its recorded length; an overhead that is not significantly different from 0 is 0.
+    /// What each packet takes in addition to its recorded length. An overhead that is not significantly
+    /// different from 0 is 0.
     pub framing: Framing,
-    /// The overhead as the regression has it, in bytes.
+    /// The overhead according to the regression, in bytes.
     pub overhead_measured_bytes: f64,
-    /// Three standard errors of it and a tenth of the noise of the stamps; infinite (`null` in JSON) where packets of one length do not show it.
+    /// Three standard errors of the overhead plus a tenth of the noise of the timestamps; infinite (`null` in
+    /// JSON) if all packets have one length.
     pub overhead_uncertainty_bytes: f64,
-    /// Departures that were used.
+    /// Number of departures used.
     pub departures: u64,
-    /// Uninterrupted backlogged periods that they come from.
+    /// Number of uninterrupted backlogged periods that they come from.
     pub periods: u64,
-    /// Whether a packet waits for its own tokens (a token bucket that must hold the whole packet), and not for the
-    /// transmission of the one before (a link, or a bucket that may go below zero).
+    /// Whether a packet waits for its own tokens (a token bucket that must hold the whole packet), not for
+    /// the transmission of the previous one (a link, or a bucket that may go below zero).
     pub waits_for_own_length: bool,
 }
 
 /// A departure in a backlogged period.
 #[derive(Clone, Copy)]
 struct Point {
-    /// When, in us.
+    /// Time, in us.
     at: f64,
     /// Its length, in bytes.
     length: f64,
-    /// That of the departure before.
+    /// Length of the previous departure.
     before: f64,
 }
 
-/// The least departures from backlog that give a rate.
+/// Minimum number of backlogged departures for a rate.
 const LEAST: usize = 30;
 
-/// The most bytes that framing adds to a packet.
+/// Maximum number of bytes that framing adds to a packet.
 const MOST_OVERHEAD: f64 = 128.0;
 
-/// Runs of departures during which packets waited all the time; the first of each has no gap of its own.
+/// Runs of departures during which packets waited continuously. The first departure of each run has no gap.
 fn periods(sample: &Sample, guard: f64) -> Vec<Vec<Point>> {
     let mut arrived = 0;
     let mut last: Option<(f64, f64, bool)> = None;
@@ -75,12 +78,12 @@ fn periods(sample: &Sample, guard: f64) -> Vec<Vec<Point>> {
     periods
 }
 
-/// A length as the bottleneck counts it.
+/// A length as counted by the bottleneck.
 pub(super) fn framed(framing: &Framing, length: f64) -> f64 {
     f64::from(framing.length(length as u32))
 }
 
-/// Sums of a regression within groups: each group has an intercept of its own.
+/// Sums of a regression within groups: each group has its own intercept.
 #[derive(Default)]
 struct Regression {
     xx: f64,
@@ -104,7 +107,7 @@ impl Regression {
         self.groups += 1;
     }
 
-    /// The slope and its standard error; none where nothing varies.
+    /// The slope and its standard error; `None` without variation.
     fn slope(&self) -> Option<(f64, f64)> {
         if self.xx <= 0.0 || self.points <= self.groups + 1 {
             return None;
@@ -115,7 +118,7 @@ impl Regression {
     }
 }
 
-/// Us per byte by the median period.
+/// Us per byte in the median period.
 fn roughly(periods: &[Vec<Point>], framing: &Framing) -> Option<f64> {
     let mut slopes: Vec<(f64, f64)> = periods
         .iter()
@@ -124,7 +127,7 @@ fn roughly(periods: &[Vec<Point>], framing: &Framing) -> Option<f64> {
             ((period[period.len() - 1].at - period[0].at) / sent, sent)
         })
         .collect();
-    // Long periods say more: the median by bytes.
+    // Long periods are more informative: the median is weighted by bytes.
     slopes.sort_by(|a, b| a.0.total_cmp(&b.0));
     let half = slopes.iter().map(|(_, sent)| sent).sum::<f64>() / 2.0;
     let mut below = 0.0;
@@ -137,7 +140,7 @@ fn roughly(periods: &[Vec<Point>], framing: &Framing) -> Option<f64> {
         .map(|(slope, _)| slope)
 }
 
-/// Whether gaps go with the length of the packet that leaves, rather than with that of the one before.
+/// Whether gaps depend on the length of the departing packet rather than on that of the previous one.
 fn waits_for_own_length(periods: &[Vec<Point>]) -> Option<bool> {
     let us_per_byte = roughly(periods, &Framing::default())?;
     let spread = |length: fn(&[Point]) -> f64| {
@@ -152,7 +155,7 @@ fn waits_for_own_length(periods: &[Vec<Point>]) -> Option<bool> {
     Some(spread(|pair| pair[1].length)? < spread(|pair| pair[1].before)?)
 }
 
-/// A rate by regression of the departures on the bytes that left: us per byte.
+/// A rate by regression of the departures on the departed bytes: us per byte.
 struct Fit {
     us_per_byte: f64,
     standard_error: f64,
@@ -160,7 +163,8 @@ struct Fit {
     periods: usize,
 }
 
-/// Fits lines of one slope to the periods. A pause of the device is a step in time: the period is cut there.
+/// Fits lines of one slope to the periods. A pause of the device is a step in time, where the period is
+/// divided.
 fn fit(periods: &[Vec<Point>], own_length: bool, framing: &Framing, guard: f64) -> Option<Fit> {
     let bytes = |point: &Point| framed(framing, if own_length { point.length } else { point.before });
     let mut us_per_byte = roughly(periods, framing)?;
@@ -212,16 +216,16 @@ fn fit(periods: &[Vec<Point>], own_length: bool, framing: &Framing, guard: f64) 
     found.filter(|fit| fit.us_per_byte > 0.0 && fit.points >= LEAST)
 }
 
-/// Departures of one backlogged stretch: how many bytes and packets left before each, and when it left.
+/// Departures of a backlogged stretch: bytes and packets that left before each one, and its time.
 struct Stretch {
     lengths: Vec<f64>,
     at: Vec<f64>,
 }
 
-/// The longest stretch: over longer ones the rate of a device may drift.
+/// Maximum length of a stretch: over longer ones the rate of a device may drift.
 const STRETCH: usize = 256;
 
-/// The periods in stretches without pauses.
+/// Divides the periods into stretches without pauses.
 fn stretches(periods: &[Vec<Point>], own_length: bool, us_per_byte: f64, guard: f64) -> Vec<Stretch> {
     let mut stretches = Vec::new();
     for period in periods {
@@ -245,7 +249,7 @@ fn stretches(periods: &[Vec<Point>], own_length: bool, us_per_byte: f64, guard: 
     stretches
 }
 
-/// Sums of a regression of two variables, each stretch with its own intercept.
+/// Sums of a regression on two variables; each stretch has its own intercept.
 #[derive(Clone, Copy, Default)]
 struct Plane {
     bb: f64,
@@ -258,7 +262,7 @@ struct Plane {
 }
 
 impl Plane {
-    /// Of one stretch, with lengths as `framed` makes them.
+    /// The sums of one stretch, with lengths transformed by `framed`.
     fn of(stretch: &Stretch, framed: impl Fn(f64) -> f64) -> Self {
         let count = stretch.at.len() as f64;
         let mut bytes = 0.0;
@@ -297,7 +301,7 @@ impl Plane {
         }
     }
 
-    /// Us per byte, and us per packet; none where all packets are of one length.
+    /// Us per byte and us per packet; `None` if all packets have one length.
     fn solve(&self) -> Option<(f64, f64)> {
         let determinant = self.bb * self.nn - self.bn * self.bn;
         if determinant <= 1e-9 * self.bb * self.nn {
@@ -308,23 +312,23 @@ impl Plane {
         (per_byte > 0.0).then_some((per_byte, per_packet))
     }
 
-    /// The mean square that a rate alone leaves [us^2].
+    /// Residual mean square with a rate alone [us^2].
     fn left_by_rate(&self) -> f64 {
         ((self.yy - self.by * self.by / self.bb) / self.points).max(0.0)
     }
 
-    /// The mean square that a rate and a time per packet leave [us^2].
+    /// Residual mean square with a rate and a time per packet [us^2].
     fn left_by_both(&self) -> Option<f64> {
         let (per_byte, per_packet) = self.solve()?;
         Some(((self.yy - per_byte * self.by - per_packet * self.ny) / self.points).max(0.0))
     }
 }
 
-/// Parts in which the stretches are left out in turn, for the standard error.
+/// Number of parts that are left out in turn, for the standard error.
 const PARTS: usize = 20;
 
-/// Bytes that a packet takes beyond its length, and three standard errors: departures go with the bytes and with the
-/// packets that have left. The standard error is that of the jackknife over parts of the recording.
+/// Overhead in bytes per packet, and three standard errors: departures depend on the bytes and on the number
+/// of packets that have left. The standard error is a jackknife estimate over parts of the recording.
 fn overhead(stretches: &[Stretch]) -> Option<OverheadEstimate> {
     if stretches.len() < PARTS {
         return None;
@@ -351,29 +355,29 @@ fn overhead(stretches: &[Stretch]) -> Option<OverheadEstimate> {
 struct OverheadEstimate {
     bytes: f64,
     uncertainty: f64,
-    /// Whether the departures are explained much better with it than without.
+    /// Whether it explains the departures much better.
     explains: bool,
 }
 
-/// The part of the mean square that may be left with an overhead of what is left without.
+/// Maximum ratio of the residual mean square with an overhead to that without.
 const EXPLAINS: f64 = 0.5;
 
-/// No overhead is known better than to this [B]: stamps are whole nanoseconds at best.
+/// Minimum uncertainty of an overhead [B]: timestamps are whole nanoseconds at best.
 const LEAST_UNCERTAINTY: f64 = 0.05;
 
-/// The part of the noise of the stamps that may go with lengths.
+/// The fraction of the noise of the timestamps that may depend on lengths.
 const TIMERS: f64 = 0.1;
 
-/// Less is no framing [B]: a tag has 4.
+/// Minimum framing overhead [B]: a tag has 4.
 const LEAST_OVERHEAD: f64 = 2.0;
 
-/// How much less a shortest length or cells must leave than an overhead does, to be taken.
+/// Maximum ratio of the residual with a minimum length or cells to that with an overhead, for accepting them.
 const MUCH_LESS: f64 = 0.25;
 
-/// Departures on which shortest lengths and cells are tried.
+/// Number of departures on which minimum lengths and cells are tried.
 const TRIED: usize = 6_000;
 
-/// Cells, or a shortest length, where they explain the departures much better than any overhead does.
+/// Cells or a minimum length, if they explain the departures much better than any overhead.
 fn cells_or_shortest(stretches: &[Stretch]) -> Option<Framing> {
     let mut count = 0;
     let tried: Vec<&Stretch> = stretches
@@ -401,7 +405,7 @@ fn cells_or_shortest(stretches: &[Stretch]) -> Option<Framing> {
         .chain(shortest)
         .filter_map(|(bytes, mpu, link_layer)| {
             let framing = Framing { overhead: Overhead::new(bytes)?, mpu, link_layer };
-            // The table has few entries: one for each length that occurs.
+            // The table has few entries: one per length that occurs.
             let framed = |length: f64| f64::from(framing.length(length as u32));
             Some((sum(&framed).left_by_rate(), framing))
         })
@@ -409,19 +413,20 @@ fn cells_or_shortest(stretches: &[Stretch]) -> Option<Framing> {
     (left < MUCH_LESS * straight).then_some(framing)
 }
 
-/// Which framing is looked for.
+/// The kinds of framing to look for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LookedFor {
-    /// None: where packets of several classes alternate, departures do not go with single packets.
+    /// None: if packets of several classes alternate, departures do not depend on single packets.
     Nothing,
-    /// Bytes that are added.
+    /// Added bytes.
     Overhead,
-    /// Cells and shortest lengths as well.
+    /// Added bytes, cells and minimum lengths.
     All,
 }
 
 impl RateEstimate {
-    /// From the departures while packets waited for more than `guard` us; none where too few did.
+    /// Estimates the rate from the departures while packets waited for more than `guard` us; `None` if there
+    /// are too few.
     pub(super) fn of(sample: &Sample, guard: f64, looked_for: LookedFor) -> Option<Self> {
         let periods = periods(sample, guard);
         let own_length = waits_for_own_length(&periods)?;
@@ -429,9 +434,10 @@ impl RateEstimate {
         let stretches = stretches(&periods, own_length, roughly(&periods, &framing)?, guard);
         let OverheadEstimate { bytes: measured, uncertainty, explains } = overhead(&stretches)
             .unwrap_or(OverheadEstimate { bytes: 0.0, uncertainty: f64::INFINITY, explains: false });
-        // Timers are late by what goes a little with lengths: a part of the noise of the stamps is no noise.
+        // The lateness of timers depends slightly on lengths, so a fraction of the noise of the timestamps is
+        // systematic.
         let uncertainty = uncertainty + TIMERS * guard / roughly(&periods, &framing)?;
-        // More than any framing takes is something else.
+        // A value above any framing has another cause.
         let is_significant = looked_for != LookedFor::Nothing
             && explains
             && measured.abs() > uncertainty.max(LEAST_OVERHEAD)
@@ -458,7 +464,8 @@ impl RateEstimate {
         })
     }
 
-    /// The same of departures that jitter hides: a rate is known so well, and framing not at all.
+    /// Adjusts the estimate for departures with jitter: the uncertainty of the rate increases, and framing is
+    /// unknown.
     pub(super) fn blurred(&mut self, uncertainty_bps: f64) {
         self.uncertainty_bps = uncertainty_bps;
         self.taken_bps = roundest(self.bps, uncertainty_bps);
@@ -466,7 +473,7 @@ impl RateEstimate {
         (self.overhead_measured_bytes, self.overhead_uncertainty_bytes) = (0.0, f64::INFINITY);
     }
 
-    /// From the transmission times of packets that met no other, where none waited.
+    /// Estimates the rate from the transmission times of packets that met no other, if none waited.
     pub(super) fn of_transmission(us_per_byte: f64) -> Self {
         let bps = 8e6 / us_per_byte;
         RateEstimate {
@@ -482,7 +489,7 @@ impl RateEstimate {
         }
     }
 
-    /// Us that a packet of `length` bytes takes at the bottleneck.
+    /// Time in us that a packet of `length` bytes takes at the bottleneck.
     pub(super) fn service(&self, length: f64) -> f64 {
         framed(&self.framing, length) * 8e6 / self.taken_bps
     }

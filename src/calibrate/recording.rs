@@ -1,4 +1,4 @@
-//! A recording for others: its packets, and what sets the pace of its device.
+//! A recording for other modules: its packets, and the bottleneck of its device.
 
 use std::ops::Range;
 
@@ -23,9 +23,9 @@ pub struct RecordedTransit {
     pub capture: u16,
     /// Its length and header fields; its flow is one of [`Recording::flows`].
     pub packet: Packet,
-    /// When the ingress capture has it, in picoseconds since the start of the recording.
+    /// Time in the ingress capture, in picoseconds since the start of the recording.
     pub arrival_ps: i64,
-    /// When the egress capture has it; none for a lost packet.
+    /// Time in the egress capture, in picoseconds since the start of the recording; `None` for a lost packet.
     pub departure_ps: Option<i64>,
 }
 
@@ -33,7 +33,7 @@ impl Recording {
     /// Reads and joins the captures.
     ///
     /// # Errors
-    /// A capture is bad, or they are not those of one device.
+    /// A capture is invalid, or the captures do not belong to one device.
     pub fn read(options: &CalibrateOptions) -> Result<Self, CalibrateError> {
         if options.ingress.is_empty() {
             return Err(CalibrateError::NoIngress);
@@ -55,7 +55,7 @@ impl Recording {
         })
     }
 
-    /// What was let pass while reading.
+    /// Warnings from reading.
     pub fn remarks(&self) -> &[String] {
         &self.joined.remarks
     }
@@ -65,16 +65,16 @@ impl Recording {
         &self.joined.flows
     }
 
-    /// The calibrated device that comes closest on the packets that arrive in `window`, in picoseconds since the start;
-    /// nothing else of the recording is looked at.
+    /// The calibrated device that is closest to the packets that arrive in `window`, in picoseconds since the
+    /// start. No other packets are used.
     ///
     /// # Errors
-    /// A simulation stops.
+    /// A simulation fails.
     pub fn model(&self, window: Range<i64>) -> Result<Model, CalibrateError> {
         let replays = Replays::new(&self.joined, self.captures);
         let fitting = Fitting::new(&self.joined, &PathEstimate::none(self.captures), window.clone());
         let mut best: Option<(f64, Model)> = None;
-        // Why packets are lost does not set the pace.
+        // Drop rules do not affect the rate.
         for model in std::iter::once(fitting.plain()).chain(fitting.classful()) {
             let model = fitting.refine(model, &replays)?;
             let cost = replays.score(&replays.simulate(&model)?, window.clone()).cost();

@@ -1,4 +1,4 @@
-//! A calibration as a page to look at: what was found, what each figure rests on, and how well the device does.
+//! A calibration as a page: the findings, the evidence for each figure, and the accuracy of the device.
 
 mod figures;
 
@@ -43,7 +43,7 @@ const TAIL: Chart = Chart {
 const OVER_TIME: Chart = Chart {
     kind: "delays",
     title: "Sojourn time over time",
-    note: "Each packet at the time it arrived; where there are too many, from the least to the greatest. Drag to zoom.",
+    note: "Each packet at the time it arrived; where there are too many, from the minimum to the maximum. Drag to zoom.",
     wide: true,
 };
 
@@ -55,7 +55,7 @@ pub(super) fn page(name: &str, calibration: &Calibration) -> String {
             h2 { "Figures" }
             (rows("Figures", &figures(calibration)))
             p class="note" {
-                "Taken as: the roundest value within the uncertainty, which the topology has."
+                "Taken as: the roundest value within the uncertainty, used in the topology."
             }
         }
         (curves(calibration))
@@ -64,8 +64,9 @@ pub(super) fn page(name: &str, calibration: &Calibration) -> String {
             h2 { "Candidates" }
             (rows("Candidates", &candidates(calibration)))
             p class="note" {
-                "Every candidate is simulated on the recorded arrivals. The log loss is what its rule leaves open of \
-                 the losses and marks, in nats: less is better. Rules less than 4.6 nats apart are not distinguished."
+                "Every candidate is simulated on the recorded arrivals. The log loss is the negative \
+                 log-likelihood of the losses and marks under its rule, in nats: lower is better. Rules that differ by less \
+                 than 4.6 nats are not distinguished."
             }
         }
         (origin(calibration))
@@ -91,7 +92,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("origin", "Inputs"),
 ];
 
-/// What the script draws.
+/// The data that the script draws.
 fn points(curves: &Curves) -> Value {
     let numbers = |values: &[f64]| singles(values.iter().copied());
     let dots = |dots: &Dots| json!([numbers(&dots.waiting), numbers(&dots.sojourns)]);
@@ -115,7 +116,7 @@ fn points(curves: &Curves) -> Value {
     })
 }
 
-/// The device in words: `fifo with red at 10.00 Mbps (bucket with debt)`.
+/// The device as text: `fifo with red at 10.00 Mbps (bucket with debt)`.
 fn device(model: &Model) -> String {
     match model.rate_bps {
         0 => model.words(),
@@ -131,7 +132,7 @@ fn figure(value: Option<f64>, digits: usize) -> String {
     value.map_or("undefined".to_owned(), |value| format!("{value:.digits$}"))
 }
 
-/// Where the scores come from.
+/// The origin of the scores.
 fn scored_on(calibration: &Calibration) -> &'static str {
     match calibration.held_out {
         Some(_) => "fitted on the first half of the recording and scored on the second",
@@ -139,7 +140,7 @@ fn scored_on(calibration: &Calibration) -> &'static str {
     }
 }
 
-/// How well the device does, in words.
+/// The accuracy of the device, as text.
 fn verdict(calibration: &Calibration, score: &Score) -> String {
     let part = |w1: f64| format!("{} %", four_digits(100.0 * w1));
     let Some(w1) = score.w1_normalized() else {
@@ -218,12 +219,12 @@ fn curves(calibration: &Calibration) -> Markup {
     }
 }
 
-/// Whether a packet found another waiting: where none did, there is nothing to draw it against.
+/// Whether any packet found another waiting; otherwise there is no backlog to draw against.
 fn waits(curves: &Curves) -> bool {
     curves.measured.waiting.last().is_some_and(|most| *most > 0.0)
 }
 
-/// The charts that have something to show.
+/// The charts with content.
 fn shown(curves: &Curves) -> Vec<Chart> {
     let varies = curves.distribution.delays.len() > 2;
     let losses = curves.losses.as_ref().filter(|losses| losses.waiting.len() > 1);
@@ -237,17 +238,17 @@ fn shown(curves: &Curves) -> Vec<Chart> {
     all.into_iter().flatten().collect()
 }
 
-/// How to read the dots.
+/// An explanation of the dots.
 fn reading(curves: &Curves) -> &'static str {
     if waits(curves) {
-        "Dots are packets at equal distances in the order of what they found waiting. Dots below the line left on the \
-         credit of a burst, or before packets that waited already. "
+        "Dots are packets at equal distances in the order of the backlog. Dots below the line left on the credit of a \
+         burst, or overtook packets that were waiting.  "
     } else {
         "No packet found another waiting. "
     }
 }
 
-/// How many packets were lost or marked, and what is drawn of it.
+/// The number of packets lost or marked, and what is drawn of it.
 fn hits(curves: &Curves) -> String {
     let Some(losses) = &curves.losses else {
         return "Nothing was lost or marked here: there is no probability of loss to draw.".to_owned();
@@ -339,16 +340,16 @@ fn candidates(calibration: &Calibration) -> Table {
         rows.push(row);
     }
     let columns = vec![
-        ("rank", "By the cost on the packets that they are scored on"),
+        ("rank", "By cost on the packets used for scoring"),
         ("remark", "Chosen, or not distinguished from the chosen"),
-        ("discipline", "Who goes next"),
-        ("rule", "Why packets are lost or marked"),
-        ("bottleneck", "What sets the pace"),
+        ("discipline", "Scheduling discipline"),
+        ("rule", "Rule for losing or marking packets"),
+        ("bottleneck", "Kind of bottleneck"),
         ("w1_normalized", "Wasserstein-1 distance of both distributions over the mean measured sojourn"),
         ("pearson", "Correlation of simulated and measured sojourns over packets"),
         ("lost", "Packets that the simulation loses"),
         ("measured", "Packets that were lost in the recording"),
-        ("log loss", "What the rule leaves open of the losses and marks, in nats"),
+        ("log loss", "Negative log-likelihood of the losses and marks under the rule, in nats"),
     ];
     Table { columns, total: rows.len(), rows }
 }
@@ -364,7 +365,7 @@ fn discipline(trial: &Trial) -> String {
     words
 }
 
-/// Whether a candidate is the chosen one, or its rule is not distinguished from that one's.
+/// Whether a candidate is the chosen one, or not distinguishable from it.
 fn remark(calibration: &Calibration, place: usize) -> &'static str {
     let (chosen, trial) = (&calibration.trials[0], &calibration.trials[place]);
     let is_close = trial.aqm.is_some_and(|aqm| calibration.indistinguishable.contains(&aqm));

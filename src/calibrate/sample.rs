@@ -1,4 +1,4 @@
-//! What the estimators look at: arrivals and departures in microseconds.
+//! The input of the estimators: arrivals and departures in microseconds.
 
 use super::transit::{Fate, Transit};
 
@@ -7,9 +7,9 @@ const PS_PER_US: f64 = 1e6;
 /// A packet, for the estimators.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Crossing {
-    /// When it arrived, in us.
+    /// Time of arrival, in us.
     pub arrival: f64,
-    /// When it left, in us; none for a lost one.
+    /// Time of departure, in us; `None` for a lost packet.
     pub departure: Option<f64>,
     /// Its length, in bytes.
     pub length: f64,
@@ -17,31 +17,31 @@ pub(super) struct Crossing {
     pub fid: u32,
     /// Its class.
     pub class: usize,
-    /// Whether it is capable of ECN.
+    /// Whether it is ECN-capable.
     pub capable: bool,
-    /// Whether it got the mark of congestion.
+    /// Whether it was marked with a congestion mark.
     pub marked: bool,
 }
 
 impl Crossing {
-    /// From arrival to departure, in us.
+    /// Time from arrival to departure, in us.
     pub fn sojourn(&self) -> Option<f64> {
         Some(self.departure? - self.arrival)
     }
 }
 
-/// A packet that found nobody inside.
+/// A packet that found the device empty.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Alone {
-    /// From arrival to departure, in us.
+    /// Time from arrival to departure, in us.
     pub sojourn: f64,
     /// Its length, in bytes.
     pub length: f64,
-    /// How long nobody had been inside, in us.
+    /// How long the device had been empty, in us.
     pub idle: f64,
 }
 
-/// Packets of known fate, by arrival, and those that left, by departure.
+/// Packets of known fate by arrival, and those that left by departure.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sample {
     pub crossings: Vec<Crossing>,
@@ -49,7 +49,7 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    /// The packets that arrive from `from_ps` on and before `to_ps`.
+    /// The packets that arrive from `from_ps` to before `to_ps`.
     pub fn new(transits: &[Transit], from_ps: i64, to_ps: i64) -> Self {
         let within = transits.iter().filter(|transit| (from_ps..to_ps).contains(&transit.arrival_ps));
         let crossings = within.filter_map(|transit| {
@@ -71,7 +71,7 @@ impl Sample {
         Sample::of(crossings.collect())
     }
 
-    /// Those crossings.
+    /// The sample of these crossings.
     pub fn of(crossings: Vec<Crossing>) -> Self {
         let mut order: Vec<usize> =
             (0..crossings.len()).filter(|&i| crossings[i].departure.is_some()).collect();
@@ -81,7 +81,7 @@ impl Sample {
         Sample { crossings, order }
     }
 
-    /// The crossings that left, by departure: the crossing and its departure.
+    /// The packets that left, by departure, each with its departure.
     pub fn departures(&self) -> impl ExactSizeIterator<Item = (&Crossing, f64)> + Clone {
         self.order.iter().map(|&index| {
             let crossing = &self.crossings[index];
@@ -89,7 +89,7 @@ impl Sample {
         })
     }
 
-    /// Those that left, all later departures so much earlier as `shift` says.
+    /// The packets that left, with all later departures moved earlier by `shift`.
     pub fn shifted(&self, shift: impl Fn(&Crossing) -> f64) -> Self {
         let shifted = self.crossings.iter().map(|crossing| Crossing {
             departure: crossing.departure.map(|at| at - shift(crossing)),
@@ -98,14 +98,14 @@ impl Sample {
         Sample::of(shifted.collect())
     }
 
-    /// The same with other lengths.
+    /// The sample with other lengths.
     pub fn with_lengths(&self, length: impl Fn(f64) -> f64) -> Self {
         let crossings =
             self.crossings.iter().map(|crossing| Crossing { length: length(crossing.length), ..*crossing });
         Sample { crossings: crossings.collect(), order: self.order.clone() }
     }
 
-    /// Those that found nobody inside.
+    /// The packets that found the device empty.
     pub fn alone(&self) -> Vec<Alone> {
         let mut latest = f64::NEG_INFINITY;
         let mut alone = Vec::new();
@@ -125,7 +125,7 @@ impl Sample {
     }
 }
 
-/// The quantile `q` of values in any order; none of none.
+/// The quantile `q` of values in any order; `None` without values.
 pub(super) fn quantile(values: &mut [f64], q: f64) -> Option<f64> {
     let last = values.len().checked_sub(1)?;
     let place = (q * last as f64).round() as usize;
@@ -139,7 +139,8 @@ pub(super) fn deviation(values: &[f64], middle: f64) -> f64 {
     quantile(&mut deviations, 0.5).unwrap_or(0.0)
 }
 
-/// The value with the fewest significant digits within `uncertainty` of `value`, the nearest of several.
+/// The value with the fewest significant digits within `uncertainty` of `value`; the nearest if there are
+/// several.
 pub(super) fn roundest(value: f64, uncertainty: f64) -> f64 {
     if value <= 0.0 || !value.is_finite() {
         return value;
@@ -147,7 +148,7 @@ pub(super) fn roundest(value: f64, uncertainty: f64) -> f64 {
     let magnitude = libm::log10(value).floor() as i32;
     for digits in 0..15 {
         let exponent = magnitude - digits;
-        // Powers of ten below one are no doubles: divide by their inverse.
+        // Negative powers of ten are not exact as doubles: divide by the inverse.
         let rounded = if exponent >= 0 {
             let step = libm::pow(10.0, f64::from(exponent));
             (value / step).round() * step
@@ -162,8 +163,8 @@ pub(super) fn roundest(value: f64, uncertainty: f64) -> f64 {
     value
 }
 
-/// Us per byte that the sojourn through the idle device grows with a packet's length, where it does so beyond its noise:
-/// the egress capture was then taken behind a link.
+/// How much the sojourn through the idle device grows with the length of a packet, in us per byte, if
+/// significant. The egress capture was then taken behind a link.
 pub(super) fn transmission(alone: &[Alone]) -> Option<f64> {
     let mut by_length = alone.to_vec();
     by_length.sort_by(|a, b| a.length.total_cmp(&b.length));

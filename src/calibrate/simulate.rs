@@ -1,4 +1,4 @@
-//! A model at work on the recorded arrivals, by the engine, and how close it comes to what was measured.
+//! Runs a model on the recorded arrivals with the engine, and scores it against the measurement.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use crate::topology::PortId;
 use crate::traffic::{Emission, Source, TrafficError};
 use crate::units::{ByteCount, Time, Timestamp};
 
-/// The recorded arrivals, ready to be replayed from memory.
+/// The recorded arrivals, replayed from memory.
 pub(super) struct Replays {
-    /// Per ingress capture: its packets, as numbers of transits.
+    /// Per ingress capture: its packets, as indexes of transits.
     by_capture: Vec<Arc<Vec<usize>>>,
     transits: Arc<Vec<Transit>>,
     flows: Arc<Vec<FlowKey>>,
@@ -38,10 +38,10 @@ impl Replays {
         }
     }
 
-    /// When each transit leaves by the model, in picoseconds; none for a lost one.
+    /// The departure of each transit according to the model, in picoseconds; `None` for a lost packet.
     ///
     /// # Errors
-    /// The model does not hold together, or the simulation stops.
+    /// The model is inconsistent, or the simulation fails.
     pub fn simulate(&self, model: &Model) -> Result<Vec<Option<i64>>, CalibrateError> {
         let topology = model.topology(self.by_capture.len())?;
         let device = topology.device_named(DEVICE).expect("the model names its device");
@@ -87,7 +87,7 @@ impl Replays {
         Ok(departures.at_ps)
     }
 
-    /// How close simulated departures come, over the packets that arrive in `window`, in picoseconds.
+    /// Scores simulated departures over the packets that arrive in `window`, in picoseconds.
     pub fn score(&self, simulated: &[Option<i64>], window: Range<i64>) -> Score {
         let mut delays = Delays::default();
         let mut lost = Confusion::default();
@@ -112,9 +112,10 @@ impl Replays {
 }
 
 impl Replays {
-    /// How far the delays of each flow are distributed otherwise than measured, over the mean delay, and how many more or
-    /// fewer packets of it are lost, over all packets. Which packet has which delay does not count: a discipline that
-    /// draws numbers decides otherwise each time.
+    /// The difference between simulated and measured distributions of each flow's delays, divided by the mean
+    /// delay, plus the difference in the number of losses per flow, divided by the number of packets. It does
+    /// not compare individual packets, because a discipline with random numbers decides differently each
+    /// time.
     pub fn cost_by_flow(&self, simulated: &[Option<i64>], window: Range<i64>) -> f64 {
         let mut flows: Vec<FlowDelays> = vec![FlowDelays::default(); self.flows.len()];
         for (transit, simulated) in self.transits.iter().zip(simulated) {
@@ -151,7 +152,7 @@ struct FlowDelays {
 }
 
 impl FlowDelays {
-    /// The Wasserstein distance of both, times the packets that were measured; sorts them.
+    /// The Wasserstein distance of both, times the number of measured packets; sorts them.
     fn apart(&mut self) -> f64 {
         self.simulated.sort_unstable();
         self.measured.sort_unstable();
@@ -164,19 +165,19 @@ impl FlowDelays {
     }
 }
 
-/// How close a simulation, or a formula, comes to the measured delays.
+/// The accuracy of simulated or computed delays against the measured ones.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Score {
     /// Packets with a simulated and a measured delay.
     pub packets: u64,
-    /// As simulated, in seconds.
+    /// Simulated delays, in seconds.
     pub simulated_s: Option<DelaySummary>,
-    /// As measured, in seconds.
+    /// Measured delays, in seconds.
     pub measured_s: Option<DelaySummary>,
-    /// The metrics; none without packets.
+    /// The metrics; absent without packets.
     #[serde(flatten)]
     pub agreement: Option<Agreement>,
-    /// Lost in the simulation against lost in reality.
+    /// Losses in the simulation against losses in reality.
     pub loss: Confusion,
 }
 
@@ -192,13 +193,13 @@ impl Score {
         }
     }
 
-    /// W1 over the mean measured delay.
+    /// W1 divided by the mean measured delay.
     pub fn w1_normalized(&self) -> Option<f64> {
         self.agreement?.w1_normalized
     }
 
-    /// What candidates are chosen by: the mean error of a packet's delay over the mean delay, and the part of the packets
-    /// whose loss is wrong.
+    /// The cost by which candidates are chosen: the mean error of a packet's delay divided by the mean delay,
+    /// plus the fraction of the packets whose loss is wrong.
     pub(super) fn cost(&self) -> f64 {
         let (Some(agreement), Some(measured)) = (self.agreement, self.measured_s) else {
             return f64::INFINITY;
@@ -232,7 +233,7 @@ impl Source for FromMemory {
     }
 }
 
-/// Notes when packets leave by the egress port.
+/// Records when packets leave by the egress port.
 struct Departures<'r> {
     captures: u64,
     by_capture: &'r [Arc<Vec<usize>>],
@@ -243,7 +244,8 @@ struct Departures<'r> {
 impl Observer for Departures<'_> {
     fn hop(&mut self, hop: &Hop) -> Observed {
         if hop.port == self.egress {
-            // A packet id is the packet's number in its source, times the sources, plus the source's number.
+            // A packet id is the number of the packet in its source, times the number of sources, plus the
+            // number of the source.
             let (record, capture) = (hop.packet.pid / self.captures, hop.packet.pid % self.captures);
             let index = self.by_capture[capture as usize][record as usize];
             self.at_ps[index] = i64::try_from(hop.egress.as_ps()).ok();

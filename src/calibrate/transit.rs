@@ -1,4 +1,4 @@
-//! The packets of the captures, each with its arrival at the device and with its departure, or its loss.
+//! The packets of the captures, each with its arrival at the device and its departure or loss.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -8,14 +8,14 @@ use crate::compare::{Measurement, Recorded, Sighting, match_packets, ps_since, r
 use crate::packet::{CE, FlowKey, Packet};
 use crate::units::{PS_PER_S, Timestamp};
 
-/// What became of a packet.
+/// The fate of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// The egress capture has it at this instant, in picoseconds since the start.
+    /// In the egress capture at this time, in picoseconds since the start.
     Departed(i64),
-    /// The egress capture does not have it, and has packets that arrived before and after it.
+    /// Not in the egress capture, which has packets that arrived before and after it.
     Lost,
-    /// Nothing recognizes it alone, or it arrived when the egress capture was not running.
+    /// Cannot be identified uniquely, or arrived while the egress capture was not running.
     Unknown,
 }
 
@@ -26,13 +26,13 @@ pub(super) struct Transit {
     pub capture: u16,
     /// Its flow, over all captures.
     pub fid: u32,
-    /// Its length and header fields, as the engine wants them.
+    /// Its length and header fields, for the engine.
     pub packet: Packet,
-    /// When the ingress capture has it, in picoseconds since the start.
+    /// Time in the ingress capture, in picoseconds since the start.
     pub arrival_ps: i64,
-    /// What became of it.
+    /// Its fate.
     pub fate: Fate,
-    /// Whether it got the mark of congestion on its way.
+    /// Whether it was marked with a congestion mark on its way.
     pub marked: bool,
 }
 
@@ -41,21 +41,21 @@ pub(super) struct Transit {
 pub(super) struct Joined {
     pub transits: Vec<Transit>,
     pub flows: Vec<FlowKey>,
-    /// When the first packet arrived: instants are counted from it.
+    /// Arrival of the first packet; times are relative to it.
     pub start: Timestamp,
-    /// Packets that the egress capture has twice, and no more than one of them is a copy by a mirror port.
+    /// Packets that the egress capture has twice, except copies by a mirror port.
     pub duplicated: u64,
-    /// Packets of the egress capture that no ingress capture has.
+    /// Packets of the egress capture that are in no ingress capture.
     pub only_egress: u64,
-    /// Packets of the egress capture.
+    /// Packets in the egress capture.
     pub egress: u64,
     /// Matched packets that leave before they arrive.
     pub negative: u64,
-    /// The least delay, in picoseconds.
+    /// The minimum delay, in picoseconds.
     pub least_delay_ps: i64,
-    /// Whether the device takes one from the time to live.
+    /// Whether the device decrements the time to live.
     pub routes: bool,
-    /// What was let pass while reading.
+    /// Warnings from reading.
     pub remarks: Vec<String>,
 }
 
@@ -67,7 +67,8 @@ pub(super) fn join(options: &CalibrateOptions) -> Result<Joined, CalibrateError>
     let captures = (0..options.ingress.len()).map(|number| options.open_ingress(number));
     let mut captures = captures.collect::<Result<Vec<_>, _>>()?;
     let mut egress = options.open_egress()?;
-    // Captures of one path may hold more or less of each packet: keys cover what all of them hold.
+    // Captures of one path may contain different numbers of bytes per packet: keys cover what all of them
+    // contain.
     captures.iter_mut().try_for_each(|ingress| refuse_nat64(ingress, &mut egress))?;
     let both = captures.iter_mut().chain([&mut egress]);
     let fields = both.map(Sorted::match_fields).fold(MatchFields::ALL, MatchFields::and);
@@ -131,16 +132,17 @@ struct Egress {
     measurements: Vec<Measurement>,
     /// The time to live of the first packets.
     ttl: FxHashMap<u64, Option<u8>>,
-    /// The packets with the mark of congestion.
+    /// The packets with a congestion mark.
     marked: FxHashSet<u64>,
     remarks: Vec<String>,
 }
 
-/// How many packets say whether the device takes one from the time to live.
+/// Number of packets from which the decrement of the time to live is determined.
 const TTL_SAMPLE: usize = 1 << 12;
 
 impl Egress {
-    /// Of a datagram that left in fragments, and came with one of the `known` keys, the last fragment counts.
+    /// Reads the egress capture. A datagram with one of the `known` keys that left in fragments is
+    /// represented by its last fragment.
     fn read(
         mut capture: Sorted,
         start: Timestamp,
@@ -177,7 +179,7 @@ impl Egress {
     }
 }
 
-/// What matching found.
+/// The result of matching.
 struct Matching {
     matched: u64,
     only_egress: u64,
@@ -187,7 +189,7 @@ struct Matching {
     routes: bool,
 }
 
-/// Gives every packet its fate. The one place that knows how packets are matched.
+/// Determines the fate of every packet. Only this function depends on how packets are matched.
 fn match_fates(transits: &mut [Transit], keys: &[Option<(u64, Option<u8>)>], egress: &Egress) -> Matching {
     let sightings = transits.iter().zip(keys).enumerate().filter_map(|(index, (transit, key))| {
         let (key, _) = (*key)?;
@@ -245,7 +247,7 @@ fn match_fates(transits: &mut [Transit], keys: &[Option<(u64, Option<u8>)>], egr
     }
 }
 
-/// Whether the captures can be those of one device.
+/// Checks that the captures can belong to one device.
 fn check(joined: Joined, matched: u64) -> Result<Joined, CalibrateError> {
     let ingress = joined.transits.len() as u64;
     if matched == 0 {

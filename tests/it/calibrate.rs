@@ -267,7 +267,7 @@ fn a_single_packet_gives_a_device() {
     let found = known.find();
     assert_eq!(found.model.processing_ps, 4_000_000);
     assert_eq!(found.held_out, None);
-    assert!(found.not_identified.iter().any(|text| text.contains("too few for two halves")));
+    assert!(found.not_identified.iter().any(|text| text.contains("too few packets for two halves")));
     known.written(&found);
 }
 

@@ -1,11 +1,11 @@
-//! Losses by chance: each for itself, or in bursts.
+//! Random losses: independent or in bursts.
 
 use super::{AqmEstimate, AqmKind, Parameter, Scoring};
 use crate::calibrate::sample::roundest;
 use crate::ptm::{GilbertElliottLoss, LossModel, LossSpec, NetemSpec, PtmSpec};
 use crate::units::Probability;
 
-/// As many packets as netem holds at most: it is to lose packets by chance alone.
+/// The maximum limit of netem, so that it loses packets only at random.
 const NO_LIMIT: u64 = u32::MAX as u64;
 
 fn netem(loss: LossSpec) -> Option<PtmSpec> {
@@ -28,24 +28,24 @@ pub(super) fn random(score: &Scoring<'_>) -> AqmEstimate {
     score.estimate(AqmKind::RandomLoss, vec![loss], &predicted, spec)
 }
 
-/// Two states, good and bad, each with its probability of a loss.
+/// Two states, good and bad, each with a loss probability.
 #[derive(Debug, Clone, Copy)]
 struct Chain {
-    /// From good to bad.
+    /// Transition probability from good to bad.
     p: f64,
-    /// From bad to good.
+    /// Transition probability from bad to good.
     r: f64,
-    /// Of a loss in the good state, and in the bad one.
+    /// Loss probability in the good and in the bad state.
     loss: [f64; 2],
 }
 
 impl Chain {
-    /// The states' probabilities after one step.
+    /// The probabilities of the states after one step.
     fn step(&self, [good, bad]: [f64; 2]) -> [f64; 2] {
         [good * (1.0 - self.p) + bad * self.r, good * self.p + bad * (1.0 - self.r)]
     }
 
-    /// The probability of a loss, packet by packet, given those before.
+    /// The probability of a loss, packet by packet, given the earlier ones.
     fn predict(&self, lost: impl Iterator<Item = bool>) -> Vec<f64> {
         let mut state = [self.r / (self.p + self.r), self.p / (self.p + self.r)];
         lost.map(|lost| {
@@ -59,11 +59,11 @@ impl Chain {
         .collect()
     }
 
-    /// One step of expectation and maximization.
+    /// One step of expectation maximization.
     ///
     /// # Source
-    /// L. E. Baum et al., "A Maximization Technique Occurring in the Statistical Analysis of Probabilistic Functions of
-    /// Markov Chains", Annals of Mathematical Statistics 41(1), 1970.
+    /// L. E. Baum et al., "A Maximization Technique Occurring in the Statistical Analysis of Probabilistic
+    /// Functions of Markov Chains", Annals of Mathematical Statistics 41(1), 1970.
     fn improved(&self, lost: &[bool]) -> Chain {
         let seen = |lost: bool| self.loss.map(|loss| if lost { loss } else { 1.0 - loss });
         let mut ahead = Vec::with_capacity(lost.len());
@@ -110,10 +110,10 @@ impl Chain {
     }
 }
 
-/// Steps of expectation and maximization: it converges slowly where the states are alike.
+/// Steps of expectation maximization. It converges slowly if the states are similar.
 const STEPS: usize = 80;
 
-/// Losses that come in bursts; none where too few come.
+/// Losses in bursts; `None` if there are too few losses.
 pub(super) fn bursty(score: &Scoring<'_>) -> Option<AqmEstimate> {
     let queue = score.queue;
     if queue.hits(&queue.fit) < 20 {

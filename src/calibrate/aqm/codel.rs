@@ -1,4 +1,4 @@
-//! CoDel from its drops: the kernel's own control law on the waiting times that were recorded.
+//! Fits CoDel to its drops, by running the kernel's control law on the recorded waiting times.
 
 use std::collections::VecDeque;
 
@@ -10,7 +10,7 @@ use crate::packet::{CE, Packet, Tau};
 use crate::ptm::{Buffer, CodelDequeue, CodelLaw, CodelSpec, CodelState, Place, PtmSpec};
 use crate::units::{Bandwidth, ByteCount, Span, Time};
 
-/// Packets that wait, in order, at an instant.
+/// The packets waiting at an instant, in order.
 struct Waiting<'q> {
     taus: &'q [Tau],
     /// Bytes before each packet.
@@ -31,17 +31,17 @@ impl CodelDequeue for Waiting<'_> {
     }
 }
 
-/// One turn: the packets lost since the one before, and the one that left.
+/// One dequeue: the packets lost since the one before, and the packet that left.
 struct Turn {
     at: Time,
-    /// The first packet of it, and the one that left.
+    /// Index of its first packet, and of the one that left.
     first: usize,
     left: usize,
-    /// The first packet that had not joined.
+    /// Index of the first packet that had not joined.
     end: usize,
 }
 
-/// A queue as CoDel saw it.
+/// A queue as seen by CoDel.
 struct Turns<'q> {
     queue: &'q Queue,
     taus: Vec<Tau>,
@@ -49,48 +49,49 @@ struct Turns<'q> {
     turns: Vec<Turn>,
 }
 
-/// What the law predicts of a turn, and what happened.
+/// The prediction for a dequeue, and what happened.
 struct Outcome {
-    /// Packets that it would have dropped or marked.
+    /// Packets that the law would have dropped or marked.
     hits: u32,
-    /// Packets that were.
+    /// Packets that were dropped or marked.
     were: u32,
-    /// Turns for which it has predicted one that did not happen.
+    /// Dequeues for which it has predicted a drop that did not happen.
     early: u32,
-    /// How much later it would have dropped one that was dropped.
+    /// How much later it would have dropped a packet that was dropped.
     late: Option<Span>,
 }
 
-/// What CoDel would have done in the turns.
+/// The predicted actions of CoDel.
 struct Predicted {
-    /// Per turn: packets it would have dropped or marked.
+    /// Per dequeue: packets it would have dropped or marked.
     hits: Vec<u32>,
-    /// Per turn: packets that were.
+    /// Per dequeue: packets that were dropped or marked.
     were: Vec<u32>,
 }
 
-/// A limit on what waits, and the newcomers for whom there was no room: CoDel never saw them.
+/// A limit on waiting packets, and the packets rejected by it, which CoDel never saw.
 struct Limit {
-    /// How many packets may wait.
+    /// Maximum number of waiting packets.
     packets: f64,
-    /// Who was refused.
+    /// Whether each packet was rejected.
     refused: Vec<bool>,
-    /// Whether the queue was full as each packet came.
+    /// Whether the queue was full when each packet arrived.
     full: Vec<bool>,
 }
 
 impl Limit {
-    /// By the losses that the law does not predict, where they come as the most packets wait; none where they do not.
+    /// Finds the limit from the losses that the law does not predict, if they occur when the number of
+    /// waiting packets is maximal; otherwise `None`.
     fn find(turns: &Turns<'_>, spec: &CodelSpec, setting: &Setting) -> Option<Self> {
         let queue = turns.queue;
-        // When each packet was gone: a loss that is not predicted never joined.
+        // When each packet was gone. A loss that is not predicted never joined.
         let mut gone: Vec<Option<f64>> = queue.joined.iter().map(|joined| joined.taken).collect();
         for (turn, hits) in turns.turns.iter().zip(turns.predict(spec, setting).hits) {
             for lost in (turn.first..turn.left).take(hits as usize) {
                 gone[lost] = queue.joined[turn.left].taken;
             }
         }
-        // They leave in the order in which they came.
+        // Packets leave in the order of their arrival.
         let mut inside = VecDeque::new();
         let mut waited = Vec::with_capacity(gone.len());
         for (joined, gone) in queue.joined.iter().zip(&gone) {
@@ -113,7 +114,7 @@ impl Limit {
         })
     }
 
-    /// The queue without those that were refused.
+    /// The queue without the rejected packets.
     fn admitted(&self, queue: &Queue) -> Queue {
         let kept = |range: &std::ops::Range<usize>| {
             let count = |until: usize| self.refused[..until].iter().filter(|refused| !**refused).count();
@@ -128,10 +129,10 @@ impl Limit {
     }
 }
 
-/// A queue that is as full as this part of the most that waited is full.
+/// The queue counts as full from this fraction of the maximum number of waiting packets.
 const NEARLY: f64 = 0.98;
 
-/// Newcomers without room without which there is no limit.
+/// Minimum number of rejected packets for a limit.
 const LEAST_REFUSED: usize = 10;
 
 impl<'q> Turns<'q> {
@@ -166,7 +167,7 @@ impl<'q> Turns<'q> {
         Turns { queue, taus, before, turns }
     }
 
-    /// The control law at work on the recorded waiting times, with its own decisions.
+    /// Runs the control law on the recorded waiting times, with its own decisions.
     fn predict(&self, spec: &CodelSpec, setting: &Setting) -> Predicted {
         let link = Link::with_delay(Bandwidth::Unlimited, Span::ZERO);
         let law = CodelLaw::new(spec, &Place { link, seed: 0, port: "", start: setting.start });
@@ -186,8 +187,8 @@ impl<'q> Turns<'q> {
         predicted
     }
 
-    /// The law turn by turn. After each prediction its state follows what happened; `see` gets the turn and the
-    /// [`Outcome`].
+    /// Runs the law dequeue by dequeue. After each prediction its state follows what happened. `see` gets the
+    /// dequeue and the [`Outcome`].
     fn follow(&self, spec: &CodelSpec, setting: &Setting, mut see: impl FnMut(&Turn, Outcome)) {
         let link = Link::with_delay(Bandwidth::Unlimited, Span::ZERO);
         let law = CodelLaw::new(spec, &Place { link, seed: 0, port: "", start: setting.start });
@@ -212,7 +213,7 @@ impl<'q> Turns<'q> {
         }
     }
 
-    /// How far the law is off drop by drop: turns that it is early or late, per drop.
+    /// Error of the law drop by drop: number of dequeues that it is early or late, per drop.
     fn cost_of_each(&self, spec: &CodelSpec, setting: &Setting) -> f64 {
         let lasts = match (self.turns.first(), self.turns.last()) {
             (Some(first), Some(last)) => last.at.since(first.at).as_ps() as f64,
@@ -223,7 +224,7 @@ impl<'q> Turns<'q> {
         self.follow(spec, setting, |_, outcome| {
             all += f64::from(outcome.were);
             if outcome.hits > outcome.were && outcome.early < FAR {
-                // It is early by a turn more.
+                // It is early by one dequeue more.
                 off += 1.0;
             } else if outcome.hits < outcome.were {
                 let late = outcome.late.map_or(f64::INFINITY, |late| late.as_ps() as f64 / turn_ps);
@@ -233,7 +234,8 @@ impl<'q> Turns<'q> {
         off / f64::max(all, 1.0)
     }
 
-    /// How far a prediction is off: by the drops so far, and turn by turn; over all drops.
+    /// Error of a prediction: difference in the number of drops so far, and per dequeue, divided by the
+    /// number of drops.
     fn cost(&self, spec: &CodelSpec, setting: &Setting) -> f64 {
         let Predicted { hits, were } = self.predict(spec, setting);
         let (mut so_far, mut off, mut wrong) = (0i64, 0.0, 0.0);
@@ -247,8 +249,8 @@ impl<'q> Turns<'q> {
         off / (were.len().max(1) as f64 * all) + 0.1 * wrong / all
     }
 
-    /// The probability of a hit, packet by packet: by whether the law predicts it from what happened before, and for how
-    /// many turns it has.
+    /// The probability of a hit, packet by packet, depending on whether the law predicts it from the past,
+    /// and for how many dequeues it has done so.
     fn probabilities(&self, spec: &CodelSpec, setting: &Setting) -> Vec<f64> {
         let mut signal = vec![0; self.queue.joined.len()];
         self.follow(spec, setting, |turn, outcome| {
@@ -263,10 +265,10 @@ impl<'q> Turns<'q> {
     }
 }
 
-/// Turns by which a drop may be early or late: beyond, it makes no difference.
+/// Maximum number of dequeues by which a drop is counted as early or late.
 const FAR: u32 = 20;
 
-/// A target and an interval [us], how far each may be off, and whether packets are marked.
+/// Target and interval [us], their uncertainties, and whether packets are marked.
 struct Fit {
     at: [f64; 2],
     off: [f64; 2],
@@ -286,7 +288,7 @@ impl Fit {
         }
     }
 
-    /// The parameters with which the turns are predicted best.
+    /// The parameters with the best predictions of the dequeues.
     fn of(turns: &Turns<'_>, setting: &Setting) -> Option<Self> {
         let joined = &turns.queue.joined;
         let mut fit = Fit {
@@ -311,7 +313,8 @@ impl Fit {
         let mut by_each: Vec<(f64, [f64; 2])> = starts.iter().map(|(_, at)| (each(at), *at)).collect();
         by_each.sort_by(|a, b| a.0.total_cmp(&b.0));
         starts.sort_by(|a, b| a.0.total_cmp(&b.0));
-        // The drops one by one lead near; all together are right for the very parameters, and say little beside them.
+        // The error per drop leads close to the optimum; the error over all drops is precise there, but says
+        // little elsewhere.
         let factors = [1.2, 1.08, 1.03, 1.01, 1.003];
         let near = least(&mut by_each.iter().take(3).map(|(_, at)| descend(*at, &factors, each)))?;
         let exact = least(&mut starts.iter().take(2).map(|(_, at)| descend(*at, &factors, cost)))?;
@@ -325,7 +328,8 @@ impl Fit {
                 width(target, most, |target| cost(&[target, interval])),
                 width(interval, most, |interval| cost(&[target, interval])),
             ];
-            // Of all that do as well, the middle; and the roundest figures near it that do, too.
+            // Of all values that are as good, the middle one, or the roundest ones near it that are as good,
+            // too.
             let as_well = 1.02 * least + 1e-9;
             let (low, high) = super::interval(target, as_well, |target| cost(&[target, interval]));
             let middle = [(low + high) / 2.0, interval];
@@ -346,7 +350,7 @@ impl Fit {
     }
 }
 
-/// Whole milliseconds near by: targets to a third, intervals to a twelfth.
+/// Whole milliseconds nearby: targets within a third, intervals within a twelfth.
 fn round_figures([target, interval]: [f64; 2]) -> impl Iterator<Item = [f64; 2]> {
     let whole = |us: f64, part: f64| {
         let (low, high) = ((us * (1.0 - part) / 1e3).floor() as u32, (us * (1.0 + part) / 1e3).ceil() as u32);
@@ -355,10 +359,10 @@ fn round_figures([target, interval]: [f64; 2]) -> impl Iterator<Item = [f64; 2]>
     whole(target, 0.34).flat_map(move |target| whole(interval, 0.08).map(move |interval| [target, interval]))
 }
 
-/// Below this the law predicts the drops, and did not come near by chance.
+/// Below this error the law predicts the drops; a coincidence is excluded.
 const EXACT: f64 = 0.1;
 
-/// Fits `target` and `interval`, and the limit where newcomers were refused; none where nothing was taken out.
+/// Fits `target` and `interval`, and the limit if packets were rejected; `None` if no packet was taken out.
 pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate> {
     let queue = score.queue;
     let turns = Turns::new(score.seen);
@@ -392,7 +396,7 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
     Some(score.estimate(AqmKind::Codel, parameters, &predicted, Some(PtmSpec::Codel(spec))))
 }
 
-/// The probability of a hit, packet by packet, of a queue with a limit.
+/// The probability of a hit, packet by packet, for a queue with a limit.
 fn within_limit(queue: &Queue, spec: &CodelSpec, setting: &Setting) -> Option<Vec<f64>> {
     let limit = Limit::find(&Turns::new(queue), spec, setting)?;
     let admitted = limit.admitted(queue);

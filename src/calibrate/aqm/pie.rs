@@ -1,4 +1,4 @@
-//! PIE from its drops: how likely each was, by the waiting times that were recorded.
+//! Fits PIE to its drops, by their likelihood given the recorded waiting times.
 
 use super::{AqmEstimate, AqmKind, Parameter, Scoring, Setting, descend, limit, span, time, width};
 use crate::calibrate::queue::Queue;
@@ -10,7 +10,7 @@ use crate::units::{Bandwidth, Span, Time, Timestamp};
 /// The fraction of packets that something else may decide.
 const ELSE: f64 = 0.001;
 
-/// A packet that was taken out: when it had joined, when it was taken, and what stayed.
+/// A packet that was taken out: when it joined, when it was taken, and what remained.
 struct Taken {
     joined: Time,
     at: Time,
@@ -34,7 +34,7 @@ fn taken(queue: &Queue) -> Vec<Taken> {
         .collect()
 }
 
-/// What is tried.
+/// The inputs of a trial.
 struct Try<'q> {
     queue: &'q Queue,
     taken: Vec<Taken>,
@@ -46,7 +46,8 @@ impl<'q> Try<'q> {
         Try { queue, taken: taken(queue), start: setting.start }
     }
 
-    /// The probability of a hit, packet by packet, with updates every `period` [us] from a part `phase` of it on.
+    /// The probability of a hit, packet by packet, with updates every `period` [us], starting at the fraction
+    /// `phase` of it.
     fn predict(&self, target: f64, period: f64, phase: f64) -> Vec<f64> {
         let link = Link::with_delay(Bandwidth::Unlimited, Span::ZERO);
         let place = Place { link, seed: 0, port: "", start: self.start };
@@ -80,7 +81,7 @@ impl<'q> Try<'q> {
 }
 
 impl Try<'_> {
-    /// Nats that a target and a period [us] leave open, with the phase that goes with them.
+    /// Log loss in nats of a target and a period [us], with the best phase.
     fn cost(&self, [target, period]: &[f64; 2]) -> f64 {
         let of = |phase: &f64| {
             let predicted = self.predict(*target, *period, *phase);
@@ -90,13 +91,13 @@ impl Try<'_> {
     }
 }
 
-/// What the kernel adds to the period, at the timer rate that is written [us].
+/// Time that the kernel adds to the period, at the assumed timer frequency [us].
 const JIFFY: f64 = 1e3;
 
-/// Phases of the update that are tried: when its timer was set is unknown.
+/// Phases of the update that are tried, because the start of its timer is unknown.
 const PHASES: [f64; 6] = [0.0, 1.0 / 6.0, 2.0 / 6.0, 3.0 / 6.0, 4.0 / 6.0, 5.0 / 6.0];
 
-/// Fits `target` and `t_update`; none where nothing was taken out.
+/// Fits `target` and `t_update`; `None` if no packet was taken out.
 pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate> {
     let queue = score.queue;
     let seen = score.seen;
@@ -105,11 +106,10 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
         return None;
     }
     let cost = |at: &[f64; 2]| tried.cost(at);
-    // Updates come at ticks of the kernel's clock, and a period that is a little off soon misses them all: every one is
-    // tried.
+    // Updates occur at kernel ticks. A slightly wrong period soon misses them all, so every one is tried.
     let ticks = || (2..=64).map(|ms| f64::from(ms) * 1e3);
-    // The controller adds up how far the waiting times are from the target: with one that is a little off it runs away,
-    // whatever the period. It keeps the waiting times near the right one.
+    // The controller integrates the difference of the waiting times from the target. With a slightly wrong
+    // target it diverges for any period. In the recording it keeps the waiting times near the right one.
     let mut waited: Vec<f64> =
         seen.joined[seen.fit.clone()].iter().filter_map(|joined| Some(joined.taken? - joined.at)).collect();
     let middle = quantile(&mut waited, 0.5).unwrap_or(0.0).max(1e3);
@@ -166,9 +166,8 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
         ..PieSpec::default()
     };
     let mut found = score.estimate(AqmKind::Pie, parameters, &predicted, Some(PtmSpec::Pie(spec)));
-    found.not_shown.push(
-        "the kernel's timer interrupts per second: `t_update` is what is left of the period after one of 1 ms"
-            .to_owned(),
-    );
+    found
+        .not_shown
+        .push("the kernel's timer frequency: `t_update` is the period less a timer tick of 1 ms".to_owned());
     Some(found)
 }

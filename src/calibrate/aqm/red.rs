@@ -1,4 +1,4 @@
-//! RED from its drops: how likely each was, by the average of what was recorded to wait.
+//! Fits RED to its drops, by their likelihood given the average of the recorded queue.
 
 use super::{AqmEstimate, AqmKind, Parameter, Scoring, Setting, descend, limit, width};
 use crate::calibrate::queue::Queue;
@@ -9,15 +9,15 @@ use crate::units::{ByteCount, Probability, Rate, Span};
 /// The fraction of packets that something else may decide.
 const ELSE: f64 = 0.01;
 
-/// Weights that Linux knows: 2 to the power of minus these.
+/// Weights that Linux supports: 2 to the power of minus these.
 const WEIGHTS: std::ops::RangeInclusive<i32> = 1..=14;
 
-/// The average as each packet comes.
+/// The average at the arrival of each packet.
 fn averages(queue: &Queue, weight: f64, mean_packet: f64, setting: &Setting) -> Vec<f64> {
     let packet_ticks = (mean_packet * 8e9 / setting.rate_bps / 64.0).max(1.0) as u64;
     let decay = RedDecay::new(weight, packet_ticks);
     let mut average = 0.0;
-    // A newcomer ends the idle period, lost or not.
+    // A newly arrived packet ends the idle period, lost or not.
     let mut last = f64::NEG_INFINITY;
     queue
         .joined
@@ -46,9 +46,9 @@ struct Ramp {
 }
 
 impl Ramp {
-    /// The probability of a hit, packet by packet: gaps between hits are uniform.
+    /// The probability of a hit, packet by packet. Gaps between hits are uniform.
     fn predict(&self, queue: &Queue, averages: &[f64]) -> Vec<f64> {
-        // Packets since the last hit between the thresholds, and the largest count * p_b of them.
+        // Packets since the last hit between the thresholds, and the maximum of count * p_b over them.
         let (mut count, mut passed) = (-1.0f64, 0.0f64);
         queue
             .joined
@@ -76,7 +76,7 @@ impl Ramp {
     }
 }
 
-/// Fits thresholds, probability and weight; none where the average says nothing.
+/// Fits thresholds, probability and weight; `None` if the average is not informative.
 pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate> {
     let queue = score.queue;
     let mut lengths: Vec<f64> = queue.joined[queue.fit.clone()].iter().map(|joined| joined.length).collect();
@@ -123,8 +123,8 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
     let averages = averages(queue, weight, mean_packet, setting);
     let (at, least) = descend(at, &[1.02, 1.005, 1.001], |at| cost(at, &averages));
     let [min, max, max_p] = at;
-    // Two standard deviations of a parameter cost 2 nats, with the others as they are likeliest then: a higher `min` goes
-    // with a higher `max_p`.
+    // Two standard deviations of a parameter cost 2 nats, with the other parameters at their most likely
+    // values: a higher `min` goes with a higher `max_p`.
     let of = |parameter: usize, others: [usize; 2]| {
         width(at[parameter], least + 2.0, |value| {
             let (_, least) = descend(others.map(|other| at[other]), &[1.05, 1.01, 1.003], |tried| {
@@ -149,7 +149,7 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
     parameters.extend(limit.map(Parameter::limit));
     let hits = queue.joined[..].iter();
     let ecn = hits.clone().any(|joined| joined.marked);
-    // What is capable and lost, of those that would be lost at any average.
+    // Whether ECN-capable packets were lost, not marked, above the upper threshold.
     let hard_drop = hits
         .zip(&averages)
         .any(|(joined, average)| joined.capable && joined.taken.is_none() && *average >= max && ecn);
@@ -180,5 +180,5 @@ pub(super) fn fit(score: &Scoring<'_>, setting: &Setting) -> Option<AqmEstimate>
     Some(found)
 }
 
-/// Packets above the upper threshold without which it is not seen.
+/// Minimum number of packets above the upper threshold for identifying it.
 const LEAST_FORCED: usize = 10;

@@ -1,4 +1,4 @@
-//! The models that estimates make: one to try per discipline and rule of losses.
+//! Builds candidate models from the estimates: one per discipline and drop rule.
 
 use std::ops::Range;
 
@@ -16,20 +16,21 @@ use crate::calibrate::simulate::Replays;
 use crate::calibrate::transit::Joined;
 use crate::ptm::Framing;
 
-/// Packets overtaken, as a part of all, from which on there are several queues.
+/// Minimum fraction of overtaking packets that indicates several queues.
 const SEVERAL_QUEUES: f64 = 0.02;
 
-/// The part of all overtaking that is between packets of one class, from which on its flows have queues of their own.
+/// Minimum fraction of overtaking within classes that indicates a queue per flow within each class.
 const WITHIN_CLASSES: f64 = 0.02;
 
-/// By how much the cost must fall for a parameter to be moved from what was seen directly.
+/// Minimum decrease of the cost for moving a parameter away from its direct estimate.
 const WORTH_IT: f64 = 0.01;
 
 impl Fitting {
-    /// Why the queue of the device without classes loses packets: every rule, fitted on this part, the likeliest on
-    /// `score` first. Without `score` it is as likely as on this part, less a nat for each of its parameters.
+    /// Fits every drop rule to the queue of the device without classes, on this part; in descending order of
+    /// likelihood on `score`. If `score` is empty, the likelihood on this part is used, reduced by one nat
+    /// per parameter.
     pub fn aqms(&self, joined: &Joined, score: Range<i64>, kinds: Option<&[AqmKind]>) -> Vec<AqmEstimate> {
-        // Where packets overtake others there is more than one queue.
+        // Overtaking implies more than one queue.
         if self.estimates.overtaking as f64 > SEVERAL_QUEUES * self.sample.order.len() as f64 {
             return Vec::new();
         }
@@ -38,7 +39,7 @@ impl Fitting {
         let window = |range: &Range<i64>| us(range.start)..us(range.end);
         let processing = us(model.processing_ps as i64);
         let peeks = model.bottleneck == Bottleneck::TokenBucket;
-        // Behind the far end of a link begins what comes after the transmission.
+        // A link observed at its far end: the path behind it begins after the transmission.
         let far_end = self.estimates.rate.filter(|_| model.at_far_end);
         let path = |length: f64| self.path_delay_us + far_end.map_or(0.0, |rate| rate.service(length));
         let sample = self.as_found(&joined.transits);
@@ -70,7 +71,7 @@ impl Fitting {
         model
     }
 
-    /// The device without a discipline of classes.
+    /// The device without a classful discipline.
     pub fn plain(&self) -> Model {
         let Estimates { processing, rate, burst, losses, at_far_end, .. } = &self.estimates;
         let sojourns = || {
@@ -81,7 +82,7 @@ impl Fitting {
         let mut model = Model {
             discipline: DisciplineKind::Unlimited,
             bottleneck: Bottleneck::None,
-            // To 10 ns: stamps are no finer.
+            // Rounded to 10 ns: timestamps are no finer.
             processing_ps: (processing_us * 100.0).round() as u64 * 10_000,
             rate_bps: 0,
             framing: Framing::default(),
@@ -109,7 +110,7 @@ impl Fitting {
         model.release_slack_ps = (slack * 10.0).round() as u64 * 100_000;
         model.bottleneck =
             if rate.waits_for_own_length { Bottleneck::TokenBucket } else { Bottleneck::DebtBucket };
-        // A bucket that must hold a whole packet is as deep as the longest that passed.
+        // A bucket that must hold a whole packet is as deep as the longest one that passed.
         let least = if rate.waits_for_own_length { self.longest } else { 0.0 };
         model.burst_bytes = bytes.max(least).round() as u64;
         model
@@ -139,7 +140,7 @@ impl Fitting {
             model.buffer = None;
         }
         let shares = discipline != DisciplineKind::Priority;
-        // A turn that a class with a higher priority interrupts is one turn.
+        // A round that is interrupted by a class of higher priority counts as one.
         let quanta = match discipline {
             DisciplineKind::PriorityAndSharing => &self.quanta_among_equals(prio),
             _ => quanta,
@@ -172,7 +173,7 @@ impl Fitting {
         Some(model)
     }
 
-    /// The quanta of classes among those of their own priority.
+    /// The quanta of classes, relative to those of equal priority.
     fn quanta_among_equals(&self, prio: &[u8]) -> Vec<QuantumEstimate> {
         let mut found: Vec<QuantumEstimate> =
             (0..prio.len()).map(|class| QuantumEstimate { class, bytes: None }).collect();
@@ -187,7 +188,7 @@ impl Fitting {
         found
     }
 
-    /// Models with classes to try, the simplest first.
+    /// Classful candidate models, the simplest first.
     pub fn classful(&self) -> Vec<Model> {
         let Some(found) = &self.estimates.classes else { return Vec::new() };
         let count = found.classes.len();
@@ -198,7 +199,7 @@ impl Fitting {
             models.extend(self.with_classes(DisciplineKind::Priority, true, &order));
         }
         models.extend(self.with_classes(DisciplineKind::Sharing, false, &vec![0; count]));
-        // The first few go strictly first, and the others share.
+        // The first few classes have strict priority, and the others share.
         let mut shared: Vec<Vec<u8>> = vec![loose_order(found)];
         for strict in 1..count.saturating_sub(1) {
             shared.push(order.iter().map(|place| (*place).min(strict as u8)).collect());
@@ -218,7 +219,7 @@ impl Fitting {
         models
     }
 
-    /// Models with a queue per flow to try; none where no packet overtook one of another flow.
+    /// Candidate models with a queue per flow; none if no packet overtook one of another flow.
     pub fn per_flow(&self) -> Vec<Model> {
         let model = self.plain();
         match self.estimates.overtaking > 0 && model.bottleneck != Bottleneck::None {
@@ -227,7 +228,7 @@ impl Fitting {
         }
     }
 
-    /// The model of the same kind as `other`, of this part of the recording.
+    /// The model of the same kind as `other`, for this part of the recording.
     pub fn like(&self, other: &Model, aqms: &[AqmEstimate]) -> Model {
         if other.discipline.is_per_flow() {
             return Model {
@@ -253,8 +254,8 @@ impl Fitting {
         }
     }
 
-    /// Finds by simulation what is not seen directly: burst and slack where only their difference is known, and the quanta
-    /// of classes that are rarely kept waiting.
+    /// Finds by simulation what is not observed directly: burst and slack if only their difference is known,
+    /// and the quanta of classes that rarely wait.
     pub fn refine(&self, model: Model, replays: &Replays) -> Result<Model, CalibrateError> {
         let cost = |model: &Model| -> Result<f64, CalibrateError> {
             Ok(replays.score(&replays.simulate(model)?, self.window.clone()).cost())
@@ -276,7 +277,7 @@ impl Fitting {
         refine_quanta(model, &unseen, self.longest, &cost)
     }
 
-    /// Slack and burst by simulation, where only the burst less the slack was seen.
+    /// Slack and burst by simulation, if only the burst minus the slack was observed.
     fn refine_burst(
         &self,
         model: Model,
@@ -303,7 +304,7 @@ impl Fitting {
     }
 }
 
-/// The quanta of these classes, one after the other, by steps that get finer: coordinate descent.
+/// The quanta of these classes, one after the other, by coordinate descent with ever finer steps.
 fn refine_quanta(
     model: Model,
     unseen: &[usize],
@@ -331,13 +332,12 @@ fn refine_quanta(
     Ok(best.1)
 }
 
-/// The place of each class in the order of who goes before whom: 0 goes first, classes that go before as many others share
-/// a place.
+/// The priority of each class: 0 goes first. Classes that precede equally many others share a priority.
 fn strict_order(found: &Classification) -> Vec<u8> {
     order(found, 0.5)
 }
 
-/// The same, of classes that go before others all but always.
+/// As [`strict_order`], for classes that almost always precede others.
 fn loose_order(found: &Classification) -> Vec<u8> {
     order(found, 0.95)
 }

@@ -1,4 +1,4 @@
-//! What a recording does not show, in words.
+//! What a recording does not show, as text.
 
 use super::{Estimates, Fitting, LEAST_IDLE};
 use crate::calibrate::aqm::AqmKind;
@@ -8,10 +8,10 @@ use crate::calibrate::model::{Bottleneck, DisciplineKind, Model};
 use crate::calibrate::path::{JitterBehind, PathEstimate};
 use crate::ptm::Framing;
 
-/// An overhead that is not seen, and could not be larger than this [B], is none.
+/// An overhead that is not observed and cannot exceed this [B] counts as none.
 const WELL_KNOWN_OVERHEAD: f64 = 4.0;
 
-/// Whether the device has a rule by which it loses packets. A buffer that does not fit the losses is none.
+/// Whether the device has a drop rule. A buffer that does not fit the losses does not count.
 fn explains_losses(model: &Model) -> bool {
     let has_rule = model.aqm.is_some_and(|aqm| aqm != AqmKind::TailDrop);
     let has_buffer = model.classes.iter().any(|class| class.buffer.is_some());
@@ -19,7 +19,7 @@ fn explains_losses(model: &Model) -> bool {
 }
 
 impl Fitting {
-    /// What this part of the recording does not show, in words.
+    /// What this part of the recording does not show, as text.
     pub fn not_identified(&self, model: &Model, path: &PathEstimate) -> Vec<String> {
         let Estimates { processing, rate, burst, losses, classes, quanta, .. } = &self.estimates;
         let mut unknown = Vec::new();
@@ -50,18 +50,18 @@ impl Fitting {
             ));
         }
         if path.jitter.is_some() && model.shows_start() {
-            say("where the jitter lies: the topology has none, since the egress capture shows how packets start onto \
-                 the link"
+            say("where the jitter occurs: the topology has none, because the egress capture shows packets at the start of \
+                 their transmission"
                 .to_owned());
         }
         if path.delay_us > 0.0 {
-            say("whether the constant delay lies before the device or behind it, and how long the device forwards \
-                 beside it"
+            say("whether the constant delay is before or behind the device, and how long the device takes to forward a \
+                 packet in addition"
                 .to_owned());
         }
         match burst {
             Some(burst) if burst.bytes.is_none() && model.bottleneck != Bottleneck::Link => say(format!(
-                "burst and release slack apart: only the burst less the slack is seen, {:.1} us at the rate",
+                "burst and release slack separately: only burst minus slack is seen, {:.1} us at the rate",
                 burst.head_start_us
             )),
             _ => {}
@@ -71,7 +71,7 @@ impl Fitting {
             && loses_tokens(model.burst_bytes as f64, slack_us, self.longest, model.rate_bps as f64)
         {
             say("the rate of the tokens: the bucket is so shallow that a late timer loses some of them, and the rate is \
-                 what gets through"
+                 that of the packets that get through"
                 .to_owned());
         }
         match losses {
@@ -88,14 +88,12 @@ impl Fitting {
             }
             LossFinding::NoneLost { .. } => say("the buffer: nothing was lost".to_owned()),
             LossFinding::Unexplained { lost, .. } if !explains_losses(model) => {
-                say(format!(
-                    "why {lost} packets were lost: no limit of what waits tells them from the others"
-                ));
+                say(format!("why {lost} packets were lost: no buffer limit separates them from the others"));
             }
             _ => {}
         }
         if rate.is_some() && classes.is_none() {
-            say("classes: no packet overtook another; they may be there without showing".to_owned());
+            say("classes: no packet overtook another; there may be classes without an effect".to_owned());
         }
         if let Some(rate) = rate {
             let unseen = rate.overhead_uncertainty_bytes;
@@ -109,10 +107,10 @@ impl Fitting {
             }
         }
         if model.bottleneck == Bottleneck::Link && Model::link_overhead(&model.framing).is_none() {
-            say("a link that fits the framing: a link adds bytes to a packet, and knows no cells".to_owned());
+            say("a link with this framing: a link adds bytes per packet, but has no cells".to_owned());
         }
         if !model.classes.is_empty() && model.bottleneck == Bottleneck::DebtBucket {
-            say("what each class is sure of on its own: a small part of the rate is assumed".to_owned());
+            say("the guaranteed rate of each class: a small fraction of the rate is assumed".to_owned());
         }
         if matches!(model.discipline, DisciplineKind::Sharing | DisciplineKind::PriorityAndSharing) {
             for quantum in quanta.iter().filter(|quantum| quantum.bytes.is_none()) {

@@ -1,4 +1,4 @@
-//! The table of figures: what each was estimated as, and what it rests on.
+//! The table of figures: each estimate and its evidence.
 
 use serde_json::Value;
 
@@ -11,17 +11,17 @@ use crate::calibrate::model::framing_text;
 use crate::calibrate::model::{Model, rounded};
 use crate::report::{Cell, Table, count, four_digits, seconds};
 
-/// A row of the table of figures: what, value, uncertainty, taken as, what it rests on.
+/// A row of the table of figures: name, value, uncertainty, taken as, evidence.
 type Row = [String; 5];
 
-/// A value and its uncertainty, both to two digits of the latter.
+/// A value and its uncertainty, both to two significant digits of the uncertainty.
 fn both(value: f64, uncertainty: f64, unit: &str) -> [String; 2] {
     let digits = match uncertainty.abs() {
         small if !small.is_finite() => return [with_unit(four_digits(value), unit), "not seen".to_owned()],
         small if small <= 0.0 => 3,
         small => (1.0 - libm::log10(small).floor()).clamp(0.0, 6.0) as usize,
     };
-    // Not -0.000.
+    // Avoids -0.000.
     let value = if value.abs() < 0.5 * libm::pow(0.1, digits as f64) { 0.0 } else { value };
     [with_unit(format!("{value:.digits$}"), unit), with_unit(format!("{uncertainty:.digits$}"), unit)]
 }
@@ -34,7 +34,7 @@ fn row(what: &str, [value, uncertainty]: [String; 2], taken: String, rests_on: S
     [what.to_owned(), value, uncertainty, taken, rests_on]
 }
 
-/// A figure, or why there is none.
+/// A figure, or the reason why there is none.
 fn seen(figure: Option<Figure>, unit: &str) -> [String; 2] {
     match figure {
         Some(Figure { value, uncertainty }) => both(value, uncertainty, unit),
@@ -42,7 +42,7 @@ fn seen(figure: Option<Figure>, unit: &str) -> [String; 2] {
     }
 }
 
-/// Every figure, its uncertainty, and what it rests on.
+/// Every figure, its uncertainty, and its evidence.
 pub(super) fn figures(calibration: &Calibration) -> Table {
     let mut rows = path_rows(calibration);
     rows.extend(bottleneck_rows(calibration));
@@ -52,8 +52,8 @@ pub(super) fn figures(calibration: &Calibration) -> Table {
     let columns = vec![
         ("figure", "What was estimated"),
         ("value", "As estimated"),
-        ("uncertainty", "Half the width of the interval that the recording leaves"),
-        ("taken as", "What the topology has"),
+        ("uncertainty", "Half the width of the interval consistent with the recording"),
+        ("taken as", "Value in the topology"),
         ("rests on", "The packets that show it"),
     ];
     Table { columns, total: rows.len(), rows }
@@ -145,7 +145,7 @@ fn buffer_row(what: &str, buffer: &BufferEstimate) -> Row {
     row(what, both(buffer.limit, buffer.uncertainty, unit), text(&rounded(buffer)), rests_on)
 }
 
-/// A value as the topology writes it.
+/// A value in the form of the topology.
 fn text(value: &impl serde::Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(Value::String(text)) => text,
@@ -173,7 +173,7 @@ fn loss_rows(calibration: &Calibration) -> Vec<Row> {
     }
 }
 
-/// The parameters of a rule, and of its specification what the topology has.
+/// The parameters of a rule, and the values in the topology.
 fn rule_rows(aqm: &AqmEstimate, calibration: &Calibration) -> Vec<Row> {
     let hits = format!(
         "{} lost and {} marked of {}",
@@ -196,7 +196,7 @@ fn rule_rows(aqm: &AqmEstimate, calibration: &Calibration) -> Vec<Row> {
         .collect()
 }
 
-/// The parameters of a queue per flow: by simulation, with the defaults of Linux to begin with.
+/// The parameters of a queue per flow: by simulation, starting with the defaults of Linux.
 fn flow_queue_rows(model: &Model) -> Vec<Row> {
     let spec = model.queue.as_ref().and_then(|queue| serde_json::to_value(queue).ok());
     let Some(Value::Object(spec)) = spec else { return Vec::new() };

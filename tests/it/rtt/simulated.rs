@@ -122,7 +122,10 @@ at = "r1:1"
     );
     assert_eq!((&server["measured"], &server["all"]), (&0.into(), &Value::Null));
     assert!(stderr.contains("all answers in both.pcap are injected at r1:1"), "{stderr}");
-    assert!(stderr.contains("server.pcap has no round-trip times: does it contain both directions"), "{stderr}");
+    assert!(
+        stderr.contains("server.pcap has no round-trip times: does it contain both directions"),
+        "{stderr}"
+    );
     assert!(plain.contains("10 answered at the port itself"), "{plain}");
 }
 
