@@ -242,7 +242,7 @@ fn shown(curves: &Curves) -> Vec<Chart> {
 fn reading(curves: &Curves) -> &'static str {
     if waits(curves) {
         "Dots are packets at equal distances in the order of the backlog. Dots below the line left on the credit of a \
-         burst, or overtook packets that were waiting.  "
+         burst, or overtook packets that were waiting. "
     } else {
         "No packet found another waiting. "
     }
