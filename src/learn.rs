@@ -1,4 +1,4 @@
-//! Training a learned PTM: data, the networks in a framework, and how good they are.
+//! Training a learned PTM: training data, the networks in a framework, and their evaluation.
 
 pub mod checkpoint;
 pub mod csv;
@@ -25,11 +25,11 @@ use crate::ptm::PtmError;
 use crate::ptm::neural::ModelError;
 use crate::run::RunError;
 
-/// Why no model comes of it.
+/// Errors of training.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LearnError {
-    /// The training file, or a scenario, is wrong.
+    /// The training file or a scenario is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// Captures cannot be joined.
@@ -38,7 +38,7 @@ pub enum LearnError {
     /// A scenario's sources cannot be opened.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// A scenario stopped.
+    /// A scenario failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// A file cannot be read.
@@ -50,64 +50,64 @@ pub enum LearnError {
     /// A model cannot be used.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// A model cannot be at a port of the data.
+    /// A model does not fit a port of the data.
     #[error("{0}: {1}")]
     Unfit(String, PtmError),
-    /// A scenario has no such port.
+    /// A scenario has no port of this name.
     #[error("{0}")]
     Port(String),
-    /// No packets.
-    #[error("`{0}` holds no packet that passes the port")]
+    /// There are no packets.
+    #[error("`{0}` has no packet that passes the port")]
     Nothing(String),
-    /// No data for the training part.
+    /// There are no data for the training part.
     #[error(
         "there is nothing to train on: every [[data]] is for the test, or `split` leaves nothing to `train`"
     )]
     NothingToTrainOn,
-    /// Nothing waits.
+    /// No packet waits.
     #[error("`{0}` shows no bottleneck: nothing waits in it, and there is nothing to learn")]
     NoBottleneck(String),
-    /// Cells, a shortest length, or bytes that the framing takes away.
+    /// The framing has cells, a minimum length, or a negative overhead.
     #[error(
-        "{0}: its bottleneck counts packets with a framing that is more than an overhead; give the pace with `pace`"
+        "{0}: the framing of its bottleneck is not a constant overhead; give the bottleneck with `pace`"
     )]
     Framing(String),
-    /// Captured where the last bit has arrived.
+    /// The egress capture was taken at the arrival of the last bit.
     #[error(
         "the egress capture of `{0}` was taken behind the link, where the last bit of a packet arrives: take it at the device's \
          egress port"
     )]
     FarEnd(String),
-    /// A class is not in order.
+    /// Packets of a class are not in order.
     #[error(
-        "{packets} of {of} packets of `{name}` overtake others of their class: the device keeps more classes apart; give \
+        "{packets} of {of} packets of `{name}` overtake others of their class: the device distinguishes more classes; give \
          them as `class`"
     )]
     Overtaking {
         /// the trace
         name: String,
-        /// how many
+        /// number of packets out of order
         packets: u64,
-        /// of how many
+        /// number of all packets
         of: u64,
     },
-    /// A table of DeepQueueNet's is wrong.
+    /// A DeepQueueNet table is invalid.
     #[error(transparent)]
     Csv(#[from] csv::CsvError),
-    /// The published network cannot be trained.
+    /// The DeepQueueNet network cannot be trained.
     #[cfg(feature = "train")]
     #[error(transparent)]
     DeepQueueNet(#[from] deepqueuenet::TrainError),
-    /// The loss is no number any more.
-    #[error("the training has diverged in pass {0}: its loss is no number; a lower `learning_rate` may help")]
+    /// The loss is not a number any more.
+    #[error("the training has diverged in pass {0}: its loss is not a number; a lower `learning_rate` may help")]
     Diverged(u32),
     /// A checkpoint cannot be used.
     #[error("{}: {}", .0.display(), .1)]
     Checkpoint(PathBuf, String),
-    /// There is no such device to train on.
+    /// There is no such processor to train on.
     #[error("{0}")]
     Device(String),
-    /// Ctrl-C.
+    /// The user interrupted the training.
     #[error("interrupted")]
     Interrupted,
 }

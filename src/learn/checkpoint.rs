@@ -1,4 +1,4 @@
-//! Where a training stands, in one file: written whole or not at all, and read back to go on.
+//! Checkpoints: the state of a training in one file, written completely or not at all, for resuming.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -12,42 +12,42 @@ use super::LearnError;
 use crate::config::Document;
 use crate::ptm::neural::Tensors;
 
-/// Where a training stands after a pass.
+/// The state of a training after a pass.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
-    /// Numbers of the training.
+    /// The numeric state.
     pub state: State,
     /// The weights.
     pub weights: Tensors,
     /// The best weights so far.
     pub best: Tensors,
-    /// What the optimizer remembers.
+    /// The serialized state of the optimizer.
     pub optimizer: Vec<u8>,
 }
 
-/// Numbers of a training.
+/// The numeric state of a training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
-    /// What is trained on what, and how: a training goes on only from its own checkpoint.
+    /// Identifies data and settings: a training can only be resumed from its own checkpoint.
     pub key: String,
     /// The learning rate.
     pub rate: f64,
-    /// The least loss on the validation part.
+    /// Minimum loss on the validation part.
     pub best_loss: f64,
     /// Passes since then.
     pub stale: u32,
-    /// How often the learning rate fell.
+    /// Number of decreases of the learning rate.
     pub falls: u32,
-    /// Every pass.
+    /// All passes so far.
     pub epoch: Vec<Epoch>,
 }
 
-/// The end of a pass over the training data.
+/// The result of a pass over the training data.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Epoch {
-    /// Its number, from 1.
+    /// The number of the pass, from 1.
     pub number: u32,
     /// Mean loss on the training part.
     pub loss: f64,
@@ -61,7 +61,7 @@ pub struct Epoch {
 const ARRAYS: [&str; 3] = ["weights", "best", "optimizer"];
 
 impl Checkpoint {
-    /// Writes it to `path`, in place of an earlier one.
+    /// Writes the checkpoint to `path`, replacing an earlier one.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -83,7 +83,7 @@ impl Checkpoint {
     /// Reads the checkpoint of the training `key`.
     ///
     /// # Errors
-    /// It cannot be read, is damaged, or of another training.
+    /// The file cannot be read, is damaged, or belongs to another training.
     pub fn read(path: &Path, key: &str) -> Result<Self, LearnError> {
         let bytes = std::fs::read(path).map_err(|error| LearnError::Read(path.to_owned(), error))?;
         let damaged = |why: String| LearnError::Checkpoint(path.to_owned(), format!("it is damaged: {why}"));
@@ -95,7 +95,7 @@ impl Checkpoint {
             .and_then(|document| document.deserialize())
             .map_err(|error| damaged(error.to_string()))?;
         if state.key != key {
-            let why = "it is of other data, another seed or another plan: train without --resume".to_owned();
+            let why = "it belongs to other data, another seed or other settings: train without --resume".to_owned();
             return Err(LearnError::Checkpoint(path.to_owned(), why));
         }
         let array = |name: &str| {

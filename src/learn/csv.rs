@@ -1,21 +1,22 @@
-//! The tables of packets that DeepQueueNet is trained and run on, as CSV.
+//! The CSV tables of packets for training and running DeepQueueNet.
 //!
-//! The *device form* is what one device did:
+//! The *device form* describes one device:
 //!
 //! | column | |
 //! |---|---|
 //! | `timestamp (sec)` | when the packet arrived at the device |
 //! | `pkt len (byte)` | its length |
 //! | `priority` | its class, from 0 to 63 |
-//! | `src`, `dst` | the ports at which it came and went, from 0 to 65535 |
+//! | `src`, `dst` | its ingress and egress port, from 0 to 65535 |
 //! | `time_in_sys` | seconds from its arrival until its last bit left: waiting and transmission |
 //!
-//! It becomes a [`Trace`] for each port that packets went to. The *network form* is what a whole network did: a
-//! [`NetworkRow`] for each packet.
+//! It becomes one [`Trace`] per egress port. The *network form* describes a whole network: a [`NetworkRow`]
+//! per packet.
 //!
-//! Numbers are read without floating point, to the nearest picosecond, and written with all their digits. The header
-//! is the first line, with exactly these names; lines that start with `#` are comments. As in the original an empty
-//! `priority` is 0. An empty `time_in_sys` is a packet that was lost, which the original does not know.
+//! Numbers are read without floating point, to the nearest picosecond, and written with all digits. The
+//! header is the first line, with exactly these names; lines that start with `#` are comments. As in the
+//! original, an empty `priority` is 0. An empty `time_in_sys` is a lost packet, which the original does not
+//! support.
 //!
 //! # Source
 //! The data and the notebooks published with DeepQueueNet (SIGCOMM 2022).
@@ -35,34 +36,34 @@ use crate::units::{Bandwidth, ByteCount, Rate, Span, Time};
 /// The columns of the device form.
 pub const DEVICE: [&str; 6] = ["timestamp (sec)", "pkt len (byte)", "priority", "src", "dst", "time_in_sys"];
 
-/// By how much a packet may have been faster than its transmission: digits that a file does not give.
+/// Tolerance for a time shorter than the transmission, due to rounding in files.
 const ROUNDED: Span = Span::from_ns(1_000);
 
-/// Why such a file cannot be read.
+/// Errors of reading such a file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CsvError {
-    /// The file cannot be read, or its lines have not all as many columns.
+    /// The file cannot be read, or its lines differ in the number of columns.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
         /// the file
         path: PathBuf,
-        /// what the reader says
+        /// the error of the reader
         source: csv::Error,
     },
-    /// It has other columns.
-    #[error("{}: the columns in line {line} are `{found}`, and should be `{expected}`", path.display())]
+    /// The columns are wrong.
+    #[error("{}: the columns in line {line} are `{found}`; expected `{expected}`", path.display())]
     Columns {
         /// the file
         path: PathBuf,
-        /// where the header stands
+        /// line of the header
         line: u64,
         /// the header
         found: String,
-        /// what would be right
+        /// the expected header
         expected: String,
     },
-    /// A value is not what its column holds.
+    /// A value is not valid in its column.
     #[error("{}: `{found}` in line {line}, column `{column}`, is not {expected}", path.display())]
     Value {
         /// the file
@@ -73,10 +74,10 @@ pub enum CsvError {
         column: &'static str,
         /// the value
         found: String,
-        /// what would be right
+        /// description of a valid value
         expected: String,
     },
-    /// There is no packet.
+    /// There are no packets.
     #[error("{} has no packets: nothing follows its header", path.display())]
     Empty {
         /// the file
@@ -84,13 +85,14 @@ pub enum CsvError {
     },
 }
 
-/// Reads the device form, of a device that serves each port at `rate`: a [`Trace`] for each port in `dst`, and its
-/// number.
+/// Reads the device form of a device that serves each port at `rate`. Returns a [`Trace`] for each port in
+/// `dst`, with the number of the port.
 ///
-/// A packet's class is also its DSCP, so that a `match` can tell classes apart; its id is its place in the file.
+/// A packet's class is also its DSCP, so that a `match` can distinguish classes. Its id is its index in the
+/// file.
 ///
 /// # Errors
-/// The file cannot be read, or is not of this form; a packet was faster than its transmission.
+/// The file cannot be read or does not have this form, or a packet was faster than its transmission.
 pub fn read_device(path: &Path, rate: Rate) -> Result<Vec<(u16, Trace)>, CsvError> {
     let link = Link::with_delay(Bandwidth::Limited(rate), Span::ZERO);
     let mut ports: BTreeMap<u16, Vec<Visit>> = BTreeMap::new();
@@ -129,11 +131,11 @@ pub fn read_device(path: &Path, rate: Rate) -> Result<Vec<(u16, Trace)>, CsvErro
     Ok(ports.into_iter().map(trace).collect())
 }
 
-/// Writes the device form: the packets of a device's ports, by arrival. Each port has a number, for `dst`, and serves
-/// at the rate of its link; where that is unlimited, transmission takes no time.
+/// Writes the device form: the packets of a device's ports, by arrival. Each port has a number, for `dst`,
+/// and serves at the rate of its link. On an unlimited link, transmission takes no time.
 ///
 /// # Errors
-/// `out` takes no more.
+/// `out` cannot be written.
 pub fn write_device(out: impl io::Write, ports: &[(u16, Trace)]) -> io::Result<()> {
     let mut rows: Vec<(u16, &Link, &Visit)> = ports
         .iter()
@@ -161,7 +163,7 @@ pub fn write_device(out: impl io::Write, ports: &[(u16, Trace)]) -> io::Result<(
 /// Reads the network form.
 ///
 /// # Errors
-/// The file cannot be read, or is not of this form.
+/// The file cannot be read or does not have this form.
 pub fn read_network(path: &Path) -> Result<Vec<NetworkRow>, CsvError> {
     let mut rows = Vec::new();
     read(path, &NETWORK, |row| {
@@ -185,7 +187,7 @@ pub fn read_network(path: &Path) -> Result<Vec<NetworkRow>, CsvError> {
     Ok(rows)
 }
 
-/// A line of a file, and where it stands.
+/// A line of a file, with its number.
 struct Row<'a> {
     path: &'a Path,
     columns: &'a [&'static str],
@@ -213,7 +215,7 @@ impl Row<'_> {
         picoseconds.map(Time::from_ps).ok_or_else(|| self.wrong(column, expected()))
     }
 
-    /// A whole number, which may be written as `3.0`.
+    /// An integer, which may be written as `3.0`.
     fn whole<T: TryFrom<u64> + Into<u64>>(&self, column: usize, most: T, what: &str) -> Result<T, CsvError> {
         let text = self.field(column);
         let digits = text.split_once('.').map_or(text, |(whole, fraction)| {
@@ -262,10 +264,10 @@ fn read(
     if rows == 0 { Err(CsvError::Empty { path: path.to_owned() }) } else { Ok(()) }
 }
 
-/// A decimal number such as `1.25` or `3e-05`, times 10^`places`, rounded half up; `None` for what is none, is below
-/// zero or too large.
+/// A decimal number such as `1.25` or `3e-05`, times 10^`places`, rounded half up. `None` if it is not a
+/// number, is negative or too large.
 fn scaled(text: &str, places: i64) -> Option<u64> {
-    /// 10^38 fits 128 bits.
+    /// 10^38 fits into 128 bits.
     const DIGITS: usize = 38;
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -289,7 +291,7 @@ fn scaled(text: &str, places: i64) -> Option<u64> {
             value = value.checked_mul(10)?;
         }
     } else {
-        // From 10^39 on, what is left of 38 digits rounds to 0.
+        // From 10^39 on, the quotient of 38 digits rounds to 0.
         let Some(divisor) = 10u128.checked_pow(u32::try_from(-shift).ok()?) else { return Some(0) };
         value = value / divisor + u128::from(value % divisor * 2 >= divisor);
     }

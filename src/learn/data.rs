@@ -1,4 +1,4 @@
-//! Training data: captures, scenarios and tables become traces.
+//! Training data: converts captures, scenarios and tables to traces.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -25,24 +25,24 @@ use crate::units::{Bandwidth, ByteCount, Span, Time, Timestamp};
 
 /// One source of data.
 pub struct Dataset {
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// What it is used for.
+    /// The part of training that it is used for.
     pub part: PartOfData,
-    /// Its files, and the SHA-256 of each.
+    /// Its files, with the SHA-256 of each.
     pub files: BTreeMap<String, String>,
-    /// What happened, one per egress port.
+    /// The traces, one per egress port.
     pub traces: Vec<Trace>,
-    /// What sets the pace, where the data do not say: as calibrated on the part to train on.
+    /// The bottleneck, if the data do not give it: calibrated on the training part.
     pub pace: Option<Pace>,
     /// Warnings about its captures.
     pub warnings: Vec<String>,
 }
 
-/// Reads everything that a training file names. The names of the contexts come beside, in order of appearance.
+/// Reads all data of a training file. Also returns the names of the contexts, in order of appearance.
 ///
 /// # Errors
-/// A file cannot be read, or says nothing.
+/// A file cannot be read or has no usable data.
 pub fn load(
     file: &TrainingFile,
     mut progress: impl FnMut(&str) -> ControlFlow<()>,
@@ -139,7 +139,7 @@ fn read_captures(
         .map(|transit| {
             let arrival = at(transit.arrival_ps);
             let packet = Packet { in_port: transit.capture + 1, ..transit.packet };
-            // Clocks that differ by less than a delay may put a departure before the arrival.
+            // If clocks differ by less than a delay, a departure may precede the arrival.
             let start = transit.departure_ps.map(|ps| at(ps).max(arrival));
             Visit { arrival, packet, class: 0, start }
         })
@@ -165,7 +165,8 @@ fn read_captures(
     Ok(())
 }
 
-/// What sets the pace of a calibrated device. A link is a bucket without depth: what is behind it is not simulated.
+/// The bottleneck of a calibrated device. A link is a bucket without depth, because the path behind it is not
+/// simulated.
 fn pace_of(model: &CalibratedModel, several: bool, name: &str) -> Result<Pace, LearnError> {
     let rate = model.rate();
     let burst = ByteCount::new(model.burst_bytes);
@@ -178,10 +179,10 @@ fn pace_of(model: &CalibratedModel, several: bool, name: &str) -> Result<Pace, L
     }
 }
 
-/// Sees what the ports of interest do.
+/// Observes the ports of interest.
 struct Ports {
     ports: Vec<PortId>,
-    /// Of their devices.
+    /// The processing delays of their devices.
     processing: Vec<Span>,
     flows: Flows,
     visits: Vec<Vec<Visit>>,
@@ -209,7 +210,7 @@ impl Observer for Ports {
     }
 }
 
-/// Runs a scenario, and takes down what its ports do.
+/// Runs a scenario and records the packets at its ports.
 fn simulate(
     scenario: &Scenario,
     ports: &[Spanned<PortName>],

@@ -1,8 +1,9 @@
-//! Training the published network of DeepQueueNet.
+//! Trains the published DeepQueueNet network.
 //!
-//! As published: mean squared error, Adam (with a rate of 0.001, where the training file names no other), batches of 256
-//! windows of 42 packets, everything scaled by the least and the greatest of the training part. Where the publication trains for a fixed number of passes, the
-//! weights of the least loss on the validation part are kept here.
+//! As published: mean squared error, Adam (with a learning rate of 0.001 unless the training file gives
+//! another), batches of 256 windows of 42 packets, all values scaled by the minimum and maximum of the
+//! training part. The publication trains for a fixed number of passes. Here, the weights with the minimum
+//! loss on the validation part are kept.
 
 mod framework;
 mod samples;
@@ -24,54 +25,54 @@ use crate::units::Rate;
 use framework::Framework;
 use samples::{Chooser, Samples};
 
-/// Windows whose losses are averaged before a step.
+/// Number of windows per batch.
 const BATCH: usize = 256;
 
-/// Windows of the training part whose errors become the correction, at least, where there are as many.
+/// Minimum number of windows of the training part for the error correction, if there are as many.
 const CORRECTED: usize = 10_000;
 
-/// Why a network cannot be trained.
+/// Errors of training the network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
-    /// Nothing to learn from.
+    /// There are no samples.
     #[error("the {part} part has no packets that left: give it more of the traces")]
     Empty {
         /// training or validation
         part: &'static str,
     },
-    /// The service rate is not known.
+    /// The service rate is unknown.
     #[error("`{trace}` has a link of unlimited bandwidth: give the rate at which its port serves")]
     NoRate {
         /// the trace
         trace: String,
     },
-    /// More ingress ports than a network can have.
-    #[error("`{trace}` has packets from {ports} ingress ports, and there may be {PORTS_AT_MOST}")]
+    /// There are more ingress ports than the network supports.
+    #[error("`{trace}` has packets from {ports} ingress ports; the maximum is {PORTS_AT_MOST}")]
     Ports {
         /// the trace
         trace: String,
-        /// its ports
+        /// number of its ports
         ports: usize,
     },
-    /// A class that does not exist.
-    #[error("`{trace}` has a packet of class {class}, and there are {classes} classes, from 0")]
+    /// The class does not exist.
+    #[error("`{trace}` has a packet of class {class}, but there are {classes} classes, numbered from 0")]
     Class {
         /// the trace
         trace: String,
         /// the class
         class: u16,
-        /// how many there are
+        /// number of classes
         classes: usize,
     },
 }
 
-/// A network in training. The same arguments give the same network on the same machine.
+/// A network in training. Equal arguments give equal networks on the same machine.
 pub struct Training {
     framework: Framework,
     samples: Samples,
     validation: Samples,
-    /// The windows of the validation part that are looked at.
+    /// The windows of the validation part that are evaluated.
     validated: Vec<usize>,
     chooser: Chooser,
     windows_per_pass: usize,
@@ -80,12 +81,12 @@ pub struct Training {
 }
 
 impl Training {
-    /// An untrained network for so many classes, and the traces that it will learn from. `rate` is that of the port's
-    /// shaper, where its link does not set the pace. A pass goes through `windows_per_pass` windows at most: passes go
-    /// through the training part in turn, in random order.
+    /// Creates an untrained network for `classes` classes, with its training data. `rate` is that of the
+    /// port's shaper, if the link is not the bottleneck. A pass covers at most `windows_per_pass` windows;
+    /// consecutive passes cover the training part in random order.
     ///
     /// # Errors
-    /// The traces do not hold together.
+    /// The traces are inconsistent.
     pub fn new(
         train: &[Trace],
         validation: &[Trace],
@@ -111,7 +112,8 @@ impl Training {
         Ok(Training { framework, samples, validation, validated, chooser, windows_per_pass, classes, card })
     }
 
-    /// With these weights: the card, and the weights with the correction of their errors on the training part.
+    /// Takes these weights. Returns the card, and the weights with the correction of their errors on the
+    /// training part.
     pub fn corrected(mut self, mut weights: Tensors) -> (DeepQueueNetCard, Tensors) {
         self.framework.set(weights.clone());
         let scale: &Scale = &self.card.scale;
@@ -142,7 +144,7 @@ impl Learner for Training {
         ControlFlow::Continue(sum / windows as f64)
     }
 
-    /// The mean squared error of scaled waiting times.
+    /// The mean squared error of scaled waiting times on the validation part.
     fn validate(&self) -> Option<f64> {
         let (mut sum, mut outputs) = (0.0, Vec::new());
         for batch in self.validated.chunks(BATCH) {

@@ -1,4 +1,4 @@
-//! How close a model comes to what happened.
+//! Evaluates a model against the data.
 
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
@@ -19,10 +19,11 @@ use crate::ptm::{Place, PtmSpec};
 use crate::report::Scatter;
 use crate::units::{Time, Timestamp};
 
-/// Dots of a chart.
+/// Maximum number of dots in a chart.
 const MOST_DOTS: usize = 3_000;
 
-/// When each packet of a trace starts by a PTM, by its number; none for a lost one. And how long that took, in seconds.
+/// The start of each packet of a trace according to a PTM, by its index; `None` for a lost one. Also returns
+/// the time that the computation took, in seconds.
 pub fn starts(trace: &Trace, spec: &PtmSpec, seed: u64) -> (Vec<Option<Time>>, f64) {
     let mut ptm =
         spec.build(&Place { link: trace.link, seed, port: &trace.name, start: Timestamp::default() });
@@ -42,10 +43,10 @@ pub fn starts(trace: &Trace, spec: &PtmSpec, seed: u64) -> (Vec<Option<Time>>, f
     (starts, seconds)
 }
 
-/// The delays of the packets of some parts of traces, as they were and as a model has them.
+/// The measured and the modelled delays of the packets in parts of traces.
 #[derive(Debug, Clone, Default)]
 pub struct Comparison {
-    /// From arrival until the last bit is sent, in picoseconds, of packets that left in both.
+    /// Delays from arrival until the last bit is sent, in picoseconds, of packets that left in both.
     pub delays: Delays,
     /// Packets lost in the data.
     pub lost: u64,
@@ -66,7 +67,7 @@ impl Comparison {
         }
     }
 
-    /// At most `most` packets, evenly taken.
+    /// At most `most` packets, evenly spaced.
     pub fn some(&self, most: usize, title: String) -> Scatter {
         let Delays { measured, simulated } = &self.delays;
         let step = measured.len().div_ceil(most).max(1);
@@ -78,7 +79,7 @@ impl Comparison {
         Scatter { title, measured_s, predicted_s }
     }
 
-    /// How close it is.
+    /// The score.
     pub fn score(&self) -> ScoreCard {
         let found = agreement(&self.delays);
         ScoreCard {
@@ -93,29 +94,30 @@ impl Comparison {
     }
 }
 
-/// How good a model is on a source of data, in one way to run it.
+/// The evaluation of a model on one source of data, with one output mode.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Evaluation {
     /// The source.
     pub data: String,
     /// The part: `train`, `validation`, `test`.
     pub part: &'static str,
-    /// The way to run it: `sample`, `median`, `mean`.
+    /// The output mode: `sample`, `median`, `mean`.
     pub output: &'static str,
-    /// How good it is.
+    /// The score.
     #[serde(flatten)]
     pub score: ScoreCard,
     /// Packets per second through the model alone.
     pub packets_per_s: f64,
-    /// Delays of some of the packets, evenly taken.
+    /// Delays of some of the packets, evenly spaced.
     #[serde(skip)]
     pub some: Scatter,
 }
 
-/// How good a model is on every source and part, in each of these ways to run it; `contexts` are the names of the devices.
+/// Evaluates a model on every source and part, with each of these output modes. `contexts` are the names of
+/// the devices.
 ///
 /// # Errors
-/// `progress` breaks it off, or the model cannot be at the port of a trace.
+/// `progress` interrupts the evaluation, or the model does not fit the port of a trace.
 pub fn evaluate(
     model: &Arc<Model>,
     split: &Split,
@@ -167,7 +169,7 @@ pub fn evaluate(
     Ok(evaluations)
 }
 
-/// The scores for a card: one for each source, part and way to run the model.
+/// The scores for a card: one per source, part and output mode.
 pub fn scores(evaluations: &[Evaluation]) -> BTreeMap<String, ScoreCard> {
     let name = |of: &Evaluation| format!("{} {} {}", of.data, of.part, of.output);
     evaluations.iter().map(|evaluation| (name(evaluation), evaluation.score)).collect()

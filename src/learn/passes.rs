@@ -1,5 +1,5 @@
-//! The passes of a training over its data: until the loss on the validation part falls no longer, with a checkpoint after
-//! each.
+//! The passes of a training over its data, until the loss on the validation part stops decreasing, with a
+//! checkpoint after each.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -8,81 +8,83 @@ use super::LearnError;
 use super::checkpoint::{Checkpoint, Epoch, State};
 use crate::ptm::neural::Tensors;
 
-/// Networks that learn.
+/// Networks that can be trained.
 pub trait Learner {
-    /// Goes once through the training part, with this learning rate. `told` hears of every batch: how many are done, of how
-    /// many, and the mean loss so far; it may end the pass. The mean loss.
+    /// Makes one pass through the training part, with this learning rate, and returns the mean loss. `told`
+    /// is called after every batch with the number of batches done, their total, and the mean loss so far; it
+    /// can end the pass.
     fn pass(&mut self, number: u32, rate: f64, told: Told<'_>) -> ControlFlow<(), f64>;
 
-    /// The mean loss on the validation part; none where there is no such part.
+    /// The mean loss on the validation part; `None` without such a part.
     fn validate(&self) -> Option<f64>;
 
-    /// The weights as they are.
+    /// The current weights.
     fn weights(&self) -> Tensors;
 
-    /// What the optimizer remembers.
+    /// The serialized state of the optimizer.
     ///
     /// # Errors
-    /// What the framework says.
+    /// The error of the framework.
     fn optimizer(&self) -> Result<Vec<u8>, String>;
 
-    /// Takes up weights and optimizer as they were after so many passes.
+    /// Restores weights and optimizer to their state after this number of passes.
     ///
     /// # Errors
-    /// They are not of these networks.
+    /// They do not belong to these networks.
     fn restore(&mut self, passes: u32, weights: Tensors, optimizer: Vec<u8>) -> Result<(), String>;
 }
 
-/// Who hears of batches.
+/// A callback for batches.
 pub type Told<'a> = &'a mut dyn FnMut(usize, usize, f64) -> ControlFlow<()>;
 
-/// For how long to learn, and how fast.
+/// Duration and learning rate of a training.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Passes {
-    /// At most so many.
+    /// Maximum number of passes.
     pub most: u32,
-    /// So many without a lesser loss on the validation part, and the learning rate falls to a third.
+    /// Passes without a decrease of the validation loss after which the learning rate is divided by three.
     pub patience: u32,
-    /// Falls of the rate; at the next one the training ends.
+    /// Number of decreases of the learning rate; at the next one, the training ends.
     pub most_falls: u32,
-    /// The first learning rate.
+    /// The initial learning rate.
     pub learning_rate: f64,
 }
 
-/// Where a training writes how far it is.
+/// Where a training writes its checkpoints.
 #[derive(Debug, Clone, Copy)]
 pub struct Bookmark<'a> {
     /// The file.
     pub path: &'a Path,
-    /// What is trained on what, and how.
+    /// Identifies data and settings.
     pub key: &'a str,
-    /// Whether to go on from there.
+    /// Whether to resume from the checkpoint.
     pub resume: bool,
 }
 
-/// How far a training is.
+/// The progress of a training.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Progress {
-    /// Batches of the pass that are done, and how many there are; the mean loss so far.
+    /// Batches of the pass that are done, their total, and the mean loss so far.
     Batch(usize, usize, f64),
-    /// A pass is over.
+    /// A pass is complete.
     Epoch(Epoch),
 }
 
-/// What came of a training.
+/// The result of a training.
 #[derive(Debug, Clone)]
 pub struct Trained {
-    /// The weights with the least loss on the validation part.
+    /// The weights with the minimum loss on the validation part.
     pub tensors: Tensors,
-    /// Every pass.
+    /// All passes.
     pub epochs: Vec<Epoch>,
 }
 
-/// Trains until the validation loss falls no longer. After every pass a checkpoint is written to the bookmark, where one is
-/// given. `progress` is told of every batch and pass, and may end it.
+/// Trains until the validation loss stops decreasing. After every pass, a checkpoint is written to the
+/// bookmark, if one is given. `progress` is called after every batch and pass, and can end the training.
 ///
 /// # Errors
-/// The checkpoint cannot be written or read, or is of another training; the loss is no number; or `progress` ends it.
+/// The checkpoint cannot be written or read, or belongs to another training; the loss is not a number; or
+/// `progress` ends the training.
 pub fn train(
     learner: &mut impl Learner,
     passes: &Passes,

@@ -16,16 +16,16 @@ use crate::ptm::neural::residual::{
 };
 use crate::random::{Stream, stream, unit};
 
-/// Where weights come from at first.
+/// The source of initial weights.
 struct Weights<'a> {
     from: From<'a>,
     ids: u64,
 }
 
 enum From<'a> {
-    /// Drawn uniformly within the inverse root of a layer's inputs.
+    /// Drawn uniformly within the inverse square root of the number of inputs of a layer.
     Drawn(Box<Stream>),
-    /// Known; of the right shapes.
+    /// Given, with the right shapes.
     Known(&'a mut Tensors),
 }
 
@@ -59,13 +59,13 @@ struct Linear {
 }
 
 impl Linear {
-    /// The layer `name`, its numbers from `source`.
+    /// Creates the layer `name` with weights from `source`.
     fn new(name: &str, inputs: usize, outputs: usize, source: &mut Weights<'_>, device: &Device) -> Self {
         let weight = source.take(&format!("{name}.weight"), &[inputs, outputs], inputs);
         let bias = source.take(&format!("{name}.bias"), &[outputs], inputs);
         let weight = Tensor::from_data(TensorData::new(weight, [inputs, outputs]), device);
         let bias = Tensor::from_data(TensorData::new(bias, [outputs]), device);
-        // The optimizer remembers by these numbers, in a checkpoint too.
+        // The optimizer identifies parameters by these numbers, also in a checkpoint.
         Linear {
             weight: Param::initialized(ParamId::from(source.next_id()), weight.require_grad()),
             bias: Param::initialized(ParamId::from(source.next_id()), bias.require_grad()),
@@ -83,7 +83,7 @@ impl Linear {
     }
 }
 
-/// The numbers of a tensor.
+/// The values of a tensor.
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_to_vec().expect("tensors hold 32-bit floats")
 }
@@ -120,7 +120,7 @@ impl Perceptron {
     }
 }
 
-/// The trained part.
+/// The trainable networks.
 #[derive(Module, Debug)]
 struct Networks {
     gru_input: Option<Linear>,
@@ -164,7 +164,7 @@ impl Networks {
         tensors
     }
 
-    /// The states before each of `steps` packets `[steps x streams, recurrent]`, and after the last
+    /// The recurrent states before each of `steps` packets `[steps x streams, recurrent]`, and after the last
     /// `[streams, recurrent]`. `sent` is `[steps x streams, features]`.
     fn carry(&self, sent: Tensor<2>, state: Tensor<2>, steps: usize) -> (Option<Tensor<2>>, Tensor<2>) {
         let (Some(input), Some(hidden)) = (&self.gru_input, &self.gru_state) else { return (None, state) };
@@ -186,31 +186,31 @@ impl Networks {
     }
 }
 
-/// How the data are gone through.
+/// How the data are divided into batches.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Plan {
-    /// Streams side by side.
+    /// Number of parallel streams.
     pub streams: usize,
-    /// Packets of each stream through which gradients go back.
+    /// Packets per stream for truncated backpropagation through time.
     pub steps: usize,
 }
 
-/// Data of one part: samples, and the device that they are of, and which of them.
+/// Data of one part: the samples, their device, and the ranges used.
 pub struct Part<'a> {
     /// The samples.
     pub samples: &'a Samples,
     /// The number of their device.
     pub context: usize,
-    /// Which, of those sent and those that arrived.
+    /// The ranges of sent and of arrived packets.
     pub ranges: (Range<usize>, Range<usize>),
 }
 
-/// The samples of a part in the order of training: streams side by side.
+/// The samples of a part in the order of training, as parallel streams.
 struct Batches<'a> {
     parts: &'a [Part<'a>],
-    /// Of each packet sent: its part and its number.
+    /// Part and index of each packet sent.
     sent: Vec<(u32, u32)>,
-    /// The same of those that arrived.
+    /// Part and index of each packet that arrived.
     arrived: Vec<(u32, u32)>,
     streams: usize,
     steps: usize,
@@ -227,13 +227,13 @@ impl<'a> Batches<'a> {
             true => 0..0,
             false => part.ranges.1.clone(),
         });
-        // A stream that is shorter than the steps through which gradients go would be none.
+        // A stream shorter than the backpropagation length would be empty.
         let streams = plan.streams.min(sent.len() / (4 * plan.steps)).max(1);
         let steps = plan.steps.min(sent.len());
         Batches { parts, sent, arrived, streams, steps }
     }
 
-    /// How many batches there are.
+    /// Number of batches.
     fn len(&self) -> usize {
         match self.steps {
             0 => 0,
@@ -241,7 +241,7 @@ impl<'a> Batches<'a> {
         }
     }
 
-    /// The numbers of a batch, step by step, in each all streams.
+    /// The indexes of a batch, step by step, with all streams in each step.
     fn numbers(&self, batch: usize) -> impl Iterator<Item = (&Part<'a>, usize)> {
         let length = self.sent.len() / self.streams;
         (0..self.steps).flat_map(move |step| {
@@ -274,7 +274,7 @@ pub struct Training<'a> {
 }
 
 impl<'a> Training<'a> {
-    /// Untrained networks, and what they will learn from.
+    /// Creates untrained networks with their training data.
     pub fn new(
         card: &'a ResidualCard,
         classes: usize,
@@ -357,7 +357,7 @@ impl<'a> Training<'a> {
             let x = Tensor::<2>::from_data(TensorData::new(x, [rows, size]), device);
             let target = Tensor::<2>::from_data(TensorData::new(target, [rows, 1]), device);
             let odds = drop.forward(x);
-            // Cross entropy of the log-odds, without running over.
+            // Cross entropy of the log-odds, without overflow.
             let cross = relu(odds.clone()) - odds.clone() * target + (odds.abs().neg().exp() + 1.0).log();
             loss = loss + cross.mean();
         }
@@ -436,7 +436,7 @@ mod tests {
         }
     }
 
-    /// What the framework says and what inference says, on random weights and inputs.
+    /// Compares the outputs of the framework and of inference on random weights and inputs.
     #[test]
     fn inference_equals_the_framework() {
         const CLASSES: usize = 2;
@@ -499,7 +499,8 @@ mod tests {
         }
     }
 
-    /// Samples of a rule that can be learned: the class with the larger first feature goes next, and it is late by it.
+    /// Samples of a rule that can be learned: the class with the larger first feature goes next, and is late
+    /// by this feature.
     fn samples(count: usize) -> Samples {
         let mut random = stream(3, "test", "samples");
         let mut samples = Samples::default();

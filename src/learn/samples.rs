@@ -1,4 +1,4 @@
-//! What a network is trained on: what a port's observer knew at each packet, and what then happened.
+//! Training samples of a network: the features known at a port for each packet, and the outcome.
 
 use std::ops::Range;
 
@@ -12,21 +12,21 @@ use crate::units::Time;
 /// The samples of a trace: one per packet sent, and one per packet that arrived.
 #[derive(Debug, Clone, Default)]
 pub struct Samples {
-    /// What is told of the packet once it is sent `[sent, SENT_FEATURES + classes]`.
+    /// Features of the packet once it is sent `[sent, SENT_FEATURES + classes]`.
     pub sent: Vec<f32>,
-    /// What is told as the port is asked `[sent, LATENESS_FEATURES + classes]`.
+    /// Features when the port is polled `[sent, LATENESS_FEATURES + classes]`.
     pub lateness: Vec<f32>,
-    /// How late it was, as the network sees it `[sent]`.
+    /// Its lateness, as scaled for the network `[sent]`.
     pub late: Vec<f32>,
-    /// What is told as a class is chosen `[sent, CHOICE_FEATURES x classes]`.
+    /// Features when a class is chosen `[sent, CHOICE_FEATURES x classes]`.
     pub choice: Vec<f32>,
-    /// Whether something waits in each class `[sent, classes]`.
+    /// Whether packets wait in each class `[sent, classes]`.
     pub waits: Vec<bool>,
-    /// The class that was chosen `[sent]`.
+    /// The chosen class `[sent]`.
     pub chosen: Vec<u16>,
-    /// The packet, by its number in the trace `[sent]`.
+    /// The packet, by its index in the trace `[sent]`.
     pub packet: Vec<usize>,
-    /// What is told of an arriving packet `[arrived, DROP_FEATURES + classes]`.
+    /// Features of an arriving packet `[arrived, DROP_FEATURES + classes]`.
     pub drop: Vec<f32>,
     /// Whether it was lost `[arrived]`.
     pub dropped: Vec<bool>,
@@ -34,40 +34,40 @@ pub struct Samples {
     pub overtaking: u64,
 }
 
-/// How a port is looked at.
+/// The parameters by which a port is observed.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
-    /// What sets the pace.
+    /// The bottleneck.
     pub pace: &'a Pace,
-    /// The mean packet, in bytes.
+    /// The mean packet length, in bytes.
     pub mean_length: f64,
     /// The classes.
     pub shares: &'a [ClassShare],
     /// The unit of lateness, in service times.
     pub lateness_unit: f64,
-    /// The largest backlogs; none where nothing is ever dropped.
+    /// The largest backlogs; `None` if nothing is ever dropped.
     pub limits: Option<&'a Limits>,
 }
 
-/// Who looks on as a port is taken through what happened.
+/// An observer of the replay of a trace.
 trait Watch {
-    /// Packet `index` arrives; it is not in yet.
+    /// Packet `index` arrives, before it joins.
     fn arrives(&mut self, _port: &Port, _index: usize) {}
-    /// It was let in.
+    /// Packet `index` has joined.
     fn joined(&mut self, _port: &Port, _index: usize) {}
-    /// The port is asked at `now` when it sends, may from `eligible` on, and did so `late` service times after that.
-    /// How late that is, as the network sees it.
+    /// The port is polled at `now`, may send from `eligible`, and sent `late` service times after that.
+    /// Returns the lateness as scaled for the network.
     fn asked(&mut self, _port: &mut Port, _now: Time, _eligible: Time, _late: f64) -> f32 {
         0.0
     }
     /// Packet `index` is about to start.
     fn starts(&mut self, _port: &Port, _index: usize, _now: Time) {}
-    /// It has; whether it overtook another of its class.
+    /// It has started; `_overtook`: whether it overtook another of its class.
     fn started(&mut self, _features: &[f32], _overtook: bool) {}
 }
 
-/// Takes a port through what happened. It is asked as the link falls free and something waits, and as a packet arrives at
-/// a free link, as [`Server`](crate::ptm::Server) asks a discipline.
+/// Replays a trace at a port. The port is polled when the link becomes free while packets wait, and when a
+/// packet arrives at a free link, as [`Server`](crate::ptm::Server) polls a discipline.
 fn replay(trace: &Trace, view: &View<'_>, watch: &mut impl Watch) {
     let mut port = Port::new(view.pace, &trace.link, view.mean_length, view.shares);
     let mut features = vec![0.0; SENT_FEATURES + view.shares.len()];
@@ -75,7 +75,7 @@ fn replay(trace: &Trace, view: &View<'_>, watch: &mut impl Watch) {
     let mut pending = starts.iter().map(|&index| trace.visits[index].start.unwrap_or_default());
     let mut start = pending.next();
     let mut free = Time::ZERO;
-    // How late the next packet is, once the port has been asked.
+    // The lateness of the next packet, once the port has been polled.
     let mut lateness = None;
     for event in trace.events() {
         match event {
@@ -113,7 +113,7 @@ fn replay(trace: &Trace, view: &View<'_>, watch: &mut impl Watch) {
     }
 }
 
-/// Asks a port that has something to send, at `now`; it sends at `start`.
+/// Polls a port with waiting packets at `now`; it sends at `start`.
 fn ask_at(port: &mut Port, now: Time, start: Option<Time>, watch: &mut impl Watch) -> f32 {
     let Some(start) = start else { return 0.0 };
     let eligible = port.eligible(now);
@@ -122,7 +122,7 @@ fn ask_at(port: &mut Port, now: Time, start: Option<Time>, watch: &mut impl Watc
     watch.asked(port, now, eligible, late)
 }
 
-/// How late each packet sent is behind the estimate, in service times; by start.
+/// The lateness of each packet sent relative to the estimate, in service times, by start.
 pub fn lateness(trace: &Trace, view: &View<'_>) -> Vec<f64> {
     struct Lateness(Vec<f64>);
     impl Watch for Lateness {
@@ -136,7 +136,7 @@ pub fn lateness(trace: &Trace, view: &View<'_>) -> Vec<f64> {
     watch.0
 }
 
-/// The largest backlogs, in bytes, that packets before number `until` made.
+/// The largest backlogs, in bytes, caused by packets before index `until`.
 pub fn limits(trace: &Trace, view: &View<'_>, until: usize) -> Limits {
     struct Most<'a>(&'a Trace, usize, Limits);
     impl Watch for Most<'_> {
@@ -156,14 +156,14 @@ pub fn limits(trace: &Trace, view: &View<'_>, until: usize) -> Limits {
 }
 
 impl Samples {
-    /// Those of a trace.
+    /// The samples of a trace.
     pub fn of(trace: &Trace, view: &View<'_>) -> Self {
         let mut recorder = Recorder { trace, view: *view, samples: Samples::default() };
         replay(trace, view, &mut recorder);
         recorder.samples
     }
 
-    /// Widens the ranges to a part.
+    /// Extends the feature ranges to a part.
     pub fn widen(&self, (sent, arrived): &(Range<usize>, Range<usize>), classes: usize, ranges: &mut Ranges) {
         let rows = |size: usize, of: &Range<usize>| of.start * size..of.end * size;
         ranges.sent.see(&self.sent[rows(SENT_FEATURES + classes, sent)]);
@@ -174,7 +174,7 @@ impl Samples {
         }
     }
 
-    /// Holds all features to the ranges, as a network at work does.
+    /// Clips all features to the ranges, as inference does.
     pub fn hold(&mut self, ranges: &Ranges) {
         ranges.sent.hold(&mut self.sent);
         ranges.lateness.hold(&mut self.lateness);
@@ -182,8 +182,8 @@ impl Samples {
         ranges.drop.hold(&mut self.drop);
     }
 
-    /// The samples of the packets that arrived as those numbers of the trace: `(sent, arrived)`. Packets that were sent
-    /// in between but arrived at another time are in.
+    /// The samples of the packets that arrived with these indexes of the trace: `(sent, arrived)`. Packets
+    /// sent in between that arrived at another time are included.
     pub fn part(&self, packets: &Range<usize>) -> (Range<usize>, Range<usize>) {
         let first = self.packet.iter().position(|index| packets.contains(index)).unwrap_or(0);
         let last =
@@ -198,7 +198,7 @@ struct Recorder<'a> {
     samples: Samples,
 }
 
-/// Appends `size` zeros, and gives them out to be filled.
+/// Appends `size` zeros and returns them to be filled.
 fn room(values: &mut Vec<f32>, size: usize) -> &mut [f32] {
     let start = values.len();
     values.resize(start + size, 0.0);

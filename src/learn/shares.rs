@@ -1,17 +1,18 @@
-//! What each class gets of a port, as the data show it.
+//! Estimates the share of each class at a port from the data.
 //!
-//! A turn is taken as round robin takes it: by packets, by bytes with a deficit that is lost as the class empties
-//! (deficit round robin), or by bytes with one that is kept (Linux `htb`). For each of these the size is the one that
-//! explains most often whether a class goes on, while it and another have more to send.
+//! Rounds are assumed to follow a round robin: by packets, by bytes with a deficit that is lost when the
+//! class becomes empty (deficit round robin), or by bytes with a deficit that is kept (Linux `htb`). For each
+//! of these, the quantum is the one that most often predicts whether a class continues, while it and another
+//! class have more to send.
 
 use super::trace::{Event, Trace};
 use crate::ptm::neural::residual::ClassShare;
 
-/// The longest turn that is looked for, in mean packets.
+/// The longest round that is tried, in mean packets.
 const LONG_TURN: f64 = 64.0;
-/// The least share that a class can have.
+/// The minimum share of a class.
 const LEAST_SHARE: f64 = 0.01;
-/// Sizes that are tried at first, and around the best again.
+/// Number of quanta that are tried at first, and again around the best.
 const SIZES: usize = 48;
 
 /// A packet that was sent.
@@ -20,14 +21,15 @@ struct Sent {
     length: f64,
     /// Whether another class was served before it.
     begins: bool,
-    /// Whether its class had nothing more.
+    /// Whether its class became empty.
     empties: bool,
-    /// The next packet of its class, in bytes, and whether that went next: where another class waited too.
+    /// The length of the next packet of its class, in bytes, and whether it was sent next; only if another
+    /// class waited too.
     next: Option<(f64, bool)>,
 }
 
-/// The shares of `classes` classes at a device, of which `traces` are ports, each up to the visit of a number;
-/// `mean_length` is the mean of theirs, in bytes.
+/// The shares of `classes` classes at a device. `traces` are its ports, each with the number of visits that
+/// are used. `mean_length` is their mean packet length, in bytes.
 pub fn shares(traces: &[(&Trace, usize)], classes: usize, mean_length: f64) -> Vec<ClassShare> {
     if classes == 1 {
         return vec![ClassShare::ALONE];
@@ -55,7 +57,7 @@ pub fn shares(traces: &[(&Trace, usize)], classes: usize, mean_length: f64) -> V
     shares
 }
 
-/// What each class sent, and its bytes while every class had something to send.
+/// The packets sent by each class, and its bytes while every class had packets waiting.
 fn services(trace: &Trace, classes: usize, until: usize) -> (Vec<Vec<Sent>>, Vec<f64>) {
     let mut waiting = vec![std::collections::VecDeque::new(); classes];
     let mut sent: Vec<Vec<Sent>> = vec![Vec::new(); classes];
@@ -77,7 +79,7 @@ fn services(trace: &Trace, classes: usize, until: usize) -> (Vec<Vec<Sent>>, Vec
                 if backlogged == classes {
                     contested[class] += length;
                 }
-                // What the one before did next is known now, with all that had arrived.
+                // The decision after the previous packet is known now, with all arrivals up to it.
                 if let Some(last) = last
                     && let Some(head) = waiting[last].front()
                     && backlogged > 1
@@ -96,7 +98,7 @@ fn services(trace: &Trace, classes: usize, until: usize) -> (Vec<Vec<Sent>>, Vec
     (sent, contested)
 }
 
-/// The middle of the sizes from `least` to `most` that explain most.
+/// The middle of the sizes from `least` to `most` with the best prediction.
 fn best(least: f64, most: f64, explains: impl Fn(f64) -> f64) -> f64 {
     let (mut least, mut most) = (libm::log(least), libm::log(most));
     for _ in 0..4 {
@@ -115,16 +117,16 @@ fn best(least: f64, most: f64, explains: impl Fn(f64) -> f64) -> f64 {
     libm::exp(0.5 * (least + most))
 }
 
-/// Which decisions a rule explains, so far.
+/// The decisions that a rule predicts correctly.
 #[derive(Debug, Clone, Copy, Default)]
 struct Explained {
-    /// Decisions to go on, and to give the turn up.
+    /// Numbers of decisions to continue and to end a round.
     decisions: [f64; 2],
     explained: [f64; 2],
 }
 
 impl Explained {
-    /// Counts a decision; whether the rule was wrong.
+    /// Counts a decision. Returns whether the rule was wrong.
     fn count(&mut self, went_on: bool, goes_on: bool) -> bool {
         let kind = usize::from(!went_on);
         self.decisions[kind] += 1.0;
@@ -132,14 +134,14 @@ impl Explained {
         went_on != goes_on
     }
 
-    /// The part of both kinds, each for itself: one of them may be rare.
+    /// The mean fraction over both kinds, because one of them may be rare.
     fn part(&self) -> f64 {
         let part = |kind: usize| self.explained[kind] / self.decisions[kind].max(1.0);
         part(0) + part(1)
     }
 }
 
-/// What turns of so many packets explain.
+/// Predictions of rounds with this number of packets.
 fn by_packets(sent: &[Sent], size: f64, explained: &mut Explained) {
     let mut packets = 0.0;
     for sent in sent {
@@ -153,7 +155,7 @@ fn by_packets(sent: &[Sent], size: f64, explained: &mut Explained) {
     }
 }
 
-/// What deficit round robin of that quantum explains. Where it is wrong, the deficit is put where it would not be.
+/// Predictions of deficit round robin with this quantum. After a wrong prediction, the deficit is corrected.
 fn by_bytes(sent: &[Sent], size: f64, explained: &mut Explained) {
     let mut deficit = 0.0;
     for sent in sent {
@@ -172,7 +174,7 @@ fn by_bytes(sent: &[Sent], size: f64, explained: &mut Explained) {
     }
 }
 
-/// What `htb`'s round robin of that quantum explains; likewise.
+/// Predictions of the round robin of `htb` with this quantum, with the same correction.
 fn by_kept_bytes(sent: &[Sent], size: f64, explained: &mut Explained) {
     let mut deficit = 0.0;
     for sent in sent {
@@ -195,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_size_of_turns_is_found() {
-        // Packets of 100 to 1500 bytes that are never alone, in turns by each rule.
+        // Packets of 100 to 1500 bytes that are never alone, in rounds by each rule.
         let mut state = 1u64;
         let mut length = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

@@ -1,4 +1,4 @@
-//! A training file: what a model is trained on, and how.
+//! A training file: the data and the settings of a training.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::scenario::Scenario;
 use crate::topology::PortName;
 use crate::units::Rate;
 
-/// The file.
+/// A training file.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "taunet training")]
@@ -25,16 +25,16 @@ pub struct TrainingFile {
     /// The seed of the training (default: 1).
     #[serde(default = "one")]
     pub seed: u64,
-    /// The classes that the model tells apart, in order; without them, one queue.
+    /// The classes that the model distinguishes, in order (default: one queue).
     #[serde(default)]
     pub class: Vec<NeuralClass>,
-    /// What sets the pace; without it, that is read off the training data.
+    /// The bottleneck (default: estimated from the training data).
     #[serde(default)]
     pub pace: Option<Pace>,
-    /// How each source of data is cut in parts by time.
+    /// How each source of data is divided into parts by time.
     #[serde(default)]
     pub split: Split,
-    /// How the network is trained.
+    /// The settings of the training.
     #[serde(default)]
     pub training: TrainingPlan,
     /// The data.
@@ -53,12 +53,12 @@ pub enum ArchitectureKind {
     /// Corrections to a mechanistic estimate.
     #[default]
     Residual,
-    /// The published network.
+    /// The published DeepQueueNet network.
     DeepQueueNet,
 }
 
 impl ArchitectureKind {
-    /// Its name in files.
+    /// The name in files.
     pub fn name(self) -> &'static str {
         match self {
             ArchitectureKind::Residual => "residual",
@@ -67,14 +67,14 @@ impl ArchitectureKind {
     }
 }
 
-/// How data are cut by time: what is left after both parts is the test.
+/// How data are divided by time. The packets after both parts are the test part.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Split {
-    /// The part of the packets to train on, from the first (default: 0.6).
+    /// The fraction of the packets to train on, from the first (default: 0.6).
     #[serde(default = "six_tenths")]
     pub train: f64,
-    /// The part after that, which tells when to stop (default: 0.2).
+    /// The fraction after that for validation, which decides when to stop (default: 0.2).
     #[serde(default = "two_tenths")]
     pub validation: f64,
 }
@@ -93,26 +93,26 @@ fn two_tenths() -> f64 {
     0.2
 }
 
-/// How a network is trained.
+/// The settings of the training of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingPlan {
-    /// Passes over the training data, at most.
+    /// Maximum number of passes over the training data.
     pub epochs: u32,
-    /// Passes without a better loss on the validation part after which the learning rate falls; at the fifth such fall the
-    /// training ends, that of `deepqueuenet` at the first.
+    /// Number of passes without a decrease of the validation loss after which the learning rate is decreased.
+    /// The training ends at the fifth such decrease, that of `deepqueuenet` at the first.
     pub patience: u32,
-    /// `residual`: outputs of each hidden layer.
+    /// `residual`: number of outputs of each hidden layer.
     pub hidden: usize,
-    /// `residual`: numbers that are carried from packet to packet.
+    /// `residual`: number of values in the recurrent state.
     pub recurrent: usize,
-    /// `residual`: stretches of the data that are trained on side by side.
+    /// `residual`: number of parallel streams into which the data are divided.
     pub streams: usize,
-    /// `residual`: packets of each stretch through which gradients go back.
+    /// `residual`: number of packets of each stream for truncated backpropagation.
     pub steps: usize,
-    /// The first learning rate (default: 0.003; `deepqueuenet`: 0.001, as published).
+    /// The initial learning rate (default: 0.003; `deepqueuenet`: 0.001, as published).
     pub learning_rate: Option<f64>,
-    /// `deepqueuenet`: windows of packets per pass.
+    /// `deepqueuenet`: number of windows of packets per pass.
     pub windows_per_epoch: usize,
 }
 
@@ -131,39 +131,39 @@ impl Default for TrainingPlan {
     }
 }
 
-/// A source of data: captures, a scenario, or a table of DeepQueueNet's.
+/// A source of data: captures, a scenario, or a DeepQueueNet table.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataFile {
-    /// What to call it; without it, the name of its file.
+    /// The name (default: the name of its file).
     #[serde(default)]
     pub name: Option<String>,
-    /// Every ingress port and the egress port of a device, recorded.
+    /// Captures of every ingress port and the egress port of a device.
     #[serde(default)]
     pub captures: Option<CapturesFile>,
-    /// A scenario; its exact disciplines say what happens.
+    /// A scenario, whose exact disciplines are learned.
     #[serde(default)]
     #[schemars(with = "Option<PathBuf>")]
     pub scenario: Option<Spanned<PathBuf>>,
-    /// With a scenario: the egress port, or ports, that are learned.
+    /// With `scenario`: the egress ports that are learned.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub ports: Vec<Spanned<PortName>>,
-    /// With a scenario: values to change in it, as `--set` of `taunet run` takes them.
+    /// With `scenario`: values to set in it, as by `--set` of `taunet run`.
     #[serde(default)]
     pub set: Vec<String>,
-    /// A table of DeepQueueNet's, with `timestamp (sec)`, `pkt len (byte)`, `priority`, `src`, `dst` and `time_in_sys`; a
-    /// priority is taken as the DSCP.
+    /// A DeepQueueNet table, with `timestamp (sec)`, `pkt len (byte)`, `priority`, `src`, `dst` and
+    /// `time_in_sys`. The priority is used as the DSCP.
     #[serde(default)]
     #[schemars(with = "Option<PathBuf>")]
     pub deepqueuenet: Option<Spanned<PathBuf>>,
-    /// With such a table: the rate of the ports.
+    /// With `deepqueuenet`: the rate of the ports.
     #[serde(default)]
     pub rate: Option<Rate>,
-    /// What it is used for (default: all parts, by time).
+    /// The use of the data (default: all parts, by time).
     #[serde(default)]
     pub part: PartOfData,
-    /// Which of several devices it is of, where the model learns several.
+    /// The device that the data belong to, if the model learns several devices.
     #[serde(default)]
     pub context: Option<String>,
 }
@@ -172,29 +172,29 @@ pub struct DataFile {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CapturesFile {
-    /// One per ingress port.
+    /// The captures of the ingress ports.
     #[schemars(with = "Vec<PathBuf>")]
     pub ingress: Vec<Spanned<PathBuf>>,
-    /// Behind the egress port.
+    /// The capture behind the egress port.
     #[schemars(with = "PathBuf")]
     pub egress: Spanned<PathBuf>,
 }
 
-/// What data are used for.
+/// The use of data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PartOfData {
-    /// Cut by time.
+    /// Divided by time.
     #[default]
     ByTime,
-    /// To train on, and, the end of it, to tell when to stop.
+    /// For training; the end of the data is used for validation.
     Train,
-    /// To say how good the model is.
+    /// For the test only.
     Test,
 }
 
 impl PartOfData {
-    /// Its name in files.
+    /// The name in files.
     pub fn name(self) -> &'static str {
         match self {
             PartOfData::ByTime => "by-time",
@@ -207,19 +207,19 @@ impl PartOfData {
 /// A part of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// To learn from.
+    /// For training.
     Train,
-    /// To tell when to stop.
+    /// For deciding when to stop.
     Validation,
-    /// Never seen in training.
+    /// Never used in training.
     Test,
 }
 
 impl Part {
-    /// All of them.
+    /// All parts.
     pub const ALL: [Part; 3] = [Part::Train, Part::Validation, Part::Test];
 
-    /// Its name in files.
+    /// The name in files.
     pub fn name(self) -> &'static str {
         match self {
             Part::Train => "train",
@@ -228,12 +228,12 @@ impl Part {
         }
     }
 
-    /// Its packets in a trace.
+    /// The packets of this part in a trace.
     pub fn of(self, trace: &Trace, used: PartOfData, split: &Split) -> Range<usize> {
         let Split { train, validation } = *split;
         let (train, validation) = match used {
             PartOfData::ByTime => (train, validation),
-            // What would be the test is trained on too.
+            // The test part is also used for training.
             PartOfData::Train => (train / (train + validation), validation / (train + validation)),
             PartOfData::Test => (0.0, 0.0),
         };
@@ -247,20 +247,21 @@ impl Part {
 }
 
 impl TrainingFile {
-    /// Reads a training file, with values set in it as by [`Document::set`]; paths in it become relative to where it is.
+    /// Reads a training file, with values set in it as by [`Document::set`]. Paths in it become relative to
+    /// its folder.
     ///
     /// # Errors
-    /// Every mistake in it, with its place.
+    /// All mistakes in the file, with their places.
     pub fn load(path: &Path, set: &[String]) -> Result<Self, ConfigError> {
         let mut document = Document::read(path)?;
         document.set_all(set)?;
         Self::from_document(&document, path)
     }
 
-    /// Reads a training file from a document; paths in it become relative to the folder of `path`.
+    /// Reads a training file from a document. Paths in it become relative to the folder of `path`.
     ///
     /// # Errors
-    /// Every mistake in it, with its place.
+    /// All mistakes in the file, with their places.
     pub fn from_document(document: &Document, path: &Path) -> Result<Self, ConfigError> {
         let mut file: TrainingFile = document.deserialize()?;
         let folder = path.parent().unwrap_or(Path::new(""));
@@ -273,7 +274,7 @@ impl TrainingFile {
             let help = "`train` is above 0, `validation` 0 or more, and both sum to 1 at most";
             wrong(
                 document.span_in_table("split", "train"),
-                "the parts are not parts of a whole".to_owned(),
+                "the fractions of `split` are invalid".to_owned(),
                 help,
             );
         }
@@ -282,7 +283,7 @@ impl TrainingFile {
         if whole.contains(&0) || plan.learning_rate.is_some_and(|rate| !(rate > 0.0 && rate.is_finite())) {
             let help =
                 "`epochs`, `hidden`, `streams`, `steps`, `windows_per_epoch` and `learning_rate` are above 0";
-            wrong(document.span_in_table("training", "epochs"), "nothing can be trained so".to_owned(), help);
+            wrong(document.span_in_table("training", "epochs"), "a setting of the training is invalid".to_owned(), help);
         }
         if file.data.is_empty() {
             wrong(0..0, "no data to train on".to_owned(), "add a [[data]] table");
@@ -299,11 +300,11 @@ impl TrainingFile {
             if data.scenario.is_some() == data.ports.is_empty() {
                 let help =
                     "with a `scenario`, write for example ports = [\"switch:0\"]; else leave `ports` out";
-                wrong(span.clone(), "`ports` belongs to a `scenario`, and it to `ports`".to_owned(), help);
+                wrong(span.clone(), "`ports` and `scenario` must be given together".to_owned(), help);
             }
             if data.deepqueuenet.is_some() != data.rate.is_some() {
                 let help = "with a table of DeepQueueNet's, write for example rate = \"2621440 B/s\"; else leave it out";
-                wrong(span, "`rate` belongs to `deepqueuenet`, and it to `rate`".to_owned(), help);
+                wrong(span, "`rate` and `deepqueuenet` must be given together".to_owned(), help);
             }
             let captures = data.captures.iter_mut();
             let captures =
@@ -318,11 +319,11 @@ impl TrainingFile {
         }
     }
 
-    /// That everything is there that it names: every file, every scenario with what is set in it, every port.
-    /// `document` is what it was read from.
+    /// Checks that everything that the file names exists: every file, every scenario with the values set in
+    /// it, every port. `document` is the document of this file.
     ///
     /// # Errors
-    /// Every mistake, with its place.
+    /// All mistakes, with their places.
     pub fn find_data(&self, document: &Document) -> Result<(), ConfigError> {
         let mut errors: Vec<ConfigError> = Vec::new();
         for table in &self.data {
@@ -339,7 +340,7 @@ impl TrainingFile {
                     Ok(scenario) => scenario,
                     Err(error) => {
                         for mut error in error.each() {
-                            // What is set has no place in a file but this table.
+                            // A value set by this table has no place in a file other than this table.
                             if data.set.contains(&error.source_text().text) {
                                 let text = format!("`{}`: {}", error.source_text().text, error.message());
                                 let help = error.help().map(str::to_owned);
@@ -364,14 +365,14 @@ impl TrainingFile {
         ConfigError::in_order(errors).map_or(Ok(()), Err)
     }
 
-    /// The file in `folder` for each source's table of DeepQueueNet's, by its name.
+    /// The path in `folder` for the DeepQueueNet table of each source, by its name.
     ///
     /// # Errors
-    /// Two sources have the same; there are more classes than such a table tells apart.
+    /// Two sources have the same name, or there are more classes than such a table supports.
     pub fn tables(&self, folder: &Path) -> Result<Vec<PathBuf>, String> {
         const MOST_CLASSES: usize = 64;
         if self.class.len() > MOST_CLASSES {
-            return Err(format!("a table has {MOST_CLASSES} classes at most, not {}", self.class.len()));
+            return Err(format!("a table has at most {MOST_CLASSES} classes, not {}", self.class.len()));
         }
         let mut paths = Vec::new();
         for data in &self.data {
@@ -389,10 +390,10 @@ impl TrainingFile {
         Ok(paths)
     }
 
-    /// Keeps the data of these names alone.
+    /// Keeps only the data with these names.
     ///
     /// # Errors
-    /// No data are called so.
+    /// There are no data with one of the names.
     pub fn only(&mut self, names: &[String]) -> Result<(), String> {
         names.iter().try_for_each(|name| self.must_have(name))?;
         self.data.retain(|data| names.contains(&data.get_ref().title()));
@@ -404,16 +405,16 @@ impl TrainingFile {
         match names.iter().any(|known| known == name) {
             true => Ok(()),
             false => Err(format!(
-                "no data are called `{name}`: there is {}",
+                "there are no data called `{name}`; expected {}",
                 listed(names.iter().map(String::as_str))
             )),
         }
     }
 
-    /// Uses the data of that name for the test alone, and all others to train.
+    /// Uses the data with this name for the test only, and all others for training.
     ///
     /// # Errors
-    /// No data are called so.
+    /// There are no data with this name.
     pub fn leave_out(&mut self, name: &str) -> Result<(), String> {
         self.must_have(name)?;
         for data in &mut self.data {
@@ -425,14 +426,14 @@ impl TrainingFile {
 }
 
 impl DataFile {
-    /// The files that it names; of captures, the egress comes last.
+    /// The files of the source; for captures, the egress comes last.
     pub fn files(&self) -> impl Iterator<Item = &Spanned<PathBuf>> {
         let captures = self.captures.iter();
         let captures = captures.flat_map(|captures| captures.ingress.iter().chain([&captures.egress]));
         captures.chain(&self.scenario).chain(&self.deepqueuenet)
     }
 
-    /// What to call it.
+    /// The name of the source.
     pub fn title(&self) -> String {
         let stem = self.files().last().and_then(|path| path.get_ref().file_stem());
         self.name.clone().unwrap_or_else(|| stem.unwrap_or_default().to_string_lossy().into_owned())

@@ -1,4 +1,4 @@
-//! What a port did with its packets: the data of training, from anywhere.
+//! [`Trace`]: the packets of a port, as training data from any source.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,25 +8,25 @@ use crate::link::Link;
 use crate::packet::Packet;
 use crate::units::{Span, Time};
 
-/// A packet's way through an egress port.
+/// The passage of a packet through an egress port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Visit {
-    /// When it joined the port.
+    /// Time when it joined the port.
     pub arrival: Time,
     /// Its length, ingress port and header fields.
     pub packet: Packet,
     /// Its class, from 0.
     pub class: u16,
-    /// When its first bit started onto the link; `None` for a lost one.
+    /// Time when its first bit started onto the link; `None` for a lost packet.
     pub start: Option<Time>,
 }
 
-/// Every packet of an egress port for a while, by arrival.
+/// All packets of an egress port during a period, by arrival.
 #[derive(Debug, Clone)]
 pub struct Trace {
-    /// What it is called in messages.
+    /// The name in messages.
     pub name: String,
-    /// Which of several devices it belongs to; 0 where there is one.
+    /// The device that it belongs to; 0 if there is only one.
     pub context: usize,
     /// The link behind the port.
     pub link: Link,
@@ -36,7 +36,7 @@ pub struct Trace {
     pub visits: Vec<Visit>,
 }
 
-/// What happens at the port, by number of the packet.
+/// An event at the port, with the index of the packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// A packet arrives.
@@ -46,7 +46,8 @@ pub enum Event {
 }
 
 impl Trace {
-    /// From arrival until the last bit is on the link, at `start` (DeepQueueNet's `time_in_sys`).
+    /// Delay from arrival until the last bit is on the link, for a packet that starts at `start`
+    /// (DeepQueueNet's `time_in_sys`).
     pub fn delay(&self, visit: &Visit, start: Time) -> Span {
         start.since(visit.arrival) + self.link.transmission_time(visit.packet.byte_count())
     }
@@ -59,8 +60,8 @@ impl Trace {
         order
     }
 
-    /// Everything that happens, in order: at one instant starts come before arrivals, except that a packet arrives
-    /// before it starts.
+    /// All events in order. At one instant, starts precede arrivals, except that a packet arrives before it
+    /// starts.
     pub fn events(&self) -> Vec<Event> {
         let mut events = Vec::with_capacity(2 * self.visits.len());
         let mut arrived = 0;
@@ -78,7 +79,7 @@ impl Trace {
         events
     }
 
-    /// The same port with those packets alone.
+    /// The same port with only these packets.
     pub fn cut(&self, range: Range<usize>) -> Trace {
         Trace {
             visits: self.visits[range].to_vec(),
@@ -88,7 +89,7 @@ impl Trace {
         }
     }
 
-    /// The packets of the part of the time from `from` to `to`, both from 0 to 1 of all packets.
+    /// The packets between the fractions `from` and `to`, from 0 to 1 of all packets.
     pub fn part(&self, from: f64, to: f64) -> Range<usize> {
         let count = self.visits.len() as f64;
         (from * count).round() as usize..(to * count).round() as usize

@@ -1,4 +1,4 @@
-//! From data to a model: what a port is like, and the training.
+//! Trains a model: determines the characteristics of a port from the data, then trains the networks.
 
 use std::collections::BTreeMap;
 #[cfg(feature = "train")]
@@ -21,20 +21,20 @@ use crate::ptm::neural::deepqueuenet::DeepQueueNetCard;
 use crate::ptm::neural::residual::{Context, Limits, Pace, Ranges, ResidualCard};
 use crate::ptm::neural::{Architecture, Card, Tensors, sha256};
 
-/// A lateness below this, in service times, is none.
+/// A lateness below this, in service times, counts as none.
 const NO_LATENESS: f64 = 1e-6;
 
-/// What is known of the data before any network is trained: read off the part to train on alone.
+/// The characteristics of the data before training, determined from the training part alone.
 pub struct Prepared {
-    /// What inference needs.
+    /// The parameters of inference.
     pub card: ResidualCard,
-    /// Of each trace, in the order of the sources: its samples, held to the ranges.
+    /// The samples of each trace, in the order of the sources, clipped to the ranges.
     pub samples: Vec<Samples>,
-    /// What the part to train on shows.
+    /// The feature ranges of the training part.
     pub ranges: Ranges,
 }
 
-/// Looks at the data for the `residual` architecture.
+/// Determines the characteristics of the data for the `residual` architecture.
 ///
 /// # Errors
 /// There is nothing to train on, or its packets are not in order.
@@ -159,7 +159,7 @@ pub fn card(
     (card, bytes)
 }
 
-/// Where networks are trained.
+/// The processor for training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Processor {
@@ -179,14 +179,14 @@ impl Processor {
             Processor::Gpu => graphics(),
             #[cfg(not(feature = "train-gpu"))]
             Processor::Gpu => Err(LearnError::Device(
-                "this taunet was built without graphics processors: build it with `--features train-gpu`"
+                "this taunet was built without support for graphics processors: build it with `--features train-gpu`"
                     .to_owned(),
             )),
         }
     }
 }
 
-/// The graphics processor. The framework says that there is none by a panic, at the first tensor.
+/// The graphics processor. If there is none, the framework panics at the first tensor.
 #[cfg(feature = "train-gpu")]
 fn graphics() -> Result<burn::tensor::Device, LearnError> {
     use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
@@ -205,14 +205,14 @@ fn graphics() -> Result<burn::tensor::Device, LearnError> {
     })
 }
 
-/// How a training is run.
+/// The environment of a training.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Run<'a> {
-    /// Where.
+    /// The processor.
     pub device: Processor,
-    /// The file to write where it stands.
+    /// The checkpoint file.
     pub checkpoint: Option<&'a Path>,
-    /// Whether to go on from there.
+    /// Whether to resume from the checkpoint.
     pub resume: bool,
 }
 
@@ -223,7 +223,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What is trained on what, and how, in one number; but for how long.
+/// A hash of data and settings, without the duration.
 #[cfg(feature = "train")]
 fn key(file: &TrainingFile, sources: &[Dataset]) -> String {
     let data: Vec<_> = sources.iter().map(|source| (&source.name, source.part, &source.files)).collect();
@@ -237,7 +237,7 @@ fn key(file: &TrainingFile, sources: &[Dataset]) -> String {
 /// Trains the `residual` architecture.
 ///
 /// # Errors
-/// There is nothing to train on, or `progress` breaks it off before the first pass.
+/// There is nothing to train on, or `progress` interrupts the training before the end of the first pass.
 #[cfg(feature = "train")]
 pub fn train_residual(
     file: &TrainingFile,
@@ -277,7 +277,7 @@ pub fn train_residual(
 /// Trains the `deepqueuenet` architecture.
 ///
 /// # Errors
-/// There is nothing to train on, or `progress` breaks it off.
+/// There is nothing to train on, or `progress` interrupts the training.
 #[cfg(feature = "train")]
 pub fn train_deepqueuenet(
     file: &TrainingFile,
@@ -313,7 +313,7 @@ pub fn train_deepqueuenet(
 #[cfg(feature = "train")]
 fn passes_of(file: &TrainingFile) -> Passes {
     let TrainingPlan { epochs, patience, learning_rate, .. } = file.training;
-    // Those of the publication, for its network.
+    // The values of the publication for its network.
     let (most_falls, usual_rate) = match file.architecture {
         ArchitectureKind::Residual => (4, 3e-3),
         ArchitectureKind::DeepQueueNet => (0, 1e-3),

@@ -138,7 +138,7 @@ fn a_training_file_can_be_changed_and_cut_down() {
     assert_eq!((file.training.epochs, file.architecture), (3, ArchitectureKind::DeepQueueNet));
     file.only(&["drr".to_owned()]).unwrap();
     assert_eq!(file.data.iter().map(|data| data.get_ref().title()).collect::<Vec<_>>(), ["drr"]);
-    assert_eq!(file.only(&["wrr".to_owned()]).unwrap_err(), "no data are called `wrr`: there is `drr`");
+    assert_eq!(file.only(&["wrr".to_owned()]).unwrap_err(), "there are no data called `wrr`; expected `drr`");
 
     let check = |set: &str| {
         let output =
@@ -189,7 +189,7 @@ fn mistakes_are_told_with_their_place() {
     let typo = "[[data]]\nscenari = \"a.toml\"";
     assert!(told(typo, "model.safetensors").contains("did you mean `scenario`"), "{typo}");
     let parts = "[split]\ntrain = 0.9\nvalidation = 0.2\n[[data]]\nscenario = \"a.toml\"\nports = [\"r1:0\"]";
-    assert!(told(parts, "model.safetensors").contains("not parts of a whole"));
+    assert!(told(parts, "model.safetensors").contains("fractions of `split` are invalid"));
     let missing = "[[data]]\nscenario = \"a.toml\"\nports = [\"r1:0\"]";
     assert!(told(missing, "training.safetensors").contains("would replace the training file"));
     assert!(told(missing, "model.safetensors").contains("no such file"));

@@ -81,7 +81,7 @@ fn mistakes_are_told_with_their_place() {
     assert_eq!(device(HEADER).unwrap_err(), "trace.csv has no packets: nothing follows its header");
     assert_eq!(
         device("timestamp,len\n").unwrap_err(),
-        "trace.csv: the columns in line 1 are `timestamp,len`, and should be \
+        "trace.csv: the columns in line 1 are `timestamp,len`; expected \
          `timestamp (sec),pkt len (byte),priority,src,dst,time_in_sys`"
     );
     let missing = read_device(Path::new("nowhere.csv"), RATE.parse().unwrap()).unwrap_err().to_string();
@@ -100,7 +100,7 @@ fn a_row_of_a_network_tells_the_whole_way() {
         let a_path = "a path: device and egress port of each hop, such as `12_2-4_2-0_1`";
         assert_eq!(told, format!("trace.csv: `{wrong}` in line 2, column `path`, is not {a_path}"));
     }
-    assert!(network(HEADER).unwrap_err().contains("and should be `index,timestamp (sec)"));
+    assert!(network(HEADER).unwrap_err().contains("; expected `index,timestamp (sec)"));
 }
 
 #[test]

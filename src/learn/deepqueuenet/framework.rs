@@ -1,4 +1,4 @@
-//! The network in a framework that knows its gradients.
+//! The network in a framework with automatic differentiation.
 
 use burn::module::{Module, Param, ParamId};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
@@ -44,7 +44,7 @@ impl Lstm {
     }
 }
 
-/// The hyperbolic tangent; by this way half as long as the back-end's own.
+/// The hyperbolic tangent; this formula takes half the time of the back-end's own.
 fn tanh(x: Tensor<2>) -> Tensor<2> {
     sigmoid(x * 2.0) * 2.0 - 1.0
 }
@@ -90,7 +90,7 @@ impl Network {
 
     /// Scaled dot-product attention.
     fn attend(&self, states: Tensor<2>, windows: usize) -> Tensor<2> {
-        // Cut where it is small: in the weights.
+        // Slices the weights, because they are small.
         let (weights, biases) =
             (self.attention.weight.val().split(HEAD, 1), self.attention.bias.val().split(HEAD, 0));
         let part = |which: usize, head: usize| {
@@ -106,7 +106,7 @@ impl Network {
     }
 }
 
-/// A network, and what moves its weights.
+/// A network with its optimizer.
 pub struct Framework {
     network: Network,
     optimizer: ModuleOptimizer,
@@ -115,39 +115,39 @@ pub struct Framework {
 }
 
 impl Framework {
-    /// From weights of the right names and shapes, before the first step.
+    /// Creates the network from weights of the right names and shapes, before the first step.
     pub fn new(weights: Tensors, features: usize, device: Device) -> Self {
         let device = device.autodiff();
         let network = of_tensors(weights, features, &device);
-        // Epsilon is that of Adam's authors, and of the published training.
+        // Epsilon as in the paper on Adam and in the published training.
         let optimizer = AdamConfig::new().with_epsilon(1e-8).init();
         Framework { network, optimizer, device, features }
     }
 
-    /// Puts other weights in.
+    /// Replaces the weights.
     pub fn set(&mut self, weights: Tensors) {
         self.network = of_tensors(weights, self.features, &self.device);
     }
 
-    /// What the optimizer remembers.
+    /// The serialized state of the optimizer.
     ///
     /// # Errors
-    /// What the framework says.
+    /// The error of the framework.
     pub fn optimizer(&self) -> Result<Vec<u8>, String> {
         self.optimizer.into_bytes().map(|bytes| bytes.to_vec()).map_err(|error| error.to_string())
     }
 
-    /// Has the optimizer remember that.
+    /// Restores the state of the optimizer.
     ///
     /// # Errors
-    /// It is no optimizer's memory.
+    /// The bytes are not the state of an optimizer.
     pub fn set_optimizer(&mut self, bytes: Vec<u8>) -> Result<(), String> {
         let optimizer = self.optimizer.clone().from_bytes(Bytes::from_bytes_vec(bytes));
         self.optimizer = optimizer.map_err(|error| error.to_string())?;
         Ok(())
     }
 
-    /// One step of this rate down the gradient; the loss before it.
+    /// One gradient step with this learning rate. Returns the loss before it.
     pub fn step(&mut self, batch: &Batch, rate: f64) -> f64 {
         let windows = batch.targets.len();
         let targets = TensorData::new(batch.targets.clone(), [windows, 1]);
@@ -160,7 +160,7 @@ impl Framework {
         f64::from(loss)
     }
 
-    /// Writes the outputs `[windows]` to `outputs`.
+    /// Appends the outputs `[windows]` to `outputs`.
     pub fn predict(&self, batch: &Batch, outputs: &mut Vec<f32>) {
         let device = self.device.clone().inner();
         let predicted = self.network.valid().forward(self.steps(batch, &device));
@@ -168,7 +168,7 @@ impl Framework {
         outputs.extend_from_slice(predicted.into_data().as_slice().expect("32-bit floats"));
     }
 
-    /// The weights as they are.
+    /// The current weights.
     pub fn weights(&self) -> Tensors {
         let network = self.network.valid();
         let mut values = Vec::new();
@@ -196,13 +196,13 @@ impl Framework {
     }
 }
 
-/// A network of arrays by the names and shapes of [`shapes`].
+/// Creates a network from arrays with the names and shapes of [`shapes`].
 fn of_tensors(mut tensors: Tensors, features: usize, device: &Device) -> Network {
     let mut arrays = shapes(features).into_iter().zip(1..).map(|((name, shape), id)| {
         let values = tensors.take(&name, &shape).expect("weights of this network");
         (TensorData::new(values, shape), ParamId::from(id))
     });
-    // The optimizer remembers by these numbers, in a checkpoint too.
+    // The optimizer identifies parameters by these numbers, also in a checkpoint.
     let mut next = || arrays.next().expect("as many arrays as the network has");
     let mut lstm =
         || Lstm { input: param(next(), device), hidden: param(next(), device), bias: param(next(), device) };

@@ -1,4 +1,4 @@
-//! Windows of packets and how long the last of them waited.
+//! Windows of packets, and the waiting time of the last packet of each.
 
 use rand::seq::SliceRandom;
 
@@ -10,7 +10,7 @@ use crate::ptm::neural::deepqueuenet::{PORTS_AT_MOST, Scale};
 use crate::random::Stream;
 use crate::units::{Bandwidth, Rate};
 
-/// The most ingress ports that a trace has.
+/// The maximum number of ingress ports of the traces.
 pub fn ports<'a>(traces: impl Iterator<Item = &'a Trace>) -> Result<usize, TrainError> {
     let mut most = 0;
     for trace in traces {
@@ -25,10 +25,10 @@ pub fn ports<'a>(traces: impl Iterator<Item = &'a Trace>) -> Result<usize, Train
     Ok(most)
 }
 
-/// The packets of a part, and which of them end a window.
+/// The packets of a part, and the windows that they form.
 pub struct Samples {
     features: usize,
-    /// What is seen of each packet `[packets, features]`, trace by trace.
+    /// The features of each packet `[packets, features]`, trace by trace.
     values: Vec<f32>,
     samples: Vec<Sample>,
 }
@@ -37,24 +37,24 @@ pub struct Samples {
 #[derive(Clone, Copy)]
 struct Sample {
     packet: usize,
-    /// The first packet of its trace.
+    /// Index of the first packet of its trace.
     first: usize,
     class: usize,
     waiting_s: f32,
-    /// The waiting time, scaled.
+    /// The scaled waiting time.
     target: f32,
 }
 
-/// A few windows.
+/// A batch of windows.
 pub struct Batch {
-    /// What a network sees at each step `[WINDOW][windows, features]`.
+    /// Input of the network at each step `[WINDOW][windows, features]`.
     pub steps: Vec<Vec<f32>>,
     /// Scaled waiting times `[windows]`.
     pub targets: Vec<f32>,
 }
 
 impl Samples {
-    /// Those of the traces of a part.
+    /// The samples of the traces of a part.
     pub fn of(
         traces: &[Trace],
         part: &'static str,
@@ -96,12 +96,12 @@ impl Samples {
         }
     }
 
-    /// How many packets end a window.
+    /// Number of windows.
     pub fn len(&self) -> usize {
         self.samples.len()
     }
 
-    /// The extremes of features of one kind and of waiting times.
+    /// The extremes of features, by kind, and of waiting times.
     pub fn scale(&self, kinds: &[usize]) -> Scale {
         let mut ends =
             vec![(f32::INFINITY, f32::NEG_INFINITY); kinds.iter().max().map_or(0, |most| most + 1)];
@@ -120,7 +120,7 @@ impl Samples {
         }
     }
 
-    /// Scales features and waiting times, once.
+    /// Scales features and waiting times. Must be called once.
     pub fn apply(&mut self, scale: &Scale) {
         self.values.chunks_exact_mut(self.features).for_each(|row| scale.apply(row));
         self.samples.iter_mut().for_each(|sample| sample.target = scale.output(sample.waiting_s));
@@ -132,13 +132,13 @@ impl Samples {
         (0..count).map(|index| index * self.len() / count).collect()
     }
 
-    /// The class of a sample, and how long it waited, in seconds.
+    /// The class of a sample and its waiting time, in seconds.
     pub fn truth(&self, sample: usize) -> (usize, f32) {
         let Sample { class, waiting_s, .. } = self.samples[sample];
         (class, waiting_s)
     }
 
-    /// The windows of these samples. Before the first packet of a trace, that one is repeated.
+    /// The windows of these samples. Before the first packet of a trace, this packet is repeated.
     pub fn batch(&self, chosen: &[usize]) -> Batch {
         let step = |step: usize| {
             let row = |&chosen: &usize| {
@@ -155,7 +155,7 @@ impl Samples {
     }
 }
 
-/// Which samples an epoch has: all of them in turn, in random order.
+/// Chooses the samples of each pass: all of them in turn, in random order.
 pub struct Chooser {
     order: Vec<usize>,
     next: usize,
@@ -163,12 +163,12 @@ pub struct Chooser {
 }
 
 impl Chooser {
-    /// Over so many samples.
+    /// Creates a chooser for `samples` samples.
     pub fn new(samples: usize, random: Stream) -> Self {
         Chooser { order: (0..samples).collect(), next: samples, random }
     }
 
-    /// At most `most` samples, none of them twice.
+    /// At most `most` samples, without repetition.
     pub fn next(&mut self, most: usize) -> Vec<usize> {
         if self.next >= self.order.len() {
             self.order.shuffle(&mut self.random);

@@ -38,7 +38,7 @@ fn passes(most: u32) -> Passes {
     Passes { most, patience: most, most_falls: 0, learning_rate: 1e-3 }
 }
 
-/// What two passes over 16 windows give.
+/// The result of two passes over 16 windows.
 fn briefly(training: &mut Training) -> Trained {
     train(training, &passes(2), None, |_| ControlFlow::Continue(())).unwrap()
 }
@@ -150,14 +150,14 @@ fn traces_that_do_not_fit_are_told() {
     let mut second = queue(10, 1);
     second.visits[3].class = 2;
     let text = told(queue(10, 2), second, 2);
-    assert_eq!(text, "`queue` has a packet of class 2, and there are 2 classes, from 0");
+    assert_eq!(text, "`queue` has a packet of class 2, but there are 2 classes, numbered from 0");
     let mut many = queue(PORTS_AT_MOST + 1, 1);
     many.visits.iter_mut().zip(0..).for_each(|(visit, port)| visit.packet.in_port = port);
     let text = told(many, queue(10, 1), 1);
-    assert_eq!(text, "`queue` has packets from 1025 ingress ports, and there may be 1024");
+    assert_eq!(text, "`queue` has packets from 1025 ingress ports; the maximum is 1024");
 }
 
-/// Seconds of training, and what comes of it: `cargo test --release --features train --lib -- --ignored --nocapture
+/// Seconds of training, and the result: `cargo test --release --features train --lib -- --ignored --nocapture
 /// training_takes_time`.
 #[test]
 #[ignore = "a measurement"]
