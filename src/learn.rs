@@ -68,9 +68,7 @@ pub enum LearnError {
     #[error("`{0}` shows no bottleneck: nothing waits in it, and there is nothing to learn")]
     NoBottleneck(String),
     /// The framing has cells, a minimum length, or a negative overhead.
-    #[error(
-        "{0}: the framing of its bottleneck is not a constant overhead; give the bottleneck with `pace`"
-    )]
+    #[error("{0}: the framing of its bottleneck is not a constant overhead; give the bottleneck with `pace`")]
     Framing(String),
     /// The egress capture was taken at the arrival of the last bit.
     #[error(
@@ -99,7 +97,9 @@ pub enum LearnError {
     #[error(transparent)]
     DeepQueueNet(#[from] deepqueuenet::TrainError),
     /// The loss is not a number any more.
-    #[error("the training has diverged in pass {0}: its loss is not a number; a lower `learning_rate` may help")]
+    #[error(
+        "the training has diverged in pass {0}: its loss is not a number; a lower `learning_rate` may help"
+    )]
     Diverged(u32),
     /// A checkpoint cannot be used.
     #[error("{}: {}", .0.display(), .1)]

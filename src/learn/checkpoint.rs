@@ -95,7 +95,8 @@ impl Checkpoint {
             .and_then(|document| document.deserialize())
             .map_err(|error| damaged(error.to_string()))?;
         if state.key != key {
-            let why = "it belongs to other data, another seed or other settings: train without --resume".to_owned();
+            let why =
+                "it belongs to other data, another seed or other settings: train without --resume".to_owned();
             return Err(LearnError::Checkpoint(path.to_owned(), why));
         }
         let array = |name: &str| {

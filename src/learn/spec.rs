@@ -283,7 +283,11 @@ impl TrainingFile {
         if whole.contains(&0) || plan.learning_rate.is_some_and(|rate| !(rate > 0.0 && rate.is_finite())) {
             let help =
                 "`epochs`, `hidden`, `streams`, `steps`, `windows_per_epoch` and `learning_rate` are above 0";
-            wrong(document.span_in_table("training", "epochs"), "a setting of the training is invalid".to_owned(), help);
+            wrong(
+                document.span_in_table("training", "epochs"),
+                "a setting of the training is invalid".to_owned(),
+                help,
+            );
         }
         if file.data.is_empty() {
             wrong(0..0, "no data to train on".to_owned(), "add a [[data]] table");
