@@ -1,4 +1,4 @@
-//! What a run writes: its tables, and the directory that holds them, complete or not at all.
+//! The output of a run: its tables, and the directory that holds them, written completely or not at all.
 
 mod deepqueuenet;
 mod directory;

@@ -1,4 +1,4 @@
-//! What a run keeps of its ports, of its flows and of its packets.
+//! The statistics of a run: of its ports, its flows and its packets.
 
 mod flow;
 mod packet;
@@ -18,13 +18,13 @@ pub use sketch::Sketch;
 use crate::packet::DropReason;
 use crate::topology::{DeviceId, PortId};
 
-/// What a whole run kept.
+/// The statistics of a whole run.
 #[derive(Debug, Clone, Default)]
 pub struct Statistics {
     /// By `fid`.
     pub flows: Vec<FlowStatistics>,
     /// By number of the egress port.
     pub ports: Vec<PortStatistics>,
-    /// Packets lost, by device, egress port (none for what was lost before one was picked) and reason.
+    /// Packets lost, by device, egress port (`None` if lost before a port was selected) and reason.
     pub drops: BTreeMap<(DeviceId, Option<PortId>, DropReason), u64>,
 }

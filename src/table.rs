@@ -1,4 +1,4 @@
-//! Tables on disk: batches of columns to Parquet or CSV.
+//! Tables on disk: writes batches of columns to Parquet or CSV.
 
 mod after_warm_up;
 mod beside;
@@ -28,7 +28,7 @@ use tempfile::NamedTempFile;
 use self::csv::CsvWriter;
 use self::parquet::ParquetWriter;
 
-/// Bytes handed to the operating system at a time.
+/// Number of bytes per write to the operating system.
 const CHUNK: usize = 1 << 16;
 
 /// The format of a table.
@@ -44,7 +44,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format that a file name's extension chooses.
+    /// The format for the extension of a file name.
     ///
     /// # Errors
     /// The extension is neither `csv` nor `parquet`.
@@ -64,42 +64,42 @@ impl Format {
     }
 }
 
-/// Why a table cannot be written.
+/// Errors of writing a table.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TableError {
-    /// The file name does not tell the format.
+    /// The file name does not give the format.
     #[error("{} ends neither in .csv nor in .parquet: the extension chooses the format", path.display())]
     UnknownExtension {
         /// the file
         path: PathBuf,
     },
-    /// The file system refused.
+    /// The file system reported an error.
     #[error("cannot write {}: {source}", path.display())]
     Io {
         /// the file
         path: PathBuf,
-        /// what it said
+        /// the error of the operating system
         source: std::io::Error,
     },
-    /// The Parquet writer refused.
+    /// The Parquet writer reported an error.
     #[error("cannot write {}: {source}", path.display())]
     Parquet {
         /// the file
         path: PathBuf,
-        /// what it said
+        /// the error of the writer
         source: ParquetError,
     },
-    /// The place that a caller gave for tables refused.
+    /// The caller's [`Tables`](crate::table::Tables) reported an error.
     #[error("cannot take the table {name}: {source}")]
     Sink {
         /// the table
         name: String,
-        /// what it said
+        /// the error
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// No table of this format has columns of this type.
-    #[error("cannot write {}: a column of {data_type}, as `{column}` is, has no place in a .{} table", path.display(), format.extension())]
+    /// Tables of this format cannot have columns of this type.
+    #[error("cannot write {}: the column `{column}` of type {data_type} is not supported in a .{} table", path.display(), format.extension())]
     UnsupportedType {
         /// the file
         path: PathBuf,
@@ -110,18 +110,18 @@ pub enum TableError {
         /// the format of the table
         format: Format,
     },
-    /// The columns do not make a table, or not this one.
+    /// The columns do not form a table, or not this one.
     #[error("cannot write {}: {source}", path.display())]
     Arrow {
         /// the file
         path: PathBuf,
-        /// what it said
+        /// the error
         source: ArrowError,
     },
 }
 
-/// A table being written. The file appears when it is complete: until [`TableWriter::finish`] the
-/// rows stand in a temporary file beside it, which vanishes with the writer.
+/// Writes a table. The file appears when it is complete: until [`TableWriter::finish`], the rows are in a
+/// temporary file next to it, which is removed with the writer.
 pub struct TableWriter {
     path: PathBuf,
     schema: Arc<Schema>,
@@ -134,11 +134,12 @@ enum Writer {
 }
 
 impl TableWriter {
-    /// Begins the file `path` for rows of `schema`: whole numbers, 64-bit numbers, truths, texts (plain, or as a
-    /// dictionary) and instants in nanoseconds (in CSV, of UTC; and decimals).
+    /// Begins the file `path` for rows of `schema`. The supported types are integers, 64-bit floating-point
+    /// numbers, booleans, texts (plain or dictionaries) and timestamps in nanoseconds; in CSV, timestamps in
+    /// UTC and decimals.
     ///
     /// # Errors
-    /// No file can be created in the folder of `path`, or a column is of another type.
+    /// No file can be created in the folder of `path`, or a column has another type.
     pub fn create(path: &Path, schema: &Arc<Schema>, format: Format) -> Result<Self, TableError> {
         let supported = match format {
             Format::Parquet => parquet::supported,
@@ -166,11 +167,11 @@ impl TableWriter {
     /// Appends rows.
     ///
     /// # Errors
-    /// The disk is full, or the batch is not of the schema.
+    /// The file cannot be written, or the batch does not match the schema.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), TableError> {
         if *batch.schema_ref() != self.schema {
             let source = ArrowError::SchemaError(format!(
-                "the columns are {}, and the table has {}",
+                "the columns are {}, but the table has {}",
                 batch.schema_ref(),
                 self.schema
             ));
@@ -186,10 +187,10 @@ impl TableWriter {
         }
     }
 
-    /// Writes what is left and gives the file its name, replacing a file that has it.
+    /// Writes the remaining rows and moves the file to its path, replacing an existing file.
     ///
     /// # Errors
-    /// The disk is full, or the file cannot be renamed.
+    /// The file cannot be written or renamed.
     pub fn finish(self) -> Result<(), TableError> {
         let TableWriter { path, writer, .. } = self;
         let file = match writer {
@@ -215,7 +216,7 @@ impl std::fmt::Debug for TableWriter {
     }
 }
 
-/// A file beside `path`, which vanishes unless it is given a name.
+/// A temporary file next to `path`, which is removed unless it is renamed.
 fn temporary_file(path: &Path) -> std::io::Result<NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
@@ -223,13 +224,13 @@ fn temporary_file(path: &Path) -> std::io::Result<NamedTempFile> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // What a new file gets, less the umask.
+        // The permissions of a new file, minus the umask.
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     builder.tempfile_in(folder)
 }
 
-/// The schema of a table with these columns, by name; each may hold nulls.
+/// The schema of a table with these columns. Each column may hold nulls.
 pub fn schema(columns: &[(&str, ArrayRef)]) -> Arc<Schema> {
     let field = |(name, array): &(&str, ArrayRef)| Field::new(*name, array.data_type().clone(), true);
     Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
@@ -238,7 +239,7 @@ pub fn schema(columns: &[(&str, ArrayRef)]) -> Arc<Schema> {
 /// A batch of `columns` for the table at `path`.
 ///
 /// # Errors
-/// The columns do not fit the schema.
+/// The columns do not match the schema.
 pub fn batch(path: &Path, schema: &Arc<Schema>, columns: Vec<ArrayRef>) -> Result<RecordBatch, TableError> {
     RecordBatch::try_new(Arc::clone(schema), columns)
         .map_err(|source| TableError::Arrow { path: path.to_owned(), source })
@@ -247,7 +248,7 @@ pub fn batch(path: &Path, schema: &Arc<Schema>, columns: Vec<ArrayRef>) -> Resul
 /// Writes one batch of named columns as a whole table.
 ///
 /// # Errors
-/// The file system refuses, or the columns are not of one length.
+/// The file cannot be written, or the columns differ in length.
 pub fn write_columns(path: &Path, format: Format, columns: Vec<(&str, ArrayRef)>) -> Result<(), TableError> {
     let schema = schema(&columns);
     let mut table = TableWriter::create(path, &schema, format)?;
@@ -265,7 +266,7 @@ mod tests {
         vec![("pid", Arc::new(UInt64Array::from_iter_values(0..rows)))]
     }
 
-    /// A table of these rows, not finished.
+    /// A table with these rows, not finished.
     fn begun(path: &Path, rows: u64) -> Result<TableWriter, TableError> {
         let schema = schema(&columns(0));
         let mut table = TableWriter::create(path, &schema, Format::of(path)?)?;

@@ -1,4 +1,5 @@
-//! `deepqueuenet.csv`: what a whole network did, as DeepQueueNet writes it, a row per packet that arrived.
+//! `deepqueuenet.csv`: the packets of a whole network in the form of DeepQueueNet, one row per packet that
+//! arrived.
 
 use std::io;
 use std::sync::Arc;
@@ -18,29 +19,29 @@ use crate::units::{PS_PER_S, Time};
 pub const NETWORK: [&str; 7] =
     ["index", "timestamp (sec)", "pkt len (byte)", "priority", "src_pc", "path", "etime"];
 
-/// A packet's way through a network: a row.
+/// A row: the path of a packet through a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkRow {
     /// `index`: its number.
     pub index: u64,
-    /// `timestamp (sec)`: when it arrived at the first device.
+    /// `timestamp (sec)`: time of arrival at the first device.
     pub timestamp: Time,
     /// `pkt len (byte)`: its length.
     pub length: u32,
     /// `priority`: its class, from 0 to 63.
     pub class: u8,
-    /// `src_pc`: the number of the host that sent it. In the published fat tree of 20 switches, host n stands at port
+    /// `src_pc`: the number of the sending host. In the published fat tree of 20 switches, host n is at port
     /// n modulo 2 of the switch 12 + n / 2.
     pub source: u32,
-    /// `path`, such as `12_2-4_2-0_1`: the number and the egress port of every device on its way, in order.
+    /// `path`, such as `12_2-4_2-0_1`: the number and the egress port of every device on the path, in order.
     pub path: Vec<(u32, u16)>,
-    /// `etime`: when its last bit left the last device. Links of the original have no length; with propagation, that
-    /// of the last link is not in it.
+    /// `etime`: time when the last bit left the last device. Links of the original have no propagation delay;
+    /// with propagation, that of the last link is not included.
     pub end: Time,
 }
 
 impl NetworkRow {
-    /// As text, column by column.
+    /// The row as text, column by column.
     fn fields(&self) -> [String; 7] {
         let hops: Vec<String> = self.path.iter().map(|(device, port)| format!("{device}_{port}")).collect();
         [
@@ -55,14 +56,14 @@ impl NetworkRow {
     }
 }
 
-/// Writes such a table.
+/// Writes a table in the network form.
 pub struct NetworkWriter<W: io::Write>(csv::Writer<W>);
 
 impl<W: io::Write> NetworkWriter<W> {
-    /// Begins with the header.
+    /// Writes the header.
     ///
     /// # Errors
-    /// `out` takes no more.
+    /// `out` cannot be written.
     pub fn new(out: W) -> io::Result<Self> {
         let mut writer = csv::Writer::from_writer(out);
         writer.write_record(NETWORK)?;
@@ -72,40 +73,40 @@ impl<W: io::Write> NetworkWriter<W> {
     /// Appends a row.
     ///
     /// # Errors
-    /// `out` takes no more.
+    /// `out` cannot be written.
     pub fn push(&mut self, row: &NetworkRow) -> io::Result<()> {
         Ok(self.0.write_record(row.fields())?)
     }
 
-    /// Writes what is left.
+    /// Writes the remaining rows.
     ///
     /// # Errors
-    /// `out` takes no more.
+    /// `out` cannot be written.
     pub fn finish(mut self) -> io::Result<()> {
         self.0.flush()
     }
 }
 
-/// Picoseconds as seconds, exactly.
+/// Converts picoseconds to seconds, exactly.
 pub(crate) fn seconds(picoseconds: u64) -> String {
     let (whole, fraction) = (picoseconds / PS_PER_S, picoseconds % PS_PER_S);
     let text = format!("{whole}.{fraction:012}");
     let shortest = text.trim_end_matches('0');
-    // As Python writes it: 1.0, not 1.
+    // As in Python: 1.0, not 1.
     if shortest.ends_with('.') { format!("{shortest}0") } else { shortest.to_owned() }
 }
 
-/// Rows that are handed on at a time.
+/// Number of rows per batch.
 const ROWS: usize = 1 << 13;
 
-/// The table of a run, in the order in which packets arrive, at one instant by pid.
+/// The table of a run. Rows are in order of arrival, and at one instant in order of pid.
 pub struct NetworkRows {
     topology: Arc<Topology>,
     table: OpenTable,
     rows: Vec<NetworkRow>,
-    /// By device: its number among the hosts, or among the others, in the order of the topology.
+    /// By device: its number among the hosts or among the other devices, in the order of the topology.
     numbers: Vec<u32>,
-    /// By pid: the packets that a host sent and that are on their way.
+    /// By pid: the packets sent by hosts that are inside the network.
     inside: FxHashMap<u64, NetworkRow>,
     arrived: Held<NetworkRow>,
 }
@@ -114,7 +115,7 @@ impl NetworkRows {
     /// Begins the table.
     ///
     /// # Errors
-    /// There is no place for it.
+    /// The table cannot be created.
     pub fn create(tables: &dyn Tables, topology: &Arc<Topology>) -> Result<Self, TableError> {
         let (mut hosts, mut others) = (0, 0);
         let numbers = topology.devices().map(|(_, device)| {
@@ -133,7 +134,7 @@ impl NetworkRows {
         })
     }
 
-    /// A packet enters. It has a row if it comes from a host.
+    /// Records a packet that enters. Only packets from hosts get a row.
     pub fn injected(&mut self, packet: &Packet, at: InjectionPoint) {
         let topology = &*self.topology;
         let sender = match at {
@@ -158,7 +159,7 @@ impl NetworkRows {
         }
     }
 
-    /// A packet passed a device.
+    /// Records a packet that passed a device.
     #[inline]
     pub fn hop(&mut self, hop: &Hop) {
         if self.topology.device(hop.device).kind == DeviceKind::Host {
@@ -174,14 +175,14 @@ impl NetworkRows {
             hop.egress + self.topology.link(port.egress).link.transmission_time(hop.packet.byte_count());
     }
 
-    /// A packet has arrived. What passed no device has no row.
+    /// Records a packet that arrived. Packets that passed no device get no row.
     pub fn delivered(&mut self, pid: u64, at: Time) {
         if let Some(row) = self.inside.remove(&pid).filter(|row| !row.path.is_empty()) {
             self.arrived.push(at, pid, row);
         }
     }
 
-    /// A packet is lost: the original knows no such packets.
+    /// Records a lost packet, which gets no row: the form does not support losses.
     pub fn dropped(&mut self, pid: u64) {
         self.inside.remove(&pid);
     }
@@ -189,7 +190,7 @@ impl NetworkRows {
     /// Writes the rows of packets that arrived before an instant.
     ///
     /// # Errors
-    /// The disk is full.
+    /// The table cannot be written.
     pub fn settle(&mut self, before: Time) -> Result<(), TableError> {
         let NetworkRows { arrived, rows, .. } = self;
         let kept: Result<(), TableError> = arrived.settle(before, |_, row| {
@@ -207,10 +208,10 @@ impl NetworkRows {
         self.table.write((0..NETWORK.len()).map(column).collect())
     }
 
-    /// Writes what is left.
+    /// Writes the remaining rows.
     ///
     /// # Errors
-    /// The disk is full.
+    /// The table cannot be written.
     pub fn finish(mut self) -> Result<(), TableError> {
         self.settle(Time::NEVER)?;
         self.flush()?;

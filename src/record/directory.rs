@@ -1,4 +1,4 @@
-//! The run directory: written beside its place, then renamed to it.
+//! The run directory: written under a temporary name next to its place, then renamed.
 
 use std::fs;
 use std::io::{self, Write};
@@ -9,35 +9,35 @@ use tempfile::TempDir;
 
 use crate::table::Format;
 
-/// Why a run directory cannot be written.
+/// Errors of writing a run directory.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DirectoryError {
-    /// A result stands there already.
+    /// A result exists in this place.
     #[error("{} exists: choose another directory with --out, or replace it with --force", .0.display())]
     Exists(PathBuf),
-    /// What stands there is not a run alone, and is not replaced.
-    #[error("{} holds {found:?}, which taunet does not write there: it is not replaced", place.display())]
+    /// The directory contains other files than those of a run, and is not replaced.
+    #[error("{} contains {found:?}, which is not part of a result: it is not replaced", place.display())]
     NotARun {
         /// the directory
         place: PathBuf,
-        /// what was found in it
+        /// an unexpected file in it
         found: String,
     },
-    /// What stands there is not a directory.
+    /// The existing path is not a directory.
     #[error("{} is not a directory", .0.display())]
     NotADirectory(PathBuf),
-    /// The file system refused.
+    /// The file system reported an error.
     #[error("cannot write {}: {source}", path.display())]
     Io {
         /// the file or directory
         path: PathBuf,
-        /// what it said
+        /// the error of the operating system
         source: io::Error,
     },
 }
 
-/// The files of a run: these, and nothing else, are replaced.
+/// The files of a run. Only these are replaced.
 const TABLES: [&str; 13] = [
     "packets",
     "flows",
@@ -64,37 +64,39 @@ fn is_file_of_a_run(name: &str) -> bool {
         })
 }
 
-/// A run directory in the making. Dropped before [`commit`](RunDirectory::commit), it leaves nothing behind.
+/// A run directory under construction. If it is dropped before [`commit`](RunDirectory::commit), nothing is
+/// left behind.
 #[derive(Debug)]
 pub struct RunDirectory {
     place: PathBuf,
     replace: bool,
     temporary: TempDir,
-    /// Whether a file of that name may be replaced.
+    /// Whether a file with this name may be replaced.
     is_ours: fn(&str) -> bool,
 }
 
 impl RunDirectory {
-    /// Begins the directory `place`; with `replace` it will take the place of an earlier run. A symbolic link is
-    /// followed, and an empty directory is taken.
+    /// Begins the directory `place`. With `replace`, it will replace an earlier run. Symbolic links are
+    /// followed. An empty directory is used without `replace`.
     ///
     /// # Errors
-    /// Something stands there that may not be replaced, or the file system refuses.
+    /// An existing directory may not be replaced, or the file system reports an error.
     pub fn begin(place: &Path, replace: bool) -> Result<Self, DirectoryError> {
         Self::begin_with(place, replace, is_file_of_a_run)
     }
 
-    /// The same for a directory of other files: those of which `is_ours` says so, by name, may be replaced.
+    /// As [`RunDirectory::begin`], for a directory with other files. Files whose names `is_ours` accepts may
+    /// be replaced.
     ///
     /// # Errors
-    /// As [`RunDirectory::begin`].
+    /// As for [`RunDirectory::begin`].
     pub fn begin_with(
         place: &Path,
         replace: bool,
         is_ours: fn(&str) -> bool,
     ) -> Result<Self, DirectoryError> {
         let io = |source| DirectoryError::Io { path: place.to_owned(), source };
-        // `.` and a link stand for another path, which is the one to rename.
+        // `.` and symbolic links are resolved to the path that is renamed.
         let place = match place.is_symlink() || place.file_name().is_none() {
             true => fs::canonicalize(place).map_err(io)?,
             false => place.to_owned(),
@@ -109,29 +111,29 @@ impl RunDirectory {
         Ok(RunDirectory { place, replace, temporary, is_ours })
     }
 
-    /// The directory as it is until it is committed.
+    /// The path of the directory before it is committed.
     pub fn path(&self) -> &Path {
         self.temporary.path()
     }
 
-    /// Writes a text.
+    /// Writes a text file.
     ///
     /// # Errors
-    /// The file system refuses.
+    /// The file cannot be written.
     pub fn write_text(&self, name: &str, text: &str) -> Result<(), DirectoryError> {
         fs::write(self.file(name), text)
             .map_err(|source| DirectoryError::Io { path: self.place.join(name), source })
     }
 
-    /// Where a file of the directory is written.
+    /// The path at which a file of the directory is written.
     pub fn file(&self, name: &str) -> PathBuf {
         self.temporary.path().join(name)
     }
 
-    /// Writes `value` as JSON, indented.
+    /// Writes `value` as indented JSON.
     ///
     /// # Errors
-    /// The file system refuses.
+    /// The file cannot be written.
     pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), DirectoryError> {
         let path = self.file(name);
         let write = || -> io::Result<()> {
@@ -143,11 +145,11 @@ impl RunDirectory {
         write().map_err(|source| DirectoryError::Io { path: self.place.join(name), source })
     }
 
-    /// Puts the directory in its place.
+    /// Moves the directory to its place.
     ///
     /// # Errors
-    /// Something stands there by now that may not be replaced, or the file system refuses; what was there is
-    /// then still there.
+    /// A directory now exists that may not be replaced, or the file system reports an error. The earlier
+    /// directory is kept in either case.
     pub fn commit(self) -> Result<PathBuf, DirectoryError> {
         let RunDirectory { place, replace, temporary, is_ours } = self;
         let io = |source| DirectoryError::Io { path: place.clone(), source };
@@ -163,7 +165,7 @@ impl RunDirectory {
             }
             return Err(io(source));
         }
-        // It has moved: nothing is left to remove.
+        // The directory was moved: there is nothing to remove.
         let _ = temporary.keep();
         if earlier.exists() {
             for name in replaced {
@@ -200,7 +202,7 @@ fn check_replaceable(
     if names.is_empty() || replace { Ok(names) } else { Err(DirectoryError::Exists(place.to_owned())) }
 }
 
-/// Temporary directories are private; a result is as open as any other directory.
+/// Temporary directories are private; a result gets the permissions of other new directories.
 #[cfg(unix)]
 fn open_to_others(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -240,7 +242,7 @@ mod tests {
         assert_eq!(names(&place), ["meta.json"]);
     }
 
-    /// Writes a run of these files to `place`.
+    /// Writes a run with these files to `place`.
     fn write(place: &Path, files: &[&str], replace: bool) -> Result<PathBuf, DirectoryError> {
         let begun = RunDirectory::begin(place, replace)?;
         for name in files {

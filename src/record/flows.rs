@@ -23,20 +23,21 @@ use crate::units::Span;
 #[derive(Debug, Clone, Default)]
 pub struct FlowRecords {
     flows: Vec<FlowStatistics>,
-    /// Of the ends of connections.
+    /// The ends of connections.
     connections: Vec<ConnectionRecord>,
-    /// By `fid`: the place of the end that sends it among these, where the flow is one of a connection; empty where there are none.
+    /// By `fid`: the index of the connection end that sends the flow; `NONE` if the flow belongs to no
+    /// connection. Empty in a run without connections.
     places: Vec<u32>,
 }
 
-/// The flow is none of a connection.
+/// The flow belongs to no connection.
 const NONE: u32 = u32::MAX;
 
-/// Rows that are written at once.
+/// Maximum number of rows per batch.
 const ROWS: usize = 1 << 15;
 
 impl FlowRecords {
-    /// Of the flows of a run, by `fid`, and the connections that they belong to.
+    /// Creates the table from the flows of a run, by `fid`, and its connections.
     pub fn new(flows: Vec<FlowStatistics>, connections: Vec<ConnectionRecord>) -> Self {
         let mut places = Vec::new();
         if !connections.is_empty() {
@@ -50,22 +51,22 @@ impl FlowRecords {
         FlowRecords { flows, connections, places }
     }
 
-    /// The connection of each flow that is one, by `fid`.
+    /// The connection of each flow that belongs to one, by `fid`.
     pub fn connection(&self, fid: usize) -> Option<&ConnectionRecord> {
         self.connections.get(*self.places.get(fid)? as usize)
     }
 
-    /// What the ends of connections did, by the hosts where they are.
+    /// The statistics of the connection ends, ordered by host.
     pub fn connections(&self) -> &[ConnectionRecord] {
         &self.connections
     }
 
-    /// What every flow did, by `fid`.
+    /// The statistics of every flow, by `fid`.
     pub fn flows(&self) -> &[FlowStatistics] {
         &self.flows
     }
 
-    /// The packets of all flows, as far as they are counted.
+    /// The packet counts of all flows.
     pub fn packets(&self) -> PacketCounts {
         let mut packets = PacketCounts::default();
         for flow in &self.flows {
@@ -77,7 +78,7 @@ impl FlowRecords {
         packets
     }
 
-    /// A word on the packets whose destination no host has, if there are any.
+    /// A warning about packets whose destination belongs to no host, if there are any.
     pub fn homeless(&self, topology: &Topology) -> Option<String> {
         let addresses = Addresses::new(topology);
         let mut homeless: BTreeMap<IpAddr, u64> = BTreeMap::new();
@@ -96,7 +97,7 @@ impl FlowRecords {
         ))
     }
 
-    /// The number of the source of each flow's first packet, by `fid`.
+    /// The number of the source of the first packet of each flow, by `fid`.
     pub fn sources(&self) -> Vec<u32> {
         self.flows.iter().map(|flow| flow.source).collect()
     }
@@ -106,15 +107,15 @@ impl FlowRecords {
         self.flows.len()
     }
 
-    /// Whether there is no flow.
+    /// Whether there are no flows.
     pub fn is_empty(&self) -> bool {
         self.flows.is_empty()
     }
 
-    /// Writes the table; `docs/results.md` says what its columns are.
+    /// Writes the table. `docs/results.md` describes its columns.
     ///
     /// # Errors
-    /// The file system refuses.
+    /// The table cannot be written.
     pub fn write(&self, tables: &dyn Tables, names: &FlowNames) -> Result<(), TableError> {
         let mut table: Option<OpenTable> = None;
         let mut from = 0;
@@ -136,7 +137,7 @@ impl FlowRecords {
         table.map_or(Ok(()), OpenTable::finish)
     }
 
-    /// The columns of some flows, by `fid`.
+    /// The columns for a range of `fid`.
     fn columns(&self, fids: Range<usize>, names: &FlowNames) -> Vec<(&'static str, ArrayRef)> {
         let flows = &self.flows[fids.clone()];
         let keys: Vec<&FlowKey> = flows.iter().map(|flow| &flow.key).collect();
@@ -171,7 +172,7 @@ impl FlowRecords {
         columns
     }
 
-    /// The columns of connections; there are none where the run has no connection. What is sent in answer (acknowledgements) has no
+    /// The columns of connections; none in a run without connections. The flow of the acknowledgements has no
     /// bytes of its own.
     fn transfers(&self, fids: Range<usize>) -> Vec<(&'static str, ArrayRef)> {
         if self.connections.is_empty() {
@@ -200,7 +201,7 @@ impl FlowRecords {
     }
 }
 
-/// The columns of RFC 7679, 5481, 3393, 7680 and 4737, beside those of the plain delays.
+/// The columns of the metrics of RFC 7679, 5481, 3393, 7680 and 4737.
 fn metrics(flows: &[FlowStatistics]) -> Vec<(&'static str, ArrayRef)> {
     let percentiles: Vec<Option<Percentiles>> = flows.iter().map(|flow| flow.delivery.delays()).collect();
     let mut columns =
@@ -227,7 +228,7 @@ fn metrics(flows: &[FlowStatistics]) -> Vec<(&'static str, ArrayRef)> {
     columns
 }
 
-/// What makes each flow: addresses, protocol, ports; null where there is none.
+/// The keys of the flows: addresses, protocol, ports; null if a flow has none.
 pub(crate) fn key_columns(keys: &[&FlowKey]) -> Vec<(&'static str, ArrayRef)> {
     let ip = |key: &FlowKey| match *key {
         FlowKey::Ip { protocol, ports, .. } => Some((protocol, ports)),
@@ -251,7 +252,7 @@ pub(crate) fn key_columns(keys: &[&FlowKey]) -> Vec<(&'static str, ArrayRef)> {
     ]
 }
 
-/// A column per percentile.
+/// One column per percentile.
 pub(super) fn percentile_columns(
     names: [&'static str; 4],
     percentiles: &[Option<Percentiles>],

@@ -1,9 +1,10 @@
-//! Rows that wait until all before them are known, whatever the order in which an engine tells them.
+//! Rows that are held until all earlier ones are known, regardless of the order in which an engine reports
+//! them.
 
 use crate::units::Time;
 
-/// Rows with their instants, handed on sorted by instant and pid; rows of one packet at one instant keep the order in
-/// which they were told.
+/// Rows with their times, returned in order of time and pid. Rows of one packet at one instant keep the order
+/// in which they were added.
 #[derive(Debug, Clone)]
 pub struct Held<R> {
     rows: Vec<(Time, u64, R)>,
@@ -17,18 +18,18 @@ impl<R> Default for Held<R> {
 }
 
 impl<R> Held<R> {
-    /// Holds a row of the packet `pid`.
+    /// Adds a row of the packet `pid`.
     #[inline]
     pub fn push(&mut self, at: Time, pid: u64, row: R) {
         self.rows.push((at, pid, row));
     }
 
-    /// The row that was told last.
+    /// The row added last.
     pub fn last_mut(&mut self) -> Option<&mut R> {
         self.rows.last_mut().map(|(_, _, row)| row)
     }
 
-    /// Gives every row before an instant, in order, and keeps the others.
+    /// Passes every row before an instant to `give`, in order, and keeps the others.
     pub fn settle<E>(
         &mut self,
         before: Time,

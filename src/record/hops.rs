@@ -1,4 +1,4 @@
-//! `hops`: one row per packet and device that it passed or was lost at, in the order of those instants.
+//! `hops`: one row per packet and device that it passed or was lost at, in time order.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::table::{OpenTable, TableError, Tables};
 use crate::topology::{DeviceId, PortId, Topology};
 use crate::units::Time;
 
-/// Rows that are written at a time.
+/// Number of rows per batch.
 const ROWS: usize = 1 << 15;
 
 /// One row.
@@ -27,7 +27,7 @@ struct Row {
     ingress: Time,
     joined: Option<Time>,
     egress: Option<Time>,
-    /// When it left the queue: its egress or its loss.
+    /// Time when it left the queue, by egress or loss.
     left: Time,
     reason: Option<DropReason>,
 }
@@ -60,7 +60,7 @@ impl HopRows {
     /// Begins the table.
     ///
     /// # Errors
-    /// There is no place for it.
+    /// The table cannot be created.
     pub fn create(tables: &dyn Tables, topology: &Arc<Topology>) -> Result<Self, TableError> {
         let schema = Schema::new(vec![
             Field::new("pid", DataType::UInt64, false),
@@ -84,7 +84,7 @@ impl HopRows {
         })
     }
 
-    /// A packet passed a device.
+    /// Records a packet that passed a device.
     #[inline]
     pub fn hop(&mut self, hop: &Hop) {
         let row = Row {
@@ -101,7 +101,7 @@ impl HopRows {
         self.held.push(hop.egress, row.pid, row);
     }
 
-    /// A packet was lost. What was lost on a link has passed the device: its last row gets the reason.
+    /// Records a lost packet. A packet lost on a link has passed the device: its last row gets the reason.
     pub fn dropped(&mut self, drop: &Dropped) {
         let packet = &drop.tau.packet;
         if drop.reason == DropReason::LostOnLink {
@@ -131,7 +131,7 @@ impl HopRows {
     /// Writes the rows before an instant.
     ///
     /// # Errors
-    /// The disk is full.
+    /// The table cannot be written.
     pub fn settle(&mut self, before: Time) -> Result<(), TableError> {
         let mut held = std::mem::take(&mut self.held);
         let written = held.settle(before, |_, row| self.push(&row));
@@ -171,10 +171,10 @@ impl HopRows {
         self.table.write(arrays)
     }
 
-    /// Writes what is left.
+    /// Writes the remaining rows.
     ///
     /// # Errors
-    /// The disk is full.
+    /// The table cannot be written.
     pub fn finish(mut self) -> Result<(), TableError> {
         self.settle(Time::NEVER)?;
         self.flush()?;

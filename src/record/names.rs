@@ -1,4 +1,4 @@
-//! Columns of names: each name once, and its number per row.
+//! Columns of names: each name is stored once, with a number per row.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use arrow_schema::DataType;
 use crate::packet::DropReason;
 use crate::topology::Topology;
 
-/// The names that a column can hold.
+/// The names of a column.
 #[derive(Debug, Clone)]
 pub(super) struct Names(Arc<StringArray>);
 
 impl Names {
-    /// These names, numbered in their order.
+    /// Creates the names, numbered in their order.
     pub fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         Names(Arc::new(StringArray::from_iter_values(names)))
     }
@@ -29,12 +29,12 @@ impl Names {
         Names::new(DropReason::ALL.iter().map(|reason| reason.name()))
     }
 
-    /// The type of such a column.
+    /// The type of the column.
     pub fn data_type() -> DataType {
         DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8))
     }
 
-    /// The column of these numbers.
+    /// The column with these numbers.
     pub fn column(&self, numbers: UInt32Array) -> ArrayRef {
         let names = Arc::clone(&self.0);
         Arc::new(DictionaryArray::<UInt32Type>::try_new(numbers, names).expect("every number has its name"))

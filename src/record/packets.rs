@@ -13,10 +13,10 @@ use crate::table::{OpenTable, TableError, Tables};
 use crate::topology::Topology;
 use crate::units::{Span, Timestamp};
 
-/// The time zone as an offset, which every reader knows.
+/// The time zone as an offset, which every reader supports.
 const UTC: &str = "+00:00";
 
-/// Rows that are held before they are written.
+/// Maximum number of rows held before they are written.
 const ROWS: usize = 1 << 15;
 
 /// The table `packets`.
@@ -48,10 +48,10 @@ struct Columns {
 }
 
 impl PacketRows {
-    /// Begins the table in a run that starts at `start`.
+    /// Begins the table for a run that starts at `start`.
     ///
     /// # Errors
-    /// There is no place for it.
+    /// The table cannot be created.
     pub fn create(tables: &dyn Tables, topology: &Topology, start: Timestamp) -> Result<Self, TableError> {
         let schema = Schema::new(vec![
             Field::new("pid", DataType::UInt64, false),
@@ -82,7 +82,7 @@ impl PacketRows {
     /// Appends a row.
     ///
     /// # Errors
-    /// The disk is full.
+    /// The table cannot be written.
     #[inline]
     pub fn push(&mut self, row: &EndedPacket) -> Result<(), TableError> {
         let columns = &mut self.columns;
@@ -131,10 +131,10 @@ impl PacketRows {
         self.table.write(arrays)
     }
 
-    /// Writes what is left.
+    /// Writes the remaining rows.
     ///
     /// # Errors
-    /// The disk is full.
+    /// The table cannot be written.
     pub fn finish(mut self) -> Result<(), TableError> {
         self.flush()?;
         self.table.finish()

@@ -1,5 +1,5 @@
-//! `ports`: one row per egress port, by device and port number. What a replay starts onto a link, at an egress
-//! vantage, has not passed the port and is not counted.
+//! `ports`: one row per egress port, by device and port number. A packet that a replay starts directly onto a
+//! link, at an egress vantage, has not passed the port and is not counted.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use crate::units::{PS_PER_S, Time};
 pub struct DropCount {
     /// The device's name.
     pub device: String,
-    /// The egress port; none for what was lost before one was picked.
+    /// The egress port; `None` if the packet was lost before a port was selected.
     pub port: Option<String>,
-    /// Why.
+    /// The reason.
     pub reason: &'static str,
-    /// How many.
+    /// Number of packets.
     pub packets: u64,
 }
 
@@ -34,7 +34,7 @@ pub struct MarkCount {
     pub device: String,
     /// The egress port.
     pub port: String,
-    /// How many.
+    /// Number of packets.
     pub packets: u64,
 }
 
@@ -42,13 +42,13 @@ pub struct MarkCount {
 #[derive(Debug, Clone)]
 pub struct PortRecords {
     ports: Vec<PortStatistics>,
-    /// What each port can send in the long run, in bits per second; `None` without a bound.
+    /// Maximum long-term rate of each port, in bits per second; `None` if unlimited.
     capacities: Vec<Option<u64>>,
     drops: BTreeMap<(DeviceId, Option<PortId>, DropReason), u64>,
 }
 
 impl PortRecords {
-    /// Of the ports of a run.
+    /// Creates the table for the ports of a run.
     pub fn new(
         topology: &Topology,
         ports: Vec<PortStatistics>,
@@ -59,7 +59,7 @@ impl PortRecords {
         PortRecords { ports, capacities, drops }
     }
 
-    /// What every egress port did, by its number.
+    /// The statistics of every egress port, by its number.
     pub fn ports(&self) -> &[PortStatistics] {
         &self.ports
     }
@@ -90,8 +90,8 @@ impl PortRecords {
             .collect()
     }
 
-    /// What each port sent over what it can send (its link's bandwidth, or the rate of its shaper where that is
-    /// less), by port; `None` where there is no bound, and in a run of no length.
+    /// The load of each port: what it sent divided by what it can send (the bandwidth of its link, or the
+    /// rate of its shaper if lower). `None` if it is unlimited, and in a run of zero duration.
     pub fn loads(&self, end: Time) -> Vec<Option<f64>> {
         let load = |(port, capacity): (&PortStatistics, &Option<u64>)| {
             let sent = 8.0 * port.bytes as f64 / (*capacity)? as f64;
@@ -101,12 +101,13 @@ impl PortRecords {
         self.ports.iter().zip(&self.capacities).map(load).collect()
     }
 
-    /// Writes the table of a run that ended at `end`; `docs/results.md` says what its columns are. Waiting is from joining the PTM to the start of transmission,
-    /// sojourn from ingress to the start of transmission; `utilization` is the part of the run during which the port
-    /// was transmitting (0 on an unlimited link, null in a run of no length).
+    /// Writes the table of a run that ended at `end`. `docs/results.md` describes its columns. Waiting is
+    /// from joining the PTM to the start of transmission, sojourn from ingress to the start of transmission.
+    /// `utilization` is the fraction of the run during which the port was transmitting (0 on an unlimited
+    /// link, null in a run of zero duration).
     ///
     /// # Errors
-    /// The file system refuses.
+    /// The table cannot be written.
     pub fn write(&self, tables: &dyn Tables, topology: &Topology, end: Time) -> Result<(), TableError> {
         let ports = &self.ports;
         let names = || topology.ports().map(|(_, port)| topology.device(port.device).name.as_str());
@@ -191,7 +192,8 @@ impl PortRecords {
     }
 }
 
-/// The part of the run, up to `end`, during which the port was transmitting; only its last transmission can reach beyond.
+/// The fraction of the run, up to `end`, during which the port was transmitting. Only its last transmission
+/// can extend beyond `end`.
 fn utilization(port: &PortStatistics, end: Time) -> Option<f64> {
     let busy = port.busy - port.free.since(end);
     let length = end.since(port.from()).as_seconds_f64();

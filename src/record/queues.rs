@@ -1,4 +1,4 @@
-//! `queues`: how many packets and bytes wait at egress ports, sampled at multiples of an interval.
+//! `queues`: the number of packets and bytes waiting at egress ports, sampled at multiples of an interval.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use crate::table::{OpenTable, TableError, Tables};
 use crate::topology::{PortId, Topology};
 use crate::units::{Span, Time};
 
-/// Samples of all ports that are held in memory at most, of 16 bytes each.
+/// Maximum number of samples of all ports held in memory, of 16 bytes each.
 const MOST: u64 = 1 << 26;
 
-/// Rows that are written at a time.
+/// Number of rows per batch.
 const ROWS: u64 = 1 << 15;
 
-/// By how much more packets and bytes wait at a sample than at the one before.
+/// The change in waiting packets and bytes from the previous sample.
 #[derive(Debug, Clone, Copy, Default)]
 struct Change {
     packets: i64,
@@ -26,16 +26,16 @@ struct Change {
 
 /// The queue lengths of a run.
 ///
-/// A packet waits from the instant at which it joins a port's PTM, this included, to its egress or its loss, this not.
-/// It is known that it waited only when that is over: the samples of a run are held until its end.
+/// A packet waits from the time when it joins a port's PTM, inclusive, to its egress or loss, exclusive. The
+/// waiting time is known only when it is over, so the samples of a run are held until its end.
 #[derive(Debug, Clone)]
 pub struct QueueLengths {
     every: Span,
     ports: Vec<PortId>,
-    /// Per port of the topology: its place in `changes`.
+    /// By port of the topology: its index in `changes`.
     places: Vec<Option<usize>>,
     changes: Vec<Vec<Change>>,
-    /// Who waits at the run's end: port, bytes, and since when.
+    /// The packets waiting at the end of the run: port, bytes, and start of waiting.
     waiting: Vec<(PortId, u32, Time)>,
 }
 
@@ -43,7 +43,7 @@ pub struct QueueLengths {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "[record] queues: samples every {every} up to {end} at {ports} ports are more than {MOST}: \
-     take a longer interval, or name fewer ports"
+     choose a longer interval or fewer ports"
 )]
 pub struct TooManySamples {
     every: Span,
@@ -52,7 +52,7 @@ pub struct TooManySamples {
 }
 
 impl QueueLengths {
-    /// Empty queues at the run's start.
+    /// Starts with empty queues.
     pub fn new(samples: &QueueSamples, topology: &Topology) -> Self {
         let mut places = vec![None; topology.ports().len()];
         for (place, port) in samples.ports.iter().enumerate() {
@@ -68,7 +68,7 @@ impl QueueLengths {
         }
     }
 
-    /// A packet of `length` bytes waited at a port from `joined` to `left`.
+    /// Records that a packet of `length` bytes waited at a port from `joined` to `left`.
     ///
     /// # Errors
     /// There would be too many samples.
@@ -99,12 +99,13 @@ impl QueueLengths {
         Ok(())
     }
 
-    /// A packet of `length` bytes has waited at a port since `joined` and waits when the run ends.
+    /// Records that a packet of `length` bytes has waited at a port since `joined` and still waits at the end
+    /// of the run.
     pub fn waits(&mut self, port: PortId, length: u32, joined: Time) {
         self.waiting.push((port, length, joined));
     }
 
-    /// Takes in who still waits at the run's end.
+    /// Adds the packets that still wait at the end of the run.
     ///
     /// # Errors
     /// There would be too many samples.
@@ -117,10 +118,10 @@ impl QueueLengths {
         Ok(())
     }
 
-    /// Whether the samples up to `end` are few enough.
+    /// Checks the number of samples up to `end`.
     ///
     /// # Errors
-    /// They are not.
+    /// There are too many.
     fn check(&self, end: Time) -> Result<(), TooManySamples> {
         let samples = (end.as_ps() / self.every.as_ps() + 2).saturating_mul(self.ports.len() as u64);
         match samples > MOST {
@@ -132,7 +133,7 @@ impl QueueLengths {
     /// Writes the table of a run that ended at `end`: every port at every sample, by time.
     ///
     /// # Errors
-    /// The file system refuses.
+    /// The table cannot be written.
     pub fn write(&self, tables: &dyn Tables, topology: &Topology, end: Time) -> Result<(), TableError> {
         let names = Names::devices(topology);
         let schema = Schema::new(vec![

@@ -1,4 +1,4 @@
-//! `requests`: one row per request that has its response, by the end of the response.
+//! `requests`: one row per request with a complete response, by the end of the response.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use arrow_array::{ArrayRef, UInt32Array, UInt64Array};
 use crate::table::{TableError, Tables, write_table};
 use crate::transport::Answer;
 
-/// Writes the table; `docs/results.md` says what its columns are.
+/// Writes the table. `docs/results.md` describes its columns.
 ///
 /// # Errors
-/// The file system refuses.
+/// The table cannot be written.
 pub fn write_requests(answers: &[Answer], tables: &dyn Tables) -> Result<(), TableError> {
     let of = |part: fn(&Answer) -> u64| {
         Arc::new(UInt64Array::from_iter_values(answers.iter().map(part))) as ArrayRef

@@ -1,4 +1,4 @@
-//! `transport`: the state of connections over time, by time.
+//! `transport`: the state of connections, in time order.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::table::{OpenTable, TableError, Tables};
 use crate::transport::{State, TransportSample};
 use crate::units::{PS_PER_S, Span};
 
-/// Rows that are held before they are written.
+/// Maximum number of rows held before they are written.
 const ROWS: usize = 1 << 15;
 
 /// The table `transport`.
@@ -44,7 +44,7 @@ impl TransportRows {
     /// Begins the table.
     ///
     /// # Errors
-    /// There is no place for it.
+    /// The table cannot be created.
     pub fn create(tables: &dyn Tables) -> Result<Self, TableError> {
         let schema = Schema::new(vec![
             Field::new("time_ps", DataType::UInt64, false),
@@ -73,7 +73,7 @@ impl TransportRows {
     /// Appends a row.
     ///
     /// # Errors
-    /// The disk is full.
+    /// The table cannot be written.
     pub fn push(&mut self, sample: &TransportSample) -> Result<(), TableError> {
         let columns = &mut self.columns;
         columns.time.push(sample.time.as_ps());
@@ -116,17 +116,17 @@ impl TransportRows {
         self.table.write(arrays)
     }
 
-    /// Writes what is left.
+    /// Writes the remaining rows.
     ///
     /// # Errors
-    /// The disk is full.
+    /// The table cannot be written.
     pub fn finish(mut self) -> Result<(), TableError> {
         self.flush()?;
         self.table.finish()
     }
 }
 
-/// A whole number of microseconds.
+/// Converts a span to whole microseconds.
 fn microseconds(span: Span) -> u64 {
     span.as_ps() / (PS_PER_S / 1_000_000)
 }

@@ -1,4 +1,4 @@
-//! What would be captured at a vantage: one pcapng file each.
+//! Simulated captures at vantages: one pcapng file each.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -13,7 +13,7 @@ use crate::scenario::{Direction, Vantage};
 use crate::topology::{DeviceId, DeviceKind, PortId, Topology};
 use crate::units::{Span, Timestamp};
 
-/// Why a capture cannot be written.
+/// A capture cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {}: {source}", path.display())]
 pub struct VantageError {
@@ -21,22 +21,22 @@ pub struct VantageError {
     source: WriteError,
 }
 
-/// The packets seen at the vantages of a scenario. They are sorted by time at the end of the run, since it is known
-/// that a packet reached a device only when it leaves: 32 bytes each are held till then.
+/// The packets at the vantages of a scenario. They are sorted by time at the end of the run, because the
+/// arrival of a packet at a device is reported only when it leaves. Each packet takes 32 bytes until then.
 #[derive(Debug, Clone)]
 pub struct VantageRecords {
     vantages: Vec<(Vantage, Vec<Tau>)>,
-    /// Per egress port: its place.
+    /// By egress port: the index of the vantage.
     egress: FxHashMap<PortId, usize>,
-    /// Per ingress port, as packets name it: its place.
+    /// By ingress port, named as in packets: the index of the vantage.
     ingress: FxHashMap<(DeviceId, u16), usize>,
     flows: Vec<FlowKey>,
-    /// Per device: whether it is a router.
+    /// By device: whether it is a router.
     routers: Vec<bool>,
 }
 
 impl VantageRecords {
-    /// Nothing has been seen at `vantages`.
+    /// Starts without packets at `vantages`.
     pub fn new(topology: &Topology, vantages: &[Vantage]) -> Self {
         let (mut egress, mut ingress) = (FxHashMap::default(), FxHashMap::default());
         for (place, vantage) in vantages.iter().enumerate() {
@@ -51,14 +51,15 @@ impl VantageRecords {
         VantageRecords { vantages, egress, ingress, flows: Vec::new(), routers }
     }
 
-    /// The next flow.
+    /// Adds the next flow.
     pub fn flow(&mut self, key: FlowKey) {
         if !self.vantages.is_empty() {
             self.flows.push(key);
         }
     }
 
-    /// A packet passed a device, with `ecn` in its ECN field as it came: a queue there may have marked it since.
+    /// Records a packet that passed a device and arrived there with `ecn` in its ECN field. A queue may have
+    /// marked it since.
     #[inline]
     pub fn hop(&mut self, hop: &Hop, ecn: u8) {
         if self.vantages.is_empty() {
@@ -71,8 +72,8 @@ impl VantageRecords {
         }
     }
 
-    /// A packet reached a device at `tau.timestamp`; where the device `forwards` it, a router has taken from its time
-    /// to live since.
+    /// Records a packet that reached a device at `tau.timestamp`. If the device `forwards` it, a router has
+    /// decremented its time to live since.
     #[inline]
     pub fn reached(&mut self, device: DeviceId, tau: &Tau, forwards: bool) {
         if let Some(place) = self.ingress.get(&(device, tau.packet.in_port)) {
@@ -82,10 +83,10 @@ impl VantageRecords {
         }
     }
 
-    /// Writes a file per vantage into a run that starts at `start`; `file` gives the path of a name.
+    /// Writes one file per vantage for a run that starts at `start`. `file` returns the path for a name.
     ///
     /// # Errors
-    /// The file system refuses, or the run is not in the years 1970 to 2554.
+    /// A file cannot be written, or the run is not in the years 1970 to 2554.
     pub fn write(
         self,
         topology: &Topology,
@@ -121,7 +122,8 @@ fn write(
     writer.finish().map(drop)
 }
 
-/// `vantage-0-r1-1-egress.pcapng`; what is neither letter, digit, `.`, `-` nor `_` in the device's name becomes `_`.
+/// `vantage-0-r1-1-egress.pcapng`. Characters of the device name other than letters, digits, `.`, `-` and `_`
+/// become `_`.
 fn file_name(topology: &Topology, number: usize, vantage: Vantage) -> String {
     let port = topology.port(vantage.port);
     let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };

@@ -1,33 +1,33 @@
-//! [`FlowStatistics`]: what was sent of a flow, and what arrived.
+//! [`FlowStatistics`]: the packets of a flow that were sent, and those that arrived.
 
 use super::quantiles::{Percentiles, Quantiles};
 use super::sketch::Sketch;
 use crate::packet::{FlowKey, Tau};
 use crate::units::Time;
 
-/// What is kept of one flow.
+/// The statistics of a flow.
 #[derive(Debug, Clone)]
 pub struct FlowStatistics {
-    /// What makes it.
+    /// Its key.
     pub key: FlowKey,
     /// The number of the source of its first packet.
     pub source: u32,
-    /// Packets that entered.
+    /// Packets injected.
     pub injected: u64,
-    /// Their bytes.
+    /// Bytes injected.
     pub injected_bytes: u64,
     /// Packets lost.
     pub dropped: u64,
-    /// Packets that a queue of the network marked: congestion experienced (RFC 3168).
+    /// Packets marked by a queue of the network: congestion experienced (RFC 3168).
     pub marked: u64,
-    /// What arrived.
+    /// The packets that arrived.
     pub delivery: Delivery,
 }
 
-/// What arrived of one flow. Delays are from injection to arrival, in picoseconds.
+/// Statistics of the packets of a flow that arrived. Delays are from injection to arrival, in picoseconds.
 ///
 /// # Memory
-/// 48 B, and 8 B for each of the first 64 packets; then some 150 B and what [`Sketch`] takes.
+/// 48 B, and 8 B for each of the first 64 packets; then about 150 B and the memory of [`Sketch`].
 #[derive(Debug, Clone)]
 pub struct Delivery(Kept);
 
@@ -37,20 +37,20 @@ enum Kept {
     Many(Box<Many>),
 }
 
-/// Up to so many packets are kept one by one.
+/// Maximum number of packets that are kept individually.
 const FEW: usize = 64;
 
-/// Few packets: what they add up to is worked out when it is asked for.
+/// Few packets; their sums are computed on demand.
 #[derive(Debug, Clone, Default)]
 struct Few {
-    /// In the order of arrival.
+    /// Delays in order of arrival.
     delays: Vec<u64>,
     latest: Latest,
     reordered: u32,
     bytes: u32,
 }
 
-/// What many packets add up to.
+/// The sums of many packets.
 #[derive(Debug, Clone)]
 struct Many {
     sums: Sums,
@@ -60,12 +60,12 @@ struct Many {
     reordered: u64,
 }
 
-/// The latest sent of those that have arrived: when, and its pid.
+/// The time of sending and the pid of the latest sent packet among those that have arrived.
 #[derive(Debug, Clone, Copy, Default)]
 struct Latest(Time, u64);
 
 impl Latest {
-    /// One more has arrived; gives whether it was sent before another that was here already.
+    /// Adds a packet that arrived. Returns whether it was sent before one that had arrived already.
     #[inline]
     fn arrive(&mut self, injected: Time, pid: u64) -> bool {
         let is_late = (injected, pid) < (self.0, self.1);
@@ -129,7 +129,8 @@ impl Default for Delivery {
 }
 
 impl Delivery {
-    /// The packet of `tau` arrived at its timestamp and was sent at `injected`. Packets come in order of arrival.
+    /// Adds the packet `pid` that was sent at `injected` and arrived at `at`. Packets are added in order of
+    /// arrival.
     #[inline]
     pub(crate) fn arrive(&mut self, tau: &Tau, injected: Time) {
         let (pid, length) = (tau.packet.pid, tau.packet.length);
@@ -138,7 +139,7 @@ impl Delivery {
             Kept::Many(many) => many.arrive(pid, injected, delay, length),
             Kept::Few(few) if few.delays.len() < FEW && few.bytes.checked_add(length).is_some() => {
                 if few.delays.len() == few.delays.capacity() {
-                    // By a half: most flows are short, and there may be millions of them.
+                    // Grows by a half: most flows are short, and there may be millions of them.
                     few.delays.reserve_exact((few.delays.len() / 2).max(2));
                 }
                 few.delays.push(delay);
@@ -153,7 +154,7 @@ impl Delivery {
         }
     }
 
-    /// Its sums.
+    /// The sums over its packets.
     fn sums(&self) -> Sums {
         match &self.0 {
             Kept::Few(few) => few.sums(),
@@ -161,7 +162,7 @@ impl Delivery {
         }
     }
 
-    /// Packets that arrived.
+    /// Number of packets that arrived.
     pub fn packets(&self) -> u64 {
         match &self.0 {
             Kept::Few(few) => few.delays.len() as u64,
@@ -190,25 +191,25 @@ impl Delivery {
         }
     }
 
-    /// The mean delay; none without packets.
+    /// The mean delay; `None` without packets.
     pub fn delay_mean(&self) -> Option<f64> {
         let sums = self.sums();
         (sums.packets > 0).then(|| sums.delay as f64 / sums.packets as f64)
     }
 
-    /// The least delay; none without packets.
+    /// The minimum delay; `None` without packets.
     pub fn delay_min(&self) -> Option<u64> {
         let sums = self.sums();
         (sums.packets > 0).then_some(sums.delay_min)
     }
 
-    /// The greatest delay; none without packets.
+    /// The maximum delay; `None` without packets.
     pub fn delay_max(&self) -> Option<u64> {
         let sums = self.sums();
         (sums.packets > 0).then_some(sums.delay_max)
     }
 
-    /// The percentiles of the delay, as [`Sketch`] has them; none without packets.
+    /// The percentiles of the delay, as in [`Sketch`]; `None` without packets.
     pub fn delays(&self) -> Option<Percentiles> {
         match &self.0 {
             Kept::Few(few) => {
@@ -220,13 +221,14 @@ impl Delivery {
         }
     }
 
-    /// The mean difference in delay between one packet and the next, without its sign; none with fewer than two packets.
+    /// The mean absolute difference in delay between consecutive packets; `None` with fewer than two packets.
     pub fn jitter(&self) -> Option<f64> {
         let sums = self.sums();
         (sums.packets > 1).then(|| sums.variation as f64 / (sums.packets - 1) as f64)
     }
 
-    /// The least and the greatest difference in delay between one packet and the next (RFC 3393); none with fewer than two.
+    /// The minimum and the maximum difference in delay between consecutive packets (RFC 3393); `None` with
+    /// fewer than two.
     pub fn variation(&self) -> Option<(i64, i64)> {
         let sums = self.sums();
         (sums.packets > 1).then_some((sums.variation_min, sums.variation_max))

@@ -1,36 +1,37 @@
-//! [`EndedPacket`]: what became of a packet.
+//! [`EndedPacket`]: the fate of a packet.
 
 use crate::packet::{DropReason, Tau};
 use crate::topology::DeviceId;
 use crate::units::Time;
 
-/// How a packet's way ended.
+/// The fate of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// It arrived.
     Delivered,
     /// It was lost.
     Dropped(DropReason),
-    /// The run ended before it did.
+    /// The run ended while it was inside the network.
     Inside,
 }
 
-/// A packet and what became of it.
+/// A packet and its fate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndedPacket {
-    /// The packet and the instant of its end: of a delivered packet, its arrival; of a dropped one, its ingress at the
-    /// device that lost it; of one still inside, its injection. Its ECN field is as the last port that it passed left it.
+    /// The packet and its final time: for a delivered packet, its arrival; for a dropped one, its ingress at
+    /// the device that lost it; for one still inside, its injection. Its ECN field is that after the last
+    /// port passed.
     pub tau: Tau,
     /// The number of its source.
     pub source: u32,
-    /// Its number in the source.
+    /// Its number within the source.
     pub record: u64,
-    /// When it was injected.
+    /// Time of injection.
     pub injected: Time,
-    /// The devices that it passed.
+    /// Number of devices passed.
     pub hops: u32,
-    /// The device where it ended; none for a packet still inside.
+    /// The device where it ended; `None` for a packet still inside.
     pub device: Option<DeviceId>,
-    /// What became of it.
+    /// Its fate.
     pub end: End,
 }

@@ -1,60 +1,60 @@
-//! [`PortStatistics`]: what passed an egress port, and what was lost there.
+//! [`PortStatistics`]: the packets that passed an egress port, and those lost there.
 
 use super::quantiles::{Percentiles, Quantiles};
 use crate::packet::DropReason;
 use crate::units::{Span, Time};
 
-/// What is kept of one egress port.
+/// The statistics of an egress port.
 #[derive(Debug, Clone)]
 pub struct PortStatistics {
     /// Packets that started onto the link.
     pub packets: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// How long they were transmitted, in all.
+    /// Total transmission time.
     pub busy: Span,
-    /// When the last transmission ends.
+    /// End of the last transmission.
     pub free: Time,
-    /// Packets that carry a mark from here (RFC 3168).
+    /// Packets that were marked here (RFC 3168).
     pub marked: u64,
-    /// Who joined the queue: those that passed, were lost from it or before it, or still wait.
+    /// Packets that joined the queue: those that passed, were lost from it or before it, or still wait.
     pub joined: u64,
-    /// Between the ingress of a packet and its joining the queue.
+    /// Time between the ingress of a packet and joining the queue.
     processing: Span,
-    /// What happened before is not counted.
+    /// Earlier events are not counted.
     from: Time,
-    /// How long those waited before that instant that are counted.
+    /// Total waiting time of the counted packets before that time.
     waited_before: u128,
     waiting_sum: u128,
     waiting_max: Span,
     waiting: Quantiles,
-    /// None where packets take no processing: the sojourn is then the waiting.
+    /// `None` if packets need no processing: sojourn then equals waiting.
     sojourn: Option<Quantiles>,
     /// By the number of the reason.
     dropped: [u64; DropReason::ALL.len()],
-    /// How long those waited that were lost.
+    /// Total waiting time of the lost packets.
     lost_waiting_sum: u128,
-    /// Since when those have waited that wait at the run's end.
+    /// Start of waiting of the packets that still wait at the end of the run.
     still: Vec<Time>,
 }
 
-/// Packets that passed a port one after the other.
+/// Packets that passed a port consecutively.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Passed<'a> {
-    /// How long each waited, in picoseconds, `[packets]`.
+    /// Waiting time of each, in picoseconds, `[packets]`.
     pub waiting: &'a [u64],
-    /// Their bytes.
+    /// Total bytes.
     pub bytes: u64,
-    /// How long they were transmitted, in all.
+    /// Total transmission time.
     pub busy: Span,
-    /// When the last transmission ends.
+    /// End of the last transmission.
     pub free: Time,
-    /// How long they waited before the instant from which the port counts, in all, in picoseconds.
+    /// Total waiting time before the time from which the port counts, in picoseconds.
     pub before: u128,
 }
 
 impl PortStatistics {
-    /// An idle port of a device where packets take `processing` before they join a queue.
+    /// Creates an idle port of a device where packets take `processing` before they join a queue.
     pub fn new(processing: Span) -> Self {
         PortStatistics {
             packets: 0,
@@ -76,17 +76,17 @@ impl PortStatistics {
         }
     }
 
-    /// The same, where only what happens from an instant on counts: packets that start onto the link, or are lost, from then on.
+    /// Counts only events from an instant on: packets that start onto the link, or are lost, from then on.
     pub fn counting_from(self, from: Time) -> Self {
         PortStatistics { from, ..self }
     }
 
-    /// The instant from which it counts.
+    /// The instant from which events are counted.
     pub fn from(&self) -> Time {
         self.from
     }
 
-    /// Packets passed, all of them from the instant on from which it counts.
+    /// Adds packets that passed, all of them after the instant from which events are counted.
     pub(crate) fn pass(&mut self, passed: &Passed<'_>) {
         let Passed { waiting, bytes, busy, free, before } = *passed;
         self.waited_before += before;
@@ -111,7 +111,7 @@ impl PortStatistics {
         }
     }
 
-    /// A packet of `length` bytes waited, and started at `egress`.
+    /// Adds a packet of `length` bytes that waited and started at `egress`.
     #[inline]
     pub(crate) fn pass_one(&mut self, joined: Time, length: u32, transmission: Span, egress: Time) {
         if egress < self.from {
@@ -127,70 +127,73 @@ impl PortStatistics {
         });
     }
 
-    /// A packet that joined at `joined` was lost at `at`.
+    /// Adds a packet that joined at `joined` and was lost at `at`.
     pub(crate) fn lose(&mut self, reason: DropReason, joined: Time, at: Time) {
         if at < self.from {
             return;
         }
         self.dropped[reason.number() as usize] += 1;
-        // What is lost on a link has passed the port.
+        // A packet lost on a link has passed the port.
         if reason != DropReason::LostOnLink {
             self.joined += 1;
             self.lost_waiting_sum += u128::from(at.since(joined.max(self.from)).as_ps());
         }
     }
 
-    /// A packet that joined at `joined` waits at the run's end.
+    /// Adds a packet that joined at `joined` and still waits at the end of the run.
     pub(crate) fn wait(&mut self, joined: Time) {
         self.joined += 1;
         self.still.push(joined.max(self.from));
     }
 
-    /// Packets lost here for a reason.
+    /// Number of packets lost here for a reason.
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.dropped[reason.number() as usize]
     }
 
-    /// Packets lost here.
+    /// Number of packets lost here.
     pub fn dropped_in_all(&self) -> u64 {
         self.dropped.iter().sum()
     }
 
-    /// Between joining the queue and the start of transmission: the mean in picoseconds; none without packets.
+    /// The mean waiting time, from joining the queue to the start of transmission, in picoseconds; `None`
+    /// without packets.
     pub fn waiting_mean(&self) -> Option<f64> {
         (self.packets > 0).then(|| self.waiting_sum as f64 / self.packets as f64)
     }
 
-    /// The longest waiting time.
+    /// The maximum waiting time.
     pub fn waiting_max(&self) -> Span {
         self.waiting_max
     }
 
-    /// Percentiles of the waiting time; none without packets.
+    /// Percentiles of the waiting time; `None` without packets.
     pub fn waiting(&self) -> Option<Percentiles> {
         self.waiting.percentiles()
     }
 
-    /// Between ingress and the start of transmission: the mean in picoseconds; none without packets.
+    /// The mean sojourn time, from ingress to the start of transmission, in picoseconds; `None` without
+    /// packets.
     pub fn sojourn_mean(&self) -> Option<f64> {
         let processed = u128::from(self.processing.as_ps()) * u128::from(self.packets);
         (self.packets > 0).then(|| (self.waiting_sum + processed) as f64 / self.packets as f64)
     }
 
-    /// The longest sojourn time.
+    /// The maximum sojourn time.
     pub fn sojourn_max(&self) -> Span {
         if self.packets > 0 { self.waiting_max + self.processing } else { Span::ZERO }
     }
 
-    /// Percentiles of the sojourn time; none without packets.
+    /// Percentiles of the sojourn time; `None` without packets.
     pub fn sojourn(&self) -> Option<Percentiles> {
         self.sojourn.as_ref().unwrap_or(&self.waiting).percentiles()
     }
 
-    /// For how long packets waited by `end`, in all: the integral of their number over the time that counts, in picoseconds.
+    /// Total waiting time up to `end`, in picoseconds: the integral of the number of waiting packets over the
+    /// counted time.
     pub fn waited(&self, end: Time) -> u128 {
         let still = self.still.iter().map(|joined| u128::from(end.since(*joined).as_ps()));
-        // Packets whose egress was known beforehand have it by the end.
+        // Packets whose egress was known in advance have left by the end.
         self.waiting_sum - self.waited_before + self.lost_waiting_sum + still.sum::<u128>()
     }
 }

@@ -2,15 +2,16 @@
 
 use crate::capture::Histogram;
 
-/// So many values are kept as they are.
+/// Number of values that are stored exactly.
 const EXACT: usize = 128;
 
 /// Buckets per octave, as a power of two.
 const PRECISION: u32 = 7;
 
-/// Percentiles of times in picoseconds: exact for up to 128 values; of more, each is off by at most 1/256 of itself.
+/// Percentiles of times in picoseconds. Exact for up to 128 values; for more, the relative error is at most
+/// 1/256.
 ///
-/// The percentile `q` is the smallest value that at least the part `q` of the values does not exceed.
+/// The percentile `q` is the smallest value that at least the fraction `q` of the values does not exceed.
 ///
 /// # Memory
 /// At most 1 KiB for each octave between the smallest and the largest value.
@@ -23,21 +24,21 @@ enum Kept {
     Buckets(Box<Histogram>),
 }
 
-/// Some percentiles, in picoseconds.
+/// Percentiles, in picoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Percentiles {
     /// The median.
     pub p50: u64,
-    /// 90 %.
+    /// The 90th percentile.
     pub p90: u64,
-    /// 99 %.
+    /// The 99th percentile.
     pub p99: u64,
-    /// 99.9 %.
+    /// The 99.9th percentile.
     pub p999: u64,
 }
 
 impl Percentiles {
-    /// Those that `quantile` gives for each part.
+    /// Calls `quantile` for each fraction.
     pub(super) fn of(quantile: impl Fn(f64) -> Option<u64>) -> Option<Self> {
         Some(Percentiles {
             p50: quantile(0.5)?,
@@ -47,7 +48,7 @@ impl Percentiles {
         })
     }
 
-    /// Those of sorted values; `None` without any.
+    /// The percentiles of sorted values; `None` without values.
     pub(crate) fn of_sorted(sorted: &[u64]) -> Option<Self> {
         let rank = |part: f64| ((part * sorted.len() as f64).ceil() as usize).max(1);
         Percentiles::of(|part| sorted.get(rank(part) - 1).copied())
@@ -61,7 +62,7 @@ impl Default for Quantiles {
 }
 
 impl Quantiles {
-    /// Takes in values, each with `plus` added.
+    /// Adds values, each increased by `plus`.
     #[inline]
     pub fn record_all(&mut self, values: &[u64], plus: u64) {
         match &mut self.0 {

@@ -1,30 +1,31 @@
-//! [`Sketch`]: percentiles of a flow's delays, in little memory.
+//! [`Sketch`]: percentiles of a flow's delays in little memory.
 
 use super::quantiles::Percentiles;
 use crate::capture::{bucket_of, place_of};
 
-/// So many values are kept as they are.
+/// Number of values that are stored exactly.
 const EXACT: usize = 64;
 
-/// Buckets per octave at first, as a power of two.
+/// Initial number of buckets per octave, as a power of two.
 const PRECISION: u32 = 7;
 
-/// The most that buckets take, in bytes.
+/// Maximum size of the buckets, in bytes.
 const BYTES: usize = 3_840;
 
-/// Percentiles of times in picoseconds: exact for up to 64 values; beyond, a sparse log-linear histogram with 128 buckets per
-/// octave, so that each is off by at most 1/256 of itself. The few values that fall into more than 960 buckets (more than
-/// seven full octaves) get buckets of twice the width, as often as needed, and twice the error each time. Where a bucket
-/// holds more than half a million values, there are 480 buckets at most.
+/// Percentiles of times in picoseconds. Exact for up to 64 values. Beyond, a sparse log-linear histogram with
+/// 128 buckets per octave, with a relative error of at most 1/256. If values fall into more than 960 buckets
+/// (more than seven full octaves), which is rare, the width of the buckets is doubled as often as needed,
+/// which doubles the error each time. If a bucket holds more than half a million values, the maximum is 480
+/// buckets.
 ///
-/// The percentile `q` is the smallest value that at least the part `q` of the values does not exceed.
+/// The percentile `q` is the smallest value that at least the fraction `q` of the values does not exceed.
 ///
 /// # Memory
 /// 8 B for each of the first 64 values; then 4 B for each bucket in use, and never more than 4 kB.
 ///
 /// # Source
-/// The bucket layout of HdrHistogram; that buckets are merged where they are too many, as UDDSketch does (Epicoco et al.,
-/// 2020).
+/// The bucket layout of HdrHistogram. Merging of buckets when there are too many, as in UDDSketch (Epicoco et
+/// al., 2020).
 #[derive(Debug, Clone)]
 pub struct Sketch(Kept);
 
@@ -42,14 +43,14 @@ impl Default for Sketch {
 }
 
 impl Sketch {
-    /// Takes in a value.
+    /// Adds a value.
     #[inline]
     pub fn record(&mut self, value: u64) {
         match &mut self.0 {
             Kept::Values(values) if values.len() < EXACT => values.push(value),
             Kept::Values(values) => {
                 let mut buckets = Buckets::default();
-                // In order each goes to the end.
+                // Sorted, so that each bucket is appended at the end.
                 values.sort_unstable();
                 values.iter().chain([&value]).for_each(|value| {
                     buckets.record(*value);
@@ -92,7 +93,7 @@ impl Sketch {
     }
 }
 
-/// A bucket: its number in the upper 13 bits, and how many values it holds.
+/// A bucket: its number in the upper 13 bits, and its count.
 trait Word: Copy + Into<u64> + TryFrom<u64> {
     const COUNT_BITS: u32 = 8 * size_of::<Self>() as u32 - 13;
     const MOST: usize = BYTES / size_of::<Self>();
@@ -105,7 +106,7 @@ trait Word: Copy + Into<u64> + TryFrom<u64> {
         self.into() & ((1 << Self::COUNT_BITS) - 1)
     }
 
-    /// `None` where there are too many.
+    /// `None` if the count is too large.
     fn new(bucket: u64, count: u64) -> Option<Self> {
         let fits = count < 1 << Self::COUNT_BITS;
         Self::try_from(bucket << Self::COUNT_BITS | count).ok().filter(|_| fits)
@@ -131,10 +132,10 @@ impl<W> Default for Buckets<W> {
 }
 
 impl<W: Word> Buckets<W> {
-    /// Takes in a value; not where its bucket is full.
+    /// Adds a value. Returns `false` if its bucket is full.
     fn record(&mut self, value: u64) -> bool {
         let word = loop {
-            // Below 2^13, for a precision of 7 or less.
+            // Below 2^13 for a precision of 7 or less.
             let bucket = bucket_of(value, self.precision) as u64;
             let place = self.words.partition_point(|word| word.bucket() < bucket);
             match self.words.get(place) {
@@ -147,7 +148,7 @@ impl<W: Word> Buckets<W> {
                 _ => {
                     let Some(empty) = W::new(bucket, 0) else { return false };
                     if self.words.len() == self.words.capacity() {
-                        // By a quarter, since many flows are to be held.
+                        // Grows by a quarter, because there are many flows.
                         let most = W::MOST - self.words.len();
                         self.words.reserve_exact((self.words.len() / 4).max(8).min(most));
                     }
@@ -163,7 +164,7 @@ impl<W: Word> Buckets<W> {
         true
     }
 
-    /// Merges neighbours, and whether all of them could take what the other held.
+    /// Merges neighbouring buckets. Returns whether all merged counts fit.
     fn coarsen(&mut self) -> bool {
         let coarse = self.precision.saturating_sub(1);
         let mut merged: Vec<W> = Vec::with_capacity(self.words.len());
@@ -183,7 +184,7 @@ impl<W: Word> Buckets<W> {
         true
     }
 
-    /// The smallest value that at least a part of the values does not exceed, within the error.
+    /// The percentiles, within the error.
     fn percentiles(&self) -> Option<Percentiles> {
         let count: u64 = self.words.iter().map(|word| word.count()).sum();
         Percentiles::of(|part| {
@@ -213,7 +214,7 @@ impl<W: Word> Buckets<W> {
 }
 
 impl Buckets<u32> {
-    /// The same in wider words, which are half as many.
+    /// The same buckets in wider words, with half the maximum number.
     fn widened(&mut self) -> Buckets<u64> {
         let words = self.words.iter().filter_map(|word| u64::new(word.bucket(), word.count())).collect();
         let mut wide = Buckets { words, precision: self.precision, min: self.min, max: self.max };
@@ -228,7 +229,7 @@ mod tests {
     use proptest::prelude::*;
 
     impl Sketch {
-        /// What it takes beside itself.
+        /// Memory beyond the struct itself.
         fn bytes(&self) -> usize {
             match &self.0 {
                 Kept::Values(values) => 8 * values.capacity(),
@@ -246,7 +247,7 @@ mod tests {
         }
     }
 
-    /// Holds a sketch to the exact percentiles.
+    /// Compares a sketch with the exact percentiles.
     fn check(sketch: &Sketch, mut values: Vec<u64>) {
         values.sort_unstable();
         let exact = Percentiles::of_sorted(&values).unwrap();

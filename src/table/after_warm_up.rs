@@ -1,4 +1,4 @@
-//! [`AfterWarmUp`]: tables that say how long the warm-up was.
+//! [`AfterWarmUp`]: tables with the duration of the warm-up in their metadata.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::TableError;
 use super::tables::{TableSink, Tables};
 use crate::units::Span;
 
-/// Hands every table on to others, with the length of the warm-up in its metadata: `warm_up_ps`.
+/// Passes every table on, with the duration of the warm-up in its metadata: `warm_up_ps`.
 pub(crate) struct AfterWarmUp<'a> {
     pub tables: &'a dyn Tables,
     pub warm_up: Span,
@@ -31,7 +31,7 @@ struct AfterWarmUpSink {
 
 impl TableSink for AfterWarmUpSink {
     fn write(&mut self, batch: &RecordBatch) -> Result<(), TableError> {
-        // It has the same columns.
+        // The schema has the same columns.
         match batch.clone().with_schema(Arc::clone(&self.schema)) {
             Ok(batch) => self.sink.write(&batch),
             Err(_) => self.sink.write(batch),

@@ -1,4 +1,4 @@
-//! [`Beside`]: tables that are written side by side with what makes them.
+//! [`Beside`]: writes tables in parallel with their producer.
 
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -10,10 +10,10 @@ use arrow_schema::Schema;
 use super::TableError;
 use super::tables::{TableSink, Tables};
 
-/// Batches of a table that wait to be written, at most.
+/// Maximum number of batches of a table that wait to be written.
 const WAITING: usize = 2;
 
-/// Hands every table on to others, each on a thread of its own.
+/// Passes every table on, each from its own thread.
 pub(crate) struct Beside<'a>(pub &'a dyn Tables);
 
 impl Tables for Beside<'_> {
@@ -33,12 +33,12 @@ impl Tables for Beside<'_> {
 
 struct BesideSink {
     batches: Option<SyncSender<RecordBatch>>,
-    /// Gives the sink back once all is written.
+    /// Returns the sink once everything is written.
     thread: Option<JoinHandle<Result<Box<dyn TableSink>, TableError>>>,
 }
 
 impl BesideSink {
-    /// Waits until everything is written. A panic there is one here.
+    /// Waits until everything is written. Propagates a panic of the thread.
     fn join(&mut self) -> Option<Result<Box<dyn TableSink>, TableError>> {
         self.batches = None;
         let written = self.thread.take()?.join();
@@ -49,7 +49,7 @@ impl BesideSink {
 impl TableSink for BesideSink {
     fn write(&mut self, batch: &RecordBatch) -> Result<(), TableError> {
         let sent = self.batches.as_ref().is_some_and(|batches| batches.send(batch.clone()).is_ok());
-        // Who takes no more has failed.
+        // A receiver that is gone has failed.
         if sent { Ok(()) } else { self.join().map_or(Ok(()), |failed| failed.map(drop)) }
     }
 
@@ -91,7 +91,7 @@ mod tests {
         TableError::Io { path: "rows".into(), source: std::io::Error::other(why.to_owned()) }
     }
 
-    /// Takes so many batches, no more and no fewer.
+    /// Accepts this number of batches, then fails.
     struct Full(u32);
 
     impl Tables for Full {

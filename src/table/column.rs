@@ -1,40 +1,40 @@
-//! Columns of a table, as they are read back.
+//! Columns of a table that is read.
 
 use indexmap::IndexSet;
 use rustc_hash::FxBuildHasher;
 
-/// Rows of a batch: few enough for the cache.
+/// Number of rows per batch, small enough for the cache.
 pub(super) const ROWS: usize = 1 << 12;
 
 /// The values of a column in a batch `[rows]`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Column {
-    /// Whole numbers: of 64 bits, with or without a sign.
+    /// Integers of 64 bits, signed or unsigned.
     Integers(Vec<Option<i128>>),
-    /// Numbers.
+    /// Floating-point numbers.
     Numbers(Vec<Option<f64>>),
-    /// Texts: the place of each in a list.
+    /// Texts: an index per row, and the list of texts.
     Texts(Vec<Option<u32>>, Vec<String>),
 }
 
-/// What a column holds.
+/// The kind of values in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Whole numbers, or truth as 0 and 1.
+    /// Integers, or booleans as 0 and 1.
     Integers,
-    /// Numbers.
+    /// Floating-point numbers.
     Numbers,
     /// Texts.
     Texts,
 }
 
 impl Column {
-    /// The whole numbers; none of another column.
+    /// The integers; empty for another kind of column.
     pub fn integers(&self) -> &[Option<i128>] {
         if let Column::Integers(values) = self { values } else { &[] }
     }
 
-    /// The numbers; none of another column.
+    /// The numbers; empty for another kind of column.
     pub fn numbers(&self) -> &[Option<f64>] {
         if let Column::Numbers(values) = self { values } else { &[] }
     }
@@ -48,12 +48,12 @@ impl Column {
     }
 }
 
-/// What a table lacks.
+/// The error for a missing column.
 pub(super) fn no_column(name: &str) -> String {
     format!("there is no column `{name}`")
 }
 
-/// A column of texts in the making.
+/// A column of texts under construction.
 #[derive(Default)]
 pub(super) struct Texts {
     keys: Vec<Option<u32>>,

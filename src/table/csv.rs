@@ -15,13 +15,13 @@ use csv::{StringRecord, Writer};
 
 use super::column::{Column, Kind, ROWS, Texts, no_column};
 
-/// A CSV file being written.
+/// Writes a CSV file.
 pub(super) struct CsvWriter<W: Write> {
     writer: Writer<W>,
 }
 
 impl<W: Write> CsvWriter<W> {
-    /// Begins a file for rows of `schema`, whose types are [`supported`], with its header.
+    /// Begins a file for rows of `schema`, whose types are [`supported`], and writes its header.
     pub(super) fn create(file: W, schema: &Schema) -> io::Result<Self> {
         let mut writer = Writer::from_writer(file);
         writer.write_record(schema.fields().iter().map(|field| field.name()))?;
@@ -46,7 +46,7 @@ impl<W: Write> CsvWriter<W> {
         self.writer.flush()
     }
 
-    /// Gives the file back.
+    /// Returns the file.
     pub(super) fn finish(self) -> io::Result<W> {
         self.writer.into_inner().map_err(csv::IntoInnerError::into_error)
     }
@@ -133,7 +133,7 @@ fn decimals(array: &dyn Array, digits: usize) -> Cells<'_> {
     })
 }
 
-/// A column in the making; an empty field is a null.
+/// A column under construction. An empty field is a null.
 enum Values {
     Integers(Vec<Option<i128>>),
     Numbers(Vec<Option<f64>>),
@@ -151,7 +151,7 @@ impl Values {
 
     fn push(&mut self, cell: &str) -> Result<(), String> {
         let cell = Some(cell).filter(|cell| !cell.is_empty());
-        let wrong = || format!("`{}` is no number", cell.unwrap_or_default());
+        let wrong = || format!("`{}` is not a number", cell.unwrap_or_default());
         match self {
             Values::Integers(values) => values.push(match cell {
                 Some("true") => Some(1),

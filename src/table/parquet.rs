@@ -1,5 +1,5 @@
-//! Tables as Apache Parquet, without the kernels of Arrow, which take longer to compile than to replace: only these
-//! files know the crate `parquet`.
+//! Tables as Apache Parquet, without the `arrow` feature of the crate `parquet`, which takes long to compile.
+//! Only these files name that crate.
 
 mod read;
 mod texts;
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
     use crate::table::{Column, Kind};
 
-    /// Three rows of every type, the second of which is null where `nulls` says so.
+    /// Three rows of every type, the second of which is null if `nulls` is set.
     fn columns(nulls: bool) -> Vec<(&'static str, ArrayRef)> {
         fn rows<T>(nulls: bool, [first, second, third]: [T; 3]) -> Vec<Option<T>> {
             vec![Some(first), (!nulls).then_some(second), Some(third)]

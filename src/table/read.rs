@@ -1,4 +1,4 @@
-//! Columns of a table on disk, read back batch by batch.
+//! Reads columns of a table on disk, batch by batch.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -8,33 +8,33 @@ use super::column::{Column, Kind};
 use super::csv::read_csv;
 use super::parquet::read_parquet;
 
-/// Why a table cannot be read.
+/// Errors of reading a table.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// The file system refused.
+    /// The file system reported an error.
     #[error("cannot read {}: {source}", path.display())]
     Io {
         /// the file
         path: PathBuf,
-        /// what it said
+        /// the error of the operating system
         source: std::io::Error,
     },
-    /// It is not the table that it should be.
-    #[error("{} is not the table that a run writes: {reason}", path.display())]
+    /// The file is not the expected table.
+    #[error("{} is not a table of a run: {reason}", path.display())]
     NotTheTable {
         /// the file
         path: PathBuf,
-        /// why
+        /// the reason
         reason: String,
     },
 }
 
-/// Reads the columns `wanted` of a table, in this order, batch by batch. `table` is its path without the extension:
-/// whichever format is there is read; `false` when none is.
+/// Reads the columns `wanted` of a table, in this order, batch by batch. `table` is its path without the
+/// extension; the format is that of the file that exists. Returns `false` if there is none.
 ///
 /// # Errors
-/// A file is there, and has not these columns.
+/// The file exists but does not have these columns.
 pub fn read_columns(
     table: &Path,
     wanted: &[(&str, Kind)],

@@ -1,4 +1,4 @@
-//! Where the tables of a run go: into files, into memory, or wherever a caller wants them.
+//! Destinations for the tables of a run: files, memory, or the caller's own.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,31 +9,31 @@ use arrow_schema::Schema;
 
 use super::{Format, TableError, TableWriter, batch, schema};
 
-/// Takes tables, each by its name: `packets`, `flows`, `ports`, ... as `docs/results.md` has them.
+/// Receives tables by name: `packets`, `flows`, `ports`, ... as in `docs/results.md`.
 pub trait Tables {
     /// Begins a table.
     ///
     /// # Errors
-    /// There is no place for it.
+    /// The table cannot be created.
     fn begin(&self, name: &str, schema: &Arc<Schema>) -> Result<Box<dyn TableSink>, TableError>;
 }
 
-/// Takes the rows of one table.
+/// Receives the rows of one table.
 pub trait TableSink: Send {
-    /// Appends rows, of the schema with which the table was begun.
+    /// Appends rows, which have the schema given at the beginning of the table.
     ///
     /// # Errors
-    /// There is no place for them.
+    /// The rows cannot be written.
     fn write(&mut self, batch: &RecordBatch) -> Result<(), TableError>;
 
-    /// The table has all its rows.
+    /// Completes the table.
     ///
     /// # Errors
-    /// There is no place for it.
+    /// The table cannot be written.
     fn finish(self: Box<Self>) -> Result<(), TableError>;
 }
 
-/// Files of a folder, `NAME.parquet` or `NAME.csv`. The folder exists.
+/// Files in a folder, `NAME.parquet` or `NAME.csv`. The folder must exist.
 #[derive(Debug, Clone)]
 pub struct TableFiles {
     folder: PathBuf,
@@ -41,10 +41,10 @@ pub struct TableFiles {
 }
 
 impl TableFiles {
-    /// Tables that have one format only, since their readers do.
+    /// Tables with a fixed format, required by their readers.
     const ALWAYS_CSV: [&str; 1] = ["deepqueuenet"];
 
-    /// Files of this format in `folder`.
+    /// Creates files of this format in `folder`.
     pub fn new(folder: &Path, format: Format) -> Self {
         TableFiles { folder: folder.to_owned(), format }
     }
@@ -68,7 +68,7 @@ impl TableSink for TableWriter {
     }
 }
 
-/// Keeps tables in memory, as record batches. A clone is the same memory.
+/// Keeps tables in memory, as record batches. Clones share the memory.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryTables(Arc<Mutex<BTreeMap<String, MemoryTable>>>);
 
@@ -82,14 +82,14 @@ pub struct MemoryTable {
 }
 
 impl MemoryTable {
-    /// How many rows it has.
+    /// Number of rows.
     pub fn rows(&self) -> usize {
         self.batches.iter().map(RecordBatch::num_rows).sum()
     }
 }
 
 impl MemoryTables {
-    /// Every table that has been begun, by name; nothing is left.
+    /// Removes and returns every table begun so far, by name.
     pub fn take(&self) -> BTreeMap<String, MemoryTable> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -122,7 +122,7 @@ impl TableSink for MemorySink {
     }
 }
 
-/// Keeps nothing: for whoever wants the summary alone.
+/// Discards all tables, for callers that need only the summary.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoTables;
 
@@ -142,7 +142,7 @@ impl TableSink for NoTables {
     }
 }
 
-/// A table that has been begun, and its schema.
+/// A table that has been begun, with its schema.
 pub(crate) struct OpenTable {
     name: String,
     schema: Arc<Schema>,
@@ -150,10 +150,10 @@ pub(crate) struct OpenTable {
 }
 
 impl OpenTable {
-    /// Begins it.
+    /// Begins a table.
     ///
     /// # Errors
-    /// There is no place for it.
+    /// The table cannot be created.
     pub fn begin(tables: &dyn Tables, name: &str, schema: Schema) -> Result<Self, TableError> {
         let schema = Arc::new(schema);
         Ok(OpenTable { name: name.to_owned(), sink: tables.begin(name, &schema)?, schema })
@@ -162,24 +162,24 @@ impl OpenTable {
     /// Appends rows, column by column.
     ///
     /// # Errors
-    /// There is no place for them, or the columns are not those of the schema.
+    /// The rows cannot be written, or the columns do not match the schema.
     pub fn write(&mut self, columns: Vec<ArrayRef>) -> Result<(), TableError> {
         self.sink.write(&batch(Path::new(&self.name), &self.schema, columns)?)
     }
 
-    /// The table has all its rows.
+    /// Completes the table.
     ///
     /// # Errors
-    /// There is no place for it.
+    /// The table cannot be written.
     pub fn finish(self) -> Result<(), TableError> {
         self.sink.finish()
     }
 }
 
-/// Hands on named columns as a whole table.
+/// Writes named columns as a whole table.
 ///
 /// # Errors
-/// There is no place for it, or the columns are not of one length.
+/// The table cannot be written, or the columns differ in length.
 pub(crate) fn write_table(
     tables: &dyn Tables,
     name: &str,

@@ -1,4 +1,4 @@
-//! Columns of a Parquet file, row group by row group.
+//! Reads columns of a Parquet file, row group by row group.
 
 use std::fs::File;
 
@@ -77,7 +77,7 @@ fn column(reader: &mut ColumnReader, unsigned: bool, rows: usize) -> Result<Colu
     })
 }
 
-/// The next `rows` values, as `value` makes them.
+/// The next `rows` values, converted by `value`.
 fn values<T: DataType, V>(
     reader: &mut ColumnReaderImpl<T>,
     rows: usize,
@@ -96,7 +96,7 @@ fn values<T: DataType, V>(
     })
 }
 
-/// What a column holds; `None` of what no table has.
+/// The kind of a column; `None` if it is not supported.
 fn kind_of(column: &ColumnDescriptor) -> Option<Kind> {
     if column.max_rep_level() > 0 {
         return None;
@@ -110,12 +110,12 @@ fn kind_of(column: &ColumnDescriptor) -> Option<Kind> {
     }
 }
 
-/// Whether the whole numbers of a column have a sign.
+/// Whether the integers of a column are signed.
 fn is_signed(column: &ColumnDescriptor) -> bool {
     !matches!(column.logical_type_ref(), Some(LogicalType::Integer(integer)) if !integer.is_signed)
 }
 
-/// The type of a column, in words.
+/// The type of a column, as text.
 fn type_of(column: &ColumnDescriptor) -> String {
     match column.logical_type_ref() {
         Some(logical) => format!("{logical:?}"),

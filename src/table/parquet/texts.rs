@@ -1,5 +1,5 @@
-//! A column of texts to Parquet, as the dictionary that it mostly is already: each text is looked up once a batch and
-//! not once a row, as the columns of the crate would.
+//! Writes a column of texts to Parquet as a dictionary, which it mostly is already: each text is looked up
+//! once per batch, not once per row, as the column writer of the crate would do.
 
 use std::mem::take;
 
@@ -18,18 +18,18 @@ use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 use rustc_hash::FxBuildHasher;
 
-/// Rows after which a page ends, as in the other columns.
+/// Number of rows per page, as in the other columns.
 const PAGE: usize = 20_000;
 
 /// The texts of a row group.
 pub(super) struct TextChunk {
     column: ColumnDescPtr,
     names: IndexSet<Box<str>, FxBuildHasher>,
-    /// Of every row of the page in the making, 1 where it has a text.
+    /// For every row of the current page: 1 if it has a text, 0 if it is null.
     levels: Vec<u32>,
-    /// The place in `names` of every text of this page.
+    /// The index in `names` of every text of this page.
     keys: Vec<u32>,
-    /// The pages before, with their rows.
+    /// The completed pages, with their numbers of rows.
     pages: Vec<(CompressedPage, usize)>,
     nulls: usize,
 }
@@ -40,13 +40,13 @@ impl TextChunk {
         TextChunk { column, names, levels, keys, pages, nulls: 0 }
     }
 
-    /// Appends texts, or a dictionary of them.
+    /// Appends texts or a dictionary of texts.
     pub(super) fn put(&mut self, array: &dyn Array) -> Result<()> {
         let nulls = array.logical_nulls();
         let is_valid = |row| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
         if let Some(dictionary) = array.as_any_dictionary_opt().filter(|of| !of.values().is_empty()) {
             let texts = dictionary.values().as_string::<i32>();
-            // Only names that are used come to the file.
+            // Only the names that are used are written.
             let mut places = vec![None; texts.len()];
             for (row, key) in dictionary.normalized_keys().into_iter().enumerate() {
                 let names = &mut self.names;
@@ -60,7 +60,7 @@ impl TextChunk {
                 self.push(key);
             }
         } else {
-            // The dictionary has no names.
+            // The dictionary is empty.
             (0..array.len()).for_each(|_| self.push(None));
         }
         if self.levels.len() >= PAGE { self.end_page() } else { Ok(()) }
@@ -98,7 +98,7 @@ impl TextChunk {
         Ok(())
     }
 
-    /// The bytes of the chunk, and what the file says about it.
+    /// The bytes of the chunk, and its metadata for the file.
     pub(super) fn close(mut self) -> Result<(Bytes, ColumnCloseResult)> {
         if !self.levels.is_empty() {
             self.end_page()?;
@@ -140,7 +140,7 @@ impl TextChunk {
         Ok((Bytes::from(bytes), result))
     }
 
-    /// The page of the names: each after its length.
+    /// The page of the names, each preceded by its length.
     fn dictionary(&self) -> Result<CompressedPage> {
         let mut page = Vec::new();
         for name in &self.names {
@@ -157,7 +157,7 @@ impl TextChunk {
     }
 }
 
-/// The place of a name, which it gets where it has none.
+/// The index of a name, which is added if missing.
 fn place(names: &mut IndexSet<Box<str>, FxBuildHasher>, name: &str) -> u32 {
     let place = names.get_index_of(name).unwrap_or_else(|| names.insert_full(name.into()).0);
     u32::try_from(place).expect("a row group has fewer rows")
@@ -175,7 +175,7 @@ fn hybrid(values: &[u32], width: u32, out: &mut Vec<u8>) {
     let (mut packed, mut at) = (0, 0);
     while at < values.len() {
         let run = values[at..].iter().take_while(|value| **value == values[at]).count();
-        // A run first completes the group that is open.
+        // A run first completes the open group.
         let to_group = (at - packed).next_multiple_of(8) - (at - packed);
         if run >= to_group + 8 {
             pack(&values[packed..at + to_group], width, out);
@@ -188,7 +188,7 @@ fn hybrid(values: &[u32], width: u32, out: &mut Vec<u8>) {
     pack(&values[packed..], width, out);
 }
 
-/// Appends groups of eight values; the last is filled up with zeros.
+/// Appends groups of eight values. The last group is padded with zeros.
 fn pack(values: &[u32], width: u32, out: &mut Vec<u8>) {
     if values.is_empty() {
         return;
@@ -208,7 +208,7 @@ fn pack(values: &[u32], width: u32, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends a number, seven bits a byte.
+/// Appends a number, seven bits per byte.
 fn number(mut number: usize, out: &mut Vec<u8>) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
@@ -266,7 +266,8 @@ mod tests {
     #[test]
     fn texts_come_back_whatever_their_runs_and_their_number() {
         let of = |key: usize| Some(format!("name {key}"));
-        // Long runs, runs that end inside a group of eight, none; few names, and more than fit in 16 bits.
+        // Long runs, runs that end inside a group of eight, no runs; few names, and more than fit into 16
+        // bits.
         let runs: Vec<_> = (0..50_000).map(|row| of(row / 1000 % 7)).collect();
         let short: Vec<_> = (0..50_000).map(|row| of(row / 11 % 300)).collect();
         let mixed: Vec<_> = (0..50_000).map(|row| of(if row % 100 < 37 { 5 } else { row % 3 })).collect();

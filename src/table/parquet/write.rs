@@ -28,18 +28,19 @@ use parquet::schema::types::{ColumnDescPtr, ColumnPath, Type};
 
 use super::texts::TextChunk;
 
-/// Rows of a row group, which is held in memory, encoded, until it is complete: about 20 MB for thirty columns.
+/// Number of rows per row group, which is held encoded in memory until it is complete: about 20 MB for thirty
+/// columns.
 pub(in crate::table) const ROW_GROUP: usize = 1 << 18;
 
-/// A Parquet file being written.
+/// Writes a Parquet file.
 pub(in crate::table) struct ParquetWriter<W: Write + Send> {
     file: SerializedFileWriter<W>,
-    /// The columns of the row group that is being encoded; none between two groups.
+    /// The columns of the row group being encoded; empty between two groups.
     group: Vec<Chunk>,
     rows: usize,
 }
 
-/// A column of a row group, whose encoded pages wait in memory until those before it are in the file.
+/// A column of a row group. Its encoded pages are held in memory until the columns before it are in the file.
 enum Chunk {
     Texts(TextChunk),
     Values { writer: Box<ColumnWriter<'static>>, pages: Arc<Mutex<Vec<u8>>> },
@@ -80,7 +81,7 @@ impl<W: Write + Send> ParquetWriter<W> {
     /// Begins a file for rows of `schema`, whose types are [`supported`].
     pub(in crate::table) fn create(file: W, schema: &Schema) -> Result<Self> {
         let columns = schema.fields().iter().map(|field| Ok(Arc::new(parquet_type(field)?)));
-        // The name of the root that other writers of Arrow's schemas use.
+        // The name of the root that other writers of Arrow schemas use.
         let root = Type::group_type_builder("arrow_schema").with_fields(columns.collect::<Result<_>>()?);
         let file = SerializedFileWriter::new(file, Arc::new(root.build()?), Arc::new(properties(schema)))?;
         Ok(ParquetWriter { file, group: Vec::new(), rows: 0 })
@@ -106,7 +107,7 @@ impl<W: Write + Send> ParquetWriter<W> {
         Ok(())
     }
 
-    /// Writes what is left and gives the file back.
+    /// Writes the remaining rows and returns the file.
     pub(in crate::table) fn finish(mut self) -> Result<W> {
         self.end_group()?;
         self.file.into_inner()
@@ -159,7 +160,7 @@ impl PageWriter for Pages {
     }
 }
 
-/// The type of a column in the file; `None` for one that no table has.
+/// The type of a column in the file; `None` if it is not supported.
 fn physical(data_type: &DataType) -> Option<(Physical, Option<LogicalType>)> {
     let integer = |bits, signed| Some(LogicalType::integer(bits, signed));
     Some(match data_type {
@@ -201,11 +202,11 @@ fn parquet_type(field: &Field) -> Result<Type> {
         .build()
 }
 
-/// Counts and instants grow slowly from row to row, which delta encoding stores in few bits. Texts are a
-/// [`TextChunk`]'s.
+/// Counts and times grow slowly from row to row, which delta encoding stores in few bits. Texts are written
+/// by [`TextChunk`].
 fn properties(schema: &Schema) -> WriterProperties {
     let mut properties = WriterProperties::builder()
-        // Tables take about 1.1 times as long to write as with Snappy, and 5 to 75 % less space.
+        // Compared with Snappy, writing takes about 1.1 times as long, and tables take 5 to 75 % less space.
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_row_count(Some(ROW_GROUP))
         .set_statistics_enabled(EnabledStatistics::Chunk)
@@ -238,7 +239,7 @@ fn put(writer: &mut ColumnWriter<'_>, array: &dyn Array) -> Result<()> {
         DataType::Int64 => put_numbers::<Int64Type, physical::Int64Type>(writer, array, |value| value),
         DataType::UInt8 => put_numbers::<UInt8Type, physical::Int32Type>(writer, array, i32::from),
         DataType::UInt16 => put_numbers::<UInt16Type, physical::Int32Type>(writer, array, i32::from),
-        // The logical type says that these bits have no sign.
+        // The logical type marks these bits as unsigned.
         DataType::UInt32 => put_numbers::<UInt32Type, physical::Int32Type>(writer, array, u32::cast_signed),
         DataType::UInt64 => put_numbers::<UInt64Type, physical::Int64Type>(writer, array, u64::cast_signed),
         DataType::Float64 => put_numbers::<Float64Type, physical::DoubleType>(writer, array, |value| value),
