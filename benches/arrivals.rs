@@ -1,4 +1,5 @@
-//! When each packet of the workload reaches each node, as a file: to compare simulators packet by packet.
+//! Writes the arrival of each packet of the workload at each node to a file, to compare simulators packet by
+//! packet.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -12,8 +13,8 @@ use crate::workload::Workload;
 
 const PS_PER_NS: u64 = 1000;
 
-/// Runs the workload and writes a row per packet and node: `host,seq,node,arrival_ns`. The first node of a packet is the
-/// host that sends it, the last its destination.
+/// Runs the workload and writes a row per packet and node: `host,seq,node,arrival_ns`. The first node of a
+/// packet is the sending host, the last its destination.
 pub fn write(
     path: &str,
     workload: &Workload,

@@ -1,4 +1,5 @@
-//! The workloads of the bench `tcp`: a topology, and a scenario of so many simulated milliseconds.
+//! The workloads of the bench `tcp`: a topology, and a scenario of a given simulated duration in
+//! milliseconds.
 
 use std::fmt::{self, Write as _};
 
@@ -20,7 +21,7 @@ pub struct Workload {
     pub scenario: fn(u32) -> Result<String, fmt::Error>,
 }
 
-/// What a run consists of.
+/// The parts of a run.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Mode {
     /// The engine alone.
@@ -29,7 +30,7 @@ pub enum Mode {
     WithRecords,
 }
 
-/// All of them; the first is the one that runs unless another is named.
+/// All workloads; the first is the default.
 pub const WORKLOADS: [Workload; 4] = [
     Workload {
         name: "cubic",
@@ -69,10 +70,10 @@ pub const WORKLOADS: [Workload; 4] = [
     },
 ];
 
-/// Flows of `cubic` and `dctcp`; half of them go through both bottlenecks.
+/// Flows of `cubic` and `dctcp`; half of them pass both bottlenecks.
 const FLOWS: usize = 40;
 
-/// Links of 10 Gbps and 10 us but one of 1 Gbps, and drop-tail queues of 500 packets.
+/// Links of 10 Gbps and 10 us except one of 1 Gbps, and drop-tail queues of 500 packets.
 fn two_bottlenecks() -> Result<String, fmt::Error> {
     let mut text =
         "name = \"two-bottlenecks\"\n[defaults.link]\nbandwidth = \"10 Gbps\"\ndelay = \"10 us\"\n"
@@ -134,7 +135,7 @@ fn dctcp_example(milliseconds: u32) -> Result<String, fmt::Error> {
     Ok(text)
 }
 
-/// Packets are marked from 30 kB per 10 Gbps on, as in the paper on HPCC (SIGCOMM 2019).
+/// Packets are marked above 30 kB per 10 Gbps, as in the paper on HPCC (SIGCOMM 2019).
 fn fat_tree() -> Result<String, fmt::Error> {
     Ok("name = \"fat-tree\"\n[forwarding]\nmultipath = \"ecmp\"\n[generate]\nkind = \"fat-tree\"\nk = 8\n\
         [defaults.link]\nbandwidth = \"100 Gbps\"\ndelay = \"3 us\"\n\

@@ -1,6 +1,6 @@
 //! Packets per second through each queueing discipline alone, by `Ptm::forward_trace`.
 //!
-//! `cargo bench --bench disciplines`. To add a discipline: one line in `DISCIPLINES`.
+//! `cargo bench --bench disciplines`. To add a discipline, add a line to `DISCIPLINES`.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use rand::Rng;
@@ -11,7 +11,7 @@ use taunet::random;
 use taunet::topology::Topology;
 use taunet::units::Time;
 
-/// Name, and the PTM in TOML. Packets have DSCPs and ingress ports from 0 to 3, and destination ports of 64 flows.
+/// Name and PTM in TOML. Packets have DSCPs and ingress ports from 0 to 3, and destination ports of 64 flows.
 const DISCIPLINES: &[(&str, &str)] = &[
     ("fifo", r#"kind = "fifo""#),
     ("fifo-behind-server", r#"kind = "priority", class = [{}]"#),

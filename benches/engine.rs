@@ -1,18 +1,19 @@
-//! Packet transmissions per CPU-second of both engines on the shared workload, beside a minimal reference.
+//! Packet transmissions per CPU-second of both engines on the shared workload, compared with a minimal
+//! reference.
 //!
-//! The workload: every link 1 Gbps and 10 us, packets of 1000 B, unlimited FIFOs, Poisson arrivals from splitmix64
-//! streams.
+//! The workload: every link 1 Gbps and 10 us, packets of 1000 B, unlimited FIFOs, Poisson arrivals from
+//! splitmix64 streams.
 //! - `line1`: host - 4 switches - host, one flow at 70 % load.
-//! - `ft4`, `ft8`, `ft16`, `ft32`: k-ary fat trees, each host at 50 % of its link, a uniformly random destination per
-//!   packet, D-mod-k routing.
+//! - `ft4`, `ft8`, `ft16`, `ft32`: k-ary fat trees, each host at 50 % of its link, a uniformly random
+//!   destination per packet, D-mod-k routing.
 //!
-//! The reference is the least that a discrete-event simulator can do: one `BinaryHeap` entry per packet, the port's
-//! Lindley recursion, a routing table; nothing is recorded, no rule can be changed. Every run is a process of
-//! its own, so that CPU time and peak memory are its own.
+//! The reference is a minimal discrete-event simulator: one `BinaryHeap` entry per packet, the Lindley
+//! recursion of a port, a routing table; it records nothing and supports no other rules. Every run is a
+//! separate process, so CPU time and peak memory are those of the run alone.
 //!
-//! `cargo bench --bench engine` runs all; `-- --workload ft4 --packets 2000000 --rounds 5 --threads 1` less;
-//! `--no-delay` leaves out the run that watches the delays. `--runner stream --arrivals FILE` writes when each packet reaches
-//! each node instead. `peers/` has the same workload in other simulators.
+//! `cargo bench --bench engine` runs everything; `-- --workload ft4 --packets 2000000 --rounds 5 --threads 1`
+//! runs less. `--no-delay` skips the run that measures the delays. `--runner stream --arrivals FILE` writes
+//! the arrivals of packets at nodes instead. `peers/` has the same workload in other simulators.
 
 mod arrivals;
 mod network;
@@ -31,7 +32,7 @@ use taunet::traffic::{Emission, Source, TrafficError};
 use taunet::units::Time;
 use workload::{HOP_NS, Random, TRANSMISSION_NS, Workload};
 
-/// Who runs the workload.
+/// The programs that run the workload.
 const RUNNERS: [&str; 3] = ["reference", "event", "stream"];
 
 fn main() {
@@ -77,7 +78,7 @@ fn main() {
     }
 }
 
-/// Runs this program again for one runner, and gives its line.
+/// Runs this program again for one runner, and returns its line.
 fn in_own_process(runner: &str, workload: &str, packets: u64, threads: u64) -> String {
     let output = Command::new(std::env::current_exe().expect("the path of this program"))
         .args(["--runner", runner, "--workload", workload])
@@ -285,7 +286,7 @@ fn watched_mean_delay_us(workload: &Workload, each: u64) -> f64 {
     delays.sum_ps as f64 / delays.delivered as f64 / 1e6
 }
 
-/// Adds up one-way delays: arrivals less injections, since every packet arrives.
+/// Adds up one-way delays as arrivals minus injections, because every packet arrives.
 #[derive(Default)]
 struct Delays {
     sum_ps: i128,
@@ -307,7 +308,8 @@ impl Observer for Delays {
     }
 }
 
-/// CPU seconds of the process: of the main thread to the nanosecond, or of all threads to 10 ms where there are several.
+/// CPU seconds of the process: of the main thread to the nanosecond, or of all threads to 10 ms if there are
+/// several.
 fn cpu_seconds() -> f64 {
     let read = |path| std::fs::read_to_string(path).unwrap_or_default();
     let number = |word: Option<&str>| word.and_then(|word| word.parse::<f64>().ok()).unwrap_or(0.0);

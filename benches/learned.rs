@@ -1,5 +1,5 @@
-//! Networks with exact PTMs beside the same networks with another PTM at every switch and router: how far the delays end to end are
-//! apart, and what both cost.
+//! Compares networks with exact PTMs with the same networks with another PTM at every switch and router: the
+//! error of the end-to-end delays, and the cost of both.
 //!
 //! ```sh
 //! cargo bench --bench learned -- --ptm 'kind = "fifo", buffer = "1 GB"'
@@ -7,14 +7,20 @@
 //! cargo bench --bench learned -- --discipline drr --ptm 'kind = "neural", model = "models/general.safetensors", context = "drr"'
 //! ```
 //!
-//! `training/networks/` at two loads, and the single switches of `training/` with seed 2. `--ptm` is the other PTM, as a topology file
-//! writes it between the braces; `--only` chooses what has a text in its name; `--times` makes the networks' runs so many times as long. `--discipline` is the file in `training/topologies/`
-//! whose switch is the exact one (`fifo`): the single switch is that, and every switch and router of the networks has its PTM.
+//! The networks are those of `training/networks/` at two loads, and the single switches of `training/` with
+//! seed 2. Options:
 //!
-//! A path is a pair of source and destination host with 50 packets or more; with a discipline that tells classes apart, which delays
-//! them differently, a pair and a DSCP. Its errors are |other - exact| / exact of the mean and the 99th percentile of its one-way delays,
-//! and of its mean waiting time at switches, and are averaged over paths. Costs are transmissions of hosts and switches per CPU-second, of
-//! runs that nobody watches, on one thread of the stream engine.
+//! - `--ptm`: the other PTM, as in a topology file between the braces.
+//! - `--only`: selects the networks whose name contains a text.
+//! - `--times`: multiplies the duration of the runs.
+//! - `--discipline` (default: `fifo`): the file in `training/topologies/` with the exact switch. It is the
+//!   single switch, and every switch and router of the networks has its PTM.
+//!
+//! A path is a pair of source and destination host with at least 50 packets; with a discipline that
+//! distinguishes classes, which delays them differently, a pair and a DSCP. Errors are |other - exact| /
+//! exact of the mean and the 99th percentile of the one-way delays of a path, and of its mean waiting time at
+//! switches, averaged over paths. Costs are transmissions of hosts and switches per CPU-second, in runs
+//! without observers, on one thread of the stream engine.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -33,7 +39,7 @@ use taunet::topology::{
 };
 use taunet::units::Time;
 
-/// The networks, and by what the busiest link has a load of 0.8; as the files are it is 0.5.
+/// The networks, with the factor that raises the load of the busiest link from 0.5, as in the files, to 0.8.
 const NETWORKS: &[(&str, [&str; 4])] = &[
     (
         "fat-tree-16",
@@ -49,14 +55,14 @@ const NETWORKS: &[(&str, [&str; 4])] = &[
     ),
 ];
 const ARRIVALS: &[&str] = &["map", "poisson", "on-off"];
-/// Switches that are not those of the training: name, file, and what is set in it.
+/// Switches that differ from those of the training: name, file, and the values set in it.
 const OTHER_SWITCHES: &[(&str, &str, &[&str])] = &[
     ("map, 8 ports", "8-ports", &[]),
     ("map, 10 times the rate", "map", &["topology=topologies/fifo-10-times.toml", "until=9 s"]),
 ];
 const SEED: u64 = 2;
 const FEWEST_PACKETS: usize = 50;
-/// For how long costs are measured.
+/// Duration of the cost measurements.
 const LEAST_CPU_S: f64 = 0.5;
 
 fn main() {
@@ -144,7 +150,7 @@ fn exact_ptm(discipline: &str) -> PtmSpec {
     port.ptm.clone()
 }
 
-/// The PTM that the text between the braces names.
+/// The PTM given by the text between the braces.
 fn ptm(text: &str) -> PtmSpec {
     let topology = format!(
         "name = \"ptm\"\nlink = [{{ between = [\"a:0\", \"b:0\"], bandwidth = \"1 Gbps\" }}]\n\
@@ -154,7 +160,7 @@ fn ptm(text: &str) -> PtmSpec {
     topology.ports().next().expect("two ports").1.ptm.clone()
 }
 
-/// The same network with `ptm` at every port that is not a host's.
+/// The same network with `ptm` at every port except those of hosts.
 fn with_ptm(topology: &Topology, ptm: &PtmSpec) -> Topology {
     let devices = topology.devices().map(|(_, device)| DeviceSpec {
         addresses: device.addresses.clone(),
@@ -185,7 +191,7 @@ fn with_ptm(topology: &Topology, ptm: &PtmSpec) -> Topology {
         .with_forwarding(topology.forwarding().clone())
 }
 
-/// A packet as it was injected.
+/// A packet at its injection.
 #[derive(Clone, Copy)]
 struct Sent {
     fid: u32,
@@ -193,7 +199,7 @@ struct Sent {
     at: Time,
 }
 
-/// What becomes of packets, by `pid`.
+/// The fate of packets, by `pid`.
 struct Passages<'t> {
     topology: &'t Topology,
     flows: Vec<FlowKey>,
@@ -272,7 +278,7 @@ impl Observer for Passages<'_> {
     }
 }
 
-/// The passages of all packets, and the transmissions of a CPU-second in millions, by runs that nobody watches.
+/// The passages of all packets, and millions of transmissions per CPU-second, from runs without observers.
 fn simulate<'t>(scenario: &Scenario, topology: &'t Topology) -> (Passages<'t>, f64) {
     let mut passages = Passages::new(topology);
     let watched = run(scenario, topology, &mut passages).0;
@@ -311,7 +317,7 @@ fn run(scenario: &Scenario, topology: &Topology, observer: impl Observer) -> (Ou
     (outcome, cpu_seconds() - clock)
 }
 
-/// A row for each loaded port of the switch.
+/// One row per loaded port of the switch.
 fn compare_switch(name: &str, scenario: &Scenario, ptm: &PtmSpec) -> String {
     let (exact, exact_rate) = simulate(scenario, &scenario.topology);
     let topology = with_ptm(&scenario.topology, ptm);
@@ -343,8 +349,8 @@ fn compare_switch(name: &str, scenario: &Scenario, ptm: &PtmSpec) -> String {
     rows
 }
 
-/// The errors of a run, averaged over paths, of the mean, the 99th percentile and the waiting time; and millions of transmissions per
-/// CPU-second, exact and other.
+/// The errors of a run, averaged over paths, of the mean, the 99th percentile and the waiting time; and
+/// millions of transmissions per CPU-second, exact and other.
 struct Run {
     errors: [f64; 3],
     rates: [f64; 2],

@@ -1,15 +1,20 @@
-//! How close learned PTMs come to what single devices did that they were not trained on: simulated switches and recorded routers.
+//! Measures the accuracy of learned PTMs on single devices that they were not trained on: simulated switches
+//! and recorded routers.
 //!
 //! ```sh
 //! cargo bench --features train --bench learned_devices
 //! cargo bench --features train --bench learned_devices -- --reference runs/deepqueuenet --until '2 s'
 //! ```
 //!
-//! The general model of `models/` on every row of `training/models/general-test.toml`, and a model trained here on each training file of
-//! recordings whose captures there are (`scenarios/captures/README.md` says where the others come from). `--reference` is a folder with
-//! other models, to stand beside: `fifo.safetensors` and so on for each discipline, and one named after each training file. `--until`
-//! shortens the simulated tests, for models that take long; `--only` chooses what has a text in its name; `--seeds` trains on recordings
-//! with so many seeds (1).
+//! It evaluates the general model of `models/` on every row of `training/models/general-test.toml`, and a
+//! model trained here on each training file of recordings whose captures are present
+//! (`scenarios/captures/README.md` gives the sources of the others). Options:
+//!
+//! - `--reference`: a folder with other models for comparison: `fifo.safetensors` and so on for each
+//!   discipline, and one named after each training file.
+//! - `--until`: shortens the simulated tests, for slow models.
+//! - `--only`: selects the rows whose name contains a text.
+//! - `--seeds` (default: 1): number of seeds for training on recordings.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -25,7 +30,7 @@ const SIMULATED: &str = "training/models/general-test.toml";
 const GENERAL: &str = "models/general.safetensors";
 const RECORDED: &[&str] =
     &["htb-priority", "htb-drr", "htb-drr-70", "htb-4-ports", "tbf-4-ports", "tbf-drops"];
-/// The ways to run a model that are shown.
+/// The output modes that are shown.
 const OUTPUTS: [Output; 2] = [Output::Sample, Output::Mean];
 
 fn main() {
@@ -96,7 +101,7 @@ fn sources(file: &TrainingFile) -> (Vec<Dataset>, Vec<String>) {
     load(file, |_| ControlFlow::Continue(())).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The row of the test part of each source, by the model and by another.
+/// One row for the test part of each source, with both models.
 fn print_rows(
     title: &str,
     file: &TrainingFile,

@@ -1,18 +1,18 @@
-//! Writes a seeded look-alike of the notebook's trace, `anarchy-online-server-side-packet-trace-1hr.pcap`,
-//! whose terms forbid shipping it: for the speed bench and the tests of `taunet inspect`.
+//! Writes a seeded look-alike of the trace `anarchy-online-server-side-packet-trace-1hr.pcap`, whose licence
+//! does not allow distribution, for the speed bench and the tests of `taunet inspect`.
 //!
 //! ```sh
 //! cargo run --release --example lookalike -- lookalike.pcap
 //! ```
 //!
-//! What is alike: 964,842 packets over 3918.465169 s; 120 IP sources; 180 thin TCP connections to one
-//! game server, their packets separated by log-normal gaps with a median of 449 ms; payloads of
-//! about 98 B in the mean; 54 captured bytes of each packet, headers only; classic microsecond pcap.
+//! It has the same characteristics: 964,842 packets over 3918.465169 s; 120 IP sources; 180 thin TCP
+//! connections to one game server, with log-normal gaps between packets with a median of 449 ms; payloads of
+//! about 98 B on average; 54 captured bytes of each packet, headers only; classic microsecond pcap.
 //!
-//! The notebook printed the start as 2005-09-14 13:21:52.803170944 UTC: a float's idea of
-//! 13:21:52.803171, which is what a microsecond file can hold and what is written here.
+//! The published start, 2005-09-14 13:21:52.803170944 UTC, is the floating-point form of 13:21:52.803171. A
+//! microsecond file can hold the latter, and it is written here.
 //!
-//! Other numbers of packets keep the rate: the span shrinks or grows with them.
+//! With another number of packets, the rate stays the same, and the span changes.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -29,7 +29,7 @@ use taunet::units::Timestamp;
 
 /// Packets of the original.
 pub const PACKETS: u64 = 964_842;
-/// From the first to the last packet of the original, in microseconds.
+/// Duration of the original, in microseconds.
 const SPAN_US: u64 = 3_918_465_169;
 /// 2005-09-14 13:21:52.803171 UTC, in nanoseconds since 1970.
 const START_NS: i128 = 1_126_704_112_803_171_000;
@@ -42,13 +42,13 @@ const SERVER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const ROUTER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
 const GAP_MEDIAN_US: f64 = 449_000.0;
-/// Makes the mean gap 731 ms, at which 180 connections send the original's 246 packets per second.
+/// Results in a mean gap of 731 ms, at which 180 connections send the original's 246 packets per second.
 const GAP_SIGMA: f64 = 0.987;
 const PAYLOAD_MEDIAN: f64 = 60.0;
-/// Makes the mean payload about 98 B.
+/// Results in a mean payload of about 98 B.
 const PAYLOAD_SIGMA: f64 = 0.99;
 const LARGEST_PAYLOAD: f64 = 1_448.0;
-/// Ethernet, IPv4 and TCP headers: what was captured of each packet.
+/// Ethernet, IPv4 and TCP headers: the captured part of each packet.
 const CAPTURED: u32 = 54;
 
 #[derive(Parser)]
@@ -72,7 +72,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// One packet in the making.
+/// A packet under construction.
 struct Planned {
     time_us: u64,
     connection: usize,
@@ -80,7 +80,7 @@ struct Planned {
     payload: u16,
 }
 
-/// Writes the look-alike with so many packets.
+/// Writes the look-alike with this number of packets.
 pub fn write(sink: impl Write, packets: u64, seed: u64) -> Result<(), Box<dyn Error>> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let plan = plan(packets, &mut random);
@@ -100,7 +100,7 @@ pub fn write(sink: impl Write, packets: u64, seed: u64) -> Result<(), Box<dyn Er
     Ok(())
 }
 
-/// The packets in order of time: the next one of the connection whose turn is first.
+/// The packets in time order: always the next one of the connection with the earliest packet.
 fn plan(packets: u64, random: &mut ChaCha8Rng) -> Vec<Planned> {
     let mut turns: BinaryHeap<_> = (0..CONNECTIONS)
         .map(|connection| Reverse((log_normal(random, GAP_MEDIAN_US, GAP_SIGMA) as u64, connection)))

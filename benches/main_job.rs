@@ -1,12 +1,12 @@
-//! The main job as a whole: `taunet inspect` of a capture, and `taunet run` of a replay through two routers with
-//! its tables written and compared with a measured capture.
+//! The two main jobs: `taunet inspect` of a capture, and `taunet run` of a replay through two routers, which
+//! writes its tables and compares them with a measured capture.
 //!
 //! ```sh
 //! taskset -c 0 cargo bench --bench main_job            # one core; or: ... -- PACKETS RUNS
 //! ```
 //!
-//! Prints one line per job with the medians of several runs, the files in the page cache. Linux only: the
-//! figures come from /proc.
+//! Prints one line per job with the medians of several runs, with the files in the page cache. Linux only:
+//! the figures come from /proc.
 
 #[path = "lookalike.rs"]
 mod lookalike;

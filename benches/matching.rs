@@ -1,4 +1,4 @@
-//! `taunet compare` on two captures of millions of packets: time and memory of the whole process.
+//! Time and memory of `taunet compare` on two captures of millions of packets, for the whole process.
 //!
 //! ```sh
 //! cargo bench --bench matching              # a million packets on either side
@@ -6,9 +6,9 @@
 //! cargo bench --bench matching -- 1000000 30 64 repeated
 //! ```
 //!
-//! Arguments: packets, seconds between the first and the last of them, the snap length, and `repeated` for packets that
-//! share their key with others (one in fifty, with an identification of 0). The captures are written to a folder that is
-//! removed afterwards; 1000 UDP flows, Poisson arrivals, a queue between the captures, 1 % lost.
+//! Arguments: number of packets, seconds from the first to the last, snap length, and `repeated` for packets
+//! that share their key with others (one in fifty, with an identification of 0). The captures are written to
+//! a temporary folder: 1000 UDP flows, Poisson arrivals, a queue between the captures, 1 % lost.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -26,7 +26,7 @@ const START_NS: i128 = 1_700_000_000_000_000_000;
 const FLOWS: u32 = 1000;
 const LENGTH: u32 = 600;
 
-/// An Ethernet frame of UDP over IPv4, 96 bytes of it.
+/// The first 96 bytes of an Ethernet frame of UDP over IPv4.
 fn frame(flow: u32, number: u64, is_repeated: bool) -> [u8; 96] {
     let mut bytes = [0; 96];
     bytes[..14].copy_from_slice(&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0]);
@@ -74,7 +74,7 @@ fn write(first: &Path, second: &Path, packets: u64, seconds: f64, snap_length: u
     received.finish().unwrap().flush().unwrap();
 }
 
-/// What one `taunet compare` took.
+/// The resources used by one `taunet compare`.
 struct Took {
     seconds: f64,
     /// To a hundredth, and without the last 10 ms.
@@ -82,7 +82,7 @@ struct Took {
     peak_mib: u64,
 }
 
-/// Runs `taunet compare`: what it took, and what it printed.
+/// Runs `taunet compare`; returns the resources used and the output.
 fn compare(first: &Path, second: &Path, flags: &[&str]) -> (Took, String) {
     let clock = Instant::now();
     let child = Command::new(env!("CARGO_BIN_EXE_taunet"))

@@ -1,8 +1,8 @@
-//! `taunet run` as a whole: what a user waits for, on networks of several shapes and a replay.
+//! `taunet run` as a whole, as a user experiences it: on networks of several shapes, and a replay.
 //!
-//! Every run is a process of its own: the bare engine (nothing recorded, nothing written), the default records (flows,
-//! ports, summary, report), and these with `packets.parquet`; on both engines, with one and with two threads. The
-//! processes of a workload go in turns, and the medians of the rounds are printed.
+//! Every run is a separate process: the bare engine (nothing recorded or written), the default records
+//! (flows, ports, summary, report), and these with `packets.parquet`; on both engines, with one and with two
+//! threads. The processes of a workload alternate, and the medians of the rounds are printed.
 //!
 //! ```sh
 //! cargo bench --bench run                                      # all; on one core: taskset -c 0 ... -- --threads 1
@@ -68,7 +68,7 @@ fn workloads() -> Vec<Workload> {
     ]
 }
 
-/// What is recorded.
+/// The records that are written.
 #[derive(Clone, Copy, PartialEq)]
 enum Records {
     /// Nothing: the engine alone.

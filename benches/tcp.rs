@@ -1,4 +1,5 @@
-//! Closed loops: packet transmissions (data and acknowledgements) per CPU-second, CPU-seconds per simulated second, and memory.
+//! Closed loops: packet transmissions (data and acknowledgements) per CPU-second, CPU-seconds per simulated
+//! second, and memory.
 //!
 //! ```sh
 //! cargo bench --bench tcp                                   # the workload `cubic`, three lengths, five rounds
@@ -6,8 +7,9 @@
 //! cargo bench --bench tcp -- --workload dctcp --peer ./dctcp
 //! ```
 //!
-//! `--peer PROGRAM` runs the same in another simulator as well, in turns: the program (`peers/ns3/tcp.cc`, `dctcp.cc`) takes the
-//! simulated seconds. Every run is a process of its own, so that CPU time and peak memory are its own.
+//! `--peer PROGRAM` also runs the workload in another simulator, alternately. The program
+//! (`peers/ns3/tcp.cc`, `dctcp.cc`) takes the number of simulated seconds. Every run is a separate process,
+//! so CPU time and peak memory are those of the run alone.
 
 mod closed_loops;
 mod usage;
@@ -54,14 +56,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// This program, for one run.
+/// Command for one run of this program.
 fn own(workload: &Workload, milliseconds: u32) -> Result<Command, Box<dyn Error>> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--workload", workload.name, "--seconds"]).arg((f64::from(milliseconds) / 1e3).to_string());
     Ok(command)
 }
 
-/// Prints a row for each length.
+/// Prints a row per length.
 fn table(workload: &Workload, rounds: usize) -> Result<(), Box<dyn Error>> {
     println!("\n{}: {}\n", workload.name, workload.about);
     println!(
@@ -86,7 +88,7 @@ fn table(workload: &Workload, rounds: usize) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Prints how much CPU time another simulator takes for the same, in turns.
+/// Prints the CPU time that another simulator takes for the same runs, alternately.
 fn beside(workload: &Workload, peer: &str, rounds: usize) -> Result<(), Box<dyn Error>> {
     let seconds = f64::from(workload.beside_peer) / 1e3;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -102,7 +104,7 @@ fn beside(workload: &Workload, peer: &str, rounds: usize) -> Result<(), Box<dyn 
     Ok(())
 }
 
-/// Runs a workload, and gives the packet transmissions.
+/// Runs a workload and returns the number of packet transmissions.
 fn simulate(workload: &Workload, milliseconds: u32) -> Result<u64, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     std::fs::write(folder.path().join("topology.toml"), (workload.topology)()?)?;

@@ -1,4 +1,4 @@
-//! What a generated packet costs: nanoseconds per emission of each kind of source, and per logarithm.
+//! The cost of a generated packet: nanoseconds per emission for each kind of source, and per logarithm.
 //!
 //! ```sh
 //! cargo bench --bench traffic [WORD]     # only the kinds with this word

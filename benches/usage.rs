@@ -1,11 +1,11 @@
-//! What a process used: the figures come from /proc, so that they are its own.
+//! Resource usage of a process, from /proc.
 
 use std::error::Error;
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What a process used.
+/// The resources used by a process.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
     pub wall_s: f64,
@@ -20,7 +20,8 @@ pub fn median(usages: &[Usage], figure: fn(&Usage) -> f64) -> f64 {
     figures[figures.len() / 2]
 }
 
-/// Runs a command once. The peak is looked at until the process has ended, and its time before it is forgotten.
+/// Runs a command once. The peak memory is sampled until the process ends, and its CPU time is read before it
+/// is reaped.
 pub fn measure(command: &mut Command) -> Result<Usage, Box<dyn Error>> {
     const TICKS_PER_S: f64 = 100.0;
     let clock = Instant::now();

@@ -1,4 +1,4 @@
-//! The workload that all simulators of the bench run: topology, routes and splitmix64 streams.
+//! The shared workload of all simulators in the bench: topology, routes and splitmix64 streams.
 
 use std::net::{IpAddr, Ipv4Addr};
 

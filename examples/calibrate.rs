@@ -1,4 +1,4 @@
-//! Calibrates from code: from a capture before a device and one behind it to a device that does the same.
+//! Calibration from code: estimates a device from a capture before it and one behind it.
 //!
 //! `cargo run --release --example calibrate`
 

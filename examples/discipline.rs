@@ -1,5 +1,5 @@
-//! A queueing discipline of one's own: last in, first out. It gets a name for topology files, parameters that are read like those
-//! of taunet's own kinds, and runs on both engines.
+//! A custom queueing discipline: last in, first out. It has a name for topology files, parameters that are
+//! read like those of taunet's own kinds, and runs on both engines.
 //!
 //! `cargo run --release --example discipline`
 
@@ -22,7 +22,7 @@ struct Parameters {
     buffer: Buffer,
 }
 
-/// Packets that wait, the newest last.
+/// Waiting packets, the newest last.
 struct LastInFirstOut {
     buffer: Buffer,
     stack: Vec<Tau>,

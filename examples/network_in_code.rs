@@ -1,4 +1,5 @@
-//! Builds a network in code, without a file: two hosts behind a switch, and a bottleneck on the way to a third.
+//! Builds a network in code, without a file: two hosts behind a switch, and a bottleneck on the path to a
+//! third.
 //!
 //! `cargo run --release --example network_in_code`
 

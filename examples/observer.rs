@@ -1,5 +1,5 @@
-//! Observers: one that keeps the longest wait at each port, one that ends the run when it has seen enough. A simulation is run
-//! step by step, and looked at in between.
+//! Observers: one records the longest wait at each port, one stops the run on a condition. A simulation is
+//! run step by step and inspected in between.
 //!
 //! `cargo run --release --example observer`
 
@@ -24,7 +24,7 @@ impl Observer for LongestWaits {
     }
 }
 
-/// Ends the run at the first loss: what an observer returns as an error stops the engine at once.
+/// Stops the run at the first loss: an error returned by an observer stops the engine at once.
 struct NoLosses;
 
 impl Observer for NoLosses {

@@ -1,4 +1,5 @@
-//! Runs a scenario in memory: no directory, no file. The figures are Rust values, the tables Arrow record batches.
+//! Runs a scenario in memory, without writing files. The figures are Rust values, the tables Arrow record
+//! batches.
 //!
 //! `cargo run --release --example run_scenario`
 

@@ -1,4 +1,4 @@
-//! A traffic source of one's own: packets whose gaps shrink from one to the next, a ramp. It gets a name for scenario files.
+//! A custom traffic source: a ramp of packets with decreasing gaps. It has a name for scenario files.
 //!
 //! `cargo run --release --example source`
 
@@ -14,7 +14,7 @@ use taunet::table::NoTables;
 use taunet::traffic::{Emission, Source, SourcePlace, TrafficError};
 use taunet::units::{ByteCount, Span, Time};
 
-/// Its keys in a scenario file, beside `kind`, `from` and `name`, which every source has.
+/// Its keys in a scenario file, in addition to `kind`, `from` and `name`, which every source has.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Parameters {
@@ -25,7 +25,7 @@ struct Parameters {
     packets: u64,
 }
 
-/// The gaps go from the first to the last in equal steps.
+/// The gaps change from the first to the last in equal steps.
 struct Ramp {
     flow: FlowKey,
     length: u32,

@@ -1,5 +1,5 @@
-//! A crate outside the repository: it builds against taunet without `cli`, defines a discipline and a source, names them in
-//! TOML, and runs them on both engines. Its taunet checks the contracts, as debug builds do.
+//! A crate outside the repository: it builds against taunet without `cli`, defines a discipline and a source
+//! with names for TOML, and runs them on both engines. taunet checks the contracts in it, as in debug builds.
 
 use std::fs;
 use std::path::{Path, PathBuf};

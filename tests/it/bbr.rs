@@ -1,4 +1,5 @@
-//! BBR on a small network: it takes the bottleneck's rate with a short queue, and looks for the round-trip time every ten seconds.
+//! BBR on a small network: it uses the rate of the bottleneck with a short queue, and probes the round-trip
+//! time every ten seconds.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! A headless Chromium, driven by the DevTools protocol over its pipe: no port, no further crate.
+//! A headless Chromium, controlled by the DevTools protocol over a pipe: without a port or a further crate.
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read, Write};

@@ -1,4 +1,4 @@
-//! Packets as bytes, for the tests that make captures of their own; addresses are those of documentation.
+//! Packets as bytes, for the tests that create captures. The addresses are those reserved for documentation.
 
 use std::fs::File;
 use std::io::BufWriter;

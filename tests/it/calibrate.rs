@@ -1,4 +1,5 @@
-//! Calibration: known devices come back from the captures of their simulation; real ones from their recordings.
+//! Calibration: recovers known devices from captures of their simulation, and real devices from their
+//! recordings.
 
 use std::fs;
 use std::ops::ControlFlow;

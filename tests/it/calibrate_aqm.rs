@@ -1,4 +1,4 @@
-//! Calibration of active queue management: what a simulated device has comes back from its captures.
+//! Calibration of active queue management: recovers the rules of simulated devices from their captures.
 
 use crate::calibrate::{Known, poisson, within};
 use taunet::calibrate::{AqmKind, Calibration, DisciplineKind};

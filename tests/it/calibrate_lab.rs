@@ -1,8 +1,9 @@
-//! Recordings of Linux's own queueing code calibrated and set beside the commands that made them: `TAUNET_LAB=FOLDER`, where the
-//! folder holds `manifest.toml` and the captures that it names; `TAUNET_LAB_CASES=a,b` takes some of them.
+//! Calibrates recordings of Linux's own queueing code and compares the results with the commands that created
+//! them. `TAUNET_LAB=FOLDER` names a folder with `manifest.toml` and the captures that it names;
+//! `TAUNET_LAB_CASES=a,b` selects some of them.
 //!
 //! `TAUNET_LAB=... cargo test --release --test it kinds_come_back -- --nocapture` prints the table of
-//! `docs/calibration.md`. The commands are read here and nowhere else.
+//! `docs/calibration.md`. Only this test reads the commands.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,4 +1,5 @@
-//! Calibration behind a path and with framing: what a constant delay, jitter and overhead do not change.
+//! Calibration behind a path and with framing: the estimates stay correct with constant delay, jitter and
+//! overhead.
 
 use std::fs;
 use std::io::Read as _;

@@ -1,8 +1,8 @@
-//! Every recording of a folder calibrated and set beside its manifest: `TAUNET_RECORDINGS=FOLDER`, where the folder holds
-//! `manifest.toml` and the captures that it names.
+//! Calibrates every recording of a folder and compares the results with its manifest.
+//! `TAUNET_RECORDINGS=FOLDER` names a folder with `manifest.toml` and the captures that it names.
 //!
 //! `TAUNET_RECORDINGS=... cargo test --release --test it recordings -- --nocapture` prints the table of
-//! `docs/calibration.md`. The truth is read here and nowhere else.
+//! `docs/calibration.md`. Only this test reads the true parameters.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,6 +1,6 @@
-//! `report.html` of a calibration: what stands in it, and how it draws in a real browser.
+//! `report.html` of a calibration: its content, and its rendering in a real browser.
 //!
-//! `TAUNET_SCREENSHOTS=FOLDER cargo test calibration_page` keeps pictures of it there.
+//! `TAUNET_SCREENSHOTS=FOLDER cargo test calibration_page` keeps screenshots in the folder.
 
 use std::fs;
 use std::ops::ControlFlow;

@@ -1,5 +1,5 @@
-//! Damaged files: the packets before the damage, then an error with the byte offset; never a panic,
-//! a hang or a large allocation. One test per error variant.
+//! Damaged files: the packets before the damage, then an error with the byte offset; never a panic, a hang or
+//! a large allocation. One test per error variant.
 
 use std::io::{Cursor, Read, Write};
 

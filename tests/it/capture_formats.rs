@@ -1,5 +1,5 @@
-//! Every format and compression gives the same records; times are exact. This holds the release
-//! candidate of `pcap-file` that taunet stands on.
+//! Every format and compression gives the same records, with exact times. This also tests the release
+//! candidate of `pcap-file` that taunet uses.
 
 use std::io::{Cursor, Read, Write};
 

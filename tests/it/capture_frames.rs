@@ -1,4 +1,4 @@
-//! Frames of every shape: which fields are parsed, which flow they are of, what identifies them.
+//! Frames of every form: the parsed fields, the flow, and the match key.
 
 use std::collections::HashMap;
 use std::path::Path;

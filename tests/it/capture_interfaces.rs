@@ -1,5 +1,5 @@
-//! One file, several interfaces: they are listed and chosen, and packets that pass twice are told. Captures from standard
-//! input. The reorder window as an option.
+//! Files with several interfaces: listing, selection, and the warning about packets that appear twice.
+//! Captures from standard input. The reorder window as an option.
 
 use std::fs;
 use std::path::{Path, PathBuf};

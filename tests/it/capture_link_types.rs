@@ -1,4 +1,4 @@
-//! Link layers other than Ethernet: each leads to the same IP packet, and says which way it went where it can.
+//! Link layers other than Ethernet: each leads to the same IP packet, and gives its direction if available.
 
 use std::io::Cursor;
 

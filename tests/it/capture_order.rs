@@ -1,4 +1,4 @@
-//! Records out of order: sorted inside the reorder window, refused beyond it.
+//! Records out of order: sorted within the reorder window, rejected beyond it.
 
 use std::io::Cursor;
 

@@ -1,5 +1,5 @@
-//! Closed loops on random networks: every byte arrives once, nothing is left behind, and the event engine does what a minimal
-//! reference does, which has one heap entry per event.
+//! Closed loops on random networks: every byte arrives once, nothing remains inside, and the event engine
+//! agrees with a minimal reference that has one heap entry per event.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -1,6 +1,6 @@
-//! The command line, as its users see it: `tests/cmd/*.trycmd`.
+//! The command line, as users see it: `tests/cmd/*.trycmd`.
 //!
-//! `TRYCMD=overwrite cargo test commands` writes what is printed now into the files.
+//! `TRYCMD=overwrite cargo test commands` updates the files with the current output.
 
 #[test]
 fn every_command_prints_what_its_file_says() {

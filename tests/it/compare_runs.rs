@@ -1,4 +1,4 @@
-//! Runs compared after the fact: with a capture, and with each other.
+//! Comparison of completed runs: with a capture, and with each other.
 
 use std::fs;
 use std::ops::ControlFlow;

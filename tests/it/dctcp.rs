@@ -1,8 +1,8 @@
-//! DCTCP's queue and alpha against the steady state of its paper.
+//! The queue and alpha of DCTCP against the steady state in its paper.
 //!
 //! # Source
-//! M. Alizadeh et al., "Data Center TCP (DCTCP)", SIGCOMM 2010, section 3.3: N flows whose windows rise and fall together, at a link of
-//! C packets per second that marks from K waiting packets on.
+//! M. Alizadeh et al., "Data Center TCP (DCTCP)", SIGCOMM 2010, section 3.3: N flows with synchronized
+//! windows, at a link of C packets per second that marks above K waiting packets.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,4 +1,5 @@
-//! ns-3's `dctcp-example` in `scenarios/dctcp-example.toml`: goodput, fairness and queues of the last of five seconds, beside ns-3's.
+//! ns-3's `dctcp-example` in `scenarios/dctcp-example.toml`: goodput, fairness and queues of the last of five
+//! seconds, compared with ns-3's.
 
 use std::ops::ControlFlow;
 use std::path::Path;

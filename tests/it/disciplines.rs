@@ -1,8 +1,8 @@
 //! The disciplines against ns.py 0.4.3, packet by packet, on one egress port of a 4-port switch at 90 % load.
 //!
-//! `tests/peers/nspy-*.csv.xz` were written by `benches/peers/nspy/disciplines.py --make 5000 1`. Where ns.py is not the
-//! textbook, a model of it in this file, with its deviations as switches, says what they are: with them it gives ns.py's
-//! departures, without them taunet's.
+//! `tests/peers/nspy-*.csv.xz` were written by `benches/peers/nspy/disciplines.py --make 5000 1`. Where ns.py
+//! deviates from the textbook, a model of it in this file has the deviations as switches: with them it gives
+//! ns.py's departures, without them taunet's.
 
 use std::collections::VecDeque;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! Explicit congestion notification (RFC 3168), from the key of the traffic to every place that counts marks.
+//! Explicit congestion notification (RFC 3168), from the traffic key to every place that counts marks.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,5 @@
-//! The engine: what becomes of packets, against theory, by hand, and as properties of random networks.
+//! The engine: the fate of packets, compared with theory and hand-made examples, and properties on random
+//! networks.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

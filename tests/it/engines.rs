@@ -1,4 +1,4 @@
-//! Both engines do the same: on random networks with every discipline, cycles, impairments and ways to forward.
+//! Both engines agree on random networks with every discipline, cycles, impairments and forwarding rules.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The study of flow completion times that ships: its six results, as `docs/flow-completion-times.md` has them.
+//! The included study of flow completion times: its six results, as in `docs/flow-completion-times.md`.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

@@ -1,4 +1,4 @@
-//! What the features bring: without `cli` taunet is a library.
+//! The features of the crate: without `cli`, taunet is a library.
 
 use std::collections::BTreeSet;
 use std::process::Command;

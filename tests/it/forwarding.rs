@@ -1,4 +1,4 @@
-//! Forwarding: weights, equal paths, explicit paths, and tables that stay small.
+//! Forwarding: weights, equal-cost paths, explicit paths, and the size of tables.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

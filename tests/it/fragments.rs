@@ -1,4 +1,4 @@
-//! Datagrams that are cut into fragments between two captures, or put together again.
+//! Datagrams that are fragmented or reassembled between two captures.
 
 use taunet::capture::LinkType;
 use taunet::compare::{CaptureComparison, CompareOptions, compare_captures, join_captures};

@@ -1,5 +1,5 @@
-//! The rules of the house: data flows one way, some crates are named in one file only, one version is named everywhere, and
-//! files stay short.
+//! The rules of the house: data flows one way, some crates are named in one file only, the version is the
+//! same everywhere, and files stay short.
 
 mod cycles;
 

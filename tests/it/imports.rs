@@ -1,4 +1,5 @@
-//! `taunet topology import`, as a user runs it: what it keeps, and that it names everything that it leaves out.
+//! `taunet topology import`, as a user runs it: what it imports, and that it reports everything that it
+//! leaves out.
 
 mod topohub;
 

@@ -1,5 +1,5 @@
-//! What holds in every network, whatever its disciplines and its traffic: conservation, causality, one packet at a time on
-//! a link, FIFO order within a class, work conservation, Little's law.
+//! Invariants of every network, with any disciplines and traffic: conservation, causality, one packet at a
+//! time on a link, FIFO order within a class, work conservation, Little's law.
 
 use std::collections::BTreeMap;
 

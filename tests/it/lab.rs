@@ -1,10 +1,10 @@
-//! Linux's own queueing code in virtual time, packet by packet: `TAUNET_LAB=FOLDER`, where the folder holds
-//! `manifest.toml` and the captures that it names; `TAUNET_LAB_CASES=a,b` takes some of them.
+//! Linux's own queueing code in virtual time, packet by packet. `TAUNET_LAB=FOLDER` names a folder with
+//! `manifest.toml` and the captures that it names; `TAUNET_LAB_CASES=a,b` selects some of them.
 //!
 //! `TAUNET_LAB=... cargo test --release --test it lab -- --nocapture` prints the tables of
-//! `docs/verifying-disciplines.md`. Every PTM is made by [`taunet::topology::tc`] from the commands of the
-//! recording, and nothing is fitted. Which flows the kernel hashes into one queue is found by trying, where a recording
-//! needs it; where numbers are drawn as well, the order of packets shows it.
+//! `docs/verifying-disciplines.md`. Every PTM is created by [`taunet::topology::tc`] from the commands of the
+//! recording, and nothing is fitted. If a recording requires it, the flows that the kernel hashes into one
+//! queue are found by trial; if random numbers are drawn as well, the order of packets shows it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! The models that ship: in a network, by both engines, and how good they are.
+//! The included models: in a network, on both engines, and their accuracy.
 
 use std::fs;
 use std::ops::ControlFlow;

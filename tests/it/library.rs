@@ -1,4 +1,4 @@
-//! taunet in another program: runs in memory, observers that compose and fail, kinds of another crate.
+//! taunet in another program: runs in memory, observers that compose and fail, kinds from another crate.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

@@ -1,4 +1,4 @@
-//! Instants and delays beyond 2^63 ps, 106 days: as far as a run reaches, to 2^64 ps.
+//! Times and delays beyond 2^63 ps (106 days), up to the limit of a run, 2^64 ps.
 
 use std::fs;
 use std::ops::ControlFlow;

@@ -1,7 +1,7 @@
-//! Two captures of one path are joined packet by packet, and their clocks are told apart.
+//! Joins two captures of one path packet by packet, and distinguishes their clocks.
 //!
-//! The recordings that ship are always tested. `TAUNET_RECORDINGS` names a folder with more of them and their
-//! `manifest.toml`; then every hop of it is tested.
+//! The included recordings are always tested. `TAUNET_RECORDINGS` names a folder with more of them and their
+//! `manifest.toml`; every hop in it is then tested, too.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};

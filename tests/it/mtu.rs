@@ -1,4 +1,4 @@
-//! Packets that are longer than a link on their way carries cause a warning, from `check` and from `run`.
+//! Packets longer than the MTU of a link on their path cause a warning, from `check` and from `run`.
 
 use std::fs;
 use std::path::Path;

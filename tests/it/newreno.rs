@@ -1,7 +1,9 @@
-//! ns-3's NewReno response vectors: `TAUNET_ORACLES=FOLDER`, where `ns3-newreno/nr0.pcap` to `nr4.pcap` lie in the folder.
+//! ns-3's NewReno response vectors. `TAUNET_ORACLES=FOLDER` names a folder with `ns3-newreno/nr0.pcap` to
+//! `nr4.pcap`.
 //!
-//! The sender's packets in ns-3's tests of loss (nsnam/ns-3-dev, `src/test/ns3tcp`). The path: 8 Mb/s and 0.1 ms, 0.8 Mb/s and 100 ms; the
-//! receiver loses packets by their number. ns-3's packets have 2 bytes of link-layer header (PPP), not Ethernet's 14.
+//! The captures contain the sender's packets in ns-3's tests of loss (nsnam/ns-3-dev, `src/test/ns3tcp`). The
+//! path: 8 Mb/s and 0.1 ms, 0.8 Mb/s and 100 ms; the receiver loses packets by their number. ns-3's packets
+//! have 2 bytes of link-layer header (PPP), not Ethernet's 14.
 
 use std::collections::VecDeque;
 use std::path::Path;

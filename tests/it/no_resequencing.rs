@@ -1,9 +1,9 @@
 //! Iterated re-sequencing changes nothing: every ingress Tau is final when a PTM sees it.
 //!
-//! DeepQueueNet runs its devices on whole traces, one after the other, and again until no timestamp changes.
-//! `docs/decisions/15-no-resequencing.md` says why taunet does not. A torus is run, where the ports feed each other in
-//! circles; then every port is given its recorded ingress stream again, as the next iteration would; and the
-//! iteration itself is run from its beginning, to see where it ends.
+//! DeepQueueNet runs its devices on whole traces, one after the other, and repeats this until no timestamp
+//! changes. `docs/decisions/15-no-resequencing.md` explains why taunet does not. This test runs a torus,
+//! whose ports feed each other in cycles. Every port then gets its recorded ingress stream again, as in the
+//! next iteration. The iteration is also run from its beginning, to compare its fixed point.
 
 use std::fs;
 use std::sync::Arc;

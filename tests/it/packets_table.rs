@@ -1,4 +1,4 @@
-//! `taunet inspect --packets`: the notebook's columns and more, as CSV and Parquet.
+//! `taunet inspect --packets`: the table of packets, as CSV and Parquet.
 
 use std::fs::File;
 use std::path::Path;

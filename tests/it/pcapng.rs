@@ -1,4 +1,4 @@
-//! A pcapng file in the making, block by block, in either byte order.
+//! Builds a pcapng file block by block, in either byte order.
 
 pub struct PcapNgFile {
     pub bytes: Vec<u8>,

@@ -1,4 +1,4 @@
-//! Random networks with every discipline, cycles, impairments and ways to forward, and their traffic.
+//! Random networks with every discipline, cycles, impairments and forwarding rules, and their traffic.
 
 use std::net::IpAddr;
 

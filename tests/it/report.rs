@@ -1,6 +1,6 @@
-//! `report.html`: what stands in it, and how it behaves in a real browser.
+//! `report.html`: its content, and its behaviour in a real browser.
 //!
-//! `TAUNET_SCREENSHOTS=FOLDER cargo test report` keeps pictures of it there.
+//! `TAUNET_SCREENSHOTS=FOLDER cargo test report` keeps screenshots in the folder.
 
 use std::fs;
 use std::ops::ControlFlow;

@@ -1,7 +1,8 @@
-//! The average congestion window over the loss rate: the tables of RFC 9438, Section 5.1.
+//! The average congestion window against the loss rate: the tables of RFC 9438, section 5.1.
 //!
-//! The RFC's model is a deterministic one: one packet is lost of every 1 / p, on a path without a queue. Its figures come from formulas:
-//! 1.2 / sqrt(p) for Reno (RFC 3649) and, where it is more, 1.054 (RTT / p)^(3/4) for CUBIC (equation 6).
+//! The model of the RFC is deterministic: one packet out of every 1 / p is lost, on a path without a queue.
+//! Its figures come from formulas: 1.2 / sqrt(p) for Reno (RFC 3649) and, where it is larger, 1.054 (RTT /
+//! p)^(3/4) for CUBIC (equation 6).
 
 use std::collections::VecDeque;
 use std::fs;

@@ -1,5 +1,5 @@
-//! Round-trip times of one capture: the estimator against hand-made connections, a small TCP with known delays, and
-//! tshark; `taunet inspect --rtt`.
+//! Round-trip times of a single capture: the estimator on hand-made connections and on a small TCP with known
+//! delays, and compared with tshark; `taunet inspect --rtt`.
 
 mod simulated;
 mod tshark;

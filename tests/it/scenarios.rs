@@ -1,4 +1,4 @@
-//! Scenarios from files: what is resolved, and what a mistake is told.
+//! Scenarios from files: how they are resolved, and the messages for mistakes.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
-//! `schemas/*.schema.json` are those of the types that read the files, and agree with them.
+//! `schemas/*.schema.json` match the types that read the files, and accept the same files.
 //!
-//! `UPDATE_SCHEMAS=1 cargo test schemas` writes them anew.
+//! `UPDATE_SCHEMAS=1 cargo test schemas` regenerates them.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Every scenario that ships, from its files to its result.
+//! Every included scenario, from its files to its result.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! What the engines keep of a run is what an observer of every hop would have counted.
+//! The statistics of the engines equal those counted by an observer of every hop.
 
 use std::collections::BTreeMap;
 

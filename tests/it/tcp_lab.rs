@@ -1,10 +1,12 @@
-//! Linux's own TCP in virtual time, packet by packet: `TAUNET_LAB=FOLDER`, where the folder holds the recordings.
+//! Linux's own TCP in virtual time, packet by packet. `TAUNET_LAB=FOLDER` names the folder with the
+//! recordings.
 //!
 //! `TAUNET_LAB=... cargo test --release --test it tcp_lab -- --nocapture` prints the table of `docs/tcp.md`.
 //!
-//! Taken from a recording: when each SYN was sent, when the process first saw its connection, when the process of a short flow closed
-//! where that is within 50 us of the simulation, UDP traffic, and which flows shared a queue of FQ-CoDel. Processes and timers share a
-//! processor as the recording's do ([`machine`]). Nothing is fitted.
+//! Taken from a recording: the time of each SYN, the time when the process first saw its connection, the time
+//! when the process of a short flow closed it, if within 50 us of the simulation, UDP traffic, and the flows
+//! that shared a queue of FQ-CoDel. Processes and timers share a processor as in the recording ([`machine`]).
+//! Nothing is fitted.
 
 mod machine;
 mod network;

@@ -1,8 +1,10 @@
-//! TCP on a real machine, which is noisy: `TAUNET_RECORDINGS=FOLDER` with the recordings of TCP through a token bucket (`b4`, `b5`, `f5`).
+//! TCP on a real, noisy machine: `TAUNET_RECORDINGS=FOLDER` with the recordings of TCP through a token bucket
+//! (`b4`, `b5`, `f5`).
 //!
-//! The way back was not recorded, and the kernel is 6.18. Its UDP traffic is replayed; TCP connections begin where their SYNs stand, and
-//! send for the time that their iperf3 did. How long the hosts take to answer is taken from the recording: the mean time from a packet's
-//! egress to the next burst of its sender, exponential, since processes wait for a processor there.
+//! The reverse path was not recorded, and the kernel is 6.18. The UDP traffic of the recording is replayed.
+//! TCP connections start at the time of their SYNs and send as long as their iperf3 did. The response time of
+//! the hosts is taken from the recording: it is exponential, because processes wait for a processor there,
+//! and its mean is that of the time from a packet's egress to the next burst of its sender.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;

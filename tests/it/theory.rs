@@ -1,17 +1,17 @@
 //! Queueing theory as the oracle: generated traffic through both engines against exact results.
 //!
-//! Each expectation is held to the confidence interval of independent replications (Student's t at 99.9 %, after a
-//! warm-up), which has to be narrow itself. The seeds are fixed, so that a test passes always or never.
+//! Each expected value must lie in the confidence interval of independent replications (Student's t at 99.9
+//! %, after a warm-up), which must be narrow. The seeds are fixed, so a test passes always or never.
 //!
-//! There is no Jackson network here: a packet has one length on its whole way, so that its service times at two links
-//! depend on each other, and the product form holds for none but the first. What is exact for a tandem: Burke's theorem
-//! for what the first link sends, and Friedman's reduction for packets of one length.
+//! There is no Jackson network here: a packet has the same length on its whole path, so its service times at
+//! two links are dependent, and the product form holds for none but the first. Exact results for a tandem are
+//! Burke's theorem for the output of the first link, and Friedman's reduction for packets of one length.
 //!
 //! # Source
-//! L. Kleinrock, Queueing Systems, volume 1 (1975), sections 3.2 and 5.6, and volume 2 (1976), sections 3.4 and 3.6 (the
-//! conservation law, and A. Cobham, Priority Assignment in Waiting Line Problems, Operations Research 2 (1954)); P. J.
-//! Burke, The Output of a Queuing System, Operations Research 4 (1956); H. D. Friedman, Reduction Methods for Tandem
-//! Queuing Systems, Operations Research 13 (1965).
+//! L. Kleinrock, Queueing Systems, volume 1 (1975), sections 3.2 and 5.6, and volume 2 (1976), sections 3.4
+//! and 3.6 (the conservation law, and A. Cobham, Priority Assignment in Waiting Line Problems, Operations
+//! Research 2 (1954)); P. J. Burke, The Output of a Queuing System, Operations Research 4 (1956); H. D.
+//! Friedman, Reduction Methods for Tandem Queuing Systems, Operations Research 13 (1965).
 
 use std::fmt::Write as _;
 use std::fs;

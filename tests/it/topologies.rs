@@ -1,4 +1,4 @@
-//! The topologies that ship: each opens with a comment, is sound and in one piece.
+//! The included topologies: each starts with a comment, is valid and connected.
 
 use std::fs;
 use std::path::{Path, PathBuf};

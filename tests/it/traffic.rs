@@ -1,4 +1,4 @@
-//! Generated traffic, from the scenario to its packets: rates, independence of entries, replays.
+//! Generated traffic, from the scenario to the packets: rates, independence of entries, replays.
 
 use std::fs;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! The files of `training/`: sound, and such that every port has the load that they tell.
+//! The files of `training/`: they are valid, and every port has the stated load.
 
 use std::fs;
 use std::path::{Path, PathBuf};

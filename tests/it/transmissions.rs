@@ -1,4 +1,4 @@
-//! Simulated connections against recordings, transmission by transmission, and where the two diverge first.
+//! Simulated connections against recordings, transmission by transmission, up to the first divergence.
 
 mod written;
 

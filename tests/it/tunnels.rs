@@ -1,4 +1,5 @@
-//! IP behind another header: one side plain, the other wrapped, is matched packet by packet.
+//! Encapsulated IP: packets without encapsulation on one side and with it on the other are matched packet by
+//! packet.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! The workloads of closed loops, the results of flows, the warm-up and the end of a run.
+//! The workloads of closed loops, the results per flow, the warm-up and the end of a run.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

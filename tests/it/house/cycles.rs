@@ -1,9 +1,9 @@
-//! No cycle among files: what a file uses can be read before it.
+//! Files have no dependency cycles: what a file uses can be read before it.
 //!
-//! The nodes are the files of `src`. A file uses another where its code names something that is defined there, by `use`
-//! or in place, and every file uses the modules that it declares. A re-export stands for the file that defines the name.
-//! One use is not counted: that of what a module above defines itself, which is common to the files below it. Tests may
-//! use anything.
+//! The nodes are the files of `src`. A file uses another if its code names an item defined there, by `use` or
+//! in place, and every file uses the modules that it declares. A re-export counts as the file that defines
+//! the name. Uses of items that a parent module itself defines are not counted, because they are common to
+//! the files below it. Tests may use anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

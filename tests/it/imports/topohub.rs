@@ -1,4 +1,4 @@
-//! Every file of TopoHub.
+//! All files of TopoHub.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Simulated round trips beside measured ones.
+//! Simulated round trips compared with measured ones.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Beside tshark.
+//! Comparison with tshark.
 
 use super::*;
 

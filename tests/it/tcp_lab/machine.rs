@@ -1,4 +1,5 @@
-//! The recorded guest's processor and timers: who runs when, and the disciplines that wait for a timer.
+//! The processor and timers of the recorded guest: the scheduling of processes, and the disciplines that wait
+//! for a timer.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,5 @@
-//! The recorded network: sources, a router with the recorded discipline, a server, and what drops and holds packets beside it.
+//! The recorded network: sources, a router with the recorded discipline, a server, and the devices that drop
+//! and delay packets beside it.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! What a recording of the kernel holds.
+//! The content of a kernel recording.
 
 use std::collections::HashMap;
 use std::io::Read;

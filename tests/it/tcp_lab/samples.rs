@@ -1,4 +1,4 @@
-//! The state of a sender over time, beside what `TCP_INFO` said in the recording.
+//! The state of a sender over time, compared with `TCP_INFO` in the recording.
 
 use super::recording::BOOT_NS;
 use super::*;

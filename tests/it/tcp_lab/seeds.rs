@@ -1,7 +1,7 @@
-//! Recordings in which the kernel drew random numbers, beside 40 seeds.
+//! Recordings in which the kernel drew random numbers, compared with 40 seeds.
 //!
-//! Each metric of a recording lies within 4 standard deviations of the seeds, and 85 % of them all lie between the least and the largest.
-//! Where the seeds agree within 1 %, so may the recording.
+//! Each metric of a recording lies within 4 standard deviations of the seeds, and 85 % of them lie between
+//! the minimum and the maximum. If the seeds agree within 1 %, the recording may also differ by 1 %.
 
 use super::recording::RecordedFlow;
 use super::*;

@@ -1,4 +1,4 @@
-//! A simulation against captures that were written from it: whatever their initial sequence numbers, order and copies, all
+//! A simulation against captures written from it: for any initial sequence numbers, order and copies, all
 //! transmissions are the same.
 
 use std::collections::HashMap;
