@@ -1,5 +1,5 @@
-//! Writes a seeded look-alike of the trace `anarchy-online-server-side-packet-trace-1hr.pcap`, whose licence
-//! does not allow distribution, for the speed bench and the tests of `taunet inspect`.
+//! Writes a seeded look-alike of the trace `anarchy-online-server-side-packet-trace-1hr.pcap`, whose terms
+//! do not allow distribution, for the speed bench and the tests of `taunet inspect`.
 //!
 //! ```sh
 //! cargo run --release --example lookalike -- lookalike.pcap

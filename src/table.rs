@@ -90,7 +90,7 @@ pub enum TableError {
         /// the error of the writer
         source: ParquetError,
     },
-    /// The caller's [`Tables`](crate::table::Tables) reported an error.
+    /// The caller's [`Tables`] reported an error.
     #[error("cannot take the table {name}: {source}")]
     Sink {
         /// the table
@@ -135,8 +135,8 @@ enum Writer {
 
 impl TableWriter {
     /// Begins the file `path` for rows of `schema`. The supported types are integers, 64-bit floating-point
-    /// numbers, booleans, texts (plain or dictionaries) and timestamps in nanoseconds; in CSV, timestamps in
-    /// UTC and decimals.
+    /// numbers, booleans, texts (plain or dictionaries) and timestamps in nanoseconds (in CSV: in UTC); in
+    /// CSV also decimals.
     ///
     /// # Errors
     /// No file can be created in the folder of `path`, or a column has another type.

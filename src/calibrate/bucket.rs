@@ -6,8 +6,8 @@
 //!
 //! A late departure is compensated by the tokens that arrived meanwhile, except those that overflowed. Their
 //! number cannot be observed: the egress capture may have paused instead of the device. After such a
-//! departure, the fluid bottleneck is uncertain until it idles again. Packets that are certain take
-//! precedence over all packets.
+//! departure, the fluid bottleneck is uncertain until it idles again. Estimates
+//! from the certain packets take precedence over those from all packets.
 
 use serde::Serialize;
 

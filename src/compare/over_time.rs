@@ -71,7 +71,7 @@ pub struct OverTime {
 }
 
 impl Windows {
-    /// Sorts packets `[packets]` with these lengths into windows, by when they pass the vantage, simulated
+    /// Assigns packets `[packets]` with these lengths into windows, by when they pass the vantage, simulated
     /// and measured. `None` without packets.
     pub fn new(at_ps: &Delays, delays: &Delays, lengths: &[u32]) -> Option<Self> {
         let sides = [(&at_ps.simulated, &delays.simulated), (&at_ps.measured, &delays.measured)];

@@ -1,6 +1,6 @@
 //! Estimates the share of each class at a port from the data.
 //!
-//! Rounds are assumed to follow a round robin: by packets, by bytes with a deficit that is lost when the
+//! Service is assumed to be round robin: by packets, by bytes with a deficit that is lost when the
 //! class becomes empty (deficit round robin), or by bytes with a deficit that is kept (Linux `htb`). For each
 //! of these, the quantum is the one that most often predicts whether a class continues, while it and another
 //! class have more to send.

@@ -86,8 +86,9 @@ impl Cut {
         }
     }
 
-    /// Adds the unmatched packets to `only`. Returns the number of fragments of each capture that are
-    /// replaced by their datagram.
+    /// Adds the unmatched packets to `only`. Returns the number of excluded fragments of each capture: the
+    /// unmatched ones of datagrams that the captures have in different pieces, except the one that represents
+    /// each datagram.
     pub(super) fn finish(self, flows: &FlowTable, only: &mut [Vec<Unpaired>; 2]) -> [u64; 2] {
         let Cut { paths, flows: cut, matched, alone, pieces, .. } = self;
         let paths: FxHashSet<Path> =

@@ -165,8 +165,8 @@ impl Recorded {
         Some((frame, key))
     }
 
-    /// The packets. A datagram whose key is `known` on the other side replaces its fragments. Also returns
-    /// the number of fragments replaced.
+    /// The packets. A datagram whose key is `known` on the other side is one packet, represented by its last
+    /// fragment. Also returns the number of its other fragments, which are excluded.
     pub(crate) fn finish(self, known: impl Iterator<Item = u64>) -> (Vec<Measurement>, u64) {
         let Recorded { mut packets, whole, .. } = self;
         if whole.is_empty() {
