@@ -2,8 +2,8 @@
 //!
 //! The apparent delay of a packet is the time of the second clock minus that of the first. Queueing only adds
 //! to a delay, so packets that did not wait lie on a line below all others. The slope of this line is the
-//! skew of the clocks. The line is the edge of the lower convex hull of (time, apparent delay) that lies
-//! below the mean time. Of all lines below all points, it has the minimum sum of distances to them.
+//! skew of the clocks. The line is the edge of the lower convex hull of (time, apparent delay) whose interval
+//! contains the mean time. Of all lines below all points, it has the minimum sum of distances to them.
 //!
 //! With one direction, the offset of the clocks cannot be identified: only the sum of offset and minimum
 //! delay is observable. The offset is then *relative* to a given minimum delay. With both directions, the

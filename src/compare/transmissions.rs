@@ -1,10 +1,10 @@
 //! Compares the TCP packets that simulated endpoints send with those of a capture, transmission by
 //! transmission.
 //!
-//! A packet of a simulated connection is identified only by the data it carries. Two packets are the same
-//! transmission if they belong to the same connection and direction, carry the same range of the stream, and
-//! do so for the n-th time at the vantage. Packets without a range are the same if they carry the same
-//! acknowledgement for the n-th time.
+//! A simulated packet and its counterpart in a capture have only the transmitted data in common. Two packets
+//! are the same transmission if they belong to the same connection and direction, carry the same range of the
+//! stream, and do so for the n-th time at the vantage. Packets without a range are the same if they carry the
+//! same acknowledgement for the n-th time.
 //!
 //! - `transmission`: a packet and its identity; `passes` counts how often bytes have passed;
 //! - `measured`: the packets of a capture, with positions that do not wrap;
