@@ -1,4 +1,4 @@
-//! One simulation end to end: traffic, engine, tables, comparison with every measured capture, summary.
+//! Runs a scenario from end to end: traffic, engine, tables, comparison with the measured captures, summary.
 
 mod again;
 mod comparison;
@@ -33,39 +33,39 @@ use crate::scenario::Scenario;
 use crate::table::{Format, TableError, TableFiles};
 use crate::traffic::SourceError;
 
-/// How a scenario is run.
+/// Options of a run.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
     /// The run directory.
     pub out: PathBuf,
-    /// Whether an earlier run there is replaced.
+    /// Whether an earlier run in that directory is replaced.
     pub replace: bool,
     /// The format of the tables.
     pub format: Format,
     /// How captures are read.
     pub capture: CaptureOptions,
-    /// What the command line changed in the scenario, for the record.
+    /// The changes that the command line made to the scenario, recorded in `meta.json`.
     pub overrides: Vec<String>,
-    /// The engine, instead of the scenario's.
+    /// The engine; `None` takes the scenario's.
     pub engine: Option<Engine>,
-    /// Threads of the stream engine; 0 means one per core.
+    /// The number of threads of the stream engine; 0 means one per core.
     pub threads: usize,
 }
 
-/// What a run is doing.
+/// The current stage of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Stage<'a> {
-    /// Packets move.
+    /// Packets are simulated.
     Simulating(Progress),
     /// A measured capture is compared.
     Comparing(&'a Path),
 }
 
-/// Why a run gave no result.
+/// The reason why a run failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The simulation stopped.
+    /// The simulation failed or was interrupted.
     #[error(transparent)]
     Engine(EngineError),
     /// A capture cannot be read.
@@ -80,47 +80,49 @@ pub enum RunError {
     /// A measured capture and the simulation cannot be compared.
     #[error(transparent)]
     Compare(#[from] CompareError),
-    /// The measured captures cannot be watched.
+    /// The measured captures cannot be compared at their vantages.
     #[error(transparent)]
     Watch(#[from] WatchError),
-    /// Queue lengths would be sampled too often.
+    /// Queue lengths are sampled too often.
     #[error(transparent)]
     Queues(#[from] TooManySamples),
-    /// A capture of a vantage cannot be written.
+    /// The capture of a vantage cannot be written.
     #[error(transparent)]
     Vantage(#[from] VantageError),
     /// The report cannot be written.
     #[error(transparent)]
     Report(#[from] ReportError),
-    /// Generated traffic has no address to go to, or to come from.
-    #[error("no address leads to host {host}: other hosts have longer prefixes of all that were tried")]
+    /// No address was found that is routed to a host with generated traffic.
+    #[error(
+        "host {host} has no usable address: every address tried belongs to a longer prefix of another host"
+    )]
     NoAddress {
         /// the host
         host: String,
     },
-    /// A source of another crate cannot be opened.
+    /// A source defined by another crate cannot be opened.
     #[error("the source `{kind}` cannot be opened: {source}")]
     Source {
-        /// its kind
+        /// the kind of the source
         kind: String,
-        /// what it said
+        /// the error that it returned
         source: SourceError,
     },
-    /// An observer of another crate cannot be made.
-    #[error("an observer cannot be made: {0}")]
+    /// An observer defined by another crate cannot be created.
+    #[error("an observer cannot be created: {0}")]
     Observer(ObserverError),
-    /// An input cannot be read again for its hash.
+    /// An input cannot be read to compute its hash.
     #[error("cannot read {}: {source}", path.display())]
     Input {
         /// the file
         path: PathBuf,
-        /// what the file system said
+        /// the error of the file system
         source: std::io::Error,
     },
 }
 
 impl From<EngineError> for RunError {
-    /// What a run's own observer could not write is the error of that.
+    /// An error of the run's own observer becomes the variant for that error.
     fn from(error: EngineError) -> Self {
         let error = match error {
             EngineError::Observer(error) => error,
@@ -135,7 +137,7 @@ impl From<EngineError> for RunError {
 }
 
 impl RunError {
-    /// Whether an input is at fault, and not the machine or taunet.
+    /// Whether the error lies in an input, and not in the machine or in taunet.
     pub fn is_bad_input(&self) -> bool {
         match self {
             RunError::Engine(error) => !matches!(
@@ -159,16 +161,18 @@ impl RunError {
     }
 }
 
-/// Runs a scenario and writes its directory, complete or not at all. `progress` may break the run off.
+/// Runs a scenario and writes its run directory. `progress` can interrupt the run.
+///
+/// The directory is written completely or not at all.
 ///
 /// # Errors
-/// An input is bad, or the directory cannot be written; nothing is then left behind.
+/// An input is invalid, or the directory cannot be written.
 pub fn run(
     scenario: &Scenario,
     options: &RunOptions,
     progress: impl FnMut(Stage<'_>) -> ControlFlow<()>,
 ) -> Result<Summary, RunError> {
-    // What cannot be opened is an error before the simulation, and before anything is written.
+    // Open all inputs first, so that a bad input fails before the simulation and before anything is written.
     let mut open = scenario.open(&options.capture)?;
     open.settings.engine = options.engine.unwrap_or(scenario.engine);
     open.settings.threads = options.threads;
@@ -178,7 +182,7 @@ pub fn run(
     write(scenario, options, results, directory)
 }
 
-/// Writes all that is not a table, and completes the directory.
+/// Writes everything except the tables, and completes the directory.
 fn write(
     scenario: &Scenario,
     options: &RunOptions,
@@ -186,7 +190,7 @@ fn write(
     directory: RunDirectory,
 ) -> Result<Summary, RunError> {
     let Results { summary, outcome, flows, ports, vantages, start, sources } = results;
-    // What the report reads is in the tables; there may be millions of flows.
+    // The report reads the tables, and there may be millions of flows.
     drop(flows);
     let topology = &scenario.topology;
     vantages.write(topology, start, |name| directory.file(name))?;
@@ -212,7 +216,7 @@ fn write(
     Ok(summary)
 }
 
-/// An input file, and the SHA-256 of what is in it.
+/// An input file with the SHA-256 of its contents.
 pub(crate) fn hash_input(path: &Path) -> Result<Input, RunError> {
     let failed = |source| RunError::Input { path: path.to_owned(), source };
     if standard_input::is_meant(path) || !path.is_file() {

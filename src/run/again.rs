@@ -1,7 +1,8 @@
-//! A run against a capture that it was not compared with: simulated again, which gives the same packets at the same times.
+//! Compares a finished run with a further capture by simulating it again.
 //!
-//! The tables of a run do not say what recognizes a packet in a capture, nor when each one passed each port. Its inputs do, and
-//! their hashes and the fingerprint say that nothing has changed since.
+//! The tables of a run hold neither the match keys of its packets nor the time of each packet at each port.
+//! The simulation is therefore repeated from the same inputs, which gives the same packets at the same times.
+//! The hashes of the inputs and the fingerprint confirm that nothing has changed since.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -20,88 +21,88 @@ use crate::table::NoTables;
 use crate::topology::Vantage;
 use crate::units::{Span, Timestamp};
 
-/// Why a run cannot be compared with a capture.
+/// The reason why a run cannot be compared with a capture.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AgainError {
-    /// It is not a run directory.
-    #[error("{} is no run directory: {reason}", path.display())]
+    /// The directory is not a run directory.
+    #[error("{} is not a run directory: {reason}", path.display())]
     NotARun {
         /// the directory
         path: PathBuf,
-        /// what is wrong with it
+        /// what is missing or wrong in it
         reason: String,
     },
-    /// An input is not what it was, or not where it was.
+    /// An input has changed or moved since the run.
     #[error(
-        "{} has changed since the run, or is not where it was: run the scenario again, from the folder where it was run",
+        "{} has changed or moved since the run: run the scenario again, from the folder where it was run",
         .0.display()
     )]
     Changed(PathBuf),
-    /// A capture was standard input.
+    /// The run read a capture from standard input.
     #[error(
         "the run read standard input, which cannot be read again: save the capture to a file, and run the scenario with it"
     )]
     StandardInput,
-    /// The scenario cannot be read any more.
+    /// The scenario can no longer be read.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The vantage is not one to compare at.
+    /// Packets cannot be compared at this vantage.
     #[error("{0}")]
     Vantage(String),
     /// The simulation cannot be repeated.
     #[error(transparent)]
     Run(Box<RunError>),
-    /// The simulation gave something else.
+    /// The repeated simulation has another fingerprint.
     #[error(
-        "the run was {expected}, and is {found} now: another version of taunet wrote it; run the scenario again"
+        "the run had the fingerprint {expected}, its repetition has {found}: another version of taunet wrote it; run the scenario again"
     )]
     AnotherRun {
         /// the fingerprint of the run
         expected: String,
-        /// the fingerprint of its repetition
+        /// the fingerprint of the repetition
         found: String,
     },
 }
 
-/// What to compare a run with.
+/// The capture to compare a run with, and how.
 #[derive(Debug, Clone)]
 pub struct Against<'a> {
     /// The capture.
     pub capture: &'a Path,
-    /// Which of its packets count.
+    /// The filter for its packets.
     pub keys: CaptureKeys,
-    /// Where it was taken.
+    /// The vantage where it was recorded.
     pub at: &'a VantageText,
-    /// What delays count from; with [`DelayScope::Hop`] the captures that the scenario has at ingress ports of the same
-    /// device say when packets reached it.
+    /// Where delays start. With [`DelayScope::Hop`], the scenario's measured captures at ingress ports of the
+    /// same device give the ingress times.
     pub delay: DelayScope,
-    /// The bounds to keep.
+    /// The acceptance bounds.
     pub accept: Accept,
     /// The clock of the capture.
     pub clock: CaptureClock,
-    /// How far apart in time the same TCP packet may be.
+    /// The maximum difference between the two times of one TCP packet, simulated and measured.
     pub tolerance: Span,
     /// How captures are read.
     pub options: CaptureOptions,
-    /// The kinds that the scenario of the run may name beside taunet's own.
+    /// The kinds of other crates that the run's scenario may name.
     pub registry: &'a Registry,
 }
 
-/// A run against a capture.
+/// The result of comparing a run with a capture.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AgainstCapture {
     /// The fingerprint of the run.
     pub fingerprint: String,
     /// The comparison.
     pub measured: MeasuredSummary,
-    /// The bounds.
+    /// The acceptance bounds and their results.
     pub accept: AcceptSummary,
-    /// What was let pass.
+    /// Warnings.
     pub warnings: Vec<String>,
 }
 
-/// `meta.json`, as far as it says how to repeat a run.
+/// The fields of `meta.json` that are needed to repeat a run.
 #[derive(Deserialize)]
 struct Meta {
     seed: u64,
@@ -120,7 +121,7 @@ struct MetaInput {
 /// Compares the run in a directory with a capture.
 ///
 /// # Errors
-/// It is not a run, its inputs are not what they were, or the capture cannot be compared.
+/// The directory is not a run, its inputs have changed, or the capture cannot be compared.
 pub fn compare_run(
     directory: &Path,
     against: &Against<'_>,
@@ -159,7 +160,7 @@ pub fn compare_run(
     let Against { delay, clock, tolerance, accept, .. } = *against;
     measured.push(Measured { capture, keys, at, is_entry, delay, clock, tolerance, accept });
     scenario.measured = measured;
-    // The clocks of TCP endpoints count from there.
+    // The clocks of TCP endpoints start at this time.
     scenario.start = meta.start_ns.map(|ns| Timestamp::from_ns(ns.into()));
     scenario.rtts.clear();
     scenario.record = Record { packets: false, ..Record::default() };
@@ -180,7 +181,7 @@ pub fn compare_run(
     })
 }
 
-/// The vantage, if packets can be compared there, and whether a replay enters there.
+/// The vantage, and whether a replay enters there. Fails where packets cannot be compared.
 fn vantage(scenario: &Scenario, against: &Against<'_>) -> Result<(Vantage, bool), AgainError> {
     let VantageText { port, direction } = against.at;
     let port = scenario
@@ -191,12 +192,11 @@ fn vantage(scenario: &Scenario, against: &Against<'_>) -> Result<(Vantage, bool)
     let enters = |traffic: &Traffic| matches!(traffic, Traffic::Replay { at: entry, .. } if *entry == at);
     let is_entry = scenario.traffic.iter().any(enters);
     if is_entry && !scenario.traffic.iter().any(|traffic| matches!(traffic, Traffic::Connections(_))) {
-        let message = "this would compare the replay with itself: it is where the replay enters";
+        let message = "the replay enters at this vantage: it would be compared with itself";
         return Err(AgainError::Vantage(message.to_owned()));
     }
     if (against.delay, at.direction) == (DelayScope::Hop, Direction::Ingress) {
-        let message =
-            "a packet at its ingress has spent no time in the device: `--delay hop` is for egress vantages";
+        let message = "a packet has no delay at the ingress of its own device: use `--delay hop` at egress vantages only";
         return Err(AgainError::Vantage(message.to_owned()));
     }
     Ok((at, is_entry))

@@ -1,4 +1,4 @@
-//! A measured capture against what the simulation did at its vantage.
+//! Compares a measured capture with the simulated packets at its vantage.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::table::{OpenTable, TableError, Tables, write_table};
 use crate::topology::{DeviceId, Topology};
 use crate::units::Timestamp;
 
-/// When packets reached a device, where a capture measured that and a vantage with `delay = "hop"` wants it.
+/// Measured ingress times of packets at a device, kept where a vantage with `delay = "hop"` needs them.
 pub(super) struct MeasuredIngress {
     wanted: FxHashSet<DeviceId>,
     /// By device and pid, in picoseconds since the run's start.
@@ -31,7 +31,7 @@ pub(super) struct MeasuredIngress {
 }
 
 impl MeasuredIngress {
-    /// Nothing is measured yet.
+    /// Starts with no measured time.
     pub(super) fn new(topology: &Topology, measured: &[Measured]) -> Self {
         let hops = measured.iter().filter(|target| target.delay == DelayScope::Hop);
         let wanted = hops.map(|target| topology.port(target.at.port).device).collect();
@@ -39,26 +39,26 @@ impl MeasuredIngress {
     }
 }
 
-/// A measured capture, opened.
+/// An open measured capture.
 pub(super) struct Reading<'a> {
     pub(super) capture: &'a mut Sorted,
-    /// What match keys cover.
+    /// The fields that match keys cover.
     pub(super) fields: MatchFields,
     /// The run's start.
     pub(super) start: Timestamp,
-    /// Whether nothing counts but packets of connections.
+    /// Whether only packets of connections are compared.
     pub(super) of_connections: bool,
 }
 
-/// All packets of a capture.
+/// The packets of a capture.
 struct Contents {
-    /// Those that match keys recognize.
+    /// The packets with a match key.
     recorded: Recorded,
-    /// Those of connections.
+    /// The packets of connections.
     flows: MeasuredFlows,
-    /// How many nothing recognizes.
+    /// The number of packets without a match key.
     without_key: u64,
-    /// When the last one was seen, in picoseconds since the run's start.
+    /// When the last packet was seen, in picoseconds since the run's start.
     end_ps: i64,
 }
 
@@ -96,20 +96,20 @@ pub(super) struct Comparisons {
     pub(super) tables: ComparisonTables,
     pub(super) ingress: MeasuredIngress,
     pub(super) transmissions: Transmissions,
-    /// The last instant that is simulated.
+    /// The last simulated instant.
     pub(super) end_ps: i64,
 }
 
-/// Where the packets of each flow enter: the source of its first packet, and the name of that place.
+/// The place where the packets of each flow enter: the source of the first packet, and its name.
 pub(super) struct Entries {
     /// By `fid`.
     pub sources: Vec<u32>,
-    /// By number of a source.
+    /// By source number.
     pub names: Vec<String>,
 }
 
 impl Entries {
-    /// Delays to a vantage by where packets entered.
+    /// The delays to a vantage, by the place where packets entered.
     fn paths(&self, delays: &Delays, fids: &[u32], vantage: &str) -> Vec<PathComparison> {
         let groups: Vec<u32> = fids.iter().map(|fid| self.sources[*fid as usize]).collect();
         let paths = compare_groups(delays, &groups, fids).into_iter().map(|(source, metrics)| {
@@ -121,7 +121,7 @@ impl Entries {
 }
 
 impl Comparisons {
-    /// Matches the packets of a capture with those seen in the simulation, writes them, and sums up.
+    /// Matches the packets of a capture with the simulated ones, writes the matches, and summarizes them.
     pub(super) fn vantage(
         &mut self,
         topology: &Topology,
@@ -144,7 +144,7 @@ impl Comparisons {
         compare_vantage(topology, (number, target), packets, found, &mut self.ingress, &mut self.tables)
     }
 
-    /// Writes what is left, and says of every capture what its TCP packets show; gives doubts about them.
+    /// Writes the remaining tables and adds the comparison of connections to each summary. Returns warnings.
     pub(super) fn finish(
         self,
         tables: &dyn Tables,
@@ -167,7 +167,8 @@ impl Comparisons {
     }
 }
 
-/// Compares the packets of a vantage: those with match keys, and the transmissions that were `found` to be the same.
+/// Compares the packets of a vantage: the packets with match keys, and the transmissions `found` to be the
+/// same.
 fn compare_vantage(
     topology: &Topology,
     (number, target): (usize, &Measured),
@@ -235,17 +236,20 @@ fn compare_vantage(
     })
 }
 
-/// Adds transmissions that are the same to the packets that are matched; gives by packet id when a measured ingress has them. Senders
-/// that react send at other times on either side: their packets have no other delay that can be compared.
+/// Adds the transmissions found to be the same to the matched packets. Returns, by packet id, the measured
+/// ingress time, if there is one.
+///
+/// A sender with congestion control sends at different times in the two. Only the delays of these packets can
+/// be compared.
 fn add_transmissions(matched: &mut Vec<Matched>, same: &[SameTransmission]) -> FxHashMap<u64, Option<i64>> {
     matched.extend(same.iter().filter_map(SameTransmission::matched));
     same.iter().map(|same| (same.sighting.pid, same.ingress_ps)).collect()
 }
 
-/// The delays of those whose measured delay has a beginning, which is `measured_from`; the others are taken out. They come in order of
-/// sending.
+/// The delays of the packets for which `measured_from` gives a start; the other packets are removed. The
+/// delays are in order of sending.
 fn take_delays(matched: &mut Vec<Matched>, measured_from: impl Fn(&Matched) -> Option<i64>) -> Delays {
-    // That of packet ids is another one where sources are numbered apart.
+    // Packet ids have another order where sources are numbered separately.
     if !matched.is_sorted_by_key(|packet| packet.sighting.from_ps) {
         matched.sort_unstable_by_key(|packet| (packet.sighting.from_ps, packet.sighting.pid));
     }
@@ -259,8 +263,8 @@ fn take_delays(matched: &mut Vec<Matched>, measured_from: impl Fn(&Matched) -> O
     delays
 }
 
-/// Takes away how the capture's clock runs against the run's, as the delays from injection to the vantage show it. The
-/// least of them is taken to be the least simulated one.
+/// Removes the offset and skew of the capture's clock, estimated from the delays between injection and
+/// vantage. The minimum delay is assumed to equal the minimum simulated delay.
 fn put_right(matched: &mut [Matched]) -> Option<ClockSummary> {
     let mut passages: Vec<Passage> = matched
         .iter()
@@ -275,7 +279,7 @@ fn put_right(matched: &mut [Matched]) -> Option<ClockSummary> {
     Some(clocks.summary(true))
 }
 
-/// Which comparison a row is of: several may be at one vantage.
+/// The comparison that a row belongs to. Several comparisons may be at one vantage.
 #[derive(Clone)]
 struct Label {
     /// The number of the `[[measured]]` entry; there are at most 64.
@@ -293,13 +297,13 @@ pub(super) struct ComparisonTables {
 }
 
 impl ComparisonTables {
-    /// Begins them; `entries` say where flows come from.
+    /// Creates them. `entries` gives the place where each flow enters.
     pub(super) fn create(tables: &dyn Tables, entries: Entries) -> Result<Self, TableError> {
         let matched = MatchedRows::create(tables)?;
         Ok(ComparisonTables { entries, matched, flows: Vec::new(), losses: Vec::new(), windows: Vec::new() })
     }
 
-    /// Writes what is left.
+    /// Writes the remaining tables.
     pub(super) fn finish(self, tables: &dyn Tables) -> Result<(), TableError> {
         self.matched.0.finish()?;
         write_table(tables, "agreement", flow_columns(&self.flows))?;
@@ -313,7 +317,7 @@ fn numbers<T>(rows: &[T], of: impl Fn(&T) -> Option<f64>) -> ArrayRef {
     Arc::new(Float64Array::from_iter(rows.iter().map(of)))
 }
 
-/// The columns of `agreement`: a row per vantage and flow.
+/// The columns of `agreement`: one row per vantage and flow.
 fn flow_columns(vantages: &[(Label, Vec<(u32, GroupComparison)>)]) -> Vec<(&'static str, ArrayRef)> {
     const PS: f64 = crate::units::PS_PER_S as f64;
     type Row<'a> = (&'a Label, u32, &'a GroupComparison);
@@ -342,7 +346,7 @@ fn flow_columns(vantages: &[(Label, Vec<(u32, GroupComparison)>)]) -> Vec<(&'sta
     ]
 }
 
-/// The columns of `losses`: a row per packet that either side lost.
+/// The columns of `losses`: one row per packet lost on either side.
 fn loss_columns(vantages: &[(Label, Vec<Loss>)]) -> Vec<(&'static str, ArrayRef)> {
     let rows: Vec<(&Label, Loss)> = vantages
         .iter()
@@ -360,7 +364,7 @@ fn loss_columns(vantages: &[(Label, Vec<Loss>)]) -> Vec<(&'static str, ArrayRef)
     ]
 }
 
-/// The columns of `windows`: a row per vantage and window of time.
+/// The columns of `windows`: one row per vantage and time window.
 fn window_columns(vantages: &[(Label, Windows)]) -> Vec<(&'static str, ArrayRef)> {
     const PS: f64 = crate::units::PS_PER_S as f64;
     let rows: Vec<_> = vantages

@@ -1,4 +1,4 @@
-//! What the connections of each `[[traffic]]` entry did.
+//! Summaries of the connections of each `[[traffic]]` entry.
 
 use rustc_hash::FxHashMap;
 use serde::Serialize;
@@ -9,81 +9,85 @@ use crate::traffic::connections::{Connections, Offered};
 use crate::transport::{Answer, ConnectionRecord};
 use crate::units::{PS_PER_S, Time};
 
-/// The connections of a `[[traffic]]` entry.
+/// The summary of the connections of a `[[traffic]]` entry.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ConnectionSummary {
-    /// The entry: its name, or its kind and place.
+    /// The entry's name, or its kind and position.
     pub entry: String,
     /// The congestion control.
     pub congestion_control: &'static str,
-    /// What it offers, where its flows arrive at random.
+    /// The offered traffic, for entries whose flows arrive at random.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offered: Option<Offered>,
-    /// Connections that began; with a warm-up, from its end on, or that were still open then.
+    /// The number of connections. With a warm-up, connections that ended before its end are not counted.
     pub flows: u64,
-    /// Of these, connections whose last byte, and the end behind it, were acknowledged.
+    /// Connections whose last byte and FIN were acknowledged.
     pub finished: u64,
-    /// Of these, connections that had neither finished nor been given up when the run ended.
+    /// Connections that had neither finished nor been given up when the run ended.
     pub unfinished: u64,
-    /// Of these, connections that were given up: nothing answered for too long.
+    /// Connections given up because the peer did not answer for too long.
     pub gave_up: u64,
-    /// Bytes that receivers have acknowledged.
+    /// Bytes acknowledged by receivers.
     pub bytes_acknowledged: u64,
-    /// The same in bits per second, from the first SYN to the last acknowledgement of new bytes; none where nothing was acknowledged.
+    /// Acknowledged bytes in bits per second, from the first SYN to the last acknowledgement of new bytes.
+    /// `None` if nothing was acknowledged.
     pub goodput_bps: Option<f64>,
-    /// Jain's index of the goodputs of its connections: 1 where all have the same, 1 / n where one of n has all; none with fewer than two.
+    /// Jain's fairness index of the goodputs of its connections: 1 if all are equal, 1 / n if one of n has
+    /// everything. `None` for fewer than two connections.
     pub jain: Option<f64>,
-    /// Completion times of finished connections that began from the warm-up on, from the SYN on; none without any.
+    /// Completion times, from the SYN, of the finished connections that began after the warm-up. `None` if
+    /// there are none.
     pub completion_s: Option<CompletionTimes>,
-    /// Their completion times over the ideal ones; none where their processes decide how long they last.
+    /// Completion time divided by ideal completion time. `None` for connections whose application decides how
+    /// long they last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slowdown: Option<Slowdowns>,
-    /// The same by the bytes of a flow.
+    /// Slowdowns by flow size.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub slowdown_by_size: Vec<SizeBin>,
-    /// From requests to the last bytes of their responses; none without any.
+    /// Times from a request to the last byte of its response. `None` if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_s: Option<ResponseTimes>,
-    /// Segments sent again.
+    /// Retransmitted segments.
     pub retransmissions: u64,
     /// Retransmission timeouts.
     pub timeouts: u64,
-    /// Segments delivered by acknowledgements that echoed a mark of congestion.
+    /// Segments delivered by acknowledgements that carried an ECN echo.
     pub delivered_ce: u64,
 }
 
-/// Percentiles of completion times, in seconds: each the smallest that at least this part does not exceed.
+/// Percentiles of completion times, in seconds, by the nearest-rank method.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct CompletionTimes {
     /// The median.
     pub p50: f64,
-    /// 90 %.
+    /// The 90th percentile.
     pub p90: f64,
-    /// 99 %.
+    /// The 99th percentile.
     pub p99: f64,
 }
 
-/// Percentiles of slowdowns: completion time over ideal completion time.
+/// Percentiles of slowdowns. A slowdown is the completion time divided by the ideal completion time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Slowdowns {
-    /// Flows.
+    /// The number of flows.
     pub flows: u64,
     /// The median.
     pub p50: f64,
-    /// 95 %.
+    /// The 95th percentile.
     pub p95: f64,
-    /// 99 %.
+    /// The 99th percentile.
     pub p99: f64,
 }
 
-/// The slowdowns of flows of some sizes.
+/// The slowdowns of flows in a range of sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct SizeBin {
-    /// More bytes than this.
+    /// The lower end of the range in bytes, exclusive.
     pub above_bytes: u64,
-    /// No more bytes than this; none for the largest.
+    /// The upper end in bytes, inclusive; `None` for the last range.
     pub up_to_bytes: Option<u64>,
-    /// Their slowdowns.
+    /// The slowdowns.
     #[serde(flatten)]
     pub slowdowns: Slowdowns,
 }
@@ -91,21 +95,21 @@ pub struct SizeBin {
 /// Percentiles of response times, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ResponseTimes {
-    /// Requests that have their responses.
+    /// The number of requests with a complete response.
     pub requests: u64,
     /// The median.
     pub p50: f64,
-    /// 95 %.
+    /// The 95th percentile.
     pub p95: f64,
-    /// 99 %.
+    /// The 99th percentile.
     pub p99: f64,
 }
 
-/// Where bins of sizes end, in bytes.
+/// The upper ends of the size ranges, in bytes.
 pub(crate) const SIZE_BINS: [u64; 4] = [10_000, 100_000, 1_000_000, 10_000_000];
 
 impl Slowdowns {
-    /// Of some; none of none.
+    /// The percentiles of these values; `None` without any.
     pub(crate) fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_unstable_by(f64::total_cmp);
         let at = |part| nearest_rank(&values, part);
@@ -113,30 +117,30 @@ impl Slowdowns {
     }
 }
 
-/// The smallest of sorted values that at least this part does not exceed.
+/// The nearest-rank percentile: the smallest value that at least this fraction of the values does not exceed.
 fn nearest_rank(sorted: &[f64], part: f64) -> Option<f64> {
     let rank = (part * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.max(1) - 1).copied()
 }
 
 impl ConnectionSummary {
-    /// Why the results may say little.
+    /// Warnings about results that may mislead.
     pub(super) fn doubts(&self, entry: &Connections) -> Vec<String> {
         let Self { entry: name, flows, unfinished, gave_up, .. } = self;
         let given_up = (*gave_up > 0).then(|| {
-            format!("{gave_up} of the {flows} connections of `{name}` were given up: nothing answered for too long")
+            format!("{gave_up} of the {flows} connections of `{name}` were given up: the peer did not answer for too long")
         });
         let left = (*unfinished > 0 && entry.has_sizes()).then(|| {
             format!(
-                "{unfinished} of the {flows} flows of `{name}` had not finished when the run ended: no completion time and no \
-                 slowdown counts them, which makes these look better than they are"
+                "{unfinished} of the {flows} flows of `{name}` had not finished when the run ended: completion times and \
+                 slowdowns leave them out, and look better than they are"
             )
         });
         given_up.into_iter().chain(left).collect()
     }
 }
 
-/// By entry, in the order of the scenario.
+/// The summaries, in the order of the scenario's entries.
 pub(super) fn summaries(
     scenario: &Scenario,
     connections: &[ConnectionRecord],
@@ -218,7 +222,7 @@ fn summary(
     }
 }
 
-/// The slowdowns of all, and by size.
+/// The slowdowns of all flows, and by size.
 fn slowdowns(of: &[&ConnectionRecord]) -> (Option<Slowdowns>, Vec<SizeBin>) {
     let found: Vec<(u64, f64)> =
         of.iter().filter_map(|connection| Some((connection.acknowledged, connection.slowdown()?))).collect();
@@ -236,10 +240,11 @@ fn slowdowns(of: &[&ConnectionRecord]) -> (Option<Slowdowns>, Vec<SizeBin>) {
     (all, bins)
 }
 
-/// Jain's index of goodputs.
+/// Jain's fairness index of goodputs.
 ///
 /// # Source
-/// Jain, Chiu, Hawe, "A quantitative measure of fairness and discrimination for resource allocation in shared computer systems", 1984.
+/// Jain, Chiu, Hawe, "A quantitative measure of fairness and discrimination for resource allocation in shared
+/// computer systems", 1984.
 fn jain(of: &[&ConnectionRecord]) -> Option<f64> {
     let rates = of.iter().map(|connection| connection.goodput_bps().unwrap_or(0.0));
     let (sum, squares) = rates.fold((0.0, 0.0), |(sum, squares), rate| (sum + rate, squares + rate * rate));

@@ -1,4 +1,4 @@
-//! Feeds what happens in a simulation to the tables and to the watch.
+//! Passes the events of a simulation to the tables and to the watch.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use crate::topology::{DeviceId, PortId, Topology};
 use crate::transport::TransportSample;
 use crate::units::{Time, Timestamp};
 
-/// Everything that a run records. What an engine tells in an order of its own is held back until it can be handed on
-/// by instant and pid, so that the tables are the same whichever engine ran.
+/// Everything that a run records. An engine may report events in its own order. They are held back until they
+/// can be passed on by instant and pid, so the tables do not depend on the engine.
 pub(super) struct RunObserver {
     topology: Arc<Topology>,
     packets: Option<PacketRows>,
@@ -26,27 +26,27 @@ pub(super) struct RunObserver {
     deepqueuenet: Option<NetworkRows>,
     queues: Option<QueueLengths>,
     transport: Option<TransportRows>,
-    /// Whether changes are sampled for the watch alone, and not for the table.
+    /// Whether changes are sampled for the watch only, and left out of the table.
     leaves_changes_out: bool,
     vantages: VantageRecords,
     watch: Watch,
     rtts: RttWatch,
-    /// By source: where its packets enter.
+    /// By source: the place where its packets enter.
     entries: Vec<InjectionPoint>,
-    /// The packets inside, by pid.
+    /// The packets in the network, by pid.
     inside: FxHashMap<u64, InsidePacket>,
-    /// Whether anything is asked for but the packets and the state of connections.
+    /// Whether anything is recorded besides the packets and the state of connections.
     watches: bool,
 }
 
-/// A packet inside.
+/// A packet in the network.
 struct InsidePacket {
-    /// As it entered; its ECN field, as the last port that it passed left it.
+    /// The packet as it entered, with the ECN field that the last port on its path left.
     packet: Packet,
     origin: PacketOrigin,
 }
 
-/// What is left of the observer once the packets are written.
+/// The remaining records of the observer after the packets are written.
 pub(super) struct Records {
     pub(super) queues: Option<QueueLengths>,
     pub(super) vantages: VantageRecords,
@@ -55,10 +55,10 @@ pub(super) struct Records {
 }
 
 impl RunObserver {
-    /// Begins the tables that `record` asks for, of a run that starts at `start`.
+    /// Creates the tables that `record` asks for. The run starts at `start`.
     ///
     /// # Errors
-    /// There is no place for a table.
+    /// A table cannot be created.
     pub(super) fn create(
         topology: &Arc<Topology>,
         record: &Record,
@@ -159,7 +159,7 @@ impl Observer for RunObserver {
         if let Some(deepqueuenet) = &mut self.deepqueuenet {
             deepqueuenet.dropped(tau.packet.pid);
         }
-        // What is lost on a link had left the queue, and its ingress is known.
+        // A packet lost on a link has already left the queue, and its ingress is already recorded.
         if *reason != DropReason::LostOnLink {
             self.vantages.reached(*device, &self.unmarked(tau), port.is_some());
             if let Some(port) = port {
@@ -210,13 +210,14 @@ impl Observer for RunObserver {
 }
 
 impl RunObserver {
-    /// A packet of a queue as it came there: without a mark of that queue, which leaves with the packet or not at all.
+    /// A queued packet as it joined the queue, without the queue's own mark: the mark is set only when the
+    /// packet leaves.
     fn unmarked(&self, tau: &Tau) -> Tau {
         let ecn = self.inside.get(&tau.packet.pid).map_or(tau.packet.ecn, |inside| inside.packet.ecn);
         Tau { packet: Packet { ecn, ..tau.packet }, ..*tau }
     }
 
-    /// A packet has left the queue of a port.
+    /// Records that a packet has left the queue of a port.
     fn waited(
         &mut self,
         port: PortId,
@@ -230,7 +231,7 @@ impl RunObserver {
         }
     }
 
-    /// Closes the tables of packets, hops and the state of connections.
+    /// Closes the tables of packets, hops and connection states.
     ///
     /// # Errors
     /// The disk is full.

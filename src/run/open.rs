@@ -1,4 +1,4 @@
-//! A scenario with all its files open, ready to be run: in memory, or into a directory by [`run`](super::run).
+//! A scenario with all its files open, ready to run in memory, or into a directory with [`run`](super::run).
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -29,47 +29,49 @@ use crate::traffic::Connections as Connected;
 use crate::transport::{ConnectionRecord, Sampling};
 use crate::units::{Span, Time, Timestamp};
 
-/// A scenario with all its files open: what can be run.
+/// A scenario with all its files open, ready to run.
 ///
-/// [`run`](OpenScenario::run) simulates, compares, and hands its tables to a [`Tables`];
-/// [`simulation`](OpenScenario::simulation) gives the bare engine, to be run step by step under an observer of one's own.
+/// [`run`](OpenScenario::run) simulates, compares, and writes to a [`Tables`].
+/// [`simulation`](OpenScenario::simulation) gives the bare engine, to be run step by step with the caller's
+/// own observer.
 pub struct OpenScenario {
     /// The network.
     pub topology: Arc<Topology>,
-    /// The absolute time at which the run starts: at the first packet of all replayed captures. Without any, connections start at the
-    /// first TCP packet of the measured captures; all else starts in 1970.
+    /// The absolute time at which the run starts: the first packet of all replayed captures. Without a
+    /// replay, a scenario with connections starts at the first TCP packet of the measured captures; otherwise
+    /// the run starts in 1970.
     pub start: Timestamp,
-    /// The sources and where their packets enter, and the hosts that have connections.
+    /// The sources with the places where their packets enter, and the hosts with connections.
     pub workload: Workload,
-    /// How the engine is run; the caller may choose another engine, other threads.
+    /// The settings of the engine. The caller may change the engine and the number of threads.
     pub settings: Settings,
     scenario: Scenario,
     reading: CaptureOptions,
-    /// What match keys cover.
+    /// The fields that match keys cover.
     fields: MatchFields,
     /// The measured captures.
     captures: Vec<Sorted>,
-    /// The absolute time from which measured times count.
+    /// The absolute time that is 0 for measured times.
     origin: Timestamp,
     /// Whether a replayed capture gives the run its clock.
     is_on_clock: bool,
-    /// What is odd about the captures of round-trip times.
+    /// Warnings about the captures of round-trip times.
     remarks: Vec<String>,
     watch: Watch,
     clock: Instant,
 }
 
-/// What came of a run, beside its tables.
+/// The results of a run, besides its tables.
 pub struct Results {
-    /// Its figures: what `summary.json` holds.
+    /// The contents of `summary.json`.
     pub summary: Summary,
-    /// What the engine counted.
+    /// The counters of the engine.
     pub outcome: Outcome,
-    /// What every flow did: the table `flows`.
+    /// The statistics of each flow: the table `flows`.
     pub flows: FlowRecords,
-    /// What every port did: the table `ports`.
+    /// The statistics of each port: the table `ports`.
     pub ports: PortRecords,
-    /// What was seen at the vantages of `[record]`, to be written as captures.
+    /// The packets seen at the vantages of `[record]`, to be written as captures.
     pub vantages: VantageRecords,
     /// The absolute time at which the run started.
     pub start: Timestamp,
@@ -78,18 +80,18 @@ pub struct Results {
 }
 
 impl Scenario {
-    /// How the engine is run by it, from an absolute start.
+    /// The engine settings of this scenario, for a run with this absolute start.
     pub(crate) fn settings(&self, start: Timestamp) -> Settings {
         let Scenario { until, seed, engine, stop_after_flows, .. } = *self;
         let warm_up = Time::ZERO + self.warm_up;
         Settings { until, seed, engine, start, warm_up, stop_after_flows, ..Settings::default() }
     }
 
-    /// Opens every file that a run of it reads, and nothing else: no directory, no table. Whatever cannot be opened is reported
-    /// here, before anything is simulated. `reading` says how captures are read.
+    /// Opens every file that a run reads. Writes nothing: no directory, no table. A file that cannot be
+    /// opened is reported here, before the simulation. `reading` sets how captures are read.
     ///
     /// # Errors
-    /// A capture cannot be read, or traffic has no address to go to.
+    /// A capture cannot be read, or no address is routed to a host with traffic.
     ///
     /// # Examples
     /// ```no_run
@@ -146,7 +148,8 @@ impl Scenario {
     }
 }
 
-/// Only flows whose bytes are given have an ideal completion time: the processes of others decide how long they last.
+/// Clears the ideal completion time of flows without a given size: their application decides how long they
+/// last.
 fn only_of_sizes(scenario: &Scenario, connections: &mut [ConnectionRecord]) {
     let sized: Vec<bool> = scenario.connections().map(Connected::has_sizes).collect();
     for connection in connections {
@@ -163,15 +166,15 @@ fn connections(flows: &FlowRecords) -> Connections {
     Connections::new(keys.zip(records))
 }
 
-/// When a capture has its first TCP packet.
+/// The time of the first TCP packet in a capture.
 fn first_of_tcp(capture: &mut Sorted) -> Option<Timestamp> {
-    /// Packets that are looked at.
+    /// The number of packets examined.
     const SAMPLE: usize = 4_096;
     let packets = capture.look_ahead(SAMPLE).filter(|observation| observation.frame.tcp_sequence.is_some());
     packets.map(|observation| observation.timestamp).min()
 }
 
-/// What match keys cover: what every replayed and every measured capture holds.
+/// The fields that match keys cover: those that every replayed and every measured capture contains.
 fn match_fields(sources: &mut Sources, captures: Vec<&mut Sorted>) -> MatchFields {
     if captures.is_empty() {
         return MatchFields::ALL;
@@ -184,24 +187,24 @@ fn match_fields(sources: &mut Sources, captures: Vec<&mut Sorted>) -> MatchField
 }
 
 impl OpenScenario {
-    /// The bare simulation, under an observer of the caller's alone: nothing is recorded, nothing compared.
+    /// The bare simulation with the caller's observer. Nothing is recorded or compared.
     ///
     /// # Errors
-    /// A source fails, or the threads cannot be had.
+    /// A source fails, or threads cannot be started.
     pub fn simulation<O: Observer>(self, observer: O) -> Result<Simulation<O>, EngineError> {
         Simulation::start(self.topology, self.workload, self.settings, observer)
     }
 
-    /// The engine that will run it, and why.
+    /// The engine that will run, and the reason.
     pub fn engine(&self) -> (Engine, &'static str) {
         self.settings.engine.for_workload(&self.topology, &self.workload)
     }
 
-    /// Simulates, compares with every measured capture, and hands the tables to `tables`. `observer` sees what happens
-    /// as well; `progress` may break the run off.
+    /// Simulates, compares with every measured capture, and writes the tables to `tables`. `observer` sees
+    /// the events of the simulation. `progress` can interrupt the run.
     ///
     /// # Errors
-    /// The simulation or the observer fails, a table finds no place, or a capture cannot be compared.
+    /// The simulation or the observer fails, a table cannot be written, or a capture cannot be compared.
     pub fn run(
         mut self,
         tables: &dyn Tables,
@@ -259,7 +262,8 @@ impl OpenScenario {
         Ok(Results { summary, outcome, flows, ports, vantages, start: self.start, sources })
     }
 
-    /// The simulation: its tables of packets and hops are complete, the other records are still to be written.
+    /// Runs the simulation. Afterwards the tables of packets and hops are complete; the other records remain
+    /// to be written.
     fn simulate(
         &mut self,
         tables: &dyn Tables,
@@ -273,7 +277,7 @@ impl OpenScenario {
         let entries = workload.places().collect();
         let watches_captures = !watch.is_empty();
         let watches = (watch, rtts, entries);
-        // With several threads, what is written for each packet is written on threads of its own.
+        // With several threads, the per-packet tables are written on their own threads.
         let beside = Beside(tables);
         let of_packets: &dyn Tables = if self.settings.threads == 1 { tables } else { &beside };
         let mut records =
@@ -286,7 +290,7 @@ impl OpenScenario {
         let topology = Arc::clone(&self.topology);
         let packets = scenario.record.packets || self.settings.packets;
         let transport = scenario.record.transport.or(self.settings.transport);
-        // The first divergence from a measured capture shows what its sender knew of itself.
+        // The first divergence from a measured capture shows the state of its sender.
         let transport = match watches_captures {
             true => Some(transport.map_or(Sampling::Changes, Sampling::with_changes)),
             false => transport,
@@ -298,7 +302,8 @@ impl OpenScenario {
         Ok((finished, records.finish()?))
     }
 
-    /// Compares with the captures of `[[measured]]`; `ends` say whether the run has an end of its own, and its last instant.
+    /// Compares with the captures of `[[measured]]`. `ends` holds whether the scenario sets an end, and the
+    /// last instant.
     fn compare_vantages(
         &mut self,
         (watch, (has_end, end)): (Watch, (bool, Time)),
@@ -310,7 +315,7 @@ impl OpenScenario {
         let (topology, scenario) = (&*self.topology, &self.scenario);
         let (fields, start) = (self.fields, self.origin);
         let Watched { vantages, segments, senders } = watch.into_watched();
-        // There may be millions of them.
+        // There may be millions of connections.
         let connections =
             if scenario.measured.is_empty() { Connections::default() } else { connections(flows) };
         let mut comparisons = Comparisons {
@@ -321,7 +326,7 @@ impl OpenScenario {
         };
         let mut measured = Vec::new();
         let captures = std::mem::take(&mut self.captures);
-        // Those at an ingress first: they say when packets reached the device of a vantage at its egress.
+        // Ingress captures first: they give the ingress times that egress vantages of the same device need.
         let mut order: Vec<(usize, (WatchedVantage, Sorted))> =
             vantages.into_iter().zip(captures).enumerate().collect();
         order.sort_by_key(|(index, _)| scenario.measured[*index].at.direction == Direction::Egress);
@@ -364,7 +369,7 @@ impl OpenScenario {
         Ok(())
     }
 
-    /// Which bounds were kept.
+    /// Checks the acceptance bounds.
     fn accept(&self, measured: &[MeasuredSummary], rtts: &[RttComparison]) -> AcceptSummary {
         let mut accept = AcceptSummary::default();
         for (target, measured) in self.scenario.measured.iter().zip(measured) {
@@ -413,7 +418,7 @@ impl OpenScenario {
     }
 }
 
-/// What the comparisons of a run found, so far.
+/// The results of the comparisons so far.
 #[derive(Default)]
 struct Comparison {
     measured: Vec<MeasuredSummary>,

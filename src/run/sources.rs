@@ -1,4 +1,4 @@
-//! The sources of a scenario, opened and placed.
+//! Opens the sources of a scenario and places them in the network.
 
 use std::net::IpAddr;
 
@@ -15,15 +15,15 @@ use crate::traffic::{Recording, Replay, ReplayByAddress, Source, SourceEntry};
 use crate::transport::Host;
 use crate::units::{ByteCount, Timestamp};
 
-/// The sources of a scenario, before their first packets.
+/// The open sources of a scenario, before their first packets.
 pub(crate) struct Sources {
     opened: Vec<Opened>,
-    /// The hosts that have connections.
+    /// The `[[traffic]]` entries with connections.
     entries: Vec<Entry>,
     seed: u64,
 }
 
-/// An entry of a scenario's traffic.
+/// An open source.
 enum Opened {
     Replay(Box<Replay>, InjectionPoint),
     ByAddress(Box<ReplayByAddress>, Vec<DeviceId>),
@@ -34,7 +34,7 @@ impl Sources {
     /// Opens every source.
     ///
     /// # Errors
-    /// A capture cannot be opened, or no address leads to a host.
+    /// A capture cannot be opened, or no address is routed to a host.
     pub(crate) fn open(scenario: &Scenario, options: &Options) -> Result<Self, RunError> {
         let topology = &scenario.topology;
         let mut addresses = Addresses::new(topology);
@@ -90,7 +90,7 @@ impl Sources {
         Ok(Sources { opened, entries, seed: scenario.seed })
     }
 
-    /// What is replayed.
+    /// The recordings that are replayed.
     pub(crate) fn recordings(&mut self) -> impl Iterator<Item = &mut Recording> {
         self.opened.iter_mut().filter_map(|opened| match opened {
             Opened::Replay(replay, _) => Some(replay.recording()),
@@ -99,12 +99,13 @@ impl Sources {
         })
     }
 
-    /// The first packet of all recordings; none without any.
+    /// The time of the first packet of all recordings; `None` without a recording.
     pub(crate) fn recorded_start(&mut self) -> Option<Timestamp> {
         self.recordings().filter_map(|recording| recording.recorded_start()).min()
     }
 
-    /// When the run starts: at the first packet of all recordings, or at `otherwise` without any. Sets it for all of them.
+    /// Sets and returns the run's start: the first packet of all recordings, or `otherwise` without a
+    /// recording.
     pub(crate) fn start(&mut self, otherwise: Timestamp) -> Timestamp {
         let start = self.recorded_start().unwrap_or(otherwise);
         self.recordings().for_each(|recording| recording.start_at(start));
@@ -116,10 +117,11 @@ impl Sources {
         !self.entries.is_empty()
     }
 
-    /// The sources and where their packets enter; the hosts that have connections, of a run that starts at `start`.
+    /// The sources with the places where their packets enter, and the hosts with connections. The run starts
+    /// at `start`.
     ///
     /// # Errors
-    /// No address leads to a host.
+    /// No address is routed to a host.
     pub(crate) fn into_workload(self, topology: &Topology, start: Timestamp) -> Result<Workload, RunError> {
         let mut addresses = Addresses::new(topology);
         let hosts = application::hosts(topology, start, self.seed, &self.entries, |host| addresses.of(host))?;
@@ -158,7 +160,7 @@ fn injection_point(at: Vantage) -> InjectionPoint {
     }
 }
 
-/// An address of each host that is asked for.
+/// Finds and keeps one address per host.
 struct Addresses<'t> {
     topology: &'t Topology,
     hosts: pfm::Addresses,
@@ -174,9 +176,9 @@ impl<'t> Addresses<'t> {
         }
     }
 
-    /// An address that leads to `host`, and not to one with a longer prefix.
+    /// An address that is routed to `host`, and not to a host with a longer prefix.
     fn of(&mut self, host: DeviceId) -> Result<IpAddr, RunError> {
-        /// Addresses of each prefix that are tried.
+        /// The number of addresses tried in each prefix.
         const TRIED: usize = 1 << 16;
         if let Some(known) = self.known[host.index()] {
             return Ok(known);

@@ -1,4 +1,4 @@
-//! The tables of transmissions and of goodput, and doubts about connections.
+//! The tables of transmissions and of goodput, and warnings about connections.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use arrow_array::{ArrayRef, Int64Array, StringArray, UInt16Array, UInt32Array, U
 use crate::compare::{FlowAt, Transmission, TransmissionComparison, VantageTransmissions};
 use crate::table::{TableError, Tables, write_table};
 
-/// A row of `transmissions`: one on either side or on both.
+/// A row of `transmissions`: a transmission on one side or on both.
 struct Row<'a> {
     number: usize,
     fid: u32,
@@ -16,7 +16,7 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// What both have alike, of either.
+    /// A property that both sides share, taken from the side that exists.
     fn either<T>(&self, of: impl FnOnce(&Transmission) -> T) -> Option<T> {
         self.simulated.or(self.measured).map(of)
     }
@@ -32,7 +32,7 @@ impl Row<'_> {
     }
 }
 
-/// The rows of a flow, in order of time.
+/// The rows of a flow, in time order.
 fn rows(number: usize, flow: &FlowAt) -> Vec<Row<'_>> {
     let fid = flow.fid;
     let partners = flow.partners();
@@ -49,7 +49,8 @@ fn rows(number: usize, flow: &FlowAt) -> Vec<Row<'_>> {
     rows
 }
 
-/// Writes `transmissions`: a row per TCP packet of a connection at a vantage. `name` gives the vantage of a comparison.
+/// Writes `transmissions`: one row per TCP packet of a connection at a vantage. `name` gives the vantage of a
+/// comparison.
 pub(super) fn write_transmissions<'a>(
     tables: &dyn Tables,
     vantages: &[VantageTransmissions],
@@ -88,7 +89,7 @@ pub(super) fn write_transmissions<'a>(
     write_table(tables, "transmissions", columns)
 }
 
-/// Writes `goodput`: a row per flow at a vantage and window of time.
+/// Writes `goodput`: one row per flow at a vantage and time window.
 pub(super) fn write_goodput<'a>(
     tables: &dyn Tables,
     vantages: &[VantageTransmissions],
@@ -118,27 +119,27 @@ pub(super) fn write_goodput<'a>(
     write_table(tables, "goodput", columns)
 }
 
-/// Why the comparison of connections at a vantage may say little.
+/// Warnings about a comparison of connections that may mislead.
 pub(super) fn transmission_doubts(vantage: &str, found: &TransmissionComparison) -> Vec<String> {
     let counts = &found.connections;
     let mut doubts = Vec::new();
     if counts.without_syn > 0 {
         doubts.push(format!(
-            "{} connections at {vantage} have no SYN in the capture: their first packets count as their first bytes",
+            "{} connections at {vantage} have no SYN in the capture: their first packet is assumed to carry their first byte",
             counts.without_syn
         ));
     }
     if found.segmented > 0 {
         doubts.push(format!(
-            "{} packets of TCP in the capture at {vantage} are longer than the segments of the simulation, and match none: \
+            "{} TCP packets in the capture at {vantage} are longer than the simulated segments, and match none: \
              switch segmentation offload off (`ethtool -K DEVICE tso off gso off gro off`), or give the links their `mtu`",
             found.segmented
         ));
     }
     if counts.only_measured > 0 {
         doubts.push(format!(
-            "{} connections in the capture at {vantage} have no partner: the scenario has fewer connections between \
-             these addresses",
+            "{} connections in the capture at {vantage} have no simulated counterpart: the scenario has fewer connections \
+             between these addresses",
             counts.only_measured
         ));
     }

@@ -294,7 +294,7 @@ impl Reader<'_> {
         let is_entry = traffic.iter().any(is_replay);
         let has_connections = traffic.iter().any(|source| matches!(source, Traffic::Connections(_)));
         if is_entry && !has_connections {
-            let message = "this would compare the replay with itself: it is where the replay enters";
+            let message = "the replay enters at this vantage: it would be compared with itself";
             let help = "compare at a vantage that its packets reach later";
             self.wrong(spec.at.port.span(), message, Some(help.to_owned()));
         }

@@ -406,7 +406,7 @@ fn an_observer_by_name_sees_the_run() {
     let scenario = custom(TOPOLOGY, &observed.replace("most = 7", "most = 0")).unwrap();
     let run = scenario.open(&Default::default()).unwrap().run(&NoTables, Unwatched, go_on);
     let error = run.map(|results| results.outcome).unwrap_err();
-    assert_eq!(error.to_string(), "an observer cannot be made: a limit of 0 lets nothing happen");
+    assert_eq!(error.to_string(), "an observer cannot be created: a limit of 0 lets nothing happen");
     assert!(error.is_bad_input());
 }
 

@@ -180,7 +180,7 @@ fn every_name_that_leads_nowhere_is_told() {
             "r1:1\", direction = \"egress",
             "r1:0\", direction = \"ingress",
             21,
-            "this would compare the replay with itself: it is where the replay enters \
+            "the replay enters at this vantage: it would be compared with itself \
              | compare at a vantage that its packets reach later",
         ),
         ("\"s\"", "\"\"", 1, &format!("a name may not be empty | {NAME_HELP}")),

@@ -9,7 +9,8 @@ use crate::engine::{Engine, Unwatched};
 use crate::scenario::Scenario;
 use crate::table::{Format, TableFiles};
 
-/// Losses in a full buffer, from within a queue and on a link; priorities; jitter; a processing delay; a cut-off end.
+/// Losses in a full buffer, within a queue and on a link; priorities; jitter; a processing delay; an early
+/// end.
 const TOPOLOGY: &str = r#"
 name = "two-switches"
 
@@ -88,7 +89,7 @@ queues = { every = "1 ms" }
 vantages = ["s:2 egress", { port = "t:0", direction = "ingress" }, "d:0 ingress"]
 "#;
 
-/// Every file of a run on an engine, by name.
+/// The files that a run writes on an engine, by name.
 fn files(engine: Engine, threads: usize) -> BTreeMap<String, Vec<u8>> {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("topology.toml"), TOPOLOGY).unwrap();
@@ -110,7 +111,7 @@ fn files(engine: Engine, threads: usize) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// The rows of a table, each by the names of its columns.
+/// The rows of a table, by column name.
 fn rows(files: &BTreeMap<String, Vec<u8>>, name: &str) -> Vec<BTreeMap<String, String>> {
     csv::Reader::from_reader(files[name].as_slice()).deserialize().map(|row| row.unwrap()).collect()
 }
@@ -134,7 +135,7 @@ fn the_tables_are_the_same_whichever_engine_ran() {
             assert!(bytes == other, "{name}, {threads} threads: {differ:?}");
         }
     }
-    // What makes orders differ is there.
+    // The cases that can change the order do occur.
     let packets = rows(&event, "packets.csv");
     for reason in ["buffer-full", "sojourn-above-target", "lost-on-link"] {
         assert!(packets.iter().any(|row| row["reason"] == reason), "{reason}");
@@ -143,8 +144,9 @@ fn the_tables_are_the_same_whichever_engine_ran() {
     assert!(rows(&event, "flows.csv").iter().any(|row| number(row, "packets_reordered").unwrap() > 0));
 }
 
-/// Little's law, exactly: the integral of the number that wait, as the instants of the hops give it, is that of the
-/// queue lengths in the table of ports, which come from sums of waiting times; and the samples are the same numbers.
+/// Little's law, exactly. The integral of the number of waiting packets, computed from the hop times, equals
+/// that of the queue lengths in the table of ports, which come from sums of waiting times. The samples agree
+/// with both.
 #[test]
 fn littles_law_holds_at_every_port() {
     let files = files(Engine::Stream, 1);
@@ -154,7 +156,7 @@ fn littles_law_holds_at_every_port() {
     for port in rows(&files, "ports.csv") {
         let here =
             |row: &&BTreeMap<String, String>| row["device"] == port["device"] && row["port"] == port["port"];
-        // Who comes and who goes; at one instant it does not matter who is first.
+        // Packets that join and leave; the order within one instant does not matter.
         let mut changes: BTreeMap<i128, i128> = BTreeMap::new();
         let mut count = 0;
         for hop in hops.iter().filter(here) {
@@ -163,7 +165,7 @@ fn littles_law_holds_at_every_port() {
             *changes.entry(joined + number(hop, "waiting_ps").unwrap()).or_default() -= 1;
             count += 1;
         }
-        // Those that still wait at the end have no hop: theirs is what the last sample shows.
+        // Packets that still wait at the end have no hop; the last sample counts them.
         let still = number(&port, "packets_joined").unwrap() - count;
         let samples: Vec<_> = queues.iter().filter(here).collect();
         assert_eq!(samples.len(), 201);
@@ -192,7 +194,7 @@ fn littles_law_holds_at_every_port() {
     assert!(checked >= 6, "only {checked} ports were used and empty at the end");
 }
 
-/// Our own reader finds every packet that passed, with its flow and length.
+/// taunet's own reader finds every packet that passed, with its flow and length.
 #[test]
 fn a_vantage_is_a_capture_of_what_passed() {
     use crate::capture::{Frame, Reader};
