@@ -1,4 +1,4 @@
-//! A scenario: a topology, its traffic, the measured captures, and what a run must reach.
+//! A scenario: a topology, its traffic, the measured captures, and the acceptance bounds.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub use record::{QueueSamples, QueuesFile, Record, RecordFile, VantageText};
 pub use rtt::{MeasuredRtts, RttFile};
 pub(crate) use traffic::entry_name;
 
-/// Which engine runs a simulation.
+/// The engine that runs a simulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
@@ -53,31 +53,31 @@ impl Engine {
     }
 }
 
-/// What the delay at a measured vantage counts from.
+/// Where the delay at a measured vantage starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DelayScope {
     /// From the packet's injection into the simulation.
     #[default]
     Path,
-    /// From the packet's ingress at the device of the vantage: its injection there, or a measured
+    /// From the packet's ingress at the device of the vantage: its injection there, or its time in a measured
     /// capture at one of the device's ingress ports.
     Hop,
 }
 
-/// Whether a capture's clock is that of the others.
+/// The clock of a capture, relative to the clock of the traffic's captures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum CaptureClock {
-    /// The same clock, or one that is kept in step: its times are taken as they are
+    /// The same clock, or a synchronized one: timestamps are used unchanged
     #[default]
     Same,
-    /// A clock of its own: its offset and its skew are found from the delays, and taken away
+    /// An unsynchronized clock: its offset and skew are estimated from the delays and removed
     Skewed,
 }
 
-/// A resolved scenario.
+/// A resolved scenario: all names are looked up and all values checked.
 #[derive(Debug, Clone)]
 pub struct Scenario {
     /// Its name.
@@ -88,30 +88,30 @@ pub struct Scenario {
     pub seed: u64,
     /// The engine.
     pub engine: Engine,
-    /// The absolute time of the run's start; without it that of the first packet of the captures.
+    /// The absolute time at which the run starts; `None` for the first packet of the captures.
     pub start: Option<Timestamp>,
-    /// When the simulation stops; without it, when the last packet has left.
+    /// When the simulation stops; `None` to stop after the last packet has left.
     pub until: Option<Time>,
-    /// What happens before is left out of all statistics.
+    /// The length of the warm-up. All statistics leave it out.
     pub warm_up: Span,
-    /// The run stops when so many connections that began after the warm-up have finished.
+    /// The number of finished connections, of those that began after the warm-up, at which the run stops.
     pub stop_after_flows: Option<u64>,
-    /// The sources, by entry.
+    /// The sources of traffic, by entry.
     pub traffic: Vec<Traffic>,
     /// The captures to compare with.
     pub measured: Vec<Measured>,
     /// The captures whose round-trip times are compared.
     pub rtts: Vec<MeasuredRtts>,
-    /// What is written down.
+    /// The tables and captures that the run writes.
     pub record: Record,
-    /// Observers of other crates.
+    /// Observers defined by other crates.
     pub observers: Vec<CustomObserver>,
-    /// Every file that it was read from, in the order of reading: scenario, topology, captures.
+    /// Every file that the scenario was read from, in order of reading: scenario, topology, captures.
     pub inputs: Vec<PathBuf>,
 }
 
 impl Scenario {
-    /// What is odd about the generated traffic and what is recorded of it, in words.
+    /// Warnings about the generated traffic and about what the run records of it.
     pub fn warnings(&self) -> Vec<String> {
         let generators = self.traffic.iter().filter_map(|traffic| match traffic {
             Traffic::Generated(generator) => Some(generator),
@@ -132,11 +132,11 @@ impl Scenario {
         })
     }
 
-    /// A word on a table of connections that will be empty.
+    /// A warning if the table of connections will be empty.
     pub(crate) fn nothing_to_sample(&self) -> Option<String> {
         let connects = self.traffic.iter().any(|traffic| matches!(traffic, Traffic::Connections(_)));
         (self.record.transport.is_some() && !connects).then(|| {
-            "[record] transport: no traffic has connections (TCP), so that the table will be empty".to_owned()
+            "[record] transport: no traffic has connections (TCP), so the table will be empty".to_owned()
         })
     }
 }
@@ -148,35 +148,35 @@ pub enum Traffic {
     Replay {
         /// the file
         capture: PathBuf,
-        /// which of its packets count
+        /// the filter for its packets
         keys: CaptureKeys,
-        /// where it is injected
+        /// where its packets are injected
         at: Vantage,
-        /// how fast
+        /// the speed of the replay
         speed: Speed,
     },
-    /// A capture spread over hosts, one source per host.
+    /// A capture distributed over hosts, one source per host.
     ReplayByAddress {
         /// the file
         capture: PathBuf,
-        /// which of its packets count
+        /// the filter for its packets
         keys: CaptureKeys,
-        /// who sends and receives
+        /// the hosts that send and receive
         hosts: Vec<DeviceId>,
-        /// the host of each prefix, by position, the longest prefix first; a hash without it
+        /// the host of each prefix, by position, longest prefix first; `None` to choose hosts by a hash
         prefixes: Option<Vec<(IpNet, u32)>>,
-        /// how fast
+        /// the speed of the replay
         speed: Speed,
     },
-    /// Packets that a process generates, one source per sending host.
+    /// Packets generated by a stochastic process, one source per sending host.
     Generated(Generator),
-    /// Connections, whose senders answer what arrives.
+    /// Connections: closed-loop senders.
     Connections(Connections),
-    /// Packets of a source that another crate defines.
+    /// Packets of a source defined by another crate.
     Custom(CustomTraffic),
 }
 
-/// How far apart in time the same TCP packet may be, where nothing else is asked: 100 us.
+/// The default for [`Measured::tolerance`]: 100 us.
 pub const TOLERANCE: Span = Span::from_ns(100_000);
 
 /// One measured capture, resolved.
@@ -184,80 +184,80 @@ pub const TOLERANCE: Span = Span::from_ns(100_000);
 pub struct Measured {
     /// The file.
     pub capture: PathBuf,
-    /// Which of its packets count.
+    /// The filter for its packets.
     pub keys: CaptureKeys,
-    /// Where it was taken.
+    /// Where it was recorded.
     pub at: Vantage,
-    /// Whether a replay enters there: then the packets of connections alone are compared.
+    /// Whether a replay enters at this vantage. Then only packets of connections are compared.
     pub is_entry: bool,
-    /// What its delays count from.
+    /// Where its delays start.
     pub delay: DelayScope,
     /// Its clock.
     pub clock: CaptureClock,
-    /// How far apart in time the same TCP packet may be on both sides.
+    /// The maximum difference between the simulated and the measured time of the same TCP packet.
     pub tolerance: Span,
-    /// The bounds that its comparison must keep.
+    /// The acceptance bounds of its comparison.
     pub accept: Accept,
 }
 
-/// Bounds on a comparison; `run` exits with 3 when one is missed.
+/// Acceptance bounds on a comparison. `taunet run` exits with code 3 if one is missed.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Accept {
-    /// W1(simulated, measured) / mean(measured), at most.
+    /// Maximum of W1(simulated, measured) / mean(measured), where W1 is the Wasserstein distance.
     #[serde(default, deserialize_with = "file::size")]
     #[schemars(range(min = 0))]
     pub w1_normalized: Option<f64>,
-    /// Pearson correlation of matched delays, at least.
+    /// Minimum Pearson correlation of matched delays.
     #[serde(default, deserialize_with = "file::correlation")]
     #[schemars(range(min = -1, max = 1))]
     pub pearson: Option<f64>,
-    /// Spearman correlation of matched delays, at least.
+    /// Minimum Spearman correlation of matched delays.
     #[serde(default, deserialize_with = "file::correlation")]
     #[schemars(range(min = -1, max = 1))]
     pub spearman: Option<f64>,
-    /// Kolmogorov-Smirnov distance, at most.
+    /// Maximum Kolmogorov-Smirnov distance.
     #[serde(default, deserialize_with = "file::size")]
     #[schemars(range(min = 0))]
     pub ks: Option<f64>,
-    /// Mean absolute error, at most.
+    /// Maximum mean absolute error.
     pub mae: Option<Span>,
-    /// Median absolute error, at most.
+    /// Maximum median absolute error.
     pub median_abs_error: Option<Span>,
-    /// 99th percentile of the absolute error, at most.
+    /// Maximum 99th percentile of the absolute error.
     pub p99_abs_error: Option<Span>,
-    /// |simulated mean - measured mean| / measured mean, at most.
+    /// Maximum relative error of the mean: |simulated - measured| / measured.
     #[serde(default, deserialize_with = "file::size")]
     #[schemars(range(min = 0))]
     pub mean_relative_error: Option<f64>,
-    /// The same of the medians.
+    /// Maximum relative error of the median.
     #[serde(default, deserialize_with = "file::size")]
     #[schemars(range(min = 0))]
     pub p50_relative_error: Option<f64>,
-    /// The same of the 90th percentiles.
+    /// Maximum relative error of the 90th percentile.
     #[serde(default, deserialize_with = "file::size")]
     #[schemars(range(min = 0))]
     pub p90_relative_error: Option<f64>,
-    /// The same of the 99th percentiles.
+    /// Maximum relative error of the 99th percentile.
     #[serde(default, deserialize_with = "file::size")]
     #[schemars(range(min = 0))]
     pub p99_relative_error: Option<f64>,
-    /// The same of the 99.9th percentiles.
+    /// Maximum relative error of the 99.9th percentile.
     #[serde(default, deserialize_with = "file::size")]
     #[schemars(range(min = 0))]
     pub p999_relative_error: Option<f64>,
-    /// The same of the jitter.
+    /// Maximum relative error of the jitter.
     #[serde(default, deserialize_with = "file::size")]
     #[schemars(range(min = 0))]
     pub jitter_relative_error: Option<f64>,
-    /// |simulated drops - measured drops| / measured drops, at most.
+    /// Maximum relative error of the number of dropped packets.
     #[serde(default, deserialize_with = "file::size")]
     #[schemars(range(min = 0))]
     pub drops_relative_error: Option<f64>,
 }
 
 impl Accept {
-    /// The first bound that is none of round-trip times.
+    /// The first bound that is not defined for round-trip times.
     fn of_packets_alone(&self) -> Option<&'static str> {
         let jitter = self.jitter_relative_error.map(|_| "jitter_relative_error");
         jitter.or(self.drops_relative_error.map(|_| "drops_relative_error"))

@@ -1,4 +1,4 @@
-//! A scenario file, as written, and how it becomes a [`Scenario`].
+//! The scenario file as written, and its conversion to a [`Scenario`].
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,15 +17,15 @@ use crate::topology::{Topology, VantageSpec};
 use crate::traffic::{TrafficSpec, TransportSpec};
 use crate::units::{Span, Time};
 
-/// What is simulated: a topology, its traffic, and what was measured there.
+/// A scenario: a topology, its traffic, and the captures measured there.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScenarioFile {
-    /// The scenario's name, with a letter or a digit in it.
+    /// The scenario's name. It must contain a letter or a digit.
     #[serde(deserialize_with = "crate::config::name")]
     #[schemars(length(min = 1))]
     pub name: String,
-    /// What it is, for readers.
+    /// A description for readers.
     pub description: Option<String>,
     /// The topology file, relative to this file.
     #[schemars(with = "PathBuf")]
@@ -35,16 +35,17 @@ pub struct ScenarioFile {
     pub seed: u64,
     /// When the simulation stops (default: when the last packet has left).
     pub until: Option<Span>,
-    /// What happens before is left out of all statistics (default: 0 s).
+    /// The length of the warm-up. All statistics leave it out (default: 0 s).
     #[schemars(with = "Option<Span>")]
     pub warm_up: Option<Spanned<Span>>,
-    /// When the run stops, if not before.
+    /// A further condition that stops the run, if it is met before `until`.
     #[schemars(with = "Option<StopFile>")]
     pub stop_when: Option<Spanned<StopFile>>,
-    /// The engine (default: auto, which is the stream engine wherever that is exact). The results are the same.
+    /// The engine (default: auto, which is the stream engine where it is exact). The results do not depend on
+    /// it.
     #[serde(default)]
     pub engine: Engine,
-    /// The transport of connections, where their entry has none of its own.
+    /// The transport of connections, for entries without their own.
     #[serde(default)]
     pub transport: TransportSpec,
     /// The sources of traffic.
@@ -54,25 +55,25 @@ pub struct ScenarioFile {
     /// The measured captures to compare with.
     #[serde(default)]
     pub measured: Vec<MeasuredFile>,
-    /// The captures of both directions, whose round-trip times are compared with simulated ones.
+    /// The bidirectional captures whose round-trip times are compared with simulated ones.
     #[serde(default)]
     pub rtt: Vec<RttFile>,
-    /// The bounds that every comparison must keep, unless its capture has its own.
+    /// The acceptance bounds of every comparison, for captures without their own.
     #[schemars(with = "Option<Accept>")]
     pub accept: Option<Spanned<Accept>>,
-    /// What the run writes down (default: the packets).
+    /// The tables and captures that the run writes (default: the table of packets).
     pub record: Option<RecordFile>,
-    /// Observers that a program which embeds taunet adds.
+    /// Observers added by a program that embeds taunet.
     #[serde(default)]
     #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     pub observer: Vec<ObserverSpec>,
 }
 
-/// When a run stops.
+/// A condition that stops the run.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StopFile {
-    /// When so many connections that began after the warm-up have finished.
+    /// The number of finished connections, of those that began after the warm-up, at which the run stops.
     #[schemars(with = "u64", range(min = 1))]
     pub flows_finished: Spanned<u64>,
 }
@@ -84,25 +85,27 @@ pub struct MeasuredFile {
     /// The capture file, relative to the scenario file.
     #[schemars(with = "PathBuf")]
     pub capture: Spanned<PathBuf>,
-    /// Its one interface whose packets count: the name, or the number that `taunet inspect` gives (default: all).
+    /// Compare only the packets of this interface: its name, or the number that `taunet inspect` shows
+    /// (default: all).
     pub interface: Option<InterfaceName>,
-    /// Its one direction whose packets count, where the file says it: "in" or "out" (default: both).
+    /// Compare only the packets of this direction, if the file records it: "in" or "out" (default: both).
     pub direction: Option<CaptureDirection>,
-    /// How far out of order its packets may be (default: --reorder-window, 1 s).
+    /// How far out of order its packets may be (default: the value of --reorder-window, 1 s).
     pub reorder_window: Option<Span>,
     /// Where it was recorded.
     pub at: VantageSpec,
-    /// What its delays count from (default: path); "hop" is for egress vantages.
+    /// Where its delays start (default: path). "hop" is allowed at egress vantages only.
     #[schemars(with = "Option<DelayScope>")]
     pub delay: Option<Spanned<DelayScope>>,
-    /// Its clock against that of the traffic's captures (default: same). With "skewed", offset and skew are found from
-    /// the delays and taken away; the least delay is then taken to be the simulated one.
+    /// Its clock relative to the clock of the traffic's captures (default: same). With "skewed", offset and
+    /// skew are estimated from the delays and removed; the minimum delay is then assumed to equal the
+    /// simulated minimum.
     #[serde(default)]
     pub clock: CaptureClock,
-    /// Of TCP connections that are simulated: the same packet may be so far away in time before the two sides count as diverged
-    /// (default: 100 us).
+    /// For simulated TCP connections: the maximum difference between the simulated and the measured time of
+    /// the same packet, before the two sides count as diverged (default: 100 us).
     pub tolerance: Option<Span>,
-    /// The bounds that this comparison must keep, instead of the scenario's.
+    /// The acceptance bounds of this comparison, instead of the scenario's.
     pub accept: Option<Accept>,
 }
 
@@ -128,28 +131,28 @@ fn bound<'de, D: Deserializer<'de>>(
     let bound = Option::<f64>::deserialize(deserializer)?;
     match bound {
         Some(number) if !range.contains(&number) => {
-            Err(de::Error::custom(format_args!("{number} cannot bound this; the bound must be {words}")))
+            Err(de::Error::custom(format_args!("{number} is not a valid bound; the bound must be {words}")))
         }
         _ => Ok(bound),
     }
 }
 
 impl Scenario {
-    /// Reads a scenario file with its topology, and finds its captures.
+    /// Reads a scenario file with its topology, and locates its captures.
     ///
-    /// `overrides` are `path.to.key=value`, as [`Document::set`] reads them; `seed` overrules the
-    /// file's.
+    /// `overrides` have the form `path.to.key=value`, as [`Document::set`] reads them. `seed` overrides the
+    /// file's seed.
     ///
     /// # Errors
-    /// Every mistake in the scenario, its overrides and its topology, each with its place.
+    /// Every mistake in the scenario, its overrides and its topology, each with its position.
     pub fn load(path: &Path, overrides: &[String], seed: Option<u64>) -> Result<Self, ConfigError> {
         Self::load_with(path, overrides, seed, &Registry::default())
     }
 
-    /// The same, where the scenario and its topology may name the kinds of `registry` as well.
+    /// Like [`load`](Scenario::load), for files that may also name the kinds in `registry`.
     ///
     /// # Errors
-    /// As [`load`](Scenario::load) has them.
+    /// The same as for [`load`](Scenario::load).
     pub fn load_with(
         path: &Path,
         overrides: &[String],
@@ -161,10 +164,10 @@ impl Scenario {
         Self::from_document(&document, path, seed)
     }
 
-    /// Reads a scenario from a document; paths in it are relative to the folder of `path`.
+    /// Reads a scenario from a document. Its paths are relative to the folder of `path`.
     ///
     /// # Errors
-    /// Every mistake in the scenario and its topology, each with its place.
+    /// Every mistake in the scenario and its topology, each with its position.
     pub fn from_document(document: &Document, path: &Path, seed: Option<u64>) -> Result<Self, ConfigError> {
         if document.describes_topology() {
             let help = "check it with `taunet check`; a scenario names its `topology` and has [[traffic]]";
@@ -204,7 +207,7 @@ impl Scenario {
         let rtts: Vec<_> = file.rtt.iter().filter_map(|spec| reader.rtts(spec, &topology)).collect();
         if let (Some(accept), true) = (&file.accept, file.measured.is_empty()) {
             let error =
-                document.error(accept.span(), "[accept] bounds nothing: there is no [[measured]] capture");
+                document.error(accept.span(), "[accept] has no effect: there is no [[measured]] capture");
             reader.errors.push(error.with_help("add a [[measured]] table, or leave [accept] out".to_owned()));
         }
         let record = file.record.as_ref().map(|file| reader.record(file, &topology)).unwrap_or_default();
@@ -246,7 +249,7 @@ impl Scenario {
 }
 
 impl Reader<'_> {
-    /// How long the warm-up lasts.
+    /// The length of the warm-up.
     fn warm_up(&mut self, file: &ScenarioFile, until: Option<Time>) -> Span {
         let Some(written) = &file.warm_up else { return Span::ZERO };
         let warm_up = *written.get_ref();
@@ -255,14 +258,14 @@ impl Reader<'_> {
             self.wrong(written.span(), message, Some("end it before `until`".to_owned()));
         }
         if !file.measured.is_empty() || !file.rtt.is_empty() {
-            let message = "a comparison with captures takes every packet, and a warm-up would leave some out";
-            let help = "leave `warm_up` out, or [[measured]] and [[rtt]]";
+            let message = "a comparison with captures needs every packet, and a warm-up leaves some out";
+            let help = "remove `warm_up`, or remove [[measured]] and [[rtt]]";
             self.wrong(written.span(), message, Some(help.to_owned()));
         }
         warm_up
     }
 
-    /// How many connections finish before the run stops.
+    /// The number of finished connections at which the run stops.
     fn stop_when(&mut self, file: &ScenarioFile, traffic: &[Traffic]) -> Option<u64> {
         let written = &file.stop_when.as_ref()?.get_ref().flows_finished;
         let flows = *written.get_ref();
@@ -274,7 +277,7 @@ impl Reader<'_> {
             );
         }
         if !traffic.iter().any(|traffic| matches!(traffic, Traffic::Connections(_))) {
-            let message = "no traffic has connections (TCP), so that no flow ever finishes";
+            let message = "no traffic has connections (TCP), so no flow ever finishes";
             let help = "add traffic of `kind = \"flows\"`, or end the run with `until`";
             self.wrong(written.span(), message, Some(help.to_owned()));
         }
@@ -301,8 +304,8 @@ impl Reader<'_> {
         let delay = spec.delay.as_ref().map_or(DelayScope::default(), |delay| *delay.get_ref());
         if let (Some(written), DelayScope::Hop, Direction::Ingress) = (&spec.delay, delay, spec.at.direction)
         {
-            let message = "a packet at its ingress has spent no time in the device";
-            let help = "delay = \"hop\" is for egress vantages";
+            let message = "a packet has no delay at the ingress of its own device";
+            let help = "use delay = \"hop\" at egress vantages only";
             self.wrong(written.span(), message, Some(help.to_owned()));
         }
         let accept = spec.accept.unwrap_or(accept);

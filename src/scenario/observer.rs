@@ -1,22 +1,22 @@
-//! The observers that a scenario names: of another crate, all of them.
+//! The observers that a scenario names. Each is defined by another crate.
 
 use serde::Deserialize;
 
 use super::reader::Reader;
 use crate::config::CustomTable;
 
-/// The key whose tables they are.
+/// The key of the tables of observers.
 pub(crate) const OBSERVER: &str = "observer";
 
-/// An observer, as written.
+/// An observer, as written in the file.
 #[derive(Debug, Clone, Deserialize)]
 pub enum ObserverSpec {
-    /// One that another crate defines.
+    /// An observer defined by another crate.
     #[serde(rename = "$custom")]
     Custom(CustomObserver),
 }
 
-/// An observer that another crate defines; [`CustomObserver::observer`] makes it for a run.
+/// An observer defined by another crate. [`CustomObserver::observer`] creates it for a run.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct CustomObserver {
     pub(crate) table: CustomTable,

@@ -1,4 +1,4 @@
-//! Resolves what a scenario file names: files, captures, ports.
+//! Resolves the names in a scenario file: files, captures, ports.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -7,24 +7,24 @@ use crate::capture::standard_input;
 use crate::config::{ConfigError, Document, Spanned, find_file};
 use crate::topology::{PortId, PortName, Topology, Vantage, VantageSpec};
 
-/// Resolves the names of a scenario and keeps the mistakes.
+/// Resolves the names of a scenario and collects the mistakes.
 pub(super) struct Reader<'a> {
     pub(super) document: &'a Document,
     folder: &'a Path,
     pub(super) errors: Vec<ConfigError>,
-    /// Files that traffic is read from, besides captures.
+    /// Files that traffic is read from, other than captures.
     pub(super) inputs: Vec<PathBuf>,
     /// Whether a capture is standard input.
     reads_standard_input: bool,
 }
 
 impl<'a> Reader<'a> {
-    /// A reader of a document, whose paths are relative to a folder.
+    /// A reader of a document. Paths are relative to `folder`.
     pub(super) fn new(document: &'a Document, folder: &'a Path) -> Self {
         Reader { document, folder, errors: Vec::new(), inputs: Vec::new(), reads_standard_input: false }
     }
 
-    /// The mistakes, as one.
+    /// The mistakes, as one error.
     pub(super) fn finish(self) -> ConfigError {
         ConfigError::all(self.errors).unwrap_or_else(|| self.document.error(0..0, "cannot be read"))
     }
@@ -33,7 +33,7 @@ impl<'a> Reader<'a> {
         self.errors.push(self.document.error(span, message).with_help(help));
     }
 
-    /// A file that the scenario names, from the scenario's folder.
+    /// Resolves a file named in the scenario, relative to the scenario's folder.
     pub(super) fn file(&mut self, named: &Spanned<PathBuf>) -> Option<PathBuf> {
         let path = self.folder.join(named.get_ref());
         match find_file(&path) {
@@ -45,20 +45,20 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A capture that the scenario names, from the scenario's folder; `-` is standard input.
+    /// Resolves a capture named in the scenario, relative to the scenario's folder. `-` is standard input.
     pub(super) fn capture(&mut self, named: &Spanned<PathBuf>) -> Option<PathBuf> {
         if !standard_input::is_meant(named.get_ref()) {
             return self.file(named);
         }
         if std::mem::replace(&mut self.reads_standard_input, true) {
-            let help = "save it to a file first: it can be read only once";
-            self.wrong(named.span(), "two captures are standard input", Some(help.to_owned()));
+            let help = "save it to a file first: standard input can be read only once";
+            self.wrong(named.span(), "two captures are read from standard input", Some(help.to_owned()));
             return None;
         }
         Some(named.get_ref().clone())
     }
 
-    /// A vantage that the scenario names.
+    /// Resolves a vantage named in the scenario.
     pub(super) fn vantage(&mut self, spec: &VantageSpec, topology: &Topology) -> Option<Vantage> {
         let port = self.port(&spec.port, topology)?;
         Some(Vantage { port, direction: spec.direction })

@@ -1,4 +1,4 @@
-//! What a run writes down: the `[record]` table of a scenario.
+//! The `[record]` table of a scenario: the output of a run.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
@@ -10,34 +10,34 @@ use crate::topology::{PortId, PortName, Topology};
 use crate::transport::Sampling;
 use crate::units::Span;
 
-/// What a run writes down, beside the tables of flows and of ports.
+/// The output of a run, besides the tables of flows and ports.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// One row per packet.
+    /// Whether to write one row per packet.
     pub packets: bool,
-    /// One row per packet and device.
+    /// Whether to write one row per packet and device.
     pub hops: bool,
-    /// The queue lengths over time.
+    /// The sampling of queue lengths over time.
     pub queues: Option<QueueSamples>,
-    /// The state of connections over time.
+    /// The sampling of the state of connections over time.
     pub transport: Option<Sampling>,
-    /// Where captures are written, each place once.
+    /// The vantages where captures are written, each once.
     pub vantages: Vec<Vantage>,
-    /// DeepQueueNet's table of a network.
+    /// Whether to write DeepQueueNet's table of a network.
     pub deepqueuenet: bool,
 }
 
-/// At which ports queue lengths are sampled, and how often.
+/// The ports at which queue lengths are sampled, and the interval.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueSamples {
-    /// From one sample to the next; never zero.
+    /// The interval between samples; never zero.
     pub every: Span,
     /// The ports, in order, each once.
     pub ports: Vec<PortId>,
 }
 
 impl Default for Record {
-    /// The packets alone.
+    /// Only the table of packets.
     fn default() -> Self {
         Record {
             packets: true,
@@ -50,7 +50,7 @@ impl Default for Record {
     }
 }
 
-/// What the run writes down, beside the tables of flows and of ports.
+/// The output of a run, besides the tables of flows and ports.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RecordFile {
@@ -62,23 +62,24 @@ pub struct RecordFile {
     pub hops: bool,
     /// The table of queues: their lengths over time (default: none).
     pub queues: Option<QueuesFile>,
-    /// The table of transport: congestion windows, round-trip times and more of connections over time (default: false).
+    /// The table of transport: congestion windows, round-trip times and other state of connections over time
+    /// (default: false).
     #[serde(default)]
     pub transport: TransportFile,
     /// A pcapng file for each of these ports and directions (default: none).
     #[serde(default)]
     #[schemars(with = "Vec<VantageText>")]
     pub vantages: Vec<Spanned<VantageText>>,
-    /// DeepQueueNet's table of a network: one row per packet that arrived, with its way (default: false).
+    /// DeepQueueNet's table of a network: one row per delivered packet, with its path (default: false).
     #[serde(default)]
     pub deepqueuenet: bool,
 }
 
-/// How queue lengths are sampled.
+/// The sampling of queue lengths.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QueuesFile {
-    /// From one sample to the next; the first is at the run's start.
+    /// The interval between samples. The first sample is taken at the run's start.
     #[serde(deserialize_with = "above_zero")]
     pub every: Span,
     /// The egress ports (default: all).
@@ -86,15 +87,16 @@ pub struct QueuesFile {
     pub ports: Option<Vec<Spanned<PortName>>>,
 }
 
-/// When the state of connections is sampled: `true`, at every change, or a table, `{ every = "50 ms" }`.
+/// When the state of connections is sampled: `true` for every change, or a table such as `{ every = "50 ms"
+/// }`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TransportFile(pub Option<Sampling>);
 
-/// How the state of connections is sampled.
+/// The sampling of the state of connections.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct TransportSamples {
-    /// From one sample to the next; the first is at the run's start.
+    /// The interval between samples. The first sample is taken at the run's start.
     #[serde(deserialize_with = "above_zero")]
     every: Span,
 }
@@ -130,7 +132,7 @@ impl JsonSchema for TransportFile {
     }
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
-            "description": "true, for a row at every change, or how often",
+            "description": "true, for a row at every change, or a table with the interval between samples",
             "anyOf": [{ "type": "boolean" }, generator.subschema_for::<TransportSamples>()],
         })
     }
@@ -141,7 +143,7 @@ impl JsonSchema for TransportFile {
 pub struct VantageText {
     /// The port.
     pub port: PortName,
-    /// Which of its directions, seen from its device.
+    /// The direction, seen from the port's device.
     pub direction: Direction,
 }
 
@@ -178,7 +180,7 @@ impl<'de> Deserialize<'de> for VantageText {
                 text.parse().map_err(E::custom)
             }
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<VantageText, A::Error> {
-                /// As [`VantageSpec`], whose port has its own place.
+                /// Like [`VantageSpec`], without a position of its own for the port.
                 #[derive(Deserialize)]
                 #[serde(deny_unknown_fields)]
                 struct Table {
@@ -217,14 +219,14 @@ fn above_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Err
     let span = Span::deserialize(deserializer)?;
     match span {
         Span::ZERO => {
-            Err(de::Error::custom("the time between two samples is zero; write for example \"1 ms\""))
+            Err(de::Error::custom("the interval between samples is zero; write for example \"1 ms\""))
         }
         _ => Ok(span),
     }
 }
 
 impl Reader<'_> {
-    /// Resolves the names of `[record]`.
+    /// Resolves the names in `[record]`.
     pub(super) fn record(&mut self, file: &RecordFile, topology: &Topology) -> Record {
         let queues = file.queues.as_ref().map(|queues| {
             let mut ports: Vec<PortId> = match &queues.ports {

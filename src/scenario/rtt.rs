@@ -1,4 +1,4 @@
-//! `[[rtt]]`: a capture whose round-trip times the simulation is compared with.
+//! `[[rtt]]`: a capture whose round-trip times are compared with simulated ones.
 
 use std::path::PathBuf;
 
@@ -12,40 +12,41 @@ use crate::config::Spanned;
 use crate::topology::{PortId, PortName, Topology};
 use crate::units::Span;
 
-/// A capture of both directions, whose round-trip times are compared with simulated ones.
+/// A bidirectional capture whose round-trip times are compared with simulated ones.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RttFile {
     /// The capture file, relative to the scenario file.
     #[schemars(with = "PathBuf")]
     pub capture: Spanned<PathBuf>,
-    /// Its one interface whose packets count: the name, or the number that `taunet inspect` gives (default: all).
+    /// Use only the packets of this interface: its name, or the number that `taunet inspect` shows (default:
+    /// all).
     pub interface: Option<InterfaceName>,
-    /// How far out of order its packets may be (default: --reorder-window, 1 s).
+    /// How far out of order its packets may be (default: the value of --reorder-window, 1 s).
     pub reorder_window: Option<Span>,
     /// The port where it was recorded, in both directions.
     #[schemars(with = "PortName")]
     pub at: Spanned<PortName>,
-    /// How long a host takes to answer, added to every simulated round trip (default: 0 s).
+    /// The time that a host takes to answer, added to every simulated round trip (default: 0 s).
     pub turnaround: Option<Span>,
-    /// The bounds that its round-trip times must keep; those of the scenario do not bound them. Jitter and drops are not
-    /// theirs.
+    /// The acceptance bounds of its round-trip times. The scenario's [accept] does not apply to them. Bounds
+    /// on jitter and drops are not allowed.
     #[schemars(with = "Option<Accept>")]
     pub accept: Option<Spanned<Accept>>,
 }
 
-/// A capture whose round-trip times are compared, resolved.
+/// A resolved capture whose round-trip times are compared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MeasuredRtts {
     /// The file.
     pub capture: PathBuf,
-    /// Which of its packets count.
+    /// The filter for its packets.
     pub keys: CaptureKeys,
-    /// Where it was taken, in both directions.
+    /// The port where it was recorded, in both directions.
     pub at: PortId,
-    /// How long a host takes to answer.
+    /// The time that a host takes to answer.
     pub turnaround: Span,
-    /// The bounds that its round-trip times must keep.
+    /// The acceptance bounds of its round-trip times.
     pub accept: Accept,
 }
 
@@ -54,8 +55,8 @@ impl Reader<'_> {
         let (capture, at) = (self.capture(&spec.capture), self.port(&spec.at, topology));
         let accept = spec.accept.as_ref().map(|accept| *accept.get_ref()).unwrap_or_default();
         if let (Some(written), Some(key)) = (&spec.accept, accept.of_packets_alone()) {
-            let message = format!("`{key}` bounds nothing here: it is of packets, and not of round trips");
-            let help = "leave it out, or write it in [accept] or in a [[measured]] table";
+            let message = format!("`{key}` has no effect here: it is not defined for round-trip times");
+            let help = "remove it, or write it in [accept] or in a [[measured]] table";
             self.wrong(written.span(), message, Some(help.to_owned()));
         }
         let turnaround = spec.turnaround.unwrap_or(Span::ZERO);

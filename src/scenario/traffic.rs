@@ -1,4 +1,4 @@
-//! How the `[[traffic]]` of a scenario file becomes sources: names are looked up, rates become gaps.
+//! Converts the `[[traffic]]` entries of a scenario file to sources: looks up names, turns rates into gaps.
 
 mod arrivals;
 mod connections;
@@ -34,15 +34,15 @@ use parties::{Parties, PartyKeys};
 use paths::{Paths, destinations, off_path};
 use place::Place;
 
-/// The most flows of a pair of hosts: as many as there are source ports above the well-known.
+/// The maximum number of flows of a pair of hosts: the number of source ports above the well-known ones.
 const MOST_FLOWS: u32 = 64_512;
 
 /// The highest VLAN id; 4095 is reserved (IEEE 802.1Q).
 const MOST_VLAN: u16 = 4_094;
 
-/// An entry on its way to a [`Generator`].
+/// An entry that becomes a [`Generator`].
 struct Entry<'a> {
-    /// Where it stands.
+    /// Its position in the file.
     span: Range<usize>,
     kind: &'static str,
     label: String,
@@ -50,7 +50,7 @@ struct Entry<'a> {
     topology: &'a Arc<Topology>,
     seed: u64,
     until: Option<Time>,
-    /// Flows of the entries before.
+    /// The number of flows of the entries before.
     flows_before: u32,
 }
 
@@ -69,13 +69,13 @@ impl Entry<'_> {
     }
 }
 
-/// What goes wrong without a place in the file: it has been told already.
+/// Marks a failure whose mistake has already been reported.
 pub(super) struct Told;
 
 pub(super) type Resolved<T> = Result<T, Told>;
 
 impl Reader<'_> {
-    /// Every entry.
+    /// Resolves every entry.
     pub(super) fn all_traffic(
         &mut self,
         entries: &[Spanned<TrafficSpec>],
@@ -85,7 +85,7 @@ impl Reader<'_> {
         transport: &TransportSpec,
     ) -> Vec<Traffic> {
         let mut labels: Vec<String> = Vec::new();
-        // What is wrong with it is reported once, whoever uses it.
+        // A mistake in it is reported once, even if several entries use it.
         let _ = self.transport(transport);
         let mut flows_before = 0u32;
         let mut traffic = Vec::new();
@@ -133,7 +133,7 @@ impl Reader<'_> {
         traffic
     }
 
-    /// The name of an entry, or its place; `labels` are those of the entries before.
+    /// The name of an entry, or its index. `labels` are the names of the entries before.
     fn label(&mut self, name: &Option<Spanned<String>>, index: usize, labels: &mut Vec<String>) -> String {
         let label = name.as_ref().map_or(index.to_string(), |name| name.get_ref().clone());
         if let Some(name) = name
@@ -143,14 +143,14 @@ impl Reader<'_> {
                 true => "a name may not be empty".to_owned(),
                 false => format!("another entry is named `{label}`"),
             };
-            let help = "an entry's random numbers are by its name, or by its place from 0";
+            let help = "an entry's random numbers depend on its name, or on its index from 0";
             self.wrong(name.span(), message, Some(help.to_owned()));
         }
         labels.push(label.clone());
         label
     }
 
-    /// A source of another crate: where it stands, and its parameters.
+    /// A source defined by another crate: its place and its parameters.
     fn custom(
         &mut self,
         spec: &CustomTrafficSpec,
@@ -163,7 +163,7 @@ impl Reader<'_> {
             (None, Some(at)) => self.vantage(at, topology).map(SourceEntry::Vantage).ok_or(Told)?,
             (from, _) => {
                 let message = match from {
-                    Some(_) => "packets come either `from` a host or `at` a vantage",
+                    Some(_) => "packets enter either `from` a host or `at` a vantage",
                     None => "missing key `from` in [[traffic]]",
                 };
                 let span = from.as_ref().map_or(span, Spanned::span);
@@ -186,8 +186,8 @@ impl Reader<'_> {
     fn cbr(&mut self, entry: Entry<'_>, spec: &CbrSpec) -> Option<Generator> {
         let pace = match (&spec.rate, &spec.interval) {
             (Some(rate), Some(interval)) => {
-                let message = format!("the `interval` of {} says the rate already", interval.get_ref());
-                Err(Mistake::new(rate.span(), message).with_help("give one of them"))
+                let message = format!("the `interval` of {} already sets the rate", interval.get_ref());
+                Err(Mistake::new(rate.span(), message).with_help("write only one of them"))
             }
             (_, Some(interval)) if interval.get_ref().as_ps() == 0 => {
                 Err(Mistake::new(interval.span(), "an interval cannot be zero"))
@@ -203,8 +203,8 @@ impl Reader<'_> {
         let duty = periods.as_ref().map_or(1.0, |(on, off)| on.mean_ps() / (on.mean_ps() + off.mean_ps()));
         let (pace, mean_over_peak) = match (&spec.rate, &spec.peak) {
             (Some(_), Some(peak)) => {
-                let message = "the mean `rate` says the peak already";
-                (Err(Mistake::new(peak.span(), message).with_help("give one of them")), 1.0)
+                let message = "the mean `rate` already sets the peak";
+                (Err(Mistake::new(peak.span(), message).with_help("write only one of them")), 1.0)
             }
             (None, Some(peak)) => (Ok(Pace::Rate(peak.clone())), 1.0),
             (rate, None) => (Ok(rate.clone().map_or(Pace::Own, Pace::Rate)), duty),
@@ -216,7 +216,7 @@ impl Reader<'_> {
         self.long_enough(generator, on)
     }
 
-    /// Whether an on period sends enough for the process to be what it is called.
+    /// Whether an on period sends enough packets for an on-off process.
     fn long_enough(&mut self, generator: Generator, on: Range<usize>) -> Option<Generator> {
         const LEAST: f64 = 0.001;
         let Process::OnOff(periods, _) = &generator.process else { return None };
@@ -225,7 +225,7 @@ impl Reader<'_> {
         let fewest = generator.senders.iter().map(packets).fold(f64::MAX, f64::min);
         if fewest < LEAST {
             let message = format!("an on period sends {fewest:.2e} packets on average");
-            let help = "make the periods longer, or the rate higher: less than 0.001 is no burst";
+            let help = "make the periods longer or the rate higher: the minimum is 0.001 packets on average";
             self.wrong(on, message, Some(help.to_owned()));
             return None;
         }
@@ -251,11 +251,11 @@ impl Reader<'_> {
         let streams = entry.keys.flows.as_ref().map_or(1, |flows| *flows.get_ref()).max(1);
         let pace = match (&spec.rate, &spec.gap) {
             (Some(rate), Some(gap)) => {
-                let message = format!("the `gap` of {} says the rate already", gap.get_ref());
-                Err(Mistake::new(rate.span(), message).with_help("give one of them"))
+                let message = format!("the `gap` of {} already sets the rate", gap.get_ref());
+                Err(Mistake::new(rate.span(), message).with_help("write only one of them"))
             }
             (_, Some(gap)) if gap.get_ref().as_ps() == 0 => {
-                Err(Mistake::new(gap.span(), "a gap cannot be zero on average"))
+                Err(Mistake::new(gap.span(), "the mean gap cannot be zero"))
             }
             (_, Some(gap)) => Ok(Pace::Gap(Gap::new(gap.get_ref().as_ps().into(), streams.into()))),
             (rate, None) => Ok(rate.clone().map_or(Pace::Own, Pace::Rate)),
@@ -268,7 +268,7 @@ impl Reader<'_> {
         Told
     }
 
-    /// Everything that the kinds have in common. The mean rate is `mean_over_peak` of that of the gaps.
+    /// The steps common to all kinds. The mean rate is `mean_over_peak` times the rate of the gaps.
     fn generator(
         &mut self,
         entry: Entry<'_>,
@@ -276,7 +276,7 @@ impl Reader<'_> {
         pace: Result<Pace, Mistake>,
         mean_over_peak: f64,
     ) -> Resolved<Generator> {
-        // Every part is looked at before the first mistake ends it, so that all are told.
+        // Every part is examined before the first mistake returns, so that all mistakes are reported.
         let parties = self.parties(&entry.parties());
         let sizes = self.sizes(&entry.keys.size, SizeOf::Packets);
         let template = self.template(&entry);
@@ -293,7 +293,7 @@ impl Reader<'_> {
             let gap = gap.map(|gap| gap.of_part(1.0 / mean_over_peak));
             if gap.is_some_and(|gap| gap.as_ps_f64() <= 1.0) {
                 let span = if let Pace::Rate(rate) = &pace { rate.span() } else { entry.span.clone() };
-                return Err(self.told(Mistake::new(span, "more than one packet each picosecond")));
+                return Err(self.told(Mistake::new(span, "the rate is above one packet per picosecond")));
             }
             senders.push(Sender { host, gap, to: row.to, destinations: row.destinations });
         }
@@ -359,25 +359,25 @@ impl Reader<'_> {
         let dscp = keys.dscp.as_ref().map_or(0, |dscp| *dscp.get_ref());
         let mut result = Ok(());
         if let Some(written) = keys.dscp.as_ref().filter(|_| dscp > 63) {
-            let message = format!("a code point cannot be {dscp}");
-            result = Err(self.told(Mistake::new(written.span(), message).with_help("it is from 0 to 63")));
+            let message = format!("{dscp} is not a DSCP");
+            result = Err(self.told(Mistake::new(written.span(), message).with_help("write 0 to 63")));
         }
         if let Some(flows) = &keys.flows
             && !(1..=MOST_FLOWS).contains(flows.get_ref())
         {
             let message = format!("a pair of hosts cannot have {} flows", flows.get_ref());
-            let help = format!("write 1 to {MOST_FLOWS}: each takes a source port");
+            let help = format!("write 1 to {MOST_FLOWS}: each flow uses one source port");
             result = Err(self.told(Mistake::new(flows.span(), message).with_help(help)));
         }
         let pcp = keys.pcp.as_ref().map_or(0, |pcp| *pcp.get_ref());
         if let Some(written) = keys.pcp.as_ref().filter(|_| pcp > 7) {
-            let message = format!("a priority code point cannot be {pcp}");
-            result = Err(self.told(Mistake::new(written.span(), message).with_help("it is from 0 to 7")));
+            let message = format!("{pcp} is not a priority code point");
+            result = Err(self.told(Mistake::new(written.span(), message).with_help("write 0 to 7")));
         }
         let vlan = keys.vlan.as_ref().map_or(0, |vlan| *vlan.get_ref());
         if let Some(written) = keys.vlan.as_ref().filter(|_| vlan > MOST_VLAN) {
-            let message = format!("a VLAN cannot be {vlan}");
-            let help = format!("it is from 1 to {MOST_VLAN}, or 0 for a tag that names none");
+            let message = format!("{vlan} is not a VLAN id");
+            let help = format!("write 1 to {MOST_VLAN}, or 0 for a priority tag without a VLAN");
             result = Err(self.told(Mistake::new(written.span(), message).with_help(help)));
         }
         let is_tagged = keys.pcp.is_some() || keys.vlan.is_some();
@@ -394,7 +394,7 @@ impl Reader<'_> {
         let mut result = Ok(());
         let packets = keys.packets.as_ref().map(|packets| *packets.get_ref());
         if let Some(written) = keys.packets.as_ref().filter(|packets| *packets.get_ref() == 0) {
-            let mistake = Mistake::new(written.span(), "there are no packets to send");
+            let mistake = Mistake::new(written.span(), "0 packets send nothing");
             result = Err(self.told(mistake.with_help("write 1 or more")));
         }
         let stop = keys.stop.as_ref().map(|stop| Time::ZERO + *stop.get_ref());

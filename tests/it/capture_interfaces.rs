@@ -408,7 +408,7 @@ fn standard_input_is_a_capture() {
     let measured = "[[measured]]\ncapture = \"-\"\nat = { port = \"r1:1\", direction = \"egress\" }";
     made.scenario("capture = \"-\"", measured);
     let error = made.refused(&["check", "scenario.toml"]);
-    assert!(error.contains("two captures are standard input"), "{error}");
+    assert!(error.contains("two captures are read from standard input"), "{error}");
     let calibrate = ["calibrate", "--ingress", "-", "--egress", "router.pcapng", "-o", "found"];
     let flags = ["--ingress-interface", "eth0", "--egress-interface", "eth1"];
     let (code, _, stderr) = made.taunet_reading(Some("router.pcapng"), &[&calibrate[..], &flags].concat());

@@ -69,7 +69,7 @@ fn a_table_of_sizes_beyond_ethernet_is_told() {
         told,
         [
             "[[traffic]] `bulk` sends packets of up to 9000 B, and the link of a:0 carries 1514 B (and 2 other links): a real \
-             network cuts or loses them, here they pass whole; make `size` smaller, or give the link a larger `mtu`"
+             network fragments or drops them, the simulation forwards them whole; make `size` smaller, or give the link a larger `mtu`"
         ]
     );
     scenario(folder, "\"1514 B\"");

@@ -166,15 +166,15 @@ fn every_name_that_leads_nowhere_is_told() {
         ("\"a\"", "\"c\"", 12, "no device is named `c` | did you mean `a`? devices: `a`, `b`"),
         ("\"b\"", "\"a\"", 13, "`a` cannot send to itself"),
         ("1000 B", "0 B", 14, "a packet cannot have 0 B | the length is from 1 B to 65535 B"),
-        ("packets = 10", "packets = 0", 16, "there are no packets to send | write 1 or more"),
+        ("packets = 10", "packets = 0", 16, "0 packets send nothing | write 1 or more"),
         ("\"hop\"", "\"hopp\"", 26, "unknown delay `hopp` | did you mean `hop`? it is one of: `path`, `hop`"),
-        ("0.99", "1.5", 30, "1.5 cannot bound this | the bound must be from -1 to 1"),
-        ("pearson = 0.99", "ks = nan", 30, "NaN cannot bound this | the bound must be zero or more"),
+        ("0.99", "1.5", 30, "1.5 is not a valid bound | the bound must be from -1 to 1"),
+        ("pearson = 0.99", "ks = nan", 30, "NaN is not a valid bound | the bound must be zero or more"),
         (
             "a:0\", direction = \"egress",
             "b:0\", direction = \"ingress",
             26,
-            "a packet at its ingress has spent no time in the device | delay = \"hop\" is for egress vantages",
+            "a packet has no delay at the ingress of its own device | use delay = \"hop\" at egress vantages only",
         ),
         (
             "r1:1\", direction = \"egress",
@@ -219,7 +219,7 @@ fn accept_without_measured_is_told() {
     let folder = Folder::new();
     let text = SCENARIO.split("[[measured]]").next().unwrap().to_owned() + "[accept]\npearson = 0.9\n";
     let error = folder.load(&text).unwrap_err();
-    assert_eq!(error.message(), "[accept] bounds nothing: there is no [[measured]] capture");
+    assert_eq!(error.message(), "[accept] has no effect: there is no [[measured]] capture");
     assert_eq!(error.line_column(), Some((19, 1)));
 }
 

@@ -160,7 +160,7 @@ fn gravity_over_equal_weights_says_that_it_is_uniform() {
     assert_eq!(
         warnings("\"gravity\""),
         [
-            "traffic `a`: gravity over hosts of equal bandwidth is uniform; for another matrix give weights, such as \
+            "traffic `a`: gravity over hosts of equal bandwidth is uniform; for another matrix write weights, such as \
           matrix = { gravity = { h0 = 1, h1 = 2.5 } }"
         ]
     );
@@ -194,8 +194,7 @@ fn an_overload_is_told() {
         let scenario = Scenario::load(&path, &[], None).unwrap();
         run(&scenario, &options, |_| ControlFlow::Continue(())).unwrap().warnings
     };
-    let told =
-        "the link of h0:0 is offered 1.250 times what it can carry: what waits for it grows without end";
+    let told = "the link of h0:0 is offered 1.250 times its capacity: its queue grows without bound";
     assert_eq!(warnings(entry), [told]);
     assert_eq!(warnings(&entry.replace("1.25", "1")), [""; 0]);
 }

@@ -156,7 +156,7 @@ fn mistakes_about_flows_are_reported() {
         |keys: &str| told(&format!("[[traffic]]\nkind = \"flows\"\nfrom = \"a\"\nto = \"b\"\n{keys}"));
     let cases = [
         (flows("size = \"1 kB\""), "missing key `rate`"),
-        (flows("size = \"1 kB\"\nrate = \"1 Mbps\"\ninterval = \"1 s\""), "says the rate already"),
+        (flows("size = \"1 kB\"\nrate = \"1 Mbps\"\ninterval = \"1 s\""), "already sets the rate"),
         (flows("size = \"1 kB\"\nrate = { load = 0 }"), "a load cannot be 0"),
         (flows("size = \"1 kB\"\nrate = { load = 0.1, of = \"half\" }"), "bisection"),
         (flows("size = \"1 kB\"\nrate = \"1 Mbps\"\narrivals = \"pareto\""), "unknown arrivals `pareto`"),
@@ -183,7 +183,7 @@ fn mistakes_about_flows_are_reported() {
                 "[[traffic]]\nkind = \"request-response\"\nfrom = \"a\"\nto = \"b\"\nrequest = \"1 B\"\nresponse = \"1 B\"\n\
                  turns = 0",
             ),
-            "there are no turns",
+            "0 turns send nothing",
         ),
         (
             told("warm_up = \"1 s\"\n[[traffic]]\nkind = \"bulk\"\nfrom = \"a\"\nto = \"b\""),

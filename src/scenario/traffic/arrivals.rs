@@ -1,4 +1,5 @@
-//! Flows that arrive at random: the rate of an entry, or its load, becomes the gap between the flows of each sender.
+//! Flows that arrive at random: turns the rate or load of an entry into the gap between the flows of each
+//! sender.
 
 use super::pace::{access, overload};
 use super::parties::Parties;
@@ -19,7 +20,7 @@ use crate::units::{Bandwidth, Rate, Span, Time};
 /// The protocol number of TCP.
 const TCP: u8 = 6;
 
-/// What an entry says about flows that arrive at random.
+/// The keys of an entry with flows that arrive at random.
 pub(super) struct ArrivalKeys<'a> {
     pub who: Who<'a>,
     pub rate: Option<&'a Spanned<FlowRateSpec>>,
@@ -30,11 +31,12 @@ pub(super) struct ArrivalKeys<'a> {
     pub stop: Option<&'a Spanned<Span>>,
 }
 
-/// The bytes of flows that arrive at random.
+/// The sizes of flows that arrive at random.
 pub(super) enum Bytes {
-    /// These.
+    /// Drawn from a distribution.
     Drawn(Sizes),
-    /// As their processes have it: this much on average, where that is known. They close at the end of the entry.
+    /// Decided by the application: the mean in bytes, where it is known. These flows close at the end of the
+    /// entry.
     OfProcesses(f64),
 }
 
@@ -47,7 +49,7 @@ impl Bytes {
     }
 }
 
-/// The gaps of an entry's senders, and what they were given as.
+/// The gaps of an entry's senders, with their definition for the reader.
 struct Pace {
     /// By row of the matrix.
     gaps: Vec<Gap>,
@@ -56,12 +58,11 @@ struct Pace {
 }
 
 impl Reader<'_> {
-    /// Flows of random sizes that arrive at random.
+    /// Flows with random sizes and arrivals.
     pub(super) fn drawn_flows(&mut self, spec: &FlowsSpec, place: &Place<'_>, label: &str) -> Resolved<Plan> {
         let Some(size) = &spec.size else {
             let mistake = Mistake::new(place.span.clone(), "missing key `size` in [[traffic]]");
-            let help =
-                "flows have a `size` and a `rate` or an `interval` between them, or a `file` that lists them";
+            let help = "write a `size` with a `rate` or an `interval`, or a `file` that lists the flows";
             return Err(self.told(mistake.with_help(help)));
         };
         let sizes = self.sizes(size, SizeOf::Flows);
@@ -74,13 +75,13 @@ impl Reader<'_> {
             start: Time::ZERO + spec.start,
             stop: spec.stop.as_ref(),
         };
-        // What else is wrong is reported even where the sizes are.
+        // Other mistakes are reported even if the sizes are wrong.
         let known = sizes.as_ref().map_or(Bytes::OfProcesses(1.0), |sizes| Bytes::Drawn(sizes.clone()));
         let plan = self.arriving(&keys, place, label, known);
         sizes.and(plan)
     }
 
-    /// Flows that arrive at random.
+    /// Flows with random arrivals.
     pub(super) fn arriving(
         &mut self,
         keys: &ArrivalKeys<'_>,
@@ -147,7 +148,7 @@ impl Reader<'_> {
         })))
     }
 
-    /// The mean gap between the flows of each sender, of `mean` bytes.
+    /// The mean gap between the flows of each sender, for a mean size of `mean` bytes.
     fn flow_pace(
         &mut self,
         keys: &ArrivalKeys<'_>,
@@ -162,11 +163,11 @@ impl Reader<'_> {
         };
         let pace = match (keys.rate, keys.interval) {
             (Some(rate), Some(interval)) => {
-                let message = format!("the `interval` of {} says the rate already", interval.get_ref());
-                Err(Mistake::new(rate.span(), message).with_help("give one of them"))
+                let message = format!("the `interval` of {} already sets the rate", interval.get_ref());
+                Err(Mistake::new(rate.span(), message).with_help("write only one of them"))
             }
             (None, Some(interval)) => match interval.get_ref().as_ps() {
-                0 => Err(Mistake::new(interval.span(), "an interval cannot be zero on average")),
+                0 => Err(Mistake::new(interval.span(), "the mean interval cannot be zero")),
                 ps => {
                     let definition =
                         format!("a flow of each sending host every {} on average", interval.get_ref());
@@ -188,13 +189,13 @@ impl Reader<'_> {
         };
         let pace = pace.map_err(|mistake| self.told(mistake))?;
         if pace.gaps.iter().any(|gap| gap.as_ps_f64() <= 1.0) {
-            let message = "more than one flow each picosecond";
+            let message = "the rate is above one flow per picosecond";
             return Err(self.told(Mistake::new(place.span.clone(), message)));
         }
         Ok(pace)
     }
 
-    /// As a load of the senders' links, of one link, or of the bisection.
+    /// The gaps for a load on the senders' links, on one link, or on the bisection.
     fn flow_load(
         &mut self,
         spec: &FlowLoadSpec,
@@ -228,26 +229,27 @@ impl Reader<'_> {
     }
 }
 
-/// What a load is a part of.
+/// The capacity that a load is a fraction of, shared among the senders.
 struct Shared {
-    /// By row of the matrix: of which rate, and which part of that is the sender's.
+    /// By row of the matrix: the capacity, and the sender's fraction of the load.
     parts: Vec<(Rate, f64)>,
     definition: String,
-    /// What to say of a load above 1.
+    /// The warning for a load above 1.
     over: Option<Box<dyn Fn(f64) -> String>>,
 }
 
-/// Why there is nothing that a load could be a part of, and what would help.
+/// The reason why a load has no capacity to refer to, and the help.
 type NoShare = (String, &'static str);
 
-const GIVE_A_RATE: &str = "give the rate as text, such as \"70 Mbps\" or \"5000 flows/s\"";
+const GIVE_A_RATE: &str = "write the rate as text, such as \"70 Mbps\" or \"5000 flows/s\"";
 
 fn rate_of(topology: &Topology, port: PortId) -> Result<Rate, NoShare> {
     match topology.link(topology.port(port).egress).link.bandwidth {
         Bandwidth::Limited(rate) => Ok(rate),
         Bandwidth::Unlimited => {
             let name = topology.port_name(port);
-            let message = format!("the link of `{name}` has unlimited bandwidth: nothing is a part of it");
+            let message =
+                format!("the link of `{name}` has unlimited bandwidth: a load of it is not defined");
             Err((message, GIVE_A_RATE))
         }
     }
@@ -258,7 +260,7 @@ fn of_own_links(topology: &Topology, (hosts, rows): (&[DeviceId], &[Row])) -> Re
     let parts = rows.iter().map(|row| {
         let host = hosts[row.from];
         let (port, _) = access(topology, host);
-        let nothing = || (format!("no link reaches `{}`", topology.device(host).name), GIVE_A_RATE);
+        let nothing = || (format!("`{}` has no link", topology.device(host).name), GIVE_A_RATE);
         Ok((rate_of(topology, port.ok_or_else(nothing)?)?, row.part))
     });
     let definition = "of the link at the first port of each sending host (mean over the hosts)".to_owned();
@@ -274,30 +276,30 @@ fn of_one_link(topology: &Topology, port: PortId, rows: &[Row]) -> Result<Shared
     Ok(Shared { parts, definition, over: Some(Box::new(move |load| overload(&name, load))) })
 }
 
-/// All senders together load what the network carries from one half of the hosts to the other.
+/// All senders together load the capacity between the two halves of the hosts.
 fn of_bisection(topology: &Topology, (hosts, rows): (&[DeviceId], &[Row])) -> Result<Shared, NoShare> {
     let (first, second) = hosts.split_at(hosts.len() / 2);
     let capacities = [topology.capacity_between(first, second), topology.capacity_between(second, first)];
-    // The direction that is loaded most for what each sender sends.
+    // The direction with the higher load for the same traffic per sender.
     let loads = capacities.into_iter().zip(matrix::crossing(rows, hosts.len()));
     let loads = loads.filter_map(|(capacity, crossing)| {
         let capacity = Rate::from_bps(capacity?)?;
         (crossing > 0.0).then_some((crossing / capacity.as_bps() as f64, crossing, capacity))
     });
     let (_, crossing, capacity) = loads.max_by(|a, b| a.0.total_cmp(&b.0)).ok_or((
-        "nothing crosses the bisection, or nothing bounds what it carries".to_owned(),
-        "give the rate as text, or the load of the hosts' links, without `of`",
+        "no traffic crosses the bisection, or its capacity is unlimited".to_owned(),
+        "write the rate as text, or the load of the hosts' links, without `of`",
     ))?;
     let definition = format!(
-        "of the bisection: the first half of the hosts sends to the second, or back, that part of the {capacity} that the \
+        "of the bisection: traffic from one half of the hosts to the other, as a fraction of the {capacity} that the \
          network carries between them (maximum flow)"
     );
-    let over = |load| format!("the bisection is offered {load:.3} times what it can carry: flows pile up");
+    let over = |load| format!("the bisection is offered {load:.3} times its capacity: flows pile up");
     let parts = rows.iter().map(|row| (capacity, row.part / crossing)).collect();
     Ok(Shared { parts, definition, over: Some(Box::new(over)) })
 }
 
-/// As a matrix from a file has it.
+/// The gaps for the demands of a matrix file.
 fn demanded(keys: &ArrivalKeys<'_>, place: &Place<'_>, rows: &[Row], mean: f64) -> Result<Pace, Mistake> {
     let matrix = keys.who.2;
     let scale = matrix.and_then(|matrix| match matrix.get_ref() {
@@ -307,7 +309,7 @@ fn demanded(keys: &ArrivalKeys<'_>, place: &Place<'_>, rows: &[Row], mean: f64) 
     let gaps = rows.iter().map(|row| {
         let Some(demand) = row.demand_bps else {
             let help = "write \"70 Mbps\", \"5000 flows/s\" or { load = 0.7 }, or the `interval` between flows, or a `file` \
-                        that lists them";
+                        that lists the flows";
             return Err(Mistake::new(place.span.clone(), "missing key `rate` in [[traffic]]").with_help(help));
         };
         let span = matrix.map_or(place.span.clone(), Spanned::span);
@@ -318,7 +320,7 @@ fn demanded(keys: &ArrivalKeys<'_>, place: &Place<'_>, rows: &[Row], mean: f64) 
     Ok(Pace { gaps, definition, warning: None })
 }
 
-/// What the senders' own links cannot carry, in words.
+/// The warning for senders that overload their own links.
 fn overloaded(topology: &Topology, senders: &[FlowSender], mean: f64) -> Option<String> {
     let load = |sender: &FlowSender| {
         let (port, link) = access(topology, sender.host);

@@ -1,4 +1,4 @@
-//! The connections of an entry: bulk transfers, flows and incast.
+//! Resolves the connections of an entry: bulk transfers, flows, requests and responses, incast.
 
 use super::arrivals::{ArrivalKeys, Bytes};
 use super::parties::Parties;
@@ -21,9 +21,9 @@ use crate::transport::congestion::Algorithm;
 use crate::transport::tcp::LossRecovery;
 use crate::units::{ByteCount, Span, Time};
 
-/// The largest initial window.
+/// The maximum initial window, in segments.
 const MOST_WINDOW: u32 = 1_000;
-/// The least buffers that hold a segment or two.
+/// The minimum buffer, which holds one or two segments.
 const LEAST_BUFFER: u64 = 4_608;
 
 impl Reader<'_> {
@@ -57,26 +57,26 @@ impl Reader<'_> {
         Ok(Connections { kind, label, parameters: transport.parameters(), plan, behaviour })
     }
 
-    /// Whether the parameters of a transport can be.
+    /// Checks the parameters of a transport.
     pub(super) fn transport(&mut self, spec: &TransportSpec) -> Resolved<()> {
         let mut result = Ok(());
         if let Some(given) = &spec.congestion_control
             && spec.recovery == LossRecovery::Rfc6582
             && *given.get_ref() != Algorithm::Reno
         {
-            let message = "`recovery = \"rfc6582\"` is NewReno, whose congestion control is Reno's";
-            let help = "write `congestion_control = \"reno\"`, or leave one of the two out";
+            let message = "`recovery = \"rfc6582\"` is NewReno, which needs Reno's congestion control";
+            let help = "write `congestion_control = \"reno\"`, or remove one of the two";
             result = Err(self.told(Mistake::new(given.span(), message).with_help(help)));
         }
         if let Some(ecn) = &spec.ecn {
             let mistake = match (*ecn.get_ref(), spec.recovery) {
                 (true, LossRecovery::Rfc6582) => {
-                    let message = "`recovery = \"rfc6582\"` has no ECN";
-                    Some(Mistake::new(ecn.span(), message).with_help("leave one of the two out"))
+                    let message = "`recovery = \"rfc6582\"` does not support ECN";
+                    Some(Mistake::new(ecn.span(), message).with_help("remove one of the two"))
                 }
                 (false, _) if spec.algorithm().needs_ecn() => {
-                    let message = "`dctcp` needs ECN: marks are all that it goes by";
-                    Some(Mistake::new(ecn.span(), message).with_help("leave `ecn` out"))
+                    let message = "`dctcp` needs ECN: marks are its only congestion signal";
+                    Some(Mistake::new(ecn.span(), message).with_help("remove `ecn`"))
                 }
                 _ => None,
             };
@@ -93,7 +93,7 @@ impl Reader<'_> {
         }
         for buffer in [&spec.receive_buffer, &spec.send_buffer].into_iter().flatten() {
             if !(LEAST_BUFFER..=u64::from(u32::MAX / 2)).contains(&buffer.get_ref().get()) {
-                let message = format!("a buffer cannot have {}", buffer.get_ref());
+                let message = format!("a buffer of {} is not supported", buffer.get_ref());
                 let help =
                     format!("write \"{LEAST_BUFFER} B\" to \"2147483647 B\": it counts memory, not payload");
                 result = Err(self.told(Mistake::new(buffer.span(), message).with_help(help)));
@@ -102,7 +102,7 @@ impl Reader<'_> {
         result
     }
 
-    /// A number of bytes that can be sent.
+    /// A number of bytes to send, which is not zero.
     fn bytes(&mut self, bytes: &Spanned<ByteCount>) -> Resolved<u64> {
         match bytes.get_ref().get() {
             0 => Err(self.told(Mistake::new(bytes.span(), "a flow of 0 bytes sends nothing"))),
@@ -127,11 +127,11 @@ impl Reader<'_> {
         Ok((plan, behaviour?))
     }
 
-    /// How the processes of a bulk transfer write.
+    /// How the application of a bulk transfer writes.
     fn pacing(&mut self, spec: &BulkSpec, place: &Place<'_>) -> Resolved<Behaviour> {
-        /// Bytes of a write.
+        /// Bytes per write.
         const WRITE: u64 = 65_536;
-        /// The same at a rate: those of a segment of Ethernet.
+        /// Bytes per write at a rate: the payload of an Ethernet segment.
         const WRITE_AT_A_RATE: u64 = 1_448;
         let periods = match (&spec.on, &spec.off) {
             (None, None) => None,
@@ -141,8 +141,10 @@ impl Reader<'_> {
             }
             (on, off) => {
                 let span = on.as_ref().or(off.as_ref()).map_or(place.span.clone(), Spanned::span);
-                let mistake =
-                    Mistake::new(span, "a sender that pauses has `on` and `off`, and one of them is missing");
+                let mistake = Mistake::new(
+                    span,
+                    "a sender with pauses needs both `on` and `off`, and one of them is missing",
+                );
                 return Err(self.told(
                     mistake.with_help("write for example on = { mean = \"1 s\" }, off = { mean = \"2 s\" }"),
                 ));
@@ -150,10 +152,10 @@ impl Reader<'_> {
         };
         match (spec.rate, periods, &spec.write) {
             (None, None, Some(write)) => {
-                let message = "`write` is for a sender with a `rate`, or with `on` and `off`";
+                let message = "`write` needs a `rate`, or `on` and `off`";
                 Err(self.told(
                     Mistake::new(write.span(), message)
-                        .with_help("leave it out: others write 64 KiB at a time"),
+                        .with_help("remove it: other senders write 64 KiB at a time"),
                 ))
             }
             (None, None, None) => Ok(Behaviour::Stream),
@@ -165,7 +167,7 @@ impl Reader<'_> {
         }
     }
 
-    /// How many connections an entry has of each pair of hosts.
+    /// The number of connections of each pair of hosts.
     fn flows_of_a_pair(&mut self, flows: Option<&Spanned<u32>>) -> Resolved<u32> {
         let count = flows.map_or(1, |flows| *flows.get_ref());
         match flows.filter(|_| !(1..=65_535).contains(&count)) {
@@ -177,7 +179,7 @@ impl Reader<'_> {
         }
     }
 
-    /// So many connections of each pair, each so long after the one before.
+    /// Creates `count` connections of each pair, each `stagger` after the one before.
     fn of_pairs(
         &mut self,
         Parties { hosts, rows, .. }: &Parties,
@@ -216,7 +218,7 @@ impl Reader<'_> {
         let think = think.map_err(|mistake| self.told(mistake));
         let turns = spec.turns.as_ref().map(|turns| *turns.get_ref());
         if let Some(written) = spec.turns.as_ref().filter(|turns| *turns.get_ref() == 0) {
-            let mistake = Mistake::new(written.span(), "there are no turns");
+            let mistake = Mistake::new(written.span(), "0 turns send nothing");
             return Err(self.told(mistake.with_help("write 1 or more")));
         }
         let plan = self.dialogues(spec, place, label, (request.as_ref().ok(), turns));
@@ -224,7 +226,7 @@ impl Reader<'_> {
         Ok((plan?, Behaviour::Dialogue(dialogue)))
     }
 
-    /// Which connections of requests and responses there are.
+    /// The plan of the connections with requests and responses.
     fn dialogues(
         &mut self,
         spec: &RequestResponseSpec,
@@ -237,8 +239,8 @@ impl Reader<'_> {
         if spec.interval.is_some() {
             let at_once = [spec.flows.as_ref().map(Spanned::span), spec.stagger.as_ref().map(Spanned::span)];
             if let Some(span) = at_once.into_iter().flatten().next() {
-                let mistake = Mistake::new(span, "with an `interval`, connections arrive one by one");
-                return Err(self.told(mistake.with_help("leave this key out, or the `interval`")));
+                let mistake = Mistake::new(span, "with an `interval`, connections arrive one at a time");
+                return Err(self.told(mistake.with_help("remove this key, or the `interval`")));
             }
             let mean = request.map_or(1.0, Sizes::mean) * turns.map_or(1.0, |turns| turns as f64);
             let (interval, arrivals, count) =
@@ -249,8 +251,8 @@ impl Reader<'_> {
         }
         let random = [spec.arrivals.as_ref().map(Spanned::span), spec.count.as_ref().map(Spanned::span)];
         if let Some(span) = random.into_iter().flatten().next() {
-            let mistake = Mistake::new(span, "this key is for connections that arrive at random");
-            return Err(self.told(mistake.with_help("give the `interval` between them, or leave it out")));
+            let mistake = Mistake::new(span, "this key needs connections that arrive at random");
+            return Err(self.told(mistake.with_help("write the `interval` between them, or remove this key")));
         }
         let parties = self.parties(&place.parties(label, who));
         let stop = self.stop(spec.stop.as_ref(), start, place);
@@ -277,8 +279,9 @@ impl Reader<'_> {
             spec.count.as_ref().map(Spanned::span),
         ]);
         if let Some(span) = others.flatten().next() {
-            let mistake = Mistake::new(span, "the `file` says who sends what to whom, and when");
-            return Err(self.told(mistake.with_help("leave this key out, or the `file`")));
+            let mistake =
+                Mistake::new(span, "the `file` already lists the hosts, sizes and times of the flows");
+            return Err(self.told(mistake.with_help("remove this key, or the `file`")));
         }
         let path = self.file(file).ok_or(Told)?;
         self.inputs.push(path.clone());
@@ -297,7 +300,7 @@ impl Reader<'_> {
                 let found = found.filter(|id| place.topology.device(*id).kind == DeviceKind::Host);
                 found.ok_or_else(|| {
                     let message = format!(
-                        "line {} of `{}` names `{name}`, which is no host",
+                        "line {} of `{}` names `{name}`, which is not a host",
                         flow.line,
                         path.display()
                     );
@@ -338,7 +341,7 @@ impl Reader<'_> {
                 for name in names.get_ref() {
                     let host = self.host(name, place.topology).ok_or(Told)?;
                     if Some(host) == to || senders.contains(&host) {
-                        let what = if Some(host) == to { "cannot send to itself" } else { "is there twice" };
+                        let what = if Some(host) == to { "cannot send to itself" } else { "is listed twice" };
                         let message = format!("`{}` {what}", name.get_ref());
                         result = Err(self.told(Mistake::new(name.span(), message)));
                     }
@@ -350,7 +353,9 @@ impl Reader<'_> {
         let every = match (&spec.every, rounds) {
             (_, 0) => {
                 let span = spec.rounds.as_ref().map_or(place.span.clone(), Spanned::span);
-                return Err(self.told(Mistake::new(span, "there are no rounds").with_help("write 1 or more")));
+                return Err(
+                    self.told(Mistake::new(span, "0 rounds send nothing").with_help("write 1 or more"))
+                );
             }
             (Some(every), _) => *every.get_ref(),
             (None, 1) => Span::ZERO,

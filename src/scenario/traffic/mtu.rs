@@ -1,4 +1,4 @@
-//! Packets that are longer than a link on their way carries.
+//! Warns of packets that are longer than the MTU of a link on their path.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::topology::{PortId, Topology};
 use crate::traffic::Generator;
 use crate::traffic::generator::Sender;
 
-/// Bytes of a VLAN tag, which an MTU does not count.
+/// The bytes of a VLAN tag, which an MTU does not count.
 const TAG: u64 = 4;
 
-/// The links that do not carry the longest packets of a generator, in words.
+/// A warning about the links whose MTU is smaller than the longest packets of a generator.
 pub(super) fn too_long(generator: &Generator, topology: &Arc<Topology>, seed: u64) -> Vec<String> {
     let longest = generator.sizes.max();
     let tag = if generator.template.tag == VlanTag::NONE { 0 } else { TAG };
@@ -34,16 +34,16 @@ pub(super) fn too_long(generator: &Generator, topology: &Arc<Topology>, seed: u6
         others => format!(" (and {others} other links)"),
     };
     vec![format!(
-        "[[traffic]] `{}` sends packets of up to {longest} B, and the link of {} carries {}{others}: a real network cuts \
-         or loses them, here they pass whole; make `size` smaller, or give the link a larger `mtu`",
+        "[[traffic]] `{}` sends packets of up to {longest} B, and the link of {} carries {}{others}: a real network fragments \
+         or drops them, the simulation forwards them whole; make `size` smaller, or give the link a larger `mtu`",
         generator.label,
         topology.port_name(first),
         bytes(link(first)),
     )]
 }
 
-/// The ports that the packets of a generator pass, in the order in which they are found; of more than [`MOST_PAIRS`] pairs,
-/// those of the hosts' own links.
+/// The ports on the paths of a generator's packets, in the order of discovery; with more than [`MOST_PAIRS`] pairs, only
+/// those of the hosts' links.
 fn passed(generator: &Generator, topology: &Arc<Topology>, seed: u64) -> Vec<PortId> {
     let destinations = |sender: &Sender| destinations(sender.to.as_deref(), &generator.hosts);
     let pairs: usize = generator.senders.iter().map(|sender| destinations(sender).len()).sum();

@@ -1,4 +1,4 @@
-//! The names of traffic entries and of their sources, for people.
+//! Readable names of traffic entries and of their sources.
 
 use crate::scenario::{Scenario, Traffic};
 use crate::topology::{DeviceId, Topology};
@@ -6,8 +6,8 @@ use crate::traffic::SourceEntry;
 use crate::traffic::generator::Sender;
 
 impl Scenario {
-    /// Where the packets of each source enter, for people, in the order of the sources' numbers: `r1:0 ingress`, or
-    /// the host that sends them. Hosts with connections come behind these.
+    /// The place where the packets of each source enter, in the order of source numbers: `r1:0 ingress`, or
+    /// the name of the host that sends them. Hosts with connections come after these.
     pub fn entries(&self) -> Vec<String> {
         let host = |host: DeviceId| self.topology.device(host).name.clone();
         let of = |traffic: &Traffic| match traffic {
@@ -25,7 +25,7 @@ impl Scenario {
         self.traffic.iter().flat_map(of).collect()
     }
 
-    /// The name of each `[[traffic]]` entry, in the order of the file: its own, or its kind and its place from 0 (`poisson 2`).
+    /// The name of each `[[traffic]]` entry, in the order of the file: its `name`, or its kind and index (`poisson 2`).
     pub fn traffic_names(&self) -> Vec<String> {
         let name = |(place, traffic): (usize, &Traffic)| match traffic {
             Traffic::Replay { .. } | Traffic::ReplayByAddress { .. } => format!("replay {place}"),
@@ -37,7 +37,7 @@ impl Scenario {
     }
 }
 
-/// An entry's name: `label` is the one it was given, or its place.
+/// The name of an entry; `label` is its `name` or its index.
 pub fn entry_name(kind: &str, label: &str) -> String {
     match label.parse::<u64>() {
         Ok(place) => format!("{kind} {place}"),
@@ -46,7 +46,7 @@ pub fn entry_name(kind: &str, label: &str) -> String {
 }
 
 impl Traffic {
-    /// How many sources it has. Connections have none: their hosts send.
+    /// The number of its sources. Connections have none: their hosts send.
     pub fn sources(&self) -> usize {
         match self {
             Traffic::Replay { .. } | Traffic::Custom(_) => 1,
@@ -56,7 +56,7 @@ impl Traffic {
         }
     }
 
-    /// Its sources for people, in the order of their numbers.
+    /// The readable names of its sources, in the order of source numbers.
     pub fn source_names(&self, topology: &Topology) -> Vec<String> {
         match self {
             Traffic::Replay { capture, at, .. } => {

@@ -1,4 +1,4 @@
-//! The rate of an entry: the gap between the packets of each sender.
+//! Converts the rate of an entry to the gap between the packets of each sender.
 
 use super::{Entry, Resolved, Told};
 use crate::config::Spanned;
@@ -12,19 +12,19 @@ use crate::traffic::size::Sizes;
 use crate::traffic::{Generator, Mistake, Process};
 use crate::units::Bandwidth;
 
-/// What an entry says about its rate.
+/// The rate of an entry, as written.
 #[derive(Clone)]
 pub(super) enum Pace {
     /// A rate.
     Rate(Spanned<RateSpec>),
-    /// The gap itself.
+    /// A gap.
     Gap(Gap),
-    /// Nothing: the process or the matrix has its own.
+    /// No rate: the process or the matrix sets its own.
     Own,
 }
 
 impl Reader<'_> {
-    /// The gap between the packets of one of `count` senders; `None` for the process's own.
+    /// The gap between the packets of one of `count` senders; `None` if the process sets its own.
     pub(super) fn gap(
         &mut self,
         entry: &Entry<'_>,
@@ -39,8 +39,11 @@ impl Reader<'_> {
             MatrixSpec::Named(_) => None,
         });
         if let (Some(scale), false) = (scale, matches!(pace, Pace::Own)) {
-            let mistake = Mistake::new(scale.span(), "the demands are scaled twice: the entry has a rate");
-            return Err(self.told(mistake.with_help("leave `scale` out, or the rate")));
+            let mistake = Mistake::new(
+                scale.span(),
+                "`scale` has no effect: the entry's rate already scales the demands",
+            );
+            return Err(self.told(mistake.with_help("remove `scale`, or the rate")));
         }
         let gap = match pace {
             Pace::Gap(gap) => Ok(gap.of_part(row.part)),
@@ -72,7 +75,8 @@ impl Reader<'_> {
         gap.map(Some).map_err(|mistake| self.told(mistake))
     }
 
-    /// The gap of a sender that offers a load to its own link, or `part` of one to a given link.
+    /// The gap of a sender that offers a load to its own link, or the fraction `part` of a load to a given
+    /// link.
     fn load_gap(
         &mut self,
         topology: &Topology,
@@ -83,7 +87,7 @@ impl Reader<'_> {
     ) -> Resolved<Result<Gap, Mistake>> {
         let Some(of) = &load.of else {
             let (Some(port), Some(link)) = access(topology, host) else {
-                let message = format!("no link reaches `{}`", topology.device(host).name);
+                let message = format!("`{}` has no link", topology.device(host).name);
                 return Err(self.told(Mistake::new(load.load.span(), message)));
             };
             return Ok(load.gap(link, &topology.port_name(port), sizes.mean()));
@@ -95,19 +99,17 @@ impl Reader<'_> {
     }
 }
 
-/// A host's first port, and the link on which its packets leave there.
+/// A host's first port, and the link of its outgoing packets.
 pub(super) fn access(topology: &Topology, host: DeviceId) -> (Option<PortId>, Option<&Link>) {
     let port = topology.device(host).ports.first().copied();
     (port, port.map(|port| &topology.link(topology.port(port).egress).link))
 }
 
 pub(super) fn overload(port: &str, load: f64) -> String {
-    format!(
-        "the link of {port} is offered {load:.3} times what it can carry: what waits for it grows without end"
-    )
+    format!("the link of {port} is offered {load:.3} times its capacity: its queue grows without bound")
 }
 
-/// What the senders' own links cannot carry, in words.
+/// The warning for senders that overload their own links.
 pub(super) fn overloads(generator: &Generator, topology: &Topology, mean_over_peak: f64) -> Vec<String> {
     let load = |sender: &Sender| -> Option<(PortId, f64)> {
         let (port, link) = access(topology, sender.host);
@@ -120,13 +122,13 @@ pub(super) fn overloads(generator: &Generator, topology: &Topology, mean_over_pe
         let bits = 8.0 * (generator.sizes.mean() + link?.overhead.get() as f64);
         Some((port?, packets_per_s * bits / rate.as_bps() as f64))
     };
-    // A load of exactly 1 may come out a little above it.
+    // Rounding may raise a load of exactly 1 slightly.
     let over: Vec<(PortId, f64)> =
         generator.senders.iter().filter_map(load).filter(|(_, load)| *load > 1.000_001).collect();
     let Some((port, worst)) = over.iter().max_by(|a, b| a.1.total_cmp(&b.1)) else { return Vec::new() };
     let others = match over.len() - 1 {
         0 => String::new(),
-        others => format!(" (and {others} other links of its entry)"),
+        others => format!(" (and {others} other links of this entry)"),
     };
     vec![format!("{}{others}", overload(&topology.port_name(*port), *worst))]
 }

@@ -1,4 +1,4 @@
-//! Who sends to whom: hosts by name, and matrices over them.
+//! Resolves the senders and receivers of an entry: hosts by name, and matrices over hosts.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -13,19 +13,19 @@ use crate::traffic::matrix::{self, GravityWeights, MatrixName, MatrixSpec, Matri
 use crate::traffic::{Mistake, positive};
 use crate::units::Bandwidth;
 
-/// Who sends to whom.
+/// The senders and receivers of an entry.
 pub(super) struct Parties {
     pub hosts: Arc<[DeviceId]>,
     pub rows: Vec<Row>,
-    /// A matrix that is not what its name promises.
+    /// A warning if the matrix differs from what its name suggests.
     pub warning: Option<String>,
 }
 
-/// What an entry says about who sends to whom.
+/// The keys of an entry that name its senders and receivers.
 pub(super) struct PartyKeys<'a> {
-    /// Where the entry stands.
+    /// The position of the entry in the file.
     pub span: Range<usize>,
-    /// Its name.
+    /// The name of the entry.
     pub label: &'a str,
     pub topology: &'a Arc<Topology>,
     pub seed: u64,
@@ -36,7 +36,7 @@ pub(super) struct PartyKeys<'a> {
 }
 
 impl Reader<'_> {
-    /// Who sends to whom.
+    /// Resolves the senders and receivers.
     pub(super) fn parties(&mut self, entry: &PartyKeys<'_>) -> Resolved<Parties> {
         match (entry.from, entry.to, entry.matrix, entry.hosts) {
             (Some(from), Some(to), None, None) => {
@@ -57,14 +57,14 @@ impl Reader<'_> {
                 let beside = matrix.and(from.or(to)).map(Spanned::span);
                 let one = if to.is_some() { "`from` is" } else { "`to` is" };
                 let (span, message) = match (extra, beside) {
-                    (Some(span), _) => {
-                        (span, "`hosts` are those of a `matrix`, and there is none".to_owned())
+                    (Some(span), _) => (span, "`hosts` needs a `matrix`, and there is none".to_owned()),
+                    (_, Some(span)) => {
+                        (span, "the `matrix` already names the senders and receivers".to_owned())
                     }
-                    (_, Some(span)) => (span, "the `matrix` says who sends to whom already".to_owned()),
                     _ if from.is_some() || to.is_some() => (entry.span.clone(), format!("{one} missing")),
-                    _ => (entry.span.clone(), "nobody sends".to_owned()),
+                    _ => (entry.span.clone(), "the traffic has no senders".to_owned()),
                 };
-                let help = "write `from` and `to`, or a `matrix` and, for some hosts only, `hosts`";
+                let help = "write `from` and `to`, or a `matrix`, with `hosts` if it covers only some hosts";
                 Err(self.told(Mistake::new(span, message).with_help(help)))
             }
         }
@@ -83,7 +83,7 @@ impl Reader<'_> {
                 for name in names.get_ref() {
                     let host = self.host(name, topology).ok_or(Told)?;
                     if hosts.contains(&host) {
-                        let message = format!("`{}` is there twice", name.get_ref());
+                        let message = format!("`{}` is listed twice", name.get_ref());
                         return Err(self.told(Mistake::new(name.span(), message)));
                     }
                     hosts.push(host);
@@ -113,16 +113,16 @@ impl Reader<'_> {
                         (Some(port), _) => {
                             Err(format!("`{}` has unlimited bandwidth", topology.port_name(port)))
                         }
-                        (None, _) => Err(format!("no link reaches `{}`", topology.device(*host).name)),
+                        (None, _) => Err(format!("`{}` has no link", topology.device(*host).name)),
                     }
                 });
                 let bandwidths: Vec<f64> = bandwidths.collect::<Result<_, _>>().map_err(|message| {
-                    let help = "give weights: matrix = { gravity = { h0 = 1, h1 = 2.5 } }";
+                    let help = "write weights: matrix = { gravity = { h0 = 1, h1 = 2.5 } }";
                     self.told(Mistake::new(spec.span(), message).with_help(help))
                 })?;
                 warning = all_equal(&bandwidths).then(|| {
                     format!(
-                        "traffic `{}`: gravity over hosts of equal bandwidth is uniform; for another matrix give \
+                        "traffic `{}`: gravity over hosts of equal bandwidth is uniform; for another matrix write \
                          weights, such as matrix = {{ gravity = {{ h0 = 1, h1 = 2.5 }} }}",
                         entry.label
                     )
@@ -168,14 +168,14 @@ impl Reader<'_> {
         let missing = hosts.iter().zip(&weights).filter(|(_, weight)| weight.is_none());
         let missing: Vec<&str> = missing.map(|(host, _)| topology.device(*host).name.as_str()).collect();
         if !missing.is_empty() {
-            let message = format!("there is no weight for {}", listed(missing));
-            let help = "give each of the entry's hosts its weight, or name fewer `hosts`";
+            let message = format!("the weight of {} is missing", listed(missing));
+            let help = "write a weight for each host of the entry, or name fewer `hosts`";
             return Err(self.told(Mistake::new(span, message).with_help(help)));
         }
         Ok(weights.into_iter().flatten().collect())
     }
 
-    /// The demands of a file, by positions among the hosts.
+    /// The demands in a file, by positions in the list of hosts.
     fn demands(
         &mut self,
         file: &Spanned<PathBuf>,
@@ -198,7 +198,7 @@ impl Reader<'_> {
                 [Ok(from), Ok(to)] => resolved.push((from, to, demand.bandwidth_bps)),
                 [Err(name), _] | [_, Err(name)] => {
                     let message =
-                        format!("`{}` names `{name}`, which is no host of this entry", path.display());
+                        format!("`{}` names `{name}`, which is not a host of this entry", path.display());
                     return Err(self.told(Mistake::new(file.span(), message)));
                 }
             }
@@ -233,7 +233,7 @@ impl Reader<'_> {
     }
 }
 
-/// Whether three weights or more are the same. Two hosts send to one another alone, whatever their weights.
+/// Whether three or more weights are equal. With two hosts the weights do not matter.
 fn all_equal(weights: &[f64]) -> bool {
     weights.len() > 2 && weights.windows(2).all(|pair| pair[0] == pair[1])
 }

@@ -1,4 +1,4 @@
-//! Where an entry of connections stands, and when it ends.
+//! The context of an entry of connections, and its end.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use crate::traffic::matrix::MatrixSpec;
 use crate::traffic::{Mistake, TransportSpec};
 use crate::units::{Span, Time};
 
-/// Where an entry stands, and what holds for all entries.
+/// The position of an entry in the file, and the settings common to all entries.
 pub(super) struct Place<'a> {
     pub span: Range<usize>,
     pub index: usize,
     pub topology: &'a Arc<Topology>,
     pub seed: u64,
     pub until: Option<Time>,
-    /// The scenario's own.
+    /// The scenario's own transport.
     pub transport: &'a TransportSpec,
 }
 
-/// Who sends to whom, as an entry has it: `from`, `to`, `matrix`, `hosts`.
+/// The keys of an entry that name its senders and receivers: `from`, `to`, `matrix`, `hosts`.
 pub(super) type Who<'a> = (
     Option<&'a Spanned<String>>,
     Option<&'a Spanned<String>>,
@@ -38,11 +38,11 @@ impl Place<'_> {
     }
 }
 
-/// The most connections of an entry: each takes some hundred bytes.
+/// The maximum number of connections of an entry: each takes some hundred bytes.
 const MOST_CONNECTIONS: u64 = 10_000_000;
 
 impl Reader<'_> {
-    /// When an entry ends: after `start`, and not later than the run.
+    /// The end of an entry: after `start`, and not later than the end of the run.
     pub(super) fn stop(
         &mut self,
         stop: Option<&Spanned<Span>>,
@@ -58,14 +58,14 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether an entry can have so many connections.
+    /// Checks that an entry does not have too many connections.
     pub(super) fn count(&mut self, connections: f64, place: &Place<'_>) -> Resolved<()> {
         if connections <= MOST_CONNECTIONS as f64 {
             return Ok(());
         }
         let message =
-            format!("these would be {connections:.0} connections, and an entry can have {MOST_CONNECTIONS}");
-        let help = "let fewer begin, or end sooner";
+            format!("the entry has {connections:.0} connections; the maximum is {MOST_CONNECTIONS}");
+        let help = "start fewer connections, or end the entry sooner";
         Err(self.told(Mistake::new(place.span.clone(), message).with_help(help)))
     }
 

@@ -1,4 +1,4 @@
-//! A capture to be replayed: where, between whom, and how fast.
+//! Resolves a replayed capture: its place, its hosts and its speed.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use crate::traffic::rate::RateSpec;
 use crate::traffic::replay::{ByAddressSpec, Speed};
 use crate::traffic::{Mistake, ReplaySpec};
 
-/// Where a replay enters.
+/// The place where a replay enters.
 enum Place {
     At(Vantage),
     Hosts(Vec<DeviceId>, Option<Vec<(IpNet, u32)>>),
@@ -51,7 +51,8 @@ impl Reader<'_> {
         })
     }
 
-    /// The hosts that a capture is spread over, and the host of each prefix; none where a hash says it.
+    /// The hosts that a capture is distributed over, and the host of each prefix; no prefixes if a hash
+    /// chooses the host.
     fn by_address(&mut self, by: &Spanned<ByAddressSpec>, topology: &Topology) -> Resolved<Place> {
         let ByAddressSpec::Table(table) = by.get_ref() else {
             let hosts = topology.devices().filter(|(_, device)| device.kind == DeviceKind::Host);
@@ -69,7 +70,7 @@ impl Reader<'_> {
             prefixes.push((prefix.get_ref().0, number as u32));
         }
         if hosts.len() < 2 {
-            let message = "packets go from one host to another, and the table has fewer than two";
+            let message = "the table needs at least two hosts: packets go from one to another";
             return Err(self.told(Mistake::new(by.span(), message)));
         }
         prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.prefix_len()));
@@ -84,13 +85,13 @@ impl Reader<'_> {
                 return Ok(Speed::Times(*speed.get_ref()));
             }
             (Some(speed), None) => {
-                let message = format!("a speed cannot be {}", speed.get_ref());
-                let help = "it is from 0.000001 to 1000000000, and 1 is as recorded";
+                let message = format!("{} is not a valid speed", speed.get_ref());
+                let help = "write 0.000001 to 1000000000; 1 is the recorded speed";
                 return Err(self.told(Mistake::new(speed.span(), message).with_help(help)));
             }
             (Some(_), Some(rate)) => {
-                let mistake = Mistake::new(rate.span(), "the `speed` says the rate already");
-                return Err(self.told(mistake.with_help("give one of them")));
+                let mistake = Mistake::new(rate.span(), "the `speed` already sets the rate");
+                return Err(self.told(mistake.with_help("write only one of them")));
             }
             (None, Some(rate)) => rate,
         };
@@ -105,12 +106,12 @@ impl Reader<'_> {
                 Direction::Ingress => (topology.port(at.port).ingress, at.port),
             },
             (None, _) => {
-                let mistake = Mistake::new(load.load.span(), "a load of which link?");
+                let mistake = Mistake::new(load.load.span(), "the load does not name its link");
                 return Err(self.told(mistake.with_help("write { load = 0.7, of = \"r1:1\" }")));
             }
         };
         let (link, name) = (topology.link(link.0).link, topology.port_name(link.1));
-        // The length of packets is not known yet, but whether a load can be had of this link is.
+        // The packet lengths are not known yet, but the link is: check whether a load of it is defined.
         load.gap(&link, &name, 1.0).map_err(|mistake| self.told(mistake))?;
         Ok(Speed::To(rate.get_ref().clone(), Some((link, name))))
     }
