@@ -87,8 +87,8 @@ pub struct QueuesFile {
     pub ports: Option<Vec<Spanned<PortName>>>,
 }
 
-/// When the state of connections is sampled: `true` for every change, or a table such as `{ every = "50 ms"
-/// }`.
+/// When the state of connections is sampled: `true` for every change, or a table such as
+/// `{ every = "50 ms" }`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TransportFile(pub Option<Sampling>);
 

@@ -29,8 +29,8 @@ pub struct RttFile {
     pub at: Spanned<PortName>,
     /// The time that a host takes to answer, added to every simulated round trip (default: 0 s).
     pub turnaround: Option<Span>,
-    /// The acceptance bounds of its round-trip times. The scenario's [accept] does not apply to them. Bounds
-    /// on jitter and drops are not allowed.
+    /// The acceptance bounds of its round-trip times. The scenario's `[accept]` does not apply to them.
+    /// Bounds on jitter and drops are not allowed.
     #[schemars(with = "Option<Accept>")]
     pub accept: Option<Spanned<Accept>>,
 }
