@@ -1,16 +1,22 @@
-//! The engine: runs devices, PTMs and links over the traffic, and tells an [`Observer`] what happens.
+//! The engine moves packets through devices, PTMs and links, and reports events to an [`Observer`].
 //!
 //! # The life of a packet
-//! 1. A [`Source`] emits it at its injection point; it gets its `pid` and `fid`.
-//! 2. It reaches a device (ingress), the PFM picks the egress port, the processing delay passes.
-//! 3. The port's PTM says when it starts onto the link (egress), or drops it.
-//! 4. The link delivers it to the next device; back to 2, until it reaches its destination host.
+//! 1. A [`Source`] emits the packet at its injection point. The engine assigns its `pid` and `fid`.
+//! 2. The packet reaches a device (ingress). The PFM selects the egress port, and the processing delay
+//!    passes.
+//! 3. The port's PTM decides when the packet starts onto the link (egress), or drops it.
+//! 4. The link delivers the packet to the next device. Steps 2 to 4 repeat until it reaches its destination
+//!    host.
 //!
 //! # Simultaneous events
-//! At one instant, departures go before arrivals (a packet that leaves makes room for one that
-//! arrives), departures by port, arrivals by device, ingress port and order on the link, and a
-//! port's own injected packets after those that its link brings. Nothing depends on insertion
-//! order, so that the same scenario gives the same fingerprint everywhere.
+//! Events at one instant have a fixed order:
+//! - Departures precede arrivals, so a departing packet makes room for an arriving one.
+//! - Departures are ordered by port.
+//! - Arrivals are ordered by device, ingress port and order on the link. Packets injected at a port follow
+//!   those from its link.
+//!
+//! The order does not depend on the order of insertion. The same scenario therefore gives the same
+//! fingerprint on every machine.
 
 mod chunks;
 mod collector;
@@ -44,34 +50,34 @@ use crate::traffic::{Source, TrafficError};
 use crate::transport::{Endpoint, Sampling, Segment};
 use crate::units::{Time, Timestamp};
 
-/// Where a source's packets enter the network.
+/// The place where a source's packets enter the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InjectionPoint {
-    /// They have just arrived at this port of its device.
+    /// The packets arrive at this port of its device.
     Ingress(PortId),
-    /// They start onto this port's link.
+    /// The packets start onto this port's link.
     Egress(PortId),
-    /// The host itself sends them.
+    /// The host itself sends the packets.
     Host(DeviceId),
 }
 
-/// A source and where its packets enter.
+/// A source with the place where its packets enter.
 pub struct Injection {
-    /// The packets.
+    /// The source of the packets.
     pub source: Box<dyn Source>,
-    /// The place.
+    /// The injection point.
     pub at: InjectionPoint,
 }
 
-/// An endpoint and the host where it is.
+/// An endpoint with its host.
 pub struct Hosted {
     /// The endpoint.
     pub endpoint: Box<dyn Endpoint>,
-    /// The host: it has no other.
+    /// The host. It has no other endpoint.
     pub host: DeviceId,
 }
 
-/// Everything that sends: sources, which follow their plan, and endpoints, which answer what arrives.
+/// All senders: sources, which follow a plan, and endpoints, which react to arriving packets.
 #[derive(Default)]
 pub struct Workload {
     /// The sources.
@@ -81,7 +87,7 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// Where the packets of each source enter, by its number: the endpoints come behind the sources.
+    /// The injection points by source number. The endpoints follow the sources.
     pub fn places(&self) -> impl Iterator<Item = InjectionPoint> + '_ {
         let hosts = self.endpoints.iter().map(|endpoint| InjectionPoint::Host(endpoint.host));
         self.injections.iter().map(|injection| injection.at).chain(hosts)
@@ -95,7 +101,7 @@ impl From<Vec<Injection>> for Workload {
 }
 
 impl Injection {
-    /// The part of the traffic that has been injected, 0 to 1, where all sources know theirs.
+    /// The fraction of the traffic that has been injected, 0 to 1; `None` unless all sources report theirs.
     fn fraction<'a>(injections: impl Iterator<Item = &'a Injection>) -> Option<f64> {
         let fractions = injections.map(|injection| injection.source.progress());
         fractions.reduce(|least, next| Some(least?.min(next?))).flatten()
@@ -105,17 +111,17 @@ impl Injection {
 /// A packet that enters the network.
 #[derive(Debug, Clone, Copy)]
 pub struct Injected<'a> {
-    /// The packet and the instant.
+    /// The packet with the instant of its injection.
     pub tau: Tau,
     /// The number of its source, in the order of the scenario.
     pub source: u32,
-    /// Its number in the source.
+    /// Its number within the source.
     pub record: u64,
-    /// What recognizes it in a measured capture.
+    /// Its match key, which identifies it in a measured capture.
     pub match_key: Option<u64>,
-    /// The egress ports on the way from here to its destination.
+    /// The egress ports on its path to the destination.
     pub path: &'a [PortId],
-    /// What an endpoint sends with it.
+    /// The segment that an endpoint sends with it.
     pub segment: Option<&'a Segment>,
 }
 
@@ -128,84 +134,84 @@ pub struct Hop {
     pub device: DeviceId,
     /// The egress port.
     pub port: PortId,
-    /// When its last bit had arrived.
+    /// When its last bit arrived.
     pub ingress: Time,
-    /// When it joined the PTM: ingress plus processing.
+    /// When it joined the PTM: ingress plus processing delay.
     pub joined: Time,
     /// When its first bit starts onto the link.
     pub egress: Time,
 }
 
-/// A packet's loss at a device: at one of its egress ports, or before.
+/// A packet lost at a device, on its way to an egress port or at one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dropped {
-    /// The packet as it reached the device; of one lost on a link, as it started onto it.
+    /// The packet as it reached the device; if it was lost on a link, as it started onto the link.
     pub tau: Tau,
     /// The device.
     pub device: DeviceId,
-    /// The egress port; none where none was picked.
+    /// The egress port; `None` if no port was selected.
     pub port: Option<PortId>,
-    /// Why.
+    /// The reason for the loss.
     pub reason: DropReason,
-    /// The instant of the loss: a packet may have waited before.
+    /// The instant of the loss. The packet may have waited before.
     pub at: Time,
 }
 
-/// How far a simulation is.
+/// The progress of a simulation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Progress {
     /// The simulated time.
     pub time: Time,
-    /// Packets injected so far.
+    /// The number of packets injected so far.
     pub injected: u64,
-    /// The part of the traffic that has been injected, 0 to 1, where that is known.
+    /// The fraction of the traffic that has been injected, 0 to 1; `None` if it is unknown.
     pub fraction: Option<f64>,
 }
 
-/// Packets of a run or of a flow, by what became of them.
+/// Counts of packets of a run or a flow, by their state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct PacketCounts {
-    /// Entered.
+    /// Packets that entered the network.
     pub injected: u64,
-    /// Arrived.
+    /// Packets that arrived at their destination.
     pub delivered: u64,
-    /// Lost.
+    /// Packets that were lost.
     pub dropped: u64,
-    /// Still on the way.
+    /// Packets that are still in the network.
     pub inside: u64,
 }
 
-/// The end of a simulation.
+/// The outcome of a simulation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Outcome {
-    /// The packets of the whole run.
+    /// The packet counts of the whole run.
     pub packets: PacketCounts,
-    /// Passages through devices.
+    /// The number of hops: passages of packets through devices.
     pub hops: u64,
-    /// When the simulation stopped: `until`, or the last event where none was left.
+    /// When the simulation stopped: at `until`, or at the last event if none was left.
     pub end: Time,
-    /// Of everything that happened.
+    /// The fingerprint of all events.
     pub fingerprint: Fingerprint,
 }
 
-/// Why a simulation stopped before its end.
+/// The reason why a simulation stopped early.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
     /// A source failed.
     #[error(transparent)]
     Traffic(#[from] TrafficError),
-    /// An instant lies beyond what a run can reach.
-    #[error("the simulation passed 213 days: shorten the traffic, set `until`, or raise the slowest rate")]
+    /// A time exceeds the longest possible run.
+    #[error("the simulation passed 213 days: shorten the traffic, set `until`, or raise the lowest rate")]
     TimeOverflow,
-    /// An observer broke the simulation off ([`Interrupted`]).
+    /// An observer interrupted the simulation ([`Interrupted`]).
     #[error("interrupted: nothing was written")]
     Interrupted,
     /// An observer failed.
     #[error(transparent)]
     Observer(ObserverError),
-    /// The simulation had stopped with an error before.
-    #[error("this simulation has failed, and cannot be run on")]
+    /// The simulation had already stopped with an error.
+    #[error("this simulation has failed and cannot continue")]
     Failed,
     /// A flow's packets would never leave a forwarding loop.
     #[error(
@@ -218,74 +224,74 @@ pub enum EngineError {
         /// the egress ports of the loop
         ports: String,
     },
-    /// Packets could go round without any time going by, so that no order of the ports is exact.
+    /// A forwarding loop has no delay, so the stream engine cannot order its ports.
     #[error(
         "the stream engine cannot run this network: {port} is in a forwarding loop without any delay; \
-         take the event engine, or give a link of the loop a delay"
+         use the event engine, or give a link of the loop a delay"
     )]
     InstantCycle {
         /// a port of the loop
         port: String,
     },
-    /// Endpoints would answer each other without end at one instant.
+    /// Endpoints would answer each other endlessly at one instant.
     #[error(
-        "a closed loop has no delay at all: packets from {port} can be answered at the instant at which they are sent; \
+        "a closed loop has no delay: packets from {port} can be answered at the instant at which they are sent; \
          give a link of the loop a delay or a bandwidth"
     )]
     InstantLoop {
         /// a port of the loop
         port: String,
     },
-    /// Two endpoints at one host.
-    #[error("{host} has two endpoints: a host has one, which holds all its connections")]
+    /// A host has two endpoints.
+    #[error("{host} has two endpoints: a host may have one, which holds all its connections")]
     TwoEndpoints {
         /// the host
         host: String,
     },
-    /// The stream engine was asked for endpoints.
-    #[error(
-        "the stream engine does not run closed loops (TCP): take the event engine, or leave `engine` out"
-    )]
+    /// The stream engine was selected for a workload with endpoints.
+    #[error("the stream engine does not run closed loops (TCP): use the event engine, or remove `engine`")]
     StreamEndpoints,
-    /// The threads cannot be had.
+    /// The threads cannot be started.
     #[error("cannot start the threads: {0}")]
     Threads(String),
-    /// Packets appeared or vanished: a fault of taunet itself.
-    #[error("packets are not conserved: {counts:?}; this is a fault of taunet, please report it")]
+    /// Packets were created or lost by taunet itself.
+    #[error("packets are not conserved: {counts:?}; this is a bug in taunet, please report it")]
     NotConserved {
-        /// the run's packets
+        /// the packet counts of the run
         counts: PacketCounts,
     },
 }
 
 impl From<ObserverError> for EngineError {
-    /// The end of a run that its observer does not let go on.
+    /// The error of a run that its observer ends.
     fn from(error: ObserverError) -> Self {
         if error.is::<Interrupted>() { EngineError::Interrupted } else { EngineError::Observer(error) }
     }
 }
 
-/// How a simulation is run.
+/// The settings of a simulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Settings {
-    /// The last instant; without it, the simulation runs until the last packet has left.
+    /// The last simulated instant; `None` to run until the last packet has left.
     pub until: Option<Time>,
     /// The seed of every random stream.
     pub seed: u64,
     /// The engine.
     pub engine: Engine,
-    /// Threads of the stream engine; 0 means one per core. The results are the same for any number.
+    /// The number of threads of the stream engine; 0 means one per core. The results do not depend on it.
     pub threads: usize,
-    /// The absolute time at which the run starts, for models that go by the ticks of a clock.
+    /// The absolute time at which the run starts, for models that use the ticks of a clock.
     pub start: Timestamp,
-    /// Whether [`Finished::statistics`] are to be there: what each flow and each port did.
+    /// Whether to collect [`Finished::statistics`] for each flow and port.
     pub statistics: bool,
-    /// Whether [`Observer::ended`] is to be told what became of each packet; statistics come with it.
+    /// Whether to report the end of each packet to [`Observer::ended`]. Includes statistics.
     pub packets: bool,
-    /// What happens before is left out of [`Finished::statistics`] and of what is kept of connections.
+    /// The end of the warm-up. [`Finished::statistics`] and the records of connections leave out what happens
+    /// before.
     pub warm_up: Time,
-    /// The run stops when so many connections that were opened from the warm-up on have finished; never without it.
+    /// The number of finished connections, of those opened after the warm-up, at which the run stops; `None`
+    /// for no such stop.
     pub stop_after_flows: Option<u64>,
-    /// When [`Observer::sampled`] is to be told of the state of connections; never without it.
+    /// When to report the state of connections to [`Observer::sampled`]; `None` for never.
     pub transport: Option<Sampling>,
 }

@@ -1,14 +1,14 @@
-//! [`Chunks`]: a queue that may become long, and gives its memory back as it becomes short.
+//! [`Chunks`]: a queue that returns its memory as it becomes shorter.
 
 use std::collections::VecDeque;
 
-/// Values in a row, to which more are appended and of which the first are taken, in chunks of `N`.
+/// A first-in first-out queue, stored in chunks of `N` values.
 #[derive(Debug)]
 pub(super) struct Chunks<T, const N: usize> {
     chunks: VecDeque<Vec<T>>,
-    /// Values of the first chunk that have been taken.
+    /// The number of values removed from the first chunk.
     taken: usize,
-    /// The memory of a chunk that has been taken whole, for the next one.
+    /// The memory of an emptied chunk, kept for the next one.
     spare: Vec<T>,
 }
 
@@ -19,7 +19,7 @@ impl<T, const N: usize> Default for Chunks<T, N> {
 }
 
 impl<T, const N: usize> Chunks<T, N> {
-    /// How many there are.
+    /// The number of values.
     pub fn len(&self) -> usize {
         match self.chunks.back() {
             Some(last) => (self.chunks.len() - 1) * N + last.len() - self.taken,
@@ -27,11 +27,11 @@ impl<T, const N: usize> Chunks<T, N> {
         }
     }
 
-    /// Appends a value. Not inlined, since it would fill the loops of what is common.
+    /// Appends a value. Not inlined, to keep the common loops small.
     #[inline(never)]
     pub fn push(&mut self, value: T) {
         match self.chunks.back_mut() {
-            // A chunk grows up to its size as a vector does: many queues stay short.
+            // The first chunk grows as a vector does, because many queues stay short.
             Some(last) if last.len() < N => last.push(value),
             _ => {
                 let mut chunk = std::mem::take(&mut self.spare);
@@ -44,14 +44,14 @@ impl<T, const N: usize> Chunks<T, N> {
         }
     }
 
-    /// The value at a place, counted from the first that has not been taken.
+    /// The value at a position, counted from the front.
     #[inline]
     pub fn get(&self, place: usize) -> Option<&T> {
         let place = place + self.taken;
         self.chunks.get(place / N)?.get(place % N)
     }
 
-    /// Takes those at the front that are to be forgotten; gives their number.
+    /// Removes values from the front while `forget` accepts them. Returns their number.
     pub fn forget_while(&mut self, mut forget: impl FnMut(&T) -> bool) -> usize {
         let mut count = 0;
         while let Some(chunk) = self.chunks.front() {
@@ -65,7 +65,7 @@ impl<T, const N: usize> Chunks<T, N> {
         count
     }
 
-    /// All of the first chunk have been taken; whether there are more chunks.
+    /// Drops the emptied first chunk. Returns whether more chunks follow.
     fn drop_first(&mut self) -> bool {
         self.taken = 0;
         if self.chunks.len() == 1 {
@@ -82,7 +82,7 @@ impl<T, const N: usize> Chunks<T, N> {
         true
     }
 
-    /// Takes so many at the front.
+    /// Removes `count` values from the front.
     pub fn forget(&mut self, count: usize) {
         let mut left = count;
         while let Some(chunk) = self.chunks.front() {
@@ -95,12 +95,12 @@ impl<T, const N: usize> Chunks<T, N> {
         }
     }
 
-    /// All in order.
+    /// All values, in order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.chunks.iter().flatten().skip(self.taken)
     }
 
-    /// Takes all.
+    /// Removes all values.
     pub fn clear(&mut self) {
         *self = Chunks::default();
     }

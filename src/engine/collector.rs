@@ -1,7 +1,7 @@
-//! Collects the statistics of a run while it goes on.
+//! Collects the statistics of a run while it proceeds.
 //!
-//! A port's belong to the port, a flow's to the host where it ends, a source's to the source: threads that visit different
-//! ones record at once, and nothing is merged that depends on their order.
+//! Each port, each destination host and each source has its own statistics. Threads that work on different
+//! ones record concurrently, and no merged result depends on the order of threads.
 
 use std::collections::BTreeMap;
 
@@ -16,48 +16,49 @@ use crate::statistics::{Delivery, End, EndedPacket, FlowStatistics, PortStatisti
 use crate::topology::{DeviceId, DeviceKind, PortId, Topology};
 use crate::units::{Span, Time};
 
-/// What has been collected so far.
+/// The statistics collected so far.
 pub(super) struct Collector {
-    /// Whether the packets are wanted one by one.
+    /// Whether every packet is recorded.
     pub packets: bool,
-    /// Of flows, packets that entered before are not counted; of ports, what happened before.
+    /// The end of the warm-up. Packets that entered before are left out of flows; events before are left out
+    /// of ports.
     warm_up: Time,
-    /// By number of the source.
+    /// By source number.
     pub sources: Vec<SourceCollector>,
-    /// By number of the port; the stream engine has them at its own.
+    /// By port number. The stream engine keeps them with its own ports.
     pub ports: Vec<PortStatistics>,
-    /// By number of the port: of its link.
+    /// By port number: the transmission times of its link.
     transmissions: Vec<Transmission>,
     /// By `fid`.
     flows: Vec<FlowRecord>,
     hosts: Vec<Host>,
-    /// By device: its number among the hosts.
+    /// By device: its position among the hosts.
     host_of: Vec<u32>,
-    /// By device.
+    /// By device: the processing delay.
     processing: Vec<Span>,
     drops: BTreeMap<(DeviceId, Option<PortId>, DropReason), u64>,
-    /// Lost packets, with the instant of the loss, that are not settled yet.
+    /// Lost packets that are not settled yet, with the instant of the loss.
     lost: Vec<(Time, EndedPacket)>,
     settled: Vec<(Time, EndedPacket)>,
-    /// Instant, pid and place of each that is settled, in their order.
+    /// Instant, pid and position of each settled packet, in order.
     order: Vec<((Time, u64), u32)>,
     rows: Vec<EndedPacket>,
 }
 
-/// What is kept of a source.
+/// The records of a source.
 #[derive(Default)]
 pub(super) struct SourceCollector {
-    /// Its packets inside.
+    /// Its packets in the network.
     pub inside: Inside,
-    /// Whether packets are wanted one by one.
+    /// Whether every packet is recorded.
     pub packets: bool,
     /// Packets that enter before are not counted.
     warm_up: Time,
-    /// By the source's own number of the flow.
+    /// By the source's own flow number.
     sent: Vec<Sent>,
 }
 
-/// What a source sent of a flow.
+/// The packets of a flow that a source sent.
 #[derive(Debug, Clone, Copy)]
 struct Sent {
     fid: u32,
@@ -67,7 +68,7 @@ struct Sent {
 
 #[derive(Debug, Clone, Copy)]
 struct FlowRecord {
-    /// Its number among those that end at its host.
+    /// Its position among the flows that end at its host.
     place: u32,
     /// The source of its first packet.
     source: u32,
@@ -75,18 +76,18 @@ struct FlowRecord {
     marked: u64,
 }
 
-/// What is kept where flows end.
+/// The records at a host where flows end.
 #[derive(Default)]
 struct Host {
     device: Option<DeviceId>,
     deliveries: Vec<Delivery>,
-    /// By place: the flow.
+    /// By position: the flow.
     fids: Vec<u32>,
-    /// What brings packets there.
+    /// The feeders that bring packets to the host.
     feeders: Vec<usize>,
-    /// Those that have arrived and are not settled yet.
+    /// Packets that have arrived and are not settled yet.
     arrived: Vec<Tau>,
-    /// Of each that is settled: the place of its flow, and when it was injected.
+    /// For each settled packet: the position of its flow, and the time of its injection.
     injected: Vec<(u32, Time)>,
     settled: Vec<(Time, EndedPacket)>,
 }
@@ -94,25 +95,26 @@ struct Host {
 /// No flow.
 const NONE: u32 = u32::MAX;
 
-/// The packets inside, of all sources.
+/// The packets of all sources in the network.
 #[derive(Clone, Copy)]
 pub(super) struct AllInside<'a> {
     sources: &'a [SourceCollector],
-    /// Whether packets are wanted one by one.
+    /// Whether every packet is recorded.
     pub packets: bool,
 }
 
 impl AllInside<'_> {
-    /// A packet and the number of its source.
+    /// A packet with its source number.
     #[inline]
     fn find(&self, pid: u64) -> Option<(u32, InsidePacket<'_>)> {
-        // As `Network::pid` numbers them.
+        // Matches the numbering in `Network::pid`.
         let sources = self.sources.len() as u64;
         let (source, number) = (pid % sources, pid / sources);
         Some((source as u32, self.sources[source as usize].inside.packet(number)?))
     }
 
-    /// A packet passed a port, which may have marked it where it `marks`; if it did, when the packet was injected.
+    /// Records a packet that passed a port. If the port marked it (`marks`), returns the time of its
+    /// injection.
     #[inline]
     pub fn pass(&self, packet: &Packet, marks: bool) -> Option<Time> {
         let may_be_marked = marks && packet.ecn == CE;
@@ -126,8 +128,8 @@ impl AllInside<'_> {
 }
 
 impl SourceCollector {
-    /// A packet enters, of the source's flow `local`; `record` is its number in what the source reads, where packets are
-    /// wanted one by one.
+    /// Records a packet of the source's flow `local` that enters. `record` is its number in the source's
+    /// input, if every packet is recorded.
     #[inline]
     pub fn enter(&mut self, tau: &Tau, local: u32, record: Option<u64>) {
         self.inside.enter(tau, record);
@@ -140,7 +142,8 @@ impl SourceCollector {
 }
 
 impl Collector {
-    /// A collector for a run of these settings, if they ask for one. `feeders` are the devices that feeders bring packets to.
+    /// A collector for these settings; `None` if they ask for no statistics. `feeders` gives the device of
+    /// each feeder.
     pub fn new(
         topology: &Topology,
         feeders: impl Iterator<Item = DeviceId>,
@@ -188,7 +191,7 @@ impl Collector {
         })
     }
 
-    /// The flow `local` of a source has the number `fid`, and ends at a host, if it has one.
+    /// Assigns `fid` to the flow `local` of a source. `host` is its destination, if it has one.
     pub fn add_flow(&mut self, fid: u32, (source, local): (usize, u32), host: Option<DeviceId>) {
         let sent = &mut self.sources[source].sent;
         if sent.len() <= local as usize {
@@ -206,12 +209,12 @@ impl Collector {
         }
     }
 
-    /// The packets inside.
+    /// The packets in the network.
     pub fn inside(&self) -> AllInside<'_> {
         AllInside { sources: &self.sources, packets: self.packets }
     }
 
-    /// A packet passed a port, which is one of the collector's.
+    /// Records a packet that passed one of the collector's ports.
     #[inline]
     pub fn hop(&mut self, hop: &Hop) {
         let port = &mut self.ports[hop.port.index()];
@@ -226,12 +229,12 @@ impl Collector {
         }
     }
 
-    /// A packet of a flow was marked.
+    /// Records a mark on a packet of a flow.
     pub fn mark(&mut self, fid: u32) {
         self.flows[fid as usize].marked += 1;
     }
 
-    /// A packet has arrived.
+    /// Records an arrived packet.
     #[inline]
     pub fn arrive(&mut self, tau: &Tau, host: DeviceId) {
         if let Some(host) = self.hosts.get_mut(self.host_of[host.index()] as usize) {
@@ -239,7 +242,7 @@ impl Collector {
         }
     }
 
-    /// A packet is lost; gives the instant at which it had joined a queue.
+    /// Records a lost packet. Returns the time at which it joined a queue.
     pub fn lose(&mut self, drop: &Dropped) -> Time {
         let Dropped { tau, device, port, reason, at } = *drop;
         if at >= self.warm_up {
@@ -255,14 +258,14 @@ impl Collector {
         tau.timestamp + self.processing[device.index()]
     }
 
-    /// Takes what feeders have brought to their hosts: `home` gives it of a feeder.
+    /// Takes the packets that feeders have brought to their hosts. `home` yields those of a feeder.
     pub fn bring_home(&mut self, mut home: impl FnMut(usize, &mut Vec<Tau>)) {
         for Host { feeders, arrived, .. } in &mut self.hosts {
             feeders.iter().for_each(|feeder| home(*feeder, arrived));
         }
     }
 
-    /// Everything that ends before an instant is known: takes it in.
+    /// Settles all packets that ended before an instant. Nothing more will end before it.
     pub fn settle(&mut self, before: Time, pool: Option<&rayon::ThreadPool>) {
         let all = AllInside { sources: &self.sources, packets: self.packets };
         let (flows, hosts, warm_up) = (&self.flows, &mut self.hosts, self.warm_up);
@@ -277,7 +280,7 @@ impl Collector {
             for host in &mut self.hosts {
                 self.settled.append(&mut host.settled);
             }
-            // Rows are long: their keys are sorted, and each row is moved once.
+            // Rows are large: sort their keys, and move each row once.
             self.order.clear();
             let keys = self.settled.iter().map(|(at, row)| (*at, row.tau.packet.pid));
             self.order.extend(keys.zip(0u32..));
@@ -287,12 +290,12 @@ impl Collector {
         }
     }
 
-    /// The packets that were settled last, by the instant at which they ended and by pid.
+    /// The packets of the last settlement, ordered by the time of their end and pid.
     pub fn rows(&self) -> &[EndedPacket] {
         &self.rows
     }
 
-    /// The packets that are still inside when the run ends, by pid.
+    /// The packets still in the network at the end of the run, by pid.
     pub fn rows_inside(&self) -> Vec<EndedPacket> {
         let sources = self.sources.len() as u64;
         let rows = (0..).zip(&self.sources).flat_map(|(source, collected)| {
@@ -306,7 +309,7 @@ impl Collector {
         rows
     }
 
-    /// What the whole run kept.
+    /// The statistics of the whole run.
     pub fn finish(self, keys: &Flows) -> Statistics {
         let Collector { sources, ports, flows, hosts, drops, .. } = self;
         let mut statistics = Statistics { flows: Vec::with_capacity(flows.len()), ports, drops };
@@ -337,7 +340,7 @@ impl Collector {
 }
 
 impl Host {
-    /// Takes in what arrived before an instant.
+    /// Settles the packets that arrived before an instant.
     fn settle(&mut self, before: Time, warm_up: Time, flows: &[FlowRecord], all: &AllInside<'_>) {
         let Host { device, deliveries, arrived, injected, settled, .. } = self;
         if arrived.is_empty() {
@@ -348,7 +351,7 @@ impl Host {
             arrived.sort_by_key(order);
         }
         let count = arrived.partition_point(|tau| tau.timestamp < before);
-        // All of them are looked up first, one beside the other: each is somewhere else in memory.
+        // Look up all packets first, so that their cache misses overlap.
         injected.clear();
         for tau in &arrived[..count] {
             let Some((source, inside)) = all.find(tau.packet.pid) else {

@@ -1,5 +1,6 @@
-//! What the engines rely on, of sources and PTMs that may come from elsewhere. Debug builds check it, and panic with what is
-//! wrong: it is a fault of the source's or the PTM's author, which would otherwise give wrong results.
+//! The contracts that sources and PTMs, including those of other crates, must keep. Debug builds check them
+//! and panic with the violation. A violation is a bug in the source or PTM; in a release build it gives wrong
+//! results.
 
 use rustc_hash::FxHashMap;
 
@@ -8,38 +9,39 @@ use crate::packet::Tau;
 use crate::ptm::{Arrival, Departure, Loss, Ptm};
 use crate::units::Time;
 
-/// Whether contracts are checked.
+/// Whether the contracts are checked.
 pub(super) const CHECKED: bool = cfg!(debug_assertions);
 
-/// The instants of a source, which never go back.
+/// Checks that the times of a source never decrease.
 #[derive(Debug, Default)]
 pub(super) struct InOrder {
     last: Time,
 }
 
 impl InOrder {
-    /// The next packets of the source of that number.
+    /// Checks the next packets of a source.
     ///
     /// # Panics
-    /// One comes before the one before it.
+    /// A packet precedes the one before it.
     pub fn check(&mut self, source: usize, taus: &[Tau]) {
         for tau in taus {
             let (at, last) = (tau.timestamp, self.last);
             assert!(
                 at >= last,
-                "source {source} sends a packet at {at} after one at {last}: it must go by time"
+                "source {source} sends a packet at {at} after one at {last}: its packets must be in order of time"
             );
             self.last = at;
         }
     }
 }
 
-/// A PTM whose answers are checked: who leaves or is lost has joined before, once, and nobody leaves before then.
+/// A PTM whose decisions are checked. A packet that leaves or is lost must have joined before, and must not
+/// leave more often than it joined.
 pub(super) struct Checked {
     ptm: Box<dyn Ptm>,
     /// The name of the port.
     port: Box<str>,
-    /// How often each packet waits, by pid: a packet that goes round can be there twice.
+    /// The number of times each packet waits, by pid. In a forwarding loop a packet can wait twice.
     waiting: FxHashMap<u64, u32>,
     /// The start of the last departure.
     last: Time,
@@ -64,7 +66,7 @@ impl Checked {
         match self.waiting.get_mut(&pid) {
             Some(1) => drop(self.waiting.remove(&pid)),
             Some(times) => *times -= 1,
-            None => panic!("packet {pid} {how} {port} at {at}, and does not wait there"),
+            None => panic!("packet {pid} {how} {port} at {at}, but does not wait there"),
         }
     }
 
@@ -122,7 +124,10 @@ impl Ptm for Checked {
         let waiting = self.ptm.waiting();
         let known: u32 = self.waiting.values().sum();
         let (port, shown) = (&self.port, waiting.len());
-        assert!(shown == known as usize, "{shown} packets wait at {port}: {known} joined and have not left");
+        assert!(
+            shown == known as usize,
+            "{shown} packets wait at {port}, but {known} joined and have not left"
+        );
         waiting
     }
 
@@ -147,7 +152,7 @@ mod tests {
     use super::*;
     use crate::packet::{DropReason, Packet};
 
-    /// Does what it is told.
+    /// A PTM that returns prepared decisions.
     #[derive(Default)]
     struct Puppet {
         departures: Vec<Departure>,
@@ -176,7 +181,7 @@ mod tests {
         Tau { timestamp: Time::from_ps(at), packet: Packet { pid, ..Packet::default() } }
     }
 
-    /// What the check says once packet 1 has joined at 5 ps.
+    /// The panic message of the check after packet 1 has joined at 5 ps.
     fn said(puppet: Puppet, act: fn(&mut Checked)) -> String {
         let mut checked = Checked::new(Box::new(puppet), "r:0");
         checked.arrive(&tau(1, 5), &Flows::default());
@@ -202,7 +207,8 @@ mod tests {
         assert!(said(departs(1, 5, 4), depart).contains("before it joined"));
         assert!(said(loses(2), lost).contains("packet 2 is lost at r:0"));
         assert!(
-            said(Puppet::default(), |checked| drop(checked.waiting())).contains("0 packets wait at r:0: 1")
+            said(Puppet::default(), |checked| drop(checked.waiting()))
+                .contains("0 packets wait at r:0, but 1")
         );
     }
 

@@ -1,4 +1,4 @@
-//! An observer of another crate.
+//! Observers defined by other crates.
 
 use std::sync::Arc;
 
@@ -10,23 +10,23 @@ use crate::scenario::{CustomObserver, OBSERVER};
 use crate::topology::Topology;
 use crate::units::Timestamp;
 
-/// What an observer may want to know before a run.
+/// The context that an observer gets before a run.
 #[derive(Debug, Clone, Copy)]
 pub struct ObserverPlace<'a> {
     /// The network.
     pub topology: &'a Arc<Topology>,
-    /// The absolute time at which the run starts: 0 ps for the observer.
+    /// The absolute time at which the run starts, which is 0 ps for the observer.
     pub start: Timestamp,
 }
 
-/// Makes the observer of a run.
+/// Creates the observer of a run.
 struct Make(Box<MakeFn>);
 
 type MakeFn = dyn Fn(&ObserverPlace<'_>) -> Result<Box<dyn Observer>, ObserverError> + Send + Sync;
 
 impl Registry {
-    /// Adds an observer: `[[observer]]` with `kind = "my-observer"`. `make` makes it of the other keys for a run; where it
-    /// cannot, the run does not begin.
+    /// Registers an observer: `[[observer]]` with `kind = "my-observer"`. `make` creates it from the other
+    /// keys of its table. If `make` fails, the run does not start.
     pub fn observer<P, O>(
         &mut self,
         kind: &str,
@@ -43,12 +43,12 @@ impl Registry {
 }
 
 impl CustomObserver {
-    /// The observer of a run.
+    /// Creates the observer of a run.
     ///
     /// # Errors
-    /// What its crate says.
+    /// The error of the observer's crate.
     pub fn observer(&self, place: &ObserverPlace<'_>) -> Result<Box<dyn Observer>, ObserverError> {
-        let make = self.table.made::<Make>().ok_or("this kind makes no observers")?;
+        let make = self.table.made::<Make>().ok_or("this kind does not create observers")?;
         (make.0)(place)
     }
 }

@@ -1,4 +1,4 @@
-//! The endpoints of a closed loop, and what travels beside their packets.
+//! The endpoints of a closed loop, and the segments of packets in flight.
 
 use std::collections::VecDeque;
 
@@ -12,53 +12,53 @@ use crate::topology::{DeviceId, Topology};
 use crate::transport::{Answer, ConnectionRecord, Endpoint, Outbox, Sampling, Segment, TransportSample};
 use crate::units::{Span, Time};
 
-/// All endpoints of a run.
+/// The endpoints of a run.
 pub(super) struct Endpoints {
-    /// By their numbers.
+    /// By endpoint number.
     pub states: Vec<EndpointState>,
-    /// Per device: the number of its endpoint, or [`NONE`].
+    /// By device: its endpoint number, or [`NONE`].
     of_device: Vec<u32>,
-    /// The first source that is an endpoint.
+    /// The source number of the first endpoint.
     first_source: usize,
-    /// What the endpoint that was called last sends.
+    /// The output of the endpoint that was called last.
     pub outbox: Outbox,
-    /// The requests that have been answered, by the run's flows.
+    /// The answered requests, with the run's flow numbers.
     pub answers: Vec<Answer>,
-    /// Connections that count and have finished.
+    /// The number of finished connections that count.
     pub finished: u64,
-    /// When the state of connections is asked for next; [`Time::NEVER`] where it is not.
+    /// The next sample of the state of connections; [`Time::NEVER`] if none is due.
     pub next_sample: Time,
     sampled_every: Span,
 }
 
-/// An endpoint, and what the engine keeps of it.
+/// An endpoint and its state in the engine.
 pub(super) struct EndpointState {
     pub endpoint: Box<dyn Endpoint>,
     pub host: DeviceId,
-    /// Its number among the sources.
+    /// Its source number.
     pub source: usize,
-    /// Its turn among the events of one instant.
+    /// Its rank among the events of one instant.
     pub turn: u32,
     keys: Keys,
     pub flows: OwnFlows,
-    /// When it is expected to be woken, as the queue of events has it.
+    /// The time of its wake-up in the event queue.
     pub expected: Time,
-    /// Packets sent.
+    /// The number of packets sent.
     pub sent: u64,
     segments: Segments,
 }
 
-/// The segments of an endpoint's packets that are on their way, by the number of the packet.
+/// The segments of an endpoint's packets in flight, by packet number.
 #[derive(Default)]
 struct Segments {
     first: u64,
     segments: VecDeque<Option<Segment>>,
 }
 
-/// What makes the flows of an endpoint that have no number of the run yet.
+/// The keys of an endpoint's flows without a number of the run yet.
 #[derive(Default)]
 struct Keys {
-    /// The endpoint's own number of the first.
+    /// The endpoint's own number of the first of these flows.
     first: u32,
     keys: VecDeque<FlowKey>,
 }
@@ -67,7 +67,7 @@ struct Keys {
 const NONE: u32 = u32::MAX;
 
 impl Endpoints {
-    /// The endpoints of a run, which are its sources from `first_source` on; `turns` are theirs.
+    /// The endpoints of a run. Their source numbers start at `first_source`; `turns` holds their ranks.
     pub fn new(
         topology: &Topology,
         hosted: Vec<Hosted>,
@@ -113,19 +113,21 @@ impl Endpoints {
         }
     }
 
-    /// Whether there are none.
+    /// Whether there are no endpoints.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.states.is_empty()
     }
 
-    /// The segment of the `record`th packet of a source, which has arrived or is lost; none where that is no endpoint.
+    /// Takes the segment of the `record`th packet of a source, which has arrived or is lost; `None` if the
+    /// source is not an endpoint.
     pub fn take(&mut self, (source, record): (usize, u64)) -> Option<Segment> {
         let number = source.checked_sub(self.first_source)?;
         self.states[number].segments.take(record)
     }
 
-    /// Tells the state of all connections at the instants before `now`, by which everything has happened.
+    /// Reports the state of all connections at the sampling instants before `now`. All events before are
+    /// complete.
     #[cold]
     pub fn sample_before<O: Observer, const WATCHES: bool>(
         &mut self,
@@ -140,14 +142,14 @@ impl Endpoints {
                 found |= !self.outbox.samples.is_empty();
                 self.tell(number, telling);
             }
-            // Where there is no connection, there is none before the next event.
+            // Without a connection now, there is none before the next event.
             let every = self.sampled_every.as_ps();
             let periods = if found { 1 } else { now.since(at).as_ps().div_ceil(every) };
             self.next_sample = at + Span::from_ps(every.saturating_mul(periods));
         }
     }
 
-    /// Tells the samples of an endpoint in the outbox, of its flows that have sent anything.
+    /// Reports the samples in the outbox, of flows that have sent something.
     #[inline]
     pub fn tell<O: Observer, const WATCHES: bool>(
         &mut self,
@@ -162,12 +164,13 @@ impl Endpoints {
         }
     }
 
-    /// Whether an endpoint wants to be woken at any time.
+    /// Whether an endpoint has a pending wake-up.
     pub fn have_timers(&mut self) -> bool {
         self.states.iter_mut().any(|state| state.endpoint.next(Time::NEVER) < Time::NEVER)
     }
 
-    /// What was kept of all connections, with the run's flows and the ideal completion times in `network`.
+    /// The records of all connections, with the run's flow numbers and the ideal completion times in
+    /// `network`.
     pub fn take_connections(&mut self, network: &Network) -> Vec<ConnectionRecord> {
         let flows = self.states.iter().map(|state| state.flows.fids.len()).sum();
         let mut records = Vec::with_capacity(flows);
@@ -181,13 +184,14 @@ impl Endpoints {
         records
     }
 
-    /// The endpoint at a device, if there is one, is to hear when its packets leave.
+    /// Makes the endpoint of a device, if there is one, receive the departures of its packets. Returns
+    /// whether there is one.
     pub fn listen(&mut self, device: DeviceId) -> bool {
         let endpoint = self.at(device);
         endpoint.map(|number| self.states[number].endpoint.start_queueing()).is_some()
     }
 
-    /// A packet of an endpoint's leaves the port of its host at `at`, or was dropped there.
+    /// Reports to the endpoint that its packet left the port of its host at `at`, or was dropped there.
     pub fn leave(&mut self, (source, record): (usize, u64), at: Time) {
         let Some(number) = source.checked_sub(self.first_source) else { return };
         let EndpointState { endpoint, segments, .. } = &mut self.states[number];
@@ -196,7 +200,7 @@ impl Endpoints {
         }
     }
 
-    /// Takes in what an endpoint has put into the outbox for the results.
+    /// Takes the results that an endpoint has put into the outbox.
     #[inline]
     pub fn count(&mut self, number: usize) {
         self.finished += std::mem::take(&mut self.outbox.finished);
@@ -214,7 +218,7 @@ impl Endpoints {
 }
 
 impl EndpointState {
-    /// Flows begin.
+    /// Adds flows that begin.
     #[inline]
     pub fn begin(&mut self, keys: &mut Vec<FlowKey>) {
         if keys.is_empty() {
@@ -228,13 +232,13 @@ impl EndpointState {
         self.keys.keys.extend(keys.drain(..));
     }
 
-    /// What makes a flow that has no number yet.
+    /// The key of a flow that has no number yet.
     pub fn key(&self, local: u32) -> Option<FlowKey> {
         let place = local.checked_sub(self.keys.first)?;
         self.keys.keys.get(place as usize).copied()
     }
 
-    /// A segment goes on its way with the next packet.
+    /// Sends a segment with the next packet.
     pub fn send(&mut self, segment: Segment) {
         self.sent += 1;
         self.segments.push(segment);

@@ -1,8 +1,10 @@
-//! The event engine: the reference. Each ingress Tau is an event that schedules its egress event by link and PTM.
+//! The event engine, the reference. Each ingress Tau is an event that schedules its egress event through the
+//! PTM and the link.
 //!
-//! A link is first-in first-out, so that the queue of arrivals needs one entry per busy link, keyed by its earliest
-//! arrival; a source has one, keyed by its next packet; and a port whose PTM decides later has one in the queue of
-//! departures, or, where it decides only after the arrivals of an instant, among these in their queue.
+//! A link is first-in first-out. The queue of arrivals therefore needs one entry per busy link, keyed by its
+//! earliest arrival, and one per source, keyed by its next packet. A port whose PTM decides later has an
+//! entry in the queue of departures. A port whose PTM decides after the arrivals of an instant has its entry
+//! in the queue of arrivals.
 
 use std::collections::VecDeque;
 
@@ -25,25 +27,26 @@ use crate::traffic::Origin;
 use crate::transport::{Answer, ConnectionRecord, Outgoing};
 use crate::units::{Span, Time};
 
-/// Events between two reports to the observer.
+/// Events between two progress reports.
 const EVENTS_PER_REPORT: u64 = 1 << 16;
 
-/// A network at work, event by event. `WATCHES` says whether an observer wants more than new flows.
+/// A running network, simulated event by event. `WATCHES` states whether the observer wants more than new
+/// flows.
 pub(super) struct EventEngine<const WATCHES: bool> {
     network: Network,
     ports: Vec<Egress>,
     feeders: Vec<FeederState>,
     sources: Vec<ReadAhead>,
     endpoints: Endpoints,
-    /// The run stops with so many finished connections.
+    /// The number of finished connections at which the run stops.
     stop_after: u64,
-    /// What went wrong where an endpoint sent.
+    /// An error while an endpoint sent.
     failed: Option<EngineError>,
-    /// Per turn: what happens then.
+    /// By rank: the entity whose event is due.
     entities: Vec<Entity>,
     arrivals: ArrivalQueue,
     departures: DepartureQueue,
-    /// Sources that start packets onto a link: the turns of all others come after them.
+    /// The number of sources that start packets onto a link. All other entities have higher ranks.
     starting: u32,
     tally: Tally,
     collector: Option<Collector>,
@@ -52,31 +55,31 @@ pub(super) struct EventEngine<const WATCHES: bool> {
     events: u64,
 }
 
-/// What an entry of the queue of arrivals stands for.
+/// The entity behind an entry of the queue of arrivals.
 #[derive(Debug, Clone, Copy)]
 enum Entity {
     /// The feeder brings a packet.
     Arrival(usize),
     /// The source sends a packet.
     Emission(usize),
-    /// Everything of the instant has arrived, and the port sends.
+    /// All packets of the instant have arrived, and the port sends.
     Decision(PortId),
-    /// The endpoint wanted to be woken.
+    /// The endpoint is woken.
     Wake(usize),
 }
 
 struct FeederState {
     feeder: Feeder,
     turn: u32,
-    /// What it will bring, each packet with the instant at which it joins a PTM.
+    /// The packets on their way, each with the time at which it joins a PTM.
     packets: VecDeque<Tau>,
 }
 
 impl<const WATCHES: bool> EventEngine<WATCHES> {
-    /// A network in which nothing has happened yet.
+    /// A network before its first event.
     ///
     /// # Errors
-    /// A source whose first packet cannot be had.
+    /// The first packet of a source cannot be read.
     pub fn new(
         network: Network,
         injections: Vec<Injection>,
@@ -158,7 +161,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         Ok(engine)
     }
 
-    /// Goes on to the source's next packet and schedules it.
+    /// Reads the source's next packet and schedules it.
     fn read_source(&mut self, index: usize) -> Result<(), EngineError> {
         let source = &mut self.sources[index];
         source.advance(index, self.network.until + Span::from_ps(1))?;
@@ -169,7 +172,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         Ok(())
     }
 
-    /// Sends the packet that the source holds, and goes on to its next one.
+    /// Sends the source's current packet, and reads the next one.
     fn emit<O: Observer>(
         &mut self,
         index: usize,
@@ -194,7 +197,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         self.read_source(index)
     }
 
-    /// Gives a source's next packet its ids, and counts it.
+    /// Assigns the ids of a source's next packet, and counts it.
     fn inject<O: Observer>(
         &mut self,
         index: usize,
@@ -223,7 +226,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         Ok(tau)
     }
 
-    /// A packet has arrived where it was going: the endpoint there answers it.
+    /// Delivers a packet to its destination. The endpoint there reacts to it.
     fn deliver<O: Observer>(&mut self, tau: &Tau, device: DeviceId, telling: &mut Telling<'_, O, WATCHES>) {
         let Some(segment) = self.endpoints.take(self.network.source_of(tau.packet.pid)) else { return };
         let Some(number) = self.endpoints.at(device) else { return };
@@ -231,7 +234,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         states[number].endpoint.receive(tau, &segment, &self.network.flows, outbox);
         let now = tau.timestamp;
         self.send_outbox(number, now, telling);
-        // A process that it has woken runs at once, where nothing else happens before.
+        // An application that the packet wakes runs at once, if no other event precedes it.
         let next = self.endpoints.states[number].endpoint.next(now);
         if next <= now && self.arrivals.earliest() > now && self.departures.first().0 > now {
             self.wake(number, now, telling);
@@ -240,21 +243,21 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         self.expect(number, next);
     }
 
-    /// An endpoint wanted to be woken.
+    /// Wakes an endpoint.
     fn wake<O: Observer>(&mut self, number: usize, now: Time, telling: &mut Telling<'_, O, WATCHES>) {
         let Endpoints { states, outbox, .. } = &mut self.endpoints;
         states[number].endpoint.wake(now, outbox);
         self.send_outbox(number, now, telling);
     }
 
-    /// Brings the queue of events up to date with an endpoint.
+    /// Updates the event queue for an endpoint.
     fn expect_endpoint(&mut self, number: usize, now: Time) {
         let next = self.endpoints.states[number].endpoint.next(now);
         self.expect(number, next);
     }
 
-    /// An endpoint wants to be woken next at `next`. Where it is expected before, it is looked at then: what it waits for moves on with
-    /// nearly every packet.
+    /// Schedules the next wake-up of an endpoint at `next`. An earlier entry stays and is checked when it is
+    /// due: the timer moves with nearly every packet.
     #[inline]
     fn expect(&mut self, number: usize, next: Time) {
         if next < self.endpoints.states[number].expected {
@@ -268,7 +271,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         self.arrivals.schedule(state.turn, next);
     }
 
-    /// Whether an endpoint that was expected now wants to be woken only later.
+    /// Whether an endpoint's wake-up has moved to a later time.
     fn is_put_off(&mut self, number: usize, now: Time) -> bool {
         let next = self.endpoints.states[number].endpoint.next(now);
         if next > now {
@@ -277,7 +280,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         next > now
     }
 
-    /// What an endpoint has put into the outbox is sent now.
+    /// Sends the packets in the outbox of an endpoint.
     fn send_outbox<O: Observer>(&mut self, number: usize, now: Time, telling: &mut Telling<'_, O, WATCHES>) {
         let state = &mut self.endpoints.states[number];
         state.begin(&mut self.endpoints.outbox.flows);
@@ -291,13 +294,13 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
                 Err(error) => self.failed = Some(error),
             }
         }
-        // Its memory is used again.
+        // Reuse the memory.
         self.endpoints.outbox.packets = packets;
         self.endpoints.count(number);
         self.endpoints.tell(number, telling);
     }
 
-    /// Gives an endpoint's packet its ids, and counts it.
+    /// Assigns the ids of an endpoint's packet, and counts it.
     fn inject_outgoing<O: Observer>(
         &mut self,
         number: usize,
@@ -312,7 +315,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         let fid = match state.flows.fids.known(local) {
             Some(fid) => fid,
             None => {
-                // An endpoint tells the key of each flow before it sends anything of it.
+                // An endpoint reports the key of each flow before its first packet.
                 let key = state.key(local).ok_or(EngineError::Failed)?;
                 let parts = (&mut self.network, &mut self.collector);
                 number_flow(parts, &mut state.flows, (source, local), at, || key, telling)?
@@ -335,7 +338,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         Ok((self.network.feeder_of(source), tau))
     }
 
-    /// A packet is lost, and what travelled beside it.
+    /// Records a lost packet, and drops its segment.
     #[inline]
     fn forget_segment(&mut self, pid: u64) {
         if !self.endpoints.is_empty() {
@@ -343,7 +346,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         }
     }
 
-    /// The feeder has brought its first packet, and its device has processed it.
+    /// Takes the feeder's first packet after its device has processed it.
     #[inline]
     fn take_from<O: Observer>(&mut self, index: usize, telling: &mut Telling<'_, O, WATCHES>) {
         let FeederState { packets, turn, .. } = &mut self.feeders[index];
@@ -352,7 +355,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         self.arrive(index, tau, telling);
     }
 
-    /// A packet that a feeder brought is at home, or joins a PTM, now.
+    /// A packet of a feeder reaches its destination or joins a PTM.
     #[inline]
     fn arrive<O: Observer>(&mut self, index: usize, mut tau: Tau, telling: &mut Telling<'_, O, WATCHES>) {
         let FeederState { feeder, .. } = &self.feeders[index];
@@ -402,7 +405,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         }
     }
 
-    /// The port's PTM lets its next packet go.
+    /// The port's PTM releases its next packet.
     fn depart<O: Observer>(&mut self, port: PortId, now: Time, telling: &mut Telling<'_, O, WATCHES>) {
         if let Service::Model(ptm) = &mut self.ports[port.index()].service
             && let Some(departure) = ptm.depart()
@@ -417,7 +420,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         }
     }
 
-    /// Whom the port's PTM has lost though they were queued.
+    /// Takes the packets that the port's PTM dropped after they were queued.
     fn take_losses<O: Observer>(&mut self, port: PortId, telling: &mut Telling<'_, O, WATCHES>) {
         while let Service::Model(ptm) = &mut self.ports[port.index()].service
             && let Some(loss) = ptm.lost()
@@ -439,7 +442,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         self.forget_segment(tau.packet.pid);
     }
 
-    /// Brings the queue of departures up to date.
+    /// Updates the queue of departures.
     #[inline]
     fn reschedule(&mut self, port: PortId) {
         let egress = &self.ports[port.index()];
@@ -450,7 +453,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         }
     }
 
-    /// A packet's way through a device is known: it starts onto the link at `start`.
+    /// A packet starts onto the link at `start`.
     #[inline]
     fn pass<O: Observer>(
         &mut self,
@@ -484,7 +487,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         }
     }
 
-    /// Enough connections have finished: nothing happens after this instant any more.
+    /// Enough connections have finished: stop after this instant.
     #[cold]
     fn stop<O: Observer>(
         &mut self,
@@ -498,10 +501,10 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         Ok(telling.check()?)
     }
 
-    /// Everything that ends before an instant is known.
+    /// Settles all packets that ended before an instant.
     fn settle<O: Observer>(&mut self, before: Time, telling: &mut Telling<'_, O, WATCHES>) {
         if let Some(collector) = &mut self.collector {
-            // What arrives is taken in as it arrives.
+            // Arrivals are recorded as they happen.
             collector.settle(before, None);
             collector.sources.iter_mut().for_each(|source| source.inside.forget());
             if !collector.rows().is_empty() {
@@ -510,7 +513,7 @@ impl<const WATCHES: bool> EventEngine<WATCHES> {
         }
     }
 
-    /// A feeder will bring a packet that arrives at `arrival`.
+    /// Schedules a packet of a feeder for `arrival`.
     #[inline]
     fn put(&mut self, index: usize, tau: &Tau, arrival: Time) {
         let FeederState { feeder, packets, turn } = &mut self.feeders[index];
@@ -584,7 +587,8 @@ impl<O: Observer, const WATCHES: bool> Running<O> for EventEngine<WATCHES> {
         Ok(telling.check()?)
     }
 
-    /// Injects what was emitted by `until` and would have been taken on only after it, and counts who is still inside.
+    /// Injects the packets emitted by `until` whose processing would end later, and counts the packets still
+    /// in the network.
     fn finish(&mut self, observer: &mut O) -> Result<Tally, EngineError> {
         let until = self.network.until;
         let left = !self.departures.is_empty()
@@ -650,7 +654,8 @@ impl<O: Observer, const WATCHES: bool> Running<O> for EventEngine<WATCHES> {
     }
 }
 
-/// The run's number of a flow, which is given with its first packet: the `local`th of a source, entering at `at`.
+/// Assigns the run's flow number with the flow's first packet. The flow is the `local`th of a source that
+/// enters at `at`.
 #[inline]
 fn number_flow<O: Observer, const WATCHES: bool>(
     (network, collector): (&mut Network, &mut Option<Collector>),

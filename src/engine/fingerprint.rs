@@ -1,15 +1,16 @@
-//! What a run did, in 128 bits.
+//! A 128-bit fingerprint of a run.
 
 use std::fmt;
 
 use crate::topology::DeviceId;
 use crate::units::{Span, Time};
 
-/// An order-independent 128-bit hash over all `(pid, device, ingress, egress)`: the sum of each one's hash. A
-/// delivered packet counts with its host and `egress = ingress`, a dropped one with `egress =` [`Time::NEVER`].
+/// A 128-bit hash over all `(pid, device, ingress, egress)`: the sum of the hashes of all hops, which does
+/// not depend on their order. A delivered packet counts with its host and `egress = ingress`, a dropped
+/// packet with `egress =` [`Time::NEVER`].
 ///
-/// One passage is hashed by two multiplications of 64 by 64 bits whose halves are folded together, as wyhash
-/// does; a library's 128-bit hash would take as long as the simulation of the passage.
+/// Each hop is hashed by two 64-by-64-bit multiplications whose halves are folded together, as in wyhash. A
+/// 128-bit hash from a library takes as long as the simulation of the hop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Fingerprint(u128);
 
@@ -18,13 +19,13 @@ const PI: [u64; 4] =
     [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7345, 0xa409_3822_299f_31d1, 0x082e_fa98_ec4e_6c89];
 
 impl Fingerprint {
-    /// Takes in one passage.
+    /// Adds a hop.
     #[inline]
     pub fn add(&mut self, pid: u64, device: DeviceId, ingress: Time, egress: Time) {
         self.add_at(&Keys::of(device), pid, ingress, egress);
     }
 
-    /// Takes in one passage through the device of these keys.
+    /// Adds a hop at the device of these keys.
     #[inline(always)]
     pub(super) fn add_at(&mut self, keys: &Keys, pid: u64, ingress: Time, egress: Time) {
         let first = multiply(pid.wrapping_add(keys.pid), ingress.as_ps().wrapping_add(keys.ingress));
@@ -36,13 +37,13 @@ impl Fingerprint {
         );
     }
 
-    /// Takes in what another collected.
+    /// Adds another fingerprint.
     pub fn merge(&mut self, other: Fingerprint) {
         self.0 = self.0.wrapping_add(other.0);
     }
 }
 
-/// What a device adds to the numbers of a passage through it.
+/// The contribution of a device to the hash of its hops.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Keys {
     pid: u64,
@@ -51,7 +52,7 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Those of a device.
+    /// The keys of a device.
     #[inline]
     pub fn of(device: DeviceId) -> Self {
         let place = (device.index() as u64 + 1).wrapping_mul(PI[3]);
@@ -59,7 +60,7 @@ impl Keys {
         Keys { pid: key(PI[0]), ingress: key(PI[1]), egress: key(PI[2]) }
     }
 
-    /// Those for packets that are given by the instant at which they join a PTM, `processing` after their ingress.
+    /// The keys for packets given by the time at which they join a PTM, `processing` after their ingress.
     pub fn by_joining(self, processing: Span) -> Self {
         Keys { ingress: self.ingress.wrapping_sub(processing.as_ps()), ..self }
     }
@@ -70,19 +71,19 @@ fn multiply(a: u64, b: u64) -> u128 {
     u128::from(a) * u128::from(b)
 }
 
-/// A sum over packets that tells two sets of them apart: each packet must leave it as it entered.
+/// A hash sum over a set of packets, to check that each packet leaves as it entered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct PacketSum(u64);
 
 impl PacketSum {
-    /// Takes in one packet.
+    /// Adds a packet.
     #[inline]
     pub fn add(&mut self, pid: u64) {
         let product = multiply(pid ^ PI[0], PI[1]);
         self.0 = self.0.wrapping_add(product as u64 ^ (product >> 64) as u64);
     }
 
-    /// Takes in what another collected.
+    /// Adds another sum.
     pub fn merge(&mut self, other: PacketSum) {
         self.0 = self.0.wrapping_add(other.0);
     }

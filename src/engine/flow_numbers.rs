@@ -1,18 +1,18 @@
-//! [`FlowNumbers`]: the run's number of each flow of a source.
+//! [`FlowNumbers`]: the run's flow numbers by a source's own flow numbers.
 
 use std::ops::{Index, IndexMut};
 
 use crate::topology::PortId;
 
-/// By the source's own number of a flow: the run's, or what the engine has instead of one before the first packet.
+/// By the source's own flow number: the run's flow number, or a marker before the first packet.
 #[derive(Debug, Default)]
 pub(super) struct FlowNumbers(Vec<u32>);
 
 impl FlowNumbers {
-    /// No packet of the flow has been read.
+    /// The marker of a flow without a packet so far.
     pub const UNSEEN: u32 = u32::MAX;
 
-    /// Makes room for a flow of the source.
+    /// Adds a flow of the source.
     #[inline]
     pub fn reserve(&mut self, local: u32) {
         if self.0.len() <= local as usize {
@@ -20,18 +20,18 @@ impl FlowNumbers {
         }
     }
 
-    /// The flows that there is room for: those of the source, and no more.
+    /// The number of flows of the source.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// The run's number of a flow; none before its first packet.
+    /// The run's number of a flow; `None` before its first packet.
     #[inline]
     pub fn known(&self, local: u32) -> Option<u32> {
         self.0.get(local as usize).copied().filter(|fid| *fid != Self::UNSEEN)
     }
 
-    /// By an eighth more: there may be thousands of sources, each with flows to all hosts.
+    /// Grows by an eighth only: there may be thousands of sources, each with flows to all hosts.
     #[cold]
     fn grow(&mut self, count: usize) {
         if self.0.capacity() < count {
@@ -41,12 +41,12 @@ impl FlowNumbers {
     }
 }
 
-/// The flows of a source or an endpoint, by its own numbers.
+/// The flows of a source or endpoint, by its own flow numbers.
 #[derive(Debug, Default)]
 pub(super) struct OwnFlows {
-    /// The run's numbers; [`FlowNumbers::UNSEEN`] before the first packet.
+    /// The run's flow numbers; [`FlowNumbers::UNSEEN`] before the first packet.
     pub fids: FlowNumbers,
-    /// The egress ports on their ways, where the observer wants them.
+    /// The egress ports on their paths, if the observer wants them.
     pub paths: Vec<Box<[PortId]>>,
 }
 

@@ -1,4 +1,4 @@
-//! The packets of a source that are inside the network, as statistics need them.
+//! The packets of a source that are in the network, as statistics need them.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -10,55 +10,55 @@ use crate::statistics::{End, EndedPacket};
 use crate::topology::DeviceId;
 use crate::units::Time;
 
-/// So many packets are held before it is asked whether most of them have long ended.
+/// The number of packets at which the table first checks how many have ended.
 const FEW: usize = 4_096;
 
-/// Packets in a row.
+/// The number of packets per chunk.
 const CHUNK: usize = 512;
 
-/// The packets of one source from the oldest inside to the newest, by their number. A packet is with one thread at a time,
-/// so that nothing is ordered by the atomics.
+/// The packets of one source, by number, from the oldest in the network to the newest. One thread holds a
+/// packet at a time, so relaxed atomics are sufficient.
 #[derive(Debug)]
 pub(super) struct Inside {
-    /// The number of the first.
+    /// The number of the first packet.
     first: u64,
-    /// When each entered; [`ENDED`] once it has ended.
+    /// The time at which each entered; [`ENDED`] after its end.
     at: Chunks<AtomicU64, CHUNK>,
-    /// The ECN field of each, as the last port that it passed left it.
+    /// The ECN field of each, as left by the last port on its path so far.
     ecn: Chunks<AtomicU8, CHUNK>,
-    /// The devices that each has passed, where packets are wanted one by one; otherwise empty.
+    /// The number of devices that each has passed, if every packet is recorded; otherwise empty.
     hops: Chunks<AtomicU32, CHUNK>,
-    /// Of the same packets.
+    /// Further fields of the same packets.
     details: Chunks<Details, CHUNK>,
-    /// Those inside for much longer than most.
+    /// The packets that have been in the network much longer than most.
     old: FxHashMap<u64, Old>,
-    /// With so many it is asked again how many of them are still inside.
+    /// The number of packets at which the table next checks how many have ended.
     ask_at: usize,
 }
 
-/// The same of one that is old.
+/// The same fields of a packet in `old`.
 type Old = (AtomicU64, AtomicU8, Option<(AtomicU32, Details)>);
 
-/// No instant of a run.
+/// A time that no run reaches.
 const ENDED: u64 = u64::MAX;
 
-/// What the table of packets needs beside.
+/// Further fields for the table of packets.
 #[derive(Debug, Clone, Copy)]
 struct Details {
-    /// Its number in what its source reads.
+    /// Its number in the source's input.
     record: u64,
     fid: u32,
     length: u32,
 }
 
-/// A packet inside.
+/// A packet in the network.
 #[derive(Clone, Copy)]
 pub(super) struct InsidePacket<'a> {
     at: &'a AtomicU64,
     place: Place<'a>,
 }
 
-/// Where the rest of it is.
+/// The place of the remaining fields.
 #[derive(Clone, Copy)]
 enum Place<'a> {
     Recent(&'a Inside, usize),
@@ -80,7 +80,8 @@ impl Default for Inside {
 }
 
 impl Inside {
-    /// The next packet of the source; `record` is its number in what the source reads, where packets are wanted one by one.
+    /// Adds the next packet of the source. `record` is its number in the source's input, if every packet is
+    /// recorded.
     #[inline]
     pub fn enter(&mut self, tau: &Tau, record: Option<u64>) {
         let Packet { fid, length, ecn, .. } = tau.packet;
@@ -92,7 +93,7 @@ impl Inside {
         }
     }
 
-    /// A packet that is inside.
+    /// Finds a packet in the network.
     #[inline]
     pub fn packet(&self, number: u64) -> Option<InsidePacket<'_>> {
         match number.checked_sub(self.first) {
@@ -107,7 +108,7 @@ impl Inside {
         }
     }
 
-    /// Forgets the packets that have ended.
+    /// Removes the packets that have ended.
     pub fn forget(&mut self) {
         let count = self.at.forget_while(has_ended);
         self.ecn.forget(count);
@@ -126,7 +127,7 @@ impl Inside {
         }
     }
 
-    /// Those inside become old.
+    /// Moves the packets in the network to `old`.
     fn age(&mut self) {
         for place in 0..self.at.len() {
             if let (Some(at), Some(ecn)) = (self.at.get(place), self.ecn.get(place))
@@ -146,7 +147,7 @@ impl Inside {
         self.details.clear();
     }
 
-    /// Those still inside, by number.
+    /// The packets still in the network, by number.
     pub fn left(&self) -> impl Iterator<Item = (u64, InsidePacket<'_>)> {
         let numbers = self.old.keys().copied().chain((self.first..).take(self.at.len()));
         let found = numbers.filter_map(|number| Some((number, self.packet(number)?)));
@@ -180,13 +181,13 @@ impl<'a> InsidePacket<'a> {
         }
     }
 
-    /// When it was injected.
+    /// The time of its injection.
     #[inline]
     pub fn injected(&self) -> Time {
         Time::from_ps(self.at.load(Relaxed))
     }
 
-    /// It passed a device.
+    /// Records that it passed a device.
     #[inline]
     pub fn pass(&self) {
         if let Some(hops) = self.hops() {
@@ -194,7 +195,7 @@ impl<'a> InsidePacket<'a> {
         }
     }
 
-    /// A port left its ECN field like this; gives the field as it was.
+    /// Sets the ECN field that a port left. Returns the previous value.
     #[inline]
     pub fn leave(&self, ecn: u8) -> u8 {
         let Some(kept) = self.ecn() else { return ecn };
@@ -203,22 +204,23 @@ impl<'a> InsidePacket<'a> {
         before
     }
 
-    /// Its way is at an end.
+    /// Marks the packet as ended.
     #[inline]
     pub fn end(&self) {
         self.at.store(ENDED, Relaxed);
     }
 
-    /// What became of it, where packets are wanted one by one: `tau` is where, in the words of [`EndedPacket`].
+    /// The row of an ended packet, if every packet is recorded. `tau` is where and when it ended, as
+    /// [`EndedPacket`] defines it.
     pub fn row(&self, tau: &Tau, source: u32, device: Option<DeviceId>, end: End) -> Option<EndedPacket> {
         let details = self.details()?;
-        // A mark of the queue that then lost the packet has left no port, and counts nowhere.
+        // If a queue marked the packet and then dropped it, the mark left no port and does not count.
         let packet = Packet { ecn: self.ecn()?.load(Relaxed), ..tau.packet };
         let (record, hops, injected) = (details.record, self.hops()?.load(Relaxed), self.injected());
         Some(EndedPacket { tau: Tau { packet, ..*tau }, source, record, injected, hops, device, end })
     }
 
-    /// It is still inside when the run ends.
+    /// The row of a packet still in the network when the run ends.
     pub fn row_inside(&self, pid: u64, source: u32) -> Option<EndedPacket> {
         let Details { fid, length, .. } = *self.details()?;
         let packet = Packet { pid, fid, length, ..Packet::default() };
@@ -232,7 +234,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Packets enter and end in any order, some very late, and are found by their number all the while.
+        /// Packets enter and end in any order, some very late, and can always be found by number.
         #[test]
         fn every_packet_inside_is_found(ends in prop::collection::vec(0..100u64, 1..200), few in 1..20usize) {
             let mut inside = Inside { ask_at: few, ..Inside::default() };

@@ -1,4 +1,5 @@
-//! What both engines share: who feeds which device, in which order at one instant, and where packets go from there.
+//! Parts common to both engines: the feeders of each device, their order at one instant, and the next hop of
+//! packets.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,60 +25,61 @@ pub(super) struct Network {
     pub topology: Arc<Topology>,
     pub pfm: Pfm,
     pub flows: Flows,
-    /// Per device.
+    /// By device.
     pub nodes: Vec<Node>,
-    /// One per egress port, whose link brings its packets, then one per source.
+    /// By number: one feeder per egress port, whose link brings packets, then one per source.
     pub feeders: Vec<Feeder>,
-    /// Per feeder: its turn among those that bring a packet at one instant, or [`NO_TURN`].
+    /// By feeder: its rank among the feeders that bring a packet at one instant, or [`NO_TURN`].
     pub turns: Vec<u32>,
-    /// Per port: its turn among them, where it decides last.
+    /// By port: its rank among the feeders, if it decides after the arrivals of an instant.
     decision_turns: Vec<Option<u32>>,
-    /// Per feeder: how many links without delay its packets can have passed at one instant.
+    /// By feeder: the maximum number of links without delay that its packets can pass at one instant.
     pub ranks: Vec<u32>,
-    /// The last instant that is simulated.
+    /// The last simulated instant.
     pub until: Time,
     /// The absolute time of the run's start.
     start: Timestamp,
     sources: u64,
     /// The sources that start packets onto a link.
     pub starting: Vec<usize>,
-    /// Per endpoint: its turn among the events of one instant, to be woken.
+    /// By endpoint: the rank of its wake-up among the events of one instant.
     pub wake_turns: Vec<u32>,
 }
 
-/// What the engines ask of a device all the time.
+/// The properties of a device that the engines read most often.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Node {
     pub processing: Span,
     pub is_host: bool,
-    /// Its first egress port; the others follow.
+    /// Its first egress port. Its other ports follow.
     pub first_port: usize,
 }
 
-/// What brings packets to a device: the link of an egress port, or a source.
+/// A feeder brings packets to a device: the link of an egress port, or a source.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Feeder {
     /// The device.
     pub device: DeviceId,
-    /// The number of the ingress port there; `u16::MAX` for what a host itself sends.
+    /// The number of the ingress port there; `u16::MAX` for packets that a host itself sends.
     pub in_port: u16,
-    /// Between the ingress of a packet and its joining a PTM there: a host takes its own packets at once.
+    /// The time between a packet's ingress and its joining a PTM. A host takes its own packets without delay.
     pub processing: Span,
 }
 
-/// The kind of what an endpoint sends, in an [`Order`].
+/// The kind of an endpoint's sending in an [`Order`].
 const SENDING: u8 = 4;
-/// The kind of an endpoint's own events.
+/// The kind of an endpoint's wake-up in an [`Order`].
 const WAKING: u8 = 5;
 
-/// No turn: nothing ever happens at the feeder.
+/// The rank of a feeder without events.
 pub(super) const NO_TURN: u32 = u32::MAX;
 
-/// The designed order of feeders at one instant: packets over links without delay after those that can have caused
-/// them, then by device and ingress port, the link before what was injected there, and what the host sends last.
+/// The order of feeders at one instant. Packets over links without delay follow the packets that can have
+/// caused them. Then the order is by device and ingress port, with the link before packets injected there.
+/// Packets that the host itself sends come last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Order {
-    /// How many links without delay can have been passed at this instant.
+    /// The maximum number of links without delay that can have been passed at this instant.
     rank: u32,
     device: DeviceId,
     in_port: u16,
@@ -85,10 +87,10 @@ struct Order {
     source: usize,
 }
 
-/// Where a packet goes from a device.
+/// The next step of a packet at a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Landing {
-    /// It has arrived.
+    /// It has reached its destination.
     Home,
     /// It is lost.
     Lost(DropReason),
@@ -96,29 +98,30 @@ pub(super) enum Landing {
     Joins(PortId),
 }
 
-/// One egress port at work.
+/// A running egress port.
 pub(super) struct Egress {
     pub device: DeviceId,
     pub service: Service,
     pub wire: Wire,
-    /// Its turn at one instant, where it decides last ([`Ptm::decides_last`]).
+    /// Its rank at one instant, if it decides after the arrivals ([`Ptm::decides_last`]).
     pub decision_turn: Option<u32>,
-    /// An endpoint sends through it, and hears when its packets leave.
+    /// Whether an endpoint sends through it and receives the departures of its packets.
     pub tells_endpoint: bool,
 }
 
 impl Egress {
-    /// Whether a packet can leave it later than it came.
+    /// Whether a packet can leave later than it arrived.
     pub fn holds(&self) -> bool {
         !matches!(self.service, Service::Lindley(_)) || self.wire.transmission(1) > Span::ZERO
     }
 }
 
-/// The traffic management of a port at work.
+/// The running traffic management of a port.
 pub(super) enum Service {
-    /// The bare Lindley recursion, of a `fifo` that never drops: most ports of most networks, so that the engines know it.
+    /// The bare Lindley recursion of a `fifo` that never drops. Most ports of most networks use it, so the
+    /// engines handle it directly.
     Lindley(Lindley),
-    /// Any other.
+    /// Any other traffic management.
     Model(Box<dyn Ptm>),
 }
 
@@ -131,7 +134,7 @@ impl Service {
         }
     }
 
-    /// When the next waiting packet leaves, as far as is known now.
+    /// When the next waiting packet leaves, if that is already decided.
     #[inline]
     pub fn next_departure(&self) -> Option<Time> {
         match self {
@@ -140,7 +143,7 @@ impl Service {
         }
     }
 
-    /// Who waits for a departure that is not known yet.
+    /// The packets whose departure is not decided yet.
     pub fn waiting(&self) -> Vec<Tau> {
         match self {
             Service::Lindley(_) => Vec::new(),
@@ -149,12 +152,12 @@ impl Service {
     }
 }
 
-/// A link at work.
+/// A running link.
 #[derive(Debug, Clone)]
 pub(super) struct Wire {
     transmission: Transmission,
     propagation: Span,
-    /// When the last packet arrives: none comes before it, unless the impairment breaks the order.
+    /// When the last packet arrives. No packet arrives before it, unless the impairment reorders.
     last: Time,
     impairment: Option<Box<Impairment>>,
 }
@@ -171,12 +174,13 @@ impl Wire {
         }
     }
 
-    /// The least that a packet takes: one of a single byte.
+    /// The minimum delay: that of a packet of one byte.
     pub fn least_delay(&self) -> Span {
         self.transmission.time(1) + self.propagation
     }
 
-    /// When a packet whose first bit starts at `start` has arrived with its last; `None` where the link loses it.
+    /// When a packet has arrived with its last bit, if its first bit starts at `start`; `None` if the link
+    /// loses it.
     #[inline]
     pub fn carry(&mut self, packet: &Packet, start: Time) -> Option<Time> {
         let mut arrival = start + self.transmission.time(packet.length) + self.propagation;
@@ -190,13 +194,13 @@ impl Wire {
         Some(self.last)
     }
 
-    /// How long a packet occupies the transmitter.
+    /// The transmission time of a packet.
     #[inline]
     pub fn transmission(&self, length: u32) -> Span {
         self.transmission.time(length)
     }
 
-    /// How long a bit travels.
+    /// The propagation delay.
     #[inline]
     pub fn propagation(&self) -> Span {
         self.propagation
@@ -215,7 +219,7 @@ impl Wire {
     }
 }
 
-/// The last packet overtakes those that arrive after it, on a link that breaks the order; gives its place.
+/// On a reordering link, moves the last packet before those that arrive after it. Returns its position.
 #[cold]
 pub(super) fn overtake(packets: &mut VecDeque<Tau>) -> usize {
     let mut place = packets.len() - 1;
@@ -249,11 +253,11 @@ impl Network {
         let ranks = ranks(&topology, injections, &answers);
         let (mut feeders, orders): (Vec<Feeder>, Vec<Order>) =
             feeders(&topology, &nodes, injections, &hosts, &ranks).into_iter().unzip();
-        // What an endpoint sends joins the port of its host at once, where the host takes no time over it.
+        // An endpoint's packets join the port of its host at once, if the host has no processing delay.
         let has_events =
             |order: &Order| order.kind != SENDING || nodes[order.device.index()].processing > Span::ZERO;
         let (mut turns, decision_turns) = turns(&topology, &orders, &answers, has_events);
-        // Last come those that only stand for the endpoints' own events.
+        // The last feeders represent only the endpoints' own events.
         let wakes = feeders.len() - hosts.len();
         let wake_turns = turns.split_off(wakes);
         feeders.truncate(wakes);
@@ -288,18 +292,18 @@ impl Network {
         })
     }
 
-    /// The link at a port, idle.
+    /// The link of a port, idle.
     pub fn wire(&self, port: PortId, seed: u64) -> Wire {
         Wire::new(&self.topology, port, seed)
     }
 
-    /// The number of a source's `record`th packet.
+    /// The pid of a source's `record`th packet.
     #[inline]
     pub fn pid(&self, source: usize, record: u64) -> u64 {
         record * self.sources + source as u64
     }
 
-    /// Gives the `record`th packet of a source its ids: it is of the run's flow `fid`.
+    /// Assigns the ids of the `record`th packet of a source, which belongs to the run's flow `fid`.
     #[inline]
     pub fn identify(&self, packet: &mut Packet, source: usize, record: u64, fid: u32) {
         packet.fid = fid;
@@ -314,8 +318,8 @@ impl Network {
         ((pid % self.sources) as usize, pid / self.sources)
     }
 
-    /// The instant at which a source's packet is taken on, as an event: its ingress and the processing after it; what starts
-    /// onto a link does so at once.
+    /// When the event of a source's packet occurs: its ingress plus processing delay. Packets that start onto
+    /// a link do so at once.
     #[inline]
     pub fn event_time(&self, at: InjectionPoint, source: usize, emission: Time) -> Time {
         match at {
@@ -324,8 +328,8 @@ impl Network {
         }
     }
 
-    /// A source's turn among the events of one instant: those that start packets onto a link go first, since that can
-    /// cause an arrival at the same instant; the others go with the feeders.
+    /// A source's rank among the events of one instant. Sources that start packets onto a link come first,
+    /// because they can cause an arrival at the same instant; the others are ordered with the feeders.
     pub fn source_turn(&self, source: usize) -> u32 {
         match self.starting.binary_search(&source) {
             Ok(place) => place as u32,
@@ -344,7 +348,8 @@ impl Network {
         self.feeders.len() - self.sources as usize
     }
 
-    /// Takes in a flow that enters at a place, and tells the observer if it is new. `class` is how it is forwarded, if that is known.
+    /// Adds a flow that enters at a place, and reports it to the observer if it is new. `class` is its
+    /// forwarding class, if known.
     ///
     /// # Errors
     /// Its packets would never leave a forwarding loop.
@@ -373,7 +378,7 @@ impl Network {
         Ok(fid)
     }
 
-    /// The egress ports that a flow's packets may pass from where they enter.
+    /// The egress ports that a flow's packets may pass after entering at `at`.
     pub fn path(&self, fid: u32, at: InjectionPoint) -> Vec<PortId> {
         let mut ports = self.pfm.path(&self.flows, fid, self.first_device(at)).ports;
         if let InjectionPoint::Egress(port) = at {
@@ -382,7 +387,7 @@ impl Network {
         ports
     }
 
-    /// The device that takes a source's packets on.
+    /// The first device of a source's packets.
     fn first_device(&self, at: InjectionPoint) -> DeviceId {
         match at {
             InjectionPoint::Ingress(port) => self.topology.port(port).device,
@@ -391,7 +396,7 @@ impl Network {
         }
     }
 
-    /// The port of a host with a single one.
+    /// The port of a host with a single port.
     pub fn only_way_out(&self, device: DeviceId) -> Option<PortId> {
         match self.topology.device(device).ports[..] {
             [port] if self.nodes[device.index()].is_host => Some(port),
@@ -399,15 +404,15 @@ impl Network {
         }
     }
 
-    /// Whether packets that a feeder brings are surely forwarded, if there is a way: those that reach a host end there, and
-    /// at a router they may have been too long on their way.
+    /// Whether the packets of a feeder are certain to be forwarded, if there is a path. Packets that reach a
+    /// host end there, and a router may drop packets whose time to live has expired.
     pub fn forwards(&self, feeder: usize) -> bool {
         let Feeder { device, .. } = self.feeders[feeder];
         let ends = self.landing(&self.feeders[feeder]).is_end();
         !ends && self.topology.device(device).kind != DeviceKind::Router
     }
 
-    /// The port that every packet of a flow joins at the device of a feeder, where there is one.
+    /// The port that every packet of a flow joins at a feeder's device, if there is only one.
     pub fn only_port(&self, feeder: usize, fid: u32) -> Option<PortId> {
         let Feeder { device, .. } = self.feeders[feeder];
         if !self.forwards(feeder) {
@@ -421,19 +426,19 @@ impl Network {
         port.filter(|_| ports == 1)
     }
 
-    /// What becomes of packets at the device of a feeder.
+    /// The handling of packets at a feeder's device.
     #[inline]
     pub fn landing(&self, feeder: &Feeder) -> LandingPlace<'_> {
         LandingPlace {
             flows: &self.flows,
             at: self.pfm.at(feeder.device),
-            // What a host itself sends goes out; what others send it, stays.
+            // A host forwards its own packets, and keeps those of others.
             takes: feeder.in_port != u16::MAX && self.nodes[feeder.device.index()].is_host,
         }
     }
 }
 
-/// The device of a feeder, as packets reach it.
+/// A feeder's device, as packets reach it.
 pub(super) struct LandingPlace<'a> {
     flows: &'a Flows,
     at: At<'a>,
@@ -441,31 +446,31 @@ pub(super) struct LandingPlace<'a> {
 }
 
 impl LandingPlace<'_> {
-    /// Whether packets end here, one way or another.
+    /// Whether a packet ends here, delivered or lost.
     #[inline]
     pub fn is_end(&self) -> bool {
         self.takes
     }
 
-    /// Whether a packet that ends here has arrived.
+    /// Whether a packet that ends here has reached its destination.
     #[inline(always)]
     pub fn is_home(&self, packet: &Packet) -> bool {
         self.at.is_home(packet)
     }
 
-    /// What the device takes from the time to live of packets that do not end there.
+    /// The amount by which the device reduces the time to live of forwarded packets.
     #[inline(always)]
     pub fn hops_counted(&self) -> u8 {
         self.at.hops_counted()
     }
 
-    /// The port of a packet that is surely forwarded, if it is found at once.
+    /// The port of a packet that is certain to be forwarded, if it is found without a search.
     #[inline(always)]
     pub fn known_port<const ROUTER: bool>(&self, packet: &Packet) -> Option<PortId> {
         self.at.known_port::<ROUTER>(packet)
     }
 
-    /// Where a packet goes. Where it joins a PTM, its time to live is less by [`At::hops_counted`].
+    /// The next step of a packet. If it joins a PTM, its time to live is reduced by [`At::hops_counted`].
     #[inline(always)]
     pub fn land(&self, packet: &Packet) -> Landing {
         if self.takes {
@@ -478,10 +483,10 @@ impl LandingPlace<'_> {
     }
 }
 
-/// Per device: whether it has an endpoint, which answers what arrives.
+/// By device: whether it has an endpoint, which reacts to arriving packets.
 ///
 /// # Errors
-/// It has two, or an answer could come back at the instant at which it was caused.
+/// A device has two endpoints, or a reaction could return at the instant of its cause.
 fn answering(topology: &Topology, endpoints: &[Hosted]) -> Result<Vec<bool>, EngineError> {
     let mut answers = vec![false; topology.devices().len()];
     for endpoint in endpoints {
@@ -500,7 +505,7 @@ fn answering(topology: &Topology, endpoints: &[Hosted]) -> Result<Vec<bool>, Eng
     }
 }
 
-/// The feeders of a network: ports, then sources, then `endpoints`, and these once more for their own events.
+/// The feeders of a network: ports, sources, `endpoints`, and the endpoints once more for their own events.
 fn feeders(
     topology: &Topology,
     nodes: &[Node],
@@ -530,7 +535,7 @@ fn feeders(
         InjectionPoint::Ingress(port) => into(port, 0, 2, source),
         InjectionPoint::Host(device) => from_host(device, 0, 3, source),
     });
-    // At one instant an endpoint comes after all that can arrive there.
+    // At one instant an endpoint follows all possible arrivals at it.
     let mut rank_of = vec![0; nodes.len()];
     for (port, _) in topology.ports() {
         let rank: &mut u32 = &mut rank_of[topology.port(far_end(port)).device.index()];
@@ -547,7 +552,8 @@ fn feeders(
     links.chain(sources).chain(hosted).collect()
 }
 
-/// Whether a packet (of a byte or more) joins a PTM at the next device at the instant at which it starts at `port`.
+/// Whether a packet of one byte or more joins a PTM at the next device at the instant at which it starts at
+/// `port`.
 fn is_instant(topology: &Topology, port: PortId) -> bool {
     let directed = topology.link(topology.port(port).egress);
     let device = topology.device(topology.port(directed.to).device);
@@ -556,13 +562,14 @@ fn is_instant(topology: &Topology, port: PortId) -> bool {
     travels == Span::ZERO && !processed
 }
 
-/// A port on a cycle that a packet could pass without any time going by, if there is one.
+/// A port on a cycle that a packet could pass in zero time, if there is one.
 pub(super) fn instant_cycle(topology: &Topology) -> Option<PortId> {
     let answers = vec![false; topology.devices().len()];
     instant_cycles(topology, &answers).into_iter().flatten().min()
 }
 
-/// The cycles that packets and the answers to them could pass without any time going by; `answers` says which devices answer.
+/// The cycles that packets and reactions to them could pass in zero time. `answers` states which devices
+/// react.
 fn instant_cycles(topology: &Topology, answers: &[bool]) -> Vec<Vec<PortId>> {
     let instant: Vec<bool> = topology.ports().map(|(port, _)| is_instant(topology, port)).collect();
     let mut graph: DiGraph<(), ()> = DiGraph::new();
@@ -579,7 +586,7 @@ fn instant_cycles(topology: &Topology, answers: &[bool]) -> Vec<Vec<PortId>> {
     cycles.map(|cycle| cycle.into_iter().map(|port| PortId::new(port.index())).collect()).collect()
 }
 
-/// The egress ports where packets from the link of `port` go on, or cause others.
+/// The egress ports where packets from the link of `port` continue, or cause others.
 fn causes<'a>(topology: &'a Topology, port: PortId, answers: &[bool]) -> impl Iterator<Item = PortId> + 'a {
     let far = topology.link(topology.port(port).egress).to;
     let device = topology.port(far).device;
@@ -587,7 +594,8 @@ fn causes<'a>(topology: &'a Topology, port: PortId, answers: &[bool]) -> impl It
     successors(topology, port).chain(answering.iter().copied())
 }
 
-/// The egress ports that packets from the link of `port` can take: all of the device there but back.
+/// The egress ports that packets from the link of `port` can take: all ports of the device there except the
+/// way back.
 pub(super) fn successors(topology: &Topology, port: PortId) -> impl Iterator<Item = PortId> + '_ {
     let far = topology.link(topology.port(port).egress).to;
     let device = topology.device(topology.port(far).device);
@@ -597,12 +605,13 @@ pub(super) fn successors(topology: &Topology, port: PortId) -> impl Iterator<Ite
     device.ports.iter().copied().filter(move |next| forwards && (turns_back || *next != far))
 }
 
-/// Per port: the most links without delay that a packet can pass at one instant, up to the port's own; 0 for a link
-/// with a delay. On a cycle of such links the ranks are fixed, but packets may come round again.
+/// By port: the maximum number of links without delay that a packet can pass at one instant, up to and
+/// including the port's own; 0 for a link with a delay. On a cycle of such links the ranks are fixed,
+/// although packets may return.
 fn ranks(topology: &Topology, injections: &[Injection], answers: &[bool]) -> Vec<u32> {
     let instant: Vec<bool> = topology.ports().map(|(port, _)| is_instant(topology, port)).collect();
     let mut ranks: Vec<u32> = instant.iter().map(|instant| u32::from(*instant)).collect();
-    // What a source starts onto a link can turn back at once.
+    // A packet that a source starts onto a link can turn back at once.
     for injection in injections {
         if let InjectionPoint::Egress(port) = injection.at
             && instant[port.index()]
@@ -611,7 +620,7 @@ fn ranks(topology: &Topology, injections: &[Injection], answers: &[bool]) -> Vec
             ranks[back.index()] = if instant[back.index()] { 2 } else { 0 };
         }
     }
-    // Longest paths by depth-first order: predecessors first.
+    // Longest paths in depth-first order: predecessors first.
     for port in reverse_postorder(topology, &instant, answers) {
         for next in causes(topology, port, answers).filter(|next| instant[next.index()]) {
             ranks[next.index()] = ranks[next.index()].max(ranks[port.index()] + 1);
@@ -620,9 +629,9 @@ fn ranks(topology: &Topology, injections: &[Injection], answers: &[bool]) -> Vec
     ranks
 }
 
-/// The turns of feeders, and of the ports that decide last. Such a port comes behind all feeders of the ranks of those that
-/// lead to it, and before those of higher ranks: what it sends over links without delay arrives at the same instant. Feeders without
-/// events have [`NO_TURN`].
+/// The ranks of feeders, and of the ports that decide last. Such a port follows all feeders with the ranks of
+/// those that lead to it, and precedes feeders with higher ranks: its packets arrive over links without delay
+/// at the same instant. Feeders without events have [`NO_TURN`].
 fn turns(
     topology: &Topology,
     orders: &[Order],
@@ -647,8 +656,8 @@ fn turns(
     (turns, decision_turns)
 }
 
-/// The ports that decide last, each with the highest rank of a link or source that leads to it; in this order. The orders of the links
-/// come first.
+/// The ports that decide last, each with the maximum rank of the links and sources that lead to it, in this
+/// order. The orders of the links come first.
 fn decisions(topology: &Topology, orders: &[Order], answers: &[bool]) -> Vec<(u32, PortId)> {
     let mut ranks: Vec<Option<u32>> =
         topology.ports().map(|(_, port)| port.ptm.decides_last().then_some(0)).collect();
@@ -660,7 +669,7 @@ fn decisions(topology: &Topology, orders: &[Order], answers: &[bool]) -> Vec<(u3
             ranks[next.index()] = ranks[next.index()].map(|rank| rank.max(orders[port.index()].rank));
         }
     }
-    // What a source brings can leave by any port, and turn back.
+    // A packet from a source can leave by any port, and turn back.
     for source in &orders[topology.ports().len()..] {
         for port in &topology.device(source.device).ports {
             ranks[port.index()] = ranks[port.index()].map(|rank| rank.max(source.rank));
@@ -672,7 +681,7 @@ fn decisions(topology: &Topology, orders: &[Order], answers: &[bool]) -> Vec<(u3
     decisions
 }
 
-/// The ports with an instant link, each before those that it leads to, where there is no cycle.
+/// The ports with a zero-delay link, each before those that it leads to, except on cycles.
 fn reverse_postorder(topology: &Topology, instant: &[bool], answers: &[bool]) -> Vec<PortId> {
     let mut seen = vec![false; instant.len()];
     let mut order = Vec::new();

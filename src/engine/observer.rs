@@ -1,4 +1,4 @@
-//! Who is told what happens in a simulation.
+//! Observers receive the events of a simulation.
 
 use std::ops::ControlFlow;
 
@@ -9,46 +9,50 @@ use crate::topology::{DeviceId, PortId};
 use crate::transport::TransportSample;
 use crate::units::Time;
 
-/// Why an observer cannot go on: any error. It ends the run at once, as [`EngineError::Observer`](super::EngineError::Observer).
+/// The error of an observer. It ends the run at once, as
+/// [`EngineError::Observer`](super::EngineError::Observer).
 pub type ObserverError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What an observer answers.
+/// The result of an observer's method.
 pub type Observed = Result<(), ObserverError>;
 
-/// The error of an observer that wants the run to end: [`EngineError::Interrupted`](super::EngineError::Interrupted).
+/// The error with which an observer ends the run:
+/// [`EngineError::Interrupted`](super::EngineError::Interrupted).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("interrupted")]
 pub struct Interrupted;
 
-/// Told what happens; does what it wants with it. Nothing has to be written but what is of interest.
+/// Receives the events of a simulation. Every method has a default that does nothing.
 ///
-/// Each port's hops come in order, and what happens to one packet comes in order; otherwise the
-/// order is the engine's own. What ends at an instant is known once [`settled`](Observer::settled) has passed it.
+/// The hops of each port are reported in order, and so are the events of each packet. Otherwise the order is
+/// the engine's own. All events before an instant have been reported once [`settled`](Observer::settled) has
+/// passed it.
 ///
-/// Observers compose: a pair of observers is one, and so are a reference, a box, a vector and an option of them. Each of a
-/// group is told in its turn, up to the first error.
+/// Observers compose: a pair, a reference, a box, a vector and an option of observers are observers. The
+/// members of a group receive each event in turn, up to the first error.
 ///
 /// # Errors
-/// The first error ends the run at once, and comes out of it.
+/// The first error ends the run at once, and the run returns it.
 pub trait Observer {
-    /// Whether anything is to be told but [`flow`](Observer::flow), [`ended`](Observer::ended), [`sampled`](Observer::sampled),
-    /// [`settled`](Observer::settled) and [`progress`](Observer::progress): an engine is faster where not. Asked once, before the run.
+    /// Whether the observer wants events other than [`flow`](Observer::flow), [`ended`](Observer::ended),
+    /// [`sampled`](Observer::sampled), [`settled`](Observer::settled) and [`progress`](Observer::progress).
+    /// An engine is faster without them. Called once, before the run.
     fn watches(&self) -> bool {
         true
     }
-    /// A flow appears; `fid` counts up from 0.
+    /// A new flow. `fid` counts up from 0.
     fn flow(&mut self, _fid: u32, _key: &FlowKey) -> Observed {
         Ok(())
     }
-    /// A packet enters.
+    /// A packet enters the network.
     fn injected(&mut self, _injected: &Injected<'_>) -> Observed {
         Ok(())
     }
-    /// A packet has its way through a device.
+    /// A packet passes a device.
     fn hop(&mut self, _hop: &Hop) -> Observed {
         Ok(())
     }
-    /// A packet has arrived at its destination.
+    /// A packet arrives at its destination.
     fn delivered(&mut self, _tau: &Tau, _host: DeviceId) -> Observed {
         Ok(())
     }
@@ -56,31 +60,33 @@ pub trait Observer {
     fn dropped(&mut self, _drop: &Dropped) -> Observed {
         Ok(())
     }
-    /// A packet joined the PTM of a port at `joined.timestamp` and still waits when the run ends.
+    /// A packet that joined the PTM of a port at `joined.timestamp` still waits when the run ends.
     fn waits(&mut self, _port: PortId, _joined: &Tau) -> Observed {
         Ok(())
     }
-    /// What became of packets, by the instant at which they ended and by pid; at the end of the run, who is still inside.
-    /// Told now and then where [`Settings::packets`](super::Settings::packets) asks for it.
+    /// Packets that have ended, ordered by the time of their end and pid; at the end of the run, also the
+    /// packets still in the network. Called repeatedly if [`Settings::packets`](super::Settings::packets) is
+    /// set.
     fn ended(&mut self, _packets: &[EndedPacket]) -> Observed {
         Ok(())
     }
-    /// The state of a connection's end, by time. Told where [`Settings::transport`](super::Settings::transport) asks for it, and at every
-    /// change where a scenario is compared with measured captures.
+    /// The state of one end of a connection, in order of time. Called if
+    /// [`Settings::transport`](super::Settings::transport) asks for it, and at every change if a scenario is
+    /// compared with measured captures.
     fn sampled(&mut self, _sample: &TransportSample) -> Observed {
         Ok(())
     }
-    /// Whatever has its end before this instant has been told. Told now and then, and at the end of the run.
+    /// All events before this instant have been reported. Called repeatedly, and at the end of the run.
     fn settled(&mut self, _before: Time) -> Observed {
         Ok(())
     }
-    /// How far the run is. Told now and then, and at the end: some times each second.
+    /// The progress of the run. Called several times per second, and at the end.
     fn progress(&mut self, _progress: &Progress) -> Observed {
         Ok(())
     }
 }
 
-/// Watches nothing.
+/// An observer that ignores all events.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unwatched;
 
@@ -90,7 +96,7 @@ impl Observer for Unwatched {
     }
 }
 
-/// Shows how far the run is to a function, which may break it off.
+/// Passes the progress of a run to a function, which can interrupt the run.
 #[derive(Debug, Clone)]
 pub struct OnProgress<F>(pub F);
 
@@ -103,7 +109,7 @@ impl<F: FnMut(&Progress) -> ControlFlow<()>> Observer for OnProgress<F> {
     }
 }
 
-/// Gives every method that tells something to a macro that implements it.
+/// Passes every event method to a macro that implements it.
 macro_rules! methods {
     ($with:ident) => {
         $with! {
@@ -121,7 +127,7 @@ macro_rules! methods {
     };
 }
 
-/// To what stands behind a pointer.
+/// Forwards to the observer behind a pointer.
 macro_rules! behind {
     ($($method:ident($($arg:ident: $type:ty),*))*) => {$(
         #[inline]
@@ -131,7 +137,7 @@ macro_rules! behind {
     )*};
 }
 
-/// To one after the other.
+/// Forwards to both observers in turn.
 macro_rules! both {
     ($($method:ident($($arg:ident: $type:ty),*))*) => {$(
         #[inline]
@@ -142,7 +148,7 @@ macro_rules! both {
     )*};
 }
 
-/// To each in turn.
+/// Forwards to each observer in turn.
 macro_rules! each {
     ($($method:ident($($arg:ident: $type:ty),*))*) => {$(
         #[inline]
@@ -191,7 +197,7 @@ impl<O: Observer> Observer for Option<O> {
 mod tests {
     use super::*;
 
-    /// Counts flows, and fails at one.
+    /// Counts flows, and fails at one of them.
     struct Flows(Vec<u32>, u32);
     impl Observer for Flows {
         fn watches(&self) -> bool {

@@ -8,8 +8,8 @@ use rustc_hash::FxBuildHasher;
 
 use crate::units::Time;
 
-/// Which port's PTM acts when. The next departure of a port changes and is cancelled, which is what
-/// `priority-queue` is for.
+/// The departures of ports. A port's next departure can change or be cancelled, which `priority-queue`
+/// supports.
 pub struct DepartureQueue {
     entries: PriorityQueue<u32, Reverse<(Time, u32)>, FxBuildHasher>,
     first: (Time, u32),
@@ -25,7 +25,7 @@ impl Default for DepartureQueue {
 }
 
 impl DepartureQueue {
-    /// The port's next departure is at `time`, whatever it was before; or there is none.
+    /// Sets the port's next departure to `time`, or removes it.
     ///
     /// # Complexity
     /// O(log ports).
@@ -38,7 +38,7 @@ impl DepartureQueue {
         self.first = self.entries.peek().map_or(NOBODY, |(_, Reverse(key))| *key);
     }
 
-    /// The earliest departure; at one instant that of the lowest port. Where there is none, its time is
+    /// The earliest departure; at one instant that of the lowest port. Without a departure the time is
     /// [`Time::NEVER`].
     #[inline]
     pub fn first(&self) -> (Time, u32) {
@@ -51,22 +51,23 @@ impl DepartureQueue {
     }
 }
 
-/// Which feeder brings a packet when: a winner tree over all of them.
+/// The arrivals of feeders: a winner tree over all feeders.
 ///
-/// A feeder's turn is its leaf, so that of simultaneous events the left one wins.
+/// A feeder's rank is its leaf, so among simultaneous events the left one wins.
 ///
 /// # Source
 /// D. E. Knuth, The Art of Computer Programming 3, 5.4.1: a tree of winners.
 pub struct ArrivalQueue {
-    /// Per turn: its next event in picoseconds, or [`NEVER`].
+    /// By rank: the feeder's next event in picoseconds, or [`NEVER`].
     times: Vec<u64>,
-    /// `[2 x leaves]`: the turn of the earliest event below each node; the root is 1, the leaves are the second half.
+    /// `[2 x leaves]`: the rank of the earliest event below each node. The root is 1; the leaves are the
+    /// second half.
     winners: Vec<u32>,
     /// The earliest event of all.
     first: (u64, u32),
 }
 
-/// No event: one less than the largest, so that one more does not run over.
+/// No event: one less than the maximum, so that adding one does not overflow.
 const NEVER: u64 = u64::MAX - 1;
 
 impl ArrivalQueue {
@@ -83,7 +84,7 @@ impl ArrivalQueue {
         ArrivalQueue { times: vec![NEVER; leaves], winners, first: (NEVER, 0) }
     }
 
-    /// The next event of the feeder with this turn is at `time`; [`Time::NEVER`] means there is none.
+    /// Sets the next event of the feeder with this rank to `time`; [`Time::NEVER`] means none.
     ///
     /// # Complexity
     /// O(log feeders).
@@ -94,14 +95,15 @@ impl ArrivalQueue {
         times[turn as usize] = earliest;
         let (mut node, mut winner) = (times.len() + turn as usize, turn);
         while node > 1 {
-            // Who wins cannot be foretold: nothing branches on it. At one instant a right node loses.
+            // The winner is unpredictable, so the code does not branch on it. At one instant a right node
+            // loses.
             let sibling = winners[node ^ 1];
             let of_sibling = times[sibling as usize];
             let sibling_wins = of_sibling < earliest + (node as u64 & 1);
             winner = if sibling_wins { sibling } else { winner };
             earliest = if sibling_wins { of_sibling } else { earliest };
             node /= 2;
-            // Where another has won before and wins again, nothing changes above.
+            // If another feeder won before and wins again, nothing changes above.
             if winner != turn && winners[node] == winner {
                 return;
             }
@@ -110,19 +112,19 @@ impl ArrivalQueue {
         *first = (earliest, winner);
     }
 
-    /// The next event of the feeder with this turn; later than any time of a run where there is none.
+    /// The next event of the feeder with this rank. Without an event, it is later than any time of a run.
     #[inline]
     pub fn time(&self, turn: u32) -> Time {
         Time::from_ps(self.times[turn as usize])
     }
 
-    /// When the earliest event is; [`Time::NEVER`] when there is none.
+    /// The time of the earliest event; [`Time::NEVER`] if there is none.
     #[inline]
     pub fn earliest(&self) -> Time {
         if self.first.0 == NEVER { Time::NEVER } else { Time::from_ps(self.first.0) }
     }
 
-    /// The turn of the earliest event: at one instant the lowest.
+    /// The rank of the earliest event; at one instant the lowest.
     #[inline]
     pub fn first(&self) -> u32 {
         self.first.1
@@ -157,7 +159,7 @@ mod tests {
             let mut queue = ArrivalQueue::new(13);
             let mut model = std::collections::BTreeMap::new();
             for (turn, time) in steps {
-                // 0 stands for "no event".
+                // 0 means "no event".
                 let time = if time == 0 { Time::NEVER } else { Time::from_ps(time) };
                 queue.schedule(turn, time);
                 model.insert(turn, time);

@@ -1,4 +1,4 @@
-//! A source as the event engine has it: read a few packets ahead.
+//! Sources of the event engine, which reads a few packets ahead.
 
 use super::contract::{CHECKED, InOrder};
 use super::flow_numbers::OwnFlows;
@@ -9,29 +9,29 @@ use crate::topology::PortId;
 use crate::traffic::{Batch, Origin};
 use crate::units::Time;
 
-/// A source, and what has been read of it.
+/// A source, and the packets read from it.
 pub(super) struct ReadAhead {
     pub injection: Injection,
-    /// Its turn among the events of one instant.
+    /// Its rank among the events of one instant.
     pub turn: u32,
-    /// Of the injected link, where packets start onto one.
+    /// The link of the injection, if packets start onto one.
     pub wire: Option<(PortId, Wire)>,
     pub flows: OwnFlows,
-    /// Packets sent.
+    /// The number of packets sent.
     pub sent: u64,
-    /// Read, and the place of the next to be sent.
+    /// The packets read, and the position of the next one to send.
     ahead: Batch,
     place: usize,
-    /// There is nothing more to read.
+    /// Whether the source has no more packets.
     is_read: bool,
     order: InOrder,
 }
 
-/// Packets that are read of a source at once.
+/// The number of packets read from a source at once.
 const READ_AHEAD: usize = 32;
 
 impl ReadAhead {
-    /// Nothing is read yet; `with_origins` says whether packets are to come with where they are from.
+    /// A source before its first read. `with_origins` states whether to read the origin of packets.
     pub fn new(injection: Injection, turn: u32, wire: Option<(PortId, Wire)>, with_origins: bool) -> Self {
         ReadAhead {
             injection,
@@ -46,7 +46,7 @@ impl ReadAhead {
         }
     }
 
-    /// Goes on to the next packet: the source is the `index`th, and packets before `end` are wanted.
+    /// Moves to the next packet of the `index`th source. Packets before `end` are wanted.
     ///
     /// # Errors
     /// The source cannot be read.
@@ -64,13 +64,13 @@ impl ReadAhead {
         Ok(())
     }
 
-    /// The packet that it sends next.
+    /// The next packet.
     #[inline]
     pub fn next(&self) -> Option<&Tau> {
         self.ahead.taus.get(self.place)
     }
 
-    /// Where that packet is from, if that is known.
+    /// The origin of that packet, if known.
     #[inline]
     pub fn origin(&self) -> Option<Origin> {
         self.ahead.origins.as_ref().map(|origins| origins[self.place])

@@ -1,4 +1,4 @@
-//! What both engines are to a [`Simulation`](super::Simulation).
+//! The interface of both engines to a [`Simulation`](super::Simulation).
 
 use super::tally::Tally;
 use super::{EngineError, Progress};
@@ -9,19 +9,19 @@ use crate::units::Time;
 /// The last instant that a run can reach.
 pub(super) const LAST: Time = Time::from_ps(u64::MAX - 1);
 
-/// What an engine does between its start and its end.
+/// A running engine.
 pub(super) trait Running<O>: Send {
-    /// Does everything up to and at `end`, or to the end of the run if that comes first.
+    /// Simulates up to and including `end`, or to the end of the run if that is earlier.
     fn run_until(&mut self, end: Time, observer: &mut O) -> Result<(), EngineError>;
-    /// Counts who is still inside, once everything has been done.
+    /// Counts the packets still in the network at the end.
     fn finish(&mut self, observer: &mut O) -> Result<Tally, EngineError>;
-    /// What was kept of a run that is finished, where that was wanted.
+    /// The statistics of a finished run, if they were requested.
     fn statistics(&mut self) -> Option<Statistics>;
-    /// What the ends of connections have done, of a run that is finished.
+    /// The records of the connections of a finished run.
     fn take_connections(&mut self) -> Vec<ConnectionRecord> {
         Vec::new()
     }
-    /// The requests that have been answered.
+    /// The answered requests.
     fn take_answers(&mut self) -> Vec<Answer> {
         Vec::new()
     }

@@ -1,4 +1,4 @@
-//! A simulation: started, run as far as wanted as often as wanted, and finished.
+//! A simulation that can be run step by step.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::topology::Topology;
 use crate::transport::{Answer, ConnectionRecord};
 use crate::units::Time;
 
-/// A network at work, somewhere between its start and its end. It can be moved to another thread, and left alone at any
-/// instant: whatever is inside then is its state.
+/// A network between the start and the end of its simulation. It can move to another thread, and can pause at
+/// any instant: packets in the network are part of its state.
 ///
 /// # Examples
 /// ```
@@ -40,33 +40,33 @@ pub struct Simulation<O> {
     observer: O,
     kind: Engine,
     reason: &'static str,
-    /// It has stopped with an error.
+    /// Whether it has stopped with an error.
     failed: bool,
 }
 
-/// A simulation that has come to its end.
+/// A simulation that has ended.
 #[derive(Debug)]
 pub struct Finished<O> {
-    /// What came out.
+    /// The outcome.
     pub outcome: Outcome,
-    /// What the sources accepted but warn of.
+    /// Warnings of the sources.
     pub warnings: Vec<String>,
-    /// What each flow and each port did, where the [`Settings`] ask for it.
+    /// The statistics of each flow and each port, if the [`Settings`] ask for them.
     pub statistics: Option<Statistics>,
-    /// What the ends of connections did.
+    /// The records of both ends of connections.
     pub connections: Vec<ConnectionRecord>,
-    /// The requests of connections that have been answered, in order.
+    /// The answered requests of connections, in order.
     pub answers: Vec<Answer>,
     /// The observer.
     pub observer: O,
 }
 
 impl<O: Observer> Simulation<O> {
-    /// A network in which nothing has happened yet: the first packet of every source is read. What is to be seen of the
-    /// observer afterwards can be lent: `&mut observer` observes as well.
+    /// A network before its first event; the first packet of every source is read. Pass `&mut observer` to
+    /// keep access to the observer.
     ///
     /// # Errors
-    /// A source fails, the threads cannot be had, or a closed loop has no delay.
+    /// A source fails, the threads cannot be started, or a closed loop has no delay.
     pub fn start(
         topology: impl Into<Arc<Topology>>,
         workload: impl Into<Workload>,
@@ -91,12 +91,12 @@ impl<O: Observer> Simulation<O> {
         Ok(Simulation { engine, observer, kind, reason, failed: false })
     }
 
-    /// Does everything that happens up to and at `end`, or to the end of the run if that comes first. The results do not
-    /// depend on where, nor on how often, a run pauses.
+    /// Simulates up to and including `end`, or to the end of the run if that is earlier. The results do not
+    /// depend on where or how often a run pauses.
     ///
     /// # Errors
-    /// A source or the observer fails, a flow is in an endless forwarding loop, or the time runs over. The simulation is
-    /// then over: it can be neither run on nor finished.
+    /// A source or the observer fails, a flow is in an endless forwarding loop, or the time exceeds the
+    /// maximum. The simulation then cannot continue or be finished.
     pub fn run_until(&mut self, end: Time) -> Result<Progress, EngineError> {
         if std::mem::replace(&mut self.failed, true) {
             return Err(EngineError::Failed);
@@ -111,7 +111,7 @@ impl<O: Observer> Simulation<O> {
     /// Runs to the end, or to the `until` of the settings, and checks that every packet is conserved.
     ///
     /// # Errors
-    /// As [`run_until`](Simulation::run_until) has them.
+    /// The same as for [`run_until`](Simulation::run_until).
     pub fn finish(mut self) -> Result<Finished<O>, EngineError> {
         self.run_until(Time::NEVER)?;
         let Simulation { mut engine, mut observer, .. } = self;
@@ -125,12 +125,12 @@ impl<O: Observer> Simulation<O> {
         Ok(Finished { outcome, warnings, statistics, connections, answers, observer })
     }
 
-    /// The engine that runs it, and why: [`Engine::Stream`] or [`Engine::Event`].
+    /// The engine in use ([`Engine::Stream`] or [`Engine::Event`]), and the reason.
     pub fn engine(&self) -> (Engine, &'static str) {
         (self.kind, self.reason)
     }
 
-    /// How far it is.
+    /// The progress so far.
     pub fn progress(&self) -> Progress {
         self.engine.progress()
     }
@@ -144,7 +144,7 @@ impl<O: Observer> Simulation<O> {
 /// Runs a network from start to end.
 ///
 /// # Errors
-/// As [`Simulation::start`] and [`Simulation::run_until`] have them.
+/// The same as for [`Simulation::start`] and [`Simulation::run_until`].
 pub fn simulate(
     topology: impl Into<Arc<Topology>>,
     workload: impl Into<Workload>,
@@ -156,7 +156,8 @@ pub fn simulate(
 }
 
 impl Engine {
-    /// The engine that runs a workload where this one is asked for, and why: [`Engine::Stream`] or [`Engine::Event`].
+    /// The engine that runs a workload under this setting ([`Engine::Stream`] or [`Engine::Event`]), and the
+    /// reason.
     pub fn for_workload(self, topology: &Topology, workload: &Workload) -> (Engine, &'static str) {
         match self {
             Engine::Auto if !workload.endpoints.is_empty() => {
@@ -166,7 +167,8 @@ impl Engine {
         }
     }
 
-    /// The engine that runs a network where this one is asked for, and why: [`Engine::Stream`] or [`Engine::Event`].
+    /// The engine that runs a network under this setting ([`Engine::Stream`] or [`Engine::Event`]), and the
+    /// reason.
     pub fn for_network(self, topology: &Topology) -> (Engine, &'static str) {
         match self {
             Engine::Auto if instant_cycle(topology).is_some() => {

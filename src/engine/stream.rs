@@ -1,16 +1,18 @@
 //! The stream engine: the network as a dataflow over its egress ports.
 //!
-//! # A window of time
-//! 1. The sources are read up to the window's end; flows that appear get their numbers in the order of their
-//!    first packets, whatever the windows are.
-//! 2. The ports are visited in an order in which each comes after those that feed it ([`Plan`]). A port merges
-//!    what its feeders have put into its inbox, runs [`forward_trace`](crate::ptm::Ptm::forward_trace), and puts what
-//!    leaves into the inboxes of the next ports. What joins after the window's end waits with its feeder.
-//! 3. Ports that feed each other in a cycle are visited together: the one with the earliest packet first, and as
-//!    far ahead of that as its feeders' delays allow (K. M. Chandy, J. Misra, "Distributed simulation", 1979).
+//! # A time window
+//! 1. The sources are read up to the window's end. New flows are numbered in the order of their first
+//!    packets, which does not depend on the windows.
+//! 2. The ports are visited in an order in which each port follows those that feed it ([`Plan`]). A port
+//!    merges the packets that its feeders have put into its inbox, runs
+//!    [`forward_trace`](crate::ptm::Ptm::forward_trace), and puts departing packets into the inboxes of the
+//!    next ports. Packets that join after the window's end wait with their feeder.
+//! 3. Ports that feed each other in a cycle are visited together. The port with the earliest packet is first,
+//!    and runs ahead as far as its feeders' delays allow (K. M. Chandy, J. Misra, "Distributed simulation",
+//!    1979).
 //!
-//! Ports that do not feed each other are visited by several threads at once. Nothing depends on where the
-//! windows end, nor on the number of threads.
+//! Several threads visit ports that do not feed each other at the same time. The results depend neither on
+//! the windows nor on the number of threads.
 
 mod arrivals;
 mod inboxes;
@@ -43,60 +45,63 @@ use port::{OnCycle, StreamPort};
 use source::{Output, Sent, StreamSource};
 use worker::Worker;
 
-/// Packets that a window is to inject for each port in use, so that its turn pays: the most where the cache holds them, the
-/// least in any case.
+/// The target number of injected packets per window and port in use. The maximum fits the cache; the minimum
+/// repays the visit of a port.
 const PACKETS_PER_PORT: RangeInclusive<u64> = 8..=48;
-/// Packets that a window is to inject: the least, and what the cache holds of each thread.
+/// The target number of injected packets per window: the minimum, and the maximum per thread that fits the
+/// cache.
 const PACKETS_PER_WINDOW: RangeInclusive<u64> = 1_024..=16_384;
 
-/// Packets that end from one time to the next that they are taken into the statistics of their flows: so many that a
-/// flow comes several times at once, and its statistics into the cache once for all of them.
+/// The number of ended packets after which they are added to the statistics of their flows. With so many, a
+/// flow occurs several times, and its statistics are loaded into the cache once for all of them.
 const PACKETS_PER_SETTLEMENT: u64 = 1 << 16;
 
-/// Passages through ports that count as one packet that is injected: more than most packets need.
+/// The number of hops that count as one injected packet: more than most packets need.
 const HOPS_PER_PACKET: u64 = 8;
 
-/// A network at work, window by window. `WATCHES` says whether an observer wants more than new flows.
+/// A running network, simulated window by window. `WATCHES` states whether the observer wants more than new
+/// flows.
 pub(super) struct StreamEngine<const WATCHES: bool> {
     network: Network,
     sources: Vec<StreamSource>,
-    /// Ports in the order of the plan, then those not in use.
+    /// Ports in the order of the plan, then ports not in use.
     ports: Vec<StreamPort>,
-    /// Per port: its feeders.
+    /// By port: its feeders.
     inputs: Vec<Vec<u32>>,
     edges: Edges,
     plan: Plan,
     pool: Option<rayon::ThreadPool>,
     /// One per thread.
     workers: Vec<Worker<WATCHES>>,
-    /// Per source: what it has sent, for the observer.
+    /// By source: the packets it has sent, for the observer.
     sent: Vec<Vec<Sent>>,
-    /// What ended before this instant is in the statistics, and how many packets had ended then.
+    /// The statistics contain everything that ended before this instant, and the number of packets ended by
+    /// then.
     settled: Time,
     ended_settled: u64,
-    /// Statistics, where they are wanted; those of the ports are at the ports.
+    /// Statistics, if requested. The statistics of ports are at the ports.
     collector: Option<Collector>,
-    /// Per port: its place in `ports`.
+    /// By port: its position in `ports`.
     places: Vec<usize>,
-    /// Everything before this instant has been done.
+    /// Everything before this instant is complete.
     start: Time,
-    /// How long the next window is to be.
+    /// The length of the next window.
     length: Span,
-    /// Packets injected so far.
+    /// The number of packets injected so far.
     injected: u64,
-    /// Passages through ports so far.
+    /// The number of hops so far.
     hops: u64,
-    /// Packets that are inside.
+    /// The number of packets in the network.
     inside: u64,
-    /// Sources that have more.
+    /// The number of sources with further packets.
     busy: usize,
 }
 
 impl<const WATCHES: bool> StreamEngine<WATCHES> {
-    /// A network in which nothing has happened yet.
+    /// A network before its first event.
     ///
     /// # Errors
-    /// A source whose first packet cannot be had, or the threads cannot be had.
+    /// The first packet of a source cannot be read, or the threads cannot be started.
     pub fn new(
         network: Network,
         injections: Vec<Injection>,
@@ -153,7 +158,7 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         })
     }
 
-    /// Does the next window, which ends at `last` at the latest.
+    /// Simulates the next window, which ends at `last` at the latest.
     fn window<O: Observer>(
         &mut self,
         last: Time,
@@ -161,7 +166,7 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
     ) -> Result<(), EngineError> {
         let start = self.start;
         let begins = match self.sources.iter().filter_map(StreamSource::next).min() {
-            // Whoever is inside goes on first, for a window's time: they may be many.
+            // Packets in the network proceed first, for the length of a window: there may be many.
             _ if self.inside > 0 => start,
             Some(next) => start.max(next),
             None => last,
@@ -189,7 +194,7 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         let counts = || self.workers.iter().map(|worker| worker.tally.packets);
         let injected: u64 = counts().map(|packets| packets.injected).sum();
         let hops: u64 = self.workers.iter().map(|worker| worker.tally.hops).sum();
-        // Where nothing is sent any more, what is inside passes its ports.
+        // Without injections, the window still moves the packets in the network.
         let window = (injected - self.injected).max((hops - self.hops) / HOPS_PER_PACKET);
         let ended = |packets: PacketCounts| packets.delivered + packets.dropped + packets.inside;
         self.inside = injected - counts().map(ended).sum::<u64>();
@@ -197,7 +202,7 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         self.busy = self.sources.iter().filter(|source| source.next().is_some()).count().max(1);
         let length = self.length.as_ps();
         self.length = match window {
-            // What ends where the caller wants says nothing of how long the next is to be.
+            // A window that the caller cut short says nothing about the next length.
             few if few < wanted && end < last => Span::from_ps(length.saturating_mul(2)),
             many if many > 2 * wanted => Span::from_ps((length / 2).max(1)),
             _ => self.length,
@@ -206,7 +211,7 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         Ok(())
     }
 
-    /// Reads every source up to `end`, or less far where that would be too much; gives the end.
+    /// Reads every source up to `end`, or less far if that would be too many packets. Returns the end.
     fn read_sources(&mut self, start: Time, end: Time, most: usize) -> Result<Time, EngineError> {
         let read = |source: &mut StreamSource| source.read(start, end, most);
         let ends: Result<Vec<Time>, EngineError> = match &self.pool {
@@ -216,8 +221,8 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         Ok(ends?.into_iter().min().unwrap_or(end))
     }
 
-    /// Numbers the flows that appear before `end`, in the order of their first packets, and plans anew where they
-    /// pass ports in a new order.
+    /// Numbers the flows that appear before `end`, in the order of their first packets, and plans again if
+    /// they use new edges between ports.
     fn number_flows<O: Observer>(
         &mut self,
         telling: &mut Telling<'_, O, WATCHES>,
@@ -233,7 +238,7 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
             }));
             self.follow(source, &mut flows[start..]);
         }
-        // At one turn, as they were read.
+        // Equal ranks keep the order of reading.
         order.sort_unstable();
         order.iter().try_for_each(|(_, _, place)| self.number_flow(telling, &flows[*place]))?;
         let fresh = std::mem::take(&mut self.edges.fresh);
@@ -241,8 +246,8 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         if fresh.iter().all(|edge| self.plan.allows(*edge)) { Ok(()) } else { self.replan() }
     }
 
-    /// Follows flows of a source, where their classes say all of their ways. Those of one source come one after the other,
-    /// since they pass the same devices.
+    /// Follows the flows of a source whose classes determine their whole paths. The flows of one source are
+    /// handled together, because they pass the same devices.
     fn follow(&mut self, source: usize, flows: &mut [Fresh]) {
         let (network, own) = (&mut self.network, &mut self.sources[source]);
         if !network.pfm.decides_by_class() {
@@ -280,7 +285,7 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         Ok(())
     }
 
-    /// Makes the plan for the edges that are known now.
+    /// Computes the plan for the edges known now.
     fn replan(&mut self) -> Result<(), EngineError> {
         let rank = |feeder: &u32| self.network.ranks[*feeder as usize];
         let depth: Vec<u32> =
@@ -298,7 +303,7 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         (0..self.plan.tasks.len()).try_for_each(|task| self.join_cycle(self.plan.tasks[task].clone()))
     }
 
-    /// The ports of a task learn which of them feed each other.
+    /// Tells the ports of a task which of them feed each other.
     fn join_cycle(&mut self, task: Range<usize>) -> Result<(), EngineError> {
         for place in task.clone() {
             let id = self.ports[place].id;
@@ -319,7 +324,7 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         Ok(())
     }
 
-    /// The sources send what they have for the window.
+    /// The sources send their packets of the window.
     fn send(&mut self, end: Time) {
         let (network, workers) = (&self.network, &mut self.workers);
         let mut collected: Vec<Option<&mut SourceCollector>> = match &mut self.collector {
@@ -360,7 +365,7 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         let visit = Visit { network, places: &self.places, inside, end };
         match &self.pool {
             Some(pool) => {
-                // Whoever has a port's turn takes what all have brought.
+                // The thread that visits a port takes the packets from all threads.
                 for port in &mut *ports {
                     port.inboxes.extend(workers.iter_mut().filter_map(|worker| worker.inboxes.take(port.id)));
                 }
@@ -383,13 +388,13 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         }
     }
 
-    /// Packets that have arrived or are lost.
+    /// The number of packets that have arrived or are lost.
     fn ended(&self) -> u64 {
         let counts = self.workers.iter().map(|worker| worker.tally.packets);
         counts.map(|packets| packets.delivered + packets.dropped).sum()
     }
 
-    /// Takes in what the threads have kept for the statistics.
+    /// Adds the records of the threads to the statistics.
     fn keep(&mut self) {
         let Some(collector) = &mut self.collector else { return };
         for kept in self.workers.iter_mut().filter_map(|worker| worker.log.kept.as_mut()) {
@@ -410,7 +415,7 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         }
     }
 
-    /// Takes what ended before an instant, all of which is known, into the statistics.
+    /// Adds packets that ended before an instant to the statistics. All of them are known.
     fn settle<O: Observer>(&mut self, before: Time, telling: &mut Telling<'_, O, WATCHES>) {
         self.ended_settled = self.ended();
         let Some(collector) = &mut self.collector else { return };
@@ -429,7 +434,7 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         }
     }
 
-    /// Tells the observer what the sources have sent.
+    /// Reports the packets sent by the sources to the observer.
     fn tell_sent<O: Observer>(&mut self, telling: &mut Telling<'_, O, WATCHES>) {
         for (source, sent) in self.sources.iter().zip(&mut self.sent) {
             for Sent { tau, source: number, local, record, match_key } in sent.drain(..) {
@@ -440,7 +445,7 @@ impl<const WATCHES: bool> StreamEngine<WATCHES> {
         }
     }
 
-    /// Tells the observer what the threads have written down.
+    /// Reports the records of the threads to the observer.
     fn tell<O: Observer>(&mut self, telling: &mut Telling<'_, O, WATCHES>) {
         self.workers.iter_mut().for_each(|worker| worker.log.tell(telling));
     }
@@ -518,30 +523,30 @@ impl<O: Observer, const WATCHES: bool> Running<O> for StreamEngine<WATCHES> {
     }
 }
 
-/// A flow of a source that has no number yet.
+/// A flow of a source without a number yet.
 struct Fresh {
     source: usize,
-    /// The source's own number of it.
+    /// The source's own number of the flow.
     local: u32,
     key: FlowKey,
-    /// How it is forwarded, where that says all of its way.
+    /// Its forwarding class, if the class determines the whole path.
     class: Option<u32>,
 }
 
-/// What the visit to a level needs to know.
+/// The context of a visit to a level.
 #[derive(Clone, Copy)]
 struct Visit<'a> {
     network: &'a Network,
-    /// By number of the port: its place.
+    /// By port number: its position.
     places: &'a [usize],
-    /// The packets inside, where statistics are wanted.
+    /// The packets in the network, if statistics are requested.
     inside: Option<AllInside<'a>>,
     /// The window's end.
     end: Time,
 }
 
 impl Visit<'_> {
-    /// Visits some tasks of the level; `ports` are theirs.
+    /// Visits some tasks of the level. `ports` are their ports.
     fn all<const WATCHES: bool>(
         &self,
         tasks: &[Range<usize>],
@@ -558,7 +563,8 @@ impl Visit<'_> {
         }
     }
 
-    /// Ports that feed each other: the earliest goes first, and as far ahead as nothing can reach it before.
+    /// Visits ports that feed each other: the earliest first, and as far ahead as no other packet can reach
+    /// it before.
     fn go_round<const WATCHES: bool>(&self, ports: &mut [StreamPort], worker: &mut Worker<WATCHES>) {
         let mut queue = ArrivalQueue::new(ports.len());
         let first_place = self.places[ports[0].id.index()];
@@ -574,7 +580,7 @@ impl Visit<'_> {
             ports[first].run_on_cycle(self, ahead, worker);
             queue.schedule(first as u32, ports[first].next().unwrap_or(Time::NEVER));
             while let Some(next) = worker.inboxes.next_started() {
-                // Those that are not on the cycle come later.
+                // Ports outside the cycle come later.
                 let place = self.places[next.index()] - first_place;
                 if let Some(port) = ports.get_mut(place) {
                     port.receive(worker);
@@ -586,14 +592,14 @@ impl Visit<'_> {
     }
 }
 
-/// The instant before which nothing more can reach a port on a cycle, which has the earliest packet, at `time`: what a feeder
-/// sends is what it has, or what reaches it later in turn.
+/// The instant before which no further packet can reach the port on a cycle that has the earliest packet, at
+/// `time`. A feeder sends packets that it has, or packets that reach it later in turn.
 fn reach(ports: &[StreamPort], place: usize, time: Time, queue: &ArrivalQueue) -> Time {
     let cycle = |place: usize| ports[place].cycle.as_ref();
     let sent = cycle(place).into_iter().flat_map(|cycle| &cycle.feeders).map(|&(feeder, delay)| {
         let lookahead = cycle(feeder).map_or(Span::ZERO, |cycle| cycle.lookahead);
         queue.time(feeder as u32).min(time + lookahead) + delay
     });
-    // Feeders without delay have had their turn at this instant: they stand before it.
+    // Feeders without delay have already sent at this instant: they precede this port.
     sent.min().unwrap_or(time).max(time + Span::from_ps(1))
 }

@@ -1,4 +1,4 @@
-//! What an engine counts.
+//! The counters of an engine.
 
 use super::fingerprint::PacketSum;
 use super::told::Told;
@@ -7,7 +7,7 @@ use crate::packet::{DropReason, Tau};
 use crate::topology::{DeviceId, PortId};
 use crate::units::Time;
 
-/// The counts of a run, or of a part of one.
+/// The counters of a run, or of a part of one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tally {
     pub packets: PacketCounts,
@@ -33,20 +33,20 @@ impl Tally {
         }
     }
 
-    /// A packet enters.
+    /// Counts a packet that enters.
     #[inline]
     pub fn inject(&mut self, pid: u64) {
         self.packets.injected += 1;
         self.entered.add(pid);
     }
 
-    /// Packets enter; `entered` is their sum.
+    /// Counts packets that enter. `entered` is their sum.
     pub fn inject_all(&mut self, packets: u64, entered: PacketSum) {
         self.packets.injected += packets;
         self.entered.merge(entered);
     }
 
-    /// A packet's way through a device is known; it counts if it starts by the end of the run.
+    /// Counts a hop, if its egress is not after the end of the run.
     #[inline]
     pub fn pass(&mut self, hop: &Hop, told: &mut impl Told) {
         if hop.egress <= self.until {
@@ -58,7 +58,7 @@ impl Tally {
         }
     }
 
-    /// A packet has arrived.
+    /// Counts a delivered packet.
     #[inline]
     pub fn deliver(&mut self, tau: &Tau, host: DeviceId, told: &mut impl Told) {
         self.packets.delivered += 1;
@@ -67,20 +67,20 @@ impl Tally {
         told.delivered(tau, host);
     }
 
-    /// Packets have arrived whose fingerprints have been taken in; `left` is their sum.
+    /// Counts delivered packets whose fingerprints have already been added. `left` is their sum.
     pub fn deliver_all(&mut self, packets: u64, left: PacketSum) {
         self.packets.delivered += packets;
         self.left.merge(left);
     }
 
-    /// A packet is still inside when the run ends.
+    /// Counts a packet still in the network when the run ends.
     #[inline]
     pub fn keep(&mut self, pid: u64) {
         self.packets.inside += 1;
         self.left.add(pid);
     }
 
-    /// A packet is lost.
+    /// Counts a lost packet.
     pub fn lose(&mut self, drop: &Dropped, told: &mut impl Told) {
         let Dropped { tau, device, .. } = drop;
         self.packets.dropped += 1;
@@ -89,7 +89,8 @@ impl Tally {
         told.dropped(drop);
     }
 
-    /// A packet that started at `tau.timestamp` is lost on its link; it counts if that was by the end of the run.
+    /// Counts a packet lost on its link that started at `tau.timestamp`, if that is not after the end of the
+    /// run.
     pub fn lose_on_link(&mut self, tau: Tau, device: DeviceId, port: PortId, told: &mut impl Told) {
         if tau.timestamp > self.until {
             return self.keep(tau.packet.pid);
@@ -99,7 +100,7 @@ impl Tally {
         self.lose(&Dropped { tau, device, port: Some(port), reason, at }, told);
     }
 
-    /// Takes in what a part of the run counted.
+    /// Adds the counters of a part of the run.
     pub fn merge(&mut self, part: &Tally) {
         self.packets.injected += part.packets.injected;
         self.packets.delivered += part.packets.delivered;
@@ -112,8 +113,8 @@ impl Tally {
         self.left.merge(part.left);
     }
 
-    /// Counts who is still inside, and checks that every packet that entered has left or is inside: nobody came
-    /// or went unseen. `more` says whether the run was cut off.
+    /// Counts the packets still in the network, and checks that every packet that entered has left or is
+    /// still there, and that no other packet has. `more` states whether the run was cut off.
     ///
     /// # Errors
     /// [`EngineError::NotConserved`].

@@ -1,4 +1,4 @@
-//! How the engines tell what happens: to the observer at once, or to a log that a thread keeps for it.
+//! Event reporting: to the observer directly, or to the log of a thread.
 
 use super::collector::Collector;
 use super::observer::{Observer, ObserverError};
@@ -7,7 +7,8 @@ use crate::packet::{FlowKey, Tau};
 use crate::topology::{DeviceId, PortId};
 use crate::units::Time;
 
-/// Whom the counting of an engine tells. Nothing comes back: an error of the observer waits until the engine looks for it.
+/// The receiver of an engine's reports. Its methods return nothing: an error of the observer is kept until
+/// the engine checks for it.
 pub(super) trait Told {
     fn hop(&mut self, hop: &Hop);
     fn delivered(&mut self, tau: &Tau, host: DeviceId);
@@ -15,7 +16,7 @@ pub(super) trait Told {
     fn waits(&mut self, port: PortId, joined: &Tau);
 }
 
-/// Tells an observer, which watches or not. Its first error is the last call.
+/// Reports to an observer, if it watches. No call follows its first error.
 pub(super) struct Telling<'o, O, const WATCHES: bool> {
     observer: &'o mut O,
     error: Option<ObserverError>,
@@ -26,7 +27,7 @@ impl<'o, O: Observer, const WATCHES: bool> Telling<'o, O, WATCHES> {
         Telling { observer, error: None }
     }
 
-    /// Tells it by `tell`.
+    /// Reports by calling `tell`.
     #[inline]
     pub fn tell(&mut self, tell: impl FnOnce(&mut O) -> Result<(), ObserverError>) {
         if self.error.is_none()
@@ -44,7 +45,7 @@ impl<'o, O: Observer, const WATCHES: bool> Telling<'o, O, WATCHES> {
         self.tell(|observer| observer.injected(injected));
     }
 
-    /// What went wrong, if anything did.
+    /// Returns the observer's error, if there was one.
     #[inline]
     pub fn check(&mut self) -> Result<(), ObserverError> {
         if self.error.is_none() {
@@ -81,7 +82,7 @@ impl<O: Observer, const WATCHES: bool> Told for Telling<'_, O, WATCHES> {
     }
 }
 
-/// Tells an observer and the collector of statistics, where there is one.
+/// Reports to an observer and to the collector of statistics, if there is one.
 pub(super) struct Both<'a, T>(pub &'a mut T, pub &'a mut Option<Collector>);
 
 impl<T: Told> Told for Both<'_, T> {
@@ -118,21 +119,21 @@ impl<T: Told> Told for Both<'_, T> {
     }
 }
 
-/// What a thread writes down for the observer and for the collector of statistics.
+/// The log of a thread for the observer and the collector of statistics.
 #[derive(Debug)]
 pub(super) struct Log<const WATCHES: bool> {
     events: Vec<Event>,
-    /// None where no statistics are wanted.
+    /// Records for statistics; `None` if they are not requested.
     pub kept: Option<Kept>,
 }
 
-/// What a thread has for the collector, but for what passed ports or arrived.
+/// The records of a thread for the collector, apart from packets that passed ports or arrived.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     pub dropped: Vec<Dropped>,
-    /// Who waits at the run's end, and since when.
+    /// The packets that wait at the run's end: port, and time of joining.
     pub waiting: Vec<(PortId, Time)>,
-    /// The flow of each packet that was marked.
+    /// The flow of each marked packet.
     pub marked: Vec<u32>,
 }
 
@@ -145,12 +146,12 @@ enum Event {
 }
 
 impl<const WATCHES: bool> Log<WATCHES> {
-    /// An empty one; `keeps` says whether statistics are wanted.
+    /// An empty log. `keeps` states whether statistics are requested.
     pub fn new(keeps: bool) -> Self {
         Log { events: Vec::new(), kept: keeps.then(Kept::default) }
     }
 
-    /// Tells all that is written down, and forgets it.
+    /// Reports the contents of the log, and clears it.
     pub fn tell<O: Observer>(&mut self, telling: &mut Telling<'_, O, WATCHES>) {
         for event in self.events.drain(..) {
             match event {

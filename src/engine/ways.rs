@@ -1,4 +1,4 @@
-//! The ways of connections through the empty network, and the least time that they take.
+//! The paths of connections through the empty network, and their minimum duration.
 
 use super::network::Network;
 use crate::topology::DeviceId;
@@ -6,7 +6,7 @@ use crate::transport::ConnectionRecord;
 use crate::transport::ideal::{self, Way};
 
 impl Network {
-    /// The record of a connection that has finished, with its ideal completion time.
+    /// Sets the ideal completion time in the record of a finished connection.
     pub fn with_ideal(&self, record: ConnectionRecord) -> ConnectionRecord {
         let wanted = record.opened_here && record.finished().is_some() && record.is_whole();
         let (Some(there), true) = (self.pfm.destination(record.fid), wanted) else { return record };
@@ -20,7 +20,8 @@ impl Network {
         ConnectionRecord { ideal, ..record }
     }
 
-    /// The links that a flow takes from a host on, and what the devices behind them take; the first way where there are several.
+    /// The links of a flow from a host on, with the processing delays behind them; the first path if there
+    /// are several.
     fn way(&self, fid: u32, host: DeviceId) -> Way {
         let mut device = host;
         let ports = self.pfm.path(&self.flows, fid, host).ports;

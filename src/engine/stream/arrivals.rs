@@ -1,4 +1,4 @@
-//! What has come to a port on a cycle, where it has several turns in a window.
+//! The packets that have reached a port on a cycle, which is visited several times in a window.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -7,26 +7,27 @@ use super::inboxes::{Bringer, Inbox};
 use crate::packet::Tau;
 use crate::units::Time;
 
-/// The packets that wait for the port's turns, in the order in which they join: by time, then by feeder.
+/// The packets that wait for a visit to the port, ordered by the time at which they join, then by feeder.
 ///
 /// # Complexity
-/// O(log feeders) for a packet taken, O(1) for one that comes; where a feeder's packets overtake each other, O(those).
+/// O(log feeders) to take a packet and O(1) to add one. If packets of a feeder overtake each other, adding
+/// costs O(packets of that feeder).
 #[derive(Default)]
 pub(super) struct Arrivals {
-    /// By turn.
+    /// By rank.
     feeders: Vec<Brought>,
-    /// The first of each feeder that has any: when it joins, and the feeder's turn.
+    /// The first packet of each feeder: the time at which it joins, and the feeder's rank.
     first: BinaryHeap<Reverse<(Time, u32)>>,
 }
 
-/// What one feeder has brought, in order.
+/// The packets of one feeder, in order.
 struct Brought {
     turn: u32,
     taus: VecDeque<Tau>,
 }
 
 impl Arrivals {
-    /// Takes in what has come to an inbox.
+    /// Adds the packets of an inbox.
     pub fn receive(&mut self, inbox: &Inbox) {
         let Arrivals { feeders, first } = self;
         for (Bringer { turn, is_unordered }, run) in inbox.runs() {
@@ -52,13 +53,13 @@ impl Arrivals {
         }
     }
 
-    /// When the first joins.
+    /// When the first packet joins.
     #[inline]
     pub fn next(&self) -> Option<Time> {
         self.first.peek().map(|Reverse((time, _))| *time)
     }
 
-    /// Takes all that join before `end`.
+    /// Takes all packets that join before `end`.
     pub fn take(&mut self, end: Time, taken: &mut Vec<Tau>) {
         while let Some(&Reverse((time, turn))) = self.first.peek()
             && time < end
@@ -66,7 +67,7 @@ impl Arrivals {
             self.first.pop();
             let Ok(place) = self.feeders.binary_search_by_key(&turn, |feeder| feeder.turn) else { continue };
             let taus = &mut self.feeders[place].taus;
-            // No other feeder's comes before this one's next, as far as it is at the same instant or nobody else has any.
+            // Packets of this feeder up to the first packet of any other feeder can be taken together.
             let until = self.first.peek().map_or((end, 0), |Reverse(other)| (*other).min((end, 0)));
             while let Some(tau) = taus.front()
                 && (tau.timestamp, turn) < until
@@ -97,7 +98,7 @@ mod tests {
             let (mut arrivals, mut waiting, mut pid, mut now) = (Arrivals::default(), Vec::new(), 0, 0);
             let mut last = [0; 5];
             for (turn, later, ahead) in steps {
-                // The feeders of even turns keep their packets in order.
+                // Feeders with even ranks keep their packets in order.
                 let is_unordered = turn % 2 == 1;
                 let mut inboxes = Inboxes::new(1);
                 inboxes.begin(Time::NEVER);

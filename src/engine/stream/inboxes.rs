@@ -1,44 +1,44 @@
-//! What arrives at ports within a window.
+//! The packets that arrive at ports within a window.
 
 use crate::packet::Tau;
 use crate::topology::PortId;
 use crate::units::Time;
 
-/// Per egress port: what feeders bring that joins its PTM within the window. Each thread has its own.
+/// By egress port: the packets that join its PTM within the window. Each thread has its own inboxes.
 pub(super) struct Inboxes {
     by_port: Vec<Inbox>,
-    /// Emptied ones, for their memory, which is still in the cache.
+    /// Emptied inboxes, kept for their memory, which is still in the cache.
     spare: Vec<Inbox>,
     end: Time,
-    /// The ports to which something has come since this was asked last, where it is.
+    /// The ports that have received packets since the last call, if they are recorded.
     started: Option<Vec<PortId>>,
 }
 
-/// What joins one port: the packets of one feeder after those of another, each with the instant at which it joins.
+/// The packets that join one port, feeder by feeder, each with the time at which it joins.
 #[derive(Debug)]
 pub(super) struct Inbox {
     taus: Vec<Tau>,
     runs: Vec<Run>,
-    /// The turn of the last run's feeder.
+    /// The rank of the last run's feeder.
     last: u32,
 }
 
-/// What one feeder brings, in order: from `start` up to the next run.
+/// The packets of one feeder, in order, from `start` to the next run.
 #[derive(Debug, Clone, Copy)]
 struct Run {
     feeder: Bringer,
     start: u32,
 }
 
-/// A feeder, as it stands among those that bring packets to one port.
+/// A feeder, with its rank among the feeders of one port.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bringer {
     pub turn: u32,
-    /// Its packets may arrive before others that started earlier.
+    /// Whether its packets may arrive before others that started earlier.
     pub is_unordered: bool,
 }
 
-/// There is no run.
+/// No run.
 const NOBODY: u32 = u32::MAX;
 
 impl Default for Inbox {
@@ -57,31 +57,31 @@ impl Inboxes {
         }
     }
 
-    /// A window begins.
+    /// Starts a window.
     pub fn begin(&mut self, end: Time) {
         self.end = end;
     }
 
-    /// The window's end: what joins at this instant or later has no place here.
+    /// The window's end. Packets that join at this instant or later are not stored here.
     #[inline]
     pub fn end(&self) -> Time {
         self.end
     }
 
-    /// A packet of a feeder joins a port before the window's end; gives its copy there.
+    /// Adds a packet that joins a port before the window's end. Returns its copy there.
     #[inline(always)]
     pub fn push(&mut self, feeder: Bringer, port: PortId, tau: &Tau) -> &mut Tau {
         if self.by_port[port.index()].last != feeder.turn {
             self.start(feeder, port);
         }
         let taus = &mut self.by_port[port.index()].taus;
-        // Copied as a whole, and then changed: put together field by field it would take half as long again.
+        // Copied whole and then changed: building the packet field by field would take half as long again.
         taus.push(*tau);
         let last = taus.len() - 1;
         &mut taus[last]
     }
 
-    /// Starts a run of a feeder at a port, if it has none, and gives where its packets go.
+    /// Starts a run of a feeder at a port, if it has none. Returns the place for its packets.
     #[inline(never)]
     pub fn start(&mut self, feeder: Bringer, port: PortId) -> &mut Vec<Tau> {
         let inbox = &mut self.by_port[port.index()];
@@ -101,25 +101,26 @@ impl Inboxes {
         &mut inbox.taus
     }
 
-    /// Begins to write down to which ports something comes, or ends it.
+    /// Starts or stops recording the ports that receive packets.
     pub fn watch(&mut self, watches: bool) {
         self.started = watches.then(Vec::new);
     }
 
-    /// One of the ports to which something has come.
+    /// One of the recorded ports.
     #[inline]
     pub fn next_started(&mut self) -> Option<PortId> {
         self.started.as_mut()?.pop()
     }
 
-    /// Takes what has come for a port, if anything has.
+    /// Takes the inbox of a port, unless it is empty.
     #[inline]
     pub fn take(&mut self, port: PortId) -> Option<Inbox> {
         let inbox = &mut self.by_port[port.index()];
         (inbox.last != NOBODY).then(|| std::mem::take(inbox))
     }
 
-    /// Takes the memory of an inbox back, unless it was far too large: some ports have many more packets than others.
+    /// Takes back the memory of an inbox, unless it is far too large: some ports have many more packets than
+    /// others.
     pub fn give_back(&mut self, mut inbox: Inbox) {
         if inbox.taus.capacity() > 8 * inbox.taus.len().max(64) {
             return;
@@ -132,7 +133,7 @@ impl Inboxes {
 }
 
 impl Inbox {
-    /// Sorts the runs that may be out of order; packets of one instant stay as they are.
+    /// Sorts the runs that may be out of order. The sort is stable.
     pub fn sort(&mut self) {
         for number in 0..self.runs.len() {
             if self.runs[number].feeder.is_unordered {
@@ -142,7 +143,7 @@ impl Inbox {
         }
     }
 
-    /// What each feeder brings.
+    /// The packets of each feeder.
     #[inline]
     pub fn runs(&self) -> impl Iterator<Item = (Bringer, &[Tau])> {
         let ends = self.runs.iter().skip(1).map(|next| next.start as usize).chain([self.taus.len()]);

@@ -1,12 +1,12 @@
-//! Merging sorted streams.
+//! Merges sorted streams.
 
 use crate::packet::Tau;
 
-/// Merges streams `[streams][packets]`, each sorted by time, down to two whose merge is that of all; at one instant a stream goes
-/// before those after it.
+/// Merges streams `[streams][packets]`, each sorted by time, into two whose merge is that of all. At one
+/// instant a stream precedes those after it.
 ///
 /// # Complexity
-/// O(packets log streams), by merging neighbours pairwise; nothing is copied of two streams.
+/// O(packets log streams), by merging neighbours pairwise. Two streams are not copied.
 #[inline]
 pub(super) fn merge_to_two<'s>(streams: &[&'s [Tau]], scratch: &'s mut Vec<Tau>) -> [&'s [Tau]; 2] {
     match streams {
@@ -14,7 +14,7 @@ pub(super) fn merge_to_two<'s>(streams: &[&'s [Tau]], scratch: &'s mut Vec<Tau>)
         [one] => [one, &[]],
         [one, other] => [one, other],
         [first, second, third] => {
-            // Two of three are merged: the neighbours that are fewer.
+            // Of three streams, merges the two neighbours with fewer packets.
             let room = if first.len() < third.len() { first.len() } else { third.len() } + second.len();
             let merged = take_room(scratch, room);
             if first.len() < third.len() {
@@ -56,11 +56,11 @@ fn merge_many<'s>(streams: &[&'s [Tau]], scratch: &'s mut Vec<Tau>) -> [&'s [Tau
     [runs[0], runs[1]]
 }
 
-/// The merge of two sorted streams, which fill `merged` together; the first goes first at one instant.
+/// Merges two sorted streams, which together fill `merged`. At one instant the first stream goes first.
 fn merge_two(first: &[Tau], second: &[Tau], merged: &mut [Tau]) {
     let (mut first, mut second, mut merged) = (first, second, merged);
-    // From both ends at once: neither waits for the comparisons of the other. Which packet is next cannot be foretold:
-    // selecting it spares a branch that would be missed half the time.
+    // Merges from both ends at once, so neither waits for the comparisons of the other. The next packet is
+    // unpredictable; selecting it avoids a branch that would be mispredicted half the time.
     while let ([a, .., z], [b, .., y]) = (first, second) {
         let [front, rest @ .., back] = merged else { return };
         let (is_first, is_second) = (a.timestamp <= b.timestamp, z.timestamp <= y.timestamp);
@@ -73,7 +73,7 @@ fn merge_two(first: &[Tau], second: &[Tau], merged: &mut [Tau]) {
     merged.iter_mut().zip(Merged::new([first, second])).for_each(|(slot, tau)| *slot = *tau);
 }
 
-/// The merge of two sorted streams, packet by packet; the first goes first at one instant.
+/// The merge of two sorted streams, packet by packet. At one instant the first stream goes first.
 pub(super) struct Merged<'a> {
     first: &'a [Tau],
     second: &'a [Tau],

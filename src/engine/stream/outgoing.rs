@@ -1,4 +1,4 @@
-//! What a feeder brings that no port takes in this window.
+//! The packets of a feeder that no port takes in this window.
 
 use super::inboxes::{Bringer, Inboxes};
 use crate::engine::chunks::Chunks;
@@ -7,19 +7,20 @@ use crate::pfm::Pfm;
 use crate::topology::PortId;
 use crate::units::Time;
 
-/// Packets of one feeder on their way to the device that it feeds.
+/// Packets of one feeder on their way to its device.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub feeder: Bringer,
-    /// What joins a port in a later window.
+    /// Packets that join a port in a later window.
     later: Chunks<Joining, 256>,
-    /// What arrives at the device, its destination, where statistics are wanted: within the window, and after it.
+    /// Packets that arrive at the device as their destination, if statistics are requested: within the
+    /// window, and after it.
     home: Vec<Tau>,
     home_later: Chunks<Tau, 256>,
 }
 
-/// A packet with the instant at which it joins a port. There may be millions of them: the port stands in the packet, in the
-/// place of the column, which follows from the class.
+/// A packet with the time at which it joins a port. There may be millions of them, so the port is stored in
+/// the packet in place of the column, which follows from the class.
 #[derive(Debug, Clone, Copy)]
 struct Joining(Tau);
 
@@ -42,7 +43,7 @@ impl Outgoing {
         Outgoing { feeder, later: Chunks::default(), home: Vec::new(), home_later: Chunks::default() }
     }
 
-    /// A packet joins a port, in this window or later.
+    /// Adds a packet that joins a port, in this window or later.
     #[inline]
     pub fn join(&mut self, inboxes: &mut Inboxes, port: PortId, tau: Tau) {
         if tau.timestamp < inboxes.end() {
@@ -52,13 +53,13 @@ impl Outgoing {
         }
     }
 
-    /// A packet joins a port after this window.
+    /// Adds a packet that joins a port after this window.
     #[inline]
     pub fn join_later(&mut self, port: PortId, tau: Tau) {
         self.later.push(Joining::new(port, tau));
     }
 
-    /// Brings the ports what joins them in this window and is known from those before.
+    /// Passes the packets of earlier windows that join ports in this window.
     #[inline]
     pub fn begin(&mut self, inboxes: &mut Inboxes, pfm: &Pfm) {
         if self.later.len() > 0 {
@@ -88,7 +89,7 @@ impl Outgoing {
         self.later = later;
     }
 
-    /// A packet arrives at its destination.
+    /// Adds a packet that arrives at its destination.
     #[inline(always)]
     pub fn arrive(&mut self, tau: Tau, end: Time) {
         if tau.timestamp < end || self.feeder.is_unordered {
@@ -98,7 +99,8 @@ impl Outgoing {
         }
     }
 
-    /// Takes what arrives before an instant, no earlier than the end of the last window; of a feeder without order, all.
+    /// Takes the packets that arrive before an instant, which is not before the end of the last window. Of a
+    /// reordering feeder, takes all packets.
     pub fn take_home(&mut self, before: Time, arrived: &mut Vec<Tau>) {
         arrived.append(&mut self.home);
         self.home_later.forget_while(|tau| {

@@ -1,4 +1,4 @@
-//! In which order the ports are visited: each after those that feed it.
+//! The order of visits to the ports: each port follows those that feed it.
 
 use std::ops::Range;
 
@@ -9,23 +9,23 @@ use rustc_hash::FxHashSet;
 use crate::engine::network::{Feeder, Network};
 use crate::topology::PortId;
 
-/// Which feeders bring packets to which ports, as far as flows are known.
+/// The feeders of each port, as far as flows are known.
 #[derive(Debug)]
 pub(super) struct Edges {
-    /// Per feeder, a bit for each port of the device that it feeds: whether the edge is known.
+    /// By feeder: a bit for each port of its device, set if the edge is known.
     known: BitRows,
-    /// Per device that is no host, a bit for each class of flows: whether its edges from there on are known, where a class
-    /// has the same ways for all its flows.
+    /// By device other than hosts: a bit for each class of flows, set if its edges from there on are known.
+    /// Used for classes whose flows all have the same paths.
     walked: BitRows,
-    /// Edges that no plan has seen yet.
+    /// Edges added since the last plan.
     pub fresh: Vec<(u32, PortId)>,
 }
 
-/// Rows of bits, each as long as it has to be.
+/// Rows of bits, each as long as needed.
 #[derive(Debug)]
 struct BitRows(Vec<BitRow>);
 
-/// Most rows are short, and at one place in memory.
+/// Most rows are short and stored in place.
 #[derive(Debug, Default, Clone)]
 struct BitRow {
     first: u64,
@@ -37,7 +37,7 @@ impl BitRows {
         BitRows(vec![BitRow::default(); rows])
     }
 
-    /// Sets a bit; whether it was not set before.
+    /// Sets a bit. Returns whether it was clear before.
     #[inline]
     fn insert(&mut self, row: usize, bit: usize) -> bool {
         let BitRow { first, more } = &mut self.0[row];
@@ -65,16 +65,16 @@ impl Edges {
         }
     }
 
-    /// Adds the edges of a class of flows, of which every packet goes one way, from where a source's feeder brings them.
+    /// Adds the edges of a class of flows whose packets all take one path, from a source's feeder.
     pub fn add_class(&mut self, network: &Network, feeder: usize, class: u32) {
         let (mut feeder, mut device) = (feeder, network.feeders[feeder].device);
         let mut is_host = network.nodes[device.index()].is_host;
-        // What a host itself sends goes out; what others send it, stays.
+        // A host forwards its own packets, and keeps those of others.
         if is_host && network.feeders[feeder].in_port != u16::MAX {
             return;
         }
         loop {
-            // What a host with one link sends goes there, if it goes anywhere.
+            // A host with one link sends everything there.
             let only = network.only_way_out(device);
             let Some(port) = only.or_else(|| network.pfm.port_of_class(class, device)) else { return };
             self.add(network, feeder, port);
@@ -89,13 +89,13 @@ impl Edges {
         }
     }
 
-    /// Adds the edges of a flow from where a source's feeder brings it, on every way.
+    /// Adds the edges of a flow on every path, from a source's feeder.
     pub fn add_flow(&mut self, network: &Network, feeder: usize, fid: u32) {
         let Feeder { device, in_port, .. } = network.feeders[feeder];
         if network.nodes[device.index()].is_host && in_port != u16::MAX {
             return;
         }
-        // Only spraying, prescribed paths and rules can come to one place twice.
+        // Only spraying, prescribed paths and rules can reach one place twice.
         let meets = network.pfm.may_meet(fid);
         let (mut passed, mut met) = (0, FxHashSet::default());
         let mut ahead = vec![(feeder, device)];
@@ -126,22 +126,23 @@ impl Edges {
     }
 }
 
-/// The ports in use, in an order in which each comes after its feeders, as far as there is one.
+/// The ports in use, in an order in which each follows its feeders, except on cycles.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Plan {
-    /// The ports; places are positions here.
+    /// The ports. Positions in this list are called places.
     pub ports: Vec<PortId>,
-    /// Runs of places that are visited together: one port, or a cycle of ports.
+    /// Ranges of places that are visited together: one port, or a cycle of ports.
     pub tasks: Vec<Range<usize>>,
-    /// Runs of tasks that do not feed each other.
+    /// Ranges of tasks that do not feed each other.
     pub levels: Vec<Range<usize>>,
-    /// By port: the number of its level, from 1; 0 where it is not in use.
+    /// By port: the number of its level, from 1; 0 if it is not in use.
     level_of: Vec<usize>,
 }
 
 impl Plan {
-    /// The plan for ports with these feeders; `inputs[port]` are feeders, of which those below the number of ports
-    /// are ports themselves. On a cycle the ports go by their depth: after those that reach them without delay.
+    /// The plan for ports with these feeders. `inputs[port]` holds feeders; those below the number of ports
+    /// are ports themselves. On a cycle the ports are ordered by depth: after those that reach them without
+    /// delay.
     pub fn new(inputs: &[Vec<u32>], depth: &[u32]) -> Self {
         let used: Vec<usize> = (0..inputs.len()).filter(|port| !inputs[*port].is_empty()).collect();
         let mut graph: DiGraph<usize, ()> = DiGraph::with_capacity(used.len(), 4 * used.len());
@@ -154,7 +155,7 @@ impl Plan {
                 graph.add_edge(node_of[feeder as usize], node_of[port], ());
             }
         }
-        // Successors come first. Without recursion: a way may be long.
+        // Successors come first. Without recursion, because a path may be long.
         let mut cycles = kosaraju_scc(&graph);
         cycles.reverse();
         let mut level_of = vec![0usize; inputs.len()];
@@ -189,7 +190,7 @@ impl Plan {
         plan
     }
 
-    /// Whether the order of the ports holds with an edge from a feeder more.
+    /// Whether the order of the ports still holds with one more edge.
     pub fn allows(&self, (feeder, port): (u32, PortId)) -> bool {
         let level = |port: usize| self.level_of.get(port).copied().unwrap_or(0);
         let after = if (feeder as usize) < self.level_of.len() { level(feeder as usize) } else { 0 };

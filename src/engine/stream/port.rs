@@ -1,4 +1,5 @@
-//! A port's turn: it takes what its feeders brought, lets its PTM decide, and gives the next ports their packets.
+//! The visit to a port: it takes the packets of its feeders, runs its PTM, and passes the packets to the next
+//! ports.
 
 use super::Visit;
 use super::arrivals::Arrivals;
@@ -20,24 +21,24 @@ pub(super) struct StreamPort {
     pub id: PortId,
     egress: Egress,
     processing: Span,
-    /// What other threads than that of its turn have for it.
+    /// The inboxes for it from threads other than the visiting one.
     pub inboxes: Vec<Inbox>,
-    /// What it brings to the next device.
+    /// The packets that it brings to the next device.
     pub outgoing: Outgoing,
-    /// The least time from here to joining a PTM at the next device.
+    /// The minimum time from here to joining a PTM at the next device.
     pub least_delay: Span,
-    /// Where it is on a cycle.
+    /// Its state on a cycle, if it is on one.
     pub cycle: Option<OnCycle>,
-    /// What passed it, where that is wanted.
+    /// The statistics of its packets, if requested.
     pub statistics: Option<Box<PortStatistics>>,
 }
 
-/// A port on a cycle, where it has several turns in a window.
+/// A port on a cycle, which is visited several times in a window.
 #[derive(Default)]
 pub(super) struct OnCycle {
-    /// Its feeders on the cycle by their places there, with their least delays.
+    /// Its feeders on the cycle, by their places, with their minimum delays.
     pub feeders: Vec<(usize, Span)>,
-    /// The least of these delays.
+    /// The minimum of these delays.
     pub lookahead: Span,
     arrivals: Arrivals,
 }
@@ -59,7 +60,7 @@ impl StreamPort {
         }
     }
 
-    /// Its turn, where its feeders have all had theirs: everything before the window's end.
+    /// Visits the port after all its feeders: handles everything before the window's end.
     pub fn run<const WATCHES: bool>(&mut self, visit: &Visit<'_>, worker: &mut Worker<WATCHES>) {
         self.outgoing.begin(&mut worker.inboxes, &visit.network.pfm);
         let mut inboxes = std::mem::take(&mut self.inboxes);
@@ -72,7 +73,7 @@ impl StreamPort {
         self.inboxes = inboxes;
     }
 
-    /// Takes what has come since the last time, on a cycle.
+    /// Takes the packets received since the last visit, on a cycle.
     pub fn receive<const WATCHES: bool>(&mut self, worker: &mut Worker<WATCHES>) {
         let Some(OnCycle { arrivals, .. }) = &mut self.cycle else { return };
         if let Some(inbox) = worker.inboxes.take(self.id) {
@@ -85,7 +86,7 @@ impl StreamPort {
         }
     }
 
-    /// One of its turns on a cycle: everything before `ahead`.
+    /// A visit on a cycle: handles everything before `ahead`.
     pub fn run_on_cycle<const WATCHES: bool>(
         &mut self,
         visit: &Visit<'_>,
@@ -100,13 +101,13 @@ impl StreamPort {
         worker.merged = ingress;
     }
 
-    /// The instant of what it has to do next on a cycle.
+    /// The time of its next event on a cycle.
     pub fn next(&self) -> Option<Time> {
         let first = self.cycle.as_ref().and_then(|cycle| cycle.arrivals.next());
         first.into_iter().chain(self.egress.service.next_departure()).min()
     }
 
-    /// PTM, link, and the next device, for all that joins before `end`: the merge of two streams.
+    /// PTM, link and next device, for the merge of two streams of packets that join before `end`.
     #[inline]
     fn forward<const WATCHES: bool>(
         &mut self,
@@ -174,13 +175,13 @@ impl StreamPort {
         worker.losses = losses;
     }
 
-    /// Who waits at the port.
+    /// The packets that wait at the port.
     pub fn waiting(&self) -> Vec<Tau> {
         self.egress.service.waiting()
     }
 }
 
-/// What feeders bring, down to two streams whose merge that is.
+/// Reduces the packets of the feeders to two streams.
 #[inline]
 fn merge<'a>(inboxes: &'a [Inbox], scratch: &'a mut Vec<Tau>) -> [&'a [Tau]; 2] {
     let mut parts: [(u32, &[Tau]); 16] = [(0, &[]); 16];
@@ -197,7 +198,7 @@ fn merge<'a>(inboxes: &'a [Inbox], scratch: &'a mut Vec<Tau>) -> [&'a [Tau]; 2] 
     merge_to_two(&slices[..count], scratch)
 }
 
-/// The same, of any number of feeders.
+/// The same, for any number of feeders.
 #[cold]
 fn merge_many<'a>(inboxes: &'a [Inbox], scratch: &'a mut Vec<Tau>) -> [&'a [Tau]; 2] {
     let mut parts: Vec<(u32, &[Tau])> =

@@ -1,5 +1,5 @@
-//! The short way of a port whose PTM is the bare Lindley recursion, while nobody watches: merge, PTM, link and the next
-//! device in one pass.
+//! The fast path for a port whose PTM is the bare Lindley recursion, when no observer watches: merge, PTM,
+//! link and next device in one pass.
 
 use super::merge::Merged;
 use super::outgoing::Outgoing;
@@ -13,15 +13,15 @@ use crate::statistics::{Passed, PortStatistics};
 use crate::topology::{DeviceId, PortId};
 use crate::units::{Span, Time};
 
-/// What is recorded of the packets that pass.
+/// The recording of packets that pass.
 trait Passes {
     /// A packet joined at its timestamp, and was transmitted from `start` to `end`.
     fn pass(&mut self, joined: &Tau, start: Time, end: Time);
-    /// It arrives at its destination at `at`; the window ends at `end`.
+    /// The packet arrives at its destination at `at`. The window ends at `end`.
     fn arrive(&mut self, joined: &Tau, at: Time, end: Time, outgoing: &mut Outgoing);
 }
 
-/// Nothing.
+/// Records nothing.
 struct Unrecorded;
 
 impl Passes for Unrecorded {
@@ -31,14 +31,14 @@ impl Passes for Unrecorded {
     fn arrive(&mut self, _joined: &Tau, _at: Time, _end: Time, _outgoing: &mut Outgoing) {}
 }
 
-/// What statistics need.
+/// Records the values that statistics need.
 struct Passing<'a> {
     inside: AllInside<'a>,
     waiting: Vec<u64>,
     bytes: u64,
     busy: Span,
     free: Time,
-    /// What starts before is not counted.
+    /// Packets that start before are not counted.
     from: Time,
     before: u128,
 }
@@ -50,7 +50,7 @@ impl<'a> Passing<'a> {
         Passing { inside, waiting, bytes: 0, busy: Span::ZERO, free: Time::ZERO, from, before: 0 }
     }
 
-    /// Records all that passed; gives the column back.
+    /// Records all packets that passed. Returns the column for reuse.
     fn record(self, statistics: &mut PortStatistics) -> Vec<u64> {
         let Passing { waiting, bytes, busy, free, before, .. } = self;
         statistics.pass(&Passed { waiting: &waiting, bytes, busy, free, before });
@@ -80,14 +80,14 @@ impl Passes for Passing<'_> {
     }
 }
 
-/// A port on its short way.
+/// A port on the fast path.
 pub(super) struct Recursion<'a, 'n> {
     pub port: PortId,
     pub device: DeviceId,
     pub processing: Span,
     pub lindley: &'a mut Lindley,
     pub propagation: Span,
-    /// The next device, and what brings packets there.
+    /// The next device, and the feeder to it.
     pub feeder: &'a Feeder,
     pub place: &'a LandingPlace<'n>,
 }
@@ -107,7 +107,7 @@ impl Recursion<'_, '_> {
             return match (is_end, is_router, ingress) {
                 (true, _, _) => self.forward_home(ingress, passes, outgoing, worker),
                 (false, true, _) => self.forward_on::<true, WATCHES>(ingress, passes, outgoing, worker),
-                // Of one feeder, as from a host or along a line: nothing is merged.
+                // A single feeder, as at a host or along a line: nothing to merge.
                 (false, false, [one, []]) => {
                     self.forward_all::<false, WATCHES>(one.iter(), one.len(), passes, outgoing, worker)
                 }
@@ -123,7 +123,7 @@ impl Recursion<'_, '_> {
         worker.waiting = passing.record(statistics);
     }
 
-    /// To a device that forwards: the merge of two streams.
+    /// Forwards the merge of two streams to a device that forwards.
     fn forward_on<const ROUTER: bool, const WATCHES: bool>(
         self,
         ingress: [&[Tau]; 2],
@@ -135,7 +135,7 @@ impl Recursion<'_, '_> {
         self.forward_all::<ROUTER, WATCHES>(Merged::new(ingress), count, passes, outgoing, worker);
     }
 
-    /// To a device that forwards, `count` packets; a router takes from the time to live.
+    /// Forwards `count` packets to a device that forwards. A router reduces the time to live.
     #[inline(never)]
     fn forward_all<'t, const ROUTER: bool, const WATCHES: bool>(
         self,
@@ -149,7 +149,7 @@ impl Recursion<'_, '_> {
         let (until, beyond) = (worker.tally.until, propagation + feeder.processing);
         let keys = Keys::of(device).by_joining(processing);
         let (in_port, bringer) = (feeder.in_port, outgoing.feeder);
-        // What joins up to this instant belongs to the window.
+        // Packets that join up to this instant belong to the window.
         let near = until.min(worker.inboxes.end() - Span::from_ps(1));
         let mut link = *lindley;
         let mut fingerprint = Fingerprint::default();
@@ -193,7 +193,7 @@ impl Recursion<'_, '_> {
         tally.fingerprint.merge(fingerprint);
     }
 
-    /// To a host.
+    /// Forwards packets to a host.
     #[inline(never)]
     fn forward_home<const WATCHES: bool>(
         self,

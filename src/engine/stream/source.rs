@@ -1,4 +1,4 @@
-//! A source's turn: it is read ahead in batches, and gives its packets to the first ports.
+//! Sources of the stream engine: read ahead in batches, and sent to the first ports.
 
 use super::inboxes::Bringer;
 use super::outgoing::Outgoing;
@@ -14,50 +14,52 @@ use crate::topology::PortId;
 use crate::traffic::{Batch, Origin};
 use crate::units::{Span, Time};
 
-/// A source and what has been read of it.
+/// A source and the packets read from it.
 pub(super) struct StreamSource {
     pub injection: Injection,
     number: usize,
-    /// Read, and not yet sent.
+    /// The packets read and not yet sent.
     ahead: Batch,
-    /// There is nothing more to read.
+    /// Whether the source has no more packets.
     is_read: bool,
     sent: u64,
     order: InOrder,
-    /// Between the instant of a packet and the event that takes it on.
+    /// The time between a packet and its event.
     processing: Span,
-    /// Of the injected link, where packets start onto one.
+    /// The link of the injection, if packets start onto one.
     wire: Option<(PortId, Wire)>,
-    /// Per flow of the source: the run's number; [`FlowNumbers::UNSEEN`] or [`SEEN`] before it has one.
+    /// By flow of the source: the run's flow number; [`FlowNumbers::UNSEEN`] or [`SEEN`] before it has one.
     fids: FlowNumbers,
     first_port: FirstPort,
-    /// Flows that have been read and have no number yet: the event of the first packet, and the source's number.
+    /// Flows that have been read and have no number yet: the event of the first packet, and the source's flow
+    /// number.
     fresh: Vec<(Time, u32)>,
-    /// Per flow of the source: its way, where the observer wants it.
+    /// By flow of the source: its path, if the observer wants it.
     pub paths: Vec<Box<[PortId]>>,
-    /// What it brings to the first device.
+    /// The packets that it brings to the first device.
     pub outgoing: Outgoing,
 }
 
-/// Which port the packets of the source join first.
+/// The port that the packets of the source join first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FirstPort {
     /// There is no flow yet.
     Unknown,
-    /// All of them this one, as from a host with one link.
+    /// All packets join this port, as at a host with one link.
     Always(PortId),
-    /// It depends on the packet.
+    /// The port depends on the packet.
     Depends,
 }
 
-/// A packet of the flow has been read; the run has no number for it yet.
+/// A packet of the flow has been read, and the run has no number for the flow yet.
 const SEEN: u32 = u32::MAX - 1;
 
 impl StreamSource {
-    /// A source of which the first packet has been read; `with_origins` says whether it matters where packets come from.
+    /// A source whose first packet has been read. `with_origins` states whether to read the origin of
+    /// packets.
     ///
     /// # Errors
-    /// The first packet cannot be had.
+    /// The first packet cannot be read.
     pub fn new(
         network: &Network,
         number: usize,
@@ -94,17 +96,18 @@ impl StreamSource {
         self.ahead.taus.first().map(|next| next.timestamp + self.processing)
     }
 
-    /// Reads ahead all events before `end`, but not many more than `most`; gives the instant before which everything
-    /// has been read, later than `start`.
+    /// Reads ahead all events before `end`, but not many more than `most`. Returns the instant before which
+    /// everything has been read, which is later than `start`.
     ///
     /// # Errors
-    /// The source's own.
+    /// The error of the source.
     pub fn read(&mut self, start: Time, end: Time, most: usize) -> Result<Time, EngineError> {
         let before = end - self.processing;
         loop {
             match self.ahead.taus.last() {
                 Some(last) if last.timestamp >= before => return Ok(end),
-                // There is more: what is read ends before the last packet, if that is later than the start.
+                // There are more packets: reading is complete up to the last packet, if that is later than
+                // the start.
                 Some(last) if self.ahead.taus.len() > most && last.timestamp + self.processing > start => {
                     return Ok(last.timestamp + self.processing);
                 }
@@ -114,7 +117,7 @@ impl StreamSource {
         }
     }
 
-    /// Reads up to the first packet at `end` or later, but no more than `most`, and looks for flows that appear.
+    /// Reads up to the first packet at `end` or later, but no more than `most`, and collects new flows.
     fn read_on(&mut self, end: Time, most: usize) -> Result<(), EngineError> {
         let read = self.ahead.taus.len();
         self.is_read = !self.injection.source.read(end, most, &mut self.ahead)?;
@@ -132,14 +135,15 @@ impl StreamSource {
         Ok(())
     }
 
-    /// The flows whose first packet has its event before `end`, in order: the instant, the source's number and the key.
+    /// The flows whose first packet has its event before `end`, in order: the instant, the source's flow
+    /// number and the key.
     pub fn take_fresh(&mut self, end: Time) -> impl Iterator<Item = (Time, u32, FlowKey)> + '_ {
         let count = self.fresh.partition_point(|(time, _)| *time < end);
         let source = &self.injection.source;
         self.fresh.drain(..count).map(|(time, local)| (time, local, source.flow(local)))
     }
 
-    /// The packets of a flow join this port first; or not always the same one.
+    /// Sets the port that the packets of a flow join first; `None` if it is not always the same.
     pub fn starts_at(&mut self, port: Option<PortId>) {
         self.first_port = match (self.first_port, port) {
             (FirstPort::Unknown, Some(port)) => FirstPort::Always(port),
@@ -148,7 +152,7 @@ impl StreamSource {
         };
     }
 
-    /// The run's number of a flow of the source.
+    /// Sets the run's number of a flow of the source.
     pub fn number_flow(&mut self, local: u32, fid: u32, path: Option<Vec<PortId>>) {
         self.fids[local] = fid;
         if let Some(path) = path {
@@ -184,7 +188,7 @@ impl StreamSource {
         self.ahead.forget(count);
     }
 
-    /// Sends the first packets that have been read, all to one port, while nobody watches.
+    /// Sends the first packets read, all to one port, when no observer watches.
     fn send_all<const WATCHES: bool>(
         &mut self,
         network: &Network,
@@ -201,7 +205,7 @@ impl StreamSource {
         let sent = stream.len();
         stream.extend_from_slice(&self.ahead.taus[..count]);
         if let Some(collected) = &mut out.collected {
-            // Where packets are wanted one by one, they are sent one by one, with their records.
+            // If every packet is recorded, they are sent one by one, with their records.
             stream[sent..].iter().for_each(|tau| collected.enter(tau, tau.packet.fid, None));
         }
         for tau in &mut stream[sent..] {
@@ -217,7 +221,7 @@ impl StreamSource {
         worker.tally.inject_all(count as u64, entered);
     }
 
-    /// Sends the first packets that have been read, one by one.
+    /// Sends the first packets read, one by one.
     fn send_each<const WATCHES: bool>(
         &mut self,
         network: &Network,
@@ -244,7 +248,7 @@ impl StreamSource {
         self.wire = wire;
     }
 
-    /// Gives a packet that has been read its ids, and counts it.
+    /// Assigns the ids of a packet read, and counts it.
     fn inject<const WATCHES: bool>(
         &mut self,
         network: &Network,
@@ -272,21 +276,21 @@ impl StreamSource {
         tau
     }
 
-    /// Reads what is emitted by the run's end and would be taken on only after it.
+    /// Reads the packets emitted by the run's end whose event would be later.
     ///
     /// # Errors
-    /// The source's own.
+    /// The error of the source.
     pub fn read_late(&mut self, until: Time) -> Result<(), EngineError> {
         let end = until + Span::from_ps(1);
         self.read(end, end + self.processing, usize::MAX).map(|_| ())
     }
 
-    /// The flows of what [`read_late`](StreamSource::read_late) has read.
+    /// The flows of the packets that [`read_late`](StreamSource::read_late) has read.
     pub fn take_fresh_late(&mut self, until: Time) -> impl Iterator<Item = (Time, u32, FlowKey)> + '_ {
         self.take_fresh(until + self.processing + Span::from_ps(1))
     }
 
-    /// Sends what [`read_late`](StreamSource::read_late) has read: it stays inside.
+    /// Sends the packets that [`read_late`](StreamSource::read_late) has read. They stay in the network.
     pub fn send_late<const WATCHES: bool>(
         &mut self,
         network: &Network,
@@ -304,15 +308,15 @@ impl StreamSource {
     }
 }
 
-/// What is written down of a source's packets.
+/// The output of a source.
 pub(super) struct Output<'a> {
-    /// For the observer.
+    /// Records for the observer.
     pub sent: &'a mut Vec<Sent>,
-    /// For the statistics.
+    /// Records for the statistics.
     pub collected: Option<&'a mut SourceCollector>,
 }
 
-/// A packet that a source has sent, to be told to the observer.
+/// A packet sent by a source, to be reported to the observer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sent {
     pub tau: Tau,

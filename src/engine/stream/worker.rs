@@ -1,4 +1,4 @@
-//! What a thread counts, and how a packet lands behind a link.
+//! The counters of a thread, and the arrival of a packet at the end of a link.
 
 use super::inboxes::Inboxes;
 use super::outgoing::Outgoing;
@@ -13,23 +13,23 @@ use crate::statistics::{Passed, PortStatistics};
 use crate::topology::{DeviceId, PortId};
 use crate::units::{Span, Time};
 
-/// What a thread counts and what it works with.
+/// The counters and buffers of a thread.
 pub(super) struct Worker<const WATCHES: bool> {
     pub tally: Tally,
     pub log: Log<WATCHES>,
-    /// What it brings to ports.
+    /// The packets that it brings to ports.
     pub inboxes: Inboxes,
     pub scratch: Vec<Tau>,
     pub ingress: Vec<Tau>,
     pub merged: Vec<Tau>,
     pub departures: Vec<Departure>,
     pub losses: Vec<Loss>,
-    /// How long packets waited, in picoseconds.
+    /// The waiting times of packets, in picoseconds.
     pub waiting: Vec<u64>,
 }
 
 impl<const WATCHES: bool> Worker<WATCHES> {
-    /// Records packets that passed a port, which `marks` them or not.
+    /// Records packets that passed a port. `marks` states whether the port can mark them.
     pub fn record<'d>(
         &mut self,
         statistics: &mut PortStatistics,
@@ -77,7 +77,8 @@ impl<const WATCHES: bool> Worker<WATCHES> {
         }
     }
 
-    /// A packet starts onto a link of a port of a device at `tau.timestamp`, and lands behind it, or is lost.
+    /// A packet starts onto a link of a device's port at `tau.timestamp`, and reaches the next device or is
+    /// lost.
     #[inline(always)]
     pub fn carry(
         &mut self,
@@ -95,7 +96,7 @@ impl<const WATCHES: bool> Worker<WATCHES> {
         }
     }
 
-    /// A packet reaches the device of its feeder and joins a PTM at `joins`, or ends.
+    /// A packet reaches the device of its feeder, and joins a PTM at `joins` or ends.
     #[inline(always)]
     pub fn land(
         &mut self,
@@ -129,14 +130,14 @@ impl<const WATCHES: bool> Worker<WATCHES> {
         }
     }
 
-    /// A packet joined a port and still waits when the run ends.
+    /// Records a packet that joined a port and still waits when the run ends.
     #[cold]
     #[inline(never)]
     pub fn waits(&mut self, port: PortId, joined: &Tau) {
         self.log.waits(port, joined);
     }
 
-    /// [`land`](Worker::land), apart from the loops of what is common.
+    /// [`land`](Worker::land), not inlined into the common loops.
     #[cold]
     #[inline(never)]
     pub fn land_apart(
@@ -150,7 +151,7 @@ impl<const WATCHES: bool> Worker<WATCHES> {
         self.land(place, feeder, joins, tau, outgoing);
     }
 
-    /// A packet is lost at a device that takes `processing`.
+    /// Records a packet lost at a device with the processing delay `processing`.
     #[cold]
     pub fn lose(&mut self, device: DeviceId, processing: Span, port: Option<PortId>, loss: Loss) {
         let Loss { tau, at, reason } = loss;
