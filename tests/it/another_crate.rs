@@ -103,7 +103,7 @@ fn a_crate_outside_plugs_in_its_own_kinds() {
             SCENARIO.to_owned(),
             "does not wait there",
         ),
-        (TOPOLOGY.to_owned(), SCENARIO.replace("length", "backwards = true\nlength"), "it must go by time"),
+        (TOPOLOGY.to_owned(), SCENARIO.replace("length", "backwards = true\nlength"), "its packets must be in order of time"),
     ];
     for (topology, scenario, says) in breaks {
         for engine in ["event", "stream"] {
