@@ -1,5 +1,5 @@
-//! The network: devices with ports, joined by links. The petgraph stays behind [`DeviceId`],
-//! [`PortId`] and [`LinkId`].
+//! The network: devices with ports, joined by links. [`DeviceId`], [`PortId`] and [`LinkId`] hide the
+//! petgraph.
 
 mod bisection;
 mod build;
@@ -63,13 +63,13 @@ pub struct LinkId(u32);
 macro_rules! index {
     ($($id:ident),+) => {$(
         impl $id {
-            /// The id of the `index`th.
+            /// The id with this index.
             #[inline]
             pub fn new(index: usize) -> Self {
                 $id(u32::try_from(index).expect("fewer than 2^32 of them"))
             }
 
-            /// Its position: ids count from 0.
+            /// The index of the id. Ids count from 0.
             #[inline]
             pub fn index(self) -> usize {
                 self.0 as usize
@@ -79,77 +79,77 @@ macro_rules! index {
 }
 index!(DeviceId, PortId, LinkId);
 
-/// What a device does with packets that are not its own.
+/// The forwarding behaviour of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceKind {
-    /// Sends and receives; forwards nothing.
+    /// Sends and receives; does not forward.
     Host,
-    /// Forwards and leaves the time to live alone.
+    /// Forwards, and leaves the time to live unchanged.
     Switch,
-    /// Forwards and takes one from the time to live; drops a packet that has none left.
+    /// Forwards, and reduces the time to live by one; drops a packet whose time to live has expired.
     Router,
 }
 
-/// A static route: what goes to `destination` leaves by `port`, whatever the shortest path is.
+/// A static route: packets to `destination` leave by `port`, regardless of the shortest path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StaticRoute {
-    /// The addresses it holds for.
+    /// The prefix of destination addresses.
     pub destination: IpNet,
     /// The egress port.
     pub port: PortId,
 }
 
-/// A host, switch or router, as a node of the graph.
+/// A node of the graph: a host, switch or router.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeviceNode {
     /// Its name, unique in the topology.
     pub name: String,
-    /// What it does with packets.
+    /// Its forwarding behaviour.
     pub kind: DeviceKind,
-    /// Its addresses: one or more for a host, none for the others.
+    /// Its addresses: one or more for a host, none for other devices.
     pub addresses: Vec<IpNet>,
     /// The time from ingress until the packet joins the egress port's PTM.
     pub processing: Span,
-    /// Routes that overrule the shortest path.
+    /// Routes that override the shortest path.
     pub routes: Vec<StaticRoute>,
     /// Its ports, by number.
     pub ports: Vec<PortId>,
-    /// Where it stands, if that is known: for pictures only.
+    /// Its position, if known. Used for pictures only.
     pub position: Option<Position>,
 }
 
-/// One port of a device: the end of one link.
+/// A port of a device: one end of one link.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Port {
-    /// Whose it is.
+    /// The device of the port.
     pub device: DeviceId,
-    /// Its number at the device: the 1 of `r1:1`.
+    /// Its number at the device, such as 1 in `r1:1`.
     pub number: u16,
-    /// The link on which its packets leave.
+    /// The link of its outgoing packets.
     pub egress: LinkId,
-    /// The link on which packets reach it.
+    /// The link of its incoming packets.
     pub ingress: LinkId,
     /// The traffic management of its egress.
     pub ptm: PtmSpec,
 }
 
-/// One direction of a link, with its ends.
+/// One direction of a link.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DirectedLink {
-    /// The port that sends.
+    /// The sending port.
     pub from: PortId,
-    /// The port that receives.
+    /// The receiving port.
     pub to: PortId,
-    /// Its timing.
+    /// The bandwidth, delay and overhead.
     pub link: Link,
-    /// What it does to packets beside carrying them.
+    /// Random loss and delay on the link.
     pub impairment: ImpairmentSpec,
 }
 
 /// The petgraph of devices and links.
 ///
-/// A constructed topology is sound; [`Topology::new`] lists what that means.
+/// A constructed topology is valid; [`Topology::new`] lists the conditions.
 #[derive(Debug, Clone)]
 pub struct Topology {
     name: String,
@@ -166,22 +166,22 @@ impl Topology {
         &self.name
     }
 
-    /// The graph: nodes and edges have the numbers of [`DeviceId`] and [`LinkId`].
+    /// The graph. Its nodes and edges are numbered like [`DeviceId`] and [`LinkId`].
     pub(crate) fn graph(&self) -> &DiGraph<DeviceNode, DirectedLink> {
         &self.graph
     }
 
-    /// How packets find their way.
+    /// The forwarding configuration.
     pub fn forwarding(&self) -> &Forwarding {
         &self.forwarding
     }
 
-    /// The files of the learned models that its file names, each with its card.
+    /// The files of the learned models named in the topology file, each with its card.
     pub fn models(&self) -> &[PathBuf] {
         &self.models
     }
 
-    /// The same network with another forwarding.
+    /// The same network with another forwarding configuration.
     pub fn with_forwarding(self, forwarding: Forwarding) -> Self {
         Topology { forwarding, ..self }
     }
@@ -197,13 +197,13 @@ impl Topology {
         self.ports.iter().enumerate().map(|(index, port)| (PortId::new(index), port))
     }
 
-    /// Every direction of every link, in the order of the file, forward before backward.
+    /// Every direction of every link, in the order of the file; forward before backward.
     pub fn links(&self) -> impl ExactSizeIterator<Item = (LinkId, &DirectedLink)> {
         let edges = self.graph.raw_edges().iter().enumerate();
         edges.map(|(index, edge)| (LinkId::new(index), &edge.weight))
     }
 
-    /// The forward direction of every link: its backward direction is the next link.
+    /// The forward direction of every link. The next link id is its backward direction.
     pub fn forward_links(&self) -> impl ExactSizeIterator<Item = (LinkId, &DirectedLink)> {
         self.links().step_by(2)
     }
@@ -228,12 +228,12 @@ impl Topology {
         &self.graph[EdgeIndex::new(id.index())]
     }
 
-    /// The device of that name.
+    /// The device with this name.
     pub fn device_named(&self, name: &str) -> Option<DeviceId> {
         self.by_name.get(name).copied()
     }
 
-    /// The port as files name it: `r1:0`.
+    /// The name of a port, such as `r1:0`.
     pub fn port_name(&self, id: PortId) -> String {
         let port = self.port(id);
         format!("{}:{}", self.device(port.device).name, port.number)

@@ -1,4 +1,4 @@
-//! What a network carries from some hosts to others.
+//! The capacity of a network between two sets of hosts.
 
 use petgraph::algo::ford_fulkerson;
 use petgraph::graph::DiGraph;
@@ -7,15 +7,15 @@ use super::{DeviceId, DeviceKind, Topology};
 use crate::units::Bandwidth;
 
 impl Topology {
-    /// The most bits per second that the links carry from the hosts `from` to the hosts `to`: the maximum flow. Other hosts forward
-    /// nothing. None where nothing bounds it.
+    /// The maximum flow in bits per second from the hosts `from` to the hosts `to`. Other hosts do not
+    /// forward. `None` if it is unbounded.
     ///
     /// # Source
     /// Edmonds, Karp, "Theoretical improvements in algorithmic efficiency for network flow problems", 1972.
     pub fn capacity_between(&self, from: &[DeviceId], to: &[DeviceId]) -> Option<u64> {
-        /// Stands for a link of unlimited bandwidth: more than all others carry together.
+        /// Represents a link of unlimited bandwidth: more than all other links together.
         const UNLIMITED: u64 = 1 << 50;
-        /// Of hosts that any amount comes from, or goes to.
+        /// The capacity of hosts, as sources and destinations.
         const ENDLESS: u64 = 1 << 62;
         let mut graph = DiGraph::<(), u64>::new();
         let nodes: Vec<_> = self.devices().map(|_| graph.add_node(())).collect();
@@ -49,7 +49,7 @@ impl Topology {
 mod tests {
     use super::*;
 
-    /// Two hosts, and this many links between their routers.
+    /// The capacity between two hosts whose routers are joined by `links` links.
     fn capacity(host: &str, links: u16, link: &str) -> Option<u64> {
         let device = |name: &str, kind: &str| format!("[[device]]\nname = \"{name}\"\nkind = \"{kind}\"\n");
         let between = |one: &str, other: &str, bandwidth: &str| {

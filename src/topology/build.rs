@@ -1,4 +1,4 @@
-//! From devices and links to a sound [`Topology`]: the one way to make one.
+//! The constructor of [`Topology`]: validates devices and links.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -15,27 +15,27 @@ use crate::link::Link;
 use crate::ptm::PtmSpec;
 use crate::units::Span;
 
-/// A device, for [`Topology::new`]; its ports come from the links.
+/// A device for [`Topology::new`]. Its ports follow from the links.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeviceSpec {
     /// Its name.
     pub name: String,
-    /// What it does with packets.
+    /// Its forwarding behaviour.
     pub kind: DeviceKind,
-    /// Its addresses (hosts only); a host without any gets one that no other host has.
+    /// Its addresses (hosts only). A host without an address gets a unique one.
     pub addresses: Vec<IpNet>,
     /// The time from ingress until the packet joins the egress port's PTM.
     pub processing: Span,
-    /// The traffic management of each egress port for which its link says nothing else.
+    /// The traffic management of each egress port whose link does not set its own.
     pub ptm: PtmSpec,
-    /// Routes that overrule the shortest path.
+    /// Routes that override the shortest path.
     pub routes: Vec<RouteSpec>,
-    /// Where it stands, if that is known: for pictures only.
+    /// Its position, if known. Used for pictures only.
     pub position: Option<Position>,
 }
 
 impl DeviceSpec {
-    /// A device without addresses, routes or processing time, and with an unlimited FIFO at each port.
+    /// A device without addresses, routes or processing delay, and with an unlimited FIFO at each port.
     pub fn new(name: impl Into<String>, kind: DeviceKind) -> Self {
         DeviceSpec {
             name: name.into(),
@@ -49,32 +49,32 @@ impl DeviceSpec {
     }
 }
 
-/// A static route, for [`Topology::new`].
+/// A static route for [`Topology::new`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RouteSpec {
-    /// The addresses it holds for.
+    /// The prefix of destination addresses.
     pub destination: IpNet,
     /// The number of the egress port.
     pub port: u16,
 }
 
-/// Both directions of a link, for [`Topology::new`].
+/// A link for [`Topology::new`], in both directions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LinkSpec {
     /// Its ends.
     pub between: [PortName; 2],
-    /// From the first end to the second.
+    /// The direction from the first end to the second.
     pub forward: Link,
-    /// From the second end to the first.
+    /// The direction from the second end to the first.
     pub backward: Link,
-    /// The traffic management of each end's egress port, where it is not the device's own.
+    /// The traffic management of each end's egress port; `None` for the device's own.
     pub ptm: [Option<PtmSpec>; 2],
-    /// What each direction does to packets beside carrying them, the forward one first.
+    /// Random loss and delay in each direction, forward first.
     pub impairment: [ImpairmentSpec; 2],
 }
 
 impl LinkSpec {
-    /// A link that is the same both ways, and loses and delays nothing at random.
+    /// A link that is equal in both directions, without random loss or delay.
     pub fn new(from: PortName, to: PortName, link: Link) -> Self {
         LinkSpec {
             between: [from, to],
@@ -87,24 +87,24 @@ impl LinkSpec {
 }
 
 impl Topology {
-    /// The topology of these devices and links.
+    /// Builds the topology of these devices and links.
     ///
-    /// Devices keep their order, and so do links, forward before backward; ports are ordered by
-    /// device, then by number. A host without an address gets one of its own: `fd00::1` as the first device,
-    /// `fd00::2` as the second, and so on. An address that another host was given is passed over: the host
-    /// takes the next that is free, and hosts after it take later ones.
+    /// Devices keep their order, and so do links, forward before backward. Ports are ordered by device, then
+    /// by number. A host without an address gets a unique one: `fd00::1` if it is the first device, `fd00::2`
+    /// if it is the second, and so on. If another host has that address, the host takes the next free one,
+    /// and hosts after it take later ones.
     ///
     /// # Errors
-    /// One variant of [`TopologyError`] for each of these properties that does not hold:
+    /// One variant of [`TopologyError`] for each violated condition:
     /// - there is a device;
-    /// - device names are not empty, have no colon and no white space in them, and are unique;
-    /// - hosts alone have addresses, and no prefix occurs twice;
-    /// - each end of a link names a device that exists;
-    /// - each port is the end of one link only, and a link joins two ports;
-    /// - each route names a port of its own device, and has a destination of its own there;
-    /// - the parameters of each PTM hold together at its link.
+    /// - device names are unique, and neither empty nor with a colon or white space;
+    /// - only hosts have addresses, and no prefix occurs twice;
+    /// - each end of a link names an existing device;
+    /// - each port is the end of one link only, and a link joins two different ports;
+    /// - each route names a port of its own device, and no two routes of a device have the same destination;
+    /// - the parameters of each PTM are consistent with each other and with its link.
     ///
-    /// The first mistake is returned; a topology file is told all of them.
+    /// The first mistake is returned. For a topology file, all mistakes are reported.
     ///
     /// # Complexity
     /// O(devices + links log links).
@@ -135,7 +135,7 @@ impl Topology {
     }
 }
 
-/// Every property that does not hold.
+/// All violated conditions.
 pub(super) fn problems(devices: &[DeviceSpec], links: &[LinkSpec]) -> Vec<TopologyError> {
     let mut problems = Vec::new();
     if devices.is_empty() {
@@ -146,7 +146,7 @@ pub(super) fn problems(devices: &[DeviceSpec], links: &[LinkSpec]) -> Vec<Topolo
     let named = problems.is_empty();
     check_addresses(devices, &mut problems);
     if !named {
-        // What the links name would seem wrong too.
+        // The checks of links would report consequential mistakes.
         return problems;
     }
     let ports = check_links(devices, links, &mut problems);
@@ -189,7 +189,7 @@ fn check_addresses(devices: &[DeviceSpec], problems: &mut Vec<TopologyError>) {
     }
 }
 
-/// Checks the links; the ports of each device, by name.
+/// Checks the links. Returns the ports of each device, by name.
 fn check_links<'a>(
     devices: &[DeviceSpec],
     links: &'a [LinkSpec],
@@ -247,7 +247,7 @@ fn check_routes(
     }
 }
 
-/// Checks the traffic management of each port; a device's own once.
+/// Checks the traffic management of each port. The device's own is checked once.
 fn check_ptms(devices: &[DeviceSpec], links: &[LinkSpec], problems: &mut Vec<TopologyError>) {
     let by_name = devices.iter().enumerate().map(|(index, spec)| (spec.name.as_str(), index));
     let by_name = by_name.collect::<FxHashMap<_, _>>();
@@ -269,7 +269,7 @@ fn check_ptms(devices: &[DeviceSpec], links: &[LinkSpec], problems: &mut Vec<Top
     }
 }
 
-/// One end of a link, while ports are numbered.
+/// One end of a link, during the numbering of ports.
 struct End {
     device: DeviceId,
     number: u16,
@@ -278,7 +278,7 @@ struct End {
     ptm: Option<PtmSpec>,
 }
 
-/// Builds what [`problems`] found sound.
+/// Builds a topology that [`problems`] found valid.
 fn build(name: String, devices: Vec<DeviceSpec>, links: Vec<LinkSpec>) -> Topology {
     const SOUND: &str = "the links were checked";
     let by_name = devices
@@ -348,8 +348,8 @@ fn build(name: String, devices: Vec<DeviceSpec>, links: Vec<LinkSpec>) -> Topolo
     Topology { name, graph, ports, by_name, forwarding: Forwarding::default(), models: Vec::new() }
 }
 
-/// The address of a host that was given none: `fd00::1` for the first device, and so on (RFC 4193), or the next
-/// that is neither `given` nor below `next`, which becomes the one after it.
+/// The address of a host without one: `fd00::1` for the first device, and so on (RFC 4193), or the next one
+/// that is neither in `given` nor below `next`. Sets `next` to the address after it.
 fn free_address(index: usize, next: &mut u128, given: &FxHashSet<IpNet>) -> IpNet {
     const FIRST: u128 = 0xfd00 << 112 | 1;
     let mut offset = (index as u128).max(*next);

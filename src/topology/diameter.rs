@@ -1,45 +1,47 @@
-//! The longest of the shortest paths of a network, and the pieces that it falls into.
+//! The diameter of a network, and its number of connected components.
 
 use super::Topology;
 
-/// Steps along links after which the search for the diameter ends: some seconds.
+/// The number of steps along links after which the search for the diameter ends: some seconds.
 const MOST_STEPS: usize = 1 << 29;
 
-/// What is known of the diameter.
+/// The result of the search for the diameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Diameter {
-    /// Pieces that no link joins.
+    /// The number of connected components.
     pub pieces: usize,
-    /// The links on the longest shortest path that was found.
+    /// The number of links on the longest shortest path found.
     pub links: usize,
-    /// No path is longer; else the search ended before that was certain.
+    /// Whether no path is longer. Otherwise the search ended early.
     pub is_exact: bool,
 }
 
 impl Topology {
-    /// The diameter, by breadth-first searches from devices that may still be an end of a longer path.
+    /// The diameter, by breadth-first searches from devices that may still be the end of a longer path.
     ///
     /// # Complexity
-    /// O(s · links) for s searches. Few are needed where some devices lie in the middle (lines, trees, random
-    /// networks), as many as there are devices where all are alike (rings, tori). They end after [`MOST_STEPS`].
+    /// O(s · links) for s searches. Networks with central devices (lines, trees, random networks) need few
+    /// searches; networks whose devices are all alike (rings, tori) need one per device. The search ends
+    /// after [`MOST_STEPS`].
     ///
     /// # Source
-    /// F. Takes and W. Kosters, "Determining the diameter of small world networks", CIKM 2011: the bounds that one
-    /// search sets for all others, and the choice of the next search by the largest and the least bound in turn.
+    /// F. Takes and W. Kosters, "Determining the diameter of small world networks", CIKM 2011: the bounds
+    /// that one search sets for all others, and the choice of the next search alternately by the largest
+    /// upper and the smallest lower bound.
     pub(super) fn diameter(&self) -> Diameter {
         Search::new(self.neighbours()).diameter(MOST_STEPS)
     }
 }
 
-/// The searches, without leaves: a device with one link lies one step behind its neighbour.
+/// The searches, without leaves: a device with one link is one step from its neighbour.
 struct Search {
     neighbours: Vec<Vec<usize>>,
     is_leaf: Vec<bool>,
-    /// Leaves behind each device.
+    /// The number of leaves at each device.
     leaves: Vec<usize>,
-    /// The bounds of the longest path from each device: at least, and at most.
+    /// Bounds of the longest path from each device: lower, upper.
     bounds: Vec<(usize, usize)>,
-    /// The distance of each device in this search; [`Search::FAR`] before it is reached.
+    /// The distance of each device in this search; [`Search::FAR`] until it is reached.
     distances: Vec<usize>,
     queue: Vec<usize>,
 }
@@ -78,7 +80,7 @@ impl Search {
             }
             found.pieces += 1;
             let (mut next, mut largest) = (Some(first), true);
-            // The devices of this piece that may be the end of a longer path.
+            // The devices of this component that may be the end of a longer path.
             let mut open: Vec<usize> = Vec::new();
             while let Some(from) = next {
                 found.links = found.links.max(self.search(from));
@@ -102,13 +104,14 @@ impl Search {
         found
     }
 
-    /// Searches from a device, and tightens the bounds of all that it reaches: the longest path from it or its leaves.
+    /// Searches from a device, and tightens the bounds of all devices that it reaches. Returns the longest
+    /// path from the device or its leaves.
     fn search(&mut self, from: usize) -> usize {
         self.queue.iter().for_each(|&device| self.distances[device] = Search::FAR);
         self.queue.clear();
         self.queue.push(from);
         self.distances[from] = 0;
-        // One more step leads to a leaf.
+        // A leaf is one more step away.
         let behind = |device: usize| usize::from(self.leaves[device] > 0);
         let mut to_others = 0;
         let mut next = 0;
@@ -132,7 +135,7 @@ impl Search {
             *least = (*least).max(distance).max(from_here.saturating_sub(distance));
             *most = (*most).min(behind(device) + distance + from_here);
         }
-        // From one of its leaves to another one, or to another device.
+        // From one of its leaves to another leaf, or to another device.
         let between_leaves = self.leaves[from].min(2);
         let longest =
             if to_others > 0 { between_leaves.max(to_others + behind(from)) } else { between_leaves };
@@ -147,7 +150,7 @@ mod tests {
     use crate::random::stream;
     use rand::Rng;
 
-    /// The links on the longest shortest path, by a search from every device.
+    /// The number of links on the longest shortest path, by a search from every device.
     fn by_all(neighbours: &[Vec<usize>]) -> usize {
         let longest = |from: usize| {
             let mut distances = vec![None; neighbours.len()];

@@ -1,4 +1,4 @@
-//! A network before it is a topology file: what generators and importers make.
+//! A draft of a topology file, made by generators and importers.
 
 use ipnet::IpNet;
 
@@ -7,10 +7,10 @@ use crate::impairment::Jitter;
 use crate::ptm::Buffer;
 use crate::units::{Bandwidth, Distance, Probability, Span};
 
-/// Devices and links, of which the file's `[defaults]` tell the rest.
+/// Devices and links. The file's `[defaults]` supply the remaining values.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Draft {
-    /// The devices; hosts come first in a generated one.
+    /// The devices. In a generated draft, hosts come first.
     pub devices: Vec<DraftDevice>,
     /// The links.
     pub links: Vec<DraftLink>,
@@ -19,13 +19,13 @@ pub struct Draft {
 /// A device.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DraftDevice {
-    /// Its name, unique and legal.
+    /// Its name, unique and valid.
     pub name: String,
-    /// What it does with packets.
+    /// Its forwarding behaviour.
     pub kind: DeviceKind,
-    /// Its addresses; a host without any gets one as the file is read.
+    /// Its addresses. A host without one gets one when the file is read.
     pub addresses: Vec<IpNet>,
-    /// Where it stands, if that is known.
+    /// Its position, if known.
     pub position: Option<Position>,
 }
 
@@ -34,35 +34,35 @@ pub struct DraftDevice {
 pub struct DraftLink {
     /// Its ends.
     pub between: [PortName; 2],
-    /// A host stands at one of them.
+    /// Whether one end is a host.
     pub is_access: bool,
-    /// From the first end to the second; where `backward` is missing, also back.
+    /// The direction from the first end to the second; both directions if `backward` is `None`.
     pub forward: DraftTiming,
-    /// From the second end to the first, where it differs.
+    /// The direction from the second end to the first, if it differs.
     pub backward: Option<DraftTiming>,
-    /// What the file says to its readers.
+    /// A comment for readers of the file.
     pub comment: Option<String>,
 }
 
-/// What is known of one direction of a link.
+/// The known properties of one direction of a link.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct DraftTiming {
-    /// How fast bits are put onto it.
+    /// The bandwidth.
     pub bandwidth: Option<Bandwidth>,
-    /// The propagation delay; stands for the length.
+    /// The propagation delay; replaces the length.
     pub delay: Option<Span>,
-    /// How far it reaches.
+    /// The length.
     pub length: Option<Distance>,
-    /// The probability with which it loses a packet.
+    /// The probability that it loses a packet.
     pub loss: Option<Probability>,
-    /// Its extra delay at random.
+    /// Its random extra delay.
     pub jitter: Option<Jitter>,
-    /// What fits into the `fifo` of the port that sends on it.
+    /// The buffer of the `fifo` at the sending port.
     pub buffer: Option<Buffer>,
 }
 
 impl Draft {
-    /// Whether `[defaults.link]` holds for one of its links.
+    /// Whether `[defaults.link]` applies to one of its links.
     pub(super) fn has_links_between_forwarders(&self) -> bool {
         self.links.iter().any(|link| !link.is_access)
     }

@@ -1,11 +1,11 @@
-//! Why devices and links make no topology.
+//! Errors in the devices and links of a topology.
 
 use ipnet::IpNet;
 
 use super::{DeviceKind, NameError, PortName};
 use crate::ptm::PtmError;
 
-/// Which part of a topology a mistake is about: indices into what [`super::Topology::new`] was given.
+/// The part of a topology that a mistake is in. Indices refer to the arguments of [`super::Topology::new`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Element {
     /// The topology as a whole.
@@ -26,8 +26,8 @@ pub enum Element {
     LinkPtm(usize, usize),
 }
 
-/// Why devices and links make no topology: one variant for each property that
-/// [`super::Topology::new`] asks for.
+/// The reason why devices and links do not form a topology: one variant for each condition of
+/// [`super::Topology::new`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TopologyError {
@@ -40,17 +40,17 @@ pub enum TopologyError {
         /// index of the device
         device: usize,
     },
-    /// A device's name has a character that port names need.
-    #[error("`{name}` cannot be a device's name: it has {character:?} in it")]
+    /// A device's name contains a character that port names reserve.
+    #[error("`{name}` is not a valid device name: it contains {character:?}")]
     BadName {
         /// index of the device
         device: usize,
         /// its name
         name: String,
-        /// the character that may not be
+        /// the invalid character
         character: char,
     },
-    /// Two devices of one name.
+    /// Two devices have the same name.
     #[error("two devices are named `{name}`")]
     DuplicateName {
         /// index of the second device
@@ -58,17 +58,17 @@ pub enum TopologyError {
         /// their name
         name: String,
     },
-    /// A switch or router with addresses.
+    /// A switch or router has addresses.
     #[error("`{name}` is a {}: only a host has addresses", kind_name(.kind))]
     AddressOfForwarder {
         /// index of the device
         device: usize,
         /// its name
         name: String,
-        /// what it is
+        /// its kind
         kind: DeviceKind,
     },
-    /// One prefix twice.
+    /// A prefix occurs twice.
     #[error("`{prefix}` is already an address of `{owner}`")]
     DuplicatePrefix {
         /// index of the second device
@@ -87,10 +87,10 @@ pub enum TopologyError {
         link: usize,
         /// which end: 0 or 1
         end: usize,
-        /// the name, and those that there are
+        /// the name, and the existing names
         error: NameError,
     },
-    /// Two ends of links at one port.
+    /// Two links end at one port.
     #[error("the port `{port}` is already the end of another link")]
     PortTaken {
         /// index of the second link
@@ -99,11 +99,11 @@ pub enum TopologyError {
         end: usize,
         /// the port
         port: PortName,
-        /// the lowest number that no link of the device has, if any
+        /// the lowest port number of the device that is free, if any
         free: Option<u16>,
     },
-    /// Both ends of a link at one port.
-    #[error("the link joins `{port}` with itself")]
+    /// Both ends of a link are the same port.
+    #[error("the link joins `{port}` to itself")]
     LinkToItself {
         /// index of the link
         link: usize,
@@ -119,28 +119,28 @@ pub enum TopologyError {
         route: usize,
         /// the port
         port: PortName,
-        /// the numbers that there are
+        /// the existing port numbers
         known: Vec<u16>,
     },
-    /// A device's traffic management cannot be at one of its ports.
+    /// A device's traffic management is not possible at one of its ports.
     #[error("{error}")]
     DevicePtm {
         /// index of the device
         device: usize,
-        /// why
+        /// the reason
         error: PtmError,
     },
-    /// The traffic management of a link's end cannot be.
+    /// The traffic management of a link's end is not possible.
     #[error("{error}")]
     LinkPtm {
         /// index of the link
         link: usize,
         /// which end: 0 or 1
         end: usize,
-        /// why
+        /// the reason
         error: PtmError,
     },
-    /// Two routes of a device to one destination.
+    /// Two routes of a device have the same destination.
     #[error("`{name}` has two routes to `{destination}`")]
     DuplicateRoute {
         /// index of the device
@@ -155,7 +155,7 @@ pub enum TopologyError {
 }
 
 impl TopologyError {
-    /// The part that is wrong.
+    /// The part with the mistake.
     pub fn element(&self) -> Element {
         match *self {
             TopologyError::NoDevices => Element::Whole,
@@ -175,20 +175,20 @@ impl TopologyError {
         }
     }
 
-    /// What would be right.
+    /// A suggestion.
     pub fn help(&self) -> Option<String> {
         Some(match self {
             TopologyError::NoDevices => "add a [[device]] table".to_owned(),
-            TopologyError::EmptyName { .. } => "give it a name, such as \"r1\"".to_owned(),
+            TopologyError::EmptyName { .. } => "write a name, such as \"r1\"".to_owned(),
             TopologyError::BadName { .. } => {
                 "a name has no colon and no space, because \"r1:0\" names a port".to_owned()
             }
-            TopologyError::DuplicateName { .. } => "give each device its own name".to_owned(),
+            TopologyError::DuplicateName { .. } => "write a unique name for each device".to_owned(),
             TopologyError::AddressOfForwarder { .. } => {
-                "give the addresses to the host behind it, or use `routes`".to_owned()
+                "move the addresses to the host behind it, or use `routes`".to_owned()
             }
             TopologyError::DuplicatePrefix { .. } => {
-                "an address leads to one host: use a longer prefix for one of the two".to_owned()
+                "an address belongs to one host: write a longer prefix for one of the two".to_owned()
             }
             TopologyError::UnknownDevice { error, .. } => error.help().to_owned(),
             TopologyError::PortTaken { port, free, .. } => {
@@ -196,7 +196,7 @@ impl TopologyError {
             }
             TopologyError::LinkToItself { .. } => "a link joins two ports".to_owned(),
             TopologyError::UnknownRoutePort { known, .. } if known.is_empty() => {
-                "no link reaches this device".to_owned()
+                "no link ends at this device".to_owned()
             }
             TopologyError::UnknownRoutePort { known, .. } => {
                 let known = known.iter().map(u16::to_string).collect::<Vec<_>>();

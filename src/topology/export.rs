@@ -1,6 +1,7 @@
-//! A topology for other programs: DOT, GraphML, and a picture in SVG.
+//! Exports a topology to other programs: DOT, GraphML, and an SVG picture.
 //!
-//! To add a format: one file here with its `write`, one line in [`ExportFormat`] and one in [`Topology::export`].
+//! To add a format: one file here with its `write`, and one line each in [`ExportFormat`] and
+//! [`Topology::export`].
 
 mod dot;
 mod graphml;
@@ -25,7 +26,7 @@ pub enum ExportFormat {
 }
 
 impl ExportFormat {
-    /// The format that a file name's extension chooses.
+    /// The format for a file name's extension.
     pub fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()?.to_lowercase().as_str() {
             "dot" | "gv" => Some(ExportFormat::Dot),
@@ -36,18 +37,18 @@ impl ExportFormat {
     }
 }
 
-/// What a picture shows.
+/// Options of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ExportOptions {
-    /// Bandwidth and delay at each link of an SVG picture.
+    /// Whether to show bandwidth and delay at each link of an SVG picture.
     pub link_labels: bool,
 }
 
 impl Topology {
-    /// The topology as a text of that format: the same for the same topology.
+    /// The topology as text in this format. The same topology gives the same text.
     ///
-    /// GraphML and DOT carry what [`super::import`] reads back: names, kinds, addresses, ports, bandwidths and delays.
-    /// Disciplines, processing times, routes and overheads stay behind.
+    /// GraphML and DOT contain the properties that [`super::import`] reads back: names, kinds, addresses,
+    /// ports, bandwidths and delays. They omit disciplines, processing delays, routes and overheads.
     ///
     /// # Examples
     /// ```
@@ -71,13 +72,13 @@ impl Topology {
         }
     }
 
-    /// The topology as an SVG picture, its links coloured by the load of their ports: what each sent over what it
-    /// can send, by port, `None` where that is not bounded.
+    /// The topology as an SVG picture, with links coloured by the load of their ports. `loads` holds, by
+    /// port, the carried traffic divided by the capacity, or `None` if the capacity is unlimited.
     pub fn picture(&self, loads: &[Option<f64>]) -> String {
         svg::write(self, ExportOptions::default(), Some(loads))
     }
 
-    /// Whether the two directions of every link are the same.
+    /// Whether the two directions of every link are equal.
     fn is_symmetric(&self) -> bool {
         self.forward_links().all(|(_, link)| self.backward(link).link == link.link)
     }
@@ -87,7 +88,7 @@ impl Topology {
         self.link(self.port(link.from).ingress)
     }
 
-    /// The directions that an export lists: one for each link where the two are the same.
+    /// The directions that an export lists: one per link if the two are equal.
     fn listed_links(&self, symmetric: bool) -> impl Iterator<Item = &DirectedLink> {
         self.links().step_by(if symmetric { 2 } else { 1 }).map(|(_, link)| link)
     }
@@ -101,7 +102,7 @@ fn kind_name(kind: DeviceKind) -> &'static str {
     }
 }
 
-/// Addresses with spaces between them.
+/// Addresses separated by spaces.
 fn addresses(device: &super::DeviceNode) -> String {
     device.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
@@ -113,7 +114,7 @@ fn bits_per_second(bandwidth: Bandwidth) -> Option<u64> {
     }
 }
 
-/// A text between tags or in an attribute; XML has no way to write most control characters.
+/// A text between tags or in an attribute. Control characters that XML cannot represent are replaced.
 fn xml_text(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {

@@ -1,4 +1,4 @@
-//! A topology file, as written.
+//! The topology file, as written.
 
 mod drafted;
 
@@ -23,16 +23,16 @@ use crate::units::{Bandwidth, ByteCount, Distance, Probability, Span, Speed};
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TopologyFile {
-    /// The topology's name, with a letter or a digit in it.
+    /// The topology's name. It must contain a letter or a digit.
     #[serde(deserialize_with = "crate::config::name")]
     #[schemars(length(min = 1))]
     pub name: String,
-    /// What it is, for readers.
+    /// A description for readers.
     pub description: Option<String>,
-    /// What holds for every device and link that says nothing else.
+    /// Defaults of devices and links.
     #[serde(default)]
     pub defaults: TopologyDefaults,
-    /// A network of a known shape, to which the devices and links below are added.
+    /// A generated network of a known shape. The devices and links below are added to it.
     pub generate: Option<GenerateSpec>,
     /// The devices.
     #[serde(default)]
@@ -40,39 +40,39 @@ pub struct TopologyFile {
     /// The links.
     #[serde(default)]
     pub link: Vec<LinkFile>,
-    /// How packets find their way.
+    /// The forwarding configuration.
     #[serde(default)]
     pub forwarding: ForwardingFile,
-    /// Paths that overrule static routes and cheapest paths; the first that fits a flow holds.
+    /// Paths that override static routes and cheapest paths. The first path that matches a flow applies.
     #[serde(default)]
     pub path: Vec<PathFile>,
 }
 
-/// What holds where nothing else is said.
+/// Defaults of devices and links.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TopologyDefaults {
-    /// For links.
+    /// Defaults of links.
     #[serde(default)]
     pub link: LinkDefaults,
-    /// For links with a host at an end; overrules `link`.
+    /// Defaults of links with a host at one end; override `link`.
     #[serde(default)]
     pub access_link: LinkDefaults,
-    /// For devices.
+    /// Defaults of devices.
     #[serde(default)]
     pub device: DeviceDefaults,
-    /// For hosts; overrules `device`.
+    /// Defaults of hosts; override `device`.
     #[serde(default)]
     pub host: DeviceDefaults,
-    /// For switches; overrules `device`.
+    /// Defaults of switches; override `device`.
     #[serde(default)]
     pub switch: DeviceDefaults,
-    /// For routers; overrules `device`.
+    /// Defaults of routers; override `device`.
     #[serde(default)]
     pub router: DeviceDefaults,
 }
 
-/// What holds for devices that say nothing else.
+/// Defaults of devices.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceDefaults {
@@ -88,7 +88,7 @@ impl TopologyDefaults {
         defaults.into_iter().filter_map(|defaults| defaults.ptm.as_mut())
     }
 
-    /// What holds for devices of that kind.
+    /// The defaults of devices of this kind.
     fn of(&self, kind: DeviceKind) -> DeviceDefaults {
         let own = match kind {
             DeviceKind::Host => &self.host,
@@ -102,29 +102,29 @@ impl TopologyDefaults {
     }
 }
 
-/// The timing of links that say nothing else.
+/// Defaults of links.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinkDefaults {
-    /// How fast bits are put onto the link, or "unlimited".
+    /// The bandwidth, or "unlimited".
     pub bandwidth: Option<Bandwidth>,
-    /// The propagation delay; stands for `length / propagation_speed`.
+    /// The propagation delay; replaces `length / propagation_speed`.
     #[schemars(with = "Option<Span>")]
     pub delay: Option<Spanned<Span>>,
-    /// How far the link reaches.
+    /// The length of the link.
     #[schemars(with = "Option<Distance>")]
     pub length: Option<Spanned<Distance>>,
-    /// How fast a bit travels (default: 2e8 m/s).
+    /// The propagation speed (default: 2e8 m/s).
     #[schemars(with = "Option<Speed>")]
     pub propagation_speed: Option<Spanned<Speed>>,
-    /// Bytes that each packet takes on the wire beyond its recorded length (default: 0 B).
+    /// Bytes on the wire per packet, in addition to its recorded length (default: 0 B).
     pub overhead: Option<ByteCount>,
-    /// The longest frame that the link carries, with the Ethernet header and without the FCS: longer packets cause a
-    /// warning (default: 1514 B, for generated traffic).
+    /// The maximum frame length, with the Ethernet header and without the FCS. Longer packets cause a warning
+    /// (default: 1514 B, for generated traffic).
     pub mtu: Option<ByteCount>,
-    /// The probability with which the link loses a packet, each for itself (default: 0).
+    /// The probability that the link loses a packet, independently of others (default: 0).
     pub loss: Option<Probability>,
-    /// Extra delay of each packet at random (default: none).
+    /// Random extra delay of each packet (default: none).
     #[schemars(with = "Option<JitterFile>")]
     pub jitter: Option<Spanned<JitterFile>>,
 }
@@ -136,22 +136,22 @@ pub struct DeviceFile {
     /// Its name, unique in the file, without colons and spaces.
     #[schemars(with = "String")]
     pub name: Spanned<String>,
-    /// What it does with packets that are not its own.
+    /// The forwarding behaviour.
     pub kind: DeviceKind,
-    /// The addresses or prefixes that lead to it (hosts only).
+    /// Its addresses or prefixes (hosts only).
     #[serde(default)]
     #[schemars(with = "Vec<Prefix>")]
     pub addresses: Vec<Spanned<Prefix>>,
     /// The time from ingress until the packet joins the egress port's PTM (default: 0 s).
     pub processing: Option<Span>,
-    /// The traffic management of each egress port that has none of its own (default: an unlimited
+    /// The traffic management of each egress port whose link does not set its own (default: an unlimited
     /// fifo).
     #[schemars(with = "Option<PtmSpec>")]
     pub ptm: Option<Spanned<PtmSpec>>,
-    /// Routes that overrule the shortest path.
+    /// Routes that override the shortest path.
     #[serde(default)]
     pub routes: Vec<RouteFile>,
-    /// Where it stands: for pictures only.
+    /// Its position. Used for pictures only.
     #[schemars(with = "Option<PositionFile>")]
     pub position: Option<Spanned<PositionFile>>,
 }
@@ -160,7 +160,7 @@ pub struct DeviceFile {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RouteFile {
-    /// The addresses it holds for.
+    /// The destination addresses.
     pub to: Prefix,
     /// The number of the egress port.
     #[schemars(with = "u16")]
@@ -174,68 +174,68 @@ pub struct LinkFile {
     /// Its two ends.
     #[schemars(with = "[PortName; 2]")]
     pub between: Spanned<Vec<Spanned<PortName>>>,
-    /// How fast bits are put onto the link, or "unlimited".
+    /// The bandwidth, or "unlimited".
     pub bandwidth: Option<Bandwidth>,
-    /// The propagation delay; stands for `length / propagation_speed` (default: 0 s).
+    /// The propagation delay; replaces `length / propagation_speed` (default: 0 s).
     #[schemars(with = "Option<Span>")]
     pub delay: Option<Spanned<Span>>,
-    /// How far the link reaches.
+    /// The length of the link.
     #[schemars(with = "Option<Distance>")]
     pub length: Option<Spanned<Distance>>,
-    /// How fast a bit travels (default: 2e8 m/s).
+    /// The propagation speed (default: 2e8 m/s).
     #[schemars(with = "Option<Speed>")]
     pub propagation_speed: Option<Spanned<Speed>>,
-    /// Bytes that each packet takes on the wire beyond its recorded length (default: 0 B).
+    /// Bytes on the wire per packet, in addition to its recorded length (default: 0 B).
     pub overhead: Option<ByteCount>,
-    /// The longest frame that the link carries, with the Ethernet header and without the FCS: longer packets cause a
-    /// warning (default: 1514 B, for generated traffic).
+    /// The maximum frame length, with the Ethernet header and without the FCS. Longer packets cause a warning
+    /// (default: 1514 B, for generated traffic).
     pub mtu: Option<ByteCount>,
-    /// The probability with which the link loses a packet, each for itself (default: 0).
+    /// The probability that the link loses a packet, independently of others (default: 0).
     pub loss: Option<Probability>,
-    /// Extra delay of each packet at random (default: none).
+    /// Random extra delay of each packet (default: none).
     #[schemars(with = "Option<JitterFile>")]
     pub jitter: Option<Spanned<JitterFile>>,
-    /// The traffic management of the first end's egress port, where it is not its device's.
+    /// The traffic management of the first end's egress port (default: that of its device).
     #[schemars(with = "Option<PtmSpec>")]
     pub ptm: Option<Spanned<PtmSpec>>,
-    /// What differs from the first end to the second.
+    /// Keys that differ in the direction from the first end to the second.
     #[serde(default)]
     pub forward: DirectionFile,
-    /// What differs from the second end to the first.
+    /// Keys that differ in the direction from the second end to the first.
     #[serde(default)]
     pub backward: DirectionFile,
 }
 
-/// What differs in one direction of a link.
+/// The keys of one direction of a link that differ from the link's.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DirectionFile {
-    /// How fast bits are put onto the link, or "unlimited".
+    /// The bandwidth, or "unlimited".
     pub bandwidth: Option<Bandwidth>,
-    /// The propagation delay; stands for `length / propagation_speed`.
+    /// The propagation delay; replaces `length / propagation_speed`.
     #[schemars(with = "Option<Span>")]
     pub delay: Option<Spanned<Span>>,
-    /// How far the link reaches.
+    /// The length of the link.
     #[schemars(with = "Option<Distance>")]
     pub length: Option<Spanned<Distance>>,
-    /// How fast a bit travels.
+    /// The propagation speed.
     #[schemars(with = "Option<Speed>")]
     pub propagation_speed: Option<Spanned<Speed>>,
-    /// Bytes that each packet takes on the wire beyond its recorded length.
+    /// Bytes on the wire per packet, in addition to its recorded length.
     pub overhead: Option<ByteCount>,
-    /// The longest frame that the link carries, with the Ethernet header and without the FCS.
+    /// The maximum frame length, with the Ethernet header and without the FCS.
     pub mtu: Option<ByteCount>,
-    /// The probability with which the link loses a packet, each for itself.
+    /// The probability that the link loses a packet, independently of others.
     pub loss: Option<Probability>,
-    /// Extra delay of each packet at random.
+    /// Random extra delay of each packet.
     #[schemars(with = "Option<JitterFile>")]
     pub jitter: Option<Spanned<JitterFile>>,
-    /// The traffic management of the sending end's egress port, where it is not its device's.
+    /// The traffic management of the sending end's egress port (default: that of its device).
     #[schemars(with = "Option<PtmSpec>")]
     pub ptm: Option<Spanned<PtmSpec>>,
 }
 
-/// The keys that make a link, as far as one table gives them.
+/// The keys of a link that one table sets.
 #[derive(Debug, Clone, Default)]
 struct Timing {
     bandwidth: Option<Bandwidth>,
@@ -269,8 +269,8 @@ macro_rules! timed {
 timed!(LinkDefaults, LinkFile, DirectionFile);
 
 impl Timing {
-    /// This table's keys, and those of the table around it for the rest. A delay replaces the outer
-    /// table's length, and a length its delay.
+    /// This table's keys, completed by those of the outer table. A delay replaces the outer table's length,
+    /// and a length its delay.
     fn over(self, outer: &Timing) -> Timing {
         let outer = outer.clone();
         let by_length = self.length.is_some() || (self.delay.is_none() && outer.length.is_some());
@@ -285,19 +285,19 @@ impl Timing {
         }
     }
 
-    /// What one table says that cannot hold together.
+    /// A contradiction between keys of one table.
     fn contradiction(&self, document: &Document) -> Option<ConfigError> {
         let delay = self.delay.as_ref()?;
         if let Some(length) = &self.length {
             let message = "a link has a `delay` or a `length`, not both";
             return Some(document.error(length.span(), message).with_help(
-                "`delay` is the time a bit travels; `length / propagation_speed` is another way to say it"
+                "`delay` is the propagation delay; `length / propagation_speed` is another way to write it"
                     .to_owned(),
             ));
         }
         let speed = self.propagation_speed.as_ref()?;
-        let message = format!("`propagation_speed` says nothing beside a `delay` of {}", delay.get_ref());
-        Some(document.error(speed.span(), message).with_help("give a `length`, or leave it out".to_owned()))
+        let message = format!("`propagation_speed` has no effect beside a `delay` of {}", delay.get_ref());
+        Some(document.error(speed.span(), message).with_help("write a `length`, or remove it".to_owned()))
     }
 
     fn link(&self) -> Option<Link> {
@@ -320,23 +320,23 @@ impl Topology {
     /// Reads a topology file.
     ///
     /// # Errors
-    /// Every mistake in the file, with its place.
+    /// Every mistake in the file, with its position.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         Self::load_with(path, &Registry::default())
     }
 
-    /// The same, where the file may name the kinds of `registry` as well.
+    /// Like [`load`](Topology::load), for a file that may also name the kinds in `registry`.
     ///
     /// # Errors
-    /// As [`load`](Topology::load) has them.
+    /// The same as for [`load`](Topology::load).
     pub fn load_with(path: &Path, registry: &Registry) -> Result<Self, ConfigError> {
         Self::from_document(&Document::read(path)?.with(registry))
     }
 
-    /// Reads a topology from text; `name` stands for its file in errors.
+    /// Reads a topology from text. `name` is the name of its file in errors.
     ///
     /// # Errors
-    /// Every mistake in the text, with its place.
+    /// Every mistake in the text, with its position.
     ///
     /// # Examples
     /// ```
@@ -358,10 +358,10 @@ impl Topology {
         Self::from_toml_with(name, text, &Registry::default())
     }
 
-    /// The same, where the text may name the kinds of `registry` as well.
+    /// Like [`from_toml`](Topology::from_toml), for text that may also name the kinds in `registry`.
     ///
     /// # Errors
-    /// As [`from_toml`](Topology::from_toml) has them.
+    /// The same as for [`from_toml`](Topology::from_toml).
     pub fn from_toml_with(name: &str, text: &str, registry: &Registry) -> Result<Self, ConfigError> {
         Self::from_document(&Document::parse(name, text)?.with(registry))
     }
@@ -369,7 +369,7 @@ impl Topology {
     /// Reads a topology from a document.
     ///
     /// # Errors
-    /// Every mistake in the document, with its place.
+    /// Every mistake in the document, with its position.
     pub fn from_document(document: &Document) -> Result<Self, ConfigError> {
         let mut file: TopologyFile = document.deserialize()?;
         expand(&mut file, document)?;
@@ -382,7 +382,7 @@ impl Topology {
         let devices =
             file.device.iter().map(|device| device_spec(device, &file.defaults)).collect::<Vec<_>>();
         let links = link_specs(&file, document, &mut errors);
-        // With a link missing, what hangs on it would seem wrong too.
+        // Without a link, the checks would report consequential mistakes.
         let whole = links.len() == file.link.len();
         for problem in if whole { problems(&devices, &links) } else { Vec::new() } {
             let span = match problem.element() {
@@ -393,7 +393,7 @@ impl Topology {
                 Element::Link(link) => file.link[link].between.span(),
                 Element::LinkEnd(link, end) => file.link[link].between.get_ref()[end].span(),
                 Element::DevicePtm(device) => {
-                    // Without one of its own it has that of the defaults.
+                    // A device without its own has that of the defaults.
                     let device = &file.device[device];
                     device.ptm.as_ref().map_or_else(|| device.name.span(), Spanned::span)
                 }
@@ -411,7 +411,7 @@ impl Topology {
     }
 }
 
-/// Reads the learned models that it names; paths are relative to the file. The files that make them.
+/// Reads the learned models that the file names. Paths are relative to it. Returns the files read.
 fn load_models(file: &mut TopologyFile, document: &Document) -> Vec<PathBuf> {
     let base = Path::new(&document.source().name).parent().unwrap_or(Path::new(""));
     let mut cache = ModelCache::default();
@@ -419,7 +419,7 @@ fn load_models(file: &mut TopologyFile, document: &Document) -> Vec<PathBuf> {
     cache.files()
 }
 
-/// Reads the parameters of the disciplines of other crates, wherever they are. What does not fit.
+/// Reads the parameters of disciplines of other crates. Returns the mistakes.
 fn make_custom(file: &mut TopologyFile, document: &Document) -> Vec<ConfigError> {
     let mut errors = Vec::new();
     for ptm in ptms_mut(file) {
@@ -432,7 +432,7 @@ fn make_custom(file: &mut TopologyFile, document: &Document) -> Vec<ConfigError>
     errors
 }
 
-/// Every traffic management that the file names.
+/// Every traffic management in the file.
 fn ptms_mut(file: &mut TopologyFile) -> impl Iterator<Item = &mut PtmSpec> {
     let links =
         file.link.iter_mut().flat_map(|link| [&mut link.forward.ptm, &mut link.ptm, &mut link.backward.ptm]);
@@ -441,7 +441,7 @@ fn ptms_mut(file: &mut TopologyFile) -> impl Iterator<Item = &mut PtmSpec> {
     ptms.chain(file.defaults.ptms_mut())
 }
 
-/// The traffic management that a link gives to one of its ends.
+/// The traffic management that a link sets at one of its ends.
 fn link_ptm(link: &LinkFile, end: usize) -> Option<&Spanned<PtmSpec>> {
     match end {
         0 => link.forward.ptm.as_ref().or(link.ptm.as_ref()),
@@ -467,7 +467,7 @@ fn device_spec(device: &DeviceFile, defaults: &TopologyDefaults) -> DeviceSpec {
     }
 }
 
-/// The links of the file, without those that cannot be made: each of these is an error.
+/// The links of the file, except invalid ones: each of these is an error.
 fn link_specs(file: &TopologyFile, document: &Document, errors: &mut Vec<ConfigError>) -> Vec<LinkSpec> {
     let [link, access] = [&file.defaults.link, &file.defaults.access_link];
     for table in [link, access] {
@@ -496,7 +496,7 @@ fn link_specs(file: &TopologyFile, document: &Document, errors: &mut Vec<ConfigE
             let (timing, impaired) = defaults_of(link);
             let common = own.over(timing);
             let impaired = link.impairing().over(impaired);
-            // A mistake in them was noted above.
+            // A mistake in them is already recorded.
             let impairment =
                 directions.map(|direction| direction.impairing().over(&impaired).spec().unwrap_or_default());
             let [forward, backward] = directions.map(|direction| direction.timing().over(&common).link());
@@ -510,7 +510,7 @@ fn link_specs(file: &TopologyFile, document: &Document, errors: &mut Vec<ConfigE
                     return None;
                 }
                 _ => {
-                    let message = format!("a link joins two ports, found {}", ends.len());
+                    let message = format!("a link joins two ports, but this one has {}", ends.len());
                     let help = "write for example between = [\"a:0\", \"b:0\"]";
                     errors.push(document.error(link.between.span(), message).with_help(help.to_owned()));
                     return None;
@@ -523,7 +523,7 @@ fn link_specs(file: &TopologyFile, document: &Document, errors: &mut Vec<ConfigE
         .collect()
 }
 
-/// Puts the devices and links of `[generate]` before those of the file. Each has the table's place.
+/// Inserts the devices and links of `[generate]` before those of the file. Each has the table's position.
 fn expand(file: &mut TopologyFile, document: &Document) -> Result<(), ConfigError> {
     let Some(spec) = &file.generate else { return Ok(()) };
     let draft = spec.draft().map_err(|error| {
@@ -544,7 +544,7 @@ fn expand(file: &mut TopologyFile, document: &Document) -> Result<(), ConfigErro
     Ok(())
 }
 
-/// Positions that are none.
+/// The invalid positions.
 fn misplaced(file: &TopologyFile, document: &Document) -> Vec<ConfigError> {
     let positions = file.device.iter().filter_map(|device| device.position.as_ref());
     let wrong =

@@ -1,4 +1,4 @@
-//! How a network forwards: what a path costs, what becomes of equal ones, and paths that are given.
+//! Forwarding: link costs, choice among equal paths, and explicit paths.
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
@@ -8,71 +8,72 @@ use super::rule::{Rule, RuleSpec};
 use super::{DeviceId, DeviceKind, NameError, PortId, PortName, Prefix, Topology};
 use crate::config::{ConfigError, Document, Spanned};
 
-/// What a link costs; the cheapest path is taken, and of equally cheap ones those with the fewest links.
+/// The cost of a link. A packet takes the cheapest path; among equally cheap paths, one of those with the
+/// fewest links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Weight {
-    /// 1: the fewest links.
+    /// 1: the fewest hops.
     #[default]
     Hops,
     /// The propagation delay.
     Delay,
-    /// 1 / bandwidth, as OSPF's usual cost (an unlimited link costs nothing).
+    /// 1 / bandwidth, as is usual in OSPF (an unlimited link costs nothing).
     InverseCapacity,
 }
 
-/// Which of several equally good egress ports a packet takes.
+/// The choice among equally good egress ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Multipath {
     /// The port with the lowest number.
     #[default]
     LowestPort,
-    /// By a seeded hash of the flow's 5-tuple, another at each device (RFC 2992, hash-threshold).
+    /// By a seeded hash of the flow's 5-tuple, different at each device (RFC 2992, hash-threshold).
     Ecmp,
-    /// By the destination: at a device `l` levels above those next to the hosts, with `n` equal ports, the destination host's
-    /// number / n^l modulo n (Zahavi, "D-Mod-K routing providing non-blocking traffic for shift permutations", 2010).
-    /// Hosts are numbered in the order of the file.
+    /// By the destination: at a device `l` levels above those next to the hosts, with `n` equal ports, the
+    /// destination host's number / n^l modulo n (Zahavi, "D-Mod-K routing providing non-blocking traffic for
+    /// shift permutations", 2010). Hosts are numbered in the order of the file.
     DModK,
-    /// Each packet by itself, at random (seeded).
+    /// Each packet independently, at random (seeded).
     Spray,
 }
 
-/// How packets find their way.
+/// The forwarding configuration of a network.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Forwarding {
-    /// What a link costs.
+    /// The cost of a link.
     pub weight: Weight,
-    /// What becomes of equal paths.
+    /// The choice among equal paths.
     pub multipath: Multipath,
-    /// Paths that overrule static routes and shortest paths; the first that fits a flow holds.
+    /// Paths that override static routes and cheapest paths. The first path that matches a flow applies.
     pub paths: Vec<ExplicitPath>,
-    /// The rule of another crate that chooses where nothing else prescribes a port, instead of `multipath`.
+    /// A rule of another crate, which replaces `multipath` where no path and no static route applies.
     pub rule: Option<Rule>,
 }
 
-/// The way that some flows take.
+/// The path of some flows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExplicitPath {
-    /// The flows' sources; any where there are none.
+    /// The source addresses of the flows; empty for any.
     pub sources: Vec<IpNet>,
-    /// The flows' destinations.
+    /// The destination addresses of the flows.
     pub destinations: Vec<IpNet>,
-    /// The egress port at each device on the way.
+    /// The egress port at each device on the path.
     pub egress: Vec<(DeviceId, PortId)>,
 }
 
-/// How packets find their way, as written.
+/// The forwarding configuration, as written.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ForwardingFile {
-    /// What a link costs; the cheapest path is taken (default: hops).
+    /// The cost of a link; packets take the cheapest path (default: hops).
     #[serde(default)]
     pub weight: Weight,
-    /// Which of several equally good egress ports a packet takes (default: lowest-port).
+    /// The choice among equally good egress ports (default: lowest-port).
     #[serde(default)]
     pub multipath: Multipath,
-    /// The rule that chooses instead: one that a program which embeds taunet adds.
+    /// A rule that replaces this choice, added by a program that embeds taunet.
     #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     pub rule: Option<RuleSpec>,
 }
@@ -81,13 +82,14 @@ pub struct ForwardingFile {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PathFile {
-    /// Whose packets: a host's name or a prefix (default: anybody's).
+    /// The source: a host's name or a prefix (default: any).
     #[schemars(with = "Option<String>")]
     pub from: Option<Spanned<String>>,
-    /// Whither: a host's name or a prefix.
+    /// The destination: a host's name or a prefix.
     #[schemars(with = "String")]
     pub to: Spanned<String>,
-    /// The devices on the way, each joined to the next by a link; `r1:2` names the egress port where several lead on.
+    /// The devices on the path, each joined to the next by a link. `r1:2` names the egress port if several
+    /// lead to the next device.
     #[schemars(with = "Vec<String>", length(min = 2))]
     pub via: Vec<Spanned<String>>,
 }
@@ -95,7 +97,7 @@ pub struct PathFile {
 /// Resolves the names of the paths.
 ///
 /// # Errors
-/// Every name and step that does not fit, with its place.
+/// Every name and step that does not match the topology, with its position.
 pub(super) fn forwarding(
     file: &ForwardingFile,
     paths: &[PathFile],
@@ -125,7 +127,7 @@ pub(super) fn forwarding(
     }
 }
 
-/// The prefixes that a text names: a host's, or itself.
+/// The prefixes that a text names: those of a host, or the text itself.
 fn prefixes(
     text: &Spanned<String>,
     topology: &Topology,
@@ -150,7 +152,7 @@ fn unknown(text: &Spanned<String>, topology: &Topology, document: &Document) -> 
     document.error(text.span(), error.to_string()).with_help(error.help().to_owned())
 }
 
-/// The egress port at each device of `via` but the last.
+/// The egress port at each device of `via` except the last.
 fn steps(
     via: &[Spanned<String>],
     topology: &Topology,
@@ -166,14 +168,14 @@ fn steps(
             .device_named(&name)
             .ok_or_else(|| unknown(&Spanned::new(text.span(), name.clone()), topology, document))?;
         if places.iter().any(|(passed, _, _)| *passed == device) {
-            return Err(document.error(text.span(), format!("the path comes back to `{name}`")));
+            return Err(document.error(text.span(), format!("the path passes `{name}` twice")));
         }
         places.push((device, port, text));
     }
     if via.len() < 2 {
         let span = via.first().map_or(0..0, Spanned::span);
         let help = "write for example via = [\"r1\", \"r2\", \"server\"]";
-        return Err(document.error(span, "a path leads over two devices or more").with_help(help.to_owned()));
+        return Err(document.error(span, "a path needs two devices or more").with_help(help.to_owned()));
     }
     let step = |pair: &[(DeviceId, Option<u16>, &Spanned<String>)]| {
         let [(here, number, text), (there, _, next)] = pair else { unreachable!("windows of two") };
@@ -184,7 +186,7 @@ fn steps(
         };
         let port = topology.device(*here).ports.iter().find(leads_there).ok_or_else(|| {
             let message = format!("no link leads from `{}` to `{}`", text.get_ref(), next.get_ref());
-            document.error(next.span(), message).with_help("name every device on the way".to_owned())
+            document.error(next.span(), message).with_help("name every device on the path".to_owned())
         })?;
         Ok((*here, *port))
     };

@@ -1,8 +1,8 @@
 //! Networks of a known shape: the table `[generate]` of a topology file.
 //!
-//! Every generator names its devices, numbers its ports and gives its hosts addresses by a rule that its own
-//! documentation states. Hosts are `h0`, `h1`, ... and come first. Unless the generator says otherwise, host
-//! `h{n}` has the address `10.0.0.0 + n + 1`, and ports 0, 1, ... of a switch lead to its hosts, in order.
+//! Every generator documents the names of its devices, the numbers of its ports and the addresses of its
+//! hosts. Hosts are `h0`, `h1`, ... and come first. Unless the generator says otherwise, host `h{n}` has the
+//! address `10.0.0.0 + n + 1`, and ports 0, 1, ... of a switch lead to its hosts, in order.
 //!
 //! To add a generator: one file here with its parameters and its `draft`, and one line in each of
 //! [`GenerateSpec`], its `size` and its `draft`.
@@ -32,14 +32,14 @@ use serde::{Deserialize, Serialize};
 use super::{DeviceKind, Draft, DraftDevice, DraftLink, DraftTiming, PortName, Position};
 use crate::units::Distance;
 
-/// The most devices of a generated network.
+/// The maximum number of devices of a generated network.
 pub const MOST_DEVICES: u128 = 1_000_000;
-/// The most links of a generated network.
+/// The maximum number of links of a generated network.
 pub const MOST_LINKS: u128 = 4_000_000;
-/// The most ports that a parameter may ask for at one device.
+/// The maximum number of ports that a parameter may request at one device.
 const MOST_PORTS: u32 = 65_000;
 
-/// A network of a known shape: `[generate]` with `kind = "fat-tree"`, and its parameters beside it.
+/// A network of a known shape: `[generate]` with `kind = "fat-tree"`, and the parameters of that kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "cli", derive(clap::Subcommand))]
 #[serde(rename_all = "kebab-case")]
@@ -53,17 +53,17 @@ pub enum GenerateSpec {
     Star(Star),
     /// Hosts on both sides of a bottleneck
     Dumbbell(Dumbbell),
-    /// A grid of switches that closes on itself, in any number of dimensions
+    /// A grid of switches with wrap-around links, in any number of dimensions
     Torus(Torus),
-    /// The three layers of switches of a data centre, k ports each
+    /// The three layers of switches of a data centre, with k ports each
     FatTree(FatTree),
-    /// Two layers of switches, joined all with all
+    /// Two layers of switches, each switch joined to all of the other layer
     LeafSpine(LeafSpine),
-    /// A random network in which near switches are joined more often
+    /// A random network in which nearby switches are joined more often
     Waxman(Waxman),
 }
 
-/// Why parameters make no network.
+/// The reason why parameters do not give a network.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GenerateError {
@@ -74,52 +74,52 @@ pub enum GenerateError {
         parameter: &'static str,
         /// its value
         value: u32,
-        /// the smallest that fits
+        /// the minimum
         least: u32,
-        /// what is missing
+        /// the reason
         why: &'static str,
     },
-    /// A parameter asks for more than there can be.
+    /// A parameter is too large.
     #[error("`{parameter}` is {value}: {why}")]
     TooLarge {
         /// the parameter
         parameter: &'static str,
         /// its value
         value: u32,
-        /// the largest that fits
+        /// the maximum
         most: u32,
-        /// what is exceeded
+        /// the reason
         why: &'static str,
     },
-    /// A fat tree of switches with an odd number of ports.
+    /// The switches of a fat tree have an odd number of ports.
     #[error("`k` is {k}: half of a switch's ports lead down and half lead up, so it must be even")]
     Odd {
         /// the number of ports
         k: u32,
     },
     /// A torus without dimensions.
-    #[error("a torus needs a dimension")]
+    #[error("a torus needs at least one dimension")]
     NoDimensions,
-    /// A parameter that must lie between 0 and a bound, or be any number above 0.
+    /// A parameter is not above 0, or exceeds its maximum.
     #[error("`{parameter}` is {value}: it must be above 0 and at most {most}")]
     OutOfRange {
         /// the parameter
         parameter: &'static str,
         /// its value
         value: f64,
-        /// the largest that fits
+        /// the maximum
         most: f64,
     },
-    /// All together is too large.
-    #[error("this network would have {count} {what}: the most is {most}")]
+    /// The network is too large.
+    #[error("this network would have {count} {what}: the maximum is {most}")]
     TooMany {
-        /// the parameter that weighs most
+        /// the parameter with the largest effect
         parameter: &'static str,
         /// devices or links
         what: &'static str,
-        /// how many there would be
+        /// the number it would have
         count: u128,
-        /// how many there may be
+        /// the maximum
         most: u128,
     },
 }
@@ -137,7 +137,7 @@ impl GenerateError {
         }
     }
 
-    /// What would be right.
+    /// A suggestion.
     pub fn help(&self) -> String {
         match self {
             GenerateError::TooSmall { parameter, least, .. } => {
@@ -149,16 +149,16 @@ impl GenerateError {
             }
             GenerateError::NoDimensions => "write for example dimensions = [4, 4]".to_owned(),
             GenerateError::OutOfRange { parameter, .. } => format!("write for example {parameter} = 0.4"),
-            GenerateError::TooMany { .. } => "ask for a smaller one".to_owned(),
+            GenerateError::TooMany { .. } => "write a smaller value".to_owned(),
         }
     }
 }
 
 impl GenerateSpec {
-    /// Its devices and links.
+    /// The devices and links of the network.
     ///
     /// # Errors
-    /// Parameters that make no network.
+    /// Parameters that do not give a network.
     ///
     /// # Examples
     /// ```
@@ -181,13 +181,13 @@ impl GenerateSpec {
         }
     }
 
-    /// The name of its kind: `fat-tree`.
+    /// The name of the kind, such as `fat-tree`.
     pub fn name(&self) -> String {
         let value = serde_json::to_value(self).expect("parameters are numbers and texts");
         value.as_object().and_then(|kinds| kinds.keys().next().cloned()).unwrap_or_default()
     }
 
-    /// Its kind and parameters, as lines of TOML below `[generate]`.
+    /// The kind and parameters, as lines of TOML in `[generate]`.
     pub(crate) fn toml_lines(&self) -> Vec<String> {
         let value = serde_json::to_value(self).expect("parameters are numbers and texts");
         let kinds = value.as_object().into_iter().flatten();
@@ -202,14 +202,14 @@ impl GenerateSpec {
     }
 }
 
-/// That a parameter counts at least `least`.
+/// Checks that a parameter is at least `least`.
 fn at_least(parameter: &'static str, value: u32, least: u32, why: &'static str) -> Result<(), GenerateError> {
     if value < least { Err(GenerateError::TooSmall { parameter, value, least, why }) } else { Ok(()) }
 }
 
-/// That one device has ports for it.
+/// Checks that a device has enough ports.
 fn fits_ports(parameter: &'static str, value: u32) -> Result<(), GenerateError> {
-    let why = "a device has ports for no more";
+    let why = "a device has no more ports";
     at_most(parameter, value, MOST_PORTS, why)
 }
 
@@ -217,7 +217,7 @@ fn at_most(parameter: &'static str, value: u32, most: u32, why: &'static str) ->
     if value > most { Err(GenerateError::TooLarge { parameter, value, most, why }) } else { Ok(()) }
 }
 
-/// That the network can be held.
+/// Checks the size of the network.
 fn check_size(parameter: &'static str, devices: u128, links: u128) -> Result<(), GenerateError> {
     for (what, count, most) in [("devices", devices, MOST_DEVICES), ("links", links, MOST_LINKS)] {
         if count > most {
@@ -227,7 +227,7 @@ fn check_size(parameter: &'static str, devices: u128, links: u128) -> Result<(),
     Ok(())
 }
 
-/// A draft in the making.
+/// Builds a draft.
 #[derive(Default)]
 struct Plan {
     draft: Draft,
@@ -237,7 +237,7 @@ impl Plan {
     /// `count` hosts with consecutive addresses, `h0` first.
     fn add_hosts(&mut self, count: u32) {
         for host in 0..count {
-            // At most a million hosts: 10.0.0.0/8 has room for sixteen.
+            // At most a million hosts; 10.0.0.0/8 has space for sixteen million.
             let address = Ipv4Addr::from_bits((10 << 24) + host + 1);
             self.add_host(host, address);
         }

@@ -1,4 +1,4 @@
-//! The keys of a link that impair it, and what they come to.
+//! The keys of a link that impair it: loss and jitter.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
@@ -7,37 +7,37 @@ use crate::config::{ConfigError, Document, Spanned, toml_value};
 use crate::impairment::{Distribution, ImpairmentSpec, Jitter, Order};
 use crate::units::{Probability, Span};
 
-/// Extra delay at random: `jitter = { distribution = "normal", mean = "2 ms", std = "500 us" }`.
+/// Random extra delay: `jitter = { distribution = "normal", mean = "2 ms", std = "500 us" }`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JitterFile {
-    /// How it is distributed.
+    /// The distribution.
     pub distribution: JitterKind,
-    /// The mean; not with "uniform".
+    /// The mean; not allowed with "uniform".
     #[schemars(with = "Option<Span>")]
     pub mean: Option<Spanned<Span>>,
-    /// The standard deviation; with "normal" alone.
+    /// The standard deviation; with "normal" only.
     #[schemars(with = "Option<Span>")]
     pub std: Option<Spanned<Span>>,
-    /// How fast large values become rare, above 1; with "pareto" alone (default: 3).
+    /// The shape parameter, above 1: larger values make large delays rarer; with "pareto" only (default: 3).
     #[serde(default, deserialize_with = "shape")]
     #[schemars(with = "Option<f64>")]
     pub shape: Option<Spanned<f64>>,
-    /// The largest value; "uniform" needs it.
+    /// The maximum; required with "uniform".
     #[schemars(with = "Option<Span>")]
     pub max: Option<Spanned<Span>>,
-    /// Whether packets arrive in the order in which they leave (default: "keep").
+    /// Whether packets keep their order (default: "keep").
     #[serde(default)]
     pub order: Order,
 }
 
-/// How a jitter is distributed.
+/// The distribution of a jitter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum JitterKind {
-    /// Every value from zero to `max` alike.
+    /// The uniform distribution from zero to `max`.
     Uniform,
-    /// The normal distribution, cut at zero.
+    /// The normal distribution, truncated at zero.
     Normal,
     /// The exponential distribution.
     Exponential,
@@ -51,7 +51,8 @@ fn shape<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Spanned<f6
     let shape = Spanned::<f64>::deserialize(deserializer)?;
     let number = *shape.get_ref();
     if !(number.is_finite() && number > 1.0) {
-        let message = "no shape of a Pareto distribution with a mean; write a number above 1, such as 3";
+        let message =
+            "not a valid shape of a Pareto distribution with a mean; write a number above 1, such as 3";
         return Err(de::Error::custom(format_args!("{number} is {message}")));
     }
     Ok(Some(shape))
@@ -65,13 +66,13 @@ pub(super) struct Impairing {
 }
 
 impl Impairing {
-    /// This table's keys, and those of the table around it for the rest.
+    /// This table's keys, completed by those of the outer table.
     pub fn over(self, outer: &Impairing) -> Impairing {
         let jitter = self.jitter.or_else(|| outer.jitter.clone());
         Impairing { loss: self.loss.or(outer.loss), jitter }
     }
 
-    /// What the keys come to; `None` where [`mistakes`](Self::mistakes) has something to say.
+    /// The impairment; `None` if [`mistakes`](Self::mistakes) finds any.
     pub fn spec(&self) -> Option<ImpairmentSpec> {
         let jitter = match &self.jitter {
             None => None,
@@ -84,14 +85,14 @@ impl Impairing {
         Some(ImpairmentSpec { loss: self.loss.unwrap_or_default(), jitter })
     }
 
-    /// The keys of a jitter that are missing, and those that say nothing.
+    /// Keys of a jitter that are missing, or have no effect.
     pub fn mistakes(&self, document: &Document) -> Vec<ConfigError> {
         let Some(jitter) = &self.jitter else { return Vec::new() };
         let file = jitter.get_ref();
         let (name, example) = file.distribution.described();
         let mut mistakes = Vec::new();
         for (key, span) in file.superfluous() {
-            let message = format!("`{key}` says nothing in a jitter that is {name}");
+            let message = format!("`{key}` has no effect in a jitter that is {name}");
             mistakes.push(document.error(span, message).with_help(format!("write for example {example}")));
         }
         if file.distribution().is_none() {
@@ -104,7 +105,7 @@ impl Impairing {
 }
 
 impl JitterKind {
-    /// Its name, and a table that would be right.
+    /// The name, and an example.
     fn described(self) -> (&'static str, &'static str) {
         match self {
             JitterKind::Uniform => ("uniform", "{ distribution = \"uniform\", max = \"4 ms\" }"),
@@ -126,7 +127,7 @@ impl JitterKind {
 }
 
 impl JitterFile {
-    /// As a file writes it, at `span`.
+    /// The jitter as a file writes it, at `span`.
     pub(super) fn of(jitter: Jitter, span: &std::ops::Range<usize>) -> Self {
         let value = |value: Option<Span>| value.map(|value| Spanned::new(span.clone(), value));
         let (distribution, mean, std, shape, max) = match jitter.distribution {
@@ -147,7 +148,7 @@ impl JitterFile {
         }
     }
 
-    /// As TOML.
+    /// The jitter as TOML.
     pub(super) fn to_toml(&self) -> String {
         let span = |value: &Option<Spanned<Span>>| value.as_ref().map(|value| span_text(*value.get_ref()));
         let name = self.distribution.described().0;
@@ -176,7 +177,7 @@ impl JitterFile {
         })
     }
 
-    /// The keys that do not belong to the distribution, with their places.
+    /// The keys that do not belong to the distribution, with their positions.
     fn superfluous(&self) -> Vec<(&'static str, std::ops::Range<usize>)> {
         let kind = self.distribution;
         let mean = self.mean.as_ref().filter(|_| kind == JitterKind::Uniform);

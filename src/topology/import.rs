@@ -1,11 +1,12 @@
-//! Networks from elsewhere: GraphML, GML, DOT, SNDlib and node-link JSON become a topology file.
+//! Imports networks: GraphML, GML, DOT, SNDlib and node-link JSON become a topology file.
 //!
-//! [`decode`] makes text of a file. A reader per format gives nodes, edges and demands with what the file says about
-//! them, as texts; `facts` takes out of these what it understands, and `convert` makes one router of each node, with a
-//! host at it. What a file does not say takes a default of [`ImportOptions`]. Every default, everything assumed and
-//! everything left out is told in [`Imported::remarks`].
+//! [`decode`] converts the bytes of a file to text. A reader per format extracts nodes, edges and demands
+//! with their attributes, as texts. `facts` interprets the attributes, and `convert` makes a router with a
+//! host of each node. [`ImportOptions`] supplies the defaults of missing values. [`Imported::remarks`]
+//! reports every default, every assumption and everything that is left out.
 //!
-//! To add a format: one file here that makes a `Network`, one line in [`ImportFormat`] and one in `read`.
+//! To add a format: one file here that makes a `Network`, and one line each in [`ImportFormat`] and in
+//! `read`.
 
 mod attributes;
 mod convert;
@@ -57,7 +58,7 @@ pub enum ImportFormat {
 }
 
 impl ImportFormat {
-    /// The format that a file's name and content tell: `.xml` may be GraphML or SNDlib.
+    /// The format according to a file's name and content: `.xml` may be GraphML or SNDlib.
     pub fn of(path: &Path, text: &str) -> Option<Self> {
         if sndlib::is_native(text) {
             return Some(ImportFormat::Sndlib);
@@ -74,7 +75,7 @@ impl ImportFormat {
         })
     }
 
-    /// The format that a text looks like, whatever its file is called.
+    /// The format according to the text alone.
     fn seen_in(text: &str) -> Option<Self> {
         let text = text.trim_start();
         let mut words = text.split_whitespace();
@@ -90,7 +91,7 @@ impl ImportFormat {
         })
     }
 
-    /// Its name, for people.
+    /// Its name in messages.
     fn name(self) -> &'static str {
         match self {
             ImportFormat::Graphml => "GraphML",
@@ -113,31 +114,31 @@ impl ImportFormat {
     }
 }
 
-/// What holds where a file says nothing.
+/// The defaults of missing values.
 #[derive(Debug, Clone)]
 pub struct ImportOptions {
-    /// The topology's name, instead of the file's.
+    /// The topology's name, instead of that in the file.
     pub name: Option<String>,
-    /// One host at each node.
+    /// Whether to add a host at each node.
     pub hosts: bool,
-    /// The bandwidth of links that have none.
+    /// The bandwidth of links without one.
     pub bandwidth: Bandwidth,
-    /// The propagation delay of links that have neither delay nor length, and whose ends have no coordinates.
+    /// The propagation delay of links without delay and length whose ends have no coordinates.
     pub delay: Span,
-    /// The bandwidth of the links to the hosts that are added.
+    /// The bandwidth of the links to added hosts.
     pub access_bandwidth: Bandwidth,
-    /// What a bandwidth of 1 means where the file gives no unit; without it [`MEGABIT`](Self::MEGABIT) is assumed.
+    /// The unit of bandwidths without a unit; `None` assumes [`MEGABIT`](Self::MEGABIT).
     pub bandwidth_unit: Option<Rate>,
-    /// What a delay of 1 means where the file gives no unit; without it such a delay is left out.
+    /// The unit of delays without a unit; `None` leaves out such delays.
     pub delay_unit: Option<Span>,
-    /// What a length of 1 means where the file gives no unit; without it such a length is left out.
+    /// The unit of lengths without a unit; `None` leaves out such lengths.
     pub length_unit: Option<Distance>,
-    /// What a demand of 1 means: most files give no unit.
+    /// The unit of demands. Most files state none.
     pub demand_unit: Rate,
 }
 
 impl ImportOptions {
-    /// What a bandwidth or a demand of 1 stands for where nothing says it: 1 Mbps.
+    /// The default unit of bandwidths and demands: 1 Mbps.
     pub const MEGABIT: Rate = Rate::from_bps(1_000_000).expect("above zero");
 }
 
@@ -163,11 +164,11 @@ impl Default for ImportOptions {
 /// Traffic from one host to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Demand {
-    /// The name of the host that sends.
+    /// The name of the sending host.
     pub source: String,
-    /// The name of the host that receives.
+    /// The name of the receiving host.
     pub destination: String,
-    /// How much.
+    /// The rate.
     pub bandwidth: Rate,
 }
 
@@ -180,7 +181,7 @@ pub struct Imported {
     pub draft: Draft,
     /// Its demands, in the order of the file.
     pub demands: Vec<Demand>,
-    /// What the file did not say and what was left out, for people.
+    /// Assumptions, and what was left out, for the user.
     pub remarks: Vec<String>,
     file: FileText,
 }
@@ -202,10 +203,10 @@ impl Imported {
     }
 }
 
-/// Imports the network in `text`; `name` stands for its file in errors.
+/// Imports the network in `text`. `name` is the name of its file in errors.
 ///
 /// # Errors
-/// A text that is not of that format or describes no network, with its place.
+/// The text is not in this format or does not describe a network, with the position.
 ///
 /// # Examples
 /// ```
@@ -235,9 +236,10 @@ pub fn import(
         _ => error,
     })?;
     let imported = convert::convert(&source, network, format, options)?;
-    // What is written must read back; a mistake here is a network that no topology can hold.
-    Topology::from_document(&Document::parse(name, &imported.to_toml())?)
-        .map_err(|error| source.whole(format!("this network makes no topology: {}", error.message())))?;
+    // The result must be readable; a mistake here means that no topology can represent the network.
+    Topology::from_document(&Document::parse(name, &imported.to_toml())?).map_err(|error| {
+        source.whole(format!("this network does not form a topology: {}", error.message()))
+    })?;
     Ok(imported)
 }
 
@@ -251,7 +253,7 @@ fn read(source: &ImportedText, format: ImportFormat) -> Result<Network, ConfigEr
     }
 }
 
-/// The text that is imported.
+/// The imported text.
 struct ImportedText(Arc<SourceText>);
 
 impl ImportedText {
@@ -259,17 +261,17 @@ impl ImportedText {
         &self.0.text
     }
 
-    /// A mistake at a place.
+    /// A mistake at a position.
     fn error(&self, span: std::ops::Range<usize>, message: impl Into<String>) -> ConfigError {
         ConfigError::at(Arc::clone(&self.0), span, message)
     }
 
-    /// A mistake of the file as such.
+    /// A mistake of the whole file.
     fn whole(&self, message: impl Into<String>) -> ConfigError {
         ConfigError::whole(&self.0.name, message)
     }
 
-    /// The offset of a line and column, both from 1, where columns count bytes.
+    /// The offset of a line and column, both from 1. Columns count bytes.
     fn offset(&self, line: usize, column: usize) -> usize {
         let start: usize = self.text().split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
         let mut offset = (start + column.saturating_sub(1)).min(self.text().len());

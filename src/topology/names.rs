@@ -1,4 +1,4 @@
-//! How files name things of a topology: ports, prefixes, vantages.
+//! The names of ports, prefixes and vantages in files.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use super::{PortId, Topology};
 use crate::config::{Spanned, did_you_mean, listed, nearest};
 
-/// A port by name: `r1:0` is port 0 of the device `r1`.
+/// A port by name: `r1:0` is port 0 of device `r1`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PortName {
     /// The device's name.
@@ -32,15 +32,15 @@ impl fmt::Display for PortName {
     }
 }
 
-/// Why a text names no port, or no prefix.
+/// The reason why a text is not a port or prefix.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameTextError {
-    /// There is no device, no colon or no number.
+    /// The device, the colon or the number is missing.
     #[error("`{0}` is not a port; write the device and the port's number, for example \"r1:0\"")]
     NotAPort(String),
     /// The number is too large.
-    #[error("`{text}` is not a port: {number} is too large; port numbers go from 0 to 65535")]
+    #[error("`{text}` is not a port: {number} is too large; port numbers are 0 to 65535")]
     LargePort {
         /// the text as given
         text: String,
@@ -65,7 +65,7 @@ impl FromStr for PortName {
     }
 }
 
-/// Reads a type from text, with the message of its `FromStr`.
+/// Implements reading from text, with the message of `FromStr`.
 macro_rules! read_from_text {
     ($($name:ident: $expecting:literal),+) => {$(
         impl<'de> Deserialize<'de> for $name {
@@ -103,17 +103,17 @@ impl JsonSchema for PortName {
     }
 }
 
-/// Where and in which direction a capture is taken.
+/// The place and direction of a capture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Vantage {
     /// The port.
     pub port: PortId,
-    /// Which of its directions.
+    /// The direction.
     pub direction: Direction,
 }
 
 impl Vantage {
-    /// Its name: `r1:1 egress`.
+    /// Its name, such as `r1:1 egress`.
     pub fn name(self, topology: &Topology) -> String {
         let direction = match self.direction {
             Direction::Ingress => "ingress",
@@ -140,11 +140,11 @@ pub struct VantageSpec {
     /// The port.
     #[schemars(with = "PortName")]
     pub port: Spanned<PortName>,
-    /// Which of its directions, seen from its device.
+    /// The direction, seen from the port's device.
     pub direction: Direction,
 }
 
-/// Why a name leads to nothing in a topology.
+/// The reason why a name does not exist in a topology.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
@@ -153,7 +153,7 @@ pub enum NameError {
     UnknownDevice {
         /// the name as given
         name: String,
-        /// what would be right
+        /// a suggestion
         help: String,
     },
     /// The device has no such port.
@@ -161,20 +161,20 @@ pub enum NameError {
     UnknownPort {
         /// the name as given
         name: PortName,
-        /// what would be right
+        /// a suggestion
         help: String,
     },
 }
 
 impl NameError {
-    /// No device of that name among `known`.
+    /// No device of this name is among `known`.
     pub(crate) fn device<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Self {
         let all = format!("devices: {}", listed(known.clone()));
         let help = nearest(name, known).map_or(all.clone(), |near| format!("{} {all}", did_you_mean(near)));
         NameError::UnknownDevice { name: name.to_owned(), help }
     }
 
-    /// What would be right.
+    /// A suggestion.
     pub fn help(&self) -> &str {
         match self {
             NameError::UnknownDevice { help, .. } | NameError::UnknownPort { help, .. } => help,
@@ -183,10 +183,10 @@ impl NameError {
 }
 
 impl Topology {
-    /// The port of that name.
+    /// The port with this name.
     ///
     /// # Errors
-    /// No such device, or no such port at it; the error's help names those there are.
+    /// The device or the port does not exist. The error's help lists the existing ones.
     pub fn port_named(&self, name: &PortName) -> Result<PortId, NameError> {
         let known = self.graph().raw_nodes().iter().map(|node| node.weight.name.as_str());
         let id = self.device_named(&name.device).ok_or_else(|| NameError::device(&name.device, known))?;
@@ -194,7 +194,7 @@ impl Topology {
         ports.iter().copied().find(|&port| self.port(port).number == name.port).ok_or_else(|| {
             let names = ports.iter().map(|&port| self.port_name(port)).collect::<Vec<_>>();
             let help = match names.is_empty() {
-                true => "no link reaches it".to_owned(),
+                true => "it has no link".to_owned(),
                 false => format!("its ports: {}", listed(names.iter().map(String::as_str))),
             };
             NameError::UnknownPort { name: name.clone(), help }

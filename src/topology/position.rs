@@ -1,4 +1,4 @@
-//! Where devices stand: on the Earth, or on a plane.
+//! The positions of devices: on the Earth, or on a plane.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use crate::units::Distance;
 /// IUGG (Moritz, Geodetic Reference System 1980): R1.
 const EARTH_RADIUS_M: f64 = 6_371_008.8;
 
-/// Where a device stands. Pictures and importers use it; a simulation does not.
+/// The position of a device. Pictures and importers use it; simulations do not.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Position {
     /// On the Earth, in degrees: north and east are positive.
@@ -21,7 +21,7 @@ pub enum Position {
         /// From -180 to 180.
         longitude: f64,
     },
-    /// On a plane: to the right and down.
+    /// On a plane, from the upper left.
     Plane {
         /// To the right.
         x: Distance,
@@ -31,14 +31,14 @@ pub enum Position {
 }
 
 impl Position {
-    /// A place on the Earth; `None` for what is none.
+    /// A position on the Earth; `None` if the coordinates are invalid.
     pub fn geographic(latitude: f64, longitude: f64) -> Option<Self> {
         let sound = (-90.0..=90.0).contains(&latitude) && (-180.0..=180.0).contains(&longitude);
         sound.then_some(Position::Geographic { latitude, longitude })
     }
 
-    /// How far it is to `other`: the great circle on the Earth, a straight line on a plane; `None` from one to
-    /// the other.
+    /// The distance to `other`: the great-circle distance on the Earth, or the straight line on a plane;
+    /// `None` between positions of different kinds.
     ///
     /// # Source
     /// R. W. Sinnott, "Virtues of the Haversine", Sky and Telescope 68 (1984).
@@ -73,12 +73,12 @@ impl Position {
             }
             _ => return None,
         };
-        // Rounded to a millimetre: further digits say nothing of a place.
+        // Rounded to a millimetre: further digits are not significant.
         Some(Distance::from_um((metres * 1e3).round() as u64 * 1_000))
     }
 }
 
-/// A position as a topology file writes it: `{ latitude = 47.6, longitude = -122.3 }`, or on a plane
+/// A position as written in a topology file: `{ latitude = 47.6, longitude = -122.3 }`, or on a plane
 /// `{ x = "3 km", y = "1.5 km" }`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -87,9 +87,9 @@ pub struct PositionFile {
     pub latitude: Option<f64>,
     /// Degrees east of Greenwich, from -180 to 180.
     pub longitude: Option<f64>,
-    /// On a plane: how far to the right.
+    /// On a plane: the distance to the right.
     pub x: Option<Distance>,
-    /// On a plane: how far down.
+    /// On a plane: the distance down.
     pub y: Option<Distance>,
 }
 
@@ -105,15 +105,15 @@ impl From<Position> for PositionFile {
 }
 
 impl PositionFile {
-    /// What it says.
+    /// The position.
     ///
     /// # Errors
-    /// What is wrong, and what would be right.
+    /// The mistake, and a suggestion.
     pub(super) fn position(&self) -> Result<Position, (&'static str, &'static str)> {
         match *self {
             PositionFile { latitude: Some(latitude), longitude: Some(longitude), x: None, y: None } => {
                 Position::geographic(latitude, longitude).ok_or((
-                    "there is no such place on the Earth",
+                    "there is no such position on the Earth",
                     "latitude is from -90 to 90, longitude from -180 to 180",
                 ))
             }

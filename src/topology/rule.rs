@@ -1,4 +1,4 @@
-//! A forwarding rule of another crate.
+//! Forwarding rules defined by other crates.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,15 +10,16 @@ use super::{DeviceId, PortId, Topology};
 use crate::config::{ConfigError, CustomTable, Document, Registry};
 use crate::packet::{FlowKey, Packet};
 
-/// The key whose table it is.
+/// The key of the table of a rule.
 const KEY: &str = "rule";
 
-/// A rule by which devices choose egress ports, where no explicit path and no static route prescribes one.
+/// A rule for the choice of egress ports where no explicit path and no static route applies.
 ///
-/// A rule is a function: what it answers depends on its arguments alone, since engines ask in orders of their own.
+/// A rule is a function: its result depends only on its arguments, because the engines call it in different
+/// orders.
 pub trait ForwardingRule: Send + Sync {
-    /// Every egress port of the device that it may choose for packets of a flow; `choice.best` are those on cheapest paths, and
-    /// the packet is an empty one. By default all of these.
+    /// Every egress port of the device that the rule may choose for packets of a flow. `choice.best` holds
+    /// the ports on cheapest paths, which are the default result; the packet is empty.
     fn ways(&self, choice: &ForwardingChoice<'_>) -> Vec<PortId> {
         choice.best.to_vec()
     }
@@ -27,26 +28,26 @@ pub trait ForwardingRule: Send + Sync {
     fn choose(&self, choice: &ForwardingChoice<'_>) -> Option<PortId>;
 }
 
-/// What there is to choose from.
+/// The input of a choice.
 #[derive(Debug, Clone, Copy)]
 pub struct ForwardingChoice<'a> {
-    /// Where.
+    /// The device.
     pub device: DeviceId,
     /// The packet's flow.
     pub flow: FlowKey,
-    /// 64 bits that are the flow's own.
+    /// A 64-bit hash of the flow.
     pub flow_hash: u64,
     /// The packet.
     pub packet: &'a Packet,
-    /// The egress ports on cheapest paths to its destination, by number; none where no path leads there.
+    /// The egress ports on cheapest paths to its destination, by number; empty if there is no path.
     pub best: &'a [PortId],
 }
 
-/// A rule at work in a topology.
+/// The rule of a topology.
 #[derive(Clone)]
 pub struct Rule(Arc<dyn ForwardingRule>);
 
-/// Makes the rule for a network.
+/// Creates the rule for a network.
 struct Make(Box<MakeFn>);
 
 type MakeFn = dyn Fn(&Topology) -> Arc<dyn ForwardingRule> + Send + Sync;
@@ -54,7 +55,7 @@ type MakeFn = dyn Fn(&Topology) -> Arc<dyn ForwardingRule> + Send + Sync;
 /// A rule, as written.
 #[derive(Debug, Clone, Deserialize)]
 pub enum RuleSpec {
-    /// One that another crate defines.
+    /// A rule defined by another crate.
     #[serde(rename = "$custom")]
     Custom {
         /// Its kind and parameters.
@@ -63,7 +64,8 @@ pub enum RuleSpec {
 }
 
 impl Registry {
-    /// Adds a forwarding rule: `[forwarding]` with `rule = { kind = "my-rule", ... }`. `make` makes it for a network.
+    /// Registers a forwarding rule: `[forwarding]` with `rule = { kind = "my-rule", ... }`. `make` creates it
+    /// for a network.
     pub fn forwarding_rule<P, R>(
         &mut self,
         kind: &str,
@@ -80,7 +82,7 @@ impl Registry {
 }
 
 impl Rule {
-    /// The rule of another crate, made in code.
+    /// A rule of another crate, created in code.
     pub fn new(rule: impl ForwardingRule + 'static) -> Self {
         Rule(Arc::new(rule))
     }
@@ -92,10 +94,10 @@ impl Rule {
 }
 
 impl RuleSpec {
-    /// Reads its parameters.
+    /// Reads the parameters of the rule.
     ///
     /// # Errors
-    /// Every parameter that does not fit, with its place.
+    /// Every invalid parameter, with its position.
     pub(super) fn resolve(&self, topology: &Topology, document: &Document) -> Result<Rule, ConfigError> {
         let RuleSpec::Custom { table } = self;
         let mut table = table.clone();
@@ -112,7 +114,7 @@ impl fmt::Debug for Rule {
 }
 
 impl PartialEq for Rule {
-    /// The same rule.
+    /// Whether both are the same rule.
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }

@@ -1,4 +1,4 @@
-//! What a topology is like: counts, diameter, bandwidths.
+//! Statistics of a topology: counts, diameter, bandwidths.
 
 use std::collections::BTreeMap;
 
@@ -10,25 +10,25 @@ use crate::units::{Bandwidth, Span};
 /// Counts and measures of a topology.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TopologyStatistics {
-    /// Devices of all kinds.
+    /// The number of devices of all kinds.
     pub devices: usize,
-    /// Hosts.
+    /// The number of hosts.
     pub hosts: usize,
-    /// Switches.
+    /// The number of switches.
     pub switches: usize,
-    /// Routers.
+    /// The number of routers.
     pub routers: usize,
-    /// Ports.
+    /// The number of ports.
     pub ports: usize,
-    /// Links, each of two directions.
+    /// The number of links, each of two directions.
     pub links: usize,
-    /// Pieces that no link joins; 1 when everything can be reached.
+    /// The number of connected components; 1 if the network is connected.
     pub pieces: usize,
-    /// The links on the longest of the shortest paths between two devices that can reach one another.
+    /// The number of links on the longest shortest path between two connected devices.
     pub diameter: usize,
-    /// No such path is longer; else `diameter` is a lower bound, as in a ring or a torus of 100,000 devices.
+    /// Whether `diameter` is exact; otherwise it is a lower bound, as in a ring or torus of 100,000 devices.
     pub diameter_is_exact: bool,
-    /// The bandwidths that there are, the highest first.
+    /// The bandwidths in use, highest first.
     pub bandwidths: Vec<BandwidthCount>,
     /// The shortest propagation delay of a link, in picoseconds.
     pub min_delay_ps: Option<u64>,
@@ -36,20 +36,20 @@ pub struct TopologyStatistics {
     pub max_delay_ps: Option<u64>,
 }
 
-/// How many directions of links have a bandwidth.
+/// The number of link directions with a bandwidth.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BandwidthCount {
     /// The bandwidth.
     pub bandwidth: Bandwidth,
-    /// How many directions of links have it: two for a link that is the same both ways.
+    /// The number of link directions: two for a link that is equal in both.
     pub directions: usize,
 }
 
 impl Topology {
-    /// What the topology is like.
+    /// The statistics of the topology.
     ///
     /// # Complexity
-    /// That of the diameter: some searches, each O(links), within a bound of some seconds.
+    /// That of the diameter: some searches, each O(links), limited to some seconds.
     pub fn statistics(&self) -> TopologyStatistics {
         let count = |kind| self.devices().filter(|(_, device)| device.kind == kind).count();
         let delays = || self.links().map(|(_, link)| link.link.propagation_delay());
@@ -83,7 +83,7 @@ impl Topology {
         counts.into_values().rev().collect()
     }
 
-    /// The devices that links join to each device, one for each link.
+    /// The neighbours of each device, one entry per link.
     pub(super) fn neighbours(&self) -> Vec<Vec<usize>> {
         let mut neighbours = vec![Vec::new(); self.devices().len()];
         for (_, link) in self.links() {

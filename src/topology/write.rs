@@ -1,4 +1,4 @@
-//! A draft as the text of a topology file.
+//! Writes a draft as a topology file.
 
 use super::impairment::{JitterFile, span_text};
 use super::{DeviceKind, Draft, DraftDevice, DraftLink, DraftTiming, Position};
@@ -6,7 +6,7 @@ use crate::config::toml_value;
 use crate::topology::generate::GenerateSpec;
 use crate::units::{Bandwidth, Distance, Span};
 
-/// What stands in a topology file besides devices and links.
+/// The content of a topology file besides devices and links.
 #[derive(Debug, Clone, Default)]
 pub struct FileText {
     /// The opening comment, line by line.
@@ -21,19 +21,19 @@ pub struct FileText {
     pub access_link: TimingText,
 }
 
-/// Defaults of links, where there are any.
+/// Defaults of links, if any.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TimingText {
-    /// How fast bits are put onto them.
+    /// The bandwidth.
     pub bandwidth: Option<Bandwidth>,
     /// The propagation delay.
     pub delay: Option<Span>,
-    /// How far they reach.
+    /// The length.
     pub length: Option<Distance>,
 }
 
 impl FileText {
-    /// The text of a file that reads as `draft`.
+    /// The text of a topology file with the devices and links of `draft`.
     pub fn with(&self, draft: &Draft) -> String {
         let mut text = String::new();
         let mut line = |written: String| {
@@ -75,7 +75,7 @@ impl DraftTiming {
         let keys = [
             self.bandwidth.map(|bandwidth| format!("bandwidth = {}", toml_value(&bandwidth))),
             self.delay.map(|delay| format!("delay = {}", span_text(delay))),
-            // A delay stands for the length, and a file may not say both.
+            // A delay replaces the length, and a file may not set both.
             self.length
                 .filter(|_| self.delay.is_none())
                 .map(|length| format!("length = {}", toml_value(&length))),
@@ -131,7 +131,7 @@ impl DraftLink {
         let between = format!("between = {}{}", toml_value(&ends), comment.unwrap_or_default());
         let mut lines = vec!["\n[[link]]".to_owned(), between];
         lines.extend(self.forward.keys());
-        // The `ptm` of a link is that of its first end alone.
+        // The `ptm` of a link applies to its first end only.
         let same_buffer = DraftTiming { buffer: self.forward.buffer, ..DraftTiming::default() };
         let backward = self.backward.unwrap_or(same_buffer).keys();
         if !backward.is_empty() {

@@ -103,7 +103,11 @@ fn a_crate_outside_plugs_in_its_own_kinds() {
             SCENARIO.to_owned(),
             "does not wait there",
         ),
-        (TOPOLOGY.to_owned(), SCENARIO.replace("length", "backwards = true\nlength"), "its packets must be in order of time"),
+        (
+            TOPOLOGY.to_owned(),
+            SCENARIO.replace("length", "backwards = true\nlength"),
+            "its packets must be in order of time",
+        ),
     ];
     for (topology, scenario, says) in breaks {
         for engine in ["event", "stream"] {

@@ -18,7 +18,7 @@ fn prefix(text: &str) -> IpNet {
     text.parse().unwrap()
 }
 
-/// a - r1 - b, with a sound route; `change` makes it unsound.
+/// a - r1 - b, with a valid route; `change` makes it invalid.
 fn refused(change: impl FnOnce(&mut Vec<DeviceSpec>, &mut Vec<LinkSpec>)) -> TopologyError {
     let mut devices = vec![host("a"), switch("r1"), host("b")];
     devices[0].addresses.push(prefix("10.0.1.0/24"));

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{addresses, bits_per_second, kind_name, xml_text};
 use crate::topology::{Position, Topology};
 
-/// The attributes: what has them, their names and types.
+/// The attributes: owner, name and type.
 const KEYS: [(&str, &str, &str); 10] = [
     ("node", "label", "string"),
     ("node", "kind", "string"),

@@ -1,4 +1,4 @@
-//! A picture in SVG, for light and dark screens.
+//! SVG pictures for light and dark screens.
 
 mod layout;
 mod places;
@@ -12,9 +12,9 @@ use crate::topology::{DeviceKind, DirectedLink, PortId, Topology};
 use layout::Layout;
 use point::Point;
 
-/// Space around the picture.
+/// The space around the picture.
 const MARGIN: f64 = 48.0;
-/// The most pairs of links and devices that are looked at for links that run through a device.
+/// The maximum number of pairs of links and devices checked for links that run through a device.
 const MOST_CROSSINGS: usize = 4_000_000;
 
 const STYLE: &str = "\
@@ -28,17 +28,18 @@ font-family:system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}
 .network text{fill:var(--ink);font-size:11px;text-anchor:middle;paint-order:stroke;stroke:var(--paper);stroke-width:3px;stroke-linejoin:round}
 .network .small{font-size:9px}.network .title{font-size:15px;font-weight:600;text-anchor:start}.network .legend{text-anchor:start}";
 
-/// The colours of loads, from idle to full: one hue that grows darker, so that they differ without colours too.
+/// The colours of loads, from idle to full: one hue that darkens, so that they can be distinguished without
+/// colours.
 const LOAD_STYLE: &str = "\
 .network{--load0:#c6cdd5;--load1:#f3c06b;--load2:#e8853a;--load3:#cf4520;--load4:#8f1414}
 @media(prefers-color-scheme:dark){.network{--load0:#4a545f;--load1:#8a5a17;--load2:#c96f1e;--load3:#f08a4b;--load4:#ffc2a3}}
 .network .load0{stroke:var(--load0)}.network .load1{stroke:var(--load1)}.network .load2{stroke:var(--load2)}\
 .network .load3{stroke:var(--load3)}.network .load4{stroke:var(--load4)}";
 
-/// Upper ends of the classes of load, and how they are called; the last has no end.
+/// The upper ends of the load classes, and their names. The last class has no end.
 const LOADS: [(f64, &str); 5] =
     [(0.05, "idle"), (0.5, "to 50 %"), (0.8, "to 80 %"), (0.95, "to 95 %"), (f64::INFINITY, "above")];
-/// The most links whose loads are written beside them.
+/// The maximum number of links with load labels.
 const MOST_LABELS: usize = 60;
 
 pub(super) fn write(topology: &Topology, options: ExportOptions, loads: Option<&[Option<f64>]>) -> String {
@@ -84,7 +85,7 @@ fn write_links(
         // The first of parallel links is straight unless it would run through a device.
         let through = avoids && layout.runs_through(from, to);
         let bow = (if through { 0.18 * start.distance(end) } else { 0.0 }) + f64::from(*nth) * 14.0;
-        // Curves bend inwards, where the picture has room.
+        // Curves bend inwards, where the picture has space.
         let outwards = |bow: f64| start.bowed_middle(end, bow).distance(center);
         let bow = if outwards(bow) > outwards(-bow) { -bow } else { bow };
         *nth += 1;
@@ -99,7 +100,7 @@ fn write_links(
         let _ = write!(text, "<path class=\"{class}\" stroke-width=\"{width:.1}\" d=\"M{start}");
         let _ = match bow {
             0.0 => write!(text, "L{end}\">"),
-            // The control point of a curve lies twice as far out as its middle.
+            // The control point of a curve is twice as far out as its middle.
             _ => write!(text, "Q{} {end}\">", start.bowed_middle(end, 2.0 * bow)),
         };
         let percent =
@@ -136,7 +137,7 @@ fn write_links(
     text.push_str(&labels);
 }
 
-/// Thicker for ten times the bandwidth.
+/// Wider for each factor of ten in bandwidth.
 fn line_width(link: &DirectedLink) -> f64 {
     let bits = bits_per_second(link.link.bandwidth).unwrap_or(1_000_000_000);
     (1.4 + 0.5 * libm::log10(bits as f64 / 1e9)).clamp(0.7, 3.5)
@@ -168,7 +169,7 @@ fn write_devices(text: &mut String, topology: &Topology, layout: &Layout) {
     }
 }
 
-/// Hosts are small and square, switches wide, routers round.
+/// Hosts are small squares, switches wide rectangles, routers circles.
 fn symbol(kind: DeviceKind) -> &'static str {
     match kind {
         DeviceKind::Host => {
@@ -224,7 +225,7 @@ fn write_load_legend(text: &mut String, height: f64) {
 }
 
 impl Point {
-    /// The point that lies `bow` beside the middle of the way to `end`.
+    /// The point at the distance `bow` from the middle of the line to `end`.
     fn bowed_middle(self, end: Point, bow: f64) -> Point {
         let length = self.distance(end).max(1.0);
         let (across_x, across_y) = ((end.y - self.y) / length, (self.x - end.x) / length);

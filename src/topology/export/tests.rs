@@ -7,7 +7,7 @@ fn topology(text: &str) -> Topology {
     Topology::from_toml("t.toml", &text).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A topology with a parallel link, unlike directions, an unlimited link and places.
+/// A topology with a parallel link, asymmetric directions, an unlimited link and positions.
 const UNLIKE: &str = r#"
 device = [
     { name = "a<&>'", kind = "host", addresses = ["10.0.0.1", "fd00::/64"] },
@@ -21,7 +21,7 @@ link = [
 ]
 "#;
 
-/// What GraphML and DOT carry of a topology.
+/// The content of GraphML and DOT.
 fn carried(topology: &Topology) -> Vec<String> {
     let devices = topology
         .devices()
@@ -65,7 +65,7 @@ fn what_is_exported_is_imported_again() {
     }
 }
 
-/// The places of the devices in a picture, by name.
+/// The positions of the devices in a picture, by name.
 fn places(svg: &str) -> Vec<(String, f64, f64)> {
     let document = roxmltree::Document::parse(svg).unwrap_or_else(|error| panic!("{error}\n{svg}"));
     let groups =

@@ -1,4 +1,4 @@
-//! The devices and links of a [`Draft`](super::super::Draft), as if the file had written them.
+//! Converts the devices and links of a [`Draft`](super::super::Draft) to the types of a topology file.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use crate::topology::draft::{DraftDevice, DraftLink, DraftTiming};
 use crate::topology::impairment::JitterFile;
 
 impl DraftDevice {
-    /// As a file writes it, at `span`.
+    /// The device as the file writes it, at `span`.
     pub(super) fn into_file(self, span: &Range<usize>) -> DeviceFile {
         DeviceFile {
             name: Spanned::new(span.clone(), self.name),
@@ -29,7 +29,7 @@ impl DraftDevice {
 }
 
 impl DraftLink {
-    /// As a file writes it, at `span`.
+    /// The link as the file writes it, at `span`.
     pub(super) fn into_file(self, span: &Range<usize>) -> LinkFile {
         let ends = self.between.map(|end| Spanned::new(span.clone(), end)).to_vec();
         let forward = self.forward.into_file(span);

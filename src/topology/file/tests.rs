@@ -33,7 +33,7 @@ ptm = { kind = "token-bucket", rate = "10 Mbps", burst = "2000 B" }
 backward = { length = "2 km", overhead = "1 B", ptm = { kind = "fifo", buffer = "3 packets" } }
 "#;
 
-/// `line:column message` of every mistake in the text in which `from` became `to`.
+/// `line:column message` of every mistake after replacing `from` by `to`.
 fn told(from: &str, to: &str) -> Vec<String> {
     assert!(TEXT.contains(from), "{from}");
     let error = Topology::from_toml("t.toml", &TEXT.replacen(from, to, 1)).unwrap_err();
@@ -50,7 +50,7 @@ fn tables_are_merged() {
     assert_eq!((link(0).bandwidth, link(0).delay), (gigabit, Some(Span::from_ns(5_000))));
     assert_eq!(link(0), link(1));
     assert_eq!((link(2).bandwidth, link(2).overhead), (Bandwidth::Unlimited, overhead));
-    // A length replaces the default delay; the rest stays.
+    // A length replaces the default delay; the other values stay.
     assert_eq!((link(3).bandwidth, link(3).overhead), (Bandwidth::Unlimited, ByteCount::new(1)));
     assert_eq!((link(3).delay, link(3).propagation_delay()), (None, Span::from_ns(10_000)));
 
@@ -85,11 +85,15 @@ fn every_broken_property_has_its_place() {
         ),
         ("\"fd00::/64\"", "\"10.0.1.0/24\"", "21:26 `10.0.1.0/24` is already an address of `a`"),
         ("\"b:0\"", "\"c:0\"", "27:20 no device is named `c`"),
-        ("\"r1:0\"", "\"a:0\"", "24:11 the link joins `a:0` with itself"),
+        ("\"r1:0\"", "\"a:0\"", "24:11 the link joins `a:0` to itself"),
         ("\"r1:1\"", "\"r1:0\"", "27:12 the port `r1:0` is already the end of another link"),
         ("port = 1", "port = 2", "16:40 `r1:2` is not a port: no link ends there"),
-        ("[\"a:0\", \"r1:0\"]", "[\"a:0\", \"r1:0\", \"b:1\"]", "24:11 a link joins two ports, found 3"),
-        ("[\"a:0\", \"r1:0\"]", "[]", "24:11 a link joins two ports, found 0"),
+        (
+            "[\"a:0\", \"r1:0\"]",
+            "[\"a:0\", \"r1:0\", \"b:1\"]",
+            "24:11 a link joins two ports, but this one has 3",
+        ),
+        ("[\"a:0\", \"r1:0\"]", "[]", "24:11 a link joins two ports, but this one has 0"),
         ("bandwidth = \"1 Gbps\"", "", "24:11 this link has no `bandwidth`"),
         (
             "length = \"2 km\"",
@@ -99,7 +103,7 @@ fn every_broken_property_has_its_place() {
         (
             "bandwidth = \"unlimited\"",
             "delay = \"1 s\"\npropagation_speed = \"1 m/s\"",
-            "29:21 `propagation_speed` says nothing beside a `delay` of 1 s",
+            "29:21 `propagation_speed` has no effect beside a `delay` of 1 s",
         ),
         ("port = 1", "port = 65536", "16:40 expected a whole number from 0 to 65535, found `65536`"),
         ("\"10.0.2.2\"", "\"10.0.2\"", "21:14 `10.0.2` is not an address"),
@@ -175,11 +179,11 @@ fn impairments_that_cannot_be() {
     assert_eq!(jitter("\"pareto\""), ["5:10 a jitter that is pareto needs a `mean`"]);
     assert_eq!(
         jitter("\"uniform\", max = \"1 ms\", mean = \"1 ms\""),
-        ["5:59 `mean` says nothing in a jitter that is uniform"]
+        ["5:59 `mean` has no effect in a jitter that is uniform"]
     );
     assert_eq!(
         jitter("\"pareto\", mean = \"1 ms\", std = \"1 ms\""),
-        ["5:58 `std` says nothing in a jitter that is pareto"]
+        ["5:58 `std` has no effect in a jitter that is pareto"]
     );
     let shape = jitter("\"pareto\", mean = \"1 ms\", shape = 1");
     assert!(shape[0].contains("1 is no shape"), "{shape:?}");

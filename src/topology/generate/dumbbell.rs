@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use super::{GenerateError, Plan, at_least, fits_ports};
 use crate::topology::Draft;
 
-/// Two switches, `s0` on the left and `s1` on the right, with hosts at each: `h0` to `h{left - 1}` on the left,
-/// the others on the right.
+/// Two switches, `s0` on the left and `s1` on the right, with hosts at each: `h0` to `h{left - 1}` on the
+/// left, the others on the right.
 ///
-/// Port `left` of `s0` leads to `s1`, and port `right` of `s1` to `s0`. The link between the two is the one that
-/// `[defaults.link]` times; `[defaults.access_link]` times those of the hosts.
+/// Port `left` of `s0` leads to `s1`, and port `right` of `s1` to `s0`. `[defaults.link]` sets the link
+/// between the two; `[defaults.access_link]` sets the links of the hosts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]

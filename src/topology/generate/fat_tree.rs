@@ -41,7 +41,7 @@ impl FatTree {
         let wide = u128::from(k);
         let hosts = wide.pow(3) / 4;
         check_size("k", hosts + wide * wide * 5 / 4, 3 * hosts)?;
-        // A pod is a byte of an address.
+        // The pod is one byte of an address.
         at_most("k", k, 256, "an address has a byte for the pod")?;
         Ok(self.build())
     }

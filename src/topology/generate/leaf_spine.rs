@@ -1,4 +1,4 @@
-//! Two layers of switches, joined all with all.
+//! Two layers of switches, each switch joined to all of the other layer.
 
 use std::net::Ipv4Addr;
 
@@ -10,9 +10,9 @@ use crate::topology::Draft;
 
 /// Switches `leaf0`, `leaf1`, ..., each with hosts and joined to every switch `spine0`, `spine1`, ...
 ///
-/// Hosts are numbered leaf by leaf; the host at place p of leaf l has the address 10.(l / 256).(l mod 256).(p + 1).
-/// At a leaf, ports 0 to `hosts - 1` lead to its hosts and port `hosts + j` to `spine{j}`; at a spine, port i leads
-/// to `leaf{i}`.
+/// Hosts are numbered leaf by leaf. The host with index p at leaf l has the address 10.(l / 256).(l mod
+/// 256).(p + 1). At a leaf, ports 0 to `hosts - 1` lead to its hosts and port `hosts + j` to `spine{j}`; at a
+/// spine, port i leads to `leaf{i}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
@@ -23,7 +23,7 @@ pub struct LeafSpine {
     /// The number of spine switches
     #[cfg_attr(feature = "cli", arg(long))]
     pub spines: u32,
-    /// Hosts at each leaf, up to 254
+    /// Hosts at each leaf, at most 254
     #[cfg_attr(feature = "cli", arg(long))]
     pub hosts: u32,
 }

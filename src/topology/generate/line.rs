@@ -8,8 +8,8 @@ use crate::topology::Draft;
 
 /// Switches `s0`, `s1`, ... in a row, with hosts at each of them.
 ///
-/// Hosts are numbered along the row. At each switch, ports 0 to `hosts - 1` lead to its hosts, port `hosts` to the
-/// switch before and port `hosts + 1` to the one after.
+/// Hosts are numbered along the row. At each switch, ports 0 to `hosts - 1` lead to its hosts, port `hosts`
+/// to the previous switch and port `hosts + 1` to the next.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
@@ -43,7 +43,7 @@ pub struct Ring {
     pub hosts: u32,
 }
 
-/// The hosts of a switch, where nothing else is said.
+/// The default number of hosts of a switch.
 pub(super) fn one() -> u32 {
     1
 }

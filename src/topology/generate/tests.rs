@@ -14,7 +14,7 @@ fn text(parameters: &str) -> String {
     format!("name = \"t\"\ndefaults.link = {{ bandwidth = \"1 Gbps\" }}\n[generate]\n{parameters}\n")
 }
 
-/// The devices at the other ends, by port number.
+/// The neighbouring devices, by port number.
 fn neighbours(topology: &Topology, device: DeviceId) -> Vec<(u16, DeviceId)> {
     let ports = topology.device(device).ports.iter().map(|&port| topology.port(port));
     ports.map(|port| (port.number, topology.port(topology.link(port.egress).to).device)).collect()
@@ -27,7 +27,7 @@ fn neighbour_names(topology: &Topology, name: &str) -> String {
     ends.collect::<Vec<_>>().join(" ")
 }
 
-/// Links to every device; `None` where there is no way.
+/// The number of links to every device; `None` if there is no path.
 fn distances(topology: &Topology, from: DeviceId) -> Vec<Option<usize>> {
     let mut distances = vec![None; topology.devices().len()];
     distances[from.index()] = Some(0);
@@ -43,7 +43,7 @@ fn distances(topology: &Topology, from: DeviceId) -> Vec<Option<usize>> {
     distances
 }
 
-/// The longest of the shortest paths; a network in pieces panics.
+/// The diameter; panics if the network is not connected.
 fn diameter(topology: &Topology) -> usize {
     let all = topology.devices().flat_map(|(id, _)| distances(topology, id));
     all.map(|distance| distance.expect("it is connected")).max().unwrap()
@@ -181,7 +181,7 @@ fn waxman() {
             assert!(link.link.length.as_um() < 708_000_000_000);
         }
     }
-    // The smallest alpha and beta leave nothing but the shortest links that hold it together.
+    // The smallest alpha and beta leave only the shortest links that keep it connected.
     let tree = topology("kind = \"waxman\"\nswitches = 40\nalpha = 1e-9\nbeta = 1e-9");
     assert_eq!(counts(&tree).2, 40 + 39);
 }
@@ -233,7 +233,7 @@ fn every_bad_parameter_has_its_place() {
         ),
         (
             "kind = \"fat-tree\"\nk = 400",
-            "5:5 this network would have 16200000 devices: the most is 1000000 (ask for a smaller one)",
+            "5:5 this network would have 16200000 devices: the maximum is 1000000 (write a smaller value)",
         ),
         ("kind = \"fat-tree\"\nk = -4", "5:5 expected a whole number of zero or more, found `-4`"),
         ("kind = \"fat-tree\"", "3:1 missing key `k` in `fat-tree`"),
@@ -255,11 +255,11 @@ fn every_bad_parameter_has_its_place() {
         ),
         (
             "kind = \"line\"\nswitches = 4_000_000_000",
-            "5:12 this network would have 4000000000 devices: the most is 1000000 (ask for a smaller one)",
+            "5:12 this network would have 4000000000 devices: the maximum is 1000000 (write a smaller value)",
         ),
         (
             "kind = \"line\"\nswitches = 2\nhosts = 70_000",
-            "6:9 `hosts` is 70000: a device has ports for no more (write hosts = 65000 or less)",
+            "6:9 `hosts` is 70000: a device has no more ports (write hosts = 65000 or less)",
         ),
         ("kind = \"star\"\nhosts = 0", "5:9 `hosts` is 0: a star needs a host (write hosts = 1 or more)"),
         (
@@ -268,7 +268,7 @@ fn every_bad_parameter_has_its_place() {
         ),
         (
             "kind = \"torus\"\ndimensions = []",
-            "5:14 a torus needs a dimension (write for example dimensions = [4, 4])",
+            "5:14 a torus needs at least one dimension (write for example dimensions = [4, 4])",
         ),
         (
             "kind = \"torus\"\ndimensions = [4, 1]",
@@ -276,7 +276,7 @@ fn every_bad_parameter_has_its_place() {
         ),
         (
             "kind = \"torus\"\ndimensions = [4_000_000_000, 4_000_000_000, 4_000_000_000, 4_000_000_000, 4_000_000_000]",
-            "5:14 this network would have 340282366920938463463374607431768211455 devices: the most is 1000000 (ask for a smaller one)",
+            "5:14 this network would have 340282366920938463463374607431768211455 devices: the maximum is 1000000 (write a smaller value)",
         ),
         (
             "kind = \"leaf-spine\"\nleaves = 2\nspines = 0\nhosts = 1",

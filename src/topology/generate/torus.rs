@@ -1,4 +1,4 @@
-//! A grid of switches that closes on itself.
+//! A grid of switches with wrap-around links.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,14 +8,14 @@ use super::{GenerateError, Plan, at_least, check_size, fits_ports};
 use crate::topology::{Draft, Position};
 use crate::units::Distance;
 
-/// Switches in a grid of any number of dimensions, each joined to its neighbours in every dimension; the last is
-/// the neighbour of the first.
+/// Switches in a grid of any number of dimensions, each joined to its neighbours in every dimension. The last
+/// switch of a dimension is joined to the first.
 ///
-/// A switch is named by its coordinates: `s0-2` in two dimensions, `s0-2-1` in three. They count up with the last
-/// coordinate first, and hosts are numbered in the same order. At each switch, ports 0 to `hosts - 1` lead to its
-/// hosts; in dimension d (from 0), port `hosts + 2d` leads to the neighbour before and port `hosts + 2d + 1` to the
-/// one after. In a dimension of 2 the two neighbours are one, and a single link leads there: from the port "after" of
-/// the first to the port "before" of the second.
+/// A switch is named by its coordinates: `s0-2` in two dimensions, `s0-2-1` in three. Switches and hosts are
+/// numbered with the last coordinate varying fastest. At each switch, ports 0 to `hosts - 1` lead to its
+/// hosts; in dimension d (from 0), port `hosts + 2d` leads to the previous neighbour and port
+/// `hosts + 2d + 1` to the next. In a dimension of size 2 the two neighbours are the same switch, and there
+/// is a single link: from the "next" port of the first switch to the "previous" port of the second.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
@@ -59,7 +59,7 @@ impl Torus {
             }
         }
         for (switch, name) in names.iter().enumerate() {
-            // Coordinates count up from the last: the stride of a dimension is the product of those after it.
+            // The last coordinate varies fastest: the stride of a dimension is the product of those after it.
             let mut stride = switches;
             for (dimension, &size) in self.dimensions.iter().enumerate() {
                 stride /= size;
@@ -98,7 +98,8 @@ impl Torus {
         format!("s{}", coordinates.join("-"))
     }
 
-    /// A place in the picture: the grid of the first two dimensions; a third moves it a little to the right and down.
+    /// A position in a picture: the grid of the first two dimensions. A third dimension shifts it a little to
+    /// the right and down.
     fn position(&self, switch: u32) -> Option<Position> {
         let [down, right, deep] = match self.coordinates(switch)[..] {
             [down, right] => [down, right, 0],

@@ -1,4 +1,4 @@
-//! Random networks in which near switches are joined more often.
+//! Random networks in which nearby switches are joined more often.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,21 +9,22 @@ use crate::random::Draws;
 use crate::topology::{Draft, Position};
 use crate::units::Distance;
 
-/// The most switches: every pair is looked at.
+/// The maximum number of switches: every pair is examined.
 const MOST_SWITCHES: u32 = 10_000;
 
-/// Switches `s0`, `s1`, ... at random places of a square. Two of them at distance d are joined with probability
-/// `beta · exp(-d / (alpha · L))`, where L is the diagonal of the square.
+/// Switches `s0`, `s1`, ... at random positions in a square. Two of them at distance d are joined with
+/// probability `beta · exp(-d / (alpha · L))`, where L is the diagonal of the square.
 ///
-/// What is then in pieces is joined by the shortest links that make it one. A link is as long as its ends are
-/// apart, which gives its propagation delay. At each switch, ports 0 to `hosts - 1` lead to its hosts and the ports
-/// after them to its neighbours, in the order of their numbers; hosts are numbered switch by switch.
+/// If the network is not connected, the shortest links that connect it are added. The length of a link is the
+/// distance of its ends, which gives its propagation delay. At each switch, ports 0 to `hosts - 1` lead to
+/// its hosts and the following ports to its neighbours, in the order of their numbers. Hosts are numbered
+/// switch by switch.
 ///
-/// A seed gives the same network everywhere, and with more switches the first ones keep their places.
+/// A seed gives the same network on every machine. With more switches, the first ones keep their positions.
 ///
 /// # Source
-/// B. M. Waxman, "Routing of multipoint connections", IEEE JSAC 6(9), 1988: its first model, with the diagonal as
-/// the greatest distance.
+/// B. M. Waxman, "Routing of multipoint connections", IEEE JSAC 6(9), 1988: its first model, with the
+/// diagonal as the maximum distance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
@@ -32,11 +33,11 @@ pub struct Waxman {
     /// The number of switches
     #[cfg_attr(feature = "cli", arg(long))]
     pub switches: u32,
-    /// How far links reach: above 0, at most 1
+    /// The length of links: larger values allow longer links; above 0, at most 1
     #[serde(default = "default_alpha")]
     #[cfg_attr(feature = "cli", arg(long, default_value_t = default_alpha()))]
     pub alpha: f64,
-    /// How many links there are: above 0, at most 1
+    /// The number of links: larger values give more links; above 0, at most 1
     #[serde(default = "default_beta")]
     #[cfg_attr(feature = "cli", arg(long, default_value_t = default_beta()))]
     pub beta: f64,
@@ -44,7 +45,7 @@ pub struct Waxman {
     #[serde(default = "default_side")]
     #[cfg_attr(feature = "cli", arg(long, default_value_t = default_side()))]
     pub side: Distance,
-    /// The seed of the places and links
+    /// The seed of the positions and links
     #[serde(default = "default_seed")]
     #[cfg_attr(feature = "cli", arg(long, default_value_t = default_seed()))]
     pub seed: u64,
@@ -70,16 +71,16 @@ fn default_seed() -> u64 {
     1
 }
 
-/// A place, in micrometres.
+/// A position, in micrometres.
 type Place = (u64, u64);
 
 impl Waxman {
     pub(super) fn draft(&self) -> Result<Draft, GenerateError> {
         at_least("switches", self.switches, 1, "a network needs a switch")?;
-        at_most("switches", self.switches, MOST_SWITCHES, "every pair of switches is looked at")?;
+        at_most("switches", self.switches, MOST_SWITCHES, "every pair of switches is examined")?;
         fits_ports("hosts", self.hosts)?;
-        // A switch has ports for its hosts and, at most, for all others.
-        let why = "a device has no ports for so many and its neighbours";
+        // A switch has ports for its hosts and for at most all other switches.
+        let why = "a device has no ports for these hosts and its neighbours";
         at_most("hosts", self.hosts, 65_000 - self.switches, why)?;
         for (parameter, value) in [("alpha", self.alpha), ("beta", self.beta)] {
             if !(value > 0.0 && value <= 1.0) {
@@ -99,7 +100,7 @@ impl Waxman {
     fn places(&self) -> Vec<Place> {
         let draws = Draws::new(self.seed, "waxman", "places");
         let side = self.side.as_um();
-        // In steps of a millimetre where the square is large enough: nobody wants to read more digits.
+        // Rounds to a millimetre if the square is large enough, for readability.
         let step = if side > 1_000_000 { 1_000 } else { 1 };
         let coordinate = |number: u64| (draws.unit(number) * side as f64) as u64 / step * step;
         (0..u64::from(self.switches))
@@ -113,7 +114,7 @@ impl Waxman {
         let mut links = Vec::new();
         for (to, &place) in places.iter().enumerate() {
             for (from, &other) in places[..to].iter().enumerate() {
-                // A reach of nothing joins what stands at one place.
+                // A reach of zero joins only switches at the same position.
                 let distance = squared(place, other).sqrt();
                 let probability =
                     if distance == 0.0 { self.beta } else { self.beta * libm::exp(-distance / reach) };
@@ -161,7 +162,8 @@ fn squared(from: Place, to: Place) -> f64 {
     x * x + y * y
 }
 
-/// Adds the shortest links that join all pieces (Prim's algorithm, where what is joined already costs nothing).
+/// Adds the shortest links that connect all components (Prim's algorithm, with a cost of zero for existing
+/// links).
 fn connect(places: &[Place], links: &mut Vec<(usize, usize)>) {
     let mut neighbours = vec![Vec::new(); places.len()];
     for &(from, to) in links.iter() {
@@ -169,7 +171,7 @@ fn connect(places: &[Place], links: &mut Vec<(usize, usize)>) {
         neighbours[to].push(from);
     }
     let mut inside = vec![false; places.len()];
-    // For each switch outside: the nearest one inside.
+    // For each switch outside: the nearest switch inside.
     let mut nearest = vec![(f64::INFINITY, 0); places.len()];
     let mut entered = vec![0];
     inside[0] = true;

@@ -1,30 +1,30 @@
-//! What a file says about a graph, a node or an edge, as texts by key.
+//! The attributes of a graph, a node or an edge, as texts by key.
 //!
-//! What is understood is taken out; what is then still there is left out of the topology, and told.
+//! Interpreted attributes are removed. The remaining ones are left out of the topology, and reported.
 
-/// Texts by key, in the order of the file. The case of a key does not count where one is looked for.
+/// Texts by key, in the order of the file. Lookup ignores the case of keys.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Attributes(Vec<Attribute>);
 
-/// One of them.
+/// An attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Attribute {
     pub key: String,
     pub text: String,
-    /// Why it is left out, where it was looked at.
+    /// The reason why it is left out, if it was examined.
     pub why: Option<&'static str>,
-    /// Nobody is to look at it again.
+    /// Whether it must not be examined again.
     is_left: bool,
 }
 
 impl Attributes {
-    /// Sets the text of a key; one that was there before is replaced. An empty text says nothing.
+    /// Sets the text of a key, and replaces an earlier one. An empty text is ignored.
     pub fn set(&mut self, key: &str, text: impl Into<String>) {
         self.0.retain(|attribute| attribute.key != key);
         self.add(key, text);
     }
 
-    /// Adds a text, beside others of that key.
+    /// Adds a text, in addition to others of that key.
     pub fn add(&mut self, key: &str, text: impl Into<String>) {
         let text = text.into();
         if !text.trim().is_empty() {
@@ -37,12 +37,13 @@ impl Attributes {
         self.0.push(Attribute { key: key.to_owned(), text: text.into(), why: Some(why), is_left: true });
     }
 
-    /// Takes the text of the first of the keys that has one.
+    /// Removes and returns the text of the first of the keys that has one.
     pub fn take(&mut self, keys: &[&str]) -> Option<String> {
         self.read(keys, |text| Ok(text.to_owned()))
     }
 
-    /// Takes the first text of the keys that `read` understands. One that it does not is left, with the reason.
+    /// Removes and returns the first text of the keys that `read` accepts. Rejected texts stay, with the
+    /// reason.
     pub fn read<T>(
         &mut self,
         keys: &[&str],
@@ -51,8 +52,8 @@ impl Attributes {
         self.read_with_unit(keys, |_| false, |_, text| read(text))
     }
 
-    /// As [`read`](Self::read), where a key may end with a unit: `delay_ms`, `bandwidth (Mbps)`. `read` gets the key
-    /// as `keys` has it, and the number with the unit of its key.
+    /// Like [`read`](Self::read), for keys that may end with a unit: `delay_ms`, `bandwidth (Mbps)`. `read`
+    /// gets the key as `keys` has it, and the number with the unit of its key.
     pub fn read_with_unit<T>(
         &mut self,
         keys: &[&str],
@@ -81,13 +82,13 @@ impl Attributes {
         None
     }
 
-    /// The text of a key that is not left out.
+    /// The text of a key, unless it is left out.
     pub fn get(&self, key: &str) -> Option<&str> {
         let is_it = |attribute: &&Attribute| !attribute.is_left && attribute.key.eq_ignore_ascii_case(key);
         self.0.iter().find(is_it).map(|attribute| attribute.text.trim())
     }
 
-    /// Adds what `outer` says and this does not.
+    /// Adds the attributes of `outer` whose keys are missing here.
     pub fn or(mut self, outer: &Attributes) -> Self {
         for attribute in &outer.0 {
             if attribute.is_left || !self.0.iter().any(|own| own.key == attribute.key) {
@@ -97,13 +98,13 @@ impl Attributes {
         self
     }
 
-    /// What is left.
+    /// The remaining attributes.
     pub fn iter(&self) -> impl Iterator<Item = &Attribute> {
         self.0.iter()
     }
 }
 
-/// The unit at the end of a key that starts with `wanted`; empty where the two are the same.
+/// The unit at the end of a key that starts with `wanted`; empty if the two are equal.
 fn unit_behind<'a>(key: &'a str, wanted: &str, is_unit: fn(&str) -> bool) -> Option<&'a str> {
     let start = key.get(..wanted.len())?;
     if !start.eq_ignore_ascii_case(wanted) {

@@ -1,4 +1,4 @@
-//! From what a file says to devices and links, with remarks on what it does not say and what is left out.
+//! Converts interpreted attributes to devices and links, with remarks on defaults and on what is left out.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -21,7 +21,7 @@ use crate::topology::{
 };
 use crate::units::{Bandwidth, Probability, Rate, Span, Speed};
 
-/// A network whose attributes are understood.
+/// A network with interpreted attributes.
 struct Import<'a> {
     source: &'a ImportedText,
     network: &'a Network,
@@ -33,9 +33,9 @@ struct Import<'a> {
 
 /// The hosts of the nodes.
 struct Hosts {
-    /// Which nodes get one.
+    /// Whether each node gets a host.
     added: Vec<bool>,
-    /// The host that stands for each node: the added one, or the node itself.
+    /// The host of each node: the added one, or the node itself.
     names: Vec<Option<String>>,
 }
 

@@ -1,11 +1,11 @@
-//! Where each device stands in a picture.
+//! The positions of devices in a picture.
 //!
-//! - Coordinates, where every forwarding device has some.
-//! - Layers, by distance to the nearest host, where every link joins neighbouring layers: trees, fat trees,
+//! - Coordinates, if every forwarding device has them.
+//! - Layers by distance to the nearest host, if every link joins neighbouring layers: trees, fat trees,
 //!   leaf-spine fabrics.
-//! - Else distances in the picture follow those in the network (`stress`).
+//! - Otherwise distances in the picture follow those in the network (`stress`).
 //!
-//! In the first and last case, hosts with one link stand around the device that they are joined to.
+//! In the first and last case, hosts with one link are placed around their device.
 
 use std::collections::VecDeque;
 use std::f64::consts::{PI, TAU};
@@ -17,10 +17,10 @@ use crate::topology::{DeviceKind, Topology};
 /// A link of length one in a picture.
 const STEP: f64 = 120.0;
 
-/// The place of each device.
+/// The position of each device.
 pub(super) struct Layout {
     pub places: Vec<Point>,
-    /// How far names reach to the left and right of their device.
+    /// The width of names to the left and right of their device.
     reach: Vec<f64>,
 }
 
@@ -43,7 +43,7 @@ impl Layout {
             layout.put_layers(&layers, &neighbours);
             return layout;
         } else {
-            // Hosts around a device need room.
+            // Hosts around a device need space.
             let most = neighbours.iter().map(|ends| ends.iter().filter(|&&end| is_leaf[end]).count()).max();
             let room = (2.6 * radius(most.unwrap_or(0), TAU)).max(STEP);
             layout.put(&standing, stress::places(&neighbours, &standing), room);
@@ -67,12 +67,12 @@ impl Layout {
             .map(|layer| layer.len() as f64 * room(layer).max(34.0))
             .fold(0.0, f64::max)
             .max(300.0);
-        // Taller where it is wide, but not so tall that links become parallel lines.
+        // Taller if it is wide, but not so tall that links become parallel lines.
         let height = (width / 6.0).clamp(STEP, 3.0 * STEP);
         let mut placed = vec![false; neighbours.len()];
         for depth in 0..layers.len() {
             if depth > 0 {
-                // A device stands above the middle of those below it.
+                // A device is above the middle of those below it.
                 let below = |device: usize| {
                     let ends = neighbours[device].iter().filter(|&&end| placed[end]);
                     let (sum, count) =
@@ -93,7 +93,7 @@ impl Layout {
         }
     }
 
-    /// Puts hosts around their devices, where the widest gap between links is.
+    /// Places hosts around their devices, in the widest gap between links.
     fn put_leaves(&mut self, neighbours: &[Vec<usize>], is_leaf: &[bool]) {
         for device in (0..neighbours.len()).filter(|&device| !is_leaf[device]) {
             let (leaves, others): (Vec<usize>, Vec<usize>) =
@@ -121,7 +121,7 @@ impl Layout {
         }
     }
 
-    /// Moves everything so that it begins at the margin; the picture's width and height.
+    /// Moves everything to the margin. Returns the picture's width and height.
     pub fn move_to_margin(&mut self, margin: f64) -> (f64, f64) {
         let left = self.places.iter().zip(&self.reach).map(|(place, reach)| place.x - reach);
         let left = left.fold(f64::INFINITY, f64::min);
@@ -143,7 +143,7 @@ impl Layout {
         Point { x: sum(|place| place.x), y: sum(|place| place.y) }
     }
 
-    /// Whether a third device stands on the straight line between two.
+    /// Whether a third device is on the straight line between two.
     pub fn runs_through(&self, from: usize, to: usize) -> bool {
         const NEAR: f64 = 12.0;
         let (start, end) = (self.places[from], self.places[to]);
@@ -164,12 +164,12 @@ impl Layout {
     }
 }
 
-/// How far hosts stand from their device, so that there is room for `count` of them in an angle.
+/// The distance of hosts from their device that leaves space for `count` of them in an angle.
 fn radius(count: usize, angle: f64) -> f64 {
     (count as f64 * 34.0 / angle).max(50.0)
 }
 
-/// The start and size of the widest gap between sorted angles; all around without any, from the top.
+/// The start and size of the widest gap between sorted angles; the full circle, from the top, without any.
 fn widest_gap(angles: &[f64]) -> (f64, f64) {
     let (Some(first), Some(last)) = (angles.first(), angles.last()) else { return (-PI / 2.0, TAU) };
     let around = (*last, first + TAU - last);
@@ -177,7 +177,7 @@ fn widest_gap(angles: &[f64]) -> (f64, f64) {
     between.fold(around, |widest, gap| if gap.1 > widest.1 + 1e-9 { gap } else { widest })
 }
 
-/// The devices by distance to the nearest host; `None` where a link joins others than neighbouring layers.
+/// The devices by distance to the nearest host; `None` if a link joins layers that are not neighbours.
 fn layers(neighbours: &[Vec<usize>], is_host: &[bool]) -> Option<Vec<Vec<usize>>> {
     let mut depth = vec![usize::MAX; neighbours.len()];
     let mut queue = VecDeque::new();
@@ -198,7 +198,7 @@ fn layers(neighbours: &[Vec<usize>], is_host: &[bool]) -> Option<Vec<Vec<usize>>
         depth[device] != usize::MAX && neighbours[device].iter().all(|&next| fits(device, next))
     });
     let forwarders = is_host.iter().filter(|host| !**host).count();
-    // One switch among its hosts looks better in their middle.
+    // A single switch looks better in the middle of its hosts.
     if !all_fit || forwarders < 2 {
         return None;
     }
@@ -206,7 +206,7 @@ fn layers(neighbours: &[Vec<usize>], is_host: &[bool]) -> Option<Vec<Vec<usize>>
     for (device, &depth) in depth.iter().enumerate() {
         layers[depth].push(device);
     }
-    // Hosts of one switch stand together.
+    // Hosts of one switch are placed together.
     layers[0].sort_by_key(|&host| neighbours[host].iter().min().copied());
     Some(layers)
 }

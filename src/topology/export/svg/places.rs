@@ -1,13 +1,13 @@
-//! Places from coordinates: an equirectangular map, or a plane as it is.
+//! Positions from coordinates: an equirectangular map, or a plane.
 
 use super::point::Point;
 use crate::topology::{DeviceId, Position, Topology};
 
-/// The size that a map is stretched to.
+/// The size to which a map is scaled.
 const WIDTH: f64 = 1_100.0;
 const HEIGHT: f64 = 800.0;
 
-/// The places of `devices`; `None` unless all of them have coordinates of one kind.
+/// The positions of `devices`; `None` unless all of them have coordinates of one kind.
 pub(super) fn from_positions(topology: &Topology, devices: &[usize]) -> Option<Vec<Point>> {
     let positions = devices.iter().map(|&device| topology.device(DeviceId::new(device)).position);
     let positions = positions.collect::<Option<Vec<_>>>()?;
@@ -32,7 +32,7 @@ pub(super) fn from_positions(topology: &Topology, devices: &[usize]) -> Option<V
     };
     let (wide, high) = (span(|place| place.x), span(|place| place.y));
     let scale = (WIDTH / wide.max(f64::MIN_POSITIVE)).min(HEIGHT / high.max(f64::MIN_POSITIVE));
-    // All at one place: the layout by distances shows more.
+    // If all have the same coordinates, the layout by distances shows more.
     if !scale.is_finite() || (wide == 0.0 && high == 0.0 && places.len() > 1) {
         return None;
     }

@@ -1,8 +1,8 @@
-//! [`Point`]: a place in a picture.
+//! [`Point`]: a position in a picture.
 
 use std::fmt;
 
-/// A place in a picture: y grows downwards.
+/// A position in a picture; y grows downwards.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Point {
     pub x: f64,
@@ -10,7 +10,7 @@ pub(super) struct Point {
 }
 
 impl Point {
-    /// The point in that direction, in radians, at that distance from the origin.
+    /// The point in this direction, in radians, at this distance from the origin.
     pub fn at_angle(radians: f64, distance: f64) -> Point {
         Point { x: distance * libm::cos(radians), y: distance * libm::sin(radians) }
     }

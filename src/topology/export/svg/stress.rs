@@ -1,5 +1,4 @@
-//! Places such that distances in the picture follow those in the network: classical scaling, then stress
-//! majorization.
+//! Positions whose distances follow those in the network: classical scaling, then stress majorization.
 //!
 //! # Source
 //! E. R. Gansner, Y. Koren, S. North, "Graph Drawing by Stress Majorization", GD 2004; U. Brandes, C. Pich, "Eigensolver
@@ -10,12 +9,12 @@ use std::f64::consts::TAU;
 
 use super::point::Point;
 
-/// The most devices to place by distances; more stand in a circle.
+/// The maximum number of devices placed by distances; more are placed in a circle.
 const MOST: usize = 500;
 /// Rounds of the power iteration and of the majorization.
 const ROUNDS: usize = 100;
 
-/// The places of `devices`, where a link is about 1 long.
+/// The positions of `devices`. A link has a length of about 1.
 pub(super) fn places(neighbours: &[Vec<usize>], devices: &[usize]) -> Vec<Point> {
     let count = devices.len();
     if count > MOST {
@@ -34,7 +33,7 @@ fn circle(count: usize, radius: f64) -> Vec<Point> {
     (0..count).map(|place| Point::at_angle(angle(place), radius)).collect()
 }
 
-/// Links between every two devices; a little more than the longest where there is no way.
+/// The number of links between every two devices; a little more than the maximum if there is no path.
 fn distances(neighbours: &[Vec<usize>], devices: &[usize]) -> Vec<Vec<f64>> {
     let mut index = vec![usize::MAX; neighbours.len()];
     for (place, &device) in devices.iter().enumerate() {
@@ -62,7 +61,7 @@ fn distances(neighbours: &[Vec<usize>], devices: &[usize]) -> Vec<Vec<f64>> {
     rows.into_iter().map(|row| row.into_iter().map(apart).collect()).collect()
 }
 
-/// Classical scaling: the two strongest axes of the doubly centred squares of the distances.
+/// Classical scaling: the two strongest axes of the doubly centred matrix of squared distances.
 fn scaled(distances: &[Vec<f64>]) -> Vec<Point> {
     let count = distances.len();
     let squares = |row: &Vec<f64>| row.iter().map(|distance| distance * distance).sum::<f64>() / count as f64;
@@ -77,9 +76,9 @@ fn scaled(distances: &[Vec<f64>]) -> Vec<Point> {
     first.iter().zip(&second).map(|(&x, &y)| Point { x, y }).collect()
 }
 
-/// The strongest axis that is perpendicular to `other`, scaled by its strength: power iteration.
+/// The strongest axis perpendicular to `other`, scaled by its strength: power iteration.
 fn axis(count: usize, matrix: impl Fn(usize, usize) -> f64, other: Option<&[f64]>) -> Vec<f64> {
-    // A start that favours no device and is the same every time.
+    // A deterministic start that favours no device.
     let mut vector =
         (0..count).map(|device| ((device + 1) as f64 * 0.618_033_988_7).fract() - 0.5).collect::<Vec<_>>();
     let mut strength = 0.0;
@@ -105,7 +104,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Moves each device to where the others, weighted by nearness, want it.
+/// Moves each device towards the positions implied by the others, weighted by nearness.
 fn majorize(places: &mut [Point], distances: &[Vec<f64>]) {
     for device in 0..places.len() {
         let here = places[device];
@@ -114,7 +113,7 @@ fn majorize(places: &mut [Point], distances: &[Vec<f64>]) {
             let wanted = distances[device][other];
             let weight = 1.0 / (wanted * wanted);
             let distance = here.distance(there);
-            // Two at one place part in a direction of their own.
+            // Two devices at one position separate in a fixed direction.
             let along = match distance > 1e-6 {
                 true => Point { x: (here.x - there.x) / distance, y: (here.y - there.y) / distance },
                 false => Point::at_angle(device as f64 * 2.4, 1.0),
