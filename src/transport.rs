@@ -1,7 +1,9 @@
-//! Transports: endpoints at hosts that answer what arrives, so that the network's delays and losses come back to the senders.
+//! Transports: endpoints at hosts that react to arriving packets, so that delays and losses of the network
+//! affect the senders (closed loop).
 //!
-//! An [`Endpoint`] is a state machine that the engine runs; [`Host`] is the one with TCP. A connection's two ends are
-//! [`tcp::Socket`]s, each used by an [`Application`]. What they tell each other is a [`Segment`], which travels beside its packet.
+//! An [`Endpoint`] is a state machine run by the engine. [`Host`] implements TCP. The two ends of a
+//! connection are [`tcp::Socket`]s, each used by an [`Application`]. They exchange [`Segment`]s, which the
+//! engine carries beside their packets.
 
 mod application;
 mod best_of_window;
@@ -28,77 +30,80 @@ pub use segment::{Answer, Block, Flags, Outbox, Outgoing, Sack, Segment};
 use crate::packet::FlowKey;
 use crate::units::{Span, Time};
 
-/// What is kept of a connection's end: in few bytes, since there may be millions of them.
+/// The record of one end of a connection. It is compact, since there may be millions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionRecord {
-    /// The flow of what this end sends.
+    /// The flow from this end.
     pub key: FlowKey,
-    /// The same by its number: the endpoint's own, or in results the run's.
+    /// The number of that flow: the endpoint's own, or the run's in results.
     pub fid: u32,
-    /// Of an end that asked for the connection: the entry of its [`Openings`].
+    /// At the opening end: the entry of its [`Openings`].
     pub entry: u32,
-    /// Whether this end asked for the connection.
+    /// Whether this end opened the connection.
     pub opened_here: bool,
-    /// It was given up: the peer did not answer for too long.
+    /// Whether it was given up because the peer did not answer for too long.
     pub gave_up: bool,
-    /// The most bytes of payload in a segment.
+    /// The maximum segment size: bytes of payload.
     pub segment: u16,
-    /// Bytes of the options of each data segment.
+    /// The bytes of options in each data segment.
     pub options: u8,
-    /// When its first segment was sent.
+    /// When the first segment was sent.
     pub opened: Time,
-    /// From when on its bytes, retransmissions and timeouts count: from `opened` on, or from the end of the warm-up.
+    /// The start of counting of bytes, retransmissions and timeouts: `opened`, or the end of the warm-up if
+    /// later.
     pub counted_from: Time,
-    /// [`Time::NEVER`] until then; the same of the next.
+    /// [`Time::NEVER`] until then; also for the next field.
     pub(crate) closed: Time,
     pub(crate) finished: Time,
-    /// [`Span::ZERO`] where there is none.
+    /// [`Span::ZERO`] if there is none.
     pub(crate) ideal: Span,
     /// When the peer last acknowledged new bytes.
     pub advanced: Time,
-    /// Bytes that the peer has acknowledged.
+    /// The number of bytes acknowledged by the peer.
     pub acknowledged: u64,
-    /// Segments sent again.
+    /// The number of retransmitted segments.
     pub retransmissions: u32,
-    /// Retransmission timeouts.
+    /// The number of retransmission timeouts.
     pub timeouts: u32,
-    /// Segments delivered by acknowledgements that echoed a mark of congestion (ECE): `tcpi_delivered_ce`.
+    /// The number of segments delivered by acknowledgements with an ECN echo (ECE): `tcpi_delivered_ce`.
     pub delivered_ce: u32,
 }
 
 impl ConnectionRecord {
-    /// When both directions were closed, and this end knew.
+    /// When this end learned that both directions were closed.
     pub fn closed(&self) -> Option<Time> {
         Some(self.closed).filter(|closed| *closed < Time::NEVER)
     }
 
-    /// When the peer acknowledged the last byte and the end behind it.
+    /// When the peer acknowledged the last byte and the FIN.
     pub fn finished(&self) -> Option<Time> {
         Some(self.finished).filter(|finished| *finished < Time::NEVER)
     }
 
-    /// The least completion time that the empty network allows, as [`ideal::completion`] has it; none of an end that has not finished.
+    /// The ideal completion time in an empty network, as [`ideal::completion`] defines it; `None` for an end
+    /// that has not finished.
     pub fn ideal(&self) -> Option<Span> {
         Some(self.ideal).filter(|ideal| *ideal > Span::ZERO)
     }
 
-    /// Whether all of it counts: it was opened from the end of the warm-up on.
+    /// Whether all of the connection counts: it was opened after the warm-up.
     pub fn is_whole(&self) -> bool {
         self.opened >= self.counted_from
     }
 
-    /// The time from the SYN to the acknowledgement of the last byte and the end behind it (flow completion time).
+    /// The flow completion time: from the SYN to the acknowledgement of the last byte and the FIN.
     pub fn completion(&self) -> Option<Span> {
         let finished = self.finished().filter(|_| self.opened_here && self.is_whole());
         finished.map(|finished| finished.since(self.opened))
     }
 
-    /// The completion time over its ideal.
+    /// The completion time divided by the ideal completion time.
     pub fn slowdown(&self) -> Option<f64> {
         Some(self.completion()?.as_ps() as f64 / self.ideal()?.as_ps() as f64)
     }
 
-    /// Acknowledged bits per second, from the SYN, or the end of the warm-up, to the last acknowledgement of new bytes.
+    /// Acknowledged bits per second, from the SYN or the end of the warm-up to the last acknowledgement of
+    /// new bytes.
     pub fn goodput_bps(&self) -> Option<f64> {
         let seconds = self.advanced.since(self.counted_from).as_ps() as f64 * 1e-12;
         (self.acknowledged > 0 && seconds > 0.0).then(|| 8.0 * self.acknowledged as f64 / seconds)

@@ -1,28 +1,29 @@
-//! The least or the largest sample of a window that moves on with time.
+//! The minimum or maximum of the samples in a sliding time window.
 
-/// The best of the samples of a window, by the best three of its parts: constant space and time.
+/// The minimum or maximum of a sliding window, estimated from the best three samples of its parts in constant
+/// space and time.
 ///
 /// # Source
 /// Linux `lib/win_minmax.c`, after K. Nichols.
 #[derive(Debug, Clone, Default)]
 pub(super) struct BestOfWindow {
-    /// Samples and their times, the best first.
+    /// Samples and their times, best first.
     best: Option<[(u64, u64); 3]>,
 }
 
 impl BestOfWindow {
-    /// The best; none before the first sample.
+    /// The best sample; `None` before the first one.
     pub fn get(&self) -> Option<u64> {
         self.best.map(|best| best[0].0)
     }
 
-    /// A sample at `now`, where the least of a window is looked for.
+    /// Adds a sample at `now` for a windowed minimum.
     #[inline]
     pub fn sample_least(&mut self, sample: u64, now: u64, window: u64) {
         self.sample((sample, now), window, |new, old| new <= old);
     }
 
-    /// A sample at `now`, where the largest of a window is looked for.
+    /// Adds a sample at `now` for a windowed maximum.
     #[inline]
     pub fn sample_largest(&mut self, sample: u64, now: u64, window: u64) {
         self.sample((sample, now), window, |new, old| new >= old);
@@ -45,7 +46,8 @@ impl BestOfWindow {
         } else if is_better(new.0, best[2].0) {
             best[2] = new;
         }
-        // The window moves on: the second best takes over, and the third is looked for in the window's later parts.
+        // The window slides: the second best becomes the best, and the third is sought in later parts of the
+        // window.
         let age = now - best[0].1;
         if age > window {
             *best = [best[1], best[2], new];

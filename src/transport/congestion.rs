@@ -1,7 +1,8 @@
-//! Congestion control: how the window grows, and what a loss leaves of it.
+//! Congestion control: the growth of the window, and its reduction after a loss.
 //!
-//! One file per algorithm. To add one: its file with its [`CongestionControl`], and one line in [`Algorithm`]. Most set the window when a
-//! segment is acknowledged or lost; a [`RateControl`] sets the pacing rate as well, by the rate at which data is delivered.
+//! Each algorithm has its own file. To add one: a file with its [`CongestionControl`], and one line in
+//! [`Algorithm`]. Most algorithms set the window when a segment is acknowledged or lost. A [`RateControl`]
+//! also sets the pacing rate, based on the delivery rate.
 
 mod bbr;
 mod cubic;
@@ -21,23 +22,24 @@ use serde::Deserialize;
 use super::clock::HostTime;
 use crate::random::Draws;
 
-/// The congestion control of a connection, as a scenario names it.
+/// The congestion control of a connection, as named in a scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Algorithm {
-    /// CUBIC (RFC 9438) as Linux has it.
+    /// CUBIC (RFC 9438), as in Linux.
     #[default]
     Cubic,
-    /// Reno (RFC 5681): one segment per round trip, half after a loss.
+    /// Reno (RFC 5681): one segment per round trip, half the window after a loss.
     Reno,
-    /// DCTCP (RFC 8257): the window shrinks by the part of segments that queues have marked; it needs ECN.
+    /// DCTCP (RFC 8257): reduces the window by the fraction of segments that queues have marked. Requires
+    /// ECN.
     Dctcp,
-    /// BBR, version 1, as Linux has it: it paces.
+    /// BBR version 1, as in Linux. It paces.
     Bbr,
 }
 
 impl Algorithm {
-    /// Its name, as in a scenario.
+    /// Its name in a scenario.
     pub const fn name(self) -> &'static str {
         match self {
             Algorithm::Cubic => "cubic",
@@ -47,7 +49,7 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm at work on a connection, whose random numbers are `draws`.
+    /// Starts the algorithm on a connection. `draws` provides its random numbers.
     pub fn start(self, now: HostTime, draws: Draws) -> Box<dyn CongestionControl> {
         match self {
             Algorithm::Cubic => Box::new(Cubic::new(now)),
@@ -57,7 +59,8 @@ impl Algorithm {
         }
     }
 
-    /// Whether it needs ECN: all that a connection sends is capable of it then, and the receiver echoes each change of the marks.
+    /// Whether the algorithm requires ECN. Then all packets of the connection are ECN-capable, and the
+    /// receiver echoes each change of the marks.
     ///
     /// # Source
     /// Linux `include/net/tcp.h`, `TCP_CONG_NEEDS_ECN`.
@@ -65,7 +68,7 @@ impl Algorithm {
         matches!(self, Algorithm::Dctcp)
     }
 
-    /// The algorithm at work where the peer does not do ECN.
+    /// The algorithm that replaces this one if the peer does not support ECN.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_dctcp.c`, `dctcp_init`, `dctcp_reno`.
@@ -75,10 +78,11 @@ impl Algorithm {
     }
 }
 
-/// The largest payload of a burst: a packet of 64 KiB less headers (`GSO_LEGACY_MAX_SIZE - 1 - MAX_TCP_HEADER`).
+/// The maximum payload of a burst: a packet of 64 KiB without headers
+/// (`GSO_LEGACY_MAX_SIZE - 1 - MAX_TCP_HEADER`).
 pub const LARGEST_BURST: u64 = 65_536 - 193;
 
-/// A slow start threshold that is not set.
+/// An unset slow start threshold.
 pub const INFINITE: u32 = 0x7fff_ffff;
 
 /// The congestion window of a connection, in segments.
@@ -88,17 +92,18 @@ pub struct CongestionWindow {
     pub size: u32,
     /// The slow start threshold.
     pub threshold: u32,
-    /// Segments acknowledged since it grew last.
+    /// Segments acknowledged since the window last grew.
     pub counted: u32,
 }
 
 impl CongestionWindow {
-    /// Whether it is below its threshold.
+    /// Whether the window is below the threshold.
     pub fn is_in_slow_start(&self) -> bool {
         self.size < self.threshold
     }
 
-    /// Grows by one for each segment delivered, up to the threshold; the segments that are left over.
+    /// Grows by one for each delivered segment, up to the threshold. Returns the number of remaining
+    /// segments.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_cong.c`, `tcp_slow_start`.
@@ -109,7 +114,7 @@ impl CongestionWindow {
         left
     }
 
-    /// Grows by one for every `per_segment` segments delivered.
+    /// Grows by one for every `per_segment` delivered segments.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_cong.c`, `tcp_cong_avoid_ai`.
@@ -127,60 +132,62 @@ impl CongestionWindow {
     }
 }
 
-/// What a congestion control sees of its connection.
+/// The state of a connection that its congestion control sees.
 #[derive(Debug, Clone, Copy)]
 pub struct Connection {
-    /// The clock.
+    /// The current time.
     pub now: HostTime,
-    /// The next sequence number to be sent.
+    /// The next sequence number to send.
     pub next: u64,
-    /// The oldest that is not acknowledged.
+    /// The oldest unacknowledged sequence number.
     pub unacknowledged: u64,
     /// The pacing rate in bytes per second.
     pub pacing_rate: u64,
-    /// The tick at which data was sent last.
+    /// The tick at which data was last sent.
     pub last_sent: u64,
-    /// Segments that the peer has.
+    /// The number of segments delivered to the peer.
     pub delivered: u64,
-    /// Of these, segments whose acknowledgement echoed a mark.
+    /// The number of these whose acknowledgement carried an ECN echo.
     pub marked: u64,
 }
 
-/// A congestion control at work.
+/// The congestion control of a connection.
 pub trait CongestionControl: Send {
-    /// A loss was found: the new slow start threshold.
+    /// A loss was detected. Returns the new slow start threshold.
     fn threshold(&mut self, window: &CongestionWindow) -> u32;
 
-    /// `delivered` segments were acknowledged, the window limits the sender, and no loss is being repaired.
+    /// `delivered` segments were acknowledged, the window limits the sender, and no loss recovery is in
+    /// progress.
     fn acknowledged(&mut self, window: &mut CongestionWindow, delivered: u32, connection: &Connection);
 
-    /// The last segment that was acknowledged took this long, in us; none where that is not known.
+    /// The round-trip time in us of the last acknowledged segment; `None` if it is unknown.
     fn round_trip(&mut self, _sample: Option<u64>, _window: &mut CongestionWindow, _connection: &Connection) {
     }
 
-    /// A retransmission timer expired.
+    /// The retransmission timer expired.
     fn timed_out(&mut self, _connection: &Connection) {}
 
-    /// Data is sent after nothing was in flight.
+    /// Data is sent when nothing was in flight.
     fn resumed(&mut self, _connection: &Connection) {}
 
-    /// An acknowledgement has come, and what it delivers is counted. Asked only of algorithms that need ECN.
+    /// An acknowledgement was processed. Called only for algorithms that require ECN.
     fn answered(&mut self, _connection: &Connection) {}
 
-    /// Losses are to be repaired, or the retransmission timeout has passed; the threshold is set.
+    /// Loss recovery starts, or the retransmission timeout expired. The threshold is already set.
     fn lost(&mut self, _window: &mut CongestionWindow) {}
 
-    /// The reduction after a loss was an error: the window before, at least.
+    /// The reduction after a loss was wrong. Returns the new window: at least the one `before` it.
     fn undone(&self, window: &CongestionWindow, before: u32) -> u32 {
         window.size.max(before)
     }
 
-    /// Of DCTCP: the part of segments that are marked, smoothed, in 1/1024.
+    /// For DCTCP: the smoothed fraction of marked segments, in 1/1024.
     fn alpha(&self) -> Option<u32> {
         None
     }
 
-    /// Itself, where it works by the rate of delivery. Then the window and the pacing rate are set there, and not by `acknowledged`.
+    /// The algorithm as a [`RateControl`], if it is one. Then it sets the window and the pacing rate there,
+    /// and not in `acknowledged`.
     fn by_rate(&mut self) -> Option<&mut dyn RateControl> {
         None
     }

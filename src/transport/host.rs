@@ -1,4 +1,4 @@
-//! A host: its connections, their processes and their timers.
+//! A host: its connections, their applications and their timers.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,9 +22,9 @@ use crate::packet::{FlowKey, Tau};
 use crate::random::Draws;
 use crate::units::{Time, Timestamp};
 
-/// A connection that a host opens.
+/// The opening of a connection by a host.
 pub struct Opening {
-    /// When.
+    /// The time.
     pub at: Time,
     /// The flow of its data.
     pub key: FlowKey,
@@ -32,23 +32,23 @@ pub struct Opening {
     pub service: u32,
     /// The parameters of this end.
     pub parameters: Arc<Parameters>,
-    /// The process here.
+    /// The application at this end.
     pub application: Box<dyn Application>,
 }
 
-/// Connections that a host opens, by time.
+/// The connections that a host opens, in order of time.
 pub trait Openings: Send {
-    /// When the next one is opened; [`Time::NEVER`] where there is none.
+    /// The time of the next opening; [`Time::NEVER`] if there is none.
     fn next(&self) -> Time;
-    /// The next one.
+    /// Takes the next opening.
     fn open(&mut self) -> Option<Opening>;
-    /// What they are counted with in the results, by a number of the caller's.
+    /// The number under which the results count them, chosen by the caller.
     fn entry(&self) -> u32 {
         0
     }
 }
 
-/// A list, by time.
+/// A list in order of time.
 impl Openings for std::vec::IntoIter<Opening> {
     fn next(&self) -> Time {
         self.as_slice().first().map_or(Time::NEVER, |opening| opening.at)
@@ -59,9 +59,9 @@ impl Openings for std::vec::IntoIter<Opening> {
     }
 }
 
-/// What answers connections at a host.
+/// A service accepts connections at a host.
 pub trait Service: Send {
-    /// The process of a new connection; `asked` is the flow of its SYN.
+    /// Creates the application of a new connection. `asked` is the flow of its SYN.
     fn accept(&mut self, asked: &FlowKey) -> Box<dyn Application>;
     /// The parameters of its connections.
     fn parameters(&self) -> Arc<Parameters>;
@@ -73,31 +73,31 @@ pub struct Host {
     services: Vec<Box<dyn Service>>,
     openings: Vec<Box<dyn Openings>>,
     connections: Vec<Slot>,
-    /// Per connection: bytes below are acknowledged.
+    /// By connection: the sequence number below which bytes are acknowledged.
     acknowledged: Vec<u64>,
-    /// Of the connections that others opened: by the flow of their SYN and the number there.
+    /// Connections opened by other hosts: by the flow of their SYN and their number there.
     accepted: FxHashMap<(u32, u32), u32>,
     timers: Timers,
-    /// Processes that run at this instant.
+    /// Applications that run at this instant.
     ready: VecDeque<Due>,
     page: Page,
     queue: HostQueue,
-    /// The next opening, and whose.
+    /// The time of the next opening, and the index of its [`Openings`].
     opens: (Time, usize),
     sampler: Sampler,
     draws: Draws,
-    /// What happened before does not count; [`Time::NEVER`] once `before` is known.
+    /// The end of the warm-up; [`Time::NEVER`] once `before` is known.
     warm_up: Time,
-    /// From then on connections count as whole.
+    /// Connections opened from here on count as whole.
     counts_from: Time,
-    /// Of the connections that were open at the end of the warm-up: what they had done by then.
+    /// The progress of connections that were open at the end of the warm-up.
     before: FxHashMap<u32, Before>,
 }
 
-/// A connection and its process.
+/// A connection and its application.
 struct Slot {
     end: Option<Box<End>>,
-    /// After its end, where this side closed first.
+    /// After its end, if this side closed first.
     late: Option<Box<LateAnswer>>,
     kept: Kept,
 }
@@ -110,7 +110,7 @@ struct End {
 }
 
 impl Host {
-    /// A host without connections, in a run that starts then.
+    /// A host without connections, in a run with this absolute start.
     pub fn new(start: Timestamp, services: Vec<Box<dyn Service>>, openings: Vec<Box<dyn Openings>>) -> Self {
         let mut host = Host {
             clock: Clock::new(start),
@@ -134,7 +134,7 @@ impl Host {
         host
     }
 
-    /// The same with these random numbers, for what its connections leave to chance.
+    /// Sets the random numbers of its connections.
     #[must_use]
     pub fn with_draws(self, draws: Draws) -> Self {
         Host { draws, ..self }
@@ -182,7 +182,7 @@ impl Host {
         }
     }
 
-    /// Gives a segment to its connection.
+    /// Passes a segment to its connection.
     fn deliver(&mut self, tau: &Tau, segment: &Segment, out: &mut Outbox) {
         let (now, ecn) = (tau.timestamp, tau.packet.ecn);
         let slot = self.connections.get_mut(segment.to as usize);
@@ -195,7 +195,7 @@ impl Host {
         }
     }
 
-    /// Does something with a connection, and wakes its process where that calls for it.
+    /// Runs `act` on a connection, and wakes its application if necessary.
     fn with(
         &mut self,
         number: u32,
@@ -219,7 +219,7 @@ impl Host {
             slot.kept.close(now);
         }
         self.sampler.note(number, &end.socket, is_over, now, out);
-        // What is over takes no more memory than what it still has to answer.
+        // A closed connection keeps only the memory for late answers.
         match phase {
             Phase::Closed => {}
             Phase::TimeWait => slot.late = Some(Box::new(end.socket.late_answer())),
@@ -254,7 +254,7 @@ impl Host {
         }
     }
 
-    /// A SYN: a new connection, or one that has been asked for before.
+    /// Handles a SYN: a new connection, or a repeated request.
     fn accept(&mut self, tau: &Tau, segment: &Segment, flows: &Flows, out: &mut Outbox) {
         let (now, asked) = (tau.timestamp, (tau.packet.fid, segment.from));
         if let Some(number) = self.accepted.get(&asked).copied() {
@@ -276,7 +276,7 @@ impl Host {
         self.add(socket, application, kept);
     }
 
-    /// The warm-up is over: what connections have done by now does not count.
+    /// Ends the warm-up: the progress of connections up to now does not count.
     #[cold]
     fn end_warm_up(&mut self) {
         self.warm_up = Time::NEVER;
@@ -284,7 +284,7 @@ impl Host {
         self.before = open.map(|(number, slot)| (number, slot.kept.before())).collect();
     }
 
-    /// The next timer that is due by `now`.
+    /// The next timer due by `now`.
     fn due(&mut self, now: Time) -> Option<Due> {
         while let Some(first) = self.timers.first(now) {
             let due = first.due();
@@ -306,7 +306,7 @@ impl End {
         }
     }
 
-    /// A timer has fired, if it is still set.
+    /// Fires a timer, if it is still set.
     fn fire(&mut self, number: u32, due: &Due, context: &mut Context<'_>) {
         if !self.timer(due.purpose).is_some_and(|timer| due.take(timer)) {
             return;
@@ -324,7 +324,7 @@ impl Endpoint for Host {
         if now >= self.warm_up {
             self.end_warm_up();
         }
-        // What leaves at this instant does so after it.
+        // Departures at this instant follow it.
         self.queue.pass(|at| at < now);
         if segment.flags.has(Flags::SYN) && !segment.flags.has(Flags::ACK) {
             self.accept(tau, segment, flows, out);

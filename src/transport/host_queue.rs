@@ -1,4 +1,4 @@
-//! What the connections of a host have in the queue of its own port: TCP small queues bound it.
+//! The packets of a host's connections in the queue of its port, limited by TCP small queues.
 
 use std::collections::VecDeque;
 
@@ -6,29 +6,29 @@ use super::segment::Segment;
 use super::tcp::SEGMENT_OVERHEAD;
 use crate::units::Time;
 
-/// The memory that each connection of a host has in the queue of the host's port, where that can hold packets.
+/// The memory of each connection in the queue of the host's port, if the port can hold packets.
 #[derive(Debug, Default)]
 pub struct HostQueue {
     /// Whether the host's ports can hold packets.
     is_counted: bool,
     connections: Vec<Queued>,
-    /// Packets whose last bit leaves at a known instant, by that.
+    /// Packets whose departure time is known, ordered by it.
     leaving: VecDeque<Leaving>,
-    /// Connections that wait for a packet of theirs to leave.
+    /// The number of connections that wait for a departure of their packets.
     waiting: u32,
-    /// Connections that waited for one that has left, and when it did.
+    /// Connections whose awaited packet has left.
     woken: VecDeque<u32>,
     woken_at: Time,
 }
 
-/// What a connection has in the queue.
+/// The share of a connection in the queue.
 #[derive(Debug, Clone, Copy, Default)]
 struct Queued {
     memory: u32,
-    /// Segments with data that entered the queue so far, and that left it.
+    /// The numbers of data segments that have entered and left the queue.
     entered: u32,
     left: u32,
-    /// A burst waits for one of them.
+    /// Whether a burst waits for one of them.
     waits: bool,
 }
 
@@ -39,7 +39,7 @@ struct Leaving {
     memory: u32,
 }
 
-/// The memory of a segment in the queue; none without data.
+/// The memory of a segment in the queue; 0 without data.
 fn memory_of(segment: &Segment) -> u32 {
     match segment.payload() as u32 {
         0 => 0,
@@ -48,12 +48,12 @@ fn memory_of(segment: &Segment) -> u32 {
 }
 
 impl HostQueue {
-    /// The host's ports can hold packets.
+    /// Records that the host's ports can hold packets.
     pub fn start(&mut self) {
         self.is_counted = true;
     }
 
-    /// A segment goes to the port.
+    /// A segment enters the port's queue.
     #[inline]
     pub fn enter(&mut self, segment: &Segment) {
         if self.is_counted {
@@ -73,7 +73,7 @@ impl HostQueue {
         queued.entered = queued.entered.wrapping_add(1);
     }
 
-    /// The last bit of a segment leaves at `at`, or it was dropped then.
+    /// The last bit of a segment leaves at `at`, or the segment was dropped then.
     pub fn leaves(&mut self, segment: &Segment, at: Time) {
         let memory = memory_of(segment);
         if memory == 0 {
@@ -87,7 +87,7 @@ impl HostQueue {
         self.leaving.insert(self.leaving.len() - later, leaving);
     }
 
-    /// Takes out what has left, as `has_left` says of the instants.
+    /// Removes the packets that have left. `has_left` decides by their time.
     #[inline]
     pub fn pass(&mut self, has_left: impl Fn(Time) -> bool) {
         while let Some(first) = self.leaving.front().filter(|first| has_left(first.at)).copied() {
@@ -107,7 +107,7 @@ impl HostQueue {
         }
     }
 
-    /// When a connection goes on that waits for a packet to leave.
+    /// When the next waiting connection continues.
     #[inline]
     pub fn next(&self) -> Time {
         if !self.woken.is_empty() {
@@ -119,24 +119,24 @@ impl HostQueue {
         }
     }
 
-    /// A connection of which a packet has left, and which waited for that.
+    /// Takes a connection that waited for a departure which has happened.
     pub fn woken(&mut self) -> Option<u32> {
         self.woken.pop_front()
     }
 
-    /// Memory of a connection in the queue.
+    /// The memory of a connection in the queue.
     #[inline]
     pub fn memory(&self, connection: u32) -> u64 {
         self.connections.get(connection as usize).map_or(0, |queued| queued.memory.into())
     }
 
-    /// Segments with data of a connection that have entered the queue so far.
+    /// The number of data segments of a connection that have entered the queue.
     #[inline]
     pub fn entered(&self, connection: u32) -> u32 {
         self.connections.get(connection as usize).map_or(0, |queued| queued.entered)
     }
 
-    /// Whether the segment that entered as the `mark`th is in the queue still.
+    /// Whether the segment that entered as number `mark` is still in the queue.
     pub fn has(&self, connection: u32, mark: u32) -> bool {
         let queued = self.connections.get(connection as usize);
         queued.is_some_and(|queued| {
@@ -144,7 +144,7 @@ impl HostQueue {
         })
     }
 
-    /// A connection waits until a packet of its leaves.
+    /// Makes a connection wait for the departure of one of its packets.
     pub fn wait(&mut self, connection: u32) {
         let Some(queued) = self.connections.get_mut(connection as usize) else { return };
         if !std::mem::replace(&mut queued.waits, true) {
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!((queue.memory(0), queue.memory(1), queue.next()), (1_768, 1_268, Time::NEVER));
         queue.wait(1);
         queue.wait(1);
-        // A segment without data takes no room, so that the first to leave is that of connection 0.
+        // A segment without data takes no memory, so the first departure is that of connection 0.
         assert_eq!(queue.next(), Time::from_ps(20));
         queue.pass(|at| at <= Time::from_ps(20));
         assert_eq!((queue.memory(0), queue.woken(), queue.next()), (0, None, Time::from_ps(30)));
@@ -192,7 +192,7 @@ mod tests {
         queue.enter(&first);
         let mark = queue.entered(0);
         queue.enter(&second);
-        // What leaves earlier is taken out earlier, in whatever order that became known.
+        // Earlier departures are removed first, regardless of the order in which they became known.
         queue.leaves(&second, Time::from_ps(9));
         queue.leaves(&first, Time::from_ps(5));
         assert!(queue.has(0, mark) && queue.has(0, mark + 1));

@@ -1,21 +1,21 @@
-//! The least time that a flow takes on its way through an empty network, store and forward.
+//! The ideal duration of a flow in an empty network, store and forward.
 
 use crate::link::{Link, Transmission};
 use crate::units::Span;
 
-/// A way through the network: its links in order, each with what the device behind it takes to process a packet.
+/// A path through the network: its links in order, each with the processing delay of the device behind it.
 #[derive(Debug, Clone, Default)]
 pub struct Way(Vec<Stage>);
 
 #[derive(Debug, Clone, Copy)]
 struct Stage {
     transmission: Transmission,
-    /// Propagation, and processing behind it.
+    /// Propagation delay, plus the processing delay behind the link.
     delay: Span,
 }
 
 impl Way {
-    /// Of these links, each with the processing delay of the device behind it.
+    /// The path over these links, each with the processing delay of the device behind it.
     pub fn new<'a>(links: impl IntoIterator<Item = (&'a Link, Span)>) -> Self {
         let stage = |(link, processing): (&Link, Span)| Stage {
             transmission: Transmission::new(link),
@@ -24,16 +24,18 @@ impl Way {
         Way(links.into_iter().map(stage).collect())
     }
 
-    /// How long one packet of `length` bytes takes.
+    /// The duration of one packet of `length` bytes.
     pub fn one(&self, length: u32) -> Span {
         self.0.iter().fold(Span::ZERO, |sum, stage| sum + stage.transmission.time(length) + stage.delay)
     }
 
-    /// How long a train takes, sent back to back: `whole` packets of `length` bytes, and then, where that is not 0, one of `rest`
-    /// bytes, which is shorter. From the first bit of the first packet to the last bit of the last.
+    /// The duration of a back-to-back train of `whole` packets of `length` bytes, followed by a shorter
+    /// packet of `rest` bytes unless `rest` is 0. It counts from the first bit of the first packet to the
+    /// last bit of the last.
     ///
-    /// Each link sends a packet once it has all of it and the one before is sent. The last packet arrives when the longest chain of
-    /// transmissions is over: down the links with some packet, and on each link from one packet to the next.
+    /// Each link sends a packet once it has received all of it and has sent the packet before. The last
+    /// packet arrives when the longest chain of transmissions has ended: a chain follows one packet over
+    /// links, and at a link moves from one packet to the next.
     pub fn train(&self, whole: u64, length: u32, rest: u32) -> Span {
         let last = if rest > 0 { rest } else { length };
         let before = if rest > 0 { whole } else { whole.saturating_sub(1) };
@@ -42,7 +44,8 @@ impl Way {
         }
         let delays = self.0.iter().fold(Span::ZERO, |sum, stage| sum + stage.delay);
         let time = |stage: &Stage, length: u32| stage.transmission.time(length).as_ps();
-        // From link `turn` on with the last packet; down to it with the first ones, most of them on the slowest link so far.
+        // Over the links from `turn` on: the last packet. Before: the first packets, most of them on the
+        // slowest link so far.
         let mut remaining: u64 = self.0.iter().map(|stage| time(stage, last)).sum();
         let (mut down, mut slowest, mut most) = (0u64, 0u64, 0u64);
         for stage in &self.0 {
@@ -56,16 +59,17 @@ impl Way {
     }
 }
 
-/// Bytes of Ethernet, IPv4 and TCP in front of a segment's options.
+/// The bytes of Ethernet, IPv4 and TCP headers before a segment's options.
 const HEADERS: u32 = 14 + 20 + 20;
-/// The options of a SYN: its largest segment, SACK, timestamps and the window scale.
+/// The options of a SYN: maximum segment size, SACK, timestamps and window scale.
 const SYN_OPTIONS: u32 = 20;
-/// Without SACK and timestamps: the window scale.
+/// The options without SACK and timestamps: the window scale.
 const PLAIN_SYN_OPTIONS: u32 = 4;
 
-/// The ideal completion time of a connection that sends `bytes` bytes in segments of `segment` bytes, with `options` bytes of options
-/// each: the handshake (a SYN on the way, its answer back), all data as one train on the way, and the last acknowledgement back. No
-/// window bounds it, no queue is met, and the end of the stream travels in the last data segment.
+/// The ideal completion time of a connection that sends `bytes` bytes in segments of `segment` bytes, each
+/// with `options` bytes of options. It is the sum of the handshake (a SYN forward, its answer back), all data
+/// as one train forward, and the last acknowledgement back. No window and no queue limits it, and the FIN is
+/// in the last data segment.
 pub fn completion(way: &Way, back: &Way, bytes: u64, (segment, options): (u32, u32)) -> Span {
     let syn = HEADERS + if options > 0 { SYN_OPTIONS } else { PLAIN_SYN_OPTIONS };
     let headers = HEADERS + options;
@@ -74,7 +78,7 @@ pub fn completion(way: &Way, back: &Way, bytes: u64, (segment, options): (u32, u
     way.one(syn) + back.one(syn) + way.train(whole, frame(segment), frame(rest)) + back.one(headers)
 }
 
-/// What [`completion`] is, in words.
+/// The definition of [`completion`] for reports.
 pub const DEFINITION: &str = "time of the SYN, its answer, all data as one train of segments, store and forward over the links of the \
                               flow's path without queues and windows, and the last acknowledgement";
 
@@ -88,7 +92,7 @@ mod tests {
         Link::with_delay(bandwidth, Span::from_ns(ns))
     }
 
-    /// The same, packet by packet.
+    /// The same duration, packet by packet.
     fn by_recursion(links: &[Link], whole: u64, length: u32, rest: u32) -> Span {
         let mut free = vec![Time::ZERO; links.len()];
         let mut last = Time::ZERO;

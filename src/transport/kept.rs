@@ -1,4 +1,4 @@
-//! What a host keeps of a connection: little, since there may be millions of them.
+//! The records that a host keeps of its connections. They are compact, since there may be millions.
 
 use super::ConnectionRecord;
 use super::tcp::socket::Socket;
@@ -6,11 +6,11 @@ use super::tcp::{LossRecovery, Parameters, TIMESTAMPS};
 use crate::packet::FlowKey;
 use crate::units::{Span, Time};
 
-/// What is kept of a connection's end.
+/// The record of one end of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Kept {
     opened: Time,
-    /// [`Time::NEVER`] until then; the same of the next.
+    /// [`Time::NEVER`] until then; also for the next field.
     closed: Time,
     finished: Time,
     advanced: Time,
@@ -19,14 +19,14 @@ pub(super) struct Kept {
     timeouts: u32,
     delivered_ce: u32,
     entry: u32,
-    /// The most bytes of payload in a segment.
+    /// The maximum segment size: bytes of payload.
     segment: u16,
     opened_here: bool,
     gave_up: bool,
     has_timestamps: bool,
 }
 
-/// What an end had done when the warm-up ended.
+/// The progress of an end at the end of the warm-up.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Before {
     acknowledged: u64,
@@ -36,12 +36,12 @@ pub(super) struct Before {
 }
 
 impl Kept {
-    /// Of an end that asks for a connection.
+    /// For an end that opens a connection.
     pub fn opened(entry: u32, parameters: &Parameters, at: Time) -> Self {
         Kept { entry, opened_here: true, ..Self::accepted(parameters, at) }
     }
 
-    /// Of an end that is asked.
+    /// For an end that accepts a connection.
     pub fn accepted(parameters: &Parameters, at: Time) -> Self {
         Kept {
             opened: at,
@@ -60,7 +60,8 @@ impl Kept {
         }
     }
 
-    /// Takes in what a socket has done by `now`; gives whether a connection that was opened here, at `from` or later, has just finished.
+    /// Updates the record from a socket at `now`. Returns whether a connection opened by this end, at `from`
+    /// or later, has just finished.
     pub fn note(&mut self, socket: &Socket, now: Time, from: Time) -> bool {
         let acknowledged = socket.bytes_acknowledged();
         if acknowledged > self.acknowledged {
@@ -79,25 +80,25 @@ impl Kept {
         finishes && self.opened_here && self.opened >= from
     }
 
-    /// Both directions are closed.
+    /// Records that both directions are closed.
     pub fn close(&mut self, now: Time) {
         self.closed = self.closed.min(now);
     }
 
-    /// Whether it has not finished and closed.
+    /// Whether it has not both finished and closed.
     pub fn is_open(&self) -> bool {
         self.closed == Time::NEVER
     }
 
-    /// What it has done so far.
+    /// The progress so far.
     pub fn before(&self) -> Before {
         let Kept { acknowledged, retransmissions, timeouts, delivered_ce, .. } = *self;
         Before { acknowledged, retransmissions, timeouts, delivered_ce }
     }
 
-    /// The record of flow `fid`, where what was `before` does not count, nor anything before `from`.
+    /// The record of flow `fid`, without the progress `before` and without events before `from`.
     pub fn record(&self, fid: u32, before: Option<&Before>, from: Time) -> ConnectionRecord {
-        // What ended in the warm-up does not count at all.
+        // A connection that ended in the warm-up does not count.
         let all = self.before();
         let nothing = Before { acknowledged: 0, retransmissions: 0, timeouts: 0, delivered_ce: 0 };
         let before = before.unwrap_or(if self.opened >= from { &nothing } else { &all });

@@ -1,4 +1,4 @@
-//! The state of a sender over time, as `ss -ti` shows it: one sample.
+//! A sample of the state of a sender, as `ss -ti` shows it.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,25 +11,25 @@ use crate::units::{Span, Time};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Nothing is wrong.
+    /// Normal operation.
     #[default]
     Open,
-    /// Segments are out of order, or lost.
+    /// Segments are out of order, or may be lost.
     Disorder,
-    /// The window is reduced without a loss to repair.
+    /// The window is reduced without a loss (CWR).
     #[serde(rename = "cwr")]
     Reduced,
-    /// Losses are repaired.
+    /// Loss recovery is in progress.
     Recovery,
-    /// The retransmission timeout has passed.
+    /// The retransmission timeout has expired.
     Loss,
 }
 
 impl State {
-    /// All states, by their numbers.
+    /// All states, by number.
     pub const ALL: [State; 5] = [State::Open, State::Disorder, State::Reduced, State::Recovery, State::Loss];
 
-    /// The kernel's name of it: `open`, `disorder`, `cwr`, `recovery`, `loss`.
+    /// The kernel's name: `open`, `disorder`, `cwr`, `recovery`, `loss`.
     pub const fn name(self) -> &'static str {
         match self {
             State::Open => "open",
@@ -40,13 +40,13 @@ impl State {
         }
     }
 
-    /// The kernel's number of it.
+    /// The kernel's number.
     pub const fn number(self) -> u32 {
         self as u32
     }
 }
 
-/// The state of a connection's end that sends data, at an instant.
+/// The state of a sending end of a connection at a time.
 ///
 /// # Source
 /// Linux `include/uapi/linux/tcp.h`, `struct tcp_info`: the field of each is named.
@@ -54,52 +54,54 @@ impl State {
 pub struct TransportSample {
     /// The instant.
     pub time: Time,
-    /// The flow of what this end sends: by the endpoint's own number in an [`Outbox`](super::Outbox), by the run's number where an
-    /// observer sees it.
+    /// The flow from this end: the endpoint's own number in an [`Outbox`](super::Outbox), the run's number at
+    /// an observer.
     pub fid: u32,
     /// The congestion window, in segments (`tcpi_snd_cwnd`).
     pub cwnd: u32,
-    /// The slow start threshold, in segments; none while there is none (`tcpi_snd_ssthresh`).
+    /// The slow start threshold, in segments; `None` while it is unset (`tcpi_snd_ssthresh`).
     pub ssthresh: Option<u32>,
-    /// The smoothed round-trip time, in whole microseconds; none before the first sample (`tcpi_rtt`).
+    /// The smoothed round-trip time, in whole microseconds; `None` before the first sample (`tcpi_rtt`).
     pub srtt: Option<Span>,
-    /// The retransmission timeout, backed off after timeouts (`tcpi_rto`).
+    /// The retransmission timeout, including back-off (`tcpi_rto`).
     pub rto: Span,
     /// The state of congestion control (`tcpi_ca_state`).
     pub state: State,
-    /// Segments in flight: sent and not acknowledged, less those that are sacked or taken for lost, and those sent again once more
+    /// Segments in flight: unacknowledged, minus sacked and lost, plus retransmitted segments
     /// (`tcp_packets_in_flight`).
     pub in_flight: u32,
-    /// Segments sent and not acknowledged (`tcpi_unacked`).
+    /// Unacknowledged segments (`tcpi_unacked`).
     pub unacknowledged: u32,
     /// Bytes of payload in a full segment (`tcpi_snd_mss`).
     pub mss: u32,
-    /// Bytes of the stream that the peer has acknowledged.
+    /// Bytes of the stream acknowledged by the peer.
     pub acknowledged: u64,
-    /// Segments delivered by acknowledgements that echoed a mark (`tcpi_delivered_ce`).
+    /// Segments delivered by acknowledgements with an ECN echo (`tcpi_delivered_ce`).
     pub delivered_ce: u64,
-    /// Of DCTCP: the part of segments that are marked, smoothed, in 1/1024 (`dctcp_alpha` in `struct tcp_dctcp_info`).
+    /// For DCTCP: the smoothed fraction of marked segments, in 1/1024 (`dctcp_alpha` in
+    /// `struct tcp_dctcp_info`).
     pub alpha: Option<u32>,
-    /// The least round-trip time of five minutes, in whole microseconds; none before the first sample (`tcpi_min_rtt`).
+    /// The minimum round-trip time of five minutes, in whole microseconds; `None` before the first sample
+    /// (`tcpi_min_rtt`).
     pub least_rtt: Option<Span>,
-    /// The pacing rate in bytes per second, where bursts are paced (`tcpi_pacing_rate`).
+    /// The pacing rate in bytes per second, if bursts are paced (`tcpi_pacing_rate`).
     pub pacing_rate: Option<u64>,
 }
 
 /// When samples are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sampling {
-    /// After each event at a connection that has changed anything of its sample.
+    /// After each event that changes the sample of a connection.
     Changes,
-    /// At 0, at this time, twice it, and so on: the state after everything that happens by then. No time at all means
-    /// [`Changes`](Sampling::Changes).
+    /// At multiples of this interval, from 0: the state after all events up to then. An interval of zero
+    /// means [`Changes`](Sampling::Changes).
     Every(Span),
-    /// Both of the above. What is sampled at an instant is what the last change of the flow has left, but for the time.
+    /// Both of the above. A periodic sample equals the last change of the flow, except for its time.
     Both(Span),
 }
 
 impl Sampling {
-    /// The same, and every change.
+    /// The same sampling, with every change.
     pub fn with_changes(self) -> Self {
         match self {
             Sampling::Every(Span::ZERO) | Sampling::Changes => Sampling::Changes,
@@ -112,7 +114,7 @@ impl Sampling {
         !matches!(self, Sampling::Every(every) if every > Span::ZERO)
     }
 
-    /// How far apart instants are that are sampled; none where there are none.
+    /// The interval of periodic samples; `None` without them.
     pub fn period(self) -> Option<Span> {
         match self {
             Sampling::Changes => None,

@@ -1,4 +1,4 @@
-//! Which connections of a host are sampled.
+//! The sampling of a host's connections.
 
 use rustc_hash::FxHashMap;
 
@@ -7,17 +7,17 @@ use super::segment::Outbox;
 use super::tcp::Socket;
 use crate::units::Time;
 
-/// What a host samples of its connections.
+/// The sampling state of a host.
 #[derive(Debug, Default)]
 pub(super) struct Sampler {
-    /// Of every change, where that is wanted: per connection that is not over, its last sample.
+    /// For sampling at every change: the last sample of each connection that is not over.
     changes: Option<FxHashMap<u32, TransportSample>>,
-    /// At the instants that are asked for, where any are: the connections that are not known to be over.
+    /// For periodic sampling: the connections that may not be over.
     pub instants: Option<Vec<u32>>,
 }
 
 impl Sampler {
-    /// As it is asked for.
+    /// The state for this sampling.
     pub fn new(sampling: Sampling) -> Self {
         Sampler {
             changes: sampling.has_changes().then(FxHashMap::default),
@@ -25,14 +25,14 @@ impl Sampler {
         }
     }
 
-    /// A connection begins.
+    /// Adds a new connection.
     pub fn begin(&mut self, number: u32) {
         if let Some(connections) = &mut self.instants {
             connections.push(number);
         }
     }
 
-    /// Something has happened at a connection; `is_over` says whether that was the last.
+    /// Handles an event at a connection. `is_over` states whether it was the last one.
     #[inline]
     pub fn note(&mut self, number: u32, socket: &Socket, is_over: bool, now: Time, out: &mut Outbox) {
         if let Some(last) = &mut self.changes {

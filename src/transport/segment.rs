@@ -1,23 +1,23 @@
-//! What only endpoints read of a packet: the TCP header.
+//! Segments: the TCP headers, which only endpoints read.
 
 use super::sample::TransportSample;
 use crate::packet::{FlowKey, Packet};
 use crate::units::Time;
 
-/// A range of sequence numbers: its first, and the one behind its last.
+/// A range of sequence numbers: the first, and the one after the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Block {
-    /// The first.
+    /// The first sequence number.
     pub start: u64,
-    /// Behind the last.
+    /// The sequence number after the last.
     pub end: u64,
 }
 
-/// The most SACK blocks beside timestamps (RFC 2018, Section 3).
+/// The maximum number of SACK blocks beside timestamps (RFC 2018, Section 3).
 pub const MOST_BLOCKS: usize = 3;
 
-/// The SACK option of a segment (RFC 2018), with a D-SACK first where there is one (RFC 2883): as on the wire, its numbers are the low
-/// 32 bits of sequence numbers.
+/// The SACK option of a segment (RFC 2018), with a D-SACK block first if there is one (RFC 2883). As on the
+/// wire, it holds the low 32 bits of sequence numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sack {
     blocks: [(u32, u32); MOST_BLOCKS],
@@ -25,7 +25,7 @@ pub struct Sack {
 }
 
 impl Sack {
-    /// Appends a block while there is room.
+    /// Appends a block if there is space.
     pub fn push(&mut self, block: Block) {
         if let Some(slot) = self.blocks.get_mut(usize::from(self.count)) {
             *slot = (block.start as u32, block.end as u32);
@@ -53,17 +53,17 @@ pub struct Flags(u8);
 impl Flags {
     /// The first segment of a connection.
     pub const SYN: Flags = Flags(1);
-    /// It acknowledges.
+    /// The acknowledgement number is valid.
     pub const ACK: Flags = Flags(2);
     /// The end of the stream.
     pub const FIN: Flags = Flags(4);
-    /// The receiver should not wait for more.
+    /// The receiver should deliver the data without waiting for more.
     pub const PSH: Flags = Flags(8);
-    /// It has no timestamps and no SACK blocks.
+    /// The segment has no timestamps and no SACK blocks.
     pub const PLAIN: Flags = Flags(16);
-    /// A mark has arrived (RFC 3168); in a SYN, ECN is asked for, and in the answer agreed to.
+    /// Echoes a congestion mark (RFC 3168). In a SYN it requests ECN; in the answer it agrees.
     pub const ECE: Flags = Flags(64);
-    /// The window has been reduced (RFC 3168); in a SYN, ECN is asked for.
+    /// Reports a reduced window (RFC 3168). In a SYN it requests ECN.
     pub const CWR: Flags = Flags(128);
 
     /// Whether all of `flags` are set.
@@ -72,7 +72,7 @@ impl Flags {
         self.0 & flags.0 == flags.0
     }
 
-    /// These and `flags`, the latter only `when`.
+    /// Adds `flags` if `when` holds.
     #[inline]
     #[must_use]
     pub const fn with(self, flags: Flags, when: bool) -> Flags {
@@ -80,24 +80,24 @@ impl Flags {
     }
 }
 
-/// A TCP segment without its payload, which is bytes that nobody reads.
+/// A TCP segment without its payload, whose content is not simulated.
 ///
-/// Sequence numbers count from 0, which is the SYN, and do not wrap: the first byte of a stream is number 1.
+/// Sequence numbers count from 0, which is the SYN, and do not wrap. The first byte of a stream has number 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Segment {
-    /// The connection's number at the host that receives; of a SYN, the number of the service.
+    /// The connection's number at the receiving host; for a SYN, the number of the service.
     pub to: u32,
-    /// The connection's number at the host that sends.
+    /// The connection's number at the sending host.
     pub from: u32,
     /// Flags.
     pub flags: Flags,
-    /// Pieces of memory that the payload lies in: they decide what a receiver can join.
+    /// The number of memory fragments of the payload, which decides whether a receiver can merge it.
     pub pieces: u8,
     /// The first sequence number.
     pub seq: u64,
-    /// Behind the last sequence number: a SYN and a FIN count as one each.
+    /// The sequence number after the last. A SYN and a FIN count as one each.
     pub end: u64,
-    /// The next sequence number that is expected of the other side.
+    /// The next sequence number expected from the peer.
     pub ack: u64,
     /// The window, in bytes (scaled).
     pub window: u32,
@@ -105,7 +105,7 @@ pub struct Segment {
     pub timestamp: u64,
     /// The timestamp that it echoes.
     pub echo: u64,
-    /// What arrived out of order.
+    /// The SACK option.
     pub sack: Sack,
 }
 
@@ -116,9 +116,9 @@ impl Segment {
         self.end - self.seq - control
     }
 
-    /// The SACK blocks, as they stand in the option.
+    /// The SACK blocks, in the order of the option.
     pub fn blocks(&self) -> impl ExactSizeIterator<Item = Block> + '_ {
-        // They lie within 2 GiB of what is acknowledged.
+        // They are within 2 GiB of the acknowledgement number.
         let whole = |low: u32| {
             let ahead = low.wrapping_sub(self.ack as u32) as i32;
             self.ack.wrapping_add_signed(ahead.into())
@@ -128,44 +128,44 @@ impl Segment {
     }
 }
 
-/// A packet that an endpoint sends, at the instant at which it was asked.
+/// A packet that an endpoint sends at the time of the call.
 #[derive(Debug, Clone, Copy)]
 pub struct Outgoing {
     /// Its flow, by the endpoint's own number.
     pub flow: u32,
-    /// Its length and fields; the engine gives it its ids.
+    /// Its length and fields. The engine assigns its ids.
     pub packet: Packet,
-    /// What the other end reads.
+    /// The TCP header for the peer.
     pub segment: Segment,
 }
 
-/// What an endpoint sends, in order.
+/// The output of an endpoint, in order.
 #[derive(Debug, Default)]
 pub struct Outbox {
     /// The packets.
     pub packets: Vec<Outgoing>,
-    /// The keys of flows that begin: their numbers go on from those before.
+    /// The keys of new flows, numbered consecutively after the existing ones.
     pub flows: Vec<FlowKey>,
-    /// States of its connections, where the endpoint was asked for them.
+    /// Samples of its connections, if they were requested.
     pub samples: Vec<TransportSample>,
-    /// Requests that have been answered.
+    /// Answered requests.
     pub answers: Vec<Answer>,
-    /// Connections that were opened here whose last byte, and the end behind it, has been acknowledged.
+    /// The number of connections opened here whose last byte and FIN have been acknowledged.
     pub finished: u64,
 }
 
-/// A request of a connection, and its response.
+/// A request of a connection, with its response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answer {
-    /// The flow of the request: by the endpoint's own number in an [`Outbox`], by the run's number in results.
+    /// The flow of the request: the endpoint's own number in an [`Outbox`], the run's number in results.
     pub fid: u32,
     /// When the request was written.
     pub began: Time,
     /// When the last byte of the response was read.
     pub ended: Time,
-    /// Bytes of the request.
+    /// The bytes of the request.
     pub request: u64,
-    /// Bytes of the response.
+    /// The bytes of the response.
     pub response: u64,
 }
 

@@ -1,9 +1,9 @@
-//! TCP as Linux 6.1 does it, packet for packet.
+//! TCP as in Linux 6.1, packet for packet.
 //!
-//! `docs/tcp.md` names each rule with the kernel function that it comes from.
+//! `docs/tcp.md` lists each rule with the kernel function that it follows.
 //!
-//! A [`Socket`] is one end of a connection. What it keeps of each side has files of its own; what it does is spread over the
-//! files below [`socket`]:
+//! A [`Socket`] is one end of a connection. Its sending and receiving state is in separate files; its
+//! behaviour is in the files below [`socket`]:
 //!
 //! | file | what it is |
 //! |---|---|
@@ -39,45 +39,46 @@ use serde::Deserialize;
 
 use super::congestion::Algorithm;
 
-/// The parameters of a connection's end.
+/// The parameters of one end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parameters {
     /// The congestion control.
     pub algorithm: Algorithm,
-    /// How losses are found and repaired; the same at both ends.
+    /// How losses are detected and repaired; the same at both ends.
     pub recovery: LossRecovery,
-    /// Whether it asks for ECN; an algorithm that needs ECN always does. Who is asked agrees in any case.
+    /// Whether this end requests ECN. An algorithm that requires ECN always does. The accepting end always
+    /// agrees.
     pub ecn: bool,
-    /// The most bytes of payload in a segment, beside timestamps.
+    /// The maximum segment size: bytes of payload, with timestamps.
     pub mss: u32,
-    /// The congestion window at the start, in segments.
+    /// The initial congestion window, in segments.
     pub initial_window: u32,
     /// The receive buffer, in bytes of memory (`tcp_rmem`).
     pub receive_buffer: BufferLimits,
-    /// The send buffer, in bytes of memory (`tcp_wmem`); it starts with room for twice the initial window.
+    /// The send buffer, in bytes of memory (`tcp_wmem`). It starts with space for twice the initial window.
     pub send_buffer: BufferLimits,
-    /// Acknowledgements that a receiver compresses into one, at most (`tcp_comp_sack_nr`).
+    /// The maximum number of acknowledgements that a receiver compresses into one (`tcp_comp_sack_nr`).
     pub compressed_acks: u32,
 }
 
-/// How a sender finds and repairs losses, as a scenario names it.
+/// How a sender detects and repairs losses, as named in a scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LossRecovery {
-    /// As Linux does: SACK, RACK-TLP (RFC 8985), proportional rate reduction (RFC 6937), F-RTO (RFC 5682).
+    /// As in Linux: SACK, RACK-TLP (RFC 8985), proportional rate reduction (RFC 6937), F-RTO (RFC 5682).
     #[default]
     Rack,
-    /// NewReno (RFC 6582) over RFC 5681, without SACK and timestamps, each segment acknowledged at once: textbook TCP, to compare with
-    /// other simulators. The congestion control is Reno's.
+    /// NewReno (RFC 6582) on RFC 5681, without SACK and timestamps, with an immediate acknowledgement of each
+    /// segment: textbook TCP, for comparisons with other simulators. The congestion control is Reno.
     Rfc6582,
 }
 
-/// How large a buffer is at first, and at most.
+/// The initial and the maximum size of a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BufferLimits {
-    /// At first.
+    /// The initial size.
     pub initial: u32,
-    /// At most.
+    /// The maximum size.
     pub most: u32,
 }
 
@@ -88,7 +89,7 @@ pub const PROTOCOL: u8 = 6;
 pub(crate) const TIMESTAMPS: u32 = 12;
 
 impl Parameters {
-    /// The defaults of Linux, for segments of this size.
+    /// The defaults of Linux for this segment size.
     pub fn new(algorithm: Algorithm, mss: u32) -> Self {
         Parameters {
             algorithm,
@@ -102,8 +103,8 @@ impl Parameters {
         }
     }
 
-    /// The window that the first segment announces: whole segments, in 16 bits. Who asks does not know yet whether timestamps will take a
-    /// part of them.
+    /// The window announced in the first segment: whole segments, in 16 bits. The opening end does not know
+    /// yet whether timestamps will reduce them.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_select_initial_window`.

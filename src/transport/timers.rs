@@ -1,7 +1,8 @@
 //! The timers of a host.
 //!
-//! A timer lives where it is used ([`Timer`]); the host's heap ([`Timers`]) says which is next. Most timers are put off again and again:
-//! such a one keeps its entry in the heap, which is brought up to date once it is the first.
+//! A timer is stored where it is used ([`Timer`]); the host's heap ([`Timers`]) determines the next one. Most
+//! timers are postponed repeatedly. Such a timer keeps its entry in the heap, which is updated when it
+//! becomes the first.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -10,10 +11,11 @@ use std::collections::binary_heap::PeekMut;
 use super::clock::{Clock, HostTime};
 use crate::units::Time;
 
-/// What a timer is for.
+/// The purpose of a timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
-    /// Retransmission timeout, loss probe, reordering timeout, window probe: TCP has one timer for them.
+    /// Retransmission timeout, loss probe, reordering timeout, window probe: TCP has one timer for all of
+    /// them.
     Retransmission,
     /// A delayed acknowledgement.
     DelayedAck,
@@ -21,9 +23,9 @@ pub enum Purpose {
     CompressedAck,
     /// The pacing rate allows the next burst.
     Pacing,
-    /// The process was woken.
+    /// The application was woken.
     Process,
-    /// The process wanted to run.
+    /// The application wanted to run.
     Alarm,
 }
 
@@ -32,16 +34,16 @@ pub enum Purpose {
 pub struct Timer {
     /// When it fires.
     key: Key,
-    /// Its first entry in the heap, which is no later than it fires.
+    /// Its first entry in the heap, which is not later than the timer.
     queued: Key,
-    /// The tick that was asked for, where it goes by ticks.
+    /// The requested tick, for a timer of the timer wheel.
     tick: u64,
 }
 
-/// When a timer fires, and its rank among those of one instant: no two settings at a host have the same.
+/// When a timer fires, and its rank among those of one instant. No two settings at a host are equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
-    /// [`Time::NEVER`] where it does not.
+    /// [`Time::NEVER`] if it is not set.
     at: Time,
     rank: u64,
 }
@@ -53,7 +55,7 @@ impl Default for Key {
 }
 
 impl Timer {
-    /// When it fires; [`Time::NEVER`] where it is not set.
+    /// When it fires; [`Time::NEVER`] if it is not set.
     pub fn at(&self) -> Time {
         self.key.at
     }
@@ -63,13 +65,13 @@ impl Timer {
         self.key.at < Time::NEVER
     }
 
-    /// It does not fire.
+    /// Stops the timer.
     pub fn cancel(&mut self) {
         self.key.at = Time::NEVER;
     }
 }
 
-/// The timers of a host, by instant.
+/// The timers of a host, in order of time.
 #[derive(Debug, Default)]
 pub struct Timers {
     heap: BinaryHeap<Reverse<Due>>,
@@ -82,7 +84,7 @@ pub struct Due {
     key: Key,
     /// The connection that set it.
     pub connection: u32,
-    /// What it was set for.
+    /// The purpose.
     pub purpose: Purpose,
 }
 
@@ -92,7 +94,7 @@ impl Due {
         self.key.at
     }
 
-    /// Whether this is the setting that `timer` still has; it is taken from it.
+    /// Whether `timer` still has this setting. If so, clears it.
     pub fn take(&self, timer: &mut Timer) -> bool {
         if timer.queued == self.key {
             timer.queued = Key::default();
@@ -105,18 +107,19 @@ impl Due {
     }
 }
 
-/// The kernel counts its ticks from 300 s before 0, and the steps of the wheel with them.
+/// The kernel counts its ticks, and the steps of the wheel, from 300 s before 0.
 const FIRST_TICK: u64 = 300_000;
 
-/// Slots of one level of the wheel, less one.
+/// The number of slots of one level of the wheel, minus one.
 const SLOTS: u64 = 63;
 
-/// Ranks of ticks are below, all others from here on.
+/// Ranks of ticks are below; all others start here.
 const EXACT: u64 = 1 << 63;
 
 impl Timers {
-    /// Sets a timer of the kernel's wheel to a tick. It fires in the slot after that one: a millisecond later up to 62 ms
-    /// ahead, then in steps of 8, 64 and 512 ms. Of the timers of one slot the last set fires first.
+    /// Sets a timer of the kernel's timer wheel to a tick. It fires in the slot after that tick: a
+    /// millisecond later up to 62 ms ahead, then in steps of 8, 64 and 512 ms. Timers of one slot fire in
+    /// reverse order of setting.
     ///
     /// # Source
     /// Linux `kernel/time/timer.c`, `calc_wheel_index`; `INITIAL_JIFFIES`.
@@ -128,7 +131,7 @@ impl Timers {
         clock: &Clock,
         now: HostTime,
     ) {
-        // What is set to this tick already stays in its slot.
+        // A timer already set to this tick keeps its slot.
         if timer.is_set() && timer.tick == tick {
             return;
         }
@@ -142,7 +145,7 @@ impl Timers {
         let slot = ((((tick.max(now + 1) - FIRST_TICK) >> bits) + 1) << bits) + FIRST_TICK;
         let at = clock.time_of(HostTime::from_ns(slot * 1_000_000));
         if timer.key.at != at {
-            // A coarse level expires before a finer one, and of a slot the last set comes first.
+            // A coarse level expires before a finer one, and within a slot the last set timer fires first.
             self.push(timer, whose, at, EXACT - 1 - (level << 56) - self.settings);
         }
     }
@@ -154,7 +157,7 @@ impl Timers {
         }
     }
 
-    /// Sets a timer to this very instant, which the caller sees to itself, behind all other timers of the instant.
+    /// Sets a timer to the current instant, after all other timers of the instant. The caller fires it.
     pub fn set_now(&mut self, timer: &mut Timer, (connection, purpose): (u32, Purpose), now: Time) -> Due {
         timer.key = Key { at: now, rank: EXACT + self.settings };
         self.settings += 1;
@@ -170,19 +173,19 @@ impl Timers {
         }
     }
 
-    /// When the first timer fires, or earlier where that was put off.
+    /// When the first timer fires, or earlier if it was postponed.
     #[inline]
     pub fn next(&self) -> Time {
         self.heap.peek().map_or(Time::NEVER, |Reverse(first)| first.key.at)
     }
 
-    /// The first entry, if it is one of an instant up to `now`.
+    /// The first entry, if its time is not after `now`.
     #[inline]
     pub fn first(&mut self, now: Time) -> Option<First<'_>> {
         self.heap.peek_mut().filter(|first| first.0.at() <= now).map(First)
     }
 
-    /// Takes out the first entry, whose timer fires.
+    /// Removes the first entry, whose timer fires.
     pub fn pop(&mut self) {
         self.heap.pop();
     }
@@ -192,13 +195,13 @@ impl Timers {
 pub struct First<'a>(PeekMut<'a, Reverse<Due>>);
 
 impl First<'_> {
-    /// The setting that it was made for.
+    /// The setting of the entry.
     pub fn due(&self) -> Due {
         self.0.0
     }
 
-    /// Whether its `timer` fires then. If that was put off, the entry follows it; where it is not set any more, or is gone, the entry goes
-    /// too.
+    /// Whether its `timer` fires now. If it was postponed, the entry is moved; if it is no longer set, or is
+    /// gone, the entry is removed.
     pub fn fires(mut self, timer: Option<&mut Timer>) -> bool {
         let key = self.0.0.key;
         match timer.filter(|timer| timer.queued == key) {
@@ -222,8 +225,8 @@ mod tests {
     use crate::units::Timestamp;
     use proptest::prelude::*;
 
-    /// What is done with one of two timers of each kind: it is set to an instant or a tick so far ahead, in ms, or stopped; or time goes
-    /// on by so much.
+    /// An action on one of two timers of each kind: it is set to an instant or a tick some ms ahead, or
+    /// stopped; or time advances.
     #[derive(Debug, Clone, Copy)]
     enum Step {
         Set(usize, u64),
@@ -242,13 +245,13 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever was put off and stopped: timers fire at their instants, those by ticks first and the last set first, then the
-        /// others as they were set.
+        /// After any sequence of settings and stops, timers fire at their times: those of ticks first, in
+        /// reverse order of setting, then the others in order of setting.
         #[test]
         fn timers_fire_as_they_were_set_last(steps in prop::collection::vec(step(), 1..80)) {
             let clock = Clock::new(Timestamp::from_ps(0));
             let (mut timers, mut mine) = (Timers::default(), [Timer::default(); 4]);
-            // Per timer: when it fires, whether by no tick, and its rank among such.
+            // By timer: when it fires, whether it is exact, and its rank among its kind.
             let mut model: [Option<(u64, bool, i64)>; 4] = [None; 4];
             let mut now = 0;
             let ms = |ms: u64| Time::from_ps(ms * 1_000_000_000);

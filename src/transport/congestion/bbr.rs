@@ -1,4 +1,4 @@
-//! BBR, version 1, as Linux has it.
+//! BBR version 1, as in Linux.
 
 mod aggregation;
 mod long_term;
@@ -12,42 +12,44 @@ use crate::transport::sample::State;
 use aggregation::Aggregation;
 use long_term::{LongTerm, Verdict};
 
-/// Bottleneck bandwidth and round-trip time: the model of the path is the largest rate of delivery of ten round trips, and the least
-/// round-trip time of ten seconds. The pacing rate follows the former, the window the product.
+/// Bottleneck bandwidth and round-trip propagation time. The model of the path consists of the maximum
+/// delivery rate over ten round trips and the minimum round-trip time over ten seconds. The pacing rate
+/// follows the delivery rate; the window follows the product of both.
 ///
 /// # Source
-/// N. Cardwell et al., "BBR: Congestion-Based Congestion Control", ACM Queue 14(5), 2016; Linux `net/ipv4/tcp_bbr.c`, whose fixed-point
-/// arithmetic this is: bandwidths are in segments per us / 2^24, gains in 1/256.
+/// N. Cardwell et al., "BBR: Congestion-Based Congestion Control", ACM Queue 14(5), 2016; Linux
+/// `net/ipv4/tcp_bbr.c` with its fixed-point arithmetic: bandwidths are in segments per us / 2^24, gains in
+/// 1/256.
 #[derive(Debug)]
 pub struct Bbr {
     draws: Draws,
-    /// Random numbers drawn.
+    /// The number of random numbers drawn.
     drawn: u64,
     mode: Mode,
-    /// The largest bandwidth, by rounds.
+    /// The maximum bandwidth, by rounds.
     bandwidth: BestOfWindow,
     round: Round,
-    /// The least round-trip time, in us.
+    /// The minimum round-trip time, in us.
     least_rtt: u32,
-    /// The tick of that.
+    /// The tick of that minimum.
     least_rtt_at: u64,
     startup: Startup,
     /// The phase of the gain cycle.
     phase: usize,
-    /// When it began, in us.
+    /// When the phase started, in us.
     phase_began: u64,
     probe: RttProbe,
-    /// Data is sent again after the process had nothing to send, and nothing has come back of it.
+    /// Whether data is sent again after the application had none, and none of it is acknowledged yet.
     resumes: bool,
     pacing_gain: u32,
     window_gain: u32,
     /// The state of loss recovery at the last acknowledgement.
     state: State,
-    /// In the first round of recovery, a segment goes for each that is delivered.
+    /// In the first round of recovery, one segment is sent for each delivered segment (packet conservation).
     conserves: bool,
-    /// The window before recovery or the probe of the round-trip time.
+    /// The window before recovery or before the probe of the round-trip time.
     window_before: u32,
-    /// The pacing rate is based on a round-trip time.
+    /// Whether the pacing rate is based on a measured round-trip time.
     has_rtt: bool,
     long_term: LongTerm,
     aggregation: Aggregation,
@@ -55,34 +57,34 @@ pub struct Bbr {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    /// Looks for the bandwidth: twice the rate each round.
+    /// Searches for the bandwidth: doubles the rate each round.
     Startup,
-    /// Drains the queue that this has left.
+    /// Drains the queue that startup has built.
     Drain,
-    /// Cycles about the bandwidth.
+    /// Cycles around the bandwidth.
     ProbeBandwidth,
-    /// Sends little, to see the round-trip time without a queue.
+    /// Sends little, to measure the round-trip time without a queue.
     ProbeRtt,
 }
 
-/// Rounds: from a segment's sending to its acknowledgement.
+/// Rounds: from the sending of a segment to its acknowledgement.
 #[derive(Debug, Default)]
 struct Round {
     count: u64,
-    /// A round ends with a segment that was sent when this many were delivered.
+    /// The round ends with a segment sent after this many were delivered.
     ends_behind: u64,
-    /// The last acknowledgement began one.
+    /// Whether the last acknowledgement started a round.
     is_new: bool,
 }
 
-/// Whether the bandwidth still grows.
+/// Detects the end of bandwidth growth.
 #[derive(Debug, Default)]
 struct Startup {
-    /// The bandwidth when it last grew.
+    /// The bandwidth at its last growth.
     bandwidth: u32,
     /// Rounds since then.
     rounds: u32,
-    /// It does not.
+    /// Whether growth has ended.
     is_over: bool,
 }
 
@@ -91,7 +93,7 @@ struct Startup {
 struct RttProbe {
     /// The tick of its end, once little is in flight.
     until: Option<u64>,
-    /// A round has passed since.
+    /// Whether a round has passed since.
     has_round: bool,
 }
 
@@ -102,42 +104,42 @@ const BANDWIDTH_UNIT: u64 = 1 << BANDWIDTH_SCALE;
 const GAIN_SCALE: u32 = 8;
 const GAIN_UNIT: u32 = 1 << GAIN_SCALE;
 
-/// The gain of startup: 2 / ln 2.
+/// The gain in startup: 2 / ln 2.
 const HIGH_GAIN: u32 = GAIN_UNIT * 2_885 / 1_000 + 1;
-/// Its inverse, which drains what it has queued.
+/// Its inverse, which drains the queue that startup has built.
 const DRAIN_GAIN: u32 = GAIN_UNIT * 1_000 / 2_885;
-/// The window holds twice the product of bandwidth and round-trip time.
+/// The window is twice the bandwidth-delay product.
 const WINDOW_GAIN: u32 = GAIN_UNIT * 2;
 /// The pacing gains of a cycle.
 const CYCLE: [u32; 8] =
     [GAIN_UNIT * 5 / 4, GAIN_UNIT * 3 / 4, GAIN_UNIT, GAIN_UNIT, GAIN_UNIT, GAIN_UNIT, GAIN_UNIT, GAIN_UNIT];
-/// Phases that a cycle may begin with, at random: all but the one that drains.
+/// The number of phases from which the start of a cycle is drawn: all but the draining one.
 const FIRST_PHASES: u32 = 7;
-/// Rounds of the largest bandwidth.
+/// The number of rounds in the maximum bandwidth's window.
 const BANDWIDTH_ROUNDS: u64 = 10;
-/// How long the least round-trip time is believed, in ticks.
+/// The lifetime of the minimum round-trip time, in ticks.
 const RTT_BELIEVED: u64 = 10_000;
-/// How long little is in flight in a probe of it, in ticks.
+/// The duration of a round-trip time probe with little in flight, in ticks.
 const RTT_PROBE: u64 = 200;
-/// The least window, and what is in flight meanwhile.
+/// The minimum window, also used during a probe.
 const LEAST_WINDOW: u32 = 4;
 /// The initial window of a connection (`TCP_INIT_CWND`).
 const INITIAL_WINDOW: u32 = 10;
-/// The round-trip time before any is known, in us.
+/// The assumed round-trip time before the first sample, in us.
 const UNKNOWN_RTT: u64 = 1_000;
-/// The bandwidth grows by this at least in startup, in 1/256.
+/// The minimum growth of the bandwidth per round in startup, in 1/256.
 const GROWTH: u64 = 256 * 5 / 4;
-/// Rounds without, and startup is over.
+/// The number of rounds without growth that end startup.
 const ROUNDS_WITHOUT_GROWTH: u32 = 3;
-/// Paced at this percentage of the bandwidth.
+/// The pacing rate as a percentage of the bandwidth.
 const PACED_PERCENT: u64 = 99;
-/// Below this pacing rate, in bytes per second, bursts have one segment.
+/// The pacing rate, in bytes per second, below which bursts have one segment.
 const LOW_RATE: u64 = 1_200_000 >> 3;
-/// The most segments of a burst that are reckoned with.
+/// The maximum number of segments of a burst in calculations.
 const MOST_SEGMENTS: u64 = 0x7f;
 
 impl Bbr {
-    /// Before the connection is there.
+    /// Before the connection is established.
     pub fn new(draws: Draws) -> Self {
         Bbr {
             draws,
@@ -167,7 +169,7 @@ impl Bbr {
         self.bandwidth.get().unwrap_or(0) as u32
     }
 
-    /// The bandwidth that is reckoned with.
+    /// The bandwidth used in calculations.
     fn bandwidth(&self) -> u32 {
         self.long_term.bandwidth().unwrap_or_else(|| self.largest_bandwidth())
     }
@@ -185,7 +187,7 @@ impl Bbr {
         }
         self.look_for_policer(sample.lost, sample.is_limited, sender);
         let bandwidth = (delivered * BANDWIDTH_UNIT / interval) as u32;
-        // A sender without data says little of the path.
+        // A sample of an application-limited sender underestimates the path.
         if !sample.is_limited || bandwidth >= self.largest_bandwidth() {
             self.bandwidth.sample_largest(bandwidth.into(), self.round.count, BANDWIDTH_ROUNDS);
         }
@@ -200,7 +202,7 @@ impl Bbr {
         }
     }
 
-    /// High gain times the initial window, each round-trip time.
+    /// High gain times the initial window per round-trip time.
     ///
     /// # Source
     /// `bbr_init_pacing_rate_from_rtt`.
@@ -229,7 +231,7 @@ impl Bbr {
     }
 }
 
-/// A little less than a bandwidth with a gain, so that a queue drains.
+/// Slightly less than the bandwidth times the gain, so that queues drain.
 ///
 /// # Source
 /// `bbr_rate_bytes_per_sec`.
@@ -239,7 +241,7 @@ fn bytes_per_second(bandwidth: u32, gain: u32, mss: u64) -> u64 {
 }
 
 impl CongestionControl for Bbr {
-    /// The threshold stays: nothing is reduced.
+    /// The threshold does not change: BBR does not reduce on a loss.
     ///
     /// # Source
     /// `bbr_ssthresh`.
@@ -295,7 +297,7 @@ impl RateControl for Bbr {
         self.resumes = true;
         self.aggregation.begin_epoch(sender.now.us());
         match self.mode {
-            // No faster than the bandwidth: there is no queue to fill.
+            // Not faster than the bandwidth: there is no queue to fill.
             Mode::ProbeBandwidth => self.pace(GAIN_UNIT, sender),
             Mode::ProbeRtt => self.end_rtt_probe(sender),
             Mode::Startup | Mode::Drain => {}
@@ -307,7 +309,7 @@ impl RateControl for Bbr {
     fn timer_expired(&mut self, sender: &mut Sender<'_>) {
         self.state = State::Loss;
         self.startup.bandwidth = 0;
-        // As the end of a round.
+        // Treated as the end of a round.
         self.round.is_new = true;
         self.look_for_policer(1, false, sender);
     }
@@ -326,7 +328,7 @@ impl RateControl for Bbr {
         if pacing_rate < LOW_RATE { 1 } else { 2 }
     }
 
-    /// The window may grow in recovery as well.
+    /// The window may also grow in recovery.
     ///
     /// # Source
     /// `bbr_sndbuf_expand`.

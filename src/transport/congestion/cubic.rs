@@ -1,48 +1,49 @@
-//! CUBIC, as Linux has it.
+//! CUBIC, as in Linux.
 
 use super::{CongestionControl, CongestionWindow, Connection, LARGEST_BURST};
 use crate::transport::clock::HostTime;
 
-/// CUBIC with HyStart, fast convergence and Reno-friendliness, in the kernel's fixed-point arithmetic.
+/// CUBIC with HyStart, fast convergence and the Reno-friendly region, in the kernel's fixed-point arithmetic.
 ///
 /// # Source
 /// RFC 9438; Linux `net/ipv4/tcp_cubic.c`. Times of an epoch are in ticks of a millisecond, those of HyStart in us.
 #[derive(Debug, Clone)]
 pub struct Cubic {
-    /// Acknowledged segments for one more in the window.
+    /// The number of acknowledged segments per growth of the window by one.
     per_segment: u32,
     /// The window before the last loss.
     last_max: u32,
     /// The window and the tick of the last calculation.
     last: (u32, u64),
-    /// When the epoch began; 0 where none has.
+    /// When the epoch started; 0 if there is none.
     epoch: u64,
     /// The window at the plateau of the epoch's curve.
     origin: u32,
-    /// Time from the epoch's begin to the plateau, in 1/1024 s.
+    /// The time from the start of the epoch to the plateau, in 1/1024 s.
     plateau: u64,
-    /// The least round-trip time, in us; 0 before the first sample.
+    /// The minimum round-trip time, in us; 0 before the first sample.
     least_rtt: u64,
     /// Segments acknowledged in this epoch since Reno's window grew.
     counted: u32,
-    /// The window that Reno would have.
+    /// The window of Reno.
     reno: u32,
     hystart: HyStart,
 }
 
-/// Finds when slow start should end: trains of acknowledgements that last as long as half a round trip, or rising delay.
+/// Detects when slow start should end: acknowledgement trains as long as half a round trip, or increasing
+/// delay.
 ///
 /// # Source
 /// S. Ha, I. Rhee, "Hybrid Slow Start for High-Bandwidth and Long-Distance Networks", PFLDnet 2008.
 #[derive(Debug, Clone)]
 struct HyStart {
-    /// When this round began, in us.
+    /// When this round started, in us.
     round: u64,
-    /// The round ends behind this sequence number.
+    /// The sequence number after which the round ends.
     end: u64,
-    /// When the last acknowledgement of the train came, in us.
+    /// When the last acknowledgement of the train arrived, in us.
     last: u64,
-    /// The least round-trip time of the round, in us.
+    /// The minimum round-trip time of the round, in us.
     least: u64,
     samples: u32,
     found: bool,
@@ -50,21 +51,22 @@ struct HyStart {
 
 /// Multiplicative decrease, in 1/1024.
 const BETA: u64 = 717;
-/// The decrease is in 1/1024.
+/// The scale of the decrease.
 const BETA_SCALE: u64 = 1024;
 /// C of the cubic function, times 1024 / 10, times 10 x 2^10 / 2^40.
 const CUBE_RATE: u64 = 410;
-/// Of the curve: time is in 1/2^10 s, so that its cube is shifted by 30, and the scale of [`CUBE_RATE`] by 10.
+/// The scale of the curve: time is in 1/2^10 s, so its cube is shifted by 30, and the scale of [`CUBE_RATE`]
+/// by 10.
 const CUBE_SHIFT: u32 = 40;
 /// Reno's growth with CUBIC's decrease, in 1/8 (RFC 9438, Section 4.3).
 const RENO_SCALE: u64 = 8 * (BETA_SCALE + BETA) / 3 / (BETA_SCALE - BETA);
-/// Rounds of less than this many segments are not judged by HyStart.
+/// The minimum window in segments for HyStart.
 const LOW_WINDOW: u32 = 16;
-/// Samples of the delay in a round.
+/// The number of delay samples per round.
 const MIN_SAMPLES: u32 = 8;
-/// Acknowledgements further apart end a train, in us.
+/// The gap between acknowledgements that ends a train, in us.
 const TRAIN_GAP: u64 = 2_000;
-/// The bounds on a rise of the delay that ends slow start, in us.
+/// The bounds of the delay increase that ends slow start, in us.
 const RISE: std::ops::RangeInclusive<u64> = 4_000..=16_000;
 
 impl Cubic {
@@ -84,7 +86,7 @@ impl Cubic {
         }
     }
 
-    /// Calculates after how many acknowledged segments the window grows.
+    /// Calculates the number of acknowledged segments per growth of the window by one.
     ///
     /// # Source
     /// `bictcp_update`.
@@ -94,7 +96,7 @@ impl Cubic {
         if last_size == size && now <= last_tick + 1_000 / 32 {
             return;
         }
-        // The curve is calculated at most once per tick, Reno's window with every acknowledgement.
+        // The curve is calculated at most once per tick; Reno's window with every acknowledgement.
         if self.epoch == 0 || now != last_tick {
             self.last = (size, now);
             if self.epoch == 0 {
@@ -138,7 +140,7 @@ impl Cubic {
             Some(more @ 1..) => (size / more) as u32,
             _ => (100 * size) as u32,
         };
-        // Before the first loss there is no plateau to wait at.
+        // Before the first loss the curve has no plateau.
         if self.last_max == 0 && self.per_segment > 20 {
             self.per_segment = 20;
         }
@@ -149,7 +151,7 @@ impl CongestionControl for Cubic {
     fn threshold(&mut self, window: &CongestionWindow) -> u32 {
         self.epoch = 0;
         let size = u64::from(window.size);
-        // Fast convergence: leave room for flows that are new.
+        // Fast convergence: leave bandwidth for new flows.
         let shrinks = window.size < self.last_max;
         self.last_max =
             if shrinks { (size * (BETA_SCALE + BETA) / (2 * BETA_SCALE)) as u32 } else { window.size };
@@ -169,7 +171,7 @@ impl CongestionControl for Cubic {
 
     fn round_trip(&mut self, sample: Option<u64>, window: &mut CongestionWindow, connection: &Connection) {
         let Some(sample) = sample else { return };
-        // The first second after a loss: the queue is not itself yet.
+        // Ignore the first second after a loss, while the queue recovers.
         if self.epoch != 0 && connection.now.ticks() - self.epoch < 1_000 {
             return;
         }
@@ -189,7 +191,7 @@ impl CongestionControl for Cubic {
 
     fn resumed(&mut self, connection: &Connection) {
         let now = connection.now.ticks();
-        // The curve does not go on while nothing is sent.
+        // The curve stops while nothing is sent.
         if self.epoch != 0 && now > connection.last_sent {
             self.epoch = (self.epoch + (now - connection.last_sent)).min(now);
         }
@@ -235,7 +237,7 @@ impl HyStart {
     }
 }
 
-/// The cubic root, by a table and one Newton-Raphson step, as exact as the kernel's.
+/// The cube root, by a table and one Newton-Raphson step, as exact as the kernel's.
 ///
 /// # Source
 /// `cubic_root`; its table is 64 x the root of the numbers below 64, as it rounds them.

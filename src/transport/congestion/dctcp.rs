@@ -2,33 +2,33 @@
 
 use super::{CongestionControl, CongestionWindow, Connection, Reno};
 
-/// Reno whose window shrinks by the part of segments that were marked, and by half after a loss.
+/// Reno, with a window reduced by the fraction of marked segments, and by half after a loss.
 ///
-/// The receiver's part, which echoes each change of the marks, is the socket's.
+/// The receiver side, which echoes each change of the marks, is in the socket.
 ///
 /// # Source
 /// RFC 8257; Linux `net/ipv4/tcp_dctcp.c`. M. Alizadeh et al., "Data Center TCP (DCTCP)", SIGCOMM 2010.
 #[derive(Debug, Clone)]
 pub struct Dctcp {
-    /// The part of segments that are marked, smoothed over windows, in 1/1024 (`dctcp_alpha`).
+    /// The fraction of marked segments, smoothed over windows, in 1/1024 (`dctcp_alpha`).
     alpha: u32,
-    /// The window of observation ends behind this sequence number.
+    /// The sequence number after which the observation window ends.
     end: u64,
-    /// Segments delivered, and of these with marks, when it began.
+    /// The numbers of delivered and of marked segments at its start.
     before: (u64, u64),
     /// The window before the last reduction.
     last_window: u32,
 }
 
-/// All segments are marked.
+/// Alpha if all segments are marked.
 const MOST_ALPHA: u32 = 1 << ALPHA_BITS;
-/// The part is in 1/1024.
+/// The number of bits of the fraction: it is in 1/1024.
 const ALPHA_BITS: u32 = 10;
-/// A window counts a 16th (`dctcp_shift_g`).
+/// The weight of a window: 1/16 (`dctcp_shift_g`).
 const GAIN_BITS: u32 = 4;
 
 impl Dctcp {
-    /// Of a new connection: the first mark halves the window. Only the SYN has been sent and delivered.
+    /// For a new connection: the first mark halves the window. Only the SYN has been sent and delivered.
     pub fn new() -> Self {
         Dctcp { alpha: MOST_ALPHA, end: 1, before: (1, 0), last_window: 0 }
     }
@@ -53,7 +53,7 @@ impl CongestionControl for Dctcp {
         Reno.acknowledged(window, delivered, connection);
     }
 
-    /// Once per window, alpha takes in the part that was marked in it.
+    /// Once per window, updates alpha with the fraction marked in it.
     ///
     /// # Source
     /// RFC 8257, Section 3.3, equation (1); `dctcp_update_alpha`.
@@ -62,7 +62,7 @@ impl CongestionControl for Dctcp {
             return;
         }
         let (delivered, marked) = (connection.delivered - self.before.0, connection.marked - self.before.1);
-        // What is less than the gain goes at once.
+        // Values below the gain are removed at once.
         self.alpha -= match self.alpha >> GAIN_BITS {
             0 => self.alpha,
             part => part,
@@ -100,7 +100,7 @@ mod tests {
         CongestionWindow { size, threshold: 100, counted: 0 }
     }
 
-    /// Windows of so many segments, of which so many are marked.
+    /// The state after windows of the given numbers of segments and of marked segments.
     fn after(windows: &[(u64, u64)]) -> Dctcp {
         let mut dctcp = Dctcp::new();
         let mut connection = Connection {
@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(after(&[(10, 0)]).alpha, 960);
         assert_eq!(after(&[(10, 10)]).alpha, 1024);
         assert_eq!(after(&[(10, 5)]).alpha, 992);
-        // Below the gain there is no 16th to take off.
+        // Below the gain there is no sixteenth to remove.
         assert_eq!(after(&[(10, 0); 80]).alpha, 0);
         let settled = after(&[(100, 25); 200]).alpha;
         assert!((241..=271).contains(&settled), "{settled}");

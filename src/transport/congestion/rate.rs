@@ -1,54 +1,54 @@
-//! Congestion control by the rate at which data is delivered: it paces, and sets the window after each acknowledgement.
+//! Congestion control based on the delivery rate. It paces, and sets the window after each acknowledgement.
 
 use super::CongestionWindow;
 use crate::transport::clock::HostTime;
 use crate::transport::sample::State;
 
-/// The rate at which data was delivered between a buffer's sending and its acknowledgement.
+/// The delivery rate between the sending of a buffer and its acknowledgement.
 ///
 /// # Source
 /// Linux `include/net/tcp.h`, `struct rate_sample`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateSample {
-    /// Segments delivered meanwhile; none where the acknowledgement delivered nothing.
+    /// Segments delivered in the interval; `None` if the acknowledgement delivered nothing.
     pub delivered: Option<u64>,
-    /// Meanwhile, in us: by when segments were sent, or acknowledged, whichever took longer. None where that is not known, or less than
-    /// the least round-trip time.
+    /// The interval in us: the longer of the sending and the acknowledgement phase. `None` if it is unknown
+    /// or below the minimum round-trip time.
     pub interval: Option<u64>,
     /// Segments delivered before the buffer was sent.
     pub delivered_before: u64,
-    /// The process had nothing to send at some time.
+    /// Whether the sender was application-limited at some time.
     pub is_limited: bool,
-    /// Segments that this acknowledgement delivered.
+    /// Segments delivered by this acknowledgement.
     pub acknowledged: u32,
-    /// Segments that it made known to be lost.
+    /// Segments that this acknowledgement revealed to be lost.
     pub lost: u32,
-    /// Segments in flight before it.
+    /// Segments in flight before this acknowledgement.
     pub in_flight_before: u32,
-    /// The round-trip time of the last segment delivered, in us.
+    /// The round-trip time of the last delivered segment, in us.
     pub rtt: Option<u64>,
-    /// The receiver may have delayed the acknowledgement.
+    /// Whether the receiver may have delayed the acknowledgement.
     pub may_be_delayed: bool,
 }
 
 impl RateSample {
-    /// Segments and us, where both are known.
+    /// Segments and us, if both are known.
     pub fn rate(&self) -> Option<(u64, u64)> {
         Some((self.delivered?, self.interval?))
     }
 }
 
-/// A sender as such a congestion control sees it, and what it may set.
+/// A sender, as its rate-based congestion control sees it, and the values that this may set.
 #[derive(Debug)]
 pub struct Sender<'a> {
-    /// The clock.
+    /// The current time.
     pub now: HostTime,
     /// The congestion window.
     pub window: &'a mut CongestionWindow,
     /// The pacing rate, in bytes per second.
     pub pacing_rate: &'a mut u64,
-    /// Once more segments than this are delivered, nothing is in flight that was sent while the process had nothing to send; 0 where
-    /// nothing is.
+    /// The number of delivered segments up to which the sender counts as application-limited; 0 if it does
+    /// not.
     pub limited_until: &'a mut u64,
     /// The state of loss recovery.
     pub state: State,
@@ -58,38 +58,38 @@ pub struct Sender<'a> {
     pub in_flight: u32,
     /// Segments delivered.
     pub delivered: u64,
-    /// When one was delivered last, in us.
+    /// When a segment was last delivered, in us.
     pub delivered_at: u64,
-    /// Segments ever taken for lost.
+    /// The total number of segments marked lost.
     pub lost: u64,
     /// The smoothed round-trip time, in us / 8; 0 before the first sample.
     pub smoothed_rtt: u64,
-    /// The least round-trip time of five minutes, in us; none before the first sample.
+    /// The minimum round-trip time of five minutes, in us; `None` before the first sample.
     pub least_rtt: Option<u64>,
     /// When the pacing rate allows the next burst.
     pub next_departure: HostTime,
 }
 
-/// A congestion control that sets the pacing rate and the window by the rate at which data is delivered.
+/// A congestion control that sets pacing rate and window based on the delivery rate.
 pub trait RateControl {
-    /// The connection is there.
+    /// The connection is established.
     fn begin(&mut self, sender: &mut Sender<'_>);
 
-    /// An acknowledgement was taken.
+    /// An acknowledgement was processed.
     fn sampled(&mut self, sample: &RateSample, sender: &mut Sender<'_>);
 
-    /// Data is sent after nothing was in flight.
+    /// Data is sent when nothing was in flight.
     fn resumed(&mut self, sender: &mut Sender<'_>);
 
     /// The retransmission timer expired.
     fn timer_expired(&mut self, sender: &mut Sender<'_>);
 
-    /// What was taken for lost had only been delayed.
+    /// Segments marked lost had only been delayed.
     fn loss_undone(&mut self, sender: &mut Sender<'_>);
 
-    /// Segments of a burst, at least, at a pacing rate in bytes per second.
+    /// The minimum number of segments of a burst, at a pacing rate in bytes per second.
     fn least_burst(&self, pacing_rate: u64) -> u64;
 
-    /// Windows that the send buffer has room for.
+    /// The number of windows that fit the send buffer.
     fn windows_buffered(&self) -> u64;
 }

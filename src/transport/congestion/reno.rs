@@ -2,7 +2,7 @@
 
 use super::{CongestionControl, CongestionWindow, Connection};
 
-/// Slow start, then one segment per window; half after a loss.
+/// Slow start, then one segment per window; half the window after a loss.
 ///
 /// # Source
 /// RFC 5681; Linux `net/ipv4/tcp_cong.c`, `tcp_reno_cong_avoid`, `tcp_reno_ssthresh`.

@@ -1,66 +1,66 @@
-//! When a receiver acknowledges: at once, delayed, or compressed.
+//! When a receiver acknowledges: at once, delayed or compressed.
 
 use super::Parameters;
 
-/// The least and usual delay of an acknowledgement, in ticks (`TCP_ATO_MIN`, `TCP_DELACK_MIN`).
+/// The minimum and usual delay of an acknowledgement, in ticks (`TCP_ATO_MIN`, `TCP_DELACK_MIN`).
 pub const LEAST_DELAY: u64 = 40;
-/// The longest, in ticks (`TCP_DELACK_MAX`).
+/// The maximum delay, in ticks (`TCP_DELACK_MAX`).
 pub const LONGEST_DELAY: u64 = 200;
-/// Acknowledgements that are not delayed when a connection begins (`TCP_MAX_QUICKACKS`).
+/// The number of acknowledgements that are not delayed at the start of a connection (`TCP_MAX_QUICKACKS`).
 pub const MOST_QUICK: u32 = 16;
-/// Duplicates that are acknowledged at once, for each hole, before acknowledgements are compressed.
+/// The number of duplicates per hole that are acknowledged at once, before acknowledgements are compressed.
 const DUPLICATES: u32 = 3;
-/// The segment size that is assumed before the first segment (`TCP_MSS_DEFAULT`).
+/// The assumed segment size before the first segment (`TCP_MSS_DEFAULT`).
 const DEFAULT_SEGMENT: u32 = 536;
-/// The least segment size (`TCP_MIN_MSS`).
+/// The minimum segment size (`TCP_MIN_MSS`).
 const LEAST_SEGMENT: u32 = 88;
 /// The header without options.
 const HEADER: u32 = 20;
 
-/// The state of acknowledging.
+/// The acknowledgement state of a receiver.
 #[derive(Debug)]
 pub struct Acks {
-    /// The size of the peer's segments, as seen.
+    /// The observed size of the peer's segments.
     pub segment: u32,
     last_segment: u32,
-    /// Acknowledgements that are to go at once.
+    /// The number of acknowledgements to send at once.
     pub quick: u32,
     /// The delay, in ticks; 0 before the first data.
     pub delay: u64,
-    /// When data was received last, in ticks.
+    /// When data was last received, in ticks.
     received: u64,
-    /// Requests and responses take turns: acknowledgements go with the response.
+    /// Whether requests and responses alternate: acknowledgements are sent with the response.
     pub is_interactive: bool,
-    /// One is due.
+    /// Whether an acknowledgement is due.
     pub scheduled: bool,
-    /// One is due at once.
+    /// Whether an acknowledgement is due at once.
     pub now: bool,
-    /// Data was pushed.
+    /// Whether data was pushed.
     pub pushed: bool,
-    /// It was pushed twice.
+    /// Whether data was pushed twice.
     pub pushed_twice: bool,
-    /// The tick at which a delayed one is due.
+    /// The tick at which a delayed acknowledgement is due.
     pub due: Option<u64>,
-    /// How many were compressed.
+    /// The number of compressed acknowledgements.
     pub compressed: u32,
-    /// How many may be.
+    /// The maximum of that number.
     most_compressed: u32,
     /// The hole whose duplicates are counted.
     hole: u64,
     duplicates: u32,
 }
 
-/// What is to be done where an acknowledgement is due behind a hole.
+/// The action for an acknowledgement due because of a hole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Duplicate {
     /// Send it.
     Send,
-    /// One more is compressed.
+    /// Compress it with others.
     Compress,
 }
 
 impl Acks {
-    /// Of a new connection that announces `window`.
+    /// For a new connection that announces `window`.
     pub fn new(parameters: &Parameters, window: u32) -> Self {
         // tcp_initialize_rcv_mss
         let hint = parameters.mss.min(window / 2).clamp(LEAST_SEGMENT, DEFAULT_SEGMENT);
@@ -83,7 +83,7 @@ impl Acks {
         }
     }
 
-    /// Data of `length` bytes arrived in order.
+    /// Records `length` bytes of data that arrived in order.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_event_data_recv`; `window` as announced, `rto` and `now` in ticks.
@@ -104,7 +104,7 @@ impl Acks {
         self.received = now;
     }
 
-    /// Learns the size of the peer's segments, and notes what was pushed.
+    /// Measures the size of the peer's segments, and records pushed data.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_measure_rcv_mss`.
@@ -128,7 +128,7 @@ impl Acks {
         self.pushed = true;
     }
 
-    /// The next acknowledgements go at once, `most` at most.
+    /// Sends the next acknowledgements at once, at most `most` of them.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_incr_quickack`.
@@ -140,7 +140,7 @@ impl Acks {
         self.quick = self.quick.max(quick.min(most));
     }
 
-    /// Something is wrong with the order, or with the network: the next acknowledgements go at once, `most` at most.
+    /// Reordering or a network problem: sends the next acknowledgements at once, at most `most` of them.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_enter_quickack_mode`.
@@ -150,19 +150,19 @@ impl Acks {
         self.delay = LEAST_DELAY;
     }
 
-    /// Whether one goes at once whatever has arrived.
+    /// Whether an acknowledgement is sent at once in any case.
     pub fn is_quick(&self) -> bool {
         (self.quick > 0 && !self.is_interactive) || self.now
     }
 
-    /// A segment that acknowledges is sent. The timer of a delayed one is not stopped by it.
+    /// Records that a segment with an acknowledgement is sent. This does not stop the timer of a delayed one.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_event_ack_sent`, `tcp_dec_quickack_mode`.
     pub fn sent(&mut self) {
         self.compressed = 0;
         if self.quick > 0 {
-            // What goes without being due does not count.
+            // Acknowledgements sent without being due do not count.
             let counted = u32::from(self.scheduled);
             if counted >= self.quick {
                 self.quick = 0;
@@ -178,7 +178,7 @@ impl Acks {
         self.due = None;
     }
 
-    /// What becomes of one that is due behind a hole at `next`.
+    /// The action for an acknowledgement due because of a hole at `next`.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `__tcp_ack_snd_check`.
@@ -198,7 +198,8 @@ impl Acks {
         Duplicate::Compress
     }
 
-    /// When a delayed one is due, in ticks; none where it should go at once. `rtt` is the sender's smoothed round-trip time in us / 8.
+    /// When a delayed acknowledgement is due, in ticks; `None` if it should be sent at once. `rtt` is the
+    /// sender's smoothed round-trip time in us / 8.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_send_delayed_ack`.
@@ -223,7 +224,7 @@ impl Acks {
         Some(due)
     }
 
-    /// A delayed one was not overtaken by data.
+    /// A delayed acknowledgement was sent by its timer, without data.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_timer.c`, `tcp_delack_timer_handler`.

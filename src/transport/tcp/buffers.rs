@@ -1,19 +1,20 @@
-//! What a sender keeps: buffers not sent yet, buffers that are sent and not acknowledged, and these by the time of sending.
+//! The buffers of a sender: unsent ones, and sent but unacknowledged ones, which are also linked in order of
+//! sending.
 //!
-//! A buffer holds one segment or several, which are sent as one burst.
+//! A buffer holds one or more segments, which are sent as one burst.
 
 use std::collections::VecDeque;
 
 use super::delivery::Sending;
 use crate::transport::clock::HostTime;
 
-/// Memory charged for a buffer of the sender besides its payload.
+/// The memory charged for a sender's buffer, in addition to its payload.
 ///
 /// # Source
 /// Linux 6.1, x86-64: `SKB_TRUESIZE` of a head of `MAX_TCP_HEADER`.
 pub const OVERHEAD: u64 = 768;
 
-/// Joined buffers are shorter than this (`tcp_skb_shift`).
+/// The maximum size of merged buffers (`tcp_skb_shift`).
 const MOST_JOINED: u64 = 65_535 * 8;
 
 /// A buffer.
@@ -21,31 +22,31 @@ const MOST_JOINED: u64 = 65_535 * 8;
 pub struct Buffer {
     /// The first sequence number.
     pub seq: u64,
-    /// Behind the last; a FIN counts as one.
+    /// The sequence number after the last; a FIN counts as one.
     pub end: u64,
-    /// When it was sent last.
+    /// When it was last sent.
     pub sent: HostTime,
-    /// Segments that the peer had by then.
+    /// The number of segments delivered by then.
     pub delivered: u64,
-    /// Memory that it is charged.
+    /// The memory charged for it.
     pub memory: u64,
-    /// Segments in it.
+    /// The number of its segments.
     pub segments: u32,
-    /// Segments of the connection that had gone to the host's queue when its last was sent.
+    /// The number of the connection's segments that had entered the host's queue when its last one was sent.
     pub mark: u32,
-    /// The receiver should not wait for more.
+    /// The receiver should deliver the data without waiting for more.
     pub push: bool,
-    /// The stream ends with it.
+    /// Whether the stream ends with it.
     pub fin: bool,
-    /// The receiver has it, behind a hole.
+    /// Whether the receiver has reported it by SACK.
     pub sacked: bool,
-    /// It is taken for lost.
+    /// Whether it is marked lost.
     pub lost: bool,
-    /// It was sent again, and that is in flight.
+    /// Whether a retransmission of it is in flight.
     pub retransmitted: bool,
-    /// It was ever sent again.
+    /// Whether it was ever retransmitted.
     pub ever_retransmitted: bool,
-    /// The neighbours by the time of sending.
+    /// The neighbours in order of sending.
     before: u32,
     after: u32,
 }
@@ -54,11 +55,11 @@ pub struct Buffer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Id(u32);
 
-/// The head of the list by the time of sending, which is no buffer.
+/// The head of the list in order of sending, which is not a buffer.
 const HEAD: Id = Id(0);
 
 impl Buffer {
-    /// An unsent one of these sequence numbers.
+    /// An unsent buffer of these sequence numbers.
     pub fn new(seq: u64, end: u64) -> Self {
         Buffer {
             seq,
@@ -84,7 +85,7 @@ impl Buffer {
         self.end - self.seq - u64::from(self.fin)
     }
 
-    /// The length of its segments but the last.
+    /// The length of its segments, except the last.
     fn segment_length(&self, mss: u64) -> u64 {
         if self.segments > 1 { mss } else { self.length() }
     }
@@ -95,33 +96,33 @@ impl Buffer {
     }
 }
 
-/// The buffers of a sender, and how many segments of them are where.
+/// The buffers of a sender, with counts of their segments by state.
 #[derive(Debug)]
 pub struct Buffers {
-    /// Buffer 0 is the head of the list by the time of sending.
+    /// Buffer 0 is the head of the list in order of sending.
     slots: Vec<Buffer>,
     free: Vec<Id>,
-    /// By number of the buffer, where rates of delivery are sampled: what was known at its sending.
+    /// By buffer number: the state at its sending, if delivery rates are sampled.
     sendings: Vec<Sending>,
     /// By sequence number.
     pub unsent: VecDeque<Id>,
     /// By sequence number.
     pub sent: VecDeque<Id>,
-    /// Memory that all are charged.
+    /// The memory charged for all buffers.
     pub memory: u64,
-    /// Segments sent and not acknowledged (`packets_out`).
+    /// Unacknowledged segments (`packets_out`).
     pub out: u32,
-    /// Of these, segments that the receiver has behind a hole (`sacked_out`).
+    /// The number of these reported by SACK (`sacked_out`).
     pub sacked: u32,
-    /// Of these, segments taken for lost (`lost_out`).
+    /// The number of these marked lost (`lost_out`).
     pub lost: u32,
-    /// Of these, segments sent again and in flight (`retrans_out`).
+    /// The number of these with a retransmission in flight (`retrans_out`).
     pub retransmitted: u32,
-    /// Segments ever taken for lost.
+    /// The total number of segments marked lost.
     pub ever_lost: u64,
-    /// No buffer below this sequence number waits to be sent again.
+    /// No buffer below this sequence number waits for retransmission.
     pub repair_from: u64,
-    /// Behind the highest sequence number that is sacked.
+    /// The sequence number after the highest one reported by SACK.
     pub highest_sacked: u64,
     mss: u64,
 }
@@ -140,7 +141,7 @@ impl std::ops::IndexMut<Id> for Buffers {
 }
 
 impl Buffers {
-    /// None, of segments of at most `mss` bytes.
+    /// No buffers, for segments of at most `mss` bytes.
     pub fn new(mss: u32) -> Self {
         Buffers {
             slots: vec![Buffer::new(0, 0)],
@@ -162,7 +163,7 @@ impl Buffers {
 
     /// Segments in flight.
     pub fn in_flight(&self) -> u32 {
-        // Lost and sacked ones are disjoint parts of what is out.
+        // Lost and sacked segments are disjoint parts of the unacknowledged ones.
         self.out - (self.sacked + self.lost) + self.retransmitted
     }
 
@@ -179,7 +180,7 @@ impl Buffers {
         }
     }
 
-    /// Appends an empty unsent buffer that begins at `seq`.
+    /// Appends an empty unsent buffer that starts at `seq`.
     pub fn push(&mut self, seq: u64) -> Id {
         let id = self.add(Buffer::new(seq, seq));
         self.memory += OVERHEAD;
@@ -187,14 +188,14 @@ impl Buffers {
         id
     }
 
-    /// Bytes are written into an unsent buffer.
+    /// Writes bytes into an unsent buffer.
     pub fn fill(&mut self, id: Id, bytes: u64) {
         self[id].end += bytes;
         self[id].memory += bytes;
         self.memory += bytes;
     }
 
-    /// The first unsent buffer is sent.
+    /// Moves the first unsent buffer to the sent ones.
     pub fn advance(&mut self) {
         if let Some(id) = self.unsent.pop_front() {
             self.sent.push_back(id);
@@ -202,7 +203,7 @@ impl Buffers {
         }
     }
 
-    /// Splits a buffer behind `length` bytes, in the queue where it stands at `place`.
+    /// Splits a buffer after `length` bytes.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_fragment`.
@@ -228,7 +229,7 @@ impl Buffers {
         if is_listed {
             self.link_behind(new, id);
         }
-        // A buffer that was split at no boundary of segments has one more now.
+        // A buffer split inside a segment has one more segment.
         if segments != before && self.sent.binary_search_by_key(&self[id].seq, |sent| self[*sent].seq).is_ok()
         {
             let more = segments - before;
@@ -240,7 +241,7 @@ impl Buffers {
         new
     }
 
-    /// Splits the first unsent buffer behind `length` bytes.
+    /// Splits the first unsent buffer after `length` bytes.
     pub fn split_unsent(&mut self, length: u64) {
         if let Some(id) = self.unsent.front().copied() {
             let rest = self.split(id, length);
@@ -248,7 +249,7 @@ impl Buffers {
         }
     }
 
-    /// Splits the sent buffer at `place` behind `length` bytes.
+    /// Splits the sent buffer at `place` after `length` bytes.
     pub fn split_sent(&mut self, place: usize, length: u64) {
         let first = self.sent[place];
         let rest = self.split(first, length);
@@ -258,7 +259,7 @@ impl Buffers {
         }
     }
 
-    /// Keeps what was known at a buffer's sending.
+    /// Stores the state at a buffer's sending.
     pub fn note_sending(&mut self, id: Id, sending: Sending) {
         let place = id.0 as usize;
         if self.sendings.len() <= place {
@@ -267,12 +268,12 @@ impl Buffers {
         self.sendings[place] = sending;
     }
 
-    /// What was known at a buffer's sending, where that was kept.
+    /// The state at a buffer's sending, if stored.
     pub fn sending(&self, id: Id) -> Option<Sending> {
         self.sendings.get(id.0 as usize).copied()
     }
 
-    /// The place of the first sent buffer that ends behind `seq`.
+    /// The position of the first sent buffer that ends after `seq`.
     pub fn place_of(&self, seq: u64) -> usize {
         self.sent.partition_point(|id| self[*id].end <= seq)
     }
@@ -290,7 +291,8 @@ impl Buffers {
         self.free.push(id);
     }
 
-    /// The first sent buffer is acknowledged up to `seq`; how many of its segments are.
+    /// Removes the part of the first sent buffer up to `seq`, which is acknowledged. Returns the number of
+    /// its acknowledged segments.
     pub fn trim_first(&mut self, seq: u64) -> u32 {
         let mss = self.mss;
         let Some(id) = self.sent.front().copied() else { return 0 };
@@ -304,8 +306,8 @@ impl Buffers {
         segments
     }
 
-    /// Joins the sacked buffer at `place` to the one before it, if that is sacked as well and holds segments of the same length: its
-    /// overhead is released.
+    /// Merges the sacked buffer at `place` with the one before it, if that is also sacked and has segments of
+    /// the same length. This releases its overhead.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_shift_skb_data`.
@@ -334,14 +336,14 @@ impl Buffers {
         joined.ever_retransmitted |= buffer.ever_retransmitted;
         joined.segments += buffer.segments;
         joined.memory += buffer.memory - OVERHEAD;
-        // What is released is the overhead alone.
+        // Only the overhead is released.
         self[id].memory = OVERHEAD;
         self.sent.remove(place);
         self.release(id);
         true
     }
 
-    /// Takes a buffer for lost.
+    /// Marks a buffer lost.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_mark_skb_lost`.
@@ -354,7 +356,7 @@ impl Buffers {
             if !retransmitted {
                 return;
             }
-            // What was sent again is lost as well.
+            // Its retransmission is also lost.
             self[id].retransmitted = false;
             self.retransmitted -= segments;
         } else {
@@ -365,7 +367,7 @@ impl Buffers {
         self.ever_lost += u64::from(segments);
     }
 
-    /// No buffer is taken for lost any more.
+    /// Clears the lost marks of all buffers.
     pub fn unmark_lost(&mut self) {
         for place in 0..self.sent.len() {
             let id = self.sent[place];
@@ -379,7 +381,7 @@ impl Buffers {
         before != 0 || after != 0 || self[HEAD].after == id.0
     }
 
-    /// It is not in the list by the time of sending any more.
+    /// Removes a buffer from the list in order of sending.
     pub fn unlink(&mut self, id: Id) {
         if self.is_listed(id) {
             let Buffer { before, after, .. } = self[id];
@@ -396,13 +398,13 @@ impl Buffers {
         self.slots[after as usize].before = id.0;
     }
 
-    /// It was sent just now: it goes last in the list by the time of sending.
+    /// Moves a buffer that was just sent to the end of the list in order of sending.
     pub fn touch(&mut self, id: Id) {
         self.unlink(id);
         self.link_behind(id, Id(self[HEAD].before));
     }
 
-    /// The buffer that was sent longest ago, of those in the list.
+    /// The buffer in the list that was sent longest ago.
     pub fn oldest(&self) -> Option<Id> {
         self.newer(HEAD)
     }

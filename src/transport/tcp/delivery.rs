@@ -1,33 +1,34 @@
-//! The rate at which data is delivered, sampled with each acknowledgement.
+//! The delivery rate, sampled with each acknowledgement.
 
 use crate::transport::congestion::RateSample;
 
-/// What was known when a buffer was sent, besides the segments delivered by then.
+/// The state when a buffer was sent, besides the number of delivered segments.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sending {
-    /// When the buffer was sent whose delivery was known last, in us (`first_tx_mstamp`).
+    /// When the most recently delivered buffer was sent, in us (`first_tx_mstamp`).
     reference: u64,
-    /// When a segment was delivered last, in us (`delivered_mstamp`).
+    /// When a segment was last delivered, in us (`delivered_mstamp`).
     delivered_at: u64,
-    /// The process had nothing to send (`is_app_limited`).
+    /// Whether the sender was application-limited (`is_app_limited`).
     is_limited: bool,
 }
 
-/// The sampler of a sender.
+/// The delivery rate sampler of a sender.
 ///
 /// # Source
-/// Linux `net/ipv4/tcp_rate.c`. What the kernel keeps of each buffer is a [`Sending`].
+/// Linux `net/ipv4/tcp_rate.c`. A [`Sending`] holds the kernel's per-buffer state.
 #[derive(Debug, Default)]
 pub struct Delivery {
-    /// When the buffer was sent whose delivery became known last, in us.
+    /// When the most recently delivered buffer was sent, in us.
     reference: u64,
-    /// When a segment was delivered last, in us.
+    /// When a segment was last delivered, in us.
     pub at: u64,
-    /// The process limits the sender until more segments than this are delivered; 0: it does not (`app_limited`).
+    /// The sender is application-limited until more segments than this are delivered; 0 if it is not
+    /// (`app_limited`).
     pub limited_until: u64,
     /// Segments in flight before this acknowledgement.
     in_flight_before: u32,
-    /// Of the buffers that it delivers, the one that was sent last.
+    /// The most recently sent buffer that this acknowledgement delivers.
     newest: Option<Newest>,
 }
 
@@ -37,12 +38,12 @@ struct Newest {
     delivered_before: u64,
     delivered_at: u64,
     is_limited: bool,
-    /// In us: from the sending that it counts from to its own.
+    /// The time in us from the reference sending to its own.
     sending: u64,
 }
 
 impl Delivery {
-    /// A buffer is sent, at `now` in us; `is_first` says whether nothing is in flight.
+    /// Records a sent buffer, at `now` in us. `is_first` states whether nothing is in flight.
     ///
     /// # Source
     /// `tcp_rate_skb_sent`.
@@ -54,14 +55,14 @@ impl Delivery {
         Sending { reference: self.reference, delivered_at: self.at, is_limited: self.limited_until > 0 }
     }
 
-    /// An acknowledgement has arrived.
+    /// Starts processing an acknowledgement.
     pub fn begin(&mut self, in_flight: u32) {
         self.in_flight_before = in_flight;
         self.newest = None;
     }
 
-    /// It delivers a buffer that was sent last at `sent`, in us, ends with `end`, and was sent after `delivered_before` segments had been
-    /// delivered.
+    /// The acknowledgement delivers a buffer that was last sent at `sent`, in us, ends at `end`, and was sent
+    /// after the delivery of `delivered_before` segments.
     ///
     /// # Source
     /// `tcp_rate_skb_delivered`.
@@ -79,8 +80,8 @@ impl Delivery {
         });
     }
 
-    /// The sample of the acknowledgement, which `now`, in us, delivers `acknowledged` segments and makes `lost` known to be lost.
-    /// `delivered` are all so far. It has no round-trip time yet.
+    /// The sample of the acknowledgement. At `now`, in us, it delivers `acknowledged` segments and reveals
+    /// `lost` to be lost. `delivered` is the total number so far. The sample has no round-trip time yet.
     ///
     /// # Source
     /// `tcp_rate_gen`.
@@ -98,7 +99,7 @@ impl Delivery {
             self.at = now;
         }
         let newest = self.newest.take();
-        // The longer phase: acknowledgements may have been compressed.
+        // The longer phase, because acknowledgements may have been compressed.
         let interval =
             newest.as_ref().map(|newest| newest.sending.max(now.saturating_sub(newest.delivered_at)));
         RateSample {

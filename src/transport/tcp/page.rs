@@ -1,36 +1,37 @@
-//! The page that a process writes into: its borders decide what a receiver can join.
+//! The memory page of an application's writes. Page boundaries limit what a receiver can merge.
 
 use std::collections::VecDeque;
 
 /// The size of a page of memory for payload (`SKB_FRAG_PAGE_ORDER`).
 const PAGE: u64 = 32_768;
 
-/// A process's page, which all its sockets share.
+/// The page of an application, shared by all its sockets.
 ///
 /// # Source
-/// Linux `net/core/sock.c`, `skb_page_frag_refill`: a new one where less than 32 bytes are left; the same from its start where all that
-/// was written into it has been freed.
+/// Linux `net/core/sock.c`, `skb_page_frag_refill`: a new page if less than 32 bytes are left; the same page
+/// from its start if everything written into it has been freed.
 #[derive(Debug, Default)]
 pub struct Page {
     number: u64,
     used: u64,
-    /// Sockets with bytes in it, and behind the last of these.
+    /// Sockets with bytes in it, each with the sequence number after its last byte.
     users: Vec<(u32, u64)>,
 }
 
-/// Where the bytes of a socket lie: their pieces.
+/// The fragments of a socket's bytes.
 #[derive(Debug, Default)]
 pub struct Pieces {
-    /// Where the last byte lies: page and offset behind it.
+    /// The page of the last byte, and the offset after it.
     tail: Option<(u64, u64)>,
-    /// The first bytes of pieces.
+    /// The first bytes of fragments.
     cuts: VecDeque<u64>,
-    /// Those up to the bytes that were asked for last: the next are mostly close behind.
+    /// The position of the last lookup; the next is usually close behind.
     place: usize,
 }
 
 impl Page {
-    /// Makes room for at least one byte; `acknowledged` says up to where a connection's bytes are freed.
+    /// Makes space for at least one byte. `acknowledged` gives the sequence number up to which a connection's
+    /// bytes are freed.
     pub fn refill(&mut self, acknowledged: impl Fn(u32) -> u64) {
         let is_full = self.used + 32 > PAGE;
         if is_full || self.users.iter().all(|(connection, end)| acknowledged(*connection) >= *end) {
@@ -40,12 +41,12 @@ impl Page {
         }
     }
 
-    /// Bytes that fit.
+    /// The number of bytes that fit.
     pub fn room(&self) -> u64 {
         PAGE - self.used
     }
 
-    /// A connection writes `bytes` into it, up to `end`.
+    /// Records that a connection writes `bytes` bytes, up to `end`.
     pub fn write(&mut self, connection: u32, bytes: u64, end: u64, pieces: &mut Pieces) {
         if pieces.tail != Some((self.number, self.used)) {
             pieces.cuts.push_back(end - bytes);
@@ -60,7 +61,8 @@ impl Page {
 }
 
 impl Pieces {
-    /// Pieces that bytes from `start` to `end` lie in; those before `acknowledged` are forgotten.
+    /// The number of fragments of the bytes from `start` to `end`. Fragments before `acknowledged` are
+    /// dropped.
     pub fn of(&mut self, start: u64, end: u64, acknowledged: u64) -> u8 {
         while self.cuts.get(1).is_some_and(|next| *next <= acknowledged) {
             self.cuts.pop_front();

@@ -1,31 +1,31 @@
-//! What a socket has received: bytes in order for the process, and out of order behind holes.
+//! The received bytes of a socket: in order for the application, and out of order after holes.
 
 use std::collections::VecDeque;
 
 use crate::transport::segment::{Block, Sack};
 
-/// Memory charged for a received buffer besides its payload: descriptor (256) and head (512).
+/// The memory charged for a received buffer, in addition to its payload: descriptor (256) and head (512).
 ///
 /// # Source
 /// Linux 6.1, x86-64: `SKB_TRUESIZE` of a head that holds the headers alone.
 pub const OVERHEAD: u32 = 768;
 
-/// The most pieces of memory that a buffer can hold (`MAX_SKB_FRAGS`).
+/// The maximum number of memory fragments of a buffer (`MAX_SKB_FRAGS`).
 const MOST_PIECES: u32 = 17;
 
-/// The most SACK blocks that are remembered (`TCP_NUM_SACKS`).
+/// The maximum number of remembered SACK blocks (`TCP_NUM_SACKS`).
 const MOST_REMEMBERED: usize = 4;
 
 /// A buffer of received bytes.
 #[derive(Debug, Clone, Copy)]
 struct Buffer {
     start: u64,
-    /// Behind the last byte.
+    /// The sequence number after the last byte.
     end: u64,
-    /// Memory that it is charged.
+    /// The memory charged for it.
     memory: u32,
     pieces: u32,
-    /// The stream ends behind it.
+    /// Whether the stream ends with it.
     is_last: bool,
 }
 
@@ -35,12 +35,12 @@ impl Buffer {
         Buffer { start, end, memory: (end - start) as u32 + OVERHEAD, pieces, is_last }
     }
 
-    /// Behind its last sequence number: the end of the stream has one as well.
+    /// The sequence number after its last one; the end of the stream counts as one.
     fn past_end(&self) -> u64 {
         self.end + u64::from(self.is_last)
     }
 
-    /// Takes the pieces of a buffer that follows; its head is freed.
+    /// Takes the fragments of the following buffer, whose head is freed.
     fn join(&mut self, next: &Buffer) -> bool {
         let joins = self.past_end() == next.start && self.pieces + next.pieces <= MOST_PIECES;
         if joins {
@@ -53,35 +53,35 @@ impl Buffer {
     }
 }
 
-/// The bytes that a socket has received.
+/// The received bytes of a socket.
 #[derive(Debug)]
 pub struct Reassembly {
     /// The next byte in order (RCV.NXT).
     pub next: u64,
-    /// The next byte that the process reads.
+    /// The next byte that the application reads.
     pub read: u64,
-    /// In order, not read yet.
+    /// In order, not yet read.
     ready: VecDeque<Buffer>,
-    /// Out of order, by their starts.
+    /// Out of order, by start.
     early: VecDeque<Buffer>,
-    /// The last changes of what is early, newest first.
+    /// The last changes of the out-of-order ranges, newest first.
     blocks: Vec<Block>,
-    /// What arrived twice, until it is reported.
+    /// A range that arrived twice, until it is reported.
     pub duplicate: Option<Block>,
-    /// Memory that all buffers are charged.
+    /// The memory charged for all buffers.
     pub memory: u32,
-    /// Behind the FIN, once it has arrived in order.
+    /// Whether the FIN has arrived in order.
     pub finished: bool,
 }
 
-/// What became of bytes that arrived early.
+/// The handling of bytes that arrived out of order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Early {
-    /// They were joined to a buffer.
+    /// Merged with a buffer.
     Joined,
-    /// They are a buffer of their own.
+    /// Stored in a new buffer.
     Stored,
-    /// They were there already.
+    /// Already received.
     Duplicate,
 }
 
@@ -100,17 +100,17 @@ impl Reassembly {
         }
     }
 
-    /// Whether nothing waits behind a hole.
+    /// Whether no data waits after a hole.
     pub fn is_in_order(&self) -> bool {
         self.early.is_empty()
     }
 
-    /// Bytes that the process can read.
+    /// Whether the application can read bytes.
     pub fn readable(&self) -> bool {
         !self.ready.is_empty()
     }
 
-    /// Takes bytes that continue the stream, or begin before its end.
+    /// Takes bytes that continue the stream, or start before its end.
     pub fn append(&mut self, start: u64, end: u64, pieces: u8) {
         self.next = self.next.max(end);
         self.enqueue(Buffer::new(start, end, pieces, false));
@@ -128,7 +128,7 @@ impl Reassembly {
         self.ready.push_back(buffer);
     }
 
-    /// The holes that are filled now: their bytes are in order. Whether the end of the stream was among them.
+    /// Moves the bytes of filled holes in order. Returns whether they included the end of the stream.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_ofo_queue`.
@@ -155,7 +155,7 @@ impl Reassembly {
         false
     }
 
-    /// The end of the stream has arrived in order.
+    /// Records that the end of the stream has arrived in order.
     pub fn finish(&mut self) {
         self.next += 1;
         self.finished = true;
@@ -163,7 +163,7 @@ impl Reassembly {
         self.blocks.clear();
     }
 
-    /// Forgets the blocks that are in order.
+    /// Drops the blocks that are in order.
     pub fn forget_blocks(&mut self) {
         let next = self.next;
         match self.early.is_empty() {
@@ -172,7 +172,7 @@ impl Reassembly {
         }
     }
 
-    /// Takes bytes behind a hole. They are charged by [`charge`](Reassembly::charge).
+    /// Takes bytes after a hole. [`charge`](Reassembly::charge) charges them.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_data_queue_ofo`.
@@ -204,7 +204,7 @@ impl Reassembly {
                 }
             }
         }
-        // What it covers of the buffers behind it arrived twice.
+        // The part that overlaps later buffers arrived twice.
         while let Some(other) = self.early.get(place).copied().filter(|other| other.start < past_end) {
             self.extend_duplicate(Block { start: other.start, end: other.past_end().min(past_end) });
             if past_end < other.past_end() {
@@ -222,19 +222,20 @@ impl Reassembly {
         self.memory += (end - start) as u32 + OVERHEAD;
     }
 
-    /// The first block, of a socket that has no other.
+    /// Adds the first block to a socket that has none.
     pub fn begin_blocks(&mut self, block: Block) {
         self.blocks.clear();
         self.blocks.push(block);
     }
 
-    /// Adds a range to the block that it touches, and gives the place of that block; of a new one the place behind the last.
+    /// Merges a range into the block that it touches. Returns the position of that block, or the position
+    /// after the last.
     pub fn touch_block(&mut self, block: Block) -> (usize, bool) {
         let touched = self.blocks.iter_mut().position(|known| extend(known, block));
         (touched.unwrap_or(self.blocks.len()), touched.is_some())
     }
 
-    /// The block at `place`, which has just changed, or the new `block`, goes first.
+    /// Moves the changed block at `place`, or the new `block`, to the front.
     pub fn rotate_blocks(&mut self, place: usize, block: Block, is_known: bool) {
         if !is_known {
             self.blocks.truncate(MOST_REMEMBERED - 1);
@@ -253,7 +254,7 @@ impl Reassembly {
         }
     }
 
-    /// Notes that a range arrived twice (RFC 2883).
+    /// Records that a range arrived twice (RFC 2883).
     pub fn set_duplicate(&mut self, block: Block) {
         self.duplicate = Some(block);
     }
@@ -265,7 +266,7 @@ impl Reassembly {
         }
     }
 
-    /// The SACK option of the next segment; a duplicate is reported once.
+    /// The SACK option of the next segment. A duplicate is reported once.
     pub fn sack(&mut self) -> Sack {
         let mut sack = Sack::default();
         let duplicate = self.duplicate.take();
@@ -273,7 +274,7 @@ impl Reassembly {
         sack
     }
 
-    /// The process reads from the first buffer, at most `most` bytes: how many, and whether the buffer is used up.
+    /// Reads at most `most` bytes from the first buffer. Returns the number, and whether the buffer is empty.
     pub fn read_first(&mut self, most: u64) -> Option<(u64, bool)> {
         let first = self.ready.front()?;
         let bytes = first.end.saturating_sub(self.read).min(most);
@@ -289,7 +290,7 @@ impl Reassembly {
     }
 }
 
-/// Extends a block by a range that touches it; whether it does.
+/// Extends a block by a range that touches it. Returns whether it does.
 fn extend(known: &mut Block, block: Block) -> bool {
     let touches = block.start <= known.end && known.start <= block.end;
     if touches {

@@ -1,4 +1,4 @@
-//! The round-trip time, and the retransmission timeout that follows from it.
+//! The round-trip time, and the retransmission timeout derived from it.
 
 use crate::transport::best_of_window::BestOfWindow;
 
@@ -12,22 +12,22 @@ pub struct RoundTrip {
     pub smoothed: u64,
     /// Mean deviation, in us / 4.
     deviation: u64,
-    /// The largest deviation of this window, in us / 4.
+    /// The maximum deviation in this window, in us / 4.
     largest: u64,
-    /// Smoothed largest deviation, in us / 4.
+    /// The smoothed maximum deviation, in us / 4.
     variation: u64,
-    /// The window ends behind this sequence number.
+    /// The sequence number after which the window ends.
     window_end: u64,
-    /// The timeout in ticks; after timeouts it is backed off.
+    /// The timeout in ticks, with back-off.
     pub timeout: u64,
     least: BestOfWindow,
 }
 
-/// The least variation, in us: 200 ms (`TCP_RTO_MIN`).
+/// The minimum variation, in us: 200 ms (`TCP_RTO_MIN`).
 const LEAST_VARIATION: u64 = 200_000;
 /// The timeout before the first sample, in ticks (`TCP_TIMEOUT_INIT`).
 pub const INITIAL_TIMEOUT: u64 = 1_000;
-/// The longest timeout, in ticks (`TCP_RTO_MAX`).
+/// The maximum timeout, in ticks (`TCP_RTO_MAX`).
 pub const LONGEST_TIMEOUT: u64 = 120_000;
 
 impl Default for RoundTrip {
@@ -45,7 +45,7 @@ impl Default for RoundTrip {
 }
 
 impl RoundTrip {
-    /// A sample, in us, when `unacknowledged` to `next` is in flight.
+    /// Adds a sample, in us, while `unacknowledged` to `next` is in flight.
     pub fn sample(&mut self, sample: u64, unacknowledged: u64, next: u64) {
         if self.smoothed == 0 {
             self.smoothed = sample << 3;
@@ -57,7 +57,7 @@ impl RoundTrip {
             let error = sample as i64 - (self.smoothed >> 3) as i64;
             self.smoothed = self.smoothed.saturating_add_signed(error);
             let mut change = error.abs() - (self.deviation >> 2) as i64;
-            // A sudden fall is a fall of the load, and says little of the deviation.
+            // A sudden decrease reflects a lower load, not a larger deviation.
             if error < 0 && change > 0 {
                 change >>= 3;
             }
@@ -78,26 +78,26 @@ impl RoundTrip {
         self.set_timeout();
     }
 
-    /// The timeout of the estimate, without any backing off.
+    /// Sets the timeout from the estimate, without back-off.
     pub fn set_timeout(&mut self) {
         self.timeout = ((self.smoothed >> 3) + self.variation).div_ceil(1_000).min(LONGEST_TIMEOUT);
     }
 
-    /// The timeout doubles.
+    /// Doubles the timeout.
     pub fn back_off(&mut self) {
         self.timeout = (self.timeout << 1).min(LONGEST_TIMEOUT);
     }
 
-    /// A sample for the least round-trip time, in us, at `now` in ticks.
+    /// Adds a sample to the minimum round-trip time, in us, at `now` in ticks.
     pub fn sample_least(&mut self, sample: u64, now: u64) {
         self.least.sample_least(sample, now, WINDOW);
     }
 
-    /// The least round-trip time of the last five minutes, in us; none before the first sample.
+    /// The minimum round-trip time of the last five minutes, in us; `None` before the first sample.
     pub fn least(&self) -> Option<u64> {
         self.least.get()
     }
 }
 
-/// The window of the least round-trip time, in ticks (`tcp_min_rtt_wlen`).
+/// The window of the minimum round-trip time, in ticks (`tcp_min_rtt_wlen`).
 const WINDOW: u64 = 300_000;

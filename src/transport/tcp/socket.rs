@@ -34,121 +34,121 @@ use pacing::Pacing;
 use retransmission::Retransmission;
 use state::Recovery;
 
-/// What a socket needs of its host.
+/// The resources of the host that a socket uses.
 pub struct Context<'a> {
-    /// The instant.
+    /// The current time.
     pub time: Time,
-    /// The same on the host's clock.
+    /// The current time on the host's clock.
     pub now: HostTime,
     /// The clock.
     pub clock: Clock,
     /// The host's timers.
     pub timers: &'a mut Timers,
-    /// What it sends.
+    /// The output.
     pub out: &'a mut Outbox,
-    /// The page that the process writes into.
+    /// The page that the application writes into.
     pub page: &'a mut Page,
     /// The queue of the host's port.
     pub queue: &'a mut HostQueue,
-    /// Per connection of the host: bytes below are acknowledged.
+    /// By connection of the host: the sequence number below which bytes are acknowledged.
     pub acknowledged: &'a [u64],
     /// The host's random numbers.
     pub draws: Draws,
 }
 
-/// Where a connection stands.
+/// The phase of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// The SYN is sent.
     SynSent,
-    /// The SYN has arrived, and is answered.
+    /// The SYN has arrived and is answered.
     SynReceived,
-    /// Both sides know of each other; each may have closed its direction.
+    /// The connection is established. Each side may have closed its direction.
     Open,
-    /// Both directions are closed; what comes late is answered.
+    /// Both directions are closed; late segments are answered.
     TimeWait,
     /// Both directions are closed.
     Closed,
 }
 
-/// What a process can be woken by.
+/// The events that wake an application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Wakes {
-    /// The connection is there.
+    /// The connection is established.
     pub connected: bool,
-    /// There is room to write again.
+    /// The send buffer has space again.
     pub writable: bool,
-    /// There is something to read, or the end.
+    /// Data or the end of the stream can be read.
     pub readable: bool,
 }
 
-/// What a connection's end has done, for its results.
+/// The counters of one end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// Segments sent again.
+    /// Retransmitted segments.
     pub retransmissions: u64,
     /// Retransmission timeouts.
     pub timeouts: u64,
-    /// It was given up: nothing was acknowledged for too long.
+    /// Whether the connection was given up because nothing was acknowledged for too long.
     pub gave_up: bool,
 }
 
 /// One end of a connection.
 pub struct Socket {
-    /// Its number at its host, which is that of its flow as well.
+    /// Its number at its host, which is also that of its flow.
     number: u32,
     /// Its number at the other host.
     peer: u32,
     parameters: Arc<Parameters>,
     phase: Phase,
-    /// What the process should be woken by.
+    /// The events for which to wake the application.
     pub wakes: Wakes,
-    /// What it has done.
+    /// Its counters.
     pub counts: Counts,
 
     // The sending side.
     buffers: Buffers,
     pieces: Pieces,
-    /// The oldest sequence number that is not acknowledged (SND.UNA).
+    /// The oldest unacknowledged sequence number (SND.UNA).
     unacknowledged: u64,
-    /// The next to be sent (SND.NXT).
+    /// The next sequence number to send (SND.NXT).
     next: u64,
-    /// The next to be written.
+    /// The next sequence number to write.
     written: u64,
-    /// Behind the last byte that was pushed.
+    /// The sequence number after the last pushed byte.
     pushed: u64,
     /// The peer's window, in bytes (SND.WND).
     window: u64,
     largest_window: u64,
-    /// The peer's sequence number of the last change of its window (SND.WL1).
+    /// The peer's sequence number at the last change of its window (SND.WL1).
     window_updated_at: u64,
-    /// Segments that the peer has (`delivered`).
+    /// Segments delivered to the peer (`delivered`).
     delivered: u64,
-    /// Segments that the peer reported to have arrived twice.
+    /// Segments that the peer reported as duplicates.
     duplicates: u64,
     /// The send buffer, in bytes of memory; it grows.
     send_buffer: u64,
-    /// The process waits for room.
+    /// Whether the application waits for space.
     waits_for_room: bool,
-    /// Segments that are written into one buffer.
+    /// The number of segments written into one buffer.
     goal_segments: u64,
-    /// Behind the last segment that was sent though it was not full (Minshall).
+    /// The sequence number after the last segment sent although it was not full (Minshall).
     small: u64,
-    /// The FIN is written.
+    /// Whether the FIN is written.
     is_shut: bool,
     round_trip: RoundTrip,
     congestion: CongestionWindow,
     algorithm: Box<dyn CongestionControl>,
     /// Bytes per second.
     pacing_rate: u64,
-    /// Where bursts are sent at that rate.
+    /// The pacing state, if bursts are paced.
     pacing: Option<Box<Pacing>>,
     usage: Usage,
-    /// When data was sent last, in ticks.
+    /// When data was last sent, in ticks.
     last_sent: u64,
     recovery: Recovery,
     ecn: Notification,
-    /// In place of it, where the parameters say so.
+    /// NewReno instead of Linux's recovery, if the parameters select it.
     newreno: Option<Box<NewReno>>,
     retransmission: Retransmission,
 
@@ -158,42 +158,44 @@ pub struct Socket {
     acks: Acks,
     delayed: Timer,
     compressed: Timer,
-    /// The timestamp to be echoed (TS.Recent).
+    /// The timestamp to echo (TS.Recent).
     recent: u64,
-    /// The clock as the socket last read it: a timer that sends a compressed acknowledgement does not.
+    /// The clock at the socket's last reading. The timer that sends a compressed acknowledgement does not
+    /// read it.
     clock: HostTime,
-    /// The clock as the last segment carries it; where bursts are paced, when the next may be sent (`tcp_wstamp_ns`).
+    /// The clock in the last segment; if bursts are paced, the earliest time of the next one
+    /// (`tcp_wstamp_ns`).
     departure: HostTime,
     receiver: ReceiverRoundTrip,
-    /// When an empty segment was refused last, in ticks.
+    /// When an empty segment was last refused, in ticks.
     refused: u64,
 
     // The handshake.
-    /// When the SYN, or the answer to it, was sent first.
+    /// When the SYN, or the answer to it, was first sent.
     begun: HostTime,
-    /// How often the SYN or its answer was sent again.
+    /// The number of retransmissions of the SYN or its answer.
     syn_retransmissions: u32,
-    /// The SYN has arrived again, and was answered again.
+    /// Whether the SYN has arrived again, and was answered again.
     answered_again: bool,
     syn_timeout: u64,
 }
 
-/// How often a SYN is sent again before the connection is given up (`tcp_syn_retries`).
+/// The number of retransmissions of a SYN before the connection is given up (`tcp_syn_retries`).
 const MOST_SYNS: u32 = 6;
-/// How often the answer to it is (`tcp_synack_retries`).
+/// The same for the answer to a SYN (`tcp_synack_retries`).
 const MOST_ANSWERS: u32 = 5;
 
-/// How far the congestion window is used.
+/// The usage of the congestion window.
 #[derive(Debug, Clone, Copy, Default)]
 struct Usage {
     is_limited: bool,
-    /// The most segments out in this window.
+    /// The maximum number of unacknowledged segments in this window.
     most_out: u32,
-    /// The window ends here.
+    /// The end of the window.
     end: u64,
-    /// When the window was last used fully or changed, in ticks.
+    /// When the window was last fully used or changed, in ticks.
     stamp: u64,
-    /// Segments that an application uses of it.
+    /// The number of segments of it that the application uses.
     used: u32,
 }
 
@@ -202,13 +204,13 @@ struct Usage {
 struct ReceiverRoundTrip {
     /// In us / 8; 0 before the first sample.
     smoothed: u64,
-    /// The last timestamp that was echoed to it.
+    /// The last echoed timestamp.
     echo: u64,
-    /// Where the window of a measurement ends, and when it began, in us.
+    /// The end of the measurement window, and its start in us.
     window: Option<(u64, u64)>,
 }
 
-/// What is left of an end that closed first: what comes late is answered (TIME-WAIT). There may be millions.
+/// The state of an end that closed first, for answers to late segments (TIME-WAIT). There may be millions.
 #[derive(Debug)]
 pub struct LateAnswer {
     to: u32,
@@ -219,10 +221,10 @@ pub struct LateAnswer {
     ack: u64,
 }
 
-/// What a SYN that reaches a service says.
+/// The content of a SYN that reaches a service.
 #[derive(Debug, Clone, Copy)]
 pub struct Syn {
-    /// The connection's number at the host that asks.
+    /// The connection's number at the opening host.
     pub peer: u32,
     /// Its timestamp.
     pub timestamp: u64,
@@ -294,7 +296,7 @@ impl Socket {
         }
     }
 
-    /// Asks the service of that number, at the other host, for a connection.
+    /// Opens a connection to a service, by its number at the other host.
     pub fn connect(
         number: u32,
         service: u32,
@@ -319,7 +321,7 @@ impl Socket {
         socket
     }
 
-    /// Sends the SYN or the answer to it, and waits for what it asks for.
+    /// Sends the SYN or its answer, and sets the timer.
     fn send_syn(&mut self, context: &mut Context<'_>) {
         let answers = self.phase == Phase::SynReceived;
         let segment = Segment {
@@ -342,7 +344,7 @@ impl Socket {
         context.timers.set_tick(&mut self.retransmission.timer, whose, due, &context.clock, context.now);
     }
 
-    /// Nothing has answered the SYN.
+    /// The SYN, or the answer to it, was not answered in time.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_timer.c`, `tcp_retransmit_timer`; the answer to a SYN: `inet_connection_sock.c`, `reqsk_timer_handler`.
@@ -374,28 +376,28 @@ impl Socket {
         self.phase
     }
 
-    /// Bytes below are acknowledged.
+    /// The sequence number below which bytes are acknowledged.
     pub fn acknowledged(&self) -> u64 {
         self.unacknowledged
     }
 
-    /// Segments delivered by acknowledgements that echoed a mark.
+    /// Segments delivered by acknowledgements with an ECN echo.
     pub fn delivered_ce(&self) -> u64 {
         self.ecn.delivered
     }
 
-    /// Bytes of the stream that the peer has acknowledged.
+    /// Bytes of the stream acknowledged by the peer.
     pub fn bytes_acknowledged(&self) -> u64 {
         let fin = u64::from(self.is_finished());
         self.unacknowledged.saturating_sub(1 + fin)
     }
 
-    /// Whether the peer has acknowledged the last byte and the end behind it.
+    /// Whether the peer has acknowledged the last byte and the FIN.
     pub fn is_finished(&self) -> bool {
         self.is_shut && self.unacknowledged == self.written
     }
 
-    /// Its state as a sender, at `time`; none before anything was written.
+    /// Its state as a sender, at `time`; `None` before the first write.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp.c`, `tcp_get_info`.
@@ -422,7 +424,7 @@ impl Socket {
         })
     }
 
-    /// The congestion control's view of it.
+    /// Its state, as the congestion control sees it.
     fn connection(&self, context: &Context<'_>) -> Connection {
         Connection {
             now: context.now,
@@ -435,7 +437,7 @@ impl Socket {
         }
     }
 
-    /// With the mark of segments without timestamps, where this connection has none.
+    /// Adds the flag of segments without timestamps, if this connection has none.
     fn options(&self, flags: Flags) -> Flags {
         flags.with(Flags::PLAIN, self.is_newreno())
     }
@@ -444,7 +446,7 @@ impl Socket {
         self.parameters.mss.into()
     }
 
-    /// Behind the last sequence number that the peer's window allows.
+    /// The sequence number after the last one that the peer's window allows.
     fn window_end(&self) -> u64 {
         self.unacknowledged + self.window
     }
@@ -454,7 +456,7 @@ impl Socket {
         self.largest_window = self.largest_window.max(window);
     }
 
-    /// The timer of this purpose.
+    /// The timer for this purpose.
     pub fn timer(&mut self, purpose: Purpose) -> Option<&mut Timer> {
         match purpose {
             Purpose::Retransmission => Some(&mut self.retransmission.timer),
@@ -465,7 +467,7 @@ impl Socket {
         }
     }
 
-    /// A timer has fired.
+    /// Handles a timer that has fired.
     pub fn fire(&mut self, purpose: Purpose, context: &mut Context<'_>) {
         match purpose {
             Purpose::Retransmission if matches!(self.phase, Phase::SynSent | Phase::SynReceived) => {
@@ -479,14 +481,14 @@ impl Socket {
         }
     }
 
-    /// The peer does not answer.
+    /// Gives up: the peer does not answer.
     fn give_up(&mut self) {
         self.counts.gave_up = true;
         self.recovery.closed_first = false;
         self.close_down();
     }
 
-    /// What is left of it, once both directions are closed.
+    /// The state for late answers, once both directions are closed.
     pub fn late_answer(&self) -> LateAnswer {
         LateAnswer {
             to: self.peer,
@@ -498,9 +500,9 @@ impl Socket {
         }
     }
 
-    /// Both directions are closed: it has no timers any more.
+    /// Both directions are closed: stops all timers.
     fn close_down(&mut self) {
-        // Who closed first waits for what comes late.
+        // The end that closed first waits for late segments.
         let phase = if self.recovery.closed_first { Phase::TimeWait } else { Phase::Closed };
         self.phase = phase;
         self.retransmission.timer.cancel();

@@ -1,44 +1,45 @@
-//! The receive window and the buffer behind it.
+//! The receive window and its buffer.
 
 use super::Parameters;
 
-/// Memory charged to a full segment of the peer, to calculate how much buffer a window needs: payload, 192 bytes of headers, and 576
-/// of descriptor and shared information.
+/// The overhead of a full segment of the peer, for the calculation of the buffer that a window needs: 192
+/// bytes of headers, and 576 of descriptor and shared information.
 ///
 /// # Source
 /// Linux `net/ipv4/tcp_input.c`, `tcp_rcv_space_adjust`: `SKB_TRUESIZE(advmss + MAX_TCP_HEADER)`.
 const HEADERS: u32 = 192 + 576;
 
-/// A process could ask for a receive buffer of so many bytes (`rmem_max`), which the window scale allows for.
+/// The maximum receive buffer that an application could request (`rmem_max`), which the window scale allows
+/// for.
 const LARGEST_ASKED: u32 = 212_992;
 
-/// The largest window scale (RFC 7323, Section 2.3).
+/// The maximum window scale (RFC 7323, Section 2.3).
 const LARGEST_SCALE: u32 = 14;
 
-/// The window that is announced, and the buffer that it promises.
+/// The announced window, and its buffer.
 #[derive(Debug)]
 pub struct Window {
     /// The receive buffer, in bytes of memory; it grows.
     buffer: u32,
     most_buffer: u32,
-    /// The window that was announced last.
+    /// The last announced window.
     pub announced: u32,
-    /// The byte from which it counts.
+    /// The byte at which it starts.
     pub announced_at: u64,
-    /// The largest window.
+    /// The maximum window.
     pub clamp: u32,
-    /// The window that sizes of segments so far let the buffer promise.
+    /// The window that the buffer can support, given the segment sizes so far.
     pub threshold: u32,
-    /// Bytes that the process reads in a round trip.
+    /// The number of bytes that the application reads per round trip.
     copied: u32,
     copied_from: u64,
     copied_at: u64,
     mss: u32,
-    /// Windows are announced in units of so many bytes: 2 to the power of the window scale.
+    /// The unit of announced windows in bytes: 2 to the power of the window scale.
     unit: u32,
 }
 
-/// The bytes of a unit of the window: the least with which the largest buffer could be announced in 16 bits.
+/// The unit of the window in bytes: the minimum with which the maximum buffer can be announced in 16 bits.
 ///
 /// # Source
 /// Linux `net/ipv4/tcp_output.c`, `tcp_select_initial_window`.
@@ -47,7 +48,7 @@ fn unit_of(most_buffer: u32) -> u32 {
     1 << bits.saturating_sub(15).min(LARGEST_SCALE)
 }
 
-/// The part of memory that is window: half of it is overhead (`tcp_adv_win_scale` 1).
+/// The part of memory that is window; half of it is overhead (`tcp_adv_win_scale` 1).
 fn window_of(memory: u32) -> u32 {
     memory - (memory >> 1)
 }
@@ -58,7 +59,7 @@ fn round_up(bytes: u32, unit: u32) -> u32 {
 }
 
 impl Window {
-    /// That of a new connection, which announces `first`; `now` in us.
+    /// The window of a new connection, which announces `first`; `now` in us.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_init_buffer_space`.
@@ -82,7 +83,7 @@ impl Window {
         }
     }
 
-    /// The connection begins, at `now` in us.
+    /// The connection starts, at `now` in us.
     pub fn begin(&mut self, now: u64) {
         self.copied_at = now;
     }
@@ -91,12 +92,12 @@ impl Window {
         window_of(self.buffer.saturating_sub(used))
     }
 
-    /// What is left of the announced window.
+    /// The remaining part of the announced window.
     pub fn left(&self, next: u64) -> u32 {
         (self.announced_at + u64::from(self.announced)).saturating_sub(next) as u32
     }
 
-    /// The window that could be announced with `used` bytes of memory; whether the buffer runs short.
+    /// The window that can be announced with `used` bytes of memory, and whether the buffer is scarce.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `__tcp_select_window`.
@@ -114,7 +115,7 @@ impl Window {
         (round_up(free.min(self.threshold), self.unit), is_short)
     }
 
-    /// Announces a window: never less than what was promised.
+    /// Announces a window, which never shrinks.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_select_window`.
@@ -125,7 +126,7 @@ impl Window {
         self.announced.min(65_535 * self.unit) & !(self.unit - 1)
     }
 
-    /// A segment of `length` bytes arrived that costs `memory`; whether the window may grow by it.
+    /// Handles a segment of `length` bytes that costs `memory`. Returns whether the window may grow.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_grow_window`.
@@ -142,7 +143,7 @@ impl Window {
         step > 0
     }
 
-    /// The growth by a segment that costs more than twice its length: while the window is small.
+    /// The growth by a segment that costs more than twice its length, while the window is small.
     fn step(&self, length: u32, memory: u32, segment: u32) -> u32 {
         let (mut cost, mut window) = (window_of(memory) >> 1, window_of(self.most_buffer) >> 1);
         while self.threshold <= window {
@@ -155,7 +156,8 @@ impl Window {
         0
     }
 
-    /// The process has read up to `read`: once per round trip the buffer follows what was read in it. `now` in us, `rtt` in us / 8.
+    /// The application has read up to `read`: adapts the buffer once per round trip to the bytes read in it.
+    /// `now` in us, `rtt` in us / 8.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_rcv_space_adjust`: dynamic right-sizing.
@@ -184,7 +186,8 @@ impl Window {
         self.copied_at = now;
     }
 
-    /// The buffer is used up: it grows to what is used, and if that does not do, the window shrinks. Whether there is room now.
+    /// The buffer is full: grows it to its use, and if that is not sufficient, shrinks the window. Returns
+    /// whether there is space now.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_clamp_window`.
@@ -198,7 +201,7 @@ impl Window {
         used <= self.buffer
     }
 
-    /// Whether `used` bytes of memory are more than the buffer.
+    /// Whether `used` bytes of memory exceed the buffer.
     pub fn is_over(&self, used: u32) -> bool {
         used > self.buffer
     }

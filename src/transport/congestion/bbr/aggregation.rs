@@ -1,30 +1,30 @@
-//! Acknowledgements in lumps: how many segments they deliver at once beyond what the bandwidth delivers.
+//! ACK aggregation: segments delivered at once, beyond what the bandwidth delivers.
 
 use super::{BANDWIDTH_UNIT, RateSample, Sender};
 
-/// The most segments beyond the bandwidth, of five to ten rounds.
+/// The maximum number of segments beyond the bandwidth, over five to ten rounds.
 ///
 /// # Source
 /// `bbr_update_ack_aggregation`.
 #[derive(Debug, Default)]
 pub(super) struct Aggregation {
-    /// When the epoch began, in us: since then, more was delivered than the bandwidth delivers.
+    /// When the epoch started, in us. Since then, more was delivered than the bandwidth delivers.
     began: u64,
     /// Segments delivered in it.
     delivered: u32,
-    /// Of this span of rounds and the one before.
+    /// The maximum of this span of rounds and of the one before.
     largest: [u32; 2],
     place: usize,
     rounds: u32,
 }
 
-/// Rounds of a span.
+/// The number of rounds of a span.
 const SPAN: u32 = 5;
-/// Segments of an epoch, at most.
+/// The maximum number of segments of an epoch.
 const MOST_DELIVERED: u32 = 1 << 20;
 
 impl Aggregation {
-    /// An epoch begins, at `now` in us.
+    /// Starts an epoch, at `now` in us.
     pub fn begin_epoch(&mut self, now: u64) {
         self.began = now;
         self.delivered = 0;

@@ -1,59 +1,60 @@
-//! Policers: a rate at which the path delivers in the long run, and drops the rest.
+//! Detects policers, which deliver a long-term rate and drop the rest.
 
 use super::{BANDWIDTH_UNIT, GAIN_SCALE, GAIN_UNIT, Sender, bytes_per_second};
 
-/// Two intervals of 4 to 16 rounds with much loss and about the same rate: then this is the bandwidth, for 48 rounds.
+/// If two intervals of 4 to 16 rounds have high loss and about the same rate, that rate is the bandwidth for
+/// 48 rounds.
 ///
 /// # Source
 /// T. Flach et al., "An Internet-Wide Analysis of Traffic Policing", SIGCOMM 2016; `bbr_lt_bw_sampling`.
 #[derive(Debug, Default)]
 pub(super) struct LongTerm {
     is_sampling: bool,
-    /// Rounds of the interval, or of the use of its bandwidth.
+    /// The number of rounds of the interval, or of the use of its bandwidth.
     rounds: u32,
-    /// The bandwidth of the interval before; 0 where there was none.
+    /// The bandwidth of the previous interval; 0 if there was none.
     last: u32,
     is_used: bool,
     begin: Begin,
 }
 
-/// Where an interval began.
+/// The start of an interval.
 #[derive(Debug, Default)]
 struct Begin {
-    /// Segments delivered, and lost, by then.
+    /// The numbers of segments delivered and lost by then.
     delivered: u64,
     lost: u64,
-    /// When one was delivered last, in ms.
+    /// When a segment was last delivered, in ms.
     at: u64,
 }
 
-/// What follows from a sample.
+/// The result of a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     None,
     /// The bandwidth is used from now on.
     Policed,
-    /// It was used for long enough.
+    /// The bandwidth has been used for long enough.
     TriesAgain,
 }
 
 const LEAST_ROUNDS: u32 = 4;
 const ROUNDS_USED: u32 = 48;
-/// Lost segments for one that is delivered, in 1/256.
+/// The ratio of lost to delivered segments that counts as high loss, in 1/256.
 const MUCH_LOSS: u64 = 50;
-/// Bandwidths are the same within this, in 1/256, or in bytes per second.
+/// The maximum difference of equal bandwidths, in 1/256, or in bytes per second.
 const SAME: u32 = GAIN_UNIT / 8;
 const SAME_RATE: u64 = 4_000 / 8;
 /// The longest interval, in ms.
 const LONGEST: u64 = u32::MAX as u64 / 1_000;
 
 impl LongTerm {
-    /// The bandwidth, where it is used.
+    /// The bandwidth, if it is in use.
     pub fn bandwidth(&self) -> Option<u32> {
         self.is_used.then_some(self.last)
     }
 
-    /// Everything is forgotten.
+    /// Resets the detection.
     pub fn reset(&mut self, sender: &Sender<'_>) {
         *self = LongTerm::default();
         self.begin_interval(sender);
@@ -65,7 +66,7 @@ impl LongTerm {
         self.rounds = 0;
     }
 
-    /// An acknowledgement, which made `lost` segments known to be lost.
+    /// Adds an acknowledgement that revealed `lost` segments.
     pub fn sample(
         &mut self,
         lost: u32,
@@ -84,7 +85,7 @@ impl LongTerm {
             }
             return Verdict::None;
         }
-        // The first loss: the policer has no more tokens.
+        // The first loss: the token bucket of the policer is empty.
         if !self.is_sampling {
             if lost == 0 {
                 return Verdict::None;
@@ -104,7 +105,7 @@ impl LongTerm {
             self.reset(sender);
             return Verdict::None;
         }
-        // It ends with a loss as well.
+        // The interval also ends with a loss.
         if lost == 0 { Verdict::None } else { self.end_interval(sender) }
     }
 

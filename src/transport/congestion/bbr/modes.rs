@@ -1,4 +1,4 @@
-//! The modes of BBR: when one follows another, and the gains in each.
+//! The modes of BBR: their transitions, and the gains in each.
 
 use super::{
     Bbr, CYCLE, DRAIN_GAIN, FIRST_PHASES, GAIN_SCALE, GAIN_UNIT, GROWTH, HIGH_GAIN, LEAST_WINDOW, Mode,
@@ -6,7 +6,7 @@ use super::{
 };
 
 impl Bbr {
-    /// The bandwidth has not grown by a quarter for three rounds: startup is over.
+    /// Ends startup when the bandwidth has not grown by a quarter for three rounds.
     ///
     /// # Source
     /// `bbr_check_full_bw_reached`.
@@ -24,7 +24,7 @@ impl Bbr {
         }
     }
 
-    /// After startup, the queue drains until what is in flight fits the path.
+    /// After startup, drains the queue until the data in flight fits the path.
     ///
     /// # Source
     /// `bbr_check_drain`.
@@ -39,7 +39,7 @@ impl Bbr {
         }
     }
 
-    /// A cycle begins in a random phase.
+    /// Starts a cycle in a random phase.
     ///
     /// # Source
     /// `bbr_reset_probe_bw_mode`.
@@ -63,7 +63,8 @@ impl Bbr {
         }
     }
 
-    /// A phase takes a round-trip time: longer until its probe is in flight, unless something was lost; less where the queue is drained.
+    /// A phase takes one round-trip time. A probing phase lasts until the probe is in flight, unless a loss
+    /// occurs; a draining phase ends when the queue is empty.
     ///
     /// # Source
     /// `bbr_is_next_cycle_phase`.
@@ -81,7 +82,7 @@ impl Bbr {
         }
     }
 
-    /// The least round-trip time, and the probe of it when it is too old to be believed.
+    /// Updates the minimum round-trip time, and probes it when it has expired.
     ///
     /// # Source
     /// `bbr_update_min_rtt`.
@@ -107,9 +108,9 @@ impl Bbr {
         }
     }
 
-    /// Little is in flight for 200 ms, and for a round.
+    /// Keeps little in flight for 200 ms and for a round.
     fn follow_rtt_probe(&mut self, sender: &mut Sender<'_>) {
-        // The rates of this mode say nothing of the path.
+        // The delivery rates of this mode underestimate the path.
         *sender.limited_until = (sender.delivered + u64::from(sender.in_flight)).max(1);
         if self.probe.until.is_some() {
             self.probe.has_round |= self.round.is_new;

@@ -1,4 +1,4 @@
-//! How much BBR has in flight.
+//! The amount of data that BBR keeps in flight.
 
 use super::{
     BANDWIDTH_UNIT, Bbr, GAIN_SCALE, GAIN_UNIT, INITIAL_WINDOW, LEAST_WINDOW, MOST_SEGMENTS, Mode,
@@ -8,7 +8,7 @@ use crate::transport::congestion::LARGEST_BURST;
 use crate::transport::sample::State;
 
 impl Bbr {
-    /// Segments of a burst.
+    /// The number of segments of a burst.
     ///
     /// # Source
     /// `bbr_tso_segs_goal`.
@@ -18,7 +18,7 @@ impl Bbr {
         segments.max(self.least_burst(rate)).min(MOST_SEGMENTS) as u32
     }
 
-    /// What the path holds: the product of bandwidth and least round-trip time, in segments, with a gain.
+    /// The bandwidth-delay product in segments, times a gain.
     ///
     /// # Source
     /// `bbr_bdp`.
@@ -30,7 +30,8 @@ impl Bbr {
         held.div_ceil(BANDWIDTH_UNIT) as u32
     }
 
-    /// With room for bursts at both hosts, even, and a little more where the cycle probes for bandwidth.
+    /// Adds space for bursts at both hosts, rounds up to an even number, and adds a little when the cycle
+    /// probes for bandwidth.
     ///
     /// # Source
     /// `bbr_quantization_budget`.
@@ -40,7 +41,7 @@ impl Bbr {
         even + if probes { 2 } else { 0 }
     }
 
-    /// Segments that should be in flight.
+    /// The target number of segments in flight.
     ///
     /// # Source
     /// `bbr_inflight`.
@@ -48,7 +49,7 @@ impl Bbr {
         self.with_bursts(self.held(bandwidth, gain), sender)
     }
 
-    /// Segments that will be in the network when the pacing rate allows the next burst.
+    /// The number of segments in the network when the pacing rate allows the next burst.
     ///
     /// # Source
     /// `bbr_packets_in_net_at_edt`.
@@ -59,7 +60,7 @@ impl Bbr {
         (in_flight + burst).saturating_sub(delivered as u32)
     }
 
-    /// Remembers the window before it is cut.
+    /// Saves the window before it is reduced.
     ///
     /// # Source
     /// `bbr_save_cwnd`.
@@ -68,7 +69,7 @@ impl Bbr {
         self.window_before = if is_cut { self.window_before.max(size) } else { size };
     }
 
-    /// The window grows to its target, and follows what is delivered while losses are repaired.
+    /// Grows the window to its target. During loss recovery, follows the delivered segments.
     ///
     /// # Source
     /// `bbr_set_cwnd`.
@@ -88,7 +89,7 @@ impl Bbr {
         }
     }
 
-    /// A segment more for each that was delivered, up to the target.
+    /// One more segment for each delivered one, up to the target.
     fn grown(&self, size: u32, delivered: u32, target: u32, sender: &Sender<'_>) -> u32 {
         let size = if self.startup.is_over {
             (size + delivered).min(target)
@@ -100,7 +101,8 @@ impl Bbr {
         size.max(LEAST_WINDOW)
     }
 
-    /// The window, less what was lost: what is in flight where recovery begins, the one before where it ends.
+    /// The window minus lost segments: the data in flight when recovery starts, the previous window when it
+    /// ends.
     ///
     /// # Source
     /// `bbr_set_cwnd_to_recover_or_restore`.
@@ -121,7 +123,7 @@ impl Bbr {
         size
     }
 
-    /// Segments more for those that are acknowledged in lumps, 100 ms of the bandwidth at most.
+    /// Extra segments for aggregated acknowledgements, at most 100 ms of the bandwidth.
     ///
     /// # Source
     /// `bbr_ack_aggregation_cwnd`.

@@ -1,4 +1,4 @@
-//! An acknowledgement: what it says of each buffer, and what follows for the congestion window.
+//! Processing of an acknowledgement: the state of each buffer, and the congestion window.
 
 use super::state::{PERSIST, REORDERING, Repair};
 use super::{Context, Socket};
@@ -7,65 +7,66 @@ use crate::transport::sample::State;
 use crate::transport::segment::{Block, Flags, MOST_BLOCKS, Segment};
 use crate::transport::tcp::buffers::{Buffer, Id};
 
-/// What an acknowledgement has brought.
+/// The content of an acknowledgement.
 #[derive(Debug, Default)]
 pub(super) struct Acknowledged {
-    /// It advances.
+    /// Whether it advances.
     pub advanced: bool,
-    /// What was acknowledged before.
+    /// The acknowledgement number before.
     pub before: u64,
     /// The timestamp that it echoes.
     pub echo: u64,
-    /// It updates the window.
+    /// Whether it updates the window.
     window: bool,
-    /// It carries data.
+    /// Whether it carries data.
     has_data: bool,
-    /// Segments in order.
+    /// The number of segments acknowledged in order.
     segments: u32,
-    /// Segments that were sent again are among them.
+    /// Whether these include retransmitted segments.
     retransmitted: bool,
-    /// It echoes a mark.
+    /// Whether it carries an ECN echo.
     pub echoes_mark: bool,
-    /// It reports segments behind a hole.
+    /// Whether it reports segments by SACK.
     pub sacked: bool,
-    /// It reports that data arrived twice.
+    /// Whether it reports data that arrived twice.
     reports_duplicate: bool,
-    /// That is the segment of a loss probe.
+    /// Whether that is the segment of a loss probe.
     pub is_of_probe: bool,
-    /// Segments that were never sent again have arrived, of before the state.
+    /// Whether segments without a retransmission have arrived that were sent before the state.
     pub original: bool,
-    /// Segments delivered behind a hole, or twice.
+    /// The number of segments delivered after a hole, or twice.
     delivered: u64,
-    /// The receiver has taken back what it had.
+    /// Whether the receiver has discarded sacked data (reneging).
     pub reneged: bool,
-    /// It may have been delayed by the receiver.
+    /// Whether the receiver may have delayed it.
     pub may_be_delayed: bool,
-    /// The round-trip time of the last segment delivered, in us.
+    /// The round-trip time of the last delivered segment, in us.
     pub rtt: Option<u64>,
-    /// When the first and the last newly reported segment were sent, in us.
+    /// When the first and the last newly sacked segment were sent, in us.
     reported: Option<(u64, u64)>,
-    /// The lowest sequence number that was late.
+    /// The lowest sequence number that arrived late.
     late_from: u64,
-    /// A retransmission is lost.
+    /// Whether a retransmission is lost.
     pub lost_retransmission: bool,
-    /// The timer is to be set anew.
+    /// Whether the timer is to be restarted.
     pub sets_timer: bool,
-    /// Of the buffers that were delivered, the one that was sent last: when, its end, and segments delivered by then.
+    /// The most recently sent of the delivered buffers: its time, its end, and the number of segments
+    /// delivered by then.
     newest: Option<((HostTime, u64), u64)>,
 }
 
 impl Acknowledged {
-    /// Whether it carries data or acknowledges some, or updates the window, as each that advances does.
+    /// Whether it carries or acknowledges data, or updates the window, as each advancing one does.
     pub fn brings_anything(&self) -> bool {
         self.has_data || self.window || self.segments > 0
     }
 
-    /// Whether it says that something arrived out of order, as it would without SACK.
+    /// Whether it signals reordering, as it would without SACK.
     pub fn is_duplicate(&self) -> bool {
         !self.brings_anything() && !self.reports_duplicate
     }
 
-    /// A buffer was delivered: the one that was sent last says what had been delivered when it was sent.
+    /// Records a delivered buffer. The most recently sent one provides the number delivered at its sending.
     fn note_delivery(&mut self, buffer: &Buffer) {
         let sent = (buffer.sent, buffer.end);
         if self.newest.is_none_or(|(newest, _)| sent > newest) {
@@ -73,7 +74,7 @@ impl Acknowledged {
         }
     }
 
-    /// Whether it needs a closer look.
+    /// Whether it needs further examination.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_ack_is_dubious`.
@@ -87,7 +88,7 @@ impl Acknowledged {
 }
 
 impl Socket {
-    /// Behind the highest sequence number that was reported (`tcp_highest_sack_seq`).
+    /// The sequence number after the highest one sacked (`tcp_highest_sack_seq`).
     pub(super) fn highest_sacked(&self) -> u64 {
         match self.buffers.sacked {
             0 => self.unacknowledged,
@@ -95,7 +96,7 @@ impl Socket {
         }
     }
 
-    /// An acknowledgement has arrived.
+    /// Processes an acknowledgement.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_ack`.
@@ -133,7 +134,7 @@ impl Socket {
         if acknowledged.advanced {
             self.recovery.timeouts = 0;
         }
-        // An acknowledgement that does not advance counts for its window only if that is larger.
+        // An acknowledgement that does not advance updates the window only if it is larger.
         let window = u64::from(segment.window);
         let is_newer = segment.seq > self.window_updated_at;
         let is_larger = segment.seq == self.window_updated_at && window > self.window;
@@ -189,7 +190,7 @@ impl Socket {
         }
     }
 
-    /// An algorithm that needs ECN looks at each acknowledgement.
+    /// Passes each acknowledgement to an algorithm that requires ECN.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_in_ack_event`.
@@ -200,7 +201,7 @@ impl Socket {
         }
     }
 
-    /// The congestion window follows what was delivered.
+    /// Updates the congestion window by the delivered segments.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_cong_control`, `tcp_may_raise_cwnd`.
@@ -237,7 +238,7 @@ impl Socket {
         self.retransmit_lost(context);
     }
 
-    /// A segment was delivered: RACK learns from the one that was sent last.
+    /// Updates RACK with a delivered segment: the most recently sent one counts.
     ///
     /// # Source
     /// RFC 8985, Section 6.2; Linux `net/ipv4/tcp_recovery.c`, `tcp_rack_advance`.
@@ -254,7 +255,7 @@ impl Socket {
         rack.sent = rack.sent.max((sent, buffer.end));
     }
 
-    /// The SACK option: marks what the receiver has.
+    /// Processes the SACK option: marks the buffers that the receiver has.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_sacktag_write_queue`.
@@ -270,7 +271,7 @@ impl Socket {
         let mut count = 0;
         for block in blocks {
             let is_sane = block.start < block.end && block.end <= self.next;
-            // What is acknowledged says something only where it arrived twice.
+            // Acknowledged data matters only if it arrived twice.
             let may_undo = duplicate == Some(*block) && self.recovery.undo_from.is_some();
             let is_new = block.end > self.unacknowledged || may_undo;
             if is_sane && is_new && block.end > acknowledged.before {
@@ -287,7 +288,7 @@ impl Socket {
         }
     }
 
-    /// Whether the first block reports data that arrived twice.
+    /// Whether the first block reports data that arrived twice (D-SACK).
     ///
     /// # Source
     /// RFC 2883; Linux `net/ipv4/tcp_input.c`, `tcp_check_dsack`, `tcp_dsack_seen`.
@@ -307,7 +308,7 @@ impl Socket {
         }
         let segments = length.div_ceil(mss).max(1);
         self.duplicates += segments;
-        // More than was sent again was not this sender's doing.
+        // More duplicates than retransmissions are not caused by this sender.
         if self.duplicates > self.counts.retransmissions {
             return false;
         }
@@ -326,7 +327,7 @@ impl Socket {
         true
     }
 
-    /// Marks the buffers of a block; those that it covers in part are split, at the borders of segments.
+    /// Marks the buffers of a block. Buffers covered in part are split at segment boundaries.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_sacktag_walk`, `tcp_match_skb_to_sack`.
@@ -345,7 +346,7 @@ impl Socket {
             let mut is_covered = block.start <= buffer.seq && buffer.end <= block.end;
             if !is_covered && buffer.segments > 1 {
                 if block.start > buffer.seq {
-                    // What is before the block, in whole segments.
+                    // The whole segments before the block.
                     let before = (block.start - buffer.seq).div_ceil(mss) * mss;
                     if before < buffer.length() {
                         self.buffers.split_sent(place, before);
@@ -371,7 +372,7 @@ impl Socket {
         }
     }
 
-    /// A buffer was delivered.
+    /// Records a delivered buffer.
     fn note_delivery(&mut self, id: Id, buffer: &Buffer, acknowledged: &mut Acknowledged) {
         acknowledged.note_delivery(buffer);
         if let Some(pacing) = self.pacing.as_deref_mut()
@@ -381,7 +382,7 @@ impl Socket {
         }
     }
 
-    /// The receiver has a buffer, behind a hole.
+    /// Marks a buffer that the receiver has after a hole.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_sacktag_one`.
@@ -407,7 +408,7 @@ impl Socket {
             self.note_delivery(id, &buffer, acknowledged);
             self.advance_rack(&buffer, self.clock.us());
             if buffer.retransmitted {
-                // One that is not taken for lost is believed to be in flight still.
+                // A buffer not marked lost is assumed to be in flight still.
                 if buffer.lost {
                     self.buffers[id].lost = false;
                     self.buffers[id].retransmitted = false;
@@ -443,7 +444,7 @@ impl Socket {
         }
     }
 
-    /// Releases what is acknowledged in order, and takes the round-trip time from it.
+    /// Releases data acknowledged in order, and measures its round-trip time.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_clean_rtx_queue`, `tcp_ack_update_rtt`.
@@ -479,7 +480,7 @@ impl Socket {
             } else {
                 acknowledged.delivered += u64::from(segments);
                 self.note_delivery(id, &buffer, acknowledged);
-                // The echo may show that the original arrived, and not what was sent last.
+                // The echo may show that the original arrived, and not the retransmission.
                 let echo = acknowledged.echo;
                 let was_sent_again = buffer.retransmitted || buffer.ever_retransmitted;
                 if !(was_sent_again && echo > 0 && echo < buffer.sent.ticks()) {
@@ -500,7 +501,7 @@ impl Socket {
         acknowledged.reneged = self.buffers.sent.front().is_some_and(|first| self.buffers[*first].sacked);
         self.count_delivered(acknowledged);
         let in_order = sent.filter(|_| !acknowledged.retransmitted);
-        // A lone segment that is not full may have been acknowledged late.
+        // The acknowledgement of a single partial segment may have been delayed.
         acknowledged.may_be_delayed = acknowledged.segments == 1
             && all_whole
             && sacked_before == 0
@@ -519,7 +520,8 @@ impl Socket {
         }
     }
 
-    /// Takes the round-trip time of what is acknowledged: `in_order` is when the first and the last segment were sent, in us.
+    /// Measures the round-trip time of acknowledged data. `in_order` holds when the first and the last
+    /// segment were sent, in us.
     fn measure(
         &mut self,
         in_order: Option<(u64, u64)>,
@@ -547,7 +549,7 @@ impl Socket {
         if acknowledged.segments == 0
             && let (Some(oldest), Some((first, _))) = (self.buffers.sent.front(), reported)
         {
-            // Only if it was sent after the oldest: otherwise the timeout could go on for ever.
+            // Only if it was sent after the oldest; otherwise the timeout could be postponed without end.
             acknowledged.sets_timer |= first < self.buffers[*oldest].sent.us();
         }
         acknowledged.rtt = last;
@@ -570,7 +572,8 @@ impl Socket {
         ((least >> 2) * recovery.rack.steps).min(self.round_trip.smoothed >> 3)
     }
 
-    /// Finds what is lost by the time of sending; how long others may still be out of order, in us.
+    /// Detects losses by the time of sending. Returns how long other segments may still be out of order, in
+    /// us.
     ///
     /// # Source
     /// RFC 8985, Section 6.2; Linux `net/ipv4/tcp_recovery.c`, `tcp_rack_detect_loss`.
@@ -613,7 +616,7 @@ impl Socket {
         acknowledged.lost_retransmission |= retransmitted > self.buffers.retransmitted;
     }
 
-    /// What could have been out of order is lost now.
+    /// Marks segments lost that could have been out of order until now.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_recovery.c`, `tcp_rack_reo_timeout`.
@@ -634,7 +637,7 @@ impl Socket {
         }
     }
 
-    /// The reordering window grows where retransmissions were needless, once per round trip.
+    /// Increases the reordering window after spurious retransmissions, once per round trip.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_recovery.c`, `tcp_rack_update_reo_wnd`.

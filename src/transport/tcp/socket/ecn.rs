@@ -1,42 +1,43 @@
-//! Explicit congestion notification (RFC 3168): what is agreed on, marked, echoed and reported.
+//! Explicit congestion notification (RFC 3168): negotiation, marks, echoes and reports.
 
 use super::{Context, Socket};
 use crate::packet::{CE, ECT_0};
 use crate::transport::segment::{Flags, Segment};
 use crate::transport::tcp::{LossRecovery, Parameters};
 
-/// What a socket knows of ECN.
+/// The ECN state of a socket.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Notification {
-    /// Both ends do it; before the answer to its SYN, this end asks for it (`TCP_ECN_OK`).
+    /// Whether both ends support ECN; before the answer to its SYN, whether this end requests it
+    /// (`TCP_ECN_OK`).
     pub is_on: bool,
-    /// The congestion control needs it: all that is sent is capable, and each change of the marks that arrive is echoed
-    /// (`TCP_CONG_NEEDS_ECN`).
+    /// Whether the congestion control requires ECN: all packets are ECN-capable, and each change of the
+    /// arriving marks is echoed (`TCP_CONG_NEEDS_ECN`).
     pub is_exact: bool,
-    /// The next new data reports that the window is reduced (`TCP_ECN_QUEUE_CWR`).
+    /// Whether the next new data reports the reduced window (`TCP_ECN_QUEUE_CWR`).
     pub reports: bool,
-    /// A mark has arrived, and is echoed (`TCP_ECN_DEMAND_CWR`).
+    /// Whether a mark has arrived and is echoed (`TCP_ECN_DEMAND_CWR`).
     echoes: bool,
-    /// Data that is capable has arrived (`TCP_ECN_SEEN`).
+    /// Whether ECN-capable data has arrived (`TCP_ECN_SEEN`).
     seen: bool,
-    /// The last data carried a mark (`ce_state` of DCTCP).
+    /// Whether the last data carried a mark (`ce_state` of DCTCP).
     was_marked: bool,
-    /// What was expected next then (`prior_rcv_nxt` of DCTCP).
+    /// The next expected sequence number at that time (`prior_rcv_nxt` of DCTCP).
     expected: u64,
-    /// Segments delivered by acknowledgements that echoed a mark (`delivered_ce`).
+    /// Segments delivered by acknowledgements with an ECN echo (`delivered_ce`).
     pub delivered: u64,
 }
 
-/// Whether the congestion control needs ECN; textbook NewReno has none.
+/// Whether the congestion control requires ECN; textbook NewReno does not use it.
 fn needs_ecn(parameters: &Parameters) -> bool {
     parameters.algorithm.needs_ecn() && parameters.recovery == LossRecovery::Rack
 }
 
-/// Acknowledgements that are not delayed after a mark.
+/// The number of acknowledgements that are not delayed after a mark.
 const QUICK: u32 = 2;
 
 impl Notification {
-    /// Of an end that asks for a connection.
+    /// For an end that opens a connection.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_ecn_send_syn`.
@@ -46,7 +47,8 @@ impl Notification {
         Notification { is_on, is_exact, ..Notification::default() }
     }
 
-    /// Of an end that is asked by a SYN with these flags and this ECN field. A SYN that is itself capable asks for more than RFC 3168.
+    /// For an end that receives a SYN with these flags and this ECN field. A SYN that is itself ECN-capable
+    /// requests more than RFC 3168.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_ecn_create_request`.
@@ -56,7 +58,7 @@ impl Notification {
         Notification { is_on, is_exact, ..Notification::default() }
     }
 
-    /// The flags of a SYN, which does not ask again when it is sent again, or of the answer to one.
+    /// The flags of a SYN or its answer. A retransmitted SYN does not request ECN again.
     ///
     /// # Source
     /// RFC 3168, Section 6.1.1; Linux `net/ipv4/tcp_output.c`, `tcp_ecn_make_synack`, `tcp_ecn_clear_syn`.
@@ -65,7 +67,7 @@ impl Notification {
         Flags::default().with(Flags::ECE, asks || (self.is_on && answers)).with(Flags::CWR, asks)
     }
 
-    /// The ECN field of a SYN or the answer to one.
+    /// The ECN field of a SYN or its answer.
     pub fn field_of_syn(&self) -> u8 {
         if self.is_exact { ECT_0 } else { 0 }
     }
@@ -85,7 +87,7 @@ impl Notification {
 }
 
 impl Socket {
-    /// The connection is there: with ECN, if the answer to the SYN agrees.
+    /// The connection is established: with ECN, if the answer to the SYN agrees.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_ecn_rcv_synack`; `tcp_dctcp.c`, `dctcp_init`.
@@ -99,7 +101,7 @@ impl Socket {
         self.ecn.expected = self.reassembly.next;
     }
 
-    /// The window is reduced: the peer hears of it.
+    /// The window is reduced: reports it to the peer.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_ecn_queue_cwr`.
@@ -107,7 +109,7 @@ impl Socket {
         self.ecn.reports = self.ecn.is_on;
     }
 
-    /// The peer has reduced its window. It may be very small now, so that data is acknowledged at once.
+    /// The peer has reduced its window, which may be very small now. Data is therefore acknowledged at once.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_ecn_accept_cwr`.
@@ -118,7 +120,7 @@ impl Socket {
         }
     }
 
-    /// Data has arrived with this ECN field.
+    /// Handles data that arrives with this ECN field.
     ///
     /// # Source
     /// RFC 3168, Section 6.1.3; Linux `net/ipv4/tcp_input.c`, `__tcp_ecn_check_ce`.
@@ -130,7 +132,7 @@ impl Socket {
         if is_capable && self.ecn.is_exact {
             self.echo_change(field == CE, context);
         }
-        // What is not capable is probably sent again.
+        // Data that is not ECN-capable is probably a retransmission.
         let is_notable = if is_capable { field == CE && !self.ecn.echoes } else { self.ecn.seen };
         if is_notable {
             self.acks.hurry(self.receive_window.announced, QUICK);
@@ -139,7 +141,8 @@ impl Socket {
         self.ecn.seen |= is_capable;
     }
 
-    /// Echoes each change of the marks at once. An acknowledgement that was delayed goes first, as it would have been before.
+    /// Echoes each change of the marks at once. A delayed acknowledgement is sent first, with the previous
+    /// state.
     ///
     /// # Source
     /// RFC 8257, Section 3.2; Linux `net/ipv4/tcp_dctcp.h`, `dctcp_ece_ack_update`.
@@ -192,7 +195,7 @@ mod tests {
         let agrees = |algorithm| Notification::asked(BOTH, ECT_0, &parameters(algorithm, true)).is_on;
         let others = [Algorithm::Cubic, Algorithm::Reno];
         assert!(agrees(Algorithm::Dctcp) && others.iter().all(|algorithm| !agrees(*algorithm)));
-        // All that is sent can be marked, not new data alone.
+        // All packets can be marked, not only new data.
         let plain = Notification::asking(&parameters(Algorithm::Cubic, true));
         assert_eq!([true, false].map(|is_new| plain.field(is_new)), [ECT_0, 0]);
         assert_eq!([true, false].map(|is_new| asking.field(is_new)), [ECT_0; 2]);

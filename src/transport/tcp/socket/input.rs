@@ -1,4 +1,4 @@
-//! What arrives: the handshake, acknowledgements, data, and the answer to them.
+//! Processing of arriving segments: the handshake, acknowledgements, data, and answers.
 
 use super::output::outgoing;
 use super::{Context, LateAnswer, Phase, Socket};
@@ -10,23 +10,26 @@ use crate::transport::tcp::reassembly::{Early, OVERHEAD};
 use crate::transport::timers::Purpose;
 use crate::units::Span;
 
-/// The longest that acknowledgements are compressed, in ns (`tcp_comp_sack_delay_ns`).
+/// The maximum delay of compressed acknowledgements, in ns (`tcp_comp_sack_delay_ns`).
 const LONGEST_COMPRESSION: u64 = 1_000_000;
-/// How late the timer of compressed acknowledgements is, in ns: always as late as it may be (`tcp_comp_sack_slack_ns`).
+/// The delay of the timer of compressed acknowledgements, in ns: always the maximum
+/// (`tcp_comp_sack_slack_ns`).
 const COMPRESSION_SLACK: u64 = 100_000;
-/// Timestamps that are older by this many ms are no sign of an old segment (`TCP_PAWS_WINDOW`).
+/// The age in ms up to which a timestamp does not mark an old segment (`TCP_PAWS_WINDOW`).
 const PAWS_WINDOW: u64 = 1;
-/// Ticks between answers to empty segments that cannot be taken (`tcp_invalid_ratelimit`).
+/// The minimum ticks between answers to unacceptable empty segments (`tcp_invalid_ratelimit`).
 const REFUSAL_GAP: u64 = 500;
-/// Shorter segments do not let the window grow.
+/// The minimum segment length that lets the window grow.
 const LEAST_GROWTH: u64 = 128;
-/// SACK blocks that a receiver expects to be able to report; one more flushes what is compressed (`TCP_SACK_BLOCKS_EXPECTED`).
+/// The number of SACK blocks that a receiver expects to be able to report. One more flushes the compressed
+/// acknowledgements (`TCP_SACK_BLOCKS_EXPECTED`).
 const EXPECTED_BLOCKS: usize = 2;
 
 impl Socket {
-    /// A segment has arrived, in a packet with this ECN field.
+    /// Processes a segment that arrived in a packet with this ECN field.
     ///
-    /// An exact timer that is due at this instant fires first: in Linux its interrupt comes before the packet has made its way.
+    /// An exact timer that is due at this instant fires first: in Linux its interrupt precedes the processing
+    /// of the packet.
     pub fn receive(&mut self, segment: &Segment, ecn: u8, context: &mut Context<'_>) {
         if self.compressed.is_set() && context.clock.read(self.compressed.at()) <= context.now {
             self.compressed.cancel();
@@ -37,7 +40,7 @@ impl Socket {
         match self.phase {
             Phase::SynSent => return self.receive_answer(segment, context),
             Phase::SynReceived if segment.flags.has(Flags::SYN) => {
-                // The SYN again: so is the answer.
+                // The SYN again: answer it again.
                 self.answered_again = true;
                 return self.send_syn(context);
             }
@@ -48,11 +51,11 @@ impl Socket {
             Phase::TimeWait | Phase::Closed => return,
             Phase::Open => {}
         }
-        // The timestamps of the segment that completes the handshake are no sample.
+        // The timestamps of the segment that completes the handshake are not a sample.
         self.receive_open(segment, ecn, !is_first, context);
     }
 
-    /// The answer to the SYN.
+    /// Processes the answer to the SYN.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_rcv_synsent_state_process`.
@@ -67,7 +70,7 @@ impl Socket {
         self.send_ack(context);
     }
 
-    /// The connection is there.
+    /// The connection is established.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_init_transfer`, `tcp_synack_rtt_meas`.
@@ -82,7 +85,7 @@ impl Socket {
         let sample = if self.syn_retransmissions == 0 && !self.answered_again {
             context.now.us() - self.begun.us()
         } else {
-            // The timestamp says which of them was answered.
+            // The timestamp identifies the SYN that was answered.
             context.now.ticks().saturating_sub(segment.echo).max(1) * 1_000
         };
         self.round_trip.sample_least(if sample > 0 { sample } else { 1_000 }, context.now.ticks());
@@ -91,11 +94,11 @@ impl Socket {
             self.recovery.rack.sent = (self.begun.us(), 1);
             self.recovery.rack.rtt = context.now.us() - self.begun.us();
         }
-        // The first one was not lost after all where its timestamp comes back (tcp_try_undo_spurious_syn).
+        // The first SYN was not lost if its timestamp is echoed (tcp_try_undo_spurious_syn).
         if self.syn_retransmissions > 1 && segment.echo != self.begun.ticks() {
             self.congestion.size = 1;
         }
-        // What a lost SYN did to the threshold is forgotten (tcp_init_metrics).
+        // The effect of a lost SYN on the threshold is reset (tcp_init_metrics).
         self.congestion.threshold = INFINITE;
         self.delivered = 1;
         self.last_sent = context.now.ticks();
@@ -114,7 +117,7 @@ impl Socket {
             // The answer to the SYN again: its acknowledgement was lost.
             return self.send_ack(context);
         }
-        // Old timestamps (PAWS, RFC 7323) and segments out of the window are answered, and not taken.
+        // Segments with old timestamps (PAWS, RFC 7323) or outside the window are answered and discarded.
         let next = self.reassembly.next;
         let window_end = next + u64::from(self.receive_window.left(next));
         let is_old = segment.timestamp + PAWS_WINDOW < self.recent && !self.is_late_duplicate(segment);
@@ -144,7 +147,7 @@ impl Socket {
         }
     }
 
-    /// Whether an empty segment that is older than one before changes nothing, so that its SACK blocks can be taken.
+    /// Whether an old empty segment changes nothing, so that its SACK blocks can be used.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_disordered_ack`.
@@ -156,19 +159,20 @@ impl Socket {
             && self.recent - segment.timestamp <= self.round_trip.timeout
     }
 
-    /// Whether both directions are closed, and the peer knows.
+    /// Whether both directions are closed and acknowledged.
     fn is_done(&self) -> bool {
         self.is_finished() && self.reassembly.finished && !self.acks.scheduled
     }
 
-    /// A segment that cannot be taken is answered with an acknowledgement.
+    /// Answers an unacceptable segment with an acknowledgement.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_send_dupack`.
     fn refuse(&mut self, segment: &Segment, context: &mut Context<'_>) {
         let next = self.reassembly.next;
         if segment.end == segment.seq {
-            // Two ends that refuse each other's empty segments would not stop (tcp_oow_rate_limited).
+            // Without a limit, two ends that refuse each other's empty segments would not stop
+            // (tcp_oow_rate_limited).
             let now = context.now.ticks();
             if now < self.refused + REFUSAL_GAP {
                 return;
@@ -181,7 +185,7 @@ impl Socket {
         self.send_ack(context);
     }
 
-    /// The receiver's round-trip time, by timestamps: of full segments whose echo is new.
+    /// Measures the receiver's round-trip time by timestamps, of full segments with a new echo.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_rcv_rtt_measure_ts`.
@@ -196,7 +200,7 @@ impl Socket {
         }
     }
 
-    /// Takes data from a packet with this ECN field: in order, again, or behind a hole.
+    /// Processes data from a packet with this ECN field: in order, repeated, or after a hole.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_data_queue`.
@@ -207,7 +211,7 @@ impl Socket {
         self.reassembly.duplicate = None;
         let next = self.reassembly.next;
         if end <= next {
-            // Again: an acknowledgement goes at once.
+            // Repeated data: acknowledge at once.
             self.reassembly.set_duplicate(Block { start: seq, end });
             self.acks.hurry(self.receive_window.announced, MOST_QUICK);
             self.acks.scheduled = true;
@@ -215,7 +219,7 @@ impl Socket {
         }
         let left = u64::from(self.receive_window.left(next));
         if left == 0 || seq >= next + left {
-            // Out of the window, such as a probe of a closed one.
+            // Outside the window, such as a probe of a closed window.
             self.acks.hurry(self.receive_window.announced, MOST_QUICK);
             self.acks.scheduled = true;
             return;
@@ -257,15 +261,15 @@ impl Socket {
         self.reassembly.finish();
         self.acks.scheduled = true;
         if self.is_shut {
-            // The process waits for nothing more: this is acknowledged at once.
+            // The application expects no more data: acknowledge at once.
             self.acks.now = true;
         } else {
-            // The process closes as well, presumably soon: the acknowledgement can go with its FIN.
+            // The application probably closes soon: the acknowledgement can be sent with its FIN.
             self.acks.is_interactive = true;
         }
     }
 
-    /// Whether another segment fits the receive buffer, which may grow for it.
+    /// Whether another segment fits the receive buffer, which may grow.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_try_rmem_schedule`, `tcp_prune_queue`.
@@ -278,7 +282,7 @@ impl Socket {
         self.receive_window.make_room(used)
     }
 
-    /// Data has arrived in order.
+    /// Records data that has arrived in order.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_event_data_recv`.
@@ -308,7 +312,7 @@ impl Socket {
         }
     }
 
-    /// Data has arrived behind a hole.
+    /// Processes data that has arrived after a hole.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_data_queue_ofo`, `tcp_sack_new_ofo_skb`.
@@ -337,7 +341,7 @@ impl Socket {
         }
     }
 
-    /// An acknowledgement is due: at once, delayed, or compressed.
+    /// Sends a due acknowledgement: at once, delayed or compressed.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `__tcp_ack_snd_check`.
@@ -371,7 +375,7 @@ impl Socket {
         }
     }
 
-    /// The acknowledgement waits for more duplicates: 5 % of the round trip, or a millisecond.
+    /// Delays the acknowledgement for more duplicates: 5 % of the round trip, at most a millisecond.
     fn compress_ack(&mut self, context: &mut Context<'_>) {
         if self.compressed.is_set() {
             return;
@@ -386,7 +390,7 @@ impl Socket {
         context.timers.set(&mut self.compressed, (self.number, Purpose::CompressedAck), at);
     }
 
-    /// The timer of compressed acknowledgements: one stands for all, and the clock is not read for it.
+    /// The timer of compressed acknowledgements: sends one for all, without reading the clock.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_timer.c`, `tcp_compressed_ack_kick`.
@@ -397,7 +401,8 @@ impl Socket {
         }
     }
 
-    /// The timer of delayed acknowledgements. Sending one does not stop it, so that it may find compressed ones instead.
+    /// The timer of delayed acknowledgements. Sending one does not stop it, so it may find compressed ones
+    /// instead.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_timer.c`, `tcp_delack_timer_handler`.
@@ -421,7 +426,7 @@ impl Socket {
 }
 
 impl LateAnswer {
-    /// The answer to a segment that comes after both sides have closed: the last acknowledgement was lost.
+    /// The answer to a segment after both sides have closed: the last acknowledgement was lost.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_minisocks.c`, `tcp_timewait_state_process`.
@@ -436,7 +441,7 @@ impl LateAnswer {
 }
 
 impl super::ReceiverRoundTrip {
-    /// A sample, in us; one that depends on the window counts only if it is less.
+    /// Adds a sample, in us. A sample that depends on the window counts only if it is smaller.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_rcv_rtt_update`.
@@ -449,7 +454,7 @@ impl super::ReceiverRoundTrip {
         }
     }
 
-    /// Data up to `next` has arrived: a window takes a round trip, at most.
+    /// Data up to `next` has arrived: a window takes at most one round trip.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_rcv_rtt_measure`.

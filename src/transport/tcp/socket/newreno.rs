@@ -1,4 +1,5 @@
-//! NewReno by the RFCs, beside Linux's own recovery: without SACK and timestamps, each segment acknowledged, the window in bytes.
+//! NewReno by the RFCs, as an alternative to Linux's recovery: without SACK and timestamps, an
+//! acknowledgement for each segment, and a window in bytes.
 
 use super::{Context, Socket};
 use crate::transport::congestion::{CongestionWindow, INFINITE};
@@ -12,23 +13,23 @@ pub(super) struct NewReno {
     window: u64,
     /// The slow start threshold.
     threshold: u64,
-    /// Duplicate acknowledgements since the last that advanced.
+    /// The number of duplicate acknowledgements since the last one that advanced.
     duplicates: u64,
     mss: u64,
 }
 
-/// Duplicate acknowledgements that mean a loss (RFC 5681, Section 3.2).
+/// The number of duplicate acknowledgements that indicate a loss (RFC 5681, Section 3.2).
 const DUPLICATES: u64 = 3;
 
 impl NewReno {
-    /// That of a new connection.
+    /// The window of a new connection.
     pub fn new(mss: u32, initial_window: u32) -> Self {
         let mss = mss.into();
         let window = mss * u64::from(initial_window);
         NewReno { window, threshold: u64::MAX, duplicates: 0, mss }
     }
 
-    /// The window grows by an acknowledgement of `bytes`: slow start, or congestion avoidance.
+    /// Grows the window after an acknowledgement of `bytes`: slow start or congestion avoidance.
     ///
     /// # Source
     /// RFC 5681, Section 3.1, equations (2) and (3).
@@ -39,7 +40,7 @@ impl NewReno {
         };
     }
 
-    /// A loss was found with that many bytes in flight.
+    /// Reduces the threshold after a loss with `in_flight` bytes in flight.
     ///
     /// # Source
     /// RFC 5681, Section 3.1, equation (4).
@@ -47,9 +48,9 @@ impl NewReno {
         self.threshold = (in_flight / 2).max(2 * self.mss);
     }
 
-    /// The third duplicate: fast recovery begins.
+    /// The third duplicate: starts fast recovery.
     ///
-    /// What the duplicates stand for has left the network, and does not count as in flight; so ns-3 has it.
+    /// The segments behind the duplicates have left the network and do not count as in flight, as in ns-3.
     ///
     /// # Source
     /// RFC 6582, Section 3.2, steps 1 and 2.
@@ -58,7 +59,7 @@ impl NewReno {
         self.window = self.threshold + DUPLICATES * self.mss;
     }
 
-    /// Some of what is repaired is acknowledged: `bytes`.
+    /// A part of the data in recovery is acknowledged: `bytes`.
     ///
     /// # Source
     /// RFC 6582, Section 3.2, step 3, partial acknowledgements.
@@ -69,7 +70,8 @@ impl NewReno {
         }
     }
 
-    /// All of what was repaired is acknowledged; `in_flight` bytes still are. The acknowledgement then counts in congestion avoidance.
+    /// All data in recovery is acknowledged; `in_flight` bytes remain. The acknowledgement then counts in
+    /// congestion avoidance.
     ///
     /// # Source
     /// RFC 6582, Section 3.2, step 3, full acknowledgements, option 1.
@@ -77,7 +79,8 @@ impl NewReno {
         self.window = self.threshold.min(in_flight.max(self.mss) + self.mss);
     }
 
-    /// The retransmission timeout: slow start from one segment. Only the first of a loss halves the threshold.
+    /// The retransmission timeout: slow start from one segment. Only the first timeout of a loss halves the
+    /// threshold.
     ///
     /// # Source
     /// RFC 5681, Section 3.1; RFC 6582, Section 3.2, step 4.
@@ -89,7 +92,7 @@ impl NewReno {
         self.duplicates = 0;
     }
 
-    /// The window in segments, as results have it.
+    /// The window in segments, for results.
     fn in_segments(&self) -> CongestionWindow {
         let segments = |bytes: u64| u32::try_from(bytes / self.mss).unwrap_or(INFINITE).min(INFINITE);
         CongestionWindow { size: segments(self.window), threshold: segments(self.threshold), counted: 0 }
@@ -97,12 +100,12 @@ impl NewReno {
 }
 
 impl Socket {
-    /// Whether losses are repaired by NewReno.
+    /// Whether NewReno repairs losses.
     pub(super) fn is_newreno(&self) -> bool {
         self.parameters.recovery == LossRecovery::Rfc6582
     }
 
-    /// Does something with NewReno's window, and shows what it came to.
+    /// Runs `act` on NewReno's window, and publishes the result.
     fn with_newreno(&mut self, act: impl FnOnce(&mut NewReno, &mut Self)) {
         let Some(mut newreno) = self.newreno.take() else { return };
         act(&mut newreno, self);
@@ -110,27 +113,27 @@ impl Socket {
         self.newreno = Some(newreno);
     }
 
-    /// A state begins that ends when all that was sent so far is acknowledged.
+    /// Enters a state that ends when all data sent so far is acknowledged.
     fn enter_newreno(&mut self, state: State) {
         self.recovery.state = state;
         self.recovery.end = self.next;
     }
 
-    /// Bytes of the stream sent and not acknowledged, less those that a timeout takes for lost. The FIN is none.
+    /// Bytes of the stream that are unacknowledged and not marked lost by a timeout. The FIN does not count.
     fn bytes_in_flight(&self) -> u64 {
         let lost = u64::from(self.buffers.lost - self.buffers.retransmitted) * self.mss();
         let fin = u64::from(self.is_shut && self.next == self.written);
         (self.next - self.unacknowledged).saturating_sub(lost + fin)
     }
 
-    /// An acknowledgement has arrived, of what is in flight.
+    /// Processes an acknowledgement.
     ///
     /// # Source
     /// RFC 5681, Section 3.2; RFC 6582, Section 3.2.
     pub(super) fn acknowledge_newreno(&mut self, segment: &Segment, context: &mut Context<'_>) {
         let Some(bytes) = segment.ack.checked_sub(self.unacknowledged) else { return };
         let window = u64::from(segment.window);
-        // RFC 5681, Section 2: no data, nothing new, the same window, while data is in flight.
+        // RFC 5681, Section 2: no data, no advance, the same window, while data is in flight.
         let is_duplicate =
             bytes == 0 && segment.end == segment.seq && window == self.window && self.buffers.out > 0;
         self.set_window(window);
@@ -140,7 +143,8 @@ impl Socket {
         if bytes > 0 {
             self.release_newreno(context);
             self.with_newreno(|newreno, socket| socket.advance_newreno(newreno, bytes, context));
-            // Each that advances starts the timer anew (RFC 6298, Section 5; the slow-but-steady variant of RFC 6582, Section 4).
+            // Each advance restarts the timer (RFC 6298, Section 5; the slow-but-steady variant of RFC 6582,
+            // Section 4).
             self.retransmission.pending = None;
             self.rearm(context);
         } else if is_duplicate {
@@ -174,7 +178,7 @@ impl Socket {
         newreno.duplicates += 1;
         match self.recovery.state {
             State::Recovery => newreno.window += newreno.mss,
-            // What follows a timeout causes duplicates of its own.
+            // Segments sent after a timeout cause duplicates of their own.
             State::Loss => {}
             _ if newreno.duplicates < DUPLICATES => {
                 let limit = newreno.window + newreno.duplicates * newreno.mss;
@@ -189,14 +193,14 @@ impl Socket {
         }
     }
 
-    /// Sends the oldest segment once more.
+    /// Retransmits the oldest segment.
     fn repeat_first(&mut self, context: &mut Context<'_>) {
         if let Some(first) = self.buffers.sent.front().copied() {
             self.send_again(first, 1, context);
         }
     }
 
-    /// Releases what is acknowledged, and measures its round-trip time, where it was sent once only (Karn).
+    /// Releases acknowledged data, and measures its round-trip time if it was sent only once (Karn).
     fn release_newreno(&mut self, context: &mut Context<'_>) {
         let mut sample = None;
         while let Some(id) = self.buffers.sent.front().copied() {
@@ -222,7 +226,7 @@ impl Socket {
         self.recovery.timeouts = 0;
     }
 
-    /// Sends what the window allows: what a timeout takes for lost, then new data.
+    /// Sends what the window allows: data marked lost by a timeout, then new data.
     pub(super) fn send_newreno(&mut self, context: &mut Context<'_>) {
         let Some(window) = self.newreno.as_ref().map(|newreno| newreno.window) else { return };
         let mut place = 0;
@@ -239,12 +243,12 @@ impl Socket {
         self.send_new_within(window, context);
     }
 
-    /// Sends new data up to that many bytes in flight.
+    /// Sends new data up to `limit` bytes in flight.
     fn send_new_within(&mut self, limit: u64, context: &mut Context<'_>) {
         while let Some(id) = self.buffers.unsent.front().copied() {
             let buffer = self.buffers[id];
             let is_last = self.buffers.unsent.len() == 1;
-            // Nagle: a segment that is not full waits while another is in flight (RFC 896), unless it is the last.
+            // Nagle: a partial segment waits while another is in flight (RFC 896), unless it is the last.
             let is_held = buffer.length() < self.mss() && is_last && !buffer.fin && self.buffers.out > 0;
             let is_over = buffer.length() > 0 && self.bytes_in_flight() + buffer.length() > limit;
             if is_held || is_over || !self.fits_window(&buffer) {
@@ -255,7 +259,7 @@ impl Socket {
         }
     }
 
-    /// The retransmission timeout: all that is in flight is taken for lost.
+    /// The retransmission timeout: marks all data in flight lost.
     pub(super) fn timeout_newreno(&mut self, context: &mut Context<'_>) {
         let (in_flight, is_first) = (self.bytes_in_flight(), self.recovery.state != State::Loss);
         self.with_newreno(|newreno, _| newreno.timed_out(in_flight, is_first));

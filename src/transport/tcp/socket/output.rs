@@ -1,4 +1,4 @@
-//! What is sent when: bursts, their size and deferral, and segments without data.
+//! Sending: bursts, their size and deferral, and segments without data.
 
 use super::retransmission::Pending;
 use super::{Context, Phase, Socket};
@@ -9,10 +9,10 @@ use crate::transport::segment::{Flags, Outgoing, Segment};
 use crate::transport::tcp::buffers::{Buffer, Id};
 use crate::transport::tcp::{PROTOCOL, TIMESTAMPS};
 
-/// Headers below TCP's options: Ethernet, IPv4, TCP.
+/// The bytes of headers below TCP's options: Ethernet, IPv4, TCP.
 const HEADERS: u64 = 14 + 20 + 20;
 
-/// Options of a SYN: segment size, SACK permitted, timestamps, window scale.
+/// The bytes of options in a SYN: segment size, SACK permitted, timestamps, window scale.
 const SYN_OPTIONS: u64 = 20;
 
 /// The window scale alone, padded.
@@ -21,37 +21,37 @@ const WINDOW_SCALE: u64 = 4;
 /// The time to live of a Linux host.
 const TTL: u8 = 64;
 
-/// A burst is sent at most this long after the one before, in ns, to wait for more of the window.
+/// The maximum time in ns after the last burst that a burst is deferred, to wait for a larger window.
 const DEFERRAL: u64 = 1_000_000;
 
-/// The most memory that waits in the host's queue where nothing is paced (`tcp_limit_output_bytes`).
+/// The maximum memory in the host's queue without pacing (`tcp_limit_output_bytes`).
 const MOST_QUEUED: u64 = 1 << 20;
 
-/// What lets a burst go.
+/// The reason for sending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Push {
-    /// The window has room.
+    /// The window has space.
     Pending,
-    /// The same, and nothing is held back to fill a segment: the stream ends, or a timeout is looked into.
+    /// The same, and partial segments are not held back: the stream ends, or a timeout is examined.
     Whole,
-    /// The process has filled a buffer: one burst.
+    /// The application has filled a buffer: sends one burst.
     One,
-    /// A probe for a loss: one segment beyond the window.
+    /// A loss probe: one segment beyond the window.
     Probe,
 }
 
-/// Why a burst waits.
+/// The reason why a burst waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Deferral {
     No,
-    /// For the congestion window.
+    /// It waits for the congestion window.
     Congestion,
-    /// For the receiver's window.
+    /// It waits for the receiver's window.
     Receiver,
 }
 
 impl Push {
-    /// Whether it is not for a single burst.
+    /// Whether it is not limited to one burst.
     fn is_regular(self) -> bool {
         matches!(self, Push::Pending | Push::Whole)
     }
@@ -75,14 +75,14 @@ pub(super) fn outgoing(segment: Segment) -> Outgoing {
 }
 
 impl Socket {
-    /// Hands a segment to the host, for a packet with this ECN field.
+    /// Passes a segment to the host, for a packet with this ECN field.
     pub(super) fn emit(&mut self, segment: Segment, ecn: u8, context: &mut Context<'_>) {
         let mut outgoing = outgoing(segment);
         outgoing.packet.ecn = ecn;
         context.out.packets.push(outgoing);
     }
 
-    /// The window as it can be announced now.
+    /// Selects the window to announce now.
     pub(super) fn select_window(&mut self) -> u32 {
         let (window, is_short) = self.receive_window.select(self.reassembly.memory, self.acks.segment);
         if is_short {
@@ -91,7 +91,7 @@ impl Socket {
         window
     }
 
-    /// The fields of a segment that acknowledges, which is then done.
+    /// The fields of a segment that acknowledges. Clears the due acknowledgement.
     fn acknowledging(&mut self) -> Segment {
         let segment = self.header(self.reassembly.next);
         self.acks.sent();
@@ -131,7 +131,8 @@ impl Socket {
         self.emit(Segment { seq, end: seq, ..segment }, self.ecn.field(false), context);
     }
 
-    /// Sends a segment without data that acknowledges up to `ack`. Where that is not all, what is due is still due after it.
+    /// Sends a segment without data that acknowledges up to `ack`. If that is not everything, the due
+    /// acknowledgement remains due.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `__tcp_send_ack`, `tcp_event_ack_sent`.
@@ -198,7 +199,7 @@ impl Socket {
         }
     }
 
-    /// Sends what may be sent, and sees to it that a closed window is probed.
+    /// Sends what is allowed, and starts the probe of a closed window.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `__tcp_push_pending_frames`.
@@ -206,7 +207,7 @@ impl Socket {
         self.push(Push::Pending, context);
     }
 
-    /// The same, without Nagle's rule.
+    /// The same, without Nagle's algorithm.
     pub(super) fn send_whole(&mut self, context: &mut Context<'_>) {
         self.push(Push::Whole, context);
     }
@@ -221,26 +222,27 @@ impl Socket {
         }
     }
 
-    /// Sends what may be sent, and nothing else.
+    /// Sends what is allowed, and nothing else.
     pub(super) fn send_allowed(&mut self, context: &mut Context<'_>) {
         self.send_new(Push::Pending, context);
     }
 
-    /// Sends the buffer that the process has just filled.
+    /// Sends the buffer that the application has just filled.
     pub(super) fn send_one(&mut self, context: &mut Context<'_>) {
         if self.phase == Phase::Open {
             self.send_new(Push::One, context);
         }
     }
 
-    /// Sends a segment of new data to probe for a loss; whether one was sent.
+    /// Sends a segment of new data as a loss probe. Returns whether one was sent.
     pub(super) fn send_probe(&mut self, context: &mut Context<'_>) -> bool {
         let out = self.buffers.out;
         self.send_new(Push::Probe, context);
         self.buffers.out > out
     }
 
-    /// Sends what fits the peer's window of a buffer whose first segment does not fit it, to probe for more.
+    /// Sends the part of a buffer that fits the peer's window, although its first segment does not, as a
+    /// window probe.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_write_wakeup`.
@@ -248,7 +250,7 @@ impl Socket {
         let buffer = self.buffers[id];
         let room = self.window_end() - buffer.seq;
         self.pushed = self.pushed.max(buffer.end);
-        // Both parts are pushed.
+        // Both parts have the push flag.
         self.buffers[id].push = true;
         if room < buffer.end - buffer.seq || buffer.length() > self.mss() {
             self.buffers.split_unsent(room.min(self.mss()));
@@ -258,7 +260,7 @@ impl Socket {
         self.account_sent(id, context);
     }
 
-    /// Segments of a burst: what a millisecond's worth of the pacing rate holds, and more where the round trip is short.
+    /// The number of segments of a burst: a millisecond at the pacing rate, and more for short round trips.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_tso_autosize`.
@@ -275,14 +277,14 @@ impl Socket {
         (bytes.min(LARGEST_BURST) / self.mss()).max(least)
     }
 
-    /// Whether the first unsent buffer fits the peer's window, with its first segment at least.
+    /// Whether at least the first segment of the first unsent buffer fits the peer's window.
     pub(super) fn fits_window(&self, buffer: &Buffer) -> bool {
         let mss = self.mss();
         let end = if buffer.length() > mss { buffer.seq + mss } else { buffer.end };
         end <= self.window_end()
     }
 
-    /// Whether Nagle's rule, as Minshall has it, holds back a segment that is not full.
+    /// Whether Nagle's algorithm, in Minshall's variant, holds back a partial segment.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_nagle_check`, `tcp_minshall_check`.
@@ -290,7 +292,7 @@ impl Socket {
         self.buffers.out > 0 && self.small > self.unacknowledged && self.small <= self.next
     }
 
-    /// Whether a burst waits for a larger window.
+    /// Whether a burst is deferred for a larger window.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_tso_should_defer`.
@@ -311,7 +313,7 @@ impl Socket {
             return Deferral::No;
         }
         let Some(oldest) = self.buffers.sent.front() else { return Deferral::No };
-        // An acknowledgement should come within half a round trip, or a millisecond.
+        // An acknowledgement should arrive within half a round trip, or a millisecond.
         let smoothed = 125 * self.round_trip.smoothed;
         let expected = self.buffers[*oldest].sent.ns() + smoothed;
         if expected > context.now.ns() + (smoothed >> 1).min(DEFERRAL) {
@@ -327,7 +329,7 @@ impl Socket {
         if buffer.fin { Deferral::No } else { Deferral::Receiver }
     }
 
-    /// Sends new data while both windows have room.
+    /// Sends new data while both windows have space.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_write_xmit`.
@@ -388,8 +390,8 @@ impl Socket {
         }
     }
 
-    /// Whether a burst waits until packets before it have left the host: about a millisecond's worth may be in the queue there, and two
-    /// bursts in any case. `doublings` double that.
+    /// Whether a burst waits until earlier packets have left the host. The queue there may hold about a
+    /// millisecond's worth, and at least two bursts. `doublings` doubles the limit.
     ///
     /// # Source
     /// TCP small queues: Linux `net/ipv4/tcp_output.c`, `tcp_small_queue_check`.
@@ -408,7 +410,7 @@ impl Socket {
         waits
     }
 
-    /// Segments that the congestion window allows now; none where it allows nothing.
+    /// The number of segments that the congestion window allows now; `None` for none.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_cwnd_test`.
@@ -421,7 +423,7 @@ impl Socket {
         Some((window >> 1).max(1).min(room).into())
     }
 
-    /// Bytes of a burst.
+    /// The number of bytes of a burst.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_mss_split_point`.
@@ -439,7 +441,7 @@ impl Socket {
         if holds_back { needed - partial } else { needed }
     }
 
-    /// The first unsent buffer has been sent; its segments.
+    /// Records that the first unsent buffer has been sent. Returns its number of segments.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_event_new_data_sent`.
@@ -459,7 +461,7 @@ impl Socket {
         segments
     }
 
-    /// Notes how far the congestion window is used.
+    /// Records the usage of the congestion window.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_cwnd_validate`, `tcp_cwnd_application_limited`.
@@ -491,7 +493,7 @@ impl Socket {
         self.usage.stamp = now;
     }
 
-    /// Whether the congestion window is what limits the sender.
+    /// Whether the congestion window limits the sender.
     ///
     /// # Source
     /// Linux `include/net/tcp.h`, `tcp_is_cwnd_limited`.
@@ -500,7 +502,7 @@ impl Socket {
         self.usage.is_limited || (congestion.is_in_slow_start() && congestion.size < 2 * self.usage.most_out)
     }
 
-    /// Nothing was sent for longer than the retransmission timeout: the window of before is not valid any more.
+    /// Nothing was sent for longer than the retransmission timeout: the previous window is no longer valid.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_cwnd_restart`; RFC 2861.
@@ -509,7 +511,7 @@ impl Socket {
         if self.buffers.out > 0 || self.last_sent == 0 || now - self.last_sent <= timeout {
             return;
         }
-        // Who paces does not send the window at once.
+        // A paced sender does not send the window at once.
         if self.pacing.is_some() {
             return;
         }
@@ -526,7 +528,7 @@ impl Socket {
         self.usage.used = 0;
     }
 
-    /// The pacing rate: twice what the window sends in slow start, 1.2 times later.
+    /// The pacing rate: twice the rate of the window in slow start, 1.2 times later.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_update_pacing_rate`.

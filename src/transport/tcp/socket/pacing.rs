@@ -1,5 +1,5 @@
-//! Pacing, where the congestion control works by the rate of delivery: bursts leave at its rate, and it sees a sample of each
-//! acknowledgement.
+//! Pacing, for congestion control based on the delivery rate: bursts leave at its rate, and it receives a
+//! sample of each acknowledgement.
 
 use super::acknowledged::Acknowledged;
 use super::{Context, Phase, Socket};
@@ -9,33 +9,33 @@ use crate::transport::tcp::buffers::Id;
 use crate::transport::tcp::delivery::Delivery;
 use crate::transport::timers::{Purpose, Timer};
 
-/// What a sender keeps that paces.
+/// The state of a paced sender.
 #[derive(Debug, Default)]
 pub(super) struct Pacing {
     pub delivery: Delivery,
     pub timer: Timer,
-    /// Segments with data that were sent.
+    /// The number of data segments sent.
     segments: u64,
 }
 
-/// Segments of a connection that are not paced.
+/// The number of segments of a connection that are not paced.
 const UNPACED: u64 = 10;
 
 impl Socket {
-    /// The connection is there: its congestion control begins.
+    /// The connection is established: starts its congestion control.
     pub(super) fn begin_control(&mut self, connects: bool, now: HostTime) {
         if self.is_newreno() || self.algorithm.by_rate().is_none() {
             return self.update_pacing_rate();
         }
         let mut pacing = Pacing::default();
-        // The answer to a SYN delivers it.
+        // The answer to a SYN delivers the SYN.
         pacing.delivery.at = if connects { now.us() } else { 0 };
         self.pacing = Some(Box::new(pacing));
         self.rate_control(now, |control, sender| control.begin(sender));
         self.expand_send_buffer();
     }
 
-    /// Calls a congestion control that works by the rate of delivery.
+    /// Calls a congestion control based on the delivery rate.
     pub(super) fn rate_control(
         &mut self,
         now: HostTime,
@@ -61,7 +61,7 @@ impl Socket {
         call(control, &mut sender);
     }
 
-    /// An acknowledgement was taken, which delivers `delivered` segments and makes `lost` known to be lost.
+    /// Handles an acknowledgement that delivers `delivered` segments and reveals `lost` to be lost.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_cong_control`.
@@ -79,7 +79,7 @@ impl Socket {
         self.rate_control(now, |control, sender| control.sampled(&sample, sender));
     }
 
-    /// Whether the next burst has to wait for the pacing rate; then a timer is set.
+    /// Whether the next burst has to wait for the pacing rate. If so, sets a timer.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_pacing_check`.
@@ -93,8 +93,8 @@ impl Socket {
         waits
     }
 
-    /// A buffer was sent, when the departure before it was due at `due`: the next may depart when the pacing rate has sent its bytes. What
-    /// this one was late is made up for, up to half of that.
+    /// A buffer was sent whose departure was due at `due`. The next may depart when the pacing rate has sent
+    /// its bytes. A late departure is made up for, up to half of that time.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_update_skb_after_send`.
@@ -114,7 +114,7 @@ impl Socket {
         }
     }
 
-    /// What held back a burst is over, a packet before it in the host's queue or the pacing rate: what is lost comes first.
+    /// Resumes after a wait for the host's queue or the pacing rate. Lost data is sent first.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_pace_kick`, `tcp_tsq_write`.
@@ -129,7 +129,8 @@ impl Socket {
         self.send_allowed(context);
     }
 
-    /// The process writes: where it has left the sender without data, rates of delivery say little.
+    /// The application writes. If it has left the sender without data, delivery rates count as
+    /// application-limited.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_rate.c`, `tcp_rate_check_app_limited`.

@@ -1,12 +1,12 @@
-//! What the process does with its socket: it writes, reads and closes.
+//! The application's use of its socket: write, read and close.
 
 use super::{Context, Phase, Socket};
 use crate::transport::congestion::LARGEST_BURST;
 use crate::transport::tcp::TIMESTAMPS;
 use crate::transport::tcp::page::Pieces;
 
-/// Memory that the send buffer provides for a segment: payload with options, headers (192) and shared information (320), rounded up to a
-/// power of two, and a descriptor (256).
+/// The memory of the send buffer per segment: payload with options, headers (192) and shared information
+/// (320), rounded up to a power of two, and a descriptor (256).
 ///
 /// # Source
 /// Linux `net/ipv4/tcp_input.c`, `tcp_sndbuf_expand`.
@@ -14,24 +14,24 @@ pub(super) fn memory_per_segment(mss: u32) -> u64 {
     (u64::from(mss + TIMESTAMPS) + 192 + 320).next_power_of_two() + 256
 }
 
-/// Bytes that a read takes at most.
+/// The maximum number of bytes of a read.
 const READ: u64 = 65_536;
 
-/// The smallest window that counts as one (`TCP_MSS_DEFAULT`).
+/// The minimum window that counts as one (`TCP_MSS_DEFAULT`).
 const DEFAULT_SEGMENT: u64 = 536;
 
-/// The least of a window that buffers are filled up to: 68 bytes less the headers.
+/// The minimum part of a window up to which buffers are filled: 68 bytes without headers.
 const LEAST_GOAL: u64 = 36;
 
 impl Socket {
-    /// Whether the process can write. Where not, it is woken when it can.
+    /// Whether the application can write. If it cannot, it is woken when it can.
     pub fn poll_writable(&mut self) -> bool {
         let writable = self.phase == Phase::Open && self.has_room();
         self.waits_for_room |= !writable;
         writable
     }
 
-    /// A third of the buffer is free.
+    /// Whether a third of the buffer is free.
     ///
     /// # Source
     /// Linux `include/net/sock.h`, `__sk_stream_is_writeable`.
@@ -40,7 +40,7 @@ impl Socket {
         used < self.send_buffer && self.send_buffer - used >= used >> 1
     }
 
-    /// Bytes that are written into one buffer.
+    /// The number of bytes written into one buffer.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp.c`, `tcp_xmit_size_goal`; `include/net/tcp.h`, `tcp_bound_to_half_wnd`.
@@ -61,7 +61,7 @@ impl Socket {
         (self.goal_segments * mss).max(mss)
     }
 
-    /// Writes up to `bytes` bytes, and gives how many.
+    /// Writes up to `bytes` bytes. Returns the number written.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp.c`, `tcp_sendmsg_locked`.
@@ -115,7 +115,7 @@ impl Socket {
         copied
     }
 
-    /// The process writes no more: the FIN goes behind the last byte.
+    /// The application writes no more: appends the FIN after the last byte.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_send_fin`.
@@ -142,12 +142,12 @@ impl Socket {
         self.is_shut
     }
 
-    /// Whether the peer has closed its direction, and all of it is read.
+    /// Whether the peer has closed its direction and all data has been read.
     pub fn is_at_end(&self) -> bool {
         self.reassembly.finished && !self.reassembly.readable()
     }
 
-    /// Reads what is there, at most `bytes` bytes and 64 KiB, and gives how many.
+    /// Reads available data, at most `bytes` bytes and 64 KiB. Returns the number read.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp.c`, `tcp_recvmsg_locked`.
@@ -168,7 +168,7 @@ impl Socket {
         copied
     }
 
-    /// An acknowledgement, where reading makes one due: with the last byte read, or where the window opens.
+    /// Sends an acknowledgement if reading makes one due: with the last byte read, or if the window opens.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp.c`, `__tcp_cleanup_rbuf`.
@@ -180,7 +180,7 @@ impl Socket {
             && (unacknowledged > u64::from(acks.segment) || (is_pushed && self.reassembly.memory == 0));
         if !due && !self.reassembly.finished {
             let left = self.receive_window.left(self.reassembly.next);
-            // Where each segment is acknowledged, only a closed window needs it.
+            // If each segment is acknowledged, only a closed window needs one.
             let is_closed = u64::from(left) < self.mss();
             if (!self.is_newreno() || is_closed) && 2 * left <= self.receive_window.clamp {
                 let window = self.select_window();
@@ -192,7 +192,8 @@ impl Socket {
         }
     }
 
-    /// Buffers have been freed: the send buffer grows with the window, and the process is woken where there is room.
+    /// Buffers have been freed: grows the send buffer with the window, and wakes the application if there is
+    /// space.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_check_space`, `tcp_new_space`.
@@ -210,7 +211,7 @@ impl Socket {
         }
     }
 
-    /// The send buffer gets room for twice the congestion window, or more where it may grow while losses are repaired.
+    /// Grows the send buffer to twice the congestion window, or more if the window may grow in recovery.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_sndbuf_expand`.
@@ -226,7 +227,7 @@ impl Socket {
         }
     }
 
-    /// Pieces of memory that bytes lie in.
+    /// The number of memory fragments of these bytes.
     pub(super) fn pieces_of(&mut self, start: u64, end: u64) -> u8 {
         Pieces::of(&mut self.pieces, start, end, self.unacknowledged)
     }

@@ -1,4 +1,4 @@
-//! States of loss recovery: how they are entered and left, and how far the congestion window may be used meanwhile.
+//! The states of loss recovery: their transitions, and the use of the congestion window in each.
 
 use super::acknowledged::Acknowledged;
 use super::state::{MOST_REORDERING, PERSIST, REORDERING, Repair};
@@ -6,7 +6,7 @@ use super::{Context, Socket};
 use crate::transport::sample::State;
 
 impl Socket {
-    /// The threshold that an undone reduction goes back to.
+    /// The threshold to restore when a reduction is undone.
     ///
     /// # Source
     /// Linux `include/net/tcp.h`, `tcp_current_ssthresh`.
@@ -22,11 +22,11 @@ impl Socket {
         self.recovery.undo_from = Some(self.unacknowledged);
         let probes = self.recovery.probe.is_some_and(|(_, is_retransmission)| is_retransmission);
         let out = i64::from(self.buffers.retransmitted) + i64::from(probes);
-        // 0 would mean that all have turned out needless.
+        // 0 would mean that all retransmissions were spurious.
         self.recovery.undo_left = if out > 0 { out } else { -1 };
     }
 
-    /// The reduction of the window begins.
+    /// Starts the reduction of the window.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_init_cwnd_reduction`.
@@ -42,7 +42,7 @@ impl Socket {
         self.report_reduction();
     }
 
-    /// The reduction is complete.
+    /// Completes the reduction.
     fn end_reduction(&mut self, context: &Context<'_>) {
         if self.pacing.is_none()
             && (self.recovery.state == State::Reduced || self.recovery.undo_from.is_some())
@@ -52,7 +52,7 @@ impl Socket {
         }
     }
 
-    /// A mark is echoed: the window is reduced, which is not undone.
+    /// An ECN echo: reduces the window. This is not undone.
     ///
     /// # Source
     /// RFC 3168, Section 6.1.2; Linux `net/ipv4/tcp_input.c`, `tcp_enter_cwr`.
@@ -65,7 +65,7 @@ impl Socket {
         }
     }
 
-    /// Losses are to be repaired. Where a mark is echoed as well, the reduction is not undone.
+    /// Starts loss recovery. With an ECN echo, the reduction is not undone.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_enter_recovery`.
@@ -85,7 +85,7 @@ impl Socket {
         self.recovery.state = State::Recovery;
     }
 
-    /// The retransmission timeout has passed: what is older than a round trip is lost.
+    /// The retransmission timeout has expired: segments older than a round trip are lost.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_enter_loss`, `tcp_timeout_mark_lost`.
@@ -121,8 +121,8 @@ impl Socket {
         self.rate_control(context.now, |control, sender| control.timer_expired(sender));
     }
 
-    /// Marks what is lost by a timeout: the first buffer, and all that is older than RACK's round trip. Where the receiver has taken back
-    /// what it had, everything.
+    /// Marks segments lost by a timeout: the first buffer, and all segments older than RACK's round trip. If
+    /// the receiver has discarded sacked data, all segments.
     fn mark_timed_out(&mut self, context: &Context<'_>) {
         let Some(first) = self.buffers.sent.front().copied() else { return };
         let reneged = self.buffers[first].sacked;
@@ -142,13 +142,14 @@ impl Socket {
         }
     }
 
-    /// Whether anything was sent again that is not acknowledged.
+    /// Whether a retransmitted segment is unacknowledged.
     pub(super) fn any_retransmission(&self) -> bool {
         let first = self.buffers.sent.front();
         self.buffers.retransmitted > 0 || first.is_some_and(|first| self.buffers[*first].ever_retransmitted)
     }
 
-    /// An acknowledgement that needs a closer look: changes the state, and says what is to be repaired.
+    /// Processes an acknowledgement that needs further examination: changes the state, and returns what to
+    /// repair.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_fastretrans_alert`.
@@ -213,7 +214,7 @@ impl Socket {
         Repair::Lost
     }
 
-    /// Open, or what speaks against it.
+    /// Returns to the open state, unless something prevents it.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_try_to_open`.
@@ -238,7 +239,7 @@ impl Socket {
         }
     }
 
-    /// Whether what was acknowledged had been sent before the first retransmission.
+    /// Whether the acknowledged data was sent before the first retransmission.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_packet_delayed`.
@@ -254,7 +255,7 @@ impl Socket {
         recovery.undo_from.is_some() && (recovery.undo_left == 0 || self.was_delayed(acknowledged))
     }
 
-    /// Takes back the reduction of the window.
+    /// Undoes the reduction of the window.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_undo_cwnd_reduction`.
@@ -298,7 +299,7 @@ impl Socket {
         all_were_needless
     }
 
-    /// Whether retransmissions are held back, since what was taken for lost was delayed.
+    /// Whether retransmissions are held back because segments marked lost had only been delayed.
     ///
     /// # Source
     /// `tcp_try_undo_partial`.
@@ -335,7 +336,7 @@ impl Socket {
         undoes
     }
 
-    /// After a timeout: it was needless, or repair goes on.
+    /// After a timeout: it was spurious, or repair continues.
     ///
     /// # Source
     /// RFC 5682; Linux `net/ipv4/tcp_input.c`, `tcp_process_loss`.
@@ -367,12 +368,12 @@ impl Socket {
         Repair::Lost
     }
 
-    /// New data sent after a timeout did not go out: the timeout counts.
+    /// New data after a timeout could not be sent: the timeout counts as genuine.
     pub(super) fn believe_timeout(&mut self) {
         self.recovery.suspects_timeout = false;
     }
 
-    /// Segments are out of order by more than was known; `low` is the oldest of them.
+    /// Segments are reordered by more than known so far. `low` is the oldest of them.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_check_sack_reordering`.
@@ -388,7 +389,7 @@ impl Socket {
         self.recovery.reordering_seen += 1;
     }
 
-    /// An acknowledgement of a loss probe: whether it shows a loss.
+    /// Checks whether the acknowledgement of a loss probe reveals a loss.
     ///
     /// # Source
     /// RFC 8985, Section 7.4; Linux `net/ipv4/tcp_input.c`, `tcp_process_tlp_ack`.
@@ -410,7 +411,7 @@ impl Socket {
         }
     }
 
-    /// Proportional rate reduction: what may be sent while losses are repaired.
+    /// Proportional rate reduction: the amount that may be sent in recovery.
     ///
     /// # Source
     /// RFC 6937; Linux `net/ipv4/tcp_input.c`, `tcp_cwnd_reduction`.
@@ -431,7 +432,7 @@ impl Socket {
             let more = i64::from(advanced && lost == 0);
             room.min((all - sent).max(delivered.into()) + more)
         };
-        // The first retransmission goes whatever the window.
+        // The first retransmission is sent regardless of the window.
         may_send = may_send.max(i64::from(sent == 0));
         self.congestion.size = (in_flight + may_send).max(0) as u32;
     }

@@ -6,12 +6,12 @@ use crate::transport::tcp::buffers::Id;
 use crate::transport::tcp::rtt::LONGEST_TIMEOUT;
 use crate::transport::timers::{Purpose, Timer};
 
-/// What the timer is set for.
+/// The purpose of the timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pending {
     /// The retransmission timeout (RTO).
     Timeout,
-    /// A probe for the loss of the last segments (TLP).
+    /// The tail loss probe (TLP).
     Probe,
     /// Segments may only be out of order (RACK).
     Reordering,
@@ -22,29 +22,30 @@ pub(super) enum Pending {
 /// The timer.
 #[derive(Debug, Default)]
 pub(super) struct Retransmission {
-    /// What it is set for.
+    /// The purpose for which it is set.
     pub pending: Option<Pending>,
-    /// When, in ticks.
+    /// When it is due, in ticks.
     due: u64,
     pub timer: Timer,
-    /// Window probes sent without an answer that opens it.
+    /// Window probes sent without an answer that opens the window.
     window_probes: u32,
     /// Window probes sent without any answer.
     pub unanswered: u32,
 }
 
-/// What is added to a loss probe's and a reordering timeout's delay, in us (`TCP_TIMEOUT_MIN`).
+/// The addition to the delay of a loss probe and of a reordering timeout, in us (`TCP_TIMEOUT_MIN`).
 const LEAST_TIMEOUT: u64 = 2_000;
-/// What is added to a loss probe's delay where a single segment is in flight, in us: its acknowledgement may be delayed (`TCP_RTO_MIN`).
+/// The addition to a loss probe's delay if a single segment is in flight, in us: its acknowledgement may be
+/// delayed (`TCP_RTO_MIN`).
 const DELAYED_ACK: u64 = 200_000;
-/// The least delay of a window probe, in ticks (`TCP_RTO_MIN`).
+/// The minimum delay of a window probe, in ticks (`TCP_RTO_MIN`).
 const LEAST_WINDOW_PROBE: u64 = 200;
-/// The most that a window probe's delay doubles, and the probes without any answer after which a connection is given up
-/// (`tcp_retries2`).
+/// The maximum number of doublings of a window probe's delay, and of unanswered probes before a connection is
+/// given up (`tcp_retries2`).
 const MOST_DOUBLINGS: u32 = 15;
 
-/// Ticks after the first retransmission at which a connection is given up: 15 timeouts from 200 ms on, each twice as long as the one
-/// before, up to 120 s (`tcp_retries2`, `tcp_model_timeout`).
+/// The ticks after the first retransmission at which a connection is given up: 15 timeouts from 200 ms, each
+/// twice as long as the one before, up to 120 s (`tcp_retries2`, `tcp_model_timeout`).
 const LONGEST_SILENCE: u64 = ((2 << 9) - 1) * 200 + (15 - 9) * LONGEST_TIMEOUT;
 
 impl Socket {
@@ -55,7 +56,7 @@ impl Socket {
         self.arm(context);
     }
 
-    /// The same, later by as long as pacing holds back the next burst.
+    /// The same, delayed by the time for which pacing holds back the next burst.
     ///
     /// # Source
     /// Linux `include/net/tcp.h`, `tcp_reset_xmit_timer`, `tcp_pacing_delay`.
@@ -70,7 +71,7 @@ impl Socket {
         context.timers.set_tick(timer, whose, *due, &context.clock, context.now);
     }
 
-    /// Time left until the oldest segment's timeout, in us; negative where it has passed.
+    /// The time until the oldest segment's timeout, in us; negative if it has expired.
     ///
     /// # Source
     /// Linux `include/net/tcp.h`, `tcp_rto_delta_us`.
@@ -82,7 +83,7 @@ impl Socket {
         }
     }
 
-    /// Sets the retransmission timeout anew.
+    /// Restarts the retransmission timeout.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_rearm_rto`.
@@ -100,7 +101,7 @@ impl Socket {
         self.set_paced_timer(Pending::Timeout, delay, context);
     }
 
-    /// The receiver has taken back what it had: soon its window is sent again.
+    /// The receiver has discarded sacked data: its window is retransmitted soon.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_check_sack_reneging`.
@@ -109,13 +110,13 @@ impl Socket {
         self.set_timer(Pending::Timeout, delay, context);
     }
 
-    /// Segments may only be out of order for `delay` us more.
+    /// Waits `delay` us for segments that may only be out of order.
     pub(super) fn expect_reordering(&mut self, delay: u64, context: &mut Context<'_>) {
         let ticks = (delay + LEAST_TIMEOUT).div_ceil(1_000).min(self.round_trip.timeout);
         self.set_timer(Pending::Reordering, ticks, context);
     }
 
-    /// The peer's window is closed, and nothing is in flight.
+    /// Starts the window probe timer if the peer's window is closed and nothing is in flight.
     ///
     /// # Source
     /// Linux `include/net/tcp.h`, `tcp_check_probe_timer`.
@@ -126,7 +127,7 @@ impl Socket {
         }
     }
 
-    /// An acknowledgement came while nothing is in flight: the window is open, or is probed on.
+    /// Handles an acknowledgement while nothing is in flight: the window is open, or probing continues.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_input.c`, `tcp_ack_probe`.
@@ -148,8 +149,8 @@ impl Socket {
         (self.round_trip.timeout.max(LEAST_WINDOW_PROBE) << doublings).min(LONGEST_TIMEOUT)
     }
 
-    /// Sets the timer to a probe for the loss of the last segments, where it may be; `advancing` says whether an acknowledgement has just
-    /// advanced.
+    /// Sets the timer to a tail loss probe, if allowed. `advancing` states whether an acknowledgement has
+    /// just advanced.
     ///
     /// # Source
     /// RFC 8985, Section 7; Linux `net/ipv4/tcp_output.c`, `tcp_schedule_loss_probe`.
@@ -165,7 +166,7 @@ impl Socket {
                 ((smoothed >> 2) + more).div_ceil(1_000)
             }
         };
-        // Never later than the timeout.
+        // Not later than the timeout.
         let left = match advancing {
             true => (self.round_trip.timeout * 1_000) as i64,
             false => self.left_of_timeout(context),
@@ -201,7 +202,7 @@ impl Socket {
         }
     }
 
-    /// Probes for the loss of the last segments: with new data, or the last segment once more.
+    /// Sends a tail loss probe: new data, or the last segment again.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_send_loss_probe`.
@@ -219,7 +220,7 @@ impl Socket {
         self.rearm(context);
     }
 
-    /// Sends the last segment once more.
+    /// Retransmits the last segment.
     fn repeat_last(&mut self, context: &mut Context<'_>) -> Option<bool> {
         let place = self.buffers.sent.len().checked_sub(1)?;
         let buffer = self.buffers[self.buffers.sent[place]];
@@ -257,7 +258,7 @@ impl Socket {
         self.set_timer(Pending::Timeout, self.round_trip.timeout, context);
     }
 
-    /// Asks for the peer's window: with a segment that is older than all that is in flight.
+    /// Probes the peer's window with a segment older than all data in flight.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_send_probe0`, `tcp_write_wakeup`.
@@ -284,7 +285,7 @@ impl Socket {
         self.set_paced_timer(Pending::Window, delay, context);
     }
 
-    /// Sends a buffer once more, at most `segments` of it; whether it was sent.
+    /// Retransmits a buffer, at most `segments` of it. Returns whether it was sent.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `__tcp_retransmit_skb`.
@@ -292,13 +293,13 @@ impl Socket {
         let mss = self.mss();
         let buffer = self.buffers[id];
         if context.queue.has(self.number, buffer.mark) {
-            // What is still in the host's queue is not lost (skb_still_in_host_queue).
+            // Data in the host's queue is not lost (skb_still_in_host_queue).
             context.queue.wait(self.number);
             return false;
         }
         let mut room = self.window_end().saturating_sub(buffer.seq);
         if room == 0 {
-            // Where the window has shrunk to nothing, the first segment probes it.
+            // If the window has shrunk to zero, the first segment probes it.
             if buffer.seq != self.unacknowledged {
                 return false;
             }
@@ -318,7 +319,7 @@ impl Socket {
         true
     }
 
-    /// Retransmits a buffer that is taken for lost, at most `segments` of it.
+    /// Retransmits a buffer marked lost, at most `segments` of it.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_retransmit_skb`.
@@ -337,7 +338,7 @@ impl Socket {
         true
     }
 
-    /// Retransmits what is taken for lost, oldest first, while the congestion window has room.
+    /// Retransmits the buffers marked lost, oldest first, while the congestion window has space.
     ///
     /// # Source
     /// Linux `net/ipv4/tcp_output.c`, `tcp_xmit_retransmit_queue`.
@@ -379,7 +380,7 @@ impl Socket {
         }
     }
 
-    /// Whether a timeout is what the timer waits for.
+    /// Whether the timer waits for a timeout.
     pub(super) fn waits_for_timeout(&self) -> bool {
         self.retransmission.pending == Some(Pending::Timeout)
     }

@@ -1,65 +1,65 @@
-//! What loss recovery remembers: its state, what may be undone, and RACK's view of the network.
+//! The state of loss recovery, for undoing reductions, and the state of RACK.
 
 use crate::transport::sample::State;
 
-/// What recovery remembers.
+/// The state of loss recovery.
 #[derive(Debug)]
 pub(super) struct Recovery {
     pub state: State,
     /// The state ends when this is acknowledged.
     pub end: u64,
-    /// A reduction that may turn out wrong: what was acknowledged when it was made.
+    /// For a reduction that may be undone: the acknowledgement number at its start.
     pub undo_from: Option<u64>,
-    /// Retransmissions that have not turned out to be needless; -1 before the first.
+    /// Retransmissions not known to be spurious; -1 before the first.
     pub undo_left: i64,
     /// The window before the reduction.
     pub window_before: u32,
-    /// The threshold before the reduction; 0 where it may not be undone.
+    /// The threshold before the reduction; 0 if it may not be undone.
     pub threshold_before: u32,
     /// Segments delivered, and sent, since the reduction began (PRR).
     pub delivered: u32,
     pub sent: u32,
-    /// The tick of the first retransmission; 0 where there is none.
+    /// The tick of the first retransmission; 0 if there is none.
     pub first_retransmission: u64,
-    /// After a timeout: it may turn out needless (F-RTO).
+    /// Whether a timeout may turn out spurious (F-RTO).
     pub suspects_timeout: bool,
     /// Timeouts since the last advance.
     pub timeouts: u32,
-    /// How far segments may be out of order, in segments.
+    /// The extent of reordering, in segments.
     pub reordering: u32,
-    /// How often segments were seen out of order.
+    /// The number of times that reordering was seen.
     pub reordering_seen: u32,
-    /// What a loss probe sent goes up to, and whether it was a retransmission.
+    /// The end of the data that a loss probe sent, and whether it was a retransmission.
     pub probe: Option<(u64, bool)>,
     pub rack: Rack,
-    /// The process closed before the peer did.
+    /// Whether the application closed before the peer.
     pub closed_first: bool,
 }
 
-/// What RACK remembers.
+/// The state of RACK.
 #[derive(Debug)]
 pub(super) struct Rack {
-    /// When the segment that was sent last, of those delivered, was sent, in us; and its end.
+    /// When the most recently sent of the delivered segments was sent, in us; and its end.
     pub sent: (u64, u64),
     /// Its round-trip time, in us.
     pub rtt: u64,
-    /// It has changed since losses were looked for.
+    /// Whether it has changed since losses were last detected.
     pub advanced: bool,
-    /// A needless retransmission was reported.
+    /// Whether a spurious retransmission was reported.
     pub duplicate_seen: bool,
-    /// The reordering window, in quarters of the least round-trip time.
+    /// The reordering window, in quarters of the minimum round-trip time.
     pub steps: u64,
-    /// Recoveries that the reordering window is kept for.
+    /// The number of recoveries for which the reordering window is kept.
     pub persist: u32,
-    /// Segments delivered when it was changed last.
+    /// The number of delivered segments at its last change.
     pub changed_at: u64,
 }
 
-/// Segments that may be out of order before that means loss (`tcp_reordering`).
+/// The number of reordered segments that does not yet indicate a loss (`tcp_reordering`).
 pub(super) const REORDERING: u32 = 3;
-/// The most (`tcp_max_reordering`).
+/// Its maximum (`tcp_max_reordering`).
 pub(super) const MOST_REORDERING: u64 = 300;
-/// Recoveries that a larger reordering window is kept for (`TCP_RACK_RECOVERY_THRESH`).
+/// The number of recoveries for which a larger reordering window is kept (`TCP_RACK_RECOVERY_THRESH`).
 pub(super) const PERSIST: u32 = 16;
 
 impl Default for Recovery {
@@ -99,7 +99,7 @@ impl Recovery {
         matches!(self.state, State::Reduced | State::Recovery)
     }
 
-    /// Segments were sent.
+    /// Counts sent segments.
     pub fn note_sent(&mut self, segments: u32) {
         if self.reduces() {
             self.sent += segments;
@@ -107,12 +107,12 @@ impl Recovery {
     }
 }
 
-/// What is to be sent once the window is up to date.
+/// What to send after the window is updated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Repair {
     Nothing,
-    /// New data, to see whether the timeout was needless.
+    /// New data, to test whether the timeout was spurious.
     New,
-    /// What is lost.
+    /// Lost segments.
     Lost,
 }
