@@ -1,5 +1,4 @@
-//! Parts common to both engines: the feeders of each device, their order at one instant, and the next hop of
-//! packets.
+//! Shared by both engines: the feeders of each device, their order at one instant, and the next hop.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -118,8 +117,7 @@ impl Egress {
 
 /// The running traffic management of a port.
 pub(super) enum Service {
-    /// The bare Lindley recursion of a `fifo` that never drops. Most ports of most networks use it, so the
-    /// engines handle it directly.
+    /// The bare Lindley recursion of a `fifo` that never drops. Most ports use it, so it is built in.
     Lindley(Lindley),
     /// Any other traffic management.
     Model(Box<dyn Ptm>),
@@ -179,8 +177,7 @@ impl Wire {
         self.transmission.time(1) + self.propagation
     }
 
-    /// When a packet has arrived with its last bit, if its first bit starts at `start`; `None` if the link
-    /// loses it.
+    /// When a packet whose first bit starts at `start` has arrived in full; `None` if the link loses it.
     #[inline]
     pub fn carry(&mut self, packet: &Packet, start: Time) -> Option<Time> {
         let mut arrival = start + self.transmission.time(packet.length) + self.propagation;
@@ -552,8 +549,7 @@ fn feeders(
     links.chain(sources).chain(hosted).collect()
 }
 
-/// Whether a packet of one byte or more joins a PTM at the next device at the instant at which it starts at
-/// `port`.
+/// Whether a packet (of one byte or more) that starts at `port` joins a PTM at the next device at once.
 fn is_instant(topology: &Topology, port: PortId) -> bool {
     let directed = topology.link(topology.port(port).egress);
     let device = topology.device(topology.port(directed.to).device);
@@ -568,8 +564,7 @@ pub(super) fn instant_cycle(topology: &Topology) -> Option<PortId> {
     instant_cycles(topology, &answers).into_iter().flatten().min()
 }
 
-/// The cycles that packets and reactions to them could pass in zero time. `answers` states which devices
-/// react.
+/// The cycles that packets and reactions could pass in zero time. `answers`: whether each device reacts.
 fn instant_cycles(topology: &Topology, answers: &[bool]) -> Vec<Vec<PortId>> {
     let instant: Vec<bool> = topology.ports().map(|(port, _)| is_instant(topology, port)).collect();
     let mut graph: DiGraph<(), ()> = DiGraph::new();
@@ -594,8 +589,7 @@ fn causes<'a>(topology: &'a Topology, port: PortId, answers: &[bool]) -> impl It
     successors(topology, port).chain(answering.iter().copied())
 }
 
-/// The egress ports that packets from the link of `port` can take: all ports of the device there except the
-/// way back.
+/// The egress ports that packets from the link of `port` can take: all but the way back.
 pub(super) fn successors(topology: &Topology, port: PortId) -> impl Iterator<Item = PortId> + '_ {
     let far = topology.link(topology.port(port).egress).to;
     let device = topology.device(topology.port(far).device);
@@ -605,9 +599,8 @@ pub(super) fn successors(topology: &Topology, port: PortId) -> impl Iterator<Ite
     device.ports.iter().copied().filter(move |next| forwards && (turns_back || *next != far))
 }
 
-/// By port: the maximum number of links without delay that a packet can pass at one instant, up to and
-/// including the port's own; 0 for a link with a delay. On a cycle of such links the ranks are fixed,
-/// although packets may return.
+/// By port: the maximum number of links without delay that a packet can pass at one instant, including the
+/// port's own; 0 for a link with a delay. On a cycle of such links the ranks are fixed.
 fn ranks(topology: &Topology, injections: &[Injection], answers: &[bool]) -> Vec<u32> {
     let instant: Vec<bool> = topology.ports().map(|(port, _)| is_instant(topology, port)).collect();
     let mut ranks: Vec<u32> = instant.iter().map(|instant| u32::from(*instant)).collect();
