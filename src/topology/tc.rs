@@ -1,8 +1,8 @@
-//! The commands of Linux `tc` as a `[ptm]` table: what one network device does at its egress.
+//! Converts the commands of Linux `tc` for the egress of one network device to a `[ptm]` table.
 //!
-//! `words` finds the words of each command, `script` the qdiscs, classes and filters that the commands make, and a file
-//! per group of disciplines says what they are here. What tc or the kernel takes by default is written out; what
-//! taunet does not have is refused, with the place of the word.
+//! `words` finds the words of each command. `script` collects the qdiscs, classes and filters that the
+//! commands create. A file per group of disciplines converts them. Defaults of tc and the kernel are written
+//! out. Features that taunet does not have are refused, with the position of the word.
 //!
 //! To add a qdisc: a function in the file of its group, and one arm in `Converter::qdisc`.
 //!
@@ -45,10 +45,10 @@ use table::Table;
 use units::handle_text;
 use words::Word;
 
-/// What the commands leave to the machine that they run on.
+/// Settings of the machine on which the commands run.
 #[derive(Debug, Clone)]
 pub struct TcOptions {
-    /// The network device whose commands are read, where there are several.
+    /// The network device whose commands are read, if there are several.
     pub device: Option<String>,
     /// Its MTU in bytes, without the Ethernet header.
     pub mtu: u32,
@@ -72,18 +72,18 @@ impl TcOptions {
     }
 }
 
-/// What commands of tc mean.
+/// The converted commands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Converted {
     table: Table,
     source: String,
     lines: Vec<String>,
-    /// What the table says otherwise than the kernel, for people.
+    /// Differences between the table and the kernel, for the user.
     pub remarks: Vec<String>,
 }
 
 impl Converted {
-    /// The `[ptm]` table, with a comment that says what it comes from.
+    /// The `[ptm]` table, with a comment that shows its source.
     pub fn to_toml(&self) -> String {
         let comment = self.comment().into_iter().map(|line| format!("# {line}").trim_end().to_owned() + "\n");
         comment.collect::<String>() + &self.table.to_toml("ptm")
@@ -101,10 +101,11 @@ impl Converted {
     }
 }
 
-/// Converts the commands of one network device; `name` stands for their file in errors.
+/// Converts the commands of one network device. `name` is the name of their file in errors.
 ///
 /// # Errors
-/// Every word that has no counterpart, with its place; see [`TcError`]. A table that [`PtmSpec::check`] refuses.
+/// Every word without a counterpart, with its position (see [`TcError`]); a table that [`PtmSpec::check`]
+/// refuses.
 ///
 /// # Examples
 /// ```
@@ -129,7 +130,7 @@ pub fn convert(name: &str, text: &str, options: &TcOptions) -> Result<Converted,
     Ok(converted)
 }
 
-/// The table of the commands, unchecked, and where the root is.
+/// The table of the commands, unchecked, and the position of the root.
 fn read(
     name: &str,
     text: &str,
@@ -163,7 +164,7 @@ fn told(source: &Arc<SourceText>, refusals: Vec<Refusal>) -> ConfigError {
         .unwrap_or_else(|| ConfigError::whole(&source.name, TcError::Nothing.to_string()))
 }
 
-/// That the table is one.
+/// Checks that the table is valid.
 fn check(table: &Table) -> Result<(), String> {
     #[derive(Deserialize)]
     struct Holder {
@@ -172,25 +173,25 @@ fn check(table: &Table) -> Result<(), String> {
     let read =
         Document::parse("the table", &table.to_toml("ptm")).and_then(|text| text.deserialize::<Holder>());
     let spec = read.map_err(|error| error.message().to_owned())?.ptm;
-    // A tc device is no bottleneck by itself.
+    // A tc device by itself is not a bottleneck.
     let link = Link::with_delay(Bandwidth::Unlimited, Span::ZERO);
     spec.check(&link).map_err(|error| error.to_string())
 }
 
-/// The disciplines that there are.
+/// The supported disciplines.
 const QDISCS: &[&str] = &[
     "pfifo", "bfifo", "tbf", "htb", "prio", "ets", "drr", "codel", "fq_codel", "pie", "fq_pie", "red", "sfq",
     "fq", "cake", "netem",
 ];
 
-/// A script on its way to a table.
+/// Converts a script to a table.
 struct Converter<'a> {
     text: &'a str,
     script: &'a Script<'a>,
     options: &'a TcOptions,
     refusals: Vec<Refusal>,
     remarks: Vec<String>,
-    /// The parts of the script that have their place.
+    /// The parts of the script that are used.
     placed_qdiscs: Vec<bool>,
     placed_classes: Vec<bool>,
     placed_filters: Vec<bool>,
@@ -210,7 +211,7 @@ impl<'a> Converter<'a> {
         }
     }
 
-    /// Keeps a refusal for later.
+    /// Records a refusal.
     fn keep<T>(&mut self, result: Result<T, Refusal>) -> Option<T> {
         result.map_err(|refusal| self.refusals.push(refusal)).ok()
     }
@@ -219,7 +220,7 @@ impl<'a> Converter<'a> {
         result.map_err(|refusals| self.refusals.extend(refusals)).ok()
     }
 
-    /// The table of a qdisc and all below it; `None` where something of it is refused.
+    /// The table of a qdisc and everything below it; `None` if a part is refused.
     fn qdisc(&mut self, index: usize) -> Option<Table> {
         let qdisc = self.script.qdiscs[index].clone();
         self.placed_qdiscs[index] = true;
@@ -261,7 +262,7 @@ impl<'a> Converter<'a> {
         self.keep(table)
     }
 
-    /// A token bucket over the queue of its only class.
+    /// A token bucket with the queue of its only class.
     fn tbf(&mut self, qdisc: &Qdisc<'a>) -> Option<Table> {
         let child = self.only_child(qdisc);
         let table = fifo::tbf(qdisc, child.is_none());
@@ -291,14 +292,14 @@ impl<'a> Converter<'a> {
         Some(table)
     }
 
-    /// The qdisc below one that has a single class, whatever number it goes by.
+    /// The qdisc below a qdisc with a single class, whatever its number.
     fn only_child(&self, qdisc: &Qdisc<'a>) -> Option<usize> {
         let handle = qdisc.handle?;
         let qdiscs = self.script.qdiscs.iter();
         qdiscs.enumerate().position(|(_, below)| below.parent.is_some_and(|(_, (major, _))| major == handle))
     }
 
-    /// Gives a class its queue: its own qdisc, or as the kernel does a `pfifo`.
+    /// Sets the queue of a class: its own qdisc, or a `pfifo` as in the kernel.
     fn leaf(&mut self, class: Handle, table: &mut Table) {
         match self.script.child(class) {
             Some(child) => {
@@ -322,7 +323,7 @@ impl<'a> Converter<'a> {
         self.keep(fifo::limit(&qdisc, self.options)).map(Queue::Buffer)
     }
 
-    /// Reads all qdiscs below one that is refused: their mistakes count.
+    /// Reads all qdiscs below a refused one, to report their mistakes.
     fn visit_below(&mut self, major: u16) {
         for index in 0..self.script.qdiscs.len() {
             let is_below = self.script.qdiscs[index].parent.is_some_and(|(_, (parent, _))| parent == major);
@@ -342,7 +343,7 @@ impl<'a> Converter<'a> {
         classes.into_iter().map(|(_, class)| class.clone()).collect()
     }
 
-    /// The filters at a qdisc, in the order in which they are asked.
+    /// The filters at a qdisc, in the order of evaluation.
     fn rules(
         &mut self,
         qdisc: &Qdisc<'a>,
@@ -363,12 +364,12 @@ impl<'a> Converter<'a> {
         rules
     }
 
-    /// A class or band that no packet reaches is left out.
+    /// Reports that a class or band without packets is left out.
     fn unused(&mut self, what: &str, id: Handle) {
         self.remarks.push(format!("no packet goes to the {what} {}: it is left out", handle_text(id)));
     }
 
-    /// Refuses what has no place, unless something else explains that.
+    /// Refuses unused parts, unless other refusals explain them.
     fn left_over(&mut self) {
         if !self.refusals.is_empty() {
             return;

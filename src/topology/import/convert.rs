@@ -113,7 +113,7 @@ fn edge_facts(
             notes.count(Note::NoBandwidth, "");
         }
         if timing.delay.is_none() && timing.length.is_none() {
-            // The great circle between the ends.
+            // The great-circle distance between the ends.
             let [from, to] = edge.ends.map(|end| nodes[end].position);
             timing.length = from.zip(to).and_then(|(from, to)| from.distance(to));
             let note = if timing.length.is_some() { Note::ByCoordinates } else { Note::NoLength };
@@ -132,7 +132,7 @@ fn edge_facts(
     edges.iter_mut().map(facts).collect()
 }
 
-/// A remark on a network in pieces.
+/// A remark on a network that is not connected.
 fn pieces(nodes: usize, pairs: &[Pair<'_>]) -> Option<String> {
     let mut pieces = petgraph::unionfind::UnionFind::<usize>::new(nodes);
     let mut count = nodes;
@@ -232,7 +232,7 @@ impl Import<'_> {
         Ok(links)
     }
 
-    /// A direction with all its own keys: what it does not say is the forward direction's in a file.
+    /// A complete direction: in a file, missing keys are taken from the forward direction.
     fn backward(&self, forward: DraftTiming, backward: DraftTiming) -> DraftTiming {
         let none = Jitter { distribution: Distribution::Uniform { max: Span::ZERO }, order: Order::Keep };
         DraftTiming {
@@ -280,7 +280,7 @@ impl Import<'_> {
         (demands, remarks)
     }
 
-    /// The topology's name, and what stands in its file besides devices and links.
+    /// The topology's name, and the content of its file besides devices and links.
     fn file(&self, format: ImportFormat, remarks: &[String], has_added: bool) -> (String, FileText) {
         let name = self.options.name.clone().or_else(|| self.network.name.clone()).unwrap_or_default();
         let name =

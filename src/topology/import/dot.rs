@@ -19,7 +19,7 @@ use super::reason::Owner;
 use crate::config::ConfigError;
 use tokens::{Token, Tokens};
 
-/// The deepest subgraph: the parser calls itself for each.
+/// The maximum depth of subgraphs: the parser recurses for each.
 const DEEPEST: usize = 64;
 
 pub(super) fn read(source: &ImportedText) -> Result<Network, ConfigError> {
@@ -35,7 +35,7 @@ pub(super) fn read(source: &ImportedText) -> Result<Network, ConfigError> {
     Ok(parser.network)
 }
 
-/// Swaps what is said of the two ends of an edge.
+/// Swaps the attributes of the two ends of an edge.
 fn reverse(attributes: &mut Attributes) {
     for [tail, head] in [["tailport", "headport"], ["taillabel", "headlabel"]] {
         let [of_tail, of_head] = [tail, head].map(|key| attributes.take(&[key]));
@@ -48,17 +48,17 @@ struct Parser<'a> {
     source: &'a ImportedText,
     tokens: Tokens<'a>,
     network: Network,
-    /// Two nodes are joined once.
+    /// Whether two nodes are joined at most once.
     strict: bool,
     seen: FxHashMap<[usize; 2], usize>,
 }
 
-/// An end of an edge: a node, and the port behind its name.
+/// An end of an edge: a node, and the port after its name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct End {
     node: usize,
     port: Option<String>,
-    /// Where at the node a picture's line ends.
+    /// The side of the node where a picture's line ends.
     compass: Option<String>,
 }
 
@@ -68,7 +68,7 @@ impl From<usize> for End {
     }
 }
 
-/// What `node [...]` and `edge [...]` said, here and outside.
+/// The attributes set by `node [...]` and `edge [...]`, in this scope and outer ones.
 #[derive(Clone, Default)]
 struct Scope {
     node: Attributes,
@@ -94,7 +94,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Statements up to the closing brace; the nodes that they name.
+    /// Reads statements up to the closing brace. Returns the nodes that they name.
     fn statements(&mut self, scope: &mut Scope, depth: usize) -> Result<Vec<usize>, ConfigError> {
         if depth > DEEPEST {
             let span = self.tokens.span();
@@ -154,7 +154,7 @@ impl Parser<'_> {
         }
     }
 
-    /// What follows the first end of an edge, or a node alone.
+    /// Reads what follows the first end of an edge, or a single node.
     fn after_end(
         &mut self,
         first: Vec<End>,
@@ -225,7 +225,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// An end of an edge behind an arrow: a node or a subgraph.
+    /// Reads the end of an edge after an arrow: a node or a subgraph.
     fn end(&mut self, scope: &Scope, depth: usize) -> Result<Vec<End>, ConfigError> {
         let span = self.tokens.span();
         let Some(id) = self.tokens.plain_id() else {
@@ -263,7 +263,7 @@ impl Parser<'_> {
         }
     }
 
-    /// `:port`, `:compass` or `:port:compass` behind a node.
+    /// `:port`, `:compass` or `:port:compass` after a node.
     fn node_port(&mut self, node: usize) -> Result<End, ConfigError> {
         const COMPASS: [&str; 10] = ["n", "ne", "e", "se", "s", "sw", "w", "nw", "c", "_"];
         let mut end = End::from(node);
@@ -291,7 +291,7 @@ impl Parser<'_> {
         Ok(attributes)
     }
 
-    /// A value of an attribute; one in HTML as the text that it shows.
+    /// A value of an attribute; an HTML value as the text that it shows.
     fn value(&mut self) -> Result<String, ConfigError> {
         let Token::Html(html) = self.tokens.peek() else { return self.id() };
         let text = label::from_html(html);

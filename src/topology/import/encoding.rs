@@ -1,5 +1,5 @@
-//! Bytes of a file as text: in the encoding that is asked for, that a byte order mark or the XML declaration says, or
-//! UTF-8.
+//! Decodes the bytes of a file: in the requested encoding, in that of a byte order mark or of the XML
+//! declaration, or in UTF-8.
 //!
 //! # Source
 //! WHATWG, "Encoding"; XML 1.0, Appendix F (autodetection of character encodings).
@@ -15,14 +15,14 @@ use crate::config::{ConfigError, SourceText};
 pub struct Decoded {
     /// Its text, without a byte order mark.
     pub text: String,
-    /// What is to be told, such as that the declared encoding is not the one in use.
+    /// Warnings, for example that the declared encoding is not the actual one.
     pub remarks: Vec<String>,
 }
 
-/// Decodes the bytes of a file; `name` stands for it in errors, `label` is an encoding such as `windows-1252`.
+/// Decodes the bytes of a file. `name` is its name in errors; `label` is an encoding such as `windows-1252`.
 ///
 /// # Errors
-/// An encoding that is not known, or a byte that is none of the encoding, with its place.
+/// The encoding is unknown, or a byte is invalid in it, with its position.
 ///
 /// # Examples
 /// ```
@@ -41,7 +41,7 @@ pub fn decode(name: &str, bytes: &[u8], label: Option<&str>) -> Result<Decoded, 
             Some(label) => {
                 let declared = known(name, &label)?;
                 match declared == UTF_16LE || declared == UTF_16BE {
-                    // What was read as a declaration byte by byte is no UTF-16.
+                    // A declaration that was read byte by byte is not UTF-16.
                     true if bytes.starts_with(b"<") && bytes.get(1) != Some(&0) => {
                         remarks.push(format!("the file says that it is {label}, and is not: UTF-8 taken"));
                         UTF_8
@@ -79,12 +79,12 @@ fn declared(bytes: &[u8]) -> Option<String> {
     let value = declaration.split_once("encoding")?.1.trim_start().strip_prefix('=')?.trim_start();
     let quote = value.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
     let label = value[1..].split(quote).next()?.trim().to_owned();
-    // The declaration does not say which byte comes first.
+    // The declaration does not state the byte order.
     let is_wide = label.eq_ignore_ascii_case("utf-16");
     Some(if is_wide && bytes.first() == Some(&0) { "UTF-16BE".to_owned() } else { label })
 }
 
-/// UTF-16 without a byte order mark starts with an ASCII character; all else is UTF-8.
+/// UTF-16 without a byte order mark starts with an ASCII character; other files are UTF-8.
 fn by_first_bytes(bytes: &[u8]) -> &'static Encoding {
     match bytes {
         [0, first, 0, ..] if *first != 0 => UTF_16BE,
@@ -93,7 +93,7 @@ fn by_first_bytes(bytes: &[u8]) -> &'static Encoding {
     }
 }
 
-/// The place of the first byte that is none of the encoding.
+/// The position of the first byte that is invalid in the encoding.
 fn undecodable(name: &str, bytes: &[u8], encoding: &'static Encoding, text: &str) -> ConfigError {
     let file = Arc::new(SourceText { name: name.to_owned(), text: text.to_owned() });
     let place = text.find(char::REPLACEMENT_CHARACTER).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! What attributes mean for devices and links, by the names that are in use for it.
+//! Interprets attributes of devices and links, by the names in common use.
 
 use ipnet::IpNet;
 
@@ -11,7 +11,7 @@ use crate::impairment::Jitter;
 use crate::topology::{DeviceKind, DraftTiming, Position, Prefix};
 use crate::units::{Bandwidth, Distance, Probability, Span};
 
-/// What a node says.
+/// The properties of a node.
 #[derive(Debug, Clone)]
 pub(super) struct NodeFacts {
     pub label: Option<String>,
@@ -20,20 +20,20 @@ pub(super) struct NodeFacts {
     pub position: Option<Position>,
 }
 
-/// What an edge says.
+/// The properties of an edge.
 #[derive(Debug, Clone)]
 pub(super) struct EdgeFacts {
-    /// Bandwidth, delay or length, loss, jitter and queue, as far as they are said.
+    /// Bandwidth, delay or length, loss, jitter and queue, as far as they are given.
     pub timing: DraftTiming,
     /// The ports at its ends, by name or number.
     pub ports: [Option<String>; 2],
 }
 
 impl NodeFacts {
-    /// Takes what is understood out of the attributes.
+    /// Takes the interpreted attributes.
     ///
     /// # Errors
-    /// Coordinates in degrees that are no place on the Earth.
+    /// Coordinates in degrees that are invalid.
     pub fn take(attributes: &mut Attributes) -> Result<Self, String> {
         let label = attributes.take(LABEL).map(|label| first_line(label, attributes));
         let kind = attributes.read(KIND, |text| kind(text).ok_or("devices are hosts, switches or routers"));
@@ -45,7 +45,7 @@ impl NodeFacts {
     }
 }
 
-/// Of a label of several lines the first is the name.
+/// The name is the first line of a label.
 fn first_line(label: String, attributes: &mut Attributes) -> String {
     let mut lines = label.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or_default().to_owned();
@@ -65,7 +65,8 @@ fn kind(text: &str) -> Option<DeviceKind> {
     }
 }
 
-/// The addresses of a host: prefixes of taunet's own exports, or that of an interface, whose mask is its network's.
+/// The addresses of a host: prefixes of taunet's own exports, or the address of an interface, whose mask is
+/// that of its network.
 fn addresses(attributes: &mut Attributes) -> Vec<IpNet> {
     let list = |text: &str, read: fn(&str) -> Option<IpNet>| {
         let words = text.split([' ', ',', ';', '\n', '\t']).filter(|word| !word.is_empty());
@@ -81,10 +82,10 @@ fn addresses(attributes: &mut Attributes) -> Vec<IpNet> {
     own.unwrap_or_default()
 }
 
-/// A place on the Earth.
+/// A position on the Earth.
 ///
 /// # Errors
-/// The texts, where they are numbers and there is no such place.
+/// The texts, if they are numbers but invalid coordinates.
 fn position(attributes: &mut Attributes) -> Result<Option<Position>, String> {
     let degrees = |text: &str| match text.parse::<f64>() {
         Ok(degrees) if degrees.is_finite() => Ok(degrees),
@@ -117,7 +118,7 @@ fn position(attributes: &mut Attributes) -> Result<Option<Position>, String> {
     }
 }
 
-/// A place on a plane, where its coordinates have units: those of a picture have none.
+/// A position on a plane, if its coordinates have units. Coordinates of pictures have none.
 fn on_a_plane(attributes: &mut Attributes) -> Option<Position> {
     let distance = |text: &str| match quantity::length(text) {
         Some(Said::Clearly(distance)) => Some(distance),
@@ -131,14 +132,14 @@ fn on_a_plane(attributes: &mut Attributes) -> Option<Position> {
 }
 
 impl EdgeFacts {
-    /// Takes what is understood out of the attributes; counts what is assumed.
+    /// Takes the interpreted attributes, and counts assumptions.
     pub fn take(attributes: &mut Attributes, options: &ImportOptions, notes: &mut Notes) -> Self {
         let mut timing = DraftTiming {
             bandwidth: bandwidth(attributes, options, notes),
             delay: delay(attributes, options, notes),
             ..DraftTiming::default()
         };
-        // A delay stands for the length.
+        // A delay replaces the length.
         if timing.delay.is_none() {
             timing.length = length(attributes, options, notes);
         }
@@ -168,7 +169,7 @@ fn bandwidth(attributes: &mut Attributes, options: &ImportOptions, notes: &mut N
         {
             Said::Clearly(bandwidth) => Ok(bandwidth),
             Said::Shortly(bandwidth) => {
-                // The Topology Zoo's units are letters, and clear.
+                // The Topology Zoo's units are letters, and unambiguous.
                 note = of_zoo.is_none().then(|| (Note::ShortBandwidth, text.to_owned()));
                 Ok(bandwidth)
             }
@@ -189,7 +190,7 @@ fn bandwidth(attributes: &mut Attributes, options: &ImportOptions, notes: &mut N
     found
 }
 
-/// A number and a unit from the end of a key, whose case is that of a key: `capacity_GBPS`.
+/// A number with the unit of its key, whose case is that of the key: `capacity_GBPS`.
 fn by_key_unit(text: &str) -> Option<Said<Bandwidth>> {
     let (number, unit) = text.split_once(' ')?;
     let bits = number.parse::<f64>().ok()? * quantity::key_rate_unit(unit)?;
@@ -240,7 +241,7 @@ fn length(attributes: &mut Attributes, options: &ImportOptions, notes: &mut Note
     found
 }
 
-/// What labels say of bandwidth, delay, length and loss, where no attribute does: `10 Gbps, 5 ms`.
+/// Bandwidth, delay, length and loss from labels, if no attribute gives them: `10 Gbps, 5 ms`.
 fn by_label(attributes: &mut Attributes, timing: &mut DraftTiming, notes: &mut Notes) {
     let keys = ["label", "linklabel", "xlabel"];
     let mut understood = None;
@@ -267,7 +268,7 @@ fn by_label(attributes: &mut Attributes, timing: &mut DraftTiming, notes: &mut N
     }
 }
 
-/// Puts a piece of a label where it belongs; false where it is nothing of a link, or that is known already.
+/// Stores a piece of a label. Returns false if it is not a link property, or is already known.
 fn fill(timing: &mut DraftTiming, piece: &str, notes: &mut Notes) -> bool {
     if let Some(bandwidth) = quantity::bandwidth(piece)
         && timing.bandwidth.is_none()
@@ -323,7 +324,7 @@ fn buffer(attributes: &mut Attributes, notes: &mut Notes) -> Option<crate::ptm::
     let found = attributes.read_with_unit(BUFFER, quantity::is_size_unit, |key, text| {
         match quantity::buffer(text).ok_or(NONE)? {
             Said::Clearly(buffer) | Said::Shortly(buffer) => Ok(buffer),
-            // Mininet's and Linux's are packets.
+            // In Mininet and Linux the unit is packets.
             Said::Number(number) if matches!(key, "max_queue_size" | "txqueuelen") => {
                 quantity::packets(number).ok_or(NONE)
             }
@@ -336,8 +337,9 @@ fn buffer(attributes: &mut Attributes, notes: &mut Notes) -> Option<crate::ptm::
     found
 }
 
-/// What jitter makes of a delay, as Mininet and tc netem have it: uniform from `delay - jitter` to `delay + jitter`.
-/// The delay that is left, and the largest extra delay. An attribute that says otherwise stays.
+/// The effect of jitter on a delay, as in Mininet and tc netem: uniform from `delay - jitter` to
+/// `delay + jitter`. Returns the remaining delay and the maximum extra delay. An attribute that does not fit
+/// stays.
 pub(super) fn jitter(
     attributes: &mut Attributes,
     delay: Option<Span>,

@@ -15,10 +15,10 @@ use super::notes::Note;
 use super::reason::Owner;
 use crate::config::ConfigError;
 
-/// The deepest list: trees are dropped, and read, level by level.
+/// The maximum depth of lists: trees are read and dropped level by level.
 const DEEPEST: usize = 64;
 
-/// `key value`, where it stands.
+/// `key value`, with its position.
 struct Entry {
     key: String,
     value: Value,
@@ -57,7 +57,7 @@ pub(super) fn read(source: &ImportedText) -> Result<Network, ConfigError> {
     Ok(network)
 }
 
-/// Adds the nodes; the labels of those that are frames around others, by id.
+/// Adds the nodes. Returns the labels of group nodes, by id.
 fn read_nodes(
     source: &ImportedText,
     graph: &[Entry],
@@ -69,7 +69,7 @@ fn read_nodes(
         let Some(id) = attributes.take(&["id"]) else {
             return Err(source.error(entry.span.clone(), "this node has no `id`"));
         };
-        // yEd: a frame, and the frame that a node stands in.
+        // yEd: whether the node is a group, and the group that contains it.
         let is_group = attributes.take(&["isGroup"]).is_some_and(|text| text == "1");
         if is_group {
             let label = attributes.take(&["label"]).unwrap_or_else(|| id.clone());
@@ -106,7 +106,7 @@ fn read_edge(
     Ok(())
 }
 
-/// The lists below a key.
+/// The lists of a key.
 fn lists<'a>(entries: &'a [Entry], key: &'static str) -> impl Iterator<Item = (&'a [Entry], &'a Entry)> {
     entries.iter().filter(move |entry| entry.key == key).filter_map(|entry| match &entry.value {
         Value::List(list) => Some((list.as_slice(), entry)),
@@ -128,7 +128,7 @@ fn attributes<'a>(entries: impl Iterator<Item = &'a Entry>) -> Attributes {
     attributes
 }
 
-/// A word, a text in quotes or a bracket.
+/// A word, a quoted text or a bracket.
 enum Token<'a> {
     Word(&'a str),
     Text(&'a str),
@@ -139,7 +139,7 @@ enum Token<'a> {
 fn parse(source: &ImportedText) -> Result<Vec<Entry>, ConfigError> {
     let mut tokens = Tokens { source, text: source.text(), at: 0 };
     let mut entries = Vec::new();
-    // Lists that are open: their entries so far, their key and its place.
+    // Open lists: their entries so far, their key and its position.
     let mut open: Vec<(Vec<Entry>, String, Range<usize>)> = Vec::new();
     while let Some((token, span)) = tokens.next()? {
         let key = match token {
@@ -216,8 +216,8 @@ impl<'a> Tokens<'a> {
     }
 }
 
-/// Where the quote is that ends a text. GML writes `&quot;` in a text; a quote behind a backslash, as others write it,
-/// ends the text only where a gap follows.
+/// The position of the quote that ends a text. GML writes `&quot;` inside a text; a quote after a backslash,
+/// as others write it, ends the text only if a space follows.
 fn end_of_text(text: &str) -> Option<usize> {
     let mut quotes = text.match_indices('"').map(|(at, _)| at);
     quotes.find(|&at| {

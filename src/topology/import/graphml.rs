@@ -1,4 +1,4 @@
-//! GraphML, as the Internet Topology Zoo, yEd and others write it.
+//! GraphML, as written by the Internet Topology Zoo, yEd and others.
 //!
 //! # Source
 //! U. Brandes et al., GraphML Primer; S. Knight et al., "The Internet Topology Zoo", IEEE JSAC 29(9), 2011.
@@ -17,19 +17,19 @@ use super::words::counted;
 use super::xml::{self, Element, child_text, children, head, required};
 use crate::config::ConfigError;
 
-/// What `<key>` declares: by id, the name of an attribute; and defaults, by what they are for.
+/// The declarations of `<key>`: attribute names by id, and defaults by element.
 struct Keys<'a> {
     names: FxHashMap<&'a str, &'a str>,
     nodes: Attributes,
     edges: Attributes,
 }
 
-/// A file that is read.
+/// The reader of a file.
 struct Reader<'a> {
     source: &'a ImportedText,
     keys: Keys<'a>,
     network: Network,
-    /// The ids of nodes that are frames around others, and their labels.
+    /// The ids and labels of group nodes.
     groups: FxHashMap<&'a str, String>,
 }
 
@@ -68,7 +68,7 @@ impl<'a> Reader<'a> {
         self.network.name = name.or_else(|| graph.attribute("id").map(str::to_owned));
         self.network.attributes = described;
         self.network.directed = graph.attribute("edgedefault") == Some("directed");
-        // Nodes may hold graphs; edges may stand before their nodes.
+        // Nodes may contain graphs; edges may precede their nodes.
         let elements = || graph.descendants().filter(|element| element.is_element());
         let named = |name| elements().filter(move |element| element.tag_name().name() == name);
         let with_edges = named("edge")
@@ -98,7 +98,8 @@ impl<'a> Reader<'a> {
         let id = required(self.source, node, "id")?;
         let mut attributes = attributes(node, &self.keys).or(&self.keys.nodes);
         let labels = yed::labels(node, yed::NODE_LABELS);
-        // What holds a graph is a frame around it, and a device where edges end at it, unless it is drawn as a group.
+        // A node that contains a graph is a group, or a device if edges end at it and it is not drawn as a
+        // group.
         let holds_graph = children(node, "graph").next().is_some() && !with_edges.contains(id);
         if yed::is_group(node) || holds_graph {
             let label = labels.into_iter().next().or_else(|| attributes.take(&["label", "name"]));
@@ -151,7 +152,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// An edge of several ends becomes a node of its own, joined to each of them.
+    /// A hyperedge becomes a node, joined to each of its ends.
     fn read_hyperedge(&mut self, hyperedge: Element<'a>) -> Result<(), ConfigError> {
         let place = Some(head(hyperedge));
         let name = hyperedge.attribute("id").unwrap_or("hyperedge");
@@ -183,7 +184,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Elements that are not read, such as `<locator>`.
+    /// Reports elements that are not read, such as `<locator>`.
     fn leave_elements(&mut self, graph: Element<'a>) {
         const READ: [&str; 8] = ["graph", "node", "edge", "hyperedge", "endpoint", "port", "desc", "data"];
         let in_data =
@@ -200,7 +201,7 @@ impl<'a> Reader<'a> {
         self.network.remarks.extend(told);
     }
 
-    /// Ports that no edge names, and what is said of ports.
+    /// Reports ports that no edge names, and attributes of ports.
     fn leave_ports(&mut self, graph: Element<'a>) {
         let elements = || graph.descendants().filter(|element| element.is_element());
         let named = ["sourceport", "targetport", "port"];

@@ -1,11 +1,11 @@
-//! The names that are in use for what devices and links have.
+//! The attribute names in common use for properties of devices and links.
 
 /// The name of a node.
 pub(super) const LABEL: &[&str] = &["label", "name"];
-/// What a node is.
+/// The kind of a node.
 pub(super) const KIND: &[&str] =
     &["kind", "function", "role", "type", "device_type", "devicetype", "node_type", "nodetype"];
-/// How fast bits are put onto a link.
+/// The bandwidth of a link.
 pub(super) const BANDWIDTH: &[&str] = &[
     "bandwidth",
     "capacity",
@@ -17,13 +17,13 @@ pub(super) const BANDWIDTH: &[&str] = &[
     "link_bandwidth",
     "link_capacity",
 ];
-/// How long a bit travels.
+/// The propagation delay of a link.
 pub(super) const DELAY: &[&str] = &["delay", "latency", "propagation_delay", "link_delay", "prop_delay"];
-/// How far a link reaches.
+/// The length of a link.
 pub(super) const LENGTH: &[&str] = &["length", "distance", "dist", "link_length"];
-/// How many packets a link loses.
+/// The packet loss of a link.
 pub(super) const LOSS: &[&str] = &["loss", "packet_loss", "loss_rate", "lossrate", "plr"];
-/// What fits into the queue at each end.
+/// The buffer of the queue at each end.
 pub(super) const BUFFER: &[&str] = &[
     "max_queue_size",
     "txqueuelen",

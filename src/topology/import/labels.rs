@@ -1,6 +1,6 @@
-//! Texts in labels: without the markup of HTML.
+//! Texts of labels, without HTML markup.
 
-/// The lines of a label in HTML, without tags. A table's cells are lines.
+/// The lines of an HTML label, without tags. The cells of a table are lines.
 pub(super) fn of_html(html: &str) -> Vec<String> {
     const BREAKS: [&str; 7] = ["br", "td", "tr", "p", "div", "li", "hr"];
     let mut text = String::new();

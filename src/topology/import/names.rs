@@ -1,16 +1,16 @@
-//! Labels of a file as names of devices: legal, and each of its own.
+//! Converts labels to valid and unique device names.
 
 use rustc_hash::FxHashSet;
 
-/// The longest name, in characters.
+/// The maximum length of a name, in characters.
 const LONGEST: usize = 64;
 
-/// Names that are taken.
+/// The names in use.
 #[derive(Debug, Default)]
 pub(super) struct Names(FxHashSet<String>);
 
 impl Names {
-    /// A name like `label` that nobody has yet: with a number behind it where others came first.
+    /// A name like `label` that is not in use; a number is appended if necessary.
     pub fn take(&mut self, label: &str) -> String {
         let clean = cleaned(label);
         let mut name = clean.clone();
@@ -23,12 +23,12 @@ impl Names {
     }
 }
 
-/// The text without what may not stand in a device's name, in a `port:0`, or in a CSV file.
+/// The text without characters that are not allowed in a device's name, in `port:0`, or in a CSV file.
 pub(super) fn cleaned(label: &str) -> String {
     let legal = |c: char| !(c.is_control() || c.is_whitespace() || ":;,\"'`\\<>{}[]|".contains(c));
     let mut name = String::new();
     for c in label.trim().chars().map(|c| if legal(c) { c } else { '-' }) {
-        // What was several characters is one gap.
+        // Several replaced characters become one `-`.
         if c != '-' || !name.ends_with('-') {
             name.push(c);
         }

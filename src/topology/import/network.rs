@@ -1,4 +1,4 @@
-//! A network as a file tells it, before it is understood.
+//! An imported network before interpretation.
 
 use std::ops::Range;
 
@@ -11,26 +11,26 @@ use super::words::shortened;
 use crate::config::ConfigError;
 use crate::units::Rate;
 
-/// The most nodes of an imported network.
+/// The maximum number of nodes of an imported network.
 const MOST_NODES: usize = 200_000;
-/// The most edges of an imported network.
+/// The maximum number of edges of an imported network.
 const MOST_EDGES: usize = 1_000_000;
 
-/// Where something stands in the file, if its format tells.
+/// A position in the file, if its format provides one.
 pub(super) type Place = Option<Range<usize>>;
 
 /// Nodes, edges and demands.
 #[derive(Debug, Default)]
 pub(super) struct Network {
     pub name: Option<String>,
-    /// Edges have a direction, unless one says otherwise.
+    /// Whether edges have a direction, unless an edge sets its own.
     pub directed: bool,
     pub nodes: Vec<Node>,
     pub edges: Vec<Edge>,
     pub demands: Vec<RawDemand>,
-    /// What a demand of 1 stands for, where the file says it.
+    /// The unit of demands, if the file states it.
     pub demand_unit: Option<Rate>,
-    /// What the file says of the graph.
+    /// The attributes of the graph.
     pub attributes: Attributes,
     pub remarks: Vec<String>,
     pub notes: Notes,
@@ -42,7 +42,7 @@ pub(super) struct Node {
     pub id: String,
     pub attributes: Attributes,
     pub place: Place,
-    /// It stands for an edge of more than two ends, and is no place where traffic starts.
+    /// Whether it represents an edge with more than two ends, and is not a source of traffic.
     pub is_hyperedge: bool,
 }
 
@@ -51,7 +51,7 @@ pub(super) struct Edge {
     pub ends: [usize; 2],
     pub attributes: Attributes,
     pub place: Place,
-    /// It is one direction of a link.
+    /// Whether it is one direction of a link.
     pub directed: bool,
 }
 
@@ -66,7 +66,7 @@ impl Network {
         Network { name, directed, ..Network::default() }
     }
 
-    /// Adds a node with an id of its own.
+    /// Adds a node with a unique id.
     pub fn add_node(
         &mut self,
         source: &ImportedText,
@@ -86,7 +86,7 @@ impl Network {
         Ok(index)
     }
 
-    /// Adds an edge, with a direction where the network's edges have one.
+    /// Adds an edge. It is directed if the network's edges are.
     pub fn add_edge(
         &mut self,
         source: &ImportedText,
@@ -101,18 +101,18 @@ impl Network {
         Ok(self.edges.last_mut().expect("one was added"))
     }
 
-    /// The node of that id, if there is one.
+    /// The node with this id, if there is one.
     pub fn find(&self, id: &str) -> Option<usize> {
         self.index.get(id).copied()
     }
 
-    /// The node of that id.
+    /// The node with this id.
     pub fn node(&self, source: &ImportedText, id: &str, place: Place) -> Result<usize, ConfigError> {
         self.find(id).ok_or_else(|| at(source, place, format!("no node has the id `{}`", shortened(id))))
     }
 }
 
-/// A mistake at a place, or of the file where the format tells none.
+/// A mistake at a position, or of the whole file if the format provides no positions.
 pub(super) fn at(source: &ImportedText, place: Place, message: String) -> ConfigError {
     match place {
         Some(span) => source.error(span, message),

@@ -1,5 +1,5 @@
-//! Node-link JSON: networkx's `node_link_data`, TopoHub's files, which add lengths and demands, D3's, which have no ids,
-//! vis.js, Cytoscape.js, NetJSON, JSON Graph Format, MiniEdit and containerlab.
+//! Node-link JSON: networkx's `node_link_data`, TopoHub's files (with lengths and demands), D3's (without
+//! ids), vis.js, Cytoscape.js, NetJSON, JSON Graph Format, MiniEdit and containerlab.
 //!
 //! # Source
 //! networkx, `readwrite.json_graph.node_link_data`; P. Jurkiewicz, "TopoHub: A repository of reference Gabriel graph and
@@ -18,19 +18,19 @@ use super::network::{Network, RawDemand};
 use super::words::{counted, shortened};
 use crate::config::ConfigError;
 
-/// Objects whose keys are those of the node or edge that has them.
+/// Objects whose keys belong to the node or edge that contains them.
 const NESTED: [&str; 6] = ["data", "metadata", "properties", "attributes", "attrs", "opts"];
-/// The keys of the ends of an edge.
+/// The keys for the ends of an edge.
 const ENDS: [&[&str]; 2] =
     [&["source", "from", "src", "node1", "a"], &["target", "to", "dst", "dest", "node2", "z"]];
-/// The attributes that name the ports at these ends.
+/// The attributes for the ports at these ends.
 const PORTS: [&str; 2] = ["source_port", "target_port"];
 
-/// Where nodes and edges are, and what is said besides.
+/// The lists of nodes and edges, and further objects.
 struct Parts<'a> {
     nodes: Vec<(Option<&'a str>, &'a Value)>,
     edges: &'a [Value],
-    /// The name of the list of edges.
+    /// The key of the list of edges.
     edge_list: &'static str,
     /// Objects that describe the graph.
     described: Vec<&'a Map<String, Value>>,
@@ -80,7 +80,7 @@ pub(super) fn read(source: &ImportedText) -> Result<Network, ConfigError> {
 
 /// Finds the nodes and edges.
 fn parts<'a>(source: &ImportedText, root: &'a Map<String, Value>) -> Result<Parts<'a>, ConfigError> {
-    // Cytoscape.js and JSON Graph Format have them one level down.
+    // Cytoscape.js and JSON Graph Format place them one level down.
     let below = ["elements", "graph"].iter().filter_map(|key| root.get(*key)).filter_map(Value::as_object);
     let holder = below.into_iter().find(|holder| holder.contains_key("nodes")).unwrap_or(root);
     let nodes = match holder.get("nodes") {
@@ -88,7 +88,7 @@ fn parts<'a>(source: &ImportedText, root: &'a Map<String, Value>) -> Result<Part
         Some(Value::Object(nodes)) => nodes.iter().map(|(id, node)| (Some(id.as_str()), node)).collect(),
         _ => return Err(source.whole("not node-link JSON: there is no list `nodes`")),
     };
-    // networkx wrote `links` up to its version 3.3, and `edges` since.
+    // networkx wrote `links` up to version 3.3, and `edges` since.
     let lists = ["edges", "links"].into_iter().filter_map(|key| Some((key, holder.get(key)?.as_array()?)));
     let Some((edge_list, edges)) = lists.into_iter().next() else {
         let adjacency = root.contains_key("adjacency");
@@ -100,7 +100,7 @@ fn parts<'a>(source: &ImportedText, root: &'a Map<String, Value>) -> Result<Part
     Ok(Parts { nodes, edges, edge_list, described })
 }
 
-/// An edge, before its ends are looked up.
+/// An edge before its ends are looked up.
 struct RawEdge {
     ends: [String; 2],
     attributes: Attributes,
@@ -124,7 +124,7 @@ fn read_edge(source: &ImportedText, edge: &Value, list: &str, index: usize) -> R
             .and_then(end_id)
             .ok_or_else(|| source.whole(format!("{} has no `{}`", place(), keys[0])))?;
         attributes.take(keys);
-        // containerlab: the node, its interface, and more.
+        // containerlab: the node, its interface, and other keys.
         if let Some(Value::Object(described)) = found
             && described.contains_key("node")
         {
@@ -136,13 +136,13 @@ fn read_edge(source: &ImportedText, edge: &Value, list: &str, index: usize) -> R
     Ok(RawEdge { ends, attributes })
 }
 
-/// How edges name their nodes.
+/// How edges refer to nodes.
 #[derive(Clone, Copy, PartialEq)]
 enum By {
     Id,
-    /// Nodes have no ids: by name, or by their position in the list, from 0.
+    /// Nodes have no ids: by name, or by position in the list, from 0.
     NameOrPosition,
-    /// By position alone, as of D3 before its version 4 and networkx before 2.
+    /// By position only, as in D3 before version 4 and networkx before version 2.
     Position,
 }
 
@@ -154,7 +154,7 @@ impl By {
         match (have_ids, by_id, by_position) {
             (true, false, true) => By::Position,
             (true, _, _) => By::Id,
-            // Names may be numbers: what holds for all edges is meant.
+            // Names may be numbers; all edges refer to nodes in the same way.
             (false, false, true) => By::Position,
             (false, _, _) => By::NameOrPosition,
         }
@@ -200,13 +200,13 @@ fn position(network: &Network, end: &str) -> Option<usize> {
     end.parse().ok().filter(|position| *position < network.nodes.len())
 }
 
-/// Adds the nodes; whether they have ids.
+/// Adds the nodes. Returns whether they have ids.
 fn read_nodes(source: &ImportedText, parts: &Parts<'_>, network: &mut Network) -> Result<bool, ConfigError> {
     let nothing = Map::new();
     let mut without = Vec::new();
     let mut read = Vec::new();
     for (index, (key, node)) in parts.nodes.iter().enumerate() {
-        // A node that is nothing but its id, or its key.
+        // A node that consists only of its id, or of its key.
         let (described, own) = match (node, key, scalar(node)) {
             (Value::Object(described), _, _) => (described, None),
             (Value::Null, Some(_), _) => (&nothing, None),
@@ -243,13 +243,13 @@ fn read_nodes(source: &ImportedText, parts: &Parts<'_>, network: &mut Network) -
     Ok(without.is_empty())
 }
 
-/// The value below a key, or below it in an object such as `data`.
+/// The value of a key, directly or in an object such as `data`.
 fn value_of<'a>(object: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
     let nested = || NESTED.iter().filter_map(|nested| object.get(*nested)?.as_object()?.get(key)).next();
     object.get(key).filter(|value| !value.is_null()).or_else(nested)
 }
 
-/// What an edge says of its end: an id, or the node itself, as D3 and containerlab have it there.
+/// The node that an edge's end refers to: an id, or an object that contains it, as in D3 and containerlab.
 fn end_id(value: &Value) -> Option<String> {
     match value {
         Value::Object(node) => ["id", "node", "name", "index"].iter().find_map(|key| scalar(node.get(*key)?)),
@@ -277,13 +277,13 @@ fn read_demands(source: &ImportedText, demands: &Value, network: &mut Network) -
     Ok(())
 }
 
-/// A number or a text, as a text.
+/// A number or a text, as text.
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         Value::Bool(bool) => Some(bool.to_string()),
-        // networkx has tuples for ids, such as those of a grid.
+        // networkx has tuples as ids, for example in grids.
         Value::Array(items) if items.iter().all(|item| !item.is_array() && !item.is_object()) => {
             let items = items.iter().map(scalar).collect::<Option<Vec<_>>>()?;
             Some(items.join("-"))
@@ -292,7 +292,7 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// What the file says of the graph, without the nodes and edges and without what is read elsewhere.
+/// The attributes of the graph, without nodes, edges and keys read elsewhere.
 fn describe(object: &Map<String, Value>, edge_list: &str, described: &mut Attributes) {
     for (key, value) in object {
         let is_elsewhere = match key.as_str() {
@@ -320,7 +320,7 @@ fn attributes(object: &Map<String, Value>) -> Attributes {
     attributes
 }
 
-/// A value as an attribute; `null` and what is empty say nothing.
+/// Adds a value as an attribute. `null` and empty values are ignored.
 fn add(attributes: &mut Attributes, key: &str, value: &Value) {
     let is_empty = match value {
         Value::Null => true,

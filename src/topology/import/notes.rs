@@ -1,4 +1,4 @@
-//! What is told about an import: each thing once, with how often it is so and an example.
+//! The remarks on an import: each once, with its count and an example.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::words::{counted, shortened};
 use crate::config::did_you_mean;
 use crate::units::{Bandwidth, Rate};
 
-/// Something that holds for a number of links, edges or nodes; told in this order.
+/// A fact about a number of links, edges or nodes. The order of variants is that of the remarks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Note {
     OtherName,
@@ -38,19 +38,19 @@ pub(super) enum Note {
     SameAddress,
 }
 
-/// Keys that are left out: how often each, and its first text.
+/// Keys that are left out, with their counts and first texts.
 type LeftKeys = IndexMap<String, (usize, String)>;
 
-/// All that is told.
+/// The remarks.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     counts: BTreeMap<Note, (usize, String)>,
-    /// By whose they are and why they are left out.
+    /// By owner and reason.
     left: IndexMap<(Owner, &'static str), LeftKeys>,
 }
 
 impl Notes {
-    /// Counts one more; the first example is shown.
+    /// Counts one more. The first example is shown.
     pub fn count(&mut self, note: Note, example: &str) {
         let (count, first) = self.counts.entry(note).or_default();
         if *count == 0 {
@@ -59,7 +59,7 @@ impl Notes {
         *count += 1;
     }
 
-    /// Everything that is still in `attributes` is left out.
+    /// Records that all remaining `attributes` are left out.
     pub fn leave(&mut self, owner: Owner, attributes: &Attributes) {
         for attribute in attributes.iter() {
             let why = attribute.why.unwrap_or_else(|| reason(owner, &attribute.key));
@@ -74,7 +74,7 @@ impl Notes {
         }
     }
 
-    /// The remarks, of which `links` links there are.
+    /// The remarks, for `links` links.
     pub fn told(&self, options: &ImportOptions, links: usize) -> Vec<String> {
         let counts = self.counts.iter();
         let mut told = counts

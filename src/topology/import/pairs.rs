@@ -1,4 +1,4 @@
-//! Edges as links: which two edges are the two directions of one, and the ports at its ends.
+//! Converts edges to links: finds the two directions of each link, and the ports at its ends.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -6,7 +6,7 @@ use super::facts::EdgeFacts;
 use super::network::Edge;
 use super::notes::{Note, Notes};
 
-/// A link: its edge, and the edge back where that is another one.
+/// A link: its edge, and the reverse edge, if that is a separate one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pair<'a> {
     pub edge: &'a Edge,
@@ -16,10 +16,11 @@ pub(super) struct Pair<'a> {
     pub ports: [Option<&'a str>; 2],
 }
 
-/// The links: two edges with a direction that go there and back make one. Edges of a node to itself are left out.
+/// The links. Two directed edges in opposite directions form one link. Edges from a node to itself are left
+/// out.
 pub(super) fn pairs<'a>(edges: &'a [Edge], facts: &'a [EdgeFacts], notes: &mut Notes) -> Vec<Pair<'a>> {
     let mut pairs: Vec<Pair<'a>> = Vec::new();
-    // For each pair of nodes: links that still lack the way back.
+    // By pair of nodes: links that still lack the reverse direction.
     let mut open: FxHashMap<[usize; 2], Vec<usize>> = FxHashMap::default();
     for (edge, facts) in edges.iter().zip(facts) {
         let [from, to] = edge.ends;
@@ -57,16 +58,16 @@ pub(super) fn pairs<'a>(edges: &'a [Edge], facts: &'a [EdgeFacts], notes: &mut N
     pairs
 }
 
-/// Whether an edge with the ports `back` may be the way back of one with the ports `there`.
+/// Whether an edge with the ports `back` may be the reverse of one with the ports `there`.
 fn same_cable(there: [Option<&str>; 2], back: [Option<&str>; 2]) -> bool {
     let agree = |one: Option<&str>, other: Option<&str>| one.is_none() || other.is_none() || one == other;
     agree(there[0], back[1]) && agree(there[1], back[0])
 }
 
-/// Numbers of ports: those of the file where it has a sound set of them, else in the order of the links.
+/// The port numbers: those of the file if they are valid, otherwise in the order of the links.
 pub(super) struct Ports {
     from_file: bool,
-    /// The port at which a node's added host is.
+    /// The port of a node's added host.
     of_hosts: Vec<u16>,
     next: FxHashMap<usize, u16>,
 }
@@ -74,12 +75,12 @@ pub(super) struct Ports {
 /// The ports at both ends of a link.
 pub(super) struct Ends {
     pub numbers: [u16; 2],
-    /// Their names in the file, where they are not these numbers.
+    /// Their names in the file, if they differ from the numbers.
     pub names: Option<String>,
 }
 
 impl Ports {
-    /// The ports of `hosts.len()` nodes, of which those marked get a host.
+    /// The ports of `hosts.len()` nodes; the marked ones get a host.
     pub fn new(pairs: &[Pair<'_>], hosts: &[bool]) -> Self {
         let mut taken = FxHashSet::default();
         let from_file = pairs.iter().all(|pair| match numbers(pair) {
@@ -96,12 +97,12 @@ impl Ports {
         Ports { from_file, of_hosts, next }
     }
 
-    /// The port of the host that is added at a node.
+    /// The port of a node's added host.
     pub fn of_host(&self, node: usize) -> u16 {
         self.of_hosts[node]
     }
 
-    /// The next ports at the ends of a link; `None` when a node has no more.
+    /// The next ports at the ends of a link; `None` if a node has no more.
     pub fn take(&mut self, pair: &Pair<'_>, notes: &mut Notes) -> Option<Ends> {
         if self.from_file {
             return numbers(pair).map(|numbers| Ends { numbers, names: None });

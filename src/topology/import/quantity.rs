@@ -1,28 +1,29 @@
-//! Quantities as other programs write them: more spellings than taunet's own files allow.
+//! Quantities as other programs write them, with more spellings than taunet's own files allow.
 //!
-//! Each reader gives `None` for a text that is no such quantity. A number without a unit takes the one it is given.
+//! Each reader returns `None` for a text that is not such a quantity. A number without a unit is returned
+//! without one.
 
 use crate::ptm::Buffer;
 use crate::units::{Bandwidth, ByteCount, Distance, Probability, Rate, Span};
 
-/// The longest length that is taken for one: ten times the way to the sun.
+/// The maximum accepted length: ten times the distance to the sun.
 const LONGEST_M: f64 = 1.5e12;
-/// The longest delay that is taken for one: a day, in picoseconds.
+/// The maximum accepted delay: a day, in picoseconds.
 const LONGEST_PS: f64 = 86_400e12;
 
-/// What a text says of a quantity.
+/// A quantity read from a text.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Said<T> {
-    /// This, with its unit.
+    /// A quantity with its unit.
     Clearly(T),
-    /// This, where a short form such as `10G` stands for bits per second.
+    /// A quantity in a short form such as `10G`, assumed to be bits per second.
     Shortly(T),
     /// A number without a unit.
     Number(f64),
 }
 
 impl<T> Said<T> {
-    /// What a text with a unit says.
+    /// The quantity, if it has a unit.
     pub fn with_unit(self) -> Option<T> {
         match self {
             Said::Clearly(value) | Said::Shortly(value) => Some(value),
@@ -31,7 +32,7 @@ impl<T> Said<T> {
     }
 }
 
-/// A bandwidth: `10 Gbps`, `100Mbit/s`, `10mbit`, `1 GB/s`, `unlimited`; shortly `10G`, `1GbE`.
+/// A bandwidth: `10 Gbps`, `100Mbit/s`, `10mbit`, `1 GB/s`, `unlimited`; short forms `10G`, `1GbE`.
 pub(super) fn bandwidth(text: &str) -> Option<Said<Bandwidth>> {
     if text.trim() == "unlimited" {
         return Some(Said::Clearly(Bandwidth::Unlimited));
@@ -52,7 +53,7 @@ pub(super) fn bits(bits: f64) -> Option<Bandwidth> {
     Rate::from_bps(bits).map(Bandwidth::Limited)
 }
 
-/// The bits per second of a unit, and whether it is a short form that could also be one of bytes.
+/// The bits per second of a unit, and whether it is a short form that could also mean bytes.
 fn rate_unit(unit: &str) -> Option<(f64, bool)> {
     const BITS: [&str; 12] = [
         "bits per second",
@@ -85,7 +86,7 @@ fn rate_unit(unit: &str) -> Option<(f64, bool)> {
     }
 }
 
-/// The factor of an SI or IEC prefix. Nobody means a thousandth of a bit: `mbps` is megabits.
+/// The factor of an SI or IEC prefix. `mbps` is megabits, because a thousandth of a bit is not meaningful.
 fn prefix(text: &str) -> Option<f64> {
     Some(match text {
         "" => 1.0,
@@ -154,7 +155,7 @@ pub(super) fn probability_unit(unit: &str) -> Option<f64> {
     })
 }
 
-/// What fits into a queue: `100 packets`, `64 KiB`, `1000p`.
+/// The size of a queue: `100 packets`, `64 KiB`, `1000p`.
 pub(super) fn buffer(text: &str) -> Option<Said<Buffer>> {
     let (number, unit) = split(text)?;
     if unit.is_empty() {
@@ -175,7 +176,7 @@ pub(super) fn packets(number: f64) -> Option<Buffer> {
     (number.fract() == 0.0 && (0.0..1e15).contains(&number)).then_some(Buffer::Packets(number as u64))
 }
 
-/// What a queue is measured in.
+/// The unit of a queue's size.
 enum Size {
     Packets,
     Bytes(f64),
@@ -194,12 +195,12 @@ fn size_unit(unit: &str) -> Option<Size> {
     })
 }
 
-/// Whether a text is a unit of a rate, spelt in any case, as at the end of a key: `capacity_gbps`.
+/// Whether a text is a unit of a rate, in any case, as at the end of a key: `capacity_gbps`.
 pub(super) fn is_rate_unit(text: &str) -> bool {
     key_rate_unit(text).is_some()
 }
 
-/// The bits per second of a unit at the end of a key. Bytes are told from bits by their case.
+/// The bits per second of a unit at the end of a key. The case distinguishes bytes from bits.
 pub(super) fn key_rate_unit(text: &str) -> Option<f64> {
     const MOST: [&str; 4] = ["bps", "kbps", "mbps", "gbps"];
     match rate_unit(text) {
@@ -212,7 +213,7 @@ pub(super) fn key_rate_unit(text: &str) -> Option<f64> {
     }
 }
 
-/// Whether a text is a unit of what fits into a queue.
+/// Whether a text is a unit of a queue's size.
 pub(super) fn is_size_unit(text: &str) -> bool {
     size_unit(text).is_some()
 }
@@ -225,13 +226,13 @@ fn said<T>(text: &str, unit: fn(&str) -> Option<f64>, value: fn(f64) -> Option<T
     value(number * unit(text)?).map(Said::Clearly)
 }
 
-/// A finite number, and the text behind it.
+/// A finite number, and the text after it.
 fn split(text: &str) -> Option<(f64, &str)> {
     const LONGEST: usize = 40;
     let text = text.trim();
     let of_number = |c: char| c.is_ascii_digit() || ".+-eE".contains(c);
     let end = text.find(|c: char| !of_number(c)).unwrap_or(text.len()).min(LONGEST);
-    // `5e` of `5edges` is no number, and `5` is.
+    // In `5edges`, `5e` is not a number, but `5` is.
     (1..=end).rev().find_map(|end| {
         let number = text[..end].parse::<f64>().ok().filter(|number| number.is_finite())?;
         Some((number, text[end..].trim()))

@@ -1,10 +1,10 @@
-//! Why attributes are left out, by whose they are and their keys.
+//! The reasons why attributes are left out, by owner and key.
 
 use super::keys::{BANDWIDTH, BUFFER, DELAY, KIND, LABEL, LENGTH, LOSS, PORTS};
 use super::words::counted;
 use crate::config::nearest;
 
-/// Whose attribute it is.
+/// The owner of an attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Owner {
     Graph,
@@ -27,13 +27,13 @@ impl Owner {
         }
     }
 
-    /// How many of them; `None` where there is one.
+    /// The owners as a count; `None` for a single one.
     pub fn counted(self, number: usize) -> Option<String> {
         (self != Owner::Graph || number > 1).then(|| counted(number, self.name()))
     }
 }
 
-/// What only a picture needs: of Graphviz, yEd, Gephi, D3 and vis.js.
+/// Attributes for pictures only: of Graphviz, yEd, Gephi, D3 and vis.js.
 const PICTURE: &[&str] = &[
     "arrowhead",
     "arrows",
@@ -158,7 +158,7 @@ const PICTURE: &[&str] = &[
     "z",
 ];
 
-/// What routing protocols count by.
+/// Metrics of routing protocols.
 const METRICS: &[&str] = &[
     "cost",
     "cost_text",
@@ -179,14 +179,14 @@ const METRICS: &[&str] = &[
     "weight",
 ];
 
-/// What names an edge.
+/// Names of edges.
 const EDGE_NAMES: &[&str] =
     &["id", "key", "name", "label", "linklabel", "xlabel", "edge_id", "linkid", "link_id"];
 
-/// Why an attribute is left out that nothing of a link is called like.
+/// The reason for an attribute whose name is not that of a link property.
 const NOTHING_OF_LINKS: &str = "taunet's links hold nothing like it";
 
-/// The key that was likely meant, where nothing of a link is called like this one.
+/// The key that was probably meant, for such an attribute.
 pub(super) fn likely_meant(why: &str, key: &str) -> Option<&'static str> {
     const KEYS: [&str; 9] = [
         "bandwidth",
@@ -202,7 +202,7 @@ pub(super) fn likely_meant(why: &str, key: &str) -> Option<&'static str> {
     if why == NOTHING_OF_LINKS { nearest(key, KEYS) } else { None }
 }
 
-/// Why an attribute of that key is left out.
+/// The reason why an attribute with this key is left out.
 pub(super) fn reason(owner: Owner, key: &str) -> &'static str {
     let among = |keys: &[&str]| keys.iter().any(|known| known.eq_ignore_ascii_case(key));
     let named = |keys: &[&str]| {

@@ -16,7 +16,7 @@ use super::words::counted;
 use crate::config::ConfigError;
 use crate::units::Rate;
 
-/// What the first line of a file in the native format starts with.
+/// The start of the first line of a file in the native format.
 const NATIVE: &str = "?SNDlib native format";
 
 /// Whether a text is in the native format.
@@ -48,7 +48,7 @@ fn file_stem(source: &ImportedText) -> Option<String> {
     Some(stem.to_string_lossy().into_owned())
 }
 
-/// What a demand of 1 stands for, where the file says it.
+/// The unit of demands, if the file states it.
 fn unit(attributes: &mut Attributes) -> Option<Rate> {
     attributes.read(&["unit"], |text| {
         let bits = match text.to_uppercase().as_str() {
@@ -62,8 +62,8 @@ fn unit(attributes: &mut Attributes) -> Option<Rate> {
     })
 }
 
-/// The capacity of a link: what is installed, else the first module that can be, for the problem is which to install.
-/// Whether it is a module's.
+/// The capacity of a link: the installed one, otherwise the first installable module, since the problem is
+/// which modules to install. Returns whether a module was used.
 fn capacity(link: &mut Attributes, installed: Option<&str>, modules: &[&str]) -> bool {
     let is_some = |text: &&str| text.parse::<f64>().is_ok_and(|number| number > 0.0);
     let (mut modules, mut by_module) = (modules.to_vec(), false);
@@ -81,7 +81,7 @@ fn capacity(link: &mut Attributes, installed: Option<&str>, modules: &[&str]) ->
     by_module
 }
 
-/// Whether each edge has one back: a directed problem lists both.
+/// Whether each edge has a reverse edge: a directed problem lists both.
 fn is_directed(network: &Network) -> bool {
     let all = network.edges.iter().map(|edge| edge.ends).collect::<FxHashSet<_>>();
     !all.is_empty()

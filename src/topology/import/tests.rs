@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::topology::DeviceKind;
 
-/// As the Internet Topology Zoo writes it: cut down to what is special about it.
+/// As written by the Internet Topology Zoo, reduced to its characteristics.
 const GRAPHML: &str = r#"<?xml version="1.0" encoding="utf-8"?>
 <graphml xmlns="http://graphml.graphdrawing.org/xmlns">
   <key attr.name="Network" attr.type="string" for="graph" id="d6" />
@@ -62,7 +62,7 @@ const SNDLIB: &str = r#"<?xml version="1.0" encoding="ISO-8859-1"?>
 </network>
 "#;
 
-/// As TopoHub writes it.
+/// As written by TopoHub.
 const JSON: &str = r#"{
 "directed": false, "multigraph": false,
 "graph": { "name": "abilene", "demands": { "1": { "0": 3580.00 }, "0": { "2": 12.5, "1": 1 } }, "stats": { "nodes": 3 } },
@@ -198,7 +198,7 @@ fn sndlib() {
     let unit = "2 links have a bandwidth without a unit: 1 stands for 1 Mbps (--bandwidth-unit sets another)";
     assert!(imported.remarks.contains(&unit.to_owned()));
     assert!(imported.remarks.contains(&"1 demand, where 1 stands for 10 Mbps".to_owned()));
-    // A directed problem has each link twice.
+    // A directed problem lists each link twice.
     let back = "<link><source>Ulm</source><target>Berlin</target></link><link><source>Essen</source><target>Ulm</target></link></links>";
     let (_, topology) = self::imported(&SNDLIB.replace("</links>", back), ImportFormat::Sndlib);
     assert_eq!(topology.links().len(), 2 * (2 + 3));
@@ -427,7 +427,7 @@ fn what_is_wrong_has_its_place() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// Whatever is cut out of a good file and put in its place: a network or an error, and no panic.
+    /// Any damage to a valid file gives a network or an error, and no panic.
     #[test]
     fn no_text_panics(which in 0..6usize, at in 0..1600usize, length in 0..60usize, put in "[\\PC\n\"=\\[\\]{}<>&;.-]{0,6}") {
         let (text, format) = [

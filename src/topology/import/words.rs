@@ -1,6 +1,6 @@
 //! Texts and numbers in messages.
 
-/// A text of the file, for a message.
+/// A text of the file, shortened for a message.
 pub(super) fn shortened(text: &str) -> String {
     const MOST: usize = 40;
     match text.char_indices().nth(MOST) {

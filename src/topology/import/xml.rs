@@ -1,18 +1,18 @@
-//! XML texts, as trees.
+//! XML texts as trees.
 
 use roxmltree::{Document, Node, ParsingOptions};
 
 use super::ImportedText;
 use crate::config::ConfigError;
 
-/// The most nodes of a tree: elements, attributes, texts.
+/// The maximum number of nodes of a tree: elements, attributes, texts.
 const MOST_NODES: u32 = 20_000_000;
 
 /// An element of a tree.
 pub(super) type Element<'a> = Node<'a, 'a>;
 
-/// The tree of a text. A document type that declares something is refused, and with it everything that its entities
-/// could blow up to; one that only names a DTD declares nothing.
+/// Parses a text. A document type with declarations is rejected, because its entities could expand without
+/// limit. A document type that only names a DTD is accepted.
 pub(super) fn parse(source: &ImportedText) -> Result<Document<'_>, ConfigError> {
     let text = source.text();
     if let Some(start) = text.find("<!DOCTYPE")
@@ -36,17 +36,17 @@ pub(super) fn parse(source: &ImportedText) -> Result<Document<'_>, ConfigError> 
     })
 }
 
-/// The children of that name; namespaces do not count.
+/// The children with this name, in any namespace.
 pub(super) fn children<'a>(element: Element<'a>, name: &'static str) -> impl Iterator<Item = Element<'a>> {
     element.children().filter(move |child| child.is_element() && child.tag_name().name() == name)
 }
 
-/// The text of the first child of that name.
+/// The text of the first child with this name.
 pub(super) fn child_text<'a>(element: Element<'a>, name: &'static str) -> Option<&'a str> {
     children(element, name).next()?.text().map(str::trim)
 }
 
-/// An attribute that must be there.
+/// A required attribute.
 pub(super) fn required<'a>(
     source: &ImportedText,
     element: Element<'a>,
@@ -57,7 +57,7 @@ pub(super) fn required<'a>(
     })
 }
 
-/// Where an element begins: its first line.
+/// The position of an element's first line.
 pub(super) fn head(element: Element<'_>) -> std::ops::Range<usize> {
     let range = element.range();
     let text = element.document().input_text();

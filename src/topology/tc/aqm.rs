@@ -1,4 +1,4 @@
-//! `codel`, `fq_codel`, `pie`, `fq_pie` and `red`: queues that drop before they are full.
+//! `codel`, `fq_codel`, `pie`, `fq_pie` and `red`: active queue management.
 
 use super::TcOptions;
 use super::error::{Refusal, TcError};
@@ -66,7 +66,7 @@ pub(super) fn fq_codel(qdisc: &Qdisc<'_>, options: &TcOptions) -> Result<Table, 
         match word.text {
             "limit" => limit = packets(&mut words)?,
             "flows" => flows = count(words.value("a number")?)?,
-            // The kernel takes 256 for less.
+            // The kernel uses 256 for smaller values.
             "quantum" => quantum = u64::from(count(words.value("a number of bytes")?)?.max(256)),
             "target" => target = time(words.value("a time")?)?,
             "interval" => {
@@ -97,7 +97,7 @@ pub(super) fn fq_codel(qdisc: &Qdisc<'_>, options: &TcOptions) -> Result<Table, 
         .with_some("ce_threshold", ce_threshold.as_ref()))
 }
 
-/// The words that `pie` and `fq_pie` share. tc passes no 0 on, so that the kernel's default stays.
+/// The words common to `pie` and `fq_pie`. tc does not pass a 0, so the kernel's default stays.
 struct Pie {
     limit: u32,
     target: Span,
@@ -108,13 +108,13 @@ struct Pie {
 }
 
 impl Pie {
-    /// The kernel's defaults, but for the limit [packets].
+    /// The kernel's defaults, except for the limit [packets].
     fn new(limit: u32) -> Self {
         let target = Span::from_ns(15 * MILLISECOND);
         Pie { limit, target, update: target, alpha: 2, beta: 20, ecn: false }
     }
 
-    /// Reads a word; whether it is one of these.
+    /// Reads a word. Returns whether it is one of these.
     fn read(&mut self, word: Word<'_>, words: &mut Words<'_>) -> Result<bool, Refusal> {
         match word.text {
             "limit" => unless_zero(&mut self.limit, packets(words)?),
@@ -214,7 +214,7 @@ pub(super) fn fq_pie(
                 if bytes > MOST_QUANTUM {
                     return Err(value.bad("a quantum up to 1 MiB", "1514"));
                 }
-                // The kernel takes 256 for less.
+                // The kernel uses 256 for smaller values.
                 unless_zero(&mut quantum, if bytes == 0 { 0 } else { bytes.max(256) });
             }
             "memory_limit" => {
@@ -244,7 +244,7 @@ pub(super) fn fq_pie(
 const MEMORY_LIMIT: &str =
     "`memory_limit` of `fq_pie` is left out: the kernel counts the packets above it, and drops none";
 
-/// The parameters of `red` as tc works them out.
+/// The parameters of `red` as tc calculates them.
 struct Red {
     limit: u64,
     min: u64,
@@ -332,7 +332,7 @@ fn probability(word: Word<'_>) -> Result<f64, Refusal> {
 }
 
 impl Red {
-    /// Sets what is not given.
+    /// Sets missing parameters.
     fn fill(&mut self) {
         if self.max == 0 {
             self.max = if self.min > 0 { self.min * 3 } else { self.limit / 4 };
@@ -345,7 +345,8 @@ impl Red {
         }
     }
 
-    /// The logarithm of one over the weight: the least with which a burst after an empty queue is below `min`.
+    /// The logarithm of one over the weight: the minimum with which a burst after an empty queue stays below
+    /// `min`.
     ///
     /// # Source
     /// iproute2 6.1 `tc/tc_red.c` (`tc_red_eval_ewma`).

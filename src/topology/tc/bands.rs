@@ -11,19 +11,19 @@ use super::words::{Word, Words};
 use crate::ptm::Buffer;
 use crate::units::ByteCount;
 
-/// The most bands that `prio` and `ets` have.
+/// The maximum number of bands of `prio` and `ets`.
 const MOST_BANDS: u32 = 16;
 
 /// The bands of `prio` or `ets`, from 0.
 struct Bands {
-    /// What each may send in its turn; `None` for a strict one.
+    /// The quantum of each band; `None` for a strict band.
     quanta: Vec<Option<ByteCount>>,
     /// The band of each priority.
     priomap: [usize; 16],
 }
 
 impl Bands {
-    /// The code points whose packets go to a band, where no filter takes them.
+    /// The code points whose packets go to a band without filters.
     ///
     /// # Source
     /// Linux 6.1 `net/ipv4/route.c` (`ip_tos2prio`) and `include/net/route.h` (`rt_tos2priority`), which forwarding asks:
@@ -72,7 +72,8 @@ impl<'a> Converter<'a> {
         Some(table)
     }
 
-    /// A class that takes `selection`. The last one that packets reach needs no `match` for what is left.
+    /// A class with `selection`. The last class that packets reach needs no `match` for the remaining
+    /// packets.
     fn class(
         &mut self,
         id: Handle,
@@ -93,7 +94,8 @@ impl<'a> Converter<'a> {
         class
     }
 
-    /// What each band takes without filters. The last one that packets reach takes all that is left.
+    /// The packets of each band without filters. The last band that packets reach takes all remaining
+    /// packets.
     fn by_priority(&mut self, bands: &Bands) -> Vec<Option<Selection>> {
         let dscp = (0..bands.quanta.len()).map(|band| bands.dscp(band)).collect::<Vec<_>>();
         let last = dscp.iter().rposition(|&bits| bits != 0);
@@ -113,8 +115,8 @@ impl<'a> Converter<'a> {
         dscp.into_iter().enumerate().map(selection).collect()
     }
 
-    /// Where filters are, the table puts what none takes into its last class. The band of best effort comes in where
-    /// it can be that class; what differs from the priomap is told.
+    /// With filters, the table puts packets without a matching filter into its last class. The band of best
+    /// effort is used for them if it can be that class. Differences from the priomap are reported.
     fn unmatched(&mut self, qdisc: &Qdisc<'a>, bands: &Bands, selections: &mut [Option<Selection>]) {
         let best_effort = bands.priomap[0];
         let filtered = selections.iter().rposition(|selection| selection.is_some()).unwrap_or(0);
@@ -141,7 +143,8 @@ impl<'a> Converter<'a> {
         }
     }
 
-    /// `drr`: a class for each that a filter leads to, and one that drops what no filter takes, as the kernel does.
+    /// `drr`: a class for each that a filter leads to, and one that drops packets without a matching filter,
+    /// as in the kernel.
     pub(super) fn drr(&mut self, qdisc: &Qdisc<'a>) -> Option<Table> {
         if let Some(word) = qdisc.options.peek() {
             return self.keep(Err(word.unknown("drr", &[])));
@@ -238,7 +241,7 @@ fn ets(qdisc: &Qdisc<'_>, frame: u64) -> Result<Bands, Refusal> {
         let what = format!("{strict} strict bands and {} quanta do not go into {bands} bands", given.len());
         return Err(qdisc.kind.refuse(TcError::Refused { what, help: "write `bands` with 1 to 16" }));
     }
-    // What the map leaves open goes to the last band.
+    // Priorities missing in the map go to the last band.
     let last = bands as usize - 1;
     let priomap =
         priomap.unwrap_or([usize::MAX; 16]).map(|band| if band == usize::MAX { last } else { band });

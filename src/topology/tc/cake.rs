@@ -1,4 +1,4 @@
-//! `cake`: a shaper, tins, queues per flow.
+//! `cake`: a shaper with tins and per-flow queues.
 
 use super::TcOptions;
 use super::error::Refusal;
@@ -60,9 +60,9 @@ struct Cake {
     wash: bool,
     ingress: bool,
     memory: Option<ByteCount>,
-    /// What is added to each packet [B], once a word has said so.
+    /// The overhead per packet [B], if a word sets it.
     overhead: Option<i32>,
-    /// Whether the frame's header counts all the same.
+    /// Whether the frame's header counts regardless.
     is_raw: bool,
     mpu: u64,
     link_layer: CakeLinkLayer,
@@ -134,7 +134,7 @@ fn bytes(word: Word<'_>, least: i32, what: &'static str, example: &'static str) 
     }
 }
 
-/// A word that is none of those that are read.
+/// A word that is recognized but not supported.
 fn refusal(word: Word<'_>) -> Refusal {
     match word.text {
         "nat" => word.no_counterpart("a packet has the addresses that it has here", "leave it out"),
@@ -150,7 +150,7 @@ fn refusal(word: Word<'_>) -> Refusal {
 }
 
 impl Cake {
-    /// A name for a round-trip time.
+    /// Reads a name for a round-trip time.
     fn read_rtt(&mut self, word: Word<'_>) -> bool {
         let us = match word.text {
             "datacentre" => 100,
@@ -167,7 +167,7 @@ impl Cake {
         true
     }
 
-    /// Who shares with whom.
+    /// Reads the flow isolation.
     fn read_sharing(&mut self, word: Word<'_>) -> bool {
         match word.text {
             "besteffort" => self.diffserv = Diffserv::Besteffort,
@@ -188,7 +188,7 @@ impl Cake {
         true
     }
 
-    /// How the link carries packets: what it adds, adds up.
+    /// Reads the link layer. Overheads add up.
     fn read_link(&mut self, word: Word<'_>) -> bool {
         use CakeLinkLayer::{Atm, Ethernet, Ptm};
         let (link_layer, added) = match word.text {
@@ -230,7 +230,8 @@ impl Cake {
         true
     }
 
-    /// What `overhead` is in a table: it counts from the IP packet, whose header of 14 bytes `raw` keeps.
+    /// The value of `overhead` in a table. It counts from the IP packet; `raw` keeps the frame's header of 14
+    /// bytes.
     fn overhead(&self) -> Option<i32> {
         match (self.overhead, self.is_raw) {
             (Some(0), true) => None,

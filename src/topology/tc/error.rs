@@ -1,31 +1,31 @@
-//! Why a line of tc has no counterpart.
+//! The reasons why a line of tc has no counterpart.
 
 use std::ops::Range;
 
 use crate::config::{did_you_mean, listed, nearest};
 
-/// Why a line of tc has no counterpart in a `[ptm]` table.
+/// The reason why a line of tc has no counterpart in a `[ptm]` table.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TcError {
-    /// The file builds no queueing discipline.
+    /// The file creates no queueing discipline.
     #[error("there is no queueing discipline in this file")]
     Nothing,
-    /// A word for the shell.
+    /// A word that the shell interprets.
     #[error("`{0}` is for the shell, not for tc")]
     Shell(String),
-    /// A line that builds nothing.
+    /// A line that creates nothing.
     #[error("`{0}` builds no queueing discipline")]
     NotACommand(String),
-    /// More than one network device.
+    /// The commands are for more than one network device.
     #[error("the commands are for several devices: {}", listed(.0.iter().map(String::as_str)))]
     Devices(Vec<String>),
-    /// No command is for the network device that is asked for.
+    /// No command is for the requested network device.
     #[error("no command is for the device `{name}`")]
     NoDevice {
         /// the device
         name: String,
-        /// those that there are
+        /// the devices of the commands
         known: Vec<String>,
     },
     /// A command ends too early.
@@ -46,37 +46,37 @@ pub enum TcError {
         /// a value that would be right
         example: &'static str,
     },
-    /// A word that tc does not know there.
+    /// A word that tc does not accept there.
     #[error("`{word}` is no word of {place}")]
     UnknownWord {
         /// the word
         word: String,
-        /// where it stands
+        /// its place
         place: String,
-        /// the words that there are
+        /// the accepted words
         known: &'static [&'static str],
     },
-    /// A kind of qdisc, class or filter that taunet does not have.
+    /// An unsupported kind of qdisc, class or filter.
     #[error("taunet has no {what} like `{kind}`")]
     NoKind {
         /// `qdisc`, `class` or `filter`
         what: &'static str,
         /// the kind as given
         kind: String,
-        /// the kinds that there are
+        /// the supported kinds
         known: &'static [&'static str],
     },
-    /// Something of tc that taunet does not have.
+    /// An unsupported feature of tc.
     #[error("`{word}` has no counterpart in taunet: {why}")]
     NoCounterpart {
         /// the word
         word: String,
-        /// what it would do
+        /// its effect, or the reason
         why: &'static str,
-        /// what would be right
+        /// a suggestion
         help: &'static str,
     },
-    /// A parameter without which tc makes nothing.
+    /// A missing parameter that tc requires.
     #[error("`{kind}` needs `{key}`")]
     Required {
         /// the kind of qdisc or class
@@ -89,46 +89,46 @@ pub enum TcError {
     Refused {
         /// what is wrong
         what: String,
-        /// what would be right
+        /// a suggestion
         help: &'static str,
     },
-    /// A parent, class or qdisc that no line before has made.
+    /// A parent, class or qdisc that no earlier line creates.
     #[error("no line before this one makes {what} `{name}`")]
     NotDefined {
-        /// what it would be
+        /// the expected object
         what: &'static str,
         /// its handle as given
         name: String,
     },
-    /// Two things at one place.
+    /// Two objects with one handle.
     #[error("{what} `{name}` is there already, by line {line}")]
     Twice {
-        /// what it is
+        /// the object
         what: &'static str,
         /// its handle
         name: String,
         /// the line of the first
         line: usize,
     },
-    /// Filters that one `match` cannot hold.
+    /// Filters that one `match` cannot express.
     #[error("this filter and that of line {line} lead to one class, and no one `match` holds both")]
     TwoMatches {
         /// the line of the other filter
         line: usize,
     },
-    /// Filters that are asked in an order which classes cannot have.
+    /// Filters in an order that classes cannot have.
     #[error("the filter of line {line} takes some of the same packets first, and leads to a later class")]
     Order {
         /// the line of the other filter
         line: usize,
     },
-    /// The table is none.
+    /// The table is invalid.
     #[error("these commands make no [ptm] table: {0}")]
     NoTable(String),
 }
 
 impl TcError {
-    /// What would be right.
+    /// A suggestion.
     pub fn help(&self) -> Option<String> {
         Some(match self {
             TcError::Nothing | TcError::NotACommand(_) => {
@@ -168,11 +168,11 @@ impl TcError {
     }
 }
 
-/// A [`TcError`] and the bytes that are wrong.
+/// A [`TcError`], and the bytes of the mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub span: Range<usize>,
-    /// Boxed, since most results are none.
+    /// Boxed, because most results are not errors.
     pub error: Box<TcError>,
 }
 

@@ -1,4 +1,4 @@
-//! `sfq` and `fq`: a queue per flow.
+//! `sfq` and `fq`: per-flow queues.
 
 use super::TcOptions;
 use super::error::{Refusal, TcError};
@@ -78,8 +78,8 @@ pub(super) fn sfq(qdisc: &Qdisc<'_>, options: &TcOptions) -> Result<Table, Refus
 }
 
 /// # Source
-/// iproute2 6.1 `tc/q_fq.c`; Linux 6.1 `net/sched/sch_fq.c` (`fq_init`, `fq_change`). A forwarded packet has no departure time
-/// of its own, so that `horizon` says nothing; `buckets` only makes the kernel faster.
+/// iproute2 6.1 `tc/q_fq.c`; Linux 6.1 `net/sched/sch_fq.c` (`fq_init`, `fq_change`). A forwarded packet has
+/// no departure time, so `horizon` has no effect; `buckets` affects only the speed of the kernel.
 pub(super) fn fq(
     qdisc: &Qdisc<'_>,
     options: &TcOptions,

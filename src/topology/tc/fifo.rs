@@ -31,7 +31,7 @@ pub(super) fn limit(qdisc: &Qdisc<'_>, options: &TcOptions) -> Result<Buffer, Re
     Ok(limit)
 }
 
-/// A token bucket; its queue is that of its class, if there is one.
+/// A token bucket. Its queue is that of its class, if there is one.
 ///
 /// # Source
 /// iproute2 6.1 `tc/q_tbf.c` (`tbf_parse_opt`).
@@ -74,7 +74,7 @@ pub(super) fn tbf(qdisc: &Qdisc<'_>, with_limit: bool) -> Result<Table, Refusal>
     Ok(if with_limit { table.with_size("buffer", ByteCount::new(bytes)) } else { table })
 }
 
-/// `overhead`, `mpu` and `linklayer` of a rate: they change how long a packet takes, but not what waits.
+/// `overhead`, `mpu` and `linklayer` of a rate: they change the time that a packet takes, but not the queue.
 pub(super) fn rate_table_word(name: &str, value: super::words::Word<'_>) -> Result<(), Refusal> {
     let changes_nothing = match name {
         "linklayer" => value.text == "ethernet",
@@ -89,7 +89,7 @@ pub(super) fn rate_table_word(name: &str, value: super::words::Word<'_>) -> Resu
     Err(value.refuse(TcError::Refused { what, help }))
 }
 
-/// The number of packets behind a word.
+/// The number of packets after a word.
 pub(super) fn packets(words: &mut super::words::Words<'_>) -> Result<u32, Refusal> {
     count(words.value("a number of packets")?)
 }

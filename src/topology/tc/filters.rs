@@ -9,16 +9,16 @@ use super::selection::{Family, Ports, Selection};
 use super::units::{handle, handle_text};
 use super::words::{Word, Words};
 
-/// A filter that has been read.
+/// A parsed filter.
 pub(super) struct Rule<'a> {
-    /// The filter's kind, where mistakes are shown.
+    /// The word of the filter's kind, for mistakes.
     pub at: Word<'a>,
     pub selection: Selection,
-    /// The class that it leads to.
+    /// Its target class.
     pub class: Handle,
 }
 
-/// Reads a filter; `is_class` says whether there is a class to lead to.
+/// Reads a filter. `is_class` states whether the target class exists.
 pub(super) fn rule<'a>(
     filter: &Filter<'a>,
     qdisc: Option<u16>,
@@ -57,7 +57,7 @@ pub(super) fn rule<'a>(
     }
 }
 
-/// What has been read of a filter.
+/// The state of reading a filter.
 struct Reading<'a> {
     family: Option<Family>,
     selection: Selection,
@@ -65,7 +65,7 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    /// Reads a word that every filter has; whether it was one.
+    /// Reads a word common to all filters. Returns whether it was one.
     fn common(&mut self, word: Word<'a>, words: &mut Words<'a>) -> Result<bool, Refusal> {
         match word.text {
             "flowid" | "classid" => self.class = Some(words.value("a class, such as `1:10`")?),
@@ -83,7 +83,7 @@ impl<'a> Reading<'a> {
         Ok(true)
     }
 
-    /// The filter looks at packets of a version of IP.
+    /// Restricts the filter to a version of IP.
     fn is_of(&mut self, family: Family, word: Word<'_>) -> Result<(), Refusal> {
         match self.family {
             Some(other) if other != family => Err(word.refuse(TcError::Refused {
@@ -136,7 +136,7 @@ impl<'a> Reading<'a> {
             true => &mut self.selection.source,
             false => &mut self.selection.destination,
         };
-        // Of two prefixes one holds the other, or they have nothing in common.
+        // Of two prefixes, one contains the other, or they are disjoint.
         let narrower = match there.as_ref().map(|there| (there[0], net[0])) {
             None => net,
             Some((there, net)) if there.contains(&net) => vec![net],
@@ -158,7 +158,7 @@ impl<'a> Reading<'a> {
         if both.0 > both.1 { Err(fits_none(word)) } else { Ok(()) }
     }
 
-    /// The filter is done: a prefix of a version of IP says what `0.0.0.0/0` would.
+    /// Completes the filter: with an IP version, `0.0.0.0/0` is redundant.
     fn simplify(&mut self) {
         let all = Selection::of(self.family).source;
         let is_narrow = |nets: &Option<Vec<ipnet::IpNet>>| nets.is_some() && *nets != all;
@@ -178,7 +178,7 @@ fn fits_none(word: Word<'_>) -> Refusal {
     })
 }
 
-/// The code points that a value of the traffic class and its mask let through.
+/// The code points that a value of the traffic class and its mask match.
 fn dscp_bits(word: Word<'_>, value: u32, mask: u32) -> Result<u64, Refusal> {
     if mask > 0xff || value > 0xff {
         return Err(word.bad("a traffic class of one byte", "0xb8"));
@@ -203,12 +203,12 @@ fn matchall<'a>(mut words: Words<'a>, reading: &mut Reading<'a>) -> Result<(), R
     Ok(())
 }
 
-/// The `match` of each class, in the order of `classes`: what its filters take. A class that no filter leads to has
-/// none.
+/// The `match` of each class, in the order of `classes`: the packets of its filters. A class without filters
+/// has none.
 ///
 /// # Errors
-/// Filters of one class that no one `match` holds; a filter that is asked before another that takes some of the same
-/// packets, while its class is asked after the other's.
+/// Filters of one class that a single `match` cannot express; a filter that is evaluated before another one
+/// for some of the same packets, although its class comes after the other's.
 pub(super) fn assign(
     text: &str,
     rules: &[Rule<'_>],
@@ -235,7 +235,7 @@ pub(super) fn assign(
     if refusals.is_empty() { Ok(selections) } else { Err(refusals) }
 }
 
-/// The selections of filters as one.
+/// The union of the filters' selections.
 fn merged(text: &str, rules: &[&Rule<'_>]) -> Result<Option<Selection>, Refusal> {
     let mut left = rules.iter().map(|rule| (rule.at, rule.selection.clone())).collect::<Vec<_>>();
     while left.len() > 1 {

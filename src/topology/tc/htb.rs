@@ -13,7 +13,7 @@ use crate::units::{ByteCount, Rate};
 
 /// The parameters of the qdisc.
 struct Options {
-    /// The minor number of the class that takes what fits no other.
+    /// The minor number of the default class.
     default: u32,
     r2q: u32,
     direct_qlen: u32,
@@ -29,19 +29,19 @@ struct Rates {
     quantum: Option<ByteCount>,
 }
 
-/// A class with what is known of its place.
+/// A class with its position in the tree.
 struct Node<'a> {
     class: Class<'a>,
     inner: Vec<Node<'a>>,
-    /// What a class without inner ones takes; `None` for what comes by default.
+    /// The selection of a class without inner classes; `None` for the default class.
     selection: Option<Selection>,
 }
 
 impl<'a> Converter<'a> {
-    /// `htb` with its classes in the order of their ids, in which the kernel serves equals.
+    /// `htb` with its classes in the order of their ids, in which the kernel serves equal classes.
     pub(super) fn htb(&mut self, qdisc: &Qdisc<'a>) -> Option<Table> {
         let options = options(qdisc, self.options.txqueuelen);
-        // Mistakes further in are told, too.
+        // Mistakes further down are also reported.
         let default = Options { default: 0, r2q: 10, direct_qlen: 0 };
         let options = self.keep(options).unwrap_or(default);
         let major = qdisc.handle.unwrap_or(0);
@@ -95,7 +95,7 @@ impl<'a> Converter<'a> {
         let Node { class, inner, selection } = node;
         let rates = self.keep(rates(class));
         let Some(rates) = rates else {
-            // What hangs below it is read, too: its mistakes count.
+            // Everything below it is also read, to report mistakes.
             self.leaf(class.id, &mut Table::default());
             for node in inner {
                 self.htb_class(node, options, default);
@@ -115,7 +115,7 @@ impl<'a> Converter<'a> {
             table.set("prio", &rates.prio.min(7));
             let quantum = rates.quantum.unwrap_or_else(|| default_quantum(rates.rate, options.r2q));
             table.set_size("quantum", quantum);
-            // Also below an unused class mistakes count.
+            // Mistakes below an unused class are also reported.
             self.leaf(class.id, &mut table);
             if selection.is_none() && default != Some(class.id) {
                 self.unused("class", class.id);
@@ -135,7 +135,7 @@ impl<'a> Converter<'a> {
 /// The classes below `parent`.
 fn tree<'a>(classes: &[Class<'a>], parent: Handle) -> Vec<Node<'a>> {
     let children = classes.iter().filter(|class| class.parent == parent);
-    // A class is made after its parent, and so is no ancestor of itself.
+    // A class is created after its parent, so it is not its own ancestor.
     let node =
         |class: &Class<'a>| Node { class: class.clone(), inner: tree(classes, class.id), selection: None };
     children.map(node).collect()
@@ -193,7 +193,7 @@ fn rates(class: &Class<'_>) -> Result<Rates, Refusal> {
     }
     let speed = speed.ok_or_else(|| class.kind.refuse(TcError::Required { kind: "htb", key: "rate" }))?;
     let ceil = ceil.unwrap_or(speed);
-    // A burst of 0 is none given.
+    // A burst of 0 counts as missing.
     let least = |given: Option<ByteCount>, rate: Rate| {
         let given = given.filter(|burst| *burst != ByteCount::ZERO);
         given.unwrap_or_else(|| ByteCount::new(rate.as_bps() / 8 / 1_000_000_000 + mtu))

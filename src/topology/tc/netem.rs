@@ -11,10 +11,10 @@ use crate::units::{ByteCount, Span};
 const WORDS: &[&str] =
     &["limit", "delay", "latency", "distribution", "loss", "drop", "ecn", "reorder", "gap", "rate", "slot"];
 
-/// The tables of tc that netem has; without one the delay is uniform.
+/// The distribution tables of tc that netem supports; without one the delay is uniform.
 const DISTRIBUTIONS: &[&str] = &["normal", "pareto", "paretonormal"];
 
-/// The parameters of `netem`, as far as they are given.
+/// The given parameters of `netem`.
 #[derive(Default)]
 struct Netem<'a> {
     limit: Option<u64>,
@@ -62,7 +62,7 @@ pub(super) fn netem(qdisc: &Qdisc<'_>, remarks: &mut Vec<String>) -> Result<Tabl
     Ok(netem.into_table())
 }
 
-/// A delay as tc tells the kernel: whole microseconds, in whole ticks of 64 ns.
+/// A delay as tc passes it to the kernel: whole microseconds, in whole ticks of 64 ns.
 ///
 /// # Source
 /// iproute2 6.1 `tc/q_netem.c` (`get_ticks`).
@@ -91,7 +91,8 @@ impl<'a> Netem<'a> {
         let chance = match model.text {
             "state" => {
                 let p13 = percent(words.value("a percentage")?)?;
-                // What is not given: back from loss in the other cases, no bursts of reception, no single losses.
+                // Defaults: return from loss in the remaining cases, no bursts of reception, no single
+                // losses.
                 let mut table = Table::default().with("model", &"state").with("p13", &p13);
                 for (key, otherwise) in [("p31", 1.0 - p13), ("p32", 0.0), ("p23", 1.0), ("p14", 0.0)] {
                     table.set(key, &words.number().map(percent).transpose()?.unwrap_or(otherwise));
@@ -117,7 +118,7 @@ impl<'a> Netem<'a> {
         Ok(())
     }
 
-    /// What tc refuses.
+    /// Checks the conditions of tc.
     fn check(&mut self, qdisc: &Qdisc<'a>) -> Result<(), Refusal> {
         let refuse =
             |at: Word<'_>, what: &str, help| Err(at.refuse(TcError::Refused { what: what.to_owned(), help }));
@@ -222,7 +223,7 @@ fn slot(words: &mut Words<'_>) -> Result<Table, Refusal> {
         table.with_span("delay", delay).with_span("jitter", jitter)
     } else {
         let min = time_ns(first)?;
-        // What is less than the least is the least.
+        // A maximum below the minimum is replaced by the minimum.
         let max = words.number().map(time_ns).transpose()?.unwrap_or(min).max(min);
         Table::default().with_span("min_delay", min).with_span("max_delay", max)
     };

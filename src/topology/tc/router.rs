@@ -1,4 +1,4 @@
-//! A whole topology around a converted table.
+//! A complete topology around a converted table.
 
 use ipnet::IpNet;
 
@@ -9,22 +9,22 @@ use crate::topology::{
 };
 use crate::units::{Bandwidth, Span};
 
-/// The hosts around a router.
+/// The hosts at a router.
 #[derive(Debug, Clone)]
 pub struct RouterOptions {
     /// The topology's name.
     pub name: String,
-    /// The addresses of the hosts that send: `s1` at port 1 of the router has the first of them, and so on.
+    /// The addresses of the sending hosts: `s1` at port 1 of the router has the first, and so on.
     pub sources: Vec<IpNet>,
-    /// The addresses of the host that receives: `d` at port 0.
+    /// The addresses of the receiving host: `d` at port 0.
     pub destination: IpNet,
 }
 
 impl Converted {
-    /// A topology file: a router with the table at its port to `d`, and links that take no time.
+    /// A topology file: a router with the table at its port to `d`, and links without delay.
     ///
     /// # Errors
-    /// Addresses that overlap, or a name that is none.
+    /// Overlapping addresses, or an invalid name.
     pub fn to_router(&self, options: &RouterOptions) -> Result<String, ConfigError> {
         let device = |name: String, kind, address: Option<IpNet>| DraftDevice {
             name,
@@ -47,7 +47,7 @@ impl Converted {
         devices.push(device("r1".to_owned(), DeviceKind::Router, None));
         devices.push(device("d".to_owned(), DeviceKind::Host, Some(options.destination)));
         let mut links = sources.map(|(_, n)| link(format!("s{n}"), n)).collect::<Vec<_>>();
-        // The last link, so that the table behind it is that of its end.
+        // The last link, so that the table after it belongs to its end.
         let mut last = link("d".to_owned(), 0);
         last.between.reverse();
         links.push(last);

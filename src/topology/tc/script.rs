@@ -1,10 +1,10 @@
-//! The qdiscs, classes and filters that commands make.
+//! The qdiscs, classes and filters that commands create.
 
 use super::error::{Refusal, TcError};
 use super::units::{count, handle, handle_text};
 use super::words::{Word, Words, commands};
 
-/// A qdisc's or class's number: major, minor.
+/// The handle of a qdisc or class: major, minor.
 pub(super) type Handle = (u16, u16);
 
 /// A queueing discipline.
@@ -12,9 +12,9 @@ pub(super) type Handle = (u16, u16);
 pub(super) struct Qdisc<'a> {
     pub kind: Word<'a>,
     pub handle: Option<u16>,
-    /// The class that it is the queue of; `None` at the root.
+    /// The class whose queue it is; `None` at the root.
     pub parent: Option<(Word<'a>, Handle)>,
-    /// The word `stab` and what follows it.
+    /// The word `stab` and the words after it.
     pub stab: Option<Words<'a>>,
     pub options: Words<'a>,
 }
@@ -40,15 +40,15 @@ pub(super) struct Filter<'a> {
     pub options: Words<'a>,
 }
 
-/// What the commands of one device make.
+/// The objects that the commands of one device create.
 #[derive(Debug, Default)]
 pub(super) struct Script<'a> {
     pub qdiscs: Vec<Qdisc<'a>>,
     /// In the order of their ids, in which the kernel serves them.
     pub classes: Vec<Class<'a>>,
-    /// In the order in which they are asked, at each qdisc.
+    /// In the order of evaluation, at each qdisc.
     pub filters: Vec<Filter<'a>>,
-    /// The commands, for people.
+    /// The commands, for the comment.
     pub lines: Vec<String>,
 }
 
@@ -56,7 +56,7 @@ impl<'a> Script<'a> {
     /// Reads the commands for `device`.
     ///
     /// # Errors
-    /// Every command that is none or contradicts another.
+    /// Every command that is invalid or contradicts another.
     pub fn read(text: &'a str, device: Option<&str>) -> Result<Self, Vec<Refusal>> {
         let commands = commands(text)?;
         let mut devices: Vec<(&str, Word<'_>)> = Vec::new();
@@ -117,7 +117,7 @@ impl<'a> Script<'a> {
         }
     }
 
-    /// The root is deleted, and all below it.
+    /// Deletes the root and everything below it.
     fn forget(&mut self) {
         self.qdiscs.clear();
         self.classes.clear();
@@ -151,7 +151,7 @@ impl<'a> Script<'a> {
         Ok(())
     }
 
-    /// A qdisc goes, and all below it.
+    /// Deletes a qdisc and everything below it.
     fn remove(&mut self, index: usize) {
         let gone = self.qdiscs.remove(index);
         let Some(handle) = gone.handle else { return };
@@ -275,7 +275,7 @@ impl<'a> Script<'a> {
         Ok(())
     }
 
-    /// The priority of a filter that has none: the kernel counts down, so that the last one goes first.
+    /// The priority of a filter without one: the kernel counts down, so the last filter is first.
     ///
     /// # Source
     /// Linux 6.1 `net/sched/cls_api.c` (`tcf_auto_prio`).
@@ -292,7 +292,7 @@ impl<'a> Script<'a> {
     }
 }
 
-/// Reads the words behind `qdisc add`: where it stands, the qdisc, and the word of its handle.
+/// Reads the words after `qdisc add`: its position, the qdisc, and the word of its handle.
 fn read_qdisc<'a>(mut words: Words<'a>) -> Result<(Word<'a>, Qdisc<'a>, Option<Word<'a>>), Refusal> {
     let (mut number, mut parent, mut root, mut stab) = (None, None, None, None);
     let kind = loop {

@@ -1,4 +1,4 @@
-//! The packets that a filter takes, as a `match` can say it.
+//! The packets that a filter selects, in the terms of `match`.
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -25,7 +25,7 @@ impl Family {
 /// Ports, both ends included.
 pub(super) type Ports = (u16, u16);
 
-/// A product of sets: what is `None` holds for every packet.
+/// A product of sets. `None` includes every packet.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Selection {
     /// One bit per code point.
@@ -85,7 +85,7 @@ fn covers<T: Piece>(one: &Option<Vec<T>>, other: &Option<Vec<T>>) -> bool {
     }
 }
 
-/// The pieces of both, without those that another covers.
+/// The pieces of both, without pieces that another one covers.
 fn union<T: Piece>(one: &Option<Vec<T>>, other: &Option<Vec<T>>) -> Option<Vec<T>> {
     let mut pieces = [one.as_ref()?.as_slice(), other.as_ref()?].concat();
     pieces.sort();
@@ -100,12 +100,12 @@ impl Selection {
         Selection { source: family.map(|family| vec![family.all()]), ..Selection::default() }
     }
 
-    /// Whether it takes every packet.
+    /// Whether it selects every packet.
     pub fn is_everything(&self) -> bool {
         *self == Selection::default()
     }
 
-    /// Whether some packet is in both.
+    /// Whether both select a common packet.
     pub fn overlaps(&self, other: &Selection) -> bool {
         let dscp = match (self.dscp, other.dscp) {
             (Some(one), Some(other)) => one & other != 0,
@@ -118,7 +118,7 @@ impl Selection {
             && overlap(&self.destination_ports, &other.destination_ports)
     }
 
-    /// Whether every packet of the other is in it.
+    /// Whether it selects every packet of the other.
     fn covers(&self, other: &Selection) -> bool {
         let dscp = match (self.dscp, other.dscp) {
             (None, _) => true,
@@ -132,7 +132,7 @@ impl Selection {
             && covers(&self.destination_ports, &other.destination_ports)
     }
 
-    /// What is in either, where one selection can say that: they differ in one key, or one covers the other.
+    /// The union, if one selection can express it: they differ in one key, or one covers the other.
     pub fn union(&self, other: &Selection) -> Option<Selection> {
         if self.covers(other) {
             return Some(self.clone());
@@ -140,7 +140,7 @@ impl Selection {
         if other.covers(self) {
             return Some(other.clone());
         }
-        // Each of the others with the values of both in one key.
+        // The other keys, with the values of both in one key.
         let mut candidates = vec![self.clone(); 6];
         candidates[0].dscp = self.dscp.zip(other.dscp).map(|(one, other)| one | other);
         candidates[1].protocol = union(&self.protocol, &other.protocol);
@@ -215,7 +215,7 @@ fn one_or_array(values: impl Iterator<Item = String>) -> String {
     }
 }
 
-/// The runs of ones among 64 bits.
+/// The runs of ones in 64 bits.
 fn runs(bits: u64) -> impl Iterator<Item = (u16, u16)> {
     let is_set = move |bit: u16| bit < 64 && bits >> bit & 1 == 1;
     (0..64_u16).filter(move |&bit| is_set(bit) && (bit == 0 || !is_set(bit - 1))).map(move |first| {

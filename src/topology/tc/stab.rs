@@ -1,4 +1,4 @@
-//! `stab`: what a link adds to each packet.
+//! `stab`: the overhead that a link adds to each packet.
 
 use super::error::{Refusal, TcError};
 use super::script::{Qdisc, STAB_WORDS};
@@ -52,7 +52,7 @@ pub(super) fn stab(qdisc: &Qdisc<'_>, table: &mut Table) -> Result<(), Refusal> 
     Ok(())
 }
 
-/// Refuses `stab` where no shaper counts it.
+/// Refuses `stab` without a shaper.
 pub(super) fn none(qdisc: &Qdisc<'_>) -> Result<(), Refusal> {
     let Some(words) = &qdisc.stab else { return Ok(()) };
     let what = format!("`stab` at `{}` has no counterpart in taunet", qdisc.kind.text);

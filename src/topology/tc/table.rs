@@ -6,7 +6,7 @@ use crate::config::toml_value;
 use crate::ptm::Buffer;
 use crate::units::{ByteCount, Span};
 
-/// A table with its keys in order, and the tables below it.
+/// A table: its keys in order, and its subtables.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Table {
     keys: Vec<(&'static str, String)>,
@@ -15,18 +15,18 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// A discipline.
+    /// The table of a discipline.
     pub fn of_kind(kind: &str) -> Self {
         Table::default().with("kind", &kind)
     }
 
-    /// With one key more.
+    /// Adds a key.
     pub fn with(mut self, key: &'static str, value: &impl Serialize) -> Self {
         self.set(key, value);
         self
     }
 
-    /// With one key more, where there is a value.
+    /// Adds a key if there is a value.
     pub fn with_some(self, key: &'static str, value: Option<&impl Serialize>) -> Self {
         match value {
             Some(value) => self.with(key, value),
@@ -34,12 +34,12 @@ impl Table {
         }
     }
 
-    /// With a span of time, which reads better as `0 s` than as `0 ps`.
+    /// Adds a span of time, with `0 s` instead of `0 ps`.
     pub fn with_span(self, key: &'static str, span: Span) -> Self {
         if span == Span::ZERO { self.with(key, &"0 s") } else { self.with(key, &span) }
     }
 
-    /// With a number of bytes.
+    /// Adds a number of bytes.
     pub fn with_size(self, key: &'static str, size: ByteCount) -> Self {
         self.with(key, &size_text(size.get()))
     }
@@ -48,7 +48,7 @@ impl Table {
         self.set(key, &size_text(size.get()));
     }
 
-    /// Sets how much may wait.
+    /// Sets the size of the queue.
     pub fn set_buffer(&mut self, key: &'static str, buffer: Buffer) {
         match buffer {
             Buffer::Bytes(size) => self.set_size(key, size),
@@ -60,17 +60,17 @@ impl Table {
         self.set_text(key, toml_value(value));
     }
 
-    /// Sets a key to a value that is TOML already.
+    /// Sets a key to a value in TOML.
     pub fn set_text(&mut self, key: &'static str, value: String) {
         self.keys.push((key, value));
     }
 
-    /// Adds the keys of another.
+    /// Adds the keys of another table.
     pub fn append(&mut self, other: Table) {
         self.keys.extend(other.keys);
     }
 
-    /// Gives it a discipline of its own.
+    /// Sets the discipline.
     pub fn set_ptm(&mut self, ptm: Table) {
         self.ptm = Some(Box::new(ptm));
     }
@@ -83,7 +83,7 @@ impl Table {
         !self.class.is_empty()
     }
 
-    /// Its keys as an inline table.
+    /// The keys as an inline table.
     pub fn inline(&self) -> String {
         let keys = self.keys.iter().map(|(key, value)| format!("{key} = {value}")).collect::<Vec<_>>();
         if keys.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", keys.join(", ")) }
@@ -116,7 +116,7 @@ impl Table {
     }
 }
 
-/// A size as people write it: 1514 B, 60 kB, 32 MiB.
+/// A size in a readable unit: 1514 B, 60 kB, 32 MiB.
 fn size_text(bytes: u64) -> String {
     match bytes {
         10_000.. if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),

@@ -1,12 +1,12 @@
 use super::*;
 
-/// The recorded cases: their names, and their commands.
+/// The recorded cases: names and commands.
 fn recorded() -> Vec<(&'static str, &'static str)> {
     let file = include_str!("../../../tests/tc/recorded.tc");
     file.split("\n## ").skip(1).map(|case| case.split_once('\n').unwrap()).collect()
 }
 
-/// The table and what is told of it, or the refusals, as text.
+/// The table and its remarks, or the refusals, as text.
 fn outcome(text: &str) -> String {
     match read("test", text, &TcOptions::default()) {
         Ok((Converted { table, remarks, .. }, _)) => {
@@ -36,7 +36,7 @@ fn every_recorded_case_is_a_table_or_a_refusal() {
     insta::assert_snapshot!("recorded", told);
 }
 
-/// The table of commands that are not refused.
+/// The table of valid commands.
 fn table(text: &str) -> String {
     let outcome = outcome(text);
     assert!(outcome.contains("[ptm]"), "{outcome}");
@@ -148,7 +148,7 @@ match = { dscp = [\"0-1\", \"6-9\", \"14-17\", \"22-25\", \"30-33\", \"38-41\", 
 ";
     assert!(by_priority.contains(classes), "{by_priority}");
     assert!(by_priority.contains("[[ptm.class]]\nname = \"3\"\nbuffer"), "{by_priority}");
-    // All of the priomap's bands are the last one, which has no filter.
+    // All bands of the priomap are the last one, which has no filter.
     let ets = table(
         "qdisc add root handle 1: ets strict 1 quanta 3000 bands 3
          filter add parent 1: protocol ipv6 u32 match ip6 dsfield 0xb8 0xfc flowid 1:1",
@@ -523,7 +523,7 @@ mod random {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(512))]
 
-        /// Whatever the words are: an answer, and no panic.
+        /// Any words give a result, and no panic.
         #[test]
         fn no_words_panic(words in proptest::collection::vec(
             "(qdisc|class|filter|add|replace|del|root|parent|handle|classid|1:|1:1|1:10|2:|htb|tbf|prio|ets|drr|netem|sfq|fq|red|cake|\

@@ -1,4 +1,4 @@
-//! The numbers of tc, with its own units.
+//! The numbers of tc, with tc's units.
 //!
 //! # Source
 //! iproute2 6.1 `lib/utils_math.c` (`get_rate64`, `get_size`), `tc/tc_util.c` (`get_time`, `parse_percent`) and tc(8):
@@ -8,7 +8,7 @@ use super::error::{Refusal, TcError};
 use super::words::Word;
 use crate::units::{ByteCount, Rate, Span};
 
-/// A rate: `10mbit`; `bps` are bytes per second, and a number alone is bits per second.
+/// A rate: `10mbit`. `bps` are bytes per second; a number without a unit is bits per second.
 pub(super) fn rate(word: Word<'_>) -> Result<Rate, Refusal> {
     const UNITS: &[(&str, f64)] = &[
         ("", 1.0),
@@ -74,7 +74,7 @@ const TIMES: &[(&str, f64)] = &[
     ("nsecs", 1.0),
 ];
 
-/// A span of time: `5ms`; a number alone is microseconds.
+/// A span of time: `5ms`. A number without a unit is microseconds.
 pub(super) fn time(word: Word<'_>) -> Result<Span, Refusal> {
     let number_alone = word.text.parse::<f64>().ok().filter(|number| *number >= 0.0).map(|us| us * 1e3);
     let coarse =
@@ -84,7 +84,7 @@ pub(super) fn time(word: Word<'_>) -> Result<Span, Refusal> {
     us.map(|us| Span::from_ns(us * 1_000)).ok_or_else(|| word.bad("a time of tc, in s, ms or us", "5ms"))
 }
 
-/// The same in nanoseconds, where versions of tc differ in what a number alone means.
+/// The same in nanoseconds, for words whose default unit differs between versions of tc.
 pub(super) fn time_ns(word: Word<'_>) -> Result<Span, Refusal> {
     if word.text.parse() == Ok(0.0) {
         return Ok(Span::ZERO);
@@ -93,7 +93,7 @@ pub(super) fn time_ns(word: Word<'_>) -> Result<Span, Refusal> {
     ns.map(Span::from_ns).ok_or_else(|| word.bad("a time with its unit: s, ms, us or ns", "5ms"))
 }
 
-/// A percentage as a fraction: `0.5%`, where `%` may be left out.
+/// A percentage as a fraction: `0.5%`; `%` is optional.
 pub(super) fn percent(word: Word<'_>) -> Result<f64, Refusal> {
     let number = word.text.strip_suffix('%').unwrap_or(word.text).parse::<f64>().ok();
     let fraction = number.map(|number| number / 100.0).filter(|fraction| (0.0..=1.0).contains(fraction));
@@ -120,7 +120,7 @@ pub(super) fn signed(word: Word<'_>) -> Result<i32, Refusal> {
     word.text.parse().map_err(|_| word.bad("a whole number", "-14"))
 }
 
-/// A qdisc's or class's number, as `1:10` in hexadecimal: major, minor.
+/// The handle of a qdisc or class, as `1:10` in hexadecimal: major, minor.
 pub(super) fn handle(word: Word<'_>) -> Result<(u16, u16), Refusal> {
     let bad = || word.bad("a handle", "1: for a qdisc, or 1:10 for a class");
     let (major, minor) = word.text.split_once(':').ok_or_else(bad)?;
@@ -133,12 +133,12 @@ pub(super) fn handle_text((major, minor): (u16, u16)) -> String {
     if minor == 0 { format!("{major:x}:") } else { format!("{major:x}:{minor:x}") }
 }
 
-/// The value in base units, rounded down; `None` where it is no whole number of them that a computer holds.
+/// The value in base units, rounded down; `None` if it does not fit.
 fn whole(value: f64) -> Option<u64> {
     (0.0..9e15).contains(&value).then_some(value as u64)
 }
 
-/// The number times its unit, whose case does not count; `None` where either is wrong.
+/// The number times its unit, in any case; `None` if either is invalid.
 fn with_unit(word: Word<'_>, units: &[(&str, f64)]) -> Option<f64> {
     let split = word.text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(word.text.len());
     let (number, unit) = word.text.split_at(split);
@@ -147,7 +147,7 @@ fn with_unit(word: Word<'_>, units: &[(&str, f64)]) -> Option<f64> {
     number.parse::<f64>().ok().map(|number| number * factor)
 }
 
-/// That a value is not 0, where the kernel would refuse it or do nothing.
+/// Checks that a value is not 0, which the kernel would refuse or ignore.
 pub(super) fn above_zero<T: PartialEq + Default>(
     word: Word<'_>,
     value: T,

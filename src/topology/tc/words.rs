@@ -1,4 +1,4 @@
-//! The words of tc's commands, each with its place.
+//! The words of tc's commands, with their positions.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use super::error::{Refusal, TcError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Word<'a> {
     pub text: &'a str,
-    /// Where it starts in the file.
+    /// Its position in the file.
     pub at: usize,
 }
 
@@ -18,32 +18,32 @@ impl Word<'_> {
         self.at..self.at + self.text.len()
     }
 
-    /// A mistake at it.
+    /// Refuses the word with an error.
     pub fn refuse(self, error: TcError) -> Refusal {
         Refusal::new(self.span(), error)
     }
 
-    /// It is not `what`.
+    /// Refuses the word: it is not `what`.
     pub fn bad(self, what: &'static str, example: &'static str) -> Refusal {
         self.refuse(TcError::BadValue { text: self.text.to_owned(), what, example })
     }
 
-    /// taunet does not have it.
+    /// Refuses the word: taunet has no counterpart.
     pub fn no_counterpart(self, why: &'static str, help: &'static str) -> Refusal {
         self.refuse(TcError::NoCounterpart { word: self.text.to_owned(), why, help })
     }
 
-    /// tc does not know it there.
+    /// Refuses the word: tc does not accept it there.
     pub fn unknown(self, place: &str, known: &'static [&'static str]) -> Refusal {
         let (word, place) = (self.text.to_owned(), format!("`{place}`"));
         self.refuse(TcError::UnknownWord { word, place, known })
     }
 }
 
-/// Characters by which the shell does something.
+/// Characters that the shell interprets.
 const SHELL: &[char] = &['$', ';', '|', '&', '<', '>', '`', '(', ')', '{', '}', '\'', '"', '\\', '*'];
 
-/// The commands of a text: no comments, no empty ones, without `sudo` and `tc` before them.
+/// The commands of a text, without comments, empty lines, `sudo` and `tc`.
 pub(super) fn commands(text: &str) -> Result<Vec<Vec<Word<'_>>>, Vec<Refusal>> {
     let (mut commands, mut refusals) = (Vec::new(), Vec::new());
     let mut words = Vec::new();
@@ -72,7 +72,7 @@ fn words_of<'a>(line: &'a str, start: usize, words: &mut Vec<Word<'a>>) {
     }
 }
 
-/// The words behind `sudo` and `tc`; `None` where nothing is left.
+/// The words after `sudo` and `tc`; `None` if nothing remains.
 fn command<'a>(words: Vec<Word<'a>>, refusals: &mut Vec<Refusal>) -> Option<Vec<Word<'a>>> {
     if let Some(word) = words.iter().find(|word| word.text.contains(SHELL)) {
         refusals.push(word.refuse(TcError::Shell(word.text.to_owned())));
@@ -84,16 +84,16 @@ fn command<'a>(words: Vec<Word<'a>>, refusals: &mut Vec<Refusal>) -> Option<Vec<
     (words.len() > skipped).then(|| words[skipped..].to_vec())
 }
 
-/// The words that are left of a command.
+/// The remaining words of a command.
 #[derive(Debug, Clone)]
 pub(super) struct Words<'a> {
-    /// What was read last.
+    /// The word that was read last.
     last: Word<'a>,
     rest: std::collections::VecDeque<Word<'a>>,
 }
 
 impl<'a> Words<'a> {
-    /// What follows `first`.
+    /// The words after `first`.
     pub fn behind(first: Word<'a>, rest: impl IntoIterator<Item = Word<'a>>) -> Self {
         Words { last: first, rest: rest.into_iter().collect() }
     }
@@ -102,19 +102,19 @@ impl<'a> Words<'a> {
         self.rest.front().copied()
     }
 
-    /// The value of the word that was read last.
+    /// The value after the last word.
     pub fn value(&mut self, what: &'static str) -> Result<Word<'a>, Refusal> {
         let last = self.last;
         self.next().ok_or_else(|| last.refuse(TcError::Incomplete { after: last.text.to_owned(), what }))
     }
 
-    /// The next word, if it is a number: a value that may be left out.
+    /// The next word, if it is a number: an optional value.
     pub fn number(&mut self) -> Option<Word<'a>> {
         let first = self.peek()?.text.trim_start_matches(['-', '+']).chars().next()?;
         if first.is_ascii_digit() || first == '.' { self.next() } else { None }
     }
 
-    /// All that is left.
+    /// The remaining words.
     pub fn rest(self) -> Vec<Word<'a>> {
         self.rest.into()
     }

@@ -5,7 +5,7 @@
 
 use crate::topology::import::labels::{of_html, without_entities};
 
-/// The names that escapes stand for.
+/// The objects that escapes refer to.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Objects<'a> {
     /// `\G`: the graph.
@@ -40,14 +40,14 @@ pub fn unescaped(text: &str, objects: Objects<'_>) -> String {
     without_entities(resolved.trim())
 }
 
-/// A field of a record: the port that names it, and its text with escapes.
+/// A field of a record: its port name, and its text with escapes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Field {
     pub port: Option<String>,
     pub text: String,
 }
 
-/// The fields of a label that is a record, `{<a> x | y}`; `None` where it has no such marks.
+/// The fields of a record label, `{<a> x | y}`; `None` if it is not a record.
 pub fn fields(label: &str) -> Option<Vec<Field>> {
     let mut fields = Vec::new();
     let mut field = Field::default();

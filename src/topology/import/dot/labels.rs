@@ -1,4 +1,4 @@
-//! What labels say once all is read: names of devices, and of ports.
+//! Labels, resolved after reading: names of devices and of ports.
 
 use rustc_hash::FxHashMap;
 
@@ -6,10 +6,10 @@ use super::label::{Field, Objects, fields, unescaped};
 use crate::topology::import::attributes::Attributes;
 use crate::topology::import::network::Network;
 
-/// Why a label is left out.
+/// The reason why a label is left out.
 const NO_NAME: &str = "a label of several lines or fields is no name: the node's id is";
 
-/// Resolves escapes and records; a label that cannot be a name is left out.
+/// Resolves escapes and records. A label that cannot be a name is left out.
 pub fn resolve(network: &mut Network) {
     let graph = network.name.clone().unwrap_or_default();
     if let Some(label) = network.attributes.take(&["label"]) {
@@ -20,7 +20,7 @@ pub fn resolve(network: &mut Network) {
         }
     }
     let ids = network.nodes.iter().map(|node| node.id.clone()).collect::<Vec<_>>();
-    // By node: the texts of a record's fields, by port.
+    // By node: the text of each record field, by port.
     let mut ports: FxHashMap<usize, Vec<Field>> = FxHashMap::default();
     for (index, node) in network.nodes.iter_mut().enumerate() {
         let objects = Objects { graph: &graph, node: &ids[index], ends: ["", ""] };
@@ -47,7 +47,7 @@ pub fn resolve(network: &mut Network) {
     }
 }
 
-/// Makes a label the name of its node, if it can be; the fields of one that is a record.
+/// Uses a label as the name of its node, if possible. Returns the fields of a record.
 fn resolve_node(attributes: &mut Attributes, objects: Objects<'_>) -> Option<Vec<Field>> {
     if let Some(text) = attributes.take(&["xlabel"]) {
         attributes.set("xlabel", unescaped(&text, objects));

@@ -1,31 +1,31 @@
-//! The words and marks of a DOT file.
+//! The tokens of a DOT file.
 
 use std::ops::Range;
 
 use crate::config::ConfigError;
 use crate::topology::import::ImportedText;
 
-/// A piece of a DOT file.
+/// A token of a DOT file.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Token {
     /// A name, a number or a text in quotes.
     Id(String),
-    /// A text in HTML, without the brackets around it.
+    /// A text in HTML, without the outer brackets.
     Html(String),
     Mark(&'static str),
     End,
 }
 
-/// The marks, the long ones first.
+/// The marks, longest first.
 const MARKS: [&str; 11] = ["->", "--", "{", "}", "[", "]", "=", ";", ",", ":", "+"];
 
-/// The pieces of a file, with one looked at.
+/// The tokens of a file, with one token of lookahead.
 pub(super) struct Tokens<'a> {
     source: &'a ImportedText,
     at: usize,
     peeked: Token,
     span: Range<usize>,
-    /// It stands in quotes, and is no keyword.
+    /// Whether it is quoted, so that it is not a keyword.
     quoted: bool,
 }
 
@@ -44,7 +44,7 @@ impl<'a> Tokens<'a> {
         self.span.clone()
     }
 
-    /// The name that is next, unless it is a keyword.
+    /// The next token if it is a name, unless it is a keyword.
     pub fn plain_id(&self) -> Option<String> {
         match &self.peeked {
             Token::Id(id) if self.quoted || !id.eq_ignore_ascii_case("subgraph") => Some(id.clone()),
@@ -53,7 +53,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// Takes a keyword, if it is next: its case does not count.
+    /// Takes the next token if it is this keyword, in any case.
     pub fn take_word(&mut self, word: &str) -> Result<bool, ConfigError> {
         let taken = matches!(&self.peeked, Token::Id(id) if !self.quoted && id.eq_ignore_ascii_case(word));
         if taken {
@@ -95,7 +95,7 @@ impl<'a> Tokens<'a> {
         };
         self.span = start..self.at;
         match word_before {
-            // Graphviz takes `eos-03` for two names, `eos` and `-03`.
+            // Graphviz reads `eos-03` as two names, `eos` and `-03`.
             Some(before) if before.end == start && matches!(self.peeked, Token::Id(_)) => {
                 let error = self.source.error(before.start..self.at, "two names without a gap between them");
                 Err(error.with_help(self.quoting(before.start)))
@@ -119,7 +119,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// Spaces, comments, and the lines of a preprocessor.
+    /// Skips spaces, comments, and lines of a preprocessor.
     fn skip_blank(&mut self) -> Result<(), ConfigError> {
         let text = self.source.text();
         loop {
@@ -141,7 +141,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// Texts in quotes, joined by `+`.
+    /// Quoted texts, joined by `+`.
     fn texts(&mut self) -> Result<String, ConfigError> {
         let mut joined = String::new();
         loop {
@@ -161,7 +161,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// One text in quotes, where `\"` is a quote.
+    /// A quoted text, in which `\"` is a quote.
     fn text(&mut self, joined: &mut String) -> Result<(), ConfigError> {
         let start = self.at;
         let mut characters = self.source.text()[start + 1..].char_indices().peekable();
@@ -179,7 +179,7 @@ impl<'a> Tokens<'a> {
                     joined.push_str("\\\\");
                     characters.next();
                 }
-                // A line that goes on.
+                // A line that continues.
                 ('\\', Some((_, '\n'))) => {
                     characters.next();
                 }
@@ -193,7 +193,7 @@ impl<'a> Tokens<'a> {
         Err(self.source.error(start..start + 1, "this text is never closed"))
     }
 
-    /// `<...>`, where brackets nest.
+    /// `<...>` with nested brackets.
     fn html(&mut self) -> Result<String, ConfigError> {
         let (start, text) = (self.at, self.source.text());
         let mut depth = 0;
@@ -212,7 +212,7 @@ impl<'a> Tokens<'a> {
     }
 }
 
-/// The length of a number at the start: `-1.5`, `.5`, `3`. A name such as `3com` is none.
+/// The length of a number at the start: `-1.5`, `.5`, `3`. A name such as `3com` is not a number.
 fn numeral(text: &str) -> Option<usize> {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let length = unsigned.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(unsigned.len());

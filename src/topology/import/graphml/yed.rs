@@ -1,4 +1,4 @@
-//! What yEd and other programs of yFiles add to GraphML: labels, groups, arrows.
+//! Extensions of GraphML by yEd and other yFiles programs: labels, groups, arrows.
 //!
 //! # Source
 //! yWorks, "yFiles GraphML" and its schema `ygraphml/1.1`; files of yEd 3 and yEd Live.
@@ -6,17 +6,17 @@
 use super::super::labels::of_html;
 use super::super::xml::{Element, children};
 
-/// The elements that hold a label of a node.
+/// The elements with a label of a node.
 pub const NODE_LABELS: &[&str] = &["NodeLabel"];
-/// The elements that hold a label of an edge.
+/// The elements with a label of an edge.
 pub const EDGE_LABELS: &[&str] = &["EdgeLabel"];
 
-/// Whether an attribute holds labels as yEd Live writes them, which [`labels`] reads.
+/// Whether an attribute contains labels as written by yEd Live, which [`labels`] reads.
 pub fn is_labels(name: &str) -> bool {
     matches!(name, "NodeLabels" | "EdgeLabels")
 }
 
-/// The labels of a node or an edge, in the order of the file: those of `names`, and yEd Live's.
+/// The labels of a node or an edge, in the order of the file: those of `names`, and those of yEd Live.
 pub fn labels(element: Element<'_>, names: &[&str]) -> Vec<String> {
     let mut labels = Vec::new();
     for inner in children(element, "data").flat_map(|entry| entry.descendants()) {
@@ -38,12 +38,12 @@ pub fn labels(element: Element<'_>, names: &[&str]) -> Vec<String> {
     labels
 }
 
-/// The text of an element without that of the elements in it.
+/// The text of an element without that of its child elements.
 fn own_text(element: Element<'_>) -> String {
     element.children().filter(|child| child.is_text()).filter_map(|child| child.text()).collect()
 }
 
-/// Whether a node is a frame around others, open or closed.
+/// Whether a node is a group, open or closed.
 pub fn is_group(node: Element<'_>) -> bool {
     let mut attributes = node.attributes();
     attributes.any(|attribute| {
@@ -52,7 +52,7 @@ pub fn is_group(node: Element<'_>) -> bool {
     })
 }
 
-/// Whether an edge is drawn with one arrowhead; `None` where nothing is said of it.
+/// Whether an edge is drawn with one arrowhead; `None` if nothing is stated.
 pub fn has_arrows(edge: Element<'_>) -> Option<bool> {
     let data = children(edge, "data").flat_map(|entry| entry.descendants());
     let arrows = data.into_iter().find(|inner| inner.tag_name().name() == "Arrows")?;

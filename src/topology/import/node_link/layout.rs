@@ -1,9 +1,10 @@
-//! `pos` of nodes: TopoHub's are degrees or kilometres on a plane, those of a picture have units of its own.
+//! `pos` of nodes: TopoHub's positions are degrees, or kilometres on a plane; those of pictures have no
+//! physical unit.
 
 use crate::topology::Position;
 use crate::topology::import::network::Network;
 
-/// Keeps what `pos` says where the lengths of the edges confirm its unit. Else it is left out.
+/// Keeps `pos` if the lengths of the edges confirm its unit. Otherwise it is left out.
 pub fn place(network: &mut Network) {
     let positions = network.nodes.iter().map(|node| numbers(node.attributes.get("pos")?)).collect::<Vec<_>>();
     let circle = |from, to| Some(place_of(from)?.distance(place_of(to)?)?.as_um() as f64 / 1e9);
@@ -31,7 +32,7 @@ pub fn place(network: &mut Network) {
     }
 }
 
-/// Whether the distances between the ends of edges are as long as their `dist` in kilometres, by and large.
+/// Whether the distances between the ends of edges approximately equal their `dist` in kilometres.
 fn confirmed(
     network: &Network,
     positions: &[Option<[f64; 2]>],

@@ -1,11 +1,11 @@
-//! MiniEdit's files of Mininet: hosts, switches and links as lists of their own.
+//! MiniEdit files of Mininet: separate lists of hosts, switches and links.
 //!
 //! # Source
 //! Mininet 2.3, `examples/miniedit.py` (`saveTopology`).
 
 use serde_json::{Map, Value};
 
-/// The file as one of nodes and links; `None` where it is no file of MiniEdit.
+/// The file as nodes and links; `None` if it is not a MiniEdit file.
 pub fn as_node_link(root: &Map<String, Value>) -> Option<Map<String, Value>> {
     let [hosts, switches] = ["hosts", "switches"].map(|key| root.get(key).and_then(Value::as_array));
     let (hosts, switches) = (hosts?, switches?);

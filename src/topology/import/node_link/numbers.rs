@@ -1,4 +1,4 @@
-//! JSON as Python writes it: with `NaN`, `Infinity` and `-Infinity`, which JSON does not have.
+//! JSON as Python writes it: with `NaN`, `Infinity` and `-Infinity`, which are not valid JSON.
 
 use std::borrow::Cow;
 
@@ -7,10 +7,10 @@ use serde_json::Value;
 use crate::config::ConfigError;
 use crate::topology::import::ImportedText;
 
-/// How much longer a number becomes that is put into quotes.
+/// The number of characters that quotes add to a number.
 const QUOTES: usize = 2;
 
-/// The tree of a text, where a number that JSON does not have is the text of it.
+/// Parses a text. Numbers that are not valid JSON become texts.
 pub fn parse(source: &ImportedText) -> Result<Value, ConfigError> {
     let (text, places) = quoted(source.text());
     serde_json::from_str(&text).map_err(|error| {
@@ -24,7 +24,7 @@ pub fn parse(source: &ImportedText) -> Result<Value, ConfigError> {
     })
 }
 
-/// The text with quotes around each number that JSON does not have, and where these stand in it.
+/// The text with quotes around each number that is not valid JSON, and the positions of these numbers.
 fn quoted(text: &str) -> (Cow<'_, str>, Vec<usize>) {
     if !text.contains("NaN") && !text.contains("Infinity") {
         return (Cow::Borrowed(text), Vec::new());
@@ -51,7 +51,7 @@ fn quoted(text: &str) -> (Cow<'_, str>, Vec<usize>) {
     (Cow::Owned(quoted), places)
 }
 
-/// The length of the string that a text starts with.
+/// The length of the string at the start of a text.
 fn string(text: &str) -> usize {
     let mut escaped = false;
     for (at, byte) in text.bytes().enumerate().skip(1) {
@@ -65,7 +65,7 @@ fn string(text: &str) -> usize {
     text.len()
 }
 
-/// The offset of a line and column, both from 1, where columns count bytes.
+/// The offset of a line and column, both from 1. Columns count bytes.
 fn offset(text: &str, line: usize, column: usize) -> usize {
     let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
     (start + column.saturating_sub(1)).min(text.len())

@@ -20,10 +20,10 @@ use crate::config::ConfigError;
 const LINK_NUMBERS: [&str; 4] =
     ["preinstalled capacity", "preinstalled capacity cost", "routing cost", "setup cost"];
 
-/// The words of a demand behind its ends.
+/// The number of words of a demand after its ends.
 const DEMAND_WORDS: usize = 3;
 
-/// A word or a list, where it stands.
+/// A word or a list, with its position.
 enum Item<'a> {
     Word(&'a str, Range<usize>),
     List(Vec<Item<'a>>, Range<usize>),
@@ -41,7 +41,7 @@ impl<'a> Item<'a> {
     }
 }
 
-/// Adds what the file says; the number of links whose capacity is that of a module.
+/// Adds the content of the file. Returns the number of links whose capacity is that of a module.
 pub fn read(source: &ImportedText, network: &mut Network) -> Result<usize, ConfigError> {
     check_head(source)?;
     let items = items(source)?;
@@ -68,7 +68,7 @@ pub fn read(source: &ImportedText, network: &mut Network) -> Result<usize, Confi
     Ok(by_module)
 }
 
-/// The first line says that the file is a network.
+/// Checks that the first line declares a network.
 fn check_head(source: &ImportedText) -> Result<(), ConfigError> {
     let text = source.text();
     let start = text.len() - text.trim_start().len();
@@ -85,7 +85,7 @@ fn check_head(source: &ImportedText) -> Result<(), ConfigError> {
 
 /// `key = value`, word by word.
 fn read_meta(section: &[Item<'_>], network: &mut Network) {
-    // A remark may stand in parentheses.
+    // A remark may be in parentheses.
     let of_item = |item: &Item<'_>| match item {
         Item::Word(word, _) => (*word).to_owned(),
         Item::List(items, _) => items.iter().filter_map(Item::word).collect::<Vec<_>>().join(" "),
@@ -171,7 +171,7 @@ struct Entries<'s, 'e, 'a> {
 }
 
 impl<'a> Entries<'_, '_, 'a> {
-    /// The word that starts an entry; `None` behind the last.
+    /// The word that starts an entry; `None` after the last.
     fn id(&mut self) -> Result<Option<(&'a str, Range<usize>)>, ConfigError> {
         let Some((first, rest)) = self.rest.split_first() else { return Ok(None) };
         self.rest = rest;
@@ -181,14 +181,14 @@ impl<'a> Entries<'_, '_, 'a> {
         }
     }
 
-    /// The words of the list that is next, if there is one.
+    /// The words of the next list, if there is one.
     fn list(&mut self) -> Option<Vec<&'a str>> {
         let (Item::List(items, _), rest) = self.rest.split_first()? else { return None };
         self.rest = rest;
         Some(items.iter().filter_map(Item::word).collect())
     }
 
-    /// The words that are next, `most` of them at most.
+    /// The next words, at most `most` of them.
     fn words(&mut self, most: usize) -> Vec<&'a str> {
         let words = self.rest.iter().take(most).map_while(Item::word).collect::<Vec<_>>();
         self.rest = &self.rest[words.len()..];
@@ -206,9 +206,9 @@ impl<'a> Entries<'_, '_, 'a> {
     }
 }
 
-/// Words and lists of a file, without its head and its comments.
+/// The words and lists of a file, without its head and comments.
 fn items<'a>(source: &'a ImportedText) -> Result<Vec<Item<'a>>, ConfigError> {
-    /// Sections, entries, paths: no list is deeper.
+    /// The maximum depth of lists: sections, entries, paths.
     const DEEPEST: usize = 16;
     let text = source.text();
     let mut items = Vec::new();

@@ -8,7 +8,7 @@ use super::super::xml::{self, Element, child_text, children, head, required};
 use super::capacity;
 use crate::config::ConfigError;
 
-/// Adds what the file says; the number of links whose capacity is that of a module.
+/// Adds the content of the file. Returns the number of links whose capacity is that of a module.
 pub fn read(source: &ImportedText, network: &mut Network) -> Result<usize, ConfigError> {
     let document = xml::parse(source)?;
     let root = document.root_element();
@@ -93,7 +93,7 @@ fn link_attributes(link: Element<'_>) -> (Attributes, bool) {
     (attributes, by_module)
 }
 
-/// Adds the texts of the elements that are not `known`; of one with elements in it, its name.
+/// Adds the texts of the elements that are not `known`; for an element with child elements, its name.
 fn add_rest(attributes: &mut Attributes, element: Element<'_>, known: &[&str]) {
     for child in element.children().filter(Element::is_element) {
         let name = child.tag_name().name();

@@ -1,4 +1,4 @@
-//! `flower`: the fields of a packet by name.
+//! `flower`: fields of a packet by name.
 
 use super::{Reading, dscp_bits, fits_none};
 use crate::topology::tc::error::{Refusal, TcError};
@@ -8,7 +8,7 @@ use crate::topology::tc::words::{Word, Words};
 const WORDS: &[&str] =
     &["ip_proto", "src_ip", "dst_ip", "src_port", "dst_port", "ip_tos", "classid", "flowid"];
 
-/// Reads the words behind `flower`.
+/// Reads the words after `flower`.
 ///
 /// # Source
 /// iproute2 6.1 `tc/f_flower.c` and tc-flower(8): numbers of protocols are hexadecimal.

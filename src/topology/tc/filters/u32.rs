@@ -9,11 +9,11 @@ use crate::topology::tc::words::{Word, Words};
 const WORDS: &[&str] = &["match", "flowid", "classid"];
 const FIELDS: &[&str] = &["src", "dst", "protocol", "sport", "dport", "tos", "dsfield"];
 
-/// Reads the words behind `u32`.
+/// Reads the words after `u32`.
 ///
 /// # Source
-/// iproute2 6.1 `tc/f_u32.c`: values are decimal or `0x`, masks hexadecimal. `sport` and `dport` are taken for the ports
-/// of the transport protocol, where the kernel looks at the bytes that are there without options in the IP header.
+/// iproute2 6.1 `tc/f_u32.c`: values are decimal or `0x`, masks hexadecimal. `sport` and `dport` are read as
+/// ports of the transport protocol, although the kernel compares the bytes at that offset without IP options.
 pub(super) fn read<'a>(mut words: Words<'a>, reading: &mut Reading<'a>) -> Result<(), Refusal> {
     while let Some(word) = words.next() {
         if word.text == "match" {
@@ -75,7 +75,7 @@ fn masked<'a>(words: &mut Words<'a>) -> Result<(Word<'a>, u32, u32), Refusal> {
     Ok((value, count(value)?, hexadecimal(mask)?))
 }
 
-/// The ports that a mask lets through; `None` for all.
+/// The ports that a mask matches; `None` for all.
 fn ports(word: Word<'_>, value: u32, mask: u32) -> Result<Option<Ports>, Refusal> {
     let (Ok(value), Ok(mask)) = (u16::try_from(value), u16::try_from(mask)) else {
         return Err(word.bad("a port of 16 bits", "5120 0xffc0"));
