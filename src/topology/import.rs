@@ -215,7 +215,7 @@ impl Imported {
 ///
 /// let text = r#"graph { a -- b [bandwidth="1 Gbps", delay="2 ms"]; b -- c }"#;
 /// let imported = import("abc.dot", text, ImportFormat::Dot, &ImportOptions::default())?;
-/// assert!(imported.remarks.contains(&"1 link has no bandwidth: 10 Gbps taken".to_owned()));
+/// assert!(imported.remarks.contains(&"1 link has no bandwidth: 10 Gbps assumed".to_owned()));
 /// let topology = Topology::from_toml("abc.toml", &imported.to_toml())?;
 /// assert_eq!(topology.devices().len(), 6); // a router and a host for each node
 /// # Ok::<(), taunet::config::ConfigError>(())

@@ -247,12 +247,10 @@ impl<'a> Converter<'a> {
             "sfq" => fair::sfq(&qdisc, self.options),
             "cake" => cake::cake(&qdisc, self.options),
             "fq" => fair::fq(&qdisc, self.options, &mut self.remarks),
-            "noqueue" => {
-                Err(qdisc.kind.no_counterpart("no queue at all", "leave `ptm` out on an unlimited link"))
-            }
+            "noqueue" => Err(qdisc.kind.no_counterpart("no queue", "leave `ptm` out on an unlimited link")),
             "pfifo_fast" => Err(qdisc
                 .kind
-                .no_counterpart("three bands that share one limit each queue of the card", "write `prio`")),
+                .no_counterpart("three bands per queue of the card, with one common limit", "write `prio`")),
             kind => Err(qdisc.kind.refuse(TcError::NoKind {
                 what: "qdisc",
                 kind: kind.to_owned(),
@@ -386,7 +384,7 @@ impl<'a> Converter<'a> {
         }
         for (filter, _) in script.filters.iter().zip(&self.placed_filters).filter(|(_, placed)| !**placed) {
             let refusal = filter.kind.no_counterpart(
-                "this qdisc has no classes of its own to choose from",
+                "this qdisc has no classes to choose from",
                 "attach the filter to an htb, prio, ets or drr",
             );
             self.refusals.push(refusal);

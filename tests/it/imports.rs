@@ -122,11 +122,11 @@ fn yed_labels_are_names_and_bandwidths_and_groups_are_frames() {
         "backup",
     ]);
     answer.tells(&[
-        "2 links have a label that says more, such as `40 Gbps 2 ms`",
+        "2 links have a label with more properties, such as `40 Gbps 2 ms`",
         "left out: 1 edge at a group, such as `Hall B`",
         "left out: 1 group, such as `Hall B`: a frame, not a device",
         // Two lines without arrowheads are two links, and not two directions of one.
-        "1 link of 4 run beside another one",
+        "1 link of 4 in parallel with another link",
     ]);
 }
 
@@ -175,11 +175,11 @@ fn graphml_names_what_it_leaves_out() {
     ]);
     answer.tells(&[
         "left out: edge attribute `bandwidth` (1 edge, such as `fast`): not a bandwidth",
-        "left out: edge attribute `delay` (1 edge, such as `5`): no unit: --delay-unit says what 1 stands for",
-        "left out: 1 graph behind the first",
+        "left out: edge attribute `delay` (1 edge, such as `5`): no unit: set it with --delay-unit",
+        "left out: 1 graph after the first",
         "left out: 1 <locator>",
         "1 link has named ports, such as `eth0`",
-        "1 link has no bandwidth: 10 Gbps taken",
+        "1 link has no bandwidth: 10 Gbps assumed",
     ]);
     answer.has(&["between = [\"a:1\", \"z:1\"] # eth0 -- -"]);
 }
@@ -271,10 +271,10 @@ fn dot_labels_are_names_or_told_and_ports_are_kept() {
     ]);
     answer.tells(&[
         "node attribute `function` (1 node, such as `leaf`): devices are hosts, switches or routers",
-        "a label of several lines or fields is no name: the node's id is",
+        "a label of several lines or fields cannot be a name: the node's id is used",
         "3 links have named ports, such as `ge-0/0/1`: ports are numbered, and a comment keeps the names",
-        "1 link has a bandwidth such as `25G`: bits per second taken",
-        "the file has 1 host of its own: no others added",
+        "1 link has a bandwidth such as `25G`: bits per second assumed",
+        "the file has 1 host: none added",
     ]);
 }
 
@@ -283,7 +283,7 @@ fn dot_edges_have_their_own_direction_and_strict_ones_are_merged() {
     let text =
         "digraph { a -> b [dir=none]; b -> a [dir=none]; c -> a [dir=back bandwidth=\"1 Gbps\"]; c -> a }";
     let answer = imported("d.dot", text, &["--no-hosts"]);
-    answer.tells(&["1 link of 3 run beside another one"]);
+    answer.tells(&["1 link of 3 in parallel with another link"]);
     answer
         .has(&["between = [\"a:2\", \"c:0\"]\nbandwidth = \"1 Gbps\"\nbackward = { bandwidth = \"10 Gbps\""]);
     let strict = imported("s.dot", "strict graph { a -- b; b -- a [delay=\"3 ms\"] }", &["--no-hosts"]);
@@ -293,10 +293,10 @@ fn dot_edges_have_their_own_direction_and_strict_ones_are_merged() {
 #[test]
 fn a_dot_name_without_quotes_is_refused_with_the_remedy() {
     for (text, help) in [
-        ("graph net.clab { a -- b }", "stands in quotes: \"net.clab\""),
-        ("graph { eos-03--eos01 }", "stands in quotes: \"eos-03\""),
-        ("graph { 10.0.0.1 -- b }", "stands in quotes: \"10.0.0.1\""),
-        ("graph { eth0/1 -- b }", "stands in quotes: \"eth0/1\""),
+        ("graph net.clab { a -- b }", "needs quotes: \"net.clab\""),
+        ("graph { eos-03--eos01 }", "needs quotes: \"eos-03\""),
+        ("graph { 10.0.0.1 -- b }", "needs quotes: \"10.0.0.1\""),
+        ("graph { eth0/1 -- b }", "needs quotes: \"eth0/1\""),
     ] {
         let answer = answer("bad.dot", text, &[]);
         assert_eq!(answer.code, 2, "{text}: {}", answer.toml);
@@ -326,8 +326,8 @@ fn mininet_attributes_become_a_link() {
     ]);
     answer.leaves_out(&["controller", "mac", "cpu", "dpid", "pos", "key", "use_htb", "loss", "NaN"]);
     answer.tells(&[
-        "2 links have a `bw` without a unit: Mbps taken, as in Mininet",
-        "1 link has a `loss` without a unit: percent taken",
+        "2 links have a `bw` without a unit: Mbps assumed, as in Mininet",
+        "1 link has a `loss` without a unit: percent assumed",
         "1 link has jitter: uniform around the delay",
         "2 links have a queue of 100 packets",
         "no length confirms its unit: write `longitude` and `latitude`",
@@ -344,7 +344,7 @@ fn jitter_and_queues_that_no_link_can_have_are_told() {
     let answer = imported("j.dot", text, &["--no-hosts"]);
     answer.leaves_out(&["jitter", "queue", "loss", "packet_loss", "delay"]);
     answer.tells(&[
-        "`jitter` (1 edge, such as `2 ms`): it varies around a delay, and there is none as long",
+        "`jitter` (1 edge, such as `2 ms`): jitter needs a delay that is at least as long",
         "`queue` (1 edge, such as `100`): no unit: write for example `100 packets` or `64 KiB`",
         "`loss` (1 edge, such as `200%`)",
     ]);
@@ -483,7 +483,7 @@ fn json_names_what_it_leaves_out_and_pythons_numbers_are_none() {
     ]);
     answer.has(&["length = \"30 km\""]);
     let told = self::answer("bad.json", "{\"a\": NaN,\n \"b\": NaN, oops }", &[]).told;
-    assert!(told.contains("bad.json:2:12") && told.contains("not JSON as it should be"), "{told}");
+    assert!(told.contains("bad.json:2:12") && told.contains("invalid JSON"), "{told}");
 }
 
 #[test]
@@ -549,13 +549,13 @@ fn sndlibs_native_format_is_read() {
     ]);
     answer.tells(&[
         "left out: the section ADMISSIBLE_PATHS",
-        "1 link without capacity yet: the first that can be installed taken",
+        "1 link without capacity: the first installable module assumed",
         "2 links have a bandwidth without a unit: 1 stands for 1 Mbps (--bandwidth-unit sets another)",
         "2 demands, where 1 stands for 1 kbps",
         "left out: 1 demand: from a node to itself",
     ]);
     let told = self::answer("m.txt", NATIVE.replace("type: network", "type: model"), &[]).told;
-    assert!(told.contains("of the type `model`: a `network` is read"), "{told}");
+    assert!(told.contains("has the type `model`: taunet reads a `network`"), "{told}");
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn what_is_exported_is_imported_again() {
             let again = Topology::from_toml("t.toml", &imported.to_toml()).unwrap();
             assert_eq!(carried(&again), carried(&topology), "{export:?} {text}");
             assert_eq!(again.name(), "t");
-            let parallel = ["1 link of 3 run beside another one"];
+            let parallel = ["1 link of 3 in parallel with another link"];
             let expected = if text == UNLIKE { &parallel[..] } else { &[] };
             let of_course = |remark: &&String| {
                 ["`shape`", "of its own", "another name"].iter().any(|text| remark.contains(text))

@@ -89,7 +89,7 @@ fn node_facts(source: &ImportedText, nodes: &mut [Node]) -> Result<Vec<NodeFacts
     let facts = |node: &mut Node| {
         NodeFacts::take(&mut node.attributes).map_err(|text| {
             let id = shortened(&node.id);
-            let message = format!("the node `{id}` is at no place on the Earth: {}", shortened(&text));
+            let message = format!("the node `{id}` has no valid position on the Earth: {}", shortened(&text));
             at(source, node.place.clone(), message)
                 .with_help("latitude is from -90 to 90, longitude from -180 to 180".to_owned())
         })
@@ -140,7 +140,7 @@ fn pieces(nodes: usize, pairs: &[Pair<'_>]) -> Option<String> {
         let [from, to] = pair.edge.ends;
         count -= usize::from(pieces.union(from, to));
     }
-    (count > 1).then(|| format!("the network is in {count} pieces: nothing can cross from one to another"))
+    (count > 1).then(|| format!("the network is in {count} pieces: no path leads from one to another"))
 }
 
 impl Hosts {
@@ -149,9 +149,7 @@ impl Hosts {
         let there = draft.devices.iter().filter(|device| device.kind == DeviceKind::Host).count();
         match (added, there) {
             (0, 0) => Some("there are no hosts: no traffic can start or end".to_owned()),
-            (0, _) if options.hosts => {
-                Some(format!("the file has {} of its own: no others added", counted(there, "host")))
-            }
+            (0, _) if options.hosts => Some(format!("the file has {}: none added", counted(there, "host"))),
             (0, _) => None,
             _ => Some(format!(
                 "{} added, one at each node, with links of {} and no delay",

@@ -98,7 +98,7 @@ impl Parser<'_> {
     fn statements(&mut self, scope: &mut Scope, depth: usize) -> Result<Vec<usize>, ConfigError> {
         if depth > DEEPEST {
             let span = self.tokens.span();
-            return Err(self.source.error(span, format!("subgraphs are more than {DEEPEST} deep")));
+            return Err(self.source.error(span, format!("subgraphs are nested more than {DEEPEST} deep")));
         }
         let mut members = Vec::new();
         loop {

@@ -43,7 +43,7 @@ pub fn decode(name: &str, bytes: &[u8], label: Option<&str>) -> Result<Decoded, 
                 match declared == UTF_16LE || declared == UTF_16BE {
                     // A declaration that was read byte by byte is not UTF-16.
                     true if bytes.starts_with(b"<") && bytes.get(1) != Some(&0) => {
-                        remarks.push(format!("the file says that it is {label}, and is not: UTF-8 taken"));
+                        remarks.push(format!("the file declares {label}, but is not: UTF-8 assumed"));
                         UTF_8
                     }
                     _ => declared,
@@ -61,9 +61,9 @@ pub fn decode(name: &str, bytes: &[u8], label: Option<&str>) -> Result<Decoded, 
 
 fn known(name: &str, label: &str) -> Result<&'static Encoding, ConfigError> {
     Encoding::for_label(label.as_bytes()).ok_or_else(|| {
-        let message = format!("`{label}` is no encoding that taunet reads");
+        let message = format!("`{label}` is not an encoding that taunet reads");
         ConfigError::whole(name, message).with_help(
-            "it reads those of the WHATWG list, such as UTF-8, UTF-16LE, ISO-8859-1, windows-1252, Shift_JIS; \
+            "taunet reads those of the WHATWG list, such as UTF-8, UTF-16LE, ISO-8859-1, windows-1252, Shift_JIS; \
              save the file as UTF-8, or name another with --encoding"
                 .to_owned(),
         )
@@ -146,13 +146,13 @@ mod tests {
     #[test]
     fn a_wrong_declaration_is_told() {
         let decoded = decode("f", b"<?xml version=\"1.0\" encoding=\"UTF-16\"?><a/>", None).unwrap();
-        assert_eq!(decoded.remarks, ["the file says that it is UTF-16, and is not: UTF-8 taken"]);
+        assert_eq!(decoded.remarks, ["the file declares UTF-16, but is not: UTF-8 assumed"]);
         let told = |bytes: &[u8], label| decode("f", bytes, label).unwrap_err().to_string();
         assert!(
             told(b"<?xml encoding=\"EBCDIC-1\"?>", None)
-                .contains("`EBCDIC-1` is no encoding that taunet reads")
+                .contains("`EBCDIC-1` is not an encoding that taunet reads")
         );
-        assert!(told(b"", Some("latin-9000")).contains("`latin-9000` is no encoding"));
+        assert!(told(b"", Some("latin-9000")).contains("`latin-9000` is not an encoding"));
         let error = told(b"graph {\n \xfc }", None);
         assert!(error.starts_with("f:2:2: not a text in UTF-8: byte 0xfc at offset 9"), "{error}");
         assert!(error.contains("--encoding windows-1252"), "{error}");

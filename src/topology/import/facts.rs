@@ -204,7 +204,7 @@ fn delay(attributes: &mut Attributes, options: &ImportOptions, notes: &mut Notes
         match quantity::span(text).ok_or("not a delay")? {
             Said::Clearly(delay) | Said::Shortly(delay) => Ok(delay),
             Said::Number(number) => {
-                let unit = options.delay_unit.ok_or("no unit: --delay-unit says what 1 stands for")?;
+                let unit = options.delay_unit.ok_or("no unit: set it with --delay-unit")?;
                 bare = Some(text.to_owned());
                 quantity::span(&format!("{} ps", number * unit.as_ps() as f64))
                     .and_then(Said::with_unit)
@@ -229,7 +229,7 @@ fn length(attributes: &mut Attributes, options: &ImportOptions, notes: &mut Note
                 let (kind, metres) = match options.length_unit {
                     Some(unit) => (Note::LengthNumber, unit.as_um() as f64 / 1e6),
                     None if key == "dist" => (Note::TopohubDistance, 1e3),
-                    None => return Err("no unit: --length-unit says what 1 stands for"),
+                    None => return Err("no unit: set it with --length-unit"),
                 };
                 note = Some((kind, text.to_owned()));
                 quantity::metres(number * metres).ok_or(NONE)
@@ -252,7 +252,7 @@ fn by_label(attributes: &mut Attributes, timing: &mut DraftTiming, notes: &mut N
         let left = pieces.filter(|piece| !fill(&mut filled, piece, notes)).map(str::to_owned);
         let left = left.collect::<Vec<_>>();
         match filled == *timing {
-            true => Err("links have no names of their own"),
+            true => Err("links have no names"),
             false => {
                 (understood, rest) = (Some(filled), left);
                 Ok(label.to_owned())
@@ -264,7 +264,7 @@ fn by_label(attributes: &mut Attributes, timing: &mut DraftTiming, notes: &mut N
         notes.count(Note::InLabel, &label);
     }
     for piece in rest {
-        attributes.leave("label", piece, "links have no names of their own");
+        attributes.leave("label", piece, "links have no names");
     }
 }
 
@@ -320,7 +320,7 @@ fn loss(attributes: &mut Attributes, notes: &mut Notes) -> Option<Probability> {
 }
 
 fn buffer(attributes: &mut Attributes, notes: &mut Notes) -> Option<crate::ptm::Buffer> {
-    const NONE: &str = "not a size of a queue";
+    const NONE: &str = "not a queue size";
     let found = attributes.read_with_unit(BUFFER, quantity::is_size_unit, |key, text| {
         match quantity::buffer(text).ok_or(NONE)? {
             Said::Clearly(buffer) | Said::Shortly(buffer) => Ok(buffer),
@@ -351,13 +351,13 @@ pub(super) fn jitter(
         let jitter = match quantity::span(text).ok_or("not a span of time")? {
             Said::Clearly(jitter) | Said::Shortly(jitter) => jitter,
             Said::Number(number) => {
-                let unit = options.delay_unit.ok_or("no unit: --delay-unit says what 1 stands for")?;
+                let unit = options.delay_unit.ok_or("no unit: set it with --delay-unit")?;
                 Span::from_ps((number * unit.as_ps() as f64).round() as u64)
             }
         };
         match delay {
             Some(delay) if delay >= jitter => Ok((delay - jitter, jitter)),
-            _ => Err("it varies around a delay, and there is none as long"),
+            _ => Err("jitter needs a delay that is at least as long"),
         }
     });
     let (delay, jitter) = found?;

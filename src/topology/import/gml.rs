@@ -146,7 +146,7 @@ fn parse(source: &ImportedText) -> Result<Vec<Entry>, ConfigError> {
             Token::Word(key) => key.to_owned(),
             Token::Close => {
                 let Some((outer, key, key_span)) = open.pop() else {
-                    return Err(source.error(span, "`]` closes nothing"));
+                    return Err(source.error(span, "`]` has no matching `[`"));
                 };
                 let list = std::mem::replace(&mut entries, outer);
                 entries.push(Entry { key, value: Value::List(list), span: key_span });
@@ -167,14 +167,14 @@ fn parse(source: &ImportedText) -> Result<Vec<Entry>, ConfigError> {
                 open.push((std::mem::take(&mut entries), key, span));
             }
             Some((Token::Open, span)) => {
-                return Err(source.error(span, format!("lists are more than {DEEPEST} deep")));
+                return Err(source.error(span, format!("lists are nested more than {DEEPEST} deep")));
             }
             Some((Token::Close, span)) => return Err(source.error(span, format!("`{key}` has no value"))),
             None => return Err(source.error(span, format!("`{key}` has no value"))),
         }
     }
     match open.pop() {
-        Some((_, key, span)) => Err(source.error(span, format!("`{key} [` is never closed"))),
+        Some((_, key, span)) => Err(source.error(span, format!("`{key} [` is not closed"))),
         None => Ok(entries),
     }
 }
@@ -204,7 +204,7 @@ impl<'a> Tokens<'a> {
             Some(']') => (Token::Close, 1),
             Some('"') => match end_of_text(&rest[1..]) {
                 Some(end) => (Token::Text(&rest[1..end + 1]), end + 2),
-                None => return Err(self.source.error(start..start + 1, "this text is never closed")),
+                None => return Err(self.source.error(start..start + 1, "this text is not closed")),
             },
             Some(_) => {
                 let end = rest.find(|c: char| c.is_whitespace() || "[]\"".contains(c)).unwrap_or(rest.len());

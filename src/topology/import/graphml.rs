@@ -53,7 +53,7 @@ pub(super) fn read(source: &ImportedText) -> Result<Network, ConfigError> {
     reader.read_graph(root, graph)?;
     let more = graphs.count();
     if more > 0 {
-        reader.network.remarks.push(format!("left out: {} behind the first", counted(more, "graph")));
+        reader.network.remarks.push(format!("left out: {} after the first", counted(more, "graph")));
     }
     Ok(reader.network)
 }

@@ -39,7 +39,7 @@ struct Parts<'a> {
 pub(super) fn read(source: &ImportedText) -> Result<Network, ConfigError> {
     let value = numbers::parse(source)?;
     let Some(root) = value.as_object() else {
-        return Err(source.whole("not node-link JSON: the file is no object"));
+        return Err(source.whole("not node-link JSON: the file is not an object"));
     };
     let of_miniedit = miniedit::as_node_link(root);
     let root = of_miniedit.as_ref().unwrap_or(root);
@@ -115,7 +115,7 @@ fn read_edge(source: &ImportedText, edge: &Value, list: &str, index: usize) -> R
         let described = parts.get(2).and_then(Value::as_object);
         return Ok(RawEdge { ends: [from, to], attributes: described.map(attributes).unwrap_or_default() });
     }
-    let edge = edge.as_object().ok_or_else(|| source.whole(format!("{} is no object", place())))?;
+    let edge = edge.as_object().ok_or_else(|| source.whole(format!("{} is not an object", place())))?;
     let mut attributes = attributes(edge);
     let mut ends = [String::new(), String::new()];
     for ((end, keys), port) in ends.iter_mut().zip(ENDS).zip(PORTS) {
@@ -211,11 +211,11 @@ fn read_nodes(source: &ImportedText, parts: &Parts<'_>, network: &mut Network) -
             (Value::Object(described), _, _) => (described, None),
             (Value::Null, Some(_), _) => (&nothing, None),
             (_, None, Some(id)) => (&nothing, Some(id)),
-            _ => return Err(source.whole(format!("`nodes[{index}]` is no object"))),
+            _ => return Err(source.whole(format!("`nodes[{index}]` is not an object"))),
         };
         let id = match value_of(described, "id") {
             Some(id) => Some(scalar(id).ok_or_else(|| {
-                source.whole(format!("`nodes[{index}]` has an `id` that is no text and no number"))
+                source.whole(format!("`nodes[{index}]` has an `id` that is neither a text nor a number"))
             })?),
             None => own.or(key.map(str::to_owned)),
         };

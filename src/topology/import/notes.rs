@@ -94,21 +94,23 @@ fn told_note(note: Note, count: usize, example: &str, options: &ImportOptions, l
     match note {
         Note::OtherName => format!(
             "{} {} another name than in the file, such as that of `{example}`: spaces, colons, quotes and brackets \
-             become `-`, and of two equal names the second gets `-2`",
+             become `-`, and the second of two equal names gets `-2`",
             counted(count, "device"),
             has(count)
         ),
-        Note::NoBandwidth => format!("{have} no bandwidth: {} taken", options.bandwidth),
+        Note::NoBandwidth => format!("{have} no bandwidth: {} assumed", options.bandwidth),
         Note::BandwidthNumber => {
             let unit = unit(options.bandwidth_unit, ImportOptions::MEGABIT);
             format!("{have} a bandwidth without a unit: 1 stands for {unit}")
         }
         Note::MininetBandwidth => {
-            format!("{have} a `bw` without a unit: Mbps taken, as in Mininet (--bandwidth-unit sets another)")
+            format!(
+                "{have} a `bw` without a unit: Mbps assumed, as in Mininet (--bandwidth-unit sets another)"
+            )
         }
-        Note::ShortBandwidth => format!("{have} a bandwidth such as `{example}`: bits per second taken"),
+        Note::ShortBandwidth => format!("{have} a bandwidth such as `{example}`: bits per second assumed"),
         Note::InLabel => format!(
-            "{have} a label that says more, such as `{example}`: read as bandwidth, delay, length or loss"
+            "{have} a label with more properties, such as `{example}`: read as bandwidth, delay, length or loss"
         ),
         Note::DelayNumber => {
             format!("{have} a delay without a unit: 1 stands for {}", options.delay_unit.unwrap_or_default())
@@ -120,12 +122,14 @@ fn told_note(note: Note, count: usize, example: &str, options: &ImportOptions, l
             )
         }
         Note::TopohubDistance => {
-            format!("{have} a `dist` without a unit: km taken, as in TopoHub (--length-unit sets another)")
+            format!("{have} a `dist` without a unit: km assumed, as in TopoHub (--length-unit sets another)")
         }
-        Note::ByCoordinates => format!("{have} no length: the great circle between its ends taken"),
-        Note::NoLength => format!("{have} no length and no delay: {} taken", options.delay),
+        Note::ByCoordinates => {
+            format!("{have} no length: the great-circle distance between its ends assumed")
+        }
+        Note::NoLength => format!("{have} no length and no delay: {} assumed", options.delay),
         Note::PercentLoss => format!(
-            "{have} a `loss` without a unit: percent taken, as in Mininet and tc (a `loss_ratio` is a fraction)"
+            "{have} a `loss` without a unit: percent assumed, as in Mininet and tc (a `loss_ratio` is a fraction)"
         ),
         Note::Jitter => format!(
             "{have} jitter: uniform around the delay, and packets may overtake, as in Mininet and tc netem"
@@ -147,10 +151,10 @@ fn told_note(note: Note, count: usize, example: &str, options: &ImportOptions, l
         Note::Hyperedge => {
             format!("{}, such as `{example}`: a router without a host each", counted(count, "hyperedge"))
         }
-        Note::OneWay => format!("{have} one direction in the file: both taken"),
-        Note::Parallel => format!("{} of {links} run beside another one", counted(count, "link")),
+        Note::OneWay => format!("{have} one direction in the file: both assumed"),
+        Note::Parallel => format!("{} of {links} in parallel with another link", counted(count, "link")),
         Note::SameAddress => {
-            format!("left out: {count} times an address that another host has, such as `{example}`")
+            format!("left out: {count} times an address of another host, such as `{example}`")
         }
     }
 }

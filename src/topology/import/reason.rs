@@ -184,7 +184,7 @@ const EDGE_NAMES: &[&str] =
     &["id", "key", "name", "label", "linklabel", "xlabel", "edge_id", "linkid", "link_id"];
 
 /// The reason for an attribute whose name is not that of a link property.
-const NOTHING_OF_LINKS: &str = "taunet's links hold nothing like it";
+const NOTHING_OF_LINKS: &str = "taunet's links have no such property";
 
 /// The key that was probably meant, for such an attribute.
 pub(super) fn likely_meant(why: &str, key: &str) -> Option<&'static str> {
@@ -212,19 +212,21 @@ pub(super) fn reason(owner: Owner, key: &str) -> &'static str {
         return "for pictures only";
     }
     match owner {
-        Owner::Edge if among(EDGE_NAMES) => "links have no names of their own",
-        Owner::Edge if among(METRICS) => "paths go by hops, delay or capacity, as [forwarding] says",
-        Owner::Edge if named(BANDWIDTH) => "another attribute gives the bandwidth, or this is none",
-        Owner::Edge if named(DELAY) || named(LENGTH) => "another attribute gives the delay, or this is none",
-        Owner::Edge if named(LOSS) => "another attribute gives the loss, or this is none",
-        Owner::Edge if named(BUFFER) => "another attribute gives the queue, or this is none",
+        Owner::Edge if among(EDGE_NAMES) => "links have no names",
+        Owner::Edge if among(METRICS) => "paths depend on hops, delay or capacity, as set in [forwarding]",
+        Owner::Edge if named(BANDWIDTH) => "another attribute gives the bandwidth, or this is not one",
+        Owner::Edge if named(DELAY) || named(LENGTH) => {
+            "another attribute gives the delay, or this is not one"
+        }
+        Owner::Edge if named(LOSS) => "another attribute gives the loss, or this is not one",
+        Owner::Edge if named(BUFFER) => "another attribute gives the queue, or this is not one",
         Owner::Edge if PORTS.iter().any(|keys| among(keys)) => "another attribute gives the port",
         Owner::Edge => NOTHING_OF_LINKS,
         Owner::Node if among(LABEL) => "another attribute gives the name",
         Owner::Node if among(KIND) => "devices are hosts, switches or routers",
-        Owner::Node => "taunet's devices hold nothing like it",
+        Owner::Node => "taunet's devices have no such property",
         Owner::Port => "taunet's ports have numbers only",
         Owner::Demand => "taunet's demands are a source, a destination and a rate",
-        Owner::Graph | Owner::Subgraph => "taunet's topologies hold nothing like it",
+        Owner::Graph | Owner::Subgraph => "taunet's topologies have no such property",
     }
 }

@@ -33,11 +33,11 @@ pub(super) fn read(source: &ImportedText) -> Result<Network, ConfigError> {
     };
     if by_module > 0 {
         let links = counted(by_module, "link");
-        network.remarks.push(format!("{links} without capacity yet: the first that can be installed taken"));
+        network.remarks.push(format!("{links} without capacity: the first installable module assumed"));
     }
     if is_directed(&network) {
         network.edges.iter_mut().for_each(|edge| edge.directed = true);
-        network.remarks.push("every link is there in both directions: the two are one".to_owned());
+        network.remarks.push("every link is listed in both directions: each pair is one link".to_owned());
     }
     network.demand_unit = unit(&mut network.attributes);
     Ok(network)
@@ -56,7 +56,7 @@ fn unit(attributes: &mut Attributes) -> Option<Rate> {
             "KBITPERSEC" => 1_000,
             "MBITPERSEC" => 1_000_000,
             "GBITPERSEC" => 1_000_000_000,
-            _ => return Err("not a rate: --demand-unit says what a demand of 1 stands for"),
+            _ => return Err("not a rate: set the unit of demands with --demand-unit"),
         };
         Rate::from_bps(bits).ok_or("not a rate")
     })

@@ -148,15 +148,15 @@ fn graphml_of_the_topology_zoo() {
     assert_eq!(
         imported.remarks,
         [
-            "2 devices have another name than in the file, such as that of `New York`: spaces, colons, quotes and brackets become `-`, and of two equal names the second gets `-2`",
-            "2 links have no bandwidth: 10 Gbps taken",
-            "2 links have no length: the great circle between its ends taken",
-            "2 links have no length and no delay: 0 ps taken",
+            "2 devices have another name than in the file, such as that of `New York`: spaces, colons, quotes and brackets become `-`, and the second of two equal names gets `-2`",
+            "2 links have no bandwidth: 10 Gbps assumed",
+            "2 links have no length: the great-circle distance between its ends assumed",
+            "2 links have no length and no delay: 0 ps assumed",
             "left out: 1 edge from a node to itself",
-            "1 link of 4 run beside another one",
-            "left out: edge attributes `LinkSpeed` (1 edge, such as `2.5`), `LinkSpeedUnits` (1 edge, such as `M`): another attribute gives the bandwidth, or this is none",
+            "1 link of 4 in parallel with another link",
+            "left out: edge attributes `LinkSpeed` (1 edge, such as `2.5`), `LinkSpeedUnits` (1 edge, such as `M`): another attribute gives the bandwidth, or this is not one",
             "left out: edge attribute `LinkSpeed` (1 edge, such as `45-155`): not a bandwidth",
-            "the network is in 2 pieces: nothing can cross from one to another",
+            "the network is in 2 pieces: no path leads from one to another",
             "4 hosts added, one at each node, with links of 100 Gbps and no delay",
         ]
     );
@@ -244,7 +244,7 @@ fn dot() {
     let host = topology.devices().find(|(_, device)| device.kind == DeviceKind::Host).unwrap().1;
     assert_eq!((host.name.as_str(), host.addresses[0].to_string().as_str()), ("H", "10.1.2.3/32"));
     assert!(
-        imported.remarks.contains(&"4 links have one direction in the file: both taken".to_owned()),
+        imported.remarks.contains(&"4 links have one direction in the file: both assumed".to_owned()),
         "{:?}",
         imported.remarks
     );
@@ -285,16 +285,16 @@ fn what_is_wrong_has_its_place() {
     let deep_json = "[".repeat(100_000);
     let bomb = "<!DOCTYPE x [<!ENTITY a \"aaaaaaaa\"><!ENTITY b \"&a;&a;&a;\">]><graphml>&b;</graphml>";
     let cases: &[(ImportFormat, &str, &str)] = &[
-        (Graphml, "", "f:1:1: not XML as it should be: the document does not have a root node"),
+        (Graphml, "", "f:1:1: invalid XML: the document does not have a root node"),
         (
             Graphml,
             "<graphml>\n<graph></grap></graphml>",
-            "f:2:8: not XML as it should be: expected 'graph' tag, not 'grap'",
+            "f:2:8: invalid XML: expected 'graph' tag, not 'grap'",
         ),
         (
             Graphml,
             bomb,
-            "f:1:1: this document type declares entities or elements, and taunet reads none (take the `[ ... ]` out of the <!DOCTYPE>, and write out what it declares)",
+            "f:1:1: this document type declares entities or elements, which taunet does not read (remove the `[ ... ]` from the <!DOCTYPE>, and replace each entity by its text)",
         ),
         (
             Graphml,
@@ -325,48 +325,48 @@ fn what_is_wrong_has_its_place() {
             "f:1:31: no node has the id `b`",
         ),
         (Gml, "node [ id 1 ]", "f: not GML: there is no `graph [ ... ]`"),
-        (Gml, "graph [ node [ id 1 ]", "f:1:1: `graph [` is never closed"),
-        (Gml, "graph [ ] ]", "f:1:11: `]` closes nothing"),
+        (Gml, "graph [ node [ id 1 ]", "f:1:1: `graph [` is not closed"),
+        (Gml, "graph [ ] ]", "f:1:11: `]` has no matching `[`"),
         (Gml, "graph [ node ]", "f:1:14: `node` has no value"),
         (Gml, "graph", "f:1:1: `graph` has no value"),
         (Gml, "graph [ \"a\" 1 ]", "f:1:9: expected a key"),
-        (Gml, "graph [ a \"b ]", "f:1:11: this text is never closed"),
+        (Gml, "graph [ a \"b ]", "f:1:11: this text is not closed"),
         (Gml, "graph [ node [ label \"x\" ] ]", "f:1:9: this node has no `id`"),
         (Gml, "graph [ node [ id 1 ] edge [ source 1 ] ]", "f:1:23: this edge has no `target`"),
         (
             Gml,
             "graph [ node [ id 1 Latitude 91 Longitude 5 ] ]",
-            "f:1:9: the node `1` is at no place on the Earth: latitude 91, longitude 5 (latitude is from -90 to 90, longitude from -180 to 180)",
+            "f:1:9: the node `1` has no valid position on the Earth: latitude 91, longitude 5 (latitude is from -90 to 90, longitude from -180 to 180)",
         ),
-        (Gml, &deep_gml, "f:1:519: lists are more than 64 deep"),
+        (Gml, &deep_gml, "f:1:519: lists are nested more than 64 deep"),
         (Dot, "grap { }", "f:1:1: this does not fit here: expected `graph` or `digraph`"),
         (Dot, "graph { a -> b }", "f:1:11: this does not fit here: expected `--` in this kind of graph"),
         (Dot, "graph { a -- }", "f:1:14: this does not fit here: expected a node, an edge or `}`"),
         (Dot, "graph { a", "f:1:10: the file ends here: expected a node, an edge or `}`"),
         (Dot, "graph { a [b= ] }", "f:1:15: this does not fit here: expected a name or a value"),
-        (Dot, "graph { \"a }", "f:1:9: this text is never closed"),
-        (Dot, "graph { <a }", "f:1:9: this `<` is never closed"),
-        (Dot, "graph { a /* }", "f:1:11: this comment is never closed"),
+        (Dot, "graph { \"a }", "f:1:9: this text is not closed"),
+        (Dot, "graph { <a }", "f:1:9: this `<` is not closed"),
+        (Dot, "graph { a /* }", "f:1:11: this comment is not closed"),
         (
             Dot,
             "graph { a @ }",
-            "f:1:11: this character has no meaning here (a name with other characters than letters, digits and _ stands in quotes)",
+            "f:1:11: this character has no meaning here (a name with characters other than letters, digits and _ needs quotes)",
         ),
         (
             Dot,
             "graph { a } graph { b }",
             "f:1:13: this does not fit here: expected the end of the file: one graph is read",
         ),
-        (Dot, &deep_dot, "f:1:74: subgraphs are more than 64 deep"),
+        (Dot, &deep_dot, "f:1:74: subgraphs are nested more than 64 deep"),
         (
             Sndlib,
             GRAPHML,
             "f:2:1: not SNDlib: <graphml> without a <networkStructure> (SNDlib XML has <network><networkStructure>; GraphML is read with --format graphml)",
         ),
-        (Sndlib, "?SNDlib native format\nNODES ( a", "f:2:7: this `(` is never closed"),
-        (Sndlib, "?SNDlib native format\nNODES", "f:2:1: `NODES` has no `( ... )` behind it"),
+        (Sndlib, "?SNDlib native format\nNODES ( a", "f:2:7: this `(` is not closed"),
+        (Sndlib, "?SNDlib native format\nNODES", "f:2:1: `NODES` needs `( ... )` after it"),
         (Sndlib, "?SNDlib native format\n( a )", "f:2:1: expected the name of a section, such as `NODES`"),
-        (Sndlib, "?SNDlib native format\nNODES ( a ) )", "f:2:13: `)` closes nothing"),
+        (Sndlib, "?SNDlib native format\nNODES ( a ) )", "f:2:13: `)` has no matching `(`"),
         (
             Sndlib,
             "?SNDlib native format\nNODES ( a )\nLINKS ( l 1 2 )",
@@ -383,12 +383,12 @@ fn what_is_wrong_has_its_place() {
             "<gml/>",
             "f: not GML, the Graph Modelling Language: the file is XML (GraphML is read with --format graphml)",
         ),
-        (Json, "{\n\"nodes\": [}", "f:2:11: not JSON as it should be: expected value"),
-        (Json, &deep_json, "f:1:128: not JSON as it should be: recursion limit exceeded"),
-        (Json, "[]", "f: not node-link JSON: the file is no object"),
+        (Json, "{\n\"nodes\": [}", "f:2:11: invalid JSON: expected value"),
+        (Json, &deep_json, "f:1:128: invalid JSON: recursion limit exceeded"),
+        (Json, "[]", "f: not node-link JSON: the file is not an object"),
         (Json, "{}", "f: not node-link JSON: there is no list `nodes`"),
         (Json, "{\"nodes\": []}", "f: not node-link JSON: there is no list `edges` or `links`"),
-        (Json, "{\"nodes\": [null], \"links\": []}", "f: `nodes[0]` is no object"),
+        (Json, "{\"nodes\": [null], \"links\": []}", "f: `nodes[0]` is not an object"),
         (
             Json,
             "{\"nodes\": [{\"id\": 1}, {}], \"links\": []}",
@@ -397,7 +397,7 @@ fn what_is_wrong_has_its_place() {
         (
             Json,
             "{\"nodes\": [{\"id\": {}}], \"links\": []}",
-            "f: `nodes[0]` has an `id` that is no text and no number",
+            "f: `nodes[0]` has an `id` that is neither a text nor a number",
         ),
         (Json, "{\"nodes\": [{\"id\": 1}], \"links\": [{\"source\": 1}]}", "f: `links[0]` has no `target`"),
         (

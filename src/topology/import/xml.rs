@@ -19,8 +19,8 @@ pub(super) fn parse(source: &ImportedText) -> Result<Document<'_>, ConfigError> 
         && let Some(end) = text[start..].find(['[', '>'])
         && text[start + end..].starts_with('[')
     {
-        let message = "this document type declares entities or elements, and taunet reads none";
-        let help = "take the `[ ... ]` out of the <!DOCTYPE>, and write out what it declares";
+        let message = "this document type declares entities or elements, which taunet does not read";
+        let help = "remove the `[ ... ]` from the <!DOCTYPE>, and replace each entity by its text";
         return Err(source.error(start..start + end, message).with_help(help.to_owned()));
     }
     let options = ParsingOptions { allow_dtd: true, nodes_limit: MOST_NODES, ..ParsingOptions::default() };
@@ -32,7 +32,7 @@ pub(super) fn parse(source: &ImportedText) -> Result<Document<'_>, ConfigError> 
         let offset = line + column.map(char::len_utf8).sum::<usize>();
         let message = error.to_string();
         let message = message.split(" at ").next().unwrap_or_default();
-        source.error(offset..offset, format!("not XML as it should be: {message}"))
+        source.error(offset..offset, format!("invalid XML: {message}"))
     })
 }
 

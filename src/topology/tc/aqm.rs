@@ -242,7 +242,7 @@ pub(super) fn fq_pie(
 }
 
 const MEMORY_LIMIT: &str =
-    "`memory_limit` of `fq_pie` is left out: the kernel counts the packets above it, and drops none";
+    "`memory_limit` of `fq_pie` is left out: the kernel counts packets above it, but does not drop them";
 
 /// The parameters of `red` as tc calculates them.
 struct Red {
@@ -301,7 +301,7 @@ pub(super) fn red(qdisc: &Qdisc<'_>, remarks: &mut Vec<String>) -> Result<Table,
     }
     let refused = |what: &str, help| qdisc.kind.refuse(TcError::Refused { what: what.to_owned(), help });
     let weight = red.weight_log().ok_or_else(|| {
-        refused("tc finds no weight of the average for this `burst`", "write a `burst` above min / avpkt")
+        refused("tc finds no averaging weight for this `burst`", "write a `burst` above min / avpkt")
     })?;
     let max_p = red.max_p().ok_or_else(|| {
         refused("tc finds no logarithm of this `probability`", "write a larger one, such as 0.02")

@@ -153,7 +153,7 @@ impl<'a> Converter<'a> {
         let ids = classes.iter().map(|class| class.id).collect::<Vec<_>>();
         let is_class = |id: Handle| match ids.contains(&id) {
             true => Ok(()),
-            false => Err("make the class, or correct the id"),
+            false => Err("create the class, or correct the id"),
         };
         let rules = self.rules(qdisc, is_class);
         let assigned = assign(self.text, &rules, &ids);
@@ -182,12 +182,14 @@ impl<'a> Converter<'a> {
         }
         if !table.has_classes() {
             let what = "no filter leads to a class of this `drr`: the kernel drops every packet".to_owned();
-            let help = "add filters; the kernel's `drr` drops what none of them takes";
+            let help = "add filters; the kernel's `drr` drops packets without a matching filter";
             return self.keep(Err(qdisc.kind.refuse(TcError::Refused { what, help })));
         }
         if !takes_all {
-            self.remarks
-                .push("the kernel's `drr` drops what no filter takes; the class `unmatched` does".to_owned());
+            self.remarks.push(
+                "the kernel's `drr` drops packets without a matching filter; so does the class `unmatched`"
+                    .to_owned(),
+            );
             let class = Table::default().with("name", &"unmatched");
             table.push_class(class.with("buffer", &Buffer::Packets(0)));
         }
@@ -238,7 +240,7 @@ fn ets(qdisc: &Qdisc<'_>, frame: u64) -> Result<Bands, Refusal> {
     let named = strict + given.len() as u32;
     let bands = bands.unwrap_or(named);
     if bands == 0 || bands < named || bands > MOST_BANDS {
-        let what = format!("{strict} strict bands and {} quanta do not go into {bands} bands", given.len());
+        let what = format!("{strict} strict bands and {} quanta do not fit {bands} bands", given.len());
         return Err(qdisc.kind.refuse(TcError::Refused { what, help: "write `bands` with 1 to 16" }));
     }
     // Priorities missing in the map go to the last band.

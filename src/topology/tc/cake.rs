@@ -137,14 +137,14 @@ fn bytes(word: Word<'_>, least: i32, what: &'static str, example: &'static str) 
 /// A word that is recognized but not supported.
 fn refusal(word: Word<'_>) -> Refusal {
     match word.text {
-        "nat" => word.no_counterpart("a packet has the addresses that it has here", "leave it out"),
+        "nat" => word.no_counterpart("packets keep their addresses", "leave it out"),
         "ack-filter" | "ack-filter-aggressive" => {
-            word.no_counterpart("packets have no content by which acknowledgements are known", "leave it out")
+            word.no_counterpart("packets have no content that identifies acknowledgements", "leave it out")
         }
         "autorate-ingress" => {
             word.no_counterpart("the rate is not measured", "write the rate, such as bandwidth 10mbit")
         }
-        "fwmark" => word.no_counterpart("packets have no marks of a firewall", "leave it out"),
+        "fwmark" => word.no_counterpart("packets have no firewall marks", "leave it out"),
         _ => word.unknown("cake", WORDS),
     }
 }

@@ -15,7 +15,7 @@ pub enum TcError {
     #[error("`{0}` is for the shell, not for tc")]
     Shell(String),
     /// A line that creates nothing.
-    #[error("`{0}` builds no queueing discipline")]
+    #[error("`{0}` creates no queueing discipline")]
     NotACommand(String),
     /// The commands are for more than one network device.
     #[error("the commands are for several devices: {}", listed(.0.iter().map(String::as_str)))]
@@ -29,7 +29,7 @@ pub enum TcError {
         known: Vec<String>,
     },
     /// A command ends too early.
-    #[error("`{after}` needs {what} behind it")]
+    #[error("`{after}` needs {what} after it")]
     Incomplete {
         /// the last word
         after: String,
@@ -47,7 +47,7 @@ pub enum TcError {
         example: &'static str,
     },
     /// A word that tc does not accept there.
-    #[error("`{word}` is no word of {place}")]
+    #[error("`{word}` is not a word of {place}")]
     UnknownWord {
         /// the word
         word: String,
@@ -93,7 +93,7 @@ pub enum TcError {
         help: &'static str,
     },
     /// A parent, class or qdisc that no earlier line creates.
-    #[error("no line before this one makes {what} `{name}`")]
+    #[error("no earlier line creates {what} `{name}`")]
     NotDefined {
         /// the expected object
         what: &'static str,
@@ -101,7 +101,7 @@ pub enum TcError {
         name: String,
     },
     /// Two objects with one handle.
-    #[error("{what} `{name}` is there already, by line {line}")]
+    #[error("{what} `{name}` already exists, created by line {line}")]
     Twice {
         /// the object
         what: &'static str,
@@ -111,7 +111,9 @@ pub enum TcError {
         line: usize,
     },
     /// Filters that one `match` cannot express.
-    #[error("this filter and that of line {line} lead to one class, and no one `match` holds both")]
+    #[error(
+        "this filter and that of line {line} lead to one class, and a single `match` cannot express both"
+    )]
     TwoMatches {
         /// the line of the other filter
         line: usize,
@@ -123,7 +125,7 @@ pub enum TcError {
         line: usize,
     },
     /// The table is invalid.
-    #[error("these commands make no [ptm] table: {0}")]
+    #[error("these commands do not form a valid [ptm] table: {0}")]
     NoTable(String),
 }
 
@@ -132,9 +134,9 @@ impl TcError {
     pub fn help(&self) -> Option<String> {
         Some(match self {
             TcError::Nothing | TcError::NotACommand(_) => {
-                "write `qdisc add`, `class add` or `filter add`, one a line".to_owned()
+                "write `qdisc add`, `class add` or `filter add`, one per line".to_owned()
             }
-            TcError::Shell(_) => "write what the shell makes of it: plain words, one command a line".to_owned(),
+            TcError::Shell(_) => "write the expanded command: plain words, one command per line".to_owned(),
             TcError::Devices(devices) => {
                 let first = devices.first().map_or("eth0", String::as_str);
                 format!("name one of them: --dev {first}")
@@ -153,13 +155,13 @@ impl TcError {
             },
             TcError::NoCounterpart { help, .. } | TcError::Refused { help, .. } => (*help).to_owned(),
             TcError::Required { key, .. } => format!("add `{key}` and its value"),
-            TcError::NotDefined { .. } => "make it first, or correct the handle".to_owned(),
+            TcError::NotDefined { .. } => "create it first, or correct the handle".to_owned(),
             TcError::Twice { .. } => "keep one of them, or write `replace`".to_owned(),
             TcError::TwoMatches { .. } => {
-                "write filters that differ in one thing only, or give each of them a class".to_owned()
+                "write filters that differ in one field only, or give each its own class".to_owned()
             }
             TcError::Order { .. } => {
-                "a packet goes to the first class that fits it, in the order of bands or class ids: number the \
+                "a packet goes to the first class that matches it, in the order of bands or class ids: number the \
                  classes in the order of their filters"
                     .to_owned()
             }

@@ -61,7 +61,7 @@ pub(super) fn sfq(qdisc: &Qdisc<'_>, options: &TcOptions) -> Result<Table, Refus
         flows = flows.min(limit);
     }
     if limit == 1 {
-        let what = "the kernel takes no `sfq` of 1 packet".to_owned();
+        let what = "the kernel does not accept an `sfq` of 1 packet".to_owned();
         return Err(qdisc.kind.refuse(TcError::Refused { what, help: "write a `limit` of 2 or more" }));
     }
     let table = Table::of_kind("sfq")

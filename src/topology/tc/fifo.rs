@@ -44,7 +44,7 @@ pub(super) fn tbf(qdisc: &Qdisc<'_>, with_limit: bool) -> Result<Table, Refusal>
             "rate" => speed = Some(rate(words.value("a rate")?)?),
             "burst" | "buffer" | "maxburst" => {
                 let value = words.value("a size")?;
-                burst = Some(above_zero(value, size(value)?, "a bucket that lets packets pass", "2000")?);
+                burst = Some(above_zero(value, size(value)?, "a bucket above 0 bytes", "2000")?);
             }
             "limit" => limit = Some((word, size(words.value("a size")?)?)),
             "latency" => latency = Some((word, time(words.value("a time")?)?)),
@@ -60,7 +60,7 @@ pub(super) fn tbf(qdisc: &Qdisc<'_>, with_limit: bool) -> Result<Table, Refusal>
     let burst = burst.ok_or_else(|| required("burst"))?;
     let bytes = match (limit, latency) {
         (Some(_), Some((word, _))) => {
-            let what = "`limit` and `latency` both say how much may wait".to_owned();
+            let what = "`limit` and `latency` both set the queue size".to_owned();
             return Err(word.refuse(TcError::Refused { what, help: "keep one of them" }));
         }
         (Some((_, limit)), None) => limit.get(),
@@ -85,7 +85,7 @@ pub(super) fn rate_table_word(name: &str, value: super::words::Word<'_>) -> Resu
         return Ok(());
     }
     let what = format!("`{name}` of a rate has no counterpart in taunet");
-    let help = "give the root `stab` with it: that counts in queues, too";
+    let help = "use `stab` at the root: it also counts in queues";
     Err(value.refuse(TcError::Refused { what, help }))
 }
 

@@ -44,8 +44,8 @@ pub(super) fn rule<'a>(
     let word = reading.class.ok_or_else(required)?;
     let class = handle(word)?;
     if Some(class.0) != qdisc {
-        let what = format!("`{}` is no class of the qdisc that the filter is at", handle_text(class));
-        let help = "attach the filter to the qdisc of the class; a packet finds its class there";
+        let what = format!("`{}` is not a class of the filter's qdisc", handle_text(class));
+        let help = "attach the filter to the qdisc of the class";
         return Err(word.refuse(TcError::Refused { what, help }));
     }
     match is_class(class) {
@@ -74,9 +74,8 @@ impl<'a> Reading<'a> {
             }
             "handle" | "ht" | "link" | "hashkey" | "divisor" | "order" | "sample" | "offset" | "indev"
             | "mark" => {
-                return Err(
-                    word.no_counterpart("a filter is a `match` of a class", "write what the packets are")
-                );
+                return Err(word
+                    .no_counterpart("a filter is a `match` of a class", "write the fields of the packets"));
             }
             _ => return Ok(false),
         }
@@ -87,8 +86,8 @@ impl<'a> Reading<'a> {
     fn is_of(&mut self, family: Family, word: Word<'_>) -> Result<(), Refusal> {
         match self.family {
             Some(other) if other != family => Err(word.refuse(TcError::Refused {
-                what: format!("`{}` does not go with the `protocol` of this filter", word.text),
-                help: "match ip goes with protocol ip, and match ip6 with protocol ipv6",
+                what: format!("`{}` contradicts the `protocol` of this filter", word.text),
+                help: "write match ip with protocol ip, or match ip6 with protocol ipv6",
             })),
             Some(_) => Ok(()),
             None => {
@@ -173,7 +172,7 @@ impl<'a> Reading<'a> {
 
 fn fits_none(word: Word<'_>) -> Refusal {
     word.refuse(TcError::Refused {
-        what: "no packet fits all of this filter".to_owned(),
+        what: "no packet matches all of this filter".to_owned(),
         help: "write a filter for each kind of packet",
     })
 }
@@ -185,7 +184,7 @@ fn dscp_bits(word: Word<'_>, value: u32, mask: u32) -> Result<u64, Refusal> {
     }
     if mask & 3 != 0 {
         return Err(word.no_counterpart(
-            "with this mask it looks at the two bits of ECN, too",
+            "with this mask it also matches the two ECN bits",
             "mask the bits of the code point only: 0xfc",
         ));
     }

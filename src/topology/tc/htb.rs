@@ -49,9 +49,9 @@ impl<'a> Converter<'a> {
         let is_leaf = |id: Handle| classes.iter().all(|class| class.parent != id);
         let leaf = |id: Handle| match classes.iter().find(|class| class.id == id) {
             Some(_) if is_leaf(id) => Ok(()),
-            Some(_) => Err("it has classes of its own: lead to one of them"),
-            None if id.1 == 0 => Err("the queue that is not shaped takes packets by default only"),
-            None => Err("make the class, or correct the id"),
+            Some(_) => Err("it has inner classes: choose one of them"),
+            None if id.1 == 0 => Err("the direct queue takes packets by default only"),
+            None => Err("create the class, or correct the id"),
         };
         let rules = self.rules(qdisc, leaf);
         let mut nodes = tree(&classes, (major, 0));

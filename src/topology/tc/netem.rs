@@ -53,7 +53,7 @@ pub(super) fn netem(qdisc: &Qdisc<'_>, remarks: &mut Vec<String>) -> Result<Tabl
             "rate" => netem.rate = Some(pace(&mut words)?),
             "slot" => netem.slot = Some(slot(&mut words)?),
             "duplicate" => return Err(word.no_counterpart("a packet leaves a port once", "leave it out")),
-            "corrupt" => return Err(word.no_counterpart("packets have no content here", "leave it out")),
+            "corrupt" => return Err(word.no_counterpart("packets have no content", "leave it out")),
             "seed" => return Err(word.no_counterpart("a run has a seed", "write `seed` in the scenario")),
             _ => return Err(word.unknown("netem", WORDS)),
         }
@@ -71,7 +71,7 @@ fn in_ticks(word: Word<'_>, remarks: &mut Vec<String>) -> Result<Span, Refusal> 
     let ticks = whole_ticks((whole_us.as_ps() / 1_000_000).into());
     let told = Span::from_ns(ticks * NS_PER_TICK);
     if told != whole_us {
-        remarks.push(format!("tc tells the kernel {told} for `{}`: whole ticks of 64 ns", word.text));
+        remarks.push(format!("tc passes {told} to the kernel for `{}`: whole ticks of 64 ns", word.text));
     }
     Ok(told)
 }

@@ -205,8 +205,8 @@ impl<'a> Script<'a> {
             return Err(kind.refuse(TcError::Refused { what, help: "give the class the kind of its qdisc" }));
         }
         if id.0 != parent.0 || id.1 == 0 {
-            let what = format!("`{}` is no class of `{}`", at.text, handle_text((parent.0, 0)));
-            let help = "a class has the number of its qdisc before the colon, and one of its own behind it";
+            let what = format!("`{}` is not a class of `{}`", at.text, handle_text((parent.0, 0)));
+            let help = "the id of a class has the number of its qdisc before the colon, and its own after it";
             return Err(at.refuse(TcError::Refused { what, help }));
         }
         if parent.1 != 0 && self.classes.iter().all(|class| class.id != parent) {
@@ -266,7 +266,7 @@ impl<'a> Script<'a> {
             && (other.kind.text != kind.text || text_of(other.protocol) != text_of(protocol))
         {
             let what = format!(
-                "the kernel takes one kind of filter and one protocol for each prio, and {prio} has others"
+                "the kernel accepts one kind of filter and one protocol per prio, and {prio} has others"
             );
             return Err(kind.refuse(TcError::Refused { what, help: "write another `prio`" }));
         }
@@ -311,7 +311,7 @@ fn read_qdisc<'a>(mut words: Words<'a>) -> Result<(Word<'a>, Qdisc<'a>, Option<W
             "stab" => stab = Some(Words::behind(word, stab_words(&mut words))),
             "ingress" | "clsact" => {
                 return Err(
-                    word.no_counterpart("it is no queue", "leave it out: a port queues at its egress")
+                    word.no_counterpart("it is not a queue", "leave it out: a port queues at its egress")
                 );
             }
             "estimator" | "est" | "ingress_block" | "egress_block" => {

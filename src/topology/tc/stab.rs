@@ -57,5 +57,5 @@ pub(super) fn none(qdisc: &Qdisc<'_>) -> Result<(), Refusal> {
     let Some(words) = &qdisc.stab else { return Ok(()) };
     let what = format!("`stab` at `{}` has no counterpart in taunet", qdisc.kind.text);
     let at = words.peek().unwrap_or(qdisc.kind);
-    Err(at.refuse(TcError::Refused { what, help: "give it to a `tbf` or `htb` at the root" }))
+    Err(at.refuse(TcError::Refused { what, help: "set it at a `tbf` or `htb` at the root" }))
 }

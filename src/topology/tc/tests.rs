@@ -211,7 +211,7 @@ fn filters_of_one_class_are_one_match() {
         "{ dscp = \"8-15\", protocol = \"udp\", source = \"0.0.0.0/0\" }"
     );
     assert!(matches(&["u32 match ip dport 80 0xffff", "u32 match ip sport 80 0xffff"]).starts_with(
-        "5: `u32`: this filter and that of line 4 lead to one class, and no one `match` holds both"
+        "5: `u32`: this filter and that of line 4 lead to one class, and a single `match` cannot express both"
     ),);
 }
 
@@ -219,28 +219,28 @@ fn filters_of_one_class_are_one_match() {
 fn what_is_not_understood_is_refused_by_line_and_word() {
     let cases = [
         ("", "1: ``: there is no queueing discipline in this file"),
-        ("ip link set eth0 up", "1: `ip`: `ip` builds no queueing discipline"),
-        ("qdisc show", "1: `qdisc`: `qdisc show` builds no queueing discipline"),
+        ("ip link set eth0 up", "1: `ip`: `ip` creates no queueing discipline"),
+        ("qdisc show", "1: `qdisc`: `qdisc show` creates no queueing discipline"),
         (
             "qdisc add dev a root pfifo\nqdisc add dev b root pfifo",
             "2: `b`: the commands are for several devices: `a`, `b`",
         ),
-        ("qdisc add root", "1: `root`: `root` needs a kind of qdisc, such as `tbf` behind it"),
+        ("qdisc add root", "1: `root`: `root` needs a kind of qdisc, such as `tbf` after it"),
         ("qdisc add pfifo", "1: `pfifo`: `qdisc add` needs `root` or `parent`"),
-        ("qdisc add root pfifo limit", "1: `limit`: `limit` needs a limit behind it"),
+        ("qdisc add root pfifo limit", "1: `limit`: `limit` needs a limit after it"),
         (
             "qdisc add root pfifo limmit 5",
-            "1: `limmit`: `limmit` is no word of `pfifo` (did you mean `limit`?)",
+            "1: `limmit`: `limmit` is not a word of `pfifo` (did you mean `limit`?)",
         ),
         (
             "qdisc add root pfifo\nqdisc add root pfifo",
-            "2: `root`: the qdisc at `root` is there already, by line 1",
+            "2: `root`: the qdisc at `root` already exists, created by line 1",
         ),
-        ("qdisc add ingress", "1: `ingress`: `ingress` has no counterpart in taunet: it is no queue"),
-        ("qdisc add parent 1:1 pfifo", "1: `1:1`: no line before this one makes the qdisc `1:`"),
+        ("qdisc add ingress", "1: `ingress`: `ingress` has no counterpart in taunet: it is not a queue"),
+        ("qdisc add parent 1:1 pfifo", "1: `1:1`: no earlier line creates the qdisc `1:`"),
         (
             "qdisc add root handle 1: prio\nqdisc add parent 1:4 pfifo",
-            "2: `1:4`: no line before this one makes a class with a queue `1:4`",
+            "2: `1:4`: no earlier line creates a class with a queue `1:4`",
         ),
         ("qdisc add root pfifo_fast", "1: `pfifo_fast`: `pfifo_fast` has no counterpart in taunet"),
         ("qdisc add root tbf rate 1mbit burst 2000", "1: `tbf`: `tbf` needs `limit` or `latency`"),
@@ -270,11 +270,11 @@ fn what_is_not_understood_is_refused_by_line_and_word() {
         ),
         (
             "qdisc add root handle 1: htb\nclass add parent 1:1 classid 1:2 htb rate 1mbit",
-            "2: `1:1`: no line before this one makes the class `1:1`",
+            "2: `1:1`: no earlier line creates the class `1:1`",
         ),
         (
             "qdisc add root handle 1: htb\nclass add parent 1: classid 2:2 htb rate 1mbit",
-            "2: `2:2`: `2:2` is no class of `1:`",
+            "2: `2:2`: `2:2` is not a class of `1:`",
         ),
         ("qdisc add root handle 1: htb default 1", "1: `htb`: no packet goes to a class of this `htb`"),
         (
@@ -284,7 +284,7 @@ fn what_is_not_understood_is_refused_by_line_and_word() {
         ("qdisc add root prio bands 2", "1: `prio`: the priomap leads to band 2 of 2, counted from 0"),
         (
             "qdisc add root ets bands 2 strict 3",
-            "1: `ets`: 3 strict bands and 0 quanta do not go into 2 bands",
+            "1: `ets`: 3 strict bands and 0 quanta do not fit 2 bands",
         ),
         ("qdisc add root codel interval 0", "1: `0`: `0` is not a time above 0"),
         ("qdisc add root pie bytemode", "1: `bytemode`: `bytemode` has no counterpart"),
@@ -298,19 +298,19 @@ fn what_is_not_understood_is_refused_by_line_and_word() {
             "qdisc add root red limit 9000 avpkt 1000 min 6 max 5",
             "1: `red`: `min` of `red`, 6 bytes, is above `max`, 5 bytes",
         ),
-        ("qdisc add root red limit 400k avpkt 1000 burst 5", "1: `red`: tc finds no weight of the average"),
+        ("qdisc add root red limit 400k avpkt 1000 burst 5", "1: `red`: tc finds no averaging weight"),
         ("qdisc add root red limit 400k avpkt 1000 nodrop", "1: `nodrop`: `nodrop` has no counterpart"),
         ("qdisc add root sfq ecn", "1: `ecn`: `ecn` has no counterpart"),
         ("qdisc add root sfq divisor 1000", "1: `1000`: `1000` is not a power of two up to 65536"),
         ("qdisc add root fq buckets 1", "1: `1`: `1` is not a number of buckets from 2 to 262144"),
-        ("qdisc add root cake bandwidth", "1: `bandwidth`: `bandwidth` needs a rate behind it"),
-        ("qdisc add root cake flow", "1: `flow`: `flow` is no word of `cake` (did you mean `flows`?)"),
+        ("qdisc add root cake bandwidth", "1: `bandwidth`: `bandwidth` needs a rate after it"),
+        ("qdisc add root cake flow", "1: `flow`: `flow` is not a word of `cake` (did you mean `flows`?)"),
         ("qdisc add root cake overhead 257", "1: `257`: `257` is not an overhead from -64 to 256 bytes"),
         ("qdisc add root cake mpu -1", "1: `-1`: `-1` is not a length from 0 to 256 bytes"),
         ("qdisc add root cake rtt 0", "1: `0`: `0` is not a time above 0"),
         (
             "qdisc add root cake nat",
-            "1: `nat`: `nat` has no counterpart in taunet: a packet has the addresses",
+            "1: `nat`: `nat` has no counterpart in taunet: packets keep their addresses",
         ),
         (
             "qdisc add root cake ack-filter",
@@ -359,31 +359,31 @@ fn filters_that_no_match_can_be_are_refused() {
     let cases = [
         ("basic match meta flowid 1:1", "`basic`: taunet has no filter like `basic`"),
         ("u32 match ip dport 80 0xffff", "`u32`: `filter add` needs `flowid`"),
-        ("u32 match ip dport 80 0xff0f flowid 1:1", "`80`: the mask 0xff0f takes ports that are no interval"),
+        ("u32 match ip dport 80 0xff0f flowid 1:1", "`80`: the mask 0xff0f matches ports that do not form an interval"),
         (
             "u32 match ip tos 0x10 0xff flowid 1:1",
             "`0x10`: `0x10` has no counterpart in taunet: with this mask",
         ),
-        ("u32 match ip6 dport 80 0xffff flowid 1:1", "`ip6`: `ip6` does not go with the `protocol`"),
+        ("u32 match ip6 dport 80 0xffff flowid 1:1", "`ip6`: `ip6` contradicts the `protocol`"),
         ("u32 match u32 1 1 at 0 flowid 1:1", "`u32`: `u32` has no counterpart"),
         (
             "u32 match ip src 10.0.0.0/8 match ip src 11.0.0.0/8 flowid 1:1",
-            "`11.0.0.0/8`: no packet fits all",
+            "`11.0.0.0/8`: no packet matches all",
         ),
-        ("u32 match ip dport 80 0xffff match ip dport 81 0xffff flowid 1:1", "`81`: no packet fits all"),
-        ("u32 match ip protocol 17 0xff match ip protocol 6 0xff flowid 1:1", "`6`: no packet fits all"),
+        ("u32 match ip dport 80 0xffff match ip dport 81 0xffff flowid 1:1", "`81`: no packet matches all"),
+        ("u32 match ip protocol 17 0xff match ip protocol 6 0xff flowid 1:1", "`6`: no packet matches all"),
         (
             "u32 match ip src fd00:: flowid 1:1",
             "`fd00::`: `fd00::` is not an address of the filter's version of IP",
         ),
         (
             "u32 match ip dport 80 0xffff flowid 2:1",
-            "`2:1`: `2:1` is no class of the qdisc that the filter is at",
+            "`2:1`: `2:1` is not a class of the filter's qdisc",
         ),
         ("u32 match ip dport 80 0xffff flowid 1:9", "`1:9`: no packet can go to `1:9`"),
         ("u32 match ip dport 80 0xffff action drop", "`action`: `action` has no counterpart"),
         ("flower dst_port 80 classid 1:1", "`dst_port`: `flower` needs `ip_proto`"),
-        ("flower vlan_id 5 classid 1:1", "`vlan_id`: `vlan_id` is no word of `flower`"),
+        ("flower vlan_id 5 classid 1:1", "`vlan_id`: `vlan_id` is not a word of `flower`"),
         ("handle 800::1 u32 flowid 1:1", "`handle`: `handle` has no counterpart"),
     ];
     let prio = "qdisc add root handle 1: prio bands 3\n";
@@ -410,7 +410,7 @@ fn filters_of_one_prio_are_of_one_kind() {
     ] {
         let outcome = outcome(&format!("{text}filter add parent 1: {other}"));
         assert!(
-            outcome.contains("the kernel takes one kind of filter and one protocol for each prio"),
+            outcome.contains("the kernel accepts one kind of filter and one protocol per prio"),
             "{outcome}"
         );
     }

@@ -7,7 +7,7 @@ use crate::topology::import::attributes::Attributes;
 use crate::topology::import::network::Network;
 
 /// The reason why a label is left out.
-const NO_NAME: &str = "a label of several lines or fields is no name: the node's id is";
+const NO_NAME: &str = "a label of several lines or fields cannot be a name: the node's id is used";
 
 /// Resolves escapes and records. A label that cannot be a name is left out.
 pub fn resolve(network: &mut Network) {

@@ -97,7 +97,8 @@ impl<'a> Tokens<'a> {
         match word_before {
             // Graphviz reads `eos-03` as two names, `eos` and `-03`.
             Some(before) if before.end == start && matches!(self.peeked, Token::Id(_)) => {
-                let error = self.source.error(before.start..self.at, "two names without a gap between them");
+                let error =
+                    self.source.error(before.start..self.at, "two names without a space between them");
                 Err(error.with_help(self.quoting(before.start)))
             }
             _ => Ok(()),
@@ -112,10 +113,10 @@ impl<'a> Tokens<'a> {
         let name = text[at - before..].chars().take_while(of_name).collect::<String>();
         let name = name.split("--").next().unwrap_or_default();
         match name.chars().any(char::is_alphanumeric) {
-            true => format!(
-                "a name with other characters than letters, digits and _ stands in quotes: \"{name}\""
-            ),
-            false => "a name with other characters than letters, digits and _ stands in quotes".to_owned(),
+            true => {
+                format!("a name with characters other than letters, digits and _ needs quotes: \"{name}\"")
+            }
+            false => "a name with characters other than letters, digits and _ needs quotes".to_owned(),
         }
     }
 
@@ -132,7 +133,7 @@ impl<'a> Tokens<'a> {
                 self.at += trimmed.find('\n').unwrap_or(trimmed.len());
             } else if trimmed.starts_with("/*") {
                 let Some(end) = trimmed.find("*/") else {
-                    return Err(self.source.error(self.at..self.at + 2, "this comment is never closed"));
+                    return Err(self.source.error(self.at..self.at + 2, "this comment is not closed"));
                 };
                 self.at += end + 2;
             } else {
@@ -156,7 +157,7 @@ impl<'a> Tokens<'a> {
             self.at += 1;
             self.skip_blank()?;
             if !text[self.at..].starts_with('"') {
-                return Err(self.source.error(self.at..self.at, "expected a text in quotes behind `+`"));
+                return Err(self.source.error(self.at..self.at, "expected a quoted text after `+`"));
             }
         }
     }
@@ -190,7 +191,7 @@ impl<'a> Tokens<'a> {
                 _ => joined.push(character),
             }
         }
-        Err(self.source.error(start..start + 1, "this text is never closed"))
+        Err(self.source.error(start..start + 1, "this text is not closed"))
     }
 
     /// `<...>` with nested brackets.
@@ -208,7 +209,7 @@ impl<'a> Tokens<'a> {
                 return Ok(text[start + 1..start + offset].to_owned());
             }
         }
-        Err(self.source.error(start..start + 1, "this `<` is never closed"))
+        Err(self.source.error(start..start + 1, "this `<` is not closed"))
     }
 }
 

@@ -20,7 +20,7 @@ pub fn parse(source: &ImportedText) -> Result<Value, ConfigError> {
         let offset = (0..=offset).rev().find(|at| source.text().is_char_boundary(*at)).unwrap_or(0);
         let message = error.to_string();
         let message = message.split(" at line ").next().unwrap_or_default();
-        source.error(offset..offset, format!("not JSON as it should be: {message}"))
+        source.error(offset..offset, format!("invalid JSON: {message}"))
     })
 }
 

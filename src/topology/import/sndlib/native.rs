@@ -52,7 +52,7 @@ pub fn read(source: &ImportedText, network: &mut Network) -> Result<usize, Confi
             return Err(source.error(item.span(), "expected the name of a section, such as `NODES`"));
         };
         let Some(Item::List(section, _)) = items.next() else {
-            return Err(source.error(item.span(), format!("`{name}` has no `( ... )` behind it")));
+            return Err(source.error(item.span(), format!("`{name}` needs `( ... )` after it")));
         };
         match name {
             "META" => read_meta(section, network),
@@ -61,7 +61,7 @@ pub fn read(source: &ImportedText, network: &mut Network) -> Result<usize, Confi
             "DEMANDS" => read_demands(source, section, network)?,
             _ if section.is_empty() => {}
             other => {
-                network.remarks.push(format!("left out: the section {other}: taunet holds nothing like it"))
+                network.remarks.push(format!("left out: the section {other}: taunet has no counterpart"))
             }
         }
     }
@@ -77,7 +77,7 @@ fn check_head(source: &ImportedText) -> Result<(), ConfigError> {
     match kind {
         None | Some("network") => Ok(()),
         Some(kind) => {
-            let message = format!("this file of SNDlib is of the type `{kind}`: a `network` is read");
+            let message = format!("this SNDlib file has the type `{kind}`: taunet reads a `network`");
             Err(source.error(start..start + line.len(), message))
         }
     }
@@ -222,7 +222,7 @@ fn items<'a>(source: &'a ImportedText) -> Result<Vec<Item<'a>>, ConfigError> {
                 at += text[at..].find('\n').unwrap_or(text.len() - at);
             }
             '(' if open.len() == DEEPEST => {
-                return Err(source.error(at..at + 1, format!("lists are more than {DEEPEST} deep")));
+                return Err(source.error(at..at + 1, format!("lists are nested more than {DEEPEST} deep")));
             }
             '(' => {
                 open.push((std::mem::take(&mut items), at));
@@ -230,7 +230,7 @@ fn items<'a>(source: &'a ImportedText) -> Result<Vec<Item<'a>>, ConfigError> {
             }
             ')' => {
                 let Some((outer, start)) = open.pop() else {
-                    return Err(source.error(at..at + 1, "`)` closes nothing"));
+                    return Err(source.error(at..at + 1, "`)` has no matching `(`"));
                 };
                 let list = std::mem::replace(&mut items, outer);
                 at += 1;
@@ -247,7 +247,7 @@ fn items<'a>(source: &'a ImportedText) -> Result<Vec<Item<'a>>, ConfigError> {
         }
     }
     match open.pop() {
-        Some((_, start)) => Err(source.error(start..start + 1, "this `(` is never closed")),
+        Some((_, start)) => Err(source.error(start..start + 1, "this `(` is not closed")),
         None if text.trim_start().starts_with(NATIVE) => Ok(items),
         None => {
             Err(source.whole(format!("not SNDlib's native format: the first line is not `{NATIVE}; ...`")))

@@ -34,7 +34,7 @@ fn read_match<'a>(words: &mut Words<'a>, reading: &mut Reading<'a>) -> Result<()
         "u32" | "u16" | "u8" => return read_raw(layer, words),
         _ => {
             return Err(layer.no_counterpart(
-                "it looks at bytes that a `match` has no key for",
+                "it matches bytes that a `match` has no key for",
                 "write match ip or match ip6 with src, dst, protocol, sport, dport or dsfield",
             ));
         }
@@ -82,7 +82,7 @@ fn ports(word: Word<'_>, value: u32, mask: u32) -> Result<Option<Ports>, Refusal
     };
     if mask.leading_ones() + mask.trailing_zeros() < 16 {
         return Err(word.refuse(TcError::Refused {
-            what: format!("the mask {mask:#x} takes ports that are no interval"),
+            what: format!("the mask {mask:#x} matches ports that do not form an interval"),
             help: "write a mask of leading ones, such as 0xffc0 for 64 ports",
         }));
     }
@@ -102,7 +102,7 @@ fn read_raw<'a>(layer: Word<'a>, words: &mut Words<'a>) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(layer.no_counterpart(
-        "it looks at bytes that a `match` has no key for",
+        "it matches bytes that a `match` has no key for",
         "write match ip or match ip6; `match u32 0 0` takes every packet",
     ))
 }
