@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{GenerateError, Plan, at_least, at_most, check_size};
 use crate::topology::Draft;
 
-/// A fat tree of switches with `k` ports each: k pods of k/2 edge and k/2 aggregation switches, (k/2)² core switches
-/// and k³/4 hosts.
+/// A fat tree of switches with `k` ports each: k pods of k/2 edge and k/2 aggregation switches, (k/2)² core
+/// switches and k³/4 hosts.
 ///
 /// | device | name | ports |
 /// |---|---|---|
@@ -19,8 +19,8 @@ use crate::topology::Draft;
 /// | core switch | `core{i}` | p: `agg{p}-{a}` of pod p, where a = i / (k/2) |
 ///
 /// # Source
-/// M. Al-Fares, A. Loukissas, A. Vahdat, "A scalable, commodity data center network architecture", SIGCOMM 2008:
-/// its wiring and its addresses of hosts.
+/// M. Al-Fares, A. Loukissas, A. Vahdat, "A scalable, commodity data center network architecture", SIGCOMM
+/// 2008: its wiring and its addresses of hosts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]

@@ -2,9 +2,9 @@
 //! ids), vis.js, Cytoscape.js, NetJSON, JSON Graph Format, MiniEdit and containerlab.
 //!
 //! # Source
-//! networkx, `readwrite.json_graph.node_link_data`; P. Jurkiewicz, "TopoHub: A repository of reference Gabriel graph and
-//! real-world topologies for networking research", SoftwareX 24, 2023; the documentation of d3-force, vis.js and
-//! Cytoscape.js; NetJSON "NetworkGraph"; JSON Graph Format 2.
+//! networkx, `readwrite.json_graph.node_link_data`; P. Jurkiewicz, "TopoHub: A repository of reference
+//! Gabriel graph and real-world topologies for networking research", SoftwareX 24, 2023; the documentation of
+//! d3-force, vis.js and Cytoscape.js; NetJSON "NetworkGraph"; JSON Graph Format 2.
 
 mod layout;
 mod miniedit;

@@ -1,8 +1,8 @@
 //! SNDlib: its XML, and its native format.
 //!
 //! # Source
-//! S. Orlowski, R. Wessäly, M. Pióro, A. Tomaszewski, "SNDlib 1.0: Survivable Network Design Library", Networks 55(3),
-//! 2010; its XML schema, and "The native format" of its documentation.
+//! S. Orlowski, R. Wessäly, M. Pióro, A. Tomaszewski, "SNDlib 1.0: Survivable Network Design Library",
+//! Networks 55(3), 2010; its XML schema, and "The native format" of its documentation.
 
 mod native;
 mod xml;

@@ -161,8 +161,9 @@ fn weight(word: Word<'_>) -> Result<u32, Refusal> {
 }
 
 /// # Source
-/// iproute2 6.1 `tc/q_pie.c`; Linux 6.1 `net/sched/sch_pie.c` (`pie_change`, `pie_drop_early`) and `include/net/pie.h`
-/// (`pie_params_init`): alpha and beta count sixteenths, and with less than two of the longest frames waiting nothing is dropped.
+/// iproute2 6.1 `tc/q_pie.c`; Linux 6.1 `net/sched/sch_pie.c` (`pie_change`, `pie_drop_early`) and
+/// `include/net/pie.h` (`pie_params_init`): alpha and beta count sixteenths, and with less than two of the
+/// longest frames waiting nothing is dropped.
 pub(super) fn pie(qdisc: &Qdisc<'_>, options: &TcOptions) -> Result<Table, Refusal> {
     const WORDS: &[&str] = &["limit", "target", "tupdate", "alpha", "beta", "ecn", "noecn"];
     let mut pie = Pie::new(1_000);
@@ -255,8 +256,8 @@ struct Red {
 }
 
 /// # Source
-/// iproute2 6.1 `tc/q_red.c` (`red_parse_opt`): without `max` a quarter of the limit, or three times `min`; without `min` a
-/// third of `max`; without `burst` (2 min + max) / (3 avpkt).
+/// iproute2 6.1 `tc/q_red.c` (`red_parse_opt`): without `max` a quarter of the limit, or three times `min`;
+/// without `min` a third of `max`; without `burst` (2 min + max) / (3 avpkt).
 pub(super) fn red(qdisc: &Qdisc<'_>, remarks: &mut Vec<String>) -> Result<Table, Refusal> {
     const WORDS: &[&str] =
         &["limit", "min", "max", "avpkt", "burst", "probability", "bandwidth", "ecn", "harddrop", "adaptive"];
@@ -321,8 +322,8 @@ pub(super) fn red(qdisc: &Qdisc<'_>, remarks: &mut Vec<String>) -> Result<Table,
         .with_size("buffer", ByteCount::new(red.limit)))
 }
 
-/// tc passes the flag in an attribute since iproute2 5.7; the kernel stores it, and starts the timer only where it stands in the
-/// older structure (`net/sched/sch_red.c`, `__red_change`).
+/// tc passes the flag in an attribute since iproute2 5.7; the kernel stores it, and starts the timer only
+/// if the flag is set in the older structure (`net/sched/sch_red.c`, `__red_change`).
 const ADAPTIVE: &str = "`adaptive` of `red` has no effect with iproute2 5.7 and later: the kernel does not start its timer; \
     write adaptive = true for the rule";
 
@@ -359,11 +360,12 @@ impl Red {
         (1..32).find(fits).filter(|_| above >= 1.0)
     }
 
-    /// The probability at `max`. tc passes it in units of 2^-32 in 32 bits, where 1 does not fit and becomes 0 (on x86);
-    /// the kernel then takes the power of two that tc passes as well.
+    /// The probability at `max`. tc passes it in units of 2^-32 in 32 bits, where 1 does not fit and becomes
+    /// 0 (on x86); the kernel then takes the power of two that tc passes as well.
     ///
     /// # Source
-    /// iproute2 6.1 `tc/q_red.c` and `tc/tc_red.c` (`tc_red_eval_P`); Linux 6.1 `include/net/red.h` (`red_set_parms`).
+    /// iproute2 6.1 `tc/q_red.c` and `tc/tc_red.c` (`tc_red_eval_P`); Linux 6.1 `include/net/red.h`
+    /// (`red_set_parms`).
     fn max_p(&self) -> Option<f64> {
         let width = (self.max - self.min) as f64;
         if width == 0.0 {

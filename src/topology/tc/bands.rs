@@ -26,8 +26,9 @@ impl Bands {
     /// The code points whose packets go to a band without filters.
     ///
     /// # Source
-    /// Linux 6.1 `net/ipv4/route.c` (`ip_tos2prio`) and `include/net/route.h` (`rt_tos2priority`), which forwarding asks:
-    /// two bits of the traffic class make the priority 0 (best effort), 2 (bulk), 6 (interactive) or 4 (both).
+    /// Linux 6.1 `net/ipv4/route.c` (`ip_tos2prio`) and `include/net/route.h` (`rt_tos2priority`), which
+    /// forwarding asks: two bits of the traffic class make the priority 0 (best effort), 2 (bulk), 6
+    /// (interactive) or 4 (both).
     fn dscp(&self, band: usize) -> u64 {
         let priority = |point: u32| [0, 2, 6, 4][(point >> 1 & 3) as usize];
         (0..64)

@@ -9,7 +9,8 @@ use super::units::{count, rate, size, time, time_ns};
 use crate::units::{ByteCount, Rate, Span};
 
 /// # Source
-/// iproute2 6.1 `tc/q_sfq.c`; Linux 6.1 `net/sched/sch_sfq.c` (`sfq_init`, `sfq_change`), which narrows what is given.
+/// iproute2 6.1 `tc/q_sfq.c`; Linux 6.1 `net/sched/sch_sfq.c` (`sfq_init`, `sfq_change`), which limits the
+/// given values.
 pub(super) fn sfq(qdisc: &Qdisc<'_>, options: &TcOptions) -> Result<Table, Refusal> {
     const WORDS: &[&str] = &["limit", "depth", "flows", "divisor", "quantum", "perturb", "headdrop"];
     const MOST_DEPTH: u32 = 127;

@@ -11,8 +11,8 @@ use crate::units::{ByteCount, Rate};
 /// The limit of a `pfifo` or `bfifo`.
 ///
 /// # Source
-/// Linux 6.1 `net/sched/sch_fifo.c` (`__fifo_init`): without `limit`, as many packets as the device's `txqueuelen`, or that
-/// many of the longest frames.
+/// Linux 6.1 `net/sched/sch_fifo.c` (`__fifo_init`): without `limit`, as many packets as the device's
+/// `txqueuelen`, or that many of the longest frames.
 pub(super) fn limit(qdisc: &Qdisc<'_>, options: &TcOptions) -> Result<Buffer, Refusal> {
     let by_packets = qdisc.kind.text == "pfifo";
     let mut words = qdisc.options.clone();

@@ -282,10 +282,7 @@ fn what_is_not_understood_is_refused_by_line_and_word() {
             "1: `drr`: no filter leads to a class of this `drr`",
         ),
         ("qdisc add root prio bands 2", "1: `prio`: the priomap leads to band 2 of 2, counted from 0"),
-        (
-            "qdisc add root ets bands 2 strict 3",
-            "1: `ets`: 3 strict bands and 0 quanta do not fit 2 bands",
-        ),
+        ("qdisc add root ets bands 2 strict 3", "1: `ets`: 3 strict bands and 0 quanta do not fit 2 bands"),
         ("qdisc add root codel interval 0", "1: `0`: `0` is not a time above 0"),
         ("qdisc add root pie bytemode", "1: `bytemode`: `bytemode` has no counterpart"),
         ("qdisc add root pie beta 33", "1: `33`: `33` is not a number up to 32"),
@@ -359,7 +356,10 @@ fn filters_that_no_match_can_be_are_refused() {
     let cases = [
         ("basic match meta flowid 1:1", "`basic`: taunet has no filter like `basic`"),
         ("u32 match ip dport 80 0xffff", "`u32`: `filter add` needs `flowid`"),
-        ("u32 match ip dport 80 0xff0f flowid 1:1", "`80`: the mask 0xff0f matches ports that do not form an interval"),
+        (
+            "u32 match ip dport 80 0xff0f flowid 1:1",
+            "`80`: the mask 0xff0f matches ports that do not form an interval",
+        ),
         (
             "u32 match ip tos 0x10 0xff flowid 1:1",
             "`0x10`: `0x10` has no counterpart in taunet: with this mask",
@@ -376,10 +376,7 @@ fn filters_that_no_match_can_be_are_refused() {
             "u32 match ip src fd00:: flowid 1:1",
             "`fd00::`: `fd00::` is not an address of the filter's version of IP",
         ),
-        (
-            "u32 match ip dport 80 0xffff flowid 2:1",
-            "`2:1`: `2:1` is not a class of the filter's qdisc",
-        ),
+        ("u32 match ip dport 80 0xffff flowid 2:1", "`2:1`: `2:1` is not a class of the filter's qdisc"),
         ("u32 match ip dport 80 0xffff flowid 1:9", "`1:9`: no packet can go to `1:9`"),
         ("u32 match ip dport 80 0xffff action drop", "`action`: `action` has no counterpart"),
         ("flower dst_port 80 classid 1:1", "`dst_port`: `flower` needs `ip_proto`"),

@@ -1,8 +1,9 @@
 //! The numbers of tc, with tc's units.
 //!
 //! # Source
-//! iproute2 6.1 `lib/utils_math.c` (`get_rate64`, `get_size`), `tc/tc_util.c` (`get_time`, `parse_percent`) and tc(8):
-//! rates are whole bytes per second, sizes whole bytes, times whole microseconds, each rounded down.
+//! iproute2 6.1 `lib/utils_math.c` (`get_rate64`, `get_size`), `tc/tc_util.c` (`get_time`, `parse_percent`)
+//! and tc(8): rates are whole bytes per second, sizes whole bytes, times whole microseconds, each rounded
+//! down.
 
 use super::error::{Refusal, TcError};
 use super::words::Word;

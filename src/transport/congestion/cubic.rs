@@ -6,7 +6,8 @@ use crate::transport::clock::HostTime;
 /// CUBIC with HyStart, fast convergence and the Reno-friendly region, in the kernel's fixed-point arithmetic.
 ///
 /// # Source
-/// RFC 9438; Linux `net/ipv4/tcp_cubic.c`. Times of an epoch are in ticks of a millisecond, those of HyStart in us.
+/// RFC 9438; Linux `net/ipv4/tcp_cubic.c`. Times of an epoch are in ticks of a millisecond, those of HyStart
+/// in us.
 #[derive(Debug, Clone)]
 pub struct Cubic {
     /// The number of acknowledged segments per growth of the window by one.

@@ -347,7 +347,8 @@ impl Socket {
     /// The SYN, or the answer to it, was not answered in time.
     ///
     /// # Source
-    /// Linux `net/ipv4/tcp_timer.c`, `tcp_retransmit_timer`; the answer to a SYN: `inet_connection_sock.c`, `reqsk_timer_handler`.
+    /// Linux `net/ipv4/tcp_timer.c`, `tcp_retransmit_timer`; the answer to a SYN: `inet_connection_sock.c`,
+    /// `reqsk_timer_handler`.
     fn syn_timed_out(&mut self, context: &mut Context<'_>) {
         let most = if self.phase == Phase::SynSent { MOST_SYNS } else { MOST_ANSWERS };
         if self.syn_retransmissions >= most {

@@ -1,8 +1,8 @@
 //! Positions whose distances follow those in the network: classical scaling, then stress majorization.
 //!
 //! # Source
-//! E. R. Gansner, Y. Koren, S. North, "Graph Drawing by Stress Majorization", GD 2004; U. Brandes, C. Pich, "Eigensolver
-//! Methods for Progressive Multidimensional Scaling of Large Data", GD 2006.
+//! E. R. Gansner, Y. Koren, S. North, "Graph Drawing by Stress Majorization", GD 2004; U. Brandes, C. Pich,
+//! "Eigensolver Methods for Progressive Multidimensional Scaling of Large Data", GD 2006.
 
 use std::collections::VecDeque;
 use std::f64::consts::TAU;
