@@ -5,21 +5,21 @@
 //! A [`Socket`] is one end of a connection. Its sending and receiving state is in separate files; its
 //! behaviour is in the files below [`socket`]:
 //!
-//! | file | what it is |
+//! | file | content |
 //! |---|---|
 //! | `reassembly`, `window`, `acks` | the receiving side: bytes, window, when to acknowledge |
 //! | `buffers`, `page`, `rtt` | the sending side: buffers, their memory, the round-trip time |
-//! | `delivery` | the rate of delivery, where the congestion control asks for it |
+//! | `delivery` | the delivery rate, if the congestion control needs it |
 //! | `socket` | a connection from its SYN to its last FIN |
-//! | `socket/process` | writing and reading |
-//! | `socket/output` | what is sent when |
-//! | `socket/input` | what arrives |
+//! | `socket/process` | writing and reading by the application |
+//! | `socket/output` | sending |
+//! | `socket/input` | processing of arriving segments |
 //! | `socket/ecn` | explicit congestion notification |
 //! | `socket/acknowledged` | an acknowledgement: SACK, RACK, the congestion window |
-//! | `socket/state`, `socket/recovery` | states of loss recovery, and how they are entered and left |
+//! | `socket/state`, `socket/recovery` | states of loss recovery, and their transitions |
 //! | `socket/retransmission` | retransmissions and their timer |
-//! | `socket/pacing` | pacing, where the congestion control sets a rate |
-//! | `socket/newreno` | NewReno by the RFCs, in place of Linux's recovery |
+//! | `socket/pacing` | pacing, if the congestion control sets a rate |
+//! | `socket/newreno` | NewReno by the RFCs, instead of Linux's recovery |
 
 mod acks;
 mod buffers;
