@@ -74,9 +74,9 @@ fn a_run_that_cannot_be_repeated_is_told() {
     let told = again("r1:9 egress", DelayScope::Path).to_string();
     assert!(told.contains("r1") && told.contains("no port 9"), "{told}");
     let told = again("r1:0 ingress", DelayScope::Path).to_string();
-    assert!(told.contains("the replay with itself"), "{told}");
+    assert!(told.contains("it would be compared with itself"), "{told}");
     let told = again("server:0 ingress", DelayScope::Hop).to_string();
-    assert!(told.contains("for egress vantages"), "{told}");
+    assert!(told.contains("at egress vantages only"), "{told}");
 
     let meta = out.join("meta.json");
     let text = fs::read_to_string(&meta).unwrap();

@@ -28,7 +28,7 @@ const MOST_SWITCHES: u32 = 10_000;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(deny_unknown_fields)]
-#[schemars(description = "A random network in which near switches are joined more often.")]
+#[schemars(description = "A random network in which nearby switches are joined more often.")]
 pub struct Waxman {
     /// The number of switches
     #[cfg_attr(feature = "cli", arg(long))]
