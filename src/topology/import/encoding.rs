@@ -43,7 +43,7 @@ pub fn decode(name: &str, bytes: &[u8], label: Option<&str>) -> Result<Decoded, 
                 match declared == UTF_16LE || declared == UTF_16BE {
                     // A declaration that was read byte by byte is not UTF-16.
                     true if bytes.starts_with(b"<") && bytes.get(1) != Some(&0) => {
-                        remarks.push(format!("the file declares {label}, but has another encoding: UTF-8 assumed"));
+                        remarks.push(format!("the declared encoding {label} is wrong: UTF-8 assumed"));
                         UTF_8
                     }
                     _ => declared,
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn a_wrong_declaration_is_told() {
         let decoded = decode("f", b"<?xml version=\"1.0\" encoding=\"UTF-16\"?><a/>", None).unwrap();
-        assert_eq!(decoded.remarks, ["the file declares UTF-16, but has another encoding: UTF-8 assumed"]);
+        assert_eq!(decoded.remarks, ["the declared encoding UTF-16 is wrong: UTF-8 assumed"]);
         let told = |bytes: &[u8], label| decode("f", bytes, label).unwrap_err().to_string();
         assert!(
             told(b"<?xml encoding=\"EBCDIC-1\"?>", None)
