@@ -18,6 +18,7 @@ mod progress;
 mod reading;
 mod report;
 mod run;
+mod sweep;
 mod text;
 mod topology;
 mod train;
@@ -98,6 +99,7 @@ pub enum Verb {
     Check(check::Check),
     Topology(topology::TopologyVerb),
     Run(run::Run),
+    Sweep(sweep::SweepVerb),
     Compare(compare::Compare),
     Calibrate(calibrate::Calibrate),
     Train(train::Train),
@@ -112,6 +114,7 @@ impl Verb {
             Verb::Check(check) => check.run(global, output),
             Verb::Topology(topology) => topology.run(global, output),
             Verb::Run(run) => run.run(global, output),
+            Verb::Sweep(sweep) => sweep.run(global, output),
             Verb::Compare(compare) => compare.run(global, output),
             Verb::Calibrate(calibrate) => calibrate.run(global, output),
             Verb::Train(train) => train.run(global, output),

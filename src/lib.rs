@@ -70,6 +70,7 @@
 //! | [`compare`] | matching packets across vantages; clocks; the metrics |
 //! | [`report`] | the HTML report of a run |
 //! | [`run`] | one simulation end to end |
+//! | [`sweep`] | many runs of one scenario, with other values and seeds |
 //! | [`calibrate`] | fitting a device model to captures |
 //! | [`learn`] | training a learned PTM |
 //! | [`cli`] | the command line: one file per subcommand |
@@ -112,6 +113,7 @@ pub mod record;
 pub mod compare;
 pub mod report;
 pub mod run;
+pub mod sweep;
 pub mod calibrate;
 pub mod learn;
 #[cfg(feature = "cli")]

@@ -16,6 +16,7 @@ mod vantages;
 
 pub(crate) use deepqueuenet::seconds;
 pub use deepqueuenet::{NETWORK, NetworkRow, NetworkRows, NetworkWriter};
+pub(crate) use directory::TABLES;
 pub use directory::{DirectoryError, RunDirectory};
 pub use flow_names::FlowNames;
 pub use flows::FlowRecords;

@@ -38,7 +38,7 @@ pub enum DirectoryError {
 }
 
 /// The files of a run. Only these are replaced.
-const TABLES: [&str; 13] = [
+pub(crate) const TABLES: [&str; 13] = [
     "packets",
     "flows",
     "ports",

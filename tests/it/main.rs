@@ -56,6 +56,7 @@ mod scenarios;
 mod schemas;
 mod simulate;
 mod statistics;
+mod sweep;
 mod tcp_lab;
 mod tcp_recordings;
 mod theory;

@@ -15,6 +15,7 @@ fn root() -> &'static Path {
 fn schema(name: &str) -> Schema {
     match name {
         "topology" => schemars::schema_for!(taunet::topology::TopologyFile),
+        "sweep" => schemars::schema_for!(taunet::sweep::SweepFile),
         "training" => schemars::schema_for!(taunet::learn::spec::TrainingFile),
         _ => schemars::schema_for!(taunet::scenario::ScenarioFile),
     }
@@ -33,6 +34,11 @@ fn fresh(name: &str) {
 #[test]
 fn the_topology_schema_is_fresh() {
     fresh("topology");
+}
+
+#[test]
+fn the_sweep_schema_is_fresh() {
+    fresh("sweep");
 }
 
 #[test]
@@ -70,6 +76,7 @@ fn every_example_is_valid() {
     let folders = [
         ("topology", "topologies"),
         ("scenario", "scenarios"),
+        ("sweep", "scenarios/sweeps"),
         ("topology", "training/topologies"),
         ("scenario", "training"),
         ("scenario", "training/networks"),

@@ -1,0 +1,240 @@
+//! What a sweep keeps: a file for each job that is done, by what the job is.
+//!
+//! ```text
+//! DIR/jobs/HASH.json                            the summary: it is written last, and stands for the whole job
+//! DIR/tables/flows/job=HASH/part-0.parquet      the tables that the sweep keeps
+//! ```
+//!
+//! HASH covers everything that a job's result depends on, so that a job that is there is never run again, whichever sweep,
+//! machine or shard ran it.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tempfile::{NamedTempFile, TempDir};
+
+use super::SweepError;
+use super::file::Job;
+use crate::scenario::Scenario;
+
+/// How the folders of running jobs begin; host and process follow.
+const JOB: &str = ".job-";
+
+/// This machine's name, where Linux tells it: processes are known by their numbers on one machine alone.
+fn host_name() -> Option<String> {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().replace('/', "_")).filter(|name| !name.is_empty())
+}
+
+/// What names a job: a hash over all that its result depends on, as 32 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct JobHash(String);
+
+impl JobHash {
+    /// Its digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A job that is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Done {
+    /// The version of taunet that ran it.
+    pub version: String,
+    /// The scenario, as the sweep named it.
+    pub scenario: PathBuf,
+    /// The changes to the scenario.
+    pub overrides: Vec<String>,
+    /// The seed.
+    pub seed: u64,
+    /// The figures of the run: its `summary.json`.
+    pub summary: Value,
+}
+
+/// Hashes jobs. A file is read once, however many jobs read it.
+#[derive(Debug, Default)]
+pub struct Hasher {
+    files: Mutex<BTreeMap<PathBuf, [u8; 32]>>,
+}
+
+impl Hasher {
+    /// The hash of a job whose scenario this is: over the version, the contents of every file that it reads, the changes and the
+    /// seed. Where a file lies does not matter, its name neither.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn hash(&self, scenario: &Scenario, job: &Job) -> Result<JobHash, SweepError> {
+        let mut hasher = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            hasher.update((bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        part(env!("CARGO_PKG_VERSION").as_bytes());
+        part(&job.seed.to_le_bytes());
+        part(&(job.overrides.len() as u64).to_le_bytes());
+        job.overrides.iter().for_each(|set| part(set.as_bytes()));
+        for input in &scenario.inputs {
+            part(&self.file(input)?);
+        }
+        let digest = hasher.finalize();
+        Ok(JobHash(digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()))
+    }
+
+    fn file(&self, path: &Path) -> Result<[u8; 32], SweepError> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = files.get(path) {
+            return Ok(*known);
+        }
+        let io = |source| SweepError::Read { path: path.to_owned(), source };
+        let mut hasher = Sha256::new();
+        io::copy(&mut File::open(path).map_err(io)?, &mut hasher).map_err(io)?;
+        let digest: [u8; 32] = hasher.finalize().into();
+        files.insert(path.to_owned(), digest);
+        Ok(digest)
+    }
+}
+
+/// The directory of a sweep.
+#[derive(Debug, Clone)]
+pub struct Store {
+    directory: PathBuf,
+}
+
+impl Store {
+    /// Opens a directory, and makes it where there is none.
+    ///
+    /// # Errors
+    /// It cannot be made, or holds something else than a sweep.
+    pub fn open(directory: &Path) -> Result<Self, SweepError> {
+        let io = |source| SweepError::Write { path: directory.to_owned(), source };
+        if let Ok(mut entries) = fs::read_dir(directory)
+            && entries.next().is_some()
+            && !directory.join("jobs").is_dir()
+        {
+            return Err(SweepError::NotASweep(directory.to_owned()));
+        }
+        fs::create_dir_all(directory.join("jobs")).map_err(io)?;
+        let store = Store { directory: directory.to_owned() };
+        store.remove_left_overs();
+        Ok(store)
+    }
+
+    /// Removes what processes of this machine left that were killed. It is of no use to anybody: where it cannot be removed, it
+    /// stays.
+    fn remove_left_overs(&self) {
+        let Some(host) = host_name() else { return };
+        let prefix = format!("{JOB}{host}-");
+        for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let process = name.to_str().and_then(|name| name.strip_prefix(&prefix)?.split('-').next());
+            if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+    }
+
+    /// How many bytes the jobs and tables of the sweep take.
+    pub fn bytes(&self) -> u64 {
+        let mut open = vec![self.directory.join("jobs"), self.directory.join("tables")];
+        let mut bytes = 0;
+        while let Some(folder) = open.pop() {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                match entry.metadata() {
+                    Ok(metadata) if metadata.is_dir() => open.push(entry.path()),
+                    Ok(metadata) => bytes += metadata.len(),
+                    Err(_) => {}
+                }
+            }
+        }
+        bytes
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn summary(&self, job: &JobHash) -> PathBuf {
+        self.directory.join("jobs").join(format!("{}.json", job.0))
+    }
+
+    fn table(&self, job: &JobHash, name: &str) -> PathBuf {
+        self.directory.join("tables").join(name).join(format!("job={}", job.0))
+    }
+
+    /// A job that is done, with all of these tables; none of one that is not.
+    ///
+    /// # Errors
+    /// Its file is there and cannot be read.
+    pub fn find(&self, job: &JobHash, tables: &[String]) -> Result<Option<Done>, SweepError> {
+        let path = self.summary(job);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(SweepError::Read { path, source }),
+        };
+        if !tables.iter().all(|name| self.table(job, name).is_dir()) {
+            return Ok(None);
+        }
+        let done = serde_json::from_slice(&text).map_err(|error| SweepError::Damaged { path, error })?;
+        Ok(Some(done))
+    }
+
+    /// A place for the tables of a job that runs.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn begin(&self) -> Result<TempDir, SweepError> {
+        let io = |source| SweepError::Write { path: self.directory.clone(), source };
+        let host = host_name().unwrap_or_default();
+        let prefix = format!("{JOB}{host}-{}-", std::process::id());
+        tempfile::Builder::new().prefix(&prefix).tempdir_in(&self.directory).map_err(io)
+    }
+
+    /// Keeps a job that is done: its tables, which are files of `written`, and then its summary. Whoever is killed in between
+    /// has not done the job.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn keep(
+        &self,
+        job: &JobHash,
+        done: &Done,
+        written: &Path,
+        tables: &[String],
+    ) -> Result<(), SweepError> {
+        for name in tables {
+            let from = written.join(format!("{name}.parquet"));
+            // A table that this scenario has no rows for, such as `requests`, is a directory without files.
+            let place = self.table(job, name);
+            let io = |source| SweepError::Write { path: place.clone(), source };
+            fs::create_dir_all(&place).map_err(io)?;
+            if from.is_file() {
+                fs::rename(&from, place.join("part-0.parquet")).map_err(io)?;
+            }
+        }
+        let text = serde_json::to_vec_pretty(done)
+            .map_err(|error| SweepError::Damaged { path: self.summary(job), error })?;
+        self.write(&self.summary(job), &text)
+    }
+
+    /// Writes a file of the sweep, whole or not at all.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), SweepError> {
+        let io = |source| SweepError::Write { path: path.to_owned(), source };
+        let folder = path.parent().unwrap_or(&self.directory);
+        let mut file = NamedTempFile::with_prefix_in(".writing-", folder).map_err(io)?;
+        file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(io)?;
+        file.persist(path).map_err(|error| io(error.error))?;
+        Ok(())
+    }
+}

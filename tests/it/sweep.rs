@@ -1,0 +1,239 @@
+//! `taunet sweep`: continued after a kill, split into shards, with jobs that fail.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, SystemTime};
+
+const SCENARIO: &str = r#"
+name = "queue"
+topology = "net.toml"
+
+[[traffic]]
+name = "load"
+kind = "poisson"
+from = "a"
+to = "b"
+rate = { load = 0.5, of = "r:1" }
+size = "1000 B"
+packets = 2_000
+"#;
+
+const TOPOLOGY: &str = r#"
+name = "net"
+device = [
+    { name = "a", kind = "host" },
+    { name = "r", kind = "router", ptm = { kind = "fifo", buffer = "50 packets" } },
+    { name = "b", kind = "host" },
+]
+[defaults.link]
+bandwidth = "100 Mbps"
+delay = "5 us"
+[[link]]
+between = ["a:0", "r:0"]
+[[link]]
+between = ["r:1", "b:0"]
+"#;
+
+const SWEEP: &str = r#"
+scenario = "scenario.toml"
+seed = 7
+replications = 4
+tables = ["flows"]
+
+[vary]
+"traffic.0.rate.load" = { from = 0.5, to = 0.9, step = 0.2 }
+"traffic.0.size" = ["500 B", "1000 B"]
+"#;
+
+/// A folder with the files of a sweep.
+fn folder(sweep: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [("scenario.toml", SCENARIO), ("net.toml", TOPOLOGY), ("sweep.toml", sweep)] {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    folder
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_taunet"));
+    command.current_dir(folder).args(["sweep", "sweep.toml", "--format", "csv"]).args(arguments);
+    for variable in ["SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX", "PARALLEL_SEQ"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+fn sweep(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().unwrap()
+}
+
+fn json(output: &Output) -> serde_json::Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+}
+
+/// The joined tables of a sweep.
+fn results(folder: &Path, out: &str) -> Vec<String> {
+    ["results", "means", "differences"]
+        .map(|name| fs::read_to_string(folder.join(out).join(format!("{name}.csv"))).unwrap())
+        .to_vec()
+}
+
+/// When each job was written.
+fn jobs(folder: &Path, out: &str) -> BTreeMap<String, SystemTime> {
+    let entries = fs::read_dir(folder.join(out).join("jobs")).into_iter().flatten().flatten();
+    let finished =
+        entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "json"));
+    finished
+        .map(|entry| {
+            (entry.file_name().into_string().unwrap(), entry.metadata().unwrap().modified().unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn a_killed_sweep_goes_on_where_it_was() {
+    let folder = folder(SWEEP);
+    let folder = folder.path();
+    assert!(sweep(folder, &["--out", "whole", "--quiet"]).status.success());
+    let whole = results(folder, "whole");
+    assert_eq!(whole[0].lines().count(), 1 + 3 * 2 * 4);
+
+    let mut child =
+        command(folder, &["--out", "killed", "--jobs", "1"]).stdout(Stdio::null()).spawn().unwrap();
+    while jobs(folder, "killed").len() < 12 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let before = jobs(folder, "killed");
+    assert!(before.len() < 24, "it was killed too late to say anything");
+
+    let output = sweep(folder, &["--out", "killed", "--json"]);
+    assert_eq!(json(&output)["done"], 24);
+    let after = jobs(folder, "killed");
+    assert_eq!(after.len(), 24);
+    assert!(before.iter().all(|(name, at)| after[name] == *at), "what was there did not run again");
+    assert_eq!(results(folder, "killed"), whole);
+    let left: Vec<_> = fs::read_dir(folder.join("killed"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with(".job-"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn shards_of_one_directory_give_the_same_tables() {
+    let folder = folder(SWEEP);
+    let folder = folder.path();
+    assert!(sweep(folder, &["--out", "whole", "--quiet"]).status.success());
+    let shards: Vec<_> = ["0/3", "1/3", "2/3"]
+        .map(|shard| {
+            command(folder, &["--out", "shards", "--shard", shard, "--jobs", "1", "--quiet"]).spawn().unwrap()
+        })
+        .into_iter()
+        .collect();
+    for mut shard in shards {
+        assert!(shard.wait().unwrap().success());
+    }
+    assert_eq!(results(folder, "shards"), results(folder, "whole"));
+    // An array job says which shard it is.
+    let slurm = command(folder, &["--out", "slurm", "--json"])
+        .env("SLURM_ARRAY_TASK_ID", "1")
+        .env("SLURM_ARRAY_TASK_COUNT", "3")
+        .output()
+        .unwrap();
+    assert_eq!((&json(&slurm)["done"], &json(&slurm)["missing"]), (&8.into(), &16.into()));
+}
+
+#[test]
+fn a_job_that_fails_leaves_the_others() {
+    let folder = folder(&SWEEP.replace("[\"500 B\", \"1000 B\"]", "[\"500 B\", \"500 pounds\"]"));
+    let folder = folder.path();
+    let output = sweep(folder, &["--out", "out"]);
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("12 jobs failed"), "{stderr}");
+    assert!(
+        stderr.contains("traffic.0.rate.load = 0.5, traffic.0.size = 500 pounds, replication 0:"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("pounds"), "{stderr}");
+    assert_eq!(results(folder, "out")[0].lines().count(), 1 + 12);
+}
+
+#[test]
+fn replications_end_when_the_mean_is_known() {
+    let stop = "\n[stop]\nmetric = \"delay_s.mean\"\nrelative_half_width = 0.1\n";
+    let folder = folder(
+        &SWEEP
+            .replace("replications = 4", "replications = 40")
+            .replace("\n[vary]", &format!("{stop}\n[vary]")),
+    );
+    let folder = folder.path();
+    let one = sweep(folder, &["--out", "one", "--jobs", "1", "--json"]);
+    let done = json(&one)["done"].as_u64().unwrap();
+    assert!((18..240).contains(&done), "{done}");
+    assert!(sweep(folder, &["--out", "four", "--jobs", "4", "--quiet"]).status.success());
+    for shard in ["1/2", "0/2"] {
+        assert!(sweep(folder, &["--out", "shards", "--shard", shard, "--quiet"]).status.success());
+    }
+    assert_eq!(results(folder, "one"), results(folder, "four"));
+    assert_eq!(results(folder, "one"), results(folder, "shards"));
+    // Every interval is as narrow as was asked, or all replications have run.
+    let means = &results(folder, "one")[1];
+    let rows: Vec<Vec<&str>> = means.lines().map(|line| line.split(',').collect()).collect();
+    let column = |name: &str| rows[0].iter().position(|head| *head == name).unwrap();
+    let (metric, count, mean, width) =
+        (column("metric"), column("replications"), column("mean"), column("half_width_95"));
+    let of_delay: Vec<_> = rows.iter().filter(|row| row[metric] == "delay_s.mean").collect();
+    assert_eq!(of_delay.len(), 6);
+    for row in of_delay {
+        let number = |column: usize| row[column].parse::<f64>().unwrap();
+        assert!(number(width) <= 0.1 * number(mean) || number(count) == 40.0, "{row:?}");
+    }
+}
+
+#[test]
+fn a_dry_run_counts_and_estimates() {
+    let folder = folder(SWEEP);
+    let folder = folder.path();
+    let estimate = json(&sweep(folder, &["--out", "out", "--dry-run", "--json"]));
+    assert_eq!((&estimate["jobs"], &estimate["done"]), (&24.into(), &1.into()));
+    assert!(estimate["seconds_left"].as_f64().unwrap() > 0.0 && estimate["bytes_left"].as_u64().unwrap() > 0);
+    assert_eq!(jobs(folder, "out").len(), 1);
+}
+
+#[test]
+fn another_directory_is_not_taken() {
+    let folder = folder(SWEEP);
+    fs::create_dir(folder.path().join("out")).unwrap();
+    fs::write(folder.path().join("out/thesis.tex"), "").unwrap();
+    let output = sweep(folder.path(), &["--out", "out"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(String::from_utf8(output.stderr).unwrap().contains("holds something else than a sweep"));
+}
+
+#[test]
+fn differences_are_between_points_that_differ_in_one_axis() {
+    let zip = "\n[[zip]]\n\"traffic.0.packets\" = [1000, 2000]\n\"traffic.0.name\" = [\"few\", \"many\"]\n";
+    let folder =
+        folder(&format!("{}{zip}", SWEEP.replace("\"traffic.0.size\" = [\"500 B\", \"1000 B\"]\n", "")));
+    let folder = folder.path();
+    assert!(sweep(folder, &["--out", "out", "--quiet"]).status.success());
+    let [results, _, differences] = &results(folder, "out")[..] else { panic!("three tables") };
+    let mut reader = csv::Reader::from_reader(differences.as_bytes());
+    let rows: Vec<BTreeMap<String, String>> = reader.deserialize().map(Result::unwrap).collect();
+    let of_injected: Vec<_> = rows.iter().filter(|row| row["metric"] == "packets.injected").collect();
+    // Two other loads at each of two lengths, and the other length at each of three loads.
+    assert_eq!(of_injected.len(), 2 * 2 + 3);
+    for row in of_injected {
+        let expected = if row["parameter"] == "traffic.0.rate.load" { "0.0" } else { "1000.0" };
+        assert_eq!((row["mean"].as_str(), row["half_width_95"].as_str()), (expected, "0.0"), "{row:?}");
+    }
+    let names: Vec<&str> = rows.iter().map(|row| row["parameter"].as_str()).collect();
+    assert!(names.contains(&"traffic.0.packets, traffic.0.name"), "{names:?}");
+    assert_eq!(results.lines().count(), 1 + 6 * 4);
+}
