@@ -35,7 +35,7 @@ pub use metrics::{Agreement, ByOrigin, Delays, RelativeError, agreement, jitter_
 pub use one_way::{OneWay, OneWayConfidence, one_way};
 pub use over_time::{OverTime, Window, Windows};
 pub use rtt::{ConnectionAgreement, RttAgreement, RttComparison, RttPort, RttWatch, compare_rtts};
-pub use runs::{RunsComparison, RunsError, compare_runs};
+pub use runs::{RunsComparison, RunsError, RunsPackets, compare_runs, compare_runs_by_packet};
 pub use transmissions::{
     AtVantage, CapturePoint, ConnectionCounts, Connections, Difference, DivergedSide, Divergence, FlowAt,
     FlowSide, FlowTransmissions, Goodput, GoodputRow, MeasuredFlows, PairedBy, SameTransmission, SenderState,

@@ -1,23 +1,28 @@
 //! A run as a page to look at: `report.html`, one file that opens offline.
 //!
-//! The page is made from the files of the run directory alone (`summary.json`, `meta.json`, `topology.svg`, the tables), so that
-//! `taunet report` makes it again from any run. Tables that a run has not written leave their charts out.
+//! The page is made from the files of the run directory alone (`summary.json`, `meta.json`, `topology.svg`, the tables).
+//! `taunet report` can therefore write it again for any run. Charts of tables that a run has not written are left out.
 //!
-//! 1. `model` reads the two JSON files, `series` and `distribution` turn the tables of packets into a bounded
-//!    number of points, `transport` and `flow_charts` those of connections, `rows` into rows.
-//! 2. `page` is the frame of every page, `run_page` that of a run: HTML by `maud`. `report.css` and `report.js` stand
-//!    beside them and are embedded, as is uPlot, which draws.
+//! 1. `model` reads the two JSON files. `series` and `distribution` turn the table of packets into a bounded number of
+//!    points, `groups` the same by flow, source and port, `queues` the table of queues, `transport` and `flow_charts`
+//!    those of connections. `rows` turns tables into rows.
+//! 2. `page` is the frame of every page, `run_page` that of a run: HTML by `maud`. `report.css`, the files of `script/`
+//!    and uPlot, which draws, are embedded.
 //!
-//! Charts of time keep the extremes: points are kept as they are up to a bound, and beyond it as the least and the greatest of
-//! each of 16,384 buckets, from which the page makes coarser levels as one zooms.
+//! Charts over time keep the extremes. Up to a bound, points are kept as they are; beyond it, the minimum and the maximum
+//! of each of 16,384 buckets, from which the page computes coarser levels for zooming.
 
 mod base64;
 mod distribution;
 mod flow_charts;
+mod groups;
 mod metrics;
 mod model;
+mod overlay;
 mod page;
+mod queues;
 mod rows;
+mod run_charts;
 mod run_page;
 mod series;
 mod text;
@@ -31,6 +36,7 @@ pub(crate) use page::{Chart, Page, charts, number, rows, text, tile, warnings};
 pub(crate) use rows::{Cell, Table};
 pub(crate) use series::{Reservoir, Series};
 pub(crate) use text::{bits_per_second, count, four_digits, seconds};
+pub use overlay::runs_page;
 pub use training::{Scatter, training_page};
 
 use std::collections::BTreeMap;
@@ -116,6 +122,8 @@ struct Report {
     transport: Option<transport::TransportCharts>,
     /// How long their flows took; `None` where the run has none.
     flow_charts: Option<flow_charts::FlowCharts>,
+    /// Queue lengths over time; `None` where the run recorded none.
+    queues: Option<queues::QueueCharts>,
     /// What each measured capture shows, in the order of the summary.
     measured: Vec<MeasuredCharts>,
     flows: rows::Table,
@@ -130,6 +138,10 @@ struct PacketCharts {
     /// Bytes.
     bits: series::Bars,
     drops: series::Bars,
+    flows: groups::Group,
+    sources: groups::Group,
+    /// What ports sent; `None` where the run recorded no hops.
+    ports: Option<groups::Group>,
 }
 
 /// The charts of a comparison; those without packets are empty.
@@ -141,8 +153,13 @@ struct MeasuredCharts {
     /// Bytes.
     bits: series::Bars,
     losses: series::Bars,
+    /// Packets sent in the windows of the losses.
+    sent: series::Bars,
     /// Bytes of payload that passed for the first time.
     goodput: series::Bars,
+    flows: groups::Group,
+    /// The first and the last instant at which a matched packet passed, on either side.
+    passed: Option<(i128, i128)>,
 }
 
 fn read_run(run: &Path) -> Result<Report, ReportError> {
@@ -150,11 +167,12 @@ fn read_run(run: &Path) -> Result<Report, ReportError> {
     let meta: Meta = read_json(&run.join("meta.json"))?;
     let picture = std::fs::read_to_string(run.join("topology.svg")).ok();
     let end = summary.simulated_s;
-    let packets = read_packets(run, end)?;
-    let mut measured = read_matched(run, summary.measured.len())?;
+    let flows = groups::flows(run)?;
+    let packets = read_packets(run, end, &flows, &meta.sources)?;
+    let mut measured = read_matched(run, (summary.measured.len(), end), &flows)?;
     for (number, charts) in measured.iter_mut().enumerate() {
         read_over_time(run, number, charts)?;
-        charts.goodput = read_goodput(run, number)?;
+        charts.goodput = read_goodput(run, number, charts.passed)?;
     }
     let connects = !summary.tcp.is_empty();
     let flow_charts =
@@ -168,6 +186,7 @@ fn read_run(run: &Path) -> Result<Report, ReportError> {
         packets,
         transport: connects.then(|| transport::read_transport(run, end)).transpose()?,
         flow_charts,
+        queues: queues::read_queues(run, end)?,
         measured,
     })
 }
@@ -190,44 +209,64 @@ fn drawn(ps: i128) -> i64 {
 }
 
 /// The delays of delivered packets, and drops, over time.
-fn read_packets(run: &Path, end_s: f64) -> Result<Option<PacketCharts>, ReportError> {
+fn read_packets(
+    run: &Path,
+    end_s: f64,
+    flows: &groups::Places,
+    sources: &[String],
+) -> Result<Option<PacketCharts>, ReportError> {
     let wanted = [
         ("injected_ps", Kind::Integers),
         ("ended_ps", Kind::Integers),
         ("delay_ps", Kind::Integers),
         ("length_bytes", Kind::Integers),
+        ("fid", Kind::Integers),
+        ("source", Kind::Integers),
     ];
+    let sources = groups::sources(run, sources)?;
+    let mut by_flow = groups::Gathered::new(flows, end_s);
+    let mut by_source = groups::Gathered::new(&sources, end_s);
     let mut delays = Vec::new();
     let mut points = Reservoir::new(1);
     let mut rate = series::Counts::new(end_s, 1);
     let mut bits = series::Counts::new(end_s, 1);
     let mut drops = series::Counts::new(end_s, 1);
     let found = read_columns(&run.join("packets"), &wanted, |batch| {
-        let [injected, ended, delay, length] = batch else { return };
-        for (row, (injected, (ended, delay))) in
-            injected.integers().iter().zip(ended.integers().iter().zip(delay.integers())).enumerate()
-        {
-            match (injected, ended, delay) {
+        for row in 0..batch[0].integers().len() {
+            let row = rows::Row { columns: batch, row };
+            match (row.integer(0), row.integer(1), row.integer(2)) {
                 (Some(injected), Some(ended), Some(delay)) => {
-                    let delay = drawn(*delay);
+                    let ((injected, ended), delay) = groups::of_packet(injected, ended, delay);
+                    let bytes = row.integer(3).unwrap_or(0) as u64;
                     delays.push(delay);
-                    points.push(instant(*injected), [delay]);
-                    rate.count(instant(*ended), 0, 1);
-                    let bytes = length.integers().get(row).copied().flatten().unwrap_or(0);
-                    bits.count(instant(*ended), 0, bytes as u64);
+                    points.push(injected, [delay]);
+                    rate.count(ended, 0, 1);
+                    bits.count(ended, 0, bytes);
+                    for (group, place) in [
+                        (&mut by_flow, flows.place(row.integer(4))),
+                        (&mut by_source, sources.place(row.integer(5))),
+                    ] {
+                        if let Some(place) = place {
+                            group.delivered(place, (injected, ended), delay, bytes);
+                        }
+                    }
                 }
                 // It has ended, and not arrived.
-                (_, Some(ended), None) => drops.count(instant(*ended), 0, 1),
+                (_, Some(ended), None) => drops.count(instant(ended), 0, 1),
                 _ => {}
             }
         }
     })?;
+    let ports = if found { groups::ports(run, end_s)? } else { None };
     Ok(found.then(|| PacketCharts {
         distribution: Distribution::of_one(delays),
         delays: points.into_series(),
         rate: rate.into_bars(),
         bits: bits.into_bars(),
         drops: drops.into_bars(),
+        flows: by_flow.into_group(),
+        sources: by_source.into_group(),
+        ports,
     }))
 }
 
@@ -236,31 +275,48 @@ struct Delays {
     simulated: Vec<i64>,
     measured: Vec<i64>,
     points: Reservoir<2>,
+    flows: groups::Sides,
+    passed: Option<(i128, i128)>,
 }
 
 impl Delays {
-    fn new(charts: usize) -> Self {
-        Delays { simulated: Vec::new(), measured: Vec::new(), points: Reservoir::new(charts) }
+    fn new(charts: usize, end_s: f64, flows: &groups::Places) -> Self {
+        Delays {
+            simulated: Vec::new(),
+            measured: Vec::new(),
+            points: Reservoir::new(charts),
+            flows: groups::Sides::new(flows, end_s),
+            passed: None,
+        }
     }
 
     fn into_charts(self) -> MeasuredCharts {
         MeasuredCharts {
             distribution: Distribution::of_two(self.simulated, self.measured),
             delays: self.points.into_series(),
+            flows: self.flows.into_group(),
+            passed: self.passed,
             ..MeasuredCharts::default()
         }
     }
 }
 
-/// The delays of each of so many comparisons. The table has the rows of one after those of another, so that one at a
-/// time is held.
-fn read_matched(run: &Path, comparisons: usize) -> Result<Vec<MeasuredCharts>, ReportError> {
+/// The delays of each comparison of a run, by their number and its end. The table has the rows of one comparison after
+/// those of another, and the delays of one at a time are held.
+fn read_matched(
+    run: &Path,
+    (comparisons, end_s): (usize, f64),
+    flows: &groups::Places,
+) -> Result<Vec<MeasuredCharts>, ReportError> {
     let wanted = [
         ("comparison", Kind::Integers),
         ("simulated_ps", Kind::Integers),
+        ("measured_ps", Kind::Integers),
         ("simulated_delay_ps", Kind::Integers),
         ("measured_delay_ps", Kind::Integers),
+        ("fid", Kind::Integers),
     ];
+    let flows = flows.shared(comparisons);
     let mut found: Vec<MeasuredCharts> = Vec::new();
     found.resize_with(comparisons, MeasuredCharts::default);
     let mut now: Option<(usize, Delays)> = None;
@@ -272,19 +328,28 @@ fn read_matched(run: &Path, comparisons: usize) -> Result<Vec<MeasuredCharts>, R
         }
     };
     read_columns(&run.join("matched"), &wanted, |batch| {
-        let [numbers, at, simulated_delay, measured_delay] = batch else { return };
-        let delays = simulated_delay.integers().iter().zip(measured_delay.integers());
-        for (row, (at, delays)) in at.integers().iter().zip(delays).enumerate() {
-            let number = numbers.integers()[row].and_then(|number| usize::try_from(number).ok());
-            let (Some(number), Some(at), (Some(x), Some(y))) = (number, at, delays) else { continue };
+        for row in 0..batch[0].integers().len() {
+            let row = rows::Row { columns: batch, row };
+            let number = row.integer(0).and_then(|number| usize::try_from(number).ok());
+            let times = (row.integer(1), row.integer(2));
+            let delays = (row.integer(3), row.integer(4));
+            let (Some(number), (Some(at), Some(real)), (Some(x), Some(y))) = (number, times, delays) else {
+                continue;
+            };
             if now.as_ref().is_none_or(|(current, _)| *current != number) {
-                end(now.replace((number, Delays::new(comparisons))));
+                end(now.replace((number, Delays::new(comparisons, end_s, &flows))));
             }
             if let Some((_, delays)) = &mut now {
-                let both = [drawn(*x), drawn(*y)];
+                let both = [drawn(x), drawn(y)];
+                let injected = instant(at - x);
                 delays.simulated.push(both[0]);
                 delays.measured.push(both[1]);
-                delays.points.push(instant(at - x), both);
+                delays.points.push(injected, both);
+                if let Some(place) = flows.place(row.integer(5)) {
+                    delays.flows.push(place, injected, both);
+                }
+                let (first, last) = delays.passed.unwrap_or((at, at));
+                delays.passed = Some((first.min(at).min(real), last.max(at).max(real)));
             }
         }
     })?;
@@ -339,14 +404,51 @@ fn read_over_time(run: &Path, number: usize, charts: &mut MeasuredCharts) -> Res
             }
         }
     })?;
+    if let Some((first, last)) = charts.passed {
+        [&mut rate, &mut bits].into_iter().for_each(|bars| bars.cover(seconds_of(first), seconds_of(last)));
+    }
     charts.rate = rate;
     charts.bits = bits;
     charts.losses = losses.into_bars();
+    if !charts.losses.is_empty() {
+        charts.sent = read_sent(run, number, &charts.losses)?;
+    }
     Ok(())
 }
 
+/// Packets sent towards the vantage of the comparison of that number, in the windows of its losses: those that were
+/// matched, and those that either side lost.
+fn read_sent(run: &Path, number: usize, losses: &series::Bars) -> Result<series::Bars, ReportError> {
+    let mut sent = series::Counts::like(losses, 1);
+    let matched =
+        [("comparison", Kind::Integers), ("simulated_ps", Kind::Integers), ("simulated_delay_ps", Kind::Integers)];
+    let lost = [("comparison", Kind::Integers), ("injected_ps", Kind::Integers)];
+    for (table, wanted) in [("matched", &matched[..]), ("losses", &lost[..])] {
+        read_columns(&run.join(table), wanted, |batch| {
+            for row in 0..batch[0].integers().len() {
+                let row = rows::Row { columns: batch, row };
+                let later = if wanted.len() > 2 { row.integer(2) } else { Some(0) };
+                if let (Some(at), Some(later), true) =
+                    (row.integer(1), later, row.integer(0) == Some(number as i128))
+                {
+                    sent.count(instant(at - later), 0, 1);
+                }
+            }
+        })?;
+    }
+    Ok(sent.into_bars())
+}
+
+fn seconds_of(ps: i128) -> f64 {
+    ps as f64 * 1e-12
+}
+
 /// New bytes of all flows of TCP over time, of the comparison of that number; empty without any.
-fn read_goodput(run: &Path, number: usize) -> Result<series::Bars, ReportError> {
+fn read_goodput(
+    run: &Path,
+    number: usize,
+    passed: Option<(i128, i128)>,
+) -> Result<series::Bars, ReportError> {
     let wanted = [
         ("comparison", Kind::Integers),
         ("start_ps", Kind::Integers),
@@ -379,6 +481,9 @@ fn read_goodput(run: &Path, number: usize) -> Result<series::Bars, ReportError> 
         let bytes = windows.get(&start).copied().unwrap_or_default();
         bars.push(instant(start), instant(length), &bytes);
     }
-    bars.start = *first as f64 * 1e-12;
+    bars.start = seconds_of(*first);
+    if let Some((first, last)) = passed {
+        bars.cover(seconds_of(first), seconds_of(last));
+    }
     Ok(bars)
 }

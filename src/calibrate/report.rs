@@ -31,13 +31,13 @@ const LOSSES: Chart = Chart {
 const CUMULATED: Chart = Chart {
     kind: "cumulated",
     title: "Sojourn distribution",
-    note: "The fraction of the packets that stay no longer than the time on the axis below.",
+    note: "Fraction of packets that stay no longer than the time below.",
     wide: false,
 };
 const TAIL: Chart = Chart {
-    kind: "tail",
-    title: "Tail of the distribution",
-    note: "The fraction of the packets that stay longer, on a logarithmic axis.",
+    kind: "ccdf",
+    title: "Sojourn distribution, CCDF",
+    note: "Fraction of packets that stay longer than the time below, on logarithmic axes.",
     wide: false,
 };
 const OVER_TIME: Chart = Chart {

@@ -6,7 +6,7 @@ mod runs;
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde::de::DeserializeOwned;
 
 use super::reading::Reading;
@@ -19,29 +19,31 @@ use crate::units::Span;
 
 /// Compare two captures of one path, a run with a capture, or two runs, packet by packet
 ///
-/// Two captures: packets are recognized by what no router changes (addresses, protocol, ports, IP identification, length,
-/// the protocol's own sequence, and the payload as far as both captures have it); one-way delays from the first capture to
-/// the second, losses and reordering, and how the two clocks run against each other.
+/// Two captures: prints one-way delays from the first capture to the second, losses, reordering, and offset and skew of the
+/// two clocks. Packets are matched by fields that routers leave unchanged: addresses, protocol, ports, IP identification,
+/// length, the protocol's own sequence number, and the payload that both captures hold.
 ///
-/// A run directory and a capture taken --at a port of its network: how far the simulation is from it. The run is simulated
+/// A run directory and a capture taken --at a port of its network: prints the error of the simulation. The run is simulated
 /// again from its inputs, which must not have changed.
 ///
-/// Two run directories of the same traffic: what became of each packet in the first and in the second.
+/// Two run directories of the same traffic: prints delays and losses in both, packet by packet. The first run is the
+/// baseline; changes are (second - first) / first. --html writes a page that overlays the two.
 ///
 /// Exit code 3: a bound of --accept was missed.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("written").args(["flows", "html"]).multiple(true)))]
 pub struct Compare {
-    /// The capture that packets pass first (`-`: standard input), or a run directory
+    /// The capture that packets pass first (`-`: standard input), or a run directory; of two runs, the baseline
     first: PathBuf,
-    /// The capture that they pass then (`-`: standard input), or a run directory
+    /// The capture that packets pass second (`-`: standard input), or a run directory
     second: PathBuf,
-    /// Where the capture was taken, such as "r1:1 egress": for a run and a capture
+    /// The port and direction where the capture was taken, such as "r1:1 egress": for a run and a capture
     #[arg(long, value_name = "VANTAGE")]
     at: Option<VantageText>,
-    /// Count delays from the ingress at the device of the vantage, and not from the injection
+    /// Count delays from the ingress at the device of the vantage instead of from injection
     #[arg(long, requires = "at")]
     hop: bool,
-    /// How far apart in time the same TCP packet of a simulated connection may be before the sides count as diverged [default: 100 us]
+    /// The difference in time from which the same TCP packet of a simulated connection counts as diverged [default: 100 us]
     #[arg(long, value_name = "TIME", requires = "at")]
     tolerance: Option<Span>,
     /// Bounds to keep, such as w1_normalized=0.05 mae=1ms; of two captures, such as delay_p99=5ms loss_ratio=0.01
@@ -61,23 +63,26 @@ pub struct Compare {
     /// Of the second capture, only the packets of this direction
     #[arg(long, value_enum, value_name = "DIRECTION")]
     direction_second: Option<CaptureDirection>,
-    /// A router between the two translates addresses or ports: learn which flow is which, in a first reading
+    /// A router between the captures translates addresses or ports: match flows in a first pass
     #[arg(long)]
     nat: bool,
-    /// By how much a delay may be above or below the usual one, as the clocks show it
+    /// The maximum difference of a delay from the usual one, by the clocks of the captures
     #[arg(long, value_name = "TIME", default_value = "10 s")]
     max_delay: Span,
     /// The clock of the second capture
     #[arg(long, value_enum, default_value_t)]
     clock: CaptureClock,
-    /// The least delay of a packet: with packets of one direction only, the offset of the clocks is relative to it
+    /// The minimum delay of a packet. With packets of one direction only, the offset of the clocks is relative to it
     #[arg(long, value_name = "TIME", default_value = "0 s")]
     min_delay: Span,
     /// Of two captures: write a table with one row per flow; the extension (.csv or .parquet) chooses the format
     #[arg(long, value_name = "OUT")]
     flows: Option<PathBuf>,
-    /// Replace an earlier table
-    #[arg(long, requires = "flows")]
+    /// Of two runs: write a page that overlays their curves, and shows ports and flows side by side
+    #[arg(long, value_name = "PAGE")]
+    html: Option<PathBuf>,
+    /// Replace an existing table or page
+    #[arg(long, requires = "written")]
     force: bool,
 }
 
@@ -85,6 +90,10 @@ impl Compare {
     pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
         if self.flows.is_some() && (self.first.is_dir() || self.second.is_dir()) {
             let message = "--flows is for two captures: a run has the tables `flows` and `agreement`";
+            return Err(CliError::Usage(message.to_owned()));
+        }
+        if self.html.is_some() && !(self.first.is_dir() && self.second.is_dir()) {
+            let message = "--html is for two runs: name two run directories";
             return Err(CliError::Usage(message.to_owned()));
         }
         self.check_choices()?;

@@ -1,9 +1,10 @@
-//! Two runs of the same traffic, packet by packet: what another discipline, rate or version changed.
+//! Two runs of the same traffic, packet by packet: the effect of another discipline, rate or version.
 
 use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashMap;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 
 use super::delays::{DelayComparison, compare_delays};
 use super::matching::Confusion;
@@ -22,9 +23,11 @@ pub enum RunsError {
     Table(#[from] ReadError),
 }
 
-/// The packets of two runs: one packet is what the same record of the same source became in each. In the metrics the
-/// first run stands for the simulation, the second for what was measured.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// The packets of two runs. The same record of the same source is the same packet in both.
+///
+/// The first run is the baseline: in the metrics it takes the place of the measurement, the second run that of the
+/// simulation, so that errors are (second - first) / first. As JSON, the keys of both sides are `first` and `second`.
+#[derive(Debug, Clone, PartialEq)]
 pub struct RunsComparison {
     /// Packets delivered in both.
     pub matched: u64,
@@ -33,13 +36,55 @@ pub struct RunsComparison {
     /// Packets that only the second run has.
     pub only_second: u64,
     /// One-way delays of packets delivered in both, and all metrics of them.
-    #[serde(flatten)]
     pub delays: Option<DelayComparison>,
-    /// Dropped in the first run against dropped in the second.
+    /// Dropped in the second run against dropped in the first.
     pub loss: Confusion,
 }
 
-/// What became of a packet.
+impl Serialize for RunsComparison {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let RunsComparison { matched, only_first, only_second, delays, loss } = self;
+        let of = |value: Result<Value, serde_json::Error>| value.map_err(serde::ser::Error::custom);
+        let mut all = json!({
+            "matched": matched, "only_first": only_first, "only_second": only_second, "loss": of(serde_json::to_value(loss))?,
+        });
+        if let (Some(Value::Object(delays)), Some(all)) =
+            (delays.map(|delays| of(serde_json::to_value(delays))).transpose()?, all.as_object_mut())
+        {
+            all.extend(delays);
+        }
+        by_order(all).serialize(serializer)
+    }
+}
+
+/// The same with the keys of two runs instead of those of a simulation and a measurement.
+fn by_order(value: Value) -> Value {
+    let key = |key: String| match key.as_str() {
+        "simulated" => "second".to_owned(),
+        "measured" => "first".to_owned(),
+        "only_simulated" => "only_second".to_owned(),
+        "only_measured" => "only_first".to_owned(),
+        _ => key,
+    };
+    match value {
+        Value::Object(map) => map.into_iter().map(|(name, value)| (key(name), by_order(value))).collect(),
+        Value::Array(values) => values.into_iter().map(by_order).collect(),
+        value => value,
+    }
+}
+
+/// The packets that were delivered in both runs, in the order in which the first run sent them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunsPackets {
+    /// When the first run injected each, in picoseconds since its start.
+    pub injected_ps: Vec<i128>,
+    /// The flow of each in the first run.
+    pub fids: Vec<u32>,
+    /// Delays: of the second run as simulated, of the first as measured.
+    pub delays: Delays,
+}
+
+/// A packet at its end.
 struct PacketEnd {
     source: i128,
     record: i128,
@@ -67,7 +112,7 @@ fn read(run: &Path) -> Result<Vec<PacketEnd>, RunsError> {
             record: cell(1, row).unwrap_or_default(),
             fid: cell(2, row).and_then(|fid| u32::try_from(fid).ok()).unwrap_or_default(),
             injected_ps: cell(3, row).unwrap_or_default(),
-            // One of more than 106 days counts as that.
+            // A delay of more than 106 days counts as 106 days.
             delay_ps: cell(4, row).map(|delay| i64::try_from(delay).unwrap_or(i64::MAX)),
             dropped: batch[5].text(row) == Some("dropped"),
         }));
@@ -75,7 +120,7 @@ fn read(run: &Path) -> Result<Vec<PacketEnd>, RunsError> {
     if found { Ok(packets) } else { Err(RunsError::NoPackets(run.to_owned())) }
 }
 
-/// Compares the runs in two directories.
+/// Compares the runs in two directories; the first is the baseline.
 ///
 /// # Errors
 /// One of them has no table of packets.
@@ -83,12 +128,23 @@ fn read(run: &Path) -> Result<Vec<PacketEnd>, RunsError> {
 /// # Complexity
 /// O(packets x log packets); the packets of both runs are held in memory.
 pub fn compare_runs(first: &Path, second: &Path) -> Result<RunsComparison, RunsError> {
+    Ok(compare_runs_by_packet(first, second)?.0)
+}
+
+/// The same, with the packets that were delivered in both.
+///
+/// # Errors
+/// One of the runs has no table of packets.
+pub fn compare_runs_by_packet(
+    first: &Path,
+    second: &Path,
+) -> Result<(RunsComparison, RunsPackets), RunsError> {
+    let mut packets = read(first)?;
     let others = read(second)?;
     let by_name: FxHashMap<(i128, i128), &PacketEnd> =
         others.iter().map(|packet| ((packet.source, packet.record), packet)).collect();
-    let mut packets = read(first)?;
     packets.sort_unstable_by_key(|packet| (packet.injected_ps, packet.source, packet.record));
-    let (mut delays, mut fids) = (Delays::default(), Vec::new());
+    let mut found = RunsPackets::default();
     let mut loss = Confusion::default();
     let (mut only_first, mut in_both) = (0, 0);
     for packet in &packets {
@@ -99,21 +155,23 @@ pub fn compare_runs(first: &Path, second: &Path) -> Result<RunsComparison, RunsE
         in_both += 1;
         match (packet.dropped, other.dropped) {
             (true, true) => loss.both += 1,
-            (true, false) => loss.only_simulated += 1,
-            (false, true) => loss.only_measured += 1,
+            (true, false) => loss.only_measured += 1,
+            (false, true) => loss.only_simulated += 1,
             (false, false) => loss.neither += 1,
         }
         if let (Some(delay), Some(other)) = (packet.delay_ps, other.delay_ps) {
-            delays.simulated.push(delay);
-            delays.measured.push(other);
-            fids.push(packet.fid);
+            found.delays.measured.push(delay);
+            found.delays.simulated.push(other);
+            found.fids.push(packet.fid);
+            found.injected_ps.push(packet.injected_ps);
         }
     }
-    Ok(RunsComparison {
-        matched: fids.len() as u64,
+    let comparison = RunsComparison {
+        matched: found.fids.len() as u64,
         only_first,
         only_second: others.len() as u64 - in_both,
-        delays: compare_delays(&delays, &fids),
+        delays: compare_delays(&found.delays, &found.fids),
         loss,
-    })
+    };
+    Ok((comparison, found))
 }

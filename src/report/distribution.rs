@@ -1,4 +1,4 @@
-//! Distributions in a bounded number of points: cumulative, quantile against quantile, histogram of errors.
+//! Distributions in a bounded number of points: complementary cumulative, quantile against quantile, histogram of errors.
 
 use serde_json::{Value, json};
 
@@ -17,27 +17,27 @@ pub(crate) struct Distribution {
     pub packets: usize,
     /// Some delays, ascending.
     pub delays: Vec<f64>,
-    /// Per side: the part of the packets whose delay does not exceed each.
-    pub cumulated: Vec<Vec<f64>>,
-    /// Quantiles of the second side and of the first, at the same parts; empty for one side.
+    /// Per side: the fraction of packets whose delay exceeds each. Small fractions keep their digits in single precision.
+    pub above: Vec<Vec<f64>>,
+    /// Quantiles of the second side and of the first, at the same levels; empty for one side.
     pub quantiles: [Vec<f64>; 2],
     /// The lower end of the first bin, and the width of each.
     pub errors_from: f64,
     /// The width of a bin.
     pub errors_width: f64,
-    /// Errors per bin; what is outside counts in the outermost. Empty for one side.
+    /// Errors per bin; errors outside count in the outermost bins. Empty for one side.
     pub errors: Vec<u64>,
 }
 
-/// Parts from 0 to 1, closer towards 1.
+/// Levels from 0 to 1, closer towards 1.
 fn levels() -> impl Iterator<Item = f64> {
     let even = (0..=200).map(|step| f64::from(step) / 200.0);
     let tail = |from: f64| (1..50).map(move |step| from + (1.0 - from) * f64::from(step) / 50.0);
     even.chain(tail(0.95)).chain(tail(0.995)).chain(tail(0.9995))
 }
 
-fn nearest(sorted: &[i64], part: f64) -> i64 {
-    sorted[(part * (sorted.len() - 1) as f64).round() as usize]
+fn nearest(sorted: &[i64], level: f64) -> i64 {
+    sorted[(level * (sorted.len() - 1) as f64).round() as usize]
 }
 
 impl Distribution {
@@ -47,10 +47,10 @@ impl Distribution {
             return Distribution::default();
         }
         delays.sort_unstable();
-        Distribution { packets: delays.len(), ..cumulated(&[&delays]) }
+        Distribution { packets: delays.len(), ..tails(&[&delays]) }
     }
 
-    /// Of several sides, each of its own packets, in picoseconds: how they are cumulated alone. Empty where a side is.
+    /// Of several sides, each of its own packets, in picoseconds: without quantiles and errors. Empty where a side is.
     pub fn of_several(mut sides: Vec<Vec<i64>>) -> Self {
         if sides.iter().any(Vec::is_empty) {
             return Distribution::default();
@@ -58,7 +58,7 @@ impl Distribution {
         sides.iter_mut().for_each(|side| side.sort_unstable());
         let packets = sides.last().map_or(0, Vec::len);
         let sides: Vec<&[i64]> = sides.iter().map(Vec::as_slice).collect();
-        Distribution { packets, ..cumulated(&sides) }
+        Distribution { packets, ..tails(&sides) }
     }
 
     /// Of two sides `[packets]` of the same packets, in picoseconds.
@@ -74,10 +74,10 @@ impl Distribution {
         let (errors_from, errors_width, errors) = histogram(&mut errors);
         simulated.sort_unstable();
         measured.sort_unstable();
-        let mut parts: Vec<f64> = levels().collect();
-        parts.sort_by(f64::total_cmp);
+        let mut levels: Vec<f64> = levels().collect();
+        levels.sort_by(f64::total_cmp);
         let mut pairs: Vec<(i64, i64)> =
-            parts.iter().map(|part| (nearest(&measured, *part), nearest(&simulated, *part))).collect();
+            levels.iter().map(|level| (nearest(&measured, *level), nearest(&simulated, *level))).collect();
         pairs.dedup();
         let side = |of: fn(&(i64, i64)) -> i64| pairs.iter().map(|pair| of(pair) as f64 * SECONDS).collect();
         Distribution {
@@ -86,7 +86,7 @@ impl Distribution {
             errors_from,
             errors_width,
             errors,
-            ..cumulated(&[&simulated, &measured])
+            ..tails(&[&simulated, &measured])
         }
     }
 
@@ -94,7 +94,7 @@ impl Distribution {
     pub fn to_json(&self) -> Value {
         json!({
             "delays": singles(self.delays.iter().copied()),
-            "cumulated": self.cumulated.iter().map(|side| singles(side.iter().copied())).collect::<Vec<_>>(),
+            "above": self.above.iter().map(|side| singles(side.iter().copied())).collect::<Vec<_>>(),
             "quantiles": self.quantiles.iter().map(|side| singles(side.iter().copied())).collect::<Vec<_>>(),
             "errors_from": self.errors_from,
             "errors_width": self.errors_width,
@@ -103,17 +103,17 @@ impl Distribution {
     }
 }
 
-fn cumulated(sides: &[&[i64]]) -> Distribution {
+fn tails(sides: &[&[i64]]) -> Distribution {
     let mut delays: Vec<i64> =
-        sides.iter().flat_map(|side| levels().map(|part| nearest(side, part))).collect();
+        sides.iter().flat_map(|side| levels().map(|level| nearest(side, level))).collect();
     delays.sort_unstable();
     delays.dedup();
     let of = |side: &&[i64]| {
-        let up_to = |delay: &i64| side.partition_point(|other| other <= delay) as f64 / side.len() as f64;
-        delays.iter().map(up_to).collect()
+        let above = |delay: &i64| side.len() - side.partition_point(|other| other <= delay);
+        delays.iter().map(|delay| above(delay) as f64 / side.len() as f64).collect()
     };
     Distribution {
-        cumulated: sides.iter().map(of).collect(),
+        above: sides.iter().map(of).collect(),
         delays: delays.iter().map(|delay| *delay as f64 * SECONDS).collect(),
         ..Distribution::default()
     }
@@ -123,7 +123,7 @@ fn cumulated(sides: &[&[i64]]) -> Distribution {
 /// percentile of the errors, with zero at the edge of a bin.
 fn histogram(errors: &mut [i64]) -> (f64, f64, Vec<u64>) {
     let last = errors.len() - 1;
-    let mut at = |part: f64| *errors.select_nth_unstable((part * last as f64).round() as usize).1;
+    let mut at = |level: f64| *errors.select_nth_unstable((level * last as f64).round() as usize).1;
     let (low, high) = (at(0.005), at(0.995));
     let width = high.abs_diff(low) / BINS as u64 + 1;
     let width = i64::try_from(width).unwrap_or(i64::MAX);
@@ -142,12 +142,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_distribution_goes_from_its_least_to_its_greatest() {
+    fn a_distribution_goes_from_its_minimum_to_its_maximum() {
         let one = Distribution::of_one((1..=100_000).rev().collect());
         assert_eq!((one.delays[0], one.delays[one.delays.len() - 1]), (1.0 * SECONDS, 100_000.0 * SECONDS));
-        assert_eq!(*one.cumulated[0].last().unwrap(), 1.0);
-        for (delay, part) in one.delays.iter().zip(&one.cumulated[0]) {
-            assert!((delay / SECONDS / 100_000.0 - part).abs() < 1e-9, "{delay} {part}");
+        assert_eq!(*one.above[0].last().unwrap(), 0.0);
+        for (delay, above) in one.delays.iter().zip(&one.above[0]) {
+            assert!((delay / SECONDS / 100_000.0 - (1.0 - above)).abs() < 1e-9, "{delay} {above}");
         }
         assert!(one.delays.len() < 400 && one.errors.is_empty());
         assert_eq!(Distribution::of_one(Vec::new()), Distribution::default());

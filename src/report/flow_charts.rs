@@ -1,6 +1,5 @@
-//! How long flows took: completion times, slowdowns by size, and what queues did meanwhile.
+//! How long flows took: completion times, slowdowns by size, and marks over time.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use maud::{Markup, html};
@@ -10,63 +9,56 @@ use super::distribution::Distribution;
 use super::model::Connections;
 use super::page::{Chart, charts, rows};
 use super::rows::{Cell, Row, Table};
-use super::series::{Bars, Counts, Series, Steps};
+use super::series::{Bars, Counts};
 use super::text::{bytes, count, four_digits};
 use super::{Report, ReportError, drawn, instant};
 use crate::packet::CE;
 use crate::table::{Kind, read_columns};
-use crate::units::PS_PER_S;
 
 /// Groups of flows that have a point of their own, each of as many flows.
 const GROUPS: usize = 24;
 /// Flows of a group, at least: with fewer, all percentiles above the 94th are its largest slowdown.
 const OF_GROUP: usize = 20;
-/// Ports with a line of their own.
-const MOST_PORTS: usize = 8;
 
 const COMPLETIONS: Chart = Chart {
     kind: "completions",
     title: "Completion times",
-    note: "The part of the flows that take no longer than the time on the axis below, of those that finished.",
+    note: "Fraction of finished flows that take no longer than the time below.",
+    wide: false,
+};
+const COMPLETIONS_CCDF: Chart = Chart {
+    kind: "completions_ccdf",
+    title: "Completion times, CCDF",
+    note: "Fraction of finished flows that take longer, on logarithmic axes.",
     wide: false,
 };
 const SLOWDOWNS: Chart = Chart {
     kind: "slowdowns",
     title: "Slowdown by size",
-    note: "Completion time over its ideal, of flows of about equal size: percentiles of groups with as many flows each, 20 at least.",
+    note: "Completion time divided by the ideal one: percentiles of groups of flows of similar size, at least 20 flows each.",
     wide: false,
-};
-const QUEUES: Chart = Chart {
-    kind: "queues",
-    title: "Queues over time",
-    note: "Packets that wait at a port, of the ports with the longest queues; from the least to the greatest. Drag to zoom.",
-    wide: true,
 };
 const MARKS: Chart = Chart {
     kind: "marks",
     title: "Marks over time",
-    note: "Packets that end with a mark (congestion experienced), per window.",
+    note: "Packets that end with a mark (congestion experienced), per window of time.",
     wide: false,
 };
 
-/// The charts of flows.
+/// The charts of flow completion.
 #[derive(Default)]
 pub(super) struct FlowCharts {
     completions: Distribution,
     /// By group: the mean size in bytes, and three percentiles.
     slowdowns: [Vec<f64>; 4],
-    ports: Vec<String>,
-    /// Packets that wait, by port.
-    queues: Series,
     marks: Bars,
 }
 
 /// Reads what a run of `end_s` seconds has of its flows; `marked` packets were marked in it.
 pub(super) fn read_flow_charts(run: &Path, end_s: f64, marked: u64) -> Result<FlowCharts, ReportError> {
     let (completions, slowdowns) = read_flows(run)?;
-    let (ports, queues) = read_queues(run, end_s)?;
     let marks = if marked > 0 { read_marks(run, end_s)? } else { Bars::default() };
-    Ok(FlowCharts { completions, slowdowns, ports, queues, marks })
+    Ok(FlowCharts { completions, slowdowns, marks })
 }
 
 fn read_flows(run: &Path) -> Result<(Distribution, [Vec<f64>; 4]), ReportError> {
@@ -107,49 +99,12 @@ fn grouped(mut found: Vec<(u64, f64)>) -> [Vec<f64>; 4] {
         }
         let mut slowdowns: Vec<f64> = group.iter().map(|(_, slowdown)| *slowdown).collect();
         slowdowns.sort_by(f64::total_cmp);
-        let at = |part: f64| slowdowns[((part * slowdowns.len() as f64).ceil() as usize).max(1) - 1];
+        let at = |level: f64| slowdowns[((level * slowdowns.len() as f64).ceil() as usize).max(1) - 1];
         for (column, value) in columns.iter_mut().zip([size, at(0.5), at(0.95), at(0.99)]) {
             column.push(value);
         }
     }
     columns
-}
-
-fn read_queues(run: &Path, end_s: f64) -> Result<(Vec<String>, Series), ReportError> {
-    let wanted = [
-        ("time_ps", Kind::Integers),
-        ("device", Kind::Texts),
-        ("port", Kind::Integers),
-        ("packets", Kind::Integers),
-    ];
-    let name = |row: &Row<'_>| Some(format!("{}:{}", row.columns[1].text(row.row)?, row.integer(2)?));
-    let mut longest: BTreeMap<String, i128> = BTreeMap::new();
-    let queues = run.join("queues");
-    read_columns(&queues, &wanted, |batch| {
-        for row in 0..batch[0].integers().len() {
-            let row = Row { columns: batch, row };
-            if let (Some(name), Some(packets)) = (name(&row), row.integer(3)) {
-                let most = longest.entry(name).or_default();
-                *most = packets.max(*most);
-            }
-        }
-    })?;
-    let mut ports: Vec<(String, i128)> = longest.into_iter().filter(|(_, most)| *most > 0).collect();
-    ports.sort_by_key(|(_, most)| std::cmp::Reverse(*most));
-    ports.truncate(MOST_PORTS);
-    let ports: Vec<String> = ports.into_iter().map(|(name, _)| name).collect();
-    let mut lines = Steps::new((end_s * PS_PER_S as f64) as u64, ports.len());
-    read_columns(&queues, &wanted, |batch| {
-        for row in 0..batch[0].integers().len() {
-            let row = Row { columns: batch, row };
-            let line = name(&row).and_then(|name| ports.iter().position(|port| *port == name));
-            if let (Some(line), Some(at), Some(packets)) = (line, row.integer(0), row.integer(3)) {
-                lines.push(instant(at), line, packets as f64);
-            }
-        }
-    })?;
-    let series = if ports.is_empty() { Series::default() } else { lines.into_series() };
-    Ok((ports, series))
 }
 
 fn read_marks(run: &Path, end_s: f64) -> Result<Bars, ReportError> {
@@ -167,23 +122,21 @@ fn read_marks(run: &Path, end_s: f64) -> Result<Bars, ReportError> {
 }
 
 impl FlowCharts {
-    /// What the script draws.
+    /// As the page's script reads it.
     pub fn to_json(&self) -> Value {
         json!({
             "distribution": self.completions.to_json(),
             "slowdowns": self.slowdowns,
-            "flows": self.ports,
-            "queues": self.queues.to_json(),
             "marks": self.marks.to_json(),
         })
     }
 
-    /// Its part of the page.
+    /// The charts and tables of the page.
     pub fn markup(&self, report: &Report) -> Markup {
         let shown = [
             (COMPLETIONS, self.completions.packets > 0),
+            (COMPLETIONS_CCDF, self.completions.packets > 1),
             (SLOWDOWNS, self.slowdowns[0].len() > 1),
-            (QUEUES, !self.queues.is_empty() && !self.ports.is_empty()),
             (MARKS, !self.marks.is_empty()),
         ];
         let shown: Vec<Chart> =
@@ -193,16 +146,17 @@ impl FlowCharts {
         html! {
             @if report.summary.marked > 0 && self.marks.is_empty() {
                 p class="note" {
-                    "Marks over time are not recorded: they come from the table " code { "packets" } ", which "
-                    code { "[record]" } " " code { "packets = true" } " asks for."
+                    "Marks over time are not recorded. They come from the table " code { "packets" } ": write "
+                    code { "[record]" } " " code { "packets = true" } " into the scenario."
                 }
             }
             (charts("flows", &shown))
             @if !sized.is_empty() {
                 h3 { "Slowdown by size" }
                 p class="note" {
-                    "Completion time over the ideal one: the handshake, all data as one train of segments, store and forward over \
-                     the links of the flow's path without queues and windows, and the last acknowledgement."
+                    "Completion time divided by the ideal one. The ideal flow sends the handshake, all data as one \
+                     train of segments, and the last acknowledgement over the links of its path, store and forward, \
+                     without queues and without a window."
                 }
                 (rows("Slowdown by size", &by_size(&sized)))
             }

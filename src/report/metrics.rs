@@ -1,4 +1,4 @@
-//! The metrics of a comparison, each with its meaning in a sentence.
+//! The metrics of a comparison, each with its meaning.
 
 use super::model::Measured;
 use super::text::{percent, seconds, seconds_between};
@@ -29,7 +29,7 @@ fn number(value: Option<f64>) -> String {
     value.map_or(UNDEFINED.to_owned(), |value| format!("{value:.4}"))
 }
 
-/// The metrics of how well the two sides agree.
+/// The metrics of the agreement of both sides.
 pub(super) fn agreement(measured: &Measured) -> Vec<Metric> {
     let Some(delays) = &measured.delays else { return Vec::new() };
     let agreement = &delays.agreement;
@@ -45,46 +45,46 @@ pub(super) fn agreement(measured: &Measured) -> Vec<Metric> {
             name: "w1_normalized",
             value: number(agreement.w1_normalized),
             interval: plain(|found| found.w1_normalized),
-            meaning: "How much delay has to be moved to turn the simulated distribution into the measured one, as a \
-                      part of the mean measured delay (Wasserstein-1 distance); 0 is perfect.",
+            meaning: "Wasserstein-1 distance of the two distributions as a fraction of the mean measured delay: how \
+                      far delays must move to turn one into the other; 0 is perfect.",
         },
         Metric {
             name: "pearson",
             value: number(agreement.pearson),
             interval: plain(|found| found.pearson),
-            meaning: "Whether a packet that was late in reality was as much late in the simulation; 1 is perfect, 0 is no relation.",
+            meaning: "Correlation of simulated and measured delays over packets; 1 is perfect, 0 is no linear relation.",
         },
         Metric {
             name: "spearman",
             value: number(agreement.spearman),
             interval: plain(|found| found.spearman),
-            meaning: "The same of ranks instead of delays: whether the order of packets from fast to slow is right, \
-                      however large the delays are.",
+            meaning: "Correlation of the ranks of delays: whether the order of packets from fast to slow is right, \
+                      whatever the size of the delays.",
         },
         Metric {
             name: "ks",
             value: number(Some(agreement.ks)),
             interval: plain(|found| found.ks),
-            meaning: "The greatest gap between the two cumulative distributions (Kolmogorov-Smirnov); it sees small \
-                      shifts of many packets that w1_normalized hardly counts.",
+            meaning: "Maximum difference of the two cumulative distributions (Kolmogorov-Smirnov distance). It \
+                      detects small shifts of many packets that hardly change w1_normalized.",
         },
         Metric {
             name: "mean absolute error",
             value: seconds(agreement.mae_s),
             interval: of_time(|found| found.mae_s),
-            meaning: "How far the simulated delay of a packet is from its measured one, on average.",
+            meaning: "Mean absolute difference of the simulated and the measured delay of a packet.",
         },
         Metric {
             name: "median absolute error",
             value: seconds(agreement.median_abs_error_s),
             interval: of_time(|found| found.median_abs_error_s),
-            meaning: "Half of the packets are closer than this.",
+            meaning: "Half of the packets have a smaller error.",
         },
         Metric {
             name: "p99 absolute error",
             value: seconds(agreement.p99_abs_error_s),
             interval: of_time(|found| found.p99_abs_error_s),
-            meaning: "99 % of the packets are closer than this.",
+            meaning: "99 % of the packets have a smaller error.",
         },
     ];
     if let Some(over_time) = &measured.over_time {
@@ -94,25 +94,25 @@ pub(super) fn agreement(measured: &Measured) -> Vec<Metric> {
                 name: "delay over time",
                 value: number(over_time.delay_pearson),
                 interval: None,
-                meaning: "Correlation of the mean delays of windows of time: whether busy times are busy in both.",
+                meaning: "Correlation of the mean delays in windows of time: whether busy times are busy on both sides.",
             },
             Metric {
                 name: "delay error over time",
                 value: time(over_time.delay_mae_s),
                 interval: None,
-                meaning: "How far the mean delays of a window of time are apart, on average.",
+                meaning: "Mean absolute difference of the mean delays in windows of time.",
             },
             Metric {
                 name: "rate over time",
                 value: number(over_time.rate_pearson),
                 interval: None,
-                meaning: "Correlation of the packets per window of time that pass here.",
+                meaning: "Correlation of the packets per window of time.",
             },
             Metric {
                 name: "bit rate over time",
                 value: number(over_time.bit_rate_pearson),
                 interval: None,
-                meaning: "Correlation of the bits per window of time that pass here.",
+                meaning: "Correlation of the bits per window of time.",
             },
         ]);
     }
@@ -174,25 +174,25 @@ pub(super) fn statistics(measured: &Measured) -> Vec<Statistic> {
             y.p999,
             error.p999,
             of(intervals.and_then(|found| found.p999)),
-            "99.9 % take no longer.",
+            "99.9 % of the packets take no longer.",
         ),
         row("max", x.max, y.max, relative(x.max, y.max), String::new(), "The slowest packet."),
     ];
     if let (Some(simulated), Some(measured)) = (delays.jitter_s.simulated, delays.jitter_s.measured) {
         let meaning =
-            "Mean difference between the delays of one packet of a flow and the next, without its sign.";
+            "Mean absolute difference of the delays of consecutive packets of a flow.";
         rows.push(row("jitter", simulated, measured, relative(simulated, measured), String::new(), meaning));
     }
     if let (Some(x), Some(y)) = (&delays.ipdv_s.simulated, &delays.ipdv_s.measured) {
         let least =
-            "IPDV (RFC 3393): 1 % of the packets are faster than the one of their flow before by more.";
+            "IPDV (RFC 3393): 1st percentile of the delay minus that of the previous packet of the flow.";
         let most =
-            "IPDV (RFC 3393): 1 % of the packets are slower than the one of their flow before by more.";
+            "IPDV (RFC 3393): 99th percentile of the delay minus that of the previous packet of the flow.";
         rows.push(row("IPDV p1", x.p1, y.p1, relative(x.p1, y.p1), String::new(), least));
         rows.push(row("IPDV p99", x.p99, y.p99, relative(x.p99, y.p99), String::new(), most));
     }
     let (x, y) = (&delays.pdv_s.simulated, &delays.pdv_s.measured);
-    let meaning = "PDV (RFC 5481): 99 % of the packets take no longer than the fastest by more than this.";
+    let meaning = "PDV (RFC 5481): 99th percentile of the delay minus the minimum delay.";
     rows.push(row("PDV p99", x.p99, y.p99, relative(x.p99, y.p99), String::new(), meaning));
     rows
 }

@@ -1,4 +1,4 @@
-//! What every page has: its frame, with style and scripts embedded, charts, and tables.
+//! The frame of every page, with style and scripts embedded; charts and tables.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
@@ -7,7 +7,16 @@ use super::rows::{Cell, Table};
 use super::text::{escaped, json_in_script};
 
 const STYLE: &str = include_str!("report.css");
-const SCRIPT: &str = include_str!("report.js");
+/// The page's own scripts, in one scope: a file uses those before it.
+const SCRIPTS: [&str; 7] = [
+    include_str!("script/units.js"),
+    include_str!("script/series.js"),
+    include_str!("script/kinds.js"),
+    include_str!("script/choice.js"),
+    include_str!("script/save.js"),
+    include_str!("script/chart.js"),
+    include_str!("script/page.js"),
+];
 /// uPlot as published on npm, unchanged.
 const UPLOT: &str = include_str!("uplot/uPlot.iife.min.js");
 const UPLOT_STYLE: &str = include_str!("uplot/uPlot.min.css");
@@ -15,7 +24,7 @@ const UPLOT_LICENCE: &str = include_str!("uplot/LICENSE");
 
 const UPLOT_VERSION: &str = "1.6.32";
 
-/// What a browser may load: nothing but what the page has in it.
+/// A browser may load nothing that is not in the page.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 
@@ -28,13 +37,13 @@ pub(crate) fn text(text: &str) -> Markup {
 pub(crate) struct Page<'a> {
     /// Its title.
     pub name: &'a str,
-    /// Stands below the title.
+    /// The line below the title.
     pub from: &'a str,
     /// The links to the sections: id and title of each; none for no bar of links.
     pub sections: &'a [(String, &'a str)],
     /// The sections.
     pub content: Markup,
-    /// What the script draws.
+    /// The points of the charts, as the script reads them.
     pub points: &'a Value,
 }
 
@@ -69,7 +78,11 @@ impl Page<'_> {
                     }
                     script type="application/json" id="points" { (PreEscaped(json_in_script(points))) }
                     script { (PreEscaped(UPLOT)) }
-                    script { (PreEscaped(SCRIPT)) }
+                    script {
+                        (PreEscaped("\"use strict\";\n(() => {\n"))
+                        @for script in SCRIPTS { (PreEscaped(script)) }
+                        (PreEscaped("})();\n"))
+                    }
                 }
             }
         };
@@ -99,18 +112,30 @@ pub(crate) struct Chart {
     pub wide: bool,
 }
 
-/// Charts of the points that are called `of`.
+/// Charts of the points that are called `of`, two in a row; a chart without a neighbour is wide.
 pub(crate) fn charts(of: &str, charts: &[Chart]) -> Markup {
     html! {
         div class="charts" {
-            @for Chart { kind, title, note, wide } in charts {
-                figure class=(if *wide { "chart wide" } else { "chart" }) data-of=(of) data-kind=(kind) {
+            @for (Chart { kind, title, note, .. }, wide) in charts.iter().zip(widths(charts)) {
+                figure class=(if wide { "chart wide" } else { "chart" }) data-of=(of) data-kind=(kind) {
                     figcaption { strong { (title) } " " span { (note) } }
                     div class="plot" tabindex="0" role="group" aria-label={ "Chart: " (title) ". " (note) } {}
                 }
             }
         }
     }
+}
+
+/// Whether each chart takes a row of its own.
+fn widths(charts: &[Chart]) -> Vec<bool> {
+    let mut wide = Vec::new();
+    let mut is_second = false;
+    for (place, chart) in charts.iter().enumerate() {
+        let has_neighbour = charts.get(place + 1).is_some_and(|next| !next.wide);
+        wide.push(chart.wide || (!is_second && !has_neighbour));
+        is_second = !wide[place] && !is_second;
+    }
+    wide
 }
 
 /// A figure that stands out; `class` is `"key"` for the most important one.
@@ -185,11 +210,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_embedded_is_what_the_page_says() {
+    fn a_chart_without_a_neighbour_is_wide() {
+        let widths = |asked: &[bool]| {
+            let charts: Vec<Chart> =
+                asked.iter().map(|wide| Chart { kind: "", title: "", note: "", wide: *wide }).collect();
+            widths(&charts)
+        };
+        let [w, n] = [true, false];
+        assert_eq!(widths(&[n, n, w, n, n, n]), [n, n, w, n, n, w]);
+        assert_eq!(widths(&[n, w, n]), [w, w, w]);
+        assert_eq!(widths(&[]), [] as [bool; 0]);
+    }
+
+    #[test]
+    fn embedded_files_are_those_that_the_page_names() {
         assert!(UPLOT.starts_with(&format!("/*! https://github.com/leeoniya/uPlot (v{UPLOT_VERSION}) */")));
         assert!(UPLOT_LICENCE.starts_with("The MIT License (MIT)"), "{UPLOT_LICENCE}");
         // Nothing that is embedded ends its element, and nothing is fetched.
-        assert!([UPLOT, SCRIPT].iter().all(|script| !script.contains("</script")));
+        let mut scripts = SCRIPTS.iter().chain(std::iter::once(&UPLOT));
+        assert!(scripts.all(|script| !script.contains("</script")));
         assert!(
             [STYLE, UPLOT_STYLE].iter().all(|style| !style.contains("</style") && !style.contains("url("))
         );

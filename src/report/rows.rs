@@ -6,21 +6,21 @@ use super::ReportError;
 use super::text::{bits_per_second, bytes, count, four_digits, seconds};
 use crate::table::{Column, Kind, read_columns};
 
-/// Rows of one table in the page; the files hold all.
-const MOST: usize = 1_000;
+/// Rows of one table in the page, at most; the files hold all.
+pub(super) const MOST: usize = 1_000;
 
-/// One cell: what is shown, and what it is sorted by.
+/// One cell: its text, and the number by which it sorts.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Cell {
     pub text: String,
-    /// For numbers; a text sorts as text.
+    /// `None` for texts, which sort as texts.
     pub key: Option<f64>,
 }
 
 /// A table of the page.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Table {
-    /// The heads of the columns, and what each means.
+    /// The head of each column, and its meaning.
     pub columns: Vec<(&'static str, &'static str)>,
     pub rows: Vec<Vec<Cell>>,
     /// Rows in the file.
@@ -48,11 +48,11 @@ fn ps(value: f64) -> String {
     seconds(value * 1e-12)
 }
 
-fn part(value: f64) -> String {
+fn ratio(value: f64) -> String {
     format!("{} %", four_digits(value * 100.0))
 }
 
-/// What a row is read from: by column, the value in that row.
+/// A row of a batch of columns.
 pub(super) struct Row<'a> {
     pub columns: &'a [Column],
     pub row: usize,
@@ -63,14 +63,14 @@ impl Row<'_> {
         self.columns[column].integers().get(self.row).copied().flatten()
     }
 
-    fn number(&self, column: usize) -> Option<f64> {
+    pub fn number(&self, column: usize) -> Option<f64> {
         match &self.columns[column] {
             Column::Integers(values) => values.get(self.row).copied().flatten().map(|value| value as f64),
             column => column.numbers().get(self.row).copied().flatten(),
         }
     }
 
-    fn text(&self, column: usize) -> String {
+    pub fn text(&self, column: usize) -> String {
         self.columns[column].text(self.row).unwrap_or_default().to_owned()
     }
 
@@ -84,7 +84,7 @@ impl Row<'_> {
     }
 }
 
-/// What the table of flows has of connections.
+/// The columns of connections in the table of flows.
 const CONNECTION_COLUMNS: [(&str, Kind); 5] = [
     ("goodput_bps", Kind::Numbers),
     ("completion_ps", Kind::Integers),
@@ -97,8 +97,8 @@ const CONNECTION_HEADS: [(&str, &str); 5] = [
         "goodput",
         "Acknowledged bits per second, from the first segment to the last acknowledgement of new bytes",
     ),
-    ("completion", "From the SYN to the acknowledgement of the last byte and of the end behind it"),
-    ("retransmitted", "Segments that TCP sent again"),
+    ("completion", "From the SYN to the acknowledgement of the last byte and of the FIN"),
+    ("retransmitted", "Retransmitted segments"),
     ("timeouts", "Expiries of the retransmission timer"),
     ("marks echoed", "Segments delivered by acknowledgements that echoed a mark of congestion (ECE)"),
 ];
@@ -150,7 +150,7 @@ pub(super) fn flows(run: &Path, connects: bool) -> Result<Table, ReportError> {
         ("p50", "Median one-way delay"),
         ("p99", "99th percentile of the one-way delay"),
         ("jitter", "Mean difference of the delays of one packet and the next"),
-        ("reordered", "Packets that arrived after one that was sent later"),
+        ("reordered", "Packets that arrived after a packet that was sent later"),
     ];
     if connects {
         wanted.extend(CONNECTION_COLUMNS);
@@ -166,7 +166,7 @@ pub(super) fn flows(run: &Path, connects: bool) -> Result<Table, ReportError> {
             Cell::number(row.number(7), |value| bytes(value as u64)),
             Cell::count(row.integer(9)),
             Cell::count(row.integer(16)),
-            Cell::number(row.number(14), part),
+            Cell::number(row.number(14), ratio),
             Cell::number(row.number(10), ps),
             Cell::number(row.number(11), ps),
             Cell::number(row.number(12), ps),
@@ -181,7 +181,7 @@ pub(super) fn flows(run: &Path, connects: bool) -> Result<Table, ReportError> {
     read(run, "flows", &wanted, columns, 6, row)
 }
 
-fn protocol(number: i128) -> String {
+pub(super) fn protocol(number: i128) -> String {
     match number {
         1 => "icmp".to_owned(),
         6 => "tcp".to_owned(),
@@ -215,16 +215,16 @@ pub(super) fn ports(run: &Path) -> Result<Table, ReportError> {
         ("port", "Egress port: device and number"),
         ("packets", "Packets that passed"),
         ("bytes", "Bytes that passed"),
-        ("dropped", "Packets lost here"),
+        ("dropped", "Packets dropped here"),
         ("marked", "Packets marked here: congestion experienced (ECN)"),
-        ("throughput", "Bytes over the length of the run"),
-        ("capacity", "Bandwidth of the link, or rate of the shaper where that is less"),
-        ("load", "Throughput over capacity"),
+        ("throughput", "Bytes divided by the length of the run"),
+        ("capacity", "Bandwidth of the link, or rate of the shaper if that is lower"),
+        ("load", "Throughput divided by capacity"),
         ("mean wait", "Mean waiting time in the queue"),
         ("p50", "Median waiting time"),
         ("p99", "99th percentile of the waiting time"),
         ("max", "Longest waiting time"),
-        ("queue", "Packets that waited, on average over the run"),
+        ("queue", "Mean number of waiting packets over the run"),
     ];
     let row = |row: Row<'_>| {
         vec![
@@ -235,7 +235,7 @@ pub(super) fn ports(run: &Path) -> Result<Table, ReportError> {
             Cell::count(row.integer(13)),
             Cell::number(row.number(5), bits_per_second),
             Cell::number(row.number(6), bits_per_second),
-            Cell::number(row.number(7), part),
+            Cell::number(row.number(7), ratio),
             Cell::number(row.number(8), ps),
             Cell::number(row.number(9), ps),
             Cell::number(row.number(10), ps),

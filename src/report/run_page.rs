@@ -7,91 +7,18 @@ use super::metrics::{agreement, statistics};
 use super::model::{CompletionTimes, Connections, Measured};
 use super::page::{Chart, Page, charts, header, number, rows, text, tile, warnings};
 use super::rows::{Cell, Table};
-use super::text::{bits_per_second, bytes, count, four_digits, percent, seconds};
+use super::run_charts::{
+    ARRIVED, BIT_RATE, CCDF, CUMULATED, CWND, DROPS, ERRORS, GOODPUT, LOSSES, MEASURED_GOODPUT, OVER_TIME,
+    QUANTILES, RATE, RTT,
+};
+use super::text::{bits_per_second, bytes, count, four_digits, fraction, percent, seconds};
 use super::transmissions::transmissions;
 use super::transport::OverTime;
-use super::{MeasuredCharts, Report};
+use super::{MeasuredCharts, PacketCharts, Report, groups};
 use crate::scenario::DelayScope;
 
-const CUMULATED: Chart = Chart {
-    kind: "cumulated",
-    title: "Delay distribution",
-    note: "The part of the packets that take no longer than the delay on the axis below.",
-    wide: false,
-};
-const OVER_TIME: Chart = Chart {
-    kind: "delays",
-    title: "Delay over time",
-    note: "Each packet at the time it was sent; where there are more than pixels, from the least to the greatest. Drag to zoom.",
-    wide: true,
-};
-const QUANTILES: Chart = Chart {
-    kind: "quantiles",
-    title: "Quantile against quantile",
-    note: "Points on the diagonal: both distributions have the same quantile there. Above it the simulation is slower.",
-    wide: false,
-};
-const ERRORS: Chart = Chart {
-    kind: "errors",
-    title: "Error of single packets",
-    note: "Simulated less measured delay; the outermost bars hold the 0.5 % beyond on each side.",
-    wide: false,
-};
-const RATE: Chart = Chart {
-    kind: "rate",
-    title: "Rate over time",
-    note: "Packets per second that pass, in windows of equal length.",
-    wide: false,
-};
-const BIT_RATE: Chart = Chart {
-    kind: "bits",
-    title: "Bit rate over time",
-    note: "Bits per second that pass, of lengths on the wire, in the same windows.",
-    wide: false,
-};
-const MEASURED_GOODPUT: Chart = Chart {
-    kind: "both_goodputs",
-    title: "Goodput over time",
-    note: "Bytes of TCP's payload that pass for the first time, in bits per second; acknowledged bytes where none passes.",
-    wide: false,
-};
-const LOSSES: Chart = Chart {
-    kind: "losses",
-    title: "Losses over time",
-    note: "Packets per window that were lost, by the time they were sent.",
-    wide: false,
-};
-const DROPS: Chart = Chart {
-    kind: "drops",
-    title: "Drops over time",
-    note: "Packets dropped anywhere in the network, per window.",
-    wide: false,
-};
-
-const CWND: Chart = Chart {
-    kind: "cwnd",
-    title: "Congestion window over time",
-    note: "In segments; where it changes faster than pixels, from the least to the greatest. Drag to zoom.",
-    wide: true,
-};
-const GOODPUT: Chart = Chart {
-    kind: "goodput",
-    title: "Goodput over time",
-    note: "Bits per second of the stream that the receiver has acknowledged, in windows of equal length.",
-    wide: false,
-};
-const RTT: Chart = Chart {
-    kind: "rtt",
-    title: "Round-trip time over time",
-    note: "As the sender has smoothed it.",
-    wide: false,
-};
-const ARRIVED: Chart = Chart {
-    kind: "goodput",
-    title: "Throughput over time",
-    note: "Bits per second that arrive, of lengths on the wire, in windows of equal length.",
-    wide: true,
-};
+/// The height of the key below the picture of the network.
+const KEY_HEIGHT: f64 = 60.0;
 
 /// The page as HTML.
 pub(super) fn page(report: &Report) -> String {
@@ -103,6 +30,7 @@ pub(super) fn page(report: &Report) -> String {
         }
         (tcp(report))
         (packets(report))
+        @if let Some(queues) = &report.queues { (queues.markup()) }
         (network(report))
         (table("ports", "Egress ports", &report.ports))
         (table("flows", "Flows", &report.flows))
@@ -118,43 +46,61 @@ pub(super) fn page(report: &Report) -> String {
     page.into_html()
 }
 
-/// What the script draws.
+/// The points of the charts, as the script reads them.
 fn points(report: &Report) -> Value {
     let measured = |charts: &MeasuredCharts| {
+        let mut losses = charts.losses.to_json();
+        // Both sides have the same packets.
+        losses["of"] = json!([charts.sent.counts.first(), charts.sent.counts.first()]);
         json!({
             "distribution": charts.distribution.to_json(),
             "delays": charts.delays.to_json(),
             "rate": charts.rate.to_json(),
             "bits": charts.bits.to_json(),
-            "losses": charts.losses.to_json(),
+            "losses": losses,
             "goodput": charts.goodput.to_json(),
+            "by": groups::to_json([("flow", &charts.flows)]),
         })
     };
-    let packets = report.packets.as_ref().map(|charts| {
-        json!({
-            "distribution": charts.distribution.to_json(),
-            "delays": charts.delays.to_json(),
-            "rate": charts.rate.to_json(),
-            "bits": charts.bits.to_json(),
-            "drops": charts.drops.to_json(),
-        })
-    });
     let measured: Vec<Value> = report.measured.iter().map(measured).collect();
+    let packets = report.packets.as_ref().map(packet_points);
     let mut points = json!({ "measured": measured, "packets": packets });
     if let Some(found) = &report.transport {
-        let flows = &found.flows;
-        points["tcp"] = match &found.over_time {
-            OverTime::Sampled { cwnd, rtt, goodput } => json!({
-                "flows": flows, "cwnd": cwnd.to_json(), "rtt": rtt.to_json(), "goodput": goodput.to_json(),
-            }),
-            OverTime::Arrived(bytes) => json!({ "flows": flows, "goodput": bytes.to_json() }),
-            OverTime::Unknown => json!({ "flows": flows }),
-        };
+        let mut flow = found.flows.to_json();
+        match &found.over_time {
+            OverTime::Sampled { cwnd, rtt, goodput } => {
+                flow["cwnd"] = cwnd.to_json();
+                flow["rtt"] = rtt.to_json();
+                flow["goodput"] = goodput.to_json();
+            }
+            OverTime::Arrived(bytes) => flow["goodput"] = bytes.to_json(),
+            OverTime::Unknown => {}
+        }
+        points["tcp"] = json!({ "by": { "flow": flow } });
     }
     if let Some(found) = &report.flow_charts {
         points["flows"] = found.to_json();
     }
+    if let Some(found) = &report.queues {
+        points["queues"] = found.to_json();
+    }
     points
+}
+
+fn packet_points(charts: &PacketCharts) -> Value {
+    let mut drops = charts.drops.to_json();
+    let ended = charts.drops.counts.iter().zip(&charts.rate.counts);
+    let ended = ended.map(|(dropped, delivered)| dropped.iter().zip(delivered).map(|(a, b)| a + b).collect());
+    drops["of"] = json!(ended.collect::<Vec<Vec<u64>>>());
+    let by = [("flow", Some(&charts.flows)), ("source", Some(&charts.sources)), ("port", charts.ports.as_ref())];
+    json!({
+        "distribution": charts.distribution.to_json(),
+        "delays": charts.delays.to_json(),
+        "rate": charts.rate.to_json(),
+        "bits": charts.bits.to_json(),
+        "drops": drops,
+        "by": groups::to_json(by.into_iter().filter_map(|(key, group)| Some((key, group?)))),
+    })
 }
 
 fn sections(report: &Report) -> Vec<(String, &str)> {
@@ -163,6 +109,7 @@ fn sections(report: &Report) -> Vec<(String, &str)> {
     let others = [
         ("tcp", "TCP", report.transport.is_some()),
         ("packets", "All packets", report.packets.is_some()),
+        ("queues", "Queues", report.queues.is_some()),
         ("network", "Network", report.picture.is_some()),
         ("ports", "Ports", true),
         ("flows", "Flows", true),
@@ -188,6 +135,9 @@ fn overview(report: &Report) -> Markup {
                 (tile("packets injected", &count(packets.injected), ""))
                 (tile("delivered", &count(packets.delivered), ""))
                 (tile("dropped", &count(packets.dropped), ""))
+                @if packets.dropped + packets.delivered > 0 {
+                    (tile("loss", &fraction(packets.dropped, packets.dropped + packets.delivered), ""))
+                }
                 @if summary.marked > 0 { (tile("marked", &count(summary.marked), "")) }
                 (tile("still inside", &count(packets.inside), ""))
                 (tile("flows", &count(summary.flows), ""))
@@ -205,17 +155,17 @@ fn accepted(report: &Report) -> Markup {
     let bounds = if accept.bounds == 1 { "1 bound".to_owned() } else { format!("{} bounds", accept.bounds) };
     html! {
         @if accept.bounds > 0 && accept.passed {
-            p class="kept" { "All accepted bounds are kept (" (bounds) ")." }
+            p class="kept" { "All bounds are kept (" (bounds) ")." }
         }
         @if !accept.passed {
             div class="missed" role="alert" {
-                p { (accept.missed.len()) " of " (accept.bounds) " accepted bounds missed:" }
+                p { (accept.missed.len()) " of " (accept.bounds) " bounds missed:" }
                 ul {
                     @for missed in &accept.missed {
                         @let value = missed.value.map_or("undefined".to_owned(), |value| value.to_string());
                         li {
                             (text(&missed.vantage)) ": " (text(&missed.metric)) " is " (value) ", "
-                            (text(&missed.relation)) " " (missed.bound) " was asked"
+                            "the bound is " (text(&missed.relation)) " " (missed.bound)
                         }
                     }
                 }
@@ -226,10 +176,10 @@ fn accepted(report: &Report) -> Markup {
 
 fn measured(number: usize, measured: &Measured, found: &MeasuredCharts) -> Markup {
     let from = match measured.delay {
-        DelayScope::Path => "Delays count from the injection.",
-        DelayScope::Hop => "Delays count from the ingress at this device.",
+        DelayScope::Path => "Delays are from injection to the vantage.",
+        DelayScope::Hop => "Delays are from the ingress of this device to the vantage.",
     };
-    let all = [CUMULATED, QUANTILES, OVER_TIME, ERRORS, RATE, BIT_RATE, LOSSES];
+    let all = [CUMULATED, CCDF, OVER_TIME, QUANTILES, ERRORS, RATE, BIT_RATE, LOSSES];
     let shown = if found.losses.is_empty() { &all[..all.len() - 1] } else { &all };
     html! {
         section id={ "measured-" (number) } {
@@ -241,7 +191,7 @@ fn measured(number: usize, measured: &Measured, found: &MeasuredCharts) -> Marku
             }
             @match &measured.delays {
                 None if measured.matched > 0 => {},
-                None => p class="warning" { "No packet was matched: there is nothing to compare." },
+                None => p class="warning" { "No packet was matched, so there is nothing to compare." },
                 Some(delays) => {
                     (charts(&format!("measured.{number}"), shown))
                     (metrics(measured))
@@ -270,7 +220,7 @@ fn metrics(measured: &Measured) -> Markup {
     html! {
         div class="columns metrics" {
             div {
-                h3 { "How well they agree" }
+                h3 { "Agreement" }
                 div class="scroll" {
                     table {
                         (header(&["metric", "value", "95 % interval"], 1))
@@ -309,6 +259,8 @@ fn metrics(measured: &Measured) -> Markup {
 
 fn losses(measured: &Measured) -> Markup {
     let loss = &measured.loss;
+    let all = loss.both + loss.only_simulated + loss.only_measured + loss.neither;
+    let of_all = |packets: u64| format!("{} ({})", count(packets), fraction(packets, all));
     html! {
         div class="columns" {
             div {
@@ -318,25 +270,27 @@ fn losses(measured: &Measured) -> Markup {
                         thead {
                             tr {
                                 td {}
-                                th scope="col" class="number" { "lost in reality" }
-                                th scope="col" class="number" { "not lost in reality" }
+                                th scope="col" class="number" { "lost in the capture" }
+                                th scope="col" class="number" { "not lost in the capture" }
                             }
                         }
                         tbody {
                             tr {
                                 th scope="row" { "lost in the simulation" }
-                                (number(&count(loss.both))) (number(&count(loss.only_simulated)))
+                                (number(&of_all(loss.both))) (number(&of_all(loss.only_simulated)))
                             }
                             tr {
                                 th scope="row" { "not lost in the simulation" }
-                                (number(&count(loss.only_measured))) (number(&count(loss.neither)))
+                                (number(&of_all(loss.only_measured))) (number(&of_all(loss.neither)))
                             }
                         }
                     }
                 }
                 p class="note" {
-                    "Packets sent from the first to the last matched packet. Lost packets have no delay: they stand \
-                     beside every quantile, not in it."
+                    "Simulation: " (fraction(loss.both + loss.only_simulated, all)) " lost; capture: "
+                    (fraction(loss.both + loss.only_measured, all)) " lost; of " (count(all))
+                    " packets sent from the first to the last matched packet. Lost packets have no delay and are in \
+                     no distribution of delays."
                 }
             }
             div {
@@ -344,7 +298,7 @@ fn losses(measured: &Measured) -> Markup {
                 p {
                     (count(measured.reordered.simulated)) " packets in the simulation and "
                     (count(measured.reordered.measured))
-                    " in reality arrived after one that was sent later (RFC 4737)."
+                    " in the capture arrived after a packet that was sent later (RFC 4737)."
                 }
             }
         }
@@ -407,12 +361,13 @@ fn tcp(report: &Report) -> Markup {
         section id="tcp" {
             h2 { "TCP" }
             (rows("TCP", &connections(report)))
-            @if found.flows.is_empty() {
+            @if found.flows.names.is_empty() {
                 p class="note" { "No byte was acknowledged." }
             } @else {
-                @if !shown.is_empty() && (found.flows.len() as u64) < all {
+                @if !shown.is_empty() && (found.flows.names.len() as u64) < all {
                     p class="note" {
-                        "Charts show the " (found.flows.len()) " of " (count(all)) " connections with the most bytes acknowledged."
+                        "The charts hold the " (found.flows.names.len()) " of " (count(all))
+                        " connections with the most bytes acknowledged."
                     }
                 }
                 @if !matches!(found.over_time, OverTime::Sampled { .. }) {
@@ -435,17 +390,17 @@ fn connections(report: &Report) -> Table {
         ("traffic", "The entry of the scenario"),
         ("congestion control", "Congestion control of the senders"),
         ("flows", "Connections that began"),
-        ("finished", "Of these, with everything acknowledged, the end included"),
-        ("fairness", "Jain's index of the goodputs of the flows: 1 where all have the same"),
+        ("finished", "Connections with all data and the FIN acknowledged"),
+        ("fairness", "Jain's index of the goodputs of the flows: 1 if all are equal"),
         ("bytes", "Bytes acknowledged"),
         (
             "goodput",
-            "Bytes acknowledged over the time from the first SYN to the last acknowledgement of new bytes",
+            "Bytes acknowledged divided by the time from the first SYN to the last acknowledgement of new bytes",
         ),
-        ("completion p50", "Median of the completion times, from the SYN on"),
+        ("completion p50", "Median completion time, from the SYN"),
         ("p90", "90th percentile of the completion times"),
         ("p99", "99th percentile of the completion times"),
-        ("retransmitted", "Segments sent again"),
+        ("retransmitted", "Retransmitted segments"),
         ("timeouts", "Expiries of the retransmission timer"),
         ("marks echoed", "Segments delivered by acknowledgements that echoed a mark of congestion (ECE)"),
     ];
@@ -475,7 +430,7 @@ fn connections(report: &Report) -> Table {
 
 fn packets(report: &Report) -> Markup {
     let Some(found) = &report.packets else { return html! {} };
-    let all = [CUMULATED, RATE, OVER_TIME, BIT_RATE, DROPS];
+    let all = [CUMULATED, CCDF, OVER_TIME, RATE, BIT_RATE, DROPS];
     let from = if found.delays.is_empty() { all.len() - 1 } else { 0 };
     let to = if found.drops.is_empty() { all.len() - 1 } else { all.len() };
     html! {
@@ -483,7 +438,13 @@ fn packets(report: &Report) -> Markup {
             h2 { "All packets" }
             p { "Simulated one-way delays, from injection to delivery." }
             @if found.delays.is_empty() { p class="warning" { "No packet was delivered." } }
-            (charts("packets", &all[from..to]))
+            @if from < to { (charts("packets", &all[from..to])) }
+            @if found.ports.is_none() {
+                p class="note" {
+                    "Rates by port come from the table " code { "hops" } ": write " code { "[record]" } " "
+                    code { "hops = true" } " into the scenario."
+                }
+            }
             (drops(report))
             (marks(report))
         }
@@ -495,13 +456,14 @@ fn drops(report: &Report) -> Markup {
         @if !report.summary.drops.is_empty() {
             div class="scroll" {
                 table {
-                    (header(&["dropped at", "reason", "packets"], 2))
+                    (header(&["dropped at", "reason", "packets", "of all injected"], 2))
                     tbody {
                         @for drop in &report.summary.drops {
                             tr {
                                 td { (text(drop.port.as_ref().unwrap_or(&drop.device))) }
                                 td { (text(&drop.reason)) }
                                 (number(&count(drop.packets)))
+                                (number(&fraction(drop.packets, report.summary.packets.injected)))
                             }
                         }
                     }
@@ -534,13 +496,44 @@ fn network(report: &Report) -> Markup {
         section id="network" {
             h2 { "Network" }
             p class="note" {
-                "Load is what a port sent over what it can send: the bandwidth of its link, or the rate of its shaper \
-                 where that is less. A link has the colour of its busier direction; a grey, thin one has no bound."
+                "Load is the throughput of a port divided by its capacity: the bandwidth of its link, or the rate of \
+                 its shaper if that is lower. A link has the colour of its busier direction. A thin grey link has \
+                 unlimited bandwidth."
             }
+            @let (picture, key) = apart(picture);
             div class="picture scroll" tabindex="0" role="region" aria-label="Picture of the network" {
                 (PreEscaped(picture))
             }
+            @if let Some(key) = key { div class="key-of-network" { (PreEscaped(key)) } }
         }
+    }
+}
+
+/// The picture without its key, and the key as a picture of its own: a large picture scrolls in its box, its key does
+/// not. A picture of another form stays as it is.
+fn apart(picture: &str) -> (String, Option<String>) {
+    const KEY: &str = "<g class=\"key\">";
+    const WIDTH: f64 = 420.0;
+    let found = || {
+        let (above, key) = picture.split_once(KEY)?;
+        let key = key.strip_suffix("</svg>\n")?;
+        let (_, size) = above.split_once("viewBox=\"0 0 ")?;
+        let (size, _) = size.split_once('"')?;
+        let (width, height) = size.split_once(' ')?;
+        let height: f64 = height.parse().ok()?;
+        let top = height - KEY_HEIGHT;
+        let whole = [format!("viewBox=\"0 0 {size}\""), format!("height=\"{height:.0}\"")];
+        let cut = [format!("viewBox=\"0 0 {width} {top:.0}\""), format!("height=\"{top:.0}\"")];
+        let above = above.replacen(&whole[0], &cut[0], 1).replacen(&whole[1], &cut[1], 1);
+        let key = format!(
+            "<svg class=\"network\" viewBox=\"0 {top:.0} {WIDTH} {KEY_HEIGHT}\" width=\"{WIDTH}\" height=\"{KEY_HEIGHT}\" \
+             role=\"img\" aria-label=\"Key of the picture\">{KEY}{key}</svg>"
+        );
+        Some((format!("{above}</svg>\n"), key))
+    };
+    match found() {
+        Some((picture, key)) => (picture, Some(key)),
+        None => (picture.to_owned(), None),
     }
 }
 
@@ -551,7 +544,7 @@ fn table(id: &str, title: &str, table: &Table) -> Markup {
             @if table.rows.len() < table.total {
                 p class="note" {
                     "The " (count(table.rows.len() as u64)) " of " (count(table.total as u64))
-                    " with the most packets; all of them are in the table " code { (id) } " of the run."
+                    " with the most packets. The table " code { (id) } " of the run has all."
                 }
             }
             (rows(title, table))
@@ -569,7 +562,7 @@ fn origin(report: &Report) -> Markup {
                 dt { "fingerprint" }
                 dd {
                     code { (text(&summary.fingerprint)) } br;
-                    "A hash over every passage of every packet: equal fingerprints mean equal simulations."
+                    "A hash over every event of every packet. Equal fingerprints mean equal simulations."
                 }
                 dt { "seed" } dd { (summary.seed) }
                 dt { "engine" } dd { (text(&summary.engine)) ": " (text(&summary.engine_reason)) }
@@ -606,5 +599,22 @@ fn origin(report: &Report) -> Markup {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::Topology;
+
+    #[test]
+    fn the_key_is_taken_off_the_picture() {
+        let text = "name = \"t\"\ngenerate = { kind = \"star\", hosts = 2 }\ndefaults.link.bandwidth = \"1 Gbps\"";
+        let picture = Topology::from_toml("t.toml", text).unwrap().picture(&[Some(0.5); 4]);
+        let (above, key) = apart(&picture);
+        let key = key.unwrap();
+        assert!(picture.contains("to 80 %") && key.contains("to 80 %") && !above.contains("to 80 %"));
+        assert!(above.len() < picture.len() && above.ends_with("</svg>\n") && key.ends_with("</svg>"));
+        assert_eq!(apart("<svg/>"), ("<svg/>".to_owned(), None));
     }
 }

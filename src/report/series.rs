@@ -11,6 +11,8 @@ const SECONDS: f64 = 1.0 / PS_PER_S as f64;
 const MOST_POINTS: usize = 60_000;
 /// Buckets of one chart of many points, likewise shared.
 const MOST_BUCKETS: usize = 16_384;
+/// Buckets of one line of several, at least.
+const LEAST_BUCKETS: usize = 512;
 /// Bars of a chart of counts, about.
 const BARS: f64 = 400.0;
 
@@ -26,7 +28,7 @@ pub(crate) struct Reservoir<const N: usize> {
 pub(crate) enum Series {
     /// Every point: times `[points]`, and values of each line `[points]`.
     Points { times: Vec<f64>, lines: Vec<Vec<f64>> },
-    /// The least and the greatest value of each line in each of as many equal parts of the time; NaN where there is none.
+    /// The minimum and the maximum of each line in equal intervals of time; NaN where there is no value.
     Buckets { start: f64, width: f64, least: Vec<Vec<f64>>, greatest: Vec<Vec<f64>> },
 }
 
@@ -112,38 +114,40 @@ impl Series {
     }
 }
 
-/// Values that hold until the next one, of several lines: the extremes of each of as many equal parts of the time.
-pub(super) struct Steps {
+/// The extremes of several lines in equal intervals of time.
+pub(super) struct Extremes {
     /// In picoseconds.
     width: u64,
-    /// By line, by part; NaN where there is none.
+    /// By line, by interval; NaN where there is no value.
     least: Vec<Vec<f64>>,
     greatest: Vec<Vec<f64>>,
-    /// By line: the last value, and its part.
-    last: Vec<Option<(usize, f64)>>,
 }
 
-impl Steps {
+impl Extremes {
     /// Of `lines` lines, from 0 to `end` picoseconds.
     pub fn new(end: u64, lines: usize) -> Self {
-        let most = (MOST_BUCKETS / lines.max(1)).max(2_048) as u64;
+        let most = (MOST_BUCKETS / lines.max(1)).max(LEAST_BUCKETS) as u64;
         let width = end / most + 1;
         let empty = vec![vec![f64::NAN; (end / width) as usize + 1]; lines];
-        Steps { width, least: empty.clone(), greatest: empty, last: vec![None; lines] }
+        Extremes { width, least: empty.clone(), greatest: empty }
     }
 
-    /// A line has a value from an instant on, in picoseconds; it comes after those before.
+    /// The interval of an instant in picoseconds; the last one for instants after the end.
+    fn interval(&self, at: u64) -> usize {
+        let intervals = self.least.first().map_or(1, Vec::len);
+        ((at / self.width) as usize).min(intervals - 1)
+    }
+
+    fn take(&mut self, interval: usize, line: usize, value: f64) {
+        let (least, greatest) = (&mut self.least[line][interval], &mut self.greatest[line][interval]);
+        *least = least.min(value);
+        *greatest = greatest.max(value);
+    }
+
+    /// A line has a value at an instant in picoseconds.
+    #[inline]
     pub fn push(&mut self, at: u64, line: usize, value: f64) {
-        let (least, greatest) = (&mut self.least[line], &mut self.greatest[line]);
-        let part = ((at / self.width) as usize).min(least.len() - 1);
-        let mut take = |part: usize, value: f64| {
-            least[part] = least[part].min(value);
-            greatest[part] = greatest[part].max(value);
-        };
-        if let Some((before, held)) = self.last[line].replace((part, value)) {
-            (before + 1..=part).for_each(|part| take(part, held));
-        }
-        take(part, value);
+        self.take(self.interval(at), line, value);
     }
 
     pub fn into_series(self) -> Series {
@@ -152,15 +156,44 @@ impl Steps {
     }
 }
 
-/// Counts of each side per window of time.
+/// Values that hold until the next one, of several lines: their extremes in equal intervals of time.
+pub(super) struct Steps {
+    extremes: Extremes,
+    /// By line: the last value, and its interval.
+    last: Vec<Option<(usize, f64)>>,
+}
+
+impl Steps {
+    /// Of `lines` lines, from 0 to `end` picoseconds.
+    pub fn new(end: u64, lines: usize) -> Self {
+        Steps { extremes: Extremes::new(end, lines), last: vec![None; lines] }
+    }
+
+    /// A line has a value from an instant on, in picoseconds. Instants of a line ascend.
+    pub fn push(&mut self, at: u64, line: usize, value: f64) {
+        let interval = self.extremes.interval(at);
+        if let Some((before, held)) = self.last[line].replace((interval, value)) {
+            (before + 1..=interval).for_each(|interval| self.extremes.take(interval, line, held));
+        }
+        self.extremes.take(interval, line, value);
+    }
+
+    pub fn into_series(self) -> Series {
+        self.extremes.into_series()
+    }
+}
+
+/// Counts of each line per window of time.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Bars {
     /// In seconds.
     pub start: f64,
     /// In seconds.
     pub width: f64,
-    /// By side, by window.
+    /// By line, by window.
     pub counts: Vec<Vec<u64>>,
+    /// The fractions of the first and of the last window that lie outside the recording.
+    missing: [f64; 2],
 }
 
 impl Bars {
@@ -178,8 +211,30 @@ impl Bars {
         self.counts.iter().flatten().all(|count| *count == 0)
     }
 
+    /// The recording lasts from `first` to `last`, in seconds: the windows at both ends may be longer.
+    pub fn cover(&mut self, first: f64, last: f64) {
+        let windows = self.counts.first().map_or(0, Vec::len) as f64;
+        let end = self.start + windows * self.width;
+        // Rounding is no gap.
+        let missing = |time: f64| match time / self.width {
+            fraction if fraction > 1e-6 => fraction.min(1.0),
+            _ => 0.0,
+        };
+        self.missing = [missing(first - self.start), missing(end - last)];
+    }
+
+    /// As the page's script reads it.
     pub fn to_json(&self) -> Value {
-        json!({ "start": self.start, "width": self.width, "counts": self.counts })
+        let covered = self.missing.map(|missing| 1.0 - missing);
+        json!({ "start": self.start, "width": self.width, "covered": covered, "counts": self.counts })
+    }
+
+    /// The same, with counts in base64.
+    pub fn to_short_json(&self) -> Value {
+        let line = |counts: &Vec<u64>| singles(counts.iter().map(|count| *count as f64));
+        let mut json = self.to_json();
+        json["counts"] = self.counts.iter().map(line).collect();
+        json
     }
 }
 
@@ -187,44 +242,48 @@ impl Bars {
 pub(super) struct Counts(Bars);
 
 impl Counts {
-    /// About 400 windows from 0 to `end` seconds, 1, 2 or 5 times a power of ten long, for each of `sides`.
-    pub fn new(end: f64, sides: usize) -> Self {
+    /// About 400 windows from 0 to `end` seconds, 1, 2 or 5 times a power of ten long, for each of `lines`.
+    pub fn new(end: f64, lines: usize) -> Self {
         let width = nice(end / BARS);
-        let windows = (end / width).floor() as usize + 1;
-        Counts(Bars { start: 0.0, width, counts: vec![vec![0; windows]; sides] })
+        // The end of a window is not the start of another that is empty, however the division is rounded.
+        let windows = ((end / width - 1e-9).ceil() as usize).max(1);
+        let mut bars =
+            Bars { start: 0.0, width, counts: vec![vec![0; windows]; lines], missing: [0.0; 2] };
+        bars.cover(0.0, end);
+        Counts(bars)
     }
 
     /// The windows of others.
-    pub fn like(bars: &Bars, sides: usize) -> Self {
+    pub fn like(bars: &Bars, lines: usize) -> Self {
         let windows = bars.counts.first().map_or(0, Vec::len);
-        Counts(Bars { counts: vec![vec![0; windows]; sides], ..bars.clone() })
+        Counts(Bars { counts: vec![vec![0; windows]; lines], ..bars.clone() })
     }
 
-    /// Counts so much at a time in picoseconds; what is outside counts in the nearest window.
+    /// Counts an amount at a time in picoseconds; times outside count in the nearest window.
     #[inline]
-    pub fn count(&mut self, at_ps: u64, side: usize, amount: u64) {
-        let Bars { start, width, counts } = &mut self.0;
-        let counts = &mut counts[side];
+    pub fn count(&mut self, at_ps: u64, line: usize, amount: u64) {
+        let Bars { start, width, counts, .. } = &mut self.0;
+        let counts = &mut counts[line];
         let window = ((at_ps as f64 * SECONDS - *start) / *width).max(0.0) as usize;
         if let Some(last) = counts.len().checked_sub(1) {
             counts[window.min(last)] += amount;
         }
     }
 
-    /// Spreads so much evenly over a part of the time, in picoseconds; over no time, it counts at its end.
-    pub fn spread(&mut self, over: std::ops::Range<u64>, side: usize, amount: u64) {
+    /// Spreads an amount evenly over an interval in picoseconds; over an empty one, it counts at its end.
+    pub fn spread(&mut self, over: std::ops::Range<u64>, line: usize, amount: u64) {
         let length = over.end.saturating_sub(over.start);
         let window = self.0.width / SECONDS;
         let boundary = |at: u64| ((at as f64 / window).floor() + 1.0) * window;
         let (mut at, mut counted) = (over.start, 0);
-        // The first part ends with its window; each part is what has not been counted of all up to its end.
+        // The first part ends with its window. Each part is the amount up to its end, less the parts before.
         while length > 0 && boundary(at) < over.end as f64 {
             let end = boundary(at).ceil().max(at as f64 + 1.0) as u64;
             let part = (u128::from(amount) * u128::from(end - over.start) / u128::from(length)) as u64;
-            self.count(at, side, part - counted);
+            self.count(at, line, part - counted);
             (at, counted) = (end, part);
         }
-        self.count(at.min(over.end), side, amount - counted);
+        self.count(at.min(over.end), line, amount - counted);
     }
 
     pub fn into_bars(self) -> Bars {
@@ -232,7 +291,7 @@ impl Counts {
     }
 }
 
-/// The least of 1, 2, 5, 10, 20, ... times a power of ten that is not below `least`; 1 for nothing.
+/// The smallest of 1, 2, 5, 10, 20, ... times a power of ten that is not below `least`; 1 for 0.
 fn nice(least: f64) -> f64 {
     if least.is_nan() || least <= 0.0 {
         return 1.0;
@@ -283,7 +342,7 @@ mod tests {
     #[test]
     fn a_value_holds_until_the_next() {
         let mut steps = Steps::new(5_000 * 2_048, 8);
-        let width = steps.width;
+        let width = steps.extremes.width;
         for (part, value) in [(1, 7.0), (4, 3.0), (4, 9.0)] {
             steps.push(part * width + 2, 1, value);
         }
@@ -306,14 +365,30 @@ mod tests {
     }
 
     #[test]
+    fn windows_at_the_ends_are_covered_in_part() {
+        // 201 windows of 10 ms; of the last one, 1 ms.
+        let mut bars = Counts::new(2.001, 1).into_bars();
+        assert_eq!((bars.width, bars.counts[0].len()), (0.01, 201));
+        let covered = |bars: &Bars| {
+            let json = bars.to_json();
+            [0, 1].map(|end| (json["covered"][end].as_f64().unwrap() * 100.0).round())
+        };
+        assert_eq!(covered(&bars), [100.0, 10.0]);
+        bars.cover(0.0075, 2.005);
+        assert_eq!(covered(&bars), [25.0, 50.0]);
+        assert_eq!(bars.to_short_json()["covered"], bars.to_json()["covered"]);
+    }
+
+    #[test]
     fn counts_fall_into_their_windows() {
         let mut counts = Counts::new(0.9, 2);
         for at in [0, 4_999_999_999, 5_000_000_000, 99_000_000_000_000] {
             counts.count(at, 1, 3);
         }
-        let Bars { width, counts, .. } = counts.into_bars();
-        assert_eq!((width, counts[1].len()), (0.005, 181));
-        assert_eq!((counts[1][0], counts[1][1], counts[1][180], counts[0][0]), (6, 3, 3, 0));
+        let bars = counts.into_bars();
+        assert_eq!((bars.width, bars.counts[1].len(), bars.missing), (0.005, 180, [0.0; 2]));
+        let counts = &bars.counts;
+        assert_eq!((counts[1][0], counts[1][1], counts[1][179], counts[0][0]), (6, 3, 3, 0));
         assert_eq!([0.0, 0.03, 0.05, 6.0].map(nice), [1.0, 0.05, 0.05, 10.0]);
     }
 }

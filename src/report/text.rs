@@ -1,9 +1,9 @@
 //! Numbers and names in HTML.
 
-/// Between a number and its unit no line is broken.
+/// No line breaks between a number and its unit.
 const SPACE: char = '\u{a0}';
 
-/// A text between tags or in a quoted attribute. What HTML cannot write becomes the replacement character.
+/// A text between tags or in a quoted attribute. Control characters become the replacement character.
 pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
@@ -39,7 +39,7 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
-/// Seconds in the unit that fits: `620.7 us`.
+/// Seconds in a fitting unit: `620.7 us`.
 pub(crate) fn seconds(seconds: f64) -> String {
     let (factor, unit) = second_unit(seconds);
     format!("{}{SPACE}{unit}", four_digits(seconds * factor))
@@ -60,7 +60,7 @@ fn second_unit(seconds: f64) -> (f64, &'static str) {
     }
 }
 
-/// A number in four digits, or more before the point.
+/// A number with four digits, or more before the point.
 pub(crate) fn four_digits(number: f64) -> String {
     let size = number.abs();
     let digits = match size {
@@ -73,10 +73,19 @@ pub(crate) fn four_digits(number: f64) -> String {
     format!("{number:.digits$}")
 }
 
-/// A part with its sign: `-0.87 %`.
-pub(super) fn percent(part: f64) -> String {
-    let digits = if part.abs() < 0.1 { 3 } else { 1 };
-    format!("{:+.digits$}{SPACE}%", part * 100.0)
+/// A fraction in percent with its sign: `-0.87 %`.
+pub(super) fn percent(fraction: f64) -> String {
+    let digits = if fraction.abs() < 0.1 { 3 } else { 1 };
+    format!("{:+.digits$}{SPACE}%", fraction * 100.0)
+}
+
+/// Packets in percent of others: `13.8 %`.
+pub(crate) fn fraction(packets: u64, of: u64) -> String {
+    match (packets, of) {
+        (_, 0) => "undefined".to_owned(),
+        (0, _) => format!("0{SPACE}%"),
+        _ => format!("{:.3}{SPACE}%", 100.0 * packets as f64 / of as f64),
+    }
 }
 
 /// Bytes with their unit.
@@ -124,6 +133,7 @@ mod tests {
         );
         assert_eq!(plain(seconds_between(-5e-7, 2e-6)), "-0.5000 to 2.000 us");
         assert_eq!([-0.0087, 1.5].map(percent).map(plain), ["-0.870 %", "+150.0 %"]);
+        assert_eq!([(3, 80), (0, 5), (0, 0)].map(|(a, b)| plain(fraction(a, b))), ["3.750 %", "0 %", "undefined"]);
         assert_eq!([12, 1_500, 2_500_000].map(bytes), ["12 B", "1.500 kB", "2.500 MB"]);
         assert_eq!(bits_per_second(9.87e6), "9.870 Mbps");
     }

@@ -1,4 +1,4 @@
-//! A training as a page to look at: how the losses fell, how good the model is, and predicted against measured delays.
+//! The page of a training: loss over epochs, scores of the model, predicted against measured delays.
 
 use std::path::Path;
 
@@ -13,20 +13,20 @@ use crate::ptm::neural::Card;
 const LOSS: Chart = Chart {
     kind: "loss",
     title: "Loss",
-    note: "The mean loss of each pass over the training part, and after it on the validation part.",
+    note: "Mean loss of each epoch on the training part, and after it on the validation part.",
     wide: true,
 };
 const SCATTER: Chart = Chart {
     kind: "scatter",
     title: "Predicted against measured delay",
-    note: "A dot is a packet; on the diagonal both are equal.",
+    note: "A dot is a packet. On the diagonal, both delays are equal.",
     wide: false,
 };
 
 /// Delays of some packets of a source of data, as measured and as predicted.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Scatter {
-    /// Which source and part.
+    /// The source and its part.
     pub title: String,
     /// Measured delays in seconds, ascending.
     pub measured_s: Vec<f64>,
@@ -42,7 +42,7 @@ pub fn training_page(path: &Path, card: &Card, scatters: &[Scatter]) -> String {
             h2 { "Training" }
             p {
                 code { (text(&card.command)) } ", seed " (card.seed) ": " (count(training.parameters)) " weights, "
-                (training.epochs_in_all) " passes in " (seconds(training.seconds)) "; the weights are those of pass "
+                (training.epochs_in_all) " epochs in " (seconds(training.seconds)) "; the weights are those of epoch "
                 (training.epochs) "."
             }
             (charts("loss", &[LOSS]))
@@ -96,18 +96,18 @@ fn scores(card: &Card) -> Table {
         .collect();
     let columns = vec![
         ("data", "Source of data, part, and how the model was run"),
-        ("packets", "Packets that left in both"),
+        ("packets", "Packets that left both in the model and in the recording"),
         ("pearson", "Pearson's correlation of predicted and measured delays"),
         ("w1_normalized", "Wasserstein-1 distance of both distributions over the mean measured delay"),
         ("mean error", "Mean absolute error of single packets"),
         ("mean delay", "Mean measured delay"),
-        ("lost, predicted", "Packets that the model loses"),
+        ("lost, predicted", "Packets that the model drops"),
         ("lost, measured", "Packets that were lost"),
     ];
     Table { columns, total: rows.len(), rows }
 }
 
-/// What the model was trained and tested on.
+/// The data of training and test.
 fn data(card: &Card) -> Table {
     let rows: Vec<Vec<Cell>> = card
         .data
@@ -120,7 +120,7 @@ fn data(card: &Card) -> Table {
         .collect();
     let columns = vec![
         ("data", "Its name in the training file"),
-        ("part", "What it was used for"),
+        ("part", "Its use: training, validation or test"),
         ("file", "Folder and file"),
         ("SHA-256", "Of the file"),
     ];

@@ -1,4 +1,4 @@
-//! The TCP packets at a vantage, on the page of a run.
+//! TCP packets at a vantage, on the page of a run.
 
 use maud::{Markup, html};
 
@@ -10,7 +10,7 @@ use crate::compare::{
     TransportAround, TransportState,
 };
 
-/// What is said of the TCP packets at a vantage.
+/// The TCP packets at a vantage: counts, flows, and the first divergence.
 pub(super) fn transmissions(tcp: &TransmissionComparison) -> Markup {
     let connections = &tcp.connections;
     html! {
@@ -33,20 +33,20 @@ pub(super) fn transmissions(tcp: &TransmissionComparison) -> Markup {
 fn flows(tcp: &TransmissionComparison) -> Markup {
     const MOST: usize = 1_000;
     let columns = vec![
-        ("flow", "As it is simulated"),
+        ("flow", "The simulated flow"),
         ("matched", "Transmissions on both sides"),
-        ("only simulated", "Transmissions in the simulation alone"),
-        ("only measured", "Transmissions in the capture alone"),
+        ("only simulated", "Transmissions only in the simulation"),
+        ("only measured", "Transmissions only in the capture"),
         (
             "goodput simulated",
-            "New bytes of payload over the time of the flow; acknowledged ones where it has no payload",
+            "New bytes of payload divided by the duration of the flow; acknowledged bytes for flows without payload here",
         ),
         ("goodput measured", "The same, measured"),
-        ("sent again simulated", "Segments that start below what has passed already"),
-        ("sent again measured", "The same, measured"),
+        ("retransmitted simulated", "Segments that start below the highest sequence number that has passed"),
+        ("retransmitted measured", "The same, measured"),
         ("dropped simulated", "Lost since the ingress of the device"),
         ("dropped measured", "The same, measured"),
-        ("diverges at", "The first transmission that is not the same"),
+        ("diverges at", "The first transmission that differs"),
     ];
     let number = |value: u64| Cell::number(Some(value as f64), |value| count(value as u64));
     let maybe =
@@ -73,10 +73,10 @@ fn flows(tcp: &TransmissionComparison) -> Markup {
 
 fn first(divergence: &Divergence, tolerance_s: f64) -> Markup {
     let how = match divergence.difference {
-        Difference::Another => "another transmission comes in its place".to_owned(),
+        Difference::Another => "a different transmission comes in its place".to_owned(),
         Difference::Time => format!("the same transmission is more than {} apart", seconds(tolerance_s)),
-        Difference::OnlySimulated => "nothing is measured in its place".to_owned(),
-        Difference::OnlyMeasured => "nothing is simulated in its place".to_owned(),
+        Difference::OnlySimulated => "the capture has no transmission in its place".to_owned(),
+        Difference::OnlyMeasured => "the simulation has no transmission in its place".to_owned(),
     };
     let at = format!("{:.9} s", divergence.at_s);
     html! {
@@ -118,7 +118,7 @@ fn side(name: &str, side: &DivergedSide) -> Markup {
     }
 }
 
-/// What the sender knows of itself.
+/// The state of the sender around the divergence.
 fn transport(around: &TransportAround) -> Markup {
     let row = |when: &str, known: &TransportState| {
         html! {

@@ -2,46 +2,44 @@
 
 use std::path::Path;
 
-use super::ReportError;
-use super::instant;
+use super::groups::{MOST_GROUPS, Names};
+use super::{ReportError, instant};
 use super::rows::{Row, largest};
 use super::series::{Bars, Counts, Series, Steps};
 use crate::table::{Column, Kind, read_columns};
 use crate::units::PS_PER_S;
 
-/// Flows with a line of their own.
-const MOST_FLOWS: usize = 8;
-
 /// The charts of connections.
 pub(super) struct TransportCharts {
-    /// The flows that have a line: from where to where.
-    pub flows: Vec<String>,
+    /// The flows in the charts, by their ends.
+    pub flows: Names,
     pub over_time: OverTime,
 }
 
-/// What is known of these flows over time.
+/// These flows over time.
 pub(super) enum OverTime {
     /// By the table of transport: windows in segments, round-trip times in seconds, acknowledged bytes.
     Sampled { cwnd: Series, rtt: Series, goodput: Bars },
     /// By the table of packets alone: bytes that arrived.
     Arrived(Bars),
-    /// By neither.
+    /// Neither table was written.
     Unknown,
 }
 
 /// Reads what a run of `end_s` seconds has of its connections.
 pub(super) fn read_transport(run: &Path, end_s: f64) -> Result<TransportCharts, ReportError> {
-    let (fids, flows): (Vec<i128>, Vec<String>) = largest_flows(run)?.into_iter().unzip();
+    let (flows, total) = largest_flows(run)?;
+    let (fids, names): (Vec<i128>, Vec<String>) = flows.into_iter().unzip();
     let over_time = match (sampled(run, &fids, end_s)?, fids.is_empty()) {
         (Some(sampled), false) => sampled,
         (None, false) => arrived(run, &fids, end_s)?.map_or(OverTime::Unknown, OverTime::Arrived),
         (_, true) => OverTime::Unknown,
     };
-    Ok(TransportCharts { flows, over_time })
+    Ok(TransportCharts { flows: Names { names, total }, over_time })
 }
 
-/// The flows with the most bytes acknowledged, the largest first, by number and name.
-fn largest_flows(run: &Path) -> Result<Vec<(i128, String)>, ReportError> {
+/// The flows with the most bytes acknowledged, the largest first, by number and name; and how many have any.
+fn largest_flows(run: &Path) -> Result<(Vec<(i128, String)>, usize), ReportError> {
     use Kind::{Integers, Texts};
     let wanted = [
         ("fid", Integers),
@@ -55,13 +53,17 @@ fn largest_flows(run: &Path) -> Result<Vec<(i128, String)>, ReportError> {
         let bytes = row.integer(5).unwrap_or(0);
         (bytes, row.integer(0).unwrap_or(-1), format!("{} to {}", row.end(1, 2), row.end(3, 4)))
     };
-    let (mut flows, _) = largest(run, "flows", &wanted, (5, MOST_FLOWS), name)?;
+    let (mut flows, _) = largest(run, "flows", &wanted, (5, MOST_GROUPS), name)?;
+    let mut total = 0;
+    read_columns(&run.join("flows"), &[("bytes_acknowledged", Integers)], |batch| {
+        total += batch[0].integers().iter().flatten().filter(|bytes| **bytes > 0).count();
+    })?;
     flows.retain(|(bytes, ..)| *bytes > 0);
     flows.sort_by_key(|(bytes, ..)| std::cmp::Reverse(*bytes));
-    Ok(flows.into_iter().map(|(_, fid, name)| (fid, name)).collect())
+    Ok((flows.into_iter().map(|(_, fid, name)| (fid, name)).collect(), total))
 }
 
-/// The lines of the table of transport; none where the run wrote none.
+/// The lines of the table `transport`; `None` where the run wrote none.
 fn sampled(run: &Path, fids: &[i128], end_s: f64) -> Result<Option<OverTime>, ReportError> {
     let wanted = [
         ("time_ps", Kind::Integers),
@@ -98,7 +100,7 @@ fn sampled(run: &Path, fids: &[i128], end_s: f64) -> Result<Option<OverTime>, Re
     }))
 }
 
-/// What arrived of these flows; none where the run wrote no table of packets.
+/// The bytes of these flows that arrived; `None` where the run wrote no table of packets.
 fn arrived(run: &Path, fids: &[i128], end_s: f64) -> Result<Option<Bars>, ReportError> {
     let wanted = [
         ("fid", Kind::Integers),
@@ -112,7 +114,7 @@ fn arrived(run: &Path, fids: &[i128], end_s: f64) -> Result<Option<Bars>, Report
         let [of, ended, delay, length] = batch else { return };
         for (row, fid) in of.integers().iter().enumerate() {
             let line = fids.iter().position(|known| Some(*known) == *fid);
-            // What has a delay has arrived.
+            // A packet with a delay has arrived.
             if let (Some(line), Some(at), Some(_), Some(length)) =
                 (line, cell(ended, row), cell(delay, row), cell(length, row))
             {

@@ -133,7 +133,7 @@ fn the_page_draws_its_charts_in_a_browser() {
     let mut browser = Browser::start(&program);
     browser.screen(1280, 900, 1, false);
     browser.open(&page);
-    let kinds = ["sojourns", "chance", "cumulated", "tail", "delays"];
+    let kinds = ["sojourns", "chance", "cumulated", "ccdf", "delays"];
     assert_eq!(browser.value("taunet.charts.map(chart => chart.kind)"), json!(kinds));
     let drawn = |browser: &mut Browser, what: &str| {
         let ink = browser.value(INK);

@@ -152,7 +152,7 @@ fn the_report_draws_the_study() {
         browser.open(&folder.path().join("run/report.html"));
         let kinds =
             browser.value("taunet.charts.filter(chart => chart.of === 'flows').map(chart => chart.kind)");
-        assert_eq!(kinds, json!(["completions", "slowdowns", "queues", "marks"]));
+        assert_eq!(kinds, json!(["completions", "completions_ccdf", "slowdowns", "marks"]));
         let ink = browser.value(INK);
         assert!(ink.as_array().unwrap().iter().all(|ink| ink.as_u64().unwrap() > 150), "{ink}");
         // Powers of ten stand at the logarithmic axes, with units; what is pressed can be read.

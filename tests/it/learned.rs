@@ -123,7 +123,7 @@ fn the_learned_switch_does_what_its_discipline_does() {
     };
     let learned = simulate("learned", &[]);
     let exact = simulate("exact", &[format!("topology={}", topology.display())]);
-    let comparison = compare_runs(&learned, &exact).unwrap();
+    let comparison = compare_runs(&exact, &learned).unwrap();
     assert_eq!((comparison.matched, comparison.only_first, comparison.only_second), (40_140, 0, 0));
     let agreement = comparison.delays.unwrap().agreement;
     let (w1, pearson) = (agreement.w1_normalized.unwrap(), agreement.pearson.unwrap());

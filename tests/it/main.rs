@@ -50,6 +50,7 @@ mod packets_table;
 mod pcapng;
 mod random_networks;
 mod report;
+mod report_charts;
 mod response;
 mod rtt;
 mod scenarios;

@@ -1,4 +1,4 @@
-//! `report.html`: its content, and its behaviour in a real browser.
+//! `report.html`: its content, and how it behaves in a real browser.
 //!
 //! `TAUNET_SCREENSHOTS=FOLDER cargo test report` keeps screenshots in the folder.
 
@@ -32,7 +32,7 @@ pub fn run_to(scenario: &Path, overrides: &[&str], out: PathBuf, format: Format)
     fs::read_to_string(out.join("report.html")).unwrap()
 }
 
-/// What the page's script is given.
+/// The points that the page's script reads.
 pub fn points(html: &str) -> Value {
     let start = html.find("<script type=\"application/json\" id=\"points\">").unwrap();
     let text = &html[start..];
@@ -190,15 +190,17 @@ fn the_page_works_in_a_browser() {
     let kinds = browser.value("taunet.charts.map(chart => chart.of + ' ' + chart.kind)");
     let expected = [
         "measured.0 cumulated",
-        "measured.0 quantiles",
+        "measured.0 ccdf",
         "measured.0 delays",
+        "measured.0 quantiles",
         "measured.0 errors",
         "measured.0 rate",
         "measured.0 bits",
         "measured.0 losses",
         "packets cumulated",
-        "packets rate",
+        "packets ccdf",
         "packets delays",
+        "packets rate",
         "packets bits",
         "packets drops",
     ];
@@ -252,7 +254,7 @@ fn the_page_works_in_a_browser() {
         "</script><script>alert('scenario')</script>"
     );
     assert_eq!(browser.value("document.querySelectorAll('img, b').length"), 0);
-    assert_eq!(browser.value("taunet.charts.length"), 5);
+    assert_eq!(browser.value("taunet.charts.length"), 6);
     keep(&mut browser, "hostile");
     assert_eq!(browser.complaints, Vec::<String>::new());
 }
@@ -288,7 +290,8 @@ fn charts_zoom(browser: &mut Browser) {
     assert!((2..200).contains(&drawn), "{drawn}");
     browser.key("Escape");
     browser.click("figure[data-of='measured.0'][data-kind=cumulated] button[aria-label='Logarithmic axis']");
-    assert_eq!(browser.value("document.querySelector('button[aria-pressed=true]').textContent"), "log");
+    let pressed = "figure[data-of='measured.0'][data-kind=cumulated] button[aria-pressed=true]";
+    assert_eq!(browser.value(&format!("document.querySelector(\"{pressed}\").textContent")), "log");
 }
 
 fn tables_sort_and_filter(browser: &mut Browser) {

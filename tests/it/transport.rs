@@ -233,9 +233,9 @@ fn the_report_draws_connections_over_time() {
     let html = report("every", every, Format::Parquet);
     assert_eq!(points(&html), points(&report("csv", every, Format::Csv)));
     assert!(!html.contains("are not recorded"));
-    let found = &points(&html)["tcp"];
+    let found = &points(&html)["tcp"]["by"]["flow"];
     let names = ["10.0.1.1:32768 to 10.0.2.1:5001", "10.0.1.2:32768 to 10.0.2.2:5001"];
-    assert_eq!(found["flows"], json!(names));
+    assert_eq!(found["names"], json!(names));
     // All that was acknowledged by the last sample is in the windows of goodput.
     let summary: Value =
         serde_json::from_slice(&std::fs::read(folder.path().join("every/summary.json")).unwrap()).unwrap();
@@ -247,9 +247,9 @@ fn the_report_draws_connections_over_time() {
 
     let plain = report("plain", "{}", Format::Parquet);
     assert!(plain.contains("are not recorded") && plain.contains("transport = { every"));
-    let keys = |html: &str| points(html)["tcp"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    assert_eq!(keys(&plain), ["flows", "goodput"]);
-    assert_eq!(keys(&report("none", "{ packets = false }", Format::Parquet)), ["flows"]);
+    let keys = |html: &str| points(html)["tcp"]["by"]["flow"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&plain), ["goodput", "names", "total"]);
+    assert_eq!(keys(&report("none", "{ packets = false }", Format::Parquet)), ["names", "total"]);
 
     let Some(program) = installed() else {
         eprintln!(

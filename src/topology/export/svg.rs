@@ -1,5 +1,6 @@
 //! SVG pictures for light and dark screens.
 
+mod labels;
 mod layout;
 mod places;
 mod point;
@@ -9,6 +10,7 @@ use std::fmt::Write;
 
 use super::{ExportOptions, addresses, bits_per_second, kind_name, xml_text};
 use crate::topology::{DeviceKind, DirectedLink, PortId, Topology};
+use labels::{Area, Taken, around_device, half_width};
 use layout::Layout;
 use point::Point;
 
@@ -42,9 +44,21 @@ const LOADS: [(f64, &str); 5] =
 /// The maximum number of links with load labels.
 const MOST_LABELS: usize = 60;
 
+/// The sizes of the fonts of `STYLE`.
+const FONT: f64 = 11.0;
+const SMALL: f64 = 9.0;
+const TITLE: f64 = 15.0;
+/// How much larger a layout is drawn where names would cover each other, and how often that is tried.
+const GROWTH: f64 = 1.25;
+const TRIES: i32 = 6;
+/// Half of the width of the strips beside a picture that no text enters.
+const BORDER: f64 = 200.0;
+
 pub(super) fn write(topology: &Topology, options: ExportOptions, loads: Option<&[Option<f64>]>) -> String {
-    let mut layout = Layout::of(topology);
-    let (width, height) = layout.move_to_margin(MARGIN);
+    let (layout, names, mut taken) = place_names(topology);
+    let (width, height) = layout.size(MARGIN);
+    let title = 2.0 * half_width(topology.name(), TITLE) + 32.0;
+    let width = width.max(title);
     let height = height + if loads.is_some() { 56.0 } else { 30.0 };
     let loads_style = loads.map_or(String::new(), |_| format!("\n{LOAD_STYLE}"));
     let mut text = String::new();
@@ -57,22 +71,70 @@ pub(super) fn write(topology: &Topology, options: ExportOptions, loads: Option<&
         xml_text(topology.name())
     );
     let _ = writeln!(text, "<text class=\"title\" x=\"16\" y=\"26\">{}</text>", xml_text(topology.name()));
-    write_links(&mut text, topology, &layout, options, loads);
-    write_devices(&mut text, topology, &layout);
+    write_links(&mut text, topology, &layout, (options, loads), &mut taken);
+    write_devices(&mut text, topology, &layout, &names);
+    // The key comes last: a page shows it apart from the picture.
+    text.push_str("<g class=\"key\">\n");
     write_legend(&mut text, topology, height);
     if loads.is_some() {
         write_load_legend(&mut text, height);
     }
-    text.push_str("</svg>\n");
+    text.push_str("</g>\n</svg>\n");
     text
+}
+
+/// The layout, the baseline of each device's name relative to the device, and the areas that both take. The layout
+/// grows until no name covers another or a device.
+fn place_names(topology: &Topology) -> (Layout, Vec<Point>, Taken) {
+    let mut scale = 1.0;
+    for _ in 1..TRIES {
+        let (placed, is_free) = names_at(topology, scale);
+        if is_free {
+            return placed;
+        }
+        scale *= GROWTH;
+    }
+    names_at(topology, scale).0
+}
+
+fn names_at(topology: &Topology, scale: f64) -> ((Layout, Vec<Point>, Taken), bool) {
+    let mut layout = Layout::of(topology, scale);
+    layout.move_to_margin(MARGIN);
+    let mut taken = Taken::default();
+    let title = topology.name();
+    let middle = Point { x: 16.0 + half_width(title, TITLE), y: 26.0 };
+    taken.add(Area::of_text(title, TITLE, middle));
+    // No name leaves the picture.
+    let (width, height) = layout.size(MARGIN);
+    for x in [-BORDER, width + BORDER] {
+        taken.add(Area::around(Point { x, y: height / 2.0 }, BORDER, height));
+    }
+    for (id, device) in topology.devices() {
+        let (half_width, half_height) = half_size(device.kind);
+        taken.add(Area::around(layout.places[id.index()], half_width, half_height));
+    }
+    let mut is_free = true;
+    let mut names = Vec::new();
+    for (id, device) in topology.devices() {
+        let here = layout.places[id.index()];
+        let size = if device.kind == DeviceKind::Host { SMALL } else { FONT };
+        let offsets = around_device(&device.name, size, half_size(device.kind));
+        let areas = offsets.map(|off| {
+            Area::of_text(&device.name, size, Point { x: here.x + off.x, y: here.y + off.y })
+        });
+        let (place, free) = taken.choose(&areas).unwrap_or((0, true));
+        is_free &= free;
+        names.push(offsets[place]);
+    }
+    ((layout, names, taken), is_free)
 }
 
 fn write_links(
     text: &mut String,
     topology: &Topology,
     layout: &Layout,
-    options: ExportOptions,
-    loads: Option<&[Option<f64>]>,
+    (options, loads): (ExportOptions, Option<&[Option<f64>]>),
+    taken: &mut Taken,
 ) {
     let avoids = topology.links().len() * topology.devices().len() <= MOST_CROSSINGS;
     let center = layout.center();
@@ -89,7 +151,6 @@ fn write_links(
         let outwards = |bow: f64| start.bowed_middle(end, bow).distance(center);
         let bow = if outwards(bow) > outwards(-bow) { -bow } else { bow };
         *nth += 1;
-        let middle = start.bowed_middle(end, bow);
         let of = |port: PortId| loads.and_then(|loads| *loads.get(port.index())?);
         let (there, back) = (of(link.from), of(link.to));
         let load = there.into_iter().chain(back).reduce(f64::max);
@@ -111,25 +172,30 @@ fn write_links(
         };
         let _ = writeln!(text, "<title>{}{loaded}</title></path>", xml_text(&described(topology, link)));
         if let Some(load) = load.filter(|load| *load >= 0.005 && topology.links().len() / 2 <= MOST_LABELS) {
-            let beside = start.bowed_middle(end, bow + 16.0);
-            let _ = writeln!(
-                labels,
-                "<text class=\"small\" x=\"{:.1}\" y=\"{:.1}\">{:.0} %</text>",
-                beside.x,
-                beside.y + 3.0,
-                load * 100.0
-            );
+            let percent = format!("{:.0} %", load * 100.0);
+            let places = beside(start, end, bow, 14.0);
+            let areas = places.map(|place| Area::of_text(&percent, SMALL, place));
+            // Without room the load stands in the title of the link alone.
+            if let Some(free) = taken.choose_free(&areas) {
+                let Point { x, y } = places[free];
+                let _ = writeln!(labels, "<text class=\"small\" x=\"{x:.1}\" y=\"{y:.1}\">{percent}</text>");
+            }
         }
         if options.link_labels {
-            let (x, y) = (middle.x, middle.y);
-            let rate = link.link.bandwidth;
-            let _ = writeln!(labels, "<text class=\"small\" x=\"{x:.1}\" y=\"{:.1}\">{rate}</text>", y - 2.0);
+            let mut lines = vec![link.link.bandwidth.to_string()];
             let delay = link.link.propagation_delay();
             if delay.as_ps() > 0 {
+                lines.push(delay.to_string());
+            }
+            let longest = lines.iter().map(|line| half_width(line, SMALL)).fold(0.0, f64::max);
+            let places = beside(start, end, bow, 0.0);
+            let areas = places.map(|place| Area::around(place, longest, 5.0 * lines.len() as f64));
+            let Point { x, y } = places[taken.choose(&areas).map_or(0, |(place, _)| place)];
+            for (line, shift) in lines.iter().zip([-2.0, 8.0]) {
                 let _ = writeln!(
                     labels,
-                    "<text class=\"small\" x=\"{x:.1}\" y=\"{:.1}\">{delay}</text>",
-                    y + 8.0
+                    "<text class=\"small\" x=\"{x:.1}\" y=\"{:.1}\">{line}</text>",
+                    y + shift
                 );
             }
         }
@@ -154,7 +220,21 @@ fn described(topology: &Topology, link: &DirectedLink) -> String {
     }
 }
 
-fn write_devices(text: &mut String, topology: &Topology, layout: &Layout) {
+/// Places along a link, at a distance to either side of it, the best first.
+fn beside(start: Point, end: Point, bow: f64, distance: f64) -> [Point; 10] {
+    let control = start.bowed_middle(end, 2.0 * bow);
+    let at = |part: f64, side: f64| {
+        let rest = 1.0 - part;
+        let along = |from: f64, over: f64, to: f64| rest * rest * from + 2.0 * part * rest * over + part * part * to;
+        let place = Point { x: along(start.x, control.x, end.x), y: along(start.y, control.y, end.y) };
+        let (ahead, off) = (start.bowed_middle(end, 0.0), start.bowed_middle(end, side * distance));
+        Point { x: place.x + off.x - ahead.x, y: place.y + off.y - ahead.y + 3.0 }
+    };
+    let parts = [0.5, 0.4, 0.6, 0.3, 0.7];
+    std::array::from_fn(|place| at(parts[place / 2], if place % 2 == 0 { 1.0 } else { -1.0 }))
+}
+
+fn write_devices(text: &mut String, topology: &Topology, layout: &Layout, names: &[Point]) {
     for (id, device) in topology.devices() {
         let place = layout.places[id.index()];
         let name = xml_text(&device.name);
@@ -163,9 +243,9 @@ fn write_devices(text: &mut String, topology: &Topology, layout: &Layout) {
             let _ = write!(text, " {}", xml_text(&addresses(device)));
         }
         let _ = write!(text, "</title>{}", symbol(device.kind));
-        let below = if device.kind == DeviceKind::Host { 18 } else { 23 };
+        let Point { x, y } = names[id.index()];
         let small = if device.kind == DeviceKind::Host { " class=\"small\"" } else { "" };
-        let _ = writeln!(text, "<text{small} y=\"{below}\">{name}</text></g>");
+        let _ = writeln!(text, "<text{small} x=\"{x:.1}\" y=\"{y:.1}\">{name}</text></g>");
     }
 }
 
@@ -179,6 +259,15 @@ fn symbol(kind: DeviceKind) -> &'static str {
             "<rect class=\"device switch\" x=\"-14\" y=\"-9\" width=\"28\" height=\"18\" rx=\"4\"/>"
         }
         DeviceKind::Router => "<circle class=\"device router\" r=\"11\"/>",
+    }
+}
+
+/// Half of the width and of the height of a symbol.
+fn half_size(kind: DeviceKind) -> (f64, f64) {
+    match kind {
+        DeviceKind::Host => (8.0, 8.0),
+        DeviceKind::Switch => (15.0, 10.0),
+        DeviceKind::Router => (12.0, 12.0),
     }
 }
 

@@ -100,6 +100,58 @@ fn a_fat_tree_is_drawn_in_layers() {
     assert!(!svg.contains("Gbps</text>"));
 }
 
+/// The texts of a picture outside its key: the text, the middle of the baseline, and the size of the font.
+fn texts(svg: &str) -> Vec<(String, f64, f64, f64)> {
+    let document = roxmltree::Document::parse(svg).unwrap();
+    let outside = |node: &roxmltree::Node<'_, '_>| {
+        node.ancestors().all(|parent| parent.attribute("class") != Some("key"))
+    };
+    let texts = document.descendants().filter(|node| node.tag_name().name() == "text" && outside(node));
+    let text = |node: roxmltree::Node<'_, '_>| {
+        let number = |name: &str| node.attribute(name).map_or(0.0, |text| text.parse().unwrap());
+        let group = node.parent().and_then(|parent| parent.attribute("transform"));
+        let shift = group.map_or((0.0, 0.0), |text| {
+            let text = text.strip_prefix("translate(").and_then(|text| text.strip_suffix(')')).unwrap();
+            let (x, y) = text.split_once(' ').unwrap();
+            (x.parse().unwrap(), y.parse().unwrap())
+        });
+        let size = match node.attribute("class") {
+            Some("small") => 9.0,
+            Some("title") => 15.0,
+            _ => 11.0,
+        };
+        let words = node.text().unwrap_or_default().to_owned();
+        // The title begins at its place.
+        let half = if size == 15.0 { words.chars().count() as f64 * size * 0.3 } else { 0.0 };
+        (words, shift.0 + number("x") + half, shift.1 + number("y"), size)
+    };
+    texts.map(text).collect()
+}
+
+/// Whether two texts cover each other in a font of usual width.
+fn covers(a: &(String, f64, f64, f64), b: &(String, f64, f64, f64)) -> bool {
+    let half = |of: &(String, f64, f64, f64)| of.0.chars().count() as f64 * of.3 * 0.55 / 2.0;
+    (a.1 - b.1).abs() < half(a) + half(b) && (a.2 - b.2).abs() < 0.75 * a.3.min(b.3)
+}
+
+#[test]
+fn no_name_of_a_map_covers_another() {
+    for file in ["geant", "abilene"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("topologies/{file}.toml"));
+        let topology = Topology::from_toml(file, &std::fs::read_to_string(path).unwrap()).unwrap();
+        let loads: Vec<Option<f64>> =
+            (0..topology.ports().len()).map(|port| Some(port as f64 / 100.0 % 1.0)).collect();
+        let svg = topology.picture(&loads);
+        let texts = texts(&svg);
+        assert!(texts.len() > topology.devices().len(), "{file}");
+        for (index, a) in texts.iter().enumerate() {
+            for b in &texts[..index] {
+                assert!(!covers(a, b), "{file}: {a:?} {b:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn every_picture_is_finite_and_nothing_covers_another() {
     let all = [
@@ -123,6 +175,12 @@ fn every_picture_is_finite_and_nothing_covers_another() {
         let places = places(&svg);
         assert_eq!(places.len(), topology.devices().len(), "{text}");
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{text}");
+        let texts = texts(&svg);
+        for (index, a) in texts.iter().enumerate() {
+            for b in &texts[..index] {
+                assert!(!covers(a, b), "{text}: {a:?} {b:?}");
+            }
+        }
         for (index, a) in places.iter().enumerate() {
             for b in &places[..index] {
                 let distance = libm::hypot(a.1 - b.1, a.2 - b.2);

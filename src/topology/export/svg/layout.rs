@@ -1,7 +1,8 @@
 //! The positions of devices in a picture.
 //!
-//! - Coordinates, if every forwarding device has them.
-//! - Layers by distance to the nearest host, if every link joins neighbouring layers: trees, fat trees,
+//! - Coordinates, where every forwarding device has some. Long empty stretches are shortened, and devices that are too
+//!   close are moved apart.
+//! - Layers, by distance to the nearest host, where every link joins neighbouring layers: trees, fat trees,
 //!   leaf-spine fabrics.
 //! - Otherwise distances in the picture follow those in the network (`stress`).
 //!
@@ -25,7 +26,8 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    pub fn of(topology: &Topology) -> Self {
+    /// With distances this many times as large as usual.
+    pub fn of(topology: &Topology, scale: f64) -> Self {
         let neighbours = topology.neighbours();
         let reach = topology.devices().map(|(_, device)| device.name.chars().count() as f64 * 3.0).collect();
         let is_host =
@@ -38,15 +40,15 @@ impl Layout {
         let mut layout = Layout { places: vec![Point::default(); neighbours.len()], reach };
         let standing = (0..neighbours.len()).filter(|&device| !is_leaf[device]).collect::<Vec<_>>();
         if let Some(places) = places::from_positions(topology, &standing) {
-            layout.put(&standing, places, 1.0);
+            layout.put(&standing, places, scale);
         } else if let Some(layers) = layers(&neighbours, &is_host) {
-            layout.put_layers(&layers, &neighbours);
+            layout.put_layers(&layers, &neighbours, scale);
             return layout;
         } else {
             // Hosts around a device need space.
             let most = neighbours.iter().map(|ends| ends.iter().filter(|&&end| is_leaf[end]).count()).max();
             let room = (2.6 * radius(most.unwrap_or(0), TAU)).max(STEP);
-            layout.put(&standing, stress::places(&neighbours, &standing), room);
+            layout.put(&standing, stress::places(&neighbours, &standing), room * scale);
         }
         layout.put_leaves(&neighbours, &is_leaf);
         layout
@@ -58,7 +60,7 @@ impl Layout {
         }
     }
 
-    fn put_layers(&mut self, layers: &[Vec<usize>], neighbours: &[Vec<usize>]) {
+    fn put_layers(&mut self, layers: &[Vec<usize>], neighbours: &[Vec<usize>], scale: f64) {
         let mut layers = layers.to_vec();
         let name = |device: usize| 2.0 * self.reach[device];
         let room = |layer: &Vec<usize>| layer.iter().map(|&device| name(device)).fold(0.0, f64::max) + 10.0;
@@ -66,8 +68,9 @@ impl Layout {
             .iter()
             .map(|layer| layer.len() as f64 * room(layer).max(34.0))
             .fold(0.0, f64::max)
-            .max(300.0);
-        // Taller if it is wide, but not so tall that links become parallel lines.
+            .max(300.0)
+            * scale;
+        // Taller where it is wide, but not so tall that links become parallel lines.
         let height = (width / 6.0).clamp(STEP, 3.0 * STEP);
         let mut placed = vec![false; neighbours.len()];
         for depth in 0..layers.len() {
@@ -121,8 +124,8 @@ impl Layout {
         }
     }
 
-    /// Moves everything to the margin. Returns the picture's width and height.
-    pub fn move_to_margin(&mut self, margin: f64) -> (f64, f64) {
+    /// Moves everything so that it begins at the margin.
+    pub fn move_to_margin(&mut self, margin: f64) {
         let left = self.places.iter().zip(&self.reach).map(|(place, reach)| place.x - reach);
         let left = left.fold(f64::INFINITY, f64::min);
         let top = self.places.iter().map(|place| place.y).fold(f64::INFINITY, f64::min);
@@ -130,6 +133,10 @@ impl Layout {
             place.x += margin - left;
             place.y += margin + 16.0 - top;
         }
+    }
+
+    /// The picture's width and height, with room for its key.
+    pub fn size(&self, margin: f64) -> (f64, f64) {
         let right =
             self.places.iter().zip(&self.reach).map(|(place, reach)| place.x + reach).fold(0.0, f64::max);
         let bottom = self.places.iter().map(|place| place.y).fold(0.0, f64::max);
