@@ -139,7 +139,8 @@ struct PacketCharts {
     bits: series::Bars,
     drops: series::Bars,
     flows: groups::Group,
-    sources: groups::Group,
+    /// By traffic, and how the script names that.
+    traffic: (&'static str, groups::Group),
     /// What ports sent; `None` where the run recorded no hops.
     ports: Option<groups::Group>,
 }
@@ -223,9 +224,9 @@ fn read_packets(
         ("fid", Kind::Integers),
         ("source", Kind::Integers),
     ];
-    let sources = groups::sources(run, sources)?;
+    let traffic = groups::traffic(run, sources)?;
     let mut by_flow = groups::Gathered::new(flows, end_s);
-    let mut by_source = groups::Gathered::new(&sources, end_s);
+    let mut by_traffic = groups::Gathered::new(traffic.places(), end_s);
     let mut delays = Vec::new();
     let mut points = Reservoir::new(1);
     let mut rate = series::Counts::new(end_s, 1);
@@ -244,7 +245,7 @@ fn read_packets(
                     bits.count(ended, 0, bytes);
                     for (group, place) in [
                         (&mut by_flow, flows.place(row.integer(4))),
-                        (&mut by_source, sources.place(row.integer(5))),
+                        (&mut by_traffic, traffic.place(row.integer(4), row.integer(5))),
                     ] {
                         if let Some(place) = place {
                             group.delivered(place, (injected, ended), delay, bytes);
@@ -265,7 +266,7 @@ fn read_packets(
         bits: bits.into_bars(),
         drops: drops.into_bars(),
         flows: by_flow.into_group(),
-        sources: by_source.into_group(),
+        traffic: (traffic.key(), by_traffic.into_group()),
         ports,
     }))
 }

@@ -12,7 +12,7 @@ use super::distribution::Distribution;
 use super::rows::{Row, largest};
 use super::series::{Bars, Counts, Extremes, Series};
 use super::{ReportError, drawn, instant};
-use crate::table::{Kind, read_columns};
+use crate::table::{Kind, ReadError, read_columns};
 use crate::units::PS_PER_S;
 
 /// Groups of one grouping in the page, at most.
@@ -134,9 +134,64 @@ pub(super) fn flows(run: &Path) -> Result<Places, ReportError> {
     Ok(places)
 }
 
-/// The entries of the traffic with the most packets, by the number of the source. Sources of one entry that has a name
-/// are one group, since their names begin with it: `web: poisson from h0 to h1`.
-pub(super) fn sources(run: &Path, sources: &[String]) -> Result<Places, ReportError> {
+/// How packets belong to the traffic of a scenario.
+pub(super) enum Traffic {
+    /// By the `[[traffic]]` entry that the table of flows names, by `fid`.
+    Entries(Places),
+    /// By the number of the source.
+    Sources(Places),
+}
+
+impl Traffic {
+    /// By what curves are chosen, as the script names it.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Traffic::Entries(_) => "traffic",
+            Traffic::Sources(_) => "source",
+        }
+    }
+
+    pub fn places(&self) -> &Places {
+        match self {
+            Traffic::Entries(places) | Traffic::Sources(places) => places,
+        }
+    }
+
+    /// The place of a packet, by its flow and its source.
+    #[inline]
+    pub fn place(&self, fid: Option<i128>, source: Option<i128>) -> Option<usize> {
+        match self {
+            Traffic::Entries(places) => places.place(fid),
+            Traffic::Sources(places) => places.place(source),
+        }
+    }
+}
+
+/// The traffic with the most packets: by entry where the table of flows has the column `traffic`, else by source.
+pub(super) fn traffic(run: &Path, sources: &[String]) -> Result<Traffic, ReportError> {
+    let wanted = [("fid", Kind::Integers), ("traffic", Kind::Texts), ("packets_injected", Kind::Integers)];
+    let mut entries: BTreeMap<String, (Vec<i128>, u64)> = BTreeMap::new();
+    let read = read_columns(&run.join("flows"), &wanted, |batch| {
+        for row in 0..batch[0].integers().len() {
+            let row = Row { columns: batch, row };
+            let entry = entries.entry(row.text(1)).or_default();
+            entry.0.extend(row.integer(0));
+            entry.1 += row.integer(2).map_or(0, instant);
+        }
+    });
+    match read {
+        // A table without the column.
+        Err(ReadError::NotTheTable { .. }) => Ok(Traffic::Sources(by_source(run, sources)?)),
+        read => {
+            read?;
+            let groups = entries.into_iter().map(|(name, (fids, packets))| (fids, name, packets));
+            Ok(Traffic::Entries(Places::of_largest(groups)))
+        }
+    }
+}
+
+/// Sources of one entry that has a name are one group, since their names begin with it: `web: poisson from h0 to h1`.
+fn by_source(run: &Path, sources: &[String]) -> Result<Places, ReportError> {
     let mut packets: BTreeMap<i128, u64> = BTreeMap::new();
     read_columns(&run.join("packets"), &[("source", Kind::Integers)], |batch| {
         for source in batch[0].integers().iter().flatten() {

@@ -92,7 +92,8 @@ fn packet_points(charts: &PacketCharts) -> Value {
     let ended = charts.drops.counts.iter().zip(&charts.rate.counts);
     let ended = ended.map(|(dropped, delivered)| dropped.iter().zip(delivered).map(|(a, b)| a + b).collect());
     drops["of"] = json!(ended.collect::<Vec<Vec<u64>>>());
-    let by = [("flow", Some(&charts.flows)), ("source", Some(&charts.sources)), ("port", charts.ports.as_ref())];
+    let (traffic, by_traffic) = &charts.traffic;
+    let by = [("flow", Some(&charts.flows)), (*traffic, Some(by_traffic)), ("port", charts.ports.as_ref())];
     json!({
         "distribution": charts.distribution.to_json(),
         "delays": charts.delays.to_json(),

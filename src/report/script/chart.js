@@ -86,7 +86,7 @@ function build(figure) {
       label, stroke: () => css(colour) + alpha, width,
       value: (_, n, series, index) => (index == null ? "" : n == null ? "none" : short(n)),
       dash: dash ?? (spec.dashed?.includes(line) ? [6, 4] : undefined),
-      points: { show: (spec.dots ?? spec.dotted)?.includes(line) ?? false, size: spec.gaps ? 3 : 5, fill: () => css(colour) },
+      points: { show: (u) => hasDots(u, spec, line), size: spec.gaps || spec.sparse ? 3 : 5, fill: () => css(colour) },
       spanGaps: spec.gaps?.includes(line) ?? false,
       paths: spec.bars ? uPlot.paths.bars({ size: [1, Infinity] }) : spec.dots?.includes(line) ? () => null
         : spec.stepped ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear(),

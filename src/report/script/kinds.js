@@ -4,7 +4,7 @@
 // - `x` and `y`: the labels of the axes, with their units;
 // - `data`: x and the lines; or `dataFor` (of the range in sight and pixels) and `range`;
 // - how they are drawn: `log`, `logY`, `canLog`, `dots`, `dotted`, `dashed`, `bars`, `bands`, `stepped`, `zero`, `yRange`,
-//   `margin` (on either side of the points), `tall`, `wholes`;
+//   `margin` (on either side of the points), `tall`, `sparse` (dots where a line has few points between gaps);
 // - `remark`: what a reader has to know beside the title's note.
 
 // The reference is drawn first and broad, the subject over it and fine, so that both are seen where they agree.
@@ -21,10 +21,11 @@ const namedLines = (names, places, width = 1.5) => places.map((place) => {
   const [colour, dash] = nameStyle(place);
   return [names[place], colour, width, "", dash];
 });
-// The lines of both sides for each chosen name.
+// The lines of both sides for each chosen name; for one name, in the colours of the sides.
 const namedSides = (names, places, count) => places.flatMap((place) => {
   const [colour, dash] = nameStyle(place);
   if (count === 1) return [[names[place], colour, 1.5, "", dash]];
+  if (places.length === 1) return sides(2, 5).map(([side, ...style]) => [`${names[place]}, ${side}`, ...style]);
   return [[`${names[place]}, ${REFERENCE}`, colour, 5, "60"], [`${names[place]}, ${SUBJECT}`, colour, 1.5, "", dash]];
 });
 
@@ -86,7 +87,7 @@ function perWindow({ start, width, covered = [1, 1], counts }, { styles, factor,
     for (const [window, name, part] of [[0, "first", covered[0]], [last, "last", covered[1]]]) {
       if (part >= 1 || last === 0) continue;
       share[window] = part < 0.5 ? 0 : part;
-      remarks.push(`The ${name} window covers ${Number((part * 100).toPrecision(3))} % of its length and is ${part < 0.5 ? "left out" : "scaled"}.`);
+      if (part < 0.995) remarks.push(`The ${name} window covers ${Number((part * 100).toPrecision(3))} % of its length and is ${part < 0.5 ? "left out" : "scaled"}.`);
     }
   }
   const kept = share.map((_, window) => window).filter((window) => share[window] > 0);
@@ -134,19 +135,19 @@ function overTime(source, state) {
     const { delays } = source;
     const turned = Object.fromEntries(["lines", "least", "greatest"].filter((key) => delays[key]).map((key) => [key, referenceFirst(delays[key])]));
     const levels = delays.times ? pointLevels({ ...delays, ...turned }) : bucketLevels({ ...delays, ...turned });
-    const styles = sides(levels.lines, 1, "b0").map(([label, colour, , alpha]) => [label, colour, 1, alpha]);
+    const styles = sides(levels.lines, 3).map(([label, colour, width, alpha]) => [label, colour, Math.max(1, width - 1), alpha]);
     return levelled(levels, styles, "time sent", "delay");
   }
   const { series } = group;
   const of = series.least.length / group.names.length;
   const cut = (lines) => places.flatMap((place) => referenceFirst(lines.slice(place * of, (place + 1) * of)));
   const levels = bucketLevels({ ...series, least: cut(series.least), greatest: cut(series.greatest) });
-  const styles = namedSides(group.names, places, of).map(([label, colour, , , dash]) => [label, colour, 1.5, "", dash]);
+  const styles = namedSides(group.names, places, of).map(([label, colour, , alpha, dash]) => [label, colour, 1, alpha && "b0", dash]);
   return levelled(levels, styles, "time sent", "delay");
 }
 const levelled = (levels, lines, x, y) => ({
   lines, x: `${x} (${levels.timeUnit})`, y: `${y} (${levels.unit})`, zero: levels.zero, tall: true, range: levels.range,
-  dataFor: levels.dataFor,
+  dataFor: levels.dataFor, sparse: true,
 });
 // A line for each chosen name, by the extremes of buckets.
 function perName(source, key, state, label, unitFor) {

@@ -5,6 +5,14 @@ const rounded = (n) => Number(n.toFixed(2));
 const TITLE = 30;
 const LEGEND_ROW = 20;
 
+// Whether points of a line are drawn as dots: those of charts with dots, and of lines with few points between gaps.
+function hasDots(u, spec, place) {
+  if ((spec.dots ?? spec.dotted)?.includes(place)) return true;
+  if (!spec.sparse) return false;
+  const there = u.data[place + 1].reduce((count, n) => count + (n != null), 0);
+  return there < u.width / 3 && there < u.data[0].length / 2;
+}
+
 // The visible lines of a chart, and where each stands in the legend: [line, x, row], and how many rows there are.
 function legendOf(u, spec, width) {
   const placed = [];
@@ -56,8 +64,8 @@ function lineSvg(u, spec, place) {
     const dashes = dash ?? (spec.dashed?.includes(place) ? [6, 4] : undefined);
     text += `<path d="${path}" fill="none" stroke="${colour}" stroke-width="${width}"${opacity}${dashes ? ` stroke-dasharray="${dashes}"` : ""}/>`;
   }
-  if ((spec.dots ?? spec.dotted)?.includes(place)) {
-    const radius = spec.gaps ? 1.5 : 2.5;
+  if (hasDots(u, spec, place)) {
+    const radius = spec.gaps || spec.sparse ? 1.5 : 2.5;
     for (const [x, y] of all.flat()) text += `<circle cx="${x}" cy="${y}" r="${radius}" fill="${colour}"/>`;
   }
   return text;
