@@ -2,6 +2,7 @@
 
 mod another_crate;
 mod bbr;
+mod book;
 mod browser;
 mod bytes;
 mod calibrate;
