@@ -28,9 +28,44 @@ const OF_SCENARIOS: [&str; 11] = [
     "engine",
     "seed",
 ];
-/// The network that fragments are put into: a fat tree, and a router between hosts whose names the pages use.
-/// A key of a device or link that stands alone belongs to the last one.
-const TOPOLOGY: &str = include_str!("base-topology.toml");
+/// Linked into every folder: two captures of one path.
+const CAPTURES: [(&str, &str); 2] = [
+    ("scenarios/captures/kernel-tbf-70/in1.pcap.xz", "in.pcap"),
+    ("scenarios/captures/kernel-tbf-70/out.pcap.xz", "out.pcap"),
+];
+/// The network that fragments are put into: a fat tree beside two routers, and hosts with the names that pages use. A key
+/// of a device or link that stands alone belongs to the last one.
+const TOPOLOGY: &str = r#"
+name = "base"
+generate = { kind = "fat-tree", k = 4 }
+defaults = { link = { bandwidth = "1 Gbps", delay = "5 us" } }
+device = [
+    { name = "client", kind = "host" },
+    { name = "clients", kind = "host" },
+    { name = "camera", kind = "host" },
+    { name = "players", kind = "host" },
+    { name = "browser", kind = "host" },
+    { name = "server", kind = "host" },
+    { name = "s1", kind = "host" },
+    { name = "core", kind = "switch" },
+    { name = "r", kind = "router" },
+    { name = "r1", kind = "router" },
+    { name = "r2", kind = "router" },
+]
+link = [
+    { between = ["client:0", "r1:0"] },
+    { between = ["camera:0", "r1:2"] },
+    { between = ["players:0", "r1:3"] },
+    { between = ["browser:0", "r1:4"] },
+    { between = ["clients:0", "r1:5"] },
+    { between = ["s1:0", "r:1"] },
+    { between = ["r:0", "r2:2"] },
+    { between = ["core:0", "r2:3"] },
+    { between = ["core0:4", "r2:4"] },
+    { between = ["server:0", "r2:1"] },
+    { between = ["r1:1", "r2:0"] },
+]
+"#;
 const SCENARIO: &str = "name = \"fragment\"\ntopology = \"base-topology.toml\"\nuntil = \"100 s\"\n";
 const PACKETS: &str = "[[traffic]]\nkind = \"cbr\"\nfrom = \"client\"\nto = \"server\"\n\
                        rate = \"1 Mbps\"\nsize = \"1000 B\"\n";
@@ -75,6 +110,9 @@ impl Folder {
             if !NOT_LINKED.iter().any(|left_out| name == *left_out) {
                 symlink(here.join(&name), work.join(&name)).unwrap();
             }
+        }
+        for (file, name) in CAPTURES {
+            symlink(here.join(file), work.join(name)).unwrap();
         }
         symlink(assert_cmd::cargo::cargo_bin("taunet"), programs.join("taunet")).unwrap();
         fs::write(programs.join("cargo"), CARGO_SHIM).unwrap();
@@ -197,7 +235,7 @@ fn merge(base: &mut toml::Table, fragment: toml::Table) {
     }
 }
 
-/// Whether a manifest asks for the version and the features that taunet has.
+/// Whether a manifest asks for the version that taunet has.
 fn dependency(manifest: &toml::Table) -> Result<(), String> {
     let asked = manifest[CARGO]["taunet"].as_table().ok_or("no table `taunet`")?;
     let version = asked["version"].as_str().unwrap_or_default();
