@@ -86,6 +86,20 @@ fn attributes<'a>(html: &'a str, name: &str) -> Vec<&'a str> {
     html.split(&format!(" {name}=\"")).skip(1).filter_map(|rest| Some(rest.split_once('"')?.0)).collect()
 }
 
+/// The pages of the built book.
+fn html(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(html(&path));
+        } else if path.extension().is_some_and(|extension| extension == "html") {
+            found.push(path);
+        }
+    }
+    found
+}
+
 #[test]
 fn the_book_builds_and_its_links_lead_somewhere() {
     let folder = tempfile::tempdir().unwrap();
@@ -100,7 +114,7 @@ fn the_book_builds_and_its_links_lead_somewhere() {
     let said = String::from_utf8_lossy(&built.stderr);
     assert!(built.status.success(), "{said}");
     assert!(!said.contains("WARN") && !said.contains("ERROR"), "{said}");
-    let pages: BTreeMap<PathBuf, String> = snippets::html(&book)
+    let pages: BTreeMap<PathBuf, String> = html(&book)
         .into_iter()
         .map(|path| (path.canonicalize().unwrap(), fs::read_to_string(path).unwrap()))
         .collect();

@@ -2,6 +2,7 @@
 
 mod another_crate;
 mod bbr;
+#[cfg(unix)]
 mod book;
 mod browser;
 mod bytes;

@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use super::page::{Fence, Page, Step};
@@ -291,11 +291,13 @@ fn compare(
     if fits(&shown, &printed_lines) {
         return Ok(());
     }
-    if edits.overwrite && !shown.iter().any(|line| line.trim() == "...") {
+    let whole = !shown.iter().any(|line| line.trim() == "...");
+    if edits.overwrite && whole {
         edits.all.push((range, format!("{}\n", printed.trim_end())));
         return Ok(());
     }
-    Err(format!("prints something else (BOOK=overwrite writes it into the page):\n{printed}"))
+    let help = if whole { "BOOK=overwrite writes it into the page" } else { "`...` is kept by hand" };
+    Err(format!("prints something else ({help}):\n{printed}"))
 }
 
 pub struct Edits {
@@ -396,18 +398,4 @@ pub fn run(page: &Page, counts: &mut Counts) {
 /// Whether a page has anything to run.
 pub fn any(page: &Page) -> bool {
     page.steps.iter().any(|step| matches!(step, Step::Fence(fence) if !fence.language.is_empty()))
-}
-
-/// Where the built book is looked for: its pages by file.
-pub fn html(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(html(&path));
-        } else if path.extension().is_some_and(|extension| extension == "html") {
-            found.push(path);
-        }
-    }
-    found
 }
