@@ -125,16 +125,22 @@ pub enum CalibrateError {
     /// There are more captures than a device has ports.
     #[error("more than 65,534 ingress captures: a device has no more ports")]
     TooManyCaptures,
-    /// A capture has no usable packets.
-    #[error("{} has no packet that can be matched: a calibration needs IP packets", path.display())]
+    /// A capture holds nothing to calibrate by.
+    #[error(
+        "{} holds no {}; a calibration needs IP packets of the same path in the ingress and in the egress capture",
+        path.display(),
+        if *packets == 0 { "packets".to_owned() } else { format!("IP packets among its {packets} packets") }
+    )]
     Empty {
         /// the capture
         path: PathBuf,
+        /// its packets, of which none is recognized
+        packets: u64,
     },
     /// No packet is in both an ingress and the egress capture.
     #[error(
-        "no packet is in both: {ingress} in the ingress captures, {egress} in the egress capture; were they taken at \
-         the same device at the same time, and in this direction?"
+        "no packet is in both: {ingress} in the ingress captures, {egress} in the egress capture; take both at the same \
+         device, at the same time, and in this direction"
     )]
     NothingShared {
         /// packets in the ingress captures
@@ -144,8 +150,9 @@ pub enum CalibrateError {
     },
     /// Most packets leave before they arrive.
     #[error(
-        "{negative} of {matched} packets leave before they arrive, by up to {:.6} s: are the ingress and the egress \
-         capture swapped? If not, their clocks differ: correct one of them first",
+        "{negative} of {matched} packets leave before they arrive, by {:.6} s at most: the ingress and the egress capture \
+         look swapped; exchange --ingress and --egress. If they are right, the clocks differ: `editcap -t SECONDS IN \
+         OUT` shifts a capture",
         -least_s
     )]
     LeavesBeforeItArrives {

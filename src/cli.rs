@@ -1,10 +1,10 @@
-//! The command line: arguments in, exit code out. It computes nothing that the library cannot.
+//! The command line: arguments in, exit code out. All computation is in the library.
 //!
 //! One file per verb. A verb is a [`clap::Args`] struct in a file of its own, a variant of
 //! [`Verb`], and its line in `Verb::run`.
 //!
-//! stdout carries the result, stderr errors and the log. Exit codes: 0 fine, 1 failed, 2 bad usage
-//! or a bad input file, 3 an `[accept]` bound was missed.
+//! The result goes to standard output, errors and the log to standard error. Exit codes: 0 success,
+//! 1 failure, 2 bad usage or a bad input file, 3 an `[accept]` bound was missed, 130 interrupted.
 
 mod calibrate;
 mod check;
@@ -46,7 +46,7 @@ pub struct Cli {
     pub verb: Verb,
 }
 
-/// Flags that mean the same everywhere.
+/// Flags of every command.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub struct Global {
@@ -56,13 +56,13 @@ pub struct Global {
     /// Print errors only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Say on standard error what is being done
+    /// Report progress on standard error
     #[arg(short, long, global = true)]
     pub verbose: bool,
     /// Draw a progress bar (auto: on a terminal only)
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Progress::Auto)]
     pub progress: Progress,
-    /// The kinds that files may name beside taunet's own.
+    /// The kinds of another crate that files may name.
     #[arg(skip)]
     pub registry: Registry,
 }
@@ -73,7 +73,7 @@ impl Global {
         self.progress == Progress::Auto && !self.quiet && std::io::stderr().is_terminal()
     }
 
-    /// Prints what was tolerated.
+    /// Prints warnings.
     fn warn<T: std::fmt::Display>(&self, warnings: &[T]) {
         for warning in warnings.iter().filter(|_| !self.quiet) {
             error::to_stderr(&format!("warning: {warning}"));
@@ -90,7 +90,7 @@ pub enum Progress {
     Never,
 }
 
-/// The verbs, in the order in which one needs them.
+/// The verbs, in the order of typical use.
 #[derive(Debug, Subcommand)]
 #[non_exhaustive]
 #[allow(missing_docs)] // A verb's help is the text at its own struct: text here would hide it.
@@ -129,20 +129,20 @@ pub fn main() -> ExitCode {
     main_with(Registry::default())
 }
 
-/// The same for files that may name the kinds of `registry` as well: the whole command with disciplines, sources, forwarding
-/// rules and observers of another crate.
+/// The same, where files may also name the kinds of `registry`: disciplines, sources, forwarding rules and observers of
+/// another crate.
 pub fn main_with(registry: Registry) -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => Cli { global: Global { registry, ..cli.global }, ..cli },
         Err(error) => {
-            // Help and version are no errors to clap's exit code. A closed pipe is nobody's mistake.
+            // clap's exit code for help and version is 0. A closed pipe is no error.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
     let mut output = Output::stdout();
     let done = cli.verb.run(&cli.global, &mut output);
-    // The result comes before what is wrong with it.
+    // The result is printed before its errors.
     let printed = output.flush().map_err(CliError::from);
     let errors: Vec<CliError> = [done.err(), printed.err()].into_iter().flatten().collect();
     for error in &errors {

@@ -108,8 +108,11 @@ pub enum RunError {
         /// the error that it returned
         source: SourceError,
     },
-    /// An observer defined by another crate cannot be created.
-    #[error("an observer cannot be created: {0}")]
+    /// No replayed capture has a packet, so that nothing can be compared with measured ones.
+    #[error("{} holds no packets to replay, and the measured captures have nothing to be compared with", .0.display())]
+    NothingReplayed(PathBuf),
+    /// An observer of another crate cannot be made.
+    #[error("an observer cannot be made: {0}")]
     Observer(ObserverError),
     /// An input cannot be read to compute its hash.
     #[error("cannot read {}: {source}", path.display())]
@@ -152,6 +155,7 @@ impl RunError {
             | RunError::Compare(_)
             | RunError::Watch(_)
             | RunError::Queues(_)
+            | RunError::NothingReplayed(_)
             | RunError::Source { .. }
             | RunError::Observer(_)
             | RunError::NoAddress { .. } => true,

@@ -74,16 +74,21 @@ pub(super) fn join(options: &CalibrateOptions) -> Result<Joined, CalibrateError>
     let fields = both.map(Sorted::match_fields).fold(MatchFields::ALL, MatchFields::and);
     let mut flows = FlowTable::new();
     let mut read = Vec::new();
+    let mut remarks = Vec::new();
     for (capture, sorted) in captures.iter_mut().enumerate() {
+        let before = read.len();
         let capture = u16::try_from(capture).map_err(|_| CalibrateError::TooManyCaptures)?;
         while let Some(observation) = sorted.next_observation()? {
             let fid = flows.fid(&observation.frame);
             read.push((capture, fid, observation));
         }
+        if read.len() == before {
+            remarks.push(format!("{} holds no packets", sorted.reader().path().display()));
+        }
     }
     let start = read.iter().map(|(_, _, observation)| observation.timestamp).min();
     let Some(start) = start else {
-        return Err(CalibrateError::Empty { path: options.ingress[0].clone() });
+        return Err(CalibrateError::Empty { path: options.ingress[0].clone(), packets: 0 });
     };
     read.sort_by_key(|(capture, _, observation)| (observation.timestamp, *capture, observation.record));
     let mut transits = Vec::with_capacity(read.len());
@@ -109,9 +114,13 @@ pub(super) fn join(options: &CalibrateOptions) -> Result<Joined, CalibrateError>
             marked: false,
         });
     }
+    if keys.iter().all(Option::is_none) {
+        let packets = keys.len() as u64;
+        return Err(CalibrateError::Empty { path: options.ingress[0].clone(), packets });
+    }
     let egress = Egress::read(egress, start, &fields, keys.iter().flatten().map(|(key, _)| *key))?;
     let matching = match_fates(&mut transits, &keys, &egress);
-    let remarks = captures.iter().flat_map(Sorted::remarks).chain(egress.remarks).collect();
+    remarks.extend(captures.iter().flat_map(Sorted::remarks).chain(egress.remarks));
     let joined = Joined {
         transits,
         flows: flows.keys().copied().collect(),
@@ -151,7 +160,9 @@ impl Egress {
     ) -> Result<Self, CalibrateError> {
         let (mut recorded, mut ttl) = (Recorded::new(*fields), FxHashMap::default());
         let mut marked = FxHashSet::default();
+        let mut packets = 0;
         while let Some(observation) = capture.next_observation()? {
+            packets += 1;
             let Some(key) = observation.frame.match_key_over(fields) else { continue };
             let whole = recorded.add(&observation.frame, key, ps_since(start, &observation, &capture)?);
             for (frame, key) in [Some((observation.frame, key)), whole].into_iter().flatten() {
@@ -173,7 +184,7 @@ impl Egress {
             ));
         }
         if measurements.is_empty() {
-            return Err(CalibrateError::Empty { path: capture.reader().path().to_owned() });
+            return Err(CalibrateError::Empty { path: capture.reader().path().to_owned(), packets });
         }
         Ok(Egress { measurements, ttl, marked, remarks })
     }

@@ -22,6 +22,9 @@ const OUT_OF_ORDER: &str = "; give a longer --reorder-window (in a scenario `reo
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CaptureError {
+    /// The path is that of a directory.
+    #[error("{} is a directory, not a capture: name a file in it", .0.display())]
+    Directory(PathBuf),
     /// The file cannot be opened.
     #[error("cannot open {}: {error}", path.display())]
     Open {
@@ -52,14 +55,14 @@ pub enum CaptureError {
     },
     /// The file is not a capture.
     #[error(
-        "{} is not a capture: it starts with the bytes {found}; expected pcap or pcapng, \
+        "{} is not a capture: it starts with {found}; expected pcap or pcapng, \
          plain or compressed with gzip, zstd or xz; `editcap -F pcap IN OUT` converts other formats of captures",
         path.display()
     )]
     NotACapture {
         /// the file
         path: PathBuf,
-        /// its first bytes, in hexadecimal
+        /// its first bytes, in words
         found: String,
     },
     /// The file has an unknown version of its format.

@@ -45,6 +45,21 @@ pub(super) struct RawRecord {
     pub(super) length: usize,
 }
 
+/// How a file begins that is no capture, in words.
+fn beginning(start: &[u8]) -> String {
+    const SHOWN: usize = 8;
+    let start = &start[..start.len().min(SHOWN)];
+    match std::str::from_utf8(start) {
+        Ok(text) if text.chars().all(|sign| !sign.is_control() || sign.is_ascii_whitespace()) => {
+            format!("the text {text:?}")
+        }
+        _ => {
+            let bytes: Vec<String> = start.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("the bytes {}", bytes.join(" "))
+        }
+    }
+}
+
 /// A capture file format, after its header.
 pub(super) enum Format {
     Pcap(Pcap),
@@ -67,8 +82,7 @@ impl Format {
             return Ok(Format::PcapNg(PcapNg::default()));
         }
         let Some(variant) = start.first_chunk().and_then(Variant::of) else {
-            let found: Vec<_> = start.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-            return Err(CaptureError::NotACapture { path: path.to_owned(), found: found.join(" ") });
+            return Err(CaptureError::NotACapture { path: path.to_owned(), found: beginning(start) });
         };
         if !is_long_enough {
             return Err(CaptureError::CutOff {

@@ -66,6 +66,9 @@ impl Reader {
         let open = |error| CaptureError::Open { path: path.to_owned(), error };
         let file = File::open(path).map_err(open)?;
         let metadata = file.metadata().map_err(open)?;
+        if metadata.is_dir() {
+            return Err(CaptureError::Directory(path.to_owned()));
+        }
         let mut reader = Self::from_source(file, path, options)?;
         reader.file_size = metadata.is_file().then_some(metadata.len());
         Ok(reader)

@@ -15,15 +15,15 @@ use crate::calibrate::{
 };
 use crate::capture::{CaptureDirection, CaptureKeys, InterfaceName};
 
-/// Find the device between captures: its rate, burst, buffer and discipline
+/// Estimate the device between captures: its rate, burst, buffer and discipline
 ///
-/// Takes a capture per ingress port of a device and one behind its egress port, of the same time. Writes
-/// topology.toml, with the device and the evidence, scenario.toml, which replays the captures through it,
-/// calibration.json, with every figure, and report.html, which explains what was found. Prints what was found, and how well a device fitted on the first half of the
-/// recording does on the second.
+/// Reads one capture per ingress port of a device and one taken behind its egress port at the same time.
+/// Writes a directory: topology.toml has the device and the evidence for it, scenario.toml replays the
+/// captures through it, calibration.json has all figures, report.html explains them. Prints the estimates,
+/// and the errors on the second half of the recording of a device that was fitted on the first.
 #[derive(Debug, Args)]
 pub struct Calibrate {
-    /// The captures of the ingress ports, one each (`-`: standard input)
+    /// The captures of the ingress ports, one per port (`-`: standard input)
     #[arg(long, required = true, num_args = 1.., value_name = "CAPTURE")]
     ingress: Vec<PathBuf>,
     /// The capture behind the egress port (`-`: standard input)
@@ -37,17 +37,18 @@ pub struct Calibrate {
     force: bool,
     #[command(flatten)]
     reading: Reading,
-    /// Of the ingress captures, only the packets of this interface (its name, or the number that `inspect` gives): one for
-    /// all captures, or one each
+    /// Use only the packets of this interface of the ingress captures: its name, or its number as `taunet
+    /// inspect` shows it; once for all captures, or once per capture
     #[arg(long, num_args = 1.., value_name = "NAME")]
     ingress_interface: Vec<InterfaceName>,
-    /// Of the ingress captures, only the packets of this direction: one for all captures, or one each
+    /// Use only the packets of this direction of the ingress captures; once for all captures, or once per
+    /// capture
     #[arg(long, num_args = 1.., value_enum, value_name = "DIRECTION")]
     ingress_direction: Vec<CaptureDirection>,
-    /// Of the egress capture, only the packets of this interface
+    /// Use only the packets of this interface of the egress capture
     #[arg(long, value_name = "NAME")]
     egress_interface: Option<InterfaceName>,
-    /// Of the egress capture, only the packets of this direction
+    /// Use only the packets of this direction of the egress capture
     #[arg(long, value_enum, value_name = "DIRECTION")]
     egress_direction: Option<CaptureDirection>,
 }
@@ -83,7 +84,7 @@ impl Calibrate {
             if global.verbose || global.draws_progress() {
                 to_stderr(&match stage {
                     CalibrateStage::Reading => "reading the captures".to_owned(),
-                    CalibrateStage::Estimating => "reading off the parameters".to_owned(),
+                    CalibrateStage::Estimating => "estimating the parameters".to_owned(),
                     CalibrateStage::Trying(number, of) => format!("simulating candidate {number} of {of}"),
                 });
             }
@@ -142,7 +143,7 @@ fn print(calibration: &Calibration, output: &mut Output) -> Result<(), CliError>
     }
     if let Some(burst) = &estimates.burst {
         let figure = |figure: &Option<Figure>, unit: &str| {
-            figure.map_or("not seen alone".to_owned(), |figure| {
+            figure.map_or("not measurable alone".to_owned(), |figure| {
                 format!("{:.1} +- {:.1} {unit}", figure.value, figure.uncertainty)
             })
         };

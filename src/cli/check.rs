@@ -7,23 +7,23 @@ use serde::Serialize;
 
 use super::error::print_config;
 use super::{CliError, Global, Output};
-use crate::config::{ConfigError, Document, Registry};
+use crate::config::{ConfigError, Document, FileKind, Registry};
 use crate::learn::spec::{ArchitectureKind, DataFile, PartOfData, TrainingFile};
 use crate::scenario::Scenario;
 use crate::topology::Topology;
 
 /// Check topology, scenario and training files
 ///
-/// A file is a topology when it has [[device]] or [[link]] tables, a scenario when it names a
-/// `topology` or has [[traffic]] or [[measured]] tables, and a training file when it has [[data]]
-/// tables. Every mistake is shown with its line. Of a training file, every scenario is checked that
-/// it names; none is simulated.
+/// A topology has [[device]] or [[link]] tables or [generate]. A scenario has the key `topology`, or
+/// [[traffic]] or [[measured]] tables. A training file has [[data]] tables. Every mistake is shown
+/// with its line. The scenarios that a training file names are checked too. Nothing is simulated.
 #[derive(Debug, Args)]
 pub struct Check {
     /// The files
     #[arg(required = true, value_name = "TOML")]
     files: Vec<PathBuf>,
-    /// Set one value of each scenario and training file, such as traffic.0.capture=a.pcap
+    /// Set one value: of each scenario and training file, such as traffic.0.capture=a.pcap; of a topology,
+    /// such as topology.link.0.bandwidth="10 Mbps". A path in the value is relative to the current directory
     #[arg(long = "set", value_name = "PATH.TO.KEY=VALUE")]
     overrides: Vec<String>,
 }
@@ -88,6 +88,7 @@ impl Check {
     pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
         let mut results = Vec::new();
         let mut bad = false;
+        let mut only_topologies = true;
         for file in self.files {
             let checked = match check(&file, &self.overrides, &global.registry) {
                 Ok(checked) => checked,
@@ -101,6 +102,7 @@ impl Check {
                     Checked::Bad { errors: error.iter().map(mistake).collect() }
                 }
             };
+            only_topologies &= matches!(checked, Checked::Topology(_));
             if let Checked::Scenario { warnings, .. } = &checked {
                 output.flush()?;
                 global.warn(warnings);
@@ -115,29 +117,36 @@ impl Check {
             output.json(&results)?;
         }
         output.flush()?;
+        let of_topology = |text: &&String| text.trim_start().starts_with("topology.");
+        if let (true, Some(text)) = (only_topologies, self.overrides.iter().find(|text| !of_topology(text))) {
+            return Err(CliError::Usage(format!(
+                "--set {text} changes nothing: no file here is a scenario or a training file; in a topology, write --set \
+                 topology.KEY=VALUE"
+            )));
+        }
         if bad { Err(CliError::Told) } else { Ok(()) }
     }
 }
 
 fn check(path: &Path, overrides: &[String], registry: &Registry) -> Result<Checked, ConfigError> {
-    const SCENARIO: &[&str] = &["topology", "traffic", "measured", "accept", "seed", "until"];
     let mut document = Document::read(path)?.with(registry);
-    if document.describes_topology() {
-        return Ok(Checked::Topology(summary(&Topology::from_document(&document)?)));
-    }
-    let is_training = document.describes_training();
-    if !is_training && !SCENARIO.iter().any(|key| document.has_key(key)) {
-        return Err(document.neither());
-    }
-    document.set_all(overrides)?;
-    if is_training {
-        let file = TrainingFile::from_document(&document, path)?;
-        file.find_data(&document)?;
-        return Ok(Checked::Training {
-            architecture: file.architecture,
-            classes: file.class.len(),
-            data: file.data.iter().map(|data| data_summary(data.get_ref())).collect(),
-        });
+    match document.kind() {
+        None => return Err(document.neither()),
+        Some(FileKind::Topology) => {
+            document.set_below("topology", overrides)?;
+            return Ok(Checked::Topology(summary(&Topology::from_document(&document)?)));
+        }
+        Some(FileKind::Training) => {
+            document.set_from_shell(overrides)?;
+            let file = TrainingFile::from_document(&document, path)?;
+            file.find_data(&document)?;
+            return Ok(Checked::Training {
+                architecture: file.architecture,
+                classes: file.class.len(),
+                data: file.data.iter().map(|data| data_summary(data.get_ref())).collect(),
+            });
+        }
+        Some(FileKind::Scenario) => document.set_from_shell(overrides)?,
     }
     let scenario = Scenario::from_document(&document, path, None)?;
     Ok(Checked::Scenario {
@@ -154,7 +163,7 @@ fn summary(topology: &Topology) -> TopologySummary {
         name: topology.name().to_owned(),
         devices: topology.devices().len(),
         ports: topology.ports().len(),
-        // A link of the file is two of the graph: one per direction.
+        // A link of the file is two links of the graph, one per direction.
         links: topology.links().len() / 2,
     }
 }

@@ -5,7 +5,7 @@ use clap_complete::Shell;
 
 use super::{Cli, CliError, Output};
 
-/// Print the completion script of a shell
+/// Print the completion script for a shell
 ///
 /// For bash: taunet completions bash > ~/.local/share/bash-completion/completions/taunet
 #[derive(Debug, Args)]
@@ -17,7 +17,7 @@ pub struct Completions {
 
 impl Completions {
     pub(super) fn run(self, output: &mut Output) -> Result<(), CliError> {
-        // clap_complete panics when it cannot write: a closed pipe is met below.
+        // clap_complete panics where it cannot write: a closed pipe is handled below.
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "taunet", &mut script);
         output.bytes(&script)

@@ -7,7 +7,7 @@ use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, Se
 
 use crate::config::ConfigError;
 
-/// Why a verb did not do what it was asked to.
+/// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CliError {
@@ -26,7 +26,7 @@ pub enum CliError {
     /// The result says what is wrong: exit code 2, and nothing more to print.
     #[error("an input is bad")]
     Told,
-    /// The user stopped it: exit code 130, as shells have it. With what has become of the output.
+    /// The user interrupted it: exit code 130, as in shells. The text says what was written.
     #[error("interrupted: {0}")]
     Interrupted(String),
     /// Standard output could not be written.
@@ -35,13 +35,13 @@ pub enum CliError {
 }
 
 impl CliError {
-    /// The user stopped it before anything was written.
+    /// The user interrupted it before anything was written.
     pub(super) fn interrupted() -> Self {
         CliError::Interrupted("nothing was written".to_owned())
     }
 
-    /// 1 failed, 2 bad usage or a bad input, 3 an `[accept]` bound was missed. A reader that has
-    /// seen enough, as in `taunet check *.toml | head -1`, is no failure: 0.
+    /// 1 failure, 2 bad usage or a bad input, 3 a missed `[accept]` bound. A closed pipe, as in
+    /// `taunet check *.toml | head -1`, is no failure: 0.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             CliError::Config(_) | CliError::Usage(_) | CliError::Told => 2,
@@ -85,12 +85,12 @@ pub(super) fn print_config(error: &ConfigError) {
     }
 }
 
-/// Prints a line to standard error. Nobody is left to tell when that is closed.
+/// Prints a line to standard error. An error there cannot be reported anywhere.
 pub(super) fn to_stderr(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// A mistake, its line, and a caret: in colour on a terminal, and the same on every machine when not.
+/// A mistake, its line, and a caret: in colour on a terminal, otherwise the same on every machine.
 fn rendered(error: &ConfigError) -> String {
     // https://no-color.org: any value that is not empty.
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -113,7 +113,7 @@ fn rendered(error: &ConfigError) -> String {
 #[derive(Debug)]
 struct Report<'a>(&'a ConfigError);
 
-/// The longest line to draw a caret below: more would flood the terminal.
+/// The longest line that is shown with a caret below it.
 const LONGEST_LINE: usize = 400;
 
 impl Report<'_> {
@@ -128,7 +128,7 @@ impl Report<'_> {
 
 impl std::fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Without a snippet nothing else names the place.
+        // Without a snippet, only the message can give the place.
         let (name, message) = (&self.0.source_text().name, self.0.message());
         match (self.snippet(), self.0.line_column()) {
             (Some(_), _) => f.write_str(message),
@@ -191,7 +191,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(512))]
 
-        /// Whatever is cut out of a good file and put in its place: an answer, and no panic.
+        /// Any replacement of a part of a valid file gives a result or an error, and no panic.
         #[test]
         fn no_text_panics(at in 0..TEXT.len(), length in 0..40usize, put in "[\\PC\n\"=\\[\\]{}.]{0,6}") {
             let cut = TEXT.char_indices().map(|(index, _)| index).filter(|index| (at..at + length).contains(index));

@@ -23,10 +23,10 @@ use rtt::{RttReport, Rtts};
 /// Flows that the summary lists.
 const LARGEST_FLOWS: usize = 10;
 
-/// Say what is in a capture: packets, span, devices, flows, sizes, gaps
+/// Describe a capture: packets, span, devices, flows, sizes, gaps
 ///
-/// The capture may be pcap or pcapng, plain or compressed with gzip, zstd or xz. What stands before the damage in a
-/// damaged file is printed before the error.
+/// The capture may be pcap or pcapng, plain or compressed with gzip, zstd or xz. Of a damaged file, the part
+/// before the damage is described, and then the error is printed.
 #[derive(Debug, Args)]
 pub struct Inspect {
     /// The capture; `-` is standard input
@@ -34,7 +34,7 @@ pub struct Inspect {
     /// Also write a table with one row per packet; the extension (.csv or .parquet) chooses the format
     #[arg(long, value_name = "OUT")]
     packets: Option<PathBuf>,
-    /// Also give the round-trip times of TCP connections, from data to acknowledgement and by timestamps
+    /// Print the round-trip times of TCP connections too, by acknowledgements of data and by timestamps
     #[arg(long)]
     rtt: bool,
     /// Write a table with one row per round-trip time, and imply --rtt; .csv or .parquet, as with --packets
@@ -46,10 +46,10 @@ pub struct Inspect {
     /// Read at most N packets
     #[arg(long, value_name = "N")]
     max_packets: Option<u64>,
-    /// Only the packets of this interface: its name, or its number
+    /// Use only the packets of this interface: its name, or its number
     #[arg(long, value_name = "NAME")]
     interface: Option<InterfaceName>,
-    /// Only the packets of this direction
+    /// Use only the packets of this direction
     #[arg(long, value_enum, value_name = "DIRECTION")]
     direction: Option<CaptureDirection>,
     #[command(flatten)]
@@ -63,7 +63,9 @@ impl Inspect {
             self.check_out(path)?;
         }
         if self.packets.is_some() && self.packets == self.rtt_samples {
-            return Err(bad_input("--packets and --rtt-samples name the same file: two tables need two"));
+            return Err(bad_input(
+                "--packets and --rtt-samples name the same file: each table needs its own",
+            ));
         }
         if self.force && self.packets.is_none() && self.rtt_samples.is_none() {
             return Err(bad_input("--force replaces a table: name one with --packets or --rtt-samples"));
@@ -81,7 +83,7 @@ impl Inspect {
                 return Err(CliError::interrupted());
             }
             match reader.next_record() {
-                // By reference: to move a record costs as much as to count it.
+                // By reference: moving a record costs as much as counting it.
                 Ok(Some(ref record)) => {
                     let frame = Frame::parse(record.link_type, record.bytes, record.original_length);
                     let fid = statistics.add(record, &frame);
@@ -170,7 +172,7 @@ struct JsonReport<'a> {
     untimed_packets: u64,
     /// Packets whose original length was below the captured one.
     understated_packets: u64,
-    /// Why the capture could not be read to its end.
+    /// Why the capture could not be read to the end.
     error: Option<String>,
     warnings: &'a [String],
 }

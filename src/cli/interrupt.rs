@@ -1,4 +1,4 @@
-//! Ctrl-C and a polite kill: what is being written is removed before the process ends.
+//! Ctrl-C and SIGTERM: unfinished output is removed before the process ends.
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 
 use super::CliError;
 
-/// When the user asked to stop, if so.
+/// When the user first asked to stop.
 pub(super) struct Interrupt(Arc<OnceLock<Instant>>);
 
-/// A further signal in this time is the same wish: some senders signal a process and its group.
+/// A further signal within this time counts as the same request: some senders signal a process and its group.
 const ONE_WISH: Duration = Duration::from_secs(1);
 
 impl Interrupt {
-    /// Listens from now on. Who asks again, a second later, is not made to wait.
+    /// Listens from now on. A second request after a second ends the process at once.
     ///
     /// # Errors
-    /// The system has no signals to give.
+    /// The system refuses the handler.
     pub(super) fn new() -> Result<Self, CliError> {
         let asked = Arc::new(OnceLock::new());
         let since = Arc::clone(&asked);

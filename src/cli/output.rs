@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::CliError;
 
-/// Standard output, buffered. What cannot be written is an error, never a panic.
+/// Standard output, buffered. A failed write is an error, never a panic.
 #[derive(Debug)]
 pub struct Output {
     stdout: BufWriter<Stdout>,
@@ -18,7 +18,7 @@ impl Output {
         Output { stdout: BufWriter::new(io::stdout()) }
     }
 
-    /// Whether somebody reads it as it comes.
+    /// Whether it is a terminal.
     pub fn is_terminal(&self) -> bool {
         self.stdout.get_ref().is_terminal()
     }
@@ -39,12 +39,12 @@ impl Output {
         Ok(self.stdout.write_all(bytes)?)
     }
 
-    /// Where text is written piece by piece.
+    /// A writer for text in pieces.
     pub fn writer(&mut self) -> &mut impl Write {
         &mut self.stdout
     }
 
-    /// Writes a value as JSON, for people to read too.
+    /// Writes a value as indented JSON.
     ///
     /// # Errors
     /// Standard output is closed.

@@ -1,4 +1,4 @@
-//! The progress bar, and what `-v` says instead: on standard error.
+//! The progress bar, or the lines of `-v`, on standard error.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::Global;
 use super::error::to_stderr;
 use crate::run::Stage;
 
-/// How a run shows how far it is.
+/// How a run shows its progress.
 pub(super) enum Bar {
     /// Not at all.
     Silent,
@@ -18,11 +18,11 @@ pub(super) enum Bar {
     Drawn(ProgressBar),
 }
 
-/// The bar counts parts of this many.
+/// The number of steps of the bar.
 const WHOLE: u64 = 10_000;
 
 impl Bar {
-    /// A bar for the run of `name` where the user wants and can see one; lines for `-v`.
+    /// A bar for the run of `name` where one is drawn; lines for `-v`.
     pub(super) fn new(global: &Global, name: &str) -> Self {
         if global.verbose {
             return Bar::Lines { stage: String::new() };
@@ -40,7 +40,7 @@ impl Bar {
         Bar::Drawn(bar)
     }
 
-    /// Shows how far a run is.
+    /// Shows the progress of a run.
     pub(super) fn show(&mut self, now: Stage<'_>) {
         match self {
             Bar::Silent => {}
@@ -58,7 +58,7 @@ impl Bar {
         }
     }
 
-    /// Takes the bar off the terminal.
+    /// Clears the bar.
     pub(super) fn clear(&self) {
         if let Bar::Drawn(bar) = self {
             bar.finish_and_clear();
@@ -82,14 +82,14 @@ fn draw(bar: &ProgressBar, stage: Stage<'_>) {
         Stage::Comparing(capture) => bar.set_message(format!("comparing with {}", capture.display())),
     }
 }
-/// How a training shows how far it is.
+/// How a training shows its progress.
 #[cfg(feature = "train")]
 pub(super) enum TrainingBar {
     /// Not at all.
     Silent,
     /// A line per pass.
     Lines,
-    /// A bar over all passes, were none left out.
+    /// A bar over the maximum number of passes.
     Drawn(ProgressBar, Option<f64>),
 }
 
@@ -113,7 +113,7 @@ impl TrainingBar {
         TrainingBar::Drawn(bar, None)
     }
 
-    /// Shows how far the training is.
+    /// Shows the progress of the training.
     pub(super) fn show(&mut self, progress: crate::learn::passes::Progress) {
         use crate::learn::passes::Progress;
         match (self, progress) {
@@ -138,7 +138,7 @@ impl TrainingBar {
         }
     }
 
-    /// Takes the bar away.
+    /// Clears the bar.
     pub(super) fn clear(&self) {
         if let TrainingBar::Drawn(bar, _) = self {
             bar.finish_and_clear();

@@ -9,10 +9,11 @@ use crate::units::Span;
 /// Flags for all captures of a command.
 #[derive(Debug, Args)]
 pub(super) struct Reading {
-    /// Take a damaged capture as ending where the damage begins, and packets too far out of order at the latest time
+    /// Read a damaged capture up to the damage, and give packets that are too far out of order the latest
+    /// time
     #[arg(long)]
     lenient: bool,
-    /// How far out of order packets may be; so much of a capture is held in memory
+    /// How far out of order packets may be; this much of a capture is held in memory
     #[arg(long, value_name = "TIME", default_value = "1 s")]
     reorder_window: Span,
 }
@@ -23,13 +24,13 @@ impl Reading {
         Options { lenient, reorder_window, ..Options::default() }
     }
 
-    /// The reorder window, where it is not the usual one.
+    /// The reorder window, where it is not the default.
     pub(super) fn unusual_window(&self) -> Option<Span> {
         Some(self.reorder_window).filter(|window| *window != Options::default().reorder_window)
     }
 }
 
-/// The keys of each of several captures, by what their flags say: nothing, once for all of them, or once for each.
+/// The keys of each of several captures. A flag is given never, once for all captures, or once for each.
 pub(super) fn keys_of_each(
     what: &str,
     captures: usize,
@@ -39,8 +40,8 @@ pub(super) fn keys_of_each(
     for (flag, given) in [("interface", interfaces.len()), ("direction", directions.len())] {
         if given > 1 && given != captures {
             return Err(CliError::Usage(format!(
-                "--{what}-{flag} is given {given} times, and there are {captures} captures: give it once for all of them, or \
-                 once for each"
+                "--{what}-{flag} is given {given} times for {captures} captures: give it once for all of them, or once for \
+                 each"
             )));
         }
     }

@@ -9,8 +9,8 @@ use crate::report::{ReportError, write_report};
 
 /// Write the report of a run again: report.html, one page that opens offline
 ///
-/// `taunet run` writes it too; this makes it anew from the tables in the run directory, after an update of taunet or
-/// when it was lost.
+/// `taunet run` writes it too. This command writes it again from the tables of the run directory, for example
+/// after an update of taunet.
 #[derive(Debug, Args)]
 pub struct Report {
     /// The run directory
@@ -20,6 +20,12 @@ pub struct Report {
 
 impl Report {
     pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
+        if self.run.is_file() {
+            return Err(CliError::Usage(format!(
+                "{} is a file, not a run directory: name a directory that `taunet run` wrote",
+                self.run.display()
+            )));
+        }
         let path = write_report(&self.run).map_err(|error| match error {
             ReportError::Unwritable { .. } => CliError::Failed(Box::new(error)),
             error => CliError::Usage(error.to_string()),

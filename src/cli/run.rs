@@ -32,9 +32,10 @@ pub struct Run {
     #[arg(long)]
     force: bool,
     /// The seed of every random stream, instead of the scenario's
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true, value_parser = seed)]
     seed: Option<u64>,
-    /// Set one value of the scenario, such as accept.pearson=0.99
+    /// Set one value of the scenario, such as accept.pearson=0.99, or of its topology, such as
+    /// topology.link.0.bandwidth="10 Mbps"; a path in it is relative to the current directory
     #[arg(long = "set", value_name = "PATH.TO.KEY=VALUE")]
     overrides: Vec<String>,
     /// The engine, instead of the scenario's; the results are the same
@@ -52,7 +53,8 @@ pub struct Run {
 
 impl Run {
     pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
-        let scenario = Scenario::load_with(&self.scenario, &self.overrides, self.seed, &global.registry)?;
+        let scenario =
+            Scenario::load_from_shell(&self.scenario, &self.overrides, self.seed, &global.registry)?;
         let out = self.out.unwrap_or_else(|| Path::new("runs").join(directory_name(&scenario.name)));
         let options = RunOptions {
             out: out.clone(),
@@ -88,6 +90,11 @@ impl Run {
         };
         judged("[accept]", &summary.accept, printed)
     }
+}
+
+/// The value of `--seed`.
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("a seed is a whole number from 0 to {}", u64::MAX))
 }
 
 /// A scenario's name as the name of a directory.

@@ -1,4 +1,4 @@
-//! Numbers for people.
+//! Numbers in messages.
 
 pub(super) use crate::report::count;
 
@@ -7,7 +7,7 @@ pub(super) fn counted(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// A round number of bytes in the unit that fits: `10 kB`.
+/// A round number of bytes in a suitable unit: `10 kB`.
 pub(super) fn decimal_bytes(bytes: u64) -> String {
     match bytes {
         _ if bytes >= 1_000_000 => format!("{} MB", bytes / 1_000_000),
@@ -16,7 +16,7 @@ pub(super) fn decimal_bytes(bytes: u64) -> String {
     }
 }
 
-/// Seconds in the unit that fits: `620.67 us`.
+/// Seconds in a suitable unit: `620.67 us`.
 pub(super) fn seconds(seconds: f64) -> String {
     let size = seconds.abs();
     let (factor, unit) = match size {
@@ -28,7 +28,7 @@ pub(super) fn seconds(seconds: f64) -> String {
     format!("{:.3} {unit}", seconds * factor)
 }
 
-/// Bits per second in the unit that fits: `9.412 Mbps`.
+/// Bits per second in a suitable unit: `9.412 Mbps`.
 pub(super) fn bits_per_second(rate: f64) -> String {
     let (factor, unit) = match rate {
         _ if rate >= 1e9 => (1e-9, "Gbps"),

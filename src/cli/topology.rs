@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 
 use super::{CliError, Global, Output};
 
-/// Show, generate, import or export a topology; read the commands of tc
+/// Show, generate, import or export a topology; convert commands of Linux tc
 #[derive(Debug, Args)]
 pub struct TopologyVerb {
     /// What to do with it.

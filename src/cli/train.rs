@@ -13,7 +13,7 @@ use super::progress::TrainingBar;
 use super::text::count;
 use super::write::{check_free, write_bytes};
 use super::{CliError, Global, Output};
-use crate::config::Document;
+use crate::config::{Document, FileKind};
 use crate::learn::LearnError;
 use crate::learn::csv::write_device;
 use crate::learn::data::{Dataset, load};
@@ -23,11 +23,12 @@ use crate::learn::train::Processor;
 use crate::ptm::neural::{Model, Output as NeuralOutput};
 use crate::report::{Scatter, training_page};
 
-/// Learn a device from captures, scenarios or tables: a model for `ptm = { kind = "neural" }`
+/// Train a model of a device on captures, scenarios or tables, for `ptm = { kind = "neural" }`
 ///
-/// Reads a training file, which names the data and the architecture. Writes the weights (.safetensors), and beside them
-/// the model's card (.toml) and a report to look at (.html), and prints how good the model is on each part of the data,
-/// run as a sample, a median and a mean. With --evaluate it trains nothing, and prints the same of a model that is there.
+/// Reads a training file, which names the data and the architecture. Writes the weights (.safetensors), the
+/// model's card (.toml) and a report (.html). Prints the accuracy on each part of the data, with the model's
+/// output as a sample, a median and a mean. With --evaluate it trains nothing and prints the same for an
+/// existing model.
 #[derive(Debug, Args)]
 pub struct Train {
     /// The training file
@@ -35,28 +36,29 @@ pub struct Train {
     /// The model to write: the file of its weights
     #[arg(short, long, value_name = "MODEL", required_unless_present_any = ["evaluate", "export"])]
     out: Option<PathBuf>,
-    /// Train nothing: print how good this model is on the data
+    /// Train nothing: print the accuracy of this model on the data
     #[arg(long, value_name = "MODEL", conflicts_with = "out")]
     evaluate: Option<PathBuf>,
-    /// Train nothing: write each source of data to this folder, as a CSV table of DeepQueueNet's
+    /// Train nothing: write each source of data to this folder as a CSV table in DeepQueueNet's format
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["out", "evaluate", "leave_out", "resume"])]
     export: Option<PathBuf>,
     /// Train on all other data, and test on these
     #[arg(long, value_name = "NAME")]
     leave_out: Option<String>,
-    /// Use the data of this name alone; may be given several times
+    /// Use only the data of this name; may be given several times
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// Set one value of the training file, such as training.epochs=10
+    /// Set one value of the training file, such as training.epochs=10; a path in it is relative to the
+    /// current directory
     #[arg(long = "set", value_name = "PATH.TO.KEY=VALUE")]
     overrides: Vec<String>,
-    /// Evaluate the model run in this way alone; may be given several times [default: all]
+    /// Evaluate only this output of the model; may be given several times [default: all]
     #[arg(long = "output", value_enum, value_name = "OUTPUT")]
     outputs: Vec<NeuralOutput>,
     /// Where to train
     #[arg(long, value_enum, default_value_t = Processor::Cpu)]
     device: Processor,
-    /// Go on with a training that was broken off, from MODEL with the ending .checkpoint
+    /// Continue an interrupted training from its checkpoint, MODEL with the extension .checkpoint
     #[arg(long, conflicts_with = "evaluate")]
     resume: bool,
     /// Replace earlier files
@@ -76,7 +78,8 @@ fn told(error: LearnError) -> CliError {
 impl Train {
     pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
         let mut document = Document::read(&self.file)?;
-        document.set_all(&self.overrides)?;
+        document.must_be(FileKind::Training)?;
+        document.set_from_shell(&self.overrides)?;
         let mut file = TrainingFile::from_document(&document, &self.file)?;
         if !self.only.is_empty() {
             file.only(&self.only).map_err(CliError::Usage)?;
@@ -129,7 +132,7 @@ impl Train {
             evaluate(&model, &file.split, &sources, &contexts, outputs, || interrupt.as_control_flow())
                 .map_err(|error| match (error, &self.out) {
                     (LearnError::Interrupted, Some(out)) => CliError::Interrupted(format!(
-                        "{} is written, but its scores are not: --evaluate gives them",
+                        "{} is written, but its scores are not: --evaluate prints them",
                         out.display()
                     )),
                     (error, _) => told(error),
@@ -151,9 +154,9 @@ impl Train {
         Ok(())
     }
 
-    /// The files to export to, which may be written; the folder is made.
+    /// The files to export to, after a check that they may be written; the folder is created.
     fn tables(&self, file: &TrainingFile, folder: &Path) -> Result<Vec<PathBuf>, CliError> {
-        let failed = |error| CliError::Failed(format!("cannot make {}: {error}", folder.display()).into());
+        let failed = |error| CliError::Failed(format!("cannot create {}: {error}", folder.display()).into());
         let tables = file.tables(folder).map_err(CliError::Usage)?;
         std::fs::create_dir_all(folder).map_err(failed)?;
         tables.iter().try_for_each(|path| check_free(path, self.force))?;
@@ -220,7 +223,7 @@ impl Train {
     ) -> Result<Model, CliError> {
         Err(CliError::Usage(
             "this taunet was built without training: build it with `cargo install --path . --features train`; --evaluate \
-             works as it is"
+             works without"
                 .to_owned(),
         ))
     }
@@ -259,7 +262,7 @@ impl Train {
         bar.clear();
         let (architecture, training, tensors) = trained.map_err(|error| match error {
             LearnError::Interrupted if checkpoint.exists() => CliError::Interrupted(format!(
-                "the passes so far are in {}: --resume goes on from there",
+                "the passes so far are in {}: --resume continues from there",
                 checkpoint.display()
             )),
             error => told(error),
@@ -267,13 +270,14 @@ impl Train {
         let (card, bytes) = card(file, sources, architecture, training, &tensors, command);
         write_bytes(out, &bytes, true)?;
         write_bytes(&out.with_extension("toml"), crate::config::to_text(&card).as_bytes(), true)?;
-        // It has done its work; one that stays does no harm.
+        // It is no longer needed; a file that stays does no harm.
         let _ = std::fs::remove_file(&checkpoint);
         Model::from_bytes(card, &bytes).map_err(|error| CliError::Failed(Box::new(error)))
     }
 }
 
-/// What the page shows packet by packet: each source's test, or else its training part, run as a sample.
+/// The evaluations that the page shows packet by packet: the test part of each source, or else its training
+/// part, with the output as a sample.
 fn dots(evaluations: &[Evaluation]) -> Vec<Scatter> {
     let samples = || evaluations.iter().filter(|evaluation| evaluation.output == "sample");
     let tested = |data: &str| samples().any(|other| other.data == data && other.part == "test");

@@ -1,4 +1,4 @@
-//! What is printed of the TCP packets at a vantage.
+//! The printed comparison of TCP packets at a vantage.
 
 use super::text::{count, counted, seconds};
 use super::{CliError, Output};
@@ -8,11 +8,11 @@ use crate::compare::{
 };
 use crate::report::bits_per_second;
 
-/// Flows that are listed.
+/// The most flows that are listed.
 const LISTED: usize = 10;
 
-/// Prints how the TCP packets at a vantage compare, and where they diverge first; what is around that only where it `is_earliest` of
-/// all vantages.
+/// Prints how the TCP packets at a vantage compare and where they diverge first. The packets around that
+/// point are printed where it `is_earliest` of all vantages.
 pub(super) fn print_transmissions(
     tcp: &TransmissionComparison,
     is_earliest: bool,
@@ -63,7 +63,9 @@ pub(super) fn print_transmissions(
             print_divergence(divergence, tcp.tolerance_s, output)?;
             match is_earliest {
                 true => print_around(divergence, output),
-                false => output.line("    another vantage has an earlier one, and what is around it"),
+                false => {
+                    output.line("    another vantage has an earlier divergence, with the packets around it")
+                }
             }
         }
     }
@@ -90,8 +92,8 @@ fn print_divergence(divergence: &Divergence, tolerance_s: f64, output: &mut Outp
     let how = match divergence.difference {
         Difference::Another => "another transmission".to_owned(),
         Difference::Time => format!("the same transmission, more than {} apart", seconds(tolerance_s)),
-        Difference::OnlySimulated => "nothing is measured in its place".to_owned(),
-        Difference::OnlyMeasured => "nothing is simulated in its place".to_owned(),
+        Difference::OnlySimulated => "no transmission is measured in its place".to_owned(),
+        Difference::OnlyMeasured => "no transmission is simulated in its place".to_owned(),
     };
     output.line(format_args!(
         "  first divergence at {:.9} s, flow {} ({}): {how}",

@@ -1,11 +1,11 @@
-//! Files that a verb writes: complete or not at all.
+//! Files that a verb writes, complete or not at all.
 
 use std::io::{self, Write};
 use std::path::Path;
 
 use super::CliError;
 
-/// Writes a file beside its place, then gives it its name. An existing file is kept without `force`.
+/// Writes a temporary file in the same folder and renames it. Without `force`, an existing file is kept.
 pub(super) fn write_file(path: &Path, text: &str, force: bool) -> Result<(), CliError> {
     write_bytes(path, text.as_bytes(), force)
 }
@@ -20,14 +20,14 @@ pub(super) fn write_bytes(path: &Path, bytes: &[u8], force: bool) -> Result<(), 
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // What a new file gets, less the umask.
+        // The mode of a new file, less the umask.
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     let mut file = builder.tempfile_in(folder(path)).map_err(cannot)?;
     file.write_all(bytes).map_err(cannot)?;
     match force {
         true => file.persist(path),
-        // Somebody may have made one in the meantime.
+        // The file may have been created in the meantime.
         false => file.persist_noclobber(path),
     }
     .map(drop)
@@ -39,7 +39,8 @@ fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// That a file can stand at `path`: its folder is there, and nothing is in its place that may not be replaced.
+/// Checks that a file can be written to `path`: its folder exists, and no file there would be replaced
+/// without `force`.
 pub(super) fn check_free(path: &Path, force: bool) -> Result<(), CliError> {
     if path.is_dir() {
         return Err(CliError::Usage(format!("{} is a directory: name a file", path.display())));

@@ -190,6 +190,15 @@ pub fn compare_captures(
         reordered += u64::from(pair.second_ps < latest);
         latest = latest.max(pair.second_ps);
     }
+    let mut warnings = joined.warnings.clone();
+    for (path, packets) in [(first, joined.packets_first), (second, joined.packets_second)] {
+        if packets == 0 {
+            warnings.push(format!("{} holds no packets: there is nothing to compare", path.display()));
+        }
+    }
+    if options.clock == CaptureClock::Same {
+        warnings.extend(swapped(&delays, &backward, [first, second]));
+    }
     let instants = || forward().map(|pair| pair.first_ps);
     let lost: Vec<&Unpaired> = match (instants().min(), instants().max()) {
         (Some(from), Some(to)) => joined
@@ -217,7 +226,31 @@ pub fn compare_captures(
         backward_delay_s: summarize(&backward),
         flows: flows::flows(&joined, &lost),
         clock: joined.clocks.as_ref().map(|clocks| clocks.summary(options.clock == CaptureClock::Skewed)),
-        warnings: joined.warnings,
+        warnings,
+    })
+}
+
+/// That the captures look swapped, or else that their clocks differ: most packets are in the second before the first.
+/// Where some go back, the sum of both ways tells, since a difference of the clocks cancels in it.
+fn swapped(forward: &[i64], backward: &[i64], [first, second]: [&Path; 2]) -> Option<String> {
+    let median = |delays: &[i64]| {
+        let mut sorted = delays.to_vec();
+        sorted.sort_unstable();
+        sorted.get(sorted.len() / 2).copied()
+    };
+    let there = median(forward).filter(|delay| *delay < 0)?;
+    let back = median(backward);
+    let early = -there as f64 / (PS_PER_S as f64 / 1e6);
+    let [first, second] = [first, second].map(Path::display);
+    let says = format!("most packets are in {second} before {first}, by {early:.3} us in the median");
+    Some(match back.map(|back| there.saturating_add(back)) {
+        Some(0..) => {
+            format!("{says}, but packets the other way are not early: the clocks differ; say --clock skewed")
+        }
+        _ => format!(
+            "{says}: the captures look swapped; write `taunet compare {second} {first}`. If the order is right, the clocks \
+             differ: say --clock skewed"
+        ),
     })
 }
 

@@ -29,9 +29,9 @@ impl SourceText {
     }
 }
 
-/// One or more mistakes in input files, the first of them here and the rest in [`ConfigError::iter`].
+/// One or more mistakes in input files: this is the first, and [`ConfigError::iter`] gives all of them.
 ///
-/// Shown as `file:line:column: message`; whoever has a terminal can draw the text with a caret from
+/// `Display` writes `file:line:column: message`. A terminal can show the text with a caret, from
 /// [`ConfigError::source_text`] and [`ConfigError::span`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError(Box<Mistake>);
@@ -60,19 +60,19 @@ impl ConfigError {
         error
     }
 
-    /// Adds what would be right.
+    /// Adds the correction.
     pub(crate) fn with_help(mut self, help: impl Into<Option<String>>) -> Self {
         self.0.help = help.into();
         self
     }
 
-    /// Several as one, in the order of the text; `None` without any.
+    /// Several mistakes as one, in the order of the text; `None` for none.
     pub(crate) fn all(mut errors: Vec<ConfigError>) -> Option<Self> {
         errors.sort_by_key(|error| error.0.span.as_ref().map_or(0, |span| span.start));
         Self::in_order(errors)
     }
 
-    /// Several as one, as they are; `None` without any.
+    /// Several mistakes as one, in the given order; `None` for none.
     pub(crate) fn in_order(errors: Vec<ConfigError>) -> Option<Self> {
         let mut errors = errors.into_iter();
         let mut first = errors.next()?;
@@ -80,7 +80,7 @@ impl ConfigError {
         Some(first)
     }
 
-    /// Every mistake, each for itself.
+    /// Every mistake as an error of its own.
     pub(crate) fn each(&self) -> impl Iterator<Item = ConfigError> {
         self.iter().map(|error| {
             let mut alone = error.clone();
@@ -89,34 +89,34 @@ impl ConfigError {
         })
     }
 
-    /// What is wrong, without its place.
+    /// The message, without the place.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// What would be right.
+    /// The correction.
     pub fn help(&self) -> Option<&str> {
         self.0.help.as_deref()
     }
 
-    /// The text that is wrong.
+    /// The text with the mistake.
     pub fn source_text(&self) -> &Arc<SourceText> {
         &self.0.source
     }
 
-    /// The bytes that are wrong; `None` where it is the file as such.
+    /// The wrong bytes; `None` where the mistake is the file as a whole.
     pub fn span(&self) -> Option<Range<usize>> {
         self.0.span.clone()
     }
 
-    /// Line and column, both from 1, where the mistake has a place.
+    /// The line and column, both from 1, where the mistake has a place.
     pub fn line_column(&self) -> Option<(usize, usize)> {
         self.0.span.as_ref().map(|span| self.0.source.line_column(span.start))
     }
 
     /// Every mistake, this one first.
     pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
-        // A mistake's own list holds single ones, or lists of one level: a topology's in a scenario.
+        // A list holds single mistakes, or lists of one level: those of a topology in a scenario.
         std::iter::once(self)
             .chain(self.0.others.iter().flat_map(|other| std::iter::once(other).chain(other.0.others.iter())))
     }
@@ -141,9 +141,9 @@ pub(super) fn unreadable(path: &Path, error: &io::Error) -> ConfigError {
     ConfigError::whole(&path.display().to_string(), message).with_help(help)
 }
 
-/// That a file can be opened; where not, what is wrong, and the file that may be meant.
+/// Checks that a file can be opened; otherwise, the message and the correction.
 pub(crate) fn find_file(path: &Path) -> Result<(), (String, Option<String>)> {
-    // Only a plain file is opened: to open a named pipe is to wait for its writer.
+    // Only a regular file is opened: opening a named pipe would wait for its writer.
     let error = match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => std::io::Error::other("directory"),
         Ok(metadata) if !metadata.is_file() => return Ok(()),
@@ -157,10 +157,11 @@ pub(crate) fn find_file(path: &Path) -> Result<(), (String, Option<String>)> {
     Err((format!("{message}: `{}`", path.display()), help))
 }
 
-/// What is wrong with a path that cannot be read, and the file that may be meant.
+/// Why a path cannot be read, and the correction.
 pub(crate) fn why_unreadable(path: &Path, error: &io::Error) -> (String, Option<String>) {
     if path.is_dir() {
-        return ("this is a directory, not a file".to_owned(), None);
+        let help = "name a file in it".to_owned();
+        return ("this is a directory, not a file".to_owned(), Some(help));
     }
     match error.kind() {
         io::ErrorKind::NotFound => ("no such file".to_owned(), similar_file(path)),
@@ -169,7 +170,7 @@ pub(crate) fn why_unreadable(path: &Path, error: &io::Error) -> (String, Option<
     }
 }
 
-/// The file of the same folder whose name looks most like this one's.
+/// The file of the same folder with the most similar name.
 fn similar_file(path: &Path) -> Option<String> {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

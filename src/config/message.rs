@@ -1,33 +1,34 @@
-//! What serde and the TOML parser say about a mistake, in the words of this crate.
+//! Messages of serde and the TOML parser, translated to the words of this crate.
 
 use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
+use super::file_kind::{FileKind, header_mistake, other_place, tables_with};
 use super::synonym::synonym;
 use super::tagged_keys::{CUSTOM, is_tagged};
 
 /// How many names a message lists.
 const MOST_NAMES: usize = 12;
 
-/// What precedes the words that fit.
+/// The words before a list of allowed values.
 const ONE_OF: &str = "it is one of";
 
-/// Where a table can be of another crate's kinds only, and there are none.
-const NO_KINDS: &str = "this program knows no kinds here: one that embeds taunet can add its own";
+/// For a table of another crate's kinds, where there are none.
+const NO_KINDS: &str = "this program has no kinds here: one that embeds taunet can add its own";
 
-/// A message and what would be right.
+/// A message and its correction.
 pub(super) struct Said {
     pub message: String,
     pub help: Option<String>,
-    /// The key that is missing, where that is the mistake.
+    /// The missing key, where that is the mistake.
     missing: Option<String>,
-    /// There is nothing where a tagged table stood.
+    /// A tagged table is empty, since its content was removed.
     hollow: bool,
 }
 
 impl Said {
-    /// Whether it says no more than that the removed keys are gone.
+    /// Whether it only reports that removed keys are missing.
     pub fn follows_from(&self, removed: &mut Vec<String>) -> bool {
         let missed = removed.iter().position(|key| self.missing.as_ref() == Some(key));
         if let Some(index) = missed {
@@ -37,7 +38,7 @@ impl Said {
     }
 }
 
-/// The candidate that `name` is another name for, or else the one that looks most like it, unless none does.
+/// The candidate that `name` is a synonym of, or else the most similar one, if any is similar.
 pub(super) fn meant<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str, IntoIter: Clone>,
@@ -46,7 +47,7 @@ pub(super) fn meant<'a>(
     synonym(name, candidates.clone()).or_else(|| nearest(name, candidates))
 }
 
-/// The candidate that looks most like `name`, unless none looks like it.
+/// The candidate that is most similar to `name`, if any is similar.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = name.to_lowercase();
     let bound = (name.chars().count() / 3).max(1);
@@ -63,7 +64,7 @@ pub fn did_you_mean(name: &str) -> String {
     format!("did you mean `{name}`?")
 }
 
-/// The names, or the first of them and how many there are more.
+/// The names, or the first of them and the number of the others.
 pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names = names.into_iter().collect::<Vec<_>>();
     let shown = names.iter().take(MOST_NAMES).map(|name| format!("`{name}`")).collect::<Vec<_>>();
@@ -73,7 +74,7 @@ pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
-/// The parser's message, and what would be right.
+/// The parser's message and its correction.
 pub(super) fn syntax(said: &str, snippet: &str) -> (String, Option<String>) {
     let (message, expected) = said.trim().split_once(", expected ").unwrap_or((said.trim(), "nothing"));
     let help = match (message, expected) {
@@ -86,8 +87,8 @@ pub(super) fn syntax(said: &str, snippet: &str) -> (String, Option<String>) {
     (message.to_owned(), help)
 }
 
-/// Translates what serde said about the value at `span` in a tree, the table `name` or a whole file. The `kinds` of
-/// tables at a key fit as well as those that serde knows.
+/// Translates the message of serde about the value at `span` in a tree: the table `name`, or a whole file.
+/// `kinds` gives the kinds of another crate that tables at a key may be of.
 pub(super) fn explain(
     said: &str,
     (tree, name): (&DeTable<'_>, &str),
@@ -100,7 +101,16 @@ pub(super) fn explain(
     let mut missing = None;
     let (message, help) = if let Some(rest) = said.strip_prefix("unknown field ") {
         let (key, known) = quoted(rest);
-        (format!("unknown key `{key}`{}", place.inside()), suggest(&key, &known, "keys that fit"))
+        let own = FileKind::of(tree);
+        let elsewhere =
+            own.and_then(|own| other_place(&key, own, (&place.inside(), place.table.is_empty()), tree));
+        match elsewhere {
+            Some((message, help)) => (message, Some(help)),
+            None => {
+                let tables = own.and_then(|_| tables_with(&key));
+                (format!("unknown key `{key}`{}", place.inside()), suggest_key(&key, &known, tables))
+            }
+        }
     } else if let Some(rest) = said.strip_prefix("unknown variant ") {
         let (word, known) = quoted(rest);
         let known = with_kinds(kinds, known, &place);
@@ -125,12 +135,15 @@ pub(super) fn explain(
         .or_else(|| said.strip_prefix("invalid value: "))
         .and_then(|rest| rest.split_once(", expected "))
     {
-        // [device] where [[device]] is meant.
-        let help = (found == "map" && expected == "a sequence")
-            .then(|| format!("write [[{}]] for each of them", place.key));
-        (format!("expected {}, found {}", expected_words(expected), found_words(found)), help)
+        match found == "map" && expected == "a sequence" && !place.key.is_empty() {
+            true => {
+                let (message, help) = header_mistake(&place.key, true, tree);
+                (message, Some(help))
+            }
+            false => (format!("expected {}, found {}", expected_words(expected), found_words(found)), None),
+        }
     } else {
-        // Messages of this crate's own types: "what is wrong; what would be right".
+        // Messages of this crate's own types: "message; correction".
         match said.split_once("; ") {
             Some((message, help)) => (message.to_owned(), Some(help.to_owned())),
             None => (said.to_owned(), None),
@@ -139,13 +152,23 @@ pub(super) fn explain(
     Said { message, help, missing, hollow: said.starts_with("wanted exactly 1 element") }
 }
 
-/// The kinds that fit: those of serde, and those that another crate added.
+/// The allowed kinds: those of serde, and those of another crate.
 fn with_kinds(kinds: &dyn Fn(&str) -> Vec<String>, mut known: Vec<String>, place: &Place) -> Vec<String> {
     if let Some(custom) = known.iter().position(|kind| kind == CUSTOM) {
         known.remove(custom);
         known.extend(kinds(last(place.table.trim_matches(['[', ']']))));
     }
     known
+}
+
+/// The key that may be meant, or else the `tables` that have such a key, and the keys that fit.
+fn suggest_key(key: &str, known: &[String], tables: Option<String>) -> Option<String> {
+    let fitting = suggest(key, known, "keys that fit")?;
+    let is_meant = meant(key, known.iter().map(String::as_str)).is_some();
+    Some(match tables.filter(|_| !is_meant) {
+        Some(tables) => format!("{tables}; {fitting}"),
+        None => fitting,
+    })
 }
 
 fn suggest(name: &str, known: &[String], what: &str) -> Option<String> {
@@ -161,7 +184,7 @@ fn suggest(name: &str, known: &[String], what: &str) -> Option<String> {
 
 /// "`a`, expected `b` or `c`" as (a, [b, c]).
 fn quoted(text: &str) -> (String, Vec<String>) {
-    // A name given by the user may hold a backtick: what serde appends is split off first.
+    // A name from the user may hold a backtick: the text that serde appends is split off first.
     let (name, known) = match text.rsplit_once(", expected ") {
         Some((name, known)) => (name, known),
         None => (text.rsplit_once(", there are no").map_or(text, |(name, _)| name), ""),
@@ -197,21 +220,21 @@ fn expected_words(expected: &str) -> String {
     }
 }
 
-/// Where in the tree a span stands.
+/// The place of a span in the tree.
 #[derive(Default)]
 struct Place {
-    /// The table that holds it: `a.b`, or `[[a]]` for an element; empty for the file itself.
+    /// The table around it: `a.b`, or `[[a]]` for an element; empty for the file itself.
     table: String,
     /// Its key.
     key: String,
-    /// The span is the key's, not the value's.
+    /// The span is that of the key, not of the value.
     is_key: bool,
     /// It is an element of an array of tables.
     element: bool,
 }
 
 impl Place {
-    /// " in [[device]]", for a key that stands in it.
+    /// " in [[device]]", for a key in that table.
     fn inside(&self) -> String {
         match self.table.as_str() {
             "" => " at the top of the file".to_owned(),
@@ -220,7 +243,7 @@ impl Place {
         }
     }
 
-    /// The same for a table that lacks something.
+    /// The same for a table with a missing key.
     fn itself(&self) -> String {
         match (self.key.as_str(), self.element) {
             ("", _) => " at the top of the file".to_owned(),
@@ -229,7 +252,7 @@ impl Place {
         }
     }
 
-    /// The same for a tagged table: its own key was rewritten to an empty one.
+    /// The same for a tagged table, whose own key was rewritten to an empty one.
     fn holder(&self) -> String {
         if self.key.is_empty() && !self.table.is_empty() { self.inside() } else { self.itself() }
     }
@@ -248,7 +271,7 @@ fn place(table: &DeTable<'_>, span: &Range<usize>, name: &str) -> Option<Place> 
             DeValue::Table(table) => place(table, span, name),
             _ => None,
         };
-        // An array of tables has the span of its first header: elements come first.
+        // An array of tables has the span of its first header: its elements are searched first.
         let deeper = match value.get_ref() {
             DeValue::Array(items) => items.iter().find_map(|item| {
                 let element = item.get_ref().is_table();

@@ -1,4 +1,4 @@
-//! Kinds that another crate adds: what `kind = "my-queue"` makes of the table around it.
+//! Kinds of another crate: how a table with `kind = "my-queue"` becomes an object.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -11,16 +11,16 @@ use serde::de::DeserializeOwned;
 
 use super::{ConfigError, Document, Spanned};
 
-/// What a table of a kind became: which type is behind it, who added the kind knows.
+/// The object made from a table. Its type is known where the kind was added.
 pub(crate) type Made = Arc<dyn Any + Send + Sync>;
 
 type Make = dyn Fn(&Document, Range<usize>) -> Result<Made, ConfigError> + Send + Sync;
 
-/// The kinds of queueing disciplines, traffic sources, forwarding rules and observers that a program adds to taunet's own,
-/// for files to name.
+/// The kinds of queueing disciplines, traffic sources, forwarding rules and observers that a program adds to
+/// those of taunet. Files can name them.
 ///
-/// The parameters of a kind are the keys beside `kind`, read by serde. A type with `#[serde(deny_unknown_fields)]` makes
-/// a misspelt key an error, with its place. A kind with the name of one of taunet's own stands for it.
+/// The parameters of a kind are the keys beside `kind`, read by serde. With `#[serde(deny_unknown_fields)]`,
+/// a misspelt key is an error with its place. A kind with the name of one of taunet replaces it.
 ///
 /// # Examples
 /// ```
@@ -48,12 +48,12 @@ type Make = dyn Fn(&Document, Range<usize>) -> Result<Made, ConfigError> + Send 
 /// ```
 #[derive(Clone, Default)]
 pub struct Registry {
-    /// By the key that holds such tables (`ptm`, `traffic`, ...) and the kind.
+    /// By the key of such tables (`ptm`, `traffic`, ...) and the kind.
     kinds: BTreeMap<(&'static str, String), Arc<Make>>,
 }
 
 impl Registry {
-    /// Adds a kind of tables at `key`: `make` gives what they are made into.
+    /// Adds a kind of tables at `key`; `make` makes an object from the parameters.
     pub(crate) fn add<P: DeserializeOwned, T: Send + Sync + 'static>(
         &mut self,
         key: &'static str,
@@ -85,29 +85,29 @@ impl fmt::Debug for Registry {
     }
 }
 
-/// A table whose kind another crate added.
+/// A table of a kind of another crate.
 #[derive(Clone, Deserialize)]
 pub struct CustomTable {
     /// The kind.
     pub kind: String,
     /// The other keys.
     pub parameters: Spanned<toml::Table>,
-    /// What it was made into.
+    /// The object made from it.
     #[serde(skip)]
     made: Option<Made>,
 }
 
 impl CustomTable {
-    /// What a program made without a file.
+    /// An object that a program made without a file.
     pub(crate) fn of<T: Send + Sync + 'static>(kind: &str, made: T) -> Self {
         let parameters = Spanned::new(0..0, toml::Table::new());
         CustomTable { kind: kind.to_owned(), parameters, made: Some(Arc::new(made)) }
     }
 
-    /// Makes of it what its kind makes of tables at `key`.
+    /// Makes the object of its kind, for a table at `key`.
     ///
     /// # Errors
-    /// Every parameter that does not fit, with its place.
+    /// Every wrong parameter, with its place.
     pub(crate) fn make(&mut self, key: &'static str, document: &Document) -> Result<(), ConfigError> {
         let span = self.parameters.span();
         let Some(make) = document.registry().kinds.get(&(key, self.kind.clone())) else {
@@ -118,14 +118,14 @@ impl CustomTable {
         Ok(())
     }
 
-    /// What it was made into, of the type that its kind makes.
+    /// The object made from it, of the type of its kind.
     pub(crate) fn made<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         Arc::clone(self.made.as_ref()?).downcast().ok()
     }
 }
 
 impl PartialEq for CustomTable {
-    /// Made from equal tables, or the same thing.
+    /// Made from equal tables, or the same object.
     fn eq(&self, other: &Self) -> bool {
         let same = match (&self.made, &other.made) {
             (Some(made), Some(other)) => Arc::ptr_eq(made, other),

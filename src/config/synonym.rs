@@ -1,6 +1,6 @@
-//! What other tools call the kinds and keys of these files: Linux `tc`, ns-3, OMNeT++ and Cisco.
+//! Names for kinds and keys in other tools: Linux `tc`, ns-3, OMNeT++ and Cisco.
 
-/// Other names, each list behind the name here. A name may stand behind several; the place decides.
+/// Each name of these files with its synonyms. A synonym may belong to several names; the place decides.
 const SYNONYMS: &[(&str, &[&str])] = &[
     // Disciplines.
     ("fifo", &["droptail", "taildrop", "pfifo", "bfifo", "fcfs", "passthrough"]),
@@ -132,7 +132,7 @@ const SYNONYMS: &[(&str, &[&str])] = &[
     ("capture", &["file", "pcap", "trace"]),
 ];
 
-/// The name among `known` that `name` is another one for, in any spelling.
+/// The name among `known` that `name` is a synonym or another spelling of.
 pub(super) fn synonym<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let squeezed = squeezed(name);
     let others = |known: &str| {
@@ -142,7 +142,7 @@ pub(super) fn synonym<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
     known.into_iter().find(|&known| known != name && (self::squeezed(known) == squeezed || others(known)))
 }
 
-/// A name without what spells it out: `ns3::FqCoDelQueueDisc` and `fq_codel` are `fqcodel`.
+/// A name without prefixes, endings and separators: `ns3::FqCoDelQueueDisc` and `fq_codel` are `fqcodel`.
 fn squeezed(name: &str) -> String {
     let lower = name.trim().to_lowercase();
     let lower = lower.strip_prefix("ns3::").unwrap_or(&lower);

@@ -1,7 +1,7 @@
 //! Tagged tables: `{ kind = "fifo", buffer = "64 KiB" }` becomes `{ fifo = { buffer = "64 KiB" } }`.
 //!
-//! serde reads the second form as an ordinary enum, and a mistake inside keeps its span. Its own
-//! "internally tagged" form buffers the table and forgets every span.
+//! serde reads the second form as an ordinary enum, and a mistake inside keeps its span. The
+//! "internally tagged" form of serde buffers the table and loses every span.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use super::overrides::in_words;
 use super::registry::Registry;
 use super::tagged_keys::{CUSTOM, MANY, ONE, OWN};
 
-/// The key that names the variant.
+/// The key with the name of the variant.
 const TAG: &str = "kind";
 
 /// A value that cannot be rewritten.
@@ -87,7 +87,7 @@ fn rewrite_tagged(
     mistakes: &mut Vec<Mistake>,
 ) {
     let kind = table.remove(TAG).or_else(|| misspelt_tag(table, place, mistakes));
-    // Without a kind the variant's name is empty: serde then lists the kinds there are.
+    // Without a kind, the name of the variant is empty: serde then lists all kinds.
     let kind = match kind {
         None => Spanned::new(span.clone(), Cow::Borrowed("")),
         Some(kind) => {
@@ -109,7 +109,8 @@ fn rewrite_tagged(
     table.insert(kind, Spanned::new(span, DeValue::Table(rest)));
 }
 
-/// A table of another crate's kind: the kind, the keys that any such table at `key` has, and the parameters of the kind.
+/// A table of a kind of another crate: the kind, the common keys of such tables at `key`, and the parameters
+/// of the kind.
 fn custom<'a>(
     key: &str,
     kind: Spanned<Cow<'a, str>>,
@@ -139,7 +140,7 @@ fn custom<'a>(
     whole
 }
 
-/// The value of the key that was to be `kind`, if there is one that looks like it.
+/// The value of a key that is similar to `kind` or a synonym of it, if any.
 fn misspelt_tag<'a>(
     table: &mut DeTable<'a>,
     place: &str,

@@ -1,4 +1,4 @@
-//! The keys that lead to tagged tables.
+//! The keys of tagged tables.
 
 /// The keys whose value is a tagged table.
 pub(super) const ONE: &[&str] = &["ptm", "generate", "rule"];
@@ -6,13 +6,14 @@ pub(super) const ONE: &[&str] = &["ptm", "generate", "rule"];
 /// The keys whose value is an array of tagged tables.
 pub(super) const MANY: &[&str] = &["traffic", "observer"];
 
-/// The keys of a tagged table of another crate's kind that are not parameters of that kind, by the key that holds it.
+/// The keys of a tagged table that are not parameters of its kind, where that is of another crate; by the key
+/// of the table.
 pub(super) const OWN: &[(&str, &[&str])] = &[("traffic", &["name", "from", "at"])];
 
-/// The variant that stands for all kinds that are not taunet's own.
+/// The variant for all kinds of other crates.
 pub(super) const CUSTOM: &str = "$custom";
 
-/// Whether `key` leads to tagged tables.
+/// Whether the tables at `key` are tagged.
 pub(super) fn is_tagged(key: &str) -> bool {
     ONE.contains(&key) || MANY.contains(&key)
 }

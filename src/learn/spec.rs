@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::trace::Trace;
-use crate::config::{ConfigError, Document, Spanned, find_file, listed};
+use crate::config::{ConfigError, Document, FileKind, Spanned, find_file, listed};
 use crate::ptm::neural::NeuralClass;
 use crate::ptm::neural::residual::Pace;
 use crate::scenario::Scenario;
@@ -263,6 +263,7 @@ impl TrainingFile {
     /// # Errors
     /// All mistakes in the file, with their places.
     pub fn from_document(document: &Document, path: &Path) -> Result<Self, ConfigError> {
+        document.must_be(FileKind::Training)?;
         let mut file: TrainingFile = document.deserialize()?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut errors = Vec::new();
@@ -314,6 +315,7 @@ impl TrainingFile {
             let captures =
                 captures.flat_map(|captures| captures.ingress.iter_mut().chain([&mut captures.egress]));
             for path in captures.chain(&mut data.scenario).chain(&mut data.deepqueuenet) {
+                let folder = document.folder_at(&path.span(), folder);
                 *path.get_mut() = folder.join(path.get_ref());
             }
         }

@@ -24,8 +24,8 @@ pub enum DirectoryError {
         /// an unexpected file in it
         found: String,
     },
-    /// The existing path is not a directory.
-    #[error("{} is not a directory", .0.display())]
+    /// What stands there is not a directory.
+    #[error("{} is a file, not a directory: choose another place with --out", .0.display())]
     NotADirectory(PathBuf),
     /// The file system reported an error.
     #[error("cannot write {}: {source}", path.display())]
@@ -106,6 +106,9 @@ impl RunDirectory {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
+        if let Some(file) = parent.ancestors().find(|above| above.is_file()) {
+            return Err(DirectoryError::NotADirectory(file.to_owned()));
+        }
         fs::create_dir_all(parent).map_err(io)?;
         let temporary = tempfile::Builder::new().prefix(".taunet-run-").tempdir_in(parent).map_err(io)?;
         Ok(RunDirectory { place, replace, temporary, is_ours })

@@ -145,7 +145,7 @@ pub fn compare_run(
         .first()
         .map(|input| &input.path)
         .ok_or_else(|| not_a_run("it has no inputs".to_owned()))?;
-    let mut scenario = Scenario::load_with(path, &meta.overrides, Some(meta.seed), against.registry)?;
+    let mut scenario = Scenario::load_from_shell(path, &meta.overrides, Some(meta.seed), against.registry)?;
     let (at, is_entry) = vantage(&scenario, against)?;
     let device = scenario.topology.port(at.port).device;
     let helps = |measured: &Measured| {

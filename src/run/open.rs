@@ -126,6 +126,10 @@ impl Scenario {
         let fields = match_fields(&mut sources, captures.iter_mut().chain(&mut rtts).collect());
         captures.iter_mut().chain(&mut rtts).try_for_each(Sorted::check_start)?;
         let recorded_start = sources.recorded_start();
+        let replayed = sources.recordings().map(|recording| recording.path().to_owned()).next();
+        if let (None, Some(path), false) = (recorded_start, replayed, captures.is_empty()) {
+            return Err(RunError::NothingReplayed(path));
+        }
         let measured_start =
             has_connections.then(|| captures.iter_mut().filter_map(first_of_tcp).min()).flatten();
         let start = sources.start(self.start.or(measured_start).unwrap_or_default());

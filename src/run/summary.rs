@@ -119,6 +119,14 @@ impl MeasuredSummary {
                  snap lengths that leave the same 8 bytes of payload"
             ))
         } else if let (None, Some(delays)) = (&self.clock, &self.delays)
+            && delays.delay_s.measured.p50 < 0.0
+        {
+            Some(format!(
+                "most packets are measured at {vantage} before they are sent, by {:.3} us in the median: the captures of \
+                 [[traffic]] and [[measured]] look swapped; if they are not, say clock = \"skewed\" in [[measured]]",
+                -1e6 * delays.delay_s.measured.p50
+            ))
+        } else if let (None, Some(delays)) = (&self.clock, &self.delays)
             && delays.delay_s.measured.min < 0.0
         {
             Some(format!(

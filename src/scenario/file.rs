@@ -12,7 +12,7 @@ use super::{
     Scenario, TOLERANCE, Traffic,
 };
 use crate::capture::{CaptureDirection, CaptureKeys, InterfaceName};
-use crate::config::{ConfigError, Document, Registry, Spanned};
+use crate::config::{ConfigError, Document, FileKind, Registry, Spanned};
 use crate::topology::{Topology, VantageSpec};
 use crate::traffic::{TrafficSpec, TransportSpec};
 use crate::units::{Span, Time};
@@ -140,8 +140,8 @@ fn bound<'de, D: Deserializer<'de>>(
 impl Scenario {
     /// Reads a scenario file with its topology, and locates its captures.
     ///
-    /// `overrides` have the form `path.to.key=value`, as [`Document::set`] reads them. `seed` overrides the
-    /// file's seed.
+    /// `overrides` are `path.to.key=value`, as [`Document::set`] reads them, and paths in them are relative to the
+    /// scenario's folder; `seed` overrules the file's.
     ///
     /// # Errors
     /// Every mistake in the scenario, its overrides and its topology, each with its position.
@@ -160,20 +160,33 @@ impl Scenario {
         registry: &Registry,
     ) -> Result<Self, ConfigError> {
         let mut document = Document::read(path)?.with(registry);
+        document.must_be(FileKind::Scenario)?;
         document.set_all(overrides)?;
         Self::from_document(&document, path, seed)
     }
 
-    /// Reads a scenario from a document. Its paths are relative to the folder of `path`.
+    /// The same, where the overrides are those of a command line: paths in them are relative to the current directory.
+    ///
+    /// # Errors
+    /// As [`load`](Scenario::load) has them.
+    pub fn load_from_shell(
+        path: &Path,
+        overrides: &[String],
+        seed: Option<u64>,
+        registry: &Registry,
+    ) -> Result<Self, ConfigError> {
+        let mut document = Document::read(path)?.with(registry);
+        document.must_be(FileKind::Scenario)?;
+        document.set_from_shell(overrides)?;
+        Self::from_document(&document, path, seed)
+    }
+
+    /// Reads a scenario from a document; paths in it are relative to the folder of `path`.
     ///
     /// # Errors
     /// Every mistake in the scenario and its topology, each with its position.
     pub fn from_document(document: &Document, path: &Path, seed: Option<u64>) -> Result<Self, ConfigError> {
-        if document.describes_topology() {
-            let help = "check it with `taunet check`; a scenario names its `topology` and has [[traffic]]";
-            let error = document.error(0..0, "this is a topology, not a scenario");
-            return Err(error.with_help(help.to_owned()));
-        }
+        document.must_be(FileKind::Scenario)?;
         let file: ScenarioFile = document.deserialize()?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut reader = Reader::new(document, folder);
@@ -181,8 +194,8 @@ impl Scenario {
         let until = file.until.map(|until| Time::ZERO + until);
 
         let topology_path = reader.file(&file.topology);
-        let load = |path: &Path| Topology::load_with(path, document.registry());
-        let topology = match topology_path.as_deref().map(load) {
+        let topology = topology_path.as_deref().map(|path| topology(document, &file.topology, path));
+        let topology = match topology {
             Some(Ok(topology)) => Arc::new(topology),
             Some(Err(error)) => {
                 reader.errors.push(error);
@@ -247,6 +260,27 @@ impl Scenario {
         })
     }
 }
+
+/// Reads the topology file of a scenario, with what is set in it.
+fn topology(document: &Document, named: &Spanned<PathBuf>, path: &Path) -> Result<Topology, ConfigError> {
+    let here = |message: String| document.error(named.span(), message);
+    let topology = Document::read(path).map_err(|error| match error.span() {
+        Some(_) => error,
+        None => {
+            here(format!("`{}`: {}", path.display(), error.message())).with_help(TOPOLOGY_HELP.to_owned())
+        }
+    })?;
+    let mut topology = topology.with(document.registry());
+    if let Err(error) = topology.must_be(FileKind::Topology) {
+        let message = format!("`{}`: {}", path.display(), error.message());
+        return Err(here(message).with_help(TOPOLOGY_HELP.to_owned()));
+    }
+    topology.inherit(document, "topology")?;
+    Topology::from_document(&topology)
+}
+
+/// What the key `topology` names.
+const TOPOLOGY_HELP: &str = "name a topology file, such as topology = \"net.toml\": it has [[device]] and [[link]] tables, or [generate]";
 
 impl Reader<'_> {
     /// The length of the warm-up.

@@ -1,5 +1,6 @@
 //! Resolves the names in a scenario file: files, captures, ports.
 
+use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,10 @@ pub(super) struct Reader<'a> {
     pub(super) errors: Vec<ConfigError>,
     /// Files that traffic is read from, other than captures.
     pub(super) inputs: Vec<PathBuf>,
+    /// What is odd about the entry of traffic that is read.
+    pub(super) remarks: Vec<String>,
+    /// The connected part of the network that each device is in, once it is asked for.
+    pub(super) parts: Option<Vec<u32>>,
     /// Whether a capture is standard input.
     reads_standard_input: bool,
 }
@@ -21,7 +26,15 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A reader of a document. Paths are relative to `folder`.
     pub(super) fn new(document: &'a Document, folder: &'a Path) -> Self {
-        Reader { document, folder, errors: Vec::new(), inputs: Vec::new(), reads_standard_input: false }
+        Reader {
+            document,
+            folder,
+            errors: Vec::new(),
+            inputs: Vec::new(),
+            remarks: Vec::new(),
+            parts: None,
+            reads_standard_input: false,
+        }
     }
 
     /// The mistakes, as one error.
@@ -33,9 +46,10 @@ impl<'a> Reader<'a> {
         self.errors.push(self.document.error(span, message).with_help(help));
     }
 
-    /// Resolves a file named in the scenario, relative to the scenario's folder.
+    /// A file that the scenario names, from the scenario's folder; one that an override from the command line names, from
+    /// the current directory.
     pub(super) fn file(&mut self, named: &Spanned<PathBuf>) -> Option<PathBuf> {
-        let path = self.folder.join(named.get_ref());
+        let path = self.document.folder_at(&named.span(), self.folder).join(named.get_ref());
         match find_file(&path) {
             Ok(()) => Some(path),
             Err((message, help)) => {
@@ -45,10 +59,17 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Resolves a capture named in the scenario, relative to the scenario's folder. `-` is standard input.
+    /// A capture that the scenario names; `-` is standard input.
     pub(super) fn capture(&mut self, named: &Spanned<PathBuf>) -> Option<PathBuf> {
         if !standard_input::is_meant(named.get_ref()) {
-            return self.file(named);
+            let path = self.file(named)?;
+            if !is_text(&path) {
+                return Some(path);
+            }
+            let help = "name a capture: pcap or pcapng, plain or compressed";
+            let message = format!("`{}` is a text, not a capture", path.display());
+            self.wrong(named.span(), message, Some(help.to_owned()));
+            return None;
         }
         if std::mem::replace(&mut self.reads_standard_input, true) {
             let help = "save it to a file first: standard input can be read only once";
@@ -68,4 +89,17 @@ impl<'a> Reader<'a> {
         let found = topology.port_named(name.get_ref());
         found.map_err(|error| self.wrong(name.span(), error.to_string(), Some(error.help().to_owned()))).ok()
     }
+}
+
+/// Whether a file begins with printable characters alone, as no capture does. What cannot be read is not judged here.
+fn is_text(path: &Path) -> bool {
+    const LOOKED_AT: u64 = 64;
+    // To open a named pipe is to wait for its writer.
+    if !path.is_file() {
+        return false;
+    }
+    let mut start = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(LOOKED_AT).read_to_end(&mut start));
+    let is_printable = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    read.is_ok() && !start.is_empty() && start.iter().all(is_printable)
 }

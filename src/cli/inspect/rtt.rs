@@ -22,7 +22,7 @@ pub(super) struct Rtts {
     unreadable: u64,
 }
 
-/// What it found.
+/// Its results.
 #[derive(Debug, Serialize)]
 pub(super) struct RttReport {
     /// TCP packets that are fragments, or whose header was not captured.
@@ -78,7 +78,7 @@ impl RttReport {
         if one_sided == total {
             return writeln!(
                 out,
-                "No round-trip times: of {}, only one direction was captured, and so no answers",
+                "No round-trip times: only one direction of {} was captured",
                 counted(total as u64, "TCP connection")
             );
         }
@@ -125,7 +125,7 @@ fn print_connection(connection: &ConnectionRtts, out: &mut impl Write) -> io::Re
     Ok(())
 }
 
-/// What gave no sample, where it is anything.
+/// The segments that gave no sample, by reason.
 fn print_without(name: &str, side: &SideRtts, out: &mut impl Write) -> io::Result<()> {
     let counts = &side.counts;
     let reasons = [

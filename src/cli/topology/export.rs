@@ -18,10 +18,10 @@ pub struct Export {
     /// The file to write [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// The format [default: what the extension of --out tells]
+    /// The format [default: by the extension of --out]
     #[arg(long, value_enum)]
     format: Option<ExportFormat>,
-    /// Write bandwidth and delay at each link of a picture
+    /// Label each link of a picture with its bandwidth and delay
     #[arg(long)]
     link_labels: bool,
     /// Replace an existing file
@@ -33,7 +33,7 @@ impl Export {
     pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
         let format =
             self.format.or_else(|| self.out.as_deref().and_then(ExportFormat::of)).ok_or_else(|| {
-                CliError::Usage("the format is not known: write --format dot, graphml or svg".to_owned())
+                CliError::Usage("the format is unknown: write --format dot, graphml or svg".to_owned())
             })?;
         let topology = Topology::load_with(&self.file, &global.registry)?;
         let text = topology.export(format, ExportOptions { link_labels: self.link_labels });

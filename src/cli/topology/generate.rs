@@ -10,10 +10,10 @@ use crate::topology::generate::GenerateSpec;
 use crate::topology::{Draft, FileText, TimingText};
 use crate::units::{Bandwidth, Span};
 
-/// Write a topology file with a network of a known shape
+/// Write a topology file with a generated network
 ///
-/// `taunet topology generate fat-tree --k 4 -o fat-tree.toml` writes a file with a [generate] table. The flags below hold
-/// for every kind, and those of a kind are told by `taunet topology generate KIND --help`.
+/// `taunet topology generate fat-tree --k 4 -o fat-tree.toml` writes a file with a [generate] table. The
+/// flags below apply to every kind; `taunet topology generate KIND --help` lists those of a kind.
 #[derive(Debug, Args)]
 pub struct Generate {
     /// The shape.
@@ -22,7 +22,7 @@ pub struct Generate {
     /// The file to write [default: standard output]
     #[arg(short, long, value_name = "FILE", global = true)]
     out: Option<PathBuf>,
-    /// Write out every device and link, instead of a [generate] table
+    /// Write every device and link instead of a [generate] table
     #[arg(long, global = true)]
     expand: bool,
     /// The topology's name [default: the kind]
@@ -34,10 +34,10 @@ pub struct Generate {
     /// The propagation delay of links that have no length
     #[arg(long, global = true, default_value = "0 s")]
     delay: Span,
-    /// The bandwidth of the hosts' links [default: as the others]
+    /// The bandwidth of the hosts' links [default: as of the other links]
     #[arg(long, global = true)]
     access_bandwidth: Option<Bandwidth>,
-    /// The propagation delay of the hosts' links [default: as the others]
+    /// The propagation delay of the hosts' links [default: as of the other links]
     #[arg(long, global = true)]
     access_delay: Option<Span>,
     /// Replace an existing file
@@ -61,7 +61,7 @@ impl Generate {
             generate: (!self.expand).then_some(self.kind),
         };
         let text = file.with(if self.expand { &draft } else { &NOTHING });
-        // A name may be none: the file must read back.
+        // The name may be invalid: the file must be readable.
         crate::topology::Topology::from_toml("the generated file", &text)?;
         match &self.out {
             Some(path) => write_file(path, &text, self.force),
@@ -70,5 +70,5 @@ impl Generate {
     }
 }
 
-/// What is added to a [generate] table.
+/// The keys that are added to a [generate] table.
 static NOTHING: Draft = Draft { devices: Vec::new(), links: Vec::new() };

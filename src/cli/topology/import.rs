@@ -13,12 +13,12 @@ use crate::config::read_bytes;
 use crate::topology::import::{Decoded, ImportFormat, ImportOptions, decode, import};
 use crate::units::{Bandwidth, Distance, Rate, Span, UnitError};
 
-/// Make a topology file from a network in another format
+/// Convert a network in another format to a topology file
 ///
-/// Reads GraphML (as of the Internet Topology Zoo and yEd), GML, DOT, SNDlib and node-link JSON (as of networkx, TopoHub
-/// and D3). Every node becomes a router with one host, unless the file says that it is something else. What the file
-/// does not say takes the defaults below. Every default and everything left out is reported on standard error and in
-/// the comment of the file that is written.
+/// Reads GraphML (Internet Topology Zoo, yEd), GML, DOT, SNDlib and node-link JSON (networkx, TopoHub, D3).
+/// Every node becomes a router with one host, unless the file says otherwise. Values that the file does not
+/// give take the defaults below. Standard error and a comment in the written file report every default and
+/// all that is left out.
 #[derive(Debug, Args)]
 pub struct ImportFile {
     /// The file to read
@@ -27,13 +27,13 @@ pub struct ImportFile {
     /// The topology file to write [default: standard output]
     #[arg(short, long, value_name = "TOML")]
     out: Option<PathBuf>,
-    /// The format [default: what extension and content tell]
+    /// The format [default: by extension and content]
     #[arg(long, value_enum)]
     format: Option<ImportFormat>,
     /// The topology's name [default: the file's]
     #[arg(long)]
     name: Option<String>,
-    /// The bandwidth of links that have none
+    /// The bandwidth of links for which the file gives none
     #[arg(long, default_value = "10 Gbps")]
     bandwidth: Bandwidth,
     /// The propagation delay of links without delay, length and coordinates
@@ -54,10 +54,10 @@ pub struct ImportFile {
     /// The unit of lengths that have none, such as km [default: such lengths are left out]
     #[arg(long, value_name = "UNIT", value_parser = unit::<Distance>)]
     length_unit: Option<Distance>,
-    /// The unit of demands, where the file gives none
+    /// The unit of demands for which the file gives none
     #[arg(long, value_name = "UNIT", default_value = "Mbps", value_parser = unit::<Rate>)]
     demand_unit: Rate,
-    /// The encoding of the file [default: what a byte order mark or the XML declaration says, else UTF-8]
+    /// The encoding of the file [default: by its byte order mark or XML declaration, else UTF-8]
     #[arg(long, value_name = "NAME")]
     encoding: Option<String>,
     /// Write the demands as CSV: source,destination,bandwidth_bps
@@ -68,7 +68,7 @@ pub struct ImportFile {
     force: bool,
 }
 
-/// A unit, `Mbps`, or a number of one, `100 kbps`.
+/// A unit, such as `Mbps`, or a multiple of one, such as `100 kbps`.
 fn unit<T: FromStr<Err = UnitError>>(text: &str) -> Result<T, UnitError> {
     match text.trim_start().starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) {
         true => text.parse(),
@@ -92,7 +92,7 @@ impl ImportFile {
         let Decoded { text, remarks } = decode(&name, &read_bytes(&self.file)?, self.encoding.as_deref())?;
         let format = self.format.or_else(|| ImportFormat::of(&self.file, &text)).ok_or_else(|| {
             CliError::Usage(format!(
-                "the format of {} is not known: write --format graphml, gml, dot, sndlib or json",
+                "the format of {} is unknown: write --format graphml, gml, dot, sndlib or json",
                 self.file.display()
             ))
         })?;
@@ -115,7 +115,7 @@ impl ImportFile {
         if self.demands.is_some() && imported.demands.is_empty() {
             return Err(CliError::Usage(format!("there are no demands in {}", self.file.display())));
         }
-        // Both files, or none.
+        // Both files or neither.
         for path in [&self.out, &self.demands].into_iter().flatten() {
             check_free(path, self.force)?;
         }

@@ -17,19 +17,19 @@ const LISTED: usize = 40;
 /// The most neighbours of a device that are listed without --all.
 const NEIGHBOURS: usize = 8;
 
-/// Show what is in a topology: devices, links, ports, diameter, bandwidths
+/// Describe a topology: devices, links, ports, diameter, bandwidths
 #[derive(Debug, Args)]
 pub struct Show {
     /// The topology file
     #[arg(value_name = "TOML")]
     file: PathBuf,
-    /// List every device and neighbour, however many there are
+    /// List every device and neighbour
     #[arg(long)]
     all: bool,
-    /// Write a picture too
+    /// Write an SVG picture too
     #[arg(long, value_name = "SVG")]
     svg: Option<PathBuf>,
-    /// Write bandwidth and delay at each link of the picture
+    /// Label each link of the picture with its bandwidth and delay
     #[arg(long, requires = "svg")]
     link_labels: bool,
     /// Replace an existing picture
@@ -61,7 +61,7 @@ struct DeviceReport {
 struct LinkReport {
     from: String,
     to: String,
-    /// Missing where it is unlimited.
+    /// None where it is unlimited.
     bandwidth_bps: Option<u64>,
     delay_ps: u64,
     overhead_bytes: u64,
@@ -134,7 +134,7 @@ fn print_summary(topology: &Topology, output: &mut Output) -> Result<(), CliErro
         "diameter",
         match statistics.pieces {
             1 => hops,
-            pieces => format!("{hops}; in {pieces} pieces that cannot reach one another"),
+            pieces => format!("{hops}; in {pieces} parts that no link joins"),
         },
     )?;
     let bandwidths = statistics.bandwidths.iter().map(|found| {

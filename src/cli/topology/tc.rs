@@ -14,17 +14,18 @@ use crate::config::read_text;
 use crate::prefix::Prefix;
 use crate::topology::tc::{RouterOptions, TcOptions, convert};
 
-/// Print the commands of Linux tc as the [ptm] table that means the same
+/// Convert commands of Linux tc to the equivalent [ptm] table
 ///
-/// Reads `qdisc add`, `class add` and `filter add` for one network device, a command a line, with or without `tc` and `dev
-/// NAME`. What tc and the kernel take by default is written out. What taunet does not have is refused, with its place;
-/// what the table says otherwise than the kernel is told on standard error and in the table's comment.
+/// Reads `qdisc add`, `class add` and `filter add` for one network device, one command per line, with or
+/// without `tc` and `dev NAME`. Defaults of tc and the kernel are written out. Features that taunet does not
+/// have are refused with their line. Differences from the kernel are reported on standard error and in the
+/// table's comment.
 #[derive(Debug, Args)]
 pub struct Tc {
     /// The file with the commands, or - for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The network device, where the commands are for several
+    /// The network device, where the commands name several
     #[arg(long = "dev", value_name = "NAME")]
     device: Option<String>,
     /// The device's MTU in bytes
@@ -36,7 +37,7 @@ pub struct Tc {
     /// The kernel's timer interrupts per second
     #[arg(long, default_value = "250")]
     hz: NonZeroU32,
-    /// Write a topology: hosts s1, s2, ... behind a router r1, with the table at its port to a host d
+    /// Write a topology: hosts s1, s2, ... and a router r1 with the table at its port to a host d
     #[arg(long, value_name = "TOML")]
     router: Option<PathBuf>,
     /// The addresses of s1, s2, ... [default: 10.9.1.0/24]

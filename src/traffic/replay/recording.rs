@@ -29,6 +29,8 @@ pub struct Recording {
     mtu: ByteCount,
     /// Frames that are longer, and the length of the longest.
     oversized: (u64, u32),
+    /// There is no packet in it.
+    is_empty: bool,
 }
 
 /// What a frame may have beyond the MTU: two VLAN tags, or a longer link-layer header than Ethernet's (Linux SLL2).
@@ -56,6 +58,7 @@ impl Recording {
             timeless: times.is_none(),
             mtu: ByteCount::new(u64::MAX),
             oversized: (0, 0),
+            is_empty: first.is_none(),
         })
     }
 
@@ -94,7 +97,12 @@ impl Recording {
         reader.file_size().map(|size| reader.bytes_read() as f64 / size.max(1) as f64)
     }
 
-    /// When its first packet was recorded; `None` for an empty capture.
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// When its first packet was recorded; none of an empty capture.
     pub fn recorded_start(&self) -> Option<Timestamp> {
         self.first.map(|observation| observation.timestamp)
     }
@@ -132,7 +140,9 @@ impl Recording {
 
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = self.capture.remarks();
-        if self.timeless {
+        if self.is_empty {
+            warnings.push(format!("{} holds no packets to replay", self.path.display()));
+        } else if self.timeless {
             let path = self.path.display();
             warnings
                 .push(format!("{path} is replayed as recorded: it has no two packets at different times, so its rate is unknown"));
