@@ -8,6 +8,7 @@ mod pace;
 mod parties;
 mod paths;
 mod place;
+mod reach;
 mod replay;
 
 use std::ops::Range;
@@ -140,7 +141,7 @@ impl Reader<'_> {
             && (labels.contains(&label) || label.is_empty())
         {
             let message = match label.is_empty() {
-                true => "a name may not be empty".to_owned(),
+                true => "the name is empty".to_owned(),
                 false => format!("another entry is named `{label}`"),
             };
             let help = "an entry's random numbers depend on its name, or on its index from 0";
@@ -318,6 +319,7 @@ impl Reader<'_> {
             warnings: Vec::new(),
         };
         generator.warnings.extend(warning);
+        generator.warnings.append(&mut self.remarks);
         let overloads = overloads(&generator, entry.topology, mean_over_peak);
         generator.warnings.extend(overloads);
         generator.warnings.extend(mtu::too_long(&generator, entry.topology, entry.seed));

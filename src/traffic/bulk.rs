@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::connections::TransportSpec;
+use super::hosts::HostNames;
 use super::matrix::MatrixSpec;
 use super::on_off::PeriodSpec;
 use crate::config::Spanned;
@@ -16,12 +17,12 @@ pub struct BulkSpec {
     /// The name of the entry (default: its index among the entries, from 0).
     #[schemars(with = "Option<String>")]
     pub name: Option<Spanned<String>>,
-    /// The sending host; requires `to`.
-    #[schemars(with = "Option<String>")]
-    pub from: Option<Spanned<String>>,
-    /// The receiving host.
-    #[schemars(with = "Option<String>")]
-    pub to: Option<Spanned<String>>,
+    /// The sending host, or several; requires `to`.
+    #[schemars(with = "Option<HostNames>")]
+    pub from: Option<Spanned<HostNames>>,
+    /// The receiving host, or several: each host of `from` sends to each of them except itself.
+    #[schemars(with = "Option<HostNames>")]
+    pub to: Option<Spanned<HostNames>>,
     /// The traffic matrix between several hosts; replaces `from` and `to`.
     #[schemars(with = "Option<MatrixSpec>")]
     pub matrix: Option<Spanned<MatrixSpec>>,

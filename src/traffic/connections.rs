@@ -120,6 +120,8 @@ pub struct Connections {
     pub plan: Plan,
     /// The behaviour of their processes.
     pub behaviour: Behaviour,
+    /// Anomalies, as text.
+    pub warnings: Vec<String>,
 }
 
 /// The behaviour of the processes of connections.
@@ -196,8 +198,6 @@ pub struct Arrival {
     pub gaps: Gaps,
     /// The load that all flows offer together.
     pub offered: Offered,
-    /// Anomalies, as text.
-    pub warnings: Vec<String>,
 }
 
 /// The mean load offered by flows with random arrivals while they arrive, over all hosts.
@@ -253,10 +253,7 @@ impl Connections {
 
     /// Anomalies, as text.
     pub fn warnings(&self) -> &[String] {
-        match &self.plan {
-            Plan::Drawn(arrival) => &arrival.warnings,
-            Plan::Listed(_) => &[],
-        }
+        &self.warnings
     }
 
     /// The flows, by start time.

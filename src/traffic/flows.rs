@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::connections::TransportSpec;
 use super::flow_rate::{ArrivalsSpec, FlowRateSpec};
+use super::hosts::HostNames;
 use super::matrix::MatrixSpec;
 use super::size::SizeSpec;
 use crate::config::Spanned;
@@ -24,12 +25,12 @@ pub struct FlowsSpec {
     /// path is relative to the scenario file. A flow with empty `bytes` is unlimited until `stop`.
     #[schemars(with = "Option<PathBuf>")]
     pub file: Option<Spanned<PathBuf>>,
-    /// The sending host; requires `to`.
-    #[schemars(with = "Option<String>")]
-    pub from: Option<Spanned<String>>,
-    /// The receiving host.
-    #[schemars(with = "Option<String>")]
-    pub to: Option<Spanned<String>>,
+    /// The sending host, or several; requires `to`.
+    #[schemars(with = "Option<HostNames>")]
+    pub from: Option<Spanned<HostNames>>,
+    /// The receiving host, or several: each host of `from` sends to each of them except itself.
+    #[schemars(with = "Option<HostNames>")]
+    pub to: Option<Spanned<HostNames>>,
     /// The traffic matrix between several hosts; replaces `from` and `to`.
     #[schemars(with = "Option<MatrixSpec>")]
     pub matrix: Option<Spanned<MatrixSpec>>,

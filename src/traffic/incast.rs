@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::connections::TransportSpec;
+use super::hosts::HostNames;
 use crate::config::Spanned;
 use crate::units::{ByteCount, Span};
 
@@ -15,8 +16,8 @@ pub struct IncastSpec {
     #[schemars(with = "Option<String>")]
     pub name: Option<Spanned<String>>,
     /// The sending hosts (default: every host except the receiver).
-    #[schemars(with = "Option<Vec<String>>")]
-    pub from: Option<Spanned<Vec<Spanned<String>>>>,
+    #[schemars(with = "Option<HostNames>")]
+    pub from: Option<Spanned<HostNames>>,
     /// The receiving host.
     #[schemars(with = "String")]
     pub to: Spanned<String>,

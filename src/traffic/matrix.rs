@@ -199,7 +199,25 @@ pub fn uniform(hosts: usize) -> Vec<Row> {
     (0..hosts).map(row).collect()
 }
 
-/// The matrix "permutation" over two or more hosts: a random derangement, all with equal probability.
+/// Each of the first `senders` hosts sends to every one of the `receivers` but itself, each as likely. A sender is
+/// never the only receiver.
+pub fn pairs(senders: usize, receivers: &[usize]) -> Vec<Row> {
+    let even = |count: usize| match count {
+        0 | 1 => Destinations::One,
+        _ => Destinations::Own(Arc::new(
+            WeightedIndex::new(std::iter::repeat_n(1.0, count)).expect("a count above zero"),
+        )),
+    };
+    let (of_all, of_others) = (even(receivers.len()), even(receivers.len().saturating_sub(1)));
+    let row = |from: usize| {
+        let to: Vec<usize> = receivers.iter().copied().filter(|to| *to != from).collect();
+        let destinations = if to.len() == receivers.len() { of_all.clone() } else { of_others.clone() };
+        Row { from, to: Some(to), destinations, part: 1.0, demand_bps: None }
+    };
+    (0..senders).map(row).collect()
+}
+
+/// The matrix "permutation" over two or more hosts: a random derangement, each as likely.
 ///
 /// Permutations are drawn until one has no fixed point: e draws on average.
 pub fn permutation(hosts: usize, seed: u64, entry: &str) -> Vec<Row> {
@@ -380,6 +398,18 @@ mod tests {
         near(&drawn(&rows[0].destinations, 5), &[0.0, quarter, quarter, quarter, quarter]);
         near(&drawn(&rows[2].destinations, 5), &[quarter, quarter, 0.0, quarter, quarter]);
         near(&drawn(&rows[4].destinations, 5), &[quarter, quarter, quarter, quarter, 0.0]);
+    }
+
+    #[test]
+    fn each_of_the_senders_sends_to_each_receiver_but_itself() {
+        let rows = pairs(2, &[1, 2, 3]);
+        let to: Vec<_> = rows.iter().map(|row| row.to.clone().unwrap()).collect();
+        assert_eq!(to, [vec![1, 2, 3], vec![2, 3]]);
+        near(&drawn(&rows[0].destinations, 3), &[1.0 / 3.0; 3]);
+        near(&drawn(&rows[1].destinations, 2), &[0.5; 2]);
+        assert!(matches!(pairs(1, &[1])[0].destinations, Destinations::One));
+        // 2/3 of what the first sends, and all of what the second sends.
+        assert!((crossing(&rows, 4)[0] - (2.0 / 3.0 + 1.0)).abs() < 1e-9);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::connections::TransportSpec;
 use super::flow_rate::ArrivalsSpec;
+use super::hosts::HostNames;
 use super::matrix::MatrixSpec;
 use super::on_off::PeriodSpec;
 use super::size::SizeSpec;
@@ -20,12 +21,12 @@ pub struct RequestResponseSpec {
     /// 0).
     #[schemars(with = "Option<String>")]
     pub name: Option<Spanned<String>>,
-    /// The requesting host; requires `to`.
-    #[schemars(with = "Option<String>")]
-    pub from: Option<Spanned<String>>,
-    /// The responding host.
-    #[schemars(with = "Option<String>")]
-    pub to: Option<Spanned<String>>,
+    /// The requesting host, or several; requires `to`.
+    #[schemars(with = "Option<HostNames>")]
+    pub from: Option<Spanned<HostNames>>,
+    /// The responding host, or several.
+    #[schemars(with = "Option<HostNames>")]
+    pub to: Option<Spanned<HostNames>>,
     /// The traffic matrix of requests between several hosts; replaces `from` and `to`.
     #[schemars(with = "Option<MatrixSpec>")]
     pub matrix: Option<Spanned<MatrixSpec>>,

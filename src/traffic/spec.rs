@@ -5,6 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
+use super::hosts::HostNames;
 use super::matrix::MatrixSpec;
 use super::size::SizeSpec;
 use crate::config::Spanned;
@@ -105,11 +106,11 @@ pub struct PortsSpec {
 pub struct CommonKeys {
     /// The name of the entry.
     pub name: Option<Spanned<String>>,
-    /// The sending host.
-    pub from: Option<Spanned<String>>,
-    /// The receiving host.
-    pub to: Option<Spanned<String>>,
-    /// The traffic matrix between several hosts.
+    /// The hosts that send.
+    pub from: Option<Spanned<HostNames>>,
+    /// The hosts that receive.
+    pub to: Option<Spanned<HostNames>>,
+    /// Who sends to whom among several hosts.
     pub matrix: Option<Spanned<MatrixSpec>>,
     /// The hosts of the matrix.
     pub hosts: Option<Spanned<Vec<Spanned<String>>>>,
@@ -152,12 +153,12 @@ macro_rules! generated {
             /// from 0).
             #[schemars(with = "Option<String>")]
             pub name: Option<crate::config::Spanned<String>>,
-            /// The sending host; requires `to`.
-            #[schemars(with = "Option<String>")]
-            pub from: Option<crate::config::Spanned<String>>,
-            /// The receiving host.
-            #[schemars(with = "Option<String>")]
-            pub to: Option<crate::config::Spanned<String>>,
+            /// The sending host, or several; requires `to`.
+            #[schemars(with = "Option<super::hosts::HostNames>")]
+            pub from: Option<crate::config::Spanned<super::hosts::HostNames>>,
+            /// The receiving host, or several: each host of `from` sends to each of them except itself.
+            #[schemars(with = "Option<super::hosts::HostNames>")]
+            pub to: Option<crate::config::Spanned<super::hosts::HostNames>>,
             /// The traffic matrix between several hosts; replaces `from` and `to`.
             #[schemars(with = "Option<super::matrix::MatrixSpec>")]
             pub matrix: Option<crate::config::Spanned<super::matrix::MatrixSpec>>,

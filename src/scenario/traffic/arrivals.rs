@@ -118,8 +118,8 @@ impl Reader<'_> {
             gap,
         };
         let senders: Vec<FlowSender> = rows.into_iter().zip(pace.gaps).map(sender).collect();
-        let mut warnings: Vec<String> = pace.warning.into_iter().collect();
-        warnings.extend(overloaded(place.topology, &senders, bytes.mean()));
+        self.remarks.extend(pace.warning);
+        self.remarks.extend(overloaded(place.topology, &senders, bytes.mean()));
         if let Some(FlowRateSpec::Load(spec)) = keys.rate.map(Spanned::get_ref)
             && let Some(of) = &spec.of
             && let LoadOf::Port(name) = of.get_ref()
@@ -127,7 +127,7 @@ impl Reader<'_> {
         {
             let of_sender = |sender: &FlowSender| (sender.host, destinations(sender.to.as_deref(), &hosts));
             let paths = Paths::new(place.topology, place.seed);
-            warnings.extend(off_path(label, port, senders.iter().map(of_sender), TCP, paths));
+            self.remarks.extend(off_path(label, port, senders.iter().map(of_sender), TCP, paths));
         }
         let (sizes, ends_at) = match bytes {
             Bytes::Drawn(sizes) => (Some(sizes), None),
@@ -144,7 +144,6 @@ impl Reader<'_> {
             count,
             gaps,
             offered,
-            warnings,
         })))
     }
 

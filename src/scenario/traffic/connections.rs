@@ -15,7 +15,7 @@ use crate::traffic::matrix::Row;
 use crate::traffic::request_response::ThinkSpec;
 use crate::traffic::size::{SizeOf, Sizes};
 use crate::traffic::{
-    BulkSpec, FlowsSpec, IncastSpec, Mistake, RequestResponseSpec, TrafficSpec, TransportSpec,
+    BulkSpec, FlowsSpec, HostNames, IncastSpec, Mistake, RequestResponseSpec, TrafficSpec, TransportSpec,
 };
 use crate::transport::congestion::Algorithm;
 use crate::transport::tcp::LossRecovery;
@@ -54,7 +54,8 @@ impl Reader<'_> {
         };
         checked?;
         let (plan, behaviour) = planned?;
-        Ok(Connections { kind, label, parameters: transport.parameters(), plan, behaviour })
+        let warnings = std::mem::take(&mut self.remarks);
+        Ok(Connections { kind, label, parameters: transport.parameters(), plan, behaviour, warnings })
     }
 
     /// Checks the parameters of a transport.
@@ -338,8 +339,8 @@ impl Reader<'_> {
                 senders.extend(hosts.map(|(id, _)| id).filter(|id| Some(*id) != to));
             }
             Some(names) => {
-                for name in names.get_ref() {
-                    let host = self.host(name, place.topology).ok_or(Told)?;
+                for name in HostNames::each(names) {
+                    let host = self.host(&name, place.topology).ok_or(Told)?;
                     if Some(host) == to || senders.contains(&host) {
                         let what = if Some(host) == to { "cannot send to itself" } else { "is listed twice" };
                         let message = format!("`{}` {what}", name.get_ref());

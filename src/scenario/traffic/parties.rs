@@ -4,13 +4,15 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use indexmap::IndexSet;
+
 use super::pace::access;
 use super::{Resolved, Told};
 use crate::config::{Spanned, listed};
 use crate::scenario::reader::Reader;
 use crate::topology::{DeviceId, DeviceKind, NameError, Topology};
 use crate::traffic::matrix::{self, GravityWeights, MatrixName, MatrixSpec, MatrixTable, Row};
-use crate::traffic::{Mistake, positive};
+use crate::traffic::{HostNames, Mistake, positive};
 use crate::units::Bandwidth;
 
 /// The senders and receivers of an entry.
@@ -29,8 +31,8 @@ pub(super) struct PartyKeys<'a> {
     pub label: &'a str,
     pub topology: &'a Arc<Topology>,
     pub seed: u64,
-    pub from: Option<&'a Spanned<String>>,
-    pub to: Option<&'a Spanned<String>>,
+    pub from: Option<&'a Spanned<HostNames>>,
+    pub to: Option<&'a Spanned<HostNames>>,
     pub matrix: Option<&'a Spanned<MatrixSpec>>,
     pub hosts: Option<&'a Spanned<Vec<Spanned<String>>>>,
 }
@@ -38,19 +40,14 @@ pub(super) struct PartyKeys<'a> {
 impl Reader<'_> {
     /// Resolves the senders and receivers.
     pub(super) fn parties(&mut self, entry: &PartyKeys<'_>) -> Resolved<Parties> {
+        let parties = self.parties_of(entry)?;
+        self.note_unreachable(entry.label, &parties, entry.topology);
+        Ok(parties)
+    }
+
+    fn parties_of(&mut self, entry: &PartyKeys<'_>) -> Resolved<Parties> {
         match (entry.from, entry.to, entry.matrix, entry.hosts) {
-            (Some(from), Some(to), None, None) => {
-                let (source, destination) = (self.host(from, entry.topology), self.host(to, entry.topology));
-                if source.is_some() && source == destination {
-                    let message = format!("`{}` cannot send to itself", to.get_ref());
-                    return Err(self.told(Mistake::new(to.span(), message)));
-                }
-                let hosts = Arc::new([source.ok_or(Told)?, destination.ok_or(Told)?]);
-                let destinations = matrix::Destinations::One;
-                let rows =
-                    vec![Row { from: 0, to: Some(vec![1]), destinations, part: 1.0, demand_bps: None }];
-                Ok(Parties { hosts, rows, warning: None })
-            }
+            (Some(from), Some(to), None, None) => self.pairs(entry, from, to),
             (None, None, Some(matrix), hosts) => self.matrix(entry, matrix, hosts),
             (from, to, matrix, hosts) => {
                 let extra = hosts.filter(|_| matrix.is_none()).map(Spanned::span);
@@ -62,12 +59,46 @@ impl Reader<'_> {
                         (span, "the `matrix` already names the senders and receivers".to_owned())
                     }
                     _ if from.is_some() || to.is_some() => (entry.span.clone(), format!("{one} missing")),
-                    _ => (entry.span.clone(), "the traffic has no senders".to_owned()),
+                    _ => (entry.span.clone(), "the entry does not say which host sends to which".to_owned()),
                 };
                 let help = "write `from` and `to`, or a `matrix`, with `hosts` if it covers only some hosts";
                 Err(self.told(Mistake::new(span, message).with_help(help)))
             }
         }
+    }
+
+    /// Each host of `from` sends to each host of `to` but itself.
+    fn pairs(
+        &mut self,
+        entry: &PartyKeys<'_>,
+        from: &Spanned<HostNames>,
+        to: &Spanned<HostNames>,
+    ) -> Resolved<Parties> {
+        let senders = self.hosts_named(&HostNames::each(from), entry.topology);
+        let receivers = self.hosts_named(&HostNames::each(to), entry.topology);
+        let (senders, receivers) = (senders?, receivers?);
+        let hosts: IndexSet<DeviceId> = senders.iter().chain(&receivers).copied().collect();
+        let receivers: Vec<usize> = receivers.iter().filter_map(|host| hosts.get_index_of(host)).collect();
+        if let (1, Some(alone)) = (receivers.len(), receivers.first().filter(|host| **host < senders.len())) {
+            let name = &entry.topology.device(hosts[*alone]).name;
+            let mistake = Mistake::new(to.span(), format!("`{name}` cannot send to itself"));
+            return Err(self.told(mistake.with_help("name another host in `to`")));
+        }
+        let rows = matrix::pairs(senders.len(), &receivers);
+        Ok(Parties { hosts: hosts.into_iter().collect(), rows, warning: None })
+    }
+
+    /// Hosts by name, none of them twice.
+    fn hosts_named(&mut self, names: &[Spanned<String>], topology: &Topology) -> Resolved<Vec<DeviceId>> {
+        let mut hosts = IndexSet::new();
+        for name in names {
+            let host = self.host(name, topology).ok_or(Told)?;
+            if !hosts.insert(host) {
+                let message = format!("`{}` is there twice", name.get_ref());
+                return Err(self.told(Mistake::new(name.span(), message)));
+            }
+        }
+        Ok(hosts.into_iter().collect())
     }
 
     fn matrix(
@@ -77,23 +108,13 @@ impl Reader<'_> {
         named: Option<&Spanned<Vec<Spanned<String>>>>,
     ) -> Resolved<Parties> {
         let topology = entry.topology;
-        let mut hosts: Vec<DeviceId> = Vec::new();
-        match named {
-            Some(names) => {
-                for name in names.get_ref() {
-                    let host = self.host(name, topology).ok_or(Told)?;
-                    if hosts.contains(&host) {
-                        let message = format!("`{}` is listed twice", name.get_ref());
-                        return Err(self.told(Mistake::new(name.span(), message)));
-                    }
-                    hosts.push(host);
-                }
-            }
+        let hosts = match named {
+            Some(names) => self.hosts_named(names.get_ref(), topology)?,
             None => {
                 let all = topology.devices().filter(|(_, device)| device.kind == DeviceKind::Host);
-                hosts.extend(all.map(|(id, _)| id));
+                all.map(|(id, _)| id).collect()
             }
-        }
+        };
         if hosts.len() < 2 {
             let span = named.map_or(spec.span(), Spanned::span);
             let message = format!("a matrix needs two hosts or more, and there is {}", hosts.len());

@@ -9,7 +9,7 @@ use crate::config::Spanned;
 use crate::scenario::reader::Reader;
 use crate::topology::Topology;
 use crate::traffic::matrix::MatrixSpec;
-use crate::traffic::{Mistake, TransportSpec};
+use crate::traffic::{HostNames, Mistake, TransportSpec};
 use crate::units::{Span, Time};
 
 /// The position of an entry in the file, and the settings common to all entries.
@@ -25,8 +25,8 @@ pub(super) struct Place<'a> {
 
 /// The keys of an entry that name its senders and receivers: `from`, `to`, `matrix`, `hosts`.
 pub(super) type Who<'a> = (
-    Option<&'a Spanned<String>>,
-    Option<&'a Spanned<String>>,
+    Option<&'a Spanned<HostNames>>,
+    Option<&'a Spanned<HostNames>>,
     Option<&'a Spanned<MatrixSpec>>,
     Option<&'a Spanned<Vec<Spanned<String>>>>,
 );
