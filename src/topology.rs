@@ -24,7 +24,7 @@ pub use build::{DeviceSpec, LinkSpec, RouteSpec};
 pub use draft::{Draft, DraftDevice, DraftLink, DraftTiming};
 pub use error::{Element, TopologyError};
 pub use file::{
-    DeviceDefaults, DeviceFile, DirectionFile, LinkDefaults, LinkFile, RouteFile, TopologyDefaults,
+    DeviceDefaults, DeviceFile, DirectionFile, EndName, LinkDefaults, LinkFile, RouteFile, TopologyDefaults,
     TopologyFile,
 };
 pub use forwarding::{ExplicitPath, Forwarding, Multipath, Weight};

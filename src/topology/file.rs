@@ -1,5 +1,6 @@
 //! The topology file, as written.
 
+mod changed;
 mod drafted;
 
 use std::path::{Path, PathBuf};
@@ -8,13 +9,15 @@ use rustc_hash::FxHashSet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use changed::EndName;
+
 use super::build::{DeviceSpec, LinkSpec, RouteSpec, problems};
 use super::forwarding::{ForwardingFile, PathFile, forwarding};
 use super::generate::GenerateSpec;
 use super::impairment::{Impairing, JitterFile};
 use super::position::PositionFile;
-use super::{DeviceKind, Element, PortName, Prefix, Topology};
-use crate::config::{ConfigError, Document, Registry, Spanned};
+use super::{DeviceKind, Element, Prefix, Topology};
+use crate::config::{ConfigError, Document, FileKind, Registry, Spanned};
 use crate::link::Link;
 use crate::ptm::{ModelCache, PtmSpec};
 use crate::units::{Bandwidth, ByteCount, Distance, Probability, Span, Speed};
@@ -171,9 +174,9 @@ pub struct RouteFile {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinkFile {
-    /// Its two ends.
-    #[schemars(with = "[PortName; 2]")]
-    pub between: Spanned<Vec<Spanned<PortName>>>,
+    /// Its two ends. Those of a generated link: this table changes that link.
+    #[schemars(with = "[EndName; 2]")]
+    pub between: Spanned<Vec<Spanned<EndName>>>,
     /// The bandwidth, or "unlimited".
     pub bandwidth: Option<Bandwidth>,
     /// The propagation delay; replaces `length / propagation_speed` (default: 0 s).
@@ -371,6 +374,7 @@ impl Topology {
     /// # Errors
     /// Every mistake in the document, with its position.
     pub fn from_document(document: &Document) -> Result<Self, ConfigError> {
+        document.must_be(FileKind::Topology)?;
         let mut file: TopologyFile = document.deserialize()?;
         expand(&mut file, document)?;
         let models = load_models(&mut file, document);
@@ -501,8 +505,10 @@ fn link_specs(file: &TopologyFile, document: &Document, errors: &mut Vec<ConfigE
                 directions.map(|direction| direction.impairing().over(&impaired).spec().unwrap_or_default());
             let [forward, backward] = directions.map(|direction| direction.timing().over(&common).link());
             let ends = link.between.get_ref();
-            let (forward, backward, [from, to]) = match (forward, backward, &ends[..]) {
-                (Some(forward), Some(backward), [from, to]) => (forward, backward, [from, to]),
+            let (forward, backward, between) = match (forward, backward, &ends[..]) {
+                (Some(forward), Some(backward), [from, to]) => {
+                    (forward, backward, [from.get_ref().port_name()?, to.get_ref().port_name()?])
+                }
                 (_, _, [_, _]) => {
                     let message = "this link has no `bandwidth`";
                     let help = "write for example bandwidth = \"1 Gbps\", here or in [defaults.link]";
@@ -517,15 +523,17 @@ fn link_specs(file: &TopologyFile, document: &Document, errors: &mut Vec<ConfigE
                 }
             };
             let ptm = [0, 1].map(|end| link_ptm(link, end).map(|ptm| ptm.get_ref().clone()));
-            let between = [from.get_ref().clone(), to.get_ref().clone()];
             Some(LinkSpec { between, forward, backward, ptm, impairment })
         })
         .collect()
 }
 
-/// Inserts the devices and links of `[generate]` before those of the file. Each has the table's position.
+/// Inserts the devices and links of `[generate]` before those of the file. Each has the table's position, or that of the
+/// `[[link]]` that changes it.
 fn expand(file: &mut TopologyFile, document: &Document) -> Result<(), ConfigError> {
-    let Some(spec) = &file.generate else { return Ok(()) };
+    let Some(spec) = &file.generate else {
+        return changed::without_port(&file.link, document).map_or(Ok(()), Err);
+    };
     let draft = spec.draft().map_err(|error| {
         let span = document.span_in_table("generate", error.parameter());
         document.error(span, error.to_string()).with_help(error.help())
@@ -539,8 +547,8 @@ fn expand(file: &mut TopologyFile, document: &Document) -> Result<(), ConfigErro
     }
     let devices = draft.devices.into_iter().map(|device| device.into_file(&span));
     file.device.splice(0..0, devices);
-    let links = draft.links.into_iter().map(|link| link.into_file(&span));
-    file.link.splice(0..0, links);
+    let links = draft.links.into_iter().map(|link| link.into_file(&span)).collect();
+    file.link = changed::changed(links, std::mem::take(&mut file.link), document)?;
     Ok(())
 }
 

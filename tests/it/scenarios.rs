@@ -151,7 +151,7 @@ fn every_name_that_leads_nowhere_is_told() {
     let folder = Folder::new();
     let cases = [
         ("\"line.toml\"", "\"lien.toml\"", 2, "no such file: `lien.toml` | did you mean `line.toml`?"),
-        ("\"line.toml\"", "\".\"", 2, "this is a directory, not a file: `.`"),
+        ("\"line.toml\"", "\".\"", 2, "this is a directory, not a file: `.` | name a file in it"),
         ("\"in.pcap\"", "\"im.pcap\"", 7, "no such file: `im.pcap` | did you mean `in.pcap`?"),
         ("\"in.pcap\"", "\"x/in.pcap\"", 7, "no such file: `x/in.pcap` | there is no folder `x`"),
         ("r1:0", "r1:7", 8, "the device `r1` has no port 7 | its ports: `r1:0`, `r1:1`"),
@@ -183,7 +183,7 @@ fn every_name_that_leads_nowhere_is_told() {
             "the replay enters at this vantage: it would be compared with itself \
              | compare at a vantage that its packets reach later",
         ),
-        ("\"s\"", "\"\"", 1, &format!("a name may not be empty | {NAME_HELP}")),
+        ("\"s\"", "\"\"", 1, &format!("the name is empty | {NAME_HELP}")),
         ("\"s\"", "\".\"", 1, &format!("a name needs a letter or a digit | {NAME_HELP}")),
         ("\"s\"", "\"..\"", 1, &format!("a name needs a letter or a digit | {NAME_HELP}")),
         ("\"s\"", "\"- -\"", 1, &format!("a name needs a letter or a digit | {NAME_HELP}")),
@@ -239,6 +239,125 @@ fn a_topology_is_no_scenario() {
     let error = Scenario::load(&folder.path("line.toml"), &[], None).unwrap_err();
     assert_eq!(error.iter().count(), 1, "{:?}", error.iter().collect::<Vec<_>>());
     assert_eq!(error.message(), "this is a topology, not a scenario");
-    let help = "check it with `taunet check`; a scenario names its `topology` and has [[traffic]]";
+    let help = "a scenario has the key `topology`, which names a topology file, and [[traffic]] tables; `taunet check` \
+                checks either";
     assert_eq!(error.help(), Some(help));
+}
+
+#[test]
+fn a_topology_that_is_none_is_told_where_it_is_named() {
+    let folder = Folder::new();
+    folder.write("s2.toml", SCENARIO);
+    let told = folder.told("line.toml", "s2.toml");
+    assert_eq!(told[0].0, 2);
+    assert!(
+        told[0].1.starts_with("`s2.toml`: this is a scenario, not a topology | name a topology file"),
+        "{told:?}"
+    );
+    fs::write(folder.path("c.pcap"), [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0]).unwrap();
+    let told = folder.told("line.toml", "c.pcap");
+    assert_eq!(told[0].0, 2);
+    assert!(told[0].1.starts_with("`c.pcap`: this is a capture (pcap), not a TOML file"), "{told:?}");
+}
+
+/// The senders of the first entry of traffic with their destinations, by name.
+fn pairs(scenario: &Scenario) -> Vec<(String, Vec<String>)> {
+    let name = |id| scenario.topology.device(id).name.clone();
+    let Traffic::Generated(generator) = &scenario.traffic[0] else { panic!("{:?}", scenario.traffic[0]) };
+    let to = |places: &[usize]| places.iter().map(|place| name(generator.hosts[*place])).collect();
+    generator.senders.iter().map(|sender| (name(sender.host), to(sender.to.as_deref().unwrap()))).collect()
+}
+
+#[test]
+fn each_host_of_from_sends_to_each_host_of_to_but_itself() {
+    let folder = Folder::new();
+    folder.write(
+        "line.toml",
+        "name = \"star\"\ngenerate = { kind = \"star\", hosts = 4 }\ndefaults.link.bandwidth = \"1 Gbps\"\n",
+    );
+    let load = |from: &str, to: &str, rate: &str| {
+        folder.load(&format!(
+            "name = \"s\"\ntopology = \"line.toml\"\nuntil = \"1 s\"\n[[traffic]]\nkind = \"cbr\"\nfrom = {from}\n\
+             to = {to}\nrate = {rate}\nsize = \"1000 B\"\n"
+        ))
+    };
+    let owned = |pairs: &[(&str, &[&str])]| -> Vec<(String, Vec<String>)> {
+        let strings = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        pairs.iter().map(|(from, to)| ((*from).to_owned(), strings(to))).collect()
+    };
+    let several = load("[\"h0\", \"h1\"]", "[\"h1\", \"h3\"]", "\"1 Mbps\"").unwrap();
+    assert_eq!(pairs(&several), owned(&[("h0", &["h1", "h3"]), ("h1", &["h3"])]));
+    assert_eq!(pairs(&load("\"h0\"", "[\"h2\"]", "\"1 Mbps\"").unwrap()), owned(&[("h0", &["h2"])]));
+    // A rate is that of each sending host; a load of one link is shared among them.
+    let gap = |scenario: &Scenario| {
+        let Traffic::Generated(generator) = &scenario.traffic[0] else { panic!() };
+        generator.senders.iter().map(|sender| sender.gap.unwrap().as_ps_f64()).collect::<Vec<_>>()
+    };
+    assert_eq!(gap(&several), [8e9, 8e9]);
+    let shared = load("[\"h0\", \"h1\"]", "\"h3\"", "{ load = 0.5, of = \"s0:3\" }").unwrap();
+    assert_eq!(gap(&shared), [3.2e7, 3.2e7]);
+    let told = |from: &str, to: &str| load(from, to, "\"1 Mbps\"").unwrap_err().to_string();
+    assert!(told("[\"h0\", \"h0\"]", "\"h1\"").contains("s.toml:6:15: `h0` is there twice"));
+    assert!(told("[\"h0\", \"h1\"]", "\"h1\"").contains("s.toml:7:6: `h1` cannot send to itself"));
+    assert!(told("[]", "\"h1\"").contains("s.toml:6:8: no host is named here"), "{}", told("[]", "\"h1\""));
+    assert!(told("3", "\"h1\"").contains("s.toml:6:8: expected a host, such as \"h0\", or several"));
+}
+
+#[test]
+fn hosts_that_no_links_join_cause_a_warning() {
+    let folder = Folder::new();
+    let island = TOPOLOGY.replace("[\"r1:1\", \"b:0\"]", "[\"r1:1\", \"r1:2\"]");
+    folder.write("line.toml", &island);
+    let warnings = folder.load(SCENARIO).unwrap().warnings();
+    assert_eq!(
+        warnings,
+        [
+            "traffic `1`: no links lead from `a` to `b`: what is sent there is dropped; add a [[link]] to the topology"
+        ]
+    );
+    folder.write("line.toml", TOPOLOGY);
+    assert!(folder.load(SCENARIO).unwrap().warnings().is_empty());
+}
+
+#[test]
+fn values_of_the_topology_are_set_through_the_scenario() {
+    let folder = Folder::new();
+    folder.write("other.toml", &TOPOLOGY.replace("1 Gbps", "2 Gbps"));
+    let path = folder.write("s.toml", SCENARIO);
+    let load = |set: &[&str]| {
+        let set: Vec<String> = set.iter().map(|text| (*text).to_owned()).collect();
+        Scenario::load(&path, &set, None)
+    };
+    let bandwidths = |set: &[&str]| -> Vec<String> {
+        let scenario = load(set).unwrap_or_else(|error| panic!("{error}"));
+        let links = scenario.topology.links().map(|(_, link)| link.link.bandwidth.to_string());
+        links.step_by(2).collect()
+    };
+    assert_eq!(bandwidths(&[]), ["1 Gbps", "1 Gbps"]);
+    assert_eq!(bandwidths(&["topology.link.1.bandwidth=10 Mbps"]), ["1 Gbps", "10 Mbps"]);
+    assert_eq!(bandwidths(&["topology.link.b:0.bandwidth=10 Mbps"]), ["1 Gbps", "10 Mbps"]);
+    // The order of a file and its keys does not matter.
+    for set in [
+        ["topology=other.toml", "topology.link.0.bandwidth=3 bps"],
+        ["topology.link.0.bandwidth=3 bps", "topology=other.toml"],
+    ] {
+        assert_eq!(bandwidths(&set), ["3 bps", "2 Gbps"]);
+    }
+    let told = |set: &str| {
+        let error = load(&["until=1 s", set]).unwrap_err();
+        (error.source_text().text.clone(), error.line_column().unwrap().1, error.message().to_owned())
+    };
+    for (set, column, message) in [
+        ("topology.link.0.bandwidth=10", 27, "a rate needs a unit: \"10\" has none"),
+        ("topology.link.0.bandwith=1 bps", 17, "unknown key `bandwith` in [[link]]"),
+        ("topology.link.2.bandwidth=1 bps", 15, "`link` has no element 2: they count from 0 to 1"),
+        ("topology.seed=3", 10, "`seed` belongs in a scenario, and this is a topology"),
+        (
+            "topology.device.r2.processing=1 us",
+            17,
+            "`device` has no element `r2`: name an element by its index from 0, or by its name; did you mean `r1`?",
+        ),
+    ] {
+        assert_eq!(told(set), (set.to_owned(), column, message.to_owned()));
+    }
 }

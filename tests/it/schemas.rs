@@ -138,7 +138,7 @@ fn the_schema_refuses_what_the_reader_refuses() {
     for link in [
         json!({ "between": ["r1:0", "r1:1"], "bandwith": "1 Gbps" }),
         json!({ "between": ["r1:0"] }),
-        json!({ "between": ["r1:0", "r1"] }),
+        json!({ "between": ["r1:0", "r1:"] }),
         json!({ "between": ["r1:0", "r1:1"], "forward": { "delay": "1 s", "between": [] } }),
     ] {
         assert!(!valid("topology", &topology(device(fifo()), link.clone())), "{link}");

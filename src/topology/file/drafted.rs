@@ -31,7 +31,7 @@ impl DraftDevice {
 impl DraftLink {
     /// The link as the file writes it, at `span`.
     pub(super) fn into_file(self, span: &Range<usize>) -> LinkFile {
-        let ends = self.between.map(|end| Spanned::new(span.clone(), end)).to_vec();
+        let ends = self.between.map(|end| Spanned::new(span.clone(), end.into())).to_vec();
         let forward = self.forward.into_file(span);
         let same_buffer = DraftTiming { buffer: self.forward.buffer, ..DraftTiming::default() };
         LinkFile {

@@ -74,7 +74,7 @@ fn tables_are_merged() {
 fn every_broken_property_has_its_place() {
     let cases = [
         ("name = \"a\"", "name = \"\"", "8:8 the device's name is empty"),
-        ("name = \"t\"", "name = \"\"", "1:8 a name may not be empty"),
+        ("name = \"t\"", "name = \"\"", "1:8 the name is empty"),
         ("name = \"t\"", "name = \"..\"", "1:8 a name needs a letter or a digit"),
         ("\"2000 B\"", "\"0 B\"", "29:58 a bucket of 0 B lets no packet through"),
         ("name = \"b\"", "name = \"a\"", "19:8 two devices are named `a`"),
@@ -225,4 +225,65 @@ fn disciplines_that_cannot_be() {
         assert!(ptm(keys).contains(said), "{keys}: {}", ptm(keys));
         assert!(ptm(keys).starts_with("15:"), "{keys}: {}", ptm(keys));
     }
+}
+
+const STAR: &str = r#"name = "star"
+[defaults.link]
+bandwidth = "1 Gbps"
+delay = "5 us"
+[generate]
+kind = "star"
+hosts = 3
+"#;
+
+fn star(links: &str) -> Result<Topology, ConfigError> {
+    Topology::from_toml("t.toml", &format!("{STAR}{links}"))
+}
+
+#[test]
+fn a_link_that_names_both_ends_of_a_generated_one_changes_it() {
+    let plain = star("").unwrap();
+    let links = |topology: &Topology| -> Vec<Link> { topology.links().map(|(_, link)| link.link).collect() };
+    let slow: Bandwidth = "10 Mbps".parse().unwrap();
+    for ends in ["\"h1:0\", \"s0:1\"", "\"s0:1\", \"h1:0\"", "\"h1\", \"s0\"", "\"s0\", \"h1:0\""] {
+        let changed = star(&format!("[[link]]\nbetween = [{ends}]\nbandwidth = \"10 Mbps\"\n")).unwrap();
+        let mut expected = links(&plain);
+        expected[2..4].iter_mut().for_each(|link| link.bandwidth = slow);
+        assert_eq!(links(&changed), expected, "{ends}");
+        let ports = |topology: &Topology| -> Vec<_> {
+            topology.ports().map(|(_, port)| (port.egress, port.ingress)).collect()
+        };
+        assert_eq!(ports(&changed), ports(&plain));
+    }
+    // From the other end, what is forward there is backward here.
+    let keys = "forward = { delay = \"1 ms\" }\nptm = { kind = \"fifo\", buffer = \"3 packets\" }\n";
+    let changed = star(&format!("[[link]]\nbetween = [\"s0\", \"h2\"]\n{keys}")).unwrap();
+    let delays: Vec<_> =
+        links(&changed)[4..].iter().map(|link| link.propagation_delay().to_string()).collect();
+    assert_eq!(delays, ["5 us", "1 ms"]);
+    let ptms = changed.ports().filter(|(_, port)| port.ptm != PtmSpec::default());
+    assert_eq!(ptms.map(|(id, _)| changed.port_name(id)).collect::<Vec<_>>(), ["s0:2"]);
+    // A link to a further device is another link.
+    let further = "[[device]]\nname = \"x\"\nkind = \"host\"\n[[link]]\nbetween = [\"s0:3\", \"x:0\"]\n";
+    assert_eq!(star(further).unwrap().links().len(), 8);
+}
+
+#[test]
+fn changes_that_cannot_be() {
+    let told = |links: &str| -> Vec<String> {
+        star(links).unwrap_err().iter().map(|error| error.to_string()).collect()
+    };
+    let link = |ends: &str| format!("[[link]]\nbetween = [{ends}]\n");
+    let twice = link("\"h1\", \"s0\"") + &link("\"s0:1\", \"h1:0\"");
+    assert_eq!(
+        told(&twice),
+        [
+            "t.toml:11:11: the link between `s0:1` and `h1:0` is changed twice (write all its keys in one [[link]])"
+        ]
+    );
+    assert_eq!(
+        told(&link("\"h1\", \"h2\"")),
+        ["t.toml:9:11: no generated link joins `h1` and `h2` (links of `h1`: `[\"h1:0\", \"s0:1\"]`)"]
+    );
+    assert!(told(&link("\"h1:0\", \"s0:2\""))[0].contains("`h1:0` is already the end of another link"));
 }
