@@ -32,11 +32,11 @@ mod transport;
 
 pub(crate) use base64::singles;
 pub(crate) use distribution::Distribution;
+pub use overlay::runs_page;
 pub(crate) use page::{Chart, Page, charts, number, rows, text, tile, warnings};
 pub(crate) use rows::{Cell, Table};
 pub(crate) use series::{Reservoir, Series};
 pub(crate) use text::{bits_per_second, count, four_digits, seconds};
-pub use overlay::runs_page;
 pub use training::{Scatter, training_page};
 
 use std::collections::BTreeMap;
@@ -421,8 +421,11 @@ fn read_over_time(run: &Path, number: usize, charts: &mut MeasuredCharts) -> Res
 /// matched, and those that either side lost.
 fn read_sent(run: &Path, number: usize, losses: &series::Bars) -> Result<series::Bars, ReportError> {
     let mut sent = series::Counts::like(losses, 1);
-    let matched =
-        [("comparison", Kind::Integers), ("simulated_ps", Kind::Integers), ("simulated_delay_ps", Kind::Integers)];
+    let matched = [
+        ("comparison", Kind::Integers),
+        ("simulated_ps", Kind::Integers),
+        ("simulated_delay_ps", Kind::Integers),
+    ];
     let lost = [("comparison", Kind::Integers), ("injected_ps", Kind::Integers)];
     for (table, wanted) in [("matched", &matched[..]), ("losses", &lost[..])] {
         read_columns(&run.join(table), wanted, |batch| {

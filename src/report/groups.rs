@@ -370,7 +370,10 @@ mod tests {
         let places = Places::of_largest(all);
         assert_eq!((places.len(), places.names.total), (MOST_GROUPS, 98));
         assert_eq!(&places.names.names[..3], ["g49", "g99", "g48"]);
-        assert_eq!((places.place(Some(99)), places.place(Some(0)), places.place(None)), (Some(1), None, None));
+        assert_eq!(
+            (places.place(Some(99)), places.place(Some(0)), places.place(None)),
+            (Some(1), None, None)
+        );
     }
 
     #[test]

@@ -179,8 +179,7 @@ pub(super) fn statistics(measured: &Measured) -> Vec<Statistic> {
         row("max", x.max, y.max, relative(x.max, y.max), String::new(), "The slowest packet."),
     ];
     if let (Some(simulated), Some(measured)) = (delays.jitter_s.simulated, delays.jitter_s.measured) {
-        let meaning =
-            "Mean absolute difference of the delays of consecutive packets of a flow.";
+        let meaning = "Mean absolute difference of the delays of consecutive packets of a flow.";
         rows.push(row("jitter", simulated, measured, relative(simulated, measured), String::new(), meaning));
     }
     if let (Some(x), Some(y)) = (&delays.ipdv_s.simulated, &delays.ipdv_s.measured) {

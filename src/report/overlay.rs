@@ -48,8 +48,18 @@ const CHARTS: [Chart; 8] = [
         note: "Delay in the second run minus delay in the first. The outermost bars include the 0.5 % of packets beyond them.",
         wide: false,
     },
-    Chart { kind: "rate", title: "Packet rate over time", note: "Packets delivered, in windows of equal length.", wide: false },
-    Chart { kind: "bits", title: "Bit rate over time", note: "Lengths on the wire of packets delivered.", wide: false },
+    Chart {
+        kind: "rate",
+        title: "Packet rate over time",
+        note: "Packets delivered, in windows of equal length.",
+        wide: false,
+    },
+    Chart {
+        kind: "bits",
+        title: "Bit rate over time",
+        note: "Lengths on the wire of packets delivered.",
+        wide: false,
+    },
     Chart {
         kind: "losses",
         title: "Loss over time",
@@ -138,9 +148,8 @@ pub fn runs_page(
             flows.push(place, instant(*injected), both);
         }
     }
-    let all = Distribution::of_several(
-        [1, 0].map(|side: usize| std::mem::take(&mut sides[side].delays)).into(),
-    );
+    let all =
+        Distribution::of_several([1, 0].map(|side: usize| std::mem::take(&mut sides[side].delays)).into());
     let both = Distribution::of_two(delays.simulated, delays.measured);
     let mut distribution = both.to_json();
     let all_json = all.to_json();
@@ -277,7 +286,9 @@ fn read_flows(run: &Path) -> Result<BTreeMap<String, FlowFigures>, ReportError> 
     read_columns(&run.join("flows"), &wanted, |batch| {
         for row in 0..batch[1].integers().len() {
             let row = Row { columns: batch, row };
-            let protocol = row.integer(4).map_or(String::new(), |number| format!(" ({})", super::rows::protocol(number)));
+            let protocol = row
+                .integer(4)
+                .map_or(String::new(), |number| format!(" ({})", super::rows::protocol(number)));
             let figures = FlowFigures {
                 packets: row.integer(5).map_or(0, instant),
                 loss: row.number(6),
@@ -298,11 +309,7 @@ fn change(first: Option<f64>, second: Option<f64>) -> Option<f64> {
 
 /// The cells of a figure of both runs: first, second, and the change.
 fn both(first: Option<f64>, second: Option<f64>, show: fn(f64) -> String) -> [Cell; 3] {
-    [
-        Cell::number(first, show),
-        Cell::number(second, show),
-        Cell::number(change(first, second), percent),
-    ]
+    [Cell::number(first, show), Cell::number(second, show), Cell::number(change(first, second), percent)]
 }
 
 fn counts(first: Option<u64>, second: Option<u64>) -> [Cell; 2] {

@@ -32,12 +32,8 @@ pub(super) const ERRORS: Chart = Chart {
     note: "Simulated minus measured delay. The outermost bars include the 0.5 % of packets beyond them.",
     wide: false,
 };
-pub(super) const RATE: Chart = Chart {
-    kind: "rate",
-    title: "Packet rate over time",
-    note: "In windows of equal length.",
-    wide: false,
-};
+pub(super) const RATE: Chart =
+    Chart { kind: "rate", title: "Packet rate over time", note: "In windows of equal length.", wide: false };
 pub(super) const BIT_RATE: Chart = Chart {
     kind: "bits",
     title: "Bit rate over time",

@@ -610,7 +610,8 @@ mod tests {
 
     #[test]
     fn the_key_is_taken_off_the_picture() {
-        let text = "name = \"t\"\ngenerate = { kind = \"star\", hosts = 2 }\ndefaults.link.bandwidth = \"1 Gbps\"";
+        let text =
+            "name = \"t\"\ngenerate = { kind = \"star\", hosts = 2 }\ndefaults.link.bandwidth = \"1 Gbps\"";
         let picture = Topology::from_toml("t.toml", text).unwrap().picture(&[Some(0.5); 4]);
         let (above, key) = apart(&picture);
         let key = key.unwrap();

@@ -247,8 +247,7 @@ impl Counts {
         let width = nice(end / BARS);
         // The end of a window is not the start of another that is empty, however the division is rounded.
         let windows = ((end / width - 1e-9).ceil() as usize).max(1);
-        let mut bars =
-            Bars { start: 0.0, width, counts: vec![vec![0; windows]; lines], missing: [0.0; 2] };
+        let mut bars = Bars { start: 0.0, width, counts: vec![vec![0; windows]; lines], missing: [0.0; 2] };
         bars.cover(0.0, end);
         Counts(bars)
     }

@@ -133,7 +133,10 @@ mod tests {
         );
         assert_eq!(plain(seconds_between(-5e-7, 2e-6)), "-0.5000 to 2.000 us");
         assert_eq!([-0.0087, 1.5].map(percent).map(plain), ["-0.870 %", "+150.0 %"]);
-        assert_eq!([(3, 80), (0, 5), (0, 0)].map(|(a, b)| plain(fraction(a, b))), ["3.750 %", "0 %", "undefined"]);
+        assert_eq!(
+            [(3, 80), (0, 5), (0, 0)].map(|(a, b)| plain(fraction(a, b))),
+            ["3.750 %", "0 %", "undefined"]
+        );
         assert_eq!([12, 1_500, 2_500_000].map(bytes), ["12 B", "1.500 kB", "2.500 MB"]);
         assert_eq!(bits_per_second(9.87e6), "9.870 Mbps");
     }

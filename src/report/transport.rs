@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::groups::{MOST_GROUPS, Names};
-use super::{ReportError, instant};
 use super::rows::{Row, largest};
 use super::series::{Bars, Counts, Series, Steps};
+use super::{ReportError, instant};
 use crate::table::{Column, Kind, read_columns};
 use crate::units::PS_PER_S;
 

@@ -18,7 +18,9 @@ use crate::report::{keep, run_to};
 fn browser() -> Option<Browser> {
     let program = installed();
     if program.is_none() {
-        eprintln!("SKIPPED: no chromium on the PATH; install the package `chromium` to test charts in a browser");
+        eprintln!(
+            "SKIPPED: no chromium on the PATH; install the package `chromium` to test charts in a browser"
+        );
     }
     program.map(|program| Browser::start(&program))
 }
@@ -159,7 +161,8 @@ fn axes_have_room_for_large_numbers_and_units_for_small_times() {
         browser.key("+");
     }
     let texts = browser.value(&format!("{delays}.texts[0]"));
-    let mut distinct: Vec<&str> = texts.as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
+    let mut distinct: Vec<&str> =
+        texts.as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
     let all = distinct.len();
     distinct.dedup();
     assert!(all > 2 && distinct.len() == all, "{texts}");
@@ -178,7 +181,8 @@ fn a_rate_does_not_fall_at_its_end() {
         run_to(&scenario, &[], out.clone(), Format::Parquet);
         browser.open(&out.join("report.html"));
         for kind in ["rate", "bits"] {
-            let chart = format!("taunet.charts.find(chart => chart.of === 'packets' && chart.kind === '{kind}')");
+            let chart =
+                format!("taunet.charts.find(chart => chart.of === 'packets' && chart.kind === '{kind}')");
             let values = numbers(&browser.value(&format!("Array.from({chart}.data[1])")));
             let middle = values[values.len() / 2];
             assert!(values.len() > 190 && middle > 0.0);
@@ -223,7 +227,9 @@ fn controls_can_be_read_in_every_theme_and_legends_have_values_or_nothing() {
     let idle = browser.value(values);
     let idle = idle.as_array().unwrap();
     assert!(idle.len() > 8 && idle.iter().all(|text| text == ""), "{idle:?}");
-    browser.value("document.querySelector('figure[data-kind=cumulated]').scrollIntoView({ behavior: 'instant' })");
+    browser.value(
+        "document.querySelector('figure[data-kind=cumulated]').scrollIntoView({ behavior: 'instant' })",
+    );
     let middle = browser.value(
         "(box => [box.x + box.width / 2, box.y + box.height / 2])\
          (document.querySelector('figure[data-kind=cumulated] .u-over').getBoundingClientRect())",
@@ -231,7 +237,9 @@ fn controls_can_be_read_in_every_theme_and_legends_have_values_or_nothing() {
     let over = json!({ "type": "mouseMoved", "x": middle[0], "y": middle[1], "buttons": 0 });
     browser.call("Input.dispatchMouseEvent", over);
     browser.settle();
-    let live = browser.value("[...document.querySelectorAll('figure[data-kind=cumulated] .u-value')].map(v => v.textContent)");
+    let live = browser.value(
+        "[...document.querySelectorAll('figure[data-kind=cumulated] .u-value')].map(v => v.textContent)",
+    );
     let live = live.as_array().unwrap();
     assert!(live.iter().all(|text| text.as_str().unwrap().parse::<f64>().is_ok()), "{live:?}");
     assert_eq!(browser.complaints, [] as [String; 0]);
@@ -307,7 +315,9 @@ fn curves_are_chosen_by_traffic_flow_and_port() {
     assert!((2.0..20.0).contains(&mean) && losses.iter().all(|loss| (0.0..=100.0).contains(loss)), "{mean}");
 
     // The queue of the buffer of 20 packets, with the packet in transmission outside.
-    let longest = browser.value("Math.max(...taunet.charts.find(chart => chart.kind === 'queues').data[1].filter(n => n != null))");
+    let longest = browser.value(
+        "Math.max(...taunet.charts.find(chart => chart.kind === 'queues').data[1].filter(n => n != null))",
+    );
     assert!((15.0..=20.0).contains(&longest.as_f64().unwrap()), "{longest}");
     assert_eq!(lines(&mut browser, "queue_bytes")[0], "r:1");
     let label = browser.value("taunet.charts.find(chart => chart.kind === 'queue_bytes').labels.y");
@@ -319,7 +329,12 @@ fn curves_are_chosen_by_traffic_flow_and_port() {
 fn charts_are_saved_as_svg_png_and_csv() {
     let Some(mut browser) = browser() else { return };
     let folder = tempfile::tempdir().unwrap();
-    run_to(&shipped("scenarios/kernel-drops.toml"), &["until=2 s"], folder.path().join("run"), Format::Parquet);
+    run_to(
+        &shipped("scenarios/kernel-drops.toml"),
+        &["until=2 s"],
+        folder.path().join("run"),
+        Format::Parquet,
+    );
     browser.screen(1280, 900, 1, true);
     browser.open(&folder.path().join("run/report.html"));
     let charts = browser.value("taunet.charts.length").as_u64().unwrap();
@@ -448,7 +463,10 @@ fn two_runs_stand_in_one_page_the_first_before_the_second() {
 
     let html = runs_page([&runs[0], &runs[1]], &comparison, packets).unwrap();
     let body = &html[..html.find("<script").unwrap()];
-    assert!(!body.contains("simulated against") && !body.contains("measured"), "words of a comparison with a capture");
+    assert!(
+        !body.contains("simulated against") && !body.contains("measured"),
+        "words of a comparison with a capture"
+    );
     assert!(body.find("packets, first").unwrap() < body.find("In the second").unwrap_or(usize::MAX));
     let page = folder.path().join("runs.html");
     fs::write(&page, &html).unwrap();
@@ -462,7 +480,8 @@ fn two_runs_stand_in_one_page_the_first_before_the_second() {
         assert_eq!(browser.value("taunet.charts[3].labels.x"), "first quantile (ms)");
         texts_fit(&mut browser, name);
         assert_eq!(browser.value("document.documentElement.scrollWidth"), width);
-        let ports = browser.value("[...document.querySelectorAll('#ports tbody tr')].map(row => row.cells[0].textContent)");
+        let ports = browser
+            .value("[...document.querySelectorAll('#ports tbody tr')].map(row => row.cells[0].textContent)");
         assert!(ports.as_array().unwrap().contains(&json!("r:1")), "{ports}");
         assert_eq!(browser.value("document.querySelectorAll('#flows tbody tr').length"), 2);
         keep(&mut browser, name);

@@ -164,7 +164,7 @@ fn every_name_that_leads_nowhere_is_told() {
         ),
         ("\"a\"", "\"r1\"", 12, "`r1` is not a host: it forwards only | hosts: `a`, `b`"),
         ("\"a\"", "\"c\"", 12, "no device is named `c` | did you mean `a`? devices: `a`, `b`"),
-        ("\"b\"", "\"a\"", 13, "`a` cannot send to itself"),
+        ("\"b\"", "\"a\"", 13, "`a` cannot send to itself | name another host in `to`"),
         ("1000 B", "0 B", 14, "a packet cannot have 0 B | the length is from 1 B to 65535 B"),
         ("packets = 10", "packets = 0", 16, "0 packets send nothing | write 1 or more"),
         ("\"hop\"", "\"hopp\"", 26, "unknown delay `hopp` | did you mean `hop`? it is one of: `path`, `hop`"),

@@ -247,7 +247,9 @@ fn the_report_draws_connections_over_time() {
 
     let plain = report("plain", "{}", Format::Parquet);
     assert!(plain.contains("are not recorded") && plain.contains("transport = { every"));
-    let keys = |html: &str| points(html)["tcp"]["by"]["flow"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let keys = |html: &str| {
+        points(html)["tcp"]["by"]["flow"].as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+    };
     assert_eq!(keys(&plain), ["goodput", "names", "total"]);
     assert_eq!(keys(&report("none", "{ packets = false }", Format::Parquet)), ["names", "total"]);
 

@@ -7,9 +7,7 @@ use crate::cli::run::{judged, print_kept};
 use crate::cli::text::{count, percent, seconds};
 use crate::cli::write::{check_free, write_file};
 use crate::cli::{CliError, Global, Output};
-use crate::compare::{
-    AcceptSummary, DelayComparison, RunsComparison, RunsError, compare_runs_by_packet,
-};
+use crate::compare::{AcceptSummary, DelayComparison, RunsComparison, RunsError, compare_runs_by_packet};
 use crate::report::runs_page;
 
 /// What `--json` prints.
@@ -40,12 +38,12 @@ pub(super) fn compare(arguments: &Compare, global: &Global, output: &mut Output)
     } else if global.quiet {
         Ok(())
     } else {
-        print(&comparison, output)
-            .and_then(|()| print_kept("--accept", &accept, output))
-            .and_then(|()| match &arguments.html {
+        print(&comparison, output).and_then(|()| print_kept("--accept", &accept, output)).and_then(|()| {
+            match &arguments.html {
                 Some(page) => output.line(format_args!("\nwritten to {}", page.display())),
                 None => Ok(()),
-            })
+            }
+        })
     };
     judged("--accept", &accept, printed)
 }

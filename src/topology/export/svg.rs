@@ -119,9 +119,8 @@ fn names_at(topology: &Topology, scale: f64) -> ((Layout, Vec<Point>, Taken), bo
         let here = layout.places[id.index()];
         let size = if device.kind == DeviceKind::Host { SMALL } else { FONT };
         let offsets = around_device(&device.name, size, half_size(device.kind));
-        let areas = offsets.map(|off| {
-            Area::of_text(&device.name, size, Point { x: here.x + off.x, y: here.y + off.y })
-        });
+        let areas = offsets
+            .map(|off| Area::of_text(&device.name, size, Point { x: here.x + off.x, y: here.y + off.y }));
         let (place, free) = taken.choose(&areas).unwrap_or((0, true));
         is_free &= free;
         names.push(offsets[place]);
@@ -225,7 +224,8 @@ fn beside(start: Point, end: Point, bow: f64, distance: f64) -> [Point; 10] {
     let control = start.bowed_middle(end, 2.0 * bow);
     let at = |part: f64, side: f64| {
         let rest = 1.0 - part;
-        let along = |from: f64, over: f64, to: f64| rest * rest * from + 2.0 * part * rest * over + part * part * to;
+        let along =
+            |from: f64, over: f64, to: f64| rest * rest * from + 2.0 * part * rest * over + part * part * to;
         let place = Point { x: along(start.x, control.x, end.x), y: along(start.y, control.y, end.y) };
         let (ahead, off) = (start.bowed_middle(end, 0.0), start.bowed_middle(end, side * distance));
         Point { x: place.x + off.x - ahead.x, y: place.y + off.y - ahead.y + 3.0 }
