@@ -59,7 +59,10 @@ function fitting(box) {
     button.textContent = fits ? "Full size" : "Fit to width";
   };
   const width = box.querySelector("svg").width.baseVal.value;
-  const needed = () => { button.hidden = width <= box.parentElement.clientWidth; };
+  const part = () => box.parentElement.clientWidth / width;
+  const needed = () => { button.hidden = part() >= 1; };
+  // Names are still legible at 70 %.
+  if (part() < 1 && part() >= 0.7) box.classList.add("fit");
   button.addEventListener("click", () => { box.classList.toggle("fit"); tell(); });
   new ResizeObserver(needed).observe(box.parentElement);
   tell();

@@ -106,11 +106,11 @@ function chartSvg(u, spec, title) {
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" `
     + `font-family="system-ui, sans-serif" font-size="12" fill="${ink}"><title>${escaped(title)}</title>`
     + `<rect width="100%" height="100%" fill="${css("--paper")}"/><text x="12" y="20" font-size="14" font-weight="600">${escaped(title)}</text>`
-    + `<defs><clipPath id="plot"><rect width="${plot.width}" height="${plot.height}"/></clipPath></defs>`
     + `<g transform="translate(${plot.left} ${plot.top + TITLE})">${lines}${texts}`
     + `<text x="${plot.width / 2}" y="${plot.height + 42}" text-anchor="middle">${escaped(spec.x)}</text>`
     + `<text transform="translate(${14 - plot.left} ${plot.height / 2}) rotate(-90)" text-anchor="middle">${escaped(spec.y)}</text>`
-    + `<g clip-path="url(#plot)">${bands.join("")}${drawn.join("")}</g></g>${entries.join("")}</svg>\n`;
+    // An inner picture shows nothing outside its borders.
+    + `<svg width="${plot.width}" height="${plot.height}">${bands.join("")}${drawn.join("")}</svg></g>${entries.join("")}</svg>\n`;
 }
 
 // The chart as it is in sight: the canvas on the page's background, with title and legend.
