@@ -17,6 +17,8 @@ use crate::topology::{DeviceKind, Topology};
 
 /// A link of length one in a picture.
 const STEP: f64 = 120.0;
+/// The least width of a picture: that of its key.
+const NARROWEST: f64 = 420.0;
 
 /// The position of each device.
 pub(super) struct Layout {
@@ -112,7 +114,8 @@ impl Layout {
             let mut angles = others.iter().map(angle).collect::<Vec<_>>();
             angles.sort_by(f64::total_cmp);
             let (start, gap) = widest_gap(&angles);
-            let radius = radius(leaves.len(), gap);
+            // The hosts of the only device have room.
+            let radius = radius(leaves.len(), gap).max(if angles.is_empty() { STEP } else { 0.0 });
             for (place, &leaf) in leaves.iter().enumerate() {
                 let angle = match angles.is_empty() {
                     true => start + gap * place as f64 / leaves.len() as f64,
@@ -133,14 +136,19 @@ impl Layout {
             place.x += margin - left;
             place.y += margin + 16.0 - top;
         }
+        // A network narrower than the key stands in the middle.
+        let spare = (NARROWEST - self.right() - margin).max(0.0);
+        self.places.iter_mut().for_each(|place| place.x += spare / 2.0);
+    }
+
+    fn right(&self) -> f64 {
+        self.places.iter().zip(&self.reach).map(|(place, reach)| place.x + reach).fold(0.0, f64::max)
     }
 
     /// The picture's width and height, with room for its key.
     pub fn size(&self, margin: f64) -> (f64, f64) {
-        let right =
-            self.places.iter().zip(&self.reach).map(|(place, reach)| place.x + reach).fold(0.0, f64::max);
         let bottom = self.places.iter().map(|place| place.y).fold(0.0, f64::max);
-        ((right + margin).max(420.0), bottom + margin)
+        ((self.right() + margin).max(NARROWEST), bottom + margin)
     }
 
     /// The middle of all devices.
@@ -176,9 +184,9 @@ fn radius(count: usize, angle: f64) -> f64 {
     (count as f64 * 34.0 / angle).max(50.0)
 }
 
-/// The start and size of the widest gap between sorted angles; the full circle, from the top, without any.
+/// The start and size of the widest gap between sorted angles; all around without any, from the left.
 fn widest_gap(angles: &[f64]) -> (f64, f64) {
-    let (Some(first), Some(last)) = (angles.first(), angles.last()) else { return (-PI / 2.0, TAU) };
+    let (Some(first), Some(last)) = (angles.first(), angles.last()) else { return (-PI, TAU) };
     let around = (*last, first + TAU - last);
     let between = angles.windows(2).map(|pair| (pair[0], pair[1] - pair[0]));
     between.fold(around, |widest, gap| if gap.1 > widest.1 + 1e-9 { gap } else { widest })
