@@ -111,8 +111,8 @@ pub enum RunError {
     /// No replayed capture has a packet, so that nothing can be compared with measured ones.
     #[error("{} holds no packets to replay, and the measured captures have nothing to be compared with", .0.display())]
     NothingReplayed(PathBuf),
-    /// An observer of another crate cannot be made.
-    #[error("an observer cannot be made: {0}")]
+    /// An observer defined by another crate cannot be created.
+    #[error("an observer cannot be created: {0}")]
     Observer(ObserverError),
     /// An input cannot be read to compute its hash.
     #[error("cannot read {}: {source}", path.display())]

@@ -10,13 +10,15 @@ use super::{CliError, Global, Output};
 use crate::config::{ConfigError, Document, FileKind, Registry};
 use crate::learn::spec::{ArchitectureKind, DataFile, PartOfData, TrainingFile};
 use crate::scenario::Scenario;
+use crate::sweep::Sweep;
 use crate::topology::Topology;
 
-/// Check topology, scenario and training files
+/// Check topology, scenario, training and sweep files
 ///
 /// A topology has [[device]] or [[link]] tables or [generate]. A scenario has the key `topology`, or
-/// [[traffic]] or [[measured]] tables. A training file has [[data]] tables. Every mistake is shown
-/// with its line. The scenarios that a training file names are checked too. Nothing is simulated.
+/// [[traffic]] or [[measured]] tables. A training file has [[data]] tables, a sweep the key
+/// `scenario` and [vary]. Every mistake is shown with its line. The scenarios that a training file or a
+/// sweep names are checked too. Nothing is simulated.
 #[derive(Debug, Args)]
 pub struct Check {
     /// The files
@@ -45,6 +47,11 @@ enum Checked {
         architecture: ArchitectureKind,
         classes: usize,
         data: Vec<DataSummary>,
+    },
+    Sweep {
+        name: String,
+        points: usize,
+        replications: usize,
     },
     Bad {
         errors: Vec<Mistake>,
@@ -128,6 +135,9 @@ impl Check {
     }
 }
 
+/// Combinations of values of a sweep whose scenarios are checked.
+const CHECKED_POINTS: usize = 1_000;
+
 fn check(path: &Path, overrides: &[String], registry: &Registry) -> Result<Checked, ConfigError> {
     let mut document = Document::read(path)?.with(registry);
     match document.kind() {
@@ -145,6 +155,14 @@ fn check(path: &Path, overrides: &[String], registry: &Registry) -> Result<Check
                 classes: file.class.len(),
                 data: file.data.iter().map(|data| data_summary(data.get_ref())).collect(),
             });
+        }
+        Some(FileKind::Sweep) => {
+            let sweep = Sweep::load(path, overrides)?;
+            for job in sweep.jobs_of(0).take(CHECKED_POINTS) {
+                sweep.scenario(&job, registry)?;
+            }
+            let (points, replications) = (sweep.points.len(), sweep.seeds.len());
+            return Ok(Checked::Sweep { name: sweep.name, points, replications });
         }
         Some(FileKind::Scenario) => document.set_from_shell(overrides)?,
     }
@@ -208,6 +226,14 @@ fn described(checked: &Checked) -> Option<String> {
             }
             Some(text)
         }
+        Checked::Sweep { name, points, replications } => Some(format!(
+            "sweep `{name}`: {}, {} each",
+            match points {
+                1 => "1 combination of values".to_owned(),
+                several => format!("{several} combinations of values"),
+            },
+            count(*replications, "replication")
+        )),
         Checked::Bad { .. } => None,
     }
 }

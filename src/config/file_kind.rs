@@ -1,4 +1,4 @@
-//! The three kinds of files, and which of them a key belongs in: for keys in the wrong file or table.
+//! The kinds of files, and which of them a key belongs in: for keys in the wrong file or table.
 
 use std::ops::Range;
 
@@ -13,6 +13,8 @@ pub(crate) enum FileKind {
     Scenario,
     /// Data and a model to train on them.
     Training,
+    /// A scenario and the values that its keys take.
+    Sweep,
 }
 
 /// The tables of a kind of file with the keys that lead the reader there. The table `""` is the top of the
@@ -67,8 +69,13 @@ const SCENARIO: Tables = &[
 
 const TRAINING: Tables = &[("", &["data", "architecture", "class", "training", "split", "pace"])];
 
+const SWEEP: Tables = &[
+    ("", &["scenario", "replications", "tables", "metrics", "vary", "zip", "stop"]),
+    ("[stop]", &["metric", "relative_half_width", "confidence", "at_least"]),
+];
+
 impl FileKind {
-    const ALL: [FileKind; 3] = [FileKind::Topology, FileKind::Scenario, FileKind::Training];
+    const ALL: [FileKind; 4] = [FileKind::Topology, FileKind::Scenario, FileKind::Training, FileKind::Sweep];
 
     /// What the file describes, by the keys at its top.
     pub(super) fn of(tree: &DeTable<'_>) -> Option<Self> {
@@ -77,6 +84,7 @@ impl FileKind {
             () if has_any(&["topology", "traffic", "measured"]) => Some(FileKind::Scenario),
             () if has_any(&["device", "link", "defaults", "generate"]) => Some(FileKind::Topology),
             () if has_any(&["data", "architecture", "training", "split"]) => Some(FileKind::Training),
+            () if has_any(&["scenario", "vary", "zip"]) => Some(FileKind::Sweep),
             () if has_any(&["forwarding", "path"]) => Some(FileKind::Topology),
             () if has_any(&[
                 "seed",
@@ -101,6 +109,7 @@ impl FileKind {
             FileKind::Topology => "a topology",
             FileKind::Scenario => "a scenario",
             FileKind::Training => "a training file",
+            FileKind::Sweep => "a sweep",
         }
     }
 
@@ -112,6 +121,7 @@ impl FileKind {
                 "a scenario has the key `topology`, which names a topology file, and [[traffic]] tables"
             }
             FileKind::Training => "a training file has [[data]] tables",
+            FileKind::Sweep => "a sweep has the key `scenario`, which names a scenario file, and [vary]",
         }
     }
 
@@ -120,6 +130,7 @@ impl FileKind {
             FileKind::Topology => TOPOLOGY,
             FileKind::Scenario => SCENARIO,
             FileKind::Training => TRAINING,
+            FileKind::Sweep => SWEEP,
         }
     }
 
@@ -198,7 +209,8 @@ impl Header {
     fn of(kind: FileKind, key: &str) -> Self {
         match key {
             _ if ARRAYS.contains(&key) => Header::Many,
-            "topology" | "seed" | "until" | "warm_up" | "engine" | "architecture" | "pace" => Header::None,
+            "topology" | "seed" | "until" | "warm_up" | "engine" | "architecture" | "pace" | "scenario"
+            | "replications" | "tables" | "metrics" => Header::None,
             _ if kind.top_keys().contains(&key) => Header::One,
             _ => Header::None,
         }
@@ -215,7 +227,7 @@ impl Header {
 
 /// The keys at the top of files whose value is an array of tables.
 pub(super) const ARRAYS: &[&str] =
-    &["device", "link", "path", "traffic", "measured", "rtt", "observer", "data", "class"];
+    &["device", "link", "path", "traffic", "measured", "rtt", "observer", "data", "class", "zip"];
 
 /// What a file in another format is, and what to do with it.
 pub(super) fn other_format(text: &str) -> Option<(&'static str, &'static str)> {

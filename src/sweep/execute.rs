@@ -194,12 +194,11 @@ fn one(
     let failed = |hash, message: String| {
         Ok((Ran { job: job.clone(), hash, outcome: Outcome::Failed(message) }, false))
     };
-    let mut scenario =
-        match Scenario::load_with(&sweep.scenario, &job.overrides, Some(job.seed), &execution.registry) {
-            Ok(scenario) => scenario,
-            Err(error) => return failed(None, error.to_string()),
-        };
-    let hash = hasher.hash(&scenario, job)?;
+    let mut scenario = match sweep.scenario(job, &execution.registry) {
+        Ok(scenario) => scenario,
+        Err(error) => return failed(None, error.to_string()),
+    };
+    let hash = hasher.hash(&scenario, &sweep.overrides_of(job), job.seed)?;
     if let Some(done) = store.find(&hash, &sweep.tables)? {
         return Ok((
             Ran { job: job.clone(), hash: Some(hash), outcome: Outcome::Done(Box::new(done)) },
@@ -229,7 +228,7 @@ fn one(
     let done = Done {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         scenario: sweep.scenario.clone(),
-        overrides: job.overrides.clone(),
+        overrides: sweep.overrides_of(job),
         seed: job.seed,
         summary,
     };

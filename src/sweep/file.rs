@@ -8,9 +8,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::vary::{Parameter, VaryTable};
-use crate::config::{ConfigError, Document, Spanned, find_file};
+use crate::config::{ConfigError, Document, FileKind, Registry, Spanned, find_file};
 use crate::random::stream;
 use crate::record::TABLES;
+use crate::scenario::Scenario;
 
 /// The most jobs of a sweep.
 const MOST_JOBS: u64 = 1_000_000;
@@ -103,7 +104,7 @@ pub struct Sweep {
     pub points: Vec<Vec<usize>>,
     /// When replications end early.
     pub stop: Option<Stop>,
-    /// Changes of the command line, which hold for all jobs.
+    /// Changes of the command line, which hold for all jobs; paths in them are relative to the current directory.
     pub overrides: Vec<String>,
 }
 
@@ -129,7 +130,7 @@ pub struct Job {
     pub replication: usize,
     /// Its seed: that of the replication, whatever the point. Points differ by their values alone (common random numbers).
     pub seed: u64,
-    /// The changes to the scenario.
+    /// The values: changes to the scenario.
     pub overrides: Vec<String>,
 }
 
@@ -140,6 +141,7 @@ impl Sweep {
     /// Every mistake in the file, with its place. The scenario is only looked for.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self, ConfigError> {
         let document = Document::read(path)?;
+        document.must_be(FileKind::Sweep)?;
         let file: SweepFile = document.deserialize()?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut reader = Reader { document: &document, errors: Vec::new() };
@@ -187,8 +189,25 @@ impl Sweep {
         self.points.iter().enumerate().map(move |(point, values)| {
             let set = self.parameters.iter().zip(values);
             let set = set.map(|(parameter, place)| format!("{}={}", parameter.key, parameter.values[*place]));
-            Job { point, replication, seed, overrides: self.overrides.iter().cloned().chain(set).collect() }
+            Job { point, replication, seed, overrides: set.collect() }
         })
+    }
+
+    /// The scenario of a job.
+    ///
+    /// # Errors
+    /// Every mistake in the scenario and its topology, as the job's values make them.
+    pub fn scenario(&self, job: &Job, registry: &Registry) -> Result<Scenario, ConfigError> {
+        let mut document = Document::read(&self.scenario)?.with(registry);
+        document.must_be(FileKind::Scenario)?;
+        document.set_from_shell(&self.overrides)?;
+        document.set_all(&job.overrides)?;
+        Scenario::from_document(&document, &self.scenario, Some(job.seed))
+    }
+
+    /// All changes to the scenario of a job.
+    pub(super) fn overrides_of(&self, job: &Job) -> Vec<String> {
+        self.overrides.iter().chain(&job.overrides).cloned().collect()
     }
 
     /// A parameter's value at a point, as it stands in TOML.
@@ -344,8 +363,8 @@ mod tests {
         assert_eq!(sweep.name, "sweep");
         let jobs: Vec<Job> = sweep.jobs().collect();
         assert_eq!(jobs.len(), 8);
-        assert_eq!(jobs[1].overrides, ["warm_up=\"1 s\"", "a=1", "b=\"y\"", "c=false"]);
-        assert_eq!(jobs[2].overrides[1..], ["a=2", "b=\"x\"", "c=true"]);
+        assert_eq!(sweep.overrides_of(&jobs[1]), ["warm_up=\"1 s\"", "a=1", "b=\"y\"", "c=false"]);
+        assert_eq!(jobs[2].overrides, ["a=2", "b=\"x\"", "c=true"]);
         // Common random numbers: the seed is the replication's.
         assert!(jobs[..4].iter().all(|job| job.seed == jobs[0].seed));
         assert!(jobs[4..].iter().all(|job| job.seed == jobs[4].seed) && jobs[4].seed != jobs[0].seed);

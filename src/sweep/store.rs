@@ -20,7 +20,6 @@ use sha2::{Digest, Sha256};
 use tempfile::{NamedTempFile, TempDir};
 
 use super::SweepError;
-use super::file::Job;
 use crate::scenario::Scenario;
 
 /// How the folders of running jobs begin; host and process follow.
@@ -70,16 +69,16 @@ impl Hasher {
     ///
     /// # Errors
     /// A file cannot be read.
-    pub fn hash(&self, scenario: &Scenario, job: &Job) -> Result<JobHash, SweepError> {
+    pub fn hash(&self, scenario: &Scenario, overrides: &[String], seed: u64) -> Result<JobHash, SweepError> {
         let mut hasher = Sha256::new();
         let mut part = |bytes: &[u8]| {
             hasher.update((bytes.len() as u64).to_le_bytes());
             hasher.update(bytes);
         };
         part(env!("CARGO_PKG_VERSION").as_bytes());
-        part(&job.seed.to_le_bytes());
-        part(&(job.overrides.len() as u64).to_le_bytes());
-        job.overrides.iter().for_each(|set| part(set.as_bytes()));
+        part(&seed.to_le_bytes());
+        part(&(overrides.len() as u64).to_le_bytes());
+        overrides.iter().for_each(|set| part(set.as_bytes()));
         for input in &scenario.inputs {
             part(&self.file(input)?);
         }

@@ -121,7 +121,7 @@ fn modified_pcap_in_both_byte_orders() {
         };
         assert_eq!(directions, [Some(CaptureDirection::In), Some(CaptureDirection::Out)]);
         assert!(
-            error.starts_with("cut is cut off: the record header at byte 193 needs 24 bytes, and 16"),
+            error.starts_with("cut is cut off: the record header at byte 193 needs 24 bytes, but only 16"),
             "{error}"
         );
     }

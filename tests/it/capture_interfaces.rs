@@ -404,7 +404,7 @@ fn standard_input_is_a_capture() {
     assert!(error.contains("the run read standard input, which cannot be read again"), "{error}");
     made.scenario("capture = \"-\"\nrate = \"1 Mbps\"", "");
     let (code, _, stderr) = made.taunet_reading(Some("router.pcapng"), &["run", "scenario.toml", "-o", "r2"]);
-    assert!(code == 2 && stderr.contains("a replay finds its `rate` in a first one"), "{stderr}");
+    assert!(code == 2 && stderr.contains("a replay finds its `rate` in the first pass"), "{stderr}");
     let measured = "[[measured]]\ncapture = \"-\"\nat = { port = \"r1:1\", direction = \"egress\" }";
     made.scenario("capture = \"-\"", measured);
     let error = made.refused(&["check", "scenario.toml"]);

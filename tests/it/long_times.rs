@@ -118,7 +118,7 @@ fn a_step_back_may_be_longer_than_a_run() {
     while sorted.next_observation().unwrap().is_some() {}
     assert_eq!(sorted.largest_step_back().as_ps(), expected);
     assert!(
-        sorted.remarks().iter().any(|remark| remark.contains("by 1551198480 s at most")),
+        sorted.remarks().iter().any(|remark| remark.contains("by at most 1551198480 s")),
         "{:?}",
         sorted.remarks()
     );

@@ -244,5 +244,5 @@ fn a_comparison_of_nothing_misses_its_bounds() {
     let (summary, _) = run(folder.path(), "", &format!("{REPLAY}{measured}"));
     assert!(!summary.accept.passed);
     assert_eq!(summary.accept.missed.len(), 1);
-    assert!(summary.warnings.iter().any(|told| told.contains("no packet at r:1 egress was recognized")));
+    assert!(summary.warnings.iter().any(|told| told.contains("no packet at r:1 egress was matched")));
 }

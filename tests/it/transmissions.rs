@@ -147,7 +147,7 @@ fn a_wrong_buffer_shows_at_the_first_packet_that_is_dropped_differently() {
     assert!(number(&found["simulated"]["sender"]["highest"]) > number(&theirs["start"]));
     assert!(printed.contains("first divergence at "), "{printed}");
     let report = fs::read_to_string(folder.path().join("runs/s/report.html")).unwrap();
-    assert!(report.contains("First divergence") && report.contains("data-kind=\"both_goodputs\""));
+    assert!(report.contains("First divergence") && report.contains("data-kind=\"goodput\""));
     assert_eq!(printed.matches("    > ").count(), 2, "what is around the earliest alone: {printed}");
 
     // What the sender knows of itself around the instant at which it sent the divergent segment.

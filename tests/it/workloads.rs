@@ -175,7 +175,7 @@ fn mistakes_about_flows_are_reported() {
         ),
         (
             told("[[traffic]]\nkind = \"bulk\"\nfrom = \"a\"\nto = \"b\"\non = { mean = \"1 s\" }"),
-            "has `on` and `off`",
+            "needs both `on` and `off`",
         ),
         (told("[[traffic]]\nkind = \"bulk\"\nfrom = \"a\"\nto = \"b\"\nwrite = \"1 kB\""), "with a `rate`"),
         (

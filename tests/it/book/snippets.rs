@@ -28,6 +28,8 @@ const OF_SCENARIOS: [&str; 11] = [
     "engine",
     "seed",
 ];
+/// Keys that fragments of sweeps begin with.
+const OF_SWEEPS: [&str; 3] = ["vary", "zip", "stop"];
 /// Linked into every folder: two captures of one path.
 const CAPTURES: [(&str, &str); 2] = [
     ("scenarios/captures/kernel-tbf-70/in1.pcap.xz", "in.pcap"),
@@ -67,6 +69,7 @@ link = [
 ]
 "#;
 const SCENARIO: &str = "name = \"fragment\"\ntopology = \"base-topology.toml\"\nuntil = \"100 s\"\n";
+const SWEEP: &str = "scenario = \"base-scenario.toml\"\nreplications = 4\n";
 const PACKETS: &str = "[[traffic]]\nkind = \"cbr\"\nfrom = \"client\"\nto = \"server\"\n\
                        rate = \"1 Mbps\"\nsize = \"1000 B\"\n";
 const FLOWS: &str = "[[traffic]]\nkind = \"flows\"\nmatrix = \"uniform\"\nsize = \"hadoop\"\n\
@@ -160,7 +163,7 @@ impl Folder {
             counts.files += 1;
             return dependency(&table);
         }
-        let complete = table.contains_key("name") || table.contains_key("architecture");
+        let complete = ["name", "architecture", "scenario"].iter().any(|key| table.contains_key(*key));
         let file = if complete {
             counts.files += 1;
             let file = fence.file().unwrap_or("snippet.toml");
@@ -186,6 +189,14 @@ impl Folder {
             make_room(&mut topology, &fragment);
             merge(&mut topology, fragment);
             self.write("fragment.toml", &topology.to_string());
+            return Ok("fragment.toml");
+        }
+        if known(&OF_SWEEPS) {
+            let mut sweep: toml::Table = SWEEP.parse().unwrap();
+            merge(&mut sweep, fragment);
+            self.write("base-topology.toml", TOPOLOGY);
+            self.write("base-scenario.toml", &format!("{SCENARIO}{PACKETS}"));
+            self.write("fragment.toml", &sweep.to_string());
             return Ok("fragment.toml");
         }
         if !known(&OF_SCENARIOS) {
