@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::CliError;
+use super::text::counted;
 use crate::capture::{CaptureDirection, CaptureKeys, InterfaceName, Options};
 use crate::units::Span;
 
@@ -40,8 +41,8 @@ pub(super) fn keys_of_each(
     for (flag, given) in [("interface", interfaces.len()), ("direction", directions.len())] {
         if given > 1 && given != captures {
             return Err(CliError::Usage(format!(
-                "--{what}-{flag} is given {given} times for {captures} captures: give it once for all of them, or once for \
-                 each"
+                "--{what}-{flag} is given {given} times for {}: give it once for all of them, or once for each",
+                counted(captures as u64, "capture")
             )));
         }
     }

@@ -359,7 +359,7 @@ fn a_device_is_calibrated_from_one_file() {
     assert_eq!(again["measured"][0]["matched"], 300);
     let wrong = ["--ingress-interface", "eth0", "eth1", "eth2", "--egress-interface", "eth1", "--force"];
     let error = made.refused(&[&arguments[..], &wrong].concat());
-    assert!(error.contains("--ingress-interface is given 3 times, and there are 1 captures"), "{error}");
+    assert!(error.contains("--ingress-interface is given 3 times for 1 capture: "), "{error}");
 }
 
 #[test]
