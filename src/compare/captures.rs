@@ -258,3 +258,25 @@ fn swapped(forward: &[i64], backward: &[i64], [first, second]: [&Path; 2]) -> Op
 fn passage(pair: &Pair) -> Passage {
     Passage { first_ps: pair.first_ps, second_ps: pair.second_ps }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn swapped_captures_are_distinguished_from_clocks_that_differ() {
+        let said = |forward: &[i64], backward: &[i64]| swapped(forward, backward, ["a", "b"].map(Path::new));
+        assert_eq!(said(&[5, 6, -1], &[]), None);
+        assert_eq!(said(&[], &[]), None);
+        let one_way = said(&[-2_000_000, -1_000_000, 5], &[]).unwrap();
+        assert!(
+            one_way.starts_with("most packets are in b before a, by 1.000 us in the median"),
+            "{one_way}"
+        );
+        assert!(one_way.contains("look swapped; write `taunet compare b a`"), "{one_way}");
+        // Both ways together take longer than no time, by either clock.
+        let both = said(&[-2_000_000], &[3_000_000]).unwrap();
+        assert!(both.contains("the clocks differ") && !both.contains("swapped"), "{both}");
+        assert!(said(&[-2_000_000], &[1_000_000]).unwrap().contains("look swapped"));
+    }
+}

@@ -311,6 +311,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("file");
         fs::write(&file, "").unwrap();
-        assert!(matches!(RunDirectory::begin(&file.join("run"), false), Err(DirectoryError::Io { .. })));
+        let error = RunDirectory::begin(&file.join("a/run"), false).unwrap_err();
+        assert!(matches!(error, DirectoryError::NotADirectory(named) if named == file));
     }
 }
