@@ -90,6 +90,11 @@ impl Distribution {
         }
     }
 
+    /// Whether delays differ: of one value, no delay is exceeded.
+    pub fn varies(&self) -> bool {
+        self.delays.len() > 1
+    }
+
     /// As the page's script reads it.
     pub fn to_json(&self) -> Value {
         json!({

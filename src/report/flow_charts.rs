@@ -135,7 +135,7 @@ impl FlowCharts {
     pub fn markup(&self, report: &Report) -> Markup {
         let shown = [
             (COMPLETIONS, self.completions.packets > 0),
-            (COMPLETIONS_CCDF, self.completions.packets > 1),
+            (COMPLETIONS_CCDF, self.completions.varies()),
             (SLOWDOWNS, self.slowdowns[0].len() > 1),
             (MARKS, !self.marks.is_empty()),
         ];

@@ -163,7 +163,8 @@ pub fn runs_page(
     let shown: Vec<Chart> = CHARTS
         .into_iter()
         .filter(|chart| match chart.kind {
-            "cumulated" | "ccdf" => !all.delays.is_empty(),
+            "cumulated" => !all.delays.is_empty(),
+            "ccdf" => all.varies(),
             "delays" => !points.is_empty(),
             "quantiles" | "errors" => both.packets > 0,
             "losses" => !drops.is_empty(),

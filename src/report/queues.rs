@@ -117,7 +117,7 @@ impl QueueCharts {
                     (charts("queues", &[PACKETS, BYTES]))
                     @if self.empty > 0 {
                         p class="note" {
-                            (self.empty) " more recorded ports are not shown: their queues are empty in every sample."
+                            "Not shown: recorded ports whose queue is empty in every sample (" (self.empty) ")."
                         }
                     }
                 }

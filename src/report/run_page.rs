@@ -181,7 +181,12 @@ fn measured(number: usize, measured: &Measured, found: &MeasuredCharts) -> Marku
         DelayScope::Hop => "Delays are from the ingress of this device to the vantage.",
     };
     let all = [CUMULATED, CCDF, OVER_TIME, QUANTILES, ERRORS, RATE, BIT_RATE, LOSSES];
-    let shown = if found.losses.is_empty() { &all[..all.len() - 1] } else { &all };
+    let is_shown = |chart: &Chart| match chart.kind {
+        "ccdf" => found.distribution.varies(),
+        "losses" => !found.losses.is_empty(),
+        _ => true,
+    };
+    let shown: Vec<Chart> = all.into_iter().filter(is_shown).collect();
     html! {
         section id={ "measured-" (number) } {
             h2 { "Simulated against measured at " (text(&measured.vantage)) }
@@ -194,7 +199,7 @@ fn measured(number: usize, measured: &Measured, found: &MeasuredCharts) -> Marku
                 None if measured.matched > 0 => {},
                 None => p class="warning" { "No packet was matched, so there is nothing to compare." },
                 Some(delays) => {
-                    (charts(&format!("measured.{number}"), shown))
+                    (charts(&format!("measured.{number}"), &shown))
                     (metrics(measured))
                     @if let Some(confidence) = &delays.confidence {
                         p class="note" {
@@ -432,14 +437,18 @@ fn connections(report: &Report) -> Table {
 fn packets(report: &Report) -> Markup {
     let Some(found) = &report.packets else { return html! {} };
     let all = [CUMULATED, CCDF, OVER_TIME, RATE, BIT_RATE, DROPS];
-    let from = if found.delays.is_empty() { all.len() - 1 } else { 0 };
-    let to = if found.drops.is_empty() { all.len() - 1 } else { all.len() };
+    let is_shown = |chart: &Chart| match chart.kind {
+        "ccdf" => found.distribution.varies(),
+        "drops" => !found.drops.is_empty(),
+        _ => !found.delays.is_empty(),
+    };
+    let shown: Vec<Chart> = all.into_iter().filter(is_shown).collect();
     html! {
         section id="packets" {
             h2 { "All packets" }
             p { "Simulated one-way delays, from injection to delivery." }
             @if found.delays.is_empty() { p class="warning" { "No packet was delivered." } }
-            @if from < to { (charts("packets", &all[from..to])) }
+            @if !shown.is_empty() { (charts("packets", &shown)) }
             @if found.ports.is_none() {
                 p class="note" {
                     "Rates by port come from the table " code { "hops" } ": write " code { "[record]" } " "

@@ -192,12 +192,13 @@ function build(figure) {
     get drawn() { return u.data[0].length; },
     get data() { return u.data; },
     get labels() { return { x: spec.x, y: spec.y, lines: spec.lines.map(([label]) => label) }; },
-    get texts() { return u.axes.map((axis) => axis._values.filter(Boolean)); },
+    // An axis without a scale, as of a chart whose lines have no point, has no text.
+    get texts() { return u.axes.map((axis) => (axis._values ?? []).filter(Boolean)); },
     // For each axis: the pixels that its longest text takes, and those that it has.
     get room() {
       return u.axes.map((axis, place) => {
-        const texts = axis._values.filter(Boolean);
-        return place ? [Math.max(...texts.map((text) => textWidth(text))), axis._size - 6 - 5]
+        const texts = (axis._values ?? []).filter(Boolean);
+        return place ? [Math.max(0, ...texts.map((text) => textWidth(text))), axis._size - 6 - 5]
           : [textWidth(texts[texts.length - 1] ?? "") / 2, u.width - (u.bbox.left + u.bbox.width) / devicePixelRatio];
       });
     },

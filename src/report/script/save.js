@@ -78,7 +78,7 @@ function chartSvg(u, spec, title) {
   const legend = legendOf(u, spec, width);
   const height = TITLE + u.height + legend.rows * LEGEND_ROW + 8;
   const [ink, grid] = [css("--ink"), css("--grid")];
-  const marks = u.axes.map((axis) => axis._splits.map((n, i) => [n, axis._values[i] || ""]));
+  const marks = u.axes.map((axis) => (axis._splits ?? []).map((n, i) => [n, axis._values?.[i] || ""]));
   let lines = "", texts = "";
   for (const [n, text] of marks[0]) {
     const x = rounded(u.valToPos(n, "x"));
