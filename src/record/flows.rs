@@ -91,9 +91,12 @@ impl FlowRecords {
         }
         let (example, _) = homeless.iter().max_by_key(|(_, packets)| **packets)?;
         Some(format!(
-            "{} packets go to {} addresses that no host has, such as {example}: give a host these `addresses`",
+            "{} packets go to {} no host has, such as {example}: give a host these `addresses`",
             homeless.values().sum::<u64>(),
-            homeless.len(),
+            match homeless.len() {
+                1 => "an address that".to_owned(),
+                several => format!("{several} addresses that"),
+            },
         ))
     }
 

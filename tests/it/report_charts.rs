@@ -280,7 +280,7 @@ fn curves_are_chosen_by_traffic_flow_and_port() {
         browser.settle();
     };
     for kind in ["cumulated", "ccdf", "delays", "rate", "bits"] {
-        choose(&mut browser, kind, "source");
+        choose(&mut browser, kind, "traffic");
         assert_eq!(lines(&mut browser, kind), json!(["small", "large"]), "{kind}");
     }
     for kind in ["rate", "bits"] {

@@ -29,7 +29,7 @@ fn every_file_is_sound_and_says_what_it_is() {
     for path in folders.iter().flatten() {
         let text = fs::read_to_string(path).unwrap();
         let words: Vec<&str> = text.lines().skip(1).take_while(|line| line.starts_with('#')).collect();
-        assert!(words.join(" ").to_lowercase().contains("made up"), "{} says too little", path.display());
+        assert!(words.join(" ").to_lowercase().contains("synthetic"), "{} says too little", path.display());
     }
     let [switches, networks, topologies] = folders;
     switches.iter().chain(&networks).for_each(|path| drop(load(path, &[])));

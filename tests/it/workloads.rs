@@ -177,7 +177,7 @@ fn mistakes_about_flows_are_reported() {
             told("[[traffic]]\nkind = \"bulk\"\nfrom = \"a\"\nto = \"b\"\non = { mean = \"1 s\" }"),
             "needs both `on` and `off`",
         ),
-        (told("[[traffic]]\nkind = \"bulk\"\nfrom = \"a\"\nto = \"b\"\nwrite = \"1 kB\""), "with a `rate`"),
+        (told("[[traffic]]\nkind = \"bulk\"\nfrom = \"a\"\nto = \"b\"\nwrite = \"1 kB\""), "needs a `rate`"),
         (
             told(
                 "[[traffic]]\nkind = \"request-response\"\nfrom = \"a\"\nto = \"b\"\nrequest = \"1 B\"\nresponse = \"1 B\"\n\

@@ -195,7 +195,10 @@ impl Folder {
             let mut sweep: toml::Table = SWEEP.parse().unwrap();
             merge(&mut sweep, fragment);
             self.write("base-topology.toml", TOPOLOGY);
-            self.write("base-scenario.toml", &format!("{SCENARIO}{PACKETS}"));
+            self.write(
+                "base-scenario.toml",
+                &format!("{SCENARIO}transport = {{ kind = \"tcp\" }}\n{PACKETS}"),
+            );
             self.write("fragment.toml", &sweep.to_string());
             return Ok("fragment.toml");
         }
