@@ -352,11 +352,11 @@ impl Document {
     pub fn neither(&self) -> ConfigError {
         let message = match self.tree() {
             Ok(tree) if tree.is_empty() => "this file is empty",
-            _ => "this is neither a topology nor a scenario nor a training file",
+            _ => "this is neither a topology nor a scenario nor a training file nor a sweep",
         };
         self.error(0..0, message).with_help(
             "a topology has [[device]] and [[link]] tables, or [generate]; a scenario has `topology` and [[traffic]]; a \
-             training file has [[data]]"
+             training file has [[data]]; a sweep has `scenario` and [vary]"
                 .to_owned(),
         )
     }

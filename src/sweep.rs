@@ -9,6 +9,7 @@
 mod execute;
 mod file;
 mod metrics;
+mod page;
 mod results;
 mod script;
 mod shard;

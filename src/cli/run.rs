@@ -108,10 +108,13 @@ fn directory_name(name: &str) -> String {
 fn print(summary: &Summary, output: &mut Output) -> Result<(), CliError> {
     let packets = &summary.packets;
     output.line(format_args!(
-        "{}: {} packets of {} flows over {}, simulated in {}",
+        "{}: {} packets of {} over {}, simulated in {}",
         summary.scenario,
         count(packets.injected),
-        count(summary.flows),
+        match summary.flows {
+            1 => "1 flow".to_owned(),
+            flows => format!("{} flows", count(flows)),
+        },
         seconds(summary.simulated_s),
         seconds(summary.wall_s),
     ))?;
@@ -170,7 +173,7 @@ fn print_overview(overview: &Overview, output: &mut Output) -> Result<(), CliErr
     let rate = |bps: &Option<f64>| bps.map_or("undefined".to_owned(), bits_per_second);
     let loss = loss_ratio.map_or("undefined".to_owned(), |ratio| format!("{:.3} %", 100.0 * ratio));
     output.line(format_args!(
-        "\noffered {}, carried {}, loss {loss}",
+        "\nnetwork: offered {}, carried {}, loss {loss}",
         rate(offered_bps),
         rate(carried_bps)
     ))?;

@@ -154,6 +154,8 @@ impl SweepVerb {
         let absolute =
             |path: &Path| std::path::absolute(path).map_err(|error| CliError::Failed(Box::new(error)));
         let directory = absolute(directory)?;
+        // Slurm writes its logs there, and fails without it.
+        Store::open(&directory).map_err(failed)?;
         let mut arguments = vec!["sweep".to_owned(), absolute(&self.file)?.display().to_string()];
         arguments.extend(["--out".to_owned(), directory.display().to_string()]);
         for set in &self.overrides {
@@ -174,7 +176,9 @@ const LISTED: usize = 20;
 
 fn failed(error: SweepError) -> CliError {
     match error {
-        SweepError::Interrupted => CliError::interrupted(),
+        SweepError::Interrupted => CliError::Interrupted(
+            "the jobs that are done are kept; the same command runs the others".to_owned(),
+        ),
         SweepError::NotASweep(_) | SweepError::Damaged { .. } => CliError::Usage(error.to_string()),
         error => CliError::Failed(Box::new(error)),
     }
@@ -201,7 +205,11 @@ fn join(
         if written == Some(done(&all)) {
             return Ok(all);
         }
-        SweepResults::new(sweep, &all).write(&tables)?;
+        let results = SweepResults::new(sweep, &all);
+        results.write(&tables)?;
+        let failed = all.iter().filter(|ran| matches!(ran.outcome, Outcome::Failed(_))).count();
+        let page = results.page(all.len(), failed);
+        store.write(&store.directory().join("report.html"), page.as_bytes())?;
         written = Some(done(&all));
     }
 }
@@ -259,7 +267,7 @@ fn print(
     ))?;
     let extension = format.extension();
     output.line(format_args!(
-        "\nwritten to {}: results.{extension}, means.{extension}, differences.{extension}",
+        "\nwritten to {0}: open {0}/report.html; tables: results.{extension}, means.{extension}, differences.{extension}",
         summary.directory.display()
     ))
 }

@@ -196,7 +196,12 @@ pub fn compare_captures(
             warnings.push(format!("{} holds no packets: there is nothing to compare", path.display()));
         }
     }
-    if options.clock == CaptureClock::Same {
+    if delays.is_empty() && !backward.is_empty() {
+        let [first, second] = [first, second].map(Path::display);
+        warnings.push(format!(
+            "all matched packets are in {second} before {first}: the captures look swapped; write `taunet compare {second} {first}`"
+        ));
+    } else if options.clock == CaptureClock::Same {
         warnings.extend(swapped(&delays, &backward, [first, second]));
     }
     let instants = || forward().map(|pair| pair.first_ps);

@@ -97,12 +97,10 @@ impl FromStr for Buffer {
     }
 }
 
-/// Recognizes packets in the notation of another tool: `100p` in ns-3.
+/// Recognizes packets that are misspelt, or in the notation of another tool: `100p` in ns-3.
 fn in_packets(text: &str, error: UnitError) -> UnitError {
     match error {
-        UnitError::UnknownUnit { unit, what, units, .. }
-            if ["p", "pk", "pkt", "pkts"].contains(&unit.as_str()) =>
-        {
+        UnitError::UnknownUnit { unit, what, units, .. } if unit.to_lowercase().starts_with('p') => {
             let number = text.trim().trim_end_matches(unit.as_str()).trim_end();
             let hint = Some(format!("did you mean \"{number} packets\"?"));
             UnitError::UnknownUnit { unit, what, hint, units }

@@ -144,7 +144,7 @@ impl Sweep {
         document.must_be(FileKind::Sweep)?;
         let file: SweepFile = document.deserialize()?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let mut reader = Reader { document: &document, errors: Vec::new() };
+        let mut reader = Reader { document: &document, errors: Vec::new(), overrides };
         let scenario = folder.join(file.scenario.get_ref());
         if let Err((message, help)) = find_file(&scenario) {
             reader.errors.push(document.error(file.scenario.span(), message).with_help(help));
@@ -249,6 +249,8 @@ fn places(axes: &[Vec<Parameter>]) -> Vec<Range<usize>> {
 struct Reader<'a> {
     document: &'a Document,
     errors: Vec<ConfigError>,
+    /// Changes of the command line.
+    overrides: &'a [String],
 }
 
 impl Reader<'_> {
@@ -275,6 +277,7 @@ impl Reader<'_> {
                     self.wrong(span.clone(), message, "give all of its values in one place");
                 }
                 known.push(parameter.key.clone());
+                self.check_parameter(parameter, span);
             }
             if let (true, Some(((first, _), rest))) = (is_zip, found.split_first())
                 && let Some((other, span)) =
@@ -295,6 +298,33 @@ impl Reader<'_> {
             }
         }
         axes
+    }
+
+    /// Refuses what no sweep can vary: its own seeds, a key that the command line sets, a value that stands twice.
+    fn check_parameter(&mut self, parameter: &Parameter, span: &Range<usize>) {
+        let key = &parameter.key;
+        if key == "seed" {
+            let message = "the seeds of a sweep are those of its replications".to_owned();
+            self.wrong(span.clone(), message, "write `replications`, and `seed` at the top of the sweep");
+        }
+        let is_set = |set: &&String| set.split('=').next().is_some_and(|path| path.trim() == key);
+        if let Some(set) = self.overrides.iter().find(is_set) {
+            self.wrong(
+                span.clone(),
+                format!("`{key}` varies, and --set {set} fixes it"),
+                "leave one of them out",
+            );
+        }
+        let mut values = parameter.values.iter();
+        while let Some(value) = values.next() {
+            if values.clone().any(|other| other == value) {
+                self.wrong(
+                    span.clone(),
+                    format!("`{key}` has the value {value} twice"),
+                    "leave one of them out",
+                );
+            }
+        }
     }
 
     fn replications(&mut self, count: &Spanned<u32>) -> u32 {
@@ -380,6 +410,11 @@ mod tests {
         assert!(message("[vary]\na = [1]\n[[zip]]\na = [2]").contains("`a` varies twice"));
         assert!(message("[[zip]]\na = [1]\nb = [2, 3]").contains("`a` has 1 values and `b` has 2"));
         assert!(message("[vary]\na = 1").contains("`a` is one value, 1"));
+        assert!(message("[vary]\na = [1, 2, 1]").contains("`a` has the value 1 twice"));
+        assert!(
+            message("[vary]\nseed = [1, 2]").contains("the seeds of a sweep are those of its replications")
+        );
+        assert!(message("[vary]\nwarm_up = [\"2 s\"]").contains("`warm_up` varies, and --set"));
         assert!(message("replications = 4294967295\n[vary]\na = [1, 2]").contains("more than 1000000"));
         let stop = |keys: &str| message(&format!("[stop]\nmetric = \"loss_ratio\"\n{keys}"));
         assert!(stop("relative_half_width = 0").contains("not a relative half-width"));

@@ -17,7 +17,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::TempDir;
 
 use super::SweepError;
 use crate::scenario::Scenario;
@@ -231,7 +231,15 @@ impl Store {
     pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), SweepError> {
         let io = |source| SweepError::Write { path: path.to_owned(), source };
         let folder = path.parent().unwrap_or(&self.directory);
-        let mut file = NamedTempFile::with_prefix_in(".writing-", folder).map_err(io)?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".writing-");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            // The permissions of a new file, minus the umask: shards may be of several users.
+            builder.permissions(fs::Permissions::from_mode(0o666));
+        }
+        let mut file = builder.tempfile_in(folder).map_err(io)?;
         file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(io)?;
         file.persist(path).map_err(|error| io(error.error))?;
         Ok(())

@@ -137,6 +137,13 @@ impl Ends<'_> {
             return Err(format!("steps of {} do not lead from {} to {}", self.step, self.from, self.to));
         }
         let last = (to_at - from_at) / step_at;
+        if (to_at - from_at) % step_at != 0 {
+            let reached = from.written(from_at + last * step_at, digits, false);
+            return Err(format!(
+                "steps of {} from {} lead to {reached}, not to {}",
+                self.step, self.from, self.to
+            ));
+        }
         if last >= MOST_VALUES {
             return Err(format!("the range has more than {MOST_VALUES} values"));
         }
@@ -302,7 +309,7 @@ mod tests {
         let values =
             |range: &str| parameters(&format!("[vary]\nload = {range}")).map(|found| found[0].1.clone());
         assert_eq!(values("{ from = 0.1, to = 0.4, step = 0.1 }").unwrap(), ["0.1", "0.2", "0.3", "0.4"]);
-        assert_eq!(values("{ from = 1, to = 8, step = 3 }").unwrap(), ["1", "4", "7"]);
+        assert_eq!(values("{ from = 1, to = 7, step = 3 }").unwrap(), ["1", "4", "7"]);
         assert_eq!(values("{ from = 1.0, to = 0.5, step = -0.25 }").unwrap(), ["1.0", "0.75", "0.5"]);
         assert_eq!(
             values("{ from = \"1 Gbps\", to = \"2 Gbps\", step = \"0.5 Gbps\" }").unwrap(),
@@ -318,6 +325,10 @@ mod tests {
         assert!(message("{ from = 1, to = 2, step = 0 }").contains("do not lead from 1 to 2"));
         assert!(message("{ from = 1, to = 2, step = -1 }").contains("do not lead from 1 to 2"));
         assert!(message("{ from = \"1 ms\", to = \"2 s\", step = \"1 ms\" }").contains("different units"));
+        assert_eq!(
+            message("{ from = 0.3, to = 0.9, step = 0.25 }"),
+            "steps of 0.25 from 0.3 lead to 0.8, not to 0.9"
+        );
         assert!(message("{ from = 0, to = 1000000, step = 1 }").contains("more than 100000 values"));
         assert!(message("{ from = true, to = 2, step = 1 }").contains("neither a number"));
     }

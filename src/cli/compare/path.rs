@@ -89,7 +89,10 @@ fn print(comparison: &CaptureComparison, output: &mut Output) -> Result<(), CliE
         output.line(format_args!("  loss ratio {ratio:.3} %, 95 % interval {low:.3} to {high:.3} %"))?;
     }
     let Some(delay) = &comparison.delay_s else {
-        return output.line("  no packet was matched: are these two captures of one path?");
+        return output.line(match comparison.backward_delay_s {
+            Some(_) => "  all matched packets go from the second capture to the first",
+            None => "  no packet was matched: are these two captures of one path?",
+        });
     };
     let clock = comparison.clock.as_ref();
     match clock {

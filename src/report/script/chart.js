@@ -29,6 +29,8 @@ function build(figure) {
     view = full;
     if (u) u.destroy();
     u = new uPlot(options(), dataFor(full), plot);
+    const keys = plot.querySelectorAll(".u-legend .u-series");
+    spec.hidden?.forEach((line) => { keys[line + 1].hidden = true; });
     plot.querySelectorAll(".u-legend th").forEach((head) => {
       head.tabIndex = 0;
       head.addEventListener("keydown", (event) => {

@@ -4,7 +4,7 @@
 // - `x` and `y`: the labels of the axes, with their units;
 // - `data`: x and the lines; or `dataFor` (of the range in sight and pixels) and `range`;
 // - how they are drawn: `log`, `logY`, `canLog`, `dots`, `dotted`, `dashed`, `bars`, `bands`, `stepped`, `zero`, `yRange`,
-//   `margin` (on either side of the points), `tall`, `sparse` (dots where a line has few points between gaps);
+//   `margin` (on either side of the points), `tall`, `sparse` (dots where a line has few points between gaps), `hidden` (lines without a place in the key);
 // - `remark`: what a reader has to know beside the title's note.
 
 // The reference is drawn first and broad, the subject over it and fine, so that both are seen where they agree.
@@ -234,6 +234,19 @@ const kinds = {
       lines: [["backlog / rate", "--diagonal", 2], ["measured", "--measured"], ["simulated", "--simulated"]],
       x: "bytes waiting at the packet's arrival (B)", y: `sojourn time (${unit})`, dots: [1, 2], gaps: [0], tall: true,
       zero: true, data: joined(shown),
+    };
+  },
+  // A metric over a parameter: for each line its mean, in a band of its confidence interval.
+  sweep({ x, names, parameter, metric, lines, more }, { log }) {
+    const all = lines.flatMap(({ mean, low, high }) => [low, high, mean]);
+    const style = ({ name }, line) => [[`${name} from`, `--flow${line}`, 0], [`${name} to`, `--flow${line}`, 0], [name, `--flow${line}`, 2]];
+    return {
+      lines: lines.flatMap(style), x: parameter, y: metric, data: [x, ...all],
+      log: log && !names, canLog: !names && x[0] > 0, zero: true, margin: names ? 0.3 : 0,
+      dotted: lines.map((_, line) => 3 * line + 2), hidden: lines.flatMap((_, line) => [3 * line, 3 * line + 1]),
+      bands: lines.map((_, line) => ({ series: [3 * line + 2, 3 * line + 1], colour: `--flow${line}` })),
+      xText: names && ((n) => (Number.isInteger(n) ? names[n] ?? "" : "")),
+      remark: more > 0 ? `${more} more lines are in the table of means.` : "",
     };
   },
   chance({ losses }) {

@@ -44,6 +44,17 @@ function rows(box) {
       show();
     });
   });
+  const save = document.createElement("button");
+  save.type = "button";
+  save.textContent = "CSV";
+  save.setAttribute("aria-label", "Save the table as CSV");
+  save.addEventListener("click", () => {
+    const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+    const line = (cells) => [...cells].map((cell) => quoted(cell.dataset.key ?? cell.textContent)).join(",");
+    const lines = [line(heads), ...order.map((i) => line(all[i].cells))];
+    saveAs(`${box.querySelector(".scroll").getAttribute("aria-label")}.csv`, new Blob([`${lines.join("\n")}\n`], { type: "text/csv" }));
+  });
+  more.before(save);
   input.addEventListener("input", show);
   more.addEventListener("click", () => { everything = true; show(); });
   box.querySelector(".tools").hidden = all.length < 2;
