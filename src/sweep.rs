@@ -22,6 +22,7 @@ use std::path::PathBuf;
 pub use execute::{Execution, Outcome, Progress, Ran, execute};
 pub use file::{Job, Stop, StopFile, Sweep, SweepFile};
 pub use metrics::metrics;
+pub use page::sweep_page;
 pub use results::{CONFIDENCE, Difference, PointMean, SweepResults};
 pub use script::{Scheduler, script};
 pub use shard::{Shard, ShardError};

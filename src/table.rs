@@ -342,7 +342,7 @@ mod tests {
 
         let bytes: ArrayRef = Arc::new(BinaryArray::from_vec(vec![b"a"]));
         let refused = write_columns(&path, Format::Parquet, vec![("body", bytes)]).unwrap_err();
-        let message = "a column of Binary, as `body` is, has no place in a .parquet table";
+        let message = "the column `body` of type Binary is not supported in a .parquet table";
         assert!(refused.to_string().ends_with(message), "{refused}");
     }
 }

@@ -208,7 +208,7 @@ fn join(
         let results = SweepResults::new(sweep, &all);
         results.write(&tables)?;
         let failed = all.iter().filter(|ran| matches!(ran.outcome, Outcome::Failed(_))).count();
-        let page = results.page(all.len(), failed);
+        let page = sweep::sweep_page(sweep, &results, all.len(), failed);
         store.write(&store.directory().join("report.html"), page.as_bytes())?;
         written = Some(done(&all));
     }

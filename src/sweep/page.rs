@@ -23,8 +23,8 @@ const ROWS: usize = 2_000;
 const FIRST: [&str; 6] =
     ["delay_s.mean", "delay_s.p50", "delay_s.p99", "loss_ratio", "offered_bps", "carried_bps"];
 
-/// The page of a sweep whose jobs are done as far as `results` has them; `failed` says how many failed.
-pub(super) fn page(sweep: &Sweep, results: &SweepResults<'_>, jobs: usize, failed: usize) -> String {
+/// The page of a sweep with the jobs that are done; `jobs` are all jobs, `failed` those that failed.
+pub fn sweep_page(sweep: &Sweep, results: &SweepResults<'_>, jobs: usize, failed: usize) -> String {
     let means = results.means();
     let metrics = drawn(sweep, results);
     let axis = x_axis(sweep);

@@ -96,11 +96,6 @@ impl<'s> SweepResults<'s> {
         SweepResults { sweep, rows, metrics: names.into_iter().collect() }
     }
 
-    /// The page `report.html`; `jobs` are those of the sweep, of which `failed` have failed.
-    pub fn page(&self, jobs: usize, failed: usize) -> String {
-        super::page::page(self.sweep, self, jobs, failed)
-    }
-
     /// The names of the metrics.
     pub fn metrics(&self) -> &[String] {
         &self.metrics

@@ -186,7 +186,7 @@ fn impairments_that_cannot_be() {
         ["5:58 `std` has no effect in a jitter that is pareto"]
     );
     let shape = jitter("\"pareto\", mean = \"1 ms\", shape = 1");
-    assert!(shape[0].contains("1 is no shape"), "{shape:?}");
+    assert!(shape[0].contains("1 is not a valid shape"), "{shape:?}");
     assert!(jitter("\"gauss\"")[0].contains("gauss"));
     assert!(jitter("\"normal\", sigma = \"1 ms\"")[0].contains("unknown key `sigma`"));
     assert!(jitter("\"uniform\", max = \"1 ms\", order = \"lose\"")[0].contains("lose"));
