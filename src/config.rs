@@ -208,7 +208,7 @@ impl Document {
     ///
     /// # Errors
     /// As [`set`](Self::set) has them, of the first that is wrong.
-    pub(crate) fn set_below(&mut self, key: &str, texts: &[String]) -> Result<(), ConfigError> {
+    pub fn set_below(&mut self, key: &str, texts: &[String]) -> Result<(), ConfigError> {
         for text in texts {
             let parsed = self.parsed(text, Origin::Shell)?;
             if parsed.file_key() == Some(key) {
