@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
+use crate::browser::{Browser, installed};
+
 const SCENARIO: &str = r#"
 name = "queue"
 topology = "net.toml"
@@ -236,4 +238,39 @@ fn differences_are_between_points_that_differ_in_one_axis() {
     let names: Vec<&str> = rows.iter().map(|row| row["parameter"].as_str()).collect();
     assert!(names.contains(&"traffic.0.packets, traffic.0.name"), "{names:?}");
     assert_eq!(results.lines().count(), 1 + 6 * 4);
+}
+
+#[test]
+fn the_report_draws_metrics_over_parameters() {
+    let Some(program) = installed() else {
+        eprintln!(
+            "SKIPPED: no chromium on the PATH; install the package `chromium` to test the page in a browser"
+        );
+        return;
+    };
+    let folder = folder(&SWEEP.replace("[\"500 B\", \"1000 B\"]", "[\"500 B\", \"750 B\", \"1000 B\"]"));
+    let folder = folder.path();
+    assert!(sweep(folder, &["--out", "out", "--quiet"]).status.success());
+    let mut browser = Browser::start(&program);
+    for width in [1280, 390] {
+        browser.screen(width, 900, 1, width < 600);
+        browser.open(&folder.join("out/report.html"));
+        assert!(browser.value("document.documentElement.scrollWidth").as_u64().unwrap() <= width.into());
+        // A line for each length, over three loads; its interval has no place in the key.
+        let chart = "document.querySelector('[data-kind=sweep]')";
+        assert_eq!(browser.value(&format!("{chart}.querySelector('strong').textContent")), "delay_s.mean");
+        let keys = format!(
+            "[...{chart}.querySelectorAll('.u-legend .u-series th')].filter(key => key.offsetParent).map(key => key.textContent)"
+        );
+        let keys = browser.value(&keys);
+        let names: Vec<&str> = keys.as_array().unwrap().iter().filter_map(|key| key.as_str()).collect();
+        for name in ["500 B", "750 B", "1000 B"] {
+            assert!(names.contains(&name), "{names:?}");
+        }
+        assert!(!names.iter().any(|name| name.ends_with(" from") || name.ends_with(" to")), "{names:?}");
+        assert_eq!(browser.value("taunet.charts[0].full"), serde_json::json!([0.5, 0.9]));
+        // Two parameters of three values: a heat map.
+        assert_eq!(browser.value("document.querySelector('.heat').rows.length"), 4);
+    }
+    assert_eq!(browser.complaints, [] as [String; 0]);
 }
