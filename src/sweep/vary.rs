@@ -47,6 +47,9 @@ impl Parameter {
 /// A mistake in the values: its span, what is wrong, and what would be right.
 pub(super) type Mistake = (std::ops::Range<usize>, String, &'static str);
 
+/// The most digits behind the decimal point of the ends of a range.
+const MOST_DIGITS: u32 = 30;
+
 /// The most values of a range.
 const MOST_VALUES: i128 = 100_000;
 
@@ -177,8 +180,11 @@ impl Decimal {
         Some(Decimal { digits_of, digits: fraction.len() as u32, unit })
     }
 
-    /// The number in units of the last of so many digits.
+    /// The number in units of the last of so many digits; none where there are more than fit.
     fn at(&self, digits: u32) -> Option<i128> {
+        if digits > MOST_DIGITS {
+            return None;
+        }
         let value = self.digits_of.checked_mul(10i128.checked_pow(digits - self.digits)?)?;
         // Far from overflow, whatever is added.
         (value.abs() < i128::MAX / 4).then_some(value)
@@ -330,6 +336,7 @@ mod tests {
             "steps of 0.25 from 0.3 lead to 0.8, not to 0.9"
         );
         assert!(message("{ from = 0, to = 1000000, step = 1 }").contains("more than 100000 values"));
+        assert!(message("{ from = 1e-50, to = 3e-50, step = 1e-50 }").contains("too many digits"));
         assert!(message("{ from = true, to = 2, step = 1 }").contains("neither a number"));
     }
 }
