@@ -56,6 +56,8 @@ mod report_charts;
 mod response;
 mod rtt;
 mod scenarios;
+#[cfg(unix)]
+mod schedulers;
 mod schemas;
 mod simulate;
 mod statistics;

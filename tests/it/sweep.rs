@@ -38,7 +38,7 @@ between = ["a:0", "r:0"]
 between = ["r:1", "b:0"]
 "#;
 
-const SWEEP: &str = r#"
+pub const SWEEP: &str = r#"
 scenario = "scenario.toml"
 seed = 7
 replications = 4
@@ -50,7 +50,7 @@ tables = ["flows"]
 "#;
 
 /// A folder with the files of a sweep.
-fn folder(sweep: &str) -> tempfile::TempDir {
+pub fn folder(sweep: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in [("scenario.toml", SCENARIO), ("net.toml", TOPOLOGY), ("sweep.toml", sweep)] {
         fs::write(folder.path().join(name), text).unwrap();
@@ -58,7 +58,8 @@ fn folder(sweep: &str) -> tempfile::TempDir {
     folder
 }
 
-fn command(folder: &Path, arguments: &[&str]) -> Command {
+/// `taunet sweep` in a folder.
+pub fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_taunet"));
     command.current_dir(folder).args(["sweep", "sweep.toml", "--format", "csv"]).args(arguments);
     for variable in ["SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX", "PARALLEL_SEQ"] {
@@ -76,7 +77,7 @@ fn json(output: &Output) -> serde_json::Value {
 }
 
 /// The joined tables of a sweep.
-fn results(folder: &Path, out: &str) -> Vec<String> {
+pub fn results(folder: &Path, out: &str) -> Vec<String> {
     ["results", "means", "differences"]
         .map(|name| fs::read_to_string(folder.join(out).join(format!("{name}.csv"))).unwrap())
         .to_vec()
