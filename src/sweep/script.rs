@@ -34,12 +34,13 @@ pub fn script(
              #SBATCH --array=0-{last}\n\
              #SBATCH --ntasks=1\n\
              #SBATCH --cpus-per-task=1\n\
-             #SBATCH --output={log}/slurm-%A-%a.log\n\
+             #SBATCH --output={log}\n\
              exec taunet {} --jobs \"${{SLURM_CPUS_PER_TASK:-1}}\"\n",
             line(arguments),
             job = dns_label(name),
             last = shards.saturating_sub(1),
-            log = directory.display(),
+            log =
+                in_shell(&format!("{}/slurm-%A-%a.log", directory.display().to_string().replace('%', "%%"))),
         ),
         Scheduler::Parallel => format!(
             "#!/bin/sh\n\
@@ -114,7 +115,8 @@ mod tests {
     #[test]
     fn slurm_has_an_index_for_each_shard() {
         let arguments = ["sweep".to_owned(), "/a b/s.toml".to_owned()];
-        let text = script(Scheduler::Slurm, "load", &arguments, Path::new("/out"), 4);
+        let text = script(Scheduler::Slurm, "load", &arguments, Path::new("/an out"), 4);
+        assert!(text.contains("#SBATCH --output='/an out/slurm-%A-%a.log'\n"), "{text}");
         assert!(
             text.contains("#SBATCH --array=0-3\n") && text.contains("exec taunet sweep '/a b/s.toml' --jobs")
         );
