@@ -19,6 +19,7 @@ mod reading;
 mod report;
 mod run;
 mod sweep;
+mod tune;
 mod text;
 mod topology;
 mod train;
@@ -100,6 +101,7 @@ pub enum Verb {
     Topology(topology::TopologyVerb),
     Run(run::Run),
     Sweep(sweep::SweepVerb),
+    Tune(tune::TuneVerb),
     Compare(compare::Compare),
     Calibrate(calibrate::Calibrate),
     Train(train::Train),
@@ -115,6 +117,7 @@ impl Verb {
             Verb::Topology(topology) => topology.run(global, output),
             Verb::Run(run) => run.run(global, output),
             Verb::Sweep(sweep) => sweep.run(global, output),
+            Verb::Tune(tune) => tune.run(global, output),
             Verb::Compare(compare) => compare.run(global, output),
             Verb::Calibrate(calibrate) => calibrate.run(global, output),
             Verb::Train(train) => train.run(global, output),

@@ -27,7 +27,7 @@ pub use message::{did_you_mean, listed, nearest};
 pub use registry::{CustomTable, Registry};
 pub use toml::Spanned;
 
-use overrides::{Origin, Override};
+use overrides::{Origin, Override, SHELL};
 use serde::de::{self, DeserializeOwned};
 use serde::{Deserialize, Deserializer, Serialize};
 use toml::de::{DeArray, DeTable, DeValue};
@@ -148,7 +148,7 @@ impl Document {
     /// # Errors
     /// The text has no `=`, or its path does not exist.
     pub fn set(&mut self, text: &str) -> Result<(), ConfigError> {
-        self.add(text, Origin::File)
+        self.add(text, SHELL, Origin::File)
     }
 
     /// Sets several values, one after the other.
@@ -156,7 +156,12 @@ impl Document {
     /// # Errors
     /// As [`set`](Self::set) has them, of the first that is wrong.
     pub fn set_all(&mut self, texts: &[String]) -> Result<(), ConfigError> {
-        texts.iter().try_for_each(|text| self.add(text, Origin::File))
+        self.set_all_of(SHELL, texts)
+    }
+
+    /// The same for values from a place of this name, for messages.
+    pub(crate) fn set_all_of(&mut self, place: &str, texts: &[String]) -> Result<(), ConfigError> {
+        texts.iter().try_for_each(|text| self.add(text, place, Origin::File))
     }
 
     /// The same for values from a command line: a path in them is relative to the current directory.
@@ -164,11 +169,11 @@ impl Document {
     /// # Errors
     /// As [`set`](Self::set) has them, of the first that is wrong.
     pub fn set_from_shell(&mut self, texts: &[String]) -> Result<(), ConfigError> {
-        texts.iter().try_for_each(|text| self.add(text, Origin::Shell))
+        texts.iter().try_for_each(|text| self.add(text, SHELL, Origin::Shell))
     }
 
-    fn add(&mut self, text: &str, origin: Origin) -> Result<(), ConfigError> {
-        let parsed = self.parsed(text, origin)?;
+    fn add(&mut self, text: &str, place: &str, origin: Origin) -> Result<(), ConfigError> {
+        let parsed = self.parsed(text, place, origin)?;
         let names_a_file =
             |key: &str| self.tree().is_ok_and(|tree| tree.get(key).is_some_and(|it| it.get_ref().is_str()));
         if parsed.file_key().is_some_and(names_a_file) {
@@ -179,8 +184,8 @@ impl Document {
         self.tree().map(|_| ())
     }
 
-    fn parsed(&self, text: &str, origin: Origin) -> Result<Override, ConfigError> {
-        Override::parse(text, self.next_base(), origin).map_err(|(source, span, message)| {
+    fn parsed(&self, text: &str, place: &str, origin: Origin) -> Result<Override, ConfigError> {
+        Override::parse(text, place, self.next_base(), origin).map_err(|(source, span, message)| {
             ConfigError::at(source, span, message).with_help(overrides::EXAMPLE.to_owned())
         })
     }
@@ -210,7 +215,7 @@ impl Document {
     /// As [`set`](Self::set) has them, of the first that is wrong.
     pub fn set_below(&mut self, key: &str, texts: &[String]) -> Result<(), ConfigError> {
         for text in texts {
-            let parsed = self.parsed(text, Origin::Shell)?;
+            let parsed = self.parsed(text, SHELL, Origin::Shell)?;
             if parsed.file_key() == Some(key) {
                 self.overrides.push(parsed.of_the_named_file(self.next_base()));
                 self.tree()?;

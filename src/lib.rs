@@ -71,6 +71,7 @@
 //! | [`report`] | the HTML report of a run |
 //! | [`run`] | one simulation end to end |
 //! | [`sweep`] | many runs of one scenario, with other values and seeds |
+//! | [`tune`] | the values of parameters that make a metric best |
 //! | [`calibrate`] | fitting a device model to captures |
 //! | [`learn`] | training a learned PTM |
 //! | [`cli`] | the command line: one file per subcommand |
@@ -114,6 +115,7 @@ pub mod compare;
 pub mod report;
 pub mod run;
 pub mod sweep;
+pub mod tune;
 pub mod calibrate;
 pub mod learn;
 #[cfg(feature = "cli")]

@@ -20,6 +20,7 @@ mod vary;
 use std::path::PathBuf;
 
 pub use execute::{Execution, Outcome, Progress, Ran, execute};
+pub(crate) use file::seeds;
 pub use file::{Job, Stop, StopFile, Sweep, SweepFile};
 pub use metrics::metrics;
 pub use page::sweep_page;
@@ -28,6 +29,7 @@ pub use script::{Scheduler, script};
 pub use shard::{Shard, ShardError};
 pub use store::{Done, Hasher, JobHash, Store};
 pub use student::Mean;
+pub(crate) use vary::Decimal;
 pub use vary::{Parameter, Varied, VaryTable};
 
 use crate::table::TableError;

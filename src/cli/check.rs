@@ -12,13 +12,14 @@ use crate::learn::spec::{ArchitectureKind, DataFile, PartOfData, TrainingFile};
 use crate::scenario::Scenario;
 use crate::sweep::Sweep;
 use crate::topology::Topology;
+use crate::tune::Tune;
 
-/// Check topology, scenario, training and sweep files
+/// Check topology, scenario, training, sweep and tune files
 ///
 /// A topology has [[device]] or [[link]] tables or [generate]. A scenario has the key `topology`, or
 /// [[traffic]] or [[measured]] tables. A training file has [[data]] tables, a sweep the key
-/// `scenario` and [vary]. Every mistake is shown with its line. The scenarios that a training file or a
-/// sweep names are checked too. Nothing is simulated.
+/// `scenario` and [vary], a tune file [objective] and [bounds]. Every mistake is shown with its line. The
+/// scenarios that such files name are checked too. Nothing is simulated.
 #[derive(Debug, Args)]
 pub struct Check {
     /// The files
@@ -51,6 +52,11 @@ enum Checked {
     Sweep {
         name: String,
         points: usize,
+        replications: usize,
+    },
+    Tune {
+        name: String,
+        parameters: usize,
         replications: usize,
     },
     Bad {
@@ -164,6 +170,15 @@ fn check(path: &Path, overrides: &[String], registry: &Registry) -> Result<Check
             let (points, replications) = (sweep.points.len(), sweep.seeds.len());
             return Ok(Checked::Sweep { name: sweep.name, points, replications });
         }
+        Some(FileKind::Tune) => {
+            let tune = Tune::load(path, overrides)?;
+            let middle = tune.middle();
+            for job in middle.jobs_of(0) {
+                middle.scenario(&job, registry)?;
+            }
+            let (parameters, replications) = (tune.bounds.len(), tune.replications());
+            return Ok(Checked::Tune { name: tune.name().to_owned(), parameters, replications });
+        }
         Some(FileKind::Scenario) => document.set_from_shell(overrides)?,
     }
     let scenario = Scenario::from_document(&document, path, None)?;
@@ -233,6 +248,11 @@ fn described(checked: &Checked) -> Option<String> {
                 several => format!("{several} combinations of values"),
             },
             count(*replications, "replication")
+        )),
+        Checked::Tune { name, parameters, replications } => Some(format!(
+            "tune file `{name}`: {}, {} of each point",
+            count(*parameters, "parameter"),
+            count(*replications, "run")
         )),
         Checked::Bad { .. } => None,
     }

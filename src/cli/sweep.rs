@@ -1,19 +1,22 @@
 //! `taunet sweep SWEEP`
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use indexmap::IndexMap;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::error::to_stderr;
 use super::interrupt::Interrupt;
-use super::text::{count, counted, decimal_bytes};
+use super::text::{count, counted, decimal_bytes, significant};
 use super::{CliError, Global, Output};
+use crate::config::{did_you_mean, nearest};
 use crate::sweep::{
     self, Execution, Outcome, Parameter, Progress, Ran, Scheduler, Shard, Store, Sweep, SweepError,
-    SweepResults,
+    SweepResults, metrics,
 };
 use crate::table::{Format, TableFiles};
 
@@ -107,38 +110,55 @@ impl SweepVerb {
         if self.dry_run {
             return estimate(&sweep, &store, &execution, &interrupt, global, output);
         }
+        if let Some(other) = store.replace_owner(&sweep).map_err(failed)? {
+            global.warn(&[format!(
+                "{} held the results of {}: its tables are replaced, its jobs are kept",
+                directory.display(),
+                other.display()
+            )]);
+        }
         let began = Instant::now();
         let mut bar = Jobs::new(global, &sweep.name, threads);
-        let ran = sweep::execute(&sweep, &store, &execution, |progress| {
+        let mut first = None;
+        let ran = sweep::execute(&sweep, &store, &execution, |progress, ran| {
             bar.show(progress);
+            if let (None, Some(done)) = (&first, ran.done()) {
+                let lacking = lacking(&sweep, &metrics(&done.summary));
+                bar.hide_while(|| global.warn(&lacking.metrics));
+                let ends = lacking.stop.is_some();
+                first = Some(lacking);
+                if ends {
+                    return ControlFlow::Break(());
+                }
+            }
             interrupt.as_control_flow()
         });
         bar.clear();
+        if let Some(wrong) = first.and_then(|lacking| lacking.stop) {
+            return Err(CliError::Usage(wrong));
+        }
         let ran = ran.map_err(failed)?;
         let all = join(&sweep, &store, &execution, ran, self.format).map_err(failed)?;
         let summary = summary(&sweep, &store, &all, began.elapsed());
-        for name in SweepResults::new(&sweep, &all).unknown_metrics() {
-            global.warn(&[format!(
-                "no job has a metric `{name}`: `results` names those that there are, without `metrics`"
-            )]);
+        let results = SweepResults::new(&sweep, &all);
+        if results.is_deterministic() {
+            global.warn(&[
+                "all replications are the same run: the scenario draws no random numbers, so one \
+                           replication says as much, and intervals have no width"
+                    .to_owned(),
+            ]);
         }
         if global.json {
             output.json(&summary)?;
         } else if !global.quiet {
             print(&summary, &sweep, shard, self.format, output)?;
+            print_means(&sweep, &results, output)?;
         }
         match summary.failed.len() {
             0 => Ok(()),
             number => {
-                let list = summary.failed.iter().take(LISTED).map(|failure| {
-                    format!("\n  {}, replication {}: {}", failure.values, failure.replication, failure.error)
-                });
-                let more = match number.saturating_sub(LISTED) {
-                    0 => String::new(),
-                    more => format!("\n  and {more} more"),
-                };
-                let list: String = list.collect();
-                Err(CliError::Failed(format!("{} failed{list}{more}", counted(number as u64, "job")).into()))
+                let list = failures(&summary.failed);
+                Err(CliError::Failed(format!("{} failed{list}", counted(number as u64, "job")).into()))
             }
         }
     }
@@ -171,10 +191,58 @@ impl SweepVerb {
     }
 }
 
-/// Failed jobs that are listed.
-const LISTED: usize = 20;
+/// What a sweep asks of its jobs and the first one does not have.
+struct Lacking {
+    /// A warning for each of the metrics.
+    metrics: Vec<String>,
+    /// What is wrong with the metric that ends replications.
+    stop: Option<String>,
+}
 
-fn failed(error: SweepError) -> CliError {
+fn lacking(sweep: &Sweep, known: &IndexMap<String, f64>) -> Lacking {
+    let hint = |name: &String| match nearest(name, known.keys().map(String::as_str)) {
+        Some(near) => did_you_mean(near),
+        None => "without `metrics`, the table `results` has all that there are".to_owned(),
+    };
+    let lacks = |name: &&String| !known.contains_key(*name);
+    let of_metrics = |name: &String| format!("the first job has no metric `{name}`; {}", hint(name));
+    let of_stop = |name: &String| {
+        let file = sweep.file.display();
+        format!("the first job has no metric `{name}`, which [stop] in {file} watches; {}", hint(name))
+    };
+    Lacking {
+        metrics: sweep.metrics.iter().filter(lacks).map(of_metrics).collect(),
+        stop: sweep.stop.as_ref().map(|stop| &stop.metric).filter(lacks).map(of_stop),
+    }
+}
+
+/// The jobs that failed, those with the same error together.
+fn failures(failed: &[Failure]) -> String {
+    let mut by_error: IndexMap<&str, Vec<&Failure>> = IndexMap::new();
+    for failure in failed {
+        by_error.entry(&failure.error).or_default().push(failure);
+    }
+    let entry = |(error, jobs): (&&str, &Vec<&Failure>)| {
+        let first = jobs
+            .first()
+            .map_or(String::new(), |first| format!("{}, replication {}", first.values, first.replication));
+        let others = match jobs.len() - 1 {
+            0 => String::new(),
+            others => format!(", and {others} more"),
+        };
+        format!("\n  {first}{others}: {error}")
+    };
+    let list: String = by_error.iter().take(LISTED).map(entry).collect();
+    match by_error.len().saturating_sub(LISTED) {
+        0 => list,
+        more => format!("{list}\n  and {more} other errors"),
+    }
+}
+
+/// Errors of jobs that are listed.
+pub(super) const LISTED: usize = 20;
+
+pub(super) fn failed(error: SweepError) -> CliError {
     match error {
         SweepError::Interrupted => CliError::Interrupted(
             "the jobs that are done are kept; the same command runs the others".to_owned(),
@@ -194,13 +262,19 @@ fn join(
     format: Format,
 ) -> Result<Vec<Ran>, SweepError> {
     let tables = TableFiles::new(store.directory(), format);
+    // Tables of an earlier call in the other format would be out of date.
+    for other in Format::value_variants().iter().filter(|other| **other != format) {
+        for name in ["results", "means", "differences"] {
+            store.remove(&format!("{name}.{}", other.extension()))?;
+        }
+    }
     let done = |ran: &[Ran]| ran.iter().filter(|ran| ran.done().is_some()).count();
     let mut all = ran;
     let mut written = None;
     loop {
         if !execution.shard.is_whole() {
             let find = Execution { shard: Shard::WHOLE, runs: false, ..execution.clone() };
-            all = sweep::execute(sweep, store, &find, |_| std::ops::ControlFlow::Continue(()))?;
+            all = sweep::execute(sweep, store, &find, |_, _| ControlFlow::Continue(()))?;
         }
         if written == Some(done(&all)) {
             return Ok(all);
@@ -267,9 +341,45 @@ fn print(
     ))?;
     let extension = format.extension();
     output.line(format_args!(
-        "\nwritten to {0}: open {0}/report.html; tables: results.{extension}, means.{extension}, differences.{extension}",
+        "written to {0}: open {0}/report.html; tables: results.{extension}, means.{extension}, differences.{extension}",
         summary.directory.display()
     ))
+}
+
+/// The most rows and metrics of means that are printed.
+const SHOWN: (usize, usize) = (40, 4);
+
+/// The means of the metrics that the sweep names, if they are few: a row for each combination of values.
+fn print_means(sweep: &Sweep, results: &SweepResults<'_>, output: &mut Output) -> Result<(), CliError> {
+    let (rows, columns) = SHOWN;
+    if results.is_empty() || sweep.points.len() > rows || !(1..=columns).contains(&sweep.metrics.len()) {
+        return Ok(());
+    }
+    let means = results.means();
+    let cell = |point: usize, metric: &String| {
+        let of = means.iter().find(|of| of.point == point && of.metric == *metric);
+        of.map_or("-".to_owned(), |of| match of.mean.half_width {
+            Some(half_width) => format!("{} ± {}", significant(of.mean.mean), significant(half_width)),
+            None => significant(of.mean.mean),
+        })
+    };
+    let keys = sweep.parameters.iter().map(|parameter| parameter.key.clone());
+    let mut table = vec![keys.chain(sweep.metrics.iter().cloned()).collect::<Vec<String>>()];
+    for point in 0..sweep.points.len() {
+        let values = (0..sweep.parameters.len()).map(|place| Parameter::label(sweep.value(point, place)));
+        table.push(values.chain(sweep.metrics.iter().map(|metric| cell(point, metric))).collect());
+    }
+    let width = |column: usize| table.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..table[0].len()).map(width).collect();
+    output.line(format_args!(""))?;
+    for row in &table {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        output.line(format_args!("{}", cells.collect::<Vec<_>>().join("  ").trim_end()))?;
+    }
+    if sweep.seeds.len() > 1 {
+        output.line(format_args!("means with 95 % confidence intervals"))?;
+    }
+    Ok(())
 }
 
 /// Counts jobs, and estimates from those that are done what the others take.
@@ -281,7 +391,7 @@ fn estimate(
     global: &Global,
     output: &mut Output,
 ) -> Result<(), CliError> {
-    let go_on = |_: Progress| interrupt.as_control_flow();
+    let go_on = |_: Progress, _: &Ran| interrupt.as_control_flow();
     let find = Execution { runs: false, ..execution.clone() };
     let mut all = sweep::execute(sweep, store, &find, go_on).map_err(failed)?;
     let is_done = |ran: &&Ran| ran.done().is_some();
@@ -383,6 +493,14 @@ impl Jobs {
                     _ => format!("{failed}, about {left:.0} s left"),
                 });
             }
+        }
+    }
+
+    /// Does something that writes to the terminal, too.
+    fn hide_while(&self, writes: impl FnOnce()) {
+        match self {
+            Jobs::Drawn(bar, _) => bar.suspend(writes),
+            Jobs::Silent | Jobs::Lines => writes(),
         }
     }
 

@@ -39,6 +39,17 @@ pub(super) fn bits_per_second(rate: f64) -> String {
     format!("{:.3} {unit}", rate * factor)
 }
 
+/// A number with four significant digits: `0.0006153`, `26740`, `1.200e-7`.
+pub(super) fn significant(number: f64) -> String {
+    match number.abs() {
+        0.0 => "0".to_owned(),
+        size if (1e-4..1e7).contains(&size) => {
+            format!("{number:.*}", (3 - size.log10().floor() as i32).max(0) as usize)
+        }
+        _ => format!("{number:.3e}"),
+    }
+}
+
 /// A relative error as a percentage with its sign.
 pub(super) fn percent(part: Option<f64>) -> String {
     part.map_or("undefined".to_owned(), |part| format!("{:+.3} %", part * 100.0))
@@ -50,6 +61,10 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
+        assert_eq!(
+            [0.0, 6.15256e-4, -0.5, 26_740.0, 1.2e-7, 99.996].map(significant),
+            ["0", "0.0006153", "-0.5000", "26740", "1.200e-7", "100.00"]
+        );
         assert_eq!(
             [0, 999, 1_000, 26_740, 1_234_567].map(count),
             ["0", "999", "1,000", "26,740", "1,234,567"]

@@ -15,6 +15,8 @@ pub(crate) enum FileKind {
     Training,
     /// A scenario and the values that its keys take.
     Sweep,
+    /// A scenario and the bounds of parameters that make a metric best.
+    Tune,
 }
 
 /// The tables of a kind of file with the keys that lead the reader there. The table `""` is the top of the
@@ -74,8 +76,13 @@ const SWEEP: Tables = &[
     ("[stop]", &["metric", "relative_half_width", "confidence", "at_least"]),
 ];
 
+/// `scenario`, `replications` and `metrics` are keys of sweeps, too.
+const TUNE: Tables =
+    &[("", &["objective", "bounds", "starts", "evaluations"]), ("[objective]", &["goal", "target"])];
+
 impl FileKind {
-    const ALL: [FileKind; 4] = [FileKind::Topology, FileKind::Scenario, FileKind::Training, FileKind::Sweep];
+    const ALL: [FileKind; 5] =
+        [FileKind::Topology, FileKind::Scenario, FileKind::Training, FileKind::Sweep, FileKind::Tune];
 
     /// What the file describes, by the keys at its top.
     pub(super) fn of(tree: &DeTable<'_>) -> Option<Self> {
@@ -84,6 +91,7 @@ impl FileKind {
             () if has_any(&["topology", "traffic", "measured"]) => Some(FileKind::Scenario),
             () if has_any(&["device", "link", "defaults", "generate"]) => Some(FileKind::Topology),
             () if has_any(&["data", "architecture", "training", "split"]) => Some(FileKind::Training),
+            () if has_any(&["objective", "bounds"]) => Some(FileKind::Tune),
             () if has_any(&["scenario", "vary", "zip"]) => Some(FileKind::Sweep),
             () if has_any(&["forwarding", "path"]) => Some(FileKind::Topology),
             () if has_any(&[
@@ -110,6 +118,7 @@ impl FileKind {
             FileKind::Scenario => "a scenario",
             FileKind::Training => "a training file",
             FileKind::Sweep => "a sweep",
+            FileKind::Tune => "a tune file",
         }
     }
 
@@ -122,6 +131,9 @@ impl FileKind {
             }
             FileKind::Training => "a training file has [[data]] tables",
             FileKind::Sweep => "a sweep has the key `scenario`, which names a scenario file, and [vary]",
+            FileKind::Tune => {
+                "a tune file has the key `scenario`, which names a scenario file, [objective] and [bounds]"
+            }
         }
     }
 
@@ -131,6 +143,7 @@ impl FileKind {
             FileKind::Scenario => SCENARIO,
             FileKind::Training => TRAINING,
             FileKind::Sweep => SWEEP,
+            FileKind::Tune => TUNE,
         }
     }
 
@@ -210,7 +223,7 @@ impl Header {
         match key {
             _ if ARRAYS.contains(&key) => Header::Many,
             "topology" | "seed" | "until" | "warm_up" | "engine" | "architecture" | "pace" | "scenario"
-            | "replications" | "tables" | "metrics" => Header::None,
+            | "replications" | "tables" | "metrics" | "starts" | "evaluations" => Header::None,
             _ if kind.top_keys().contains(&key) => Header::One,
             _ => Header::None,
         }

@@ -11,6 +11,9 @@ use super::SourceText;
 use super::file_kind::ARRAYS;
 use super::message::{did_you_mean, nearest};
 
+/// The place of overrides that stand on the command line.
+pub(super) const SHELL: &str = "--set";
+
 /// An example of an override, for help texts.
 pub(super) const EXAMPLE: &str = "write for example traffic.0.capture=a.pcap";
 
@@ -43,13 +46,14 @@ pub(super) struct Override {
 type Wrong = (Range<usize>, String);
 
 impl Override {
-    /// Splits `path.to.key=value`. A key with a dot in it stands in quotes.
+    /// Splits `path.to.key=value`, which stands at `place`. A key with a dot in it stands in quotes.
     pub fn parse(
         text: &str,
+        place: &str,
         base: usize,
         origin: Origin,
     ) -> Result<Self, (Arc<SourceText>, Range<usize>, String)> {
-        let source = Arc::new(SourceText { name: "--set".to_owned(), text: text.to_owned() });
+        let source = Arc::new(SourceText { name: place.to_owned(), text: text.to_owned() });
         let Some(equals) = outside_quotes(text, '=').next() else {
             let message = format!("`{text}` sets nothing: it has no `=`");
             return Err((source, 0..text.len(), message));

@@ -11,7 +11,7 @@ use super::SweepError;
 use super::file::{Job, Sweep};
 use super::metrics::metrics;
 use super::shard::Shard;
-use super::store::{Done, Hasher, JobHash, Store};
+use super::store::{Done, JobHash, Store};
 use super::student::Mean;
 use crate::config::Registry;
 use crate::engine::{EngineError, Unwatched};
@@ -79,8 +79,8 @@ pub struct Execution {
     pub runs: bool,
 }
 
-/// Runs every job of a sweep that is not done, where `execution` runs any; gives all jobs of the shard in their order. `progress` may break the sweep off:
-/// what is done by then is kept.
+/// Runs every job of a sweep that is not done, where `execution` runs any; gives all jobs of the shard in their order. `progress`
+/// hears of each job that ends, and may break the sweep off: what is done by then is kept.
 ///
 /// # Errors
 /// The directory cannot be read or written, or `progress` broke it off. A job that fails is no error of the sweep.
@@ -88,9 +88,8 @@ pub fn execute(
     sweep: &Sweep,
     store: &Store,
     execution: &Execution,
-    mut progress: impl FnMut(Progress) -> ControlFlow<()>,
+    mut progress: impl FnMut(Progress, &Ran) -> ControlFlow<()>,
 ) -> Result<Vec<Ran>, SweepError> {
-    let hasher = Hasher::default();
     let mut state = Progress { done: 0, of: 0, failed: 0, found: 0, busy: Duration::ZERO };
     let mut all: Vec<Ran> = Vec::new();
     // With [stop] a point's next replication depends on those before.
@@ -107,12 +106,12 @@ pub fn execute(
             break;
         }
         state.of += jobs.len();
-        let ran = round_of(sweep, store, execution, &hasher, jobs, &mut |ran, busy, found| {
+        let ran = round_of(sweep, store, execution, jobs, &mut |ran, busy, found| {
             state.done += 1;
             state.failed += usize::from(matches!(ran.outcome, Outcome::Failed(_)));
             state.found += usize::from(found);
             state.busy += busy;
-            progress(state)
+            progress(state, ran)
         })?;
         all.extend(ran);
     }
@@ -136,7 +135,6 @@ fn round_of(
     sweep: &Sweep,
     store: &Store,
     execution: &Execution,
-    hasher: &Hasher,
     jobs: Vec<Job>,
     told: &mut dyn FnMut(&Ran, Duration, bool) -> ControlFlow<()>,
 ) -> Result<Vec<Ran>, SweepError> {
@@ -152,7 +150,7 @@ fn round_of(
                     let place = next.fetch_add(1, Ordering::Relaxed);
                     let Some(job) = jobs.get(place) else { break };
                     let began = Instant::now();
-                    let ran = one(sweep, store, execution, hasher, job, stops);
+                    let ran = one(sweep, store, execution, job, stops);
                     if sender.send((place, began.elapsed(), ran)).is_err() {
                         break;
                     }
@@ -187,7 +185,6 @@ fn one(
     sweep: &Sweep,
     store: &Store,
     execution: &Execution,
-    hasher: &Hasher,
     job: &Job,
     stops: &AtomicBool,
 ) -> Result<(Ran, bool), SweepError> {
@@ -198,7 +195,7 @@ fn one(
         Ok(scenario) => scenario,
         Err(error) => return failed(None, error.to_string()),
     };
-    let hash = hasher.hash(&scenario, &sweep.overrides_of(job), job.seed)?;
+    let hash = store.hasher().hash(&scenario, &sweep.overrides_of(job), job.seed)?;
     if let Some(done) = store.find(&hash, &sweep.tables)? {
         return Ok((
             Ran { job: job.clone(), hash: Some(hash), outcome: Outcome::Done(Box::new(done)) },

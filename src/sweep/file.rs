@@ -163,16 +163,12 @@ impl Sweep {
         if let Some(error) = ConfigError::all(reader.errors) {
             return Err(error);
         }
-        let seed_of = |replication: u32| {
-            // A seed that TOML can hold.
-            stream(file.seed, "replication", &replication.to_string()).next_u64() >> 1
-        };
         let stem = path.file_stem().map_or("sweep".to_owned(), |stem| stem.to_string_lossy().into_owned());
         Ok(Sweep {
             name: file.name.unwrap_or(stem),
             scenario,
             file: path.to_owned(),
-            seeds: (0..replications).map(seed_of).collect(),
+            seeds: seeds(file.seed, replications),
             tables,
             metrics: file.metrics,
             points: points(&axes),
@@ -201,7 +197,7 @@ impl Sweep {
         let mut document = Document::read(&self.scenario)?.with(registry);
         document.must_be(FileKind::Scenario)?;
         document.set_from_shell(&self.overrides)?;
-        document.set_all(&job.overrides)?;
+        document.set_all_of(&format!("values of {}", self.file.display()), &job.overrides)?;
         Scenario::from_document(&document, &self.scenario, Some(job.seed))
     }
 
@@ -219,6 +215,13 @@ impl Sweep {
     pub fn jobs(&self) -> impl Iterator<Item = Job> + '_ {
         (0..self.seeds.len()).flat_map(|replication| self.jobs_of(replication))
     }
+}
+
+/// The seeds of so many replications.
+pub(crate) fn seeds(seed: u64, replications: u32) -> Vec<u64> {
+    // TOML can hold each of them.
+    let of = |replication: u32| stream(seed, "replication", &replication.to_string()).next_u64() >> 1;
+    (0..replications).map(of).collect()
 }
 
 /// Every combination of the values of axes, the last varying fastest. Parameters of one axis go together.

@@ -111,14 +111,12 @@ impl<'s> SweepResults<'s> {
         self.rows.is_empty()
     }
 
-    /// Metrics that were asked for and that no job has.
-    pub fn unknown_metrics(&self) -> Vec<&str> {
-        let known = |name: &String| self.rows.iter().any(|row| row.metrics.contains_key(name));
-        let wanted = self.sweep.metrics.iter().chain(self.sweep.stop.as_ref().map(|stop| &stop.metric));
-        if self.rows.is_empty() {
-            return Vec::new();
-        }
-        wanted.filter(|name| !known(name)).map(String::as_str).collect()
+    /// Whether all replications of each point are one and the same run: the scenario draws no random numbers.
+    pub fn is_deterministic(&self) -> bool {
+        let is_same =
+            |pair: &[Row]| pair[0].point != pair[1].point || pair[0].fingerprint == pair[1].fingerprint;
+        let is_pair = |pair: &[Row]| pair[0].point == pair[1].point;
+        self.rows.windows(2).any(is_pair) && self.rows.windows(2).all(is_same)
     }
 
     /// A metric of the jobs of a point: its replications and values.
@@ -226,7 +224,11 @@ impl<'s> SweepResults<'s> {
         self.write_differences(tables)
     }
 
-    fn write_results(&self, tables: &dyn Tables) -> Result<(), TableError> {
+    /// Writes the table `results` alone.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub fn write_results(&self, tables: &dyn Tables) -> Result<(), TableError> {
         let rows = &self.rows;
         let text =
             |of: fn(&Row) -> &str| Arc::new(StringArray::from_iter_values(rows.iter().map(of))) as ArrayRef;

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::SweepError;
+use super::file::Sweep;
 use crate::scenario::Scenario;
 
 /// How the folders of running jobs begin; host and process follow.
@@ -55,6 +56,13 @@ pub struct Done {
     pub seed: u64,
     /// The figures of the run: its `summary.json`.
     pub summary: Value,
+}
+
+/// Whose tables a directory has.
+#[derive(Debug, Serialize, Deserialize)]
+struct Owner {
+    /// The sweep file.
+    sweep: PathBuf,
 }
 
 /// Hashes jobs. A file is read once, however many jobs read it.
@@ -104,6 +112,7 @@ impl Hasher {
 #[derive(Debug, Clone)]
 pub struct Store {
     directory: PathBuf,
+    hasher: Arc<Hasher>,
 }
 
 impl Store {
@@ -120,7 +129,7 @@ impl Store {
             return Err(SweepError::NotASweep(directory.to_owned()));
         }
         fs::create_dir_all(directory.join("jobs")).map_err(io)?;
-        let store = Store { directory: directory.to_owned() };
+        let store = Store { directory: directory.to_owned(), hasher: Arc::default() };
         store.remove_left_overs();
         Ok(store)
     }
@@ -158,6 +167,11 @@ impl Store {
     /// The directory.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// What hashes its jobs.
+    pub fn hasher(&self) -> &Hasher {
+        &self.hasher
     }
 
     fn summary(&self, job: &JobHash) -> PathBuf {
@@ -222,6 +236,36 @@ impl Store {
         let text = serde_json::to_vec_pretty(done)
             .map_err(|error| SweepError::Damaged { path: self.summary(job), error })?;
         self.write(&self.summary(job), &text)
+    }
+
+    /// Notes that the tables of the directory are those of this sweep; gives the sweep file that they were of, if that was
+    /// another one.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn replace_owner(&self, sweep: &Sweep) -> Result<Option<PathBuf>, SweepError> {
+        let path = self.directory.join("sweep.json");
+        let now = std::path::absolute(&sweep.file).unwrap_or_else(|_| sweep.file.clone());
+        let before = fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Owner>(&text).ok());
+        let owner = Owner { sweep: now.clone() };
+        let text = serde_json::to_vec_pretty(&owner)
+            .map_err(|error| SweepError::Damaged { path: path.clone(), error })?;
+        self.write(&path, &text)?;
+        Ok(before.map(|before| before.sweep).filter(|before| *before != now))
+    }
+
+    /// Removes a file of the sweep, if it is there.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub fn remove(&self, name: &str) -> Result<(), SweepError> {
+        let path = self.directory.join(name);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(SweepError::Write { path, source })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Writes a file of the sweep, whole or not at all.

@@ -1,6 +1,7 @@
 //! Parameters and the values that they take: lists and ranges, crossed or zipped.
 
 use std::fmt;
+use std::ops::Range;
 
 use schemars::JsonSchema;
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
@@ -45,7 +46,7 @@ impl Parameter {
 }
 
 /// A mistake in the values: its span, what is wrong, and what would be right.
-pub(super) type Mistake = (std::ops::Range<usize>, String, &'static str);
+pub(crate) type Mistake = (Range<usize>, String, &'static str);
 
 /// The most digits behind the decimal point of the ends of a range.
 const MOST_DIGITS: u32 = 30;
@@ -58,7 +59,27 @@ const LIST_OR_RANGE: &str =
 
 impl VaryTable {
     /// Its parameters, with the span of each one's values.
-    pub(super) fn parameters(&self) -> Result<Vec<(Parameter, std::ops::Range<usize>)>, Mistake> {
+    pub(super) fn parameters(&self) -> Result<Vec<(Parameter, Range<usize>)>, Mistake> {
+        let leaves = self.leaves(|table| table.as_range().is_some());
+        let parameter = |(key, value): (String, &Spanned<Varied>)| {
+            let wrong = |message: String| Err((value.span(), message, LIST_OR_RANGE));
+            let values = match value.get_ref() {
+                Varied::List(values) if values.is_empty() => return wrong(format!("`{key}` has no values")),
+                Varied::List(values) => values.iter().map(|value| value.get_ref().to_string()).collect(),
+                Varied::One(one) => return wrong(format!("`{key}` is one value, {one}")),
+                Varied::Table(inner) => match inner.as_range().map(|range| range.values()) {
+                    Some(Ok(values)) => values,
+                    Some(Err(message)) => return wrong(message),
+                    None => return wrong(format!("`{key}` has no values")),
+                },
+            };
+            Ok((Parameter { key, values }, value.span()))
+        };
+        leaves.into_iter().map(parameter).collect()
+    }
+
+    /// What stands behind the paths of keys. A table is looked into, unless it is empty or `is_leaf`.
+    pub(crate) fn leaves(&self, is_leaf: impl Fn(&VaryTable) -> bool) -> Vec<(String, &Spanned<Varied>)> {
         let mut found = Vec::new();
         // Tables within tables: an explicit stack, since their depth is the file's.
         let mut open: Vec<(String, &VaryTable, usize)> = vec![(String::new(), self, 0)];
@@ -70,41 +91,31 @@ impl VaryTable {
                 false => format!("{prefix}.{}", quoted(key.get_ref())),
             };
             match value.get_ref() {
-                Varied::List(values) if values.is_empty() => {
-                    return Err((value.span(), format!("`{key}` has no values"), LIST_OR_RANGE));
-                }
-                Varied::List(values) => {
-                    let values = values.iter().map(|value| value.get_ref().to_string()).collect();
-                    found.push((Parameter { key, values }, value.span()));
-                }
-                Varied::Table(inner) => match inner.as_range() {
-                    Some(range) => {
-                        let values =
-                            range.values().map_err(|message| (value.span(), message, LIST_OR_RANGE))?;
-                        found.push((Parameter { key, values }, value.span()));
-                    }
-                    None => open.push((key, inner, 0)),
-                },
-                Varied::One(one) => {
-                    return Err((value.span(), format!("`{key}` is one value, {one}"), LIST_OR_RANGE));
-                }
+                Varied::Table(inner) if !inner.0.is_empty() && !is_leaf(inner) => open.push((key, inner, 0)),
+                _ => found.push((key, value)),
             }
         }
-        Ok(found)
+        found
+    }
+
+    /// The keys that stand in it.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Spanned<String>> {
+        self.0.iter().map(|(key, _)| key)
+    }
+
+    /// The value of a key, where that is one value.
+    pub(crate) fn one(&self, name: &str) -> Option<&toml::Value> {
+        let (_, value) = self.0.iter().find(|(key, _)| key.get_ref() == name)?;
+        match value.get_ref() {
+            Varied::One(value) => Some(value),
+            Varied::List(_) | Varied::Table(_) => None,
+        }
     }
 
     /// The ends and the step, where that is what it holds.
     fn as_range(&self) -> Option<Ends<'_>> {
-        let one = |name: &str| {
-            self.0.iter().find(|(key, _)| key.get_ref() == name).and_then(|(_, value)| {
-                match value.get_ref() {
-                    Varied::One(value) => Some(value),
-                    _ => None,
-                }
-            })
-        };
         (self.0.len() == 3).then_some(())?;
-        Some(Ends { from: one("from")?, to: one("to")?, step: one("step")? })
+        Some(Ends { from: self.one("from")?, to: self.one("to")?, step: self.one("step")? })
     }
 }
 
@@ -156,16 +167,16 @@ impl Ends<'_> {
 }
 
 /// A decimal fraction with its unit, if it has one.
-struct Decimal {
+pub(crate) struct Decimal {
     /// Without the decimal point.
     digits_of: i128,
     /// Digits behind the decimal point.
-    digits: u32,
-    unit: Option<String>,
+    pub digits: u32,
+    pub unit: Option<String>,
 }
 
 impl Decimal {
-    fn read(value: &toml::Value) -> Option<Self> {
+    pub fn read(value: &toml::Value) -> Option<Self> {
         let (number, unit) = match value {
             toml::Value::Integer(number) => (number.to_string(), None),
             toml::Value::Float(number) => (number.to_string(), None),
@@ -178,6 +189,11 @@ impl Decimal {
         let (whole, fraction) = number.split_once('.').unwrap_or((&number, ""));
         let digits_of = format!("{whole}{fraction}").parse().ok()?;
         Some(Decimal { digits_of, digits: fraction.len() as u32, unit })
+    }
+
+    /// The number in its unit.
+    pub fn number(&self) -> f64 {
+        self.digits_of as f64 / 10f64.powi(self.digits as i32)
     }
 
     /// The number in units of the last of so many digits; none where there are more than fit.

@@ -62,6 +62,7 @@ mod schemas;
 mod simulate;
 mod statistics;
 mod sweep;
+mod tune;
 mod tcp_lab;
 mod tcp_recordings;
 mod theory;

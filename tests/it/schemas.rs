@@ -16,6 +16,7 @@ fn schema(name: &str) -> Schema {
     match name {
         "topology" => schemars::schema_for!(taunet::topology::TopologyFile),
         "sweep" => schemars::schema_for!(taunet::sweep::SweepFile),
+        "tune" => schemars::schema_for!(taunet::tune::TuneFile),
         "training" => schemars::schema_for!(taunet::learn::spec::TrainingFile),
         _ => schemars::schema_for!(taunet::scenario::ScenarioFile),
     }
@@ -39,6 +40,11 @@ fn the_topology_schema_is_fresh() {
 #[test]
 fn the_sweep_schema_is_fresh() {
     fresh("sweep");
+}
+
+#[test]
+fn the_tune_schema_is_fresh() {
+    fresh("tune");
 }
 
 #[test]
@@ -77,6 +83,7 @@ fn every_example_is_valid() {
         ("topology", "topologies"),
         ("scenario", "scenarios"),
         ("sweep", "scenarios/sweeps"),
+        ("tune", "scenarios/tune"),
         ("topology", "training/topologies"),
         ("scenario", "training"),
         ("scenario", "training/networks"),

@@ -160,10 +160,11 @@ fn a_job_that_fails_leaves_the_others() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains("12 jobs failed"), "{stderr}");
     assert!(
-        stderr.contains("traffic.0.rate.load = 0.5, traffic.0.size = 500 pounds, replication 0:"),
+        stderr
+            .contains("traffic.0.rate.load = 0.5, traffic.0.size = 500 pounds, replication 0, and 11 more:"),
         "{stderr}"
     );
-    assert!(stderr.contains("pounds"), "{stderr}");
+    assert!(stderr.contains("values of sweep.toml:1:16"), "{stderr}");
     assert_eq!(results(folder, "out")[0].lines().count(), 1 + 12);
 }
 
@@ -217,6 +218,54 @@ fn another_directory_is_not_taken() {
     let output = sweep(folder.path(), &["--out", "out"]);
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(String::from_utf8(output.stderr).unwrap().contains("holds something else than a sweep"));
+}
+
+#[test]
+fn what_is_odd_is_told() {
+    let short = SWEEP
+        .replace("{ from = 0.5, to = 0.9, step = 0.2 }", "[0.5, 0.9]")
+        .replace("tables = [\"flows\"]\n", "");
+    let with = |keys: &str| short.replace("\n[vary]", &format!("\n{keys}\n[vary]"));
+    let run = |text: &str, arguments: &[&str]| {
+        let folder = folder(text);
+        let mut all = vec!["--set", "traffic.0.packets=200"];
+        all.extend(arguments);
+        let output = sweep(folder.path(), &all);
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    // A misspelt metric at once; one that ends replications ends the sweep.
+    let (code, stdout, stderr) = run(&with("metrics = [\"delay_s.mean\", \"delay_s.p98\"]"), &[]);
+    assert!(
+        code == Some(0) && stderr.contains("the first job has no metric `delay_s.p98`; did you mean"),
+        "{stderr}"
+    );
+    assert!(stdout.contains("traffic.0.rate.load  traffic.0.size  delay_s.mean"), "{stdout}");
+    let stop = "[stop]\nmetric = \"delay_s.men\"\nrelative_half_width = 0.1";
+    let (code, _, stderr) = run(&with(stop), &[]);
+    assert!(
+        code == Some(2) && stderr.contains("has no metric `delay_s.men`, which [stop] in sweep.toml"),
+        "{stderr}"
+    );
+    // Replications without random numbers.
+    let (code, _, stderr) = run(&short, &["--set", "traffic.0.kind=cbr"]);
+    assert!(code == Some(0) && stderr.contains("all replications are the same run"), "{stderr}");
+    let (_, _, stderr) = run(&short, &[]);
+    assert!(!stderr.contains("all replications"), "{stderr}");
+}
+
+#[test]
+fn tables_are_those_of_the_last_sweep() {
+    let folder = folder(SWEEP);
+    let folder = folder.path();
+    let set = ["--set", "traffic.0.packets=200", "--out", "out"];
+    assert!(sweep(folder, &set).status.success());
+    fs::write(folder.join("other.toml"), SWEEP.replace("seed = 7", "seed = 8")).unwrap();
+    let mut other = Command::new(env!("CARGO_BIN_EXE_taunet"));
+    let output = other.current_dir(folder).args(["sweep", "other.toml"]).args(set).output().unwrap();
+    assert!(String::from_utf8(output.stderr).unwrap().contains("sweep.toml: its tables are replaced"));
+    assert!(folder.join("out/results.parquet").is_file() && !folder.join("out/results.csv").exists());
+    assert_eq!(jobs(folder, "out").len(), 48);
 }
 
 #[test]
