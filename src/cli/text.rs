@@ -44,7 +44,7 @@ pub(super) fn significant(number: f64) -> String {
     match number.abs() {
         0.0 => "0".to_owned(),
         size if (1e-4..1e7).contains(&size) => {
-            format!("{number:.*}", (3 - size.log10().floor() as i32).max(0) as usize)
+            format!("{number:.*}", (3 - libm::floor(libm::log10(size)) as i32).max(0) as usize)
         }
         _ => format!("{number:.3e}"),
     }

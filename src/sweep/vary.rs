@@ -193,7 +193,7 @@ impl Decimal {
 
     /// The number in its unit.
     pub fn number(&self) -> f64 {
-        self.digits_of as f64 / 10f64.powi(self.digits as i32)
+        format!("{}e-{}", self.digits_of, self.digits).parse().unwrap_or(f64::NAN)
     }
 
     /// The number in units of the last of so many digits; none where there are more than fit.

@@ -16,9 +16,6 @@ pub enum Scale {
     Logarithmic,
 }
 
-/// The significant digits of a value that has no step.
-const DIGITS: i32 = 4;
-
 /// Units of which there are only whole ones.
 const WHOLE: [&str; 6] = ["packets", "packet", "segments", "segment", "B", "bps"];
 
@@ -107,7 +104,7 @@ impl Bound {
             from,
             to,
             // Whole numbers are a step apart, as long as four digits do not leave out more.
-            step: step.or((is_whole && to - from < 10f64.powi(DIGITS)).then_some(1.0)),
+            step: step.or((is_whole && to - from < 10_000.0).then_some(1.0)),
             unit,
             scale,
             digits,
@@ -181,17 +178,13 @@ impl Bound {
 fn decimals(number: f64) -> usize {
     match number == 0.0 {
         true => 0,
-        false => (DIGITS - 1 - libm::floor(libm::log10(number.abs())) as i32).clamp(0, 30) as usize,
+        false => (3 - libm::floor(libm::log10(number.abs())) as i32).clamp(0, 30) as usize,
     }
 }
 
 /// A number rounded to four significant digits.
 fn four_digits(number: f64) -> f64 {
-    if number == 0.0 {
-        return 0.0;
-    }
-    let power = 10f64.powi(libm::floor(libm::log10(number.abs())) as i32 + 1 - DIGITS);
-    (number / power).round() * power
+    format!("{number:.3e}").parse().unwrap_or(number)
 }
 
 #[cfg(test)]
