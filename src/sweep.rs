@@ -24,6 +24,7 @@ pub(crate) use file::seeds;
 pub use file::{Job, Stop, StopFile, Sweep, SweepFile};
 pub use metrics::metrics;
 pub use page::sweep_page;
+pub(crate) use page::{figure_of, metric_figure};
 pub use results::{CONFIDENCE, Difference, PointMean, SweepResults};
 pub use script::{Scheduler, script};
 pub use shard::{Shard, ShardError};

@@ -7,10 +7,12 @@
 
 mod bounds;
 mod file;
+mod page;
 mod results;
 mod search;
 
 pub use bounds::{Bound, Scale};
 pub use file::{Goal, Objective, ObjectiveFile, Tune, TuneFile};
+pub use page::tune_page;
 pub use results::TuneResults;
 pub use search::{Ending, Point, PointResult, TuneProgress, tune};

@@ -26,6 +26,13 @@ impl Report {
                 self.run.display()
             )));
         }
+        if self.run.join("jobs").is_dir() && !self.run.join("summary.json").exists() {
+            return Err(CliError::Usage(format!(
+                "{0} is the directory of a sweep or a search, whose report is {0}/report.html: the command that wrote it \
+                 writes it again, and runs nothing that is done",
+                self.run.display()
+            )));
+        }
         let path = write_report(&self.run).map_err(|error| match error {
             ReportError::Unwritable { .. } => CliError::Failed(Box::new(error)),
             error => CliError::Usage(error.to_string()),

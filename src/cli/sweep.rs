@@ -363,10 +363,11 @@ fn print_means(sweep: &Sweep, results: &SweepResults<'_>, output: &mut Output) -
             None => significant(of.mean.mean),
         })
     };
-    let keys = sweep.parameters.iter().map(|parameter| parameter.key.clone());
+    let several = || (0..sweep.parameters.len()).filter(|place| sweep.parameters[*place].values.len() > 1);
+    let keys = several().map(|place| sweep.parameters[place].key.clone());
     let mut table = vec![keys.chain(sweep.metrics.iter().cloned()).collect::<Vec<String>>()];
     for point in 0..sweep.points.len() {
-        let values = (0..sweep.parameters.len()).map(|place| Parameter::label(sweep.value(point, place)));
+        let values = several().map(|place| Parameter::label(sweep.value(point, place)));
         table.push(values.chain(sweep.metrics.iter().map(|metric| cell(point, metric))).collect());
     }
     let width = |column: usize| table.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();

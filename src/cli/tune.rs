@@ -89,6 +89,8 @@ impl TuneVerb {
         results
             .write(&TableFiles::new(store.directory(), self.format))
             .map_err(|error| CliError::Failed(Box::new(error)))?;
+        let page = tune::tune_page(&tune, &points);
+        store.write(&directory.join("report.html"), page.as_bytes()).map_err(failed)?;
         let summary = TuneSummary {
             tune: tune.name().to_owned(),
             directory,
@@ -201,7 +203,7 @@ impl TuneVerb {
         output.line(format_args!("\nrun it: taunet run {}{set}", tune.scenario().display()))?;
         let extension = self.format.extension();
         output.line(format_args!(
-            "written to {}: tables evaluations.{extension}, results.{extension}",
+            "written to {0}: open {0}/report.html; tables: evaluations.{extension}, results.{extension}",
             summary.directory.display()
         ))
     }

@@ -47,7 +47,7 @@ pub fn sweep_page(sweep: &Sweep, results: &SweepResults<'_>, jobs: usize, failed
             section id="metrics" {
                 h2 { "Metrics over " (text(&axis_name(sweep, axis))) }
                 div class="charts" {
-                    @for (number, metric) in metrics.iter().enumerate() { (figure(number, metric)) }
+                    @for (number, metric) in metrics.iter().enumerate() { (metric_figure(number, metric)) }
                 }
                 @if results.metrics().len() > metrics.len() {
                     p class="note" {
@@ -86,7 +86,8 @@ pub fn sweep_page(sweep: &Sweep, results: &SweepResults<'_>, jobs: usize, failed
     page.into_html()
 }
 
-fn figure(number: usize, metric: &str) -> Markup {
+/// A chart of a metric.
+pub(crate) fn metric_figure(number: usize, metric: &str) -> Markup {
     html! {
         figure class="chart" data-of={ "metrics." (number) } data-kind="sweep" {
             figcaption { strong { (text(metric)) } }
@@ -236,23 +237,11 @@ fn heat_maps(sweep: &Sweep, means: &[PointMean], metrics: &[String]) -> Option<M
 }
 
 /// A number of any size in four digits.
-fn figure_of(value: f64) -> String {
+pub(crate) fn figure_of(value: f64) -> String {
     match value.abs() {
         size if size != 0.0 && !(1e-3..1e6).contains(&size) => format!("{value:.3e}"),
         _ => four_digits(value),
     }
-}
-
-/// The columns of the parameters, and their cells at a point.
-fn parameter_cells(sweep: &Sweep, point: usize) -> Vec<Cell> {
-    let cell = |place: usize| {
-        let value = sweep.value(point, place);
-        match value.parse::<f64>() {
-            Ok(number) => Cell { text: value.to_owned(), key: Some(number) },
-            Err(_) => Cell::text(Parameter::label(value)),
-        }
-    };
-    (0..sweep.parameters.len()).map(cell).collect()
 }
 
 fn means_table(sweep: &Sweep, means: &[PointMean]) -> Table {
@@ -307,7 +296,8 @@ fn differences_table(sweep: &Sweep, differences: &[Difference]) -> Table {
     Table { columns, rows: differences.iter().take(ROWS).map(row).collect(), total: differences.len() }
 }
 
-/// The values of a point in one cell.
+/// The values of a point in one cell, without the parameters that have a single one.
 fn values(sweep: &Sweep, point: usize) -> String {
-    parameter_cells(sweep, point).into_iter().map(|cell| cell.text).collect::<Vec<_>>().join(", ")
+    let several = (0..sweep.parameters.len()).filter(|place| sweep.parameters[*place].values.len() > 1);
+    several.map(|place| Parameter::label(sweep.value(point, place))).collect::<Vec<_>>().join(", ")
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
+use crate::browser::{Browser, installed};
+
 const TOPOLOGY: &str = r#"
 name = "net"
 device = [
@@ -163,6 +165,43 @@ fn starts_do_not_depend_on_threads() {
     }
     assert_eq!(tables(folder, "one"), tables(folder, "four"));
     assert_eq!(tables(folder, "one")[0].lines().count(), 1 + 3 * 6);
+}
+
+#[test]
+fn the_report_draws_the_search() {
+    let Some(program) = installed() else {
+        eprintln!(
+            "SKIPPED: no chromium on the PATH; install the package `chromium` to test the page in a browser"
+        );
+        return;
+    };
+    let folder = folder(&RED.replace("TARGET", "0.03"));
+    let folder = folder.path();
+    assert!(
+        tune(folder, &["--out", "out", "--set", "traffic.0.packets=20000", "--quiet"])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let evaluations = tables(folder, "out")[0].lines().count() as u64 - 1;
+    let mut browser = Browser::start(&program);
+    for width in [1280, 390] {
+        browser.screen(width, 900, 1, width < 600);
+        browser.open(&folder.join("out/report.html"));
+        assert!(browser.value("document.documentElement.scrollWidth").as_u64().unwrap() <= width.into());
+        assert_eq!(browser.value("document.querySelectorAll('[data-kind=sweep] .uplot').length"), 2);
+        // Every point is drawn over the search.
+        assert_eq!(browser.value("taunet.charts[0].full"), serde_json::json!([0, evaluations - 1]));
+        assert_eq!(browser.value("document.querySelectorAll('#points tbody tr').length"), evaluations);
+    }
+    assert_eq!(browser.complaints, [] as [String; 0]);
+    // Another command names this one.
+    let output = taunet(folder, &["report", "out"]).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        output.status.code() == Some(2) && stderr.contains("the directory of a sweep or a search"),
+        "{stderr}"
+    );
 }
 
 #[test]
