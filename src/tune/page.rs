@@ -46,12 +46,12 @@ pub fn tune_page(tune: &Tune, points: &[PointResult]) -> String {
                 }
             }
         }
-        section id="points" { h2 { "Points" } (rows("Points", &table(tune, points))) }
+        section id="evaluations" { h2 { "Points" } (rows("Points", &table(tune, points))) }
     };
     let sections = [
         ("overview".to_owned(), "Overview"),
         ("search".to_owned(), "Search"),
-        ("points".to_owned(), "Points"),
+        ("evaluations".to_owned(), "Points"),
     ];
     let page = Page {
         name: tune.name(),

@@ -192,7 +192,7 @@ fn the_report_draws_the_search() {
         assert_eq!(browser.value("document.querySelectorAll('[data-kind=sweep] .uplot').length"), 2);
         // Every point is drawn over the search.
         assert_eq!(browser.value("taunet.charts[0].full"), serde_json::json!([0, evaluations - 1]));
-        assert_eq!(browser.value("document.querySelectorAll('#points tbody tr').length"), evaluations);
+        assert_eq!(browser.value("document.querySelectorAll('#evaluations tbody tr').length"), evaluations);
     }
     assert_eq!(browser.complaints, [] as [String; 0]);
     // Another command names this one.
