@@ -22,7 +22,7 @@ pub use accept::{AcceptSummary, MissedBound, PathAccept};
 pub use bootstrap::{Confidence, Interval, Share, StatisticIntervals};
 pub use captures::{
     CaptureComparison, CompareError, CompareOptions, FlowPassage, JoinCounts, Joined, Pair, Unpaired, Way,
-    compare_captures, join_captures, write_flows,
+    compare_captures, compare_captures_by_packet, join_captures, write_flows, write_flows_to,
 };
 pub(crate) use captures::{REACH_PS, ps_since, refuse_nat64};
 pub use clocks::{ClockPart, ClockSummary, Clocks, Passage};

@@ -30,7 +30,7 @@ use crate::engine::{Engine, EngineError, ObserverError, Progress, Unwatched};
 use crate::record::{DirectoryError, RunDirectory, TooManySamples, VantageError};
 use crate::report::{ReportError, write_report};
 use crate::scenario::Scenario;
-use crate::table::{Format, TableError, TableFiles};
+use crate::table::{Both, Format, NoTables, TableError, TableFiles, Tables};
 use crate::traffic::SourceError;
 
 /// Options of a run.
@@ -176,13 +176,26 @@ pub fn run(
     options: &RunOptions,
     progress: impl FnMut(Stage<'_>) -> ControlFlow<()>,
 ) -> Result<Summary, RunError> {
+    run_into(scenario, options, &NoTables, progress)
+}
+
+/// Like [`run`], and writes every table to `beside` too.
+///
+/// # Errors
+/// As [`run`] has them, or `beside` cannot be written.
+pub fn run_into(
+    scenario: &Scenario,
+    options: &RunOptions,
+    beside: &dyn Tables,
+    progress: impl FnMut(Stage<'_>) -> ControlFlow<()>,
+) -> Result<Summary, RunError> {
     // Open all inputs first, so that a bad input fails before the simulation and before anything is written.
     let mut open = scenario.open(&options.capture)?;
     open.settings.engine = options.engine.unwrap_or(scenario.engine);
     open.settings.threads = options.threads;
     let directory = RunDirectory::begin(&options.out, options.replace)?;
     let tables = TableFiles::new(directory.path(), options.format);
-    let results = open.run(&tables, Unwatched, progress)?;
+    let results = open.run(&Both(&tables, beside), Unwatched, progress)?;
     write(scenario, options, results, directory)
 }
 

@@ -14,7 +14,7 @@ pub(crate) use beside::Beside;
 pub use column::{Column, Kind};
 pub use read::{ReadError, read_columns};
 pub use tables::{MemoryTable, MemoryTables, NoTables, TableFiles, TableSink, Tables};
-pub(crate) use tables::{OpenTable, write_table};
+pub(crate) use tables::{Both, OpenTable, write_table};
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};

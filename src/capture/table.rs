@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow_schema::Schema;
 
 use super::{Frame, Record};
-use crate::table::{self, Format, TableError, TableWriter};
+use crate::table::{self, Format, TableError, TableSink, TableWriter, Tables};
 pub(super) use columns::instants;
 use columns::{Row, columns};
 
@@ -38,13 +38,12 @@ const ROWS: usize = 1 << 12;
 /// `tcp_acknowledgement`, `tcp_flags` and `outer_pcp`. A field that a frame does not have is null.
 ///
 /// Rows are written in batches, so memory does not grow with their number.
-#[derive(Debug)]
 pub struct Table {
     path: PathBuf,
     format: Format,
     schema: Arc<Schema>,
     rows: Vec<Row>,
-    writer: TableWriter,
+    sink: Box<dyn TableSink>,
 }
 
 impl Table {
@@ -55,9 +54,27 @@ impl Table {
     /// The extension is unknown, or no file can be created in the folder of `path`.
     pub fn create(path: &Path) -> Result<Self, TableError> {
         let format = Format::of(path)?;
+        Self::new(path, format, |schema| Ok(Box::new(TableWriter::create(path, schema, format)?)))
+    }
+
+    /// Starts the table `packets` of `tables`, with the types that a Parquet file has.
+    ///
+    /// # Errors
+    ///
+    /// The table cannot be created.
+    pub fn begin(tables: &dyn Tables) -> Result<Self, TableError> {
+        const NAME: &str = "packets";
+        Self::new(Path::new(NAME), Format::Parquet, |schema| tables.begin(NAME, schema))
+    }
+
+    fn new(
+        path: &Path,
+        format: Format,
+        sink: impl FnOnce(&Arc<Schema>) -> Result<Box<dyn TableSink>, TableError>,
+    ) -> Result<Self, TableError> {
         let schema = table::schema(&columns(&[], format));
-        let writer = TableWriter::create(path, &schema, format)?;
-        Ok(Table { path: path.to_owned(), format, schema, rows: Vec::with_capacity(ROWS), writer })
+        let sink = sink(&schema)?;
+        Ok(Table { path: path.to_owned(), format, schema, rows: Vec::with_capacity(ROWS), sink })
     }
 
     /// Adds the row of a packet.
@@ -74,7 +91,7 @@ impl Table {
     fn flush(&mut self) -> Result<(), TableError> {
         let arrays = columns(&self.rows, self.format).into_iter().map(|(_, array)| array).collect();
         self.rows.clear();
-        self.writer.write(&table::batch(&self.path, &self.schema, arrays)?)
+        self.sink.write(&table::batch(&self.path, &self.schema, arrays)?)
     }
 
     /// Completes the table and moves it to its path, replacing an existing file.
@@ -84,6 +101,12 @@ impl Table {
     /// The file cannot be written or renamed.
     pub fn finish(mut self) -> Result<(), TableError> {
         self.flush()?;
-        self.writer.finish()
+        self.sink.finish()
+    }
+}
+
+impl std::fmt::Debug for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Table").field("path", &self.path).finish_non_exhaustive()
     }
 }

@@ -20,7 +20,7 @@ use crate::packet::FlowKey;
 use crate::scenario::CaptureClock;
 use crate::units::{PS_PER_S, Span, Timestamp};
 
-pub use flows::{FlowPassage, write_flows};
+pub use flows::{FlowPassage, write_flows, write_flows_to};
 pub use join::{JoinCounts, Joined, join_captures};
 pub use pair::{Pair, Unpaired, Way};
 pub(crate) use survey::refuse_nat64;
@@ -175,6 +175,18 @@ pub fn compare_captures(
     second: &Path,
     options: &CompareOptions,
 ) -> Result<CaptureComparison, CompareError> {
+    Ok(compare_captures_by_packet(first, second, options)?.0)
+}
+
+/// The same, with the packets of both captures.
+///
+/// # Errors
+/// As for [`join_captures`].
+pub fn compare_captures_by_packet(
+    first: &Path,
+    second: &Path,
+    options: &CompareOptions,
+) -> Result<(CaptureComparison, Joined), CompareError> {
     let joined = join_captures(first, second, options)?;
     let way = |fid: u32| joined.way(fid);
     let forward = || joined.pairs.iter().filter(|pair| way(pair.fid) != Way::Backward);
@@ -218,7 +230,7 @@ pub fn compare_captures(
     sent.extend(lost.iter().map(|packet| (packet.at_ps, true)));
     sent.sort_unstable();
     let is_lost: Vec<bool> = sent.into_iter().map(|(_, is_lost)| is_lost).collect();
-    Ok(CaptureComparison {
+    let comparison = CaptureComparison {
         packets_first: joined.packets_first,
         packets_second: joined.packets_second,
         counts: joined.counts,
@@ -232,7 +244,8 @@ pub fn compare_captures(
         flows: flows::flows(&joined, &lost),
         clock: joined.clocks.as_ref().map(|clocks| clocks.summary(options.clock == CaptureClock::Skewed)),
         warnings,
-    })
+    };
+    Ok((comparison, joined))
 }
 
 /// That the captures look swapped, or else that their clocks differ: most packets are in the second before the first.

@@ -186,6 +186,29 @@ impl Scenario {
     /// # Errors
     /// Every mistake in the scenario and its topology, each with its position.
     pub fn from_document(document: &Document, path: &Path, seed: Option<u64>) -> Result<Self, ConfigError> {
+        Self::resolve(document, path, seed, None)
+    }
+
+    /// The same on the network of another document, whatever file the scenario's `topology` names. Overrides
+    /// below `topology` are those of that document.
+    ///
+    /// # Errors
+    /// The same as for [`from_document`](Scenario::from_document).
+    pub fn from_document_on(
+        document: &Document,
+        path: &Path,
+        seed: Option<u64>,
+        topology: &Document,
+    ) -> Result<Self, ConfigError> {
+        Self::resolve(document, path, seed, Some(topology))
+    }
+
+    fn resolve(
+        document: &Document,
+        path: &Path,
+        seed: Option<u64>,
+        network: Option<&Document>,
+    ) -> Result<Self, ConfigError> {
         document.must_be(FileKind::Scenario)?;
         let file: ScenarioFile = document.deserialize()?;
         let folder = path.parent().unwrap_or(Path::new(""));
@@ -193,8 +216,11 @@ impl Scenario {
         let seed = seed.unwrap_or(file.seed);
         let until = file.until.map(|until| Time::ZERO + until);
 
-        let topology_path = reader.file(&file.topology);
-        let topology = topology_path.as_deref().map(|path| topology(document, &file.topology, path));
+        let topology_path = if network.is_some() { None } else { reader.file(&file.topology) };
+        let topology = match network {
+            Some(network) => Some(inheriting(document, network.clone())),
+            None => topology_path.as_deref().map(|path| topology(document, &file.topology, path)),
+        };
         let topology = match topology {
             Some(Ok(topology)) => Arc::new(topology),
             Some(Err(error)) => {
@@ -270,11 +296,16 @@ fn topology(document: &Document, named: &Spanned<PathBuf>, path: &Path) -> Resul
             here(format!("`{}`: {}", path.display(), error.message())).with_help(TOPOLOGY_HELP.to_owned())
         }
     })?;
-    let mut topology = topology.with(document.registry());
+    let topology = topology.with(document.registry());
     if let Err(error) = topology.must_be(FileKind::Topology) {
         let message = format!("`{}`: {}", path.display(), error.message());
         return Err(here(message).with_help(TOPOLOGY_HELP.to_owned()));
     }
+    inheriting(document, topology)
+}
+
+/// The network of a topology file, with what the scenario's overrides set in it.
+fn inheriting(document: &Document, mut topology: Document) -> Result<Topology, ConfigError> {
     topology.inherit(document, "topology")?;
     Topology::from_document(&topology)
 }

@@ -142,6 +142,29 @@ impl TableSink for NoTables {
     }
 }
 
+/// Writes every table to two destinations.
+pub(crate) struct Both<'a>(pub &'a dyn Tables, pub &'a dyn Tables);
+
+impl Tables for Both<'_> {
+    fn begin(&self, name: &str, schema: &Arc<Schema>) -> Result<Box<dyn TableSink>, TableError> {
+        Ok(Box::new(BothSinks(self.0.begin(name, schema)?, self.1.begin(name, schema)?)))
+    }
+}
+
+struct BothSinks(Box<dyn TableSink>, Box<dyn TableSink>);
+
+impl TableSink for BothSinks {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), TableError> {
+        self.0.write(batch)?;
+        self.1.write(batch)
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), TableError> {
+        self.0.finish()?;
+        self.1.finish()
+    }
+}
+
 /// A table that has been begun, with its schema.
 pub(crate) struct OpenTable {
     name: String,

@@ -11,7 +11,7 @@ use crate::compare::distribution::{DelaySummary, summarize_sorted};
 use crate::compare::metrics::jitter_ps;
 use crate::packet::FlowKey;
 use crate::record::key_columns;
-use crate::table::{Format, TableError, write_columns};
+use crate::table::{Format, TableError, Tables, write_columns, write_table};
 use crate::units::PS_PER_S;
 
 /// One flow from the first capture to the second.
@@ -93,6 +93,18 @@ pub(super) fn flows(joined: &Joined, lost: &[&Unpaired]) -> Vec<FlowPassage> {
 /// # Errors
 /// The file cannot be written.
 pub fn write_flows(path: &Path, format: Format, flows: &[FlowPassage]) -> Result<(), TableError> {
+    write_columns(path, format, columns(flows))
+}
+
+/// The same as the table `flows` of `tables`.
+///
+/// # Errors
+/// The table cannot be written.
+pub fn write_flows_to(tables: &dyn Tables, flows: &[FlowPassage]) -> Result<(), TableError> {
+    write_table(tables, "flows", columns(flows))
+}
+
+fn columns(flows: &[FlowPassage]) -> Vec<(&'static str, ArrayRef)> {
     let ps = |seconds: f64| (seconds * PS_PER_S as f64).round();
     let keys: Vec<&FlowKey> = flows.iter().map(|flow| &flow.flow).collect();
     let count = |of: fn(&FlowPassage) -> u64| -> ArrayRef {
@@ -101,7 +113,7 @@ pub fn write_flows(path: &Path, format: Format, flows: &[FlowPassage]) -> Result
     let delay = |of: fn(&DelaySummary) -> f64| -> ArrayRef {
         Arc::new(Float64Array::from_iter(flows.iter().map(|flow| Some(ps(of(flow.delay_s.as_ref()?))))))
     };
-    let mut columns: Vec<(&str, ArrayRef)> =
+    let mut columns: Vec<(&'static str, ArrayRef)> =
         vec![("fid", Arc::new(UInt32Array::from_iter_values(flows.iter().map(|flow| flow.fid))))];
     columns.extend(key_columns(&keys));
     columns.extend([
@@ -121,5 +133,5 @@ pub fn write_flows(path: &Path, format: Format, flows: &[FlowPassage]) -> Result
         ("delay_p999_ps", delay(|delay| delay.p999)),
         ("jitter_ps", Arc::new(Float64Array::from_iter(flows.iter().map(|flow| flow.jitter_s.map(ps))))),
     ]);
-    write_columns(path, format, columns)
+    columns
 }

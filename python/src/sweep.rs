@@ -1,0 +1,185 @@
+//! Sweeps.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use taunet::config::Registry;
+use taunet::sweep::{
+    self, Execution, Outcome, Parameter, Ran, Shard, Store, Sweep as Resolved, SweepResults,
+};
+use taunet::table::{Format, MemoryTables, TableFiles};
+
+use crate::busy::busy;
+use crate::failure::{Failure, guarded, with_causes};
+use crate::table::{Table, tables};
+
+/// A sweep, resolved into jobs.
+#[pyclass(frozen, module = "taunet._taunet")]
+pub struct Sweep(Arc<Resolved>);
+
+/// A job that failed: its values in words, its replication, its seed, and why.
+type Failed = (String, usize, u64, String);
+
+#[pymethods]
+impl Sweep {
+    /// Reads a sweep file; `set` are changes to the scenario for all jobs.
+    #[staticmethod]
+    fn load(py: Python<'_>, path: PathBuf, set: Vec<String>) -> PyResult<Self> {
+        Ok(py.detach(|| guarded(|| Ok(Sweep(Arc::new(Resolved::load(&path, &set)?)))))?)
+    }
+
+    /// Its name.
+    #[getter]
+    fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The number of jobs, if no replication ends early.
+    fn __len__(&self) -> usize {
+        self.0.points.len() * self.0.seeds.len()
+    }
+
+    /// The number of replications.
+    #[getter]
+    fn replications(&self) -> usize {
+        self.0.seeds.len()
+    }
+
+    /// Whether replications may end early, so that a replication's jobs depend on those before.
+    #[getter]
+    fn stops(&self) -> bool {
+        self.0.stop.is_some()
+    }
+
+    /// Runs the jobs that are not done, on threads of this process; gives those that failed.
+    fn execute(
+        &self,
+        py: Python<'_>,
+        directory: PathBuf,
+        threads: usize,
+        progress: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Vec<Failed>> {
+        let sweep = Arc::clone(&self.0);
+        busy(py, progress, move |watch| {
+            let store = Store::open(&directory)?;
+            let ran = sweep::execute(&sweep, &store, &execution(threads, true), |progress| {
+                let fraction = progress.done as f64 / progress.of.max(1) as f64;
+                watch.show(Some(fraction), format!("{} of {} jobs", progress.done, progress.of));
+                watch.go_on()
+            })?;
+            Ok(failures(&sweep, &ran))
+        })
+    }
+
+    /// The jobs of a replication that are not done, as `(point, replication)`; of all replications where none is
+    /// given. Makes the directory where there is none.
+    #[pyo3(signature = (directory, replication=None))]
+    fn missing(
+        &self,
+        py: Python<'_>,
+        directory: PathBuf,
+        replication: Option<usize>,
+    ) -> PyResult<Vec<(usize, usize)>> {
+        let sweep = Arc::clone(&self.0);
+        busy(py, None, move |watch| {
+            let store = Store::open(&directory)?;
+            let ran = sweep::execute(&sweep, &store, &execution(1, false), |_| watch.go_on())?;
+            let wanted = ran.iter().filter(|ran| ran.outcome == Outcome::Missing);
+            let wanted = wanted.filter(|ran| replication.is_none_or(|number| number == ran.job.replication));
+            Ok(wanted.map(|ran| (ran.job.point, ran.job.replication)).collect())
+        })
+    }
+
+    /// Runs one job, if it is not done; gives why it failed, if it did.
+    fn run_job(
+        &self,
+        py: Python<'_>,
+        directory: PathBuf,
+        point: usize,
+        replication: usize,
+    ) -> PyResult<Option<Failed>> {
+        let sweep = Arc::clone(&self.0);
+        busy(py, None, move |watch| {
+            let (Some(values), Some(seed)) = (sweep.points.get(point), sweep.seeds.get(replication)) else {
+                return Err(Failure::Argument(format!("the sweep has no job {point}, {replication}")));
+            };
+            let store = Store::open(&directory)?;
+            let alone = Resolved { points: vec![values.clone()], seeds: vec![*seed], stop: None, ..(*sweep).clone() };
+            let ran = sweep::execute(&alone, &store, &execution(1, true), |_| watch.go_on())?;
+            let failed = failures(&alone, &ran).pop();
+            Ok(failed.map(|(values, _, seed, why)| (values, replication, seed, why)))
+        })
+    }
+
+    /// Joins the jobs that are done: writes tables and page to the directory as `taunet sweep` does, and gives the
+    /// numbers of jobs that are done and of all jobs, the tables, and warnings.
+    #[allow(clippy::type_complexity)]
+    fn results(
+        &self,
+        py: Python<'_>,
+        directory: PathBuf,
+        format: &str,
+        failed: usize,
+    ) -> PyResult<(usize, usize, BTreeMap<String, Table>, Vec<String>)> {
+        let format = match format {
+            "csv" => Format::Csv,
+            _ => Format::Parquet,
+        };
+        let sweep = Arc::clone(&self.0);
+        busy(py, None, move |_| join(&sweep, &directory, format, failed))
+    }
+}
+
+fn execution(threads: usize, runs: bool) -> Execution {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = if threads == 0 { cores() } else { threads };
+    Execution { threads, shard: Shard::WHOLE, registry: Registry::default(), runs }
+}
+
+fn failures(sweep: &Resolved, ran: &[Ran]) -> Vec<Failed> {
+    let failed = ran.iter().filter_map(|ran| match &ran.outcome {
+        Outcome::Failed(why) => {
+            Some((values(sweep, ran.job.point), ran.job.replication, ran.job.seed, why.clone()))
+        }
+        _ => None,
+    });
+    failed.collect()
+}
+
+/// A job's values in words: `load = 0.5, kind = red`.
+fn values(sweep: &Resolved, point: usize) -> String {
+    let of = |place: usize| {
+        format!("{} = {}", sweep.parameters[place].key, Parameter::label(sweep.value(point, place)))
+    };
+    match sweep.parameters.len() {
+        0 => "the scenario as it is".to_owned(),
+        count => (0..count).map(of).collect::<Vec<_>>().join(", "),
+    }
+}
+
+#[allow(clippy::type_complexity)]
+fn join(
+    sweep: &Resolved,
+    directory: &Path,
+    format: Format,
+    failed: usize,
+) -> Result<(usize, usize, BTreeMap<String, Table>, Vec<String>), Failure> {
+    let store = Store::open(directory)?;
+    let all = sweep::execute(sweep, &store, &execution(1, false), |_| ControlFlow::Continue(()))?;
+    let results = SweepResults::new(sweep, &all);
+    let written = |error| Failure::Failed(with_causes(&error));
+    results.write(&TableFiles::new(store.directory(), format)).map_err(written)?;
+    let page = sweep::sweep_page(sweep, &results, all.len(), failed);
+    store.write(&store.directory().join("report.html"), page.as_bytes())?;
+    let memory = MemoryTables::default();
+    results.write(&memory).map_err(written)?;
+    let unknown = results.unknown_metrics();
+    let warnings = unknown.into_iter().map(|name| {
+        format!("no job has a metric `{name}`: `results` names those that there are, without `metrics`")
+    });
+    let done = all.iter().filter(|ran| ran.done().is_some()).count();
+    Ok((done, all.len(), tables(&memory)?, warnings.collect()))
+}
