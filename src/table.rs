@@ -13,8 +13,8 @@ pub(crate) use after_warm_up::AfterWarmUp;
 pub(crate) use beside::Beside;
 pub use column::{Column, Kind};
 pub use read::{ReadError, read_columns};
-pub use tables::{MemoryTable, MemoryTables, NoTables, TableFiles, TableSink, Tables};
 pub(crate) use tables::{Both, OpenTable, write_table};
+pub use tables::{MemoryTable, MemoryTables, NoTables, TableFiles, TableSink, Tables};
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};

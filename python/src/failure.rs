@@ -140,9 +140,10 @@ fn mistakes<'py>(py: Python<'py>, error: &ConfigError) -> PyResult<Bound<'py, Py
         let source = mistake.source_text();
         let place = mistake.line_column();
         let text = place.and_then(|(line, _)| source.text.lines().nth(line - 1));
-        let length = mistake.span().and_then(|span| source.text.get(span)).map_or(0, |marked| {
-            marked.lines().next().unwrap_or_default().chars().count()
-        });
+        let length = mistake
+            .span()
+            .and_then(|span| source.text.get(span))
+            .map_or(0, |marked| marked.lines().next().unwrap_or_default().chars().count());
         let (line, column) = place.unzip();
         list.append(PyTuple::new(
             py,

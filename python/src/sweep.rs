@@ -87,7 +87,8 @@ impl Sweep {
         busy(py, None, move |watch| {
             let store = Store::open(&directory)?;
             let ran = sweep::execute(&sweep, &store, &execution(1, false), |_| watch.go_on())?;
-            let wanted = ran.iter().filter(|ran| ran.outcome == Outcome::Missing);
+            // One whose scenario cannot be read fails at once, and says why where it runs.
+            let wanted = ran.iter().filter(|ran| ran.done().is_none());
             let wanted = wanted.filter(|ran| replication.is_none_or(|number| number == ran.job.replication));
             Ok(wanted.map(|ran| (ran.job.point, ran.job.replication)).collect())
         })
@@ -107,7 +108,8 @@ impl Sweep {
                 return Err(Failure::Argument(format!("the sweep has no job {point}, {replication}")));
             };
             let store = Store::open(&directory)?;
-            let alone = Resolved { points: vec![values.clone()], seeds: vec![*seed], stop: None, ..(*sweep).clone() };
+            let alone =
+                Resolved { points: vec![values.clone()], seeds: vec![*seed], stop: None, ..(*sweep).clone() };
             let ran = sweep::execute(&alone, &store, &execution(1, true), |_| watch.go_on())?;
             let failed = failures(&alone, &ran).pop();
             Ok(failed.map(|(values, _, seed, why)| (values, replication, seed, why)))

@@ -35,7 +35,8 @@ impl Table {
         let schema = Schema::new_with_metadata(fields.collect::<Vec<_>>(), table.schema.metadata().clone());
         let schema = Arc::new(schema);
         let batches = table.batches.iter().filter(|batch| batch.num_rows() > 0);
-        let batches = batches.map(|batch| RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec()));
+        let batches =
+            batches.map(|batch| RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec()));
         let batches = batches.collect::<Result<_, _>>().map_err(|error| Failure::Fault(error.to_string()))?;
         Ok(Table { schema, batches })
     }

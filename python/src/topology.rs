@@ -140,13 +140,15 @@ fn imported(
         Some("sndlib") => ImportFormat::Sndlib,
         Some("json") => ImportFormat::Json,
         Some(other) => {
-            let message =
-                format!("`{other}` is no format: write \"graphml\", \"gml\", \"dot\", \"sndlib\" or \"json\"");
+            let message = format!(
+                "`{other}` is no format: write \"graphml\", \"gml\", \"dot\", \"sndlib\" or \"json\""
+            );
             return Err(Failure::argument("format", message));
         }
         None => ImportFormat::of(Path::new(name), &decoded.text).ok_or_else(|| {
-            let message =
-                format!("the format of {name} is unknown: write \"graphml\", \"gml\", \"dot\", \"sndlib\" or \"json\"");
+            let message = format!(
+                "the format of {name} is unknown: write \"graphml\", \"gml\", \"dot\", \"sndlib\" or \"json\""
+            );
             Failure::argument("format", message)
         })?,
     };

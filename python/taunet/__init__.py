@@ -71,3 +71,9 @@ __all__ = [
     "torus",
     "waxman",
 ]
+
+# They are known by the name that users write.
+for _name in __all__:
+    if isinstance(globals()[_name], type) or callable(globals()[_name]):
+        globals()[_name].__module__ = "taunet"
+del _name

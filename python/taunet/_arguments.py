@@ -133,7 +133,7 @@ def warn(texts: Iterable[str]) -> None:
         frame = frame.f_back
         level += 1
     for said in texts:
-        warnings.warn(said, TaunetWarning, stacklevel=level - 1)
+        warnings.warn(said, TaunetWarning, stacklevel=level)
 
 
 def need(package: str, extra: str, what: str) -> Any:

@@ -225,7 +225,7 @@ def compare(
                 progress=bar.show,
             )
             found = Comparison("captures", summary, tables)
-    arguments.warn(found.summary["warnings"])
+    arguments.warn(found.summary.get("warnings", ()))
     return found
 
 

@@ -108,7 +108,7 @@ class Scenario:
         ...     "name": "load-half",
         ...     "topology": taunet.fat_tree(k=4, bandwidth="1 Gbps"),
         ...     "until": "1 ms",
-        ...     "traffic": [{"kind": "poisson", "matrix": "uniform", "load": 0.5, "length": "1000 B"}],
+        ...     "traffic": [{"kind": "poisson", "matrix": "uniform", "rate": "200 Mbps", "size": "1000 B"}],
         ... })
         >>> scenario.run().summary["packets"]["dropped"]
         0
@@ -252,8 +252,10 @@ class Scenario:
 
 
 def _native(topology: Topology | None) -> _taunet.Topology | None:
-    if topology is None or isinstance(topology, Topology):
-        return topology and topology._native
+    if topology is None:
+        return None
+    if isinstance(topology, Topology):
+        return topology._native
     raise ArgumentTypeError(f"topology: {topology!r} is not a Topology")
 
 

@@ -184,7 +184,7 @@ def _elsewhere(
                     bar.show(number / len(futures), f"{number} of {len(futures)} jobs")
                 found = future.result()
                 if found is not None:
-                    failed.append(tuple(found))  # type: ignore[arg-type]
+                    failed.append(found)
         except BaseException:
             for future in futures:
                 future.cancel()

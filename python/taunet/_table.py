@@ -138,12 +138,12 @@ class Table:
 
     def to_arrow(self) -> pyarrow.Table:
         """The table of pyarrow, without a copy, with the units in the metadata of the fields."""
-        return need("pyarrow", "pandas", "to_arrow").table(self)  # type: ignore[no-any-return]
+        return need("pyarrow", "pandas", "to_arrow").table(self)
 
     def to_pandas(self, **options: Any) -> pandas.DataFrame:
         """A frame of pandas. Options are those of `pyarrow.Table.to_pandas`; names become categories."""
         need("pandas", "pandas", "to_pandas")
-        return self.to_arrow().to_pandas(**options)
+        return self.to_arrow().to_pandas(**options)  # type: ignore[no-any-return]
 
     def to_polars(self) -> polars.DataFrame:
         """A frame of polars. Numbers are not copied; names become categories."""

@@ -4,6 +4,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, final
 
+__all__ = [
+    "Calibration",
+    "Scenario",
+    "Sweep",
+    "Table",
+    "Topology",
+    "__version__",
+    "calibrate",
+    "compare_captures",
+    "compare_run",
+    "compare_runs",
+    "fault",
+    "read_pcap",
+]
+
 __version__: Final[str]
 
 _Progress = Callable[[float | None, str], object]

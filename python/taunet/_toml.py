@@ -105,5 +105,6 @@ def _table(content: Mapping[str, object], path: tuple[str, ...], place: str, lin
 
 
 def _is_tables(item: object) -> bool:
-    is_list = isinstance(item, Sequence) and not isinstance(item, (str, bytes, bytearray))
-    return is_list and len(item) > 0 and all(isinstance(it, Mapping) for it in item)  # type: ignore[arg-type]
+    if not isinstance(item, Sequence) or isinstance(item, (str, bytes, bytearray)):
+        return False
+    return len(item) > 0 and all(isinstance(it, Mapping) for it in item)

@@ -289,3 +289,22 @@ impl Store {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_read_back_to_the_last_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        // Approximate readers take the nearest but one.
+        let summary =
+            serde_json::json!({ "delay_s": 0.00018396416737404998, "carried_bps": 58876764.251334764 });
+        let (version, scenario, overrides) = (String::new(), PathBuf::new(), Vec::new());
+        let done = Done { version, scenario, overrides, seed: 1, summary };
+        let job = JobHash("00".to_owned());
+        store.keep(&job, &done, folder.path(), &[]).unwrap();
+        assert_eq!(store.find(&job, &[]).unwrap(), Some(done));
+    }
+}

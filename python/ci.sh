@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# The Python package: built as a wheel, installed in an environment of its own, types checked, tested.
+#
+# The tests compare with the command line: $TAUNET, or else target/release/taunet, which is built if it is not there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+target=${CARGO_TARGET_DIR:-$root/target}
+work=$target/python
+began=$SECONDS
+
+export TAUNET=${TAUNET:-$target/release/taunet}
+[ -x "$TAUNET" ] || cargo build --release --locked
+
+# An environment of other requirements is made anew.
+if ! cmp -s python/requirements-test.txt "$work/venv/requirements.txt"; then
+    rm -rf "$work/venv"
+    "${PYTHON:-python3}" -m venv "$work/venv"
+    "$work/venv/bin/pip" install --quiet --disable-pip-version-check -r python/requirements-test.txt
+    cp python/requirements-test.txt "$work/venv/requirements.txt"
+fi
+# Commands, and not `python -m`: the folder `python` has the package without its extension module.
+PATH=$work/venv/bin:$PATH
+
+cargo clippy --release --locked -p taunet-python -- -D warnings
+rm -rf "$work/wheels"
+maturin build --release --locked --quiet --manifest-path python/Cargo.toml --out "$work/wheels"
+pip install --quiet --disable-pip-version-check --no-deps --force-reinstall "$work"/wheels/*.whl
+built=$SECONDS
+
+mypy --config-file python/pyproject.toml python/taunet python/tests
+# From a folder without the sources: the stubs are those of the installed module.
+(cd "$work" && stubtest --mypy-config-file "$root/python/pyproject.toml" taunet._taunet)
+(cd python && pytest --quiet -p no:cacheprovider)
+echo "python: $((built - began)) s to build, $((SECONDS - built)) s to test"
