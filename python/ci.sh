@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The Python package: built as a wheel, installed in an environment of its own, types checked, tested.
 #
-# The tests compare with the command line: $TAUNET, or else target/release/taunet, which is built if it is not there.
+# The tests compare with the command line: the program $TAUNET, or else the one that is built here.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -9,8 +9,8 @@ target=${CARGO_TARGET_DIR:-$root/target}
 work=$target/python
 began=$SECONDS
 
+[ -n "${TAUNET:-}" ] || cargo build --release --locked
 export TAUNET=${TAUNET:-$target/release/taunet}
-[ -x "$TAUNET" ] || cargo build --release --locked
 
 # An environment of other requirements is made anew.
 if ! cmp -s python/requirements-test.txt "$work/venv/requirements.txt"; then

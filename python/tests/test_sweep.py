@@ -94,6 +94,7 @@ def test_a_dask_cluster_gives_the_same_table(command: CommandLine, tmp_path: Pat
 
     (tmp_path / "loads.toml").write_text(FILE)
     command("sweep", tmp_path / "loads.toml", "--out", tmp_path / "theirs")
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+    cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)  # type: ignore[no-untyped-call]
+    with cluster, Client(cluster) as client:  # type: ignore[no-untyped-call]
         found = taunet.sweep(tmp_path / "loads.toml", out=tmp_path / "ours", executor=client)
     assert without_times(found.results).equals(without_times(tmp_path / "theirs" / "results.parquet"))
