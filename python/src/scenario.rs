@@ -14,7 +14,7 @@ use taunet::scenario::Scenario as Resolved;
 use taunet::table::{Format, MemoryTables};
 
 use crate::busy::{Watch, busy};
-use crate::failure::{Failure, guarded, json, quantity};
+use crate::failure::{Failure, json, quantity};
 use crate::table::{Table, tables};
 use crate::topology::Topology;
 
@@ -74,12 +74,10 @@ impl Scenario {
         topology: Option<Bound<'_, Topology>>,
     ) -> PyResult<Self> {
         let topology = topology.map(|topology| topology.get().document().clone());
-        Ok(py.detach(|| {
-            guarded(|| {
-                let text = Document::read(&path)?.source().text.clone();
-                Written { text, name: path.display().to_string(), path, set, seed, topology }.resolve()
-            })
-        })?)
+        busy(py, None, move |_| {
+            let text = Document::read(&path)?.source().text.clone();
+            Written { text, name: path.display().to_string(), path, set, seed, topology }.resolve()
+        })
     }
 
     /// Reads a text; paths in it are relative to the folder of `path`.
@@ -95,7 +93,7 @@ impl Scenario {
         topology: Option<Bound<'_, Topology>>,
     ) -> PyResult<Self> {
         let topology = topology.map(|topology| topology.get().document().clone());
-        Ok(py.detach(|| guarded(|| Written { text, name, path, set, seed, topology }.resolve()))?)
+        busy(py, None, move |_| Written { text, name, path, set, seed, topology }.resolve())
     }
 
     /// The same scenario with further changes, and another seed where one is given.
@@ -104,7 +102,7 @@ impl Scenario {
         let mut written = self.written.clone();
         written.set.extend(set);
         written.seed = seed.or(written.seed);
-        Ok(py.detach(|| guarded(|| written.resolve()))?)
+        busy(py, None, move |_| written.resolve())
     }
 
     /// Its name.
@@ -133,16 +131,11 @@ impl Scenario {
 
     /// Its network, with what the changes set in it.
     fn topology(&self, py: Python<'_>) -> PyResult<Topology> {
-        let resolved = &self.resolved;
-        Ok(py.detach(|| {
-            guarded(|| {
-                let document = match &self.written.topology {
-                    Some(document) => document.clone(),
-                    None => Document::read(&resolved.inputs[1])?,
-                };
-                Ok(Topology::of(document, Arc::clone(&resolved.topology)))
-            })
-        })?)
+        let (resolved, given) = (Arc::clone(&self.resolved), self.written.topology.clone());
+        busy(py, None, move |_| {
+            let document = given.map_or_else(|| Document::read(&resolved.inputs[1]), Ok)?;
+            Ok(Topology::of(document, Arc::clone(&resolved.topology)))
+        })
     }
 
     /// The end of the simulation in picoseconds, if the scenario sets it.

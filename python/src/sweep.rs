@@ -13,7 +13,7 @@ use taunet::sweep::{
 use taunet::table::{Format, MemoryTables, TableFiles};
 
 use crate::busy::busy;
-use crate::failure::{Failure, guarded, with_causes};
+use crate::failure::{Failure, with_causes};
 use crate::table::{Table, tables};
 
 /// A sweep, resolved into jobs.
@@ -28,7 +28,7 @@ impl Sweep {
     /// Reads a sweep file; `set` are changes to the scenario for all jobs.
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf, set: Vec<String>) -> PyResult<Self> {
-        Ok(py.detach(|| guarded(|| Ok(Sweep(Arc::new(Resolved::load(&path, &set)?)))))?)
+        busy(py, None, move |_| Ok(Sweep(Arc::new(Resolved::load(&path, &set)?))))
     }
 
     /// Its name.

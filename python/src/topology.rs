@@ -11,7 +11,8 @@ use taunet::topology::import::{ImportFormat, ImportOptions, decode, import};
 use taunet::topology::{DeviceKind, Topology as Network};
 use taunet::units::Bandwidth;
 
-use crate::failure::{Failure, guarded, json, quantity};
+use crate::busy::busy;
+use crate::failure::{Failure, json, quantity};
 
 /// A network, with the text that it was read from.
 #[pyclass(frozen, module = "taunet._taunet")]
@@ -45,25 +46,25 @@ impl Topology {
     /// Reads a file.
     #[staticmethod]
     fn load(py: Python<'_>, path: PathBuf, set: Vec<String>) -> PyResult<Self> {
-        Ok(py.detach(|| guarded(|| Topology::read(Document::read(&path)?, &set, Vec::new())))?)
+        busy(py, None, move |_| Topology::read(Document::read(&path)?, &set, Vec::new()))
     }
 
     /// Reads a text; `name` stands for its file in errors.
     #[staticmethod]
-    fn from_text(py: Python<'_>, text: &str, name: &str, set: Vec<String>) -> PyResult<Self> {
-        Ok(py.detach(|| guarded(|| Topology::read(Document::parse(name, text)?, &set, Vec::new())))?)
+    fn from_text(py: Python<'_>, text: String, name: String, set: Vec<String>) -> PyResult<Self> {
+        busy(py, None, move |_| Topology::read(Document::parse(&name, &text)?, &set, Vec::new()))
     }
 
     /// Imports a network of another format from bytes. `options` has the names of the flags of the command line.
     #[staticmethod]
     fn import_network(
         py: Python<'_>,
-        name: &str,
+        name: String,
         bytes: Vec<u8>,
-        format: Option<&str>,
+        format: Option<String>,
         options: Vec<(String, String)>,
     ) -> PyResult<Self> {
-        Ok(py.detach(|| guarded(|| imported(name, &bytes, format, &options)))?)
+        busy(py, None, move |_| imported(&name, &bytes, format.as_deref(), &options))
     }
 
     /// Its name.
@@ -86,12 +87,14 @@ impl Topology {
 
     /// Counts and measures, as JSON.
     fn statistics(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(py.detach(|| guarded(|| json(&self.network.statistics())))?)
+        let network = Arc::clone(&self.network);
+        busy(py, None, move |_| json(&network.statistics()))
     }
 
     /// The devices and links, as JSON: what `taunet topology show --json` prints.
     fn parts(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(py.detach(|| guarded(|| json(&parts(&self.network))))?)
+        let network = Arc::clone(&self.network);
+        busy(py, None, move |_| json(&parts(&network)))
     }
 
     /// The network in another format: "svg", "dot" or "graphml".
@@ -106,7 +109,8 @@ impl Topology {
                 return Err(Failure::argument("format", message).into());
             }
         };
-        Ok(py.detach(|| guarded(|| Ok(self.network.export(format, ExportOptions { link_labels }))))?)
+        let network = Arc::clone(&self.network);
+        busy(py, None, move |_| Ok(network.export(format, ExportOptions { link_labels })))
     }
 }
 

@@ -221,7 +221,7 @@ class Topology:
             timing = {key: value for key, value in link.items() if key not in ("from", "to")}
             ports = {"source_port": int(ends[0][2]), "target_port": int(ends[1][2])}
             graph.add_edge(ends[0][0], ends[1][0], **ports, **timing)
-        return graph
+        return graph  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         found = self.statistics

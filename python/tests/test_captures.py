@@ -77,7 +77,6 @@ def test_bounds_of_a_comparison(captures: tuple[Path, Path]) -> None:
     assert not taunet.compare(*captures, accept={"delay_p99": "1 us"}).is_accepted
 
 
-@pytest.mark.filterwarnings("ignore::taunet.TaunetWarning")
 def test_runs_are_compared_as_on_the_command_line(command: CommandLine, tmp_path: Path) -> None:
     one = taunet.run(content(), out=tmp_path / "one")
     two = taunet.run(content(topology=taunet.star(3, bandwidth="200 Mbps")), out=tmp_path / "two")

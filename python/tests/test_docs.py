@@ -11,7 +11,6 @@ from conftest import ROOT
 PAGE = ROOT / "docs" / "python.md"
 
 
-@pytest.mark.filterwarnings("ignore::taunet.TaunetWarning")
 def test_the_examples_of_the_manual_run(captures: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import matplotlib
 

@@ -239,7 +239,6 @@ def test_there_are_a_hundred() -> None:
 
 
 @pytest.mark.parametrize("name", ERRORS)
-@pytest.mark.filterwarnings("ignore::taunet.TaunetWarning")
 def test_a_mistake_is_an_exception_of_taunet(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     call, says = ERRORS[name]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import networkx
 import pytest
@@ -84,7 +85,7 @@ def test_parameters_of_generated_networks() -> None:
 
 
 def test_a_graph_becomes_a_network_and_back() -> None:
-    graph = networkx.Graph(name="triangle")
+    graph: networkx.Graph[Any] = networkx.Graph(name="triangle")
     graph.add_edge("a", "b", bandwidth="1 Gbps", delay="2 ms")
     graph.add_edge("b", "c", bandwidth="2 Gbps", delay="1 ms")
     graph.add_edge(("a", 1), "c", bandwidth="2 Gbps", delay="1 ms")
@@ -94,8 +95,8 @@ def test_a_graph_becomes_a_network_and_back() -> None:
     assert {link["delay_ps"] for link in network.links} == {0, 1_000_000_000, 2_000_000_000}
     back = network.to_graph()
     assert back.number_of_nodes() == 8 and back.number_of_edges() == 2 * network.statistics["links"]
-    assert networkx.is_strongly_connected(back)
-    bare = networkx.Graph()
+    assert networkx.is_strongly_connected(networkx.DiGraph(back))
+    bare: networkx.Graph[int] = networkx.Graph()
     bare.add_edge(1, 2, bandwidth=100)
     with pytest.warns(taunet.TaunetWarning, match="Mbps") as caught:
         found = Topology.from_graph(bare, hosts=False)

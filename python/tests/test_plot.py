@@ -17,7 +17,6 @@ import taunet
 import taunet.plot
 
 matplotlib.use("Agg")
-pytestmark = pytest.mark.filterwarnings("ignore::taunet.TaunetWarning")
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,6 @@ SCENARIOS = ["kernel-tbf-70", "traffic-poisson", "kernel-drops", "tcp-flows", "t
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-@pytest.mark.filterwarnings("ignore::taunet.TaunetWarning")
 def test_a_run_is_that_of_the_command_line(name: str, command: CommandLine, tmp_path: Path) -> None:
     path = ROOT / "scenarios" / f"{name}.toml"
     printed = command.json("run", path, "--out", tmp_path / "run")
