@@ -189,7 +189,7 @@ class Bar:
                         total=1.0,
                         desc=self._name,
                         leave=False,
-                        bar_format="{desc}: {percentage:3.0f}%|{bar}| {postfix} [{elapsed}<{remaining}]",
+                        bar_format="{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]",
                     )
         if self._bar is not None:
             if fraction is not None:

@@ -331,6 +331,9 @@ class Results:
 
         return _html.summary(self._summary)
 
+    def __getstate__(self) -> object:
+        raise ArgumentTypeError("Results are not pickled: send results.summary, or tables as those of polars or pyarrow")
+
 
 def run(
     scenario: Scenario | Mapping[str, object] | PathLike,
@@ -340,6 +343,8 @@ def run(
     set: Changes | None = None,
     out: PathLike | None = None,
     force: bool = False,
+    engine: str | None = None,
+    threads: int | None = None,
     progress: Progress = False,
 ) -> Results:
     """Runs a scenario: a file, a dict with the keys of one, or a `Scenario`.
@@ -358,6 +363,8 @@ def run(
         A folder to write, with tables, `summary.json` and `report.html`. Default: nothing is written.
     force
         Whether an earlier run in `out` is replaced.
+    engine, threads
+        "auto", "stream" or "event", and threads of the stream engine; the results are the same.
     progress
         `True` for a bar, in a notebook or a terminal.
 
@@ -378,4 +385,6 @@ def run(
         found = Scenario.from_dict(scenario)
     else:
         found = Scenario.load(arguments.path("scenario", scenario))
-    return found.run(until=until, seed=seed, set=set, out=out, force=force, progress=progress)
+    return found.run(
+        until=until, seed=seed, set=set, out=out, force=force, engine=engine, threads=threads, progress=progress
+    )

@@ -159,6 +159,9 @@ class Table:
             help = f"did you mean `{near[0]}`?" if near else f"it has {', '.join(self.columns)}"
             raise ArgumentError(f"the table `{self.name}` has no column `{column}` ({help})")
 
+    def __getstate__(self) -> object:
+        raise ArgumentTypeError("a Table is not pickled: send table.to_arrow() or table.to_polars()")
+
     def __repr__(self) -> str:
         rows, columns = self.shape
         return f"<taunet.Table {self.name}: {rows:,} rows x {columns} columns>"

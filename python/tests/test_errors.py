@@ -230,6 +230,8 @@ ERRORS: dict[str, tuple[Callable[[Path], object], str]] = {
     "jobs in words": (lambda _: taunet.sweep(POISSON, jobs="all"), "jobs"),
     "a folder of something else": (written("", lambda path: taunet.sweep({"scenario": POISSON}, out=path.parent)), "something else"),
     # Objects that are not sent elsewhere.
+    "pickled results": (lambda _: pickle.dumps(run(content())), "results.summary"),
+    "a pickled table": (lambda _: pickle.dumps(run(content()).flows), "to_polars"),
     "a pickled topology": (lambda _: pickle.dumps(taunet.star(2)), "to_toml"),
 }
 
