@@ -268,7 +268,7 @@ def _free(place: Path) -> None:
 class Results:
     """The results of a run: a summary and tables.
 
-    The tables that are always there are attributes; `tables` has all of them, by name.
+    Tables are attributes, such as `results.flows`; `tables` has those that the run wrote, by name.
     """
 
     __slots__ = ("_summary", "directory", "tables")
@@ -313,6 +313,51 @@ class Results:
     def matched(self) -> Table:
         """One row per packet that was matched with a measured capture."""
         return self.tables["matched"]
+
+    @property
+    def agreement(self) -> Table:
+        """One row per measured capture and flow: both sides' delays."""
+        return self.tables["agreement"]
+
+    @property
+    def losses(self) -> Table:
+        """One row per packet that was lost in the simulation or in a measured capture."""
+        return self.tables["losses"]
+
+    @property
+    def windows(self) -> Table:
+        """One row per measured capture and window of time."""
+        return self.tables["windows"]
+
+    @property
+    def hops(self) -> Table:
+        """One row per packet and device. With `hops = true` in `[record]`."""
+        return self.tables["hops"]
+
+    @property
+    def queues(self) -> Table:
+        """Queue lengths over time. With `queues` in `[record]`."""
+        return self.tables["queues"]
+
+    @property
+    def transport(self) -> Table:
+        """The state of connections over time. With `transport` in `[record]`."""
+        return self.tables["transport"]
+
+    @property
+    def requests(self) -> Table:
+        """One row per answered request. With request-response traffic."""
+        return self.tables["requests"]
+
+    @property
+    def transmissions(self) -> Table:
+        """One row per TCP packet at a vantage. With connections and a measured capture."""
+        return self.tables["transmissions"]
+
+    @property
+    def goodput(self) -> Table:
+        """One row per TCP flow at a vantage and window of time. With connections and a measured capture."""
+        return self.tables["goodput"]
 
     @property
     def is_accepted(self) -> bool:

@@ -184,6 +184,7 @@ ERRORS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a class that is called": (lambda _: Scenario("a.toml"), "Scenario.load"),
     # Tables.
     "an unknown table": (lambda _: run(content()).tables["packet"], "there is no table 'packet'"),
+    "a table that was not recorded": (lambda _: run(content()).queues, "there is no table 'queues'"),
     "an unknown column": (lambda _: run(content()).packets.to_numpy("delay"), "did you mean `delay_ps`"),
     "an unknown column to select": (lambda _: run(content()).packets.select("x"), "has no column `x`"),
     "a column by brackets": (lambda _: run(content()).packets["delay_ps"], "to_numpy"),

@@ -94,7 +94,9 @@ def test_results_and_their_attributes() -> None:
     results = taunet.run(content(record={"hops": True, "queues": {"every": "1 ms"}}))
     assert set(results.tables) >= {"packets", "flows", "ports", "hops", "queues", "matched"}
     assert len(results.packets) == results.summary["packets"]["injected"] == 500
-    assert results.tables.hops.name == "hops"
+    assert results.tables.hops.name == "hops" and len(results.hops) > len(results.queues) > 0
+    known = {name for name, it in vars(taunet.Results).items() if isinstance(it, property)}
+    assert known >= set(results.tables)
     assert "hops" in dir(results.tables) and len(results.tables) == len(list(results.tables))
     assert results.is_accepted
     assert results.fingerprint in repr(results)
