@@ -128,11 +128,12 @@ LONG = """
 """
 
 
-@pytest.mark.parametrize("engine", ["stream", "event"])
-def test_control_c_ends_a_run_within_a_second(engine: str) -> None:
+# The last does not ask whether to go on, and takes seconds.
+@pytest.mark.parametrize("call", ["scenario.run(engine='stream')", "scenario.run(engine='event', progress=True)", "taunet.fat_tree(k=128)"])
+def test_control_c_is_answered_within_a_second(call: str) -> None:
     code = textwrap.dedent(LONG) + textwrap.dedent(f"""
         try:
-            scenario.run(engine="{engine}", progress=True)
+            {call}
         except KeyboardInterrupt:
             print("interrupted", flush=True)
             sys.exit(7)
