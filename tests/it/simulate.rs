@@ -117,7 +117,7 @@ fn scenarios_without_captures_are_sound() {
     let mut paths =
         fs::read_dir("scenarios/unshipped").unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
     paths.sort();
-    assert_eq!(paths.len(), 10);
+    assert_eq!(paths.len(), 11);
     for path in paths {
         match Scenario::load(&path, &[], None) {
             Ok(scenario) => {
