@@ -29,7 +29,8 @@ pip install --quiet --disable-pip-version-check --no-deps --force-reinstall "$wo
 built=$SECONDS
 
 mypy --config-file python/pyproject.toml python/taunet python/tests
-# From a folder without the sources: the stubs are those of the installed module.
-(cd "$work" && stubtest --mypy-config-file "$root/python/pyproject.toml" taunet._taunet)
-(cd python && pytest --quiet -p no:cacheprovider)
+# From a folder without the sources: it is the installed package that is tested, by its own processes too.
+cd "$work"
+stubtest --mypy-config-file "$root/python/pyproject.toml" taunet._taunet
+pytest --quiet -p no:cacheprovider -c "$root/python/pyproject.toml" "$root/python/tests"
 echo "python: $((built - began)) s to build, $((SECONDS - built)) s to test"
