@@ -8,6 +8,7 @@
 
 mod execute;
 mod file;
+mod join;
 mod metrics;
 mod page;
 mod results;
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 pub use execute::{Execution, Outcome, Progress, Ran, execute};
 pub(crate) use file::seeds;
 pub use file::{Job, Stop, StopFile, Sweep, SweepFile};
+pub use join::write_joined;
 pub use metrics::metrics;
 pub use page::sweep_page;
 pub(crate) use page::{figure_of, metric_figure};

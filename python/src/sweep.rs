@@ -7,10 +7,8 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use taunet::config::Registry;
-use taunet::sweep::{
-    self, Execution, Outcome, Parameter, Ran, Shard, Store, Sweep as Resolved, SweepResults,
-};
-use taunet::table::{Format, MemoryTables, TableFiles};
+use taunet::sweep::{self, Execution, Outcome, Ran, Shard, Store, Sweep as Resolved, SweepResults};
+use taunet::table::{Format, MemoryTables};
 
 use crate::busy::busy;
 use crate::failure::{Failure, with_causes};
@@ -65,7 +63,7 @@ impl Sweep {
         let sweep = Arc::clone(&self.0);
         busy(py, progress, move |watch| {
             let store = Store::open(&directory)?;
-            let ran = sweep::execute(&sweep, &store, &execution(threads, true), |progress| {
+            let ran = sweep::execute(&sweep, &store, &execution(threads, true), |progress, _| {
                 let fraction = progress.done as f64 / progress.of.max(1) as f64;
                 watch.show(Some(fraction), format!("{} of {} jobs", progress.done, progress.of));
                 watch.go_on()
@@ -86,7 +84,7 @@ impl Sweep {
         let sweep = Arc::clone(&self.0);
         busy(py, None, move |watch| {
             let store = Store::open(&directory)?;
-            let ran = sweep::execute(&sweep, &store, &execution(1, false), |_| watch.go_on())?;
+            let ran = sweep::execute(&sweep, &store, &execution(1, false), |_, _| watch.go_on())?;
             // One whose scenario cannot be read fails at once, and says why where it runs.
             let wanted = ran.iter().filter(|ran| ran.done().is_none());
             let wanted = wanted.filter(|ran| replication.is_none_or(|number| number == ran.job.replication));
@@ -110,7 +108,7 @@ impl Sweep {
             let store = Store::open(&directory)?;
             let alone =
                 Resolved { points: vec![values.clone()], seeds: vec![*seed], stop: None, ..(*sweep).clone() };
-            let ran = sweep::execute(&alone, &store, &execution(1, true), |_| watch.go_on())?;
+            let ran = sweep::execute(&alone, &store, &execution(1, true), |_, _| watch.go_on())?;
             let failed = failures(&alone, &ran).pop();
             Ok(failed.map(|(values, _, seed, why)| (values, replication, seed, why)))
         })
@@ -144,22 +142,11 @@ fn execution(threads: usize, runs: bool) -> Execution {
 fn failures(sweep: &Resolved, ran: &[Ran]) -> Vec<Failed> {
     let failed = ran.iter().filter_map(|ran| match &ran.outcome {
         Outcome::Failed(why) => {
-            Some((values(sweep, ran.job.point), ran.job.replication, ran.job.seed, why.clone()))
+            Some((sweep.words(ran.job.point), ran.job.replication, ran.job.seed, why.clone()))
         }
         _ => None,
     });
     failed.collect()
-}
-
-/// A job's values in words: `load = 0.5, kind = red`.
-fn values(sweep: &Resolved, point: usize) -> String {
-    let of = |place: usize| {
-        format!("{} = {}", sweep.parameters[place].key, Parameter::label(sweep.value(point, place)))
-    };
-    match sweep.parameters.len() {
-        0 => "the scenario as it is".to_owned(),
-        count => (0..count).map(of).collect::<Vec<_>>().join(", "),
-    }
 }
 
 #[allow(clippy::type_complexity)]
@@ -170,18 +157,33 @@ fn join(
     failed: usize,
 ) -> Result<(usize, usize, BTreeMap<String, Table>, Vec<String>), Failure> {
     let store = Store::open(directory)?;
-    let all = sweep::execute(sweep, &store, &execution(1, false), |_| ControlFlow::Continue(()))?;
+    let all = sweep::execute(sweep, &store, &execution(1, false), |_, _| ControlFlow::Continue(()))?;
+    let replaced = store.replace_owner(sweep)?;
+    sweep::write_joined(sweep, &store, &all, failed, format)?;
     let results = SweepResults::new(sweep, &all);
-    let written = |error| Failure::Failed(with_causes(&error));
-    results.write(&TableFiles::new(store.directory(), format)).map_err(written)?;
-    let page = sweep::sweep_page(sweep, &results, all.len(), failed);
-    store.write(&store.directory().join("report.html"), page.as_bytes())?;
     let memory = MemoryTables::default();
-    results.write(&memory).map_err(written)?;
-    let unknown = results.unknown_metrics();
-    let warnings = unknown.into_iter().map(|name| {
-        format!("no job has a metric `{name}`: `results` names those that there are, without `metrics`")
-    });
+    results.write(&memory).map_err(|error| Failure::Failed(with_causes(&error)))?;
+    let mut warnings: Vec<String> = results
+        .unknown_metrics()
+        .into_iter()
+        .map(|name| {
+            format!("no job has a metric `{name}`: `results` names those that there are, without `metrics`")
+        })
+        .collect();
+    if results.is_deterministic() {
+        warnings.push(
+            "all replications are the same run: the scenario draws no random numbers, so one replication says as much, and \
+             intervals have no width"
+                .to_owned(),
+        );
+    }
+    if let Some(other) = replaced {
+        warnings.push(format!(
+            "{} held the results of {}: its tables are replaced, its jobs are kept",
+            directory.display(),
+            other.display()
+        ));
+    }
     let done = all.iter().filter(|ran| ran.done().is_some()).count();
-    Ok((done, all.len(), tables(&memory)?, warnings.collect()))
+    Ok((done, all.len(), tables(&memory)?, warnings))
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indexmap::IndexMap;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -18,7 +18,7 @@ use crate::sweep::{
     self, Execution, Outcome, Parameter, Progress, Ran, Scheduler, Shard, Store, Sweep, SweepError,
     SweepResults, metrics,
 };
-use crate::table::{Format, TableFiles};
+use crate::table::Format;
 
 /// Run a scenario with many values of its keys, and several seeds for each
 ///
@@ -261,13 +261,6 @@ fn join(
     ran: Vec<Ran>,
     format: Format,
 ) -> Result<Vec<Ran>, SweepError> {
-    let tables = TableFiles::new(store.directory(), format);
-    // Tables of an earlier call in the other format would be out of date.
-    for other in Format::value_variants().iter().filter(|other| **other != format) {
-        for name in ["results", "means", "differences"] {
-            store.remove(&format!("{name}.{}", other.extension()))?;
-        }
-    }
     let done = |ran: &[Ran]| ran.iter().filter(|ran| ran.done().is_some()).count();
     let mut all = ran;
     let mut written = None;
@@ -279,30 +272,16 @@ fn join(
         if written == Some(done(&all)) {
             return Ok(all);
         }
-        let results = SweepResults::new(sweep, &all);
-        results.write(&tables)?;
         let failed = all.iter().filter(|ran| matches!(ran.outcome, Outcome::Failed(_))).count();
-        let page = sweep::sweep_page(sweep, &results, all.len(), failed);
-        store.write(&store.directory().join("report.html"), page.as_bytes())?;
+        sweep::write_joined(sweep, store, &all, failed, format)?;
         written = Some(done(&all));
-    }
-}
-
-/// A job's values for people: `load = 0.5, kind = red`.
-fn values(sweep: &Sweep, point: usize) -> String {
-    let of = |place: usize| {
-        format!("{} = {}", sweep.parameters[place].key, Parameter::label(sweep.value(point, place)))
-    };
-    match sweep.parameters.len() {
-        0 => "the scenario as it is".to_owned(),
-        count => (0..count).map(of).collect::<Vec<_>>().join(", "),
     }
 }
 
 fn summary(sweep: &Sweep, store: &Store, all: &[Ran], wall: Duration) -> SweepSummary {
     let failure = |ran: &Ran| match &ran.outcome {
         Outcome::Failed(error) => Some(Failure {
-            values: values(sweep, ran.job.point),
+            values: sweep.words(ran.job.point),
             replication: ran.job.replication,
             seed: ran.job.seed,
             error: error.clone(),

@@ -211,6 +211,17 @@ impl Sweep {
         &self.parameters[parameter].values[self.points[point][parameter]]
     }
 
+    /// The values of a point in words: `load = 0.5, kind = red`.
+    pub fn words(&self, point: usize) -> String {
+        let of = |place: usize| {
+            format!("{} = {}", self.parameters[place].key, Parameter::label(self.value(point, place)))
+        };
+        match self.parameters.len() {
+            0 => "the scenario as it is".to_owned(),
+            count => (0..count).map(of).collect::<Vec<_>>().join(", "),
+        }
+    }
+
     /// All runs, replication by replication.
     pub fn jobs(&self) -> impl Iterator<Item = Job> + '_ {
         (0..self.seeds.len()).flat_map(|replication| self.jobs_of(replication))

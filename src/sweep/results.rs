@@ -111,6 +111,16 @@ impl<'s> SweepResults<'s> {
         self.rows.is_empty()
     }
 
+    /// Metrics that the sweep names and that no job has.
+    pub fn unknown_metrics(&self) -> Vec<&str> {
+        let known = |name: &String| self.rows.iter().any(|row| row.metrics.contains_key(name));
+        if self.rows.is_empty() {
+            return Vec::new();
+        }
+        let named = self.sweep.metrics.iter().chain(self.sweep.stop.as_ref().map(|stop| &stop.metric));
+        named.filter(|name| !known(name)).map(String::as_str).collect()
+    }
+
     /// Whether all replications of each point are one and the same run: the scenario draws no random numbers.
     pub fn is_deterministic(&self) -> bool {
         let is_same =
