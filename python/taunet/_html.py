@@ -128,14 +128,13 @@ def calibration(found: Calibration) -> str:
     numbers = found.summary
     model = numbers["model"]
     score = numbers["held_out"] or numbers["in_sample"]
-    agreement = score.get("agreement") or {}
     rows: list[list[object]] = [
         ["discipline", found.discipline],
         ["bottleneck", found.bottleneck],
         ["rate", rate(model["rate_bps"])],
         ["packets", f"{numbers['packets']['matched']:,} matched, {numbers['packets']['lost']:,} lost"],
     ]
-    if agreement.get("w1_normalized") is not None:
-        rows.append(["w1_normalized", f"{agreement['w1_normalized']:.6f}"])
+    if score.get("w1_normalized") is not None:
+        rows.append(["w1_normalized", f"{score['w1_normalized']:.6f}"])
     unknown = "".join(f"<p>not identified: {escape(it)}</p>" for it in numbers["not_identified"])
     return f"<p><b>calibrated device</b></p>{_table(rows)}{unknown}"

@@ -176,12 +176,19 @@ class Table:
             for name in names
         )
         rows = "".join(
-            "<tr>" + "".join(f"<td>{'' if cell is None else escape(str(cell))}</td>" for cell in row) + "</tr>"
+            "<tr>" + "".join(f"<td>{_shown(cell)}</td>" for cell in row) + "</tr>"
             for row in zip(*values, strict=True)
         )
         left = len(self) - len(head)
         more = f"<p>and {left:,} more rows</p>" if left else ""
         return f"<table><thead><tr>{title}</tr></thead><tbody>{rows}</tbody></table>{more}"
+
+
+def _shown(cell: object) -> str:
+    """A value in HTML; a float with six significant digits."""
+    if cell is None:
+        return ""
+    return f"{cell:.6g}" if isinstance(cell, float) else escape(str(cell))
 
 
 class Tables:

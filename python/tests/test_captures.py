@@ -110,6 +110,7 @@ def test_calibration_is_that_of_the_command_line(command: CommandLine, captures:
     assert found.topology().name == "ours"
     results = taunet.run(tmp_path / "ours" / "scenario.toml")
     assert results.summary["measured"][0]["w1_normalized"] < 0.02
-    assert "token bucket" in repr(found) and "Mbps" in found._repr_html_()
+    html = found._repr_html_()
+    assert "token bucket" in repr(found) and "Mbps" in html and f"{found.summary['held_out']['w1_normalized']:.6f}" in html
     several = taunet.calibrate([str(captures[0])], captures[1], out=tmp_path / "again")
     assert several.directory == tmp_path / "again"
