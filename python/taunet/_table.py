@@ -185,10 +185,12 @@ class Table:
 
 
 def _shown(cell: object) -> str:
-    """A value in HTML; a float with six significant digits."""
+    """A value in HTML; a float with six significant digits, or all those before the point."""
     if cell is None:
         return ""
-    return f"{cell:.6g}" if isinstance(cell, float) else escape(str(cell))
+    if isinstance(cell, float):
+        return f"{cell:.0f}" if abs(cell) >= 1e6 else f"{cell:.6g}"
+    return escape(str(cell))
 
 
 class Tables:

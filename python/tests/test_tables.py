@@ -14,6 +14,7 @@ import pytest
 from conftest import content
 
 import taunet
+from taunet._table import _shown
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +86,8 @@ def test_parts_of_a_table(results: taunet.Results) -> None:
     assert repr(packets) == "<taunet.Table packets: 4,000 rows x 14 columns>"
     html = packets._repr_html_()
     assert html.count("<tr>") == 11 and "delay_ps" in html and "3,990 more rows" in html
+    shown = [_shown(value) for value in (None, 7, 20_000_694.857, 1 / 3, 1.5e-7, math.nan, "<a>")]
+    assert shown == ["", "7", "20000695", "0.333333", "1.5e-07", "nan", "&lt;a&gt;"]
 
 
 def test_a_stream_can_be_taken_again_and_outlives_the_table(results: taunet.Results) -> None:
