@@ -19,8 +19,10 @@ if ! cmp -s python/requirements-test.txt "$work/venv/requirements.txt"; then
     "$work/venv/bin/pip" install --quiet --disable-pip-version-check -r python/requirements-test.txt
     cp python/requirements-test.txt "$work/venv/requirements.txt"
 fi
-# Commands, and not `python -m`: the folder `python` has the package without its extension module.
+# The folder `python` has the package without its extension module: commands, and not `python -m`, and no
+# current folder on the path of the `python -c` of tests.
 PATH=$work/venv/bin:$PATH
+export PYTHONSAFEPATH=1
 
 cargo clippy --release --locked -p taunet-python -- -D warnings
 rm -rf "$work/wheels"
