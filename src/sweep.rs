@@ -21,13 +21,14 @@ mod vary;
 use std::path::PathBuf;
 
 pub use execute::{Execution, Outcome, Progress, Ran, execute};
-pub(crate) use file::seeds;
 pub use file::{Job, Stop, StopFile, Sweep, SweepFile};
+pub(crate) use file::{NAMES, SEEDS, seeds, sets_seed, wrong_name};
 pub use join::write_joined;
 pub use metrics::metrics;
 pub use page::sweep_page;
 pub(crate) use page::{figure_of, metric_figure};
 pub use results::{CONFIDENCE, Difference, PointMean, SweepResults};
+pub(crate) use script::in_shell;
 pub use script::{Scheduler, script};
 pub use shard::{Shard, ShardError};
 pub use store::{Done, Hasher, JobHash, Store};
@@ -68,6 +69,9 @@ pub enum SweepError {
         /// what is wrong with it
         error: serde_json::Error,
     },
+    /// A file was changed while jobs ran.
+    #[error("{} was changed while the jobs ran: the same command runs those that depend on it again", .0.display())]
+    Changed(PathBuf),
     /// A directory holds something else.
     #[error("{} holds something else than a sweep: choose another directory with --out", .0.display())]
     NotASweep(PathBuf),

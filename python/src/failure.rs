@@ -91,7 +91,9 @@ impl From<SweepError> for Failure {
     fn from(error: SweepError) -> Self {
         match error {
             SweepError::Interrupted => Failure::Interrupted,
-            SweepError::NotASweep(_) | SweepError::Damaged { .. } => Failure::Input(error.to_string()),
+            SweepError::NotASweep(_) | SweepError::Damaged { .. } | SweepError::Changed(_) => {
+                Failure::Input(error.to_string())
+            }
             error => Failure::Failed(with_causes(&error)),
         }
     }

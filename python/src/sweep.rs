@@ -158,7 +158,7 @@ fn join(
 ) -> Result<(usize, usize, BTreeMap<String, Table>, Vec<String>), Failure> {
     let store = Store::open(directory)?;
     let all = sweep::execute(sweep, &store, &execution(1, false), |_, _| ControlFlow::Continue(()))?;
-    let replaced = store.replace_owner(sweep)?;
+    let replaced = store.replace_owner(&sweep.file)?;
     sweep::write_joined(sweep, &store, &all, failed, format)?;
     let results = SweepResults::new(sweep, &all);
     let memory = MemoryTables::default();

@@ -110,7 +110,7 @@ impl SweepVerb {
         if self.dry_run {
             return estimate(&sweep, &store, &execution, &interrupt, global, output);
         }
-        if let Some(other) = store.replace_owner(&sweep).map_err(failed)? {
+        if let Some(other) = store.replace_owner(&sweep.file).map_err(failed)? {
             global.warn(&[format!(
                 "{} held the results of {}: its tables are replaced, its jobs are kept",
                 directory.display(),
@@ -122,7 +122,7 @@ impl SweepVerb {
         let mut first = None;
         let ran = sweep::execute(&sweep, &store, &execution, |progress, ran| {
             bar.show(progress);
-            if let (None, Some(done)) = (&first, ran.done()) {
+            if let (None, Some(done)) = (&first, ran.and_then(Ran::done)) {
                 let lacking = lacking(&sweep, &metrics(&done.summary));
                 bar.hide_while(|| global.warn(&lacking.metrics));
                 let ends = lacking.stop.is_some();
@@ -247,7 +247,9 @@ pub(super) fn failed(error: SweepError) -> CliError {
         SweepError::Interrupted => CliError::Interrupted(
             "the jobs that are done are kept; the same command runs the others".to_owned(),
         ),
-        SweepError::NotASweep(_) | SweepError::Damaged { .. } => CliError::Usage(error.to_string()),
+        SweepError::NotASweep(_) | SweepError::Damaged { .. } | SweepError::Changed(_) => {
+            CliError::Usage(error.to_string())
+        }
         error => CliError::Failed(Box::new(error)),
     }
 }
@@ -371,7 +373,7 @@ fn estimate(
     global: &Global,
     output: &mut Output,
 ) -> Result<(), CliError> {
-    let go_on = |_: Progress, _: &Ran| interrupt.as_control_flow();
+    let go_on = |_: Progress, _: Option<&Ran>| interrupt.as_control_flow();
     let find = Execution { runs: false, ..execution.clone() };
     let mut all = sweep::execute(sweep, store, &find, go_on).map_err(failed)?;
     let is_done = |ran: &&Ran| ran.done().is_some();

@@ -14,7 +14,7 @@ use super::sweep::{LISTED, failed};
 use super::text::{count, counted, significant};
 use super::{CliError, Global, Output};
 use crate::config::{did_you_mean, nearest};
-use crate::sweep::{Execution, Mean, Parameter, Shard, Store, metrics};
+use crate::sweep::{Execution, Mean, Parameter, Shard, Store, SweepResults, in_shell, metrics};
 use crate::table::{Format, TableFiles};
 use crate::tune::{self, Ending, Objective, PointResult, Tune, TuneProgress, TuneResults};
 
@@ -86,6 +86,18 @@ impl TuneVerb {
         bar.clear();
         let (points, endings) = searched.map_err(failed)?;
         let results = TuneResults::new(&tune, &points);
+        if let Some(other) = store.replace_owner(tune.file()).map_err(failed)? {
+            global.warn(&[format!(
+                "{} held the results of {}: its tables are replaced, its runs are kept",
+                directory.display(),
+                other.display()
+            )]);
+        }
+        for name in ["evaluations", "results", "means", "differences"] {
+            for format in [Format::Parquet, Format::Csv] {
+                store.remove(&format!("{name}.{}", format.extension())).map_err(failed)?;
+            }
+        }
         results
             .write(&TableFiles::new(store.directory(), self.format))
             .map_err(|error| CliError::Failed(Box::new(error)))?;
@@ -155,6 +167,10 @@ impl TuneVerb {
                 counted(summary.evaluations as u64, "point")
             ));
         }
+        let (sweep, ran) = TuneResults::new(tune, points).as_sweep();
+        for name in SweepResults::new(&sweep, &ran).unknown_metrics() {
+            warnings.push(format!("no run has a metric `{name}`"));
+        }
         let flat = endings.iter().filter(|ending| **ending == Ending::Flat).count();
         if flat > 0 {
             warnings.push(format!(
@@ -199,8 +215,12 @@ impl TuneVerb {
         for (key, value) in &best.values {
             output.line(format_args!("  {key} = {}", Parameter::label(value)))?;
         }
-        let set: String = best.values.iter().map(|(key, value)| format!(" --set '{key}={value}'")).collect();
-        output.line(format_args!("\nrun it: taunet run {}{set}", tune.scenario().display()))?;
+        let values = best.values.iter().map(|(key, value)| format!("{key}={value}"));
+        let set =
+            tune.overrides().iter().cloned().chain(values).map(|set| format!(" --set {}", in_shell(&set)));
+        let scenario = in_shell(&tune.scenario().display().to_string());
+        let set: String = set.collect();
+        output.line(format_args!("\nrun it, with the scenario's own seed: taunet run {scenario}{set}"))?;
         let extension = self.format.extension();
         output.line(format_args!(
             "written to {0}: open {0}/report.html; tables: evaluations.{extension}, results.{extension}",
@@ -212,7 +232,15 @@ impl TuneVerb {
 /// Why no point has the metric.
 fn no_metric(tune: &Tune, points: &[PointResult]) -> String {
     if let Some(failure) = points.iter().find_map(|point| point.failure()) {
-        return format!("no point could be run: {failure}");
+        let middle: Vec<String> = tune
+            .bounds
+            .iter()
+            .map(|bound| format!("{} = {}", bound.key, Parameter::label(&bound.value(0.5))))
+            .collect();
+        return format!(
+            "no point where the search began could be run, neither the middle of the bounds ({}) nor random ones: {failure}",
+            middle.join(", ")
+        );
     }
     let done = points.iter().flat_map(|point| &point.ran).find_map(|ran| ran.done());
     let known = done.map(|done| metrics(&done.summary)).unwrap_or_default();

@@ -27,12 +27,15 @@ pub(super) struct Mistake {
 /// Rewrites every tagged table below `table`, at any depth.
 pub(super) fn rewrite(table: &mut DeTable<'_>, registry: &Registry) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
-    rewrite_table(table, registry, &mut mistakes);
+    rewrite_table(table, registry, &mut mistakes, &PATHS);
     mistakes
 }
 
-fn rewrite_table(table: &mut DeTable<'_>, registry: &Registry, mistakes: &mut Vec<Mistake>) {
-    for (key, value) in table.iter_mut() {
+/// The tables at the top of a file whose keys are paths into another file.
+const PATHS: [&str; 3] = ["vary", "zip", "bounds"];
+
+fn rewrite_table(table: &mut DeTable<'_>, registry: &Registry, mistakes: &mut Vec<Mistake>, but: &[&str]) {
+    for (key, value) in table.iter_mut().filter(|(key, _)| !but.contains(&key.get_ref().as_ref())) {
         let key = key.get_ref().as_ref();
         let span = value.span();
         match value.get_mut() {
@@ -42,7 +45,7 @@ fn rewrite_table(table: &mut DeTable<'_>, registry: &Registry, mistakes: &mut Ve
                 }
             }
             DeValue::Table(table) => {
-                rewrite_table(table, registry, mistakes);
+                rewrite_table(table, registry, mistakes, &[]);
                 if ONE.contains(&key) {
                     rewrite_tagged(table, (key, &format!("`{key}`")), span, registry, mistakes);
                 }
@@ -62,7 +65,7 @@ fn rewrite_item(
     let span = item.span();
     match item.get_mut() {
         DeValue::Table(table) => {
-            rewrite_table(table, registry, mistakes);
+            rewrite_table(table, registry, mistakes, &[]);
             if MANY.contains(&key) {
                 rewrite_tagged(table, (key, &format!("[[{key}]]")), span, registry, mistakes);
             }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::SweepError;
@@ -80,7 +80,8 @@ pub struct Execution {
 }
 
 /// Runs every job of a sweep that is not done, where `execution` runs any; gives all jobs of the shard in their order. `progress`
-/// hears of each job that ends, and may break the sweep off: what is done by then is kept.
+/// hears of each job that ends, is asked several times a second besides, and may break the sweep off: what is done by then is
+/// kept.
 ///
 /// # Errors
 /// The directory cannot be read or written, or `progress` broke it off. A job that fails is no error of the sweep.
@@ -88,7 +89,7 @@ pub fn execute(
     sweep: &Sweep,
     store: &Store,
     execution: &Execution,
-    mut progress: impl FnMut(Progress, &Ran) -> ControlFlow<()>,
+    mut progress: impl FnMut(Progress, Option<&Ran>) -> ControlFlow<()>,
 ) -> Result<Vec<Ran>, SweepError> {
     let mut state = Progress { done: 0, of: 0, failed: 0, found: 0, busy: Duration::ZERO };
     let mut all: Vec<Ran> = Vec::new();
@@ -106,17 +107,22 @@ pub fn execute(
             break;
         }
         state.of += jobs.len();
-        let ran = round_of(sweep, store, execution, jobs, &mut |ran, busy, found| {
-            state.done += 1;
-            state.failed += usize::from(matches!(ran.outcome, Outcome::Failed(_)));
-            state.found += usize::from(found);
-            state.busy += busy;
-            progress(state, ran)
+        let ran = round_of(sweep, store, execution, jobs, &mut |ended| {
+            if let Some((ran, busy, found)) = ended {
+                state.done += 1;
+                state.failed += usize::from(matches!(ran.outcome, Outcome::Failed(_)));
+                state.found += usize::from(found);
+                state.busy += busy;
+            }
+            progress(state, ended.map(|(ran, ..)| ran))
         })?;
         all.extend(ran);
     }
     Ok(all)
 }
+
+/// How long `progress` may not be asked.
+const ASKED: Duration = Duration::from_millis(200);
 
 /// Whether the replications of a point have ended, by the rule of `[stop]`.
 fn is_known_well(sweep: &Sweep, ran: &[Ran], point: usize) -> bool {
@@ -136,7 +142,7 @@ fn round_of(
     store: &Store,
     execution: &Execution,
     jobs: Vec<Job>,
-    told: &mut dyn FnMut(&Ran, Duration, bool) -> ControlFlow<()>,
+    told: &mut dyn FnMut(Option<(&Ran, Duration, bool)>) -> ControlFlow<()>,
 ) -> Result<Vec<Ran>, SweepError> {
     let (next, stops) = (AtomicUsize::new(0), AtomicBool::new(false));
     let mut slots: Vec<Option<Ran>> = jobs.iter().map(|_| None).collect();
@@ -158,10 +164,21 @@ fn round_of(
             });
         }
         drop(sender);
-        for (place, busy, ran) in ended {
+        loop {
+            let (place, busy, ran) = match ended.recv_timeout(ASKED) {
+                Ok(ended) => ended,
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    if told(None).is_break() {
+                        stops.store(true, Ordering::Relaxed);
+                        wrong.get_or_insert(SweepError::Interrupted);
+                    }
+                    continue;
+                }
+            };
             match ran {
                 Ok((ran, found)) => {
-                    if told(&ran, if found { Duration::ZERO } else { busy }, found).is_break() {
+                    if told(Some((&ran, if found { Duration::ZERO } else { busy }, found))).is_break() {
                         stops.store(true, Ordering::Relaxed);
                         wrong.get_or_insert(SweepError::Interrupted);
                     }
@@ -229,6 +246,7 @@ fn one(
         seed: job.seed,
         summary,
     };
+    store.hasher().check(&scenario)?;
     store.keep(&hash, &done, place.path(), &sweep.tables)?;
     Ok((Ran { job: job.clone(), hash: Some(hash), outcome: Outcome::Done(Box::new(done)) }, false))
 }

@@ -149,6 +149,14 @@ impl Sweep {
         if let Err((message, help)) = find_file(&scenario) {
             reader.errors.push(document.error(file.scenario.span(), message).with_help(help));
         }
+        if let Some(set) = overrides.iter().find(|set| sets_seed(set)) {
+            let message =
+                format!("--set {set} changes nothing: the seeds of a sweep are those of its replications");
+            reader.wrong(0..0, message, SEEDS);
+        }
+        if let Some(message) = file.name.as_deref().and_then(wrong_name) {
+            reader.wrong(document.span_in_table("", "name"), message, NAMES);
+        }
         let axes = reader.axes(&file);
         let replications = reader.replications(&file.replications);
         let tables = reader.tables(&file.tables);
@@ -228,6 +236,25 @@ impl Sweep {
     }
 }
 
+/// What to write for seeds.
+pub(crate) const SEEDS: &str = "write `replications`, and `seed` at the top of the file";
+
+/// What to write for a name.
+pub(crate) const NAMES: &str =
+    "write letters, digits, spaces, dots and hyphens; --out names another directory";
+
+/// Whether a change of the command line sets the scenario's seed.
+pub(crate) fn sets_seed(set: &str) -> bool {
+    set.split('=').next().is_some_and(|path| path.trim() == "seed")
+}
+
+/// Why a name cannot be that of a directory.
+pub(crate) fn wrong_name(name: &str) -> Option<String> {
+    let is_bad = |c: char| c.is_control() || "/\\:".contains(c);
+    let message = format!("{name:?} cannot be the name of a directory");
+    (name.trim().is_empty() || name.starts_with(['.', '-']) || name.contains(is_bad)).then_some(message)
+}
+
 /// The seeds of so many replications.
 pub(crate) fn seeds(seed: u64, replications: u32) -> Vec<u64> {
     // TOML can hold each of them.
@@ -293,6 +320,11 @@ impl Reader<'_> {
                 known.push(parameter.key.clone());
                 self.check_parameter(parameter, span);
             }
+            if is_zip && found.is_empty() {
+                let span = file.zip.iter().map(Spanned::span).next().unwrap_or(0..0);
+                self.wrong(span, "this [[zip]] has no keys".to_owned(), "give two keys or more their values");
+                continue;
+            }
             if let (true, Some(((first, _), rest))) = (is_zip, found.split_first())
                 && let Some((other, span)) =
                     rest.iter().find(|(other, _)| other.values.len() != first.values.len())
@@ -319,7 +351,7 @@ impl Reader<'_> {
         let key = &parameter.key;
         if key == "seed" {
             let message = "the seeds of a sweep are those of its replications".to_owned();
-            self.wrong(span.clone(), message, "write `replications`, and `seed` at the top of the sweep");
+            self.wrong(span.clone(), message, SEEDS);
         }
         let is_set = |set: &&String| set.split('=').next().is_some_and(|path| path.trim() == key);
         if let Some(set) = self.overrides.iter().find(is_set) {
@@ -418,6 +450,8 @@ mod tests {
     #[test]
     fn each_mistake_is_told() {
         let message = |text: &str| load(&format!("scenario = \"s.toml\"\n{text}")).unwrap_err();
+        assert!(message("[[zip]]\n").contains("this [[zip]] has no keys"));
+        assert!(message("name = \"../a\"").contains("cannot be the name of a directory"));
         assert!(load("scenario = \"none.toml\"").unwrap_err().contains("no such file"));
         assert!(message("replications = 0").contains("no replication is no run"));
         assert!(message("tables = [\"flow\"]").contains("there is no table `flow`"));

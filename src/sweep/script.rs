@@ -80,7 +80,7 @@ fn kubernetes(name: &str, arguments: &[String], directory: &Path, shards: u32) -
 }
 
 /// A word of a POSIX shell.
-fn in_shell(word: &str) -> String {
+pub(crate) fn in_shell(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=@%+".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         return word.to_owned();

@@ -13,6 +13,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,7 +21,6 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::SweepError;
-use super::file::Sweep;
 use crate::scenario::Scenario;
 
 /// How the folders of running jobs begin; host and process follow.
@@ -61,14 +61,22 @@ pub struct Done {
 /// Whose tables a directory has.
 #[derive(Debug, Serialize, Deserialize)]
 struct Owner {
-    /// The sweep file.
+    /// The sweep file or tune file.
     sweep: PathBuf,
 }
 
 /// Hashes jobs. A file is read once, however many jobs read it.
 #[derive(Debug, Default)]
 pub struct Hasher {
-    files: Mutex<BTreeMap<PathBuf, [u8; 32]>>,
+    files: Mutex<BTreeMap<PathBuf, Hashed>>,
+}
+
+/// A file as it was hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Hashed {
+    digest: [u8; 32],
+    bytes: u64,
+    modified: Option<SystemTime>,
 }
 
 impl Hasher {
@@ -96,15 +104,28 @@ impl Hasher {
 
     fn file(&self, path: &Path) -> Result<[u8; 32], SweepError> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = files.get(path) {
-            return Ok(*known);
-        }
         let io = |source| SweepError::Read { path: path.to_owned(), source };
+        let metadata = fs::metadata(path).map_err(io)?;
+        let (bytes, modified) = (metadata.len(), metadata.modified().ok());
+        if let Some(known) = files.get(path) {
+            return match (known.bytes, known.modified) == (bytes, modified) {
+                true => Ok(known.digest),
+                false => Err(SweepError::Changed(path.to_owned())),
+            };
+        }
         let mut hasher = Sha256::new();
         io::copy(&mut File::open(path).map_err(io)?, &mut hasher).map_err(io)?;
         let digest: [u8; 32] = hasher.finalize().into();
-        files.insert(path.to_owned(), digest);
+        files.insert(path.to_owned(), Hashed { digest, bytes, modified });
         Ok(digest)
+    }
+
+    /// That no file of a scenario has changed since it was hashed: a job that read another content has another hash.
+    ///
+    /// # Errors
+    /// One has changed.
+    pub fn check(&self, scenario: &Scenario) -> Result<(), SweepError> {
+        scenario.inputs.iter().try_for_each(|input| self.file(input).map(drop))
     }
 }
 
@@ -238,14 +259,14 @@ impl Store {
         self.write(&self.summary(job), &text)
     }
 
-    /// Notes that the tables of the directory are those of this sweep; gives the sweep file that they were of, if that was
-    /// another one.
+    /// Notes that the tables of the directory are those of this sweep or tune file; gives the file that they were of, if that
+    /// was another one.
     ///
     /// # Errors
     /// The directory cannot be written.
-    pub fn replace_owner(&self, sweep: &Sweep) -> Result<Option<PathBuf>, SweepError> {
+    pub fn replace_owner(&self, file: &Path) -> Result<Option<PathBuf>, SweepError> {
         let path = self.directory.join("sweep.json");
-        let now = std::path::absolute(&sweep.file).unwrap_or_else(|_| sweep.file.clone());
+        let now = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         let before = fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Owner>(&text).ok());
         let owner = Owner { sweep: now.clone() };
         let text = serde_json::to_vec_pretty(&owner)

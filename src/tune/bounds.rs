@@ -121,8 +121,11 @@ impl Bound {
                 "with scale = \"logarithmic\", `from` is above 0",
             ));
         }
-        if bound.step.is_some_and(|step| step <= 0.0 || step > bound.to - bound.from) {
-            return wrong(format!("the step of `{}` does not lead from `from` towards `to`", bound.key));
+        if let Some(step) = bound.step {
+            let steps = (bound.to - bound.from) / step;
+            if !(step > 0.0 && (1.0..1e9).contains(&steps) && (steps - steps.round()).abs() < 1e-6) {
+                return wrong(format!("the step of `{}` does not lead from `from` to `to`", bound.key));
+            }
         }
         Ok(bound)
     }
@@ -144,7 +147,7 @@ impl Bound {
         let rounded = match self.step {
             Some(step) => self.from + ((exact - self.from) / step).round() * step,
             None if self.is_whole => four_digits(exact).round(),
-            None => four_digits(exact),
+            None => format!("{exact:.*}", self.decimals(exact)).parse().unwrap_or(exact),
         };
         rounded.clamp(self.from, self.to)
     }
@@ -154,8 +157,8 @@ impl Bound {
             Some(_) => self.digits,
             None if self.is_whole => 0,
             // A bound keeps all of its digits.
-            None if number == self.from || number == self.to => self.digits.max(decimals(number)),
-            None => decimals(number),
+            None if number == self.from || number == self.to => self.digits.max(self.decimals(number)),
+            None => self.decimals(number),
         };
         let mut text = format!("{number:.digits$}");
         if text.contains('.') {
@@ -166,6 +169,22 @@ impl Bound {
             None if self.is_float && !text.contains('.') => format!("{text}.0"),
             None => text,
         }
+    }
+
+    /// Digits behind the decimal point of a value without a step: four significant ones, of it or of the distance of the
+    /// bounds.
+    fn decimals(&self, number: f64) -> usize {
+        decimals(number).max(decimals(self.to - self.from))
+    }
+
+    /// How far from a place another value begins, at most.
+    pub(super) fn next_value(&self, place: f64, edge: f64) -> f64 {
+        let here = self.value(place);
+        let mut edge = edge;
+        while edge < 1.0 && [place + edge, place - edge].iter().all(|other| self.value(*other) == here) {
+            edge *= 2.0;
+        }
+        edge.min(1.0)
     }
 
     /// Whether a value is one of the bounds.
@@ -226,6 +245,7 @@ mod tests {
         assert_eq!(load.value(0.5), "0.5");
         assert_eq!(load.value(0.46), "0.45");
         assert_eq!(bound("{ from = 0.0, to = 2.0 }").unwrap().value(0.5), "1.0");
+        assert_eq!(bound("{ from = 0.50001, to = 0.50002 }").unwrap().value(0.5), "0.500015");
         assert_eq!(bound("{ from = -1.0, to = 1.0 }").unwrap().value(0.5), "0.0");
         assert_eq!(bound("{ from = 1, to = 9 }").unwrap().value(0.3), "3");
         let weight = bound("{ from = 0.0001, to = 1.0, scale = \"logarithmic\" }").unwrap();
@@ -242,6 +262,9 @@ mod tests {
         assert!(message("{ from = true, to = 1 }").contains("neither a number"));
         assert!(message("{ from = 1, to = 2, steps = 1 }").contains("unknown key `steps`"));
         assert!(message("{ from = 1, to = 2, step = 0 }").contains("the step of `x`"));
+        assert!(
+            message("{ from = 0.1, to = 0.9, step = 0.3 }").contains("does not lead from `from` to `to`")
+        );
         assert!(message("{ from = 0, to = 2, scale = \"logarithmic\" }").contains("without a logarithm"));
         assert!(message("{ from = 1, to = 2, scale = \"log\" }").contains("unknown scale"));
     }

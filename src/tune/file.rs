@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::bounds::Bound;
 use crate::config::{ConfigError, Document, FileKind, Spanned, find_file};
-use crate::sweep::{Parameter, Sweep, VaryTable, seeds};
+use crate::sweep::{NAMES, Parameter, SEEDS, Sweep, VaryTable, seeds, sets_seed, wrong_name};
 
 /// The most points of a search.
 const MOST_EVALUATIONS: u32 = 100_000;
@@ -133,6 +133,15 @@ impl Tune {
         if let Err((message, help)) = find_file(&scenario) {
             errors.push(document.error(file.scenario.span(), message).with_help(help));
         }
+        if let Some(set) = overrides.iter().find(|set| sets_seed(set)) {
+            let message = format!("--set {set} changes nothing: the seeds are those of the replications");
+            errors.push(document.error(0..0, message).with_help(SEEDS.to_owned()));
+        }
+        if let Some(message) = file.name.as_deref().and_then(wrong_name) {
+            errors.push(
+                document.error(document.span_in_table("", "name"), message).with_help(NAMES.to_owned()),
+            );
+        }
         let mut wrong = |span, message: String, help: &str| {
             errors.push(document.error(span, message).with_help(help.to_owned()));
         };
@@ -168,7 +177,7 @@ impl Tune {
         {
             if key == "seed" {
                 let message = "the seeds are those of the replications".to_owned();
-                wrong(value.span(), message, "write `replications`, and `seed` at the top of the file");
+                wrong(value.span(), message, SEEDS);
             }
             let is_set = |set: &&String| set.split('=').next().is_some_and(|path| path.trim() == key);
             if let Some(set) = overrides.iter().find(is_set) {
@@ -222,6 +231,16 @@ impl Tune {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.sweep.name
+    }
+
+    /// The file that it was read from.
+    pub fn file(&self) -> &Path {
+        &self.sweep.file
+    }
+
+    /// The changes of the command line.
+    pub fn overrides(&self) -> &[String] {
+        &self.sweep.overrides
     }
 
     /// The scenario.

@@ -22,6 +22,9 @@ const EDGES: [f64; 2] = [0.25, 0.05];
 /// first value, or to the target.
 const TOLERANCE: f64 = 1e-4;
 
+/// Places where a search tries to begin, as long as they have no metric.
+const ATTEMPTS: usize = 10;
+
 /// The confidence of the interval of a point's metric.
 const CONFIDENCE: f64 = 0.95;
 
@@ -60,7 +63,7 @@ pub enum Ending {
     Exhausted,
     /// The metric is the same at all points: nothing shows the way.
     Flat,
-    /// The first point has no metric.
+    /// No point that it began with has a metric.
     Failed,
 }
 
@@ -182,13 +185,20 @@ struct Search<'a, P> {
 
 impl<P: FnMut(TuneProgress) -> ControlFlow<()>> Search<'_, P> {
     fn run(&mut self) -> Ending {
-        let first = self.first();
-        if self.cost(&first).is_infinite() {
-            return Ending::Failed;
+        let mut random = stream(self.tune.seed, "start", &self.start.to_string());
+        let mut place = |_| random.random::<f64>();
+        for attempt in 0..ATTEMPTS {
+            let first: Vec<f64> = match (self.start, attempt) {
+                (0, 0) => vec![0.5; self.tune.bounds.len()],
+                _ => (0..self.tune.bounds.len()).map(&mut place).collect(),
+            };
+            if self.cost(&first).is_finite() || self.wrong.is_some() {
+                break;
+            }
         }
         for edge in EDGES {
             let Some((_, best)) = &self.best else { return Ending::Failed };
-            let Ok(solver) = NelderMead::new(simplex(best, edge)).with_sd_tolerance(TOLERANCE) else {
+            let Ok(solver) = NelderMead::new(self.simplex(best, edge)).with_sd_tolerance(TOLERANCE) else {
                 return Ending::Failed;
             };
             let most_steps = 10 * self.tune.evaluations as u64;
@@ -204,17 +214,25 @@ impl<P: FnMut(TuneProgress) -> ControlFlow<()>> Search<'_, P> {
         }
         let mut costs = self.known.values();
         let first = costs.next();
-        match costs.all(|cost| Some(cost) == first) {
+        let is_met = matches!(self.tune.objective, Objective::Nearest(_)) && first == Some(&0.0);
+        match self.known.len() > 1 && !is_met && costs.all(|cost| Some(cost) == first) {
             true => Ending::Flat,
             false => Ending::Converged,
         }
     }
 
-    /// Where the search begins: between 0 and 1 for each parameter.
-    fn first(&self) -> Vec<f64> {
-        let mut random = stream(self.tune.seed, "start", &self.start.to_string());
-        let place = |_| if self.start == 0 { 0.5 } else { random.random::<f64>() };
-        self.tune.bounds.iter().map(place).collect()
+    /// A corner, and one more along each parameter, inside the bounds, with another value.
+    fn simplex(&self, corner: &[f64], edge: f64) -> Vec<Vec<f64>> {
+        let along = |parameter: usize| {
+            let mut other = corner.to_vec();
+            let bound = &self.tune.bounds[parameter];
+            let edge = bound.next_value(corner[parameter], edge);
+            let up = other[parameter] + edge;
+            let is_up = up <= 1.0 && bound.value(up) != bound.value(other[parameter]);
+            other[parameter] += if is_up { edge } else { -edge };
+            other
+        };
+        std::iter::once(corner.to_vec()).chain((0..corner.len()).map(along)).collect()
     }
 
     /// How bad a place is; infinite where it has no metric, and where it may not run any more.
@@ -287,16 +305,6 @@ impl<P: FnMut(TuneProgress) -> ControlFlow<()>> Search<'_, P> {
 fn mirrored(place: f64) -> f64 {
     let place = place.rem_euclid(2.0);
     if place > 1.0 { 2.0 - place } else { place }
-}
-
-/// A corner, and one more along each parameter, inside the bounds.
-fn simplex(corner: &[f64], edge: f64) -> Vec<Vec<f64>> {
-    let along = |parameter: usize| {
-        let mut other = corner.to_vec();
-        other[parameter] += if other[parameter] + edge > 1.0 { -edge } else { edge };
-        other
-    };
-    std::iter::once(corner.to_vec()).chain((0..corner.len()).map(along)).collect()
 }
 
 /// The search as `argmin` sees it.

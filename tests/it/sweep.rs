@@ -247,11 +247,41 @@ fn what_is_odd_is_told() {
         code == Some(2) && stderr.contains("has no metric `delay_s.men`, which [stop] in sweep.toml"),
         "{stderr}"
     );
+    let (code, _, stderr) = run(&short, &["--set", "seed=3"]);
+    assert!(code == Some(2) && stderr.contains("--set seed=3 changes nothing"), "{stderr}");
+    let (code, _, stderr) = run(&format!("{short}\n[[zip]]\n"), &[]);
+    assert!(code == Some(2) && stderr.contains("this [[zip]] has no keys"), "{stderr}");
     // Replications without random numbers.
     let (code, _, stderr) = run(&short, &["--set", "traffic.0.kind=cbr"]);
     assert!(code == Some(0) && stderr.contains("all replications are the same run"), "{stderr}");
     let (_, _, stderr) = run(&short, &[]);
     assert!(!stderr.contains("all replications"), "{stderr}");
+}
+
+#[test]
+fn files_that_change_meanwhile_end_the_sweep() {
+    let folder = folder(&SWEEP.replace("replications = 4", "replications = 400"));
+    let folder = folder.path();
+    let mut child = command(folder, &["--out", "out", "--jobs", "1"]);
+    let child = child.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    while jobs(folder, "out").len() < 3 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    fs::write(folder.join("net.toml"), TOPOLOGY.replace("5 us", "15 us")).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        output.status.code() == Some(2) && stderr.contains("net.toml was changed while the jobs ran"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn keys_of_tagged_tables_vary_as_tables() {
+    let nested = "\n[vary.topology.device.1.ptm]\nbuffer = [\"5 packets\", \"50 packets\"]\n";
+    let folder = folder(&format!("{}{nested}", SWEEP.split("[vary]").next().unwrap()));
+    let output = sweep(folder.path(), &["--set", "traffic.0.packets=200", "--json"]);
+    assert_eq!((&json(&output)["done"], output.status.code()), (&8.into(), Some(0)));
 }
 
 #[test]

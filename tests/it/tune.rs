@@ -168,6 +168,36 @@ fn starts_do_not_depend_on_threads() {
 }
 
 #[test]
+fn few_values_are_searched_too() {
+    let best = |bounds: &str, goal: &str| {
+        let objective = format!("[objective]\nmetric = \"packets.injected\"\ngoal = \"{goal}\"\n");
+        let folder = folder(&format!("scenario = \"scenario.toml\"\n{objective}{bounds}\n"));
+        let output = tune(folder.path(), &["--json"]).output().unwrap();
+        (
+            json(&output)["best"]["values"].to_string(),
+            tables(folder.path(), "tunings/tune")[0].lines().count() - 1,
+        )
+    };
+    let count = |bounds: &str| format!("[bounds]\n\"traffic.0.packets\" = {bounds}");
+    assert_eq!(best(&count("{ from = 2_000, to = 2_001 }"), "minimize").0, r#"{"traffic.0.packets":"2000"}"#);
+    let (values, points) = best(&count("{ from = 1_000, to = 9_000, step = 4_000 }"), "maximize");
+    assert_eq!((values.as_str(), points), (r#"{"traffic.0.packets":"9000"}"#, 3));
+    // Keys as tables, below one that is tagged by its kind too.
+    let nested = "[bounds.topology.link.1.ptm]\nmax = { from = \"25 kB\", to = \"200 kB\" }";
+    let folder =
+        folder(&format!("{}{nested}", RED.split("[bounds]").next().unwrap().replace("TARGET", "0.03")));
+    let set = ["--set", "traffic.0.packets=500", "--set", "warm_up=\"0 s\""];
+    let output = tune(folder.path(), &set).output().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(stdout.contains("topology.link.1.ptm.max = "), "{stdout}");
+    // The command that it prints has the changes of this one.
+    assert!(
+        stdout.contains("scenario.toml --set traffic.0.packets=500 --set 'warm_up=\"0 s\"' --set"),
+        "{stdout}"
+    );
+}
+
+#[test]
 fn the_report_draws_the_search() {
     let Some(program) = installed() else {
         eprintln!(
@@ -220,7 +250,9 @@ fn what_a_search_cannot_do_is_told() {
     );
     let (code, stderr) = run(&red.replace("link.1", "link.7"), small);
     assert!(
-        code == Some(1) && stderr.contains("no point could be run") && stderr.contains("link"),
+        code == Some(1)
+            && stderr.contains("no point where the search began could be run")
+            && stderr.contains("link"),
         "{stderr}"
     );
     // An upper bound of RED below its lower one: those points are the worst, and the others are searched.
