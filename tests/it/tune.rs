@@ -172,7 +172,7 @@ fn few_values_are_searched_too() {
     let best = |bounds: &str, goal: &str| {
         let objective = format!("[objective]\nmetric = \"packets.injected\"\ngoal = \"{goal}\"\n");
         let folder = folder(&format!("scenario = \"scenario.toml\"\n{objective}{bounds}\n"));
-        let output = tune(folder.path(), &["--json"]).output().unwrap();
+        let output = tune(folder.path(), &["--json", "--set", "warm_up=\"0 s\""]).output().unwrap();
         (
             json(&output)["best"]["values"].to_string(),
             tables(folder.path(), "tunings/tune")[0].lines().count() - 1,
@@ -181,7 +181,7 @@ fn few_values_are_searched_too() {
     let count = |bounds: &str| format!("[bounds]\n\"traffic.0.packets\" = {bounds}");
     assert_eq!(best(&count("{ from = 2_000, to = 2_001 }"), "minimize").0, r#"{"traffic.0.packets":"2000"}"#);
     let (values, points) = best(&count("{ from = 1_000, to = 9_000, step = 4_000 }"), "maximize");
-    assert_eq!((values.as_str(), points), (r#"{"traffic.0.packets":"9000"}"#, 3));
+    assert!(values == r#"{"traffic.0.packets":"9000"}"# && points <= 3, "{values} after {points}");
     // Keys as tables, below one that is tagged by its kind too.
     let nested = "[bounds.topology.link.1.ptm]\nmax = { from = \"25 kB\", to = \"200 kB\" }";
     let folder =
