@@ -28,6 +28,7 @@ pub use metrics::metrics;
 pub use page::sweep_page;
 pub(crate) use page::{figure_of, metric_figure};
 pub use results::{CONFIDENCE, Difference, PointMean, SweepResults};
+#[cfg(feature = "cli")]
 pub(crate) use script::in_shell;
 pub use script::{Scheduler, script};
 pub use shard::{Shard, ShardError};

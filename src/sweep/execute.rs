@@ -136,13 +136,16 @@ fn is_known_well(sweep: &Sweep, ran: &[Ran], point: usize) -> bool {
         && Mean::of(&values, stop.confidence).is_some_and(|mean| mean.is_within(stop.relative_half_width))
 }
 
+/// A job that has ended, how long it took, and whether it was done before.
+type Ended<'r> = (&'r Ran, Duration, bool);
+
 /// Runs some jobs; gives them in their order. `told` hears of each that ends.
 fn round_of(
     sweep: &Sweep,
     store: &Store,
     execution: &Execution,
     jobs: Vec<Job>,
-    told: &mut dyn FnMut(Option<(&Ran, Duration, bool)>) -> ControlFlow<()>,
+    told: &mut dyn FnMut(Option<Ended<'_>>) -> ControlFlow<()>,
 ) -> Result<Vec<Ran>, SweepError> {
     let (next, stops) = (AtomicUsize::new(0), AtomicBool::new(false));
     let mut slots: Vec<Option<Ran>> = jobs.iter().map(|_| None).collect();
