@@ -182,6 +182,9 @@ impl PtmSpec {
             if checked.is_ok() {
                 checked = ptm.check_own(link);
             }
+            if let (Ok(()), PtmSpec::Custom(spec), false) = (&checked, ptm, std::ptr::eq(ptm, self)) {
+                checked = spec.check_inside();
+            }
         });
         checked
     }
@@ -251,6 +254,7 @@ impl PtmSpec {
         match self {
             PtmSpec::Fifo(spec) => Box::new(Fifo::new(spec, place.link)),
             PtmSpec::Red(spec) => Box::new(RedPort::new(spec, place)),
+            PtmSpec::Custom(spec) => spec.build(place),
             _ if self.decides_last() => Box::new(LastServer::new(self.discipline(place), place.link)),
             _ => Box::new(Server::new(self.discipline(place), place.link)),
         }

@@ -14,6 +14,8 @@ use taunet::engine::EngineError;
 use taunet::run::{AgainError, RunError};
 use taunet::sweep::SweepError;
 
+use crate::kinds::Raised;
+
 /// Why a call failed.
 #[derive(Debug)]
 pub enum Failure {
@@ -27,6 +29,8 @@ pub enum Failure {
     Failed(String),
     /// The call was told to stop: the exception that told it is raised.
     Interrupted,
+    /// An exception in a class of the user's: `RunError`, which it caused.
+    Raised(Box<Raised>),
     /// A panic: `FaultError`.
     Fault(String),
 }
@@ -37,8 +41,12 @@ impl Failure {
         Failure::Argument(format!("{name}: {error}"))
     }
 
-    /// A panic, by what it was raised with.
-    pub fn panic(payload: &(dyn Any + Send)) -> Self {
+    /// What ended a call, by what it was raised with: a panic, or an exception in a class of the user's.
+    pub fn panic(payload: Box<dyn Any + Send>) -> Self {
+        let payload = match payload.downcast::<Raised>() {
+            Ok(raised) => return Failure::Raised(raised),
+            Err(payload) => payload,
+        };
         let text = payload.downcast_ref::<String>().map(String::as_str);
         let text = text.or(payload.downcast_ref::<&str>().copied()).unwrap_or("no message");
         Failure::Fault(format!("a fault of taunet: please report it ({text})"))
@@ -128,6 +136,12 @@ fn exception(py: Python<'_>, failure: Failure) -> PyResult<PyErr> {
         Failure::Input(text) => ("InputError", text.into_pyobject(py)?.into_any()),
         Failure::Failed(text) => ("RunError", text.into_pyobject(py)?.into_any()),
         Failure::Fault(text) => ("FaultError", text.into_pyobject(py)?.into_any()),
+        Failure::Raised(raised) => {
+            let Raised { error, message } = *raised;
+            let told = errors.getattr("RunError")?.call1((message,))?;
+            told.setattr("__cause__", error.value(py))?;
+            return Ok(PyErr::from_value(told));
+        }
         Failure::Interrupted => {
             return Ok(pyo3::exceptions::PyKeyboardInterrupt::new_err(()));
         }
@@ -168,7 +182,7 @@ fn mistakes<'py>(py: Python<'py>, error: &ConfigError) -> PyResult<Bound<'py, Py
 /// # Errors
 /// Those of `work`, and a fault where it panics.
 pub fn guarded<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| Err(Failure::panic(&*payload)))
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| Err(Failure::panic(payload)))
 }
 
 /// A quantity of the argument `name`, such as "10 ms".

@@ -6,12 +6,14 @@
 //! 1. `failure`: errors of the library as exceptions of the package.
 //! 2. `busy`: long calls on a thread of their own, without the GIL, with progress and Ctrl-C.
 //! 3. `table`: tables in memory as streams of the Arrow C data interface.
-//! 4. `topology`, `scenario`, `captures`, `runs`, `sweep`: one file per part of the package.
+//! 4. `kinds`: disciplines, sources and models that are written in Python.
+//! 5. `topology`, `scenario`, `captures`, `runs`, `sweep`: one file per part of the package.
 #![deny(unsafe_code)]
 
 mod busy;
 mod captures;
 mod failure;
+mod kinds;
 mod runs;
 mod scenario;
 mod sweep;
@@ -26,6 +28,12 @@ mod _taunet {
     use crate::captures::{Calibration, calibrate, compare_captures, read_pcap};
     #[pymodule_export]
     use crate::failure::fault;
+    #[pymodule_export]
+    use crate::kinds::batch::features;
+    #[pymodule_export]
+    use crate::kinds::discipline::{Discipline, Flow, Packet};
+    #[pymodule_export]
+    use crate::kinds::register;
     #[pymodule_export]
     use crate::runs::{compare_run, compare_runs};
     #[pymodule_export]

@@ -7,7 +7,6 @@ use std::time::Instant;
 use arrow_array::{Int64Array, UInt32Array};
 use pyo3::prelude::*;
 use taunet::compare::{AcceptSummary, RunsPackets, compare_runs_by_packet};
-use taunet::config::Registry;
 use taunet::run::{self, Against};
 use taunet::scenario::{Accept, DelayScope, TOLERANCE, VantageText};
 use taunet::table::{Format, TableWriter};
@@ -16,6 +15,7 @@ use tempfile::TempDir;
 use crate::busy::busy;
 use crate::captures::{Chosen, bounds, clock_of, keys, table_of, with_accept};
 use crate::failure::{Failure, json, quantity, with_causes};
+use crate::kinds::registry;
 use crate::scenario::{reading, show};
 use crate::table::Table;
 
@@ -125,7 +125,7 @@ pub fn compare_run(
             clock,
             tolerance,
             options,
-            registry: &Registry::default(),
+            registry: &registry(),
         };
         let found = run::compare_run(&run, &against, |stage| {
             show(watch, stage, began);

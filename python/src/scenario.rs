@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use pyo3::prelude::*;
 use taunet::capture::Options as CaptureOptions;
-use taunet::config::{Document, Registry};
+use taunet::config::Document;
 use taunet::engine::{Engine, Unwatched};
 use taunet::run::{RunOptions, Stage, Summary, run_into};
 use taunet::scenario::Scenario as Resolved;
@@ -15,6 +15,7 @@ use taunet::table::{Format, MemoryTables};
 
 use crate::busy::{Watch, busy};
 use crate::failure::{Failure, json, quantity};
+use crate::kinds::{known_to_python, registry};
 use crate::table::{Table, tables};
 use crate::topology::Topology;
 
@@ -40,7 +41,7 @@ struct Written {
 
 impl Written {
     fn resolve(self) -> Result<Scenario, Failure> {
-        let mut document = Document::parse(&self.name, &self.text)?.with(&Registry::default());
+        let mut document = Document::parse(&self.name, &self.text)?.with(&registry());
         document.set_from_shell(&self.set)?;
         let resolved = match &self.topology {
             Some(topology) => Resolved::from_document_on(&document, &self.path, self.seed, topology)?,
@@ -196,7 +197,7 @@ impl Scenario {
         let scenario = Arc::clone(&self.resolved);
         busy(py, progress, move |watch| {
             let memory = MemoryTables::default();
-            let summary = simulate(&scenario, execution, &memory, watch)?;
+            let summary = known_to_python(|| simulate(&scenario, execution, &memory, watch))?;
             Ok((json(&summary)?, tables(&memory)?))
         })
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use serde_json::json;
-use taunet::config::{Document, Registry};
+use taunet::config::Document;
 use taunet::topology::export::{ExportFormat, ExportOptions};
 use taunet::topology::import::{ImportFormat, ImportOptions, decode, import};
 use taunet::topology::{DeviceKind, Topology as Network};
@@ -13,6 +13,7 @@ use taunet::units::Bandwidth;
 
 use crate::busy::busy;
 use crate::failure::{Failure, json, quantity};
+use crate::kinds::registry;
 
 /// A network, with the text that it was read from.
 #[pyclass(frozen, module = "taunet._taunet")]
@@ -34,7 +35,7 @@ impl Topology {
     }
 
     fn read(document: Document, set: &[String], remarks: Vec<String>) -> Result<Self, Failure> {
-        let mut document = document.with(&Registry::default());
+        let mut document = document.with(&registry());
         document.set_from_shell(set)?;
         let network = Arc::new(Network::from_document(&document)?);
         Ok(Topology { document, network, remarks })

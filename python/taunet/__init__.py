@@ -13,6 +13,7 @@ True
 
 Networks: `Topology`, and the generators `line`, `ring`, `star`, `dumbbell`, `torus`, `fat_tree`, `leaf_spine`, `waxman`.
 Runs: `Scenario`, `run`, `Results`. Captures: `read_pcap`, `compare`, `calibrate`. Many runs: `sweep`.
+In Python: `Discipline`, `BatchPtm`, `Source`, `register`.
 Plots are in `taunet.plot`, which needs matplotlib. Times are exact: integers in picoseconds (`_ps`).
 """
 
@@ -30,6 +31,7 @@ from ._errors import (
     TaunetError,
     TaunetWarning,
 )
+from ._kinds import BatchPtm, Discipline, Emission, Flow, Packet, Source, register
 from ._scenario import Results, Scenario, run
 from ._sweep import SweepResults, sweep
 from ._table import Table, Tables
@@ -39,16 +41,22 @@ from ._topology import Topology, dumbbell, fat_tree, leaf_spine, line, ring, sta
 __all__ = [
     "ArgumentError",
     "ArgumentTypeError",
+    "BatchPtm",
     "Calibration",
     "Comparison",
     "ConfigError",
+    "Discipline",
+    "Emission",
     "FaultError",
+    "Flow",
     "InputError",
     "MissingPackageError",
     "Mistake",
+    "Packet",
     "Results",
     "RunError",
     "Scenario",
+    "Source",
     "SweepError",
     "SweepResults",
     "Table",
@@ -64,6 +72,7 @@ __all__ = [
     "leaf_spine",
     "line",
     "read_pcap",
+    "register",
     "ring",
     "run",
     "star",
@@ -74,6 +83,7 @@ __all__ = [
 
 # They are known by the name that users write.
 for _name in __all__:
-    if isinstance(globals()[_name], type) or callable(globals()[_name]):
-        globals()[_name].__module__ = "taunet"
-del _name
+    _thing = globals()[_name]
+    if callable(_thing) and _thing.__module__ != "taunet":
+        _thing.__module__ = "taunet"
+del _name, _thing

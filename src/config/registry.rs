@@ -16,6 +16,8 @@ pub(crate) type Made = Arc<dyn Any + Send + Sync>;
 
 type Make = dyn Fn(&Document, Range<usize>) -> Result<Made, ConfigError> + Send + Sync;
 
+type Check = dyn Fn(&toml::Table) -> Result<(), String> + Send + Sync;
+
 /// The kinds of queueing disciplines, traffic sources, forwarding rules and observers that a program adds to
 /// those of taunet. Files can name them.
 ///
@@ -50,6 +52,8 @@ type Make = dyn Fn(&Document, Range<usize>) -> Result<Made, ConfigError> + Send 
 pub struct Registry {
     /// By the key of such tables (`ptm`, `traffic`, ...) and the kind.
     kinds: BTreeMap<(&'static str, String), Arc<Make>>,
+    /// By kind: what [`check`](Registry::check) has added.
+    checks: BTreeMap<String, Arc<Check>>,
 }
 
 impl Registry {
@@ -65,6 +69,16 @@ impl Registry {
             Ok(Arc::new(make(document.deserialize_at(&name, span)?)))
         };
         self.kinds.insert((key, kind.to_owned()), Arc::new(made));
+    }
+
+    /// Adds a check of the keys beside `kind`, for rules that are known only when the program runs. `check` says
+    /// what is wrong; the mistake is told with the place of the table.
+    pub fn check(
+        &mut self,
+        kind: &str,
+        check: impl Fn(&toml::Table) -> Result<(), String> + Send + Sync + 'static,
+    ) {
+        self.checks.insert(kind.to_owned(), Arc::new(check));
     }
 
     /// Whether tables at `key` may be of this kind.
@@ -114,6 +128,9 @@ impl CustomTable {
             let message = format!("unknown kind `{}`", self.kind);
             return Err(document.error(span, message));
         };
+        if let Some(check) = document.registry().checks.get(&self.kind) {
+            check(self.parameters.get_ref()).map_err(|message| document.error(span.clone(), message))?;
+        }
         self.made = Some(make(document, span)?);
         Ok(())
     }

@@ -3,16 +3,21 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Discipline, Place, PtmError, PtmSpec};
+use super::server::Server;
+use super::{Discipline, Place, Ptm, PtmError, PtmSpec};
 use crate::config::{ConfigError, CustomTable, Document, Registry};
 
 /// The key whose tables define it.
 const KEY: &str = "ptm";
 
-/// Builds the discipline at a place.
-struct Build(Box<BuildFn>);
+/// Builds the model at a place.
+enum Build {
+    Discipline(Box<BuildFn<dyn Discipline>>),
+    /// A model of a whole port.
+    Ptm(Box<BuildFn<dyn Ptm>>),
+}
 
-type BuildFn = dyn Fn(&Place<'_>) -> Box<dyn Discipline> + Send + Sync;
+type BuildFn<M> = dyn Fn(&Place<'_>) -> Box<M> + Send + Sync;
 
 /// A queueing discipline that another crate defines. [`Registry::discipline`] gives it a name for files, and
 /// [`PtmSpec::custom`] creates one in code.
@@ -34,7 +39,23 @@ impl Registry {
     {
         self.add(KEY, kind, move |parameters: P| {
             let build = build.clone();
-            Build(Box::new(move |place| Box::new(build(&parameters, place))))
+            Build::Discipline(Box::new(move |place| Box::new(build(&parameters, place))))
+        });
+    }
+
+    /// Adds a model of a whole port, with its link: `ptm = { kind = "my-port", ... }`. It cannot be in a class of
+    /// a discipline. `build` creates it as that of [`discipline`](Self::discipline) does.
+    pub fn ptm<P, M>(
+        &mut self,
+        kind: &str,
+        build: impl Fn(&P, &Place<'_>) -> M + Clone + Send + Sync + 'static,
+    ) where
+        P: DeserializeOwned + Send + Sync + 'static,
+        M: Ptm + 'static,
+    {
+        self.add(KEY, kind, move |parameters: P| {
+            let build = build.clone();
+            Build::Ptm(Box::new(move |place| Box::new(build(&parameters, place))))
         });
     }
 }
@@ -45,7 +66,7 @@ impl PtmSpec {
         kind: &str,
         build: impl Fn(&Place<'_>) -> D + Send + Sync + 'static,
     ) -> Self {
-        let build = Build(Box::new(move |place| Box::new(build(place))));
+        let build = Build::Discipline(Box::new(move |place| Box::new(build(place))));
         PtmSpec::Custom(CustomSpec { table: CustomTable::of(kind, build) })
     }
 }
@@ -71,8 +92,25 @@ impl CustomSpec {
         }
     }
 
+    /// Checks that it may be inside a discipline.
+    pub(super) fn check_inside(&self) -> Result<(), PtmError> {
+        match self.table.made::<Build>().as_deref() {
+            Some(Build::Ptm(_)) => Err(PtmError::WholePort(self.table.kind.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn build(&self, place: &Place<'_>) -> Box<dyn Ptm> {
+        match &*self.table.made::<Build>().expect("`check` has accepted it") {
+            Build::Discipline(build) => Box::new(Server::new(build(place), place.link)),
+            Build::Ptm(build) => build(place),
+        }
+    }
+
     pub(super) fn discipline(&self, place: &Place<'_>) -> Box<dyn Discipline> {
-        let build = self.table.made::<Build>().expect("`check` has accepted it");
-        (build.0)(place)
+        match &*self.table.made::<Build>().expect("`check` has accepted it") {
+            Build::Discipline(build) => build(place),
+            Build::Ptm(_) => unreachable!("`check_inside` refuses it"),
+        }
     }
 }

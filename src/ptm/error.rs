@@ -85,6 +85,9 @@ pub enum PtmError {
     /// custom kind.
     #[error("the kind `{0}` of another crate cannot be used here")]
     NotMade(String),
+    /// A model of a whole port inside a discipline.
+    #[error("`{0}` is a model of a whole port, and cannot be inside a discipline")]
+    WholePort(String),
     /// The parameters of `netem` are inconsistent.
     #[error(transparent)]
     Netem(#[from] NetemError),
@@ -116,6 +119,7 @@ impl PtmError {
             PtmError::UnlimitedLink { .. } => "give the link a `bandwidth`, such as \"1 Gbps\"".to_owned(),
             PtmError::UnknownDefault { help, .. } => help.clone(),
             PtmError::NotMade(_) => "use it as a `ptm` in a topology, or in a class of one of taunet's own kinds".to_owned(),
+            PtmError::WholePort(_) => "use it as the `ptm` of a link, a device or of `defaults`".to_owned(),
             PtmError::Netem(error) => error.help(),
             PtmError::TooDeep { .. } => "use fewer levels of classes".to_owned(),
         }
