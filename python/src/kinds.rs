@@ -64,9 +64,10 @@ pub fn registry() -> Registry {
             let checked = class.clone();
             registry.check(name, move |keys| checked.check(keys));
             match role {
-                Role::Discipline => registry.discipline(name, move |keys: &toml::Table, place: &Place<'_>| {
-                    discipline::queue(&class, keys, place)
-                }),
+                Role::Discipline => registry
+                    .discipline(name, move |keys: &toml::Table, place: &Place<'_>| {
+                        discipline::queue(&class, keys, place)
+                    }),
                 Role::Batch => registry.ptm(name, move |keys: &toml::Table, place: &Place<'_>| {
                     batch::BatchPort::new(&class, keys, place)
                 }),
@@ -124,14 +125,19 @@ impl Class {
         let made = || {
             let attributes = PyDict::new(py);
             attributes.set_item("port", place.port)?;
-            attributes.set_item("rate_bps", match place.link.bandwidth {
-                Bandwidth::Limited(rate) => Some(rate.as_bps()),
-                Bandwidth::Unlimited => None,
-            })?;
+            attributes.set_item(
+                "rate_bps",
+                match place.link.bandwidth {
+                    Bandwidth::Limited(rate) => Some(rate.as_bps()),
+                    Bandwidth::Unlimited => None,
+                },
+            )?;
             attributes.set_item("seed", (place.seed, "ptm", place.port))?;
             self.make(py, keys, attributes)
         };
-        made().unwrap_or_else(|error| raise(py, error, &format!("`{}` at {}", self.kind, place.port), "__init__"))
+        made().unwrap_or_else(|error| {
+            raise(py, error, &format!("`{}` at {}", self.kind, place.port), "__init__")
+        })
     }
 }
 

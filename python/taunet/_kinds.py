@@ -132,7 +132,7 @@ class Source:
         """Its packets: `Emission`, or tuples of the instant in picoseconds, the length in bytes, and the flow."""
         raise NotImplementedError(f"{type(self).__name__} has no method `__iter__`")
 
-    def flow_to(self, host: str, *, source_port: int = 5000, destination_port: int = 9, protocol: str = "UDP") -> str:
+    def flow_to(self, host: str, *, source_port: int = 49152, destination_port: int = 9, protocol: str = "UDP") -> str:
         """A flow from the sending host to another."""
         if self.address is None:
             raise ArgumentError("its packets have no sending host: write `from` instead of `at`")

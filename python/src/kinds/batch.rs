@@ -69,12 +69,14 @@ impl BatchPort {
         let name = format!("`{}` at {}", class.kind, place.port);
         let (object, columns) = Python::attach(|py| {
             let object = class.make_at(py, keys, place);
-            let named = object.bind(py).getattr(intern!(py, "features")).and_then(|it| it.extract::<Vec<String>>());
+            let named =
+                object.bind(py).getattr(intern!(py, "features")).and_then(|it| it.extract::<Vec<String>>());
             let named = named.unwrap_or_else(|error| raise(py, error, &name, "features"));
             (object, named)
         });
         // Names were checked where the class got its own.
-        let of = |name: &String| Column::ALL.iter().find(|(known, _)| known == name).map(|(_, column)| *column);
+        let of =
+            |name: &String| Column::ALL.iter().find(|(known, _)| known == name).map(|(_, column)| *column);
         BatchPort {
             object,
             name,

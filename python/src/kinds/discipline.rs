@@ -196,7 +196,9 @@ impl Discipline {
             return Err(PyValueError::new_err(message));
         };
         let mut held = locked(&self.held);
-        let at = held.now.ok_or_else(|| PyValueError::new_err("a packet is dropped in `arrive` or `next` alone"))?;
+        let at = held
+            .now
+            .ok_or_else(|| PyValueError::new_err("a packet is dropped in `arrive` or `next` alone"))?;
         let tau = held.remove(packet.get(), "is dropped")?;
         held.losses.push(Loss { tau, at, reason });
         Ok(())
@@ -305,7 +307,10 @@ impl Queueing for PythonQueue {
             if given.is_none() {
                 return Ok(());
             }
-            let message = format!("it returned {}, but returns nothing: `self.drop(packet)` drops a packet", shown(&given));
+            let message = format!(
+                "it returned {}, but returns nothing: `self.drop(packet)` drops a packet",
+                shown(&given)
+            );
             Err(PyTypeError::new_err(message))
         });
     }
@@ -359,5 +364,9 @@ impl Queueing for PythonQueue {
 pub(super) fn shown(value: &Bound<'_, PyAny>) -> String {
     let text = value.repr().unwrap_or_else(|_| PyString::new(value.py(), "a value"));
     let text = text.to_string();
-    if text.chars().count() <= 80 { text } else { format!("{}...", text.chars().take(77).collect::<String>()) }
+    if text.chars().count() <= 80 {
+        text
+    } else {
+        format!("{}...", text.chars().take(77).collect::<String>())
+    }
 }

@@ -17,8 +17,9 @@ use super::{Class, raise};
 pub(super) struct PythonSource {
     packets: Py<PyIterator>,
     name: String,
-    /// Flows by their text, and in the order in which they appear.
+    /// Flows by their text, by their key, and in the order in which they appear.
     fids: HashMap<String, u32>,
+    by_key: HashMap<FlowKey, u32>,
     keys: Vec<FlowKey>,
     last: u64,
     sent: u64,
@@ -59,9 +60,18 @@ impl PythonSource {
                 class.make(py, keys, attributes)
             };
             let object = made().unwrap_or_else(|error| raise(py, error, &name, "__init__"));
-            let packets = object.bind(py).try_iter().unwrap_or_else(|error| raise(py, error, &name, "__iter__"));
+            let packets =
+                object.bind(py).try_iter().unwrap_or_else(|error| raise(py, error, &name, "__iter__"));
             let packets = packets.unbind();
-            PythonSource { packets, name, fids: HashMap::new(), keys: Vec::new(), last: 0, sent: 0 }
+            PythonSource {
+                packets,
+                name,
+                fids: HashMap::new(),
+                by_key: HashMap::new(),
+                keys: Vec::new(),
+                last: 0,
+                sent: 0,
+            }
         }))
     }
 
@@ -69,10 +79,12 @@ impl PythonSource {
     fn next(&mut self, py: Python<'_>) -> PyResult<Option<Emission>> {
         let Some(given) = self.packets.bind(py).clone().next() else { return Ok(None) };
         let given = given?;
-        let fields = given.cast::<PyTuple>().ok().filter(|it| (3..=6).contains(&it.len())).ok_or_else(|| {
-            let message = format!("{} is no packet: yield (instant in ps, length in bytes, flow)", shown(&given));
-            PyTypeError::new_err(message)
-        })?;
+        let fields =
+            given.cast::<PyTuple>().ok().filter(|it| (3..=6).contains(&it.len())).ok_or_else(|| {
+                let message =
+                    format!("{} is no packet: yield (instant in ps, length in bytes, flow)", shown(&given));
+                PyTypeError::new_err(message)
+            })?;
         let field = |place: usize, otherwise: u64, what: &str, most: u64| match fields.get_item(place) {
             Ok(value) => whole(&value, what, most),
             Err(_) => Ok(otherwise),
@@ -83,7 +95,8 @@ impl PythonSource {
             return Err(PyValueError::new_err("the length in bytes: a packet has at least 1 byte"));
         }
         if at < self.last {
-            let message = format!("a packet at {at} ps after one at {} ps: they are in the order of time", self.last);
+            let message =
+                format!("a packet at {at} ps after one at {} ps: they are in the order of time", self.last);
             return Err(PyValueError::new_err(message));
         }
         let fid = self.fid(&fields.get_item(2)?)?;
@@ -111,21 +124,22 @@ impl PythonSource {
     /// The number of a flow, by its text.
     fn fid(&mut self, flow: &Bound<'_, PyAny>) -> PyResult<u32> {
         let text = flow.cast::<PyString>().map_err(|_| {
-            PyTypeError::new_err(format!("the flow: {} is not a text, such as \"10.0.0.1:5000 > 10.0.0.2:9 UDP\"", shown(flow)))
+            PyTypeError::new_err(format!(
+                "the flow: {} is not a text, such as \"10.0.0.1:5000 > 10.0.0.2:9 UDP\"",
+                shown(flow)
+            ))
         })?;
         let text = text.to_cow()?;
         if let Some(&fid) = self.fids.get(&*text) {
             return Ok(fid);
         }
-        let key: FlowKey = text.parse().map_err(|error| PyValueError::new_err(format!("the flow: {error}")))?;
+        let key: FlowKey =
+            text.parse().map_err(|error| PyValueError::new_err(format!("the flow: {error}")))?;
         // Two texts may name one flow.
-        let fid = match self.keys.iter().position(|known| *known == key) {
-            Some(place) => place as u32,
-            None => {
-                self.keys.push(key);
-                (self.keys.len() - 1) as u32
-            }
-        };
+        let fid = *self.by_key.entry(key).or_insert(self.keys.len() as u32);
+        if fid as usize == self.keys.len() {
+            self.keys.push(key);
+        }
         self.fids.insert(text.into_owned(), fid);
         Ok(fid)
     }
