@@ -214,7 +214,7 @@ def wrong_keys(kind: str, cls: type, keys: dict[str, object]) -> str | None:
     return None
 
 
-def make(cls: type, keys: dict[str, object], place: dict[str, Any]) -> object:
+def make(cls: Any, keys: dict[str, object], place: dict[str, Any]) -> object:
     """A new object of a class, whose attributes say where it is."""
     import hashlib
 
@@ -224,7 +224,7 @@ def make(cls: type, keys: dict[str, object], place: dict[str, Any]) -> object:
             digest = hashlib.sha256(" ".join(map(str, item)).encode()).digest()
             item = int.from_bytes(digest[:8], "little")
         setattr(made, name, item)
-    made.__init__(**keys)  # type: ignore[misc]
+    made.__init__(**keys)
     return made
 
 

@@ -423,7 +423,7 @@ EARLY: dict[str, tuple[Callable[[], object], str]] = {
     "an unknown kind": (lambda: taunet.star(2, ptm={"kind": "py-fifi"}), "py-fifi"),
     "a whole port in a class": (lambda: taunet.star(2, ptm={"kind": "priority", "class": [{"ptm": {"kind": "py-lindley"}}]}), "`py-lindley` is a model of a whole port"),
     "a key of a source": (source(entry={"rate": 5}), "unknown key `rate` in `py-wrong` \\(it has no keys\\)"),
-    "a function": (lambda: taunet.register("x", print), "is not a class"),  # type: ignore[type-var]
+    "a function": (lambda: taunet.register("x", print), "is not a class"),  # type: ignore[call-overload]
     "a class of something else": (lambda: taunet.register("x", dict), "subclass of none of"),  # type: ignore[type-var]
     "no method": (lambda: taunet.register("x", type("X", (taunet.Discipline,), {"arrive": print})), "X has no method `next`"),
     "no name": (lambda: taunet.register("", Fifo), "the name is empty"),
