@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Self, final
 
+from typing_extensions import disjoint_base
+
 __all__ = [
     "Calibration",
     "Discipline",
@@ -167,6 +169,7 @@ class Packet:
     @property
     def arrived_ps(self) -> int: ...
 
+@disjoint_base
 class Discipline:
     def __new__(cls, *_arguments: Any, **_keys: Any) -> Self: ...
     def drop(self, packet: Packet, reason: str = "buffer-full") -> None: ...
