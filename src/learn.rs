@@ -111,3 +111,10 @@ pub enum LearnError {
     #[error("interrupted")]
     Interrupted,
 }
+
+impl LearnError {
+    /// Whether the data or the options are at fault, and not the machine.
+    pub fn is_bad_input(&self) -> bool {
+        !matches!(self, LearnError::Write(..) | LearnError::Engine(_) | LearnError::Interrupted)
+    }
+}

@@ -11,6 +11,7 @@ use taunet::calibrate::CalibrateError;
 use taunet::compare::CompareError;
 use taunet::config::ConfigError;
 use taunet::engine::EngineError;
+use taunet::learn::LearnError;
 use taunet::run::{AgainError, RunError};
 use taunet::sweep::SweepError;
 
@@ -89,6 +90,17 @@ impl From<CalibrateError> for Failure {
     fn from(error: CalibrateError) -> Self {
         match error {
             CalibrateError::Interrupted => Failure::Interrupted,
+            error if error.is_bad_input() => Failure::Input(error.to_string()),
+            error => Failure::Failed(with_causes(&error)),
+        }
+    }
+}
+
+impl From<LearnError> for Failure {
+    fn from(error: LearnError) -> Self {
+        match error {
+            LearnError::Interrupted => Failure::Interrupted,
+            LearnError::Config(error) => error.into(),
             error if error.is_bad_input() => Failure::Input(error.to_string()),
             error => Failure::Failed(with_causes(&error)),
         }

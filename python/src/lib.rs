@@ -7,13 +7,14 @@
 //! 2. `busy`: long calls on a thread of their own, without the GIL, with progress and Ctrl-C.
 //! 3. `table`: tables in memory as streams of the Arrow C data interface.
 //! 4. `kinds`: disciplines, sources and models that are written in Python.
-//! 5. `topology`, `scenario`, `captures`, `runs`, `sweep`: one file per part of the package.
+//! 5. `topology`, `scenario`, `captures`, `runs`, `sweep`, `learned`: one file per part of the package.
 #![deny(unsafe_code)]
 
 mod busy;
 mod captures;
 mod failure;
 mod kinds;
+mod learned;
 mod runs;
 mod scenario;
 mod sweep;
@@ -34,6 +35,8 @@ mod _taunet {
     use crate::kinds::discipline::{Discipline, Flow, Packet};
     #[pymodule_export]
     use crate::kinds::register;
+    #[pymodule_export]
+    use crate::learned::{evaluate, train, trains};
     #[pymodule_export]
     use crate::runs::{compare_run, compare_runs};
     #[pymodule_export]

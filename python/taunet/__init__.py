@@ -13,7 +13,7 @@ True
 
 Networks: `Topology`, and the generators `line`, `ring`, `star`, `dumbbell`, `torus`, `fat_tree`, `leaf_spine`, `waxman`.
 Runs: `Scenario`, `run`, `Results`. Captures: `read_pcap`, `compare`, `calibrate`. Many runs: `sweep`.
-In Python: `Discipline`, `BatchPtm`, `Source`, `register`.
+Learned PTMs: `train`, `evaluate`. In Python: `Discipline`, `BatchPtm`, `Source`, `register`.
 Plots are in `taunet.plot`, which needs matplotlib. Times are exact: integers in picoseconds (`_ps`).
 """
 
@@ -32,6 +32,7 @@ from ._errors import (
     TaunetWarning,
 )
 from ._kinds import BatchPtm, Discipline, Emission, Flow, Packet, Source, register
+from ._learned import TrainedModel, evaluate, train
 from ._scenario import Results, Scenario, run
 from ._sweep import SweepResults, sweep
 from ._table import Table, Tables
@@ -64,10 +65,12 @@ __all__ = [
     "TaunetError",
     "TaunetWarning",
     "Topology",
+    "TrainedModel",
     "__version__",
     "calibrate",
     "compare",
     "dumbbell",
+    "evaluate",
     "fat_tree",
     "leaf_spine",
     "line",
@@ -78,6 +81,7 @@ __all__ = [
     "star",
     "sweep",
     "torus",
+    "train",
     "waxman",
 ]
 

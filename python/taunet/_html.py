@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._captures import Calibration, Comparison
+    from ._learned import TrainedModel
     from ._topology import Topology
 
 _MOST_DEVICES = 200
@@ -138,3 +139,15 @@ def calibration(found: Calibration) -> str:
         rows.append(["w1_normalized", f"{score['w1_normalized']:.6f}"])
     unknown = "".join(f"<p>not identified: {escape(it)}</p>" for it in numbers["not_identified"])
     return f"<p><b>calibrated device</b></p>{_table(rows)}{unknown}"
+
+
+def trained(found: TrainedModel) -> str:
+    """How close a model is to its data."""
+    head = ["data", "part", "output", "packets", "pearson", "w1_normalized", "mean absolute error"]
+    rows: list[list[object]] = []
+    for row in found.scores:
+        metrics = ("undefined" if row[name] is None else f"{row[name]:.5f}" for name in ("pearson", "w1_normalized"))
+        rows.append([row["data"], row["part"], row["output"], row["packets"], *metrics, time(1e-6 * row["mae_us"])])
+    training = found.card["training"]
+    said = f"{training['parameters']:,} weights, {training['epochs_in_all']} epochs in {training['seconds']:.0f} s"
+    return f"<p><b>{escape(str(found.path))}</b>: {said}</p>{_table(rows, head)}"

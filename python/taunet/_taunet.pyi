@@ -20,10 +20,13 @@ __all__ = [
     "compare_captures",
     "compare_run",
     "compare_runs",
+    "evaluate",
     "fault",
     "features",
     "read_pcap",
     "register",
+    "train",
+    "trains",
 ]
 
 __version__: Final[str]
@@ -232,3 +235,10 @@ def calibrate(
     progress: _Progress | None,
 ) -> Calibration: ...
 def fault() -> None: ...
+def evaluate(
+    wanted: dict[str, Any], model: Path, outputs: list[str], *, progress: _Progress | None
+) -> tuple[str, list[str]]: ...
+def train(
+    wanted: dict[str, Any], out: Path, *, gpu: bool, resume: bool, force: bool, progress: _Progress | None
+) -> tuple[str, str, list[str]]: ...
+def trains() -> bool: ...

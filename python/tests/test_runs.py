@@ -15,6 +15,7 @@ from pathlib import Path
 import polars
 import pytest
 from conftest import ROOT, CommandLine, content
+from jupyter_client.manager import start_new_kernel
 
 import taunet
 
@@ -149,6 +150,34 @@ def test_control_c_is_answered_within_a_second(call: str) -> None:
     took = time.monotonic() - began
     assert (process.returncode, out) == (7, "interrupted\n"), errors
     assert took < 1.0
+
+
+def test_interrupting_a_notebook_ends_a_run_within_a_second() -> None:
+    manager, client = start_new_kernel(kernel_name="python3")
+    try:
+
+        def run(code: str, interrupts: bool = False) -> tuple[str, float]:
+            """The status of a cell, and how long it took to end after the interruption."""
+            asked = client.execute(textwrap.dedent(code))
+            while client.get_iopub_msg(timeout=60)["header"]["msg_type"] != "execute_input":
+                pass
+            if interrupts:
+                while client.get_iopub_msg(timeout=60)["content"].get("text") != "begins\n":
+                    pass
+                time.sleep(1.0)
+                manager.interrupt_kernel()
+            began = time.monotonic()
+            while (reply := client.get_shell_msg(timeout=60))["parent_header"]["msg_id"] != asked:
+                pass
+            return reply["content"].get("ename", reply["content"]["status"]), time.monotonic() - began
+
+        status, took = run(LONG + "    scenario.run(progress=True)", interrupts=True)
+        assert status == "KeyboardInterrupt"
+        assert took < 1.0
+        assert run("assert taunet.star(3).name == 'star'")[0] == "ok"
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
 
 
 def test_the_gil_is_free_and_progress_is_shown() -> None:

@@ -17,11 +17,11 @@ use crate::config::{Document, FileKind};
 use crate::learn::LearnError;
 use crate::learn::csv::write_device;
 use crate::learn::data::{Dataset, load};
-use crate::learn::evaluate::{Evaluation, evaluate, scores};
+use crate::learn::evaluate::{Evaluation, dots, evaluate, scores};
 use crate::learn::spec::TrainingFile;
 use crate::learn::train::Processor;
 use crate::ptm::neural::{Model, Output as NeuralOutput};
-use crate::report::{Scatter, training_page};
+use crate::report::training_page;
 
 /// Train a model of a device on captures, scenarios or tables, for `ptm = { kind = "neural" }`
 ///
@@ -70,8 +70,8 @@ fn told(error: LearnError) -> CliError {
     match error {
         LearnError::Interrupted => CliError::interrupted(),
         LearnError::Config(error) => CliError::Config(error),
-        error @ (LearnError::Write(..) | LearnError::Engine(_)) => CliError::Failed(Box::new(error)),
-        error => CliError::Usage(error.to_string()),
+        error if error.is_bad_input() => CliError::Usage(error.to_string()),
+        error => CliError::Failed(Box::new(error)),
     }
 }
 
@@ -140,8 +140,7 @@ impl Train {
         if let Some(out) = &self.out {
             let mut card = model.card.clone();
             card.scores = scores(&evaluations);
-            let text = crate::config::to_text(&card);
-            write_bytes(&out.with_extension("toml"), text.as_bytes(), true)?;
+            write_bytes(&out.with_extension("toml"), card.to_toml().as_bytes(), true)?;
             let page = training_page(out, &card, &dots(&evaluations));
             write_bytes(&out.with_extension("html"), page.as_bytes(), true)?;
         }
@@ -240,9 +239,7 @@ impl Train {
         global: &Global,
         interrupt: &Interrupt,
     ) -> Result<Model, CliError> {
-        use crate::learn::spec::ArchitectureKind;
-        use crate::learn::train::{Run, card, train_deepqueuenet, train_residual};
-        use crate::ptm::neural::Architecture;
+        use crate::learn::train::{Run, train};
 
         let arguments = std::env::args().skip(1);
         let command = arguments.fold("taunet".to_owned(), |text, argument| format!("{text} {argument}"));
@@ -253,39 +250,21 @@ impl Train {
             bar.show(progress);
             interrupt.as_control_flow()
         };
-        let trained = match file.architecture {
-            ArchitectureKind::Residual => train_residual(file, sources, contexts, &run, progress)
-                .map(|(card, training, tensors)| (Architecture::Residual(card), training, tensors)),
-            ArchitectureKind::DeepQueueNet => train_deepqueuenet(file, sources, &run, progress)
-                .map(|(card, training, tensors)| (Architecture::DeepQueueNet(card), training, tensors)),
-        };
+        let trained = train(file, sources, contexts, &run, command, progress);
         bar.clear();
-        let (architecture, training, tensors) = trained.map_err(|error| match error {
+        let (card, bytes) = trained.map_err(|error| match error {
             LearnError::Interrupted if checkpoint.exists() => CliError::Interrupted(format!(
                 "the passes so far are in {}: --resume continues from there",
                 checkpoint.display()
             )),
             error => told(error),
         })?;
-        let (card, bytes) = card(file, sources, architecture, training, &tensors, command);
         write_bytes(out, &bytes, true)?;
-        write_bytes(&out.with_extension("toml"), crate::config::to_text(&card).as_bytes(), true)?;
+        write_bytes(&out.with_extension("toml"), card.to_toml().as_bytes(), true)?;
         // It is no longer needed; a file that stays does no harm.
         let _ = std::fs::remove_file(&checkpoint);
         Model::from_bytes(card, &bytes).map_err(|error| CliError::Failed(Box::new(error)))
     }
-}
-
-/// The evaluations that the page shows packet by packet: the test part of each source, or else its training
-/// part, with the output as a sample.
-fn dots(evaluations: &[Evaluation]) -> Vec<Scatter> {
-    let samples = || evaluations.iter().filter(|evaluation| evaluation.output == "sample");
-    let tested = |data: &str| samples().any(|other| other.data == data && other.part == "test");
-    let shown = samples().filter(|evaluation| match tested(&evaluation.data) {
-        true => evaluation.part == "test",
-        false => evaluation.part == "train",
-    });
-    shown.map(|evaluation| evaluation.some.clone()).collect()
 }
 
 fn print(evaluations: &[Evaluation], output: &mut Output) -> Result<(), CliError> {

@@ -71,8 +71,8 @@ impl Registry {
         self.kinds.insert((key, kind.to_owned()), Arc::new(made));
     }
 
-    /// Adds a check of the keys beside `kind`, for rules that are known only when the program runs. `check` says
-    /// what is wrong; the mistake is told with the place of the table.
+    /// Adds a check of the keys beside `kind` that follows their reading: for rules that their types do not
+    /// express. `check` says what is wrong; the mistake is told with the place of the table.
     pub fn check(
         &mut self,
         kind: &str,
@@ -128,10 +128,11 @@ impl CustomTable {
             let message = format!("unknown kind `{}`", self.kind);
             return Err(document.error(span, message));
         };
+        let made = make(document, span.clone())?;
         if let Some(check) = document.registry().checks.get(&self.kind) {
-            check(self.parameters.get_ref()).map_err(|message| document.error(span.clone(), message))?;
+            check(self.parameters.get_ref()).map_err(|message| document.error(span, message))?;
         }
-        self.made = Some(make(document, span)?);
+        self.made = Some(made);
         Ok(())
     }
 

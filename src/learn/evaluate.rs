@@ -174,3 +174,15 @@ pub fn scores(evaluations: &[Evaluation]) -> BTreeMap<String, ScoreCard> {
     let name = |of: &Evaluation| format!("{} {} {}", of.data, of.part, of.output);
     evaluations.iter().map(|evaluation| (name(evaluation), evaluation.score)).collect()
 }
+
+/// The evaluations that a page shows packet by packet: the test part of each source, or else its training
+/// part, with the output as a sample.
+pub fn dots(evaluations: &[Evaluation]) -> Vec<Scatter> {
+    let samples = || evaluations.iter().filter(|evaluation| evaluation.output == "sample");
+    let tested = |data: &str| samples().any(|other| other.data == data && other.part == "test");
+    let shown = samples().filter(|evaluation| match tested(&evaluation.data) {
+        true => evaluation.part == "test",
+        false => evaluation.part == "train",
+    });
+    shown.map(|evaluation| evaluation.some.clone()).collect()
+}

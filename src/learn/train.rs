@@ -234,6 +234,33 @@ fn key(file: &TrainingFile, sources: &[Dataset]) -> String {
     )
 }
 
+/// Trains a model of the architecture that the file names. Returns its card, without scores, and the bytes of
+/// its weights. `command` is what the card names as its origin.
+///
+/// # Errors
+/// There is nothing to train on, or `progress` interrupts the training before the end of the first pass.
+#[cfg(feature = "train")]
+pub fn train(
+    file: &TrainingFile,
+    sources: &[Dataset],
+    contexts: &[String],
+    run: &Run<'_>,
+    command: String,
+    progress: impl FnMut(Progress) -> ControlFlow<()>,
+) -> Result<(Card, Vec<u8>), LearnError> {
+    let (architecture, training, tensors) = match file.architecture {
+        ArchitectureKind::Residual => {
+            let (card, training, tensors) = train_residual(file, sources, contexts, run, progress)?;
+            (Architecture::Residual(card), training, tensors)
+        }
+        ArchitectureKind::DeepQueueNet => {
+            let (card, training, tensors) = train_deepqueuenet(file, sources, run, progress)?;
+            (Architecture::DeepQueueNet(card), training, tensors)
+        }
+    };
+    Ok(card(file, sources, architecture, training, &tensors, command))
+}
+
 /// Trains the `residual` architecture.
 ///
 /// # Errors

@@ -13,8 +13,9 @@ use taunet::config::Registry;
 use taunet::engine::{
     Engine, EngineError, Hop, Injected, Observed, Observer, ObserverPlace, OnProgress, Unwatched,
 };
+use taunet::flow::Flows;
 use taunet::packet::{FlowKey, Packet, Tau};
-use taunet::ptm::{Buffer, FifoQueue, Place};
+use taunet::ptm::{Arrival, Buffer, Departure, FifoQueue, Lindley, Loss, Place, Ptm};
 use taunet::run::{RunError, RunOptions, Stage, run};
 use taunet::scenario::Scenario;
 use taunet::table::{Format, MemoryTables, NoTables, TableError, TableSink, Tables};
@@ -276,9 +277,47 @@ struct LimitKeys {
     most: u64,
 }
 
-/// Fails after `most` hops.
+/// The keys of a model of a port.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PortKeys {
+    tag: String,
+}
+
+/// A whole port that is first in, first out.
+struct Plain(Lindley);
+
+impl Ptm for Plain {
+    fn arrive(&mut self, tau: &Tau, _flows: &Flows) -> Arrival {
+        Arrival::Departs(self.0.send(tau.timestamp, tau.packet.length).0)
+    }
+
+    fn forward_trace(
+        &mut self,
+        ingress: &[Tau],
+        _flows: &Flows,
+        _until: Time,
+        departures: &mut Vec<Departure>,
+        _losses: &mut Vec<Loss>,
+    ) {
+        departures.extend(ingress.iter().map(|tau| {
+            let (start, _) = self.0.send(tau.timestamp, tau.packet.length);
+            Departure { tau: *tau, start }
+        }));
+    }
+}
+
+/// All the kinds of this crate.
 fn registry() -> Registry {
     let mut registry = Registry::default();
+    registry.ptm("plain", |keys: &PortKeys, place: &Place<'_>| {
+        assert!(!keys.tag.is_empty(), "`check` has seen it");
+        Plain(Lindley::new(&place.link))
+    });
+    registry.check("plain", |keys| match keys["tag"].as_str() {
+        Some("") => Err("`tag` is empty".to_owned()),
+        _ => Ok(()),
+    });
     registry.discipline("my-queue", |keys: &QueueKeys, _: &Place<'_>| FifoQueue::new(Some(keys.buffer)));
     registry.source("pulses", |keys: &PulseKeys, place: &mut SourcePlace<'_>| {
         let (source, destination) = (place.own_address()?, place.address_of(&keys.to)?);
@@ -384,6 +423,37 @@ fn kinds_of_another_crate_run_on_both_engines() {
     for threads in [1, 2] {
         assert_eq!(run(Engine::Stream, threads), (outcome, hops.clone()));
     }
+}
+
+#[test]
+fn a_model_of_a_whole_port_replaces_that_of_taunet() {
+    let with = |ptm: &str| {
+        let (before, after) = TOPOLOGY.split_once("ptm = {").unwrap();
+        let after = after.split_once('\n').unwrap().1;
+        custom(&format!("{before}ptm = {ptm}\n{after}"), SCENARIO)
+    };
+    let outcome = |scenario: &Scenario, engine| {
+        let mut open = scenario.open(&Default::default()).unwrap();
+        open.settings.engine = engine;
+        open.run(&NoTables, Unwatched, go_on).unwrap().outcome
+    };
+    let (ours, theirs) =
+        (with("{ kind = \"fifo\" }").unwrap(), with("{ kind = \"plain\", tag = \"x\" }").unwrap());
+    for engine in [Engine::Event, Engine::Stream] {
+        assert_eq!(outcome(&ours, engine), outcome(&theirs, engine));
+    }
+    // Its keys are checked where the file is read, and it cannot be a class of another.
+    let said = [
+        with("{ kind = \"plain\", tag = \"\" }").unwrap_err(),
+        with("{ kind = \"plain\" }").unwrap_err(),
+        with("{ kind = \"priority\", class = [{ ptm = { kind = \"plain\", tag = \"x\" } }] }").unwrap_err(),
+    ];
+    insta::assert_snapshot!(said.join("\n"), @r"
+    topology.toml:9:7: `tag` is empty
+    topology.toml:9:7: missing key `tag` in `plain`
+    topology.toml:23:8: `plain` is a model of a whole port, and cannot be inside a discipline (use it as the `ptm` of a link, a device or of `defaults`)
+    topology.toml:27:8: `plain` is a model of a whole port, and cannot be inside a discipline (use it as the `ptm` of a link, a device or of `defaults`)
+    ");
 }
 
 /// Packets by port.

@@ -40,6 +40,13 @@ pub struct Card {
     pub scores: BTreeMap<String, ScoreCard>,
 }
 
+impl Card {
+    /// Its file.
+    pub fn to_toml(&self) -> String {
+        crate::config::to_text(self)
+    }
+}
+
 /// A model's architecture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
