@@ -23,6 +23,11 @@ pub fn median(usages: &[Usage], figure: fn(&Usage) -> f64) -> f64 {
 /// Runs a command once. The peak memory is sampled until the process ends, and its CPU time is read before it
 /// is reaped.
 pub fn measure(command: &mut Command) -> Result<Usage, Box<dyn Error>> {
+    watch(command, |_, _| ())
+}
+
+/// The same; `see` gets the seconds since the start and the memory in MiB, some hundred times per second.
+pub fn watch(command: &mut Command, mut see: impl FnMut(f64, f64)) -> Result<Usage, Box<dyn Error>> {
     const TICKS_PER_S: f64 = 100.0;
     let clock = Instant::now();
     let mut child = command.stdout(Stdio::null()).spawn()?;
@@ -33,6 +38,10 @@ pub fn measure(command: &mut Command) -> Result<Usage, Box<dyn Error>> {
         let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
         if let Some(peak) = field("VmHWM:") {
             peak_kib = peak.trim().trim_end_matches(" kB").parse()?;
+        }
+        if let Some(now) = field("VmRSS:") {
+            let now_kib: f64 = now.trim().trim_end_matches(" kB").parse()?;
+            see(clock.elapsed().as_secs_f64(), now_kib / 1_024.0);
         }
         if field("State:").is_some_and(|state| state.trim().starts_with('Z')) {
             break clock.elapsed().as_secs_f64();

@@ -83,6 +83,8 @@ pub struct Options {
     pub max_packets: Option<u64>,
     /// [`Sorted`] accepts a record whose timestamp is at most this much before the latest one.
     pub reorder_window: Span,
+    /// How many captures are read at the same time: they share the memory of [`Sorted`].
+    pub captures_at_once: usize,
     /// Reads only the packets of this interface.
     pub interface: Option<InterfaceName>,
     /// Reads only the packets of this direction.
@@ -96,6 +98,7 @@ impl Default for Options {
             lenient: false,
             max_packets: None,
             reorder_window: Span::from_ps(crate::units::PS_PER_S),
+            captures_at_once: 1,
             interface: None,
             direction: None,
         }

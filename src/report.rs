@@ -31,7 +31,7 @@ mod transmissions;
 mod transport;
 
 pub(crate) use base64::singles;
-pub(crate) use distribution::Distribution;
+pub(crate) use distribution::{Collected, Distribution};
 pub use overlay::runs_page;
 pub(crate) use page::{Chart, Page, charts, number, rows, text, tile, warnings};
 pub(crate) use rows::{Cell, Table};
@@ -227,7 +227,7 @@ fn read_packets(
     let traffic = groups::traffic(run, sources)?;
     let mut by_flow = groups::Gathered::new(flows, end_s);
     let mut by_traffic = groups::Gathered::new(traffic.places(), end_s);
-    let mut delays = Vec::new();
+    let mut delays = Collected::default();
     let mut points = Reservoir::new(1);
     let mut rate = series::Counts::new(end_s, 1);
     let mut bits = series::Counts::new(end_s, 1);

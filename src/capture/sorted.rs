@@ -10,8 +10,12 @@ use super::twice::Twice;
 use super::{CaptureError, Frame, MatchFields, Options, Reader, TcpSegment, UnreadCounts};
 use crate::units::{Elapsed, Span, Timestamp};
 
-/// Maximum number of packets held for reordering: about 50 MB.
+/// Maximum number of packets held for reordering per capture: about 50 MB.
 const MAX_HELD: usize = 262_144;
+/// Memory of the packets held by all captures that are read at the same time, in bytes.
+const MEMORY: usize = 256_000_000;
+/// Number of packets that each capture may hold, however many there are.
+const LEAST_HELD: usize = 1_024;
 
 /// A captured packet, parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +34,8 @@ pub struct Observation {
 ///
 /// Writers with several queues or interfaces leave timestamps slightly out of order. A record is accepted up
 /// to [`Options::reorder_window`] before the latest one, so every packet is held until the capture has
-/// advanced by this much. At most 262,144 packets are held. If a window contains more, it is shortened.
+/// advanced by this much. At most 262,144 packets are held per capture, and 256 MB by all captures that are
+/// read at the same time. If a window contains more, it is shortened, with a warning.
 ///
 /// # Examples
 ///
@@ -49,6 +54,10 @@ pub struct Observation {
 pub struct Sorted {
     reader: Reader,
     window: Span,
+    /// Maximum number of packets held.
+    most_held: usize,
+    /// Whether the window had more.
+    is_shortened: bool,
     lenient: bool,
     /// The records that were not earlier than the one before, in time order.
     in_order: VecDeque<Observation>,
@@ -85,6 +94,8 @@ impl Sorted {
         Sorted {
             reader,
             window: options.reorder_window,
+            most_held: most_held(options),
+            is_shortened: false,
             lenient: options.lenient,
             in_order: VecDeque::new(),
             late: BinaryHeap::new(),
@@ -131,10 +142,9 @@ impl Sorted {
         loop {
             if let Some(next) = self.next_time() {
                 let held = self.in_order.len() + self.late.len();
-                let is_due = self.ended
-                    || held > MAX_HELD
-                    || self.latest.is_some_and(|latest| next + self.window < latest);
-                if is_due {
+                let is_due = self.ended || self.latest.is_some_and(|latest| next + self.window < latest);
+                if is_due || held >= self.most_held {
+                    self.is_shortened |= !is_due;
                     let observation = self.pop();
                     self.given = observation.map(|observation| observation.timestamp).or(self.given);
                     return Ok(observation);
@@ -152,7 +162,7 @@ impl Sorted {
     /// The next packets, without taking them, in no particular order: at least `packets`, if the capture has
     /// that many and they can be held.
     pub fn look_ahead(&mut self, packets: usize) -> impl Iterator<Item = &Observation> {
-        while !self.ended && self.in_order.len() + self.late.len() < packets.min(MAX_HELD) {
+        while !self.ended && self.in_order.len() + self.late.len() < packets.min(self.most_held) {
             if let Err(error) = self.read() {
                 self.ended = true;
                 self.error = Some(error);
@@ -208,7 +218,7 @@ impl Sorted {
                 timestamp,
                 latest,
                 window: self.window,
-                limit: MAX_HELD,
+                limit: self.most_held,
             };
             if !self.lenient {
                 return Err(error);
@@ -273,9 +283,25 @@ impl Sorted {
                 self.largest_step_back
             )
         });
+        let shortened = self.is_shortened.then(|| {
+            format!(
+                "{}: the reorder window of {} has more than {} packets, which is as many as are held: a packet that is \
+                 further out of order is refused",
+                self.reader.path().display(),
+                self.window,
+                self.most_held
+            )
+        });
         let unread = self.unread.remarks(self.reader.path());
         let beyond = self.warnings.iter().map(CaptureError::without_remedy);
-        let remarks = self.reader.remarks().into_iter().chain(beyond).chain(out_of_order).chain(unread);
+        let remarks = self
+            .reader
+            .remarks()
+            .into_iter()
+            .chain(beyond)
+            .chain(out_of_order)
+            .chain(shortened)
+            .chain(unread);
         remarks.chain(self.passing_twice()).collect()
     }
 
@@ -305,6 +331,12 @@ impl Sorted {
     pub fn reader(&self) -> &Reader {
         &self.reader
     }
+}
+
+/// How many packets a capture may hold.
+fn most_held(options: &Options) -> usize {
+    let share = MEMORY / size_of::<Observation>() / options.captures_at_once.max(1);
+    share.clamp(LEAST_HELD, MAX_HELD)
 }
 
 /// Ordered by time, then by position in the file.

@@ -1,5 +1,6 @@
 //! Distributions in a bounded number of points: complementary cumulative, quantile against quantile, histogram of errors.
 
+use rustc_hash::FxHashMap;
 use serde_json::{Value, json};
 
 use super::base64::singles;
@@ -36,18 +37,132 @@ fn levels() -> impl Iterator<Item = f64> {
     even.chain(tail(0.95)).chain(tail(0.995)).chain(tail(0.9995))
 }
 
-fn nearest(sorted: &[i64], level: f64) -> i64 {
-    sorted[(level * (sorted.len() - 1) as f64).round() as usize]
+/// Number of delays that are kept exactly.
+const EXACT: usize = 1 << 18;
+
+/// Significant bits of the others.
+const BITS: u32 = 12;
+
+/// Delays in bounded memory: exact up to 262,144 of them, then rounded to 1/8192, less than a pixel of any chart.
+/// The least and the greatest stay exact.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Collected {
+    exact: Vec<i64>,
+    /// By the lower end of their interval, with the width of 12 significant bits: how many.
+    rounded: FxHashMap<i64, u64>,
+    extremes: Option<(i64, i64)>,
+}
+
+impl Collected {
+    #[inline]
+    pub fn push(&mut self, delay: i64) {
+        if self.rounded.is_empty() {
+            self.exact.push(delay);
+            if self.exact.len() > EXACT {
+                for delay in std::mem::take(&mut self.exact) {
+                    self.round(delay);
+                }
+            }
+        } else {
+            self.round(delay);
+        }
+    }
+
+    #[inline]
+    fn round(&mut self, delay: i64) {
+        let (least, greatest) = self.extremes.get_or_insert((delay, delay));
+        (*least, *greatest) = ((*least).min(delay), (*greatest).max(delay));
+        let cut = width(delay);
+        *self.rounded.entry(delay >> cut << cut).or_default() += 1;
+    }
+
+    fn into_sorted(self) -> Box<dyn Sorted> {
+        let Some((least, greatest)) = self.extremes else {
+            let mut exact = self.exact;
+            exact.sort_unstable();
+            return Box::new(exact);
+        };
+        let mut rounded: Vec<(i64, u64)> = self.rounded.into_iter().collect();
+        rounded.sort_unstable();
+        let mut below = 0;
+        let middle = |lower: i64| (lower + ((1 << width(lower)) >> 1)).clamp(least, greatest);
+        let mut places: Vec<(i64, u64)> = rounded
+            .into_iter()
+            .map(|(lower, count)| {
+                below += count;
+                (middle(lower), below)
+            })
+            .collect();
+        // One delay each at the two ends.
+        if let Some(last) = places.last_mut() {
+            last.1 -= 1;
+        }
+        places.insert(0, (least, 1));
+        places.push((greatest, below));
+        Box::new(Rounded(places))
+    }
+}
+
+/// How many bits of a delay are cut.
+fn width(delay: i64) -> u32 {
+    (u64::BITS - delay.unsigned_abs().leading_zeros()).saturating_sub(BITS)
+}
+
+/// Delays in order.
+trait Sorted {
+    fn count(&self) -> usize;
+    /// The delay of a rank.
+    fn at(&self, rank: usize) -> i64;
+    /// How many exceed a delay.
+    fn above(&self, delay: i64) -> usize;
+
+    fn nearest(&self, level: f64) -> i64 {
+        self.at((level * (self.count() - 1) as f64).round() as usize)
+    }
+}
+
+impl Sorted for Vec<i64> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn at(&self, rank: usize) -> i64 {
+        self[rank]
+    }
+
+    fn above(&self, delay: i64) -> usize {
+        self.len() - self.partition_point(|other| *other <= delay)
+    }
+}
+
+/// Delays, and how many are not above each.
+struct Rounded(Vec<(i64, u64)>);
+
+impl Sorted for Rounded {
+    fn count(&self) -> usize {
+        self.0.last().map_or(0, |(_, count)| *count as usize)
+    }
+
+    fn at(&self, rank: usize) -> i64 {
+        let place = self.0.partition_point(|(_, below)| *below <= rank as u64);
+        self.0[place.min(self.0.len() - 1)].0
+    }
+
+    fn above(&self, delay: i64) -> usize {
+        let place = self.0.partition_point(|(other, _)| *other <= delay);
+        let below = place.checked_sub(1).map_or(0, |place| self.0[place].1);
+        self.count() - below as usize
+    }
 }
 
 impl Distribution {
     /// Of one side, in picoseconds.
-    pub fn of_one(mut delays: Vec<i64>) -> Self {
-        if delays.is_empty() {
-            return Distribution::default();
+    pub fn of_one(delays: Collected) -> Self {
+        let sorted = delays.into_sorted();
+        match sorted.count() {
+            0 => Distribution::default(),
+            packets => Distribution { packets, ..tails(&[&*sorted]) },
         }
-        delays.sort_unstable();
-        Distribution { packets: delays.len(), ..tails(&[&delays]) }
     }
 
     /// Of several sides, each of its own packets, in picoseconds: without quantiles and errors. Empty where a side is.
@@ -57,7 +172,7 @@ impl Distribution {
         }
         sides.iter_mut().for_each(|side| side.sort_unstable());
         let packets = sides.last().map_or(0, Vec::len);
-        let sides: Vec<&[i64]> = sides.iter().map(Vec::as_slice).collect();
+        let sides: Vec<&dyn Sorted> = sides.iter().map(|side| side as &dyn Sorted).collect();
         Distribution { packets, ..tails(&sides) }
     }
 
@@ -77,7 +192,7 @@ impl Distribution {
         let mut levels: Vec<f64> = levels().collect();
         levels.sort_by(f64::total_cmp);
         let mut pairs: Vec<(i64, i64)> =
-            levels.iter().map(|level| (nearest(&measured, *level), nearest(&simulated, *level))).collect();
+            levels.iter().map(|level| (measured.nearest(*level), simulated.nearest(*level))).collect();
         pairs.dedup();
         let side = |of: fn(&(i64, i64)) -> i64| pairs.iter().map(|pair| of(pair) as f64 * SECONDS).collect();
         Distribution {
@@ -108,14 +223,13 @@ impl Distribution {
     }
 }
 
-fn tails(sides: &[&[i64]]) -> Distribution {
+fn tails(sides: &[&dyn Sorted]) -> Distribution {
     let mut delays: Vec<i64> =
-        sides.iter().flat_map(|side| levels().map(|level| nearest(side, level))).collect();
+        sides.iter().flat_map(|side| levels().map(|level| side.nearest(level))).collect();
     delays.sort_unstable();
     delays.dedup();
-    let of = |side: &&[i64]| {
-        let above = |delay: &i64| side.len() - side.partition_point(|other| other <= delay);
-        delays.iter().map(|delay| above(delay) as f64 / side.len() as f64).collect()
+    let of = |side: &&dyn Sorted| {
+        delays.iter().map(|delay| side.above(*delay) as f64 / side.count() as f64).collect()
     };
     Distribution {
         above: sides.iter().map(of).collect(),
@@ -148,14 +262,49 @@ mod tests {
 
     #[test]
     fn a_distribution_goes_from_its_minimum_to_its_maximum() {
-        let one = Distribution::of_one((1..=100_000).rev().collect());
+        let one = Distribution::of_one(collected((1..=100_000).rev()));
         assert_eq!((one.delays[0], one.delays[one.delays.len() - 1]), (1.0 * SECONDS, 100_000.0 * SECONDS));
         assert_eq!(*one.above[0].last().unwrap(), 0.0);
         for (delay, above) in one.delays.iter().zip(&one.above[0]) {
             assert!((delay / SECONDS / 100_000.0 - (1.0 - above)).abs() < 1e-9, "{delay} {above}");
         }
         assert!(one.delays.len() < 400 && one.errors.is_empty());
-        assert_eq!(Distribution::of_one(Vec::new()), Distribution::default());
+        assert_eq!(Distribution::of_one(Collected::default()), Distribution::default());
+    }
+
+    fn collected(delays: impl Iterator<Item = i64>) -> Collected {
+        let mut collected = Collected::default();
+        delays.for_each(|delay| collected.push(delay));
+        collected
+    }
+
+    #[test]
+    fn many_delays_take_bounded_memory_and_keep_their_distribution() {
+        // Over nine decades, and below zero, where a table of another program may be.
+        let delay = |number: i64| {
+            let scale = 10_i64.pow((number % 9) as u32);
+            let delay = (number * 7_919 % 1_000 + 1) * scale;
+            if number % 97 == 0 { -delay } else { delay }
+        };
+        let all = || (0..2_000_000).map(delay);
+        let rounded = collected(all());
+        assert!(rounded.exact.is_empty() && rounded.rounded.len() < 30_000, "{}", rounded.rounded.len());
+        let rounded = rounded.into_sorted();
+        let mut exact: Vec<i64> = all().collect();
+        exact.sort_unstable();
+        assert_eq!(rounded.count(), exact.len());
+        for rank in (0..exact.len()).step_by(997).chain([0, exact.len() - 1]) {
+            let (found, expected) = (rounded.at(rank), exact[rank]);
+            assert!(
+                (found - expected).abs() as f64 <= expected.abs() as f64 / 4_096.0 + 1.0,
+                "{found} for {expected}"
+            );
+        }
+        assert_eq!((rounded.at(0), rounded.at(exact.len() - 1)), (exact[0], exact[exact.len() - 1]));
+        assert_eq!((rounded.above(i64::MIN), rounded.above(exact[exact.len() - 1])), (exact.len(), 0));
+        let one = Distribution::of_one(collected(all()));
+        assert_eq!(one.packets, 2_000_000);
+        assert_eq!(one.delays.last().copied(), Some(exact[exact.len() - 1] as f64 * SECONDS));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use super::distribution::Distribution;
+use super::distribution::{Collected, Distribution};
 use super::model::Connections;
 use super::page::{Chart, charts, rows};
 use super::rows::{Cell, Row, Table};
@@ -67,13 +67,15 @@ fn read_flows(run: &Path) -> Result<(Distribution, [Vec<f64>; 4]), ReportError> 
         ("completion_ps", Kind::Integers),
         ("slowdown", Kind::Numbers),
     ];
-    let mut completions = Vec::new();
+    let mut completions = Collected::default();
     let mut found: Vec<(u64, f64)> = Vec::new();
     read_columns(&run.join("flows"), &wanted, |batch| {
         for row in 0..batch[0].integers().len() {
             let slowdown = batch[2].numbers().get(row).copied().flatten();
             let row = Row { columns: batch, row };
-            completions.extend(row.integer(1).map(drawn));
+            if let Some(completion) = row.integer(1) {
+                completions.push(drawn(completion));
+            }
             if let (Some(bytes), Some(slowdown)) = (row.integer(0), slowdown) {
                 found.push((instant(bytes), slowdown));
             }

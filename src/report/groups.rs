@@ -8,7 +8,7 @@ use std::path::Path;
 use rustc_hash::FxHashMap;
 use serde_json::{Map, Value, json};
 
-use super::distribution::Distribution;
+use super::distribution::{Collected, Distribution};
 use super::rows::{Row, largest};
 use super::series::{Bars, Counts, Extremes, Series};
 use super::{ReportError, drawn, instant};
@@ -219,7 +219,7 @@ fn entry_of(source: &str) -> &str {
 /// The curves of groups in the making.
 pub(super) struct Gathered {
     names: Names,
-    delays: Vec<Vec<i64>>,
+    delays: Vec<Collected>,
     series: Extremes,
     rate: Counts,
     bits: Counts,
@@ -231,7 +231,7 @@ impl Gathered {
         let groups = places.len();
         Gathered {
             names: places.names.clone(),
-            delays: vec![Vec::new(); groups],
+            delays: vec![Collected::default(); groups],
             series: Extremes::new((end_s * PS_PER_S as f64) as u64, groups),
             rate: Counts::new(end_s, groups),
             bits: Counts::new(end_s, groups),

@@ -21,7 +21,7 @@ use crate::engine::{
     Workload,
 };
 use crate::record::{FlowNames, FlowRecords, PortRecords, VantageRecords, write_requests};
-use crate::scenario::{Direction, Scenario};
+use crate::scenario::{Direction, Scenario, Traffic};
 use crate::statistics::Statistics;
 use crate::table::{AfterWarmUp, Beside, Tables};
 use crate::topology::{DeviceId, Topology};
@@ -112,6 +112,11 @@ impl Scenario {
     /// ```
     pub fn open(&self, reading: &CaptureOptions) -> Result<OpenScenario, RunError> {
         let clock = Instant::now();
+        let is_replay =
+            |traffic: &&Traffic| matches!(traffic, Traffic::Replay { .. } | Traffic::ReplayByAddress { .. });
+        let replayed = self.traffic.iter().filter(is_replay).count();
+        let captures_at_once = replayed + self.measured.len() + self.rtts.len();
+        let reading = &CaptureOptions { captures_at_once, ..reading.clone() };
         let mut sources = Sources::open(self, reading)?;
         let has_connections = sources.has_connections();
         let watch = Watch::new(&self.topology, &self.measured)?;

@@ -13,6 +13,7 @@ const LENIENT: Options = Options {
     lenient: true,
     max_packets: None,
     reorder_window: taunet::units::Span::from_ps(0),
+    captures_at_once: 1,
     interface: None,
     direction: None,
 };

@@ -80,12 +80,35 @@ fn damage_comes_after_the_packets_held() {
 
 #[test]
 fn no_more_than_so_many_packets_are_held() {
-    // the first packet is given when the 262,145th is held; after that, its time has passed
+    // the first packets are given when 262,144 are held; after that, their time has passed
     let mut times: Vec<u64> = (10..10 + 262_146).collect();
     times.push(10);
     let (seen, error) = read(&mut sorted(pcap(&times), false, 1_000_000_000));
     assert_eq!(seen.len(), 262_146);
     assert!(matches!(error, Some(CaptureError::OutOfOrder { record: 262_146, limit: 262_144, .. })));
+}
+
+#[test]
+fn captures_read_at_once_share_the_memory_and_say_when_it_is_short() {
+    let held = |captures_at_once: usize, packets: u64| {
+        let mut times: Vec<u64> = (10..10 + packets).collect();
+        times.push(10);
+        let options = Options { captures_at_once, lenient: true, ..Options::default() };
+        let reader = Reader::from_source(Cursor::new(pcap(&times)), "test".as_ref(), &options).unwrap();
+        let mut sorted = Sorted::new(reader, &options);
+        read(&mut sorted);
+        (sorted.beyond_window(), sorted.remarks().join("\n"))
+    };
+    // 32 captures: some 40,000 packets each; a million captures: 1,024.
+    for (captures, few, many) in [(32, 30_000, 60_000), (1_000_000, 1_000, 1_100), (1, 200_000, 270_000)] {
+        let (beyond, remarks) = held(captures, few);
+        assert!(beyond == 0 && !remarks.contains("as many as are held"), "{captures} {remarks}");
+        let (beyond, remarks) = held(captures, many);
+        assert!(
+            beyond == 1 && remarks.contains("test: the reorder window of 1 s has more than"),
+            "{captures} {remarks}"
+        );
+    }
 }
 
 proptest! {
