@@ -79,15 +79,15 @@ fn scenario(captures: usize, is_measured: bool) -> String {
     text
 }
 
-/// Runs the command and prints its memory at twenty instants.
+/// Runs the command and prints the most memory in each of twenty parts of its time.
 fn report(job: &str, packets: u64, command: &mut Command) -> Result<(), Box<dyn Error>> {
     let mut seen: Vec<(f64, f64)> = Vec::new();
     let Usage { wall_s, cpu_s, peak_rss_mib } = watch(command, |at_s, rss_mib| seen.push((at_s, rss_mib)))?;
     for number in 1..=20 {
-        let until = wall_s * f64::from(number) / 20.0;
-        let before = seen.iter().take_while(|(at_s, _)| *at_s <= until);
-        if let Some((at_s, rss_mib)) = before.last() {
-            println!("job={job} at_s={at_s:.1} rss_mib={rss_mib:.0}");
+        let (from, until) = (wall_s * f64::from(number - 1) / 20.0, wall_s * f64::from(number) / 20.0);
+        let within = seen.iter().filter(|(at_s, _)| (from..until).contains(at_s));
+        if let Some(most) = within.map(|(_, rss_mib)| *rss_mib).max_by(f64::total_cmp) {
+            println!("job={job} until_s={until:.1} rss_mib={most:.0}");
         }
     }
     println!(

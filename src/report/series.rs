@@ -16,9 +16,14 @@ const LEAST_BUCKETS: usize = 512;
 /// Bars of a chart of counts, about.
 const BARS: f64 = 400.0;
 
-/// Takes in points: a time since the start and `N` values, in picoseconds, in any order.
+/// Points of one chart that are held, at most; half of them are left out then.
+const HELD: usize = 1 << 18;
+
+/// Takes in points: a time since the start and `N` values, in picoseconds, in any order. Of very many, it holds
+/// those that have the extremes of short intervals.
 pub(crate) struct Reservoir<const N: usize> {
     points: Vec<(u64, [i64; N])>,
+    is_thinned: bool,
     most_points: usize,
     most_buckets: usize,
 }
@@ -42,17 +47,49 @@ impl<const N: usize> Reservoir<N> {
     /// For one of `charts` in a page.
     pub fn new(charts: usize) -> Self {
         let share = |most: usize| (most / charts.max(1)).max(2_048);
-        Reservoir { points: Vec::new(), most_points: share(MOST_POINTS), most_buckets: share(MOST_BUCKETS) }
+        let (most_points, most_buckets) = (share(MOST_POINTS), share(MOST_BUCKETS));
+        Reservoir { points: Vec::new(), is_thinned: false, most_points, most_buckets }
     }
 
     #[inline]
     pub fn push(&mut self, time: u64, values: [i64; N]) {
         self.points.push((time, values));
+        if self.points.len() == HELD {
+            self.thin();
+        }
+    }
+
+    /// Keeps the points with the extremes of each line in equal intervals.
+    fn thin(&mut self) {
+        let intervals = HELD / (4 * N);
+        let times = || self.points.iter().map(|(time, _)| *time);
+        let (first, last) = (times().min().unwrap_or(0), times().max().unwrap_or(0));
+        let width = (last - first) / intervals as u64 + 1;
+        // The places of the least and of the greatest value of each line.
+        let mut kept: Vec<[Option<(usize, usize)>; N]> = vec![[None; N]; intervals];
+        for (place, (time, values)) in self.points.iter().enumerate() {
+            let interval = &mut kept[((time - first) / width) as usize];
+            for (line, value) in values.iter().enumerate() {
+                let (least, greatest) = interval[line].get_or_insert((place, place));
+                if *value < self.points[*least].1[line] {
+                    *least = place;
+                }
+                if *value > self.points[*greatest].1[line] {
+                    *greatest = place;
+                }
+            }
+        }
+        let both = |(least, greatest): (usize, usize)| [least, greatest];
+        let mut places: Vec<usize> = kept.into_iter().flatten().flatten().flat_map(both).collect();
+        places.sort_unstable();
+        places.dedup();
+        self.points = places.into_iter().map(|place| self.points[place]).collect();
+        self.is_thinned = true;
     }
 
     pub fn into_series(self) -> Series {
-        let Reservoir { mut points, most_points, most_buckets } = self;
-        if points.len() <= most_points {
+        let Reservoir { mut points, is_thinned, most_points, most_buckets } = self;
+        if points.len() <= most_points && !is_thinned {
             points.sort_by_key(|(time, _)| *time);
             let line = |line: usize| points.iter().map(|(_, values)| values[line] as f64 * SECONDS).collect();
             return Series::Points {
@@ -336,6 +373,45 @@ mod tests {
         let at = start + width * (bucket as f64 + 0.5);
         assert!((at - 700_001e3 * SECONDS).abs() <= width, "{at}");
         assert!(least[0][5_000].is_nan() && greatest[0][5_000].is_nan());
+    }
+
+    #[test]
+    fn points_are_thinned_to_their_extremes() {
+        let mut points = Reservoir::new(1);
+        let all: Vec<(u64, [i64; 2])> = (0..2_000_000)
+            .map(|number: i64| (number.unsigned_abs() * 1_000, [number * 7_919 % 10_007, -number % 1_009]))
+            .collect();
+        for (time, values) in &all {
+            points.push(*time, *values);
+            assert!(points.points.len() < HELD);
+        }
+        let Series::Buckets { start, width, least, greatest } = points.into_series() else {
+            panic!("buckets")
+        };
+        // The extremes of each bucket, from its start on. An interval in two buckets has its extremes in one of them.
+        let extremes = |bucket: usize, buckets: usize, line: usize| {
+            let instant = |bucket: usize| ((start + width * bucket as f64) / SECONDS) as u64;
+            let from = all.iter().skip((instant(bucket) / 1_000) as usize);
+            let within = from.take_while(|(time, _)| *time < instant(bucket + buckets));
+            within.fold((i64::MAX, i64::MIN), |(low, high), (_, values)| {
+                (low.min(values[line]), high.max(values[line]))
+            })
+        };
+        let picoseconds = |value: f64| (value / SECONDS).round() as i64;
+        for (line, bucket) in
+            (0..2).flat_map(|line| (1..least[0].len() - 1).map(move |bucket| (line, bucket)))
+        {
+            let (low, high) = extremes(bucket - 1, 3, line);
+            let [lowest, greatest_of] = [&least, &greatest].map(|of| picoseconds(of[line][bucket]));
+            assert!(lowest >= low && greatest_of <= high, "{line} {bucket}");
+            let (low, high) = extremes(bucket, 1, line);
+            let around = bucket - 1..=bucket + 1;
+            let near = |of: &[Vec<f64>]| -> Vec<i64> {
+                of[line][around.clone()].iter().map(|it| picoseconds(*it)).collect()
+            };
+            assert!(near(&least).into_iter().min() <= Some(low), "{line} {bucket}");
+            assert!(near(&greatest).into_iter().max() >= Some(high), "{line} {bucket}");
+        }
     }
 
     #[test]
