@@ -4,7 +4,7 @@
 //! [`Verb`], and its line in `Verb::run`.
 //!
 //! The result goes to standard output, errors and the log to standard error. Exit codes: 0 success,
-//! 1 failure, 2 bad usage or a bad input file, 3 an `[accept]` bound was missed, 130 interrupted.
+//! 1 failure, 2 bad usage or a bad input file, 3 an `[accept]` bound was missed, 128 + N ended by signal N: 130 for Ctrl-C.
 
 mod calibrate;
 mod check;
@@ -26,12 +26,13 @@ mod train;
 mod transmissions;
 mod write;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Registry;
+use crate::write::take_recovered;
 pub use error::CliError;
 pub use output::Output;
 
@@ -127,6 +128,19 @@ impl Verb {
     }
 }
 
+/// Prints the help or the version, or what is wrong with the arguments.
+fn print_help(error: &clap::Error) -> ExitCode {
+    let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+    match error.print().and_then(|()| std::io::stdout().flush()) {
+        Err(printed) if !error.use_stderr() => {
+            let printed = CliError::from(printed);
+            printed.print();
+            printed.exit_code()
+        }
+        _ => code,
+    }
+}
+
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     main_with(Registry::default())
@@ -135,18 +149,24 @@ pub fn main() -> ExitCode {
 /// The same, where files may also name the kinds of `registry`: disciplines, sources, forwarding rules and observers of
 /// another crate.
 pub fn main_with(registry: Registry) -> ExitCode {
+    if let Err(error) = interrupt::listen() {
+        error::to_stderr(&format!("warning: signals end the process as they always do: {error}"));
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => Cli { global: Global { registry, ..cli.global }, ..cli },
-        Err(error) => {
-            // clap's exit code for help and version is 0. A closed pipe is no error.
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
-        }
+        Err(error) => return print_help(&error),
     };
     let mut output = Output::stdout();
     let done = cli.verb.run(&cli.global, &mut output);
     // The result is printed before its errors.
     let printed = output.flush().map_err(CliError::from);
+    let recovered = |place: std::path::PathBuf| {
+        format!(
+            "an earlier run was killed while it replaced a result: the new one was complete, and is now {}",
+            place.display()
+        )
+    };
+    cli.global.warn(&take_recovered().into_iter().map(recovered).collect::<Vec<_>>());
     let errors: Vec<CliError> = [done.err(), printed.err()].into_iter().flatten().collect();
     for error in &errors {
         error.print();

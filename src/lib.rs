@@ -54,6 +54,7 @@
 //! | [`flow`] | the flows of a run |
 //! | [`link`] | transmission and propagation on a link: `link_forward` |
 //! | [`impairment`] | random loss and random delay on a link |
+//! | [`write`] | files and directories that appear whole or not at all |
 //! | [`table`] | tables as Parquet or CSV |
 //! | [`config`] | TOML, with the position of every error |
 //! | [`capture`] | pcap and pcapng: reading, frame parsing, statistics, packet tables |
@@ -98,6 +99,7 @@ pub mod flow;
 pub mod prefix;
 pub mod link;
 pub mod impairment;
+pub mod write;
 pub mod table;
 pub mod config;
 pub mod capture;

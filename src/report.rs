@@ -40,10 +40,10 @@ pub(crate) use text::{bits_per_second, count, four_digits, seconds};
 pub use training::{Scatter, training_page};
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::table::{Kind, ReadError, read_columns};
+use crate::write::NewFile;
 use model::{Meta, Summary};
 
 /// Why a report cannot be written.
@@ -92,21 +92,8 @@ const FILE: &str = "report.html";
 pub fn write_report(run: &Path) -> Result<PathBuf, ReportError> {
     let html = run_page::page(&read_run(run)?);
     let path = run.join(FILE);
-    let written = || -> std::io::Result<()> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".taunet-report-");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            // What a new file gets, less the umask.
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
-        }
-        let mut file = builder.tempfile_in(run)?;
-        file.write_all(html.as_bytes())?;
-        file.persist(&path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    written().map_err(|source| ReportError::Unwritable { path: path.clone(), source })?;
+    NewFile::write(&path, html.as_bytes(), true)
+        .map_err(|source| ReportError::Unwritable { path: path.clone(), source })?;
     Ok(path)
 }
 

@@ -16,17 +16,17 @@ pub use read::{ReadError, read_columns};
 pub(crate) use tables::{Both, OpenTable, write_table};
 pub use tables::{MemoryTable, MemoryTables, NoTables, TableFiles, TableSink, Tables};
 
-use std::io::{BufWriter, Write};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 use serde::Serialize;
-use tempfile::NamedTempFile;
 
 use self::csv::CsvWriter;
 use self::parquet::ParquetWriter;
+use crate::write::NewFile;
 
 /// Number of bytes per write to the operating system.
 const CHUNK: usize = 1 << 16;
@@ -121,7 +121,7 @@ pub enum TableError {
 }
 
 /// Writes a table. The file appears when it is complete: until [`TableWriter::finish`], the rows are in a
-/// temporary file next to it, which is removed with the writer.
+/// [`NewFile`].
 pub struct TableWriter {
     path: PathBuf,
     schema: Arc<Schema>,
@@ -129,8 +129,8 @@ pub struct TableWriter {
 }
 
 enum Writer {
-    Parquet(Box<ParquetWriter<BufWriter<NamedTempFile>>>),
-    Csv(Box<CsvWriter<BufWriter<NamedTempFile>>>),
+    Parquet(Box<ParquetWriter<BufWriter<NewFile>>>),
+    Csv(Box<CsvWriter<BufWriter<NewFile>>>),
 }
 
 impl TableWriter {
@@ -154,7 +154,7 @@ impl TableWriter {
             });
         }
         let io = |source| TableError::Io { path: path.to_owned(), source };
-        let file = BufWriter::with_capacity(CHUNK, temporary_file(path).map_err(io)?);
+        let file = BufWriter::with_capacity(CHUNK, NewFile::create(path, true).map_err(io)?);
         let writer = match format {
             Format::Parquet => ParquetWriter::create(file, schema)
                 .map(|writer| Writer::Parquet(Box::new(writer)))
@@ -203,9 +203,7 @@ impl TableWriter {
         };
         file.into_inner()
             .map_err(std::io::IntoInnerError::into_error)
-            .and_then(|mut file| file.flush().map(|()| file))
-            .and_then(|file| file.persist(&path).map_err(|error| error.error))
-            .map(drop)
+            .and_then(NewFile::finish)
             .map_err(|source| TableError::Io { path, source })
     }
 }
@@ -214,20 +212,6 @@ impl std::fmt::Debug for TableWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TableWriter").field("path", &self.path).finish_non_exhaustive()
     }
-}
-
-/// A temporary file next to `path`, which is removed unless it is renamed.
-fn temporary_file(path: &Path) -> std::io::Result<NamedTempFile> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".taunet-table-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // The permissions of a new file, minus the umask.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder)
 }
 
 /// The schema of a table with these columns. Each column may hold nulls.

@@ -1,7 +1,7 @@
 //! Writes the result of a calibration: a topology, a scenario that can be run directly, and all figures.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use serde_json::Value;
@@ -47,7 +47,7 @@ pub fn write(calibration: &Calibration, place: &Path, replace: bool) -> Result<P
     };
     let from = from.map_err(|source| io_error(place, source))?;
     let name = name(&from);
-    write_text(&directory, TOPOLOGY, &topology_text(calibration, &name))?;
+    directory.write_text(TOPOLOGY, &topology_text(calibration, &name))?;
     let scenario = scenario_text(calibration, &name, |capture| {
         if standard_input::is_meant(capture) {
             return Ok(capture.to_owned());
@@ -56,20 +56,14 @@ pub fn write(calibration: &Calibration, place: &Path, replace: bool) -> Result<P
             .map(|capture| relative(&from, &capture))
             .map_err(|error| io_error(capture, error))
     })?;
-    write_text(&directory, SCENARIO, &scenario)?;
+    directory.write_text(SCENARIO, &scenario)?;
     directory.write_json(FIGURES, calibration)?;
-    write_text(&directory, PAGE, &report::page(&name, calibration))?;
+    directory.write_text(PAGE, &report::page(&name, calibration))?;
     Ok(directory.commit()?)
 }
 
 fn io_error(path: &Path, source: io::Error) -> CalibrateError {
     DirectoryError::Io { path: path.to_owned(), source }.into()
-}
-
-fn write_text(directory: &RunDirectory, name: &str, text: &str) -> Result<(), CalibrateError> {
-    let path = directory.file(name);
-    let write = || fs::File::create(&path)?.write_all(text.as_bytes());
-    write().map_err(|source| io_error(&path, source))
 }
 
 /// The name of the topology and the scenario: that of their directory, as far as it is a valid name.

@@ -8,6 +8,7 @@ use super::error::to_stderr;
 use super::interrupt::Interrupt;
 use super::reading::{Reading, keys_of_each};
 use super::text::{count, seconds};
+use super::write::check_is_no_hyphen;
 use super::{CliError, Global, Output};
 use crate::calibrate::{
     Bottleneck, BufferEstimate, CalibrateError, CalibrateOptions, CalibrateStage, Calibration, Counts,
@@ -73,8 +74,9 @@ impl Calibrate {
     }
 
     pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
+        check_is_no_hyphen(&self.out)?;
         let options = self.options()?;
-        let interrupt = Interrupt::new()?;
+        let interrupt = Interrupt::watch();
         let told = |error: CalibrateError| match error {
             CalibrateError::Interrupted => CliError::interrupted(),
             error if error.is_bad_input() => CliError::Usage(error.to_string()),

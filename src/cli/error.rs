@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, Severity, SourceCode};
 
+use super::interrupt;
 use crate::config::ConfigError;
 
 /// Why a verb failed.
@@ -26,7 +27,7 @@ pub enum CliError {
     /// The result says what is wrong: exit code 2, and nothing more to print.
     #[error("an input is bad")]
     Told,
-    /// The user interrupted it: exit code 130, as in shells. The text says what was written.
+    /// A signal interrupted it: exit code 128 and its number, as in shells: 130 for Ctrl-C. The text says what was written.
     #[error("interrupted: {0}")]
     Interrupted(String),
     /// Standard output could not be written.
@@ -47,7 +48,7 @@ impl CliError {
             CliError::Config(_) | CliError::Usage(_) | CliError::Told => 2,
             CliError::Failed(_) => 1,
             CliError::AcceptMissed(_) => 3,
-            CliError::Interrupted(_) => 130,
+            CliError::Interrupted(_) => interrupt::exit_code(),
             CliError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             CliError::Output(_) => 1,
         })

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::interrupt::Interrupt;
 use super::reading::Reading;
 use super::text::counted;
+use super::write::check_free;
 use super::{CliError, Global, Output};
 use crate::capture::{
     CaptureDirection, Frame, InterfaceCount, InterfaceName, Options, Reader, Statistics, Summary, Table,
@@ -77,7 +78,7 @@ impl Inspect {
             .then(|| Rtts::begin(self.rtt_samples.as_deref()))
             .transpose()?;
         let mut statistics = Statistics::new(&options);
-        let interrupt = Interrupt::new()?;
+        let interrupt = Interrupt::watch();
         let damage = loop {
             if interrupt.as_control_flow().is_break() {
                 return Err(CliError::interrupted());
@@ -131,9 +132,6 @@ impl Inspect {
 
     /// Refuses a table that would replace the capture, or, unless asked to, another file.
     fn check_out(&self, out: &Path) -> Result<(), CliError> {
-        if out.symlink_metadata().is_err() {
-            return Ok(());
-        }
         let is_capture = match (out.canonicalize(), self.capture.canonicalize()) {
             (Ok(out), Ok(capture)) => out == capture,
             _ => false,
@@ -144,13 +142,7 @@ impl Inspect {
                 out.display()
             )));
         }
-        if !self.force {
-            return Err(bad_input(format_args!(
-                "{} exists: choose another file, or replace it with --force",
-                out.display()
-            )));
-        }
-        Ok(())
+        check_free(out, self.force)
     }
 }
 

@@ -9,6 +9,7 @@ use super::progress::Bar;
 use super::reading::Reading;
 use super::text::{bits_per_second, count, counted, decimal_bytes, percent, seconds};
 use super::transmissions::print_transmissions;
+use super::write::{check_is_no_hyphen, directory_name};
 use super::{CliError, Global, Output};
 use crate::compare::{AcceptSummary, DelayComparison, Interval, MissedBound, RttAgreement, RttComparison};
 use crate::engine::{Engine, EngineError};
@@ -56,6 +57,7 @@ impl Run {
         let scenario =
             Scenario::load_from_shell(&self.scenario, &self.overrides, self.seed, &global.registry)?;
         let out = self.out.unwrap_or_else(|| Path::new("runs").join(directory_name(&scenario.name)));
+        check_is_no_hyphen(&out)?;
         let options = RunOptions {
             out: out.clone(),
             replace: self.force,
@@ -66,7 +68,7 @@ impl Run {
             threads: self.threads.map_or(0, usize::from),
         };
         let mut bar = Bar::new(global, &scenario.name);
-        let interrupt = Interrupt::new()?;
+        let interrupt = Interrupt::watch();
         let result = run::run(&scenario, &options, |stage| {
             bar.show(stage);
             interrupt.as_control_flow()
@@ -95,14 +97,6 @@ impl Run {
 /// The value of `--seed`.
 fn seed(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("a seed is a whole number from 0 to {}", u64::MAX))
-}
-
-/// A scenario's name as the name of a directory.
-fn directory_name(name: &str) -> String {
-    name.chars()
-        .map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' })
-        .collect::<String>()
-        .replace("..", "-")
 }
 
 fn print(summary: &Summary, output: &mut Output) -> Result<(), CliError> {

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::error::to_stderr;
 use super::interrupt::Interrupt;
 use super::text::{count, counted, decimal_bytes, significant};
+use super::write::check_is_no_hyphen;
 use super::{CliError, Global, Output};
 use crate::config::{did_you_mean, nearest};
 use crate::sweep::{
@@ -93,6 +94,7 @@ impl SweepVerb {
     pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
         let sweep = Sweep::load(&self.file, &self.overrides)?;
         let directory = self.out.clone().unwrap_or_else(|| Path::new("sweeps").join(&sweep.name));
+        check_is_no_hyphen(&directory)?;
         if let Some(scheduler) = self.script {
             return self.print_script(scheduler, &sweep, &directory, output);
         }
@@ -106,7 +108,7 @@ impl SweepVerb {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = self.jobs.map_or(cores, usize::from);
         let execution = Execution { threads, shard, registry: global.registry.clone(), runs: true };
-        let interrupt = Interrupt::new()?;
+        let interrupt = Interrupt::watch();
         if self.dry_run {
             return estimate(&sweep, &store, &execution, &interrupt, global, output);
         }

@@ -101,7 +101,7 @@ impl Train {
         }
         let tables = self.export.as_deref().map(|folder| self.tables(&file, folder)).transpose()?;
         file.find_data(&document)?;
-        let interrupt = Interrupt::new()?;
+        let interrupt = Interrupt::watch();
         let says = global.verbose || global.draws_progress();
         let say = |text: &str| {
             if says {

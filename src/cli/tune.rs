@@ -12,6 +12,7 @@ use super::error::to_stderr;
 use super::interrupt::Interrupt;
 use super::sweep::{LISTED, failed};
 use super::text::{count, counted, significant};
+use super::write::check_is_no_hyphen;
 use super::{CliError, Global, Output};
 use crate::config::{did_you_mean, nearest};
 use crate::sweep::{Execution, Mean, Parameter, Shard, Store, SweepResults, in_shell, metrics};
@@ -68,6 +69,7 @@ impl TuneVerb {
     pub(super) fn run(self, global: &Global, output: &mut Output) -> Result<(), CliError> {
         let tune = Tune::load(&self.file, &self.overrides)?;
         let directory = self.out.clone().unwrap_or_else(|| Path::new("tunings").join(tune.name()));
+        check_is_no_hyphen(&directory)?;
         let store = Store::open(&directory).map_err(failed)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let execution = Execution {
@@ -76,7 +78,7 @@ impl TuneVerb {
             registry: global.registry.clone(),
             runs: true,
         };
-        let interrupt = Interrupt::new()?;
+        let interrupt = Interrupt::watch();
         let began = Instant::now();
         let mut bar = Points::new(global, tune.name());
         let searched = tune::tune(&tune, &store, &execution, |progress| {

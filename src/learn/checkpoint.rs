@@ -1,7 +1,6 @@
 //! Checkpoints: the state of a training in one file, written completely or not at all, for resuming.
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::Path;
 
 use safetensors::SafeTensors;
@@ -11,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::LearnError;
 use crate::config::Document;
 use crate::ptm::neural::Tensors;
+use crate::write::NewFile;
 
 /// The state of a training after a pass.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,12 +72,7 @@ impl Checkpoint {
         });
         let state = HashMap::from([("state".to_owned(), crate::config::to_text(&self.state))]);
         let bytes = safetensors::serialize(views, Some(state)).expect("names are unique");
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let cannot = |error| LearnError::Write(path.to_owned(), error);
-        let mut file = tempfile::Builder::new().prefix(".taunet-").tempfile_in(folder).map_err(cannot)?;
-        file.write_all(&bytes).map_err(cannot)?;
-        file.persist(path).map_err(|error| cannot(error.error))?;
-        Ok(())
+        NewFile::write(path, &bytes, true).map_err(|error| LearnError::Write(path.to_owned(), error))
     }
 
     /// Reads the checkpoint of the training `key`.

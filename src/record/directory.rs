@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use tempfile::TempDir;
 
 use crate::table::Format;
+use crate::write::{NewDirectory, NewFile, remove_left_overs};
 
 /// Errors of writing a run directory.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,18 @@ pub enum DirectoryError {
     /// What stands there is not a directory.
     #[error("{} is a file, not a directory: choose another place with --out", .0.display())]
     NotADirectory(PathBuf),
+    /// The earlier result has got other files while the new one was written.
+    #[error(
+        "{} is written, but the result that it replaces was changed meanwhile: that is now {}",
+        place.display(),
+        kept.display()
+    )]
+    Kept {
+        /// the directory
+        place: PathBuf,
+        /// the earlier one
+        kept: PathBuf,
+    },
     /// The file system reported an error.
     #[error("cannot write {}: {source}", path.display())]
     Io {
@@ -70,7 +82,7 @@ fn is_file_of_a_run(name: &str) -> bool {
 pub struct RunDirectory {
     place: PathBuf,
     replace: bool,
-    temporary: TempDir,
+    temporary: NewDirectory,
     /// Whether a file with this name may be replaced.
     is_ours: fn(&str) -> bool,
 }
@@ -101,7 +113,6 @@ impl RunDirectory {
             true => fs::canonicalize(place).map_err(io)?,
             false => place.to_owned(),
         };
-        check_replaceable(&place, replace, is_ours)?;
         let parent = match place.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
@@ -109,8 +120,11 @@ impl RunDirectory {
         if let Some(file) = parent.ancestors().find(|above| above.is_file()) {
             return Err(DirectoryError::NotADirectory(file.to_owned()));
         }
+        // A result that a killed run left without its name gets it back before it is looked for.
+        remove_left_overs(parent);
+        check_replaceable(&place, replace, is_ours)?;
         fs::create_dir_all(parent).map_err(io)?;
-        let temporary = tempfile::Builder::new().prefix(".taunet-run-").tempdir_in(parent).map_err(io)?;
+        let temporary = NewDirectory::create_in(parent).map_err(io)?;
         Ok(RunDirectory { place, replace, temporary, is_ours })
     }
 
@@ -124,7 +138,7 @@ impl RunDirectory {
     /// # Errors
     /// The file cannot be written.
     pub fn write_text(&self, name: &str, text: &str) -> Result<(), DirectoryError> {
-        fs::write(self.file(name), text)
+        NewFile::write(&self.file(name), text.as_bytes(), true)
             .map_err(|source| DirectoryError::Io { path: self.place.join(name), source })
     }
 
@@ -140,10 +154,10 @@ impl RunDirectory {
     pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), DirectoryError> {
         let path = self.file(name);
         let write = || -> io::Result<()> {
-            let mut file = io::BufWriter::new(fs::File::create(&path)?);
+            let mut file = io::BufWriter::new(NewFile::create(&path, true)?);
             serde_json::to_writer_pretty(&mut file, value)?;
             file.write_all(b"\n")?;
-            file.flush()
+            file.into_inner()?.finish()
         };
         write().map_err(|source| DirectoryError::Io { path: self.place.join(name), source })
     }
@@ -156,27 +170,11 @@ impl RunDirectory {
     pub fn commit(self) -> Result<PathBuf, DirectoryError> {
         let RunDirectory { place, replace, temporary, is_ours } = self;
         let io = |source| DirectoryError::Io { path: place.clone(), source };
-        open_to_others(temporary.path()).map_err(io)?;
         let replaced = check_replaceable(&place, replace, is_ours)?;
-        let earlier = temporary.path().with_extension("replaced");
-        if !replaced.is_empty() || place.exists() {
-            fs::rename(&place, &earlier).map_err(io)?;
+        match temporary.commit(&place, &replaced).map_err(io)? {
+            None => Ok(place),
+            Some(kept) => Err(DirectoryError::Kept { place, kept }),
         }
-        if let Err(source) = fs::rename(temporary.path(), &place) {
-            if earlier.exists() {
-                fs::rename(&earlier, &place).map_err(io)?;
-            }
-            return Err(io(source));
-        }
-        // The directory was moved: there is nothing to remove.
-        let _ = temporary.keep();
-        if earlier.exists() {
-            for name in replaced {
-                fs::remove_file(earlier.join(name)).map_err(io)?;
-            }
-            fs::remove_dir(&earlier).map_err(io)?;
-        }
-        Ok(place)
     }
 }
 
@@ -203,18 +201,6 @@ fn check_replaceable(
         names.push(name);
     }
     if names.is_empty() || replace { Ok(names) } else { Err(DirectoryError::Exists(place.to_owned())) }
-}
-
-/// Temporary directories are private; a result gets the permissions of other new directories.
-#[cfg(unix)]
-fn open_to_others(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
-}
-
-#[cfg(not(unix))]
-fn open_to_others(_path: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Simulated captures at vantages: one pcapng file each.
 
-use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, IntoInnerError};
 use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashMap;
@@ -12,6 +11,7 @@ use crate::packet::{FlowKey, Packet, Tau};
 use crate::scenario::{Direction, Vantage};
 use crate::topology::{DeviceId, DeviceKind, PortId, Topology};
 use crate::units::{Span, Timestamp};
+use crate::write::NewFile;
 
 /// A capture cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +110,7 @@ fn write(
     seen: &[Tau],
     flows: &[FlowKey],
 ) -> Result<(), WriteError> {
-    let sink = BufWriter::with_capacity(1 << 16, File::create(path)?);
+    let sink = BufWriter::with_capacity(1 << 16, NewFile::create(path, true)?);
     let mut writer = PcapngWriter::new(sink, LinkType::ETHERNET, interface)?;
     let mut bytes = Vec::new();
     for tau in seen {
@@ -119,7 +119,8 @@ fn write(
         let at = start + Span::from_ps(tau.timestamp.as_ps());
         writer.write(at, packet.length, &bytes, packet.pid)?;
     }
-    writer.finish().map(drop)
+    let file = writer.finish()?.into_inner().map_err(IntoInnerError::into_error)?;
+    Ok(file.finish()?)
 }
 
 /// `vantage-0-r1-1-egress.pcapng`. Characters of the device name other than letters, digits, `.`, `-` and `_`

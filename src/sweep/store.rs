@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -18,19 +18,10 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tempfile::TempDir;
 
 use super::SweepError;
 use crate::scenario::Scenario;
-
-/// How the folders of running jobs begin; host and process follow.
-const JOB: &str = ".job-";
-
-/// This machine's name, where Linux tells it: processes are known by their numbers on one machine alone.
-fn host_name() -> Option<String> {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    Some(name.trim().replace('/', "_")).filter(|name| !name.is_empty())
-}
+use crate::write::{NewDirectory, NewFile, move_file, remove_left_overs};
 
 /// What names a job: a hash over all that its result depends on, as 32 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -150,23 +141,9 @@ impl Store {
             return Err(SweepError::NotASweep(directory.to_owned()));
         }
         fs::create_dir_all(directory.join("jobs")).map_err(io)?;
-        let store = Store { directory: directory.to_owned(), hasher: Arc::default() };
-        store.remove_left_overs();
-        Ok(store)
-    }
-
-    /// Removes what processes of this machine left that were killed. It is of no use to anybody: where it cannot be removed, it
-    /// stays.
-    fn remove_left_overs(&self) {
-        let Some(host) = host_name() else { return };
-        let prefix = format!("{JOB}{host}-");
-        for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let process = name.to_str().and_then(|name| name.strip_prefix(&prefix)?.split('-').next());
-            if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
-                let _ = fs::remove_dir_all(entry.path());
-            }
-        }
+        remove_left_overs(directory);
+        remove_left_overs(&directory.join("jobs"));
+        Ok(Store { directory: directory.to_owned(), hasher: Arc::default() })
     }
 
     /// How many bytes the jobs and tables of the sweep take.
@@ -225,11 +202,9 @@ impl Store {
     ///
     /// # Errors
     /// It cannot be made.
-    pub fn begin(&self) -> Result<TempDir, SweepError> {
+    pub fn begin(&self) -> Result<NewDirectory, SweepError> {
         let io = |source| SweepError::Write { path: self.directory.clone(), source };
-        let host = host_name().unwrap_or_default();
-        let prefix = format!("{JOB}{host}-{}-", std::process::id());
-        tempfile::Builder::new().prefix(&prefix).tempdir_in(&self.directory).map_err(io)
+        NewDirectory::create_in(&self.directory).map_err(io)
     }
 
     /// Keeps a job that is done: its tables, which are files of `written`, and then its summary. Whoever is killed in between
@@ -251,7 +226,7 @@ impl Store {
             let io = |source| SweepError::Write { path: place.clone(), source };
             fs::create_dir_all(&place).map_err(io)?;
             if from.is_file() {
-                fs::rename(&from, place.join("part-0.parquet")).map_err(io)?;
+                move_file(&from, &place.join("part-0.parquet")).map_err(io)?;
             }
         }
         let text = serde_json::to_vec_pretty(done)
@@ -294,20 +269,8 @@ impl Store {
     /// # Errors
     /// The directory cannot be written.
     pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), SweepError> {
-        let io = |source| SweepError::Write { path: path.to_owned(), source };
-        let folder = path.parent().unwrap_or(&self.directory);
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".writing-");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            // The permissions of a new file, minus the umask: shards may be of several users.
-            builder.permissions(fs::Permissions::from_mode(0o666));
-        }
-        let mut file = builder.tempfile_in(folder).map_err(io)?;
-        file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(io)?;
-        file.persist(path).map_err(|error| io(error.error))?;
-        Ok(())
+        NewFile::write(path, bytes, true)
+            .map_err(|source| SweepError::Write { path: path.to_owned(), source })
     }
 }
 

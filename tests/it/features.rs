@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 /// The crates that belong to the command line alone.
-const OF_THE_COMMAND: [&str; 5] = ["clap", "clap_complete", "ctrlc", "indicatif", "miette"];
+const OF_THE_COMMAND: [&str; 5] =
+    ["clap", "clap_complete", if cfg!(unix) { "nix" } else { "ctrlc" }, "indicatif", "miette"];
 
 /// The names of all crates that taunet is built from.
 fn crates(features: &[&str]) -> BTreeSet<String> {

@@ -59,6 +59,8 @@ fn third_party_crates_keep_to_their_file() {
         ("pcap_file::", "src/capture/format"),
         ("etherparse::", "src/capture/frame/parse"),
         ("priority_queue::", "src/engine/queue"),
+        ("nix::", "src/cli/interrupt"),
+        ("rustix::", "src/write/directory"),
     ];
     let users = |name: &str| -> Vec<PathBuf> {
         let names = |path: &PathBuf| code(path).iter().any(|line| line.contains(name));
@@ -79,6 +81,30 @@ fn third_party_crates_keep_to_their_file() {
     for user in users("use parquet::").into_iter().chain(users("use ::parquet::")) {
         assert!(user.with_extension("").starts_with("src/table/parquet"), "{} names parquet", user.display());
     }
+}
+
+#[test]
+fn files_are_written_in_one_place() {
+    let ways = ["File::create", "File::options", "OpenOptions", "fs::write(", "fs::rename(", "tempfile"];
+    let mut seen = 0;
+    for path in sources(Path::new("src")) {
+        let is_test = path.file_stem().is_some_and(|stem| stem == "tests");
+        if is_test || path.ancestors().any(|above| above.ends_with("tests")) {
+            continue;
+        }
+        let code = code(&path);
+        let code = code.iter().take_while(|line| !line.starts_with("#[cfg(test)]") && !line.starts_with("#[cfg(all(test"));
+        for line in code {
+            let Some(way) = ways.iter().find(|way| line.contains(*way)) else { continue };
+            seen += 1;
+            assert!(
+                path.starts_with("src/write"),
+                "{} writes files by {way}: use `write::NewFile` or `write::NewDirectory`",
+                path.display()
+            );
+        }
+    }
+    assert!(seen > 5, "only {seen} were found");
 }
 
 #[test]

@@ -38,6 +38,8 @@ mod house;
 mod imports;
 mod inspect;
 mod invariants;
+#[cfg(target_os = "linux")]
+mod kills;
 mod lab;
 mod learned;
 mod library;
@@ -59,6 +61,8 @@ mod scenarios;
 #[cfg(unix)]
 mod schedulers;
 mod schemas;
+#[cfg(target_os = "linux")]
+mod signals;
 mod simulate;
 mod statistics;
 mod sweep;
@@ -73,6 +77,8 @@ mod transport;
 mod tunnels;
 mod workloads;
 mod topologies;
+#[cfg(target_os = "linux")]
+mod writers;
 
 #[path = "../../benches/lookalike.rs"]
 mod lookalike;

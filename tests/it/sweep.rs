@@ -122,7 +122,7 @@ fn a_killed_sweep_goes_on_where_it_was() {
     let left: Vec<_> = fs::read_dir(folder.join("killed"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.starts_with(".job-"))
+        .filter(|name| name.starts_with('.'))
         .collect();
     assert!(left.is_empty(), "{left:?}");
 }

@@ -28,7 +28,7 @@ pub(super) fn compare(
         registry: &global.registry,
     };
     let mut bar = Bar::new(global, &arguments.first.display().to_string());
-    let interrupt = Interrupt::new()?;
+    let interrupt = Interrupt::watch();
     let result = compare_run(&arguments.first, &against, |stage| {
         bar.show(stage);
         interrupt.as_control_flow()
