@@ -10,6 +10,7 @@
 mod error;
 mod file_kind;
 mod message;
+mod nesting;
 mod overrides;
 mod registry;
 mod synonym;
@@ -57,9 +58,9 @@ pub(crate) fn to_text<T: Serialize>(value: &T) -> String {
 /// Reads a file.
 ///
 /// # Errors
-/// A file that cannot be read.
+/// A file that cannot be read, or has more than [`MOST_BYTES`](crate::limits::MOST_BYTES).
 pub fn read_bytes(path: &Path) -> Result<Vec<u8>, ConfigError> {
-    std::fs::read(path).map_err(|error| error::unreadable(path, &error))
+    crate::limits::read(path).map_err(|error| error::unreadable(path, &error))
 }
 
 /// Reads a file as text.
@@ -124,6 +125,10 @@ impl Document {
         let file = Arc::new(SourceText { name: name.to_owned(), text });
         let (overrides, below) = (Vec::new(), Vec::new());
         let document = Document { file, overrides, below, registry: Registry::default() };
+        if let Some(span) = nesting::too_deep(&document.file.text) {
+            let (message, help) = nesting::message();
+            return Err(document.error(span, message).with_help(help));
+        }
         document.syntax()?;
         Ok(document)
     }

@@ -48,6 +48,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`units`] | time, rate, size, distance, speed: exact integers inside, text with units outside |
+//! | [`limits`] | how much is read of an input file |
 //! | [`random`] | one random stream per (seed, purpose, name) |
 //! | [`packet`] | `Packet`, `Tau`, the flow key, the reasons for drops |
 //! | [`prefix`] | prefixes of IP addresses, and their text form |
@@ -93,6 +94,7 @@
 #![warn(missing_docs)]
 
 pub mod units;
+pub mod limits;
 pub mod random;
 pub mod packet;
 pub mod flow;

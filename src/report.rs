@@ -42,6 +42,7 @@ pub use training::{Scatter, training_page};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::limits;
 use crate::table::{Kind, ReadError, read_columns};
 use crate::write::NewFile;
 use model::{Meta, Summary};
@@ -153,7 +154,7 @@ struct MeasuredCharts {
 fn read_run(run: &Path) -> Result<Report, ReportError> {
     let summary: Summary = read_json(&run.join("summary.json"))?;
     let meta: Meta = read_json(&run.join("meta.json"))?;
-    let picture = std::fs::read_to_string(run.join("topology.svg")).ok();
+    let picture = limits::read_text(&run.join("topology.svg")).ok();
     let end = summary.simulated_s;
     let flows = groups::flows(run)?;
     let packets = read_packets(run, end, &flows, &meta.sources)?;
@@ -180,7 +181,7 @@ fn read_run(run: &Path) -> Result<Report, ReportError> {
 }
 
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ReportError> {
-    let text = std::fs::read_to_string(path)
+    let text = limits::read_text(path)
         .map_err(|source| ReportError::Unreadable { path: path.to_owned(), source })?;
     serde_json::from_str(&text)
         .map_err(|error| ReportError::NotARun { path: path.to_owned(), reason: error.to_string() })

@@ -4,6 +4,7 @@ mod after_warm_up;
 mod beside;
 mod column;
 mod csv;
+mod formula;
 mod parquet;
 mod read;
 mod tables;
@@ -12,6 +13,7 @@ pub use self::parquet::ParquetError;
 pub(crate) use after_warm_up::AfterWarmUp;
 pub(crate) use beside::Beside;
 pub use column::{Column, Kind};
+pub(crate) use formula::{guarded, unguarded};
 pub use read::{ReadError, read_columns};
 pub(crate) use tables::{Both, OpenTable, write_table};
 pub use tables::{MemoryTable, MemoryTables, NoTables, TableFiles, TableSink, Tables};
@@ -39,7 +41,8 @@ pub enum Format {
     /// Apache Parquet.
     #[default]
     Parquet,
-    /// Comma-separated values with a header line; a null is an empty field.
+    /// Comma-separated values with a header line; a null is an empty field, and a text that a spreadsheet
+    /// would take for a formula has an apostrophe before it.
     Csv,
 }
 

@@ -273,7 +273,9 @@ const BINARY: &[(&[u8], &str)] = &[
 
 /// What a file is that is no text, by its first bytes, and what to do with it.
 pub(super) fn binary(bytes: &[u8]) -> Option<(&'static str, Option<&'static str>)> {
-    let (_, what) = BINARY.iter().find(|(magic, _)| bytes.starts_with(magic))?;
+    let Some((_, what)) = BINARY.iter().find(|(magic, _)| bytes.starts_with(magic)) else {
+        return bytes.contains(&0).then_some(("a binary file", None));
+    };
     let help = (!what.contains("Parquet")).then_some(
         "a scenario names captures, compressed or not: capture = \"FILE\" in a [[traffic]] table of kind \"replay\"; \
          `taunet inspect FILE` describes one",

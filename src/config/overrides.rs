@@ -10,6 +10,8 @@ use toml::de::{DeArray, DeTable, DeValue};
 use super::SourceText;
 use super::file_kind::ARRAYS;
 use super::message::{did_you_mean, nearest};
+use super::nesting;
+use crate::limits::MOST_NESTING;
 
 /// The place of overrides that stand on the command line.
 pub(super) const SHELL: &str = "--set";
@@ -77,9 +79,20 @@ impl Override {
             path.push(span);
             start = end + 1;
         }
+        if path.len() > MOST_NESTING {
+            let message =
+                format!("this path has {} keys: no key is more than {MOST_NESTING} deep", path.len());
+            return Err((source, 0..equals, message));
+        }
         let after = &text[equals + 1..];
         let leading = after.len() - after.trim_start().len();
         let value = equals + 1 + leading..equals + 1 + leading + after.trim().len();
+        // Another value is one number or one text.
+        if text[value.clone()].starts_with(['[', '{'])
+            && let Some(span) = nesting::too_deep(&text[value.clone()])
+        {
+            return Err((source, value.start + span.start..value.start + span.end, nesting::message().0));
+        }
         Ok(Override { source, base, origin, path, value })
     }
 

@@ -80,7 +80,7 @@ impl Checkpoint {
     /// # Errors
     /// The file cannot be read, is damaged, or belongs to another training.
     pub fn read(path: &Path, key: &str) -> Result<Self, LearnError> {
-        let bytes = std::fs::read(path).map_err(|error| LearnError::Read(path.to_owned(), error))?;
+        let bytes = crate::limits::read(path).map_err(|error| LearnError::Read(path.to_owned(), error))?;
         let damaged = |why: String| LearnError::Checkpoint(path.to_owned(), format!("it is damaged: {why}"));
         let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;

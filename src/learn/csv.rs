@@ -22,11 +22,11 @@
 //! The data and the notebooks published with DeepQueueNet (SIGCOMM 2022).
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::trace::{Trace, Visit};
+use crate::limits::Rows;
 use crate::link::Link;
 use crate::packet::Packet;
 use crate::record::seconds;
@@ -244,7 +244,7 @@ fn read(
     mut take: impl FnMut(&Row<'_>) -> Result<(), CsvError>,
 ) -> Result<(), CsvError> {
     let unreadable = |source| CsvError::Unreadable { path: path.to_owned(), source };
-    let file = File::open(path).map_err(|error| unreadable(error.into()))?;
+    let file = Rows::open(path).map_err(|error| unreadable(error.into()))?;
     let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).trim(csv::Trim::All).from_reader(file);
     let header = reader.headers().map_err(unreadable)?;
     if header.iter().ne(columns.iter().copied()) {

@@ -255,7 +255,7 @@ impl Model {
     /// # Errors
     /// A file is missing or damaged, has another format version, or does not match the other file.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
-        let bytes = std::fs::read(path).map_err(|error| {
+        let bytes = crate::limits::read(path).map_err(|error| {
             ModelError::Unreadable(path.to_owned(), crate::config::why_unreadable(path, &error).0)
         })?;
         let card = path.with_extension("toml");

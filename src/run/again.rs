@@ -14,6 +14,7 @@ use crate::capture::{CaptureKeys, Options as CaptureOptions, standard_input};
 use crate::compare::AcceptSummary;
 use crate::config::{ConfigError, Registry};
 use crate::engine::Unwatched;
+use crate::limits;
 use crate::scenario::{
     Accept, CaptureClock, DelayScope, Direction, Measured, Record, Scenario, Traffic, VantageText,
 };
@@ -128,7 +129,7 @@ pub fn compare_run(
     progress: impl FnMut(Stage<'_>) -> ControlFlow<()>,
 ) -> Result<AgainstCapture, AgainError> {
     let not_a_run = |reason: String| AgainError::NotARun { path: directory.to_owned(), reason };
-    let text = std::fs::read_to_string(directory.join("meta.json"))
+    let text = limits::read_text(&directory.join("meta.json"))
         .map_err(|error| not_a_run(format!("meta.json cannot be read: {error}")))?;
     let meta: Meta = serde_json::from_str(&text).map_err(|error| not_a_run(format!("meta.json: {error}")))?;
     if meta.inputs.iter().any(|input| standard_input::is_meant(&input.path)) {

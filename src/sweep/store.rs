@@ -20,6 +20,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::SweepError;
+use crate::limits;
 use crate::scenario::Scenario;
 use crate::write::{NewDirectory, NewFile, move_file, remove_left_overs};
 
@@ -186,7 +187,7 @@ impl Store {
     /// Its file is there and cannot be read.
     pub fn find(&self, job: &JobHash, tables: &[String]) -> Result<Option<Done>, SweepError> {
         let path = self.summary(job);
-        let text = match fs::read(&path) {
+        let text = match limits::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(SweepError::Read { path, source }),
@@ -242,7 +243,7 @@ impl Store {
     pub fn replace_owner(&self, file: &Path) -> Result<Option<PathBuf>, SweepError> {
         let path = self.directory.join("sweep.json");
         let now = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-        let before = fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Owner>(&text).ok());
+        let before = limits::read(&path).ok().and_then(|text| serde_json::from_slice::<Owner>(&text).ok());
         let owner = Owner { sweep: now.clone() };
         let text = serde_json::to_vec_pretty(&owner)
             .map_err(|error| SweepError::Damaged { path: path.clone(), error })?;

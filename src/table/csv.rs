@@ -1,4 +1,5 @@
-//! Tables as comma-separated values with a header line. A null is an empty field.
+//! Tables as comma-separated values with a header line. A null is an empty field. A text that a spreadsheet
+//! would take for a formula has an apostrophe before it (`table/formula.rs`).
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -14,6 +15,8 @@ use chrono::{DateTime, SecondsFormat};
 use csv::{StringRecord, Writer};
 
 use super::column::{Column, Kind, ROWS, Texts, no_column};
+use super::formula;
+use crate::limits::Rows;
 
 /// Writes a CSV file.
 pub(super) struct CsvWriter<W: Write> {
@@ -97,13 +100,13 @@ fn cells(array: &dyn Array) -> Cells<'_> {
         }
         DataType::Utf8 => {
             let values = array.as_string::<i32>();
-            Box::new(|row, cell| cell.extend_from_slice(values.value(row).as_bytes()))
+            Box::new(|row, cell| cell.extend_from_slice(formula::guarded(values.value(row)).as_bytes()))
         }
         DataType::Dictionary(..) => {
             let dictionary = array.as_any_dictionary();
             let names = dictionary.values().as_string::<i32>();
             let keys = if names.is_empty() { Vec::new() } else { dictionary.normalized_keys() };
-            Box::new(move |row, cell| cell.extend_from_slice(names.value(keys[row]).as_bytes()))
+            Box::new(move |row, cell| cell.extend_from_slice(formula::guarded(names.value(keys[row])).as_bytes()))
         }
         other => unreachable!("a table with a column of {other} is not begun"),
     }
@@ -162,7 +165,7 @@ impl Values {
             Values::Numbers(values) => {
                 values.push(cell.map(str::parse).transpose().map_err(|_| wrong())?);
             }
-            Values::Texts(texts) => texts.push(cell),
+            Values::Texts(texts) => texts.push(cell.map(formula::unguarded)),
         }
         Ok(())
     }
@@ -182,6 +185,7 @@ pub(super) fn read_csv(
     wanted: &[(&str, Kind)],
     mut take: impl FnMut(&[Column]),
 ) -> Result<(), String> {
+    let file = Rows::of(file).map_err(|error| error.to_string())?;
     let mut reader = csv::Reader::from_reader(file);
     let header = reader.headers().map_err(|error| error.to_string())?;
     let place = |name: &str| header.iter().position(|field| field == name).ok_or_else(|| no_column(name));
@@ -258,6 +262,19 @@ mod tests {
         let numbers = [1e15, 1e16, 1e300, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.1 + 0.2, -0.0];
         let text = "c0\n1000000000000000.0\n1e16\n1e300\nNaN\ninf\n-inf\n0.30000000000000004\n-0.0\n";
         assert_eq!(written(vec![Arc::new(Float64Array::from(numbers.to_vec()))]), text);
+    }
+
+    #[test]
+    fn names_are_no_formulas_and_numbers_stay() {
+        let names = ["=1+2", "-r1", "r1"];
+        let dictionary: DictionaryArray<UInt32Type> = names.into_iter().collect();
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(StringArray::from(names.to_vec())),
+            Arc::new(dictionary),
+            Arc::new(Int64Array::from(vec![-1, 0, 1])),
+            Arc::new(Float64Array::from(vec![-1.0, 0.0, 1.0])),
+        ];
+        assert_eq!(written(columns), "c0,c1,c2,c3\n'=1+2,'=1+2,-1,-1.0\n'-r1,'-r1,0,0.0\nr1,r1,1,1.0\n");
     }
 
     #[test]

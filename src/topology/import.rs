@@ -36,6 +36,7 @@ use std::sync::Arc;
 
 use super::{Draft, FileText};
 use crate::config::{ConfigError, Document, SourceText};
+use crate::table::guarded;
 use crate::topology::Topology;
 use crate::units::{Bandwidth, Distance, Rate, Span};
 use network::Network;
@@ -197,6 +198,7 @@ impl Imported {
         let mut text = "source,destination,bandwidth_bps\n".to_owned();
         for Demand { source, destination, bandwidth } in &self.demands {
             // Names have no commas and no quotes: the importer cleaned them.
+            let [source, destination] = [source, destination].map(|name| guarded(name));
             let _ = writeln!(text, "{source},{destination},{}", bandwidth.as_bps());
         }
         text

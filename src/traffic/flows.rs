@@ -11,6 +11,8 @@ use super::hosts::HostNames;
 use super::matrix::MatrixSpec;
 use super::size::SizeSpec;
 use crate::config::Spanned;
+use crate::limits::Rows;
+use crate::table::unguarded;
 use crate::units::{PS_PER_S, Span, Time};
 
 /// The parameters of `flows`: a `file`, or hosts with a `size` and a `rate`.
@@ -90,8 +92,8 @@ pub fn read_list(path: &Path) -> Result<Vec<ListedFlow>, String> {
         destination: String,
         bytes: Option<u64>,
     }
-    let mut reader =
-        csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(|error| error.to_string())?;
+    let file = Rows::open(path).map_err(|error| error.to_string())?;
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
     let headers = reader.headers().map_err(|error| error.to_string())?.clone();
     let mut flows = Vec::new();
     let mut record = csv::StringRecord::new();
@@ -106,7 +108,8 @@ pub fn read_list(path: &Path) -> Result<Vec<ListedFlow>, String> {
         }
         // Whole nanoseconds, the resolution of a double for times as long as a run.
         let start = Time::from_ps((row.start_s * 1e9).round() as u64 * (PS_PER_S / 1_000_000_000));
-        let Row { source, destination, bytes, .. } = row;
+        let bytes = row.bytes;
+        let [source, destination] = [row.source, row.destination].map(|name| unguarded(&name).to_owned());
         flows.push(ListedFlow { line, start, source, destination, bytes });
     }
     Ok(flows)

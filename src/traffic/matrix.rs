@@ -13,7 +13,9 @@ use super::draw::below;
 use super::mistake::{Mistake, positive};
 use super::text_or_table::text_or_table;
 use crate::config::{Spanned, did_you_mean, listed, nearest};
+use crate::limits::Rows;
 use crate::random::{Stream, stream};
+use crate::table::unguarded;
 use crate::units::Rate;
 
 /// A traffic matrix, as written in a scenario: its name, or a table.
@@ -284,11 +286,13 @@ pub fn read_demands(path: &Path) -> Result<Vec<Demand>, String> {
     let mut reader = csv::ReaderBuilder::new()
         .comment(Some(b'#'))
         .trim(csv::Trim::All)
-        .from_path(path)
-        .map_err(|error| format!("cannot read `{shown}`: {error}"))?;
+        .from_reader(Rows::open(path).map_err(|error| format!("cannot read `{shown}`: {error}"))?);
     let mut demands = Vec::new();
     for (number, demand) in reader.deserialize::<Demand>().enumerate() {
-        let demand = demand.map_err(|error| format!("`{shown}`: {error}"))?;
+        let mut demand = demand.map_err(|error| format!("`{shown}`: {error}"))?;
+        for name in [&mut demand.source, &mut demand.destination] {
+            *name = unguarded(name).to_owned();
+        }
         let bandwidth = demand.bandwidth_bps;
         if bandwidth != 0.0 && !(1e-6..=1e18).contains(&bandwidth) {
             return Err(format!("row {} of `{shown}`: `bandwidth_bps` cannot be {bandwidth}", number + 1));

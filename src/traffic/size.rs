@@ -13,6 +13,7 @@ use super::mistake::{Mistake, positive};
 use super::text_or_table::text_or_table;
 use super::workloads::NamedSizes;
 use crate::config::{Spanned, did_you_mean, listed, nearest};
+use crate::limits;
 use crate::random::Stream;
 use crate::units::ByteCount;
 
@@ -296,7 +297,7 @@ fn between(rows: &[(u32, f64)], all: f64) -> Vec<Part> {
 /// Reads the steps of a cumulative distribution from a file.
 fn read_cdf(path: &Path) -> Result<Vec<Part>, String> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read `{shown}`: {error}"))?;
+    let text = limits::read_text(path).map_err(|error| format!("cannot read `{shown}`: {error}"))?;
     let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
     match first.and_then(|line| fields(line).next()).is_some_and(|field| field.parse::<f64>().is_ok()) {
         true => read_percent(&text, &shown.to_string()),

@@ -1,6 +1,5 @@
 //! `taunet topology tc FILE [--router OUT]`
 
-use std::io::Read;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
@@ -11,6 +10,7 @@ use crate::cli::error::to_stderr;
 use crate::cli::write::{check_free, write_file};
 use crate::cli::{CliError, Global, Output};
 use crate::config::read_text;
+use crate::limits::read_text_from;
 use crate::prefix::Prefix;
 use crate::topology::tc::{RouterOptions, TcOptions, convert};
 
@@ -95,8 +95,6 @@ impl Tc {
 }
 
 fn standard_input() -> Result<String, CliError> {
-    let mut text = String::new();
     let cannot = |error| CliError::Usage(format!("cannot read the commands from standard input: {error}"));
-    std::io::stdin().read_to_string(&mut text).map_err(cannot)?;
-    Ok(text)
+    read_text_from(std::io::stdin()).map_err(cannot)
 }
