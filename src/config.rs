@@ -28,6 +28,7 @@ pub use message::{did_you_mean, listed, nearest};
 pub use registry::{CustomTable, Registry};
 pub use toml::Spanned;
 
+use crate::foreign::contain;
 use overrides::{Origin, Override, SHELL};
 use serde::de::{self, DeserializeOwned};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -372,7 +373,8 @@ impl Document {
     }
 
     fn syntax(&self) -> Result<DeTable<'_>, ConfigError> {
-        let (tree, errors) = DeTable::parse_recoverable(&self.file.text);
+        let (tree, errors) = contain(|| DeTable::parse_recoverable(&self.file.text))
+            .map_err(|panicked| self.error(0..0, format!("cannot be read as TOML: {panicked}")))?;
         let end = self.file.text.len();
         let mut errors = errors
             .iter()

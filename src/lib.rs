@@ -93,6 +93,8 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+mod foreign;
+
 pub mod units;
 pub mod limits;
 pub mod random;

@@ -8,6 +8,8 @@ use flate2::bufread::MultiGzDecoder;
 use liblzma::bufread::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
 
+use crate::foreign::contain;
+
 /// Compressed bytes read at a time.
 const CHUNK: usize = 64 * 1024;
 /// Memory limit for decompressing xz. `xz -9` needs 65 MiB.
@@ -30,13 +32,13 @@ pub(super) fn decompress(
     let length = peek(&mut file, &mut start)?;
     let start = &start[..length];
     Ok(if start.starts_with(&GZIP) {
-        Box::new(MultiGzDecoder::new(file))
+        Box::new(Contained(MultiGzDecoder::new(file)))
     } else if start.starts_with(&ZSTD) || is_skippable_zstd_frame(start) {
         let mut decoder = zstd::stream::read::Decoder::with_buffer(file)?;
         decoder.window_log_max(ZSTD_WINDOW_LOG)?;
-        Box::new(decoder)
+        Box::new(Contained(decoder))
     } else if start.starts_with(&XZ) {
-        Box::new(XzDecoder::new_stream(file, Stream::new_stream_decoder(XZ_MEMORY, CONCATENATED)?))
+        Box::new(Contained(XzDecoder::new_stream(file, Stream::new_stream_decoder(XZ_MEMORY, CONCATENATED)?)))
     } else {
         Box::new(file)
     })
@@ -63,6 +65,16 @@ fn peek<R: Read>(file: &mut BufReader<R>, start: &mut [u8]) -> io::Result<usize>
     }
 }
 
+/// A decompressor whose panic is an error.
+struct Contained<R>(R);
+
+impl<R: Read> Read for Contained<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        contain(|| self.0.read(buffer))
+            .unwrap_or_else(|panicked| Err(io::Error::new(io::ErrorKind::InvalidData, panicked)))
+    }
+}
+
 struct Counted<R> {
     file: R,
     counter: Arc<AtomicU64>,
@@ -85,6 +97,18 @@ mod tests {
         let mut content = Vec::new();
         decompress(io::Cursor::new(bytes), Arc::default())?.read_to_end(&mut content)?;
         Ok(content)
+    }
+
+    #[test]
+    fn a_panic_of_a_decompressor_is_an_error() {
+        struct Panics;
+        impl Read for Panics {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                panic!("a table is inconsistent")
+            }
+        }
+        let error = Contained(Panics).read(&mut [0]).unwrap_err();
+        assert_eq!(error.to_string(), "the decoder failed: a table is inconsistent");
     }
 
     fn gzip(content: &[u8]) -> Vec<u8> {

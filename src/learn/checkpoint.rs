@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LearnError;
 use crate::config::Document;
+use crate::foreign::contain_result;
 use crate::ptm::neural::Tensors;
 use crate::write::NewFile;
 
@@ -82,8 +83,8 @@ impl Checkpoint {
     pub fn read(path: &Path, key: &str) -> Result<Self, LearnError> {
         let bytes = crate::limits::read(path).map_err(|error| LearnError::Read(path.to_owned(), error))?;
         let damaged = |why: String| LearnError::Checkpoint(path.to_owned(), format!("it is damaged: {why}"));
-        let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let file = contain_result(|| SafeTensors::deserialize(&bytes)).map_err(damaged)?;
+        let (_, header) = contain_result(|| SafeTensors::read_metadata(&bytes)).map_err(damaged)?;
         let state = header.metadata().as_ref().and_then(|metadata| metadata.get("state"));
         let state = state.ok_or_else(|| damaged("it has no state".to_owned()))?;
         let state: State = Document::parse("checkpoint", state)

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::LearnError;
 use super::checkpoint::{Checkpoint, Epoch, State};
+use crate::foreign::contain_result;
 use crate::ptm::neural::Tensors;
 
 /// Networks that can be trained.
@@ -103,7 +104,8 @@ pub fn train(
     if let Some(Bookmark { path, key, resume: true }) = bookmark {
         let found = Checkpoint::read(path, key)?;
         let wrong = |error| LearnError::Checkpoint(path.to_owned(), format!("it is damaged: {error}"));
-        learner.restore(found.state.epoch.len() as u32, found.weights, found.optimizer).map_err(wrong)?;
+        let passes = found.state.epoch.len() as u32;
+        contain_result(|| learner.restore(passes, found.weights, found.optimizer)).map_err(wrong)?;
         (state, best) = (found.state, found.best);
     }
     let first = state.epoch.len() as u32 + 1;

@@ -189,15 +189,10 @@ impl Processor {
 /// The graphics processor. If there is none, the framework panics at the first tensor.
 #[cfg(feature = "train-gpu")]
 fn graphics() -> Result<burn::tensor::Device, LearnError> {
-    use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
-
     let device = burn::tensor::Device::wgpu(burn::tensor::DeviceKind::DefaultDevice);
-    let hook = take_hook();
-    set_hook(Box::new(|_| {}));
-    let tried = catch_unwind(AssertUnwindSafe(|| {
+    let tried = crate::foreign::contain(|| {
         burn::tensor::Tensor::<1>::from_floats([1.0], &device).into_data();
-    }));
-    set_hook(hook);
+    });
     tried.map(|()| device).map_err(|_| {
         LearnError::Device(
             "no graphics processor was found: install its driver, or train with `--device cpu`".to_owned(),

@@ -181,7 +181,7 @@ pub(super) fn traffic(run: &Path, sources: &[String]) -> Result<Traffic, ReportE
     });
     match read {
         // A table without the column.
-        Err(ReadError::NotTheTable { .. }) => Ok(Traffic::Sources(by_source(run, sources)?)),
+        Err(ReadError::NoColumn { .. }) => Ok(Traffic::Sources(by_source(run, sources)?)),
         read => {
             read?;
             let groups = entries.into_iter().map(|(name, (fids, packets))| (fids, name, packets));

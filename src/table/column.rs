@@ -48,9 +48,19 @@ impl Column {
     }
 }
 
-/// The error for a missing column.
-pub(super) fn no_column(name: &str) -> String {
-    format!("there is no column `{name}`")
+/// Why columns of a table cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unreadable {
+    #[error("there is no column `{0}`")]
+    NoColumn(String),
+    #[error("{0}")]
+    Damaged(String),
+}
+
+impl From<String> for Unreadable {
+    fn from(reason: String) -> Self {
+        Unreadable::Damaged(reason)
+    }
 }
 
 /// A column of texts under construction.

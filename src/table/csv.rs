@@ -14,7 +14,7 @@ use arrow_schema::{DataType, Schema, TimeUnit};
 use chrono::{DateTime, SecondsFormat};
 use csv::{StringRecord, Writer};
 
-use super::column::{Column, Kind, ROWS, Texts, no_column};
+use super::column::{Column, Kind, ROWS, Texts, Unreadable};
 use super::formula;
 use crate::limits::Rows;
 
@@ -184,11 +184,14 @@ pub(super) fn read_csv(
     file: File,
     wanted: &[(&str, Kind)],
     mut take: impl FnMut(&[Column]),
-) -> Result<(), String> {
+) -> Result<(), Unreadable> {
     let file = Rows::of(file).map_err(|error| error.to_string())?;
     let mut reader = csv::Reader::from_reader(file);
     let header = reader.headers().map_err(|error| error.to_string())?;
-    let place = |name: &str| header.iter().position(|field| field == name).ok_or_else(|| no_column(name));
+    let place = |name: &str| {
+        let place = header.iter().position(|field| field == name);
+        place.ok_or_else(|| Unreadable::NoColumn(name.to_owned()))
+    };
     let places = wanted.iter().map(|(name, _)| place(name)).collect::<Result<Vec<_>, _>>()?;
     let mut cells: Vec<Values> = wanted.iter().map(|(_, kind)| Values::new(*kind)).collect();
     let mut record = StringRecord::new();

@@ -111,7 +111,8 @@ mod tests {
             ("text", Kind::Numbers, "String"),
             ("u8", Kind::Texts, "Integer"),
         ] {
-            let error = read_parquet(File::open(&path).unwrap(), &[(name, kind)], |_| ()).unwrap_err();
+            let error =
+                read_parquet(File::open(&path).unwrap(), &[(name, kind)], |_| ()).unwrap_err().to_string();
             assert!(error.starts_with(&format!("the column `{name}` holds {held}")), "{error}");
         }
     }

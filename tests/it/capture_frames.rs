@@ -5,6 +5,8 @@ use std::path::Path;
 
 use taunet::capture::{FlowTable, Frame, LinkType, MatchFields, Options, Reader};
 
+use crate::bytes::ip;
+
 /// (original length, frame) of every record.
 fn frames(path: &Path) -> Vec<(u32, Frame)> {
     let options = Options { lenient: true, ..Options::default() };
@@ -293,4 +295,21 @@ fn captures_of_all_kinds_are_read() {
         }
     }
     assert!(count > 300, "{count}");
+}
+
+/// Nothing behind an IPv6 extension header that is cut off or at a wrong place is read as a header, not even bytes that are
+/// there.
+#[test]
+fn a_wrong_extension_header_ends_the_chain() {
+    let identification = |extensions: &[[u8; 8]]| {
+        let mut packet = ip("2001:db8::1", "2001:db8::2", 0, 0, &extensions.concat());
+        packet[6] = 0;
+        Frame::parse(LinkType::IPV6, &packet, packet.len() as u32).identification
+    };
+    let (hop_by_hop, fragment) = (|next: u8| [next, 0, 1, 4, 0, 0, 0, 0], [17, 0, 0, 1, 0, 0, 0, 7]);
+    assert_eq!(identification(&[hop_by_hop(44), fragment]), Some(7));
+    // Hop-by-hop options are allowed at the start only.
+    assert_eq!(identification(&[hop_by_hop(0), hop_by_hop(44), fragment]), None);
+    // Destination options of 16 bytes, of which 8 follow.
+    assert_eq!(identification(&[hop_by_hop(60), [44, 1, 1, 4, 0, 0, 0, 0]]), None);
 }

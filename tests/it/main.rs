@@ -56,6 +56,7 @@ mod random_networks;
 mod report;
 mod report_charts;
 mod response;
+mod robustness;
 mod rtt;
 mod scenarios;
 #[cfg(unix)]

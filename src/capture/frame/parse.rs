@@ -5,8 +5,7 @@
 //! directly.
 
 use etherparse::{
-    EtherType, Ethernet2HeaderSlice, Ipv4HeaderSlice, Ipv6ExtensionSlice, LaxIpSlice, SingleVlanSlice,
-    ether_type, ip_number,
+    EtherType, Ethernet2HeaderSlice, Ipv4HeaderSlice, LaxIpSlice, SingleVlanSlice, ether_type, ip_number,
 };
 
 use super::{Fragment, Frame};
@@ -16,6 +15,8 @@ use crate::packet::MacAddress;
 const UDP: u8 = ip_number::UDP.0;
 /// Bytes of an Ethernet header.
 const ETHERNET: usize = 14;
+/// Bytes of an IPv6 header.
+const IPV6: usize = 40;
 /// Smallest EtherType. Smaller values are the length of an IEEE 802.3 frame.
 const FIRST_ETHER_TYPE: u16 = 0x0600;
 /// Protocols whose first four bytes are the ports: TCP, UDP, DCCP, SCTP, UDP-Lite.
@@ -195,14 +196,14 @@ impl Parser<'_> {
                 });
                 frame.more_fragments = Some(false);
                 frame.fragment_offset = Some(0);
-                for extension in ip.extensions().clone() {
-                    if let Ipv6ExtensionSlice::Fragment(fragment) = extension {
-                        frame.identification = Some(fragment.identification());
-                        frame.more_fragments = Some(fragment.more_fragments());
-                        frame.fragment_offset = Some(fragment.fragment_offset().value());
-                        let end = fragment.slice().as_ptr().addr() + fragment.slice().len();
-                        frame.fragment = Fragment::of(frame, end - bytes.as_ptr().addr());
-                    }
+                for ([_, _, high, low, id @ ..], end) in
+                    fragments(header.next_header().0, ip.extensions().slice())
+                {
+                    let offset = u16::from_be_bytes([high, low]);
+                    frame.identification = Some(u32::from_be_bytes(id));
+                    frame.more_fragments = Some(offset & 1 != 0);
+                    frame.fragment_offset = Some(offset >> 3);
+                    frame.fragment = Fragment::of(frame, IPV6 + end);
                 }
                 let payload = ip.payload();
                 self.transport(payload.ip_number.0, payload.payload, offset(bytes, payload.payload));
@@ -297,6 +298,34 @@ impl Parser<'_> {
             self.behind_ip(protocol, bytes, total.min(bytes.len().saturating_add(self.beyond)));
         }
     }
+}
+
+/// The fragment headers among the extension headers of an IPv6 packet, each with the offset of its end in
+/// `extensions`.
+///
+/// The iterator of etherparse 0.21 reads beyond these bytes if the chain goes on with a header that is cut off or
+/// not allowed at its place.
+fn fragments(first: u8, extensions: &[u8]) -> impl Iterator<Item = ([u8; 8], usize)> {
+    let (mut next, mut end) = (first, 0);
+    std::iter::from_fn(move || {
+        loop {
+            let rest = extensions.get(end..)?;
+            let units = usize::from(*rest.get(1)?);
+            // RFC 8200, sections 4.3 to 4.6; RFC 4302, section 2.2.
+            let length = match next {
+                0 | 43 | 60 => (units + 1) * 8,
+                44 => 8,
+                51 => (units + 2) * 4,
+                _ => return None,
+            };
+            let header = rest.get(..length)?;
+            let kind = std::mem::replace(&mut next, header[0]);
+            end += length;
+            if let (44, Some(header)) = (kind, header.first_chunk()) {
+                return Some((*header, end));
+            }
+        }
+    })
 }
 
 /// The offset of the slice `part` in `bytes`, which contains it.

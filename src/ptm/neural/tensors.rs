@@ -6,6 +6,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::ModelError;
+use crate::foreign::contain_result;
 
 /// One array: its shape, and its values in row-major order.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -29,7 +30,7 @@ impl Tensors {
     /// # Errors
     /// The file is damaged, holds another type than 32-bit floats, or a value that is not finite.
     pub fn read(bytes: &[u8]) -> Result<Self, ModelError> {
-        let file = SafeTensors::deserialize(bytes).map_err(|error| ModelError::Damaged(error.to_string()))?;
+        let file = contain_result(|| SafeTensors::deserialize(bytes)).map_err(ModelError::Damaged)?;
         let mut tensors = BTreeMap::new();
         for (name, view) in file.iter() {
             if view.dtype() != Dtype::F32 {

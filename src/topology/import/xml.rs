@@ -4,6 +4,7 @@ use roxmltree::{Document, Node, ParsingOptions};
 
 use super::ImportedText;
 use crate::config::ConfigError;
+use crate::foreign::contain;
 
 /// The maximum number of nodes of a tree: elements, attributes, texts.
 const MOST_NODES: u32 = 20_000_000;
@@ -24,7 +25,9 @@ pub(super) fn parse(source: &ImportedText) -> Result<Document<'_>, ConfigError> 
         return Err(source.error(start..start + end, message).with_help(help.to_owned()));
     }
     let options = ParsingOptions { allow_dtd: true, nodes_limit: MOST_NODES, ..ParsingOptions::default() };
-    Document::parse_with_options(text, options).map_err(|error| {
+    let parsed = contain(|| Document::parse_with_options(text, options))
+        .map_err(|panicked| source.error(0..0, format!("invalid XML: {panicked}")))?;
+    parsed.map_err(|error| {
         let place = error.pos();
         // The parser's columns count characters.
         let line = source.offset(place.row as usize, 1);

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use crate::config::ConfigError;
+use crate::foreign::contain;
 use crate::topology::import::ImportedText;
 
 /// The number of characters that quotes add to a number.
@@ -13,7 +14,9 @@ const QUOTES: usize = 2;
 /// Parses a text. Numbers that are not valid JSON become texts.
 pub fn parse(source: &ImportedText) -> Result<Value, ConfigError> {
     let (text, places) = quoted(source.text());
-    serde_json::from_str(&text).map_err(|error| {
+    let parsed = contain(|| serde_json::from_str(&text))
+        .map_err(|panicked| source.error(0..0, format!("invalid JSON: {panicked}")))?;
+    parsed.map_err(|error: serde_json::Error| {
         let offset = offset(&text, error.line(), error.column());
         let before = places.iter().filter(|place| **place < offset).count();
         let offset = (offset - QUOTES * before.min(offset / QUOTES)).min(source.text().len());
