@@ -25,6 +25,7 @@ mod compare_runs;
 mod dctcp;
 mod dctcp_example;
 mod deepqueuenet;
+mod determinism;
 mod disciplines;
 mod ecn;
 mod engine;
