@@ -21,6 +21,8 @@ mod capture_order;
 mod classes;
 mod closed_loops;
 mod commands;
+#[cfg(unix)]
+mod corpora;
 mod compare_runs;
 mod dctcp;
 mod dctcp_example;

@@ -48,7 +48,10 @@ impl Frame {
             parser.link(link_type, bytes);
         }
         let start = bytes.as_ptr().addr();
-        let offset = |address: Option<usize>| address.map(|address| address - start);
+        // A header of which nothing was captured may have an address elsewhere.
+        let offset = |address: Option<usize>| {
+            address.and_then(|address| address.checked_sub(start)).filter(|offset| *offset <= bytes.len())
+        };
         let offsets = Offsets { network: offset(parser.network), transport: offset(parser.transport) };
         let beyond_ethernet = offsets.network.map_or(0, |offset| offset.saturating_sub(ETHERNET));
         frame.beyond_ethernet = u16::try_from(beyond_ethernet).unwrap_or(u16::MAX);
@@ -347,4 +350,19 @@ fn is_tunnel_port(port: u16) -> bool {
 #[inline]
 fn is_tunnel_protocol(protocol: u8) -> bool {
     matches!(protocol, 4 | 41 | 47 | 50 | 97 | 115 | 137)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_without_bytes_has_no_headers() {
+        // Raw IP, and IP behind 24 bytes of IPNET (Solaris).
+        for link_type in [LinkType::RAW, LinkType(226)] {
+            let (frame, offsets) = Frame::parse_with_offsets(link_type, &[], 0);
+            assert_eq!(frame.beyond_ethernet, 0, "{link_type}");
+            assert_eq!(offsets.transport, None, "{link_type}");
+        }
+    }
 }
