@@ -13,6 +13,7 @@
 
 #[path = "two_routers.rs"]
 mod two_routers;
+#[allow(dead_code, reason = "medians are for other benches")]
 mod usage;
 
 use std::error::Error;

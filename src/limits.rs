@@ -43,7 +43,8 @@ fn read_from(reader: impl Read) -> io::Result<Vec<u8>> {
 }
 
 fn text(bytes: Vec<u8>) -> io::Result<String> {
-    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not text in UTF-8"))
+    String::from_utf8(bytes)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not text in UTF-8"))
 }
 
 fn too_long() -> io::Error {
@@ -100,8 +101,7 @@ impl<R> Rows<R> {
                 _ => At::Field,
             };
             if self.row > MOST_ROW {
-                let message =
-                    format!("a row has more than {} MiB: is a quote not closed?", MOST_ROW >> 20);
+                let message = format!("a row has more than {} MiB: is a quote not closed?", MOST_ROW >> 20);
                 return Err(io::Error::new(io::ErrorKind::InvalidData, message));
             }
         }
@@ -139,10 +139,7 @@ mod tests {
             let told = std::iter::repeat_with(|| table.read(&mut byte)).find_map(Result::err).unwrap();
             assert_eq!(told.to_string(), "a row has more than 1 MiB: is a quote not closed?");
         }
-        assert_eq!(
-            read_text_from(io::repeat(b'a')).unwrap_err().kind(),
-            io::ErrorKind::FileTooLarge
-        );
+        assert_eq!(read_text_from(io::repeat(b'a')).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     }
 
     #[test]

@@ -10,6 +10,8 @@ use taunet::learn::data::{Dataset, load};
 use taunet::learn::evaluate::{Evaluation, evaluate as evaluated};
 use taunet::learn::spec::TrainingFile;
 use taunet::ptm::neural::{Model, Output};
+#[cfg(feature = "train")]
+use taunet::write::{NewFile, Target};
 
 use crate::busy::{Watch, busy};
 use crate::failure::{Failure, json};
@@ -184,7 +186,8 @@ fn trained(
 /// Checks that a file can be written.
 #[cfg(feature = "train")]
 fn check_free(path: &Path, force: bool) -> Result<(), Failure> {
-    if path.exists() && !force {
+    let target = Target::of(path).map_err(|error| failed(path, &error))?;
+    if target.replaces() && !force {
         return Err(Failure::Argument(format!(
             "{} exists: choose another file, or replace it with force=True",
             path.display()
@@ -195,6 +198,10 @@ fn check_free(path: &Path, force: bool) -> Result<(), Failure> {
 
 #[cfg(feature = "train")]
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    std::fs::write(path, bytes)
-        .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))
+    NewFile::write(path, bytes, true).map_err(|error| failed(path, &error))
+}
+
+#[cfg(feature = "train")]
+fn failed(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Failed(format!("cannot write {}: {error}", path.display()))
 }

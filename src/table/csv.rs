@@ -106,7 +106,9 @@ fn cells(array: &dyn Array) -> Cells<'_> {
             let dictionary = array.as_any_dictionary();
             let names = dictionary.values().as_string::<i32>();
             let keys = if names.is_empty() { Vec::new() } else { dictionary.normalized_keys() };
-            Box::new(move |row, cell| cell.extend_from_slice(formula::guarded(names.value(keys[row])).as_bytes()))
+            Box::new(move |row, cell| {
+                cell.extend_from_slice(formula::guarded(names.value(keys[row])).as_bytes())
+            })
         }
         other => unreachable!("a table with a column of {other} is not begun"),
     }
