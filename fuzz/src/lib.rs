@@ -23,8 +23,11 @@ use taunet::traffic::matrix::read_demands;
 use taunet::tune::Tune;
 use taunet::units::Timestamp;
 
-/// Every target with its name.
-pub const TARGETS: [(&str, fn(&[u8])); 9] = [
+/// A target with its name.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 9] = [
     ("captures", captures),
     ("frames", frames),
     ("matching", matching),

@@ -123,7 +123,7 @@ impl PageReader for Checked {
         match &page {
             Some(Page::DictionaryPage { buf, num_values, .. }) if *num_values as usize > buf.len() => {
                 let reason = format!("a dictionary of {num_values} values has only {} bytes", buf.len());
-                return Err(ParquetError::General(reason));
+                Err(ParquetError::General(reason))
             }
             Some(page)
                 if matches!(
@@ -135,7 +135,7 @@ impl PageReader for Checked {
                     "the encoding {} is not supported: write texts as PLAIN or with a dictionary",
                     page.encoding()
                 );
-                return Err(ParquetError::NYI(reason));
+                Err(ParquetError::NYI(reason))
             }
             _ => Ok(page),
         }
