@@ -10,6 +10,7 @@ mod paths;
 mod place;
 mod reach;
 mod replay;
+mod work;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -322,6 +323,7 @@ impl Reader<'_> {
         generator.warnings.append(&mut self.remarks);
         let overloads = overloads(&generator, entry.topology, mean_over_peak);
         generator.warnings.extend(overloads);
+        generator.warnings.extend(work::many(&generator, mean_over_peak));
         generator.warnings.extend(mtu::too_long(&generator, entry.topology, entry.seed));
         if let Pace::Rate(rate) = &pace
             && let RateSpec::Load(LoadSpec { load, of: Some(of) }) = rate.get_ref()

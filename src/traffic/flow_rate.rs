@@ -169,6 +169,19 @@ impl Gaps {
         }
     }
 
+    /// About how many gaps fit into this many mean gaps. Until a long gap of a heavy tail comes, short ones follow
+    /// each other: the mean of the gaps that fit determines their number.
+    pub fn expected(self, mean_gaps: f64) -> f64 {
+        match self {
+            Gaps::Exponential => mean_gaps,
+            // E[X; X < t] / E[X] = Phi(ln(t) / sigma - sigma / 2) for a log-normal X of mean 1.
+            Gaps::Lognormal(sigma) => {
+                let at = libm::log(mean_gaps) / sigma - sigma / 2.0;
+                mean_gaps / (0.5 * libm::erfc(-at / std::f64::consts::SQRT_2))
+            }
+        }
+    }
+
     /// The name and parameter, for display.
     pub fn describe(self) -> String {
         match self {
@@ -212,6 +225,25 @@ mod tests {
         assert!((mean / 2e-6 - 1.0).abs() < 0.01, "{mean}");
         // e - 1.
         assert!((variation / 1.718 - 1.0).abs() < 0.1, "{variation}");
+    }
+
+    #[test]
+    fn a_heavy_tail_has_more_gaps_than_its_mean_says() {
+        for (sigma, mean_gaps) in [(0.5, 1e3), (2.0, 100.0), (5.0, 1e3)] {
+            let gap = 1_000_000_u64;
+            let end = Time::from_ps((mean_gaps * gap as f64) as u64);
+            let counts = (0..200).map(|run| {
+                let mut random = crate::random::stream(run, "test", "lognormal");
+                let mut arrivals = Lognormal::new(Gap::new(gap.into(), 1), sigma, Time::ZERO);
+                std::iter::from_fn(|| Some(arrivals.next_instant(&mut random)))
+                    .take_while(|at| *at < end)
+                    .count()
+            });
+            let mean = counts.sum::<usize>() as f64 / 200.0;
+            let expected = Gaps::Lognormal(sigma).expected(mean_gaps);
+            assert!((0.5..2.0).contains(&(mean / expected)), "{sigma}: {mean}, expected {expected}");
+        }
+        assert_eq!(Gaps::Exponential.expected(7.0), 7.0);
     }
 
     #[test]

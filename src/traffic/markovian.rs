@@ -272,14 +272,24 @@ impl Map {
         const MOST_CHANGES: f64 = 1e6;
         let stationary = stationary(&generator);
         let map = Map { d0, d1, stationary };
-        let leaving =
-            map.stationary.iter().zip(&map.d0).enumerate().map(|(state, (part, row))| -part * row[state]);
-        let changes = leaving.sum::<f64>() / map.packets_per_s();
-        if changes.is_nan() || changes > MOST_CHANGES {
-            let message = format!("there are {changes:.1e} changes of state for each packet");
+        // The changes up to the next packet, from the state with the most: the stationary mean hides a state that
+        // is rare, where the process would stay longer than any run.
+        let leaving: Vec<f64> = map.d0.iter().enumerate().map(|(state, row)| -row[state]).collect();
+        let changes = solve(&map.minus_d0(), &leaving);
+        // Rounding makes numbers that are too large negative, or none.
+        let is_small = |changes: &f64| (0.5..=MOST_CHANGES).contains(changes);
+        if let Some(state) = changes.iter().position(|changes| !is_small(changes)) {
+            let message = format!(
+                "there are more than {MOST_CHANGES:.0} changes of state up to the next packet from state {}",
+                state + 1
+            );
             return Err(Mistake::new(at.span(), message).with_help("the maximum is a million on average"));
         }
         Ok(map)
+    }
+
+    fn minus_d0(&self) -> Matrix {
+        self.d0.iter().map(|row| row.iter().map(|rate| -rate).collect()).collect()
     }
 
     /// Packets per second in the steady state: `pi D1 1`.
@@ -296,7 +306,7 @@ impl Map {
             self.stationary.iter().zip(&self.d1).map(|(part, row)| part * row[column]).sum::<f64>() / rate
         };
         let after: Vec<f64> = (0..order).map(after).collect();
-        let minus_d0: Matrix = self.d0.iter().map(|row| row.iter().map(|rate| -rate).collect()).collect();
+        let minus_d0 = self.minus_d0();
         let first = solve(&minus_d0, &vec![1.0; order]);
         let second = solve(&minus_d0, &first);
         let mean_s = dot(&after, &first);
@@ -496,7 +506,13 @@ mod tests {
             format!("a rate cannot be {}", 1e300)
         );
         let busy: &[&[f64]] = &[&[-1e9, 1e9], &[1e9, -1e9]];
-        assert_eq!(told(mmpp(&[1.0, 1.0], busy)), "there are 1.0e9 changes of state for each packet");
+        let many = |state| {
+            format!("there are more than 1000000 changes of state up to the next packet from state {state}")
+        };
+        assert_eq!(told(mmpp(&[1.0, 1.0], busy)), many(1));
+        // Half of the time in states 2 and 3, in visits of 30 years: one change per packet on average.
+        let rare: &[&[f64]] = &[&[-1e-9, 1e-9, 0.0], &[1e-9, -1e12, 1e12], &[0.0, 1e12, -1e12]];
+        assert_eq!(told(mmpp(&[1e12, 0.0, 0.0], rare)), many(2));
         assert_eq!(told(mmpp(&[1.0], &[&[-1.0, 1.0], &[1.0, -1.0]])), "1 rates for 2 states");
         assert_eq!(told(mmpp(&[1.0, -1.0], &[&[-1.0, 1.0], &[1.0, -1.0]])), "a rate cannot be -1");
         assert_eq!(

@@ -40,7 +40,7 @@ pub struct PeriodSpec {
     /// The distribution of the lengths (default: exponential).
     #[serde(default)]
     pub distribution: PeriodDistribution,
-    /// The shape of a Pareto distribution, above 1; below 2 its variance is infinite (default: 1.5).
+    /// The shape of a Pareto distribution, at least 1.01; below 2 its variance is infinite (default: 1.5).
     #[schemars(with = "Option<f64>")]
     pub shape: Option<Spanned<f64>>,
 }
@@ -70,12 +70,21 @@ impl PeriodSpec {
     /// Checks the specification.
     ///
     /// # Errors
-    /// A mean of zero, or a shape without a mean.
+    /// A mean below a nanosecond, a shape without a mean, or a shape so small that the rarest periods alone
+    /// determine the mean.
     pub fn resolve(&self) -> Result<Period, Mistake> {
         const DEFAULT_SHAPE: f64 = 1.5;
+        /// Shorter periods begin more often than packets can be sent.
+        const LEAST_MEAN: Span = Span::from_ns(1);
+        /// Here periods rarer than one in 10^12 have three quarters of the mean: P(X > x)^(1 - 1 / shape) of it.
+        const LEAST_SHAPE: f64 = 1.01;
         let mean = *self.mean.get_ref();
         if mean == Span::ZERO {
             return Err(Mistake::new(self.mean.span(), "a period cannot have a mean of zero"));
+        }
+        if mean < LEAST_MEAN {
+            let message = format!("a period cannot have a mean of {mean}");
+            return Err(Mistake::new(self.mean.span(), message).with_help("the shortest mean is 1 ns"));
         }
         if let Some(shape) = &self.shape {
             if self.distribution != PeriodDistribution::Pareto {
@@ -84,6 +93,14 @@ impl PeriodSpec {
             if !(*shape.get_ref() > 1.0 && shape.get_ref().is_finite()) {
                 let message = format!("a Pareto distribution of shape {} has no mean", shape.get_ref());
                 return Err(Mistake::new(shape.span(), message).with_help("the shape must be above 1"));
+            }
+            if *shape.get_ref() < LEAST_SHAPE {
+                let message = format!(
+                    "a Pareto distribution of shape {} has its mean in periods that no run contains",
+                    shape.get_ref()
+                );
+                let help = format!("the smallest shape is {LEAST_SHAPE}; 1.5 is usual");
+                return Err(Mistake::new(shape.span(), message).with_help(help));
             }
         }
         let shape = self.shape.as_ref().map_or(DEFAULT_SHAPE, |shape| *shape.get_ref());
@@ -219,6 +236,16 @@ mod tests {
             (mistake.span, mistake.message.as_str()),
             (3..4, "a Pareto distribution of shape 1 has no mean")
         );
+        for shape in [1.000_000_000_1, 1.009] {
+            let mistake = told(spec("1 s", PeriodDistribution::Pareto, Some(shape)));
+            let message = format!(
+                "a Pareto distribution of shape {shape} has its mean in periods that no run contains"
+            );
+            assert_eq!((mistake.span, mistake.message), (3..4, message));
+        }
+        let mistake = told(spec("999 ps", PeriodDistribution::Exponential, None));
+        assert_eq!((mistake.span, mistake.message.as_str()), (1..2, "a period cannot have a mean of 999 ps"));
+        assert!(spec("1 ns", PeriodDistribution::Pareto, Some(1.01)).resolve().is_ok());
         let mistake = told(spec("1 s", PeriodDistribution::Exponential, Some(2.0)));
         assert_eq!(mistake.message, "`shape` is for `distribution = \"pareto\"`");
         assert!(spec("1 s", PeriodDistribution::Pareto, None).resolve().is_ok());

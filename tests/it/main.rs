@@ -30,6 +30,8 @@ mod deepqueuenet;
 mod determinism;
 mod disciplines;
 mod ecn;
+#[cfg(unix)]
+mod endless;
 mod engine;
 mod engines;
 mod fct_study;

@@ -100,8 +100,9 @@ impl Reader<'_> {
             return Err(self.endless(place, "count"));
         }
         let span = stop.map_or(f64::MAX, |stop| stop.since(start).as_ps() as f64);
-        let of_sender =
-            |gap: &Gap| (span / gap.as_ps_f64()).min(count.map_or(f64::MAX, |count| count as f64));
+        let of_sender = |gap: &Gap| {
+            gaps.expected(span / gap.as_ps_f64()).min(count.map_or(f64::MAX, |count| count as f64))
+        };
         self.count(pace.gaps.iter().map(of_sender).sum(), place)?;
         let flows_per_s: f64 = pace.gaps.iter().map(|gap| gap.as_packets_per_s()).sum();
         let offered = Offered {

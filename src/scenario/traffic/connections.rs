@@ -1,5 +1,7 @@
 //! Resolves the connections of an entry: bulk transfers, flows, requests and responses, incast.
 
+use std::ops::Range;
+
 use super::arrivals::{ArrivalKeys, Bytes};
 use super::parties::Parties;
 use super::place::Place;
@@ -12,6 +14,7 @@ use crate::traffic::connections::{Behaviour, Connections, Plan};
 use crate::traffic::dialogue::{Dialogue, Think};
 use crate::traffic::flows::read_list;
 use crate::traffic::matrix::Row;
+use crate::traffic::on_off::Period;
 use crate::traffic::request_response::ThinkSpec;
 use crate::traffic::size::{SizeOf, Sizes};
 use crate::traffic::{
@@ -19,7 +22,7 @@ use crate::traffic::{
 };
 use crate::transport::congestion::Algorithm;
 use crate::transport::tcp::LossRecovery;
-use crate::units::{ByteCount, Span, Time};
+use crate::units::{ByteCount, PS_PER_S, Rate, Span, Time};
 
 /// The maximum initial window, in segments.
 const MOST_WINDOW: u32 = 1_000;
@@ -162,10 +165,39 @@ impl Reader<'_> {
             (None, None, None) => Ok(Behaviour::Stream),
             (rate, periods, write) => {
                 let usual = if rate.is_some() { WRITE_AT_A_RATE } else { WRITE };
+                let span = write.as_ref().map_or(place.span.clone(), Spanned::span);
                 let write = write.as_ref().map_or(Ok(usual), |write| self.bytes(write))?;
+                self.writes(rate, write, periods, span)?;
                 Ok(Behaviour::Paced { rate, write, periods })
             }
         }
+    }
+
+    /// Checks that a process does not write more often than it can send, or pause more often than it writes.
+    fn writes(
+        &mut self,
+        rate: Option<Rate>,
+        write: u64,
+        periods: Option<(Period, Period)>,
+        span: Range<usize>,
+    ) -> Resolved<()> {
+        const MOST_PER_S: f64 = 1e9;
+        const FEWEST: f64 = 0.001;
+        let Some(rate) = rate else { return Ok(()) };
+        let per_s = rate.as_bps() as f64 / 8.0 / write as f64;
+        if per_s > MOST_PER_S {
+            let message = format!("{rate} in writes of {write} B are {per_s:.1e} writes per second");
+            let help = "the maximum is 1e9 per second: make `write` larger or `rate` lower";
+            return Err(self.told(Mistake::new(span, message).with_help(help)));
+        }
+        let in_burst = periods.map_or(f64::MAX, |(on, _)| on.mean_ps() / PS_PER_S as f64 * per_s);
+        if in_burst < FEWEST {
+            let message = format!("an on period has {in_burst:.2e} writes of {write} B on average");
+            let help =
+                "make the periods longer, the rate higher or `write` smaller: the minimum is 0.001 writes";
+            return Err(self.told(Mistake::new(span, message).with_help(help)));
+        }
+        Ok(())
     }
 
     /// The number of connections of each pair of hosts.

@@ -1,5 +1,9 @@
 //! The qdiscs, classes and filters that commands create.
 
+use std::iter::successors;
+
+use rustc_hash::FxHashMap;
+
 use super::error::{Refusal, TcError};
 use super::units::{count, handle, handle_text};
 use super::words::{Word, Words, commands};
@@ -83,9 +87,37 @@ impl<'a> Script<'a> {
             script.lines.push(words.iter().map(|word| word.text).collect::<Vec<_>>().join(" "));
             refusals.extend(script.command(text, words).err());
         }
+        refusals.extend(script.too_deep());
         script.classes.sort_by_key(|class| class.id);
         script.filters.sort_by_key(|filter| filter.prio);
         if refusals.is_empty() { Ok(script) } else { Err(refusals) }
+    }
+
+    /// The first class and the first qdisc that are deeper than Linux permits: the tables that they become are
+    /// read, written and dropped level by level.
+    ///
+    /// # Source
+    /// Linux 6.1 `TC_HTB_MAXDEPTH` in `include/uapi/linux/pkt_sched.h`, `check_loop` in `net/sched/sch_api.c`.
+    fn too_deep(&self) -> Vec<Refusal> {
+        const DEEPEST: usize = 8;
+        let refuse = |word: Word<'_>, what: &str| {
+            let what = format!("{what} are nested more than {DEEPEST} deep");
+            word.refuse(TcError::Refused { what, help: "Linux permits 8 levels: remove some" })
+        };
+        let above: FxHashMap<Handle, Handle> =
+            self.classes.iter().map(|class| (class.id, class.parent)).collect();
+        // A class, those that it is in, and the qdisc.
+        let levels = |id: Handle| successors(Some(id), |id| above.get(id).copied()).take(DEEPEST + 2).count();
+        let class = self.classes.iter().find(|class| levels(class.id) > DEEPEST + 1);
+        let major = |qdisc: &Qdisc<'_>| qdisc.parent.map(|(_, (major, _))| major);
+        let numbered = self.qdiscs.iter().filter_map(|qdisc| Some((qdisc.handle?, major(qdisc))));
+        let above: FxHashMap<u16, Option<u16>> = numbered.collect();
+        let levels = |qdisc: &Qdisc<'_>| {
+            successors(major(qdisc), |major| above.get(major).copied().flatten()).take(DEEPEST).count() + 1
+        };
+        let qdisc = self.qdiscs.iter().find(|qdisc| levels(qdisc) > DEEPEST);
+        let class = class.map(|class| refuse(class.at, "classes"));
+        class.into_iter().chain(qdisc.map(|qdisc| refuse(qdisc.kind, "queueing disciplines"))).collect()
     }
 
     /// The index of the qdisc at the root.
@@ -153,13 +185,15 @@ impl<'a> Script<'a> {
 
     /// Deletes a qdisc and everything below it.
     fn remove(&mut self, index: usize) {
-        let gone = self.qdiscs.remove(index);
-        let Some(handle) = gone.handle else { return };
-        self.classes.retain(|class| class.id.0 != handle);
-        self.filters.retain(|filter| filter.parent.is_none_or(|(_, (major, _))| major != handle));
-        let is_below = |qdisc: &Qdisc<'_>| qdisc.parent.is_some_and(|(_, (major, _))| major == handle);
-        while let Some(below) = self.qdiscs.iter().position(is_below) {
-            self.remove(below);
+        let mut gone: Vec<u16> = self.qdiscs.remove(index).handle.into_iter().collect();
+        while let Some(handle) = gone.pop() {
+            self.classes.retain(|class| class.id.0 != handle);
+            self.filters.retain(|filter| filter.parent.is_none_or(|(_, (major, _))| major != handle));
+            self.qdiscs.retain(|qdisc| {
+                let is_below = qdisc.parent.is_some_and(|(_, (major, _))| major == handle);
+                gone.extend(qdisc.handle.filter(|_| is_below));
+                !is_below
+            });
         }
     }
 
