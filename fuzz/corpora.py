@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 ARCHIVE = HERE / "corpora.tar.xz"
 # Of the archive, and of the head of a capture.
-KIB = 96
+KIB = 16
 HEAD = 4096
 
 
