@@ -278,7 +278,9 @@ impl Map {
         let changes = solve(&map.minus_d0(), &leaving);
         // Rounding makes numbers that are too large negative, or none.
         let is_small = |changes: &f64| (0.5..=MOST_CHANGES).contains(changes);
-        if let Some(state) = changes.iter().position(|changes| !is_small(changes)) {
+        if !changes.iter().all(is_small) {
+            let most = (0..changes.len()).max_by(|a, b| changes[*a].abs().total_cmp(&changes[*b].abs()));
+            let state = most.unwrap_or(0);
             let message = format!(
                 "there are more than {MOST_CHANGES:.0} changes of state up to the next packet from state {}",
                 state + 1

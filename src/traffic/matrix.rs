@@ -287,6 +287,8 @@ pub fn read_demands(path: &Path) -> Result<Vec<Demand>, String> {
         .comment(Some(b'#'))
         .trim(csv::Trim::All)
         .from_reader(Rows::open(path).map_err(|error| format!("cannot read `{shown}`: {error}"))?);
+    // `deserialize` takes a header that cannot be read for an empty file.
+    reader.headers().map_err(|error| format!("`{shown}`: {error}"))?;
     let mut demands = Vec::new();
     for (number, demand) in reader.deserialize::<Demand>().enumerate() {
         let mut demand = demand.map_err(|error| format!("`{shown}`: {error}"))?;
