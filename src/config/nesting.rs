@@ -75,13 +75,13 @@ mod tests {
     #[test]
     fn deep_tables_are_refused_where_they_nest() {
         let texts = [
-            (format!("{}a = 1", times(70_000, "a.")), 128),
+            (format!("{}a = 1", times(70_000, "a.")), 129),
             (format!("[{}a]\nb = 1", times(70_000, "a . ")), 4 * 63 + 3),
             (format!("x = {}{}", times(70_000, "["), times(70_000, "]")), 4 + 64),
             (format!("x = {}1{}", times(70_000, "{a="), times(70_000, "}")), 4 + 3 * 64),
             (format!("x = 1\nx = {{{}a = 1}}", times(70_000, "a.")), 10 + 1 + 2 * 63 + 1),
             // Dotted keys in inline tables: 78 levels of 78 keys overflowed a stack of 256 KiB.
-            (format!("x={}1{}", times(78, &format!("{{{}a=", times(77, "a."))), times(78, "}")), 129),
+            (format!("x={}1{}", times(78, &format!("{{{}a=", times(77, "a."))), times(78, "}")), 130),
         ];
         for (text, at) in texts {
             let error = Document::parse("f", &text).unwrap_err();

@@ -511,7 +511,7 @@ mod tests {
         let many = |state| {
             format!("there are more than 1000000 changes of state up to the next packet from state {state}")
         };
-        assert_eq!(told(mmpp(&[1.0, 1.0], busy)), many(1));
+        assert_eq!(told(mmpp(&[1.0, 1.0], busy)), many(2));
         // Half of the time in states 2 and 3, in visits of 30 years: one change per packet on average.
         let rare: &[&[f64]] = &[&[-1e-9, 1e-9, 0.0], &[1e-9, -1e12, 1e12], &[0.0, 1e12, -1e12]];
         assert_eq!(told(mmpp(&[1e12, 0.0, 0.0], rare)), many(2));
