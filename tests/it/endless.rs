@@ -6,12 +6,12 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-/// Runs the command with a stack of 256 KiB, and ends it by force after 60 s.
+/// Runs the command with a stack of 1 MiB, and ends it by force after 60 s.
 fn taunet(folder: &Path, words: &[&str]) -> (Option<i32>, String) {
-    let script = "ulimit -s 256; exec timeout -s KILL 60 \"$0\" \"$@\"";
+    let script = "ulimit -s 1024; exec timeout -s KILL 60 \"$0\" \"$@\"";
     let mut command = Command::new("sh");
     command.args(["-c", script, env!("CARGO_BIN_EXE_taunet")]).args(words).current_dir(folder);
-    let Output { status, stdout, stderr } = command.env("RUST_MIN_STACK", "262144").output().unwrap();
+    let Output { status, stdout, stderr } = command.env("RUST_MIN_STACK", "1048576").output().unwrap();
     let said = [stderr, stdout].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     (status.code(), said.concat())
 }
