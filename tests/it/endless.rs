@@ -195,7 +195,7 @@ fn traffic_without_progress_is_refused() {
         (
             two(
                 "flows",
-                "size = \"1 B\"\ninterval = \"2 ns\"\narrivals = { distribution = \"lognormal\", sigma = 5 }",
+                "size = \"1 B\"\ninterval = \"1200 ps\"\narrivals = { distribution = \"lognormal\", sigma = 5 }",
             ),
             "the maximum is 10000000",
         ),
