@@ -55,7 +55,7 @@
 //! | [`flow`] | the flows of a run |
 //! | [`link`] | transmission and propagation on a link: `link_forward` |
 //! | [`impairment`] | random loss and random delay on a link |
-//! | [`write`] | files and directories that appear whole or not at all |
+//! | [`write`](mod@write) | files and directories that appear whole or not at all |
 //! | [`table`] | tables as Parquet or CSV |
 //! | [`config`] | TOML, with the position of every error |
 //! | [`capture`] | pcap and pcapng: reading, frame parsing, statistics, packet tables |

@@ -1,7 +1,7 @@
 //! How much is read of an input file: bytes, the length of a row, the depth of nesting.
 //!
 //! A file may be a device such as `/dev/zero`, or the pipe of a program that never ends. Each whole file is
-//! read by this module, and each table of comma-separated values through [`Rows`].
+//! read by this module, and each table of comma-separated values through `Rows`.
 
 use std::fs::File;
 use std::io::{self, Read};
