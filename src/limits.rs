@@ -32,6 +32,7 @@ pub(crate) fn read_text(path: &Path) -> io::Result<String> {
 }
 
 /// Reads a text in UTF-8 to its end.
+#[cfg(feature = "cli")]
 pub(crate) fn read_text_from(reader: impl Read) -> io::Result<String> {
     text(read_from(reader)?)
 }
