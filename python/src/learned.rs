@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use taunet::config::Document;
-use taunet::learn::LearnError;
 use taunet::learn::data::{Dataset, load};
 use taunet::learn::evaluate::{Evaluation, evaluate as evaluated};
 use taunet::learn::spec::TrainingFile;
@@ -56,10 +55,10 @@ impl Data {
         model: &Arc<Model>,
         outputs: &[Output],
         watch: &Watch,
-    ) -> Result<Vec<Evaluation>, LearnError> {
+    ) -> Result<Vec<Evaluation>, Failure> {
         watch.show(None, "evaluating");
         let Data { file, sources, contexts } = self;
-        evaluated(model, &file.split, sources, contexts, outputs, || watch.go_on())
+        Ok(evaluated(model, &file.split, sources, contexts, outputs, || watch.go_on())?)
     }
 }
 
